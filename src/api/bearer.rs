@@ -1,0 +1,110 @@
+//! Who may ask: whoever knows the admin token.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+
+use super::ApiState;
+use crate::receive::problem::Problem;
+
+/// Lets a request through that bears the token.
+pub async fn require(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let Some(token) = state.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty()) else {
+        return off().into_response();
+    };
+    if let Err(refusal) = check(request.headers().get(header::AUTHORIZATION), token) {
+        return refusal.into_response();
+    }
+    let mut response = next.run(request).await;
+    // Personal data: not for any cache on the way.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn check(authorization: Option<&HeaderValue>, token: &SecretString) -> Result<(), Refusal> {
+    let given = authorization.ok_or(Refusal::Missing)?;
+    let presented = bearer(given.as_bytes()).ok_or(Refusal::Malformed)?;
+    if same(presented, token.expose_secret().as_bytes()) { Ok(()) } else { Err(Refusal::Wrong) }
+}
+
+/// What follows the scheme's name, which may stand in any case.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = header.split_at_checked(7)?;
+    let presented = rest.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !presented.is_empty()).then_some(presented)
+}
+
+/// Compares the MACs of both under one key: in constant time, and blind to their lengths.
+fn same(presented: &[u8], expected: &[u8]) -> bool {
+    let mac = |text: &[u8]| Hmac::<Sha256>::new_from_slice(expected).map(|mac| mac.chain_update(text));
+    match (mac(presented), mac(expected)) {
+        (Ok(presented), Ok(expected)) => presented.verify_slice(&expected.finalize().into_bytes()).is_ok(),
+        _ => false,
+    }
+}
+
+/// What is wrong with the Authorization header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Missing,
+    Malformed,
+    Wrong,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (kind, challenge, detail) = match self {
+            Self::Missing => (
+                "token-missing",
+                r#"Bearer realm="memberflow""#,
+                "send the admin token: `Authorization: Bearer <MEMBERFLOW_ADMIN_TOKEN>`",
+            ),
+            Self::Malformed => (
+                "token-malformed",
+                r#"Bearer realm="memberflow", error="invalid_request""#,
+                "the header Authorization must read `Bearer <MEMBERFLOW_ADMIN_TOKEN>`",
+            ),
+            Self::Wrong => (
+                "token-wrong",
+                r#"Bearer realm="memberflow", error="invalid_token""#,
+                "this is not the token that the service was started with as MEMBERFLOW_ADMIN_TOKEN",
+            ),
+        };
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, kind, "The admin token is needed", detail);
+        ([(header::WWW_AUTHENTICATE, challenge)], problem).into_response()
+    }
+}
+
+fn off() -> Problem {
+    let detail = "set MEMBERFLOW_ADMIN_TOKEN to a long random text (`openssl rand -hex 32`) and start the service again";
+    Problem::new(StatusCode::FORBIDDEN, "api-off", "The API is switched off", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_token_itself_is_let_through() {
+        let token = SecretString::from("s3cret-token".to_owned());
+        for (header, expected) in [
+            (None, Err(Refusal::Missing)),
+            (Some("Bearer s3cret-token"), Ok(())),
+            (Some("bearer  s3cret-token "), Ok(())),
+            (Some("Bearer s3cret-toke"), Err(Refusal::Wrong)),
+            (Some("Bearer s3cret-token2"), Err(Refusal::Wrong)),
+            (Some("Bearer S3CRET-TOKEN"), Err(Refusal::Wrong)),
+            (Some("Bearer"), Err(Refusal::Malformed)),
+            (Some("Bearer  "), Err(Refusal::Malformed)),
+            (Some("Basic czNjcmV0"), Err(Refusal::Malformed)),
+            (Some("s3cret-token"), Err(Refusal::Malformed)),
+        ] {
+            let header = header.map(HeaderValue::from_static);
+            assert_eq!(check(header.as_ref(), &token), expected, "{header:?}");
+        }
+    }
+}

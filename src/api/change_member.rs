@@ -1,0 +1,87 @@
+//! `PATCH /api/members/{user_id}`: statuses, tags and notes, set by hand.
+
+use std::collections::BTreeSet;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{ApiState, problem};
+use crate::ops::members::{self, Change, ChangeError, Detail};
+use crate::receive::problem::Problem;
+use crate::store::StoreError;
+
+/// The change can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not the form of a user id.
+    #[error("a member is named by its user id, a UUID")]
+    NotAUserId(#[from] PathRejection),
+    /// Not a JSON object.
+    #[error(transparent)]
+    Body(#[from] JsonRejection),
+    /// A field that can't be changed, or not to that.
+    #[error(transparent)]
+    Field(#[from] serde_json::Error),
+    /// The change can't be made.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// It is made, but the member can't be read.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// It is made, but what follows from it is not derived yet.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        match self {
+            Self::NotAUserId(_) | Self::Field(_) => problem::bad_request(self.to_string()),
+            Self::Body(rejection) => unreadable(&rejection),
+            Self::Change(ChangeError::Invalid(detail)) => problem::bad_request(detail),
+            Self::Change(ChangeError::NotFound(user_id)) => problem::no_member(user_id),
+            Self::Change(ChangeError::Database(error))
+            | Self::Database(error)
+            | Self::Store(StoreError::Unavailable(error) | StoreError::Refused(error)) => {
+                problem::database(&error)
+            }
+        }
+        .into_response()
+    }
+}
+
+fn unreadable(rejection: &JsonRejection) -> Problem {
+    match rejection.status() {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            let detail = "send the change as JSON, with `Content-Type: application/json`";
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type-not-json", "Not JSON", detail)
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("a change holds at most {} bytes", super::BODY_LIMIT_BYTES);
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
+        }
+        _ => problem::bad_request(rejection.body_text()),
+    }
+}
+
+/// Makes the change and answers with the member as it is now.
+pub async fn change(
+    State(state): State<ApiState>,
+    user_id: Result<Path<Uuid>, PathRejection>,
+    fields: Result<Json<Map<String, Value>>, JsonRejection>,
+) -> Result<Json<Detail>, Error> {
+    let Path(user_id) = user_id?;
+    // An object first: a struct alone would take an array for its fields in order.
+    let Json(fields) = fields?;
+    let change: Change = serde_json::from_value(Value::Object(fields))?;
+    members::change(state.store.pool(), user_id, &change).await?;
+    // A status given back to the rule, and health, which depends on engagement, are as they should be at once.
+    state.store.recompute(BTreeSet::new(), BTreeSet::from([user_id])).await?;
+    let member = members::show(state.store.pool(), user_id, state.clock.now()).await?;
+    Ok(Json(member.ok_or(ChangeError::NotFound(user_id))?))
+}

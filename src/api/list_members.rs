@@ -1,0 +1,84 @@
+//! `GET /api/members`: one page of the member list.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::{ApiState, problem};
+use crate::ops::members::{
+    self, DEFAULT_LIMIT, Direction, Filter, ListError, Page, PageRequest, Sort, SortBy,
+};
+
+/// The query string. Unknown names are errors: a misspelt filter must not look like "everyone".
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    engagement_status: Option<String>,
+    health_status: Option<String>,
+    tier: Option<String>,
+    status: Option<String>,
+    text: Option<String>,
+    sort: Option<String>,
+    order: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// There is no such page, or it can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The query string can't be read.
+    #[error(transparent)]
+    Query(#[from] QueryRejection),
+    /// A value in it makes no sense.
+    #[error("{0}")]
+    Param(String),
+    /// There is no such page, or the database is away.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        match self {
+            Self::List(ListError::Database(error)) => problem::database(&error),
+            Self::Query(rejection) => problem::bad_request(rejection.body_text()),
+            other => problem::bad_request(other.to_string()),
+        }
+        .into_response()
+    }
+}
+
+/// Reads the page that the query string asks for.
+pub async fn list(
+    State(state): State<ApiState>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Json<Page>, Error> {
+    let Query(params) = params?;
+    let request = params.into_request()?;
+    Ok(Json(members::list(state.store.pool(), &request, state.clock.now()).await?))
+}
+
+impl Params {
+    fn into_request(self) -> Result<PageRequest, Error> {
+        let by: SortBy =
+            self.sort.map_or(Ok(SortBy::default()), |name| name.parse()).map_err(param("sort"))?;
+        let direction: Direction =
+            self.order.map_or(Ok(by.natural_direction()), |name| name.parse()).map_err(param("order"))?;
+        let filter = Filter {
+            engagement_status: self.engagement_status,
+            health_status: self.health_status,
+            tier: self.tier,
+            status: self.status,
+            text: self.text,
+        };
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        Ok(PageRequest { filter, sort: Sort { by, direction }, limit, cursor: self.cursor })
+    }
+}
+
+fn param<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> Error {
+    move |error| Error::Param(format!("{name}: {error}"))
+}

@@ -1,0 +1,229 @@
+//! Members as tables for a terminal.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, LineStyle, Table};
+use time::OffsetDateTime;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
+
+use crate::cli::money::format_minor_units;
+use crate::ops::members::{Detail, Member};
+
+/// The columns that a table fills at most.
+pub const WIDTH: u16 = 120;
+/// The spaces between two columns.
+const GAP: usize = 2;
+/// The fewest characters that are left of a word.
+const LEAST: usize = 8;
+
+const MINUTES: StaticFormatDescription = format_description!("[year]-[month]-[day] [hour]:[minute]");
+const DAYS: StaticFormatDescription = format_description!("[year]-[month]-[day]");
+
+/// The member list, one line per member, at most `width` columns wide.
+///
+/// What is too long ends with an ellipsis, but only words: a cut amount would be a wrong one.
+#[must_use]
+pub fn table(members: &[Member], width: u16) -> Table {
+    let header = ["Name", "Email", "Tier", "Status", "Engagement", "Health", "MRR", "LTV", "Login"];
+    let mut rows: Vec<[String; 9]> = members.iter().map(row).collect();
+    let widest = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([header[column].len()]).max().unwrap_or_default()
+    };
+    let fixed: usize = (3..9).map(|column| widest(column) + GAP).sum();
+    let words = [widest(0), widest(1), widest(2)];
+    let limits = share(usize::from(width).saturating_sub(fixed + 2 * GAP), words);
+    for row in &mut rows {
+        for (cell, limit) in row.iter_mut().zip(limits) {
+            *cell = shortened(cell, limit);
+        }
+    }
+    let mut table = plain(&header);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(6) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    spaced(table)
+}
+
+fn row(member: &Member) -> [String; 9] {
+    let currency = member.currency.as_deref();
+    [
+        text(member.full_name.as_deref()),
+        text(member.email.as_deref().or(member.phone.as_deref())),
+        text(member.subscription_tier.as_deref()),
+        word(member.subscription_status.as_deref()),
+        word(member.engagement_status.as_deref()),
+        word(member.health_status.as_deref()),
+        format_minor_units(member.mrr, currency),
+        format_minor_units(member.ltv, currency),
+        days_ago(member.days_since_last_login),
+    ]
+}
+
+/// How wide each column may be so that all fit into `room`: the narrow ones as wide as they are, the
+/// others alike, none below [`LEAST`].
+fn share(room: usize, widths: [usize; 3]) -> [usize; 3] {
+    let mut order = [0, 1, 2];
+    order.sort_by_key(|column| widths[*column]);
+    let mut limits = [0; 3];
+    let mut left = room;
+    for (done, column) in order.into_iter().enumerate() {
+        limits[column] = widths[column].min((left / (3 - done)).max(LEAST));
+        left = left.saturating_sub(limits[column]);
+    }
+    limits
+}
+
+fn shortened(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    text.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// One member with everything, as text.
+#[must_use]
+pub fn detail(detail: &Detail) -> String {
+    let mut parts = vec![facts(detail).trim_fmt()];
+    if !detail.subscriptions.is_empty() {
+        parts.push(subscriptions(detail).trim_fmt());
+    }
+    if !detail.payments.is_empty() {
+        parts.push(payments(detail).trim_fmt());
+    }
+    parts.join("\n\n")
+}
+
+fn facts(detail: &Detail) -> Table {
+    let (member, more) = (&detail.member, &detail.more);
+    let money = |amount| format_minor_units(amount, member.currency.as_deref());
+    let by_hand = |manual| if manual { " (set by hand)" } else { "" };
+    let mut table = plain(&[]);
+    for (name, value) in [
+        ("User id", Some(member.user_id.to_string())),
+        ("Name", member.full_name.clone()),
+        ("Email", member.email.clone()),
+        ("Phone", member.phone.clone()),
+        ("Account made", member.created_at.map(|moment| format_moment(moment, MINUTES))),
+        ("Subscription", member.subscription_status.as_ref().map(|status| in_words(status))),
+        ("Tier", member.subscription_tier.clone()),
+        ("Stripe customer", member.stripe_customer_id.clone()),
+        ("Customer since", more.subscription_start_date.map(|moment| format_moment(moment, DAYS))),
+        ("Months subscribed", Some(more.months_subscribed.to_string())),
+        ("MRR", Some(money(member.mrr))),
+        ("LTV", Some(money(member.ltv))),
+        ("Total spent", Some(money(member.total_spent))),
+        (
+            "Engagement",
+            member
+                .engagement_status
+                .as_ref()
+                .map(|status| in_words(status) + by_hand(more.engagement_status_is_manual)),
+        ),
+        (
+            "Health",
+            member
+                .health_status
+                .as_ref()
+                .map(|status| in_words(status) + by_hand(more.health_status_is_manual)),
+        ),
+        ("Last login", member.last_login_at.map(|moment| format_moment(moment, MINUTES))),
+        ("Logins", Some(more.total_logins.to_string())),
+        ("Visions", Some(member.vision_count.to_string())),
+        ("Journal entries", Some(member.journal_entry_count.to_string())),
+        ("Files", Some(format!("{} ({:.2} MB)", more.s3_file_count, more.total_storage_mb))),
+        ("Tags", Some(member.custom_tags.join(", ")).filter(|tags| !tags.is_empty())),
+        ("Notes", more.admin_notes.clone()),
+    ] {
+        table.add_row([text(Some(name)), text(value.as_deref())]);
+    }
+    spaced(table)
+}
+
+fn subscriptions(detail: &Detail) -> Table {
+    let mut table = plain(&["Subscription", "Customer", "Tier", "Status", "Period ends", "Made"]);
+    for subscription in &detail.subscriptions {
+        let ends = if subscription.cancel_at_period_end { " (last)" } else { "" };
+        let period_end = subscription.current_period_end.map(|moment| format_moment(moment, DAYS) + ends);
+        table.add_row([
+            text(subscription.stripe_subscription_id.as_deref()),
+            text(Some(&subscription.stripe_customer_id)),
+            text(Some(&subscription.tier)),
+            word(Some(&subscription.status)),
+            text(period_end.as_deref()),
+            text(subscription.created_at.map(|moment| format_moment(moment, DAYS)).as_deref()),
+        ]);
+    }
+    spaced(table)
+}
+
+fn payments(detail: &Detail) -> Table {
+    let mut table = plain(&["Payment", "Status", "Amount", "Refunded", "Disputed", "Paid"]);
+    for payment in &detail.payments {
+        let money = |amount| format_minor_units(amount, Some(&payment.currency));
+        let id = payment.stripe_invoice_id.as_deref().or(payment.stripe_payment_intent_id.as_deref());
+        table.add_row([
+            text(id),
+            word(Some(&payment.status)),
+            money(payment.amount),
+            money(payment.amount_refunded),
+            money(payment.amount_disputed),
+            text(payment.paid_at.map(|moment| format_moment(moment, MINUTES)).as_deref()),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(2).take(3) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    spaced(table)
+}
+
+/// Columns two spaces apart, a line under the header, nothing else: easy on eyes and on `awk`.
+pub(in crate::cli) fn plain(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING.header_separator(LineStyle::none().fill('─')));
+    if !header.is_empty() {
+        table.set_header(header.iter().copied());
+    }
+    table
+}
+
+/// The same with the columns two spaces apart.
+pub(in crate::cli) fn spaced(mut table: Table) -> Table {
+    let columns = table.column_count();
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if at + 1 == columns { 0 } else { 2 }));
+    }
+    table
+}
+
+fn text(value: Option<&str>) -> String {
+    value.map_or_else(|| "-".to_owned(), printable)
+}
+
+fn word(value: Option<&str>) -> String {
+    text(value.map(in_words).as_deref())
+}
+
+fn in_words(value: &str) -> String {
+    value.replace('_', " ")
+}
+
+/// Names come from outside; what they hold must not steer the terminal.
+fn printable(value: &str) -> String {
+    value.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+fn days_ago(days: Option<i64>) -> String {
+    match days {
+        None => "never".to_owned(),
+        Some(0) => "today".to_owned(),
+        Some(days) => format!("{days} d"),
+    }
+}
+
+fn format_moment(moment: OffsetDateTime, format: StaticFormatDescription) -> String {
+    moment.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_else(|_| moment.to_string())
+}

@@ -1,0 +1,199 @@
+//! The command line: one file per subcommand, data on stdout, everything else on stderr.
+
+pub mod dev;
+pub mod doctor;
+pub mod exit;
+pub mod members;
+pub mod migrate;
+pub mod money;
+pub mod mrr;
+pub mod rebuild;
+pub mod replay;
+
+mod serve;
+mod sign;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use secrecy::SecretString;
+
+use crate::clock::Clock;
+use crate::config::{self, Config, ConfigError, Flags};
+
+pub use exit::{Exit, Failure};
+
+/// Signed Stripe and Supabase webhooks in, live member metrics out.
+#[derive(Debug, Parser)]
+#[command(name = "memberflow", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The flags that every subcommand takes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Global {
+    /// The settings' TOML file [env: MEMBERFLOW_CONFIG] [default: ./memberflow.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Postgres, direct or through the session pooler [env: DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub database_url: Option<SecretString>,
+    /// RabbitMQ; without it the queue is in Postgres [env: AMQP_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub amqp_url: Option<SecretString>,
+    /// Write data as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service
+    Serve(serve::Args),
+    Dev(dev::DevArgs),
+    Migrate(migrate::MigrateArgs),
+    Replay(replay::ReplayArgs),
+    Rebuild(rebuild::RebuildArgs),
+    Members(members::MembersArgs),
+    Mrr(mrr::MrrArgs),
+    Doctor(doctor::DoctorArgs),
+    /// Sign a body as Stripe or Supabase would, and print the headers
+    Sign(sign::Args),
+    /// Print the completions for a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+impl Global {
+    /// The settings, for a command that works on the database.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used, or a missing database.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        config::load(self.flags(None))
+    }
+
+    /// The settings, for a command that can do without a database.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn load_without_database(&self) -> Result<Config, ConfigError> {
+        config::load_without_database(self.flags(None))
+    }
+
+    fn flags(&self, bind: Option<String>) -> Flags {
+        Flags {
+            config: self.config.clone(),
+            database_url: self.database_url.clone(),
+            amqp_url: self.amqp_url.clone(),
+            bind,
+        }
+    }
+}
+
+/// The whole program: reads the command line, runs the command, says what went wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    run(cli).unwrap_or_else(|fault| {
+        anstream::eprintln!("memberflow: {fault:#}");
+        Exit::of(&fault).into()
+    })
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Only one provider is compiled in, and TLS is not used before this: it cannot be set already.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let Cli { global, command } = cli;
+    match command {
+        Command::Serve(args) => runtime()?.block_on(serve::run(&global, args)).map(Exit::into),
+        Command::Dev(args) => runtime()?.block_on(dev::run(&global, args)),
+        Command::Migrate(args) => runtime()?.block_on(migrate::run(args, &global.load()?)),
+        Command::Replay(args) => {
+            runtime()?.block_on(replay::run(args, &global.load_without_database()?, &Clock::System))
+        }
+        Command::Rebuild(args) => {
+            runtime()?.block_on(rebuild::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Members(args) => {
+            runtime()?.block_on(members::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Mrr(args) => {
+            runtime()?.block_on(mrr::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Doctor(args) => runtime()?.block_on(doctor::run(args, &global.load()?)).map(Exit::into),
+        Command::Sign(args) => sign::run(&global, &args).map(Exit::into),
+        Command::Completion { shell } => completion(shell).map(Exit::into),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start the runtime")
+}
+
+fn completion(shell: Shell) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "memberflow", &mut script);
+    print_data(&script)
+}
+
+/// Writes data to stdout. A reader that has seen enough is no failure.
+fn print_data(data: &[u8]) -> anyhow::Result<Exit> {
+    match std::io::stdout().write_all(data) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(fault).context("cannot write to stdout")
+        }
+        _ => Ok(Exit::Fine),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_mrr_is_asked_for_in_several_ways() {
+        for line in [
+            "memberflow mrr",
+            "memberflow mrr --date 2026-03-31 --json",
+            "memberflow mrr at --known-at 2026-03-31T12:00:00Z --member ann@example.com",
+            "memberflow mrr waterfall --from 2026-01 --to 2026-03",
+            "memberflow mrr explain cus_1 --json",
+            "memberflow --json mrr waterfall",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in ["memberflow mrr --date yesterday", "memberflow mrr --date 2026-03-31 waterfall"] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn json_may_stand_before_or_behind_any_command() {
+        for line in
+            [["memberflow", "--json", "migrate", "--status"], ["memberflow", "migrate", "--json", "--status"]]
+        {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert!(cli.global.json, "{line:?}");
+            assert!(
+                matches!(cli.command, Command::Migrate(args) if format!("{args:?}").contains("json: true"))
+            );
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Amounts of money as people read them.
+
+/// Currencies whose amounts Stripe sends in whole units.
+const WITHOUT_MINOR_UNIT: [&str; 15] =
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
+/// Currencies with a thousand minor units to the unit.
+const WITH_THOUSANDTHS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
+
+/// An amount in minor units, in the currency's units: `1,234.50 USD`. An amount without a currency is
+/// one that nobody ever paid: `0`.
+#[must_use]
+pub fn format_minor_units(amount: i64, currency: Option<&str>) -> String {
+    let Some(currency) = currency else { return amount.to_string() };
+    let code = currency.to_ascii_lowercase();
+    let decimals = match code.as_str() {
+        code if WITHOUT_MINOR_UNIT.contains(&code) => 0,
+        code if WITH_THOUSANDTHS.contains(&code) => 3,
+        _ => 2,
+    };
+    let sign = if amount < 0 { "-" } else { "" };
+    let digits = format!("{:0>width$}", amount.unsigned_abs(), width = decimals + 1);
+    let (units, fraction) = digits.split_at(digits.len() - decimals);
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{}{point}{fraction} {}", in_thousands(units), code.to_ascii_uppercase())
+}
+
+fn in_thousands(digits: &str) -> String {
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_stands_in_units_of_its_currency() {
+        for (amount, currency, text) in [
+            (0, None, "0"),
+            (0, Some("usd"), "0.00 USD"),
+            (5, Some("usd"), "0.05 USD"),
+            (99, Some("eur"), "0.99 EUR"),
+            (4_900, Some("usd"), "49.00 USD"),
+            (123_456_789, Some("usd"), "1,234,567.89 USD"),
+            (-123_450, Some("USD"), "-1,234.50 USD"),
+            (1_500, Some("jpy"), "1,500 JPY"),
+            (0, Some("krw"), "0 KRW"),
+            (1_234_567, Some("kwd"), "1,234.567 KWD"),
+            (12_300, Some("isk"), "123.00 ISK"),
+            (i64::MIN, Some("usd"), "-92,233,720,368,547,758.08 USD"),
+            (i64::MAX, Some("jpy"), "9,223,372,036,854,775,807 JPY"),
+        ] {
+            assert_eq!(format_minor_units(amount, currency), text);
+        }
+    }
+}

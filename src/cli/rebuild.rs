@@ -1,0 +1,183 @@
+//! `memberflow rebuild`: derives all tables again from the events, and compares or mends the live ones.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use serde_json::{Map, Value};
+
+use super::{Exit, Failure, print_data};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ops::rebuild::{self, Progress, Report};
+use crate::store::rebuild::Difference;
+use crate::store::{self, Rules, Store};
+
+/// The longest value of a column that is shown whole as text.
+const VALUE_MAX_CHARS: usize = 60;
+
+/// Derive all tables again from the events received, beside the live ones, and make those equal.
+///
+/// Events go on being applied meanwhile. Can be stopped at any moment: the live tables change in one
+/// transaction at the end, and only where they differ.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct RebuildArgs {
+    /// Only compare; exit with 6 if a row differs.
+    #[arg(long)]
+    check: bool,
+    /// Show at most N of the rows that differ, as text; JSON shows them all.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+    /// One line of JSON per row that differs, then one with the summary.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand: the rows that differ (or differed) and the summary on stdout, progress on stderr.
+///
+/// # Errors
+/// The database is away or refuses, another rebuild is under way, or this one was interrupted.
+pub async fn run(args: RebuildArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
+    let pool = store::connect(config).context("DATABASE_URL cannot be used")?;
+    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let mut progress = Progress::on_stderr();
+    let mut shown = 0;
+    let show = |difference: Difference| {
+        shown += 1;
+        let text = if args.json { serde_json::to_string(&difference).ok() } else { Some(row(&difference)) };
+        let more = args.json || shown < args.limit;
+        text.is_some_and(|text| writeln!(anstream::stdout(), "{text}").is_ok()) && more
+    };
+    let finished = tokio::select! {
+        finished = rebuild::run(&store, args.check, &mut progress, show) => Some(finished?),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    let Some(report) = finished else { return interrupted(&store, &progress).await };
+    let text = if args.json {
+        serde_json::to_string(&serde_json::json!({"summary": report}))?
+    } else {
+        summary(&report, shown)
+    };
+    print_data((text + "\n").as_bytes())?;
+    Ok(exit(&report))
+}
+
+/// 6 where a comparison found a difference; what a rebuild found is mended.
+fn exit(report: &Report) -> Exit {
+    if report.check && report.differing_rows() > 0 { Exit::Drift } else { Exit::Fine }
+}
+
+async fn interrupted(store: &Store, progress: &Progress) -> anyhow::Result<Exit> {
+    progress.finish();
+    rebuild::clear(store).await.context("what the rebuild has left behind goes with the next one")?;
+    let message = "interrupted: the live tables are as they were, or rebuilt if that was in its last moment";
+    Err(Failure::new(Exit::Failed, message).into())
+}
+
+fn row(difference: &Difference) -> String {
+    let key: Vec<_> =
+        difference.key.iter().map(|(column, value)| format!("{column}={}", bare(value))).collect();
+    let name = format!("{} {}", difference.table, key.join(" "));
+    match (&difference.before, &difference.after) {
+        (Some(before), Some(after)) => {
+            let change = |(column, value): (&String, &Value)| {
+                format!(
+                    "\n    {column}: {} -> {}",
+                    short(value),
+                    short(after.get(column).unwrap_or(&Value::Null))
+                )
+            };
+            name + &before.iter().map(change).collect::<String>()
+        }
+        (None, Some(after)) => format!("{name}\n    missing: {}", whole(after)),
+        (before, None) => format!("{name}\n    too much: {}", whole(before.as_ref().unwrap_or(&Map::new()))),
+    }
+}
+
+fn whole(row: &Map<String, Value>) -> String {
+    let columns: Vec<_> = row.iter().map(|(column, value)| format!("{column}={}", short(value))).collect();
+    columns.join(" ")
+}
+
+fn bare(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(VALUE_MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn summary(report: &Report, shown: usize) -> String {
+    let Report { events, customers, users, unreadable, differing, took, .. } = report;
+    let rows = report.differing_rows();
+    let mut lines = Vec::new();
+    let hidden = usize::try_from(rows).unwrap_or(usize::MAX).saturating_sub(shown);
+    if hidden > 0 {
+        lines.push(format!("… and {hidden} more; --json shows them all"));
+    }
+    lines.extend(differing.iter().map(|(table, count)| format!("{count:>8}  {table}")));
+    let found = match (rows, report.check) {
+        (0, _) => "the live tables are what the events make of them".to_owned(),
+        (rows, true) => format!("rows that differ: {rows}; `memberflow rebuild` mends them"),
+        (rows, false) => format!("rows that differed and are mended: {rows}"),
+    };
+    let seconds = took.as_secs_f64();
+    lines.push(format!(
+        "{found} ({events} events, {customers} customers, {users} other users, {seconds:.1} s)"
+    ));
+    if *unreadable > 0 {
+        lines.push(format!("events that can't be read any more: {unreadable}"));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> Option<Map<String, Value>> {
+        value.as_object().cloned()
+    }
+
+    fn difference(before: Option<Value>, after: Option<Value>) -> Difference {
+        Difference {
+            id: 1,
+            table: "public.user_revenue_metrics".to_owned(),
+            key: object(json!({"user_id": "u"})).unwrap_or_default(),
+            before: before.and_then(object),
+            after: after.and_then(object),
+        }
+    }
+
+    #[test]
+    fn each_differing_column_is_shown_before_and_after() {
+        let changed = difference(Some(json!({"mrr": 1})), Some(json!({"mrr": 900})));
+        assert_eq!(row(&changed), "public.user_revenue_metrics user_id=u\n    mrr: 1 -> 900");
+        let missing = difference(None, Some(json!({"mrr": 900})));
+        assert_eq!(row(&missing), "public.user_revenue_metrics user_id=u\n    missing: mrr=900");
+        let extra = difference(Some(json!({"mrr": 1})), None);
+        assert_eq!(row(&extra), "public.user_revenue_metrics user_id=u\n    too much: mrr=1");
+    }
+
+    #[test]
+    fn only_a_comparison_ends_with_drift() {
+        let report = |check, rows: i64| Report {
+            check,
+            events: 1,
+            unreadable: 0,
+            customers: 1,
+            users: 0,
+            differing: [("ingest.claims".to_owned(), rows)].into(),
+            took: std::time::Duration::ZERO,
+        };
+        assert_eq!(exit(&report(true, 1)), Exit::Drift);
+        assert_eq!(exit(&report(true, 0)), Exit::Fine);
+        assert_eq!(exit(&report(false, 1)), Exit::Fine);
+        assert!(summary(&report(true, 3), 1).starts_with("… and 2 more; --json shows them all\n"));
+    }
+}

@@ -1,0 +1,122 @@
+//! `memberflow replay`: signs the events of fixtures and posts them to the running service.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ops::fixture;
+use crate::ops::replay::{self, Options, Progress, ReplayError, Secrets, Summary};
+
+/// Sign events and post them to the running service, as Stripe and Supabase would.
+///
+/// Reads one event per JSON file, NDJSON, and Stripe CLI fixture files; folders with all they hold.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// Files and folders of events.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Where the service is [default: where MEMBERFLOW_BIND says, here].
+    #[arg(long)]
+    url: Option<String>,
+    /// Mix all deliveries; the same seed gives the same order.
+    #[arg(long, value_name = "SEED")]
+    shuffle: Option<u64>,
+    /// Post each event N times.
+    #[arg(long, value_name = "N", default_value = "1")]
+    duplicate: NonZeroU32,
+    /// Begin at most so many deliveries per second: 500 or 500/s.
+    #[arg(long, value_name = "R/s", value_parser = rate)]
+    rate: Option<f64>,
+    /// Requests under way at once; with 1 the events arrive in order.
+    #[arg(long, value_name = "C", default_value = "8")]
+    concurrency: NonZeroUsize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand: the summary on stdout, progress and what went wrong on stderr. Exits with 0 if
+/// everything was accepted, 3 if some was not, 7 if the service is away.
+///
+/// # Errors
+/// If a configured secret is none.
+pub async fn run(args: ReplayArgs, config: &Config, clock: &Clock) -> anyhow::Result<ExitCode> {
+    let options = Options {
+        url: args.url.unwrap_or_else(|| url_of(config.bind)),
+        shuffle: args.shuffle,
+        duplicate: args.duplicate,
+        rate_per_s: args.rate,
+        concurrency: args.concurrency,
+        secrets: Secrets::of(config)?,
+    };
+    let total_bytes = fixture::size_bytes(&args.paths).saturating_mul(args.duplicate.get().into());
+    let mut progress = Progress::on_stderr(total_bytes);
+    match replay::replay(&options, &args.paths, clock, &mut progress).await {
+        Ok(summary) => {
+            let text = if args.json { serde_json::to_string(&summary)? } else { summary.to_string() };
+            anstream::println!("{text}");
+            Ok(ExitCode::from(exit_code(&summary)))
+        }
+        Err(error) => {
+            anstream::eprintln!("memberflow: {error}");
+            Ok(ExitCode::from(error_code(&error)))
+        }
+    }
+}
+
+/// 0 everything accepted, 3 some refused or not read.
+#[must_use]
+pub fn exit_code(summary: &Summary) -> u8 {
+    if summary.is_complete() { 0 } else { 3 }
+}
+
+/// 7 the service is away, 2 asked for something that cannot be, 1 failed.
+#[must_use]
+pub fn error_code(error: &ReplayError) -> u8 {
+    match error {
+        ReplayError::Unreachable { .. } => 7,
+        ReplayError::NoSecret { .. } | ReplayError::BadUrl { .. } | ReplayError::TooLargeToShuffle(_) => 2,
+        ReplayError::Client(_) => 1,
+    }
+}
+
+/// Where a service that listens on `bind` answers on this machine.
+#[must_use]
+pub fn url_of(bind: SocketAddr) -> String {
+    let host = match bind.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(host, bind.port()))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    let rate: f64 = number.parse().map_err(|_| "not a number: write 500 or 500/s".to_owned())?;
+    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err("must be more than 0".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_positive_number_per_second() {
+        assert_eq!(rate("500"), Ok(500.0));
+        assert_eq!(rate("0.5/s"), Ok(0.5));
+        for wrong in ["0", "-1", "nan", "inf", "fast", "5/min", ""] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn posts_to_the_loopback_address_of_a_service_that_listens_everywhere() {
+        assert_eq!(url_of("0.0.0.0:8080".parse().unwrap()), "http://127.0.0.1:8080");
+        assert_eq!(url_of("[::]:81".parse().unwrap()), "http://[::1]:81");
+        assert_eq!(url_of("192.0.2.7:8080".parse().unwrap()), "http://192.0.2.7:8080");
+    }
+}

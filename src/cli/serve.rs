@@ -1,0 +1,38 @@
+//! `memberflow serve`: the service, in all its roles or some.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{Exit, Global};
+use crate::clock::Clock;
+use crate::config;
+use crate::lifecycle::Lifecycle;
+use crate::roles::{self, Role};
+use crate::telemetry;
+
+/// The longest that a stop may take. Whoever stops us kills after some 10 to 30 s.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
+
+/// What to run, and where.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// What this process does; all of it unless given
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Role::ALL)]
+    roles: Vec<Role>,
+    /// Where to listen [env: MEMBERFLOW_BIND] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    bind: Option<String>,
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<Exit> {
+    let config = config::load(global.flags(args.bind))?;
+    telemetry::init_logs(&config).ok();
+    let lifecycle = Lifecycle::default();
+    lifecycle.stop_on_signals().context("cannot listen to signals")?;
+    roles::start(&config, &args.roles, Clock::System, &lifecycle).await?;
+    lifecycle.stopping.cancelled().await;
+    lifecycle.shutdown(STOP_WITHIN).await?;
+    tracing::info!("stopped");
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,39 @@
+//! The one place that reads the wall clock, so that tests can stand at any moment they like.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use time::OffsetDateTime;
+
+/// Where "now" comes from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The machine's clock.
+    System,
+    /// A clock that stands still until it is set: nanoseconds since the Unix epoch.
+    Fixed(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A clock that stands at `moment`.
+    ///
+    /// # Panics
+    /// If `moment` lies outside the years 1677 to 2262, which nanoseconds in 64 bits can't hold.
+    #[must_use]
+    pub fn fixed(moment: OffsetDateTime) -> Self {
+        let nanos = i64::try_from(moment.unix_timestamp_nanos()).expect("a moment between 1677 and 2262");
+        Self::Fixed(Arc::new(AtomicI64::new(nanos)))
+    }
+
+    /// The present moment, in UTC.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may read the wall clock")]
+    pub fn now(&self) -> OffsetDateTime {
+        match self {
+            Self::System => OffsetDateTime::now_utc(),
+            Self::Fixed(nanos) => {
+                OffsetDateTime::UNIX_EPOCH + time::Duration::nanoseconds(nanos.load(Ordering::Relaxed))
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Settings: flags win over environment over file; an unknown key is an error.
+
+mod load;
+mod settings;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use load::{ConfigError, Flags, Given, load, load_without_database, read};
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, as JSON elsewhere.
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that can be set, with its defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `DATABASE_URL`: Postgres, direct or through the session pooler.
+    pub database_url: SecretString,
+    /// Connections to Postgres that one process may hold.
+    pub database_connections: u32,
+    /// `AMQP_URL`: RabbitMQ. Absent: the queue is in Postgres.
+    pub amqp_url: Option<SecretString>,
+    /// What the names of the exchange and the queues begin with; lets several installations share a broker.
+    pub queue_prefix: String,
+    /// `STRIPE_WEBHOOK_SECRETS`: the `whsec_…` strings, any of which may sign.
+    pub stripe_webhook_secrets: Vec<SecretString>,
+    /// `SUPABASE_WEBHOOK_SECRETS`: the `v1,whsec_…` strings, any of which may sign.
+    pub supabase_webhook_secrets: Vec<SecretString>,
+    /// `STRIPE_API_KEY`: for reading from Stripe.
+    pub stripe_api_key: Option<SecretString>,
+    /// `STRIPE_API_BASE`: where Stripe's API is; Stripe's own unless set.
+    pub stripe_api_base: Option<String>,
+    /// `SUPABASE_URL`: the project, for admin sign-in by Supabase JWT.
+    pub supabase_url: Option<String>,
+    /// `MEMBERFLOW_BIND`: where the service listens.
+    pub bind: SocketAddr,
+    /// `MEMBERFLOW_ADMIN_TOKEN`: the bearer token of the API. Without it the API is off.
+    pub admin_token: Option<SecretString>,
+    /// How far a signature's timestamp may lie from our clock, either way.
+    pub webhook_tolerance: Duration,
+    /// The largest body taken.
+    pub body_limit_bytes: usize,
+    /// How long a client may take to send its headers, and again its body.
+    pub read_timeout: Duration,
+    /// Requests that may be under way at once; further ones are shed with 429. Each source has as many: a
+    /// flood from one sheds nothing of the others.
+    pub max_requests: usize,
+    /// Events that one batch holds at most.
+    pub batch_max_events: usize,
+    /// How long a batch waits for company after its first event.
+    pub batch_wait: Duration,
+    /// Metadata keys that name a user explicitly, strongest first.
+    pub user_id_metadata_keys: Vec<String>,
+    /// Full days since the last login up to which a member is `active`.
+    pub active_days: i64,
+    /// Full days since the last login up to which a member is `at_risk`.
+    pub at_risk_days: i64,
+    /// Months subscribed from which an active member is a `champion`.
+    pub champion_months: i32,
+    /// `MEMBERFLOW_LOG_FILTER`: which log messages are written, as `tracing` filters them.
+    pub log_filter: String,
+    /// `MEMBERFLOW_LOG_FORMAT`: how they are written.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// The defaults, with the one setting that has none.
+    #[must_use]
+    pub fn new(database_url: impl Into<String>) -> Self {
+        Self {
+            database_url: SecretString::from(database_url.into()),
+            database_connections: 8,
+            amqp_url: None,
+            queue_prefix: "memberflow".to_owned(),
+            stripe_webhook_secrets: Vec::new(),
+            supabase_webhook_secrets: Vec::new(),
+            stripe_api_key: None,
+            stripe_api_base: None,
+            supabase_url: None,
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin_token: None,
+            webhook_tolerance: Duration::from_secs(300),
+            body_limit_bytes: 1024 * 1024,
+            read_timeout: Duration::from_secs(10),
+            max_requests: 4096,
+            batch_max_events: 500,
+            batch_wait: Duration::from_millis(3),
+            user_id_metadata_keys: vec!["user_id".to_owned(), "supabase_user_id".to_owned()],
+            active_days: 7,
+            at_risk_days: 30,
+            champion_months: 6,
+            // The queue says itself what a lost connection means; lapin would say it again as an error.
+            log_filter: "info,lapin=off".to_owned(),
+            log_format: LogFormat::Auto,
+        }
+    }
+}

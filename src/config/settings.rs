@@ -1,0 +1,239 @@
+//! The table of settings: what each is called, what it accepts, and where it goes.
+
+use std::ops::RangeBounds;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, LogFormat};
+use crate::verify::secrets::{split_stripe, split_supabase};
+use crate::verify::{StripeSecrets, SupabaseSecrets};
+
+/// One setting.
+pub(super) struct Setting {
+    /// Its key in the file.
+    pub key: &'static str,
+    /// Its variable in the environment.
+    pub env: &'static str,
+    /// What it accepts, for the error message.
+    pub form: &'static str,
+    /// Puts a value (a list in the file has several parts) in its place, if it is acceptable.
+    pub set: fn(&mut Config, &[String]) -> Option<()>,
+}
+
+/// Every setting there is.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "database_url",
+        env: "DATABASE_URL",
+        form: "postgres://user:password@host:port/database",
+        set: |config, parts| {
+            let url = one(parts).filter(|url| url.starts_with("postgres"))?;
+            PgConnectOptions::from_str(url).ok()?;
+            put(&mut config.database_url, url.into())
+        },
+    },
+    Setting {
+        key: "database_connections",
+        env: "MEMBERFLOW_DATABASE_CONNECTIONS",
+        form: "a number from 1 to 1000",
+        set: |config, parts| put(&mut config.database_connections, number(parts, 1..=1000)?),
+    },
+    Setting {
+        key: "amqp_url",
+        env: "AMQP_URL",
+        form: "amqp://user:password@host:port/vhost, or amqps://…",
+        set: |config, parts| {
+            put(&mut config.amqp_url, Some(url(parts, &["amqp://", "amqps://"])?.to_owned().into()))
+        },
+    },
+    Setting {
+        key: "queue_prefix",
+        env: "MEMBERFLOW_QUEUE_PREFIX",
+        form: "1 to 100 letters, digits, '.', '-' or '_'",
+        set: |config, parts| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+            let prefix = one(parts).filter(|prefix| prefix.len() <= 100 && prefix.chars().all(plain))?;
+            put(&mut config.queue_prefix, prefix.to_owned())
+        },
+    },
+    Setting {
+        key: "stripe_webhook_secrets",
+        env: "STRIPE_WEBHOOK_SECRETS",
+        form: "whsec_…, several joined by commas",
+        set: |config, parts| {
+            let secrets: Vec<SecretString> = parts.iter().flat_map(|part| split_stripe(part)).collect();
+            StripeSecrets::new(&secrets).ok()??;
+            put(&mut config.stripe_webhook_secrets, secrets)
+        },
+    },
+    Setting {
+        key: "supabase_webhook_secrets",
+        env: "SUPABASE_WEBHOOK_SECRETS",
+        form: "v1,whsec_<base64>, several joined by | (v1a secrets are asymmetric and never sign)",
+        set: |config, parts| {
+            let secrets: Vec<SecretString> = parts.iter().flat_map(|part| split_supabase(part)).collect();
+            SupabaseSecrets::new(&secrets).ok()??;
+            put(&mut config.supabase_webhook_secrets, secrets)
+        },
+    },
+    Setting {
+        key: "stripe_api_key",
+        env: "STRIPE_API_KEY",
+        form: "sk_… or, better, a restricted rk_… key",
+        set: |config, parts| {
+            let key = one(parts).filter(|key| key.starts_with("sk_") || key.starts_with("rk_"))?;
+            put(&mut config.stripe_api_key, Some(key.into()))
+        },
+    },
+    Setting {
+        key: "stripe_api_base",
+        env: "STRIPE_API_BASE",
+        form: "https://host or http://host",
+        set: |config, parts| put(&mut config.stripe_api_base, Some(url(parts, WEB)?.to_owned())),
+    },
+    Setting {
+        key: "supabase_url",
+        env: "SUPABASE_URL",
+        form: "https://<project>.supabase.co",
+        set: |config, parts| put(&mut config.supabase_url, Some(url(parts, WEB)?.to_owned())),
+    },
+    Setting {
+        key: "bind",
+        env: "MEMBERFLOW_BIND",
+        form: "an address and a port, such as 127.0.0.1:8080",
+        set: |config, parts| put(&mut config.bind, one(parts)?.parse().ok()?),
+    },
+    Setting {
+        key: "admin_token",
+        env: "MEMBERFLOW_ADMIN_TOKEN",
+        form: "at least 16 visible ASCII characters",
+        set: |config, parts| {
+            let token = one(parts).filter(|token| token.len() >= 16)?;
+            let visible = token.bytes().all(|byte| byte.is_ascii_graphic());
+            visible.then(|| config.admin_token = Some(token.into()))
+        },
+    },
+    Setting {
+        key: "webhook_tolerance_seconds",
+        env: "MEMBERFLOW_WEBHOOK_TOLERANCE_SECONDS",
+        form: "a number of seconds from 0 (any age will do) to 86400",
+        set: |config, parts| {
+            put(&mut config.webhook_tolerance, Duration::from_secs(number(parts, 0..=86_400)?))
+        },
+    },
+    Setting {
+        key: "body_limit_bytes",
+        env: "MEMBERFLOW_BODY_LIMIT_BYTES",
+        form: "a number of bytes from 1024 to 67108864",
+        set: |config, parts| put(&mut config.body_limit_bytes, number(parts, 1024..=64 * 1024 * 1024)?),
+    },
+    Setting {
+        key: "read_timeout_seconds",
+        env: "MEMBERFLOW_READ_TIMEOUT_SECONDS",
+        form: "a number of seconds from 1 to 300",
+        set: |config, parts| put(&mut config.read_timeout, Duration::from_secs(number(parts, 1..=300)?)),
+    },
+    Setting {
+        key: "max_requests",
+        env: "MEMBERFLOW_MAX_REQUESTS",
+        form: "a number from 1 to 100000",
+        set: |config, parts| put(&mut config.max_requests, number(parts, 1..=100_000)?),
+    },
+    Setting {
+        key: "batch_max_events",
+        env: "MEMBERFLOW_BATCH_MAX_EVENTS",
+        form: "a number from 1 to 10000",
+        set: |config, parts| put(&mut config.batch_max_events, number(parts, 1..=10_000)?),
+    },
+    Setting {
+        key: "batch_wait_ms",
+        env: "MEMBERFLOW_BATCH_WAIT_MS",
+        form: "a number of milliseconds from 0 to 10000",
+        set: |config, parts| put(&mut config.batch_wait, Duration::from_millis(number(parts, 0..=10_000)?)),
+    },
+    Setting {
+        key: "user_id_metadata_keys",
+        env: "MEMBERFLOW_USER_ID_METADATA_KEYS",
+        form: "metadata keys, strongest first, joined by commas",
+        set: |config, parts| {
+            let keys = parts.iter().flat_map(|part| part.split(',')).map(str::trim);
+            let keys: Vec<String> = keys.filter(|key| !key.is_empty()).map(str::to_owned).collect();
+            (!keys.is_empty()).then(|| config.user_id_metadata_keys = keys)
+        },
+    },
+    Setting {
+        key: "active_days",
+        env: "MEMBERFLOW_ACTIVE_DAYS",
+        form: "a number of days from 0 to 36500",
+        set: |config, parts| put(&mut config.active_days, number(parts, 0..=36_500)?),
+    },
+    Setting {
+        key: "at_risk_days",
+        env: "MEMBERFLOW_AT_RISK_DAYS",
+        form: "a number of days from 0 to 36500",
+        set: |config, parts| put(&mut config.at_risk_days, number(parts, 0..=36_500)?),
+    },
+    Setting {
+        key: "champion_months",
+        env: "MEMBERFLOW_CHAMPION_MONTHS",
+        form: "a number of months from 0 to 1200",
+        set: |config, parts| put(&mut config.champion_months, number(parts, 0..=1200)?),
+    },
+    Setting {
+        key: "log_filter",
+        env: "MEMBERFLOW_LOG_FILTER",
+        form: "a level or target=level pairs, such as info,memberflow=debug",
+        set: |config, parts| {
+            let filter = one(parts).filter(|filter| EnvFilter::try_new(filter).is_ok())?;
+            put(&mut config.log_filter, filter.to_owned())
+        },
+    },
+    Setting {
+        key: "log_format",
+        env: "MEMBERFLOW_LOG_FORMAT",
+        form: "auto, human or json",
+        set: |config, parts| {
+            let format = match one(parts)? {
+                "auto" => LogFormat::Auto,
+                "human" => LogFormat::Human,
+                "json" => LogFormat::Json,
+                _ => return None,
+            };
+            put(&mut config.log_format, format)
+        },
+    },
+];
+
+const WEB: &[&str] = &["https://", "http://"];
+
+/// Whether the configuration has a database to work on.
+pub(super) fn has_database(config: &Config) -> bool {
+    !config.database_url.expose_secret().is_empty()
+}
+
+fn put<T>(place: &mut T, value: T) -> Option<()> {
+    *place = value;
+    Some(())
+}
+
+/// The value of a setting that takes one.
+fn one(parts: &[String]) -> Option<&str> {
+    match parts {
+        [value] if !value.is_empty() => Some(value),
+        _ => None,
+    }
+}
+
+fn number<T: FromStr + PartialOrd>(parts: &[String], range: impl RangeBounds<T>) -> Option<T> {
+    one(parts)?.parse().ok().filter(|value| range.contains(value))
+}
+
+fn url<'a>(parts: &'a [String], schemes: &[&str]) -> Option<&'a str> {
+    let url = one(parts)?;
+    let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme))?;
+    (!rest.is_empty() && !rest.starts_with('/')).then_some(url)
+}

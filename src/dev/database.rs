@@ -1,0 +1,101 @@
+//! The database of a local run, and waiting until events have arrived in it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+/// An event's name: its source and its id.
+pub type EventName = (String, String);
+
+/// The database made where the environment names none.
+const NAME: &str = "memberflow_dev";
+
+/// How long the events of the demo may take; they are a few hundred.
+const APPLY_LIMIT: Duration = Duration::from_secs(120);
+
+/// The URL of our own database on the server of `server_url`; the database is made if it is missing.
+///
+/// # Errors
+/// If the server refuses.
+pub async fn own(server_url: &str) -> Result<String> {
+    let mut server = PgConnection::connect(server_url).await.context("PostgreSQL does not let us in")?;
+    let exists = "select exists (select from pg_catalog.pg_database where datname = $1)";
+    if !sqlx::query_scalar(exists).bind(NAME).fetch_one(&mut server).await? {
+        let create = sqlx::AssertSqlSafe(format!("create database {NAME}"));
+        sqlx::query(create).execute(&mut server).await.context("cannot create a database")?;
+    }
+    server.close().await.ok();
+    Ok(beside(server_url, NAME))
+}
+
+/// `url` with another database.
+fn beside(url: &str, name: &str) -> String {
+    let (address, query) = url.split_once('?').map_or((url, String::new()), |(a, q)| (a, format!("?{q}")));
+    let scheme = address.find("://").map_or(0, |at| at + 3);
+    let server = address[scheme..].find('/').map_or(address, |at| &address[..scheme + at]);
+    format!("{server}/{name}{query}")
+}
+
+/// Waits until every one of `events` has been applied.
+///
+/// # Errors
+/// If one of them has become a dead letter, or some are still missing after two minutes.
+pub async fn wait_until_applied(pool: &PgPool, events: &[EventName]) -> Result<()> {
+    let deadline = Instant::now() + APPLY_LIMIT;
+    loop {
+        let missing = missing(pool, events).await?;
+        if missing == 0 {
+            return Ok(());
+        }
+        if let Some(reason) = dead(pool, events).await? {
+            bail!("an event cannot be applied: {reason}");
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "{missing} of {} events have not been applied in {} s",
+                events.len(),
+                APPLY_LIMIT.as_secs()
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn missing(pool: &PgPool, events: &[EventName]) -> Result<i64, sqlx::Error> {
+    let (sources, ids): (Vec<&str>, Vec<&str>) =
+        events.iter().map(|(s, id)| (s.as_str(), id.as_str())).unzip();
+    let count = "
+        select count(*) from unnest($1::text[], $2::text[]) as told (source, event_id)
+        where not exists (
+            select from ingest.inbox where inbox.source = told.source and inbox.event_id = told.event_id
+        )";
+    sqlx::query_scalar(count).bind(sources).bind(ids).fetch_one(pool).await
+}
+
+/// One of `events` that is a dead letter, with the reason.
+async fn dead(pool: &PgPool, events: &[EventName]) -> Result<Option<String>, sqlx::Error> {
+    let (sources, ids): (Vec<&str>, Vec<&str>) =
+        events.iter().map(|(s, id)| (s.as_str(), id.as_str())).unzip();
+    let first = "
+        select format('%s %s (%s): %s', source, event_id, event_type, reason) from ingest.dead_letters
+        where (source, event_id) in (select * from unnest($1::text[], $2::text[])) limit 1";
+    sqlx::query_scalar(first).bind(sources).bind(ids).fetch_optional(pool).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn only_the_database_of_a_url_changes() {
+        for (url, expected) in [
+            ("postgres://me@host:5432/postgres", "postgres://me@host:5432/ours"),
+            ("postgres://me:p%2Fw@host", "postgres://me:p%2Fw@host/ours"),
+            ("postgres://me@%2Fvar%2Frun:5433/a", "postgres://me@%2Fvar%2Frun:5433/ours"),
+            ("postgres://host/a?sslmode=disable", "postgres://host/ours?sslmode=disable"),
+        ] {
+            assert_eq!(beside(url, "ours"), expected);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Demo data: the tiers and members of the stories in `fixtures/`, in a local stand-in of Supabase.
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
+
+use super::database::EventName;
+use crate::ops::fixture::{Member, Tier};
+
+const INSERT_TIERS: &str = "
+    insert into public.membership_tiers (
+        id, name, description, tier_type, is_active, price_monthly, price_yearly, stripe_product_id,
+        stripe_price_id, billing_interval, plan_category, is_household_plan, included_seats,
+        max_household_members, display_order
+    )
+    select * from jsonb_to_recordset($1) as tier (
+        id uuid, name text, description text, tier_type public.membership_tier_type, is_active boolean,
+        price_monthly int, price_yearly int, stripe_product_id text, stripe_price_id text,
+        billing_interval text, plan_category text, is_household_plan boolean, included_seats int,
+        max_household_members int, display_order int
+    )
+    on conflict do nothing";
+
+const INSERT_USER: &str = "
+    insert into auth.users (instance_id, id, aud, role, email, email_confirmed_at, created_at, updated_at)
+    values ('00000000-0000-0000-0000-000000000000', $1, 'authenticated', 'authenticated', $2, $3, $4, $4)
+    on conflict do nothing";
+
+const INSERT_PROFILE: &str = "
+    insert into public.user_profiles (user_id, first_name, last_name, phone, email, is_active, is_draft)
+    select $1, $2, $3, $4, $5, true, false
+    where not exists (select from public.user_profiles where user_id = $1)";
+
+/// Writes `tiers` into `membership_tiers`. Twice is a no-op.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn name_tiers(pool: &PgPool, tiers: &[Tier]) -> Result<(), sqlx::Error> {
+    sqlx::query(INSERT_TIERS).bind(Json(tiers)).execute(pool).await?;
+    Ok(())
+}
+
+/// Signs `members` up: a row in `auth.users` and an active profile each. Twice is a no-op. Gives the
+/// names of the events by which the database's own triggers tell of it.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn sign_up(pool: &PgPool, members: &[&Member]) -> Result<Vec<EventName>, sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    let last = "select coalesce(max(id), 0) from ingest.outbox";
+    let last: i64 = sqlx::query_scalar(last).fetch_one(&mut *tx).await?;
+    for member in members {
+        insert(&mut tx, member).await?;
+    }
+    // Until the commit nobody else sees these rows, so none can have gone on yet.
+    let told = "select source, event_id from ingest.outbox where id > $1 order by id";
+    let told = sqlx::query_as(told).bind(last).fetch_all(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(told)
+}
+
+async fn insert(connection: &mut PgConnection, member: &Member) -> Result<(), sqlx::Error> {
+    let Member { id, email, created_at, profile, .. } = member;
+    let confirmed_at = member.email_confirmed.then_some(created_at);
+    let user = sqlx::query(INSERT_USER).bind(id).bind(email).bind(confirmed_at).bind(created_at);
+    user.execute(&mut *connection).await?;
+    let row = sqlx::query(INSERT_PROFILE).bind(id).bind(&profile.first_name).bind(&profile.last_name);
+    row.bind(&profile.phone).bind(email).execute(connection).await?;
+    Ok(())
+}

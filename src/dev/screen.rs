@@ -1,0 +1,43 @@
+//! What a local run shows at its end: the members, and where to go from there.
+
+use std::path::Path;
+
+use anyhow::Result;
+use secrecy::ExposeSecret as _;
+use sqlx::PgPool;
+
+use crate::cli::members::{WIDTH, table};
+use crate::cli::replay::url_of;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ops::members::{self, MAX_LIMIT, PageRequest};
+
+/// Prints the members and the ways in.
+///
+/// # Errors
+/// If the members cannot be read.
+pub async fn print(pool: &PgPool, config: &Config, settings: &Path) -> Result<()> {
+    let request = PageRequest { limit: MAX_LIMIT, ..PageRequest::default() };
+    let page = members::list(pool, &request, Clock::System.now()).await?;
+    anstream::println!("{}\n\n{}", table(&page.members, WIDTH).trim_fmt(), ways_in(config, settings));
+    Ok(())
+}
+
+fn ways_in(config: &Config, settings: &Path) -> String {
+    let url = url_of(config.bind);
+    let token = config.admin_token.as_ref().map_or("", |token| token.expose_secret());
+    let queue = config.amqp_url.as_ref().map_or("in Postgres", |url| url.expose_secret());
+    let program = std::env::args().next().unwrap_or_else(|| "memberflow".to_owned());
+    format!(
+        "\
+members    curl -H 'authorization: Bearer {token}' {url}/api/members
+health     {url}/healthz  {url}/readyz  {url}/metrics
+database   {database}
+queue      {queue}
+Stripe     stripe listen --forward-to {url}/webhooks/stripe
+           (and start again with STRIPE_WEBHOOK_SECRETS set to the whsec_… that it prints)
+more       {program} --config {settings} --help",
+        database = config.database_url.expose_secret(),
+        settings = settings.display(),
+    )
+}

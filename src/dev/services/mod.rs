@@ -1,0 +1,200 @@
+//! PostgreSQL and RabbitMQ on this machine: named by the environment, found running, or started.
+//!
+//! What is found running is left alone. What we start is private to the checkout (`.memberflow/`,
+//! loopback, a password of its own) and is stopped by the last run that uses it.
+
+mod account;
+mod command;
+mod folder;
+mod postgres;
+mod process;
+mod programs;
+mod rabbitmq;
+mod server;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+pub use command::run_with_services;
+use folder::{Folder, Lock};
+use server::Server;
+
+/// What to do where there is no PostgreSQL at all.
+const NO_POSTGRES: &str = "PostgreSQL is neither running here nor installed. Either
+  install it:       sudo apt-get install postgresql     (macOS: brew install postgresql@17)
+                    and run this again: a private server is started with it, or
+  name a running one: DATABASE_URL=postgres://postgres:PASSWORD@HOST:5432/DATABASE make run";
+
+/// Whether the programs of both servers are installed, so that private ones can be started.
+#[must_use]
+pub fn can_start() -> bool {
+    programs::postgres_folder().is_some() && programs::rabbitmq_server().is_some()
+}
+
+/// Where to look, and what has been decided already.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The folder of private servers.
+    pub folder: PathBuf,
+    /// A PostgreSQL to use instead of looking for one.
+    pub database_url: Option<String>,
+    /// Which broker to use.
+    pub broker: Broker,
+    /// Where a PostgreSQL that is running is looked for.
+    pub postgres_port: u16,
+    /// Where a RabbitMQ that is running is looked for.
+    pub rabbitmq_port: u16,
+}
+
+/// Which broker to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broker {
+    /// This one.
+    At(String),
+    /// One on this machine.
+    Local,
+    /// None: the queue is in Postgres.
+    Postgres,
+}
+
+/// The servers that a run uses.
+#[derive(Debug)]
+pub struct Services {
+    /// PostgreSQL, its database `postgres` unless the environment named another.
+    pub database_url: String,
+    /// RabbitMQ, if there is one.
+    pub amqp_url: Option<String>,
+    folder: Option<Folder>,
+    in_use: Option<Lock>,
+}
+
+impl Wanted {
+    /// Finds the servers, and starts privately what is missing. Without a usable RabbitMQ the queue is
+    /// in Postgres; that is said and is no failure. A caller that gives up waiting calls
+    /// [`Wanted::stop_unused`].
+    ///
+    /// # Errors
+    /// If there is no PostgreSQL and none can be started.
+    pub async fn find_or_start(&self) -> Result<Services> {
+        let named = match &self.broker {
+            Broker::At(url) => Some(url.clone()),
+            Broker::Local | Broker::Postgres => None,
+        };
+        if let Some(database_url) = self.database_url.clone().filter(|_| self.broker != Broker::Local) {
+            return Ok(Services { database_url, amqp_url: named, folder: None, in_use: None });
+        }
+        let folder = Folder::open(&self.folder)?;
+        let turn = folder.turn().await?;
+        let in_use = Some(folder.join()?);
+        let database_url = match &self.database_url {
+            Some(url) => url.clone(),
+            None => self.postgres(&folder).await?,
+        };
+        let amqp_url = if self.broker == Broker::Local { self.rabbitmq(&folder).await } else { named };
+        drop(turn);
+        Ok(Services { database_url, amqp_url, folder: Some(folder), in_use })
+    }
+
+    /// Ends private servers that no run uses: after [`Wanted::find_or_start`] was interrupted or failed.
+    ///
+    /// # Errors
+    /// If the folder's locks cannot be had.
+    pub async fn stop_unused(&self) -> Result<()> {
+        if self.folder.exists() { stop_unused(&Folder::open(&self.folder)?).await } else { Ok(()) }
+    }
+
+    /// The servers that are neither usable here nor installed: `postgresql`, `rabbitmq`.
+    pub async fn missing(&self) -> Vec<&'static str> {
+        let mut missing = Vec::new();
+        let no_postgres = self.database_url.is_none() && programs::postgres_folder().is_none();
+        if no_postgres && postgres::find_running(self.postgres_port).await.is_err() {
+            missing.push("postgresql");
+        }
+        let no_rabbitmq = self.broker == Broker::Local && programs::rabbitmq_server().is_none();
+        if no_rabbitmq && rabbitmq::find_running(self.rabbitmq_port).await.is_err() {
+            missing.push("rabbitmq");
+        }
+        missing
+    }
+
+    async fn postgres(&self, folder: &Folder) -> Result<String> {
+        let home = folder.of("postgres");
+        if let Some(url) = left_running(&home, postgres::answers).await {
+            return Ok(url);
+        }
+        match postgres::find_running(self.postgres_port).await {
+            Ok(url) => {
+                tracing::info!(url, "using the postgresql that is running");
+                return Ok(url);
+            }
+            Err(reasons) => reasons.iter().for_each(|reason| {
+                tracing::warn!("a postgresql is running but cannot be used: {reason}");
+            }),
+        }
+        if programs::postgres_folder().is_none() {
+            bail!(NO_POSTGRES);
+        }
+        tracing::info!(folder = %home.display(), "starting a private postgresql");
+        Ok(postgres::start(folder, self.postgres_port).await?.url)
+    }
+
+    async fn rabbitmq(&self, folder: &Folder) -> Option<String> {
+        let home = folder.of("rabbitmq");
+        if let Some(url) = left_running(&home, rabbitmq::answers).await {
+            return Some(url);
+        }
+        match rabbitmq::find_running(self.rabbitmq_port).await {
+            Ok(url) => {
+                tracing::info!(url, "using the rabbitmq that is running");
+                return Some(url);
+            }
+            Err(Some(reason)) => tracing::warn!("a rabbitmq is running but cannot be used: {reason}"),
+            Err(None) => {}
+        }
+        if programs::rabbitmq_server().is_none() {
+            tracing::warn!("no rabbitmq is running or installed: the queue is in postgres");
+            return None;
+        }
+        tracing::info!(folder = %home.display(), "starting a private rabbitmq");
+        let started = rabbitmq::start(folder, self.rabbitmq_port).await;
+        started
+            .map_err(|reason| tracing::warn!("the queue is in postgres: {reason:#}"))
+            .ok()
+            .map(|node| node.url)
+    }
+}
+
+impl Services {
+    /// Stops the private servers unless another run uses them.
+    ///
+    /// # Errors
+    /// If the folder's locks cannot be had.
+    pub async fn stop(self) -> Result<()> {
+        let Some(folder) = self.folder else { return Ok(()) };
+        drop(self.in_use);
+        stop_unused(&folder).await
+    }
+}
+
+/// The URL of the private server in `home` if it runs: another run's, or left over from a killed one.
+/// What does not answer any more is ended.
+async fn left_running(home: &Path, answers: impl AsyncFn(&str) -> bool) -> Option<String> {
+    let left = Server::load(home)?;
+    if answers(&left.url).await {
+        tracing::info!(folder = %home.display(), "using the private server that is running");
+        return Some(left.url);
+    }
+    Server::stop(home).await;
+    None
+}
+
+/// Ends the private servers of `folder` if no run uses them.
+async fn stop_unused(folder: &Folder) -> Result<()> {
+    let _turn = folder.turn().await?;
+    if folder.is_unused().context("cannot tell whether another run uses the private servers")? {
+        Server::stop(&folder.of("rabbitmq")).await;
+        Server::stop(&folder.of("postgres")).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! The settings of a local run, and the file by which other commands join it:
+//! `memberflow --config .memberflow/dev.toml members list`.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// Keeps what we declare on a broker that we share apart from a real installation.
+const QUEUE_PREFIX: &str = "memberflow_dev";
+
+/// What the file holds. The secrets are made up once per checkout, so that what was set up with them
+/// (a browser, `stripe listen`) goes on working.
+#[derive(Debug, Serialize, Deserialize)]
+struct File {
+    database_url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    amqp_url: Option<String>,
+    queue_prefix: String,
+    bind: String,
+    stripe_webhook_secrets: Vec<String>,
+    supabase_webhook_secrets: Vec<String>,
+    admin_token: String,
+}
+
+/// Completes `config`, which has what the environment says, and writes the file `path`. Secrets from the
+/// environment stay valid beside our own.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn complete(config: &mut Config, path: &Path) -> Result<()> {
+    let known: Option<File> = fs::read_to_string(path).ok().and_then(|text| toml::from_str(&text).ok());
+    let (stripe, supabase, token) = known.map_or_else(made_up, |known| {
+        (known.stripe_webhook_secrets, known.supabase_webhook_secrets, known.admin_token)
+    });
+    config.queue_prefix = QUEUE_PREFIX.to_owned();
+    let token = config.admin_token.get_or_insert(token.into()).expose_secret().to_owned();
+    let file = File {
+        database_url: config.database_url.expose_secret().to_owned(),
+        amqp_url: config.amqp_url.as_ref().map(|url| url.expose_secret().to_owned()),
+        queue_prefix: config.queue_prefix.clone(),
+        bind: config.bind.to_string(),
+        admin_token: token,
+        stripe_webhook_secrets: stripe,
+        supabase_webhook_secrets: supabase,
+    };
+    config.stripe_webhook_secrets.extend(file.stripe_webhook_secrets.iter().cloned().map(Into::into));
+    config.supabase_webhook_secrets.extend(file.supabase_webhook_secrets.iter().cloned().map(Into::into));
+    write(path, &file).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Secrets in the providers' own forms: 32 random bytes, whose hexadecimal digits are base64 as well.
+fn made_up() -> (Vec<String>, Vec<String>, String) {
+    let random = || format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    (vec![format!("whsec_{}", random())], vec![format!("v1,whsec_{}", random())], random())
+}
+
+fn write(path: &Path, file: &File) -> Result<()> {
+    let text = format!(
+        "# The local run of `memberflow dev`; written anew at each start.\n{}",
+        toml::to_string(file)?
+    );
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    Ok(options.open(path)?.write_all(text.as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_keeps_the_secrets_and_those_of_the_environment() {
+        let path = std::env::temp_dir().join(format!("mf-settings-{}.toml", uuid::Uuid::new_v4().simple()));
+        let secrets = |config: &Config| -> Vec<String> {
+            let all = config.stripe_webhook_secrets.iter().chain(&config.supabase_webhook_secrets);
+            all.map(|secret| secret.expose_secret().to_owned()).collect()
+        };
+        let mut first = Config::new("postgres://localhost/one");
+        complete(&mut first, &path).unwrap();
+
+        let mut second = Config::new("postgres://localhost/two");
+        second.stripe_webhook_secrets.push("whsec_from_the_environment".into());
+        complete(&mut second, &path).unwrap();
+
+        assert_eq!(secrets(&second)[0], "whsec_from_the_environment");
+        assert_eq!(secrets(&second)[1..], secrets(&first));
+        let file: File = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(file.database_url, "postgres://localhost/two");
+        assert_eq!(file.stripe_webhook_secrets.len(), 1, "the environment's secrets are not written down");
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn made_up_secrets_have_the_providers_forms() {
+        let (stripe, supabase, _) = made_up();
+        let stripe: Vec<_> = stripe.into_iter().map(Into::into).collect();
+        let supabase: Vec<_> = supabase.into_iter().map(Into::into).collect();
+        assert!(crate::verify::StripeSecrets::new(&stripe).unwrap().is_some());
+        assert!(crate::verify::SupabaseSecrets::new(&supabase).unwrap().is_some());
+    }
+}

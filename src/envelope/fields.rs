@@ -1,0 +1,129 @@
+//! Reading single fields out of a document without building the rest of it, and what to say of a field
+//! that is not there.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The longest name of an event or of its type, in bytes: what AMQP's short strings hold.
+const NAME_MAX_BYTES: usize = 255;
+/// What a name is, for its sender.
+pub(super) const NAME_FORM: &str = "1 to 255 bytes of text without control characters";
+
+/// Whether queue and key columns can hold `name`.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME_MAX_BYTES && !name.contains(char::is_control)
+}
+
+/// A body that is not an event. The text tells its sender what is missing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// JSON is UTF-8.
+    #[error("the body is not UTF-8")]
+    NotUtf8,
+    /// Not readable as JSON.
+    #[error("the body is not valid JSON: {0}")]
+    NotJson(String),
+    /// JSON, but an array or a bare value.
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    /// A field without which it is no event.
+    #[error("the field {0} is missing or null")]
+    Missing(&'static str),
+    /// The field is there with a value that it cannot have.
+    #[error("the field {field} is not {form}")]
+    Invalid {
+        /// Its path in the document.
+        field: &'static str,
+        /// What it should be.
+        form: &'static str,
+    },
+}
+
+impl Malformed {
+    /// The machine-readable name of the fault: the last part of a problem's `type`.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let named = |field: &str, fault| format!("{}-{fault}", field.replace(['.', '_'], "-"));
+        match self {
+            Self::NotUtf8 => "body-not-utf8".to_owned(),
+            Self::NotJson(_) => "body-not-json".to_owned(),
+            Self::NotAnObject => "body-not-an-object".to_owned(),
+            Self::Missing(field) => named(field, "missing"),
+            Self::Invalid { field, .. } => named(field, "invalid"),
+        }
+    }
+}
+
+/// One field of a document: where it stands, and its text if it is there.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'a> {
+    path: &'static str,
+    raw: Option<&'a RawValue>,
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn new(path: &'static str, raw: Option<&'a RawValue>) -> Self {
+        Self { path, raw }
+    }
+
+    /// The field's JSON text.
+    pub(super) fn raw(self) -> Result<&'a RawValue, Malformed> {
+        self.raw.ok_or(Malformed::Missing(self.path))
+    }
+
+    /// A name: text that a queue and a key column can hold.
+    pub(super) fn name(self) -> Result<String, Malformed> {
+        let name: String = self.read(NAME_FORM)?;
+        if is_name(&name) { Ok(name) } else { Err(self.invalid(NAME_FORM)) }
+    }
+
+    /// Unix seconds.
+    pub(super) fn unix_seconds(self) -> Result<OffsetDateTime, Malformed> {
+        const FORM: &str = "a whole number of Unix seconds";
+        let seconds = self.read::<u64>(FORM)?;
+        let moment = i64::try_from(seconds).ok().and_then(|s| OffsetDateTime::from_unix_timestamp(s).ok());
+        moment.ok_or(self.invalid(FORM))
+    }
+
+    /// A moment as RFC 3339 writes it.
+    pub(super) fn rfc3339(self) -> Result<OffsetDateTime, Malformed> {
+        const FORM: &str = "an RFC 3339 timestamp";
+        let text: String = self.read(FORM)?;
+        let moment = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| self.invalid(FORM))?;
+        // The offset may carry the year past those that a date can hold.
+        moment.checked_to_offset(time::UtcOffset::UTC).ok_or(self.invalid(FORM))
+    }
+
+    /// An object, read into `T`.
+    pub(super) fn object<T: Deserialize<'a>>(self) -> Result<T, Malformed> {
+        const FORM: &str = "an object";
+        let text = self.raw()?.get();
+        // Serde would also read an array into a struct, by position.
+        if !text.starts_with('{') {
+            return Err(self.invalid(FORM));
+        }
+        serde_json::from_str(text).map_err(|_| self.invalid(FORM))
+    }
+
+    pub(super) fn invalid(self, form: &'static str) -> Malformed {
+        Malformed::Invalid { field: self.path, form }
+    }
+
+    fn read<T: Deserialize<'a>>(self, form: &'static str) -> Result<T, Malformed> {
+        serde_json::from_str(self.raw()?.get()).map_err(|_| self.invalid(form))
+    }
+}
+
+/// Reads a whole body, which must be one JSON object, into `T`.
+pub(super) fn document<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malformed> {
+    let text = std::str::from_utf8(body).map_err(|_| Malformed::NotUtf8)?;
+    let object = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
+    if !object {
+        // Told apart for the sender: text that is no JSON at all, and JSON of another kind.
+        let fault = serde_json::from_str::<serde::de::IgnoredAny>(text).err();
+        return Err(fault.map_or(Malformed::NotAnObject, |fault| Malformed::NotJson(fault.to_string())));
+    }
+    serde_json::from_str(text).map_err(|fault| Malformed::NotJson(fault.to_string()))
+}

@@ -1,0 +1,35 @@
+//! The envelope: an event's exact bytes with what the queue and the inbox need to know about it.
+
+pub mod peek;
+pub mod source;
+pub mod wire;
+
+mod fields;
+mod scrub;
+
+use bytes::Bytes;
+use time::OffsetDateTime;
+
+pub use fields::Malformed;
+pub use source::Source;
+
+/// One event on its way, named by `(source, event_id)`. The body is what the provider sent, byte for
+/// byte, except that secrets which must never be stored (password hashes, tokens) are cut out before
+/// the envelope is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The provider's endpoint that told us.
+    pub source: Source,
+    /// The provider's stable id of the event: Stripe's `evt_…`, an Auth Hook's `metadata.uuid`, a
+    /// database webhook's `webhook-id`. The same event delivered twice has the same id.
+    pub event_id: String,
+    /// The provider's name of what happened: `invoice.paid`, `customize-access-token`,
+    /// `public.vision_versions.insert`.
+    pub event_type: String,
+    /// When the provider says it happened (Stripe: whole seconds).
+    pub occurred_at: OffsetDateTime,
+    /// When we accepted it.
+    pub received_at: OffsetDateTime,
+    /// The JSON document itself.
+    pub body: Bytes,
+}

@@ -1,0 +1,139 @@
+//! From verified bytes to an envelope: id, type and time are read, the body is left as it is.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+
+use super::fields::{Field, Malformed, NAME_FORM, document, is_name};
+use super::{Envelope, Source, scrub};
+
+/// What Stripe calls an event that carries no state, only the name of the object it is about.
+const THIN_EVENT: &str = "\"v2.core.event\"";
+
+#[derive(Deserialize)]
+struct StripeEvent<'a> {
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created: Option<&'a RawValue>,
+}
+
+/// The envelope of a Stripe event.
+///
+/// # Errors
+/// The field that keeps the body from being one.
+pub fn stripe(body: Bytes, received_at: OffsetDateTime) -> Result<Envelope, Malformed> {
+    let event: StripeEvent<'_> = document(&body)?;
+    let thin = event.object.is_some_and(|object| object.get() == THIN_EVENT);
+    let created = Field::new("created", event.created);
+    let event_id = Field::new("id", event.id).name()?;
+    let event_type = Field::new("type", event.kind).name()?;
+    let occurred_at = if thin { created.rfc3339()? } else { created.unix_seconds()? };
+    Ok(Envelope { source: Source::Stripe, event_id, event_type, occurred_at, received_at, body })
+}
+
+/// An Auth Hook's call: the event, and what its answer needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthHook {
+    /// The event; its type is the hook's name.
+    pub envelope: Envelope,
+    /// The bytes of `claims`, where there are any: the token hook gives them back.
+    pub claims: Option<Bytes>,
+}
+
+#[derive(Deserialize)]
+struct HookCall<'a> {
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    claims: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct HookMetadata<'a> {
+    #[serde(borrow)]
+    uuid: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    time: Option<&'a RawValue>,
+}
+
+/// The envelope of an Auth Hook's call. Its id is the invocation's (`metadata.uuid`), which all
+/// attempts share, unlike the `webhook-id`.
+///
+/// # Errors
+/// The field that keeps the body from being one.
+pub fn auth_hook(body: Bytes, received_at: OffsetDateTime) -> Result<AuthHook, Malformed> {
+    let call: HookCall<'_> = document(&body)?;
+    let metadata: HookMetadata<'_> = Field::new("metadata", call.metadata).object()?;
+    let event_id = Field::new("metadata.uuid", metadata.uuid).name()?;
+    let event_type = Field::new("metadata.name", metadata.name).name()?;
+    let occurred_at = Field::new("metadata.time", metadata.time).rfc3339()?;
+    let claims = call.claims.map(|raw| body.slice_ref(raw.get().as_bytes()));
+    let source = Source::SupabaseAuth;
+    Ok(AuthHook {
+        envelope: Envelope { source, event_id, event_type, occurred_at, received_at, body },
+        claims,
+    })
+}
+
+#[derive(Deserialize)]
+struct RowChange<'a> {
+    #[serde(borrow, rename = "type")]
+    operation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    schema: Option<&'a RawValue>,
+    #[serde(borrow)]
+    table: Option<&'a RawValue>,
+    #[serde(borrow)]
+    record: Option<&'a RawValue>,
+    #[serde(borrow)]
+    old_record: Option<&'a RawValue>,
+}
+
+/// The envelope of a Database Webhook. Its body has neither id nor time: both come from the signed
+/// headers. A row of the schema `auth` loses its secrets here, before anything can store it.
+///
+/// # Errors
+/// The field that keeps the body from being one.
+pub fn database(
+    webhook_id: &str,
+    signed_at: OffsetDateTime,
+    body: Bytes,
+    received_at: OffsetDateTime,
+) -> Result<Envelope, Malformed> {
+    let change: RowChange<'_> = document(&body)?;
+    let operation = operation(Field::new("type", change.operation))?;
+    let schema = Field::new("schema", change.schema).name()?;
+    let table = Field::new("table", change.table).name()?;
+    let event_type = format!("{schema}.{table}.{}", operation.to_ascii_lowercase());
+    for (field, name) in [("table", event_type.as_str()), ("webhook-id", webhook_id)] {
+        if !is_name(name) {
+            return Err(Malformed::Invalid { field, form: NAME_FORM });
+        }
+    }
+    let body = if schema == scrub::SCHEMA {
+        let record = Field::new("record", change.record);
+        let old_record = Field::new("old_record", change.old_record);
+        scrub::row_change(operation, &table, record, old_record)?
+    } else {
+        body
+    };
+    let (source, event_id) = (Source::SupabaseDatabase, webhook_id.to_owned());
+    Ok(Envelope { source, event_id, event_type, occurred_at: signed_at, received_at, body })
+}
+
+fn operation(field: Field<'_>) -> Result<&'static str, Malformed> {
+    let name = field.name()?;
+    let known = ["INSERT", "UPDATE", "DELETE"].into_iter().find(|known| *known == name);
+    known.ok_or(field.invalid("INSERT, UPDATE or DELETE"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! The sources: who can tell us of an event.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A provider's endpoint. Each has a queue of its own, so that one in trouble does not hold up the
+/// others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// Stripe's webhook endpoint.
+    Stripe,
+    /// Supabase Auth Hooks over HTTP.
+    SupabaseAuth,
+    /// Supabase Database Webhooks (`pg_net`).
+    SupabaseDatabase,
+    /// What memberflow itself decided from the state of the database, kept as an event so that a
+    /// rebuild sees it again. Goes straight to the inbox, never through a queue.
+    Internal,
+}
+
+impl Source {
+    /// The sources whose events travel through the queue.
+    pub const QUEUED: [Self; 3] = [Self::Stripe, Self::SupabaseAuth, Self::SupabaseDatabase];
+
+    /// The name in the database, in routing keys and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+            Self::SupabaseAuth => "supabase.auth",
+            Self::SupabaseDatabase => "supabase.database",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name is not that of a source.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown source {0:?}; known are stripe, supabase.auth, supabase.database and internal")]
+pub struct UnknownSource(pub String);
+
+impl FromStr for Source {
+    type Err = UnknownSource;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        [Self::Stripe, Self::SupabaseAuth, Self::SupabaseDatabase, Self::Internal]
+            .into_iter()
+            .find(|source| source.as_str() == name)
+            .ok_or_else(|| UnknownSource(name.to_owned()))
+    }
+}

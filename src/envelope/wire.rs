@@ -1,0 +1,131 @@
+//! The wire form: one message that carries one or more envelopes of one source.
+//!
+//! ```text
+//! message  = version (1 byte, 1) · source (1 byte length, name) · envelope…
+//! envelope = occurred_at · received_at · event_id · event_type · body
+//! moment   = seconds since 1970 (i64) · nanoseconds (u32)
+//! field    = length in bytes (u64) · the bytes
+//! ```
+//!
+//! Integers are little-endian. Bodies are exact bytes, never re-encoded. Decoding is total: whatever
+//! the bytes, it gives envelopes or an error, and never allocates by a length it has only been told.
+
+use bytes::{Buf as _, Bytes};
+use time::OffsetDateTime;
+
+use super::Envelope;
+use super::source::{Source, UnknownSource};
+
+/// The one version that is written and read. A new layout gets a new number.
+const VERSION: u8 = 1;
+/// What an envelope takes beside its id, type and body: two moments and three lengths.
+const OVERHEAD_BYTES: usize = 2 * 12 + 3 * 8;
+
+/// The bytes are not a message of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Written by another version, or by somebody else.
+    #[error("wire version {0} is not known; this build reads version {VERSION}")]
+    Version(u8),
+    /// The message names a source that does not exist.
+    #[error(transparent)]
+    Source(#[from] UnknownSource),
+    /// A field reaches past the end of the message.
+    #[error("the message ends in the middle of a field")]
+    Truncated,
+    /// A name that is not UTF-8.
+    #[error("a name is not UTF-8")]
+    Text,
+    /// A moment outside the years that time can hold.
+    #[error("a moment is out of range")]
+    Moment,
+    /// No envelope at all: nobody sends that.
+    #[error("the message carries no envelope")]
+    Empty,
+}
+
+/// The bytes an envelope takes on the wire.
+#[must_use]
+pub fn encoded_len(envelope: &Envelope) -> usize {
+    OVERHEAD_BYTES + envelope.event_id.len() + envelope.event_type.len() + envelope.body.len()
+}
+
+/// One message for `envelopes`, all of which are of `source`.
+#[must_use]
+pub fn encode(source: Source, envelopes: &[Envelope]) -> Vec<u8> {
+    debug_assert!(envelopes.iter().all(|envelope| envelope.source == source), "one message, one source");
+    let name = source.as_str().as_bytes();
+    let mut message = Vec::with_capacity(2 + name.len() + envelopes.iter().map(encoded_len).sum::<usize>());
+    message.push(VERSION);
+    message.push(name.len() as u8);
+    message.extend_from_slice(name);
+    for envelope in envelopes {
+        put_moment(&mut message, envelope.occurred_at);
+        put_moment(&mut message, envelope.received_at);
+        put_field(&mut message, envelope.event_id.as_bytes());
+        put_field(&mut message, envelope.event_type.as_bytes());
+        put_field(&mut message, &envelope.body);
+    }
+    message
+}
+
+fn put_moment(message: &mut Vec<u8>, moment: OffsetDateTime) {
+    message.extend_from_slice(&moment.unix_timestamp().to_le_bytes());
+    message.extend_from_slice(&moment.nanosecond().to_le_bytes());
+}
+
+fn put_field(message: &mut Vec<u8>, field: &[u8]) {
+    message.extend_from_slice(&(field.len() as u64).to_le_bytes());
+    message.extend_from_slice(field);
+}
+
+/// The envelopes of a message. Bodies are slices of it, not copies.
+///
+/// # Errors
+/// Where the bytes are not a message that [`encode`] could have written.
+pub fn decode(mut message: Bytes) -> Result<Vec<Envelope>, WireError> {
+    match message.try_get_u8().map_err(|_| WireError::Truncated)? {
+        VERSION => {}
+        other => return Err(WireError::Version(other)),
+    }
+    let name_bytes = message.try_get_u8().map_err(|_| WireError::Truncated)?;
+    let source: Source = text(take(&mut message, name_bytes.into())?)?.parse()?;
+    let mut envelopes = Vec::new();
+    while !message.is_empty() {
+        envelopes.push(take_envelope(source, &mut message)?);
+    }
+    if envelopes.is_empty() { Err(WireError::Empty) } else { Ok(envelopes) }
+}
+
+fn take_envelope(source: Source, message: &mut Bytes) -> Result<Envelope, WireError> {
+    let occurred_at = take_moment(message)?;
+    let received_at = take_moment(message)?;
+    let event_id = text(take_field(message)?)?;
+    let event_type = text(take_field(message)?)?;
+    let body = take_field(message)?;
+    Ok(Envelope { source, event_id, event_type, occurred_at, received_at, body })
+}
+
+fn take_moment(message: &mut Bytes) -> Result<OffsetDateTime, WireError> {
+    let seconds = message.try_get_i64_le().map_err(|_| WireError::Truncated)?;
+    let nanoseconds = message.try_get_u32_le().map_err(|_| WireError::Truncated)?;
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .and_then(|moment| moment.replace_nanosecond(nanoseconds))
+        .map_err(|_| WireError::Moment)
+}
+
+fn take_field(message: &mut Bytes) -> Result<Bytes, WireError> {
+    let length = message.try_get_u64_le().map_err(|_| WireError::Truncated)?;
+    take(message, usize::try_from(length).map_err(|_| WireError::Truncated)?)
+}
+
+fn take(message: &mut Bytes, length: usize) -> Result<Bytes, WireError> {
+    if length > message.len() { Err(WireError::Truncated) } else { Ok(message.split_to(length)) }
+}
+
+fn text(bytes: Bytes) -> Result<String, WireError> {
+    String::from_utf8(bytes.into()).map_err(|_| WireError::Text)
+}
+
+#[cfg(test)]
+mod tests;

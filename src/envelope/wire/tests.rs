@@ -1,0 +1,96 @@
+//! The wire form: what goes in comes out, and garbage is an error, never a crash.
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use time::OffsetDateTime;
+
+use super::{Envelope, Source, WireError, decode, encode, encoded_len};
+
+fn moments() -> impl Strategy<Value = OffsetDateTime> {
+    let (first, last) = (-377_705_116_800_i64, 253_402_300_799_i64);
+    (first..=last, 0..1_000_000_000_u32).prop_map(|(seconds, nanoseconds)| {
+        OffsetDateTime::from_unix_timestamp(seconds).unwrap().replace_nanosecond(nanoseconds).unwrap()
+    })
+}
+
+fn envelopes(source: Source) -> impl Strategy<Value = Vec<Envelope>> {
+    let envelope = (any::<String>(), any::<String>(), moments(), moments(), vec(any::<u8>(), 0..300));
+    vec(envelope, 1..6).prop_map(move |fields| {
+        fields
+            .into_iter()
+            .map(|(event_id, event_type, occurred_at, received_at, body)| {
+                let body = Bytes::from(body);
+                Envelope { source, event_id, event_type, occurred_at, received_at, body }
+            })
+            .collect()
+    })
+}
+
+fn messages() -> impl Strategy<Value = (Source, Vec<Envelope>)> {
+    prop::sample::select(Source::QUEUED.to_vec())
+        .prop_flat_map(|source| envelopes(source).prop_map(move |envelopes| (source, envelopes)))
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_decodes_to_the_same((source, envelopes) in messages()) {
+        let message = encode(source, &envelopes);
+        let head = 2 + source.as_str().len();
+        prop_assert_eq!(message.len(), head + envelopes.iter().map(encoded_len).sum::<usize>());
+        prop_assert_eq!(decode(message.into()).unwrap(), envelopes);
+    }
+
+    #[test]
+    fn a_message_cut_short_never_gives_all_its_envelopes(
+        (source, envelopes) in messages(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let message = encode(source, &envelopes);
+        let short = Bytes::from(message).split_to(cut.index(2 + source.as_str().len() + 48));
+        prop_assert!(decode(short).is_err());
+    }
+
+    #[test]
+    fn garbage_is_an_error_or_envelopes_but_never_a_panic(bytes in vec(any::<u8>(), 0..400)) {
+        decode(bytes.into()).ok();
+    }
+
+    #[test]
+    fn one_flipped_byte_never_panics(
+        (source, envelopes) in messages(),
+        at in any::<prop::sample::Index>(),
+        to in any::<u8>(),
+    ) {
+        let mut message = encode(source, &envelopes);
+        let at = at.index(message.len());
+        message[at] = to;
+        decode(message.into()).ok();
+    }
+}
+
+#[test]
+fn each_kind_of_garbage_has_its_own_error() {
+    let stripe = |rest: &[u8]| [&[1, 6][..], b"stripe", rest].concat();
+    let far = [&i64::MAX.to_le_bytes()[..], &[0; 4]].concat();
+    let no_such_nanosecond = [&[0; 8][..], &u32::MAX.to_le_bytes()].concat();
+    let huge = [&[0; 24][..], &u64::MAX.to_le_bytes(), b"x"].concat();
+    let not_utf8 = [&[0; 24][..], &1_u64.to_le_bytes(), &[0xff], &[0; 16]].concat();
+    type IsExpected = fn(&WireError) -> bool;
+    let cases: [(Vec<u8>, IsExpected); 10] = [
+        (vec![], |e| matches!(e, WireError::Truncated)),
+        (vec![1], |e| matches!(e, WireError::Truncated)),
+        (vec![2, 6], |e| matches!(e, WireError::Version(2))),
+        (b"\x01\x06strip".to_vec(), |e| matches!(e, WireError::Truncated)),
+        (b"\x01\x06paypal".to_vec(), |e| matches!(e, WireError::Source(_))),
+        (stripe(&[]), |e| matches!(e, WireError::Empty)),
+        (stripe(&far), |e| matches!(e, WireError::Moment)),
+        (stripe(&no_such_nanosecond), |e| matches!(e, WireError::Moment)),
+        (stripe(&huge), |e| matches!(e, WireError::Truncated)),
+        (stripe(&not_utf8), |e| matches!(e, WireError::Text)),
+    ];
+    for (bytes, expected) in cases {
+        let error = decode(bytes.clone().into()).expect_err("garbage");
+        assert!(expected(&error), "{bytes:?} gave {error:?}");
+    }
+}

@@ -1,0 +1,84 @@
+//! The doctor: looks at everything that memberflow needs and says what mends what is wrong.
+//!
+//! Looks only. Each check says one or more findings and never stops the others.
+
+mod backlog;
+mod broker;
+mod database;
+mod expected;
+mod settings;
+mod stripe;
+mod tables;
+
+use serde::Serialize;
+
+use crate::config::Config;
+
+pub use stripe::NEEDED_EVENTS;
+
+/// How a finding stands. The later, the worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// As it should be.
+    Fine,
+    /// Worth knowing.
+    Note,
+    /// Works, but not as well or as safely as it should.
+    Warning,
+    /// Does not work until somebody mends it.
+    Failed,
+    /// Something that we depend on does not answer.
+    Down,
+}
+
+/// What one look found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at: `database`, `tables`, `queue`, `secrets`, `stripe`, …
+    pub check: &'static str,
+    /// How it stands.
+    pub level: Level,
+    /// What was seen.
+    pub message: String,
+    /// The command or action that mends it.
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    fn fine(check: &'static str, message: impl Into<String>) -> Self {
+        Self { check, level: Level::Fine, message: message.into(), fix: None }
+    }
+
+    fn note(check: &'static str, message: impl Into<String>) -> Self {
+        Self { check, level: Level::Note, message: message.into(), fix: None }
+    }
+
+    fn wrong(check: &'static str, level: Level, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, level, message: message.into(), fix: Some(fix.into()) }
+    }
+}
+
+/// Everything that was found, in the order of the checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The findings.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// How the worst finding stands; fine where there is none.
+    #[must_use]
+    pub fn worst(&self) -> Level {
+        self.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fine)
+    }
+}
+
+/// Looks at everything.
+pub async fn examine(config: &Config) -> Report {
+    let mut findings = settings::examine(config);
+    findings.extend(database::examine(config).await);
+    findings.extend(broker::examine(config).await);
+    findings.extend(stripe::examine(config).await);
+    Report { findings }
+}

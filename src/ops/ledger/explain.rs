@@ -1,0 +1,107 @@
+//! Why a member's MRR is what it is, and how it became that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::DEFINITION;
+use crate::project::mrr::Explanation;
+use crate::store::{self, customers};
+
+/// The most movements shown: the newest.
+const MAX_MOVEMENTS: i64 = 200;
+
+/// Whose MRR is to be explained.
+#[derive(Clone, Debug)]
+pub enum About {
+    /// A member's, of all its Stripe customers.
+    User(Uuid),
+    /// A Stripe customer's, whose user need not be known.
+    Customer(String),
+}
+
+/// Where an MRR comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    pub definition: &'static str,
+    pub user_id: Option<Uuid>,
+    pub customers: Vec<String>,
+    /// By currency, in minor units: the sum over the subscriptions.
+    pub mrr: BTreeMap<String, i64>,
+    pub subscriptions: Vec<Explanation>,
+    /// What is believed now, newest first, at most 200.
+    pub movements: Vec<Movement>,
+}
+
+/// One movement of the ledger. Amounts are minor units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Movement {
+    pub customer_id: String,
+    pub currency: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub effective_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub recorded_at: OffsetDateTime,
+    pub kind: String,
+    pub delta: i64,
+    pub mrr_before: i64,
+    pub mrr_after: i64,
+    /// None where the clock alone made it.
+    pub cause_event_id: Option<String>,
+}
+
+/// Explains the MRR `about` somebody at `now`; none where there is no such account or customer.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn explain(
+    pool: &PgPool,
+    about: &About,
+    now: OffsetDateTime,
+) -> Result<Option<Explained>, sqlx::Error> {
+    let mut reading = store::reading(pool).await?;
+    let (user_id, customers): (Option<Uuid>, BTreeSet<String>) = match about {
+        About::User(user_id) => {
+            let is_there: bool = sqlx::query_scalar("select exists (select from auth.users where id = $1)")
+                .bind(user_id)
+                .fetch_one(&mut *reading)
+                .await?;
+            if !is_there {
+                return Ok(None);
+            }
+            let of_user = customers::of_users(&mut reading, &BTreeSet::from([*user_id])).await?;
+            (Some(*user_id), of_user.into_keys().collect())
+        }
+        About::Customer(customer) => {
+            let owner: Option<Option<Uuid>> =
+                sqlx::query_scalar("select user_id from customers where id = $1")
+                    .bind(customer)
+                    .fetch_optional(&mut *reading)
+                    .await?;
+            let Some(owner) = owner else { return Ok(None) };
+            (owner, BTreeSet::from([customer.clone()]))
+        }
+    };
+    let subscriptions = customers::explain(&mut reading, &customers, now).await?;
+    let movements = sqlx::query_as(MOVEMENTS)
+        .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+        .bind(MAX_MOVEMENTS)
+        .fetch_all(&mut *reading)
+        .await?;
+    let mut mrr = BTreeMap::<String, i64>::new();
+    for subscription in subscriptions.iter().filter(|it| it.mrr != 0) {
+        *mrr.entry(subscription.currency.clone()).or_default() += subscription.mrr;
+    }
+    let customers = customers.into_iter().collect();
+    Ok(Some(Explained { definition: DEFINITION, user_id, customers, mrr, subscriptions, movements }))
+}
+
+const MOVEMENTS: &str = "
+select customer_id, currency, effective_at, recorded_at, kind, delta, mrr_before, mrr_after, cause_event_id
+from mrr_movements
+where customer_id = any($1) and superseded_at is null
+order by effective_at desc, customer_id, currency
+limit $2";

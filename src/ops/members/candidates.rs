@@ -1,0 +1,72 @@
+//! The accounts that come into question for a rare filter.
+//!
+//! A list is read along its order until the page is full: quick where every tenth member matches,
+//! endless where one in a million does. So what no index of that order can see (a tier, a status, a
+//! text) is first looked up from its own side: few matches are all the list needs to look at, many mean
+//! that walking along the order soon finds enough.
+
+use sqlx::postgres::PgPool;
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::filter::Filter;
+use super::sort::Stretch;
+use super::sql;
+
+/// From so many matches on, walking along the order is quicker than sorting them.
+const FEW: usize = 1_000;
+
+/// The accounts in this stretch that a filter leaves, if they are few; `None` where they may be many.
+pub(super) async fn candidates(
+    pool: &PgPool,
+    filter: &Filter,
+    stretch: Stretch,
+) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
+    for query in [subscribers(filter), bearers_of_text(filter)].into_iter().flatten() {
+        let found = few(pool, query, stretch).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+async fn few(
+    pool: &PgPool,
+    mut query: QueryBuilder<Postgres>,
+    stretch: Stretch,
+) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
+    // Those without a value are told by a condition on the account alone. It matters here: nobody with
+    // a subscription may be without revenue, however many subscriptions there are.
+    if stretch.of_account {
+        query.push(" and ").push(stretch.condition);
+    }
+    query.push(format_args!(" limit {}", FEW + 1));
+    let found: Vec<Uuid> = query.build_query_scalar().persistent(false).fetch_all(pool).await?;
+    Ok((found.len() <= FEW).then_some(found))
+}
+
+fn subscribers(filter: &Filter) -> Option<QueryBuilder<Postgres>> {
+    if filter.tier.is_none() && filter.status.is_none() {
+        return None;
+    }
+    let mut query = QueryBuilder::new(sql::SUBSCRIBERS);
+    if let Some(tier) = &filter.tier {
+        query.push(" and lower(t.name) = lower(").push_bind(tier).push(")");
+    }
+    if let Some(status) = &filter.status {
+        query.push(" and c.status = (").push_bind(status).push(")::public.subscription_status");
+    }
+    Some(query)
+}
+
+fn bearers_of_text(filter: &Filter) -> Option<QueryBuilder<Postgres>> {
+    let pattern = filter.pattern()?;
+    let [pieces @ .., last] = sql::BEARERS_OF_TEXT;
+    let mut query = QueryBuilder::new("");
+    for piece in pieces {
+        query.push(piece).push_bind(&pattern);
+    }
+    query.push(last);
+    Some(query)
+}

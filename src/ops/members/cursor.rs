@@ -1,0 +1,169 @@
+//! A place in a sorted list, as an opaque text.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sqlx::{Postgres, QueryBuilder};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Member;
+use super::sort::{Sort, SortBy, Stretch};
+
+/// The place right after one member. Stays valid whatever is added or goes away meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cursor {
+    sort: Sort,
+    /// Which of the sort's stretches the member stands in.
+    pub(super) stretch: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Key>,
+    user_id: Uuid,
+}
+
+/// What the member is sorted by, in its stretch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Key {
+    Amount(i64),
+    /// Nanoseconds since the Unix epoch, as text: JSON numbers are not that wide.
+    Moment(String),
+    Text(String),
+}
+
+/// Not a cursor that came with a page of this sort.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the cursor is not one that a page in this order gave; start again without it")]
+pub struct InvalidCursor;
+
+impl Cursor {
+    /// The place after `member`, which stands in the given stretch of `sort`.
+    pub(super) fn after(member: &Member, sort: Sort, stretch: usize) -> Self {
+        let keyed = sort.stretches().get(stretch).is_some_and(|stretch| stretch.key.is_some());
+        let key = if keyed { key_of(member, sort.by) } else { None };
+        Self { sort, stretch, key, user_id: member.user_id }
+    }
+
+    /// The text that stands for this place.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        // A struct of numbers and texts always has a JSON form.
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Reads a place in a list sorted by `sort`.
+    ///
+    /// # Errors
+    /// The text is not what [`Cursor::encode`] gave, or belongs to a list in another order.
+    pub fn decode(text: &str, sort: Sort) -> Result<Self, InvalidCursor> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
+        let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
+        let stretches = sort.stretches();
+        let stretch = stretches.get(cursor.stretch).ok_or(InvalidCursor)?;
+        if cursor.sort == sort && cursor.key_fits(*stretch) { Ok(cursor) } else { Err(InvalidCursor) }
+    }
+
+    fn key_fits(&self, stretch: Stretch) -> bool {
+        match (&self.key, self.sort.by) {
+            (None, _) => stretch.key.is_none(),
+            (Some(_), _) if stretch.key.is_none() => false,
+            (Some(Key::Amount(_)), by) => matches!(by, SortBy::Mrr | SortBy::Ltv | SortBy::TotalSpent),
+            (Some(Key::Moment(text)), by) => {
+                matches!(by, SortBy::CreatedAt | SortBy::LastLoginAt) && moment(text).is_some()
+            }
+            (Some(Key::Text(text)), by) => matches!(by, SortBy::Email | SortBy::Name) && !text.contains('\0'),
+        }
+    }
+
+    /// Adds the values that a row comparison with this place needs: the key, where there is one, and the id.
+    pub(super) fn push_values(&self, query: &mut QueryBuilder<Postgres>) {
+        match &self.key {
+            None => {}
+            Some(Key::Amount(amount)) => {
+                query.push_bind(*amount).push(", ");
+            }
+            Some(Key::Moment(text)) => {
+                query.push_bind(moment(text)).push(", ");
+            }
+            Some(Key::Text(text)) => {
+                query.push_bind(text.clone()).push(", ");
+            }
+        }
+        query.push_bind(self.user_id);
+    }
+}
+
+fn key_of(member: &Member, by: SortBy) -> Option<Key> {
+    let of_moment = |moment: OffsetDateTime| Key::Moment(moment.unix_timestamp_nanos().to_string());
+    match by {
+        SortBy::CreatedAt => member.created_at.map(of_moment),
+        SortBy::LastLoginAt => member.last_login_at.map(of_moment),
+        SortBy::Email => member.email.clone().map(Key::Text),
+        SortBy::Name => member.name_key.clone().map(Key::Text),
+        SortBy::Mrr => Some(Key::Amount(member.mrr)),
+        SortBy::Ltv => Some(Key::Amount(member.ltv)),
+        SortBy::TotalSpent => Some(Key::Amount(member.total_spent)),
+    }
+}
+
+/// A moment that Postgres can hold too: its years go back to 4713 BC, so any of our era does.
+fn moment(nanos: &str) -> Option<OffsetDateTime> {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
+    (moment.year() >= 1).then_some(moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::sort::Direction;
+    use super::*;
+
+    fn by(by: SortBy) -> Sort {
+        Sort { by, direction: Direction::Desc }
+    }
+
+    fn cursor(sort: Sort, stretch: usize, key: Option<Key>) -> Cursor {
+        Cursor { sort, stretch, key, user_id: Uuid::nil() }
+    }
+
+    #[test]
+    fn a_cursor_reads_back_in_its_own_order_only() {
+        let name = cursor(by(SortBy::Name), 0, Some(Key::Text("ada".to_owned())));
+        assert_eq!(Cursor::decode(&name.encode(), by(SortBy::Name)), Ok(name.clone()));
+        assert_eq!(Cursor::decode(&name.encode(), by(SortBy::Email)), Err(InvalidCursor));
+        let other_way = Sort { by: SortBy::Name, direction: Direction::Asc };
+        assert_eq!(Cursor::decode(&name.encode(), other_way), Err(InvalidCursor));
+    }
+
+    #[test]
+    fn a_cursor_that_no_page_can_have_given_is_refused() {
+        for wrong in [
+            cursor(by(SortBy::Mrr), 3, Some(Key::Amount(1))),
+            cursor(by(SortBy::Mrr), 0, None),
+            cursor(by(SortBy::Mrr), 1, Some(Key::Amount(1))),
+            cursor(by(SortBy::Mrr), 0, Some(Key::Text("1".to_owned()))),
+            cursor(by(SortBy::Name), 0, Some(Key::Text("a\0".to_owned()))),
+            cursor(by(SortBy::CreatedAt), 0, Some(Key::Moment("soon".to_owned()))),
+            cursor(by(SortBy::CreatedAt), 0, Some(Key::Moment("-99999999999999999999".to_owned()))),
+        ] {
+            assert_eq!(Cursor::decode(&wrong.encode(), wrong.sort), Err(InvalidCursor), "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_cursor_or_refused(text in ".*") {
+            prop_assert_eq!(Cursor::decode(&text, Sort::default()), Err(InvalidCursor));
+        }
+
+        #[test]
+        fn any_key_reads_back(amount: i64, text in "[^\0]*") {
+            for (sort, key) in [(SortBy::Ltv, Key::Amount(amount)), (SortBy::Email, Key::Text(text))] {
+                let cursor = cursor(by(sort), 0, Some(key));
+                prop_assert_eq!(Cursor::decode(&cursor.encode(), by(sort)), Ok(cursor));
+            }
+        }
+    }
+}

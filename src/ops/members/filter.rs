@@ -1,0 +1,162 @@
+//! Which members a list holds.
+
+use sqlx::{Postgres, QueryBuilder};
+
+use super::sql;
+
+/// What `engagement_status` can be.
+pub const ENGAGEMENT_STATUSES: [&str; 4] = ["active", "at_risk", "champion", "inactive"];
+/// What `health_status` can be.
+pub const HEALTH_STATUSES: [&str; 3] = ["churned", "healthy", "needs_attention"];
+/// What a subscription's status can be.
+pub const SUBSCRIPTION_STATUSES: [&str; 8] =
+    ["active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"];
+/// The longest text that is searched for, in bytes.
+const MAX_TEXT_BYTES: usize = 200;
+
+/// Conditions that all must hold; an absent one always does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// One of [`ENGAGEMENT_STATUSES`].
+    pub engagement_status: Option<String>,
+    /// One of [`HEALTH_STATUSES`].
+    pub health_status: Option<String>,
+    /// The leading subscription's tier, by name, in any case.
+    pub tier: Option<String>,
+    /// The leading subscription's status: one of [`SUBSCRIPTION_STATUSES`].
+    pub status: Option<String>,
+    /// Stands somewhere in the name, e-mail address or phone number, in any case.
+    pub text: Option<String>,
+}
+
+/// A condition that no member could ever meet, or that can't be searched for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFilter {
+    /// Not a value that the column can have.
+    #[error("{name} is one of {}; {given:?} is not", known.join(", "))]
+    Unknown {
+        /// The filter.
+        name: &'static str,
+        /// What was asked for.
+        given: String,
+        /// What can be asked for.
+        known: &'static [&'static str],
+    },
+    /// Longer than a name can sensibly be, or with a NUL, which Postgres text can't hold.
+    #[error("{name} holds at most {MAX_TEXT_BYTES} bytes and no NUL character")]
+    Unsearchable {
+        /// The filter.
+        name: &'static str,
+    },
+}
+
+impl Filter {
+    /// Finds the first condition that makes no sense.
+    ///
+    /// # Errors
+    /// Names the condition and what it can be.
+    pub fn check(&self) -> Result<(), InvalidFilter> {
+        known("engagement_status", self.engagement_status.as_deref(), &ENGAGEMENT_STATUSES)?;
+        known("health_status", self.health_status.as_deref(), &HEALTH_STATUSES)?;
+        known("status", self.status.as_deref(), &SUBSCRIPTION_STATUSES)?;
+        searchable("tier", self.tier.as_deref())?;
+        searchable("text", self.text.as_deref())
+    }
+
+    /// Adds the conditions to a `where` clause that already has one.
+    pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(status) = &self.engagement_status {
+            query.push(" and (a.engagement_status = ").push_bind(status);
+            // Nobody has computed it yet, and who never logged in is inactive.
+            if status == "inactive" {
+                query.push(" or (a.engagement_status is null and a.last_login_at is null)");
+            }
+            query.push(")");
+        }
+        if let Some(status) = &self.health_status {
+            query.push(" and (a.health_status = ").push_bind(status);
+            if status == "healthy" {
+                query.push(" or (a.health_status is null and s.status is null)");
+            }
+            query.push(")");
+        }
+        if let Some(tier) = &self.tier {
+            query.push(" and lower(s.tier) = lower(").push_bind(tier).push(")");
+        }
+        if let Some(status) = &self.status {
+            query.push(" and s.status = ").push_bind(status);
+        }
+        if let Some(pattern) = self.pattern() {
+            for piece in sql::SHOWN_TEXT {
+                query.push(piece).push_bind(&pattern);
+            }
+            query.push(")");
+        }
+    }
+
+    /// What [`Filter::text`] looks for, as a `like` pattern.
+    pub(super) fn pattern(&self) -> Option<String> {
+        self.text.as_deref().filter(|text| !text.is_empty()).map(contains_pattern)
+    }
+}
+
+/// A `like` pattern that matches what contains `text`, whatever characters it has.
+fn contains_pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+fn known(
+    name: &'static str,
+    given: Option<&str>,
+    known: &'static [&'static str],
+) -> Result<(), InvalidFilter> {
+    match given {
+        Some(value) if !known.contains(&value) => {
+            Err(InvalidFilter::Unknown { name, given: value.to_owned(), known })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn searchable(name: &'static str, given: Option<&str>) -> Result<(), InvalidFilter> {
+    match given {
+        Some(text) if text.len() > MAX_TEXT_BYTES || text.contains('\0') => {
+            Err(InvalidFilter::Unsearchable { name })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_searched_for_as_it_stands() {
+        for (text, pattern) in
+            [("ada", "%ada%"), ("50%", r"%50\%%"), ("a_b", r"%a\_b%"), (r"a\b", r"%a\\b%"), ("", "%%")]
+        {
+            assert_eq!(contains_pattern(text), pattern);
+        }
+    }
+
+    #[test]
+    fn a_value_the_column_cannot_have_is_named_with_those_it_can() {
+        let filter = Filter { health_status: Some("sick".to_owned()), ..Filter::default() };
+        let message = filter.check().unwrap_err().to_string();
+        assert_eq!(message, r#"health_status is one of churned, healthy, needs_attention; "sick" is not"#);
+        for text in ["nul\0".to_owned(), "x".repeat(201)] {
+            assert!(Filter { text: Some(text), ..Filter::default() }.check().is_err());
+        }
+        assert_eq!(Filter::default().check(), Ok(()));
+    }
+}

@@ -1,0 +1,144 @@
+//! One page of the member list.
+
+use sqlx::postgres::PgPool;
+use sqlx::{Postgres, QueryBuilder};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::candidates::candidates;
+use super::cursor::{Cursor, InvalidCursor};
+use super::filter::{Filter, InvalidFilter};
+use super::sort::{Direction, Sort, SortBy, Stretch};
+use super::{Member, sql};
+
+/// The members on a page where nothing else is said.
+pub const DEFAULT_LIMIT: u32 = 50;
+/// The most members that one page holds.
+pub const MAX_LIMIT: u32 = 200;
+
+/// Which page of which list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Which members.
+    pub filter: Filter,
+    /// In which order.
+    pub sort: Sort,
+    /// How many, 1 to [`MAX_LIMIT`].
+    pub limit: u32,
+    /// After which place: [`Page::next_cursor`] of the page before; `None` for the first.
+    pub cursor: Option<String>,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self { filter: Filter::default(), sort: Sort::default(), limit: DEFAULT_LIMIT, cursor: None }
+    }
+}
+
+/// Some members, and where the next ones begin.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Page {
+    /// In the order asked for.
+    pub members: Vec<Member>,
+    /// Asks for the next page; absent on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// There is no such page, or it could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// A page holds at least one member, and not too many.
+    #[error("limit is 1 to {MAX_LIMIT}")]
+    Limit,
+    /// The filter makes no sense.
+    #[error(transparent)]
+    Filter(#[from] InvalidFilter),
+    /// The cursor is not of this list.
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Reads one page, as of `now`.
+///
+/// # Errors
+/// The request makes no sense, or the database does not answer.
+pub async fn list(pool: &PgPool, request: &PageRequest, now: OffsetDateTime) -> Result<Page, ListError> {
+    if !(1..=MAX_LIMIT).contains(&request.limit) {
+        return Err(ListError::Limit);
+    }
+    request.filter.check()?;
+    let cursor = request.cursor.as_deref().map(|text| Cursor::decode(text, request.sort)).transpose()?;
+    let wanted = request.limit as usize;
+    let mut found: Vec<(usize, Member)> = Vec::with_capacity(wanted + 1);
+    let first = cursor.as_ref().map_or(0, |cursor| cursor.stretch);
+    for (at, stretch) in request.sort.stretches().into_iter().enumerate().skip(first) {
+        let after = cursor.as_ref().filter(|cursor| cursor.stretch == at);
+        // One more than fits tells whether there is a next page.
+        let missing = wanted + 1 - found.len();
+        let members = read(pool, request, stretch, after, missing).await?;
+        found.extend(members.into_iter().map(|member| (at, member.at(now))));
+        if found.len() > wanted {
+            break;
+        }
+    }
+    Ok(page(found, request.sort, wanted))
+}
+
+fn page(mut found: Vec<(usize, Member)>, sort: Sort, wanted: usize) -> Page {
+    let more = found.len() > wanted;
+    found.truncate(wanted);
+    let last = found.last().filter(|_| more);
+    let next_cursor = last.map(|(stretch, member)| Cursor::after(member, sort, *stretch).encode());
+    Page { members: found.into_iter().map(|(_, member)| member).collect(), next_cursor }
+}
+
+async fn read(
+    pool: &PgPool,
+    request: &PageRequest,
+    stretch: Stretch,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Vec<Member>, sqlx::Error> {
+    let candidates = candidates(pool, &request.filter, stretch).await?;
+    if candidates.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut query = compose(request, stretch, candidates, after, limit);
+    // Not kept as a prepared statement: the best way depends on how rare the filters' values are, and
+    // a plan made for any value would be the wrong one for most.
+    query.build_query_as().persistent(false).fetch_all(pool).await
+}
+
+fn compose(
+    request: &PageRequest,
+    stretch: Stretch,
+    candidates: Option<Vec<Uuid>>,
+    after: Option<&Cursor>,
+    limit: i64,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(sql::COLUMNS);
+    let named = request.sort.by == SortBy::Name && stretch.key.is_some();
+    query.push(if named { sql::FROM_PROFILES } else { sql::FROM_USERS });
+    query.push(sql::FACTS).push(" and ").push(stretch.condition);
+    if let Some(candidates) = candidates {
+        query.push(" and u.id = any(").push_bind(candidates).push(")");
+    }
+    request.filter.push(&mut query);
+    let (order, beyond) = match (stretch.key, request.sort.direction) {
+        (Some(_), Direction::Desc) => (" desc", " < ("),
+        _ => ("", " > ("),
+    };
+    let key = stretch.key.map_or_else(|| "u.id".to_owned(), |(key, id)| format!("{key}{order}, {id}"));
+    if let Some(cursor) = after {
+        let columns = stretch.key.map_or_else(|| "u.id".to_owned(), |(key, id)| format!("{key}, {id}"));
+        query.push(" and (").push(columns).push(")").push(beyond);
+        cursor.push_values(&mut query);
+        query.push(")");
+    }
+    query.push(" order by ").push(key).push(order).push(" limit ").push_bind(limit);
+    query
+}

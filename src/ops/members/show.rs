@@ -1,0 +1,169 @@
+//! One member with everything: subscriptions, payments, activity.
+
+use serde::Serialize;
+use sqlx::postgres::PgPool;
+use sqlx::{Postgres, QueryBuilder};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Member, sql};
+
+/// The most subscriptions, and the most payments, that one view holds: the newest.
+const MAX_ROWS: i64 = 100;
+
+/// One member with everything. Money is in minor units of the currency beside it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Detail {
+    /// What the list shows.
+    #[serde(flatten)]
+    pub member: Member,
+    /// What only this view shows.
+    #[serde(flatten)]
+    pub more: More,
+    /// The subscriptions, newest first, at most 100.
+    pub subscriptions: Vec<Subscription>,
+    /// The payments, newest first, at most 100.
+    pub payments: Vec<Payment>,
+}
+
+/// What the list has no room for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, sqlx::FromRow)]
+pub struct More {
+    /// Files that the member owns.
+    pub s3_file_count: i64,
+    /// Their size in units of 1,048,576 bytes.
+    pub total_storage_mb: f64,
+    /// Logins ever seen.
+    pub total_logins: i64,
+    /// What people wrote about the member.
+    pub admin_notes: Option<String>,
+    /// Whether people set `engagement_status`.
+    pub engagement_status_is_manual: bool,
+    /// Whether people set `health_status`.
+    pub health_status_is_manual: bool,
+    /// When the first subscription began.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub subscription_start_date: Option<OffsetDateTime>,
+    /// Whole calendar months subscribed.
+    pub months_subscribed: i64,
+}
+
+/// One Stripe subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Subscription {
+    /// Stripe's id; none for one that was made by hand.
+    pub stripe_subscription_id: Option<String>,
+    /// Stripe's customer.
+    pub stripe_customer_id: String,
+    /// Stripe's price.
+    pub stripe_price_id: Option<String>,
+    /// Stripe's status.
+    pub status: String,
+    /// The tier's name.
+    pub tier: String,
+    /// Start of the period that is paid.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub current_period_start: Option<OffsetDateTime>,
+    /// Its end.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub current_period_end: Option<OffsetDateTime>,
+    /// Whether it ends with the period.
+    pub cancel_at_period_end: bool,
+    /// When it was canceled.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub canceled_at: Option<OffsetDateTime>,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+}
+
+/// One invoice or one-off payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Payment {
+    /// Stripe's invoice; none for a one-off payment.
+    pub stripe_invoice_id: Option<String>,
+    /// Stripe's payment intent; none where nothing was paid through Stripe.
+    pub stripe_payment_intent_id: Option<String>,
+    /// Collected, in minor units.
+    pub amount: i64,
+    /// Given back, in minor units.
+    pub amount_refunded: i64,
+    /// Withdrawn by disputes, in minor units.
+    pub amount_disputed: i64,
+    /// In lower case.
+    pub currency: String,
+    /// `succeeded`, `failed`, `open`, `void` or `uncollectible`.
+    pub status: String,
+    /// When it was paid.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub paid_at: Option<OffsetDateTime>,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub created_at: Option<OffsetDateTime>,
+}
+
+/// Reads one member, as of `now`; `None` where there is no such account (any more).
+///
+/// # Errors
+/// The database does not answer.
+pub async fn show(pool: &PgPool, user_id: Uuid, now: OffsetDateTime) -> Result<Option<Detail>, sqlx::Error> {
+    // One snapshot for all four: the sums and the payments that they are made of belong together.
+    let mut reading = pool.begin_with("begin isolation level repeatable read read only").await?;
+    let mut query: QueryBuilder<Postgres> = QueryBuilder::new(sql::COLUMNS);
+    query.push(sql::FROM_USERS).push(sql::FACTS).push(" and u.id = ").push_bind(user_id);
+    let member: Option<Member> = query.build_query_as().fetch_optional(&mut *reading).await?;
+    let Some(member) = member else { return Ok(None) };
+    let more: Option<More> = sqlx::query_as(MORE).bind(user_id).fetch_optional(&mut *reading).await?;
+    let subscriptions =
+        sqlx::query_as(SUBSCRIPTIONS).bind(user_id).bind(MAX_ROWS).fetch_all(&mut *reading).await?;
+    let payments = sqlx::query_as(PAYMENTS).bind(user_id).bind(MAX_ROWS).fetch_all(&mut *reading).await?;
+    reading.commit().await?;
+    let more = more.unwrap_or_default();
+    Ok(Some(Detail { member: member.at(now), more, subscriptions, payments }))
+}
+
+/// The accounts with this address, in any case: usually one, but Supabase lets an SSO account share it.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn find_by_email(pool: &PgPool, email: &str) -> Result<Vec<Uuid>, sqlx::Error> {
+    // Supabase keeps addresses in lower case, so the index on the column serves.
+    sqlx::query_scalar(
+        "select id from auth.users where email in ($1, lower($1)) and deleted_at is null order by id limit 10",
+    )
+    .bind(email)
+    .fetch_all(pool)
+    .await
+}
+
+const MORE: &str = "
+select coalesce(a.s3_file_count, 0)::bigint as s3_file_count,
+       coalesce(a.total_storage_mb, 0)::float8 as total_storage_mb,
+       coalesce(a.total_logins, 0)::bigint as total_logins, a.admin_notes,
+       coalesce(a.engagement_status_is_manual, false) as engagement_status_is_manual,
+       coalesce(a.health_status_is_manual, false) as health_status_is_manual,
+       r.subscription_start_date, coalesce(r.months_subscribed, 0)::bigint as months_subscribed
+from auth.users u
+left join public.user_activity_metrics a on a.user_id = u.id
+left join public.user_revenue_metrics r on r.user_id = u.id
+where u.id = $1";
+
+const SUBSCRIPTIONS: &str = "
+select c.stripe_subscription_id, c.stripe_customer_id, c.stripe_price_id, c.status::text as status,
+       t.name::text as tier, c.current_period_start, c.current_period_end,
+       coalesce(c.cancel_at_period_end, false) as cancel_at_period_end, c.canceled_at, c.created_at
+from public.customer_subscriptions c
+join public.membership_tiers t on t.id = c.membership_tier_id
+where c.user_id = $1
+order by c.created_at desc nulls last, c.id
+limit $2";
+
+const PAYMENTS: &str = "
+select stripe_invoice_id, stripe_payment_intent_id, amount::bigint as amount,
+       coalesce(amount_refunded, 0)::bigint as amount_refunded,
+       coalesce(amount_disputed, 0)::bigint as amount_disputed,
+       coalesce(currency, 'usd') as currency, status, paid_at, created_at
+from public.payment_history
+where user_id = $1
+order by coalesce(paid_at, created_at) desc nulls last, id
+limit $2";

@@ -1,0 +1,120 @@
+//! The constant pieces of SQL that every list and view of members is put together from.
+
+/// A profile's name as people read it. An index in `migrations/` has this very expression.
+macro_rules! full_name {
+    ($profile:literal) => {
+        concat!(
+            "nullif(btrim(coalesce(",
+            $profile,
+            ".first_name, '') || ' ' || coalesce(",
+            $profile,
+            ".last_name, '')), '')"
+        )
+    };
+}
+
+/// The columns of a [`super::Member`], less those that depend on the moment of reading.
+///
+/// Where nothing has computed a status yet: an account that never logged in is inactive, one that
+/// never had a subscription is healthy.
+pub(super) const COLUMNS: &str = "\
+select u.id as user_id, u.email::text as email, coalesce(p.phone, nullif(u.phone::text, '')) as phone,
+       p.full_name, p.name_key, s.tier as subscription_tier, s.status as subscription_status,
+       s.stripe_customer_id, u.created_at, u.last_sign_in_at,
+       coalesce(a.engagement_status, case when a.last_login_at is null then 'inactive' end)
+           as engagement_status,
+       coalesce(a.health_status, case when s.status is null then 'healthy' end) as health_status,
+       coalesce(a.custom_tags, '{}'::text[]) as custom_tags,
+       coalesce(a.vision_count, 0)::bigint as vision_count,
+       coalesce(a.journal_entry_count, 0)::bigint as journal_entry_count,
+       a.last_login_at, coalesce(r.mrr, 0)::bigint as mrr, coalesce(r.ltv, 0)::bigint as ltv,
+       coalesce(r.total_spent, 0)::bigint as total_spent, r.currency::text as currency,
+       r.subscription_start_date";
+
+/// The accounts, each with its newest active profile.
+pub(super) const FROM_USERS: &str = concat!(
+    "
+from auth.users u
+left join lateral (
+    select q.user_id, ",
+    full_name!("q"),
+    " as full_name, lower(",
+    full_name!("q"),
+    ") as name_key,
+           nullif(q.phone, '') as phone
+    from public.user_profiles q
+    where q.user_id = u.id and q.is_active
+    order by coalesce(q.updated_at, '-infinity') desc, q.id desc
+    limit 1
+) p on true"
+);
+
+/// The same, but only accounts with an active profile, in a shape that can be read in the order of
+/// the index on names.
+pub(super) const FROM_PROFILES: &str = concat!(
+    "
+from (
+    select q.user_id, ",
+    full_name!("q"),
+    " as full_name, lower(",
+    full_name!("q"),
+    ") as name_key,
+           nullif(q.phone, '') as phone
+    from public.user_profiles q
+    where q.is_active and not exists (
+        select from public.user_profiles newer
+        where newer.user_id = q.user_id and newer.is_active
+          and (coalesce(newer.updated_at, '-infinity'), newer.id) > (coalesce(q.updated_at, '-infinity'), q.id)
+    )
+) p
+join auth.users u on u.id = p.user_id"
+);
+
+/// What is known of each account. The leading subscription: an active one, then a trialing one, then
+/// the others; of several the one whose tier leads in the revenue metrics, then the oldest.
+pub(super) const FACTS: &str = "
+left join public.user_revenue_metrics r on r.user_id = u.id
+left join public.user_activity_metrics a on a.user_id = u.id
+left join lateral (
+    select c.status::text as status, t.name::text as tier, c.stripe_customer_id
+    from public.customer_subscriptions c
+    join public.membership_tiers t on t.id = c.membership_tier_id
+    where c.user_id = u.id
+    order by array_position(array['active', 'trialing', 'past_due', 'unpaid', 'paused', 'incomplete',
+                                  'canceled', 'incomplete_expired'], c.status::text),
+             (t.name = r.subscription_tier) desc nulls last, c.created_at, c.id
+    limit 1
+) s on true
+where u.deleted_at is null";
+
+/// Accounts with a subscription, whichever leads: tier and status conditions follow.
+pub(super) const SUBSCRIBERS: &str = "
+select c.user_id as id
+from public.customer_subscriptions c
+join public.membership_tiers t on t.id = c.membership_tier_id
+join auth.users u on u.id = c.user_id
+where true";
+
+/// Accounts with a text in one of the places where it is looked for. A `like` pattern goes after each
+/// piece but the last.
+pub(super) const BEARERS_OF_TEXT: [&str; 5] = [
+    "
+select found.id
+from (
+    select id from auth.users where email ilike ",
+    " union all select id from auth.users where phone like ",
+    " union all select user_id from public.user_profiles c where is_active and c.phone ilike ",
+    concat!(
+        " union all select user_id from public.user_profiles c where is_active and ",
+        full_name!("c"),
+        " ilike "
+    ),
+    "
+) found
+join auth.users u on u.id = found.id
+where true",
+];
+
+/// The text in what is shown of a member. A `like` pattern goes after each; a bracket closes it.
+pub(super) const SHOWN_TEXT: [&str; 3] =
+    [" and (u.email ilike ", " or p.full_name ilike ", " or coalesce(p.phone, u.phone) ilike "];

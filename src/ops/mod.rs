@@ -1,0 +1,11 @@
+//! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, and whether
+//! everything is in order.
+
+pub mod actor;
+pub mod doctor;
+pub mod fixture;
+pub mod ledger;
+pub mod members;
+pub mod rebuild;
+pub mod replay;
+pub mod stripe_api;

@@ -1,0 +1,100 @@
+//! What is posted, and in which order: every event as often as asked, mixed if asked.
+
+use std::iter;
+use std::path::PathBuf;
+
+use crate::ops::fixture;
+
+use super::{Delivery, Options, ReplayError};
+
+/// The most that may be mixed, in bytes of events: that much has to lie in memory.
+pub const SHUFFLE_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+
+type Deliveries = Box<dyn Iterator<Item = Delivery> + Send>;
+
+/// The deliveries of what is in `paths`. Unmixed they stream, an event's copies one after the other.
+pub(super) fn of(paths: &[PathBuf], options: &Options) -> Result<Deliveries, ReplayError> {
+    let copies = options.duplicate.get() as usize;
+    let events = fixture::events(paths);
+    match options.shuffle {
+        None => Ok(Box::new(events.flat_map(move |event| repeated(event, copies)))),
+        Some(seed) => {
+            let mut events = within(events, SHUFFLE_MAX_BYTES)?;
+            events = events.into_iter().flat_map(|event| repeated(event, copies)).collect();
+            fastrand::Rng::with_seed(seed).shuffle(&mut events);
+            Ok(Box::new(events.into_iter()))
+        }
+    }
+}
+
+/// `copies` of an event; what cannot be read is said once. Copies share the body's bytes.
+fn repeated(delivery: Delivery, copies: usize) -> Deliveries {
+    match delivery {
+        Ok(event) => Box::new(iter::repeat_n(event, copies).map(Ok)),
+        Err(bad) => Box::new(iter::once(Err(bad))),
+    }
+}
+
+/// All of `events`, as long as they hold no more than `max_bytes`.
+fn within(events: impl Iterator<Item = Delivery>, max_bytes: u64) -> Result<Vec<Delivery>, ReplayError> {
+    let mut size_bytes = 0;
+    let mut held = Vec::new();
+    for event in events {
+        size_bytes += event.as_ref().map_or(0, |event| event.body.len() as u64);
+        if size_bytes > max_bytes {
+            return Err(ReplayError::TooLargeToShuffle(max_bytes));
+        }
+        held.push(event);
+    }
+    Ok(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn bodies(shuffle: Option<u64>, duplicate: u32) -> Vec<String> {
+        let options = Options {
+            url: String::new(),
+            shuffle,
+            duplicate: duplicate.try_into().unwrap(),
+            rate_per_s: None,
+            concurrency: 1.try_into().unwrap(),
+            secrets: super::super::Secrets::default(),
+        };
+        let stories = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/12-free-member");
+        of(&[stories], &options).unwrap().map(|event| event.unwrap().event_id).collect()
+    }
+
+    #[test]
+    fn a_seed_gives_one_order_and_loses_nothing() {
+        let (plain, mixed) = (bodies(None, 1), bodies(Some(7), 1));
+        assert_eq!(mixed, bodies(Some(7), 1));
+        assert_ne!(mixed, plain);
+        assert_ne!(mixed, bodies(Some(8), 1));
+        let sorted = |mut ids: Vec<String>| {
+            ids.sort();
+            ids
+        };
+        assert_eq!(sorted(mixed), sorted(plain));
+    }
+
+    #[test]
+    fn every_event_comes_as_often_as_asked_mixed_or_not() {
+        let once = bodies(None, 1);
+        for shuffle in [None, Some(3)] {
+            let thrice = bodies(shuffle, 3);
+            assert_eq!(thrice.len(), 3 * once.len());
+            assert!(once.iter().all(|id| thrice.iter().filter(|other| *other == id).count() == 3));
+        }
+    }
+
+    #[test]
+    fn what_is_mixed_in_memory_is_bounded() {
+        let stories = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/12-free-member");
+        let events = || fixture::events(std::slice::from_ref(&stories));
+        assert!(matches!(within(events(), 4096), Err(ReplayError::TooLargeToShuffle(4096))));
+        assert_eq!(within(events(), SHUFFLE_MAX_BYTES).unwrap().len(), events().count());
+    }
+}

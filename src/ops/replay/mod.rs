@@ -1,0 +1,172 @@
+//! Replay: signs the events of fixtures and posts them to the running service, as their providers would.
+
+mod deliveries;
+mod post;
+mod progress;
+mod summary;
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::envelope::Source;
+use crate::ops::fixture::{BadFixture, FixtureEvent, Origin};
+use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets};
+
+use post::Poster;
+
+pub use deliveries::SHUFFLE_MAX_BYTES;
+pub use progress::Progress;
+pub use summary::{Refusal, Summary};
+
+/// How to replay.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the service is: `http://127.0.0.1:8080`.
+    pub url: String,
+    /// Mixes all deliveries; the same seed gives the same order.
+    pub shuffle: Option<u64>,
+    /// How often each event is posted.
+    pub duplicate: NonZeroU32,
+    /// Deliveries begun per second at most.
+    pub rate_per_s: Option<f64>,
+    /// Requests under way at once. With one, the service gets the events in order.
+    pub concurrency: NonZeroUsize,
+    /// What signs.
+    pub secrets: Secrets,
+}
+
+/// What signs, for each provider.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets {
+    /// Stripe's.
+    pub stripe: Option<StripeSecrets>,
+    /// Supabase's.
+    pub supabase: Option<SupabaseSecrets>,
+}
+
+impl Secrets {
+    /// The secrets with which the service checks.
+    ///
+    /// # Errors
+    /// If one of them is none.
+    pub fn of(config: &Config) -> Result<Self, InvalidSecret> {
+        Ok(Self {
+            stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
+            supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
+        })
+    }
+}
+
+/// Why a replay ended before its time. Single events that are refused don't end it.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// Nobody answers.
+    #[error(
+        "no answer from {url} ({cause}): start the service with `memberflow serve`, or say where it is with --url"
+    )]
+    Unreachable {
+        /// Where we asked.
+        url: String,
+        /// The last attempt's fault, with its causes.
+        cause: String,
+    },
+    /// An event that we cannot sign.
+    #[error(
+        "{origin} is an event of {source_name}, and no secret is set to sign it: set {variable} as the service has it"
+    )]
+    NoSecret {
+        /// The first such event.
+        origin: Origin,
+        /// Its source.
+        source_name: Source,
+        /// Where to set it.
+        variable: &'static str,
+    },
+    /// The address is none.
+    #[error("{url:?} is not an http or https address ({cause})")]
+    BadUrl {
+        /// As given.
+        url: String,
+        /// Why.
+        cause: String,
+    },
+    /// Mixing needs every event at hand.
+    #[error(
+        "more than {0} bytes of events: they are mixed in memory, so replay fewer files at once or without --shuffle"
+    )]
+    TooLargeToShuffle(u64),
+    /// No HTTP client on this machine.
+    #[error("the HTTP client cannot be made: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+/// What became of one event.
+enum Outcome {
+    Accepted { attempts: u32 },
+    Refused(Refused),
+    Unreadable(BadFixture),
+}
+
+/// The service's answer, where it was no.
+struct Refused {
+    status: u16,
+    kind: String,
+    detail: String,
+    origin: Origin,
+}
+
+/// Posts every event in `paths` and tells what came of it. Fixtures that cannot be read are part of the
+/// summary, and the others are posted all the same.
+///
+/// # Errors
+/// Where going on makes no sense: nobody answers, or there is nothing to sign with.
+pub async fn replay(
+    options: &Options,
+    paths: &[PathBuf],
+    clock: &Clock,
+    progress: &mut Progress,
+) -> Result<Summary, ReplayError> {
+    let poster = Poster::new(options, clock.clone())?;
+    let deliveries = deliveries::of(paths, options)?;
+    let started = Instant::now();
+    // Files are read between two requests, a buffer at a time: short enough to do without a thread.
+    let outcomes = stream::iter(deliveries.zip(0_u64..))
+        .then(|(delivery, nth)| paced(delivery, nth, started, options.rate_per_s))
+        .map(|delivery| outcome(&poster, delivery))
+        .buffer_unordered(options.concurrency.get());
+    let mut outcomes = pin!(outcomes);
+    let mut summary = Summary::default();
+    while let Some(outcome) = outcomes.next().await {
+        let (outcome, size_bytes) = outcome?;
+        summary.count(outcome, started.elapsed());
+        progress.show(&summary, size_bytes);
+    }
+    progress.finish();
+    Ok(summary)
+}
+
+type Delivery = Result<FixtureEvent, BadFixture>;
+
+async fn outcome(poster: &Poster, delivery: Delivery) -> Result<(Outcome, u64), ReplayError> {
+    match delivery {
+        Ok(event) => Ok((poster.deliver(&event).await?, event.body.len() as u64)),
+        Err(bad) => Ok((Outcome::Unreadable(bad), 0)),
+    }
+}
+
+/// Holds the `nth` delivery back until its turn. Counted from the start, so that a late one is caught up.
+async fn paced(delivery: Delivery, nth: u64, started: Instant, rate_per_s: Option<f64>) -> Delivery {
+    if let Some(rate) = rate_per_s {
+        #[expect(clippy::cast_precision_loss, reason = "after 2^53 events a nanosecond will not matter")]
+        let due = Duration::try_from_secs_f64(nth as f64 / rate).unwrap_or_default();
+        tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
+    }
+    delivery
+}

@@ -1,0 +1,183 @@
+//! One delivery: signed at the moment it is posted, repeated as its provider would.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
+
+use super::{Options, Outcome, Refused, ReplayError, Secrets};
+use crate::clock::Clock;
+use crate::envelope::Source;
+use crate::ops::fixture::{self, FixtureEvent};
+use crate::retry::Delays;
+use crate::verify::{standard_webhooks, stripe};
+
+/// Attempts at one event, the first included.
+const ATTEMPTS_MAX: u32 = 5;
+/// The longest wait that we let the service ask for.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of an answer that is no problem document is repeated.
+const DETAIL_MAX_CHARS: usize = 200;
+
+/// What posts.
+pub(super) struct Poster {
+    client: Client,
+    base: Url,
+    secrets: Secrets,
+    clock: Clock,
+}
+
+/// One attempt's end, where it was answered.
+enum Answer {
+    Taken,
+    Busy { refused: Refused, retry_after: Option<Duration> },
+    Refused(Refused),
+}
+
+impl Poster {
+    pub(super) fn new(options: &Options, clock: Clock) -> Result<Self, ReplayError> {
+        let base = base(&options.url)?;
+        // Whoever is first decides for the process; a second call changes nothing.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .pool_max_idle_per_host(options.concurrency.get())
+            // A provider takes a redirect for a failure.
+            .redirect(reqwest::redirect::Policy::none());
+        let local = base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
+        let client = if local { client.no_proxy() } else { client };
+        let client = client.build().map_err(ReplayError::Client)?;
+        Ok(Self { client, base, secrets: options.secrets.clone(), clock })
+    }
+
+    /// Posts `event` until it is answered with yes or no, a bounded number of times.
+    pub(super) async fn deliver(&self, event: &FixtureEvent) -> Result<Outcome, ReplayError> {
+        let mut delays = Delays::new(Duration::from_millis(100), Duration::from_secs(2));
+        let mut attempts = 1;
+        loop {
+            let answer = self.attempt(event).await?;
+            let wait = match answer {
+                Ok(Answer::Taken) => return Ok(Outcome::Accepted { attempts }),
+                Ok(Answer::Refused(refused)) => return Ok(Outcome::Refused(refused)),
+                Ok(Answer::Busy { refused, .. }) if attempts == ATTEMPTS_MAX => {
+                    return Ok(Outcome::Refused(refused));
+                }
+                Err(fault) if attempts == ATTEMPTS_MAX => return Err(self.unreachable(&fault)),
+                Ok(Answer::Busy { retry_after, .. }) => retry_after,
+                Err(_) => None,
+            };
+            tokio::time::sleep(wait.unwrap_or_else(|| delays.next_delay()).min(WAIT_MAX)).await;
+            attempts += 1;
+        }
+    }
+
+    /// One request, signed now: a signature ages, so each attempt has its own.
+    async fn attempt(&self, event: &FixtureEvent) -> Result<Result<Answer, reqwest::Error>, ReplayError> {
+        let headers = self.headers(event)?;
+        let mut url = self.base.clone();
+        let path = fixture::endpoint(event.source).unwrap_or_default();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        let request = self.client.post(url).headers(headers).body(event.body.clone());
+        Ok(match request.send().await {
+            Ok(response) => answer(response, event).await,
+            Err(fault) => Err(fault),
+        })
+    }
+
+    fn headers(&self, event: &FixtureEvent) -> Result<HeaderMap, ReplayError> {
+        let now_s = self.clock.now().unix_timestamp();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if event.source == Source::Stripe {
+            let secrets = self.secrets.stripe.as_ref();
+            let secrets = secrets.ok_or_else(|| no_secret(event, "STRIPE_WEBHOOK_SECRETS"))?;
+            put(&mut headers, stripe::HEADER, &stripe::sign(secrets, now_s, &event.body));
+        } else {
+            let secrets = self.secrets.supabase.as_ref();
+            let secrets = secrets.ok_or_else(|| no_secret(event, "SUPABASE_WEBHOOK_SECRETS"))?;
+            // The id of a database webhook is what it is known by: the same body, the same event.
+            let id = fixture::name_by_hash(&event.body);
+            let signed = standard_webhooks::sign(secrets, &id, now_s, &event.body);
+            put(&mut headers, standard_webhooks::ID, &signed.id);
+            put(&mut headers, standard_webhooks::TIMESTAMP, &signed.timestamp);
+            put(&mut headers, standard_webhooks::SIGNATURE, &signed.signature);
+        }
+        Ok(headers)
+    }
+
+    fn unreachable(&self, fault: &reqwest::Error) -> ReplayError {
+        let causes = std::iter::successors(std::error::Error::source(fault), |cause| cause.source());
+        let cause = causes.last().map_or_else(|| fault.to_string(), ToString::to_string);
+        ReplayError::Unreachable { url: self.base.to_string(), cause }
+    }
+}
+
+fn base(url: &str) -> Result<Url, ReplayError> {
+    let bad = |cause: String| ReplayError::BadUrl { url: url.to_owned(), cause };
+    let base = Url::parse(url).map_err(|fault| bad(fault.to_string()))?;
+    if !matches!(base.scheme(), "http" | "https") {
+        return Err(bad(format!("its scheme is {}", base.scheme())));
+    }
+    Ok(base)
+}
+
+fn no_secret(event: &FixtureEvent, variable: &'static str) -> ReplayError {
+    ReplayError::NoSecret { origin: event.origin.clone(), source_name: event.source, variable }
+}
+
+/// Signatures and ids are ASCII; what is not could not be verified anyway.
+fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// A problem document, or an Auth Hook's refusal, which comes with status 200.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    title: Option<String>,
+    detail: Option<String>,
+    error: Option<HookError>,
+}
+
+#[derive(Deserialize)]
+struct HookError {
+    http_code: Option<u16>,
+    message: String,
+}
+
+async fn answer(response: reqwest::Response, event: &FixtureEvent) -> Result<Answer, reqwest::Error> {
+    let status = response.status();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
+    let text = response.text().await?;
+    let problem: Problem = serde_json::from_str(&text).unwrap_or_default();
+    let origin = event.origin.clone();
+    if status.is_success() {
+        return Ok(problem.error.map_or(Answer::Taken, |error| {
+            let status = error.http_code.unwrap_or(status.as_u16());
+            Answer::Refused(Refused { status, kind: "hook-error".to_owned(), detail: error.message, origin })
+        }));
+    }
+    let kind =
+        problem.kind.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason").to_lowercase());
+    let detail = problem.detail.or(problem.title);
+    let detail = detail.unwrap_or_else(|| text.chars().take(DETAIL_MAX_CHARS).collect());
+    let refused = Refused { status: status.as_u16(), kind, detail, origin };
+    Ok(match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Answer::Busy { refused, retry_after }
+        }
+        _ => Answer::Refused(refused),
+    })
+}
+
+fn seconds(value: &HeaderValue) -> Option<Duration> {
+    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}

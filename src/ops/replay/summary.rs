@@ -1,0 +1,163 @@
+//! What came of a replay: accepted, refused and why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::{Outcome, Refused};
+
+/// Reasons kept apart; a service that gives more of them is broken in a way that the first ones show.
+const REASONS_MAX: usize = 50;
+/// Fixtures named that could not be read; the others are counted.
+const UNREADABLE_MAX: usize = 20;
+
+/// What came of a replay.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// Deliveries answered with success.
+    pub accepted: u64,
+    /// Accepted ones that needed more than one attempt.
+    pub accepted_after_waiting: u64,
+    /// Deliveries answered otherwise, to the end.
+    pub refused: u64,
+    /// Why, by status and problem type, each with an example.
+    #[serde(serialize_with = "values")]
+    pub refusals: BTreeMap<(u16, String), Refusal>,
+    /// Fixtures that could not be read.
+    pub unreadable: u64,
+    /// The first of them: where, why, what to do.
+    pub unreadable_examples: Vec<String>,
+    /// From the first delivery to the last answer.
+    pub elapsed_s: f64,
+    /// Answers per second.
+    pub rate_per_s: f64,
+}
+
+/// Deliveries refused for one reason.
+#[derive(Clone, Debug, Serialize)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The problem's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What the first answer said.
+    pub detail: String,
+    /// Where the first event refused stands.
+    pub example: String,
+    /// How many.
+    pub count: u64,
+}
+
+impl Summary {
+    /// Whether every event there was has been accepted.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.refused == 0 && self.unreadable == 0
+    }
+
+    /// Adds what came of one delivery, `elapsed` after the first began.
+    pub(super) fn count(&mut self, outcome: Outcome, elapsed: Duration) {
+        self.add(outcome);
+        self.elapsed_s = elapsed.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate is read by people")]
+        let answers = (self.accepted + self.refused) as f64;
+        self.rate_per_s = answers / self.elapsed_s.max(1e-6);
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Accepted { attempts } => {
+                self.accepted += 1;
+                self.accepted_after_waiting += u64::from(attempts > 1);
+            }
+            Outcome::Refused(refused) => self.refuse(refused),
+            Outcome::Unreadable(bad) => {
+                self.unreadable += 1;
+                if self.unreadable_examples.len() < UNREADABLE_MAX {
+                    self.unreadable_examples.push(bad.to_string());
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, refused: Refused) {
+        let Refused { status, mut kind, detail, origin } = refused;
+        self.refused += 1;
+        if self.refusals.len() >= REASONS_MAX && !self.refusals.contains_key(&(status, kind.clone())) {
+            kind = "other".to_owned();
+        }
+        let reason = self.refusals.entry((status, kind.clone())).or_insert_with(|| {
+            let example = origin.to_string();
+            Refusal { status, kind, detail, example, count: 0 }
+        });
+        reason.count += 1;
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} accepted in {:.1} s ({:.0}/s)", self.accepted, self.elapsed_s, self.rate_per_s)?;
+        if self.accepted_after_waiting > 0 {
+            write!(f, ", {} of them after waiting", self.accepted_after_waiting)?;
+        }
+        if self.refused > 0 {
+            write!(f, "\n{} refused", self.refused)?;
+        }
+        for Refusal { status, kind, detail, example, count } in self.refusals.values() {
+            write!(f, "\n  {count} x {status} {kind}: {detail} (first: {example})")?;
+        }
+        if self.unreadable > 0 {
+            write!(f, "\n{} not read", self.unreadable)?;
+        }
+        self.unreadable_examples.iter().try_for_each(|example| write!(f, "\n  {example}"))
+    }
+}
+
+fn values<S: Serializer>(
+    reasons: &BTreeMap<(u16, String), Refusal>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(reasons.values())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::fixture::Origin;
+    use std::path::Path;
+
+    fn refused(status: u16, kind: &str, line: usize) -> Outcome {
+        let origin = Origin { path: Path::new("events.ndjson").into(), line: Some(line) };
+        Outcome::Refused(Refused { status, kind: kind.to_owned(), detail: "why".to_owned(), origin })
+    }
+
+    #[test]
+    fn groups_refusals_by_reason_with_the_first_as_example() {
+        let mut summary = Summary::default();
+        let outcomes =
+            [refused(400, "a", 3), refused(400, "b", 4), refused(400, "a", 5), refused(413, "a", 6)];
+        outcomes.into_iter().for_each(|outcome| summary.count(outcome, Duration::from_secs(2)));
+        summary.count(Outcome::Accepted { attempts: 2 }, Duration::from_secs(2));
+        assert_eq!((summary.refused, summary.accepted, summary.accepted_after_waiting), (4, 1, 1));
+        let reasons: Vec<_> = summary.refusals.values().map(|r| (r.status, &*r.kind, r.count)).collect();
+        assert_eq!(reasons, [(400, "a", 2), (400, "b", 1), (413, "a", 1)]);
+        assert_eq!(
+            summary.to_string(),
+            "1 accepted in 2.0 s (2/s), 1 of them after waiting\n4 refused\n  \
+             2 x 400 a: why (first: events.ndjson:3)\n  1 x 400 b: why (first: events.ndjson:4)\n  \
+             1 x 413 a: why (first: events.ndjson:6)"
+        );
+        assert!(!summary.is_complete());
+    }
+
+    #[test]
+    fn keeps_a_bounded_number_of_reasons_and_counts_the_rest() {
+        let mut summary = Summary::default();
+        (0..200).for_each(|n| summary.count(refused(400, &format!("kind-{n}"), n), Duration::from_secs(1)));
+        assert_eq!(summary.refusals.len(), REASONS_MAX + 1);
+        assert_eq!(summary.refusals[&(400, "other".to_owned())].count, 150);
+    }
+}

@@ -1,0 +1,126 @@
+//! From an envelope to what it reports.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::internal::Internal;
+use super::order::Stage;
+use super::stripe::StripeObject;
+use super::supabase::Row;
+use super::{stripe, supabase};
+use crate::envelope::{Envelope, Source};
+
+/// What one event reports.
+#[derive(Clone, Debug)]
+pub enum Meaning {
+    /// The state of a Stripe object.
+    Stripe(Box<Report<StripeObject>>),
+    /// The state of an application row or a file.
+    Row(Report<Row>),
+    /// Somebody logged in.
+    Login(Login),
+    /// A user appeared, changed or went away.
+    User(UserSeen),
+    /// What memberflow decided from the state of the database.
+    Internal(Internal),
+    /// Something happened to a Stripe object, whose state only the API can tell.
+    Thin {
+        /// The object's id.
+        object_id: String,
+    },
+    /// Nothing that a table depends on.
+    Nothing,
+}
+
+/// The state of one object as one event tells it.
+#[derive(Clone, Debug)]
+pub struct Report<T> {
+    /// The object's id, unique over all kinds: `sub_…`, `public.vision_versions/<id>`.
+    pub subject: String,
+    /// The event's place in the object's history: Stripe's `created`, a row's `updated_at`; where a
+    /// table has none, the Unix epoch for all of a row's events, so that they are chained instead.
+    pub occurred_at: OffsetDateTime,
+    /// The part of the object's life that the event belongs to.
+    pub stage: Stage,
+    /// The object can never leave this state.
+    pub is_final: bool,
+    /// What is kept of the state.
+    pub state: T,
+    /// The whole object as the event shows it, for chaining.
+    pub object: Value,
+    /// The values before this event of what it changed, where the event says.
+    pub previous: Option<Value>,
+}
+
+impl Meaning {
+    /// Lets go of the whole objects, which only chaining needs: in a batch they would take the most memory.
+    #[must_use]
+    pub fn without_objects(mut self) -> Self {
+        match &mut self {
+            Self::Stripe(report) => report.forget_object(),
+            Self::Row(report) => report.forget_object(),
+            _ => {}
+        }
+        self
+    }
+}
+
+impl<T> Report<T> {
+    fn forget_object(&mut self) {
+        self.object = Value::Null;
+        self.previous = None;
+    }
+}
+
+/// A login, which is a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The session's id.
+    pub session_id: String,
+    /// Who logged in.
+    pub user_id: Uuid,
+    /// The moment that this report gives; the earliest of all reports counts.
+    pub logged_in_at: OffsetDateTime,
+}
+
+/// News of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSeen {
+    /// Who.
+    pub user_id: Uuid,
+    /// The e-mail address in lower case, where the event gives one.
+    pub email: Option<String>,
+    /// The row is gone for good.
+    pub is_gone: bool,
+}
+
+/// The event's body can't be read, now or ever: a dead letter.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON after all (the door looks only at the envelope's fields).
+    #[error("the body is not valid JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+    /// A field without which the event has no meaning is missing or of the wrong type.
+    #[error("{event_type} has no usable {field}")]
+    Field {
+        /// The event's type.
+        event_type: String,
+        /// The field's path in the body.
+        field: &'static str,
+    },
+}
+
+/// What `envelope` reports. `user_id_keys`: the metadata keys that name a user, strongest first.
+///
+/// # Errors
+/// [`Unreadable`] where the body has no meaning and never will.
+pub fn read(envelope: &Envelope, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
+    let body: Value = serde_json::from_slice(&envelope.body)?;
+    match envelope.source {
+        Source::Stripe => stripe::read(body, user_id_keys),
+        Source::SupabaseAuth => supabase::auth_hook::read(&body),
+        Source::SupabaseDatabase => supabase::row::read(body),
+        Source::Internal => Ok(serde_json::from_value(body).map(Meaning::Internal)?),
+    }
+}

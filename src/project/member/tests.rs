@@ -1,0 +1,237 @@
+//! What a member's rows say, rule by rule.
+
+use proptest::prelude::*;
+use time::macros::datetime;
+use time::{Date, Duration, Month, OffsetDateTime};
+
+use super::{
+    Revenue, Standing, Thresholds, Valued, engagement, health, main_currency, standing, whole_months,
+};
+use crate::project::stripe::Subscription;
+
+const NOW: OffsetDateTime = datetime!(2026-07-01 12:00 UTC);
+const THRESHOLDS: Thresholds = Thresholds { active_days: 7, at_risk_days: 30, champion_months: 6 };
+
+fn valued(id: &str, status: &str, mrr: i64, start: OffsetDateTime) -> Valued {
+    let subscription = Subscription {
+        id: id.to_owned(),
+        created: start.unix_timestamp(),
+        start_date: Some(start.unix_timestamp()),
+        ..Subscription::default()
+    };
+    Valued {
+        subscription,
+        status: Some(status.to_owned()),
+        mrr,
+        currency: "usd".to_owned(),
+        tier: Some(format!("tier of {id}")),
+    }
+}
+
+fn ended(mut valued: Valued, at: OffsetDateTime) -> Valued {
+    valued.subscription.ended_at = Some(at.unix_timestamp());
+    valued
+}
+
+const MARCH: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+const APRIL: OffsetDateTime = datetime!(2026-04-01 12:00 UTC);
+
+#[test]
+fn nobody_stands_nowhere() {
+    assert_eq!(standing(&[], NOW), Standing::default());
+}
+
+#[test]
+fn the_leading_subscription_goes_by_status_then_value_then_age_then_id() {
+    let falling = super::STATUSES.windows(2);
+    for pair in falling {
+        let stronger = valued("sub_b", pair[0], 0, APRIL);
+        let weaker = valued("sub_a", pair[1], 900, MARCH);
+        let standing = standing(&[weaker, stronger], NOW);
+        assert_eq!(standing.subscription_status.as_deref(), Some(pair[0]));
+    }
+    let lead = |one: Valued, other: Valued| {
+        let there = standing(&[one.clone(), other.clone()], NOW).subscription_tier;
+        assert_eq!(standing(&[other, one], NOW).subscription_tier, there);
+        there
+    };
+    let active = |id, mrr, start| valued(id, "active", mrr, start);
+    assert_eq!(lead(active("a", 1, MARCH), active("b", 2, APRIL)).as_deref(), Some("tier of b"));
+    assert_eq!(lead(active("a", 1, APRIL), active("b", 1, MARCH)).as_deref(), Some("tier of b"));
+    assert_eq!(lead(active("a", 1, MARCH), active("b", 1, MARCH)).as_deref(), Some("tier of a"));
+}
+
+#[test]
+fn an_unknown_status_leads_nothing() {
+    let mut unknown = valued("sub_1", "active", 900, MARCH);
+    unknown.status = None;
+    assert_eq!(standing(std::slice::from_ref(&unknown), NOW), Standing::default());
+    let both = standing(&[unknown, valued("sub_2", "canceled", 0, APRIL)], NOW);
+    assert_eq!(both.subscription_tier.as_deref(), Some("tier of sub_2"));
+}
+
+#[test]
+fn months_run_on_while_any_lives_and_stop_at_the_latest_end() {
+    let old = ended(valued("sub_1", "canceled", 0, MARCH), datetime!(2026-04-15 12:00 UTC));
+    let new = valued("sub_2", "past_due", 100, datetime!(2026-06-01 12:00 UTC));
+    let both = standing(&[old.clone(), new], NOW);
+    assert_eq!((both.subscription_start_date, both.months_subscribed), (Some(MARCH), Some(4)));
+    let alone = standing(std::slice::from_ref(&old), NOW);
+    assert_eq!((alone.subscription_start_date, alone.months_subscribed), (Some(MARCH), Some(1)));
+    let later = ended(valued("sub_3", "canceled", 0, APRIL), datetime!(2026-06-30 12:00 UTC));
+    assert_eq!(standing(&[old, later], NOW).months_subscribed, Some(3));
+}
+
+#[test]
+fn attempts_that_came_to_nothing_are_no_start() {
+    for status in ["incomplete", "incomplete_expired"] {
+        let standing = standing(&[valued("sub_1", status, 0, MARCH)], NOW);
+        assert_eq!(standing.subscription_status.as_deref(), Some(status));
+        assert_eq!((standing.subscription_start_date, standing.months_subscribed), (None, None));
+        assert!(!standing.has_churned && !standing.is_live);
+    }
+}
+
+#[test]
+fn a_start_or_an_end_that_is_not_told_is_the_next_best_moment() {
+    let mut old = valued("sub_1", "canceled", 0, MARCH);
+    old.subscription.start_date = None;
+    old.subscription.canceled_at = Some(datetime!(2026-05-02 12:00 UTC).unix_timestamp());
+    assert_eq!(standing(std::slice::from_ref(&old), NOW).months_subscribed, Some(2));
+    old.subscription.canceled_at = None;
+    assert_eq!(standing(&[old], NOW).months_subscribed, Some(0));
+}
+
+#[test]
+fn who_lives_who_is_behind_and_who_has_churned() {
+    let cases = [
+        ("active", true, false, false),
+        ("trialing", true, false, false),
+        ("past_due", false, false, true),
+        ("unpaid", false, false, true),
+        ("paused", false, false, false),
+        ("incomplete", false, false, false),
+        ("canceled", false, true, false),
+        ("incomplete_expired", false, false, false),
+    ];
+    for (status, is_live, has_churned, is_behind) in cases {
+        let one = standing(&[valued("sub_1", status, 0, MARCH)], NOW);
+        assert_eq!(
+            (one.is_live, one.has_churned, one.is_behind),
+            (is_live, has_churned, is_behind),
+            "{status}"
+        );
+    }
+    let retried = [valued("sub_1", "canceled", 0, MARCH), valued("sub_2", "incomplete", 0, APRIL)];
+    assert!(standing(&retried, NOW).has_churned);
+    let back = [valued("sub_1", "canceled", 0, MARCH), valued("sub_2", "paused", 0, APRIL)];
+    assert!(!standing(&back, NOW).has_churned);
+}
+
+#[test]
+fn a_month_is_over_at_its_day_or_at_the_months_last() {
+    let cases = [
+        (datetime!(2026-01-15 10:00 UTC), datetime!(2026-02-15 09:59:59 UTC), 0),
+        (datetime!(2026-01-15 10:00 UTC), datetime!(2026-02-15 10:00 UTC), 1),
+        (datetime!(2026-01-31 10:00 UTC), datetime!(2026-02-27 23:00 UTC), 0),
+        (datetime!(2026-01-31 10:00 UTC), datetime!(2026-02-28 09:00 UTC), 0),
+        (datetime!(2026-01-31 10:00 UTC), datetime!(2026-02-28 10:00 UTC), 1),
+        (datetime!(2026-01-31 10:00 UTC), datetime!(2026-03-30 10:00 UTC), 1),
+        (datetime!(2026-01-31 10:00 UTC), datetime!(2026-03-31 10:00 UTC), 2),
+        (datetime!(2024-02-29 10:00 UTC), datetime!(2025-02-28 10:00 UTC), 12),
+        (datetime!(2024-01-31 10:00 UTC), datetime!(2024-02-28 10:00 UTC), 0),
+        (datetime!(2026-02-28 10:00 UTC), datetime!(2026-03-28 10:00 UTC), 1),
+        (datetime!(2026-12-31 23:30 -2), datetime!(2027-02-01 01:30 UTC), 1),
+        (datetime!(2026-05-01 00:00 UTC), datetime!(2026-04-01 00:00 UTC), 0),
+    ];
+    for (start, end, months) in cases {
+        assert_eq!(whole_months(start, end), months, "{start} to {end}");
+    }
+}
+
+/// `months` after `start`, at the month's last day where it is too short: the rule, the other way round.
+fn months_after(start: OffsetDateTime, months: i32) -> OffsetDateTime {
+    let number = start.year() * 12 + i32::from(u8::from(start.month())) - 1 + months;
+    let month = Month::January.nth_next(u8::try_from(number.rem_euclid(12)).unwrap());
+    let year = number.div_euclid(12);
+    let date = Date::from_calendar_date(year, month, start.day().min(month.length(year))).unwrap();
+    start.replace_date(date)
+}
+
+proptest! {
+    #[test]
+    fn whole_months_lie_between_the_last_anniversary_and_the_next(
+        start in 0..2_000_000_000_i64, length in 0..400_000_000_i64,
+    ) {
+        let start = OffsetDateTime::from_unix_timestamp(start).unwrap();
+        let end = start + Duration::seconds(length);
+        let months = whole_months(start, end);
+        prop_assert!(months_after(start, months) <= end && end < months_after(start, months + 1));
+    }
+
+    #[test]
+    fn a_members_standing_depends_on_the_set_alone(
+        (kept, shuffled) in proptest::collection::vec((0..8_usize, 0..3_i64, 0..90_i64), 0..6)
+            .prop_map(|parts| parts.into_iter().enumerate().map(|(number, (status, mrr, days))| {
+                let start = MARCH + Duration::days(days);
+                let one = valued(&format!("sub_{number}"), super::STATUSES[status], mrr, start);
+                ended(one, start + Duration::days(40))
+            }).collect::<Vec<_>>())
+            .prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle()))
+    ) {
+        prop_assert_eq!(standing(&kept, NOW), standing(&shuffled, NOW));
+    }
+}
+
+#[test]
+fn the_main_currency_is_that_of_the_largest_mrr_then_spend_then_the_alphabet() {
+    let revenue = |currency: &str, mrr, total_spent| Revenue {
+        currency: currency.to_owned(),
+        mrr,
+        total_spent,
+        ltv: 0,
+    };
+    let cases = [
+        (vec![revenue("usd", 1, 9), revenue("eur", 2, 0)], Some("eur")),
+        (vec![revenue("eur", 1, 3), revenue("usd", 1, 9)], Some("usd")),
+        (vec![revenue("usd", 1, 9), revenue("eur", 1, 9)], Some("eur")),
+        (vec![], None),
+    ];
+    for (all, expected) in cases {
+        assert_eq!(main_currency(&all).map(|it| it.currency.as_str()), expected, "{all:?}");
+    }
+}
+
+#[test]
+fn engagement_goes_by_full_days_since_the_last_login() {
+    let loyal = Standing { is_live: true, months_subscribed: Some(6), ..Standing::default() };
+    let recent = Standing { months_subscribed: Some(5), ..loyal.clone() };
+    let past = Standing { is_live: false, ..loyal.clone() };
+    let nearly = Duration::hours(24) - Duration::SECOND;
+    let cases = [
+        (Some(Duration::ZERO), "champion", "active"),
+        (Some(Duration::days(-3)), "champion", "active"),
+        (Some(Duration::days(7) + nearly), "champion", "active"),
+        (Some(Duration::days(8)), "at_risk", "at_risk"),
+        (Some(Duration::days(30) + nearly), "at_risk", "at_risk"),
+        (Some(Duration::days(31)), "inactive", "inactive"),
+        (None, "inactive", "inactive"),
+    ];
+    for (ago, of_loyal, of_others) in cases {
+        let last_login = ago.map(|ago| NOW - ago);
+        assert_eq!(engagement(last_login, &loyal, THRESHOLDS, NOW), of_loyal, "{ago:?}");
+        for others in [&recent, &past, &Standing::default()] {
+            assert_eq!(engagement(last_login, others, THRESHOLDS, NOW), of_others, "{ago:?}");
+        }
+    }
+}
+
+#[test]
+fn health_is_churned_before_it_needs_attention() {
+    let churned = Standing { has_churned: true, is_behind: true, ..Standing::default() };
+    let behind = Standing { is_behind: true, ..Standing::default() };
+    assert_eq!(health(&churned, "at_risk"), "churned");
+    assert_eq!(health(&behind, "champion"), "needs_attention");
+    assert_eq!(health(&Standing::default(), "at_risk"), "needs_attention");
+    assert_eq!(health(&Standing::default(), "inactive"), "healthy");
+}

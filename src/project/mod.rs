@@ -1,0 +1,21 @@
+//! What an event means: pure functions, no I/O, no clock of their own.
+//!
+//! [`meaning`] turns an envelope into what it reports; [`order`] decides which of an object's reports
+//! is its present state; [`payments`], [`mrr`], [`identity`] and [`member`] derive the tables' rows
+//! from the present states, and [`movements`] the MRR ledger from the states before them too.
+
+pub mod identity;
+pub mod internal;
+pub mod meaning;
+pub mod member;
+pub mod movements;
+pub mod mrr;
+pub mod order;
+pub mod payments;
+pub mod stripe;
+pub mod supabase;
+
+#[cfg(test)]
+mod stories;
+
+pub use meaning::{Meaning, Unreadable, read};

@@ -1,0 +1,57 @@
+//! The book: from sums that follow each other to movements.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Kind, Movement};
+
+/// MRR by currency, in minor units; what is 0 is not in it.
+pub type Sums = BTreeMap<String, i64>;
+
+/// The movements noted so far, and where they have led.
+pub struct Book {
+    sums: Sums,
+    /// Currencies in which there has been revenue.
+    seen: BTreeSet<String>,
+    pub movements: Vec<Movement>,
+}
+
+impl Book {
+    /// A book that opens with `sums`.
+    pub fn new(sums: Sums, mut seen: BTreeSet<String>) -> Self {
+        seen.extend(sums.keys().cloned());
+        Self { sums, seen, movements: Vec::new() }
+    }
+
+    /// Notes that from `effective_at` on the sums are `after`.
+    pub fn note(&mut self, effective_at: i64, after: Sums, cause: impl Fn(&str) -> Option<String>) {
+        let currencies: BTreeSet<&String> = self.sums.keys().chain(after.keys()).collect();
+        for currency in currencies {
+            let amount = |sums: &Sums| sums.get(currency).copied().unwrap_or_default();
+            let (mrr_before, mrr_after) = (amount(&self.sums), amount(&after));
+            if mrr_before == mrr_after {
+                continue;
+            }
+            let is_first = self.seen.insert(currency.clone());
+            self.movements.push(Movement {
+                currency: currency.clone(),
+                effective_at,
+                kind: kind(mrr_before, mrr_after, is_first),
+                delta: mrr_after - mrr_before,
+                mrr_before,
+                mrr_after,
+                cause_event_id: cause(currency),
+            });
+        }
+        self.sums = after;
+    }
+}
+
+const fn kind(before: i64, after: i64, is_first: bool) -> Kind {
+    match (before, after) {
+        (0, _) if is_first => Kind::New,
+        (0, _) => Kind::Reactivation,
+        (_, 0) => Kind::Churn,
+        _ if after > before => Kind::Expansion,
+        _ => Kind::Contraction,
+    }
+}

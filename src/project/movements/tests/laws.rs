@@ -1,0 +1,177 @@
+//! What holds for every history.
+
+use std::collections::{BTreeMap, HashSet};
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+use crate::project::movements::Kind;
+use crate::project::mrr;
+
+/// Days on which something may happen.
+const DAYS: i64 = 40;
+
+prop_compose! {
+    fn any_subscription()(
+        id in prop::sample::select(vec!["a", "b", "c"]),
+        status in prop::sample::select(vec!["trialing", "active", "past_due", "paused", "canceled", "on_holiday"]),
+        cents in prop::sample::select(vec![0_u32, 900, 2900, 4999]),
+        euros in prop::bool::weighted(0.2),
+        own in option::weighted(0.3, 0..DAYS),
+        by_id in prop::bool::weighted(0.2),
+        trial in option::weighted(0.3, 0..DAYS),
+    ) -> StripeObject {
+        let mut it = subscription(id, status, cents);
+        it.discounts.extend(own.map(|day| until(half_off("di_own"), T + day * DAY)));
+        it.discounts.extend(by_id.then(|| Discount { id: "di_2".to_owned(), ..Discount::default() }));
+        it.items.extend(trial.map(|day| Item { trial_end: Some(T + day * DAY), ..item(700) }));
+        if euros { in_euros(it).into() } else { it.into() }
+    }
+}
+
+prop_compose! {
+    fn any_discount()(
+        id in prop::sample::select(vec!["di_1", "di_2"]),
+        start in option::of(0..DAYS),
+        end in option::of(0..DAYS),
+        deleted in prop::bool::weighted(0.3),
+    ) -> Discount {
+        let it = end.map_or_else(|| half_off(id), |day| until(half_off(id), T + day * DAY));
+        Discount { start: start.map(|day| T + day * DAY), deleted, ..it }
+    }
+}
+
+fn any_version() -> impl Strategy<Value = Version> {
+    let state = prop_oneof![
+        6 => any_subscription(),
+        2 => any_discount().prop_map(StripeObject::from),
+        1 => option::of(any_discount()).prop_map(|it| customer(it.filter(|it| !it.deleted))),
+    ];
+    (0..DAYS, state).prop_map(|(day, state)| {
+        // A discount is never told of before its start.
+        match state {
+            StripeObject::Discount(it) => {
+                on(day, Discount { start: it.start.map(|start| start.min(T + day * DAY)), ..it })
+            }
+            other => on(day, other),
+        }
+    })
+}
+
+/// One version per object, second and finality, as the database keeps them.
+fn any_versions() -> impl Strategy<Value = Vec<Version>> {
+    vec(any_version(), 0..25).prop_map(|versions| {
+        let mut kept = HashSet::new();
+        let key = |it: &Version| (it.state.id().to_owned(), it.at, it.is_final);
+        versions.into_iter().filter(|it| kept.insert(key(it))).collect()
+    })
+}
+
+/// What the present facts are worth at day `now`, the plain way.
+fn present(versions: &[Version], now: i64) -> BTreeMap<String, i64> {
+    let mut facts = BTreeMap::<&str, &Version>::new();
+    for version in versions {
+        let fact = facts.entry(version.state.id()).or_insert(version);
+        if (fact.is_final, fact.at) < (version.is_final, version.at) {
+            *fact = version;
+        }
+    }
+    // Where a provider's clock runs ahead of ours, the latest second that is told of is now.
+    let now = facts.values().map(|fact| fact.at).max().unwrap_or_default().max(T + now * DAY);
+    let mut catalogue = Catalogue::default();
+    let (mut shown, mut told) = (None, Vec::new());
+    for fact in facts.values() {
+        match &fact.state {
+            StripeObject::Customer(it) => shown = Some(it),
+            StripeObject::Discount(it) => {
+                catalogue.discounts.insert(it.id.clone(), it.clone());
+                told.push(it.clone());
+            }
+            _ => {}
+        }
+    }
+    let discounts = mrr::customer_discounts(shown, &told);
+    let mut sums = BTreeMap::new();
+    for fact in facts.values() {
+        let StripeObject::Subscription(it) = &fact.state else { continue };
+        let known = versions
+            .iter()
+            .filter(|other| other.state.id() == it.id && other.at < fact.at)
+            .filter_map(|other| match &other.state {
+                StripeObject::Subscription(other_state) if other_state.has_known_status() => {
+                    Some((other.at, other_state.status.clone()))
+                }
+                _ => None,
+            })
+            .max();
+        let known_status = if it.has_known_status() { None } else { known.map(|(_, status)| status) };
+        let it = Subscription { known_status, ..it.clone() };
+        let mrr = mrr::of_subscription(&it, &discounts, &catalogue, now);
+        if mrr.minor != 0 {
+            *sums.entry(mrr.currency).or_default() += mrr.minor;
+        }
+    }
+    sums
+}
+
+/// What the movements add up to, checking that each follows from the one before it.
+fn sums(movements: &[Movement]) -> BTreeMap<String, i64> {
+    let mut sums = BTreeMap::new();
+    for movement in movements {
+        let sum = sums.entry(movement.currency.clone()).or_default();
+        assert_eq!(movement.mrr_before, *sum);
+        assert!(movement.delta != 0);
+        *sum += movement.delta;
+        assert_eq!(movement.mrr_after, *sum);
+    }
+    sums.retain(|_, sum| *sum != 0);
+    sums
+}
+
+proptest! {
+    #[test]
+    fn the_last_step_is_the_present(versions in any_versions(), now in -5..DAYS + 5) {
+        prop_assert_eq!(sums(&all(versions.clone(), now)), present(&versions, now));
+    }
+
+    #[test]
+    fn the_order_of_versions_does_not_matter(
+        (versions, shuffled) in any_versions().prop_flat_map(|it| (Just(it.clone()), Just(it).prop_shuffle())),
+    ) {
+        prop_assert_eq!(all(versions, DAYS), all(shuffled, DAYS));
+    }
+
+    #[test]
+    fn there_is_one_beginning_and_one_movement_a_second(versions in any_versions(), now in -5..DAYS + 5) {
+        let movements = all(versions, now);
+        let (mut moments, mut beginnings) = (HashSet::new(), HashSet::new());
+        for movement in &movements {
+            prop_assert!(moments.insert((&movement.currency, movement.effective_at)));
+            let is_new = movement.kind == Kind::New;
+            prop_assert_eq!(is_new, beginnings.insert(&movement.currency), "{:?}", movements);
+            prop_assert_eq!(movement.kind == Kind::Churn, movement.mrr_after == 0);
+        }
+        prop_assert!(movements.is_sorted_by_key(|movement| movement.effective_at));
+    }
+
+    /// What has happened stays as it was when only the clock goes on.
+    #[test]
+    fn the_past_does_not_change_by_the_clock(versions in any_versions(), now in -5..DAYS + 5, later in 0..9_i64) {
+        let so_far = all(versions.clone(), now);
+        let then = all(versions, now + later);
+        prop_assert_eq!(&then[..so_far.len()], &so_far[..]);
+    }
+
+    /// Worked out from any second on: the same as that part of the whole.
+    #[test]
+    fn a_part_of_history_is_that_part_of_the_whole(versions in any_versions(), day in 0..DAYS) {
+        let since = T + day * DAY;
+        let (before, whole): (Vec<_>, Vec<_>) =
+            all(versions.clone(), DAYS).into_iter().partition(|movement| movement.effective_at < since);
+        let seen = before.into_iter().map(|movement| movement.currency).collect();
+        let history = History { versions, seen };
+        prop_assert_eq!(movements(history, &mut Catalogue::default(), since, T + DAYS * DAY), whole);
+    }
+}

@@ -1,0 +1,76 @@
+//! Versions: what an object was from a second on, and the seconds at which that counts.
+
+use std::collections::BTreeMap;
+
+use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
+
+/// What an object was from a second on: the winner among its reports of that second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Unix seconds.
+    pub at: i64,
+    /// The object can never leave this state.
+    pub is_final: bool,
+    /// The event that told of it.
+    pub event_id: String,
+    /// A subscription, a customer, a discount; an invoice for what its lines ask.
+    pub state: StripeObject,
+}
+
+impl Version {
+    /// Discounts and lines first, so that a subscription of the same second finds them; then by id.
+    fn place(&self) -> (u8, String) {
+        let kind = match self.state {
+            StripeObject::Subscription(_) => 1,
+            _ => 0,
+        };
+        (kind, self.state.id().to_owned())
+    }
+}
+
+/// What is kept of a state whose history the ledger needs, without what tells of the person; none for all
+/// other objects, and for a subscription of which nothing is known but that it was there.
+#[must_use]
+pub fn kept(state: &StripeObject) -> Option<StripeObject> {
+    match state {
+        StripeObject::Subscription(it) if !it.needs_stripe => {
+            Some(StripeObject::Subscription(Subscription { user_ids: Vec::new(), ..it.clone() }))
+        }
+        StripeObject::Customer(it) => {
+            Some(StripeObject::Customer(Customer { email: None, user_ids: Vec::new(), ..it.clone() }))
+        }
+        StripeObject::Discount(it) => Some(StripeObject::Discount(it.clone())),
+        _ => None,
+    }
+}
+
+/// The versions by the second from which each is in force. A final one absorbs what is told of its object
+/// in the same second and later.
+pub fn points(versions: Vec<Version>) -> BTreeMap<i64, Vec<Version>> {
+    let mut objects = BTreeMap::<String, Vec<Version>>::new();
+    for version in versions {
+        objects.entry(version.state.id().to_owned()).or_default().push(version);
+    }
+    let mut points = BTreeMap::<i64, Vec<Version>>::new();
+    for mut versions in objects.into_values() {
+        versions.sort_by_key(|version| (version.at, version.is_final));
+        let end = versions.iter().find(|version| version.is_final).map(|version| version.at);
+        versions.retain(|version| version.is_final || end.is_none_or(|end| version.at < end));
+        let backdated = versions.first().and_then(began_earlier);
+        for version in backdated.into_iter().chain(versions) {
+            points.entry(version.at).or_default().push(version);
+        }
+    }
+    for versions in points.values_mut() {
+        versions.sort_by_key(Version::place);
+    }
+    points
+}
+
+/// A discount that is first heard of after its start has run since then.
+fn began_earlier(first: &Version) -> Option<Version> {
+    let StripeObject::Discount(discount) = &first.state else { return None };
+    let start = discount.start.filter(|start| *start < first.at)?;
+    let state = StripeObject::Discount(Discount { deleted: false, ..discount.clone() });
+    Some(Version { at: start, is_final: false, event_id: first.event_id.clone(), state })
+}

@@ -1,0 +1,158 @@
+//! What discounts take off: whether one runs at a moment, and how much it takes.
+
+use num_traits::One;
+use time::{Date, Month, OffsetDateTime};
+
+use super::Catalogue;
+use super::ratio::{Ratio, decimal, never_negative, whole};
+use crate::project::stripe::{Coupon, Discount};
+
+/// The discounts that run on one level at one moment.
+#[derive(Default)]
+pub struct Running<'a> {
+    /// Their coupons, in list order.
+    pub coupons: Vec<&'a Coupon>,
+    /// A discount stands there whose terms are not known.
+    pub unresolved: bool,
+    /// One runs whose end had to be guessed.
+    pub estimated: bool,
+}
+
+impl Running<'_> {
+    /// Whether nothing stands there, known or not.
+    pub const fn is_empty(&self) -> bool {
+        self.coupons.is_empty() && !self.unresolved
+    }
+}
+
+/// What is known of one discount.
+enum Terms<'a> {
+    Unknown,
+    Over,
+    /// Runs until `end`, for ever without one; `guessed` where it should have an end and tells none.
+    Runs {
+        coupon: &'a Coupon,
+        end: Option<i64>,
+        guessed: bool,
+    },
+}
+
+/// Those of `discounts` that run at `now`. One that only carries an id is looked up in the catalogue.
+pub fn running<'a>(
+    discounts: impl IntoIterator<Item = &'a Discount>,
+    catalogue: &'a Catalogue,
+    now: i64,
+) -> Running<'a> {
+    let mut running = Running::default();
+    for discount in discounts {
+        match terms(discount, catalogue) {
+            Terms::Unknown => running.unresolved = true,
+            Terms::Runs { coupon, end, guessed } if end.is_none_or(|end| end > now) => {
+                running.coupons.push(coupon);
+                running.estimated |= guessed;
+            }
+            Terms::Runs { .. } | Terms::Over => {}
+        }
+    }
+    running
+}
+
+/// The discount on a customer's own level. A customer has at most one at a time, and the one put there last
+/// decides: where that is gone, an earlier one that it took the place of does not come back. `shown`: the
+/// one that the customer itself shows; `told`: those that events about discounts told of.
+pub fn of_customer<'a>(shown: Option<&'a Discount>, told: &'a [Discount]) -> Option<&'a Discount> {
+    let on_customer = told.iter().chain(shown).filter(|discount| discount.is_on_customer());
+    on_customer.max_by_key(|it| (it.start, &it.id, it.deleted)).filter(|newest| !newest.deleted)
+}
+
+/// When a discount ends by the clock.
+pub fn end(discount: &Discount, catalogue: &Catalogue) -> Option<i64> {
+    match terms(discount, catalogue) {
+        Terms::Runs { end, .. } => end,
+        Terms::Unknown | Terms::Over => None,
+    }
+}
+
+fn terms<'a>(discount: &'a Discount, catalogue: &'a Catalogue) -> Terms<'a> {
+    let shown = discount.coupon.is_some() || discount.coupon_id.is_some();
+    let discount = if shown { discount } else { catalogue.discounts.get(&discount.id).unwrap_or(discount) };
+    if discount.deleted {
+        return Terms::Over;
+    }
+    let by_id = || discount.coupon_id.as_ref().and_then(|id| catalogue.coupons.get(id));
+    let Some(coupon) = discount.coupon.as_ref().or_else(by_id).filter(|it| tells_how_much(it)) else {
+        return Terms::Unknown;
+    };
+    match coupon.duration.as_str() {
+        "forever" => Terms::Runs { coupon, end: discount.end, guessed: false },
+        "repeating" => {
+            let end = discount.end.or_else(|| months_after(discount.start?, coupon.duration_in_months?));
+            Terms::Runs { coupon, end, guessed: end.is_none() }
+        }
+        "once" => Terms::Over,
+        _ => Terms::Unknown,
+    }
+}
+
+fn tells_how_much(coupon: &Coupon) -> bool {
+    coupon.percent_off.as_deref().and_then(decimal).is_some() || coupon.amount_off.is_some()
+}
+
+/// The same day and hour `months` later, or the last day of that month where it is shorter.
+fn months_after(start: i64, months: u32) -> Option<i64> {
+    let start = OffsetDateTime::from_unix_timestamp(start).ok()?;
+    let month_index =
+        i64::from(start.year()) * 12 + i64::from(u8::from(start.month()) - 1) + i64::from(months);
+    let year = i32::try_from(month_index.div_euclid(12)).ok()?;
+    let month = Month::try_from(u8::try_from(month_index.rem_euclid(12) + 1).ok()?).ok()?;
+    let day = start.day().min(month.length(year));
+    let date = Date::from_calendar_date(year, month, day).ok()?;
+    Some(start.replace_date(date).unix_timestamp())
+}
+
+/// What is left of `amount` after `coupon`. `factor`: what turns an amount per interval into one per
+/// month; none where there is no interval to go by.
+pub fn take_off(amount: Ratio, coupon: &Coupon, currency: &str, factor: Option<&Ratio>) -> Ratio {
+    if let Some(percent) = coupon.percent_off.as_deref().and_then(decimal) {
+        let share = never_negative(percent) / whole(100);
+        return never_negative(amount * (Ratio::one() - share));
+    }
+    let off = coupon.amount_off.unwrap_or_default().max(0);
+    match factor {
+        Some(factor) if coupon.currency.as_deref() == Some(currency) => {
+            never_negative(amount - whole(off) * factor)
+        }
+        _ => amount,
+    }
+}
+
+/// Whether the coupon takes off a fixed amount of `currency`.
+pub fn is_amount(coupon: &Coupon, currency: &str) -> bool {
+    coupon.percent_off.is_none()
+        && coupon.amount_off.is_some_and(|off| off > 0)
+        && coupon.currency.as_deref() == Some(currency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::months_after;
+
+    #[test]
+    fn months_are_calendar_months_and_short_ones_end_earlier() {
+        let cases = [
+            // 2026-01-31 12:00 -> 2026-02-28 12:00
+            (1_769_860_800, 1, 1_772_280_000),
+            // 2024-01-31 12:00 -> 2024-02-29 12:00, a leap year
+            (1_706_702_400, 1, 1_709_208_000),
+            // 2025-11-15 00:00 -> 2026-02-15 00:00, over the end of the year
+            (1_763_164_800, 3, 1_771_113_600),
+            // 2025-03-01 00:00 -> 2026-03-01 00:00
+            (1_740_787_200, 12, 1_772_323_200),
+        ];
+        for (start, months, end) in cases {
+            assert_eq!(months_after(start, months), Some(end), "{start} + {months} months");
+        }
+        assert_eq!(months_after(0, u32::MAX), None);
+        assert_eq!(months_after(i64::MAX, 1), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! Why a subscription's MRR is what it is, step by step, in the words of `docs/mrr.md`.
+
+use num_traits::Zero;
+use serde::Serialize;
+
+use super::ratio::Ratio;
+use super::value::{self, Reckoned, ReckonedItem};
+use super::{Catalogue, Mrr, counts};
+use crate::project::stripe::{Coupon, Discount, Price, Subscription};
+
+/// What is printed beside the number. `docs/mrr.md` says it in full.
+pub const DEFINITION: &str = "What active and past-due subscriptions bring in an average month (12 in 365 days), after recurring \
+     discounts, before tax.";
+
+/// The way to one subscription's MRR. Amounts are minor units, exact fractions as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    pub subscription: String,
+    pub customer: String,
+    pub status: String,
+    pub currency: String,
+    /// Why all of it is worth nothing, where its status or a pause says so.
+    pub worth_nothing: Option<String>,
+    pub items: Vec<ItemExplanation>,
+    /// Taken off the sum of the items, in this order.
+    pub discounts: Vec<String>,
+    /// Before rounding.
+    pub exact: String,
+    pub mrr: i64,
+    /// Something had to be assumed.
+    pub estimated: bool,
+    /// A discount's terms are not known.
+    pub unresolved_discount: bool,
+}
+
+/// One item's part in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ItemExplanation {
+    pub item: String,
+    pub price: String,
+    pub quantity: u64,
+    /// `28 days`; none for a price that does not recur.
+    pub interval: Option<String>,
+    /// What it asks for per interval.
+    pub per_interval: Option<String>,
+    /// The share of the interval that is one month: `365/336`.
+    pub factor: Option<String>,
+    /// Taken off it, in this order.
+    pub discounts: Vec<String>,
+    /// A month, after them.
+    pub monthly: String,
+    /// Why it is worth nothing.
+    pub worth_nothing: Option<&'static str>,
+}
+
+/// The way from `subscription` to its MRR at `now`, by the arguments of [`super::of_subscription`].
+#[must_use]
+pub fn explain(
+    subscription: &Subscription,
+    customer_discounts: &[Discount],
+    catalogue: &Catalogue,
+    now: i64,
+) -> Explanation {
+    let reckoned = value::reckon(subscription, customer_discounts, catalogue, now);
+    let worth_nothing = (!counts(subscription)).then(|| nothing(subscription));
+    let (mrr, exact) = if worth_nothing.is_some() {
+        (Mrr::default(), Ratio::zero())
+    } else {
+        (reckoned.mrr.clone(), reckoned.exact.clone())
+    };
+    Explanation {
+        subscription: subscription.id.clone(),
+        customer: subscription.customer.clone(),
+        status: subscription.status.clone(),
+        currency: reckoned.mrr.currency.clone(),
+        items: reckoned.items.iter().map(|item| of_item(item, &reckoned.mrr.currency, now)).collect(),
+        discounts: of_all(&reckoned),
+        exact: exact.to_string(),
+        mrr: mrr.minor,
+        estimated: mrr.estimated,
+        unresolved_discount: mrr.unresolved_discount,
+        worth_nothing,
+    }
+}
+
+fn nothing(subscription: &Subscription) -> String {
+    if subscription.needs_stripe {
+        return "no event has told of its items yet".to_owned();
+    }
+    match (subscription.status_in_force(), subscription.pause_behavior.as_deref()) {
+        (Some("active" | "past_due"), Some(behavior)) => format!("collection is paused: {behavior}"),
+        (Some(status), _) => format!("{status} subscriptions bring nothing"),
+        (None, _) => format!("the status {:?} is not known", subscription.status),
+    }
+}
+
+fn of_all(reckoned: &Reckoned<'_>) -> Vec<String> {
+    let currency = &reckoned.mrr.currency;
+    let whose = if reckoned.of_customer { ", of the customer" } else { "" };
+    let factor = reckoned.factor.as_ref();
+    reckoned.coupons.iter().map(|coupon| off(coupon, currency, factor) + whose).collect()
+}
+
+fn of_item(reckoned: &ReckonedItem<'_>, currency: &str, now: i64) -> ItemExplanation {
+    let ReckonedItem { item, price, amount, factor, coupons, monthly } = reckoned;
+    let is_on_trial = item.trial_end.is_some_and(|end| end > now);
+    let worth_nothing = match (price.metered, is_on_trial, factor) {
+        (true, ..) => Some("metered: what it will bring is not agreed"),
+        (_, true, _) => Some("inside a trial of its own"),
+        (.., None) => Some("its price does not recur at an interval that we know"),
+        _ => None,
+    };
+    ItemExplanation {
+        item: item.id.clone(),
+        price: price.id.clone(),
+        quantity: item.quantity.unwrap_or(1),
+        interval: interval(price),
+        per_interval: amount.as_ref().map(Ratio::to_string),
+        factor: factor.as_ref().map(Ratio::to_string),
+        discounts: coupons.iter().map(|coupon| off(coupon, currency, factor.as_ref())).collect(),
+        monthly: monthly.to_string(),
+        worth_nothing,
+    }
+}
+
+fn interval(price: &Price) -> Option<String> {
+    let unit = price.interval.as_deref()?;
+    Some(match price.interval_count.unwrap_or(1) {
+        0 | 1 => unit.to_owned(),
+        count => format!("{count} {unit}s"),
+    })
+}
+
+fn off(coupon: &Coupon, currency: &str, factor: Option<&Ratio>) -> String {
+    let id = &coupon.id;
+    if let Some(percent) = &coupon.percent_off {
+        return format!("{id}: {percent} %");
+    }
+    let amount = coupon.amount_off.unwrap_or_default();
+    match factor {
+        Some(factor) if coupon.currency.as_deref() == Some(currency) => format!("{id}: {amount} × {factor}"),
+        _ => format!("{id}: nothing, it is in {}", coupon.currency.as_deref().unwrap_or("no currency")),
+    }
+}

@@ -1,0 +1,139 @@
+//! Monthly recurring revenue, in exact arithmetic. `docs/mrr.md` is the definition in words, with worked
+//! cases; its table is a test here.
+
+mod amount;
+mod discount;
+mod explain;
+mod factor;
+mod ratio;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+pub use explain::{DEFINITION, Explanation, ItemExplanation, explain};
+
+use super::stripe::{Coupon, Customer, Discount, InvoiceLine, Price, Subscription};
+
+/// What a subscription's value depends on beside itself.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    /// Prices by id, for tiers that subscriptions do not show.
+    pub prices: HashMap<String, Price>,
+    /// Coupons by id.
+    pub coupons: HashMap<String, Coupon>,
+    /// Discounts by id, as `customer.discount.*` told them.
+    pub discounts: HashMap<String, Discount>,
+    /// By subscription id: the newest invoice's lines that are no proration.
+    pub last_lines: HashMap<String, Vec<InvoiceLine>>,
+}
+
+/// A subscription's MRR at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mrr {
+    /// Minor units, rounded half-even once.
+    pub minor: i64,
+    /// Lower-case ISO code; empty where the subscription has no priced item.
+    pub currency: String,
+    /// Something had to be assumed.
+    pub estimated: bool,
+    /// A discount's terms are not known: ids without a coupon.
+    pub unresolved_discount: bool,
+    /// When the clock alone changes the value next, Unix seconds.
+    pub changes_at: Option<i64>,
+}
+
+/// The most moments looked at for [`Mrr::changes_at`]: each is a reckoning of its own.
+const MOMENTS_MAX: usize = 8;
+
+/// The MRR of `subscription` at `now` (Unix seconds). `customer_discounts`: those of its customer, in list
+/// order, each once (see [`customer_discounts`]); those that lie on a subscription are passed over.
+#[must_use]
+pub fn of_subscription(
+    subscription: &Subscription,
+    customer_discounts: &[Discount],
+    catalogue: &Catalogue,
+    now: i64,
+) -> Mrr {
+    if !counts(subscription) {
+        return Mrr { currency: value::currency(subscription), ..Mrr::default() };
+    }
+    let at = |moment| value::at(subscription, customer_discounts, catalogue, moment);
+    let present = at(now);
+    let moments = moments(subscription, customer_discounts, catalogue, now);
+    let changes_at = moments.iter().copied().find(|moment| at(*moment).minor != present.minor);
+    // Where there are more moments than we look at, the next look is due at the last of them.
+    let next_look = moments.last().copied().filter(|_| moments.len() == MOMENTS_MAX);
+    Mrr { changes_at: changes_at.or(next_look), ..present }
+}
+
+/// The discounts on a customer's own level, as [`of_subscription`] takes them: at most one. `customer`: the
+/// present state, where it is known; `told`: the customer's discounts as `customer.discount.*` told them,
+/// in any order, deleted ones too.
+#[must_use]
+pub fn customer_discounts(customer: Option<&Customer>, told: &[Discount]) -> Vec<Discount> {
+    let shown = customer.and_then(|customer| customer.discount.as_ref());
+    discount::of_customer(shown, told).cloned().into_iter().collect()
+}
+
+/// Whether the subscription is of a status, and not paused in a way, that brings revenue.
+fn counts(subscription: &Subscription) -> bool {
+    let is_given_up = matches!(subscription.pause_behavior.as_deref(), Some("void" | "mark_uncollectible"));
+    matches!(subscription.status_in_force(), Some("active" | "past_due"))
+        && !is_given_up
+        && !subscription.needs_stripe
+}
+
+/// The moments after `now` at which the clock ends a discount or an item's trial, in order.
+fn moments(
+    subscription: &Subscription,
+    customer_discounts: &[Discount],
+    catalogue: &Catalogue,
+    now: i64,
+) -> Vec<i64> {
+    let of_items = subscription.items.iter().flat_map(|item| &item.discounts);
+    let discounts = of_items.chain(&subscription.discounts).chain(customer_discounts);
+    let ends = discounts.filter_map(|it| discount::end(it, catalogue));
+    let trials = subscription.items.iter().filter_map(|item| item.trial_end);
+    let mut moments: Vec<i64> = ends.chain(trials).filter(|moment| *moment > now).collect();
+    moments.sort_unstable();
+    moments.dedup();
+    moments.truncate(MOMENTS_MAX);
+    moments
+}
+
+/// The ids of prices, coupons and discounts that the value of `subscription` waits for or depends on
+/// beyond what it shows itself: a later event about one of them makes it worth computing anew. A discount
+/// found by such an id may wait for its coupon in turn: see [`awaited_coupon`].
+#[must_use]
+pub fn dependencies(subscription: &Subscription) -> Vec<String> {
+    let items = &subscription.items;
+    let prices = items.iter().map(|item| &item.price).filter(|price| !amount::shows_terms(price));
+    let of_items = items.iter().flat_map(|item| &item.discounts);
+    let discounts = of_items.chain(&subscription.discounts).filter(|it| it.coupon.is_none());
+    let terms = discounts.map(|discount| discount.coupon_id.as_ref().unwrap_or(&discount.id));
+    let mut ids: Vec<String> = prices.map(|price| &price.id).chain(terms).cloned().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Whether the value of `subscription` has to be taken from [`Catalogue::last_lines`], since neither it nor
+/// the catalogue's prices tell what an item costs.
+#[must_use]
+pub fn needs_lines(subscription: &Subscription, catalogue: &Catalogue) -> bool {
+    let currency = value::currency(subscription);
+    let mut items = subscription.items.iter();
+    items.any(|item| {
+        let price = amount::known_price(&item.price, catalogue);
+        !price.metered && amount::told(item, price, &currency).is_none()
+    })
+}
+
+/// The coupon that `discount` names without showing its terms.
+#[must_use]
+pub fn awaited_coupon(discount: &Discount) -> Option<&str> {
+    discount.coupon_id.as_deref().filter(|_| discount.coupon.is_none())
+}

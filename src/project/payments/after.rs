@@ -1,0 +1,50 @@
+//! What came back out of a payment: refunds and disputes.
+
+use std::collections::BTreeMap;
+
+use super::Payment;
+use super::claims::Claims;
+use super::set::Set;
+use crate::project::stripe::{Dispute, Refund};
+
+/// Notes refunds and disputes on the rows of their payments. Those of a payment that has no row (yet)
+/// wait for it.
+pub fn take_back<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, claims: &Claims<'a>) {
+    for refund in set.refunds.values() {
+        let payment = claims.payment(refund.payment_intent.as_deref(), refund.charge.as_deref());
+        if let Some(row) = payment.and_then(|payment| rows.get_mut(claims.row(payment))) {
+            row.refunded = row.refunded.saturating_add(refunded(refund, &row.currency));
+        }
+    }
+    for dispute in set.disputes.values() {
+        let payment = claims.payment(dispute.payment_intent.as_deref(), dispute.charge.as_deref());
+        if let Some(row) = payment.and_then(|payment| rows.get_mut(claims.row(payment))) {
+            row.disputed = row.disputed.saturating_add(withdrawn(dispute, &row.currency));
+        }
+    }
+}
+
+/// What `refund` gives back in `currency`. Money on its way back counts at once.
+fn refunded(refund: &Refund, currency: &str) -> i64 {
+    let is_off = matches!(refund.status.as_deref(), Some("failed" | "canceled"));
+    if is_off || refund.currency != currency { 0 } else { refund.amount.max(0) }
+}
+
+/// What `dispute` keeps from us in `currency` at present: its movements of funds, which tell partial
+/// withdrawals and reinstatements exactly; where those are in the account's own currency (or not told),
+/// the disputed amount while the status says that the funds are gone. A won dispute is over, whether or
+/// not the movement back was told too.
+fn withdrawn(dispute: &Dispute, currency: &str) -> i64 {
+    let status = dispute.status.as_str();
+    if matches!(status, "won" | "prevented") || status.starts_with("warning_") {
+        return 0;
+    }
+    let by_id: BTreeMap<_, _> = dispute.balance_transactions.iter().map(|it| (it.id.as_str(), it)).collect();
+    let mut movements = by_id.values().filter(|it| it.currency == currency).peekable();
+    if movements.peek().is_some() {
+        let sum: i128 = movements.map(|it| i128::from(it.amount)).sum();
+        return i64::try_from((-sum).max(0)).unwrap_or(i64::MAX);
+    }
+    let is_gone = matches!(status, "needs_response" | "under_review" | "lost");
+    if is_gone && dispute.currency == currency { dispute.amount.max(0) } else { 0 }
+}

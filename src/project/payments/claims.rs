@@ -1,0 +1,107 @@
+//! Which charges are one payment, and which invoice a payment belongs to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::set::Set;
+use crate::project::stripe::Invoice;
+
+/// A payment is named by its payment intent or, where it has none, by its charge. What is said of a
+/// charge (it was refunded, an invoice claims it) thereby holds for every attempt of its payment intent.
+pub struct Claims<'a> {
+    /// Charge to payment intent, as any object told it.
+    intents: BTreeMap<&'a str, &'a str>,
+    /// Payment to the invoice that shows it.
+    invoices: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Claims<'a> {
+    pub fn of(set: &'a Set<'a>) -> Self {
+        let mut claims = Self { intents: intents(set), invoices: BTreeMap::new() };
+        let mut claimants: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (invoice, intent, charge) in said(set) {
+            if let Some(payment) = claims.payment(intent, charge) {
+                claimants.entry(payment).or_default().insert(invoice);
+            }
+        }
+        claims.invoices = claimants
+            .into_iter()
+            .filter_map(|(payment, invoices)| {
+                Some((payment, invoices.into_iter().min_by_key(|invoice| precedence(set, invoice))?))
+            })
+            .collect();
+        claims
+    }
+
+    /// The payment intent, where there is one.
+    pub fn intent(&self, intent: Option<&'a str>, charge: Option<&'a str>) -> Option<&'a str> {
+        intent.or_else(|| charge.and_then(|charge| self.intents.get(charge).copied()))
+    }
+
+    /// The payment's name.
+    pub fn payment(&self, intent: Option<&'a str>, charge: Option<&'a str>) -> Option<&'a str> {
+        self.intent(intent, charge).or(charge)
+    }
+
+    /// The invoice that `payment` belongs to; none for a one-off payment.
+    pub fn invoice(&self, payment: &str) -> Option<&'a str> {
+        self.invoices.get(payment).copied()
+    }
+
+    /// The id of the row that `payment` belongs to.
+    pub fn row(&self, payment: &'a str) -> &'a str {
+        self.invoice(payment).unwrap_or(payment)
+    }
+}
+
+/// Of several invoices that claim one payment a single one shows it (`payment_history` holds a payment
+/// intent once): one that is known and collected money before others, then the oldest.
+fn precedence<'a>(set: &Set<'_>, invoice: &'a str) -> (bool, bool, i64, &'a str) {
+    let known = set.invoices.get(invoice);
+    let is_paid = known.is_some_and(|it| it.amount_paid > 0 && !it.paid_out_of_band);
+    (known.is_none(), !is_paid, known.map_or(0, |it| it.created), invoice)
+}
+
+/// Every (charge, payment intent) that some object names together. Should they ever differ, the
+/// smallest counts, so that the answer does not depend on the order.
+fn intents<'a>(set: &'a Set<'a>) -> BTreeMap<&'a str, &'a str> {
+    let charges = set.charges.values().map(|it| (Some(it.id.as_str()), it.payment_intent.as_deref()));
+    let payments =
+        set.invoice_payments.values().map(|it| (it.charge.as_deref(), it.payment_intent.as_deref()));
+    let invoices = set.invoices.values().flat_map(|it| paid(it).map(|(intent, charge)| (charge, intent)));
+    let refunds = set.refunds.values().map(|it| (it.charge.as_deref(), it.payment_intent.as_deref()));
+    let disputes = set.disputes.values().map(|it| (it.charge.as_deref(), it.payment_intent.as_deref()));
+
+    let mut intents: BTreeMap<&str, &str> = BTreeMap::new();
+    for pair in charges.chain(payments).chain(invoices).chain(refunds).chain(disputes) {
+        if let (Some(charge), Some(intent)) = pair {
+            let known = intents.entry(charge).or_insert(intent);
+            *known = intent.min(known);
+        }
+    }
+    intents
+}
+
+type Said<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
+
+/// Every (invoice, payment intent, charge) that some object says belong together.
+fn said<'a>(set: &'a Set<'a>) -> impl Iterator<Item = Said<'a>> {
+    let payments = set.invoice_payments.values();
+    let payments =
+        payments.map(|it| (it.invoice.as_str(), it.payment_intent.as_deref(), it.charge.as_deref()));
+    let invoices = set.invoices.values();
+    let invoices = invoices.flat_map(|it| paid(it).map(|(intent, charge)| (it.id.as_str(), intent, charge)));
+    let charges = set
+        .charges
+        .values()
+        .filter_map(|it| Some((it.invoice.as_deref()?, it.payment_intent.as_deref(), Some(it.id.as_str()))));
+    payments.chain(invoices).chain(charges)
+}
+
+/// The (payment intent, charge) that an invoice names as its payment; where its present shape names none, as
+/// newer versions of the API do not, all that events ever named.
+pub fn paid(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+    let now = (invoice.payment_intent.as_deref(), invoice.charge.as_deref());
+    let says_so_itself = now != (None, None);
+    let ever = invoice.payments.iter().map(|it| (it.intent.as_deref(), it.charge.as_deref()));
+    ever.filter(move |_| !says_so_itself).chain([now])
+}

@@ -1,0 +1,154 @@
+//! What was collected: a row per invoice and per one-off payment.
+
+use std::collections::BTreeMap;
+
+use super::Payment;
+use super::claims::{Claims, paid};
+use super::set::Set;
+use crate::project::stripe::{Charge, Invoice};
+
+/// The longest description kept, in characters.
+const DESCRIPTION_CHARS: usize = 200;
+
+/// The rows by id, before refunds and disputes.
+pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&'a str, Payment> {
+    let invoices = set.invoices.values().filter_map(|invoice| {
+        let payment = of_invoice(invoice, set, claims)?;
+        Some((invoice.id.as_str(), payment))
+    });
+    let one_offs = collected_by_payment(set, claims).into_iter().filter_map(|(payment, charges)| {
+        let row = of_one_off(payment, &charges)?;
+        claims.invoice(payment).is_none().then_some((payment, row))
+    });
+    invoices.chain(one_offs).collect()
+}
+
+/// The charges that collected money, oldest first, by payment.
+fn collected_by_payment<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&'a str, Vec<&'a Charge>> {
+    let mut payments: BTreeMap<&str, Vec<&Charge>> = BTreeMap::new();
+    for charge in set.charges.values().filter(|charge| has_collected(charge)) {
+        let payment = claims.payment(charge.payment_intent.as_deref(), Some(&charge.id));
+        payments.entry(payment.unwrap_or(&charge.id)).or_default().push(charge);
+    }
+    for charges in payments.values_mut() {
+        charges.sort_by_key(|charge| (charge.created, charge.id.as_str()));
+    }
+    payments
+}
+
+/// Declined, pending and merely authorised charges are no payment.
+fn has_collected(charge: &Charge) -> bool {
+    charge.status == "succeeded" && charge.captured
+}
+
+fn of_invoice(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<Payment> {
+    let status = status(invoice)?;
+    let collected = invoice.amount_paid.max(0);
+    let by_intent = collected > 0 && !invoice.paid_out_of_band;
+    let customer = invoice.customer.clone().or_else(|| payer(invoice, set, claims));
+    Some(Payment {
+        id: invoice.id.clone(),
+        customer: customer.unwrap_or_else(|| invoice.id.clone()),
+        invoice: Some(invoice.id.clone()),
+        payment_intent: by_intent.then(|| last_intent(invoice, set, claims)).flatten(),
+        subscription: invoice.subscription.clone(),
+        currency: invoice.currency.clone(),
+        status: status.to_owned(),
+        collected,
+        refunded: 0,
+        disputed: 0,
+        paid_at: invoice.paid_at,
+        created: invoice.created,
+        description: Some(describe(invoice)),
+    })
+}
+
+/// None: no row. Of a status that Stripe has yet to invent nothing is known but the money: with money
+/// collected it is as good as paid or open, without there is nothing to show.
+fn status(invoice: &Invoice) -> Option<&'static str> {
+    match invoice.status.as_str() {
+        "paid" => Some("succeeded"),
+        "open" if invoice.payment_failed => Some("failed"),
+        "open" => Some("open"),
+        "void" => Some("void"),
+        "uncollectible" => Some("uncollectible"),
+        "draft" => None,
+        _ if invoice.amount_paid <= 0 => None,
+        _ if invoice.amount_paid >= invoice.amount_due => Some("succeeded"),
+        _ => Some("open"),
+    }
+}
+
+/// The charges that collected money for `invoice`.
+fn charges_of<'a>(
+    invoice: &'a Invoice,
+    set: &'a Set<'a>,
+    claims: &'a Claims<'a>,
+) -> impl Iterator<Item = &'a Charge> {
+    set.charges.values().copied().filter(move |charge| {
+        let payment = claims.payment(charge.payment_intent.as_deref(), Some(&charge.id));
+        has_collected(charge) && payment.and_then(|it| claims.invoice(it)) == Some(&invoice.id)
+    })
+}
+
+fn payer(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<String> {
+    let charges = charges_of(invoice, set, claims).filter(|charge| charge.customer.is_some());
+    charges.min_by_key(|charge| (charge.created, charge.id.as_str()))?.customer.clone()
+}
+
+/// The payment intent of the last successful payment, among those that `invoice` shows.
+fn last_intent(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<String> {
+    let told = set.invoice_payments.values().filter(|it| it.status == "paid" && it.invoice == invoice.id);
+    let told = told.filter_map(|it| {
+        let intent = claims.intent(it.payment_intent.as_deref(), it.charge.as_deref())?;
+        Some((it.paid_at.unwrap_or(i64::MIN), intent))
+    });
+    let charged = charges_of(invoice, set, claims).filter_map(|it| {
+        let intent = claims.intent(it.payment_intent.as_deref(), Some(&it.id))?;
+        Some((it.created, intent))
+    });
+    // The invoice's own word has no time: it decides only where nothing else is known.
+    let own = paid(invoice).filter_map(|(intent, charge)| claims.intent(intent, charge));
+    let own = own.map(|intent| (i64::MIN, intent));
+    let shown = told.chain(charged).chain(own).filter(|(_, it)| claims.invoice(it) == Some(&invoice.id));
+    shown.max().map(|(_, intent)| intent.to_owned())
+}
+
+fn describe(invoice: &Invoice) -> String {
+    let what = match invoice.billing_reason.as_deref() {
+        Some("subscription_create") => "Subscription started",
+        Some("subscription_cycle") => "Subscription renewed",
+        Some("subscription_update") => "Subscription changed",
+        Some("subscription_threshold") => "Usage billed",
+        _ => "Invoice",
+    };
+    let number = invoice.number.as_deref().map(|number| format!(" ({number})")).unwrap_or_default();
+    format!("{what}{number}").chars().take(DESCRIPTION_CHARS).collect()
+}
+
+/// `charges` are those of `payment` that collected money, oldest first.
+fn of_one_off(payment: &str, charges: &[&Charge]) -> Option<Payment> {
+    let (first, last) = (charges.first()?, charges.last()?);
+    let same_currency = charges.iter().filter(|charge| charge.currency == first.currency);
+    let customer = charges.iter().find_map(|charge| charge.customer.clone());
+    Some(Payment {
+        id: payment.to_owned(),
+        customer: customer.unwrap_or_else(|| payment.to_owned()),
+        invoice: None,
+        payment_intent: (payment != first.id).then(|| payment.to_owned()),
+        subscription: None,
+        currency: first.currency.clone(),
+        status: "succeeded".to_owned(),
+        collected: same_currency.map(|charge| charge.amount_captured.max(0)).fold(0, i64::saturating_add),
+        refunded: 0,
+        disputed: 0,
+        paid_at: Some(last.created),
+        created: first.created,
+        description: charges.iter().find_map(|charge| bounded(charge.description.as_deref()?)),
+    })
+}
+
+fn bounded(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.chars().take(DESCRIPTION_CHARS).collect())
+}

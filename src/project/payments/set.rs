@@ -1,0 +1,57 @@
+//! The objects of one payment by kind and id.
+
+use std::collections::BTreeMap;
+
+use crate::project::stripe::{Charge, Dispute, Invoice, InvoicePayment, Refund, StripeObject};
+
+/// Everything about one payment, each object once, in the order of ids.
+#[derive(Default)]
+pub struct Set<'a> {
+    pub invoices: BTreeMap<&'a str, &'a Invoice>,
+    pub invoice_payments: BTreeMap<&'a str, &'a InvoicePayment>,
+    pub charges: BTreeMap<&'a str, &'a Charge>,
+    pub refunds: BTreeMap<&'a str, Refund>,
+    pub disputes: BTreeMap<&'a str, &'a Dispute>,
+}
+
+impl<'a> Set<'a> {
+    pub fn of(objects: &'a [StripeObject]) -> Self {
+        let mut set = Self::default();
+        let mut refunds: BTreeMap<&str, &Refund> = BTreeMap::new();
+        for object in objects {
+            match object {
+                StripeObject::Invoice(it) => drop(set.invoices.insert(&it.id, it)),
+                StripeObject::InvoicePayment(it) => drop(set.invoice_payments.insert(&it.id, it)),
+                StripeObject::Charge(it) => drop(set.charges.insert(&it.id, it)),
+                StripeObject::Dispute(it) => drop(set.disputes.insert(&it.id, it)),
+                StripeObject::Refund(it) => drop(refunds.insert(&it.id, it)),
+                _ => {}
+            }
+        }
+        set.refunds = with_embedded(&set.charges, refunds);
+        set
+    }
+}
+
+/// The refunds by id. One that is known from its own events and from within a charge is the same refund:
+/// its own events know its status better, the charge knows where it belongs.
+fn with_embedded<'a>(
+    charges: &BTreeMap<&'a str, &'a Charge>,
+    own: BTreeMap<&'a str, &'a Refund>,
+) -> BTreeMap<&'a str, Refund> {
+    let mut refunds: BTreeMap<&str, Refund> = BTreeMap::new();
+    for charge in charges.values() {
+        for refund in &charge.refunds {
+            let placed = Refund { charge: Some(charge.id.clone()), ..refund.clone() };
+            refunds.entry(&refund.id).or_insert(placed);
+        }
+    }
+    for (id, refund) in own {
+        let mut refund = refund.clone();
+        if let Some(embedded) = refunds.remove(id) {
+            refund.charge = refund.charge.or(embedded.charge);
+        }
+        refunds.insert(id, refund);
+    }
+    refunds
+}

@@ -1,0 +1,33 @@
+//! Customers, and the checkout sessions that tell who paid.
+
+use serde_json::Value;
+
+use super::discount::discount;
+use super::field::{customer as customer_id, flag, id, text, time, user_ids};
+use super::{Checkout, Customer};
+
+/// A customer.
+pub fn customer(value: &Value, user_id_keys: &[String]) -> Option<Customer> {
+    Some(Customer {
+        id: id(value)?,
+        created: time(&value["created"]).unwrap_or_default(),
+        email: text(&value["email"]),
+        user_ids: user_ids(value, user_id_keys),
+        deleted: flag(&value["deleted"]),
+        discount: discount(&value["discount"]),
+    })
+}
+
+/// A checkout session. Older ones don't tell when they were created: the event's moment stands in.
+pub fn checkout(value: &Value, event_created: i64, user_id_keys: &[String]) -> Option<Checkout> {
+    Some(Checkout {
+        id: id(value)?,
+        created: time(&value["created"]).unwrap_or(event_created),
+        customer: customer_id(value),
+        subscription: id(&value["subscription"]),
+        payment_intent: id(&value["payment_intent"]),
+        client_reference_id: text(&value["client_reference_id"]),
+        email: text(&value["customer_details"]["email"]).or_else(|| text(&value["customer_email"])),
+        user_ids: user_ids(value, user_id_keys),
+    })
+}

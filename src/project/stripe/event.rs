@@ -1,0 +1,103 @@
+//! From a Stripe event to the report of the one object it is about.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::customer::{checkout, customer};
+use super::discount::{coupon, discount, is_for_one_payment};
+use super::field::{id, time};
+use super::invoice::{invoice, invoice_payment};
+use super::price::{price, product};
+use super::subscription::subscription;
+use super::{Kind, StripeObject, charge};
+use crate::project::meaning::Report;
+use crate::project::order::Stage;
+use crate::project::{Meaning, Unreadable};
+
+/// What a Stripe event reports, whatever API version wrote it. The version is never asked: a field is
+/// read in its new place, else in its old one. `user_id_keys`: the metadata keys that name a user,
+/// strongest first.
+///
+/// # Errors
+/// [`Unreadable`] where an event of a kind we read has no usable type, time, object or object id.
+pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
+    let Some(event_type) = event["type"].as_str().map(str::to_owned) else {
+        return Err(Unreadable::Field { event_type: "the event".to_owned(), field: "type" });
+    };
+    if event["object"] == "v2.core.event" {
+        return Ok(thin(&event, &event_type));
+    }
+    let Some(kind) = Kind::of_event(&event_type) else { return Ok(Meaning::Nothing) };
+    let unusable = |field| Unreadable::Field { event_type: event_type.clone(), field };
+    let created = time(&event["created"]).ok_or_else(|| unusable("created"))?;
+    let occurred_at = OffsetDateTime::from_unix_timestamp(created).map_err(|_| unusable("created"))?;
+    let object = take(&mut event, "/data/object").unwrap_or_default();
+    if kind == Kind::Discount && is_for_one_payment(&object) {
+        return Ok(Meaning::Nothing);
+    }
+    let stage = stage(&event_type);
+    let state = state(kind, &object, &event_type, created, user_id_keys)
+        .map(|state| if stage == Stage::Deleted { state.deleted() } else { state })
+        .ok_or_else(|| unusable(kind.identity()))?;
+    Ok(Meaning::Stripe(Box::new(Report {
+        subject: state.id().to_owned(),
+        occurred_at,
+        stage,
+        is_final: state.is_final(stage),
+        state,
+        object,
+        previous: previous(&mut event),
+    })))
+}
+
+/// A thin event names the object and says nothing of its state. Its type is the ordinary one after the
+/// API's generation: `v1.invoice.paid`.
+fn thin(event: &Value, event_type: &str) -> Meaning {
+    let is_read = event_type.strip_prefix("v1.").and_then(Kind::of_event).is_some();
+    match id(&event["related_object"]).filter(|_| is_read) {
+        Some(object_id) => Meaning::Thin { object_id },
+        None => Meaning::Nothing,
+    }
+}
+
+/// The part of the object's life that the last word of the event's type tells.
+fn stage(event_type: &str) -> Stage {
+    match event_type.rsplit('.').next() {
+        Some("created") => Stage::Created,
+        Some("deleted") => Stage::Deleted,
+        _ => Stage::Updated,
+    }
+}
+
+/// The old values of what changed. An empty object says as little as none.
+fn previous(event: &mut Value) -> Option<Value> {
+    take(event, "/data/previous_attributes")
+        .filter(|previous| previous.as_object().is_some_and(|changed| !changed.is_empty()))
+}
+
+fn take(event: &mut Value, pointer: &str) -> Option<Value> {
+    event.pointer_mut(pointer).map(Value::take)
+}
+
+fn state(
+    kind: Kind,
+    object: &Value,
+    event_type: &str,
+    event_created: i64,
+    user_id_keys: &[String],
+) -> Option<StripeObject> {
+    Some(match kind {
+        Kind::Customer => StripeObject::Customer(customer(object, user_id_keys)?),
+        Kind::Checkout => StripeObject::Checkout(checkout(object, event_created, user_id_keys)?),
+        Kind::Subscription => StripeObject::Subscription(subscription(object, user_id_keys)?),
+        Kind::Invoice => StripeObject::Invoice(invoice(object, event_type)?),
+        Kind::InvoicePayment => StripeObject::InvoicePayment(invoice_payment(object)?),
+        Kind::Charge => StripeObject::Charge(charge::charge(object)?),
+        Kind::Refund => StripeObject::Refund(charge::refund(object)?),
+        Kind::Dispute => StripeObject::Dispute(charge::dispute(object)?),
+        Kind::Price => StripeObject::Price(price(object)?),
+        Kind::Product => StripeObject::Product(product(object)?),
+        Kind::Coupon => StripeObject::Coupon(coupon(object)?),
+        Kind::Discount => StripeObject::Discount(discount(object)?),
+    })
+}

@@ -1,0 +1,105 @@
+//! Invoices, their recurring lines, and which payment paid which invoice.
+
+use serde_json::Value;
+
+use super::field::{amount, currency, customer, flag, id, list, text, time};
+use super::{Invoice, InvoiceLine, InvoicePayment, Paid};
+
+/// An invoice, as an event of `event_type` shows it.
+pub fn invoice(value: &Value, event_type: &str) -> Option<Invoice> {
+    let status = status(value);
+    let amount_due = amount(&value["amount_due"]).unwrap_or_default();
+    let subscription =
+        id(&value["parent"]["subscription_details"]["subscription"]).or_else(|| id(&value["subscription"]));
+    let paid = Paid { intent: id(&value["payment_intent"]), charge: id(&value["charge"]) };
+    Some(Invoice {
+        id: id(value)?,
+        customer: customer(value),
+        created: time(&value["created"]).or_else(|| time(&value["date"])).unwrap_or_default(),
+        currency: currency(&value["currency"]).unwrap_or_default(),
+        subscription,
+        // Until 2018 there was only `paid`, and it meant the whole amount due.
+        amount_paid: amount(&value["amount_paid"]).unwrap_or(if status == "paid" { amount_due } else { 0 }),
+        amount_due,
+        attempt_count: value["attempt_count"].as_i64().unwrap_or_default().max(0),
+        payment_failed: has_failed(value, &status, event_type),
+        paid_out_of_band: flag(&value["paid_out_of_band"]),
+        paid_at: time(&value["status_transitions"]["paid_at"]),
+        payment_intent: paid.intent.clone(),
+        charge: paid.charge.clone(),
+        payments: Some(paid).filter(|paid| *paid != Paid::default()).into_iter().collect(),
+        billing_reason: text(&value["billing_reason"]),
+        number: text(&value["number"]),
+        last_lines: recurring_lines(list(&value["lines"])),
+        status,
+    })
+}
+
+/// The status; before 2018-11 it has to be put together from the flags that it replaced.
+fn status(value: &Value) -> String {
+    let known = text(&value["status"]);
+    known.unwrap_or_else(|| {
+        let put_together = match () {
+            () if flag(&value["paid"]) => "paid",
+            () if flag(&value["forgiven"]) => "uncollectible",
+            () if flag(&value["attempted"]) || flag(&value["closed"]) => "open",
+            () => "draft",
+        };
+        put_together.to_owned()
+    })
+}
+
+/// Whether the last attempt to collect has failed. An open invoice that nobody tried to collect yet
+/// (just finalised, or sent by mail) has not.
+fn has_failed(value: &Value, status: &str, event_type: &str) -> bool {
+    let was_tried =
+        flag(&value["attempted"]) && value["attempt_count"].as_i64().is_some_and(|count| count > 0);
+    status == "open" && (was_tried || event_type == "invoice.payment_failed")
+}
+
+/// What the invoice asks for each subscription item in its latest period, prorations left out. Graduated
+/// prices make one line per tier, so the lines of one item are added up. In the order of the lines.
+fn recurring_lines(lines: &[Value]) -> Vec<InvoiceLine> {
+    let mut found: Vec<(i64, InvoiceLine)> = Vec::new();
+    for (period_start, line) in lines.iter().filter_map(recurring_line) {
+        let same = found.iter_mut().find(|(_, known)| {
+            known.subscription_item == line.subscription_item && known.price == line.price
+        });
+        match same {
+            Some((start, known)) if *start == period_start => known.amount += line.amount,
+            Some(known) if known.0 < period_start => *known = (period_start, line),
+            Some(_) => {}
+            None => found.push((period_start, line)),
+        }
+    }
+    found.into_iter().map(|(_, line)| line).collect()
+}
+
+/// The line of a subscription item with the start of its period; none for prorations and one-off lines.
+fn recurring_line(line: &Value) -> Option<(i64, InvoiceLine)> {
+    let details = &line["parent"]["subscription_item_details"];
+    let subscription_item = id(&details["subscription_item"]).or_else(|| id(&line["subscription_item"]));
+    let is_recurring = subscription_item.is_some() || line["type"] == "subscription";
+    let is_proration = flag(&details["proration"])
+        || flag(&line["parent"]["invoice_item_details"]["proration"])
+        || flag(&line["proration"]);
+    let price = id(&line["pricing"]["price_details"]["price"])
+        .or_else(|| id(&line["price"]))
+        .or_else(|| id(&line["plan"]));
+    let start = time(&line["period"]["start"]).unwrap_or_default();
+    let line = InvoiceLine { price, subscription_item, amount: amount(&line["amount"])? };
+    (is_recurring && !is_proration).then_some((start, line))
+}
+
+/// Which payment paid which invoice.
+pub fn invoice_payment(value: &Value) -> Option<InvoicePayment> {
+    Some(InvoicePayment {
+        id: id(value)?,
+        invoice: id(&value["invoice"]).unwrap_or_default(),
+        payment_intent: id(&value["payment"]["payment_intent"]),
+        charge: id(&value["payment"]["charge"]),
+        status: text(&value["status"]).unwrap_or_default(),
+        amount_paid: amount(&value["amount_paid"]),
+        paid_at: time(&value["status_transitions"]["paid_at"]),
+    })
+}

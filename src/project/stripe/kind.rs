@@ -1,0 +1,134 @@
+//! The kinds of Stripe objects that memberflow reads, and which events tell of them.
+
+use super::StripeObject;
+
+/// A kind of Stripe object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Customer,
+    Checkout,
+    Subscription,
+    Invoice,
+    InvoicePayment,
+    Charge,
+    Refund,
+    Dispute,
+    Price,
+    Product,
+    Coupon,
+    Discount,
+}
+
+impl Kind {
+    /// The kind of object that events of this type carry; none for types that no table depends on.
+    #[must_use]
+    pub fn of_event(event_type: &str) -> Option<Self> {
+        let (family, rest) = event_type.split_once('.')?;
+        let (branch, leaf) = rest.split_once('.').unwrap_or(("", rest));
+        match (family, branch) {
+            ("customer", "") => Some(Self::Customer),
+            ("customer", "subscription") => Some(Self::Subscription),
+            ("customer", "discount") => Some(Self::Discount),
+            ("checkout", "session") => Some(Self::Checkout),
+            // A preview of an invoice that does not exist yet, and so without an id.
+            ("invoice", "") if leaf == "upcoming" => None,
+            ("invoice", "") => Some(Self::Invoice),
+            ("invoice_payment", "") => Some(Self::InvoicePayment),
+            ("charge", "") => Some(Self::Charge),
+            ("charge", "dispute") => Some(Self::Dispute),
+            ("charge", "refund") | ("refund", "") => Some(Self::Refund),
+            ("price" | "plan", "") => Some(Self::Price),
+            ("product", "") => Some(Self::Product),
+            ("coupon", "") => Some(Self::Coupon),
+            _ => None,
+        }
+    }
+
+    /// The name of the kind in the facts table: stable, never to be changed.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Checkout => "checkout",
+            Self::Subscription => "subscription",
+            Self::Invoice => "invoice",
+            Self::InvoicePayment => "invoice_payment",
+            Self::Charge => "charge",
+            Self::Refund => "refund",
+            Self::Dispute => "dispute",
+            Self::Price => "price",
+            Self::Product => "product",
+            Self::Coupon => "coupon",
+            Self::Discount => "discount",
+        }
+    }
+
+    /// What an object of this kind cannot be without.
+    #[must_use]
+    pub(super) const fn identity(self) -> &'static str {
+        match self {
+            Self::Subscription => "data.object.id or data.object.customer",
+            _ => "data.object.id",
+        }
+    }
+}
+
+impl StripeObject {
+    /// The kind of object it is; its name is what the facts table keeps.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        let kind = match self {
+            Self::Customer(_) => Kind::Customer,
+            Self::Checkout(_) => Kind::Checkout,
+            Self::Subscription(_) => Kind::Subscription,
+            Self::Invoice(_) => Kind::Invoice,
+            Self::InvoicePayment(_) => Kind::InvoicePayment,
+            Self::Charge(_) => Kind::Charge,
+            Self::Refund(_) => Kind::Refund,
+            Self::Dispute(_) => Kind::Dispute,
+            Self::Price(_) => Kind::Price,
+            Self::Product(_) => Kind::Product,
+            Self::Coupon(_) => Kind::Coupon,
+            Self::Discount(_) => Kind::Discount,
+        };
+        kind.as_str()
+    }
+
+    /// Stripe's id of it, unique over all kinds.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Customer(it) => &it.id,
+            Self::Checkout(it) => &it.id,
+            Self::Subscription(it) => &it.id,
+            Self::Invoice(it) => &it.id,
+            Self::InvoicePayment(it) => &it.id,
+            Self::Charge(it) => &it.id,
+            Self::Refund(it) => &it.id,
+            Self::Dispute(it) => &it.id,
+            Self::Price(it) => &it.id,
+            Self::Product(it) => &it.id,
+            Self::Coupon(it) => &it.id,
+            Self::Discount(it) => &it.id,
+        }
+    }
+
+    /// The customer that the object itself names; its own id for a customer.
+    #[must_use]
+    pub fn customer_id(&self) -> Option<&str> {
+        match self {
+            Self::Customer(it) => Some(&it.id),
+            Self::Subscription(it) => Some(&it.customer),
+            Self::Checkout(it) => it.customer.as_deref(),
+            Self::Invoice(it) => it.customer.as_deref(),
+            Self::Charge(it) => it.customer.as_deref(),
+            Self::Discount(it) => it.customer.as_deref(),
+            Self::InvoicePayment(_)
+            | Self::Refund(_)
+            | Self::Dispute(_)
+            | Self::Price(_)
+            | Self::Product(_)
+            | Self::Coupon(_) => None,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Stripe's objects in one shape, whatever the API version they came in.
+//!
+//! [`event`] finds the object that an event is about; the readers beside it turn each [`Kind`] of object
+//! from any version, 2017 to now, into the structs of [`objects`]; [`life`] knows how far along an object is, [`memory`]
+//! what stays said of it.
+
+pub mod event;
+pub mod kind;
+pub mod objects;
+
+mod charge;
+mod customer;
+mod discount;
+mod field;
+mod invoice;
+mod life;
+mod memory;
+mod price;
+mod subscription;
+
+#[cfg(test)]
+mod tests;
+
+pub use event::read;
+pub use field::AMOUNT_MAX;
+pub use kind::Kind;
+pub use life::KNOWN_STATUSES;
+pub use objects::*;

@@ -1,0 +1,185 @@
+//! What is final, what comes later in one second, and when a payment has failed.
+
+use serde_json::{Value, json};
+
+use super::{event, only, report, state};
+use crate::project::stripe::{
+    BalanceTransaction, Charge, Dispute, Invoice, InvoicePayment, Refund, StripeObject, Subscription,
+};
+
+fn with(name: &str, event_type: &str, changes: &Value) -> Value {
+    let mut event = event(name);
+    event["type"] = json!(event_type);
+    for (key, value) in changes.as_object().expect("an object of changes") {
+        event["data"]["object"][key] = value.clone();
+    }
+    event
+}
+
+#[test]
+fn final_is_what_can_never_be_left() {
+    let (subscription, invoice) = ("subscription_2025", "invoice_2025");
+    let status = |status| json!({ "status": status });
+    let cases = [
+        (with(subscription, "customer.subscription.updated", &status("canceled")), true),
+        (with(subscription, "customer.subscription.updated", &status("incomplete_expired")), true),
+        (with(subscription, "customer.subscription.updated", &status("unpaid")), false),
+        (with(subscription, "customer.subscription.deleted", &status("active")), true),
+        (with(invoice, "invoice.updated", &status("paid")), true),
+        (with(invoice, "invoice.voided", &status("void")), true),
+        (with(invoice, "invoice.marked_uncollectible", &status("uncollectible")), false),
+        (with(invoice, "invoice.finalized", &status("open")), false),
+        (with(invoice, "invoice.deleted", &status("draft")), true),
+        (with("customer_2025", "customer.deleted", &json!({})), true),
+        (with("price_tiered_2025", "price.deleted", &json!({})), true),
+        (with("discount_2025", "customer.discount.deleted", &json!({})), true),
+        // The place of the one discount of old may be filled again.
+        (with("discount_2018", "customer.discount.deleted", &json!({})), false),
+        (with("dispute_2025", "charge.dispute.closed", &json!({})), false),
+    ];
+    for (event, is_final) in cases {
+        assert_eq!(
+            report(event.clone()).is_final,
+            is_final,
+            "{} {}",
+            event["type"],
+            event["data"]["object"]["status"]
+        );
+    }
+}
+
+#[test]
+fn deleted_objects_say_so() {
+    let deleted = |name, event_type| report(with(name, event_type, &json!({}))).state;
+    assert!(only!(Customer, deleted("customer_2025", "customer.deleted")).deleted);
+    assert!(only!(Discount, deleted("discount_2025", "customer.discount.deleted")).deleted);
+    assert_eq!(
+        only!(Subscription, deleted("subscription_2025", "customer.subscription.deleted")).status,
+        "canceled"
+    );
+    assert!(!only!(Customer, state("customer_2025")).deleted);
+}
+
+#[test]
+fn a_payment_has_failed_once_an_attempt_has_and_the_invoice_is_open() {
+    let tried = json!({"status": "open", "attempted": true, "attempt_count": 1});
+    let untried = json!({"status": "open", "attempted": false, "attempt_count": 0});
+    let under_way = json!({"status": "open", "attempted": true, "attempt_count": 0});
+    let paid = json!({"status": "paid", "attempted": true, "attempt_count": 2});
+    let old = json!({"paid": false, "closed": false, "attempted": true, "attempt_count": 1});
+    let old_untried = json!({"paid": false, "closed": false, "attempted": false, "attempt_count": 0});
+    let cases = [
+        ("invoice_2025", "invoice.payment_failed", &tried, true),
+        ("invoice_2025", "invoice.payment_failed", &untried, true),
+        ("invoice_2025", "invoice.updated", &tried, true),
+        ("invoice_2025", "invoice.finalized", &untried, false),
+        ("invoice_2025", "invoice.sent", &untried, false),
+        ("invoice_2025", "invoice.updated", &under_way, false),
+        ("invoice_2025", "invoice.paid", &paid, false),
+        ("invoice_2018", "invoice.payment_failed", &old, true),
+        ("invoice_2018", "invoice.created", &old_untried, false),
+    ];
+    for (name, event_type, changes, failed) in cases {
+        let invoice = only!(Invoice, report(with(name, event_type, changes)).state);
+        assert_eq!(invoice.payment_failed, failed, "{event_type} {changes}");
+    }
+}
+
+#[test]
+fn an_invoice_of_old_has_the_status_that_its_flags_mean() {
+    let flags = |paid, forgiven, attempted, closed| json!({"paid": paid, "forgiven": forgiven, "attempted": attempted, "closed": closed});
+    let cases = [
+        (flags(true, false, true, true), "paid", 4400),
+        (flags(false, true, true, true), "uncollectible", 0),
+        (flags(false, false, true, false), "open", 0),
+        (flags(false, false, false, false), "draft", 0),
+    ];
+    for (flags, status, amount_paid) in cases {
+        let mut event = with("invoice_2018", "invoice.updated", &flags);
+        event["data"]["object"]["amount_paid"] = json!(null);
+        let invoice = only!(Invoice, report(event).state);
+        assert_eq!((invoice.status.as_str(), invoice.amount_paid), (status, amount_paid), "{flags}");
+    }
+}
+
+#[test]
+fn the_lines_of_one_item_add_up_within_its_latest_period() {
+    let mut event = event("invoice_2025");
+    let lines = event["data"]["object"]["lines"]["data"].as_array_mut().expect("lines");
+    let mut second_tier = lines[1].clone();
+    second_tier["amount"] = json!(650);
+    let mut last_period = lines[1].clone();
+    last_period["period"]["start"] = json!(1);
+    let one_off = json!({"amount": 9999, "parent": {"type": "invoice_item_details"}, "type": "invoiceitem"});
+    lines.extend([second_tier, last_period, one_off]);
+    let amounts: Vec<i64> =
+        only!(Invoice, report(event).state).last_lines.iter().map(|line| line.amount).collect();
+    assert_eq!(amounts, [5800 + 650]);
+}
+
+fn is_rising(objects: &[StripeObject]) {
+    for pair in objects.windows(2) {
+        assert!(pair[0].rank() < pair[1].rank(), "{pair:?}");
+    }
+}
+
+#[test]
+fn ranks_rise_along_a_life() {
+    let subscription = |status: &str| {
+        StripeObject::Subscription(Subscription { status: status.to_owned(), ..Subscription::default() })
+    };
+    let invoice = |status: &str, attempt_count, payment_failed| {
+        let status = status.to_owned();
+        StripeObject::Invoice(Invoice { status, attempt_count, payment_failed, ..Invoice::default() })
+    };
+    let payment = |status: &str| {
+        StripeObject::InvoicePayment(InvoicePayment {
+            status: status.to_owned(),
+            ..InvoicePayment::default()
+        })
+    };
+    let charge = |status: &str, captured, refunds| {
+        let refunds = vec![Refund::default(); refunds];
+        StripeObject::Charge(Charge { status: status.to_owned(), captured, refunds, ..Charge::default() })
+    };
+    let refund =
+        |status: &str| StripeObject::Refund(Refund { status: Some(status.to_owned()), ..Refund::default() });
+    let dispute = |status: &str, moved| {
+        let balance_transactions = vec![BalanceTransaction::default(); moved];
+        StripeObject::Dispute(Dispute {
+            status: status.to_owned(),
+            balance_transactions,
+            ..Dispute::default()
+        })
+    };
+    is_rising(
+        &["?", "incomplete", "trialing", "active", "past_due", "unpaid", "paused", "canceled"]
+            .map(subscription),
+    );
+    is_rising(&[
+        invoice("draft", 0, false),
+        invoice("open", 0, false),
+        invoice("open", 1, true),
+        invoice("open", 2, true),
+        invoice("uncollectible", 1, false),
+        invoice("paid", 1, false),
+    ]);
+    assert!(invoice("open", i64::MAX, true).rank() < invoice("uncollectible", 0, false).rank());
+    is_rising(&["?", "open", "canceled", "paid"].map(payment));
+    is_rising(&[
+        charge("pending", false, 0),
+        charge("failed", false, 0),
+        charge("succeeded", false, 0),
+        charge("succeeded", true, 0),
+        charge("succeeded", true, 1),
+    ]);
+    is_rising(&["pending", "succeeded", "failed"].map(refund));
+    is_rising(&[
+        dispute("needs_response", 0),
+        dispute("needs_response", 1),
+        dispute("under_review", 1),
+        dispute("lost", 1),
+        dispute("won", 1),
+        dispute("won", 2),
+    ]);
+}

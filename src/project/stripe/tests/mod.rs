@@ -1,0 +1,50 @@
+//! Whole events of several API versions, as Stripe writes them, from `tests/events/`.
+
+mod kinds;
+mod life;
+mod tolerance;
+mod versions;
+
+use serde_json::Value;
+
+use super::{StripeObject, read};
+use crate::project::meaning::Report;
+use crate::project::{Meaning, Unreadable};
+
+/// 2026-01-01 00:00 UTC, when the story begins.
+const START: i64 = 1_767_225_600;
+const DAY: i64 = 86_400;
+const USER: &str = "7f8d6a52-3c1e-4b0a-9f51-0d2a7c9e1b34";
+
+fn event(name: &str) -> Value {
+    let path = format!("{}/tests/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn meaning(event: Value) -> Result<Meaning, Unreadable> {
+    read(event, &["user_id".to_owned(), "supabase_user_id".to_owned()])
+}
+
+fn report(event: Value) -> Report<StripeObject> {
+    match meaning(event) {
+        Ok(Meaning::Stripe(report)) => *report,
+        other => panic!("no report: {other:?}"),
+    }
+}
+
+/// The object that the fixture `name` reports.
+fn state(name: &str) -> StripeObject {
+    report(event(name)).state
+}
+
+/// The struct inside a `StripeObject`; a test that meets another kind is wrong.
+macro_rules! only {
+    ($kind:ident, $object:expr) => {
+        match $object {
+            $crate::project::stripe::StripeObject::$kind(it) => it,
+            other => panic!("not a {}: {other:?}", stringify!($kind)),
+        }
+    };
+}
+use only;

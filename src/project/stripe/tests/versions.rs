@@ -1,0 +1,219 @@
+//! One story told in the words of several API versions gives one object.
+
+use super::{DAY, START, USER, only, report, state};
+use crate::project::stripe::{
+    BalanceTransaction, Charge, Checkout, Discount, Invoice, InvoiceLine, Item, Paid, Price, Refund,
+    Subscription, Tier,
+};
+
+const SUBSCRIPTION: &str = "sub_1SkZ0q2eZvKYlo2C";
+const CUSTOMER: &str = "cus_ThqyL3kP";
+const PRICE: &str = "price_1SkYzX2eZvKYlo2C";
+
+fn gold() -> Price {
+    Price {
+        id: PRICE.to_owned(),
+        product: Some("prod_ThqwQ1".to_owned()),
+        currency: Some("usd".to_owned()),
+        unit_amount: Some("2900".to_owned()),
+        interval: Some("month".to_owned()),
+        interval_count: Some(1),
+        nickname: Some("Gold".to_owned()),
+        ..Price::default()
+    }
+}
+
+/// The story's subscription without its discount, which newer events give by id alone.
+fn two_seats_of_gold() -> Subscription {
+    Subscription {
+        id: SUBSCRIPTION.to_owned(),
+        customer: CUSTOMER.to_owned(),
+        created: START,
+        status: "active".to_owned(),
+        currency: Some("usd".to_owned()),
+        start_date: Some(START),
+        current_period_start: Some(START),
+        current_period_end: Some(START + 31 * DAY),
+        items: vec![Item {
+            id: "si_ThqzS2a9".to_owned(),
+            price: gold(),
+            quantity: Some(2),
+            ..Item::default()
+        }],
+        user_ids: vec![USER.to_owned()],
+        ..Subscription::default()
+    }
+}
+
+#[test]
+fn a_subscription_is_the_same_in_every_version() {
+    for name in ["subscription_2018", "subscription_2022", "subscription_2025", "subscription_2026"] {
+        let subscription = only!(Subscription, state(name));
+        assert_eq!(subscription.discounts.len(), 1, "{name}");
+        assert_eq!(Subscription { discounts: Vec::new(), ..subscription }, two_seats_of_gold(), "{name}");
+    }
+}
+
+#[test]
+fn a_subscription_with_a_plan_and_no_items_has_one_item() {
+    let subscription = only!(Subscription, state("subscription_deleted_2017"));
+    let price = Price { id: "gold".to_owned(), product: None, nickname: None, ..gold() };
+    let item = Item { price, quantity: Some(2), ..Item::default() };
+    let expected = Subscription {
+        status: "canceled".to_owned(),
+        canceled_at: Some(START + DAY),
+        ended_at: Some(START + DAY),
+        items: vec![item],
+        user_ids: Vec::new(),
+        ..two_seats_of_gold()
+    };
+    assert_eq!(subscription, expected);
+}
+
+#[test]
+fn a_subscriptions_discount_is_told_in_full_or_by_id() {
+    let discount = |name| only!(Subscription, state(name)).discounts.remove(0);
+    let (old, middle) = (discount("subscription_2018"), discount("subscription_2022"));
+    assert_eq!(old.id, format!("discount:{SUBSCRIPTION}"));
+    assert_eq!(middle.id, "di_1SkZ0q2eZvKYlo2C");
+    for discount in [old, middle] {
+        let coupon = discount.coupon.expect("the coupon is shown");
+        assert_eq!((coupon.id.as_str(), coupon.duration.as_str()), ("spring25", "repeating"));
+        assert_eq!(coupon.duration_in_months, Some(3));
+        assert!(matches!(coupon.percent_off.as_deref(), Some("25" | "25.0")), "{coupon:?}");
+        assert_eq!((discount.start, discount.end), (Some(START), Some(START + 90 * DAY)));
+        assert_eq!(discount.subscription.as_deref(), Some(SUBSCRIPTION));
+    }
+    let by_id = Discount { id: "di_1SkZ0q2eZvKYlo2C".to_owned(), ..Discount::default() };
+    assert_eq!(discount("subscription_2025"), by_id);
+    assert_eq!(discount("subscription_2026"), by_id);
+}
+
+#[test]
+fn an_invoice_is_the_same_in_every_version() {
+    let expected = Invoice {
+        id: "in_1SkZ0q2eZvKYlo2C".to_owned(),
+        customer: Some(CUSTOMER.to_owned()),
+        created: START,
+        currency: "usd".to_owned(),
+        status: "paid".to_owned(),
+        subscription: Some(SUBSCRIPTION.to_owned()),
+        amount_paid: 4400,
+        amount_due: 4400,
+        attempt_count: 1,
+        paid_at: Some(START + 3600),
+        billing_reason: Some("subscription_cycle".to_owned()),
+        number: Some("ABCD1234-0007".to_owned()),
+        last_lines: vec![InvoiceLine {
+            price: Some(PRICE.to_owned()),
+            subscription_item: Some("si_ThqzS2a9".to_owned()),
+            amount: 5800,
+        }],
+        ..Invoice::default()
+    };
+    assert_eq!(only!(Invoice, state("invoice_2025")), expected);
+
+    let charge = Some("ch_3SkZ0q2eZvKYlo2C".to_owned());
+    let payment_intent = Some("pi_3SkZ0q2eZvKYlo2C".to_owned());
+    // Versions that name the payment keep having said so.
+    let named = |intent: &Option<String>| [Paid { intent: intent.clone(), charge: charge.clone() }].into();
+    let payments = named(&payment_intent);
+    let of_2022 = Invoice { charge: charge.clone(), payment_intent, payments, ..expected.clone() };
+    assert_eq!(only!(Invoice, state("invoice_2022")), of_2022);
+
+    // Without statuses and their times, and before payment intents.
+    let payments = named(&None);
+    let of_2018 = Invoice { charge: charge.clone(), paid_at: None, payments, ..expected };
+    assert_eq!(only!(Invoice, state("invoice_2018")), of_2018);
+}
+
+#[test]
+fn a_refund_is_the_same_inside_its_charge_and_in_its_own_event() {
+    let charge = only!(Charge, state("charge_refunded_2018"));
+    let refund = only!(Refund, state("refund_2025"));
+    assert_eq!(refund.payment_intent.as_deref(), Some("pi_3SkZ0q2eZvKYlo2C"));
+    assert_eq!(charge.refunds, [Refund { payment_intent: None, ..refund }]);
+
+    let modern = only!(Charge, state("charge_refunded_2025"));
+    let same = Charge {
+        payment_intent: None,
+        invoice: charge.invoice.clone(),
+        refunds: charge.refunds.clone(),
+        ..modern
+    };
+    assert_eq!(same, charge);
+    assert_eq!((charge.amount, charge.amount_captured, charge.amount_refunded), (4400, 4400, 1000));
+}
+
+#[test]
+fn a_dispute_moves_funds_without_fees() {
+    let old = only!(Dispute, state("dispute_2018"));
+    let new = only!(Dispute, state("dispute_2025"));
+    let moved =
+        |id: &str, amount| BalanceTransaction { id: id.to_owned(), amount, currency: "usd".to_owned() };
+    assert_eq!(old.balance_transactions, [moved("txn_d1", -4400), moved("txn_d2", 4400)]);
+    assert_eq!(new.payment_intent.as_deref(), Some("pi_3SkZ0q2eZvKYlo2C"));
+    assert_eq!(crate::project::stripe::Dispute { payment_intent: None, ..new }, old);
+}
+
+#[test]
+fn a_checkout_is_the_same_in_every_version() {
+    let expected = Checkout {
+        id: "cs_test_a1".to_owned(),
+        created: START + 5,
+        customer: Some(CUSTOMER.to_owned()),
+        subscription: Some(SUBSCRIPTION.to_owned()),
+        client_reference_id: Some(USER.to_owned()),
+        email: Some("Ada@Example.com".to_owned()),
+        ..Checkout::default()
+    };
+    assert_eq!(only!(Checkout, state("checkout_2019")), expected);
+    assert_eq!(only!(Checkout, state("checkout_2025")), expected);
+}
+
+#[test]
+fn a_customer_is_the_same_in_every_version() {
+    let (old, new) = (only!(Customer, state("customer_2018")), only!(Customer, state("customer_2025")));
+    assert_eq!(old, new);
+    assert_eq!(new.user_ids, [USER]);
+    assert_eq!(new.email.as_deref(), Some("ada@example.com"));
+    assert_eq!(new.created, START - 10);
+}
+
+#[test]
+fn a_tiered_plan_is_a_tiered_price() {
+    let tier = |up_to, unit: &str, flat: Option<&str>| Tier {
+        up_to,
+        unit_amount: Some(unit.to_owned()),
+        flat_amount: flat.map(str::to_owned),
+    };
+    let expected = Price {
+        id: "price_tiered".to_owned(),
+        unit_amount: None,
+        nickname: None,
+        tiers_mode: Some("graduated".to_owned()),
+        tiers: vec![tier(Some(5), "700", Some("1000")), tier(None, "650", None)],
+        ..gold()
+    };
+    assert_eq!(only!(Price, state("plan_tiered_2018")), expected);
+    assert_eq!(only!(Price, state("price_tiered_2025")), expected);
+}
+
+#[test]
+fn a_coupons_percentage_is_the_decimal_that_was_written() {
+    let (old, new) = (only!(Coupon, state("coupon_2018")), only!(Coupon, state("coupon_2025")));
+    assert_eq!(old, new);
+    assert_eq!(new.percent_off.as_deref(), Some("33.33"));
+}
+
+#[test]
+fn a_discount_without_an_id_is_named_by_its_owner() {
+    let old = report(super::event("discount_2018"));
+    assert_eq!(old.subject, format!("discount:{CUSTOMER}"));
+    assert!(only!(Discount, old.state).is_on_customer());
+
+    let new = only!(Discount, state("discount_2025"));
+    assert_eq!(new.id, "di_1SkZ0q2eZvKYlo2C");
+    assert_eq!((new.coupon_id.as_deref(), new.coupon.is_none()), (Some("spring25"), true));
+    assert!(!new.is_on_customer());
+}

@@ -1,0 +1,129 @@
+//! Database Webhooks: the state of application rows and files.
+//!
+//! Their order is no order of events. Rows of tables that carry `updated_at` are placed by it; the
+//! others all stand at the Unix epoch and are chained, each by the whole row that it says was there
+//! before. A deletion is final: ids are not used again.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{field, tables};
+use crate::project::meaning::{Login, Report, UserSeen};
+use crate::project::order::Stage;
+use crate::project::{Meaning, Unreadable};
+
+#[cfg(test)]
+mod tests;
+
+/// What an application row or a file counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// `schema.table`
+    pub relation: String,
+    /// The row's primary key.
+    pub row_id: String,
+    /// Whose it is; none where the owner is no user.
+    pub user_id: Option<Uuid>,
+    /// It counts towards its metric (not deleted, not a draft, …).
+    pub counted: bool,
+    /// Bytes of a file, filled percent of a profile; otherwise 0.
+    pub amount: i64,
+}
+
+/// What a Database Webhook's body reports.
+///
+/// # Errors
+/// [`Unreadable`] where the row of a table we count has no usable id.
+pub fn read(body: Value) -> Result<Meaning, Unreadable> {
+    let Some(change) = Change::of(body) else { return Ok(Meaning::Nothing) };
+    match change.relation.as_str() {
+        "auth.users" => change.user(),
+        "auth.sessions" => change.session(),
+        _ => change.row(),
+    }
+}
+
+/// A change of one row.
+struct Change {
+    relation: String,
+    stage: Stage,
+    record: Value,
+    old_record: Value,
+}
+
+impl Change {
+    /// None for what is not the change of a row (`TRUNCATE`).
+    fn of(mut body: Value) -> Option<Self> {
+        let stage = match body["type"].as_str()? {
+            "INSERT" => Stage::Created,
+            "UPDATE" => Stage::Updated,
+            "DELETE" => Stage::Deleted,
+            _ => return None,
+        };
+        let relation = format!("{}.{}", body["schema"].as_str()?, body["table"].as_str()?);
+        let [record, old_record] = ["record", "old_record"].map(|row| body[row].take());
+        Some(Self { relation, stage, record, old_record })
+    }
+
+    /// The row as it is or, once it is deleted, as it last was.
+    fn known(&self) -> &Value {
+        if self.stage == Stage::Deleted { &self.old_record } else { &self.record }
+    }
+
+    /// A soft deletion (`deleted_at`) leaves the row, and the user, in place.
+    fn user(&self) -> Result<Meaning, Unreadable> {
+        let user = self.known();
+        Ok(Meaning::User(UserSeen {
+            user_id: field::uuid(&user["id"]).ok_or_else(|| self.missing("record.id"))?,
+            email: field::email(&user["email"]),
+            is_gone: self.stage == Stage::Deleted,
+        }))
+    }
+
+    /// Sessions are deleted at logout, which takes no login back. Those that an OAuth client was given
+    /// are no logins.
+    fn session(&self) -> Result<Meaning, Unreadable> {
+        if self.stage == Stage::Deleted || !self.record["oauth_client_id"].is_null() {
+            return Ok(Meaning::Nothing);
+        }
+        let session = &self.record;
+        Ok(Meaning::Login(Login {
+            session_id: field::id_like_uuid(&session["id"]).ok_or_else(|| self.missing("record.id"))?,
+            user_id: field::uuid(&session["user_id"]).ok_or_else(|| self.missing("record.user_id"))?,
+            logged_in_at: field::moment(&session["created_at"])
+                .ok_or_else(|| self.missing("record.created_at"))?,
+        }))
+    }
+
+    fn row(self) -> Result<Meaning, Unreadable> {
+        let Some(count) = tables::count(&self.relation, self.known()) else { return Ok(Meaning::Nothing) };
+        let row_id = count.row_id.ok_or_else(|| self.missing("record.id"))?;
+        let is_final = self.stage == Stage::Deleted;
+        let occurred_at = field::moment(&self.known()["updated_at"]).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        Ok(Meaning::Row(Report {
+            subject: format!("{}/{row_id}", self.relation),
+            occurred_at,
+            stage: self.stage,
+            is_final,
+            state: Row {
+                relation: self.relation,
+                row_id,
+                user_id: count.user_id,
+                counted: count.counted && !is_final,
+                amount: count.amount,
+            },
+            object: self.record,
+            previous: Some(self.old_record).filter(|row| !row.is_null()),
+        }))
+    }
+
+    fn missing(&self, field: &'static str) -> Unreadable {
+        let verb = match self.stage {
+            Stage::Created => "insert",
+            Stage::Updated => "update",
+            Stage::Deleted => "delete",
+        };
+        Unreadable::Field { event_type: format!("{}.{verb}", self.relation), field }
+    }
+}

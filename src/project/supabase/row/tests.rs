@@ -1,0 +1,254 @@
+//! Database Webhooks as `pg_net` sends them.
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::datetime;
+use uuid::{Uuid, uuid};
+
+use super::{Row, read};
+use crate::project::meaning::{Login, Report, UserSeen};
+use crate::project::order::Stage;
+use crate::project::supabase::field;
+use crate::project::{Meaning, Unreadable};
+
+const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");
+const OTHER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be7");
+const ID: &str = "00000000-0000-4000-8000-0000000000aa";
+
+fn change(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Value {
+    let (schema, table) = relation.split_once('.').expect("schema.table");
+    json!({"type": verb, "table": table, "schema": schema, "record": record, "old_record": old_record})
+}
+
+fn report(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Report<Row> {
+    match read(change(verb, relation, record, old_record)).expect("a readable row") {
+        Meaning::Row(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn inserted(relation: &str, record: &Value) -> Row {
+    report("INSERT", relation, record, &Value::Null).state
+}
+
+fn with(row: &Value, key: &str, value: Value) -> Value {
+    let mut row = row.clone();
+    row[key] = value;
+    row
+}
+
+fn vision(is_draft: bool) -> Value {
+    json!({"id": ID, "user_id": USER, "title": "A house", "is_draft": is_draft, "is_active": true,
+           "created_at": "2026-01-02T03:04:05+00:00", "updated_at": "2026-01-02T03:04:05.123456+00:00"})
+}
+
+fn file(size: &Value) -> Value {
+    json!({"id": ID, "bucket_id": "boards", "name": "u/house.jpg", "owner": USER, "owner_id": USER,
+           "metadata": {"size": size, "mimetype": "image/jpeg"}, "updated_at": "2026-01-02T03:04:05+00:00"})
+}
+
+#[test]
+fn a_row_is_placed_and_named() {
+    let report = report("INSERT", "public.vision_versions", &vision(false), &Value::Null);
+    assert_eq!(report.subject, format!("public.vision_versions/{ID}"));
+    assert_eq!(report.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC));
+    assert_eq!((report.stage, report.is_final, report.previous), (Stage::Created, false, None));
+    assert_eq!(report.object, vision(false));
+    let expected = Row {
+        relation: "public.vision_versions".to_owned(),
+        row_id: ID.to_owned(),
+        user_id: Some(USER),
+        counted: true,
+        amount: 0,
+    };
+    assert_eq!(report.state, expected);
+}
+
+#[test]
+fn a_draft_counts_once_it_is_a_version() {
+    assert!(!inserted("public.vision_versions", &vision(true)).counted);
+    let report = report("UPDATE", "public.vision_versions", &vision(false), &vision(true));
+    assert!(report.state.counted);
+    assert_eq!((report.stage, report.previous), (Stage::Updated, Some(vision(true))));
+}
+
+#[test]
+fn a_new_owner_is_whose_it_is() {
+    let moved = with(&vision(false), "user_id", json!(OTHER));
+    let report = report("UPDATE", "public.vision_versions", &moved, &vision(false));
+    assert_eq!(report.state.user_id, Some(OTHER));
+}
+
+#[test]
+fn a_deletion_is_final_and_counts_nothing() {
+    let report = report("DELETE", "public.vision_versions", &Value::Null, &vision(false));
+    assert_eq!((report.stage, report.is_final, report.state.counted), (Stage::Deleted, true, false));
+    assert_eq!((report.object, report.previous), (Value::Null, Some(vision(false))));
+    assert_eq!((report.state.row_id.as_str(), report.state.user_id), (ID, Some(USER)));
+    assert_eq!(report.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC));
+}
+
+#[test]
+fn rows_without_a_moment_of_change_all_stand_at_the_epoch() {
+    let entry = json!({"id": 77, "user_id": USER, "body": "…", "created_at": "2026-01-02T03:04:05+00:00"});
+    for entry in [entry.clone(), with(&entry, "updated_at", Value::Null)] {
+        let report = report("INSERT", "public.journal_entries", &entry, &Value::Null);
+        assert_eq!(report.occurred_at, OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(report.subject, "public.journal_entries/77");
+        assert!(report.state.counted);
+    }
+}
+
+#[test]
+fn a_file_counts_its_bytes_for_the_user_who_owns_it() {
+    let owned = |owner_id: Value, owner: Value| {
+        inserted("storage.objects", &with(&with(&file(&json!(5)), "owner_id", owner_id), "owner", owner))
+            .user_id
+    };
+    assert_eq!(owned(json!(USER), json!(OTHER)), Some(USER));
+    assert_eq!(owned(json!("service-key"), json!(OTHER)), Some(OTHER));
+    assert_eq!(owned(Value::Null, json!(OTHER)), Some(OTHER));
+    assert_eq!(owned(json!("service-key"), Value::Null), None);
+
+    let bytes = |size: Value| inserted("storage.objects", &file(&size)).amount;
+    assert_eq!(bytes(json!(1_500_000)), 1_500_000);
+    assert_eq!(bytes(json!("1500000")), 1_500_000);
+    for nothing in [Value::Null, json!(-4), json!("big"), json!([1])] {
+        assert_eq!(bytes(nothing), 0);
+    }
+    assert_eq!(bytes(json!(u64::MAX)), 1 << 50);
+    let bare = with(&file(&json!(5)), "metadata", Value::Null);
+    assert_eq!(inserted("storage.objects", &bare).amount, 0);
+}
+
+#[test]
+fn an_overwritten_file_counts_its_new_size() {
+    let report = report("UPDATE", "storage.objects", &file(&json!(900)), &file(&json!(400)));
+    assert_eq!((report.state.amount, report.state.counted), (900, true));
+    let gone = super::read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
+    assert!(matches!(gone, Ok(Meaning::Row(gone)) if !gone.state.counted && gone.is_final));
+}
+
+#[test]
+fn a_profile_counts_while_it_is_the_active_one() {
+    let profile = json!({"id": ID, "user_id": USER, "is_active": true, "is_draft": false, "first_name": "Ada",
+                         "last_name": " ", "email": "a@x.org", "phone": null, "wishes": "many"});
+    let state = inserted("public.user_profiles", &profile);
+    assert_eq!((state.counted, state.amount), (true, 50));
+    let counted =
+        |key: &str, value: Value| inserted("public.user_profiles", &with(&profile, key, value)).counted;
+    assert!(!counted("is_active", json!(false)));
+    assert!(!counted("is_active", Value::Null));
+    assert!(!counted("is_draft", json!(true)));
+    assert!(counted("is_draft", Value::Null));
+}
+
+#[test]
+fn a_profiles_completion_counts_the_columns_that_it_has() {
+    let percent = |profile: Value| {
+        let row = with(&with(&profile, "id", json!(ID)), "user_id", json!(USER));
+        inserted("public.user_profiles", &row).amount
+    };
+    assert_eq!(percent(json!({})), 0);
+    assert_eq!(percent(json!({"first_name": "A"})), 25);
+    let full = json!({"first_name": "A", "last_name": "B", "email": "a@x.org", "phone": "1"});
+    assert_eq!(percent(full.clone()), 100);
+    assert_eq!(percent(with(&full, "city", Value::Null)), 80);
+    assert_eq!(percent(with(&full, "favourite_colour", Value::Null)), 100);
+    let two_more = with(&with(&full, "city", json!("")), "country", json!([]));
+    assert_eq!(percent(two_more.clone()), 67);
+    assert_eq!(percent(with(&two_more, "gender", json!({}))), 57);
+}
+
+#[test]
+fn a_row_without_an_id_is_unreadable() {
+    for id in [Value::Null, json!(""), json!([])] {
+        let body =
+            change("INSERT", "public.journal_entries", &json!({"id": id, "user_id": USER}), &Value::Null);
+        let Err(Unreadable::Field { event_type, field }) = read(body) else { panic!("no error") };
+        assert_eq!((event_type.as_str(), field), ("public.journal_entries.insert", "record.id"));
+    }
+}
+
+fn user(verb: &str, record: &Value, old_record: &Value) -> UserSeen {
+    match read(change(verb, "auth.users", record, old_record)).expect("a readable user") {
+        Meaning::User(user) => user,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_user_is_gone_only_once_the_row_is() {
+    let ada = json!({"id": USER, "email": "Ada@X.org", "deleted_at": null});
+    let there = UserSeen { user_id: USER, email: Some("ada@x.org".to_owned()), is_gone: false };
+    assert_eq!(user("INSERT", &ada, &Value::Null), there);
+    let hidden = with(&ada, "deleted_at", json!("2026-01-02T03:04:05+00:00"));
+    assert_eq!(user("UPDATE", &hidden, &ada), there);
+    assert_eq!(user("DELETE", &Value::Null, &ada), UserSeen { is_gone: true, ..there });
+}
+
+#[test]
+fn a_session_is_a_login_at_its_creation() {
+    let session = json!({"id": ID, "user_id": USER, "created_at": "2026-01-02T03:04:05.5+00:00",
+                         "updated_at": "2026-02-02T00:00:00+00:00", "oauth_client_id": null});
+    let expected = Login {
+        session_id: ID.to_owned(),
+        user_id: USER,
+        logged_in_at: datetime!(2026-01-02 03:04:05.5 UTC),
+    };
+    for verb in ["INSERT", "UPDATE"] {
+        let Ok(Meaning::Login(login)) = read(change(verb, "auth.sessions", &session, &Value::Null)) else {
+            panic!("{verb}");
+        };
+        assert_eq!(login, expected);
+    }
+    let logout = read(change("DELETE", "auth.sessions", &Value::Null, &session));
+    assert!(matches!(logout, Ok(Meaning::Nothing)));
+    let client = with(&session, "oauth_client_id", json!(OTHER));
+    assert!(matches!(read(change("INSERT", "auth.sessions", &client, &Value::Null)), Ok(Meaning::Nothing)));
+    let timeless = with(&session, "created_at", Value::Null);
+    let timeless = read(change("INSERT", "auth.sessions", &timeless, &Value::Null));
+    assert!(matches!(timeless, Err(Unreadable::Field { field: "record.created_at", .. })));
+}
+
+#[test]
+fn tables_and_verbs_that_we_do_not_count_mean_nothing() {
+    let row = json!({"id": ID, "user_id": USER});
+    for (verb, relation) in [
+        ("INSERT", "public.posts"),
+        ("INSERT", "private.vision_versions"),
+        ("TRUNCATE", "public.vision_versions"),
+    ] {
+        assert!(
+            matches!(read(change(verb, relation, &row, &Value::Null)), Ok(Meaning::Nothing)),
+            "{relation}"
+        );
+    }
+    for body in
+        [json!({}), json!(null), json!([]), json!({"type": "INSERT"}), json!({"type": 1, "table": {}})]
+    {
+        assert!(matches!(read(body.clone()), Ok(Meaning::Nothing)), "{body}");
+    }
+}
+
+#[test]
+fn moments_are_read_in_every_form_that_postgres_and_supabase_write() {
+    let at = datetime!(2026-01-02 03:04:05 UTC);
+    let cases = [
+        ("2026-01-02T03:04:05.123456+00:00", Some(at + time::Duration::microseconds(123_456))),
+        ("2026-01-02T03:04:05", Some(at)),
+        ("2026-01-02T03:04:05.5", Some(at + time::Duration::milliseconds(500))),
+        ("2026-01-02 03:04:05+00", Some(at)),
+        ("2026-01-02 08:34:05+05:30", Some(at)),
+        ("2026-01-02 01:04:05-02", Some(at)),
+        ("2026-01-02T03:04:05Z", Some(at)),
+        ("2026-01-02", None),
+        ("infinity", None),
+        ("", None),
+        ("2026-01-02T03:04:05+00:00:07:11", None),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(field::moment(&json!(text)), expected, "{text}");
+    }
+    assert_eq!(field::moment(&json!(1_700_000_000)), None);
+}

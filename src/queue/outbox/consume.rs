@@ -1,0 +1,70 @@
+//! Consuming from the outbox, where there is no broker.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::claim::{Claim, ClaimLimits, claim};
+use super::{Outbox, Waker};
+use crate::queue::QueueError;
+use crate::queue::batch::BatchLimits;
+use crate::retry::Delays;
+
+/// Waits between attempts while the database is away.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+/// Claims batches, whatever happens to the connection.
+pub struct Consumer {
+    pool: PgPool,
+    waker: Waker,
+    limits: ClaimLimits,
+    wait: Duration,
+    /// Until when the first event after a quiet time waits for company. Kept here, so that a wait which
+    /// is cancelled and begun again ends when the first would have.
+    company_until: Option<Instant>,
+    stopping: CancellationToken,
+}
+
+impl Consumer {
+    pub(in crate::queue) fn new(outbox: &Outbox, limits: BatchLimits, stopping: CancellationToken) -> Self {
+        Self {
+            pool: outbox.pool.clone(),
+            waker: outbox.waker(),
+            limits: ClaimLimits { max_events: limits.max_events, max_bytes: limits.max_bytes },
+            wait: limits.wait,
+            company_until: None,
+            stopping,
+        }
+    }
+
+    /// Waits for the next batch. Fails only once the process is stopping.
+    pub async fn next_batch(&mut self) -> Result<Claim, QueueError> {
+        let stopping = self.stopping.clone();
+        stopping.run_until_cancelled(self.next_claim()).await.ok_or(QueueError::Stopping)
+    }
+
+    async fn next_claim(&mut self) -> Claim {
+        let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+        loop {
+            if let Some(until) = self.company_until {
+                sleep_until(until).await;
+                self.company_until = None;
+            }
+            self.waker.about_to_look();
+            match claim(&self.pool, None, self.limits).await {
+                Ok(Some(claim)) => return claim,
+                Ok(None) => {
+                    self.waker.wait().await;
+                    self.company_until = Some(Instant::now() + self.wait);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "can't read the outbox; trying again");
+                    sleep(delays.next_delay()).await;
+                }
+            }
+        }
+    }
+}

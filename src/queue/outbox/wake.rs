@@ -1,0 +1,98 @@
+//! Knowing that there is news in the outbox: every insert notifies; a slow look catches what was missed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::lifecycle::Lifecycle;
+use crate::queue::figures;
+use crate::retry::Delays;
+
+/// The channel that the outbox's trigger notifies.
+const CHANNEL: &str = "memberflow_outbox";
+/// How long news may go unnoticed where a notification was lost.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Waits between attempts to listen.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// The backlog is counted no further than this: counting must not become a load of its own.
+const BACKLOG: &str = "select count(*) from (select from ingest.outbox limit 10000) as waiting";
+
+/// Listens once somebody wants to know. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Wake {
+    pool: PgPool,
+    lifecycle: Lifecycle,
+    news: Arc<watch::Sender<()>>,
+    listening: Arc<AtomicBool>,
+}
+
+/// One reader's view of the news.
+#[derive(Debug)]
+pub struct Waker(watch::Receiver<()>);
+
+impl Wake {
+    pub fn new(pool: PgPool, lifecycle: Lifecycle) -> Self {
+        let (news, _) = watch::channel(());
+        Self { pool, lifecycle, news: Arc::new(news), listening: Arc::default() }
+    }
+
+    pub fn waker(&self) -> Waker {
+        if !self.listening.swap(true, Ordering::Relaxed) {
+            let stopping = self.lifecycle.stopping.clone();
+            let (pool, news) = (self.pool.clone(), self.news.clone());
+            self.lifecycle.tasks.spawn(async move {
+                stopping.run_until_cancelled(keep_listening(&pool, &news)).await;
+            });
+        }
+        Waker(self.news.subscribe())
+    }
+}
+
+impl Waker {
+    /// Call before looking into the outbox: news from here on will end the next wait.
+    pub fn about_to_look(&mut self) {
+        self.0.borrow_and_update();
+    }
+
+    /// Waits for news since [`Waker::about_to_look`], or until it is time to look anyway.
+    pub async fn wait(&mut self) {
+        if let Ok(Err(_)) = timeout(LOOK_EVERY, self.0.changed()).await {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+async fn keep_listening(pool: &PgPool, news: &watch::Sender<()>) {
+    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    loop {
+        if let Err(error) = listen(pool, news, &mut delays).await {
+            tracing::debug!(%error, "not listening to the outbox; looking now and then instead");
+        }
+        sleep(delays.next_delay()).await;
+    }
+}
+
+async fn listen(pool: &PgPool, news: &watch::Sender<()>, delays: &mut Delays) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    delays.reset();
+    loop {
+        news.send_replace(());
+        match timeout(LOOK_EVERY, listener.try_recv()).await {
+            Ok(received) => drop(received?),
+            Err(_) => report_backlog(pool).await?,
+        }
+    }
+}
+
+async fn report_backlog(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let events: i64 = sqlx::query_scalar(BACKLOG).fetch_one(pool).await?;
+    metrics::gauge!(figures::BACKLOG).set(events as f64);
+    Ok(())
+}

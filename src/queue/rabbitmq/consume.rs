@@ -1,0 +1,104 @@
+//! Consuming: the messages of all feeds merged into batches.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::DropGuard;
+
+use super::feed::Message;
+use super::settle::{Settle, Span};
+use crate::envelope::Envelope;
+use crate::lifecycle::Lifecycle;
+use crate::queue::QueueError;
+use crate::queue::batch::BatchLimits;
+
+/// Makes batches of what the feeds bring.
+pub struct Consumer {
+    messages: mpsc::Receiver<Message>,
+    limits: BatchLimits,
+    lifecycle: Lifecycle,
+    /// The next batch so far. Kept here, so that nothing is lost where `next_batch` is cancelled.
+    taken: Taken,
+    /// A message that was one too many for the last batch.
+    held: Option<Message>,
+    /// Ends the feeds' connections.
+    _end: DropGuard,
+}
+
+#[derive(Default)]
+struct Taken {
+    envelopes: Vec<Envelope>,
+    size_bytes: usize,
+    spans: Vec<Span>,
+    deadline: Option<Instant>,
+}
+
+impl Consumer {
+    pub(super) fn new(
+        messages: mpsc::Receiver<Message>,
+        limits: BatchLimits,
+        lifecycle: Lifecycle,
+        end: DropGuard,
+    ) -> Self {
+        Self { messages, limits, lifecycle, taken: Taken::default(), held: None, _end: end }
+    }
+
+    /// Waits for the next batch. Fails only once the process is stopping.
+    pub async fn next_batch(&mut self) -> Result<(Vec<Envelope>, Settle), QueueError> {
+        let stopping = self.lifecycle.stopping.clone();
+        stopping.run_until_cancelled(self.fill()).await.ok_or(QueueError::Stopping)??;
+        let taken = std::mem::take(&mut self.taken);
+        Ok((taken.envelopes, Settle::new(taken.spans, self.lifecycle.tasks.clone())))
+    }
+
+    /// Takes messages until the batch is full or has waited long enough.
+    async fn fill(&mut self) -> Result<(), QueueError> {
+        while !self.taken.is_full(self.limits) {
+            let message = match self.held.take() {
+                Some(held) => held,
+                None => match self.before_deadline().await {
+                    Some(message) => message.ok_or(QueueError::Stopping)?,
+                    None => return Ok(()),
+                },
+            };
+            if self.taken.would_overflow(&message, self.limits) {
+                self.held = Some(message);
+                return Ok(());
+            }
+            self.taken.add(message, self.limits);
+        }
+        Ok(())
+    }
+
+    /// The next message; `None` once the batch has waited long enough, `Some(None)` if no more will come.
+    async fn before_deadline(&mut self) -> Option<Option<Message>> {
+        let Some(deadline) = self.taken.deadline else { return Some(self.messages.recv().await) };
+        tokio::select! {
+            biased;
+            message = self.messages.recv() => Some(message),
+            () = sleep_until(deadline) => None,
+        }
+    }
+}
+
+impl Taken {
+    fn is_full(&self, limits: BatchLimits) -> bool {
+        self.envelopes.len() >= limits.max_events || self.size_bytes >= limits.max_bytes
+    }
+
+    /// A message is settled as a whole, so it is never split: one too many waits for the next batch.
+    fn would_overflow(&self, message: &Message, limits: BatchLimits) -> bool {
+        !self.envelopes.is_empty() && self.envelopes.len() + message.envelopes.len() > limits.max_events
+    }
+
+    fn add(&mut self, message: Message, limits: BatchLimits) {
+        self.deadline.get_or_insert_with(|| Instant::now() + limits.wait);
+        self.size_bytes += message.size_bytes();
+        self.envelopes.extend(message.envelopes);
+        match self.spans.iter_mut().find(|span| Arc::ptr_eq(&span.of, &message.tags)) {
+            Some(span) => span.tags.push(message.tag),
+            None => self.spans.push(Span { of: message.tags, tags: vec![message.tag] }),
+        }
+    }
+}

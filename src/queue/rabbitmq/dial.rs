@@ -1,0 +1,128 @@
+//! One connection to the broker: opened within a time limit, and gone for certain when dropped.
+
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Connection, ConnectionProperties};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::queue::QueueError;
+
+/// For the whole of name resolution, TCP, TLS and the AMQP handshake.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// For saying goodbye.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// A peer that stays silent for twice as long is given up.
+const HEARTBEAT_SECONDS: u16 = 10;
+
+/// A connection that works until it is condemned.
+pub(super) struct Live {
+    pub connection: Connection,
+    socket: Socket,
+    suspected: Notify,
+    condemned: CancellationToken,
+    reason: OnceLock<Arc<str>>,
+}
+
+/// The connection's socket, held beside lapin, which can't be told to let go of one: it would wait for
+/// a silent peer for ever, during the handshake and (while the broker blocks it) after.
+#[derive(Clone, Default)]
+struct Socket(Arc<OnceLock<TcpStream>>);
+
+impl Socket {
+    fn hang_up(&self) {
+        if let Some(socket) = self.0.get() {
+            socket.shutdown(Shutdown::Both).ok();
+        }
+    }
+}
+
+/// The address with our heartbeat, unless it sets one.
+pub(super) fn parse(url: &str) -> Result<AMQPUri, QueueError> {
+    let mut uri: AMQPUri = url.parse().map_err(QueueError::Url)?;
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+    Ok(uri)
+}
+
+/// Opens a connection that the broker's own pages list under `name`.
+pub(super) async fn dial(uri: &AMQPUri, name: &str) -> Result<Live, QueueError> {
+    let socket = Socket::default();
+    let kept = socket.clone();
+    let connecting = Connection::connector(
+        uri.clone(),
+        lapin::runtime::default_runtime()?,
+        async move |uri: AMQPUri, runtime| {
+            let address = runtime.to_socket_addrs((uri.authority.host.clone(), uri.authority.port));
+            let connecting = timeout(DIAL_TIMEOUT, AsyncTcpStream::connect(&runtime, address));
+            let stream = connecting.await.map_err(std::io::Error::from)??;
+            if let AsyncTcpStream::Plain(plain) = &stream {
+                let socket = plain.get_ref().as_fd().try_clone_to_owned()?;
+                kept.0.set(TcpStream::from(socket)).ok();
+            }
+            Ok(match uri.scheme {
+                AMQPScheme::AMQP => stream,
+                AMQPScheme::AMQPS => {
+                    stream.into_tls(&uri.authority.host, OwnedTLSConfig::default().as_ref()).await?
+                }
+            })
+        },
+        ConnectionProperties::default().with_connection_name(name.into()),
+    );
+    match timeout(DIAL_TIMEOUT, connecting).await {
+        Ok(Ok(connection)) => {
+            let (suspected, condemned, reason) = Default::default();
+            Ok(Live { connection, socket, suspected, condemned, reason })
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => {
+            socket.hang_up();
+            Err(QueueError::Silent(DIAL_TIMEOUT))
+        }
+    }
+}
+
+impl Live {
+    /// Whoever waited in vain says so here; it is then found out whether the connection still works.
+    pub fn suspect(&self) {
+        self.suspected.notify_one();
+    }
+
+    /// Waits until somebody suspects the connection.
+    pub async fn suspected(&self) {
+        self.suspected.notified().await;
+    }
+
+    /// Whoever finds that the connection no longer does its work says so here; it is then replaced.
+    pub fn condemn(&self, reason: impl Into<Arc<str>>) {
+        self.reason.set(reason.into()).ok();
+        self.condemned.cancel();
+    }
+
+    /// Waits until somebody condemns the connection, and says why.
+    pub async fn condemned(&self) -> Arc<str> {
+        self.condemned.cancelled().await;
+        self.reason.get().cloned().unwrap_or_else(|| "condemned".into())
+    }
+
+    /// Says goodbye.
+    pub async fn close(&self) {
+        timeout(CLOSE_TIMEOUT, self.connection.close(200, "stopping".into())).await.ok();
+    }
+
+    /// Ends the connection without a word, whoever still holds it.
+    pub fn hang_up(&self) {
+        self.socket.hang_up();
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.hang_up();
+    }
+}

@@ -1,0 +1,142 @@
+//! The queue in RabbitMQ: publishing here, consuming in `consume`, the outbox where it is away.
+
+mod consume;
+mod dial;
+mod feed;
+mod link;
+mod pause;
+mod publish;
+mod settle;
+mod topology;
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use lapin::uri::AMQPUri;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::feed::Feed;
+use self::link::{Link, Role, Target};
+use self::pause::Pause;
+use self::publish::Lane;
+use self::topology::Topology;
+use super::QueueError;
+use super::batch::BatchLimits;
+use super::error::Refused;
+use super::gather::{Entrance, Limits, gather};
+use crate::config::Config;
+use crate::envelope::{Envelope, Source};
+use crate::lifecycle::Lifecycle;
+
+pub(super) use self::consume::Consumer;
+pub(super) use self::settle::Settle;
+
+/// Unconfirmed messages per source.
+const LANES_PER_SOURCE: usize = 2;
+/// Events in one message, and its size: what a consumer may prefetch stays within tens of megabytes.
+const MESSAGE_MAX_EVENTS: usize = 256;
+const MESSAGE_MAX_BYTES: usize = 128 * 1024;
+
+/// The broker as this process uses it. Cheap to clone.
+#[derive(Clone)]
+pub struct RabbitMq {
+    uri: Arc<AMQPUri>,
+    topology: Topology,
+    lifecycle: Lifecycle,
+    batch_limits: BatchLimits,
+    /// In the order of [`Source::QUEUED`].
+    ways: [Way; Source::QUEUED.len()],
+    link: Link,
+}
+
+/// The way of one source's events to the broker.
+#[derive(Clone)]
+struct Way {
+    entrance: Entrance,
+    pause: Arc<Pause>,
+}
+
+impl RabbitMq {
+    /// Starts connecting in the background.
+    pub fn open(url: &SecretString, config: &Config, lifecycle: &Lifecycle) -> Result<Self, QueueError> {
+        let uri = dial::parse(url.expose_secret())?;
+        let topology = Topology::new(&config.queue_prefix);
+        let finished = CancellationToken::new();
+        let target = Target { uri: uri.clone(), topology: topology.clone(), role: Role::Publish };
+        let (link, keeping) = Link::new(target, finished.clone());
+        lifecycle.tasks.spawn(keeping);
+
+        let limits = Limits {
+            max_events: config.batch_max_events.clamp(1, MESSAGE_MAX_EVENTS),
+            max_bytes: MESSAGE_MAX_BYTES,
+        };
+        let mut lanes = Vec::new();
+        let ways = Source::QUEUED.map(|source| {
+            let (entrance, waiting) = gather(limits, lifecycle.stopping.clone());
+            let pause = Arc::new(Pause::new());
+            for _ in 0..LANES_PER_SOURCE {
+                let (waiting, link, pause) = (waiting.clone(), link.clone(), pause.clone());
+                lanes.push(Lane::new(source, topology.clone(), waiting, link, pause).run());
+            }
+            Way { entrance, pause }
+        });
+        lifecycle.tasks.spawn(async move {
+            join_all(lanes).await;
+            finished.cancel();
+        });
+        Ok(Self {
+            uri: Arc::new(uri),
+            topology,
+            lifecycle: lifecycle.clone(),
+            batch_limits: BatchLimits::of(config),
+            ways,
+            link,
+        })
+    }
+
+    /// Resolves once the broker has confirmed the event; at once where it is known to be away.
+    pub async fn publish(&self, envelope: Envelope) -> Result<(), Refused> {
+        self.link.live().map_err(Refused)?;
+        match Source::QUEUED.iter().position(|source| *source == envelope.source) {
+            Some(index) => {
+                let way = &self.ways[index];
+                way.pause.check()?;
+                way.entrance.enter(envelope).await
+            }
+            None => Err(Refused::new("internal events do not travel through the queue")),
+        }
+    }
+
+    /// Waits until the broker can be published to; for ever, once the process has stopped.
+    pub async fn up(&self) {
+        if self.link.clone().up().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether the broker can be published to, else why not.
+    pub fn health(&self) -> Result<(), String> {
+        self.link.live().map(drop).map_err(|reason| reason.to_string())
+    }
+
+    /// A consumer with connections of its own.
+    pub fn consumer(&self) -> Consumer {
+        let end = CancellationToken::new();
+        // Room for nothing but what is being handed over: the prefetch is the buffer.
+        let (sender, messages) = mpsc::channel(1);
+        for source in Source::QUEUED {
+            let target = Target {
+                uri: (*self.uri).clone(),
+                topology: self.topology.clone(),
+                role: Role::Consume(source),
+            };
+            let (link, keeping) = Link::new(target, end.clone());
+            self.lifecycle.tasks.spawn(keeping);
+            let feed = Feed { link, queue: self.topology.queue(source), messages: sender.clone() };
+            self.lifecycle.tasks.spawn(feed.run());
+        }
+        Consumer::new(messages, self.batch_limits, self.lifecycle.clone(), end.drop_guard())
+    }
+}

@@ -1,0 +1,162 @@
+//! Publishing with confirms: lanes that each send one message and wait for its confirm.
+//!
+//! A lane has a channel of its own and never more than one unconfirmed message on it. That is what
+//! makes a confirm mean something: lapin hands a returned (unroutable) message to whichever confirm of
+//! the channel comes next, so with two in flight the wrong one could pass for a success. For the same
+//! reason a channel whose confirm did not come is never used again. The window is thus the number of
+//! lanes; its throughput comes from what waits during a confirm travelling together in the next
+//! message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::time::timeout;
+
+use super::dial::Live;
+use super::link::Link;
+use super::pause::Pause;
+use super::topology::Topology;
+use crate::envelope::{Envelope, Source, wire};
+use crate::queue::error::Refused;
+use crate::queue::figures;
+use crate::queue::gather::Gather;
+
+/// For opening a channel where needed, writing a message and getting its confirm. A broker that takes
+/// longer is treated as away: the outbox is faster.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);
+/// AMQP's number for a message that survives a restart of the broker.
+const PERSISTENT: u8 = 2;
+
+/// One lane of one source.
+pub(super) struct Lane {
+    source: Source,
+    topology: Topology,
+    gather: Gather,
+    link: Link,
+    pause: Arc<Pause>,
+    channel: Option<ConfirmChannel>,
+}
+
+/// A channel in confirm mode with nothing unconfirmed on it.
+struct ConfirmChannel {
+    channel: Channel,
+    live: Arc<Live>,
+}
+
+/// What came of a message.
+enum Fate {
+    Confirmed,
+    /// The queue is full, say. The channel is as good as before.
+    Nacked,
+    /// No queue took it: what we declared is gone.
+    Unroutable(String),
+}
+
+impl Lane {
+    pub fn new(source: Source, topology: Topology, gather: Gather, link: Link, pause: Arc<Pause>) -> Self {
+        Self { source, topology, gather, link, pause, channel: None }
+    }
+
+    /// Publishes group after group; ends when there will be no more.
+    pub async fn run(mut self) {
+        while let Some(group) = self.gather.next().await {
+            let outcome = self.publish(&group.envelopes).await;
+            group.settle(outcome);
+        }
+    }
+
+    async fn publish(&mut self, envelopes: &[Envelope]) -> Result<(), Refused> {
+        self.pause.check()?;
+        let live = self.link.live().map_err(Refused::new)?;
+        let kept = self.channel.take().filter(|kept| Arc::ptr_eq(&kept.live, &live));
+        let message = wire::encode(self.source, envelopes);
+        let attempt = timeout(CONFIRM_TIMEOUT, async {
+            let channel = match kept {
+                Some(kept) => kept.channel,
+                None => open(&live).await?,
+            };
+            let fate = send(&channel, &self.topology, self.source, &message).await?;
+            Ok::<_, lapin::Error>((channel, fate))
+        });
+        // Biased: a confirm that has come counts, even if the connection has broken since.
+        let sent = tokio::select! {
+            biased;
+            sent = attempt => sent,
+            reason = self.link.no_longer(&live) => return Err(lost(reason)),
+        };
+        match sent {
+            Ok(Ok((channel, fate))) => self.judge(channel, live, fate),
+            Ok(Err(error)) => {
+                let reason: Arc<str> = error.to_string().into();
+                live.condemn(reason.clone());
+                Err(lost(reason))
+            }
+            Err(_) => {
+                // Either this source's queue is in trouble or everything is.
+                self.pause.begin();
+                live.suspect();
+                tracing::warn!(source = %self.source, "no confirm in time; its events go to the outbox for now");
+                Err(lost(format!("no confirm within {CONFIRM_TIMEOUT:?}").into()))
+            }
+        }
+    }
+
+    fn judge(&mut self, channel: Channel, live: Arc<Live>, fate: Fate) -> Result<(), Refused> {
+        match fate {
+            Fate::Confirmed => {
+                count("confirmed");
+                self.pause.end();
+                self.channel = Some(ConfirmChannel { channel, live });
+                Ok(())
+            }
+            Fate::Nacked => {
+                count("refused");
+                self.channel = Some(ConfirmChannel { channel, live });
+                Err(Refused::new("the broker refused the message"))
+            }
+            Fate::Unroutable(why) => {
+                count("unroutable");
+                // A new connection declares anew.
+                self.pause.begin();
+                let reason: Arc<str> = format!("no queue takes {}: {why}", self.source).into();
+                live.condemn(reason.clone());
+                Err(Refused(reason))
+            }
+        }
+    }
+}
+
+async fn open(live: &Live) -> Result<Channel, lapin::Error> {
+    let channel = live.connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
+}
+
+async fn send(
+    channel: &Channel,
+    topology: &Topology,
+    source: Source,
+    message: &[u8],
+) -> Result<Fate, lapin::Error> {
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+    let key = source.as_str().into();
+    let confirm = channel.basic_publish(topology.events(), key, options, message, properties).await?;
+    Ok(match confirm.await? {
+        Confirmation::Ack(None) => Fate::Confirmed,
+        Confirmation::Ack(Some(returned)) => Fate::Unroutable(returned.reply_text.to_string()),
+        Confirmation::Nack(_) => Fate::Nacked,
+        Confirmation::NotRequested => Fate::Unroutable("the channel is not in confirm mode".to_owned()),
+    })
+}
+
+fn lost(reason: Arc<str>) -> Refused {
+    count("lost");
+    Refused(reason)
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!(figures::CONFIRMS, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,130 @@
+//! Acking what a batch holds, with as few frames as is safe.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lapin::Channel;
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+/// For writing the frames; a connection that does not take them is as good as gone.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The tags of one channel that were handed out but not settled.
+///
+/// `multiple` settles *all* earlier tags, so it may only be used where none of them belongs to another
+/// batch that is still being worked on.
+pub(super) struct Tags {
+    pub channel: Channel,
+    unsettled: Mutex<BTreeSet<u64>>,
+}
+
+/// A batch's messages of one channel, oldest first.
+pub(super) struct Span {
+    pub of: Arc<Tags>,
+    pub tags: Vec<u64>,
+}
+
+/// How a batch ends.
+#[derive(Clone, Copy)]
+pub(super) enum Verdict {
+    Ack,
+    Requeue,
+}
+
+/// What a batch holds; requeued when dropped unsettled.
+pub struct Settle {
+    spans: Vec<Span>,
+    tasks: TaskTracker,
+}
+
+impl Tags {
+    pub fn of(channel: Channel) -> Self {
+        Self { channel, unsettled: Mutex::default() }
+    }
+
+    /// A message of this channel is now being worked on.
+    pub fn hand_out(&self, tag: u64) {
+        self.unsettled().insert(tag);
+    }
+
+    /// Whether `tags` are the oldest unsettled ones, with none of another batch before or among them.
+    fn are_oldest(&self, tags: &[u64]) -> bool {
+        self.unsettled().iter().take(tags.len()).eq(tags)
+    }
+
+    fn settled(&self, tags: &[u64]) {
+        let mut unsettled = self.unsettled();
+        for tag in tags {
+            unsettled.remove(tag);
+        }
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send(&self, verdict: Verdict, tag: u64, multiple: bool) -> Result<(), lapin::Error> {
+        match verdict {
+            Verdict::Ack => self.channel.basic_ack(tag, BasicAckOptions { multiple }).await,
+            Verdict::Requeue => {
+                self.channel.basic_nack(tag, BasicNackOptions { multiple, requeue: true }).await
+            }
+        }
+    }
+}
+
+impl Span {
+    async fn settle(&self, verdict: Verdict) -> Result<(), lapin::Error> {
+        let Some(last) = self.tags.last() else { return Ok(()) };
+        // Tags leave the set only after their frame is written: a later batch that looks meanwhile
+        // still sees them and does not settle them with its own.
+        if self.of.are_oldest(&self.tags) {
+            self.of.send(verdict, *last, true).await?;
+        } else {
+            for tag in &self.tags {
+                self.of.send(verdict, *tag, false).await?;
+            }
+        }
+        self.of.settled(&self.tags);
+        Ok(())
+    }
+}
+
+impl Settle {
+    pub(super) fn new(spans: Vec<Span>, tasks: TaskTracker) -> Self {
+        Self { spans, tasks }
+    }
+
+    pub async fn ack(mut self) {
+        settle(std::mem::take(&mut self.spans), Verdict::Ack).await;
+    }
+
+    pub async fn requeue(mut self) {
+        settle(std::mem::take(&mut self.spans), Verdict::Requeue).await;
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        let spans = std::mem::take(&mut self.spans);
+        // Without a runtime the process is ending, and the broken connection requeues.
+        if !spans.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
+            self.tasks.spawn(settle(spans, Verdict::Requeue));
+        }
+    }
+}
+
+/// Tags die with their channel, and the broker then delivers their messages again; the inbox knows
+/// what was applied. So a failure here needs no more than a line in the log.
+async fn settle(spans: Vec<Span>, verdict: Verdict) {
+    for span in spans {
+        match timeout(SETTLE_TIMEOUT, span.settle(verdict)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "could not settle a batch; it will come again"),
+            Err(_) => tracing::debug!("the broker took no acks in time; the batch will come again"),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The exchanges and queues, declared before every use of a new connection.
+//!
+//! Nothing newer than RabbitMQ 3.10 is asked for. One durable topic exchange routes each source to a
+//! quorum queue of its own; what a consumer rejects, or was given too often, goes at least once to the
+//! dead-letter queue. At least once needs `overflow=reject-publish`, which is also what we want of a
+//! full queue: a refusal that sends the event to the outbox.
+
+use std::fmt::Display;
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+
+use crate::envelope::Source;
+use crate::queue::QueueError;
+
+/// Deliveries after which a message that never gets acked (it kills its consumer, say) is dead.
+const DELIVERY_LIMIT: i32 = 100;
+
+/// The names on the broker, all of which begin with the installation's prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Topology {
+    prefix: String,
+}
+
+impl Topology {
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// The exchange that events are published to, with the source's name as routing key.
+    pub fn events(&self) -> ShortString {
+        format!("{}.events", self.prefix).into()
+    }
+
+    /// The dead-letter exchange, and the queue behind it.
+    pub fn dead(&self) -> ShortString {
+        format!("{}.dead", self.prefix).into()
+    }
+
+    /// The queue of a source.
+    pub fn queue(&self, source: Source) -> ShortString {
+        format!("{}.{source}", self.prefix).into()
+    }
+
+    /// Declares everything that is not there yet.
+    pub async fn declare(&self, connection: &Connection) -> Result<(), QueueError> {
+        let channel = connection.create_channel().await?;
+        exchange(&channel, self.dead(), ExchangeKind::Fanout).await?;
+        queue(&channel, self.dead(), quorum()).await?;
+        bind(&channel, self.dead(), self.dead(), "".into()).await?;
+        exchange(&channel, self.events(), ExchangeKind::Topic).await?;
+        for source in Source::QUEUED {
+            queue(&channel, self.queue(source), self.source_arguments()).await?;
+            bind(&channel, self.queue(source), self.events(), source.as_str().into()).await?;
+        }
+        Ok(channel.close(200, "declared".into()).await?)
+    }
+
+    fn source_arguments(&self) -> FieldTable {
+        let mut arguments = quorum();
+        arguments.insert("x-delivery-limit".into(), DELIVERY_LIMIT.into());
+        arguments.insert("x-overflow".into(), long_string("reject-publish"));
+        arguments.insert("x-dead-letter-exchange".into(), long_string(self.dead().as_str()));
+        arguments.insert("x-dead-letter-strategy".into(), long_string("at-least-once"));
+        arguments
+    }
+}
+
+fn quorum() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), long_string("quorum"));
+    arguments
+}
+
+fn long_string(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+async fn exchange(channel: &Channel, name: ShortString, kind: ExchangeKind) -> Result<(), QueueError> {
+    let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    let declared = channel.exchange_declare(name.clone(), kind, options, FieldTable::default()).await;
+    declared.map_err(|error| explain(&name, error))
+}
+
+async fn queue(channel: &Channel, name: ShortString, arguments: FieldTable) -> Result<(), QueueError> {
+    let declared = channel.queue_declare(name.clone(), QueueDeclareOptions::durable(), arguments).await;
+    declared.map(drop).map_err(|error| explain(&name, error))
+}
+
+async fn bind(
+    channel: &Channel,
+    queue: ShortString,
+    exchange: ShortString,
+    key: ShortString,
+) -> Result<(), QueueError> {
+    let options = QueueBindOptions::default();
+    Ok(channel.queue_bind(queue, exchange, key, options, FieldTable::default()).await?)
+}
+
+/// 406 is the one error that goes on until somebody acts, so it says how.
+fn explain(name: &impl Display, error: lapin::Error) -> QueueError {
+    match error.kind() {
+        ErrorKind::ProtocolError(amqp)
+            if matches!(amqp.kind(), AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)) =>
+        {
+            QueueError::Topology { name: name.to_string(), detail: amqp.get_message().to_string() }
+        }
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,87 @@
+//! `POST /webhooks/supabase/auth`: Auth Hooks.
+//!
+//! A hook is part of somebody's login, which fails unless it is answered well and soon. So once it is
+//! known to be genuine the answer is the neutral one of its kind, in time, whatever becomes of its
+//! event.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::keep::json_response;
+use super::problem::Problem;
+use super::{Receive, header, told};
+use crate::envelope::peek::AuthHook;
+use crate::envelope::{Malformed, Source, peek};
+use crate::verify::standard_webhooks;
+
+/// From the arrival of the headers to the answer, with room to spare below 1.5 s.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1200);
+
+pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
+    let arrived = Instant::now();
+    told(Source::SupabaseAuth, arrived, take(&receive, request, arrived).await)
+}
+
+async fn take(receive: &Receive, request: Request, arrived: Instant) -> Result<Response, Problem> {
+    let secrets = receive.supabase_secrets()?;
+    let delivery = receive.read(Source::SupabaseAuth, request).await?;
+    let window = receive.window();
+    standard_webhooks::verify(secrets, signed_headers(&delivery.headers), &delivery.body, window)?;
+    let hook = peek::auth_hook(delivery.body, window.now)?;
+    let answer = Answer::to(&hook)?;
+    if let Answer::Neutral(_) = answer {
+        receive.keep_hook(hook.envelope, arrived + ANSWER_WITHIN).await;
+    }
+    Ok(answer.into_response())
+}
+
+/// What a hook is told.
+enum Answer {
+    /// What changes nothing about what Supabase is doing.
+    Neutral(Bytes),
+    /// An observer cannot do what this hook is there for. Its event holds a one-time password and is
+    /// not stored.
+    Refused,
+}
+
+impl Answer {
+    fn to(hook: &AuthHook) -> Result<Self, Malformed> {
+        let neutral = match hook.envelope.event_type.as_str() {
+            "send-sms" | "send-email" => return Ok(Self::Refused),
+            "customize-access-token" => {
+                let claims = hook.claims.as_ref().ok_or(Malformed::Missing("claims"))?;
+                [&b"{\"claims\":"[..], claims, b"}"].concat().into()
+            }
+            "mfa-verification" | "password-verification" => Bytes::from_static(br#"{"decision":"continue"}"#),
+            _ => Bytes::from_static(b"{}"),
+        };
+        Ok(Self::Neutral(neutral))
+    }
+
+    /// Always 200: anything else would hide the body from Supabase.
+    fn into_response(self) -> Response {
+        match self {
+            Self::Neutral(body) => json_response(body),
+            Self::Refused => {
+                let message = "memberflow only observes and cannot send messages: point the Send SMS and Send Email hooks at a sender, or switch them off";
+                let http_code = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+                json_response(json!({"error": {"http_code": http_code, "message": message}}).to_string())
+            }
+        }
+    }
+}
+
+/// The headers of Standard Webhooks among those received.
+pub(super) fn signed_headers(headers: &HeaderMap) -> standard_webhooks::Headers<'_> {
+    standard_webhooks::Headers {
+        id: header(headers, standard_webhooks::ID),
+        timestamp: header(headers, standard_webhooks::TIMESTAMP),
+        signature: header(headers, standard_webhooks::SIGNATURE),
+    }
+}

@@ -1,0 +1,26 @@
+//! `POST /webhooks/supabase/database`: Database Webhooks, signed like Auth Hooks.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use tokio::time::Instant;
+
+use super::auth_hooks::signed_headers;
+use super::problem::Problem;
+use super::{Receive, told};
+use crate::envelope::{Source, peek};
+use crate::verify::standard_webhooks;
+
+pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
+    let arrived = Instant::now();
+    told(Source::SupabaseDatabase, arrived, take(&receive, request).await)
+}
+
+async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> {
+    let secrets = receive.supabase_secrets()?;
+    let delivery = receive.read(Source::SupabaseDatabase, request).await?;
+    let window = receive.window();
+    let headers = signed_headers(&delivery.headers);
+    let verified = standard_webhooks::verify(secrets, headers, &delivery.body, window)?;
+    let envelope = peek::database(verified.id, verified.signed_at, delivery.body, window.now)?;
+    receive.keep(envelope, delivery.place).await
+}

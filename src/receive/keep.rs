@@ -1,0 +1,71 @@
+//! Making an event durable in a task of its own: a client that hangs up does not undo it.
+
+use std::time::Duration;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Receive;
+use super::problem::Problem;
+use crate::envelope::Envelope;
+use crate::telemetry::HOOKS_NOT_KEPT;
+
+/// The longest that a sender waits for its event to be durable; then it had better try again, before it
+/// gives up on us. The event may still get there: the inbox absorbs the repeat.
+const KEEP_WITHIN: Duration = Duration::from_millis(2500);
+
+impl Receive {
+    /// Makes the event durable and acknowledges it.
+    pub(super) async fn keep(
+        &self,
+        envelope: Envelope,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Response, Problem> {
+        let id = envelope.event_id.clone();
+        let source = envelope.source;
+        let queue = self.0.rests.queue.clone();
+        let kept = self.0.rests.lifecycle.requests.spawn(async move {
+            let _place = place;
+            queue.accept(envelope).await
+        });
+        match timeout(KEEP_WITHIN, kept).await {
+            Ok(Ok(Ok(()))) => return Ok(json_response(json!({"received": true, "id": id}).to_string())),
+            Ok(Ok(Err(fault))) => tracing::warn!(%source, event_id = id, %fault, "event not kept"),
+            Ok(Err(fault)) => tracing::error!(%source, event_id = id, %fault, "event not kept"),
+            Err(_) => tracing::warn!(%source, event_id = id, "event not kept in time"),
+        }
+        Err(Problem::not_durable())
+    }
+
+    /// Tries to make a hook's event durable, and returns when it is, or at `deadline` at the latest.
+    /// What could not be kept is counted; the answer does not depend on it.
+    pub(super) async fn keep_hook(&self, envelope: Envelope, deadline: Instant) {
+        let Ok(place) = self.0.hooks_waiting.clone().try_acquire_owned() else {
+            return not_kept(&envelope.event_id, "too many hooks are waiting already");
+        };
+        let queue = self.0.rests.queue.clone();
+        let kept = self.0.rests.lifecycle.requests.spawn(async move {
+            let _place = place;
+            let id = envelope.event_id.clone();
+            if let Err(fault) = queue.accept(envelope).await {
+                not_kept(&id, &fault.reason);
+            }
+        });
+        if timeout_at(deadline, kept).await.is_err() {
+            tracing::warn!("hook answered while its event is still on the way to the queue");
+        }
+    }
+}
+
+fn not_kept(event_id: &str, reason: &str) {
+    metrics::counter!(HOOKS_NOT_KEPT).increment(1);
+    tracing::warn!(event_id, reason, "hook answered, its event not kept");
+}
+
+/// 200 with a JSON body that is written already.
+pub(super) fn json_response(body: impl Into<axum::body::Body>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body.into()).into_response()
+}

@@ -1,0 +1,140 @@
+//! The door: HTTP requests in, an answer once their event is durable.
+//!
+//! A request is read within limits ([`read`]), its signature is checked, its event is named, and a task
+//! that outlives the connection makes it durable ([`keep`]). One file per endpoint.
+
+pub mod listener;
+pub mod problem;
+
+mod auth_hooks;
+mod database;
+mod health;
+mod keep;
+mod read;
+mod stripe;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::Response;
+use axum::routing::{get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::envelope::Source;
+use crate::lifecycle::Lifecycle;
+use crate::queue::Queue;
+use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
+use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, Window};
+
+use problem::Problem;
+
+/// What the endpoints share. Cheap to clone.
+#[derive(Clone)]
+pub struct Receive(Arc<Shared>);
+
+/// What the endpoints rest on.
+pub struct Rests {
+    /// Where accepted events go.
+    pub queue: Queue,
+    /// Where "now" comes from.
+    pub clock: Clock,
+    /// Who waits for what is under way.
+    pub lifecycle: Lifecycle,
+    /// What `GET /metrics` shows.
+    pub metrics: PrometheusHandle,
+}
+
+struct Shared {
+    rests: Rests,
+    stripe: Option<StripeSecrets>,
+    supabase: Option<SupabaseSecrets>,
+    tolerance: Duration,
+    body_limit_bytes: usize,
+    read_timeout: Duration,
+    /// Places for requests under way, each source its own: none can starve the others.
+    places: [(Source, Arc<Semaphore>); 3],
+    /// Places for hooks' events that are still being made durable after their hook was answered.
+    hooks_waiting: Arc<Semaphore>,
+}
+
+impl Receive {
+    /// The door as `config` wants it.
+    ///
+    /// # Errors
+    /// If a signing secret is not one.
+    pub fn new(config: &Config, rests: Rests) -> Result<Self, InvalidSecret> {
+        let places = |source| (source, Arc::new(Semaphore::new(config.max_requests)));
+        Ok(Self(Arc::new(Shared {
+            rests,
+            stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
+            supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
+            tolerance: config.webhook_tolerance,
+            body_limit_bytes: config.body_limit_bytes,
+            read_timeout: config.read_timeout,
+            places: Source::QUEUED.map(places),
+            hooks_waiting: Arc::new(Semaphore::new(config.max_requests)),
+        })))
+    }
+
+    fn window(&self) -> Window {
+        Window { now: self.0.rests.clock.now(), tolerance: self.0.tolerance }
+    }
+
+    fn stripe_secrets(&self) -> Result<&StripeSecrets, Problem> {
+        self.0.stripe.as_ref().ok_or_else(|| Problem::not_configured("STRIPE_WEBHOOK_SECRETS"))
+    }
+
+    fn supabase_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
+        self.0.supabase.as_ref().ok_or_else(|| Problem::not_configured("SUPABASE_WEBHOOK_SECRETS"))
+    }
+}
+
+/// The webhook endpoints.
+pub fn webhooks(receive: Receive) -> Router {
+    Router::new()
+        .route("/webhooks/stripe", post(stripe::post))
+        .route("/webhooks/supabase/auth", post(auth_hooks::post))
+        .route("/webhooks/supabase/database", post(database::post))
+        .with_state(receive)
+}
+
+/// What tells operators and their machines how the process is.
+pub fn health(receive: Receive) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .with_state(receive)
+}
+
+/// Makes a problem of every request that no route takes. Goes around all routes, last.
+pub fn with_fallbacks(routes: Router) -> Router {
+    routes
+        .fallback(|uri: Uri| async move { Problem::not_found(uri.path()) })
+        .method_not_allowed_fallback(|method: Method| async move { Problem::method_not_allowed(&method) })
+}
+
+/// Counts and times one delivery, and turns a problem into its answer.
+fn told(source: Source, arrived: Instant, outcome: Result<Response, Problem>) -> Response {
+    let name = outcome.as_ref().map_or_else(Problem::kind, |_| "accepted").to_owned();
+    metrics::counter!(DELIVERIES, "source" => source.as_str(), "outcome" => name).increment(1);
+    metrics::histogram!(DELIVERY_SECONDS, "source" => source.as_str()).record(arrived.elapsed());
+    match outcome {
+        Ok(response) => response,
+        Err(problem) => {
+            tracing::info!(%source, kind = problem.kind(), detail = problem.detail(), "delivery not taken");
+            axum::response::IntoResponse::into_response(problem)
+        }
+    }
+}
+
+/// A header's text; one that is not visible ASCII counts as absent.
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

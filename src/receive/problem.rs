@@ -1,0 +1,139 @@
+//! What went wrong, as `application/problem+json` (RFC 9457) that says what to do about it.
+
+use std::borrow::Cow;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use crate::envelope::Malformed;
+use crate::verify::Refusal;
+
+/// Seconds after which a sender that was turned away for the moment may come back.
+const RETRY_AFTER_S: u16 = 5;
+
+/// An answer other than success.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    kind: Cow<'static, str>,
+    title: &'static str,
+    detail: String,
+    extra: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem whose `type` ends in `kind`.
+    pub fn new(
+        status: StatusCode,
+        kind: impl Into<Cow<'static, str>>,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { status, kind: kind.into(), title, detail: detail.into(), extra: Map::new() }
+    }
+
+    /// Adds a member of its own to the document.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.extra.insert(name.to_owned(), value);
+        self
+    }
+
+    /// The machine-readable name.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// What the sender is told.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub(super) fn not_configured(variable: &str) -> Self {
+        let detail = format!(
+            "no signing secret is configured for this source, and nothing unsigned is ever taken: set {variable} and start memberflow again"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "source-not-configured", "Source not configured", detail)
+    }
+
+    pub(super) fn not_durable() -> Self {
+        let detail = "the event could not be made durable just now and was not taken: send it again later";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", "Nothing durable to write to", detail)
+    }
+
+    pub(super) fn overloaded() -> Self {
+        let detail = "as many requests as allowed are under way for this source: send it again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "Too many requests under way", detail)
+    }
+
+    pub(super) fn not_found(path: &str) -> Self {
+        let detail = format!(
+            "there is nothing at {path}: webhooks go to /webhooks/stripe, /webhooks/supabase/auth or /webhooks/supabase/database"
+        );
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+    }
+
+    pub(super) fn method_not_allowed(method: &Method) -> Self {
+        let detail = format!("{method} is not for this address: the header Allow names what is");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+    }
+
+    pub(super) fn too_large(limit_bytes: usize) -> Self {
+        let detail = format!("the body is longer than the {limit_bytes} bytes taken here: send less at once");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
+    }
+
+    pub(super) fn not_json() -> Self {
+        let detail = "send the body as it was signed, with content-type: application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type-not-json", "Not JSON", detail)
+    }
+
+    pub(super) fn encoded() -> Self {
+        let detail = "send the body as it was signed, without a content-encoding";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding-unsupported", "Encoded body", detail)
+    }
+
+    pub(super) fn too_slow() -> Self {
+        let detail = "the body did not arrive in time: send it again";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "Body too slow", detail)
+    }
+
+    pub(super) fn broken_off() -> Self {
+        let detail = "the body ended before its announced end: send it again";
+        Self::new(StatusCode::BAD_REQUEST, "body-broken-off", "Body incomplete", detail)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, refusal.kind(), "Signature not accepted", refusal.to_string())
+    }
+}
+
+impl From<Malformed> for Problem {
+    fn from(fault: Malformed) -> Self {
+        let detail = format!("{fault}: send the event as the provider makes it");
+        Self::new(StatusCode::BAD_REQUEST, fault.kind(), "Not an event", detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut document = self.extra;
+        document.insert("type".to_owned(), json!(format!("urn:memberflow:problem:{}", self.kind)));
+        document.insert("title".to_owned(), json!(self.title));
+        document.insert("status".to_owned(), json!(self.status.as_u16()));
+        document.insert("detail".to_owned(), json!(self.detail));
+        let mut response = (self.status, Value::Object(document).to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_S.into());
+        }
+        response
+    }
+}

@@ -1,0 +1,24 @@
+//! `POST /webhooks/stripe`.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use tokio::time::Instant;
+
+use super::problem::Problem;
+use super::{Receive, header, told};
+use crate::envelope::{Source, peek};
+use crate::verify::stripe;
+
+pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
+    let arrived = Instant::now();
+    told(Source::Stripe, arrived, take(&receive, request).await)
+}
+
+async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> {
+    let secrets = receive.stripe_secrets()?;
+    let delivery = receive.read(Source::Stripe, request).await?;
+    let window = receive.window();
+    stripe::verify(secrets, header(&delivery.headers, stripe::HEADER), &delivery.body, window)?;
+    let envelope = peek::stripe(delivery.body, window.now)?;
+    receive.keep(envelope, delivery.place).await
+}

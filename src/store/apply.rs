@@ -1,0 +1,261 @@
+//! Applying a batch: one transaction from the inbox to the public tables.
+//!
+//! The steps stand in [`Store::apply`]. From the moment that the facts are read until the commit, one
+//! transaction at a time holds the projection's lock: what one batch derives always sees what all
+//! batches before it stored, and writers cannot wait for each other in a circle. Reading the events and
+//! writing their bytes, which is most of the work, goes on in parallel before it.
+
+use std::collections::BTreeSet;
+
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::derived::Tables;
+use super::facts::{Settled, Told};
+use super::members::Sources;
+use super::news::{News, read_all};
+use super::parked::{self, LookedAt, Parked};
+use super::payments::ChangedPayments;
+use super::versions::Since;
+use super::{
+    Rules, Store, StoreError, activity, catalogue, claims, customers, dead_letters, facts, inbox, members,
+    money, movements, payment_history, payments, subscriptions, versions,
+};
+use crate::envelope::Envelope;
+use crate::project::movements::BEGINNING;
+use crate::project::stripe::StripeObject;
+
+/// "memberflo" in ASCII: the advisory lock under which facts and projections change.
+const PROJECTION_LOCK: i64 = 0x6d65_6d62_6572_666c;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Events applied now.
+    pub new: usize,
+    /// Events that were applied before.
+    pub repeated: usize,
+    /// Events that can't be read: dead letters now.
+    pub dead: usize,
+}
+
+/// What must be derived anew.
+#[derive(Debug, Default)]
+pub struct Touched {
+    pub customers: BTreeSet<String>,
+    pub users: BTreeSet<Uuid>,
+    pub payments: ChangedPayments,
+    /// Objects of whose state there was news.
+    pub objects: BTreeSet<String>,
+    pub parked: Vec<Parked>,
+    /// Customers whose payments' rows are to be written whether or not they changed.
+    pub anew: BTreeSet<String>,
+    /// From when on the customers' ledgers are to be worked out anew.
+    pub since: Since,
+}
+
+impl Store {
+    /// Applies `batch`, all of it or nothing, each event once however often it comes.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    pub async fn apply(&self, batch: Vec<Envelope>) -> Result<Applied, StoreError> {
+        let now = self.clock.now();
+        let total = batch.len();
+        let (events, dead) = read_all(batch, &self.rules);
+        let mut tx = self.pool.begin().await?;
+        dead_letters::insert(&mut tx, &dead, now).await?;
+        let new = inbox::insert(&mut tx, events, now).await?;
+        let applied = Applied { new: new.len(), repeated: total - new.len() - dead.len(), dead: dead.len() };
+        if !new.is_empty() {
+            lock(&mut tx).await?;
+            let news = News::sort(new);
+            let touched = settle(&mut tx, news, &self.rules, now).await?;
+            derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        }
+        tx.commit().await?;
+        Ok(applied)
+    }
+
+    /// Keeps events that can never be applied, each with its reason.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    pub async fn bury(&self, dead: Vec<(Envelope, String)>) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(dead_letters::insert(&mut connection, &dead, self.clock.now()).await?)
+    }
+
+    /// Derives the rows of these customers and users anew, without an event: the clock, a tier or a user
+    /// has changed what they say.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    pub async fn recompute(
+        &self,
+        customers: BTreeSet<String>,
+        users: BTreeSet<Uuid>,
+    ) -> Result<(), StoreError> {
+        self.derive_anew(Touched { customers, users, ..Touched::default() }).await
+    }
+
+    pub(super) async fn derive_anew(&self, touched: Touched) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        lock(&mut tx).await?;
+        derive(&mut tx, Tables::Live, touched, &self.rules, self.clock.now()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The connections and the moment: for what is derived beside events.
+    pub(super) fn parts(&self) -> (&PgPool, OffsetDateTime) {
+        (&self.pool, self.clock.now())
+    }
+}
+
+/// Waits for the projection's turn, which lasts until the transaction ends, and names its tables.
+pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(PROJECTION_LOCK).execute(&mut *tx).await?;
+    Tables::Live.choose(tx).await
+}
+
+/// Facts first: what each object is now, and whom that touches.
+pub(super) async fn settle(
+    tx: &mut PgConnection,
+    news: News,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Touched, sqlx::Error> {
+    let mut touched = Touched { users: news.named(), ..Touched::default() };
+    payments::link(tx, &links(&news.stripe)).await?;
+    let Settled { changed, since, claims } =
+        facts::settle_stripe(tx, news.stripe, &rules.user_id_keys).await?;
+    touched.customers = claims::write(tx, news.claims.into_iter().chain(claims).collect()).await?;
+    touched.parked = parked::thin(tx, &news.thin, changed.keys()).await?;
+    touched.objects = news.thin;
+    touched.objects.extend(changed.keys().cloned());
+    for fact in changed.values() {
+        let states = fact.before.iter().chain([&fact.after]);
+        touched.customers.extend(states.filter_map(|state| state.customer_id()).map(ToOwned::to_owned));
+    }
+    touched.since = since;
+    for customer in versions::of_known_terms(tx, &changed).await? {
+        touched.since.insert(customer, BEGINNING);
+    }
+    touched.customers.extend(touched.since.keys().cloned());
+    touched.payments = payments::settle(tx, &changed).await?;
+    touched.customers.extend(touched.payments.customers().map(ToOwned::to_owned).collect::<Vec<_>>());
+
+    let mut differences = activity::Differences::new();
+    let rows = facts::settle_rows(tx, news.rows).await?;
+    activity::count_rows(&rows, &mut differences);
+    activity::settle_logins(tx, &news.logins, &mut differences).await?;
+    activity::write(tx, &differences).await?;
+    touched.users.extend(differences.keys());
+    let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
+    touched.users.extend(owners.filter_map(|row| row.user_id));
+
+    let gone: Vec<Uuid> = news.users.iter().filter(|user| user.is_gone).map(|user| user.user_id).collect();
+    claims::remember_gone(tx, &gone, now).await?;
+    let seen: BTreeSet<Uuid> = news.users.iter().map(|user| user.user_id).collect();
+    let emails = news.users.into_iter().filter_map(|user| user.email).collect();
+    touched.customers.extend(claims::naming(tx, &seen, &emails).await?);
+    touched.users.extend(seen);
+    Ok(touched)
+}
+
+/// What the `told` objects belong to and hang on. Taken from every report, whether or not it becomes the fact:
+/// what the table of links holds then depends on the set of events alone.
+fn links(told: &[Told<StripeObject>]) -> BTreeSet<(String, String)> {
+    let states = told.iter().map(|told| &told.report.state);
+    states.flat_map(|state| catalogue::links(state).into_iter().chain(payments::edges(state))).collect()
+}
+
+/// Then everything that is derived from them: owners, values, sums, rows.
+pub(super) async fn derive(
+    tx: &mut PgConnection,
+    tables: Tables,
+    touched: Touched,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let Touched { mut customers, mut users, payments, objects, parked, mut anew, since } = touched;
+    let mut owners = customers::decide_owners(tx, &customers, now).await?;
+    if tables == Tables::Live {
+        customers::record(tx, std::mem::take(&mut owners.matches), now).await?;
+    }
+    users.extend(owners.before.iter().chain(&owners.named));
+    let users: BTreeSet<Uuid> =
+        claims::present(tx, &users.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
+    let by_customer = customers::of_users(tx, &users).await?;
+    let touched_customers = customers.clone();
+    customers.extend(by_customer.keys().cloned());
+
+    let since = versions::due(tx, since, &customers, now).await?;
+    let worth = customers::value(tx, &customers, now).await?;
+    let placed = subscriptions::place(tx, worth).await?;
+    let before = money::load(tx, &customers).await?;
+    let after = sums(&before, &payments, &placed);
+    money::write(tx, &before, &after).await?;
+    movements::revise(tx, &since, &by_customer, now).await?;
+    movements::assign(tx, &owners.moved, &by_customer).await?;
+
+    let new_rows = subscriptions::write(tx, &placed, &by_customer, now).await?;
+    anew.extend(owners.moved.iter().cloned().chain(new_rows));
+    let history = payment_history::write(tx, &payments, &anew, &by_customer).await?;
+    let moments = tables.moments(tx, &users).await?;
+    members::write(
+        tx,
+        &Sources {
+            users: &users,
+            customers: &by_customer,
+            sums: &after,
+            subscriptions: &placed,
+            thresholds: rules.thresholds,
+            now,
+            moments: &moments,
+        },
+    )
+    .await?;
+
+    let settled = payments.written.iter().chain(&payments.removed).map(|it| it.id.clone());
+    let looked_at = LookedAt {
+        customers: touched_customers,
+        subscriptions: placed.iter().map(|placed| placed.worth.subscription.id.clone()).collect(),
+        payments: settled.chain(history.payments).collect(),
+        objects,
+    };
+    let parked: Vec<Parked> = parked
+        .into_iter()
+        .chain(owners.parked)
+        .chain(placed.iter().flat_map(subscriptions::Placed::parked))
+        .chain(history.too_large)
+        .collect();
+    parked::replace(tx, &looked_at, &parked, now).await
+}
+
+/// The customers' sums with what the batch changed: money by its differences, MRR as it is now.
+fn sums(
+    before: &money::Revenue,
+    payments: &ChangedPayments,
+    placed: &[subscriptions::Placed],
+) -> money::Revenue {
+    let mut after = before.clone();
+    for sums in after.values_mut() {
+        sums.mrr = 0;
+    }
+    for (key, difference) in &payments.differences {
+        after.entry(key.clone()).or_default().add(difference);
+    }
+    for placed in placed {
+        let mrr = &placed.worth.mrr;
+        if mrr.minor != 0 {
+            let key = (placed.worth.subscription.customer.clone(), mrr.currency.clone());
+            after.entry(key).or_default().add(&money::Sums { mrr: mrr.minor, ..money::Sums::default() });
+        }
+    }
+    // No row, and so no currency of the member's: the next time nothing would be found here either.
+    after.retain(|_, sums| *sums != money::Sums::default());
+    after
+}

@@ -1,0 +1,389 @@
+//! Customers: whose each one is, and what its subscriptions are worth now.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::claims::{self, Made, Users, moment};
+use super::parked::{Parked, Reason};
+use super::{catalogue, inbox};
+use crate::envelope::{Envelope, Source};
+use crate::project::Meaning;
+use crate::project::identity::{self, Claim, Match, Owner, Strength};
+use crate::project::internal::Internal;
+use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
+use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
+
+/// Whose customers the batch touched, before and after.
+#[derive(Debug, Default)]
+pub struct Owners {
+    /// The users now.
+    pub after: HashMap<String, Uuid>,
+    /// Users who had one of the customers before.
+    pub before: BTreeSet<Uuid>,
+    /// Users who are there and could have one, by any evidence: each has rows of their own from then on,
+    /// whoever wins, so that it does not matter who was known first.
+    pub named: BTreeSet<Uuid>,
+    /// Customers whose user is another now, or the first.
+    pub moved: BTreeSet<String>,
+    /// Customers of nobody, with the reason.
+    pub parked: Vec<Parked>,
+    /// Matches by e-mail address that no event has kept yet.
+    pub matches: Vec<Match>,
+}
+
+/// Decides anew whose `customers` are.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn decide_owners(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+    now: OffsetDateTime,
+) -> Result<Owners, sqlx::Error> {
+    let mut owners = Owners::default();
+    if customers.is_empty() {
+        return Ok(owners);
+    }
+    let claims = claims::load(tx, customers).await?;
+    let users = Users::load(tx, &named_users(&claims), &named_emails(&claims)).await?;
+    owners.named = users.present().collect();
+    let before = stored_owners(tx, customers).await?;
+    let idle = forget_idle(tx, customers.iter().filter(|id| !claims.contains_key(*id))).await?;
+    let mut decided = Vec::new();
+    for customer in customers.difference(&idle) {
+        let claims = claims.get(customer).map_or(&[][..], Vec::as_slice);
+        let owner = identity::owner(claims, |id| users.known(id), |email| users.confirmed(email));
+        owners.matches.extend(new_match(customer, claims, &owner, now));
+        owners.note(customer, before.get(customer).copied().flatten(), &owner);
+        decided.push((customer.as_str(), owner));
+    }
+    write_owners(tx, &decided).await?;
+    Ok(owners)
+}
+
+impl Owners {
+    fn note(&mut self, customer: &str, before: Option<Uuid>, owner: &Owner) {
+        let after = user_of(owner);
+        self.before.extend(before);
+        if let Some(user) = after {
+            self.after.insert(customer.to_owned(), user);
+        }
+        if before != after {
+            self.moved.insert(customer.to_owned());
+        }
+        let (reason, detail) = match owner {
+            Owner::User { disputed: false, .. } => return,
+            Owner::User { user_id, .. } => (
+                Reason::DisputedUser,
+                format!("belongs to {user_id}; not all that its objects name is that user"),
+            ),
+            Owner::Gone { user_id } => (Reason::UserGone, format!("user {user_id} is gone")),
+            Owner::Ambiguous { email } => {
+                (Reason::AmbiguousEmail, format!("several confirmed users have the address {email}"))
+            }
+            Owner::Unknown { wanted } => (Reason::UnknownUser, wanted.clone()),
+        };
+        self.parked.push(Parked { subject: customer.to_owned(), reason, detail });
+    }
+}
+
+const fn user_of(owner: &Owner) -> Option<Uuid> {
+    if let Owner::User { user_id, .. } = owner { Some(*user_id) } else { None }
+}
+
+fn named_users(claims: &HashMap<String, Vec<Claim>>) -> BTreeSet<Uuid> {
+    claims
+        .values()
+        .flatten()
+        .flat_map(|claim| &claim.claimed_users)
+        .filter_map(|id| id.parse().ok())
+        .collect()
+}
+
+fn named_emails(claims: &HashMap<String, Vec<Claim>>) -> BTreeSet<String> {
+    claims.values().flatten().filter_map(|claim| claim.email.clone()).collect()
+}
+
+/// A match by e-mail address that no event has kept yet.
+fn new_match(customer: &str, claims: &[Claim], owner: &Owner, now: OffsetDateTime) -> Option<Match> {
+    let Owner::User { user_id, by: Strength::Email, .. } = *owner else { return None };
+    let kept = claims
+        .iter()
+        .any(|claim| claim.strength == Strength::Email && claim.claimed_users.contains(&user_id.to_string()));
+    if kept {
+        return None;
+    }
+    let email = claims.iter().find_map(|claim| claim.email.clone()).unwrap_or_default();
+    Some(Match { customer: customer.to_owned(), user_id, email, matched_at: now.unix_timestamp() })
+}
+
+/// The claim that a kept match makes from then on.
+#[must_use]
+pub fn match_claim(matched: &Match) -> Claim {
+    Claim {
+        object_id: format!("match/{}", matched.customer),
+        customer: matched.customer.clone(),
+        strength: Strength::Email,
+        claimed_users: vec![matched.user_id.to_string()],
+        email: None,
+        object_created: matched.matched_at,
+    }
+}
+
+/// Keeps matches as events of our own: what was decided from the state of `auth.users` today must be
+/// decided the same when everything is derived anew.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn record(
+    tx: &mut PgConnection,
+    matches: Vec<Match>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if matches.is_empty() {
+        return Ok(());
+    }
+    let mut made = Vec::new();
+    let mut events = Vec::new();
+    for matched in matches {
+        let event_id = format!("match/{}/{}", matched.customer, matched.user_id);
+        let claim = match_claim(&matched);
+        made.push(Made { claim, reported_at: now, event_id: event_id.clone(), is_last: false });
+        let internal = Internal::Matched(matched);
+        let body = serde_json::to_vec(&internal).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        let envelope = Envelope {
+            source: Source::Internal,
+            event_id,
+            event_type: "matched".to_owned(),
+            occurred_at: now,
+            received_at: now,
+            body: body.into(),
+        };
+        events.push(inbox::Read { envelope, meaning: Meaning::Internal(internal) });
+    }
+    inbox::insert(tx, events, now).await?;
+    claims::write(tx, made).await?;
+    Ok(())
+}
+
+/// Customers of whom nothing is left: a guest's payment that has turned out to be a customer's. Were they
+/// kept, it would matter what was told first.
+async fn forget_idle(
+    tx: &mut PgConnection,
+    unclaimed: impl Iterator<Item = &String>,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let unclaimed: Vec<&str> = unclaimed.map(String::as_str).collect();
+    if unclaimed.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let idle: Vec<String> = sqlx::query_scalar(
+        "select u.id from unnest($1::text[]) as u (id)
+         where not exists (select from payments p where p.customer_id = u.id)
+           and not exists (select from stripe_facts f where f.customer_id = u.id)",
+    )
+    .bind(unclaimed)
+    .fetch_all(&mut *tx)
+    .await?;
+    if !idle.is_empty() {
+        sqlx::query("delete from customers where id = any($1)").bind(&idle).execute(tx).await?;
+    }
+    Ok(idle.into_iter().collect())
+}
+
+async fn stored_owners(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+) -> Result<HashMap<String, Option<Uuid>>, sqlx::Error> {
+    let rows = sqlx::query("select id, user_id from customers where id = any($1)")
+        .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+async fn write_owners(tx: &mut PgConnection, decided: &[(&str, Owner)]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into customers (id, user_id, matched_by)
+         select * from unnest($1::text[], $2::uuid[], $3::text[])
+         on conflict (id) do update set user_id = excluded.user_id, matched_by = excluded.matched_by
+         where (customers.user_id, customers.matched_by) is distinct from (excluded.user_id, excluded.matched_by)",
+    )
+    .bind(decided.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind(decided.iter().map(|(_, owner)| user_of(owner)).collect::<Vec<_>>())
+    .bind(decided.iter().map(|(_, owner)| matched_by(owner)).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+const fn matched_by(owner: &Owner) -> Option<&'static str> {
+    if let Owner::User { by, .. } = owner { Some(by.as_str()) } else { None }
+}
+
+/// The customers of `users`, with their users.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn of_users(
+    tx: &mut PgConnection,
+    users: &BTreeSet<Uuid>,
+) -> Result<HashMap<String, Uuid>, sqlx::Error> {
+    let rows = sqlx::query("select id, user_id from customers where user_id = any($1)")
+        .bind(users.iter().copied().collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// A subscription and its value.
+#[derive(Clone, Debug)]
+pub struct Worth {
+    pub subscription: Subscription,
+    pub mrr: Mrr,
+}
+
+/// The subscriptions of `customers` at their present value; notes when the clock changes it next.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn value(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+    now: OffsetDateTime,
+) -> Result<Vec<Worth>, sqlx::Error> {
+    let Known { subscriptions, discounts, told_until, catalogue } = known(tx, customers).await?;
+    let worth: Vec<Worth> = subscriptions
+        .into_iter()
+        .map(|subscription| {
+            let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
+            // Its items are not known: worth nothing until Stripe tells.
+            let mrr = if subscription.needs_stripe {
+                Mrr::default()
+            } else {
+                let now = present(&told_until, &subscription, now);
+                mrr::of_subscription(&shown(&subscription), discounts, &catalogue, now)
+            };
+            Worth { subscription, mrr }
+        })
+        .collect();
+    schedule(tx, customers, &worth).await?;
+    Ok(worth)
+}
+
+/// How each of the customers' subscriptions comes by its present value.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn explain(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+    now: OffsetDateTime,
+) -> Result<Vec<Explanation>, sqlx::Error> {
+    let Known { subscriptions, discounts, told_until, catalogue } = known(tx, customers).await?;
+    let explained = subscriptions.iter().map(|subscription| {
+        let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
+        mrr::explain(subscription, discounts, &catalogue, present(&told_until, subscription, now))
+    });
+    Ok(explained.collect())
+}
+
+/// All that the present values of some customers' subscriptions depend on.
+#[derive(Default)]
+struct Known {
+    subscriptions: Vec<Subscription>,
+    /// By customer: those on its own level.
+    discounts: HashMap<String, Vec<Discount>>,
+    /// By customer: the latest second that is told of.
+    told_until: HashMap<String, i64>,
+    catalogue: Catalogue,
+}
+
+/// Now; or where a provider's clock runs ahead of ours, the latest second that it told of.
+fn present(told_until: &HashMap<String, i64>, subscription: &Subscription, now: OffsetDateTime) -> i64 {
+    let told = told_until.get(&subscription.customer).copied().unwrap_or_default();
+    now.unix_timestamp().max(told)
+}
+
+async fn known(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Known, sqlx::Error> {
+    let mut known = facts(tx, customers).await?;
+    let subscriptions: Vec<&Subscription> = known.subscriptions.iter().collect();
+    let discounts: Vec<&Discount> = known.discounts.values().flatten().collect();
+    known.catalogue = catalogue::load(tx, &subscriptions, &discounts).await?;
+    Ok(known)
+}
+
+/// The subscription in the status that counts: the last known one where Stripe's is new to us.
+fn shown(subscription: &Subscription) -> Subscription {
+    let mut shown = subscription.clone();
+    if let Some(known) = &subscription.known_status {
+        shown.status.clone_from(known);
+    }
+    shown
+}
+
+/// The same, with nothing known of the catalogue yet.
+async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Known, sqlx::Error> {
+    let rows = sqlx::query(
+        "select state, customer_id, occurred_at from stripe_facts
+         where customer_id = any($1) and kind in ('subscription', 'customer', 'discount') order by id",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let mut known = Known::default();
+    let mut told = HashMap::<String, (Option<Customer>, Vec<Discount>)>::new();
+    for row in &rows {
+        let Json(state) = row.try_get(0)?;
+        let at: OffsetDateTime = row.try_get(2)?;
+        let until = known.told_until.entry(row.try_get(1)?).or_default();
+        *until = at.unix_timestamp().max(*until);
+        match state {
+            StripeObject::Subscription(subscription) => known.subscriptions.push(subscription),
+            StripeObject::Discount(discount) => {
+                if let Some(customer) = discount.customer.clone() {
+                    told.entry(customer).or_default().1.push(discount);
+                }
+            }
+            StripeObject::Customer(customer) => {
+                let id = customer.id.clone();
+                told.entry(id).or_default().0 = Some(customer);
+            }
+            _ => {}
+        }
+    }
+    let discounts = told.into_iter().map(|(id, (customer, told))| {
+        let discounts = mrr::customer_discounts(customer.as_ref(), &told);
+        (id, discounts)
+    });
+    known.discounts = discounts.collect();
+    Ok(known)
+}
+
+async fn schedule(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+    worth: &[Worth],
+) -> Result<(), sqlx::Error> {
+    let mut next = HashMap::<&str, i64>::new();
+    for one in worth {
+        if let Some(at) = one.mrr.changes_at {
+            next.entry(&one.subscription.customer)
+                .and_modify(|earliest| *earliest = at.min(*earliest))
+                .or_insert(at);
+        }
+    }
+    sqlx::query(
+        "update customers c set recompute_at = n.at
+         from unnest($1::text[], $2::timestamptz[]) as n (id, at)
+         where c.id = n.id and c.recompute_at is distinct from n.at",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .bind(customers.iter().map(|id| next.get(id.as_str()).map(|at| moment(*at))).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

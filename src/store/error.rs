@@ -1,0 +1,38 @@
+//! Why a batch could not be applied, and whether waiting helps.
+
+/// A batch was not applied; nothing of it was written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is away, overloaded or changing: the same batch will do later.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refuses something in this batch: waiting does not help.
+    #[error("the database refused: {0}")]
+    Refused(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_passing(&error) { Self::Unavailable(error) } else { Self::Refused(error) }
+    }
+}
+
+/// Whether the same statement may succeed later. SQLSTATE classes: 08 connection, 25 read-only or
+/// time-out in a transaction, 40 serialization and deadlock, 53 resources (disk full, connections),
+/// 55 lock not available, 57 operator intervention, 58 system error; 23503 is a user deleted in the very
+/// moment, who is looked up anew next time; 3D000 and 42P01 are a database not yet created or migrated.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_none_or(|code| {
+            ["08", "25", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
+                || ["23503", "3D000", "42P01", "28P01", "28000"].contains(&code.as_ref())
+        }),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}

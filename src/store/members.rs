@@ -1,0 +1,271 @@
+//! The members' own tables: `user_revenue_metrics`, `user_revenue_by_currency` and `user_activity_metrics`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::money;
+use super::subscriptions::Placed;
+use crate::project::member::{self, Revenue, Standing, Thresholds, Valued};
+
+/// What the rows of the members are made of.
+pub struct Sources<'a> {
+    /// The members: users who are there.
+    pub users: &'a BTreeSet<Uuid>,
+    /// Each of their customers, with its user.
+    pub customers: &'a HashMap<String, Uuid>,
+    /// The customers' sums.
+    pub sums: &'a money::Revenue,
+    /// The customers' subscriptions.
+    pub subscriptions: &'a [Placed],
+    pub thresholds: Thresholds,
+    pub now: OffsetDateTime,
+    /// Members whose rows are to say what the clock said then, and not what it says now.
+    pub moments: &'a HashMap<Uuid, OffsetDateTime>,
+}
+
+impl Sources<'_> {
+    fn moment(&self, user: Uuid) -> OffsetDateTime {
+        self.moments.get(&user).copied().unwrap_or(self.now)
+    }
+}
+
+/// Writes the rows of the members that `sources` names.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write(tx: &mut PgConnection, sources: &Sources<'_>) -> Result<(), sqlx::Error> {
+    if sources.users.is_empty() {
+        return Ok(());
+    }
+    let standings = standings(sources);
+    let revenue = revenue(sources);
+    write_revenue(tx, sources, &standings, &revenue).await?;
+    write_by_currency(tx, sources, &revenue).await?;
+    write_activity(tx, sources, &standings).await
+}
+
+fn standings(sources: &Sources<'_>) -> BTreeMap<Uuid, (Standing, Option<String>)> {
+    let mut valued = BTreeMap::<Uuid, Vec<Valued>>::new();
+    for placed in sources.subscriptions {
+        if let Some(user) = sources.customers.get(&placed.worth.subscription.customer) {
+            valued.entry(*user).or_default().push(placed.valued());
+        }
+    }
+    valued
+        .into_iter()
+        .map(|(user, valued)| {
+            // Shown where no money has flowed yet: a trial has a currency, too.
+            let currency = valued.iter().map(|v| v.currency.clone()).filter(|c| !c.is_empty()).min();
+            (user, (member::standing(&valued, sources.moment(user)), currency))
+        })
+        .collect()
+}
+
+fn revenue(sources: &Sources<'_>) -> BTreeMap<Uuid, Vec<Revenue>> {
+    let mut by_user = BTreeMap::<Uuid, BTreeMap<&str, Revenue>>::new();
+    for ((customer, currency), sums) in sources.sums {
+        let Some(user) = sources.customers.get(customer) else { continue };
+        let revenue = by_user.entry(*user).or_default().entry(currency).or_default();
+        revenue.currency.clone_from(currency);
+        revenue.mrr = revenue.mrr.saturating_add(sums.mrr);
+        revenue.total_spent = revenue.total_spent.saturating_add(sums.collected);
+        let kept = sums.collected.saturating_sub(sums.refunded).saturating_sub(sums.disputed);
+        revenue.ltv = revenue.ltv.saturating_add(kept);
+    }
+    by_user.into_iter().map(|(user, by_currency)| (user, by_currency.into_values().collect())).collect()
+}
+
+async fn write_revenue(
+    tx: &mut PgConnection,
+    sources: &Sources<'_>,
+    standings: &BTreeMap<Uuid, (Standing, Option<String>)>,
+    revenue: &BTreeMap<Uuid, Vec<Revenue>>,
+) -> Result<(), sqlx::Error> {
+    let of_stripe: BTreeSet<Uuid> = sources.customers.values().copied().collect();
+    let without: Vec<Uuid> = sources.users.difference(&of_stripe).copied().collect();
+    if !without.is_empty() {
+        sqlx::query("delete from user_revenue_metrics where user_id = any($1)")
+            .bind(&without)
+            .execute(&mut *tx)
+            .await?;
+    }
+    let users: Vec<Uuid> = sources.users.intersection(&of_stripe).copied().collect();
+    if users.is_empty() {
+        return Ok(());
+    }
+    let none = (Standing::default(), None);
+    let standing = || users.iter().map(|user| &standings.get(user).unwrap_or(&none).0);
+    let main =
+        || users.iter().map(|user| member::main_currency(revenue.get(user).map_or(&[][..], Vec::as_slice)));
+    let currency = users.iter().zip(main()).map(|(user, main)| {
+        main.map(|main| main.currency.clone()).or_else(|| standings.get(user).and_then(|s| s.1.clone()))
+    });
+    sqlx::query(
+        "insert into user_revenue_metrics as m
+             (user_id, subscription_tier, subscription_status, subscription_start_date, months_subscribed,
+              mrr, ltv, total_spent, currency, last_calculated_at, updated_at)
+         select n.*, $10, $10
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::int[], $6::bigint[], $7::bigint[],
+                     $8::bigint[], $9::text[]) as n
+         on conflict (user_id) do update set
+             subscription_tier = excluded.subscription_tier, subscription_status = excluded.subscription_status,
+             subscription_start_date = excluded.subscription_start_date,
+             months_subscribed = excluded.months_subscribed, mrr = excluded.mrr, ltv = excluded.ltv,
+             total_spent = excluded.total_spent, currency = excluded.currency,
+             last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at
+         where (m.subscription_tier, m.subscription_status, m.subscription_start_date, m.months_subscribed, m.mrr,
+                m.ltv, m.total_spent, m.currency)
+             is distinct from
+               (excluded.subscription_tier, excluded.subscription_status, excluded.subscription_start_date,
+                excluded.months_subscribed, excluded.mrr, excluded.ltv, excluded.total_spent, excluded.currency)",
+    )
+    .bind(&users)
+    .bind(standing().map(|s| s.subscription_tier.as_deref()).collect::<Vec<_>>())
+    .bind(standing().map(|s| s.subscription_status.as_deref()).collect::<Vec<_>>())
+    .bind(standing().map(|s| s.subscription_start_date).collect::<Vec<_>>())
+    .bind(standing().map(|s| s.months_subscribed.unwrap_or(0)).collect::<Vec<_>>())
+    .bind(main().map(|r| r.map_or(0, |r| r.mrr)).collect::<Vec<_>>())
+    .bind(main().map(|r| r.map_or(0, |r| r.ltv)).collect::<Vec<_>>())
+    .bind(main().map(|r| r.map_or(0, |r| r.total_spent)).collect::<Vec<_>>())
+    .bind(currency.collect::<Vec<_>>())
+    .bind(sources.now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn write_by_currency(
+    tx: &mut PgConnection,
+    sources: &Sources<'_>,
+    revenue: &BTreeMap<Uuid, Vec<Revenue>>,
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<(Uuid, &Revenue)> =
+        revenue.iter().flat_map(|(user, all)| all.iter().map(|one| (*user, one))).collect();
+    let users = rows.iter().map(|row| row.0).collect::<Vec<_>>();
+    let currencies = rows.iter().map(|row| row.1.currency.as_str()).collect::<Vec<_>>();
+    sqlx::query(
+        "delete from user_revenue_by_currency m where m.user_id = any($1)
+           and (m.user_id, m.currency) not in (select * from unnest($2::uuid[], $3::text[]))",
+    )
+    .bind(sources.users.iter().copied().collect::<Vec<_>>())
+    .bind(&users)
+    .bind(&currencies)
+    .execute(&mut *tx)
+    .await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into user_revenue_by_currency as m (user_id, currency, mrr, ltv, total_spent, updated_at)
+         select n.*, $6 from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) as n
+         on conflict (user_id, currency) do update set
+             mrr = excluded.mrr, ltv = excluded.ltv, total_spent = excluded.total_spent,
+             updated_at = excluded.updated_at
+         where (m.mrr, m.ltv, m.total_spent) is distinct from (excluded.mrr, excluded.ltv, excluded.total_spent)",
+    )
+    .bind(&users)
+    .bind(&currencies)
+    .bind(rows.iter().map(|row| row.1.mrr).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.ltv).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.total_spent).collect::<Vec<_>>())
+    .bind(sources.now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What is known of a member's activity beside the counts, which SQL adds itself.
+struct Seen {
+    user_id: Uuid,
+    last_login_at: Option<OffsetDateTime>,
+    engagement_by_hand: Option<String>,
+}
+
+/// What people set by hand is read from the table that they see, whichever is being derived.
+async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end
+         from unnest($1::uuid[]) as u (id)
+         left join lateral (
+             select max(logged_in_at) as last_login_at from logins where user_id = u.id
+         ) l on true
+         left join public.user_activity_metrics m on m.user_id = u.id",
+    )
+    .bind(users)
+    .fetch_all(tx)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Seen {
+                user_id: row.try_get(0)?,
+                last_login_at: row.try_get(1)?,
+                engagement_by_hand: row.try_get(2)?,
+            })
+        })
+        .collect()
+}
+
+async fn write_activity(
+    tx: &mut PgConnection,
+    sources: &Sources<'_>,
+    standings: &BTreeMap<Uuid, (Standing, Option<String>)>,
+) -> Result<(), sqlx::Error> {
+    let users: Vec<Uuid> = sources.users.iter().copied().collect();
+    let seen = seen(tx, &users).await?;
+    let none = (Standing::default(), None);
+    let mut engagement = Vec::with_capacity(seen.len());
+    let mut health = Vec::with_capacity(seen.len());
+    for one in &seen {
+        let standing = &standings.get(&one.user_id).unwrap_or(&none).0;
+        let computed =
+            member::engagement(one.last_login_at, standing, sources.thresholds, sources.moment(one.user_id));
+        health.push(member::health(standing, one.engagement_by_hand.as_deref().unwrap_or(computed)));
+        engagement.push(computed);
+    }
+    let days = |one: &Seen| one.last_login_at.map(|at| whole_days(at, sources.moment(one.user_id)));
+    // A megabyte is 1,048,576 bytes; numeric's round takes halves up. A size that the column cannot hold is
+    // no size of anything, and must not stop the rest of the row.
+    sqlx::query(
+        "insert into user_activity_metrics as m
+             (user_id, last_login_at, days_since_last_login, engagement_status, health_status, total_logins,
+              s3_file_count, total_storage_mb, vision_count, journal_entry_count, profile_completion_percent,
+              last_calculated_at, updated_at)
+         select n.user_id, n.last_login_at, n.days, n.engagement, n.health, coalesce(a.logins, 0),
+                coalesce(a.files, 0), least(round(coalesce(a.file_bytes, 0) / 1048576.0, 2), 99999999.99),
+                coalesce(a.visions, 0), coalesce(a.journal_entries, 0), coalesce(p.amount, 0), $6, $6
+         from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::text[])
+             as n (user_id, last_login_at, days, engagement, health)
+         left join activity a on a.user_id = n.user_id
+         left join lateral (
+             select amount from row_facts
+             where relation = 'public.user_profiles' and counted and user_id = n.user_id
+             order by occurred_at desc, row_id desc limit 1
+         ) p on true
+         on conflict (user_id) do update set
+             last_login_at = excluded.last_login_at, days_since_last_login = excluded.days_since_last_login,
+             engagement_status = case when m.engagement_status_is_manual then m.engagement_status
+                                      else excluded.engagement_status end,
+             health_status = case when m.health_status_is_manual then m.health_status else excluded.health_status end,
+             total_logins = excluded.total_logins, s3_file_count = excluded.s3_file_count,
+             total_storage_mb = excluded.total_storage_mb, vision_count = excluded.vision_count,
+             journal_entry_count = excluded.journal_entry_count,
+             profile_completion_percent = excluded.profile_completion_percent,
+             last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at",
+    )
+    .bind(seen.iter().map(|one| one.user_id).collect::<Vec<_>>())
+    .bind(seen.iter().map(|one| one.last_login_at).collect::<Vec<_>>())
+    .bind(seen.iter().map(days).collect::<Vec<_>>())
+    .bind(engagement)
+    .bind(health)
+    .bind(sources.now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn whole_days(since: OffsetDateTime, now: OffsetDateTime) -> i32 {
+    i32::try_from(member::full_days(since, now)).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,68 @@
+//! Why a database could not be migrated, and what to do about it.
+
+use std::time::Duration;
+
+/// How long to wait for another migration, or for a table that a long transaction holds.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why a database could not be migrated. The messages say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The server can't be reached, or refuses us.
+    #[error("the database can't be reached; check DATABASE_URL")]
+    Unreachable(#[source] sqlx::Error),
+    /// Supabase's transaction pooler keeps no session between statements: no prepared statements, no locks.
+    #[error(
+        "port 6543 is Supabase's transaction pooler, which can't run migrations; use the direct connection or the session pooler (port 5432) in DATABASE_URL"
+    )]
+    TransactionPooler,
+    /// Not a Supabase database.
+    #[error(
+        "this database has no schema `auth`, so it is not a Supabase database; point DATABASE_URL at one or, for a local database, run `memberflow migrate --supabase-stub`"
+    )]
+    NoAuthSchema,
+    /// The stub was asked for where it must not be made.
+    #[error("the Supabase stub is refused: {0}; run `memberflow migrate` without --supabase-stub")]
+    StubRefused(&'static str),
+    /// Somebody holds a lock for longer than we wait.
+    #[error(
+        "another session has held a lock that the migration needs for {} seconds; end it or try again later",
+        LOCK_TIMEOUT.as_secs()
+    )]
+    Locked(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Applied migrations are unknown to this binary, or differ from its files.
+    #[error(
+        "the database was migrated by another version of memberflow; use that one or a newer one (`memberflow migrate --status` shows the difference)"
+    )]
+    OtherVersion(#[source] sqlx::migrate::MigrateError),
+    /// A migration failed. Those before it stay applied.
+    #[error("a migration failed; nothing of it was kept")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// Any other failure on the way.
+    #[error("the database refused a statement of the migration")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for MigrateError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_lock_timeout(&error) { Self::Locked(error.into()) } else { Self::Database(error) }
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for MigrateError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration, VersionMismatch, VersionMissing};
+        match &error {
+            Execute(inner) | ExecuteMigration(inner, _) if is_lock_timeout(inner) => {
+                Self::Locked(error.into())
+            }
+            VersionMismatch(_) | VersionMissing(_) => Self::OtherVersion(error),
+            _ => Self::Migration(error),
+        }
+    }
+}
+
+fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    error.as_database_error().is_some_and(|e| e.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
+}

@@ -1,0 +1,63 @@
+//! The files of `migrations/`, carried in the binary.
+
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// Where it is written down what has been applied: not in `public`, which PostgREST serves.
+pub(super) const TABLE: &str = "ingest.schema_migrations";
+
+/// Version, name and content of each file.
+macro_rules! embedded {
+    ($($version:literal $name:literal),+ $(,)?) => {
+        [$(($version, $name, include_str!(concat!("../../../migrations/", $version, "_", $name, ".sql")))),+]
+    };
+}
+
+/// The migrations in order, each file named as the Supabase CLI and sqlx both read it.
+pub(super) const FILES: [(i64, &str, &str); 11] = embedded![
+    20251125000000 "create_membership_tables",
+    20251126000000 "create_crm_system",
+    20251126000050 "complete_member_metrics",
+    20251126000100 "create_ingest",
+    20251126000200 "index_public_tables",
+    20251126000300 "describe_public_tables",
+    20251126000400 "protect_tables",
+    20251126000500 "member_list_indexes",
+    20251127000000 "create_mrr_ledger",
+    20251127000100 "create_audit_log",
+    20251127000200 "compress_bodies_quickly",
+];
+
+/// What applies them.
+pub(super) fn migrator() -> Migrator {
+    let migrations = FILES
+        .iter()
+        .map(|(version, name, sql)| {
+            let description = name.replace('_', " ").into();
+            Migration::new(*version, description, MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .collect();
+    let mut migrator = Migrator::with_migrations(migrations);
+    migrator.create_schema("ingest");
+    migrator.dangerous_set_table_name(TABLE);
+    migrator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_embedded_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let mut on_disk: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".sql"))
+            .collect();
+        on_disk.sort();
+        let embedded: Vec<String> =
+            FILES.iter().map(|(version, name, _)| format!("{version}_{name}.sql")).collect();
+        assert_eq!(embedded, on_disk);
+    }
+}

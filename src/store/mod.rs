@@ -1,0 +1,126 @@
+//! Postgres: the transaction that applies a batch of events, and what it reads and writes.
+//!
+//! [`apply`] is the way in. Behind it, in the order of its steps: [`inbox`] dedupes, [`facts`] keeps the
+//! present state of each object, [`payments`] and [`activity`] move what is counted from it, [`customers`]
+//! decides whose it is and what it is worth, [`movements`] keeps the ledger of it, and [`members`] writes the
+//! other public tables. [`migrate`] makes
+//! those tables.
+
+pub mod activity;
+mod adopted;
+pub mod apply;
+pub mod audit;
+pub mod catalogue;
+pub mod claims;
+pub mod customers;
+pub mod dead_letters;
+pub mod derived;
+pub mod due;
+pub mod error;
+pub mod facts;
+pub mod inbox;
+pub mod members;
+pub mod migrate;
+pub mod money;
+pub mod movements;
+mod news;
+pub mod parked;
+pub mod payment_history;
+pub mod payments;
+pub mod rebuild;
+mod referred;
+pub mod subscriptions;
+pub mod supabase_stub;
+pub mod switch_on;
+mod tiers;
+pub mod versions;
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::project::member::Thresholds;
+
+pub use apply::Applied;
+pub use error::StoreError;
+
+/// How long a statement of ours may wait for a connection: short, so that a receiver can say 503 in time.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Where events are applied. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+    clock: Clock,
+    rules: Rules,
+}
+
+/// What the projection needs to know of the settings.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Metadata keys that name a user, strongest first.
+    pub user_id_keys: Vec<String>,
+    /// When a member is active, at risk, a champion.
+    pub thresholds: Thresholds,
+}
+
+impl Rules {
+    /// The rules that `config` sets.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            user_id_keys: config.user_id_metadata_keys.clone(),
+            thresholds: Thresholds {
+                active_days: config.active_days,
+                at_risk_days: config.at_risk_days,
+                champion_months: config.champion_months,
+            },
+        }
+    }
+}
+
+impl Store {
+    /// A store on `pool`.
+    #[must_use]
+    pub const fn new(pool: PgPool, clock: Clock, rules: Rules) -> Self {
+        Self { pool, clock, rules }
+    }
+
+    /// The connections it uses.
+    #[must_use]
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+/// A transaction that only reads, all of it at one moment, and finds the derived tables by their names.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut reading = pool.begin_with("begin isolation level repeatable read read only").await?;
+    derived::Tables::Live.choose(&mut reading).await?;
+    Ok(reading)
+}
+
+/// A pool that connects when it is first needed, so that nothing waits for a database that is away.
+///
+/// # Errors
+/// If `DATABASE_URL` cannot be read as a URL.
+pub fn connect(config: &Config) -> Result<PgPool, sqlx::Error> {
+    let options: PgConnectOptions = config.database_url.expose_secret().parse()?;
+    let options = options.application_name("memberflow").options([
+        // A process that stops in mid-transaction must not hold the projection's lock for long.
+        ("idle_in_transaction_session_timeout", "15s"),
+        ("timezone", "UTC"),
+    ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(config.database_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .connect_lazy_with(options))
+}

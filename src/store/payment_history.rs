@@ -1,0 +1,179 @@
+//! `payment_history`: the payments of known users.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use uuid::Uuid;
+
+use super::claims::moment;
+use super::parked::{Parked, Reason};
+use super::payments::{ChangedPayments, row_id};
+use super::{adopted, referred};
+use crate::project::payments::Payment;
+
+/// A payment with its row's id and its user.
+pub(super) struct Owned {
+    pub payment: Payment,
+    pub history_id: Uuid,
+    pub user_id: Uuid,
+}
+
+/// What became of the rows.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The payments whose rows were looked at.
+    pub payments: Vec<String>,
+    /// Those that a narrow column of an older table cannot hold.
+    pub too_large: Vec<Parked>,
+}
+
+/// Writes the rows of `changes`, and all rows of the customers in `anew`, for those whose user is there
+/// (`owners`).
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write(
+    tx: &mut PgConnection,
+    changes: &ChangedPayments,
+    anew: &BTreeSet<String>,
+    owners: &HashMap<String, Uuid>,
+) -> Result<Written, sqlx::Error> {
+    // Before anything else: the payment intent may stand in another row from now on, and a row of ours must
+    // not be taken for one that stood there before memberflow. One that did is left: the invoice that has
+    // claimed the payment will have it.
+    let ours: Vec<Uuid> = changes.removed.iter().map(|payment| row_id(&payment.id)).collect();
+    referred::delete(tx, referred::PAYMENT, &ours).await?;
+    take_from_nobody(tx, changes, anew, owners).await?;
+
+    let mut rows = load(tx, changes, anew, owners).await?;
+    let payments = rows.iter().map(|row| row.payment.id.clone()).collect();
+    adopted::adopt(tx, &mut rows).await?;
+    let too_large = set_aside_too_large(tx, &mut rows).await?;
+    if !rows.is_empty() {
+        adopted::make_way(tx, &rows).await?;
+        upsert(tx, &rows).await?;
+    }
+    Ok(Written { payments, too_large })
+}
+
+/// Payments that were somebody's and are nobody's now: of a customer whose user is gone, say.
+async fn take_from_nobody(
+    tx: &mut PgConnection,
+    changes: &ChangedPayments,
+    anew: &BTreeSet<String>,
+    owners: &HashMap<String, Uuid>,
+) -> Result<(), sqlx::Error> {
+    let is_nobodys = |customer: &String| !owners.contains_key(customer);
+    let customers: Vec<&str> = anew.iter().filter(|it| is_nobodys(it)).map(String::as_str).collect();
+    let payments = changes.written.iter().filter(|payment| is_nobodys(&payment.customer));
+    let payments: Vec<&str> = payments.map(|payment| payment.id.as_str()).collect();
+    if customers.is_empty() && payments.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Uuid> = sqlx::query_scalar(
+        "select h.id from payments p join payment_history h on h.id = p.history_id where p.customer_id = any($1)
+         union
+         select h.id from payments p join payment_history h on h.id = p.history_id where p.id = any($2)",
+    )
+    .bind(customers)
+    .bind(payments)
+    .fetch_all(&mut *tx)
+    .await?;
+    referred::delete(tx, referred::PAYMENT, &rows).await
+}
+
+async fn load(
+    tx: &mut PgConnection,
+    changes: &ChangedPayments,
+    anew: &BTreeSet<String>,
+    owners: &HashMap<String, Uuid>,
+) -> Result<Vec<Owned>, sqlx::Error> {
+    if changes.written.is_empty() && anew.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(
+        "select history_id, state from payments where id = any($1)
+         union
+         select history_id, state from payments where customer_id = any($2)",
+    )
+    .bind(changes.written.iter().map(|payment| payment.id.as_str()).collect::<Vec<_>>())
+    .bind(anew.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let mut owned = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let Json(payment): Json<Payment> = row.try_get(1)?;
+        if let Some(user_id) = owners.get(&payment.customer).copied() {
+            owned.push(Owned { payment, history_id: row.try_get(0)?, user_id });
+        }
+    }
+    Ok(owned)
+}
+
+async fn set_aside_too_large(
+    tx: &mut PgConnection,
+    rows: &mut Vec<Owned>,
+) -> Result<Vec<Parked>, sqlx::Error> {
+    if rows.iter().all(|row| i32::try_from(row.payment.collected).is_ok()) {
+        return Ok(Vec::new());
+    }
+    let narrow: bool = sqlx::query_scalar(
+        "select exists (select from information_schema.columns
+                        where table_schema = 'public' and table_name = 'payment_history'
+                          and column_name = 'amount' and data_type = 'integer')",
+    )
+    .fetch_one(tx)
+    .await?;
+    if !narrow {
+        return Ok(Vec::new());
+    }
+    let too_large = |row: &mut Owned| i32::try_from(row.payment.collected).is_err();
+    Ok(rows
+        .extract_if(.., too_large)
+        .map(|row| Parked {
+            subject: row.payment.id,
+            reason: Reason::AmountOutOfRange,
+            detail: format!("payment_history.amount is too narrow for {}", row.payment.collected),
+        })
+        .collect())
+}
+
+async fn upsert(tx: &mut PgConnection, rows: &[Owned]) -> Result<(), sqlx::Error> {
+    let payments = || rows.iter().map(|row| &row.payment);
+    sqlx::query(
+        "insert into payment_history as h
+             (id, user_id, subscription_id, stripe_payment_intent_id, stripe_invoice_id, amount, currency, status,
+              description, paid_at, created_at, amount_refunded, amount_disputed)
+         select n.id, n.user_id, s.id, n.intent, n.invoice, n.amount, n.currency, n.status, n.description, n.paid_at,
+                n.created_at, n.refunded, n.disputed
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
+                     $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::bigint[])
+             as n (id, user_id, subscription, intent, invoice, amount, currency, status, description, paid_at,
+                   created_at, refunded, disputed)
+         left join customer_subscriptions s on s.stripe_subscription_id = n.subscription
+         on conflict (id) do update set
+             user_id = excluded.user_id, subscription_id = excluded.subscription_id,
+             stripe_payment_intent_id = excluded.stripe_payment_intent_id,
+             stripe_invoice_id = excluded.stripe_invoice_id, amount = excluded.amount, currency = excluded.currency,
+             status = excluded.status, description = excluded.description, paid_at = excluded.paid_at,
+             created_at = excluded.created_at, amount_refunded = excluded.amount_refunded,
+             amount_disputed = excluded.amount_disputed",
+    )
+    .bind(rows.iter().map(|row| row.history_id).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.user_id).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.subscription.as_deref()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.payment_intent.as_deref()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.invoice.as_deref()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.collected).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.currency.as_str()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.status.as_str()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.description.as_deref()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.paid_at.map(moment)).collect::<Vec<_>>())
+    .bind(payments().map(|p| moment(p.created)).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.refunded).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.disputed).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! Payments: from the facts of an invoice, its charges, refunds and disputes to one row each, and the exact
+//! difference that the change makes to its customer's sums.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use uuid::Uuid;
+
+use super::facts::Changed;
+use super::money::Sums;
+use crate::project::payments::{self, Payment};
+use crate::project::stripe::StripeObject;
+
+const NAMESPACE: Uuid = Uuid::from_u128(0x6d65_6d62_6572_666c_6f77_0000_0000_0001);
+
+/// The id of the row that memberflow makes for a Stripe object: the same one for ever.
+#[must_use]
+pub fn row_id(stripe_id: &str) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, stripe_id.as_bytes())
+}
+
+/// What a batch changed among the payments.
+#[derive(Debug, Default)]
+pub struct ChangedPayments {
+    /// Payments that are new or differ.
+    pub written: Vec<Payment>,
+    /// Payments that are none any more (a charge that an invoice has claimed).
+    pub removed: Vec<Payment>,
+    /// What to add to each customer's sums.
+    pub differences: BTreeMap<(String, String), Sums>,
+}
+
+impl ChangedPayments {
+    /// The customers whose payments changed, those included that a payment has left.
+    pub fn customers(&self) -> impl Iterator<Item = &str> {
+        self.differences.keys().map(|(customer, _)| customer.as_str())
+    }
+}
+
+/// Settles the payments that `changed` facts belong to. What belongs together has been remembered by
+/// [`link`] before.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn settle(
+    tx: &mut PgConnection,
+    changed: &BTreeMap<String, Changed<StripeObject>>,
+) -> Result<ChangedPayments, sqlx::Error> {
+    let touched: BTreeSet<String> =
+        changed.iter().filter(|(_, fact)| is_payment(&fact.after)).map(|(id, _)| id.clone()).collect();
+    if touched.is_empty() {
+        return Ok(ChangedPayments::default());
+    }
+    let reach = reach(tx, &touched).await?;
+    let objects = objects(tx, &reach).await?;
+    let settled: BTreeMap<String, Payment> = connected(objects)
+        .iter()
+        .flat_map(|set| payments::settle(set))
+        .map(|payment| (payment.id.clone(), payment))
+        .collect();
+    let stored = stored(tx, &reach).await?;
+    let changes = compare(settled, stored);
+    write(tx, &changes).await?;
+    Ok(changes)
+}
+
+const fn is_payment(object: &StripeObject) -> bool {
+    matches!(
+        object,
+        StripeObject::Invoice(_)
+            | StripeObject::InvoicePayment(_)
+            | StripeObject::Charge(_)
+            | StripeObject::Refund(_)
+            | StripeObject::Dispute(_)
+    )
+}
+
+/// What belongs to one payment with this object, both ways round.
+pub(super) fn edges(state: &StripeObject) -> impl Iterator<Item = (String, String)> {
+    let id = state.id();
+    let others = payments::links(state).into_iter();
+    others.flat_map(move |other| [(id.to_owned(), other.clone()), (other, id.to_owned())])
+}
+
+/// Remembers which objects belong together.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn link(
+    tx: &mut PgConnection,
+    edges: &BTreeSet<(String, String)>,
+) -> Result<(), sqlx::Error> {
+    if edges.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into stripe_links (id, other)
+         select * from unnest($1::text[], $2::text[]) on conflict do nothing",
+    )
+    .bind(edges.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>())
+    .bind(edges.iter().map(|(_, other)| other.as_str()).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Every id that the payments of `touched` objects consist of.
+async fn reach(tx: &mut PgConnection, touched: &BTreeSet<String>) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "with recursive reach (id) as (
+             select unnest($1::text[])
+             union
+             select l.other from reach r join stripe_links l on l.id = r.id
+         )
+         select id from reach",
+    )
+    .bind(touched.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await
+}
+
+async fn objects(
+    tx: &mut PgConnection,
+    ids: &[String],
+) -> Result<BTreeMap<String, StripeObject>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select id, state from stripe_facts
+         where id = any($1) and kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute')",
+    )
+    .bind(ids)
+    .fetch_all(tx)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let Json(state) = row.try_get(1)?;
+            Ok((row.try_get(0)?, state))
+        })
+        .collect()
+}
+
+/// The objects in sets that nothing links to each other: one set a payment.
+fn connected(mut objects: BTreeMap<String, StripeObject>) -> Vec<Vec<StripeObject>> {
+    let mut neighbours = HashMap::<String, Vec<String>>::new();
+    for (id, object) in &objects {
+        for other in payments::links(object) {
+            neighbours.entry(id.clone()).or_default().push(other.clone());
+            neighbours.entry(other).or_default().push(id.clone());
+        }
+    }
+    let mut sets = Vec::new();
+    while let Some((id, object)) = objects.pop_first() {
+        let mut set = vec![object];
+        let mut pending = neighbours.remove(&id).unwrap_or_default();
+        while let Some(id) = pending.pop() {
+            set.extend(objects.remove(&id));
+            pending.extend(neighbours.remove(&id).unwrap_or_default());
+        }
+        sets.push(set);
+    }
+    sets
+}
+
+async fn stored(tx: &mut PgConnection, ids: &[String]) -> Result<BTreeMap<String, Payment>, sqlx::Error> {
+    let rows =
+        sqlx::query("select id, state from payments where id = any($1)").bind(ids).fetch_all(tx).await?;
+    rows.iter()
+        .map(|row| {
+            let Json(state) = row.try_get(1)?;
+            Ok((row.try_get(0)?, state))
+        })
+        .collect()
+}
+
+fn compare(settled: BTreeMap<String, Payment>, mut stored: BTreeMap<String, Payment>) -> ChangedPayments {
+    let mut changes = ChangedPayments::default();
+    for (id, payment) in settled {
+        let before = stored.remove(&id);
+        if before.as_ref() == Some(&payment) {
+            continue;
+        }
+        if let Some(before) = before {
+            changes.count(&before, -1);
+        }
+        changes.count(&payment, 1);
+        changes.written.push(payment);
+    }
+    for payment in stored.into_values() {
+        changes.count(&payment, -1);
+        changes.removed.push(payment);
+    }
+    changes
+}
+
+impl ChangedPayments {
+    fn count(&mut self, payment: &Payment, sign: i64) {
+        let key = (payment.customer.clone(), payment.currency.clone());
+        self.differences.entry(key).or_default().add(&Sums {
+            mrr: 0,
+            collected: sign * payment.collected,
+            refunded: sign * payment.refunded,
+            disputed: sign * payment.disputed,
+        });
+    }
+}
+
+async fn write(tx: &mut PgConnection, changes: &ChangedPayments) -> Result<(), sqlx::Error> {
+    if !changes.removed.is_empty() {
+        sqlx::query("delete from payments where id = any($1)")
+            .bind(changes.removed.iter().map(|payment| payment.id.as_str()).collect::<Vec<_>>())
+            .execute(&mut *tx)
+            .await?;
+    }
+    let written = || changes.written.iter();
+    sqlx::query(
+        "insert into payments (id, customer_id, currency, collected, refunded, disputed, history_id, state)
+         select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::uuid[], $8::jsonb[])
+         on conflict (id) do update set
+             customer_id = excluded.customer_id, currency = excluded.currency, collected = excluded.collected,
+             refunded = excluded.refunded, disputed = excluded.disputed, state = excluded.state",
+    )
+    .bind(written().map(|p| p.id.as_str()).collect::<Vec<_>>())
+    .bind(written().map(|p| p.customer.as_str()).collect::<Vec<_>>())
+    .bind(written().map(|p| p.currency.as_str()).collect::<Vec<_>>())
+    .bind(written().map(|p| p.collected).collect::<Vec<_>>())
+    .bind(written().map(|p| p.refunded).collect::<Vec<_>>())
+    .bind(written().map(|p| p.disputed).collect::<Vec<_>>())
+    .bind(written().map(|p| row_id(&p.id)).collect::<Vec<_>>())
+    .bind(written().map(Json).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

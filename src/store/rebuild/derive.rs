@@ -1,0 +1,123 @@
+//! The second part: everything that is derived from the facts, for every customer, then for every user who
+//! has none.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::follow::whole;
+use super::{Rebuild, RebuildError, begin_shadow, shadow};
+use crate::store::apply::{self, Touched};
+use crate::store::derived::Tables;
+
+/// Customers or users in a page.
+const PAGE: i64 = 500;
+
+impl Rebuild {
+    /// Finds the customers; returns how many there are.
+    ///
+    /// # Errors
+    /// [`RebuildError`]
+    pub async fn find_customers(&mut self) -> Result<u64, RebuildError> {
+        let mut tx = begin_shadow(&mut self.connection, "begin").await?;
+        let found = sqlx::query(
+            "insert into found_customers (id)
+             select customer_id from claims
+             union
+             select customer_id from stripe_facts where customer_id is not null
+             union
+             select customer_id from payments",
+        )
+        .execute(&mut *tx)
+        .await?;
+        adopt_unknown_subscriptions(&mut tx).await?;
+        tx.commit().await?;
+        Ok(found.rows_affected())
+    }
+
+    /// Derives the next page of customers, with their users; returns how many, 0 at the end.
+    ///
+    /// # Errors
+    /// [`RebuildError`]
+    pub async fn derive_customers(&mut self) -> Result<usize, RebuildError> {
+        let now = self.clock().now();
+        let mut tx = begin_shadow(&mut self.connection, "begin").await?;
+        let page: Vec<String> =
+            sqlx::query_scalar("select id from found_customers where id > $1 order by id limit $2")
+                .bind(&self.last.0)
+                .bind(PAGE)
+                .fetch_all(&mut *tx)
+                .await?;
+        let Some(last) = page.last() else { return Ok(0) };
+        self.last.0.clone_from(last);
+        let count = page.len();
+        apply::derive(&mut tx, Tables::Shadow, whole(&page), &self.store.rules, now).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    /// Finds the users that are known by something else than a customer; returns how many there are. Those of
+    /// whom nothing is known but what stood there before are as they were, if they are there.
+    ///
+    /// # Errors
+    /// [`RebuildError`]
+    pub async fn find_users(&mut self) -> Result<u64, RebuildError> {
+        shadow::analyze(&mut self.connection).await?;
+        let mut tx = begin_shadow(&mut self.connection, "begin").await?;
+        let found = sqlx::query(
+            "with there as (select user_id from public.user_activity_metrics)
+             insert into found_users (id)
+             select id from (
+                 select id from seen_users
+                 union
+                 select user_id from logins
+                 where session_id not like 'found/%' or user_id not in (select user_id from there)
+                 union
+                 select user_id from row_facts
+                 where user_id is not null
+                   and (event_id not like 'found/%' or user_id not in (select user_id from there))
+             ) as u
+             where not exists (select from user_activity_metrics m where m.user_id = u.id)",
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(found.rows_affected())
+    }
+
+    /// Derives the next page of users; returns how many, 0 at the end.
+    ///
+    /// # Errors
+    /// [`RebuildError`]
+    pub async fn derive_users(&mut self) -> Result<usize, RebuildError> {
+        let now = self.clock().now();
+        let mut tx = begin_shadow(&mut self.connection, "begin").await?;
+        let page: Vec<Uuid> =
+            sqlx::query_scalar("select id from found_users where id > $1 order by id limit $2")
+                .bind(self.last.1)
+                .bind(PAGE)
+                .fetch_all(&mut *tx)
+                .await?;
+        let Some(last) = page.last() else { return Ok(0) };
+        self.last.1 = *last;
+        let count = page.len();
+        let touched = Touched { users: page.into_iter().collect(), ..Touched::default() };
+        apply::derive(&mut tx, Tables::Shadow, touched, &self.store.rules, now).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+}
+
+/// Subscriptions of which only a row is known that stood there before memberflow: payments point to it, so
+/// the shadow needs it, too.
+async fn adopt_unknown_subscriptions(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into customer_subscriptions
+             (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id)
+         select l.id, l.user_id, l.membership_tier_id, l.stripe_customer_id, l.stripe_subscription_id
+         from public.customer_subscriptions l join stripe_facts f on f.id = l.stripe_subscription_id
+         where f.kind = 'subscription' and (f.state ->> 'needs_stripe')::boolean",
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

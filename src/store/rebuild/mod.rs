@@ -1,0 +1,180 @@
+//! A rebuild: everything derived again from the inbox, in tables beside the live ones, by the code that
+//! derives the live ones; then the two are compared, and the live ones made equal where they are not.
+//!
+//! It works on a connection of its own and in pages, without the projection's lock, while events keep
+//! coming. [`settle`] makes the facts of all events and [`mod@derive`] everything else; [`follow`] takes what
+//! has come meanwhile; [`compare`] finds each differing row and [`repair`] mends it. Until the one
+//! transaction that mends, a rebuild writes nothing but its own schema: it can end at any moment.
+
+mod compare;
+mod derive;
+mod follow;
+mod repair;
+mod settle;
+mod shadow;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use time::OffsetDateTime;
+
+use super::derived::Tables;
+use super::{Rules, Store, StoreError};
+use crate::clock::Clock;
+
+pub use compare::Difference;
+
+/// "rebuild" in ASCII: the advisory lock of whoever rebuilds.
+const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
+
+/// How long to wait for a rebuild that has just been killed: its backend notices within a second or two.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(200);
+
+/// Hosts' clocks may differ by this much and a batch may wait this long for a connection, and no event is
+/// missed. More only costs a look at more of the inbox's newest names.
+const CLOCK_MARGIN: time::Duration = time::Duration::minutes(10);
+
+/// Rounds in which what is due by the clock is derived before a comparison; as many customers as they take
+/// are more than a running service leaves undone.
+const DUE_ROUNDS: usize = 20;
+
+/// Why a rebuild ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// There can be one at a time.
+    #[error("another rebuild is under way: wait until it has ended")]
+    AnotherIsRunning,
+    /// The database is away or refuses. Nothing in the live tables was changed.
+    #[error("the rebuild ended before its end, and the live tables are as they were: {0}")]
+    Database(#[from] sqlx::Error),
+    /// What was due could not be derived.
+    #[error("what is due could not be derived before the comparison: {0}")]
+    Due(#[from] StoreError),
+}
+
+/// How many rows differ, by live table. Tables without a difference are not named.
+pub type Counts = BTreeMap<String, i64>;
+
+/// A rebuild under way. Dropped, it leaves its schema behind, which the next one replaces.
+#[derive(Debug)]
+pub struct Rebuild {
+    connection: PgConnection,
+    store: Store,
+    /// Every event that was not to be seen when this began is applied at this moment or later.
+    since: OffsetDateTime,
+    /// The name of the last event settled.
+    position: (String, String),
+    /// The pages of events settled.
+    pages: u32,
+    /// The last customer and the last user derived.
+    last: (String, uuid::Uuid),
+}
+
+impl Rebuild {
+    /// Begins: makes the shadow tables, empty.
+    ///
+    /// # Errors
+    /// [`RebuildError`]; nothing was changed then.
+    pub async fn begin(store: &Store) -> Result<Self, RebuildError> {
+        let mut connection = connect(store).await?;
+        shadow::create(&mut connection).await?;
+        let since = store.clock.now() - CLOCK_MARGIN - oldest_transaction(&mut connection).await?;
+        Ok(Self {
+            connection,
+            store: store.clone(),
+            since,
+            position: Default::default(),
+            pages: 0,
+            last: Default::default(),
+        })
+    }
+
+    /// Ends: drops the shadow tables.
+    ///
+    /// # Errors
+    /// [`RebuildError`]
+    pub async fn end(mut self) -> Result<(), RebuildError> {
+        shadow::remove(&mut self.connection).await?;
+        Ok(self.connection.close().await?)
+    }
+
+    /// Derives what is due without an event, as `serve` does once a minute: until then the live tables
+    /// rightly say something else.
+    async fn catch_up_with_the_clock(&self) -> Result<(), RebuildError> {
+        for _ in 0..DUE_ROUNDS {
+            if self.store.recompute_due().await? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    const fn rules(&self) -> &Rules {
+        &self.store.rules
+    }
+
+    const fn clock(&self) -> &Clock {
+        &self.store.clock
+    }
+}
+
+/// Removes what a rebuild that was stopped has left behind.
+///
+/// # Errors
+/// [`RebuildError`]
+pub async fn clear(store: &Store) -> Result<(), RebuildError> {
+    let mut connection = connect(store).await?;
+    shadow::remove(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
+/// A session of our own that holds the lock of whoever rebuilds; both end together, whatever happens.
+async fn connect(store: &Store) -> Result<PgConnection, RebuildError> {
+    let mut connection = PgConnection::connect_with(&store.pool.connect_options()).await?;
+    // The shadow's tables grow from nothing, so that no plan made for them may be kept. A backend whose
+    // client is gone must not go on, for the next rebuild waits for it.
+    connection
+        .execute(
+            "set plan_cache_mode = force_custom_plan; set jit = off; set statement_timeout = 0;
+             set lock_timeout = '60s'; set client_connection_check_interval = '1s'",
+        )
+        .await?;
+    let begun = Instant::now();
+    loop {
+        let held: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+            .bind(REBUILD_LOCK)
+            .fetch_one(&mut connection)
+            .await?;
+        if held {
+            return Ok(connection);
+        }
+        if begun.elapsed() > LOCK_PATIENCE {
+            return Err(RebuildError::AnotherIsRunning);
+        }
+        tokio::time::sleep(LOCK_RETRY).await;
+    }
+}
+
+/// For how long the oldest transaction of this database has been running: it may have written events that
+/// nobody sees yet.
+async fn oldest_transaction(connection: &mut PgConnection) -> Result<time::Duration, sqlx::Error> {
+    let seconds: f64 = sqlx::query_scalar(
+        "select coalesce(max(extract(epoch from now() - xact_start)), 0)::float8 from pg_stat_activity
+         where datname = current_database()",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(time::Duration::seconds_f64(seconds.max(0.0)))
+}
+
+/// Begins a transaction on the shadow tables.
+async fn begin_shadow<'c>(
+    connection: &'c mut PgConnection,
+    how: &'static str,
+) -> Result<sqlx::Transaction<'c, sqlx::Postgres>, sqlx::Error> {
+    let mut tx = connection.begin_with(how).await?;
+    Tables::Shadow.choose(&mut tx).await?;
+    Ok(tx)
+}

@@ -1,0 +1,153 @@
+//! Making the live tables equal, in one transaction and with no more writes than there are differences: so
+//! policies, foreign keys, triggers and everything that people have added stay.
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+
+use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow};
+use crate::store::apply;
+use crate::store::audit::{self, Act};
+use crate::store::derived::{Derived, LEDGER, SHADOW, TABLES, Tables};
+
+/// Events that may be left to settle under the lock.
+const FEW: usize = 500;
+/// How often what has come meanwhile is taken before the lock; what still comes then is left for it.
+const ROUNDS: usize = 20;
+
+impl Rebuild {
+    /// Makes the live tables equal to what all events that have been applied make of them; returns how many
+    /// rows differed. Consumers wait for the end of the one transaction that compares and writes.
+    ///
+    /// # Errors
+    /// [`RebuildError`]; nothing was changed then.
+    pub async fn repair(&mut self, actor: &str) -> Result<Counts, RebuildError> {
+        self.catch_up_with_the_clock().await?;
+        for _ in 0..ROUNDS {
+            if self.follow().await? < FEW {
+                break;
+            }
+        }
+        self.look_ahead().await?;
+        let (now, since) = (self.clock().now(), self.since);
+        let rules = self.rules().clone();
+        let mut tx = begin_shadow(&mut self.connection, "begin").await?;
+        apply::lock(&mut tx).await?;
+        Tables::Shadow.choose(&mut tx).await?;
+        follow::all(&mut tx, &rules, since, now).await?;
+        compare::look(&mut tx, &rules, now).await?;
+        let counts = compare::count(&mut tx).await?;
+        write(&mut tx).await?;
+        let again = to_derive(&mut tx).await?;
+        Tables::Live.choose(&mut tx).await?;
+        assign_ledger(&mut tx).await?;
+        follow::again(&mut tx, Tables::Live, &rules, now, again, Vec::new()).await?;
+        let act = Act { actor, act: "rebuild", arguments: json!({}), outcome: json!({"differing": counts}) };
+        audit::record(&mut tx, act, now).await?;
+        tx.commit().await?;
+        Ok(counts)
+    }
+
+    /// The work of a first look, before anybody has to wait for it.
+    async fn look_ahead(&mut self) -> Result<(), RebuildError> {
+        let now = self.clock().now();
+        let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
+        compare::look(&mut tx, &self.store.rules, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+async fn write(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    tx.execute("analyze differences").await?;
+    let written = || TABLES.iter().filter(|table| table.name != LEDGER);
+    for table in written().rev() {
+        tx.execute(AssertSqlSafe(deletion(table))).await?;
+    }
+    for table in written() {
+        if let Some(column) = table.unique {
+            tx.execute(AssertSqlSafe(emptying(table, column))).await?;
+        }
+        tx.execute(AssertSqlSafe(upsert(table))).await?;
+    }
+    Ok(())
+}
+
+/// "The row `alias` differs, and `this`."
+fn differs(table: &Derived, alias: &str, this: &str) -> String {
+    let key: Vec<_> = table.key.iter().map(|column| format!("'{column}', {alias}.{column}")).collect();
+    format!("d.relation = '{}' and {this} and d.key = jsonb_build_object({})", table.live(), key.join(", "))
+}
+
+fn deletion(table: &Derived) -> String {
+    let differs = differs(table, "l", "d.after is null");
+    format!("delete from {} l using {SHADOW}.differences d where {differs}", table.live())
+}
+
+/// Values may have to change places, and rows that are not ours may stand in their way.
+fn emptying(table: &Derived, column: &str) -> String {
+    let differs = differs(table, "s", "d.after is not null");
+    let same_row: Vec<_> = table.key.iter().map(|column| format!("s.{column} = l.{column}")).collect();
+    format!(
+        "update {} l set {column} = null
+         from {SHADOW}.{} s join {SHADOW}.differences d on {differs}
+         where ({}) and l.{column} is distinct from s.{column} or l.{column} = s.{column} and not ({})",
+        table.live(),
+        table.name,
+        same_row.join(" and "),
+        same_row.join(" and "),
+    )
+}
+
+fn upsert(table: &Derived) -> String {
+    let Derived { name, key, columns, stamps, .. } = table;
+    let all: Vec<_> = key.iter().chain(*columns).chain(*stamps).copied().collect();
+    let selected: Vec<_> = all.iter().map(|column| format!("s.{column}")).collect();
+    let new = |column: &str| match table.hand(column) {
+        Some(flag) => format!("{column} = case when l.{flag} then l.{column} else excluded.{column} end"),
+        None => format!("{column} = excluded.{column}"),
+    };
+    let moving = stamps.iter().filter(|stamp| **stamp == "updated_at");
+    let set: Vec<_> = columns.iter().chain(moving).map(|column| new(column)).collect();
+    let conflict =
+        if set.is_empty() { "nothing".to_owned() } else { format!("update set {}", set.join(", ")) };
+    format!(
+        "insert into {} as l ({}) select {} from {SHADOW}.{name} s join {SHADOW}.differences d on {}
+         on conflict ({}) do {conflict}",
+        table.live(),
+        all.join(", "),
+        selected.join(", "),
+        differs(table, "s", "d.after is not null"),
+        key.join(", "),
+    )
+}
+
+/// Customers that are derived once more in the live tables: those whose ledger differs, so that what was
+/// believed is superseded and not overwritten; and those that the shadow gave to a user for their address and
+/// the live tables did not, so that the match is kept as an event like any other.
+async fn to_derive(tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select key ->> 'customer_id' from differences where relation = 'public.mrr_movements'
+         union
+         select key ->> 'id' from differences
+         where relation = 'ingest.customers' and after ->> 'matched_by' = 'email'",
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Gives the movements of customers whose ledger differs to the users that they have now.
+async fn assign_ledger(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    tx.execute(
+        "with differing as (
+             select distinct key ->> 'customer_id' as id from ingest_rebuild.differences
+             where relation = 'public.mrr_movements'
+         ), owned as (
+             select d.id, u.id as user_id from differing d
+             join ingest.customers c using (id) left join auth.users u on u.id = c.user_id
+         )
+         update public.mrr_movements m set user_id = o.user_id from owned o
+         where m.customer_id = o.id and m.user_id is distinct from o.user_id",
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The first part: the facts of all events in the inbox, page by page, in the order of the events' names.
+
+use std::collections::BTreeSet;
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{Rebuild, RebuildError, begin_shadow, shadow};
+use crate::envelope::Envelope;
+use crate::store::apply::{self, Touched};
+use crate::store::news::{News, read_all};
+use crate::store::parked::{self, LookedAt};
+use crate::store::{Rules, inbox, money};
+
+/// Events in a page. Their bodies are in memory at once.
+const PAGE: i64 = 1000;
+
+/// What became of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Events in it.
+    pub events: usize,
+    /// Events that can't be read (any more): passed over, as at a delivery.
+    pub unreadable: usize,
+}
+
+impl Rebuild {
+    /// How many events there are to settle.
+    ///
+    /// # Errors
+    /// [`RebuildError`]
+    pub async fn count_events(&mut self) -> Result<u64, RebuildError> {
+        let count: i64 =
+            sqlx::query_scalar("select count(*) from ingest.inbox").fetch_one(&mut self.connection).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Settles the next page of events; an empty one is the end.
+    ///
+    /// # Errors
+    /// [`RebuildError`]
+    pub async fn settle_page(&mut self) -> Result<Settled, RebuildError> {
+        let (now, since) = (self.clock().now(), self.since);
+        let mut tx = begin_shadow(&mut self.connection, "begin").await?;
+        let page = inbox::page(&mut tx, &self.position, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(Settled::default()) };
+        self.position = (last.source.as_str().to_owned(), last.event_id.clone());
+        note(&mut tx, &page, since).await?;
+        let page: Vec<Envelope> = page.into_iter().map(|(envelope, _)| envelope).collect();
+        let events = page.len();
+        let (touched, unreadable) = events_of(&mut tx, page, &self.store.rules, now).await?;
+        let thin: BTreeSet<String> = touched.parked.iter().map(|parked| parked.subject.clone()).collect();
+        let looked_at = LookedAt { objects: thin, ..LookedAt::default() };
+        parked::replace(&mut tx, &looked_at, &touched.parked, now).await?;
+        tx.commit().await?;
+        self.pages += 1;
+        // As the tables grow, not as often as they do.
+        if self.pages.is_power_of_two() {
+            shadow::analyze(&mut self.connection).await?;
+        }
+        Ok(Settled { events, unreadable })
+    }
+
+    /// After the last page: what depends on all of them.
+    ///
+    /// # Errors
+    /// [`RebuildError`]
+    pub async fn add_up(&mut self) -> Result<(), RebuildError> {
+        shadow::analyze(&mut self.connection).await?;
+        let now = self.clock().now();
+        let mut tx = begin_shadow(&mut self.connection, "begin").await?;
+        money::add_up(&mut tx).await?;
+        // What came without its state was looked at before all events about it were there.
+        let asked: BTreeSet<String> =
+            sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
+        let thin = parked::thin(&mut tx, &asked, std::iter::empty()).await?;
+        let looked_at = LookedAt { objects: asked, ..LookedAt::default() };
+        parked::replace(&mut tx, &looked_at, &thin, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Settles `events` in the shadow tables. Those that were settled before change nothing.
+pub(super) async fn events_of(
+    tx: &mut PgConnection,
+    events: Vec<Envelope>,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<(Touched, usize), sqlx::Error> {
+    let (events, unreadable) = read_all(events, rules);
+    let news = News::sort(events);
+    sqlx::query("insert into seen_users (id) select unnest($1::uuid[]) on conflict do nothing")
+        .bind(news.named().into_iter().collect::<Vec<_>>())
+        .execute(&mut *tx)
+        .await?;
+    Ok((apply::settle(tx, news, rules, now).await?, unreadable.len()))
+}
+
+/// Notes the newest events of the page: among those applied as late there are others still to come.
+async fn note(
+    tx: &mut PgConnection,
+    page: &[(Envelope, OffsetDateTime)],
+    since: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let new = || page.iter().filter(|(_, applied_at)| *applied_at >= since).map(|(envelope, _)| envelope);
+    sqlx::query(
+        "insert into settled (source, event_id) select * from unnest($1::text[], $2::text[])
+         on conflict do nothing",
+    )
+    .bind(new().map(|envelope| envelope.source.as_str()).collect::<Vec<_>>())
+    .bind(new().map(|envelope| envelope.event_id.as_str()).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

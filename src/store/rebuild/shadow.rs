@@ -1,0 +1,50 @@
+//! The shadow tables: made like the live ones, without what ties those to other tables.
+
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+
+use crate::store::derived::{SHADOW, TABLES};
+
+/// What a rebuild keeps for itself. `users` is a copy that goes on by itself: who was ever seen is known
+/// from more than events.
+const OWN_TABLES: &str = "
+    create unlogged table users (like ingest.users including all);
+    insert into users select * from ingest.users;
+    create unlogged table seen_users (id uuid primary key);
+    create unlogged table settled (source text, event_id text, primary key (source, event_id));
+    create unlogged table found_customers (id text primary key);
+    create unlogged table found_users (id uuid primary key);
+    create unlogged table differences (
+        id bigint generated always as identity primary key,
+        relation text not null, key jsonb not null, before jsonb, after jsonb
+    );
+    create unlogged table known_differences (like differences);
+";
+
+/// Makes them, in place of those that an earlier run may have left.
+pub(super) async fn create(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    remove(connection).await?;
+    let mut statements = format!("begin; create schema {SHADOW}; set local search_path = {SHADOW};");
+    for table in &TABLES {
+        statements += &format!("create unlogged table {} (like {} including all);", table.name, table.live());
+    }
+    statements += OWN_TABLES;
+    statements += "commit";
+    connection.execute(AssertSqlSafe(statements)).await?;
+    Ok(())
+}
+
+/// Drops them all.
+pub(super) async fn remove(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let drop = format!("set client_min_messages = warning; drop schema if exists {SHADOW} cascade");
+    connection.execute(AssertSqlSafe(drop)).await?;
+    Ok(())
+}
+
+/// Tells the planner how large they have become.
+pub(super) async fn analyze(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let own = ["settled", "found_customers", "found_users"];
+    let names = TABLES.iter().map(|table| table.name).chain(own);
+    let statements: String = names.map(|name| format!("analyze {SHADOW}.{name};")).collect();
+    connection.execute(AssertSqlSafe(statements)).await?;
+    Ok(())
+}

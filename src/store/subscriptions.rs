@@ -1,0 +1,223 @@
+//! `customer_subscriptions`: one row per Stripe subscription of a known user whose tier is known.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::claims::moment;
+use super::customers::Worth;
+use super::parked::{Parked, Reason};
+use super::payments::row_id;
+use super::referred;
+use super::tiers::{self, Tier};
+use crate::project::member::Valued;
+use crate::project::stripe::Subscription;
+
+/// A subscription with its tier: what a row is made of.
+#[derive(Debug)]
+pub struct Placed {
+    pub worth: Worth,
+    pub status: Option<String>,
+    pub price: Option<String>,
+    pub tier: Option<Tier>,
+}
+
+impl Placed {
+    /// What a member's standing is made of.
+    #[must_use]
+    pub fn valued(&self) -> Valued {
+        Valued {
+            subscription: self.worth.subscription.clone(),
+            status: self.status.clone(),
+            mrr: self.worth.mrr.minor,
+            currency: self.worth.mrr.currency.clone(),
+            tier: self.tier.as_ref().map(|tier| tier.name.clone()),
+        }
+    }
+
+    /// Why there is no row, or not the whole truth in it.
+    pub fn parked(&self) -> impl Iterator<Item = Parked> {
+        let Worth { subscription, mrr } = &self.worth;
+        let price = self.price.as_deref().unwrap_or("no price");
+        let is_known = subscription.has_known_status();
+        let reasons = [
+            (
+                self.tier.is_none() && !subscription.needs_stripe,
+                Reason::NoTier,
+                format!("no row of membership_tiers names {price} or its product"),
+            ),
+            (!is_known, Reason::UnknownStatus, format!("status {:?}", subscription.status)),
+            (
+                subscription.needs_stripe,
+                Reason::NeedsStripe,
+                "no event has told of this subscription yet".to_owned(),
+            ),
+            (
+                subscription.items_truncated,
+                Reason::ItemsTruncated,
+                "its event shows only the first of its items".to_owned(),
+            ),
+            (
+                mrr.unresolved_discount,
+                Reason::UnresolvedDiscount,
+                "no event has told the terms of a discount".to_owned(),
+            ),
+            (mrr.estimated, Reason::EstimatedMrr, format!("{} {} is assumed", mrr.minor, mrr.currency)),
+        ];
+        let subject = &subscription.id;
+        reasons.into_iter().filter(|(applies, ..)| *applies).map(move |(_, reason, detail)| Parked {
+            subject: subject.clone(),
+            reason,
+            detail,
+        })
+    }
+}
+
+/// Finds each subscription's tier.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn place(tx: &mut PgConnection, worth: Vec<Worth>) -> Result<Vec<Placed>, sqlx::Error> {
+    if worth.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named = tiers::named(tx, &worth).await?;
+    let place = |worth: Worth| {
+        let subscription = &worth.subscription;
+        let status = subscription.status_in_force().map(ToOwned::to_owned);
+        let (price, tier) = tiers::choose(subscription, &named);
+        Placed { worth, status, price, tier }
+    };
+    let mut placed: Vec<Placed> = worth.into_iter().map(place).collect();
+    let without = placed.iter().filter(|placed| placed.tier.is_none());
+    let found = tiers::found(tx, without.map(|placed| placed.worth.subscription.id.as_str())).await?;
+    for placed in placed.iter_mut().filter(|placed| placed.tier.is_none()) {
+        placed.tier = found.get(&placed.worth.subscription.id).cloned();
+    }
+    Ok(placed)
+}
+
+/// Writes the rows of `placed` subscriptions whose customer has a user who is there (`owners`), and takes away
+/// those that there is nothing to make of any more. Returns the customers for which a row is new, so that
+/// their payments can point to it.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write<'a>(
+    tx: &mut PgConnection,
+    placed: &'a [Placed],
+    owners: &HashMap<String, Uuid>,
+    now: OffsetDateTime,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let (found, told): (Vec<&Placed>, Vec<&Placed>) =
+        placed.iter().partition(|placed| placed.worth.subscription.needs_stripe);
+    hand_over(tx, &found, owners).await?;
+    let row = |placed: &&'a Placed| {
+        let subscription = &placed.worth.subscription;
+        let user = *owners.get(&subscription.customer)?;
+        Some((subscription, *placed, user, placed.tier.as_ref()?, placed.status.as_deref()?))
+    };
+    let rowless = told.iter().filter(|placed| row(placed).is_none());
+    take_away(tx, rowless.map(|placed| placed.worth.subscription.id.as_str()).collect()).await?;
+    let rows: Vec<(&Subscription, &Placed, Uuid, &Tier, &str)> = told.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let time = |pick: fn(&Subscription) -> Option<i64>| {
+        rows.iter().map(|(s, ..)| pick(s).map(moment)).collect::<Vec<_>>()
+    };
+    let written = sqlx::query(
+        "insert into customer_subscriptions as s
+             (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status,
+              current_period_start, current_period_end, cancel_at_period_end, canceled_at, trial_start, trial_end,
+              created_at, updated_at)
+         select id, user_id, tier, customer, subscription, price, status::public.subscription_status,
+                period_start, period_end, cancels, canceled_at, trial_start, trial_end, created_at, $15
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::timestamptz[], $9::timestamptz[], $10::bool[], $11::timestamptz[], $12::timestamptz[],
+                     $13::timestamptz[], $14::timestamptz[])
+             as n (id, user_id, tier, customer, subscription, price, status, period_start, period_end, cancels,
+                   canceled_at, trial_start, trial_end, created_at)
+         on conflict (stripe_subscription_id) do update set
+             user_id = excluded.user_id, membership_tier_id = excluded.membership_tier_id,
+             stripe_customer_id = excluded.stripe_customer_id, stripe_price_id = excluded.stripe_price_id,
+             status = excluded.status, current_period_start = excluded.current_period_start,
+             current_period_end = excluded.current_period_end, cancel_at_period_end = excluded.cancel_at_period_end,
+             canceled_at = excluded.canceled_at, trial_start = excluded.trial_start, trial_end = excluded.trial_end,
+             created_at = excluded.created_at, updated_at = excluded.updated_at
+         where (s.user_id, s.membership_tier_id, s.stripe_customer_id, s.stripe_price_id, s.status,
+                s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.canceled_at,
+                s.trial_start, s.trial_end, s.created_at)
+             is distinct from
+               (excluded.user_id, excluded.membership_tier_id, excluded.stripe_customer_id, excluded.stripe_price_id,
+                excluded.status, excluded.current_period_start, excluded.current_period_end,
+                excluded.cancel_at_period_end, excluded.canceled_at, excluded.trial_start, excluded.trial_end,
+                excluded.created_at)
+         returning s.stripe_customer_id, s.xmax = 0",
+    )
+    .bind(rows.iter().map(|(s, ..)| row_id(&s.id)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.2).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.3.id).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(s, ..)| s.customer.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(s, ..)| s.id.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.price.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.4).collect::<Vec<_>>())
+    .bind(time(|s| s.current_period_start))
+    .bind(time(|s| s.current_period_end))
+    .bind(rows.iter().map(|(s, ..)| s.cancel_at_period_end).collect::<Vec<_>>())
+    .bind(time(|s| s.canceled_at))
+    .bind(time(|s| s.trial_start))
+    .bind(time(|s| s.trial_end))
+    .bind(time(|s| Some(s.created)))
+    .bind(now)
+    .fetch_all(tx)
+    .await?;
+    let mut new = HashSet::new();
+    for row in &written {
+        if row.try_get(1)? {
+            new.insert(row.try_get(0)?);
+        }
+    }
+    Ok(new)
+}
+
+/// Rows of subscriptions that Stripe has told of, but of nobody, of no tier or of no status that can be shown
+/// (any more).
+async fn take_away(tx: &mut PgConnection, subscriptions: Vec<&str>) -> Result<(), sqlx::Error> {
+    if subscriptions.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Uuid> =
+        sqlx::query_scalar("select id from customer_subscriptions where stripe_subscription_id = any($1)")
+            .bind(subscriptions)
+            .fetch_all(&mut *tx)
+            .await?;
+    referred::delete(tx, referred::SUBSCRIPTION, &rows).await
+}
+
+/// Rows that stood there before memberflow and that no event has told of: they go with their customer.
+async fn hand_over(
+    tx: &mut PgConnection,
+    found: &[&Placed],
+    owners: &HashMap<String, Uuid>,
+) -> Result<(), sqlx::Error> {
+    let owned = || {
+        let subscriptions = found.iter().map(|placed| &placed.worth.subscription);
+        subscriptions.filter_map(|it| Some((it.id.as_str(), *owners.get(&it.customer)?)))
+    };
+    if owned().next().is_none() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update customer_subscriptions s set user_id = n.user_id
+         from unnest($1::text[], $2::uuid[]) as n (subscription, user_id)
+         where s.stripe_subscription_id = n.subscription and s.user_id <> n.user_id",
+    )
+    .bind(owned().map(|(subscription, _)| subscription).collect::<Vec<_>>())
+    .bind(owned().map(|(_, user)| user).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! Versions: what each subscription, customer and discount was from a second on, and from when on a
+//! customer's ledger has to be worked out anew because of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+
+use super::catalogue;
+use super::claims::moment;
+use super::facts::{Changed, Moment, Told, Won};
+use crate::project::movements::{BEGINNING, Version, kept};
+use crate::project::mrr::{self, Catalogue};
+use crate::project::stripe::{Discount, KNOWN_STATUSES, StripeObject, Subscription};
+
+/// By customer: the second from which on its movements may be others now.
+pub type Since = BTreeMap<String, i64>;
+
+fn add(since: &mut Since, customer: &str, at: i64) {
+    since.entry(customer.to_owned()).and_modify(|earliest| *earliest = at.min(*earliest)).or_insert(at);
+}
+
+/// Those of the moments `told` of that have a winner already.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn decided(
+    tx: &mut PgConnection,
+    told: &[Told<StripeObject>],
+) -> Result<HashSet<(String, Moment)>, sqlx::Error> {
+    let kept: Vec<_> = told.iter().filter(|one| kept(&one.report.state).is_some()).collect();
+    if kept.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = sqlx::query(
+        "select distinct v.id, v.final, v.occurred_at
+         from unnest($1::text[], $2::bool[], $3::timestamptz[]) as t (id, final, occurred_at)
+         join stripe_versions v using (id, final, occurred_at)",
+    )
+    .bind(kept.iter().map(|one| one.report.subject.as_str()).collect::<Vec<_>>())
+    .bind(kept.iter().map(|one| one.moment().0).collect::<Vec<_>>())
+    .bind(kept.iter().map(|one| one.moment().1).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?)))).collect()
+}
+
+/// A version that is new or another than before.
+pub(super) struct Revised {
+    id: String,
+    at: i64,
+    is_discount: bool,
+}
+
+/// Keeps the versions that `won` their moments.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn write(
+    tx: &mut PgConnection,
+    won: &[Won<StripeObject>],
+) -> Result<Vec<Revised>, sqlx::Error> {
+    let rows: Vec<_> =
+        won.iter().filter_map(|won| Some((&won.told, kept(&won.told.report.state)?))).collect();
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let written = sqlx::query(
+        "insert into stripe_versions as v (id, occurred_at, final, kind, event_id, wants_lines, state)
+         select * from unnest($1::text[], $2::timestamptz[], $3::bool[], $4::text[], $5::text[], $6::bool[], $7::jsonb[])
+         on conflict (id, occurred_at, final) do update set
+             kind = excluded.kind, event_id = excluded.event_id, wants_lines = excluded.wants_lines,
+             state = excluded.state
+         where (v.event_id, v.state) is distinct from (excluded.event_id, excluded.state)
+         returning id, occurred_at, kind = 'discount'",
+    )
+    .bind(rows.iter().map(|(told, _)| told.report.subject.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(told, _)| told.report.occurred_at).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(told, _)| told.report.is_final).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, state)| state.kind()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(told, _)| told.event_id.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, state)| wants_lines(state)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, state)| Json(state)).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let revised = |row: &sqlx::postgres::PgRow| {
+        let at: OffsetDateTime = row.try_get(1)?;
+        Ok(Revised { id: row.try_get(0)?, at: at.unix_timestamp(), is_discount: row.try_get(2)? })
+    };
+    written.iter().map(revised).collect()
+}
+
+fn wants_lines(state: &StripeObject) -> bool {
+    matches!(state, StripeObject::Subscription(it) if mrr::needs_lines(it, &Catalogue::default()))
+}
+
+/// From when on `revised` versions change their customers' ledgers. What is told of a discount's terms
+/// holds from its start on, which may be long before.
+pub(super) fn since<'a>(revised: &[Revised], customer_of: impl Fn(&str) -> Option<&'a str>) -> Since {
+    let mut since = Since::new();
+    for version in revised {
+        if let Some(customer) = customer_of(&version.id) {
+            add(&mut since, customer, if version.is_discount { BEGINNING } else { version.at });
+        }
+    }
+    since
+}
+
+/// An object belongs to the customer that it names now, with all of its past.
+pub(super) fn add_moved(since: &mut Since, changed: &BTreeMap<String, Changed<StripeObject>>) {
+    for fact in changed.values() {
+        let Some(before) = fact.before.as_ref().filter(|before| kept(before).is_some()) else { continue };
+        let customers = [before.customer_id(), fact.after.customer_id()];
+        if customers[0] != customers[1] {
+            customers.into_iter().flatten().for_each(|customer| add(since, customer, BEGINNING));
+        }
+    }
+}
+
+/// The customers whose whole history is worth something else since terms became known: of a price, a coupon
+/// or a discount, or of what an invoice asks where no price tells.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn of_known_terms(
+    tx: &mut PgConnection,
+    changed: &BTreeMap<String, Changed<StripeObject>>,
+) -> Result<Vec<String>, sqlx::Error> {
+    let mut customers = catalogue::dependents(tx, changed).await?;
+    let invoiced: BTreeSet<&str> = changed
+        .values()
+        .filter(|fact| matches!(&fact.after, StripeObject::Invoice(it) if !it.last_lines.is_empty()))
+        .filter_map(|fact| fact.after.customer_id())
+        .collect();
+    if !invoiced.is_empty() {
+        let waiting: Vec<String> = sqlx::query_scalar(
+            "select distinct f.customer_id from stripe_facts f
+             join stripe_versions v on v.id = f.id and v.wants_lines
+             where f.customer_id = any($1) and f.kind = 'subscription'",
+        )
+        .bind(invoiced.into_iter().collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
+        customers.extend(waiting);
+    }
+    Ok(customers)
+}
+
+/// `since`, and those of `customers` for whom the clock has changed something meanwhile.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn due(
+    tx: &mut PgConnection,
+    mut since: Since,
+    customers: &BTreeSet<String>,
+    now: OffsetDateTime,
+) -> Result<Since, sqlx::Error> {
+    let rows =
+        sqlx::query("select id, recompute_at from customers where id = any($1) and recompute_at is not null")
+            .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+            .fetch_all(tx)
+            .await?;
+    for row in &rows {
+        let (customer, at): (&str, OffsetDateTime) = (row.try_get(0)?, row.try_get(1)?);
+        if at <= now || since.contains_key(customer) {
+            add(&mut since, customer, at.unix_timestamp());
+        }
+    }
+    Ok(since)
+}
+
+/// What the movements of each customer are worked out from, and all that they depend on.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn load(
+    tx: &mut PgConnection,
+    since: &Since,
+) -> Result<(BTreeMap<String, Vec<Version>>, Catalogue), sqlx::Error> {
+    let mut histories = BTreeMap::<String, Vec<Version>>::new();
+    let mut waiting = BTreeSet::new();
+    // Of each object: the final version before `since`, else the last one of a status that we know, and all
+    // that came after it.
+    let rows = sqlx::query(
+        "select w.customer_id, v.occurred_at, v.final, v.event_id, v.state, v.wants_lines
+         from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
+         join stripe_facts f
+           on f.customer_id = w.customer_id and f.kind in ('subscription', 'customer', 'discount')
+         cross join lateral (
+             select coalesce(
+                 (select min(e.occurred_at) from stripe_versions e
+                  where e.id = f.id and e.final and e.occurred_at < w.since),
+                 (select b.occurred_at from stripe_versions b
+                  where b.id = f.id and b.occurred_at < w.since
+                    and (b.kind <> 'subscription' or b.state ->> 'status' = any($3))
+                  order by b.occurred_at desc limit 1),
+                 '-infinity') as first
+         ) base
+         join stripe_versions v on v.id = f.id and v.occurred_at >= base.first",
+    )
+    .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())
+    .bind(KNOWN_STATUSES.as_slice())
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &rows {
+        let customer: &str = row.try_get(0)?;
+        if row.try_get(5)? {
+            waiting.insert(customer.to_owned());
+        }
+        histories.entry(customer.to_owned()).or_default().push(version(row)?);
+    }
+    add_invoices(tx, &mut histories, &waiting).await?;
+    let states = || histories.values().flatten().map(|version| &version.state);
+    let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
+    let discounts: Vec<&Discount> = states().filter_map(discount).collect();
+    let catalogue = catalogue::load(tx, &subscriptions, &discounts).await?;
+    Ok((histories, catalogue))
+}
+
+fn version(row: &sqlx::postgres::PgRow) -> Result<Version, sqlx::Error> {
+    let at: OffsetDateTime = row.try_get(1)?;
+    let Json(state) = row.try_get(4)?;
+    Ok(Version { at: at.unix_timestamp(), is_final: row.try_get(2)?, event_id: row.try_get(3)?, state })
+}
+
+const fn subscription(state: &StripeObject) -> Option<&Subscription> {
+    if let StripeObject::Subscription(subscription) = state { Some(subscription) } else { None }
+}
+
+const fn discount(state: &StripeObject) -> Option<&Discount> {
+    match state {
+        StripeObject::Discount(discount) => Some(discount),
+        StripeObject::Customer(customer) => customer.discount.as_ref(),
+        _ => None,
+    }
+}
+
+/// The invoices of customers with a price that does not tell: each counts from the second it was made.
+async fn add_invoices(
+    tx: &mut PgConnection,
+    histories: &mut BTreeMap<String, Vec<Version>>,
+    customers: &BTreeSet<String>,
+) -> Result<(), sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query(
+        "select customer_id, to_timestamp((state ->> 'created')::bigint), false, event_id, state
+         from stripe_facts
+         where customer_id = any($1) and kind = 'invoice' and state ->> 'subscription' is not null
+           and jsonb_array_length(state -> 'last_lines') > 0",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    for row in &rows {
+        histories.entry(row.try_get(0)?).or_default().push(version(row)?);
+    }
+    Ok(())
+}

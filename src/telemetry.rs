@@ -1,0 +1,70 @@
+//! Logs to stderr, and the metrics that `GET /metrics` shows.
+
+use std::io::IsTerminal as _;
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::util::TryInitError;
+
+use crate::config::{Config, LogFormat};
+
+/// Deliveries by `source` and `outcome`: `accepted`, or the kind of the problem answered.
+pub const DELIVERIES: &str = "memberflow_deliveries_total";
+/// Seconds from a delivery's headers to its answer, by `source`.
+pub const DELIVERY_SECONDS: &str = "memberflow_delivery_seconds";
+/// Auth Hooks answered neutrally though their event could not be kept: for reconciliation to heal.
+pub const HOOKS_NOT_KEPT: &str = "memberflow_hooks_not_kept_total";
+
+/// Bounds of every histogram's buckets, in seconds.
+const BUCKETS_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Sends logs to stderr: for people on a terminal, as JSON elsewhere, or as the settings say.
+///
+/// # Errors
+/// If something else takes the logs already.
+pub fn init_logs(config: &Config) -> Result<(), TryInitError> {
+    let json = match config.log_format {
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Human => false,
+        LogFormat::Json => true,
+    };
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&config.log_filter))
+        .with_ansi(!json && std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    if json { logs.json().flatten_event(true).finish().try_init() } else { logs.finish().try_init() }
+}
+
+/// The process's one metrics recorder, installed and described on first use.
+///
+/// # Errors
+/// If another recorder is installed already.
+pub fn metrics() -> Result<PrometheusHandle, BuildError> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    match PrometheusBuilder::new().set_buckets(BUCKETS_S)?.install_recorder() {
+        Ok(handle) => {
+            describe();
+            Ok(HANDLE.get_or_init(|| handle).clone())
+        }
+        // Two first uses at once: the other one installed it.
+        Err(fault) => HANDLE.get().cloned().ok_or(fault),
+    }
+}
+
+fn describe() {
+    metrics::describe_counter!(DELIVERIES, "Deliveries by source and outcome.");
+    metrics::describe_histogram!(
+        DELIVERY_SECONDS,
+        metrics::Unit::Seconds,
+        "From a delivery's headers to its answer."
+    );
+    metrics::describe_counter!(
+        HOOKS_NOT_KEPT,
+        "Auth Hooks answered neutrally though their event could not be kept."
+    );
+}

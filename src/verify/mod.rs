@@ -1,0 +1,68 @@
+//! The provider's signature, checked over the very bytes that came in.
+//!
+//! Two schemes: Stripe's own ([`stripe`]) and Standard Webhooks ([`standard_webhooks`]), which Supabase
+//! uses. Both try every secret against every signature offered, in constant time, and refuse a
+//! timestamp that lies too far off either way. A signature is checked once, at the door: it ages.
+
+pub mod secrets;
+pub mod standard_webhooks;
+pub mod stripe;
+
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use hmac::Mac as _;
+use time::OffsetDateTime;
+
+pub use refusal::Refusal;
+pub use secrets::{InvalidSecret, StripeSecrets, SupabaseSecrets};
+
+use secrets::Key;
+
+/// How old or new a signature may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// The present moment.
+    pub now: OffsetDateTime,
+    /// How far a timestamp may lie from `now`, either way, in whole seconds. Zero: any age will do.
+    pub tolerance: Duration,
+}
+
+impl Window {
+    /// Refuses a moment outside the window.
+    fn admit(self, signed_at: OffsetDateTime) -> Result<(), Refusal> {
+        let tolerance_s = i64::try_from(self.tolerance.as_secs()).unwrap_or(i64::MAX);
+        let age_s = self.now.unix_timestamp().saturating_sub(signed_at.unix_timestamp());
+        if tolerance_s == 0 || age_s.saturating_abs() <= tolerance_s {
+            Ok(())
+        } else if age_s > 0 {
+            Err(Refusal::TooOld { age_s, tolerance_s })
+        } else {
+            Err(Refusal::TooNew { ahead_s: -age_s, tolerance_s })
+        }
+    }
+}
+
+/// Reads Unix seconds: digits alone, in the years that a date can hold.
+fn unix_seconds(text: &str) -> Option<OffsetDateTime> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok())?.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+}
+
+/// Whether any of `keys` made any of `macs` over `parts`, compared in constant time.
+fn any_matches(keys: &[Key], parts: &[&[u8]], macs: &[[u8; 32]]) -> bool {
+    keys.iter().any(|key| {
+        let mac = over(key, parts);
+        macs.iter().any(|candidate| mac.clone().verify_slice(candidate).is_ok())
+    })
+}
+
+/// The MAC of `parts` by `key`, not yet finished. The keyed state is cloned, never made anew.
+fn over(key: &Key, parts: &[&[u8]]) -> Key {
+    let mut mac = key.clone();
+    parts.iter().for_each(|part| mac.update(part));
+    mac
+}

@@ -1,0 +1,116 @@
+//! The signing secrets: read and checked once, at the start, into keyed MACs that each request clones.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use hmac::{Hmac, KeyInit as _};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+
+/// A MAC that has its key already.
+pub(super) type Key = Hmac<Sha256>;
+
+/// Secrets are pasted by hand: padding or none, both are the same key.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A secret that cannot be one. Its text is never repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSecret {
+    /// Stripe's signing secrets begin with `whsec_`; an API key does not.
+    #[error("a Stripe signing secret is whsec_ and the text behind it, as the endpoint's page shows it")]
+    Stripe,
+    /// Not what Supabase makes.
+    #[error("a Supabase hook secret is v1,whsec_ and base64 behind it; several are joined by |")]
+    Supabase,
+    /// Supabase accepts such a secret but never signs with it.
+    #[error("a v1a (asymmetric) secret never signs: generate a v1,whsec_ secret for the hook")]
+    Asymmetric,
+}
+
+/// The secrets of Stripe's endpoint, at least one.
+#[derive(Clone)]
+pub struct StripeSecrets {
+    pub(super) keys: Vec<Key>,
+}
+
+/// The secrets of Supabase's hooks and webhooks, at least one.
+#[derive(Clone)]
+pub struct SupabaseSecrets {
+    pub(super) keys: Vec<Key>,
+}
+
+impl StripeSecrets {
+    /// The keys of `secrets`; nothing where there are none.
+    ///
+    /// # Errors
+    /// If one of them is not a Stripe signing secret.
+    pub fn new(secrets: &[SecretString]) -> Result<Option<Self>, InvalidSecret> {
+        let keys = secrets.iter().map(|secret| stripe_key(secret.expose_secret()));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        Ok((!keys.is_empty()).then_some(Self { keys }))
+    }
+}
+
+impl SupabaseSecrets {
+    /// The keys of `secrets`; nothing where there are none.
+    ///
+    /// # Errors
+    /// If one of them is not a symmetric Supabase secret.
+    pub fn new(secrets: &[SecretString]) -> Result<Option<Self>, InvalidSecret> {
+        let keys = secrets.iter().map(|secret| supabase_key(secret.expose_secret()));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        Ok((!keys.is_empty()).then_some(Self { keys }))
+    }
+}
+
+/// The secrets in `STRIPE_WEBHOOK_SECRETS`: `whsec_…,whsec_…`.
+#[must_use]
+pub fn split_stripe(list: &str) -> Vec<SecretString> {
+    split(list, ',')
+}
+
+/// The secrets in `SUPABASE_WEBHOOK_SECRETS`: `v1,whsec_…|v1,whsec_…`.
+#[must_use]
+pub fn split_supabase(list: &str) -> Vec<SecretString> {
+    split(list, '|')
+}
+
+fn split(list: &str, separator: char) -> Vec<SecretString> {
+    list.split(separator).map(str::trim).filter(|secret| !secret.is_empty()).map(SecretString::from).collect()
+}
+
+/// Stripe's key is the whole text, prefix and all.
+fn stripe_key(secret: &str) -> Result<Key, InvalidSecret> {
+    match secret.strip_prefix("whsec_") {
+        None | Some("") => Err(InvalidSecret::Stripe),
+        Some(_) => Key::new_from_slice(secret.as_bytes()).map_err(|_| InvalidSecret::Stripe),
+    }
+}
+
+/// Supabase's key is what the base64 behind the prefix stands for.
+fn supabase_key(secret: &str) -> Result<Key, InvalidSecret> {
+    if secret.starts_with("v1a,") {
+        return Err(InvalidSecret::Asymmetric);
+    }
+    let text = secret.strip_prefix("v1,").unwrap_or(secret);
+    let text = text.strip_prefix("whsec_").ok_or(InvalidSecret::Supabase)?;
+    let key = BASE64.decode(text).ok().filter(|key| !key.is_empty()).ok_or(InvalidSecret::Supabase)?;
+    Key::new_from_slice(&key).map_err(|_| InvalidSecret::Supabase)
+}
+
+impl fmt::Debug for StripeSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StripeSecrets({})", self.keys.len())
+    }
+}
+
+impl fmt::Debug for SupabaseSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SupabaseSecrets({})", self.keys.len())
+    }
+}
