@@ -1,0 +1,98 @@
+"""Signatures against those of the providers' own libraries, both ways.
+
+    python tests/interop/interop.py target/debug/memberflow
+
+needs the packages in requirements.txt. What memberflow signs, the libraries verify; what the libraries
+sign for a moment, memberflow signs for it too, byte for byte; and a running memberflow takes what they
+sign (where a URL is given as a second argument, with the secrets below configured).
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from datetime import datetime, timezone
+
+from standardwebhooks.webhooks import Webhook
+from stripe import WebhookSignature
+
+STRIPE = ["whsec_first", "whsec_second"]
+SUPABASE = [
+    "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    "whsec_YW5vdGhlciBrZXksIGFub3RoZXIga2V5LCBhbm90aGU=",
+]
+EVENT = json.dumps({"id": "evt_interop", "object": "event", "type": "invoice.paid", "created": 1700000000,
+                    "data": {"object": {"name": "Zoë \U0001f600 \u0000"}}}, ensure_ascii=False)
+HOOK = json.dumps({"metadata": {"uuid": "interop", "name": "after-user-created",
+                                "time": "2025-11-26T12:00:00Z"}, "user": {"email": "zoë@example.com"}},
+                  ensure_ascii=False)
+BODIES = [EVENT, HOOK, "{}", "", " \n{ \"a\" : 1.50 }\r\n"]
+
+
+def sign(binary, provider, body, *arguments):
+    """The headers that memberflow prints for a body."""
+    environment = {
+        "STRIPE_WEBHOOK_SECRETS": ",".join(STRIPE),
+        "SUPABASE_WEBHOOK_SECRETS": "|".join(f"v1,{secret}" for secret in SUPABASE),
+        "PATH": os.environ["PATH"],
+    }
+    command = [binary, "sign", provider, "--json", "--file", "-", *arguments]
+    printed = subprocess.run(command, input=body.encode(), env=environment, check=True, capture_output=True)
+    return json.loads(printed.stdout)
+
+
+def stripe_both_ways(binary, body, now):
+    header = sign(binary, "stripe", body)["Stripe-Signature"]
+    for secret in STRIPE:
+        WebhookSignature.verify_header(body, header, secret, tolerance=300)
+    ours = sign(binary, "stripe", body, "--timestamp", str(now))["Stripe-Signature"]
+    theirs = [WebhookSignature.generate_signature_header(body, secret, now) for secret in STRIPE]
+    macs = ",".join(one.split(",")[1] for one in theirs)
+    assert ours == f"t={now},{macs}", (ours, theirs)
+
+
+def supabase_both_ways(binary, body, now):
+    headers = sign(binary, "supabase", body)
+    for secret in SUPABASE:
+        Webhook(secret).verify(body, headers, json_parse=False)
+    ours = sign(binary, "supabase", body, "--timestamp", str(now), "--id", "msg_interop")
+    moment = datetime.fromtimestamp(now, tz=timezone.utc)
+    theirs = " ".join(Webhook(secret).sign("msg_interop", moment, body) for secret in SUPABASE)
+    assert ours["webhook-signature"] == theirs, (ours, theirs)
+    assert (ours["webhook-id"], ours["webhook-timestamp"]) == ("msg_interop", str(now))
+
+
+def post(url, body, headers):
+    headers = {**headers, "content-type": "application/json"}
+    request = urllib.request.Request(url, body.encode(), headers, method="POST")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200, answer.status
+
+
+def running_memberflow_takes_theirs(base, now):
+    moment = datetime.fromtimestamp(now, tz=timezone.utc)
+    for secret in STRIPE:
+        header = WebhookSignature.generate_signature_header(EVENT, secret, now)
+        post(f"{base}/webhooks/stripe", EVENT, {"stripe-signature": header})
+    for secret in SUPABASE:
+        signature = Webhook(secret).sign("msg_interop", moment, HOOK)
+        headers = {"webhook-id": "msg_interop", "webhook-timestamp": str(now), "webhook-signature": signature}
+        post(f"{base}/webhooks/supabase/auth", HOOK, headers)
+
+
+def main():
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    binary, now = sys.argv[1], int(time.time())
+    for body in BODIES:
+        stripe_both_ways(binary, body, now)
+        supabase_both_ways(binary, body, now)
+    if len(sys.argv) == 3:
+        running_memberflow_takes_theirs(sys.argv[2], now)
+    print(f"{len(BODIES)} bodies signed and verified both ways")
+
+
+if __name__ == "__main__":
+    main()

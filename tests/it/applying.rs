@@ -1,0 +1,174 @@
+//! The stories in `fixtures/`: each member's tables say at the end what the story promises, in whatever
+//! order, batches and number the events come.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fastrand::Rng;
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::dev::demo;
+use memberflow::envelope::Envelope;
+use memberflow::ops::fixture::{self, SignsUp, Story};
+use memberflow::store::{Rules, Store};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::datetime;
+
+use crate::support::database::TestDatabase;
+use crate::support::dump;
+use crate::support::events::envelope;
+
+const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
+
+struct Told {
+    database: TestDatabase,
+    store: Store,
+    stories: Vec<Story>,
+}
+
+impl Told {
+    async fn begin() -> Self {
+        let database = TestDatabase::migrated().await;
+        let folder = Path::new("fixtures");
+        let stories = fixture::stories(folder).unwrap();
+        demo::name_tiers(&database.pool, &fixture::tiers(folder).unwrap()).await.unwrap();
+        let rules = Rules::new(&Config::new(database.url()));
+        let store = Store::new(database.pool.clone(), Clock::fixed(NOW), rules);
+        let told = Self { database, store, stories };
+        told.sign_up(SignsUp::Before).await;
+        told
+    }
+
+    async fn sign_up(&self, when: SignsUp) {
+        let members: Vec<_> = self
+            .stories
+            .iter()
+            .flat_map(|story| &story.members)
+            .filter(|member| member.signs_up == when)
+            .collect();
+        demo::sign_up(&self.database.pool, &members).await.unwrap();
+    }
+
+    fn events(&self) -> Vec<Envelope> {
+        self.stories.iter().flat_map(|story| &story.events).map(|event| envelope(event, NOW)).collect()
+    }
+
+    /// The members who come last come, and what waited for them is tried again.
+    async fn end(&self) {
+        self.sign_up(SignsUp::AfterEvents).await;
+        while self.store.recompute_due().await.unwrap() > 0 {}
+    }
+}
+
+#[tokio::test]
+async fn every_story_ends_as_it_promises() {
+    let told = Told::begin().await;
+    for batch in told.events().chunks(37) {
+        let applied = told.store.apply(batch.to_vec()).await.unwrap();
+        assert_eq!((applied.new, applied.dead), (batch.len(), 0));
+    }
+    told.end().await;
+    let mut wrong = Vec::new();
+    for story in &told.stories {
+        for (table, expected) in &story.expected {
+            compare(&told, story, table, expected, &mut wrong).await;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn any_order_any_batches_and_any_repetition_give_the_same_tables() {
+    let told = Told::begin().await;
+    for event in told.events() {
+        told.store.apply(vec![event]).await.unwrap();
+    }
+    told.end().await;
+    let in_order = dump::everything(&told.database.pool).await;
+    for seed in 0..10 {
+        let told = Told::begin().await;
+        let mut rng = Rng::with_seed(seed);
+        let mut events = told.events();
+        let repeated: Vec<_> = events.iter().filter(|_| rng.u8(..) < 77).cloned().collect();
+        events.extend(repeated);
+        rng.shuffle(&mut events);
+        while !events.is_empty() {
+            let size = rng.usize(1..=60).min(events.len());
+            told.store.apply(events.split_off(events.len() - size)).await.unwrap();
+        }
+        told.end().await;
+        dump::assert_same(&in_order, &dump::everything(&told.database.pool).await, &format!("seed {seed}"));
+    }
+}
+
+#[tokio::test]
+async fn applying_everything_again_changes_nothing() {
+    let told = Told::begin().await;
+    told.store.apply(told.events()).await.unwrap();
+    told.end().await;
+    let once = dump::everything(&told.database.pool).await;
+    let applied = told.store.apply(told.events()).await.unwrap();
+    assert_eq!((applied.new, applied.repeated), (0, told.events().len()));
+    dump::assert_same(&once, &dump::everything(&told.database.pool).await, "applied again");
+}
+
+/// Compares the rows of one table that belong to the story's members with those promised.
+async fn compare(
+    told: &Told,
+    story: &Story,
+    table: &str,
+    expected: &[Map<String, Value>],
+    wrong: &mut Vec<String>,
+) {
+    let users: Vec<_> = story.members.iter().map(|member| member.id).collect();
+    let select = format!("select to_jsonb(t) from public.{table} t where user_id = any($1)");
+    let actual: Vec<Value> = sqlx::query_scalar(sqlx::AssertSqlSafe(select))
+        .bind(users)
+        .fetch_all(&told.database.pool)
+        .await
+        .unwrap();
+    let mut actual: BTreeMap<String, Value> = actual.into_iter().map(|row| (key(table, &row), row)).collect();
+    for row in expected {
+        let row = Value::Object(row.clone());
+        let name = format!("{} {table} {}", story.name, key(table, &row));
+        let Some(found) = actual.remove(&key(table, &row)) else {
+            wrong.push(format!("{name}: no such row"));
+            continue;
+        };
+        for (column, promised) in row.as_object().unwrap() {
+            if !same(promised, &found[column]) {
+                wrong.push(format!("{name}: {column} is {}, promised {promised}", found[column]));
+            }
+        }
+    }
+    if ["customer_subscriptions", "payment_history", "user_revenue_by_currency"].contains(&table) {
+        wrong.extend(actual.keys().map(|key| format!("{} {table} {key}: a row not promised", story.name)));
+    }
+}
+
+fn key(table: &str, row: &Value) -> String {
+    let columns: &[&str] = match table {
+        "customer_subscriptions" => &["stripe_subscription_id"],
+        "payment_history" => &["stripe_invoice_id", "stripe_payment_intent_id"],
+        "user_revenue_by_currency" => &["user_id", "currency"],
+        _ => &["user_id"],
+    };
+    columns.iter().find_map(|column| row[*column].as_str()).map_or_else(String::new, |first| {
+        if table == "user_revenue_by_currency" {
+            format!("{first}/{}", row["currency"])
+        } else {
+            first.to_owned()
+        }
+    })
+}
+
+/// Equal, where two texts may write one moment in two ways.
+fn same(promised: &Value, found: &Value) -> bool {
+    let moment = |value: &Value| OffsetDateTime::parse(value.as_str()?, &Rfc3339).ok();
+    match (promised.as_f64(), found.as_f64()) {
+        (Some(promised), Some(found)) => promised == found,
+        _ => promised == found || (moment(promised).is_some() && moment(promised) == moment(found)),
+    }
+}

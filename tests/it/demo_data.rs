@@ -1,0 +1,41 @@
+//! Demo data: the stories' tiers and members, written once however often they are asked for.
+
+use std::path::Path;
+
+use memberflow::dev::demo;
+use memberflow::ops::fixture::{self, Member};
+
+use crate::support::database::TestDatabase;
+
+#[tokio::test]
+async fn signing_up_twice_changes_nothing_and_names_what_the_triggers_told() {
+    let database = TestDatabase::migrated().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let tiers = fixture::tiers(&folder).unwrap();
+    let stories = fixture::stories(&folder).unwrap();
+    let members: Vec<&Member> = stories.iter().flat_map(|story| &story.members).collect();
+
+    demo::name_tiers(&database.pool, &tiers).await.unwrap();
+    let told = demo::sign_up(&database.pool, &members).await.unwrap();
+    let before = content(&database).await;
+    demo::name_tiers(&database.pool, &tiers).await.unwrap();
+    let told_again = demo::sign_up(&database.pool, &members).await.unwrap();
+
+    assert_eq!(content(&database).await, before);
+    assert_eq!(before.0, tiers.len());
+    assert_eq!((before.1, before.2), (members.len(), members.len()));
+    let outbox = "select source, event_id from ingest.outbox order by id";
+    let outbox: Vec<(String, String)> = sqlx::query_as(outbox).fetch_all(&database.pool).await.unwrap();
+    assert_eq!(told, outbox);
+    assert_eq!(told_again, [], "nobody signed up a second time");
+}
+
+/// Tiers, accounts and profiles, counted, and all of them as text.
+async fn content(database: &TestDatabase) -> (usize, usize, usize, String) {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for table in ["public.membership_tiers", "auth.users", "public.user_profiles"] {
+        let all = sqlx::AssertSqlSafe(format!("select t::text from {table} t order by id"));
+        rows.push(sqlx::query_scalar(all).fetch_all(&database.pool).await.unwrap());
+    }
+    (rows[0].len(), rows[1].len(), rows[2].len(), rows.concat().join("\n"))
+}

@@ -1,0 +1,140 @@
+//! What the doctor sees of a healthy and of an ailing installation.
+
+mod stripe;
+
+use memberflow::config::Config;
+use memberflow::ops::doctor::{Finding, Level, Report, examine};
+use secrecy::SecretString;
+use sqlx::PgPool;
+
+use crate::support::database::TestDatabase;
+
+fn secret(text: &str) -> SecretString {
+    SecretString::from(text.to_owned())
+}
+
+fn config(database: &TestDatabase) -> Config {
+    Config {
+        amqp_url: Some(secret("amqp://guest:guest@127.0.0.1:5672/%2f")),
+        stripe_webhook_secrets: vec![secret("whsec_abc")],
+        supabase_webhook_secrets: vec![secret("v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
+        admin_token: Some(secret("0123456789012345678901234567")),
+        ..Config::new(database.url())
+    }
+}
+
+/// The findings of one check that say something.
+fn saying<'a>(report: &'a Report, check: &str, says: &str) -> Option<&'a Finding> {
+    report.findings.iter().find(|finding| finding.check == check && finding.message.contains(says))
+}
+
+fn assert_found(report: &Report, level: Level, check: &str, says: &str, fix: &str) {
+    let Some(finding) = saying(report, check, says) else {
+        panic!("{check} does not say {says:?}: {report:#?}")
+    };
+    assert_eq!(finding.level, level, "{finding:?}");
+    assert!(finding.fix.as_deref().unwrap_or_default().contains(fix), "{finding:?}");
+}
+
+async fn run(pool: &PgPool, sql: &'static str) {
+    sqlx::raw_sql(sql).execute(pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_healthy_installation_is_in_order() {
+    let database = TestDatabase::migrated().await;
+    let report = examine(&config(&database)).await;
+    assert!(report.worst() <= Level::Note, "{report:#?}");
+    assert_found(&report, Level::Fine, "database", "PostgreSQL 1", "");
+    assert_found(&report, Level::Fine, "migrations", "applied", "");
+    assert_found(&report, Level::Fine, "tables", "every column", "");
+    assert_found(&report, Level::Fine, "queue", "RabbitMQ", "");
+    assert_found(&report, Level::Fine, "queue", "lets us in", "");
+}
+
+#[tokio::test]
+async fn an_empty_database_needs_the_migrations() {
+    let database = TestDatabase::stubbed().await;
+    let report = examine(&config(&database)).await;
+    assert_found(&report, Level::Failed, "migrations", "create_crm_system", "memberflow migrate");
+    assert_found(&report, Level::Failed, "tables", "public.user_revenue_metrics", "memberflow migrate");
+}
+
+#[tokio::test]
+async fn what_is_missing_or_open_is_named_with_what_mends_it() {
+    let database = TestDatabase::migrated().await;
+    run(
+        &database.pool,
+        "alter table public.user_revenue_metrics drop column currency;
+         drop table public.sms_messages cascade;
+         alter table public.leads disable row level security;
+         alter table public.payment_history alter column amount type integer;",
+    )
+    .await;
+    let report = examine(&config(&database)).await;
+    assert_found(
+        &report,
+        Level::Failed,
+        "tables",
+        "public.user_revenue_metrics.currency",
+        "memberflow migrate",
+    );
+    assert_found(&report, Level::Failed, "tables", "public.sms_messages", "memberflow migrate");
+    let enable = "alter table public.leads enable row level security";
+    assert_found(&report, Level::Failed, "tables", "anon key can read and write: leads", enable);
+    let alter = "alter table public.payment_history alter column amount type bigint";
+    assert_found(&report, Level::Warning, "tables", "payment_history.amount holds 32 bits", alter);
+
+    run(&database.pool, "alter table public.leads enable row level security").await;
+    let report = examine(&config(&database)).await;
+    assert_found(&report, Level::Fine, "tables", "row level security is on", "");
+}
+
+#[tokio::test]
+async fn what_waits_is_counted() {
+    let database = TestDatabase::migrated().await;
+    run(
+        &database.pool,
+        "insert into ingest.outbox (source, event_id, event_type, occurred_at, received_at, body)
+         select 'stripe', 'evt_' || i, 'invoice.paid', now(), now(), '{}' from generate_series(1, 3) i;
+         insert into ingest.parked (subject, reason, detail, parked_at)
+         values ('cus_1', 'unknown_user', '', now()), ('cus_2', 'unknown_user', '', now()),
+                ('sub_1', 'no_tier', 'price_1', now());
+         insert into ingest.dead_letters (source, event_id, event_type, occurred_at, received_at, body, reason, dead_at)
+         values ('stripe', 'evt_9', 'invoice.paid', now(), now(), '{}', 'a reason', now());",
+    )
+    .await;
+    let report = examine(&config(&database)).await;
+    assert_found(&report, Level::Fine, "backlog", "events in the outbox: 3", "");
+    assert_found(&report, Level::Note, "backlog", "no_tier 1, unknown_user 2", "");
+    assert_found(&report, Level::Warning, "backlog", "dead letters: 1", "dead-letters list");
+}
+
+#[tokio::test]
+async fn what_does_not_answer_is_down_and_no_password_is_shown() {
+    let away = Config {
+        amqp_url: Some(secret("amqp://user:hunter2@127.0.0.1:1/%2f")),
+        ..Config::new("postgres://user:hunter2@127.0.0.1:1/nothing")
+    };
+    let report = examine(&away).await;
+    assert_eq!(report.worst(), Level::Down);
+    assert_found(&report, Level::Down, "database", "127.0.0.1:1", "start PostgreSQL");
+    assert_found(&report, Level::Down, "queue", "127.0.0.1:1", "start RabbitMQ");
+    assert!(!format!("{report:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_from_an_outage() {
+    let database = TestDatabase::migrated().await;
+    let wrong =
+        Config { amqp_url: Some(secret("amqp://guest:wrong@127.0.0.1:5672/%2f")), ..config(&database) };
+    let report = examine(&wrong).await;
+    assert_found(&report, Level::Failed, "queue", "refuses", "AMQP_URL");
+}
+
+#[tokio::test]
+async fn without_a_broker_the_queue_is_in_postgres() {
+    let database = TestDatabase::migrated().await;
+    let report = examine(&Config { amqp_url: None, ..config(&database) }).await;
+    assert_found(&report, Level::Fine, "queue", "in Postgres", "");
+}

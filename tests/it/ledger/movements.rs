@@ -1,0 +1,209 @@
+//! Movements of lives that are known.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::support::told::customer;
+
+const ANN: Uuid = Uuid::from_u128(0xa);
+const BOB: Uuid = Uuid::from_u128(0xb);
+
+/// The event of day 0 that says whose the customer is.
+fn belongs_to(event: &str, second: i64, id: &str, user: Uuid) -> Envelope {
+    let mut it = customer(id, "nobody@example.com");
+    it["metadata"]["user_id"] = json!(user.to_string());
+    stripe(event, "customer.updated", second, it)
+}
+
+async fn users(told: &Told) -> Vec<Value> {
+    told.rows("select distinct user_id from public.mrr_movements order by 1").await
+}
+
+#[tokio::test]
+async fn a_life_is_told_by_its_movements_with_nobody_known() {
+    let told = Told::begin().await;
+    told.tell([on(0, of("sub_1", "cus_1", "trialing", 1000))]).await;
+    assert_eq!(believed(&told).await, Vec::<String>::new());
+    told.tell([on(14, of("sub_1", "cus_1", "active", 1000))]).await;
+    told.tell([on(20, of("sub_1", "cus_1", "active", 3000)), on(25, of("sub_2", "cus_1", "active", 500))])
+        .await;
+    told.tell([on(30, of("sub_1", "cus_1", "canceled", 3000))]).await;
+    told.tell([on(31, of("sub_2", "cus_1", "paused", 500))]).await;
+    told.tell([on(32, of("sub_2", "cus_1", "active", 500))]).await;
+    assert_eq!(
+        believed(&told).await,
+        [
+            "cus_1 14 new 1000 1000 sub_1_14",
+            "cus_1 20 expansion 2000 3000 sub_1_20",
+            "cus_1 25 expansion 500 3500 sub_2_25",
+            "cus_1 30 contraction -3000 500 sub_1_30",
+            "cus_1 31 churn -500 0 sub_2_31",
+            "cus_1 32 reactivation 500 500 sub_2_32",
+        ]
+    );
+    assert_adds_up(&told, "at the end").await;
+    assert_eq!(users(&told).await, [json!({"user_id": null})]);
+}
+
+#[tokio::test]
+async fn a_late_event_rewrites_what_follows_it_and_nothing_else() {
+    let told = Told::begin().await;
+    told.tell([on(1, of("sub_1", "cus_1", "active", 1000)), on(9, of("sub_1", "cus_1", "active", 3000))])
+        .await;
+    told.tell([on(5, of("sub_1", "cus_1", "active", 2000))]).await;
+    assert_eq!(
+        believed(&told).await,
+        [
+            "cus_1 1 new 1000 1000 sub_1_1",
+            "cus_1 5 expansion 1000 2000 sub_1_5",
+            "cus_1 9 expansion 1000 3000 sub_1_9",
+        ]
+    );
+    told.tell([on(0, of("sub_1", "cus_1", "active", 1000))]).await;
+    assert_eq!(
+        believed(&told).await,
+        [
+            "cus_1 0 new 1000 1000 sub_1_0",
+            "cus_1 5 expansion 1000 2000 sub_1_5",
+            "cus_1 9 expansion 1000 3000 sub_1_9",
+        ]
+    );
+    let superseded = told
+        .rows("select cause_event_id as cause from public.mrr_movements where superseded_at is not null order by id")
+        .await;
+    assert_eq!(superseded, [json!({"cause": "evt_sub_1_1"}), json!({"cause": "evt_sub_1_9"})]);
+    assert_adds_up(&told, "at the end").await;
+}
+
+#[tokio::test]
+async fn an_event_that_changes_nothing_writes_nothing() {
+    let told = Told::begin().await;
+    told.tell([on(1, of("sub_1", "cus_1", "active", 1000))]).await;
+    let before = told.rows("select * from public.mrr_movements").await;
+    told.tell([
+        on(31, of("sub_1", "cus_1", "active", 1000)),
+        on(0, of("sub_1", "cus_1", "incomplete", 1000)),
+    ])
+    .await;
+    assert_eq!(told.rows("select * from public.mrr_movements").await, before);
+}
+
+#[tokio::test]
+async fn a_discount_that_ends_moves_by_the_clock() {
+    let told = Told::begin().await;
+    let mut discounted = of("sub_1", "cus_1", "active", 1000);
+    discounted["discounts"] = json!([half_off("di_1", 60)]);
+    told.store_at(day(1)).apply(vec![on(0, discounted)]).await.unwrap();
+    assert_eq!(told.store_at(day(59)).recompute_due().await.unwrap(), 0);
+    assert_eq!(believed(&told).await, ["cus_1 0 new 500 500 sub_1_0"]);
+
+    assert_eq!(told.store_at(day(70)).recompute_due().await.unwrap(), 1);
+    let both = ["cus_1 0 new 500 500 sub_1_0", "cus_1 60 expansion 500 1000 clock"];
+    assert_eq!(believed(&told).await, both);
+    assert_adds_up(&told, "after the end").await;
+    assert_eq!(told.store_at(day(71)).recompute_due().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_the_clock_did_before_an_event_is_not_laid_at_its_door() {
+    let told = Told::begin().await;
+    let mut discounted = of("sub_1", "cus_1", "active", 1000);
+    discounted["discounts"] = json!([half_off("di_1", 60)]);
+    told.store_at(day(1)).apply(vec![on(0, discounted)]).await.unwrap();
+    // Nobody looked when the discount ended.
+    told.tell([on(80, of("sub_1", "cus_1", "active", 1500))]).await;
+    assert_eq!(
+        believed(&told).await,
+        [
+            "cus_1 0 new 500 500 sub_1_0",
+            "cus_1 60 expansion 500 1000 clock",
+            "cus_1 80 expansion 500 1500 sub_1_80",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn terms_that_become_known_late_are_put_into_history() {
+    let told = Told::begin().await;
+    let mut discounted = of("sub_1", "cus_1", "active", 1000);
+    discounted["discounts"] = json!(["di_1"]);
+    told.tell([on(1, discounted), on(9, of("sub_1", "cus_1", "active", 1000))]).await;
+    assert_eq!(believed(&told).await, ["cus_1 1 new 1000 1000 sub_1_1"]);
+
+    let mut terms = half_off("di_1", 90);
+    terms["customer"] = json!("cus_1");
+    terms["subscription"] = json!("sub_1");
+    told.tell([stripe("evt_terms", "customer.discount.created", DAY, terms)]).await;
+    assert_eq!(believed(&told).await, ["cus_1 1 new 500 500 sub_1_1", "cus_1 9 expansion 500 1000 sub_1_9"]);
+    assert_adds_up(&told, "with the terms").await;
+}
+
+#[tokio::test]
+async fn where_no_price_tells_invoices_move_it() {
+    let told = Told::begin().await;
+    let mut hidden = of("sub_1", "cus_1", "active", 0);
+    let price = &mut hidden["items"]["data"][0]["price"];
+    (price["unit_amount"], price["unit_amount_decimal"]) = (Value::Null, Value::Null);
+    (price["billing_scheme"], price["tiers_mode"]) = (json!("tiered"), json!("graduated"));
+    let invoice = |id: &str, day: i64, amount: i64| {
+        let object = json!({
+            "id": id, "object": "invoice", "customer": "cus_1", "status": "paid", "currency": "usd",
+            "created": BEGIN + day * DAY, "amount_paid": amount, "amount_due": amount, "attempt_count": 1,
+            "subscription": "sub_1",
+            "lines": {"data": [{
+                "id": format!("il_{id}"), "object": "line_item", "amount": amount, "currency": "usd",
+                "type": "subscription", "proration": false, "subscription_item": "si_1",
+                "price": {"id": "price_pro"}, "quantity": 1,
+                "period": {"start": BEGIN + day * DAY, "end": BEGIN + (day + 30) * DAY}
+            }]}
+        });
+        stripe(&format!("evt_{id}"), "invoice.paid", day * DAY + 5, object)
+    };
+    told.tell([on(0, hidden.clone())]).await;
+    told.tell([invoice("in_2", 31, 6000)]).await;
+    told.tell([on(40, hidden)]).await;
+    told.tell([invoice("in_1", 0, 4500)]).await;
+    assert_eq!(believed(&told).await, ["cus_1 0 new 4500 4500 sub_1_0", "cus_1 31 expansion 1500 6000 in_2"]);
+    assert_adds_up(&told, "with the invoices").await;
+}
+
+#[tokio::test]
+async fn movements_follow_their_customer_to_the_user_and_stay_when_the_user_goes() {
+    let told = Told::begin().await;
+    told.tell([on(1, of("sub_1", "cus_1", "active", 1000))]).await;
+    told.tell([on(0, of("sub_1", "cus_1", "active", 500))]).await;
+    told.sign_up(ANN, "ann@example.com").await;
+    told.sign_up(BOB, "bob@example.com").await;
+    told.tell([belongs_to("evt_ann", 0, "cus_1", ANN)]).await;
+    assert_eq!(users(&told).await, [json!({"user_id": ANN})]);
+    told.tell([belongs_to("evt_bob", 5, "cus_1", BOB)]).await;
+    assert_eq!(users(&told).await, [json!({"user_id": BOB})], "those superseded too");
+    told.tell([on(2, of("sub_1", "cus_1", "active", 2000))]).await;
+    assert_eq!(users(&told).await, [json!({"user_id": BOB})], "the next one from the start");
+
+    told.execute(&format!("delete from auth.users where id = '{BOB}'")).await;
+    assert_eq!(users(&told).await, [json!({"user_id": null})]);
+    told.tell([on(3, of("sub_1", "cus_1", "canceled", 2000))]).await;
+    assert_eq!(users(&told).await, [json!({"user_id": null})]);
+    assert_eq!(believed(&told).await.len(), 4);
+    assert_adds_up(&told, "without the person").await;
+
+    told.sign_up(BOB, "bob@example.com").await;
+    told.store.recompute_due().await.unwrap();
+    assert_eq!(users(&told).await, [json!({"user_id": BOB})], "who comes back has them again");
+}
+
+#[tokio::test]
+async fn a_database_that_kept_facts_before_begins_its_ledger_with_them() {
+    let told = Told::begin().await;
+    told.tell([on(1, of("sub_1", "cus_1", "active", 1000)), on(9, of("sub_1", "cus_1", "active", 3000))])
+        .await;
+    told.execute("delete from public.mrr_movements").await;
+    told.execute("delete from ingest.stripe_versions").await;
+    let file = include_str!("../../../migrations/20251127000000_create_mrr_ledger.sql");
+    sqlx::raw_sql(file).execute(&told.database.pool).await.unwrap();
+    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(believed(&told).await, ["cus_1 9 new 3000 3000 sub_1_9"]);
+    assert_adds_up(&told, "begun").await;
+    assert_eq!(told.store_at(NOW).recompute_due().await.unwrap(), 0);
+}

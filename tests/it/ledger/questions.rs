@@ -1,0 +1,169 @@
+//! What the ledger answers, by the functions that the API and the command line share, and over HTTP.
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use memberflow::api::{ApiState, routes};
+use memberflow::clock::Clock;
+use memberflow::ops::ledger::{self, About, Question, Row};
+use secrecy::SecretString;
+use time::macros::datetime;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use super::*;
+
+const ANN: Uuid = Uuid::from_u128(0xa);
+
+/// Ann pays from January on, more from March on; somebody unknown pays in April alone.
+async fn told() -> Told {
+    let told = Told::begin().await;
+    told.sign_up(ANN, "ann@example.com").await;
+    let mut of_ann = of("sub_1", "cus_1", "active", 1000);
+    of_ann["metadata"]["user_id"] = json!(ANN.to_string());
+    told.store_at(day(100))
+        .apply(vec![on(0, of_ann), on(65, of("sub_1", "cus_1", "active", 2500))])
+        .await
+        .unwrap();
+    let unknown =
+        vec![on(92, of("sub_2", "cus_2", "active", 700)), on(110, of("sub_2", "cus_2", "canceled", 700))];
+    told.store_at(day(120)).apply(unknown).await.unwrap();
+    told
+}
+
+async fn total(told: &Told, question: Question) -> Vec<(String, i64, i64)> {
+    let answer = ledger::mrr_at(&told.database.pool, &question, NOW).await.unwrap();
+    answer.totals.into_iter().map(|it| (it.currency, it.mrr, it.customers)).collect()
+}
+
+#[tokio::test]
+async fn the_mrr_at_any_date_as_known_at_any_date() {
+    let told = told().await;
+    let at = |days, known| Question { at: Some(day(days)), known_at: known, user_id: None };
+    let usd = |mrr, customers| vec![("usd".to_owned(), mrr, customers)];
+    assert_eq!(total(&told, at(-1, None)).await, []);
+    assert_eq!(total(&told, at(0, None)).await, usd(1000, 1));
+    assert_eq!(total(&told, at(92, None)).await, usd(3200, 2));
+    assert_eq!(total(&told, at(92, Some(day(119)))).await, usd(2500, 1));
+    assert_eq!(total(&told, at(92, Some(day(99)))).await, []);
+    assert_eq!(total(&told, Question::default()).await, usd(2500, 1));
+    let of_ann = Question { user_id: Some(ANN), ..at(92, None) };
+    assert_eq!(total(&told, of_ann).await, usd(2500, 1));
+
+    // A late event tells that Ann paid less in between: the belief of before can still be asked for.
+    told.store_at(day(200)).apply(vec![on(30, of("sub_1", "cus_1", "active", 400))]).await.unwrap();
+    assert_eq!(total(&told, at(40, None)).await, usd(400, 1));
+    assert_eq!(total(&told, at(40, Some(day(200)))).await, usd(400, 1));
+    assert_eq!(total(&told, at(40, Some(day(199)))).await, usd(1000, 1));
+    assert_eq!(total(&told, at(70, None)).await, usd(2500, 1));
+    assert_adds_up(&told, "rewritten").await;
+}
+
+#[tokio::test]
+async fn the_waterfall_adds_up_month_by_month() {
+    let told = told().await;
+    let months = ledger::months("2026-02".parse().ok(), "2026-05".parse().ok(), NOW).unwrap();
+    let rows = ledger::waterfall(&told.database.pool, &months, None).await.unwrap().rows;
+    let told_of = |row: &Row| {
+        assert_eq!(
+            row.opening + row.new + row.expansion + row.contraction + row.churn + row.reactivation,
+            row.closing
+        );
+        format!(
+            "{} {}: {} {} {} {} -> {}",
+            row.currency, row.month, row.opening, row.new, row.expansion, row.churn, row.closing
+        )
+    };
+    assert!(rows.windows(2).all(|pair| pair[0].closing == pair[1].opening));
+    assert_eq!(
+        rows.iter().map(told_of).collect::<Vec<_>>(),
+        [
+            "usd 2026-02: 1000 0 0 0 -> 1000",
+            "usd 2026-03: 1000 0 1500 0 -> 2500",
+            "usd 2026-04: 2500 700 0 -700 -> 2500",
+            "usd 2026-05: 2500 0 0 0 -> 2500",
+        ]
+    );
+    let then = ledger::waterfall(&told.database.pool, &months, Some(day(100))).await.unwrap().rows;
+    assert_eq!(told_of(&then[2]), "usd 2026-04: 2500 0 0 0 -> 2500");
+}
+
+#[tokio::test]
+async fn an_mrr_is_explained_step_by_step() {
+    let told = told().await;
+    let mut more = of("sub_3", "cus_1", "active", 9900);
+    more["discounts"] = json!([half_off("di_1", 900)]);
+    let price = &mut more["items"]["data"][0]["price"];
+    price["recurring"] = json!({"interval": "day", "interval_count": 28, "usage_type": "licensed"});
+    told.tell([on(130, more), on(131, of("sub_4", "cus_1", "paused", 100))]).await;
+    let explained = ledger::explain(&told.database.pool, &About::User(ANN), NOW).await.unwrap().unwrap();
+    assert_eq!(explained.customers, ["cus_1"]);
+    assert_eq!(explained.mrr, [("usd".to_owned(), 2500 + 5377)].into());
+    let three = explained.subscriptions.iter().find(|it| it.subscription == "sub_3").unwrap();
+    let item = &three.items[0];
+    assert_eq!((item.factor.as_deref(), item.interval.as_deref()), (Some("365/336"), Some("28 days")));
+    assert_eq!((item.per_interval.as_deref(), item.monthly.as_str()), (Some("9900"), "301125/28"));
+    assert_eq!(three.discounts, ["half: 50 %"]);
+    assert_eq!((three.exact.as_str(), three.mrr), ("301125/56", 5377));
+    let four = explained.subscriptions.iter().find(|it| it.subscription == "sub_4").unwrap();
+    assert_eq!((four.mrr, four.worth_nothing.as_deref()), (0, Some("paused subscriptions bring nothing")));
+    assert_eq!(explained.movements[0].cause_event_id.as_deref(), Some("evt_sub_3_130"));
+    assert_eq!(explained.movements.iter().map(|it| it.delta).sum::<i64>(), 2500 + 5377);
+
+    let of_nobody =
+        ledger::explain(&told.database.pool, &About::Customer("cus_2".to_owned()), NOW).await.unwrap();
+    assert_eq!(of_nobody.map(|it| (it.user_id, it.movements.len())), Some((None, 2)));
+    let none = ledger::explain(&told.database.pool, &About::Customer("cus_9".to_owned()), NOW).await.unwrap();
+    assert!(none.is_none());
+}
+
+async fn get(told: &Told, path: &str) -> (StatusCode, Value) {
+    let admin_token = Some(SecretString::from("a-long-random-token".to_owned()));
+    let clock = Clock::fixed(datetime!(2026-05-15 12:00 UTC));
+    let api = routes(ApiState { store: told.store.clone(), clock, admin_token });
+    let request = Request::get(path).header("authorization", "Bearer a-long-random-token");
+    let response = api.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let status = response.status();
+    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
+#[tokio::test]
+async fn the_api_answers_with_the_definition_beside_the_number() {
+    let told = told().await;
+    let (status, body) = get(&told, "/api/mrr?date=2026-04-05").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["totals"], json!([{"currency": "usd", "mrr": 3200, "customers": 2}]));
+    assert_eq!(body["definition"], ledger::DEFINITION);
+
+    let (_, body) = get(&told, "/api/mrr?date=2026-04-05&known_at=2026-04-15").await;
+    assert_eq!(body["totals"][0]["mrr"], 2500);
+    let (_, body) = get(&told, &format!("/api/mrr?user_id={ANN}")).await;
+    assert_eq!(body["totals"][0]["mrr"], 2500);
+    let (_, body) = get(&told, "/api/mrr/waterfall?from=2026-03").await;
+    assert_eq!(body["rows"].as_array().unwrap().len(), 3);
+    assert_eq!((&body["rows"][0]["month"], &body["rows"][0]["expansion"]), (&json!("2026-03"), &json!(1500)));
+    let (_, body) = get(&told, &format!("/api/members/{ANN}/mrr")).await;
+    assert_eq!(
+        (&body["mrr"]["usd"], &body["subscriptions"][0]["items"][0]["factor"]),
+        (&json!(2500), &json!("1"))
+    );
+}
+
+#[tokio::test]
+async fn the_api_says_what_is_wrong_with_a_question() {
+    let told = Told::begin().await;
+    for (path, expected, says) in [
+        ("/api/mrr?date=yesterday", StatusCode::BAD_REQUEST, "\"yesterday\" is no date"),
+        ("/api/mrr?dat=2026-01-01", StatusCode::BAD_REQUEST, "dat"),
+        ("/api/mrr?user_id=ann", StatusCode::BAD_REQUEST, "user_id"),
+        ("/api/mrr/waterfall?from=2026", StatusCode::BAD_REQUEST, "is no month"),
+        ("/api/mrr/waterfall?from=2026-06", StatusCode::BAD_REQUEST, "before the first"),
+        ("/api/mrr/waterfall?from=1990-01", StatusCode::BAD_REQUEST, "more than 120 months"),
+        ("/api/members/ann/mrr", StatusCode::BAD_REQUEST, "UUID"),
+        ("/api/members/00000000-0000-0000-0000-00000000000f/mrr", StatusCode::NOT_FOUND, "no account"),
+    ] {
+        let (status, body) = get(&told, path).await;
+        assert_eq!(status, expected, "{path}: {body}");
+        assert!(body["detail"].as_str().unwrap().contains(says), "{path}: {body}");
+    }
+}

@@ -1,0 +1,168 @@
+//! A life: what happens, in an order that could have been.
+
+use super::shapes::Era;
+use super::world::{Found, NOW, World};
+
+const RUNNING: [&str; 5] = ["active", "trialing", "past_due", "unpaid", "dormant"];
+
+/// A whole life: hundreds of events of one account's few members. The same `seed` tells the same story.
+pub fn life(number: u16, seed: u64) -> World {
+    let mut world = World::new(number, seed);
+    world.choose_eras();
+    world.expands = world.chance(30);
+    world.populate();
+    world.stock();
+    world.found_before();
+    let customers = world.rng.usize(1..4);
+    for _ in 0..customers {
+        let email = world.some_address();
+        let customer = world.new_customer(email);
+        world.pause();
+        world.subscribe(&customer);
+    }
+    let steps = world.rng.usize(60..140);
+    for step in 0..steps {
+        world.pause();
+        // What is left of the year is spread over what is left of the story.
+        if world.chance(25) {
+            let share = (NOW - world.now) / i64::try_from(steps - step).unwrap();
+            world.wait(share * 3);
+        }
+        world.step();
+    }
+    world
+}
+
+impl World {
+    fn choose_eras(&mut self) {
+        let first = self.pick(&[Era::Y2018, Era::Y2022, Era::Y2022, Era::Y2025, Era::Y2025, Era::Y2026]);
+        self.eras.push((self.now, first));
+        let later: Vec<Era> =
+            [Era::Y2022, Era::Y2025, Era::Y2026].into_iter().filter(|era| *era > first).collect();
+        if !later.is_empty() && self.chance(50) {
+            let era = self.pick(&later);
+            let at = self.now + self.rng.i64(5..300) * 86_400;
+            self.eras.push((at, era));
+        }
+    }
+
+    /// Rows that stood there when memberflow was switched on, and statuses set by hand.
+    fn found_before(&mut self) {
+        let acts = self.acts.clone();
+        let early = acts.iter().filter_map(|(phase, act)| match act {
+            super::world::Act::SignUp { id, .. } if *phase == 0 => Some(*id),
+            _ => None,
+        });
+        let Some(user) = self.any(early.collect::<Vec<_>>()) else { return };
+        if self.chance(15) {
+            let status = self.pick(&["active", "at_risk", "champion", "inactive"]);
+            self.by_hand.insert(user, status);
+        }
+        let named: Vec<String> = self.tiers.iter().filter_map(|tier| tier.price.clone()).collect();
+        let named: Vec<String> =
+            named.into_iter().filter(|price| !self.stripe.late_prices.contains(price)).collect();
+        let Some(price) = self.any(named) else { return };
+        if self.chance(25) {
+            let created = self.now - self.rng.i64(1..500) * 86_400;
+            let (id, customer, subscription) = (self.uuid(), self.new_customer(None), self.id("sub"));
+            let status = self.pick(&["active", "past_due", "canceled"]);
+            self.found.push(Found { id, user, customer, subscription, price, status, created });
+        }
+    }
+
+    fn step(&mut self) {
+        let customers: Vec<String> = self.stripe.customers.keys().cloned().collect();
+        let customer = self.pick(&customers);
+        let is_there = !self.stripe.customers[&customer].deleted;
+        match self.rng.u32(0..100) {
+            0..4 if is_there => drop(self.subscribe(&customer)),
+            4..18 => self.on_running(&["active", "trialing"], Self::renew),
+            18..26 => self.on_running(&RUNNING, Self::change_items),
+            26..30 => self.on_running(&RUNNING, Self::toggle_cancellation),
+            30..33 => self.on_running(&RUNNING, Self::pause_collection),
+            33..40 => self.on_running(&RUNNING, Self::change_discounts),
+            40..42 => self.on_running(&RUNNING, Self::end_with_refund),
+            42..45 => self.on_running(&RUNNING, Self::odd_status),
+            45..49 if is_there => self.change_evidence(&customer),
+            49..52 if is_there => self.discount_customer(&customer),
+            52..54 if is_there => self.undiscount_customer(&customer),
+            54..59 if is_there => {
+                let email = self.some_address();
+                self.one_off(Some(&customer), email);
+            }
+            59..61 => {
+                let email = self.some_address();
+                self.one_off(None, email);
+            }
+            61..67 => self.on_charge(Self::refund),
+            67..70 => self.on_charge(Self::dispute),
+            70..72 => self.settle_an_old_invoice(),
+            72..75 => self.note_on_invoice(),
+            75..77 => self.credit_note(),
+            77 => self.rename_coupon(),
+            78 if is_there && self.chance(20) => self.delete_customer(&customer),
+            79 => self.something_else(&customer),
+            80..90 => self.log_in(),
+            _ => self.change_row(),
+        }
+    }
+
+    fn on_running(&mut self, statuses: &[&str], what: fn(&mut Self, &str)) {
+        if let Some(id) = self.running(statuses) {
+            what(self, &id);
+        }
+    }
+
+    fn on_charge(&mut self, what: fn(&mut Self, &str)) {
+        if let Some(id) = self.any(self.stripe.charges.keys().cloned().collect::<Vec<_>>()) {
+            what(self, &id);
+        }
+    }
+
+    /// All in one second: the end, and the money back.
+    fn end_with_refund(&mut self, id: &str) {
+        self.end_subscription(id);
+        let invoices = self.stripe.invoices.values().filter(|it| it.subscription.as_deref() == Some(id));
+        let charge = invoices.filter(|it| it.status == "paid").filter_map(|it| it.charge.clone()).next_back();
+        if let Some(charge) = charge {
+            self.refund(&charge);
+        }
+        self.credit_note();
+    }
+
+    /// A status that Stripe has invented since, and back.
+    fn odd_status(&mut self, id: &str) {
+        let status = if self.stripe.subscriptions[id].status == "dormant" { "active" } else { "dormant" };
+        self.set_status(id, status);
+    }
+
+    /// What a customer or a subscription says about whose it is changes, or is taken away.
+    fn change_evidence(&mut self, customer: &str) {
+        let metadata = self.some_metadata();
+        let subscription = self.any(self.subscriptions_of(customer));
+        match (self.rng.u32(0..3), subscription) {
+            (0, Some(id)) => self.change_subscription(&id, &["customer.subscription.updated"], |it, _| {
+                it.metadata.clone_from(&metadata);
+            }),
+            (1, _) => self.change_customer(customer, |it, _| it.metadata.clone_from(&metadata)),
+            _ => {
+                // From an address that was a user's it may not go on: a match by address stays, so what it
+                // says would depend on what came first.
+                let now = self.stripe.customers[customer].email.clone();
+                let is_free = now.is_none_or(|now| self.supabase.strangers.contains(&now.to_lowercase()));
+                if let (true, Some(address)) = (is_free, self.some_address()) {
+                    self.change_customer(customer, |it, _| it.email = Some(address.clone()));
+                }
+            }
+        }
+    }
+
+    /// Events that no table depends on, and thin ones that tell of something new.
+    fn something_else(&mut self, customer: &str) {
+        let value = serde_json::json!({ "id": "x", "object": "payment_method", "customer": customer });
+        self.stripe_event("payment_method.attached", &value, None);
+        let unknown = self.id("in");
+        self.tell_thin("invoice.paid", &unknown);
+        self.tell_thin("customer.updated", customer);
+    }
+}

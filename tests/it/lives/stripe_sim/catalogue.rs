@@ -1,0 +1,147 @@
+//! What is sold, and at what discount.
+
+use super::super::shapes::Era;
+use super::super::world::{Act, Tier, World};
+use super::objects::{Coupon, Discount, Off, Price, Tier as Step};
+
+const INTERVALS: [(&str, u32); 8] = [
+    ("month", 1),
+    ("month", 1),
+    ("year", 1),
+    ("day", 28),
+    ("week", 2),
+    ("month", 3),
+    ("week", 4),
+    ("day", 1),
+];
+
+impl World {
+    /// The prices and coupons of the account, and the deployment's tiers.
+    pub fn stock(&mut self) {
+        for _ in 0..self.rng.usize(4..8) {
+            let price = self.new_price();
+            self.name_tier(&price);
+        }
+        for _ in 0..3 {
+            self.new_coupon();
+        }
+    }
+
+    fn new_price(&mut self) -> Price {
+        let (interval, count) = self.pick(&INTERVALS);
+        let is_2018 = self.eras[0].1 == Era::Y2018;
+        let currency = self.pick(&["usd", "usd", "usd", "eur", "jpy"]);
+        let kind = self.rng.u32(0..10);
+        let mut price = Price {
+            id: self.id("price"),
+            product: self.id("prod"),
+            currency: currency.to_owned(),
+            unit_tenths: Some(10 * self.rng.i64(100..20_000)),
+            interval,
+            count,
+            nickname: "A plan".to_owned(),
+            ..Price::default()
+        };
+        match kind {
+            0 => price.metered = true,
+            1 => price.package = Some((self.rng.u64(2..5), self.chance(50))),
+            2 | 3 => {
+                price.unit_tenths = None;
+                price.graduated = self.chance(50);
+                price.tiers = vec![
+                    Step { up_to: Some(2), unit: self.rng.i64(300..900), flat: self.rng.i64(0..3) * 250 },
+                    Step { up_to: Some(4), unit: self.rng.i64(200..300), flat: 0 },
+                    Step { up_to: None, unit: self.rng.i64(10..200), flat: self.rng.i64(0..2) * 99 },
+                ];
+                price.tiers_told = kind == 2;
+            }
+            4 if !is_2018 => price.unit_tenths = Some(self.rng.i64(5..30_000)),
+            _ => {}
+        }
+        let told = self.pen().price(&price, price.tiers_told);
+        let type_name = if self.era() == Era::Y2018 { "plan.created" } else { "price.created" };
+        if price.tiers_told || self.chance(60) {
+            let id = price.id.clone();
+            self.tell(&id, None, &told, &[type_name]);
+        }
+        self.stripe.prices.insert(price.id.clone(), price.clone());
+        price
+    }
+
+    fn name_tier(&mut self, price: &Price) {
+        let id = self.uuid();
+        let name = format!("Tier {id}");
+        let (by_price, by_product) = match self.rng.u32(0..10) {
+            0..5 => (Some(price.id.clone()), None),
+            5..8 => (None, Some(price.product.clone())),
+            8 => {
+                self.stripe.late_prices.push(price.id.clone());
+                (Some(price.id.clone()), None)
+            }
+            _ => return,
+        };
+        let phase = if self.stripe.late_prices.contains(&price.id) { 1 } else { 0 };
+        let tier = Tier { id, name, price: by_price, product: by_product };
+        self.tiers.push(tier.clone());
+        self.acts.push((phase, Act::NameTier(tier)));
+    }
+
+    fn new_coupon(&mut self) {
+        let duration = self.pick(&["forever", "forever", "repeating", "once"]);
+        let months = (duration == "repeating").then(|| self.rng.u32(1..10));
+        let off = match self.rng.u32(0..4) {
+            0 => Off::Amount(self.rng.i64(100..3_000), self.pick(&["usd", "usd", "eur"])),
+            1 => Off::Percent(self.rng.i64(1..10_001)),
+            _ => Off::Percent(100 * self.rng.i64(1..101)),
+        };
+        let is_new = self.eras.iter().all(|(_, era)| !era.is_old());
+        let told = !is_new || self.chance(85);
+        let id = self.id("coupon");
+        let coupon = Coupon { id: id.clone(), off, duration, months, name: "Off".to_owned(), told };
+        if told {
+            let value = self.pen().coupon(&coupon);
+            self.tell(&id, None, &value, &["coupon.created"]);
+        }
+        self.stripe.coupons.insert(id, coupon);
+    }
+
+    pub fn rename_coupon(&mut self) {
+        let Some(id) = self.any(self.stripe.coupons.keys().cloned().collect::<Vec<_>>()) else { return };
+        let name = format!("Off {}", self.rng.u32(..1000));
+        if self.stripe.coupons[&id].told {
+            self.change_coupon(&id, &["coupon.updated"], |it, _| it.name.clone_from(&name));
+        }
+    }
+
+    /// A discount that begins now. Its owner has still to show it.
+    pub fn new_discount(
+        &mut self,
+        customer: &str,
+        subscription: Option<&str>,
+        item: Option<&str>,
+    ) -> Discount {
+        let coupons: Vec<Coupon> = self.stripe.coupons.values().cloned().collect();
+        let coupon = self.pick(&coupons);
+        let start = self.now;
+        Discount {
+            id: self.id("di"),
+            end: coupon.months.map(|months| start + i64::from(months) * 30 * 86_400),
+            coupon,
+            customer: customer.to_owned(),
+            subscription: subscription.map(str::to_owned),
+            item: item.map(str::to_owned),
+            start,
+        }
+    }
+
+    /// Tells of a discount itself: `customer.discount.created`, `.updated` or `.deleted`.
+    pub fn tell_discount(&mut self, discount: &Discount, what: &str) {
+        let value = self.pen().discount(discount);
+        let id = if self.era() == Era::Y2018 {
+            format!("discount:{}", discount.subscription.as_ref().unwrap_or(&discount.customer))
+        } else {
+            discount.id.clone()
+        };
+        self.tell(&id, None, &value, &[&format!("customer.discount.{what}")]);
+    }
+}

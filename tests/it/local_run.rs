@@ -1,0 +1,81 @@
+//! `memberflow dev --once`: from an empty database to the members that the stories promise.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use memberflow::ops::fixture;
+use tokio::process::Command;
+
+use crate::support::database::TestDatabase;
+
+/// A folder that holds nothing but the stories, removed with this value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("mf-run-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&path).unwrap();
+        std::os::unix::fs::symlink(stories(), path.join("fixtures")).unwrap();
+        Self(path)
+    }
+
+    /// Runs to the end with the queue in Postgres, which tests share with nobody.
+    async fn run_once(&self, database: &TestDatabase) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_memberflow"));
+        command.args(["dev", "--once"]).current_dir(&self.0).env("DATABASE_URL", database.url());
+        command.env("AMQP_URL", "").env_remove("MEMBERFLOW_BIND").kill_on_drop(true);
+        command.output().await.unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn stories() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test]
+async fn shows_every_member_of_the_stories_and_the_same_again() {
+    let (folder, database) = (Folder::new(), TestDatabase::empty().await);
+
+    let first = folder.run_once(&database).await;
+    let again = folder.run_once(&database).await;
+
+    let shown = text(&first.stdout);
+    assert!(
+        first.status.success() && again.status.success(),
+        "{}{}",
+        text(&first.stderr),
+        text(&again.stderr)
+    );
+    for member in fixture::stories(&stories()).unwrap().iter().flat_map(|story| &story.members) {
+        let name = format!("{} {}", member.profile.first_name, member.profile.last_name);
+        assert!(shown.contains(&name), "{name} is missing:\n{shown}");
+    }
+    assert!(shown.contains("stripe listen --forward-to http://127.0.0.1:"), "{shown}");
+    let table = |shown: &str| shown.split("\n\n").next().unwrap_or_default().to_owned();
+    assert_eq!(table(&text(&again.stdout)), table(&shown));
+}
+
+#[tokio::test]
+async fn keeps_demo_members_out_of_a_real_supabase() {
+    let (folder, database) = (Folder::new(), TestDatabase::empty().await);
+    let real = "create schema auth; create table auth.users (id uuid primary key)";
+    sqlx::raw_sql(real).execute(&database.pool).await.unwrap();
+
+    let refused = folder.run_once(&database).await;
+
+    let reason = text(&refused.stderr);
+    assert!(!refused.status.success() && reason.contains("database of its own"), "{reason}");
+    let tables = "select count(*) from pg_catalog.pg_tables where schemaname in ('public', 'ingest')";
+    let tables: i64 = sqlx::query_scalar(tables).fetch_one(&database.pool).await.unwrap();
+    assert_eq!(tables, 0, "nothing was made");
+}

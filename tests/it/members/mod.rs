@@ -1,0 +1,6 @@
+//! The members as people read and change them: over HTTP and on the command line.
+
+mod api;
+mod population;
+mod query;
+mod tables;

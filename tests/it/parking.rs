@@ -1,0 +1,187 @@
+//! What cannot be placed yet is parked with its reason, counted where it can be, and applied by itself once
+//! the missing piece is there. What can never be applied is a dead letter. Nothing is dropped.
+
+use memberflow::store::StoreError;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::database::TestDatabase;
+use crate::support::told::{Told, customer, paid_invoice, row, stripe, subscription};
+
+const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
+
+#[tokio::test]
+async fn a_customer_of_nobody_is_counted_and_shown_once_its_user_signs_up() {
+    let told = Told::begin().await;
+    told.name_tier("Pro", "price_pro").await;
+    told.tell([
+        stripe("evt_1", "customer.created", 0, customer("cus_1", "Ada@Example.com")),
+        stripe("evt_2", "customer.subscription.created", 1, subscription("sub_1", "cus_1", "active")),
+        stripe("evt_3", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000)),
+    ])
+    .await;
+    assert_eq!(told.parked().await, ["cus_1 unknown_user"]);
+    let counted = told.rows("select mrr, collected from ingest.customer_revenue").await;
+    assert_eq!(counted, [json!({"mrr": 1000, "collected": 1000})]);
+    assert_eq!(told.rows("select 1 from public.payment_history").await.len(), 0);
+
+    told.sign_up(MEMBER, "ada@example.com").await;
+    let record =
+        json!({"id": MEMBER, "email": "ada@example.com", "email_confirmed_at": "2026-02-01T00:00:00Z"});
+    told.tell([row("msg_1", "INSERT", "auth.users", record, json!(null))]).await;
+
+    assert_eq!(told.parked().await, [""; 0]);
+    let metrics =
+        told.rows("select mrr, total_spent, subscription_tier from public.user_revenue_metrics").await;
+    assert_eq!(metrics, [json!({"mrr": 1000, "total_spent": 1000, "subscription_tier": "Pro"})]);
+    let payments = told.rows("select amount, user_id from public.payment_history").await;
+    assert_eq!(payments, [json!({"amount": 1000, "user_id": MEMBER})]);
+}
+
+#[tokio::test]
+async fn a_user_who_appears_without_an_event_is_found_by_the_next_round() {
+    let told = Told::begin().await;
+    let mut named = subscription("sub_1", "cus_1", "active");
+    named["metadata"]["user_id"] = json!(MEMBER);
+    told.tell([stripe("evt_1", "customer.subscription.created", 1, named)]).await;
+    assert_eq!(told.parked().await, ["cus_1 unknown_user", "sub_1 no_tier"]);
+    assert_eq!(told.store.recompute_due().await.unwrap(), 0);
+
+    told.sign_up(MEMBER, "ada@example.com").await;
+    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(told.parked().await, ["sub_1 no_tier"]);
+    assert_eq!(told.rows("select mrr from public.user_revenue_metrics").await, [json!({"mrr": 1000})]);
+
+    told.name_tier("Pro", "price_pro").await;
+    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(told.parked().await, [""; 0]);
+    let rows = told.rows("select status, stripe_price_id from public.customer_subscriptions").await;
+    assert_eq!(rows, [json!({"status": "active", "stripe_price_id": "price_pro"})]);
+}
+
+#[tokio::test]
+async fn a_deleted_users_money_stays_with_the_customer_and_never_goes_to_somebody_else() {
+    let told = Told::begin().await;
+    told.sign_up(MEMBER, "ada@example.com").await;
+    let mut named = subscription("sub_1", "cus_1", "active");
+    named["metadata"]["user_id"] = json!(MEMBER);
+    told.tell([
+        stripe("evt_1", "customer.created", 0, customer("cus_1", "other@example.com")),
+        stripe("evt_2", "customer.subscription.created", 1, named),
+    ])
+    .await;
+    told.execute("delete from auth.users").await;
+    // Weaker evidence would name this user.
+    told.sign_up(Uuid::from_u128(7), "other@example.com").await;
+    told.tell([
+        row("msg_1", "DELETE", "auth.users", json!(null), json!({"id": MEMBER})),
+        stripe("evt_3", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000)),
+    ])
+    .await;
+    assert_eq!(told.parked().await, ["cus_1 user_gone", "sub_1 no_tier"]);
+    assert_eq!(told.store.recompute_due().await.unwrap(), 0, "nothing to wait for");
+    assert_eq!(told.rows("select 1 from public.user_revenue_metrics").await.len(), 0);
+    let counted = told.rows("select mrr, collected from ingest.customer_revenue").await;
+    assert_eq!(counted, [json!({"mrr": 1000, "collected": 1000})]);
+}
+
+#[tokio::test]
+async fn a_status_that_nobody_knows_keeps_the_last_known_one() {
+    for late in [false, true] {
+        let told = Told::begin().await;
+        told.sign_up(MEMBER, "ada@example.com").await;
+        told.name_tier("Pro", "price_pro").await;
+        let known =
+            stripe("evt_1", "customer.subscription.created", 1, subscription("sub_1", "cus_1", "past_due"));
+        let odd =
+            stripe("evt_2", "customer.subscription.updated", 2, subscription("sub_1", "cus_1", "dormant"));
+        let named = stripe("evt_3", "customer.created", 0, customer("cus_1", "ada@example.com"));
+        let events = if late { [odd, known, named] } else { [known, odd, named] };
+        for event in events {
+            told.tell([event]).await;
+        }
+        assert_eq!(told.parked().await, ["sub_1 unknown_status"], "late: {late}");
+        let metrics = told.rows("select mrr, subscription_status from public.user_revenue_metrics").await;
+        assert_eq!(metrics, [json!({"mrr": 1000, "subscription_status": "past_due"})], "late: {late}");
+    }
+}
+
+#[tokio::test]
+async fn news_without_a_state_waits_for_the_state() {
+    let told = Told::begin().await;
+    let thin = json!({
+        "id": "evt_thin", "object": "v2.core.event", "type": "v1.invoice.paid", "created": "2026-01-01T00:00:00Z",
+        "related_object": {"id": "in_1", "type": "invoice", "url": "/v1/invoices/in_1"}
+    });
+    let body = serde_json::to_vec(&thin).unwrap();
+    let envelope = memberflow::envelope::peek::stripe(body.into(), crate::support::told::NOW).unwrap();
+    told.tell([envelope]).await;
+    assert_eq!(told.parked().await, ["in_1 thin_event"]);
+    told.tell([stripe("evt_1", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000))]).await;
+    assert_eq!(told.parked().await, ["cus_1 unknown_user"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_a_dead_letter_and_its_neighbours_are_applied() {
+    let told = Told::begin().await;
+    let nameless = stripe("evt_2", "invoice.paid", 1, json!({"object": "invoice"}));
+    let applied = told
+        .tell([
+            stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
+            nameless.clone(),
+            stripe("evt_3", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000)),
+        ])
+        .await;
+    assert_eq!((applied.new, applied.dead), (2, 1));
+    let dead = told.rows("select event_id, reason from ingest.dead_letters").await;
+    assert_eq!(dead, [json!({"event_id": "evt_2", "reason": "invoice.paid has no usable data.object.id"})]);
+    assert_eq!(told.tell([nameless]).await.dead, 1);
+    assert_eq!(told.rows("select 1 from ingest.dead_letters").await.len(), 1);
+}
+
+#[tokio::test]
+async fn text_that_postgres_cannot_hold_is_shown_with_a_replacement_character() {
+    let told = Told::begin().await;
+    told.sign_up(MEMBER, "ada@example.com").await;
+    let mut odd = customer("cus_1", "ada@example.com");
+    odd["name"] = json!("A\u{0}da");
+    odd["metadata"]["user_id"] = json!("not\u{0}a user");
+    let applied = told.tell([stripe("evt_1", "customer.created", 0, odd)]).await;
+    assert_eq!((applied.new, applied.dead), (1, 0));
+    assert_eq!(told.parked().await, ["cus_1 disputed_user"]);
+}
+
+#[tokio::test]
+async fn a_payment_too_large_for_an_older_table_is_parked_and_counted() {
+    let told = Told::begin().await;
+    told.execute("alter table public.payment_history alter column amount type int4").await;
+    told.sign_up(MEMBER, "ada@example.com").await;
+    let large = 3_000_000_000_i64;
+    told.tell([
+        stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
+        stripe("evt_2", "invoice.paid", 2, paid_invoice("in_large", "cus_1", large)),
+        stripe("evt_3", "invoice.paid", 2, paid_invoice("in_small", "cus_1", 1000)),
+    ])
+    .await;
+    assert_eq!(told.parked().await, ["in_large amount_out_of_range"]);
+    assert_eq!(
+        told.rows("select stripe_invoice_id from public.payment_history").await,
+        [json!({"stripe_invoice_id": "in_small"})]
+    );
+    let spent = told.rows("select total_spent from public.user_revenue_metrics").await;
+    assert_eq!(spent, [json!({"total_spent": large + 1000})]);
+}
+
+#[tokio::test]
+async fn what_the_database_refuses_is_told_apart_from_a_database_that_is_away() {
+    let told = Told::begin().await;
+    told.execute("alter table ingest.stripe_facts add constraint no_such check (id <> 'cus_poison')").await;
+    let poison = stripe("evt_1", "customer.created", 0, customer("cus_poison", "ada@example.com"));
+    let refused = told.store.apply(vec![poison.clone()]).await;
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+    assert_eq!(told.rows("select 1 from ingest.inbox").await.len(), 0, "nothing of the batch is written");
+
+    let away = Told::on(TestDatabase::empty().await);
+    let unavailable = away.store.apply(vec![poison]).await;
+    assert!(matches!(unavailable, Err(StoreError::Unavailable(_))), "{unavailable:?}");
+}

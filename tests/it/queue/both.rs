@@ -1,0 +1,274 @@
+//! What the broker's queue and the database's promise alike.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use memberflow::envelope::Source;
+use memberflow::queue::QueueError;
+use tokio::time::timeout;
+
+use super::setup::{DEADLINE, Kind, Setup, event, events, eventually, expect, expect_nothing, ids};
+
+macro_rules! on_both_queues {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod on_postgres {
+            $(#[tokio::test] async fn $behaviour() { super::$behaviour(super::Kind::Postgres).await })+
+        }
+        mod on_rabbitmq {
+            $(#[tokio::test] async fn $behaviour() { super::$behaviour(super::Kind::RabbitMq).await })+
+        }
+    };
+}
+
+on_both_queues!(
+    accepted_events_of_every_source_reach_the_consumer,
+    bodies_and_names_arrive_byte_for_byte,
+    many_concurrent_accepts_all_arrive,
+    a_dropped_batch_comes_again,
+    a_requeued_batch_comes_again,
+    an_acked_batch_never_comes_again,
+    batches_settle_each_for_itself,
+    a_batch_holds_no_more_than_allowed,
+    a_lone_event_does_not_wait_for_a_full_batch,
+    events_in_quick_succession_share_a_batch,
+    a_cancelled_wait_loses_nothing,
+    two_consumers_share_the_events,
+    a_full_batch_is_followed_by_the_rest_at_once,
+    what_is_under_way_is_finished_when_stopping,
+    internal_events_are_refused,
+);
+
+async fn accepted_events_of_every_source_reach_the_consumer(kind: Kind) {
+    let setup = Setup::new(kind).await;
+    let sent = events(6);
+    for envelope in &sent {
+        setup.accept(envelope.clone()).await;
+    }
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    expect(&mut consumer, &sent).await;
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn bodies_and_names_arrive_byte_for_byte(kind: Kind) {
+    let setup = Setup::new(kind).await;
+    let bodies: [Bytes; 6] = [
+        Bytes::new(),
+        Bytes::from_static(b"{ \"a\" : 1e400,\r\n\t\"a\":\"\\ud800\" }  "),
+        Bytes::from_static(b"\xef\xbb\xbf{}"),
+        Bytes::from_static(b"\0\x01\xff\xfe not utf-8"),
+        "\u{1f980} é ﬁ".repeat(1000).into(),
+        vec![b'x'; 1024 * 1024].into(),
+    ];
+    let sent: Vec<_> = bodies
+        .into_iter()
+        .enumerate()
+        .map(|(number, body)| {
+            let mut envelope = event(Source::Stripe, number);
+            envelope.event_id.push_str(" 'é\u{1f980}'\\\n");
+            envelope.body = body;
+            envelope
+        })
+        .collect();
+    setup.accept_all(&sent).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    expect(&mut consumer, &sent).await;
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn many_concurrent_accepts_all_arrive(kind: Kind) {
+    let setup = Setup::new(kind).await;
+    let sent = events(3000);
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    tokio::join!(setup.accept_all(&sent), expect(&mut consumer, &sent));
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn a_dropped_batch_comes_again(kind: Kind) {
+    let setup = Setup::new(kind).await;
+    let sent = events(5);
+    setup.accept_all(&sent).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let batch = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
+    drop(batch);
+    expect(&mut consumer, &sent).await;
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn a_requeued_batch_comes_again(kind: Kind) {
+    let setup = Setup::new(kind).await;
+    let sent = events(5);
+    setup.accept_all(&sent).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let batch = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
+    batch.requeue().await.unwrap();
+    expect(&mut consumer, &sent).await;
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn an_acked_batch_never_comes_again(kind: Kind) {
+    let setup = Setup::new(kind).await;
+    let sent = events(5);
+    setup.accept_all(&sent).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    expect(&mut consumer, &sent).await;
+    expect_nothing(&mut consumer).await;
+    drop(consumer);
+    let mut another = setup.queue.consumer().await.unwrap();
+    expect_nothing(&mut another).await;
+    drop(another);
+    setup.stop().await;
+}
+
+async fn batches_settle_each_for_itself(kind: Kind) {
+    let setup = Setup::with(kind, |config| config.batch_max_events = 4).await;
+    let sent: Vec<_> = (0..12).map(|number| event(Source::Stripe, number)).collect();
+    for envelope in &sent {
+        setup.accept(envelope.clone()).await;
+    }
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let mut batches = Vec::new();
+    let mut seen = 0;
+    while seen < sent.len() {
+        let batch = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
+        seen += batch.envelopes.len();
+        batches.push(batch);
+    }
+    assert!(batches.len() >= 3, "{} batches", batches.len());
+    // The later ones are acked first; the first goes back.
+    let first = batches.remove(0);
+    let returned: Vec<_> = first.envelopes.clone();
+    for batch in batches.into_iter().rev() {
+        batch.ack().await.unwrap();
+    }
+    first.requeue().await.unwrap();
+    expect(&mut consumer, &returned).await;
+    expect_nothing(&mut consumer).await;
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn a_batch_holds_no_more_than_allowed(kind: Kind) {
+    let setup = Setup::with(kind, |config| config.batch_max_events = 7).await;
+    let sent = events(100);
+    setup.accept_all(&sent).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < sent.len() {
+        let batch = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
+        assert!((1..=7).contains(&batch.envelopes.len()), "{} events", batch.envelopes.len());
+        seen.extend(batch.envelopes.clone());
+        batch.ack().await.unwrap();
+    }
+    assert_eq!(ids(&seen), ids(&sent));
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn a_lone_event_does_not_wait_for_a_full_batch(kind: Kind) {
+    let setup = Setup::new(kind).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    expect_nothing(&mut consumer).await;
+    let sent = [event(Source::SupabaseAuth, 1)];
+    tokio::join!(setup.accept(sent[0].clone()), expect(&mut consumer, &sent));
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn events_in_quick_succession_share_a_batch(kind: Kind) {
+    let setup = Setup::with(kind, |config| config.batch_wait = Duration::from_secs(2)).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    expect_nothing(&mut consumer).await;
+    let sent = events(9);
+    let (batch, ()) = tokio::join!(timeout(DEADLINE, consumer.next_batch()), async {
+        for envelope in &sent {
+            setup.accept(envelope.clone()).await;
+        }
+    });
+    let batch = batch.unwrap().unwrap();
+    assert_eq!(ids(&batch.envelopes), ids(&sent));
+    batch.ack().await.unwrap();
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn a_cancelled_wait_loses_nothing(kind: Kind) {
+    let setup = Setup::with(kind, |config| config.batch_wait = Duration::from_millis(30)).await;
+    let sent = events(60);
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let consuming = async {
+        let mut missing = ids(&sent);
+        while !missing.is_empty() {
+            // Mostly too short for a batch to get ready.
+            let Ok(batch) = timeout(Duration::from_millis(20), consumer.next_batch()).await else { continue };
+            let batch = batch.unwrap();
+            missing.retain(|id| !batch.envelopes.iter().any(|envelope| envelope.event_id == *id));
+            batch.ack().await.unwrap();
+        }
+    };
+    let (_, consumed) = tokio::join!(setup.accept_all(&sent), timeout(DEADLINE, consuming));
+    consumed.expect("every event came");
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn two_consumers_share_the_events(kind: Kind) {
+    let setup = Setup::with(kind, |config| config.batch_max_events = 10).await;
+    let sent = events(200);
+    let mut one = setup.queue.consumer().await.unwrap();
+    let mut other = setup.queue.consumer().await.unwrap();
+    setup.accept_all(&sent).await;
+    let mut seen = Vec::new();
+    let taking = async {
+        while seen.len() < sent.len() {
+            let batch = tokio::select! {
+                batch = one.next_batch() => batch.unwrap(),
+                batch = other.next_batch() => batch.unwrap(),
+            };
+            seen.extend(batch.envelopes.clone());
+            batch.ack().await.unwrap();
+        }
+    };
+    timeout(DEADLINE, taking).await.expect("every event came");
+    assert_eq!(seen.len(), sent.len(), "no event came twice");
+    assert_eq!(ids(&seen), ids(&sent));
+    drop((one, other));
+    setup.stop().await;
+}
+
+async fn a_full_batch_is_followed_by_the_rest_at_once(kind: Kind) {
+    let setup = Setup::with(kind, |config| config.batch_max_events = 1).await;
+    let sent = events(20);
+    setup.accept_all(&sent).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    expect(&mut consumer, &sent).await;
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn what_is_under_way_is_finished_when_stopping(kind: Kind) {
+    let setup = Setup::new(kind).await;
+    let sent = events(300);
+    let accepting = setup.accept_all(&sent);
+    let stopping = async { setup.lifecycle.stopping.cancel() };
+    tokio::join!(accepting, stopping);
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let refused = timeout(DEADLINE, consumer.next_batch()).await.unwrap();
+    assert!(matches!(refused, Err(QueueError::Stopping)));
+    drop(consumer);
+    // Once the grace is over, no event is said to be durable any more.
+    eventually("accept refuses", async || setup.queue.accept(event(Source::Stripe, 1)).await.is_err()).await;
+    setup.stop().await;
+}
+
+async fn internal_events_are_refused(kind: Kind) {
+    let setup = Setup::new(kind).await;
+    let refused = setup.queue.accept(event(Source::Internal, 1)).await;
+    assert!(refused.is_err(), "internal events go straight to the inbox");
+    assert_eq!(setup.outbox().await, 0);
+    setup.stop().await;
+}

@@ -1,0 +1,165 @@
+//! The broker goes away, stalls, blocks, or comes back: no accepted event is lost, and nobody has to
+//! do anything.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use memberflow::envelope::Source;
+use tokio::time::{sleep, timeout};
+
+use super::setup::{DEADLINE, Kind, Setup, event, events, eventually, expect};
+use crate::support::broker::{TestBroker, broker_address, broker_url_at};
+use crate::support::proxy::{Mode, Proxy};
+
+/// An address that nobody listens on.
+fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+async fn behind(proxy: &Proxy) -> Setup {
+    let url = broker_url_at(proxy.address);
+    Setup::with(Kind::RabbitMq, |config| config.amqp_url = Some(url.into())).await
+}
+
+#[tokio::test]
+async fn with_the_broker_out_of_reach_events_wait_in_the_outbox_until_it_is_there() {
+    let address = closed_port();
+    let url = broker_url_at(address);
+    let setup =
+        Setup::not_yet_connected(TestBroker::new(), |config| config.amqp_url = Some(url.into())).await;
+    setup.start_relay();
+    let sent = events(700);
+    setup.accept_all(&sent).await;
+    assert_eq!(setup.outbox().await, 700);
+    let said = setup.health_of("rabbitmq").await.unwrap_err();
+    assert!(said.contains("away"), "{said}");
+    assert_eq!(setup.health_of("postgres").await, Ok(()));
+
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let _proxy = Proxy::at(address, broker_address()).await;
+    expect(&mut consumer, &sent).await;
+    eventually("the outbox is empty", async || setup.outbox().await == 0).await;
+    eventually("the broker is well", async || setup.health_of("rabbitmq").await.is_ok()).await;
+    drop(consumer);
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn no_event_is_lost_while_connections_keep_breaking() {
+    let proxy = Proxy::to(broker_address()).await;
+    let setup = behind(&proxy).await;
+    setup.start_relay();
+    let sent = events(1200);
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let accepting = async {
+        for (round, some) in sent.chunks(12).enumerate() {
+            setup.accept_all(some).await;
+            sleep(Duration::from_millis(50)).await;
+            // From "before anything is declared" to "in the middle of everything".
+            if round % (3 + round % 7) == 0 {
+                proxy.cut();
+            }
+        }
+    };
+    tokio::join!(accepting, expect(&mut consumer, &sent));
+    drop(consumer);
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_falls_silent_is_replaced_by_the_outbox_and_found_again() {
+    let proxy = Proxy::to(broker_address()).await;
+    let setup = behind(&proxy).await;
+    setup.start_relay();
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let sent = events(90);
+    setup.accept_all(&sent[..30]).await;
+    expect(&mut consumer, &sent[..30]).await;
+
+    proxy.set(Mode::Stall);
+    setup.accept_all(&sent[30..60]).await;
+    assert!(setup.outbox().await >= 30, "nobody else could have taken them");
+    eventually("the silence is noticed", async || setup.health_of("rabbitmq").await.is_err()).await;
+    setup.accept_all(&sent[60..]).await;
+
+    proxy.set(Mode::Pass);
+    expect(&mut consumer, &sent[30..]).await;
+    eventually("the outbox is empty", async || setup.outbox().await == 0).await;
+    drop(consumer);
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_accepts_but_never_speaks_does_not_hold_us_up() {
+    let proxy = Proxy::to(broker_address()).await;
+    proxy.set(Mode::Stall);
+    let url = broker_url_at(proxy.address);
+    let setup =
+        Setup::not_yet_connected(TestBroker::new(), |config| config.amqp_url = Some(url.into())).await;
+    eventually("the silence is noticed", async || {
+        setup.health_of("rabbitmq").await.is_err_and(|said| said.contains("did not answer"))
+    })
+    .await;
+    eventually("the attempt's thread is gone", async || {
+        !std::fs::read_dir("/proc/self/task").unwrap().any(|task| {
+            let name = std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default();
+            name.starts_with("lapin")
+        })
+    })
+    .await;
+    setup.accept(event(Source::Stripe, 1)).await;
+    assert_eq!(setup.outbox().await, 1);
+    proxy.set(Mode::Pass);
+    eventually("the broker is well", async || setup.health_of("rabbitmq").await.is_ok()).await;
+    setup.stop().await;
+}
+
+/// `connection.blocked` and `connection.unblocked`, as the broker sends them.
+fn connection_frame(method: u16, arguments: &[u8]) -> Vec<u8> {
+    let payload = [&10_u16.to_be_bytes()[..], &method.to_be_bytes(), arguments].concat();
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&[1, 0, 0][..], &length, &payload, &[0xce]].concat()
+}
+
+#[tokio::test]
+async fn a_blocked_broker_is_seen_and_passed_by_at_once() {
+    let proxy = Proxy::to(broker_address()).await;
+    let setup = behind(&proxy).await;
+    setup.accept(event(Source::Stripe, 0)).await;
+    assert_eq!(setup.outbox().await, 0, "the broker had it");
+
+    proxy.tell_clients(connection_frame(60, b"\x06no mem"));
+    eventually("the alarm is seen", async || {
+        setup.health_of("rabbitmq").await.is_err_and(|said| said.contains("no mem"))
+    })
+    .await;
+    let sent = events(20);
+    let before = Instant::now();
+    setup.accept_all(&sent).await;
+    assert_eq!(setup.outbox().await, 20);
+    assert!(before.elapsed() < DEADLINE / 2, "nothing waited for the broker");
+
+    proxy.tell_clients(connection_frame(61, b""));
+    eventually("the end of the alarm is seen", async || setup.health_of("rabbitmq").await.is_ok()).await;
+    setup.start_relay();
+    eventually("the outbox is empty", async || setup.outbox().await == 0).await;
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_from_a_lost_connection_is_acked_in_vain_and_comes_again() {
+    let proxy = Proxy::to(broker_address()).await;
+    let setup = behind(&proxy).await;
+    let sent = events(30);
+    setup.accept_all(&sent).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let batch = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
+    proxy.cut();
+    // Only a consumer that has reconnected sees them again, and by then the old tags mean nothing.
+    let again = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
+    batch.ack().await.unwrap();
+    drop(again);
+    expect(&mut consumer, &sent).await;
+    drop(consumer);
+    setup.stop().await;
+}

@@ -1,0 +1,138 @@
+//! What stands on the broker: declared by itself, healed by itself, and said when it can't be.
+
+use lapin::BasicProperties;
+use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
+use memberflow::envelope::Source;
+
+use super::setup::{Kind, Setup, event, events, eventually, expect, expect_nothing};
+use crate::support::broker::{TestBroker, broker_url};
+
+#[tokio::test]
+async fn an_unroutable_event_counts_as_refused_and_the_queue_is_declared_again() {
+    let setup = Setup::new(Kind::RabbitMq).await;
+    let (connection, channel) = setup.broker.channel().await;
+    let queue = setup.broker.name("stripe");
+    channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+
+    let sent: Vec<_> = (0..50).map(|number| event(Source::Stripe, number)).collect();
+    setup.accept_all(&sent).await;
+    assert!(setup.outbox().await > 0, "at least the first message was unroutable");
+    setup.start_relay();
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    expect(&mut consumer, &sent).await;
+    connection.close(200, "done".into()).await.unwrap();
+    drop(consumer);
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn a_removed_binding_comes_back() {
+    let setup = Setup::new(Kind::RabbitMq).await;
+    let (connection, channel) = setup.broker.channel().await;
+    let (queue, exchange) = (setup.broker.name("supabase.auth"), setup.broker.name("events"));
+    let key = "supabase.auth";
+    channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default()).await.unwrap();
+
+    setup.accept(event(Source::SupabaseAuth, 1)).await;
+    assert_eq!(setup.outbox().await, 1);
+    let tries = std::cell::Cell::new(1);
+    eventually("an event goes to the broker again", async || {
+        let before = setup.outbox().await;
+        setup.accept(event(Source::SupabaseAuth, tries.replace(tries.get() + 1) + 1)).await;
+        setup.outbox().await == before
+    })
+    .await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    expect(&mut consumer, &[event(Source::SupabaseAuth, tries.get())]).await;
+    connection.close(200, "done".into()).await.unwrap();
+    drop(consumer);
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn a_consumer_whose_queue_is_deleted_subscribes_anew() {
+    let setup = Setup::new(Kind::RabbitMq).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    let first = [event(Source::Stripe, 1)];
+    setup.accept(first[0].clone()).await;
+    expect(&mut consumer, &first).await;
+    let (connection, channel) = setup.broker.channel().await;
+    let queue = setup.broker.name("stripe");
+    channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+    setup.start_relay();
+    let second = [event(Source::Stripe, 2)];
+    setup.accept(second[0].clone()).await;
+    expect(&mut consumer, &second).await;
+    connection.close(200, "done".into()).await.unwrap();
+    drop(consumer);
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn an_unreadable_message_is_dead_lettered_and_holds_nothing_up() {
+    let setup = Setup::new(Kind::RabbitMq).await;
+    let (connection, channel) = setup.broker.channel().await;
+    let (exchange, options) = (setup.broker.name("events"), BasicPublishOptions::default());
+    let garbage = b"not one of ours";
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    channel
+        .basic_publish(exchange.into(), "stripe".into(), options, garbage, properties)
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    let sent = events(10);
+    setup.accept_all(&sent).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    expect(&mut consumer, &sent).await;
+    expect_nothing(&mut consumer).await;
+
+    let dead = setup.broker.name("dead");
+    eventually("the message is in the dead-letter queue", async || {
+        let options = BasicGetOptions { no_ack: true };
+        let message = channel.basic_get(dead.as_str().into(), options).await.unwrap();
+        message.is_some_and(|message| message.data == garbage)
+    })
+    .await;
+    connection.close(200, "done".into()).await.unwrap();
+    drop(consumer);
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn a_queue_with_other_properties_is_reported_with_what_to_do() {
+    let broker = TestBroker::new();
+    let (connection, channel) = broker.channel().await;
+    let queue = broker.name("stripe");
+    let options = QueueDeclareOptions::durable();
+    channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await.unwrap();
+
+    let setup = Setup::not_yet_connected(broker, |config| config.amqp_url = Some(broker_url().into())).await;
+    eventually("the difference is reported", async || {
+        let said = setup.health_of("rabbitmq").await.err().unwrap_or_default();
+        said.contains(&format!("rabbitmqctl delete_queue {queue}"))
+    })
+    .await;
+    setup.accept(event(Source::Stripe, 1)).await;
+    assert_eq!(setup.outbox().await, 1);
+
+    channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+    eventually("it heals once that is done", async || setup.health_of("rabbitmq").await.is_ok()).await;
+    connection.close(200, "done".into()).await.unwrap();
+    setup.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_said_at_once() {
+    let config = {
+        let mut config = memberflow::config::Config::new("postgres://nowhere");
+        config.amqp_url = Some("http://guest:topsecret@localhost".to_owned().into());
+        config
+    };
+    let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy("postgres://nowhere/none").unwrap();
+    let lifecycle = memberflow::lifecycle::Lifecycle::default();
+    let error = memberflow::queue::Queue::open(&config, pool, &lifecycle).err().expect("not an AMQP address");
+    assert!(error.to_string().contains("AMQP_URL"), "{error}");
+    assert!(!error.to_string().contains("topsecret"), "{error}");
+}

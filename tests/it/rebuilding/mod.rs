@@ -1,0 +1,110 @@
+//! `memberflow rebuild`: the tables derived again from the inbox beside the live ones, compared with them and
+//! put in their place.
+
+mod command;
+mod damage;
+mod standing;
+mod traffic;
+
+use fastrand::Rng;
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::envelope::Envelope;
+use memberflow::ops::fixture::SignsUp;
+use memberflow::ops::rebuild::{self, Progress, Report};
+use memberflow::store::rebuild::{Difference, RebuildError};
+use memberflow::store::{Rules, Store};
+use time::OffsetDateTime;
+use time::macros::datetime;
+
+use crate::support::crowd::Crowd;
+use crate::support::database::TestDatabase;
+
+const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
+
+/// A crowd and the database that their events go to.
+struct Town {
+    database: TestDatabase,
+    store: Store,
+    crowd: Crowd,
+    rounds: usize,
+}
+
+impl Town {
+    /// Members of so many rounds, signed up; no event yet.
+    async fn found(rounds: usize) -> Self {
+        let (database, crowd) = (TestDatabase::migrated().await, Crowd::read());
+        let store = store(&database, NOW);
+        crowd.name_tiers(&database.pool).await;
+        for round in 0..rounds {
+            crowd.sign_up(&database.pool, round, SignsUp::Before).await;
+        }
+        Self { database, store, crowd, rounds }
+    }
+
+    /// With all their events applied, in an order of chance.
+    async fn lived(rounds: usize) -> Self {
+        let town = Self::found(rounds).await;
+        apply(&town.store, town.shuffled(rounds as u64)).await;
+        town.end().await;
+        town
+    }
+
+    fn shuffled(&self, seed: u64) -> Vec<Envelope> {
+        let mut events: Vec<_> = (0..self.rounds).flat_map(|round| self.crowd.events(round, NOW)).collect();
+        Rng::with_seed(seed).shuffle(&mut events);
+        events
+    }
+
+    /// Those sign up who do so after their events, and what waited for them is applied.
+    async fn end(&self) {
+        for round in 0..self.rounds {
+            self.crowd.sign_up(&self.database.pool, round, SignsUp::AfterEvents).await;
+        }
+        while self.store.recompute_due().await.unwrap() > 0 {}
+    }
+
+    async fn execute(&self, statement: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&self.database.pool).await.unwrap();
+    }
+
+    /// What a query gives, as text.
+    async fn text(&self, query: &str) -> String {
+        let text = format!("select coalesce(string_agg(q::text, ' ' order by q::text), '') from ({query}) q");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&self.database.pool).await.unwrap()
+    }
+
+    async fn check(&self) -> (Report, Vec<Difference>) {
+        run(&self.store, true).await.unwrap()
+    }
+
+    async fn rebuild(&self) -> (Report, Vec<Difference>) {
+        run(&self.store, false).await.unwrap()
+    }
+
+    async fn assert_sound(&self, when: &str) {
+        let (report, differences) = self.check().await;
+        assert_eq!(differences, [], "{when}");
+        assert_eq!(report.differing_rows(), 0, "{when}");
+    }
+}
+
+fn store(database: &TestDatabase, now: OffsetDateTime) -> Store {
+    Store::new(database.pool.clone(), Clock::fixed(now), Rules::new(&Config::new(database.url())))
+}
+
+async fn apply(store: &Store, events: Vec<Envelope>) {
+    for batch in events.chunks(101) {
+        store.apply(batch.to_vec()).await.unwrap();
+    }
+}
+
+async fn run(store: &Store, check: bool) -> Result<(Report, Vec<Difference>), RebuildError> {
+    let mut differences = Vec::new();
+    let show = |difference| {
+        differences.push(difference);
+        true
+    };
+    let report = rebuild::run(store, check, &mut Progress::Silent, show).await?;
+    Ok((report, differences))
+}

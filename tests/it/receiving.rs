@@ -1,0 +1,232 @@
+//! What the door answers, and what it keeps: every row of the table of replies.
+
+mod connections;
+mod hooks;
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::support::edge::{Edge, Kept, assert_problem, stall};
+
+const EVENT: &str = r#" {"id":"evt_1","object":"event","type":"invoice.paid","created":1700000000,"data":{"object":{"name":"\u0000 Zoë","n":1e400}}}"#;
+
+fn hook(name: &str, rest: &str) -> String {
+    format!(r#"{{"metadata":{{"uuid":"uuid-{name}","time":"2025-11-26T11:59:59Z","name":"{name}"}}{rest}}}"#)
+}
+
+async fn text(request: reqwest::RequestBuilder) -> (u16, String) {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn an_accepted_event_is_durable_byte_for_byte() {
+    let edge = Edge::start().await;
+    let charset = HeaderValue::from_static("application/json; charset=utf-8");
+    let request = edge.stripe(EVENT).headers(HeaderMap::from_iter([(CONTENT_TYPE, charset)]));
+    assert_eq!(text(request).await, (200, r#"{"id":"evt_1","received":true}"#.to_owned()));
+    let row = r#"{"type":"INSERT","schema":"public","table":"journal_entries","record":{"id":1},"old_record":null}"#;
+    let request = edge.supabase("database", "msg_1", row);
+    assert_eq!(text(request).await, (200, r#"{"id":"msg_1","received":true}"#.to_owned()));
+    let kept = |source: &str, id: &str, event_type: &str, body: &str| Kept {
+        source: source.to_owned(),
+        event_id: id.to_owned(),
+        event_type: event_type.to_owned(),
+        body: body.into(),
+    };
+    assert_eq!(
+        edge.kept().await,
+        [
+            kept("stripe", "evt_1", "invoice.paid", EVENT),
+            kept("supabase.database", "msg_1", "public.journal_entries.insert", row),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn requests_that_no_endpoint_takes_are_told_where_to_go() {
+    let edge = Edge::start().await;
+    let problem =
+        assert_problem(edge.post("/webhooks/paypal", "{}").send().await.unwrap(), 404, "not-found").await;
+    assert!(problem["detail"].as_str().unwrap().contains("/webhooks/stripe"));
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        let url = format!("http://{}/webhooks/stripe", edge.address);
+        let response = edge.client.request(method, url).send().await.unwrap();
+        assert_eq!(response.headers()["allow"], "POST");
+        assert_problem(response, 405, "method-not-allowed").await;
+    }
+}
+
+#[tokio::test]
+async fn only_plain_json_is_taken() {
+    let edge = Edge::start().await;
+    for content_type in ["text/plain", "application/json-seq", "application/x-www-form-urlencoded", ""] {
+        let replaced = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+        let request = edge.stripe(EVENT).headers(replaced);
+        assert_problem(request.send().await.unwrap(), 415, "content-type-not-json").await;
+    }
+    let request = edge.client.post(format!("http://{}/webhooks/stripe", edge.address)).body(EVENT);
+    assert_problem(request.send().await.unwrap(), 415, "content-type-not-json").await;
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let request = edge.stripe(EVENT).header("content-encoding", coding);
+        assert_problem(request.send().await.unwrap(), 415, "content-encoding-unsupported").await;
+    }
+    assert!(edge.kept().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_body_may_be_as_long_as_the_limit_and_no_longer() {
+    let edge = Edge::with(|config| config.body_limit_bytes = 2048).await;
+    let padded = |length: usize| {
+        let empty = r#"{"id":"evt_1","type":"t","created":1,"pad":""}"#;
+        empty.replace(r#""""#, &format!("\"{}\"", "x".repeat(length - empty.len())))
+    };
+    let (status, _) = text(edge.stripe(padded(2048))).await;
+    assert_eq!(status, 200);
+    for length in [2049, 4096, 16_384, 1_000_000] {
+        let response = edge.stripe(padded(length)).send().await.unwrap();
+        assert_problem(response, 413, "body-too-large").await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_event_are_refused_each_for_its_reason() {
+    let edge = Edge::start().await;
+    for (body, kind) in [
+        ("", "body-not-json"),
+        ("[]", "body-not-an-object"),
+        (r#"{"type":"t","created":1}"#, "id-missing"),
+        (r#"{"id":"","type":"t","created":1}"#, "id-invalid"),
+        (r#"{"id":"evt_1","created":1}"#, "type-missing"),
+        (r#"{"id":"evt_1","type":"t","created":"soon"}"#, "created-invalid"),
+    ] {
+        assert_problem(edge.stripe(body).send().await.unwrap(), 400, kind).await;
+    }
+    for (body, kind) in [
+        (r#"{"metadata":{"name":"x","time":"2025-11-26T12:00:00Z"}}"#.to_owned(), "metadata-uuid-missing"),
+        (hook("customize-access-token", ""), "claims-missing"),
+    ] {
+        assert_problem(edge.supabase("auth", "msg_1", body).send().await.unwrap(), 400, kind).await;
+    }
+    let row = r#"{"type":"TRUNCATE","schema":"public","table":"t"}"#;
+    assert_problem(edge.supabase("database", "msg_1", row).send().await.unwrap(), 400, "type-invalid").await;
+    assert!(edge.kept().await.is_empty());
+}
+
+#[tokio::test]
+async fn hostile_bodies_are_taken_or_refused_but_never_break_anything() {
+    let edge = Edge::start().await;
+    let deep = format!(
+        r#"{{"id":"evt_deep","type":"t","created":1,"x":{}{}}}"#,
+        "[".repeat(90_000),
+        "]".repeat(90_000)
+    );
+    let long_id = format!(r#"{{"id":"{}","type":"t","created":1}}"#, "x".repeat(100_000));
+    let bodies: [&[u8]; 9] = [
+        b"\xef\xbb\xbf{\"id\":\"evt_bom\",\"type\":\"t\",\"created\":1}",
+        br#"{"id":"evt_a","id":"evt_b","type":"t","created":1}"#,
+        br#"{"id":"evt_c","type":"t","created":1,"x":"\ud800"}"#,
+        br#"{"id":"evt_d","type":"t","created":1e400}"#,
+        br#"{"id":"evt_\u0000","type":"t","created":1}"#,
+        b"{\"id\":\"evt_\xff\",\"type\":\"t\",\"created\":1}",
+        br#"{"id":"evt_e","type":"t","created":9223372036854775807}"#,
+        deep.as_bytes(),
+        long_id.as_bytes(),
+    ];
+    for body in bodies {
+        let status = edge.stripe(body).send().await.unwrap().status();
+        assert!(
+            [200, 400].contains(&status.as_u16()),
+            "{status}: {:?}",
+            String::from_utf8_lossy(&body[..40])
+        );
+    }
+    let kept = edge.kept().await;
+    let ids: Vec<&str> = kept.iter().map(|event| event.event_id.as_str()).collect();
+    assert_eq!(ids, ["evt_c", "evt_deep"]);
+}
+
+#[tokio::test]
+async fn a_source_without_a_secret_takes_nothing_and_names_the_variable() {
+    let edge = Edge::with(|config| {
+        config.stripe_webhook_secrets.clear();
+        config.supabase_webhook_secrets.clear();
+    })
+    .await;
+    for (request, variable) in [
+        (edge.stripe(EVENT), "STRIPE_WEBHOOK_SECRETS"),
+        (edge.supabase("auth", "msg_1", hook("x", "")), "SUPABASE_WEBHOOK_SECRETS"),
+        (edge.supabase("database", "msg_1", "{}"), "SUPABASE_WEBHOOK_SECRETS"),
+    ] {
+        let problem = assert_problem(request.send().await.unwrap(), 503, "source-not-configured").await;
+        assert!(problem["detail"].as_str().unwrap().contains(variable));
+    }
+}
+
+#[tokio::test]
+async fn without_anything_durable_to_write_to_stripe_is_told_to_come_back() {
+    let edge = Edge::start().await;
+    sqlx::query("alter table ingest.outbox rename to gone").execute(&edge.database.pool).await.unwrap();
+    assert_problem(edge.stripe(EVENT).send().await.unwrap(), 503, "not-durable").await;
+    sqlx::query("alter table ingest.gone rename to outbox").execute(&edge.database.pool).await.unwrap();
+    assert_eq!(edge.stripe(EVENT).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_durable_in_time_is_not_acknowledged() {
+    let edge = Edge::start().await;
+    let lock = stall(&edge.database.pool).await;
+    assert_problem(edge.stripe(EVENT).send().await.unwrap(), 503, "not-durable").await;
+    lock.rollback().await.unwrap();
+    assert_eq!(edge.stripe(EVENT).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn secrets_in_rows_of_auth_are_never_stored() {
+    let edge = Edge::start().await;
+    let row =
+        json!({"id": "u1", "email": "a@b.c", "encrypted_password": "SECRET", "recovery_token": "SECRET"});
+    let body =
+        json!({"type": "UPDATE", "schema": "auth", "table": "users", "record": row, "old_record": row});
+    assert_eq!(text(edge.supabase("database", "msg_1", body.to_string())).await.0, 200);
+    let kept = edge.kept().await;
+    assert_eq!(kept[0].event_type, "auth.users.update");
+    let told: Value = serde_json::from_slice(&kept[0].body).unwrap();
+    assert_eq!(told["record"], json!({"id": "u1", "email": "a@b.c"}));
+    assert_eq!(told["old_record"], told["record"]);
+}
+
+#[tokio::test]
+async fn health_names_what_is_down() {
+    let edge = Edge::start().await;
+    assert_eq!(edge.get("/healthz").await.status(), 200);
+    let ready = edge.get("/readyz").await;
+    assert_eq!(ready.status(), 200);
+    let ready: Value = ready.json().await.unwrap();
+    assert_eq!(ready, json!({"ready": true, "dependencies": {"postgres": "up"}}));
+    edge.database.destroy().await;
+    let problem = assert_problem(edge.get("/readyz").await, 503, "dependency-down").await;
+    assert_eq!(problem["dependencies"], json!({"postgres": "down"}));
+    assert!(problem["detail"].as_str().unwrap().contains("postgres"));
+    assert_eq!(edge.get("/healthz").await.status(), 200);
+}
+
+#[tokio::test]
+async fn metrics_count_deliveries_by_outcome() {
+    let edge = Edge::start().await;
+    edge.stripe(EVENT).send().await.unwrap();
+    edge.post("/webhooks/stripe", EVENT).send().await.unwrap();
+    let response = edge.get("/metrics").await;
+    assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4");
+    let metrics = response.text().await.unwrap();
+    for line in [
+        "# HELP memberflow_deliveries_total ",
+        r#"memberflow_deliveries_total{source="stripe",outcome="accepted"} "#,
+        r#"memberflow_deliveries_total{source="stripe",outcome="signature-header-missing"} "#,
+        r#"memberflow_delivery_seconds_bucket{source="stripe",le="0.001"} "#,
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+}

@@ -1,0 +1,128 @@
+//! Clients that send in pieces, dawdle, crowd in or hang up; and a stop while they are there.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
+
+use super::EVENT;
+use crate::support::edge::{Edge, assert_problem, eventually, stall, stripe_signature, wait_for_stalled};
+
+#[tokio::test]
+async fn a_chunked_body_is_read_whole_and_has_the_same_limit() {
+    let edge = Edge::with(|config| config.body_limit_bytes = 2048).await;
+    let chunked = async |body: &str| {
+        let mut stream = connect(&edge).await;
+        let mut request = format!(
+            "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\nstripe-signature: {}\r\ntransfer-encoding: chunked\r\n\r\n",
+            stripe_signature(body.as_bytes())
+        )
+        .into_bytes();
+        for chunk in body.as_bytes().chunks(7) {
+            request.extend(format!("{:x}\r\n", chunk.len()).bytes());
+            request.extend([chunk, b"\r\n"].concat());
+        }
+        request.extend(b"0\r\n\r\n");
+        stream.write_all(&request).await.unwrap();
+        rest(&mut stream).await
+    };
+    let answer = chunked(EVENT).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(edge.kept().await[0].body, EVENT.as_bytes());
+    let answer = chunked(&" ".repeat(2049)).await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("body-too-large"), "{answer}");
+}
+
+#[tokio::test]
+async fn one_source_at_its_limit_sheds_its_own_load_only() {
+    let edge = Edge::with(|config| config.max_requests = 1).await;
+    let lock = stall(&edge.database.pool).await;
+    let waiting = TaskTracker::new().spawn(edge.stripe(EVENT).send());
+    wait_for_stalled(&edge.database.pool, 1).await;
+    assert_problem(edge.stripe(EVENT).send().await.unwrap(), 429, "overloaded").await;
+    let other = edge.post("/webhooks/supabase/auth", "{}").send().await.unwrap();
+    assert_problem(other, 400, "signature-header-missing").await;
+    lock.rollback().await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
+    edge.wait_for_kept(1).await;
+    assert_eq!(edge.stripe(EVENT).send().await.unwrap().status(), 200, "the place was given back");
+}
+
+/// A request as it goes over the wire.
+fn wire(body: &str) -> String {
+    format!(
+        "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nstripe-signature: {}\r\ncontent-length: {}\r\n\r\n{body}",
+        stripe_signature(body.as_bytes()),
+        body.len()
+    )
+}
+
+async fn connect(edge: &Edge) -> TcpStream {
+    TcpStream::connect(edge.address).await.unwrap()
+}
+
+/// Everything the server sends until it closes.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.unwrap().ok();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_undo_what_it_sent() {
+    let edge = Edge::start().await;
+    let lock = stall(&edge.database.pool).await;
+    let mut stream = connect(&edge).await;
+    stream.write_all(wire(EVENT).as_bytes()).await.unwrap();
+    wait_for_stalled(&edge.database.pool, 1).await;
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    eventually("the connection to be gone", async || (edge.lifecycle.requests.len() == 2).then_some(()))
+        .await;
+    lock.rollback().await.unwrap();
+    assert_eq!(edge.wait_for_kept(1).await[0].body, EVENT.as_bytes());
+}
+
+#[tokio::test]
+async fn a_body_that_dawdles_is_answered_and_one_that_breaks_off_is_not_kept() {
+    let edge = Edge::with(|config| config.read_timeout = Duration::from_millis(200)).await;
+    let request = wire(EVENT);
+    let part = &request.as_bytes()[..request.len() - 5];
+    let mut slow = connect(&edge).await;
+    slow.write_all(part).await.unwrap();
+    let answer = rest(&mut slow).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("body-too-slow"), "{answer}");
+    let mut broken = connect(&edge).await;
+    broken.write_all(part).await.unwrap();
+    broken.shutdown().await.unwrap();
+    rest(&mut broken).await;
+    assert!(edge.kept().await.is_empty());
+}
+
+#[tokio::test]
+async fn headers_that_dawdle_end_the_connection() {
+    let edge = Edge::with(|config| config.read_timeout = Duration::from_millis(200)).await;
+    for said in ["", "P", "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\n"] {
+        let mut slow = connect(&edge).await;
+        slow.write_all(said.as_bytes()).await.unwrap();
+        let answer = rest(&mut slow).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{said:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_answers_what_is_under_way_and_takes_nothing_new() {
+    let edge = Edge::start().await;
+    let lock = stall(&edge.database.pool).await;
+    let mut stream = connect(&edge).await;
+    stream.write_all(wire(EVENT).as_bytes()).await.unwrap();
+    wait_for_stalled(&edge.database.pool, 1).await;
+    edge.lifecycle.stopping.cancel();
+    eventually("the listener to close", async || TcpStream::connect(edge.address).await.err()).await;
+    lock.rollback().await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(edge.lifecycle.shutdown(Duration::from_secs(10)).await, Ok(()));
+    assert_eq!(edge.kept().await.len(), 1);
+}

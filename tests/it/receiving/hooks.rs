@@ -1,0 +1,78 @@
+//! Auth Hooks: the neutral answer of their kind, in time, whatever becomes of the event.
+
+use serde_json::Value;
+
+use super::{hook, text};
+use crate::support::edge::{Edge, stall};
+
+#[tokio::test]
+async fn hooks_get_the_neutral_answer_of_their_kind() {
+    let edge = Edge::start().await;
+    let claims =
+        r#"{"iss":"x", "aud":["authenticated"],"exp":1764162000,"n":1.50,"deep":{"b":1,"a":"\u00e9"}}"#;
+    let token = hook(
+        "customize-access-token",
+        &format!(r#","user_id":"u","claims": {claims} ,"authentication_method":"password""#),
+    );
+    let cases = [
+        ("customize-access-token", token, format!(r#"{{"claims":{claims}}}"#)),
+        ("before-user-created", hook("before-user-created", r#","user":{}"#), "{}".to_owned()),
+        ("after-user-created", hook("after-user-created", r#","user":{}"#), "{}".to_owned()),
+        ("mfa-verification", hook("mfa-verification", ""), r#"{"decision":"continue"}"#.to_owned()),
+        ("password-verification", hook("password-verification", ""), r#"{"decision":"continue"}"#.to_owned()),
+        ("hook-of-tomorrow", hook("hook-of-tomorrow", r#","x":1"#), "{}".to_owned()),
+    ];
+    for (name, body, answer) in &cases {
+        assert_eq!(text(edge.supabase("auth", "msg_1", body.clone())).await, (200, answer.clone()), "{name}");
+    }
+    let kept = edge.kept().await;
+    assert_eq!(kept.len(), cases.len());
+    for ((name, body, _), kept) in cases.iter().zip(kept) {
+        assert_eq!(kept.source, "supabase.auth");
+        assert_eq!((kept.event_id, kept.event_type), (format!("uuid-{name}"), (*name).to_owned()));
+        assert_eq!(kept.body, body.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn hooks_that_want_something_sent_are_refused_and_leave_no_trace() {
+    let edge = Edge::start().await;
+    for name in ["send-sms", "send-email"] {
+        let body = hook(name, r#","user":{},"sms":{"otp":"561166"},"email_data":{"token":"305805"}"#);
+        let (status, answer) = text(edge.supabase("auth", "msg_1", body)).await;
+        assert_eq!(status, 200, "Supabase reads the error from a 200 alone");
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["error"]["http_code"], 422);
+        assert!(answer["error"]["message"].as_str().unwrap().contains("only observes"));
+    }
+    assert!(edge.kept().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_hook_is_answered_while_the_queue_stalls_and_its_event_is_kept_later() {
+    let edge = Edge::start().await;
+    let lock = stall(&edge.database.pool).await;
+    // Answered at all means: without waiting for the lock, which is still held.
+    let (status, answer) = text(edge.supabase("auth", "msg_1", hook("after-user-created", ""))).await;
+    assert_eq!((status, answer.as_str()), (200, "{}"));
+    lock.rollback().await.unwrap();
+    edge.wait_for_kept(1).await;
+}
+
+#[tokio::test]
+async fn a_hook_is_answered_without_a_queue_and_the_loss_is_counted() {
+    let edge = Edge::start().await;
+    sqlx::query("drop table ingest.outbox").execute(&edge.database.pool).await.unwrap();
+    let lost = async || {
+        let metrics = edge.get("/metrics").await.text().await.unwrap();
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("memberflow_hooks_not_kept_total"))
+            .map(str::to_owned);
+        line.map_or(0, |line| line.split(' ').nth(1).unwrap().parse::<u64>().unwrap())
+    };
+    let before = lost().await;
+    let (status, answer) = text(edge.supabase("auth", "msg_1", hook("mfa-verification", ""))).await;
+    assert_eq!((status, answer.as_str()), (200, r#"{"decision":"continue"}"#));
+    assert!(lost().await > before);
+}

@@ -1,0 +1,298 @@
+//! Replay against a receiver that checks every signature with the secrets it was given.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use memberflow::cli::replay::{error_code, exit_code};
+use memberflow::clock::Clock;
+use memberflow::ops::fixture;
+use memberflow::ops::replay::{self, Options, Progress, ReplayError, Secrets, Summary};
+use memberflow::verify::standard_webhooks::Headers;
+use memberflow::verify::{StripeSecrets, SupabaseSecrets, Window, standard_webhooks, stripe};
+use secrecy::SecretString;
+use time::macros::datetime;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+const STRIPE_SECRET: &str = "whsec_replaying";
+const SUPABASE_SECRET: &str = "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const NOW: time::OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
+
+/// What the receiver does with a delivery whose signature is right.
+type Reply = fn(nth: usize, body: &str) -> Response;
+
+struct Receiver {
+    secrets: Secrets,
+    reply: Reply,
+    /// Every delivery rightly signed: path, `webhook-id`, body.
+    taken: Mutex<Vec<(String, Option<String>, Bytes)>>,
+}
+
+impl Receiver {
+    async fn start(reply: Reply) -> (String, Arc<Self>) {
+        let receiver = Arc::new(Self { secrets: secrets(), reply, taken: Mutex::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = axum::Router::new().fallback(receive).with_state(Arc::clone(&receiver));
+        TaskTracker::new().spawn(async move { axum::serve(listener, routes).await });
+        (url, receiver)
+    }
+
+    fn taken(&self) -> Vec<(String, Option<String>, Bytes)> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn bodies(&self) -> Vec<Bytes> {
+        self.taken().into_iter().map(|(_, _, body)| body).collect()
+    }
+}
+
+async fn receive(
+    State(receiver): State<Arc<Receiver>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let window = Window { now: NOW, tolerance: Duration::from_secs(300) };
+    let verified = match uri.path() {
+        "/webhooks/stripe" => {
+            stripe::verify(receiver.secrets.stripe.as_ref().unwrap(), header(stripe::HEADER), &body, window)
+        }
+        "/webhooks/supabase/auth" | "/webhooks/supabase/database" => {
+            let signed = Headers {
+                id: header(standard_webhooks::ID),
+                timestamp: header(standard_webhooks::TIMESTAMP),
+                signature: header(standard_webhooks::SIGNATURE),
+            };
+            let secrets = receiver.secrets.supabase.as_ref().unwrap();
+            standard_webhooks::verify(secrets, signed, &body, window).map(drop)
+        }
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    if let Err(refusal) = verified {
+        return problem(400, refusal.kind(), &refusal.to_string());
+    }
+    let nth = {
+        let mut taken = receiver.taken.lock().unwrap();
+        taken.push((uri.path().to_owned(), header("webhook-id").map(str::to_owned), body.clone()));
+        taken.len()
+    };
+    (receiver.reply)(nth, std::str::from_utf8(&body).unwrap())
+}
+
+fn problem(status: u16, kind: &str, detail: &str) -> Response {
+    let body = serde_json::json!({ "type": kind, "title": "t", "status": status, "detail": detail });
+    (StatusCode::from_u16(status).unwrap(), body.to_string()).into_response()
+}
+
+fn accept(_: usize, _: &str) -> Response {
+    (StatusCode::OK, r#"{"received":true}"#).into_response()
+}
+
+fn secrets() -> Secrets {
+    Secrets {
+        stripe: StripeSecrets::new(&[SecretString::from(STRIPE_SECRET)]).unwrap(),
+        supabase: SupabaseSecrets::new(&[SecretString::from(SUPABASE_SECRET)]).unwrap(),
+    }
+}
+
+fn options(url: &str) -> Options {
+    Options {
+        url: url.to_owned(),
+        shuffle: None,
+        duplicate: 1.try_into().unwrap(),
+        rate_per_s: None,
+        concurrency: 4.try_into().unwrap(),
+        secrets: secrets(),
+    }
+}
+
+fn story(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+async fn replayed(options: &Options, path: PathBuf) -> Result<Summary, ReplayError> {
+    replay::replay(options, &[path], &Clock::fixed(NOW), &mut Progress::Silent).await
+}
+
+fn counted(bodies: Vec<Bytes>) -> HashMap<Bytes, usize> {
+    let mut counts = HashMap::new();
+    bodies.into_iter().for_each(|body| *counts.entry(body).or_default() += 1);
+    counts
+}
+
+#[tokio::test]
+async fn posts_every_fixture_rightly_signed_to_its_endpoint_byte_for_byte() {
+    let (url, receiver) = Receiver::start(accept).await;
+    let events: Vec<_> = fixture::events(&[story("")]).map(Result::unwrap).collect();
+    // As a task of its own, as `dev` may run it.
+    let task = TaskTracker::new().spawn(async move { replayed(&options(&url), story("")).await });
+    let summary = task.await.unwrap().unwrap();
+    assert_eq!((summary.accepted, summary.refused, summary.unreadable), (events.len() as u64, 0, 0));
+    assert_eq!(exit_code(&summary), 0);
+    let sent = events.iter().map(|event| event.body.clone()).collect();
+    assert_eq!(counted(receiver.bodies()), counted(sent));
+    for (path, id, body) in receiver.taken() {
+        let event = events.iter().find(|event| event.body == body).unwrap();
+        assert_eq!(Some(path.as_str()), fixture::endpoint(event.source));
+        if path == "/webhooks/supabase/database" {
+            assert_eq!(id.as_ref(), Some(&event.event_id));
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_one_request_at_a_time_the_events_arrive_in_order() {
+    let (url, receiver) = Receiver::start(accept).await;
+    let one = Options { concurrency: 1.try_into().unwrap(), ..options(&url) };
+    replayed(&one, story("12-free-member")).await.unwrap();
+    let expected: Vec<_> =
+        fixture::events(&[story("12-free-member")]).map(|event| event.unwrap().body).collect();
+    assert_eq!(receiver.bodies(), expected);
+}
+
+#[tokio::test]
+async fn mixes_by_seed_and_posts_duplicates_as_often_as_asked() {
+    let (url, receiver) = Receiver::start(accept).await;
+    let one = Options { concurrency: 1.try_into().unwrap(), ..options(&url) };
+    let mixed = Options { shuffle: Some(11), duplicate: 3.try_into().unwrap(), ..one };
+    let summary = replayed(&mixed, story("07-cancellation-with-refund")).await.unwrap();
+    let first = receiver.bodies();
+    replayed(&mixed, story("07-cancellation-with-refund")).await.unwrap();
+    assert_eq!(summary.accepted, first.len() as u64);
+    assert_eq!(receiver.bodies()[first.len()..], first, "the same seed, the same order");
+    let events = fixture::events(&[story("07-cancellation-with-refund")]).count();
+    let counts = counted(first);
+    assert_eq!(counts.len(), events);
+    assert!(counts.values().all(|count| *count == 3));
+}
+
+#[tokio::test]
+async fn says_what_was_refused_and_why_and_goes_on_with_the_others() {
+    let (url, _receiver) = Receiver::start(|_, body| {
+        if body.contains("\"invoice.paid\"") {
+            problem(400, "https://example.com/problems/created-missing", "the field created is missing")
+        } else {
+            accept(0, body)
+        }
+    })
+    .await;
+    let summary = replayed(&options(&url), story("07-cancellation-with-refund")).await.unwrap();
+    assert_eq!((summary.accepted, summary.refused), (22, 2));
+    let refusal = summary.refusals.values().next().unwrap();
+    assert_eq!((refusal.status, refusal.count), (400, 2));
+    assert_eq!(refusal.kind, "https://example.com/problems/created-missing");
+    assert_eq!(refusal.detail, "the field created is missing");
+    assert!(refusal.example.ends_with("-invoice-paid.json"), "{}", refusal.example);
+    assert_eq!(exit_code(&summary), 3);
+    let json = serde_json::to_value(&summary).unwrap();
+    assert_eq!(json["refusals"][0]["count"], 2);
+}
+
+#[tokio::test]
+async fn an_auth_hook_that_answers_200_with_an_error_was_refused() {
+    let (url, _receiver) = Receiver::start(|_, _| {
+        let body = r#"{"error":{"http_code":422,"message":"memberflow sends no SMS"}}"#;
+        (StatusCode::OK, body).into_response()
+    })
+    .await;
+    let summary = replayed(&options(&url), story("10-checkout-before-sign-up")).await.unwrap();
+    assert!(summary.refusals.contains_key(&(422, "hook-error".to_owned())), "{summary}");
+}
+
+#[tokio::test]
+async fn waits_as_asked_while_the_service_sheds_load() {
+    let (url, receiver) = Receiver::start(|nth, body| match nth {
+        1 => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")]).into_response(),
+        2 => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response(),
+        _ => accept(nth, body),
+    })
+    .await;
+    let summary = replayed(&options(&url), story("11-guest-checkout")).await.unwrap();
+    assert_eq!((summary.accepted, summary.refused), (3, 0));
+    assert!(summary.accepted_after_waiting >= 1);
+    assert_eq!(receiver.taken().len(), 5);
+}
+
+#[tokio::test]
+async fn gives_up_after_a_bounded_number_of_attempts() {
+    let (url, receiver) =
+        Receiver::start(|_, _| (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")]).into_response())
+            .await;
+    let summary = replayed(&options(&url), story("11-guest-checkout")).await.unwrap();
+    assert_eq!((summary.accepted, summary.refused), (0, 3));
+    assert_eq!(receiver.taken().len(), 15);
+    assert!(summary.refusals.contains_key(&(503, "service unavailable".to_owned())), "{summary}");
+}
+
+#[tokio::test]
+async fn secrets_other_than_the_services_are_refused_as_a_mismatch() {
+    let (url, receiver) = Receiver::start(accept).await;
+    let stripe = StripeSecrets::new(&[SecretString::from("whsec_other")]).unwrap();
+    let other = Options { secrets: Secrets { stripe, supabase: None }, ..options(&url) };
+    let summary = replayed(&other, story("11-guest-checkout")).await.unwrap();
+    assert_eq!(summary.refusals[&(400, "signature-mismatch".to_owned())].count, 3);
+    assert!(receiver.taken().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_counted_and_the_rest_is_posted() {
+    let (url, receiver) = Receiver::start(accept).await;
+    let paths = [story("absent.json"), story("11-guest-checkout"), story("tiers.json")];
+    let summary =
+        replay::replay(&options(&url), &paths, &Clock::fixed(NOW), &mut Progress::Silent).await.unwrap();
+    assert_eq!((summary.accepted, summary.unreadable), (3, 2));
+    assert_eq!(receiver.taken().len(), 3);
+    assert!(summary.unreadable_examples[0].contains("absent.json: cannot be read"), "{summary}");
+    assert_eq!(exit_code(&summary), 3);
+}
+
+#[tokio::test]
+async fn a_service_that_is_away_ends_the_replay() {
+    // A port that was free a moment ago and that nobody listens on.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let error = replayed(&options(&url), story("11-guest-checkout")).await.unwrap_err();
+    assert_eq!(error_code(&error), 7);
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[tokio::test]
+async fn asks_for_the_secret_and_the_address_that_it_needs() {
+    let (url, _receiver) = Receiver::start(accept).await;
+    let none = Options { secrets: Secrets::default(), ..options(&url) };
+    let error = replayed(&none, story("12-free-member")).await.unwrap_err();
+    assert!(error.to_string().contains("set SUPABASE_WEBHOOK_SECRETS"), "{error}");
+    assert_eq!(error_code(&error), 2);
+    for url in ["ftp://127.0.0.1", "not a url", ""] {
+        let error = replayed(&options(url), story("12-free-member")).await.unwrap_err();
+        assert_eq!(error_code(&error), 2, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_base_path_is_kept() {
+    let (url, receiver) = Receiver::start(accept).await;
+    let summary = replayed(&options(&format!("{url}/")), story("11-guest-checkout")).await.unwrap();
+    assert_eq!(summary.accepted, 3);
+    let summary = replayed(&options(&format!("{url}/elsewhere/")), story("11-guest-checkout")).await.unwrap();
+    assert_eq!(summary.refusals[&(404, "not found".to_owned())].count, 3);
+    assert_eq!(receiver.taken().len(), 3);
+}
+
+#[tokio::test]
+async fn begins_no_more_deliveries_per_second_than_allowed() {
+    let (url, _receiver) = Receiver::start(accept).await;
+    let slow = Options { rate_per_s: Some(20.0), ..options(&url) };
+    let summary = replayed(&slow, story("11-guest-checkout")).await.unwrap();
+    // Three deliveries begin at 0, 50 and 100 ms.
+    assert!(summary.elapsed_s >= 0.1, "{summary}");
+}

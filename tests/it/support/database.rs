@@ -1,0 +1,86 @@
+//! A database that a test has to itself and that goes away with it.
+
+use std::env;
+
+use memberflow::store::migrate::{self, MigrateOptions};
+use memberflow::store::supabase_stub;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+/// The server that tests use: `DATABASE_URL`, else the local one.
+pub fn server_url() -> String {
+    env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned())
+}
+
+/// A fresh database, dropped when this value is.
+pub struct TestDatabase {
+    pub name: String,
+    pub pool: PgPool,
+}
+
+impl TestDatabase {
+    /// An empty database: no Supabase schemas, no migrations.
+    pub async fn empty() -> Self {
+        let name = format!("mf_test_{}", uuid::Uuid::new_v4().simple());
+        let mut admin = PgConnection::connect(&server_url()).await.expect("PostgreSQL for tests answers");
+        sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}")))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        let options: PgConnectOptions = server_url().parse().unwrap();
+        // Nobody needs these rows after a crash: no commit waits for the disk.
+        let options = options.database(&name).options([("synchronous_commit", "off")]);
+        let pool = PgPoolOptions::new().max_connections(6).connect_with(options).await.unwrap();
+        Self { name, pool }
+    }
+
+    /// An empty database with the Supabase stub: what a new project looks like.
+    pub async fn stubbed() -> Self {
+        let database = Self::empty().await;
+        supabase_stub::create(&mut database.pool.acquire().await.unwrap()).await.unwrap();
+        database
+    }
+
+    /// A database with the Supabase stub and all migrations, as `memberflow migrate --supabase-stub` makes it.
+    pub async fn migrated() -> Self {
+        let database = Self::empty().await;
+        migrate::run(&database.options(), MigrateOptions { supabase_stub: true }).await.unwrap();
+        database
+    }
+
+    /// Takes the database away under whoever uses it.
+    pub async fn destroy(&self) {
+        let mut admin = PgConnection::connect(&server_url()).await.unwrap();
+        let drop = sqlx::AssertSqlSafe(format!("drop database {} with (force)", self.name));
+        sqlx::query(drop).execute(&mut admin).await.unwrap();
+    }
+
+    /// How to connect to this database.
+    pub fn options(&self) -> PgConnectOptions {
+        (*self.pool.connect_options()).clone()
+    }
+
+    /// The URL of this database.
+    pub fn url(&self) -> String {
+        let base = server_url();
+        let (head, query) = base.split_once('?').map_or((base.as_str(), None), |(h, q)| (h, Some(q)));
+        let root = head.rfind('/').filter(|at| *at > "postgres://".len()).map_or(head, |at| &head[..at]);
+        query.map_or_else(|| format!("{root}/{}", self.name), |q| format!("{root}/{}?{q}", self.name))
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        // A thread with a runtime of its own: drop is not async, and the test's runtime may be ending.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut admin = PgConnection::connect(&server_url()).await.unwrap();
+                let drop = sqlx::AssertSqlSafe(format!("drop database if exists {name} with (force)"));
+                sqlx::query(drop).execute(&mut admin).await.unwrap();
+            });
+        });
+        dropped.join().ok();
+    }
+}

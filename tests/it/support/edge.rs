@@ -1,0 +1,178 @@
+//! The door on a port of its own, over a database of its own, with a clock that stands still.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::lifecycle::Lifecycle;
+use memberflow::queue::Queue;
+use memberflow::receive::{self, Receive, Rests, listener};
+use memberflow::telemetry;
+use memberflow::verify::secrets::{split_stripe, split_supabase};
+use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
+use reqwest::{RequestBuilder, Response};
+use serde_json::Value;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use time::macros::datetime;
+use tokio::net::TcpListener;
+
+use super::database::TestDatabase;
+
+pub const NOW: OffsetDateTime = datetime!(2025-11-26 12:00:00 UTC);
+pub const STRIPE_SECRETS: &str = "whsec_first,whsec_second";
+pub const SUPABASE_SECRETS: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=|v1,whsec_YW5vdGhlciBrZXksIGFub3RoZXIga2V5LCBhbm90aGU=";
+
+/// A running door.
+pub struct Edge {
+    pub address: SocketAddr,
+    pub lifecycle: Lifecycle,
+    pub client: reqwest::Client,
+    pub database: TestDatabase,
+}
+
+/// A row of the outbox.
+#[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Kept {
+    pub source: String,
+    pub event_id: String,
+    pub event_type: String,
+    pub body: Vec<u8>,
+}
+
+impl Edge {
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A door whose settings `adjust` has changed.
+    pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let database = TestDatabase::migrated().await;
+        let mut config = Config::new(database.url());
+        config.stripe_webhook_secrets = split_stripe(STRIPE_SECRETS);
+        config.supabase_webhook_secrets = split_supabase(SUPABASE_SECRETS);
+        adjust(&mut config);
+        let lifecycle = Lifecycle::default();
+        let rests = Rests {
+            queue: Queue::open(&config, database.pool.clone(), &lifecycle).unwrap(),
+            clock: Clock::fixed(NOW),
+            lifecycle: lifecycle.clone(),
+            metrics: telemetry::metrics().unwrap(),
+        };
+        let door = Receive::new(&config, rests).unwrap();
+        let routes = receive::webhooks(door.clone()).merge(receive::health(door));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = receive::with_fallbacks(routes);
+        let serving = listener::serve(listener, routes, config.read_timeout, lifecycle.clone());
+        lifecycle.requests.spawn(serving);
+        Self { address, lifecycle, client: reqwest::Client::new(), database }
+    }
+
+    pub fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        let request = self.client.post(format!("http://{}{path}", self.address));
+        request.header("content-type", "application/json").body(body)
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("http://{}{path}", self.address)).send().await.unwrap()
+    }
+
+    /// Posts `body` signed as Stripe signs.
+    pub fn stripe(&self, body: impl Into<Vec<u8>>) -> RequestBuilder {
+        let body = body.into();
+        let signature = stripe_signature(&body);
+        self.post("/webhooks/stripe", body).header("stripe-signature", signature)
+    }
+
+    /// Posts `body` signed as Supabase signs, to the endpoint for `what` (`auth` or `database`).
+    pub fn supabase(&self, what: &str, id: &str, body: impl Into<Vec<u8>>) -> RequestBuilder {
+        let body = body.into();
+        let signed = supabase_signature(id, &body);
+        self.post(&format!("/webhooks/supabase/{what}"), body)
+            .header("webhook-id", signed.id)
+            .header("webhook-timestamp", signed.timestamp)
+            .header("webhook-signature", signed.signature)
+    }
+
+    /// Everything in the outbox, in the order in which it came.
+    pub async fn kept(&self) -> Vec<Kept> {
+        let rows = "select source, event_id, event_type, body from ingest.outbox order by id";
+        sqlx::query_as(rows).fetch_all(&self.database.pool).await.unwrap()
+    }
+
+    /// Waits until the outbox holds `count` events.
+    pub async fn wait_for_kept(&self, count: usize) -> Vec<Kept> {
+        eventually("the events in the outbox", async || {
+            let kept = self.kept().await;
+            (kept.len() == count).then_some(kept)
+        })
+        .await
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.lifecycle.stopping.cancel();
+    }
+}
+
+pub fn stripe_signature(body: &[u8]) -> String {
+    let secrets = StripeSecrets::new(&split_stripe(STRIPE_SECRETS)).unwrap().unwrap();
+    stripe::sign(&secrets, NOW.unix_timestamp(), body)
+}
+
+pub fn supabase_signature(id: &str, body: &[u8]) -> standard_webhooks::Signed {
+    let secrets = SupabaseSecrets::new(&split_supabase(SUPABASE_SECRETS)).unwrap().unwrap();
+    standard_webhooks::sign(&secrets, id, NOW.unix_timestamp(), body)
+}
+
+/// Checks that `response` is a problem of `kind` that says what to do, and gives the document.
+pub async fn assert_problem(response: Response, status: u16, kind: &str) -> Value {
+    assert_eq!(response.status(), status, "{kind}");
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    if status == 429 || status == 503 {
+        assert!(response.headers().contains_key("retry-after"));
+    }
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!(problem["type"], format!("urn:memberflow:problem:{kind}"), "{problem}");
+    assert_eq!(problem["status"], status);
+    assert!(!problem["title"].as_str().unwrap().is_empty());
+    assert!(problem["detail"].as_str().unwrap().len() > 10);
+    problem
+}
+
+/// Holds the outbox so that nothing can be written to it until the lock is dropped or rolled back.
+pub async fn stall(pool: &PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("lock table ingest.outbox in exclusive mode").execute(&mut *lock).await.unwrap();
+    lock
+}
+
+/// Waits until `count` writes to the outbox are waiting for the lock.
+pub async fn wait_for_stalled(pool: &PgPool, count: i64) {
+    eventually("writes waiting for the lock", async || {
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+             where not l.granted and d.datname = current_database()",
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        (waiting == count).then_some(())
+    })
+    .await;
+}
+
+/// Asks again and again until there is an answer, for a bounded time.
+pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    for _ in 0..1000 {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("waited in vain for {what}");
+}

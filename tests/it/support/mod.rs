@@ -1,0 +1,11 @@
+//! What the tests share: a database of one's own, names of one's own on the broker.
+
+pub mod broker;
+pub mod crowd;
+pub mod database;
+pub mod dump;
+pub mod edge;
+pub mod events;
+pub mod process;
+pub mod proxy;
+pub mod told;

@@ -1,0 +1,122 @@
+//! The real binary as a process of the test's own, ended with this value.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Longer than anything here may take, also on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Settings as the environment of a process.
+pub type Settings = Vec<(&'static str, String)>;
+
+/// `memberflow` with nothing of the surrounding environment but what `settings` say.
+pub fn memberflow(settings: &Settings) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memberflow"));
+    command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
+    // Away from the checkout, whose settings' file would be read.
+    command.current_dir(std::env::temp_dir()).stdin(Stdio::null());
+    command
+}
+
+/// `memberflow serve`.
+pub struct Serving {
+    pub address: SocketAddr,
+    process: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Serving {
+    /// Starts all roles on a free port.
+    pub fn all(settings: &Settings) -> Self {
+        Self::roles("receive,relay,consume,api", settings)
+    }
+
+    /// Starts `roles` on a free port.
+    pub fn roles(roles: &str, settings: &Settings) -> Self {
+        Self::at("127.0.0.1:0", roles, settings)
+    }
+
+    /// Starts `roles` and waits until the process says where it listens.
+    pub fn at(bind: &str, roles: &str, settings: &Settings) -> Self {
+        let mut command = memberflow(settings);
+        command.args(["serve", "--roles", roles, "--bind", bind]).env("MEMBERFLOW_LOG_FORMAT", "json");
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = follow(process.stderr.take().unwrap());
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(address) = log.lock().unwrap().iter().find_map(|line| listening_at(line)) {
+                return Self { address, process, log: log.clone() };
+            }
+            let ended = process.try_wait().unwrap();
+            let waiting = ended.is_none() && Instant::now() < deadline;
+            assert!(waiting, "it does not listen ({ended:?}):\n{}", log.lock().unwrap().join("\n"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_none()
+    }
+
+    /// What the process has said so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    /// Ends the process without a warning.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Asks the process to stop; does not wait.
+    pub fn ask_to_stop(&self) {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+    }
+
+    /// How the process ends, and after how long.
+    pub async fn ended(&mut self) -> (ExitStatus, Duration) {
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return (status, asked.elapsed());
+            }
+            assert!(asked.elapsed() < DEADLINE, "it does not end:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// Keeps what the process says, so that it never waits for a reader.
+fn follow(stderr: ChildStderr) -> Arc<Mutex<Vec<String>>> {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let kept = log.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            kept.lock().unwrap().push(line);
+        }
+    });
+    log
+}
+
+fn listening_at(line: &str) -> Option<SocketAddr> {
+    let said: Value = serde_json::from_str(line).ok()?;
+    if said["message"] == "listening" { said["address"].as_str()?.parse().ok() } else { None }
+}

@@ -1,0 +1,93 @@
+//! The commands as a person types them, on the real binary.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::house::{House, Kind, ids, stories};
+use crate::support::database::TestDatabase;
+use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
+use crate::support::process::{Serving, Settings, memberflow};
+
+async fn run(settings: &Settings, arguments: &[&str]) -> Output {
+    let mut command = memberflow(settings);
+    command.args(arguments);
+    Command::from(command).kill_on_drop(true).output().await.unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|fault| panic!("{fault}: {output:?}"))
+}
+
+#[tokio::test]
+async fn from_an_empty_database_to_a_member_on_the_screen() {
+    let database = TestDatabase::empty().await;
+    let settings = vec![("DATABASE_URL", database.url())];
+    let unmigrated = run(&settings, &["doctor"]).await;
+    assert_eq!(unmigrated.status.code(), Some(1), "{unmigrated:?}");
+    for _ in 0..2 {
+        let migrated = run(&settings, &["migrate", "--supabase-stub"]).await;
+        assert!(migrated.status.success(), "{migrated:?}");
+    }
+
+    let house = House::new(Kind::Postgres).await;
+    let serving = Serving::all(&house.settings());
+    let folder = stories();
+    let url = serving.url();
+    let replay = ["replay", folder.to_str().unwrap(), "--url", url.as_str(), "--json"];
+    let replayed = json(&run(&house.settings(), &replay).await);
+    assert_eq!(replayed["accepted"], house.events().len());
+    house.applied(&ids(&house.events())).await;
+
+    let listed = run(&house.settings(), &["members", "list", "--json"]).await;
+    assert!(listed.status.success(), "{listed:?}");
+    let member = &house.stories[0].members[0];
+    let shown = run(&house.settings(), &["members", "show", &member.id.to_string(), "--json"]).await;
+    assert_eq!(json(&shown)["user_id"], member.id.to_string());
+    let nobody = run(&house.settings(), &["members", "show", &uuid::Uuid::new_v4().to_string()]).await;
+    assert_eq!(nobody.status.code(), Some(5), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn a_body_signed_on_the_command_line_is_taken() {
+    let house = House::new(Kind::Postgres).await;
+    let serving = Serving::roles("receive", &house.settings());
+    let event = house.events().into_iter().find(|event| event.event_type == "customer.created").unwrap();
+    let file = std::env::temp_dir().join(format!("mf-sign-{}.json", uuid::Uuid::new_v4().simple()));
+    std::fs::write(&file, &event.body).unwrap();
+    let secrets = vec![
+        ("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRETS.to_owned()),
+        ("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRETS.to_owned()),
+    ];
+    let signed = run(&secrets, &["sign", "stripe", "--file", file.to_str().unwrap()]).await;
+    std::fs::remove_file(&file).unwrap();
+    assert!(signed.status.success(), "{signed:?}");
+
+    let mut request = reqwest::Client::new().post(format!("{}/webhooks/stripe", serving.url()));
+    for line in String::from_utf8(signed.stdout).unwrap().lines() {
+        let (name, value) = line.split_once(": ").unwrap();
+        request = request.header(name, value);
+    }
+    let request = request.header("content-type", "application/json").body(event.body);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn commands_say_by_their_exit_code_what_went_wrong() {
+    let away = vec![("DATABASE_URL", "postgres://postgres@127.0.0.1:1/nothing".to_owned())];
+    for (settings, arguments, code) in [
+        (&away, &["members", "list"][..], 7),
+        (&away, &["migrate"], 7),
+        (&away, &["doctor"], 7),
+        (&vec![], &["serve"], 2),
+        (&vec![], &["members", "list"], 2),
+        (&vec![("MEMBERFLOW_NONSENSE", "1".to_owned())], &["serve"], 2),
+        (&vec![], &["sign", "stripe", "--file", "/dev/null"], 2),
+        (&vec![], &["sign", "stripe", "--file", "/nowhere"], 1),
+    ] {
+        let output = run(settings, arguments).await;
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty() || arguments == ["doctor"], "data on stdout: {output:?}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Postgres is not there when the service starts, and comes later.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use memberflow::envelope::Source;
+use memberflow::ops::fixture::FixtureEvent;
+
+use super::house::{House, Kind, ids};
+use super::sender::Sender;
+use crate::support::broker::broker_url;
+use crate::support::database::server_url;
+use crate::support::edge::eventually;
+use crate::support::process::{Serving, Settings, memberflow};
+use crate::support::proxy::Proxy;
+
+/// An address that nobody listens on.
+fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The house's settings with the database behind `address`.
+fn behind(house: &House, address: SocketAddr) -> Settings {
+    let mut url: reqwest::Url = house.database.url().parse().unwrap();
+    url.set_ip_host(address.ip()).unwrap();
+    url.set_port(Some(address.port())).unwrap();
+    house.settings_with("DATABASE_URL", url.to_string())
+}
+
+async fn database_address() -> SocketAddr {
+    let url: reqwest::Url = server_url().parse().unwrap();
+    let host = (url.host_str().unwrap_or("127.0.0.1").to_owned(), url.port().unwrap_or(5432));
+    tokio::net::lookup_host(host).await.unwrap().next().unwrap()
+}
+
+fn first(house: &House, source: Source) -> FixtureEvent {
+    house.events().into_iter().find(|event| event.source == source).unwrap()
+}
+
+#[tokio::test]
+async fn without_database_and_broker_stripe_is_sent_away_and_a_login_is_not() {
+    let house = House::new(Kind::Postgres).await;
+    let address = closed_port();
+    let mut serving = Serving::all(&behind(&house, address));
+    let sender = Sender::to(serving.url());
+
+    let refused = sender.post(&first(&house, Source::Stripe)).await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let hook = first(&house, Source::SupabaseAuth);
+    let answered = sender.post(&hook).await.unwrap();
+    assert_eq!(answered.status(), 200);
+    let answer: serde_json::Value = answered.json().await.unwrap();
+    assert!(answer.get("error").is_none(), "{answer}");
+    let unready = reqwest::get(format!("{}/readyz", serving.url())).await.unwrap();
+    assert_eq!(unready.status(), 503);
+    let alive = reqwest::get(format!("{}/healthz", serving.url())).await.unwrap();
+    assert_eq!(alive.status(), 200);
+
+    let _proxy = Proxy::at(address, database_address().await).await;
+    taken_at_last(&sender, &first(&house, Source::Stripe)).await;
+    let events = house.events();
+    sender.deliver(&events, 4).await;
+    house.applied(&ids(&events)).await;
+    assert!(serving.is_running());
+}
+
+#[tokio::test]
+async fn without_database_the_broker_keeps_what_comes_until_it_is_there() {
+    let house = House::new(Kind::RabbitMq).await;
+    assert!(house.settings().contains(&("AMQP_URL", broker_url())));
+    let address = closed_port();
+    let mut serving = Serving::all(&behind(&house, address));
+    let sender = Sender::to(serving.url());
+    taken_at_last(&sender, &first(&house, Source::Stripe)).await;
+    let events = house.events();
+    sender.deliver(&events, 4).await;
+
+    let _proxy = Proxy::at(address, database_address().await).await;
+    house.applied(&ids(&events)).await;
+    assert!(serving.is_running());
+}
+
+#[tokio::test]
+async fn doctor_ends_with_7_where_the_database_is_away() {
+    let house = House::new(Kind::Postgres).await;
+    let mut command = memberflow(&behind(&house, closed_port()));
+    command.arg("doctor");
+    let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+}
+
+/// The service finds by itself what was away; until then it says no.
+async fn taken_at_last(sender: &Sender, event: &FixtureEvent) {
+    eventually("the event is taken", async || {
+        let response = sender.post(event).await.unwrap();
+        if response.status().is_success() {
+            return Some(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        None
+    })
+    .await;
+}

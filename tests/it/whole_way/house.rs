@@ -1,0 +1,162 @@
+//! A database and queue names of a test's own, and what the tables must say once all stories are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::dev::demo;
+use memberflow::ops::fixture::{self, FixtureEvent, SignsUp, Story};
+use memberflow::store::{Rules, Store};
+use time::OffsetDateTime;
+use time::macros::datetime;
+use tokio::time::{Instant, sleep};
+
+use crate::support::broker::{TestBroker, broker_url};
+use crate::support::database::TestDatabase;
+use crate::support::dump::{self, Dump};
+use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
+use crate::support::events::envelope;
+use crate::support::process::Settings;
+
+/// Longer than anything here may take, also on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+/// The moment at which tables are compared: what depends on the clock is computed anew for it.
+pub const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
+
+/// Which queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    RabbitMq,
+    Postgres,
+}
+
+/// Everything that a service needs, and whom the stories are about.
+pub struct House {
+    pub database: TestDatabase,
+    pub broker: Option<TestBroker>,
+    pub stories: Vec<Story>,
+}
+
+impl House {
+    /// A migrated database with the stories' tiers and those members who come before the events.
+    pub async fn new(kind: Kind) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let database = TestDatabase::migrated().await;
+        let stories = fixture::stories(&stories()).unwrap();
+        let tiers = fixture::tiers(&self::stories()).unwrap();
+        demo::name_tiers(&database.pool, &tiers).await.unwrap();
+        let broker = (kind == Kind::RabbitMq).then(TestBroker::new);
+        let house = Self { database, broker, stories };
+        house.sign_up(SignsUp::Before).await;
+        house
+    }
+
+    async fn sign_up(&self, when: SignsUp) {
+        let members = self.stories.iter().flat_map(|story| &story.members);
+        let members: Vec<_> = members.filter(|member| member.signs_up == when).collect();
+        demo::sign_up(&self.database.pool, &members).await.unwrap();
+        // What the triggers tell of it is not what these tests post.
+        sqlx::query("delete from ingest.outbox").execute(&self.database.pool).await.unwrap();
+    }
+
+    /// The settings of a service.
+    pub fn settings(&self) -> Settings {
+        let broker = self.broker.as_ref();
+        vec![
+            ("DATABASE_URL", self.database.url()),
+            ("AMQP_URL", broker.map_or_else(String::new, |_| broker_url())),
+            ("MEMBERFLOW_QUEUE_PREFIX", broker.map_or("unused".to_owned(), |broker| broker.prefix.clone())),
+            ("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRETS.to_owned()),
+            ("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRETS.to_owned()),
+        ]
+    }
+
+    /// [`House::settings`] with another value for `name`.
+    pub fn settings_with(&self, name: &'static str, value: String) -> Settings {
+        let mut settings = self.settings();
+        settings.retain(|(other, _)| *other != name);
+        settings.push((name, value));
+        settings
+    }
+
+    /// Every event of the stories.
+    pub fn events(&self) -> Vec<FixtureEvent> {
+        self.stories.iter().flat_map(|story| story.events.iter().cloned()).collect()
+    }
+
+    /// Waits until the inbox holds all of `ids`.
+    pub async fn applied(&self, ids: &BTreeSet<String>) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let there = sqlx::query_scalar("select event_id from ingest.inbox");
+            let there: Vec<String> = there.fetch_all(&self.database.pool).await.unwrap();
+            let there: BTreeSet<String> = there.into_iter().collect();
+            let missing: Vec<_> = ids.difference(&there).collect();
+            if missing.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "accepted, but never applied: {missing:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Everything in the tables once the last members have come, as of [`NOW`].
+    pub async fn tables(&self) -> Dump {
+        self.sign_up(SignsUp::AfterEvents).await;
+        let store = self.store();
+        while store.recompute_due().await.unwrap() > 0 {}
+        let pool = &self.database.pool;
+        let customers = sqlx::query_scalar("select id from ingest.customers");
+        let customers: Vec<String> = customers.fetch_all(pool).await.unwrap();
+        let users = sqlx::query_scalar("select id from auth.users").fetch_all(pool).await.unwrap();
+        store.recompute(customers.into_iter().collect(), users.into_iter().collect()).await.unwrap();
+        let mut tables = dump::everything(pool).await;
+        tables.insert("ingest.inbox".to_owned(), self.inbox().await);
+        tables
+    }
+
+    /// The inbox without the moments of the deliveries themselves.
+    async fn inbox(&self) -> Vec<String> {
+        let rows = "select concat_ws(' ', source, event_id, event_type, subject, md5(body))
+                    from ingest.inbox where source <> 'internal' order by 1";
+        sqlx::query_scalar(rows).fetch_all(&self.database.pool).await.unwrap()
+    }
+
+    fn store(&self) -> Store {
+        let rules = Rules::new(&Config::new(self.database.url()));
+        Store::new(self.database.pool.clone(), Clock::fixed(NOW), rules)
+    }
+
+    /// What the tables say where the events are applied directly, in their order.
+    pub async fn tables_of_direct_application() -> Dump {
+        let house = Self::new(Kind::Postgres).await;
+        let store = house.store();
+        store.switch_on().await.unwrap();
+        for events in house.events().chunks(40) {
+            store.apply(events.iter().map(|event| envelope(event, NOW)).collect()).await.unwrap();
+        }
+        house.tables().await
+    }
+}
+
+/// The folder of the stories.
+pub fn stories() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// The ids of events.
+pub fn ids<'a>(events: impl IntoIterator<Item = &'a FixtureEvent>) -> BTreeSet<String> {
+    events.into_iter().map(|event| event.event_id.clone()).collect()
+}
+
+/// Fails where `tables` differ from what direct application gives; the moment of switching on aside.
+pub async fn assert_as_if_applied_directly(house: &House, when: &str) {
+    let mut expected: BTreeMap<_, _> = House::tables_of_direct_application().await;
+    let mut actual = house.tables().await;
+    for tables in [&mut expected, &mut actual] {
+        tables.remove("ingest.switched_on");
+    }
+    dump::assert_same(&expected, &actual, when);
+}

@@ -1,0 +1,110 @@
+//! Processes that end in the middle of everything: what was answered with yes is applied, once.
+
+use std::time::Duration;
+
+use super::house::{DEADLINE, House, Kind, assert_as_if_applied_directly, ids};
+use super::sender::Sender;
+use crate::support::process::Serving;
+
+/// The longest that a stop may take.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Between two posts of one lane: a stream that lasts long enough to be interrupted.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Posts what remains, and checks that the tables are as they must be.
+async fn ends_well(house: &House, serving: &Serving, sender: &Sender, when: &str) {
+    house.applied(&sender.taken()).await;
+    let events = house.events();
+    Sender::to(serving.url()).deliver(&events, 8).await;
+    house.applied(&ids(&events)).await;
+    assert_as_if_applied_directly(house, when).await;
+}
+
+#[tokio::test]
+async fn a_receiver_killed_in_mid_stream_has_kept_all_that_it_took_on_rabbitmq() {
+    a_receiver_killed_in_mid_stream(Kind::RabbitMq).await;
+}
+
+#[tokio::test]
+async fn a_receiver_killed_in_mid_stream_has_kept_all_that_it_took_on_postgres() {
+    a_receiver_killed_in_mid_stream(Kind::Postgres).await;
+}
+
+async fn a_receiver_killed_in_mid_stream(kind: Kind) {
+    let house = House::new(kind).await;
+    let mut receiver = Serving::roles("receive,relay", &house.settings());
+    let consumer = Serving::roles("consume", &house.settings());
+    let (address, events) = (receiver.address.to_string(), house.events());
+    let sender = Sender::to(receiver.url());
+    let killing = async {
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            receiver.kill();
+            receiver = Serving::at(&address, "receive,relay", &house.settings());
+        }
+        receiver
+    };
+    let ((), receiver) = tokio::join!(sender.post_all(&events, 6, PAUSE), killing);
+    assert!(!sender.taken().is_empty());
+    ends_well(&house, &receiver, &sender, "after kills of the receiver").await;
+    drop(consumer);
+}
+
+#[tokio::test]
+async fn a_consumer_killed_in_mid_batch_loses_and_doubles_nothing_on_rabbitmq() {
+    a_consumer_killed_in_mid_batch(Kind::RabbitMq).await;
+}
+
+#[tokio::test]
+async fn a_consumer_killed_in_mid_batch_loses_and_doubles_nothing_on_postgres() {
+    a_consumer_killed_in_mid_batch(Kind::Postgres).await;
+}
+
+async fn a_consumer_killed_in_mid_batch(kind: Kind) {
+    let house = House::new(kind).await;
+    let settings = house.settings_with("MEMBERFLOW_BATCH_MAX_EVENTS", "9".to_owned());
+    let receiver = Serving::roles("receive,relay", &settings);
+    let events = house.events();
+    let sender = Sender::to(receiver.url());
+    sender.deliver(&events, 8).await;
+    for lifetime_ms in [120, 40, 200, 80] {
+        let consumer = Serving::roles("consume", &settings);
+        tokio::time::sleep(Duration::from_millis(lifetime_ms)).await;
+        consumer.kill();
+    }
+    let _consumer = Serving::roles("consume", &settings);
+    house.applied(&ids(&events)).await;
+    assert_as_if_applied_directly(&house, "after kills of the consumer").await;
+}
+
+#[tokio::test]
+async fn a_service_asked_to_stop_under_load_ends_in_time_and_loses_nothing_on_rabbitmq() {
+    a_service_asked_to_stop_under_load(Kind::RabbitMq).await;
+}
+
+#[tokio::test]
+async fn a_service_asked_to_stop_under_load_ends_in_time_and_loses_nothing_on_postgres() {
+    a_service_asked_to_stop_under_load(Kind::Postgres).await;
+}
+
+async fn a_service_asked_to_stop_under_load(kind: Kind) {
+    let house = House::new(kind).await;
+    let mut serving = Serving::all(&house.settings());
+    let events = house.events();
+    let sender = Sender::to(serving.url());
+    let stopping = async {
+        while sender.taken().len() < 40 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        serving.ask_to_stop();
+        serving.ended().await
+    };
+    let posting = sender.post_all(&events, 16, PAUSE);
+    let both = async { tokio::join!(posting, stopping) };
+    let ((), (status, took)) = tokio::time::timeout(DEADLINE, both).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{}", serving.log());
+    assert!(took < STOP_LIMIT, "{took:?}");
+
+    let next = Serving::all(&house.settings());
+    ends_well(&house, &next, &sender, "after a stop under load").await;
+}

@@ -1,0 +1,11 @@
+//! The whole way of an event, from a signed request over HTTP to the tables, through faults of everything
+//! that it passes.
+
+mod broker_trouble;
+mod commands;
+mod database_trouble;
+mod house;
+mod kills;
+mod restart;
+mod same_tables;
+mod sender;

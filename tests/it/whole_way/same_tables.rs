@@ -1,0 +1,91 @@
+//! Whatever way the events come, the tables say the same: by HTTP or directly, in order or not, once or
+//! often, over either queue, through one process or several.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::house::{DEADLINE, House, Kind, assert_as_if_applied_directly, ids, stories};
+use super::sender::Sender;
+use crate::support::dump;
+use crate::support::process::{Serving, memberflow};
+
+#[tokio::test]
+async fn replayed_again_and_again_in_any_order_over_rabbitmq() {
+    replayed_again_and_again(Kind::RabbitMq).await;
+}
+
+#[tokio::test]
+async fn replayed_again_and_again_in_any_order_over_the_postgres_queue() {
+    replayed_again_and_again(Kind::Postgres).await;
+}
+
+async fn replayed_again_and_again(kind: Kind) {
+    let house = House::new(kind).await;
+    let serving = Serving::all(&house.settings());
+    let mut posted = house.events().len();
+    replay(&house, &serving, &["--concurrency", "16"]).await;
+    settled(&serving, posted).await;
+    house.applied(&ids(&house.events())).await;
+    assert_as_if_applied_directly(&house, "replayed once").await;
+
+    let once = house.tables().await;
+    for seed in 1..=10 {
+        let seed = seed.to_string();
+        replay(&house, &serving, &["--shuffle", &seed, "--duplicate", "2"]).await;
+        posted += 2 * house.events().len();
+        settled(&serving, posted).await;
+        dump::assert_same(&once, &house.tables().await, &format!("replayed with seed {seed}"));
+    }
+}
+
+#[tokio::test]
+async fn two_consumers_share_one_rabbitmq_queue() {
+    two_consumers_share_one_queue(Kind::RabbitMq).await;
+}
+
+#[tokio::test]
+async fn two_consumers_share_one_postgres_queue() {
+    two_consumers_share_one_queue(Kind::Postgres).await;
+}
+
+async fn two_consumers_share_one_queue(kind: Kind) {
+    let house = House::new(kind).await;
+    // Small batches, so that both have something to do.
+    let settings = house.settings_with("MEMBERFLOW_BATCH_MAX_EVENTS", "7".to_owned());
+    let receiver = Serving::roles("receive,relay", &settings);
+    let consumers = [Serving::roles("consume", &settings), Serving::roles("consume", &settings)];
+    let mut events = house.events();
+    fastrand::Rng::with_seed(7).shuffle(&mut events);
+    let sender = Sender::to(receiver.url());
+    sender.deliver(&events, 16).await;
+    house.applied(&ids(&events)).await;
+    for consumer in &consumers {
+        assert!(applied_by(consumer).await > 0, "one of them had nothing to do");
+    }
+    assert_as_if_applied_directly(&house, "through two consumers").await;
+}
+
+/// Posts all stories with `memberflow replay`.
+async fn replay(house: &House, serving: &Serving, flags: &[&str]) {
+    let mut command = memberflow(&house.settings());
+    command.arg("replay").arg(stories()).args(["--url", &serving.url()]).args(flags);
+    let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Waits until the service has come to terms with as many deliveries as were posted.
+async fn settled(serving: &Serving, posted: usize) {
+    let deadline = Instant::now() + DEADLINE;
+    while applied_by(serving).await < posted {
+        assert!(Instant::now() < deadline, "not all was applied:\n{}", serving.log());
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Events that a consumer says it applied, new or not.
+async fn applied_by(serving: &Serving) -> usize {
+    let figures = reqwest::get(format!("{}/metrics", serving.url())).await.unwrap().text().await.unwrap();
+    let applied = figures.lines().filter(|line| line.starts_with("memberflow_events_applied_total{"));
+    applied.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
+}

@@ -1,0 +1,92 @@
+//! A provider that posts signed events and remembers which of them were answered with yes.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use memberflow::clock::Clock;
+use memberflow::envelope::Source;
+use memberflow::ops::fixture::{self, FixtureEvent};
+use memberflow::verify::secrets::{split_stripe, split_supabase};
+use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
+use reqwest::{RequestBuilder, Response};
+
+use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
+
+/// Posts to one address.
+pub struct Sender {
+    client: reqwest::Client,
+    url: String,
+    clock: Clock,
+    taken: Mutex<BTreeSet<String>>,
+}
+
+impl Sender {
+    pub fn to(url: impl Into<String>) -> Self {
+        Self::with_clock(url, Clock::System)
+    }
+
+    /// A provider that signs by `clock`.
+    pub fn with_clock(url: impl Into<String>, clock: Clock) -> Self {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        Self { client, url: url.into(), clock, taken: Mutex::default() }
+    }
+
+    fn request(&self, event: &FixtureEvent) -> RequestBuilder {
+        let now_s = self.clock.now().unix_timestamp();
+        let path = fixture::endpoint(event.source).unwrap();
+        let request = self.client.post(format!("{}{path}", self.url)).body(event.body.clone());
+        let request = request.header("content-type", "application/json");
+        if event.source == Source::Stripe {
+            let secrets = StripeSecrets::new(&split_stripe(STRIPE_SECRETS)).unwrap().unwrap();
+            return request.header(stripe::HEADER, stripe::sign(&secrets, now_s, &event.body));
+        }
+        let secrets = SupabaseSecrets::new(&split_supabase(SUPABASE_SECRETS)).unwrap().unwrap();
+        let id = fixture::name_by_hash(&event.body);
+        let signed = standard_webhooks::sign(&secrets, &id, now_s, &event.body);
+        request
+            .header(standard_webhooks::ID, signed.id)
+            .header(standard_webhooks::TIMESTAMP, signed.timestamp)
+            .header(standard_webhooks::SIGNATURE, signed.signature)
+    }
+
+    /// Posts `event` once. A yes is remembered, unless it is an Auth Hook's, which is always yes.
+    pub async fn post(&self, event: &FixtureEvent) -> Result<Response, reqwest::Error> {
+        let response = self.request(event).send().await?;
+        if response.status().is_success() && event.source != Source::SupabaseAuth {
+            self.taken.lock().unwrap().insert(event.event_id.clone());
+        }
+        Ok(response)
+    }
+
+    /// Posts each of `events` once, a few at a time, whatever comes of it.
+    pub async fn post_all(&self, events: &[FixtureEvent], lanes: usize, pause: Duration) {
+        let next = AtomicUsize::new(0);
+        let lanes = (0..lanes).map(async |_| {
+            while let Some(event) = events.get(next.fetch_add(1, Ordering::Relaxed)) {
+                self.post(event).await.ok();
+                tokio::time::sleep(pause).await;
+            }
+        });
+        join_all(lanes).await;
+    }
+
+    /// Posts each of `events`, all of which must be taken.
+    pub async fn deliver(&self, events: &[FixtureEvent], lanes: usize) {
+        let next = AtomicUsize::new(0);
+        let lanes = (0..lanes).map(async |_| {
+            while let Some(event) = events.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let response = self.post(event).await.unwrap();
+                assert_eq!(response.status(), 200, "{}", event.origin);
+            }
+        });
+        join_all(lanes).await;
+    }
+
+    /// The events that were answered with yes.
+    pub fn taken(&self) -> BTreeSet<String> {
+        self.taken.lock().unwrap().clone()
+    }
+}
