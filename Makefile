@@ -1,0 +1,41 @@
+# The two commands are `make run` and `make test`; both install and start what they need.
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+MEMBERFLOW := $(or $(CARGO_TARGET_DIR),target)/debug/memberflow
+VENV := target/interop
+TESTS := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
+
+.PHONY: help run test faults lint interop compiler clean
+
+help: ## This list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: compiler ## Everything locally: members on the screen, then serving until Ctrl-C (ONCE=1: ends there).
+	cargo build --locked
+	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
+	@$(MEMBERFLOW) dev $(if $(ONCE),--once)
+
+test: compiler ## All tests, on a real PostgreSQL and a real RabbitMQ.
+	cargo $(TESTS) --locked --no-run
+	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
+	$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS)
+
+faults: compiler ## Tests that stop and kill a RabbitMQ of their own, minutes long.
+	cargo nextest run --locked --run-ignored only --no-capture -E 'test(/whole_way::restart/)'
+
+lint: compiler ## Formatting, clippy, documentation.
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
+
+interop: ## Signatures against Stripe's and Standard Webhooks' own Python packages.
+	cargo build --locked
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet stripe standardwebhooks
+	$(VENV)/bin/python tests/interop/interop.py $(MEMBERFLOW)
+
+clean: ## Removes what was built and the private servers' data.
+	rm -rf target .memberflow /var/lib/memberflow-dev$(CURDIR)/.memberflow
+
+compiler:
+	@command -v cc >/dev/null || scripts/setup.sh compiler
