@@ -32,6 +32,7 @@ pub mod roles;
 // What all of it uses.
 pub mod clock;
 pub mod config;
+pub mod database;
 pub mod lifecycle;
 pub mod retry;
 pub mod telemetry;

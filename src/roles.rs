@@ -13,10 +13,11 @@ use crate::api::{self, ApiState};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::consume;
+use crate::database;
 use crate::lifecycle::Lifecycle;
 use crate::queue::{self, Queue};
 use crate::receive::{self, Receive, Rests, listener};
-use crate::store::{self, Rules, Store};
+use crate::store::{Rules, Store};
 use crate::telemetry;
 
 /// How often samples are put into their buckets, so that they don't pile up where nobody scrapes.
@@ -51,7 +52,7 @@ pub async fn start(
     clock: Clock,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<SocketAddr> {
-    let pool = store::connect(config).context("DATABASE_URL cannot be used")?;
+    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let queue = Queue::open(config, pool.clone(), lifecycle)?;
     if roles.contains(&Role::Relay) {
         let (queue, here) = (queue.clone(), lifecycle.clone());

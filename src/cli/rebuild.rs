@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 use super::{Exit, Failure, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::database;
 use crate::ops::rebuild::{self, Progress, Report};
 use crate::store::rebuild::Difference;
-use crate::store::{self, Rules, Store};
+use crate::store::{Rules, Store};
 
 /// The longest value of a column that is shown whole as text.
 const VALUE_MAX_CHARS: usize = 60;
@@ -37,7 +38,7 @@ pub struct RebuildArgs {
 /// # Errors
 /// The database is away or refuses, another rebuild is under way, or this one was interrupted.
 pub async fn run(args: RebuildArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let pool = store::connect(config).context("DATABASE_URL cannot be used")?;
+    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
     let mut progress = Progress::on_stderr();
     let mut shown = 0;

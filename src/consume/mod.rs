@@ -4,10 +4,11 @@
 mod isolate;
 mod upkeep;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{self, FuturesUnordered, Stream};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
@@ -55,17 +56,18 @@ async fn keep_consuming(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
 
 /// Applies one batch while the next is on its way: only the derivation itself is done in turn.
 async fn consume(
-    mut consumer: Consumer,
+    consumer: Consumer,
     store: &Store,
     lifecycle: &Lifecycle,
     delays: &mut Delays,
 ) -> Result<(), QueueError> {
+    let mut batches = pin!(batches(consumer));
     let mut under_way = FuturesUnordered::new();
     let ended = loop {
         tokio::select! {
             () = lifecycle.stopping.cancelled() => break Ok(()),
             Some(settled) = under_way.next() => if let Err(error) = checked(settled) { break Err(error) },
-            batch = consumer.next_batch(), if under_way.len() < BATCHES_AT_ONCE => match batch {
+            Some(batch) = batches.next(), if under_way.len() < BATCHES_AT_ONCE => match batch {
                 Ok(batch) => {
                     delays.reset();
                     let (store, here) = (store.clone(), lifecycle.clone());
@@ -80,6 +82,11 @@ async fn consume(
         checked(settled)?;
     }
     ended
+}
+
+/// The batches one by one. What the consumer has begun to fetch waits here while another is settled.
+fn batches(consumer: Consumer) -> impl Stream<Item = Result<Batch, QueueError>> {
+    stream::unfold(consumer, |mut consumer| async move { Some((consumer.next_batch().await, consumer)) })
 }
 
 /// A batch whose task broke down was given back when it was dropped.

@@ -4,6 +4,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 
 use super::database::EventName;
+use crate::database;
 use crate::ops::fixture::{Member, Tier};
 
 const INSERT_TIERS: &str = "
@@ -45,7 +46,7 @@ pub async fn name_tiers(pool: &PgPool, tiers: &[Tier]) -> Result<(), sqlx::Error
 /// # Errors
 /// Whatever the database says.
 pub async fn sign_up(pool: &PgPool, members: &[&Member]) -> Result<Vec<EventName>, sqlx::Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = database::begin(pool).await?;
     let last = "select coalesce(max(id), 0) from ingest.outbox";
     let last: i64 = sqlx::query_scalar(last).fetch_one(&mut *tx).await?;
     for member in members {

@@ -25,7 +25,7 @@ use crate::ops::fixture::{self, Member, SignsUp, Story, Tier};
 use crate::ops::replay::{self, Options, Progress, Secrets};
 use crate::roles::{self, Role};
 use crate::store::migrate::{self, MigrateOptions};
-use crate::store::{self, Rules, Store};
+use crate::store::{Rules, Store};
 
 use database::EventName;
 use services::{Services, Wanted};
@@ -94,7 +94,7 @@ async fn show(
     };
     config.amqp_url = services.amqp_url.clone().map(Into::into);
     migrate_stand_in(&config).await?;
-    let pool = store::connect(&config)?;
+    let pool = crate::database::connect(&config)?;
     demo::name_tiers(&pool, &demo.tiers).await.context("cannot write the tiers")?;
     let mut events = demo.sign_up(&pool, SignsUp::Before).await?;
 

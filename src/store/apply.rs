@@ -22,6 +22,7 @@ use super::{
     Rules, Store, StoreError, activity, catalogue, claims, customers, dead_letters, facts, inbox, members,
     money, movements, payment_history, payments, subscriptions, versions,
 };
+use crate::database;
 use crate::envelope::Envelope;
 use crate::project::movements::BEGINNING;
 use crate::project::stripe::StripeObject;
@@ -64,7 +65,7 @@ impl Store {
         let now = self.clock.now();
         let total = batch.len();
         let (events, dead) = read_all(batch, &self.rules);
-        let mut tx = self.pool.begin().await?;
+        let mut tx = database::begin(&self.pool).await?;
         dead_letters::insert(&mut tx, &dead, now).await?;
         let new = inbox::insert(&mut tx, events, now).await?;
         let applied = Applied { new: new.len(), repeated: total - new.len() - dead.len(), dead: dead.len() };
@@ -101,7 +102,7 @@ impl Store {
     }
 
     pub(super) async fn derive_anew(&self, touched: Touched) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = database::begin(&self.pool).await?;
         lock(&mut tx).await?;
         derive(&mut tx, Tables::Live, touched, &self.rules, self.clock.now()).await?;
         tx.commit().await?;

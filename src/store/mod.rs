@@ -35,21 +35,15 @@ pub mod switch_on;
 mod tiers;
 pub mod versions;
 
-use std::time::Duration;
-
-use secrecy::ExposeSecret as _;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::database;
 use crate::project::member::Thresholds;
 
 pub use apply::Applied;
 pub use error::StoreError;
-
-/// How long a statement of ours may wait for a connection: short, so that a receiver can say 503 in time.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where events are applied. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -102,25 +96,7 @@ impl Store {
 /// # Errors
 /// The database does not answer.
 pub async fn reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let mut reading = pool.begin_with("begin isolation level repeatable read read only").await?;
+    let mut reading = database::begin_reading(pool).await?;
     derived::Tables::Live.choose(&mut reading).await?;
     Ok(reading)
-}
-
-/// A pool that connects when it is first needed, so that nothing waits for a database that is away.
-///
-/// # Errors
-/// If `DATABASE_URL` cannot be read as a URL.
-pub fn connect(config: &Config) -> Result<PgPool, sqlx::Error> {
-    let options: PgConnectOptions = config.database_url.expose_secret().parse()?;
-    let options = options.application_name("memberflow").options([
-        // A process that stops in mid-transaction must not hold the projection's lock for long.
-        ("idle_in_transaction_session_timeout", "15s"),
-        ("timezone", "UTC"),
-    ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(config.database_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .connect_lazy_with(options))
 }

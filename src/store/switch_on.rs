@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError, apply};
+use crate::database;
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::{FoundSubscription, Internal};
 
@@ -86,7 +87,7 @@ impl Store {
     /// What stands in `user_activity_metrics`, once, before any event is applied: none of it is ours yet.
     async fn keep_what_stands(&self) -> Result<(), StoreError> {
         let (pool, now) = self.parts();
-        let mut tx = pool.begin().await?;
+        let mut tx = database::begin(pool).await?;
         apply::lock(&mut tx).await?;
         let first = sqlx::query("insert into ingest.switched_on (at) values ($1) on conflict do nothing")
             .bind(now)

@@ -21,5 +21,6 @@ mod replaying;
 mod signing_in_sql;
 mod stories;
 mod support;
+mod transactions;
 mod verification;
 mod whole_way;

@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::{Exit, Failure, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::database;
 use crate::ops::members::{
     self, DEFAULT_LIMIT, Direction, Filter, ListError, MAX_LIMIT, PageRequest, Sort, SortBy,
 };
-use crate::store;
 
 pub use table::{WIDTH, detail, table};
 pub(super) use table::{plain, spaced};
@@ -84,7 +84,7 @@ struct ShowArgs {
 /// # Errors
 /// There is no such member or page, the database does not answer, or stdout can't be written to.
 pub async fn run(args: MembersArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let pool = store::connect(config).context("DATABASE_URL can't be read")?;
+    let pool = database::connect(config).context("DATABASE_URL can't be read")?;
     match args.command {
         MembersCommand::List(args) => list(&pool, args, clock).await,
         MembersCommand::Show(args) => show(&pool, &args, clock).await,

@@ -12,8 +12,8 @@ use super::members::find;
 use super::{Exit, Failure, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::database;
 use crate::ops::ledger::{self, About, InvalidMonths, Month, Question};
-use crate::store;
 
 /// Monthly recurring revenue, now or at any date, and why it is what it is.
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ struct ExplainArgs {
 /// There is no such member, the months make no waterfall, the database does not answer, or stdout can't be
 /// written to.
 pub async fn run(args: MrrArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let pool = store::connect(config).context("DATABASE_URL can't be read")?;
+    let pool = database::connect(config).context("DATABASE_URL can't be read")?;
     let now = clock.now();
     match args.command.unwrap_or(MrrCommand::At(args.at)) {
         MrrCommand::At(args) => at(&pool, args, now).await,

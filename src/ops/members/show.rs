@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Member, sql};
+use crate::database;
 
 /// The most subscriptions, and the most payments, that one view holds: the newest.
 const MAX_ROWS: i64 = 100;
@@ -108,7 +109,7 @@ pub struct Payment {
 /// The database does not answer.
 pub async fn show(pool: &PgPool, user_id: Uuid, now: OffsetDateTime) -> Result<Option<Detail>, sqlx::Error> {
     // One snapshot for all four: the sums and the payments that they are made of belong together.
-    let mut reading = pool.begin_with("begin isolation level repeatable read read only").await?;
+    let mut reading = database::begin_reading(pool).await?;
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new(sql::COLUMNS);
     query.push(sql::FROM_USERS).push(sql::FACTS).push(" and u.id = ").push_bind(user_id);
     let member: Option<Member> = query.build_query_as().fetch_optional(&mut *reading).await?;

@@ -3,6 +3,7 @@
 
 use sqlx::{PgPool, Postgres, Row as _, Transaction, postgres::PgRow};
 
+use crate::database;
 use crate::envelope::{Envelope, Source};
 use crate::queue::QueueError;
 
@@ -47,7 +48,7 @@ pub async fn claim(
     source: Option<Source>,
     limits: ClaimLimits,
 ) -> Result<Option<Claim>, QueueError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     let query = sqlx::query(if source.is_some() { CLAIM_OF_SOURCE } else { CLAIM_ANY })
         .bind(i64::try_from(limits.max_events).unwrap_or(i64::MAX))
         .bind(i64::try_from(limits.max_bytes).unwrap_or(i64::MAX));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::claim::{Claim, ClaimLimits, claim};
@@ -22,9 +22,6 @@ pub struct Consumer {
     waker: Waker,
     limits: ClaimLimits,
     wait: Duration,
-    /// Until when the first event after a quiet time waits for company. Kept here, so that a wait which
-    /// is cancelled and begun again ends when the first would have.
-    company_until: Option<Instant>,
     stopping: CancellationToken,
 }
 
@@ -35,7 +32,6 @@ impl Consumer {
             waker: outbox.waker(),
             limits: ClaimLimits { max_events: limits.max_events, max_bytes: limits.max_bytes },
             wait: limits.wait,
-            company_until: None,
             stopping,
         }
     }
@@ -49,16 +45,13 @@ impl Consumer {
     async fn next_claim(&mut self) -> Claim {
         let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
-            if let Some(until) = self.company_until {
-                sleep_until(until).await;
-                self.company_until = None;
-            }
             self.waker.about_to_look();
             match claim(&self.pool, None, self.limits).await {
                 Ok(Some(claim)) => return claim,
                 Ok(None) => {
                     self.waker.wait().await;
-                    self.company_until = Some(Instant::now() + self.wait);
+                    // The first event after a quiet time waits for company.
+                    sleep(self.wait).await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "can't read the outbox; trying again");

@@ -185,7 +185,7 @@ impl Bench {
 
     /// What happens to the database itself at the beginning of `phase`.
     pub async fn act<'a>(&self, lives: impl Iterator<Item = &'a Life>, phase: usize) {
-        let mut tx = self.database.pool.begin().await.unwrap();
+        let mut tx = memberflow::database::begin(&self.database.pool).await.unwrap();
         let acts = lives.flat_map(|life| &life.acts).filter(|(at, _)| *at == phase);
         for (_, act) in acts {
             let query = match act {
