@@ -42,7 +42,7 @@ fn admin() -> Value {
 
 /// Runs one statement as PostgREST does, and takes it back. The rows it saw or touched, or the SQLSTATE.
 async fn as_role(pool: &PgPool, role: &str, claims: &Value, sql: &str) -> Result<u64, String> {
-    let mut transaction = memberflow::database::begin(&pool).await.unwrap();
+    let mut transaction = memberflow::database::begin(pool).await.unwrap();
     let connection: &mut PgConnection = &mut transaction;
     sqlx::query("select set_config('request.jwt.claims', $1, true)")
         .bind(claims.to_string())

@@ -146,7 +146,7 @@ pub async fn assert_problem(response: Response, status: u16, kind: &str) -> Valu
 
 /// Holds the outbox so that nothing can be written to it until the lock is dropped or rolled back.
 pub async fn stall(pool: &PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let mut lock = memberflow::database::begin(&pool).await.unwrap();
+    let mut lock = memberflow::database::begin(pool).await.unwrap();
     sqlx::query("lock table ingest.outbox in exclusive mode").execute(&mut *lock).await.unwrap();
     lock
 }
