@@ -19,8 +19,8 @@ use super::parked::{self, LookedAt, Parked};
 use super::payments::ChangedPayments;
 use super::versions::Since;
 use super::{
-    Rules, Store, StoreError, activity, catalogue, claims, customers, dead_letters, facts, inbox, members,
-    money, movements, payment_history, payments, subscriptions, versions,
+    Rules, Store, StoreError, activity, catalogue, claims, customers, dead_letters, facts, inbox, leads,
+    members, money, movements, payment_history, payments, subscriptions, versions,
 };
 use crate::database;
 use crate::envelope::Envelope;
@@ -219,6 +219,9 @@ pub(super) async fn derive(
         },
     )
     .await?;
+    if tables == Tables::Live {
+        leads::convert(tx, &users).await?;
+    }
 
     let settled = payments.written.iter().chain(&payments.removed).map(|it| it.id.clone());
     let looked_at = LookedAt {

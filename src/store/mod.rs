@@ -19,6 +19,7 @@ pub mod due;
 pub mod error;
 pub mod facts;
 pub mod inbox;
+pub mod leads;
 pub mod members;
 pub mod migrate;
 pub mod money;

@@ -6,6 +6,7 @@ mod demo_data;
 mod doctor;
 mod first_start;
 mod identity;
+mod leads;
 mod ledger;
 mod lives;
 mod local_run;

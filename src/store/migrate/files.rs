@@ -14,7 +14,7 @@ macro_rules! embedded {
 }
 
 /// The migrations in order, each file named as the Supabase CLI and sqlx both read it.
-pub(super) const FILES: [(i64, &str, &str); 11] = embedded![
+pub(super) const FILES: [(i64, &str, &str); 12] = embedded![
     20251125000000 "create_membership_tables",
     20251126000000 "create_crm_system",
     20251126000050 "complete_member_metrics",
@@ -26,6 +26,7 @@ pub(super) const FILES: [(i64, &str, &str); 11] = embedded![
     20251127000000 "create_mrr_ledger",
     20251127000100 "create_audit_log",
     20251127000200 "compress_bodies_quickly",
+    20251127000300 "convert_leads",
 ];
 
 /// What applies them.

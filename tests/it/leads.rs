@@ -1,0 +1,252 @@
+//! Leads become members, and campaigns know what came of them, in whatever order the news arrives.
+
+use memberflow::envelope::Envelope;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::told::{BEGIN, Told, customer, paid_invoice, row, stripe};
+
+const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
+const TWIN: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0002);
+const SPRING: &str = "5b000000-0000-4000-8000-000000000001";
+const AUTUMN: &str = "5b000000-0000-4000-8000-000000000002";
+
+#[tokio::test]
+async fn a_lead_is_converted_when_its_address_signs_up() {
+    let told = begin().await;
+    lead(&told, "Ada@Example.com", Some(SPRING)).await;
+    assert_eq!(leads(&told).await, [json!({"status": "new", "user": null, "value": null})]);
+
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell([signed_up()]).await;
+    assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 0})]);
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
+}
+
+#[tokio::test]
+async fn a_lead_of_somebody_who_is_a_member_already_is_converted_at_once() {
+    let told = begin().await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell(paid()).await;
+    lead(&told, "ADA@example.com", Some(SPRING)).await;
+    assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 4000})]);
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_confirmed_or_not_unique_converts_nobody() {
+    let told = begin().await;
+    lead(&told, "ada@example.com", Some(SPRING)).await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.execute("update auth.users set email_confirmed_at = null").await;
+    told.tell([signed_up()]).await;
+    assert_eq!(leads(&told).await, [json!({"status": "new", "user": null, "value": null})]);
+
+    told.execute("update auth.users set email_confirmed_at = now()").await;
+    told.execute("drop index if exists auth.users_email_partial_key").await;
+    told.sign_up(TWIN, "Ada@example.com").await;
+    told.tell([named("msg_2", ADA), named("msg_3", TWIN)]).await;
+    assert_eq!(leads(&told).await, [json!({"status": "new", "user": null, "value": null})]);
+}
+
+#[tokio::test]
+async fn value_and_revenue_follow_payments_and_refunds_in_any_order() {
+    let events = || [vec![signed_up()], paid()].concat();
+    for turn in 0..events().len() {
+        let told = begin().await;
+        let mut events = events();
+        events.rotate_left(turn);
+        let late_lead = turn % 2 == 0;
+        if !late_lead {
+            lead(&told, "ada@example.com", Some(SPRING)).await;
+        }
+        told.sign_up(ADA, "ada@example.com").await;
+        for event in events {
+            told.tell([event.clone()]).await;
+            told.tell([event]).await;
+        }
+        if late_lead {
+            lead(&told, "ada@example.com", Some(SPRING)).await;
+        }
+        assert_eq!(
+            leads(&told).await,
+            [json!({"status": "converted", "user": ADA, "value": 4000})],
+            "{turn}"
+        );
+        let spring = json!({"leads": 1, "conversions": 1, "revenue": 4000});
+        assert_eq!(campaign(&told, SPRING).await, spring, "{turn}");
+    }
+}
+
+#[tokio::test]
+async fn a_member_counts_once_in_a_campaign_and_goes_on_counting_when_gone() {
+    let told = begin().await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell(paid()).await;
+    for campaign in [SPRING, SPRING, AUTUMN] {
+        lead(&told, "ada@example.com", Some(campaign)).await;
+    }
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
+    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+
+    told.execute(&format!("delete from auth.users where id = '{ADA}'")).await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
+
+    let one = format!("(select min(id::text)::uuid from public.leads where campaign_id = '{SPRING}')");
+    told.execute(&format!("update public.leads set campaign_id = '{AUTUMN}' where id = {one}")).await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
+
+    told.execute("delete from public.leads").await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 0, "conversions": 0, "revenue": 0}));
+    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 0, "conversions": 0, "revenue": 0}));
+}
+
+#[tokio::test]
+async fn money_of_another_currency_is_never_added_to_a_campaigns() {
+    let told = begin().await;
+    told.execute(&format!("update public.marketing_campaigns set currency = 'eur' where id = '{SPRING}'"))
+        .await;
+    lead(&told, "ada@example.com", Some(SPRING)).await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell([vec![signed_up()], paid()].concat()).await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
+
+    told.execute(&format!("update public.marketing_campaigns set currency = 'usd' where id = '{SPRING}'"))
+        .await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+}
+
+#[tokio::test]
+async fn what_people_decide_by_hand_stays_and_counts() {
+    let told = begin().await;
+    lead(&told, "offline@example.com", Some(SPRING)).await;
+    told.execute("update public.leads set status = 'converted', conversion_value = 700").await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 700}));
+    told.execute("update public.leads set status = 'lost'").await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 0, "revenue": 0}));
+
+    told.execute("delete from public.leads").await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell([signed_up()]).await;
+    lead(&told, "ada@example.com", Some(SPRING)).await;
+    told.execute("update public.leads set status = 'lost'").await;
+    told.tell(paid()).await;
+    assert_eq!(leads(&told).await, [json!({"status": "lost", "user": ADA, "value": 4000})]);
+}
+
+#[tokio::test]
+async fn cost_per_lead_and_return_follow_the_sums() {
+    let told = begin().await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell(paid()).await;
+    told.execute(&format!("update public.marketing_campaigns set total_spent = 1000 where id = '{SPRING}'"))
+        .await;
+    let ratios =
+        "select calculated_cpl, calculated_roi from public.marketing_campaigns where slug = 'spring'";
+    assert_eq!(told.rows(ratios).await, [json!({"calculated_cpl": null, "calculated_roi": -1.0})]);
+    for address in ["ada@example.com", "b@example.com", "c@example.com"] {
+        lead(&told, address, Some(SPRING)).await;
+    }
+    assert_eq!(told.rows(ratios).await, [json!({"calculated_cpl": 333, "calculated_roi": 3.0})]);
+}
+
+#[tokio::test]
+async fn decimal_columns_of_a_deployment_hold_major_units() {
+    let told = Told::begin().await;
+    told.execute("alter table public.leads alter column conversion_value type numeric(12, 2)").await;
+    told.execute(
+        "alter table public.marketing_campaigns alter column revenue_generated type numeric(12, 2),
+         alter column total_spent type numeric(12, 2), alter column calculated_cpl type numeric(12, 2)",
+    )
+    .await;
+    make_campaigns(&told).await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell(paid()).await;
+    told.execute("update public.marketing_campaigns set total_spent = 12.50").await;
+    lead(&told, "ada@example.com", Some(SPRING)).await;
+    assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 40.00})]);
+    let figures = "select revenue_generated, calculated_cpl, calculated_roi from public.marketing_campaigns
+                   where slug = 'spring'";
+    let expected = json!({"revenue_generated": 40.00, "calculated_cpl": 12.50, "calculated_roi": 2.2});
+    assert_eq!(told.rows(figures).await, [expected]);
+}
+
+#[tokio::test]
+async fn a_recount_sets_the_campaigns_to_what_their_leads_say() {
+    let told = begin().await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell(paid()).await;
+    lead(&told, "ada@example.com", Some(SPRING)).await;
+    lead(&told, "b@example.com", Some(SPRING)).await;
+    told.execute("update public.marketing_campaigns set total_leads = 9, revenue_generated = 9").await;
+    told.execute("select ingest.recount_leads()").await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
+    let without_leads = json!({"leads": 9, "conversions": 0, "revenue": 9});
+    assert_eq!(
+        campaign(&told, AUTUMN).await,
+        without_leads,
+        "nothing is known of it but what it says itself"
+    );
+}
+
+/// Two campaigns and nobody in them.
+async fn begin() -> Told {
+    let told = Told::begin().await;
+    make_campaigns(&told).await;
+    told
+}
+
+async fn make_campaigns(told: &Told) {
+    told.execute(&format!(
+        "insert into public.marketing_campaigns (id, name, slug)
+         values ('{SPRING}', 'Spring', 'spring'), ('{AUTUMN}', 'Autumn', 'autumn')"
+    ))
+    .await;
+}
+
+async fn lead(told: &Told, address: &str, campaign: Option<&str>) {
+    let campaign = campaign.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"));
+    told.execute(&format!("insert into public.leads (email, campaign_id) values ('{address}', {campaign})"))
+        .await;
+}
+
+async fn leads(told: &Told) -> Vec<Value> {
+    let leads =
+        "select status, converted_to_user_id as \"user\", conversion_value as value from public.leads";
+    told.rows(leads).await
+}
+
+async fn campaign(told: &Told, id: &str) -> Value {
+    let sums = format!(
+        "select total_leads as leads, total_conversions as conversions, revenue_generated as revenue
+         from public.marketing_campaigns where id = '{id}'"
+    );
+    told.rows(&sums).await.remove(0)
+}
+
+/// Ada is there.
+fn signed_up() -> Envelope {
+    named("msg_1", ADA)
+}
+
+fn named(id: &str, user: Uuid) -> Envelope {
+    let record =
+        json!({"id": user, "email": "ada@example.com", "email_confirmed_at": "2026-02-01T00:00:00Z"});
+    row(id, "INSERT", "auth.users", record, json!(null))
+}
+
+/// Ada paid 50.00 and got 10.00 back.
+fn paid() -> Vec<Envelope> {
+    let refund = json!({
+        "id": "re_1", "object": "refund", "created": BEGIN + 50, "currency": "usd", "amount": 1000, "charge": "ch_1",
+        "status": "succeeded"
+    });
+    let mut invoice = paid_invoice("in_1", "cus_1", 5000);
+    invoice["charge"] = json!("ch_1");
+    vec![
+        stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
+        stripe("evt_2", "invoice.paid", 1, invoice),
+        stripe("evt_3", "refund.created", 2, refund),
+    ]
+}
