@@ -22,7 +22,8 @@ pub struct Claim {
 }
 
 /// Oldest first; what others have claimed is passed over. The sizes are known without reading the
-/// bodies, so that no more of them is read than fits.
+/// bodies, so that no more of them is read than fits. An array of ids, and not a join, which would read the whole
+/// outbox where its statistics lag behind.
 macro_rules! claim_where {
     ($condition:literal) => {
         concat!(
@@ -33,8 +34,8 @@ macro_rules! claim_where {
             ), chosen as (
                 select id, sum(size_bytes) over (order by id) - size_bytes as bytes_before from candidate
             )
-            delete from ingest.outbox o using chosen c
-            where o.id = c.id and c.bytes_before < $2
+            delete from ingest.outbox o
+            where o.id = any (array(select id from chosen where bytes_before < $2))
             returning o.id, o.source, o.event_id, o.event_type, o.occurred_at, o.received_at, o.body"
         )
     };
