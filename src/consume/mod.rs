@@ -1,6 +1,7 @@
 //! Consume: take a batch, apply it, settle it. What the database is too busy for waits; what it can never
 //! take is cut out of its batch and becomes a dead letter, and its neighbours go on.
 
+mod dead;
 mod isolate;
 mod upkeep;
 
@@ -33,7 +34,11 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
             return;
         }
     }
-    tokio::join!(keep_consuming(queue, store, lifecycle), upkeep::run(store, lifecycle));
+    tokio::join!(
+        keep_consuming(queue, store, lifecycle),
+        upkeep::run(store, lifecycle),
+        dead::keep(queue, store, lifecycle),
+    );
 }
 
 async fn keep_consuming(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {

@@ -10,7 +10,7 @@ pub const CONFIRMS: &str = "memberflow_queue_confirms_total";
 pub const FALLBACKS: &str = "memberflow_queue_fallbacks_total";
 /// Events moved from the outbox to the broker.
 pub const RELAYED: &str = "memberflow_queue_relayed_total";
-/// Connections to the broker opened, by `use`: `publish` or `consume`. All but the first are reconnections.
+/// Connections to the broker opened, by `use`: `publish`, `consume` or `bury`. All but the first are reconnections.
 pub const CONNECTS: &str = "memberflow_queue_connects_total";
 /// Messages that could not be decoded and went to the dead-letter queue.
 pub const UNDECODABLE: &str = "memberflow_queue_undecodable_total";
@@ -27,7 +27,11 @@ pub fn describe() {
         "Events that RabbitMQ did not take and the outbox was asked to."
     );
     describe_counter!(RELAYED, Unit::Count, "Events moved from the outbox to RabbitMQ.");
-    describe_counter!(CONNECTS, Unit::Count, "Connections to RabbitMQ opened, by use (publish, consume).");
+    describe_counter!(
+        CONNECTS,
+        Unit::Count,
+        "Connections to RabbitMQ opened, by use (publish, consume, bury)."
+    );
     describe_counter!(UNDECODABLE, Unit::Count, "Messages that could not be read and were dead-lettered.");
     describe_gauge!(BACKLOG, Unit::Count, "Events waiting in the outbox; counting stops at 10,000.");
 }

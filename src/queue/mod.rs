@@ -13,6 +13,7 @@ mod rabbitmq;
 mod relay;
 
 use sqlx::PgPool;
+use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::envelope::Envelope;
@@ -22,6 +23,7 @@ pub use self::batch::{Batch, Consumer};
 pub use self::error::{NotDurable, QueueError};
 use self::outbox::Outbox;
 use self::rabbitmq::RabbitMq;
+pub use self::rabbitmq::{DeadContent, DeadMessage};
 pub use self::relay::relay;
 
 /// Where accepted events wait. Cheap to clone.
@@ -82,6 +84,15 @@ impl Queue {
             Self::RabbitMq(rabbitmq, _) => Consumer::RabbitMq(Box::new(rabbitmq.consumer())),
             Self::Postgres(outbox) => Consumer::Postgres(outbox.consumer()),
         })
+    }
+
+    /// What the broker gives up on, taken until the receiver is dropped; `None` where there is no broker.
+    #[must_use]
+    pub fn dead_messages(&self) -> Option<mpsc::Receiver<DeadMessage>> {
+        match self {
+            Self::RabbitMq(rabbitmq, _) => Some(rabbitmq.dead_messages()),
+            Self::Postgres(_) => None,
+        }
     }
 
     /// Each dependency by name, and what is wrong with it.

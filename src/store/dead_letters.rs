@@ -5,7 +5,8 @@ use time::OffsetDateTime;
 
 use crate::envelope::Envelope;
 
-/// Keeps `dead` events, each with its reason. One that is already there keeps its first reason.
+/// Keeps `dead` events, each with its reason. One that is already there keeps its first reason; one that was
+/// applied (the broker may not have heard of it) is not dead.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -23,6 +24,7 @@ pub async fn insert(
          select source, event_id, event_type, occurred_at, received_at, body, reason, $8
          from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[], $7::text[])
              as d (source, event_id, event_type, occurred_at, received_at, body, reason)
+         where not exists (select from ingest.inbox i where i.source = d.source and i.event_id = d.event_id)
          on conflict (source, event_id) do nothing",
     )
     .bind(dead.iter().map(|(e, _)| e.source.as_str()).collect::<Vec<_>>())

@@ -37,6 +37,7 @@ mod tiers;
 pub mod versions;
 
 use sqlx::{PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -83,6 +84,12 @@ impl Store {
     #[must_use]
     pub const fn new(pool: PgPool, clock: Clock, rules: Rules) -> Self {
         Self { pool, clock, rules }
+    }
+
+    /// The present moment, by the store's clock.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
     }
 
     /// The connections it uses.

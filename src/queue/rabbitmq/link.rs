@@ -52,6 +52,7 @@ pub(super) struct Link(watch::Receiver<State>);
 pub(super) enum Role {
     Publish,
     Consume(Source),
+    Bury,
 }
 
 impl Role {
@@ -59,6 +60,7 @@ impl Role {
         match self {
             Self::Publish => "memberflow publish".to_owned(),
             Self::Consume(source) => format!("memberflow consume {source}"),
+            Self::Bury => "memberflow dead letters".to_owned(),
         }
     }
 
@@ -66,6 +68,7 @@ impl Role {
         match self {
             Self::Publish => "publish",
             Self::Consume(_) => "consume",
+            Self::Bury => "bury",
         }
     }
 }

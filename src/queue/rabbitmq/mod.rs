@@ -1,6 +1,7 @@
 //! The queue in RabbitMQ: publishing here, consuming in `consume`, the outbox where it is away.
 
 mod consume;
+mod dead;
 mod dial;
 mod feed;
 mod link;
@@ -17,6 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::dead::Undertaker;
 use self::feed::Feed;
 use self::link::{Link, Role, Target};
 use self::pause::Pause;
@@ -31,6 +33,7 @@ use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
 
 pub(super) use self::consume::Consumer;
+pub use self::dead::{DeadContent, DeadMessage};
 pub(super) use self::settle::Settle;
 
 /// Unconfirmed messages per source.
@@ -127,16 +130,31 @@ impl RabbitMq {
         // Room for nothing but what is being handed over: the prefetch is the buffer.
         let (sender, messages) = mpsc::channel(1);
         for source in Source::QUEUED {
-            let target = Target {
-                uri: (*self.uri).clone(),
-                topology: self.topology.clone(),
-                role: Role::Consume(source),
-            };
-            let (link, keeping) = Link::new(target, end.clone());
-            self.lifecycle.tasks.spawn(keeping);
+            let link = self.connect(Role::Consume(source), &end);
             let feed = Feed { link, queue: self.topology.queue(source), messages: sender.clone() };
             self.lifecycle.tasks.spawn(feed.run());
         }
         Consumer::new(messages, self.batch_limits, self.lifecycle.clone(), end.drop_guard())
+    }
+
+    /// What the broker gives up on, taken until the receiver is dropped.
+    pub fn dead_messages(&self) -> mpsc::Receiver<DeadMessage> {
+        let (sender, messages) = mpsc::channel(1);
+        let end = CancellationToken::new();
+        let link = self.connect(Role::Bury, &end);
+        let undertaker = Undertaker { link, queue: self.topology.dead(), messages: sender };
+        self.lifecycle.tasks.spawn(async move {
+            undertaker.run().await;
+            end.cancel();
+        });
+        messages
+    }
+
+    /// A connection that is kept until `end`.
+    fn connect(&self, role: Role, end: &CancellationToken) -> Link {
+        let target = Target { uri: (*self.uri).clone(), topology: self.topology.clone(), role };
+        let (link, keeping) = Link::new(target, end.clone());
+        self.lifecycle.tasks.spawn(keeping);
+        link
     }
 }

@@ -1,0 +1,56 @@
+//! What the broker gave up on becomes dead letters, which operators see and can redrive.
+
+use sha2::{Digest as _, Sha256};
+
+use super::isolate::APPLIED;
+use super::{FIRST_DELAY, LONGEST_DELAY, wait};
+use crate::envelope::{Envelope, Source};
+use crate::lifecycle::Lifecycle;
+use crate::queue::{DeadContent, DeadMessage, Queue};
+use crate::retry::Delays;
+use crate::store::{Store, StoreError};
+
+/// What stands for a type where nobody knows it.
+const UNREADABLE: &str = "unreadable";
+
+/// Keeps dead messages until the process stops.
+pub async fn keep(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
+    let Some(mut messages) = queue.dead_messages() else { return };
+    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    while let Some(Some(message)) = lifecycle.until_stopping(messages.recv()).await {
+        while let Err(error) = bury(store, &message).await {
+            tracing::warn!(%error, "a dead message waits for the database");
+            wait(delays.next_delay(), lifecycle).await;
+            if lifecycle.stopping.is_cancelled() {
+                return;
+            }
+        }
+        delays.reset();
+        message.forget().await;
+    }
+}
+
+async fn bury(store: &Store, message: &DeadMessage) -> Result<(), StoreError> {
+    let envelopes = match &message.content {
+        DeadContent::Events(envelopes) => envelopes.clone(),
+        DeadContent::Unreadable(source, body) => vec![unreadable(store, *source, body)],
+    };
+    let count = envelopes.len();
+    tracing::error!(events = count, reason = message.reason, "dead letters from the broker");
+    store.bury(envelopes.into_iter().map(|envelope| (envelope, message.reason.clone())).collect()).await?;
+    metrics::counter!(APPLIED, "outcome" => "dead").increment(count as u64);
+    Ok(())
+}
+
+/// Bytes that are no event, as one: named by what they are, so that the same bytes are kept once.
+fn unreadable(store: &Store, source: Option<Source>, body: &bytes::Bytes) -> Envelope {
+    let now = store.now();
+    Envelope {
+        source: source.unwrap_or(Source::Internal),
+        event_id: format!("{UNREADABLE}/{}", hex::encode(Sha256::digest(body))),
+        event_type: UNREADABLE.to_owned(),
+        occurred_at: now,
+        received_at: now,
+        body: body.clone(),
+    }
+}
