@@ -1,15 +1,19 @@
 //! The command line: one file per subcommand, data on stdout, everything else on stderr.
 
+pub mod dead_letters;
 pub mod dev;
 pub mod doctor;
+pub mod events;
 pub mod exit;
 pub mod members;
 pub mod migrate;
 pub mod money;
 pub mod mrr;
+pub mod parked;
 pub mod rebuild;
 pub mod replay;
 
+mod moment;
 mod serve;
 mod sign;
 
@@ -21,6 +25,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use secrecy::SecretString;
+use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Flags};
@@ -65,6 +70,9 @@ enum Command {
     Members(members::MembersArgs),
     Mrr(mrr::MrrArgs),
     Doctor(doctor::DoctorArgs),
+    DeadLetters(dead_letters::DeadLettersArgs),
+    Parked(parked::ParkedArgs),
+    Events(events::EventsArgs),
     /// Sign a body as Stripe or Supabase would, and print the headers
     Sign(sign::Args),
     /// Print the completions for a shell
@@ -132,6 +140,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(mrr::run(args, &global.load()?, &Clock::System)).map(Exit::into)
         }
         Command::Doctor(args) => runtime()?.block_on(doctor::run(args, &global.load()?)).map(Exit::into),
+        Command::DeadLetters(args) => {
+            runtime()?.block_on(dead_letters::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Parked(args) => runtime()?.block_on(parked::run(args, &global.load()?)).map(Exit::into),
+        Command::Events(args) => {
+            runtime()?.block_on(events::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
         Command::Sign(args) => sign::run(&global, &args).map(Exit::into),
         Command::Completion { shell } => completion(shell).map(Exit::into),
     }
@@ -146,6 +161,16 @@ fn completion(shell: Shell) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "memberflow", &mut script);
     print_data(&script)
+}
+
+/// Writes an answer to stdout, as JSON or as text for people.
+fn print<T: Serialize + ?Sized>(
+    answer: &T,
+    json: bool,
+    text: impl FnOnce(&T) -> String,
+) -> anyhow::Result<Exit> {
+    let text = if json { serde_json::to_string_pretty(answer)? } else { text(answer) };
+    print_data((text + "\n").as_bytes())
 }
 
 /// Writes data to stdout. A reader that has seen enough is no failure.

@@ -2,10 +2,13 @@
 //! everything is in order.
 
 pub mod actor;
+pub mod dead_letters;
 pub mod doctor;
+pub mod events;
 pub mod fixture;
 pub mod ledger;
 pub mod members;
+pub mod parked;
 pub mod rebuild;
 pub mod replay;
 pub mod stripe_api;

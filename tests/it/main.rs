@@ -14,6 +14,7 @@ mod local_services;
 mod members;
 mod migrations;
 mod money;
+mod operating;
 mod parking;
 mod queue;
 mod rebuilding;

@@ -212,7 +212,7 @@ fn in_words(value: &str) -> String {
 }
 
 /// Names come from outside; what they hold must not steer the terminal.
-fn printable(value: &str) -> String {
+pub(in crate::cli) fn printable(value: &str) -> String {
     value.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 

@@ -4,12 +4,11 @@ mod table;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::members::find;
-use super::{Exit, Failure, print_data};
+use super::{Exit, Failure, print};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
@@ -120,9 +119,4 @@ async fn explain(pool: &PgPool, args: &ExplainArgs, now: OffsetDateTime) -> anyh
         Failure::new(Exit::NotFound, format!("there is no member or Stripe customer {}", args.who))
     })?;
     print(&answer, args.json, table::explained)
-}
-
-fn print<T: Serialize>(answer: &T, json: bool, text: fn(&T) -> String) -> anyhow::Result<Exit> {
-    let text = if json { serde_json::to_string_pretty(answer)? } else { text(answer) };
-    print_data((text + "\n").as_bytes())
 }

@@ -8,7 +8,7 @@ mod waterfall;
 
 pub use crate::project::mrr::DEFINITION;
 pub use explain::{About, Explained, Movement, explain};
-pub use moment::{InvalidMoment, Month, parse_moment};
+pub use moment::{InvalidMoment, Month, parse_moment, parse_since};
 pub use total::{MrrAt, Question, Total, mrr_at};
 pub use waterfall::{InvalidMonths, MAX_MONTHS, Row, Waterfall, months, waterfall};
 

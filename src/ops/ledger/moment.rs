@@ -32,6 +32,15 @@ pub fn parse_moment(text: &str) -> Result<OffsetDateTime, InvalidMoment> {
         })
 }
 
+/// A date (`2026-03-31`: its first moment in UTC) or a moment (`2026-03-31T12:00:00Z`).
+///
+/// # Errors
+/// If it is neither.
+pub fn parse_since(text: &str) -> Result<OffsetDateTime, InvalidMoment> {
+    let begin_of = |date: Date| date.midnight().assume_utc();
+    Date::parse(text, &DATE).map(begin_of).or_else(|_| parse_moment(text))
+}
+
 /// A calendar month in UTC, written `2026-03`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(into = "String")]
@@ -99,6 +108,13 @@ mod tests {
         for text in ["", "2026-02-30", "yesterday", "2026-03", "2026-03-31T12:00:00"] {
             assert!(parse_moment(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn since_a_date_means_since_its_beginning() {
+        assert_eq!(parse_since("2026-03-31"), Ok(datetime!(2026-03-31 0:00 UTC)));
+        assert_eq!(parse_since("2026-03-31T12:00:00Z"), Ok(datetime!(2026-03-31 12:00 UTC)));
+        assert!(parse_since("yesterday").is_err());
     }
 
     #[test]

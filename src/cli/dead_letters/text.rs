@@ -1,0 +1,84 @@
+//! Dead letters as text.
+
+use serde_json::{Value, json};
+
+use crate::cli::members::{plain, printable, spaced};
+use crate::cli::moment::minutes;
+use crate::ops::dead_letters::{Acted, DeadLetter};
+
+/// The most of a reason that a line shows.
+const REASON_MAX_CHARS: usize = 60;
+
+pub(super) fn table(letters: &[DeadLetter]) -> String {
+    if letters.is_empty() {
+        return "no dead letters".to_owned();
+    }
+    let mut table = plain(&["Id", "Given up", "Source", "Type", "Event", "Reason"]);
+    for letter in letters {
+        table.add_row([
+            letter.id.to_string(),
+            minutes(letter.dead_at),
+            letter.source.clone(),
+            printable(&letter.event_type),
+            printable(&letter.event_id),
+            printable(&letter.reason).chars().take(REASON_MAX_CHARS).collect(),
+        ]);
+    }
+    spaced(table).trim_fmt()
+}
+
+pub(super) fn detail(letter: &DeadLetter, body: &[u8]) -> String {
+    let mut table = plain(&[]);
+    for (name, value) in [
+        ("Id", letter.id.to_string()),
+        ("Source", letter.source.clone()),
+        ("Event", letter.event_id.clone()),
+        ("Type", letter.event_type.clone()),
+        ("Occurred", minutes(letter.occurred_at)),
+        ("Received", minutes(letter.received_at)),
+        ("Given up", minutes(letter.dead_at)),
+        ("Reason", letter.reason.clone()),
+    ] {
+        table.add_row([name.to_owned(), printable(&value)]);
+    }
+    format!("{}\n\n{}", spaced(table).trim_fmt(), pretty(body))
+}
+
+/// The body as JSON, else as text.
+pub(in crate::cli) fn body(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
+}
+
+/// The body for people.
+pub(in crate::cli) fn pretty(bytes: &[u8]) -> String {
+    match body(bytes) {
+        Value::String(text) => text.lines().map(printable).collect::<Vec<_>>().join("\n"),
+        json => serde_json::to_string_pretty(&json).unwrap_or_default(),
+    }
+}
+
+pub(super) fn counted(counts: &[(String, String, i64)]) -> Value {
+    counts
+        .iter()
+        .map(|(source, reason, letters)| json!({"source": source, "reason": reason, "letters": letters}))
+        .collect()
+}
+
+pub(super) fn counts(counts: &[(String, String, i64)], done: &str) -> String {
+    let total: i64 = counts.iter().map(|(.., letters)| letters).sum();
+    let line = |(source, reason, letters): &(String, String, i64)| {
+        format!("{letters:>8}  {source}  {}", printable(reason))
+    };
+    let lines = counts.iter().map(line);
+    lines.chain([format!("letters that would be {done}: {total}")]).collect::<Vec<_>>().join("\n")
+}
+
+pub(super) fn acted(acted: Acted, done: &str) -> String {
+    let left = match acted.left {
+        0 => String::new(),
+        left => format!(
+            "\nleft where they are, since internal events do not travel: {left}; `memberflow rebuild` derives what they say"
+        ),
+    };
+    format!("letters {done}: {}{left}", acted.done)
+}

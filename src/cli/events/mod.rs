@@ -1,0 +1,126 @@
+//! `memberflow events list|show|tail`: which events came, where each is, and what it said.
+
+mod tail;
+mod text;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use super::{Exit, Failure, print};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::database;
+use crate::ops::events::{self, Wanted};
+use crate::ops::ledger::parse_since;
+
+/// The events: which came, where each is, and what it said.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    #[command(subcommand)]
+    command: EventsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum EventsCommand {
+    /// List events that were applied, the newest first.
+    List(ListArgs),
+    /// Show where an event is, and its body.
+    Show(ShowArgs),
+    /// Show events as they are applied, until Ctrl-C.
+    Tail(TailArgs),
+}
+
+#[derive(Debug, Args)]
+struct WantedArgs {
+    /// Only of this source: stripe, supabase.auth, supabase.database or internal.
+    #[arg(long)]
+    source: Option<String>,
+    /// Only of this type: invoice.paid, say.
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// Only about this object: sub_…, in_…, public.vision_versions/<id>.
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
+    /// As JSON, a line each.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    wanted: WantedArgs,
+    /// Only those applied since this date or moment.
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    since: Option<OffsetDateTime>,
+    /// Only those applied before this date or moment.
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    until: Option<OffsetDateTime>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// The provider's name of the event: evt_…, or the webhook's id.
+    event_id: String,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct TailArgs {
+    #[command(flatten)]
+    wanted: WantedArgs,
+}
+
+impl WantedArgs {
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            source: self.source.clone(),
+            event_type: self.event_type.clone(),
+            subject: self.subject.clone(),
+            ..Wanted::default()
+        }
+    }
+}
+
+/// Runs the command; data goes to stdout.
+///
+/// # Errors
+/// There is no such event, the database does not answer, or stdout can't be written to.
+pub async fn run(args: EventsArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
+    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
+    match args.command {
+        EventsCommand::List(args) => list(&pool, &args).await,
+        EventsCommand::Show(args) => show(&pool, &args).await,
+        EventsCommand::Tail(args) => tail::follow(&pool, &args.wanted, clock).await,
+    }
+}
+
+async fn list(pool: &PgPool, args: &ListArgs) -> anyhow::Result<Exit> {
+    let wanted = Wanted { since: args.since, until: args.until, ..args.wanted.wanted() };
+    let events = events::list(pool, &wanted, i64::from(args.limit)).await.context("cannot read the inbox")?;
+    print(&events, args.wanted.json, |events| text::table(events))
+}
+
+async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
+    let found = events::find(pool, &args.event_id).await.context("cannot look for the event")?;
+    if found.is_empty() {
+        let message = format!(
+            "no event {} was applied, is waiting or is dead; where a broker is used, it may be on its way there",
+            args.event_id
+        );
+        return Err(Failure::new(Exit::NotFound, message).into());
+    }
+    let whole: Vec<Value> = found
+        .iter()
+        .map(|(event, body)| json!({"event": event, "body": super::dead_letters::body(body)}))
+        .collect();
+    print(&whole, args.json, |_| text::details(&found))
+}

@@ -1,0 +1,55 @@
+//! `memberflow events tail`: events as they are applied.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use tokio::time::sleep;
+
+use super::{WantedArgs, text};
+use crate::cli::{Exit, print_data};
+use crate::clock::Clock;
+use crate::ops::events::{self, Event, Wanted};
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(500);
+/// A transaction's events carry the moment at which it began, and are seen when it ends: so far back each look
+/// goes.
+const OVERLAP: Duration = Duration::from_secs(60);
+/// What one look shows at most; the rest is skipped, and that is said.
+const PAGE: i64 = 1000;
+
+/// Names of what was shown within the overlap.
+type Shown = BTreeSet<(OffsetDateTime, String, String)>;
+
+pub(super) async fn follow(pool: &PgPool, args: &WantedArgs, clock: &Clock) -> anyhow::Result<Exit> {
+    let mut shown = Shown::new();
+    let begin = clock.now();
+    loop {
+        let since = begin.max(clock.now() - OVERLAP);
+        let wanted = Wanted { since: Some(since), ..args.wanted() };
+        let events = events::list(pool, &wanted, PAGE).await.context("cannot read the inbox")?;
+        if events.len() as i64 == PAGE {
+            anstream::eprintln!("more events than can be shown: the latest {PAGE} of the last minute");
+        }
+        shown.retain(|(at, ..)| *at >= since);
+        for event in events.iter().rev() {
+            let name = (event.at.unwrap_or(since), event.source.clone(), event.event_id.clone());
+            if shown.insert(name) {
+                print_event(event, args.json)?;
+            }
+        }
+        tokio::select! {
+            () = sleep(EVERY) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Fine),
+        }
+    }
+}
+
+fn print_event(event: &Event, json: bool) -> anyhow::Result<()> {
+    let line = if json { serde_json::to_string(event)? } else { text::line(event) };
+    print_data((line + "\n").as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Events as text.
+
+use crate::cli::dead_letters::pretty;
+use crate::cli::members::{plain, printable, spaced};
+use crate::cli::moment::minutes;
+use crate::ops::events::Event;
+
+pub(super) fn table(events: &[Event]) -> String {
+    if events.is_empty() {
+        return "no events".to_owned();
+    }
+    let mut table = plain(&["Applied", "Source", "Type", "Event", "Subject"]);
+    for event in events {
+        table.add_row(cells(event));
+    }
+    spaced(table).trim_fmt()
+}
+
+/// One event on a line of its own, the columns as wide as most events need.
+pub(super) fn line(event: &Event) -> String {
+    let [at, source, kind, id, subject] = cells(event);
+    format!("{at}  {source:<17}  {kind:<34}  {id:<30}  {subject}")
+}
+
+fn cells(event: &Event) -> [String; 5] {
+    [
+        event.at.map(minutes).unwrap_or_default(),
+        event.source.clone(),
+        printable(&event.event_type),
+        printable(&event.event_id),
+        event.subject.as_deref().map_or_else(|| "-".to_owned(), printable),
+    ]
+}
+
+pub(super) fn details(found: &[(Event, Vec<u8>)]) -> String {
+    found.iter().map(|(event, body)| detail(event, body)).collect::<Vec<_>>().join("\n\n")
+}
+
+fn detail(event: &Event, body: &[u8]) -> String {
+    let state = match (event.state.as_str(), event.at) {
+        ("waiting", _) => "waiting in the outbox".to_owned(),
+        (state, at) => format!("{state} {}", at.map(minutes).unwrap_or_default()),
+    };
+    let mut table = plain(&[]);
+    for (name, value) in [
+        ("Source", event.source.clone()),
+        ("Event", event.event_id.clone()),
+        ("Type", event.event_type.clone()),
+        ("Subject", event.subject.clone().unwrap_or_else(|| "-".to_owned())),
+        ("Occurred", minutes(event.occurred_at)),
+        ("Received", minutes(event.received_at)),
+        ("State", state),
+        ("Reason", event.reason.clone().unwrap_or_else(|| "-".to_owned())),
+    ] {
+        table.add_row([name.to_owned(), printable(&value)]);
+    }
+    format!("{}\n\n{}", spaced(table).trim_fmt(), pretty(body))
+}

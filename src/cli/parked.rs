@@ -1,0 +1,69 @@
+//! `memberflow parked list`: what waits for a missing piece.
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::members::{plain, printable, spaced};
+use super::moment::minutes;
+use super::{Exit, print};
+use crate::config::Config;
+use crate::database;
+use crate::ops::parked::{self, Waiting};
+
+/// What is known but waits for a missing piece: a user, a tier, a look at Stripe.
+#[derive(Debug, Args)]
+pub struct ParkedArgs {
+    #[command(subcommand)]
+    command: ParkedCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ParkedCommand {
+    /// List what waits, the longest waiting first.
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Only what waits for this: unknown_user, no_tier, …
+    #[arg(long)]
+    reason: Option<String>,
+    /// Only this customer, subscription or payment.
+    #[arg(long, value_name = "ID")]
+    subject: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command; data goes to stdout.
+///
+/// # Errors
+/// The database does not answer, or stdout can't be written to.
+pub async fn run(args: ParkedArgs, config: &Config) -> anyhow::Result<Exit> {
+    let ParkedCommand::List(args) = args.command;
+    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
+    let waiting =
+        parked::list(&pool, args.reason.as_deref(), args.subject.as_deref(), i64::from(args.limit)).await;
+    print(&waiting.context("cannot read what is parked")?, args.json, |waiting| table(waiting))
+}
+
+fn table(waiting: &[Waiting]) -> String {
+    if waiting.is_empty() {
+        return "nothing is parked".to_owned();
+    }
+    let mut table = plain(&["Subject", "Waits for", "Since", "What is missing"]);
+    for one in waiting {
+        let detail = printable(&one.detail);
+        table.add_row([
+            printable(&one.subject),
+            one.reason.replace('_', " "),
+            minutes(one.parked_at),
+            detail,
+        ]);
+    }
+    spaced(table).trim_fmt()
+}

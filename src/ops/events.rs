@@ -1,0 +1,105 @@
+//! Events: which came, where each is now, and what it said.
+
+use serde::Serialize;
+use sqlx::{FromRow, PgPool};
+use time::OffsetDateTime;
+
+/// Where an event is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct Event {
+    /// The provider's endpoint.
+    pub source: String,
+    /// The provider's name of it.
+    pub event_id: String,
+    /// The provider's type.
+    pub event_type: String,
+    /// The object that it is about, where it changes one.
+    pub subject: Option<String>,
+    /// When it happened, as the provider says.
+    #[serde(with = "time::serde::rfc3339")]
+    pub occurred_at: OffsetDateTime,
+    /// When we were told.
+    #[serde(with = "time::serde::rfc3339")]
+    pub received_at: OffsetDateTime,
+    /// `applied`, `waiting` (in the outbox) or `dead`.
+    pub state: String,
+    /// When it came to that state; null while it waits.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub at: Option<OffsetDateTime>,
+    /// Why it is dead.
+    pub reason: Option<String>,
+}
+
+/// Which of the events that were applied; all of what is said must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of this source.
+    pub source: Option<String>,
+    /// Of this type.
+    pub event_type: Option<String>,
+    /// About this object.
+    pub subject: Option<String>,
+    /// Applied since then.
+    pub since: Option<OffsetDateTime>,
+    /// Applied before then.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// The events that were applied last, the newest first, at most `limit`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn list(pool: &PgPool, wanted: &Wanted, limit: i64) -> Result<Vec<Event>, sqlx::Error> {
+    sqlx::query_as(
+        "select source, event_id, event_type, subject, occurred_at, received_at, 'applied' as state,
+                applied_at as at, null as reason
+         from ingest.inbox
+         where ($1::text is null or source = $1) and ($2::text is null or event_type = $2)
+           and ($3::text is null or subject = $3) and ($4::timestamptz is null or applied_at >= $4)
+           and ($5::timestamptz is null or applied_at < $5)
+         order by applied_at desc, received_at desc, source desc, event_id desc limit $6",
+    )
+    .bind(&wanted.source)
+    .bind(&wanted.event_type)
+    .bind(&wanted.subject)
+    .bind(wanted.since)
+    .bind(wanted.until)
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+}
+
+/// Wherever events of this name are, each with its body. Of several sources several may have one name.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn find(pool: &PgPool, event_id: &str) -> Result<Vec<(Event, Vec<u8>)>, sqlx::Error> {
+    let events: Vec<(Event, Body)> = sqlx::query_as::<_, Found>(
+        "select source, event_id, event_type, subject, occurred_at, received_at, 'applied' as state,
+                applied_at as at, null as reason, body
+         from ingest.inbox where source = any ($2) and event_id = $1
+         union all
+         select source, event_id, event_type, null, occurred_at, received_at, 'waiting', null, null, body
+         from ingest.outbox where event_id = $1
+         union all
+         select source, event_id, event_type, null, occurred_at, received_at, 'dead', dead_at, reason, body
+         from ingest.dead_letters where source = any ($2) and event_id = $1",
+    )
+    .bind(event_id)
+    .bind(["stripe", "supabase.auth", "supabase.database", "internal"].as_slice())
+    .fetch_all(pool)
+    .await?
+    .into_iter()
+    .map(|found| (found.event, found.body))
+    .collect();
+    Ok(events)
+}
+
+type Body = Vec<u8>;
+
+#[derive(FromRow)]
+struct Found {
+    #[sqlx(flatten)]
+    event: Event,
+    body: Body,
+}
