@@ -38,9 +38,13 @@ impl Crowd {
     }
 
     /// The events of all stories in the lives of the members of `round`. Round 0 is the stories' own.
+    pub fn told(&self, round: usize) -> Vec<FixtureEvent> {
+        self.stories.iter().flat_map(|story| &story.events).map(|event| told_of(event, round)).collect()
+    }
+
+    /// The same, as they are applied.
     pub fn events(&self, round: usize, received_at: OffsetDateTime) -> Vec<Envelope> {
-        let events = self.stories.iter().flat_map(|story| &story.events);
-        events.map(|event| envelope(&told_of(event, round), received_at)).collect()
+        self.told(round).iter().map(|event| envelope(event, received_at)).collect()
     }
 
     /// The members of `round`.

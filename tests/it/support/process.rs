@@ -64,6 +64,13 @@ impl Serving {
         format!("http://{}", self.address)
     }
 
+    /// The most memory that the process has had in use.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
