@@ -40,6 +40,8 @@ pub struct Config {
     pub stripe_api_key: Option<SecretString>,
     /// `STRIPE_API_BASE`: where Stripe's API is; Stripe's own unless set.
     pub stripe_api_base: Option<String>,
+    /// Requests to Stripe's API that a backfill or a comparison sends in a second at most.
+    pub stripe_requests_per_second: u32,
     /// `SUPABASE_URL`: the project, for admin sign-in by Supabase JWT.
     pub supabase_url: Option<String>,
     /// `MEMBERFLOW_BIND`: where the service listens.
@@ -86,6 +88,8 @@ impl Config {
             supabase_webhook_secrets: Vec::new(),
             stripe_api_key: None,
             stripe_api_base: None,
+            // A sandbox takes 25, a live account 100.
+            stripe_requests_per_second: 20,
             supabase_url: None,
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             admin_token: None,

@@ -96,6 +96,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         set: |config, parts| put(&mut config.stripe_api_base, Some(url(parts, WEB)?.to_owned())),
     },
     Setting {
+        key: "stripe_requests_per_second",
+        env: "MEMBERFLOW_STRIPE_REQUESTS_PER_SECOND",
+        form: "a number from 1 to 100",
+        set: |config, parts| put(&mut config.stripe_requests_per_second, number(parts, 1..=100)?),
+    },
+    Setting {
         key: "supabase_url",
         env: "SUPABASE_URL",
         form: "https://<project>.supabase.co",

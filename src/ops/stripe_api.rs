@@ -4,23 +4,45 @@
 //! send. Answers are plain JSON, and each caller reads the few fields it needs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use stripe::{Client, ClientBuilder, RequestStrategy, StripeError};
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
 
-/// Attempts at one request, with 1, 2, … seconds between them, on 429, 409, 5xx and broken connections.
+use crate::config::Config;
+
+/// Attempts at one request, with 1, 2, 4, … seconds between them, on 429, 409, 5xx and broken connections.
 const ATTEMPTS: u32 = 3;
+/// The same where a long run would be lost with one request: half a minute of waiting in all.
+const PATIENT_ATTEMPTS: u32 = 6;
 /// How long one attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for a page of a hundred large objects.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Objects on one page of a list: Stripe's most.
 const PAGE_SIZE: usize = 100;
 
 /// Stripe's API, as one account's key opens it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct StripeApi(Client);
+pub struct StripeApi {
+    client: Client,
+    pace: Option<Arc<Pace>>,
+}
+
+/// How often requests are sent: one at a time, each so long after the end of the one before. A request that is
+/// tried again waits for a second and more by itself, so no second ever sees more requests than the pace allows.
+#[derive(Debug)]
+struct Pace {
+    interval: Duration,
+    next: Mutex<Instant>,
+}
 
 /// Stripe's API did not give what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -53,15 +75,21 @@ impl StripeApi {
     /// # Errors
     /// The key or the address can't stand in a request.
     pub fn new(key: &SecretString, base: Option<&str>) -> Result<Self, StripeApiError> {
-        let mut builder = ClientBuilder::new(key.expose_secret())
-            .request_strategy(RequestStrategy::ExponentialBackoff(ATTEMPTS))
-            .timeout(ATTEMPT_TIMEOUT)
-            .app_info("memberflow", Some(env!("CARGO_PKG_VERSION").to_owned()), None);
-        if let Some(base) = base {
-            // The client puts `v1/…` right behind it.
-            builder = builder.url(format!("{}/", base.trim_end_matches('/')));
-        }
-        Ok(Self(builder.build()?))
+        Ok(Self { client: client(key, base, ATTEMPTS, ATTEMPT_TIMEOUT)?, pace: None })
+    }
+
+    /// A client for reading all of an account: patient, and never with more requests a second than
+    /// `config` allows. None without a key.
+    ///
+    /// # Errors
+    /// As [`StripeApi::new`].
+    pub fn paced(config: &Config) -> Result<Option<Self>, StripeApiError> {
+        let Some(key) = &config.stripe_api_key else { return Ok(None) };
+        let base = config.stripe_api_base.as_deref();
+        let client = client(key, base, PATIENT_ATTEMPTS, PATIENT_TIMEOUT)?;
+        let interval = Duration::from_secs(1) / config.stripe_requests_per_second.max(1);
+        let pace = Pace { interval, next: Mutex::new(Instant::now()) };
+        Ok(Some(Self { client, pace: Some(Arc::new(pace)) }))
     }
 
     /// Reads what is at `path` (`/account`), with `params` in the query string.
@@ -73,9 +101,58 @@ impl StripeApi {
         path: &str,
         params: &[(&str, &str)],
     ) -> Result<T, StripeApiError> {
-        let request = Get { path, params };
-        let value: miniserde::json::Value = request.customize().send(&self.0).await?;
-        let text = miniserde::json::to_string(&value);
+        let params = params.iter().map(|(name, value)| (*name, Param::One(value))).collect();
+        let answer = self.send(&Get { path, params }).await?;
+        serde_json::from_value(answer).map_err(|error| StripeApiError::Unreadable(error.to_string()))
+    }
+
+    /// Reads one object as it comes, with what `expand` names in full.
+    ///
+    /// # Errors
+    /// As [`StripeApi::get`].
+    pub async fn object(&self, path: &str, expand: &[&str]) -> Result<Value, StripeApiError> {
+        self.send(&Get { path, params: with_expansions(BTreeMap::new(), expand) }).await
+    }
+
+    /// Reads the page of a list that comes after the object `after`; the first one without it.
+    ///
+    /// # Errors
+    /// As [`StripeApi::get`].
+    pub async fn page(
+        &self,
+        path: &str,
+        params: &[(&str, &str)],
+        expand: &[&str],
+        after: Option<&str>,
+    ) -> Result<Page, StripeApiError> {
+        let size = PAGE_SIZE.to_string();
+        let cursor = after.map(|after| ("starting_after", after));
+        let params = params.iter().copied().chain([("limit", size.as_str())]).chain(cursor);
+        let params = params.map(|(name, value)| (name, Param::One(value))).collect();
+        let answer = self.send(&Get { path, params: with_expansions(params, expand) }).await?;
+        let page: Page =
+            serde_json::from_value(answer).map_err(|error| StripeApiError::Unreadable(error.to_string()))?;
+        if page.has_more && page.last_id().is_none() {
+            return Err(StripeApiError::Unreadable(format!("the list {path} does not get on")));
+        }
+        Ok(page)
+    }
+
+    async fn send(&self, request: &Get<'_>) -> Result<Value, StripeApiError> {
+        let turn = match &self.pace {
+            Some(pace) => {
+                let next = pace.next.lock().await;
+                sleep_until(*next).await;
+                Some((next, pace.interval))
+            }
+            None => None,
+        };
+        let answer = request.customize().send(&self.client).await;
+        if let Some((mut next, interval)) = turn {
+            *next = Instant::now() + interval;
+        }
+        let answer: miniserde::json::Value = answer?;
+        let text = miniserde::json::to_string(&answer);
         serde_json::from_str(&text).map_err(|error| StripeApiError::Unreadable(error.to_string()))
     }
 
@@ -88,21 +165,16 @@ impl StripeApi {
         path: &str,
         max_pages: usize,
     ) -> Result<Vec<T>, StripeApiError> {
-        let size = PAGE_SIZE.to_string();
         let mut objects = Vec::new();
         let mut last: Option<String> = None;
         for _ in 0..max_pages {
-            let mut params = vec![("limit", size.as_str())];
-            if let Some(last) = &last {
-                params.push(("starting_after", last));
-            }
-            let page: Page = self.get(path, &params).await?;
-            last = page.data.last().and_then(|object| object["id"].as_str()).map(str::to_owned);
+            let page = self.page(path, &[], &[], last.as_deref()).await?;
+            last = page.last_id().map(str::to_owned);
             for object in page.data {
                 let object = serde_json::from_value(object);
                 objects.push(object.map_err(|error| StripeApiError::Unreadable(error.to_string()))?);
             }
-            if !page.has_more || last.is_none() {
+            if !page.has_more {
                 return Ok(objects);
             }
         }
@@ -110,17 +182,61 @@ impl StripeApi {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct Page {
-    data: Vec<serde_json::Value>,
+fn client(
+    key: &SecretString,
+    base: Option<&str>,
+    attempts: u32,
+    timeout: Duration,
+) -> Result<Client, StripeApiError> {
+    let mut builder = ClientBuilder::new(key.expose_secret())
+        .request_strategy(RequestStrategy::ExponentialBackoff(attempts))
+        .timeout(timeout)
+        .app_info("memberflow", Some(env!("CARGO_PKG_VERSION").to_owned()), None);
+    if let Some(base) = base {
+        // The client puts `v1/…` right behind it.
+        builder = builder.url(format!("{}/", base.trim_end_matches('/')));
+    }
+    Ok(builder.build()?)
+}
+
+/// A part of a list.
+#[derive(Debug, serde::Deserialize)]
+pub struct Page {
+    /// The objects, as they come.
+    pub data: Vec<Value>,
+    /// There are more behind the last one.
     #[serde(default)]
-    has_more: bool,
+    pub has_more: bool,
+}
+
+impl Page {
+    /// What the next page comes after.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&str> {
+        self.data.last()?["id"].as_str()
+    }
 }
 
 /// A GET whose answer is taken as it comes.
 struct Get<'a> {
     path: &'a str,
-    params: &'a [(&'a str, &'a str)],
+    params: Params<'a>,
+}
+
+type Params<'a> = BTreeMap<&'a str, Param<'a>>;
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Param<'a> {
+    One(&'a str),
+    Several(Vec<&'a str>),
+}
+
+fn with_expansions<'a>(mut params: Params<'a>, expand: &[&'a str]) -> Params<'a> {
+    if !expand.is_empty() {
+        params.insert("expand", Param::Several(expand.to_vec()));
+    }
+    params
 }
 
 impl StripeRequest for Get<'_> {
@@ -128,8 +244,7 @@ impl StripeRequest for Get<'_> {
 
     fn build(&self) -> RequestBuilder {
         let request = RequestBuilder::new(StripeMethod::Get, self.path);
-        let params: BTreeMap<&str, &str> = self.params.iter().copied().collect();
-        if params.is_empty() { request } else { request.query(&params) }
+        if self.params.is_empty() { request } else { request.query(&self.params) }
     }
 }
 
@@ -143,9 +258,7 @@ impl From<StripeError> for StripeApiError {
             StripeError::JSONDeserialize(reason) => Self::Unreadable(reason),
             StripeError::ClientError(reason) => Self::Unreachable(reason),
             StripeError::ConfigError(reason) => Self::Settings(reason),
-            StripeError::Timeout => {
-                Self::Unreachable(format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs()))
-            }
+            StripeError::Timeout => Self::Unreachable("no answer in time".to_owned()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! rebuild takes them again.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::identity::Match;
@@ -16,6 +17,18 @@ pub enum Internal {
     Found(FoundSubscription),
     /// What a row of `user_activity_metrics` counted when memberflow was switched on.
     FoundActivity(FoundActivity),
+    /// A Stripe object as the API showed it, where that was not what the events had told.
+    Snapshot(Snapshot),
+}
+
+/// A Stripe object as the API showed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Its place in the object's history, in Unix seconds: later than the events of earlier seconds, earlier
+    /// than those of later ones.
+    pub at: i64,
+    /// The object, byte for byte what the API said of it, but for the order of its keys.
+    pub object: Value,
 }
 
 /// A row of `customer_subscriptions` that no event has told of yet.

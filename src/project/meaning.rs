@@ -121,6 +121,9 @@ pub fn read(envelope: &Envelope, user_id_keys: &[String]) -> Result<Meaning, Unr
         Source::Stripe => stripe::read(body, user_id_keys),
         Source::SupabaseAuth => supabase::auth_hook::read(&body),
         Source::SupabaseDatabase => supabase::row::read(body),
-        Source::Internal => Ok(serde_json::from_value(body).map(Meaning::Internal)?),
+        Source::Internal => match serde_json::from_value(body)? {
+            Internal::Snapshot(snapshot) => stripe::read_snapshot(snapshot, user_id_keys),
+            internal => Ok(Meaning::Internal(internal)),
+        },
     }
 }

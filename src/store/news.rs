@@ -74,7 +74,8 @@ impl News {
                 Meaning::Internal(Internal::Found(found)) => news.found(found, event_id),
                 Meaning::Internal(Internal::FoundActivity(found)) => news.found_activity(&found, &event_id),
                 Meaning::Thin { object_id } => drop(news.thin.insert(object_id)),
-                Meaning::Nothing => {}
+                // A snapshot is read as the state that it shows.
+                Meaning::Internal(Internal::Snapshot(_)) | Meaning::Nothing => {}
             }
         }
         news

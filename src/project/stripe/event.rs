@@ -79,7 +79,8 @@ fn take(event: &mut Value, pointer: &str) -> Option<Value> {
     event.pointer_mut(pointer).map(Value::take)
 }
 
-fn state(
+/// What is kept of an object of this kind. `event_type`: what told of it, where that matters.
+pub(super) fn state(
     kind: Kind,
     object: &Value,
     event_type: &str,

@@ -44,6 +44,33 @@ impl Kind {
         }
     }
 
+    /// The kind that an object of the API calls itself.
+    #[must_use]
+    pub fn of_object(name: &str) -> Option<Self> {
+        match name {
+            "checkout.session" => Some(Self::Checkout),
+            // What prices were called before.
+            "plan" => Some(Self::Price),
+            _ => Self::ALL.into_iter().find(|kind| kind.as_str() == name),
+        }
+    }
+
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Customer,
+        Self::Checkout,
+        Self::Subscription,
+        Self::Invoice,
+        Self::InvoicePayment,
+        Self::Charge,
+        Self::Refund,
+        Self::Dispute,
+        Self::Price,
+        Self::Product,
+        Self::Coupon,
+        Self::Discount,
+    ];
+
     /// The name of the kind in the facts table: stable, never to be changed.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

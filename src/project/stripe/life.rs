@@ -70,6 +70,11 @@ impl StripeObject {
     }
 }
 
+/// Whether its status is one that has a place in the object's life.
+pub(super) fn is_known(object: &StripeObject) -> bool {
+    object.rank() >= STEP
+}
+
 fn is_over(subscription_status: &str) -> bool {
     matches!(subscription_status, "canceled" | "incomplete_expired")
 }

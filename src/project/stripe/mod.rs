@@ -2,11 +2,13 @@
 //!
 //! [`event`] finds the object that an event is about; the readers beside it turn each [`Kind`] of object
 //! from any version, 2017 to now, into the structs of [`objects`]; [`life`] knows how far along an object is, [`memory`]
-//! what stays said of it.
+//! what stays said of it. [`snapshot`] reads what the API shows, and [`difference`] tells how that differs.
 
+pub mod difference;
 pub mod event;
 pub mod kind;
 pub mod objects;
+pub mod snapshot;
 
 mod charge;
 mod customer;
@@ -15,14 +17,18 @@ mod field;
 mod invoice;
 mod life;
 mod memory;
+mod oddity;
 mod price;
 mod subscription;
 
 #[cfg(test)]
 mod tests;
 
+pub use difference::{Difference, differences};
 pub use event::read;
 pub use field::AMOUNT_MAX;
 pub use kind::Kind;
 pub use life::KNOWN_STATUSES;
 pub use objects::*;
+pub use oddity::Oddity;
+pub use snapshot::{read_snapshot, shown};

@@ -1,0 +1,227 @@
+//! How an object as the API shows it differs from what its events have told.
+//!
+//! What one API version says in other words than another is no difference: a discount told as an id alone,
+//! the payment that only old versions name on an invoice, `25` and `25.0`.
+
+use serde_json::{Map, Value, json};
+
+use super::{Discount, StripeObject};
+
+/// One field that differs.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    /// The field's path among those that we keep: `status`, `items[0].price.unit_amount`.
+    pub field: String,
+    /// What the events have told.
+    pub here: Value,
+    /// What the API shows.
+    pub stripe: Value,
+}
+
+/// The fields in which `shown` by the API differs from the `fact`. `strictly`: even what can be said in other
+/// words counts, for an object that we know too little of.
+#[must_use]
+pub fn differences(fact: &StripeObject, shown: &StripeObject, strictly: bool) -> Vec<Difference> {
+    let (mut here, mut there) = (fact.clone(), shown.clone());
+    there.remember(fact);
+    if let (StripeObject::Subscription(here), StripeObject::Subscription(there)) = (&mut here, &mut there) {
+        there.known_status.clone_from(&here.known_status);
+    }
+    if !strictly {
+        level(&mut here, &mut there);
+    }
+    let mut found = Vec::new();
+    compare("", &json!(here), &json!(there), &mut found);
+    found
+}
+
+/// Makes equal what only some API versions say.
+fn level(here: &mut StripeObject, there: &mut StripeObject) {
+    match (here, there) {
+        (StripeObject::Subscription(here), StripeObject::Subscription(there)) => {
+            level_lists(&mut here.discounts, &mut there.discounts);
+            for (here, there) in here.items.iter_mut().zip(&mut there.items) {
+                level_lists(&mut here.discounts, &mut there.discounts);
+            }
+        }
+        // A deleted customer is shown without all that it was.
+        (StripeObject::Customer(here), StripeObject::Customer(there)) if there.deleted => {
+            *there = super::Customer { deleted: true, ..here.clone() };
+        }
+        (StripeObject::Customer(here), StripeObject::Customer(there)) => {
+            if let (Some(here), Some(there)) = (&mut here.discount, &mut there.discount) {
+                level_discounts(here, there);
+            }
+        }
+        (StripeObject::Invoice(here), StripeObject::Invoice(there)) => {
+            there.payment_intent.clone_from(&here.payment_intent);
+            there.charge.clone_from(&here.charge);
+            here.payments.clone_from(&there.payments);
+        }
+        (StripeObject::Charge(here), StripeObject::Charge(there)) => {
+            here.invoice.clone_from(&there.invoice);
+            here.refunds.clone_from(&there.refunds);
+        }
+        (StripeObject::Discount(here), StripeObject::Discount(there)) => level_discounts(here, there),
+        _ => {}
+    }
+}
+
+fn level_lists(here: &mut [Discount], there: &mut [Discount]) {
+    for (here, there) in here.iter_mut().zip(there) {
+        level_discounts(here, there);
+    }
+}
+
+fn level_discounts(here: &mut Discount, there: &mut Discount) {
+    let tells = |it: &Discount| it.coupon_id.is_some() || it.coupon.is_some();
+    if here.has_stand_in_id() || there.has_stand_in_id() {
+        there.id.clone_from(&here.id);
+    }
+    if !tells(here) || !tells(there) {
+        let deleted = there.deleted;
+        *there = Discount { id: there.id.clone(), deleted, ..here.clone() };
+        return;
+    }
+    // Known from where it stands.
+    there.customer.clone_from(&here.customer);
+    there.subscription.clone_from(&here.subscription);
+    there.subscription_item.clone_from(&here.subscription_item);
+    if here.coupon.is_none() || there.coupon.is_none() {
+        there.coupon.clone_from(&here.coupon);
+    }
+}
+
+fn compare(field: &str, here: &Value, there: &Value, found: &mut Vec<Difference>) {
+    match (here, there) {
+        (Value::Object(here), Value::Object(there)) => compare_members(field, here, there, found),
+        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
+            for (at, (here, there)) in ours.iter().zip(theirs).enumerate() {
+                compare(&format!("{field}[{at}]"), here, there, found);
+            }
+        }
+        _ if here == there || is_same_decimal(field, here, there) => {}
+        _ => {
+            let (here, stripe) = (here.clone(), there.clone());
+            found.push(Difference { field: field.to_owned(), here, stripe });
+        }
+    }
+}
+
+fn compare_members(
+    field: &str,
+    here: &Map<String, Value>,
+    there: &Map<String, Value>,
+    found: &mut Vec<Difference>,
+) {
+    let only_there = there.keys().filter(|key| !here.contains_key(*key));
+    for key in here.keys().chain(only_there) {
+        let field = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
+        let member = |of: &Map<String, Value>| of.get(key).cloned().unwrap_or_default();
+        compare(&field, &member(here), &member(there), found);
+    }
+}
+
+/// Decimals are kept as they were written, and `25` is `25.0`.
+fn is_same_decimal(field: &str, here: &Value, there: &Value) -> bool {
+    let is_decimal = ["unit_amount", "flat_amount", "percent_off"].iter().any(|name| field.ends_with(name));
+    match (here.as_str(), there.as_str()) {
+        (Some(here), Some(there)) if is_decimal => plain(here) == plain(there),
+        _ => false,
+    }
+}
+
+fn plain(decimal: &str) -> &str {
+    if decimal.contains('.') { decimal.trim_end_matches('0').trim_end_matches('.') } else { decimal }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::project::stripe::shown;
+
+    fn state(object: &Value) -> StripeObject {
+        shown(object, &["user_id".to_owned()]).expect("an object").state
+    }
+
+    fn fields(here: &Value, there: &Value) -> Vec<String> {
+        differences(&state(here), &state(there), false).into_iter().map(|it| it.field).collect()
+    }
+
+    fn subscription(discounts: &Value) -> Value {
+        json!({"object": "subscription", "id": "sub_1", "customer": "cus_1", "status": "active",
+            "discounts": discounts,
+            "items": {"data": [{"id": "si_1", "quantity": 1, "price": {"id": "price_1", "unit_amount_decimal": "900"}}]}})
+    }
+
+    #[test]
+    fn each_field_that_differs_is_named_by_its_path() {
+        let mut there = subscription(&json!([]));
+        there["status"] = json!("past_due");
+        there["items"]["data"][0]["price"]["unit_amount_decimal"] = json!("950");
+        let found = differences(&state(&subscription(&json!([]))), &state(&there), false);
+        let told: Vec<_> =
+            found.iter().map(|it| (it.field.as_str(), it.here.clone(), it.stripe.clone())).collect();
+        assert_eq!(
+            told,
+            [
+                ("items[0].price.unit_amount", json!("900"), json!("950")),
+                ("status", json!("active"), json!("past_due"))
+            ]
+        );
+    }
+
+    #[test]
+    fn another_way_of_saying_it_is_no_difference() {
+        let full = json!([{"object": "discount", "id": "di_1", "customer": "cus_1", "subscription": "sub_1",
+            "start": 5, "source": {"coupon": "c"}}]);
+        let cases = [
+            (subscription(&json!(["di_1"])), subscription(&full)),
+            (subscription(&full), subscription(&json!(["di_1"]))),
+            (
+                json!({"object": "invoice", "id": "in_1", "status": "paid", "charge": "ch_1", "payment_intent": "pi_1"}),
+                json!({"object": "invoice", "id": "in_1", "status": "paid"}),
+            ),
+            (
+                json!({"object": "charge", "id": "ch_1", "invoice": "in_1", "refunds": {"data": [{"id": "re_1"}]}}),
+                json!({"object": "charge", "id": "ch_1"}),
+            ),
+            (
+                json!({"object": "coupon", "id": "c", "percent_off": 25}),
+                json!({"object": "coupon", "id": "c", "percent_off": 25.0}),
+            ),
+        ];
+        for (here, there) in cases {
+            assert_eq!(fields(&here, &there), [""; 0], "{here} {there}");
+        }
+    }
+
+    #[test]
+    fn another_discount_or_other_terms_are_a_difference() {
+        let with = |id: &str, coupon: &str| {
+            subscription(&json!([{"object": "discount", "id": id, "start": 5, "source": {"coupon": coupon}}]))
+        };
+        assert_eq!(fields(&with("di_1", "c"), &with("di_2", "c")), ["discounts[0].id"]);
+        assert_eq!(fields(&with("di_1", "c"), &with("di_1", "d")), ["discounts[0].coupon_id"]);
+        assert_eq!(fields(&with("di_1", "c"), &subscription(&json!([]))), ["discounts"]);
+    }
+
+    #[test]
+    fn of_an_object_that_we_know_too_little_of_every_word_counts() {
+        let (here, there) = (
+            state(&subscription(&json!(["di_1"]))),
+            state(&subscription(&json!([{"object": "discount", "id": "di_1", "source": {"coupon": "c"}}]))),
+        );
+        let found = differences(&here, &there, true);
+        assert_eq!(found.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), ["discounts[0].coupon_id"]);
+    }
+
+    #[test]
+    fn a_deleted_customer_differs_in_that_alone() {
+        let here = json!({"object": "customer", "id": "cus_1", "email": "a@example.com", "created": 5});
+        let gone = json!({"object": "customer", "id": "cus_1", "deleted": true});
+        assert_eq!(fields(&here, &gone), ["deleted"]);
+    }
+}

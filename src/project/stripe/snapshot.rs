@@ -1,0 +1,58 @@
+//! From an object as the API shows it to the report that it makes.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::event::state;
+use super::field::flag;
+use super::{Kind, StripeObject};
+use crate::project::internal::Snapshot;
+use crate::project::meaning::Report;
+use crate::project::order::Stage;
+use crate::project::{Meaning, Unreadable};
+
+/// What the API shows of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// What is kept of it.
+    pub state: StripeObject,
+    /// It is gone: the API shows that it was there, and no more.
+    pub is_deleted: bool,
+    /// It can never leave this state.
+    pub is_final: bool,
+}
+
+/// What `object`, as the API shows it, is; none where it is of no kind that we read, or has no id.
+#[must_use]
+pub fn shown(object: &Value, user_id_keys: &[String]) -> Option<Shown> {
+    let kind = Kind::of_object(object["object"].as_str()?)?;
+    let state = state(kind, object, "", 0, user_id_keys)?;
+    let is_deleted = flag(&object["deleted"]);
+    let stage = stage(is_deleted);
+    let state = if is_deleted { state.deleted() } else { state };
+    Some(Shown { is_final: state.is_final(stage), is_deleted, state })
+}
+
+/// What a snapshot reports: the whole state, without a word on what it was before.
+///
+/// # Errors
+/// [`Unreadable`] where the object is of no kind that we read, or has no usable id or time.
+pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
+    let unusable = |field| Unreadable::Field { event_type: "snapshot".to_owned(), field };
+    let occurred_at = OffsetDateTime::from_unix_timestamp(snapshot.at).map_err(|_| unusable("at"))?;
+    let Shown { state, is_deleted, is_final } =
+        shown(&snapshot.object, user_id_keys).ok_or_else(|| unusable("object.object or object.id"))?;
+    Ok(Meaning::Stripe(Box::new(Report {
+        subject: state.id().to_owned(),
+        occurred_at,
+        stage: stage(is_deleted),
+        is_final,
+        state,
+        object: snapshot.object,
+        previous: None,
+    })))
+}
+
+const fn stage(is_deleted: bool) -> Stage {
+    if is_deleted { Stage::Deleted } else { Stage::Updated }
+}
