@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, data on stdout, everything else on stderr.
 
 pub mod dead_letters;
+pub mod backfill;
 pub mod dev;
 pub mod doctor;
 pub mod events;
@@ -11,11 +12,13 @@ pub mod money;
 pub mod mrr;
 pub mod parked;
 pub mod rebuild;
+pub mod reconcile;
 pub mod replay;
 
 mod moment;
 mod serve;
 mod sign;
+mod stripe_api;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -67,6 +70,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     Replay(replay::ReplayArgs),
     Rebuild(rebuild::RebuildArgs),
+    Backfill(backfill::BackfillArgs),
+    Reconcile(reconcile::ReconcileArgs),
     Members(members::MembersArgs),
     Mrr(mrr::MrrArgs),
     Doctor(doctor::DoctorArgs),
@@ -132,6 +137,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Rebuild(args) => {
             runtime()?.block_on(rebuild::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Backfill(args) => {
+            runtime()?.block_on(backfill::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Reconcile(args) => {
+            runtime()?.block_on(reconcile::run(args, &global.load()?, &Clock::System)).map(Exit::into)
         }
         Command::Members(args) => {
             runtime()?.block_on(members::run(args, &global.load()?, &Clock::System)).map(Exit::into)

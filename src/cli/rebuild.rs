@@ -9,7 +9,8 @@ use super::{Exit, Failure, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
-use crate::ops::rebuild::{self, Progress, Report};
+use crate::ops::progress::Progress;
+use crate::ops::rebuild::{self, Report};
 use crate::store::rebuild::Difference;
 use crate::store::{Rules, Store};
 
@@ -40,7 +41,7 @@ pub struct RebuildArgs {
 pub async fn run(args: RebuildArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
-    let mut progress = Progress::on_stderr();
+    let mut progress = Progress::on_stderr("rebuild");
     let mut shown = 0;
     let show = |difference: Difference| {
         shown += 1;

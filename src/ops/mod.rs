@@ -1,14 +1,17 @@
-//! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, and whether
-//! everything is in order.
+//! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, whether
+//! everything is in order, and what Stripe's API and the database itself say of it.
 
 pub mod actor;
 pub mod dead_letters;
+pub mod backfill;
 pub mod doctor;
 pub mod events;
 pub mod fixture;
 pub mod ledger;
 pub mod members;
 pub mod parked;
+pub mod progress;
 pub mod rebuild;
+pub mod reconcile;
 pub mod replay;
 pub mod stripe_api;

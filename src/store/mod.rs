@@ -19,6 +19,7 @@ pub mod due;
 pub mod error;
 pub mod facts;
 pub mod inbox;
+pub mod known;
 pub mod leads;
 pub mod members;
 pub mod migrate;
@@ -90,6 +91,12 @@ impl Store {
     #[must_use]
     pub fn now(&self) -> OffsetDateTime {
         self.clock.now()
+    }
+
+    /// What the projection knows of the settings.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// The connections it uses.

@@ -1,16 +1,13 @@
 //! Rebuild: all derived tables again from the inbox, beside the live ones, to compare them or to mend them.
 
-mod progress;
-
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::ops::actor::actor;
+use crate::ops::progress::Progress;
 use crate::store::Store;
 use crate::store::rebuild::{self, Counts, Difference, Rebuild, RebuildError};
-
-pub use progress::{Part, Progress};
 
 /// Differences that are in memory at once.
 const PAGE: i64 = 500;
@@ -65,7 +62,7 @@ pub async fn run(
     let mut rebuild = Rebuild::begin(store).await?;
     let mut report = derive(&mut rebuild, progress).await?;
     report.check = check;
-    progress.begin(Part::Compare, 0);
+    progress.begin("comparing with the live tables", 0);
     report.differing = if check { rebuild.compare().await? } else { rebuild.repair(&actor()).await? };
     progress.finish();
     let mut last = 0;
@@ -94,7 +91,7 @@ pub async fn clear(store: &Store) -> Result<(), RebuildError> {
 
 async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report, RebuildError> {
     let events = rebuild.count_events().await?;
-    progress.begin(Part::Settle, events);
+    progress.begin("settling events", events);
     let mut unreadable = 0;
     loop {
         let page = rebuild.settle_page().await?;
@@ -107,7 +104,7 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
     rebuild.add_up().await?;
 
     let customers = rebuild.find_customers().await?;
-    progress.begin(Part::Customers, customers);
+    progress.begin("deriving customers", customers);
     loop {
         match rebuild.derive_customers().await? {
             0 => break,
@@ -115,7 +112,7 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
         }
     }
     let users = rebuild.find_users().await?;
-    progress.begin(Part::Users, users);
+    progress.begin("deriving users", users);
     loop {
         match rebuild.derive_users().await? {
             0 => break,

@@ -1,4 +1,4 @@
-//! How far a rebuild is: a bar on a terminal, elsewhere a line now and then. Both on stderr.
+//! How far a long command is: a bar on a terminal, elsewhere a line now and then. Both on stderr.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -7,26 +7,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// Between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
-
-/// A part of the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    Settle,
-    Customers,
-    Users,
-    Compare,
-}
-
-impl Part {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Settle => "settling events",
-            Self::Customers => "deriving customers",
-            Self::Users => "deriving users",
-            Self::Compare => "comparing with the live tables",
-        }
-    }
-}
 
 /// Where progress is shown.
 #[derive(Debug)]
@@ -42,38 +22,42 @@ pub enum Progress {
 /// How far the part is, and when that was last said.
 #[derive(Debug)]
 pub struct Lines {
-    part: Part,
+    command: &'static str,
+    part: &'static str,
     done: u64,
     total: u64,
     said: Instant,
 }
 
 impl Progress {
-    /// What suits stderr.
+    /// What suits stderr; `command` begins each line of a log.
     #[must_use]
-    pub fn on_stderr() -> Self {
+    pub fn on_stderr(command: &'static str) -> Self {
         if std::io::stderr().is_terminal() {
             Self::Bar(ProgressBar::new(0))
         } else {
-            Self::Lines(Lines { part: Part::Settle, done: 0, total: 0, said: Instant::now() })
+            Self::Lines(Lines { command, part: "", done: 0, total: 0, said: Instant::now() })
         }
     }
 
-    /// A part of `total` pieces begins; 0 where nobody knows.
-    pub fn begin(&mut self, part: Part, total: u64) {
+    /// A part of `total` pieces begins; 0 where nobody knows. `part` says what is being done.
+    pub fn begin(&mut self, part: &'static str, total: u64) {
         match self {
             Self::Silent => {}
             Self::Bar(bar) => {
-                let template =
-                    if total == 0 { "{spinner} {msg}" } else { "{bar:40} {percent:>3} % {msg} ({eta} left)" };
+                let template = if total == 0 {
+                    "{spinner} {msg} {pos}"
+                } else {
+                    "{bar:40} {percent:>3} % {msg} ({eta} left)"
+                };
                 let style = ProgressStyle::with_template(template);
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar.reset();
                 bar.set_length(total);
-                bar.set_message(part.as_str());
+                bar.set_message(part);
             }
             Self::Lines(lines) => {
-                *lines = Lines { part, done: 0, total, said: Instant::now() };
+                *lines = Lines { command: lines.command, part, done: 0, total, said: Instant::now() };
                 lines.say();
             }
         }
@@ -104,10 +88,11 @@ impl Progress {
 
 impl Lines {
     fn say(&self) {
-        let Self { part, done, total, .. } = self;
-        match total {
-            0 => anstream::eprintln!("rebuild: {}", part.as_str()),
-            _ => anstream::eprintln!("rebuild: {}, {done} of {total}", part.as_str()),
+        let Self { command, part, done, total, .. } = self;
+        match (total, done) {
+            (0, 0) => anstream::eprintln!("{command}: {part}"),
+            (0, _) => anstream::eprintln!("{command}: {part}, {done}"),
+            _ => anstream::eprintln!("{command}: {part}, {done} of {total}"),
         }
     }
 }

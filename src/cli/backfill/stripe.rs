@@ -1,0 +1,32 @@
+//! `memberflow backfill stripe`: everything that Stripe's API has.
+
+use time::OffsetDateTime;
+
+use crate::cli::reconcile::{self, StripeRun};
+use crate::cli::{Exit, print_data};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ops::ledger::parse_since;
+
+/// Read all customers, subscriptions, invoices, charges, refunds, disputes and the catalogue from Stripe's API.
+///
+/// What differs from what is known is applied like an event of the second in which Stripe answered. Nothing is
+/// written where nothing differs. Needs STRIPE_API_KEY.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct StripeArgs {
+    /// Leave out invoices, charges, refunds and disputes made before this date or moment.
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    since: Option<OffsetDateTime>,
+    /// The summary as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exits with 0, or with 3 if some lists could not be read.
+pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
+    let wanted = StripeRun { command: "backfill", fix: true, since: args.since };
+    let report = reconcile::run_stripe(wanted, config, clock, |_| {}).await?;
+    let text = if args.json { serde_json::to_string(&report)? } else { reconcile::summary(&report, 0) };
+    print_data((text + "\n").as_bytes())?;
+    Ok(if report.skipped.is_empty() { Exit::Fine } else { Exit::SomeFailed })
+}

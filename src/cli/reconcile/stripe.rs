@@ -1,0 +1,158 @@
+//! `memberflow reconcile stripe`
+
+use std::io::Write as _;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use crate::cli::{Exit, Failure, print_data, stripe_api};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ops::ledger::parse_since;
+use crate::ops::progress::Progress;
+use crate::ops::reconcile::stripe::{self, Drift, Drifted, Options, Report};
+
+/// The longest value of a field that is shown whole as text.
+const VALUE_MAX_CHARS: usize = 60;
+
+/// Compare every object of Stripe's API with what the events have told.
+///
+/// Objects that the events alone could not settle come first. Needs STRIPE_API_KEY.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct StripeArgs {
+    /// Mend what differs, as by an event of the second in which Stripe answered.
+    #[arg(long)]
+    fix: bool,
+    /// Leave out invoices, charges, refunds and disputes made before this date or moment.
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    since: Option<OffsetDateTime>,
+    /// Show at most N of the objects that differ, as text; JSON shows them all.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u64,
+    /// One line of JSON per object that differs, then one with the summary.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exits with 6 if something differs still, with 3 if some lists could not be read.
+pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
+    let wanted = StripeRun { command: "reconcile", fix: args.fix, since: args.since };
+    let mut shown = 0;
+    let show = |drifted: &Drifted| {
+        if args.json || shown < args.limit {
+            shown += 1;
+            let text = if args.json { serde_json::to_string(drifted).ok() } else { Some(lines(drifted)) };
+            // A reader that has seen enough is no failure.
+            text.map(|text| writeln!(anstream::stdout(), "{text}").ok());
+        }
+    };
+    let report = run_stripe(wanted, config, clock, show).await?;
+    let text = if args.json {
+        serde_json::to_string(&serde_json::json!({"summary": report}))?
+    } else {
+        summary(&report, (report.total() + report.deleted_at_stripe).saturating_sub(shown))
+    };
+    print_data((text + "\n").as_bytes())?;
+    Ok(exit(&report))
+}
+
+fn exit(report: &Report) -> Exit {
+    match (report.left(), report.skipped.is_empty()) {
+        (0, true) => Exit::Fine,
+        (0, false) => Exit::SomeFailed,
+        _ => Exit::Drift,
+    }
+}
+
+/// What a command wants of the comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct StripeRun {
+    /// The command's name, for its progress.
+    pub command: &'static str,
+    /// Mend what differs.
+    pub fix: bool,
+    /// Leave out what is older.
+    pub since: Option<OffsetDateTime>,
+}
+
+/// Compares, and mends if that is wanted.
+///
+/// # Errors
+/// With the exit code that the fault deserves.
+pub async fn run_stripe(
+    wanted: StripeRun,
+    config: &Config,
+    clock: &Clock,
+    show: impl FnMut(&Drifted),
+) -> anyhow::Result<Report> {
+    let (store, api) = stripe_api::open(config, clock)?;
+    let options = Options { fix: wanted.fix, since: wanted.since };
+    let mut progress = Progress::on_stderr(wanted.command);
+    tokio::select! {
+        done = stripe::run(&store, &api, clock, options, &mut progress, show) => done.map_err(stripe_api::failure),
+        _ = tokio::signal::ctrl_c() => {
+            Err(Failure::new(Exit::Failed, "interrupted: what was mended stays; the next run goes on").into())
+        }
+    }
+}
+
+fn lines(drifted: &Drifted) -> String {
+    let Drifted { kind, id, customer, drift, fields, mended } = drifted;
+    let of = customer.as_deref().filter(|customer| customer != id).map(|it| format!(" of {it}"));
+    let name = format!("{kind} {id}{}", of.unwrap_or_default());
+    let mended = if *mended { ", mended" } else { "" };
+    match drift {
+        Drift::Missing => format!("{name}: not known here{mended}"),
+        Drift::NotAtStripe => format!("{name}: not known to Stripe"),
+        Drift::DeletedAtStripe => format!("{name}: deleted at Stripe, its terms go on holding"),
+        Drift::Differs => {
+            let field = |it: &stripe::Difference| {
+                format!("\n    {}: {} -> {}", it.field, short(&it.here), short(&it.stripe))
+            };
+            format!("{name}: here -> at Stripe{mended}{}", fields.iter().map(field).collect::<String>())
+        }
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(VALUE_MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The summary for people; `hidden`: objects that differ and were not shown.
+#[must_use]
+pub fn summary(report: &Report, hidden: u64) -> String {
+    let mut lines = Vec::new();
+    if hidden > 0 {
+        lines.push(format!("… and {hidden} more; --json shows them all"));
+    }
+    for (kind, objects) in &report.objects {
+        let drifted = report.drifted.get(kind).copied().unwrap_or_default();
+        lines.push(format!(
+            "{objects:>8}  {kind}{}",
+            if drifted > 0 { format!(", {drifted} differ") } else { String::new() }
+        ));
+    }
+    lines.extend(report.skipped.iter().map(|(list, reason)| format!("could not be read: {list}: {reason}")));
+    let told = [
+        (report.unreadable, "objects that no sense could be made of"),
+        (report.not_at_stripe, "objects that Stripe does not know"),
+        (report.deleted_at_stripe, "prices, products and coupons deleted at Stripe, which is no drift"),
+    ];
+    lines.extend(told.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what}: {count}")));
+    let seconds = report.took.as_secs_f64();
+    lines.push(match (report.total(), report.left()) {
+        (0, _) => format!("no drift: the facts are what Stripe says ({seconds:.1} s)"),
+        (total, 0) => format!("objects that differed and are mended: {total} ({seconds:.1} s)"),
+        (_, left) if report.fix => {
+            format!("mended: {}; objects that differ and cannot be mended: {left} ({seconds:.1} s)", report.mended)
+        }
+        (total, _) => {
+            format!("objects that differ: {total}; `memberflow reconcile stripe --fix` mends them ({seconds:.1} s)")
+        }
+    });
+    lines.join("\n")
+}

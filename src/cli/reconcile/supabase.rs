@@ -1,0 +1,141 @@
+//! `memberflow reconcile supabase`
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+
+use crate::cli::{Exit, Failure, print_data};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::database;
+use crate::ops::progress::Progress;
+use crate::ops::reconcile::supabase::{self, MemberDrift, Mend, Report};
+use crate::store::{Rules, Store, StoreError};
+
+/// Compare the members' activity and revenue with a recount of the facts, and the facts with the tables that
+/// they tell of.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct SupabaseArgs {
+    /// Derive anew the members whose rows are not what the counts say.
+    #[arg(long)]
+    fix: bool,
+    /// Show at most N of the fields that differ, as text; JSON shows them all.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u64,
+    /// One line of JSON per field that differs, then one with the summary.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exits with 6 if something differs still, with 3 if some tables could not be read.
+pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
+    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
+    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let mut progress = Progress::on_stderr("reconcile");
+    let (mut found, mut shown) = (0, 0);
+    let show = |drift: &MemberDrift| {
+        found += 1;
+        if args.json || shown < args.limit {
+            shown += 1;
+            let text = if args.json { serde_json::to_string(drift).ok() } else { Some(line(drift)) };
+            text.map(|text| writeln!(anstream::stdout(), "{text}").ok());
+        }
+    };
+    let report = tokio::select! {
+        done = supabase::run(&store, args.fix, &mut progress, show) => done.map_err(failure)?,
+        _ = tokio::signal::ctrl_c() => {
+            return Err(Failure::new(Exit::Failed, "interrupted: what was mended stays").into());
+        }
+    };
+    let text = if args.json {
+        serde_json::to_string(&serde_json::json!({"summary": report}))?
+    } else {
+        summary(&report, found - shown)
+    };
+    print_data((text + "\n").as_bytes())?;
+    Ok(exit(&report))
+}
+
+fn failure(error: StoreError) -> anyhow::Error {
+    let exit = if matches!(error, StoreError::Unavailable(_)) { Exit::DependencyDown } else { Exit::Failed };
+    Failure::new(exit, error.to_string()).into()
+}
+
+fn exit(report: &Report) -> Exit {
+    match (report.differing.is_empty(), report.skipped.is_empty()) {
+        (true, true) => Exit::Fine,
+        (true, false) => Exit::SomeFailed,
+        _ => Exit::Drift,
+    }
+}
+
+fn line(drift: &MemberDrift) -> String {
+    let MemberDrift { user_id, field, here, recount, mend } = drift;
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    let from = if *mend == Mend::Backfill { "told" } else { "here" };
+    format!("{user_id} {field}: {from} {} -> counted {}", value(here), value(recount))
+}
+
+fn summary(report: &Report, hidden: u64) -> String {
+    let mut lines = Vec::new();
+    if hidden > 0 {
+        lines.push(format!("… and {hidden} more; --json shows them all"));
+    }
+    lines.extend(report.skipped.iter().map(|table| format!("not there, or not to be read: {table}")));
+    if report.mended_members > 0 {
+        lines.push(format!("members derived anew: {}", report.mended_members));
+    }
+    lines.extend(
+        report
+            .differing
+            .iter()
+            .map(|(command, count)| format!("fields that differ: {count}; `{command}` mends them")),
+    );
+    if report.differing.is_empty() {
+        lines.push("no drift: the members' rows are what the facts and their tables say".to_owned());
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn each_line_says_whose_field_it_is_and_what_is_counted() {
+        let drift = MemberDrift {
+            user_id: Uuid::nil(),
+            field: "storage.objects (files)".to_owned(),
+            here: None,
+            recount: Some("3".to_owned()),
+            mend: Mend::Backfill,
+        };
+        assert_eq!(
+            line(&drift),
+            format!("{} storage.objects (files): told nothing -> counted 3", Uuid::nil())
+        );
+    }
+
+    #[test]
+    fn the_summary_names_the_command_that_mends() {
+        let mut report = Report::default();
+        assert_eq!(exit(&report), Exit::Fine);
+        assert_eq!(
+            summary(&report, 0),
+            "no drift: the members' rows are what the facts and their tables say"
+        );
+        report.skipped.insert("auth.sessions");
+        assert_eq!(exit(&report), Exit::SomeFailed);
+        report.differing.insert(Mend::Rebuild.command(), 2);
+        report.mended_members = 4;
+        assert_eq!(exit(&report), Exit::Drift);
+        let text = summary(&report, 1);
+        assert_eq!(
+            text,
+            "… and 1 more; --json shows them all\nnot there, or not to be read: auth.sessions\n\
+             members derived anew: 4\nfields that differ: 2; `memberflow rebuild` mends them"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! What the commands that read from Stripe's API have in common: the client, and how a run ends that does not
+//! come to its end.
+
+use anyhow::Context as _;
+
+use super::{Exit, Failure};
+use crate::config::Config;
+use crate::database;
+use crate::ops::reconcile::stripe::ReconcileError;
+use crate::ops::stripe_api::{StripeApi, StripeApiError};
+use crate::store::{Rules, Store, StoreError};
+
+/// A store and a client, as `config` names them.
+pub(super) fn open(config: &Config, clock: &crate::clock::Clock) -> anyhow::Result<(Store, StripeApi)> {
+    let api = StripeApi::paced(config).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let missing = "STRIPE_API_KEY is not set: set it to a secret key (sk_…) or, better, a restricted one (rk_…) with read rights";
+    let api = api.ok_or_else(|| Failure::new(Exit::Usage, missing))?;
+    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
+    Ok((Store::new(pool, clock.clone(), Rules::new(config)), api))
+}
+
+/// 7 where Stripe or the database is down, 4 where Stripe refuses the key, 1 otherwise.
+pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
+    let ReconcileError::Api { path, source } = error else {
+        let exit = match &error {
+            ReconcileError::Store(StoreError::Unavailable(_)) => Exit::DependencyDown,
+            _ => Exit::Failed,
+        };
+        return Failure::new(exit, error.to_string()).into();
+    };
+    let (exit, hint) = match &source {
+        StripeApiError::Refused { status: 401, .. } => (
+            Exit::NotAllowed,
+            "make a new key (Developers -> API keys in Stripe's dashboard) and set STRIPE_API_KEY",
+        ),
+        StripeApiError::Refused { status: 403, .. } => {
+            (Exit::NotAllowed, "give the restricted key the right to read this")
+        }
+        StripeApiError::Refused { status: 429, .. } => {
+            (Exit::DependencyDown, "lower MEMBERFLOW_STRIPE_REQUESTS_PER_SECOND, or try again later")
+        }
+        StripeApiError::Refused { status: 500.., .. } | StripeApiError::Unreachable(_) => {
+            (Exit::DependencyDown, "try again later; https://status.stripe.com tells how Stripe is")
+        }
+        StripeApiError::Unreadable(_) | StripeApiError::Endless(_) => {
+            (Exit::DependencyDown, "see that STRIPE_API_BASE, if set, is the address of Stripe's API")
+        }
+        StripeApiError::Refused { .. } => {
+            (Exit::Failed, "see that STRIPE_API_BASE, if set, is the address of Stripe's API")
+        }
+        StripeApiError::Settings(_) => (Exit::Usage, "correct STRIPE_API_KEY and STRIPE_API_BASE"),
+    };
+    Failure::new(
+        exit,
+        format!("{path}: {source}; {hint}. What was mended by then stays, and the next run goes on"),
+    )
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(source: StripeApiError) -> Exit {
+        Exit::of(&failure(ReconcileError::Api { path: "/customers".to_owned(), source }))
+    }
+
+    #[test]
+    fn an_outage_is_told_from_a_refusal() {
+        let refused = |status| StripeApiError::Refused { status, message: "no".to_owned() };
+        for (source, expected) in [
+            (refused(401), Exit::NotAllowed),
+            (refused(403), Exit::NotAllowed),
+            (refused(429), Exit::DependencyDown),
+            (refused(503), Exit::DependencyDown),
+            (refused(400), Exit::Failed),
+            (StripeApiError::Unreachable("away".to_owned()), Exit::DependencyDown),
+            (StripeApiError::Unreadable("<html>".to_owned()), Exit::DependencyDown),
+            (StripeApiError::Settings("a key".to_owned()), Exit::Usage),
+        ] {
+            let said = source.to_string();
+            assert_eq!(exit(source), expected, "{said}");
+        }
+        let away = StoreError::Unavailable(sqlx::Error::PoolTimedOut);
+        assert_eq!(Exit::of(&failure(away.into())), Exit::DependencyDown);
+        let refused = StoreError::Refused(sqlx::Error::RowNotFound);
+        assert_eq!(Exit::of(&failure(refused.into())), Exit::Failed);
+    }
+}

@@ -1,0 +1,3 @@
+//! Backfill: events from what exists already.
+
+pub mod stripe_events;

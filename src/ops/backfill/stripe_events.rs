@@ -1,0 +1,81 @@
+//! Events that Stripe has kept: `GET /v1/events` reaches thirty days back. Each is applied as what it is, under
+//! its own id, so that one that came before, or that comes later after all, is the same event.
+
+use bytes::Bytes;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::clock::Clock;
+use crate::envelope::{Envelope, peek};
+use crate::ops::progress::Progress;
+use crate::ops::reconcile::stripe::ReconcileError;
+use crate::ops::stripe_api::{StripeApi, StripeApiError};
+use crate::store::Store;
+
+const PATH: &str = "/events";
+
+/// Which events.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Those made at this moment or later; all of the thirty days without it.
+    pub since: Option<OffsetDateTime>,
+    /// Only those that Stripe could not deliver to every endpoint.
+    pub undelivered: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Events that Stripe listed.
+    pub listed: u64,
+    /// Those that had not come, and are applied now.
+    pub new: u64,
+    /// Those that can't be read: dead letters now.
+    pub dead: u64,
+    /// Those that are no events.
+    pub unreadable: u64,
+}
+
+/// Applies the events that have not come.
+///
+/// # Errors
+/// [`ReconcileError`]; what was applied by then stays.
+pub async fn run(
+    store: &Store,
+    api: &StripeApi,
+    clock: &Clock,
+    options: Options,
+    progress: &mut Progress,
+) -> Result<Report, ReconcileError> {
+    store.switch_on().await?;
+    let since = options.since.map(|since| since.unix_timestamp().to_string());
+    let mut params: Vec<(&str, &str)> = Vec::new();
+    params.extend(since.as_deref().map(|since| ("created[gte]", since)));
+    params.extend(options.undelivered.then_some(("delivery_success", "false")));
+    progress.begin("events", 0);
+    let mut report = Report::default();
+    let mut last: Option<String> = None;
+    loop {
+        let at_fault = |source| ReconcileError::Api { path: PATH.to_owned(), source };
+        let page = api.page(PATH, &params, &[], last.as_deref()).await.map_err(at_fault)?;
+        if page.has_more && page.last_id() == last.as_deref() {
+            return Err(at_fault(StripeApiError::Unreadable("the list goes in a circle".to_owned())));
+        }
+        last = page.last_id().map(ToOwned::to_owned);
+        let events: Vec<Envelope> = page.data.iter().filter_map(|event| envelope(event, clock)).collect();
+        report.listed += page.data.len() as u64;
+        report.unreadable += (page.data.len() - events.len()) as u64;
+        let applied = store.apply(events).await?;
+        report.new += applied.new as u64;
+        report.dead += applied.dead as u64;
+        progress.advance(page.data.len());
+        if !page.has_more {
+            progress.finish();
+            return Ok(report);
+        }
+    }
+}
+
+fn envelope(event: &serde_json::Value, clock: &Clock) -> Option<Envelope> {
+    peek::stripe(Bytes::from(event.to_string()), clock.now()).ok()
+}

@@ -1,0 +1,4 @@
+//! Reconcile: what Stripe's API and the database itself say, beside what the events have told.
+
+pub mod stripe;
+pub mod supabase;

@@ -1,0 +1,118 @@
+//! The lists of Stripe's API that are compared.
+
+use crate::ops::stripe_api::{Page, StripeApi, StripeApiError};
+use crate::project::stripe::Kind;
+
+/// A list of the API.
+pub(super) struct List {
+    /// The kind of its objects.
+    pub kind: Kind,
+    /// Where it is; an object is behind it under its id.
+    pub path: &'static str,
+    /// What has to be asked for, or it would leave some out.
+    params: &'static [(&'static str, &'static str)],
+    /// What is otherwise shown as an id, or not at all.
+    expand: &'static [&'static str],
+    /// Its objects hardly change after their first weeks: those of before a date can be left out.
+    pub is_dated: bool,
+    /// What is deleted is not listed any more, and its terms go on holding.
+    pub is_catalogue: bool,
+}
+
+const fn list(kind: Kind, path: &'static str) -> List {
+    List { kind, path, params: &[], expand: &[], is_dated: true, is_catalogue: false }
+}
+
+const fn catalogue(kind: Kind, path: &'static str, expand: &'static [&'static str]) -> List {
+    List { kind, path, params: &[], expand, is_dated: false, is_catalogue: true }
+}
+
+/// Every list, in the order in which the objects need each other.
+pub(super) const LISTS: [List; 10] = [
+    catalogue(Kind::Product, "/products", &[]),
+    catalogue(Kind::Price, "/prices", &["data.tiers"]),
+    catalogue(Kind::Coupon, "/coupons", &[]),
+    List { is_dated: false, ..list(Kind::Customer, "/customers") },
+    List {
+        params: &[("status", "all")],
+        expand: &["data.discounts", "data.items.data.discounts"],
+        is_dated: false,
+        ..list(Kind::Subscription, "/subscriptions")
+    },
+    list(Kind::Invoice, "/invoices"),
+    list(Kind::InvoicePayment, "/invoice_payments"),
+    list(Kind::Charge, "/charges"),
+    list(Kind::Refund, "/refunds"),
+    list(Kind::Dispute, "/disputes"),
+];
+
+/// The list of the objects of a kind, by the kind's name.
+pub(super) fn of_kind(kind: &str) -> Option<&'static List> {
+    LISTS.iter().find(|list| list.kind.as_str() == kind)
+}
+
+impl List {
+    /// The page after the object `after`, of objects made `since`.
+    pub(super) async fn page(
+        &self,
+        api: &StripeApi,
+        since: Option<&str>,
+        after: Option<&str>,
+    ) -> Result<Page, StripeApiError> {
+        let since = since.filter(|_| self.is_dated).map(|since| ("created[gte]", since));
+        let params: Vec<_> = self.params.iter().copied().chain(since).collect();
+        let page = match api.page(self.path, &params, self.expand, after).await {
+            // An API that knows nothing of one of the expansions refuses the whole request.
+            Err(StripeApiError::Refused { status: 400, message }) if !self.expand.is_empty() => {
+                tracing::warn!(list = self.path, message, "asking again without expansions");
+                api.page(self.path, &params, &[], after).await?
+            }
+            page => page?,
+        };
+        if page.has_more && page.last_id() == after {
+            let reason = format!("the list {} goes in a circle", self.path);
+            return Err(StripeApiError::Unreadable(reason));
+        }
+        Ok(page)
+    }
+
+    /// One object of the list.
+    pub(super) async fn one(
+        &self,
+        api: &StripeApi,
+        id: &str,
+    ) -> Result<Option<serde_json::Value>, StripeApiError> {
+        let expand: Vec<&str> = self.expand.iter().filter_map(|path| path.strip_prefix("data.")).collect();
+        let path = format!("{}/{}", self.path, escaped(id));
+        let object = match api.object(&path, &expand).await {
+            Err(StripeApiError::Refused { status: 400, .. }) if !expand.is_empty() => {
+                api.object(&path, &[]).await
+            }
+            object => object,
+        };
+        match object {
+            Err(StripeApiError::Refused { status: 404, .. }) => Ok(None),
+            object => object.map(Some),
+        }
+    }
+}
+
+/// An id as a part of a path: a coupon's is whatever somebody typed.
+fn escaped(id: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    id.bytes().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coupons_id_is_one_part_of_a_path() {
+        assert_eq!(escaped("sub_1-A.b~"), "sub_1-A.b~");
+        assert_eq!(escaped("50% off/ä?#"), "50%25%20off%2F%C3%A4%3F%23");
+    }
+}

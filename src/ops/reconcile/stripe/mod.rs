@@ -1,0 +1,121 @@
+//! Stripe's API beside the facts: every object of it compared with what the events have told, and what differs
+//! mended by an event of our own.
+//!
+//! Such an event carries the object as the API showed it, a snapshot, and takes the same way as all others. Its
+//! place in the object's history is the second in which it was asked for: it wins over events of earlier
+//! seconds and loses to later ones, and what has ended stays so. It is written only where there is something
+//! to mend, so a second run finds nothing to do, and it is kept in the inbox, so a rebuild takes it again.
+
+mod judge;
+mod lists;
+mod walk;
+mod whole;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::clock::Clock;
+use crate::ops::progress::Progress;
+use crate::ops::stripe_api::{StripeApi, StripeApiError};
+use crate::store::{Store, StoreError};
+
+pub use crate::project::stripe::Difference;
+pub use judge::{Drift, Drifted, SNAPSHOT};
+
+/// What to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Mend what differs.
+    pub fix: bool,
+    /// Leave out invoices, payments, refunds and disputes made before. Customers, subscriptions and the
+    /// catalogue are always compared whole, since any of them can change at any time.
+    pub since: Option<OffsetDateTime>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// What differed was mended.
+    pub fix: bool,
+    /// Objects compared, by kind.
+    pub objects: BTreeMap<String, u64>,
+    /// Objects that differ or are missing, by kind.
+    pub drifted: BTreeMap<String, u64>,
+    /// Those of them that were mended.
+    pub mended: u64,
+    /// Objects among the facts that the API does not know.
+    pub not_at_stripe: u64,
+    /// Prices, products and coupons that have been deleted at Stripe: no drift.
+    pub deleted_at_stripe: u64,
+    /// Objects that no sense could be made of.
+    pub unreadable: u64,
+    /// Lists that could not be read, each with the reason.
+    pub skipped: BTreeMap<String, String>,
+    /// How long it took.
+    #[serde(rename = "took_s", serialize_with = "seconds")]
+    pub took: Duration,
+}
+
+fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
+}
+
+impl Report {
+    /// How many objects differ (or differed, where they were mended).
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.drifted.values().sum::<u64>() + self.not_at_stripe
+    }
+
+    /// How many objects still differ.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.total().saturating_sub(self.mended)
+    }
+}
+
+/// It ended before its end. What was mended by then stays mended, and the next run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// Stripe's API refuses or does not answer.
+    #[error("{path}: {source}")]
+    Api {
+        /// What was asked for.
+        path: String,
+        /// What came of it.
+        source: StripeApiError,
+    },
+    /// The database refuses or does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Compares all that the API shows with the facts: first what is flagged, then list by list, page by page.
+/// `show` gets each object that differs.
+///
+/// # Errors
+/// [`ReconcileError`]
+pub async fn run(
+    store: &Store,
+    api: &StripeApi,
+    clock: &Clock,
+    options: Options,
+    progress: &mut Progress,
+    show: impl FnMut(&Drifted),
+) -> Result<Report, ReconcileError> {
+    let begun = Instant::now();
+    if options.fix {
+        // What stood in the tables before memberflow is older than anything that the API says now.
+        store.switch_on().await?;
+    }
+    let mut walk = walk::Walk::new(store, api, clock, options, show);
+    let result = walk.all(progress).await;
+    progress.finish();
+    result?;
+    let mut report = walk.report;
+    report.took = begun.elapsed();
+    Ok(report)
+}

@@ -1,0 +1,236 @@
+//! Through the lists, page by page.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::judge::{Drift, Drifted, judge};
+use super::lists::{LISTS, List, of_kind};
+use super::whole::complete;
+use super::{Options, ReconcileError, Report};
+use crate::clock::Clock;
+use crate::ops::progress::Progress;
+use crate::ops::stripe_api::{StripeApi, StripeApiError};
+use crate::project::stripe::snapshot::Shown;
+use crate::project::stripe::{Kind, StripeObject, shown};
+use crate::store::Store;
+use crate::store::known::{Flagged, Listed};
+
+/// The most flagged objects that are asked for one by one before the lists; the lists have the others.
+const FLAGGED_FIRST: i64 = 200;
+/// Facts looked through at once for those that no list had.
+const PAGE: i64 = 1000;
+
+pub(super) struct Walk<'a, S> {
+    store: &'a Store,
+    api: &'a StripeApi,
+    clock: &'a Clock,
+    options: Options,
+    since: Option<String>,
+    show: S,
+    /// The objects seen, each as a number of its id: an account may have millions.
+    seen: HashSet<u64>,
+    pub report: Report,
+}
+
+impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
+    pub fn new(store: &'a Store, api: &'a StripeApi, clock: &'a Clock, options: Options, show: S) -> Self {
+        let since = options.since.map(|since| since.unix_timestamp().to_string());
+        let report = Report { fix: options.fix, ..Report::default() };
+        Self { store, api, clock, options, since, show, seen: HashSet::new(), report }
+    }
+
+    pub async fn all(&mut self, progress: &mut Progress) -> Result<(), ReconcileError> {
+        let begun = self.clock.now();
+        progress.begin("what is flagged", 0);
+        for flagged in self.store.flagged_objects(FLAGGED_FIRST).await? {
+            self.flagged(&flagged).await?;
+            progress.advance(1);
+        }
+        for list in &LISTS {
+            progress.begin(list.path, 0);
+            self.list(list, progress).await?;
+        }
+        progress.begin("facts that no list has", 0);
+        self.unlisted(begun, progress).await
+    }
+
+    async fn flagged(&mut self, flagged: &Flagged) -> Result<(), ReconcileError> {
+        // `v1.invoice.paid evt_1 carries no state`: all that is known of it.
+        let told = flagged.detail.split(' ').next().and_then(|told| told.strip_prefix("v1."));
+        let told = told.and_then(Kind::of_event).map(Kind::as_str);
+        let Some(list) = flagged.kind.as_deref().or(told).and_then(of_kind) else { return Ok(()) };
+        let at = self.clock.now();
+        match list.one(self.api, &flagged.id).await {
+            Ok(Some(object)) => self.page(vec![object], at).await,
+            // Its list says more.
+            Ok(None) | Err(StripeApiError::Unreadable(_)) => Ok(()),
+            Err(source) => Err(ReconcileError::Api { path: list.path.to_owned(), source }),
+        }
+    }
+
+    async fn list(&mut self, list: &List, progress: &mut Progress) -> Result<(), ReconcileError> {
+        let mut last: Option<String> = None;
+        loop {
+            let at = self.clock.now();
+            let page = match list.page(self.api, self.since.as_deref(), last.as_deref()).await {
+                Ok(page) => page,
+                Err(source) => return self.skip(list, source),
+            };
+            let has_more = page.has_more;
+            last = page.last_id().map(ToOwned::to_owned);
+            progress.advance(page.data.len());
+            self.page(page.data, at).await?;
+            if !has_more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A list that this API does not have is named; whatever else is wrong ends the run.
+    fn skip(&mut self, list: &List, source: StripeApiError) -> Result<(), ReconcileError> {
+        let path = list.path.to_owned();
+        let is_its_own =
+            matches!(source, StripeApiError::Refused { status: 404, .. } | StripeApiError::Unreadable(_));
+        // Where nothing has been read at all it is the address that is wrong.
+        if !is_its_own || self.report.objects.is_empty() && self.report.skipped.len() + 1 >= LISTS.len() {
+            return Err(ReconcileError::Api { path, source });
+        }
+        self.report.skipped.insert(path, source.to_string());
+        Ok(())
+    }
+
+    /// Objects as the API showed them at `at`: compared, shown where they differ, mended where that is wanted.
+    async fn page(&mut self, mut objects: Vec<Value>, at: OffsetDateTime) -> Result<(), ReconcileError> {
+        objects.retain(|object| self.seen.insert(number(object["id"].as_str().unwrap_or_default())));
+        for object in &mut objects {
+            let path = || object["id"].as_str().unwrap_or_default().to_owned();
+            let path = path();
+            complete(self.api, object).await.map_err(|source| ReconcileError::Api { path, source })?;
+        }
+        objects.extend(self.discounts(&objects).await?);
+        let keys = &self.store.rules().user_id_keys;
+        let read: Vec<(Value, Option<Shown>)> = objects
+            .into_iter()
+            .map(|object| {
+                let shown = shown(&object, keys);
+                (object, shown)
+            })
+            .collect();
+        self.report.unreadable += read.iter().filter(|(_, shown)| shown.is_none()).count() as u64;
+        let read: Vec<(Value, Shown)> =
+            read.into_iter().filter_map(|(object, shown)| Some((object, shown?))).collect();
+        self.compare(&read, at).await
+    }
+
+    async fn compare(&mut self, read: &[(Value, Shown)], at: OffsetDateTime) -> Result<(), ReconcileError> {
+        let ids: Vec<&str> = read.iter().map(|(_, shown)| shown.state.id()).collect();
+        let known = self.store.known_objects(&ids).await?;
+        let mut events = Vec::new();
+        let mut drifted = Vec::new();
+        for (object, shown) in read {
+            *self.report.objects.entry(shown.state.kind().to_owned()).or_default() += 1;
+            let Some(verdict) = judge(object, shown, known.get(shown.state.id()), at) else { continue };
+            let mended = self.options.fix && verdict.event.is_some();
+            drifted.push(Drifted { mended, ..verdict.drifted });
+            events.extend(verdict.event.filter(|_| self.options.fix));
+        }
+        if !events.is_empty() {
+            self.store.apply(events).await?;
+        }
+        for one in drifted {
+            *self.report.drifted.entry(one.kind.clone()).or_default() += 1;
+            self.report.mended += u64::from(one.mended);
+            (self.show)(&one);
+        }
+        Ok(())
+    }
+
+    /// The customers' own discounts of which events have told. The API shows each within its customer alone: one
+    /// that is not there any more is over.
+    async fn discounts(&self, objects: &[Value]) -> Result<Vec<Value>, ReconcileError> {
+        let customers: Vec<&Value> = objects.iter().filter(|object| object["object"] == "customer").collect();
+        let ids: Vec<&str> = customers.iter().filter_map(|customer| customer["id"].as_str()).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let told = self.store.discounts_of(&ids).await?;
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        let known = self.store.known_objects(&told).await?;
+        let facts = known.values().filter_map(|known| known.fact.as_ref());
+        Ok(facts.filter_map(|fact| as_shown(&fact.state, &customers)).collect())
+    }
+
+    /// The facts that no list had: asked for one by one.
+    async fn unlisted(
+        &mut self,
+        begun: OffsetDateTime,
+        progress: &mut Progress,
+    ) -> Result<(), ReconcileError> {
+        let mut after = String::new();
+        loop {
+            let facts = self.store.listed_objects(&after, begun, PAGE).await?;
+            let Some(last) = facts.last() else { return Ok(()) };
+            after.clone_from(&last.id);
+            progress.advance(facts.len());
+            for fact in facts {
+                if let Some(list) = self.should_have_been_in(&fact) {
+                    self.unlisted_one(list, fact).await?;
+                }
+            }
+        }
+    }
+
+    fn should_have_been_in(&self, fact: &Listed) -> Option<&'static List> {
+        let list = of_kind(&fact.kind)?;
+        let is_in_time = match self.options.since {
+            Some(since) if list.is_dated => fact.created.is_some_and(|at| at >= since.unix_timestamp()),
+            _ => true,
+        };
+        let was_read = !self.report.skipped.contains_key(list.path);
+        (was_read && is_in_time && !fact.is_gone && !self.seen.contains(&number(&fact.id))).then_some(list)
+    }
+
+    async fn unlisted_one(&mut self, list: &List, fact: Listed) -> Result<(), ReconcileError> {
+        let at = self.clock.now();
+        let found = list.one(self.api, &fact.id).await;
+        let found = found.map_err(|source| ReconcileError::Api { path: list.path.to_owned(), source })?;
+        let is_deleted = found.as_ref().is_some_and(|object| object["deleted"] == json!(true));
+        let drift = match found {
+            Some(object) if !(list.is_catalogue && is_deleted) => return self.page(vec![object], at).await,
+            _ if list.is_catalogue => Drift::DeletedAtStripe,
+            _ => Drift::NotAtStripe,
+        };
+        match drift {
+            Drift::DeletedAtStripe => self.report.deleted_at_stripe += 1,
+            _ => self.report.not_at_stripe += 1,
+        }
+        let Listed { id, kind, .. } = fact;
+        (self.show)(&Drifted { kind, id, customer: None, drift, fields: Vec::new(), mended: false });
+        Ok(())
+    }
+}
+
+/// A customer's discount as the customer shows it: itself, or that it is over.
+fn as_shown(fact: &StripeObject, customers: &[&Value]) -> Option<Value> {
+    let StripeObject::Discount(told) = fact else { return None };
+    let customer = customers.iter().find(|it| it["id"].as_str() == told.customer.as_deref())?;
+    let shown = &customer["discount"];
+    if shown["id"].as_str() == Some(&told.id) || told.has_stand_in_id() && shown.is_object() {
+        let mut shown = shown.clone();
+        shown["object"] = json!("discount");
+        shown["id"] = json!(told.id);
+        shown["customer"] = json!(told.customer);
+        return Some(shown);
+    }
+    Some(json!({"object": "discount", "id": told.id, "customer": told.customer, "start": told.start,
+        "coupon": told.coupon_id, "end": told.end, "deleted": true}))
+}
+
+fn number(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,222 @@
+//! What is compared with what, in SQL: each check says what stands there and what a recount gives, by member.
+
+use super::Mend;
+
+/// One comparison.
+pub(super) struct Check {
+    /// What is looked at.
+    pub field: &'static str,
+    /// A table of the application's that it reads.
+    pub source: Option<&'static str>,
+    pub mend: Mend,
+    /// `(user_id, value)` as it stands.
+    here: &'static str,
+    /// `(user_id, value)` as counted again.
+    recount: &'static str,
+    /// What no row at all amounts to.
+    nothing: &'static str,
+}
+
+impl Check {
+    /// The statement that gives `(user_id, here, recount)` where they differ.
+    pub fn sql(&self) -> String {
+        let Self { here, recount, nothing, .. } = self;
+        format!(
+            "select user_id, h.value::text, r.value::text
+             from ({here}) h (user_id, value) full join ({recount}) r (user_id, value) using (user_id)
+             where coalesce(h.value, {nothing}) is distinct from coalesce(r.value, {nothing})
+             order by user_id"
+        )
+    }
+}
+
+/// A column of `user_activity_metrics` and what is counted of it. Users who are gone have no row.
+macro_rules! shown {
+    ($column:literal, $count:literal) => {
+        Check {
+            field: concat!("public.user_activity_metrics.", $column),
+            source: None,
+            mend: Mend::Fix,
+            here: concat!("select user_id, ", $column, " from public.user_activity_metrics"),
+            recount: concat!(
+                "select a.user_id, ",
+                $count,
+                " from ingest.activity a join auth.users u on u.id = a.user_id"
+            ),
+            nothing: "0",
+        }
+    };
+}
+
+/// A column of `user_revenue_by_currency` and the sum that it is, each currency by itself.
+macro_rules! by_currency {
+    ($column:literal, $sum:literal) => {
+        Check {
+            field: concat!("public.user_revenue_by_currency.", $column),
+            source: None,
+            mend: Mend::Fix,
+            here: concat!(
+                "select user_id, jsonb_object_agg(currency, ",
+                $column,
+                ") from public.user_revenue_by_currency where ",
+                $column,
+                " <> 0 group by user_id"
+            ),
+            recount: concat!(
+                "select user_id, jsonb_object_agg(currency, value)
+                 from (select c.user_id, r.currency, sum(",
+                $sum,
+                ") as value
+                       from ingest.customers c join auth.users u on u.id = c.user_id
+                       join ingest.customer_revenue r on r.customer_id = c.id
+                       group by c.user_id, r.currency) s
+                 where value <> 0 group by user_id"
+            ),
+            nothing: "'{}'",
+        }
+    };
+}
+
+/// A column of `user_revenue_metrics` and the sum that it is, in the row's currency.
+macro_rules! in_main_currency {
+    ($column:literal, $sum:literal) => {
+        Check {
+            field: concat!("public.user_revenue_metrics.", $column),
+            source: None,
+            mend: Mend::Fix,
+            here: concat!("select user_id, ", $column, " from public.user_revenue_metrics"),
+            recount: concat!(
+                "select m.user_id, coalesce(sum(",
+                $sum,
+                "), 0)::bigint from public.user_revenue_metrics m
+                 left join ingest.customers c on c.user_id = m.user_id
+                 left join ingest.customer_revenue r on r.customer_id = c.id and r.currency = m.currency
+                 group by m.user_id"
+            ),
+            nothing: "0",
+        }
+    };
+}
+
+/// A count that is kept, and the facts that it is the count of.
+macro_rules! kept {
+    ($column:literal, $relation:literal, $amount:literal) => {
+        Check {
+            field: concat!("ingest.activity.", $column),
+            source: None,
+            mend: Mend::Rebuild,
+            here: concat!("select user_id, ", $column, " from ingest.activity"),
+            recount: concat!(
+                "select user_id, sum(case when relation = '",
+                $relation,
+                "' then ",
+                $amount,
+                " else amount end)::bigint
+                 from ingest.row_facts
+                 where relation in ('",
+                $relation,
+                "', 'found.",
+                $column,
+                "') and counted and user_id is not null
+                 group by user_id"
+            ),
+            nothing: "0",
+        }
+    };
+}
+
+/// A count that is kept, and the rows of the application that it is the count of.
+macro_rules! told {
+    ($column:literal, $table:literal, $rows:expr) => {
+        Check {
+            field: concat!($table, " (", $column, ")"),
+            source: Some($table),
+            mend: Mend::Backfill,
+            here: concat!("select user_id, ", $column, " from ingest.activity"),
+            recount: $rows,
+            nothing: "0",
+        }
+    };
+}
+
+/// Whose file it is, as it is read from an event.
+macro_rules! files {
+    ($count:literal) => {
+        concat!(
+            "select owner, ", $count, "
+             from (select case when owner_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then owner_id::uuid
+                               else owner end as owner,
+                          case when btrim(metadata ->> 'size') ~ '^[0-9]{1,18}$'
+                               then least(btrim(metadata ->> 'size')::bigint, 1125899906842624) else 0 end as size
+                   from storage.objects) o
+             where owner is not null group by owner"
+        )
+    };
+}
+
+/// Every check.
+pub(super) const CHECKS: [Check; 22] = [
+    shown!("total_logins", "a.logins"),
+    shown!("s3_file_count", "a.files"),
+    shown!("total_storage_mb", "least(round(a.file_bytes / 1048576.0, 2), 99999999.99)"),
+    shown!("vision_count", "a.visions"),
+    shown!("journal_entry_count", "a.journal_entries"),
+    Check {
+        field: "public.user_activity_metrics.last_login_at",
+        source: None,
+        mend: Mend::Fix,
+        here: "select user_id, last_login_at from public.user_activity_metrics",
+        recount: "select l.user_id, max(l.logged_in_at) from ingest.logins l join auth.users u on u.id = l.user_id
+                  group by l.user_id",
+        nothing: "'epoch'",
+    },
+    by_currency!("mrr", "r.mrr"),
+    by_currency!("total_spent", "r.collected"),
+    by_currency!("ltv", "r.collected - r.refunded - r.disputed"),
+    in_main_currency!("mrr", "r.mrr"),
+    in_main_currency!("total_spent", "r.collected"),
+    in_main_currency!("ltv", "r.collected - r.refunded - r.disputed"),
+    Check {
+        field: "ingest.activity.logins",
+        source: None,
+        mend: Mend::Rebuild,
+        here: "select user_id, logins from ingest.activity",
+        recount: "select user_id, sum(n)::bigint
+                  from (select user_id, 1 as n from ingest.logins
+                        union all
+                        select user_id, amount from ingest.row_facts
+                        where relation = 'found.logins' and counted and user_id is not null) l
+                  group by user_id",
+        nothing: "0",
+    },
+    kept!("files", "storage.objects", "1"),
+    kept!("file_bytes", "storage.objects", "amount"),
+    kept!("visions", "public.vision_versions", "1"),
+    kept!("journal_entries", "public.journal_entries", "1"),
+    told!("files", "storage.objects", files!("count(*)")),
+    told!("file_bytes", "storage.objects", files!("sum(size)::bigint")),
+    told!(
+        "visions",
+        "public.vision_versions",
+        "select user_id, count(*) from public.vision_versions where user_id is not null and not coalesce(is_draft, false)
+         group by user_id"
+    ),
+    told!(
+        "journal_entries",
+        "public.journal_entries",
+        "select user_id, count(*) from public.journal_entries where user_id is not null group by user_id"
+    ),
+    // Sessions go at logout, so only those that are there and that nobody has told of are a difference.
+    Check {
+        field: "auth.sessions (logins)",
+        source: Some("auth.sessions"),
+        mend: Mend::Backfill,
+        here: "select null::uuid, 0::bigint where false",
+        recount: "select s.user_id, count(*) from auth.sessions s
+                  where s.oauth_client_id is null
+                    and s.created_at >= coalesce((select at from ingest.switched_on), '-infinity')
+                    and not exists (select from ingest.logins l where l.session_id = s.id::text)
+                  group by s.user_id",
+        nothing: "0",
+    },
+];

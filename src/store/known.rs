@@ -1,0 +1,186 @@
+//! What is known of Stripe's objects, for comparing it with what the API shows. Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::Row as _;
+use sqlx::types::Json;
+use time::OffsetDateTime;
+
+use super::parked::Reason;
+use super::{Store, StoreError};
+use crate::project::stripe::StripeObject;
+
+/// The reasons for which an object waits that a look at the API can end.
+const HEALED_BY_THE_API: [Reason; 6] = [
+    Reason::ThinEvent,
+    Reason::NeedsStripe,
+    Reason::ItemsTruncated,
+    Reason::UnresolvedDiscount,
+    Reason::UnknownStatus,
+    Reason::EstimatedMrr,
+];
+
+/// What is known of one object.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its present state, if any event told it.
+    pub fact: Option<Fact>,
+    /// What it is parked for, of all that the API can tell.
+    pub parked: BTreeSet<String>,
+}
+
+/// The present state of an object, and the event that told it.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// What is kept of it.
+    pub state: StripeObject,
+    /// The moment of the event that told it.
+    pub occurred_at: OffsetDateTime,
+    /// The event.
+    pub event_id: String,
+    /// The object can never leave this state.
+    pub is_final: bool,
+    /// The events could not tell whether this is the last.
+    pub is_tied: bool,
+}
+
+/// An object that deserves a look before the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flagged {
+    /// Its id.
+    pub id: String,
+    /// The kind of its fact, if there is one.
+    pub kind: Option<String>,
+    /// What the parked row says: where there is no fact, it begins with the type of a thin event.
+    pub detail: String,
+}
+
+/// An object among the facts, in few words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// The name of its kind.
+    pub kind: String,
+    /// Unix seconds, where its kind tells.
+    pub created: Option<i64>,
+    /// Events have told of its end: the API need not list it any more.
+    pub is_gone: bool,
+}
+
+impl Store {
+    /// What is known of the objects `ids`. Those of which nothing is known are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn known_objects(&self, ids: &[&str]) -> Result<BTreeMap<String, Known>, StoreError> {
+        let rows = sqlx::query(
+            "select w.id, f.state, f.occurred_at, f.event_id, f.final, f.tied, p.reasons
+             from (select distinct id from unnest($1::text[]) as w (id)) w
+             left join ingest.stripe_facts f using (id)
+             cross join lateral (
+                 select coalesce(array_agg(reason), '{}') as reasons from ingest.parked
+                 where subject = w.id and reason = any($2)
+             ) p
+             where f.id is not null or p.reasons <> '{}'",
+        )
+        .bind(ids)
+        .bind(HEALED_BY_THE_API.map(Reason::as_str).as_slice())
+        .fetch_all(self.pool())
+        .await?;
+        let known: Result<_, sqlx::Error> =
+            rows.iter().map(|row| Ok((row.try_get(0)?, known(row)?))).collect();
+        Ok(known?)
+    }
+
+    /// The discounts on these customers' own level that are not over, as their events told them: the API shows
+    /// each within its customer alone.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn discounts_of(&self, customers: &[&str]) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "select id from ingest.stripe_facts
+             where customer_id = any($1) and kind = 'discount' and state ->> 'subscription' is null
+               and state ->> 'subscription_item' is null and not coalesce((state ->> 'deleted')::boolean, false)
+             order by id",
+        )
+        .bind(customers)
+        .fetch_all(self.pool())
+        .await?)
+    }
+
+    /// The objects that events alone could not settle, at most `limit`: parked for something that the API can
+    /// tell, or tied.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn flagged_objects(&self, limit: i64) -> Result<Vec<Flagged>, StoreError> {
+        let rows = sqlx::query(
+            "select w.id, f.kind, min(w.detail)
+             from (select id, '' as detail from ingest.stripe_facts where tied
+                   union all
+                   select subject, detail from ingest.parked where reason = any($1)) w
+             left join ingest.stripe_facts f using (id)
+             group by w.id, f.kind order by w.id limit $2",
+        )
+        .bind(HEALED_BY_THE_API.map(Reason::as_str).as_slice())
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
+        let flagged = |row: &sqlx::postgres::PgRow| {
+            Ok(Flagged { id: row.try_get(0)?, kind: row.try_get(1)?, detail: row.try_get(2)? })
+        };
+        let flagged: Result<_, sqlx::Error> = rows.iter().map(flagged).collect();
+        Ok(flagged?)
+    }
+
+    /// The next `limit` facts after the id `after` that were told before `until`.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn listed_objects(
+        &self,
+        after: &str,
+        until: OffsetDateTime,
+        limit: i64,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let rows = sqlx::query(
+            "select id, kind, (state ->> 'created')::bigint,
+                    final and (kind in ('customer', 'price', 'product', 'coupon')
+                               or kind = 'invoice' and state ->> 'status' not in ('paid', 'void'))
+             from ingest.stripe_facts where id > $1 and occurred_at < $2 order by id limit $3",
+        )
+        .bind(after)
+        .bind(until)
+        .bind(limit)
+        .fetch_all(self.pool())
+        .await?;
+        let listed = |row: &sqlx::postgres::PgRow| {
+            Ok(Listed {
+                id: row.try_get(0)?,
+                kind: row.try_get(1)?,
+                created: row.try_get(2)?,
+                is_gone: row.try_get(3)?,
+            })
+        };
+        let listed: Result<_, sqlx::Error> = rows.iter().map(listed).collect();
+        Ok(listed?)
+    }
+}
+
+fn known(row: &sqlx::postgres::PgRow) -> Result<Known, sqlx::Error> {
+    let state: Option<Json<StripeObject>> = row.try_get(1)?;
+    let fact = match state {
+        Some(Json(state)) => Some(Fact {
+            state,
+            occurred_at: row.try_get(2)?,
+            event_id: row.try_get(3)?,
+            is_final: row.try_get(4)?,
+            is_tied: row.try_get(5)?,
+        }),
+        None => None,
+    };
+    let parked: Vec<String> = row.try_get(6)?;
+    Ok(Known { fact, parked: parked.into_iter().collect() })
+}
