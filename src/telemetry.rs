@@ -17,6 +17,12 @@ pub const DELIVERY_SECONDS: &str = "memberflow_delivery_seconds";
 /// Auth Hooks answered neutrally though their event could not be kept: for reconciliation to heal.
 pub const HOOKS_NOT_KEPT: &str = "memberflow_hooks_not_kept_total";
 
+/// Events that said something that is not recognised, by `what`: a status that is new, a needed field that is
+/// nowhere. The words themselves stand in `ingest.unrecognised`.
+pub const UNRECOGNISED: &str = "memberflow_stripe_unrecognised_total";
+/// Stripe's events that no table depends on, kept as they are, by `event_type`.
+pub const KEPT_UNREAD: &str = "memberflow_stripe_kept_unread_total";
+
 /// Bounds of every histogram's buckets, in seconds.
 const BUCKETS_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -63,6 +69,11 @@ fn describe() {
         metrics::Unit::Seconds,
         "From a delivery's headers to its answer."
     );
+    metrics::describe_counter!(
+        UNRECOGNISED,
+        "Events that said something that is not recognised, by what it was."
+    );
+    metrics::describe_counter!(KEPT_UNREAD, "Events of Stripe's that no table depends on, by type.");
     metrics::describe_counter!(
         HOOKS_NOT_KEPT,
         "Auth Hooks answered neutrally though their event could not be kept."

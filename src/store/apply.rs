@@ -17,6 +17,7 @@ use super::members::Sources;
 use super::news::{News, read_all};
 use super::parked::{self, LookedAt, Parked};
 use super::payments::ChangedPayments;
+use super::unrecognised::Unrecognised;
 use super::versions::Since;
 use super::{
     Rules, Store, StoreError, activity, catalogue, claims, customers, dead_letters, facts, inbox, leads,
@@ -68,14 +69,17 @@ impl Store {
         let mut tx = database::begin(&self.pool).await?;
         dead_letters::insert(&mut tx, &dead, now).await?;
         let new = inbox::insert(&mut tx, events, now).await?;
+        let unrecognised = Unrecognised::of(&new);
         let applied = Applied { new: new.len(), repeated: total - new.len() - dead.len(), dead: dead.len() };
         if !new.is_empty() {
             lock(&mut tx).await?;
+            unrecognised.write(&mut tx).await?;
             let news = News::sort(new);
             let touched = settle(&mut tx, news, &self.rules, now).await?;
             derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
         }
         tx.commit().await?;
+        unrecognised.count();
         Ok(applied)
     }
 

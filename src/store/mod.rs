@@ -35,6 +35,7 @@ pub mod subscriptions;
 pub mod supabase_stub;
 pub mod switch_on;
 mod tiers;
+mod unrecognised;
 pub mod versions;
 
 use sqlx::{PgPool, Postgres, Transaction};

@@ -20,12 +20,92 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
         return Ok(Vec::new());
     }
     let outbox: i64 = count(connection, "select count(*) from ingest.outbox").await?;
-    let dead: i64 = count(connection, "select count(*) from ingest.dead_letters").await?;
+    let dead: Vec<(String, i64)> = sqlx::query_as(
+        "select left(reason, 80), count(*) from ingest.dead_letters group by 1 order by 2 desc, 1 limit 10",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     let parked: Vec<(String, i64)> =
         sqlx::query_as("select reason, count(*) from ingest.parked group by reason order by reason")
-            .fetch_all(connection)
+            .fetch_all(&mut *connection)
             .await?;
-    Ok(vec![waiting(outbox), parked_facts(&parked), dead_letters(dead)])
+    let mut findings = vec![waiting(outbox), parked_facts(&parked), dead_letters(&dead)];
+    findings.extend(unmapped_prices(connection).await?);
+    findings.extend(healed_by_the_api(connection, &parked).await?);
+    findings.push(unrecognised(connection).await?);
+    Ok(findings)
+}
+
+/// Prices that members pay and no tier names: nobody but the deployment can say which tier they are.
+async fn unmapped_prices(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx::Error> {
+    let prices: Vec<(String, i64)> = sqlx::query_as(
+        "select coalesce(f.state #>> '{items,0,price,id}', p.detail), count(*)
+         from ingest.parked p left join ingest.stripe_facts f on f.id = p.subject
+         where p.reason = 'no_tier' group by 1 order by 2 desc, 1 limit 20",
+    )
+    .fetch_all(connection)
+    .await?;
+    if prices.is_empty() {
+        return Ok(None);
+    }
+    let counts: Vec<String> = prices.iter().map(|(price, count)| format!("{price} ({count})")).collect();
+    let message = format!("prices that no tier names, with their subscriptions: {}", counts.join(", "));
+    let fix = format!(
+        "update public.membership_tiers set stripe_price_id = '{}' where name = …; -- or stripe_product_id; the subscriptions follow within a minute",
+        prices[0].0.replace('\'', "''")
+    );
+    Ok(Some(Finding::wrong(CHECK, Level::Warning, message, fix)))
+}
+
+/// What events alone cannot settle, and a look at Stripe's API can.
+async fn healed_by_the_api(
+    connection: &mut PgConnection,
+    parked: &[(String, i64)],
+) -> Result<Option<Finding>, sqlx::Error> {
+    let tied = count(connection, "select count(*) from ingest.stripe_facts where tied").await?;
+    let healed = ["items_truncated", "needs_stripe", "thin_event", "unresolved_discount"];
+    let parked = parked.iter().filter(|(reason, _)| healed.contains(&reason.as_str()));
+    let tied = Some(("tied".to_owned(), tied)).filter(|(_, count)| *count > 0);
+    let reasons: Vec<String> =
+        parked.cloned().chain(tied).map(|(reason, count)| format!("{reason} {count}")).collect();
+    if reasons.is_empty() {
+        return Ok(None);
+    }
+    let message = format!("objects that only Stripe's API can settle: {}", reasons.join(", "));
+    let fix = "memberflow reconcile stripe (shows what differs), then memberflow reconcile stripe --fix";
+    Ok(Some(Finding::wrong(CHECK, Level::Warning, message, fix)))
+}
+
+/// Words that Stripe began to use after this was built.
+async fn unrecognised(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
+    let there: bool = sqlx::query_scalar("select to_regclass('ingest.unrecognised') is not null")
+        .fetch_one(&mut *connection)
+        .await?;
+    let mut words: Vec<(String, String, i64, String)> = Vec::new();
+    if there {
+        words = sqlx::query_as(
+            "select what, value, events, example from ingest.unrecognised order by events desc, what, value limit 10",
+        )
+        .fetch_all(connection)
+        .await?;
+    }
+    if words.is_empty() {
+        return Ok(Finding::fine(CHECK, "everything that Stripe's events said was recognised"));
+    }
+    let told: Vec<String> = words
+        .iter()
+        .map(|(what, value, events, example)| match value.as_str() {
+            "" => format!("{what} missing ({events} events, {example})"),
+            value => format!("{what} {value:?} ({events} events, {example})"),
+        })
+        .collect();
+    let message = format!("not recognised in Stripe's events: {}", told.join(", "));
+    Ok(Finding::wrong(
+        CHECK,
+        Level::Warning,
+        message,
+        "see whether a newer memberflow reads them; nothing is lost: `memberflow rebuild` reads all events again",
+    ))
 }
 
 async fn count(connection: &mut PgConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
@@ -53,14 +133,16 @@ fn parked_facts(parked: &[(String, i64)]) -> Finding {
     Finding::note(CHECK, format!("parked until the missing piece arrives: {}", reasons.join(", ")))
 }
 
-fn dead_letters(count: i64) -> Finding {
-    if count == 0 {
+fn dead_letters(dead: &[(String, i64)]) -> Finding {
+    let total: i64 = dead.iter().map(|(_, count)| count).sum();
+    if total == 0 {
         return Finding::fine(CHECK, "no dead letters");
     }
+    let reasons: Vec<String> = dead.iter().map(|(reason, count)| format!("{reason} ({count})")).collect();
     Finding::wrong(
         CHECK,
         Level::Warning,
-        format!("dead letters: {count}"),
+        format!("dead letters: {total}: {}", reasons.join(", ")),
         "memberflow dead-letters list; then redrive or drop each",
     )
 }

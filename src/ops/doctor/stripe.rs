@@ -18,6 +18,9 @@ const MAX_PAGES: usize = 3;
 /// Where our endpoint stands, whatever the host.
 const OUR_PATH: &str = "/webhooks/stripe";
 
+/// The newest version of Stripe's API whose objects this was built for. Older ones are all read.
+pub const NEWEST_VERSION: &str = "2026-10-28.endive";
+
 /// The events that the metrics are made of. Others do no harm.
 pub const NEEDED_EVENTS: &[&str] = &[
     "charge.captured",
@@ -174,7 +177,16 @@ fn judge(endpoint: &Endpoint) -> Finding {
     let missing: Vec<&str> = NEEDED_EVENTS.iter().copied().filter(|event| !sends(event)).collect();
     if missing.is_empty() {
         let message = format!("the endpoint {id} ({url}) sends all needed events, API version {version}");
-        return Finding::fine(CHECK, message);
+        return if is_newer(endpoint) {
+            Finding::wrong(
+                CHECK,
+                Level::Warning,
+                format!("{message}, which is newer than this memberflow ({NEWEST_VERSION})"),
+                "see whether there is a newer memberflow; what is not recognised is counted, see `backlog` here",
+            )
+        } else {
+            Finding::fine(CHECK, message)
+        };
     }
     let all = endpoint.enabled_events.iter().map(String::as_str).chain(missing.iter().copied());
     let options: Vec<String> =
@@ -185,6 +197,12 @@ fn judge(endpoint: &Endpoint) -> Finding {
         format!("the endpoint {id} ({url}), API version {version}, does not send: {}", missing.join(", ")),
         format!("stripe webhook_endpoints update {id} {}", options.join(" ")),
     )
+}
+
+/// Versions begin with their date. An endpoint without one of its own follows the account's default.
+fn is_newer(endpoint: &Endpoint) -> bool {
+    let date = |version: &str| version.get(..10).map(ToOwned::to_owned);
+    endpoint.api_version.as_deref().and_then(date) > date(NEWEST_VERSION)
 }
 
 fn nowhere(endpoints: &[Endpoint]) -> Finding {
