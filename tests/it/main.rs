@@ -19,6 +19,7 @@ mod parking;
 mod queue;
 mod rebuilding;
 mod receiving;
+mod reconciling;
 mod replaying;
 mod signing_in_sql;
 mod stories;

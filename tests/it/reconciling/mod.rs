@@ -1,0 +1,91 @@
+//! Stripe's API and the database itself beside what the events have told: what differs is found, exactly, and mended.
+
+mod account;
+mod command;
+mod events;
+mod stripe;
+mod supabase;
+
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::ops::progress::Progress;
+use memberflow::ops::reconcile::stripe::{
+    self as reconcile, Drift, Drifted, Options, ReconcileError, Report,
+};
+use memberflow::ops::stripe_api::StripeApi;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use self::account::Account;
+use crate::support::told::{NOW, Told};
+
+fn config(account: &Account, told: &Told) -> Config {
+    Config {
+        stripe_api_key: Some(SecretString::from("sk_test_123".to_owned())),
+        stripe_api_base: Some(account.base.clone()),
+        stripe_requests_per_second: 100,
+        ..Config::new(told.database.url())
+    }
+}
+
+fn api(account: &Account, told: &Told) -> StripeApi {
+    StripeApi::paced(&config(account, told)).unwrap().unwrap()
+}
+
+/// What differs, as the comparison at `now` shows it.
+async fn compared(
+    account: &Account,
+    told: &Told,
+    now: OffsetDateTime,
+    options: Options,
+) -> Result<(Report, Vec<Drifted>), ReconcileError> {
+    let mut drifted = Vec::new();
+    let (store, clock) = (told.store_at(now), Clock::fixed(now));
+    let show = |one: &Drifted| drifted.push(one.clone());
+    let report =
+        reconcile::run(&store, &api(account, told), &clock, options, &mut Progress::Silent, show).await?;
+    Ok((report, drifted))
+}
+
+const LOOK: Options = Options { fix: false, since: None };
+const FIX: Options = Options { fix: true, since: None };
+
+/// Each object that differs in one line: `subscription sub_1 status,ended_at`.
+fn lines(drifted: &[Drifted]) -> Vec<String> {
+    let line = |one: &Drifted| {
+        let fields: Vec<&str> = one.fields.iter().map(|field| field.field.as_str()).collect();
+        let how = match one.drift {
+            Drift::Differs => fields.join(","),
+            Drift::Missing => "missing".to_owned(),
+            Drift::NotAtStripe => "not at Stripe".to_owned(),
+            Drift::DeletedAtStripe => "deleted at Stripe".to_owned(),
+        };
+        format!("{} {} {how}", one.kind, one.id)
+    };
+    let mut lines: Vec<String> = drifted.iter().map(line).collect();
+    lines.sort();
+    lines
+}
+
+async fn found(account: &Account, told: &Told) -> Vec<String> {
+    lines(&compared(account, told, NOW, LOOK).await.unwrap().1)
+}
+
+/// Compares and mends; returns what differed.
+async fn mended(account: &Account, told: &Told) -> Vec<String> {
+    lines(&compared(account, told, NOW, FIX).await.unwrap().1)
+}
+
+fn with(mut object: Value, changes: Value) -> Value {
+    for (key, value) in changes.as_object().unwrap() {
+        object[key] = value.clone();
+    }
+    object
+}
+
+fn charge(id: &str, customer: &str, amount: i64) -> Value {
+    json!({"id": id, "object": "charge", "customer": customer, "created": crate::support::told::BEGIN, "currency": "usd",
+        "status": "succeeded", "captured": true, "amount": amount, "amount_captured": amount, "amount_refunded": 0,
+        "payment_intent": format!("pi_{id}")})
+}

@@ -1,0 +1,171 @@
+//! The members' rows beside a recount, and the facts beside the tables that they tell of.
+
+use memberflow::envelope::Envelope;
+use memberflow::ops::progress::Progress;
+use memberflow::ops::reconcile::supabase::{self, MemberDrift, Mend, Report};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::charge;
+use crate::support::process::memberflow;
+use crate::support::told::{Told, customer, row, stripe, subscription};
+
+const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
+const OTHER: Uuid = Uuid::from_u128(0xbbbb_bbbb_bbbb_4bbb_8bbb_bbbb_bbbb_bbbb);
+
+fn told_rows() -> Vec<Envelope> {
+    let at = "2026-11-19T12:00:00Z";
+    let id = |number: u128| Uuid::from_u128(number);
+    let file = json!({"id": id(1), "owner_id": MEMBER, "metadata": {"size": 1_048_576}, "updated_at": at});
+    let vision = json!({"id": id(2), "user_id": MEMBER, "is_draft": false, "updated_at": at});
+    let entry = json!({"id": id(3), "user_id": MEMBER, "updated_at": at});
+    let session = json!({"id": id(4), "user_id": MEMBER, "created_at": at});
+    let null = json!(null);
+    vec![
+        row("wh_1", "INSERT", "storage.objects", file, null.clone()),
+        row("wh_2", "INSERT", "public.vision_versions", vision, null.clone()),
+        row("wh_3", "INSERT", "public.journal_entries", entry, null.clone()),
+        row("wh_4", "INSERT", "auth.sessions", session, null),
+    ]
+}
+
+/// A member and the rows that they were told of, all in step.
+async fn in_step() -> Told {
+    let told = Told::begin().await;
+    told.store.switch_on().await.unwrap();
+    told.name_tier("Pro", "price_pro").await;
+    told.sign_up(MEMBER, "ada@example.com").await;
+    told.sign_up(OTHER, "bob@example.com").await;
+    told.execute(&format!(
+        "insert into storage.objects (id, owner_id, metadata) values ('{}', '{MEMBER}', '{{\"size\": 1048576}}')",
+        Uuid::from_u128(1)
+    ))
+    .await;
+    for (table, id) in [("vision_versions", 2), ("journal_entries", 3)] {
+        let id = Uuid::from_u128(id);
+        told.execute(&format!("insert into public.{table} (id, user_id) values ('{id}', '{MEMBER}')")).await;
+    }
+    told.execute("update public.vision_versions set is_draft = false").await;
+    told.execute(&format!(
+        "insert into auth.sessions (id, user_id, created_at) values ('{}', '{MEMBER}', now() + interval '1 year')",
+        Uuid::from_u128(4)
+    ))
+    .await;
+    told.tell(told_rows()).await;
+    told.tell([
+        stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
+        stripe("evt_2", "customer.subscription.created", 0, subscription("sub_1", "cus_1", "active")),
+        stripe("evt_3", "charge.succeeded", 0, charge("ch_1", "cus_1", 500)),
+    ])
+    .await;
+    told
+}
+
+async fn compared(told: &Told, fix: bool) -> (Report, Vec<String>) {
+    let mut lines = Vec::new();
+    let show = |it: &MemberDrift| {
+        let value = |value: &Option<String>| value.clone().unwrap_or_default();
+        lines.push(format!(
+            "{} {} -> {} by {}",
+            it.field,
+            value(&it.here),
+            value(&it.recount),
+            it.mend.command()
+        ));
+    };
+    let report = supabase::run(&told.store, fix, &mut Progress::Silent, show).await.unwrap();
+    (report, lines)
+}
+
+#[tokio::test]
+async fn members_in_step_show_no_drift() {
+    let told = in_step().await;
+    let (report, lines) = compared(&told, false).await;
+    assert_eq!((lines, report), (Vec::new(), Report::default()));
+}
+
+#[tokio::test]
+async fn rows_that_are_not_what_the_counts_say_are_derived_anew() {
+    let told = in_step().await;
+    told.execute(
+        "update public.user_activity_metrics set total_logins = 9, s3_file_count = 0, total_storage_mb = 2",
+    )
+    .await;
+    told.execute("update public.user_revenue_metrics set mrr = 7, ltv = 7").await;
+    told.execute("delete from public.user_revenue_by_currency").await;
+    let fix = Mend::Fix.command();
+    let expected = [
+        format!("public.user_activity_metrics.total_logins 9 -> 1 by {fix}"),
+        format!("public.user_activity_metrics.s3_file_count 0 -> 1 by {fix}"),
+        format!("public.user_activity_metrics.total_storage_mb 2.00 -> 1.00 by {fix}"),
+        format!("public.user_revenue_by_currency.mrr  -> {{\"usd\": 1000}} by {fix}"),
+        format!("public.user_revenue_by_currency.total_spent  -> {{\"usd\": 500}} by {fix}"),
+        format!("public.user_revenue_by_currency.ltv  -> {{\"usd\": 500}} by {fix}"),
+        format!("public.user_revenue_metrics.mrr 7 -> 1000 by {fix}"),
+        format!("public.user_revenue_metrics.ltv 7 -> 500 by {fix}"),
+    ];
+    assert_eq!(compared(&told, false).await.1, expected);
+    let (report, lines) = compared(&told, true).await;
+    assert_eq!((lines.as_slice(), report.mended_members, report.differing.len()), (&expected[..], 1, 0));
+    assert_eq!(compared(&told, false).await.1, [""; 0]);
+}
+
+#[tokio::test]
+async fn counts_and_facts_that_differ_name_the_command_that_mends_them() {
+    let told = in_step().await;
+    told.execute("update ingest.activity set journal_entries = 5").await;
+    told.execute(&format!(
+        "insert into public.vision_versions (user_id, is_draft) values ('{OTHER}', false)"
+    ))
+    .await;
+    told.execute(&format!("insert into storage.objects (owner_id) values ('{OTHER}'), ('no user'), (null)"))
+        .await;
+    told.execute(&format!(
+        "insert into auth.sessions (id, user_id, created_at) values (gen_random_uuid(), '{OTHER}', now() + interval '1 year')"
+    ))
+    .await;
+    let (report, lines) = compared(&told, true).await;
+    assert_eq!(
+        lines,
+        [
+            "public.user_activity_metrics.journal_entry_count 1 -> 5 by memberflow reconcile supabase --fix",
+            "ingest.activity.journal_entries 5 -> 1 by memberflow rebuild",
+            "storage.objects (files)  -> 1 by memberflow backfill activity",
+            "public.vision_versions (visions)  -> 1 by memberflow backfill activity",
+            "public.journal_entries (journal_entries) 5 -> 1 by memberflow backfill activity",
+            "auth.sessions (logins)  -> 1 by memberflow backfill activity",
+        ]
+    );
+    let left: Vec<_> = report.differing.into_iter().collect();
+    assert_eq!(left, [("memberflow backfill activity", 4), ("memberflow rebuild", 1)]);
+}
+
+#[tokio::test]
+async fn the_command_says_what_differs_and_what_mends_it() {
+    let told = in_step().await;
+    told.execute("update public.user_activity_metrics set vision_count = 4").await;
+    told.execute("drop table public.journal_entries").await;
+    let settings = vec![("DATABASE_URL", told.database.url())];
+    let run = async |args: &str| {
+        let (settings, args) = (settings.clone(), args.to_owned());
+        let output = tokio::task::spawn_blocking(move || {
+            memberflow(&settings).args(args.split(' ')).output().unwrap()
+        });
+        let output = output.await.unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, stdout) = run("reconcile supabase").await;
+    let line = format!("{MEMBER} public.user_activity_metrics.vision_count: here 4 -> counted 1\n");
+    assert!(code == 6 && stdout.contains(&line), "{stdout}");
+    assert!(stdout.contains("not there, or not to be read: public.journal_entries"), "{stdout}");
+    assert!(
+        stdout.ends_with("fields that differ: 1; `memberflow reconcile supabase --fix` mends them\n"),
+        "{stdout}"
+    );
+    let (code, stdout) = run("reconcile supabase --fix --json").await;
+    let last: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (code, &last["summary"]["mended_members"], &last["summary"]["differing"]),
+        (3, &json!(1), &json!({}))
+    );
+}
