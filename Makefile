@@ -3,6 +3,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MEMBERFLOW := $(or $(CARGO_TARGET_DIR),target)/debug/memberflow
 VENV := target/interop
+IGNORED := $(if $(findstring nextest,$(shell cargo nextest --version 2>/dev/null)),--run-ignored only,-- --ignored)
 TESTS := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
 .PHONY: help run test faults lint interop compiler clean
@@ -28,11 +29,13 @@ lint: compiler ## Formatting, clippy, documentation.
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
 
-interop: ## Signatures against Stripe's and Standard Webhooks' own Python packages.
+interop: ## Signatures against the providers' own Python packages; reconcile against localstripe.
 	cargo build --locked
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet stripe standardwebhooks
+	$(VENV)/bin/pip install --quiet --requirement tests/interop/requirements.txt
 	$(VENV)/bin/python tests/interop/interop.py $(MEMBERFLOW)
+	LOCALSTRIPE=$(abspath $(VENV))/bin/localstripe $(MEMBERFLOW) dev services -- \
+		cargo $(TESTS) --locked reconciling::peer $(IGNORED)
 
 clean: ## Removes what was built and the private servers' data.
 	rm -rf target .memberflow /var/lib/memberflow-dev$(CURDIR)/.memberflow

@@ -49,6 +49,7 @@ async fn a_healthy_installation_is_in_order() {
     assert_found(&report, Level::Fine, "migrations", "applied", "");
     assert_found(&report, Level::Fine, "tables", "every column", "");
     assert_found(&report, Level::Fine, "queue", "RabbitMQ", "");
+    assert_found(&report, Level::Fine, "backlog", "everything that Stripe's events said was recognised", "");
     assert_found(&report, Level::Fine, "queue", "lets us in", "");
 }
 
@@ -99,15 +100,30 @@ async fn what_waits_is_counted() {
          select 'stripe', 'evt_' || i, 'invoice.paid', now(), now(), '{}' from generate_series(1, 3) i;
          insert into ingest.parked (subject, reason, detail, parked_at)
          values ('cus_1', 'unknown_user', '', now()), ('cus_2', 'unknown_user', '', now()),
-                ('sub_1', 'no_tier', 'price_1', now());
+                ('sub_1', 'no_tier', 'price_1', now()), ('sub_2', 'needs_stripe', '', now());
+         insert into ingest.unrecognised (what, value, events, example)
+         values ('subscription.status', 'dormant', 3, 'evt_7'), ('invoice.currency', '', 1, 'evt_8');
          insert into ingest.dead_letters (source, event_id, event_type, occurred_at, received_at, body, reason, dead_at)
          values ('stripe', 'evt_9', 'invoice.paid', now(), now(), '{}', 'a reason', now());",
     )
     .await;
     let report = examine(&config(&database)).await;
     assert_found(&report, Level::Fine, "backlog", "events in the outbox: 3", "");
-    assert_found(&report, Level::Note, "backlog", "no_tier 1, unknown_user 2", "");
-    assert_found(&report, Level::Warning, "backlog", "dead letters: 1", "dead-letters list");
+    assert_found(&report, Level::Note, "backlog", "needs_stripe 1, no_tier 1, unknown_user 2", "");
+    let tier = "set stripe_price_id = 'price_1'";
+    assert_found(
+        &report,
+        Level::Warning,
+        "backlog",
+        "prices that no tier names, with their subscriptions: price_1 (1)",
+        tier,
+    );
+    let settle = "memberflow reconcile stripe --fix";
+    assert_found(&report, Level::Warning, "backlog", "only Stripe's API can settle: needs_stripe 1", settle);
+    let words =
+        "subscription.status \"dormant\" (3 events, evt_7), invoice.currency missing (1 events, evt_8)";
+    assert_found(&report, Level::Warning, "backlog", words, "memberflow rebuild");
+    assert_found(&report, Level::Warning, "backlog", "dead letters: 1: a reason (1)", "dead-letters list");
 }
 
 #[tokio::test]

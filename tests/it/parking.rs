@@ -1,5 +1,6 @@
 //! What cannot be placed yet is parked with its reason, counted where it can be, and applied by itself once
-//! the missing piece is there. What can never be applied is a dead letter. Nothing is dropped.
+//! the missing piece is there. What can never be applied is a dead letter. Nothing is dropped, and words that
+//! are not known are counted.
 
 use memberflow::store::StoreError;
 use serde_json::json;
@@ -184,4 +185,32 @@ async fn what_the_database_refuses_is_told_apart_from_a_database_that_is_away() 
     let away = Told::on(TestDatabase::empty().await);
     let unavailable = away.store.apply(vec![poison]).await;
     assert!(matches!(unavailable, Err(StoreError::Unavailable(_))), "{unavailable:?}");
+}
+
+#[tokio::test]
+async fn words_that_are_not_recognised_are_counted_once_for_each_event() {
+    let metrics = memberflow::telemetry::metrics().unwrap();
+    let told = Told::begin().await;
+    let dormant = |id: &str, second| {
+        let mut subscription = subscription("sub_1", "cus_1", "dormant");
+        subscription["items"]["data"] = json!([]);
+        stripe(id, "customer.subscription.updated", second, subscription)
+    };
+    let unread = stripe("evt_3", "payment_intent.created", 0, json!({"id": "pi_1"}));
+    told.tell([dormant("evt_2", 2), dormant("evt_1", 1), unread.clone()]).await;
+    told.tell([dormant("evt_1", 1), unread]).await;
+    assert_eq!(
+        told.rows("select * from ingest.unrecognised order by what").await,
+        [
+            json!({"what": "subscription.items", "value": "", "events": 2, "example": "evt_1"}),
+            json!({"what": "subscription.status", "value": "dormant", "events": 2, "example": "evt_1"})
+        ]
+    );
+    let shown = metrics.render();
+    for line in [
+        "memberflow_stripe_unrecognised_total{what=\"subscription.status\"} 2",
+        "memberflow_stripe_kept_unread_total{event_type=\"payment_intent.created\"} 1",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
 }

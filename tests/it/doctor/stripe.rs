@@ -117,6 +117,17 @@ async fn a_key_and_an_endpoint_that_serve_are_in_order() {
 }
 
 #[tokio::test]
+async fn an_endpoint_of_a_newer_api_version_is_told() {
+    for (version, level) in [("2026-10-28.endive", Level::Fine), ("2027-01-27.fennel", Level::Warning)] {
+        let mut ours = endpoint("we_1", OURS, "enabled", NEEDED_EVENTS);
+        ours["api_version"] = json!(version);
+        let stripe = Stripe::answering([balance(), list(&[ours], false)]).await;
+        let fix = if level == Level::Fine { "" } else { "newer memberflow" };
+        assert_found(&stripe.examined().await, level, "stripe", version, fix);
+    }
+}
+
+#[tokio::test]
 async fn events_that_are_not_sent_are_named() {
     let most: Vec<&str> = NEEDED_EVENTS.iter().copied().filter(|event| *event != "invoice.paid").collect();
     let stripe =

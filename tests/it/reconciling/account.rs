@@ -1,7 +1,7 @@
 //! An account at Stripe as an HTTP server: lists page by page, objects by id, refusals in between, and a note of
 //! when each request came.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ struct Inner {
     lists: BTreeMap<String, Vec<Value>>,
     /// By path (`/v1/customers/cus_1`): objects that no list has.
     singles: BTreeMap<String, Value>,
+    /// Lists that show their first page again and again.
+    circles: BTreeSet<String>,
     /// What the requests with these numbers get instead of an answer.
     refusals: BTreeMap<usize, u16>,
     requests: Vec<(Instant, String)>,
@@ -90,6 +92,11 @@ impl Account {
         self.inner.lock().unwrap().lists.remove(&format!("/v1/{list}"));
     }
 
+    /// Shows the first page of `list` again and again.
+    pub fn repeats(&self, list: &str) {
+        self.inner.lock().unwrap().circles.insert(format!("/v1/{list}"));
+    }
+
     /// Refuses the request with this number, counted from now on.
     pub fn refuses(&self, number: usize, status: u16) {
         let mut inner = self.inner.lock().unwrap();
@@ -125,6 +132,10 @@ async fn answer(
         let error = json!({"error": {"type": "api_error", "message": format!("refused with {status}")}});
         let status = StatusCode::from_u16(*status).unwrap();
         return (status, [("retry-after", "1")], error.to_string()).into_response();
+    }
+    if inner.circles.contains(uri.path()) {
+        let page = json!({"has_more": true, "data": inner.lists[uri.path()]});
+        return page.to_string().into_response();
     }
     if let Some(objects) = inner.lists.get(uri.path()) {
         return list(objects, &asked).to_string().into_response();

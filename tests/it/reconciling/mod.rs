@@ -3,6 +3,7 @@
 mod account;
 mod command;
 mod events;
+mod peer;
 mod stripe;
 mod supabase;
 
