@@ -1,4 +1,4 @@
-//! How far a long command is: a bar on a terminal, elsewhere a line now and then. Both on stderr.
+//! How far a long piece of work is: a bar on a terminal, elsewhere a line now and then. Both on stderr.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -23,30 +23,31 @@ pub enum Progress {
 #[derive(Debug)]
 pub struct Lines {
     command: &'static str,
-    part: &'static str,
+    part: String,
     done: u64,
     total: u64,
     said: Instant,
 }
 
 impl Progress {
-    /// What suits stderr; `command` begins each line of a log.
+    /// What suits stderr. `command` begins each line of a log.
     #[must_use]
     pub fn on_stderr(command: &'static str) -> Self {
         if std::io::stderr().is_terminal() {
             Self::Bar(ProgressBar::new(0))
         } else {
-            Self::Lines(Lines { command, part: "", done: 0, total: 0, said: Instant::now() })
+            let (part, said) = (String::new(), Instant::now());
+            Self::Lines(Lines { command, part, done: 0, total: 0, said })
         }
     }
 
-    /// A part of `total` pieces begins; 0 where nobody knows. `part` says what is being done.
-    pub fn begin(&mut self, part: &'static str, total: u64) {
+    /// A part of `total` pieces begins; 0 where nobody knows.
+    pub fn begin(&mut self, part: &str, total: u64) {
         match self {
             Self::Silent => {}
             Self::Bar(bar) => {
                 let template = if total == 0 {
-                    "{spinner} {msg} {pos}"
+                    "{spinner} {pos} {msg}"
                 } else {
                     "{bar:40} {percent:>3} % {msg} ({eta} left)"
                 };
@@ -54,26 +55,42 @@ impl Progress {
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
                 bar.reset();
                 bar.set_length(total);
-                bar.set_message(part);
+                bar.set_message(part.to_owned());
             }
             Self::Lines(lines) => {
-                *lines = Lines { command: lines.command, part, done: 0, total, said: Instant::now() };
+                *lines = Lines { part: part.to_owned(), done: 0, total, said: Instant::now(), ..*lines };
                 lines.say();
             }
         }
     }
 
     /// So many more pieces are done.
-    pub fn advance(&mut self, pieces: usize) {
+    pub fn advance(&mut self, pieces: u64) {
         match self {
             Self::Silent => {}
-            Self::Bar(bar) => bar.inc(pieces as u64),
+            Self::Bar(bar) => bar.inc(pieces),
             Self::Lines(lines) => {
-                lines.done += pieces as u64;
+                lines.done += pieces;
                 if lines.said.elapsed() >= LINE_EVERY {
                     lines.said = Instant::now();
                     lines.say();
                 }
+            }
+        }
+    }
+
+    /// So many more pieces are done, and this is what came of all so far.
+    pub fn tell(&mut self, pieces: u64, so_far: impl FnOnce() -> String) {
+        match self {
+            Self::Silent => {}
+            Self::Bar(bar) => {
+                bar.inc(pieces);
+                bar.set_message(so_far());
+            }
+            Self::Lines(lines) if lines.said.elapsed() < LINE_EVERY => {}
+            Self::Lines(lines) => {
+                lines.said = Instant::now();
+                anstream::eprintln!("{}: {}", lines.command, so_far());
             }
         }
     }
@@ -89,9 +106,8 @@ impl Progress {
 impl Lines {
     fn say(&self) {
         let Self { command, part, done, total, .. } = self;
-        match (total, done) {
-            (0, 0) => anstream::eprintln!("{command}: {part}"),
-            (0, _) => anstream::eprintln!("{command}: {part}, {done}"),
+        match total {
+            0 => anstream::eprintln!("{command}: {part}"),
             _ => anstream::eprintln!("{command}: {part}, {done} of {total}"),
         }
     }

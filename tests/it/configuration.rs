@@ -34,6 +34,7 @@ fn every_setting_can_stand_in_the_file() {
         supabase_webhook_secrets = "v1,whsec_b25l|v1,whsec_dHdv"
         stripe_api_key = "rk_test_1"
         stripe_api_base = "http://127.0.0.1:8420"
+        stripe_requests_per_second = 7
         supabase_url = "https://x.supabase.co"
         bind = "0.0.0.0:9000"
         admin_token = "0123456789abcdef"
@@ -63,6 +64,7 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(secrets(&config.supabase_webhook_secrets), ["v1,whsec_b25l", "v1,whsec_dHdv"]);
     assert_eq!(config.stripe_api_key.unwrap().expose_secret(), "rk_test_1");
     assert_eq!(config.stripe_api_base.unwrap(), "http://127.0.0.1:8420");
+    assert_eq!(config.stripe_requests_per_second, 7);
     assert_eq!(config.supabase_url.unwrap(), "https://x.supabase.co");
     assert_eq!(config.bind, "0.0.0.0:9000".parse().unwrap());
     assert_eq!(config.admin_token.unwrap().expose_secret(), "0123456789abcdef");

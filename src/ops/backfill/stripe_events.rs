@@ -68,7 +68,7 @@ pub async fn run(
         let applied = store.apply(events).await?;
         report.new += applied.new as u64;
         report.dead += applied.dead as u64;
-        progress.advance(page.data.len());
+        progress.advance(page.data.len() as u64);
         if !page.has_more {
             progress.finish();
             return Ok(report);

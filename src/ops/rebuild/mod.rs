@@ -99,7 +99,7 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
             break;
         }
         unreadable += page.unreadable as u64;
-        progress.advance(page.events);
+        progress.advance(page.events as u64);
     }
     rebuild.add_up().await?;
 
@@ -108,7 +108,7 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
     loop {
         match rebuild.derive_customers().await? {
             0 => break,
-            count => progress.advance(count),
+            count => progress.advance(count as u64),
         }
     }
     let users = rebuild.find_users().await?;
@@ -116,7 +116,7 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
     loop {
         match rebuild.derive_users().await? {
             0 => break,
-            count => progress.advance(count),
+            count => progress.advance(count as u64),
         }
     }
     let (differing, took) = (Counts::new(), Duration::ZERO);

@@ -133,11 +133,10 @@ async fn answer(
         let status = StatusCode::from_u16(*status).unwrap();
         return (status, [("retry-after", "1")], error.to_string()).into_response();
     }
-    if inner.circles.contains(uri.path()) {
-        let page = json!({"has_more": true, "data": inner.lists[uri.path()]});
-        return page.to_string().into_response();
-    }
     if let Some(objects) = inner.lists.get(uri.path()) {
+        if inner.circles.contains(uri.path()) {
+            return json!({"has_more": true, "data": objects}).to_string().into_response();
+        }
         return list(objects, &asked).to_string().into_response();
     }
     let single = inner.singles.get(uri.path()).or_else(|| {

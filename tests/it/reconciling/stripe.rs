@@ -9,7 +9,7 @@ use time::Duration;
 use uuid::Uuid;
 
 use super::account::Account;
-use super::{FIX, LOOK, charge, compared, found, lines, mended, with};
+use super::{FIX, LOOK, ReconcileError, charge, compared, found, lines, mended, with};
 use crate::support::dump::{assert_same, everything};
 use crate::support::told::{BEGIN, NOW, Told, customer, paid_invoice, stripe, subscription};
 
@@ -322,9 +322,22 @@ async fn an_api_that_cannot_expand_or_goes_in_a_circle_is_no_trap() {
     assert_eq!(found(&account, &told).await, [""; 0]);
     let asked = account.asked();
     assert_eq!(asked[1..3], ["/v1/prices?expand[0]=data.tiers&limit=100", "/v1/prices?limit=100"]);
+    for list in ["products", "prices", "coupons", "customers", "subscriptions"] {
+        account.lacks(list);
+    }
     account.repeats("invoices");
-    let (report, _) = compared(&account, &told, NOW, LOOK).await.unwrap();
+    let (report, drifted) = compared(&account, &told, NOW, LOOK).await.unwrap();
+    assert_eq!(
+        (report.skipped.len(), lines(&drifted)),
+        (6, Vec::new()),
+        "what no list can show is not missed"
+    );
     assert!(report.skipped["/invoices"].contains("goes in a circle"), "{report:?}");
+    for list in ["invoices", "invoice_payments", "charges", "refunds", "disputes"] {
+        account.lacks(list);
+    }
+    let fault = compared(&account, &told, NOW, LOOK).await.unwrap_err();
+    assert!(matches!(fault, ReconcileError::Api { .. }), "no list at all is no account: {fault}");
 }
 
 #[tokio::test]

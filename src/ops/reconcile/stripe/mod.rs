@@ -15,8 +15,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::json;
 use time::OffsetDateTime;
 
+use super::note;
 use crate::clock::Clock;
 use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
@@ -117,5 +119,9 @@ pub async fn run(
     result?;
     let mut report = walk.report;
     report.took = begun.elapsed();
+    if report.mended > 0 {
+        let arguments = json!({"since": options.since.map(OffsetDateTime::unix_timestamp)});
+        note(store, "reconcile stripe", arguments, json!(report)).await?;
+    }
     Ok(report)
 }

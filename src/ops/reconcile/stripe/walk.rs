@@ -81,7 +81,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
             };
             let has_more = page.has_more;
             last = page.last_id().map(ToOwned::to_owned);
-            progress.advance(page.data.len());
+            progress.advance(page.data.len() as u64);
             self.page(page.data, at).await?;
             if !has_more {
                 return Ok(());
@@ -174,7 +174,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
             let facts = self.store.listed_objects(&after, begun, PAGE).await?;
             let Some(last) = facts.last() else { return Ok(()) };
             after.clone_from(&last.id);
-            progress.advance(facts.len());
+            progress.advance(facts.len() as u64);
             for fact in facts {
                 if let Some(list) = self.should_have_been_in(&fact) {
                     self.unlisted_one(list, fact).await?;

@@ -11,11 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt as _;
 use serde::Serialize;
+use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
 use checks::{CHECKS, Check};
 
+use super::note;
 use crate::ops::progress::Progress;
 use crate::store::{Store, StoreError, reading};
 
@@ -90,10 +92,11 @@ pub async fn run(
         let members: Vec<Uuid> = found.members.iter().copied().collect();
         for page in members.chunks(PAGE) {
             store.recompute(BTreeSet::new(), page.iter().copied().collect()).await?;
-            progress.advance(page.len());
+            progress.advance(page.len() as u64);
         }
         found = look(store, progress, |_| {}).await?;
         found.report.mended_members = members.len() as u64;
+        note(store, "reconcile supabase", json!({}), json!({"mended_members": members.len()})).await?;
     }
     progress.finish();
     Ok(found.report)
