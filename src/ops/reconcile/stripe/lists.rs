@@ -62,10 +62,13 @@ impl List {
         let since = since.filter(|_| self.is_dated).map(|since| ("created[gte]", since));
         let params: Vec<_> = self.params.iter().copied().chain(since).collect();
         let page = match api.page(self.path, &params, self.expand, after).await {
-            // An API that knows nothing of one of the expansions refuses the whole request.
-            Err(StripeApiError::Refused { status: 400, message }) if !self.expand.is_empty() => {
-                tracing::warn!(list = self.path, message, "asking again without expansions");
-                api.page(self.path, &params, &[], after).await?
+            // An API that knows nothing of an expansion or of dates refuses the whole request: it is asked for
+            // everything, plainly.
+            Err(StripeApiError::Refused { status: 400, message })
+                if !self.expand.is_empty() || since.is_some() =>
+            {
+                tracing::warn!(list = self.path, message, "asking again without expansions and dates");
+                api.page(self.path, self.params, &[], after).await?
             }
             page => page?,
         };

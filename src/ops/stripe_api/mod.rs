@@ -3,18 +3,21 @@
 //! The client comes from async-stripe; its typed objects do not: they refuse what other API versions
 //! send. Answers are plain JSON, and each caller reads the few fields it needs.
 
+mod request;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stripe::{Client, ClientBuilder, RequestStrategy, StripeError};
-use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
+use stripe_client_core::StripeRequest as _;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
+
+use request::{Get, Param, with_expansions};
 
 use crate::config::Config;
 
@@ -214,37 +217,6 @@ impl Page {
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {
         self.data.last()?["id"].as_str()
-    }
-}
-
-/// A GET whose answer is taken as it comes.
-struct Get<'a> {
-    path: &'a str,
-    params: Params<'a>,
-}
-
-type Params<'a> = BTreeMap<&'a str, Param<'a>>;
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Param<'a> {
-    One(&'a str),
-    Several(Vec<&'a str>),
-}
-
-fn with_expansions<'a>(mut params: Params<'a>, expand: &[&'a str]) -> Params<'a> {
-    if !expand.is_empty() {
-        params.insert("expand", Param::Several(expand.to_vec()));
-    }
-    params
-}
-
-impl StripeRequest for Get<'_> {
-    type Output = miniserde::json::Value;
-
-    fn build(&self) -> RequestBuilder {
-        let request = RequestBuilder::new(StripeMethod::Get, self.path);
-        if self.params.is_empty() { request } else { request.query(&self.params) }
     }
 }
 

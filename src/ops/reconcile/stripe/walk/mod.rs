@@ -1,12 +1,15 @@
 //! Through the lists, page by page.
 
+mod discounts;
+mod unlisted;
+
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::judge::{Drift, Drifted, judge};
+use super::judge::{Drifted, judge};
 use super::lists::{LISTS, List, of_kind};
 use super::whole::complete;
 use super::{Options, ReconcileError, Report};
@@ -14,14 +17,12 @@ use crate::clock::Clock;
 use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::project::stripe::snapshot::Shown;
-use crate::project::stripe::{Kind, StripeObject, shown};
+use crate::project::stripe::{Kind, shown};
 use crate::store::Store;
-use crate::store::known::{Flagged, Listed};
+use crate::store::known::Flagged;
 
 /// The most flagged objects that are asked for one by one before the lists; the lists have the others.
 const FLAGGED_FIRST: i64 = 200;
-/// Facts looked through at once for those that no list had.
-const PAGE: i64 = 1000;
 
 pub(super) struct Walk<'a, S> {
     store: &'a Store,
@@ -106,22 +107,15 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
     async fn page(&mut self, mut objects: Vec<Value>, at: OffsetDateTime) -> Result<(), ReconcileError> {
         objects.retain(|object| self.seen.insert(number(object["id"].as_str().unwrap_or_default())));
         for object in &mut objects {
-            let path = || object["id"].as_str().unwrap_or_default().to_owned();
-            let path = path();
+            let path = object["id"].as_str().unwrap_or_default().to_owned();
             complete(self.api, object).await.map_err(|source| ReconcileError::Api { path, source })?;
         }
         objects.extend(self.discounts(&objects).await?);
         let keys = &self.store.rules().user_id_keys;
-        let read: Vec<(Value, Option<Shown>)> = objects
-            .into_iter()
-            .map(|object| {
-                let shown = shown(&object, keys);
-                (object, shown)
-            })
-            .collect();
-        self.report.unreadable += read.iter().filter(|(_, shown)| shown.is_none()).count() as u64;
-        let read: Vec<(Value, Shown)> =
-            read.into_iter().filter_map(|(object, shown)| Some((object, shown?))).collect();
+        let total = objects.len();
+        let read = objects.into_iter().filter_map(|object| shown(&object, keys).map(|shown| (object, shown)));
+        let read: Vec<(Value, Shown)> = read.collect();
+        self.report.unreadable += (total - read.len()) as u64;
         self.compare(&read, at).await
     }
 
@@ -147,86 +141,6 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         }
         Ok(())
     }
-
-    /// The customers' own discounts of which events have told. The API shows each within its customer alone: one
-    /// that is not there any more is over.
-    async fn discounts(&self, objects: &[Value]) -> Result<Vec<Value>, ReconcileError> {
-        let customers: Vec<&Value> = objects.iter().filter(|object| object["object"] == "customer").collect();
-        let ids: Vec<&str> = customers.iter().filter_map(|customer| customer["id"].as_str()).collect();
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let told = self.store.discounts_of(&ids).await?;
-        let told: Vec<&str> = told.iter().map(String::as_str).collect();
-        let known = self.store.known_objects(&told).await?;
-        let facts = known.values().filter_map(|known| known.fact.as_ref());
-        Ok(facts.filter_map(|fact| as_shown(&fact.state, &customers)).collect())
-    }
-
-    /// The facts that no list had: asked for one by one.
-    async fn unlisted(
-        &mut self,
-        begun: OffsetDateTime,
-        progress: &mut Progress,
-    ) -> Result<(), ReconcileError> {
-        let mut after = String::new();
-        loop {
-            let facts = self.store.listed_objects(&after, begun, PAGE).await?;
-            let Some(last) = facts.last() else { return Ok(()) };
-            after.clone_from(&last.id);
-            progress.advance(facts.len() as u64);
-            for fact in facts {
-                if let Some(list) = self.should_have_been_in(&fact) {
-                    self.unlisted_one(list, fact).await?;
-                }
-            }
-        }
-    }
-
-    fn should_have_been_in(&self, fact: &Listed) -> Option<&'static List> {
-        let list = of_kind(&fact.kind)?;
-        let is_in_time = match self.options.since {
-            Some(since) if list.is_dated => fact.created.is_some_and(|at| at >= since.unix_timestamp()),
-            _ => true,
-        };
-        let was_read = !self.report.skipped.contains_key(list.path);
-        (was_read && is_in_time && !fact.is_gone && !self.seen.contains(&number(&fact.id))).then_some(list)
-    }
-
-    async fn unlisted_one(&mut self, list: &List, fact: Listed) -> Result<(), ReconcileError> {
-        let at = self.clock.now();
-        let found = list.one(self.api, &fact.id).await;
-        let found = found.map_err(|source| ReconcileError::Api { path: list.path.to_owned(), source })?;
-        let is_deleted = found.as_ref().is_some_and(|object| object["deleted"] == json!(true));
-        let drift = match found {
-            Some(object) if !(list.is_catalogue && is_deleted) => return self.page(vec![object], at).await,
-            _ if list.is_catalogue => Drift::DeletedAtStripe,
-            _ => Drift::NotAtStripe,
-        };
-        match drift {
-            Drift::DeletedAtStripe => self.report.deleted_at_stripe += 1,
-            _ => self.report.not_at_stripe += 1,
-        }
-        let Listed { id, kind, .. } = fact;
-        (self.show)(&Drifted { kind, id, customer: None, drift, fields: Vec::new(), mended: false });
-        Ok(())
-    }
-}
-
-/// A customer's discount as the customer shows it: itself, or that it is over.
-fn as_shown(fact: &StripeObject, customers: &[&Value]) -> Option<Value> {
-    let StripeObject::Discount(told) = fact else { return None };
-    let customer = customers.iter().find(|it| it["id"].as_str() == told.customer.as_deref())?;
-    let shown = &customer["discount"];
-    if shown["id"].as_str() == Some(&told.id) || told.has_stand_in_id() && shown.is_object() {
-        let mut shown = shown.clone();
-        shown["object"] = json!("discount");
-        shown["id"] = json!(told.id);
-        shown["customer"] = json!(told.customer);
-        return Some(shown);
-    }
-    Some(json!({"object": "discount", "id": told.id, "customer": told.customer, "start": told.start,
-        "coupon": told.coupon_id, "end": told.end, "deleted": true}))
 }
 
 fn number(id: &str) -> u64 {

@@ -1,0 +1,62 @@
+//! What no list had.
+
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::{Drifted, List, Progress, ReconcileError, Walk, number, of_kind};
+use crate::ops::reconcile::stripe::judge::Drift;
+use crate::store::known::Listed;
+
+/// Facts looked through at once.
+const PAGE: i64 = 1000;
+
+impl<S: FnMut(&Drifted)> Walk<'_, S> {
+    /// The facts that no list had: asked for one by one.
+    pub(super) async fn unlisted(
+        &mut self,
+        begun: OffsetDateTime,
+        progress: &mut Progress,
+    ) -> Result<(), ReconcileError> {
+        let mut after = String::new();
+        loop {
+            let facts = self.store.listed_objects(&after, begun, PAGE).await?;
+            let Some(last) = facts.last() else { return Ok(()) };
+            after.clone_from(&last.id);
+            progress.advance(facts.len() as u64);
+            for fact in facts {
+                if let Some(list) = self.should_have_been_in(&fact) {
+                    self.unlisted_one(list, fact).await?;
+                }
+            }
+        }
+    }
+
+    fn should_have_been_in(&self, fact: &Listed) -> Option<&'static List> {
+        let list = of_kind(&fact.kind)?;
+        let is_in_time = match self.options.since {
+            Some(since) if list.is_dated => fact.created.is_some_and(|at| at >= since.unix_timestamp()),
+            _ => true,
+        };
+        let was_read = !self.report.skipped.contains_key(list.path);
+        (was_read && is_in_time && !fact.is_gone && !self.seen.contains(&number(&fact.id))).then_some(list)
+    }
+
+    async fn unlisted_one(&mut self, list: &List, fact: Listed) -> Result<(), ReconcileError> {
+        let at = self.clock.now();
+        let found = list.one(self.api, &fact.id).await;
+        let found = found.map_err(|source| ReconcileError::Api { path: list.path.to_owned(), source })?;
+        let is_deleted = found.as_ref().is_some_and(|object| object["deleted"] == json!(true));
+        let drift = match found {
+            Some(object) if !(list.is_catalogue && is_deleted) => return self.page(vec![object], at).await,
+            _ if list.is_catalogue => Drift::DeletedAtStripe,
+            _ => Drift::NotAtStripe,
+        };
+        match drift {
+            Drift::DeletedAtStripe => self.report.deleted_at_stripe += 1,
+            _ => self.report.not_at_stripe += 1,
+        }
+        let Listed { id, kind, .. } = fact;
+        (self.show)(&Drifted { kind, id, customer: None, drift, fields: Vec::new(), mended: false });
+        Ok(())
+    }
+}
