@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand, data on stdout, everything else on stderr.
 
-pub mod dead_letters;
 pub mod backfill;
+pub mod dead_letters;
 pub mod dev;
 pub mod doctor;
 pub mod events;

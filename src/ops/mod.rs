@@ -2,8 +2,8 @@
 //! everything is in order, and what Stripe's API and the database itself say of it.
 
 pub mod actor;
-pub mod dead_letters;
 pub mod backfill;
+pub mod dead_letters;
 pub mod doctor;
 pub mod events;
 pub mod fixture;
