@@ -67,7 +67,7 @@ impl Bench {
     }
 
     /// Applies one batch after the other.
-    async fn apply_all(&self, batches: Vec<Vec<Envelope>>) {
+    pub async fn apply_all(&self, batches: Vec<Vec<Envelope>>) {
         for batch in batches {
             let applied = self.store.apply(batch).await.unwrap();
             assert_eq!(applied.dead, 0, "an event that nobody can read");

@@ -19,7 +19,7 @@ impl Life {
         Self::of(story::life(number, seed), seed)
     }
 
-    fn of(world: World, seed: u64) -> Self {
+    pub fn of(world: World, seed: u64) -> Self {
         let expected = model::tables(&world);
         let World { number, told, acts, found, by_hand, .. } = world;
         Self { number, seed, told, acts, found, by_hand: by_hand.into_iter().collect(), expected }

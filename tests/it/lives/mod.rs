@@ -10,6 +10,7 @@ mod compare;
 mod deliver;
 mod life;
 mod model;
+mod permutations;
 mod shapes;
 mod soak;
 mod story;

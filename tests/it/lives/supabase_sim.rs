@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    fn sign_up(&mut self, phase: usize, email: &str, confirmed: bool) -> Uuid {
+    pub fn sign_up(&mut self, phase: usize, email: &str, confirmed: bool) -> Uuid {
         let id = self.uuid();
         self.acts.push((phase, Act::SignUp { id, email: email.to_owned(), confirmed }));
         // One who comes late is always told of: nothing else would make their rows appear.
