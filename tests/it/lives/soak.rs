@@ -1,6 +1,6 @@
 //! Many lives in many orders each, by several workers at once, each with a database and queues of its own.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use tokio::runtime::Builder;
@@ -24,6 +24,8 @@ pub struct Size {
     pub orders: usize,
     /// Only this life.
     pub only: Option<u16>,
+    /// No order is begun after so long.
+    pub longest: Duration,
 }
 
 /// What was told, and how often the tables were not what is true.
@@ -76,8 +78,17 @@ impl Worker {
             lives.filter(|life| size.only.is_none_or(|only| life.number == only)).collect();
         let outcome = Outcome { lives: lives.len(), ..Outcome::default() };
         let mut this = Self { bench: Bench::new().await, lives, outcome };
+        let begun = Instant::now();
         for round in 0..size.orders {
+            if begun.elapsed() > size.longest {
+                break;
+            }
             this.round(&mut Rng::with_seed(seeds.u64(..)), round).await;
+            if round % 20 == 19 {
+                let Outcome { orders, differing, .. } = this.outcome;
+                let seconds = begun.elapsed().as_secs();
+                eprintln!("worker {worker}: {orders} orders in {seconds} s, {differing} of them differ");
+            }
         }
         this.bench.stop().await;
         this.outcome
@@ -85,7 +96,6 @@ impl Worker {
 
     /// Every life once more: mostly all of them at once, now and then each alone in tiny batches.
     async fn round(&mut self, rng: &mut Rng, round: usize) {
-        let begun = Instant::now();
         let (way, together) = match round % 20 {
             5 => (Way::Postgres, self.lives.len()),
             15 => (Way::RabbitMq, self.lives.len()),
@@ -100,9 +110,6 @@ impl Worker {
         rng.shuffle(&mut order);
         for group in order.chunks(together.max(1)) {
             self.deliver(group, rng, round, way).await;
-        }
-        if std::env::var_os("SOAK_TIMES").is_some() {
-            eprintln!("round {round}, {way:?}: {:?}", begun.elapsed());
         }
     }
 

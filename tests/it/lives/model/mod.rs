@@ -283,6 +283,7 @@ impl<'a> Model<'a> {
         let mut users = self.members();
         users.extend(self.owners.keys().flat_map(|customer| owner::named(self.world, customer)));
         users.extend(self.world.supabase.users.values().filter(|user| user.told).map(|user| user.id));
+        users.extend(self.world.stripe.ever_named.iter().filter_map(|id| owner::user(self.world, id)));
         users.extend(self.world.by_hand.keys());
         users.retain(|id| self.world.supabase.users[id].present);
         users.into_iter().map(|user| vec![self.activity_of(user)]).collect()
