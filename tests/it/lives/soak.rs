@@ -96,11 +96,11 @@ impl Worker {
 
     /// Every life once more: mostly all of them at once, now and then each alone in tiny batches.
     async fn round(&mut self, rng: &mut Rng, round: usize) {
-        let (way, together) = match round % 20 {
-            5 => (Way::Postgres, self.lives.len()),
-            15 => (Way::RabbitMq, self.lives.len()),
-            10 => (Way::Direct { batch: 7, consumers: 2 }, 1),
-            0 => (Way::Direct { batch: 40, consumers: 2 }, 2),
+        let (way, together) = match round % 40 {
+            5 | 25 => (Way::Postgres, self.lives.len()),
+            15 | 35 => (Way::RabbitMq, self.lives.len()),
+            30 => (Way::Direct { batch: 7, consumers: 2 }, 1),
+            10 => (Way::Direct { batch: 40, consumers: 2 }, 2),
             other => {
                 let batch = rng.choice([100, 400, 1500]).unwrap();
                 (Way::Direct { batch, consumers: 1 + other % 2 }, self.lives.len())
