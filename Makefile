@@ -6,7 +6,7 @@ VENV := target/interop
 IGNORED := $(if $(findstring nextest,$(shell cargo nextest --version 2>/dev/null)),--run-ignored only,-- --ignored)
 TESTS := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test faults lint interop compiler clean
+.PHONY: help run test soak faults lint interop compiler clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ test: compiler ## All tests, on a real PostgreSQL and a real RabbitMQ.
 	cargo $(TESTS) --locked --no-run
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS)
+
+soak: compiler ## Whole lives in 10,000 orders, in a release build; MEMBERFLOW_TEST_SEED=n repeats a run.
+	cargo build --locked
+	cargo test --release --locked --no-run --test it
+	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
+	$(MEMBERFLOW) dev services -- cargo test --release --locked --test it -- --ignored --nocapture lives::soak_
 
 faults: compiler ## Tests that stop and kill a RabbitMQ of their own, minutes long.
 	cargo nextest run --locked --run-ignored only --no-capture -E 'test(/whole_way::restart/)'

@@ -14,13 +14,14 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 
+use super::before;
 use super::claims::Made;
 use super::inbox;
 use super::versions::{self, Since};
 use crate::project::identity::{self, Claim};
 use crate::project::meaning::Report;
 use crate::project::order::{self, Candidate};
-use crate::project::stripe::{KNOWN_STATUSES, StripeObject};
+use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
 use crate::project::supabase::Row;
 use crate::project::{Meaning, read};
 
@@ -92,9 +93,7 @@ pub async fn settle_stripe(
     let claims = claims_of(&mut won);
     let revised = versions::write(tx, &won).await?;
     let mut won = latest(won, &stored);
-    for winner in &mut won {
-        recall_status(tx, &mut winner.told).await?;
-    }
+    recall_statuses(tx, &mut won).await?;
     let reminded = remember(&mut won, said, &stored);
     write_stripe(tx, &won).await?;
     write_reminded(tx, &reminded).await?;
@@ -377,24 +376,42 @@ impl Contender for Row {
     }
 }
 
-/// A subscription in a status that we do not know keeps the last one that we do.
-async fn recall_status(tx: &mut PgConnection, told: &mut Told<StripeObject>) -> Result<(), sqlx::Error> {
-    let StripeObject::Subscription(subscription) = &mut told.report.state else { return Ok(()) };
-    if subscription.status_in_force().is_some() {
+/// Subscriptions in a status that we do not know keep the last one that we do: an event's, else that of the row
+/// that stood there before.
+async fn recall_statuses(tx: &mut PgConnection, won: &mut [Won<StripeObject>]) -> Result<(), sqlx::Error> {
+    let mut nameless: Vec<(OffsetDateTime, &mut Subscription)> = won
+        .iter_mut()
+        .filter_map(|won| Some((won.told.report.occurred_at, subscription(&mut won.told.report.state)?)))
+        .filter(|(_, subscription)| subscription.status_in_force().is_none())
+        .collect();
+    if nameless.is_empty() {
         return Ok(());
     }
-    subscription.known_status = sqlx::query_scalar(
-        "select coalesce(state ->> 'known_status', state ->> 'status') from stripe_versions
-         where id = $1 and occurred_at < $2
-           and (state ->> 'known_status' is not null or state ->> 'status' = any($3))
-         order by occurred_at desc limit 1",
+    let ids: Vec<&str> = nameless.iter().map(|(_, it)| it.id.as_str()).collect();
+    let mut known = before::statuses(tx, &ids).await?;
+    let told: Vec<(String, String)> = sqlx::query_as(
+        "select w.id, v.status from unnest($1::text[], $2::timestamptz[]) as w (id, at)
+         cross join lateral (
+             select coalesce(state ->> 'known_status', state ->> 'status') as status from stripe_versions
+             where id = w.id and occurred_at < w.at
+               and (state ->> 'known_status' is not null or state ->> 'status' = any($3))
+             order by occurred_at desc limit 1
+         ) v",
     )
-    .bind(&told.report.subject)
-    .bind(told.report.occurred_at)
+    .bind(&ids)
+    .bind(nameless.iter().map(|(at, _)| *at).collect::<Vec<_>>())
     .bind(KNOWN_STATUSES.as_slice())
-    .fetch_optional(tx)
+    .fetch_all(tx)
     .await?;
+    known.extend(told);
+    for (_, subscription) in &mut nameless {
+        subscription.known_status = known.remove(&subscription.id);
+    }
     Ok(())
+}
+
+const fn subscription(state: &mut StripeObject) -> Option<&mut Subscription> {
+    if let StripeObject::Subscription(subscription) = state { Some(subscription) } else { None }
 }
 
 async fn stored_stripe(

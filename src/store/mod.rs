@@ -10,6 +10,7 @@ pub mod activity;
 mod adopted;
 pub mod apply;
 pub mod audit;
+mod before;
 pub mod catalogue;
 pub mod claims;
 pub mod customers;

@@ -6,6 +6,7 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::before;
 use super::claims::moment;
 use super::customers::Worth;
 use super::parked::{Parked, Reason};
@@ -100,7 +101,8 @@ pub async fn place(tx: &mut PgConnection, worth: Vec<Worth>) -> Result<Vec<Place
 }
 
 /// Writes the rows of `placed` subscriptions whose customer has a user who is there (`owners`), and takes away
-/// those that there is nothing to make of any more. Returns the customers for which a row is new, so that
+/// those that there is nothing to make of any more. Rows that stood there before memberflow and that no event
+/// has told of stay as they are and go with their customer. Returns the customers for which a row is new, so that
 /// their payments can point to it.
 ///
 /// # Errors
@@ -113,15 +115,17 @@ pub async fn write<'a>(
 ) -> Result<HashSet<String>, sqlx::Error> {
     let (found, told): (Vec<&Placed>, Vec<&Placed>) =
         placed.iter().partition(|placed| placed.worth.subscription.needs_stripe);
-    hand_over(tx, &found, owners).await?;
     let row = |placed: &&'a Placed| {
         let subscription = &placed.worth.subscription;
         let user = *owners.get(&subscription.customer)?;
         Some((subscription, *placed, user, placed.tier.as_ref()?, placed.status.as_deref()?))
     };
-    let rowless = told.iter().filter(|placed| row(placed).is_none());
+    let ownerless = found.iter().filter(|placed| !owners.contains_key(&placed.worth.subscription.customer));
+    let rowless = told.iter().filter(|placed| row(placed).is_none()).chain(ownerless);
     take_away(tx, rowless.map(|placed| placed.worth.subscription.id.as_str()).collect()).await?;
-    let rows: Vec<(&Subscription, &Placed, Uuid, &Tier, &str)> = told.iter().filter_map(row).collect();
+    let told = told.into_iter().chain(before::hand_over(tx, found, owners).await?);
+    let rows: Vec<(&Subscription, &Placed, Uuid, &Tier, &str)> =
+        told.filter_map(|placed| row(&placed)).collect();
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
@@ -133,13 +137,21 @@ pub async fn write<'a>(
              (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status,
               current_period_start, current_period_end, cancel_at_period_end, canceled_at, trial_start, trial_end,
               created_at, updated_at)
-         select id, user_id, tier, customer, subscription, price, status::public.subscription_status,
-                period_start, period_end, cancels, canceled_at, trial_start, trial_end, created_at, $15
+         select coalesce(f.id, n.id), n.user_id, tier, customer, subscription, price,
+                n.status::public.subscription_status, period_start, period_end, cancels, n.canceled_at, n.trial_start,
+                n.trial_end, n.created_at, $15
          from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
                      $8::timestamptz[], $9::timestamptz[], $10::bool[], $11::timestamptz[], $12::timestamptz[],
                      $13::timestamptz[], $14::timestamptz[])
              as n (id, user_id, tier, customer, subscription, price, status, period_start, period_end, cancels,
                    canceled_at, trial_start, trial_end, created_at)
+         left join customer_subscriptions t on t.stripe_subscription_id = n.subscription
+         left join lateral (
+             -- The id of a row that stood there before and that went away with a former user.
+             select (convert_from(i.body, 'UTF8')::jsonb ->> 'id')::uuid as id from ingest.inbox i
+             where t.id is null and i.subject = n.subscription and i.source = 'internal' and i.event_type = 'found'
+             limit 1
+         ) f on true
          on conflict (stripe_subscription_id) do update set
              user_id = excluded.user_id, membership_tier_id = excluded.membership_tier_id,
              stripe_customer_id = excluded.stripe_customer_id, stripe_price_id = excluded.stripe_price_id,
@@ -195,29 +207,4 @@ async fn take_away(tx: &mut PgConnection, subscriptions: Vec<&str>) -> Result<()
             .fetch_all(&mut *tx)
             .await?;
     referred::delete(tx, referred::SUBSCRIPTION, &rows).await
-}
-
-/// Rows that stood there before memberflow and that no event has told of: they go with their customer.
-async fn hand_over(
-    tx: &mut PgConnection,
-    found: &[&Placed],
-    owners: &HashMap<String, Uuid>,
-) -> Result<(), sqlx::Error> {
-    let owned = || {
-        let subscriptions = found.iter().map(|placed| &placed.worth.subscription);
-        subscriptions.filter_map(|it| Some((it.id.as_str(), *owners.get(&it.customer)?)))
-    };
-    if owned().next().is_none() {
-        return Ok(());
-    }
-    sqlx::query(
-        "update customer_subscriptions s set user_id = n.user_id
-         from unnest($1::text[], $2::uuid[]) as n (subscription, user_id)
-         where s.stripe_subscription_id = n.subscription and s.user_id <> n.user_id",
-    )
-    .bind(owned().map(|(subscription, _)| subscription).collect::<Vec<_>>())
-    .bind(owned().map(|(_, user)| user).collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(())
 }

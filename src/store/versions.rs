@@ -7,6 +7,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 
+use super::before;
 use super::catalogue;
 use super::claims::moment;
 use super::facts::{Changed, Moment, Told, Won};
@@ -212,6 +213,7 @@ pub async fn load(
         }
         histories.entry(customer.to_owned()).or_default().push(version(row)?);
     }
+    add_found_statuses(tx, &mut histories).await?;
     add_invoices(tx, &mut histories, &waiting).await?;
     let states = || histories.values().flatten().map(|version| &version.state);
     let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
@@ -236,6 +238,28 @@ const fn discount(state: &StripeObject) -> Option<&Discount> {
         StripeObject::Customer(customer) => customer.discount.as_ref(),
         _ => None,
     }
+}
+
+/// A subscription that events tell of in statuses that we do not know only, from the first on, is in the one that
+/// it had in the row that stood there before.
+async fn add_found_statuses(
+    tx: &mut PgConnection,
+    histories: &mut BTreeMap<String, Vec<Version>>,
+) -> Result<(), sqlx::Error> {
+    let mut first = BTreeMap::<String, (i64, &mut Subscription)>::new();
+    for version in histories.values_mut().flatten() {
+        let StripeObject::Subscription(subscription) = &mut version.state else { continue };
+        if first.get(&subscription.id).is_none_or(|(at, _)| version.at < *at) {
+            first.insert(subscription.id.clone(), (version.at, subscription));
+        }
+    }
+    first.retain(|_, (_, subscription)| subscription.status_in_force().is_none());
+    let ids: Vec<&str> = first.keys().map(String::as_str).collect();
+    let mut found = before::statuses(tx, &ids).await?;
+    for (id, (_, subscription)) in first {
+        subscription.known_status = found.remove(&id);
+    }
+    Ok(())
 }
 
 /// The invoices of customers with a price that does not tell: each counts from the second it was made.

@@ -53,6 +53,66 @@ async fn a_subscription_that_stands_there_counts_and_its_value_waits_for_stripe(
 }
 
 #[tokio::test]
+async fn an_unknown_status_leaves_the_one_that_stood_there_in_force() {
+    let told = with_members().await;
+    let standing = "select s.status::text, m.mrr, coalesce(sum(l.delta), 0)::bigint as ledger
+                    from public.customer_subscriptions s join public.user_revenue_metrics m using (user_id)
+                    left join public.mrr_movements l on l.customer_id = s.stripe_customer_id and superseded_at is null
+                    group by s.status, m.mrr";
+    let update = |second, status| {
+        let id = format!("evt_{second}");
+        stripe(&id, "customer.subscription.updated", second, subscription("sub_1", "cus_1", status))
+    };
+    told.tell([update(5, "dormant")]).await;
+    assert_eq!(told.rows(standing).await, [json!({"status": "active", "mrr": 1000, "ledger": 1000})]);
+    assert_eq!(told.parked().await, ["sub_1 unknown_status"]);
+    told.tell([update(4, "trialing")]).await;
+    assert_eq!(told.rows(standing).await, [json!({"status": "trialing", "mrr": 0, "ledger": 0})]);
+}
+
+/// Whether the stronger evidence comes before or after the user of the row goes, with whom the row goes.
+#[tokio::test]
+async fn a_row_that_stood_there_goes_with_its_customer_also_after_its_user_has_gone() {
+    let other = Uuid::from_u128(0xbbbb_bbbb_bbbb_4bbb_8bbb_bbbb_bbbb_bbbb);
+    let named = json!({"id": "cus_1", "object": "customer", "created": 1_767_225_600, "metadata": {"user_id": other}});
+    let evidence = stripe("evt_1", "customer.updated", 5, named);
+    let mut found = Vec::new();
+    for gone_first in [false, true] {
+        let told = with_members().await;
+        told.sign_up(other, "bob@example.com").await;
+        if gone_first {
+            told.execute(&format!("delete from auth.users where id = '{MEMBER}'")).await;
+        }
+        told.tell([evidence.clone()]).await;
+        told.execute(&format!("delete from auth.users where id = '{MEMBER}'")).await;
+        found.push(told.rows("select user_id, stripe_subscription_id, status::text, created_at from public.customer_subscriptions").await);
+        assert_eq!(told.parked().await, ["sub_1 needs_stripe"]);
+    }
+    assert_eq!((found[0].len(), &found[0][0]["user_id"]), (1, &json!(other)));
+    assert_eq!(found[0], found[1]);
+}
+
+/// A row says whose the subscription is: none stays with somebody whose it is not.
+#[tokio::test]
+async fn a_row_that_stood_there_goes_away_while_its_customer_is_nobodys() {
+    let told = with_members().await;
+    let gone = Uuid::from_u128(0xcccc_cccc_cccc_4ccc_8ccc_cccc_cccc_cccc);
+    let was = "select id from public.customer_subscriptions";
+    let before = told.rows(was).await;
+    told.tell([row("hook_1", "DELETE", "auth.users", json!(null), json!({"id": gone}))]).await;
+    let named = |user: Uuid, second| {
+        let metadata = json!({"user_id": user});
+        let it = json!({"id": "cus_1", "object": "customer", "created": 1_767_225_600, "metadata": metadata});
+        stripe(&format!("evt_{second}"), "customer.updated", second, it)
+    };
+    told.tell([named(gone, 5)]).await;
+    assert_eq!(told.rows(was).await, [json!(null); 0]);
+    assert_eq!(told.parked().await, ["cus_1 user_gone", "sub_1 needs_stripe"]);
+    told.tell([named(MEMBER, 6)]).await;
+    assert_eq!(told.rows(was).await, before);
+}
+
+#[tokio::test]
 async fn activity_goes_on_from_where_it_stood_and_values_set_by_hand_stay() {
     let told = with_members().await;
     let record = json!({"id": Uuid::from_u128(9), "user_id": MEMBER, "is_draft": false, "updated_at": "2026-11-20T10:00:00Z"});

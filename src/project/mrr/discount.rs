@@ -59,10 +59,12 @@ pub fn running<'a>(
 
 /// The discount on a customer's own level. A customer has at most one at a time, and the one put there last
 /// decides: where that is gone, an earlier one that it took the place of does not come back. `shown`: the
-/// one that the customer itself shows; `told`: those that events about discounts told of.
+/// one that the customer itself shows; `told`: those that events about discounts told of. One that older
+/// versions told without an id is the one of the same start that newer versions tell with theirs.
 pub fn of_customer<'a>(shown: Option<&'a Discount>, told: &'a [Discount]) -> Option<&'a Discount> {
     let on_customer = told.iter().chain(shown).filter(|discount| discount.is_on_customer());
-    on_customer.max_by_key(|it| (it.start, &it.id, it.deleted)).filter(|newest| !newest.deleted)
+    let last = on_customer.max_by_key(|it| (it.start, !it.has_stand_in_id(), &it.id, it.deleted));
+    last.filter(|newest| !newest.deleted)
 }
 
 /// When a discount ends by the clock.
@@ -135,7 +137,25 @@ pub fn is_amount(coupon: &Coupon, currency: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::months_after;
+    use super::{Discount, months_after, of_customer};
+
+    #[test]
+    fn a_discount_that_older_versions_told_without_an_id_ends_under_the_id_it_has_since() {
+        let told = |id: &str, start, deleted| Discount {
+            id: id.to_owned(),
+            customer: Some("cus_1".to_owned()),
+            start: Some(start),
+            deleted,
+            ..Discount::default()
+        };
+        let old = told("discount:cus_1", 100, false);
+        for (same, expected) in [(told("di_1", 100, true), None), (told("di_1", 100, false), Some("di_1"))] {
+            let both = [old.clone(), same];
+            assert_eq!(of_customer(None, &both).map(|it| it.id.as_str()), expected);
+        }
+        let earlier = [told("di_1", 99, true), old];
+        assert_eq!(of_customer(None, &earlier).map(|it| it.id.as_str()), Some("discount:cus_1"));
+    }
 
     #[test]
     fn months_are_calendar_months_and_short_ones_end_earlier() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::set::Set;
-use crate::project::stripe::Invoice;
+use crate::project::stripe::{Invoice, Paid};
 
 /// A payment is named by its payment intent or, where it has none, by its charge. What is said of a
 /// charge (it was refunded, an invoice claims it) thereby holds for every attempt of its payment intent.
@@ -99,9 +99,18 @@ fn said<'a>(set: &'a Set<'a>) -> impl Iterator<Item = Said<'a>> {
 
 /// The (payment intent, charge) that an invoice names as its payment; where its present shape names none, as
 /// newer versions of the API do not, all that events ever named.
-pub fn paid(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+fn paid(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+    named(invoice, |_| true)
+}
+
+/// The same without what was named before the invoice was paid: that may have come to nothing.
+pub fn shown_paid(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+    named(invoice, |it| it.succeeded)
+}
+
+fn named(invoice: &Invoice, counts: fn(&Paid) -> bool) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
     let now = (invoice.payment_intent.as_deref(), invoice.charge.as_deref());
     let says_so_itself = now != (None, None);
-    let ever = invoice.payments.iter().map(|it| (it.intent.as_deref(), it.charge.as_deref()));
-    ever.filter(move |_| !says_so_itself).chain([now])
+    let ever = invoice.payments.iter().filter(move |it| !says_so_itself && counts(it));
+    ever.map(|it| (it.intent.as_deref(), it.charge.as_deref())).chain([now])
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Payment;
-use super::claims::{Claims, paid};
+use super::claims::{Claims, shown_paid};
 use super::set::Set;
 use crate::project::stripe::{Charge, Invoice};
 
@@ -108,7 +108,7 @@ fn last_intent(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<
         Some((it.created, intent))
     });
     // The invoice's own word has no time: it decides only where nothing else is known.
-    let own = paid(invoice).filter_map(|(intent, charge)| claims.intent(intent, charge));
+    let own = shown_paid(invoice).filter_map(|(intent, charge)| claims.intent(intent, charge));
     let own = own.map(|intent| (i64::MIN, intent));
     let shown = told.chain(charged).chain(own).filter(|(_, it)| claims.invoice(it) == Some(&invoice.id));
     shown.max().map(|(_, intent)| intent.to_owned())

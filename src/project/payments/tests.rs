@@ -5,7 +5,7 @@ use proptest::sample::subsequence;
 
 use super::{Payment, links, settle};
 use crate::project::stripe::{
-    BalanceTransaction, Charge, Customer, Dispute, Invoice, InvoicePayment, Refund, StripeObject,
+    BalanceTransaction, Charge, Customer, Dispute, Invoice, InvoicePayment, Paid, Refund, StripeObject,
 };
 
 fn text(value: &str) -> Option<String> {
@@ -184,6 +184,15 @@ fn no_payment_intent_stands_where_none_paid() {
     let by_hand = Invoice { paid_out_of_band: true, payment_intent: text("pi_1"), ..paid_invoice("in_1") };
     let row = only(&[O::Invoice(by_hand)]);
     assert_eq!((row.payment_intent, row.collected), (None, 9900));
+}
+
+#[test]
+fn what_an_older_version_named_paid_only_if_it_showed_the_invoice_paid() {
+    for (succeeded, expected) in [(false, None), (true, Some("pi_1"))] {
+        let named = Paid { intent: text("pi_1"), charge: None, succeeded };
+        let invoice = Invoice { payments: [named].into(), ..paid_invoice("in_1") };
+        assert_eq!(only(&[O::Invoice(invoice)]).payment_intent.as_deref(), expected);
+    }
 }
 
 #[test]

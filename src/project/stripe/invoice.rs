@@ -11,7 +11,12 @@ pub fn invoice(value: &Value, event_type: &str) -> Option<Invoice> {
     let amount_due = amount(&value["amount_due"]).unwrap_or_default();
     let subscription =
         id(&value["parent"]["subscription_details"]["subscription"]).or_else(|| id(&value["subscription"]));
-    let paid = Paid { intent: id(&value["payment_intent"]), charge: id(&value["charge"]) };
+    let by_hand = flag(&value["paid_out_of_band"]);
+    let paid = Paid {
+        intent: id(&value["payment_intent"]),
+        charge: id(&value["charge"]),
+        succeeded: status == "paid" && !by_hand,
+    };
     Some(Invoice {
         id: id(value)?,
         customer: customer(value),
@@ -23,11 +28,11 @@ pub fn invoice(value: &Value, event_type: &str) -> Option<Invoice> {
         amount_due,
         attempt_count: value["attempt_count"].as_i64().unwrap_or_default().max(0),
         payment_failed: has_failed(value, &status, event_type),
-        paid_out_of_band: flag(&value["paid_out_of_band"]),
+        paid_out_of_band: by_hand,
         paid_at: time(&value["status_transitions"]["paid_at"]),
         payment_intent: paid.intent.clone(),
         charge: paid.charge.clone(),
-        payments: Some(paid).filter(|paid| *paid != Paid::default()).into_iter().collect(),
+        payments: Some(paid).filter(Paid::names_any).into_iter().collect(),
         billing_reason: text(&value["billing_reason"]),
         number: text(&value["number"]),
         last_lines: recurring_lines(list(&value["lines"])),

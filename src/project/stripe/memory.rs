@@ -32,6 +32,7 @@ impl StripeObject {
 impl Invoice {
     fn remember(&mut self, other: &Self) {
         self.payments.extend(other.payments.iter().cloned());
+        self.paid_out_of_band |= other.paid_out_of_band;
     }
 }
 
@@ -94,8 +95,19 @@ mod tests {
     }
 
     #[test]
+    fn an_invoice_paid_by_hand_stays_so_though_newer_versions_do_not_say_it() {
+        let invoice =
+            |paid_out_of_band| StripeObject::Invoice(Invoice { paid_out_of_band, ..Invoice::default() });
+        for (first, last) in [(true, false), (false, true)] {
+            let mut present = invoice(last);
+            present.remember(&invoice(first));
+            assert_eq!(present, invoice(true));
+        }
+    }
+
+    #[test]
     fn an_invoice_keeps_every_payment_that_it_ever_named() {
-        let paid = |intent: &str| Paid { intent: Some(intent.to_owned()), charge: None };
+        let paid = |intent: &str| Paid { intent: Some(intent.to_owned()), ..Paid::default() };
         let invoice = |names: &[&str]| {
             let payments: BTreeSet<Paid> = names.iter().map(|name| paid(name)).collect();
             StripeObject::Invoice(Invoice { payments, ..Invoice::default() })

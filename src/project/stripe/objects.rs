@@ -210,6 +210,7 @@ pub struct Invoice {
     pub attempt_count: i64,
     /// The last payment attempt failed: told by `invoice.payment_failed`, or by `attempted` while open.
     pub payment_failed: bool,
+    /// Old versions only; any event that ever said so.
     pub paid_out_of_band: bool,
     pub paid_at: Option<i64>,
     /// Old versions only.
@@ -225,12 +226,23 @@ pub struct Invoice {
     pub last_lines: Vec<InvoiceLine>,
 }
 
+impl Paid {
+    /// Whether it names a payment at all.
+    #[must_use]
+    pub const fn names_any(&self) -> bool {
+        self.intent.is_some() || self.charge.is_some()
+    }
+}
+
 /// The payment that an invoice names: in old versions only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Paid {
     pub intent: Option<String>,
     pub charge: Option<String>,
+    /// The report that named it showed the invoice paid: the payment succeeded. Otherwise it may have been
+    /// an attempt.
+    pub succeeded: bool,
 }
 
 /// What an invoice line says of a subscription item's recurring amount.

@@ -1,34 +1,31 @@
 //! The model's rows against the database's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
-use super::deliver::Life;
+use super::life::Life;
+use super::tables::Said;
 
 /// What differs, by the number of the life: the lines to show.
-pub fn differences<'a>(
-    lives: impl Iterator<Item = &'a Life>,
-    actual: &BTreeMap<&'static str, Vec<String>>,
-) -> BTreeMap<u16, String> {
+pub fn differences(lives: &[&Life], said: &Said) -> BTreeMap<u16, String> {
     let mut differences: BTreeMap<u16, String> = BTreeMap::new();
-    let mut unexplained: BTreeMap<&str, Vec<&String>> =
-        actual.iter().map(|(table, rows)| (*table, rows.iter().collect())).collect();
-    for life in lives {
-        for (table, rows) in &life.expected {
-            let there = unexplained.get_mut(table).unwrap();
-            for row in rows {
-                match there.iter().position(|line| row.contains(line)) {
-                    Some(at) => drop(there.swap_remove(at)),
+    for (table, rows) in said {
+        let mut unexplained: HashMap<&str, usize> = HashMap::new();
+        rows.iter().for_each(|row| *unexplained.entry(row).or_default() += 1);
+        for life in lives {
+            for row in &life.expected[table.as_str()] {
+                let found =
+                    row.iter().find(|line| unexplained.get(line.as_str()).is_some_and(|left| *left > 0));
+                match found {
+                    Some(line) => *unexplained.get_mut(line.as_str()).unwrap() -= 1,
                     None => {
-                        let said = differences.entry(life.number).or_default();
-                        writeln!(said, "- {table}: {}", row.join(" or ")).unwrap();
+                        let shown = differences.entry(life.number).or_default();
+                        writeln!(shown, "- {table}: {}", row.join(" or ")).unwrap();
                     }
                 }
             }
         }
-    }
-    for (table, rows) in unexplained {
-        for row in rows {
+        for (row, _) in unexplained.into_iter().filter(|(_, left)| *left > 0) {
             writeln!(differences.entry(number(row)).or_default(), "+ {table}: {row}").unwrap();
         }
     }

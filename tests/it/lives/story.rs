@@ -120,7 +120,7 @@ impl World {
     }
 
     /// All in one second: the end, and the money back.
-    fn end_with_refund(&mut self, id: &str) {
+    pub fn end_with_refund(&mut self, id: &str) {
         self.end_subscription(id);
         let invoices = self.stripe.invoices.values().filter(|it| it.subscription.as_deref() == Some(id));
         let charge = invoices.filter(|it| it.status == "paid").filter_map(|it| it.charge.clone()).next_back();

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::world::{Act, World, moment};
 
 /// Everything there is in the project.
-#[derive(Default)]
 pub struct Supabase {
     pub users: BTreeMap<Uuid, User>,
     /// Sessions by id: whose, and the earliest moment that any report gives.
@@ -20,6 +19,20 @@ pub struct Supabase {
     pub rows: BTreeMap<(&'static str, Uuid), Value>,
     /// Addresses that no user ever had.
     pub strangers: Vec<String>,
+    /// The last moment that anything was given.
+    clock: OffsetDateTime,
+}
+
+impl Default for Supabase {
+    fn default() -> Self {
+        Self {
+            users: BTreeMap::new(),
+            logins: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            strangers: Vec::new(),
+            clock: OffsetDateTime::UNIX_EPOCH,
+        }
+    }
 }
 
 pub struct User {
@@ -64,7 +77,7 @@ impl World {
         }
     }
 
-    fn sign_up(&mut self, phase: usize, email: &str, confirmed: bool) -> Uuid {
+    pub fn sign_up(&mut self, phase: usize, email: &str, confirmed: bool) -> Uuid {
         let id = self.uuid();
         self.acts.push((phase, Act::SignUp { id, email: email.to_owned(), confirmed }));
         // One who comes late is always told of: nothing else would make their rows appear.
@@ -117,8 +130,13 @@ impl World {
         Some(if self.chance(20) { address.to_uppercase() } else { address })
     }
 
+    /// A moment of this second that is later than all before it: a database's clock never goes back.
     fn precise_now(&mut self) -> OffsetDateTime {
-        moment(self.now) + Duration::microseconds(self.rng.i64(0..1_000_000))
+        let begun = self.supabase.clock.max(moment(self.now));
+        let left = (moment(self.now + 1) - begun).whole_microseconds().max(2);
+        let step = self.rng.i64(1..=i64::try_from(left).unwrap() / 2);
+        self.supabase.clock = begun + Duration::microseconds(step);
+        self.supabase.clock
     }
 
     /// A login, told by the token hook, the session's row, or both; then perhaps what is none.

@@ -116,7 +116,9 @@ fn an_invoice_is_the_same_in_every_version() {
     let charge = Some("ch_3SkZ0q2eZvKYlo2C".to_owned());
     let payment_intent = Some("pi_3SkZ0q2eZvKYlo2C".to_owned());
     // Versions that name the payment keep having said so.
-    let named = |intent: &Option<String>| [Paid { intent: intent.clone(), charge: charge.clone() }].into();
+    let named = |intent: &Option<String>| {
+        [Paid { intent: intent.clone(), charge: charge.clone(), succeeded: true }].into()
+    };
     let payments = named(&payment_intent);
     let of_2022 = Invoice { charge: charge.clone(), payment_intent, payments, ..expected.clone() };
     assert_eq!(only!(Invoice, state("invoice_2022")), of_2022);

@@ -50,6 +50,10 @@ pub fn tables(world: &World) -> Tables {
     let mut customers: BTreeSet<String> = world.stripe.customers.keys().cloned().collect();
     customers.extend(payments.iter().map(|payment| payment.customer.clone()));
     customers.extend(world.stripe.addresses.keys().cloned());
+    // Guests, too, whose payment came to nothing: an object says whose they are.
+    customers.extend(world.stripe.named.values().map(|named| named.customer.clone()));
+    let checkouts = world.stripe.checkouts.values().filter(|it| it.reference.is_some());
+    customers.extend(checkouts.filter_map(|it| it.customer.clone().or(it.intent.clone())));
     let subscriptions = world.stripe.subscriptions.values();
     let model = Model {
         world,
@@ -94,7 +98,9 @@ impl<'a> Model<'a> {
                 return (item.price.id.clone(), Some(tier));
             }
         }
-        (items[0].price.id.clone(), None)
+        // The row that stood there before had one, which no price or product need name any more.
+        let found = self.world.found.iter().find(|found| found.subscription == it.id);
+        (items[0].price.id.clone(), found.map(|found| self.found_tier(found)))
     }
 
     fn untold(&self) -> impl Iterator<Item = &'a Found> {
@@ -277,6 +283,7 @@ impl<'a> Model<'a> {
         let mut users = self.members();
         users.extend(self.owners.keys().flat_map(|customer| owner::named(self.world, customer)));
         users.extend(self.world.supabase.users.values().filter(|user| user.told).map(|user| user.id));
+        users.extend(self.world.stripe.ever_named.iter().filter_map(|id| owner::user(self.world, id)));
         users.extend(self.world.by_hand.keys());
         users.retain(|id| self.world.supabase.users[id].present);
         users.into_iter().map(|user| vec![self.activity_of(user)]).collect()

@@ -34,7 +34,7 @@ pub fn owner(world: &World, customer: &str) -> Owner {
 }
 
 /// The user that an id means, if there ever was one.
-fn user(world: &World, id: &str) -> Option<Uuid> {
+pub fn user(world: &World, id: &str) -> Option<Uuid> {
     let id = Uuid::parse_str(id).ok()?;
     world.supabase.users.contains_key(&id).then_some(id)
 }

@@ -71,6 +71,11 @@ impl World {
         let items: Vec<Item> = prices.into_iter().map(|price| self.new_item(price)).collect();
         let status = self.pick(&["active", "active", "incomplete", "trialing"]);
         let id = self.next_subscription(customer);
+        if let Some(status) = self.status_found(&id)
+            && self.rng.bool()
+        {
+            return self.subscription_found(id, customer, items, status);
+        }
         let is_plain = self.eras.iter().all(|(_, era)| *era != Era::Y2018);
         let start_date =
             if is_plain && self.chance(20) { self.now - self.rng.i64(1..400) * DAY } else { self.now };
@@ -102,6 +107,53 @@ impl World {
             self.check_out(Some(customer), Some(&id), None, email);
         }
         self.begin(&id, status);
+        id
+    }
+
+    /// The status in which the tables held this subscription, where it goes on from there.
+    fn status_found(&self, id: &str) -> Option<&'static str> {
+        let found = self.found.iter().find(|it| it.subscription == id)?;
+        Some(found.status).filter(|status| *status != "canceled")
+    }
+
+    /// A subscription that was made before anybody told: the first that is told of it is a change, perhaps to a
+    /// status that nobody knows.
+    fn subscription_found(
+        &mut self,
+        id: String,
+        customer: &str,
+        items: Vec<Item>,
+        known_status: &'static str,
+    ) -> String {
+        let subscription = Subscription {
+            id: id.clone(),
+            customer: customer.to_owned(),
+            created: self.now,
+            start_date: self.now,
+            status: self.pick(&["dormant", "dormant", "past_due"]).to_owned(),
+            known_status: Some(known_status.to_owned()),
+            currency: items[0].price.currency.clone(),
+            period: (self.now, self.now + 30 * DAY),
+            cancel_at_period_end: false,
+            canceled_at: None,
+            ended_at: None,
+            trial: None,
+            pause: None,
+            items,
+            discounts: Vec::new(),
+            metadata: self.some_metadata(),
+        };
+        let mut subscription = subscription;
+        if subscription.status != "dormant" {
+            subscription.known_status = Some(subscription.status.clone());
+        }
+        let value = self.pen().subscription(&subscription);
+        self.note_metadata(&id, customer, self.now, &subscription.metadata);
+        self.stripe.past.insert(id.clone(), vec![(self.now, subscription.clone())]);
+        self.stripe.subscriptions.insert(id.clone(), subscription);
+        self.tell(&id, None, &value, UPDATED);
+        // No birth was seen in this second.
+        self.second.insert(id.clone(), (self.now, Some(value)));
         id
     }
 

@@ -7,7 +7,7 @@ mod money;
 pub mod objects;
 mod people;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use objects::{
     Charge, Checkout, Coupon, Customer, Discount, Dispute, Invoice, InvoicePayment, Price, Refund,
@@ -31,6 +31,8 @@ pub struct Stripe {
     pub coupons: BTreeMap<String, Coupon>,
     /// By object: the user ids that its metadata named when it last named any, strongest key first.
     pub named: BTreeMap<String, Named>,
+    /// All that metadata ever named, also what was taken back.
+    pub ever_named: BTreeSet<String>,
     /// By customer (for a guest: payment intent): the last address.
     pub addresses: BTreeMap<String, String>,
     /// What each subscription was from a second on.

@@ -34,6 +34,7 @@ impl World {
 
     pub fn note_metadata(&mut self, object: &str, customer: &str, created: i64, metadata: &Metadata) {
         let ids: Vec<String> = KEYS.iter().filter_map(|key| metadata.get(*key).cloned()).collect();
+        self.stripe.ever_named.extend(ids.iter().cloned());
         if !ids.is_empty() {
             self.stripe
                 .named

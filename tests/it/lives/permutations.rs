@@ -1,0 +1,292 @@
+//! What really shares one second, in every order: the six sequences that Stripe is known to send so, and what
+//! tells of an invoice's payment. Each order is told of a customer of its own, all of them side by side.
+
+use memberflow::envelope::Envelope;
+use serde_json::Value;
+
+use super::bench::Bench;
+use super::compare;
+use super::life::Life;
+use super::shapes::Era;
+use super::tables;
+use super::world::World;
+
+/// Events of the setting that are applied at once.
+const BATCH: usize = 2_000;
+
+const UPDATED: &str = "customer.subscription.updated";
+const ALL: &[Era] = &[Era::Y2018, Era::Y2022, Era::Y2025, Era::Y2026];
+const SINCE_2022: &[Era] = &[Era::Y2022, Era::Y2025, Era::Y2026];
+const NEW: &[Era] = &[Era::Y2025, Era::Y2026];
+
+/// Something that happens, and those of its events that are told in every order; the others come before.
+struct Sequence {
+    name: &'static str,
+    eras: &'static [Era],
+    /// What was so before.
+    setting: fn(&mut World, &str),
+    happens: fn(&mut World, &str),
+    kinds: &'static [&'static str],
+}
+
+fn same_second() -> Vec<Sequence> {
+    vec![
+        Sequence {
+            name: "made incomplete, and active at once",
+            eras: ALL,
+            setting: |_, _| {},
+            happens: |world, customer| drop(world.subscribe(customer)),
+            kinds: &["customer.subscription.created", UPDATED],
+        },
+        Sequence {
+            name: "an upgrade and its invoice",
+            eras: SINCE_2022,
+            setting: active,
+            happens: |world, _| on_subscription(world, World::change_items),
+            kinds: &["invoice.finalized", "invoice.paid", "invoice.payment_succeeded", UPDATED],
+        },
+        Sequence {
+            name: "a trial's end and its invoice",
+            eras: SINCE_2022,
+            setting: trialing,
+            happens: |world, _| on_subscription(world, World::renew),
+            kinds: &[UPDATED, "invoice.finalized"],
+        },
+        Sequence {
+            name: "the last dunning step, unpaid",
+            eras: ALL,
+            setting: past_due,
+            happens: |world, _| {
+                fail_last(world);
+                on_subscription(world, |world, id| world.set_status(id, "unpaid"));
+            },
+            kinds: &["invoice.payment_failed", UPDATED],
+        },
+        Sequence {
+            name: "the last dunning step, deleted",
+            eras: ALL,
+            setting: past_due,
+            happens: |world, _| {
+                fail_last(world);
+                on_subscription(world, World::end_subscription);
+            },
+            kinds: &["invoice.payment_failed", "customer.subscription.deleted"],
+        },
+        Sequence {
+            name: "an immediate cancellation with a refund",
+            eras: NEW,
+            setting: active,
+            happens: |world, _| on_subscription(world, World::end_with_refund),
+            kinds: &[
+                "customer.subscription.deleted",
+                "charge.refunded",
+                "refund.created",
+                "credit_note.created",
+            ],
+        },
+        Sequence {
+            name: "an immediate cancellation with a refund that only its charge shows",
+            eras: &[Era::Y2018, Era::Y2022],
+            setting: active,
+            happens: |world, _| on_subscription(world, World::end_with_refund),
+            kinds: &["customer.subscription.deleted", "charge.refunded", "credit_note.created"],
+        },
+        Sequence {
+            name: "writes told apart by what was before alone",
+            eras: ALL,
+            setting: active,
+            happens: |world, _| on_subscription(world, write_thrice),
+            kinds: &[UPDATED, UPDATED, UPDATED],
+        },
+    ]
+}
+
+fn payments() -> Vec<Sequence> {
+    let told = |eras, kinds| Sequence {
+        name: "an invoice's payment",
+        eras,
+        setting: |_, _| {},
+        happens: |world, customer| drop(world.subscribe(customer)),
+        kinds,
+    };
+    vec![
+        told(&[Era::Y2018], &["charge.succeeded", "invoice.payment_succeeded"]),
+        told(&[Era::Y2022], &["charge.succeeded", "invoice.paid", "invoice.payment_succeeded"]),
+        told(NEW, &["charge.succeeded", "invoice_payment.paid", "invoice.paid", "invoice.payment_succeeded"]),
+    ]
+}
+
+fn active(world: &mut World, customer: &str) {
+    begun(world, customer, "active");
+}
+
+fn trialing(world: &mut World, customer: &str) {
+    begun(world, customer, "trialing");
+}
+
+fn past_due(world: &mut World, customer: &str) {
+    active(world, customer);
+    on_subscription(world, |world, id| {
+        let invoice = world.new_invoice(id, false);
+        world.finalize(&invoice);
+        world.fail(&invoice);
+        world.set_status(id, "past_due");
+    });
+    world.wait(86_400);
+}
+
+/// A subscription; one in another status makes no sequence, and another seed is tried.
+fn begun(world: &mut World, customer: &str, status: &str) {
+    let id = world.subscribe(customer);
+    if world.stripe.subscriptions[&id].status != status {
+        world.stripe.subscriptions.remove(&id);
+    }
+    world.wait(86_400);
+}
+
+fn on_subscription(world: &mut World, what: fn(&mut World, &str)) {
+    if let Some(id) = world.stripe.subscriptions.keys().next().cloned() {
+        what(world, &id);
+    }
+}
+
+fn fail_last(world: &mut World) {
+    let open = world.stripe.invoices.values().find(|it| it.status == "open" && it.failed);
+    if let Some(id) = open.map(|it| it.id.clone()) {
+        world.fail(&id);
+    }
+}
+
+fn write_thrice(world: &mut World, id: &str) {
+    world.change_subscription(id, &[UPDATED], |it, _| it.items[0].quantity = Some(31));
+    world.change_subscription(id, &[UPDATED], |it, _| it.cancel_at_period_end = true);
+    world.change_subscription(id, &[UPDATED], |it, _| it.items[0].quantity = Some(32));
+}
+
+/// A life with the events that share their second taken out of what is told.
+struct Told {
+    life: Life,
+    setting: Vec<Envelope>,
+    shared: Vec<Envelope>,
+}
+
+impl Sequence {
+    /// None where this seed makes other events than these, or not all in one second.
+    fn tell(&self, number: u16, era: Era, seed: u64) -> Option<Told> {
+        let mut world = World::new(number, seed);
+        world.eras.push((world.now, era));
+        let email = format!("ada.{number:04x}@example.com");
+        world.sign_up(0, &email, true);
+        world.stock();
+        let customer = world.new_customer(Some(email));
+        world.wait(86_400);
+        (self.setting)(&mut world, &customer);
+        let begin = world.told.len();
+        let now = world.now;
+        (self.happens)(&mut world, &customer);
+        if world.stripe.subscriptions.len() != 1 || world.thin.iter().any(|(_, at)| *at >= now) {
+            return None;
+        }
+        let (before, after) = world.told.split_at(begin);
+        let (shared, others): (Vec<Envelope>, Vec<Envelope>) = after
+            .iter()
+            .map(|told| told.envelope.clone())
+            .partition(|event| self.kinds.contains(&event.event_type.as_str()));
+        let mut kinds: Vec<&str> = shared.iter().map(|event| event.event_type.as_str()).collect();
+        let mut expected = self.kinds.to_vec();
+        kinds.sort_unstable();
+        expected.sort_unstable();
+        let is_one_second = shared.iter().all(|event| event.occurred_at.unix_timestamp() == now);
+        if kinds != expected || !is_one_second || !is_paid_by_charge(&shared) {
+            return None;
+        }
+        let setting = before.iter().map(|told| told.envelope.clone()).chain(others).collect();
+        Some(Told { life: Life::of(world, seed), setting, shared })
+    }
+}
+
+/// Money has flowed, where the events say that an invoice was paid.
+fn is_paid_by_charge(events: &[Envelope]) -> bool {
+    let paid = events.iter().filter(|event| event.event_type == "invoice.paid");
+    paid.into_iter().all(|event| {
+        let body: Value = serde_json::from_slice(&event.body).unwrap();
+        body["data"]["object"]["amount_paid"].as_i64().is_some_and(|amount| amount > 0)
+    })
+}
+
+/// Every order of `0..count`, the natural one first.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    if count == 0 {
+        return vec![Vec::new()];
+    }
+    let shorter = orders(count - 1);
+    let places = (0..count).rev();
+    places
+        .flat_map(|place| {
+            shorter.iter().map(move |order| {
+                let mut order = order.clone();
+                order.insert(place, count - 1);
+                order
+            })
+        })
+        .collect()
+}
+
+/// Each sequence in every version and every order.
+fn told(sequences: &[Sequence]) -> Vec<(String, Told)> {
+    let mut all = Vec::new();
+    for sequence in sequences {
+        for era in sequence.eras {
+            let seed = (0..5_000).find(|seed| sequence.tell(0, *era, *seed).is_some());
+            let seed = seed.unwrap_or_else(|| panic!("no seed makes {} in {era:?}", sequence.name));
+            for order in orders(sequence.kinds.len()) {
+                let number = u16::try_from(all.len()).unwrap();
+                let mut told = sequence.tell(number, *era, seed).unwrap();
+                told.shared = order.iter().map(|at| told.shared[*at].clone()).collect();
+                all.push((format!("{}, {era:?}, {order:?}", sequence.name), told));
+            }
+        }
+    }
+    all
+}
+
+/// Tells all of them: the setting first, then of each the first of the events that share a second, and so on.
+async fn tell_in_every_order(sequences: &[Sequence]) {
+    let told = told(sequences);
+    let lives: Vec<&Life> = told.iter().map(|(_, told)| &told.life).collect();
+    let bench = Bench::new().await;
+    bench.act(&lives, 0).await;
+    bench.find(&lives).await;
+    let setting: Vec<Envelope> = told.iter().flat_map(|(_, told)| told.setting.clone()).collect();
+    bench.apply_all(setting.chunks(BATCH).map(<[Envelope]>::to_vec).collect()).await;
+    let longest = told.iter().map(|(_, told)| told.shared.len()).max().unwrap_or_default();
+    for place in 0..longest {
+        let next = told.iter().filter_map(|(_, told)| told.shared.get(place).cloned()).collect();
+        bench.apply_all(vec![next]).await;
+    }
+    bench.catch_up().await;
+    let differences = compare::differences(&lives, &tables::read(&bench.database.pool).await);
+    let named: Vec<String> = differences
+        .iter()
+        .map(|(number, said)| format!("{}:\n{said}", told[usize::from(*number)].0))
+        .collect();
+    bench.stop().await;
+    assert!(named.is_empty(), "{} of {} orders differ:\n{}", named.len(), told.len(), named.join("\n"));
+}
+
+#[tokio::test]
+async fn what_shares_one_second_makes_the_same_rows_in_every_order() {
+    tell_in_every_order(&same_second()).await;
+}
+
+#[tokio::test]
+async fn an_invoices_charge_is_counted_once_in_every_version_and_every_order() {
+    tell_in_every_order(&payments()).await;
+}
+
+#[test]
+fn every_order_is_there_once() {
+    let orders = orders(4);
+    let distinct: std::collections::BTreeSet<_> = orders.iter().collect();
+    assert_eq!((orders.len(), distinct.len(), &orders[0]), (24, 24, &vec![0, 1, 2, 3]));
+}
