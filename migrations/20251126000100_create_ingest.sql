@@ -21,10 +21,14 @@ comment on table ingest.outbox is
     'Events accepted but not yet taken by the broker or, where there is no broker, by a consumer. A row is deleted once its event has gone on; the inbox absorbs repeats.';
 create index if not exists outbox_source on ingest.outbox (source, id);
 
+-- A queue of notifications that is full fails the commit of whoever notifies, users included. It fills where
+-- a listener stands still in a transaction; the readers look now and then in any case.
 create or replace function ingest.wake_outbox_readers() returns trigger
 language plpgsql set search_path = '' as $$
 begin
-    perform pg_catalog.pg_notify('memberflow_outbox', '');
+    if pg_catalog.pg_notification_queue_usage() < 0.5 then
+        perform pg_catalog.pg_notify('memberflow_outbox', '');
+    end if;
     return null;
 end
 $$;
@@ -32,6 +36,10 @@ comment on function ingest.wake_outbox_readers() is
     'Tells the relay and the consumers that there is news in the outbox, whoever wrote it.';
 create or replace trigger outbox_wakes_readers after insert on ingest.outbox
     for each statement execute function ingest.wake_outbox_readers();
+
+create sequence if not exists ingest.change_numbers;
+comment on sequence ingest.change_numbers is
+    'Numbers the changes that triggers tell of, each while its row is held: the order of a row''s changes. It never begins again, for events are named by it.';
 
 create table if not exists ingest.inbox (
     source text not null,
@@ -189,10 +197,12 @@ create table if not exists ingest.row_facts (
     amount bigint not null,
     occurred_at timestamptz not null,
     final boolean not null,
+    number bigint,
     event_id text not null,
     tied boolean not null,
     primary key (relation, row_id)
 );
+comment on column ingest.row_facts.number is 'The number of the change, where a trigger told of it. Numbered changes are later than all others of the row.';
 comment on table ingest.row_facts is 'The present state of each application row and file that counts towards a member''s activity.';
 comment on column ingest.row_facts.amount is 'Bytes of a file, filled percent of a profile; otherwise 0.';
 create index if not exists row_facts_profiles on ingest.row_facts (user_id, occurred_at) where relation = 'public.user_profiles' and counted;
@@ -203,6 +213,9 @@ create table if not exists ingest.activity (
     files bigint not null default 0,
     file_bytes bigint not null default 0,
     visions bigint not null default 0,
-    journal_entries bigint not null default 0
+    journal_entries bigint not null default 0,
+    refinements bigint not null default 0,
+    audio_tracks bigint not null default 0,
+    board_images bigint not null default 0
 );
 comment on table ingest.activity is 'Exact counts per user, whether or not auth.users holds them (yet).';

@@ -12,6 +12,7 @@ pub mod mrr;
 pub mod parked;
 pub mod rebuild;
 pub mod replay;
+pub mod supabase;
 
 mod moment;
 mod serve;
@@ -69,6 +70,7 @@ enum Command {
     Rebuild(rebuild::RebuildArgs),
     Members(members::MembersArgs),
     Mrr(mrr::MrrArgs),
+    Supabase(supabase::SupabaseArgs),
     Doctor(doctor::DoctorArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Parked(parked::ParkedArgs),
@@ -139,6 +141,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Mrr(args) => {
             runtime()?.block_on(mrr::run(args, &global.load()?, &Clock::System)).map(Exit::into)
         }
+        Command::Supabase(args) => runtime()?.block_on(supabase::run(args, &global.load()?)).map(Exit::into),
         Command::Doctor(args) => runtime()?.block_on(doctor::run(args, &global.load()?)).map(Exit::into),
         Command::DeadLetters(args) => {
             runtime()?.block_on(dead_letters::run(args, &global.load()?, &Clock::System)).map(Exit::into)

@@ -1,5 +1,5 @@
-//! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, and whether
-//! everything is in order.
+//! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, the triggers
+//! in the database, and whether everything is in order.
 
 pub mod actor;
 pub mod dead_letters;
@@ -12,3 +12,4 @@ pub mod parked;
 pub mod rebuild;
 pub mod replay;
 pub mod stripe_api;
+pub mod triggers;

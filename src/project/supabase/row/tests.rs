@@ -5,15 +5,20 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::{Uuid, uuid};
 
-use super::{Row, read};
+use super::{Numbered, Row};
+use crate::envelope::{Envelope, Source};
 use crate::project::meaning::{Login, Report, UserSeen};
 use crate::project::order::Stage;
-use crate::project::supabase::field;
+use crate::project::supabase::{ActivityTables, field};
 use crate::project::{Meaning, Unreadable};
 
 const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");
 const OTHER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be7");
 const ID: &str = "00000000-0000-4000-8000-0000000000aa";
+
+fn read(body: Value) -> Result<Meaning, Unreadable> {
+    super::read(body, None, &ActivityTables::default())
+}
 
 fn change(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Value {
     let (schema, table) = relation.split_once('.').expect("schema.table");
@@ -125,7 +130,7 @@ fn a_file_counts_its_bytes_for_the_user_who_owns_it() {
 fn an_overwritten_file_counts_its_new_size() {
     let report = report("UPDATE", "storage.objects", &file(&json!(900)), &file(&json!(400)));
     assert_eq!((report.state.amount, report.state.counted), (900, true));
-    let gone = super::read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
+    let gone = read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
     assert!(matches!(gone, Ok(Meaning::Row(gone)) if !gone.state.counted && gone.is_final));
 }
 
