@@ -20,8 +20,8 @@ test: compiler ## All tests, on a real PostgreSQL and a real RabbitMQ.
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS)
 
-faults: compiler ## Tests that stop and kill a RabbitMQ of their own, minutes long.
-	cargo nextest run --locked --run-ignored only --no-capture -E 'test(/whole_way::restart/)'
+faults: compiler ## Tests that kill the service or a RabbitMQ of their own under load, minutes long.
+	cargo nextest run --locked --run-ignored only --no-capture -E 'test(/whole_way::restart|triggers::load/)'
 
 lint: compiler ## Formatting, clippy, documentation.
 	cargo fmt --check

@@ -24,5 +24,6 @@ mod signing_in_sql;
 mod stories;
 mod support;
 mod transactions;
+mod triggers;
 mod verification;
 mod whole_way;

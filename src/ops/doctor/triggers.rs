@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use super::{Finding, Level};
 use crate::config::Config;
 use crate::ops::triggers::{self, Standing, State};
+use crate::project::supabase::ActivityTables;
 
 const CHECK: &str = "triggers";
 const INSTALL: &str = "memberflow supabase install";
@@ -14,7 +15,9 @@ pub(super) async fn examine(
     config: &Config,
 ) -> Result<Vec<Finding>, sqlx::Error> {
     let standings = triggers::look(connection, &config.activity_tables).await?;
-    Ok(findings(&standings))
+    let mut findings = findings(&standings);
+    findings.extend(standings.iter().filter_map(|standing| uncountable(standing, config)));
+    Ok(findings)
 }
 
 fn findings(standings: &[Standing]) -> Vec<Finding> {
@@ -22,13 +25,11 @@ fn findings(standings: &[Standing]) -> Vec<Finding> {
         let of_state = standings.iter().filter(|standing| standing.state == *state);
         of_state.map(|standing| standing.relation.as_str()).collect()
     };
-    let lacking = lacking(standings);
     if standings.iter().all(|standing| !standing.has_function) {
         let message = "none: logins, sign-ups, files and rows are known by Auth Hooks and Database Webhooks alone, which can be lost";
-        let none = Finding::wrong(CHECK, Level::Note, message, INSTALL);
-        return [none].into_iter().chain(lacking).collect();
+        return vec![Finding::wrong(CHECK, Level::Note, message, INSTALL)];
     }
-    let mut findings = lacking;
+    let mut findings = Vec::new();
     for (state, what) in [
         (State::Absent, "missing on"),
         (State::Outdated, "made by another version, or for other columns, on"),
@@ -47,16 +48,17 @@ fn findings(standings: &[Standing]) -> Vec<Finding> {
     findings
 }
 
-/// Tables whose rows cannot be counted, with a trigger or without.
-fn lacking(standings: &[Standing]) -> Vec<Finding> {
-    let lacking = standings.iter().filter_map(|standing| match &standing.state {
-        State::NoColumn(column) => {
-            let message = format!("{} has no column {column}, so its rows do not count", standing.relation);
-            let fix =
-                "name the right column in MEMBERFLOW_ACTIVITY_TABLES, then: memberflow supabase install";
-            Some(Finding::wrong(CHECK, Level::Warning, message, fix))
-        }
-        _ => None,
-    });
-    lacking.collect()
+/// A table whose rows cannot be counted, with a trigger or without.
+fn uncountable(standing: &Standing, config: &Config) -> Option<Finding> {
+    let is_named = config.activity_tables.of(&standing.relation).is_some()
+        && ActivityTables::default().of(&standing.relation).is_none();
+    let relation = &standing.relation;
+    let message = match &standing.state {
+        State::NoColumn(column) => format!("{relation} has no column {column}, so its rows do not count"),
+        // Those that every deployment has are looked at with the tables.
+        State::NoTable if is_named => format!("the settings name {relation}, which is not there"),
+        _ => return None,
+    };
+    let fix = "correct MEMBERFLOW_ACTIVITY_TABLES, then: memberflow supabase install";
+    Some(Finding::wrong(CHECK, Level::Warning, message, fix))
 }
