@@ -197,9 +197,9 @@ create table if not exists ingest.row_facts (
     amount bigint not null,
     occurred_at timestamptz not null,
     final boolean not null,
-    number bigint,
     event_id text not null,
     tied boolean not null,
+    number bigint,
     primary key (relation, row_id)
 );
 comment on column ingest.row_facts.number is 'The number of the change, where a trigger told of it. Numbered changes are later than all others of the row.';

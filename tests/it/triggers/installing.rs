@@ -170,3 +170,14 @@ async fn the_commands_say_what_they_did() {
     let gone = run(&["supabase", "uninstall"]);
     assert!(gone.ends_with("public.journal_entries: removed\n"), "{gone}");
 }
+
+#[tokio::test]
+async fn supabases_linter_finds_nothing_wrong_with_them() {
+    let database = TestDatabase::migrated().await;
+    installed(&database.pool, &ActivityTables::default()).await;
+    let mut connection = database.pool.acquire().await.unwrap();
+    sqlx::query("set search_path = ''").execute(&mut *connection).await.unwrap();
+    let findings: Vec<String> =
+        sqlx::query_scalar(include_str!("../migrations/lint.sql")).fetch_all(&mut *connection).await.unwrap();
+    assert_eq!(findings, Vec::<String>::new());
+}

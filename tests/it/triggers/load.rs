@@ -114,7 +114,7 @@ async fn kill_until_all_is_applied(
     let start = |role: &'static str| tokio::task::block_in_place(|| Serving::roles(role, &settings));
     let mut running: Vec<_> = roles.iter().map(|role| (*role, start(role))).collect();
     let mut kills = 0;
-    while !users.are_done() {
+    while !users.are_done() || users::outbox(pool).await > 0 {
         sleep(Duration::from_millis(random.u64(100..1500))).await;
         let (role, serving) = running.swap_remove(random.usize(..running.len()));
         serving.kill();

@@ -112,10 +112,8 @@ async fn without_an_outbox_or_with_one_that_takes_nothing_users_are_only_warned(
 async fn a_column_that_went_away_costs_the_news_and_nothing_else() {
     let told = watched(&ActivityTables::default()).await;
     let (log, guard) = Log::begin();
-    told.execute(
-        "alter table public.vision_versions alter column is_draft type text, rename to is_draft_now",
-    )
-    .await;
+    told.execute("alter table public.user_profiles alter column phone type varchar(99)").await;
+    told.execute("alter table public.vision_versions rename is_draft to is_sketch").await;
     told.execute(&format!("insert into public.vision_versions (user_id, title) values ('{ANN}', 'a')")).await;
     drop(guard);
     assert!(log.text().contains("not told of INSERT on public.vision_versions"), "{}", log.text());
