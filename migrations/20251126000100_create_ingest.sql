@@ -21,11 +21,27 @@ comment on table ingest.outbox is
     'Events accepted but not yet taken by the broker or, where there is no broker, by a consumer. A row is deleted once its event has gone on; the inbox absorbs repeats.';
 create index if not exists outbox_source on ingest.outbox (source, id);
 
--- A queue of notifications that is full fails the commit of whoever notifies, users included. It fills where
--- a listener stands still in a transaction; the readers look now and then in any case.
+create sequence if not exists ingest.last_wake;
+comment on sequence ingest.last_wake is 'When a user''s transaction notified last, in Unix milliseconds.';
+
+-- Whoever notifies commits alone: Postgres lets one such commit go on at a time. Users must not line up for us,
+-- so that of their transactions (which get here by way of another trigger) one in 20 ms notifies; the readers look
+-- again shortly after they were woken, and now and then in any case.
+--
+-- A queue of notifications that is full fails the commit. It fills where a listener stands still in a transaction.
 create or replace function ingest.wake_outbox_readers() returns trigger
 language plpgsql set search_path = '' as $$
+declare
+    now_ms constant bigint := extract(epoch from clock_timestamp()) * 1000;
+    last_ms bigint;
 begin
+    if pg_catalog.pg_trigger_depth() > 1 then
+        select last_value into last_ms from ingest.last_wake;
+        if last_ms between now_ms - 20 and now_ms then
+            return null;
+        end if;
+        perform pg_catalog.setval('ingest.last_wake', now_ms);
+    end if;
     if pg_catalog.pg_notification_queue_usage() < 0.5 then
         perform pg_catalog.pg_notify('memberflow_outbox', '');
     end if;

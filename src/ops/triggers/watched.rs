@@ -34,7 +34,7 @@ impl Column {
         Self { is_needed: false, ..Self::needed(name) }
     }
 
-    fn as_expression(self, expression: &'static str) -> Self {
+    fn copied_as(self, expression: &'static str) -> Self {
         Self { expression: Some(expression), ..self }
     }
 }
@@ -53,8 +53,7 @@ fn users() -> Watched {
 
 /// Sessions are deleted at logout and touched at every refresh; neither is a login.
 fn sessions() -> Watched {
-    let created_at =
-        Column::needed("created_at").as_expression("coalesce($row.created_at, clock_timestamp())");
+    let created_at = Column::needed("created_at").copied_as("coalesce($row.created_at, clock_timestamp())");
     let columns = ["id", "user_id"].map(Column::needed);
     let columns = columns.into_iter().chain([created_at, Column::where_present("oauth_client_id")]);
     Watched { only_new: true, ..watched("auth.sessions", columns) }
@@ -64,7 +63,7 @@ fn sessions() -> Watched {
 fn files() -> Watched {
     let size = "jsonb_build_object('size', $row.metadata -> 'size')";
     let owner = ["owner_id", "owner"].map(Column::where_present);
-    let columns = [Column::needed("id"), Column::needed("metadata").as_expression(size)];
+    let columns = [Column::needed("id"), Column::needed("metadata").copied_as(size)];
     watched("storage.objects", columns.into_iter().chain(owner))
 }
 

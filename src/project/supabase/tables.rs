@@ -54,12 +54,12 @@ pub struct Condition {
 
 impl Condition {
     fn holds(&self, row: &Value) -> bool {
-        let equal = match &row[&self.column] {
-            Value::Null => false,
-            Value::String(text) => *text == self.value,
-            other => other.to_string() == self.value,
+        let text = match &row[&self.column] {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
         };
-        equal == self.is
+        (text.as_ref() == Some(&self.value)) == self.is
     }
 }
 

@@ -112,7 +112,7 @@ async fn a_table_that_is_missing_or_lacks_a_column_is_passed_over_and_said() {
 async fn a_table_that_somebody_holds_is_passed_over_and_the_others_are_done() {
     let database = TestDatabase::migrated().await;
     let (pool, tables) = (&database.pool, ActivityTables::default());
-    let mut holding = pool.begin().await.unwrap();
+    let mut holding = memberflow::database::begin(pool).await.unwrap();
     holding.execute("insert into auth.users (id) values (gen_random_uuid())").await.unwrap();
     let began = Instant::now();
     let done = triggers::install(pool, &tables).await.unwrap();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use memberflow::project::supabase::ActivityTables;
+use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::{ANN, activity, drained, taken, waiting, watched};
@@ -136,4 +137,22 @@ async fn an_outbox_that_somebody_holds_is_waited_for_once_and_briefly() {
     taken(&told.database.pool).await;
     told.execute("update storage.objects set metadata = '{\"size\": 2}'").await;
     assert_eq!(taken(&told.database.pool).await.len(), 20, "the next transaction tells again");
+}
+
+#[tokio::test]
+async fn few_of_the_users_transactions_notify_for_those_that_do_commit_one_by_one() {
+    let told = watched(&ActivityTables::default()).await;
+    let mut listener = PgListener::connect_with(&told.database.pool).await.unwrap();
+    listener.listen("memberflow_outbox").await.unwrap();
+    let began = Instant::now();
+    for _ in 0..100 {
+        told.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;
+    }
+    let most = began.elapsed().as_millis() / 20 + 1;
+    let mut notified = 0;
+    while let Ok(received) = tokio::time::timeout(Duration::from_millis(300), listener.recv()).await {
+        received.unwrap();
+        notified += 1;
+    }
+    assert!(notified >= 1 && notified <= most, "{notified} of at most {most}");
 }

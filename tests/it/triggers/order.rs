@@ -95,7 +95,7 @@ async fn what_another_trigger_changes_in_the_same_row_comes_after_what_made_it_f
 #[tokio::test]
 async fn changes_of_one_transaction_share_their_moment_and_keep_their_order() {
     let told = watched(&ActivityTables::default()).await;
-    let mut tx = told.database.pool.begin().await.unwrap();
+    let mut tx = memberflow::database::begin(&told.database.pool).await.unwrap();
     for statement in [
         format!("insert into public.vision_versions (id, user_id, is_draft) values ('{ROW}', '{ANN}', true)"),
         "update public.vision_versions set is_draft = false, updated_at = now()".to_owned(),
@@ -119,7 +119,7 @@ async fn changes_of_one_transaction_share_their_moment_and_keep_their_order() {
 #[tokio::test]
 async fn what_is_rolled_back_is_not_told() {
     let told = watched(&ActivityTables::default()).await;
-    let mut tx = told.database.pool.begin().await.unwrap();
+    let mut tx = memberflow::database::begin(&told.database.pool).await.unwrap();
     let insert = format!("insert into public.journal_entries (user_id) values ('{ANN}')");
     sqlx::query(sqlx::AssertSqlSafe(insert)).execute(&mut *tx).await.unwrap();
     tx.rollback().await.unwrap();

@@ -76,7 +76,7 @@ async fn whole_stay(superuser: &PgPool, owner: &PgConnectOptions) {
     let refused = pool.execute("drop trigger \"00_memberflow\" on auth.users").await.unwrap_err();
     assert!(refused.to_string().contains("must be owner"), "{refused}");
     for (role, statement) in USE {
-        let mut tx = superuser.begin().await.unwrap();
+        let mut tx = memberflow::database::begin(superuser).await.unwrap();
         tx.execute(AssertSqlSafe(format!("set local role {role}"))).await.unwrap();
         tx.execute(statement).await.unwrap();
         tx.commit().await.unwrap();
