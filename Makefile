@@ -27,8 +27,8 @@ soak: compiler ## Whole lives in 10,000 orders, in a release build; MEMBERFLOW_T
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo test --release --locked --test it -- --ignored --nocapture lives::soak_
 
-faults: compiler ## Tests that stop and kill a RabbitMQ of their own, minutes long.
-	cargo nextest run --locked --run-ignored only --no-capture -E 'test(/whole_way::restart/)'
+faults: compiler ## Tests that kill the service or a RabbitMQ of their own under load, minutes long.
+	cargo nextest run --locked --run-ignored only --no-capture -E 'test(/whole_way::restart|triggers::load/)'
 
 lint: compiler ## Formatting, clippy, documentation.
 	cargo fmt --check

@@ -1,5 +1,8 @@
 -- Database Webhooks that memberflow accepts: pg_net posts each change, signed as Standard Webhooks signs.
 --
+-- `memberflow supabase install` loses nothing and is the better way (supabase-triggers.md). What both tell counts
+-- once.
+--
 -- Supabase's own Database Webhooks carry no signature, and on auth tables they would send password hashes and
 -- tokens along. These triggers sign, and send only the columns named in their arguments.
 --

@@ -21,10 +21,30 @@ comment on table ingest.outbox is
     'Events accepted but not yet taken by the broker or, where there is no broker, by a consumer. A row is deleted once its event has gone on; the inbox absorbs repeats.';
 create index if not exists outbox_source on ingest.outbox (source, id);
 
+create sequence if not exists ingest.last_wake;
+comment on sequence ingest.last_wake is 'When a user''s transaction notified last, in Unix milliseconds.';
+
+-- Whoever notifies commits alone: Postgres lets one such commit go on at a time. Users must not line up for us,
+-- so that of their transactions (which get here by way of another trigger) one in 20 ms notifies; the readers look
+-- again shortly after they were woken, and now and then in any case.
+--
+-- A queue of notifications that is full fails the commit. It fills where a listener stands still in a transaction.
 create or replace function ingest.wake_outbox_readers() returns trigger
 language plpgsql set search_path = '' as $$
+declare
+    now_ms constant bigint := extract(epoch from clock_timestamp()) * 1000;
+    last_ms bigint;
 begin
-    perform pg_catalog.pg_notify('memberflow_outbox', '');
+    if pg_catalog.pg_trigger_depth() > 1 then
+        select last_value into last_ms from ingest.last_wake;
+        if last_ms between now_ms - 20 and now_ms then
+            return null;
+        end if;
+        perform pg_catalog.setval('ingest.last_wake', now_ms);
+    end if;
+    if pg_catalog.pg_notification_queue_usage() < 0.5 then
+        perform pg_catalog.pg_notify('memberflow_outbox', '');
+    end if;
     return null;
 end
 $$;
@@ -32,6 +52,10 @@ comment on function ingest.wake_outbox_readers() is
     'Tells the relay and the consumers that there is news in the outbox, whoever wrote it.';
 create or replace trigger outbox_wakes_readers after insert on ingest.outbox
     for each statement execute function ingest.wake_outbox_readers();
+
+create sequence if not exists ingest.change_numbers;
+comment on sequence ingest.change_numbers is
+    'Numbers the changes that triggers tell of, each while its row is held: the order of a row''s changes. It never begins again, for events are named by it.';
 
 create table if not exists ingest.inbox (
     source text not null,
@@ -191,8 +215,10 @@ create table if not exists ingest.row_facts (
     final boolean not null,
     event_id text not null,
     tied boolean not null,
+    number bigint,
     primary key (relation, row_id)
 );
+comment on column ingest.row_facts.number is 'The number of the change, where a trigger told of it. Numbered changes are later than all others of the row.';
 comment on table ingest.row_facts is 'The present state of each application row and file that counts towards a member''s activity.';
 comment on column ingest.row_facts.amount is 'Bytes of a file, filled percent of a profile; otherwise 0.';
 create index if not exists row_facts_profiles on ingest.row_facts (user_id, occurred_at) where relation = 'public.user_profiles' and counted;
@@ -203,6 +229,9 @@ create table if not exists ingest.activity (
     files bigint not null default 0,
     file_bytes bigint not null default 0,
     visions bigint not null default 0,
-    journal_entries bigint not null default 0
+    journal_entries bigint not null default 0,
+    refinements bigint not null default 0,
+    audio_tracks bigint not null default 0,
+    board_images bigint not null default 0
 );
 comment on table ingest.activity is 'Exact counts per user, whether or not auth.users holds them (yet).';

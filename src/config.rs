@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::project::supabase::ActivityTables;
+
 pub use load::{ConfigError, Flags, Given, load, load_without_database, read};
 
 /// How logs are written.
@@ -63,6 +65,8 @@ pub struct Config {
     pub batch_wait: Duration,
     /// Metadata keys that name a user explicitly, strongest first.
     pub user_id_metadata_keys: Vec<String>,
+    /// `MEMBERFLOW_ACTIVITY_TABLES`: the tables whose rows count, beside logins, files and profiles.
+    pub activity_tables: ActivityTables,
     /// Full days since the last login up to which a member is `active`.
     pub active_days: i64,
     /// Full days since the last login up to which a member is `at_risk`.
@@ -100,6 +104,7 @@ impl Config {
             batch_max_events: 500,
             batch_wait: Duration::from_millis(3),
             user_id_metadata_keys: vec!["user_id".to_owned(), "supabase_user_id".to_owned()],
+            activity_tables: ActivityTables::default(),
             active_days: 7,
             at_risk_days: 30,
             champion_months: 6,

@@ -14,6 +14,7 @@ pub mod parked;
 pub mod rebuild;
 pub mod reconcile;
 pub mod replay;
+pub mod supabase;
 
 mod moment;
 mod serve;
@@ -74,6 +75,7 @@ enum Command {
     Reconcile(reconcile::ReconcileArgs),
     Members(members::MembersArgs),
     Mrr(mrr::MrrArgs),
+    Supabase(supabase::SupabaseArgs),
     Doctor(doctor::DoctorArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Parked(parked::ParkedArgs),
@@ -150,6 +152,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Mrr(args) => {
             runtime()?.block_on(mrr::run(args, &global.load()?, &Clock::System)).map(Exit::into)
         }
+        Command::Supabase(args) => runtime()?.block_on(supabase::run(args, &global.load()?)).map(Exit::into),
         Command::Doctor(args) => runtime()?.block_on(doctor::run(args, &global.load()?)).map(Exit::into),
         Command::DeadLetters(args) => {
             runtime()?.block_on(dead_letters::run(args, &global.load()?, &Clock::System)).map(Exit::into)

@@ -9,6 +9,8 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, LogFormat};
+use crate::project::supabase::ActivityTables;
+use crate::project::supabase::tables::{self, ActivityTable};
 use crate::verify::secrets::{split_stripe, split_supabase};
 use crate::verify::{StripeSecrets, SupabaseSecrets};
 
@@ -169,6 +171,17 @@ pub(super) const SETTINGS: &[Setting] = &[
             let keys = parts.iter().flat_map(|part| part.split(',')).map(str::trim);
             let keys: Vec<String> = keys.filter(|key| !key.is_empty()).map(str::to_owned).collect();
             (!keys.is_empty()).then(|| config.user_id_metadata_keys = keys)
+        },
+    },
+    Setting {
+        key: "activity_tables",
+        env: "MEMBERFLOW_ACTIVITY_TABLES",
+        form: tables::FORM,
+        set: |config, parts| {
+            let entries = parts.iter().flat_map(|part| part.split(',')).map(str::parse);
+            let entries: Vec<ActivityTable> = entries.collect::<Result<_, _>>().ok()?;
+            let tables = entries.into_iter().fold(ActivityTables::default(), ActivityTables::with);
+            put(&mut config.activity_tables, tables)
         },
     },
     Setting {

@@ -1,5 +1,7 @@
 //! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, whether
 //! everything is in order, and what Stripe's API and the database itself say of it.
+//! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, the triggers
+//! in the database, and whether everything is in order.
 
 pub mod actor;
 pub mod backfill;
@@ -15,3 +17,4 @@ pub mod rebuild;
 pub mod reconcile;
 pub mod replay;
 pub mod stripe_api;
+pub mod triggers;

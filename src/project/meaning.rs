@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::internal::Internal;
 use super::order::Stage;
 use super::stripe::StripeObject;
-use super::supabase::Row;
+use super::supabase::row::Numbered;
+use super::supabase::{ActivityTables, Row};
 use super::{stripe, supabase};
 use crate::envelope::{Envelope, Source};
 
@@ -41,6 +42,10 @@ pub struct Report<T> {
     /// The event's place in the object's history: Stripe's `created`, a row's `updated_at`; where a
     /// table has none, the Unix epoch for all of a row's events, so that they are chained instead.
     pub occurred_at: OffsetDateTime,
+    /// The number that the database itself gave the change under the row's lock, where a trigger tells of it.
+    /// Among the reports of one object those with a number are later than those without, and the higher is
+    /// later than the lower, whatever the clocks say.
+    pub number: Option<i64>,
     /// The part of the object's life that the event belongs to.
     pub stage: Stage,
     /// The object can never leave this state.
@@ -111,18 +116,27 @@ pub enum Unreadable {
     },
 }
 
-/// What `envelope` reports. `user_id_keys`: the metadata keys that name a user, strongest first.
+/// What of the settings decides how an event is read.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// The metadata keys that name a user, strongest first.
+    pub user_id_keys: Vec<String>,
+    /// The tables whose rows count.
+    pub tables: ActivityTables,
+}
+
+/// What `envelope` reports.
 ///
 /// # Errors
 /// [`Unreadable`] where the body has no meaning and never will.
-pub fn read(envelope: &Envelope, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
+pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadable> {
     let body: Value = serde_json::from_slice(&envelope.body)?;
     match envelope.source {
-        Source::Stripe => stripe::read(body, user_id_keys),
+        Source::Stripe => stripe::read(body, &reading.user_id_keys),
         Source::SupabaseAuth => supabase::auth_hook::read(&body),
-        Source::SupabaseDatabase => supabase::row::read(body),
+        Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &reading.tables),
         Source::Internal => match serde_json::from_value(body)? {
-            Internal::Snapshot(snapshot) => stripe::read_snapshot(snapshot, user_id_keys),
+            Internal::Snapshot(snapshot) => stripe::read_snapshot(snapshot, &reading.user_id_keys),
             internal => Ok(Meaning::Internal(internal)),
         },
     }

@@ -18,4 +18,4 @@ pub mod supabase;
 #[cfg(test)]
 mod stories;
 
-pub use meaning::{Meaning, Unreadable, read};
+pub use meaning::{Meaning, Reading, Unreadable, read};

@@ -134,8 +134,7 @@ pub(super) async fn settle(
 ) -> Result<Touched, sqlx::Error> {
     let mut touched = Touched { users: news.named(), ..Touched::default() };
     payments::link(tx, &links(&news.stripe)).await?;
-    let Settled { changed, since, claims } =
-        facts::settle_stripe(tx, news.stripe, &rules.user_id_keys).await?;
+    let Settled { changed, since, claims } = facts::settle_stripe(tx, news.stripe, &rules.reading).await?;
     touched.customers = claims::write(tx, news.claims.into_iter().chain(claims).collect()).await?;
     touched.parked = parked::thin(tx, &news.thin, changed.keys()).await?;
     touched.objects = news.thin;
@@ -153,8 +152,8 @@ pub(super) async fn settle(
     touched.customers.extend(touched.payments.customers().map(ToOwned::to_owned).collect::<Vec<_>>());
 
     let mut differences = activity::Differences::new();
-    let rows = facts::settle_rows(tx, news.rows).await?;
-    activity::count_rows(&rows, &mut differences);
+    let rows = facts::settle_rows(tx, news.rows, &rules.reading).await?;
+    activity::count_rows(&rows, &rules.reading.tables, &mut differences);
     activity::settle_logins(tx, &news.logins, &mut differences).await?;
     activity::write(tx, &differences).await?;
     touched.users.extend(differences.keys());
@@ -217,7 +216,7 @@ pub(super) async fn derive(
             customers: &by_customer,
             sums: &after,
             subscriptions: &placed,
-            thresholds: rules.thresholds,
+            rules,
             now,
             moments: &moments,
         },

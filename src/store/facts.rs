@@ -23,7 +23,7 @@ use crate::project::meaning::Report;
 use crate::project::order::{self, Candidate};
 use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
 use crate::project::supabase::Row;
-use crate::project::{Meaning, read};
+use crate::project::{Meaning, Reading, read};
 
 /// A report and the event that made it.
 #[derive(Clone, Debug)]
@@ -35,12 +35,12 @@ pub struct Told<T> {
 impl<T> Told<T> {
     /// What decides before anything else.
     pub(super) const fn moment(&self) -> Moment {
-        (self.report.is_final, self.report.occurred_at)
+        (self.report.is_final, self.report.number, self.report.occurred_at)
     }
 }
 
-/// A state that cannot be left, then the later second.
-pub(super) type Moment = (bool, OffsetDateTime);
+/// A state that cannot be left, then the higher number, where there is one, then the later second.
+pub(super) type Moment = (bool, Option<i64>, OffsetDateTime);
 
 /// A fact that a batch changed.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ pub struct Settled {
 pub async fn settle_stripe(
     tx: &mut PgConnection,
     told: Vec<Told<StripeObject>>,
-    user_id_keys: &[String],
+    reading: &Reading,
 ) -> Result<Settled, sqlx::Error> {
     if told.is_empty() {
         return Ok(Settled::default());
@@ -89,7 +89,7 @@ pub async fn settle_stripe(
     let stored = stored_stripe(tx, &subjects(&told)).await?;
     let decided = versions::decided(tx, &told).await?;
     let said = said(&told);
-    let mut won = contest(tx, told, &stored, &decided, user_id_keys, of_stripe).await?;
+    let mut won = contest(tx, told, &stored, &decided, reading, of_stripe).await?;
     let claims = claims_of(&mut won);
     let revised = versions::write(tx, &won).await?;
     let mut won = latest(won, &stored);
@@ -115,12 +115,13 @@ pub async fn settle_stripe(
 pub async fn settle_rows(
     tx: &mut PgConnection,
     told: Vec<Told<Row>>,
+    reading: &Reading,
 ) -> Result<BTreeMap<String, Changed<Row>>, sqlx::Error> {
     if told.is_empty() {
         return Ok(BTreeMap::new());
     }
     let stored = stored_rows(tx, &told).await?;
-    let won = contest(tx, told, &stored, &HashSet::new(), &[], of_row).await?;
+    let won = contest(tx, told, &stored, &HashSet::new(), reading, of_row).await?;
     let won = latest(won, &stored);
     write_rows(tx, &won).await?;
     Ok(changes(won, stored))
@@ -202,7 +203,7 @@ async fn contest<T: Contender>(
     told: Vec<Told<T>>,
     stored: &HashMap<String, Stored<T>>,
     decided: &HashSet<(String, Moment)>,
-    user_id_keys: &[String],
+    reading: &Reading,
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Vec<Won<T>>, sqlx::Error> {
     let mut won = Vec::new();
@@ -230,7 +231,7 @@ async fn contest<T: Contender>(
         }
     }
     if !contested.is_empty() {
-        let mut peers = reports(tx, &contested, user_id_keys, pick).await?;
+        let mut peers = reports(tx, &contested, reading, pick).await?;
         won.extend(contested.iter().filter_map(|key| last(peers.remove(key)?)));
     }
     Ok(won)
@@ -240,12 +241,12 @@ async fn contest<T: Contender>(
 async fn reports<T>(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(String, Moment)>,
-    user_id_keys: &[String],
+    reading: &Reading,
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Contested<T>, sqlx::Error> {
-    let seconds: BTreeSet<_> = wanted.iter().map(|(subject, (_, at))| (subject.as_str(), *at)).collect();
+    let seconds: BTreeSet<_> = wanted.iter().map(|(subject, (_, _, at))| (subject.as_str(), *at)).collect();
     let told = inbox::peers(tx, &seconds).await?.into_iter().filter_map(|envelope| {
-        let report = pick(read(&envelope, user_id_keys).ok()?)?;
+        let report = pick(read(&envelope, reading).ok()?)?;
         Some(Told { event_id: envelope.event_id, report })
     });
     Ok(group(told))
@@ -425,7 +426,7 @@ async fn stored_stripe(
     rows.iter()
         .map(|row| {
             let Json(state) = row.try_get(3)?;
-            Ok((row.try_get(0)?, Stored { moment: (row.try_get(1)?, row.try_get(2)?), state }))
+            Ok((row.try_get(0)?, Stored { moment: (row.try_get(1)?, None, row.try_get(2)?), state }))
         })
         .collect()
 }
@@ -476,7 +477,7 @@ async fn stored_rows(
 ) -> Result<HashMap<String, Stored<Row>>, sqlx::Error> {
     let states = || told.iter().map(|told| &told.report.state);
     let rows = sqlx::query(
-        "select f.relation, f.row_id, f.user_id, f.counted, f.amount, f.final, f.occurred_at
+        "select f.relation, f.row_id, f.user_id, f.counted, f.amount, f.final, f.number, f.occurred_at
          from (select distinct * from unnest($1::text[], $2::text[])) as w (relation, row_id)
          join row_facts f using (relation, row_id)",
     )
@@ -494,7 +495,7 @@ async fn stored_rows(
                 amount: row.try_get(4)?,
             };
             let subject = format!("{}/{}", state.relation, state.row_id);
-            Ok((subject, Stored { moment: (row.try_get(5)?, row.try_get(6)?), state }))
+            Ok((subject, Stored { moment: (row.try_get(5)?, row.try_get(6)?, row.try_get(7)?), state }))
         })
         .collect()
 }
@@ -503,12 +504,12 @@ async fn write_rows(tx: &mut PgConnection, won: &[Won<Row>]) -> Result<(), sqlx:
     let states = || won.iter().map(|won| &won.told.report.state);
     sqlx::query(
         "insert into row_facts
-             (relation, row_id, user_id, counted, amount, occurred_at, final, event_id, tied)
-         select * from unnest($1::text[], $2::text[], $3::uuid[], $4::bool[], $5::bigint[], $6::timestamptz[], $7::bool[], $8::text[], $9::bool[])
+             (relation, row_id, user_id, counted, amount, occurred_at, final, number, event_id, tied)
+         select * from unnest($1::text[], $2::text[], $3::uuid[], $4::bool[], $5::bigint[], $6::timestamptz[], $7::bool[], $8::bigint[], $9::text[], $10::bool[])
          on conflict (relation, row_id) do update set
              user_id = excluded.user_id, counted = excluded.counted, amount = excluded.amount,
-             occurred_at = excluded.occurred_at, final = excluded.final, event_id = excluded.event_id,
-             tied = excluded.tied",
+             occurred_at = excluded.occurred_at, final = excluded.final, number = excluded.number,
+             event_id = excluded.event_id, tied = excluded.tied",
     )
     .bind(states().map(|row| row.relation.as_str()).collect::<Vec<_>>())
     .bind(states().map(|row| row.row_id.as_str()).collect::<Vec<_>>())
@@ -517,6 +518,7 @@ async fn write_rows(tx: &mut PgConnection, won: &[Won<Row>]) -> Result<(), sqlx:
     .bind(states().map(|row| row.amount).collect::<Vec<_>>())
     .bind(won.iter().map(|won| won.told.report.occurred_at).collect::<Vec<_>>())
     .bind(won.iter().map(|won| won.told.report.is_final).collect::<Vec<_>>())
+    .bind(won.iter().map(|won| won.told.report.number).collect::<Vec<_>>())
     .bind(won.iter().map(|won| won.told.event_id.as_str()).collect::<Vec<_>>())
     .bind(won.iter().map(|won| won.tied).collect::<Vec<_>>())
     .execute(tx)
@@ -529,6 +531,7 @@ pub(super) const fn found<T>(subject: String, state: T, occurred_at: OffsetDateT
     Report {
         subject,
         occurred_at,
+        number: None,
         stage: order::Stage::Created,
         is_final: false,
         state,

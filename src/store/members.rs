@@ -6,9 +6,10 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::money;
 use super::subscriptions::Placed;
-use crate::project::member::{self, Revenue, Standing, Thresholds, Valued};
+use super::{Rules, money};
+use crate::project::member::{self, Revenue, Standing, Valued};
+use crate::project::supabase::tables::Metric;
 
 /// What the rows of the members are made of.
 pub struct Sources<'a> {
@@ -20,7 +21,7 @@ pub struct Sources<'a> {
     pub sums: &'a money::Revenue,
     /// The customers' subscriptions.
     pub subscriptions: &'a [Placed],
-    pub thresholds: Thresholds,
+    pub rules: &'a Rules,
     pub now: OffsetDateTime,
     /// Members whose rows are to say what the clock said then, and not what it says now.
     pub moments: &'a HashMap<Uuid, OffsetDateTime>,
@@ -220,22 +221,33 @@ async fn write_activity(
     let mut health = Vec::with_capacity(seen.len());
     for one in &seen {
         let standing = &standings.get(&one.user_id).unwrap_or(&none).0;
-        let computed =
-            member::engagement(one.last_login_at, standing, sources.thresholds, sources.moment(one.user_id));
+        let computed = member::engagement(
+            one.last_login_at,
+            standing,
+            sources.rules.thresholds,
+            sources.moment(one.user_id),
+        );
         health.push(member::health(standing, one.engagement_by_hand.as_deref().unwrap_or(computed)));
         engagement.push(computed);
     }
+    let tables = &sources.rules.reading.tables;
     let days = |one: &Seen| one.last_login_at.map(|at| whole_days(at, sources.moment(one.user_id)));
     // A megabyte is 1,048,576 bytes; numeric's round takes halves up. A size that the column cannot hold is
-    // no size of anything, and must not stop the rest of the row.
+    // no size of anything, and must not stop the rest of the row. A count that no table feeds is the
+    // application's and stays what it is.
     sqlx::query(
         "insert into user_activity_metrics as m
              (user_id, last_login_at, days_since_last_login, engagement_status, health_status, total_logins,
               s3_file_count, total_storage_mb, vision_count, journal_entry_count, profile_completion_percent,
+              vision_refinement_count, audio_generated_count, vision_board_image_count,
               last_calculated_at, updated_at)
          select n.user_id, n.last_login_at, n.days, n.engagement, n.health, coalesce(a.logins, 0),
                 coalesce(a.files, 0), least(round(coalesce(a.file_bytes, 0) / 1048576.0, 2), 99999999.99),
-                coalesce(a.visions, 0), coalesce(a.journal_entries, 0), coalesce(p.amount, 0), $6, $6
+                case when $7 then coalesce(a.visions, 0) else 0 end,
+                case when $8 then coalesce(a.journal_entries, 0) else 0 end, coalesce(p.amount, 0),
+                case when $9 then coalesce(a.refinements, 0) else 0 end,
+                case when $10 then coalesce(a.audio_tracks, 0) else 0 end,
+                case when $11 then coalesce(a.board_images, 0) else 0 end, $6, $6
          from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::text[])
              as n (user_id, last_login_at, days, engagement, health)
          left join activity a on a.user_id = n.user_id
@@ -250,9 +262,16 @@ async fn write_activity(
                                       else excluded.engagement_status end,
              health_status = case when m.health_status_is_manual then m.health_status else excluded.health_status end,
              total_logins = excluded.total_logins, s3_file_count = excluded.s3_file_count,
-             total_storage_mb = excluded.total_storage_mb, vision_count = excluded.vision_count,
-             journal_entry_count = excluded.journal_entry_count,
+             total_storage_mb = excluded.total_storage_mb,
              profile_completion_percent = excluded.profile_completion_percent,
+             vision_count = case when $7 then excluded.vision_count else m.vision_count end,
+             journal_entry_count = case when $8 then excluded.journal_entry_count else m.journal_entry_count end,
+             vision_refinement_count = case when $9 then excluded.vision_refinement_count
+                                            else m.vision_refinement_count end,
+             audio_generated_count = case when $10 then excluded.audio_generated_count
+                                          else m.audio_generated_count end,
+             vision_board_image_count = case when $11 then excluded.vision_board_image_count
+                                             else m.vision_board_image_count end,
              last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at",
     )
     .bind(seen.iter().map(|one| one.user_id).collect::<Vec<_>>())
@@ -261,6 +280,11 @@ async fn write_activity(
     .bind(engagement)
     .bind(health)
     .bind(sources.now)
+    .bind(tables.feed(Metric::Visions))
+    .bind(tables.feed(Metric::JournalEntries))
+    .bind(tables.feed(Metric::Refinements))
+    .bind(tables.feed(Metric::AudioTracks))
+    .bind(tables.feed(Metric::BoardImages))
     .execute(tx)
     .await?;
     Ok(())

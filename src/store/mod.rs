@@ -45,6 +45,7 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
+use crate::project::Reading;
 use crate::project::member::Thresholds;
 
 pub use apply::Applied;
@@ -61,8 +62,8 @@ pub struct Store {
 /// What the projection needs to know of the settings.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Metadata keys that name a user, strongest first.
-    pub user_id_keys: Vec<String>,
+    /// How events are read.
+    pub reading: Reading,
     /// When a member is active, at risk, a champion.
     pub thresholds: Thresholds,
 }
@@ -72,7 +73,10 @@ impl Rules {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
-            user_id_keys: config.user_id_metadata_keys.clone(),
+            reading: Reading {
+                user_id_keys: config.user_id_metadata_keys.clone(),
+                tables: config.activity_tables.clone(),
+            },
             thresholds: Thresholds {
                 active_days: config.active_days,
                 at_risk_days: config.at_risk_days,

@@ -23,7 +23,7 @@ pub(super) fn read_all(batch: Vec<Envelope>, rules: &Rules) -> (Vec<inbox::Read>
     let mut events = Vec::with_capacity(batch.len());
     let mut dead = Vec::new();
     for envelope in batch {
-        match read(&envelope, &rules.user_id_keys) {
+        match read(&envelope, &rules.reading) {
             // Events that are chained are read again from the inbox, with those that came before.
             Ok(meaning) => events.push(inbox::Read { envelope, meaning: meaning.without_objects() }),
             Err(unreadable) => dead.push((envelope, unreadable.to_string())),

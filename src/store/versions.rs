@@ -41,10 +41,10 @@ pub(super) async fn decided(
     )
     .bind(kept.iter().map(|one| one.report.subject.as_str()).collect::<Vec<_>>())
     .bind(kept.iter().map(|one| one.moment().0).collect::<Vec<_>>())
-    .bind(kept.iter().map(|one| one.moment().1).collect::<Vec<_>>())
+    .bind(kept.iter().map(|one| one.moment().2).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?)))).collect()
+    rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, None, row.try_get(2)?)))).collect()
 }
 
 /// A version that is new or another than before.

@@ -45,6 +45,7 @@ fn every_setting_can_stand_in_the_file() {
         batch_max_events = 20
         batch_wait_ms = 30
         user_id_metadata_keys = ["uid", "user"]
+        activity_tables = ["public.tracks:author_id:audio_generated_count:status=ready"]
         active_days = 1
         at_risk_days = 2
         champion_months = 3
@@ -73,6 +74,8 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!((config.max_requests, config.batch_max_events), (10, 20));
     assert_eq!(config.batch_wait, Duration::from_millis(30));
     assert_eq!(config.user_id_metadata_keys, ["uid", "user"]);
+    let tracks = config.activity_tables.of("public.tracks").unwrap();
+    assert_eq!((tracks.owner.as_str(), config.activity_tables.iter().count()), ("author_id", 3));
     assert_eq!((config.active_days, config.at_risk_days, config.champion_months), (1, 2, 3));
     assert_eq!((config.log_filter.as_str(), config.log_format), ("warn,memberflow=debug", LogFormat::Json));
 }
@@ -145,6 +148,8 @@ fn values_that_cannot_be_are_refused_with_the_form_that_can() {
         ("MEMBERFLOW_LOG_FILTER", "a=b=c", "level"),
         ("MEMBERFLOW_LOG_FORMAT", "xml", "json"),
         ("MEMBERFLOW_USER_ID_METADATA_KEYS", ",", "keys"),
+        ("MEMBERFLOW_ACTIVITY_TABLES", "public.tracks:user_id", "schema.table:owner_column:metric_column"),
+        ("MEMBERFLOW_ACTIVITY_TABLES", "auth.users:id:vision_count", "schema.table:owner_column"),
     ] {
         let said = fault("", &[(name, value)]);
         assert!(said.starts_with(&format!("{name} is not valid")) && said.contains(form), "{said}");

@@ -4,6 +4,7 @@ mod stripe;
 
 use memberflow::config::Config;
 use memberflow::ops::doctor::{Finding, Level, Report, examine};
+use memberflow::ops::triggers;
 use secrecy::SecretString;
 use sqlx::PgPool;
 
@@ -153,4 +154,46 @@ async fn without_a_broker_the_queue_is_in_postgres() {
     let database = TestDatabase::migrated().await;
     let report = examine(&Config { amqp_url: None, ..config(&database) }).await;
     assert_found(&report, Level::Fine, "queue", "in Postgres", "");
+}
+
+#[tokio::test]
+async fn triggers_that_are_missing_or_not_as_they_should_be_are_named() {
+    let database = TestDatabase::migrated().await;
+    let mut config = config(&database);
+    let install = "memberflow supabase install";
+    let report = examine(&config).await;
+    assert_found(&report, Level::Note, "triggers", "none: logins", install);
+
+    triggers::install(&database.pool, &config.activity_tables).await.unwrap();
+    let report = examine(&config).await;
+    assert_found(
+        &report,
+        Level::Fine,
+        "triggers",
+        "they tell of auth.users, auth.sessions, storage.objects",
+        "",
+    );
+
+    run(
+        &database.pool,
+        "drop trigger \"00_memberflow\" on auth.sessions;
+         alter table storage.objects disable trigger \"00_memberflow\";
+         comment on function ingest.\"outbox_auth.users\"() is 'of another version'",
+    )
+    .await;
+    for entry in
+        ["public.tracks:user_id:audio_generated_count", "public.leads:owner:vision_board_image_count"]
+    {
+        config.activity_tables = config.activity_tables.with(entry.parse().unwrap());
+    }
+    let report = examine(&config).await;
+    for (says, fix) in [
+        ("missing on auth.sessions", install),
+        ("switched off by hand on storage.objects", install),
+        ("made by another version, or for other columns, on auth.users", install),
+        ("public.leads has no column owner", "MEMBERFLOW_ACTIVITY_TABLES"),
+        ("name public.tracks, which is not there", "MEMBERFLOW_ACTIVITY_TABLES"),
+    ] {
+        assert_found(&report, Level::Warning, "triggers", says, fix);
+    }
 }

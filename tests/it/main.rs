@@ -25,5 +25,6 @@ mod signing_in_sql;
 mod stories;
 mod support;
 mod transactions;
+mod triggers;
 mod verification;
 mod whole_way;

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{Finding, Level, backlog, tables};
+use super::{Finding, Level, backlog, tables, triggers};
 use crate::config::Config;
 use crate::store::migrate::{self, MigrationStatus, State};
 
@@ -28,7 +28,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         Ok(Err(error)) => return vec![down(&options, &error.to_string())],
         Err(_) => return vec![down(&options, "no answer within 10 s")],
     };
-    let looked = timeout(PATIENCE, look(&mut connection, &options)).await;
+    let looked = timeout(PATIENCE, look(&mut connection, &options, config)).await;
     connection.close().await.ok();
     match looked {
         Ok(Ok(findings)) => findings,
@@ -40,10 +40,12 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
 async fn look(
     connection: &mut PgConnection,
     options: &PgConnectOptions,
+    config: &Config,
 ) -> Result<Vec<Finding>, sqlx::Error> {
     let mut findings = vec![version(connection).await?];
     findings.extend(migrations(options).await);
     findings.extend(tables::examine(connection).await?);
+    findings.extend(triggers::examine(connection, config).await?);
     findings.extend(backlog::examine(connection).await?);
     Ok(findings)
 }

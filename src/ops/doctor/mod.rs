@@ -9,6 +9,7 @@ mod expected;
 mod settings;
 mod stripe;
 mod tables;
+mod triggers;
 
 use serde::Serialize;
 

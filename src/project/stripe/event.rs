@@ -40,6 +40,7 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unread
         .map(|state| if stage == Stage::Deleted { state.deleted() } else { state })
         .ok_or_else(|| unusable(kind.identity()))?;
     Ok(Meaning::Stripe(Box::new(Report {
+        number: None,
         subject: state.id().to_owned(),
         occurred_at,
         stage,

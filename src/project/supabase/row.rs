@@ -1,14 +1,19 @@
-//! Database Webhooks: the state of application rows and files.
+//! Database Webhooks and the database's own triggers: the state of application rows and files.
 //!
-//! Their order is no order of events. Rows of tables that carry `updated_at` are placed by it; the
-//! others all stand at the Unix epoch and are chained, each by the whole row that it says was there
-//! before. A deletion is final: ids are not used again.
+//! The order of the webhooks is no order of events. Rows of tables that carry `updated_at` are placed by it;
+//! the others all stand at the Unix epoch and are chained, each by the whole row that it says was there
+//! before. A trigger numbers each change while it holds the row, which is the order of that row's changes
+//! whatever the clocks say and in whatever order the transactions end. Of a row that triggers have told of
+//! they alone decide; what a webhook tells of it counts only where no trigger did. A deletion is final,
+//! whoever tells of it: ids are not used again.
 
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{field, tables};
+use super::tables::ActivityTables;
+use super::{count, field};
+use crate::envelope::Envelope;
 use crate::project::meaning::{Login, Report, UserSeen};
 use crate::project::order::Stage;
 use crate::project::{Meaning, Unreadable};
@@ -31,16 +36,36 @@ pub struct Row {
     pub amount: i64,
 }
 
-/// What a Database Webhook's body reports.
+/// What the names of events begin with that the database's own triggers tell. The number follows.
+pub const TRIGGER: &str = "trigger/";
+
+/// A change as the database itself numbered it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    number: i64,
+    at: OffsetDateTime,
+}
+
+impl Numbered {
+    /// The number in the event's name; none where the event is a webhook's.
+    #[must_use]
+    pub fn of(envelope: &Envelope) -> Option<Self> {
+        let number = envelope.event_id.strip_prefix(TRIGGER)?.parse().ok()?;
+        Some(Self { number, at: envelope.occurred_at })
+    }
+}
+
+/// What the body of a Database Webhook or of a trigger's event reports. `numbered`: if it is a trigger's.
+/// `tables`: those whose rows count.
 ///
 /// # Errors
 /// [`Unreadable`] where the row of a table we count has no usable id.
-pub fn read(body: Value) -> Result<Meaning, Unreadable> {
+pub fn read(body: Value, numbered: Option<Numbered>, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
     let Some(change) = Change::of(body) else { return Ok(Meaning::Nothing) };
     match change.relation.as_str() {
         "auth.users" => change.user(),
         "auth.sessions" => change.session(),
-        _ => change.row(),
+        _ => change.row(numbered, tables),
     }
 }
 
@@ -96,14 +121,18 @@ impl Change {
         }))
     }
 
-    fn row(self) -> Result<Meaning, Unreadable> {
-        let Some(count) = tables::count(&self.relation, self.known()) else { return Ok(Meaning::Nothing) };
+    fn row(self, numbered: Option<Numbered>, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
+        let Some(count) = count::count(tables, &self.relation, self.known()) else {
+            return Ok(Meaning::Nothing);
+        };
         let row_id = count.row_id.ok_or_else(|| self.missing("record.id"))?;
         let is_final = self.stage == Stage::Deleted;
-        let occurred_at = field::moment(&self.known()["updated_at"]).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let without = numbered.map_or(OffsetDateTime::UNIX_EPOCH, |change| change.at);
+        let occurred_at = field::moment(&self.known()["updated_at"]).unwrap_or(without);
         Ok(Meaning::Row(Report {
             subject: format!("{}/{row_id}", self.relation),
             occurred_at,
+            number: numbered.map(|change| change.number),
             stage: self.stage,
             is_final,
             state: Row {

@@ -1,58 +1,170 @@
-//! What a row of each table counts for.
+//! The map of tables whose rows count: which table, whose row it is, which metric it moves, and which of its
+//! rows count at all. The settings add to it.
+//!
+//! Logins, files and profiles are not in it: they are read in ways of their own.
+
+use std::str::FromStr;
 
 use serde_json::Value;
-use uuid::Uuid;
 
-use super::{field, profile};
+#[cfg(test)]
+mod tests;
 
-/// The largest file believed, 1 PiB: no provider stores larger ones, and sums of them fit 64 bits.
-const MAX_FILE_BYTES: i64 = 1 << 50;
-
-/// A row's owner and what it counts, before it is known whether the row is still there.
-pub struct Count {
-    pub row_id: Option<String>,
-    pub user_id: Option<Uuid>,
-    pub counted: bool,
-    pub amount: i64,
+/// A count of `user_activity_metrics` that rows of the application's tables make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// `vision_count`
+    Visions,
+    /// `journal_entry_count`
+    JournalEntries,
+    /// `vision_refinement_count`
+    Refinements,
+    /// `audio_generated_count`
+    AudioTracks,
+    /// `vision_board_image_count`
+    BoardImages,
 }
 
-/// None for a table that counts for nothing. A profile table without `is_active` has one row per user.
-pub fn count(relation: &str, row: &Value) -> Option<Count> {
-    let plain = Count {
-        row_id: field::id_like_uuid(&row["id"]),
-        user_id: field::uuid(&row["user_id"]),
-        counted: true,
-        amount: 0,
-    };
-    match relation {
-        "storage.objects" => Some(Count { user_id: file_owner(row), amount: file_bytes(row), ..plain }),
-        "public.vision_versions" => Some(Count { counted: !is_true(&row["is_draft"]), ..plain }),
-        "public.journal_entries" => Some(plain),
-        "public.user_profiles" => {
-            let is_active = row.get("is_active").is_none_or(is_true);
-            let counted = is_active && !is_true(&row["is_draft"]);
-            Some(Count { counted, amount: profile::filled_percent(row), ..plain })
+impl Metric {
+    /// All of them, each at the place that its number says.
+    pub const ALL: [Self; 5] =
+        [Self::Visions, Self::JournalEntries, Self::Refinements, Self::AudioTracks, Self::BoardImages];
+
+    /// The column of `user_activity_metrics`.
+    #[must_use]
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::Visions => "vision_count",
+            Self::JournalEntries => "journal_entry_count",
+            Self::Refinements => "vision_refinement_count",
+            Self::AudioTracks => "audio_generated_count",
+            Self::BoardImages => "vision_board_image_count",
         }
-        _ => None,
     }
 }
 
-/// `owner_id` is the younger column; text, and not always a user.
-fn file_owner(row: &Value) -> Option<Uuid> {
-    field::uuid(&row["owner_id"]).or_else(|| field::uuid(&row["owner"]))
+/// Which rows count: those whose `column` is (or is not) `value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    pub column: String,
+    pub value: String,
+    /// Rows where it is so count; else those where it is not, null among them.
+    pub is: bool,
 }
 
-/// Storage writes a number; older rows and hand-made ones hold text.
-fn file_bytes(row: &Value) -> i64 {
-    let size = &row["metadata"]["size"];
-    let bytes = match size {
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Number(number) => number.as_i64().or_else(|| number.as_u64().map(|_| i64::MAX)),
-        _ => None,
-    };
-    bytes.unwrap_or(0).clamp(0, MAX_FILE_BYTES)
+impl Condition {
+    fn holds(&self, row: &Value) -> bool {
+        let text = match &row[&self.column] {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        (text.as_ref() == Some(&self.value)) == self.is
+    }
 }
 
-fn is_true(value: &Value) -> bool {
-    value.as_bool().unwrap_or(false)
+/// A table whose rows count. Its primary key is called `id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivityTable {
+    /// `schema.table`
+    pub relation: String,
+    /// The column that holds the owner's user id.
+    pub owner: String,
+    pub metric: Metric,
+    /// Without one all rows count.
+    pub condition: Option<Condition>,
+}
+
+impl ActivityTable {
+    /// Whether this row counts, as long as it is there.
+    #[must_use]
+    pub fn counts(&self, row: &Value) -> bool {
+        self.condition.as_ref().is_none_or(|condition| condition.holds(row))
+    }
+}
+
+/// What an entry of the map looks like.
+pub const FORM: &str = "schema.table:owner_column:metric_column, with :column=value or :column!=value behind it where not all rows count (a metric_column is vision_count, journal_entry_count, vision_refinement_count, audio_generated_count or vision_board_image_count); several joined by commas";
+
+impl FromStr for ActivityTable {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.trim().splitn(4, ':');
+        let mut name = || parts.next().filter(|part| part.split('.').all(is_identifier)).ok_or(());
+        let (relation, owner, metric) = (name()?, name()?, name()?);
+        let (schema, table) = relation.split_once('.').ok_or(())?;
+        let is_read_otherwise =
+            matches!(schema, "auth" | "storage" | "ingest") || relation == "public.user_profiles";
+        if is_read_otherwise || table.contains('.') || owner.contains('.') {
+            return Err(());
+        }
+        let metric = Metric::ALL.into_iter().find(|known| known.column() == metric).ok_or(())?;
+        let condition = parts.next().map(condition).transpose()?;
+        Ok(Self { relation: relation.to_owned(), owner: owner.to_owned(), metric, condition })
+    }
+}
+
+fn condition(text: &str) -> Result<Condition, ()> {
+    let (left, value) = text.split_once('=').ok_or(())?;
+    let column = left.strip_suffix('!').unwrap_or(left);
+    if !is_identifier(column) {
+        return Err(());
+    }
+    Ok(Condition { column: column.to_owned(), value: value.to_owned(), is: !left.ends_with('!') })
+}
+
+fn is_identifier(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.len() <= 63 && name.chars().all(plain)
+}
+
+/// The map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivityTables(Vec<ActivityTable>);
+
+impl Default for ActivityTables {
+    /// The CRM's own: visions that are no drafts, and journal entries.
+    fn default() -> Self {
+        let table = |relation: &str, metric, condition| ActivityTable {
+            relation: relation.to_owned(),
+            owner: "user_id".to_owned(),
+            metric,
+            condition,
+        };
+        let no_draft = Condition { column: "is_draft".to_owned(), value: "true".to_owned(), is: false };
+        Self(vec![
+            table("public.vision_versions", Metric::Visions, Some(no_draft)),
+            table("public.journal_entries", Metric::JournalEntries, None),
+        ])
+    }
+}
+
+impl ActivityTables {
+    /// Adds `table`; it takes the place of the entry for the same table.
+    #[must_use]
+    pub fn with(mut self, table: ActivityTable) -> Self {
+        match self.0.iter_mut().find(|known| known.relation == table.relation) {
+            Some(known) => *known = table,
+            None => self.0.push(table),
+        }
+        self
+    }
+
+    /// The entry for a table.
+    #[must_use]
+    pub fn of(&self, relation: &str) -> Option<&ActivityTable> {
+        self.0.iter().find(|table| table.relation == relation)
+    }
+
+    /// All entries.
+    pub fn iter(&self) -> impl Iterator<Item = &ActivityTable> {
+        self.0.iter()
+    }
+
+    /// Whether some table moves this metric. What no table moves belongs to the application.
+    #[must_use]
+    pub fn feed(&self, metric: Metric) -> bool {
+        self.0.iter().any(|table| table.metric == metric)
+    }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{auth_hook, row};
+use super::{ActivityTables, auth_hook, row};
 
 const ID: &str = "00000000-0000-4000-8000-0000000000aa";
 
@@ -67,7 +67,7 @@ fn anything() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn no_body_makes_a_reader_panic(body in anything()) {
-        let _ = (auth_hook::read(&body), row::read(body));
+        let _ = (auth_hook::read(&body), row::read(body, None, &ActivityTables::default()));
     }
 
     #[test]
@@ -80,7 +80,7 @@ proptest! {
             ("public", "journal_entries"), ("public", "user_profiles"),
         ][table];
         let body = json!({"type": verb, "schema": schema, "table": table, "record": record, "old_record": old_record});
-        let _ = row::read(body);
+        let _ = row::read(body, None, &ActivityTables::default());
     }
 
     #[test]

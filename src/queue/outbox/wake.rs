@@ -17,6 +17,8 @@ use crate::retry::Delays;
 const CHANNEL: &str = "memberflow_outbox";
 /// How long news may go unnoticed where a notification was lost.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long after a notification the next look is due: of users' transactions not every one notifies.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Waits between attempts to listen.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
@@ -34,7 +36,11 @@ pub(super) struct Wake {
 
 /// One reader's view of the news.
 #[derive(Debug)]
-pub struct Waker(watch::Receiver<()>);
+pub struct Waker {
+    news: watch::Receiver<()>,
+    /// The last wait ended with news.
+    had_news: bool,
+}
 
 impl Wake {
     pub fn new(pool: PgPool, lifecycle: Lifecycle) -> Self {
@@ -50,19 +56,22 @@ impl Wake {
                 stopping.run_until_cancelled(keep_listening(&pool, &news)).await;
             });
         }
-        Waker(self.news.subscribe())
+        Waker { news: self.news.subscribe(), had_news: false }
     }
 }
 
 impl Waker {
     /// Call before looking into the outbox: news from here on will end the next wait.
     pub fn about_to_look(&mut self) {
-        self.0.borrow_and_update();
+        self.news.borrow_and_update();
     }
 
     /// Waits for news since [`Waker::about_to_look`], or until it is time to look anyway.
     pub async fn wait(&mut self) {
-        if let Ok(Err(_)) = timeout(LOOK_EVERY, self.0.changed()).await {
+        let patience = if self.had_news { LOOK_AGAIN } else { LOOK_EVERY };
+        let news = timeout(patience, self.news.changed()).await;
+        self.had_news = matches!(news, Ok(Ok(())));
+        if let Ok(Err(_)) = news {
             sleep(LOOK_EVERY).await;
         }
     }

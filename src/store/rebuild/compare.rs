@@ -8,6 +8,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Counts, Rebuild, RebuildError, begin_shadow, follow};
+use crate::project::supabase::ActivityTables;
+use crate::project::supabase::tables::Metric;
 use crate::store::Rules;
 use crate::store::derived::{Derived, TABLES, Tables};
 
@@ -93,11 +95,11 @@ pub(super) async fn look(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    find(tx).await?;
+    find(tx, rules).await?;
     let (customers, users) = suspects(tx).await?;
     if !customers.is_empty() || !users.is_empty() {
         follow::again(tx, Tables::Shadow, rules, now, customers, users).await?;
-        find(tx).await?;
+        find(tx, rules).await?;
     }
     tx.execute(
         "truncate known_differences;
@@ -107,8 +109,9 @@ pub(super) async fn look(
     Ok(())
 }
 
-async fn find(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     align(tx).await?;
+    leave_to_the_application(tx, &rules.reading.tables).await?;
     tx.execute("truncate differences").await?;
     for table in &TABLES {
         tx.execute(AssertSqlSafe(statement(table))).await?;
@@ -156,6 +159,26 @@ fn statement(table: &Derived) -> String {
 /// live counterparts. Nor does anything stand in the live tables about a user who is not there.
 async fn align(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     tx.execute(ALIGN).await?;
+    Ok(())
+}
+
+/// Counts that no table feeds are the application's: the shadow's rows say what the live ones do.
+async fn leave_to_the_application(tx: &mut PgConnection, tables: &ActivityTables) -> Result<(), sqlx::Error> {
+    let unfed = Metric::ALL.into_iter().filter(|metric| !tables.feed(*metric)).map(Metric::column);
+    let set: Vec<_> = unfed.map(|column| (format!("s.{column}"), format!("l.{column}"), column)).collect();
+    if set.is_empty() {
+        return Ok(());
+    }
+    let sets: Vec<_> = set.iter().map(|(_, live, column)| format!("{column} = {live}")).collect();
+    let differ: Vec<_> =
+        set.iter().map(|(shadow, live, _)| format!("{shadow} is distinct from {live}")).collect();
+    let statement = format!(
+        "update user_activity_metrics s set {} from public.user_activity_metrics l
+         where l.user_id = s.user_id and ({})",
+        sets.join(", "),
+        differ.join(" or ")
+    );
+    tx.execute(AssertSqlSafe(statement)).await?;
     Ok(())
 }
 

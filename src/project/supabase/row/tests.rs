@@ -5,15 +5,20 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::{Uuid, uuid};
 
-use super::{Row, read};
+use super::{Numbered, Row};
+use crate::envelope::{Envelope, Source};
 use crate::project::meaning::{Login, Report, UserSeen};
 use crate::project::order::Stage;
-use crate::project::supabase::field;
+use crate::project::supabase::{ActivityTables, field};
 use crate::project::{Meaning, Unreadable};
 
 const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");
 const OTHER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be7");
 const ID: &str = "00000000-0000-4000-8000-0000000000aa";
+
+fn read(body: Value) -> Result<Meaning, Unreadable> {
+    super::read(body, None, &ActivityTables::default())
+}
 
 fn change(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Value {
     let (schema, table) = relation.split_once('.').expect("schema.table");
@@ -125,7 +130,7 @@ fn a_file_counts_its_bytes_for_the_user_who_owns_it() {
 fn an_overwritten_file_counts_its_new_size() {
     let report = report("UPDATE", "storage.objects", &file(&json!(900)), &file(&json!(400)));
     assert_eq!((report.state.amount, report.state.counted), (900, true));
-    let gone = super::read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
+    let gone = read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
     assert!(matches!(gone, Ok(Meaning::Row(gone)) if !gone.state.counted && gone.is_final));
 }
 
@@ -251,4 +256,50 @@ fn moments_are_read_in_every_form_that_postgres_and_supabase_write() {
         assert_eq!(field::moment(&json!(text)), expected, "{text}");
     }
     assert_eq!(field::moment(&json!(1_700_000_000)), None);
+}
+
+/// A change as a trigger numbers it.
+fn numbered(event_id: &str, relation: &str, record: &Value) -> Report<Row> {
+    let at = datetime!(2026-03-01 00:00 UTC);
+    let body = change("UPDATE", relation, record, &Value::Null);
+    let envelope = Envelope {
+        source: Source::SupabaseDatabase,
+        event_id: event_id.to_owned(),
+        event_type: format!("{relation}.update"),
+        occurred_at: at,
+        received_at: at,
+        body: body.to_string().into(),
+    };
+    match super::read(body, Numbered::of(&envelope), &ActivityTables::default()).expect("a readable row") {
+        Meaning::Row(report) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_triggers_event_carries_its_number_in_its_name() {
+    let entry = json!({"id": 77, "user_id": USER});
+    let told = numbered("trigger/0000000000000000042", "public.journal_entries", &entry);
+    assert_eq!((told.number, told.occurred_at), (Some(42), datetime!(2026-03-01 00:00 UTC)));
+    let profile = numbered("trigger/7", "public.vision_versions", &vision(false));
+    assert_eq!(profile.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC), "the row's own moment");
+    for other in ["msg_1", "trigger/", "trigger/x", "0000000000000000042"] {
+        let told = numbered(other, "public.journal_entries", &entry);
+        assert_eq!((told.number, told.occurred_at), (None, OffsetDateTime::UNIX_EPOCH), "{other}");
+    }
+}
+
+#[test]
+fn a_table_of_the_map_counts_for_the_owner_that_it_names() {
+    let table = "crm.tracks:author_id:audio_generated_count:status=ready".parse().expect("an entry");
+    let tables = ActivityTables::default().with(table);
+    let told = |status: &str| {
+        let track = json!({"id": ID, "author_id": USER, "user_id": OTHER, "status": status});
+        match super::read(change("INSERT", "crm.tracks", &track, &Value::Null), None, &tables) {
+            Ok(Meaning::Row(report)) => (report.state.user_id, report.state.counted),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(told("ready"), (Some(USER), true));
+    assert_eq!(told("failed"), (Some(USER), false));
 }

@@ -111,7 +111,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
             complete(self.api, object).await.map_err(|source| ReconcileError::Api { path, source })?;
         }
         objects.extend(self.discounts(&objects).await?);
-        let keys = &self.store.rules().user_id_keys;
+        let keys = &self.store.rules().reading.user_id_keys;
         let total = objects.len();
         let read = objects.into_iter().filter_map(|object| shown(&object, keys).map(|shown| (object, shown)));
         let read: Vec<(Value, Shown)> = read.collect();

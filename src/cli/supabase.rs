@@ -1,0 +1,119 @@
+//! `memberflow supabase install` and `memberflow supabase uninstall`: the triggers by which the database tells.
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use super::{Exit, print_data};
+use crate::config::Config;
+use crate::database;
+use crate::ops::triggers::{self, Done, Outcome};
+
+/// Add or remove the triggers by which the database itself tells of logins, sign-ups, files and rows.
+#[derive(Debug, Args)]
+pub struct SupabaseArgs {
+    #[command(subcommand)]
+    command: SupabaseCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SupabaseCommand {
+    /// Add the triggers that are missing or outdated. Twice changes nothing.
+    Install(HowArgs),
+    /// Remove the triggers and their functions. Everything else stays as it is.
+    Uninstall(HowArgs),
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct HowArgs {
+    /// Print the SQL for this database and change nothing.
+    #[arg(long)]
+    print: bool,
+    /// One JSON array of what was done.
+    #[arg(long, conflicts_with = "print")]
+    json: bool,
+}
+
+/// Runs the subcommand: what was done, or the SQL, on stdout.
+///
+/// # Errors
+/// The database is away, not migrated, or belongs to another role.
+pub async fn run(args: SupabaseArgs, config: &Config) -> anyhow::Result<Exit> {
+    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
+    let tables = &config.activity_tables;
+    let (how, done) = match args.command {
+        SupabaseCommand::Install(HowArgs { print: true, .. }) => {
+            return print_data(triggers::install_script(&pool, tables).await?.as_bytes());
+        }
+        SupabaseCommand::Uninstall(HowArgs { print: true, .. }) => {
+            return print_data(triggers::uninstall_script(&pool, tables).await?.as_bytes());
+        }
+        SupabaseCommand::Install(how) => (how, triggers::install(&pool, tables).await?),
+        SupabaseCommand::Uninstall(how) => (how, triggers::uninstall(&pool, tables).await?),
+    };
+    let text = if how.json { serde_json::to_string(&done)? } else { text(&done) };
+    print_data((text + "\n").as_bytes())?;
+    Ok(exit(&done))
+}
+
+/// 0 all is as asked for, 3 some tables could not be changed, 1 none could.
+fn exit(done: &[Done]) -> Exit {
+    let failed = done.iter().filter(|one| matches!(one.outcome, Outcome::Failed(_))).count();
+    let worked = done.iter().any(|one| !matches!(one.outcome, Outcome::Failed(_) | Outcome::Skipped(_)));
+    match (failed, worked) {
+        (0, _) => Exit::Fine,
+        (_, true) => Exit::SomeFailed,
+        (_, false) => Exit::Failed,
+    }
+}
+
+fn text(done: &[Done]) -> String {
+    let line = |one: &Done| {
+        let outcome = match &one.outcome {
+            Outcome::Installed => "installed".to_owned(),
+            Outcome::Removed => "removed".to_owned(),
+            Outcome::Unchanged => "nothing to do".to_owned(),
+            Outcome::Skipped(reason) => format!("skipped: {reason}"),
+            Outcome::Failed(reason) => format!("FAILED: {reason}"),
+        };
+        format!("{}: {outcome}", one.relation)
+    };
+    done.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(outcomes: &[Outcome]) -> Vec<Done> {
+        let done = |outcome: &Outcome| Done { relation: "auth.users".to_owned(), outcome: outcome.clone() };
+        outcomes.iter().map(done).collect()
+    }
+
+    #[test]
+    fn a_table_that_is_skipped_is_no_failure_and_one_that_refuses_is() {
+        let (skipped, failed) = (Outcome::Skipped("s".to_owned()), Outcome::Failed("f".to_owned()));
+        for (outcomes, code) in [
+            (&[Outcome::Installed, skipped.clone()][..], Exit::Fine),
+            (&[Outcome::Unchanged, failed.clone()], Exit::SomeFailed),
+            (&[skipped, failed], Exit::Failed),
+        ] {
+            assert_eq!(exit(&done(outcomes)), code, "{outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn each_table_is_a_line() {
+        let all = [
+            Outcome::Installed,
+            Outcome::Removed,
+            Outcome::Unchanged,
+            Outcome::Skipped("there is no such table".to_owned()),
+            Outcome::Failed("it is held".to_owned()),
+        ];
+        assert_eq!(
+            text(&done(&all)),
+            "auth.users: installed\nauth.users: removed\nauth.users: nothing to do\n\
+             auth.users: skipped: there is no such table\nauth.users: FAILED: it is held"
+        );
+    }
+}

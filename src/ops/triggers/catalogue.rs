@@ -1,0 +1,143 @@
+//! How the triggers stand in a database.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use super::sql::{self, FUNCTION, NAME, Script};
+use super::watched::{self, Watched};
+use crate::project::supabase::ActivityTables;
+
+/// How the trigger of one table stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// As this version makes it.
+    Present,
+    /// Not there.
+    Absent,
+    /// Made by another version, or for other columns than the table has or the settings name now.
+    Outdated,
+    /// There, but switched off by hand.
+    Disabled,
+    /// There is no such table.
+    NoTable,
+    /// The table lacks a column without which its rows mean nothing.
+    NoColumn(String),
+    /// There, on a table that the settings no longer name.
+    Unwanted,
+}
+
+/// The trigger of one table.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// `schema.table`
+    pub relation: String,
+    pub state: State,
+    /// What makes it; none where it cannot or need not be made.
+    pub script: Option<Script>,
+    /// Its function in `ingest`.
+    pub function: String,
+    /// The function is there, whatever has become of the trigger or the table.
+    pub has_function: bool,
+}
+
+/// A function of ours, and the trigger that calls it.
+struct Found {
+    mark: Option<String>,
+    /// None where there is no trigger any more.
+    is_enabled: Option<bool>,
+}
+
+/// How each table stands: those that are to have a trigger, then those that have one too many.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn look(
+    connection: &mut PgConnection,
+    tables: &ActivityTables,
+) -> Result<Vec<Standing>, sqlx::Error> {
+    let watched = watched::all(tables);
+    let columns = columns(connection, &watched).await?;
+    let mut found = found(connection).await?;
+    let mut standings: Vec<Standing> = watched
+        .iter()
+        .map(|watched| {
+            let function = sql::function_name(&watched.relation);
+            standing(watched, columns.get(&watched.relation), found.remove(&function), function)
+        })
+        .collect();
+    standings.extend(found.into_keys().map(|function| Standing {
+        relation: function.strip_prefix(FUNCTION).unwrap_or(&function).to_owned(),
+        state: State::Unwanted,
+        script: None,
+        function,
+        has_function: true,
+    }));
+    Ok(standings)
+}
+
+fn standing(
+    watched: &Watched,
+    there: Option<&Vec<String>>,
+    found: Option<Found>,
+    function: String,
+) -> Standing {
+    let has_function = found.is_some();
+    let relation = watched.relation.clone();
+    let of = |state, script| Standing { relation, state, script, function, has_function };
+    let Some(there) = there else { return of(State::NoTable, None) };
+    let lacks = watched.columns.iter().find(|column| column.is_needed && !there.contains(&column.name));
+    if let Some(column) = lacks {
+        return of(State::NoColumn(column.name.clone()), None);
+    }
+    let columns: Vec<_> = watched.columns.iter().filter(|column| there.contains(&column.name)).collect();
+    let script = sql::install(watched, &columns);
+    let state = match found {
+        Some(Found { is_enabled: Some(false), .. }) => State::Disabled,
+        Some(Found { mark, is_enabled: Some(true) }) if mark.as_ref() == Some(&script.mark) => State::Present,
+        Some(Found { is_enabled: Some(true), .. }) => State::Outdated,
+        Some(Found { is_enabled: None, .. }) | None => State::Absent,
+    };
+    of(state, Some(script))
+}
+
+/// The columns of the tables that are there.
+async fn columns(
+    connection: &mut PgConnection,
+    watched: &[Watched],
+) -> Result<HashMap<String, Vec<String>>, sqlx::Error> {
+    let names: Vec<&str> = watched.iter().map(|watched| watched.relation.as_str()).collect();
+    let rows: Vec<(String, Vec<String>)> = sqlx::query_as(
+        "select w.name, array_agg(a.attname::text)
+         from unnest($1::text[]) as w (name)
+         join pg_catalog.pg_namespace n on n.nspname = split_part(w.name, '.', 1)
+         join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = split_part(w.name, '.', 2)
+         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+         where c.relkind in ('r', 'p')
+         group by w.name",
+    )
+    .bind(names)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// What is there of ours, by the function's name.
+async fn found(connection: &mut PgConnection) -> Result<BTreeMap<String, Found>, sqlx::Error> {
+    let rows: Vec<(String, Option<String>, Option<bool>)> = sqlx::query_as(
+        "select p.proname::text, obj_description(p.oid, 'pg_proc'), bool_and(t.tgenabled in ('O', 'A'))
+         from pg_catalog.pg_proc p
+         left join pg_catalog.pg_trigger t on t.tgfoid = p.oid and t.tgname = $2
+         where p.pronamespace = to_regnamespace('ingest') and p.prorettype = 'trigger'::regtype
+           and starts_with(p.proname, $1)
+         group by p.oid, p.proname",
+    )
+    .bind(FUNCTION)
+    .bind(NAME)
+    .fetch_all(connection)
+    .await?;
+    let found = |(name, mark, is_enabled)| (name, Found { mark, is_enabled });
+    Ok(rows.into_iter().map(found).collect())
+}

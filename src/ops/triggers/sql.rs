@@ -1,0 +1,146 @@
+//! The SQL of the triggers.
+//!
+//! A function per table, which names the few columns that it copies and so never touches the others. It lives
+//! in `ingest`, for nobody but Supabase may make functions in `auth` and `storage`.
+//!
+//! - **It never fails**, and so never undoes what the user did: whatever goes wrong becomes a warning. An outbox
+//!   that somebody holds is waited for briefly, and once per transaction.
+//! - **It is not in the way** of changes to the table: no column is named in the trigger itself (`update of`,
+//!   `when`), which would keep Postgres from altering that column.
+//! - **It fires first** among the table's triggers, by its name: one that changes the same row again must be
+//!   told of after the change that made it fire. The number is taken while the row is held.
+
+use sha2::{Digest as _, Sha256};
+
+use super::watched::{Column, Watched};
+use crate::project::supabase::row::TRIGGER;
+
+/// The triggers' name on every table.
+pub(super) const NAME: &str = "00_memberflow";
+/// What the names of their functions in `ingest` begin with. The table's name follows.
+pub(super) const FUNCTION: &str = "outbox_";
+/// The longest name that Postgres keeps whole, in bytes.
+const NAME_MAX_BYTES: usize = 63;
+/// How long a user's statement waits for an outbox that somebody holds.
+const PATIENCE: &str = "500ms";
+
+/// What makes the trigger of one table, and how it is known again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The statements, for one transaction.
+    pub text: String,
+    /// The comment on the function: another comment is another script's.
+    pub mark: String,
+}
+
+/// The trigger of `watched` that copies `columns`.
+pub(super) fn install(watched: &Watched, columns: &[&Column]) -> Script {
+    let function = function(&watched.relation);
+    let body = body(watched, columns);
+    let table = table(&watched.relation);
+    let events = if watched.only_new { "insert" } else { "insert or update or delete" };
+    let statements = format!(
+        "create or replace function {function}() returns trigger
+language plpgsql security definer set search_path = '' set lock_timeout = '{PATIENCE}' as $memberflow$
+{body}
+$memberflow$;
+revoke all on function {function}() from public;
+create or replace trigger \"{NAME}\" after {events} on {table}
+    for each row execute function {function}();
+"
+    );
+    let hash = hex::encode(Sha256::digest(&statements));
+    let mark = format!("Tells memberflow of {} ({})", watched.relation, &hash[..16]);
+    Script { text: format!("{statements}comment on function {function}() is {};\n", literal(&mark)), mark }
+}
+
+/// With the function goes the trigger. Postgres lets only a table's owner drop its triggers by name, which on
+/// `auth` and `storage` nobody but Supabase is.
+pub(super) fn uninstall(function: &str) -> String {
+    format!("drop function if exists ingest.{}() cascade;\n", quoted(function))
+}
+
+fn body(watched: &Watched, columns: &[&Column]) -> String {
+    let (schema, name) = watched.relation.split_once('.').unwrap_or_default();
+    let (before, after) = (row("old", columns), row("new", columns));
+    let event = literal(&format!("{}.", watched.relation));
+    let (schema, name, trigger) = (literal(schema), literal(name), literal(TRIGGER));
+    format!(
+        "declare
+    before jsonb;
+    after jsonb;
+begin
+    if current_setting('memberflow.outbox_is_held', true) = 'yes' then
+        perform set_config('lock_timeout', '1ms', true);
+    end if;
+    if tg_op <> 'INSERT' then
+        before := {before};
+    end if;
+    if tg_op <> 'DELETE' then
+        after := {after};
+    end if;
+    if before = after then
+        return null;
+    end if;
+    -- A row that was given another id is another row: the one before is gone.
+    if before -> 'id' = after -> 'id' then
+        before := null;
+    end if;
+    insert into ingest.outbox (source, event_id, event_type, occurred_at, received_at, body)
+    select 'supabase.database', {trigger} || lpad(nextval('ingest.change_numbers')::text, 19, '0'),
+           {event} || lower(change.operation), clock_timestamp(), clock_timestamp(),
+           convert_to(jsonb_build_object('type', change.operation, 'schema', {schema}, 'table', {name},
+                                         change.name, change.copy)::text, 'UTF8')
+    from (values ('DELETE', 'old_record', before), (tg_op, 'record', after)) as change (operation, name, copy)
+    where change.copy is not null;
+    return null;
+exception
+    when lock_not_available then
+        -- The rest of this transaction does not wait again.
+        perform set_config('memberflow.outbox_is_held', 'yes', true);
+        raise warning 'memberflow was not told of % on {relation}: its outbox is held by somebody', tg_op;
+        return null;
+    when others then
+        raise warning 'memberflow was not told of % on {relation}: %', tg_op, sqlerrm;
+        return null;
+end",
+        relation = watched.relation,
+    )
+}
+
+/// The copy of a row.
+fn row(row: &str, columns: &[&Column]) -> String {
+    let copies = columns.iter().map(|column| {
+        let whole = || format!("{row}.{}", quoted(&column.name));
+        let value = column.expression.map_or_else(whole, |expression| expression.replace("$row", row));
+        format!("{}, {value}", literal(&column.name))
+    });
+    format!("jsonb_build_object({})", copies.collect::<Vec<_>>().join(", "))
+}
+
+/// The name of the function for a table; long ones end with a hash.
+pub(super) fn function_name(relation: &str) -> String {
+    let name = format!("{FUNCTION}{relation}");
+    if name.len() <= NAME_MAX_BYTES {
+        return name;
+    }
+    let hash = hex::encode(Sha256::digest(relation));
+    format!("{}_{}", &name[..NAME_MAX_BYTES - 9], &hash[..8])
+}
+
+fn function(relation: &str) -> String {
+    format!("ingest.{}", quoted(&function_name(relation)))
+}
+
+fn table(relation: &str) -> String {
+    let parts: Vec<_> = relation.split('.').map(quoted).collect();
+    parts.join(".")
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

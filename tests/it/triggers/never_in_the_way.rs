@@ -1,0 +1,158 @@
+//! Users' own statements succeed, whoever runs them and whatever becomes of the outbox.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use memberflow::project::supabase::ActivityTables;
+use sqlx::postgres::PgListener;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::{ANN, activity, drained, taken, waiting, watched};
+use crate::support::edge::stall;
+
+/// Everything that is logged while it lives; the database's warnings among it.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+const STATEMENTS: [&str; 4] = [
+    "insert into auth.users (id, email) values (gen_random_uuid(), gen_random_uuid()::text)",
+    "update auth.users set email = gen_random_uuid()::text where id = '00000000-0000-0000-0000-00000000000a'",
+    "insert into storage.objects (name, metadata) select n::text, '{\"size\": 1}' from generate_series(1, 20) n",
+    "delete from auth.users where id = '00000000-0000-0000-0000-00000000000b'",
+];
+
+#[tokio::test]
+async fn supabases_roles_and_users_need_no_right_on_our_schema() {
+    let told = watched(&ActivityTables::default()).await;
+    told.execute("grant insert on public.vision_versions to authenticated").await;
+    told.execute("create policy own on public.vision_versions for insert to authenticated with check (true)")
+        .await;
+    let mut connection = PgConnection::connect_with(&told.database.options()).await.unwrap();
+    for (role, statement) in [
+        (
+            "supabase_auth_admin",
+            format!(
+                "insert into auth.sessions (id, user_id, created_at) values (gen_random_uuid(), '{ANN}', now())"
+            ),
+        ),
+        (
+            "supabase_storage_admin",
+            format!(
+                "insert into storage.objects (name, owner_id, metadata) values ('a', '{ANN}', '{{\"size\": 1048576}}')"
+            ),
+        ),
+        (
+            "authenticated",
+            format!("insert into public.vision_versions (user_id, title) values ('{ANN}', 'a')"),
+        ),
+    ] {
+        let mut tx = connection.begin().await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("set local role {role}"))).execute(&mut *tx).await.unwrap();
+        let allowed: bool = sqlx::query_scalar("select has_schema_privilege('ingest', 'usage')")
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap();
+        assert!(!allowed, "{role}");
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    drained(&told).await;
+    assert_eq!(activity(&told, ANN).await, super::counts(1, 1, 1.0, 1, 0, 0));
+}
+
+#[tokio::test]
+async fn without_an_outbox_or_with_one_that_takes_nothing_users_are_only_warned() {
+    for (broken, says) in [
+        ("alter table ingest.outbox rename to gone", "relation \"ingest.outbox\" does not exist"),
+        ("alter table ingest.outbox add constraint is_full check (false) not valid", "is_full"),
+        ("drop sequence ingest.change_numbers", "ingest.change_numbers"),
+        ("alter table ingest.outbox drop column body", "column \"body\""),
+    ] {
+        let told = watched(&ActivityTables::default()).await;
+        told.execute(broken).await;
+        let (log, guard) = Log::begin();
+        for statement in STATEMENTS {
+            told.execute(statement).await;
+        }
+        drop(guard);
+        let text = log.text();
+        for expected in
+            ["memberflow was not told of INSERT on auth.users", "not told of DELETE on auth.users", says]
+        {
+            assert!(text.contains(expected), "{expected}\n{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_went_away_costs_the_news_and_nothing_else() {
+    let told = watched(&ActivityTables::default()).await;
+    let (log, guard) = Log::begin();
+    told.execute("alter table public.user_profiles alter column phone type varchar(99)").await;
+    told.execute("alter table public.vision_versions rename is_draft to is_sketch").await;
+    told.execute(&format!("insert into public.vision_versions (user_id, title) values ('{ANN}', 'a')")).await;
+    drop(guard);
+    assert!(log.text().contains("not told of INSERT on public.vision_versions"), "{}", log.text());
+    assert_eq!(waiting(&told.database.pool).await, []);
+}
+
+#[tokio::test]
+async fn an_outbox_that_somebody_holds_is_waited_for_once_and_briefly() {
+    let told = watched(&ActivityTables::default()).await;
+    let held = stall(&told.database.pool).await;
+    let (log, guard) = Log::begin();
+    let began = Instant::now();
+    told.execute(STATEMENTS[2]).await;
+    let took = began.elapsed();
+    drop(guard);
+    assert!(took > Duration::from_millis(400) && took < Duration::from_secs(4), "{took:?}");
+    let warnings = log.text().matches("its outbox is held by somebody").count();
+    assert_eq!(warnings, 20);
+    held.rollback().await.unwrap();
+    taken(&told.database.pool).await;
+    told.execute("update storage.objects set metadata = '{\"size\": 2}'").await;
+    assert_eq!(taken(&told.database.pool).await.len(), 20, "the next transaction tells again");
+}
+
+#[tokio::test]
+async fn few_of_the_users_transactions_notify_for_those_that_do_commit_one_by_one() {
+    let told = watched(&ActivityTables::default()).await;
+    let mut listener = PgListener::connect_with(&told.database.pool).await.unwrap();
+    listener.listen("memberflow_outbox").await.unwrap();
+    let began = Instant::now();
+    for _ in 0..100 {
+        told.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;
+    }
+    let most = began.elapsed().as_millis() / 20 + 1;
+    let mut notified = 0;
+    while let Ok(received) = tokio::time::timeout(Duration::from_millis(300), listener.recv()).await {
+        received.unwrap();
+        notified += 1;
+    }
+    assert!(notified >= 1 && notified <= most, "{notified} of at most {most}");
+}
