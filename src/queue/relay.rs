@@ -49,7 +49,7 @@ async fn keep_moving(rabbitmq: &RabbitMq, outbox: &Outbox, source: Source) {
         waker.about_to_look();
         match move_some(rabbitmq, outbox, source).await {
             Ok(Round::Moved) => delays.reset(),
-            Ok(Round::Idle) => waker.wait().await,
+            Ok(Round::Idle) => drop(waker.wait().await),
             Ok(Round::Refused(refused)) => {
                 tracing::debug!(%source, %refused, "the broker did not take what waits in the outbox");
                 sleep(delays.next_delay()).await;

@@ -49,9 +49,10 @@ impl Consumer {
             match claim(&self.pool, None, self.limits).await {
                 Ok(Some(claim)) => return claim,
                 Ok(None) => {
-                    self.waker.wait().await;
-                    // The first event after a quiet time waits for company.
-                    sleep(self.wait).await;
+                    if self.waker.wait().await {
+                        // The first event after a quiet time waits for company.
+                        sleep(self.wait).await;
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "can't read the outbox; trying again");

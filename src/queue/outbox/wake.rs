@@ -66,14 +66,15 @@ impl Waker {
         self.news.borrow_and_update();
     }
 
-    /// Waits for news since [`Waker::about_to_look`], or until it is time to look anyway.
-    pub async fn wait(&mut self) {
+    /// Waits for news since [`Waker::about_to_look`], or until it is time to look anyway. Whether there is news.
+    pub async fn wait(&mut self) -> bool {
         let patience = if self.had_news { LOOK_AGAIN } else { LOOK_EVERY };
         let news = timeout(patience, self.news.changed()).await;
         self.had_news = matches!(news, Ok(Ok(())));
         if let Ok(Err(_)) = news {
             sleep(LOOK_EVERY).await;
         }
+        self.had_news
     }
 }
 
