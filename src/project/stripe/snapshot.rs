@@ -50,6 +50,7 @@ pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Mean
         state,
         object: snapshot.object,
         previous: None,
+        corrects_after: None,
     })))
 }
 

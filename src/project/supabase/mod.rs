@@ -10,4 +10,6 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use profile::{EXPECTED as PROFILE_COLUMNS, WHERE_PRESENT as PROFILE_COLUMNS_WHERE_PRESENT};
 pub use row::Row;
+pub use tables::MAX_FILE_BYTES;

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 /// The columns of `public.user_profiles` that every profile is to fill.
-const EXPECTED: [&str; 4] = ["first_name", "last_name", "email", "phone"];
+pub const EXPECTED: [&str; 4] = ["first_name", "last_name", "email", "phone"];
 
 /// Columns that count only where the table has them. All others describe what a member wants, not who
 /// they are, and count for nothing.
-const WHERE_PRESENT: [&str; 6] =
+pub const WHERE_PRESENT: [&str; 6] =
     ["date_of_birth", "gender", "profile_picture_url", "city", "country", "timezone"];
 
 /// The filled share of the profile's columns in percent, 0 to 100, half up.

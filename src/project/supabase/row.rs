@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{field, tables};
-use crate::project::meaning::{Login, Report, UserSeen};
+use crate::project::meaning::{Evidence, Login, Report, UserSeen};
 use crate::project::order::Stage;
 use crate::project::{Meaning, Unreadable};
 
@@ -89,6 +89,7 @@ impl Change {
         }
         let session = &self.record;
         Ok(Meaning::Login(Login {
+            evidence: Evidence::Session,
             session_id: field::id_like_uuid(&session["id"]).ok_or_else(|| self.missing("record.id"))?,
             user_id: field::uuid(&session["user_id"]).ok_or_else(|| self.missing("record.user_id"))?,
             logged_in_at: field::moment(&session["created_at"])
@@ -115,6 +116,7 @@ impl Change {
             },
             object: self.record,
             previous: Some(self.old_record).filter(|row| !row.is_null()),
+            corrects_after: None,
         }))
     }
 
