@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::fixture;
-use crate::ops::replay::{self, Options, Progress, ReplayError, Secrets, Summary};
+use crate::ops::progress::Progress;
+use crate::ops::replay::{self, Options, ReplayError, Secrets, Summary};
 
 /// Sign events and post them to the running service, as Stripe and Supabase would.
 ///
@@ -53,7 +54,8 @@ pub async fn run(args: ReplayArgs, config: &Config, clock: &Clock) -> anyhow::Re
         secrets: Secrets::of(config)?,
     };
     let total_bytes = fixture::size_bytes(&args.paths).saturating_mul(args.duplicate.get().into());
-    let mut progress = Progress::on_stderr(total_bytes);
+    let mut progress = Progress::on_stderr("replay");
+    progress.begin("posting events", total_bytes);
     match replay::replay(&options, &args.paths, clock, &mut progress).await {
         Ok(summary) => {
             let text = if args.json { serde_json::to_string(&summary)? } else { summary.to_string() };

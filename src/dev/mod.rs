@@ -22,7 +22,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::ops::fixture::{self, Member, SignsUp, Story, Tier};
-use crate::ops::replay::{self, Options, Progress, Secrets};
+use crate::ops::progress::Progress;
+use crate::ops::replay::{self, Options, Secrets};
 use crate::roles::{self, Role};
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::{Rules, Store};
@@ -172,7 +173,8 @@ async fn replay_stories(config: &Config, local: &Local) -> Result<()> {
         secrets: Secrets::of(config)?,
     };
     let paths = [local.fixtures.clone()];
-    let mut progress = Progress::on_stderr(fixture::size_bytes(&paths));
+    let mut progress = Progress::on_stderr("replay");
+    progress.begin("posting events", fixture::size_bytes(&paths));
     let summary = replay::replay(&options, &paths, &Clock::System, &mut progress).await?;
     tracing::info!("stories replayed: {summary}");
     if !summary.is_complete() {

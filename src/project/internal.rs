@@ -3,9 +3,17 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::identity::Match;
+use super::meaning::Evidence;
+use super::stripe::FoundPayment;
+use super::supabase::{self, ActivityTables};
+use super::{Meaning, Unreadable};
+
+/// What the names of events begin with that tell what stood in the application's tables.
+pub const FOUND: &str = "found/";
 
 /// The body of an event of our own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,8 +23,16 @@ pub enum Internal {
     Matched(Match),
     /// A row that stood in `customer_subscriptions` when memberflow was switched on.
     Found(FoundSubscription),
-    /// What a row of `user_activity_metrics` counted when memberflow was switched on.
-    FoundActivity(FoundActivity),
+    /// Rows that stood in a table whose rows count, or that stand there no more.
+    FoundRows(FoundRows),
+    /// Logins that Supabase Auth's tables knew of.
+    FoundLogins(FoundLogins),
+    /// Users who were there, or are there no more.
+    FoundUsers(FoundUsers),
+    /// Rows that stood in `payment_history`, or that stand there no more.
+    FoundPayments(FoundPayments),
+    /// A row that stood otherwise than the last event about it had told.
+    Corrected(Corrected),
     /// A Stripe object as the API showed it, where that was not what the events had told.
     Snapshot(Snapshot),
 }
@@ -50,31 +66,84 @@ pub struct FoundSubscription {
     pub canceled_at: Option<i64>,
 }
 
-/// Activity as it was counted before any event: what events add to.
+/// Rows of one table, each as it counted when it was read. Lists and not objects: there are millions of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundActivity {
-    pub user_id: Uuid,
-    /// Microseconds since the Unix epoch.
-    pub last_login_at_us: Option<i64>,
-    /// Logins beside the last one, if that is known.
-    pub logins: i64,
-    pub files: i64,
-    pub file_bytes: i64,
-    pub visions: i64,
-    pub journal_entries: i64,
-    pub profile_percent: i64,
+pub struct FoundRows {
+    /// `schema.table`
+    pub relation: String,
+    /// Rows that stood there.
+    #[serde(default)]
+    pub rows: Vec<FoundRow>,
+    /// Rows that were known and stand there no more, each as it was known.
+    #[serde(default)]
+    pub gone: Vec<FoundRow>,
 }
 
-impl FoundActivity {
-    /// The counts, each under the name of the relation that its fact is kept under.
-    #[must_use]
-    pub const fn counts(&self) -> [(&'static str, i64); 5] {
-        [
-            ("found.logins", self.logins),
-            ("found.files", self.files),
-            ("found.file_bytes", self.file_bytes),
-            ("found.visions", self.visions),
-            ("found.journal_entries", self.journal_entries),
-        ]
+/// A row's id, its owner, whether it counts, its amount, and its moment in microseconds since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundRow(pub String, pub Option<Uuid>, pub bool, pub i64, pub i64);
+
+/// Logins, all known from the same kind of evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundLogins {
+    pub evidence: Evidence,
+    pub logins: Vec<FoundLogin>,
+}
+
+/// The login's id, who, and when in microseconds since the Unix epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundLogin(pub String, pub Uuid, pub i64);
+
+/// Users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundUsers {
+    /// Those who were there.
+    #[serde(default)]
+    pub there: Vec<Uuid>,
+    /// Those who had been there and are gone.
+    #[serde(default)]
+    pub gone: Vec<Uuid>,
+}
+
+/// Payments that the application kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundPayments {
+    #[serde(default)]
+    pub rows: Vec<FoundPayment>,
+    /// The ids of rows that were found once and stand there no more.
+    #[serde(default)]
+    pub gone: Vec<FoundPayment>,
+}
+
+/// A row that an event was missing of: what the table says now follows what was told last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Corrected {
+    /// The moment of what was told last, in microseconds since the Unix epoch.
+    pub at_us: i64,
+    /// Events that had told of a change away from that, earlier in a row's walk back and forth.
+    #[serde(default)]
+    pub left_before: u32,
+    /// As a Database Webhook would have told it.
+    pub change: Value,
+}
+
+impl Corrected {
+    /// The change takes the place of the one that nobody told of: next to the last one in the row's history.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where the row is none that counts.
+    pub fn meaning(self, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
+        let mut meaning = supabase::row::read(self.change, None, tables)?;
+        if let Meaning::Row(report) = &mut meaning {
+            report.occurred_at = moment(self.at_us);
+            report.corrects_after = Some(self.left_before);
+        }
+        Ok(meaning)
     }
+}
+
+/// A moment in microseconds since the Unix epoch, or the epoch where it lies beyond what a date can be.
+#[must_use]
+pub fn moment(micros: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

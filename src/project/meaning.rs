@@ -1,5 +1,6 @@
 //! From an envelope to what it reports.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -56,6 +57,9 @@ pub struct Report<T> {
     pub object: Value,
     /// The values before this event of what it changed, where the event says.
     pub previous: Option<Value>,
+    /// Of a correction, which stands for events that are missing: how many others had told by then of a change
+    /// away from what was there before.
+    pub corrects_after: Option<u32>,
 }
 
 impl Meaning {
@@ -78,11 +82,37 @@ impl<T> Report<T> {
     }
 }
 
+/// What a login is known from, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// The session itself.
+    Session = 0,
+    /// An entry of Supabase Auth's audit log.
+    AuditLog = 1,
+    /// The user's last sign-in.
+    SignIn = 2,
+}
+
+impl Evidence {
+    /// The name in events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::AuditLog => "audit_log",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
 /// A login, which is a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// The session's id.
+    /// The session's id; where less than a session is known, a name of its own.
     pub session_id: String,
+    /// What is known.
+    pub evidence: Evidence,
     /// Who logged in.
     pub user_id: Uuid,
     /// The moment that this report gives; the earliest of all reports counts.
@@ -137,6 +167,7 @@ pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadabl
         Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &reading.tables),
         Source::Internal => match serde_json::from_value(body)? {
             Internal::Snapshot(snapshot) => stripe::read_snapshot(snapshot, &reading.user_id_keys),
+            Internal::Corrected(corrected) => corrected.meaning(&reading.tables),
             internal => Ok(Meaning::Internal(internal)),
         },
     }

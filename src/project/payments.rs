@@ -5,6 +5,8 @@
 //! by the charge (`invoice`), or by an `invoice_payment` alone. Any of them may come last, so a charge
 //! can stand as a one-off payment until its invoice is known; the sums are right again once it is.
 //!
+//! A row that the application had kept before memberflow stands for its payment until any event tells of that.
+//!
 //! Refunds and disputes never change what was collected; they stand beside it, each counted once by its
 //! own id. Only amounts in the row's own currency are added.
 
@@ -58,6 +60,9 @@ pub fn settle(objects: &[StripeObject]) -> Vec<Payment> {
     let set = set::Set::of(objects);
     let claims = claims::Claims::of(&set);
     let mut rows = rows::of(&set, &claims);
+    if rows.is_empty() {
+        rows.extend(rows::of_found(&set));
+    }
     after::take_back(&mut rows, &set, &claims);
     rows.into_values().collect()
 }
@@ -78,6 +83,7 @@ pub fn links(object: &StripeObject) -> Vec<String> {
             let refunds = it.refunds.iter().map(|refund| Some(&refund.id));
             refunds.chain([it.payment_intent.as_ref(), it.invoice.as_ref()]).collect()
         }
+        StripeObject::FoundPayment(it) => vec![it.invoice.as_ref(), it.payment_intent.as_ref()],
         StripeObject::Refund(it) => vec![it.charge.as_ref(), it.payment_intent.as_ref()],
         StripeObject::Dispute(it) => vec![it.charge.as_ref(), it.payment_intent.as_ref()],
         _ => Vec::new(),

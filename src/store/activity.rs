@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::facts::Changed;
@@ -28,12 +29,6 @@ impl Counts {
                 self.files += sign;
                 self.file_bytes = self.file_bytes.saturating_add(amount);
             }
-            // What was counted before the first event.
-            "found.logins" => self.logins = self.logins.saturating_add(amount),
-            "found.files" => self.files = self.files.saturating_add(amount),
-            "found.file_bytes" => self.file_bytes = self.file_bytes.saturating_add(amount),
-            "found.visions" => self.add(Metric::Visions, amount),
-            "found.journal_entries" => self.add(Metric::JournalEntries, amount),
             relation => {
                 if let Some(table) = tables.of(relation) {
                     self.add(table.metric, sign);
@@ -51,7 +46,8 @@ impl Counts {
 /// By user.
 pub type Differences = BTreeMap<Uuid, Counts>;
 
-/// Keeps `logins`, each once and at the earliest moment that any report gives.
+/// Keeps `logins`, each once and at the earliest moment that any report gives. One known from less than a
+/// session counts unless stronger evidence stands within a second of it: then it is that login.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -70,24 +66,105 @@ pub async fn settle_logins(
             *kept = login;
         }
     }
-    let rows = sqlx::query(
-        "insert into logins as l (session_id, user_id, logged_in_at)
-         select * from unnest($1::text[], $2::uuid[], $3::timestamptz[])
-         on conflict (session_id) do update set logged_in_at = excluded.logged_in_at
-         where excluded.logged_in_at < l.logged_in_at
-         returning l.user_id, l.xmax = 0",
+    let moved: Vec<Moved> = sqlx::query_as(
+        "with told as (
+             select * from unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::smallint[])
+                 as t (session_id, user_id, logged_in_at, evidence)
+         ), known as (
+             select l.session_id, l.logged_in_at from logins l join told t on t.session_id = l.session_id
+         ), written as (
+             insert into logins as l (session_id, user_id, logged_in_at, evidence, counted)
+             select session_id, user_id, logged_in_at, evidence, evidence = 0 from told
+             on conflict (session_id) do update set logged_in_at = excluded.logged_in_at
+             where excluded.logged_in_at < l.logged_in_at
+             returning l.session_id, l.user_id, l.logged_in_at, l.evidence
+         )
+         select w.user_id, coalesce(k.logged_in_at, w.logged_in_at) as until, w.logged_in_at as since,
+                k.logged_in_at is null and w.evidence = 0 as is_new_session
+         from written w left join known k using (session_id)",
     )
     .bind(earliest.keys().copied().collect::<Vec<_>>())
     .bind(earliest.values().map(|login| login.user_id).collect::<Vec<_>>())
     .bind(earliest.values().map(|login| login.logged_in_at).collect::<Vec<_>>())
-    .fetch_all(tx)
+    .bind(earliest.values().map(|login| login.evidence as i16).collect::<Vec<_>>())
+    .fetch_all(&mut *tx)
     .await?;
-    for row in &rows {
-        let counts = differences.entry(row.try_get(0)?).or_default();
-        counts.logins += i64::from(row.try_get::<bool, _>(1)?);
+    // One that only moved counts no more than before, but may have been the last.
+    for one in &moved {
+        differences.entry(one.user_id).or_default().logins += i64::from(one.is_new_session);
+    }
+    weigh(tx, &moved, differences).await
+}
+
+/// A login that is new, or has moved between two moments.
+#[derive(Debug, sqlx::FromRow)]
+struct Moved {
+    user_id: Uuid,
+    since: OffsetDateTime,
+    until: OffsetDateTime,
+    is_new_session: bool,
+}
+
+/// Decides anew which logins that are known from less than a session count, around those that `moved`.
+async fn weigh(
+    tx: &mut PgConnection,
+    moved: &[Moved],
+    differences: &mut Differences,
+) -> Result<(), sqlx::Error> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let weighed: Vec<(Uuid, bool)> = sqlx::query_as(WEIGH)
+        .bind(moved.iter().map(|one| one.user_id).collect::<Vec<_>>())
+        .bind(moved.iter().map(|one| one.since).collect::<Vec<_>>())
+        .bind(moved.iter().map(|one| one.until).collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
+    for (user, counts) in weighed {
+        differences.entry(user).or_default().logins += if counts { 1 } else { -1 };
     }
     Ok(())
 }
+
+/// Weighs again what is known from less than a session around logins of `users` at these `moments`.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn weigh_again(
+    tx: &mut PgConnection,
+    users: &[Uuid],
+    moments: &[OffsetDateTime],
+) -> Result<(), sqlx::Error> {
+    let moved = users.iter().zip(moments).map(|(user_id, at)| Moved {
+        user_id: *user_id,
+        since: *at,
+        until: *at,
+        is_new_session: false,
+    });
+    let mut differences = Differences::new();
+    weigh(tx, &moved.collect::<Vec<_>>(), &mut differences).await?;
+    write(tx, &differences).await
+}
+
+/// The window is one second either way: Supabase Auth writes a login's session, its entry in the audit log and
+/// the user's last sign-in in one transaction.
+const WEIGH: &str = "
+    with near as (
+        select distinct l.session_id, l.user_id, l.logged_in_at, l.evidence, l.counted
+        from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as m (user_id, since, until)
+        join logins l on l.evidence > 0 and l.user_id = m.user_id
+            and l.logged_in_at between m.since - interval '1 second' and m.until + interval '1 second'
+    ), weighed as (
+        select n.session_id, n.counted, not exists (
+            select from logins s
+            where s.user_id = n.user_id and s.evidence < n.evidence
+              and s.logged_in_at between n.logged_in_at - interval '1 second' and n.logged_in_at + interval '1 second'
+        ) as counts
+        from near n
+    )
+    update logins l set counted = w.counts from weighed w
+    where l.session_id = w.session_id and w.counts <> w.counted
+    returning l.user_id, l.counted";
 
 /// Notes what `changed` rows and files make of their owners' counts.
 pub fn count_rows(

@@ -119,6 +119,23 @@ impl Store {
     }
 }
 
+/// Applies `events` of our own in a transaction that has the projection's turn.
+pub(super) async fn within(
+    tx: &mut PgConnection,
+    events: Vec<Envelope>,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let (events, dead) = read_all(events, rules);
+    dead_letters::insert(tx, &dead, now).await?;
+    let new = inbox::insert(tx, events, now).await?;
+    if new.is_empty() {
+        return Ok(());
+    }
+    let touched = settle(tx, News::sort(new), rules, now).await?;
+    derive(tx, Tables::Live, touched, rules, now).await
+}
+
 /// Waits for the projection's turn, which lasts until the transaction ends, and names its tables.
 pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock($1)").bind(PROJECTION_LOCK).execute(&mut *tx).await?;

@@ -155,7 +155,7 @@ pub const TABLES: [Derived; 17] = [
         &["customer_id", "currency", "collected", "refunded", "disputed", "history_id", "state"],
     ),
     private("customer_revenue", &["customer_id", "currency"], &["mrr", "collected", "refunded", "disputed"]),
-    private("logins", &["session_id"], &["user_id", "logged_in_at"]),
+    private("logins", &["session_id"], &["user_id", "logged_in_at", "evidence", "counted"]),
     private(
         "row_facts",
         &["relation", "row_id"],

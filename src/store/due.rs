@@ -2,87 +2,52 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::apply::Touched;
+use super::apply::{self, Touched};
+use super::derived::Tables;
 use super::{Store, StoreError};
+use crate::database;
 
-/// Customers that one round takes at most; the next round takes the rest.
-const ROUND: i64 = 500;
+/// Customers or members that are derived in one transaction.
+const PAGE: i64 = 500;
+
+/// "upkeep" in ASCII: the advisory lock under which what is due is looked for and derived. Of several processes
+/// one at a time takes a page, and the next one finds what is left.
+const UPKEEP_LOCK: i64 = 0x0000_7570_6b65_6570;
 
 impl Store {
-    /// Derives anew what is due; returns how many customers that were.
+    /// Derives anew what is due, page by page, in the order of customers; returns how many customers that were.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// [`StoreError`], which says whether waiting helps. Pages derived before stay so.
     pub async fn recompute_due(&self) -> Result<usize, StoreError> {
-        let (pool, now) = self.parts();
-        let due: Vec<String> = sqlx::query_scalar(
-            "(select id from ingest.customers where recompute_at <= $1 order by recompute_at limit $2)
-             union
-             -- Parked for want of a user, or with a user named who never was, and who is there by now.
-             (select c.customer_id from ingest.parked p
-              join ingest.claims c on c.customer_id = p.subject
-              cross join unnest(c.claimed_users) as named (id)
-              join auth.users u
-                on u.id = case when named.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then named.id::uuid end
-              where p.reason = 'unknown_user'
-                 or p.reason = 'user_gone' and p.detail like '%' || named.id || '%'
-                 or p.reason = 'disputed_user' and not exists (select from ingest.users s where s.id = u.id)
-              limit $2)
-             union
-             (select c.customer_id from ingest.parked p
-              join ingest.claims c on c.customer_id = p.subject and c.email is not null
-              join lateral (
-                  select from auth.users u
-                  where u.instance_id = '00000000-0000-0000-0000-000000000000' and lower(u.email) = c.email
-                    and u.email_confirmed_at is not null
-                  having count(*) = 1
-              ) u on true
-              where p.reason in ('unknown_user', 'ambiguous_email')
-                 -- Kept by e-mail address alone, and the person is back under another id.
-                 or p.reason = 'user_gone' and not exists (
-                     select from ingest.claims stronger
-                     where stronger.customer_id = p.subject and stronger.strength < 4 and stronger.claimed_users <> '{}')
-              limit $2)
-             union
-             -- Parked for want of a tier that names the price or the product by now.
-             (select f.customer_id from ingest.parked p
-              join ingest.stripe_facts f on f.id = p.subject
-              where p.reason = 'no_tier' and exists (
-                  select from jsonb_array_elements(f.state -> 'items') item
-                  join public.membership_tiers t
-                    on t.stripe_price_id = item -> 'price' ->> 'id'
-                    or t.stripe_product_id = item -> 'price' ->> 'product')
-              limit $2)",
-        )
-        .bind(now)
-        .bind(ROUND)
-        .fetch_all(pool)
-        .await?;
-        let anew = self.payments_that_fit().await?;
-        let customers: BTreeSet<String> = due.into_iter().chain(anew.iter().cloned()).collect();
-        let count = customers.len();
-        if count > 0 {
-            self.derive_anew(Touched { customers, anew, ..Touched::default() }).await?;
+        let (mut total, mut after) = (0, String::new());
+        while let Some((last, count)) = self.recompute_page(&after).await? {
+            total += count;
+            after = last;
         }
-        Ok(count)
+        Ok(total)
     }
 
-    /// The customers of payments that were too large for their column, once that has been widened.
-    async fn payments_that_fit(&self) -> Result<BTreeSet<String>, StoreError> {
-        let customers: Vec<String> = sqlx::query_scalar(
-            "select p.customer_id from ingest.parked w join ingest.payments p on p.id = w.subject
-             where w.reason = 'amount_out_of_range' and not exists (
-                 select from information_schema.columns
-                 where table_schema = 'public' and table_name = 'payment_history'
-                   and column_name = 'amount' and data_type = 'integer')
-             limit $1",
-        )
-        .bind(ROUND)
-        .fetch_all(self.pool())
-        .await?;
-        Ok(customers.into_iter().collect())
+    /// Derives the first customers after this one that are due; returns the last of them, and how many.
+    async fn recompute_page(&self, after: &str) -> Result<Option<(String, usize)>, StoreError> {
+        let (pool, now) = self.parts();
+        let mut tx = database::begin(pool).await?;
+        take_turn(&mut tx).await?;
+        let due: Vec<(String, bool)> =
+            sqlx::query_as(DUE).bind(now).bind(after).bind(PAGE).fetch_all(&mut *tx).await?;
+        let Some((last, _)) = due.last().cloned() else { return Ok(None) };
+        let touched = Touched {
+            customers: due.iter().map(|(customer, _)| customer.clone()).collect(),
+            anew: due.iter().filter(|(_, anew)| *anew).map(|(customer, _)| customer.clone()).collect(),
+            ..Touched::default()
+        };
+        apply::lock(&mut tx).await?;
+        apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        tx.commit().await?;
+        Ok(Some((last, due.len())))
     }
 
     /// Derives the members anew who were last derived a day ago, the oldest first: days since the last
@@ -93,18 +58,85 @@ impl Store {
     /// [`StoreError`], which says whether waiting helps.
     pub async fn refresh_members(&self) -> Result<usize, StoreError> {
         let (pool, now) = self.parts();
-        let stale: Vec<Uuid> = sqlx::query_scalar(
+        let mut tx = database::begin(pool).await?;
+        take_turn(&mut tx).await?;
+        let stale: BTreeSet<Uuid> = sqlx::query_scalar(
             "select user_id from public.user_activity_metrics
              where last_calculated_at < $1 - interval '1 day' order by last_calculated_at limit $2",
         )
         .bind(now)
-        .bind(ROUND)
-        .fetch_all(pool)
-        .await?;
+        .bind(PAGE)
+        .fetch_all(&mut *tx)
+        .await?
+        .into_iter()
+        .collect();
         let count = stale.len();
         if count > 0 {
-            self.recompute(BTreeSet::new(), stale.into_iter().collect()).await?;
+            apply::lock(&mut tx).await?;
+            let touched = Touched { users: stale, ..Touched::default() };
+            apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+            tx.commit().await?;
         }
         Ok(count)
     }
 }
+
+/// Waits until no other process keeps up here; lasts until the transaction ends.
+async fn take_turn(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(UPKEEP_LOCK).execute(tx).await?;
+    Ok(())
+}
+
+/// Customers that are due, each with whether its payments' rows are to be written whether or not they changed.
+const DUE: &str = "
+    select id, bool_or(anew) from (
+        (select id, false as anew from ingest.customers
+         where recompute_at <= $1 and id > $2 order by id limit $3)
+        union all
+        -- Parked for want of a user, or with a user named who never was, and who is there by now.
+        (select distinct c.customer_id, false from ingest.parked p
+         join ingest.claims c on c.customer_id = p.subject
+         cross join unnest(c.claimed_users) as named (id)
+         join auth.users u
+           on u.id = case when named.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then named.id::uuid end
+         where p.subject > $2 and (
+               p.reason = 'unknown_user'
+            or p.reason = 'user_gone' and p.detail like '%' || named.id || '%'
+            or p.reason = 'disputed_user' and not exists (select from ingest.users s where s.id = u.id))
+         order by 1 limit $3)
+        union all
+        (select distinct c.customer_id, false from ingest.parked p
+         join ingest.claims c on c.customer_id = p.subject and c.email is not null
+         join lateral (
+             select from auth.users u
+             where u.instance_id = '00000000-0000-0000-0000-000000000000' and lower(u.email) = c.email
+               and u.email_confirmed_at is not null
+             having count(*) = 1
+         ) u on true
+         where p.subject > $2 and (
+               p.reason in ('unknown_user', 'ambiguous_email')
+            -- Kept by e-mail address alone, and the person is back under another id.
+            or p.reason = 'user_gone' and not exists (
+                select from ingest.claims stronger
+                where stronger.customer_id = p.subject and stronger.strength < 4 and stronger.claimed_users <> '{}'))
+         order by 1 limit $3)
+        union all
+        -- Parked for want of a tier that names the price or the product by now.
+        (select distinct f.customer_id, false from ingest.parked p
+         join ingest.stripe_facts f on f.id = p.subject
+         where p.reason = 'no_tier' and f.customer_id > $2 and exists (
+             select from jsonb_array_elements(f.state -> 'items') item
+             join public.membership_tiers t
+               on t.stripe_price_id = item -> 'price' ->> 'id'
+               or t.stripe_product_id = item -> 'price' ->> 'product')
+         order by 1 limit $3)
+        union all
+        -- Payments that were too large for their column, once that has been widened.
+        (select distinct p.customer_id, true from ingest.parked w join ingest.payments p on p.id = w.subject
+         where w.reason = 'amount_out_of_range' and p.customer_id > $2 and not exists (
+             select from information_schema.columns
+             where table_schema = 'public' and table_name = 'payment_history'
+               and column_name = 'amount' and data_type = 'integer')
+         order by 1 limit $3)
+    ) as due (id, anew)
+    group by id order by id limit $3";

@@ -19,6 +19,7 @@ use super::claims::Made;
 use super::inbox;
 use super::versions::{self, Since};
 use crate::project::identity::{self, Claim};
+use crate::project::internal::FOUND;
 use crate::project::meaning::Report;
 use crate::project::order::{self, Candidate};
 use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
@@ -52,6 +53,8 @@ pub struct Changed<T> {
 /// A fact as it stands.
 struct Stored<T> {
     moment: Moment,
+    /// The event that told of it.
+    event_id: String,
     state: T,
 }
 
@@ -89,10 +92,13 @@ pub async fn settle_stripe(
     let stored = stored_stripe(tx, &subjects(&told)).await?;
     let decided = versions::decided(tx, &told).await?;
     let said = said(&told);
+    // No event of Stripe's tells of these.
+    let (found, told): (Vec<_>, _) =
+        told.into_iter().partition(|one| matches!(one.report.state, StripeObject::FoundPayment(_)));
     let mut won = contest(tx, told, &stored, &decided, reading, of_stripe).await?;
     let claims = claims_of(&mut won);
     let revised = versions::write(tx, &won).await?;
-    let mut won = latest(won, &stored);
+    let mut won = with_found(latest(won, &stored), found, &stored);
     recall_statuses(tx, &mut won).await?;
     let reminded = remember(&mut won, said, &stored);
     write_stripe(tx, &won).await?;
@@ -121,10 +127,38 @@ pub async fn settle_rows(
         return Ok(BTreeMap::new());
     }
     let stored = stored_rows(tx, &told).await?;
+    let (found, told) = told.into_iter().partition(is_found);
     let won = contest(tx, told, &stored, &HashSet::new(), reading, of_row).await?;
-    let won = latest(won, &stored);
+    let won = with_found(latest(won, &stored), found, &stored);
     write_rows(tx, &won).await?;
     Ok(changes(won, stored))
+}
+
+/// What was read in the application's tables and not told by an event of its own.
+fn is_found<T>(told: &Told<T>) -> bool {
+    told.event_id.starts_with(FOUND)
+}
+
+/// What stood in a table when it was read is one of the row's states like any other, but for one thing: of
+/// events that share its moment any other knows better, since it may be about a later change that left the
+/// moment as it was. Of two readings with one moment the later one counts: their names tell which that is.
+fn with_found<T>(won: Vec<Won<T>>, found: Vec<Told<T>>, stored: &HashMap<String, Stored<T>>) -> Vec<Won<T>> {
+    let mut won: BTreeMap<String, Won<T>> =
+        won.into_iter().map(|one| (one.told.report.subject.clone(), one)).collect();
+    for told in found {
+        let subject = &told.report.subject;
+        let best = won.get(subject).map(|one| (one.told.moment(), one.told.event_id.as_str()));
+        let best = best.or(stored.get(subject).map(|fact| (fact.moment, fact.event_id.as_str())));
+        if best.is_none_or(|(moment, by)| gives_way(moment, by, &told)) {
+            won.insert(subject.clone(), Won { told, tied: false, claims: Vec::new() });
+        }
+    }
+    won.into_values().collect()
+}
+
+fn gives_way<T>(moment: Moment, by: &str, told: &Told<T>) -> bool {
+    let is_later_reading = by.starts_with(FOUND) && by < told.event_id.as_str();
+    moment < told.moment() || (moment == told.moment() && is_later_reading)
 }
 
 fn of_stripe(meaning: Meaning) -> Option<Report<StripeObject>> {
@@ -307,7 +341,8 @@ fn claims_of<T>(won: &mut [Won<T>]) -> Vec<Made> {
     others.into_iter().chain(last).flat_map(|won| std::mem::take(&mut won.claims)).collect()
 }
 
-fn last<T: Contender>(mut peers: Vec<Told<T>>) -> Option<Won<T>> {
+fn last<T: Contender>(peers: Vec<Told<T>>) -> Option<Won<T>> {
+    let mut peers = without_overtaken(peers);
     let candidates: Vec<Candidate<'_>> = peers.iter().map(candidate).collect();
     let winner = order::winner(&candidates)?;
     let claims = evidence(&peers);
@@ -317,6 +352,23 @@ fn last<T: Contender>(mut peers: Vec<Told<T>>) -> Option<Won<T>> {
         told.report.state.recall(last(peers).map(|known| known.told.report.state));
     }
     Some(Won { told, tied: winner.tied, claims })
+}
+
+/// A correction stands for what was missing. Once an event has told of the step that followed what the correction
+/// began at, nothing is missing there any more, and it would be one step too many.
+fn without_overtaken<T>(mut peers: Vec<Told<T>>) -> Vec<Told<T>> {
+    if peers.iter().all(|peer| peer.report.corrects_after.is_none()) {
+        return peers;
+    }
+    let steps = peers.iter().filter(|peer| peer.report.corrects_after.is_none());
+    let steps =
+        steps.filter(|peer| peer.report.previous.as_ref().is_some_and(|it| *it != peer.report.object));
+    let left: Vec<Value> = steps.filter_map(|peer| peer.report.previous.clone()).collect();
+    peers.retain(|peer| {
+        let now = left.iter().filter(|state| peer.report.previous.as_ref() == Some(*state)).count();
+        peer.report.corrects_after.is_none_or(|then| now <= then as usize)
+    });
+    peers
 }
 
 /// What the contest needs to know of a state.
@@ -419,14 +471,16 @@ async fn stored_stripe(
     tx: &mut PgConnection,
     ids: &[String],
 ) -> Result<HashMap<String, Stored<StripeObject>>, sqlx::Error> {
-    let rows = sqlx::query("select id, final, occurred_at, state from stripe_facts where id = any($1)")
-        .bind(ids)
-        .fetch_all(tx)
-        .await?;
+    let rows =
+        sqlx::query("select id, final, occurred_at, state, event_id from stripe_facts where id = any($1)")
+            .bind(ids)
+            .fetch_all(tx)
+            .await?;
     rows.iter()
         .map(|row| {
             let Json(state) = row.try_get(3)?;
-            Ok((row.try_get(0)?, Stored { moment: (row.try_get(1)?, None, row.try_get(2)?), state }))
+            let moment = (row.try_get(1)?, None, row.try_get(2)?);
+            Ok((row.try_get(0)?, Stored { moment, event_id: row.try_get(4)?, state }))
         })
         .collect()
 }
@@ -477,7 +531,7 @@ async fn stored_rows(
 ) -> Result<HashMap<String, Stored<Row>>, sqlx::Error> {
     let states = || told.iter().map(|told| &told.report.state);
     let rows = sqlx::query(
-        "select f.relation, f.row_id, f.user_id, f.counted, f.amount, f.final, f.number, f.occurred_at
+        "select f.relation, f.row_id, f.user_id, f.counted, f.amount, f.final, f.number, f.occurred_at, f.event_id
          from (select distinct * from unnest($1::text[], $2::text[])) as w (relation, row_id)
          join row_facts f using (relation, row_id)",
     )
@@ -495,7 +549,8 @@ async fn stored_rows(
                 amount: row.try_get(4)?,
             };
             let subject = format!("{}/{}", state.relation, state.row_id);
-            Ok((subject, Stored { moment: (row.try_get(5)?, row.try_get(6)?, row.try_get(7)?), state }))
+            let moment = (row.try_get(5)?, row.try_get(6)?, row.try_get(7)?);
+            Ok((subject, Stored { moment, event_id: row.try_get(8)?, state }))
         })
         .collect()
 }
@@ -526,16 +581,23 @@ async fn write_rows(tx: &mut PgConnection, won: &[Won<Row>]) -> Result<(), sqlx:
     Ok(())
 }
 
-/// The report of a state that is not told by an event but found in the database.
-pub(super) const fn found<T>(subject: String, state: T, occurred_at: OffsetDateTime) -> Report<T> {
+/// The report of a state that is not told by an event but found in the database. `is_gone`: it was known and
+/// is not there any more.
+pub(super) const fn found<T>(
+    subject: String,
+    state: T,
+    occurred_at: OffsetDateTime,
+    is_gone: bool,
+) -> Report<T> {
     Report {
         subject,
         occurred_at,
         number: None,
-        stage: order::Stage::Created,
-        is_final: false,
+        stage: if is_gone { order::Stage::Deleted } else { order::Stage::Created },
+        is_final: is_gone,
         state,
         object: Value::Null,
         previous: None,
+        corrects_after: None,
     }
 }

@@ -191,7 +191,7 @@ async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::
         "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end
          from unnest($1::uuid[]) as u (id)
          left join lateral (
-             select max(logged_in_at) as last_login_at from logins where user_id = u.id
+             select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
          ) l on true
          left join public.user_activity_metrics m on m.user_id = u.id",
     )

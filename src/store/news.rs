@@ -9,14 +9,17 @@ use super::claims::Made;
 use super::facts::{Contender as _, Told};
 use super::{Rules, customers, facts, inbox};
 use crate::envelope::Envelope;
-use crate::project::internal::{FoundActivity, FoundSubscription, Internal};
+use crate::project::internal::{
+    self, FoundLogin, FoundLogins, FoundPayments, FoundRow, FoundRows, FoundSubscription, FoundUsers,
+    Internal,
+};
 use crate::project::meaning::{Login, Meaning, UserSeen};
-use crate::project::stripe::{Item, Price, StripeObject, Subscription};
+use crate::project::stripe::{FoundPayment, Item, Price, StripeObject, Subscription};
 use crate::project::supabase::Row;
 use crate::project::{identity, read};
 
-/// What the names of events begin with that tell what was counted when memberflow was switched on.
-const FOUND_ACTIVITY: &str = "found/activity/";
+/// What stands for the Stripe customers of a user whose payments the application had kept.
+pub(super) const FOUND_USER: &str = "found/user/";
 
 /// What each event of `batch` means; those that mean nothing, now and ever, with the reason.
 pub(super) fn read_all(batch: Vec<Envelope>, rules: &Rules) -> (Vec<inbox::Read>, Vec<(Envelope, String)>) {
@@ -72,23 +75,27 @@ impl News {
                     is_last: false,
                 }),
                 Meaning::Internal(Internal::Found(found)) => news.found(found, event_id),
-                Meaning::Internal(Internal::FoundActivity(found)) => news.found_activity(&found, &event_id),
+                Meaning::Internal(Internal::FoundRows(found)) => news.found_rows(found, &event_id),
+                Meaning::Internal(Internal::FoundLogins(found)) => news.found_logins(found),
+                Meaning::Internal(Internal::FoundUsers(found)) => news.found_users(found),
+                Meaning::Internal(Internal::FoundPayments(found)) => {
+                    news.found_payments(found, &event_id, envelope.occurred_at);
+                }
                 Meaning::Thin { object_id } => drop(news.thin.insert(object_id)),
-                // A snapshot is read as the state that it shows.
-                Meaning::Internal(Internal::Snapshot(_)) | Meaning::Nothing => {}
+                // A snapshot is read as the state that it shows, a correction as news of its row.
+                Meaning::Internal(Internal::Snapshot(_) | Internal::Corrected(_)) | Meaning::Nothing => {}
             }
         }
         news
     }
 
     /// Every user named, also by what is superseded at once: each has a row from then on, in whatever order
-    /// and batches the events come. Those of whom it is only said what stood there before have one.
+    /// and batches the events come.
     pub(super) fn named(&self) -> BTreeSet<Uuid> {
         let told = self.stripe.iter().flat_map(|told| identity::claims(&told.report.state));
         let claims = self.claims.iter().map(|made| made.claim.clone()).chain(told);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
-        let told = self.rows.iter().filter(|told| !told.event_id.starts_with(FOUND_ACTIVITY));
-        let owners = told.filter_map(|told| told.report.state.user_id);
+        let owners = self.rows.iter().filter_map(|told| told.report.state.user_id);
         let seen = self.users.iter().map(|user| user.user_id);
         claimed.chain(owners).chain(seen).collect()
     }
@@ -124,33 +131,69 @@ impl News {
             items: found.price.map(price).into_iter().collect(),
             ..Subscription::default()
         };
-        let report = facts::found(id, StripeObject::Subscription(subscription), epoch);
+        let report = facts::found(id, StripeObject::Subscription(subscription), epoch, false);
         self.stripe.push(Told { event_id, report });
     }
 
-    /// What was counted when memberflow was switched on stands beside what events tell, never in its way: the
-    /// profile's completion is older than any of them.
-    fn found_activity(&mut self, found: &FoundActivity, event_id: &str) {
-        let user_id = found.user_id;
-        let mut keep = |relation: &str, row_id: String, amount| {
-            if amount != 0 {
-                let relation = relation.to_owned();
-                let row = Row { relation, row_id, user_id: Some(user_id), counted: true, amount };
-                let subject = format!("{}/{}", row.relation, row.row_id);
-                let report = facts::found(subject, row, OffsetDateTime::UNIX_EPOCH);
-                self.rows.push(Told { event_id: event_id.to_owned(), report });
-            }
-        };
-        for (relation, count) in found.counts() {
-            keep(relation, user_id.to_string(), count);
-        }
-        keep("public.user_profiles", format!("found/{user_id}"), found.profile_percent);
-        let micros = found.last_login_at_us.map(|us| i128::from(us) * 1000);
-        let last = micros.and_then(|nanos| OffsetDateTime::from_unix_timestamp_nanos(nanos).ok());
-        self.logins.extend(last.map(|logged_in_at| Login {
-            session_id: format!("found/{user_id}"),
-            user_id,
-            logged_in_at,
+    /// Rows of a table as they stood, or that are gone from it.
+    fn found_rows(&mut self, found: FoundRows, event_id: &str) {
+        let FoundRows { relation, rows, gone } = found;
+        let all = rows.into_iter().map(|row| (row, false)).chain(gone.into_iter().map(|row| (row, true)));
+        self.rows.extend(all.map(|(FoundRow(row_id, user_id, counted, amount, at), is_gone)| {
+            let subject = format!("{relation}/{row_id}");
+            let counted = counted && !is_gone;
+            let row = Row { relation: relation.clone(), row_id, user_id, counted, amount };
+            let report = facts::found(subject, row, internal::moment(at), is_gone);
+            Told { event_id: event_id.to_owned(), report }
         }));
     }
+
+    fn found_logins(&mut self, FoundLogins { evidence, logins }: FoundLogins) {
+        self.logins.extend(logins.into_iter().map(|FoundLogin(session_id, user_id, at)| Login {
+            session_id,
+            evidence,
+            user_id,
+            logged_in_at: internal::moment(at),
+        }));
+    }
+
+    fn found_users(&mut self, FoundUsers { there, gone }: FoundUsers) {
+        let all = there.into_iter().map(|id| (id, false)).chain(gone.into_iter().map(|id| (id, true)));
+        self.users.extend(all.map(|(user_id, is_gone)| UserSeen { user_id, email: None, is_gone }));
+    }
+
+    /// Payments that the application had kept: each stands for what Stripe will tell of it, and says whose it
+    /// is. A later reading knows better than an earlier one.
+    fn found_payments(&mut self, found: FoundPayments, event_id: &str, at: OffsetDateTime) {
+        let FoundPayments { rows, gone } = found;
+        let all = rows.into_iter().map(|row| (row, false)).chain(gone.into_iter().map(|row| (row, true)));
+        for (mut payment, is_gone) in all {
+            if is_gone {
+                // No status of a payment that counts.
+                "gone".clone_into(&mut payment.status);
+            }
+            self.claims.extend(claim_of(&payment).map(|claim| Made {
+                claim,
+                reported_at: OffsetDateTime::UNIX_EPOCH,
+                event_id: event_id.to_owned(),
+                is_last: false,
+            }));
+            let state = StripeObject::FoundPayment(payment);
+            let report = facts::found(state.id().to_owned(), state, at, is_gone);
+            self.stripe.push(Told { event_id: event_id.to_owned(), report });
+        }
+    }
+}
+
+/// The row said whose payment it is.
+fn claim_of(payment: &FoundPayment) -> Option<identity::Claim> {
+    let user = payment.customer.strip_prefix(FOUND_USER)?;
+    Some(identity::Claim {
+        object_id: payment.customer.clone(),
+        customer: payment.customer.clone(),
+        strength: identity::Strength::KnownCustomer,
+        claimed_users: vec![user.to_owned()],
+        email: None,
+        object_created: 0,
+    })
 }

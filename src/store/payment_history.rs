@@ -10,6 +10,7 @@ use super::claims::moment;
 use super::parked::{Parked, Reason};
 use super::payments::{ChangedPayments, row_id};
 use super::{adopted, referred};
+use crate::project::internal::FOUND;
 use crate::project::payments::Payment;
 
 /// A payment with its row's id and its user.
@@ -104,7 +105,9 @@ async fn load(
     let mut owned = Vec::with_capacity(rows.len());
     for row in &rows {
         let Json(payment): Json<Payment> = row.try_get(1)?;
-        if let Some(user_id) = owners.get(&payment.customer).copied() {
+        // What the application kept stays as it is until an event tells of it.
+        let is_told = !payment.id.starts_with(FOUND);
+        if let Some(user_id) = owners.get(&payment.customer).copied().filter(|_| is_told) {
             owned.push(Owned { payment, history_id: row.try_get(0)?, user_id });
         }
     }

@@ -73,6 +73,7 @@ const fn is_payment(object: &StripeObject) -> bool {
             | StripeObject::Charge(_)
             | StripeObject::Refund(_)
             | StripeObject::Dispute(_)
+            | StripeObject::FoundPayment(_)
     )
 }
 
@@ -126,7 +127,7 @@ async fn objects(
 ) -> Result<BTreeMap<String, StripeObject>, sqlx::Error> {
     let rows = sqlx::query(
         "select id, state from stripe_facts
-         where id = any($1) and kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute')",
+         where id = any($1) and kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute', 'found_payment')",
     )
     .bind(ids)
     .fetch_all(tx)

@@ -4,7 +4,7 @@ mod applying;
 mod configuration;
 mod demo_data;
 mod doctor;
-mod first_start;
+mod found_rows;
 mod identity;
 mod leads;
 mod ledger;

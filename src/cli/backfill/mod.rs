@@ -2,12 +2,14 @@
 
 mod stripe;
 mod stripe_events;
+mod tables;
 
 use clap::Subcommand;
 
 use super::Exit;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::store::found::Scope;
 
 /// Take in what was there before memberflow, or what never reached it.
 ///
@@ -21,6 +23,12 @@ pub struct BackfillArgs {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum BackfillCommand {
+    /// Read users, logins, files, visions, journal entries and profiles from the application's tables
+    Activity(tables::TablesArgs),
+    /// Read subscriptions and payments from the application's tables
+    Revenue(tables::TablesArgs),
+    /// Read all of the application's tables
+    All(tables::TablesArgs),
     Stripe(stripe::StripeArgs),
     StripeEvents(stripe_events::StripeEventsArgs),
 }
@@ -31,6 +39,9 @@ enum BackfillCommand {
 /// The database or Stripe is away or refuses, or the command was interrupted.
 pub async fn run(args: BackfillArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     match args.command {
+        BackfillCommand::Activity(args) => tables::run(args, &[Scope::Activity], config, clock).await,
+        BackfillCommand::Revenue(args) => tables::run(args, &[Scope::Revenue], config, clock).await,
+        BackfillCommand::All(args) => tables::run(args, &Scope::ALL, config, clock).await,
         BackfillCommand::Stripe(args) => stripe::run(args, config, clock).await,
         BackfillCommand::StripeEvents(args) => stripe_events::run(args, config, clock).await,
     }

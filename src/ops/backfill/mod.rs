@@ -1,3 +1,4 @@
 //! Backfill: events from what exists already.
 
 pub mod stripe_events;
+pub mod tables;

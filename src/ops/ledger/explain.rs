@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::DEFINITION;
+use crate::project::internal::FOUND;
 use crate::project::mrr::Explanation;
 use crate::store::{self, customers};
 
@@ -73,7 +74,9 @@ pub async fn explain(
                 return Ok(None);
             }
             let of_user = customers::of_users(&mut reading, &BTreeSet::from([*user_id])).await?;
-            (Some(*user_id), of_user.into_keys().collect())
+            // What stands for payments that the application had kept is no customer of Stripe's.
+            let of_stripe = of_user.into_keys().filter(|customer| !customer.starts_with(FOUND));
+            (Some(*user_id), of_stripe.collect())
         }
         About::Customer(customer) => {
             let owner: Option<Option<Uuid>> =

@@ -2,7 +2,6 @@
 
 mod deliveries;
 mod post;
-mod progress;
 mod summary;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -17,12 +16,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::envelope::Source;
 use crate::ops::fixture::{BadFixture, FixtureEvent, Origin};
+use crate::ops::progress::Progress;
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets};
 
 use post::Poster;
 
 pub use deliveries::SHUFFLE_MAX_BYTES;
-pub use progress::Progress;
 pub use summary::{Refusal, Summary};
 
 /// How to replay.
@@ -146,7 +145,7 @@ pub async fn replay(
     while let Some(outcome) = outcomes.next().await {
         let (outcome, size_bytes) = outcome?;
         summary.count(outcome, started.elapsed());
-        progress.show(&summary, size_bytes);
+        progress.tell(size_bytes, || summary.so_far());
     }
     progress.finish();
     Ok(summary)

@@ -67,6 +67,12 @@ impl Summary {
         self.rate_per_s = answers / self.elapsed_s.max(1e-6);
     }
 
+    /// In a line, while it goes on.
+    pub(super) fn so_far(&self) -> String {
+        let Self { accepted, refused, unreadable, rate_per_s, .. } = self;
+        format!("{accepted} accepted, {refused} refused, {unreadable} not read, {rate_per_s:.0}/s")
+    }
+
     fn add(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Accepted { attempts } => {

@@ -2,7 +2,7 @@
 //! and nothing that is secret.
 
 use crate::project::supabase::tables::ActivityTable;
-use crate::project::supabase::{ActivityTables, PROFILE_COLUMNS};
+use crate::project::supabase::{ActivityTables, PROFILE_COLUMNS, PROFILE_COLUMNS_WHERE_PRESENT};
 
 /// A table that triggers tell of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,10 @@ fn files() -> Watched {
 
 fn profiles() -> Watched {
     let needed = ["id", "user_id"].map(Column::needed);
-    let columns = ["is_active", "is_draft", "updated_at"].into_iter().chain(PROFILE_COLUMNS);
+    let columns = ["is_active", "is_draft", "updated_at"]
+        .into_iter()
+        .chain(PROFILE_COLUMNS)
+        .chain(PROFILE_COLUMNS_WHERE_PRESENT);
     watched("public.user_profiles", needed.into_iter().chain(columns.map(Column::where_present)))
 }
 

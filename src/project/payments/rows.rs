@@ -23,6 +23,29 @@ pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&'a str, Paymen
     invoices.chain(one_offs).collect()
 }
 
+/// Where no event has told of the payment: the row that the application kept, the oldest if there are several,
+/// under the id by which refunds and disputes know the payment.
+pub fn of_found<'a>(set: &Set<'a>) -> Option<(&'a str, Payment)> {
+    let collected = set.found.values().filter(|it| it.status == "succeeded");
+    let it = collected.min_by_key(|it| (it.created, it.id.as_str()))?;
+    let payment = Payment {
+        id: it.id.clone(),
+        customer: it.customer.clone(),
+        invoice: it.invoice.clone(),
+        payment_intent: it.payment_intent.clone(),
+        subscription: None,
+        currency: it.currency.clone(),
+        status: it.status.clone(),
+        collected: it.amount.max(0),
+        refunded: 0,
+        disputed: 0,
+        paid_at: it.paid_at,
+        created: it.created,
+        description: None,
+    };
+    Some((it.payment_intent.as_deref().unwrap_or(&it.id), payment))
+}
+
 /// The charges that collected money, oldest first, by payment.
 fn collected_by_payment<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&'a str, Vec<&'a Charge>> {
     let mut payments: BTreeMap<&str, Vec<&Charge>> = BTreeMap::new();

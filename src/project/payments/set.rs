@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::project::stripe::{Charge, Dispute, Invoice, InvoicePayment, Refund, StripeObject};
+use crate::project::stripe::{Charge, Dispute, FoundPayment, Invoice, InvoicePayment, Refund, StripeObject};
 
 /// Everything about one payment, each object once, in the order of ids.
 #[derive(Default)]
@@ -12,6 +12,7 @@ pub struct Set<'a> {
     pub charges: BTreeMap<&'a str, &'a Charge>,
     pub refunds: BTreeMap<&'a str, Refund>,
     pub disputes: BTreeMap<&'a str, &'a Dispute>,
+    pub found: BTreeMap<&'a str, &'a FoundPayment>,
 }
 
 impl<'a> Set<'a> {
@@ -24,6 +25,7 @@ impl<'a> Set<'a> {
                 StripeObject::InvoicePayment(it) => drop(set.invoice_payments.insert(&it.id, it)),
                 StripeObject::Charge(it) => drop(set.charges.insert(&it.id, it)),
                 StripeObject::Dispute(it) => drop(set.disputes.insert(&it.id, it)),
+                StripeObject::FoundPayment(it) => drop(set.found.insert(&it.id, it)),
                 StripeObject::Refund(it) => drop(refunds.insert(&it.id, it)),
                 _ => {}
             }

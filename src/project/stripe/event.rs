@@ -48,6 +48,7 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unread
         state,
         object,
         previous: previous(&mut event),
+        corrects_after: None,
     })))
 }
 
@@ -101,5 +102,7 @@ pub(super) fn state(
         Kind::Product => StripeObject::Product(product(object)?),
         Kind::Coupon => StripeObject::Coupon(coupon(object)?),
         Kind::Discount => StripeObject::Discount(discount(object)?),
+        // No event of Stripe's tells of these.
+        Kind::FoundPayment => return None,
     })
 }

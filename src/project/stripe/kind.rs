@@ -17,6 +17,7 @@ pub enum Kind {
     Product,
     Coupon,
     Discount,
+    FoundPayment,
 }
 
 impl Kind {
@@ -87,6 +88,7 @@ impl Kind {
             Self::Product => "product",
             Self::Coupon => "coupon",
             Self::Discount => "discount",
+            Self::FoundPayment => "found_payment",
         }
     }
 
@@ -117,6 +119,7 @@ impl StripeObject {
             Self::Product(_) => Kind::Product,
             Self::Coupon(_) => Kind::Coupon,
             Self::Discount(_) => Kind::Discount,
+            Self::FoundPayment(_) => Kind::FoundPayment,
         };
         kind.as_str()
     }
@@ -137,6 +140,7 @@ impl StripeObject {
             Self::Product(it) => &it.id,
             Self::Coupon(it) => &it.id,
             Self::Discount(it) => &it.id,
+            Self::FoundPayment(it) => &it.id,
         }
     }
 
@@ -150,6 +154,7 @@ impl StripeObject {
             Self::Invoice(it) => it.customer.as_deref(),
             Self::Charge(it) => it.customer.as_deref(),
             Self::Discount(it) => it.customer.as_deref(),
+            Self::FoundPayment(it) => Some(&it.customer),
             Self::InvoicePayment(_)
             | Self::Refund(_)
             | Self::Dispute(_)

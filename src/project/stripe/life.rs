@@ -65,7 +65,8 @@ impl StripeObject {
             | Self::Price(_)
             | Self::Product(_)
             | Self::Coupon(_)
-            | Self::Discount(_) => 0,
+            | Self::Discount(_)
+            | Self::FoundPayment(_) => 0,
         }
     }
 }

@@ -33,6 +33,26 @@ pub enum StripeObject {
     Coupon(Coupon),
     /// `discount`, as `customer.discount.*` tells it
     Discount(Discount),
+    /// A row that stood in `payment_history`: stands for Stripe's objects until events tell of those
+    FoundPayment(FoundPayment),
+}
+
+/// A payment that the application had kept. It is the user's, whoever Stripe's customer was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FoundPayment {
+    /// `found/` and the row's id.
+    pub id: String,
+    /// Stands for the user's customers: `found/user/` and the user's id.
+    pub customer: String,
+    pub invoice: Option<String>,
+    pub payment_intent: Option<String>,
+    /// As the row says it; the row is no payment that counts unless it is `succeeded`.
+    pub status: String,
+    pub currency: String,
+    pub amount: i64,
+    pub paid_at: Option<i64>,
+    pub created: i64,
 }
 
 /// A customer. Deleted ones keep their history.

@@ -53,9 +53,12 @@ impl StripeObject {
                 let is_known = matches!(it.duration.as_str(), "forever" | "once" | "repeating");
                 word("coupon.duration", &it.duration, is_known).into_iter().collect()
             }
-            Self::Customer(_) | Self::Checkout(_) | Self::Price(_) | Self::Product(_) | Self::Discount(_) => {
-                Vec::new()
-            }
+            Self::Customer(_)
+            | Self::Checkout(_)
+            | Self::Price(_)
+            | Self::Product(_)
+            | Self::Discount(_)
+            | Self::FoundPayment(_) => Vec::new(),
         }
     }
 }

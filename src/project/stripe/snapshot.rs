@@ -51,6 +51,7 @@ pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Mean
         object: snapshot.object,
         previous: None,
         number: None,
+        corrects_after: None,
     })))
 }
 

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::field;
-use crate::project::meaning::{Login, UserSeen};
+use crate::project::meaning::{Evidence, Login, UserSeen};
 use crate::project::{Meaning, Unreadable};
 
 #[cfg(test)]
@@ -35,6 +35,7 @@ fn read_token(body: &Value) -> Result<Meaning, Unreadable> {
     }
     let missing = |field| missing("customize-access-token", field);
     Ok(Meaning::Login(Login {
+        evidence: Evidence::Session,
         session_id: field::id_like_uuid(&body["claims"]["session_id"])
             .ok_or_else(|| missing("claims.session_id"))?,
         user_id: field::uuid(&body["user_id"]).ok_or_else(|| missing("user_id"))?,

@@ -7,7 +7,7 @@ use super::tables::ActivityTables;
 use super::{field, profile};
 
 /// The largest file believed, 1 PiB: no provider stores larger ones, and sums of them fit 64 bits.
-const MAX_FILE_BYTES: i64 = 1 << 50;
+pub const MAX_FILE_BYTES: i64 = 1 << 50;
 
 /// A row's owner and what it counts, before it is known whether the row is still there.
 pub struct Count {

@@ -11,6 +11,7 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
-pub use profile::COLUMNS as PROFILE_COLUMNS;
+pub use count::MAX_FILE_BYTES;
+pub use profile::{EXPECTED as PROFILE_COLUMNS, WHERE_PRESENT as PROFILE_COLUMNS_WHERE_PRESENT};
 pub use row::Row;
 pub use tables::ActivityTables;

@@ -2,28 +2,18 @@
 
 use serde_json::Value;
 
-/// The columns of `public.user_profiles` that a profile's completion depends on. All others describe what a
-/// member wants, not who they are, and count for nothing.
-pub const COLUMNS: [&str; 10] = [
-    "first_name",
-    "last_name",
-    "email",
-    "phone",
-    "date_of_birth",
-    "gender",
-    "profile_picture_url",
-    "city",
-    "country",
-    "timezone",
-];
-/// Of these every profile is to fill the first; the others count only where the table has them.
-const EXPECTED: usize = 4;
+/// The columns of `public.user_profiles` that every profile is to fill.
+pub const EXPECTED: [&str; 4] = ["first_name", "last_name", "email", "phone"];
+
+/// Columns that count only where the table has them. All others describe what a member wants, not who
+/// they are, and count for nothing.
+pub const WHERE_PRESENT: [&str; 6] =
+    ["date_of_birth", "gender", "profile_picture_url", "city", "country", "timezone"];
 
 /// The filled share of the profile's columns in percent, 0 to 100, half up.
 pub fn filled_percent(profile: &Value) -> i64 {
-    let (expected, where_present) = COLUMNS.split_at(EXPECTED);
-    let expected = expected.iter().map(|column| profile.get(column).unwrap_or(&Value::Null));
-    let present = where_present.iter().filter_map(|column| profile.get(column));
+    let expected = EXPECTED.iter().map(|column| profile.get(column).unwrap_or(&Value::Null));
+    let present = WHERE_PRESENT.iter().filter_map(|column| profile.get(column));
     let (mut filled, mut total) = (0, 0);
     for value in expected.chain(present) {
         filled += i64::from(is_filled(value));

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::tables::ActivityTables;
 use super::{count, field};
 use crate::envelope::Envelope;
-use crate::project::meaning::{Login, Report, UserSeen};
+use crate::project::meaning::{Evidence, Login, Report, UserSeen};
 use crate::project::order::Stage;
 use crate::project::{Meaning, Unreadable};
 
@@ -114,6 +114,7 @@ impl Change {
         }
         let session = &self.record;
         Ok(Meaning::Login(Login {
+            evidence: Evidence::Session,
             session_id: field::id_like_uuid(&session["id"]).ok_or_else(|| self.missing("record.id"))?,
             user_id: field::uuid(&session["user_id"]).ok_or_else(|| self.missing("record.user_id"))?,
             logged_in_at: field::moment(&session["created_at"])
@@ -144,6 +145,7 @@ impl Change {
             },
             object: self.record,
             previous: Some(self.old_record).filter(|row| !row.is_null()),
+            corrects_after: None,
         }))
     }
 

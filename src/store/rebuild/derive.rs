@@ -55,8 +55,7 @@ impl Rebuild {
         Ok(count)
     }
 
-    /// Finds the users that are known by something else than a customer; returns how many there are. Those of
-    /// whom nothing is known but what stood there before are as they were, if they are there.
+    /// Finds the users that are known by something else than a customer; returns how many there are.
     ///
     /// # Errors
     /// [`RebuildError`]
@@ -64,17 +63,13 @@ impl Rebuild {
         shadow::analyze(&mut self.connection).await?;
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
         let found = sqlx::query(
-            "with there as (select user_id from public.user_activity_metrics)
-             insert into found_users (id)
+            "insert into found_users (id)
              select id from (
                  select id from seen_users
                  union
                  select user_id from logins
-                 where session_id not like 'found/%' or user_id not in (select user_id from there)
                  union
-                 select user_id from row_facts
-                 where user_id is not null
-                   and (event_id not like 'found/%' or user_id not in (select user_id from there))
+                 select user_id from row_facts where user_id is not null
              ) as u
              where not exists (select from user_activity_metrics m where m.user_id = u.id)",
         )

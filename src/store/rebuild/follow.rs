@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::settle::events_of;
 use super::{Rebuild, RebuildError, begin_shadow};
+use crate::envelope::Source;
 use crate::project::movements::BEGINNING;
 use crate::store::apply::{self, Touched};
 use crate::store::derived::Tables;
@@ -17,6 +18,8 @@ use crate::store::{Rules, inbox};
 const NAMES: i64 = 20_000;
 /// Events whose bodies are in memory at once.
 const PAGE: usize = 1000;
+/// The same of events of our own, each of which may tell of a thousand rows.
+const PAGE_OF_OUR_OWN: usize = 20;
 
 impl Rebuild {
     /// Takes the next events that have come meanwhile; returns how many.
@@ -67,7 +70,9 @@ async fn some(
     .bind(NAMES)
     .fetch_all(&mut *tx)
     .await?;
-    for page in names.chunks(PAGE) {
+    let (own, others): (Vec<_>, Vec<_>) =
+        names.iter().cloned().partition(|(source, _)| source == Source::Internal.as_str());
+    for page in own.chunks(PAGE_OF_OUR_OWN).chain(others.chunks(PAGE)) {
         let events = inbox::named(tx, page).await?;
         let (touched, _) = events_of(tx, events, rules, now).await?;
         apply::derive(tx, Tables::Shadow, touched, rules, now).await?;

@@ -36,10 +36,6 @@ const LOCK_RETRY: Duration = Duration::from_millis(200);
 /// missed. More only costs a look at more of the inbox's newest names.
 const CLOCK_MARGIN: time::Duration = time::Duration::minutes(10);
 
-/// Rounds in which what is due by the clock is derived before a comparison; as many customers as they take
-/// are more than a running service leaves undone.
-const DUE_ROUNDS: usize = 20;
-
 /// Why a rebuild ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
@@ -98,17 +94,6 @@ impl Rebuild {
     pub async fn end(mut self) -> Result<(), RebuildError> {
         shadow::remove(&mut self.connection).await?;
         Ok(self.connection.close().await?)
-    }
-
-    /// Derives what is due without an event, as `serve` does once a minute: until then the live tables
-    /// rightly say something else.
-    async fn catch_up_with_the_clock(&self) -> Result<(), RebuildError> {
-        for _ in 0..DUE_ROUNDS {
-            if self.store.recompute_due().await? == 0 {
-                break;
-            }
-        }
-        Ok(())
     }
 
     const fn rules(&self) -> &Rules {

@@ -21,7 +21,7 @@ impl Rebuild {
     /// # Errors
     /// [`RebuildError`]; nothing was changed then.
     pub async fn repair(&mut self, actor: &str) -> Result<Counts, RebuildError> {
-        self.catch_up_with_the_clock().await?;
+        self.store.recompute_due().await?;
         for _ in 0..ROUNDS {
             if self.follow().await? < FEW {
                 break;

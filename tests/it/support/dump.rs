@@ -18,8 +18,9 @@ const BOOKKEEPING: [&str; 9] = [
 ];
 
 /// Tables that memberflow does not derive.
-const LEFT_OUT: [&str; 5] = [
+const LEFT_OUT: [&str; 6] = [
     "ingest.audit_log",
+    "ingest.backfills",
     "ingest.outbox",
     "ingest.schema_migrations",
     "public.membership_tiers",

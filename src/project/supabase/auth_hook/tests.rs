@@ -5,7 +5,7 @@ use time::macros::datetime;
 use uuid::{Uuid, uuid};
 
 use super::read;
-use crate::project::meaning::{Login, UserSeen};
+use crate::project::meaning::{Evidence, Login, UserSeen};
 use crate::project::{Meaning, Unreadable};
 
 const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");
@@ -47,6 +47,7 @@ fn user(name: &str, user: &Value) -> UserSeen {
 #[test]
 fn a_token_for_somebody_who_came_in_is_a_login() {
     let expected = Login {
+        evidence: Evidence::Session,
         session_id: SESSION.to_owned(),
         user_id: USER,
         logged_in_at: datetime!(2026-03-04 05:06:07.089 UTC),

@@ -7,7 +7,7 @@ use uuid::{Uuid, uuid};
 
 use super::{Numbered, Row};
 use crate::envelope::{Envelope, Source};
-use crate::project::meaning::{Login, Report, UserSeen};
+use crate::project::meaning::{Evidence, Login, Report, UserSeen};
 use crate::project::order::Stage;
 use crate::project::supabase::{ActivityTables, field};
 use crate::project::{Meaning, Unreadable};
@@ -197,6 +197,7 @@ fn a_session_is_a_login_at_its_creation() {
     let session = json!({"id": ID, "user_id": USER, "created_at": "2026-01-02T03:04:05.5+00:00",
                          "updated_at": "2026-02-02T00:00:00+00:00", "oauth_client_id": null});
     let expected = Login {
+        evidence: Evidence::Session,
         session_id: ID.to_owned(),
         user_id: USER,
         logged_in_at: datetime!(2026-01-02 03:04:05.5 UTC),

@@ -1,0 +1,100 @@
+//! `memberflow backfill activity`, `revenue` and `all`: reads what stands in the application's tables.
+
+use anyhow::Context as _;
+
+use crate::cli::{Exit, Failure, print_data};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::database;
+use crate::ops::backfill::tables::{self, Report};
+use crate::ops::progress::Progress;
+use crate::store::found::Scope;
+use crate::store::{Rules, Store, StoreError};
+
+/// What stands in the tables becomes part of the events, and the members' rows are made right. The first start of
+/// `serve` does this by itself. Later it finds rows that nobody told of, rows that say otherwise than was told, and
+/// rows that are gone. After an interruption the next run goes on there.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct TablesArgs {
+    /// One JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the subcommand: what was found and what could not be known on stdout, progress on stderr.
+///
+/// # Errors
+/// The database is away or refuses, or this was interrupted.
+pub(super) async fn run(
+    args: TablesArgs,
+    scopes: &[Scope],
+    config: &Config,
+    clock: &Clock,
+) -> anyhow::Result<Exit> {
+    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
+    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let mut progress = Progress::on_stderr("backfill");
+    let finished = tokio::select! {
+        finished = tables::run(&store, scopes, &mut progress) => Some(finished),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    progress.finish();
+    let Some(finished) = finished else {
+        let message = "interrupted: what was read is kept, and the next run goes on there";
+        return Err(Failure::new(Exit::Failed, message).into());
+    };
+    let report = finished.map_err(explained)?;
+    let text = if args.json { serde_json::to_string(&report)? } else { summary(&report) };
+    print_data((text + "\n").as_bytes())
+}
+
+fn explained(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::Unavailable(cause) => {
+            let message =
+                format!("the database is not available: {cause}; what was read is kept, run it again");
+            Failure::new(Exit::DependencyDown, message).into()
+        }
+        refused @ StoreError::Refused(_) => refused.into(),
+    }
+}
+
+fn summary(report: &Report) -> String {
+    let Report { looked_at, found, unknown, took } = report;
+    let mut lines = Vec::new();
+    for (part, rows) in looked_at {
+        let found = found.get(part).copied().unwrap_or(0);
+        lines.push(format!("{rows:>10}  {part}: {found} new or otherwise"));
+    }
+    for unknown in unknown {
+        let count = unknown.count.map(|count| format!("{count} ")).unwrap_or_default();
+        lines.push(format!("not known: {count}{}", unknown.what));
+    }
+    lines.push(format!("read in {:.1} s", took.as_secs_f64()));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::found::Unknown;
+
+    #[test]
+    fn the_summary_says_what_was_found_and_what_is_not_known() {
+        let counts = |rows| [("visions".to_owned(), rows)].into();
+        let unknown = |count, what: &str| Unknown { count, what: what.to_owned() };
+        let report = Report {
+            looked_at: counts(12),
+            found: counts(3),
+            unknown: vec![unknown(Some(2), "files are nobody's"), unknown(None, "no audit log")],
+            took: Duration::from_millis(1234),
+        };
+        assert_eq!(
+            summary(&report),
+            "        12  visions: 3 new or otherwise\nnot known: 2 files are nobody's\n\
+             not known: no audit log\nread in 1.2 s"
+        );
+    }
+}

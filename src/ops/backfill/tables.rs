@@ -1,0 +1,70 @@
+//! What stands in the application's tables, read whatever events have told or have not; and the members' rows made
+//! right. Run again it finds what has gone amiss since: events that were lost.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::ops::progress::Progress;
+use crate::store::found::{Counts, Part, Reading, Scope, Unknown};
+use crate::store::{Store, StoreError};
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Rows looked at, by part.
+    pub looked_at: Counts,
+    /// Rows that no event had told of, or told otherwise, by part; for members, rows derived anew.
+    pub found: Counts,
+    /// What the tables could not tell.
+    pub unknown: Vec<Unknown>,
+    /// How long it took.
+    #[serde(rename = "took_s", serialize_with = "seconds")]
+    pub took: Duration,
+}
+
+fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
+}
+
+/// Reads the tables of `scopes`. Where memberflow has never consumed yet, this is its first start, which reads
+/// all of them. Events go on being applied meanwhile. Can be stopped at any moment, by dropping the future or
+/// killing the process: the next run goes on there.
+///
+/// # Errors
+/// [`StoreError`], which says whether waiting helps.
+pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Result<Report, StoreError> {
+    let begun = Instant::now();
+    let mut report =
+        Report { looked_at: Counts::new(), found: Counts::new(), unknown: Vec::new(), took: Duration::ZERO };
+    let is_first = !store.is_switched_on().await?;
+    if is_first {
+        store.begin_first_start().await?;
+    }
+    for scope in if is_first { &Scope::ALL } else { scopes } {
+        let reading = store.read_tables(*scope, is_first).await?;
+        follow(&reading, progress).await?;
+        let (looked_at, found) = reading.counts().await?;
+        report.looked_at.extend(looked_at);
+        report.found.extend(found);
+        report.unknown.extend(reading.unknown().await?);
+    }
+    if is_first {
+        store.end_first_start().await?;
+    }
+    progress.finish();
+    report.took = begun.elapsed();
+    Ok(report)
+}
+
+async fn follow(reading: &Reading, progress: &mut Progress) -> Result<(), StoreError> {
+    let mut under_way: Option<Part> = None;
+    while let Some(step) = reading.step().await? {
+        if under_way != Some(step.part) {
+            under_way = Some(step.part);
+            progress.begin(&format!("reading {}", step.part.as_str()), reading.estimate(step.part).await?);
+        }
+        progress.advance(step.rows.unsigned_abs());
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Rows that stand in a table: those that no event has told of, and those that were told otherwise.
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+
+use super::pages::{self, PAGE, Page};
+use super::parts::Counted;
+use super::run::Turn;
+use super::tables::{Counts, Table};
+use super::{corrections, gone};
+use crate::store::Rules;
+
+/// Compares a page of the table with the facts. A row of a later moment than its fact is told by an event of many
+/// rows, and so is one that no event has told of; one that is told otherwise for its own moment is corrected.
+pub(super) async fn standing(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    counted: Counted,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    let table = Table::find(tx, counted.relation()).await?;
+    let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
+    let row = pages::run(tx, turn, statement(&table, counted, turn), now).await?;
+    let mut page = pages::page(&row)?;
+    let (differing, last): (i64, Option<String>) = (row.try_get("differing")?, row.try_get("last")?);
+    page.told_gone = row.try_get("told_gone")?;
+    gone::forget_zeros(tx, row.try_get("less")?).await?;
+    if let Some(last) = last.filter(|_| differing > 0) {
+        page.found += corrections::correct(tx, turn, &table, counted, &last, rules, now).await?;
+    }
+    Ok(page)
+}
+
+/// The page as it stands: `row_id`, what it counts for, its key and its place.
+pub(super) fn page(table: &Table, counted: Counted, condition: &str, limit: usize) -> String {
+    let Counts { user_id, counted, amount, at } = table.counts(counted);
+    format!(
+        "page as materialized (
+             select p.*, row_number() over (order by key) as n
+             from (select t.id as key, btrim(t.id::text) as row_id, {user_id} as user_id, {counted} as counted,
+                          {amount} as amount, {at} as at
+                   from {} t where {condition} order by t.id limit {limit}) p
+         )",
+        table.name()
+    )
+}
+
+/// The fact of each row of the page, looked up one by one by its key: the page is small beside the facts.
+pub(super) fn known(counted: Counted) -> String {
+    format!(
+        "known as materialized (
+             select p.*, p.row_id as name, f.row_id is not null as is_told, f.user_id as was_user,
+                    f.counted as was_counted, f.amount as was_amount, f.final as was_final,
+                    f.occurred_at as was_at, f.event_id as was_event,
+                    -- A trigger has told of every change since its first: what differs there is on its way.
+                    f.number is null
+                        and (p.user_id, p.counted, p.amount) is distinct from (f.user_id, f.counted, f.amount) as differs
+             from page p left join lateral (
+                 select * from ingest.row_facts f
+                 where f.relation = '{}' and f.row_id = p.row_id limit 1
+             ) f on true
+         )",
+        counted.relation()
+    )
+}
+
+fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
+    let key_type = table.key_type().unwrap_or("text");
+    let page = page(table, counted, &pages::after(turn, "t.id", key_type), PAGE);
+    let known = known(counted);
+    let news = pages::news(
+        "select * from known
+         where not is_told
+            or not was_final and differs and (at > was_at or at = was_at and was_event like 'found/%')",
+    );
+    let relation = counted.relation();
+    let kept = pages::kept(
+        "found_rows",
+        &format!(
+            "'relation', '{relation}', 'rows',
+             json_agg(json_build_array(row_id, user_id, counted, amount, {}) order by n)",
+            pages::micros("at")
+        ),
+    );
+    let moved = moved(counted);
+    let outcome = pages::outcome();
+    format!(
+        "with {page}, {known}, {news}, {kept}, facts as (
+             insert into ingest.row_facts
+                 (relation, row_id, user_id, counted, amount, occurred_at, final, event_id, tied)
+             select '{relation}', row_id, user_id, counted, amount, at, false, event_id, false from news
+             on conflict (relation, row_id) do update set
+                 user_id = excluded.user_id, counted = excluded.counted, amount = excluded.amount,
+                 occurred_at = excluded.occurred_at, event_id = excluded.event_id, tied = false
+         ){moved}
+         select {outcome}, (select key::text from page order by n desc limit 1) as last,
+                (select count(*) from known where is_told and differs and not was_final)
+                    - (select count(*) from news where is_told) as differing,
+                (select count(*) from known where was_final) as told_gone,
+                (select array_agg(distinct was_user) from news where was_counted) as less"
+    )
+}
+
+/// What the differences make of their owners' counts.
+pub(super) fn moved(counted: Counted) -> String {
+    let sums = counted.sums();
+    if sums.is_empty() {
+        return String::new();
+    }
+    let each = |of: &dyn Fn(&str, &str) -> String| {
+        sums.iter().map(|(column, by)| of(column, by)).collect::<Vec<_>>().join(", ")
+    };
+    let columns = each(&|column, _| column.to_owned());
+    let differences = each(&|column, by| format!("sum(sign * {by})::bigint as {column}"));
+    let added = each(&|column, _| format!("{column} = a.{column} + excluded.{column}"));
+    let some = sums.iter().map(|(column, _)| format!("{column} <> 0")).collect::<Vec<_>>().join(" or ");
+    format!(
+        ", moved as (
+             insert into ingest.activity as a (user_id, {columns})
+             select user_id, {columns} from (
+                 select user_id, {differences} from (
+                     select user_id, 1 as sign, amount from news where counted and user_id is not null
+                     union all
+                     select was_user, -1, was_amount from news where was_counted and was_user is not null
+                 ) d group by user_id
+             ) s where {some}
+             on conflict (user_id) do update set {added}
+         )"
+    )
+}

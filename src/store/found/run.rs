@@ -1,0 +1,148 @@
+//! How far a reading is: a row of `ingest.backfills`, which whoever takes the next page holds.
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool, Row as _};
+use time::OffsetDateTime;
+
+use super::Counts;
+use super::pages::Page;
+use super::parts::{Part, Scope};
+
+/// The page that is to be read next.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub id: i64,
+    pub scope: Scope,
+    /// The moment that the reading's events carry.
+    pub at: OffsetDateTime,
+    pub is_first: bool,
+    pub part: Part,
+    /// The last key read of the part.
+    pub position: Option<String>,
+}
+
+impl Turn {
+    /// What the names of the part's events begin with. Later readings come later in the order of names.
+    pub(super) fn prefix(&self) -> String {
+        format!("found/{:010}/{}/", self.id, self.part.as_str())
+    }
+}
+
+/// The reading of `scope` that is under way, or a new one; its id. There is one first reading, ended or not.
+pub(super) async fn begin(
+    pool: &PgPool,
+    scope: Scope,
+    is_first: bool,
+    now: OffsetDateTime,
+) -> Result<i64, sqlx::Error> {
+    let first = parts(scope, is_first).next().map_or("", Part::as_str);
+    loop {
+        let id = sqlx::query_scalar(
+            "with begun as (
+                 insert into ingest.backfills (scope, at, is_first, part)
+                 select $1, $2, $3, $4
+                 where not ($3 and exists (select from ingest.backfills where scope = $1 and is_first))
+                 on conflict (scope) where completed_at is null do nothing returning id
+             )
+             select id from begun
+             union all
+             select id from ingest.backfills where scope = $1 and (completed_at is null or $3 and is_first)
+             limit 1",
+        )
+        .bind(scope.as_str())
+        .bind(now)
+        .bind(is_first)
+        .bind(first)
+        .fetch_optional(pool)
+        .await?;
+        // None: another process began one in this very moment.
+        if let Some(id) = id {
+            return Ok(id);
+        }
+    }
+}
+
+fn parts(scope: Scope, is_first: bool) -> impl Iterator<Item = Part> {
+    scope.parts().iter().copied().filter(move |part| !is_first || part.is_for_a_first_reading())
+}
+
+/// Waits for the turn to take the next page; none if the reading has come to its end.
+pub(super) async fn take(tx: &mut PgConnection, id: i64) -> Result<Option<Turn>, sqlx::Error> {
+    let row = sqlx::query(
+        "select scope, at, is_first, part, position from ingest.backfills
+         where id = $1 and completed_at is null for update",
+    )
+    .bind(id)
+    .fetch_optional(tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (scope, part): (&str, &str) = (row.try_get(0)?, row.try_get(3)?);
+    let known = Scope::of(scope).and_then(|scope| {
+        let part = scope.parts().iter().find(|it| it.as_str() == part)?;
+        Some((scope, *part))
+    });
+    let (scope, part) =
+        known.ok_or_else(|| sqlx::Error::Decode(format!("no part {part} of {scope}").into()))?;
+    Ok(Some(Turn {
+        id,
+        scope,
+        at: row.try_get(1)?,
+        is_first: row.try_get(2)?,
+        part,
+        position: row.try_get(4)?,
+    }))
+}
+
+/// Notes what was read, and where the next page begins: in the same part or, where that has ended, in the next.
+pub(super) async fn advance(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    page: &Page,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let next = if page.next.is_some() {
+        Some(turn.part)
+    } else {
+        parts(turn.scope, turn.is_first).skip_while(|part| *part != turn.part).nth(1)
+    };
+    sqlx::query(
+        "update ingest.backfills set
+             part = coalesce($2, part), position = $3, completed_at = case when $2 is null then $4 end,
+             looked_at = looked_at || jsonb_build_object($5::text, coalesce((looked_at ->> $5)::bigint, 0) + $6),
+             found = found || (
+                 select jsonb_object_agg(key, coalesce((found ->> key)::bigint, 0) + value::bigint)
+                 from jsonb_each_text($7)
+             )
+         where id = $1",
+    )
+    .bind(turn.id)
+    .bind(next.map(Part::as_str))
+    .bind(&page.next)
+    .bind(now)
+    .bind(turn.part.as_str())
+    .bind(page.rows)
+    .bind(Json(page.found(turn.part)))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Rows looked at and rows found, by part.
+pub(super) async fn counts(pool: &PgPool, id: i64) -> Result<(Counts, Counts), sqlx::Error> {
+    let (Json(looked_at), Json(found)) =
+        sqlx::query_as("select looked_at, found from ingest.backfills where id = $1")
+            .bind(id)
+            .fetch_one(pool)
+            .await?;
+    Ok((looked_at, found))
+}
+
+/// What was read, and what was found.
+pub(super) async fn outcome(tx: &mut PgConnection, id: i64) -> Result<(Scope, Counts), sqlx::Error> {
+    let (scope, Json(found)): (String, Json<Counts>) =
+        sqlx::query_as("select scope, found from ingest.backfills where id = $1")
+            .bind(id)
+            .fetch_one(tx)
+            .await?;
+    Ok((Scope::of(&scope).unwrap_or(Scope::Activity), found))
+}

@@ -1,0 +1,167 @@
+//! Readings that are interrupted, shared, or under way while events come.
+
+use fastrand::Rng;
+use memberflow::store::found::Scope;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{assert_counted, assert_sound, backfill};
+use crate::support::dump;
+use crate::support::told::{Told, row};
+
+const USERS: usize = 60;
+
+/// Users with some thousands of rows, more than one page of each table.
+async fn crowd(told: &Told, rows: usize) {
+    for statement in [
+        format!(
+            "insert into auth.users (id) select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid from generate_series(1, {USERS}) n"
+        ),
+        insert("public.vision_versions", "user_id, is_draft", "{owner}::uuid, n % 7 = 0", rows),
+        insert("public.journal_entries", "user_id", "{owner}::uuid", rows),
+        insert(
+            "storage.objects",
+            "owner_id, metadata",
+            "{owner}, jsonb_build_object('size', n * 1000)",
+            rows,
+        ),
+    ] {
+        told.execute(&statement).await;
+    }
+}
+
+fn insert(table: &str, columns: &str, values: &str, rows: usize) -> String {
+    let values = values.replace(
+        "{owner}",
+        &format!("('00000000-0000-4000-8000-' || lpad((n % {USERS} + 1)::text, 12, '0'))"),
+    );
+    format!(
+        "insert into {table} (updated_at, {columns}) select '2026-01-01'::timestamptz + n * interval '1 s', {values} from generate_series(1, {rows}) n"
+    )
+}
+
+#[tokio::test]
+async fn interrupted_anywhere_and_shared_by_two_it_comes_to_the_same() {
+    let (whole, pieces) = (Told::begin().await, Told::begin().await);
+    for told in [&whole, &pieces] {
+        crowd(told, 200).await;
+        // The same ids in both.
+        for table in ["public.vision_versions", "public.journal_entries", "storage.objects"] {
+            told.execute(&format!("update {table} set id = md5(updated_at::text)::uuid")).await;
+        }
+    }
+    whole.store.switch_on().await.unwrap();
+    pieces.store.begin_first_start().await.unwrap();
+    // One page at a time, each by somebody else, and some given up in the middle.
+    for scope in Scope::ALL {
+        let mut rng = Rng::with_seed(7);
+        for _ in 0..200 {
+            let reading = pieces.store.read_tables(scope, true).await.unwrap();
+            let patience = std::time::Duration::from_micros(rng.u64(0..20_000));
+            tokio::time::timeout(patience, reading.step()).await.ok();
+            if pieces
+                .rows(&format!(
+                    "select from ingest.backfills where scope = '{}' and completed_at is not null",
+                    scope.as_str()
+                ))
+                .await
+                .len()
+                == 1
+            {
+                break;
+            }
+        }
+        let reading = pieces.store.read_tables(scope, true).await.unwrap();
+        let (one, other) = (reading.clone(), reading);
+        let all = async |reading: memberflow::store::found::Reading| {
+            while reading.step().await.unwrap().is_some() {}
+        };
+        tokio::join!(all(one), all(other));
+    }
+    pieces.store.end_first_start().await.unwrap();
+    assert_counted(&pieces, "in pieces").await;
+    assert_sound(&pieces, "in pieces").await;
+    let [expected, actual] = [&whole, &pieces].map(|told| dump::everything(&told.database.pool));
+    let (mut expected, mut actual) = (expected.await, actual.await);
+    for dump in [&mut expected, &mut actual] {
+        dump.retain(|table, _| table.starts_with("ingest.") || table.contains("metrics"));
+        dump.remove("ingest.switched_on");
+    }
+    dump::assert_same(&expected, &actual, "in pieces");
+}
+
+/// A change of a row in the table, and the event that tells of it.
+async fn change(told: &Told, rng: &mut Rng, number: usize) -> Option<memberflow::envelope::Envelope> {
+    let (table, set) = [
+        ("public.vision_versions", "is_draft = not is_draft"),
+        ("public.journal_entries", "title = 'x'"),
+        ("storage.objects", "metadata = jsonb_build_object('size', 5000000)"),
+    ][rng.usize(..3)];
+    let user = format!("00000000-0000-4000-8000-{:012}", rng.usize(1..=USERS));
+    let owner = if table == "storage.objects" {
+        format!("owner_id = '{user}'")
+    } else {
+        format!("user_id = '{user}'")
+    };
+    let pick = format!("(select id from {table} order by md5(id::text || {number}) limit 1)");
+    let (operation, query) = match rng.u8(..4) {
+        0 => ("DELETE", format!("delete from {table} where id = {pick} returning *")),
+        1 => (
+            "UPDATE",
+            format!(
+                "update {table} set {owner}, updated_at = clock_timestamp() where id = {pick} returning *"
+            ),
+        ),
+        _ => (
+            "UPDATE",
+            format!("update {table} set {set}, updated_at = clock_timestamp() where id = {pick} returning *"),
+        ),
+    };
+    let before = told.rows(&format!("select * from {table} where id = {pick}")).await.pop()?;
+    let after: Value =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("with c as ({query}) select to_jsonb(c) from c")))
+            .fetch_one(&told.database.pool)
+            .await
+            .unwrap();
+    let id = Uuid::new_v4().to_string();
+    Some(match operation {
+        "DELETE" => row(&id, operation, table, json!(null), after),
+        _ => row(&id, operation, table, after, before),
+    })
+}
+
+#[tokio::test]
+async fn while_events_of_the_same_rows_come_the_counts_end_as_the_tables_stand() {
+    let told = Told::begin().await;
+    crowd(&told, 3000).await;
+    let mut rng = Rng::with_seed(11);
+    // Queued before the first start.
+    let mut queue = Vec::new();
+    for number in 0..40 {
+        queue.extend(change(&told, &mut rng, number).await);
+    }
+    let reading = async {
+        told.store.switch_on().await.unwrap();
+        // Once more: now it looks for what is gone and for what was told otherwise, too.
+        backfill(&told).await;
+        backfill(&told).await
+    };
+    let traffic = async {
+        let mut events = queue;
+        for number in 40..240 {
+            events.extend(change(&told, &mut rng, number).await);
+            if events.len() > 10 {
+                rng.shuffle(&mut events);
+                told.tell(events.split_off(rng.usize(..5))).await;
+            }
+        }
+        told.tell(events).await;
+    };
+    tokio::join!(reading, traffic);
+    assert_counted(&told, "after the traffic").await;
+    let report = backfill(&told).await;
+    let corrected: i64 =
+        report.found.iter().filter(|(part, _)| *part != "members").map(|(_, found)| *found).sum();
+    assert_eq!(corrected, 0, "{report:?}");
+    assert_sound(&told, "after the traffic").await;
+}
