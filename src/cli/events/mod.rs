@@ -41,7 +41,7 @@ struct WantedArgs {
     /// Only of this type: invoice.paid, say.
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// Only about this object: sub_…, in_…, public.vision_versions/<id>.
+    /// Only about this object: sub_…, in_…, public.vision_versions/…
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
     /// As JSON, a line each.
