@@ -51,7 +51,7 @@ fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
              from (select f.row_id, f.user_id, f.counted, f.amount, f.occurred_at, f.final from ingest.row_facts f
                    where f.relation = '{relation}' and {after} order by f.row_id limit {PAGE}) p
          ), {news}, {kept}, facts as (
-             update ingest.row_facts f set counted = false, final = true, event_id = n.event_id, tied = false
+             update ingest.row_facts f set counted = false, final = true, number = null, event_id = n.event_id, tied = false
              from news n where f.relation = '{relation}' and f.row_id = n.row_id
          ){moved}
          select {outcome}, (select array_agg(distinct was_user) from news where was_counted) as less"

@@ -1,5 +1,6 @@
 //! What stands in the application's tables: at the first start, and whenever it is read again.
 
+mod among_triggers;
 mod command;
 mod first_start;
 mod healing;

@@ -1,0 +1,64 @@
+//! Readings among changes that triggers tell of: whatever of these is still on its way, everything counts once.
+
+use bytes::Bytes;
+use memberflow::envelope::{Envelope, Source};
+use memberflow::ops::triggers;
+use memberflow::project::supabase::ActivityTables;
+use sqlx::Row as _;
+
+use super::{MEMBER, OTHER, assert_counted, assert_sound, backfill, town};
+use crate::support::told::Told;
+
+const ONE: &str = "11111111-1111-4111-8111-111111111111";
+const TWO: &str = "22222222-2222-4222-8222-222222222222";
+
+#[tokio::test]
+async fn what_is_on_its_way_is_neither_read_twice_nor_forgotten() {
+    let statements = [
+        format!(
+            "insert into public.vision_versions (id, user_id, is_draft) values ('{ONE}', '{MEMBER}', false)"
+        ),
+        format!("update public.vision_versions set is_draft = true where id = '{ONE}'"),
+        format!(
+            "insert into public.vision_versions (id, user_id, is_draft) values ('{TWO}', '{MEMBER}', false)"
+        ),
+        format!("update public.vision_versions set is_draft = false, user_id = '{OTHER}' where id = '{ONE}'"),
+        format!("delete from public.vision_versions where id = '{TWO}'"),
+    ];
+    for (applied_after, read_after) in [(0, 2), (0, 4), (1, 3), (2, 5)] {
+        let when = format!("applied after {applied_after}, read after {read_after}");
+        let told = town().await;
+        triggers::install(&told.database.pool, &ActivityTables::default()).await.unwrap();
+        for (number, statement) in (1..).zip(&statements) {
+            told.execute(statement).await;
+            if number == applied_after {
+                apply_waiting(&told).await;
+            }
+            if number == read_after {
+                backfill(&told).await;
+            }
+        }
+        apply_waiting(&told).await;
+        assert_counted(&told, &when).await;
+        backfill(&told).await;
+        assert_counted(&told, &format!("{when}, and again")).await;
+        assert_sound(&told, &when).await;
+    }
+}
+
+async fn apply_waiting(told: &Told) {
+    let rows = sqlx::query(
+        "with waiting as (delete from ingest.outbox returning *)
+         select source, event_id, event_type, occurred_at, received_at, body from waiting order by id",
+    );
+    let rows = rows.fetch_all(&told.database.pool).await.unwrap();
+    let event = |row: &sqlx::postgres::PgRow| Envelope {
+        source: row.get::<&str, _>(0).parse::<Source>().unwrap(),
+        event_id: row.get(1),
+        event_type: row.get(2),
+        occurred_at: row.get(3),
+        received_at: row.get(4),
+        body: Bytes::from(row.get::<Vec<u8>, _>(5)),
+    };
+    told.tell(rows.iter().map(event).collect::<Vec<_>>()).await;
+}
