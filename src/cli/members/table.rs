@@ -2,10 +2,8 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, LineStyle, Table};
-use time::OffsetDateTime;
-use time::format_description::StaticFormatDescription;
-use time::macros::format_description;
 
+use crate::cli::moment::{days, minutes};
 use crate::cli::money::format_minor_units;
 use crate::ops::members::{Detail, Member};
 
@@ -15,9 +13,6 @@ pub const WIDTH: u16 = 120;
 const GAP: usize = 2;
 /// The fewest characters that are left of a word.
 const LEAST: usize = 8;
-
-const MINUTES: StaticFormatDescription = format_description!("[year]-[month]-[day] [hour]:[minute]");
-const DAYS: StaticFormatDescription = format_description!("[year]-[month]-[day]");
 
 /// The member list, one line per member, at most `width` columns wide.
 ///
@@ -107,11 +102,11 @@ fn facts(detail: &Detail) -> Table {
         ("Name", member.full_name.clone()),
         ("Email", member.email.clone()),
         ("Phone", member.phone.clone()),
-        ("Account made", member.created_at.map(|moment| format_moment(moment, MINUTES))),
+        ("Account made", member.created_at.map(minutes)),
         ("Subscription", member.subscription_status.as_ref().map(|status| in_words(status))),
         ("Tier", member.subscription_tier.clone()),
         ("Stripe customer", member.stripe_customer_id.clone()),
-        ("Customer since", more.subscription_start_date.map(|moment| format_moment(moment, DAYS))),
+        ("Customer since", more.subscription_start_date.map(days)),
         ("Months subscribed", Some(more.months_subscribed.to_string())),
         ("MRR", Some(money(member.mrr))),
         ("LTV", Some(money(member.ltv))),
@@ -130,7 +125,7 @@ fn facts(detail: &Detail) -> Table {
                 .as_ref()
                 .map(|status| in_words(status) + by_hand(more.health_status_is_manual)),
         ),
-        ("Last login", member.last_login_at.map(|moment| format_moment(moment, MINUTES))),
+        ("Last login", member.last_login_at.map(minutes)),
         ("Logins", Some(more.total_logins.to_string())),
         ("Visions", Some(member.vision_count.to_string())),
         ("Journal entries", Some(member.journal_entry_count.to_string())),
@@ -147,14 +142,14 @@ fn subscriptions(detail: &Detail) -> Table {
     let mut table = plain(&["Subscription", "Customer", "Tier", "Status", "Period ends", "Made"]);
     for subscription in &detail.subscriptions {
         let ends = if subscription.cancel_at_period_end { " (last)" } else { "" };
-        let period_end = subscription.current_period_end.map(|moment| format_moment(moment, DAYS) + ends);
+        let period_end = subscription.current_period_end.map(|moment| days(moment) + ends);
         table.add_row([
             text(subscription.stripe_subscription_id.as_deref()),
             text(Some(&subscription.stripe_customer_id)),
             text(Some(&subscription.tier)),
             word(Some(&subscription.status)),
             text(period_end.as_deref()),
-            text(subscription.created_at.map(|moment| format_moment(moment, DAYS)).as_deref()),
+            text(subscription.created_at.map(days).as_deref()),
         ]);
     }
     spaced(table)
@@ -171,7 +166,7 @@ fn payments(detail: &Detail) -> Table {
             money(payment.amount),
             money(payment.amount_refunded),
             money(payment.amount_disputed),
-            text(payment.paid_at.map(|moment| format_moment(moment, MINUTES)).as_deref()),
+            text(payment.paid_at.map(minutes).as_deref()),
         ]);
     }
     for column in table.column_iter_mut().skip(2).take(3) {
@@ -222,8 +217,4 @@ fn days_ago(days: Option<i64>) -> String {
         Some(0) => "today".to_owned(),
         Some(days) => format!("{days} d"),
     }
-}
-
-fn format_moment(moment: OffsetDateTime, format: StaticFormatDescription) -> String {
-    moment.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_else(|_| moment.to_string())
 }

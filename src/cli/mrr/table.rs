@@ -1,21 +1,17 @@
 //! The ledger's answers as tables for a terminal, each under the definition of what it counts.
 
 use comfy_table::{CellAlignment, Table};
-use time::OffsetDateTime;
-use time::format_description::StaticFormatDescription;
-use time::macros::format_description;
 
 use crate::cli::members::{plain, spaced};
+use crate::cli::moment::seconds;
 use crate::cli::money::format_minor_units;
 use crate::ops::ledger::{Explained, Movement, MrrAt, Waterfall};
 use crate::project::mrr::{Explanation, ItemExplanation};
 
-const SECONDS: StaticFormatDescription = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-
 /// The MRR in each currency.
 pub fn totals(answer: &MrrAt) -> String {
-    let known = answer.known_at.map(|it| format!(", as known at {}", moment(it))).unwrap_or_default();
-    let title = format!("MRR at {} UTC{known}", moment(answer.at));
+    let known = answer.known_at.map(|it| format!(", as known at {}", seconds(it))).unwrap_or_default();
+    let title = format!("MRR at {} UTC{known}", seconds(answer.at));
     let mut table = plain(&["Currency", "MRR", "Customers"]);
     for total in &answer.totals {
         let mrr = format_minor_units(total.mrr, Some(&total.currency));
@@ -86,7 +82,7 @@ fn movements(movements: &[Movement]) -> String {
     for it in movements {
         let money = |amount| format_minor_units(amount, Some(&it.currency));
         table.add_row([
-            moment(it.effective_at),
+            seconds(it.effective_at),
             it.customer_id.clone(),
             it.kind.clone(),
             money(it.delta),
@@ -109,8 +105,4 @@ fn right_aligned(mut table: Table, from: usize) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     spaced(table)
-}
-
-fn moment(moment: OffsetDateTime) -> String {
-    moment.to_offset(time::UtcOffset::UTC).format(SECONDS).unwrap_or_else(|_| moment.to_string())
 }
