@@ -3,36 +3,11 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use super::{ApiState, problem};
+use super::ApiState;
+use super::show_member::Error;
 use crate::ops::ledger::{self, About, Explained};
-
-/// There is no such member, or it can't be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Not the form of a user id.
-    #[error("a member is named by its user id, a UUID")]
-    NotAUserId(#[from] PathRejection),
-    /// No such account.
-    #[error("there is no member {0}")]
-    NotFound(Uuid),
-    /// The database does not answer.
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        match self {
-            Self::NotAUserId(_) => problem::bad_request(self.to_string()),
-            Self::NotFound(user_id) => problem::no_member(user_id),
-            Self::Database(error) => problem::database(&error),
-        }
-        .into_response()
-    }
-}
 
 /// Explains one member's MRR.
 pub async fn explain(
