@@ -1,13 +1,10 @@
 //! Readings among changes that triggers tell of: whatever of these is still on its way, everything counts once.
 
-use bytes::Bytes;
-use memberflow::envelope::{Envelope, Source};
 use memberflow::ops::triggers;
 use memberflow::project::supabase::ActivityTables;
-use sqlx::Row as _;
 
 use super::{MEMBER, OTHER, assert_counted, assert_sound, backfill, town};
-use crate::support::told::Told;
+use crate::triggers::drained;
 
 const ONE: &str = "11111111-1111-4111-8111-111111111111";
 const TWO: &str = "22222222-2222-4222-8222-222222222222";
@@ -32,33 +29,16 @@ async fn what_is_on_its_way_is_neither_read_twice_nor_forgotten() {
         for (number, statement) in (1..).zip(&statements) {
             told.execute(statement).await;
             if number == applied_after {
-                apply_waiting(&told).await;
+                drained(&told).await;
             }
             if number == read_after {
                 backfill(&told).await;
             }
         }
-        apply_waiting(&told).await;
+        drained(&told).await;
         assert_counted(&told, &when).await;
         backfill(&told).await;
         assert_counted(&told, &format!("{when}, and again")).await;
         assert_sound(&told, &when).await;
     }
-}
-
-async fn apply_waiting(told: &Told) {
-    let rows = sqlx::query(
-        "with waiting as (delete from ingest.outbox returning *)
-         select source, event_id, event_type, occurred_at, received_at, body from waiting order by id",
-    );
-    let rows = rows.fetch_all(&told.database.pool).await.unwrap();
-    let event = |row: &sqlx::postgres::PgRow| Envelope {
-        source: row.get::<&str, _>(0).parse::<Source>().unwrap(),
-        event_id: row.get(1),
-        event_type: row.get(2),
-        occurred_at: row.get(3),
-        received_at: row.get(4),
-        body: Bytes::from(row.get::<Vec<u8>, _>(5)),
-    };
-    told.tell(rows.iter().map(event).collect::<Vec<_>>()).await;
 }

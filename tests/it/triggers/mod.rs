@@ -64,7 +64,7 @@ async fn taken(pool: &PgPool) -> Vec<Envelope> {
 }
 
 /// Applies everything that waits.
-async fn drained(told: &Told) {
+pub async fn drained(told: &Told) {
     let events = taken(&told.database.pool).await;
     let count = events.len();
     assert_eq!(told.tell(events).await.new, count);
