@@ -4,6 +4,7 @@ mod applying;
 mod configuration;
 mod demo_data;
 mod doctor;
+mod faults;
 mod found_rows;
 mod identity;
 mod leads;

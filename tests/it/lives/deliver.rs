@@ -10,6 +10,7 @@ use memberflow::queue::Queue;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::acts;
 use super::bench::Bench;
 use super::life::Life;
 use super::world::PHASES;
@@ -38,7 +39,7 @@ impl Bench {
         self.reset().await;
         let mut delivered = 0;
         for (phase, events) in spread(lives, rng).into_iter().enumerate() {
-            self.act(lives, phase).await;
+            acts::act(&self.database.pool, lives, phase).await;
             if phase == 0 {
                 self.find(lives).await;
             }
@@ -106,7 +107,7 @@ impl Bench {
 }
 
 /// Each event once or a few times, in a phase in which it can be, in any order.
-fn spread(lives: &[&Life], rng: &mut Rng) -> Vec<Vec<Envelope>> {
+pub fn spread(lives: &[&Life], rng: &mut Rng) -> Vec<Vec<Envelope>> {
     let mut phases: Vec<Vec<Envelope>> = vec![Vec::new(); PHASES];
     for told in lives.iter().flat_map(|life| &life.told) {
         let copies = if rng.u32(0..100) < 12 { rng.usize(2..4) } else { 1 };

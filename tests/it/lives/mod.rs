@@ -5,10 +5,11 @@
 //! what is true at the end; it reads no event and shares no code with the projection. Each life is then
 //! delivered over and over: shuffled, repeated, batched anyhow, to two consumers at once, through both queues.
 
+pub mod acts;
 mod bench;
-mod compare;
-mod deliver;
-mod life;
+pub mod compare;
+pub mod deliver;
+pub mod life;
 mod model;
 mod permutations;
 mod shapes;
@@ -16,8 +17,8 @@ mod soak;
 mod story;
 mod stripe_sim;
 mod supabase_sim;
-mod tables;
-mod world;
+pub mod tables;
+pub mod world;
 
 use std::env;
 use std::str::FromStr;
@@ -29,16 +30,16 @@ use life::Life;
 use soak::Size;
 
 /// Names the lives; each run without it tells others.
-const SEED: &str = "MEMBERFLOW_TEST_SEED";
+pub const SEED: &str = "MEMBERFLOW_TEST_SEED";
 /// How many lives each of the two workers tells, and in how many orders each.
 const LIVES: &str = "MEMBERFLOW_TEST_LIVES";
 const ORDERS: &str = "MEMBERFLOW_TEST_ORDERS";
 /// How long it may take.
-const MINUTES: &str = "MEMBERFLOW_TEST_MINUTES";
+pub const MINUTES: &str = "MEMBERFLOW_TEST_MINUTES";
 /// The number of the only life to tell.
 const ONLY: &str = "MEMBERFLOW_TEST_LIFE";
 
-fn set<T: FromStr>(name: &str) -> Option<T> {
+pub fn set<T: FromStr>(name: &str) -> Option<T> {
     env::var(name).ok()?.parse().ok()
 }
 

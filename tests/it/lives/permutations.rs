@@ -4,6 +4,7 @@
 use memberflow::envelope::Envelope;
 use serde_json::Value;
 
+use super::acts;
 use super::bench::Bench;
 use super::compare;
 use super::life::Life;
@@ -255,7 +256,7 @@ async fn tell_in_every_order(sequences: &[Sequence]) {
     let told = told(sequences);
     let lives: Vec<&Life> = told.iter().map(|(_, told)| &told.life).collect();
     let bench = Bench::new().await;
-    bench.act(&lives, 0).await;
+    acts::act(&bench.database.pool, &lives, 0).await;
     bench.find(&lives).await;
     let setting: Vec<Envelope> = told.iter().flat_map(|(_, told)| told.setting.clone()).collect();
     bench.apply_all(setting.chunks(BATCH).map(<[Envelope]>::to_vec).collect()).await;

@@ -8,4 +8,6 @@ pub mod edge;
 pub mod events;
 pub mod process;
 pub mod proxy;
+pub mod servers;
+pub mod signing;
 pub mod told;

@@ -12,12 +12,16 @@ use serde_json::Value;
 /// Longer than anything here may take, also on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Names another binary to test than the one that was built with the tests: a release build.
+const BINARY: &str = "MEMBERFLOW_TEST_BINARY";
+
 /// Settings as the environment of a process.
 pub type Settings = Vec<(&'static str, String)>;
 
 /// `memberflow` with nothing of the surrounding environment but what `settings` say.
 pub fn memberflow(settings: &Settings) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_memberflow"));
+    let binary = std::env::var(BINARY).unwrap_or_else(|_| env!("CARGO_BIN_EXE_memberflow").to_owned());
+    let mut command = Command::new(binary);
     command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
     // Away from the checkout, whose settings' file would be read.
     command.current_dir(std::env::temp_dir()).stdin(Stdio::null());
@@ -89,7 +93,12 @@ impl Serving {
 
     /// Asks the process to stop; does not wait.
     pub fn ask_to_stop(&self) {
-        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends `signal` to the process.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
     /// How the process ends, and after how long.

@@ -23,6 +23,7 @@ pub enum Mode {
 /// Ends with this value.
 pub struct Proxy {
     pub address: SocketAddr,
+    server: watch::Sender<SocketAddr>,
     mode: watch::Sender<Mode>,
     cut: broadcast::Sender<()>,
     to_clients: broadcast::Sender<Vec<u8>>,
@@ -40,6 +41,7 @@ impl Proxy {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let proxy = Self {
             address: listener.local_addr().unwrap(),
+            server: watch::Sender::new(server),
             mode: watch::Sender::new(Mode::Pass),
             cut: broadcast::Sender::new(8),
             to_clients: broadcast::Sender::new(8),
@@ -47,14 +49,14 @@ impl Proxy {
         };
         let tasks = TaskTracker::new();
         let (mode, cut, inject) = (proxy.mode.clone(), proxy.cut.clone(), proxy.to_clients.clone());
-        let end = proxy.end.token().clone();
+        let (end, server) = (proxy.end.token().clone(), proxy.server.clone());
         tasks.clone().spawn(async move {
             while let Some(Ok((client, _))) = end.run_until_cancelled(listener.accept()).await {
                 if *mode.borrow() == Mode::Refuse {
                     continue;
                 }
                 let (mode, inject) = (mode.subscribe(), inject.subscribe());
-                let (mut cut, end) = (cut.subscribe(), end.clone());
+                let (mut cut, end, server) = (cut.subscribe(), end.clone(), *server.borrow());
                 tasks.spawn(async move {
                     tokio::select! {
                         () = carry(client, server, mode, inject) => {}
@@ -65,6 +67,11 @@ impl Proxy {
             }
         });
         proxy
+    }
+
+    /// New connections lead to this server from now on.
+    pub fn lead_to(&self, server: SocketAddr) {
+        self.server.send_replace(server);
     }
 
     pub fn set(&self, mode: Mode) {

@@ -9,11 +9,10 @@ use futures_util::future::join_all;
 use memberflow::clock::Clock;
 use memberflow::envelope::Source;
 use memberflow::ops::fixture::{self, FixtureEvent};
-use memberflow::verify::secrets::{split_stripe, split_supabase};
-use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
 use reqwest::{RequestBuilder, Response};
 
 use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
+use crate::support::signing::Keys;
 
 /// Posts to one address.
 pub struct Sender {
@@ -35,21 +34,11 @@ impl Sender {
     }
 
     fn request(&self, event: &FixtureEvent) -> RequestBuilder {
-        let now_s = self.clock.now().unix_timestamp();
-        let path = fixture::endpoint(event.source).unwrap();
-        let request = self.client.post(format!("{}{path}", self.url)).body(event.body.clone());
-        let request = request.header("content-type", "application/json");
-        if event.source == Source::Stripe {
-            let secrets = StripeSecrets::new(&split_stripe(STRIPE_SECRETS)).unwrap().unwrap();
-            return request.header(stripe::HEADER, stripe::sign(&secrets, now_s, &event.body));
-        }
-        let secrets = SupabaseSecrets::new(&split_supabase(SUPABASE_SECRETS)).unwrap().unwrap();
+        let request = self.client.post(format!("{}{}", self.url, fixture::endpoint(event.source).unwrap()));
+        let keys = Keys { stripe: STRIPE_SECRETS, supabase: SUPABASE_SECRETS };
+        // What tells of a row has no id of its own but the delivery's.
         let id = fixture::name_by_hash(&event.body);
-        let signed = standard_webhooks::sign(&secrets, &id, now_s, &event.body);
-        request
-            .header(standard_webhooks::ID, signed.id)
-            .header(standard_webhooks::TIMESTAMP, signed.timestamp)
-            .header(standard_webhooks::SIGNATURE, signed.signature)
+        keys.sign(request, event.source, &id, event.body.clone(), self.clock.now())
     }
 
     /// Posts `event` once. A yes is remembered, unless it is an Auth Hook's, which is always yes.

@@ -1,0 +1,237 @@
+//! All processes and servers of one run: two receivers, a relay, four consumers, a database and a broker.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use super::sender::{Hand, Sender};
+use crate::support::process::{Serving, Settings, memberflow};
+use crate::support::proxy::Proxy;
+use crate::support::servers::{Server, Servers, quiet_port};
+
+/// Consumers at work.
+const CONSUMERS: usize = 4;
+/// PostgreSQL's disk, where it can be made small. It is memory.
+const DISK_BYTES: u64 = 1536 * 1024 * 1024;
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Receiver,
+    Relay,
+    Consumer,
+}
+
+/// A place for a process, which comes and goes.
+pub struct Place {
+    pub part: Part,
+    bind: String,
+    pub serving: Option<Serving>,
+}
+
+/// One that was asked to stop, and how it did.
+#[derive(Debug)]
+pub struct Stop {
+    pub part: Part,
+    pub code: Option<i32>,
+    pub took: Duration,
+}
+
+pub struct Town {
+    pub servers: Servers,
+    pub to_database: Proxy,
+    pub to_broker: Proxy,
+    pub places: Vec<Place>,
+    pub stops: Vec<Stop>,
+    /// The number of the signing secrets in use.
+    pub rotation: u32,
+    settings: Settings,
+}
+
+impl Town {
+    /// The servers and a migrated database; no process yet.
+    pub async fn found(small_disk: bool) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let servers = Servers::start(small_disk.then_some(DISK_BYTES)).await;
+        let to_database = Proxy::to(servers.address(Server::Postgres)).await;
+        let to_broker = Proxy::to(servers.address(Server::RabbitMq)).await;
+        let through = |url: String, proxy: &Proxy| {
+            let (head, tail) = url.rsplit_once('@').unwrap();
+            format!("{head}@{}/{}", proxy.address, tail.split_once('/').unwrap().1)
+        };
+        let settings = vec![
+            ("DATABASE_URL", through(servers.database_url(), &to_database)),
+            ("AMQP_URL", through(servers.amqp_url(), &to_broker)),
+        ];
+        let receiver = |_| (Part::Receiver, format!("127.0.0.1:{}", quiet_port()));
+        let free = |part| (part, "127.0.0.1:0".to_owned());
+        let places = (0..2).map(receiver).chain([free(Part::Relay)]);
+        let places = places.chain((0..CONSUMERS).map(|_| free(Part::Consumer)));
+        let places = places.map(|(part, bind)| Place { part, bind, serving: None }).collect();
+        let mut town =
+            Self { servers, to_database, to_broker, places, stops: Vec::new(), rotation: 0, settings };
+        town.tune_database().await;
+        assert_eq!(town.run(&["migrate", "--supabase-stub"]).await, Some(0));
+        town
+    }
+
+    /// Less log on the small disk.
+    async fn tune_database(&mut self) {
+        let mut admin = self.admin().await;
+        for setting in ["max_wal_size = '256MB'", "min_wal_size = '64MB'"] {
+            let alter = sqlx::AssertSqlSafe(format!("alter system set {setting}"));
+            sqlx::query(alter).execute(&mut admin).await.unwrap();
+        }
+        sqlx::query("select pg_reload_conf()").execute(&mut admin).await.unwrap();
+    }
+
+    /// Starts every process.
+    pub fn open(&mut self) {
+        (0..self.places.len()).for_each(|at| self.start(at));
+    }
+
+    /// The numbers of the places of `part`.
+    pub fn places_of(&self, part: Part) -> Vec<usize> {
+        (0..self.places.len()).filter(|at| self.places[*at].part == part).collect()
+    }
+
+    /// Starts the process of a place.
+    pub fn start(&mut self, at: usize) {
+        let settings = self.settings_of(&self.secrets(self.rotation));
+        self.start_with(at, &settings);
+    }
+
+    fn start_with(&mut self, at: usize, settings: &Settings) {
+        let place = &self.places[at];
+        let roles = match place.part {
+            Part::Receiver => "receive,api",
+            Part::Relay => "relay",
+            Part::Consumer => "consume",
+        };
+        let bind = place.bind.clone();
+        let serving = tokio::task::block_in_place(|| Serving::at(&bind, roles, settings));
+        self.places[at].serving = Some(serving);
+    }
+
+    /// Ends the process of a place without a warning.
+    pub fn kill(&mut self, at: usize) {
+        if let Some(serving) = self.places[at].serving.take() {
+            serving.kill();
+        }
+    }
+
+    pub fn signal(&self, at: usize, signal: Signal) {
+        if let Some(serving) = &self.places[at].serving {
+            serving.signal(signal);
+        }
+    }
+
+    /// Asks the process of a place to stop, and notes how it does.
+    pub async fn stop(&mut self, at: usize) {
+        let Some(mut serving) = self.places[at].serving.take() else { return };
+        serving.ask_to_stop();
+        let (status, took) = serving.ended().await;
+        if status.code() != Some(0) {
+            eprintln!("asked to stop, {:?} ended with {status}:\n{}", self.places[at].part, tail(&serving));
+        }
+        self.stops.push(Stop { part: self.places[at].part, code: status.code(), took });
+    }
+
+    /// Replaces the signing secrets: first both are good, then the sender changes, then only the new ones are.
+    pub async fn rotate_secrets(&mut self, sender: &Sender) {
+        let (old, new) = (self.secrets(self.rotation), self.secrets(self.rotation + 1));
+        let both = (format!("{},{}", old.0, new.0), format!("{}|{}", old.1, new.1));
+        let settings = self.settings_of(&both);
+        for at in self.places_of(Part::Receiver) {
+            self.stop(at).await;
+            self.start_with(at, &settings);
+        }
+        sender.change_hand(|hand| (hand.stripe, hand.supabase) = new.clone());
+        self.rotation += 1;
+        for at in self.places_of(Part::Receiver) {
+            self.stop(at).await;
+            self.start(at);
+        }
+    }
+
+    /// What a sender signs with at first.
+    pub fn hand(&self) -> Hand {
+        let (stripe, supabase) = self.secrets(self.rotation);
+        Hand { stripe, supabase, clock_off_s: 0, may_be_refused: false }
+    }
+
+    /// Where the receivers listen.
+    pub fn urls(&self) -> Vec<String> {
+        self.places_of(Part::Receiver)
+            .into_iter()
+            .map(|at| format!("http://{}", self.places[at].bind))
+            .collect()
+    }
+
+    fn secrets(&self, rotation: u32) -> (String, String) {
+        use base64::Engine as _;
+        let key = base64::prelude::BASE64_STANDARD.encode(format!("{rotation:032}"));
+        (format!("whsec_number{rotation}"), format!("v1,whsec_{key}"))
+    }
+
+    fn settings_of(&self, (stripe, supabase): &(String, String)) -> Settings {
+        let mut settings = self.settings.clone();
+        settings.push(("STRIPE_WEBHOOK_SECRETS", stripe.clone()));
+        settings.push(("SUPABASE_WEBHOOK_SECRETS", supabase.clone()));
+        settings
+    }
+
+    /// Runs a command of the program to its end. Its exit code.
+    pub async fn run(&self, arguments: &[&str]) -> Option<i32> {
+        let mut command = memberflow(&self.settings);
+        command.args(arguments);
+        let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
+        if !output.status.success() {
+            eprintln!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            eprintln!("{}", String::from_utf8_lossy(&output.stdout));
+        }
+        output.status.code()
+    }
+
+    fn direct(&self) -> PgConnectOptions {
+        let options: PgConnectOptions = self.servers.database_url().parse().unwrap();
+        // What the database is told to refuse is not meant for us.
+        options.application_name("the test").options([("default_transaction_read_only", "off")])
+    }
+
+    /// A way into the database beside the proxy.
+    pub async fn admin(&self) -> PgConnection {
+        PgConnection::connect_with(&self.direct()).await.unwrap()
+    }
+
+    /// A way into the database that may be refused.
+    pub async fn try_admin(&self) -> Result<PgConnection, sqlx::Error> {
+        PgConnection::connect_with(&self.direct()).await
+    }
+
+    /// A pool beside the proxy.
+    pub fn pool(&self) -> PgPool {
+        PgPoolOptions::new().max_connections(4).connect_lazy_with(self.direct())
+    }
+
+    /// Starts the servers that were ended, and leads the proxies to them.
+    pub async fn servers_up(&mut self) {
+        self.servers.start_again().await;
+        self.to_database.lead_to(self.servers.address(Server::Postgres));
+        self.to_broker.lead_to(self.servers.address(Server::RabbitMq));
+    }
+
+    /// What all running processes have said lately.
+    pub fn last_words(&self) -> String {
+        let running = self.places.iter().filter_map(|place| Some((place, place.serving.as_ref()?)));
+        running.map(|(place, serving)| format!("{:?}:\n{}\n", place.part, tail(serving))).collect()
+    }
+}
+
+fn tail(serving: &Serving) -> String {
+    let log = serving.log();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}

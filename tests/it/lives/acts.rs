@@ -1,0 +1,68 @@
+//! What happens to the database itself in the course of lives, and what stood in it before them.
+
+use sqlx::PgPool;
+
+use super::life::Life;
+use super::world::{Act, Tier};
+
+/// What happens to the database itself at the beginning of `phase`.
+pub async fn act(pool: &PgPool, lives: &[&Life], phase: usize) {
+    let mut tx = memberflow::database::begin(pool).await.unwrap();
+    let acts = lives.iter().flat_map(|life| &life.acts).filter(|(at, _)| *at == phase);
+    for (_, act) in acts {
+        let query = match act {
+            Act::SignUp { id, email, confirmed } => sqlx::query(
+                "insert into auth.users (instance_id, id, email, email_confirmed_at)
+                 values ('00000000-0000-0000-0000-000000000000', $1, $2, case when $3 then now() end)",
+            )
+            .bind(id)
+            .bind(email)
+            .bind(confirmed),
+            Act::Change { id, email, confirmed } => sqlx::query(
+                "update auth.users set email = $2, email_confirmed_at = case when $3 then now() end where id = $1",
+            )
+            .bind(id)
+            .bind(email)
+            .bind(confirmed),
+            Act::Delete { id } => sqlx::query("delete from auth.users where id = $1").bind(id),
+            Act::NameTier(Tier { id, name, price, product }) => sqlx::query(
+                "insert into public.membership_tiers (id, name, stripe_price_id, stripe_product_id)
+                 values ($1, $2, $3, $4)",
+            )
+            .bind(id)
+            .bind(name)
+            .bind(price)
+            .bind(product),
+        };
+        query.execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+/// What stood in the tables before memberflow was switched on.
+pub async fn stand(pool: &PgPool, lives: &[&Life]) {
+    for found in lives.iter().flat_map(|life| &life.found) {
+        sqlx::query(
+            "insert into public.customer_subscriptions
+                 (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id,
+                  status, created_at, canceled_at)
+             select $1, $2, t.id, $3, $4, $5, $6::public.subscription_status, to_timestamp($7),
+                    case when $6 = 'canceled' then to_timestamp($7 + 86400) end
+             from public.membership_tiers t where t.stripe_price_id = $5",
+        )
+        .bind(found.id)
+        .bind(found.user)
+        .bind(&found.customer)
+        .bind(&found.subscription)
+        .bind(&found.price)
+        .bind(found.status)
+        .bind(found.created)
+        .execute(pool)
+        .await
+        .unwrap();
+    }
+    for (user, status) in lives.iter().flat_map(|life| &life.by_hand) {
+        let insert = "insert into public.user_activity_metrics (user_id, engagement_status) values ($1, $2)";
+        sqlx::query(insert).bind(user).bind(status).execute(pool).await.unwrap();
+    }
+}
