@@ -247,7 +247,9 @@ async fn contest<T: Contender>(
     for ((subject, moment), mut told) in told {
         let fact = stored.get(&subject);
         let is_latest = tops.get(&subject) == Some(&moment) && fact.is_none_or(|it| it.moment <= moment);
-        if fact.is_some_and(|it| it.moment > moment && it.state.looks_back()) {
+        // A state that cannot be left has the last word of its second, also on what was claimed in it.
+        let is_outdone = |it: &Stored<T>| it.state.has_history() && it.moment.2 == moment.2;
+        if fact.is_some_and(|it| it.moment > moment && (it.state.looks_back() || is_outdone(it))) {
             contested.extend(fact.map(|it| (subject.clone(), it.moment)));
         }
         if !is_latest && !told.iter().any(|one| one.report.state.has_history()) {

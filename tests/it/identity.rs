@@ -248,3 +248,26 @@ async fn several_customers_of_one_user_add_up() {
     let health = told.rows("select health_status from public.user_activity_metrics").await;
     assert_eq!(health, [json!({"health_status": "needs_attention"})]);
 }
+
+#[tokio::test]
+async fn what_ends_a_subscription_has_the_last_word_of_its_second_on_whose_it_is() {
+    let updated = named(subscription("sub_1", "cus_1", "active"), &BEA.to_string());
+    let deleted = named(subscription("sub_1", "cus_1", "canceled"), &ADA.to_string());
+    let updated = stripe("evt_9", "customer.subscription.updated", 5, updated);
+    let deleted = stripe("evt_4", "customer.subscription.deleted", 5, deleted);
+    for batches in [[updated.clone(), deleted.clone()], [deleted, updated]] {
+        let told = with_two_users().await;
+        told.tell([stripe(
+            "evt_2",
+            "customer.subscription.created",
+            1,
+            subscription("sub_1", "cus_1", "active"),
+        )])
+        .await;
+        for batch in batches {
+            told.tell([batch]).await;
+        }
+        let owner = told.rows("select user_id from public.customer_subscriptions").await;
+        assert_eq!(owner, [json!({"user_id": ADA})]);
+    }
+}
