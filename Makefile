@@ -2,6 +2,7 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MEMBERFLOW := $(or $(CARGO_TARGET_DIR),target)/debug/memberflow
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/memberflow
 VENV := target/interop
 IGNORED := $(if $(findstring nextest,$(shell cargo nextest --version 2>/dev/null)),--run-ignored only,-- --ignored)
 TESTS := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -27,8 +28,12 @@ soak: compiler ## Whole lives in 10,000 orders, in a release build; MEMBERFLOW_T
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture lives::soak_
 
-faults: compiler ## Tests that kill the service or a RabbitMQ of their own under load, minutes long.
-	cargo nextest run --locked --run-ignored only --no-capture -E 'test(/whole_way::restart|triggers::load/)'
+faults: compiler ## Everything fails at random under load for half an hour; MEMBERFLOW_TEST_MINUTES=n, MEMBERFLOW_TEST_SEED=n.
+	cargo build --locked --release --bin memberflow
+	cargo test --locked --no-run --test it
+	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
+	MEMBERFLOW_TEST_BINARY=$(abspath $(RELEASE)) $(MEMBERFLOW) dev services -- \
+		cargo test --locked --test it -- --ignored --nocapture --test-threads=1 faults:: triggers::load
 
 lint: compiler ## Formatting, clippy, documentation.
 	cargo fmt --check

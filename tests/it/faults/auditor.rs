@@ -46,7 +46,7 @@ pub async fn all_applied(town: &Town, taken: &BTreeSet<Name>) {
             missing.len(),
             town.last_words()
         );
-        sleep(Duration::from_millis(100)).await;
+        sleep(Duration::from_millis(500)).await;
     }
 }
 

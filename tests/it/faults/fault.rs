@@ -54,7 +54,7 @@ faults! {
     RefuseBroker     Broker   "RabbitMQ out of reach",
     SilenceBroker    Broker   "no byte to or from RabbitMQ",
     CloseConnections Broker   "RabbitMQ closes all connections",
-    DeleteQueue      Broker   "queue deleted (an empty one)",
+    DeleteQueue      Broker   "queue deleted (empty, its publishers halted)",
     DeleteBinding    Broker   "binding deleted",
     MemoryAlarm      Broker   "RabbitMQ's memory alarm",
     DiskAlarm        Broker   "RabbitMQ's disk alarm",

@@ -14,6 +14,7 @@ mod strike;
 mod town;
 mod waves;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -71,7 +72,7 @@ async fn soak_whatever_fails_nothing_is_lost_and_nothing_applied_twice() {
     let seed = set(SEED).unwrap_or_else(|| fastrand::u64(..));
     let minutes: u16 = set(MINUTES).unwrap_or(30);
     eprintln!("{minutes} minutes; again with {SEED}={seed}");
-    let size = Size { lives: 6 * minutes, events_per_second: 60, small_disk: true, stall_s: 60 };
+    let size = Size { lives: 10 * minutes, events_per_second: 60, small_disk: true, stall_s: 60 };
     let mut run = Run::begin(seed, &size).await;
     let (begun, length) = (Instant::now(), Duration::from_secs(60 * u64::from(minutes)));
     // Two hundred in half an hour, and each kind at least once.
@@ -154,7 +155,7 @@ impl Run {
         assert!(wrong.is_empty(), "answers that should not have been: {wrong:?}");
         let mut taken = self.sender.taken();
         taken.extend(self.sender.hooks().iter().map(|hook| (hook.source, hook.event_id.clone())));
-        let all: std::collections::BTreeSet<Name> = self
+        let all: BTreeSet<Name> = self
             .lives
             .iter()
             .flat_map(|life| &life.told)

@@ -52,6 +52,8 @@ struct Book {
     /// Events that were sent already, to be sent again where there is nothing else to do.
     sent: Vec<Envelope>,
     taken: BTreeSet<Name>,
+    /// The same, in the order of their first yes.
+    in_order: Vec<Name>,
     /// Hooks are answered with yes whatever became of them.
     hooks: BTreeMap<Name, Envelope>,
     last_yes: Instant,
@@ -70,6 +72,7 @@ impl Sender {
             under_way: 0,
             sent: Vec::new(),
             taken: BTreeSet::new(),
+            in_order: Vec::new(),
             hooks: BTreeMap::new(),
             last_yes: Instant::now(),
             longest_silence: Duration::ZERO,
@@ -160,13 +163,12 @@ impl Sender {
                 let name = (event.source, event.event_id.clone());
                 if is_hook {
                     book.hooks.insert(name, event.clone());
-                } else {
-                    book.taken.insert(name);
+                } else if book.taken.insert(name.clone()) {
+                    book.in_order.push(name);
                 }
             }
             Some(400) if may_be_refused => {}
             Some(503 | 429) if !is_hook && retry_after => {}
-            // One that is stopping tells those whom it can't serve any more.
             Some(_) => book.wrong.push(format!("{} {}: {said}", event.source, event.event_id)),
         }
     }
@@ -195,6 +197,16 @@ impl Sender {
     /// The events that were answered with yes and have to be kept.
     pub fn taken(&self) -> BTreeSet<Name> {
         self.book().taken.clone()
+    }
+
+    /// How many those are.
+    pub fn count_taken(&self) -> usize {
+        self.book().in_order.len()
+    }
+
+    /// A few of those that were taken after the first `count`.
+    pub fn taken_after(&self, count: usize) -> Vec<Name> {
+        self.book().in_order.iter().skip(count).take(100).cloned().collect()
     }
 
     /// The hooks that were answered.

@@ -37,6 +37,8 @@ pub struct Stop {
     pub part: Part,
     pub code: Option<i32>,
     pub took: Duration,
+    /// The most memory that it ever had in use.
+    pub peak_bytes: u64,
 }
 
 pub struct Town {
@@ -131,12 +133,13 @@ impl Town {
     /// Asks the process of a place to stop, and notes how it does.
     pub async fn stop(&mut self, at: usize) {
         let Some(mut serving) = self.places[at].serving.take() else { return };
+        let peak_bytes = serving.peak_memory_bytes();
         serving.ask_to_stop();
         let (status, took) = serving.ended().await;
         if status.code() != Some(0) {
             eprintln!("asked to stop, {:?} ended with {status}:\n{}", self.places[at].part, tail(&serving));
         }
-        self.stops.push(Stop { part: self.places[at].part, code: status.code(), took });
+        self.stops.push(Stop { part: self.places[at].part, code: status.code(), took, peak_bytes });
     }
 
     /// Replaces the signing secrets: first both are good, then the sender changes, then only the new ones are.

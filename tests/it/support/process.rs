@@ -69,7 +69,6 @@ impl Serving {
     }
 
     /// The most memory that the process has had in use.
-    #[allow(dead_code, reason = "the benchmark asks")]
     pub fn peak_memory_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

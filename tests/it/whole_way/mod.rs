@@ -6,6 +6,5 @@ mod commands;
 mod database_trouble;
 mod house;
 mod kills;
-mod restart;
 mod same_tables;
 mod sender;
