@@ -187,8 +187,9 @@ impl Run {
             let stops: Vec<_> = self.town.stops.iter().filter(|stop| stop.part == part).collect();
             let longest = stops.iter().map(|stop| stop.took).max().unwrap_or_default();
             let clean = stops.iter().filter(|stop| stop.code == Some(0)).count();
+            let peak_mb = stops.iter().map(|stop| stop.peak_bytes / 1_000_000).max().unwrap_or_default();
             println!(
-                "{part:?} asked to stop {} times: {clean} ended with 0, the slowest after {longest:?}",
+                "{part:?} asked to stop {} times: {clean} ended with 0, the slowest after {longest:.1?}; {peak_mb} MB at most",
                 stops.len()
             );
             assert!(longest < STOP_LIMIT, "{part:?} took {longest:?} to stop");
