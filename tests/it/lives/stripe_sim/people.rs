@@ -152,7 +152,14 @@ impl World {
         self.tell(&id, None, &value, &["checkout.session.completed"]);
         if !self.stripe.checkouts[&id].paid {
             self.pause();
-            self.change_checkout(&id, &["checkout.session.async_payment_succeeded"], |it, _| it.paid = true);
+            // A session of the oldest version does not say when it was made: its last event's second stands for it.
+            let made = (self.era() == Era::Y2018).then_some(self.now);
+            self.change_checkout(&id, &["checkout.session.async_payment_succeeded"], |it, _| {
+                it.paid = true;
+                it.created = made.unwrap_or(it.created);
+            });
+            let Checkout { created, metadata, .. } = self.stripe.checkouts[&id].clone();
+            self.note_metadata(&id, whose, created, &metadata);
         }
     }
 }
