@@ -22,11 +22,11 @@ test: compiler ## All tests, on a real PostgreSQL and a real RabbitMQ.
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS)
 
-soak: compiler ## Whole lives in 10,000 orders, in a release build; MEMBERFLOW_TEST_SEED=n repeats a run.
+soak: compiler ## Whole lives in 10,000 orders, and a rebuild of 100,000 events; MEMBERFLOW_TEST_SEED=n repeats a run.
 	cargo build --locked
 	cargo test --profile soak --locked --no-run --test it
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
-	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture lives::soak_
+	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture soak_
 
 faults: compiler ## Everything fails at random under load for half an hour; MEMBERFLOW_TEST_MINUTES=n, MEMBERFLOW_TEST_SEED=n.
 	cargo build --locked --release --bin memberflow

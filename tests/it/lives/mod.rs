@@ -12,6 +12,7 @@ pub mod deliver;
 pub mod life;
 mod model;
 mod permutations;
+mod rebuilding;
 mod shapes;
 mod soak;
 mod story;
