@@ -22,6 +22,7 @@ use fastrand::Rng;
 use memberflow::dev::services::can_start;
 use memberflow::envelope::Envelope;
 use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
 
 use crate::lives::life::Life;
 use crate::lives::world::PHASES;
@@ -118,11 +119,11 @@ impl Run {
         town.open();
         let sender = Arc::new(Sender::new(town.urls(), town.hand(), size.events_per_second, rng.u64(..)));
         let waves = Waves::new(rng.u64(..), Duration::from_secs(size.stall_s));
-        let sending = tokio::spawn(async {});
+        let sending = TaskTracker::new().spawn(async {});
         let mut run = Self { seed, lives, phases, begun: 0, town, sender, sending, waves };
         run.phase(0).await;
         let sender = run.sender.clone();
-        run.sending = tokio::spawn(async move { sender.run().await });
+        run.sending = TaskTracker::new().spawn(async move { sender.run().await });
         run
     }
 

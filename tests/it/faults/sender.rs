@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use futures_util::future::join_all;
+use memberflow::clock::Clock;
 use memberflow::envelope::{Envelope, Source};
 use memberflow::ops::fixture;
-use time::OffsetDateTime;
 
 use crate::support::signing::Keys;
 
@@ -139,7 +139,7 @@ impl Sender {
         let hand = self.hand.lock().unwrap().clone();
         let url = format!("{}{}", self.urls[at], fixture::endpoint(event.source).unwrap());
         let keys = Keys { stripe: &hand.stripe, supabase: &hand.supabase };
-        let now = OffsetDateTime::now_utc() + time::Duration::seconds(hand.clock_off_s);
+        let now = Clock::System.now() + time::Duration::seconds(hand.clock_off_s);
         let request =
             keys.sign(self.clients[at].post(url), event.source, &event.event_id, event.body.clone(), now);
         let answer = request.send().await;

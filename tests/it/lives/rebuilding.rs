@@ -6,6 +6,7 @@ use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild::{self, Report};
 use tokio::time::Instant;
 
+use super::acts;
 use super::bench::Bench;
 use super::deliver::spread;
 use super::life::Life;
@@ -57,7 +58,7 @@ async fn tell_most(bench: &Bench, lives: &[&Life], rng: &mut Rng) -> Vec<Envelop
     let phases = spread(lives, rng);
     let last = phases.len() - 1;
     for (phase, mut events) in phases.into_iter().enumerate() {
-        bench.act(lives, phase).await;
+        acts::act(&bench.database.pool, lives, phase).await;
         if phase == 0 {
             bench.find(lives).await;
         }
