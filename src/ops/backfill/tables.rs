@@ -60,9 +60,10 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
 async fn follow(reading: &Reading, progress: &mut Progress) -> Result<(), StoreError> {
     let mut under_way: Option<Part> = None;
     while let Some(step) = reading.step().await? {
-        if under_way != Some(step.part) {
+        if under_way.as_ref() != Some(&step.part) {
+            let estimate = reading.estimate(&step.part).await?;
+            progress.begin(&format!("reading {}", step.part.name()), estimate);
             under_way = Some(step.part);
-            progress.begin(&format!("reading {}", step.part.as_str()), reading.estimate(step.part).await?);
         }
         progress.advance(step.rows.unsigned_abs());
     }

@@ -26,7 +26,7 @@ pub(super) async fn correct(
     tx: &mut PgConnection,
     turn: &Turn,
     table: &Table,
-    counted: Counted,
+    counted: &Counted,
     last: &str,
     rules: &Rules,
     now: OffsetDateTime,
@@ -50,7 +50,7 @@ pub(super) async fn correct(
 }
 
 /// The rows' places do not change: what is corrected stays in the page.
-fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
+fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
     let key_type = table.key_type().unwrap_or("text");
     let from = super::pages::after(turn, "t.id", key_type);
     let condition = format!("{from} and t.id <= $2::text::{key_type}");
@@ -73,7 +73,7 @@ fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
     )
 }
 
-fn event(turn: &Turn, counted: Counted, row: &PgRow) -> Result<Envelope, sqlx::Error> {
+fn event(turn: &Turn, counted: &Counted, row: &PgRow) -> Result<Envelope, sqlx::Error> {
     let (record, body): (String, Vec<u8>) = (row.try_get("record")?, row.try_get("body")?);
     let decode = |error| sqlx::Error::Decode(Box::new(error));
     let stands: Value = serde_json::from_str(&record).map_err(decode)?;
