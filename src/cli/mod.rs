@@ -135,7 +135,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => runtime()?.block_on(dev::run(&global, args)),
         Command::Migrate(args) => runtime()?.block_on(migrate::run(args, &global.load()?)),
         Command::Replay(args) => {
-            runtime()?.block_on(replay::run(args, &global.load_without_database()?, &Clock::System))
+            let inbox = args.is_from_inbox();
+            let config = if inbox { global.load()? } else { global.load_without_database()? };
+            runtime()?.block_on(replay::run(args, &config, &Clock::System))
         }
         Command::Rebuild(args) => {
             runtime()?.block_on(rebuild::run(args, &global.load()?, &Clock::System)).map(Exit::into)

@@ -10,6 +10,7 @@ mod compare;
 mod derive;
 mod follow;
 mod repair;
+mod scope;
 mod settle;
 mod shadow;
 
@@ -24,6 +25,7 @@ use super::{Rules, Store, StoreError};
 use crate::clock::Clock;
 
 pub use compare::Difference;
+pub use scope::Selection;
 
 /// "rebuild" in ASCII: the advisory lock of whoever rebuilds.
 const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
@@ -42,6 +44,9 @@ pub enum RebuildError {
     /// There can be one at a time.
     #[error("another rebuild is under way: wait until it has ended")]
     AnotherIsRunning,
+    /// A part was asked for that no event of the inbox belongs to.
+    #[error("no event in the inbox is among the selected ones: `memberflow events list` shows what there is")]
+    NothingSelected,
     /// The database is away or refuses. Nothing in the live tables was changed.
     #[error("the rebuild ended before its end, and the live tables are as they were: {0}")]
     Database(#[from] sqlx::Error),

@@ -3,6 +3,7 @@
 
 mod command;
 mod damage;
+mod narrowed;
 mod standing;
 mod traffic;
 
