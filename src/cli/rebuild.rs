@@ -1,5 +1,6 @@
 //! `memberflow rebuild`: derives all tables again from the events, and compares or mends the live ones.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use anyhow::Context as _;
@@ -104,19 +105,20 @@ fn row(difference: &Difference) -> String {
         difference.key.iter().map(|(column, value)| format!("{column}={}", bare(value))).collect();
     let name = format!("{} {}", difference.table, key.join(" "));
     match (&difference.before, &difference.after) {
-        (Some(before), Some(after)) => {
-            let change = |(column, value): (&String, &Value)| {
-                format!(
-                    "\n    {column}: {} -> {}",
-                    short(value),
-                    short(after.get(column).unwrap_or(&Value::Null))
-                )
-            };
-            name + &before.iter().map(change).collect::<String>()
-        }
+        (Some(before), Some(after)) => name + &columns(before, after),
         (None, Some(after)) => format!("{name}\n    missing: {}", whole(after)),
         (before, None) => format!("{name}\n    too much: {}", whole(before.as_ref().unwrap_or(&Map::new()))),
     }
+}
+
+/// Columns that differ, a line each.
+pub(super) fn columns(before: &Map<String, Value>, after: &Map<String, Value>) -> String {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let value = |row: &Map<String, Value>, name| row.get(name).map_or_else(|| "-".to_owned(), short);
+    names
+        .into_iter()
+        .map(|name| format!("\n    {name}: {} -> {}", value(before, name), value(after, name)))
+        .collect()
 }
 
 fn whole(row: &Map<String, Value>) -> String {

@@ -1,6 +1,7 @@
 //! Behaviour tests against a real PostgreSQL and a real RabbitMQ: one binary, one module per behaviour.
 
 mod applying;
+mod auditing;
 mod configuration;
 mod demo_data;
 mod doctor;

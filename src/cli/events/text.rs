@@ -37,6 +37,11 @@ pub(super) fn details(found: &[(Event, Vec<u8>)]) -> String {
 }
 
 fn detail(event: &Event, body: &[u8]) -> String {
+    format!("{}\n\n{}", facts(event), pretty(body))
+}
+
+/// Where an event is, a line each.
+pub(super) fn facts(event: &Event) -> String {
     let state = match (event.state.as_str(), event.at) {
         ("waiting", _) => "waiting in the outbox".to_owned(),
         (state, at) => format!("{state} {}", at.map(minutes).unwrap_or_default()),
@@ -54,5 +59,5 @@ fn detail(event: &Event, body: &[u8]) -> String {
     ] {
         table.add_row([name.to_owned(), printable(&value)]);
     }
-    format!("{}\n\n{}", spaced(table).trim_fmt(), pretty(body))
+    spaced(table).trim_fmt()
 }

@@ -1,8 +1,12 @@
 //! Events: which came, where each is now, and what it said.
 
+mod trace;
+
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
+
+pub use trace::{Fact, Trace, trace};
 
 /// Where an event is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
