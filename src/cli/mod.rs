@@ -11,6 +11,7 @@ pub mod migrate;
 pub mod money;
 pub mod mrr;
 pub mod parked;
+pub mod prune;
 pub mod rebuild;
 pub mod reconcile;
 pub mod replay;
@@ -80,6 +81,7 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersArgs),
     Parked(parked::ParkedArgs),
     Events(events::EventsArgs),
+    Prune(prune::PruneArgs),
     /// Sign a body as Stripe or Supabase would, and print the headers
     Sign(sign::Args),
     /// Print the completions for a shell
@@ -162,6 +164,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Parked(args) => runtime()?.block_on(parked::run(args, &global.load()?)).map(Exit::into),
         Command::Events(args) => {
             runtime()?.block_on(events::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Prune(args) => {
+            runtime()?.block_on(prune::run(args, &global.load()?, &Clock::System)).map(Exit::into)
         }
         Command::Sign(args) => sign::run(&global, &args).map(Exit::into),
         Command::Completion { shell } => completion(shell).map(Exit::into),

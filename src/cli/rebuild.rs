@@ -139,7 +139,7 @@ fn short(value: &Value) -> String {
 }
 
 fn summary(report: &Report, shown: usize) -> String {
-    let Report { events, customers, users, unreadable, differing, took, .. } = report;
+    let Report { events, pruned, customers, users, unreadable, differing, took, .. } = report;
     let rows = report.differing_rows();
     let mut lines = Vec::new();
     let hidden = usize::try_from(rows).unwrap_or(usize::MAX).saturating_sub(shown);
@@ -158,6 +158,10 @@ fn summary(report: &Report, shown: usize) -> String {
     lines.push(format!(
         "{found} ({events} events, {customers} customers, {users} other users, {seconds:.1} s)"
     ));
+    if *pruned > 0 {
+        lines
+            .push(format!("events whose bodies were pruned: {pruned}; what they told is taken as it stands"));
+    }
     if *unreadable > 0 {
         lines.push(format!("events that can't be read any more: {unreadable}"));
     }
@@ -200,6 +204,7 @@ mod tests {
             check,
             selected: None,
             events: 1,
+            pruned: 0,
             unreadable: 0,
             customers: 1,
             users: 0,

@@ -31,6 +31,7 @@ mod news;
 pub mod parked;
 pub mod payment_history;
 pub mod payments;
+pub mod prune;
 pub mod rebuild;
 mod referred;
 pub mod subscriptions;
@@ -67,6 +68,8 @@ pub struct Rules {
     pub reading: Reading,
     /// When a member is active, at risk, a champion.
     pub thresholds: Thresholds,
+    /// For how long the bodies of events are kept; for ever where nothing is said.
+    pub retention: Option<time::Duration>,
 }
 
 impl Rules {
@@ -83,6 +86,7 @@ impl Rules {
                 at_risk_days: config.at_risk_days,
                 champion_months: config.champion_months,
             },
+            retention: config.retention_days.map(time::Duration::days),
         }
     }
 }

@@ -37,7 +37,8 @@ pub(super) fn details(found: &[(Event, Vec<u8>)]) -> String {
 }
 
 fn detail(event: &Event, body: &[u8]) -> String {
-    format!("{}\n\n{}", facts(event), pretty(body))
+    let body = if body.is_empty() { "its body was removed".to_owned() } else { pretty(body) };
+    format!("{}\n\n{body}", facts(event))
 }
 
 /// Where an event is, a line each.

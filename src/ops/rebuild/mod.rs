@@ -21,8 +21,10 @@ pub struct Report {
     /// Events whose part of the tables it was narrowed to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected: Option<u64>,
-    /// Events in the inbox when it began.
+    /// Events in the inbox when it began, with their bodies.
     pub events: u64,
+    /// Events whose bodies were pruned: what they told is taken as it stands.
+    pub pruned: u64,
     /// Events that can't be read (any more).
     pub unreadable: u64,
     /// Stripe's customers.
@@ -127,7 +129,7 @@ pub async fn clear(store: &Store) -> Result<(), RebuildError> {
 }
 
 async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report, RebuildError> {
-    let events = rebuild.count_events().await?;
+    let (events, pruned) = rebuild.count_events().await?;
     progress.begin("settling events", events);
     let mut unreadable = 0;
     loop {
@@ -157,5 +159,5 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
         }
     }
     let (differing, took) = (Counts::new(), Duration::ZERO);
-    Ok(Report { check: false, selected: None, events, unreadable, customers, users, differing, took })
+    Ok(Report { check: false, selected: None, events, pruned, unreadable, customers, users, differing, took })
 }

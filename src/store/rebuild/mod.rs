@@ -11,6 +11,7 @@ mod derive;
 mod follow;
 mod repair;
 mod scope;
+mod seed;
 mod settle;
 mod shadow;
 
@@ -82,6 +83,7 @@ impl Rebuild {
         let mut connection = connect(store).await?;
         shadow::create(&mut connection).await?;
         let since = store.clock.now() - CLOCK_MARGIN - oldest_transaction(&mut connection).await?;
+        seed::plant(&mut connection, &store.rules).await?;
         Ok(Self {
             connection,
             store: store.clone(),
@@ -145,6 +147,11 @@ async fn connect(store: &Store) -> Result<PgConnection, RebuildError> {
         }
         tokio::time::sleep(LOCK_RETRY).await;
     }
+}
+
+/// Keeps rebuilds from beginning until the transaction ends; whether that can be: none is under way.
+pub(super) async fn keep_out(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(REBUILD_LOCK).fetch_one(tx).await
 }
 
 /// For how long the oldest transaction of this database has been running: it may have written events that

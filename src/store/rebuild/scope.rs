@@ -38,6 +38,9 @@ pub struct Selection {
     pub until: Option<OffsetDateTime>,
 }
 
+/// The source and name of an event, and the object that it is about.
+type Chosen = (String, String, Option<String>);
+
 /// What of a selection the inbox alone can tell, in SQL over it; binds $1 to $4.
 macro_rules! selected {
     () => {
@@ -85,9 +88,9 @@ impl Selection {
 
     /// The names of the events, once all facts are in the shadow tables: they know whose each object is, also
     /// where the live ones have lost it.
-    async fn choose(&self, tx: &mut PgConnection) -> Result<Vec<(String, String)>, sqlx::Error> {
+    async fn choose(&self, tx: &mut PgConnection) -> Result<Vec<Chosen>, sqlx::Error> {
         let chosen = concat!(
-            "select i.source, i.event_id from ingest.inbox i where ",
+            "select i.source, i.event_id, i.subject from ingest.inbox i where ",
             selected!(),
             " and ($5::text is null or i.subject in (
                   select $5
@@ -128,9 +131,11 @@ impl Rebuild {
             return Err(RebuildError::NothingSelected);
         }
         let somebody = selection.customer.iter().cloned().chain(selection.member.map(|id| id.to_string()));
-        write(&mut tx, somebody.collect()).await?;
+        let objects = chosen.iter().filter_map(|(.., subject)| subject.clone());
+        write(&mut tx, somebody.chain(objects).collect()).await?;
         for page in chosen.chunks(PAGE) {
-            let events = inbox::named(&mut tx, page).await?;
+            let named: Vec<_> = page.iter().map(|(source, id, _)| (source.clone(), id.clone())).collect();
+            let events = inbox::named(&mut tx, &named).await?;
             let (events, _) = read_all(events, &rules);
             write(&mut tx, names(&News::sort(events))).await?;
         }

@@ -4,6 +4,7 @@
 mod command;
 mod damage;
 mod narrowed;
+mod pruned;
 mod standing;
 mod traffic;
 
