@@ -6,6 +6,7 @@ pub mod dev;
 pub mod doctor;
 pub mod events;
 pub mod exit;
+pub mod forget;
 pub mod members;
 pub mod migrate;
 pub mod money;
@@ -82,6 +83,7 @@ enum Command {
     Parked(parked::ParkedArgs),
     Events(events::EventsArgs),
     Prune(prune::PruneArgs),
+    Forget(forget::ForgetArgs),
     /// Sign a body as Stripe or Supabase would, and print the headers
     Sign(sign::Args),
     /// Print the completions for a shell
@@ -164,6 +166,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Parked(args) => runtime()?.block_on(parked::run(args, &global.load()?)).map(Exit::into),
         Command::Events(args) => {
             runtime()?.block_on(events::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Forget(args) => {
+            runtime()?.block_on(forget::run(args, &global.load()?, &Clock::System)).map(Exit::into)
         }
         Command::Prune(args) => {
             runtime()?.block_on(prune::run(args, &global.load()?, &Clock::System)).map(Exit::into)

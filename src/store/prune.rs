@@ -56,20 +56,41 @@ impl Store {
             "select source, event_id from ingest.inbox where applied_at < $2 and {PRUNABLE}
              order by applied_at limit {PAGE} for update skip locked"
         );
-        let pruned = empty(&mut tx, &names, self.clock.now(), before).await?;
+        let pruned = sqlx::query_as(AssertSqlSafe(emptying(&names)))
+            .bind(self.clock.now())
+            .bind(before)
+            .fetch_one(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(Some(pruned))
     }
 }
 
-/// Empties the events that `names` selects, which may name `$2`.
-async fn empty(
+/// Empties the events about `subjects` and those that are `named`, whatever their age.
+pub(super) async fn empty_these(
     tx: &mut PgConnection,
-    names: &str,
+    subjects: &[String],
+    named: &[(String, String)],
     now: OffsetDateTime,
-    before: OffsetDateTime,
 ) -> Result<Pruned, sqlx::Error> {
-    let statement = format!(
+    let names = format!(
+        "select source, event_id from ingest.inbox where subject = any ($2) and {PRUNABLE}
+         union
+         select source, event_id from unnest($3::text[], $4::text[]) as n (source, event_id)
+         join ingest.inbox using (source, event_id) where {PRUNABLE}"
+    );
+    sqlx::query_as(AssertSqlSafe(emptying(&names)))
+        .bind(now)
+        .bind(subjects)
+        .bind(named.iter().map(|(source, _)| source.as_str()).collect::<Vec<_>>())
+        .bind(named.iter().map(|(_, event_id)| event_id.as_str()).collect::<Vec<_>>())
+        .fetch_one(tx)
+        .await
+}
+
+/// The statement that empties the events that `names` selects, at the moment $1.
+fn emptying(names: &str) -> String {
+    format!(
         "with old as ({names}), emptied as (
              update ingest.inbox i set body = '', pruned_at = $1
              from old o, lateral (select pg_column_size(b.body) as size from ingest.inbox b
@@ -77,6 +98,5 @@ async fn empty(
              where i.source = o.source and i.event_id = o.event_id returning s.size
          )
          select count(*) as events, coalesce(sum(size), 0)::bigint as bytes from emptied"
-    );
-    sqlx::query_as(AssertSqlSafe(statement)).bind(now).bind(before).fetch_one(tx).await
+    )
 }

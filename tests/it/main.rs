@@ -5,6 +5,7 @@ mod auditing;
 mod configuration;
 mod demo_data;
 mod doctor;
+mod forgetting;
 mod found_rows;
 mod identity;
 mod leads;
