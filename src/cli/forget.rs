@@ -67,7 +67,7 @@ fn text(forgotten: &Forgotten, dry_run: bool) -> String {
     if forgotten.waiting > 0 {
         let waiting = forgotten.waiting;
         lines.push(format!(
-            "events about the person that wait in the outbox: {waiting}; run this again after them"
+            "events about the person that are not applied yet: {waiting}; run this again after them"
         ));
     }
     lines.join("\n")

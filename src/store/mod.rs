@@ -19,6 +19,7 @@ pub mod derived;
 pub mod due;
 pub mod error;
 pub mod facts;
+pub mod failing;
 pub mod forget;
 pub mod found;
 pub mod inbox;

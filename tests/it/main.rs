@@ -18,6 +18,7 @@ mod migrations;
 mod money;
 mod operating;
 mod parking;
+mod poison;
 mod queue;
 mod rebuilding;
 mod receiving;

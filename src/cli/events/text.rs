@@ -44,6 +44,7 @@ fn detail(event: &Event, body: &[u8]) -> String {
 /// Where an event is, a line each.
 pub(super) fn facts(event: &Event) -> String {
     let state = match (event.state.as_str(), event.at) {
+        ("failing", at) => format!("failing, tried again {}", at.map(minutes).unwrap_or_default()),
         ("waiting", _) => "waiting in the outbox".to_owned(),
         (state, at) => format!("{state} {}", at.map(minutes).unwrap_or_default()),
     };

@@ -37,7 +37,7 @@ pub struct Forgotten {
     pub customers: u64,
     /// Rows by what was done to them.
     pub rows: BTreeMap<&'static str, u64>,
-    /// Events about the person that wait in the outbox: they will bring the person back.
+    /// Events about the person that are not applied yet: they will bring the person back.
     pub waiting: i64,
 }
 

@@ -161,7 +161,10 @@ impl Person {
 
     /// How many events about them are still on their way, as far as the database knows.
     pub(super) async fn waiting(&self, tx: &mut PgConnection) -> Result<i64, sqlx::Error> {
-        let count = format!("select count(*) from ingest.outbox where {NAMED}");
+        let count = format!(
+            "select (select count(*) from ingest.outbox where {NAMED})
+                  + (select count(*) from ingest.failing where {NAMED})"
+        );
         sqlx::query_scalar(sqlx::AssertSqlSafe(count)).bind(self.pattern()).fetch_one(tx).await
     }
 
