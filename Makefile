@@ -21,11 +21,11 @@ test: compiler ## All tests, on a real PostgreSQL and a real RabbitMQ.
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS)
 
-soak: compiler ## Whole lives in 10,000 orders, in a release build; MEMBERFLOW_TEST_SEED=n repeats a run.
+soak: compiler ## Whole lives in 10,000 orders, and a rebuild of 100,000 events; MEMBERFLOW_TEST_SEED=n repeats a run.
 	cargo build --locked
-	cargo test --release --locked --no-run --test it
+	cargo test --profile soak --locked --no-run --test it
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
-	$(MEMBERFLOW) dev services -- cargo test --release --locked --test it -- --ignored --nocapture lives::soak_
+	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture soak_
 
 faults: compiler ## Tests that kill the service or a RabbitMQ of their own under load, minutes long.
 	cargo nextest run --locked --run-ignored only --no-capture -E 'test(/whole_way::restart|triggers::load/)'

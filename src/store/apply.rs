@@ -21,7 +21,7 @@ use super::unrecognised::Unrecognised;
 use super::versions::Since;
 use super::{
     Rules, Store, StoreError, activity, catalogue, claims, customers, dead_letters, facts, inbox, leads,
-    members, money, movements, payment_history, payments, subscriptions, versions,
+    members, money, movements, payment_history, payments, subscriptions, versions, worth,
 };
 use crate::database;
 use crate::envelope::Envelope;
@@ -214,7 +214,7 @@ pub(super) async fn derive(
     customers.extend(by_customer.keys().cloned());
 
     let since = versions::due(tx, since, &customers, now).await?;
-    let worth = customers::value(tx, &customers, now).await?;
+    let worth = worth::value(tx, &customers, now).await?;
     let placed = subscriptions::place(tx, worth).await?;
     let before = money::load(tx, &customers).await?;
     let after = sums(&before, &payments, &placed);

@@ -1,21 +1,18 @@
-//! Customers: whose each one is, and what its subscriptions are worth now.
+//! Customers: whose each one is.
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::claims::{self, Made, Users, moment};
+use super::claims::{self, Made, Users};
+use super::inbox;
 use super::parked::{Parked, Reason};
-use super::{catalogue, inbox};
 use crate::envelope::{Envelope, Source};
 use crate::project::Meaning;
 use crate::project::identity::{self, Claim, Match, Owner, Strength};
 use crate::project::internal::Internal;
-use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
-use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 
 /// Whose customers the batch touched, before and after.
 #[derive(Debug, Default)]
@@ -237,153 +234,4 @@ pub async fn of_users(
         .fetch_all(tx)
         .await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
-}
-
-/// A subscription and its value.
-#[derive(Clone, Debug)]
-pub struct Worth {
-    pub subscription: Subscription,
-    pub mrr: Mrr,
-}
-
-/// The subscriptions of `customers` at their present value; notes when the clock changes it next.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn value(
-    tx: &mut PgConnection,
-    customers: &BTreeSet<String>,
-    now: OffsetDateTime,
-) -> Result<Vec<Worth>, sqlx::Error> {
-    let Known { subscriptions, discounts, told_until, catalogue } = known(tx, customers).await?;
-    let worth: Vec<Worth> = subscriptions
-        .into_iter()
-        .map(|subscription| {
-            let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
-            // Its items are not known: worth nothing until Stripe tells.
-            let mrr = if subscription.needs_stripe {
-                Mrr::default()
-            } else {
-                let now = present(&told_until, &subscription, now);
-                mrr::of_subscription(&shown(&subscription), discounts, &catalogue, now)
-            };
-            Worth { subscription, mrr }
-        })
-        .collect();
-    schedule(tx, customers, &worth).await?;
-    Ok(worth)
-}
-
-/// How each of the customers' subscriptions comes by its present value.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn explain(
-    tx: &mut PgConnection,
-    customers: &BTreeSet<String>,
-    now: OffsetDateTime,
-) -> Result<Vec<Explanation>, sqlx::Error> {
-    let Known { subscriptions, discounts, told_until, catalogue } = known(tx, customers).await?;
-    let explained = subscriptions.iter().map(|subscription| {
-        let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
-        mrr::explain(subscription, discounts, &catalogue, present(&told_until, subscription, now))
-    });
-    Ok(explained.collect())
-}
-
-/// All that the present values of some customers' subscriptions depend on.
-#[derive(Default)]
-struct Known {
-    subscriptions: Vec<Subscription>,
-    /// By customer: those on its own level.
-    discounts: HashMap<String, Vec<Discount>>,
-    /// By customer: the latest second that is told of.
-    told_until: HashMap<String, i64>,
-    catalogue: Catalogue,
-}
-
-/// Now; or where a provider's clock runs ahead of ours, the latest second that it told of.
-fn present(told_until: &HashMap<String, i64>, subscription: &Subscription, now: OffsetDateTime) -> i64 {
-    let told = told_until.get(&subscription.customer).copied().unwrap_or_default();
-    now.unix_timestamp().max(told)
-}
-
-async fn known(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Known, sqlx::Error> {
-    let mut known = facts(tx, customers).await?;
-    let subscriptions: Vec<&Subscription> = known.subscriptions.iter().collect();
-    let discounts: Vec<&Discount> = known.discounts.values().flatten().collect();
-    known.catalogue = catalogue::load(tx, &subscriptions, &discounts).await?;
-    Ok(known)
-}
-
-/// The subscription in the status that counts: the last known one where Stripe's is new to us.
-fn shown(subscription: &Subscription) -> Subscription {
-    let mut shown = subscription.clone();
-    if let Some(known) = &subscription.known_status {
-        shown.status.clone_from(known);
-    }
-    shown
-}
-
-/// The same, with nothing known of the catalogue yet.
-async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Known, sqlx::Error> {
-    let rows = sqlx::query(
-        "select state, customer_id, occurred_at from stripe_facts
-         where customer_id = any($1) and kind in ('subscription', 'customer', 'discount') order by id",
-    )
-    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
-    .fetch_all(tx)
-    .await?;
-    let mut known = Known::default();
-    let mut told = HashMap::<String, (Option<Customer>, Vec<Discount>)>::new();
-    for row in &rows {
-        let Json(state) = row.try_get(0)?;
-        let at: OffsetDateTime = row.try_get(2)?;
-        let until = known.told_until.entry(row.try_get(1)?).or_default();
-        *until = at.unix_timestamp().max(*until);
-        match state {
-            StripeObject::Subscription(subscription) => known.subscriptions.push(subscription),
-            StripeObject::Discount(discount) => {
-                if let Some(customer) = discount.customer.clone() {
-                    told.entry(customer).or_default().1.push(discount);
-                }
-            }
-            StripeObject::Customer(customer) => {
-                let id = customer.id.clone();
-                told.entry(id).or_default().0 = Some(customer);
-            }
-            _ => {}
-        }
-    }
-    let discounts = told.into_iter().map(|(id, (customer, told))| {
-        let discounts = mrr::customer_discounts(customer.as_ref(), &told);
-        (id, discounts)
-    });
-    known.discounts = discounts.collect();
-    Ok(known)
-}
-
-async fn schedule(
-    tx: &mut PgConnection,
-    customers: &BTreeSet<String>,
-    worth: &[Worth],
-) -> Result<(), sqlx::Error> {
-    let mut next = HashMap::<&str, i64>::new();
-    for one in worth {
-        if let Some(at) = one.mrr.changes_at {
-            next.entry(&one.subscription.customer)
-                .and_modify(|earliest| *earliest = at.min(*earliest))
-                .or_insert(at);
-        }
-    }
-    sqlx::query(
-        "update customers c set recompute_at = n.at
-         from unnest($1::text[], $2::timestamptz[]) as n (id, at)
-         where c.id = n.id and c.recompute_at is distinct from n.at",
-    )
-    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
-    .bind(customers.iter().map(|id| next.get(id.as_str()).map(|at| moment(*at))).collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(())
 }

@@ -11,9 +11,10 @@ use super::{Store, StoreError};
 use crate::project::stripe::StripeObject;
 
 /// The reasons for which an object waits that a look at the API can end.
-const HEALED_BY_THE_API: [Reason; 6] = [
+const HEALED_BY_THE_API: [Reason; 7] = [
     Reason::ThinEvent,
     Reason::NeedsStripe,
+    Reason::Overdue,
     Reason::ItemsTruncated,
     Reason::UnresolvedDiscount,
     Reason::UnknownStatus,

@@ -42,6 +42,7 @@ pub mod switch_on;
 mod tiers;
 mod unrecognised;
 pub mod versions;
+pub mod worth;
 
 use sqlx::{PgPool, Postgres, Transaction};
 use time::OffsetDateTime;

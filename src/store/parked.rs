@@ -26,6 +26,8 @@ pub enum Reason {
     UnresolvedDiscount,
     /// A subscription whose value had to be assumed.
     EstimatedMrr,
+    /// A subscription whose trial or self should have ended, and no event has told what became of it.
+    Overdue,
     /// A customer whose objects name different users, or one that is no user.
     DisputedUser,
     /// A payment larger than the column of an older table can hold.
@@ -48,6 +50,7 @@ impl Reason {
             Self::ItemsTruncated => "items_truncated",
             Self::UnresolvedDiscount => "unresolved_discount",
             Self::EstimatedMrr => "estimated_mrr",
+            Self::Overdue => "overdue",
             Self::DisputedUser => "disputed_user",
             Self::AmountOutOfRange => "amount_out_of_range",
             Self::ThinEvent => "thin_event",
@@ -86,6 +89,7 @@ impl LookedAt {
                     Reason::ItemsTruncated,
                     Reason::UnresolvedDiscount,
                     Reason::EstimatedMrr,
+                    Reason::Overdue,
                 ],
             ),
             (&self.payments, &[Reason::AmountOutOfRange]),

@@ -4,15 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::before;
 use super::claims::moment;
-use super::customers::Worth;
 use super::parked::{Parked, Reason};
 use super::payments::row_id;
 use super::referred;
 use super::tiers::{self, Tier};
+use super::worth::Worth;
 use crate::project::member::Valued;
 use crate::project::stripe::Subscription;
 
@@ -40,7 +41,7 @@ impl Placed {
 
     /// Why there is no row, or not the whole truth in it.
     pub fn parked(&self) -> impl Iterator<Item = Parked> {
-        let Worth { subscription, mrr } = &self.worth;
+        let Worth { subscription, mrr, overdue } = &self.worth;
         let price = self.price.as_deref().unwrap_or("no price");
         let is_known = subscription.has_known_status();
         let reasons = [
@@ -66,6 +67,14 @@ impl Placed {
                 "no event has told the terms of a discount".to_owned(),
             ),
             (mrr.estimated, Reason::EstimatedMrr, format!("{} {} is assumed", mrr.minor, mrr.currency)),
+            (
+                overdue.is_some(),
+                Reason::Overdue,
+                overdue.map_or_else(String::new, |it| {
+                    let at = moment(it.at).format(&Rfc3339).unwrap_or_default();
+                    format!("{} was to end at {at}, and no event has told that", it.what)
+                }),
+            ),
         ];
         let subject = &subscription.id;
         reasons.into_iter().filter(|(applies, ..)| *applies).map(move |(_, reason, detail)| Parked {

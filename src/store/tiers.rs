@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::customers::Worth;
+use super::worth::Worth;
 use crate::project::stripe::Subscription;
 
 /// A plan of the application's.

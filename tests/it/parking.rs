@@ -2,12 +2,15 @@
 //! the missing piece is there. What can never be applied is a dead letter. Nothing is dropped, and words that
 //! are not known are counted.
 
+use std::time::Duration;
+
 use memberflow::store::StoreError;
 use serde_json::json;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::support::database::TestDatabase;
-use crate::support::told::{Told, customer, paid_invoice, row, stripe, subscription};
+use crate::support::told::{BEGIN, Told, customer, paid_invoice, row, stripe, subscription};
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 
@@ -105,6 +108,46 @@ async fn a_status_that_nobody_knows_keeps_the_last_known_one() {
         let metrics = told.rows("select mrr, subscription_status from public.user_revenue_metrics").await;
         assert_eq!(metrics, [json!({"mrr": 1000, "subscription_status": "past_due"})], "late: {late}");
     }
+}
+
+#[tokio::test]
+async fn an_end_that_was_announced_and_never_told_is_flagged_an_hour_later_and_changes_nothing() {
+    let told = Told::begin().await;
+    told.sign_up(MEMBER, "ada@example.com").await;
+    told.name_tier("Pro", "price_pro").await;
+    let mut ending = subscription("sub_1", "cus_1", "active");
+    ending["cancel_at_period_end"] = json!(true);
+    let mut trial = subscription("sub_2", "cus_1", "trialing");
+    trial["trial_end"] = json!(BEGIN + 86_400);
+    let before = OffsetDateTime::from_unix_timestamp(BEGIN + 60).unwrap();
+    let early = told.store_at(before);
+    let events = [
+        stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
+        stripe("evt_2", "customer.subscription.created", 1, ending),
+        stripe("evt_3", "customer.subscription.created", 1, trial),
+    ];
+    early.apply(events.into()).await.unwrap();
+    assert_eq!(told.parked().await, [""; 0]);
+
+    let within_the_hour = OffsetDateTime::from_unix_timestamp(BEGIN + 86_400 + 3599).unwrap();
+    assert_eq!(told.store_at(within_the_hour).recompute_due().await.unwrap(), 0);
+    let an_hour_later = within_the_hour + Duration::from_secs(1);
+    assert_eq!(told.store_at(an_hour_later).recompute_due().await.unwrap(), 1);
+    assert_eq!(told.parked().await, ["sub_2 overdue"]);
+    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(told.store.recompute_due().await.unwrap(), 0, "flagged once");
+    let flagged = told.rows("select subject, detail from ingest.parked order by subject").await;
+    let detail = |subject: &str, what: &str, at: &str| json!({"subject": subject, "detail": format!("{what} was to end at {at}, and no event has told that")});
+    let expected =
+        [detail("sub_1", "it", "2026-02-01T00:00:00Z"), detail("sub_2", "its trial", "2026-01-02T00:00:00Z")];
+    assert_eq!(flagged, expected);
+    let statuses = told.rows("select status from public.customer_subscriptions order by 1").await;
+    assert_eq!(statuses, [json!({"status": "active"}), json!({"status": "trialing"})]);
+
+    let mut over = subscription("sub_1", "cus_1", "canceled");
+    over["ended_at"] = json!(BEGIN + 2_678_400);
+    told.tell([stripe("evt_4", "customer.subscription.deleted", 2_678_400, over)]).await;
+    assert_eq!(told.parked().await, ["sub_2 overdue"]);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn healed_by_the_api(
     parked: &[(String, i64)],
 ) -> Result<Option<Finding>, sqlx::Error> {
     let tied = count(connection, "select count(*) from ingest.stripe_facts where tied").await?;
-    let healed = ["items_truncated", "needs_stripe", "thin_event", "unresolved_discount"];
+    let healed = ["items_truncated", "needs_stripe", "overdue", "thin_event", "unresolved_discount"];
     let parked = parked.iter().filter(|(reason, _)| healed.contains(&reason.as_str()));
     let tied = Some(("tied".to_owned(), tied)).filter(|(_, count)| *count > 0);
     let reasons: Vec<String> =

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::DEFINITION;
 use crate::project::internal::FOUND;
 use crate::project::mrr::Explanation;
-use crate::store::{self, customers};
+use crate::store::{self, customers, worth};
 
 /// The most movements shown: the newest.
 const MAX_MOVEMENTS: i64 = 200;
@@ -88,7 +88,7 @@ pub async fn explain(
             (owner, BTreeSet::from([customer.clone()]))
         }
     };
-    let subscriptions = customers::explain(&mut reading, &customers, now).await?;
+    let subscriptions = worth::explain(&mut reading, &customers, now).await?;
     let movements = sqlx::query_as(MOVEMENTS)
         .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
         .bind(MAX_MOVEMENTS)

@@ -76,7 +76,7 @@ pub(super) fn is_known(object: &StripeObject) -> bool {
     object.rank() >= STEP
 }
 
-fn is_over(subscription_status: &str) -> bool {
+pub(super) fn is_over(subscription_status: &str) -> bool {
     matches!(subscription_status, "canceled" | "incomplete_expired")
 }
 

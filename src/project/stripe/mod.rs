@@ -8,6 +8,7 @@ pub mod difference;
 pub mod event;
 pub mod kind;
 pub mod objects;
+pub mod overdue;
 pub mod snapshot;
 
 mod charge;

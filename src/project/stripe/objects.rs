@@ -103,6 +103,9 @@ pub struct Subscription {
     pub ended_at: Option<i64>,
     pub canceled_at: Option<i64>,
     pub cancel_at_period_end: bool,
+    /// The day on which it is to end, where one was set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_at: Option<i64>,
     /// The earliest of the items' (or the old top-level) period starts, the latest of the ends.
     pub current_period_start: Option<i64>,
     pub current_period_end: Option<i64>,

@@ -27,6 +27,7 @@ pub fn subscription(value: &Value, user_id_keys: &[String]) -> Option<Subscripti
         ended_at: time(&value["ended_at"]),
         canceled_at: time(&value["canceled_at"]),
         cancel_at_period_end: flag(&value["cancel_at_period_end"]),
+        cancel_at: time(&value["cancel_at"]),
         current_period_start,
         current_period_end,
         trial_start: time(&value["trial_start"]),

@@ -22,26 +22,27 @@ pub(super) async fn derive(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let users: Vec<Uuid> = sqlx::query_scalar(DIFFERING)
+    let looked_at: Vec<(Uuid, bool)> = sqlx::query_as(LOOKED_AT)
         .bind(&turn.position)
         .bind(MEMBERS)
         .persistent(false)
         .fetch_all(&mut *tx)
         .await?;
+    let rows = i64::try_from(looked_at.len()).unwrap_or(i64::MAX);
+    let next = looked_at.last().filter(|_| rows == MEMBERS).map(|(last, _)| last.to_string());
+    let users: BTreeSet<Uuid> =
+        looked_at.into_iter().filter(|(_, differs)| *differs).map(|(user, _)| user).collect();
     let found = i64::try_from(users.len()).unwrap_or(i64::MAX);
-    let next = users.last().filter(|_| found == MEMBERS).map(Uuid::to_string);
-    let users: BTreeSet<Uuid> = users.into_iter().collect();
     let touched = Touched { users, ..Touched::default() };
     apply::derive(tx, Tables::Live, touched, rules, now).await?;
-    Ok(Page { rows: found, found, next, ..Page::default() })
+    Ok(Page { rows, found, next, ..Page::default() })
 }
 
-const DIFFERING: &str = "
-    select u.id from auth.users u
-    left join public.user_activity_metrics m on m.user_id = u.id
-    left join ingest.activity a on a.user_id = u.id
-    where ($1::text is null or u.id > $1::text::uuid) and (
-        m.user_id is null
+/// The next users, each with whether its row is missing or says otherwise. All that belongs to a user is looked up
+/// by its key: the page is small beside the tables.
+const LOOKED_AT: &str = "
+    select u.id,
+           m.user_id is null
         or (m.total_logins, m.s3_file_count, m.vision_count, m.journal_entry_count, m.total_storage_mb)
             is distinct from
            (coalesce(a.logins, 0), coalesce(a.files, 0), coalesce(a.visions, 0), coalesce(a.journal_entries, 0),
@@ -52,5 +53,7 @@ const DIFFERING: &str = "
             select f.amount from ingest.row_facts f
             where f.relation = 'public.user_profiles' and f.counted and f.user_id = u.id
             order by f.occurred_at desc, f.row_id desc limit 1), 0)
-    )
-    order by u.id limit $2";
+    from (select id from auth.users where $1::text is null or id > $1::text::uuid order by id limit $2) u
+    left join lateral (select * from public.user_activity_metrics m where m.user_id = u.id limit 1) m on true
+    left join lateral (select * from ingest.activity a where a.user_id = u.id limit 1) a on true
+    order by u.id";

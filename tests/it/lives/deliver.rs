@@ -106,7 +106,7 @@ impl Bench {
 }
 
 /// Each event once or a few times, in a phase in which it can be, in any order.
-fn spread(lives: &[&Life], rng: &mut Rng) -> Vec<Vec<Envelope>> {
+pub fn spread(lives: &[&Life], rng: &mut Rng) -> Vec<Vec<Envelope>> {
     let mut phases: Vec<Vec<Envelope>> = vec![Vec::new(); PHASES];
     for told in lives.iter().flat_map(|life| &life.told) {
         let copies = if rng.u32(0..100) < 12 { rng.usize(2..4) } else { 1 };

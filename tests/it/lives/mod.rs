@@ -11,6 +11,7 @@ mod deliver;
 mod life;
 mod model;
 mod permutations;
+mod rebuilding;
 mod shapes;
 mod soak;
 mod story;

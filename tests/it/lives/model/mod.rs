@@ -380,6 +380,7 @@ impl<'a> Model<'a> {
                 (it.items.len() > 10, "items_truncated"),
                 (worth.unresolved, "unresolved_discount"),
                 (worth.estimated, "estimated_mrr"),
+                (is_overdue(it), "overdue"),
             ];
             reasons.iter().filter(|(applies, _)| *applies).for_each(|(_, reason)| park(&it.id, &[reason]));
         }
@@ -395,6 +396,14 @@ impl<'a> Model<'a> {
         thin.into_iter().for_each(|object| park(object, &["thin_event"]));
         rows
     }
+}
+
+/// Whether a trial or a cancellation lies more than an hour back, and the subscription goes on as it was.
+fn is_overdue(it: &Subscription) -> bool {
+    let trial = it.trial.filter(|_| it.status == "trialing").map(|(_, end)| end);
+    let cancellation = it.cancel_at_period_end.then_some(it.period.1);
+    let is_over = ["canceled", "incomplete_expired"].contains(&it.status.as_str());
+    !is_over && trial.into_iter().chain(cancellation).any(|end| end + 3600 <= NOW)
 }
 
 /// What a member's subscriptions say together.

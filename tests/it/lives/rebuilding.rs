@@ -1,0 +1,78 @@
+//! Many lives at once: what their events have made is what a rebuild makes of them, while more events come.
+
+use fastrand::Rng;
+use memberflow::envelope::Envelope;
+use memberflow::ops::progress::Progress;
+use memberflow::ops::rebuild::{self, Report};
+use tokio::time::Instant;
+
+use super::bench::Bench;
+use super::deliver::spread;
+use super::life::Life;
+use super::{SEED, compare, set, tables};
+
+/// About 300 events each.
+const LIVES: u16 = 400;
+/// Events that have been applied before the rebuilds begin, at least.
+const EVENTS: usize = 100_000;
+/// Events that are applied at once: before the rebuilds, and while they run.
+const BATCH: usize = 1000;
+const LATE_BATCH: usize = 20;
+
+#[tokio::test]
+#[ignore = "minutes long: make soak"]
+async fn soak_a_rebuild_of_a_hundred_thousand_events_changes_nothing_while_more_come() {
+    let seed = set(SEED).unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("again with {SEED}={seed}");
+    let mut rng = Rng::with_seed(seed);
+    let lives: Vec<Life> = (0..LIVES).map(|number| Life::new(number, rng.u64(..))).collect();
+    let lives: Vec<&Life> = lives.iter().collect();
+    let bench = Bench::new().await;
+    let late = tell_most(&bench, &lives, &mut rng).await;
+
+    let begun = Instant::now();
+    let traffic = async {
+        let batches: Vec<Vec<Envelope>> = late.chunks(LATE_BATCH).map(<[Envelope]>::to_vec).collect();
+        bench.apply_all(batches).await;
+        begun.elapsed()
+    };
+    let rebuilds = async { [run(&bench, true).await, run(&bench, false).await] };
+    let (traffic, reports) = tokio::join!(traffic, rebuilds);
+    println!("{} more events came, for {} s", late.len(), traffic.as_secs());
+    bench.catch_up().await;
+    let last = run(&bench, true).await;
+    for report in reports.iter().chain([&last]) {
+        println!("{} events in {:?}: {:?}", report.events, report.took, report.differing);
+        assert_eq!(report.differing_rows(), 0, "again with {SEED}={seed}");
+    }
+    assert!(reports[0].events as usize >= EVENTS, "{} events", reports[0].events);
+    let differences = compare::differences(&lives, &tables::read(&bench.database.pool).await);
+    assert!(differences.is_empty(), "again with {SEED}={seed}: {differences:#?}");
+    bench.stop().await;
+}
+
+/// Applies all but the last events; returns those.
+async fn tell_most(bench: &Bench, lives: &[&Life], rng: &mut Rng) -> Vec<Envelope> {
+    let mut late = Vec::new();
+    let phases = spread(lives, rng);
+    let last = phases.len() - 1;
+    for (phase, mut events) in phases.into_iter().enumerate() {
+        bench.act(lives, phase).await;
+        if phase == 0 {
+            bench.find(lives).await;
+        }
+        if phase == last {
+            late = events.split_off(events.len() * 2 / 3);
+        }
+        bench.apply_all(events.chunks(BATCH).map(<[Envelope]>::to_vec).collect()).await;
+    }
+    late
+}
+
+async fn run(bench: &Bench, check: bool) -> Report {
+    let show = |difference| {
+        eprintln!("{difference:?}");
+        true
+    };
+    rebuild::run(&bench.store, check, &mut Progress::Silent, show).await.unwrap()
+}
