@@ -1,9 +1,11 @@
 //! Behaviour tests against a real PostgreSQL and a real RabbitMQ: one binary, one module per behaviour.
 
 mod applying;
+mod auditing;
 mod configuration;
 mod demo_data;
 mod doctor;
+mod forgetting;
 mod found_rows;
 mod identity;
 mod leads;
@@ -16,6 +18,7 @@ mod migrations;
 mod money;
 mod operating;
 mod parking;
+mod poison;
 mod queue;
 mod rebuilding;
 mod receiving;

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::json;
 
+use crate::ops::actor::note;
 use crate::ops::progress::Progress;
 use crate::store::found::{Counts, Part, Reading, Scope, Unknown};
 use crate::store::{Store, StoreError};
@@ -54,6 +56,9 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
     }
     progress.finish();
     report.took = begun.elapsed();
+    let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+    note(store.pool(), "backfill", json!({"scopes": names}), json!({"found": report.found}), store.now())
+        .await?;
     Ok(report)
 }
 

@@ -61,12 +61,13 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
         "with {page}, {known}
          select k.n, k.row_id, {at} as at, to_jsonb(t)::text as record, i.body,
                 (select array_agg(p.body) from ingest.inbox p
-                 where p.subject = i.subject and p.occurred_at = i.occurred_at and p.source <> 'internal') as others
+                 where p.subject = i.subject and p.occurred_at = i.occurred_at and p.source <> 'internal'
+                   and p.pruned_at is null) as others
          from known k
          join {name} t on t.id = k.key
          join ingest.inbox i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at
               and i.event_id = k.was_event
-         where k.n > $3 and k.is_told and k.differs and not k.was_final
+         where k.n > $3 and k.is_told and k.differs and not k.was_final and i.pruned_at is null
          order by k.n limit {CORRECTIONS}",
         at = super::pages::micros("k.was_at"),
         name = table.name(),
