@@ -1,5 +1,6 @@
 //! What the door answers, and what it keeps: every row of the table of replies.
 
+mod attacks;
 mod bad_requests;
 mod connections;
 mod hooks;
