@@ -15,6 +15,7 @@ mod members;
 mod migrations;
 mod money;
 mod operating;
+mod operations_page;
 mod parking;
 mod queue;
 mod rebuilding;
