@@ -17,6 +17,7 @@ mod members;
 mod migrations;
 mod money;
 mod operating;
+mod operations_page;
 mod parking;
 mod poison;
 mod queue;
