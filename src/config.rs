@@ -73,6 +73,8 @@ pub struct Config {
     pub at_risk_days: i64,
     /// Months subscribed from which an active member is a `champion`.
     pub champion_months: i32,
+    /// `MEMBERFLOW_RETENTION_DAYS`: for how long the bodies of events are kept; absent: for ever.
+    pub retention_days: Option<i64>,
     /// `MEMBERFLOW_LOG_FILTER`: which log messages are written, as `tracing` filters them.
     pub log_filter: String,
     /// `MEMBERFLOW_LOG_FORMAT`: how they are written.
@@ -108,6 +110,7 @@ impl Config {
             active_days: 7,
             at_risk_days: 30,
             champion_months: 6,
+            retention_days: None,
             // The queue says itself what a lost connection means; lapin would say it again as an error.
             log_filter: "info,lapin=off".to_owned(),
             log_format: LogFormat::Auto,

@@ -1,5 +1,7 @@
 //! Postgres: connecting to it, and beginning transactions on it.
 
+pub mod sql;
+
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;

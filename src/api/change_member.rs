@@ -15,6 +15,9 @@ use crate::ops::members::{self, Change, ChangeError, Detail};
 use crate::receive::problem::Problem;
 use crate::store::StoreError;
 
+/// What the audit log calls whoever bears the admin token.
+const ACTOR: &str = "api";
+
 /// The change can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -79,7 +82,7 @@ pub async fn change(
     // An object first: a struct alone would take an array for its fields in order.
     let Json(fields) = fields?;
     let change: Change = serde_json::from_value(Value::Object(fields))?;
-    members::change(state.store.pool(), user_id, &change).await?;
+    members::change(state.store.pool(), user_id, &change, ACTOR, state.clock.now()).await?;
     // A status given back to the rule, and health, which depends on engagement, are as they should be at once.
     state.store.recompute(BTreeSet::new(), BTreeSet::from([user_id])).await?;
     let member = members::show(state.store.pool(), user_id, state.clock.now()).await?;

@@ -6,11 +6,13 @@ pub mod dev;
 pub mod doctor;
 pub mod events;
 pub mod exit;
+pub mod forget;
 pub mod members;
 pub mod migrate;
 pub mod money;
 pub mod mrr;
 pub mod parked;
+pub mod prune;
 pub mod rebuild;
 pub mod reconcile;
 pub mod replay;
@@ -80,6 +82,8 @@ enum Command {
     DeadLetters(dead_letters::DeadLettersArgs),
     Parked(parked::ParkedArgs),
     Events(events::EventsArgs),
+    Prune(prune::PruneArgs),
+    Forget(forget::ForgetArgs),
     /// Sign a body as Stripe or Supabase would, and print the headers
     Sign(sign::Args),
     /// Print the completions for a shell
@@ -135,7 +139,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => runtime()?.block_on(dev::run(&global, args)),
         Command::Migrate(args) => runtime()?.block_on(migrate::run(args, &global.load()?)),
         Command::Replay(args) => {
-            runtime()?.block_on(replay::run(args, &global.load_without_database()?, &Clock::System))
+            let inbox = args.is_from_inbox();
+            let config = if inbox { global.load()? } else { global.load_without_database()? };
+            runtime()?.block_on(replay::run(args, &config, &Clock::System))
         }
         Command::Rebuild(args) => {
             runtime()?.block_on(rebuild::run(args, &global.load()?, &Clock::System)).map(Exit::into)
@@ -160,6 +166,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Parked(args) => runtime()?.block_on(parked::run(args, &global.load()?)).map(Exit::into),
         Command::Events(args) => {
             runtime()?.block_on(events::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Forget(args) => {
+            runtime()?.block_on(forget::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Prune(args) => {
+            runtime()?.block_on(prune::run(args, &global.load()?, &Clock::System)).map(Exit::into)
         }
         Command::Sign(args) => sign::run(&global, &args).map(Exit::into),
         Command::Completion { shell } => completion(shell).map(Exit::into),

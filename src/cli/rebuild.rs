@@ -1,5 +1,6 @@
 //! `memberflow rebuild`: derives all tables again from the events, and compares or mends the live ones.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use anyhow::Context as _;
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::progress::Progress;
 use crate::ops::rebuild::{self, Report};
-use crate::store::rebuild::Difference;
+use crate::store::rebuild::{Difference, RebuildError, Selection};
 use crate::store::{Rules, Store};
 
 /// The longest value of a column that is shown whole as text.
@@ -25,13 +26,13 @@ const VALUE_MAX_CHARS: usize = 60;
 pub struct RebuildArgs {
     /// Only compare; exit with 6 if a row differs.
     #[arg(long)]
-    check: bool,
+    pub(super) check: bool,
     /// Show at most N of the rows that differ, as text; JSON shows them all.
     #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    pub(super) limit: usize,
     /// One line of JSON per row that differs, then one with the summary.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Runs the subcommand: the rows that differ (or differed) and the summary on stdout, progress on stderr.
@@ -41,7 +42,16 @@ pub struct RebuildArgs {
 pub async fn run(args: RebuildArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
-    let mut progress = Progress::on_stderr("rebuild");
+    drive(&store, None, args).await
+}
+
+/// Rebuilds all tables, or the part that a `selection` of events has a say in, and prints what came of it.
+pub(super) async fn drive(
+    store: &Store,
+    selection: Option<&Selection>,
+    args: RebuildArgs,
+) -> anyhow::Result<Exit> {
+    let mut progress = Progress::on_stderr(if selection.is_some() { "replay" } else { "rebuild" });
     let mut shown = 0;
     let show = |difference: Difference| {
         shown += 1;
@@ -49,11 +59,21 @@ pub async fn run(args: RebuildArgs, config: &Config, clock: &Clock) -> anyhow::R
         let more = args.json || shown < args.limit;
         text.is_some_and(|text| writeln!(anstream::stdout(), "{text}").is_ok()) && more
     };
+    let work = async {
+        match selection {
+            Some(selection) => rebuild::replay(store, selection, args.check, &mut progress, show).await,
+            None => rebuild::run(store, args.check, &mut progress, show).await,
+        }
+    };
     let finished = tokio::select! {
-        finished = rebuild::run(&store, args.check, &mut progress, show) => Some(finished?),
+        finished = work => Some(finished),
         _ = tokio::signal::ctrl_c() => None,
     };
-    let Some(report) = finished else { return interrupted(&store, &progress).await };
+    let report = match finished {
+        Some(Err(RebuildError::NothingSelected)) => return nothing_selected(store).await,
+        Some(finished) => finished?,
+        None => return interrupted(store, &progress).await,
+    };
     let text = if args.json {
         serde_json::to_string(&serde_json::json!({"summary": report}))?
     } else {
@@ -68,6 +88,11 @@ fn exit(report: &Report) -> Exit {
     if report.check && report.differing_rows() > 0 { Exit::Drift } else { Exit::Fine }
 }
 
+async fn nothing_selected(store: &Store) -> anyhow::Result<Exit> {
+    rebuild::clear(store).await.context("what the replay has left behind goes with the next one")?;
+    Err(Failure::new(Exit::NotFound, RebuildError::NothingSelected.to_string()).into())
+}
+
 async fn interrupted(store: &Store, progress: &Progress) -> anyhow::Result<Exit> {
     progress.finish();
     rebuild::clear(store).await.context("what the rebuild has left behind goes with the next one")?;
@@ -80,19 +105,20 @@ fn row(difference: &Difference) -> String {
         difference.key.iter().map(|(column, value)| format!("{column}={}", bare(value))).collect();
     let name = format!("{} {}", difference.table, key.join(" "));
     match (&difference.before, &difference.after) {
-        (Some(before), Some(after)) => {
-            let change = |(column, value): (&String, &Value)| {
-                format!(
-                    "\n    {column}: {} -> {}",
-                    short(value),
-                    short(after.get(column).unwrap_or(&Value::Null))
-                )
-            };
-            name + &before.iter().map(change).collect::<String>()
-        }
+        (Some(before), Some(after)) => name + &columns(before, after),
         (None, Some(after)) => format!("{name}\n    missing: {}", whole(after)),
         (before, None) => format!("{name}\n    too much: {}", whole(before.as_ref().unwrap_or(&Map::new()))),
     }
+}
+
+/// Columns that differ, a line each.
+pub(super) fn columns(before: &Map<String, Value>, after: &Map<String, Value>) -> String {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let value = |row: &Map<String, Value>, name| row.get(name).map_or_else(|| "-".to_owned(), short);
+    names
+        .into_iter()
+        .map(|name| format!("\n    {name}: {} -> {}", value(before, name), value(after, name)))
+        .collect()
 }
 
 fn whole(row: &Map<String, Value>) -> String {
@@ -113,7 +139,7 @@ fn short(value: &Value) -> String {
 }
 
 fn summary(report: &Report, shown: usize) -> String {
-    let Report { events, customers, users, unreadable, differing, took, .. } = report;
+    let Report { events, pruned, customers, users, unreadable, differing, took, .. } = report;
     let rows = report.differing_rows();
     let mut lines = Vec::new();
     let hidden = usize::try_from(rows).unwrap_or(usize::MAX).saturating_sub(shown);
@@ -121,15 +147,21 @@ fn summary(report: &Report, shown: usize) -> String {
         lines.push(format!("… and {hidden} more; --json shows them all"));
     }
     lines.extend(differing.iter().map(|(table, count)| format!("{count:>8}  {table}")));
-    let found = match (rows, report.check) {
-        (0, _) => "the live tables are what the events make of them".to_owned(),
-        (rows, true) => format!("rows that differ: {rows}; `memberflow rebuild` mends them"),
-        (rows, false) => format!("rows that differed and are mended: {rows}"),
+    let found = match (rows, report.check, report.selected) {
+        (0, _, None) => "the live tables are what the events make of them".to_owned(),
+        (0, _, Some(selected)) => format!("nothing differs where the {selected} selected events have a say"),
+        (rows, true, None) => format!("rows that differ: {rows}; `memberflow rebuild` mends them"),
+        (rows, true, Some(_)) => format!("rows that would change: {rows}; without --dry-run they do"),
+        (rows, false, _) => format!("rows that differed and are mended: {rows}"),
     };
     let seconds = took.as_secs_f64();
     lines.push(format!(
         "{found} ({events} events, {customers} customers, {users} other users, {seconds:.1} s)"
     ));
+    if *pruned > 0 {
+        lines
+            .push(format!("events whose bodies were pruned: {pruned}; what they told is taken as it stands"));
+    }
     if *unreadable > 0 {
         lines.push(format!("events that can't be read any more: {unreadable}"));
     }
@@ -170,7 +202,9 @@ mod tests {
     fn only_a_comparison_ends_with_drift() {
         let report = |check, rows: i64| Report {
             check,
+            selected: None,
             events: 1,
+            pruned: 0,
             unreadable: 0,
             customers: 1,
             users: 0,

@@ -1,4 +1,7 @@
-//! `memberflow replay`: signs the events of fixtures and posts them to the running service.
+//! `memberflow replay`: signs the events of fixtures and posts them to the running service; or projects events of
+//! the inbox again.
+
+mod from_inbox;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -13,12 +16,15 @@ use crate::ops::replay::{self, Options, ReplayError, Secrets, Summary};
 
 /// Sign events and post them to the running service, as Stripe and Supabase would.
 ///
-/// Reads one event per JSON file, NDJSON, and Stripe CLI fixture files; folders with all they hold.
+/// Reads one event per JSON file, NDJSON, and Stripe CLI fixture files; folders with all they hold. With
+/// --from-inbox it sends nothing: it projects events that were applied again, into the tables.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ReplayArgs {
     /// Files and folders of events.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "from_inbox", conflicts_with = "from_inbox", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    inbox: from_inbox::InboxArgs,
     /// Where the service is [default: where MEMBERFLOW_BIND says, here].
     #[arg(long)]
     url: Option<String>,
@@ -39,12 +45,23 @@ pub struct ReplayArgs {
     json: bool,
 }
 
+impl ReplayArgs {
+    /// Whether it works on the database, and not through the service.
+    #[must_use]
+    pub const fn is_from_inbox(&self) -> bool {
+        self.inbox.from_inbox
+    }
+}
+
 /// Runs the subcommand: the summary on stdout, progress and what went wrong on stderr. Exits with 0 if
 /// everything was accepted, 3 if some was not, 7 if the service is away.
 ///
 /// # Errors
-/// If a configured secret is none.
+/// If a configured secret is none; from the inbox also whatever ends a rebuild.
 pub async fn run(args: ReplayArgs, config: &Config, clock: &Clock) -> anyhow::Result<ExitCode> {
+    if args.is_from_inbox() {
+        return from_inbox::run(args.inbox, args.json, config, clock).await.map(Into::into);
+    }
     let options = Options {
         url: args.url.unwrap_or_else(|| url_of(config.bind)),
         shuffle: args.shuffle,

@@ -2,10 +2,14 @@
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use serde_json::json;
+use sqlx::PgPool;
 
 use super::{Exit, print_data};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
+use crate::ops::actor::note;
 use crate::ops::triggers::{self, Done, Outcome};
 
 /// Add or remove the triggers by which the database itself tells of logins, sign-ups, files and rows.
@@ -40,6 +44,10 @@ struct HowArgs {
 pub async fn run(args: SupabaseArgs, config: &Config) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let tables = &config.activity_tables;
+    let act = match args.command {
+        SupabaseCommand::Install(_) => "supabase install",
+        SupabaseCommand::Uninstall(_) => "supabase uninstall",
+    };
     let (how, done) = match args.command {
         SupabaseCommand::Install(HowArgs { print: true, .. }) => {
             return print_data(triggers::install_script(&pool, tables).await?.as_bytes());
@@ -50,9 +58,23 @@ pub async fn run(args: SupabaseArgs, config: &Config) -> anyhow::Result<Exit> {
         SupabaseCommand::Install(how) => (how, triggers::install(&pool, tables).await?),
         SupabaseCommand::Uninstall(how) => (how, triggers::uninstall(&pool, tables).await?),
     };
+    audit(&pool, act, &done).await.context("it is done, but the audit log could not be written")?;
     let text = if how.json { serde_json::to_string(&done)? } else { text(&done) };
     print_data((text + "\n").as_bytes())?;
     Ok(exit(&done))
+}
+
+/// One line in the audit log, where something was done.
+async fn audit(pool: &PgPool, act: &str, done: &[Done]) -> Result<(), sqlx::Error> {
+    let of = |outcome| {
+        done.iter().filter(|one| one.outcome == outcome).map(|one| &one.relation).collect::<Vec<_>>()
+    };
+    let (installed, removed) = (of(Outcome::Installed), of(Outcome::Removed));
+    if installed.is_empty() && removed.is_empty() {
+        return Ok(());
+    }
+    let outcome = json!({"installed": installed, "removed": removed});
+    note(pool, act, json!({}), outcome, Clock::System.now()).await
 }
 
 /// 0 all is as asked for, 3 some tables could not be changed, 1 none could.

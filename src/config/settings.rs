@@ -203,6 +203,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         set: |config, parts| put(&mut config.champion_months, number(parts, 0..=1200)?),
     },
     Setting {
+        key: "retention_days",
+        env: "MEMBERFLOW_RETENTION_DAYS",
+        form: "a number of days from 35 to 36500",
+        set: |config, parts| put(&mut config.retention_days, Some(number(parts, 35..=36_500)?)),
+    },
+    Setting {
         key: "log_filter",
         env: "MEMBERFLOW_LOG_FILTER",
         form: "a level or target=level pairs, such as info,memberflow=debug",

@@ -1,7 +1,10 @@
-//! Consume: take a batch, apply it, settle it. What the database is too busy for waits; what it can never
-//! take is cut out of its batch and becomes a dead letter, and its neighbours go on.
+//! Consume: take a batch, apply it, settle it. What the database is too busy for waits; an event that fails is cut
+//! out of its batch, tried again alone a few times and then a dead letter, at once where no attempt can help; and
+//! its neighbours go on.
 
+mod careful;
 mod dead;
+mod failing;
 mod isolate;
 mod upkeep;
 
@@ -13,6 +16,7 @@ use futures_util::stream::{self, FuturesUnordered, Stream};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
+use self::careful::Careful;
 use crate::lifecycle::Lifecycle;
 use crate::queue::{Batch, Consumer, Queue, QueueError};
 use crate::retry::Delays;
@@ -21,6 +25,8 @@ use crate::store::Store;
 /// How long to wait after the first and the later failures of a thing that the consumer depends on.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// How often a batch may lose the connection before its events are suspected of it.
+const SUSPICIOUS: u32 = 3;
 /// Batches under way: one derives while the other is read and its bytes are written to the inbox.
 const BATCHES_AT_ONCE: usize = 2;
 
@@ -34,18 +40,21 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
             return;
         }
     }
+    let careful = Careful::begin(store).await;
     tokio::join!(
-        keep_consuming(queue, store, lifecycle),
+        keep_consuming(queue, store, &careful, lifecycle),
         upkeep::run(store, lifecycle),
         dead::keep(queue, store, lifecycle),
+        failing::run(store, lifecycle),
     );
+    careful.end(store).await;
 }
 
-async fn keep_consuming(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
+async fn keep_consuming(queue: &Queue, store: &Store, careful: &Careful, lifecycle: &Lifecycle) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     while !lifecycle.stopping.is_cancelled() {
         let error = match queue.consumer().await {
-            Ok(consumer) => match consume(consumer, store, lifecycle, &mut delays).await {
+            Ok(consumer) => match consume(consumer, store, careful, lifecycle, &mut delays).await {
                 Ok(()) => return,
                 Err(error) => error,
             },
@@ -63,6 +72,7 @@ async fn keep_consuming(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
 async fn consume(
     consumer: Consumer,
     store: &Store,
+    careful: &Careful,
     lifecycle: &Lifecycle,
     delays: &mut Delays,
 ) -> Result<(), QueueError> {
@@ -75,8 +85,9 @@ async fn consume(
             Some(batch) = batches.next(), if under_way.len() < BATCHES_AT_ONCE => match batch {
                 Ok(batch) => {
                     delays.reset();
-                    let (store, here) = (store.clone(), lifecycle.clone());
-                    under_way.push(lifecycle.tasks.spawn(async move { settle(batch, &store, &here).await }));
+                    let (store, careful, here) = (store.clone(), *careful, lifecycle.clone());
+                    let settled = async move { settle(batch, &store, careful, &here).await };
+                    under_way.push(lifecycle.tasks.spawn(settled));
                 }
                 Err(error) => break Err(error),
             },
@@ -103,12 +114,25 @@ fn checked(settled: Result<Result<(), QueueError>, JoinError>) -> Result<(), Que
 }
 
 /// Applies `batch` and acknowledges it after the commit. Stopping while the database is away gives it back.
-async fn settle(batch: Batch, store: &Store, lifecycle: &Lifecycle) -> Result<(), QueueError> {
+async fn settle(
+    batch: Batch,
+    store: &Store,
+    careful: Careful,
+    lifecycle: &Lifecycle,
+) -> Result<(), QueueError> {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    let (mut lost, mut noted) = (0, None);
     loop {
-        match isolate::apply(store, batch.envelopes.clone()).await {
+        let applied = async {
+            if noted.is_none() {
+                noted = Some(careful.note(store, &batch.envelopes).await?);
+            }
+            careful.apply(store, noted.as_deref().unwrap_or_default(), lost >= SUSPICIOUS).await
+        };
+        match applied.await {
             Ok(()) => return batch.ack().await,
             Err(error) => {
+                lost += u32::from(error.is_lost_connection());
                 let delay = delays.next_delay();
                 tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "a batch waits for the database");
                 wait(delay, lifecycle).await;

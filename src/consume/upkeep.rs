@@ -3,16 +3,21 @@
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::lifecycle::Lifecycle;
+use crate::ops::prune;
 use crate::store::{Store, StoreError};
 
 /// How often parked things are tried again and values that the clock changes are computed anew.
 const PERIOD: Duration = Duration::from_secs(60);
 
+/// How often bodies are pruned that have become older than they are kept.
+const PRUNING_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Keeps up until the process stops.
 pub async fn run(store: &Store, lifecycle: &Lifecycle) {
+    let mut pruned: Option<Instant> = None;
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while lifecycle.until_stopping(ticks.tick()).await.is_some() {
@@ -20,6 +25,13 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
             None | Some(Ok(0)) => {}
             Some(Ok(count)) => tracing::info!(count, "customers and members computed anew"),
             Some(Err(error)) => tracing::warn!(%error, "what is due waits for the next round"),
+        }
+        if pruned.is_none_or(|at| at.elapsed() >= PRUNING_PERIOD) {
+            match lifecycle.until_stopping(prune(store)).await {
+                Some(Ok(true)) => pruned = Some(Instant::now()),
+                None | Some(Ok(false)) => {}
+                Some(Err(error)) => tracing::warn!(%error, "pruning waits for the next round"),
+            }
         }
     }
 }
@@ -33,4 +45,14 @@ async fn round(store: &Store) -> Result<usize, StoreError> {
             count => total += count,
         }
     }
+}
+
+/// Removes the bodies that are older than the settings want; whether that was done.
+async fn prune(store: &Store) -> Result<bool, StoreError> {
+    let Some(retention) = store.rules().retention else { return Ok(true) };
+    let pruned = prune::run(store, store.now() - retention).await?;
+    if let Some(pruned) = pruned.filter(|pruned| pruned.events > 0) {
+        tracing::info!(pruned.events, pruned.bytes, "bodies of old events removed");
+    }
+    Ok(pruned.is_some())
 }

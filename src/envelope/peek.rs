@@ -83,6 +83,50 @@ pub fn auth_hook(body: Bytes, received_at: OffsetDateTime) -> Result<AuthHook, M
     })
 }
 
+/// What an answer needs of a hook's call that has no good `metadata`, as older servers send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookKind {
+    /// The hook's name: told, or else the only one that has these fields; empty where none has.
+    pub name: String,
+    /// As in [`AuthHook`].
+    pub claims: Option<Bytes>,
+}
+
+#[derive(Deserialize)]
+struct HookShape<'a> {
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    claims: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sms: Option<&'a RawValue>,
+    #[serde(borrow)]
+    email_data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    valid: Option<&'a RawValue>,
+}
+
+/// Which hook calls, by the name it gives or else by its fields: somebody's login waits for the answer,
+/// even where the call is not complete enough to be an event.
+///
+/// # Errors
+/// If the body is not a JSON object.
+pub fn hook_kind(body: &Bytes) -> Result<HookKind, Malformed> {
+    let shape: HookShape<'_> = document(body)?;
+    let metadata: Result<HookMetadata<'_>, _> = Field::new("metadata", shape.metadata).object();
+    let told = metadata.and_then(|metadata| Field::new("metadata.name", metadata.name).name());
+    let fields = [
+        (shape.claims, "customize-access-token"),
+        (shape.sms, "send-sms"),
+        (shape.email_data, "send-email"),
+        (shape.valid, "mfa-verification"),
+    ];
+    let known = || fields.iter().find(|(field, _)| field.is_some()).map_or("", |(_, name)| *name);
+    let name = told.unwrap_or_else(|_| known().to_owned());
+    let claims = shape.claims.map(|raw| body.slice_ref(raw.get().as_bytes()));
+    Ok(HookKind { name, claims })
+}
+
 #[derive(Deserialize)]
 struct RowChange<'a> {
     #[serde(borrow, rename = "type")]

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod members;
 pub mod parked;
 pub mod progress;
+pub mod prune;
 pub mod rebuild;
 pub mod reconcile;
 pub mod replay;

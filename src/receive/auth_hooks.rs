@@ -2,7 +2,8 @@
 //!
 //! A hook is part of somebody's login, which fails unless it is answered well and soon. So once it is
 //! known to be genuine the answer is the neutral one of its kind, in time, whatever becomes of its
-//! event.
+//! event: also where the call lacks the `metadata` without which there is none (older servers send
+//! none); reconciliation finds what such a login left behind.
 
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::keep::json_response;
+use super::keep::{json_response, not_kept};
 use super::problem::Problem;
 use super::{Receive, header, told};
-use crate::envelope::peek::AuthHook;
+use crate::envelope::peek::HookKind;
 use crate::envelope::{Malformed, Source, peek};
 use crate::verify::standard_webhooks;
 
@@ -33,10 +34,12 @@ async fn take(receive: &Receive, request: Request, arrived: Instant) -> Result<R
     let delivery = receive.read(Source::SupabaseAuth, request).await?;
     let window = receive.window();
     standard_webhooks::verify(secrets, signed_headers(&delivery.headers), &delivery.body, window)?;
-    let hook = peek::auth_hook(delivery.body, window.now)?;
-    let answer = Answer::to(&hook)?;
+    let answer = Answer::to(&peek::hook_kind(&delivery.body)?)?;
     if let Answer::Neutral(_) = answer {
-        receive.keep_hook(hook.envelope, arrived + ANSWER_WITHIN).await;
+        match peek::auth_hook(delivery.body, window.now) {
+            Ok(hook) => receive.keep_hook(hook.envelope, arrived + ANSWER_WITHIN).await,
+            Err(fault) => not_kept("", &fault.to_string()),
+        }
     }
     Ok(answer.into_response())
 }
@@ -51,8 +54,8 @@ enum Answer {
 }
 
 impl Answer {
-    fn to(hook: &AuthHook) -> Result<Self, Malformed> {
-        let neutral = match hook.envelope.event_type.as_str() {
+    fn to(hook: &HookKind) -> Result<Self, Malformed> {
+        let neutral = match hook.name.as_str() {
             "send-sms" | "send-email" => return Ok(Self::Refused),
             "customize-access-token" => {
                 let claims = hook.claims.as_ref().ok_or(Malformed::Missing("claims"))?;

@@ -60,7 +60,8 @@ impl Receive {
     }
 }
 
-fn not_kept(event_id: &str, reason: &str) {
+/// Counts a hook that was answered though its event could not be kept.
+pub(super) fn not_kept(event_id: &str, reason: &str) {
     metrics::counter!(HOOKS_NOT_KEPT).increment(1);
     tracing::warn!(event_id, reason, "hook answered, its event not kept");
 }

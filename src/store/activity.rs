@@ -43,6 +43,18 @@ impl Counts {
     }
 }
 
+/// The column of `ingest.activity` that counts the metric's rows.
+#[must_use]
+pub const fn column(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Visions => "visions",
+        Metric::JournalEntries => "journal_entries",
+        Metric::Refinements => "refinements",
+        Metric::AudioTracks => "audio_tracks",
+        Metric::BoardImages => "board_images",
+    }
+}
+
 /// By user.
 pub type Differences = BTreeMap<Uuid, Counts>;
 
@@ -217,12 +229,20 @@ pub async fn write(tx: &mut PgConnection, differences: &Differences) -> Result<(
     .bind(rows(Metric::BoardImages))
     .execute(&mut *tx)
     .await?;
+    forget_zeros(tx, &differences.keys().copied().collect::<Vec<_>>()).await
+}
+
+/// Takes away rows of zeros.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn forget_zeros(tx: &mut PgConnection, users: &[Uuid]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "delete from activity where user_id = any($1)
            and (logins, files, file_bytes, visions, journal_entries, refinements, audio_tracks, board_images)
              = (0, 0, 0, 0, 0, 0, 0, 0)",
     )
-    .bind(differences.keys().copied().collect::<Vec<_>>())
+    .bind(users)
     .execute(tx)
     .await?;
     Ok(())

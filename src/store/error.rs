@@ -11,6 +11,27 @@ pub enum StoreError {
     Refused(#[source] sqlx::Error),
 }
 
+impl StoreError {
+    /// The connection went in mid-statement: the database did, or what was done there broke it.
+    #[must_use]
+    pub fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Unavailable(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+            }
+            Self::Unavailable(error) => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
+            Self::Refused(_) => false,
+        }
+    }
+
+    /// No later attempt can help: a value that a column can't have (classes 22, 23) or a limit of the database's (54).
+    #[must_use]
+    pub fn is_hopeless(refused: &sqlx::Error) -> bool {
+        let code = refused.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         if is_passing(&error) { Self::Unavailable(error) } else { Self::Refused(error) }

@@ -267,25 +267,31 @@ async fn contest<T: Contender>(
         }
     }
     if !contested.is_empty() {
-        let mut peers = reports(tx, &contested, reading, pick).await?;
+        let (mut peers, pruned) = reports(tx, &contested, reading, pick).await?;
+        // Whoever won among events that are not there any more has won for good.
+        contested.retain(|key| {
+            let has_winner = decided.contains(key) || stored.get(&key.0).is_some_and(|it| it.moment == key.1);
+            !(has_winner && pruned.contains(&(key.0.clone(), key.1.2)))
+        });
         won.extend(contested.iter().filter_map(|key| last(peers.remove(key)?)));
     }
     Ok(won)
 }
 
-/// The reports that the inbox holds of these objects at these seconds.
+/// The reports that the inbox holds of these objects at these seconds, and the seconds of which it lost some.
 async fn reports<T>(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(String, Moment)>,
     reading: &Reading,
     pick: fn(Meaning) -> Option<Report<T>>,
-) -> Result<Contested<T>, sqlx::Error> {
+) -> Result<(Contested<T>, inbox::Moments), sqlx::Error> {
     let seconds: BTreeSet<_> = wanted.iter().map(|(subject, (_, _, at))| (subject.as_str(), *at)).collect();
-    let told = inbox::peers(tx, &seconds).await?.into_iter().filter_map(|envelope| {
+    let (events, pruned) = inbox::peers(tx, &seconds).await?;
+    let told = events.into_iter().filter_map(|envelope| {
         let report = pick(read(&envelope, reading).ok()?)?;
         Some(Told { event_id: envelope.event_id, report })
     });
-    Ok(group(told))
+    Ok((group(told), pruned))
 }
 
 /// Those that become their objects' facts.

@@ -73,16 +73,20 @@ fn key(envelope: &Envelope) -> (Source, &str) {
     (envelope.source, &envelope.event_id)
 }
 
-/// All events of the given subjects at the given moments.
+/// Moments in the history of objects.
+pub type Moments = BTreeSet<(String, OffsetDateTime)>;
+
+/// All events of the given subjects at the given moments; and the moments of which some event has no body any more.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn peers(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(&str, OffsetDateTime)>,
-) -> Result<Vec<Envelope>, sqlx::Error> {
+) -> Result<(Vec<Envelope>, Moments), sqlx::Error> {
     let rows = sqlx::query(
-        "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body
+        "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body, i.subject,
+                i.pruned_at is not null
          from unnest($1::text[], $2::timestamptz[]) as w (subject, occurred_at)
          join ingest.inbox i using (subject, occurred_at)",
     )
@@ -90,14 +94,22 @@ pub async fn peers(
     .bind(wanted.iter().map(|(_, at)| *at).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    rows.iter().map(envelope).collect()
+    let (mut events, mut pruned) = (Vec::new(), Moments::new());
+    for row in &rows {
+        if row.try_get(7)? {
+            pruned.insert((row.try_get(6)?, row.try_get(3)?));
+        } else {
+            events.push(envelope(row)?);
+        }
+    }
+    Ok((events, pruned))
 }
 
 /// Bytes of bodies in a page, but for its last event: one that tells of a thousand rows is as long as twenty
 /// others.
 const PAGE_BYTES: i64 = 2 << 20;
 
-/// The events after `position`, in the order of their names, each with the moment at which it was applied: at
+/// The events with a body after `position`, in the order of their names, each with the moment at which it was applied: at
 /// most `limit`, and no more than fit in memory at once.
 ///
 /// # Errors
@@ -111,7 +123,7 @@ pub async fn page(
         "select source, event_id, event_type, occurred_at, received_at, body, applied_at
          from (
              select p.*, sum(octet_length(body)) over (order by source, event_id) - octet_length(body) as bytes
-             from (select * from ingest.inbox where (source, event_id) > ($1, $2)
+             from (select * from ingest.inbox where (source, event_id) > ($1, $2) and pruned_at is null
                    order by source, event_id limit $3) p
          ) p where bytes < $4 order by source, event_id",
     )
@@ -124,7 +136,7 @@ pub async fn page(
     rows.iter().map(|row| Ok((envelope(row)?, row.try_get(6)?))).collect()
 }
 
-/// The events of these names.
+/// The events of these names that have their bodies.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -132,7 +144,7 @@ pub async fn named(tx: &mut PgConnection, names: &[(String, String)]) -> Result<
     let rows = sqlx::query(
         "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body
          from unnest($1::text[], $2::text[]) as n (source, event_id)
-         join ingest.inbox i using (source, event_id)",
+         join ingest.inbox i using (source, event_id) where i.pruned_at is null",
     )
     .bind(names.iter().map(|(source, _)| source.as_str()).collect::<Vec<_>>())
     .bind(names.iter().map(|(_, event_id)| event_id.as_str()).collect::<Vec<_>>())

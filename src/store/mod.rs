@@ -19,6 +19,8 @@ pub mod derived;
 pub mod due;
 pub mod error;
 pub mod facts;
+pub mod failing;
+pub mod forget;
 pub mod found;
 pub mod inbox;
 pub mod known;
@@ -31,6 +33,7 @@ mod news;
 pub mod parked;
 pub mod payment_history;
 pub mod payments;
+pub mod prune;
 pub mod rebuild;
 mod referred;
 pub mod subscriptions;
@@ -68,6 +71,8 @@ pub struct Rules {
     pub reading: Reading,
     /// When a member is active, at risk, a champion.
     pub thresholds: Thresholds,
+    /// For how long the bodies of events are kept; for ever where nothing is said.
+    pub retention: Option<time::Duration>,
 }
 
 impl Rules {
@@ -84,6 +89,7 @@ impl Rules {
                 at_risk_days: config.at_risk_days,
                 champion_months: config.champion_months,
             },
+            retention: config.retention_days.map(time::Duration::days),
         }
     }
 }

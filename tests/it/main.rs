@@ -1,10 +1,12 @@
 //! Behaviour tests against a real PostgreSQL and a real RabbitMQ: one binary, one module per behaviour.
 
 mod applying;
+mod auditing;
 mod configuration;
 mod demo_data;
 mod doctor;
 mod faults;
+mod forgetting;
 mod found_rows;
 mod identity;
 mod leads;
@@ -16,7 +18,9 @@ mod members;
 mod migrations;
 mod money;
 mod operating;
+mod operations_page;
 mod parking;
+mod poison;
 mod queue;
 mod rebuilding;
 mod receiving;

@@ -1,5 +1,7 @@
 //! What the door answers, and what it keeps: every row of the table of replies.
 
+mod attacks;
+mod bad_requests;
 mod connections;
 mod hooks;
 
@@ -89,63 +91,6 @@ async fn a_body_may_be_as_long_as_the_limit_and_no_longer() {
         let response = edge.stripe(padded(length)).send().await.unwrap();
         assert_problem(response, 413, "body-too-large").await;
     }
-}
-
-#[tokio::test]
-async fn bodies_that_are_no_event_are_refused_each_for_its_reason() {
-    let edge = Edge::start().await;
-    for (body, kind) in [
-        ("", "body-not-json"),
-        ("[]", "body-not-an-object"),
-        (r#"{"type":"t","created":1}"#, "id-missing"),
-        (r#"{"id":"","type":"t","created":1}"#, "id-invalid"),
-        (r#"{"id":"evt_1","created":1}"#, "type-missing"),
-        (r#"{"id":"evt_1","type":"t","created":"soon"}"#, "created-invalid"),
-    ] {
-        assert_problem(edge.stripe(body).send().await.unwrap(), 400, kind).await;
-    }
-    for (body, kind) in [
-        (r#"{"metadata":{"name":"x","time":"2025-11-26T12:00:00Z"}}"#.to_owned(), "metadata-uuid-missing"),
-        (hook("customize-access-token", ""), "claims-missing"),
-    ] {
-        assert_problem(edge.supabase("auth", "msg_1", body).send().await.unwrap(), 400, kind).await;
-    }
-    let row = r#"{"type":"TRUNCATE","schema":"public","table":"t"}"#;
-    assert_problem(edge.supabase("database", "msg_1", row).send().await.unwrap(), 400, "type-invalid").await;
-    assert!(edge.kept().await.is_empty());
-}
-
-#[tokio::test]
-async fn hostile_bodies_are_taken_or_refused_but_never_break_anything() {
-    let edge = Edge::start().await;
-    let deep = format!(
-        r#"{{"id":"evt_deep","type":"t","created":1,"x":{}{}}}"#,
-        "[".repeat(90_000),
-        "]".repeat(90_000)
-    );
-    let long_id = format!(r#"{{"id":"{}","type":"t","created":1}}"#, "x".repeat(100_000));
-    let bodies: [&[u8]; 9] = [
-        b"\xef\xbb\xbf{\"id\":\"evt_bom\",\"type\":\"t\",\"created\":1}",
-        br#"{"id":"evt_a","id":"evt_b","type":"t","created":1}"#,
-        br#"{"id":"evt_c","type":"t","created":1,"x":"\ud800"}"#,
-        br#"{"id":"evt_d","type":"t","created":1e400}"#,
-        br#"{"id":"evt_\u0000","type":"t","created":1}"#,
-        b"{\"id\":\"evt_\xff\",\"type\":\"t\",\"created\":1}",
-        br#"{"id":"evt_e","type":"t","created":9223372036854775807}"#,
-        deep.as_bytes(),
-        long_id.as_bytes(),
-    ];
-    for body in bodies {
-        let status = edge.stripe(body).send().await.unwrap().status();
-        assert!(
-            [200, 400].contains(&status.as_u16()),
-            "{status}: {:?}",
-            String::from_utf8_lossy(&body[..40])
-        );
-    }
-    let kept = edge.kept().await;
-    let ids: Vec<&str> = kept.iter().map(|event| event.event_id.as_str()).collect();
-    assert_eq!(ids, ["evt_c", "evt_deep"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
-//! `memberflow events list|show|tail`: which events came, where each is, and what it said.
+//! `memberflow events list|show|trace|tail`: which events came, where each is, what it said and
+//! what became of it.
 
 mod tail;
 mod text;
+mod trace;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -29,6 +31,8 @@ enum EventsCommand {
     List(ListArgs),
     /// Show where an event is, and its body.
     Show(ShowArgs),
+    /// Show an event's way: what it decided and what it changed.
+    Trace(ShowArgs),
     /// Show events as they are applied, until Ctrl-C.
     Tail(TailArgs),
 }
@@ -99,6 +103,7 @@ pub async fn run(args: EventsArgs, config: &Config, clock: &Clock) -> anyhow::Re
     match args.command {
         EventsCommand::List(args) => list(&pool, &args).await,
         EventsCommand::Show(args) => show(&pool, &args).await,
+        EventsCommand::Trace(args) => trace(&pool, &args).await,
         EventsCommand::Tail(args) => tail::follow(&pool, &args.wanted, clock).await,
     }
 }
@@ -112,15 +117,26 @@ async fn list(pool: &PgPool, args: &ListArgs) -> anyhow::Result<Exit> {
 async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
     let found = events::find(pool, &args.event_id).await.context("cannot look for the event")?;
     if found.is_empty() {
-        let message = format!(
-            "no event {} was applied, is waiting or is dead; where a broker is used, it may be on its way there",
-            args.event_id
-        );
-        return Err(Failure::new(Exit::NotFound, message).into());
+        return Err(nowhere(&args.event_id).into());
     }
     let whole: Vec<Value> = found
         .iter()
         .map(|(event, body)| json!({"event": event, "body": super::dead_letters::body(body)}))
         .collect();
     print(&whole, args.json, |_| text::details(&found))
+}
+
+async fn trace(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
+    let traces = events::trace(pool, &args.event_id).await.context("cannot trace the event")?;
+    if traces.is_empty() {
+        return Err(nowhere(&args.event_id).into());
+    }
+    print(&traces, args.json, |traces| trace::text(traces))
+}
+
+fn nowhere(event_id: &str) -> Failure {
+    let message = format!(
+        "no event {event_id} was applied, is waiting or is dead; where a broker is used, it may be on its way there"
+    );
+    Failure::new(Exit::NotFound, message)
 }

@@ -37,7 +37,14 @@ pub(super) fn details(found: &[(Event, Vec<u8>)]) -> String {
 }
 
 fn detail(event: &Event, body: &[u8]) -> String {
+    let body = if body.is_empty() { "its body was removed".to_owned() } else { pretty(body) };
+    format!("{}\n\n{body}", facts(event))
+}
+
+/// Where an event is, a line each.
+pub(super) fn facts(event: &Event) -> String {
     let state = match (event.state.as_str(), event.at) {
+        ("failing", at) => format!("failing, tried again {}", at.map(minutes).unwrap_or_default()),
         ("waiting", _) => "waiting in the outbox".to_owned(),
         (state, at) => format!("{state} {}", at.map(minutes).unwrap_or_default()),
     };
@@ -54,5 +61,5 @@ fn detail(event: &Event, body: &[u8]) -> String {
     ] {
         table.add_row([name.to_owned(), printable(&value)]);
     }
-    format!("{}\n\n{}", spaced(table).trim_fmt(), pretty(body))
+    spaced(table).trim_fmt()
 }

@@ -177,7 +177,7 @@ proptest! {
     fn no_bytes_whatever_bring_it_down(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let body = Bytes::from(body);
         let _ = stripe(body.clone(), NOW);
-        let _ = auth_hook(body.clone(), NOW);
+        let _ = (hook_kind(&body), auth_hook(body.clone(), NOW));
         let _ = database("msg_1", NOW, body, NOW);
     }
 

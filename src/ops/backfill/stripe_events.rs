@@ -3,14 +3,16 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
 use crate::envelope::{Envelope, peek};
+use crate::ops::actor::note;
 use crate::ops::progress::Progress;
 use crate::ops::reconcile::stripe::ReconcileError;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 const PATH: &str = "/events";
 
@@ -71,6 +73,10 @@ pub async fn run(
         progress.advance(page.data.len() as u64);
         if !page.has_more {
             progress.finish();
+            let arguments = json!({"since": since, "undelivered": options.undelivered});
+            note(store.pool(), "backfill stripe-events", arguments, json!(report), clock.now())
+                .await
+                .map_err(StoreError::from)?;
             return Ok(report);
         }
     }

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::json;
 
+use crate::ops::actor::note;
 use crate::ops::progress::Progress;
 use crate::store::found::{Counts, Part, Reading, Scope, Unknown};
 use crate::store::{Store, StoreError};
@@ -54,15 +56,19 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
     }
     progress.finish();
     report.took = begun.elapsed();
+    let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+    note(store.pool(), "backfill", json!({"scopes": names}), json!({"found": report.found}), store.now())
+        .await?;
     Ok(report)
 }
 
 async fn follow(reading: &Reading, progress: &mut Progress) -> Result<(), StoreError> {
     let mut under_way: Option<Part> = None;
     while let Some(step) = reading.step().await? {
-        if under_way != Some(step.part) {
+        if under_way.as_ref() != Some(&step.part) {
+            let estimate = reading.estimate(&step.part).await?;
+            progress.begin(&format!("reading {}", step.part.name()), estimate);
             under_way = Some(step.part);
-            progress.begin(&format!("reading {}", step.part.as_str()), reading.estimate(step.part).await?);
         }
         progress.advance(step.rows.unsigned_abs());
     }

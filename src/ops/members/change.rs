@@ -1,9 +1,13 @@
 //! What people set by hand: statuses, tags, notes.
 
+use serde_json::{Map, Value, json};
 use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::filter::{ENGAGEMENT_STATUSES, HEALTH_STATUSES};
+use crate::database;
+use crate::store::audit::{self, Act};
 
 const MAX_TAGS: usize = 50;
 const MAX_TAG_CHARS: usize = 100;
@@ -41,14 +45,22 @@ pub enum ChangeError {
     Database(#[from] sqlx::Error),
 }
 
-/// Makes the change, and the member's row in `user_activity_metrics` where it has none yet.
+/// Makes the change, and the member's row in `user_activity_metrics` where it has none yet. The audit log says
+/// that `actor` did.
 ///
 /// A status given back to the rule keeps its value until the member is computed anew.
 ///
 /// # Errors
 /// A value makes no sense, there is no such member, or the database does not answer.
-pub async fn change(pool: &PgPool, user_id: Uuid, change: &Change) -> Result<(), ChangeError> {
+pub async fn change(
+    pool: &PgPool,
+    user_id: Uuid,
+    change: &Change,
+    actor: &str,
+    now: OffsetDateTime,
+) -> Result<(), ChangeError> {
     change.check().map_err(ChangeError::Invalid)?;
+    let mut tx = database::begin(pool).await?;
     let changed = sqlx::query(UPSERT)
         .bind(user_id)
         .bind(change.engagement_status.is_some())
@@ -58,9 +70,14 @@ pub async fn change(pool: &PgPool, user_id: Uuid, change: &Change) -> Result<(),
         .bind(change.custom_tags.as_deref())
         .bind(change.admin_notes.is_some())
         .bind(change.admin_notes.as_ref().and_then(Option::as_deref))
-        .execute(pool)
+        .execute(&mut *tx)
         .await?;
-    if changed.rows_affected() == 0 { Err(ChangeError::NotFound(user_id)) } else { Ok(()) }
+    if changed.rows_affected() == 0 {
+        return Err(ChangeError::NotFound(user_id));
+    }
+    let act = Act { actor, act: "members change", arguments: change.audited(user_id), outcome: json!({}) };
+    audit::record(&mut tx, act, now).await?;
+    Ok(tx.commit().await?)
 }
 
 /// One statement, so that a member who signs up or is deleted meanwhile is seen whole or not at all.
@@ -82,6 +99,22 @@ on conflict (user_id) do update set
     updated_at = now()";
 
 impl Change {
+    /// What the audit log keeps: statuses with their values; of tags and notes, which may tell of the person, only
+    /// that they changed.
+    fn audited(&self, user_id: Uuid) -> Value {
+        let mut audited = Map::from_iter([("user_id".to_owned(), json!(user_id))]);
+        let statuses =
+            [("engagement_status", &self.engagement_status), ("health_status", &self.health_status)];
+        audited.extend(
+            statuses.into_iter().filter_map(|(name, it)| Some((name.to_owned(), json!(it.as_ref()?)))),
+        );
+        let texts =
+            [("custom_tags", self.custom_tags.is_some()), ("admin_notes", self.admin_notes.is_some())];
+        audited
+            .extend(texts.into_iter().filter(|it| it.1).map(|(name, _)| (name.to_owned(), json!("changed"))));
+        Value::Object(audited)
+    }
+
     fn check(&self) -> Result<(), String> {
         one_of("engagement_status", self.engagement_status.as_ref(), &ENGAGEMENT_STATUSES)?;
         one_of("health_status", self.health_status.as_ref(), &HEALTH_STATUSES)?;

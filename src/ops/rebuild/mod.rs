@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::json;
 
 use crate::ops::actor::actor;
 use crate::ops::progress::Progress;
 use crate::store::Store;
-use crate::store::rebuild::{self, Counts, Difference, Rebuild, RebuildError};
+use crate::store::rebuild::{self, Counts, Difference, Rebuild, RebuildError, Selection};
 
 /// Differences that are in memory at once.
 const PAGE: i64 = 500;
@@ -17,8 +18,13 @@ const PAGE: i64 = 500;
 pub struct Report {
     /// It only compared.
     pub check: bool,
-    /// Events in the inbox when it began.
+    /// Events whose part of the tables it was narrowed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selected: Option<u64>,
+    /// Events in the inbox when it began, with their bodies.
     pub events: u64,
+    /// Events whose bodies were pruned: what they told is taken as it stands.
+    pub pruned: u64,
     /// Events that can't be read (any more).
     pub unreadable: u64,
     /// Stripe's customers.
@@ -56,14 +62,47 @@ pub async fn run(
     store: &Store,
     check: bool,
     progress: &mut Progress,
+    show: impl FnMut(Difference) -> bool,
+) -> Result<Report, RebuildError> {
+    narrowed(store, None, check, progress, show).await
+}
+
+/// Projects the selected events again: the same as [`run`], for the rows that these events have a say in and
+/// what hangs on those.
+///
+/// # Errors
+/// [`RebuildError`]; nothing was changed then.
+pub async fn replay(
+    store: &Store,
+    selection: &Selection,
+    check: bool,
+    progress: &mut Progress,
+    show: impl FnMut(Difference) -> bool,
+) -> Result<Report, RebuildError> {
+    narrowed(store, Some(selection), check, progress, show).await
+}
+
+async fn narrowed(
+    store: &Store,
+    selection: Option<&Selection>,
+    check: bool,
+    progress: &mut Progress,
     mut show: impl FnMut(Difference) -> bool,
 ) -> Result<Report, RebuildError> {
     let begun = Instant::now();
     let mut rebuild = Rebuild::begin(store).await?;
     let mut report = derive(&mut rebuild, progress).await?;
     report.check = check;
+    if let Some(selection) = selection {
+        report.selected = Some(rebuild.narrow(selection).await?);
+    }
     progress.begin("comparing with the live tables", 0);
-    report.differing = if check { rebuild.compare().await? } else { rebuild.repair(&actor()).await? };
+    let (act, arguments) = match selection {
+        Some(selection) => ("replay", serde_json::to_value(selection).unwrap_or_default()),
+        None => ("rebuild", json!({})),
+    };
+    report.differing =
+        if check { rebuild.compare().await? } else { rebuild.repair(&actor(), act, arguments).await? };
     progress.finish();
     let mut last = 0;
     'pages: loop {
@@ -90,7 +129,7 @@ pub async fn clear(store: &Store) -> Result<(), RebuildError> {
 }
 
 async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report, RebuildError> {
-    let events = rebuild.count_events().await?;
+    let (events, pruned) = rebuild.count_events().await?;
     progress.begin("settling events", events);
     let mut unreadable = 0;
     loop {
@@ -120,5 +159,5 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
         }
     }
     let (differing, took) = (Counts::new(), Duration::ZERO);
-    Ok(Report { check: false, events, unreadable, customers, users, differing, took })
+    Ok(Report { check: false, selected: None, events, pruned, unreadable, customers, users, differing, took })
 }

@@ -13,6 +13,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::watched::{Column, Watched};
+use crate::database::sql::{literal, name, table};
 use crate::project::supabase::row::TRIGGER;
 
 /// The triggers' name on every table.
@@ -57,7 +58,7 @@ create or replace trigger \"{NAME}\" after {events} on {table}
 /// With the function goes the trigger. Postgres lets only a table's owner drop its triggers by name, which on
 /// `auth` and `storage` nobody but Supabase is.
 pub(super) fn uninstall(function: &str) -> String {
-    format!("drop function if exists ingest.{}() cascade;\n", quoted(function))
+    format!("drop function if exists ingest.{}() cascade;\n", name(function))
 }
 
 fn body(watched: &Watched, columns: &[&Column]) -> String {
@@ -111,7 +112,7 @@ end",
 /// The copy of a row.
 fn row(row: &str, columns: &[&Column]) -> String {
     let copies = columns.iter().map(|column| {
-        let whole = || format!("{row}.{}", quoted(&column.name));
+        let whole = || format!("{row}.{}", name(&column.name));
         let value = column.expression.map_or_else(whole, |expression| expression.replace("$row", row));
         format!("{}, {value}", literal(&column.name))
     });
@@ -129,18 +130,5 @@ pub(super) fn function_name(relation: &str) -> String {
 }
 
 fn function(relation: &str) -> String {
-    format!("ingest.{}", quoted(&function_name(relation)))
-}
-
-fn table(relation: &str) -> String {
-    let parts: Vec<_> = relation.split('.').map(quoted).collect();
-    parts.join(".")
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    format!("ingest.{}", name(&function_name(relation)))
 }

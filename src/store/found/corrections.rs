@@ -26,7 +26,7 @@ pub(super) async fn correct(
     tx: &mut PgConnection,
     turn: &Turn,
     table: &Table,
-    counted: Counted,
+    counted: &Counted,
     last: &str,
     rules: &Rules,
     now: OffsetDateTime,
@@ -50,7 +50,7 @@ pub(super) async fn correct(
 }
 
 /// The rows' places do not change: what is corrected stays in the page.
-fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
+fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
     let key_type = table.key_type().unwrap_or("text");
     let from = super::pages::after(turn, "t.id", key_type);
     let condition = format!("{from} and t.id <= $2::text::{key_type}");
@@ -61,19 +61,20 @@ fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
         "with {page}, {known}
          select k.n, k.row_id, {at} as at, to_jsonb(t)::text as record, i.body,
                 (select array_agg(p.body) from ingest.inbox p
-                 where p.subject = i.subject and p.occurred_at = i.occurred_at and p.source <> 'internal') as others
+                 where p.subject = i.subject and p.occurred_at = i.occurred_at and p.source <> 'internal'
+                   and p.pruned_at is null) as others
          from known k
          join {name} t on t.id = k.key
          join ingest.inbox i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at
               and i.event_id = k.was_event
-         where k.n > $3 and k.is_told and k.differs and not k.was_final
+         where k.n > $3 and k.is_told and k.differs and not k.was_final and i.pruned_at is null
          order by k.n limit {CORRECTIONS}",
         at = super::pages::micros("k.was_at"),
         name = table.name(),
     )
 }
 
-fn event(turn: &Turn, counted: Counted, row: &PgRow) -> Result<Envelope, sqlx::Error> {
+fn event(turn: &Turn, counted: &Counted, row: &PgRow) -> Result<Envelope, sqlx::Error> {
     let (record, body): (String, Vec<u8>) = (row.try_get("record")?, row.try_get("body")?);
     let decode = |error| sqlx::Error::Decode(Box::new(error));
     let stands: Value = serde_json::from_str(&record).map_err(decode)?;

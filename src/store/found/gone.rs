@@ -2,30 +2,30 @@
 
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::pages::{self, PAGE, Page};
 use super::parts::Counted;
 use super::rows;
 use super::run::Turn;
 use super::tables::Table;
+use crate::store::activity;
 
 /// Compares a page of the facts with the table. Both are seen at one moment, and no fact is older than the row
 /// that it tells of: a row that is not there is gone.
 pub(super) async fn rows(
     tx: &mut PgConnection,
     turn: &Turn,
-    counted: Counted,
+    counted: &Counted,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     let table = Table::find(tx, counted.relation()).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
     let row = pages::run(tx, turn, statement(&table, counted, turn), now).await?;
-    forget_zeros(tx, row.try_get("less")?).await?;
+    activity::forget_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
     pages::page(&row)
 }
 
-fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
+fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
     let relation = counted.relation();
     let after = pages::after(turn, "f.row_id", "text");
     let news = pages::news(&format!(
@@ -54,22 +54,6 @@ fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
              update ingest.row_facts f set counted = false, final = true, number = null, event_id = n.event_id, tied = false
              from news n where f.relation = '{relation}' and f.row_id = n.row_id
          ){moved}
-         select {outcome}, (select array_agg(distinct was_user) from news where was_counted) as less"
+         select {outcome}, (select array_agg(distinct was_user) from news where was_counted and was_user is not null) as less"
     )
-}
-
-/// A row of zeros is no row.
-pub(super) async fn forget_zeros(
-    tx: &mut PgConnection,
-    users: Option<Vec<Option<Uuid>>>,
-) -> Result<(), sqlx::Error> {
-    let Some(users) = users else { return Ok(()) };
-    sqlx::query(
-        "delete from ingest.activity where user_id = any($1)
-           and (logins, files, file_bytes, visions, journal_entries) = (0, 0, 0, 0, 0)",
-    )
-    .bind(users)
-    .execute(tx)
-    .await?;
-    Ok(())
 }

@@ -27,7 +27,8 @@ use std::collections::BTreeMap;
 use sqlx::PgConnection;
 
 use super::{Store, StoreError, apply};
-use crate::database;
+use crate::database::{self, sql};
+use crate::project::supabase::ActivityTables;
 
 pub use parts::{Part, Scope};
 pub use unknown::Unknown;
@@ -43,7 +44,7 @@ pub struct Reading {
 }
 
 /// One page that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub part: Part,
     /// Rows looked at.
@@ -61,7 +62,7 @@ impl Store {
     /// [`StoreError`], which says whether waiting helps.
     pub async fn read_tables(&self, scope: Scope, is_first: bool) -> Result<Reading, StoreError> {
         let (pool, now) = self.parts();
-        let id = run::begin(pool, scope, is_first, now).await?;
+        let id = run::begin(pool, scope, is_first, &self.rules.reading.tables, now).await?;
         Ok(Reading { store: self.clone(), id })
     }
 }
@@ -73,7 +74,7 @@ impl Reading {
     /// [`StoreError`], which says whether waiting helps. Nothing of the page is written then.
     pub async fn step(&self) -> Result<Option<Step>, StoreError> {
         let mut tx = database::begin(self.store.pool()).await?;
-        let Some(turn) = run::take(&mut tx, self.id).await? else { return Ok(None) };
+        let Some(turn) = run::take(&mut tx, self.id, self.tables()).await? else { return Ok(None) };
         sqlx::query("set local jit = off").execute(&mut *tx).await?;
         let page = read(&mut tx, &turn, &self.store).await?;
         run::advance(&mut tx, &turn, &page, self.store.clock.now()).await?;
@@ -81,15 +82,19 @@ impl Reading {
         Ok(Some(Step { part: turn.part, rows: page.rows }))
     }
 
+    fn tables(&self) -> &ActivityTables {
+        &self.store.rules.reading.tables
+    }
+
     /// How many rows there are to look at in `part`, as far as the database has an idea.
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps.
-    pub async fn estimate(&self, part: Part) -> Result<u64, StoreError> {
+    pub async fn estimate(&self, part: &Part) -> Result<u64, StoreError> {
         let rows: Option<i64> = sqlx::query_scalar(
             "select greatest(reltuples, 0)::bigint from pg_catalog.pg_class where oid = to_regclass($1)",
         )
-        .bind(part.relation())
+        .bind(sql::table(part.relation()))
         .fetch_optional(self.store.pool())
         .await?;
         Ok(rows.unwrap_or(0).unsigned_abs())
@@ -110,14 +115,14 @@ impl Reading {
     pub async fn unknown(&self) -> Result<Vec<Unknown>, StoreError> {
         let mut reading = super::reading(self.store.pool()).await?;
         let (scope, found) = run::outcome(&mut reading, self.id).await?;
-        Ok(unknown::of(&mut reading, scope, &found).await?)
+        Ok(unknown::of(&mut reading, scope, &found, self.tables()).await?)
     }
 }
 
 async fn read(tx: &mut PgConnection, turn: &Turn, store: &Store) -> Result<Page, sqlx::Error> {
     let (rules, now) = (&store.rules, store.clock.now());
     apply::lock(tx).await?;
-    match turn.part {
+    match &turn.part {
         Part::Users => users::there(tx, turn, now).await,
         Part::GoneUsers => users::gone(tx, turn, rules, now).await,
         Part::Sessions => logins::sessions(tx, turn, now).await,

@@ -39,12 +39,12 @@ impl Page {
     }
 
     /// What to add to the counts.
-    pub(super) fn found(&self, part: Part) -> BTreeMap<String, i64> {
-        let part = part.as_str();
+    pub(super) fn found(&self, part: &Part) -> BTreeMap<String, i64> {
+        let part = part.name();
         if self.found < 0 {
             return [(format!("{part} {NOT_READ}"), 1)].into();
         }
-        let mut found: BTreeMap<_, _> = [(part.to_owned(), self.found)].into();
+        let mut found: BTreeMap<_, _> = [(part.to_string(), self.found)].into();
         if self.told_gone > 0 {
             found.insert(format!("{part} {TOLD_GONE}"), self.told_gone);
         }

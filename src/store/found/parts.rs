@@ -1,5 +1,11 @@
 //! The parts of a reading, in their order.
 
+use std::borrow::Cow;
+
+use crate::project::supabase::ActivityTables;
+use crate::project::supabase::tables::ActivityTable;
+use crate::store::activity;
+
 /// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -26,64 +32,66 @@ impl Scope {
         Self::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
 
-    /// Logins from strong evidence to weak: one that is known from the session is not told again.
-    pub(super) const fn parts(self) -> &'static [Part] {
-        match self {
-            Self::Activity => &[
-                Part::Users,
-                Part::Sessions,
-                Part::AuditLog,
-                Part::SignIns,
-                Part::Rows(Counted::Profiles),
-                Part::Rows(Counted::Visions),
-                Part::Rows(Counted::JournalEntries),
-                Part::Rows(Counted::Files),
-                Part::Gone(Counted::Profiles),
-                Part::Gone(Counted::Visions),
-                Part::Gone(Counted::JournalEntries),
-                Part::Gone(Counted::Files),
-                Part::GoneUsers,
-                Part::Members,
-            ],
-            Self::Revenue => &[Part::Subscriptions, Part::Payments, Part::GonePayments, Part::Customers],
+    /// The parts of a reading of this scope. Logins from strong evidence to weak: one that is known from the
+    /// session is not told again.
+    pub(super) fn parts(self, tables: &ActivityTables) -> Vec<Part> {
+        if self == Self::Revenue {
+            return vec![Part::Subscriptions, Part::Payments, Part::GonePayments, Part::Customers];
         }
+        let mapped = tables.iter().cloned().map(Counted::Mapped);
+        let counted: Vec<Counted> =
+            [Counted::Profiles].into_iter().chain(mapped).chain([Counted::Files]).collect();
+        let mut parts = vec![Part::Users, Part::Sessions, Part::AuditLog, Part::SignIns];
+        parts.extend(counted.iter().cloned().map(Part::Rows));
+        parts.extend(counted.into_iter().map(Part::Gone));
+        parts.extend([Part::GoneUsers, Part::Members]);
+        parts
     }
 }
 
 /// A table whose rows count for the users who own them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Counted {
     Profiles,
-    Visions,
-    JournalEntries,
     Files,
+    /// A table of the map.
+    Mapped(ActivityTable),
 }
 
 impl Counted {
-    /// The table's name.
+    /// `schema.table`
     #[must_use]
-    pub const fn relation(self) -> &'static str {
+    pub fn relation(&self) -> &str {
         match self {
             Self::Profiles => "public.user_profiles",
-            Self::Visions => "public.vision_versions",
-            Self::JournalEntries => "public.journal_entries",
             Self::Files => "storage.objects",
+            Self::Mapped(table) => &table.relation,
+        }
+    }
+
+    /// The rows' name for people.
+    fn name(&self) -> &str {
+        match self.relation() {
+            "public.user_profiles" => "profiles",
+            "public.vision_versions" => "visions",
+            "public.journal_entries" => "journal entries",
+            "storage.objects" => "files",
+            other => other,
         }
     }
 
     /// The columns of `ingest.activity` that a row moves, each with by how much.
-    pub(super) const fn sums(self) -> &'static [(&'static str, &'static str)] {
+    pub(super) fn sums(&self) -> Vec<(&'static str, &'static str)> {
         match self {
-            Self::Profiles => &[],
-            Self::Visions => &[("visions", "1")],
-            Self::JournalEntries => &[("journal_entries", "1")],
-            Self::Files => &[("files", "1"), ("file_bytes", "amount")],
+            Self::Profiles => Vec::new(),
+            Self::Files => vec![("files", "1"), ("file_bytes", "amount")],
+            Self::Mapped(table) => vec![(activity::column(table.metric), "1")],
         }
     }
 }
 
 /// A part of a reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Who is there.
     Users,
@@ -114,31 +122,25 @@ pub enum Part {
 impl Part {
     /// The name in the database and for people.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
+    pub fn name(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
             Self::Users => "users",
             Self::Sessions => "sessions",
             Self::AuditLog => "audit log",
             Self::SignIns => "last sign-ins",
-            Self::Rows(Counted::Profiles) => "profiles",
-            Self::Rows(Counted::Visions) => "visions",
-            Self::Rows(Counted::JournalEntries) => "journal entries",
-            Self::Rows(Counted::Files) => "files",
-            Self::Gone(Counted::Profiles) => "profiles gone",
-            Self::Gone(Counted::Visions) => "visions gone",
-            Self::Gone(Counted::JournalEntries) => "journal entries gone",
-            Self::Gone(Counted::Files) => "files gone",
+            Self::Rows(counted) => counted.name(),
+            Self::Gone(counted) => return Cow::Owned(format!("{} gone", counted.name())),
             Self::GoneUsers => "users gone",
             Self::Members => "members",
             Self::Subscriptions => "subscriptions",
             Self::Payments => "payments",
             Self::GonePayments => "payments gone",
             Self::Customers => "customers",
-        }
+        })
     }
 
     /// The table whose size says how long the part takes.
-    pub(super) const fn relation(self) -> &'static str {
+    pub(super) fn relation(&self) -> &str {
         match self {
             Self::Users | Self::SignIns | Self::Members => "auth.users",
             Self::Sessions => "auth.sessions",
@@ -152,7 +154,7 @@ impl Part {
     }
 
     /// Whether there is anything to do at the first start, when nothing can be out of date yet.
-    pub(super) const fn is_for_a_first_reading(self) -> bool {
+    pub(super) const fn is_for_a_first_reading(&self) -> bool {
         !matches!(self, Self::Gone(_) | Self::GoneUsers | Self::GonePayments | Self::Customers)
     }
 }

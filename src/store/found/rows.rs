@@ -3,19 +3,19 @@
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 
+use super::corrections;
 use super::pages::{self, PAGE, Page};
 use super::parts::Counted;
 use super::run::Turn;
 use super::tables::{Counts, Table};
-use super::{corrections, gone};
-use crate::store::Rules;
+use crate::store::{Rules, activity};
 
 /// Compares a page of the table with the facts. A row of a later moment than its fact is told by an event of many
 /// rows, and so is one that no event has told of; one that is told otherwise for its own moment is corrected.
 pub(super) async fn standing(
     tx: &mut PgConnection,
     turn: &Turn,
-    counted: Counted,
+    counted: &Counted,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
@@ -25,7 +25,7 @@ pub(super) async fn standing(
     let mut page = pages::page(&row)?;
     let (differing, last): (i64, Option<String>) = (row.try_get("differing")?, row.try_get("last")?);
     page.told_gone = row.try_get("told_gone")?;
-    gone::forget_zeros(tx, row.try_get("less")?).await?;
+    activity::forget_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
     if let Some(last) = last.filter(|_| differing > 0) {
         page.found += corrections::correct(tx, turn, &table, counted, &last, rules, now).await?;
     }
@@ -33,7 +33,7 @@ pub(super) async fn standing(
 }
 
 /// The page as it stands: `row_id`, what it counts for, its key and its place.
-pub(super) fn page(table: &Table, counted: Counted, condition: &str, limit: usize) -> String {
+pub(super) fn page(table: &Table, counted: &Counted, condition: &str, limit: usize) -> String {
     let Counts { user_id, counted, amount, at } = table.counts(counted);
     format!(
         "page as materialized (
@@ -47,7 +47,7 @@ pub(super) fn page(table: &Table, counted: Counted, condition: &str, limit: usiz
 }
 
 /// The fact of each row of the page, looked up one by one by its key: the page is small beside the facts.
-pub(super) fn known(counted: Counted) -> String {
+pub(super) fn known(counted: &Counted) -> String {
     format!(
         "known as materialized (
              select p.*, p.row_id as name, f.row_id is not null as is_told, f.user_id as was_user,
@@ -65,7 +65,7 @@ pub(super) fn known(counted: Counted) -> String {
     )
 }
 
-fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
+fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
     let key_type = table.key_type().unwrap_or("text");
     let page = page(table, counted, &pages::after(turn, "t.id", key_type), PAGE);
     let known = known(counted);
@@ -98,12 +98,12 @@ fn statement(table: &Table, counted: Counted, turn: &Turn) -> String {
                 (select count(*) from known where is_told and differs and not was_final)
                     - (select count(*) from news where is_told) as differing,
                 (select count(*) from known where was_final) as told_gone,
-                (select array_agg(distinct was_user) from news where was_counted) as less"
+                (select array_agg(distinct was_user) from news where was_counted and was_user is not null) as less"
     )
 }
 
 /// What the differences make of their owners' counts.
-pub(super) fn moved(counted: Counted) -> String {
+pub(super) fn moved(counted: &Counted) -> String {
     let sums = counted.sums();
     if sums.is_empty() {
         return String::new();

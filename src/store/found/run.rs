@@ -1,5 +1,7 @@
 //! How far a reading is: a row of `ingest.backfills`, which whoever takes the next page holds.
 
+use std::borrow::Cow;
+
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row as _};
 use time::OffsetDateTime;
@@ -7,16 +9,17 @@ use time::OffsetDateTime;
 use super::Counts;
 use super::pages::Page;
 use super::parts::{Part, Scope};
+use crate::project::supabase::ActivityTables;
 
 /// The page that is to be read next.
 #[derive(Debug)]
 pub(super) struct Turn {
     pub id: i64,
-    pub scope: Scope,
     /// The moment that the reading's events carry.
     pub at: OffsetDateTime,
-    pub is_first: bool,
     pub part: Part,
+    /// The part after it, if any.
+    next_part: Option<Part>,
     /// The last key read of the part.
     pub position: Option<String>,
 }
@@ -24,7 +27,7 @@ pub(super) struct Turn {
 impl Turn {
     /// What the names of the part's events begin with. Later readings come later in the order of names.
     pub(super) fn prefix(&self) -> String {
-        format!("found/{:010}/{}/", self.id, self.part.as_str())
+        format!("found/{:010}/{}/", self.id, self.part.name())
     }
 }
 
@@ -33,9 +36,11 @@ pub(super) async fn begin(
     pool: &PgPool,
     scope: Scope,
     is_first: bool,
+    tables: &ActivityTables,
     now: OffsetDateTime,
 ) -> Result<i64, sqlx::Error> {
-    let first = parts(scope, is_first).next().map_or("", Part::as_str);
+    let first = parts(scope, is_first, tables).next();
+    let first = first.as_ref().map_or(Cow::Borrowed(""), Part::name);
     loop {
         let id = sqlx::query_scalar(
             "with begun as (
@@ -52,7 +57,7 @@ pub(super) async fn begin(
         .bind(scope.as_str())
         .bind(now)
         .bind(is_first)
-        .bind(first)
+        .bind(&first)
         .fetch_optional(pool)
         .await?;
         // None: another process began one in this very moment.
@@ -62,12 +67,16 @@ pub(super) async fn begin(
     }
 }
 
-fn parts(scope: Scope, is_first: bool) -> impl Iterator<Item = Part> {
-    scope.parts().iter().copied().filter(move |part| !is_first || part.is_for_a_first_reading())
+fn parts(scope: Scope, is_first: bool, tables: &ActivityTables) -> impl Iterator<Item = Part> {
+    scope.parts(tables).into_iter().filter(move |part| !is_first || part.is_for_a_first_reading())
 }
 
 /// Waits for the turn to take the next page; none if the reading has come to its end.
-pub(super) async fn take(tx: &mut PgConnection, id: i64) -> Result<Option<Turn>, sqlx::Error> {
+pub(super) async fn take(
+    tx: &mut PgConnection,
+    id: i64,
+    tables: &ActivityTables,
+) -> Result<Option<Turn>, sqlx::Error> {
     let row = sqlx::query(
         "select scope, at, is_first, part, position from ingest.backfills
          where id = $1 and completed_at is null for update",
@@ -76,19 +85,23 @@ pub(super) async fn take(tx: &mut PgConnection, id: i64) -> Result<Option<Turn>,
     .fetch_optional(tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let (scope, part): (&str, &str) = (row.try_get(0)?, row.try_get(3)?);
-    let known = Scope::of(scope).and_then(|scope| {
-        let part = scope.parts().iter().find(|it| it.as_str() == part)?;
-        Some((scope, *part))
-    });
-    let (scope, part) =
-        known.ok_or_else(|| sqlx::Error::Decode(format!("no part {part} of {scope}").into()))?;
+    let (scope, name): (&str, &str) = (row.try_get(0)?, row.try_get(3)?);
+    let unknown = || {
+        sqlx::Error::Decode(
+            format!(
+                "a reading of {scope} has come to {name}, which MEMBERFLOW_ACTIVITY_TABLES no longer names"
+            )
+            .into(),
+        )
+    };
+    let scope = Scope::of(scope).ok_or_else(unknown)?;
+    let is_first = row.try_get(2)?;
+    let mut parts = parts(scope, is_first, tables).skip_while(|part| part.name() != name);
     Ok(Some(Turn {
         id,
-        scope,
         at: row.try_get(1)?,
-        is_first: row.try_get(2)?,
-        part,
+        part: parts.next().ok_or_else(unknown)?,
+        next_part: parts.next(),
         position: row.try_get(4)?,
     }))
 }
@@ -100,11 +113,7 @@ pub(super) async fn advance(
     page: &Page,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let next = if page.next.is_some() {
-        Some(turn.part)
-    } else {
-        parts(turn.scope, turn.is_first).skip_while(|part| *part != turn.part).nth(1)
-    };
+    let next = if page.next.is_some() { Some(&turn.part) } else { turn.next_part.as_ref() };
     sqlx::query(
         "update ingest.backfills set
              part = coalesce($2, part), position = $3, completed_at = case when $2 is null then $4 end,
@@ -116,12 +125,12 @@ pub(super) async fn advance(
          where id = $1",
     )
     .bind(turn.id)
-    .bind(next.map(Part::as_str))
+    .bind(next.map(Part::name))
     .bind(&page.next)
     .bind(now)
-    .bind(turn.part.as_str())
+    .bind(turn.part.name())
     .bind(page.rows)
-    .bind(Json(page.found(turn.part)))
+    .bind(Json(page.found(&turn.part)))
     .execute(tx)
     .await?;
     Ok(())

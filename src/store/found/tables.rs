@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use sqlx::PgConnection;
 
 use super::parts::Counted;
+use crate::database::sql;
+use crate::project::supabase::tables::Condition;
 use crate::project::supabase::{MAX_FILE_BYTES, PROFILE_COLUMNS, PROFILE_COLUMNS_WHERE_PRESENT};
 
 /// A table's columns with their types.
 #[derive(Debug)]
 pub(super) struct Table {
-    name: &'static str,
+    /// As SQL writes it.
+    name: String,
     columns: BTreeMap<String, String>,
 }
 
@@ -19,22 +22,23 @@ pub(super) struct Table {
 const UUID: &str = "^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$";
 
 impl Table {
-    /// The table `name` with its columns. None where it is not there, where we may not read it, or where a
+    /// The table `relation`, `schema.table`, with its columns. None where it is not there, where we may not read it, or where a
     /// policy would hide rows from us: what is not seen must not be taken for gone.
-    pub(super) async fn find(tx: &mut PgConnection, name: &'static str) -> Result<Option<Self>, sqlx::Error> {
+    pub(super) async fn find(tx: &mut PgConnection, relation: &str) -> Result<Option<Self>, sqlx::Error> {
+        let name = sql::table(relation);
         let columns: Vec<(String, String)> = sqlx::query_as(
             "select attname::text, format_type(atttypid, null) from pg_catalog.pg_attribute
              where attrelid = to_regclass($1) and attnum > 0 and not attisdropped
                and has_table_privilege(attrelid, 'select') and not row_security_active(attrelid)",
         )
-        .bind(name)
+        .bind(&name)
         .fetch_all(tx)
         .await?;
         Ok((!columns.is_empty()).then(|| Self { name, columns: columns.into_iter().collect() }))
     }
 
-    pub(super) const fn name(&self) -> &'static str {
-        self.name
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn has(&self, column: &str) -> bool {
@@ -50,8 +54,8 @@ impl Table {
     pub(super) fn uuid(&self, column: &str) -> String {
         match self.columns.get(column).map(String::as_str) {
             None => "null::uuid".to_owned(),
-            Some("uuid") => format!("t.{column}"),
-            Some(_) => uuid(&format!("t.{column}::text")),
+            Some("uuid") => format!("t.{}", sql::name(column)),
+            Some(_) => uuid(&format!("t.{}::text", sql::name(column))),
         }
     }
 
@@ -68,30 +72,41 @@ impl Table {
     }
 
     /// What a row `t` counts for: its owner, whether it counts, its amount and its moment.
-    pub(super) fn counts(&self, counted: Counted) -> Counts {
-        Counts {
-            user_id: match counted {
-                Counted::Files => format!("coalesce({}, {})", self.uuid("owner_id"), self.uuid("owner")),
-                _ => self.uuid("user_id"),
-            },
-            counted: self.counted(counted),
-            amount: match counted {
-                Counted::Files => self.file_bytes(),
-                Counted::Profiles => self.filled_percent(),
-                Counted::Visions | Counted::JournalEntries => "0::bigint".to_owned(),
-            },
-            at: self.moment(),
+    pub(super) fn counts(&self, counted: &Counted) -> Counts {
+        let (user_id, counts, amount) = match counted {
+            Counted::Files => (
+                format!("coalesce({}, {})", self.uuid("owner_id"), self.uuid("owner")),
+                "true".to_owned(),
+                self.file_bytes(),
+            ),
+            Counted::Profiles => (self.uuid("user_id"), self.is_active_profile(), self.filled_percent()),
+            Counted::Mapped(table) => {
+                (self.uuid(&table.owner), self.holds(table.condition.as_ref()), "0::bigint".to_owned())
+            }
+        };
+        Counts { user_id, counted: counts, amount, at: self.moment() }
+    }
+
+    fn is_active_profile(&self) -> String {
+        let is_no_draft = if self.has("is_draft") { "t.is_draft is not true" } else { "true" };
+        if self.has("is_active") {
+            format!("(t.is_active is true and {is_no_draft})")
+        } else {
+            is_no_draft.to_owned()
         }
     }
 
-    fn counted(&self, counted: Counted) -> String {
-        let is_no_draft = if self.has("is_draft") { "t.is_draft is not true" } else { "true" };
-        match counted {
-            Counted::Visions => is_no_draft.to_owned(),
-            Counted::Profiles if self.has("is_active") => format!("(t.is_active is true and {is_no_draft})"),
-            Counted::Profiles => is_no_draft.to_owned(),
-            Counted::JournalEntries | Counted::Files => "true".to_owned(),
-        }
+    /// Whether a row of the map counts. A column is compared as the text that it has in an event, and one that is
+    /// not there is null.
+    fn holds(&self, condition: Option<&Condition>) -> String {
+        let Some(Condition { column, value, is }) = condition else { return "true".to_owned() };
+        let Some(kind) = self.columns.get(column) else { return (!is).to_string() };
+        let (column, value) = (sql::name(column), sql::literal(value));
+        let text = match kind.as_str() {
+            "boolean" | "text" => format!("t.{column}::text"),
+            _ => format!("to_jsonb(t.{column}) #>> '{{}}'"),
+        };
+        format!("(({text}) is {}distinct from {value})", if *is { "not " } else { "" })
     }
 
     fn file_bytes(&self) -> String {

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::Counts;
 use super::pages::{NOT_READ, TOLD_GONE};
 use super::parts::{Part, Scope};
+use crate::project::supabase::ActivityTables;
 
 /// Something that could not be known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,8 +21,10 @@ pub(super) async fn of(
     tx: &mut PgConnection,
     scope: Scope,
     found: &Counts,
+    tables: &ActivityTables,
 ) -> Result<Vec<Unknown>, sqlx::Error> {
-    let mut unknown: Vec<Unknown> = scope.parts().iter().flat_map(|part| of_part(*part, found)).collect();
+    let mut unknown: Vec<Unknown> =
+        scope.parts(tables).iter().flat_map(|part| of_part(part, found)).collect();
     for (count, what) in match scope {
         Scope::Activity => of_activity(tx).await?,
         Scope::Revenue => of_revenue(tx).await?,
@@ -33,8 +36,8 @@ pub(super) async fn of(
     Ok(unknown)
 }
 
-fn of_part(part: Part, found: &Counts) -> impl Iterator<Item = Unknown> {
-    let (name, relation) = (part.as_str(), part.relation());
+fn of_part(part: &Part, found: &Counts) -> impl Iterator<Item = Unknown> + use<> {
+    let (name, relation) = (part.name(), part.relation());
     let is_unread = found.contains_key(&format!("{name} {NOT_READ}")) && part.is_for_a_first_reading();
     let unread = is_unread.then(|| Unknown {
         count: None,

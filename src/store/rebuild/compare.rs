@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Counts, Rebuild, RebuildError, begin_shadow, follow};
+use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, scope};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
 use crate::store::Rules;
@@ -117,7 +117,7 @@ async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     for table in &TABLES {
         tx.execute(AssertSqlSafe(statement(table))).await?;
     }
-    Ok(())
+    scope::keep(tx).await
 }
 
 /// How many rows differ.

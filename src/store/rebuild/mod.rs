@@ -10,6 +10,8 @@ mod compare;
 mod derive;
 mod follow;
 mod repair;
+mod scope;
+mod seed;
 mod settle;
 mod shadow;
 
@@ -24,6 +26,7 @@ use super::{Rules, Store, StoreError};
 use crate::clock::Clock;
 
 pub use compare::Difference;
+pub use scope::Selection;
 
 /// "rebuild" in ASCII: the advisory lock of whoever rebuilds.
 const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
@@ -42,6 +45,9 @@ pub enum RebuildError {
     /// There can be one at a time.
     #[error("another rebuild is under way: wait until it has ended")]
     AnotherIsRunning,
+    /// A part was asked for that no event of the inbox belongs to.
+    #[error("no event in the inbox is among the selected ones: `memberflow events list` shows what there is")]
+    NothingSelected,
     /// The database is away or refuses. Nothing in the live tables was changed.
     #[error("the rebuild ended before its end, and the live tables are as they were: {0}")]
     Database(#[from] sqlx::Error),
@@ -77,6 +83,7 @@ impl Rebuild {
         let mut connection = connect(store).await?;
         shadow::create(&mut connection).await?;
         let since = store.clock.now() - CLOCK_MARGIN - oldest_transaction(&mut connection).await?;
+        seed::plant(&mut connection, &store.rules).await?;
         Ok(Self {
             connection,
             store: store.clone(),
@@ -140,6 +147,11 @@ async fn connect(store: &Store) -> Result<PgConnection, RebuildError> {
         }
         tokio::time::sleep(LOCK_RETRY).await;
     }
+}
+
+/// Keeps rebuilds from beginning until the transaction ends; whether that can be: none is under way.
+pub(super) async fn keep_out(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(REBUILD_LOCK).fetch_one(tx).await
 }
 
 /// For how long the oldest transaction of this database has been running: it may have written events that

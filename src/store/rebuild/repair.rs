@@ -1,7 +1,7 @@
 //! Making the live tables equal, in one transaction and with no more writes than there are differences: so
 //! policies, foreign keys, triggers and everything that people have added stay.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
 use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow};
@@ -15,12 +15,12 @@ const FEW: usize = 500;
 const ROUNDS: usize = 20;
 
 impl Rebuild {
-    /// Makes the live tables equal to what all events that have been applied make of them; returns how many
-    /// rows differed. Consumers wait for the end of the one transaction that compares and writes.
+    /// Makes the live tables, or the part that this was narrowed to, equal to what all events that have been
+    /// applied make of them; returns how many rows differed. The audit log says that `actor` did `act`. Consumers wait for the end of the one transaction that compares and writes.
     ///
     /// # Errors
     /// [`RebuildError`]; nothing was changed then.
-    pub async fn repair(&mut self, actor: &str) -> Result<Counts, RebuildError> {
+    pub async fn repair(&mut self, actor: &str, act: &str, arguments: Value) -> Result<Counts, RebuildError> {
         self.store.recompute_due().await?;
         for _ in 0..ROUNDS {
             if self.follow().await? < FEW {
@@ -41,8 +41,8 @@ impl Rebuild {
         Tables::Live.choose(&mut tx).await?;
         assign_ledger(&mut tx).await?;
         follow::again(&mut tx, Tables::Live, &rules, now, again, Vec::new()).await?;
-        let act = Act { actor, act: "rebuild", arguments: json!({}), outcome: json!({"differing": counts}) };
-        audit::record(&mut tx, act, now).await?;
+        let outcome = json!({"differing": counts});
+        audit::record(&mut tx, Act { actor, act, arguments, outcome }, now).await?;
         tx.commit().await?;
         Ok(counts)
     }

@@ -25,14 +25,18 @@ pub struct Settled {
 }
 
 impl Rebuild {
-    /// How many events there are to settle.
+    /// How many events there are to settle, and how many whose bodies were pruned: their facts stand.
     ///
     /// # Errors
     /// [`RebuildError`]
-    pub async fn count_events(&mut self) -> Result<u64, RebuildError> {
-        let count: i64 =
-            sqlx::query_scalar("select count(*) from ingest.inbox").fetch_one(&mut self.connection).await?;
-        Ok(count.unsigned_abs())
+    pub async fn count_events(&mut self) -> Result<(u64, u64), RebuildError> {
+        let (events, pruned): (i64, i64) = sqlx::query_as(
+            "select count(*) filter (where pruned_at is null), count(*) filter (where pruned_at is not null)
+             from ingest.inbox",
+        )
+        .fetch_one(&mut self.connection)
+        .await?;
+        Ok((events.unsigned_abs(), pruned.unsigned_abs()))
     }
 
     /// Settles the next page of events; an empty one is the end.

@@ -12,6 +12,8 @@ const OWN_TABLES: &str = "
     create unlogged table seen_users (id uuid primary key);
     create unlogged table settled (source text, event_id text, primary key (source, event_id));
     create unlogged table found_customers (id text primary key);
+    create unlogged table pruned (subject text primary key);
+    create unlogged table scope (name text primary key);
     create unlogged table found_users (id uuid primary key);
     create unlogged table differences (
         id bigint generated always as identity primary key,

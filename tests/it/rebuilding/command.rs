@@ -9,22 +9,27 @@ use tokio::process::{Child, Command};
 
 use super::Town;
 
-fn command(town: &Town, args: &[&str]) -> Command {
+fn command(town: &Town, name: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memberflow"));
-    command.arg("rebuild").args(args).env_clear().env("DATABASE_URL", town.database.url()).env("USER", "ada");
+    command.arg(name).args(args).env_clear().env("DATABASE_URL", town.database.url()).env("USER", "ada");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
 
 async fn output(town: &Town, args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = command(town, args).output().await.unwrap();
+    output_of(town, "rebuild", args).await
+}
+
+/// The exit code of a command and what it said on stdout and stderr.
+pub(super) async fn output_of(town: &Town, name: &str, args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command(town, name, args).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
 /// A run that has begun to settle events.
 async fn under_way(town: &Town) -> Child {
-    let mut child = command(town, &[]).spawn().unwrap();
+    let mut child = command(town, "rebuild", &[]).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.next_line().await.unwrap().unwrap();
     assert!(line.starts_with("rebuild: settling events, 0 of "), "{line}");

@@ -3,6 +3,8 @@
 
 mod command;
 mod damage;
+mod narrowed;
+mod pruned;
 mod standing;
 mod traffic;
 

@@ -3,15 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use memberflow::api::{self, ApiState};
 use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::lifecycle::Lifecycle;
 use memberflow::queue::Queue;
 use memberflow::receive::{self, Receive, Rests, listener};
+use memberflow::store::{Rules, Store};
 use memberflow::telemetry;
 use memberflow::verify::secrets::{split_stripe, split_supabase};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
 use reqwest::{RequestBuilder, Response};
+use secrecy::SecretString;
 use serde_json::Value;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -21,6 +24,7 @@ use tokio::net::TcpListener;
 use super::database::TestDatabase;
 
 pub const NOW: OffsetDateTime = datetime!(2025-11-26 12:00:00 UTC);
+pub const ADMIN_TOKEN: &str = "a-long-random-token";
 pub const STRIPE_SECRETS: &str = "whsec_first,whsec_second";
 pub const SUPABASE_SECRETS: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=|v1,whsec_YW5vdGhlciBrZXksIGFub3RoZXIga2V5LCBhbm90aGU=";
 
@@ -62,7 +66,10 @@ impl Edge {
             metrics: telemetry::metrics().unwrap(),
         };
         let door = Receive::new(&config, rests).unwrap();
-        let routes = receive::webhooks(door.clone()).merge(receive::health(door));
+        let store = Store::new(database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+        let admin_token = Some(SecretString::from(ADMIN_TOKEN));
+        let members = api::routes(ApiState { store, clock: Clock::fixed(NOW), admin_token });
+        let routes = receive::webhooks(door.clone()).merge(receive::health(door)).merge(members);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = receive::with_fallbacks(routes);

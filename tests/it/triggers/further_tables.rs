@@ -2,9 +2,11 @@
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
+use memberflow::ops::backfill::tables;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 use memberflow::project::supabase::ActivityTables;
+use memberflow::store::found::Scope;
 use memberflow::store::{Rules, Store};
 use serde_json::{Value, json};
 
@@ -14,7 +16,7 @@ use crate::support::told::{NOW, Told, row};
 const TRACKS: &str =
     "create table public.tracks (id bigint primary key, author_id uuid, status text, secret text)";
 
-fn tables() -> ActivityTables {
+fn map() -> ActivityTables {
     let tracks = "public.tracks:author_id:audio_generated_count:status=ready".parse().unwrap();
     ActivityTables::default().with(tracks)
 }
@@ -22,7 +24,7 @@ fn tables() -> ActivityTables {
 /// A store that counts tracks, with Ann and Bob signed up.
 async fn begin() -> Told {
     let mut told = Told::begin().await;
-    let config = Config { activity_tables: tables(), ..Config::new(told.database.url()) };
+    let config = Config { activity_tables: map(), ..Config::new(told.database.url()) };
     told.store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
     told.execute(TRACKS).await;
     told.sign_up(ANN, "ann@example.org").await;
@@ -42,7 +44,7 @@ fn of(ann: i64, bob: i64) -> Vec<Value> {
 #[tokio::test]
 async fn its_rows_move_their_column_told_by_triggers() {
     let told = begin().await;
-    installed(&told.database.pool, &tables()).await;
+    installed(&told.database.pool, &map()).await;
     told.execute(&format!(
         "insert into public.tracks select n, '{ANN}', case when n > 2 then 'ready' else 'new' end, 'SECRET'
          from generate_series(1, 5) n"
@@ -91,4 +93,34 @@ async fn a_count_that_no_table_feeds_is_the_applications_and_no_drift() {
     let counts =
         "select vision_refinement_count as r, journal_entry_count as j from public.user_activity_metrics";
     assert_eq!(told.rows(counts).await, [json!({"r": 7, "j": 2})]);
+}
+
+#[tokio::test]
+async fn its_rows_that_stand_there_are_read_in_with_all_others() {
+    let told = begin().await;
+    told.execute(&format!(
+        "insert into public.tracks
+         select n, case when n < 4 then '{ANN}'::uuid else '{BOB}'::uuid end, case n when 1 then 'new' else 'ready' end
+         from generate_series(1, 5) n"
+    ))
+    .await;
+    told.execute(&format!("insert into public.vision_versions (user_id) values ('{BOB}')")).await;
+    let read = async |when: &str, expected: [i64; 2]| {
+        let report = tables::run(&told.store, &Scope::ALL, &mut Progress::Silent).await.unwrap();
+        assert_eq!(tracks(&told).await, of(expected[0], expected[1]), "{when}");
+        let rebuilt = rebuild::run(&told.store, true, &mut Progress::Silent, |_| true).await.unwrap();
+        assert_eq!(rebuilt.differing_rows(), 0, "{when}: {:?}", rebuilt.differing);
+        report
+    };
+    let report = read("the first start", [2, 2]).await;
+    assert_eq!(report.looked_at["public.tracks"], 5);
+    let report = read("nothing has changed", [2, 2]).await;
+    assert_eq!([report.found["public.tracks"], report.found["members"]], [0, 0]);
+
+    // Nobody tells of these.
+    told.execute("update public.tracks set status = 'ready' where id = 1").await;
+    told.execute("delete from public.tracks where id = 5").await;
+    read("a change and a deletion", [3, 1]).await;
+    told.execute("delete from public.vision_versions").await;
+    read("what moves one count leaves the others", [3, 1]).await;
 }

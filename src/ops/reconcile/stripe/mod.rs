@@ -18,8 +18,8 @@ use serde::Serialize;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::note;
 use crate::clock::Clock;
+use crate::ops::actor::note;
 use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::store::{Store, StoreError};
@@ -116,12 +116,13 @@ pub async fn run(
     let mut walk = walk::Walk::new(store, api, clock, options, show);
     let result = walk.all(progress).await;
     progress.finish();
-    result?;
     let mut report = walk.report;
     report.took = begun.elapsed();
     if report.mended > 0 {
         let arguments = json!({"since": options.since.map(OffsetDateTime::unix_timestamp)});
-        note(store, "reconcile stripe", arguments, json!(report)).await?;
+        note(store.pool(), "reconcile stripe", arguments, json!(report), store.now())
+            .await
+            .map_err(StoreError::from)?;
     }
-    Ok(report)
+    result.map(|()| report)
 }

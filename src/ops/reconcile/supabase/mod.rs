@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use checks::{CHECKS, Check};
 
-use super::note;
+use crate::ops::actor::note;
 use crate::ops::progress::Progress;
 use crate::store::{Store, StoreError, reading};
 
@@ -96,7 +96,8 @@ pub async fn run(
         }
         found = look(store, progress, |_| {}).await?;
         found.report.mended_members = members.len() as u64;
-        note(store, "reconcile supabase", json!({}), json!({"mended_members": members.len()})).await?;
+        let outcome = json!({"mended_members": members.len()});
+        note(store.pool(), "reconcile supabase", json!({}), outcome, store.now()).await?;
     }
     progress.finish();
     Ok(found.report)

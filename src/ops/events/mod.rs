@@ -1,8 +1,12 @@
 //! Events: which came, where each is now, and what it said.
 
+mod trace;
+
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
+
+pub use trace::{Fact, Trace, trace};
 
 /// Where an event is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
@@ -21,12 +25,12 @@ pub struct Event {
     /// When we were told.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
-    /// `applied`, `waiting` (in the outbox) or `dead`.
+    /// `applied`, `waiting` (in the outbox), `failing` (tried again, next at `at`) or `dead`.
     pub state: String,
     /// When it came to that state; null while it waits.
     #[serde(with = "time::serde::rfc3339::option")]
     pub at: Option<OffsetDateTime>,
-    /// Why it is dead.
+    /// Why it is dead, or what the last attempt said.
     pub reason: Option<String>,
 }
 
@@ -83,7 +87,11 @@ pub async fn find(pool: &PgPool, event_id: &str) -> Result<Vec<(Event, Vec<u8>)>
          from ingest.outbox where event_id = $1
          union all
          select source, event_id, event_type, null, occurred_at, received_at, 'dead', dead_at, reason, body
-         from ingest.dead_letters where source = any ($2) and event_id = $1",
+         from ingest.dead_letters where source = any ($2) and event_id = $1
+         union all
+         select source, event_id, event_type, null, occurred_at, received_at, 'failing', next_at,
+                'attempts: ' || attempts || coalesce('; ' || last_error, ''), body
+         from ingest.failing where source = any ($2) and event_id = $1 and attempts > 0",
     )
     .bind(event_id)
     .bind(["stripe", "supabase.auth", "supabase.database", "internal"].as_slice())

@@ -1,0 +1,199 @@
+//! What became of an event: how it came, what it decided and what it changed, as far as that is kept.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+use sqlx::{FromRow, PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
+
+use super::{Event, find};
+use crate::store::reading;
+
+/// The way of one event.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trace {
+    /// Where it is.
+    pub event: Event,
+    /// How it came: `webhook`, `trigger` or `memberflow itself`.
+    pub via: &'static str,
+    /// Facts that it decided: the table and what the row is found by.
+    pub won: Vec<Fact>,
+    /// Facts about its object that another event decided.
+    pub lost: Vec<Fact>,
+    /// What it changed, before and after.
+    pub changes: Vec<Change>,
+    /// What of its object waits for something.
+    pub parked: Vec<Parked>,
+    /// What operators did with it.
+    pub acts: Vec<Line>,
+    /// What nobody can tell any more.
+    pub not_kept: &'static [&'static str],
+}
+
+/// A fact, and the event that decided it.
+#[derive(Clone, Debug, Serialize, FromRow)]
+pub struct Fact {
+    /// Where it stands.
+    pub table: String,
+    /// The object.
+    pub id: String,
+    /// The event that decided it.
+    pub by: String,
+    /// That event's place in the object's history.
+    #[serde(with = "time::serde::rfc3339")]
+    pub occurred_at: OffsetDateTime,
+}
+
+/// A row that it changed. Of rows with more than one event only the columns that differ.
+#[derive(Clone, Debug, Serialize, FromRow)]
+pub struct Change {
+    /// Where the row stands; `event`: what the event itself says that it changed of its object.
+    pub table: String,
+    /// What the row is found by.
+    pub id: String,
+    /// Nothing: there was no such row.
+    pub before: Option<Json<Map<String, Value>>>,
+    /// After it.
+    pub after: Json<Map<String, Value>>,
+}
+
+/// What waits.
+#[derive(Clone, Debug, Serialize, FromRow)]
+pub struct Parked {
+    /// The object.
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+    /// For what.
+    pub detail: String,
+}
+
+/// A line of the audit log.
+#[derive(Clone, Debug, Serialize, FromRow)]
+pub struct Line {
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub act: String,
+}
+
+const NOT_KEPT: &[&str] = &[
+    "whether it went through the broker or the outbox",
+    "how often it was delivered: repeats leave no trace",
+    "the former values of the members' rows: each is derived from all facts at once",
+];
+
+/// Traces the events of this name, wherever they are.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn trace(pool: &PgPool, event_id: &str) -> Result<Vec<Trace>, sqlx::Error> {
+    let mut traces = Vec::new();
+    for (event, body) in find(pool, event_id).await? {
+        let mut tx = reading(pool).await?;
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let mut changes: Vec<Change> = told(&event, &body).into_iter().collect();
+        let (won, lost) = facts(&mut tx, &event).await?;
+        changes.extend(changed(&mut tx, &event).await?);
+        let parked = parked(&mut tx, &event).await?;
+        let acts = acts(&mut tx, &event).await?;
+        traces.push(Trace { via: via(&event), event, won, lost, changes, parked, acts, not_kept: NOT_KEPT });
+    }
+    Ok(traces)
+}
+
+fn via(event: &Event) -> &'static str {
+    match event.source.as_str() {
+        "internal" => "memberflow itself",
+        _ if event.event_id.starts_with("trigger/") => "trigger",
+        _ => "webhook",
+    }
+}
+
+/// What Stripe says that the event changed.
+fn told(event: &Event, body: &Value) -> Option<Change> {
+    let before = body.pointer("/data/previous_attributes")?.as_object()?.clone();
+    let object = body.pointer("/data/object")?;
+    let after = before.keys().map(|key| (key.clone(), object.get(key).cloned().unwrap_or_default()));
+    let id = object.get("id").and_then(Value::as_str).unwrap_or(&event.event_id).to_owned();
+    Some(Change { table: "event".to_owned(), id, after: Json(after.collect()), before: Some(Json(before)) })
+}
+
+type Reading = Transaction<'static, Postgres>;
+
+async fn facts(tx: &mut Reading, event: &Event) -> Result<(Vec<Fact>, Vec<Fact>), sqlx::Error> {
+    let facts: Vec<Fact> = sqlx::query_as(
+        "select 'ingest.stripe_facts' as table, id, event_id as by, occurred_at from stripe_facts
+         where id = $2 or id = any (select id from stripe_versions where id = $2 and event_id = $1)
+         union all
+         select 'ingest.stripe_versions', id, event_id, occurred_at from stripe_versions
+         where id = $2 and occurred_at = $3
+         union all
+         select 'ingest.claims', object_id, event_id, reported_at from claims where object_id = $2
+         union all
+         select 'ingest.row_facts', relation || '/' || row_id, event_id, occurred_at from row_facts
+         where relation = split_part($2, '/', 1) and row_id = substr($2, length(split_part($2, '/', 1)) + 2)",
+    )
+    .bind(&event.event_id)
+    .bind(&event.subject)
+    .bind(event.occurred_at)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(facts.into_iter().partition(|fact| fact.by == event.event_id))
+}
+
+/// The versions that it made beside those before them, and the movements that it caused, also those that are
+/// not believed any more.
+async fn changed(tx: &mut Reading, event: &Event) -> Result<Vec<Change>, sqlx::Error> {
+    sqlx::query_as(
+        "select 'ingest.stripe_versions' as table, v.id,
+                (select jsonb_object_agg(key, value) from jsonb_each(b.state)
+                 where value is distinct from v.state -> key) as before,
+                coalesce((select jsonb_object_agg(key, value) from jsonb_each(v.state)
+                 where b.state is null or value is distinct from b.state -> key), '{}') as after
+         from stripe_versions v
+         left join lateral (
+             select state from stripe_versions e
+             where e.id = v.id and (e.final, e.occurred_at) < (v.final, v.occurred_at)
+             order by e.final desc, e.occurred_at desc limit 1
+         ) b on true
+         where v.id = $2 and v.event_id = $1
+         union all
+         select 'public.mrr_movements', customer_id,
+                jsonb_build_object('mrr', mrr_before),
+                jsonb_build_object('mrr', mrr_after, 'currency', currency, 'kind', kind, 'delta', delta,
+                                   'believed', superseded_at is null)
+         from mrr_movements
+         where cause_event_id = $1 and customer_id in (
+             select customer_id from stripe_facts where id = $2 union all select $2)",
+    )
+    .bind(&event.event_id)
+    .bind(&event.subject)
+    .fetch_all(&mut **tx)
+    .await
+}
+
+async fn parked(tx: &mut Reading, event: &Event) -> Result<Vec<Parked>, sqlx::Error> {
+    sqlx::query_as(
+        "select subject, reason, detail from parked
+         where subject = $1 or subject in (select customer_id from stripe_facts where id = $1)
+         order by subject, reason",
+    )
+    .bind(&event.subject)
+    .fetch_all(&mut **tx)
+    .await
+}
+
+async fn acts(tx: &mut Reading, event: &Event) -> Result<Vec<Line>, sqlx::Error> {
+    sqlx::query_as(
+        "select at, actor, act from audit_log
+         where outcome -> 'events' ? ($1 || '/' || $2) or arguments -> 'ids' ? $2 order by id",
+    )
+    .bind(&event.source)
+    .bind(&event.event_id)
+    .fetch_all(&mut **tx)
+    .await
+}

@@ -1,0 +1,102 @@
+//! Pruning: bodies of old events go, their names stay, so that a repeat is still known for one. What the events told
+//! is in the facts, which a rebuild takes as they stand from then on (`docs/decisions/pruned-bodies.md`).
+
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use time::{Duration, OffsetDateTime};
+
+use super::{Store, StoreError, rebuild};
+use crate::database;
+
+/// The shortest time that bodies are kept. Stripe's API lists events of 30 days: until then one that was missed can
+/// still come, and share its second with one that came.
+pub const SHORTEST: Duration = Duration::days(35);
+
+/// Bodies removed in one transaction.
+const PAGE: i64 = 2000;
+
+/// Events whose bodies may go. Of memberflow's own those stay that hold decisions and found rows: nothing else says
+/// what they say. The snapshots and corrections among them are told into facts like events from outside.
+pub(super) const PRUNABLE: &str =
+    "pruned_at is null and (source <> 'internal' or event_type in ('snapshot', 'corrected'))";
+
+/// What was removed, or would be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+pub struct Pruned {
+    /// Events that have no body now.
+    pub events: i64,
+    /// Bytes that their bodies took.
+    pub bytes: i64,
+}
+
+impl Store {
+    /// What pruning events applied before a moment would remove.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn prunable(&self, before: OffsetDateTime) -> Result<Pruned, StoreError> {
+        let count = format!(
+            "select count(*) as events, coalesce(sum(pg_column_size(body)), 0)::bigint as bytes
+             from ingest.inbox where applied_at < $1 and {PRUNABLE}"
+        );
+        Ok(sqlx::query_as(AssertSqlSafe(count)).bind(before).fetch_one(&self.pool).await?)
+    }
+
+    /// Removes the next bodies of events applied before a moment; no events: that was all. Nothing where a rebuild
+    /// is reading them just now.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn prune_page(&self, before: OffsetDateTime) -> Result<Option<Pruned>, StoreError> {
+        let mut tx = database::begin(&self.pool).await?;
+        if !rebuild::keep_out(&mut tx).await? {
+            return Ok(None);
+        }
+        let names = format!(
+            "select source, event_id from ingest.inbox where applied_at < $2 and {PRUNABLE}
+             order by applied_at limit {PAGE} for update skip locked"
+        );
+        let pruned = sqlx::query_as(AssertSqlSafe(emptying(&names)))
+            .bind(self.clock.now())
+            .bind(before)
+            .fetch_one(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Some(pruned))
+    }
+}
+
+/// Empties the events about `subjects` and those that are `named`, whatever their age.
+pub(super) async fn empty_these(
+    tx: &mut PgConnection,
+    subjects: &[String],
+    named: &[(String, String)],
+    now: OffsetDateTime,
+) -> Result<Pruned, sqlx::Error> {
+    let names = format!(
+        "select source, event_id from ingest.inbox where subject = any ($2) and {PRUNABLE}
+         union
+         select source, event_id from unnest($3::text[], $4::text[]) as n (source, event_id)
+         join ingest.inbox using (source, event_id) where {PRUNABLE}"
+    );
+    sqlx::query_as(AssertSqlSafe(emptying(&names)))
+        .bind(now)
+        .bind(subjects)
+        .bind(named.iter().map(|(source, _)| source.as_str()).collect::<Vec<_>>())
+        .bind(named.iter().map(|(_, event_id)| event_id.as_str()).collect::<Vec<_>>())
+        .fetch_one(tx)
+        .await
+}
+
+/// The statement that empties the events that `names` selects, at the moment $1.
+fn emptying(names: &str) -> String {
+    format!(
+        "with old as ({names}), emptied as (
+             update ingest.inbox i set body = '', pruned_at = $1
+             from old o, lateral (select pg_column_size(b.body) as size from ingest.inbox b
+                                  where b.source = o.source and b.event_id = o.event_id) s
+             where i.source = o.source and i.event_id = o.event_id returning s.size
+         )
+         select count(*) as events, coalesce(sum(size), 0)::bigint as bytes from emptied"
+    )
+}

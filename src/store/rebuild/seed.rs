@@ -1,0 +1,95 @@
+//! What a rebuild can't derive again: facts of objects that some event told of whose body was pruned. They are
+//! taken as they stand, with what hangs on them, before the events are settled that still have their bodies;
+//! those then change nothing that they had not changed before.
+
+use std::collections::BTreeMap;
+
+use sqlx::types::Json;
+use sqlx::{Executor as _, PgConnection};
+use uuid::Uuid;
+
+use super::{begin_shadow, shadow};
+use crate::project::stripe::StripeObject;
+use crate::project::supabase::Row;
+use crate::store::facts::Changed;
+use crate::store::{Rules, activity, payments};
+
+/// Facts that are in memory at once.
+const PAGE: i64 = 1000;
+
+/// Plants the facts. Where nothing was pruned there are none.
+pub(super) async fn plant(connection: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
+    let pruned = "select exists (select from ingest.inbox where pruned_at is not null)";
+    if !sqlx::query_scalar(pruned).fetch_one(&mut *connection).await? {
+        return Ok(());
+    }
+    let mut tx = begin_shadow(connection, "begin isolation level repeatable read").await?;
+    tx.execute(COPY).await?;
+    tx.commit().await?;
+    shadow::analyze(connection).await?;
+    let mut tx = begin_shadow(connection, "begin").await?;
+    plant_payments(&mut tx).await?;
+    plant_activity(&mut tx, rules).await?;
+    tx.commit().await
+}
+
+const COPY: &str = "
+    insert into pruned select distinct subject from ingest.inbox where pruned_at is not null and subject is not null;
+    insert into stripe_facts select f.* from ingest.stripe_facts f join pruned p on p.subject = f.id;
+    insert into stripe_versions select v.* from ingest.stripe_versions v join pruned p on p.subject = v.id;
+    insert into stripe_links
+    select l.* from ingest.stripe_links l join pruned p on p.subject = l.id
+    union
+    select l.* from ingest.stripe_links l join pruned p on p.subject = l.other;
+    insert into claims select c.* from ingest.claims c join pruned p on p.subject = c.object_id;
+    insert into parked select k.* from ingest.parked k join pruned p using (subject) where k.reason = 'thin_event';
+    insert into row_facts
+    select f.* from ingest.row_facts f join pruned p on p.subject = f.relation || '/' || f.row_id;
+    -- What tells of a login or a user has no subject.
+    insert into logins select * from ingest.logins
+    where exists (select from ingest.inbox where pruned_at is not null and subject is null);
+    insert into seen_users select id from ingest.users on conflict do nothing;
+    insert into activity (user_id, logins) select user_id, count(*) from logins where counted group by user_id;";
+
+async fn plant_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut last = String::new();
+    loop {
+        let page: Vec<(String, Json<StripeObject>)> =
+            sqlx::query_as("select id, state from stripe_facts where id > $1 order by id limit $2")
+                .bind(&last)
+                .bind(PAGE)
+                .fetch_all(&mut *tx)
+                .await?;
+        let Some((end, _)) = page.last() else { return Ok(()) };
+        last.clone_from(end);
+        let planted = page.into_iter().map(|(id, Json(after))| (id, Changed { before: None, after }));
+        payments::settle(tx, &planted.collect()).await?;
+    }
+}
+
+async fn plant_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
+    let mut last = (String::new(), String::new());
+    loop {
+        let page: Vec<(String, String, Option<Uuid>, bool, i64)> = sqlx::query_as(
+            "select relation, row_id, user_id, counted, amount from row_facts
+             where (relation, row_id) > ($1, $2) order by relation, row_id limit $3",
+        )
+        .bind(&last.0)
+        .bind(&last.1)
+        .bind(PAGE)
+        .fetch_all(&mut *tx)
+        .await?;
+        let Some((relation, row_id, ..)) = page.last() else { return Ok(()) };
+        last = (relation.clone(), row_id.clone());
+        let planted: BTreeMap<String, Changed<Row>> = page
+            .into_iter()
+            .map(|(relation, row_id, user_id, counted, amount)| {
+                let after = Row { relation, row_id, user_id, counted, amount };
+                (format!("{}/{}", after.relation, after.row_id), Changed { before: None, after })
+            })
+            .collect();
+        let mut differences = activity::Differences::new();
+        activity::count_rows(&planted, &rules.reading.tables, &mut differences);
+        activity::write(tx, &differences).await?;
+    }
+}

@@ -1,0 +1,140 @@
+//! Every act of an operator leaves a line in the audit log, and an event's way can be traced.
+
+use memberflow::ops::members::{self, Change};
+use memberflow::ops::progress::Progress;
+use memberflow::ops::reconcile::supabase;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::process::{Settings, memberflow};
+use crate::support::told::{NOW, Told, customer, stripe, subscription};
+
+#[tokio::test]
+async fn each_act_is_a_line_with_who_did_it_to_what() {
+    let told = Told::begin().await;
+    let user = Uuid::new_v4();
+    told.sign_up(user, "ann@example.com").await;
+    told.tell([stripe("evt_1", "customer.created", 0, customer("cus_1", "ann@example.com"))]).await;
+
+    for act in [
+        &["rebuild"][..],
+        &["replay", "--from-inbox", "--id", "evt_1"],
+        &["backfill", "activity"],
+        &["supabase", "install"],
+        &["supabase", "install"],
+        &["supabase", "uninstall"],
+    ] {
+        let (exit, said) = run(&told, act);
+        assert_eq!(exit, 0, "{act:?}: {said}");
+    }
+    told.execute("update ingest.activity set logins = logins + 1").await;
+    told.execute("update public.user_activity_metrics set total_logins = 7").await;
+    supabase::run(&told.store, true, &mut Progress::Silent, |_| {}).await.unwrap();
+    let change: Change = serde_json::from_value(json!({
+        "health_status": "churned", "engagement_status": null, "admin_notes": "call Ann"
+    }))
+    .unwrap();
+    members::change(&told.database.pool, user, &change, "api", NOW).await.unwrap();
+
+    let lines = told.rows("select act, arguments, outcome from ingest.audit_log order by id").await;
+    let acts: Vec<&str> = lines.iter().map(|line| line["act"].as_str().unwrap()).collect();
+    assert_eq!(
+        acts,
+        [
+            "rebuild",
+            "replay",
+            "backfill",
+            "supabase install",
+            "supabase uninstall",
+            "reconcile supabase",
+            "members change"
+        ]
+    );
+    assert_eq!(lines[1]["arguments"], json!({"ids": ["evt_1"]}));
+    assert_eq!(lines[2]["arguments"], json!({"scopes": ["activity"]}));
+    assert!(
+        lines[3]["outcome"]["installed"].as_array().is_some_and(|tables| !tables.is_empty()),
+        "{lines:?}"
+    );
+    let changed = json!({
+        "user_id": user, "health_status": "churned", "engagement_status": null, "admin_notes": "changed"
+    });
+    assert_eq!(lines[6]["arguments"], changed);
+    let nobody = told.rows("select 1 from ingest.audit_log where actor = '' or actor is null").await;
+    assert_eq!(nobody, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn a_change_that_fails_leaves_no_line() {
+    let told = Told::begin().await;
+    let change: Change = serde_json::from_value(json!({"health_status": "churned"})).unwrap();
+    members::change(&told.database.pool, Uuid::new_v4(), &change, "api", NOW).await.unwrap_err();
+    assert_eq!(told.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn an_event_is_traced_from_its_delivery_to_the_rows_that_it_changed() {
+    let told = Told::begin().await;
+    let of = |status: &str| subscription("sub_1", "cus_1", status);
+    let mut later = of("canceled");
+    later["ended_at"] = json!(1_767_225_700);
+    told.tell([stripe("evt_1", "customer.subscription.created", 1, of("active"))]).await;
+    told.tell([stripe("evt_2", "customer.subscription.updated", 60, of("past_due"))]).await;
+    told.tell([stripe("evt_3", "customer.subscription.deleted", 100, later)]).await;
+
+    let trace = |event: &str| {
+        let (exit, said) = run(&told, &["events", "trace", event, "--json"]);
+        assert_eq!(exit, 0, "{said}");
+        serde_json::from_str::<Value>(&said).unwrap()[0].clone()
+    };
+    let first = trace("evt_1");
+    assert_eq!((&first["event"]["state"], &first["via"]), (&json!("applied"), &json!("webhook")));
+    let lost = json!([{"table": "ingest.stripe_facts", "id": "sub_1", "by": "evt_3",
+                       "occurred_at": first["lost"][0]["occurred_at"]}]);
+    assert_eq!(first["lost"], lost);
+    let movement =
+        first["changes"].as_array().unwrap().iter().find(|it| it["table"] == "public.mrr_movements");
+    let movement = movement.unwrap_or_else(|| panic!("{first:#}"));
+    assert_eq!((&movement["before"]["mrr"], &movement["after"]["mrr"]), (&json!(0), &json!(1000)));
+
+    let second = trace("evt_2");
+    let version = &second["changes"][0];
+    assert_eq!(
+        (&version["before"]["status"], &version["after"]["status"]),
+        (&json!("active"), &json!("past_due"))
+    );
+    let third = trace("evt_3");
+    assert_eq!(third["won"][0]["table"], "ingest.stripe_facts");
+    assert!(third["parked"].as_array().unwrap().iter().any(|it| it["reason"] == "unknown_user"), "{third:#}");
+    assert!(third["not_kept"].as_array().is_some_and(|it| !it.is_empty()));
+
+    let (exit, said) = run(&told, &["events", "trace", "evt_2"]);
+    assert!(
+        exit == 0 && said.contains("status: \"active\" -> \"past_due\"") && said.contains("Not kept"),
+        "{said}"
+    );
+    assert_eq!(run(&told, &["events", "trace", "evt_9"]).0, 5);
+}
+
+#[tokio::test]
+async fn what_operators_did_with_an_event_is_part_of_its_trace() {
+    let told = Told::begin().await;
+    let event = stripe("evt_1", "customer.created", 0, customer("cus_1", "ann@example.com"));
+    told.store.bury(vec![(event, "too often".to_owned())]).await.unwrap();
+    let (_, dead) = run(&told, &["events", "trace", "evt_1"]);
+    assert!(dead.contains("dead 2026") && dead.contains("too often"), "{dead}");
+    run(&told, &["dead-letters", "redrive", "--all"]);
+    let (_, waiting) = run(&told, &["events", "trace", "evt_1"]);
+    assert!(
+        waiting.contains("waiting in the outbox") && waiting.contains("dead-letters redrive by"),
+        "{waiting}"
+    );
+}
+
+/// The exit code, and what was said: on stdout where it went well.
+fn run(told: &Told, args: &[&str]) -> (i32, String) {
+    let settings: Settings = vec![("DATABASE_URL", told.database.url())];
+    let output = memberflow(&settings).args(args).output().unwrap();
+    let said = if output.status.success() { output.stdout } else { [output.stdout, output.stderr].concat() };
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}

@@ -1,0 +1,230 @@
+//! `memberflow forget`: the person goes, the books stay, and nobody else is touched.
+
+use memberflow::envelope::Envelope;
+use memberflow::ops::progress::Progress;
+use memberflow::ops::rebuild;
+use memberflow::store::forget::{ForgetError, Forgotten};
+use memberflow::store::rebuild::{Difference, Rebuild};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::process::{Settings, memberflow};
+use crate::support::told::{BEGIN, Told, customer, paid_invoice, row, stripe, subscription};
+
+const ANN: Uuid = Uuid::from_u128(0xa);
+const BOB: Uuid = Uuid::from_u128(0xb);
+const ADDRESS: &str = "ann@example.com";
+/// The end of another address, of another customer's id and of another person's name.
+const OTHERS_ADDRESS: &str = "joann@example.com";
+/// What must not be found anywhere afterwards.
+const TRACES: [&str; 5] = ["Ann", "Archer", "ann@example.com", "ann.old@example.com", "555-0100"];
+
+#[tokio::test]
+async fn nothing_tells_of_the_person_any_more_and_the_books_are_as_they_were() {
+    let told = lives().await;
+    let books = books(&told).await;
+    let forgotten = forget(&told, ADDRESS, false).await;
+    assert_eq!((forgotten.user_id, forgotten.account_is_there), (Some(ANN), true));
+    assert!(forgotten.customers == 1 && forgotten.rows["events emptied"] >= 6, "{forgotten:?}");
+    assert_eq!(traces(&told).await, [] as [String; 0]);
+    assert_eq!(books, self::books(&told).await);
+    assert_eq!(drift(&told).await, []);
+
+    let emptied = told.rows("select event_id from ingest.inbox where pruned_at is not null").await;
+    assert!(emptied.iter().all(|it| !it["event_id"].as_str().unwrap().starts_with("bob")), "{emptied:?}");
+    let acts = told.rows("select act, arguments, outcome from ingest.audit_log").await;
+    assert_eq!((acts.len(), &acts[0]["arguments"]), (1, &json!({"user_id": ANN})));
+    let leads = told.rows("select count(*) as leads, count(first_name) as names from public.leads").await;
+    assert_eq!(leads, [json!({"leads": 1, "names": 0})]);
+}
+
+#[tokio::test]
+async fn whose_account_is_gone_can_be_forgotten_by_its_id() {
+    let told = lives().await;
+    told.execute(&format!("delete from auth.users where id = '{ANN}'")).await;
+    let gone = json!({"id": ANN, "email": ADDRESS, "raw_user_meta_data": {"name": "Ann Archer"}});
+    told.tell([row("ann_gone", "DELETE", "auth.users", Value::Null, gone)]).await;
+    let forgotten = forget(&told, &ANN.to_string(), false).await;
+    assert_eq!((forgotten.user_id, forgotten.account_is_there), (Some(ANN), false));
+    assert_eq!(traces(&told).await, [] as [String; 0]);
+    assert_eq!(drift(&told).await, []);
+    // What comes later is applied to the books.
+    told.tell([stripe("ann_later", "invoice.paid", 900, paid_invoice("in_later", "cus_1", 500))]).await;
+    let collected =
+        told.rows("select sum(collected) as it from ingest.payments where customer_id = 'cus_1'").await;
+    assert_eq!(collected, [json!({"it": 3000})]);
+    assert_eq!(drift(&told).await, []);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_the_same_and_changes_nothing() {
+    let told = lives().await;
+    let before = traces(&told).await;
+    let tried = forget(&told, ADDRESS, true).await;
+    assert_eq!(traces(&told).await, before);
+    assert_eq!(told.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
+    assert_eq!(forget(&told, &ANN.to_string(), false).await, tried);
+}
+
+#[tokio::test]
+async fn the_command_wants_a_yes_and_knows_whom_it_does_not_know() {
+    let told = lives().await;
+    let (exit, said) = run(&told, &["forget", ADDRESS]);
+    assert!(exit == 2 && said.contains("--dry-run") && said.contains("--yes"), "{said}");
+    assert_eq!(run(&told, &["forget", "nobody@example.com", "--yes"]).0, 5);
+    let (exit, said) = run(&told, &["forget", ADDRESS, "--dry-run"]);
+    assert!(
+        exit == 0 && said.contains("would be forgotten") && said.contains("delete it at Supabase"),
+        "{said}"
+    );
+    let (exit, said) = run(&told, &["forget", ADDRESS, "--yes", "--json"]);
+    assert_eq!(exit, 0, "{said}");
+    assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["customers"], 1);
+    assert_eq!(traces(&told).await, [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn nobody_is_forgotten_while_a_rebuild_reads() {
+    let told = lives().await;
+    let under_way = Rebuild::begin(&told.store).await.unwrap();
+    let person = told.store.find_person(ADDRESS).await.unwrap().unwrap();
+    let refused = told.store.forget(&person, false, "test").await;
+    assert!(matches!(refused, Err(ForgetError::RebuildIsRunning)), "{refused:?}");
+    under_way.end().await.unwrap();
+}
+
+/// Ann and Bob, with all that they leave behind.
+async fn lives() -> Told {
+    let told = Told::begin().await;
+    told.name_tier("Pro", "price_pro").await;
+    for (user, email) in [(ANN, ADDRESS), (BOB, OTHERS_ADDRESS)] {
+        told.sign_up(user, email).await;
+    }
+    told.tell(life("ann", ANN, "cus_1", ADDRESS, "Ann Archer")).await;
+    told.tell(life("bob", BOB, "cus_10", OTHERS_ADDRESS, "Bob Banner")).await;
+    let dead = stripe("ann_dead", "invoice.paid", 5, json!({"id": "in_dead", "customer_email": ADDRESS}));
+    told.store.bury(vec![(dead, "of Ann@Example.com".to_owned())]).await.unwrap();
+    told.execute(&format!(
+        "insert into public.leads (email, first_name, last_name, phone, message, converted_to_user_id)
+         values ('Ann@Example.com', 'Ann', 'Archer', '555-0100', 'I am Ann', '{ANN}')"
+    ))
+    .await;
+    told.execute(&format!(
+        "insert into public.support_tickets (user_id, subject, description, guest_email)
+         values ('{ANN}', 'Ann asks', 'Yours, Ann', '{ADDRESS}')"
+    ))
+    .await;
+    told.execute(
+        "insert into public.support_ticket_replies (ticket_id, message) select id, 'Dear Ann' from public.support_tickets",
+    )
+    .await;
+    told.execute(&format!(
+        "insert into public.sms_messages (direction, from_number, to_number, body, user_id)
+         values ('inbound', '555-0100', '1', 'Ann here', '{ANN}')"
+    ))
+    .await;
+    told.execute(&format!(
+        "update public.user_activity_metrics set admin_notes = 'call Ann' where user_id = '{ANN}'"
+    ))
+    .await;
+    assert_eq!(drift(&told).await, []);
+    told
+}
+
+fn life(who: &str, user: Uuid, id: &str, email: &str, name: &str) -> Vec<Envelope> {
+    let mut person = customer(id, email);
+    person["name"] = json!(name);
+    person["phone"] = json!("555-0100");
+    let mut earlier = person.clone();
+    earlier["email"] = json!(if who == "ann" { "ann.old@example.com" } else { "bob.old@example.com" });
+    let mut invoice = paid_invoice(&format!("in_{who}"), id, 1000);
+    invoice["customer_name"] = json!(name);
+    let charge = json!({
+        "id": format!("ch_{who}"), "object": "charge", "customer": id, "status": "succeeded", "captured": true,
+        "paid": true, "amount": 1500, "amount_captured": 1500, "amount_refunded": 0, "currency": "usd",
+        "created": BEGIN + 50, "payment_intent": format!("pi_{who}"), "description": format!("A session for {name}"),
+        "billing_details": {"name": name, "email": email}
+    });
+    let method = json!({"id": format!("pm_{who}"), "object": "payment_method", "customer": id,
+                        "billing_details": {"name": name, "email": email}});
+    let account = json!({"id": user, "email": email, "raw_user_meta_data": {"name": name}});
+    let event = |nth: usize, kind: &str, second: i64, object: Value| {
+        stripe(&format!("{who}_{nth}"), kind, second, object)
+    };
+    vec![
+        event(1, "customer.created", 0, earlier),
+        event(2, "customer.updated", 5, person),
+        event(3, "customer.subscription.created", 10, subscription(&format!("sub_{who}"), id, "active")),
+        event(4, "invoice.paid", 20, invoice),
+        event(5, "charge.succeeded", 50, charge),
+        event(6, "payment_method.attached", 60, method),
+        row(&format!("{who}_7"), "INSERT", "auth.users", account, Value::Null),
+    ]
+}
+
+async fn forget(told: &Told, who: &str, dry_run: bool) -> Forgotten {
+    let person = told.store.find_person(who).await.unwrap().unwrap();
+    told.store.forget(&person, dry_run, "test").await.unwrap()
+}
+
+/// Money, ledger, subscriptions and counts: of everybody.
+async fn books(told: &Told) -> Vec<Value> {
+    told.rows(
+        "select 'payment' as it, to_jsonb(h) - 'description' as row from public.payment_history h
+         union all select 'revenue', to_jsonb(r) - array['updated_at', 'last_calculated_at']
+                   from public.user_revenue_metrics r
+         union all select 'movement', to_jsonb(m) from public.mrr_movements m
+         union all select 'subscription', to_jsonb(s) - 'updated_at' from public.customer_subscriptions s
+         union all select 'customer', to_jsonb(c) from ingest.customers c
+         union all select 'fact', to_jsonb(f) from ingest.stripe_facts f where f.id like '%bob%'
+         order by 1, 2",
+    )
+    .await
+}
+
+/// Rows of any table of ours that tell of Ann, bytes included.
+async fn traces(told: &Told) -> Vec<String> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select table_schema || '.' || table_name from information_schema.tables
+         where table_schema in ('public', 'ingest') and table_type = 'BASE TABLE'",
+    )
+    .fetch_all(&told.database.pool)
+    .await
+    .unwrap();
+    let mut found = Vec::new();
+    for table in tables {
+        // Words, so that Joann is not taken for Ann; bytes as the text that they are.
+        let text = format!(
+            "select t::text || coalesce(encode(decode(substr(to_jsonb(t) ->> 'body', 3), 'hex'), 'escape'), '') as it
+             from {table} t where to_jsonb(t) ->> 'body' like '\\\\x%'
+             union all select t::text from {table} t where to_jsonb(t) ->> 'body' is null
+                or to_jsonb(t) ->> 'body' not like '\\\\x%'"
+        );
+        let pattern = TRACES.map(|trace| trace.replace('.', "\\.")).join("|");
+        let query = format!("select it from ({text}) as t where it ~* '\\m({pattern})\\M'");
+        let rows: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_all(&told.database.pool).await.unwrap();
+        found
+            .extend(rows.into_iter().filter(|row| !row.contains("Bob")).map(|row| format!("{table}: {row}")));
+    }
+    found.sort();
+    found
+}
+
+async fn drift(told: &Told) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let show = |difference| {
+        differences.push(difference);
+        true
+    };
+    rebuild::run(&told.store, true, &mut Progress::Silent, show).await.unwrap();
+    differences
+}
+
+/// The exit code, and what was said: on stdout where it went well.
+fn run(told: &Told, args: &[&str]) -> (i32, String) {
+    let settings: Settings = vec![("DATABASE_URL", told.database.url())];
+    let output = memberflow(&settings).args(args).output().unwrap();
+    let said = if output.status.success() { output.stdout } else { [output.stdout, output.stderr].concat() };
+    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+}

@@ -1,0 +1,153 @@
+//! `memberflow replay --from-inbox`: the part of the tables that chosen events have a say in is projected again, and
+//! nothing else.
+
+use memberflow::ops::progress::Progress;
+use memberflow::ops::rebuild::{self, Report};
+use memberflow::store::rebuild::{Difference, RebuildError, Selection};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Town;
+use super::command::output_of;
+use crate::support::dump;
+
+const DAMAGED: &str = "update public.user_revenue_metrics set mrr = mrr + 1";
+
+#[tokio::test]
+async fn on_sound_tables_a_replay_changes_nothing() {
+    let town = Town::lived(1).await;
+    let sound = dump::everything(&town.database.pool).await;
+    let (customer, member) = somebody(&town).await;
+    for selection in [
+        Selection { event_type: Some("invoice.paid".to_owned()), ..Selection::default() },
+        Selection { customer: Some(customer), ..Selection::default() },
+        Selection { member: Some(member), ..Selection::default() },
+        Selection::default(),
+    ] {
+        let (report, differences) = replay(&town, &selection, false).await.unwrap();
+        assert_eq!(differences, [], "{selection:?}");
+        assert!(report.selected.is_some_and(|selected| selected > 0), "{selection:?}");
+    }
+    dump::assert_same(&sound, &dump::everything(&town.database.pool).await, "replayed");
+    assert_eq!(town.text("select distinct act from ingest.audit_log").await, "(replay)");
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_shown_by_a_dry_run_and_mended_without_its_neighbours() {
+    let town = Town::lived(1).await;
+    let (_, member) = somebody(&town).await;
+    town.execute(DAMAGED).await;
+    let damaged = dump::everything(&town.database.pool).await;
+    let selection = Selection { member: Some(member), ..Selection::default() };
+
+    let (_, differences) = replay(&town, &selection, true).await.unwrap();
+    let [difference] = &differences[..] else { panic!("{differences:#?}") };
+    assert_eq!(difference.key["user_id"], member.to_string());
+    let mrr = |row: &Option<serde_json::Map<String, Value>>| row.as_ref().unwrap()["mrr"].as_i64().unwrap();
+    assert_eq!(mrr(&difference.before), mrr(&difference.after) + 1);
+    dump::assert_same(&damaged, &dump::everything(&town.database.pool).await, "a dry run");
+
+    let (report, _) = replay(&town, &selection, false).await.unwrap();
+    assert_eq!(report.differing_rows(), 1);
+    let (_, left) = town.check().await;
+    assert!(!left.is_empty() && left.iter().all(|it| it.key["user_id"] != member.to_string()), "{left:#?}");
+}
+
+#[tokio::test]
+async fn a_lost_fact_comes_back_with_what_hangs_on_it() {
+    let town = Town::lived(1).await;
+    let sound = dump::everything(&town.database.pool).await;
+    let (customer, _) = somebody(&town).await;
+    let event = town
+        .text(&format!(
+            "select event_id from ingest.stripe_facts where customer_id = '{customer}' and kind = 'subscription'
+             order by id limit 1"
+        ))
+        .await;
+    let event = event.trim_matches(['(', ')']).to_owned();
+    for selection in [
+        Selection { customer: Some(customer.clone()), ..Selection::default() },
+        Selection { ids: vec![event], ..Selection::default() },
+    ] {
+        town.execute(&format!(
+            "delete from ingest.stripe_facts where customer_id = '{customer}';
+             delete from ingest.claims where customer_id = '{customer}' and object_id not like 'match/%';
+             delete from ingest.customer_revenue where customer_id = '{customer}';
+             delete from public.payment_history where user_id =
+                 (select user_id from ingest.customers where id = '{customer}');
+             delete from ingest.stripe_versions where id not in (select id from ingest.stripe_facts)"
+        ))
+        .await;
+        let (report, _) = replay(&town, &selection, false).await.unwrap();
+        assert!(report.differing_rows() > 2, "{report:?}");
+        dump::assert_same(&sound, &dump::everything(&town.database.pool).await, "replayed");
+    }
+}
+
+#[tokio::test]
+async fn what_no_event_has_is_said_and_leaves_nothing_behind() {
+    let town = Town::lived(1).await;
+    let selection = Selection { ids: vec!["evt_none".to_owned()], ..Selection::default() };
+    let refused = replay(&town, &selection, false).await;
+    assert!(matches!(refused, Err(RebuildError::NothingSelected)), "{refused:?}");
+    let command = output_of(&town, "replay", &["--from-inbox", "--id", "evt_none"]).await;
+    assert_eq!(command.0, 5, "{command:?}");
+    assert_eq!(town.text("select nspname from pg_namespace where nspname = 'ingest_rebuild'").await, "");
+    assert_eq!(town.text("select 1 from ingest.audit_log").await, "");
+}
+
+#[tokio::test]
+async fn the_command_shows_before_it_acts_and_asks_for_force() {
+    let town = Town::lived(1).await;
+    town.execute(DAMAGED).await;
+    let (_, member) = somebody(&town).await;
+    let member = member.to_string();
+    let replay = async |args: &[&str]| output_of(&town, "replay", &[&["--from-inbox"], args].concat()).await;
+
+    let (code, _, said) = replay(&[]).await;
+    assert!(code == 2 && said.contains("--dry-run") && said.contains("--force"), "{said}");
+    let (code, shown, _) = replay(&["--member", &member, "--dry-run"]).await;
+    assert!(code == 6 && shown.contains("    mrr: "), "{shown}");
+    assert!(shown.contains("rows that would change: 1; without --dry-run they do"), "{shown}");
+    let (code, shown, _) = replay(&["--member", &member, "--dry-run", "--json"]).await;
+    let lines: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((code, lines.len(), &lines[0]["key"]), (6, 2, &json!({"user_id": member})));
+    assert!(lines[1]["summary"]["selected"].as_i64() > Some(0), "{shown}");
+
+    let (code, shown, _) = replay(&["--member", &member]).await;
+    assert!(code == 0 && shown.contains("rows that differed and are mended: 1"), "{shown}");
+    let (code, shown, _) = replay(&["--member", &member]).await;
+    assert!(code == 0 && shown.contains("nothing differs where the "), "{shown}");
+    assert_eq!(replay(&["--force"]).await.0, 0);
+    town.assert_sound("replayed by force").await;
+    let acts = "select act, arguments, outcome -> 'differing' ->> 'public.user_revenue_metrics' as rows
+                from ingest.audit_log where act = 'replay'";
+    let acts = town.text(acts).await;
+    assert!(acts.contains(&member) && acts.contains("{},15"), "{acts}");
+}
+
+/// A customer with a subscription whose member has some MRR, and that member.
+async fn somebody(town: &Town) -> (String, Uuid) {
+    sqlx::query_as(
+        "select c.id, c.user_id from ingest.customers c
+         join public.user_revenue_metrics m on m.user_id = c.user_id
+         where m.mrr > 0 and m.total_spent > 0 order by c.id limit 1",
+    )
+    .fetch_one(&town.database.pool)
+    .await
+    .unwrap()
+}
+
+async fn replay(
+    town: &Town,
+    selection: &Selection,
+    check: bool,
+) -> Result<(Report, Vec<Difference>), RebuildError> {
+    let mut differences = Vec::new();
+    let show = |difference| {
+        differences.push(difference);
+        true
+    };
+    let report = rebuild::replay(&town.store, selection, check, &mut Progress::Silent, show).await?;
+    Ok((report, differences))
+}

@@ -1,0 +1,94 @@
+//! Senders of nothing good, many at once: what is good is taken meanwhile, and nothing else is kept.
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::support::edge::{Edge, assert_problem, eventually, stall};
+
+fn event(number: usize) -> String {
+    format!(r#"{{"id":"evt_{number}","type":"t","created":1}}"#)
+}
+
+/// Sends events one after the other; each must be taken.
+async fn good_ones_are_taken(edge: &Edge, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        assert_eq!(edge.stripe(event(number)).send().await.unwrap().status(), 200);
+    }
+}
+
+/// Opens connections that say `said` and then nothing more.
+async fn silent(edge: &Edge, count: usize, said: &str) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        streams.push(stream);
+    }
+    streams
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_or_little_keep_nobody_out() {
+    let edge = Edge::start().await;
+    let idle = silent(&edge, 150, "").await;
+    let half_headers = silent(&edge, 150, "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\n").await;
+    let half_bodies = "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{";
+    let half_bodies = silent(&edge, 150, half_bodies).await;
+    good_ones_are_taken(&edge, 0..20).await;
+    drop((idle, half_headers, half_bodies));
+    assert_eq!(edge.kept().await.len(), 20);
+}
+
+#[tokio::test]
+async fn floods_of_bad_deliveries_keep_nobody_out_and_leave_no_trace() {
+    let edge = Edge::with(|config| config.body_limit_bytes = 64 * 1024).await;
+    let deep = format!(r#"{{"type":"t","created":1,"x":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
+    let mut floods = JoinSet::new();
+    for number in 0..300 {
+        let forged = edge.post("/webhooks/stripe", event(number));
+        let forged = forged.header("stripe-signature", "t=1764158400,v1=00").build().unwrap();
+        let unsigned = edge.post("/webhooks/stripe", event(number)).build().unwrap();
+        let long = edge.stripe(" ".repeat(65 * 1024)).build().unwrap();
+        let deep = edge.stripe(deep.clone()).build().unwrap();
+        let request = match number % 4 {
+            0 => forged,
+            1 => unsigned,
+            2 => long,
+            _ => deep,
+        };
+        let client = edge.client.clone();
+        floods.spawn(async move { client.execute(request).await.unwrap().status().as_u16() });
+    }
+    good_ones_are_taken(&edge, 1000..1020).await;
+    for status in floods.join_all().await {
+        assert!([200, 400, 413].contains(&status), "{status}");
+    }
+    let kept = edge.kept().await;
+    assert_eq!(kept.len(), 20);
+    assert!(kept.iter().all(|event| event.event_id.starts_with("evt_10")));
+}
+
+#[tokio::test]
+async fn load_beyond_capacity_is_told_to_come_back_and_taken_then() {
+    let edge = Edge::with(|config| config.max_requests = 4).await;
+    let lock = stall(&edge.database.pool).await;
+    let mut under_way = JoinSet::new();
+    for number in 0..4 {
+        under_way.spawn(edge.stripe(event(number)).send());
+    }
+    eventually("all places to be taken", async || {
+        let response = edge.post("/webhooks/stripe", "{}").send().await.unwrap();
+        (response.status() == 429).then_some(())
+    })
+    .await;
+    for number in 4..24 {
+        assert_problem(edge.stripe(event(number)).send().await.unwrap(), 429, "overloaded").await;
+    }
+    lock.rollback().await.unwrap();
+    under_way.join_all().await;
+    eventually("a place to be free", async || {
+        (edge.stripe(event(4)).send().await.unwrap().status() == 200).then_some(())
+    })
+    .await;
+}
