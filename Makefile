@@ -2,7 +2,7 @@
 
 export PATH := $(PATH):$(HOME)/.cargo/bin
 MEMBERFLOW := $(or $(CARGO_TARGET_DIR),target)/debug/memberflow
-RELEASE := $(or $(CARGO_TARGET_DIR),target)/release/memberflow
+SOAKED := $(or $(CARGO_TARGET_DIR),target)/soak/memberflow
 VENV := target/interop
 IGNORED := $(if $(findstring nextest,$(shell cargo nextest --version 2>/dev/null)),--run-ignored only,-- --ignored)
 TESTS := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
@@ -26,13 +26,13 @@ soak: compiler ## Whole lives in 10,000 orders, and a rebuild of 100,000 events;
 	cargo build --locked
 	cargo test --profile soak --locked --no-run --test it
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
-	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture soak_
+	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture --test-threads=1 lives:: fuzzing::
 
 faults: compiler ## Everything fails at random under load for half an hour; MEMBERFLOW_TEST_MINUTES=n, MEMBERFLOW_TEST_SEED=n.
-	cargo build --locked --release --bin memberflow
+	cargo build --locked --profile soak --bin memberflow
 	cargo test --locked --no-run --test it
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
-	MEMBERFLOW_TEST_BINARY=$(abspath $(RELEASE)) $(MEMBERFLOW) dev services -- \
+	MEMBERFLOW_TEST_BINARY=$(abspath $(SOAKED)) $(MEMBERFLOW) dev services -- \
 		cargo test --locked --test it -- --ignored --nocapture --test-threads=1 faults:: triggers::load
 
 lint: compiler ## Formatting, clippy, documentation.

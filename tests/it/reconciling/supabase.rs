@@ -1,8 +1,10 @@
 //! The members' rows beside a recount, and the facts beside the tables that they tell of.
 
 use memberflow::envelope::Envelope;
+use memberflow::ops::backfill::tables;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::supabase::{self, MemberDrift, Mend, Report};
+use memberflow::store::found::Scope;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -107,6 +109,50 @@ async fn rows_that_are_not_what_the_counts_say_are_derived_anew() {
     assert_eq!(compared(&told, false).await.1, expected);
     let (report, lines) = compared(&told, true).await;
     assert_eq!((lines.as_slice(), report.mended_members, report.differing.len()), (&expected[..], 1, 0));
+    assert_eq!(compared(&told, false).await.1, [""; 0]);
+}
+
+#[tokio::test]
+async fn leads_that_were_not_converted_or_are_worth_otherwise_are_mended() {
+    let told = in_step().await;
+    let lead = Uuid::from_u128(9);
+    told.execute(&format!("insert into public.leads (id, email) values ('{lead}', 'Ada@example.com')")).await;
+    assert_eq!(compared(&told, false).await.1, [""; 0]);
+    // As somebody leaves them who works past the triggers.
+    let behind = "do $$ begin set local session_replication_role = replica; update public.leads set";
+    let fix = Mend::Fix.command();
+    told.execute(&format!("{behind} conversion_value = 1; end $$")).await;
+    let value = format!("public.leads.conversion_value {{\"{lead}\": 1}} -> {{\"{lead}\": 500}} by {fix}");
+    assert_eq!(compared(&told, true).await.1, [value]);
+    told.execute(&format!("{behind} converted_to_user_id = null, status = 'new'; end $$")).await;
+    let conversion = format!("public.leads.converted_to_user_id (leads to convert)  -> 1 by {fix}");
+    assert_eq!(compared(&told, true).await.1, [conversion]);
+    assert_eq!(compared(&told, false).await.1, [""; 0]);
+    let leads = told.rows("select status, converted_to_user_id, conversion_value from public.leads").await;
+    let converted = json!({"status": "converted", "converted_to_user_id": MEMBER, "conversion_value": 500});
+    assert_eq!(leads, [converted]);
+}
+
+/// A login that only the audit log knew of, within a second of its session.
+#[tokio::test]
+async fn a_login_known_twice_is_no_drift() {
+    let told = in_step().await;
+    told.execute(&format!(
+        "insert into auth.audit_log_entries (instance_id, id, payload, created_at)
+         select '00000000-0000-0000-0000-000000000000', gen_random_uuid(),
+                json_build_object('action', 'login', 'actor_id', '{MEMBER}'), timestamptz '2026-11-19T12:00:00Z' + n
+         from unnest(array[interval '0.5 s', interval '-1 day']) n"
+    ))
+    .await;
+    tables::run(&told.store, &[Scope::Activity], &mut Progress::Silent).await.unwrap();
+    let session = row(
+        "wh_5",
+        "INSERT",
+        "auth.sessions",
+        json!({"id": Uuid::from_u128(5), "user_id": MEMBER, "created_at": "2026-11-18T12:00:00Z"}),
+        json!(null),
+    );
+    told.tell([session]).await;
     assert_eq!(compared(&told, false).await.1, [""; 0]);
 }
 

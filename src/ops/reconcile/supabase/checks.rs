@@ -107,17 +107,12 @@ macro_rules! kept {
             mend: Mend::Rebuild,
             here: concat!("select user_id, ", $column, " from ingest.activity"),
             recount: concat!(
-                "select user_id, sum(case when relation = '",
-                $relation,
-                "' then ",
+                "select user_id, sum(",
                 $amount,
-                " else amount end)::bigint
-                 from ingest.row_facts
-                 where relation in ('",
+                ")::bigint from ingest.row_facts
+                 where relation = '",
                 $relation,
-                "', 'found.",
-                $column,
-                "') and counted and user_id is not null
+                "' and counted and user_id is not null
                  group by user_id"
             ),
             nothing: "0",
@@ -155,7 +150,7 @@ macro_rules! files {
 }
 
 /// Every check.
-pub(super) const CHECKS: [Check; 22] = [
+pub(super) const CHECKS: [Check; 24] = [
     shown!("total_logins", "a.logins"),
     shown!("s3_file_count", "a.files"),
     shown!("total_storage_mb", "least(round(a.file_bytes / 1048576.0, 2), 99999999.99)"),
@@ -167,7 +162,7 @@ pub(super) const CHECKS: [Check; 22] = [
         mend: Mend::Fix,
         here: "select user_id, last_login_at from public.user_activity_metrics",
         recount: "select l.user_id, max(l.logged_in_at) from ingest.logins l join auth.users u on u.id = l.user_id
-                  group by l.user_id",
+                  where l.counted group by l.user_id",
         nothing: "'epoch'",
     },
     by_currency!("mrr", "r.mrr"),
@@ -181,12 +176,7 @@ pub(super) const CHECKS: [Check; 22] = [
         source: None,
         mend: Mend::Rebuild,
         here: "select user_id, logins from ingest.activity",
-        recount: "select user_id, sum(n)::bigint
-                  from (select user_id, 1 as n from ingest.logins
-                        union all
-                        select user_id, amount from ingest.row_facts
-                        where relation = 'found.logins' and counted and user_id is not null) l
-                  group by user_id",
+        recount: "select user_id, count(*) from ingest.logins where counted group by user_id",
         nothing: "0",
     },
     kept!("files", "storage.objects", "1"),
@@ -206,6 +196,30 @@ pub(super) const CHECKS: [Check; 22] = [
         "public.journal_entries",
         "select user_id, count(*) from public.journal_entries where user_id is not null group by user_id"
     ),
+    Check {
+        field: "public.leads.converted_to_user_id (leads to convert)",
+        source: Some("public.leads"),
+        mend: Mend::Fix,
+        here: "select null::uuid, 0::bigint where false",
+        recount: "select u.id, count(*) from public.leads l join auth.users u on lower(u.email) = lower(l.email)
+                  where l.converted_to_user_id is null and ingest.member_with_address(u.email) = u.id
+                  group by u.id",
+        nothing: "0",
+    },
+    Check {
+        field: "public.leads.conversion_value",
+        source: Some("public.leads"),
+        mend: Mend::Fix,
+        here: "select converted_to_user_id, jsonb_object_agg(id, conversion_value) from public.leads
+               where converted_to_user_id is not null group by 1",
+        recount: "select l.converted_to_user_id,
+                         jsonb_object_agg(l.id, trim_scale(ingest.lead_value(
+                             l.converted_to_user_id, c.currency, pg_typeof(l.conversion_value))))
+                  from public.leads l
+                  cross join lateral ingest.lead_currency(l.campaign_id, l.converted_to_user_id, l.currency) as c (currency)
+                  where l.converted_to_user_id is not null group by 1",
+        nothing: "'{}'",
+    },
     // Sessions go at logout, so only those that are there and that nobody has told of are a difference.
     Check {
         field: "auth.sessions (logins)",
