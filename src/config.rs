@@ -56,7 +56,7 @@ pub struct Config {
     pub body_limit_bytes: usize,
     /// How long a client may take to send its headers, and again its body.
     pub read_timeout: Duration,
-    /// Requests that may be under way at once; further ones are shed with 429. Each source has as many: a
+    /// Requests that may be under way at once, read whole; further ones are shed with 429. Each source has as many: a
     /// flood from one sheds nothing of the others.
     pub max_requests: usize,
     /// Events that one batch holds at most.

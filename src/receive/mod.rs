@@ -57,11 +57,22 @@ struct Shared {
     tolerance: Duration,
     body_limit_bytes: usize,
     read_timeout: Duration,
-    /// Places for requests under way, each source its own: none can starve the others.
-    places: [(Source, Arc<Semaphore>); 3],
+    lanes: [Lane; 3],
     /// Places for hooks' events that are still being made durable after their hook was answered.
     hooks_waiting: Arc<Semaphore>,
 }
+
+/// What one source may take up; each has its own, so that none can starve the others.
+struct Lane {
+    source: Source,
+    /// Places for requests that are here whole and are being made durable.
+    places: Arc<Semaphore>,
+    /// Bytes of bodies that are still coming in.
+    reading: Semaphore,
+}
+
+/// What a source's bodies may hold altogether while they come in.
+const READING_MAX_BYTES: usize = 256 * 1024 * 1024;
 
 impl Receive {
     /// The door as `config` wants it.
@@ -69,7 +80,11 @@ impl Receive {
     /// # Errors
     /// If a signing secret is not one.
     pub fn new(config: &Config, rests: Rests) -> Result<Self, InvalidSecret> {
-        let places = |source| (source, Arc::new(Semaphore::new(config.max_requests)));
+        let lane = |source| Lane {
+            source,
+            places: Arc::new(Semaphore::new(config.max_requests)),
+            reading: Semaphore::new(READING_MAX_BYTES.max(config.body_limit_bytes)),
+        };
         Ok(Self(Arc::new(Shared {
             rests,
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
@@ -77,7 +92,7 @@ impl Receive {
             tolerance: config.webhook_tolerance,
             body_limit_bytes: config.body_limit_bytes,
             read_timeout: config.read_timeout,
-            places: Source::QUEUED.map(places),
+            lanes: Source::QUEUED.map(lane),
             hooks_waiting: Arc::new(Semaphore::new(config.max_requests)),
         })))
     }

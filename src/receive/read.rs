@@ -6,11 +6,11 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use super::{Receive, header};
+use super::{Lane, Receive, header};
 use crate::envelope::Source;
 
 /// How many times the limit is read and thrown away before the answer: a sender that is still writing
@@ -28,7 +28,10 @@ pub(super) struct Delivery {
 impl Receive {
     /// Reads a request for `source`.
     pub(super) async fn read(&self, source: Source, request: Request) -> Result<Delivery, Problem> {
-        let place = self.place(source)?;
+        let lane = self.lane(source)?;
+        if lane.places.available_permits() == 0 {
+            return Err(Problem::overloaded());
+        }
         let (parts, body) = request.into_parts();
         check_form(&parts.headers)?;
         let declared = header(&parts.headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
@@ -36,14 +39,15 @@ impl Receive {
         if declared.is_some_and(|length: usize| length > limit.saturating_mul(DRAIN_FACTOR)) {
             return Err(Problem::too_large(limit));
         }
-        let body =
-            timeout(self.0.read_timeout, whole(body, limit)).await.map_err(|_| Problem::too_slow())??;
+        let body = timeout(self.0.read_timeout, whole(body, limit, &lane.reading));
+        let body = body.await.map_err(|_| Problem::too_slow())??;
+        // Only now: bodies that dawdle would otherwise hold all places against those that are here.
+        let place = lane.places.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
         Ok(Delivery { headers: parts.headers, body, place })
     }
 
-    fn place(&self, source: Source) -> Result<OwnedSemaphorePermit, Problem> {
-        let places = self.0.places.iter().find(|(of, _)| *of == source).map(|(_, places)| places.clone());
-        places.and_then(|places| places.try_acquire_owned().ok()).ok_or_else(Problem::overloaded)
+    fn lane(&self, source: Source) -> Result<&Lane, Problem> {
+        self.0.lanes.iter().find(|lane| lane.source == source).ok_or_else(Problem::overloaded)
     }
 }
 
@@ -57,8 +61,10 @@ fn check_form(headers: &HeaderMap) -> Result<(), Problem> {
     if plain { Ok(()) } else { Err(Problem::encoded()) }
 }
 
-/// The whole body, if it keeps to the limit however it is sent.
-async fn whole(body: Body, limit: usize) -> Result<Bytes, Problem> {
+/// The whole body, if it keeps to the limit however it is sent. What has come of it is taken out of `reading`
+/// until it is whole.
+async fn whole(body: Body, limit: usize, reading: &Semaphore) -> Result<Bytes, Problem> {
+    let mut held = Vec::new();
     let mut chunks = body.into_data_stream();
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
@@ -71,7 +77,12 @@ async fn whole(body: Body, limit: usize) -> Result<Bytes, Problem> {
         }
         if length > limit {
             (first, joined) = (Bytes::new(), BytesMut::new());
-        } else if length == chunk.len() {
+            held.clear();
+            continue;
+        }
+        let bytes = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+        held.push(reading.try_acquire_many(bytes).map_err(|_| Problem::overloaded())?);
+        if length == chunk.len() {
             // Most bodies come in one piece, which then is not copied.
             first = chunk;
         } else {

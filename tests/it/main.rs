@@ -8,6 +8,7 @@ mod doctor;
 mod faults;
 mod forgetting;
 mod found_rows;
+mod fuzzing;
 mod identity;
 mod leads;
 mod ledger;

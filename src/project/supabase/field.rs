@@ -1,17 +1,26 @@
 //! Reading single fields of what Supabase sends, as its versions and Postgres' JSON write them.
 
 use serde_json::Value;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-/// Text that says something, or a number as text.
+/// The longest id or address taken: a Postgres index holds no key of several kilobytes.
+const KEY_MAX_BYTES: usize = 1024;
+
+/// Text that says something and that a key column can hold, or a number as text.
 pub fn id(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+        Value::String(text) => key(text).map(str::to_owned),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// The text without the space around it; none where nothing is left, or where Postgres could not hold it.
+fn key(text: &str) -> Option<&str> {
+    let text = text.trim();
+    (!text.is_empty() && text.len() <= KEY_MAX_BYTES && !text.contains('\0')).then_some(text)
 }
 
 /// An id that is usually a UUID, in the one form that it has everywhere.
@@ -26,8 +35,7 @@ pub fn uuid(value: &Value) -> Option<Uuid> {
 
 /// An e-mail address in lower case.
 pub fn email(value: &Value) -> Option<String> {
-    let email = value.as_str()?.trim().to_lowercase();
-    (!email.is_empty()).then_some(email)
+    key(value.as_str()?).map(str::to_lowercase)
 }
 
 /// A moment as RFC 3339 or as Postgres writes it: with `T` or a space, with a zone in hours or in hours
@@ -41,5 +49,6 @@ pub fn moment(value: &Value) -> Option<OffsetDateTime> {
         Some(3) => format!("{text}:00"),
         Some(_) => text,
     };
-    OffsetDateTime::parse(&complete, &Rfc3339).ok()
+    // The offset may carry the year past those that a date can hold.
+    OffsetDateTime::parse(&complete, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)
 }

@@ -30,7 +30,7 @@ async fn silent(edge: &Edge, count: usize, said: &str) -> Vec<TcpStream> {
 
 #[tokio::test]
 async fn connections_that_say_nothing_or_little_keep_nobody_out() {
-    let edge = Edge::start().await;
+    let edge = Edge::with(|config| config.max_requests = 4).await;
     let idle = silent(&edge, 150, "").await;
     let half_headers = silent(&edge, 150, "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\n").await;
     let half_bodies = "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{";
