@@ -101,7 +101,7 @@ impl Store {
         let row: Option<Row> = sqlx::query_as(
             "update ingest.failing f
              set attempts = f.attempts + 1,
-                 next_at = $1 + coalesce((array['10 s', '1 min', '5 min']::interval[])[f.attempts], '5 min')
+                 next_at = $1 + coalesce((array['2 s', '10 s', '1 min']::interval[])[f.attempts + 1], '5 min')
              from (select source, event_id from ingest.failing where next_at <= $1
                    order by next_at limit 1 for update skip locked) d
              where f.source = d.source and f.event_id = d.event_id

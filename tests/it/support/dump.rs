@@ -18,9 +18,10 @@ const BOOKKEEPING: [&str; 9] = [
 ];
 
 /// Tables that memberflow does not derive.
-const LEFT_OUT: [&str; 6] = [
+const LEFT_OUT: [&str; 7] = [
     "ingest.audit_log",
     "ingest.backfills",
+    "ingest.consumers",
     "ingest.outbox",
     "ingest.schema_migrations",
     "public.membership_tiers",
