@@ -12,8 +12,8 @@ use super::deliver::spread;
 use super::life::Life;
 use super::{SEED, compare, set, tables};
 
-/// About 300 events each.
-const LIVES: u16 = 400;
+/// About 230 events each before the rebuilds begin.
+const LIVES: u16 = 470;
 /// Events that have been applied before the rebuilds begin, at least.
 const EVENTS: usize = 100_000;
 /// Events that are applied at once: before the rebuilds, and while they run.
