@@ -83,7 +83,7 @@ pub fn auth_hook(body: Bytes, received_at: OffsetDateTime) -> Result<AuthHook, M
     })
 }
 
-/// What an answer needs of a hook's call that has no good `metadata`, as older servers send it.
+/// What an answer needs of a hook's call that has no good `metadata`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookKind {
     /// The hook's name: told, or else the only one that has these fields; empty where none has.

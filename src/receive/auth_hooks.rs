@@ -2,8 +2,8 @@
 //!
 //! A hook is part of somebody's login, which fails unless it is answered well and soon. So once it is
 //! known to be genuine the answer is the neutral one of its kind, in time, whatever becomes of its
-//! event: also where the call lacks the `metadata` without which there is none (older servers send
-//! none); reconciliation finds what such a login left behind.
+//! event: also where the call lacks the `metadata` without which there is none; reconciliation finds
+//! what such a login left behind.
 
 use std::time::Duration;
 
