@@ -1,15 +1,16 @@
-//! Going carefully after a consumer that did not end by itself: an event may have ended it. For its first minute the
-//! next one notes what it has under way before it applies it. Should that end it, too, the one after finds the notes,
-//! and these events are tried alone, each attempt counted before it is made: so the one at fault becomes a dead letter
-//! and the service stays up.
+//! Going carefully after several consumers that did not live for a minute: an event may end them all. For its own first
+//! minute the next one notes what it has under way before it applies it. Should that end it, too, the one after finds
+//! the notes, and these events are tried alone, each attempt counted before it is made: so the one at fault becomes a
+//! dead letter and the service stays up.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::isolate;
 use crate::envelope::Envelope;
+use crate::lifecycle::Lifecycle;
 use crate::store::{Store, StoreError};
 
 /// For how long. What ended the last consumer comes again first of all.
@@ -34,7 +35,19 @@ impl Careful {
     /// It ended by itself.
     pub async fn end(&self, store: &Store) {
         if let Err(error) = store.end_consumer(self.id).await {
-            tracing::debug!(%error, "the next consumer will go carefully for a minute");
+            tracing::debug!(%error, "the next consumer will take this end for a crash");
+        }
+    }
+
+    /// Tells when it has outlived its first minute: whatever ended those before it, the loop is over.
+    pub async fn outlive(&self, store: &Store, lifecycle: &Lifecycle) {
+        let mut next = self.until;
+        while lifecycle.until_stopping(sleep_until(next)).await.is_some() {
+            match store.outlived(self.id).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%error, "it will be told later that this consumer lives"),
+            }
+            next += FIRST;
         }
     }
 

@@ -46,6 +46,7 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
         upkeep::run(store, lifecycle),
         dead::keep(queue, store, lifecycle),
         failing::run(store, lifecycle),
+        careful.outlive(store, lifecycle),
     );
     careful.end(store).await;
 }

@@ -13,8 +13,11 @@ use crate::envelope::Envelope;
 
 /// Attempts after which an event is given up.
 pub const ATTEMPTS: i32 = 5;
-/// A consumer that began longer ago than this and never ended is not heeded any more.
-const HEEDED: Duration = Duration::days(1);
+/// Consumers that began and are neither ended nor past their first minute, from which a crash loop is suspected.
+/// Fewer are a rolling restart, or a machine that went down.
+const CRASHES: i64 = 3;
+/// One that began longer ago than this is not counted any more. Supervisors restart every few minutes at least.
+const HEEDED: Duration = Duration::HOUR;
 
 /// What is to be done with the event that is due.
 #[derive(Debug)]
@@ -153,7 +156,7 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// A consumer begins; whether another one has begun and not ended, be it at work or gone.
+    /// A consumer begins; whether so many began shortly before and were not heard of again that an event may end them.
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps.
@@ -164,15 +167,30 @@ impl Store {
             .bind(now - HEEDED)
             .execute(&mut *tx)
             .await?;
-        let others: bool =
-            sqlx::query_scalar("select exists (select from ingest.consumers)").fetch_one(&mut *tx).await?;
+        let others: i64 =
+            sqlx::query_scalar("select count(*) from ingest.consumers").fetch_one(&mut *tx).await?;
         sqlx::query("insert into ingest.consumers (id, started_at) values ($1, $2) on conflict do nothing")
             .bind(id)
             .bind(now)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok(others)
+        Ok(others >= CRASHES)
+    }
+
+    /// It lives after its first minute: those that began before it were not ended by what comes first of all.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn outlived(&self, id: Uuid) -> Result<(), StoreError> {
+        sqlx::query(
+            "delete from ingest.consumers
+             where started_at <= (select started_at from ingest.consumers where id = $1)",
+        )
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// It ended by itself.

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use memberflow::envelope::Envelope;
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::support::process::{Serving, Settings, memberflow};
-use crate::support::told::{Told, customer, stripe};
+use crate::support::told::{NOW, Told, customer, stripe};
 
 /// What the database does with an event, by its name.
 const TRAPS: &str = "
@@ -73,7 +74,8 @@ async fn an_event_that_fails_for_a_while_is_applied_in_the_end() {
 async fn a_crash_loop_ends_with_the_event_at_fault_dead_and_the_service_up() {
     let told = trapped().await;
     queue(&told, &["evt_ends"]).await;
-    // The process goes whenever it touches the event. First with its batch, twice, then alone.
+    // The process goes whenever it touches the event. First with its batch: three times
+    // until a loop is suspected, once with a note. Then five times alone.
     let mut crashes = 0;
     let serving = loop {
         let serving = Serving::roles("consume", &settings(&told));
@@ -97,7 +99,7 @@ async fn a_crash_loop_ends_with_the_event_at_fault_dead_and_the_service_up() {
         dead[0]["event_id"] == "evt_ends" && dead[0]["reason"].as_str().unwrap().contains("the process"),
         "{dead:?}"
     );
-    assert_eq!(crashes, 7);
+    assert_eq!(crashes, 9);
     eventually("nothing is left aside", &serving, async || count(&told, "ingest.failing").await == 0).await;
 }
 
@@ -111,6 +113,22 @@ async fn a_consumer_that_ends_by_itself_leaves_no_note() {
     serving.ask_to_stop();
     assert!(serving.ended().await.0.success());
     assert_eq!(count(&told, "ingest.consumers").await, 0);
+}
+
+#[tokio::test]
+async fn only_several_consumers_that_died_young_make_the_next_one_careful() {
+    let told = Told::begin().await;
+    let mut young: Vec<Uuid> = Vec::new();
+    for (second, is_careful) in (0..).zip([false, false, false, true]) {
+        let (store, id) = (told.store_at(NOW + Duration::from_secs(second)), Uuid::new_v4());
+        assert_eq!(store.begin_consumer(id).await.unwrap(), is_careful);
+        young.push(id);
+    }
+    // The second lives on, so the first is no matter; the fourth ended by itself.
+    told.store.outlived(young[1]).await.unwrap();
+    told.store.end_consumer(young[3]).await.unwrap();
+    assert!(!told.store.begin_consumer(Uuid::new_v4()).await.unwrap());
+    assert_eq!(count(&told, "ingest.consumers").await, 2);
 }
 
 async fn trapped() -> Told {
