@@ -1,0 +1,146 @@
+//! The facts about Stripe's objects as the database holds them, and what an object remembers of its earlier states.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+
+use super::{Changed, Stored, Told, Won};
+use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
+use crate::store::before;
+
+/// The facts about these objects, by id.
+pub(super) async fn stored(
+    tx: &mut PgConnection,
+    ids: &[String],
+) -> Result<HashMap<String, Stored<StripeObject>>, sqlx::Error> {
+    let rows =
+        sqlx::query("select id, final, occurred_at, state, event_id from stripe_facts where id = any($1)")
+            .bind(ids)
+            .fetch_all(tx)
+            .await?;
+    rows.iter()
+        .map(|row| {
+            let Json(state) = row.try_get(3)?;
+            let moment = (row.try_get(1)?, None, row.try_get(2)?);
+            Ok((row.try_get(0)?, Stored { moment, event_id: row.try_get(4)?, state }))
+        })
+        .collect()
+}
+
+/// Makes the winners their objects' facts.
+pub(super) async fn write(tx: &mut PgConnection, won: &[Won<StripeObject>]) -> Result<(), sqlx::Error> {
+    let reports = || won.iter().map(|won| &won.told.report);
+    sqlx::query(
+        "insert into stripe_facts (id, kind, customer_id, occurred_at, final, event_id, tied, state)
+         select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bool[], $6::text[], $7::bool[], $8::jsonb[])
+         on conflict (id) do update set
+             kind = excluded.kind, customer_id = excluded.customer_id, occurred_at = excluded.occurred_at,
+             final = excluded.final, event_id = excluded.event_id, tied = excluded.tied, state = excluded.state",
+    )
+    .bind(reports().map(|r| r.subject.as_str()).collect::<Vec<_>>())
+    .bind(reports().map(|r| r.state.kind()).collect::<Vec<_>>())
+    .bind(reports().map(|r| r.state.customer_id()).collect::<Vec<_>>())
+    .bind(reports().map(|r| r.occurred_at).collect::<Vec<_>>())
+    .bind(reports().map(|r| r.is_final).collect::<Vec<_>>())
+    .bind(won.iter().map(|won| won.told.event_id.as_str()).collect::<Vec<_>>())
+    .bind(won.iter().map(|won| won.tied).collect::<Vec<_>>())
+    .bind(reports().map(|r| Json(&r.state)).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes what facts that stay know more.
+pub(super) async fn write_reminded(
+    tx: &mut PgConnection,
+    reminded: &BTreeMap<String, Changed<StripeObject>>,
+) -> Result<(), sqlx::Error> {
+    if reminded.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update stripe_facts f set state = r.state
+         from unnest($1::text[], $2::jsonb[]) as r (id, state) where f.id = r.id",
+    )
+    .bind(reminded.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(reminded.values().map(|fact| Json(&fact.after)).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What the reports say for good of each object, whether or not they become its fact.
+pub(super) fn said(told: &[Told<StripeObject>]) -> BTreeMap<String, StripeObject> {
+    let mut said = BTreeMap::<String, StripeObject>::new();
+    for one in told.iter().filter(|one| one.report.state.has_memory()) {
+        let state = &one.report.state;
+        said.entry(one.report.subject.clone()).and_modify(|it| it.remember(state)).or_insert(state.clone());
+    }
+    said
+}
+
+/// Reminds the winners of what was `said` of their objects, now and before. Returns the facts that stay, but
+/// know more now.
+pub(super) fn remember(
+    won: &mut [Won<StripeObject>],
+    mut said: BTreeMap<String, StripeObject>,
+    stored: &HashMap<String, Stored<StripeObject>>,
+) -> BTreeMap<String, Changed<StripeObject>> {
+    for Won { told, .. } in won {
+        let subject = &told.report.subject;
+        let earlier = stored.get(subject).map(|fact| &fact.state);
+        for said in earlier.into_iter().chain(&said.remove(subject)) {
+            told.report.state.remember(said);
+        }
+    }
+    let stay = said.into_iter().filter_map(|(subject, said)| {
+        let before = stored.get(&subject)?.state.clone();
+        let mut after = before.clone();
+        after.remember(&said);
+        (after != before).then_some((subject, Changed { before: Some(before), after }))
+    });
+    stay.collect()
+}
+
+/// Subscriptions in a status that we do not know keep the last one that we do: an event's, else that of the row
+/// that stood there before.
+pub(super) async fn recall_statuses(
+    tx: &mut PgConnection,
+    won: &mut [Won<StripeObject>],
+) -> Result<(), sqlx::Error> {
+    let mut nameless: Vec<(OffsetDateTime, &mut Subscription)> = won
+        .iter_mut()
+        .filter_map(|won| Some((won.told.report.occurred_at, subscription(&mut won.told.report.state)?)))
+        .filter(|(_, subscription)| subscription.status_in_force().is_none())
+        .collect();
+    if nameless.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = nameless.iter().map(|(_, it)| it.id.as_str()).collect();
+    let mut known = before::statuses(tx, &ids).await?;
+    let told: Vec<(String, String)> = sqlx::query_as(
+        "select w.id, v.status from unnest($1::text[], $2::timestamptz[]) as w (id, at)
+         cross join lateral (
+             select coalesce(state ->> 'known_status', state ->> 'status') as status from stripe_versions
+             where id = w.id and occurred_at < w.at
+               and (state ->> 'known_status' is not null or state ->> 'status' = any($3))
+             order by occurred_at desc limit 1
+         ) v",
+    )
+    .bind(&ids)
+    .bind(nameless.iter().map(|(at, _)| *at).collect::<Vec<_>>())
+    .bind(KNOWN_STATUSES.as_slice())
+    .fetch_all(tx)
+    .await?;
+    known.extend(told);
+    for (_, subscription) in &mut nameless {
+        subscription.known_status = known.remove(&subscription.id);
+    }
+    Ok(())
+}
+
+const fn subscription(state: &mut StripeObject) -> Option<&mut Subscription> {
+    if let StripeObject::Subscription(subscription) = state { Some(subscription) } else { None }
+}
