@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::DropGuard;
 
-use super::feed::Message;
+use super::message::Message;
 use super::settle::{Settle, Span};
 use crate::envelope::Envelope;
 use crate::lifecycle::Lifecycle;

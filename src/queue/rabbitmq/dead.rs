@@ -1,24 +1,13 @@
 //! What the broker gave up on: the messages of the dead-letter queue, brought to where operators see them.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use lapin::Acker;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{AMQPValue, FieldTable, ShortString};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
+use lapin::options::BasicAckOptions;
+use lapin::types::AMQPValue;
+use lapin::{Acker, Channel};
 
-use super::dial::Live;
-use super::link::Link;
+use super::feed::Reader;
 use crate::envelope::{Envelope, Source, wire};
-use crate::queue::QueueError;
-
-/// Messages in hand at once; there should be none.
-const PREFETCH: u16 = 4;
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A message that the broker gave up on.
 #[must_use = "a message that is dropped comes again"]
@@ -46,49 +35,18 @@ impl DeadMessage {
     }
 }
 
-/// Takes the dead messages of one broker.
-pub(super) struct Undertaker {
-    pub link: Link,
-    pub queue: ShortString,
-    pub messages: mpsc::Sender<DeadMessage>,
-}
+/// Reads dead messages. What they held was accepted once, so none is refused.
+pub(super) struct DeadReader;
 
-impl Undertaker {
-    /// Runs until nobody takes the messages any more.
-    pub async fn run(mut self) {
-        let messages = self.messages.clone();
-        tokio::select! {
-            () = messages.closed() => {}
-            () = self.keep_taking() => {}
-        }
+impl Reader for DeadReader {
+    type Message = DeadMessage;
+
+    fn on(_channel: Channel) -> Self {
+        Self
     }
 
-    async fn keep_taking(&mut self) {
-        while let Some(live) = self.link.up().await {
-            let Err(error) = self.take(&live).await else { return };
-            tracing::info!(queue = %self.queue, %error, "taking dead messages was interrupted");
-            live.condemn(error.to_string());
-            self.link.no_longer(&live).await;
-        }
-    }
-
-    /// Ends without an error only where nobody takes the messages any more.
-    async fn take(&self, live: &Live) -> Result<(), QueueError> {
-        let subscribing = timeout(SUBSCRIBE_TIMEOUT, self.subscribe(live));
-        let mut deliveries = subscribing.await.map_err(|_| QueueError::Silent(SUBSCRIBE_TIMEOUT))??;
-        while let Some(delivery) = deliveries.next().await {
-            if self.messages.send(read(delivery?)).await.is_err() {
-                return Ok(());
-            }
-        }
-        Err(QueueError::Unsubscribed)
-    }
-
-    async fn subscribe(&self, live: &Live) -> Result<lapin::Consumer, lapin::Error> {
-        let channel = live.connection.create_channel().await?;
-        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-        let (queue, options) = (self.queue.clone(), BasicConsumeOptions::default());
-        channel.basic_consume(queue, "".into(), options, FieldTable::default()).await
+    async fn read(&self, delivery: Delivery) -> Result<Option<DeadMessage>, lapin::Error> {
+        Ok(Some(read(delivery)))
     }
 }
 

@@ -5,6 +5,7 @@ mod dead;
 mod dial;
 mod feed;
 mod link;
+mod message;
 mod pause;
 mod publish;
 mod settle;
@@ -18,11 +19,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::dead::Undertaker;
+use self::dead::DeadReader;
 use self::feed::Feed;
 use self::link::{Link, Role, Target};
 use self::pause::Pause;
 use self::publish::Lane;
+use self::settle::Tags;
 use self::topology::Topology;
 use super::QueueError;
 use super::batch::BatchLimits;
@@ -41,6 +43,10 @@ const LANES_PER_SOURCE: usize = 2;
 /// Events in one message, and its size: what a consumer may prefetch stays within tens of megabytes.
 const MESSAGE_MAX_EVENTS: usize = 256;
 const MESSAGE_MAX_BYTES: usize = 128 * 1024;
+/// Messages that may be on their way to us unacked.
+const PREFETCH: u16 = 256;
+/// The same of the dead-letter queue, where there should be none.
+const DEAD_PREFETCH: u16 = 4;
 
 /// The broker as this process uses it. Cheap to clone.
 #[derive(Clone)]
@@ -131,7 +137,12 @@ impl RabbitMq {
         let (sender, messages) = mpsc::channel(1);
         for source in Source::QUEUED {
             let link = self.connect(Role::Consume(source), &end);
-            let feed = Feed { link, queue: self.topology.queue(source), messages: sender.clone() };
+            let feed = Feed::<Arc<Tags>> {
+                link,
+                queue: self.topology.queue(source),
+                prefetch: PREFETCH,
+                messages: sender.clone(),
+            };
             self.lifecycle.tasks.spawn(feed.run());
         }
         Consumer::new(messages, self.batch_limits, self.lifecycle.clone(), end.drop_guard())
@@ -142,9 +153,14 @@ impl RabbitMq {
         let (sender, messages) = mpsc::channel(1);
         let end = CancellationToken::new();
         let link = self.connect(Role::Bury, &end);
-        let undertaker = Undertaker { link, queue: self.topology.dead(), messages: sender };
+        let feed = Feed::<DeadReader> {
+            link,
+            queue: self.topology.dead(),
+            prefetch: DEAD_PREFETCH,
+            messages: sender,
+        };
         self.lifecycle.tasks.spawn(async move {
-            undertaker.run().await;
+            feed.run().await;
             end.cancel();
         });
         messages

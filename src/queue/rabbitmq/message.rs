@@ -1,0 +1,52 @@
+//! Messages that hold events, as a channel hands them out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lapin::Channel;
+use lapin::message::Delivery;
+use lapin::options::BasicRejectOptions;
+
+use super::feed::Reader;
+use super::settle::Tags;
+use crate::envelope::{Envelope, wire};
+use crate::queue::figures;
+
+/// A message that could be read.
+pub(super) struct Message {
+    /// What its channel has handed out.
+    pub tags: Arc<Tags>,
+    pub tag: u64,
+    pub envelopes: Vec<Envelope>,
+}
+
+impl Message {
+    pub fn size_bytes(&self) -> usize {
+        self.envelopes.iter().map(wire::encoded_len).sum()
+    }
+}
+
+impl Reader for Arc<Tags> {
+    type Message = Message;
+
+    fn on(channel: Channel) -> Self {
+        Self::new(Tags::of(channel))
+    }
+
+    /// A message that can't be read would not be readable the next time either: it goes to the dead-letter queue.
+    async fn read(&self, delivery: Delivery) -> Result<Option<Message>, lapin::Error> {
+        let tag = delivery.delivery_tag;
+        match wire::decode(Bytes::from(delivery.data)) {
+            Ok(envelopes) => {
+                self.hand_out(tag);
+                Ok(Some(Message { tags: self.clone(), tag, envelopes }))
+            }
+            Err(error) => {
+                tracing::error!(%error, routing_key = %delivery.routing_key, "dead-lettering an unreadable message");
+                metrics::counter!(figures::UNDECODABLE).increment(1);
+                self.channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await?;
+                Ok(None)
+            }
+        }
+    }
+}
