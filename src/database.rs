@@ -2,16 +2,25 @@
 
 pub mod sql;
 
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
+use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 
 /// How long a statement of ours may wait for a connection: short, so that a receiver can say 503 in time.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a connection may take to come to rest before it is lent again.
+const REST_LIMIT: Duration = Duration::from_secs(5);
+/// Between attempts to replace a connection whose other end vanished.
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+/// Nothing that a service asks of the database takes as long: it is gone without a word.
+const SILENCE_LIMIT: Duration = Duration::from_secs(300);
 
 /// A pool that connects when it is first needed, so that nothing waits for a database that is away.
 ///
@@ -24,11 +33,60 @@ pub fn connect(config: &Config) -> Result<PgPool, sqlx::Error> {
         ("idle_in_transaction_session_timeout", "15s"),
         ("timezone", "UTC"),
     ]);
+    let again = options.clone();
     Ok(PgPoolOptions::new()
         .max_connections(config.database_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
+        .after_release(move |connection, _| {
+            let again = again.clone();
+            Box::pin(async move { come_to_rest(connection, &again).await })
+        })
         .connect_lazy_with(options))
+}
+
+/// A server or a network that vanished without a word says nothing for ever, and sqlx would wait as long for the end of
+/// what somebody has given up, and for a farewell over TLS: the connection would be lost to the pool. Here another one
+/// takes its place, and its own socket is closed as it is dropped.
+async fn come_to_rest(
+    connection: &mut PgConnection,
+    options: &PgConnectOptions,
+) -> Result<bool, sqlx::Error> {
+    match timeout(REST_LIMIT, connection.ping()).await {
+        Ok(pinged) => pinged.map(|()| true),
+        Err(_) => {
+            *connection = connect_again(options).await;
+            Ok(true)
+        }
+    }
+}
+
+async fn connect_again(options: &PgConnectOptions) -> PgConnection {
+    loop {
+        if let Ok(Ok(connection)) = timeout(REST_LIMIT, PgConnection::connect_with(options)).await {
+            return connection;
+        }
+        sleep(RECONNECT_DELAY).await;
+    }
+}
+
+/// `work` on the database, given up where it lasts for minutes: sqlx sets no keep-alive on its connections, so that
+/// one to a server that vanished without a word would be waited for without end.
+///
+/// # Errors
+/// What `work` says, or that it was given up.
+pub async fn within_reason<T, E: From<sqlx::Error>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    within(SILENCE_LIMIT, work).await
+}
+
+async fn within<T, E: From<sqlx::Error>>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let silent = || io::Error::new(ErrorKind::TimedOut, format!("the database did not answer for {limit:?}"));
+    timeout(limit, work).await.unwrap_or_else(|_| Err(sqlx::Error::from(silent()).into()))
 }
 
 /// A transaction on a connection of `pool`. May be cancelled at any point.
@@ -59,4 +117,23 @@ async fn begin_with(
     #[expect(clippy::disallowed_methods, reason = "ends by itself, and shutdown waits for whoever began it")]
     let begun = tokio::spawn(async move { pool.begin_with(statement).await });
     begun.await.map_err(|fault| sqlx::Error::Io(std::io::Error::other(fault)))?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::store::StoreError;
+
+    #[tokio::test]
+    async fn what_never_ends_is_given_up_as_if_the_database_were_away() {
+        let limit = Duration::from_millis(10);
+        let error = within(limit, pending::<Result<(), StoreError>>()).await.unwrap_err();
+        assert!(error.is_lost_connection());
+        assert_eq!(
+            error.to_string(),
+            "the database is not available: error communicating with database: the database did not answer for 10ms"
+        );
+    }
 }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::isolate;
+use crate::database::within_reason;
 use crate::envelope::Envelope;
 use crate::lifecycle::Lifecycle;
 use crate::store::{Store, StoreError};
@@ -60,7 +61,7 @@ impl Careful {
         if !self.is_on() {
             return Ok(batch.to_vec());
         }
-        let suspects = store.note_under_way(batch).await?;
+        let suspects = within_reason(store.note_under_way(batch)).await?;
         let others = batch.iter().zip(suspects).filter(|(_, is_suspect)| !is_suspect);
         Ok(others.map(|(envelope, _)| envelope.clone()).collect())
     }
@@ -78,7 +79,7 @@ impl Careful {
         isolate::apply(store, noted.to_vec(), is_suspicious).await?;
         // What was noted in the last moment may end a little later.
         let may_be_noted = self.is_set && Instant::now() < self.until + FIRST;
-        if may_be_noted { store.note_survived(noted).await } else { Ok(()) }
+        if may_be_noted { within_reason(store.note_survived(noted)).await } else { Ok(()) }
     }
 
     fn is_on(&self) -> bool {

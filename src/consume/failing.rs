@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::isolate::{self, Fault, attempt, fault_text};
+use crate::database::within_reason;
 use crate::lifecycle::Lifecycle;
 use crate::store::failing::{ATTEMPTS, Due};
 use crate::store::{Store, StoreError};
@@ -25,8 +26,8 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
 
 async fn round(store: &Store, lifecycle: &Lifecycle) -> Result<(), StoreError> {
     while !lifecycle.stopping.is_cancelled() {
-        let Some(due) = store.next_failing().await? else { return Ok(()) };
-        again(store, due).await?;
+        let Some(due) = within_reason(store.next_failing()).await? else { return Ok(()) };
+        within_reason(again(store, due)).await?;
     }
     Ok(())
 }

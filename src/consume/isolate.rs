@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 
+use crate::database::within_reason;
 use crate::envelope::Envelope;
 use crate::store::{Applied, Store, StoreError};
 
@@ -63,7 +64,7 @@ pub(super) async fn attempt(
     part: Vec<Envelope>,
     is_suspicious: bool,
 ) -> Result<Applied, Fault> {
-    match AssertUnwindSafe(store.apply(part)).catch_unwind().await {
+    match AssertUnwindSafe(within_reason(store.apply(part))).catch_unwind().await {
         Ok(Ok(applied)) => Ok(applied),
         Ok(Err(error)) if is_suspicious && error.is_lost_connection() && store.answers().await => {
             Err(Fault::Fails(format!("it ends the connection to the database: {error}")))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::database::within_reason;
 use crate::lifecycle::Lifecycle;
 use crate::ops::prune;
 use crate::store::{Store, StoreError};
@@ -38,9 +39,9 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
 
 /// What is due, page by page, so that events are applied in between.
 async fn round(store: &Store) -> Result<usize, StoreError> {
-    let mut total = store.recompute_due().await?;
+    let mut total = within_reason(store.recompute_due()).await?;
     loop {
-        match store.refresh_members().await? {
+        match within_reason(store.refresh_members()).await? {
             0 => return Ok(total),
             count => total += count,
         }

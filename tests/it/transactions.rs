@@ -1,12 +1,19 @@
-//! Transactions that somebody began and then no longer waited for.
+//! Transactions and connections that somebody no longer waits for.
+
+use std::time::Duration;
 
 use futures_util::{FutureExt as _, poll};
-use memberflow::database::{begin, begin_reading};
+use memberflow::config::Config;
+use memberflow::database::{begin, begin_reading, connect};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use tokio::net::lookup_host;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
+use crate::support::broker::url_at;
 use crate::support::database::TestDatabase;
+use crate::support::proxy::Proxy;
 
 /// Given up at every point on the way, from before the connection was there to after the answer.
 const POINTS: usize = 40;
@@ -24,6 +31,24 @@ async fn a_begin_that_is_given_up_leaves_no_transaction_on_the_connection() {
     }
     let kept: i64 = sqlx::query_scalar("select count(*) from kept").fetch_one(&database.pool).await.unwrap();
     assert_eq!(kept, 2 * i64::try_from(POINTS).unwrap(), "others do not see what was written");
+}
+
+#[tokio::test]
+async fn a_connection_whose_other_end_vanished_is_replaced() {
+    let database = TestDatabase::empty().await;
+    let server = database.options();
+    let server = lookup_host((server.get_host(), server.get_port())).await.unwrap().next().unwrap();
+    let proxy = Proxy::to(server).await;
+    let mut config = Config::new(&url_at(&database.url(), proxy.address));
+    config.database_connections = 1;
+    let pool = connect(&config).unwrap();
+    sqlx::query("select 1").execute(&pool).await.unwrap();
+    proxy.vanish();
+    let nobody_answers = timeout(Duration::from_millis(200), sqlx::query("select 1").execute(&pool)).await;
+    assert!(nobody_answers.is_err());
+    while sqlx::query("select 2").execute(&pool).await.is_err() {
+        yield_now().await;
+    }
 }
 
 /// Lets `work` go so far, and no further.

@@ -49,6 +49,14 @@ pub async fn claim(
     source: Option<Source>,
     limits: ClaimLimits,
 ) -> Result<Option<Claim>, QueueError> {
+    database::within_reason(claim_now(pool, source, limits)).await
+}
+
+async fn claim_now(
+    pool: &PgPool,
+    source: Option<Source>,
+    limits: ClaimLimits,
+) -> Result<Option<Claim>, QueueError> {
     let mut transaction = database::begin(pool).await?;
     let query = sqlx::query(if source.is_some() { CLAIM_OF_SOURCE } else { CLAIM_ANY })
         .bind(i64::try_from(limits.max_events).unwrap_or(i64::MAX))
@@ -85,11 +93,11 @@ fn envelope(row: &PgRow) -> Result<Envelope, sqlx::Error> {
 impl Claim {
     /// The events have gone on: they leave the outbox.
     pub async fn done(self) -> Result<(), QueueError> {
-        Ok(self.transaction.commit().await?)
+        Ok(database::within_reason(self.transaction.commit()).await?)
     }
 
     /// The events go back to where they were.
     pub async fn put_back(self) -> Result<(), QueueError> {
-        Ok(self.transaction.rollback().await?)
+        Ok(database::within_reason(self.transaction.rollback()).await?)
     }
 }

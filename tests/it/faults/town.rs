@@ -7,6 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::sender::{Hand, Sender};
+use crate::support::broker::url_at;
 use crate::support::process::{Serving, Settings, memberflow};
 use crate::support::proxy::Proxy;
 use crate::support::servers::{Server, Servers, quiet_port};
@@ -59,13 +60,9 @@ impl Town {
         let servers = Servers::start(small_disk.then_some(DISK_BYTES)).await;
         let to_database = Proxy::to(servers.address(Server::Postgres)).await;
         let to_broker = Proxy::to(servers.address(Server::RabbitMq)).await;
-        let through = |url: String, proxy: &Proxy| {
-            let (head, tail) = url.rsplit_once('@').unwrap();
-            format!("{head}@{}/{}", proxy.address, tail.split_once('/').unwrap().1)
-        };
         let settings = vec![
-            ("DATABASE_URL", through(servers.database_url(), &to_database)),
-            ("AMQP_URL", through(servers.amqp_url(), &to_broker)),
+            ("DATABASE_URL", url_at(&servers.database_url(), to_database.address)),
+            ("AMQP_URL", url_at(&servers.amqp_url(), to_broker.address)),
         ];
         let receiver = |_| (Part::Receiver, format!("127.0.0.1:{}", quiet_port()));
         let free = |part| (part, "127.0.0.1:0".to_owned());

@@ -20,10 +20,14 @@ pub fn broker_address() -> SocketAddr {
 
 /// The same broker by way of another address, such as a proxy's.
 pub fn broker_url_at(address: SocketAddr) -> String {
-    let url = broker_url();
+    url_at(&broker_url(), address)
+}
+
+/// A server's URL with another address, such as a proxy's.
+pub fn url_at(url: &str, address: SocketAddr) -> String {
     let (head, tail) = url.rsplit_once('@').unwrap();
-    let vhost = tail.split_once('/').map_or(String::new(), |(_, vhost)| format!("/{vhost}"));
-    format!("{head}@{address}{vhost}")
+    let path = tail.split_once('/').map_or(String::new(), |(_, path)| format!("/{path}"));
+    format!("{head}@{address}{path}")
 }
 
 /// A prefix for exchanges and queues, which are deleted when this value is dropped.

@@ -27,6 +27,7 @@ pub struct Proxy {
     mode: watch::Sender<Mode>,
     cut: broadcast::Sender<()>,
     to_clients: broadcast::Sender<Vec<u8>>,
+    gone: watch::Sender<()>,
     end: DropGuard,
 }
 
@@ -45,21 +46,23 @@ impl Proxy {
             mode: watch::Sender::new(Mode::Pass),
             cut: broadcast::Sender::new(8),
             to_clients: broadcast::Sender::new(8),
+            gone: watch::Sender::new(()),
             end: CancellationToken::new().drop_guard(),
         };
         let tasks = TaskTracker::new();
         let (mode, cut, inject) = (proxy.mode.clone(), proxy.cut.clone(), proxy.to_clients.clone());
         let (end, server) = (proxy.end.token().clone(), proxy.server.clone());
+        let gone = proxy.gone.clone();
         tasks.clone().spawn(async move {
             while let Some(Ok((client, _))) = end.run_until_cancelled(listener.accept()).await {
                 if *mode.borrow() == Mode::Refuse {
                     continue;
                 }
-                let (mode, inject) = (mode.subscribe(), inject.subscribe());
+                let (mode, inject, gone) = (mode.subscribe(), inject.subscribe(), gone.subscribe());
                 let (mut cut, end, server) = (cut.subscribe(), end.clone(), *server.borrow());
                 tasks.spawn(async move {
                     tokio::select! {
-                        () = carry(client, server, mode, inject) => {}
+                        () = carry(client, server, mode, inject, gone) => {}
                         _ = cut.recv() => {}
                         () = end.cancelled() => {}
                     }
@@ -83,6 +86,12 @@ impl Proxy {
         self.cut.send(()).ok();
     }
 
+    /// The other end of every connection is gone without a word: no byte passes on it any more, and no end. New ones are
+    /// still taken.
+    pub fn vanish(&self) {
+        self.gone.send_replace(());
+    }
+
     /// Sends bytes to every client, as if the server had.
     pub fn tell_clients(&self, bytes: Vec<u8>) {
         self.to_clients.send(bytes).ok();
@@ -94,14 +103,15 @@ async fn carry(
     server: SocketAddr,
     mode: watch::Receiver<Mode>,
     inject: broadcast::Receiver<Vec<u8>>,
+    gone: watch::Receiver<()>,
 ) {
     let Ok(server) = TcpStream::connect(server).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let nothing = broadcast::Sender::new(1);
     tokio::select! {
-        () = pump(from_client, to_server, mode.clone(), nothing.subscribe()) => {}
-        () = pump(from_server, to_client, mode, inject) => {}
+        () = pump(from_client, to_server, mode.clone(), nothing.subscribe(), gone.clone()) => {}
+        () = pump(from_server, to_client, mode, inject, gone) => {}
     }
 }
 
@@ -110,11 +120,13 @@ async fn pump(
     mut to: OwnedWriteHalf,
     mut mode: watch::Receiver<Mode>,
     mut inject: broadcast::Receiver<Vec<u8>>,
+    mut gone: watch::Receiver<()>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let passing = tokio::select! {
             Ok(bytes) = inject.recv() => bytes,
+            Ok(()) = gone.changed() => return std::future::pending().await,
             read = from.read(&mut buffer) => match read {
                 Ok(0) | Err(_) => return,
                 Ok(length) => buffer[..length].to_vec(),
