@@ -7,6 +7,7 @@ use memberflow::dev::services::{Broker, Services, Wanted, can_start};
 use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::support::edge::eventually;
 use crate::support::servers::{Server, Servers};
 
 /// A folder of its own under the system's folder for temporary files, removed with this value.
@@ -164,7 +165,9 @@ async fn a_broker_that_was_killed_and_started_again_leaves_no_process() {
     let mut servers = Servers::start(None).await;
     let folder = servers.folder().to_owned();
     servers.end(Server::RabbitMq, Signal::KILL).await;
-    assert!(TcpStream::connect(servers.address(Server::RabbitMq)).is_err(), "it is the node that was killed");
+    // What was killed is the node itself, with all its threads, which take a moment.
+    let address = servers.address(Server::RabbitMq);
+    eventually("nothing that listens", async || TcpStream::connect(address).is_err().then_some(())).await;
 
     servers.start_again().await;
     assert!(!standing_in(&folder).is_empty(), "the servers' processes stand in their folder");

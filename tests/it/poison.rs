@@ -104,8 +104,9 @@ async fn a_crash_loop_ends_with_the_event_at_fault_dead_and_the_service_up() {
 #[tokio::test]
 async fn a_column_that_is_yet_to_be_migrated_is_no_events_fault() {
     let told = Told::begin().await;
-    queue(&told, &[]).await;
+    told.store.switch_on().await.unwrap();
     told.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
+    queue(&told, &[]).await;
     let serving = Serving::roles("consume", &settings(&told));
     eventually("the batch waits", &serving, async || serving.log().contains("a batch waits")).await;
     told.execute("alter table ingest.customers rename column recompute_when to recompute_at").await;
