@@ -1,14 +1,19 @@
 //! Everything around the service and the service itself fails, at random moments, alone and two at once: what
 //! was answered with yes is applied, once, and the tables say what is true. No hand helps.
 //!
+//! Where a program of another version is given (`make faults OTHER=<revision>`), it is what runs at first, and takes
+//! places now and then after the upgrade.
+//!
 //! Real processes and servers of the test's own ([`town`]); a provider that keeps the ledger of what was
 //! answered with yes ([`sender`]) while faults ([`fault`], [`strike`]) come in [`waves`]; and an [`auditor`],
-//! who knows nothing but the ledger, the database and the lives that were told.
+//! who knows nothing but the ledger, the database and the lives that were told, and who is shown to find what is
+//! [`planted`].
 
 mod auditor;
 mod broker;
 mod database;
 mod fault;
+mod planted;
 mod sender;
 mod strike;
 mod town;
@@ -19,6 +24,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use memberflow::clock::Clock;
+use memberflow::config::Config;
 use memberflow::dev::services::can_start;
 use memberflow::envelope::Envelope;
 use tokio::time::sleep;
@@ -27,6 +34,8 @@ use tokio_util::task::TaskTracker;
 use crate::lives::life::Life;
 use crate::lives::world::PHASES;
 use crate::lives::{MINUTES, SEED, acts, deliver, set};
+use crate::support::process::Version;
+use auditor::Audit;
 use fault::Fault;
 use sender::{Name, Sender};
 use town::{Part, Town};
@@ -36,6 +45,17 @@ use waves::Waves;
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Longer than all that waits to be sent may take once nothing fails any more.
 const DEADLINE: Duration = Duration::from_secs(300);
+
+/// How long another version is at work alone.
+const BEFORE_UPGRADE: Duration = Duration::from_secs(10);
+
+/// What comes first after an upgrade.
+const SIDE_BY_SIDE: [&[Fault]; 4] = [
+    &[Fault::OtherReceivers, Fault::KillBroker],
+    &[Fault::OtherRelay],
+    &[Fault::OtherConsumers],
+    &[Fault::OtherConsumers, Fault::KillDatabase],
+];
 
 /// The faults of the short run.
 const USUAL: [&[Fault]; 9] = [
@@ -56,8 +76,9 @@ async fn whatever_fails_nothing_is_lost_and_nothing_applied_twice() {
         eprintln!("skipped: PostgreSQL or RabbitMQ is not installed here");
         return;
     }
-    let mut run =
-        Run::begin(11, &Size { lives: 6, events_per_second: 60, small_disk: false, stall_s: 2 }).await;
+    let version = Version::Tested;
+    let size = Size { lives: 6, events_per_second: 60, small_disk: false, stall_s: 2, version };
+    let mut run = Run::begin(11, &size).await;
     for (number, wave) in USUAL.into_iter().enumerate() {
         run.phase(number * PHASES / USUAL.len()).await;
         run.waves.run(wave, &mut run.town, &run.sender).await;
@@ -73,8 +94,18 @@ async fn soak_whatever_fails_nothing_is_lost_and_nothing_applied_twice() {
     let seed = set(SEED).unwrap_or_else(|| fastrand::u64(..));
     let minutes: u16 = set(MINUTES).unwrap_or(30);
     eprintln!("{minutes} minutes; again with {SEED}={seed}");
-    let size = Size { lives: 10 * minutes, events_per_second: 60, small_disk: true, stall_s: 60 };
+    let other = Version::Other.binary();
+    let version = if other.is_some() { Version::Other } else { Version::Tested };
+    let size = Size { lives: 10 * minutes, events_per_second: 60, small_disk: true, stall_s: 60, version };
     let mut run = Run::begin(seed, &size).await;
+    if other.is_some() {
+        sleep(BEFORE_UPGRADE).await;
+        run.town.upgrade().await;
+        eprintln!("upgraded from the other version");
+        for wave in SIDE_BY_SIDE {
+            run.waves.run(wave, &mut run.town, &run.sender).await;
+        }
+    }
     let (begun, length) = (Instant::now(), Duration::from_secs(60 * u64::from(minutes)));
     // Two hundred in half an hour, and each kind at least once.
     let wanted = usize::from(minutes) * 200 / 30;
@@ -93,6 +124,8 @@ struct Size {
     events_per_second: u32,
     small_disk: bool,
     stall_s: u64,
+    /// Whose program is at work at first.
+    version: Version,
 }
 
 /// A run from its beginning to its end.
@@ -113,7 +146,7 @@ impl Run {
         let mut rng = Rng::with_seed(seed);
         let lives: Vec<Life> = (0..size.lives).map(|number| Life::new(number, rng.u64(..))).collect();
         let phases = deliver::spread(&lives.iter().collect::<Vec<_>>(), &mut rng).into_iter();
-        let mut town = Town::found(size.small_disk).await;
+        let mut town = Town::found(size.small_disk, size.version).await;
         acts::act(&town.pool(), &lives.iter().collect::<Vec<_>>(), 0).await;
         acts::stand(&town.pool(), &lives.iter().collect::<Vec<_>>()).await;
         town.open();
@@ -168,17 +201,23 @@ impl Run {
             self.town.stop(at).await;
         }
         let lives: Vec<&Life> = self.lives.iter().collect();
-        let account = auditor::audit(&self.town, &lives, &taken).await;
+        let audit = Audit {
+            pool: self.town.pool(),
+            config: Config::new(self.town.servers.database_url()),
+            clock: Clock::System,
+            lives: &lives,
+            taken: &taken,
+        };
+        let findings = audit.findings().await;
+        assert!(findings.is_empty(), "{}", findings.join("\n"));
         println!("{}", self.waves.table());
         println!("answers: {answers:?}");
         self.print_stops();
         println!(
-            "{} faults, {} lives: {} events taken, {} in the inbox, {} dead; 0 lost, 0 applied twice, 0 manual steps ({SEED}={})",
+            "{} faults, {} lives: {} events taken; 0 lost, 0 dead, 0 applied twice, 0 manual steps ({SEED}={})",
             self.waves.count(),
             lives.len(),
-            account.taken,
-            account.inbox,
-            account.dead,
+            taken.len(),
             self.seed
         );
     }
