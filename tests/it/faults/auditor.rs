@@ -107,6 +107,9 @@ impl Audit<'_> {
 
     async fn of_the_ledger(&self) -> Vec<String> {
         let sums: Vec<(String, i64, i64)> = sqlx::query_as(SUMS).fetch_all(&self.pool).await.unwrap();
+        if sums.is_empty() {
+            return vec!["ledger: it is empty".to_owned()];
+        }
         let differing = sums.into_iter().filter(|(_, moved, mrr)| moved != mrr);
         differing
             .map(|(currency, moved, mrr)| format!("ledger: {currency} moved by {moved}, but MRR is {mrr}"))

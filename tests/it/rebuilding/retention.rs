@@ -47,7 +47,7 @@ async fn of_two_consumers_one_prunes_and_the_other_looks_again_later() {
     let _one = start(&town);
     let held =
         "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
-    eventually("one that prunes", async || (town.text(held).await != "").then_some(())).await;
+    eventually("one that prunes", async || (!town.text(held).await.is_empty()).then_some(())).await;
     let other = start(&town);
     eventually("one that waits", async || other.log().contains("another process is at it").then_some(()))
         .await;
