@@ -80,9 +80,11 @@ impl Town {
                 Undo::Continue(places)
             }
             Fault::RotateSecrets => {
-                sender.change_hand(|hand| hand.may_be_refused = true);
+                // Its clock may be wrong meanwhile, and stay so.
+                let mut before = false;
+                sender.change_hand(|hand| before = std::mem::replace(&mut hand.may_be_refused, true));
                 self.rotate_secrets(sender).await;
-                sender.change_hand(|hand| hand.may_be_refused = false);
+                sender.change_hand(|hand| hand.may_be_refused = before);
                 Undo::Nothing
             }
             // One after the other, so that there is always another one.
