@@ -28,11 +28,13 @@ soak: compiler ## Whole lives in 10,000 orders, and a rebuild of 100,000 events;
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture --test-threads=1 lives:: fuzzing::
 
-faults: compiler ## Everything fails at random under load for half an hour; MEMBERFLOW_TEST_MINUTES=n, MEMBERFLOW_TEST_SEED=n.
+faults: compiler ## Everything fails at random under load for half an hour; MEMBERFLOW_TEST_MINUTES=n, OTHER=revision beside it.
 	cargo build --locked --profile soak --bin memberflow
+	$(if $(OTHER),scripts/other-version.sh $(OTHER) target/other)
 	cargo test --locked --no-run --test it
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
-	MEMBERFLOW_TEST_BINARY=$(abspath $(SOAKED)) $(MEMBERFLOW) dev services -- \
+	MEMBERFLOW_TEST_BINARY=$(abspath $(SOAKED)) MEMBERFLOW_TEST_OTHER_BINARY=$(if $(OTHER),$(abspath target/other/memberflow)) \
+		$(MEMBERFLOW) dev services -- \
 		cargo test --locked --test it -- --ignored --nocapture --test-threads=1 faults:: triggers::load
 
 lint: compiler ## Formatting, clippy, documentation.

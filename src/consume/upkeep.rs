@@ -30,7 +30,10 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
         if pruned.is_none_or(|at| at.elapsed() >= PRUNING_PERIOD) {
             match lifecycle.until_stopping(prune(store)).await {
                 Some(Ok(true)) => pruned = Some(Instant::now()),
-                None | Some(Ok(false)) => {}
+                None => {}
+                Some(Ok(false)) => {
+                    tracing::info!("pruning waits for the next round: a rebuild or another process is at it");
+                }
                 Some(Err(error)) => tracing::warn!(%error, "pruning waits for the next round"),
             }
         }

@@ -52,6 +52,7 @@ async fn a_healthy_installation_is_in_order() {
     assert_found(&report, Level::Fine, "queue", "RabbitMQ", "");
     assert_found(&report, Level::Fine, "backlog", "everything that Stripe's events said was recognised", "");
     assert_found(&report, Level::Fine, "queue", "lets us in", "");
+    assert_found(&report, Level::Fine, "backlog", "no event fails", "");
 }
 
 #[tokio::test]
@@ -105,7 +106,11 @@ async fn what_waits_is_counted() {
          insert into ingest.unrecognised (what, value, events, example)
          values ('subscription.status', 'dormant', 3, 'evt_7'), ('invoice.currency', '', 1, 'evt_8');
          insert into ingest.dead_letters (source, event_id, event_type, occurred_at, received_at, body, reason, dead_at)
-         values ('stripe', 'evt_9', 'invoice.paid', now(), now(), '{}', 'a reason', now());",
+         values ('stripe', 'evt_9', 'invoice.paid', now(), now(), '{}', 'a reason', now());
+         insert into ingest.failing
+             (source, event_id, event_type, occurred_at, received_at, body, attempts, last_error, next_at)
+         select 'stripe', 'evt_1' || i, 'invoice.paid', now(), now(), '{}', i, case when i > 0 then 'not today' end, now()
+         from generate_series(0, 2) i;",
     )
     .await;
     let report = examine(&config(&database)).await;
@@ -125,6 +130,8 @@ async fn what_waits_is_counted() {
         "subscription.status \"dormant\" (3 events, evt_7), invoice.currency missing (1 events, evt_8)";
     assert_found(&report, Level::Warning, "backlog", words, "memberflow rebuild");
     assert_found(&report, Level::Warning, "backlog", "dead letters: 1: a reason (1)", "dead-letters list");
+    let fail = "events that fail and are tried again: 2: not today (2)";
+    assert_found(&report, Level::Warning, "backlog", fail, "memberflow events show evt_11");
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! Private servers: started where none can be used, shared, found again after a kill, stopped at the end.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use memberflow::dev::services::{Broker, Services, Wanted, can_start};
+use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
+
+use crate::support::edge::eventually;
+use crate::support::servers::{Server, Servers};
 
 /// A folder of its own under the system's folder for temporary files, removed with this value.
 struct Checkout(PathBuf);
@@ -151,4 +155,31 @@ async fn a_server_that_refuses_us_is_left_alone_and_another_port_taken() {
     services.stop().await.unwrap();
     assert_eq!(notes(&refusing.database_url, "select 'untouched'").await, ["untouched"]);
     refusing.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_that_was_killed_and_started_again_leaves_no_process() {
+    if !can_start() || !Path::new("/proc/self/cwd").exists() {
+        return;
+    }
+    let mut servers = Servers::start(None).await;
+    let folder = servers.folder().to_owned();
+    servers.end(Server::RabbitMq, Signal::KILL).await;
+    // What was killed is the node itself, with all its threads, which take a moment.
+    let address = servers.address(Server::RabbitMq);
+    eventually("nothing that listens", async || TcpStream::connect(address).is_err().then_some(())).await;
+
+    servers.start_again().await;
+    assert!(!standing_in(&folder).is_empty(), "the servers' processes stand in their folder");
+    drop(servers);
+    assert_eq!(standing_in(&folder), Vec::<String>::new());
+}
+
+/// The command lines of all processes that stand in `folder`, whether it is still there or not.
+fn standing_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    entries
+        .filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder)))
+        .filter_map(|process| std::fs::read_to_string(process.join("cmdline")).ok())
+        .collect()
 }

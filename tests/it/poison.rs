@@ -104,6 +104,19 @@ async fn a_crash_loop_ends_with_the_event_at_fault_dead_and_the_service_up() {
 }
 
 #[tokio::test]
+async fn a_column_that_is_yet_to_be_migrated_is_no_events_fault() {
+    let told = Told::begin().await;
+    told.store.switch_on().await.unwrap();
+    told.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
+    queue(&told, &[]).await;
+    let serving = Serving::roles("consume", &settings(&told));
+    eventually("the batch waits", &serving, async || serving.log().contains("a batch waits")).await;
+    told.execute("alter table ingest.customers rename column recompute_when to recompute_at").await;
+    eventually("all are applied", &serving, async || count(&told, "ingest.inbox").await == 20).await;
+    assert_eq!((count(&told, "ingest.failing").await, count(&told, "ingest.dead_letters").await), (0, 0));
+}
+
+#[tokio::test]
 async fn a_consumer_that_ends_by_itself_leaves_no_note() {
     let told = Told::begin().await;
     queue(&told, &[]).await;

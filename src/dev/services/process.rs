@@ -33,7 +33,10 @@ impl Process {
     /// Asks it to end, and ends it and its whole group by force after `patience`.
     pub async fn stop(&self, patience: Duration) {
         let Some(pid) = self.living() else { return };
-        kill_process(pid, Signal::INT).ok();
+        // The first ends a node of RabbitMQ; the second makes PostgreSQL end without waiting for its clients.
+        for signal in [Signal::TERM, Signal::INT] {
+            kill_process(pid, signal).ok();
+        }
         if self.is_gone_within(patience).await {
             return;
         }

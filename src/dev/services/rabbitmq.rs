@@ -123,7 +123,14 @@ fn environment(home: &Path, ports: &Ports) -> Vec<(&'static str, String)> {
         ("RABBITMQ_CONF_ENV_FILE", inside("no-such-env.conf")),
         ("RABBITMQ_CONFIG_FILE", inside("rabbitmq.conf")),
         ("RABBITMQ_CONFIG_FILES", inside("conf.d")),
-        ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}".to_owned()),
+        // SIGTERM ends the node; SIGINT would open a menu.
+        (
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+            "+B i -kernel inet_dist_use_interface {127,0,0,1}".to_owned(),
+        ),
+        // The script becomes the node, instead of waiting for it: what we know and end is the node itself, which
+        // would outlive a script that was killed.
+        ("RUNNING_UNDER_SYSTEMD", "true".to_owned()),
         ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
         ("ERL_EPMD_PORT", ports.epmd.to_string()),
     ]

@@ -1,8 +1,9 @@
-//! What waits: events on their way, parked facts, dead letters.
+//! What waits: events on their way, events that fail, parked facts, dead letters.
 
 use sqlx::PgConnection;
 
 use super::{Finding, Level};
+use crate::store::failing::ATTEMPTS;
 
 const CHECK: &str = "backlog";
 /// From so many events on, the outbox is not merely busy.
@@ -30,10 +31,37 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
             .fetch_all(&mut *connection)
             .await?;
     let mut findings = vec![waiting(outbox), parked_facts(&parked), dead_letters(&dead)];
+    findings.push(failing(connection).await?);
     findings.extend(unmapped_prices(connection).await?);
     findings.extend(healed_by_the_api(connection, &parked).await?);
     findings.push(unrecognised(connection).await?);
     Ok(findings)
+}
+
+/// Events that failed and are tried again, with one to look at.
+async fn failing(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
+    let there: bool = sqlx::query_scalar("select to_regclass('ingest.failing') is not null")
+        .fetch_one(&mut *connection)
+        .await?;
+    let mut failing: Vec<(String, i64, String)> = Vec::new();
+    if there {
+        failing = sqlx::query_as(
+            "select left(coalesce(last_error, 'no error was told'), 80), count(*), min(event_id)
+             from ingest.failing where attempts > 0 group by 1 order by 2 desc, 1 limit 10",
+        )
+        .fetch_all(connection)
+        .await?;
+    }
+    let Some((.., example)) = failing.first() else {
+        return Ok(Finding::fine(CHECK, "no event fails"));
+    };
+    let total: i64 = failing.iter().map(|(_, count, _)| count).sum();
+    let reasons: Vec<String> =
+        failing.iter().map(|(reason, count, _)| format!("{reason} ({count})")).collect();
+    let message = format!("events that fail and are tried again: {total}: {}", reasons.join(", "));
+    let fix =
+        format!("memberflow events show {example}; after {ATTEMPTS} attempts an event is a dead letter");
+    Ok(Finding::wrong(CHECK, Level::Warning, message, fix))
 }
 
 /// Prices that members pay and no tier names: nobody but the deployment can say which tier they are.

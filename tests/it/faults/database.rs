@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::fault::Fault;
 use super::strike::Undo;
 use super::town::Town;
+use crate::support::process::Version;
 use crate::support::proxy::Mode;
 use crate::support::servers::Server;
 
@@ -61,7 +62,7 @@ impl Town {
             }
             Fault::DiskFull => self.fill_disk(),
             _ => {
-                assert_eq!(self.run(&["migrate"]).await, Some(0), "migrating again");
+                assert_eq!(self.run(Version::Tested, &["migrate"]).await, Some(0), "migrating again");
                 Undo::Nothing
             }
         }

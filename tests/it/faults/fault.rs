@@ -42,11 +42,14 @@ faults! {
     StallReceiver    Receiver "receiver stalled",
     StopReceiver     Receiver "receiver asked to stop under load",
     RotateSecrets    Receiver "secrets rotated",
+    OtherReceivers   Receiver "receivers of another version",
     KillRelay        Relay    "relay killed",
     StallRelay       Relay    "relay stalled",
+    OtherRelay       Relay    "relay of another version",
     KillConsumers    Consumer "consumers killed",
     StallConsumers   Consumer "consumers stalled",
     RollConsumers    Consumer "consumers restarted in turn",
+    OtherConsumers   Consumer "consumers of another version",
     KillBroker       Broker   "RabbitMQ killed",
     StallBroker      Broker   "RabbitMQ stalled",
     RestartBroker    Broker   "RabbitMQ restarted",
@@ -79,6 +82,12 @@ impl Fault {
     pub fn may_last(self) -> bool {
         use Fault::{StallBroker, StallConsumers, StallDatabase, StallReceiver, StallRelay};
         matches!(self, StallReceiver | StallRelay | StallConsumers | StallBroker | StallDatabase)
+            || self.needs_other_version()
+    }
+
+    /// Whether it can be only where a program of another version was given.
+    pub fn needs_other_version(self) -> bool {
+        matches!(self, Self::OtherReceivers | Self::OtherRelay | Self::OtherConsumers)
     }
 
     /// Whether it must have its target's surroundings in order.

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::fault::{Fault, Target};
 use super::sender::Sender;
 use super::town::{Part, Town};
+use crate::support::process::Version;
 use crate::support::proxy::Mode;
 use crate::support::servers::Server;
 
@@ -21,6 +22,8 @@ pub enum Undo {
     Skipped(&'static str),
     Start(Vec<usize>),
     Continue(Vec<usize>),
+    /// The places go back to the version that is tested.
+    Exchange(Vec<usize>),
     ContinueServer(Server),
     /// Servers were ended.
     StartServers,
@@ -77,12 +80,21 @@ impl Town {
                 Undo::Continue(places)
             }
             Fault::RotateSecrets => {
-                sender.change_hand(|hand| hand.may_be_refused = true);
+                // Its clock may be wrong meanwhile, and stay so.
+                let mut before = false;
+                sender.change_hand(|hand| before = std::mem::replace(&mut hand.may_be_refused, true));
                 self.rotate_secrets(sender).await;
-                sender.change_hand(|hand| hand.may_be_refused = false);
+                sender.change_hand(|hand| hand.may_be_refused = before);
                 Undo::Nothing
             }
             // One after the other, so that there is always another one.
+            _ if fault.needs_other_version() => {
+                places.truncate(some);
+                for at in &places {
+                    self.exchange(*at, Version::Other).await;
+                }
+                Undo::Exchange(places)
+            }
             _ => {
                 for at in places {
                     self.stop(at).await;
@@ -123,6 +135,11 @@ impl Town {
             Undo::Nothing | Undo::Skipped(_) | Undo::StartServers => {}
             Undo::Start(places) => places.into_iter().for_each(|at| self.start(at)),
             Undo::Continue(places) => places.into_iter().for_each(|at| self.signal(at, Signal::CONT)),
+            Undo::Exchange(places) => {
+                for at in places {
+                    self.exchange(at, Version::Tested).await;
+                }
+            }
             Undo::ContinueServer(server) => self.servers.signal_all(server, Signal::CONT),
             Undo::PassToBroker => self.to_broker.set(Mode::Pass),
             Undo::PassToDatabase => self.to_database.set(Mode::Pass),

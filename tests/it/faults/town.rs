@@ -8,7 +8,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::sender::{Hand, Sender};
 use crate::support::broker::url_at;
-use crate::support::process::{Serving, Settings, memberflow};
+use crate::support::process::{Serving, Settings, Version, memberflow_of};
 use crate::support::proxy::Proxy;
 use crate::support::servers::{Server, Servers, quiet_port};
 
@@ -29,6 +29,7 @@ pub enum Part {
 pub struct Place {
     pub part: Part,
     bind: String,
+    pub version: Version,
     pub serving: Option<Serving>,
 }
 
@@ -54,8 +55,8 @@ pub struct Town {
 }
 
 impl Town {
-    /// The servers and a migrated database; no process yet.
-    pub async fn found(small_disk: bool) -> Self {
+    /// The servers and a database, both made for `version`; no process yet.
+    pub async fn found(small_disk: bool, version: Version) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let servers = Servers::start(small_disk.then_some(DISK_BYTES)).await;
         let to_database = Proxy::to(servers.address(Server::Postgres)).await;
@@ -68,12 +69,27 @@ impl Town {
         let free = |part| (part, "127.0.0.1:0".to_owned());
         let places = (0..2).map(receiver).chain([free(Part::Relay)]);
         let places = places.chain((0..CONSUMERS).map(|_| free(Part::Consumer)));
-        let places = places.map(|(part, bind)| Place { part, bind, serving: None }).collect();
+        let places = places.map(|(part, bind)| Place { part, bind, version, serving: None }).collect();
         let mut town =
             Self { servers, to_database, to_broker, places, stops: Vec::new(), rotation: 0, settings };
         town.tune_database().await;
-        assert_eq!(town.run(&["migrate", "--supabase-stub"]).await, Some(0));
+        assert_eq!(town.run(version, &["migrate", "--supabase-stub"]).await, Some(0));
         town
+    }
+
+    /// Brings the database and then each process to the version that is tested, as an operator does.
+    pub async fn upgrade(&mut self) {
+        assert_eq!(self.run(Version::Tested, &["migrate"]).await, Some(0), "migrating under the old version");
+        for at in 0..self.places.len() {
+            self.exchange(at, Version::Tested).await;
+        }
+    }
+
+    /// Lets another version take a place.
+    pub async fn exchange(&mut self, at: usize, version: Version) {
+        self.stop(at).await;
+        self.places[at].version = version;
+        self.start(at);
     }
 
     /// Less log on the small disk.
@@ -109,8 +125,8 @@ impl Town {
             Part::Relay => "relay",
             Part::Consumer => "consume",
         };
-        let bind = place.bind.clone();
-        let serving = tokio::task::block_in_place(|| Serving::at(&bind, roles, settings));
+        let serving =
+            tokio::task::block_in_place(|| Serving::of(place.version, &place.bind, roles, settings));
         self.places[at].serving = Some(serving);
     }
 
@@ -184,12 +200,12 @@ impl Town {
     }
 
     /// Runs a command of the program to its end. Its exit code.
-    pub async fn run(&self, arguments: &[&str]) -> Option<i32> {
-        let mut command = memberflow(&self.settings);
+    pub async fn run(&self, version: Version, arguments: &[&str]) -> Option<i32> {
+        let mut command = memberflow_of(version, &self.settings);
         command.args(arguments);
         let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
         if !output.status.success() {
-            eprintln!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            eprintln!("{version:?} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
             eprintln!("{}", String::from_utf8_lossy(&output.stdout));
         }
         output.status.code()

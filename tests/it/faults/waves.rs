@@ -11,6 +11,7 @@ use super::fault::Fault;
 use super::sender::{Name, Sender};
 use super::strike::Undo;
 use super::town::Town;
+use crate::support::process::Version;
 
 /// The longest that the service may take to be back once all is undone, also on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -56,8 +57,11 @@ impl Waves {
 
     fn draw(&mut self) -> Fault {
         if self.deck.is_empty() {
-            self.deck =
-                Fault::ALL.iter().copied().filter(|fault| !self.skipped.contains_key(fault)).collect();
+            let has_other = Version::Other.binary().is_some();
+            let can_be = |fault: &Fault| {
+                !self.skipped.contains_key(fault) && (has_other || !fault.needs_other_version())
+            };
+            self.deck = Fault::ALL.iter().copied().filter(can_be).collect();
             self.rng.shuffle(&mut self.deck);
         }
         self.deck.pop().unwrap()

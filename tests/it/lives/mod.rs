@@ -6,7 +6,7 @@
 //! delivered over and over: shuffled, repeated, batched anyhow, to two consumers at once, through both queues.
 
 pub mod acts;
-mod bench;
+pub mod bench;
 pub mod compare;
 pub mod deliver;
 pub mod life;

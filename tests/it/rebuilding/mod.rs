@@ -5,6 +5,7 @@ mod command;
 mod damage;
 mod narrowed;
 mod pruned;
+mod retention;
 mod standing;
 mod traffic;
 

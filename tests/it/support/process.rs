@@ -15,13 +15,41 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Names another binary to test than the one that was built with the tests: a release build.
 const BINARY: &str = "MEMBERFLOW_TEST_BINARY";
 
+/// Names the program of another version, to run side by side with the one that is tested.
+const OTHER_BINARY: &str = "MEMBERFLOW_TEST_OTHER_BINARY";
+
 /// Settings as the environment of a process.
 pub type Settings = Vec<(&'static str, String)>;
 
+/// Whose program it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The one that is tested.
+    Tested,
+    /// An older one, as a rule: what runs while a newer one is rolled out.
+    Other,
+}
+
+impl Version {
+    /// Where the program is; none where no other was given.
+    pub fn binary(self) -> Option<String> {
+        match self {
+            Self::Tested => {
+                Some(std::env::var(BINARY).unwrap_or_else(|_| env!("CARGO_BIN_EXE_memberflow").to_owned()))
+            }
+            Self::Other => std::env::var(OTHER_BINARY).ok().filter(|path| !path.is_empty()),
+        }
+    }
+}
+
 /// `memberflow` with nothing of the surrounding environment but what `settings` say.
 pub fn memberflow(settings: &Settings) -> Command {
-    let binary = std::env::var(BINARY).unwrap_or_else(|_| env!("CARGO_BIN_EXE_memberflow").to_owned());
-    let mut command = Command::new(binary);
+    memberflow_of(Version::Tested, settings)
+}
+
+/// The same of a version that was given.
+pub fn memberflow_of(version: Version, settings: &Settings) -> Command {
+    let mut command = Command::new(version.binary().expect("a program of this version was given"));
     command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
     // Away from the checkout, whose settings' file would be read.
     command.current_dir(std::env::temp_dir()).stdin(Stdio::null());
@@ -48,7 +76,12 @@ impl Serving {
 
     /// Starts `roles` and waits until the process says where it listens.
     pub fn at(bind: &str, roles: &str, settings: &Settings) -> Self {
-        let mut command = memberflow(settings);
+        Self::of(Version::Tested, bind, roles, settings)
+    }
+
+    /// The same of a version that was given.
+    pub fn of(version: Version, bind: &str, roles: &str, settings: &Settings) -> Self {
+        let mut command = memberflow_of(version, settings);
         command.args(["serve", "--roles", roles, "--bind", bind]).env("MEMBERFLOW_LOG_FORMAT", "json");
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = follow(process.stderr.take().unwrap());

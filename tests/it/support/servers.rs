@@ -1,7 +1,7 @@
 //! A PostgreSQL and a RabbitMQ of a test's own, for it to kill and stall; they go away with this value.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -85,6 +85,11 @@ impl Servers {
         };
         let host = url.rsplit('@').next().unwrap().split('/').next().unwrap().to_owned();
         host.parse().unwrap()
+    }
+
+    /// Where all that is theirs lies, and where their processes stand.
+    pub fn folder(&self) -> &Path {
+        &self.wanted.folder
     }
 
     fn home(&self, server: Server) -> PathBuf {

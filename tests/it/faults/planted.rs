@@ -1,0 +1,133 @@
+//! The auditor is shown losses and doublings of every kind, one at a time, and names each.
+
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::ops::progress::Progress;
+use memberflow::ops::rebuild;
+
+use super::auditor::Audit;
+use super::sender::Name;
+use crate::lives::bench::Bench;
+use crate::lives::deliver::Way;
+use crate::lives::life::Life;
+use crate::lives::world::{NOW, moment};
+
+/// What is planted, and what the auditor must say of it.
+struct Plant {
+    kind: &'static str,
+    plant: &'static str,
+    said: &'static [&'static str],
+    /// What takes it away again; without, a rebuild mends it.
+    remove: Option<&'static str>,
+}
+
+const TABLES: &str = "not what the events make: ";
+const LIFE: &str = "is not told as it was";
+
+const PLANTS: [Plant; 7] = [
+    Plant {
+        kind: "an event gone from the inbox",
+        plant:
+            "create table ingest.kept as select * from ingest.inbox where event_type = 'invoice.paid' limit 1;
+                delete from ingest.inbox i using ingest.kept k
+                where (i.source, i.event_id) = (k.source, k.event_id)",
+        said: &["LOST: stripe evt_"],
+        remove: Some("insert into ingest.inbox select * from ingest.kept; drop table ingest.kept"),
+    },
+    Plant {
+        kind: "an event that nobody sent",
+        plant: "insert into ingest.inbox
+                    (source, event_id, event_type, subject, occurred_at, received_at, applied_at, body)
+                select source, 'evt_unsent', event_type, subject, occurred_at, received_at, applied_at, body
+                from ingest.inbox where event_type = 'invoice.paid' limit 1",
+        said: &["sent by nobody: stripe evt_unsent"],
+        remove: Some("delete from ingest.inbox where event_id = 'evt_unsent'"),
+    },
+    Plant {
+        kind: "a dead letter",
+        plant: "insert into ingest.dead_letters
+                    (source, event_id, event_type, occurred_at, received_at, body, reason, dead_at)
+                values ('stripe', 'evt_dead', 'invoice.paid', now(), now(), '{}', 'a reason', now())",
+        said: &["dead: evt_dead: a reason"],
+        remove: Some("delete from ingest.dead_letters"),
+    },
+    Plant {
+        kind: "a payment that was counted twice",
+        plant: "update ingest.customer_revenue r set collected = r.collected + p.collected
+                from (select p.* from ingest.payments p join ingest.customers c on c.id = p.customer_id
+                      where p.collected > 0 and c.user_id in (select user_id from public.user_revenue_metrics)
+                      order by p.id limit 1) p
+                where (r.customer_id, r.currency) = (p.customer_id, p.currency)",
+        said: &[TABLES, "customer_revenue", LIFE],
+        remove: None,
+    },
+    Plant {
+        kind: "a login that was counted twice",
+        plant: "update ingest.activity set logins = logins + 1
+                where user_id = (select min(user_id::text)::uuid from ingest.activity where logins > 0)",
+        said: &[TABLES, "ingest.activity", LIFE],
+        remove: None,
+    },
+    Plant {
+        kind: "a line of the ledger that is missing",
+        plant: "delete from public.mrr_movements
+                where id = (select max(id) from public.mrr_movements where superseded_at is null)",
+        said: &[TABLES, "ledger: ", LIFE],
+        remove: None,
+    },
+    Plant {
+        kind: "a row that was changed",
+        plant: "update public.payment_history set amount = amount + 1
+                where id = (select id from public.payment_history order by stripe_invoice_id limit 1)",
+        said: &[TABLES, "public.payment_history", LIFE],
+        remove: None,
+    },
+];
+
+#[tokio::test]
+async fn the_auditor_names_whatever_is_lost_doubled_or_wrong() {
+    let bench = Bench::new().await;
+    let mut rng = Rng::with_seed(5);
+    let lives: Vec<Life> = (0..3).map(|number| Life::new(number, rng.u64(..))).collect();
+    let (untold, told) = lives.split_last().unwrap();
+    let told: Vec<&Life> = told.iter().collect();
+    bench.deliver(&told, &mut rng, Way::Direct { batch: 400, consumers: 1 }).await;
+    let taken = told.iter().flat_map(|life| &life.told);
+    let taken: BTreeSet<Name> =
+        taken.map(|told| (told.envelope.source, told.envelope.event_id.clone())).collect();
+    let audit = Audit {
+        pool: bench.database.pool.clone(),
+        config: Config::new(bench.database.url()),
+        clock: Clock::fixed(moment(NOW)),
+        lives: &told,
+        taken: &taken,
+    };
+    assert_eq!(audit.findings().await, Vec::<String>::new(), "all is well");
+
+    let mut overlooked = Vec::new();
+    for Plant { kind, plant, said, remove } in PLANTS {
+        sqlx::raw_sql(plant).execute(&audit.pool).await.unwrap();
+        let findings = audit.findings().await;
+        for expected in said {
+            if !findings.iter().any(|finding| finding.contains(expected)) {
+                overlooked.push(format!("{kind}: {expected:?} is not among {findings:#?}"));
+            }
+        }
+        let Some(remove) = remove else {
+            rebuild::run(&bench.store, false, &mut Progress::Silent, |_| false).await.unwrap();
+            continue;
+        };
+        sqlx::raw_sql(remove).execute(&audit.pool).await.unwrap();
+    }
+    assert_eq!(audit.findings().await, Vec::<String>::new(), "all is well again");
+    assert!(overlooked.is_empty(), "{}", overlooked.join("\n"));
+
+    // What never came and was answered with nothing is known to nobody but the life itself.
+    let all: Vec<&Life> = told.iter().copied().chain([untold]).collect();
+    let findings = Audit { lives: &all, ..audit }.findings().await;
+    assert!(matches!(&findings[..], [one] if one.contains("life 2 is not told as it was")), "{findings:#?}");
+    bench.stop().await;
+}

@@ -1,0 +1,146 @@
+//! A run of the harness from its beginning to its end: who lives, who sends, and what must hold once all is over.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::envelope::Envelope;
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
+
+use super::auditor::{self, Audit};
+use super::sender::{Name, Sender};
+use super::town::{Part, Town};
+use super::waves::Waves;
+use crate::lives::life::Life;
+use crate::lives::world::PHASES;
+use crate::lives::{SEED, acts, deliver};
+use crate::support::process::Version;
+
+/// The longest that a stop may take.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Longer than all that waits to be sent may take once nothing fails any more.
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// How much happens.
+pub struct Size {
+    pub lives: u16,
+    pub events_per_second: u32,
+    pub small_disk: bool,
+    pub stall_s: u64,
+    /// Whose program is at work at first.
+    pub version: Version,
+}
+
+/// A run from its beginning to its end.
+pub struct Run {
+    seed: u64,
+    lives: Vec<Life>,
+    /// What is told in the phases that have not begun.
+    phases: std::vec::IntoIter<Vec<Envelope>>,
+    begun: usize,
+    pub town: Town,
+    pub sender: Arc<Sender>,
+    sending: tokio::task::JoinHandle<()>,
+    pub waves: Waves,
+}
+
+impl Run {
+    /// The lives, all servers and processes, and a sender that has begun.
+    pub async fn begin(seed: u64, size: &Size) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let lives: Vec<Life> = (0..size.lives).map(|number| Life::new(number, rng.u64(..))).collect();
+        let phases = deliver::spread(&lives.iter().collect::<Vec<_>>(), &mut rng).into_iter();
+        let mut town = Town::found(size.small_disk, size.version).await;
+        acts::act(&town.pool(), &lives.iter().collect::<Vec<_>>(), 0).await;
+        acts::stand(&town.pool(), &lives.iter().collect::<Vec<_>>()).await;
+        town.open();
+        let sender = Arc::new(Sender::new(town.urls(), town.hand(), size.events_per_second, rng.u64(..)));
+        let waves = Waves::new(rng.u64(..), Duration::from_secs(size.stall_s));
+        let sending = TaskTracker::new().spawn(async {});
+        let mut run = Self { seed, lives, phases, begun: 0, town, sender, sending, waves };
+        run.phase(0).await;
+        let sender = run.sender.clone();
+        run.sending = TaskTracker::new().spawn(async move { sender.run().await });
+        run
+    }
+
+    /// Lets the phases up to this one begin.
+    pub async fn phase(&mut self, phase: usize) {
+        while self.begun <= phase {
+            let Some(events) = self.phases.next() else { return };
+            if self.begun > 0 {
+                let lives: Vec<&Life> = self.lives.iter().collect();
+                acts::act(&self.town.pool(), &lives, self.begun).await;
+            }
+            self.sender.give(events);
+            self.begun += 1;
+        }
+    }
+
+    /// Lets everything come to rest, without a hand, and looks.
+    pub async fn end(mut self) {
+        self.phase(PHASES).await;
+        let deadline = Instant::now() + DEADLINE;
+        while self.sender.left() > 0 {
+            assert!(Instant::now() < deadline, "not all was taken:\n{}", self.town.last_words());
+            sleep(Duration::from_millis(50)).await;
+        }
+        // A hook whose event was not kept is what reconciling finds. Here it is told once more.
+        self.sender.give(self.sender.hooks());
+        self.sender.end();
+        (&mut self.sending).await.unwrap();
+        let (answers, wrong) = self.sender.answers();
+        assert!(wrong.is_empty(), "answers that should not have been: {wrong:?}");
+        let mut taken = self.sender.taken();
+        taken.extend(self.sender.hooks().iter().map(|hook| (hook.source, hook.event_id.clone())));
+        let all: BTreeSet<Name> = self
+            .lives
+            .iter()
+            .flat_map(|life| &life.told)
+            .map(|told| (told.envelope.source, told.envelope.event_id.clone()))
+            .collect();
+        assert_eq!(taken, all, "everything was taken in the end");
+        auditor::all_applied(&self.town, &taken).await;
+        for at in 0..self.town.places.len() {
+            self.town.stop(at).await;
+        }
+        let lives: Vec<&Life> = self.lives.iter().collect();
+        let audit = Audit {
+            pool: self.town.pool(),
+            config: Config::new(self.town.servers.database_url()),
+            clock: Clock::System,
+            lives: &lives,
+            taken: &taken,
+        };
+        let findings = audit.findings().await;
+        assert!(findings.is_empty(), "{}", findings.join("\n"));
+        println!("{}", self.waves.table());
+        println!("answers: {answers:?}");
+        self.print_stops();
+        println!(
+            "{} faults, {} lives: {} events taken; 0 lost, 0 dead, 0 applied twice, 0 manual steps ({SEED}={})",
+            self.waves.count(),
+            lives.len(),
+            taken.len(),
+            self.seed
+        );
+    }
+
+    fn print_stops(&self) {
+        for part in [Part::Receiver, Part::Relay, Part::Consumer] {
+            let stops: Vec<_> = self.town.stops.iter().filter(|stop| stop.part == part).collect();
+            let longest = stops.iter().map(|stop| stop.took).max().unwrap_or_default();
+            let clean = stops.iter().filter(|stop| stop.code == Some(0)).count();
+            let peak_mb = stops.iter().map(|stop| stop.peak_bytes / 1_000_000).max().unwrap_or_default();
+            println!(
+                "{part:?} asked to stop {} times: {clean} ended with 0, the slowest after {longest:.1?}; {peak_mb} MB at most",
+                stops.len()
+            );
+            assert!(longest < STOP_LIMIT, "{part:?} took {longest:?} to stop");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `MEMBERFLOW_RETENTION_DAYS`: a consumer removes the bodies that are older as soon as it starts, and of several
+//! consumers one does.
+
+use super::Town;
+use crate::support::edge::eventually;
+use crate::support::process::{Serving, Settings};
+
+/// Makes one event in two older than they are kept here.
+const AGE: &str = "update ingest.inbox set applied_at = now() - make_interval(days => 35 + 2 * (abs(hashtext(event_id)) % 2))";
+/// Events from outside that are old, and those that are not.
+const OLD: &str = "select source, event_id from ingest.inbox
+    where source <> 'internal' and applied_at < now() - interval '36 days'";
+const YOUNG: &str = "select source, event_id, md5(body) from ingest.inbox
+    where source <> 'internal' and applied_at > now() - interval '36 days'";
+const PRUNED: &str = "select source, event_id from ingest.inbox
+    where source <> 'internal' and pruned_at is not null and body = ''";
+const ACTS: &str = "select count(*) from ingest.audit_log where act = 'prune'";
+
+/// Holds whoever prunes for as long as the test holds its lock.
+const TRAP: &str = "
+    create function ingest.trap() returns trigger language plpgsql as $$
+    begin perform pg_advisory_xact_lock(77); return new; end $$;
+    create trigger trap before update on ingest.inbox for each row execute function ingest.trap()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_starts_removes_the_bodies_that_are_old() {
+    let town = Town::lived(1).await;
+    town.execute(AGE).await;
+    let (old, young) = (town.text(OLD).await, town.text(YOUNG).await);
+    assert!(!old.is_empty() && !young.is_empty());
+
+    let _consumer = start(&town);
+    eventually("the act of pruning", async || (town.text(ACTS).await == "(1)").then_some(())).await;
+    assert_eq!(town.text(PRUNED).await, old);
+    assert_eq!(town.text(YOUNG).await, young, "what is younger stays as it is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_consumers_one_prunes_and_the_other_looks_again_later() {
+    let town = Town::lived(1).await;
+    town.execute(AGE).await;
+    town.execute(TRAP).await;
+    let old = town.text(OLD).await;
+    let mut hold = memberflow::database::begin(&town.database.pool).await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(77)").execute(&mut *hold).await.unwrap();
+
+    let _one = start(&town);
+    let held =
+        "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
+    eventually("one that prunes", async || (!town.text(held).await.is_empty()).then_some(())).await;
+    let other = start(&town);
+    eventually("one that waits", async || other.log().contains("another process is at it").then_some(()))
+        .await;
+    assert_eq!(town.text(PRUNED).await, "");
+
+    hold.rollback().await.unwrap();
+    eventually("the act of pruning", async || (town.text(ACTS).await == "(1)").then_some(())).await;
+    assert_eq!(town.text(PRUNED).await, old);
+}
+
+fn start(town: &Town) -> Serving {
+    let settings: Settings =
+        vec![("DATABASE_URL", town.database.url()), ("MEMBERFLOW_RETENTION_DAYS", "36".to_owned())];
+    Serving::roles("consume", &settings)
+}
