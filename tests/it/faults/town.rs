@@ -150,7 +150,7 @@ impl Town {
         serving.ask_to_stop();
         let (status, took) = serving.ended().await;
         if status.code() != Some(0) {
-            eprintln!("asked to stop, {:?} ended with {status}:\n{}", self.places[at].part, tail(&serving));
+            eprintln!("asked to stop, {:?} ended with {status}:\n{}", self.places[at].part, tail(&serving.log()));
         }
         self.stops.push(Stop { part: self.places[at].part, code: status.code(), took, peak_bytes });
     }
@@ -239,15 +239,21 @@ impl Town {
         self.to_broker.lead_to(self.servers.address(Server::RabbitMq));
     }
 
-    /// What all running processes have said lately.
-    pub fn last_words(&self) -> String {
+    /// Ends the test with what all running processes have said lately, and how the broker's queues are.
+    pub async fn give_up(&self, what: &str) -> ! {
         let running = self.places.iter().filter_map(|place| Some((place, place.serving.as_ref()?)));
-        running.map(|(place, serving)| format!("{:?}:\n{}\n", place.part, tail(serving))).collect()
+        let said: String = running
+            .map(|(place, serving)| format!("{:?}:\n{}\n", place.part, tail(&serving.log())))
+            .collect();
+        let queues =
+            ["list_queues", "name", "state", "messages_ready", "messages_unacknowledged", "consumers"];
+        let queues = self.servers.rabbitmqctl(&queues).await;
+        let queues = [queues.stdout, queues.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        panic!("{what}\n{said}RabbitMQ:\n{}\n{}", queues.concat(), tail(&self.servers.broker_log()));
     }
 }
 
-fn tail(serving: &Serving) -> String {
-    let log = serving.log();
+fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(25)..].join("\n")
 }

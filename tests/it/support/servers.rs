@@ -127,6 +127,11 @@ impl Servers {
         }
     }
 
+    /// What the broker has said since it was started last.
+    pub fn broker_log(&self) -> String {
+        std::fs::read_to_string(self.home(Server::RabbitMq).join("log")).unwrap_or_default()
+    }
+
     /// `rabbitmqctl`, for this node.
     pub async fn rabbitmqctl(&self, arguments: &[&str]) -> Output {
         let home = self.home(Server::RabbitMq);
