@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 users=${1:-1000000}
-database=memberflow_bench_backfill
+database=${DATABASE:-memberflow_bench_backfill}
 export PGHOST=${PGHOST:-127.0.0.1} PGUSER=${PGUSER:-postgres}
 export DATABASE_URL="postgres://$PGUSER@$PGHOST/$database"
 
