@@ -15,6 +15,7 @@ mod members;
 mod pages;
 mod parts;
 mod payments;
+pub mod recount;
 mod rows;
 mod run;
 mod subscriptions;
