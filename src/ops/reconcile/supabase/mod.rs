@@ -2,95 +2,28 @@
 //! that they tell of, and the campaigns' sums against their leads.
 //!
 //! Each look has what mends it. The public tables are derived from counts that are kept: deriving them anew mends
-//! them, and counting the leads again the campaigns. The counts are derived from facts: `rebuild` mends them. The facts come from rows of the
-//! application, of which some may never have been told: `backfill activity` reads them in.
+//! them, and counting the leads again the campaigns. The counts are derived from facts: `rebuild` mends them. The
+//! facts come from rows of the application, of which some may never have been told: `backfill activity` reads them in.
 
 mod checks;
+mod mend;
+mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures_util::TryStreamExt as _;
-use serde::Serialize;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
+pub use report::{Drift, Mend, Report, Whose};
+
 use checks::{About, CHECKS, Check, campaigns, mapped};
 
-use crate::database;
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
 use crate::store::found::recount;
 use crate::store::{Store, StoreError, reading};
-
-/// Members that are derived anew at once.
-const PAGE: usize = 500;
-
-/// What mends a field that differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Mend {
-    /// Deriving the member's rows anew, or counting the campaign's leads again.
-    #[serde(rename = "memberflow reconcile supabase --fix")]
-    Fix,
-    /// Deriving everything anew from the events.
-    #[serde(rename = "memberflow rebuild")]
-    Rebuild,
-    /// Reading in rows that no event has told of.
-    #[serde(rename = "memberflow backfill activity")]
-    Backfill,
-}
-
-impl Mend {
-    /// The command.
-    #[must_use]
-    pub const fn command(self) -> &'static str {
-        match self {
-            Self::Fix => "memberflow reconcile supabase --fix",
-            Self::Rebuild => "memberflow rebuild",
-            Self::Backfill => "memberflow backfill activity",
-        }
-    }
-}
-
-/// Whose field differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Whose {
-    /// A member's.
-    #[serde(rename = "user_id")]
-    Member(Uuid),
-    /// A campaign's.
-    #[serde(rename = "campaign_id")]
-    Campaign(Uuid),
-}
-
-/// A field of a member or a campaign that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Drift {
-    /// The member or the campaign.
-    #[serde(flatten)]
-    pub whose: Whose,
-    /// What was looked at: `public.user_activity_metrics.total_logins`.
-    pub field: String,
-    /// What stands there; nothing: there is no row.
-    pub here: Option<String>,
-    /// What the recount says; nothing: there should be no row.
-    pub recount: Option<String>,
-    /// What mends it.
-    pub mend: Mend,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Members derived anew.
-    pub mended_members: u64,
-    /// Campaigns counted again.
-    pub mended_campaigns: u64,
-    /// Fields that differ, by the command that mends them; after mending, those that differ still.
-    pub differing: BTreeMap<&'static str, u64>,
-    /// Tables that could not be read.
-    pub skipped: BTreeSet<String>,
-}
 
 /// Compares, and derives anew what that mends if `fix`. `show` gets each field that differs.
 ///
@@ -105,7 +38,7 @@ pub async fn run(
     let mut found = look(store, progress, &mut show).await?;
     if fix && !(found.members.is_empty() && found.campaigns.is_empty()) {
         let (members, campaigns) = (found.members.len() as u64, found.campaigns.len() as u64);
-        mend(store, found, progress).await?;
+        mend::run(store, &found, progress).await?;
         found = look(store, progress, |_| {}).await?;
         found.report.mended_members = members;
         found.report.mended_campaigns = campaigns;
@@ -114,26 +47,6 @@ pub async fn run(
     }
     progress.finish();
     Ok(found.report)
-}
-
-/// Derives the members anew, and counts the campaigns' leads again.
-async fn mend(store: &Store, found: Found, progress: &mut Progress) -> Result<(), StoreError> {
-    progress.begin("deriving members anew", found.members.len() as u64);
-    let members: Vec<Uuid> = found.members.into_iter().collect();
-    for page in members.chunks(PAGE) {
-        store.recompute(BTreeSet::new(), page.iter().copied().collect()).await?;
-        progress.advance(page.len() as u64);
-    }
-    progress.begin("counting campaigns again", found.campaigns.len() as u64);
-    for campaign in found.campaigns {
-        let mut tx = database::begin(store.pool()).await?;
-        for statement in [campaigns::COUNT_AGAIN, campaigns::SET] {
-            sqlx::query(statement).bind([campaign]).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        progress.advance(1);
-    }
-    Ok(())
 }
 
 /// What one look found.
