@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Times `memberflow backfill activity` on a project with years of data: benches/backfill/run.sh [USERS]
-# Makes a database of its own on the server that PGHOST and PGUSER name, and takes it away in the end. After the first
-# reading, a second one that finds nothing new; after each, how many members' rows a direct count contradicts.
+# Makes a database of its own on the server that PGHOST and PGUSER name, and takes it away in the end (BENCH_NAME
+# sets it apart from another that runs). After the first reading, a second one that finds nothing new; after each, how
+# many members' rows a direct count contradicts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 users=${1:-1000000}
-database=memberflow_bench_backfill
+database=memberflow_bench_backfill${BENCH_NAME:+_$BENCH_NAME}
 export PGHOST=${PGHOST:-127.0.0.1} PGUSER=${PGUSER:-postgres}
 export DATABASE_URL="postgres://$PGUSER@$PGHOST/$database"
 

@@ -9,14 +9,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
 use crate::ops::progress::Progress;
-use crate::ops::reconcile::supabase::{self, MemberDrift, Mend, Report};
+use crate::ops::reconcile::supabase::{self, Drift, Mend, Report, Whose};
 use crate::store::{Rules, Store, StoreError};
 
-/// Compare the members' activity and revenue with a recount of the facts, and the facts with the tables that
-/// they tell of.
+/// Compare the members' activity and revenue with a recount of the facts, the facts with the tables that they tell
+/// of, and the campaigns' sums with their leads.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct SupabaseArgs {
-    /// Derive anew the members whose rows are not what the counts say.
+    /// Derive anew the members whose rows are not what the counts say, and count the campaigns' leads again.
     #[arg(long)]
     fix: bool,
     /// Show at most N of the fields that differ, as text; JSON shows them all.
@@ -33,7 +33,7 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
     let store = Store::new(pool, clock.clone(), Rules::new(config));
     let mut progress = Progress::on_stderr("reconcile");
     let (mut found, mut shown) = (0, 0);
-    let show = |drift: &MemberDrift| {
+    let show = |drift: &Drift| {
         found += 1;
         if args.json || shown < args.limit {
             shown += 1;
@@ -69,11 +69,11 @@ fn exit(report: &Report) -> Exit {
     }
 }
 
-fn line(drift: &MemberDrift) -> String {
-    let MemberDrift { user_id, field, here, recount, mend } = drift;
+fn line(drift: &Drift) -> String {
+    let Drift { whose: Whose::Member(id) | Whose::Campaign(id), field, here, recount, mend } = drift;
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
     let from = if *mend == Mend::Backfill { "told" } else { "here" };
-    format!("{user_id} {field}: {from} {} -> counted {}", value(here), value(recount))
+    format!("{id} {field}: {from} {} -> counted {}", value(here), value(recount))
 }
 
 fn summary(report: &Report, hidden: u64) -> String {
@@ -84,6 +84,9 @@ fn summary(report: &Report, hidden: u64) -> String {
     lines.extend(report.skipped.iter().map(|table| format!("not there, or not to be read: {table}")));
     if report.mended_members > 0 {
         lines.push(format!("members derived anew: {}", report.mended_members));
+    }
+    if report.mended_campaigns > 0 {
+        lines.push(format!("campaigns counted again: {}", report.mended_campaigns));
     }
     lines.extend(
         report
@@ -105,8 +108,8 @@ mod tests {
 
     #[test]
     fn each_line_says_whose_field_it_is_and_what_is_counted() {
-        let drift = MemberDrift {
-            user_id: Uuid::nil(),
+        let drift = Drift {
+            whose: Whose::Member(Uuid::nil()),
             field: "storage.objects (files)".to_owned(),
             here: None,
             recount: Some("3".to_owned()),
@@ -126,7 +129,7 @@ mod tests {
             summary(&report, 0),
             "no drift: the members' rows are what the facts and their tables say"
         );
-        report.skipped.insert("auth.sessions");
+        report.skipped.insert("auth.sessions".to_owned());
         assert_eq!(exit(&report), Exit::SomeFailed);
         report.differing.insert(Mend::Rebuild.command(), 2);
         report.mended_members = 4;

@@ -54,7 +54,7 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
     let key_type = table.key_type().unwrap_or("text");
     let from = super::pages::after(turn, "t.id", key_type);
     let condition = format!("{from} and t.id <= $2::text::{key_type}");
-    let page = rows::page(table, counted, &condition, super::pages::PAGE);
+    let page = rows::page(table, counted, &condition, turn.page_rows);
     let known = rows::known(counted);
     let relation = counted.relation();
     format!(

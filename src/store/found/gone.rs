@@ -3,7 +3,7 @@
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 
-use super::pages::{self, PAGE, Page};
+use super::pages::{self, Page};
 use super::parts::Counted;
 use super::rows;
 use super::run::Turn;
@@ -44,16 +44,17 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
         ),
     );
     let moved = rows::moved(counted).replace("from news where counted and", "from news where false and");
-    let outcome = pages::outcome();
+    let outcome = pages::outcome(turn);
     format!(
         "with page as materialized (
              select p.*, p.row_id as key, row_number() over (order by row_id) as n
              from (select f.row_id, f.user_id, f.counted, f.amount, f.occurred_at, f.final from ingest.row_facts f
-                   where f.relation = '{relation}' and {after} order by f.row_id limit {PAGE}) p
+                   where f.relation = '{relation}' and {after} order by f.row_id limit {}) p
          ), {news}, {kept}, facts as (
              update ingest.row_facts f set counted = false, final = true, number = null, event_id = n.event_id, tied = false
              from news n where f.relation = '{relation}' and f.row_id = n.row_id
          ){moved}
-         select {outcome}, (select array_agg(distinct was_user) from news where was_counted and was_user is not null) as less"
+         select {outcome}, (select array_agg(distinct was_user) from news where was_counted and was_user is not null) as less",
+        turn.page_rows
     )
 }

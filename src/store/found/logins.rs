@@ -8,7 +8,7 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::pages::{self, PAGE, Page};
+use super::pages::{self, Page};
 use super::run::Turn;
 use super::tables::{Table, uuid};
 use crate::project::meaning::Evidence;
@@ -24,8 +24,9 @@ pub(super) async fn sessions(
     let is_login = if table.has("oauth_client_id") { "t.oauth_client_id is null" } else { "true" };
     let source = format!(
         "select t.id as key, t.id::text as session_id, t.user_id, t.created_at as at, {is_login} as is_login
-         from auth.sessions t where {} order by t.id limit {PAGE}",
+         from auth.sessions t where {} order by t.id limit {}",
         pages::after(turn, "t.id", "uuid"),
+        turn.page_rows,
     );
     let is_new = "not exists (select from ingest.logins l where l.session_id = p.session_id and l.logged_in_at <= p.at)";
     let page = read(tx, turn, &source, is_new, Evidence::Session, now).await?;
@@ -45,9 +46,10 @@ pub(super) async fn audit_log(
     let source = format!(
         "select t.id as key, 'audit/' || t.id as session_id, {} as user_id, t.created_at as at,
                 coalesce(t.payload ->> 'action' = 'login', false) as is_login
-         from auth.audit_log_entries t where {} order by t.id limit {PAGE}",
+         from auth.audit_log_entries t where {} order by t.id limit {}",
         uuid("(t.payload ->> 'actor_id')"),
         pages::after(turn, "t.id", "uuid"),
+        turn.page_rows,
     );
     let is_new = format!(
         "{} and exists (select from auth.users u where u.id = p.user_id)",
@@ -69,9 +71,10 @@ pub(super) async fn sign_ins(
     let source = format!(
         "select t.id as key, 'sign-in/' || t.id || '/' || {} as session_id, t.id as user_id,
                 t.last_sign_in_at as at, true as is_login
-         from auth.users t where {} order by t.id limit {PAGE}",
+         from auth.users t where {} order by t.id limit {}",
         pages::micros("t.last_sign_in_at"),
         pages::after(turn, "t.id", "uuid"),
+        turn.page_rows,
     );
     Ok(read(tx, turn, &source, &untold(Evidence::SignIn), Evidence::SignIn, now).await?.page)
 }
@@ -102,7 +105,7 @@ async fn read(
     evidence: Evidence,
     now: OffsetDateTime,
 ) -> Result<Logins, sqlx::Error> {
-    let row = pages::run(tx, turn, statement(source, is_new, evidence), now).await?;
+    let row = pages::run(tx, turn, statement(turn, source, is_new, evidence), now).await?;
     Ok(Logins {
         page: pages::page(&row)?,
         users: row.try_get::<Option<_>, _>("users")?.unwrap_or_default(),
@@ -110,7 +113,7 @@ async fn read(
     })
 }
 
-fn statement(source: &str, is_new: &str, evidence: Evidence) -> String {
+fn statement(turn: &Turn, source: &str, is_new: &str, evidence: Evidence) -> String {
     let (name, strength) = (evidence.as_str(), evidence as i16);
     let news = pages::news(&format!(
         "select p.*, p.session_id as name from page p
@@ -123,7 +126,7 @@ fn statement(source: &str, is_new: &str, evidence: Evidence) -> String {
             pages::micros("at")
         ),
     );
-    let outcome = pages::outcome();
+    let outcome = pages::outcome(turn);
     format!(
         "with page as materialized (select s.*, row_number() over (order by key) as n from ({source}) s),
          {news}, {kept}, told as (
@@ -134,7 +137,7 @@ fn statement(source: &str, is_new: &str, evidence: Evidence) -> String {
              returning user_id, xmax = 0 as is_new
          ), moved as (
              insert into ingest.activity as a (user_id, logins)
-             select user_id, count(*) from told where is_new group by user_id
+             select user_id, count(*) from told where is_new group by user_id order by user_id
              on conflict (user_id) do update set logins = a.logins + excluded.logins
          )
          select {outcome}, (select array_agg(user_id order by n) from news) as users,

@@ -15,6 +15,7 @@ mod members;
 mod pages;
 mod parts;
 mod payments;
+pub mod recount;
 mod rows;
 mod run;
 mod subscriptions;
@@ -75,7 +76,7 @@ impl Reading {
     pub async fn step(&self) -> Result<Option<Step>, StoreError> {
         let mut tx = database::begin(self.store.pool()).await?;
         let Some(turn) = run::take(&mut tx, self.id, self.tables()).await? else { return Ok(None) };
-        sqlx::query("set local jit = off").execute(&mut *tx).await?;
+        sqlx::query(SETTINGS).execute(&mut *tx).await?;
         let page = read(&mut tx, &turn, &self.store).await?;
         run::advance(&mut tx, &turn, &page, self.store.clock.now()).await?;
         tx.commit().await?;
@@ -118,6 +119,9 @@ impl Reading {
         Ok(unknown::of(&mut reading, scope, &found, self.tables()).await?)
     }
 }
+
+/// For as long as a page takes: no time for compiling, and memory for sorting it.
+const SETTINGS: &str = "select set_config('jit', 'off', true), set_config('work_mem', '64MB', true)";
 
 async fn read(tx: &mut PgConnection, turn: &Turn, store: &Store) -> Result<Page, sqlx::Error> {
     let (rules, now) = (&store.rules, store.clock.now());

@@ -9,8 +9,11 @@ use time::OffsetDateTime;
 use super::parts::Part;
 use super::run::Turn;
 
-/// Rows of a table that are compared at once.
+/// Rows of a table that are compared at once. While one page is read, events wait for their turn.
 pub(super) const PAGE: usize = 20_000;
+/// The same at the first start, when nobody waits: the more rows at once, the less often the same blocks of a large
+/// table or index are fetched for rows that lie all over it.
+pub(super) const FIRST_PAGE: usize = 200_000;
 /// Rows told by one event.
 const ROWS_OF_AN_EVENT: usize = 1000;
 
@@ -108,10 +111,11 @@ pub(super) async fn run(
 }
 
 /// What all pages' statements end with: rows looked at, rows found, and the last key if the page was full.
-pub(super) fn outcome() -> String {
+pub(super) fn outcome(turn: &Turn) -> String {
     format!(
         "(select count(*) from page) as looked_at, (select count(*) from news) as found,
-         (select key::text from page where n = {PAGE}) as next"
+         (select key::text from page where n = {}) as next",
+        turn.page_rows
     )
 }
 

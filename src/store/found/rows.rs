@@ -4,7 +4,7 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 
 use super::corrections;
-use super::pages::{self, PAGE, Page};
+use super::pages::{self, Page};
 use super::parts::Counted;
 use super::run::Turn;
 use super::tables::{Counts, Table};
@@ -67,7 +67,7 @@ pub(super) fn known(counted: &Counted) -> String {
 
 fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
     let key_type = table.key_type().unwrap_or("text");
-    let page = page(table, counted, &pages::after(turn, "t.id", key_type), PAGE);
+    let page = page(table, counted, &pages::after(turn, "t.id", key_type), turn.page_rows);
     let known = known(counted);
     let news = pages::news(
         "select * from known
@@ -84,7 +84,7 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
         ),
     );
     let moved = moved(counted);
-    let outcome = pages::outcome();
+    let outcome = pages::outcome(turn);
     format!(
         "with {page}, {known}, {news}, {kept}, facts as (
              insert into ingest.row_facts
@@ -123,7 +123,7 @@ pub(super) fn moved(counted: &Counted) -> String {
                      select user_id, 1 as sign, amount from news where counted and user_id is not null
                      union all
                      select was_user, -1, was_amount from news where was_counted and was_user is not null
-                 ) d group by user_id
+                 ) d group by user_id order by user_id
              ) s where {some}
              on conflict (user_id) do update set {added}
          )"

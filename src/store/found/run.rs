@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool, Row as _};
 use time::OffsetDateTime;
 
 use super::Counts;
-use super::pages::Page;
+use super::pages::{FIRST_PAGE, PAGE, Page};
 use super::parts::{Part, Scope};
 use crate::project::supabase::ActivityTables;
 
@@ -22,6 +22,8 @@ pub(super) struct Turn {
     next_part: Option<Part>,
     /// The last key read of the part.
     pub position: Option<String>,
+    /// Rows of a page.
+    pub page_rows: usize,
 }
 
 impl Turn {
@@ -103,6 +105,7 @@ pub(super) async fn take(
         part: parts.next().ok_or_else(unknown)?,
         next_part: parts.next(),
         position: row.try_get(4)?,
+        page_rows: if is_first { FIRST_PAGE } else { PAGE },
     }))
 }
 

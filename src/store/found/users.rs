@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::pages::{self, PAGE, Page};
+use super::pages::{self, Page};
 use super::run::Turn;
 use super::tables::Table;
 use crate::envelope::{Envelope, Source};
@@ -26,15 +26,16 @@ pub(super) async fn there(
          where not exists (select from ingest.users u where u.id = p.key)",
     );
     let kept = pages::kept("found_users", "'there', json_agg(key order by n)");
-    let outcome = pages::outcome();
+    let outcome = pages::outcome(turn);
     let statement = format!(
         "with page as materialized (
              select s.key, row_number() over (order by key) as n
-             from (select t.id as key from auth.users t where {after} order by t.id limit {PAGE}) s
+             from (select t.id as key from auth.users t where {after} order by t.id limit {}) s
          ), {news}, {kept}, seen as (
              insert into ingest.users (id) select key from news on conflict do nothing
          )
-         select {outcome}"
+         select {outcome}",
+        turn.page_rows
     );
     pages::page(&pages::run(tx, turn, statement, now).await?)
 }

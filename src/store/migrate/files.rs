@@ -14,7 +14,7 @@ macro_rules! embedded {
 }
 
 /// The migrations in order, each file named as the Supabase CLI and sqlx both read it.
-pub(super) const FILES: [(i64, &str, &str); 18] = embedded![
+pub(super) const FILES: [(i64, &str, &str); 19] = embedded![
     20251125000000 "create_membership_tables",
     20251126000000 "create_crm_system",
     20251126000050 "complete_member_metrics",
@@ -33,6 +33,7 @@ pub(super) const FILES: [(i64, &str, &str); 18] = embedded![
     20251129000100 "set_failing_events_aside",
     20251130000000 "name_what_is_overdue",
     20251201000000 "count_consumers_that_died_young",
+    20251202000000 "write_activity_cheaply",
 ];
 
 /// What applies them.

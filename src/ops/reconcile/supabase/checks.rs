@@ -1,31 +1,45 @@
-//! What is compared with what, in SQL: each check says what stands there and what a recount gives, by member.
+//! What is compared with what, in SQL: each check says what stands there and what a recount gives, by member or
+//! campaign.
+
+pub(super) mod campaigns;
+pub(super) mod mapped;
+
+use std::borrow::Cow;
 
 use super::Mend;
+
+/// Whom a check is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    Members,
+    Campaigns,
+}
 
 /// One comparison.
 pub(super) struct Check {
     /// What is looked at.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// A table of the application's that it reads.
     pub source: Option<&'static str>,
+    pub about: About,
     pub mend: Mend,
-    /// `(user_id, value)` as it stands.
-    here: &'static str,
-    /// `(user_id, value)` as counted again.
-    recount: &'static str,
+    /// `(id, value)` as it stands.
+    here: Cow<'static, str>,
+    /// `(id, value)` as counted again.
+    recount: Cow<'static, str>,
     /// What no row at all amounts to.
     nothing: &'static str,
 }
 
 impl Check {
-    /// The statement that gives `(user_id, here, recount)` where they differ.
+    /// The statement that gives `(id, here, recount)` where they differ.
     pub fn sql(&self) -> String {
         let Self { here, recount, nothing, .. } = self;
         format!(
-            "select user_id, h.value::text, r.value::text
-             from ({here}) h (user_id, value) full join ({recount}) r (user_id, value) using (user_id)
+            "select id, h.value::text, r.value::text
+             from ({here}) h (id, value) full join ({recount}) r (id, value) using (id)
              where coalesce(h.value, {nothing}) is distinct from coalesce(r.value, {nothing})
-             order by user_id"
+             order by id"
         )
     }
 }
@@ -34,15 +48,16 @@ impl Check {
 macro_rules! shown {
     ($column:literal, $count:literal) => {
         Check {
-            field: concat!("public.user_activity_metrics.", $column),
+            field: Cow::Borrowed(concat!("public.user_activity_metrics.", $column)),
             source: None,
+            about: About::Members,
             mend: Mend::Fix,
-            here: concat!("select user_id, ", $column, " from public.user_activity_metrics"),
-            recount: concat!(
+            here: Cow::Borrowed(concat!("select user_id, ", $column, " from public.user_activity_metrics")),
+            recount: Cow::Borrowed(concat!(
                 "select a.user_id, ",
                 $count,
                 " from ingest.activity a join auth.users u on u.id = a.user_id"
-            ),
+            )),
             nothing: "0",
         }
     };
@@ -52,17 +67,18 @@ macro_rules! shown {
 macro_rules! by_currency {
     ($column:literal, $sum:literal) => {
         Check {
-            field: concat!("public.user_revenue_by_currency.", $column),
+            field: Cow::Borrowed(concat!("public.user_revenue_by_currency.", $column)),
             source: None,
+            about: About::Members,
             mend: Mend::Fix,
-            here: concat!(
+            here: Cow::Borrowed(concat!(
                 "select user_id, jsonb_object_agg(currency, ",
                 $column,
                 ") from public.user_revenue_by_currency where ",
                 $column,
                 " <> 0 group by user_id"
-            ),
-            recount: concat!(
+            )),
+            recount: Cow::Borrowed(concat!(
                 "select user_id, jsonb_object_agg(currency, value)
                  from (select c.user_id, r.currency, sum(",
                 $sum,
@@ -71,7 +87,7 @@ macro_rules! by_currency {
                        join ingest.customer_revenue r on r.customer_id = c.id
                        group by c.user_id, r.currency) s
                  where value <> 0 group by user_id"
-            ),
+            )),
             nothing: "'{}'",
         }
     };
@@ -81,18 +97,19 @@ macro_rules! by_currency {
 macro_rules! in_main_currency {
     ($column:literal, $sum:literal) => {
         Check {
-            field: concat!("public.user_revenue_metrics.", $column),
+            field: Cow::Borrowed(concat!("public.user_revenue_metrics.", $column)),
             source: None,
+            about: About::Members,
             mend: Mend::Fix,
-            here: concat!("select user_id, ", $column, " from public.user_revenue_metrics"),
-            recount: concat!(
+            here: Cow::Borrowed(concat!("select user_id, ", $column, " from public.user_revenue_metrics")),
+            recount: Cow::Borrowed(concat!(
                 "select m.user_id, coalesce(sum(",
                 $sum,
                 "), 0)::bigint from public.user_revenue_metrics m
                  left join ingest.customers c on c.user_id = m.user_id
                  left join ingest.customer_revenue r on r.customer_id = c.id and r.currency = m.currency
                  group by m.user_id"
-            ),
+            )),
             nothing: "0",
         }
     };
@@ -102,11 +119,12 @@ macro_rules! in_main_currency {
 macro_rules! kept {
     ($column:literal, $relation:literal, $amount:literal) => {
         Check {
-            field: concat!("ingest.activity.", $column),
+            field: Cow::Borrowed(concat!("ingest.activity.", $column)),
             source: None,
+            about: About::Members,
             mend: Mend::Rebuild,
-            here: concat!("select user_id, ", $column, " from ingest.activity"),
-            recount: concat!(
+            here: Cow::Borrowed(concat!("select user_id, ", $column, " from ingest.activity")),
+            recount: Cow::Borrowed(concat!(
                 "select user_id, sum(",
                 $amount,
                 ")::bigint from ingest.row_facts
@@ -114,7 +132,7 @@ macro_rules! kept {
                 $relation,
                 "' and counted and user_id is not null
                  group by user_id"
-            ),
+            )),
             nothing: "0",
         }
     };
@@ -124,11 +142,12 @@ macro_rules! kept {
 macro_rules! told {
     ($column:literal, $table:literal, $rows:expr) => {
         Check {
-            field: concat!($table, " (", $column, ")"),
+            field: Cow::Borrowed(concat!($table, " (", $column, ")")),
             source: Some($table),
+            about: About::Members,
             mend: Mend::Backfill,
-            here: concat!("select user_id, ", $column, " from ingest.activity"),
-            recount: $rows,
+            here: Cow::Borrowed(concat!("select user_id, ", $column, " from ingest.activity")),
+            recount: Cow::Borrowed($rows),
             nothing: "0",
         }
     };
@@ -149,20 +168,19 @@ macro_rules! files {
     };
 }
 
-/// Every check.
-pub(super) const CHECKS: [Check; 24] = [
+/// The checks that are the same everywhere.
+pub(super) const CHECKS: [Check; 18] = [
     shown!("total_logins", "a.logins"),
     shown!("s3_file_count", "a.files"),
     shown!("total_storage_mb", "least(round(a.file_bytes / 1048576.0, 2), 99999999.99)"),
-    shown!("vision_count", "a.visions"),
-    shown!("journal_entry_count", "a.journal_entries"),
     Check {
-        field: "public.user_activity_metrics.last_login_at",
+        field: Cow::Borrowed("public.user_activity_metrics.last_login_at"),
         source: None,
+        about: About::Members,
         mend: Mend::Fix,
-        here: "select user_id, last_login_at from public.user_activity_metrics",
-        recount: "select l.user_id, max(l.logged_in_at) from ingest.logins l join auth.users u on u.id = l.user_id
-                  where l.counted group by l.user_id",
+        here: Cow::Borrowed("select user_id, last_login_at from public.user_activity_metrics"),
+        recount: Cow::Borrowed("select l.user_id, max(l.logged_in_at) from ingest.logins l join auth.users u on u.id = l.user_id
+                  where l.counted group by l.user_id"),
         nothing: "'epoch'",
     },
     by_currency!("mrr", "r.mrr"),
@@ -172,65 +190,56 @@ pub(super) const CHECKS: [Check; 24] = [
     in_main_currency!("total_spent", "r.collected"),
     in_main_currency!("ltv", "r.collected - r.refunded - r.disputed"),
     Check {
-        field: "ingest.activity.logins",
+        field: Cow::Borrowed("ingest.activity.logins"),
         source: None,
+        about: About::Members,
         mend: Mend::Rebuild,
-        here: "select user_id, logins from ingest.activity",
-        recount: "select user_id, count(*) from ingest.logins where counted group by user_id",
+        here: Cow::Borrowed("select user_id, logins from ingest.activity"),
+        recount: Cow::Borrowed("select user_id, count(*) from ingest.logins where counted group by user_id"),
         nothing: "0",
     },
     kept!("files", "storage.objects", "1"),
     kept!("file_bytes", "storage.objects", "amount"),
-    kept!("visions", "public.vision_versions", "1"),
-    kept!("journal_entries", "public.journal_entries", "1"),
     told!("files", "storage.objects", files!("count(*)")),
     told!("file_bytes", "storage.objects", files!("sum(size)::bigint")),
-    told!(
-        "visions",
-        "public.vision_versions",
-        "select user_id, count(*) from public.vision_versions where user_id is not null and not coalesce(is_draft, false)
-         group by user_id"
-    ),
-    told!(
-        "journal_entries",
-        "public.journal_entries",
-        "select user_id, count(*) from public.journal_entries where user_id is not null group by user_id"
-    ),
     Check {
-        field: "public.leads.converted_to_user_id (leads to convert)",
+        field: Cow::Borrowed("public.leads.converted_to_user_id (leads to convert)"),
         source: Some("public.leads"),
+        about: About::Members,
         mend: Mend::Fix,
-        here: "select null::uuid, 0::bigint where false",
-        recount: "select u.id, count(*) from public.leads l join auth.users u on lower(u.email) = lower(l.email)
+        here: Cow::Borrowed("select null::uuid, 0::bigint where false"),
+        recount: Cow::Borrowed("select u.id, count(*) from public.leads l join auth.users u on lower(u.email) = lower(l.email)
                   where l.converted_to_user_id is null and ingest.member_with_address(u.email) = u.id
-                  group by u.id",
+                  group by u.id"),
         nothing: "0",
     },
     Check {
-        field: "public.leads.conversion_value",
+        field: Cow::Borrowed("public.leads.conversion_value"),
         source: Some("public.leads"),
+        about: About::Members,
         mend: Mend::Fix,
-        here: "select converted_to_user_id, jsonb_object_agg(id, conversion_value) from public.leads
-               where converted_to_user_id is not null group by 1",
-        recount: "select l.converted_to_user_id,
+        here: Cow::Borrowed("select converted_to_user_id, jsonb_object_agg(id, conversion_value) from public.leads
+               where converted_to_user_id is not null group by 1"),
+        recount: Cow::Borrowed("select l.converted_to_user_id,
                          jsonb_object_agg(l.id, trim_scale(ingest.lead_value(
                              l.converted_to_user_id, c.currency, pg_typeof(l.conversion_value))))
                   from public.leads l
                   cross join lateral ingest.lead_currency(l.campaign_id, l.converted_to_user_id, l.currency) as c (currency)
-                  where l.converted_to_user_id is not null group by 1",
+                  where l.converted_to_user_id is not null group by 1"),
         nothing: "'{}'",
     },
     // Sessions go at logout, so only those that are there and that nobody has told of are a difference.
     Check {
-        field: "auth.sessions (logins)",
+        field: Cow::Borrowed("auth.sessions (logins)"),
         source: Some("auth.sessions"),
+        about: About::Members,
         mend: Mend::Backfill,
-        here: "select null::uuid, 0::bigint where false",
-        recount: "select s.user_id, count(*) from auth.sessions s
+        here: Cow::Borrowed("select null::uuid, 0::bigint where false"),
+        recount: Cow::Borrowed("select s.user_id, count(*) from auth.sessions s
                   where s.oauth_client_id is null
                     and s.created_at >= coalesce((select at from ingest.switched_on), '-infinity')
                     and not exists (select from ingest.logins l where l.session_id = s.id::text)
-                  group by s.user_id",
+                  group by s.user_id"),
         nothing: "0",
     },
 ];

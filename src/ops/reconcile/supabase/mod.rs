@@ -1,80 +1,29 @@
-//! The database beside itself: the members' tables against a recount of the facts, and the facts against the
-//! tables that they tell of.
+//! The database beside itself: the members' tables against a recount of the facts, the facts against the tables
+//! that they tell of, and the campaigns' sums against their leads.
 //!
-//! Three looks, each with what mends it. The public tables are derived from counts that are kept: deriving them
-//! anew mends them. The counts are derived from facts: `rebuild` mends them. The facts come from rows of the
-//! application, of which some may never have been told: `backfill activity` reads them in.
+//! Each look has what mends it. The public tables are derived from counts that are kept: deriving them anew mends
+//! them, and counting the leads again the campaigns. The counts are derived from facts: `rebuild` mends them. The
+//! facts come from rows of the application, of which some may never have been told: `backfill activity` reads them in.
 
 mod checks;
+mod mend;
+mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures_util::TryStreamExt as _;
-use serde::Serialize;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use uuid::Uuid;
 
-use checks::{CHECKS, Check};
+pub use report::{Drift, Mend, Report, Whose};
+
+use checks::{About, CHECKS, Check, campaigns, mapped};
 
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
+use crate::store::found::recount;
 use crate::store::{Store, StoreError, reading};
-
-/// Members that are derived anew at once.
-const PAGE: usize = 500;
-
-/// What mends a field that differs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Mend {
-    /// Deriving the member's rows anew.
-    #[serde(rename = "memberflow reconcile supabase --fix")]
-    Fix,
-    /// Deriving everything anew from the events.
-    #[serde(rename = "memberflow rebuild")]
-    Rebuild,
-    /// Reading in rows that no event has told of.
-    #[serde(rename = "memberflow backfill activity")]
-    Backfill,
-}
-
-impl Mend {
-    /// The command.
-    #[must_use]
-    pub const fn command(self) -> &'static str {
-        match self {
-            Self::Fix => "memberflow reconcile supabase --fix",
-            Self::Rebuild => "memberflow rebuild",
-            Self::Backfill => "memberflow backfill activity",
-        }
-    }
-}
-
-/// A field of a member that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MemberDrift {
-    /// The member.
-    pub user_id: Uuid,
-    /// What was looked at: `public.user_activity_metrics.total_logins`.
-    pub field: String,
-    /// What stands there; nothing: there is no row.
-    pub here: Option<String>,
-    /// What the recount says; nothing: there should be no row.
-    pub recount: Option<String>,
-    /// What mends it.
-    pub mend: Mend,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Members derived anew.
-    pub mended_members: u64,
-    /// Fields that differ, by the command that mends them; after mending, those that differ still.
-    pub differing: BTreeMap<&'static str, u64>,
-    /// Tables that could not be read.
-    pub skipped: BTreeSet<&'static str>,
-}
 
 /// Compares, and derives anew what that mends if `fix`. `show` gets each field that differs.
 ///
@@ -84,19 +33,16 @@ pub async fn run(
     store: &Store,
     fix: bool,
     progress: &mut Progress,
-    mut show: impl FnMut(&MemberDrift),
+    mut show: impl FnMut(&Drift),
 ) -> Result<Report, StoreError> {
     let mut found = look(store, progress, &mut show).await?;
-    if fix && !found.members.is_empty() {
-        progress.begin("deriving members anew", found.members.len() as u64);
-        let members: Vec<Uuid> = found.members.iter().copied().collect();
-        for page in members.chunks(PAGE) {
-            store.recompute(BTreeSet::new(), page.iter().copied().collect()).await?;
-            progress.advance(page.len() as u64);
-        }
+    if fix && !(found.members.is_empty() && found.campaigns.is_empty()) {
+        let (members, campaigns) = (found.members.len() as u64, found.campaigns.len() as u64);
+        mend::run(store, &found, progress).await?;
         found = look(store, progress, |_| {}).await?;
-        found.report.mended_members = members.len() as u64;
-        let outcome = json!({"mended_members": members.len()});
+        found.report.mended_members = members;
+        found.report.mended_campaigns = campaigns;
+        let outcome = json!({"mended_members": members, "mended_campaigns": campaigns});
         note(store.pool(), "reconcile supabase", json!({}), outcome, store.now()).await?;
     }
     progress.finish();
@@ -109,36 +55,62 @@ struct Found {
     report: Report,
     /// Those whom deriving anew may mend.
     members: BTreeSet<Uuid>,
+    /// Those whose leads are to be counted again.
+    campaigns: BTreeSet<Uuid>,
 }
 
 async fn look(
     store: &Store,
     progress: &mut Progress,
-    mut show: impl FnMut(&MemberDrift),
+    mut show: impl FnMut(&Drift),
 ) -> Result<Found, StoreError> {
     let mut found = Found::default();
     // One moment for all: what is applied meanwhile is no difference.
     let mut tx = reading(store.pool()).await?;
-    for check in &CHECKS {
-        progress.begin(check.field, 0);
+    let tables = &store.rules().reading.tables;
+    let mut checks: Vec<Check> = CHECKS.into_iter().chain(mapped::counts(tables)).collect();
+    for table in tables.iter() {
+        match recount::of(&mut tx, table).await? {
+            Some(rows) => checks.push(mapped::told(table, rows)),
+            None => _ = found.report.skipped.insert(table.relation.clone()),
+        }
+    }
+    checks.extend(campaigns::CHECKS);
+    for check in &checks {
+        progress.begin(&check.field, 0);
         if let Some(table) = unreadable(&mut tx, check).await? {
-            found.report.skipped.insert(table);
+            found.report.skipped.insert(table.to_owned());
             continue;
         }
         let mut rows = sqlx::query(AssertSqlSafe(check.sql())).fetch(&mut *tx);
         while let Some(row) = rows.try_next().await? {
-            let (user_id, here, recount) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            let field = check.field.to_owned();
-            let drift = MemberDrift { user_id, field, here, recount, mend: check.mend };
-            *found.report.differing.entry(check.mend.command()).or_default() += 1;
-            if check.mend == Mend::Fix {
-                found.members.insert(user_id);
-            }
+            let drift = Drift {
+                whose: found.note(check, row.try_get(0)?),
+                field: check.field.clone().into_owned(),
+                here: row.try_get(1)?,
+                recount: row.try_get(2)?,
+                mend: check.mend,
+            };
             show(&drift);
         }
     }
     tx.rollback().await?;
     Ok(found)
+}
+
+impl Found {
+    /// Notes that a field of this member or campaign differs.
+    fn note(&mut self, check: &Check, id: Uuid) -> Whose {
+        *self.report.differing.entry(check.mend.command()).or_default() += 1;
+        let (mended, whose) = match check.about {
+            About::Members => (&mut self.members, Whose::Member(id)),
+            About::Campaigns => (&mut self.campaigns, Whose::Campaign(id)),
+        };
+        if check.mend == Mend::Fix {
+            mended.insert(id);
+        }
+        whose
+    }
 }
 
 /// The table that a check needs and that is not there, or not for us to read.

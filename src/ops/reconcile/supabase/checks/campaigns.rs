@@ -1,0 +1,100 @@
+//! The campaigns' sums against their leads, and what is worked out from the sums. Only of campaigns that have or had
+//! leads: what others say is the application's.
+
+use std::borrow::Cow;
+
+use super::{About, Check};
+use crate::ops::reconcile::supabase::Mend;
+
+/// What each campaign's leads amount to, as the triggers of `leads` count: a member once in a campaign, and one who
+/// is gone as the one it was.
+macro_rules! sums {
+    () => {
+        "with counts as (
+             select l.campaign_id,
+                    case when l.converted_to_user_id is not null then l.converted_to_user_id
+                         when l.status = 'converted' then coalesce(c.member, l.id) end as member,
+                    case when lower(l.currency) = lower(m.currency) then
+                        coalesce(l.conversion_value, 0)
+                            * ingest.minor_units_in(m.currency, pg_typeof(l.conversion_value))
+                    else 0 end as value
+             from public.leads l
+             join public.marketing_campaigns m on m.id = l.campaign_id
+             left join ingest.counted_leads c on c.lead_id = l.id
+         ), members as (
+             select campaign_id, member, count(*) as leads, max(value) as value from counts group by 1, 2
+         ), sums as (
+             select campaign_id, sum(leads) as leads, count(member) as conversions,
+                    coalesce(sum(value) filter (where member is not null), 0) as value
+             from members group by 1
+         ), campaigns as (
+             select m.* from public.marketing_campaigns m
+             where m.id in (select campaign_id from public.leads union select campaign_id from ingest.counted_leads)
+         ) "
+    };
+}
+
+/// A column of `marketing_campaigns` and what it should be, in SQL over the campaign `m` and its sums `s`.
+macro_rules! campaign {
+    ($column:literal, $value:literal) => {
+        Check {
+            field: Cow::Borrowed(concat!("public.marketing_campaigns.", $column)),
+            source: Some("public.marketing_campaigns"),
+            about: About::Campaigns,
+            mend: Mend::Fix,
+            here: Cow::Borrowed(concat!(
+                sums!(),
+                "select id, trim_scale(",
+                $column,
+                "::numeric) from campaigns"
+            )),
+            recount: Cow::Borrowed(concat!(
+                sums!(),
+                "select m.id, trim_scale((",
+                $value,
+                ")::numeric)
+                          from campaigns m left join sums s on s.campaign_id = m.id"
+            )),
+            nothing: "null",
+        }
+    };
+}
+
+/// The checks of the campaigns. The two ratios follow from the sums beside them, and end where their columns do.
+pub(in crate::ops::reconcile::supabase) const CHECKS: [Check; 5] = [
+    campaign!("total_leads", "coalesce(s.leads, 0)"),
+    campaign!("total_conversions", "coalesce(s.conversions, 0)"),
+    campaign!(
+        "revenue_generated",
+        "coalesce(s.value, 0) / ingest.minor_units_in(m.currency, pg_typeof(m.revenue_generated))"
+    ),
+    campaign!(
+        "calculated_cpl",
+        "case when m.total_leads > 0 then round(
+             m.total_spent * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent))
+                 / m.total_leads / ingest.minor_units_in(m.currency, pg_typeof(m.calculated_cpl)),
+             coalesce(scale(m.calculated_cpl::numeric), 2)) end"
+    ),
+    campaign!(
+        "calculated_roi",
+        "case when m.total_spent > 0 then least(round(
+             (m.revenue_generated * ingest.minor_units_in(m.currency, pg_typeof(m.revenue_generated))
+                 - m.total_spent * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent)))
+                 / (m.total_spent * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent))),
+             coalesce(scale(m.calculated_roi::numeric), 4)), 99999999.9999) end"
+    ),
+];
+
+/// Counts the leads of `$1` again and sets the campaigns to what they say; the ratios follow by their trigger.
+pub(in crate::ops::reconcile::supabase) const COUNT_AGAIN: &str = "
+    select ingest.count_leads(array(select id from public.leads where campaign_id = any ($1)
+                                    union select lead_id from ingest.counted_leads where campaign_id = any ($1)))";
+pub(in crate::ops::reconcile::supabase) const SET: &str = concat!(
+    sums!(),
+    "update public.marketing_campaigns m set
+         total_leads = coalesce(s.leads, 0), total_conversions = coalesce(s.conversions, 0),
+         revenue_generated =
+             coalesce(s.value, 0) / ingest.minor_units_in(m.currency, pg_typeof(m.revenue_generated))
+     from campaigns c left join sums s on s.campaign_id = c.id
+     where m.id = c.id and m.id = any ($1)"
+);

@@ -1,0 +1,34 @@
+//! Mending what deriving or counting again mends.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::Found;
+use super::checks::campaigns;
+use crate::database;
+use crate::ops::progress::Progress;
+use crate::store::{Store, StoreError};
+
+/// Members that are derived anew at once.
+const PAGE: usize = 500;
+
+/// Derives the members anew, and counts the campaigns' leads again.
+pub(super) async fn run(store: &Store, found: &Found, progress: &mut Progress) -> Result<(), StoreError> {
+    progress.begin("deriving members anew", found.members.len() as u64);
+    let members: Vec<Uuid> = found.members.iter().copied().collect();
+    for page in members.chunks(PAGE) {
+        store.recompute(BTreeSet::new(), page.iter().copied().collect()).await?;
+        progress.advance(page.len() as u64);
+    }
+    progress.begin("counting campaigns again", found.campaigns.len() as u64);
+    for campaign in &found.campaigns {
+        let mut tx = database::begin(store.pool()).await?;
+        for statement in [campaigns::COUNT_AGAIN, campaigns::SET] {
+            sqlx::query(statement).bind([*campaign]).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        progress.advance(1);
+    }
+    Ok(())
+}
