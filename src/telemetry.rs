@@ -16,6 +16,8 @@ pub const DELIVERIES: &str = "memberflow_deliveries_total";
 pub const DELIVERY_SECONDS: &str = "memberflow_delivery_seconds";
 /// Auth Hooks answered neutrally though their event could not be kept: for reconciliation to heal.
 pub const HOOKS_NOT_KEPT: &str = "memberflow_hooks_not_kept_total";
+/// Connections ended because their place was needed for newer ones.
+pub const CONNECTIONS_GIVEN_UP: &str = "memberflow_connections_given_up_total";
 
 /// Events that said something that is not recognised, by `what`: a status that is new, a needed field that is
 /// nowhere. The words themselves stand in `ingest.unrecognised`.
@@ -77,5 +79,9 @@ fn describe() {
     metrics::describe_counter!(
         HOOKS_NOT_KEPT,
         "Auth Hooks answered neutrally though their event could not be kept."
+    );
+    metrics::describe_counter!(
+        CONNECTIONS_GIVEN_UP,
+        "Connections ended because their place was needed for newer ones."
     );
 }

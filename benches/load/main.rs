@@ -13,6 +13,7 @@ mod support;
 #[path = "../../tests/it/whole_way/sender.rs"]
 mod sender;
 
+mod pace;
 mod steady;
 
 use std::time::Duration;

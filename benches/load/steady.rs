@@ -3,13 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use memberflow::ops::fixture::FixtureEvent;
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use crate::House;
+use crate::pace::{Answer, post, spread};
 use crate::sender::Sender;
 
 /// Between two looks at what has been committed: the resolution of the figures.
@@ -27,42 +26,14 @@ pub async fn run(house: &House, events: &[FixtureEvent], rate: u32) {
     let (answers, seen) = tokio::join!(post(&sender, events, rate, begin), watch(house.pool(), events.len()));
     let mut commits: Vec<Duration> = Vec::with_capacity(events.len());
     let mut answered: Vec<Duration> = Vec::with_capacity(events.len());
-    for (event_id, posted, took) in answers {
+    for Answer { event_id, posted, took, taken } in answers {
+        assert!(taken, "{event_id}");
         answered.push(took);
         commits.extend(seen.get(&event_id).map(|seen| seen.saturating_duration_since(posted)));
     }
     println!("at {rate}/s, {} events, {} seen in time", events.len(), commits.len());
     println!("  webhook to answer: {}", spread(answered));
     println!("  webhook to commit: {}", spread(commits));
-}
-
-async fn post(
-    sender: &Sender,
-    events: &[FixtureEvent],
-    rate: u32,
-    begin: Instant,
-) -> Vec<(String, Instant, Duration)> {
-    let mut under_way = FuturesUnordered::new();
-    let mut done = Vec::with_capacity(events.len());
-    for (index, event) in (0_u32..).zip(events) {
-        let due = begin + Duration::from_secs(1) * index / rate;
-        while Instant::now() < due {
-            tokio::select! {
-                Some(answer) = under_way.next() => done.push(answer),
-                () = sleep_until(due) => {}
-            }
-        }
-        under_way.push(async move {
-            let posted = Instant::now();
-            let response = sender.post(event).await.unwrap();
-            assert!(response.status().is_success(), "{}", event.origin);
-            (event.event_id.clone(), posted, posted.elapsed())
-        });
-    }
-    while let Some(answer) = under_way.next().await {
-        done.push(answer);
-    }
-    done
 }
 
 /// When each event was first seen by another connection.
@@ -83,13 +54,4 @@ async fn watch(pool: &PgPool, wanted: usize) -> HashMap<String, Instant> {
         sleep(LOOK_EVERY).await;
     }
     seen
-}
-
-fn spread(mut durations: Vec<Duration>) -> String {
-    durations.sort();
-    let at = |share: f64| {
-        let index = ((durations.len() as f64 * share) as usize).min(durations.len().saturating_sub(1));
-        durations.get(index).map_or(0.0, |it| it.as_secs_f64() * 1000.0)
-    };
-    format!("p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, longest {:.1} ms", at(0.5), at(0.9), at(0.99), at(1.0))
 }

@@ -8,6 +8,7 @@ use super::{Exit, Global};
 use crate::clock::Clock;
 use crate::config;
 use crate::lifecycle::Lifecycle;
+use crate::receive::places::raise_open_files;
 use crate::roles::{self, Role};
 use crate::telemetry;
 
@@ -28,6 +29,7 @@ pub(super) struct Args {
 pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<Exit> {
     let config = config::load(global.flags(args.bind))?;
     telemetry::init_logs(&config).ok();
+    raise_open_files();
     let lifecycle = Lifecycle::default();
     lifecycle.stop_on_signals().context("cannot listen to signals")?;
     roles::start(&config, &args.roles, Clock::System, &lifecycle).await?;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Receive;
 use super::problem::Problem;
+use super::read::Place;
 use crate::envelope::Envelope;
 use crate::telemetry::HOOKS_NOT_KEPT;
 
@@ -19,11 +19,7 @@ const KEEP_WITHIN: Duration = Duration::from_millis(2500);
 
 impl Receive {
     /// Makes the event durable and acknowledges it.
-    pub(super) async fn keep(
-        &self,
-        envelope: Envelope,
-        place: OwnedSemaphorePermit,
-    ) -> Result<Response, Problem> {
+    pub(super) async fn keep(&self, envelope: Envelope, place: Place) -> Result<Response, Problem> {
         let id = envelope.event_id.clone();
         let source = envelope.source;
         let queue = self.0.rests.queue.clone();

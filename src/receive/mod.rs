@@ -4,6 +4,7 @@
 //! that outlives the connection makes it durable ([`keep`]). One file per endpoint.
 
 pub mod listener;
+pub mod places;
 pub mod problem;
 
 mod auth_hooks;
@@ -11,7 +12,9 @@ mod database;
 mod health;
 mod keep;
 mod read;
+mod reading;
 mod stripe;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +36,7 @@ use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, Window};
 
 use problem::Problem;
+use reading::Reading;
 
 /// What the endpoints share. Cheap to clone.
 #[derive(Clone)]
@@ -67,12 +71,14 @@ struct Lane {
     source: Source,
     /// Places for requests that are here whole and are being made durable.
     places: Arc<Semaphore>,
-    /// Bytes of bodies that are still coming in.
-    reading: Semaphore,
+    /// What their bodies hold.
+    bytes: Arc<Semaphore>,
+    /// Bodies that are still coming in.
+    reading: Reading,
 }
 
-/// What a source's bodies may hold altogether while they come in.
-const READING_MAX_BYTES: usize = 256 * 1024 * 1024;
+/// What a source's bodies may hold altogether while they are made durable.
+const KEEPING_MAX_BYTES: usize = 256 * 1024 * 1024;
 
 impl Receive {
     /// The door as `config` wants it.
@@ -83,7 +89,8 @@ impl Receive {
         let lane = |source| Lane {
             source,
             places: Arc::new(Semaphore::new(config.max_requests)),
-            reading: Semaphore::new(READING_MAX_BYTES.max(config.body_limit_bytes)),
+            bytes: Arc::new(Semaphore::new(KEEPING_MAX_BYTES.max(config.body_limit_bytes))),
+            reading: Reading::new(config.body_limit_bytes),
         };
         Ok(Self(Arc::new(Shared {
             rests,

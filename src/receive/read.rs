@@ -1,28 +1,28 @@
 //! Reading a request's body: within its limits of form, size and time, and not a byte changed.
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::problem::Problem;
+use super::reading::DRAIN_FACTOR;
 use super::{Lane, Receive, header};
 use crate::envelope::Source;
-
-/// How many times the limit is read and thrown away before the answer: a sender that is still writing
-/// would otherwise see a broken connection instead of the 413.
-const DRAIN_FACTOR: usize = 8;
 
 /// A request that has come in completely.
 pub(super) struct Delivery {
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// Its place among those under way; given back when dropped.
-    pub place: OwnedSemaphorePermit,
+    pub place: Place,
+}
+
+/// A delivery's place among those under way, and what its body holds; given back when dropped.
+pub(super) struct Place {
+    _request: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
 }
 
 impl Receive {
@@ -39,15 +39,24 @@ impl Receive {
         if declared.is_some_and(|length: usize| length > limit.saturating_mul(DRAIN_FACTOR)) {
             return Err(Problem::too_large(limit));
         }
-        let body = timeout(self.0.read_timeout, whole(body, limit, &lane.reading));
+        let body = timeout(self.0.read_timeout, lane.reading.read(body));
         let body = body.await.map_err(|_| Problem::too_slow())??;
         // Only now: bodies that dawdle would otherwise hold all places against those that are here.
-        let place = lane.places.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+        let place = lane.place(body.len()).ok_or_else(Problem::overloaded)?;
         Ok(Delivery { headers: parts.headers, body, place })
     }
 
     fn lane(&self, source: Source) -> Result<&Lane, Problem> {
         self.0.lanes.iter().find(|lane| lane.source == source).ok_or_else(Problem::overloaded)
+    }
+}
+
+impl Lane {
+    /// A place for a body of so many bytes, if one is free.
+    fn place(&self, bytes: usize) -> Option<Place> {
+        let request = self.places.clone().try_acquire_owned().ok()?;
+        let bytes = self.bytes.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
+        Some(Place { _request: request, _bytes: bytes })
     }
 }
 
@@ -59,40 +68,4 @@ fn check_form(headers: &HeaderMap) -> Result<(), Problem> {
     }
     let plain = headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding.as_bytes() == b"identity");
     if plain { Ok(()) } else { Err(Problem::encoded()) }
-}
-
-/// The whole body, if it keeps to the limit however it is sent. What has come of it is taken out of `reading`
-/// until it is whole.
-async fn whole(body: Body, limit: usize, reading: &Semaphore) -> Result<Bytes, Problem> {
-    let mut held = Vec::new();
-    let mut chunks = body.into_data_stream();
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
-    let mut length = 0_usize;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Problem::broken_off())?;
-        length = length.saturating_add(chunk.len());
-        if length > limit.saturating_mul(DRAIN_FACTOR) {
-            break;
-        }
-        if length > limit {
-            (first, joined) = (Bytes::new(), BytesMut::new());
-            held.clear();
-            continue;
-        }
-        let bytes = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-        held.push(reading.try_acquire_many(bytes).map_err(|_| Problem::overloaded())?);
-        if length == chunk.len() {
-            // Most bodies come in one piece, which then is not copied.
-            first = chunk;
-        } else {
-            joined.extend_from_slice(&std::mem::take(&mut first));
-            joined.extend_from_slice(&chunk);
-        }
-    }
-    match (length > limit, joined.is_empty()) {
-        (true, _) => Err(Problem::too_large(limit)),
-        (false, true) => Ok(first),
-        (false, false) => Ok(joined.freeze()),
-    }
 }

@@ -150,7 +150,11 @@ impl Town {
         serving.ask_to_stop();
         let (status, took) = serving.ended().await;
         if status.code() != Some(0) {
-            eprintln!("asked to stop, {:?} ended with {status}:\n{}", self.places[at].part, tail(&serving.log()));
+            eprintln!(
+                "asked to stop, {:?} ended with {status}:\n{}",
+                self.places[at].part,
+                tail(&serving.log())
+            );
         }
         self.stops.push(Stop { part: self.places[at].part, code: status.code(), took, peak_bytes });
     }

@@ -1,10 +1,18 @@
 //! Senders of nothing good, many at once: what is good is taken meanwhile, and nothing else is kept.
 
+use std::net::SocketAddr;
+
+use memberflow::receive::places::raise_open_files;
+use rustix::process::{Resource, getrlimit};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::edge::{Edge, assert_problem, eventually, stall};
+use crate::support::crowd::Crowd;
+use crate::support::database::TestDatabase;
+use crate::support::edge::{Edge, STRIPE_SECRETS, SUPABASE_SECRETS, assert_problem, eventually, stall};
+use crate::support::process::{Serving, Settings};
+use crate::whole_way::sender::Sender;
 
 fn event(number: usize) -> String {
     format!(r#"{{"id":"evt_{number}","type":"t","created":1}}"#)
@@ -18,10 +26,10 @@ async fn good_ones_are_taken(edge: &Edge, numbers: std::ops::Range<usize>) {
 }
 
 /// Opens connections that say `said` and then nothing more.
-async fn silent(edge: &Edge, count: usize, said: &str) -> Vec<TcpStream> {
+async fn silent(address: SocketAddr, count: usize, said: &str) -> Vec<TcpStream> {
     let mut streams = Vec::new();
     for _ in 0..count {
-        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(said.as_bytes()).await.unwrap();
         streams.push(stream);
     }
@@ -31,13 +39,38 @@ async fn silent(edge: &Edge, count: usize, said: &str) -> Vec<TcpStream> {
 #[tokio::test]
 async fn connections_that_say_nothing_or_little_keep_nobody_out() {
     let edge = Edge::with(|config| config.max_requests = 4).await;
-    let idle = silent(&edge, 150, "").await;
-    let half_headers = silent(&edge, 150, "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\n").await;
+    // Five thousand, where both ends of so many may be open in one process.
+    raise_open_files();
+    let files = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files as usize);
+    let count = (files / 9).min(5000 / 3);
+    let idle = silent(edge.address, count, "").await;
+    let half_headers = silent(edge.address, count, "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\n").await;
     let half_bodies = "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 900\r\n\r\n{";
-    let half_bodies = silent(&edge, 150, half_bodies).await;
+    let half_bodies = silent(edge.address, count, half_bodies).await;
     good_ones_are_taken(&edge, 0..20).await;
     drop((idle, half_headers, half_bodies));
     assert_eq!(edge.kept().await.len(), 20);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_open_files_give_way_to_newer_ones() {
+    let database = TestDatabase::migrated().await;
+    let settings: Settings = vec![
+        ("DATABASE_URL", database.url()),
+        ("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRETS.to_owned()),
+        ("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRETS.to_owned()),
+    ];
+    let mut serving = Serving::with_open_files(128, "receive", &settings);
+    let good = &Crowd::read().told(1)[..20];
+    let sender = Sender::to(serving.url());
+    sender.deliver(&good[..1], 1).await;
+    let idle = silent(serving.address, 300, "").await;
+    sender.deliver(good, 4).await;
+    let half_headers = silent(serving.address, 300, "POST / HTTP/1.1\r\n").await;
+    sender.deliver(good, 4).await;
+    assert!(serving.is_running());
+    assert!(!serving.log().contains("connection not taken"), "{}", serving.log());
+    drop((idle, half_headers));
 }
 
 #[tokio::test]

@@ -82,7 +82,23 @@ impl Serving {
     /// The same of a version that was given.
     pub fn of(version: Version, bind: &str, roles: &str, settings: &Settings) -> Self {
         let mut command = memberflow_of(version, settings);
-        command.args(["serve", "--roles", roles, "--bind", bind]).env("MEMBERFLOW_LOG_FORMAT", "json");
+        command.args(["serve", "--roles", roles, "--bind", bind]);
+        Self::started(command)
+    }
+
+    /// Starts `roles` on a free port, allowed to open no more than `files`.
+    pub fn with_open_files(files: usize, roles: &str, settings: &Settings) -> Self {
+        let unlimited = memberflow(settings);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", r#"ulimit -n "$1" && shift && exec "$@""#, "sh", &files.to_string()]);
+        command.arg(unlimited.get_program()).args(["serve", "--roles", roles, "--bind", "127.0.0.1:0"]);
+        command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
+        command.current_dir(std::env::temp_dir()).stdin(Stdio::null());
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Self {
+        command.env("MEMBERFLOW_LOG_FORMAT", "json");
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = follow(process.stderr.take().unwrap());
         let deadline = Instant::now() + DEADLINE;

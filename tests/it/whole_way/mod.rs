@@ -7,4 +7,4 @@ mod database_trouble;
 mod house;
 mod kills;
 mod same_tables;
-mod sender;
+pub mod sender;

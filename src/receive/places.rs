@@ -1,0 +1,74 @@
+//! Places for connections: as many as the process's open files allow, and a newcomer finds one always.
+
+use std::sync::Arc;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::waiting::{Waiter, Waiting};
+use crate::telemetry::CONNECTIONS_GIVEN_UP;
+
+/// Connections open at once, however many files the process may open.
+const CONNECTIONS_MAX: usize = 16_384;
+
+/// Lets the process open as many files as the system allows it: each connection is one.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(fault) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%fault, "the limit of open files stays as it is");
+    }
+}
+
+/// Of the files three quarters are for connections; the rest for Postgres, the broker, and connections that
+/// are being closed.
+fn connections_max() -> usize {
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    files.map_or(CONNECTIONS_MAX, |files| (files / 4 * 3).clamp(1, CONNECTIONS_MAX))
+}
+
+/// All places, and who has them.
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    taken: Waiting,
+}
+
+/// One connection's place, given back when dropped.
+pub(super) struct Place {
+    waiter: Waiter,
+    _taken: OwnedSemaphorePermit,
+}
+
+impl Places {
+    pub(super) fn new() -> Self {
+        Self { free: Arc::new(Semaphore::new(connections_max())), taken: Waiting::default() }
+    }
+
+    /// A place. Where all are taken, the connection whose last answer, or beginning, is longest ago gives its
+    /// own up.
+    pub(super) async fn take(&self) -> Option<Place> {
+        if self.free.available_permits() == 0 {
+            self.give_up_longest();
+        }
+        let taken = self.free.clone().acquire_owned().await.ok()?;
+        Some(Place { waiter: self.taken.join(), _taken: taken })
+    }
+
+    /// Ends the connection that has waited longest.
+    pub(super) fn give_up_longest(&self) {
+        if self.taken.dismiss_longest() {
+            metrics::counter!(CONNECTIONS_GIVEN_UP).increment(1);
+        }
+    }
+}
+
+impl Place {
+    /// An answer is on its way: the connection has proved its worth.
+    pub(super) fn answered(&self) {
+        self.waiter.begin_again();
+    }
+
+    /// Resolves once the place is needed for another.
+    pub(super) async fn needed(&self) {
+        self.waiter.dismissed().await;
+    }
+}
