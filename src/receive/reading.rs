@@ -118,6 +118,8 @@ mod tests {
             }
         };
         let (whole, ()) = tokio::join!(reading.read(body(2, true)), others);
-        assert_eq!((whole.unwrap().len(), dawdling.len()), (LIMIT, 6));
+        assert_eq!(whole.unwrap().len(), LIMIT);
+        // Two have to; another may be asked before they have let go.
+        assert!((4..=6).contains(&dawdling.len()), "{}", dawdling.len());
     }
 }
