@@ -29,6 +29,7 @@ impl Sender {
 
     /// A provider that signs by `clock`.
     pub fn with_clock(url: impl Into<String>, clock: Clock) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         Self { client, url: url.into(), clock, taken: Mutex::default() }
     }
