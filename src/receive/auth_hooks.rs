@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::keep::{json_response, not_kept};
 use super::problem::Problem;
-use super::{Receive, header, told};
+use super::{Receive, header};
 use crate::envelope::peek::HookKind;
 use crate::envelope::{Malformed, Source, peek};
 use crate::verify::standard_webhooks;
@@ -26,7 +26,7 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(1200);
 
 pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
     let arrived = Instant::now();
-    told(Source::SupabaseAuth, arrived, take(&receive, request, arrived).await)
+    receive.told(Source::SupabaseAuth, arrived, take(&receive, request, arrived).await)
 }
 
 async fn take(receive: &Receive, request: Request, arrived: Instant) -> Result<Response, Problem> {

@@ -4,15 +4,15 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use tokio::time::Instant;
 
+use super::Receive;
 use super::auth_hooks::signed_headers;
 use super::problem::Problem;
-use super::{Receive, told};
 use crate::envelope::{Source, peek};
 use crate::verify::standard_webhooks;
 
 pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
     let arrived = Instant::now();
-    told(Source::SupabaseDatabase, arrived, take(&receive, request).await)
+    receive.told(Source::SupabaseDatabase, arrived, take(&receive, request).await)
 }
 
 async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> {

@@ -13,6 +13,7 @@ mod health;
 mod keep;
 mod read;
 mod reading;
+mod refusals;
 mod stripe;
 mod waiting;
 
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, Method, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
@@ -37,6 +38,7 @@ use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, Window};
 
 use problem::Problem;
 use reading::Reading;
+use refusals::Refusals;
 
 /// What the endpoints share. Cheap to clone.
 #[derive(Clone)]
@@ -75,6 +77,7 @@ struct Lane {
     bytes: Arc<Semaphore>,
     /// Bodies that are still coming in.
     reading: Reading,
+    refusals: Refusals,
 }
 
 /// What a source's bodies may hold altogether while they are made durable.
@@ -91,6 +94,7 @@ impl Receive {
             places: Arc::new(Semaphore::new(config.max_requests)),
             bytes: Arc::new(Semaphore::new(KEEPING_MAX_BYTES.max(config.body_limit_bytes))),
             reading: Reading::new(config.body_limit_bytes),
+            refusals: Refusals::default(),
         };
         Ok(Self(Arc::new(Shared {
             rests,
@@ -102,6 +106,19 @@ impl Receive {
             lanes: Source::QUEUED.map(lane),
             hooks_waiting: Arc::new(Semaphore::new(config.max_requests)),
         })))
+    }
+
+    /// Counts and times one delivery, and turns a problem into its answer.
+    fn told(&self, source: Source, arrived: Instant, outcome: Result<Response, Problem>) -> Response {
+        let name = outcome.as_ref().map_or_else(Problem::kind, |_| "accepted").to_owned();
+        metrics::counter!(DELIVERIES, "source" => source.as_str(), "outcome" => name).increment(1);
+        metrics::histogram!(DELIVERY_SECONDS, "source" => source.as_str()).record(arrived.elapsed());
+        outcome.unwrap_or_else(|problem| {
+            if let Ok(lane) = self.lane(source) {
+                lane.refusals.say(source, &problem);
+            }
+            problem.into_response()
+        })
     }
 
     fn window(&self) -> Window {
@@ -140,20 +157,6 @@ pub fn with_fallbacks(routes: Router) -> Router {
     routes
         .fallback(|uri: Uri| async move { Problem::not_found(uri.path()) })
         .method_not_allowed_fallback(|method: Method| async move { Problem::method_not_allowed(&method) })
-}
-
-/// Counts and times one delivery, and turns a problem into its answer.
-fn told(source: Source, arrived: Instant, outcome: Result<Response, Problem>) -> Response {
-    let name = outcome.as_ref().map_or_else(Problem::kind, |_| "accepted").to_owned();
-    metrics::counter!(DELIVERIES, "source" => source.as_str(), "outcome" => name).increment(1);
-    metrics::histogram!(DELIVERY_SECONDS, "source" => source.as_str()).record(arrived.elapsed());
-    match outcome {
-        Ok(response) => response,
-        Err(problem) => {
-            tracing::info!(%source, kind = problem.kind(), detail = problem.detail(), "delivery not taken");
-            axum::response::IntoResponse::into_response(problem)
-        }
-    }
 }
 
 /// A header's text; one that is not visible ASCII counts as absent.

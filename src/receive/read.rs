@@ -46,7 +46,7 @@ impl Receive {
         Ok(Delivery { headers: parts.headers, body, place })
     }
 
-    fn lane(&self, source: Source) -> Result<&Lane, Problem> {
+    pub(super) fn lane(&self, source: Source) -> Result<&Lane, Problem> {
         self.0.lanes.iter().find(|lane| lane.source == source).ok_or_else(Problem::overloaded)
     }
 }

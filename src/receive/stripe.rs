@@ -5,13 +5,13 @@ use axum::response::Response;
 use tokio::time::Instant;
 
 use super::problem::Problem;
-use super::{Receive, header, told};
+use super::{Receive, header};
 use crate::envelope::{Source, peek};
 use crate::verify::stripe;
 
 pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
     let arrived = Instant::now();
-    told(Source::Stripe, arrived, take(&receive, request).await)
+    receive.told(Source::Stripe, arrived, take(&receive, request).await)
 }
 
 async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> {
