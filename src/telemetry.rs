@@ -41,7 +41,9 @@ pub fn init_logs(config: &Config) -> Result<(), TryInitError> {
     let logs = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.log_filter))
         .with_ansi(!json && std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // Whoever read the log may be gone. To tell of that on stderr, too, would be a panic wherever something is logged.
+        .log_internal_errors(false);
     if json { logs.json().flatten_event(true).finish().try_init() } else { logs.finish().try_init() }
 }
 
