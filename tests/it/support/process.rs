@@ -50,10 +50,15 @@ pub fn memberflow(settings: &Settings) -> Command {
 /// The same of a version that was given.
 pub fn memberflow_of(version: Version, settings: &Settings) -> Command {
     let mut command = Command::new(version.binary().expect("a program of this version was given"));
+    surround(&mut command, settings);
+    command
+}
+
+/// Nothing of the tests' own surroundings.
+fn surround(command: &mut Command, settings: &Settings) {
     command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
     // Away from the checkout, whose settings' file would be read.
     command.current_dir(std::env::temp_dir()).stdin(Stdio::null());
-    command
 }
 
 /// `memberflow serve`.
@@ -92,8 +97,7 @@ impl Serving {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", r#"ulimit -n "$1" && shift && exec "$@""#, "sh", &files.to_string()]);
         command.arg(unlimited.get_program()).args(["serve", "--roles", roles, "--bind", "127.0.0.1:0"]);
-        command.env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
-        command.current_dir(std::env::temp_dir()).stdin(Stdio::null());
+        surround(&mut command, settings);
         Self::started(command)
     }
 

@@ -1,10 +1,14 @@
 //! Processes that end in the middle of everything: what was answered with yes is applied, once.
 
-use std::time::Duration;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::house::{DEADLINE, House, Kind, assert_as_if_applied_directly, ids};
 use super::sender::Sender;
-use crate::support::process::Serving;
+use crate::support::process::{Serving, memberflow};
 
 /// The longest that a stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -107,4 +111,28 @@ async fn a_service_asked_to_stop_under_load(kind: Kind) {
 
     let next = Serving::all(&house.settings());
     ends_well(&house, &next, &sender, "after a stop under load").await;
+}
+
+#[tokio::test]
+async fn a_process_whose_log_nobody_reads_any_more_stops_when_asked() {
+    let house = House::new(Kind::Postgres).await;
+    let mut command = memberflow(&house.settings());
+    command.args(["serve", "--roles", "consume", "--bind", "127.0.0.1:0"]);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(process.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("listening"), "{said}");
+    kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+    let asked = Instant::now();
+    let status = loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            break status;
+        }
+        if asked.elapsed() > DEADLINE {
+            process.kill().unwrap();
+            panic!("it does not stop");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(status.code(), Some(0));
 }
