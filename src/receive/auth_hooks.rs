@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::keep::{json_response, not_kept};
 use super::problem::Problem;
-use super::{Receive, header};
+use super::{Arrival, Receive, header};
 use crate::envelope::peek::HookKind;
 use crate::envelope::{Malformed, Source, peek};
 use crate::verify::standard_webhooks;
@@ -25,11 +25,12 @@ use crate::verify::standard_webhooks;
 const ANSWER_WITHIN: Duration = Duration::from_millis(1200);
 
 pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
-    let arrived = Instant::now();
-    receive.told(Source::SupabaseAuth, arrived, take(&receive, request, arrived).await)
+    let arrival = Arrival::of(Source::SupabaseAuth, &request);
+    let deadline = arrival.at + ANSWER_WITHIN;
+    receive.answer(arrival, take(&receive, request, deadline).await).await
 }
 
-async fn take(receive: &Receive, request: Request, arrived: Instant) -> Result<Response, Problem> {
+async fn take(receive: &Receive, request: Request, deadline: Instant) -> Result<Response, Problem> {
     let secrets = receive.supabase_secrets()?;
     let delivery = receive.read(Source::SupabaseAuth, request).await?;
     let window = receive.window();
@@ -37,7 +38,7 @@ async fn take(receive: &Receive, request: Request, arrived: Instant) -> Result<R
     let answer = Answer::to(&peek::hook_kind(&delivery.body)?)?;
     if let Answer::Neutral(_) = answer {
         match peek::auth_hook(delivery.body, window.now) {
-            Ok(hook) => receive.keep_hook(hook.envelope, arrived + ANSWER_WITHIN).await,
+            Ok(hook) => receive.keep_hook(hook.envelope, deadline).await,
             Err(fault) => not_kept("", &fault.to_string()),
         }
     }

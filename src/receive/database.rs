@@ -2,17 +2,16 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use tokio::time::Instant;
 
-use super::Receive;
 use super::auth_hooks::signed_headers;
 use super::problem::Problem;
+use super::{Arrival, Receive};
 use crate::envelope::{Source, peek};
 use crate::verify::standard_webhooks;
 
 pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
-    let arrived = Instant::now();
-    receive.told(Source::SupabaseDatabase, arrived, take(&receive, request).await)
+    let arrival = Arrival::of(Source::SupabaseDatabase, &request);
+    receive.answer(arrival, take(&receive, request).await).await
 }
 
 async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> {

@@ -11,6 +11,7 @@ mod auth_hooks;
 mod database;
 mod health;
 mod keep;
+mod pace;
 mod read;
 mod reading;
 mod refusals;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody as _;
+use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -36,6 +39,7 @@ use crate::queue::Queue;
 use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, Window};
 
+use pace::Pace;
 use problem::Problem;
 use reading::Reading;
 use refusals::Refusals;
@@ -78,8 +82,27 @@ struct Lane {
     /// Bodies that are still coming in.
     reading: Reading,
     refusals: Refusals,
+    pace: Pace,
 }
 
+/// A delivery that has just come.
+struct Arrival {
+    source: Source,
+    at: Instant,
+    /// What its body holds at most.
+    body_bytes: usize,
+}
+
+impl Arrival {
+    fn of(source: Source, request: &Request) -> Self {
+        let told = request.body().size_hint().upper();
+        let body_bytes = told.map_or(UNTOLD_BODY_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        Self { source, at: Instant::now(), body_bytes }
+    }
+}
+
+/// What a body counts for that does not tell how long it is.
+const UNTOLD_BODY_BYTES: usize = 1024 * 1024;
 /// What a source's bodies may hold altogether while they are made durable.
 const KEEPING_MAX_BYTES: usize = 256 * 1024 * 1024;
 
@@ -95,6 +118,7 @@ impl Receive {
             bytes: Arc::new(Semaphore::new(KEEPING_MAX_BYTES.max(config.body_limit_bytes))),
             reading: Reading::new(config.body_limit_bytes),
             refusals: Refusals::default(),
+            pace: Pace::default(),
         };
         Ok(Self(Arc::new(Shared {
             rests,
@@ -108,17 +132,24 @@ impl Receive {
         })))
     }
 
-    /// Counts and times one delivery, and turns a problem into its answer.
-    fn told(&self, source: Source, arrived: Instant, outcome: Result<Response, Problem>) -> Response {
+    /// Counts and times one delivery, and turns a problem into its answer, at its turn where it is the sender's.
+    async fn answer(&self, arrival: Arrival, outcome: Result<Response, Problem>) -> Response {
+        let Arrival { source, at, body_bytes } = arrival;
         let name = outcome.as_ref().map_or_else(Problem::kind, |_| "accepted").to_owned();
         metrics::counter!(DELIVERIES, "source" => source.as_str(), "outcome" => name).increment(1);
-        metrics::histogram!(DELIVERY_SECONDS, "source" => source.as_str()).record(arrived.elapsed());
-        outcome.unwrap_or_else(|problem| {
-            if let Ok(lane) = self.lane(source) {
-                lane.refusals.say(source, &problem);
+        metrics::histogram!(DELIVERY_SECONDS, "source" => source.as_str()).record(at.elapsed());
+        let problem = match outcome {
+            Ok(response) => return response,
+            Err(problem) => problem,
+        };
+        if let Ok(lane) = self.lane(source) {
+            lane.refusals.say(source, &problem);
+            if problem.is_the_senders() {
+                let read_bytes = body_bytes.min(lane.reading.reads_at_most());
+                self.0.rests.lifecycle.until_stopping(lane.pace.turn(read_bytes)).await;
             }
-            problem.into_response()
-        })
+        }
+        problem.into_response()
     }
 
     fn window(&self) -> Window {

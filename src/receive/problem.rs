@@ -53,6 +53,11 @@ impl Problem {
         &self.detail
     }
 
+    /// Whether the sender had better do otherwise; else it is ours to mend.
+    pub(super) fn is_the_senders(&self) -> bool {
+        self.status.is_client_error()
+    }
+
     pub(super) fn not_configured(variable: &str) -> Self {
         let detail = format!(
             "no signing secret is configured for this source, and nothing unsigned is ever taken: set {variable} and start memberflow again"

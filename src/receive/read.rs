@@ -8,7 +8,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::problem::Problem;
-use super::reading::DRAIN_FACTOR;
 use super::{Lane, Receive, header};
 use crate::envelope::Source;
 
@@ -35,9 +34,8 @@ impl Receive {
         let (parts, body) = request.into_parts();
         check_form(&parts.headers)?;
         let declared = header(&parts.headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
-        let limit = self.0.body_limit_bytes;
-        if declared.is_some_and(|length: usize| length > limit.saturating_mul(DRAIN_FACTOR)) {
-            return Err(Problem::too_large(limit));
+        if declared.is_some_and(|length: usize| length > lane.reading.reads_at_most()) {
+            return Err(Problem::too_large(self.0.body_limit_bytes));
         }
         let body = timeout(self.0.read_timeout, lane.reading.read(body));
         let body = body.await.map_err(|_| Problem::too_slow())??;

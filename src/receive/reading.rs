@@ -13,7 +13,7 @@ use super::waiting::Waiting;
 const READING_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// How many times the limit is read and thrown away before the answer: a sender that is still writing
 /// would otherwise see a broken connection instead of the 413.
-pub(super) const DRAIN_FACTOR: usize = 8;
+const DRAIN_FACTOR: usize = 8;
 
 /// The bodies of one source.
 pub(super) struct Reading {
@@ -26,6 +26,11 @@ impl Reading {
     /// For bodies of `limit` bytes at most.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, free_bytes: Semaphore::new(READING_MAX_BYTES.max(limit)), coming: Waiting::default() }
+    }
+
+    /// Of a longer body no byte is read.
+    pub(super) fn reads_at_most(&self) -> usize {
+        self.limit.saturating_mul(DRAIN_FACTOR)
     }
 
     /// The whole body, unless it has to give way to others.
@@ -47,7 +52,7 @@ impl Reading {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Problem::broken_off())?;
             length = length.saturating_add(chunk.len());
-            if length > self.limit.saturating_mul(DRAIN_FACTOR) {
+            if length > self.reads_at_most() {
                 break;
             }
             if length > self.limit {

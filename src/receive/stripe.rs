@@ -2,16 +2,15 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use tokio::time::Instant;
 
 use super::problem::Problem;
-use super::{Receive, header};
+use super::{Arrival, Receive, header};
 use crate::envelope::{Source, peek};
 use crate::verify::stripe;
 
 pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
-    let arrived = Instant::now();
-    receive.told(Source::Stripe, arrived, take(&receive, request).await)
+    let arrival = Arrival::of(Source::Stripe, &request);
+    receive.answer(arrival, take(&receive, request).await).await
 }
 
 async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> {

@@ -151,3 +151,22 @@ async fn a_stop_answers_what_is_under_way_and_takes_nothing_new() {
     assert_eq!(edge.lifecycle.shutdown(Duration::from_secs(10)).await, Ok(()));
     assert_eq!(edge.kept().await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_stop_answers_at_once_who_waits_for_having_sent_nothing_good() {
+    let edge = Edge::start().await;
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        let mut stream = connect(&edge).await;
+        let head = "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 99999999\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        waiting.push(stream);
+    }
+    // Whoever came before it has been heard by then.
+    assert_eq!(edge.stripe(EVENT).send().await.unwrap().status(), 200);
+    assert_eq!(edge.lifecycle.shutdown(Duration::from_secs(2)).await, Ok(()));
+    for mut stream in waiting {
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    }
+}
