@@ -8,6 +8,7 @@ use memberflow::ops::triggers;
 use secrecy::SecretString;
 use sqlx::PgPool;
 
+use crate::support::broker::{broker_address, broker_url};
 use crate::support::database::TestDatabase;
 
 fn secret(text: &str) -> SecretString {
@@ -16,7 +17,7 @@ fn secret(text: &str) -> SecretString {
 
 fn config(database: &TestDatabase) -> Config {
     Config {
-        amqp_url: Some(secret("amqp://guest:guest@127.0.0.1:5672/%2f")),
+        amqp_url: Some(secret(&broker_url())),
         stripe_webhook_secrets: vec![secret("whsec_abc")],
         supabase_webhook_secrets: vec![secret("v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
         admin_token: Some(secret("0123456789012345678901234567")),
@@ -150,8 +151,8 @@ async fn what_does_not_answer_is_down_and_no_password_is_shown() {
 #[tokio::test]
 async fn wrong_credentials_are_told_from_an_outage() {
     let database = TestDatabase::migrated().await;
-    let wrong =
-        Config { amqp_url: Some(secret("amqp://guest:wrong@127.0.0.1:5672/%2f")), ..config(&database) };
+    let url = format!("amqp://guest:wrong@{}/%2f", broker_address());
+    let wrong = Config { amqp_url: Some(secret(&url)), ..config(&database) };
     let report = examine(&wrong).await;
     assert_found(&report, Level::Failed, "queue", "refuses", "AMQP_URL");
 }
