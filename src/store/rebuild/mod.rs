@@ -98,9 +98,8 @@ impl Rebuild {
     ///
     /// # Errors
     /// [`RebuildError`]
-    pub async fn end(mut self) -> Result<(), RebuildError> {
-        shadow::remove(&mut self.connection).await?;
-        Ok(self.connection.close().await?)
+    pub async fn end(self) -> Result<(), RebuildError> {
+        leave(self.connection).await
     }
 
     const fn rules(&self) -> &Rules {
@@ -117,8 +116,14 @@ impl Rebuild {
 /// # Errors
 /// [`RebuildError`]
 pub async fn clear(store: &Store) -> Result<(), RebuildError> {
-    let mut connection = connect(store).await?;
+    leave(connect(store).await?).await
+}
+
+/// Drops the shadow tables and ends the session. The lock is given back by name: a backend ends some time after its
+/// client has gone, and who looks at once would find a rebuild under way.
+async fn leave(mut connection: PgConnection) -> Result<(), RebuildError> {
     shadow::remove(&mut connection).await?;
+    sqlx::query("select pg_advisory_unlock($1)").bind(REBUILD_LOCK).execute(&mut connection).await?;
     Ok(connection.close().await?)
 }
 
