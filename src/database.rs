@@ -1,5 +1,6 @@
 //! Postgres: connecting to it, and beginning transactions on it.
 
+pub mod nodelay;
 pub mod sql;
 
 use std::io::{self, ErrorKind};
@@ -34,7 +35,7 @@ pub fn connect(config: &Config) -> Result<PgPool, sqlx::Error> {
         ("timezone", "UTC"),
     ]);
     let again = options.clone();
-    Ok(PgPoolOptions::new()
+    Ok(without_delay(PgPoolOptions::new())
         .max_connections(config.database_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
@@ -43,6 +44,25 @@ pub fn connect(config: &Config) -> Result<PgPool, sqlx::Error> {
             Box::pin(async move { come_to_rest(connection, &again).await })
         })
         .connect_lazy_with(options))
+}
+
+/// `options` of a pool whose connections send each statement at once.
+#[must_use]
+pub fn without_delay(options: PgPoolOptions) -> PgPoolOptions {
+    options.after_connect(|_, _| {
+        nodelay::set_on_open_sockets();
+        Box::pin(async { Ok(()) })
+    })
+}
+
+/// A connection of its own, outside any pool, that sends each statement at once.
+///
+/// # Errors
+/// The database cannot be reached or refuses.
+pub async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let connection = PgConnection::connect_with(options).await?;
+    nodelay::set_on_open_sockets();
+    Ok(connection)
 }
 
 /// A server or a network that vanished without a word says nothing for ever, and sqlx would wait as long for the end of
@@ -63,7 +83,7 @@ async fn come_to_rest(
 
 async fn connect_again(options: &PgConnectOptions) -> PgConnection {
     loop {
-        if let Ok(Ok(connection)) = timeout(REST_LIMIT, PgConnection::connect_with(options)).await {
+        if let Ok(Ok(connection)) = timeout(REST_LIMIT, connect_alone(options)).await {
             return connection;
         }
         sleep(RECONNECT_DELAY).await;

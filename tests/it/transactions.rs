@@ -1,5 +1,9 @@
 //! Transactions and connections that somebody no longer waits for.
 
+use std::fs;
+use std::mem::ManuallyDrop;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{FromRawFd as _, RawFd};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, poll};
@@ -49,6 +53,29 @@ async fn a_connection_whose_other_end_vanished_is_replaced() {
     while sqlx::query("select 2").execute(&pool).await.is_err() {
         yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn pooled_connection_sends_without_delay() {
+    let database = TestDatabase::empty().await;
+    let server = database.options();
+    let server = lookup_host((server.get_host(), server.get_port())).await.unwrap().next().unwrap();
+    let proxy = Proxy::to(server).await;
+    let pool = connect(&Config::new(url_at(&database.url(), proxy.address))).unwrap();
+    let held = pool.acquire().await.unwrap();
+    let sockets = sockets_to(proxy.address);
+    assert_eq!(sockets.len(), 1, "the pool's connection is found by its other end");
+    assert!(sockets[0].nodelay().unwrap());
+    drop(held);
+}
+
+/// The sockets of this process that are connected to `peer`: borrowed from whoever has them open.
+fn sockets_to(peer: SocketAddr) -> Vec<ManuallyDrop<TcpStream>> {
+    let descriptors = fs::read_dir("/dev/fd").unwrap();
+    let descriptors = descriptors.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
+    // SAFETY: whatever a descriptor is, it is only asked, and never closed here.
+    let sockets = descriptors.map(|fd| ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(fd) }));
+    sockets.filter(|socket| socket.peer_addr().is_ok_and(|address| address == peer)).collect()
 }
 
 /// Lets `work` go so far, and no further.

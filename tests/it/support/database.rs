@@ -2,6 +2,7 @@
 
 use std::env;
 
+use memberflow::database::without_delay;
 use memberflow::store::migrate::{self, MigrateOptions};
 use memberflow::store::supabase_stub;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -30,7 +31,8 @@ impl TestDatabase {
         let options: PgConnectOptions = server_url().parse().unwrap();
         // Nobody needs these rows after a crash: no commit waits for the disk.
         let options = options.database(&name).options([("synchronous_commit", "off")]);
-        let pool = PgPoolOptions::new().max_connections(6).connect_with(options).await.unwrap();
+        let pool =
+            without_delay(PgPoolOptions::new().max_connections(6)).connect_with(options).await.unwrap();
         Self { name, pool }
     }
 
