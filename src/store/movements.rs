@@ -77,15 +77,20 @@ pub async fn revise(
     record(tx, &entries, owners, now).await
 }
 
-/// The currencies in which each customer had revenue before its second.
+/// The currencies in which each customer had revenue before its second. Here as in [`believed`] the subquery that cannot
+/// be merged (`offset 0`) makes the planner look each customer up by index, whatever it believes of the table's size.
 async fn seen_before(
     tx: &mut PgConnection,
     since: &Since,
 ) -> Result<HashMap<String, BTreeSet<String>>, sqlx::Error> {
     let rows = sqlx::query(
-        "select m.customer_id, m.currency from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
-         join mrr_movements m on m.customer_id = w.customer_id and m.effective_at < w.since
-         where m.superseded_at is null and m.kind = 'new'",
+        "select w.customer_id, m.currency from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
+         cross join lateral (
+             select m.currency from mrr_movements m
+             where m.customer_id = w.customer_id and m.effective_at < w.since
+               and m.superseded_at is null and m.kind = 'new'
+             offset 0
+         ) m",
     )
     .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
     .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())
@@ -101,11 +106,14 @@ async fn seen_before(
 /// What is believed of each customer from its second on, with the rows' ids.
 async fn believed(tx: &mut PgConnection, since: &Since) -> Result<Vec<(Key, (i64, Entry))>, sqlx::Error> {
     let rows = sqlx::query(
-        "select m.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,
+        "select w.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,
                 m.cause_event_id
          from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
-         join mrr_movements m on m.customer_id = w.customer_id and m.effective_at >= w.since
-         where m.superseded_at is null",
+         cross join lateral (
+             select m.* from mrr_movements m
+             where m.customer_id = w.customer_id and m.effective_at >= w.since and m.superseded_at is null
+             offset 0
+         ) m",
     )
     .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
     .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())
@@ -129,11 +137,16 @@ async fn supersede(tx: &mut PgConnection, ids: &[i64], now: OffsetDateTime) -> R
         return Ok(());
     }
     // Another machine's clock may have recorded it in our future.
-    sqlx::query("update mrr_movements set superseded_at = greatest($2, recorded_at) where id = any($1)")
-        .bind(ids)
-        .bind(now)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "update mrr_movements set superseded_at = greatest($2, recorded_at) where ctid = any(array(
+             select m.ctid from unnest($1::bigint[]) as i (id)
+             cross join lateral (select m.ctid from mrr_movements m where m.id = i.id offset 0) m
+         ))",
+    )
+    .bind(ids)
+    .bind(now)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -180,27 +193,31 @@ pub async fn assign(
     moved: &BTreeSet<String>,
     owners: &HashMap<String, Uuid>,
 ) -> Result<(), sqlx::Error> {
-    if !moved.is_empty() {
-        sqlx::query(
-            "update mrr_movements m set user_id = n.user_id
-             from unnest($1::text[], $2::uuid[]) as n (customer_id, user_id)
-             where m.customer_id = n.customer_id and m.user_id is distinct from n.user_id",
-        )
-        .bind(moved.iter().map(String::as_str).collect::<Vec<_>>())
-        .bind(moved.iter().map(|customer| owners.get(customer).copied()).collect::<Vec<_>>())
-        .execute(&mut *tx)
-        .await?;
+    let moved = moved.iter().map(|customer| (customer, owners.get(customer).copied(), false));
+    let owned = owners.iter().map(|(customer, &user)| (customer, Some(user), true));
+    let assigned: Vec<_> = moved.chain(owned).collect();
+    if assigned.is_empty() {
+        return Ok(());
     }
-    if !owners.is_empty() {
-        sqlx::query(
-            "update mrr_movements m set user_id = n.user_id
-             from unnest($1::text[], $2::uuid[]) as n (customer_id, user_id)
-             where m.customer_id = n.customer_id and m.user_id is null",
-        )
-        .bind(owners.keys().map(String::as_str).collect::<Vec<_>>())
-        .bind(owners.values().copied().collect::<Vec<_>>())
-        .execute(tx)
-        .await?;
-    }
+    // Found by index and updated by place, as in `parked::replace`.
+    sqlx::query(
+        "with assigned as materialized (
+             select * from unnest($1::text[], $2::uuid[], $3::bool[]) as a (customer_id, user_id, ownerless_only)
+         )
+         update mrr_movements m
+         set user_id = (select a.user_id from assigned a where a.customer_id = m.customer_id limit 1)
+         where m.ctid = any(array(
+             select m.ctid from assigned a
+             cross join lateral (
+                 select m.ctid, m.user_id from mrr_movements m where m.customer_id = a.customer_id offset 0
+             ) m
+             where case when a.ownerless_only then m.user_id is null else m.user_id is distinct from a.user_id end
+         ))",
+    )
+    .bind(assigned.iter().map(|(customer, ..)| customer.as_str()).collect::<Vec<_>>())
+    .bind(assigned.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
+    .bind(assigned.iter().map(|(.., ownerless_only)| *ownerless_only).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
     Ok(())
 }

@@ -175,9 +175,16 @@ pub async fn replace(
     }
     let (of, reasons) = columns();
     sqlx::query(
-        "delete from parked p using unnest($1::text[], $2::text[]) as w (subject, reasons)
-         where p.subject = w.subject and p.reason = any(string_to_array(w.reasons, ' '))
-           and (p.subject, p.reason) not in (select * from unnest($3::text[], $4::text[]))",
+        // Found by index and deleted by place: a join would read the whole table where its statistics are stale.
+        "delete from parked where ctid = any(array(
+             select p.ctid from unnest($1::text[], $2::text[]) as w (subject, reasons)
+             cross join lateral (
+                 select p.ctid, p.reason from parked p
+                 where p.subject = w.subject and p.reason = any(string_to_array(w.reasons, ' '))
+                 offset 0
+             ) p
+             where (w.subject, p.reason) not in (select * from unnest($3::text[], $4::text[]))
+         ))",
     )
     .bind(subjects)
     .bind(confirmed)

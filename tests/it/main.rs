@@ -28,6 +28,7 @@ mod receiving;
 mod reconciling;
 mod replaying;
 mod signing_in_sql;
+mod statistics;
 mod stories;
 mod support;
 mod transactions;
