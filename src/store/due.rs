@@ -51,8 +51,8 @@ impl Store {
     }
 
     /// Derives the members anew who were last derived a day ago, the oldest first: days since the last
-    /// login, engagement and months subscribed change with the calendar alone. Returns how many those were;
-    /// there may be more.
+    /// login, engagement and months subscribed change with the calendar alone. Before them those whose row the
+    /// application made and that was never derived. Returns how many those were; there may be more.
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps.
@@ -62,7 +62,9 @@ impl Store {
         take_turn(&mut tx).await?;
         let stale: BTreeSet<Uuid> = sqlx::query_scalar(
             "select user_id from public.user_activity_metrics
-             where last_calculated_at < $1 - interval '1 day' order by last_calculated_at limit $2",
+             where (last_calculated_at < $1 - interval '1 day' or last_calculated_at is null)
+               and exists (select from auth.users u where u.id = user_id)
+             order by last_calculated_at nulls first limit $2",
         )
         .bind(now)
         .bind(PAGE)

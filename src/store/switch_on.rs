@@ -1,8 +1,7 @@
 //! The first start: what the tables held before memberflow becomes part of the set of events.
 
 use super::found::Scope;
-use super::{Store, StoreError, apply};
-use crate::database;
+use super::{Store, StoreError};
 
 impl Store {
     /// Reads in what stands in the tables, unless that was done before. Interrupted, it goes on next time; nothing
@@ -36,31 +35,15 @@ impl Store {
         Ok(done)
     }
 
-    /// Statuses that members have count as set by hand from then on: what is derived may not take their place.
-    /// Once, before any of the metrics is ours, whoever else begins at the same time.
+    /// Notes the moment of the first start: once, whoever else begins at the same time.
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps.
     pub async fn begin_first_start(&self) -> Result<(), StoreError> {
-        let (pool, now) = self.parts();
-        let mut tx = database::begin(pool).await?;
-        apply::lock(&mut tx).await?;
-        let first = sqlx::query("insert into ingest.switched_on (at) values ($1) on conflict do nothing")
-            .bind(now)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-        if first == 1 {
-            sqlx::query(
-                "update public.user_activity_metrics set
-                     engagement_status_is_manual = engagement_status is not null,
-                     health_status_is_manual = health_status is not null
-                 where engagement_status is not null or health_status is not null",
-            )
-            .execute(&mut *tx)
+        sqlx::query("insert into ingest.switched_on (at) values ($1) on conflict do nothing")
+            .bind(self.now())
+            .execute(self.pool())
             .await?;
-        }
-        tx.commit().await?;
         Ok(())
     }
 

@@ -27,6 +27,7 @@ pub(super) async fn derive(
     let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(looked_at(&rules.reading.tables)))
         .bind(&turn.position)
         .bind(MEMBERS)
+        .bind(turn.is_first)
         .persistent(false)
         .fetch_all(&mut *tx)
         .await?;
@@ -40,7 +41,8 @@ pub(super) async fn derive(
     Ok(Page { rows, found, next, ..Page::default() })
 }
 
-/// The next users, each with whether its row is missing or says otherwise. All that belongs to a user is looked up
+/// The next users, each with whether its row is missing or says otherwise; at the first start all, for nothing of a
+/// row is ours then. All that belongs to a user is looked up
 /// by its key: the page is small beside the tables.
 fn looked_at(tables: &ActivityTables) -> String {
     let fed = Metric::ALL.into_iter().filter(|metric| tables.feed(*metric));
@@ -52,7 +54,7 @@ fn looked_at(tables: &ActivityTables) -> String {
         .collect();
     format!(
         "select u.id,
-                m.user_id is null or {}
+                $3 or m.user_id is null or {}
              or m.total_storage_mb is distinct from least(round(coalesce(a.file_bytes, 0) / 1048576.0, 2), 99999999.99)
              or m.last_login_at is distinct from (
                  select max(l.logged_in_at) from ingest.logins l where l.user_id = u.id and l.counted)

@@ -22,6 +22,8 @@ pub(super) struct Turn {
     next_part: Option<Part>,
     /// The last key read of the part.
     pub position: Option<String>,
+    /// Nothing has been read before.
+    pub is_first: bool,
     /// Rows of a page.
     pub page_rows: usize,
 }
@@ -105,6 +107,7 @@ pub(super) async fn take(
         part: parts.next().ok_or_else(unknown)?,
         next_part: parts.next(),
         position: row.try_get(4)?,
+        is_first,
         page_rows: if is_first { FIRST_PAGE } else { PAGE },
     }))
 }

@@ -23,8 +23,8 @@ async fn with_members() -> Told {
     told.execute(&format!(
         "insert into public.user_activity_metrics
              (user_id, vision_count, total_logins, last_login_at, s3_file_count, total_storage_mb,
-              profile_completion_percent, engagement_status, admin_notes)
-         values ('{MEMBER}', 12, 1, '2026-11-19T12:00:00Z', 3, 6.0, 80, 'champion', 'call her')"
+              profile_completion_percent, engagement_status, engagement_status_is_manual, health_status, admin_notes)
+         values ('{MEMBER}', 12, 1, '2026-11-19T12:00:00Z', 3, 6.0, 80, 'champion', true, 'churned', 'call her')"
     ))
     .await;
     for statement in [
@@ -140,10 +140,13 @@ async fn rows_that_stand_there_take_the_place_of_counts_that_somebody_kept() {
     });
     assert_eq!(activity(&told, MEMBER).await, counted);
     assert_counted(&told, "switched on").await;
-    let kept = "select engagement_status, admin_notes, last_login_at from public.user_activity_metrics
-                where admin_notes is not null";
-    let expected = json!({"engagement_status": "champion", "admin_notes": "call her", "last_login_at": null});
-    assert_eq!(told.rows(kept).await, [expected], "what was set by hand stays");
+    let kept = "select engagement_status, health_status, health_status_is_manual, admin_notes, last_login_at
+                from public.user_activity_metrics where admin_notes is not null";
+    let expected = json!({
+        "engagement_status": "champion", "health_status": "healthy", "health_status_is_manual": false,
+        "admin_notes": "call her", "last_login_at": null
+    });
+    assert_eq!(told.rows(kept).await, [expected], "what is flagged stays, the other status is derived");
     assert_eq!(activity(&told, OTHER).await["vision_count"], 0, "everybody has a row");
     assert_sound(&told, "switched on").await;
 }
@@ -258,6 +261,45 @@ async fn a_second_start_reads_nothing_in() {
                  where admin_notes is not null";
     assert_eq!(told.rows(flags).await, [json!({"by_hand": false})]);
     assert_eq!(activity(&told, MEMBER).await["journal_entry_count"], 1);
+}
+
+#[tokio::test]
+async fn status_that_is_not_flagged_is_derived_at_the_first_start() {
+    let told = town().await;
+    told.execute(&format!(
+        "insert into public.user_activity_metrics (user_id, engagement_status, health_status)
+         values ('{MEMBER}', 'champion', 'churned')"
+    ))
+    .await;
+    told.store.switch_on().await.unwrap();
+    let statuses = format!(
+        "select engagement_status, health_status from public.user_activity_metrics where user_id = '{MEMBER}'"
+    );
+    assert_eq!(
+        told.rows(&statuses).await,
+        [json!({"engagement_status": "inactive", "health_status": "healthy"})]
+    );
+}
+
+#[tokio::test]
+async fn row_that_the_application_adds_later_is_derived_but_for_what_is_flagged() {
+    let told = town().await;
+    told.store.switch_on().await.unwrap();
+    told.execute(&format!("delete from public.user_activity_metrics where user_id = '{MEMBER}'")).await;
+    told.execute(&format!(
+        "insert into public.user_activity_metrics (user_id, engagement_status, health_status, health_status_is_manual)
+         values ('{MEMBER}', 'champion', 'churned', true)"
+    ))
+    .await;
+    assert_eq!(told.store.refresh_members().await.unwrap(), 1);
+    assert_eq!(told.store.refresh_members().await.unwrap(), 0);
+    let statuses = format!(
+        "select engagement_status, health_status from public.user_activity_metrics where user_id = '{MEMBER}'"
+    );
+    assert_eq!(
+        told.rows(&statuses).await,
+        [json!({"engagement_status": "inactive", "health_status": "churned"})]
+    );
 }
 
 #[tokio::test]

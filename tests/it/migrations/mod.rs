@@ -1,8 +1,10 @@
 //! What the migrations make of a new database, of a deployment's, and of one that is not Supabase's.
 
+mod application_rows;
 mod applying;
 mod deployment;
 mod lint;
+mod manual_flags;
 mod protection;
 mod shape;
 mod stub;

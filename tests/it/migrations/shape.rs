@@ -72,7 +72,7 @@ const COLUMNS: [(&str, &str); 16] = [
 ];
 
 /// Columns whose meaning their name alone doesn't give.
-const EXPLAINED: [&str; 22] = [
+const EXPLAINED: [&str; 25] = [
     "payment_history.amount",
     "payment_history.amount_refunded",
     "payment_history.amount_disputed",
@@ -90,6 +90,9 @@ const EXPLAINED: [&str; 22] = [
     "user_revenue_metrics.subscription_status",
     "user_revenue_metrics.months_subscribed",
     "support_tickets.ticket_number",
+    "support_tickets.category",
+    "leads.type",
+    "sms_messages.status",
     "user_profiles.is_active",
     "mrr_movements.effective_at",
     "mrr_movements.recorded_at",
@@ -141,6 +144,8 @@ async fn every_explanation_found_its_column() {
     let database = TestDatabase::migrated().await;
     let file = include_str!("../../../migrations/20251126000300_describe_public_tables.sql");
     let listed = file.lines().filter(|line| line.trim_start().starts_with("('")).count();
+    // Explained by a later file: tickets' categories and messages' statuses.
+    let listed = listed + 2;
     let given = "select count(*)::text from pg_description d join pg_class c on c.oid = d.objoid
         where d.classoid = 'pg_class'::regclass and c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
             and c.relname <> 'mrr_movements'";
