@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row as _};
 
 use super::facts::Changed;
 use crate::project::mrr::{self, Catalogue};
-use crate::project::stripe::{Discount, StripeObject, Subscription};
+use crate::project::stripe::{Discount, Price, StripeObject, Subscription};
 
 /// All that `subscriptions` and `discounts` on their customers' level depend on.
 ///
@@ -31,7 +31,29 @@ pub async fn load(
     let untold = subscriptions.iter().filter(|subscription| mrr::needs_lines(subscription, &catalogue));
     let customers: BTreeSet<&str> = untold.map(|subscription| subscription.customer.as_str()).collect();
     last_lines(tx, &mut catalogue, customers).await?;
+    let customers = need_discount_amounts(subscriptions, discounts, &catalogue);
+    discount_amounts(tx, &mut catalogue, customers).await?;
     Ok(catalogue)
+}
+
+/// The customers of those `subscriptions` of which only invoices tell what a discount takes off: one of their
+/// own, or one of `discounts`, which lie on their customers.
+#[must_use]
+pub fn need_discount_amounts<'a>(
+    subscriptions: &[&'a Subscription],
+    discounts: &[&Discount],
+    catalogue: &Catalogue,
+) -> BTreeSet<&'a str> {
+    let mut by_customer = HashMap::<&str, Vec<&Discount>>::new();
+    for discount in discounts {
+        let customer = discount.customer.as_deref().unwrap_or_default();
+        by_customer.entry(customer).or_default().push(discount);
+    }
+    let needs = |subscription: &&&Subscription| {
+        let of_customer = by_customer.get(subscription.customer.as_str()).map_or(&[][..], Vec::as_slice);
+        mrr::needs_discount_amounts(subscription, of_customer, catalogue)
+    };
+    subscriptions.iter().filter(needs).map(|subscription| subscription.customer.as_str()).collect()
 }
 
 async fn fetch(
@@ -91,6 +113,31 @@ async fn last_lines(
     Ok(())
 }
 
+/// What each discount took off the newest invoice that shows it, of each subscription of `customers`.
+async fn discount_amounts(
+    tx: &mut PgConnection,
+    catalogue: &mut Catalogue,
+    customers: BTreeSet<&str>,
+) -> Result<(), sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "select distinct on (f.state ->> 'subscription', taken.key)
+                f.state ->> 'subscription', taken.key, taken.value::bigint
+         from stripe_facts f cross join lateral jsonb_each_text(f.state -> 'discount_amounts') as taken
+         where f.customer_id = any($1) and f.kind = 'invoice' and f.state ->> 'subscription' is not null
+         order by f.state ->> 'subscription', taken.key, (f.state ->> 'created')::bigint desc, f.id desc",
+    )
+    .bind(customers.into_iter().collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    for (subscription, discount, amount) in rows {
+        catalogue.discount_amounts.entry(subscription).or_default().insert(discount, amount);
+    }
+    Ok(())
+}
+
 /// What `state` hangs on in the catalogue, to be remembered so that it is found from there.
 #[must_use]
 pub fn links(state: &StripeObject) -> Vec<(String, String)> {
@@ -117,8 +164,10 @@ pub async fn dependents(
 ) -> Result<Vec<String>, sqlx::Error> {
     let entries: Vec<&str> = changed
         .iter()
-        .filter(|(_, fact)| {
-            matches!(fact.after, StripeObject::Price(_) | StripeObject::Coupon(_) | StripeObject::Discount(_))
+        .filter(|(_, fact)| match &fact.after {
+            StripeObject::Price(price) => has_other_terms(fact.before.as_ref(), price),
+            StripeObject::Coupon(_) | StripeObject::Discount(_) => true,
+            _ => false,
         })
         .map(|(id, _)| id.as_str())
         .collect();
@@ -133,4 +182,11 @@ pub async fn dependents(
     .bind(entries)
     .fetch_all(tx)
     .await
+}
+
+/// Whether a price costs anything else than before: many subscriptions may hang on it, and its name is nothing
+/// to them.
+fn has_other_terms(before: Option<&StripeObject>, price: &Price) -> bool {
+    let terms = |price: &Price| Price { nickname: None, product: None, ..price.clone() };
+    !matches!(before, Some(StripeObject::Price(before)) if terms(before) == terms(price))
 }

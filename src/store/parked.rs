@@ -18,7 +18,8 @@ pub enum Reason {
     NoTier,
     /// A subscription in a status that the tables cannot show.
     UnknownStatus,
-    /// A subscription found in the database that no event has told of.
+    /// A subscription found in the database that no event has told of, or one of a deleted customer whose end no
+    /// event has told of.
     NeedsStripe,
     /// A subscription whose event shows only the first of its items.
     ItemsTruncated,

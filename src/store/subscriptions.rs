@@ -41,7 +41,7 @@ impl Placed {
 
     /// Why there is no row, or not the whole truth in it.
     pub fn parked(&self) -> impl Iterator<Item = Parked> {
-        let Worth { subscription, mrr, overdue } = &self.worth;
+        let Worth { subscription, mrr, overdue, lost_customer } = &self.worth;
         let price = self.price.as_deref().unwrap_or("no price");
         let is_known = subscription.has_known_status();
         let reasons = [
@@ -51,11 +51,7 @@ impl Placed {
                 format!("no row of membership_tiers names {price} or its product"),
             ),
             (!is_known, Reason::UnknownStatus, format!("status {:?}", subscription.status)),
-            (
-                subscription.needs_stripe,
-                Reason::NeedsStripe,
-                "no event has told of this subscription yet".to_owned(),
-            ),
+            (subscription.needs_stripe || *lost_customer, Reason::NeedsStripe, self.look_needed()),
             (
                 subscription.items_truncated,
                 Reason::ItemsTruncated,
@@ -82,6 +78,15 @@ impl Placed {
             reason,
             detail,
         })
+    }
+
+    /// Why only a look at Stripe can tell what it is now.
+    fn look_needed(&self) -> String {
+        if self.worth.subscription.needs_stripe {
+            return "no event has told of this subscription yet".to_owned();
+        }
+        let customer = &self.worth.subscription.customer;
+        format!("its customer {customer} is deleted, and no event has told of its end")
     }
 }
 
@@ -144,16 +149,18 @@ pub async fn write<'a>(
     let written = sqlx::query(
         "insert into customer_subscriptions as s
              (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status,
-              current_period_start, current_period_end, cancel_at_period_end, canceled_at, trial_start, trial_end,
-              created_at, updated_at)
+              current_period_start, current_period_end, cancel_at_period_end, cancel_at, canceled_at,
+              cancellation_reason, cancellation_feedback, collection_paused, trial_start, trial_end, created_at,
+              updated_at)
          select coalesce(f.id, n.id), n.user_id, tier, customer, subscription, price,
-                n.status::public.subscription_status, period_start, period_end, cancels, n.canceled_at, n.trial_start,
-                n.trial_end, n.created_at, $15
+                n.status::public.subscription_status, period_start, period_end, cancels, n.cancel_at, n.canceled_at,
+                reason, feedback, paused, n.trial_start, n.trial_end, n.created_at, $19
          from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
                      $8::timestamptz[], $9::timestamptz[], $10::bool[], $11::timestamptz[], $12::timestamptz[],
-                     $13::timestamptz[], $14::timestamptz[])
+                     $13::text[], $14::text[], $15::bool[], $16::timestamptz[], $17::timestamptz[],
+                     $18::timestamptz[])
              as n (id, user_id, tier, customer, subscription, price, status, period_start, period_end, cancels,
-                   canceled_at, trial_start, trial_end, created_at)
+                   cancel_at, canceled_at, reason, feedback, paused, trial_start, trial_end, created_at)
          left join customer_subscriptions t on t.stripe_subscription_id = n.subscription
          left join lateral (
              -- The id of a row that stood there before and that went away with a former user.
@@ -166,16 +173,21 @@ pub async fn write<'a>(
              stripe_customer_id = excluded.stripe_customer_id, stripe_price_id = excluded.stripe_price_id,
              status = excluded.status, current_period_start = excluded.current_period_start,
              current_period_end = excluded.current_period_end, cancel_at_period_end = excluded.cancel_at_period_end,
-             canceled_at = excluded.canceled_at, trial_start = excluded.trial_start, trial_end = excluded.trial_end,
-             created_at = excluded.created_at, updated_at = excluded.updated_at
+             cancel_at = excluded.cancel_at, canceled_at = excluded.canceled_at,
+             cancellation_reason = excluded.cancellation_reason,
+             cancellation_feedback = excluded.cancellation_feedback,
+             collection_paused = excluded.collection_paused, trial_start = excluded.trial_start,
+             trial_end = excluded.trial_end, created_at = excluded.created_at, updated_at = excluded.updated_at
          where (s.user_id, s.membership_tier_id, s.stripe_customer_id, s.stripe_price_id, s.status,
-                s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.canceled_at,
-                s.trial_start, s.trial_end, s.created_at)
+                s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.cancel_at, s.canceled_at,
+                s.cancellation_reason, s.cancellation_feedback, s.collection_paused, s.trial_start, s.trial_end,
+                s.created_at)
              is distinct from
                (excluded.user_id, excluded.membership_tier_id, excluded.stripe_customer_id, excluded.stripe_price_id,
                 excluded.status, excluded.current_period_start, excluded.current_period_end,
-                excluded.cancel_at_period_end, excluded.canceled_at, excluded.trial_start, excluded.trial_end,
-                excluded.created_at)
+                excluded.cancel_at_period_end, excluded.cancel_at, excluded.canceled_at,
+                excluded.cancellation_reason, excluded.cancellation_feedback, excluded.collection_paused,
+                excluded.trial_start, excluded.trial_end, excluded.created_at)
          returning s.stripe_customer_id, s.xmax = 0",
     )
     .bind(rows.iter().map(|(s, ..)| row_id(&s.id)).collect::<Vec<_>>())
@@ -188,7 +200,11 @@ pub async fn write<'a>(
     .bind(time(|s| s.current_period_start))
     .bind(time(|s| s.current_period_end))
     .bind(rows.iter().map(|(s, ..)| s.cancel_at_period_end).collect::<Vec<_>>())
+    .bind(time(|s| s.cancel_at))
     .bind(time(|s| s.canceled_at))
+    .bind(rows.iter().map(|(s, ..)| s.cancellation_reason.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(s, ..)| s.cancellation_feedback.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(s, ..)| s.pause_behavior.is_some()).collect::<Vec<_>>())
     .bind(time(|s| s.trial_start))
     .bind(time(|s| s.trial_end))
     .bind(time(|s| Some(s.created)))

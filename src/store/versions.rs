@@ -120,7 +120,7 @@ pub(super) fn add_moved(since: &mut Since, changed: &BTreeMap<String, Changed<St
 }
 
 /// The customers whose whole history is worth something else since terms became known: of a price, a coupon
-/// or a discount, or of what an invoice asks where no price tells.
+/// or a discount, or of what an invoice asks or a discount takes off it where neither tells.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -141,11 +141,51 @@ pub async fn of_known_terms(
              where f.customer_id = any($1) and f.kind = 'subscription'",
         )
         .bind(invoiced.into_iter().collect::<Vec<_>>())
-        .fetch_all(tx)
+        .fetch_all(&mut *tx)
         .await?;
         customers.extend(waiting);
     }
+    customers.extend(discounted_in_other_currencies(tx, changed).await?);
     Ok(customers)
+}
+
+/// The customers of `changed` invoices that tell what a discount of another currency takes off.
+async fn discounted_in_other_currencies(
+    tx: &mut PgConnection,
+    changed: &BTreeMap<String, Changed<StripeObject>>,
+) -> Result<Vec<String>, sqlx::Error> {
+    let amounts = |state: &StripeObject| match state {
+        StripeObject::Invoice(it) => it.discount_amounts.clone(),
+        _ => BTreeMap::new(),
+    };
+    let mut taken = Vec::new();
+    for fact in changed.values() {
+        let (before, after) = (fact.before.as_ref().map(amounts).unwrap_or_default(), amounts(&fact.after));
+        let StripeObject::Invoice(invoice) = &fact.after else { continue };
+        let Some(customer) = invoice.customer.as_deref().filter(|_| before != after) else { continue };
+        let discounts: BTreeSet<String> = before.into_keys().chain(after.into_keys()).collect();
+        taken.extend(discounts.into_iter().map(|discount| (customer, discount, invoice.currency.as_str())));
+    }
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    // A discount is shown by an event of its own or by whatever it lies on, with its coupon or the coupon's id.
+    sqlx::query_scalar(
+        "select distinct f.customer_id
+         from unnest($1::text[], $2::text[], $3::text[]) as t (customer, discount, currency)
+         join stripe_facts f
+           on f.customer_id = t.customer and f.kind in ('subscription', 'customer', 'discount')
+         join stripe_versions v on v.id = f.id
+         cross join lateral jsonb_path_query(
+             v.state, '$.** ? (@.id == $id)', jsonb_build_object('id', t.discount)) as d (shown)
+         left join stripe_facts c on c.id = d.shown ->> 'coupon_id' and c.kind = 'coupon'
+         where coalesce(nullif(d.shown -> 'coupon', 'null'), c.state) ->> 'currency' <> t.currency",
+    )
+    .bind(taken.iter().map(|(customer, ..)| *customer).collect::<Vec<_>>())
+    .bind(taken.iter().map(|(_, discount, _)| discount.as_str()).collect::<Vec<_>>())
+    .bind(taken.iter().map(|(.., currency)| *currency).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await
 }
 
 /// `since`, and those of `customers` for whom the clock has changed something meanwhile.
@@ -214,11 +254,13 @@ pub async fn load(
         histories.entry(customer.to_owned()).or_default().push(version(row)?);
     }
     add_found_statuses(tx, &mut histories).await?;
-    add_invoices(tx, &mut histories, &waiting).await?;
     let states = || histories.values().flatten().map(|version| &version.state);
     let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
     let discounts: Vec<&Discount> = states().filter_map(discount).collect();
     let catalogue = catalogue::load(tx, &subscriptions, &discounts).await?;
+    let discounted = catalogue::need_discount_amounts(&subscriptions, &discounts, &catalogue);
+    waiting.extend(discounted.into_iter().map(ToOwned::to_owned));
+    add_invoices(tx, &mut histories, &waiting).await?;
     Ok((histories, catalogue))
 }
 
@@ -262,7 +304,8 @@ async fn add_found_statuses(
     Ok(())
 }
 
-/// The invoices of customers with a price that does not tell: each counts from the second it was made.
+/// The invoices of customers with a price or a discount that does not tell: each counts from the second it was
+/// made.
 async fn add_invoices(
     tx: &mut PgConnection,
     histories: &mut BTreeMap<String, Vec<Version>>,
@@ -275,7 +318,7 @@ async fn add_invoices(
         "select customer_id, to_timestamp((state ->> 'created')::bigint), false, event_id, state
          from stripe_facts
          where customer_id = any($1) and kind = 'invoice' and state ->> 'subscription' is not null
-           and jsonb_array_length(state -> 'last_lines') > 0",
+           and (jsonb_array_length(state -> 'last_lines') > 0 or state ? 'discount_amounts')",
     )
     .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)

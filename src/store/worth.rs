@@ -1,6 +1,6 @@
 //! What customers' subscriptions are worth now, and when the clock will change that.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
@@ -19,6 +19,8 @@ pub struct Worth {
     pub mrr: Mrr,
     /// What Stripe announced and has not told of since.
     pub overdue: Option<Announced>,
+    /// Its customer is deleted, which ends it at Stripe, and no event has told of that end.
+    pub lost_customer: bool,
 }
 
 /// The subscriptions of `customers` at their present value; notes when the clock changes it next.
@@ -30,19 +32,20 @@ pub async fn value(
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
 ) -> Result<Vec<Worth>, sqlx::Error> {
-    let Known { subscriptions, discounts, told_until, catalogue } = known(tx, customers).await?;
+    let Known { subscriptions, discounts, told_until, deleted, catalogue } = known(tx, customers).await?;
     let worth: Vec<Worth> = subscriptions
         .into_iter()
         .map(|subscription| {
             let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
+            let lost_customer = deleted.contains(&subscription.customer) && !subscription.is_over();
             // Its items are not known: worth nothing until Stripe tells.
             if subscription.needs_stripe {
-                return Worth { subscription, mrr: Mrr::default(), overdue: None };
+                return Worth { subscription, mrr: Mrr::default(), overdue: None, lost_customer };
             }
             let now = present(&told_until, &subscription, now);
             let mrr = mrr::of_subscription(&shown(&subscription), discounts, &catalogue, now);
             let overdue = subscription.announced().filter(|announced| announced.overdue_from() <= now);
-            Worth { subscription, mrr, overdue }
+            Worth { subscription, mrr, overdue, lost_customer }
         })
         .collect();
     schedule(tx, customers, &worth).await?;
@@ -58,7 +61,7 @@ pub async fn explain(
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
 ) -> Result<Vec<Explanation>, sqlx::Error> {
-    let Known { subscriptions, discounts, told_until, catalogue } = known(tx, customers).await?;
+    let Known { subscriptions, discounts, told_until, catalogue, .. } = known(tx, customers).await?;
     let explained = subscriptions.iter().map(|subscription| {
         let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
         mrr::explain(subscription, discounts, &catalogue, present(&told_until, subscription, now))
@@ -74,6 +77,8 @@ struct Known {
     discounts: HashMap<String, Vec<Discount>>,
     /// By customer: the latest second that is told of.
     told_until: HashMap<String, i64>,
+    /// Customers that are deleted.
+    deleted: HashSet<String>,
     catalogue: Catalogue,
 }
 
@@ -125,6 +130,9 @@ async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Kn
             }
             StripeObject::Customer(customer) => {
                 let id = customer.id.clone();
+                if customer.deleted {
+                    known.deleted.insert(id.clone());
+                }
                 told.entry(id).or_default().0 = Some(customer);
             }
             _ => {}

@@ -12,7 +12,8 @@ const COLUMNS: [(&str, &str); 5] = [
     (
         "customer_subscriptions",
         "user_id membership_tier_id stripe_customer_id stripe_subscription_id stripe_price_id status \
-         current_period_start current_period_end cancel_at_period_end canceled_at trial_start trial_end created_at",
+         current_period_start current_period_end cancel_at_period_end cancel_at canceled_at cancellation_reason \
+         cancellation_feedback collection_paused trial_start trial_end created_at",
     ),
     (
         "payment_history",

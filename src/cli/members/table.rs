@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, LineStyle, Table};
 
 use crate::cli::moment::{days, minutes};
 use crate::cli::money::format_minor_units;
-use crate::ops::members::{Detail, Member};
+use crate::ops::members::{Detail, Member, Subscription};
 
 /// The columns that a table fills at most.
 pub const WIDTH: u16 = 120;
@@ -139,20 +139,31 @@ fn facts(detail: &Detail) -> Table {
 }
 
 fn subscriptions(detail: &Detail) -> Table {
-    let mut table = plain(&["Subscription", "Customer", "Tier", "Status", "Period ends", "Made"]);
+    let mut table =
+        plain(&["Subscription", "Customer", "Tier", "Status", "Period ends", "Cancels", "Reason", "Made"]);
     for subscription in &detail.subscriptions {
         let ends = if subscription.cancel_at_period_end { " (last)" } else { "" };
         let period_end = subscription.current_period_end.map(|moment| days(moment) + ends);
+        let paused = if subscription.collection_paused { " (collection paused)" } else { "" };
         table.add_row([
             text(subscription.stripe_subscription_id.as_deref()),
             text(Some(&subscription.stripe_customer_id)),
             text(Some(&subscription.tier)),
-            word(Some(&subscription.status)),
+            word(Some(&subscription.status)) + paused,
             text(period_end.as_deref()),
+            text(subscription.cancel_at.map(days).as_deref()),
+            word(reason(subscription).as_deref()),
             text(subscription.created_at.map(days).as_deref()),
         ]);
     }
     spaced(table)
+}
+
+/// Why it was canceled, and what the member said.
+fn reason(subscription: &Subscription) -> Option<String> {
+    let said = [&subscription.cancellation_reason, &subscription.cancellation_feedback];
+    let said: Vec<&str> = said.into_iter().flatten().map(String::as_str).collect();
+    (!said.is_empty()).then(|| said.join(", "))
 }
 
 fn payments(detail: &Detail) -> Table {

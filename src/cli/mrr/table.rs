@@ -54,6 +54,7 @@ fn subscription(it: &Explanation) -> String {
     lines.extend(it.worth_nothing.as_ref().map(|why| format!("  worth nothing: {why}")));
     lines.extend(it.items.iter().map(item));
     lines.extend(it.discounts.iter().map(|discount| format!("  less {discount}")));
+    lines.extend(it.tax.as_ref().map(|tax| format!("  less the tax included: {tax}")));
     if it.worth_nothing.is_none() {
         lines.push(format!("  = {} minor units, rounded to {}", it.exact, it.mrr));
     }
@@ -74,7 +75,8 @@ fn item(it: &ItemExplanation) -> String {
     let amount = it.per_interval.as_deref().unwrap_or("0");
     let factor = it.factor.as_deref().unwrap_or("0");
     let off: String = it.discounts.iter().map(|discount| format!(", less {discount}")).collect();
-    format!("{what}: {amount} per {each} × {factor}{off} = {}", it.monthly)
+    let tax = it.tax.as_ref().map(|tax| format!(", {tax}")).unwrap_or_default();
+    format!("{what}: {amount} per {each} × {factor}{off} = {}{tax}", it.monthly)
 }
 
 fn movements(movements: &[Movement]) -> String {

@@ -70,9 +70,18 @@ pub struct Subscription {
     pub current_period_end: Option<OffsetDateTime>,
     /// Whether it ends with the period.
     pub cancel_at_period_end: bool,
+    /// When it is to end, where a day was set.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub cancel_at: Option<OffsetDateTime>,
     /// When it was canceled.
     #[serde(with = "time::serde::rfc3339::option")]
     pub canceled_at: Option<OffsetDateTime>,
+    /// Stripe's word for who or what canceled it: `cancellation_requested`, `payment_failed`, `payment_disputed`.
+    pub cancellation_reason: Option<String>,
+    /// Stripe's word for what the member said: `too_expensive`, `unused`, ...
+    pub cancellation_feedback: Option<String>,
+    /// Whether payments are not collected for now.
+    pub collection_paused: bool,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
@@ -152,7 +161,8 @@ where u.id = $1";
 const SUBSCRIPTIONS: &str = "
 select c.stripe_subscription_id, c.stripe_customer_id, c.stripe_price_id, c.status::text as status,
        t.name::text as tier, c.current_period_start, c.current_period_end,
-       coalesce(c.cancel_at_period_end, false) as cancel_at_period_end, c.canceled_at, c.created_at
+       coalesce(c.cancel_at_period_end, false) as cancel_at_period_end, c.cancel_at, c.canceled_at,
+       c.cancellation_reason, c.cancellation_feedback, c.collection_paused, c.created_at
 from public.customer_subscriptions c
 join public.membership_tiers t on t.id = c.membership_tier_id
 where c.user_id = $1

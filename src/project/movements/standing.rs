@@ -37,6 +37,7 @@ impl<'a> Standing<'a> {
     /// known from the beginning, its end is not; invoices count from their own second on.
     pub fn new<'b>(catalogue: &'a mut Catalogue, versions: impl Iterator<Item = &'b Version>) -> Self {
         catalogue.last_lines.clear();
+        catalogue.discount_amounts.clear();
         let mut told = BTreeMap::new();
         for version in versions {
             if let StripeObject::Discount(discount) = &version.state {
@@ -70,8 +71,13 @@ impl<'a> Standing<'a> {
                 is_news
             }
             StripeObject::Invoice(invoice) => {
-                let lines = invoice.subscription.map(|id| (id, invoice.last_lines));
-                self.catalogue.last_lines.extend(lines);
+                if let Some(subscription) = invoice.subscription {
+                    let amounts = &mut self.catalogue.discount_amounts;
+                    amounts.entry(subscription.clone()).or_default().extend(invoice.discount_amounts);
+                    if !invoice.last_lines.is_empty() {
+                        self.catalogue.last_lines.insert(subscription, invoice.last_lines);
+                    }
+                }
                 true
             }
             _ => false,

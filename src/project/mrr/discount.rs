@@ -7,21 +7,65 @@ use super::Catalogue;
 use super::ratio::{Ratio, decimal, never_negative, whole};
 use crate::project::stripe::{Coupon, Discount};
 
+/// What is discounted, and when.
+#[derive(Clone, Copy)]
+pub struct Billed<'a, 'c> {
+    /// The subscription's id.
+    pub subscription: &'c str,
+    /// The currency that it is billed in.
+    pub currency: &'c str,
+    pub catalogue: &'a Catalogue,
+    pub now: i64,
+}
+
 /// The discounts that run on one level at one moment.
 #[derive(Default)]
 pub struct Running<'a> {
-    /// Their coupons, in list order.
-    pub coupons: Vec<&'a Coupon>,
+    /// In list order.
+    pub reductions: Vec<Reduction<'a>>,
     /// A discount stands there whose terms are not known.
     pub unresolved: bool,
-    /// One runs whose end had to be guessed.
+    /// Something about one that runs had to be assumed.
     pub estimated: bool,
 }
 
 impl Running<'_> {
     /// Whether nothing stands there, known or not.
     pub const fn is_empty(&self) -> bool {
-        self.coupons.is_empty() && !self.unresolved
+        self.reductions.is_empty() && !self.unresolved
+    }
+}
+
+/// What one discount takes off.
+pub struct Reduction<'a> {
+    pub coupon: &'a Coupon,
+    pub off: Off,
+}
+
+/// How much it takes off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Off {
+    /// This share of what is left.
+    Share(Ratio),
+    /// An amount in the currency that is billed, each interval.
+    Amount(i64),
+    /// An amount in another currency; in the one that is billed, the last invoice that shows it took this off.
+    LastInvoiced(i64),
+    /// An amount in another currency, and nothing tells what it is in the one that is billed: nothing off.
+    OtherCurrency,
+}
+
+impl Off {
+    /// The amount it takes off, if it is one.
+    pub const fn amount(&self) -> Option<i64> {
+        match self {
+            Self::Amount(amount) | Self::LastInvoiced(amount) => Some(*amount),
+            Self::Share(_) | Self::OtherCurrency => None,
+        }
+    }
+
+    const fn is_assumed(&self) -> bool {
+        matches!(self, Self::LastInvoiced(_) | Self::OtherCurrency)
     }
 }
 
@@ -37,24 +81,48 @@ enum Terms<'a> {
     },
 }
 
-/// Those of `discounts` that run at `now`. One that only carries an id is looked up in the catalogue.
-pub fn running<'a>(
-    discounts: impl IntoIterator<Item = &'a Discount>,
-    catalogue: &'a Catalogue,
-    now: i64,
-) -> Running<'a> {
+/// Those of `discounts` that run. One that only carries an id is looked up in the catalogue.
+pub fn running<'a>(discounts: impl IntoIterator<Item = &'a Discount>, billed: Billed<'a, '_>) -> Running<'a> {
     let mut running = Running::default();
     for discount in discounts {
-        match terms(discount, catalogue) {
+        match terms(discount, billed.catalogue) {
             Terms::Unknown => running.unresolved = true,
-            Terms::Runs { coupon, end, guessed } if end.is_none_or(|end| end > now) => {
-                running.coupons.push(coupon);
-                running.estimated |= guessed;
+            Terms::Runs { coupon, end, guessed } if end.is_none_or(|end| end > billed.now) => {
+                let off = off(coupon, &discount.id, billed);
+                running.estimated |= guessed || off.is_assumed();
+                running.reductions.push(Reduction { coupon, off });
             }
             Terms::Runs { .. } | Terms::Over => {}
         }
     }
     running
+}
+
+/// How much `coupon` takes off what is billed, as the discount of this id.
+fn off(coupon: &Coupon, discount: &str, billed: Billed<'_, '_>) -> Off {
+    if let Some(percent) = coupon.percent_off.as_deref().and_then(decimal) {
+        return Off::Share(never_negative(percent) / whole(100));
+    }
+    if let Some(amount) = amount_in(coupon, billed.currency) {
+        return Off::Amount(amount);
+    }
+    let invoiced = billed.catalogue.discount_amounts.get(billed.subscription);
+    let taken = invoiced.and_then(|amounts| amounts.get(discount));
+    taken.map_or(Off::OtherCurrency, |amount| Off::LastInvoiced(*amount))
+}
+
+/// The amount that a coupon takes off in `currency`, where it says that. Nothing is nothing in any currency.
+fn amount_in(coupon: &Coupon, currency: &str) -> Option<i64> {
+    let off = coupon.amount_off.unwrap_or_default().max(0);
+    let is_own = coupon.currency.as_deref() == Some(currency);
+    let option = || coupon.currency_options.get(currency).map(|off| (*off).max(0));
+    if is_own || off == 0 { Some(off) } else { option() }
+}
+
+/// Whether only an invoice can tell what `discount` takes off in `currency`.
+pub fn needs_invoice(discount: &Discount, currency: &str, catalogue: &Catalogue) -> bool {
+    let Terms::Runs { coupon, .. } = terms(discount, catalogue) else { return false };
+    coupon.percent_off.as_deref().and_then(decimal).is_none() && amount_in(coupon, currency).is_none()
 }
 
 /// The discount on a customer's own level. A customer has at most one at a time, and the one put there last
@@ -112,27 +180,14 @@ fn months_after(start: i64, months: u32) -> Option<i64> {
     Some(start.replace_date(date).unix_timestamp())
 }
 
-/// What is left of `amount` after `coupon`. `factor`: what turns an amount per interval into one per
-/// month; none where there is no interval to go by.
-pub fn take_off(amount: Ratio, coupon: &Coupon, currency: &str, factor: Option<&Ratio>) -> Ratio {
-    if let Some(percent) = coupon.percent_off.as_deref().and_then(decimal) {
-        let share = never_negative(percent) / whole(100);
-        return never_negative(amount * (Ratio::one() - share));
-    }
-    let off = coupon.amount_off.unwrap_or_default().max(0);
-    match factor {
-        Some(factor) if coupon.currency.as_deref() == Some(currency) => {
-            never_negative(amount - whole(off) * factor)
-        }
+/// What is left of `amount`. `factor`: what turns an amount per interval into one per month; none where there
+/// is no interval to go by.
+pub fn take_off(amount: Ratio, off: &Off, factor: Option<&Ratio>) -> Ratio {
+    match (off, off.amount(), factor) {
+        (Off::Share(share), ..) => never_negative(amount * (Ratio::one() - share)),
+        (_, Some(off), Some(factor)) => never_negative(amount - whole(off) * factor),
         _ => amount,
     }
-}
-
-/// Whether the coupon takes off a fixed amount of `currency`.
-pub fn is_amount(coupon: &Coupon, currency: &str) -> bool {
-    coupon.percent_off.is_none()
-        && coupon.amount_off.is_some_and(|off| off > 0)
-        && coupon.currency.as_deref() == Some(currency)
 }
 
 #[cfg(test)]

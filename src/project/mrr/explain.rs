@@ -3,10 +3,12 @@
 use num_traits::Zero;
 use serde::Serialize;
 
-use super::ratio::Ratio;
+use super::discount::{Off, Reduction};
+use super::ratio::{Ratio, whole};
+use super::tax::Included;
 use super::value::{self, Reckoned, ReckonedItem};
 use super::{Catalogue, Mrr, counts};
-use crate::project::stripe::{Coupon, Discount, Price, Subscription};
+use crate::project::stripe::{Discount, Price, Subscription};
 
 /// What is printed beside the number. `docs/mrr.md` says it in full.
 pub const DEFINITION: &str = "What active and past-due subscriptions bring in an average month (12 in 365 days), after recurring \
@@ -24,6 +26,8 @@ pub struct Explanation {
     pub items: Vec<ItemExplanation>,
     /// Taken off the sum of the items, in this order.
     pub discounts: Vec<String>,
+    /// The tax in what is left after them, which is taken out last; none where no tax is included or known.
+    pub tax: Option<String>,
     /// Before rounding.
     pub exact: String,
     pub mrr: i64,
@@ -47,8 +51,10 @@ pub struct ItemExplanation {
     pub factor: Option<String>,
     /// Taken off it, in this order.
     pub discounts: Vec<String>,
-    /// A month, after them.
+    /// A month, after them, with the tax that is in it.
     pub monthly: String,
+    /// The tax in it, where there is any or may be.
+    pub tax: Option<String>,
     /// Why it is worth nothing.
     pub worth_nothing: Option<&'static str>,
 }
@@ -63,18 +69,19 @@ pub fn explain(
 ) -> Explanation {
     let reckoned = value::reckon(subscription, customer_discounts, catalogue, now);
     let worth_nothing = (!counts(subscription)).then(|| nothing(subscription));
-    let (mrr, exact) = if worth_nothing.is_some() {
-        (Mrr::default(), Ratio::zero())
+    let (mrr, exact, tax) = if worth_nothing.is_some() {
+        (Mrr::default(), Ratio::zero(), Ratio::zero())
     } else {
-        (reckoned.mrr.clone(), reckoned.exact.clone())
+        (reckoned.mrr.clone(), reckoned.exact.clone(), reckoned.tax.clone())
     };
     Explanation {
         subscription: subscription.id.clone(),
         customer: subscription.customer.clone(),
         status: subscription.status.clone(),
         currency: reckoned.mrr.currency.clone(),
-        items: reckoned.items.iter().map(|item| of_item(item, &reckoned.mrr.currency, now)).collect(),
+        items: reckoned.items.iter().map(|item| of_item(item, now)).collect(),
         discounts: of_all(&reckoned),
+        tax: (!tax.is_zero()).then(|| tax.to_string()),
         exact: exact.to_string(),
         mrr: mrr.minor,
         estimated: mrr.estimated,
@@ -95,14 +102,13 @@ fn nothing(subscription: &Subscription) -> String {
 }
 
 fn of_all(reckoned: &Reckoned<'_>) -> Vec<String> {
-    let currency = &reckoned.mrr.currency;
     let whose = if reckoned.of_customer { ", of the customer" } else { "" };
     let factor = reckoned.factor.as_ref();
-    reckoned.coupons.iter().map(|coupon| off(coupon, currency, factor) + whose).collect()
+    reckoned.reductions.iter().map(|reduction| off(reduction, factor) + whose).collect()
 }
 
-fn of_item(reckoned: &ReckonedItem<'_>, currency: &str, now: i64) -> ItemExplanation {
-    let ReckonedItem { item, price, amount, factor, coupons, monthly } = reckoned;
+fn of_item(reckoned: &ReckonedItem<'_>, now: i64) -> ItemExplanation {
+    let ReckonedItem { item, price, amount, factor, reductions, monthly, tax } = reckoned;
     let is_on_trial = item.trial_end.is_some_and(|end| end > now);
     let worth_nothing = match (price.metered, is_on_trial, factor) {
         (true, ..) => Some("metered: what it will bring is not agreed"),
@@ -117,8 +123,9 @@ fn of_item(reckoned: &ReckonedItem<'_>, currency: &str, now: i64) -> ItemExplana
         interval: interval(price),
         per_interval: amount.as_ref().map(Ratio::to_string),
         factor: factor.as_ref().map(Ratio::to_string),
-        discounts: coupons.iter().map(|coupon| off(coupon, currency, factor.as_ref())).collect(),
+        discounts: reductions.iter().map(|reduction| off(reduction, factor.as_ref())).collect(),
         monthly: monthly.to_string(),
+        tax: included(tax, price),
         worth_nothing,
     }
 }
@@ -131,14 +138,30 @@ fn interval(price: &Price) -> Option<String> {
     })
 }
 
-fn off(coupon: &Coupon, currency: &str, factor: Option<&Ratio>) -> String {
+fn included(tax: &Included, price: &Price) -> Option<String> {
+    match tax {
+        Included::Nothing => None,
+        Included::Share(share) => Some(format!("{} % tax included", share * whole(100))),
+        Included::Unknown if price.tax_behavior.as_deref() == Some("inclusive") => {
+            Some("its tax included, at a rate that is not known".to_owned())
+        }
+        Included::Unknown => Some("perhaps with its tax included: nothing tells".to_owned()),
+    }
+}
+
+fn off(reduction: &Reduction<'_>, factor: Option<&Ratio>) -> String {
+    let coupon = reduction.coupon;
     let id = &coupon.id;
     if let Some(percent) = &coupon.percent_off {
         return format!("{id}: {percent} %");
     }
-    let amount = coupon.amount_off.unwrap_or_default();
-    match factor {
-        Some(factor) if coupon.currency.as_deref() == Some(currency) => format!("{id}: {amount} × {factor}"),
-        _ => format!("{id}: nothing, it is in {}", coupon.currency.as_deref().unwrap_or("no currency")),
+    let Some(factor) = factor else { return format!("{id}: nothing, no interval is known") };
+    let other = coupon.currency.as_deref().unwrap_or("no currency");
+    match reduction.off {
+        Off::Amount(amount) => format!("{id}: {amount} × {factor}"),
+        Off::LastInvoiced(amount) => {
+            format!("{id}: {amount} × {factor}, as last invoiced (its own amount is in {other})")
+        }
+        Off::Share(_) | Off::OtherCurrency => format!("{id}: nothing, it is in {other}"),
     }
 }

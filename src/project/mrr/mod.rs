@@ -6,16 +6,17 @@ mod discount;
 mod explain;
 mod factor;
 mod ratio;
+mod tax;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub use explain::{DEFINITION, Explanation, ItemExplanation, explain};
 
-use super::stripe::{Coupon, Customer, Discount, InvoiceLine, Price, Subscription};
+use super::stripe::{Coupon, Customer, Discount, InvoiceLine, Item, Price, Subscription};
 
 /// What a subscription's value depends on beside itself.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ pub struct Catalogue {
     pub discounts: HashMap<String, Discount>,
     /// By subscription id: the newest invoice's lines that are no proration.
     pub last_lines: HashMap<String, Vec<InvoiceLine>>,
+    /// By subscription id: what each discount, by its id, took off the newest invoice that shows it.
+    pub discount_amounts: HashMap<String, BTreeMap<String, i64>>,
 }
 
 /// A subscription's MRR at one moment.
@@ -110,7 +113,8 @@ fn moments(
 #[must_use]
 pub fn dependencies(subscription: &Subscription) -> Vec<String> {
     let items = &subscription.items;
-    let prices = items.iter().map(|item| &item.price).filter(|price| !amount::shows_terms(price));
+    let waits = |item: &&Item| !amount::shows_terms(&item.price) || tax::leaves_open(subscription, item);
+    let prices = items.iter().filter(waits).map(|item| &item.price);
     let of_items = items.iter().flat_map(|item| &item.discounts);
     let discounts = of_items.chain(&subscription.discounts).filter(|it| it.coupon.is_none());
     let terms = discounts.map(|discount| discount.coupon_id.as_ref().unwrap_or(&discount.id));
@@ -130,6 +134,20 @@ pub fn needs_lines(subscription: &Subscription, catalogue: &Catalogue) -> bool {
         let price = amount::known_price(&item.price, catalogue);
         !price.metered && amount::told(item, price, &currency).is_none()
     })
+}
+
+/// Whether only an invoice tells what a discount of `subscription`, or one of `customer_discounts`, takes off:
+/// an amount in another currency. Such amounts are looked for in [`Catalogue::discount_amounts`].
+#[must_use]
+pub fn needs_discount_amounts(
+    subscription: &Subscription,
+    customer_discounts: &[&Discount],
+    catalogue: &Catalogue,
+) -> bool {
+    let currency = value::currency(subscription);
+    let of_items = subscription.items.iter().flat_map(|item| &item.discounts);
+    let mut discounts = of_items.chain(&subscription.discounts).chain(customer_discounts.iter().copied());
+    discounts.any(|it| discount::needs_invoice(it, &currency, catalogue))
 }
 
 /// The coupon that `discount` names without showing its terms.

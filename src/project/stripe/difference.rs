@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Discount, StripeObject};
+use super::{Discount, Invoice, Price, StripeObject, Subscription};
 
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -39,10 +39,17 @@ pub fn differences(fact: &StripeObject, shown: &StripeObject, strictly: bool) ->
 fn level(here: &mut StripeObject, there: &mut StripeObject) {
     match (here, there) {
         (StripeObject::Subscription(here), StripeObject::Subscription(there)) => {
+            level_reasons(here, there);
             level_lists(&mut here.discounts, &mut there.discounts);
             for (here, there) in here.items.iter_mut().zip(&mut there.items) {
                 level_lists(&mut here.discounts, &mut there.discounts);
+                level_prices(&here.price, &mut there.price);
             }
+        }
+        (StripeObject::Price(here), StripeObject::Price(there)) => level_prices(here, there),
+        // Shown on request alone, and not by events.
+        (StripeObject::Coupon(here), StripeObject::Coupon(there)) if there.currency_options.is_empty() => {
+            there.currency_options.clone_from(&here.currency_options);
         }
         // A deleted customer is shown without all that it was.
         (StripeObject::Customer(here), StripeObject::Customer(there)) if there.deleted => {
@@ -57,6 +64,7 @@ fn level(here: &mut StripeObject, there: &mut StripeObject) {
             there.payment_intent.clone_from(&here.payment_intent);
             there.charge.clone_from(&here.charge);
             here.payments.clone_from(&there.payments);
+            level_discount_amounts(here, there);
         }
         (StripeObject::Charge(here), StripeObject::Charge(there)) => {
             here.invoice.clone_from(&there.invoice);
@@ -64,6 +72,29 @@ fn level(here: &mut StripeObject, there: &mut StripeObject) {
         }
         (StripeObject::Discount(here), StripeObject::Discount(there)) => level_discounts(here, there),
         _ => {}
+    }
+}
+
+/// Only newer versions say why something was canceled.
+fn level_reasons(here: &Subscription, there: &mut Subscription) {
+    let is_canceled_alike = here.canceled_at.is_some() && here.canceled_at == there.canceled_at;
+    if is_canceled_alike && there.cancellation_reason.is_none() {
+        there.cancellation_reason.clone_from(&here.cancellation_reason);
+        there.cancellation_feedback.clone_from(&here.cancellation_feedback);
+    }
+}
+
+/// Only newer versions say whether a price includes its tax, and once it does that is never taken back.
+fn level_prices(here: &Price, there: &mut Price) {
+    if there.tax_behavior.is_none() {
+        there.tax_behavior.clone_from(&here.tax_behavior);
+    }
+}
+
+/// Only newer versions say what each discount took off.
+fn level_discount_amounts(here: &Invoice, there: &mut Invoice) {
+    if here.discount_amounts.is_empty() || there.discount_amounts.is_empty() {
+        there.discount_amounts.clone_from(&here.discount_amounts);
     }
 }
 
@@ -124,7 +155,8 @@ fn compare_members(
 
 /// Decimals are kept as they were written, and `25` is `25.0`.
 fn is_same_decimal(field: &str, here: &Value, there: &Value) -> bool {
-    let is_decimal = ["unit_amount", "flat_amount", "percent_off"].iter().any(|name| field.ends_with(name));
+    let is_decimal =
+        ["unit_amount", "flat_amount", "percent_off", "percentage"].iter().any(|name| field.ends_with(name));
     match (here.as_str(), there.as_str()) {
         (Some(here), Some(there)) if is_decimal => plain(here) == plain(there),
         _ => false,

@@ -1,5 +1,7 @@
 //! Coupons, and the discounts that put them to work.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::field::{amount, count, currency, customer, decimal, flag, id, list, text, time};
@@ -7,6 +9,9 @@ use super::{Coupon, Discount};
 
 /// The most discounts read of one subscription or item: Stripe's own limit.
 const DISCOUNTS_MAX: usize = 20;
+
+/// The most currencies read of one coupon: Stripe knows fewer.
+const CURRENCIES_MAX: usize = 200;
 
 /// A coupon.
 pub fn coupon(value: &Value) -> Option<Coupon> {
@@ -16,9 +21,19 @@ pub fn coupon(value: &Value) -> Option<Coupon> {
         percent_off: decimal(&value["percent_off_precise"]).or_else(|| decimal(&value["percent_off"])),
         amount_off: amount(&value["amount_off"]),
         currency: currency(&value["currency"]),
+        currency_options: currency_options(&value["currency_options"]),
         duration: text(&value["duration"]).unwrap_or_default(),
         duration_in_months: count(&value["duration_in_months"]).and_then(|months| months.try_into().ok()),
     })
+}
+
+/// The amount off in each further currency.
+fn currency_options(value: &Value) -> BTreeMap<String, i64> {
+    let options = value.as_object().into_iter().flatten().take(CURRENCIES_MAX);
+    let option = |(code, terms): (&String, &Value)| {
+        Some((currency(&Value::from(code.as_str()))?, amount(&terms["amount_off"])?))
+    };
+    options.filter_map(option).collect()
 }
 
 /// A discount: an id alone, or the object with its coupon as an id or in full, in either place.

@@ -1,5 +1,7 @@
 //! Invoices, their recurring lines, and which payment paid which invoice.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::field::{amount, currency, customer, flag, id, list, text, time};
@@ -17,6 +19,8 @@ pub fn invoice(value: &Value, event_type: &str) -> Option<Invoice> {
         charge: id(&value["charge"]),
         succeeded: status == "paid" && !by_hand,
     };
+    let last_lines = recurring_lines(list(&value["lines"]));
+    let asks_for_prorations_alone = last_lines.is_empty() && !list(&value["lines"]).is_empty();
     Some(Invoice {
         id: id(value)?,
         customer: customer(value),
@@ -35,7 +39,8 @@ pub fn invoice(value: &Value, event_type: &str) -> Option<Invoice> {
         payments: Some(paid).filter(Paid::names_any).into_iter().collect(),
         billing_reason: text(&value["billing_reason"]),
         number: text(&value["number"]),
-        last_lines: recurring_lines(list(&value["lines"])),
+        discount_amounts: if asks_for_prorations_alone { BTreeMap::new() } else { discount_amounts(value) },
+        last_lines,
         status,
     })
 }
@@ -78,6 +83,14 @@ fn recurring_lines(lines: &[Value]) -> Vec<InvoiceLine> {
         }
     }
     found.into_iter().map(|(_, line)| line).collect()
+}
+
+/// What each discount took off the invoice, by its id. One that took nothing off says nothing: there was
+/// nothing left to take, as in a trial.
+fn discount_amounts(value: &Value) -> BTreeMap<String, i64> {
+    let taken = list(&value["total_discount_amounts"]).iter();
+    let taken = taken.filter_map(|it| Some((id(&it["discount"])?, amount(&it["amount"])?)));
+    taken.filter(|(_, amount)| *amount > 0).collect()
 }
 
 /// The line of a subscription item with the start of its period; none for prorations and one-off lines.

@@ -17,6 +17,12 @@ impl Subscription {
         KNOWN_STATUSES.contains(&self.status.as_str())
     }
 
+    /// Whether it has ended for good.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        is_over(&self.status)
+    }
+
     /// The status in force: its own, or the last one that we know.
     #[must_use]
     pub fn status_in_force(&self) -> Option<&str> {

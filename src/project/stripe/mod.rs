@@ -21,6 +21,7 @@ mod memory;
 mod oddity;
 mod price;
 mod subscription;
+mod tax;
 
 #[cfg(test)]
 mod tests;

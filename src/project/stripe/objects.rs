@@ -1,7 +1,7 @@
 //! What memberflow keeps of Stripe's objects. These are stored as the facts' `state`; fields are added,
 //! never renamed. Times are Unix seconds, amounts minor units of the object's currency (lower case).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -106,12 +106,19 @@ pub struct Subscription {
     /// The day on which it is to end, where one was set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_at: Option<i64>,
+    /// `cancellation_details.reason`: one of Stripe's words for who or what ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_reason: Option<String>,
+    /// `cancellation_details.feedback`: one of Stripe's words. The comment beside it is what a person wrote, and
+    /// is not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_feedback: Option<String>,
     /// The earliest of the items' (or the old top-level) period starts, the latest of the ends.
     pub current_period_start: Option<i64>,
     pub current_period_end: Option<i64>,
     pub trial_start: Option<i64>,
     pub trial_end: Option<i64>,
-    /// `pause_collection.behavior`
+    /// `pause_collection.behavior`; present wherever collection is paused, empty where the way is not shown.
     pub pause_behavior: Option<String>,
     /// In Stripe's order.
     pub items: Vec<Item>,
@@ -119,6 +126,12 @@ pub struct Subscription {
     pub items_truncated: bool,
     /// On the subscription's own level, in list order.
     pub discounts: Vec<Discount>,
+    /// Tax rates of the items that have none of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub default_tax_rates: Vec<TaxRate>,
+    /// Stripe works the tax out for each invoice: no rate is known here.
+    #[serde(skip_serializing_if = "is_false")]
+    pub automatic_tax: bool,
     pub user_ids: Vec<String>,
 }
 
@@ -133,6 +146,20 @@ pub struct Item {
     /// `current_trial.end_date` (2026 on).
     pub trial_end: Option<i64>,
     pub discounts: Vec<Discount>,
+    /// Where there are any, the subscription's do not apply.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tax_rates: Vec<TaxRate>,
+}
+
+/// A tax rate as a subscription or an item shows it. Its terms never change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaxRate {
+    pub id: String,
+    /// The price includes it; otherwise it comes on top.
+    pub inclusive: bool,
+    /// Decimal text; absent where the rate is given by its id alone.
+    pub percentage: Option<String>,
 }
 
 /// A price, or an old plan in the same words.
@@ -154,6 +181,9 @@ pub struct Price {
     pub tiers_mode: Option<String>,
     /// Present only where the object shows them (events about prices do not always).
     pub tiers: Vec<Tier>,
+    /// `inclusive` or `exclusive`; absent while unspecified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax_behavior: Option<String>,
     pub nickname: Option<String>,
 }
 
@@ -195,6 +225,9 @@ pub struct Coupon {
     pub percent_off: Option<String>,
     pub amount_off: Option<i64>,
     pub currency: Option<String>,
+    /// `amount_off` in other currencies, where the object shows them: the API on request, events do not.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub currency_options: BTreeMap<String, i64>,
     /// `forever`, `once` or `repeating`.
     pub duration: String,
     pub duration_in_months: Option<u32>,
@@ -247,6 +280,9 @@ pub struct Invoice {
     /// What it asks for each subscription item in its latest period, prorations left out: for prices whose
     /// tiers we don't know. Empty where an invoice holds prorations and one-off lines only.
     pub last_lines: Vec<InvoiceLine>,
+    /// What each discount took off it, by the discount's id; not where it asks for prorations alone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub discount_amounts: BTreeMap<String, i64>,
 }
 
 impl Paid {
@@ -350,4 +386,9 @@ pub struct BalanceTransaction {
     pub id: String,
     pub amount: i64,
     pub currency: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }

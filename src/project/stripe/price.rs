@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::field::{count, currency, decimal, flag, id, list, text};
+use super::tax::tax_behavior;
 use super::{Price, Product, Tier, TransformQuantity};
 
 /// A price or a plan. Given as an id alone, nothing but the id.
@@ -20,6 +21,7 @@ pub fn price(value: &Value) -> Option<Price> {
             .or_else(|| transform(&value["transform_usage"])),
         tiers_mode: text(&value["tiers_mode"]),
         tiers: list(&value["tiers"]).iter().map(tier).collect(),
+        tax_behavior: tax_behavior(&value["tax_behavior"]),
         nickname: text(&value["nickname"]),
     })
 }

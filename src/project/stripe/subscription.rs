@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::discount::discounts;
 use super::field::{count, currency, customer, flag, id, is_truncated, list, text, time, user_ids};
 use super::price::price;
+use super::tax::tax_rates;
 use super::{Item, Subscription};
 
 /// The most items read of one subscription: Stripe's own limit.
@@ -28,16 +29,24 @@ pub fn subscription(value: &Value, user_id_keys: &[String]) -> Option<Subscripti
         canceled_at: time(&value["canceled_at"]),
         cancel_at_period_end: flag(&value["cancel_at_period_end"]),
         cancel_at: time(&value["cancel_at"]),
+        cancellation_reason: text(&value["cancellation_details"]["reason"]),
+        cancellation_feedback: text(&value["cancellation_details"]["feedback"]),
         current_period_start,
         current_period_end,
         trial_start: time(&value["trial_start"]),
         trial_end: time(&value["trial_end"]),
-        pause_behavior: text(&value["pause_collection"]["behavior"]),
+        pause_behavior: pause_behavior(&value["pause_collection"]),
         items: items(value),
         items_truncated: is_truncated(&value["items"], ITEMS_MAX),
         discounts: discounts(value),
+        default_tax_rates: tax_rates(&value["default_tax_rates"]),
+        automatic_tax: flag(&value["automatic_tax"]["enabled"]),
         user_ids: user_ids(value, user_id_keys),
     })
+}
+
+fn pause_behavior(pause: &Value) -> Option<String> {
+    pause.is_object().then(|| text(&pause["behavior"]).unwrap_or_default())
 }
 
 /// The earliest start and the latest end of the items' periods, else the subscription's own of old.
@@ -69,5 +78,6 @@ fn item(id: String, value: &Value) -> Option<Item> {
         trial_end: time(&value["current_trial"]["end_date"]),
         // A subscription's own discounts are not its item's: only listed items may have any.
         discounts: if value["object"] == "subscription" { Vec::new() } else { discounts(value) },
+        tax_rates: tax_rates(&value["tax_rates"]),
     })
 }

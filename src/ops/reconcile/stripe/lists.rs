@@ -31,7 +31,7 @@ const fn catalogue(kind: Kind, path: &'static str, expand: &'static [&'static st
 pub(super) const LISTS: [List; 10] = [
     catalogue(Kind::Product, "/products", &[]),
     catalogue(Kind::Price, "/prices", &["data.tiers"]),
-    catalogue(Kind::Coupon, "/coupons", &[]),
+    catalogue(Kind::Coupon, "/coupons", &["data.currency_options"]),
     List { is_dated: false, ..list(Kind::Customer, "/customers") },
     List {
         params: &[("status", "all")],

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::project::mrr::Catalogue;
 use crate::project::stripe::{
-    Coupon, Discount, InvoiceLine, Item, Price, Subscription, Tier, TransformQuantity,
+    Coupon, Discount, InvoiceLine, Item, Price, Subscription, TaxRate, Tier, TransformQuantity,
 };
 
 /// 2026-03-01 00:00 UTC
@@ -144,6 +144,34 @@ pub fn amount(off: i64, currency: &str) -> Discount {
     })
 }
 
+/// `off` in another currency than the coupon's own.
+pub fn amount_in(off: i64, currency: &str, mut discount: Discount) -> Discount {
+    if let Some(coupon) = &mut discount.coupon {
+        coupon.currency_options.insert(currency.to_owned(), off);
+    }
+    discount
+}
+
+pub fn tax_rate(percentage: &str, inclusive: bool) -> TaxRate {
+    TaxRate { id: format!("txr_{percentage}"), inclusive, percentage: Some(percentage.to_owned()) }
+}
+
+/// A subscription of `item` with tax rates of its own.
+pub fn taxed(item: Item, rates: impl IntoIterator<Item = TaxRate>) -> Subscription {
+    Subscription { default_tax_rates: rates.into_iter().collect(), ..active([item]) }
+}
+
+/// The price of `item` says that its tax is `inclusive` or `exclusive`.
+pub fn saying(behavior: &str, item: Item) -> Item {
+    let price = Price { tax_behavior: Some(behavior.to_owned()), ..item.price };
+    Item { price, ..item }
+}
+
+/// Stripe works out the tax of `item`.
+pub fn automatically_taxed(item: Item) -> Subscription {
+    Subscription { automatic_tax: true, ..active([item]) }
+}
+
 pub fn until(end: i64, discount: Discount) -> Discount {
     Discount { end: Some(end), ..discount }
 }
@@ -186,4 +214,10 @@ pub fn last_billed(item: &Item, amount: i64) -> Catalogue {
     };
     let lines = vec![line(&monthly("1"), 1), line(item, amount), line(&monthly("2"), 2)];
     Catalogue { last_lines: HashMap::from([("sub_1".to_owned(), lines)]), ..Catalogue::default() }
+}
+
+/// The newest invoice of `sub_1` shows what a discount took off.
+pub fn last_discounted(discount: &Discount, amount: i64) -> Catalogue {
+    let amounts = [(discount.id.clone(), amount)].into();
+    Catalogue { discount_amounts: HashMap::from([("sub_1".to_owned(), amounts)]), ..Catalogue::default() }
 }

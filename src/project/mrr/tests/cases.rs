@@ -3,7 +3,7 @@
 
 use super::build::*;
 use crate::project::mrr::{Catalogue, Mrr, of_subscription};
-use crate::project::stripe::{Coupon, Discount, Item, Price, Subscription};
+use crate::project::stripe::{Coupon, Discount, Item, Price, Subscription, TaxRate};
 
 const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/mrr.md"));
 
@@ -37,8 +37,9 @@ fn shown(mrr: &Mrr) -> String {
 }
 
 fn cases() -> Vec<(&'static str, Mrr)> {
-    [intervals(), quantities(), tiers(), estimates(), discounts(), several_discounts(), levels(), lives()]
-        .concat()
+    let discounted = [discounts(), other_currencies(), several_discounts(), levels()].concat();
+    let taxed = [taxes(), unknown_taxes(), discounted_taxes()].concat();
+    [intervals(), quantities(), tiers(), estimates(), discounted, taxed, lives()].concat()
 }
 
 fn plain(items: impl IntoIterator<Item = Item>) -> Mrr {
@@ -149,7 +150,6 @@ fn discounts() -> Vec<(&'static str, Mrr)> {
         ("$50 off, yearly $600", on(item("60000", "year", 1), amount(5000, "usd"))),
         ("$10 off, $99 every 28 days", on(item("9900", "day", 28), amount(1000, "usd"))),
         ("$50 off a price of $29", value(&discounted([amount(5000, "usd")]))),
-        ("EUR 5 off a price in dollars", value(&discounted([amount(500, "eur")]))),
         ("25 % off once", value(&discounted([percent("25", "once")]))),
         ("25 % off, repeating, running", repeating(NOW + DAY)),
         ("25 % off, repeating, ended", repeating(NOW - DAY)),
@@ -163,6 +163,28 @@ fn discounts() -> Vec<(&'static str, Mrr)> {
             value(&discounted([three_months_from(1_763_164_800)])),
         ),
         ("25 % off, deleted", value(&discounted([deleted]))),
+    ]
+}
+
+fn other_currencies() -> Vec<(&'static str, Mrr)> {
+    let euros = || amount(500, "eur");
+    let invoiced = || last_discounted(&euros(), 450);
+    let quarterly = || with_discounts(active([item("2900", "month", 3)]), [euros()]);
+    vec![
+        ("EUR 5 off a price in dollars", value(&discounted([euros()]))),
+        (
+            "EUR 5 off a price in dollars, $4.50 by the coupon's list",
+            knowing(&invoiced(), &discounted([amount_in(450, "usd", euros())])),
+        ),
+        (
+            "EUR 5 off a price in dollars, $4.50 off the newest invoice",
+            knowing(&invoiced(), &discounted([euros()])),
+        ),
+        (
+            "EUR 5 off a price in dollars every 3 months, $4.50 off the newest invoice",
+            knowing(&invoiced(), &quarterly()),
+        ),
+        ("EUR 0 off a price in dollars", value(&discounted([amount(0, "eur")]))),
     ]
 }
 
@@ -215,6 +237,63 @@ fn levels() -> Vec<(&'static str, Mrr)> {
             "discount with the coupon's id, coupon told of since",
             knowing(&knowing_coupon(coupon), &discounted([by_coupon_id("spring")])),
         ),
+    ]
+}
+
+fn taxes() -> Vec<(&'static str, Mrr)> {
+    let included = |item, percent| value(&taxed(item, [tax_rate(percent, true)]));
+    let both = |first, second| value(&taxed(monthly("11498"), [first, second]));
+    let own = Item { tax_rates: vec![tax_rate("10", true)], ..monthly("2200") };
+    let on_top = taxed(monthly("11000"), [tax_rate("10", true), tax_rate("5", false)]);
+    let tiers = Price { tax_behavior: Some("inclusive".to_owned()), ..plain_tiers("graduated") };
+    let hidden = taxed(of_price(hidden_tiers(), 12), [tax_rate("20", true)]);
+    vec![
+        ("$24, 20 % tax included", included(monthly("2400"), "20.0")),
+        ("$24, 20 % tax on top", value(&taxed(monthly("2400"), [tax_rate("20", false)]))),
+        ("$24, price says that tax is on top, no rate", plain([saying("exclusive", monthly("2400"))])),
+        ("$120 a year, 20 % tax included", included(item("12000", "year", 1), "20")),
+        ("$114.98, 5 % and 9.975 % tax included", both(tax_rate("5", true), tax_rate("9.975", true))),
+        ("$110, 10 % tax included and 5 % on top", value(&on_top)),
+        ("$24, 0 % tax included", included(saying("inclusive", monthly("2400")), "0")),
+        ("$22, 10 % tax included by the item's rate, 20 % by the subscription's", included(own, "20")),
+        (
+            "tiers from the catalogue, which says that tax is included, 20 %",
+            knowing(&knowing_price(tiers), &hidden),
+        ),
+    ]
+}
+
+fn unknown_taxes() -> Vec<(&'static str, Mrr)> {
+    let plan = || monthly("2400");
+    let by_id = TaxRate { percentage: None, ..tax_rate("20", true) };
+    let on_top = knowing_price(saying("exclusive", plan()).price);
+    vec![
+        ("$24, tax included at an unknown rate", plain([saying("inclusive", plan())])),
+        (
+            "$24, tax included by the price and on top by the rate",
+            value(&taxed(saying("inclusive", plan()), [tax_rate("20", false)])),
+        ),
+        ("$24, a tax rate known by its id alone", value(&taxed(plan(), [by_id]))),
+        ("$24, automatic tax, included", value(&automatically_taxed(saying("inclusive", plan())))),
+        ("$24, automatic tax, on top", value(&automatically_taxed(saying("exclusive", plan())))),
+        ("$24, automatic tax, the price says neither", value(&automatically_taxed(plan()))),
+        ("$24, automatic tax, the catalogue says on top", knowing(&on_top, &automatically_taxed(plan()))),
+        ("free plan, tax included at an unknown rate", plain([saying("inclusive", monthly("0"))])),
+    ]
+}
+
+fn discounted_taxes() -> Vec<(&'static str, Mrr)> {
+    let included = |item| taxed(item, [tax_rate("20", true)]);
+    let off = |discount| value(&with_discounts(included(monthly("2400")), [discount]));
+    let off_the_item = item_discount(monthly("2400"), amount(600, "usd"));
+    let half_taxed = Item { tax_rates: vec![tax_rate("20", true)], ..monthly("2400") };
+    let both = with_discounts(active([half_taxed, monthly("2600")]), [amount(1000, "usd")]);
+    vec![
+        ("$24, 20 % tax included, 25 % off", off(percent("25", "forever"))),
+        ("$24, 20 % tax included, $6 off", off(amount(600, "usd"))),
+        ("$24, 20 % tax included, $6 off the item", value(&included(off_the_item))),
+        ("$24, 20 % tax included, $30 off", off(amount(3000, "usd"))),
+        ("$24 with 20 % tax included and $26 without, $10 off", value(&both)),
     ]
 }
 

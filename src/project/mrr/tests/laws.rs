@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::build::*;
 use crate::project::mrr::{Catalogue, dependencies, of_subscription};
 use crate::project::stripe::{
-    AMOUNT_MAX, Coupon, Discount, InvoiceLine, Item, Price, Subscription, Tier, TransformQuantity,
+    AMOUNT_MAX, Coupon, Discount, InvoiceLine, Item, Price, Subscription, TaxRate, Tier, TransformQuantity,
 };
 
 fn minor(subscription: &Subscription) -> i64 {
@@ -58,13 +58,14 @@ prop_compose! {
         tiers_mode in option::of(wild_word(&["graduated", "volume"])),
         tiers in vec(wild_tier(), 0..4),
         currency in option::of(wild_word(&["usd"])),
+        tax_behavior in option::of(wild_word(&["inclusive", "exclusive"])),
     ) -> Price {
         let transform_quantity =
             divide.map(|(divide_by, round_up)| TransformQuantity { divide_by, round_up });
         let id = "price_1".to_owned();
         Price {
             id, currency, unit_amount, interval, interval_count, metered, transform_quantity, tiers_mode, tiers,
-            ..Price::default()
+            tax_behavior, ..Price::default()
         }
     }
 }
@@ -79,10 +80,18 @@ prop_compose! {
         start in option::of(any::<i64>()),
         end in option::of(any::<i64>()),
         shows_coupon in any::<bool>(),
+        in_dollars in option::of(any::<i64>()),
     ) -> Discount {
         let id = "spring".to_owned();
-        let coupon = Coupon { id, percent_off, amount_off, currency, duration, duration_in_months };
+        let coupon = Coupon { id, percent_off, amount_off, currency, duration, duration_in_months,
+            currency_options: in_dollars.map(|off| ("usd".to_owned(), off)).into_iter().collect() };
         Discount { id: "di_1".to_owned(), coupon: shows_coupon.then_some(coupon), start, end, ..Discount::default() }
+    }
+}
+
+prop_compose! {
+    fn wild_tax_rate()(inclusive in any::<bool>(), percentage in option::of(wild_decimal())) -> TaxRate {
+        TaxRate { id: "txr_1".to_owned(), inclusive, percentage }
     }
 }
 
@@ -92,8 +101,9 @@ prop_compose! {
         quantity in option::of(wild_count()),
         trial_end in option::of(any::<i64>()),
         discounts in vec(wild_discount(), 0..3),
+        tax_rates in vec(wild_tax_rate(), 0..3),
     ) -> Item {
-        Item { id: "si_1".to_owned(), price, quantity, trial_end, discounts }
+        Item { id: "si_1".to_owned(), price, quantity, trial_end, discounts, tax_rates }
     }
 }
 
@@ -103,6 +113,7 @@ prop_compose! {
         let mut catalogue = knowing_price(price);
         catalogue.discounts.insert("di_1".to_owned(), discount);
         catalogue.last_lines.insert("sub_1".to_owned(), vec![line]);
+        catalogue.discount_amounts.insert("sub_1".to_owned(), [("di_1".to_owned(), amount)].into());
         catalogue
     }
 }
@@ -114,9 +125,11 @@ proptest! {
         own in vec(wild_discount(), 0..3),
         of_customer in vec(wild_discount(), 0..2),
         catalogue in wild_catalogue(),
+        default_tax_rates in vec(wild_tax_rate(), 0..2),
+        automatic_tax in any::<bool>(),
         now in prop_oneof![Just(NOW), any::<i64>()],
     ) {
-        let subscription = with_discounts(active(items), own);
+        let subscription = Subscription { default_tax_rates, automatic_tax, ..with_discounts(active(items), own) };
         let mrr = of_subscription(&subscription, &of_customer, &catalogue, now);
         prop_assert!((0..=AMOUNT_MAX).contains(&mrr.minor));
         prop_assert!(mrr.changes_at.is_none_or(|moment| moment > now));
@@ -131,6 +144,55 @@ proptest! {
         let discount = || [percent(&format!("{}.{:02}", off / 100, off % 100), "forever")];
         let value = |items| minor(&with_discounts(active(items), discount()));
         prop_assert_eq!(value(items), value(shuffled));
+    }
+
+    #[test]
+    fn tax_on_top_changes_nothing(items in vec(sane_item(), 1..6), percent in 0_u32..40, off in 0_i64..5_000) {
+        let value = |items: Vec<Item>, rates: Vec<TaxRate>| {
+            let subscription = with_discounts(active(items), [amount(off, "usd")]);
+            let subscription = Subscription { default_tax_rates: rates, ..subscription };
+            of_subscription(&subscription, &[], &Catalogue::default(), NOW)
+        };
+        let untaxed = value(items.clone(), Vec::new());
+        let exclusive: Vec<Item> = items.iter().map(|item| saying("exclusive", item.clone())).collect();
+        prop_assert_eq!(&value(exclusive.clone(), Vec::new()), &untaxed);
+        prop_assert_eq!(&value(exclusive, vec![tax_rate(&percent.to_string(), false)]), &untaxed);
+        prop_assert_eq!(&value(items, vec![tax_rate("0", true)]), &untaxed);
+    }
+
+    #[test]
+    fn tax_put_on_a_price_and_taken_out_again_leaves_the_price(
+        items in vec(sane_item(), 1..6),
+        thousandths in 0_u32..40_000,
+        percent_off in 0_u32..100,
+    ) {
+        // Without a discount of an amount, which is taken off the price with its tax in it.
+        let off = || [percent(&percent_off.to_string(), "forever")];
+        let net = minor(&with_discounts(active(items.clone()), off()));
+        let gross = items.into_iter().map(|item| {
+            let unit: u64 = item.price.unit_amount.as_deref().unwrap_or_default().parse().unwrap();
+            let unit = unit * u64::from(100_000 + thousandths);
+            let unit_amount = Some(format!("{}.{:05}", unit / 100_000, unit % 100_000));
+            Item { price: Price { unit_amount, ..item.price.clone() }, ..saying("inclusive", item) }
+        });
+        let rates = vec![
+            tax_rate(&format!("{}.{:03}", thousandths / 2 / 1000, thousandths / 2 % 1000), true),
+            tax_rate(&format!("{}.{:03}", thousandths.div_ceil(2) / 1000, thousandths.div_ceil(2) % 1000), true),
+        ];
+        let gross = Subscription { default_tax_rates: rates, ..with_discounts(active(gross), off()) };
+        let mrr = of_subscription(&gross, &[], &Catalogue::default(), NOW);
+        prop_assert_eq!((mrr.minor, mrr.estimated), (net, false));
+    }
+
+    #[test]
+    fn a_discount_of_all_items_keeps_their_shares_of_tax(items in vec(sane_item(), 1..5), percent_off in 0_u32..101) {
+        // The same discount on each item and on all of them together comes to the same.
+        let off = || percent(&percent_off.to_string(), "forever");
+        let taxed: Vec<Item> = items.into_iter().enumerate().map(|(at, item)| {
+            Item { tax_rates: vec![tax_rate(&(7 * at).to_string(), true)], ..item }
+        }).collect();
+        let each = taxed.iter().map(|item| item_discount(item.clone(), off()));
+        prop_assert_eq!(minor(&active(each)), minor(&with_discounts(active(taxed), [off()])));
     }
 
     #[test]

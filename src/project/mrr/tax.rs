@@ -1,0 +1,92 @@
+//! Tax that a price includes: what its share is, and what is left without it.
+
+use num_traits::{One, Signed, Zero};
+
+use super::Catalogue;
+use super::amount::shows_terms;
+use super::ratio::{Ratio, decimal, whole};
+use crate::project::stripe::{Item, Price, Subscription, TaxRate};
+
+/// The tax that an item's amount includes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Included {
+    /// None: it comes on top, or there is none.
+    Nothing,
+    /// This share of what is left without it: a fifth at 20 %.
+    Share(Ratio),
+    /// It includes its tax, or may, and the rate is not known.
+    Unknown,
+}
+
+/// The tax that the amount of `item` includes. Rates decide where there are any: the item's own, else the
+/// subscription's. Without one the price says whether its tax is in it.
+pub fn included(subscription: &Subscription, item: &Item, catalogue: &Catalogue) -> Included {
+    let rates = rates(subscription, item);
+    let is_inclusive = |behavior: Option<&str>| behavior == Some("inclusive");
+    let behavior = || behavior(subscription, item, catalogue);
+    if rates.is_empty() {
+        return match behavior() {
+            // The account's own setting decides then, and no event shows it.
+            None if subscription.automatic_tax => Included::Unknown,
+            behavior if is_inclusive(behavior) => Included::Unknown,
+            _ => Included::Nothing,
+        };
+    }
+    let Some(shares) = rates.iter().map(share).collect::<Option<Vec<Ratio>>>() else {
+        return Included::Unknown;
+    };
+    let inclusive = || rates.iter().zip(&shares).filter(|(rate, _)| rate.inclusive);
+    let total: Ratio = inclusive().map(|(_, share)| share).sum();
+    match inclusive().next() {
+        Some(_) if total.is_zero() => Included::Nothing,
+        Some(_) => Included::Share(total),
+        // The price says that its tax is in it, the rates that theirs comes on top.
+        None if is_inclusive(behavior()) => Included::Unknown,
+        None => Included::Nothing,
+    }
+}
+
+/// Whether the price that the item shows leaves open what the catalogue may tell: whether it includes its tax.
+pub fn leaves_open(subscription: &Subscription, item: &Item) -> bool {
+    subscription.automatic_tax
+        && rates(subscription, item).is_empty()
+        && item.price.tax_behavior.is_none()
+        && !item.price.metered
+}
+
+/// What `left` of the sum of `parts` comes to without the tax in it. Each part is an item's amount and the tax
+/// that it includes; what discounts took off the sum, they took off each part in proportion.
+pub fn without(left: Ratio, parts: &[(&Ratio, &Included)]) -> Ratio {
+    let has_tax = parts.iter().any(|(_, included)| matches!(included, Included::Share(_)));
+    let gross: Ratio = parts.iter().map(|(amount, _)| *amount).sum();
+    if !has_tax || gross.is_zero() {
+        return left;
+    }
+    let net: Ratio = parts.iter().map(|(amount, included)| net(amount, included)).sum();
+    left * net / gross
+}
+
+fn net(amount: &Ratio, included: &Included) -> Ratio {
+    match included {
+        Included::Share(share) => amount / (Ratio::one() + share),
+        Included::Nothing | Included::Unknown => amount.clone(),
+    }
+}
+
+fn rates<'a>(subscription: &'a Subscription, item: &'a Item) -> &'a [TaxRate] {
+    if item.tax_rates.is_empty() { &subscription.default_tax_rates } else { &item.tax_rates }
+}
+
+fn share(rate: &TaxRate) -> Option<Ratio> {
+    let percentage = decimal(rate.percentage.as_deref()?)?;
+    (!percentage.is_negative()).then(|| percentage / whole(100))
+}
+
+/// What the item's price says of tax, else what the catalogue says of the same price where the value depends on
+/// it.
+fn behavior<'a>(subscription: &Subscription, item: &'a Item, catalogue: &'a Catalogue) -> Option<&'a str> {
+    let said = |price: &'a Price| price.tax_behavior.as_deref();
+    let is_asked = leaves_open(subscription, item) || !shows_terms(&item.price);
+    let known = || catalogue.prices.get(&item.price.id).filter(|_| is_asked);
+    said(&item.price).or_else(|| known().and_then(said))
+}
