@@ -30,6 +30,7 @@ mod replaying;
 mod signing_in_sql;
 mod statistics;
 mod stories;
+mod subscriptions;
 mod support;
 mod transactions;
 mod triggers;

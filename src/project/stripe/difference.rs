@@ -231,6 +231,56 @@ mod tests {
     }
 
     #[test]
+    fn cancellations_pauses_and_taxes_are_differences() {
+        let with = |changes: &Value| {
+            let mut it = subscription(&json!([]));
+            it.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            it
+        };
+        let cases = [
+            (json!({"cancel_at": 50, "canceled_at": 9}), "cancel_at,canceled_at"),
+            (
+                json!({"cancellation_details": {"reason": "payment_failed", "feedback": "unused"}}),
+                "cancellation_feedback,cancellation_reason",
+            ),
+            (json!({"pause_collection": {"behavior": "void"}}), "pause_behavior"),
+            (json!({"default_tax_rates": [{"id": "txr_1", "percentage": 20}]}), "default_tax_rates"),
+            (json!({"automatic_tax": {"enabled": true}}), "automatic_tax"),
+        ];
+        for (changes, expected) in cases {
+            let mut fields = fields(&subscription(&json!([])), &with(&changes));
+            fields.sort_unstable();
+            assert_eq!(fields.join(","), expected, "{changes}");
+        }
+        let rate = |percentage: Value| {
+            with(&json!({"default_tax_rates": [{"id": "txr_1", "percentage": percentage}]}))
+        };
+        assert_eq!(fields(&rate(json!(20)), &rate(json!(20.0))), [""; 0]);
+        let coupon = |options: &Value| json!({"object": "coupon", "id": "c", "amount_off": 5, "currency": "usd", "currency_options": options});
+        let told = coupon(&json!({"eur": {"amount_off": 4}}));
+        assert_eq!(fields(&coupon(&json!(null)), &told), ["currency_options"]);
+        assert_eq!(fields(&told, &coupon(&json!(null))), [""; 0]);
+    }
+
+    #[test]
+    fn what_only_newer_versions_show_is_no_difference() {
+        let canceled = |details: &Value| {
+            let mut it = subscription(&json!([]));
+            it["canceled_at"] = json!(9);
+            it["cancellation_details"] = details.clone();
+            it["items"]["data"][0]["price"]["tax_behavior"] = details["tax_behavior"].clone();
+            it
+        };
+        let told = canceled(&json!({"reason": "payment_failed", "tax_behavior": "inclusive"}));
+        assert_eq!(fields(&told, &canceled(&json!(null))), [""; 0]);
+        let discounted = json!({"object": "invoice", "id": "in_1", "status": "paid", "currency": "usd",
+            "total_discount_amounts": [{"discount": "di_1", "amount": 5}]});
+        let plain = json!({"object": "invoice", "id": "in_1", "status": "paid", "currency": "usd"});
+        assert_eq!(fields(&discounted, &plain), [""; 0]);
+        assert_eq!(fields(&plain, &discounted), [""; 0]);
+    }
+
+    #[test]
     fn another_discount_or_other_terms_are_a_difference() {
         let with = |id: &str, coupon: &str| {
             subscription(&json!([{"object": "discount", "id": id, "start": 5, "source": {"coupon": coupon}}]))

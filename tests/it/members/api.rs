@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use super::population::{Account, NOW, account, database, named, row, subscription, tier};
+use super::population::{Account, NOW, account, cancel, database, named, row, subscription, tier};
 
 const TOKEN: &str = "a-long-random-token";
 
@@ -117,9 +117,20 @@ async fn one_member_comes_with_subscriptions_and_payments() {
     let activity = json!({"user_id": ada, "s3_file_count": 3, "total_storage_mb": 1.25, "total_logins": 9});
     row(pool, "public.user_activity_metrics", activity).await;
 
+    cancel(pool).await;
+
     let reply = get(pool, &format!("/api/members/{ada}")).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.body["email"], "ada@example.com");
+    let canceling = &reply.body["subscriptions"][0];
+    for (field, value) in [
+        ("cancel_at", json!("2026-12-20T10:00:00Z")),
+        ("cancellation_reason", json!("cancellation_requested")),
+        ("cancellation_feedback", json!("too_expensive")),
+        ("collection_paused", json!(true)),
+    ] {
+        assert_eq!(canceling[field], value, "{field}");
+    }
     assert_eq!(reply.body["subscription_tier"], "Pro");
     assert_eq!(
         (&reply.body["s3_file_count"], &reply.body["total_storage_mb"], &reply.body["total_logins"]),

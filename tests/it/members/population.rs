@@ -81,3 +81,10 @@ pub async fn subscription(
     row(pool, "public.customer_subscriptions", columns).await;
     customer
 }
+
+/// Every subscription is to end on a day that was set, and is not collected until then.
+pub async fn cancel(pool: &PgPool) {
+    let update = "update public.customer_subscriptions set cancel_at = '2026-12-20 10:00+00', collection_paused = true,
+        cancellation_reason = 'cancellation_requested', cancellation_feedback = 'too_expensive'";
+    sqlx::query(update).execute(pool).await.unwrap();
+}

@@ -4,7 +4,7 @@ use memberflow::cli::members::{WIDTH, detail, table};
 use memberflow::ops::members::{PageRequest, Sort, SortBy, list, show};
 use serde_json::json;
 
-use super::population::{NOW, database, named, profile, row, subscription, tier};
+use super::population::{NOW, cancel, database, named, profile, row, subscription, tier};
 
 #[tokio::test]
 async fn the_list_is_a_table_that_fits_a_terminal() {
@@ -58,10 +58,20 @@ async fn one_member_is_shown_with_subscriptions_and_payments() {
         "stripe_invoice_id": "in_1", "paid_at": "2026-01-01T10:30:00Z", "amount_refunded": 100,
         "amount_disputed": 0, "created_at": "2026-01-01T00:00:00Z"});
     row(pool, "public.payment_history", payment).await;
+    cancel(pool).await;
     let text = detail(&show(pool, ada, NOW).await.unwrap().unwrap());
-    for part in
-        ["ada@example.com", "past due", "Pro", &customer, "in_1", "49.00 EUR", "1.00 EUR", "2026-01-01 10:30"]
-    {
+    for part in [
+        "ada@example.com",
+        "past due (collection paused)",
+        "2026-12-20",
+        "cancellation requested, too expensive",
+        "Pro",
+        &customer,
+        "in_1",
+        "49.00 EUR",
+        "1.00 EUR",
+        "2026-01-01 10:30",
+    ] {
         assert!(text.contains(part), "{part:?} is missing in\n{text}");
     }
 }

@@ -175,7 +175,8 @@ async fn exactly_what_was_planted_is_found_and_mended_and_a_rebuild_says_the_sam
     assert_eq!((report.mended, report.left(), report.not_at_stripe, report.deleted_at_stripe), (9, 1, 1, 1));
     let left = ["charge ch_2 not at Stripe", "coupon half deleted at Stripe"];
     assert_eq!(found(&account, &told).await, left);
-    assert_eq!(told.parked().await, ["cus_2 unknown_user", "cus_3 unknown_user"]);
+    // The customer of sub_3 is deleted, and nothing says that sub_3 has ended.
+    assert_eq!(told.parked().await, ["cus_2 unknown_user", "cus_3 unknown_user", "sub_3 needs_stripe"]);
 
     let snapshots = "select 1 from ingest.inbox where source = 'internal' and event_type = 'snapshot'";
     assert_eq!(told.rows(snapshots).await.len(), 9);
@@ -271,6 +272,38 @@ async fn a_discount_of_unknown_terms_and_one_that_is_over_are_told_by_the_api() 
     ];
     assert_eq!(mended(&account, &told).await, differing);
     assert_eq!(told.rows(mrr).await, rows(500, 1000));
+    assert_eq!(found(&account, &told).await, [""; 0]);
+    rebuilds_to_the_same(&told).await;
+}
+
+#[tokio::test]
+async fn a_coupons_amounts_in_other_currencies_and_a_cancellation_are_told_by_the_api() {
+    let (account, told) = in_step().await;
+    let coupon = json!({"object": "coupon", "id": "five", "amount_off": 500, "currency": "eur", "duration": "forever"});
+    let discount = json!({"object": "discount", "id": "di_1", "customer": "cus_1", "start": BEGIN, "source": {"coupon": "five"}});
+    let discounted = with(subscription("sub_1", "cus_1", "active"), json!({"discounts": [discount]}));
+    told.tell([
+        stripe("evt_five", "coupon.created", 5, coupon.clone()),
+        stripe("evt_off", "customer.subscription.updated", 5, discounted.clone()),
+    ])
+    .await;
+    assert!(told.parked().await.contains(&"sub_1 estimated_mrr".to_owned()));
+    account.has(
+        "coupons",
+        with(coupon, json!({"currency_options": {"eur": {"amount_off": 500}, "usd": {"amount_off": 550}}})),
+    );
+    let canceling = json!({"cancel_at": BEGIN + 9, "canceled_at": BEGIN + 6,
+        "cancellation_details": {"reason": "cancellation_requested", "feedback": "unused"}});
+    account.has("subscriptions", with(discounted, canceling));
+
+    let differing = [
+        "coupon five currency_options",
+        "subscription sub_1 canceled_at,cancel_at,cancellation_feedback,cancellation_reason",
+    ];
+    assert_eq!(mended(&account, &told).await, differing);
+    let mrr = "select mrr from ingest.customer_revenue where customer_id = 'cus_1' and currency = 'usd'";
+    assert_eq!(told.rows(mrr).await, [json!({"mrr": 450})]);
+    assert!(!told.parked().await.contains(&"sub_1 estimated_mrr".to_owned()));
     assert_eq!(found(&account, &told).await, [""; 0]);
     rebuilds_to_the_same(&told).await;
 }

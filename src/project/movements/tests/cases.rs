@@ -16,6 +16,36 @@ fn check(name: &str, versions: Vec<Version>, now: i64, expected: &[&str]) {
 }
 
 #[test]
+fn an_amount_off_in_another_currency_counts_from_the_invoice_on_that_shows_it() {
+    let mut euros = half_off("di_1");
+    euros.coupon = Some(Coupon {
+        percent_off: None,
+        amount_off: Some(500),
+        currency: Some("eur".to_owned()),
+        ..euros.coupon.unwrap()
+    });
+    let invoice = |id: &str, amounts: &[(&str, i64)]| {
+        StripeObject::Invoice(Invoice {
+            id: id.to_owned(),
+            subscription: Some("a".to_owned()),
+            discount_amounts: amounts.iter().map(|(id, amount)| ((*id).to_owned(), *amount)).collect(),
+            ..Invoice::default()
+        })
+    };
+    check(
+        "an invoice that shows another discount alone leaves it as it was",
+        vec![
+            on(0, with(sub("active", 2900), [euros])),
+            on(1, invoice("in_1", &[("di_1", 450), ("di_2", 1)])),
+            on(2, invoice("in_2", &[("di_2", 3)])),
+            on(3, invoice("in_3", &[("di_1", 400)])),
+        ],
+        9,
+        &["0 new +2900 2900 a_0", "1 contraction -450 2450 in_1_1", "3 expansion +50 2500 in_3_3"],
+    );
+}
+
+#[test]
 fn a_life_in_one_subscription() {
     check("nothing", vec![], 9, &[]);
     check("an attempt", vec![on(0, sub("incomplete", 2900))], 9, &[]);

@@ -1,9 +1,11 @@
 //! One story told in the words of several API versions gives one object.
 
-use super::{DAY, START, USER, only, report, state};
+use serde_json::json;
+
+use super::{DAY, START, USER, event, only, report, state};
 use crate::project::stripe::{
     BalanceTransaction, Charge, Checkout, Discount, Invoice, InvoiceLine, Item, Paid, Price, Refund,
-    Subscription, Tier,
+    Subscription, TaxRate, Tier,
 };
 
 const SUBSCRIPTION: &str = "sub_1SkZ0q2eZvKYlo2C";
@@ -52,6 +54,51 @@ fn a_subscription_is_the_same_in_every_version() {
         assert_eq!(subscription.discounts.len(), 1, "{name}");
         assert_eq!(Subscription { discounts: Vec::new(), ..subscription }, two_seats_of_gold(), "{name}");
     }
+}
+
+#[test]
+fn a_cancellation_and_a_pause_are_the_same_in_every_version_that_has_them() {
+    for name in ["subscription_2022", "subscription_2025", "subscription_2026"] {
+        let mut event = event(name);
+        let object = &mut event["data"]["object"];
+        object["cancel_at"] = json!(START + 9 * DAY);
+        object["canceled_at"] = json!(START + DAY);
+        object["cancellation_details"] = json!({ "comment": "too dear!", "feedback": "too_expensive", "reason": "cancellation_requested" });
+        object["pause_collection"] = json!({ "behavior": "void", "resumes_at": null });
+        object["default_tax_rates"] =
+            json!([{ "id": "txr_1", "object": "tax_rate", "inclusive": true, "percentage": 7.7 }, "txr_2"]);
+        let subscription = only!(Subscription, report(event).state);
+        let rate = TaxRate { id: "txr_1".to_owned(), inclusive: true, percentage: Some("7.7".to_owned()) };
+        let by_id = TaxRate { id: "txr_2".to_owned(), ..TaxRate::default() };
+        let expected = Subscription {
+            cancel_at: Some(START + 9 * DAY),
+            canceled_at: Some(START + DAY),
+            cancellation_reason: Some("cancellation_requested".to_owned()),
+            cancellation_feedback: Some("too_expensive".to_owned()),
+            pause_behavior: Some("void".to_owned()),
+            default_tax_rates: vec![rate, by_id],
+            ..two_seats_of_gold()
+        };
+        assert_eq!(Subscription { discounts: Vec::new(), ..subscription }, expected, "{name}");
+    }
+}
+
+#[test]
+fn what_each_discount_took_off_is_read_but_of_prorations() {
+    let mut event = event("invoice_2025");
+    let taken = json!([{ "amount": 450, "discount": "di_1" }, { "amount": 0, "discount": "di_2" },
+        { "amount": 7, "discount": { "id": "di_3", "object": "discount" } }]);
+    event["data"]["object"]["total_discount_amounts"] = taken;
+    let amounts =
+        |event| only!(Invoice, report(event).state).discount_amounts.into_iter().collect::<Vec<_>>();
+    assert_eq!(amounts(event.clone()), [("di_1".to_owned(), 450), ("di_3".to_owned(), 7)]);
+    let mut without_lines = event.clone();
+    without_lines["data"]["object"]["lines"]["data"] = json!([]);
+    assert_eq!(amounts(without_lines).len(), 2);
+    for line in event["data"]["object"]["lines"]["data"].as_array_mut().unwrap() {
+        line["parent"]["subscription_item_details"]["proration"] = json!(true);
+    }
+    assert_eq!(amounts(event), []);
 }
 
 #[test]
