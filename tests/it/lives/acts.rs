@@ -62,7 +62,8 @@ pub async fn stand(pool: &PgPool, lives: &[&Life]) {
         .unwrap();
     }
     for (user, status) in lives.iter().flat_map(|life| &life.by_hand) {
-        let insert = "insert into public.user_activity_metrics (user_id, engagement_status) values ($1, $2)";
+        let insert = "insert into public.user_activity_metrics (user_id, engagement_status, engagement_status_is_manual)
+                      values ($1, $2, true)";
         sqlx::query(insert).bind(user).bind(status).execute(pool).await.unwrap();
     }
 }

@@ -29,6 +29,7 @@ use deliver::Way;
 use fastrand::Rng;
 use life::Life;
 use soak::Size;
+use stripe_sim::objects::{Off, Subscription};
 
 /// Names the lives; each run without it tells others.
 pub const SEED: &str = "MEMBERFLOW_TEST_SEED";
@@ -64,6 +65,39 @@ async fn whatever_the_order_the_tables_say_what_is_true() {
         assert!(differences.is_empty(), "{way:?}, seed {seed}: {differences:#?}");
     }
     bench.stop().await;
+}
+
+/// Whether a subscription is of a kind.
+type Holds = fn(&world::World, &Subscription) -> bool;
+
+#[test]
+fn lives_hold_every_kind_of_cancellation_tax_and_foreign_discount() {
+    let worlds: Vec<world::World> = (0..60).map(|seed| story::life(0, seed)).collect();
+    let subscriptions =
+        || worlds.iter().flat_map(|world| world.stripe.subscriptions.values().map(move |it| (world, it)));
+    let runs = |it: &Subscription| it.ended_at.is_none();
+    let kinds: [(&str, Holds); 7] = [
+        ("a day to end on", |_, it| it.cancel_at.is_some() && !it.cancel_at_period_end),
+        ("a reason with feedback", |_, it| it.reason.is_some() && it.feedback.is_some()),
+        ("a pause", |_, it| it.pause.is_some()),
+        ("a deleted customer", |world, it| world.stripe.customers[&it.customer].deleted),
+        ("an included tax", |_, it| it.tax_rates.iter().any(|rate| rate.inclusive)),
+        ("a tax of unknown rate", |_, it| {
+            it.tax_rates.is_empty()
+                && it.items.iter().any(|item| item.price.tax_behavior == Some("inclusive"))
+        }),
+        ("a discount that its invoice shows", |world, it| {
+            let shown = world.stripe.invoices.values().flat_map(|invoice| &invoice.discounted);
+            let is_foreign = |off| matches!(off, Off::Amount(_, currency) if currency != it.currency);
+            let foreign =
+                it.discounts.iter().find(|one| is_foreign(one.coupon.off) && one.coupon.options.is_empty());
+            foreign.is_some_and(|one| shown.into_iter().any(|(id, _)| *id == one.id))
+        }),
+    ];
+    for (kind, holds) in kinds {
+        let count = subscriptions().filter(|(world, it)| runs(it) && holds(world, it)).count();
+        assert!(count > 0, "no life holds {kind}");
+    }
 }
 
 /// The long run of `make soak`.

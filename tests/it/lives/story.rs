@@ -99,6 +99,7 @@ impl World {
             70..72 => self.settle_an_old_invoice(),
             72..75 => self.note_on_invoice(),
             75..77 => self.credit_note(),
+            77 if self.chance(50) => self.specify_tax(),
             77 => self.rename_coupon(),
             78 if is_there && self.chance(20) => self.delete_customer(&customer),
             79 => self.something_else(&customer),

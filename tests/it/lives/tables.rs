@@ -26,10 +26,12 @@ const SELECTS: [(&str, &str); 7] = [
     (
         "customer_subscriptions",
         "select format('user=%s tier=%s customer=%s subscription=%s price=%s status=%s period=%s..%s cancels=%s '
-             || 'canceled=%s trial=%s..%s created=%s',
+             || 'cancel_at=%s canceled=%s reason=%s feedback=%s paused=%s trial=%s..%s created=%s',
              user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status,
              extract(epoch from current_period_start)::bigint, extract(epoch from current_period_end)::bigint,
-             case when cancel_at_period_end then 'true' else 'false' end, extract(epoch from canceled_at)::bigint,
+             case when cancel_at_period_end then 'true' else 'false' end, extract(epoch from cancel_at)::bigint,
+             extract(epoch from canceled_at)::bigint, cancellation_reason, cancellation_feedback,
+             case when collection_paused then 'true' else 'false' end,
              extract(epoch from trial_start)::bigint, extract(epoch from trial_end)::bigint,
              extract(epoch from created_at)::bigint)
          from public.customer_subscriptions",

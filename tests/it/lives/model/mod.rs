@@ -120,14 +120,18 @@ impl<'a> Model<'a> {
             };
             rows.push(vec![format!(
                 "user={user} tier={} customer={} subscription={} price={price} status={status} period={}..{} \
-                 cancels={} canceled={} trial={}..{} created={}",
+                 cancels={} cancel_at={} canceled={} reason={} feedback={} paused={} trial={}..{} created={}",
                 tier.id,
                 it.customer,
                 it.id,
                 it.period.0,
                 it.period.1,
                 it.cancel_at_period_end,
+                said(it.cancel_at),
                 said(it.canceled_at),
+                said(it.reason),
+                said(it.feedback),
+                it.pause.is_some(),
                 said(it.trial.map(|trial| trial.0)),
                 said(it.trial.map(|trial| trial.1)),
                 it.created,
@@ -139,7 +143,7 @@ impl<'a> Model<'a> {
             let canceled = (it.status == "canceled").then_some(it.created + 86_400);
             rows.push(vec![format!(
                 "user={user} tier={} customer={} subscription={} price={} status={} period=.. cancels=false \
-                 canceled={} trial=.. created={}",
+                 cancel_at= canceled={} reason= feedback= paused=false trial=.. created={}",
                 tier.id,
                 it.customer,
                 it.subscription,
@@ -158,6 +162,12 @@ impl<'a> Model<'a> {
         stripe.subscriptions.get(object).is_some_and(|it| it.ended_at.is_some())
             || stripe.invoices.get(object).is_some_and(|it| ["paid", "void"].contains(&it.status))
             || self.world.deleted.contains(object)
+    }
+
+    /// Its customer is deleted, and nobody has told of its end.
+    fn has_lost_customer(&self, it: &Subscription) -> bool {
+        let is_over = ["canceled", "incomplete_expired"].contains(&it.status.as_str());
+        self.world.stripe.customers[&it.customer].deleted && !is_over
     }
 
     fn found_tier(&self, it: &Found) -> &'a Tier {
@@ -304,8 +314,6 @@ impl<'a> Model<'a> {
         };
         let engagement = self.world.by_hand.get(&user).copied().unwrap_or(computed);
         let health = match () {
-            // Set with the engagement: what stood there before is left alone.
-            () if self.world.by_hand.contains_key(&user) => "healthy",
             () if standing.churned => "churned",
             () if standing.behind || engagement == "at_risk" => "needs_attention",
             () => "healthy",
@@ -381,6 +389,7 @@ impl<'a> Model<'a> {
                 (worth.unresolved, "unresolved_discount"),
                 (worth.estimated, "estimated_mrr"),
                 (is_overdue(it), "overdue"),
+                (self.has_lost_customer(it), "needs_stripe"),
             ];
             reasons.iter().filter(|(applies, _)| *applies).for_each(|(_, reason)| park(&it.id, &[reason]));
         }
@@ -401,7 +410,7 @@ impl<'a> Model<'a> {
 /// Whether a trial or a cancellation lies more than an hour back, and the subscription goes on as it was.
 fn is_overdue(it: &Subscription) -> bool {
     let trial = it.trial.filter(|_| it.status == "trialing").map(|(_, end)| end);
-    let cancellation = it.cancel_at_period_end.then_some(it.period.1);
+    let cancellation = it.cancel_at_period_end.then_some(it.period.1).into_iter().chain(it.cancel_at);
     let is_over = ["canceled", "incomplete_expired"].contains(&it.status.as_str());
     !is_over && trial.into_iter().chain(cancellation).any(|end| end + 3600 <= NOW)
 }

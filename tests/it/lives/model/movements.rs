@@ -14,7 +14,8 @@ pub fn worth_at(world: &World, it: &Subscription, now: i64) -> Worth {
     let of_subscription = |one: &&super::super::stripe_sim::objects::Invoice| {
         one.subscription.as_ref() == Some(&it.id) && one.created <= now
     };
-    mrr::worth(it, &Scene { now, discount, invoices: invoices.filter(of_subscription).collect() })
+    let prices = &world.stripe.prices;
+    mrr::worth(it, &Scene { now, discount, invoices: invoices.filter(of_subscription).collect(), prices })
 }
 
 /// The movements of one customer, as lines.

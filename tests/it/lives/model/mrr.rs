@@ -4,7 +4,9 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{Signed, ToPrimitive, Zero};
 
-use super::super::stripe_sim::objects::{Discount, Invoice, Item, Off, Price, Subscription, Tier};
+use std::collections::BTreeMap;
+
+use super::super::stripe_sim::objects::{Discount, Invoice, Item, Off, Price, Subscription, TaxRate, Tier};
 
 /// The moment at which something is valued, and what stands around it then.
 pub struct Scene<'a> {
@@ -13,6 +15,8 @@ pub struct Scene<'a> {
     pub discount: Option<&'a Discount>,
     /// The subscription's invoices so far.
     pub invoices: Vec<&'a Invoice>,
+    /// As they are known by now: their terms have no history.
+    pub prices: &'a BTreeMap<String, Price>,
 }
 
 /// A subscription's worth, and what had to be assumed.
@@ -37,21 +41,28 @@ pub fn worth(it: &Subscription, scene: &Scene<'_>) -> Worth {
     // An event shows ten items at most.
     let items = &it.items[..it.items.len().min(10)];
     worth.estimated = it.items.len() > 10;
-    let mut sum = BigRational::zero();
-    for item in items {
-        sum += of_item(it, item, scene, &mut worth);
-    }
+    let parts: Vec<BigRational> = items.iter().map(|item| of_item(it, item, scene, &mut worth)).collect();
+    let whole: BigRational = parts.iter().sum();
+    let mut sum = whole.clone();
     let own: Vec<&Discount> = it.discounts.iter().filter(|one| runs(one, scene.now)).collect();
     let customers = scene.discount.into_iter().filter(|one| runs(one, scene.now));
     let standing: Vec<&Discount> = if own.is_empty() { customers.collect() } else { own };
     for discount in standing {
         let factors: Vec<BigRational> = items.iter().map(|item| monthly(&item.price)).collect();
-        if matches!(discount.coupon.off, Off::Amount(_, currency) if currency == it.currency)
-            && is_known(discount)
-        {
+        if is_known(discount) && amount_off(discount, it, scene).is_some_and(|(off, _)| off > 0) {
             worth.estimated |= factors.iter().any(|one| *one != factors[0]);
         }
-        sum = less(sum, discount, &it.currency, &factors[0], &mut worth);
+        sum = less(sum, discount, it, scene, &factors[0], &mut worth);
+    }
+    // What is left of each item, and of that what is not tax.
+    if !sum.is_zero() {
+        let left = sum / &whole;
+        sum = BigRational::zero();
+        for (item, part) in items.iter().zip(&parts).filter(|(_, part)| !part.is_zero()) {
+            let tax = tax_included(it, item, scene);
+            worth.estimated |= tax.is_none();
+            sum += part * &left / (fraction(1, 1) + tax.unwrap_or_else(BigRational::zero));
+        }
     }
     worth.minor = half_even(&sum);
     worth
@@ -75,9 +86,24 @@ fn of_item(it: &Subscription, item: &Item, scene: &Scene<'_>, worth: &mut Worth)
     };
     let mut left = asked * &factor;
     for discount in item.discounts.iter().filter(|one| runs(one, scene.now)) {
-        left = less(left, discount, &it.currency, &factor, worth);
+        left = less(left, discount, it, scene, &factor, worth);
     }
     left
+}
+
+/// How much tax the item's price holds for each unit of money that it does not; none where that is not known.
+fn tax_included(it: &Subscription, item: &Item, scene: &Scene<'_>) -> Option<BigRational> {
+    let rates: &[TaxRate] = if item.tax_rates.is_empty() { &it.tax_rates } else { &item.tax_rates };
+    // The catalogue is asked of prices whose tiers an event never shows, and where Stripe works out the tax.
+    let asks = item.price.unit_tenths.is_none() || it.automatic_tax && rates.is_empty();
+    let known = if asks { scene.prices[&item.price.id].tax_behavior } else { None };
+    let says = item.price.tax_behavior.or(known);
+    let inclusive: Vec<&TaxRate> = rates.iter().filter(|rate| rate.inclusive).collect();
+    match (says, rates.is_empty()) {
+        (Some("inclusive"), _) if inclusive.is_empty() => None,
+        (None, true) if it.automatic_tax => None,
+        _ => Some(fraction(inclusive.iter().map(|rate| rate.thousandths).sum(), 100_000)),
+    }
 }
 
 fn whole(number: u64) -> BigRational {
@@ -142,10 +168,28 @@ fn is_known(discount: &Discount) -> bool {
     discount.coupon.told
 }
 
+/// What the discount takes off in the subscription's currency each interval, and whether that is assumed.
+fn amount_off(discount: &Discount, it: &Subscription, scene: &Scene<'_>) -> Option<(i64, bool)> {
+    let Off::Amount(off, currency) = discount.coupon.off else { return None };
+    if currency == it.currency {
+        return Some((off, false));
+    }
+    let option = discount.coupon.options.iter().find(|(currency, _)| *currency == it.currency);
+    if let Some((_, off)) = option {
+        return Some((*off, false));
+    }
+    let shown = scene.invoices.iter().filter(|one| one.lines.iter().any(|line| !line.proration));
+    let taken = shown.flat_map(|one| one.discounted.iter().map(move |(id, off)| (one, id, *off)));
+    let taken = taken.filter(|(_, id, off)| **id == discount.id && *off > 0);
+    let newest = taken.max_by_key(|(one, ..)| (one.created, one.id.clone()));
+    Some((newest.map_or(0, |(.., off)| off), true))
+}
+
 fn less(
     amount: BigRational,
     discount: &Discount,
-    currency: &str,
+    it: &Subscription,
+    scene: &Scene<'_>,
     factor: &BigRational,
     worth: &mut Worth,
 ) -> BigRational {
@@ -155,8 +199,11 @@ fn less(
     }
     let left = match discount.coupon.off {
         Off::Percent(hundredths) => amount * (fraction(1, 1) - fraction(hundredths, 10_000)),
-        Off::Amount(off, of) if of == currency => amount - fraction(off, 1) * factor,
-        Off::Amount(..) => amount,
+        Off::Amount(..) => {
+            let (off, is_assumed) = amount_off(discount, it, scene).unwrap();
+            worth.estimated |= is_assumed;
+            amount - fraction(off, 1) * factor
+        }
     };
     if left.is_negative() { BigRational::zero() } else { left }
 }

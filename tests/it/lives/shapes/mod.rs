@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::stripe_sim::objects::{
     Charge, Checkout, Coupon, Customer, Discount, Dispute, Invoice, InvoicePayment, Off, Price, Refund,
-    Subscription, Tier,
+    Subscription, TaxRate, Tier,
 };
 
 /// API versions that differ in where they say things.
@@ -160,6 +160,11 @@ impl Pen {
         let mut value = json!({ "id": it.id, "object": "coupon", "amount_off": amount, "currency": currency,
             "duration": it.duration, "duration_in_months": it.months, "metadata": {}, "name": it.name,
             "percent_off": percent, "valid": true, "livemode": false });
+        if !it.options.is_empty() {
+            let option =
+                |(currency, amount): &(&str, i64)| ((*currency).to_owned(), json!({ "amount_off": amount }));
+            value["currency_options"] = Value::Object(it.options.iter().map(option).collect());
+        }
         if let (Era::Y2018, Off::Percent(hundredths)) = (self.era, it.off) {
             value["percent_off"] = json!(hundredths / 100);
             value["percent_off_precise"] = percent;
@@ -181,4 +186,25 @@ fn tier(it: &Tier, amount_key: &str) -> Value {
     let mut value = json!({ "flat_amount": (it.flat > 0).then_some(it.flat), "up_to": it.up_to });
     value[amount_key] = json!(it.unit);
     value
+}
+
+/// What every version since 2020 says of a subscription in the same words.
+fn write_cancellation_and_tax(value: &mut Value, it: &Subscription) {
+    value["cancel_at"] = json!(it.cancel_at);
+    value["cancellation_details"] = json!({ "comment": null, "feedback": it.feedback, "reason": it.reason });
+    value["pause_collection"] = json!(it.pause.map(|how| json!({ "behavior": how, "resumes_at": null })));
+    value["default_tax_rates"] = tax_rates(&it.tax_rates);
+    value["automatic_tax"] = json!({ "enabled": it.automatic_tax, "liability": null });
+}
+
+fn tax_rates(rates: &[TaxRate]) -> Value {
+    let rate = |it: &TaxRate| {
+        json!({ "id": it.id, "object": "tax_rate", "inclusive": it.inclusive,
+            "percentage": it.thousandths as f64 / 1000.0 })
+    };
+    rates.iter().map(rate).collect()
+}
+
+fn discount_amounts(it: &Invoice) -> Value {
+    it.discounted.iter().map(|(id, amount)| json!({ "amount": amount, "discount": id })).collect()
 }

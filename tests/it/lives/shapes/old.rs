@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::stripe_sim::objects::{Discount, Invoice, Item, Line, Price, Subscription, Tier};
-use super::{Era, Pen, recent, tier};
+use super::{Era, Pen, discount_amounts, recent, tax_rates, tier, write_cancellation_and_tax};
 
 pub fn plan(it: &Price, tiers: Option<&Vec<Tier>>) -> Value {
     let tiers: Option<Vec<Value>> = tiers.map(|all| all.iter().map(|one| tier(one, "amount")).collect());
@@ -53,7 +53,7 @@ pub fn subscription(pen: Pen, it: &Subscription) -> Value {
         value["collection_method"] = json!("charge_automatically");
         value["currency"] = json!(it.currency);
         value["start_date"] = json!(it.start_date);
-        value["pause_collection"] = json!(it.pause.map(|how| json!({ "behavior": how, "resumes_at": null })));
+        write_cancellation_and_tax(&mut value, it);
     }
     value
 }
@@ -63,6 +63,7 @@ fn item(pen: Pen, subscription: &str, it: &Item) -> Value {
         "plan": plan(&it.price, None), "subscription": subscription });
     if pen.era != Era::Y2018 {
         value["price"] = recent::price(&it.price, None);
+        value["tax_rates"] = tax_rates(&it.tax_rates);
     }
     value
 }
@@ -84,6 +85,7 @@ pub fn invoice(pen: Pen, it: &Invoice) -> Value {
         value["created"] = json!(it.created);
         value["payment_intent"] = json!(it.intent);
         value["paid_out_of_band"] = json!(it.out_of_band);
+        value["total_discount_amounts"] = discount_amounts(it);
         recent::write_status(&mut value, it);
     }
     value

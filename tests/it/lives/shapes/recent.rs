@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::stripe_sim::objects::{Discount, Invoice, Item, Line, Price, Subscription, Tier};
 use super::old::mode;
-use super::{Era, Pen, decimal, tier};
+use super::{Era, Pen, decimal, discount_amounts, tax_rates, tier, write_cancellation_and_tax};
 
 pub fn price(it: &Price, tiers: Option<&Vec<Tier>>) -> Value {
     let transform =
@@ -14,7 +14,7 @@ pub fn price(it: &Price, tiers: Option<&Vec<Tier>>) -> Value {
         "metadata": {}, "nickname": it.nickname, "product": it.product,
         "recurring": { "interval": it.interval, "interval_count": it.count,
             "usage_type": if it.metered { "metered" } else { "licensed" } },
-        "tiers_mode": mode(it), "transform_quantity": transform, "type": "recurring",
+        "tax_behavior": it.tax_behavior.unwrap_or("unspecified"), "tiers_mode": mode(it), "transform_quantity": transform, "type": "recurring",
         "unit_amount": it.unit_tenths.filter(|unit| unit % 10 == 0).map(|unit| unit / 10),
         "unit_amount_decimal": it.unit_tenths.map(decimal) });
     if let Some(tiers) = tiers {
@@ -32,21 +32,21 @@ pub fn discount(pen: Pen, it: &Discount) -> Value {
 
 pub fn subscription(pen: Pen, it: &Subscription) -> Value {
     let items: Vec<Value> = it.items.iter().take(10).map(|one| item(pen, it, one)).collect();
-    json!({ "id": it.id, "object": "subscription", "cancel_at_period_end": it.cancel_at_period_end,
+    let mut value = json!({ "id": it.id, "object": "subscription", "cancel_at_period_end": it.cancel_at_period_end,
         "canceled_at": it.canceled_at, "collection_method": "charge_automatically", "created": it.created,
         "currency": it.currency, "customer": pen.customer_id(Some(&it.customer)), "discounts": ids(&it.discounts),
         "ended_at": it.ended_at,
         "items": { "object": "list", "data": items, "has_more": it.items.len() > 10, "total_count": it.items.len() },
-        "livemode": false, "metadata": it.metadata,
-        "pause_collection": it.pause.map(|how| json!({ "behavior": how, "resumes_at": null })),
-        "start_date": it.start_date, "status": it.status, "trial_start": it.trial.map(|trial| trial.0),
-        "trial_end": it.trial.map(|trial| trial.1) })
+        "livemode": false, "metadata": it.metadata, "start_date": it.start_date, "status": it.status, "trial_start": it.trial.map(|trial| trial.0),
+        "trial_end": it.trial.map(|trial| trial.1) });
+    write_cancellation_and_tax(&mut value, it);
+    value
 }
 
 fn item(pen: Pen, subscription: &Subscription, it: &Item) -> Value {
     let mut value = json!({ "id": it.id, "object": "subscription_item", "metadata": {}, "quantity": it.quantity,
         "price": price(&it.price, None), "subscription": subscription.id, "discounts": ids(&it.discounts),
-        "current_period_start": subscription.period.0, "current_period_end": subscription.period.1 });
+        "tax_rates": tax_rates(&it.tax_rates), "current_period_start": subscription.period.0, "current_period_end": subscription.period.1 });
     if pen.era == Era::Y2026 {
         value["current_trial"] =
             json!(it.trial_end.map(|end| json!({ "end_date": end, "start_date": null })));
@@ -69,7 +69,8 @@ pub fn invoice(pen: Pen, it: &Invoice) -> Value {
         "billing_reason": "subscription_cycle", "created": it.created, "currency": it.currency,
         "customer": pen.customer_id(Some(&it.customer)), "discounts": [],
         "lines": { "object": "list", "data": lines, "has_more": false }, "livemode": false,
-        "metadata": it.metadata, "parent": parent, "total": it.amount_due, "total_taxes": [] });
+        "metadata": it.metadata, "parent": parent, "total": it.amount_due, "total_taxes": [],
+        "total_discount_amounts": discount_amounts(it) });
     write_status(&mut value, it);
     value
 }

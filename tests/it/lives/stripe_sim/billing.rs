@@ -47,7 +47,9 @@ impl World {
         let quantity = if price.metered { None } else { quantity };
         let item_trial = self.era() == Era::Y2026 && self.chance(10);
         let trial_end = item_trial.then(|| self.now + self.rng.i64(-40..300) * DAY);
-        Item { id: self.id("si"), price, quantity, trial_end, discounts: Vec::new() }
+        let is_taxed = self.era() != Era::Y2018 && self.chance(20);
+        let tax_rates = if is_taxed { self.some_tax_rates() } else { Vec::new() };
+        Item { id: self.id("si"), price, quantity, trial_end, discounts: Vec::new(), tax_rates }
     }
 
     /// Prices for one subscription: of one currency and interval unless `anyhow`.
@@ -79,6 +81,8 @@ impl World {
         let is_plain = self.eras.iter().all(|(_, era)| *era != Era::Y2018);
         let start_date =
             if is_plain && self.chance(20) { self.now - self.rng.i64(1..400) * DAY } else { self.now };
+        let has_taxes = era != Era::Y2018;
+        let tax_rates = if has_taxes { self.some_tax_rates() } else { Vec::new() };
         let subscription = Subscription {
             id: id.clone(),
             customer: customer.to_owned(),
@@ -89,12 +93,17 @@ impl World {
             currency: if is_foreign { "gbp".to_owned() } else { currency },
             period: (self.now, self.now + 30 * DAY),
             cancel_at_period_end: false,
+            cancel_at: None,
             canceled_at: None,
+            reason: None,
+            feedback: None,
             ended_at: None,
             trial: (status == "trialing").then_some((self.now, self.now + 14 * DAY)),
             pause: None,
             items,
             discounts: Vec::new(),
+            automatic_tax: has_taxes && tax_rates.is_empty() && self.chance(15),
+            tax_rates,
             metadata: self.some_metadata(),
         };
         let value = self.pen().subscription(&subscription);
@@ -135,12 +144,17 @@ impl World {
             currency: items[0].price.currency.clone(),
             period: (self.now, self.now + 30 * DAY),
             cancel_at_period_end: false,
+            cancel_at: None,
             canceled_at: None,
+            reason: None,
+            feedback: None,
             ended_at: None,
             trial: None,
             pause: None,
             items,
             discounts: Vec::new(),
+            tax_rates: Vec::new(),
+            automatic_tax: false,
             metadata: self.some_metadata(),
         };
         let mut subscription = subscription;
@@ -238,18 +252,33 @@ impl World {
     }
 
     pub fn end_subscription(&mut self, id: &str) {
+        let (reason, feedback) = self.some_reason();
         self.change_subscription(id, &["customer.subscription.deleted"], |it, now| {
             it.status = "canceled".to_owned();
             it.ended_at = Some(now);
             it.canceled_at = it.canceled_at.or(Some(now));
+            (it.reason, it.feedback) = (it.reason.or(reason), it.feedback.or(feedback));
             it.known_status = Some(it.status.clone());
         });
     }
 
+    /// Why something is canceled, and what the member says of it.
+    fn some_reason(&mut self) -> (Option<&'static str>, Option<&'static str>) {
+        let reason = self.pick(&["cancellation_requested", "payment_failed", "payment_disputed"]);
+        let feedback = self.pick(&[None, None, Some("too_expensive"), Some("unused")]);
+        if self.era() == Era::Y2018 { (None, None) } else { (Some(reason), feedback) }
+    }
+
+    /// A cancellation at the period's end, or in flexible billing on that day; or it is taken back.
     pub fn toggle_cancellation(&mut self, id: &str) {
+        let is_flexible = !self.era().is_old() && self.chance(50);
+        let (reason, feedback) = self.some_reason();
         self.change_subscription(id, UPDATED, |it, now| {
-            it.cancel_at_period_end = !it.cancel_at_period_end;
-            it.canceled_at = it.cancel_at_period_end.then_some(now);
+            let cancels = !it.cancel_at_period_end && it.cancel_at.is_none();
+            it.cancel_at_period_end = cancels && !is_flexible;
+            it.cancel_at = (cancels && is_flexible).then_some(it.period.1);
+            it.canceled_at = cancels.then_some(now);
+            (it.reason, it.feedback) = if cancels { (reason, feedback) } else { (None, None) };
         });
     }
 

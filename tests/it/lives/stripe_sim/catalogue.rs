@@ -2,7 +2,7 @@
 
 use super::super::shapes::Era;
 use super::super::world::{Act, Tier, World};
-use super::objects::{Coupon, Discount, Off, Price, Tier as Step};
+use super::objects::{Coupon, Discount, Off, Price, TaxRate, Tier as Step};
 
 const INTERVALS: [(&str, u32); 8] = [
     ("month", 1),
@@ -58,6 +58,9 @@ impl World {
             4 if !is_2018 => price.unit_tenths = Some(self.rng.i64(5..30_000)),
             _ => {}
         }
+        if !is_2018 {
+            price.tax_behavior = self.pick(&[None, None, None, Some("inclusive"), Some("exclusive")]);
+        }
         let told = self.pen().price(&price, price.tiers_told);
         let type_name = if self.era() == Era::Y2018 { "plan.created" } else { "price.created" };
         if price.tiers_told || self.chance(60) {
@@ -66,6 +69,36 @@ impl World {
         }
         self.stripe.prices.insert(price.id.clone(), price.clone());
         price
+    }
+
+    /// Somebody says whether a price includes its tax. Subscriptions go on showing it as it was when they changed
+    /// last.
+    pub fn specify_tax(&mut self) {
+        let open = self.stripe.prices.values().filter(|it| it.tax_behavior.is_none());
+        let open: Vec<Price> = open.cloned().collect();
+        let Some(mut price) = self.any(open).filter(|_| self.era() != Era::Y2018) else { return };
+        let before = self.pen().price(&price, price.tiers_told);
+        price.tax_behavior = Some(self.pick(&["inclusive", "exclusive"]));
+        let after = self.pen().price(&price, price.tiers_told);
+        self.tell(&price.id, Some(&before), &after, &["price.updated"]);
+        self.stripe.prices.insert(price.id.clone(), price);
+    }
+
+    /// Rates that Stripe's users set by hand; those of one place go together.
+    pub fn some_tax_rates(&mut self) -> Vec<TaxRate> {
+        let kinds: &[(bool, i64)] = match self.rng.u32(0..12) {
+            0 => &[(true, 20_000)],
+            1 => &[(true, 7_700), (false, 1_500)],
+            2 => &[(true, 5_000), (true, 9_975)],
+            3 => &[(false, 19_000)],
+            _ => &[],
+        };
+        let rate = |(inclusive, thousandths): &(bool, i64)| TaxRate {
+            id: self.id("txr"),
+            inclusive: *inclusive,
+            thousandths: *thousandths,
+        };
+        kinds.iter().map(rate).collect()
     }
 
     fn name_tier(&mut self, price: &Price) {
@@ -97,7 +130,11 @@ impl World {
         let is_new = self.eras.iter().all(|(_, era)| !era.is_old());
         let told = !is_new || self.chance(85);
         let id = self.id("coupon");
-        let coupon = Coupon { id: id.clone(), off, duration, months, name: "Off".to_owned(), told };
+        let options = match off {
+            Off::Amount(..) if self.chance(30) => vec![("usd", 333), ("eur", 222)],
+            _ => Vec::new(),
+        };
+        let coupon = Coupon { id: id.clone(), off, duration, months, options, name: "Off".to_owned(), told };
         if told {
             let value = self.pen().coupon(&coupon);
             self.tell(&id, None, &value, &["coupon.created"]);

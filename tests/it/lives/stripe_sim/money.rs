@@ -3,7 +3,7 @@
 use super::super::shapes::Era;
 use super::super::world::World;
 use super::objects::{
-    Charge, Dispute, Invoice, InvoicePayment, Item, Line, Metadata, Movement, Price, Refund,
+    Charge, Dispute, Invoice, InvoicePayment, Item, Line, Metadata, Movement, Price, Refund, Subscription,
 };
 
 const INVOICE_UPDATED: &str = "invoice.updated";
@@ -42,7 +42,24 @@ impl World {
                 period: it.period,
             })
             .collect();
-        self.make_invoice(&it.customer, Some(subscription), &it.currency, lines)
+        let id = self.make_invoice(&it.customer, Some(subscription), &it.currency, lines);
+        self.discount_invoice(&id, &it);
+        id
+    }
+
+    /// What the discounts of a subscription took off its invoice, which a version of 2018 does not say.
+    fn discount_invoice(&mut self, id: &str, subscription: &Subscription) {
+        if self.eras.iter().any(|(_, era)| *era == Era::Y2018) || self.chance(30) {
+            return;
+        }
+        let of_items = subscription.items.iter().flat_map(|item| &item.discounts);
+        let of_customer = self.stripe.customers[&subscription.customer].discount.iter();
+        let all: Vec<String> =
+            of_items.chain(&subscription.discounts).chain(of_customer).map(|it| it.id.clone()).collect();
+        let taken: Vec<(String, i64)> = all.into_iter().map(|id| (id, self.rng.i64(0..900))).collect();
+        if !taken.is_empty() {
+            self.change_invoice(id, &[INVOICE_UPDATED], |it, _| it.discounted.clone_from(&taken));
+        }
     }
 
     /// The invoice of a change in mid-period.
@@ -88,6 +105,7 @@ impl World {
             charge: None,
             paid_by: None,
             lines,
+            discounted: Vec::new(),
             metadata: Metadata::new(),
             told_in: self.era(),
         };

@@ -40,6 +40,8 @@ pub struct Price {
     pub graduated: bool,
     /// An event has shown the tiers.
     pub tiers_told: bool,
+    /// `inclusive` or `exclusive`, once somebody has said so.
+    pub tax_behavior: Option<&'static str>,
     pub nickname: String,
 }
 
@@ -57,6 +59,8 @@ pub struct Coupon {
     /// `forever`, `once`, `repeating`
     pub duration: &'static str,
     pub months: Option<u32>,
+    /// The amount off in other currencies, where the object shows it.
+    pub options: Vec<(&'static str, i64)>,
     pub name: String,
     /// An event of its own has told of it.
     pub told: bool,
@@ -74,12 +78,21 @@ pub struct Discount {
 }
 
 #[derive(Clone, Debug)]
+pub struct TaxRate {
+    pub id: String,
+    pub inclusive: bool,
+    /// Thousandths of a percent.
+    pub thousandths: i64,
+}
+
+#[derive(Clone, Debug)]
 pub struct Item {
     pub id: String,
     pub price: Price,
     pub quantity: Option<u64>,
     pub trial_end: Option<i64>,
     pub discounts: Vec<Discount>,
+    pub tax_rates: Vec<TaxRate>,
 }
 
 #[derive(Clone, Debug)]
@@ -94,12 +107,18 @@ pub struct Subscription {
     pub currency: String,
     pub period: (i64, i64),
     pub cancel_at_period_end: bool,
+    pub cancel_at: Option<i64>,
     pub canceled_at: Option<i64>,
+    /// `cancellation_details.reason` and `.feedback`.
+    pub reason: Option<&'static str>,
+    pub feedback: Option<&'static str>,
     pub ended_at: Option<i64>,
     pub trial: Option<(i64, i64)>,
     pub pause: Option<&'static str>,
     pub items: Vec<Item>,
     pub discounts: Vec<Discount>,
+    pub tax_rates: Vec<TaxRate>,
+    pub automatic_tax: bool,
     pub metadata: Metadata,
 }
 
@@ -136,6 +155,8 @@ pub struct Invoice {
     /// The payment intent of the last payment that succeeded.
     pub paid_by: Option<String>,
     pub lines: Vec<Line>,
+    /// What each discount took off, by its id.
+    pub discounted: Vec<(String, i64)>,
     pub metadata: Metadata,
     /// The version of the last event about it.
     pub told_in: Era,
