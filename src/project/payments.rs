@@ -2,20 +2,22 @@
 //!
 //! An invoice is a row of its own; a payment that no invoice claims is another. What an invoice claims
 //! is told in different places by different API versions: by the invoice (`payment_intent`, `charge`),
-//! by the charge (`invoice`), or by an `invoice_payment` alone. Any of them may come last, so a charge
+//! by the charge (`invoice`), by a checkout session, or by an `invoice_payment` alone. Any of them may come last, so a charge
 //! can stand as a one-off payment until its invoice is known; the sums are right again once it is.
 //!
 //! A row that the application had kept before memberflow stands for its payment until any event tells of that.
 //!
-//! Refunds and disputes never change what was collected; they stand beside it, each counted once by its
-//! own id. Only amounts in the row's own currency are added.
+//! Refunds and disputes never change what was collected; they stand beside it, each counted once, however it
+//! is told. Only amounts in the row's own currency are added.
 
 use serde::{Deserialize, Serialize};
 
 use super::stripe::StripeObject;
 
 mod after;
+mod attempts;
 mod claims;
+mod refunds;
 mod rows;
 mod set;
 
@@ -53,8 +55,8 @@ pub struct Payment {
     pub description: Option<String>,
 }
 
-/// The rows that one connected set of objects (invoice, invoice payments, charges, refunds, disputes)
-/// makes. Depends on the set alone. Sorted by id.
+/// The rows that one connected set of objects (invoice, invoice payments, charges, refunds, disputes, checkout
+/// sessions) makes. Depends on the set alone. Sorted by id.
 #[must_use]
 pub fn settle(objects: &[StripeObject]) -> Vec<Payment> {
     let set = set::Set::of(objects);
@@ -82,6 +84,10 @@ pub fn links(object: &StripeObject) -> Vec<String> {
         StripeObject::Charge(it) => {
             let refunds = it.refunds.iter().map(|refund| Some(&refund.id));
             refunds.chain([it.payment_intent.as_ref(), it.invoice.as_ref()]).collect()
+        }
+        // One that names no invoice claims nothing.
+        StripeObject::Checkout(it) if it.invoice.is_some() && it.payment_intent.is_some() => {
+            vec![it.invoice.as_ref(), it.payment_intent.as_ref()]
         }
         StripeObject::FoundPayment(it) => vec![it.invoice.as_ref(), it.payment_intent.as_ref()],
         StripeObject::Refund(it) => vec![it.charge.as_ref(), it.payment_intent.as_ref()],

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::facts::Changed;
 use super::money::Sums;
 use crate::project::payments::{self, Payment};
-use crate::project::stripe::StripeObject;
+use crate::project::stripe::{Checkout, StripeObject};
 
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d65_6d62_6572_666c_6f77_0000_0000_0001);
 
@@ -74,6 +74,7 @@ const fn is_payment(object: &StripeObject) -> bool {
             | StripeObject::Refund(_)
             | StripeObject::Dispute(_)
             | StripeObject::FoundPayment(_)
+            | StripeObject::Checkout(Checkout { invoice: Some(_), payment_intent: Some(_), .. })
     )
 }
 
@@ -127,7 +128,8 @@ async fn objects(
 ) -> Result<BTreeMap<String, StripeObject>, sqlx::Error> {
     let rows = sqlx::query(
         "select id, state from stripe_facts
-         where id = any($1) and kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute', 'found_payment')",
+         where id = any($1) and kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute', 'checkout',
+                                         'found_payment')",
     )
     .bind(ids)
     .fetch_all(tx)

@@ -21,6 +21,7 @@ mod money;
 mod operating;
 mod operations_page;
 mod parking;
+mod payment_kinds;
 mod poison;
 mod queue;
 mod rebuilding;

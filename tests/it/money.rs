@@ -1,9 +1,9 @@
 //! Payments in every order in which they are told, beside rows that the application wrote itself.
 
-use memberflow::envelope::Envelope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::orders::orders;
 use crate::support::told::{BEGIN, Told, customer, paid_invoice, stripe};
 
 const ADA: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
@@ -57,19 +57,6 @@ async fn forget_payments(told: &Told) {
     )
     .await;
     told.execute("delete from public.payment_history").await;
-}
-
-/// Every order of `events`.
-fn orders(events: &[Envelope]) -> Vec<Vec<Envelope>> {
-    if events.len() < 2 {
-        return vec![events.to_vec()];
-    }
-    let mut orders = Vec::new();
-    for (at, first) in events.iter().enumerate() {
-        let rest: Vec<Envelope> = [&events[..at], &events[at + 1..]].concat();
-        orders.extend(self::orders(&rest).into_iter().map(|rest| [vec![first.clone()], rest].concat()));
-    }
-    orders
 }
 
 #[tokio::test]

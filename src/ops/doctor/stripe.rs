@@ -30,6 +30,8 @@ pub const NEEDED_EVENTS: &[&str] = &[
     "charge.dispute.funds_withdrawn",
     "charge.dispute.updated",
     "charge.failed",
+    "charge.pending",
+    "charge.refund.updated",
     "charge.refunded",
     "charge.succeeded",
     "checkout.session.async_payment_failed",

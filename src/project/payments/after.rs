@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use super::Payment;
 use super::claims::Claims;
+use super::refunds;
 use super::set::Set;
-use crate::project::stripe::{Dispute, Refund};
+use crate::project::stripe::Dispute;
 
 /// Notes refunds and disputes on the rows of their payments. Those of a payment that has no row (yet)
 /// wait for it.
 pub fn take_back<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, claims: &Claims<'a>) {
-    for refund in set.refunds.values() {
-        let payment = claims.payment(refund.payment_intent.as_deref(), refund.charge.as_deref());
-        if let Some(row) = payment.and_then(|payment| rows.get_mut(claims.row(payment))) {
-            row.refunded = row.refunded.saturating_add(refunded(refund, &row.currency));
+    for given_back in refunds::of(set, claims) {
+        let row = given_back.payment.and_then(|payment| rows.get_mut(claims.row(payment)));
+        if let Some(row) = row.filter(|row| row.currency == given_back.currency) {
+            row.refunded = row.refunded.saturating_add(given_back.amount);
         }
     }
     for dispute in set.disputes.values() {
@@ -22,12 +23,6 @@ pub fn take_back<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, cl
             row.disputed = row.disputed.saturating_add(withdrawn(dispute, &row.currency));
         }
     }
-}
-
-/// What `refund` gives back in `currency`. Money on its way back counts at once.
-fn refunded(refund: &Refund, currency: &str) -> i64 {
-    let is_off = matches!(refund.status.as_deref(), Some("failed" | "canceled"));
-    if is_off || refund.currency != currency { 0 } else { refund.amount.max(0) }
 }
 
 /// What `dispute` keeps from us in `currency` at present: its movements of funds, which tell partial

@@ -94,7 +94,10 @@ fn said<'a>(set: &'a Set<'a>) -> impl Iterator<Item = Said<'a>> {
         .charges
         .values()
         .filter_map(|it| Some((it.invoice.as_deref()?, it.payment_intent.as_deref(), Some(it.id.as_str()))));
-    payments.chain(invoices).chain(charges)
+    let checkouts = set.checkouts.values();
+    let checkouts =
+        checkouts.filter_map(|it| Some((it.invoice.as_deref()?, it.payment_intent.as_deref(), None)));
+    payments.chain(invoices).chain(charges).chain(checkouts)
 }
 
 /// The (payment intent, charge) that an invoice names as its payment; where its present shape names none, as

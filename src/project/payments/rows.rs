@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Payment;
+use super::attempts::has_failed;
 use super::claims::{Claims, shown_paid};
 use super::set::Set;
 use crate::project::stripe::{Charge, Invoice};
@@ -60,15 +61,16 @@ fn collected_by_payment<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&
 }
 
 /// Declined, pending and merely authorised charges are no payment.
-fn has_collected(charge: &Charge) -> bool {
+pub fn has_collected(charge: &Charge) -> bool {
     charge.status == "succeeded" && charge.captured
 }
 
 fn of_invoice(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<Payment> {
-    let status = status(invoice)?;
-    let collected = invoice.amount_paid.max(0);
+    let status = status(invoice, set, claims)?;
+    let collected = collected(invoice);
     let by_intent = collected > 0 && !invoice.paid_out_of_band;
     let customer = invoice.customer.clone().or_else(|| payer(invoice, set, claims));
+    let customer = customer.or_else(|| buyer(invoice, set));
     Some(Payment {
         id: invoice.id.clone(),
         customer: customer.unwrap_or_else(|| invoice.id.clone()),
@@ -86,12 +88,19 @@ fn of_invoice(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<P
     })
 }
 
+/// The money that was collected. What was paid by other means than Stripe is no part of `amount_paid` in those
+/// versions that say that it was.
+fn collected(invoice: &Invoice) -> i64 {
+    let is_by_hand = invoice.status == "paid" && invoice.paid_out_of_band;
+    if is_by_hand { invoice.amount_due.max(0) } else { invoice.amount_paid.max(0) }
+}
+
 /// None: no row. Of a status that Stripe has yet to invent nothing is known but the money: with money
 /// collected it is as good as paid or open, without there is nothing to show.
-fn status(invoice: &Invoice) -> Option<&'static str> {
+fn status(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<&'static str> {
     match invoice.status.as_str() {
         "paid" => Some("succeeded"),
-        "open" if invoice.payment_failed => Some("failed"),
+        "open" if has_failed(invoice, set, claims) => Some("failed"),
         "open" => Some("open"),
         "void" => Some("void"),
         "uncollectible" => Some("uncollectible"),
@@ -102,21 +111,29 @@ fn status(invoice: &Invoice) -> Option<&'static str> {
     }
 }
 
-/// The charges that collected money for `invoice`.
-fn charges_of<'a>(
+/// The charges of `invoice`, whatever came of them.
+pub fn charges_of<'a>(
     invoice: &'a Invoice,
     set: &'a Set<'a>,
     claims: &'a Claims<'a>,
 ) -> impl Iterator<Item = &'a Charge> {
     set.charges.values().copied().filter(move |charge| {
         let payment = claims.payment(charge.payment_intent.as_deref(), Some(&charge.id));
-        has_collected(charge) && payment.and_then(|it| claims.invoice(it)) == Some(&invoice.id)
+        payment.and_then(|it| claims.invoice(it)) == Some(&invoice.id)
     })
 }
 
 fn payer(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<String> {
-    let charges = charges_of(invoice, set, claims).filter(|charge| charge.customer.is_some());
+    let charges = charges_of(invoice, set, claims).filter(|charge| has_collected(charge));
+    let charges = charges.filter(|charge| charge.customer.is_some());
     charges.min_by_key(|charge| (charge.created, charge.id.as_str()))?.customer.clone()
+}
+
+/// Who checked out: the customer; for a guest the payment intent, by which identity knows them.
+fn buyer(invoice: &Invoice, set: &Set<'_>) -> Option<String> {
+    let sessions = set.checkouts.values().filter(|it| it.invoice.as_ref() == Some(&invoice.id));
+    let session = sessions.min_by_key(|it| (it.created, it.id.as_str()))?;
+    session.customer.clone().or_else(|| session.payment_intent.clone())
 }
 
 /// The payment intent of the last successful payment, among those that `invoice` shows.
@@ -126,7 +143,7 @@ fn last_intent(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<
         let intent = claims.intent(it.payment_intent.as_deref(), it.charge.as_deref())?;
         Some((it.paid_at.unwrap_or(i64::MIN), intent))
     });
-    let charged = charges_of(invoice, set, claims).filter_map(|it| {
+    let charged = charges_of(invoice, set, claims).filter(|it| has_collected(it)).filter_map(|it| {
         let intent = claims.intent(it.payment_intent.as_deref(), Some(&it.id))?;
         Some((it.created, intent))
     });
@@ -162,7 +179,7 @@ fn of_one_off(payment: &str, charges: &[&Charge]) -> Option<Payment> {
         subscription: None,
         currency: first.currency.clone(),
         status: "succeeded".to_owned(),
-        collected: same_currency.map(|charge| charge.amount_captured.max(0)).fold(0, i64::saturating_add),
+        collected: same_currency.map(|charge| charge.collected()).fold(0, i64::saturating_add),
         refunded: 0,
         disputed: 0,
         paid_at: Some(last.created),

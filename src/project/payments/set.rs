@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::project::stripe::{Charge, Dispute, FoundPayment, Invoice, InvoicePayment, Refund, StripeObject};
+use crate::project::stripe::{
+    Charge, Checkout, Dispute, FoundPayment, Invoice, InvoicePayment, Refund, StripeObject,
+};
 
 /// Everything about one payment, each object once, in the order of ids.
 #[derive(Default)]
@@ -12,6 +14,7 @@ pub struct Set<'a> {
     pub charges: BTreeMap<&'a str, &'a Charge>,
     pub refunds: BTreeMap<&'a str, Refund>,
     pub disputes: BTreeMap<&'a str, &'a Dispute>,
+    pub checkouts: BTreeMap<&'a str, &'a Checkout>,
     pub found: BTreeMap<&'a str, &'a FoundPayment>,
 }
 
@@ -26,6 +29,7 @@ impl<'a> Set<'a> {
                 StripeObject::Charge(it) => drop(set.charges.insert(&it.id, it)),
                 StripeObject::Dispute(it) => drop(set.disputes.insert(&it.id, it)),
                 StripeObject::FoundPayment(it) => drop(set.found.insert(&it.id, it)),
+                StripeObject::Checkout(it) => drop(set.checkouts.insert(&it.id, it)),
                 StripeObject::Refund(it) => drop(refunds.insert(&it.id, it)),
                 _ => {}
             }
@@ -35,8 +39,8 @@ impl<'a> Set<'a> {
     }
 }
 
-/// The refunds by id. One that is known from its own events and from within a charge is the same refund:
-/// its own events know its status better, the charge knows where it belongs.
+/// The refunds by id. One that is known from its own events and from within a charge is the same refund: who
+/// shows it further along knows better, and the charge knows where it belongs.
 fn with_embedded<'a>(
     charges: &BTreeMap<&'a str, &'a Charge>,
     own: BTreeMap<&'a str, &'a Refund>,
@@ -51,6 +55,7 @@ fn with_embedded<'a>(
     for (id, refund) in own {
         let mut refund = refund.clone();
         if let Some(embedded) = refunds.remove(id) {
+            refund.catch_up(&embedded);
             refund.charge = refund.charge.or(embedded.charge);
         }
         refunds.insert(id, refund);

@@ -5,10 +5,14 @@ use serde_json::Value;
 use super::field::{amount, currency, customer, flag, id, list, text, time};
 use super::{BalanceTransaction, Charge, Dispute, Refund};
 
-/// A charge.
-pub fn charge(value: &Value) -> Option<Charge> {
+/// A charge, as an event of `event_type` that was created `at` shows it.
+pub fn charge(value: &Value, event_type: &str, at: Option<i64>) -> Option<Charge> {
     let total = amount(&value["amount"]).unwrap_or_default();
     let captured = flag(&value["captured"]);
+    let amount_refunded = amount(&value["amount_refunded"]).unwrap_or_default();
+    let stated = amount(&value["amount_captured"]);
+    // Until 2020 nothing named the part that was captured, but the capture itself showed the rest as refunded.
+    let at_capture = (event_type == "charge.captured").then(|| total.saturating_sub(amount_refunded));
     Some(Charge {
         id: id(value)?,
         customer: customer(value),
@@ -17,19 +21,22 @@ pub fn charge(value: &Value) -> Option<Charge> {
         status: text(&value["status"]).unwrap_or_default(),
         captured,
         amount: total,
-        // Until 2020 a capture of less than the whole showed as a refund of the rest.
-        amount_captured: amount(&value["amount_captured"]).unwrap_or(if captured { total } else { 0 }),
-        amount_refunded: amount(&value["amount_refunded"]).unwrap_or_default(),
+        amount_captured: stated.unwrap_or(if captured { total } else { 0 }),
+        stated_captured: stated.or(at_capture).filter(|_| captured),
+        captured_at: at.filter(|_| captured),
+        amount_refunded,
+        as_of: at,
         payment_intent: id(&value["payment_intent"]),
         invoice: id(&value["invoice"]),
         description: text(&value["description"]),
-        refunds: list(&value["refunds"]).iter().filter_map(refund).collect(),
+        // What a charge shows as failed had failed before: `amount_refunded` leaves it out already.
+        refunds: list(&value["refunds"]).iter().filter_map(|it| refund(it, at.map(|at| at - 1))).collect(),
     })
 }
 
-/// A refund.
-pub fn refund(value: &Value) -> Option<Refund> {
-    Some(Refund {
+/// A refund, as an event that was created `at` shows it.
+pub fn refund(value: &Value, at: Option<i64>) -> Option<Refund> {
+    let refund = Refund {
         id: id(value)?,
         created: time(&value["created"]).unwrap_or_default(),
         currency: currency(&value["currency"]).unwrap_or_default(),
@@ -37,7 +44,9 @@ pub fn refund(value: &Value) -> Option<Refund> {
         status: text(&value["status"]),
         charge: id(&value["charge"]),
         payment_intent: id(&value["payment_intent"]),
-    })
+        failed_at: None,
+    };
+    Some(Refund { failed_at: at.filter(|_| refund.has_failed()), ..refund })
 }
 
 /// A dispute.

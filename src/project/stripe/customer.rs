@@ -26,6 +26,7 @@ pub fn checkout(value: &Value, event_created: i64, user_id_keys: &[String]) -> O
         customer: customer_id(value),
         subscription: id(&value["subscription"]),
         payment_intent: id(&value["payment_intent"]),
+        invoice: id(&value["invoice"]),
         client_reference_id: text(&value["client_reference_id"]),
         email: text(&value["customer_details"]["email"]).or_else(|| text(&value["customer_email"])),
         user_ids: user_ids(value, user_id_keys),

@@ -81,7 +81,8 @@ fn take(event: &mut Value, pointer: &str) -> Option<Value> {
     event.pointer_mut(pointer).map(Value::take)
 }
 
-/// What is kept of an object of this kind. `event_type`: what told of it, where that matters.
+/// What is kept of an object of this kind. `event_type` and `event_created`: what told of it and when, where
+/// that matters; 0 where nothing did.
 pub(super) fn state(
     kind: Kind,
     object: &Value,
@@ -89,14 +90,15 @@ pub(super) fn state(
     event_created: i64,
     user_id_keys: &[String],
 ) -> Option<StripeObject> {
+    let at = (event_created > 0).then_some(event_created);
     Some(match kind {
         Kind::Customer => StripeObject::Customer(customer(object, user_id_keys)?),
         Kind::Checkout => StripeObject::Checkout(checkout(object, event_created, user_id_keys)?),
         Kind::Subscription => StripeObject::Subscription(subscription(object, user_id_keys)?),
-        Kind::Invoice => StripeObject::Invoice(invoice(object, event_type)?),
+        Kind::Invoice => StripeObject::Invoice(invoice(object, event_type, at)?),
         Kind::InvoicePayment => StripeObject::InvoicePayment(invoice_payment(object)?),
-        Kind::Charge => StripeObject::Charge(charge::charge(object)?),
-        Kind::Refund => StripeObject::Refund(charge::refund(object)?),
+        Kind::Charge => StripeObject::Charge(charge::charge(object, event_type, at)?),
+        Kind::Refund => StripeObject::Refund(charge::refund(object, at)?),
         Kind::Dispute => StripeObject::Dispute(charge::dispute(object)?),
         Kind::Price => StripeObject::Price(price(object)?),
         Kind::Product => StripeObject::Product(product(object)?),

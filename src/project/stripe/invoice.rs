@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::field::{amount, currency, customer, flag, id, list, text, time};
-use super::{Invoice, InvoiceLine, InvoicePayment, Paid};
+use super::{FailedAttempt, Invoice, InvoiceLine, InvoicePayment, Paid};
 
-/// An invoice, as an event of `event_type` shows it.
-pub fn invoice(value: &Value, event_type: &str) -> Option<Invoice> {
+/// An invoice, as an event of `event_type` that was created `at` shows it.
+pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoice> {
     let status = status(value);
     let amount_due = amount(&value["amount_due"]).unwrap_or_default();
     let subscription =
@@ -21,17 +21,21 @@ pub fn invoice(value: &Value, event_type: &str) -> Option<Invoice> {
     };
     let last_lines = recurring_lines(list(&value["lines"]));
     let asks_for_prorations_alone = last_lines.is_empty() && !list(&value["lines"]).is_empty();
+    // Until 2018 there was only `paid`, and it meant the whole amount due.
+    let amount_paid = amount(&value["amount_paid"]).unwrap_or(if status == "paid" { amount_due } else { 0 });
+    let attempt_count = value["attempt_count"].as_i64().unwrap_or_default().max(0);
+    let has_failed = event_type == "invoice.payment_failed";
+    let failure = FailedAttempt { at: at.unwrap_or_default(), attempt_count, amount_paid };
     Some(Invoice {
         id: id(value)?,
         customer: customer(value),
         created: time(&value["created"]).or_else(|| time(&value["date"])).unwrap_or_default(),
         currency: currency(&value["currency"]).unwrap_or_default(),
         subscription,
-        // Until 2018 there was only `paid`, and it meant the whole amount due.
-        amount_paid: amount(&value["amount_paid"]).unwrap_or(if status == "paid" { amount_due } else { 0 }),
+        amount_paid,
         amount_due,
-        attempt_count: value["attempt_count"].as_i64().unwrap_or_default().max(0),
-        payment_failed: has_failed(value, &status, event_type),
+        attempt_count,
+        last_failure: has_failed.then_some(failure),
         paid_out_of_band: by_hand,
         paid_at: time(&value["status_transitions"]["paid_at"]),
         payment_intent: paid.intent.clone(),
@@ -57,14 +61,6 @@ fn status(value: &Value) -> String {
         };
         put_together.to_owned()
     })
-}
-
-/// Whether the last attempt to collect has failed. An open invoice that nobody tried to collect yet
-/// (just finalised, or sent by mail) has not.
-fn has_failed(value: &Value, status: &str, event_type: &str) -> bool {
-    let was_tried =
-        flag(&value["attempted"]) && value["attempt_count"].as_i64().is_some_and(|count| count > 0);
-    status == "open" && (was_tried || event_type == "invoice.payment_failed")
 }
 
 /// What the invoice asks for each subscription item in its latest period, prorations left out. Graduated

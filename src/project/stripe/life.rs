@@ -109,7 +109,7 @@ fn invoice(it: &Invoice) -> i32 {
         _ => 0,
     };
     let attempts = i32::try_from(it.attempt_count.clamp(0, 400)).unwrap_or_default();
-    STEP * status + 2 * attempts + i32::from(it.payment_failed)
+    STEP * status + 2 * attempts + i32::from(it.last_failure.is_some())
 }
 
 fn invoice_payment(it: &InvoicePayment) -> i32 {
@@ -121,7 +121,7 @@ fn invoice_payment(it: &InvoicePayment) -> i32 {
     }
 }
 
-/// Embedded refunds are never taken off the list again.
+/// Embedded refunds are never taken off the list again; without a list the amount says that there are any.
 fn charge(it: &Charge) -> i32 {
     let status = match it.status.as_str() {
         "pending" => 1,
@@ -130,7 +130,7 @@ fn charge(it: &Charge) -> i32 {
         "succeeded" => 3,
         _ => 0,
     };
-    STEP * status + few(it.refunds.len())
+    STEP * status + few(it.refunds.len().max(usize::from(it.amount_refunded > 0)))
 }
 
 pub(super) fn refund_rank(status: &str) -> i32 {

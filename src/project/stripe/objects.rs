@@ -79,6 +79,9 @@ pub struct Checkout {
     pub customer: Option<String>,
     pub subscription: Option<String>,
     pub payment_intent: Option<String>,
+    /// The invoice of the payment; any event that ever named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<String>,
     pub client_reference_id: Option<String>,
     /// `customer_details.email`, else `customer_email`.
     pub email: Option<String>,
@@ -264,8 +267,9 @@ pub struct Invoice {
     pub amount_paid: i64,
     pub amount_due: i64,
     pub attempt_count: i64,
-    /// The last payment attempt failed: told by `invoice.payment_failed`, or by `attempted` while open.
-    pub payment_failed: bool,
+    /// The last failed attempt that any event told of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<FailedAttempt>,
     /// Old versions only; any event that ever said so.
     pub paid_out_of_band: bool,
     pub paid_at: Option<i64>,
@@ -283,6 +287,18 @@ pub struct Invoice {
     /// What each discount took off it, by the discount's id; not where it asks for prorations alone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub discount_amounts: BTreeMap<String, i64>,
+}
+
+/// A failed attempt to collect an invoice, as `invoice.payment_failed` shows it. The later one is the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FailedAttempt {
+    /// When it had failed.
+    pub at: i64,
+    /// The attempts until then, this one included.
+    pub attempt_count: i64,
+    /// What had been paid until then.
+    pub amount_paid: i64,
 }
 
 impl Paid {
@@ -338,9 +354,19 @@ pub struct Charge {
     pub status: String,
     pub captured: bool,
     pub amount: i64,
+    /// The whole of a captured charge where the event does not say.
     pub amount_captured: i64,
-    /// Cumulative; a cross-check, never added.
+    /// The most that any event said was captured. Captures are only ever added to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stated_captured: Option<i64>,
+    /// The earliest event that showed it captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captured_at: Option<i64>,
+    /// Cumulative, without failed refunds. Includes what was never captured, once the rest was.
     pub amount_refunded: i64,
+    /// When the charge was as it stands here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<i64>,
     pub payment_intent: Option<String>,
     /// Old versions only: as any event about it ever said.
     pub invoice: Option<String>,
@@ -362,6 +388,25 @@ pub struct Refund {
     pub status: Option<String>,
     pub charge: Option<String>,
     pub payment_intent: Option<String>,
+    /// The earliest event that showed it failed or canceled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<i64>,
+}
+
+impl Charge {
+    /// The money that was collected: only what was captured of it.
+    #[must_use]
+    pub fn collected(&self) -> i64 {
+        self.stated_captured.unwrap_or(self.amount_captured).max(0)
+    }
+}
+
+impl Refund {
+    /// Whether nothing was given back after all. Money on its way back counts.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.status.as_deref(), Some("failed" | "canceled"))
+    }
 }
 
 /// A dispute.

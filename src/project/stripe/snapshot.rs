@@ -25,8 +25,12 @@ pub struct Shown {
 /// What `object`, as the API shows it, is; none where it is of no kind that we read, or has no id.
 #[must_use]
 pub fn shown(object: &Value, user_id_keys: &[String]) -> Option<Shown> {
+    shown_at(object, 0, user_id_keys)
+}
+
+fn shown_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<Shown> {
     let kind = Kind::of_object(object["object"].as_str()?)?;
-    let state = state(kind, object, "", 0, user_id_keys)?;
+    let state = state(kind, object, "", at, user_id_keys)?;
     let is_deleted = flag(&object["deleted"]);
     let stage = stage(is_deleted);
     let state = if is_deleted { state.deleted() } else { state };
@@ -40,8 +44,8 @@ pub fn shown(object: &Value, user_id_keys: &[String]) -> Option<Shown> {
 pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
     let unusable = |field| Unreadable::Field { event_type: "snapshot".to_owned(), field };
     let occurred_at = OffsetDateTime::from_unix_timestamp(snapshot.at).map_err(|_| unusable("at"))?;
-    let Shown { state, is_deleted, is_final } =
-        shown(&snapshot.object, user_id_keys).ok_or_else(|| unusable("object.object or object.id"))?;
+    let Shown { state, is_deleted, is_final } = shown_at(&snapshot.object, snapshot.at, user_id_keys)
+        .ok_or_else(|| unusable("object.object or object.id"))?;
     Ok(Meaning::Stripe(Box::new(Report {
         subject: state.id().to_owned(),
         occurred_at,

@@ -6,6 +6,7 @@ pub mod database;
 pub mod dump;
 pub mod edge;
 pub mod events;
+pub mod orders;
 pub mod process;
 pub mod proxy;
 pub mod servers;

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{event, only, report, state};
 use crate::project::stripe::{
-    BalanceTransaction, Charge, Dispute, Invoice, InvoicePayment, Refund, StripeObject, Subscription,
+    BalanceTransaction, Charge, Dispute, FailedAttempt, Invoice, InvoicePayment, Refund, StripeObject,
+    Subscription,
 };
 
 fn with(name: &str, event_type: &str, changes: &Value) -> Value {
@@ -61,27 +62,51 @@ fn deleted_objects_say_so() {
 }
 
 #[test]
-fn a_payment_has_failed_once_an_attempt_has_and_the_invoice_is_open() {
-    let tried = json!({"status": "open", "attempted": true, "attempt_count": 1});
-    let untried = json!({"status": "open", "attempted": false, "attempt_count": 0});
-    let under_way = json!({"status": "open", "attempted": true, "attempt_count": 0});
-    let paid = json!({"status": "paid", "attempted": true, "attempt_count": 2});
-    let old = json!({"paid": false, "closed": false, "attempted": true, "attempt_count": 1});
-    let old_untried = json!({"paid": false, "closed": false, "attempted": false, "attempt_count": 0});
+fn an_attempt_has_failed_where_its_event_says_so() {
+    let tried = json!({"status": "open", "attempted": true, "attempt_count": 1, "amount_paid": 40});
+    let untried = json!({"status": "open", "attempted": false, "attempt_count": 0, "amount_paid": 0});
+    let old =
+        json!({"paid": false, "closed": false, "attempted": true, "attempt_count": 1, "amount_paid": 0});
     let cases = [
-        ("invoice_2025", "invoice.payment_failed", &tried, true),
-        ("invoice_2025", "invoice.payment_failed", &untried, true),
-        ("invoice_2025", "invoice.updated", &tried, true),
-        ("invoice_2025", "invoice.finalized", &untried, false),
-        ("invoice_2025", "invoice.sent", &untried, false),
-        ("invoice_2025", "invoice.updated", &under_way, false),
-        ("invoice_2025", "invoice.paid", &paid, false),
-        ("invoice_2018", "invoice.payment_failed", &old, true),
-        ("invoice_2018", "invoice.created", &old_untried, false),
+        ("invoice_2025", "invoice.payment_failed", &tried, Some((1, 40))),
+        ("invoice_2025", "invoice.payment_failed", &untried, Some((0, 0))),
+        ("invoice_2025", "invoice.updated", &tried, None),
+        ("invoice_2025", "invoice.finalized", &untried, None),
+        ("invoice_2025", "invoice.payment_action_required", &tried, None),
+        ("invoice_2018", "invoice.payment_failed", &old, Some((1, 0))),
+        ("invoice_2018", "invoice.updated", &old, None),
     ];
     for (name, event_type, changes, failed) in cases {
-        let invoice = only!(Invoice, report(with(name, event_type, changes)).state);
-        assert_eq!(invoice.payment_failed, failed, "{event_type} {changes}");
+        let event = with(name, event_type, changes);
+        let at = event["created"].as_i64().expect("a moment");
+        let expected =
+            failed.map(|(attempt_count, amount_paid)| FailedAttempt { at, attempt_count, amount_paid });
+        let invoice = only!(Invoice, report(event).state);
+        assert_eq!(invoice.last_failure, expected, "{event_type} {changes}");
+    }
+}
+
+#[test]
+fn captured_is_what_any_version_says_was() {
+    let part = json!({"amount": 4400, "amount_captured": 3000, "amount_refunded": 1400, "captured": true});
+    let held = json!({"amount": 4400, "amount_captured": 0, "amount_refunded": 0, "captured": false});
+    let untold = json!({"amount": 4400, "amount_captured": null, "amount_refunded": 1400, "captured": true});
+    let cases = [
+        ("charge.captured", &part, Some(3000), 3000),
+        ("charge.refunded", &part, Some(3000), 3000),
+        ("charge.succeeded", &held, None, 0),
+        // Before 2020 the capture itself shows the rest as refunded; later events can't be told from refunds.
+        ("charge.captured", &untold, Some(3000), 3000),
+        ("charge.refunded", &untold, None, 4400),
+    ];
+    for (event_type, changes, stated, collected) in cases {
+        let charge = only!(Charge, report(with("charge_refunded_2025", event_type, changes)).state);
+        assert_eq!(
+            (charge.stated_captured, charge.collected()),
+            (stated, collected),
+            "{event_type} {changes}"
+        );
+        assert_eq!(charge.captured_at.is_some(), charge.captured);
     }
 }
 
@@ -128,9 +153,9 @@ fn ranks_rise_along_a_life() {
     let subscription = |status: &str| {
         StripeObject::Subscription(Subscription { status: status.to_owned(), ..Subscription::default() })
     };
-    let invoice = |status: &str, attempt_count, payment_failed| {
-        let status = status.to_owned();
-        StripeObject::Invoice(Invoice { status, attempt_count, payment_failed, ..Invoice::default() })
+    let invoice = |status: &str, attempt_count, has_failed: bool| {
+        let (status, last_failure) = (status.to_owned(), has_failed.then(FailedAttempt::default));
+        StripeObject::Invoice(Invoice { status, attempt_count, last_failure, ..Invoice::default() })
     };
     let payment = |status: &str| {
         StripeObject::InvoicePayment(InvoicePayment {

@@ -1,0 +1,33 @@
+//! Whether the last attempt to collect an open invoice has failed.
+
+use super::claims::Claims;
+use super::rows::charges_of;
+use super::set::Set;
+use crate::project::stripe::{Charge, Invoice};
+
+/// An attempt alone is no failure: a bank debit is under way for days. What failed is told by
+/// `invoice.payment_failed` or by a failed charge, and stands until a newer attempt is under way or has paid a
+/// part. Newer versions link a charge to its invoice only once it has paid, so the invoice's own count of attempts
+/// and the amount paid tell of newer attempts, too.
+pub fn has_failed(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> bool {
+    let last = charges_of(invoice, set, claims).max_by_key(|charge| begun(charge));
+    let is_failed = |charge: &Charge| charge.status == "failed";
+    match (&invoice.last_failure, last) {
+        // The report of a failure is never older than the charge that failed.
+        (Some(failure), Some(charge)) if charge.created > failure.at => is_failed(charge),
+        (Some(failure), _) => {
+            failure.attempt_count >= invoice.attempt_count && failure.amount_paid >= invoice.amount_paid
+        }
+        (None, last) => last.is_some_and(is_failed),
+    }
+}
+
+/// When an attempt began; of several in one second the one that goes on or succeeded is the last.
+fn begun(charge: &Charge) -> (i64, u8, &str) {
+    let outcome = match charge.status.as_str() {
+        "failed" => 0,
+        "pending" => 1,
+        _ => 2,
+    };
+    (charge.created, outcome, &charge.id)
+}

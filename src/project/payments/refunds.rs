@@ -1,0 +1,110 @@
+//! What was given back of each charge, whatever told of it.
+//!
+//! Refunds are told one by one, in a charge's list, or by `charge.amount_refunded` alone, which is all that some
+//! versions say. Of a charge the larger of the sum of its known refunds and of that amount was given back. Two
+//! things stand in both that are no money given back:
+//!
+//! - The part of an authorisation that was never captured. Stripe shows it as a refund made at the capture.
+//! - Refunds that have failed since the charge was reported. A newer report would leave them out, but
+//!   nothing makes one come; so what a later failure took back is taken off an older amount.
+
+use std::collections::BTreeMap;
+
+use super::claims::Claims;
+use super::rows::has_collected;
+use super::set::Set;
+use crate::project::stripe::{Charge, Refund};
+
+/// How much later than the capture the refund of what was not captured may be dated, in seconds.
+const CAPTURE_LAG: i64 = 60;
+
+/// What was given back of one charge.
+pub struct GivenBack<'a> {
+    pub payment: Option<&'a str>,
+    pub currency: &'a str,
+    pub amount: i64,
+}
+
+/// What is known of one charge's refunds in one currency.
+#[derive(Default)]
+struct Known<'a> {
+    charge: Option<&'a Charge>,
+    refunds: Vec<&'a Refund>,
+}
+
+/// What was given back, charge by charge.
+pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> Vec<GivenBack<'a>> {
+    let mut known: BTreeMap<(&str, &str), Known<'a>> = BTreeMap::new();
+    for charge in set.charges.values().filter(|charge| has_collected(charge)) {
+        known.entry((&charge.id, &charge.currency)).or_default().charge = Some(charge);
+    }
+    for refund in set.refunds.values() {
+        let charge = charge_of(refund, set, claims);
+        // The end of an authorisation that nothing was ever captured of.
+        if charge
+            .and_then(|id| set.charges.get(id))
+            .is_some_and(|it| it.status == "succeeded" && !it.captured)
+        {
+            continue;
+        }
+        known.entry((charge.unwrap_or(&refund.id), &refund.currency)).or_default().refunds.push(refund);
+    }
+    let given_back = |((_, currency), known): ((&'a str, &'a str), Known<'a>)| GivenBack {
+        payment: known.payment(claims),
+        currency,
+        amount: known.amount(),
+    };
+    known.into_iter().map(given_back).collect()
+}
+
+/// The charge that `refund` names, else the only one of its payment that collected money.
+fn charge_of<'a>(refund: &'a Refund, set: &'a Set<'a>, claims: &Claims<'a>) -> Option<&'a str> {
+    if refund.charge.is_some() {
+        return refund.charge.as_deref();
+    }
+    let intent = refund.payment_intent.as_deref()?;
+    let is_of_payment =
+        |it: &&&Charge| claims.intent(it.payment_intent.as_deref(), Some(&it.id)) == Some(intent);
+    let mut charges = set.charges.values().filter(|it| has_collected(it)).filter(is_of_payment);
+    let only = charges.next()?;
+    charges.next().is_none().then_some(&only.id)
+}
+
+impl<'a> Known<'a> {
+    fn payment(&self, claims: &Claims<'a>) -> Option<&'a str> {
+        let of_charge = |it: &'a Charge| claims.payment(it.payment_intent.as_deref(), Some(&it.id));
+        let of_refund = |it: &&'a Refund| claims.payment(it.payment_intent.as_deref(), it.charge.as_deref());
+        self.charge.and_then(of_charge).or_else(|| self.refunds.iter().find_map(of_refund))
+    }
+
+    fn amount(&self) -> i64 {
+        let Some(charge) = self.charge else { return sum(self.refunds.iter().filter(|it| !it.has_failed())) };
+        let uncaptured = charge.amount.saturating_sub(charge.collected()).max(0);
+        let remainder = self.remainder(charge, uncaptured);
+        let refunds = || self.refunds.iter().filter(|it| Some(it.id.as_str()) != remainder);
+        let told = charge.amount_refunded;
+        let told = if told >= uncaptured { told.saturating_sub(uncaptured) } else { told };
+        let failed_since = sum(refunds().filter(|it| it.has_failed() && has_counted(it, charge)));
+        sum(refunds().filter(|it| !it.has_failed())).max(told.saturating_sub(failed_since))
+    }
+
+    /// The refund that stands for what was never captured: as large, and made at the capture.
+    fn remainder(&self, charge: &Charge, uncaptured: i64) -> Option<&'a str> {
+        let at_capture =
+            |it: &&&Refund| charge.captured_at.is_none_or(|at| it.created <= at.saturating_add(CAPTURE_LAG));
+        let alike =
+            self.refunds.iter().filter(|it| it.amount == uncaptured && uncaptured > 0 && !it.has_failed());
+        alike.filter(at_capture).min_by_key(|it| (it.created, it.id.as_str())).map(|it| it.id.as_str())
+    }
+}
+
+/// Whether `refund`, which has failed, was still part of `charge.amount_refunded`.
+fn has_counted(refund: &Refund, charge: &Charge) -> bool {
+    charge.as_of.is_none_or(|as_of| {
+        refund.created <= as_of && refund.failed_at.is_none_or(|failed_at| failed_at >= as_of)
+    })
+}
+
+fn sum<'r>(refunds: impl Iterator<Item = &'r &'r Refund>) -> i64 {
+    refunds.map(|it| it.amount.max(0)).fold(0, i64::saturating_add)
+}

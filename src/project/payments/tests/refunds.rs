@@ -1,0 +1,179 @@
+//! What was given back, in whichever of Stripe's ways it is told.
+
+use proptest::prelude::*;
+
+use super::{O, charge, only, refund, text};
+use crate::project::stripe::{Charge, Refund, StripeObject};
+
+/// A charge of `amount` of which `captured` was captured at 100, as it stood at `as_of`.
+fn captured(amount: i64, captured: i64, refunded: i64, as_of: i64) -> Charge {
+    Charge {
+        amount,
+        amount_captured: captured,
+        stated_captured: Some(captured),
+        captured_at: Some(100),
+        amount_refunded: refunded,
+        as_of: Some(as_of),
+        ..charge("ch_1", "pi_1")
+    }
+}
+
+/// A refund made at `created`, which has failed at `failed_at`.
+fn made(id: &str, amount: i64, created: i64, failed_at: Option<i64>) -> Refund {
+    let status = if failed_at.is_some() { "failed" } else { "succeeded" };
+    Refund { created, failed_at, ..refund(id, "ch_1", amount, status) }
+}
+
+fn refunded(charge: Charge, refunds: &[Refund]) -> (i64, i64) {
+    let refunds = refunds.iter().map(|it| O::Refund(it.clone()));
+    let objects: Vec<StripeObject> = std::iter::once(O::Charge(charge)).chain(refunds).collect();
+    let row = only(&objects);
+    (row.collected, row.refunded)
+}
+
+#[test]
+fn a_refund_counts_once_however_it_is_told() {
+    let whole = |refunded| captured(5000, 5000, refunded, 200);
+    let one = made("re_1", 2000, 200, None);
+    let cases: [(&str, Charge, Vec<Refund>, i64); 7] = [
+        ("the amount alone", whole(2000), vec![], 2000),
+        ("an object alone", whole(0), vec![one.clone()], 2000),
+        ("both", whole(2000), vec![one.clone()], 2000),
+        ("the list", Charge { refunds: vec![one.clone()], ..whole(2000) }, vec![], 2000),
+        ("all three", Charge { refunds: vec![one.clone()], ..whole(2000) }, vec![one.clone()], 2000),
+        ("one of two as an object", whole(3000), vec![one.clone()], 3000),
+        ("an object newer than the charge", captured(5000, 5000, 0, 150), vec![one], 2000),
+    ];
+    for (case, charge, refunds, expected) in cases {
+        assert_eq!(refunded(charge, &refunds), (5000, expected), "{case}");
+    }
+}
+
+#[test]
+fn a_refund_that_failed_later_is_taken_off_the_amount() {
+    let whole = |refunded, as_of| captured(5000, 5000, refunded, as_of);
+    let failed = |failed_at| made("re_1", 2000, 200, Some(failed_at));
+    let cases: [(&str, Charge, Vec<Refund>, i64); 7] = [
+        ("the charge is older", whole(2000, 200), vec![failed(300)], 0),
+        ("the charge is newer", whole(0, 400), vec![failed(300)], 0),
+        ("a newer charge has another", whole(1500, 400), vec![failed(300)], 1500),
+        ("an older charge has another", whole(3500, 250), vec![failed(300)], 1500),
+        ("in the charge's second", whole(2000, 200), vec![failed(200)], 0),
+        ("it never was in it", whole(1500, 150), vec![failed(300)], 1500),
+        (
+            "the list shows it",
+            Charge { refunds: vec![failed(399)], ..whole(1500, 400) },
+            vec![failed(401)],
+            1500,
+        ),
+    ];
+    for (case, charge, refunds, expected) in cases {
+        assert_eq!(refunded(charge, &refunds), (5000, expected), "{case}");
+    }
+}
+
+#[test]
+fn whoever_shows_a_refund_further_along_knows_better() {
+    for (own, embedded, expected) in
+        [("pending", "failed", 0), ("failed", "succeeded", 0), ("succeeded", "pending", 500)]
+    {
+        let charge = Charge { refunds: vec![refund("re_1", "", 500, embedded)], ..charge("ch_1", "pi_1") };
+        assert_eq!(
+            only(&[O::Charge(charge), O::Refund(refund("re_1", "ch_1", 500, own))]).refunded,
+            expected
+        );
+    }
+}
+
+#[test]
+fn what_was_never_captured_is_no_refund_in_whatever_form() {
+    let part = |refunded, as_of| captured(12_950, 7_950, refunded, as_of);
+    let rest = || made("re_rest", 5000, 100, None);
+    let real = |amount| made("re_1", amount, 200, None);
+    let cases: [(&str, Charge, Vec<Refund>, i64); 10] = [
+        ("the amount alone", part(5000, 100), vec![], 0),
+        ("an object alone", part(0, 100), vec![rest()], 0),
+        ("both", part(5000, 100), vec![rest()], 0),
+        ("the list", Charge { refunds: vec![rest()], ..part(5000, 100) }, vec![], 0),
+        ("all, and a real refund", part(6000, 200), vec![rest(), real(1000)], 1000),
+        ("a real refund in the amount alone", part(6000, 200), vec![rest()], 1000),
+        ("a real refund as an object alone", part(5000, 100), vec![rest(), real(1000)], 1000),
+        ("a real one as large, the rest as an object", part(10_000, 200), vec![rest(), real(5000)], 5000),
+        ("a real one as large, the rest not told", part(5000, 100), vec![real(5000)], 5000),
+        ("a version that leaves the rest out", part(1000, 200), vec![real(1000)], 1000),
+    ];
+    for (case, charge, refunds, expected) in cases {
+        assert_eq!(refunded(charge, &refunds), (7_950, expected), "{case}");
+    }
+}
+
+#[test]
+fn the_end_of_an_authorisation_gives_nothing_back() {
+    let released =
+        Charge { captured: false, stated_captured: None, captured_at: None, ..captured(5000, 0, 5000, 200) };
+    let captured = Charge { id: "ch_2".to_owned(), ..captured(5000, 5000, 0, 300) };
+    let objects = [O::Charge(released), O::Charge(captured), O::Refund(made("re_1", 5000, 200, None))];
+    let row = only(&objects);
+    assert_eq!((row.collected, row.refunded), (5000, 0));
+}
+
+#[test]
+fn a_refund_that_names_no_charge_is_its_payments() {
+    let nameless = Refund { charge: None, payment_intent: text("pi_1"), ..made("re_1", 2000, 200, None) };
+    assert_eq!(refunded(captured(5000, 5000, 2000, 200), &[nameless]), (5000, 2000));
+}
+
+/// How much is told of the refunds.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    /// The charge's amount; a refund itself only where it fails.
+    Amount,
+    /// The charge's list.
+    List,
+    /// An object of its own, and the charge's amount.
+    Object,
+}
+
+/// Refunds of a charge one after the other, some of which fail later; with the rest that was never captured.
+fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
+    let told = prop_oneof![Just(Told::Amount), Just(Told::List), Just(Told::Object)];
+    let steps = proptest::collection::vec((1..2000_i64, proptest::option::of(0..90_i64)), 0..6);
+    (told, 0..5000_i64, steps, any::<bool>()).prop_map(|(told, uncaptured, steps, is_seen_last)| {
+        let rest = (uncaptured > 0).then(|| made("re_rest", uncaptured, 100, None));
+        let mut refunds: Vec<Refund> = Vec::new();
+        for (number, (amount, fails_after)) in (2_i64..).zip(steps) {
+            let created = 1000 * number;
+            // Some fail before the next refund, some long after.
+            let failed_at = fails_after.map(|days| created + 100 * days);
+            refunds.push(made(&format!("re_{number}"), amount, created, failed_at));
+        }
+        // The charge was last reported at its last refund, or after everything.
+        let last = refunds.last().map_or(100, |it| it.created);
+        let as_of = if is_seen_last { 90_000 } else { last };
+        let counted = |it: &&Refund| it.failed_at.is_none_or(|at| at > as_of);
+        let amount = uncaptured + refunds.iter().filter(counted).map(|it| it.amount).sum::<i64>();
+        let all = || rest.iter().chain(&refunds);
+        let as_shown = |it: &Refund| {
+            let has_failed = it.failed_at.is_some_and(|at| at <= as_of);
+            made(&it.id, it.amount, it.created, has_failed.then_some(as_of - 1))
+        };
+        let list = if matches!(told, Told::List) { all().map(as_shown).collect() } else { Vec::new() };
+        let is_told = |it: &&Refund| matches!(told, Told::Object) || it.failed_at.is_some();
+        let charge = Charge { refunds: list, ..captured(20_000 + uncaptured, 20_000, amount, as_of) };
+        let objects =
+            all().filter(is_told).map(|it| O::Refund(it.clone())).chain([O::Charge(charge)]).collect();
+        (objects, refunds.iter().filter(|it| it.failed_at.is_none()).map(|it| it.amount).sum())
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_was_given_back_is_right_in_every_version(
+        (objects, expected) in story().prop_flat_map(|(objects, expected)| {
+            (Just(objects).prop_shuffle(), Just(expected))
+        })
+    ) {
+        let row = only(&objects);
+        prop_assert_eq!((row.collected, row.refunded), (20_000, expected));
+    }
+}
