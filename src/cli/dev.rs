@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
 
 use super::Global;
+use crate::clock::Clock;
 use crate::config::{self, Config, LogFormat};
 use crate::dev::services::{Broker, Wanted, run_with_services};
 use crate::dev::{self, Local};
@@ -19,6 +20,9 @@ use crate::telemetry;
 const FOLDER: &str = ".memberflow";
 
 /// Run everything locally: servers found or started, demo members, their stories replayed.
+///
+/// The stories of `fixtures/` are moved in time so that they happen now: some members log in often, some have not
+/// for weeks, one pays today.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DevArgs {
@@ -74,6 +78,7 @@ pub async fn run(global: &Global, args: DevArgs) -> Result<ExitCode> {
                 bind_is_wanted: args.bind.is_some() || env::var_os("MEMBERFLOW_BIND").is_some(),
                 fixtures: "fixtures".into(),
                 settings: Path::new(FOLDER).join("dev.toml"),
+                clock: Clock::System,
             };
             dev::run(&wanted, &local, config).await.map(|()| ExitCode::SUCCESS)
         }

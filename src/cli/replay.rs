@@ -8,9 +8,11 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ops::fixture;
 use crate::ops::progress::Progress;
 use crate::ops::replay::{self, Options, ReplayError, Secrets, Summary};
 
@@ -40,9 +42,31 @@ pub struct ReplayArgs {
     /// Requests under way at once; with 1 the events arrive in order.
     #[arg(long, value_name = "C", default_value = "8")]
     concurrency: NonZeroUsize,
+    /// Move all times in the events to MOMENT: `now`, or 2026-11-20T12:00:00Z.
+    ///
+    /// A story moves so that the moment as of which it is written (its story.json) becomes MOMENT; all other events
+    /// move together, so that the last of them happens at MOMENT. Ids and amounts stay as they are.
+    #[arg(long, value_name = "MOMENT", value_parser = shift_to, conflicts_with = "from_inbox")]
+    shift_to: Option<ShiftTo>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Where the events' times are moved to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ShiftTo {
+    Now,
+    At(OffsetDateTime),
+}
+
+impl ShiftTo {
+    fn moment(self, clock: &Clock) -> OffsetDateTime {
+        match self {
+            Self::Now => clock.now(),
+            Self::At(moment) => moment,
+        }
+    }
 }
 
 impl ReplayArgs {
@@ -68,11 +92,10 @@ pub async fn run(args: ReplayArgs, config: &Config, clock: &Clock) -> anyhow::Re
         duplicate: args.duplicate,
         rate_per_s: args.rate,
         concurrency: args.concurrency,
+        shift_to: args.shift_to.map(|to| to.moment(clock)),
         secrets: Secrets::of(config)?,
     };
-    let total_bytes = fixture::size_bytes(&args.paths).saturating_mul(args.duplicate.get().into());
     let mut progress = Progress::on_stderr("replay");
-    progress.begin("posting events", total_bytes);
     match replay::replay(&options, &args.paths, clock, &mut progress).await {
         Ok(summary) => {
             let text = if args.json { serde_json::to_string(&summary)? } else { summary.to_string() };
@@ -97,7 +120,10 @@ pub fn exit_code(summary: &Summary) -> u8 {
 pub fn error_code(error: &ReplayError) -> u8 {
     match error {
         ReplayError::Unreachable { .. } => 7,
-        ReplayError::NoSecret { .. } | ReplayError::BadUrl { .. } | ReplayError::TooLargeToShuffle(_) => 2,
+        ReplayError::NoSecret { .. }
+        | ReplayError::BadUrl { .. }
+        | ReplayError::TooLargeToShuffle(_)
+        | ReplayError::Story(_) => 2,
         ReplayError::Client(_) => 1,
     }
 }
@@ -113,6 +139,14 @@ pub fn url_of(bind: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(host, bind.port()))
 }
 
+fn shift_to(text: &str) -> Result<ShiftTo, String> {
+    if text == "now" {
+        return Ok(ShiftTo::Now);
+    }
+    let moment = OffsetDateTime::parse(text, &Rfc3339);
+    moment.map(ShiftTo::At).map_err(|_| "expected now or RFC 3339, as 2026-11-20T12:00:00Z".to_owned())
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     let rate: f64 = number.parse().map_err(|_| "not a number: write 500 or 500/s".to_owned())?;
@@ -121,6 +155,8 @@ fn rate(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
 
     #[test]
@@ -129,6 +165,15 @@ mod tests {
         assert_eq!(rate("0.5/s"), Ok(0.5));
         for wrong in ["0", "-1", "nan", "inf", "fast", "5/min", ""] {
             assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn shift_to_takes_now_or_a_moment() {
+        assert_eq!(shift_to("now"), Ok(ShiftTo::Now));
+        assert_eq!(shift_to("2026-11-20T12:00:00Z"), Ok(ShiftTo::At(datetime!(2026-11-20 12:00 UTC))));
+        for wrong in ["", "Now", "2026-11-20", "yesterday"] {
+            assert!(shift_to(wrong).unwrap_err().contains("RFC 3339"), "{wrong}");
         }
     }
 

@@ -3,7 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
 use sqlx::{Connection as _, PgConnection, PgPool};
+use time::{Date, OffsetDateTime};
+
+use crate::envelope::{Source, peek};
+use crate::ops::fixture::{FixtureEvent, Story};
 
 /// An event's name: its source and its id.
 pub type EventName = (String, String);
@@ -60,6 +65,24 @@ pub async fn wait_until_applied(pool: &PgPool, events: &[EventName]) -> Result<(
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The day of the demo that an earlier run left in the database, if it is not that of `stories`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn standing_since(pool: &PgPool, stories: &[Story]) -> Result<Option<Date>, sqlx::Error> {
+    let of_stripe = |event: &&FixtureEvent| event.source == Source::Stripe;
+    let Some(event) = stories.iter().flat_map(|story| &story.events).find(of_stripe) else { return Ok(None) };
+    let body = "select body from ingest.inbox where source = $1 and event_id = $2";
+    let body = sqlx::query_scalar(body).bind(event.source.as_str()).bind(&event.event_id);
+    let applied: Option<Vec<u8>> = body.fetch_optional(pool).await?;
+    let moment = |body: Bytes| peek::stripe(body, OffsetDateTime::UNIX_EPOCH).ok().map(|it| it.occurred_at);
+    let (Some(was), Some(is)) = (applied.and_then(|body| moment(body.into())), moment(event.body.clone()))
+    else {
+        return Ok(None);
+    };
+    Ok(((is - was).abs() >= time::Duration::DAY).then(|| was.date()))
 }
 
 async fn missing(pool: &PgPool, events: &[EventName]) -> Result<i64, sqlx::Error> {

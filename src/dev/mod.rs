@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
+use time::OffsetDateTime;
 
 use crate::cli::replay::url_of;
 use crate::clock::Clock;
@@ -48,12 +49,15 @@ pub struct Local {
     pub fixtures: PathBuf,
     /// Where the settings of this run are written.
     pub settings: PathBuf,
+    /// What time it is.
+    pub clock: Clock,
 }
 
-/// What is told: the tiers, and the members' lives.
+/// The demo: its tiers and stories, moved in time so that they happen now.
 struct Demo {
     tiers: Vec<Tier>,
     stories: Vec<Story>,
+    now: OffsetDateTime,
 }
 
 /// Runs everything until the process is asked to stop or, with [`Local::once`], until the members have
@@ -101,18 +105,21 @@ async fn show(
 
     config.bind = address(config.bind, local.bind_is_wanted)?;
     settings::complete(&mut config, &local.settings)?;
-    roles::start(&config, &Role::ALL, Clock::System, lifecycle).await?;
+    roles::start(&config, &Role::ALL, local.clock.clone(), lifecycle).await?;
 
-    replay_stories(&config, local).await?;
+    replay_stories(&config, local, demo.now).await?;
     events.extend(demo.events());
     database::wait_until_applied(&pool, &events).await?;
     let late = demo.sign_up(&pool, SignsUp::AfterEvents).await?;
     database::wait_until_applied(&pool, &late).await?;
     // What waited for them would be tried again within a minute; nobody wants to watch that.
-    let store = Store::new(pool.clone(), Clock::System, Rules::new(&config));
+    let store = Store::new(pool.clone(), local.clock.clone(), Rules::new(&config));
     while store.recompute_due().await? > 0 {}
 
-    screen::print(&pool, &config, &local.settings).await?;
+    if let Some(since) = database::standing_since(&pool, &demo.stories).await? {
+        tracing::warn!(%since, "{}", screen::AGED);
+    }
+    screen::print(&pool, &config, &local.settings, &local.clock).await?;
     pool.close().await;
     Ok(())
 }
@@ -121,9 +128,12 @@ impl Demo {
     fn read(local: &Local) -> Result<Self> {
         let folder = &local.fixtures;
         let hint = || format!("no stories in {}: run this in memberflow's own folder", folder.display());
+        let now = local.clock.now();
+        let stories = fixture::stories(folder).with_context(hint)?;
         Ok(Self {
             tiers: fixture::tiers(folder).with_context(hint)?,
-            stories: fixture::stories(folder).with_context(hint)?,
+            stories: stories.into_iter().map(|story| story.moved_to(now)).collect(),
+            now,
         })
     }
 
@@ -163,19 +173,19 @@ fn address(bind: SocketAddr, is_wanted: bool) -> Result<SocketAddr> {
 }
 
 /// Posts every event as its provider would. All of them must be accepted.
-async fn replay_stories(config: &Config, local: &Local) -> Result<()> {
+async fn replay_stories(config: &Config, local: &Local, now: OffsetDateTime) -> Result<()> {
     let options = Options {
         url: url_of(config.bind),
         shuffle: None,
         duplicate: NonZeroU32::MIN,
         rate_per_s: None,
         concurrency: REPLAY_CONCURRENCY,
+        shift_to: Some(now),
         secrets: Secrets::of(config)?,
     };
     let paths = [local.fixtures.clone()];
     let mut progress = Progress::on_stderr("replay");
-    progress.begin("posting events", fixture::size_bytes(&paths));
-    let summary = replay::replay(&options, &paths, &Clock::System, &mut progress).await?;
+    let summary = replay::replay(&options, &paths, &local.clock, &mut progress).await?;
     tracing::info!("stories replayed: {summary}");
     if !summary.is_complete() {
         bail!("the service did not take every event of the stories");

@@ -12,13 +12,17 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::members::{self, MAX_LIMIT, PageRequest};
 
+/// What is said of a demo that an earlier run left in the database.
+pub const AGED: &str =
+    "the demo members are those of an earlier day: drop this database and run again to have them as of today";
+
 /// Prints the members and the ways in.
 ///
 /// # Errors
 /// If the members cannot be read.
-pub async fn print(pool: &PgPool, config: &Config, settings: &Path) -> Result<()> {
+pub async fn print(pool: &PgPool, config: &Config, settings: &Path, clock: &Clock) -> Result<()> {
     let request = PageRequest { limit: MAX_LIMIT, ..PageRequest::default() };
-    let page = members::list(pool, &request, Clock::System.now()).await?;
+    let page = members::list(pool, &request, clock.now()).await?;
     anstream::println!("{}\n\n{}", table(&page.members, WIDTH).trim_fmt(), ways_in(config, settings));
     Ok(())
 }

@@ -79,18 +79,20 @@ impl Progress {
         }
     }
 
-    /// So many more pieces are done, and this is what came of all so far.
-    pub fn tell(&mut self, pieces: u64, so_far: impl FnOnce() -> String) {
+    /// One more piece is done, and this is what came of all so far.
+    pub fn advance_with(&mut self, so_far: impl FnOnce() -> String) {
         match self {
             Self::Silent => {}
             Self::Bar(bar) => {
-                bar.inc(pieces);
+                bar.inc(1);
                 bar.set_message(so_far());
             }
-            Self::Lines(lines) if lines.said.elapsed() < LINE_EVERY => {}
             Self::Lines(lines) => {
-                lines.said = Instant::now();
-                anstream::eprintln!("{}: {}", lines.command, so_far());
+                lines.done += 1;
+                if lines.said.elapsed() >= LINE_EVERY {
+                    lines.said = Instant::now();
+                    anstream::eprintln!("{}: {}", lines.line(), so_far());
+                }
             }
         }
     }
@@ -105,10 +107,30 @@ impl Progress {
 
 impl Lines {
     fn say(&self) {
+        anstream::eprintln!("{}", self.line());
+    }
+
+    fn line(&self) -> String {
         let Self { command, part, done, total, .. } = self;
         match total {
-            0 => anstream::eprintln!("{command}: {part}"),
-            _ => anstream::eprintln!("{command}: {part}, {done} of {total}"),
+            0 => format!("{command}: {part}"),
+            _ => format!("{command}: {part}, {done} of {total}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_counts_the_pieces_that_are_done() {
+        let lines = Lines { command: "replay", part: String::new(), done: 0, total: 0, said: Instant::now() };
+        let mut progress = Progress::Lines(lines);
+        progress.begin("posting events", 308);
+        progress.advance(7);
+        progress.advance_with(String::new);
+        let Progress::Lines(lines) = &progress else { panic!("{progress:?}") };
+        assert_eq!(lines.line(), "replay: posting events, 8 of 308");
     }
 }

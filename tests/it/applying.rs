@@ -30,12 +30,16 @@ struct Told {
 
 impl Told {
     async fn begin() -> Self {
+        let stories = fixture::stories(Path::new("fixtures")).unwrap();
+        Self::of(stories, NOW).await
+    }
+
+    async fn of(stories: Vec<Story>, now: OffsetDateTime) -> Self {
         let database = TestDatabase::migrated().await;
         let folder = Path::new("fixtures");
-        let stories = fixture::stories(folder).unwrap();
         demo::name_tiers(&database.pool, &fixture::tiers(folder).unwrap()).await.unwrap();
         let rules = Rules::new(&Config::new(database.url()));
-        let store = Store::new(database.pool.clone(), Clock::fixed(NOW), rules);
+        let store = Store::new(database.pool.clone(), Clock::fixed(now), rules);
         let told = Self { database, store, stories };
         told.sign_up(SignsUp::Before).await;
         told
@@ -64,7 +68,19 @@ impl Told {
 
 #[tokio::test]
 async fn every_story_ends_as_it_promises() {
-    let told = Told::begin().await;
+    ends_as_promised(Told::begin().await).await;
+}
+
+#[tokio::test]
+async fn every_story_moved_in_time_ends_as_it_promises() {
+    for now in [datetime!(2024-02-29 23:59:59 UTC), datetime!(2033-07-01 00:00 UTC)] {
+        let stories = fixture::stories(Path::new("fixtures")).unwrap();
+        let moved = stories.into_iter().map(|story| story.moved_to(now)).collect();
+        ends_as_promised(Told::of(moved, now).await).await;
+    }
+}
+
+async fn ends_as_promised(told: Told) {
     for batch in told.events().chunks(37) {
         let applied = told.store.apply(batch.to_vec()).await.unwrap();
         assert_eq!((applied.new, applied.dead), (batch.len(), 0));

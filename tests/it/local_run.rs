@@ -3,7 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::dev::services::{Broker, Wanted};
+use memberflow::dev::{self, Local};
 use memberflow::ops::fixture;
+use memberflow::ops::members::{self, MAX_LIMIT, PageRequest};
+use time::OffsetDateTime;
+use time::macros::datetime;
 use tokio::process::Command;
 
 use crate::support::database::TestDatabase;
@@ -78,4 +85,49 @@ async fn keeps_demo_members_out_of_a_real_supabase() {
     let tables = "select count(*) from pg_catalog.pg_tables where schemaname in ('public', 'ingest')";
     let tables: i64 = sqlx::query_scalar(tables).fetch_one(&database.pool).await.unwrap();
     assert_eq!(tables, 0, "nothing was made");
+}
+
+#[tokio::test]
+async fn the_demo_is_alive_whatever_the_date() {
+    alive_at(datetime!(2031-03-05 09:30 UTC)).await;
+}
+
+#[tokio::test]
+async fn the_demo_is_alive_on_the_last_of_february() {
+    alive_at(datetime!(2024-02-29 23:59:59 UTC)).await;
+}
+
+/// Runs the demo where the clock stands at `now`: there are champions and members at risk, and a period ends today.
+async fn alive_at(now: OffsetDateTime) {
+    let (folder, database) = (Folder::new(), TestDatabase::empty().await);
+    let wanted = Wanted {
+        folder: folder.0.clone(),
+        database_url: Some(database.url()),
+        broker: Broker::Postgres,
+        postgres_port: 1,
+        rabbitmq_port: 1,
+    };
+    let local = Local {
+        once: true,
+        bind_is_wanted: false,
+        fixtures: stories(),
+        settings: folder.0.join("dev.toml"),
+        clock: Clock::fixed(now),
+    };
+    dev::run(&wanted, &local, Config::new(database.url())).await.unwrap();
+
+    let request = PageRequest { limit: MAX_LIMIT, ..PageRequest::default() };
+    let page = members::list(&database.pool, &request, now).await.unwrap();
+    let with = |status: &str| {
+        let members = page.members.iter().filter(|it| it.engagement_status.as_deref() == Some(status));
+        members.filter_map(|it| it.full_name.clone()).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(Vec::from_iter(with("champion")), ["Inês Jansen", "Rosa Silva"]);
+    assert_eq!(Vec::from_iter(with("at_risk")), ["Anna Berger", "Liam Moreau"]);
+    assert!(with("active").len() >= 3, "{:?}", with("active"));
+    let due =
+        "select p.first_name from public.customer_subscriptions s join public.user_profiles p using (user_id)
+               where s.status = 'active' and s.current_period_end::date = $1::date";
+    let due: Vec<String> = sqlx::query_scalar(due).bind(now).fetch_all(&database.pool).await.unwrap();
+    assert_eq!(due, ["Ben"]);
 }

@@ -111,6 +111,7 @@ fn options(url: &str) -> Options {
         duplicate: 1.try_into().unwrap(),
         rate_per_s: None,
         concurrency: 4.try_into().unwrap(),
+        shift_to: None,
         secrets: secrets(),
     }
 }
@@ -296,4 +297,64 @@ async fn begins_no_more_deliveries_per_second_than_allowed() {
     let summary = replayed(&slow, story("11-guest-checkout")).await.unwrap();
     // Three deliveries begin at 0, 50 and 100 ms.
     assert!(summary.elapsed_s >= 0.1, "{summary}");
+}
+
+#[tokio::test]
+async fn shifted_stories_end_now_under_their_own_ids_and_valid_signatures() {
+    let (url, receiver) = Receiver::start(accept).await;
+    let shifted = Options { shift_to: Some(NOW), ..options(&url) };
+    let summary = replayed(&shifted, story("")).await.unwrap();
+    let stories = fixture::stories(&story("")).unwrap();
+    let originals: Vec<_> = stories.iter().flat_map(|story| &story.events).collect();
+    assert_eq!((summary.accepted, summary.refused), (originals.len() as u64, 0));
+
+    let moved: Vec<_> = stories.iter().cloned().flat_map(|story| story.moved_to(NOW).events).collect();
+    assert_eq!(counted(receiver.bodies()), counted(moved.iter().map(|event| event.body.clone()).collect()));
+    let ids: Vec<_> = receiver.taken().into_iter().filter(|(path, ..)| path.ends_with("/database")).collect();
+    for (_, id, body) in &ids {
+        let event = moved.iter().find(|event| event.body == body).unwrap();
+        assert_eq!(id.as_ref(), Some(&event.event_id));
+        let original = originals.iter().find(|original| original.event_id == event.event_id).unwrap();
+        assert_ne!(original.body, event.body, "named by the body that stands in the file");
+    }
+    assert!(!ids.is_empty());
+}
+
+#[tokio::test]
+async fn shifted_loose_files_move_together_so_that_their_last_event_is_now() {
+    let (url, receiver) = Receiver::start(accept).await;
+    let folder = std::env::temp_dir().join(format!("mf-shift-{}", uuid::Uuid::new_v4().simple()));
+    std::fs::create_dir(&folder).unwrap();
+    let event = |id: &str, created: i64| {
+        format!(
+            r#"{{"id":"{id}","object":"event","type":"x.y","created":{created},"data":{{"object":{{}}}}}}"#
+        )
+    };
+    std::fs::write(folder.join("a.ndjson"), format!("{}\n{}\n", event("e1", 1000), event("e2", 4000)))
+        .unwrap();
+    std::fs::write(folder.join("b.json"), event("e3", 2500)).unwrap();
+    let shifted = Options { shift_to: Some(NOW), ..options(&url) };
+    replayed(&shifted, folder.clone()).await.unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+    let mut created: Vec<_> = receiver
+        .bodies()
+        .iter()
+        .map(|body| serde_json::from_slice::<serde_json::Value>(body).unwrap()["created"].as_i64().unwrap())
+        .collect();
+    created.sort_unstable();
+    let now = NOW.unix_timestamp();
+    assert_eq!(created, [now - 3000, now - 1500, now]);
+}
+
+/// The fault: the number of bytes stood where the number of events belongs.
+#[tokio::test]
+async fn progress_off_a_terminal_counts_events_not_bytes() {
+    let (url, _receiver) = Receiver::start(accept).await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_memberflow"));
+    command.arg("replay").arg(story("")).args(["--url", &url, "--duplicate", "2"]).kill_on_drop(true);
+    command.env("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRET).env("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRET);
+    let output = command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none").output().await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let events = 2 * fixture::events(&[story("")]).count();
+    assert!(log.contains(&format!("replay: posting events, 0 of {events}\n")), "{log}");
 }

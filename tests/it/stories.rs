@@ -62,6 +62,20 @@ fn each_story_is_told_whole() {
 }
 
 #[test]
+fn each_story_is_written_as_of_a_moment_after_its_events() {
+    for story in stories() {
+        let as_of = story.as_of.unwrap();
+        for event in &story.events {
+            let received_at = time::OffsetDateTime::UNIX_EPOCH;
+            if event.source != Source::SupabaseDatabase {
+                let at = crate::support::events::envelope(event, received_at).occurred_at;
+                assert!(at <= as_of, "{}", event.origin);
+            }
+        }
+    }
+}
+
+#[test]
 fn no_two_events_and_no_two_members_share_a_name() {
     let (mut events, mut members, mut addresses) = (HashSet::new(), HashSet::new(), HashSet::new());
     for story in stories() {

@@ -15,7 +15,10 @@ type Deliveries = Box<dyn Iterator<Item = Delivery> + Send>;
 /// The deliveries of what is in `paths`. Unmixed they stream, an event's copies one after the other.
 pub(super) fn of(paths: &[PathBuf], options: &Options) -> Result<Deliveries, ReplayError> {
     let copies = options.duplicate.get() as usize;
-    let events = fixture::events(paths);
+    let events: Deliveries = match options.shift_to {
+        Some(moment) => fixture::events_at(paths, moment)?,
+        None => Box::new(fixture::events(paths)),
+    };
     match options.shuffle {
         None => Ok(Box::new(events.flat_map(move |event| repeated(event, copies)))),
         Some(seed) => {
@@ -61,6 +64,7 @@ mod tests {
             duplicate: duplicate.try_into().unwrap(),
             rate_per_s: None,
             concurrency: 1.try_into().unwrap(),
+            shift_to: None,
             secrets: super::super::Secrets::default(),
         };
         let stories = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/12-free-member");

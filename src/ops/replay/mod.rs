@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use time::OffsetDateTime;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::envelope::Source;
-use crate::ops::fixture::{BadFixture, FixtureEvent, Origin};
+use crate::ops::fixture::{self, BadFixture, BadStory, FixtureEvent, Origin};
 use crate::ops::progress::Progress;
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets};
 
@@ -37,6 +38,9 @@ pub struct Options {
     pub rate_per_s: Option<f64>,
     /// Requests under way at once. With one, the service gets the events in order.
     pub concurrency: NonZeroUsize,
+    /// Moves all times in the events before they are signed: stories so that the moment as of which they are
+    /// written becomes this one, all other events so that the last of them does.
+    pub shift_to: Option<OffsetDateTime>,
     /// What signs.
     pub secrets: Secrets,
 }
@@ -101,6 +105,9 @@ pub enum ReplayError {
         "more than {0} bytes of events: they are mixed in memory, so replay fewer files at once or without --shuffle"
     )]
     TooLargeToShuffle(u64),
+    /// Nobody knows how far to move its events.
+    #[error(transparent)]
+    Story(#[from] BadStory),
     /// No HTTP client on this machine.
     #[error("the HTTP client cannot be made: {0}")]
     Client(#[source] reqwest::Error),
@@ -134,6 +141,8 @@ pub async fn replay(
 ) -> Result<Summary, ReplayError> {
     let poster = Poster::new(options, clock.clone())?;
     let deliveries = deliveries::of(paths, options)?;
+    let total = fixture::count(paths).unwrap_or_default();
+    progress.begin("posting events", total.saturating_mul(options.duplicate.get().into()));
     let started = Instant::now();
     // Files are read between two requests, a buffer at a time: short enough to do without a thread.
     let outcomes = stream::iter(deliveries.zip(0_u64..))
@@ -143,9 +152,8 @@ pub async fn replay(
     let mut outcomes = pin!(outcomes);
     let mut summary = Summary::default();
     while let Some(outcome) = outcomes.next().await {
-        let (outcome, size_bytes) = outcome?;
-        summary.count(outcome, started.elapsed());
-        progress.tell(size_bytes, || summary.so_far());
+        summary.count(outcome?, started.elapsed());
+        progress.advance_with(|| summary.so_far());
     }
     progress.finish();
     Ok(summary)
@@ -153,10 +161,10 @@ pub async fn replay(
 
 type Delivery = Result<FixtureEvent, BadFixture>;
 
-async fn outcome(poster: &Poster, delivery: Delivery) -> Result<(Outcome, u64), ReplayError> {
+async fn outcome(poster: &Poster, delivery: Delivery) -> Result<Outcome, ReplayError> {
     match delivery {
-        Ok(event) => Ok((poster.deliver(&event).await?, event.body.len() as u64)),
-        Err(bad) => Ok((Outcome::Unreadable(bad), 0)),
+        Ok(event) => poster.deliver(&event).await,
+        Err(bad) => Ok(Outcome::Unreadable(bad)),
     }
 }
 

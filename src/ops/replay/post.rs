@@ -99,8 +99,11 @@ impl Poster {
         } else {
             let secrets = self.secrets.supabase.as_ref();
             let secrets = secrets.ok_or_else(|| no_secret(event, "SUPABASE_WEBHOOK_SECRETS"))?;
-            // The id of a database webhook is what it is known by: the same body, the same event.
-            let id = fixture::name_by_hash(&event.body);
+            // A database webhook is known by its id. An Auth Hook has one in its body, this one is never read.
+            let id = match event.source {
+                Source::SupabaseDatabase => event.event_id.clone(),
+                _ => fixture::name_by_hash(&event.body),
+            };
             let signed = standard_webhooks::sign(secrets, &id, now_s, &event.body);
             put(&mut headers, standard_webhooks::ID, &signed.id);
             put(&mut headers, standard_webhooks::TIMESTAMP, &signed.timestamp);

@@ -12,6 +12,7 @@ mod profile;
 mod tests;
 
 pub use count::MAX_FILE_BYTES;
+pub(crate) use field::moment;
 pub use profile::{EXPECTED as PROFILE_COLUMNS, WHERE_PRESENT as PROFILE_COLUMNS_WHERE_PRESENT};
 pub use row::Row;
 pub use tables::ActivityTables;
