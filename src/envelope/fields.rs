@@ -11,6 +11,21 @@ const NAME_MAX_BYTES: usize = 255;
 /// What a name is, for its sender.
 pub(super) const NAME_FORM: &str = "1 to 255 bytes of text without control characters";
 
+/// What an event's id is, for its sender.
+pub(super) const ID_FORM: &str = "an id of the provider's own: trigger/, found/, match/, corrected/, snapshot/ and \
+     unreadable/ begin names that memberflow gives";
+/// Begins the names of what the database's own triggers tell.
+pub const TRIGGER: &str = "trigger/";
+/// Begins the names of dead letters that are no events.
+pub const UNREADABLE: &str = "unreadable/";
+/// What the names begin with that memberflow gives events itself. From outside they would pass for its own.
+const RESERVED: [&str; 6] = [TRIGGER, "found/", "match/", "corrected/", "snapshot/", UNREADABLE];
+
+/// Whether only memberflow itself may give an event this id.
+pub(super) fn is_reserved(id: &str) -> bool {
+    RESERVED.iter().any(|prefix| id.starts_with(prefix))
+}
+
 /// Whether queue and key columns can hold `name`.
 pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_MAX_BYTES && !name.contains(char::is_control)
@@ -77,6 +92,12 @@ impl<'a> Field<'a> {
     pub(super) fn name(self) -> Result<String, Malformed> {
         let name: String = self.read(NAME_FORM)?;
         if is_name(&name) { Ok(name) } else { Err(self.invalid(NAME_FORM)) }
+    }
+
+    /// A name that the provider gave an event.
+    pub(super) fn event_id(self) -> Result<String, Malformed> {
+        let id = self.name()?;
+        if is_reserved(&id) { Err(self.invalid(ID_FORM)) } else { Ok(id) }
     }
 
     /// Unix seconds.

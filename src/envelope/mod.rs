@@ -1,5 +1,6 @@
 //! The envelope: an event's exact bytes with what the queue and the inbox need to know about it.
 
+pub mod hook;
 pub mod peek;
 pub mod source;
 pub mod wire;
@@ -10,12 +11,12 @@ mod scrub;
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-pub use fields::Malformed;
+pub use fields::{Malformed, TRIGGER};
 pub use source::Source;
 
 /// One event on its way, named by `(source, event_id)`. The body is what the provider sent, byte for
-/// byte, except that secrets which must never be stored (password hashes, tokens) are cut out before
-/// the envelope is made.
+/// byte, except that secrets which must never be stored (password hashes, tokens) and what nobody reads
+/// of an Auth Hook are cut out before the envelope is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// The provider's endpoint that told us.

@@ -1,12 +1,13 @@
-//! From verified bytes to an envelope: id, type and time are read, the body is left as it is.
+//! From verified bytes to an envelope: id, type and time are read, the body is left as it is but for what must not
+//! be kept.
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use super::fields::{Field, Malformed, NAME_FORM, document, is_name};
-use super::{Envelope, Source, scrub};
+use super::fields::{Field, ID_FORM, Malformed, NAME_FORM, document, is_name, is_reserved};
+use super::{Envelope, Source, hook, scrub};
 
 /// What Stripe calls an event that carries no state, only the name of the object it is about.
 const THIN_EVENT: &str = "\"v2.core.event\"";
@@ -31,7 +32,7 @@ pub fn stripe(body: Bytes, received_at: OffsetDateTime) -> Result<Envelope, Malf
     let event: StripeEvent<'_> = document(&body)?;
     let thin = event.object.is_some_and(|object| object.get() == THIN_EVENT);
     let created = Field::new("created", event.created);
-    let event_id = Field::new("id", event.id).name()?;
+    let event_id = Field::new("id", event.id).event_id()?;
     let event_type = Field::new("type", event.kind).name()?;
     let occurred_at = if thin { created.rfc3339()? } else { created.unix_seconds()? };
     Ok(Envelope { source: Source::Stripe, event_id, event_type, occurred_at, received_at, body })
@@ -64,19 +65,20 @@ struct HookMetadata<'a> {
     time: Option<&'a RawValue>,
 }
 
-/// The envelope of an Auth Hook's call. Its id is the invocation's (`metadata.uuid`), which all
-/// attempts share, unlike the `webhook-id`.
+/// The envelope of an Auth Hook's call, which holds no more of the body than is read of it. Its id is the
+/// invocation's (`metadata.uuid`), which all attempts share, unlike the `webhook-id`.
 ///
 /// # Errors
 /// The field that keeps the body from being one.
 pub fn auth_hook(body: Bytes, received_at: OffsetDateTime) -> Result<AuthHook, Malformed> {
     let call: HookCall<'_> = document(&body)?;
     let metadata: HookMetadata<'_> = Field::new("metadata", call.metadata).object()?;
-    let event_id = Field::new("metadata.uuid", metadata.uuid).name()?;
+    let event_id = Field::new("metadata.uuid", metadata.uuid).event_id()?;
     let event_type = Field::new("metadata.name", metadata.name).name()?;
     let occurred_at = Field::new("metadata.time", metadata.time).rfc3339()?;
     let claims = call.claims.map(|raw| body.slice_ref(raw.get().as_bytes()));
     let source = Source::SupabaseAuth;
+    let body = hook::kept(&event_type, document(&body)?)?;
     Ok(AuthHook {
         envelope: Envelope { source, event_id, event_type, occurred_at, received_at, body },
         claims,
@@ -90,6 +92,8 @@ pub struct HookKind {
     pub name: String,
     /// As in [`AuthHook`].
     pub claims: Option<Bytes>,
+    /// It carries a one-time code to be sent, whatever it is called.
+    pub carries_code: bool,
 }
 
 #[derive(Deserialize)]
@@ -116,7 +120,7 @@ pub fn hook_kind(body: &Bytes) -> Result<HookKind, Malformed> {
     let metadata: Result<HookMetadata<'_>, _> = Field::new("metadata", shape.metadata).object();
     let told = metadata.and_then(|metadata| Field::new("metadata.name", metadata.name).name());
     let fields = [
-        (shape.claims, "customize-access-token"),
+        (shape.claims, hook::TOKEN_HOOK),
         (shape.sms, "send-sms"),
         (shape.email_data, "send-email"),
         (shape.valid, "mfa-verification"),
@@ -124,7 +128,8 @@ pub fn hook_kind(body: &Bytes) -> Result<HookKind, Malformed> {
     let known = || fields.iter().find(|(field, _)| field.is_some()).map_or("", |(_, name)| *name);
     let name = told.unwrap_or_else(|_| known().to_owned());
     let claims = shape.claims.map(|raw| body.slice_ref(raw.get().as_bytes()));
-    Ok(HookKind { name, claims })
+    let carries_code = hook::carries_code(shape.sms, shape.email_data);
+    Ok(HookKind { name, claims, carries_code })
 }
 
 #[derive(Deserialize)]
@@ -161,6 +166,9 @@ pub fn database(
         if !is_name(name) {
             return Err(Malformed::Invalid { field, form: NAME_FORM });
         }
+    }
+    if is_reserved(webhook_id) {
+        return Err(Malformed::Invalid { field: "webhook-id", form: ID_FORM });
     }
     let body = if schema == scrub::SCHEMA {
         let record = Field::new("record", change.record);

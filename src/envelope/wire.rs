@@ -14,6 +14,7 @@ use bytes::{Buf as _, Bytes};
 use time::OffsetDateTime;
 
 use super::Envelope;
+use super::fields::{TRIGGER, UNREADABLE, is_reserved};
 use super::source::{Source, UnknownSource};
 
 /// The one version that is written and read. A new layout gets a new number.
@@ -39,6 +40,20 @@ pub enum WireError {
     /// A moment outside the years that time can hold.
     #[error("a moment is out of range")]
     Moment,
+    /// What memberflow decides itself never travels: somebody else wrote it.
+    #[error("the message claims to hold events of memberflow's own, which never travel through a queue")]
+    Internal,
+    /// Another source's events than its queue is for.
+    #[error("the message holds events of {told} in the queue of {queue}")]
+    Foreign {
+        /// What the message says.
+        told: Source,
+        /// Whose queue it was in.
+        queue: Source,
+    },
+    /// An id that only memberflow gives, and never to events of this source.
+    #[error("the event id {0:?} is one that memberflow gives itself")]
+    Reserved(String),
     /// No envelope at all: nobody sends that.
     #[error("the message carries no envelope")]
     Empty,
@@ -90,6 +105,9 @@ pub fn decode(mut message: Bytes) -> Result<Vec<Envelope>, WireError> {
     }
     let name_bytes = message.try_get_u8().map_err(|_| WireError::Truncated)?;
     let source: Source = text(take(&mut message, name_bytes.into())?)?.parse()?;
+    if !Source::QUEUED.contains(&source) {
+        return Err(WireError::Internal);
+    }
     let mut envelopes = Vec::new();
     while !message.is_empty() {
         envelopes.push(take_envelope(source, &mut message)?);
@@ -97,10 +115,32 @@ pub fn decode(mut message: Bytes) -> Result<Vec<Envelope>, WireError> {
     if envelopes.is_empty() { Err(WireError::Empty) } else { Ok(envelopes) }
 }
 
+/// The envelopes of a message from the queue of `queue`.
+///
+/// # Errors
+/// As of [`decode`], and where they are of another source.
+pub fn decode_from(queue: Source, message: Bytes) -> Result<Vec<Envelope>, WireError> {
+    let envelopes = decode(message)?;
+    match envelopes.first() {
+        Some(first) if first.source != queue => Err(WireError::Foreign { told: first.source, queue }),
+        _ => Ok(envelopes),
+    }
+}
+
+/// Whether `id` is a name of memberflow's own that no event of `source` has on the broker. The relay sends what the
+/// triggers tell, and dead letters that could not be read may be redriven.
+fn is_foreign_name(source: Source, id: &str) -> bool {
+    let is_triggers = source == Source::SupabaseDatabase && id.starts_with(TRIGGER);
+    is_reserved(id) && !is_triggers && !id.starts_with(UNREADABLE)
+}
+
 fn take_envelope(source: Source, message: &mut Bytes) -> Result<Envelope, WireError> {
     let occurred_at = take_moment(message)?;
     let received_at = take_moment(message)?;
     let event_id = text(take_field(message)?)?;
+    if is_foreign_name(source, &event_id) {
+        return Err(WireError::Reserved(event_id));
+    }
     let event_type = text(take_field(message)?)?;
     let body = take_field(message)?;
     Ok(Envelope { source, event_id, event_type, occurred_at, received_at, body })

@@ -160,12 +160,12 @@ pub struct Reading {
 /// # Errors
 /// [`Unreadable`] where the body has no meaning and never will.
 pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadable> {
-    let body: Value = serde_json::from_slice(&envelope.body)?;
+    let body = || serde_json::from_slice::<Value>(&envelope.body);
     match envelope.source {
-        Source::Stripe => stripe::read(body, &reading.user_id_keys),
-        Source::SupabaseAuth => supabase::auth_hook::read(&body),
-        Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &reading.tables),
-        Source::Internal => match serde_json::from_value(body)? {
+        Source::Stripe => stripe::read(body()?, &reading.user_id_keys),
+        Source::SupabaseAuth => supabase::auth_hook::read(&envelope.body),
+        Source::SupabaseDatabase => supabase::row::read(body()?, Numbered::of(envelope), &reading.tables),
+        Source::Internal => match serde_json::from_value(body()?)? {
             Internal::Snapshot(snapshot) => stripe::read_snapshot(snapshot, &reading.user_id_keys),
             Internal::Corrected(corrected) => corrected.meaning(&reading.tables),
             internal => Ok(Meaning::Internal(internal)),

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::keep::{json_response, not_kept};
 use super::problem::Problem;
 use super::{Arrival, Receive, header};
+use crate::envelope::hook::{SENDING_HOOKS, TOKEN_HOOK, USER_HOOKS, VERIFICATION_HOOKS};
 use crate::envelope::peek::HookKind;
 use crate::envelope::{Malformed, Source, peek};
 use crate::verify::standard_webhooks;
@@ -57,12 +58,14 @@ enum Answer {
 impl Answer {
     fn to(hook: &HookKind) -> Result<Self, Malformed> {
         let neutral = match hook.name.as_str() {
-            "send-sms" | "send-email" => return Ok(Self::Refused),
-            "customize-access-token" => {
+            name if SENDING_HOOKS.contains(&name) => return Ok(Self::Refused),
+            TOKEN_HOOK => {
                 let claims = hook.claims.as_ref().ok_or(Malformed::Missing("claims"))?;
                 [&b"{\"claims\":"[..], claims, b"}"].concat().into()
             }
-            "mfa-verification" | "password-verification" => Bytes::from_static(br#"{"decision":"continue"}"#),
+            name if VERIFICATION_HOOKS.contains(&name) => Bytes::from_static(br#"{"decision":"continue"}"#),
+            // A hook of tomorrow may want a code sent too.
+            name if hook.carries_code && !USER_HOOKS.contains(&name) => return Ok(Self::Refused),
             _ => Bytes::from_static(b"{}"),
         };
         Ok(Self::Neutral(neutral))

@@ -82,15 +82,95 @@ fn bodies_that_are_no_stripe_event_say_why() {
 }
 
 #[test]
-fn a_hook_is_named_by_its_metadata_and_its_claims_are_kept_byte_for_byte() {
+fn a_hook_is_named_by_its_metadata_and_its_claims_are_answered_byte_for_byte() {
     let body = r#"{"metadata":{"uuid":"u-1","time":"2025-11-26T11:59:59.5Z","name":"customize-access-token","ip_address":"::1"},
         "user_id":"x","claims": {"exp":1700003600, "aud":["a"],  "n":1.50} ,"authentication_method":"password"}"#;
     let hook = hook_text(body).unwrap();
     assert_eq!(hook.envelope.event_id, "u-1");
     assert_eq!(hook.envelope.event_type, "customize-access-token");
     assert_eq!(hook.envelope.occurred_at, datetime!(2025-11-26 11:59:59.5 UTC));
-    assert_eq!(hook.envelope.body, body);
+    let kept = r#"{"metadata":{"name":"customize-access-token","time":"2025-11-26T11:59:59.5Z","uuid":"u-1"},"user_id":"x","claims":{},"authentication_method":"password"}"#;
+    assert_eq!(hook.envelope.body, kept);
     assert_eq!(hook.claims.unwrap(), r#"{"exp":1700003600, "aud":["a"],  "n":1.50}"#);
+}
+
+#[test]
+fn of_a_hook_only_what_is_read_is_kept() {
+    let call = |name: &str, method: &str| {
+        let user = r#"{"id":"u","email":"a@b.c","phone":"1","user_metadata":{"private":1},"identities":[]}"#;
+        hook_text(&format!(
+            r#"{{"metadata":{{"uuid":"u-1","time":"2025-11-26T12:00:00Z","name":"{name}","ip_address":"::1"}},
+                "user_id":"u","user":{user},"valid":true,"authentication_method":"{method}",
+                "claims":{{"session_id":"s","email":"a@b.c","phone":"1","user_metadata":{{"private":1}}}}}}"#
+        ))
+    };
+    let metadata = |name: &str| json!({"uuid": "u-1", "time": "2025-11-26T12:00:00Z", "name": name});
+    let id_alone = json!({"metadata": {"uuid": "u-1"}});
+    let token = "customize-access-token";
+    let cases = [
+        (
+            token,
+            "otp",
+            json!({"metadata": metadata(token), "user_id": "u", "claims": {"session_id": "s"},
+            "authentication_method": "otp"}),
+        ),
+        (token, "token_refresh", id_alone.clone()),
+        (token, "oauth_provider/authorization_code", id_alone.clone()),
+        (
+            "after-user-created",
+            "",
+            json!({"metadata": metadata("after-user-created"),
+            "user": {"id": "u", "email": "a@b.c"}}),
+        ),
+        ("password-verification", "", id_alone.clone()),
+        ("mfa-verification", "", id_alone.clone()),
+        ("hook-of-tomorrow", "", id_alone),
+    ];
+    for (name, method, expected) in cases {
+        let envelope = call(name, method).unwrap().envelope;
+        assert_eq!(serde_json::from_slice::<Value>(&envelope.body).unwrap(), expected, "{name} {method}");
+        assert_eq!((envelope.event_id.as_str(), envelope.event_type.as_str()), ("u-1", name));
+    }
+}
+
+#[test]
+fn a_code_is_found_by_its_field_whatever_the_hook_is_called() {
+    let carries = |fields: &str| {
+        let body = format!(r#"{{"metadata":{{"name":"send-push"}}{fields}}}"#);
+        hook_kind(&Bytes::from(body)).unwrap().carries_code
+    };
+    for fields in [
+        r#","sms":{"otp":"654321"}"#,
+        r#","sms":{"\u006ftp":"654321"}"#,
+        r#","email_data":{"token":"654321"}"#,
+        r#","email_data":{"token_hash":"x"}"#,
+        r#","email_data":{"token_new":"x"}"#,
+    ] {
+        assert!(carries(fields), "{fields}");
+    }
+    for fields in ["", r#","sms":{"phone":"1"}"#, r#","email_data":[]"#, r#","user":{"otp":1}"#] {
+        assert!(!carries(fields), "{fields}");
+    }
+}
+
+#[test]
+fn names_that_memberflow_gives_itself_are_refused_from_outside() {
+    for id in [
+        "trigger/9223372036854775807",
+        "found/user/x",
+        "match/c/u",
+        "corrected/1",
+        "snapshot/x",
+        "unreadable/1",
+    ] {
+        let stripe = stripe_text(&format!(r#"{{"id":"{id}","type":"t","created":1}}"#));
+        let hook = format!(r#"{{"metadata":{{"uuid":"{id}","name":"n","time":"2025-11-26T12:00:00Z"}}}}"#);
+        let row = Bytes::from_static(br#"{"type":"INSERT","schema":"public","table":"t"}"#);
+        assert_eq!(stripe.unwrap_err().kind(), "id-invalid", "{id}");
+        assert_eq!(hook_text(&hook).unwrap_err().kind(), "metadata-uuid-invalid", "{id}");
+        assert_eq!(database(id, NOW, row, NOW).unwrap_err().kind(), "webhook-id-invalid", "{id}");
+    }
+    assert!(stripe_text(r#"{"id":"evt_trigger/1","type":"t","created":1}"#).is_ok());
 }
 
 #[test]

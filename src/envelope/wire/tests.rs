@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use time::OffsetDateTime;
 
-use super::{Envelope, Source, WireError, decode, encode, encoded_len};
+use super::{Envelope, Source, WireError, decode, decode_from, encode, encoded_len};
 
 fn moments() -> impl Strategy<Value = OffsetDateTime> {
     let (first, last) = (-377_705_116_800_i64, 253_402_300_799_i64);
@@ -66,6 +66,43 @@ proptest! {
         let at = at.index(message.len());
         message[at] = to;
         decode(message.into()).ok();
+    }
+}
+
+fn one(source: Source, event_id: &str) -> Bytes {
+    let (at, event_type) = (OffsetDateTime::UNIX_EPOCH, "t".to_owned());
+    let event_id = event_id.to_owned();
+    let body = Bytes::from_static(b"{}");
+    encode(source, &[Envelope { source, event_id, event_type, occurred_at: at, received_at: at, body }])
+        .into()
+}
+
+#[test]
+fn no_event_of_memberflows_own_is_taken_from_a_queue() {
+    assert!(matches!(decode(one(Source::Internal, "found/1")), Err(WireError::Internal)));
+}
+
+#[test]
+fn a_queue_gives_events_of_its_own_source_alone() {
+    let message = one(Source::SupabaseAuth, "u");
+    assert_eq!(decode_from(Source::SupabaseAuth, message.clone()).unwrap().len(), 1);
+    let foreign = decode_from(Source::Stripe, message);
+    let (told, queue) = (Source::SupabaseAuth, Source::Stripe);
+    assert!(matches!(foreign, Err(WireError::Foreign { told: t, queue: q }) if (t, q) == (told, queue)));
+}
+
+#[test]
+fn reserved_names_are_taken_from_a_queue_only_where_memberflow_sends_them() {
+    let is_taken = |source, id: &str| decode(one(source, id)).is_ok();
+    assert!(is_taken(Source::SupabaseDatabase, "trigger/0000000000000000042/1700000000000000"));
+    assert!(is_taken(Source::Stripe, "unreadable/00ff"));
+    for (source, id) in [
+        (Source::Stripe, "trigger/1"),
+        (Source::SupabaseDatabase, "found/user/x"),
+        (Source::SupabaseAuth, "match/c/u"),
+        (Source::Stripe, "snapshot/x"),
+    ] {
+        assert!(matches!(decode(one(source, id)), Err(WireError::Reserved(_))), "{id}");
     }
 }
 

@@ -3,52 +3,64 @@
 //! The token hook runs again on every refresh of a session and when an OAuth client is given a token of
 //! its own; neither is somebody logging in. The hooks around sign-up tell of a user; the one before it
 //! does so early, and as the user may still be refused it says no more than that the id is in use.
+//!
+//! Only the fields needed are parsed: what users write into their metadata, however deep, keeps nobody's login from
+//! being counted.
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::field;
+use crate::envelope::hook::{Fields, TOKEN_HOOK, USER_HOOKS, fields, is_no_login};
 use crate::project::meaning::{Evidence, Login, UserSeen};
 use crate::project::{Meaning, Unreadable};
 
 #[cfg(test)]
 mod tests;
 
-/// The token hook's `authentication_method` where nobody logs in.
-const NO_LOGIN: [&str; 2] = ["token_refresh", "oauth_provider/authorization_code"];
-
 /// What an Auth Hook's body reports.
 ///
 /// # Errors
 /// [`Unreadable`] where a field that makes the hook what it is cannot be used.
-pub fn read(body: &Value) -> Result<Meaning, Unreadable> {
-    match body["metadata"]["name"].as_str() {
-        Some("customize-access-token") => read_token(body),
-        Some(name @ ("before-user-created" | "after-user-created")) => read_user(name, &body["user"]),
+pub fn read(body: &[u8]) -> Result<Meaning, Unreadable> {
+    let call = fields(serde_json::from_slice(body)?);
+    let metadata = object(&call, "metadata");
+    match value(&metadata, "name").as_str() {
+        Some(TOKEN_HOOK) => read_token(&call, &metadata),
+        Some(name) if USER_HOOKS.contains(&name) => read_user(name, &object(&call, "user")),
         _ => Ok(Meaning::Nothing),
     }
 }
 
-fn read_token(body: &Value) -> Result<Meaning, Unreadable> {
-    let method = body["authentication_method"].as_str().unwrap_or_default();
-    if NO_LOGIN.contains(&method) {
+fn read_token(call: &Fields<'_>, metadata: &Fields<'_>) -> Result<Meaning, Unreadable> {
+    if is_no_login(call.get("authentication_method").copied()) {
         return Ok(Meaning::Nothing);
     }
-    let missing = |field| missing("customize-access-token", field);
+    let missing = |field| missing(TOKEN_HOOK, field);
     Ok(Meaning::Login(Login {
         evidence: Evidence::Session,
-        session_id: field::id_like_uuid(&body["claims"]["session_id"])
+        session_id: field::id_like_uuid(&value(&object(call, "claims"), "session_id"))
             .ok_or_else(|| missing("claims.session_id"))?,
-        user_id: field::uuid(&body["user_id"]).ok_or_else(|| missing("user_id"))?,
-        logged_in_at: field::moment(&body["metadata"]["time"]).ok_or_else(|| missing("metadata.time"))?,
+        user_id: field::uuid(&value(call, "user_id")).ok_or_else(|| missing("user_id"))?,
+        logged_in_at: field::moment(&value(metadata, "time")).ok_or_else(|| missing("metadata.time"))?,
     }))
 }
 
-fn read_user(name: &str, user: &Value) -> Result<Meaning, Unreadable> {
+fn read_user(name: &str, user: &Fields<'_>) -> Result<Meaning, Unreadable> {
     Ok(Meaning::User(UserSeen {
-        user_id: field::uuid(&user["id"]).ok_or_else(|| missing(name, "user.id"))?,
-        email: field::email(&user["email"]),
+        user_id: field::uuid(&value(user, "id")).ok_or_else(|| missing(name, "user.id"))?,
+        email: field::email(&value(user, "email")),
         is_gone: false,
     }))
+}
+
+fn object<'a>(fields_of: &Fields<'a>, name: &str) -> Fields<'a> {
+    fields_of.get(name).map(|raw: &&'a RawValue| fields(raw)).unwrap_or_default()
+}
+
+/// A field's value; null where it is absent or cannot be read.
+fn value(fields: &Fields<'_>, name: &str) -> Value {
+    fields.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }
 
 fn missing(name: &str, field: &'static str) -> Unreadable {

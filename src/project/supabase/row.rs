@@ -36,8 +36,9 @@ pub struct Row {
     pub amount: i64,
 }
 
-/// What the names of events begin with that the database's own triggers tell. The number follows.
-pub const TRIGGER: &str = "trigger/";
+/// What the names of events begin with that the database's own triggers tell. The number follows, and the moment in
+/// microseconds, by which no name is given twice should a restored database give a number again.
+pub use crate::envelope::TRIGGER;
 
 /// A change as the database itself numbered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Numbered {
     /// The number in the event's name; none where the event is a webhook's.
     #[must_use]
     pub fn of(envelope: &Envelope) -> Option<Self> {
-        let number = envelope.event_id.strip_prefix(TRIGGER)?.parse().ok()?;
+        let number = envelope.event_id.strip_prefix(TRIGGER)?.split('/').next()?.parse().ok()?;
         Some(Self { number, at: envelope.occurred_at })
     }
 }

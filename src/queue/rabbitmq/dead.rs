@@ -45,7 +45,7 @@ impl Reader for DeadReader {
         Self
     }
 
-    async fn read(&self, delivery: Delivery) -> Result<Option<DeadMessage>, lapin::Error> {
+    async fn read(&self, delivery: Delivery, _: Option<Source>) -> Result<Option<DeadMessage>, lapin::Error> {
         Ok(Some(read(delivery)))
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::dial::Live;
 use super::link::Link;
+use crate::envelope::Source;
 use crate::queue::QueueError;
 
 /// Subscribing takes milliseconds; a broker that needs longer is dialled anew.
@@ -29,10 +30,11 @@ pub(super) trait Reader: Send + Sync + Sized {
     /// Begins to read what comes on this channel.
     fn on(channel: Channel) -> Self;
 
-    /// None where the delivery is dealt with already.
+    /// What `delivery`, from the queue of `source`, becomes; none where it is dealt with already.
     fn read(
         &self,
         delivery: Delivery,
+        source: Option<Source>,
     ) -> impl Future<Output = Result<Option<Self::Message>, lapin::Error>> + Send;
 }
 
@@ -40,6 +42,8 @@ pub(super) trait Reader: Send + Sync + Sized {
 pub(super) struct Feed<R: Reader> {
     pub link: Link,
     pub queue: ShortString,
+    /// Whose events are in that queue; nothing where they may be anybody's.
+    pub source: Option<Source>,
     /// Messages that may be on their way to us unacked.
     pub prefetch: u16,
     pub messages: mpsc::Sender<R::Message>,
@@ -70,7 +74,7 @@ impl<R: Reader> Feed<R> {
         let (reader, mut deliveries) =
             subscribing.await.map_err(|_| QueueError::Silent(SUBSCRIBE_TIMEOUT))??;
         while let Some(delivery) = deliveries.next().await {
-            let Some(message) = reader.read(delivery?).await? else { continue };
+            let Some(message) = reader.read(delivery?, self.source).await? else { continue };
             if self.messages.send(message).await.is_err() {
                 return Ok(());
             }

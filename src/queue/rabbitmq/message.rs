@@ -9,7 +9,7 @@ use lapin::options::BasicRejectOptions;
 
 use super::feed::Reader;
 use super::settle::Tags;
-use crate::envelope::{Envelope, wire};
+use crate::envelope::{Envelope, Source, wire};
 use crate::queue::figures;
 
 /// A message that could be read.
@@ -34,9 +34,16 @@ impl Reader for Arc<Tags> {
     }
 
     /// A message that can't be read would not be readable the next time either: it goes to the dead-letter queue.
-    async fn read(&self, delivery: Delivery) -> Result<Option<Message>, lapin::Error> {
+    async fn read(
+        &self,
+        delivery: Delivery,
+        source: Option<Source>,
+    ) -> Result<Option<Message>, lapin::Error> {
         let tag = delivery.delivery_tag;
-        match wire::decode(Bytes::from(delivery.data)) {
+        let data = Bytes::from(delivery.data);
+        match source
+            .map_or_else(|| wire::decode(data.clone()), |source| wire::decode_from(source, data.clone()))
+        {
             Ok(envelopes) => {
                 self.hand_out(tag);
                 Ok(Some(Message { tags: self.clone(), tag, envelopes }))

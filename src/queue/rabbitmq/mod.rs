@@ -140,6 +140,7 @@ impl RabbitMq {
             let feed = Feed::<Arc<Tags>> {
                 link,
                 queue: self.topology.queue(source),
+                source: Some(source),
                 prefetch: PREFETCH,
                 messages: sender.clone(),
             };
@@ -156,6 +157,7 @@ impl RabbitMq {
         let feed = Feed::<DeadReader> {
             link,
             queue: self.topology.dead(),
+            source: None,
             prefetch: DEAD_PREFETCH,
             messages: sender,
         };

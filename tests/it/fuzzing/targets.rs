@@ -115,7 +115,8 @@ pub fn peek(data: &[u8]) {
     }
     let hook = peek::auth_hook(body.clone(), now());
     if let Ok(hook) = hook {
-        assert_eq!(hook.envelope.body, body, "the body was touched");
+        let (whole, kept) = (hook::read(&body), hook::read(&hook.envelope.body));
+        assert_eq!(format!("{whole:?}"), format!("{kept:?}"), "what is kept means something else");
         let kind = peek::hook_kind(&body).expect("an event of no hook");
         assert_eq!((&kind.name, &kind.claims), (&hook.envelope.event_type, &hook.claims));
         if let Some(claims) = &hook.claims {
@@ -261,8 +262,7 @@ pub fn database_change(data: &[u8]) {
 
 /// An Auth Hook's call.
 pub fn auth_hook(data: &[u8]) {
-    let Ok(body) = serde_json::from_slice::<Value>(data) else { return };
-    match (hook::read(&body), hook::read(&body)) {
+    match (hook::read(data), hook::read(data)) {
         (Ok(Meaning::Login(login)), Ok(Meaning::Login(again))) => is_login(&login, &again),
         (Ok(Meaning::User(user)), Ok(Meaning::User(again))) => {
             assert_eq!(user, again, "two readings");

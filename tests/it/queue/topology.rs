@@ -100,6 +100,32 @@ async fn an_unreadable_message_is_dead_lettered_and_holds_nothing_up() {
     setup.stop().await;
 }
 
+/// Whoever may publish to the broker could else forge what memberflow decides itself, or another source's events.
+#[tokio::test]
+async fn events_of_memberflows_own_or_of_another_source_are_dead_lettered() {
+    let setup = Setup::new(Kind::RabbitMq).await;
+    let (connection, channel) = setup.broker.channel().await;
+    let (exchange, dead) = (setup.broker.name("events"), setup.broker.name("dead"));
+    for source in [Source::Internal, Source::SupabaseAuth] {
+        let forged = memberflow::envelope::wire::encode(source, &[event(source, 1)]);
+        let options = BasicPublishOptions::default();
+        let properties = BasicProperties::default().with_delivery_mode(2);
+        let published =
+            channel.basic_publish(exchange.as_str().into(), "stripe".into(), options, &forged, properties);
+        published.await.unwrap().await.unwrap();
+        let mut consumer = setup.queue.consumer().await.unwrap();
+        eventually("the message is in the dead-letter queue", async || {
+            let options = BasicGetOptions { no_ack: true };
+            let message = channel.basic_get(dead.as_str().into(), options).await.unwrap();
+            message.is_some_and(|message| message.data == forged)
+        })
+        .await;
+        expect_nothing(&mut consumer).await;
+    }
+    connection.close(200, "done".into()).await.unwrap();
+    setup.stop().await;
+}
+
 #[tokio::test]
 async fn a_queue_with_other_properties_is_reported_with_what_to_do() {
     let broker = TestBroker::new();

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use uuid::{Uuid, uuid};
 
-use super::read;
 use crate::project::meaning::{Evidence, Login, UserSeen};
 use crate::project::{Meaning, Unreadable};
 
@@ -26,6 +25,10 @@ fn token(method: &str, aud: &Value) -> Value {
         },
         "authentication_method": method,
     })
+}
+
+fn read(body: &Value) -> Result<Meaning, Unreadable> {
+    super::read(body.to_string().as_bytes())
 }
 
 fn login(body: &Value) -> Option<Login> {
@@ -133,4 +136,18 @@ fn other_hooks_mean_nothing() {
     for body in [json!({}), json!([]), json!(null), json!({"metadata": {"name": 7}})] {
         assert!(matches!(read(&body), Ok(Meaning::Nothing)), "{body}");
     }
+}
+
+#[test]
+fn metadata_nested_150_deep_keeps_no_login_from_counting() {
+    let mut body = token("password", &json!("authenticated"));
+    body["claims"]["user_metadata"] = json!("DEEP");
+    let deep = format!("{}1{}", "{\"a\":[".repeat(150), "]}".repeat(150));
+    let text = body.to_string().replace("\"DEEP\"", &deep);
+    assert!(serde_json::from_str::<Value>(&text).is_err(), "too deep to be parsed whole");
+    assert!(matches!(super::read(text.as_bytes()), Ok(Meaning::Login(_))), "{text}");
+    let user = format!(
+        r#"{{"metadata":{{"name":"after-user-created"}},"user":{{"id":"{USER}","user_metadata":{deep}}}}}"#
+    );
+    assert!(matches!(super::read(user.as_bytes()), Ok(Meaning::User(_))), "{user}");
 }

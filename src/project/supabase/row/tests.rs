@@ -284,6 +284,8 @@ fn a_triggers_event_carries_its_number_in_its_name() {
     assert_eq!((told.number, told.occurred_at), (Some(42), datetime!(2026-03-01 00:00 UTC)));
     let profile = numbered("trigger/7", "public.vision_versions", &vision(false));
     assert_eq!(profile.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC), "the row's own moment");
+    let dated = numbered("trigger/0000000000000000043/1732579200123456", "public.journal_entries", &entry);
+    assert_eq!(dated.number, Some(43));
     for other in ["msg_1", "trigger/", "trigger/x", "0000000000000000042"] {
         let told = numbered(other, "public.journal_entries", &entry);
         assert_eq!((told.number, told.occurred_at), (None, OffsetDateTime::UNIX_EPOCH), "{other}");
