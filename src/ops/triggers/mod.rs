@@ -21,6 +21,8 @@ pub use catalogue::{Standing, State, look};
 /// How long one attempt waits for a table, with everybody who wants to write to it waiting behind.
 const LOCK_TIMEOUT: &str = "1s";
 const ATTEMPTS: u32 = 5;
+/// Lets the numbers of changes go on from the clock.
+const ADVANCE_NUMBERS: &str = "select ingest.advance_change_numbers()";
 /// Between two attempts, for those who have waited behind the last one.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -68,7 +70,10 @@ pub enum TriggersError {
 /// [`TriggersError`]; nothing was changed then.
 pub async fn install(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Done>, TriggersError> {
     let mut done = Vec::new();
-    for standing in wanted(pool, tables).await? {
+    let standings = wanted(pool, tables).await?;
+    // Also where nothing is to be made: after a restore of the database this is what is asked for.
+    sqlx::query(ADVANCE_NUMBERS).execute(pool).await?;
+    for standing in standings {
         let outcome = match (&standing.state, &standing.script) {
             (State::Present, _) => Outcome::Unchanged,
             (State::NoTable, _) => Outcome::Skipped("there is no such table".to_owned()),
@@ -104,7 +109,9 @@ pub async fn uninstall(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Don
 /// [`TriggersError`]
 pub async fn install_script(pool: &PgPool, tables: &ActivityTables) -> Result<String, TriggersError> {
     let standings = wanted(pool, tables).await?;
-    Ok(standings.iter().filter_map(|standing| standing.script.as_ref()).map(|it| whole(&it.text)).collect())
+    let advance = whole(&format!("{ADVANCE_NUMBERS};\n"));
+    let scripts = standings.iter().filter_map(|standing| standing.script.as_ref());
+    Ok(std::iter::once(advance).chain(scripts.map(|it| whole(&it.text))).collect())
 }
 
 /// The SQL that [`uninstall`] would run on this database.
@@ -124,7 +131,8 @@ async fn wanted(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Standing>,
         "select pg_get_userbyid(c.relowner)::text,
                 pg_has_role(c.relowner, 'usage') or r.rolsuper or r.rolbypassrls
          from pg_catalog.pg_class c, pg_catalog.pg_roles r
-         where c.oid = to_regclass('ingest.outbox') and to_regclass('ingest.change_numbers') is not null
+         where c.oid = to_regclass('ingest.outbox')
+           and to_regprocedure('ingest.advance_change_numbers()') is not null
            and r.rolname = current_user",
     )
     .fetch_optional(&mut *connection)

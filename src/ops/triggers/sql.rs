@@ -88,7 +88,8 @@ begin
         before := null;
     end if;
     insert into ingest.outbox (source, event_id, event_type, occurred_at, received_at, body)
-    select 'supabase.database', {trigger} || lpad(nextval('ingest.change_numbers')::text, 19, '0'),
+    select 'supabase.database', {trigger} || lpad(nextval('ingest.change_numbers')::text, 19, '0')
+               || '/' || (extract(epoch from clock_timestamp()) * 1000000)::bigint,
            {event} || lower(change.operation), clock_timestamp(), clock_timestamp(),
            convert_to(jsonb_build_object('type', change.operation, 'schema', {schema}, 'table', {name},
                                          change.name, change.copy)::text, 'UTF8')

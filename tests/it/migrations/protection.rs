@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use super::execute;
+use super::{execute, texts};
 use crate::support::database::TestDatabase;
 
 const ANN: &str = "00000000-0000-0000-0000-00000000000a";
@@ -228,4 +228,30 @@ async fn the_private_schema_is_out_of_reach() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_new_function_in_the_private_schema_is_nobodys_to_execute() {
+    let database = populated().await;
+    let new = "create function ingest.of_the_future() returns int language sql as 'select 1';
+               create function public.of_the_application() returns int language sql as 'select 1'";
+    execute(&database.pool, new).await;
+    let may = "select r.name || ' ' || f.name from (values ('anon'), ('authenticated')) r (name),
+                   (values ('ingest.of_the_future()'), ('public.of_the_application()')) f (name)
+               where has_function_privilege(r.name, f.name, 'execute') order by 1";
+    let expected = ["anon public.of_the_application()", "authenticated public.of_the_application()"];
+    assert_eq!(texts(&database.pool, may).await, expected);
+    let open = "select p.oid::regprocedure::text from pg_proc p where pronamespace = 'ingest'::regnamespace
+                and has_function_privilege('anon', p.oid, 'execute')";
+    assert_eq!(texts(&database.pool, open).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_default_that_was_closed_before_is_not_opened_again() {
+    let database = TestDatabase::stubbed().await;
+    execute(&database.pool, "alter default privileges revoke execute on functions from public").await;
+    super::apply(&database).await;
+    execute(&database.pool, "create function public.closed() returns int language sql as 'select 1'").await;
+    let may = "select 1::text where has_function_privilege('anon', 'public.closed()', 'execute')";
+    assert_eq!(texts(&database.pool, may).await, Vec::<String>::new());
 }

@@ -7,6 +7,7 @@ mod installing;
 mod load;
 mod never_in_the_way;
 mod order;
+mod restoring;
 mod restricted_owner;
 mod telling;
 
