@@ -1,5 +1,11 @@
 # syntax=docker/dockerfile:1
-FROM rust:1.95-bookworm AS build
+# A tag can be moved, a digest cannot. To pin an image, look its digest up and give it:
+#   docker buildx imagetools inspect rust:1.95-bookworm --format '{{json .Manifest.Digest}}'
+#   docker build --build-arg BUILD_IMAGE=rust:1.95-bookworm@sha256:… --build-arg RUN_IMAGE=debian:bookworm-slim@sha256:… .
+ARG BUILD_IMAGE=rust:1.95-bookworm
+ARG RUN_IMAGE=debian:bookworm-slim
+
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /memberflow
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
@@ -7,7 +13,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --locked --release --bin memberflow \
     && cp target/release/memberflow /usr/local/bin/memberflow
 
-FROM debian:bookworm-slim
+FROM ${RUN_IMAGE}
 # curl is there for the health check alone.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates curl \
