@@ -3,7 +3,6 @@
 use memberflow::ops::triggers;
 use memberflow::project::supabase::ActivityTables;
 use memberflow::project::supabase::row::Numbered;
-use serde_json::json;
 use sqlx::PgPool;
 
 use super::{ANN, activity, counts, drained, taken, watched};
@@ -69,10 +68,10 @@ async fn an_existing_databases_numbers_are_lifted_by_the_migration() {
     let told = Told::begin().await;
     restore(&told.database.pool, 41).await;
     let migration = include_str!("../../../migrations/20251203000800_never_repeat_change_numbers.sql");
-    told.execute(migration).await;
+    let apply = async || sqlx::raw_sql(migration).execute(&told.database.pool).await.unwrap();
+    apply().await;
     let lifted = last_number(&told.database.pool).await;
     assert!(lifted > 1_700_000_000_000_000, "{lifted}");
-    told.execute(migration).await;
+    apply().await;
     assert!(last_number(&told.database.pool).await >= lifted);
-    assert_eq!(told.rows("select 1 as one").await, [json!({"one": 1})]);
 }
