@@ -6,7 +6,6 @@ use std::path::Path;
 
 use fastrand::Rng;
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::dev::demo;
 use memberflow::envelope::Envelope;
 use memberflow::ops::fixture::{self, SignsUp, Story};
@@ -34,7 +33,7 @@ impl Told {
         let folder = Path::new("fixtures");
         let stories = fixture::stories(folder).unwrap();
         demo::name_tiers(&database.pool, &fixture::tiers(folder).unwrap()).await.unwrap();
-        let rules = Rules::new(&Config::new(database.url()));
+        let rules = Rules::new(&crate::support::config(database.url()));
         let store = Store::new(database.pool.clone(), Clock::fixed(NOW), rules);
         let told = Self { database, store, stories };
         told.sign_up(SignsUp::Before).await;

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
 use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow};
-use crate::store::apply;
 use crate::store::audit::{self, Act};
 use crate::store::derived::{Derived, LEDGER, SHADOW, TABLES, Tables};
+use crate::store::{apply, uncounted};
 
 /// Events that may be left to settle under the lock.
 const FEW: usize = 500;
@@ -69,7 +69,7 @@ async fn write(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         }
         tx.execute(AssertSqlSafe(upsert(table))).await?;
     }
-    Ok(())
+    uncounted::repair(tx).await
 }
 
 /// "The row `alias` differs, and `this`."

@@ -58,7 +58,7 @@ impl Stripe {
         let config = Config {
             stripe_api_key: Some(secret("sk_test_123")),
             stripe_api_base: Some(self.base.clone()),
-            ..Config::new("postgres://nobody@127.0.0.1:1/nothing")
+            ..crate::support::config("postgres://nobody@127.0.0.1:1/nothing")
         };
         examine(&config).await
     }
@@ -212,7 +212,7 @@ async fn a_key_of_the_wrong_kind_is_told_without_asking() {
         let config = Config {
             stripe_api_key: Some(secret(key)),
             stripe_api_base: Some("http://127.0.0.1:1".to_owned()),
-            ..Config::new("postgres://nobody@127.0.0.1:1/nothing")
+            ..crate::support::config("postgres://nobody@127.0.0.1:1/nothing")
         };
         assert_found(&examine(&config).await, Level::Failed, "stripe", says, "STRIPE_API_KEY");
     }

@@ -1,7 +1,6 @@
 //! The database and the queues that lives are delivered to, emptied between two deliveries.
 
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::lifecycle::Lifecycle;
 use memberflow::queue::Queue;
 use memberflow::store::{Rules, Store};
@@ -31,7 +30,7 @@ impl Bench {
     pub async fn new() -> Self {
         let database = TestDatabase::migrated().await;
         let names = TestBroker::new();
-        let mut config = Config::new(database.url());
+        let mut config = crate::support::config(database.url());
         config.queue_prefix = names.prefix.clone();
         config.batch_max_events = BATCH_MAX_EVENTS;
         let lifecycle = Lifecycle::default();

@@ -26,7 +26,7 @@ fn config(account: &Account, told: &Told) -> Config {
         stripe_api_key: Some(SecretString::from("sk_test_123".to_owned())),
         stripe_api_base: Some(account.base.clone()),
         stripe_requests_per_second: 100,
-        ..Config::new(told.database.url())
+        ..crate::support::config(told.database.url())
     }
 }
 
