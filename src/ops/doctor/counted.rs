@@ -21,7 +21,7 @@ pub(super) fn settings(config: &Config) -> Finding {
         StripeMode::Any => Finding::note(
             CHECK,
             format!(
-                "events of live and of test mode count alike, of {account}: for development only (MEMBERFLOW_STRIPE_MODE)"
+                "events of both modes count alike, of {account}: for development only (MEMBERFLOW_STRIPE_MODE=any)"
             ),
         ),
         mode => Finding::fine(CHECK, format!("events of {} mode count, of {account}", mode.as_str())),

@@ -229,7 +229,7 @@ fn nowhere(endpoints: &[Endpoint]) -> Finding {
         Level::Warning,
         format!("no webhook endpoint leads to {OUR_PATH} ({others})"),
         format!(
-            "stripe webhook_endpoints create -d url=https://YOUR-HOST{OUR_PATH} -d \"enabled_events[0]\"=*; locally `stripe listen --forward-to http://127.0.0.1:8080{OUR_PATH}`"
+            "stripe webhook_endpoints create -d url=https://YOUR-HOST{OUR_PATH} -d \"enabled_events[0]\"=*; locally `stripe listen --forward-to http://127.0.0.1:8080{OUR_PATH}`, which sends test mode (MEMBERFLOW_STRIPE_MODE=test)"
         ),
     )
 }

@@ -1,6 +1,6 @@
 //! Stripe's API and the database itself beside what the events have told: what differs is found, exactly, and mended.
 
-mod account;
+pub mod account;
 mod command;
 mod events;
 mod peer;
