@@ -72,6 +72,7 @@ async fn run(settings: &Settings, args: &[&str]) -> (i32, String, String) {
 
 #[tokio::test]
 async fn service_says_everywhere_what_it_does_not_count() {
+    rustls::crypto::ring::default_provider().install_default().ok();
     let told = told(None, None).await;
     let settings = settings(&told);
     let serving = Serving::all(&settings);
