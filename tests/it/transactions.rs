@@ -60,7 +60,7 @@ async fn pooled_connection_sends_without_delay() {
     let server = database.options();
     let server = lookup_host((server.get_host(), server.get_port())).await.unwrap().next().unwrap();
     let proxy = Proxy::to(server).await;
-    let pool = connect(&Config::new(url_at(&database.url(), proxy.address))).unwrap();
+    let pool = connect(&crate::support::config(url_at(&database.url(), proxy.address))).unwrap();
     let held = pool.acquire().await.unwrap();
     let sockets = sockets_to(proxy.address);
     assert_eq!(sockets.len(), 1, "the pool's connection is found by its other end");
