@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::project::stripe::{Admission, StripeMode};
 use crate::project::supabase::ActivityTables;
 
 pub use load::{ConfigError, Flags, Given, load, load_without_database, read};
@@ -42,6 +43,10 @@ pub struct Config {
     pub stripe_api_key: Option<SecretString>,
     /// `STRIPE_API_BASE`: where Stripe's API is; Stripe's own unless set.
     pub stripe_api_base: Option<String>,
+    /// `MEMBERFLOW_STRIPE_MODE`: which mode's events count; where it is not set, live mode, and in `memberflow dev` any.
+    pub stripe_mode: Option<StripeMode>,
+    /// `MEMBERFLOW_STRIPE_ACCOUNT`: the account whose events count; absent: those that name none.
+    pub stripe_account: Option<String>,
     /// Requests to Stripe's API that a backfill or a comparison sends in a second at most.
     pub stripe_requests_per_second: u32,
     /// `SUPABASE_URL`: the project, for admin sign-in by Supabase JWT.
@@ -94,6 +99,8 @@ impl Config {
             supabase_webhook_secrets: Vec::new(),
             stripe_api_key: None,
             stripe_api_base: None,
+            stripe_mode: None,
+            stripe_account: None,
             // A sandbox takes 25, a live account 100.
             stripe_requests_per_second: 20,
             supabase_url: None,
@@ -115,5 +122,11 @@ impl Config {
             log_filter: "info,lapin=off".to_owned(),
             log_format: LogFormat::Auto,
         }
+    }
+
+    /// Which of Stripe's events count.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        Admission { mode: self.stripe_mode.unwrap_or_default(), account: self.stripe_account.clone() }
     }
 }

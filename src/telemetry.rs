@@ -25,6 +25,9 @@ pub const UNRECOGNISED: &str = "memberflow_stripe_unrecognised_total";
 /// Stripe's events that no table depends on, kept as they are, by `event_type`.
 pub const KEPT_UNREAD: &str = "memberflow_stripe_kept_unread_total";
 
+/// Stripe's events that are of a mode or an account that does not count, by `reason`: applied, and nothing changed.
+pub const NOT_COUNTED: &str = "memberflow_stripe_not_counted_total";
+
 /// Bounds of every histogram's buckets, in seconds.
 const BUCKETS_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -76,6 +79,10 @@ fn describe() {
     metrics::describe_counter!(
         UNRECOGNISED,
         "Events that said something that is not recognised, by what it was."
+    );
+    metrics::describe_counter!(
+        NOT_COUNTED,
+        "Events of a Stripe mode or account that does not count, by reason."
     );
     metrics::describe_counter!(KEPT_UNREAD, "Events of Stripe's that no table depends on, by type.");
     metrics::describe_counter!(

@@ -7,19 +7,24 @@ use super::{Exit, Failure};
 use crate::config::Config;
 use crate::database;
 use crate::ops::reconcile::stripe::ReconcileError;
-use crate::ops::stripe_api::{StripeApi, StripeApiError};
+use crate::ops::stripe_api::{StripeApi, StripeApiError, other_key};
 use crate::store::{Rules, Store, StoreError};
 
 /// A store and a client, as `config` names them.
 pub(super) fn open(config: &Config, clock: &crate::clock::Clock) -> anyhow::Result<(Store, StripeApi)> {
-    let api = StripeApi::paced(config).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let api = StripeApi::paced(config).map_err(|error| match &error {
+        StripeApiError::OtherMode(reason) => {
+            Failure::new(Exit::NotAllowed, format!("{error}; {}", other_key(reason)))
+        }
+        _ => Failure::new(Exit::Usage, error.to_string()),
+    })?;
     let missing = "STRIPE_API_KEY is not set: set it to a secret key (sk_…) or, better, a restricted one (rk_…) with read rights";
     let api = api.ok_or_else(|| Failure::new(Exit::Usage, missing))?;
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     Ok((Store::new(pool, clock.clone(), Rules::new(config)), api))
 }
 
-/// 7 where Stripe or the database is down, 4 where Stripe refuses the key, 1 otherwise.
+/// 7 where Stripe or the database is down, 4 where Stripe refuses the key or its mode does not count, 1 otherwise.
 pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
     let ReconcileError::Api { path, source } = error else {
         let exit = match &error {
@@ -28,7 +33,12 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
         };
         return Failure::new(exit, error.to_string()).into();
     };
+    let key;
     let (exit, hint) = match &source {
+        StripeApiError::OtherMode(reason) => {
+            key = other_key(reason);
+            (Exit::NotAllowed, key.as_str())
+        }
         StripeApiError::Refused { status: 401, .. } => (
             Exit::NotAllowed,
             "make a new key (Developers -> API keys in Stripe's dashboard) and set STRIPE_API_KEY",
@@ -60,6 +70,7 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::stripe::NotCounted;
 
     fn exit(source: StripeApiError) -> Exit {
         Exit::of(&failure(ReconcileError::Api { path: "/customers".to_owned(), source }))
@@ -77,6 +88,7 @@ mod tests {
             (StripeApiError::Unreachable("away".to_owned()), Exit::DependencyDown),
             (StripeApiError::Unreadable("<html>".to_owned()), Exit::DependencyDown),
             (StripeApiError::Settings("a key".to_owned()), Exit::Usage),
+            (StripeApiError::OtherMode(NotCounted::TestMode), Exit::NotAllowed),
         ] {
             let said = source.to_string();
             assert_eq!(exit(source), expected, "{said}");

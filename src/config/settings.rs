@@ -98,6 +98,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         set: |config, parts| put(&mut config.stripe_api_base, Some(url(parts, WEB)?.to_owned())),
     },
     Setting {
+        key: "stripe_mode",
+        env: "MEMBERFLOW_STRIPE_MODE",
+        form: "live, test, or any (for development)",
+        set: |config, parts| put(&mut config.stripe_mode, Some(one(parts)?.parse().ok()?)),
+    },
+    Setting {
+        key: "stripe_account",
+        env: "MEMBERFLOW_STRIPE_ACCOUNT",
+        form: "the id of a connected account: acct_…",
+        set: |config, parts| {
+            let is_id = |id: &&str| {
+                let rest = id.strip_prefix("acct_").unwrap_or_default();
+                (1..=59).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            };
+            put(&mut config.stripe_account, Some(one(parts).filter(is_id)?.to_owned()))
+        },
+    },
+    Setting {
         key: "stripe_requests_per_second",
         env: "MEMBERFLOW_STRIPE_REQUESTS_PER_SECOND",
         form: "a number from 1 to 100",

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::project::stripe::StripeMode;
 
 /// Keeps what we declare on a broker that we share apart from a real installation.
 const QUEUE_PREFIX: &str = "memberflow_dev";
@@ -24,6 +25,9 @@ struct File {
     amqp_url: Option<String>,
     queue_prefix: String,
     bind: String,
+    /// What `stripe listen` sends is of test mode; the demo's members too.
+    #[serde(default)]
+    stripe_mode: String,
     stripe_webhook_secrets: Vec<String>,
     supabase_webhook_secrets: Vec<String>,
     admin_token: String,
@@ -41,12 +45,14 @@ pub fn complete(config: &mut Config, path: &Path) -> Result<()> {
     });
     config.queue_prefix = QUEUE_PREFIX.to_owned();
     let token = config.admin_token.get_or_insert(token.into()).expose_secret().to_owned();
+    let stripe_mode = *config.stripe_mode.get_or_insert(StripeMode::Any);
     let file = File {
         database_url: config.database_url.expose_secret().to_owned(),
         amqp_url: config.amqp_url.as_ref().map(|url| url.expose_secret().to_owned()),
         queue_prefix: config.queue_prefix.clone(),
         bind: config.bind.to_string(),
         admin_token: token,
+        stripe_mode: stripe_mode.as_str().to_owned(),
         stripe_webhook_secrets: stripe,
         supabase_webhook_secrets: supabase,
     };
@@ -87,6 +93,7 @@ mod tests {
         complete(&mut first, &path).unwrap();
 
         let mut second = Config::new("postgres://localhost/two");
+        second.stripe_mode = Some(StripeMode::Live);
         second.stripe_webhook_secrets.push("whsec_from_the_environment".into());
         complete(&mut second, &path).unwrap();
 
@@ -94,6 +101,7 @@ mod tests {
         assert_eq!(secrets(&second)[1..], secrets(&first));
         let file: File = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(file.database_url, "postgres://localhost/two");
+        assert_eq!((first.stripe_mode, file.stripe_mode.as_str()), (Some(StripeMode::Any), "live"));
         assert_eq!(file.stripe_webhook_secrets.len(), 1, "the environment's secrets are not written down");
         fs::remove_file(path).unwrap();
     }

@@ -1,6 +1,7 @@
 //! The envelope: an event's exact bytes with what the queue and the inbox need to know about it.
 
 pub mod hook;
+pub mod origin;
 pub mod peek;
 pub mod source;
 pub mod wire;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 pub use fields::{Malformed, TRIGGER};
+pub use origin::Origin;
 pub use source::Source;
 
 /// One event on its way, named by `(source, event_id)`. The body is what the provider sent, byte for

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::fields::{Field, ID_FORM, Malformed, NAME_FORM, document, is_name, is_reserved};
-use super::{Envelope, Source, hook, scrub};
+use super::{Envelope, Origin, Source, hook, scrub};
 
 /// What Stripe calls an event that carries no state, only the name of the object it is about.
 const THIN_EVENT: &str = "\"v2.core.event\"";
@@ -22,6 +22,27 @@ struct StripeEvent<'a> {
     kind: Option<&'a RawValue>,
     #[serde(borrow)]
     created: Option<&'a RawValue>,
+    #[serde(borrow)]
+    livemode: Option<&'a RawValue>,
+    #[serde(borrow)]
+    account: Option<&'a RawValue>,
+    #[serde(borrow)]
+    context: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_id: Option<&'a RawValue>,
+}
+
+impl StripeEvent<'_> {
+    fn origin(&self) -> Origin {
+        let text = |field: Option<&RawValue>| serde_json::from_str::<String>(field?.get()).ok();
+        let livemode = match self.livemode.map(RawValue::get) {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => None,
+        };
+        let (account, context, user_id) = (text(self.account), text(self.context), text(self.user_id));
+        Origin::new(livemode, account.as_deref(), context.as_deref(), user_id.as_deref())
+    }
 }
 
 /// The envelope of a Stripe event.
@@ -29,13 +50,22 @@ struct StripeEvent<'a> {
 /// # Errors
 /// The field that keeps the body from being one.
 pub fn stripe(body: Bytes, received_at: OffsetDateTime) -> Result<Envelope, Malformed> {
+    stripe_with_origin(body, received_at).map(|(envelope, _)| envelope)
+}
+
+/// The envelope of a Stripe event, and which mode and account it is of.
+///
+/// # Errors
+/// The field that keeps the body from being one.
+pub fn stripe_with_origin(body: Bytes, received_at: OffsetDateTime) -> Result<(Envelope, Origin), Malformed> {
     let event: StripeEvent<'_> = document(&body)?;
     let thin = event.object.is_some_and(|object| object.get() == THIN_EVENT);
     let created = Field::new("created", event.created);
     let event_id = Field::new("id", event.id).event_id()?;
     let event_type = Field::new("type", event.kind).name()?;
     let occurred_at = if thin { created.rfc3339()? } else { created.unix_seconds()? };
-    Ok(Envelope { source: Source::Stripe, event_id, event_type, occurred_at, received_at, body })
+    let origin = event.origin();
+    Ok((Envelope { source: Source::Stripe, event_id, event_type, occurred_at, received_at, body }, origin))
 }
 
 /// An Auth Hook's call: the event, and what its answer needs.

@@ -11,6 +11,7 @@ use super::meaning::Evidence;
 use super::stripe::FoundPayment;
 use super::supabase::{self, ActivityTables};
 use super::{Meaning, Unreadable};
+use crate::envelope::Origin;
 
 /// What the names of events begin with that tell what stood in the application's tables.
 pub const FOUND: &str = "found/";
@@ -45,6 +46,21 @@ pub struct Snapshot {
     pub at: i64,
     /// The object, byte for byte what the API said of it, but for the order of its keys.
     pub object: Value,
+    /// The mode of the key that asked, where it is known: not every object tells its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub livemode: Option<bool>,
+    /// The account that was asked for, where that is not the key's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
+
+impl Snapshot {
+    /// The mode and the account of the object.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        let livemode = self.object["livemode"].as_bool().or(self.livemode);
+        Origin::new(livemode, self.account.as_deref(), None, None)
+    }
 }
 
 /// A row of `customer_subscriptions` that no event has told of yet.

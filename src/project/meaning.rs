@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use super::internal::Internal;
 use super::order::Stage;
-use super::stripe::StripeObject;
+use super::stripe::{Admission, NotCounted, StripeObject};
 use super::supabase::row::Numbered;
 use super::supabase::{ActivityTables, Row};
 use super::{stripe, supabase};
-use crate::envelope::{Envelope, Source};
+use crate::envelope::{Envelope, Origin, Source};
 
 /// What one event reports.
 #[derive(Clone, Debug)]
@@ -33,6 +33,17 @@ pub enum Meaning {
     },
     /// Nothing that a table depends on.
     Nothing,
+    /// An event of a mode or an account that does not count.
+    NotCounted(Box<Uncounted>),
+}
+
+/// An event that does not count.
+#[derive(Clone, Debug)]
+pub struct Uncounted {
+    /// Why.
+    pub reason: NotCounted,
+    /// What it would report if it did: so it is found under its object once the settings let it count.
+    pub meaning: Meaning,
 }
 
 /// The state of one object as one event tells it.
@@ -69,9 +80,19 @@ impl Meaning {
         match &mut self {
             Self::Stripe(report) => report.forget_object(),
             Self::Row(report) => report.forget_object(),
+            Self::NotCounted(uncounted) => {
+                let meaning = std::mem::replace(&mut uncounted.meaning, Self::Nothing);
+                uncounted.meaning = meaning.without_objects();
+            }
             _ => {}
         }
         self
+    }
+
+    /// Why the event does not count, if it does not.
+    #[must_use]
+    pub fn not_counted(&self) -> Option<&NotCounted> {
+        if let Self::NotCounted(uncounted) = self { Some(&uncounted.reason) } else { None }
     }
 }
 
@@ -153,6 +174,8 @@ pub struct Reading {
     pub user_id_keys: Vec<String>,
     /// The tables whose rows count.
     pub tables: ActivityTables,
+    /// Which of Stripe's events count.
+    pub admission: Admission,
 }
 
 /// What `envelope` reports.
@@ -162,13 +185,35 @@ pub struct Reading {
 pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadable> {
     let body = || serde_json::from_slice::<Value>(&envelope.body);
     match envelope.source {
-        Source::Stripe => stripe::read(body()?, &reading.user_id_keys),
+        Source::Stripe => {
+            let body = body()?;
+            let origin = Origin::of_event(&body);
+            counted(reading, &origin, || stripe::read(body, &reading.user_id_keys))
+        }
         Source::SupabaseAuth => supabase::auth_hook::read(&envelope.body),
         Source::SupabaseDatabase => supabase::row::read(body()?, Numbered::of(envelope), &reading.tables),
         Source::Internal => match serde_json::from_value(body()?)? {
-            Internal::Snapshot(snapshot) => stripe::read_snapshot(snapshot, &reading.user_id_keys),
+            Internal::Snapshot(snapshot) => {
+                let origin = snapshot.origin();
+                counted(reading, &origin, || stripe::read_snapshot(snapshot, &reading.user_id_keys))
+            }
             Internal::Corrected(corrected) => corrected.meaning(&reading.tables),
             internal => Ok(Meaning::Internal(internal)),
         },
+    }
+}
+
+/// What is read, if what comes from `origin` counts. What does not is never unreadable: it is kept as it is.
+fn counted(
+    reading: &Reading,
+    origin: &Origin,
+    read: impl FnOnce() -> Result<Meaning, Unreadable>,
+) -> Result<Meaning, Unreadable> {
+    match reading.admission.check(origin) {
+        Ok(()) => read(),
+        Err(reason) => {
+            let meaning = read().unwrap_or(Meaning::Nothing);
+            Ok(Meaning::NotCounted(Box::new(Uncounted { reason, meaning })))
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::Receive;
 use super::problem::Problem;
 use super::read::Place;
 use crate::envelope::Envelope;
+use crate::project::stripe::NotCounted;
 use crate::telemetry::HOOKS_NOT_KEPT;
 
 /// The longest that a sender waits for its event to be durable; then it had better try again, before it
@@ -20,6 +21,31 @@ const KEEP_WITHIN: Duration = Duration::from_millis(2500);
 impl Receive {
     /// Makes the event durable and acknowledges it.
     pub(super) async fn keep(&self, envelope: Envelope, place: Place) -> Result<Response, Problem> {
+        let id = self.make_durable(envelope, place).await?;
+        Ok(json_response(json!({"received": true, "id": id}).to_string()))
+    }
+
+    /// Makes an event durable that does not count, and tells its sender so: a good event all the same, which would
+    /// otherwise be sent again and again.
+    pub(super) async fn keep_uncounted(
+        &self,
+        envelope: Envelope,
+        place: Place,
+        reason: &NotCounted,
+    ) -> Result<Response, Problem> {
+        let source = envelope.source;
+        let id = self.make_durable(envelope, place).await?;
+        self.lane(source)?.refusals.say_not_counted(source, &id, reason);
+        let told = format!(
+            "events of {reason} do not count: it is kept and changes nothing; to count them {}",
+            reason.setting()
+        );
+        let answer = json!({"received": true, "id": id, "counted": false, "reason": told});
+        Ok(json_response(answer.to_string()))
+    }
+
+    /// Returns the event's id once it is durable.
+    async fn make_durable(&self, envelope: Envelope, place: Place) -> Result<String, Problem> {
         let id = envelope.event_id.clone();
         let source = envelope.source;
         let queue = self.0.rests.queue.clone();
@@ -28,7 +54,7 @@ impl Receive {
             queue.accept(envelope).await
         });
         match timeout(KEEP_WITHIN, kept).await {
-            Ok(Ok(Ok(()))) => return Ok(json_response(json!({"received": true, "id": id}).to_string())),
+            Ok(Ok(Ok(()))) => return Ok(id),
             Ok(Ok(Err(fault))) => tracing::warn!(%source, event_id = id, %fault, "event not kept"),
             Ok(Err(fault)) => tracing::error!(%source, event_id = id, %fault, "event not kept"),
             Err(_) => tracing::warn!(%source, event_id = id, "event not kept in time"),

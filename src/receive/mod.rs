@@ -35,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::envelope::Source;
 use crate::lifecycle::Lifecycle;
+use crate::project::stripe::Admission;
 use crate::queue::Queue;
 use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, Window};
@@ -63,6 +64,7 @@ pub struct Rests {
 struct Shared {
     rests: Rests,
     stripe: Option<StripeSecrets>,
+    admission: Admission,
     supabase: Option<SupabaseSecrets>,
     tolerance: Duration,
     body_limit_bytes: usize,
@@ -123,6 +125,7 @@ impl Receive {
         Ok(Self(Arc::new(Shared {
             rests,
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
+            admission: config.admission(),
             supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
             tolerance: config.webhook_tolerance,
             body_limit_bytes: config.body_limit_bytes,
@@ -158,6 +161,11 @@ impl Receive {
 
     fn stripe_secrets(&self) -> Result<&StripeSecrets, Problem> {
         self.0.stripe.as_ref().ok_or_else(|| Problem::not_configured("STRIPE_WEBHOOK_SECRETS"))
+    }
+
+    /// Which of Stripe's events count.
+    fn admission(&self) -> &Admission {
+        &self.0.admission
     }
 
     fn supabase_secrets(&self) -> Result<&SupabaseSecrets, Problem> {

@@ -1,10 +1,11 @@
-//! Saying in the log what was not taken, without letting a flood of it fill the disk.
+//! Saying in the log what was not taken or does not count, without letting a flood of it fill the disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::problem::Problem;
 use crate::envelope::Source;
+use crate::project::stripe::NotCounted;
 
 /// Lines in a second, of each source. The counters tell of all.
 const LINES_PER_SECOND: u32 = 20;
@@ -25,9 +26,18 @@ impl Refusals {
     pub fn say(&self, source: Source, problem: &Problem) {
         let Some(unsaid) = self.turn(Instant::now()) else { return };
         if unsaid > 0 {
-            tracing::warn!(%source, unsaid, "more deliveries were not taken, too many to name each");
+            tracing::warn!(%source, unsaid, "more deliveries were not taken or not counted, too many to name each");
         }
         tracing::info!(%source, kind = problem.kind(), detail = problem.detail(), "delivery not taken");
+    }
+
+    /// Says that an event was kept and changes nothing, within the same bounds.
+    pub fn say_not_counted(&self, source: Source, event_id: &str, reason: &NotCounted) {
+        let Some(unsaid) = self.turn(Instant::now()) else { return };
+        if unsaid > 0 {
+            tracing::warn!(%source, unsaid, "more deliveries were not taken or not counted, too many to name each");
+        }
+        tracing::info!(%source, event_id, of = %reason, fix = reason.setting(), "event kept and not counted");
     }
 
     /// How many have gone unsaid since the last line; none where this one does, too.

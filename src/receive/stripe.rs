@@ -18,6 +18,9 @@ async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> 
     let delivery = receive.read(Source::Stripe, request).await?;
     let window = receive.window();
     stripe::verify(secrets, header(&delivery.headers, stripe::HEADER), &delivery.body, window)?;
-    let envelope = peek::stripe(delivery.body, window.now)?;
-    receive.keep(envelope, delivery.place).await
+    let (envelope, origin) = peek::stripe_with_origin(delivery.body, window.now)?;
+    match receive.admission().check(&origin) {
+        Ok(()) => receive.keep(envelope, delivery.place).await,
+        Err(reason) => receive.keep_uncounted(envelope, delivery.place, &reason).await,
+    }
 }

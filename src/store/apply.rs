@@ -17,6 +17,7 @@ use super::members::Sources;
 use super::news::{News, read_all};
 use super::parked::{self, LookedAt, Parked};
 use super::payments::ChangedPayments;
+use super::uncounted::Uncounted;
 use super::unrecognised::Unrecognised;
 use super::versions::Since;
 use super::{
@@ -68,9 +69,10 @@ impl Store {
         let (events, dead) = read_all(batch, &self.rules);
         let mut tx = database::begin(&self.pool).await?;
         dead_letters::insert(&mut tx, &dead, now).await?;
-        let new = inbox::insert(&mut tx, events, now).await?;
-        let unrecognised = Unrecognised::of(&new);
+        let mut new = inbox::insert(&mut tx, events, now).await?;
         let applied = Applied { new: new.len(), repeated: total - new.len() - dead.len(), dead: dead.len() };
+        let uncounted = Uncounted::take_from(&mut new);
+        let unrecognised = Unrecognised::of(&new);
         if !new.is_empty() {
             lock(&mut tx).await?;
             unrecognised.write(&mut tx).await?;
@@ -79,6 +81,7 @@ impl Store {
             derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
         }
         tx.commit().await?;
+        uncounted.count();
         unrecognised.count();
         Ok(applied)
     }

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use crate::envelope::{Envelope, Source};
 use crate::project::Meaning;
 use crate::project::internal::Internal;
+use crate::project::stripe::NotCounted;
 
 /// An event with what it means.
 #[derive(Debug)]
@@ -20,7 +21,12 @@ pub struct Read {
 impl Read {
     /// The object that the event is about, and the event's place in its history.
     fn subject(&self) -> (Option<&str>, OffsetDateTime) {
-        match &self.meaning {
+        self.subject_in(&self.meaning)
+    }
+
+    fn subject_in<'a>(&self, meaning: &'a Meaning) -> (Option<&'a str>, OffsetDateTime) {
+        match meaning {
+            Meaning::NotCounted(uncounted) => self.subject_in(&uncounted.meaning),
             Meaning::Stripe(report) => (Some(&report.subject), report.occurred_at),
             Meaning::Row(report) => (Some(&report.subject), report.occurred_at),
             Meaning::Thin { object_id } => (Some(object_id), self.envelope.occurred_at),
@@ -47,10 +53,11 @@ pub async fn insert(
     events.dedup_by(|a, b| key(&a.envelope) == key(&b.envelope));
     let rows = sqlx::query(
         "insert into ingest.inbox
-             (source, event_id, event_type, subject, occurred_at, received_at, applied_at, body)
-         select source, event_id, event_type, subject, occurred_at, received_at, $8, body
-         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[])
-             as e (source, event_id, event_type, subject, occurred_at, received_at, body)
+             (source, event_id, event_type, subject, occurred_at, received_at, applied_at, body, not_counted)
+         select source, event_id, event_type, subject, occurred_at, received_at, $8, body, not_counted
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[],
+                     $9::text[])
+             as e (source, event_id, event_type, subject, occurred_at, received_at, body, not_counted)
          on conflict do nothing
          returning source, event_id",
     )
@@ -62,6 +69,7 @@ pub async fn insert(
     .bind(events.iter().map(|e| e.envelope.received_at).collect::<Vec<_>>())
     .bind(events.iter().map(|e| &e.envelope.body[..]).collect::<Vec<_>>())
     .bind(now)
+    .bind(events.iter().map(|e| e.meaning.not_counted().map(NotCounted::code)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
     let new: HashSet<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
@@ -76,7 +84,8 @@ fn key(envelope: &Envelope) -> (Source, &str) {
 /// Moments in the history of objects.
 pub type Moments = BTreeSet<(String, OffsetDateTime)>;
 
-/// All events of the given subjects at the given moments; and the moments of which some event has no body any more.
+/// All events of the given subjects at the given moments; and the moments of which some event has no body any more
+/// that counted.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -88,7 +97,8 @@ pub async fn peers(
         "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body, i.subject,
                 i.pruned_at is not null
          from unnest($1::text[], $2::timestamptz[]) as w (subject, occurred_at)
-         join ingest.inbox i using (subject, occurred_at)",
+         join ingest.inbox i using (subject, occurred_at)
+         where i.pruned_at is null or i.not_counted is null",
     )
     .bind(wanted.iter().map(|(subject, _)| *subject).collect::<Vec<_>>())
     .bind(wanted.iter().map(|(_, at)| *at).collect::<Vec<_>>())

@@ -40,6 +40,7 @@ pub mod subscriptions;
 pub mod supabase_stub;
 pub mod switch_on;
 mod tiers;
+mod uncounted;
 mod unrecognised;
 pub mod versions;
 pub mod worth;
@@ -83,6 +84,7 @@ impl Rules {
             reading: Reading {
                 user_id_keys: config.user_id_metadata_keys.clone(),
                 tables: config.activity_tables.clone(),
+                admission: config.admission(),
             },
             thresholds: Thresholds {
                 active_days: config.active_days,

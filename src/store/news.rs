@@ -83,7 +83,9 @@ impl News {
                 }
                 Meaning::Thin { object_id } => drop(news.thin.insert(object_id)),
                 // A snapshot is read as the state that it shows, a correction as news of its row.
-                Meaning::Internal(Internal::Snapshot(_) | Internal::Corrected(_)) | Meaning::Nothing => {}
+                Meaning::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
+                | Meaning::Nothing
+                | Meaning::NotCounted(_) => {}
             }
         }
         news

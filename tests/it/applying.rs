@@ -6,7 +6,6 @@ use std::path::Path;
 
 use fastrand::Rng;
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::dev::demo;
 use memberflow::envelope::Envelope;
 use memberflow::ops::fixture::{self, SignsUp, Story};
@@ -38,7 +37,7 @@ impl Told {
         let database = TestDatabase::migrated().await;
         let folder = Path::new("fixtures");
         demo::name_tiers(&database.pool, &fixture::tiers(folder).unwrap()).await.unwrap();
-        let rules = Rules::new(&Config::new(database.url()));
+        let rules = Rules::new(&crate::support::config(database.url()));
         let store = Store::new(database.pool.clone(), Clock::fixed(now), rules);
         let told = Self { database, store, stories };
         told.sign_up(SignsUp::Before).await;

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use memberflow::config::{Config, Flags, Given, LogFormat, read};
+use memberflow::project::stripe::StripeMode;
 use secrecy::ExposeSecret as _;
 
 const URL: &str = "postgres://someone:hunter2@localhost/db";
@@ -35,6 +36,8 @@ fn every_setting_can_stand_in_the_file() {
         stripe_api_key = "rk_test_1"
         stripe_api_base = "http://127.0.0.1:8420"
         stripe_requests_per_second = 7
+        stripe_mode = "test"
+        stripe_account = "acct_1Connected"
         supabase_url = "https://x.supabase.co"
         bind = "0.0.0.0:9000"
         admin_token = "0123456789abcdef"
@@ -66,6 +69,8 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.stripe_api_key.unwrap().expose_secret(), "rk_test_1");
     assert_eq!(config.stripe_api_base.unwrap(), "http://127.0.0.1:8420");
     assert_eq!(config.stripe_requests_per_second, 7);
+    assert_eq!(config.stripe_mode, Some(StripeMode::Test));
+    assert_eq!(config.stripe_account.as_deref(), Some("acct_1Connected"));
     assert_eq!(config.supabase_url.unwrap(), "https://x.supabase.co");
     assert_eq!(config.bind, "0.0.0.0:9000".parse().unwrap());
     assert_eq!(config.admin_token.unwrap().expose_secret(), "0123456789abcdef");
@@ -88,6 +93,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
     given.flags.database_url = Some(URL.into());
     let config = read(&given).unwrap();
     assert_eq!(config.active_days, Config::new("").active_days);
+    assert_eq!(config.admission().mode, StripeMode::Live);
     assert_eq!((config.max_requests, config.batch_max_events, config.bind.port()), (1, 2, 3));
     assert_eq!(config.database_url.expose_secret(), URL);
 }
@@ -137,6 +143,9 @@ fn values_that_cannot_be_are_refused_with_the_form_that_can() {
         ("SUPABASE_WEBHOOK_SECRETS", "v1a,whpk_hunter2", "never sign"),
         ("STRIPE_API_KEY", "whsec_hunter2", "sk_"),
         ("STRIPE_API_BASE", "api.stripe.com", "https://"),
+        ("MEMBERFLOW_STRIPE_MODE", "hunter2", "live, test, or any"),
+        ("MEMBERFLOW_STRIPE_ACCOUNT", "hunter2", "acct_"),
+        ("MEMBERFLOW_STRIPE_ACCOUNT", "acct_hunter2'", "acct_"),
         ("SUPABASE_URL", "https://", "https://"),
         ("MEMBERFLOW_BIND", "8080", "127.0.0.1:8080"),
         ("MEMBERFLOW_ADMIN_TOKEN", "hunter2", "at least 16"),

@@ -18,6 +18,7 @@ mod local_run;
 mod local_services;
 mod members;
 mod migrations;
+mod modes;
 mod money;
 mod operating;
 mod operations_page;

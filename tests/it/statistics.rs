@@ -1,7 +1,6 @@
 //! Large tables of which the planner knows nothing: a fresh database, a backfill, autovacuum switched off.
 
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::database::connect;
 use memberflow::store::{Rules, Store};
 use tokio::task::yield_now;
@@ -30,7 +29,7 @@ async fn stale_statistics_movements_and_parked_are_read_by_index() {
          select 'cus_other_' || n, 'unknown_user', 'no user', now() from generate_series(1, {OTHERS}) n"
     ))
     .await;
-    let config = Config::new(told.database.url());
+    let config = crate::support::config(told.database.url());
     let pool = connect(&config).unwrap();
     let store = Store::new(pool.clone(), Clock::fixed(NOW), Rules::new(&config));
     for status in ["active", "past_due", "canceled"] {

@@ -7,7 +7,6 @@ use std::os::fd::{FromRawFd as _, RawFd};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, poll};
-use memberflow::config::Config;
 use memberflow::database::{begin, begin_reading, connect};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -43,7 +42,7 @@ async fn a_connection_whose_other_end_vanished_is_replaced() {
     let server = database.options();
     let server = lookup_host((server.get_host(), server.get_port())).await.unwrap().next().unwrap();
     let proxy = Proxy::to(server).await;
-    let mut config = Config::new(url_at(&database.url(), proxy.address));
+    let mut config = crate::support::config(url_at(&database.url(), proxy.address));
     config.database_connections = 1;
     let pool = connect(&config).unwrap();
     sqlx::query("select 1").execute(&pool).await.unwrap();
@@ -61,7 +60,7 @@ async fn pooled_connection_sends_without_delay() {
     let server = database.options();
     let server = lookup_host((server.get_host(), server.get_port())).await.unwrap().next().unwrap();
     let proxy = Proxy::to(server).await;
-    let pool = connect(&Config::new(url_at(&database.url(), proxy.address))).unwrap();
+    let pool = connect(&crate::support::config(url_at(&database.url(), proxy.address))).unwrap();
     let held = pool.acquire().await.unwrap();
     let sockets = sockets_to(proxy.address);
     assert_eq!(sockets.len(), 1, "the pool's connection is found by its other end");

@@ -4,6 +4,7 @@ use crate::cli::dead_letters::pretty;
 use crate::cli::members::{plain, printable, spaced};
 use crate::cli::moment::minutes;
 use crate::ops::events::Event;
+use crate::project::stripe::NotCounted;
 
 pub(super) fn table(events: &[Event]) -> String {
     if events.is_empty() {
@@ -28,8 +29,13 @@ fn cells(event: &Event) -> [String; 5] {
         event.source.clone(),
         printable(&event.event_type),
         printable(&event.event_id),
-        event.subject.as_deref().map_or_else(|| "-".to_owned(), printable),
+        subject(event),
     ]
+}
+
+fn subject(event: &Event) -> String {
+    let subject = event.subject.as_deref().map_or_else(|| "-".to_owned(), printable);
+    if event.not_counted.is_some() { subject + " (not counted)" } else { subject }
 }
 
 pub(super) fn details(found: &[(Event, Vec<u8>)]) -> String {
@@ -48,6 +54,7 @@ pub(super) fn facts(event: &Event) -> String {
         ("waiting", _) => "waiting in the outbox".to_owned(),
         (state, at) => format!("{state} {}", at.map(minutes).unwrap_or_default()),
     };
+    let not_counted = event.not_counted.as_deref().map(explained);
     let mut table = plain(&[]);
     for (name, value) in [
         ("Source", event.source.clone()),
@@ -58,8 +65,19 @@ pub(super) fn facts(event: &Event) -> String {
         ("Received", minutes(event.received_at)),
         ("State", state),
         ("Reason", event.reason.clone().unwrap_or_else(|| "-".to_owned())),
-    ] {
+    ]
+    .into_iter()
+    .chain(not_counted.map(|why| ("Not counted", why)))
+    {
         table.add_row([name.to_owned(), printable(&value)]);
     }
     spaced(table).trim_fmt()
+}
+
+/// Why an event changes nothing, and what would let such events count.
+fn explained(code: &str) -> String {
+    NotCounted::of_code(code).map_or_else(
+        || code.to_owned(),
+        |reason| format!("it is of {reason}; to count it {}, then run memberflow rebuild", reason.setting()),
+    )
 }

@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
-use crate::envelope::{Envelope, peek};
+use crate::envelope::{Envelope, Origin, peek};
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
 use crate::ops::reconcile::stripe::ReconcileError;
@@ -49,7 +49,13 @@ pub async fn run(
     options: Options,
     progress: &mut Progress,
 ) -> Result<Report, ReconcileError> {
+    let at_fault = |path: &str| {
+        let path = path.to_owned();
+        move |source| ReconcileError::Api { path, source }
+    };
+    api.check_mode().await.map_err(at_fault("/balance"))?;
     store.switch_on().await?;
+    let account = store.rules().reading.admission.account.as_deref();
     let since = options.since.map(|since| since.unix_timestamp().to_string());
     let mut params: Vec<(&str, &str)> = Vec::new();
     params.extend(since.as_deref().map(|since| ("created[gte]", since)));
@@ -58,19 +64,21 @@ pub async fn run(
     let mut report = Report::default();
     let mut last: Option<String> = None;
     loop {
-        let at_fault = |source| ReconcileError::Api { path: PATH.to_owned(), source };
-        let page = api.page(PATH, &params, &[], last.as_deref()).await.map_err(at_fault)?;
+        let page = api.page(PATH, &params, &[], last.as_deref()).await.map_err(at_fault(PATH))?;
         if page.has_more && page.last_id() == last.as_deref() {
-            return Err(at_fault(StripeApiError::Unreadable("the list goes in a circle".to_owned())));
+            let circle = StripeApiError::Unreadable("the list goes in a circle".to_owned());
+            return Err(at_fault(PATH)(circle));
         }
         last = page.last_id().map(ToOwned::to_owned);
-        let events: Vec<Envelope> = page.data.iter().filter_map(|event| envelope(event, clock)).collect();
-        report.listed += page.data.len() as u64;
-        report.unreadable += (page.data.len() - events.len()) as u64;
+        let listed = page.data.len();
+        let events = page.data.into_iter().filter_map(|event| envelope(event, account, clock));
+        let events: Vec<Envelope> = events.collect();
+        report.listed += listed as u64;
+        report.unreadable += (listed - events.len()) as u64;
         let applied = store.apply(events).await?;
         report.new += applied.new as u64;
         report.dead += applied.dead as u64;
-        progress.advance(page.data.len() as u64);
+        progress.advance(listed as u64);
         if !page.has_more {
             progress.finish();
             let arguments = json!({"since": since, "undelivered": options.undelivered});
@@ -82,6 +90,10 @@ pub async fn run(
     }
 }
 
-fn envelope(event: &serde_json::Value, clock: &Clock) -> Option<Envelope> {
+/// `account`: the one that was asked for. Its events name it where they come by a webhook, and must here, too.
+fn envelope(mut event: Value, account: Option<&str>, clock: &Clock) -> Option<Envelope> {
+    if let (Some(account), None, true) = (account, Origin::of_event(&event).account, event.is_object()) {
+        event["account"] = account.into();
+    }
     peek::stripe(Bytes::from(event.to_string()), clock.now()).ok()
 }

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{Finding, Level, backlog, tables, triggers};
+use super::{Finding, Level, backlog, counted, tables, triggers};
 use crate::config::Config;
 use crate::store::migrate::{self, MigrationStatus, State};
 
@@ -47,6 +47,7 @@ async fn look(
     findings.extend(tables::examine(connection).await?);
     findings.extend(triggers::examine(connection, config).await?);
     findings.extend(backlog::examine(connection).await?);
+    findings.extend(counted::examine(connection, config).await?);
     Ok(findings)
 }
 

@@ -4,6 +4,7 @@
 
 mod backlog;
 mod broker;
+mod counted;
 mod database;
 mod expected;
 mod settings;

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::{Finding, Level};
+use super::{Finding, Level, counted};
 use crate::config::Config;
 use crate::verify::{StripeSecrets, SupabaseSecrets};
 
@@ -11,7 +11,12 @@ use crate::verify::{StripeSecrets, SupabaseSecrets};
 const SHORT_TOKEN_CHARS: usize = 20;
 
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![stripe_secrets(config), supabase_secrets(config), admin_token(config)];
+    let mut findings = vec![
+        stripe_secrets(config),
+        supabase_secrets(config),
+        admin_token(config),
+        counted::settings(config),
+    ];
     match config.database_url.expose_secret().parse::<PgConnectOptions>() {
         Ok(options) => {
             findings.extend(pooler(&options));

@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use super::{Finding, Level};
 use crate::config::Config;
-use crate::ops::stripe_api::{StripeApi, StripeApiError};
+use crate::ops::stripe_api::{StripeApi, StripeApiError, other_key};
+use crate::project::stripe::StripeMode;
 
 const CHECK: &str = "stripe";
 /// Longer than all attempts at one request together.
@@ -84,7 +85,8 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         Ok(api) => api,
         Err(error) => return vec![failed("the key", &error)],
     };
-    let mut findings = vec![bounded(balance(&api)).await];
+    let mode = config.admission().mode;
+    let mut findings = vec![bounded(balance(&api, mode)).await];
     if findings.iter().all(|finding| finding.level <= Level::Warning) {
         findings.push(bounded(endpoints(&api)).await);
     }
@@ -118,15 +120,25 @@ struct Balance {
 }
 
 /// The cheapest answer that only a working key gets.
-async fn balance(api: &StripeApi) -> Finding {
-    match api.get::<Balance>("/balance", &[]).await {
-        Ok(Balance { livemode: true }) => Finding::fine(CHECK, "the key works, in live mode"),
-        Ok(Balance { livemode: false }) => Finding::fine(CHECK, "the key works, in test mode"),
+async fn balance(api: &StripeApi, mode: StripeMode) -> Finding {
+    let told = match api.get::<Balance>("/balance", &[]).await {
+        Ok(Balance { livemode }) => Some(livemode),
         // A restricted key need not be allowed to see money to be a good one.
-        Err(StripeApiError::Refused { status: 403, .. }) => {
-            Finding::fine(CHECK, "the key works; it may not read the balance, which is not needed")
-        }
-        Err(error) => failed("the key", &error),
+        Err(StripeApiError::Refused { status: 403, .. }) => None,
+        Err(error) => return failed("the key", &error),
+    };
+    // Such a key may still say of which mode it is.
+    let livemode = told.or_else(|| api.livemode());
+    if let Err(reason) = mode.check(livemode) {
+        let message = format!(
+            "STRIPE_API_KEY is a key of {reason}, which does not count: backfill and reconcile refuse it"
+        );
+        return Finding::wrong(CHECK, Level::Failed, message, other_key(&reason));
+    }
+    match (told, livemode) {
+        (None, _) => Finding::fine(CHECK, "the key works; it may not read the balance, which is not needed"),
+        (_, Some(false)) => Finding::fine(CHECK, "the key works, in test mode"),
+        _ => Finding::fine(CHECK, "the key works, in live mode"),
     }
 }
 
@@ -219,7 +231,7 @@ fn nowhere(endpoints: &[Endpoint]) -> Finding {
         Level::Warning,
         format!("no webhook endpoint leads to {OUR_PATH} ({others})"),
         format!(
-            "stripe webhook_endpoints create -d url=https://YOUR-HOST{OUR_PATH} -d \"enabled_events[0]\"=*; locally `stripe listen --forward-to http://127.0.0.1:8080{OUR_PATH}`"
+            "stripe webhook_endpoints create -d url=https://YOUR-HOST{OUR_PATH} -d \"enabled_events[0]\"=*; locally `stripe listen --forward-to http://127.0.0.1:8080{OUR_PATH}`, which sends test mode (MEMBERFLOW_STRIPE_MODE=test)"
         ),
     )
 }
@@ -237,7 +249,7 @@ fn failed(what: &str, error: &StripeApiError) -> Finding {
             Level::Down,
             "see that STRIPE_API_BASE, if set, is the address of Stripe's API, and that no proxy answers instead",
         ),
-        StripeApiError::Refused { .. } | StripeApiError::Settings(_) => {
+        StripeApiError::Refused { .. } | StripeApiError::Settings(_) | StripeApiError::OtherMode(_) => {
             (Level::Failed, "correct STRIPE_API_KEY and STRIPE_API_BASE")
         }
     };

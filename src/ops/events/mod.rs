@@ -32,6 +32,8 @@ pub struct Event {
     pub at: Option<OffsetDateTime>,
     /// Why it is dead, or what the last attempt said.
     pub reason: Option<String>,
+    /// Why it was applied and changes nothing: `test_mode`, `live_mode`, `other_account:<id>` or `no_account`.
+    pub not_counted: Option<String>,
 }
 
 /// Which of the events that were applied; all of what is said must hold.
@@ -56,7 +58,7 @@ pub struct Wanted {
 pub async fn list(pool: &PgPool, wanted: &Wanted, limit: i64) -> Result<Vec<Event>, sqlx::Error> {
     sqlx::query_as(
         "select source, event_id, event_type, subject, occurred_at, received_at, 'applied' as state,
-                applied_at as at, null as reason
+                applied_at as at, null as reason, not_counted
          from ingest.inbox
          where ($1::text is null or source = $1) and ($2::text is null or event_type = $2)
            and ($3::text is null or subject = $3) and ($4::timestamptz is null or applied_at >= $4)
@@ -80,17 +82,17 @@ pub async fn list(pool: &PgPool, wanted: &Wanted, limit: i64) -> Result<Vec<Even
 pub async fn find(pool: &PgPool, event_id: &str) -> Result<Vec<(Event, Vec<u8>)>, sqlx::Error> {
     let events: Vec<(Event, Body)> = sqlx::query_as::<_, Found>(
         "select source, event_id, event_type, subject, occurred_at, received_at, 'applied' as state,
-                applied_at as at, null as reason, body
+                applied_at as at, null as reason, not_counted, body
          from ingest.inbox where source = any ($2) and event_id = $1
          union all
-         select source, event_id, event_type, null, occurred_at, received_at, 'waiting', null, null, body
+         select source, event_id, event_type, null, occurred_at, received_at, 'waiting', null, null, null, body
          from ingest.outbox where event_id = $1
          union all
-         select source, event_id, event_type, null, occurred_at, received_at, 'dead', dead_at, reason, body
+         select source, event_id, event_type, null, occurred_at, received_at, 'dead', dead_at, reason, null, body
          from ingest.dead_letters where source = any ($2) and event_id = $1
          union all
          select source, event_id, event_type, null, occurred_at, received_at, 'failing', next_at,
-                'attempts: ' || attempts || coalesce('; ' || last_error, ''), body
+                'attempts: ' || attempts || coalesce('; ' || last_error, ''), null, body
          from ingest.failing where source = any ($2) and event_id = $1 and attempts > 0",
     )
     .bind(event_id)

@@ -115,7 +115,11 @@ pub enum ReplayError {
 
 /// What became of one event.
 enum Outcome {
-    Accepted { attempts: u32 },
+    /// `not_counted`: the service's reason, where it kept the event and does not count it.
+    Accepted {
+        attempts: u32,
+        not_counted: Option<String>,
+    },
     Refused(Refused),
     Unreadable(BadFixture),
 }

@@ -32,7 +32,7 @@ pub(super) struct Poster {
 
 /// One attempt's end, where it was answered.
 enum Answer {
-    Taken,
+    Taken { not_counted: Option<String> },
     Busy { refused: Refused, retry_after: Option<Duration> },
     Refused(Refused),
 }
@@ -61,7 +61,7 @@ impl Poster {
         loop {
             let answer = self.attempt(event).await?;
             let wait = match answer {
-                Ok(Answer::Taken) => return Ok(Outcome::Accepted { attempts }),
+                Ok(Answer::Taken { not_counted }) => return Ok(Outcome::Accepted { attempts, not_counted }),
                 Ok(Answer::Refused(refused)) => return Ok(Outcome::Refused(refused)),
                 Ok(Answer::Busy { refused, .. }) if attempts == ATTEMPTS_MAX => {
                     return Ok(Outcome::Refused(refused));
@@ -150,6 +150,20 @@ struct Problem {
     error: Option<HookError>,
 }
 
+/// What the service says of an event that it took.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Receipt {
+    counted: Option<bool>,
+    reason: Option<String>,
+}
+
+impl Receipt {
+    fn not_counted(self) -> Option<String> {
+        (self.counted == Some(false)).then(|| self.reason.unwrap_or_default())
+    }
+}
+
 #[derive(Deserialize)]
 struct HookError {
     http_code: Option<u16>,
@@ -163,7 +177,9 @@ async fn answer(response: reqwest::Response, event: &FixtureEvent) -> Result<Ans
     let problem: Problem = serde_json::from_str(&text).unwrap_or_default();
     let origin = event.origin.clone();
     if status.is_success() {
-        return Ok(problem.error.map_or(Answer::Taken, |error| {
+        let receipt: Receipt = serde_json::from_str(&text).unwrap_or_default();
+        let taken = Answer::Taken { not_counted: receipt.not_counted() };
+        return Ok(problem.error.map_or(taken, |error| {
             let status = error.http_code.unwrap_or(status.as_u16());
             Answer::Refused(Refused { status, kind: "hook-error".to_owned(), detail: error.message, origin })
         }));

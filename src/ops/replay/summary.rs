@@ -20,6 +20,11 @@ pub struct Summary {
     pub accepted: u64,
     /// Accepted ones that needed more than one attempt.
     pub accepted_after_waiting: u64,
+    /// Accepted ones that the service keeps and does not count.
+    pub not_counted: u64,
+    /// Why, as the first of these answers said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_counted_reason: Option<String>,
     /// Deliveries answered otherwise, to the end.
     pub refused: u64,
     /// Why, by status and problem type, each with an example.
@@ -75,9 +80,11 @@ impl Summary {
 
     fn add(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Accepted { attempts } => {
+            Outcome::Accepted { attempts, not_counted } => {
                 self.accepted += 1;
                 self.accepted_after_waiting += u64::from(attempts > 1);
+                self.not_counted += u64::from(not_counted.is_some());
+                self.not_counted_reason = self.not_counted_reason.take().or(not_counted);
             }
             Outcome::Refused(refused) => self.refuse(refused),
             Outcome::Unreadable(bad) => {
@@ -108,6 +115,9 @@ impl fmt::Display for Summary {
         write!(f, "{} accepted in {:.1} s ({:.0}/s)", self.accepted, self.elapsed_s, self.rate_per_s)?;
         if self.accepted_after_waiting > 0 {
             write!(f, ", {} of them after waiting", self.accepted_after_waiting)?;
+        }
+        if let Some(reason) = &self.not_counted_reason {
+            write!(f, "\n{} of them not counted: {reason}", self.not_counted)?;
         }
         if self.refused > 0 {
             write!(f, "\n{} refused", self.refused)?;
@@ -146,7 +156,8 @@ mod tests {
         let outcomes =
             [refused(400, "a", 3), refused(400, "b", 4), refused(400, "a", 5), refused(413, "a", 6)];
         outcomes.into_iter().for_each(|outcome| summary.count(outcome, Duration::from_secs(2)));
-        summary.count(Outcome::Accepted { attempts: 2 }, Duration::from_secs(2));
+        let accepted = Outcome::Accepted { attempts: 2, not_counted: None };
+        summary.count(accepted, Duration::from_secs(2));
         assert_eq!((summary.refused, summary.accepted, summary.accepted_after_waiting), (4, 1, 1));
         let reasons: Vec<_> = summary.refusals.values().map(|r| (r.status, &*r.kind, r.count)).collect();
         assert_eq!(reasons, [(400, "a", 2), (400, "b", 1), (413, "a", 1)]);
@@ -157,6 +168,17 @@ mod tests {
              1 x 413 a: why (first: events.ndjson:6)"
         );
         assert!(!summary.is_complete());
+    }
+
+    #[test]
+    fn accepted_and_not_counted_is_told_with_the_first_reason() {
+        let mut summary = Summary::default();
+        for reason in [None, Some("of test mode"), Some("of another account")] {
+            let not_counted = reason.map(ToOwned::to_owned);
+            summary.count(Outcome::Accepted { attempts: 1, not_counted }, Duration::from_secs(1));
+        }
+        assert_eq!(summary.to_string(), "3 accepted in 1.0 s (3/s)\n2 of them not counted: of test mode");
+        assert!(summary.is_complete());
     }
 
     #[test]

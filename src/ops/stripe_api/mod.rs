@@ -3,6 +3,7 @@
 //! The client comes from async-stripe; its typed objects do not: they refuse what other API versions
 //! send. Answers are plain JSON, and each caller reads the few fields it needs.
 
+mod mode;
 mod request;
 
 use std::collections::BTreeMap;
@@ -12,14 +13,17 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use stripe::{Client, ClientBuilder, RequestStrategy, StripeError};
+use stripe::{AccountId, Client, ClientBuilder, RequestStrategy, StripeError};
 use stripe_client_core::StripeRequest as _;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
+use mode::KeyMode;
+pub use mode::other_key;
 use request::{Get, Param, with_expansions};
 
 use crate::config::Config;
+use crate::project::stripe::{Admission, NotCounted, StripeMode};
 
 /// Attempts at one request, with 1, 2, 4, … seconds between them, on 429, 409, 5xx and broken connections.
 const ATTEMPTS: u32 = 3;
@@ -37,6 +41,7 @@ const PAGE_SIZE: usize = 100;
 pub struct StripeApi {
     client: Client,
     pace: Option<Arc<Pace>>,
+    mode: Arc<KeyMode>,
 }
 
 /// How often requests are sent: one at a time, each so long after the end of the one before. A request that is
@@ -67,32 +72,64 @@ pub enum StripeApiError {
     /// An answer, but not one of Stripe's.
     #[error("the answer is not one that Stripe's API gives: {0}")]
     Unreadable(String),
+    /// The key is of a mode that does not count.
+    #[error("STRIPE_API_KEY reads objects of {0}, which do not count")]
+    OtherMode(NotCounted),
     /// There are more objects than we are prepared to read.
     #[error("the list goes on after {0} pages")]
     Endless(usize),
 }
 
 impl StripeApi {
-    /// A client for the account of `key`, at Stripe's own address unless `base` names another.
+    /// A client for the account of `key`, whatever its mode, at Stripe's own address unless `base` names another.
     ///
     /// # Errors
     /// The key or the address can't stand in a request.
     pub fn new(key: &SecretString, base: Option<&str>) -> Result<Self, StripeApiError> {
-        Ok(Self { client: client(key, base, ATTEMPTS, ATTEMPT_TIMEOUT)?, pace: None })
+        let client = client(builder(key, base, ATTEMPTS, ATTEMPT_TIMEOUT))?;
+        let mode = KeyMode::of(key.expose_secret(), StripeMode::Any)?;
+        Ok(Self { client, pace: None, mode: Arc::new(mode) })
     }
 
-    /// A client for reading all of an account: patient, and never with more requests a second than
-    /// `config` allows. None without a key.
+    /// A client for reading all of the account whose events count: patient, and never with more requests a second
+    /// than `config` allows. None without a key.
     ///
     /// # Errors
-    /// As [`StripeApi::new`].
+    /// As [`StripeApi::new`]; also if the key is of a mode that does not count.
     pub fn paced(config: &Config) -> Result<Option<Self>, StripeApiError> {
         let Some(key) = &config.stripe_api_key else { return Ok(None) };
         let base = config.stripe_api_base.as_deref();
-        let client = client(key, base, PATIENT_ATTEMPTS, PATIENT_TIMEOUT)?;
+        let Admission { mode, account } = config.admission();
+        let mode = KeyMode::of(key.expose_secret(), mode)?;
+        let mut builder = builder(key, base, PATIENT_ATTEMPTS, PATIENT_TIMEOUT);
+        if let Some(account) = account {
+            builder = builder.account_id(AccountId::from(account.as_str()));
+        }
+        let client = client(builder)?;
         let interval = Duration::from_secs(1) / config.stripe_requests_per_second.max(1);
         let pace = Pace { interval, next: Mutex::new(Instant::now()) };
-        Ok(Some(Self { client, pace: Some(Arc::new(pace)) }))
+        Ok(Some(Self { client, pace: Some(Arc::new(pace)), mode: Arc::new(mode) }))
+    }
+
+    /// Asks of which mode the key is, where it does not say. A restricted key may not be allowed to tell; then what it
+    /// reads does.
+    ///
+    /// # Errors
+    /// As [`StripeApi::get`]; also if the mode is one that does not count.
+    pub async fn check_mode(&self) -> Result<(), StripeApiError> {
+        if self.mode.livemode().is_some() {
+            return Ok(());
+        }
+        match self.object("/balance", &[]).await {
+            Err(StripeApiError::Refused { status: 403 | 404, .. }) => Ok(()),
+            answer => answer.map(|_| ()),
+        }
+    }
+
+    /// The mode of what is read, as far as it is known: the key tells it, or an object has.
+    #[must_use]
+    pub fn livemode(&self) -> Option<bool> {
+        self.mode.livemode()
     }
 
     /// Reads what is at `path` (`/account`), with `params` in the query string.
@@ -114,7 +151,9 @@ impl StripeApi {
     /// # Errors
     /// As [`StripeApi::get`].
     pub async fn object(&self, path: &str, expand: &[&str]) -> Result<Value, StripeApiError> {
-        self.send(&Get { path, params: with_expansions(BTreeMap::new(), expand) }).await
+        let object = self.send(&Get { path, params: with_expansions(BTreeMap::new(), expand) }).await?;
+        self.mode.check(&object)?;
+        Ok(object)
     }
 
     /// Reads the page of a list that comes after the object `after`; the first one without it.
@@ -138,6 +177,7 @@ impl StripeApi {
         if page.has_more && page.last_id().is_none() {
             return Err(StripeApiError::Unreadable(format!("the list {path} does not get on")));
         }
+        page.data.iter().try_for_each(|object| self.mode.check(object))?;
         Ok(page)
     }
 
@@ -185,12 +225,7 @@ impl StripeApi {
     }
 }
 
-fn client(
-    key: &SecretString,
-    base: Option<&str>,
-    attempts: u32,
-    timeout: Duration,
-) -> Result<Client, StripeApiError> {
+fn builder(key: &SecretString, base: Option<&str>, attempts: u32, timeout: Duration) -> ClientBuilder {
     let mut builder = ClientBuilder::new(key.expose_secret())
         .request_strategy(RequestStrategy::ExponentialBackoff(attempts))
         .timeout(timeout)
@@ -199,6 +234,10 @@ fn client(
         // The client puts `v1/…` right behind it.
         builder = builder.url(format!("{}/", base.trim_end_matches('/')));
     }
+    builder
+}
+
+fn client(builder: ClientBuilder) -> Result<Client, StripeApiError> {
     Ok(builder.build()?)
 }
 

@@ -2,8 +2,10 @@
 //!
 //! [`event`] finds the object that an event is about; the readers beside it turn each [`Kind`] of object
 //! from any version, 2017 to now, into the structs of [`objects`]; [`life`] knows how far along an object is, [`memory`]
-//! what stays said of it. [`snapshot`] reads what the API shows, and [`difference`] tells how that differs.
+//! what stays said of it. [`admission`] knows which mode's and account's events count,
+//! [`snapshot`] reads what the API shows, and [`difference`] tells how that differs.
 
+pub mod admission;
 pub mod difference;
 pub mod event;
 pub mod kind;
@@ -26,6 +28,7 @@ mod tax;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{Admission, NotCounted, StripeMode};
 pub use difference::{Difference, differences};
 pub use event::read;
 pub use field::AMOUNT_MAX;

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, scope};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
-use crate::store::Rules;
 use crate::store::derived::{Derived, TABLES, Tables};
+use crate::store::{Rules, uncounted};
 
 /// A row that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -117,6 +117,7 @@ async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     for table in &TABLES {
         tx.execute(AssertSqlSafe(statement(table))).await?;
     }
+    uncounted::compare(tx).await?;
     scope::keep(tx).await
 }
 

@@ -70,6 +70,10 @@ impl Rebuild {
                  select user_id from logins
                  union
                  select user_id from row_facts where user_id is not null
+                 union
+                 -- Whose customers are known from events alone that count no more: their rows lose what those told.
+                 select user_id from ingest.customers
+                 where user_id is not null and exists (select from flags)
              ) as u
              where not exists (select from user_activity_metrics m where m.user_id = u.id)",
         )

@@ -3,11 +3,12 @@
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+use uuid::Uuid;
 
 use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow};
-use crate::store::apply;
 use crate::store::audit::{self, Act};
 use crate::store::derived::{Derived, LEDGER, SHADOW, TABLES, Tables};
+use crate::store::{apply, uncounted};
 
 /// Events that may be left to settle under the lock.
 const FEW: usize = 500;
@@ -38,9 +39,10 @@ impl Rebuild {
         let counts = compare::count(&mut tx).await?;
         write(&mut tx).await?;
         let again = to_derive(&mut tx).await?;
+        let users = with_other_revenue(&mut tx).await?;
         Tables::Live.choose(&mut tx).await?;
         assign_ledger(&mut tx).await?;
-        follow::again(&mut tx, Tables::Live, &rules, now, again, Vec::new()).await?;
+        follow::again(&mut tx, Tables::Live, &rules, now, again, users).await?;
         let outcome = json!({"differing": counts});
         audit::record(&mut tx, Act { actor, act, arguments, outcome }, now).await?;
         tx.commit().await?;
@@ -69,7 +71,7 @@ async fn write(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         }
         tx.execute(AssertSqlSafe(upsert(table))).await?;
     }
-    Ok(())
+    uncounted::repair(tx).await
 }
 
 /// "The row `alias` differs, and `this`."
@@ -130,6 +132,15 @@ async fn to_derive(tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
          union
          select key ->> 'id' from differences
          where relation = 'ingest.customers' and after ->> 'matched_by' = 'email'",
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Users whose revenue differs: what hangs on it beside their rows (their leads) follows.
+async fn with_other_revenue(tx: &mut PgConnection) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select (key ->> 'user_id')::uuid from differences where relation = 'public.user_revenue_metrics'",
     )
     .fetch_all(tx)
     .await

@@ -34,7 +34,9 @@ pub(super) async fn plant(connection: &mut PgConnection, rules: &Rules) -> Resul
 }
 
 const COPY: &str = "
-    insert into pruned select distinct subject from ingest.inbox where pruned_at is not null and subject is not null;
+    insert into pruned
+    select distinct subject from ingest.inbox
+    where pruned_at is not null and subject is not null and not_counted is null;
     insert into stripe_facts select f.* from ingest.stripe_facts f join pruned p on p.subject = f.id;
     insert into stripe_versions select v.* from ingest.stripe_versions v join pruned p on p.subject = v.id;
     insert into stripe_links

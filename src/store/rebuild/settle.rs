@@ -10,7 +10,7 @@ use crate::envelope::Envelope;
 use crate::store::apply::{self, Touched};
 use crate::store::news::{News, read_all};
 use crate::store::parked::{self, LookedAt};
-use crate::store::{Rules, inbox, money};
+use crate::store::{Rules, inbox, money, uncounted};
 
 /// Events in a page. Their bodies are in memory at once.
 const PAGE: i64 = 1000;
@@ -93,6 +93,7 @@ pub(super) async fn events_of(
     now: OffsetDateTime,
 ) -> Result<(Touched, usize), sqlx::Error> {
     let (events, unreadable) = read_all(events, rules);
+    uncounted::note(tx, &events, &unreadable).await?;
     let news = News::sort(events);
     sqlx::query("insert into seen_users (id) select unnest($1::uuid[]) on conflict do nothing")
         .bind(news.named().into_iter().collect::<Vec<_>>())

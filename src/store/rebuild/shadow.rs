@@ -14,6 +14,7 @@ const OWN_TABLES: &str = "
     create unlogged table found_customers (id text primary key);
     create unlogged table pruned (subject text primary key);
     create unlogged table scope (name text primary key);
+    create unlogged table flags (source text, event_id text, not_counted text, primary key (source, event_id));
     create unlogged table found_users (id uuid primary key);
     create unlogged table differences (
         id bigint generated always as identity primary key,

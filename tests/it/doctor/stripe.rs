@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use memberflow::config::Config;
 use memberflow::ops::doctor::{Level, NEEDED_EVENTS, Report, examine};
 use memberflow::ops::stripe_api::{StripeApi, StripeApiError};
+use memberflow::project::stripe::StripeMode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -58,7 +59,7 @@ impl Stripe {
         let config = Config {
             stripe_api_key: Some(secret("sk_test_123")),
             stripe_api_base: Some(self.base.clone()),
-            ..Config::new("postgres://nobody@127.0.0.1:1/nothing")
+            ..crate::support::config("postgres://nobody@127.0.0.1:1/nothing")
         };
         examine(&config).await
     }
@@ -155,6 +156,30 @@ async fn a_bad_key_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn key_of_the_mode_that_does_not_count_fails() {
+    let live = ok(&json!({"object": "balance", "livemode": true, "available": []}));
+    let forbidden = refusal(403, "The provided key does not have the required permissions");
+    for (key, mode, answer, level, says, fix) in [
+        ("sk_test_1", None, balance(), Level::Failed, "a key of test mode", "MEMBERFLOW_STRIPE_MODE=test"),
+        ("sk_1", None, balance(), Level::Failed, "a key of test mode", "sk_live_"),
+        ("rk_test_1", None, forbidden.clone(), Level::Failed, "a key of test mode", "rk_live_"),
+        ("rk_live_1", None, forbidden, Level::Fine, "the key works", ""),
+        ("sk_live_1", None, live.clone(), Level::Fine, "in live mode", ""),
+        ("sk_live_1", Some(StripeMode::Test), live.clone(), Level::Failed, "a key of live mode", "sk_test_"),
+        ("sk_live_1", Some(StripeMode::Any), live, Level::Fine, "in live mode", ""),
+    ] {
+        let stripe = Stripe::answering([answer]).await;
+        let config = Config {
+            stripe_api_key: Some(secret(key)),
+            stripe_api_base: Some(stripe.base.clone()),
+            stripe_mode: mode,
+            ..Config::new("postgres://nobody@127.0.0.1:1/nothing")
+        };
+        assert_found(&examine(&config).await, level, "stripe", says, fix);
+    }
+}
+
+#[tokio::test]
 async fn a_restricted_key_need_not_see_everything() {
     let forbidden = refusal(403, "The provided key does not have the required permissions");
     let stripe = Stripe::answering([forbidden]).await;
@@ -212,7 +237,7 @@ async fn a_key_of_the_wrong_kind_is_told_without_asking() {
         let config = Config {
             stripe_api_key: Some(secret(key)),
             stripe_api_base: Some("http://127.0.0.1:1".to_owned()),
-            ..Config::new("postgres://nobody@127.0.0.1:1/nothing")
+            ..crate::support::config("postgres://nobody@127.0.0.1:1/nothing")
         };
         assert_found(&examine(&config).await, Level::Failed, "stripe", says, "STRIPE_API_KEY");
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 
@@ -100,7 +99,7 @@ async fn the_auditor_names_whatever_is_lost_doubled_or_wrong() {
         taken.map(|told| (told.envelope.source, told.envelope.event_id.clone())).collect();
     let audit = Audit {
         pool: bench.database.pool.clone(),
-        config: Config::new(bench.database.url()),
+        config: crate::support::config(bench.database.url()),
         clock: Clock::fixed(moment(NOW)),
         lives: &told,
         taken: &taken,

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::envelope::Envelope;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -113,7 +112,7 @@ impl Run {
         let lives: Vec<&Life> = self.lives.iter().collect();
         let audit = Audit {
             pool: self.town.pool(),
-            config: Config::new(self.town.servers.database_url()),
+            config: crate::support::config(self.town.servers.database_url()),
             clock: Clock::System,
             lives: &lives,
             taken: &taken,

@@ -2,7 +2,7 @@
 //! the same functions under libFuzzer.
 
 use bytes::Bytes;
-use memberflow::envelope::{Envelope, Source, peek, wire};
+use memberflow::envelope::{Envelope, Origin, Source, peek, wire};
 use memberflow::project::meaning::{Login, Meaning, Report};
 use memberflow::project::order::{self, Candidate};
 use memberflow::project::stripe::{StripeObject, differences, shown};
@@ -107,9 +107,12 @@ pub fn standard_webhooks(data: &[u8]) {
 /// A body that is peeked at for every source.
 pub fn peek(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
-    let stripe = peek::stripe(body.clone(), now());
-    assert_eq!(stripe, peek::stripe(body.clone(), now()), "two answers");
-    if let Ok(envelope) = stripe {
+    let stripe = peek::stripe_with_origin(body.clone(), now());
+    assert_eq!(stripe, peek::stripe_with_origin(body.clone(), now()), "two answers");
+    if let Ok((envelope, origin)) = stripe {
+        if let Ok(event) = serde_json::from_slice::<Value>(&body) {
+            assert_eq!(origin, Origin::of_event(&event), "the sender is told otherwise than it counts");
+        }
         assert_eq!(envelope.body, body, "the body was touched");
         can_travel(envelope);
     }

@@ -1,8 +1,8 @@
 //! The database and the queues that lives are delivered to, emptied between two deliveries.
 
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::lifecycle::Lifecycle;
+use memberflow::project::stripe::StripeMode;
 use memberflow::queue::Queue;
 use memberflow::store::{Rules, Store};
 use sqlx::AssertSqlSafe;
@@ -31,7 +31,9 @@ impl Bench {
     pub async fn new() -> Self {
         let database = TestDatabase::migrated().await;
         let names = TestBroker::new();
-        let mut config = Config::new(database.url());
+        let mut config = crate::support::config(database.url());
+        // The worlds' account is one in test mode; what live mode and other accounts tell changes nothing.
+        config.stripe_mode = Some(StripeMode::Test);
         config.queue_prefix = names.prefix.clone();
         config.batch_max_events = BATCH_MAX_EVENTS;
         let lifecycle = Lifecycle::default();

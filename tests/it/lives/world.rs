@@ -61,6 +61,8 @@ pub struct Found {
 pub struct World {
     pub number: u16,
     pub rng: Rng,
+    /// Decides what happens in the other mode and in other accounts.
+    pub elsewhere: Rng,
     pub now: i64,
     /// Which API version writes the events from when on.
     pub eras: Vec<(i64, Era)>,
@@ -88,6 +90,7 @@ impl World {
         Self {
             number,
             rng: Rng::with_seed(seed),
+            elsewhere: Rng::with_seed(seed ^ 0xe15e),
             now: NOW - 420 * 86_400,
             eras: Vec::new(),
             expands: false,
@@ -201,6 +204,7 @@ impl World {
         if !kind.starts_with("credit_note") {
             self.thin.push((object.to_owned(), self.now));
         }
+        self.happens_elsewhere(&body);
         self.keep(peek::stripe(bytes(&body), moment(NOW)).unwrap(), 0);
     }
 
@@ -213,6 +217,7 @@ impl World {
         let body = json!({ "id": id, "object": "event", "api_version": self.era().version(), "created": self.now,
             "data": data, "livemode": false, "pending_webhooks": self.rng.u32(1..4),
             "request": { "id": null, "idempotency_key": null }, "type": kind });
+        self.happens_elsewhere(&body);
         self.keep(peek::stripe(bytes(&body), moment(NOW)).unwrap(), 0);
     }
 
@@ -243,7 +248,7 @@ pub fn moment(unix_seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(unix_seconds).unwrap()
 }
 
-fn bytes(body: &Value) -> Bytes {
+pub fn bytes(body: &Value) -> Bytes {
     Bytes::from(serde_json::to_vec(body).unwrap())
 }
 

@@ -5,7 +5,6 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use memberflow::api::{ApiState, routes};
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::store::{Rules, Store};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -19,7 +18,7 @@ const TOKEN: &str = "a-long-random-token";
 
 fn api(pool: &PgPool, token: Option<&str>) -> Router {
     let admin_token = token.map(|token| SecretString::from(token.to_owned()));
-    let rules = Rules::new(&Config::new(String::new()));
+    let rules = Rules::new(&crate::support::config(String::new()));
     let store = Store::new(pool.clone(), Clock::fixed(NOW), rules);
     routes(ApiState { store, clock: Clock::fixed(NOW), admin_token })
 }

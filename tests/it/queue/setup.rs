@@ -55,7 +55,7 @@ impl Setup {
         let database = TestDatabase::empty().await;
         let migration = include_str!("../../../migrations/20251126000100_create_ingest.sql");
         sqlx::raw_sql(migration).execute(&database.pool).await.unwrap();
-        let mut config = Config::new(database.url());
+        let mut config = crate::support::config(database.url());
         config.queue_prefix = broker.prefix.clone();
         change(&mut config);
         let lifecycle = Lifecycle::default();

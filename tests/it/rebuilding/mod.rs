@@ -11,7 +11,6 @@ mod traffic;
 
 use fastrand::Rng;
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::envelope::Envelope;
 use memberflow::ops::fixture::SignsUp;
 use memberflow::ops::progress::Progress;
@@ -94,7 +93,7 @@ impl Town {
 }
 
 fn store(database: &TestDatabase, now: OffsetDateTime) -> Store {
-    Store::new(database.pool.clone(), Clock::fixed(now), Rules::new(&Config::new(database.url())))
+    Store::new(database.pool.clone(), Clock::fixed(now), Rules::new(&crate::support::config(database.url())))
 }
 
 async fn apply(store: &Store, events: Vec<Envelope>) {

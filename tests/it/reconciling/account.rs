@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -28,6 +28,8 @@ struct Inner {
     /// What the requests with these numbers get instead of an answer.
     refusals: BTreeMap<usize, u16>,
     requests: Vec<(Instant, String)>,
+    /// The account that each request named.
+    accounts: Vec<Option<String>>,
 }
 
 /// The account, gone with this value.
@@ -109,6 +111,11 @@ impl Account {
         self.inner.lock().unwrap().requests.iter().map(|(_, uri)| uri.clone()).collect()
     }
 
+    /// The account that each request named.
+    pub fn accounts(&self) -> Vec<Option<String>> {
+        self.inner.lock().unwrap().accounts.clone()
+    }
+
     /// The most requests that any one second saw.
     pub fn most_in_a_second(&self) -> usize {
         let inner = self.inner.lock().unwrap();
@@ -123,11 +130,14 @@ impl Account {
 async fn answer(
     State(inner): State<Arc<Mutex<Inner>>>,
     uri: Uri,
+    headers: HeaderMap,
     Query(asked): Query<BTreeMap<String, String>>,
 ) -> Response {
     let mut inner = inner.lock().unwrap();
     let number = inner.requests.len();
     inner.requests.push((Instant::now(), uri.to_string()));
+    let account = headers.get("stripe-account").map(|it| it.to_str().unwrap().to_owned());
+    inner.accounts.push(account);
     if let Some(status) = inner.refusals.get(&number) {
         let error = json!({"error": {"type": "api_error", "message": format!("refused with {status}")}});
         let status = StatusCode::from_u16(*status).unwrap();

@@ -1,6 +1,6 @@
 //! Stripe's API and the database itself beside what the events have told: what differs is found, exactly, and mended.
 
-mod account;
+pub mod account;
 mod command;
 mod events;
 mod peer;
@@ -26,7 +26,7 @@ fn config(account: &Account, told: &Told) -> Config {
         stripe_api_key: Some(SecretString::from("sk_test_123".to_owned())),
         stripe_api_base: Some(account.base.clone()),
         stripe_requests_per_second: 100,
-        ..Config::new(told.database.url())
+        ..crate::support::config(told.database.url())
     }
 }
 

@@ -76,7 +76,7 @@ async fn run(peer: &Peer, told: &Told, options: Options) -> (Report, Vec<String>
         stripe_api_key: Some(SecretString::from("sk_test_123".to_owned())),
         stripe_api_base: Some(peer.base.clone()),
         stripe_requests_per_second: 100,
-        ..Config::new(told.database.url())
+        ..crate::support::config(told.database.url())
     };
     let api = StripeApi::paced(&config).unwrap().unwrap();
     let now = Clock::System.now();

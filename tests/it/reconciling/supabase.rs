@@ -201,7 +201,7 @@ async fn further_tables_of_the_settings_are_compared_too() {
     let further = "public.letters:owner:journal_entry_count".parse().unwrap();
     let config = Config {
         activity_tables: ActivityTables::default().with(table).with(further),
-        ..Config::new(told.database.url())
+        ..crate::support::config(told.database.url())
     };
     told.store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
     told.execute("create table public.audio_tracks (id bigint primary key, owner uuid, kind text)").await;

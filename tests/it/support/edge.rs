@@ -54,7 +54,7 @@ impl Edge {
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let database = TestDatabase::migrated().await;
-        let mut config = Config::new(database.url());
+        let mut config = super::config(database.url());
         config.stripe_webhook_secrets = split_stripe(STRIPE_SECRETS);
         config.supabase_webhook_secrets = split_supabase(SUPABASE_SECRETS);
         adjust(&mut config);

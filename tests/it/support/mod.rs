@@ -12,3 +12,11 @@ pub mod proxy;
 pub mod servers;
 pub mod signing;
 pub mod told;
+
+use memberflow::config::Config;
+use memberflow::project::stripe::StripeMode;
+
+/// The settings' defaults on this database, but for the mode: what the tests tell is of test mode.
+pub fn config(database_url: impl Into<String>) -> Config {
+    Config { stripe_mode: Some(StripeMode::Any), ..Config::new(database_url) }
+}

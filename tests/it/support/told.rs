@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::envelope::{Envelope, peek};
 use memberflow::store::{Applied, Rules, Store};
 use serde_json::{Value, json};
@@ -79,7 +78,7 @@ impl Told {
 }
 
 fn store_at(database: &TestDatabase, now: OffsetDateTime) -> Store {
-    let rules = Rules::new(&Config::new(database.url()));
+    let rules = Rules::new(&super::config(database.url()));
     Store::new(database.pool.clone(), Clock::fixed(now), rules)
 }
 

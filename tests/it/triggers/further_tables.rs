@@ -24,7 +24,7 @@ fn map() -> ActivityTables {
 /// A store that counts tracks, with Ann and Bob signed up.
 async fn begin() -> Told {
     let mut told = Told::begin().await;
-    let config = Config { activity_tables: map(), ..Config::new(told.database.url()) };
+    let config = Config { activity_tables: map(), ..crate::support::config(told.database.url()) };
     told.store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
     told.execute(TRACKS).await;
     told.sign_up(ANN, "ann@example.org").await;

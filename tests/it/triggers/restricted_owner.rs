@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use futures_util::FutureExt as _;
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::ops::triggers::{self, Outcome, TriggersError};
 use memberflow::project::supabase::ActivityTables;
 use memberflow::store::migrate::{self, MigrateOptions};
@@ -81,7 +80,7 @@ async fn whole_stay(superuser: &PgPool, owner: &PgConnectOptions) {
         tx.execute(statement).await.unwrap();
         tx.commit().await.unwrap();
     }
-    let store = Store::new(pool.clone(), Clock::fixed(NOW), Rules::new(&Config::new("")));
+    let store = Store::new(pool.clone(), Clock::fixed(NOW), Rules::new(&crate::support::config("")));
     let applied = store.apply(taken(&pool).await).await.unwrap();
     assert_eq!((applied.new, applied.dead), (USE.len(), 0));
     let metrics = sqlx::query_scalar::<_, serde_json::Value>(

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use memberflow::clock::Clock;
-use memberflow::config::Config;
 use memberflow::dev::demo;
 use memberflow::ops::fixture::{self, FixtureEvent, SignsUp, Story};
 use memberflow::store::{Rules, Store};
@@ -128,7 +127,7 @@ impl House {
     }
 
     fn store(&self) -> Store {
-        let rules = Rules::new(&Config::new(self.database.url()));
+        let rules = Rules::new(&crate::support::config(self.database.url()));
         Store::new(self.database.pool.clone(), Clock::fixed(NOW), rules)
     }
 

@@ -51,13 +51,15 @@ pub(super) struct Verdict {
     pub event: Option<Envelope>,
 }
 
-/// Compares an object as the API showed it at `seen_at` with what is `known` of it. None: all is well.
-pub(super) fn judge(
-    object: &Value,
-    shown: &Shown,
-    known: Option<&Known>,
-    seen_at: OffsetDateTime,
-) -> Option<Verdict> {
+/// When, with a key of which mode, and in which account objects were looked at.
+pub(super) struct Seen {
+    pub at: OffsetDateTime,
+    pub livemode: Option<bool>,
+    pub account: Option<String>,
+}
+
+/// Compares an object as the API showed it with what is `known` of it. None: all is well.
+pub(super) fn judge(object: &Value, shown: &Shown, known: Option<&Known>, seen: &Seen) -> Option<Verdict> {
     let fact = known.and_then(|known| known.fact.as_ref());
     let fields = fact.map_or_else(Vec::new, |fact| fields(fact, shown, known));
     if fact.is_some() && fields.is_empty() {
@@ -78,7 +80,7 @@ pub(super) fn judge(
     };
     // What has ended stays so, whatever is shown.
     let can_win = fact.is_none_or(|fact| shown.is_final || !fact.is_final);
-    let event = if can_win { event(object, shown, fact, seen_at) } else { None };
+    let event = if can_win { event(object, shown, fact, seen) } else { None };
     Some(Verdict { drifted, event })
 }
 
@@ -100,16 +102,18 @@ fn fields(fact: &Fact, shown: &Shown, known: Option<&Known>) -> Vec<Difference> 
 
 /// The snapshot as an event. Its name says what it shows and when, so that it is one event however often it is
 /// written.
-fn event(object: &Value, shown: &Shown, fact: Option<&Fact>, seen_at: OffsetDateTime) -> Option<Envelope> {
-    let at = moment(shown, fact, seen_at.unix_timestamp());
+fn event(object: &Value, shown: &Shown, fact: Option<&Fact>, seen: &Seen) -> Option<Envelope> {
+    let at = moment(shown, fact, seen.at.unix_timestamp());
     let hash = hex::encode(&Sha256::digest(object.to_string())[..16]);
-    let body = serde_json::to_vec(&Internal::Snapshot(Snapshot { at, object: object.clone() })).ok()?;
+    let snapshot =
+        Snapshot { at, object: object.clone(), livemode: seen.livemode, account: seen.account.clone() };
+    let body = serde_json::to_vec(&Internal::Snapshot(snapshot)).ok()?;
     Some(Envelope {
         source: Source::Internal,
         event_id: format!("{SNAPSHOT}/{}/{at}/{hash}", shown.state.id()),
         event_type: SNAPSHOT.to_owned(),
         occurred_at: OffsetDateTime::from_unix_timestamp(at).ok()?,
-        received_at: seen_at,
+        received_at: seen.at,
         body: body.into(),
     })
 }

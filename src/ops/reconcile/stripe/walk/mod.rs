@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::judge::{Drifted, judge};
+use super::judge::{Drifted, Seen, judge};
 use super::lists::{LISTS, List, of_kind};
 use super::whole::complete;
 use super::{Options, ReconcileError, Report};
@@ -45,6 +45,8 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
 
     pub async fn all(&mut self, progress: &mut Progress) -> Result<(), ReconcileError> {
         let begun = self.clock.now();
+        let at_fault = |source| ReconcileError::Api { path: "/balance".to_owned(), source };
+        self.api.check_mode().await.map_err(at_fault)?;
         progress.begin("what is flagged", 0);
         for flagged in self.store.flagged_objects(FLAGGED_FIRST).await? {
             self.flagged(&flagged).await?;
@@ -122,11 +124,13 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
     async fn compare(&mut self, read: &[(Value, Shown)], at: OffsetDateTime) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = read.iter().map(|(_, shown)| shown.state.id()).collect();
         let known = self.store.known_objects(&ids).await?;
+        let account = self.store.rules().reading.admission.account.clone();
+        let seen = Seen { at, livemode: self.api.livemode(), account };
         let mut events = Vec::new();
         let mut drifted = Vec::new();
         for (object, shown) in read {
             *self.report.objects.entry(shown.state.kind().to_owned()).or_default() += 1;
-            let Some(verdict) = judge(object, shown, known.get(shown.state.id()), at) else { continue };
+            let Some(verdict) = judge(object, shown, known.get(shown.state.id()), &seen) else { continue };
             let mended = self.options.fix && verdict.event.is_some();
             drifted.push(Drifted { mended, ..verdict.drifted });
             events.extend(verdict.event.filter(|_| self.options.fix));

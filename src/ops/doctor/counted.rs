@@ -1,0 +1,125 @@
+//! Which of Stripe's events count, and which do not.
+
+use sqlx::PgConnection;
+
+use super::{Finding, Level};
+use crate::config::Config;
+use crate::project::stripe::{Admission, NotCounted, StripeMode};
+
+const CHECK: &str = "stripe";
+/// Reasons that are named; each account is one.
+const NAMED_MAX: i64 = 10;
+
+/// What the settings let count.
+pub(super) fn settings(config: &Config) -> Finding {
+    let Admission { mode, account } = config.admission();
+    let account = account.map_or_else(
+        || "the account that the webhook endpoint belongs to".to_owned(),
+        |account| format!("the account {account}"),
+    );
+    match mode {
+        StripeMode::Any => Finding::note(
+            CHECK,
+            format!(
+                "events of both modes count alike, of {account}: for development only (MEMBERFLOW_STRIPE_MODE=any)"
+            ),
+        ),
+        mode => Finding::fine(CHECK, format!("events of {} mode count, of {account}", mode.as_str())),
+    }
+}
+
+/// Events of one reason.
+type Flagged = (String, i64, String);
+
+/// The events that were kept and not counted.
+pub(super) async fn examine(
+    connection: &mut PgConnection,
+    config: &Config,
+) -> Result<Option<Finding>, sqlx::Error> {
+    let there: bool = sqlx::query_scalar(
+        "select exists (select from pg_attribute
+                        where attrelid = to_regclass('ingest.inbox') and attname = 'not_counted')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !there {
+        // The migrations' finding says so already.
+        return Ok(None);
+    }
+    let flagged: Vec<Flagged> = sqlx::query_as(
+        "select not_counted, count(*), min(event_id) from ingest.inbox where not_counted is not null
+         group by 1 order by 2 desc, 1 limit $1",
+    )
+    .bind(NAMED_MAX)
+    .fetch_all(&mut *connection)
+    .await?;
+    if flagged.is_empty() {
+        return Ok(Some(Finding::fine(CHECK, "every event received counts")));
+    }
+    let some_count: bool = sqlx::query_scalar(
+        "select exists (select from ingest.inbox where source = 'stripe' and not_counted is null)",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Some(judge(&flagged, some_count, &config.admission())))
+}
+
+fn judge(flagged: &[Flagged], some_count: bool, admission: &Admission) -> Finding {
+    let known = |code: &str| NotCounted::of_code(code);
+    let told: Vec<String> = flagged
+        .iter()
+        .map(|(code, count, example)| {
+            let of = known(code).map_or_else(|| code.clone(), |reason| reason.to_string());
+            format!("{count} of {of} (one is {example})")
+        })
+        .collect();
+    let message = format!("events kept and not counted: {}", told.join("; "));
+    let reasons: Vec<NotCounted> = flagged.iter().filter_map(|(code, ..)| known(code)).collect();
+    if reasons.iter().any(|reason| reason.is_lifted_by(admission)) {
+        let fix =
+            "memberflow rebuild: the settings have changed since, and some of these events may count now";
+        return Finding::wrong(CHECK, Level::Warning, message, fix);
+    }
+    let settings: Vec<String> = reasons.iter().map(NotCounted::setting).collect();
+    let fix = format!(
+        "nothing where that is meant; else {}, start memberflow again, and run memberflow rebuild",
+        settings.join(", or ")
+    );
+    let level = if some_count { Level::Note } else { Level::Warning };
+    let message = if some_count { message } else { format!("none of Stripe's events counts; {message}") };
+    Finding::wrong(CHECK, level, message, fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(mode: StripeMode) -> Admission {
+        Admission { mode, account: None }
+    }
+
+    #[test]
+    fn what_is_not_counted_is_a_note_unless_nothing_counts_or_the_settings_changed() {
+        let flagged = [
+            ("test_mode".to_owned(), 3, "evt_1".to_owned()),
+            ("other_account:acct_2".to_owned(), 1, "evt_2".to_owned()),
+        ];
+        for (some_count, mode, level, says, fix) in [
+            (true, StripeMode::Live, Level::Note, "3 of test mode", "MEMBERFLOW_STRIPE_MODE=test"),
+            (true, StripeMode::Live, Level::Note, "the account acct_2", "MEMBERFLOW_STRIPE_ACCOUNT=acct_2"),
+            (
+                false,
+                StripeMode::Live,
+                Level::Warning,
+                "none of Stripe's events counts",
+                "MEMBERFLOW_STRIPE_MODE",
+            ),
+            (true, StripeMode::Any, Level::Warning, "3 of test mode", "memberflow rebuild: the settings"),
+        ] {
+            let finding = judge(&flagged, some_count, &admission(mode));
+            assert_eq!(finding.level, level, "{finding:?}");
+            assert!(finding.message.contains(says), "{finding:?}");
+            assert!(finding.fix.as_deref().unwrap_or_default().contains(fix), "{finding:?}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the other mode and a connected account tell at the same time: of objects with the same ids and of others. None of
+//! it is true of this account.
+
+use memberflow::envelope::peek;
+use serde_json::{Value, json};
+
+use super::world::{NOW, Told, World, bytes, moment};
+
+/// Of a hundred events, those that something like it happens elsewhere, too.
+const PERCENT: u32 = 8;
+/// What the ids of objects begin with that are others elsewhere.
+const PREFIXES: [&str; 9] = ["cus_", "sub_", "in_", "inpay_", "ch_", "pi_", "re_", "dp_", "cs_"];
+
+impl World {
+    /// Now and then the same happens elsewhere: the event comes once more, under a name of its own, with other amounts
+    /// and quantities, at times of objects with other ids.
+    pub(super) fn happens_elsewhere(&mut self, body: &Value) {
+        // Dice of its own: the lives that seeds stand for stay what they are.
+        if self.elsewhere.u32(0..100) >= PERCENT {
+            return;
+        }
+        let mut body = body.clone();
+        if self.elsewhere.bool() {
+            body["livemode"] = json!(true);
+        } else {
+            body["account"] = json!("acct_1Elsewhere");
+        }
+        distort(&mut body["data"]);
+        let mut text = body.to_string();
+        if self.elsewhere.bool() {
+            for prefix in PREFIXES {
+                text = text.replace(&format!("\"{prefix}"), &format!("\"{prefix}elsewhere"));
+            }
+        }
+        let mut body: Value = serde_json::from_str(&text).unwrap();
+        body["id"] = json!(format!("evt_{:012x}L{:04x}", self.elsewhere.u64(..1 << 48), self.number));
+        let envelope = peek::stripe(bytes(&body), moment(NOW)).unwrap();
+        self.told.push(Told { envelope, phase: 0 });
+    }
+}
+
+/// Other amounts, quantities and states, wherever they stand.
+fn distort(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match (name.as_str(), value.as_i64()) {
+                    (name, Some(number)) if name.contains("amount") || name == "quantity" => {
+                        *value = json!(number * 3 + 7);
+                    }
+                    ("status", _) => *value = json!("canceled"),
+                    _ => distort(value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(distort),
+        _ => {}
+    }
+}

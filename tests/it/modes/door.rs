@@ -1,0 +1,147 @@
+//! What senders, operators and their machines are told of events that do not count.
+
+use serde_json::{Value, json};
+
+use super::{OTHER_ACCOUNT, flags, told};
+use crate::support::edge::{Edge, NOW, eventually};
+use crate::support::process::{Serving, Settings, memberflow};
+use crate::support::told::Told;
+use memberflow::config::Config;
+use memberflow::ops::doctor::{Level, examine};
+use memberflow::project::stripe::StripeMode;
+
+fn event(id: &str, changes: &Value) -> Vec<u8> {
+    let mut event = json!({
+        "id": id, "object": "event", "type": "customer.created", "created": NOW.unix_timestamp(), "livemode": true,
+        "data": {"object": {"id": "cus_1", "object": "customer", "created": NOW.unix_timestamp()}}
+    });
+    for (field, value) in changes.as_object().unwrap() {
+        event[field] = value.clone();
+    }
+    serde_json::to_vec(&event).unwrap()
+}
+
+async fn answered(edge: &Edge, id: &str, changes: Value) -> Value {
+    let response = edge.stripe(event(id, &changes)).send().await.unwrap();
+    assert_eq!(response.status(), 200, "{id}");
+    response.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn answer_names_reason_and_setting_and_the_event_is_kept() {
+    let edge = Edge::with(|config| config.stripe_mode = None).await;
+    assert_eq!(answered(&edge, "evt_1", json!({})).await, json!({"received": true, "id": "evt_1"}));
+    for (id, changes, setting) in [
+        ("evt_2", json!({"livemode": false}), "MEMBERFLOW_STRIPE_MODE=test"),
+        ("evt_3", json!({"account": OTHER_ACCOUNT}), "MEMBERFLOW_STRIPE_ACCOUNT=acct_1Connected"),
+        ("evt_4", json!({"context": OTHER_ACCOUNT}), "MEMBERFLOW_STRIPE_ACCOUNT=acct_1Connected"),
+        (
+            "evt_5",
+            json!({"object": "v2.core.event", "created": "2025-11-26T12:00:00Z", "livemode": false}),
+            "MEMBERFLOW_STRIPE_MODE=test",
+        ),
+    ] {
+        let answer = answered(&edge, id, changes).await;
+        assert_eq!((&answer["received"], &answer["counted"]), (&json!(true), &json!(false)), "{answer}");
+        assert!(answer["reason"].as_str().unwrap().contains(setting), "{answer}");
+    }
+    assert_eq!(edge.wait_for_kept(5).await.len(), 5);
+
+    let connected = Edge::with(|config| config.stripe_account = Some(OTHER_ACCOUNT.to_owned())).await;
+    let own = answered(&connected, "evt_1", json!({})).await;
+    assert!(own["reason"].as_str().unwrap().contains("leave MEMBERFLOW_STRIPE_ACCOUNT unset"), "{own}");
+    let theirs = answered(&connected, "evt_2", json!({"account": OTHER_ACCOUNT})).await;
+    assert_eq!(theirs, json!({"received": true, "id": "evt_2"}));
+}
+
+fn settings(told: &Told) -> Settings {
+    vec![
+        ("DATABASE_URL", told.database.url()),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_modes".to_owned()),
+        ("MEMBERFLOW_STRIPE_MODE", String::new()),
+    ]
+}
+
+async fn run(settings: &Settings, args: &[&str]) -> (i32, String, String) {
+    let mut command = memberflow(settings);
+    command.args(args);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn service_says_everywhere_what_it_does_not_count() {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let told = told(None, None).await;
+    let settings = settings(&told);
+    let serving = Serving::all(&settings);
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/modes");
+    let (code, stdout, stderr) = run(&settings, &["replay", cases, "--url", &serving.url()]).await;
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(stdout.contains("9 accepted") && stdout.contains("5 of them not counted: "), "{stdout}");
+    assert!(stdout.contains("MEMBERFLOW_STRIPE_"), "{stdout}");
+
+    eventually("all events applied", async || {
+        let inbox = told.rows("select 1 as one from ingest.inbox where source = 'stripe'").await;
+        (inbox.len() == 9).then_some(())
+    })
+    .await;
+    assert_eq!(flags(&told).await.len(), 5);
+    let log = serving.log();
+    assert_eq!(log.matches("event kept and not counted").count(), 5, "{log}");
+    assert!(log.contains("set MEMBERFLOW_STRIPE_MODE=test"), "{log}");
+    let metrics = reqwest::get(format!("{}/metrics", serving.url())).await.unwrap().text().await.unwrap();
+    for line in [
+        "memberflow_stripe_not_counted_total{reason=\"test_mode\"} 3",
+        "memberflow_stripe_not_counted_total{reason=\"other_account\"} 2",
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+
+    for command in ["show", "trace"] {
+        let (code, stdout, _) = run(&settings, &["events", command, "evt_test_mode_among_live_29"]).await;
+        assert!(
+            code == 0 && stdout.contains("Not counted") && stdout.contains("MEMBERFLOW_STRIPE_MODE=test"),
+            "{stdout}"
+        );
+    }
+    let (_, listed, _) = run(&settings, &["events", "list", "--json"]).await;
+    assert_eq!(listed.matches("\"not_counted\": \"test_mode\"").count(), 3, "{listed}");
+}
+
+#[tokio::test]
+async fn doctor_counts_what_does_not_count_and_names_the_setting() {
+    let told = told(None, None).await;
+    let finding = async |mode| {
+        let config = Config { stripe_mode: mode, ..Config::new(told.database.url()) };
+        let report = examine(&config).await;
+        let not_counted = report.findings.into_iter().find(|it| it.message.contains("not counted"));
+        not_counted.map(|it| (it.level, it.message, it.fix.unwrap_or_default()))
+    };
+    assert_eq!(finding(None).await, None);
+
+    let (test, live): (Vec<_>, Vec<_>) = super::cases()
+        .into_iter()
+        .partition(|event| serde_json::from_slice::<Value>(&event.body).unwrap()["livemode"] == false);
+    told.tell(test).await;
+    let (level, message, fix) = finding(None).await.unwrap();
+    assert!(
+        level == Level::Warning && message.contains("none of Stripe's events counts"),
+        "{level:?} {message}"
+    );
+    assert!(
+        message.contains("3 of test mode") && fix.contains("MEMBERFLOW_STRIPE_MODE=test"),
+        "{message} {fix}"
+    );
+
+    told.tell(live).await;
+    let (level, message, fix) = finding(None).await.unwrap();
+    assert!(
+        level == Level::Note && message.contains("2 of the account acct_1Connected"),
+        "{level:?} {message}"
+    );
+    assert!(fix.contains("MEMBERFLOW_STRIPE_ACCOUNT=acct_1Connected"), "{fix}");
+    let (level, _, fix) = finding(Some(StripeMode::Any)).await.unwrap();
+    assert!(level == Level::Warning && fix.contains("memberflow rebuild"), "{level:?} {fix}");
+}
