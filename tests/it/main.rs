@@ -5,6 +5,7 @@ mod auditing;
 mod configuration;
 mod demo_data;
 mod doctor;
+mod evidence;
 mod faults;
 mod forgetting;
 mod found_rows;

@@ -46,7 +46,7 @@ fn read_token(body: &Value) -> Result<Meaning, Unreadable> {
 fn read_user(name: &str, user: &Value) -> Result<Meaning, Unreadable> {
     Ok(Meaning::User(UserSeen {
         user_id: field::uuid(&user["id"]).ok_or_else(|| missing(name, "user.id"))?,
-        email: field::email(&user["email"]),
+        emails: field::email(&user["email"]).into_iter().collect(),
         is_gone: false,
     }))
 }

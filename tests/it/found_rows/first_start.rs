@@ -326,7 +326,7 @@ async fn everything_that_is_due_is_derived_once_however_many_keep_up() {
     told.execute(signed_up).await;
     told.store.switch_on().await.unwrap();
     told.execute("insert into ingest.customers (id, recompute_at) select 'cus_' || n, '2026-01-01' from generate_series(1, 1200) n").await;
-    told.execute("insert into ingest.claims select 'cus_' || n, 4, 'cus_' || n, '{}', 'x@example.com', 'epoch', 'epoch', 'e' from generate_series(1, 1200) n").await;
+    told.execute("insert into ingest.claims select 'cus_' || n, 1, 'cus_' || n, '{nobody}', null, 'epoch', 'epoch', 'e' from generate_series(1, 1200) n").await;
     let (one, other) = (told.store_at(NOW + Duration::days(2)), told.store_at(NOW + Duration::days(2)));
     let all = async |store: memberflow::store::Store| {
         let (mut due, mut stale) = (store.recompute_due().await.unwrap(), 0);
