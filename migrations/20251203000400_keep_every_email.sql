@@ -21,6 +21,7 @@ comment on column ingest.customer_emails.place is
     'The order within a second: 0 the customer was made with it, 1 it was there before that event, 2 it is there now.';
 create index if not exists customer_emails_customer on ingest.customer_emails (customer_id);
 create index if not exists customer_emails_email on ingest.customer_emails (email);
+create index if not exists customer_emails_user on ingest.customer_emails (user_id) where user_id is not null;
 alter table ingest.customer_emails enable row level security;
 revoke all on ingest.customer_emails from public, anon, authenticated;
 

@@ -138,6 +138,8 @@ pub async fn naming(
     sqlx::query_scalar(
         "select customer_id from claims where claimed_users && $1::text[] and claimed_users <> '{}'
          union
+         select customer_id from customer_emails where user_id = any($2)
+         union
          select customer_id from customer_emails
          where email = any(array(select ingest.folded_email(email) from auth.users where id = any($2)) || $3::text[])",
     )

@@ -126,7 +126,11 @@ const DUE: &str = "
             or p.reason = 'user_gone' and e.email is not null and not exists (
                 select from ingest.claims stronger
                 join ingest.users seen on seen.id::text = any(stronger.claimed_users)
-                where stronger.customer_id = p.subject and stronger.strength = any($4)))
+                where stronger.customer_id = p.subject and stronger.strength = any($4))
+            or p.reason = 'user_gone' and exists (
+                select from ingest.customer_emails matched join auth.users u on u.id = matched.user_id
+                where matched.customer_id = p.subject and matched.role = 'matched'
+                  and p.detail like '%' || u.id || '%'))
          order by 1 limit $3)
         union all
         -- An address no longer leads to a user who contradicted.
