@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::project::identity::Matching;
 use crate::project::stripe::{Admission, StripeMode};
 use crate::project::supabase::ActivityTables;
 
@@ -70,6 +71,8 @@ pub struct Config {
     pub batch_wait: Duration,
     /// Metadata keys that name a user explicitly, strongest first.
     pub user_id_metadata_keys: Vec<String>,
+    /// `MEMBERFLOW_MATCH_BY` and `MEMBERFLOW_MATCH_SSO_EMAIL`: what counts as evidence of whose a customer is.
+    pub matching: Matching,
     /// `MEMBERFLOW_ACTIVITY_TABLES`: the tables whose rows count, beside logins, files and profiles.
     pub activity_tables: ActivityTables,
     /// Full days since the last login up to which a member is `active`.
@@ -113,6 +116,7 @@ impl Config {
             batch_max_events: 500,
             batch_wait: Duration::from_millis(3),
             user_id_metadata_keys: vec!["user_id".to_owned(), "supabase_user_id".to_owned()],
+            matching: Matching::default(),
             activity_tables: ActivityTables::default(),
             active_days: 7,
             at_risk_days: 30,

@@ -18,6 +18,9 @@ const OWN_PREFIX: &str = "MEMBERFLOW_";
 /// that happens to be called memberflow.
 const FOREIGN_PREFIXES: [&str; 3] = ["MEMBERFLOW_TEST_", "MEMBERFLOW_SERVICE_", "MEMBERFLOW_PORT"];
 
+/// Settings to which nothing is a value.
+const MEANT_EMPTY: [&str; 1] = ["MEMBERFLOW_MATCH_BY"];
+
 /// Settings given on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
@@ -161,7 +164,7 @@ fn apply_variables(config: &mut Config, variables: &[(String, String)]) -> Resul
         let own = name.starts_with(OWN_PREFIX) && !foreign && name != FILE_VARIABLE;
         match known {
             // Compose files and CI set variables they have no value for to nothing.
-            Some(_) if value.is_empty() => {}
+            Some(setting) if value.is_empty() && !MEANT_EMPTY.contains(&setting.env) => {}
             Some(setting) => apply(config, setting, name.clone(), std::slice::from_ref(value))?,
             None if own => {
                 let nearest = nearest(name, SETTINGS.iter().map(|s| s.env).chain([FILE_VARIABLE]));
@@ -198,6 +201,7 @@ fn parts(value: toml::Value) -> Option<Vec<String>> {
     match value {
         toml::Value::String(text) => Some(vec![text]),
         toml::Value::Integer(number) => Some(vec![number.to_string()]),
+        toml::Value::Boolean(yes) => Some(vec![yes.to_string()]),
         toml::Value::Array(items) => {
             let texts = items.into_iter().map(|item| item.as_str().map(str::to_owned));
             texts.collect()

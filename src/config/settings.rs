@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, LogFormat};
+use crate::project::identity::MATCHING_FORM;
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::{self, ActivityTable};
 use crate::verify::secrets::{split_stripe, split_supabase};
@@ -190,6 +191,22 @@ pub(super) const SETTINGS: &[Setting] = &[
             let keys: Vec<String> = keys.filter(|key| !key.is_empty()).map(str::to_owned).collect();
             (!keys.is_empty()).then(|| config.user_id_metadata_keys = keys)
         },
+    },
+    Setting {
+        key: "match_by",
+        env: "MEMBERFLOW_MATCH_BY",
+        form: MATCHING_FORM,
+        set: |config, parts| {
+            let words = parts.iter().flat_map(|part| part.split(','));
+            let matching = config.matching.by(words)?;
+            put(&mut config.matching, matching)
+        },
+    },
+    Setting {
+        key: "match_sso_email",
+        env: "MEMBERFLOW_MATCH_SSO_EMAIL",
+        form: "true or false",
+        set: |config, parts| put(&mut config.matching.sso_email, one(parts)?.parse().ok()?),
     },
     Setting {
         key: "activity_tables",

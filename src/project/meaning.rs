@@ -145,8 +145,8 @@ pub struct Login {
 pub struct UserSeen {
     /// Who.
     pub user_id: Uuid,
-    /// The e-mail address in lower case, where the event gives one.
-    pub email: Option<String>,
+    /// The e-mail addresses that the event gives, now and before, in lower case.
+    pub emails: Vec<String>,
     /// The row is gone for good.
     pub is_gone: bool,
 }

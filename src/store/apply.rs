@@ -21,8 +21,8 @@ use super::uncounted::Uncounted;
 use super::unrecognised::Unrecognised;
 use super::versions::Since;
 use super::{
-    Rules, Store, StoreError, activity, catalogue, claims, customers, dead_letters, facts, inbox, leads,
-    members, money, movements, payment_history, payments, subscriptions, versions, worth,
+    Rules, Store, StoreError, activity, catalogue, claims, customers, dead_letters, emails, facts, inbox,
+    leads, members, money, movements, payment_history, payments, subscriptions, versions, worth,
 };
 use crate::database;
 use crate::envelope::Envelope;
@@ -156,6 +156,7 @@ pub(super) async fn settle(
     payments::link(tx, &links(&news.stripe)).await?;
     let Settled { changed, since, claims } = facts::settle_stripe(tx, news.stripe, &rules.reading).await?;
     touched.customers = claims::write(tx, news.claims.into_iter().chain(claims).collect()).await?;
+    touched.customers.extend(emails::write(tx, news.emails).await?);
     touched.parked = parked::thin(tx, &news.thin, changed.keys()).await?;
     touched.objects = news.thin;
     touched.objects.extend(changed.keys().cloned());
@@ -183,7 +184,7 @@ pub(super) async fn settle(
     let gone: Vec<Uuid> = news.users.iter().filter(|user| user.is_gone).map(|user| user.user_id).collect();
     claims::remember_gone(tx, &gone, now).await?;
     let seen: BTreeSet<Uuid> = news.users.iter().map(|user| user.user_id).collect();
-    let emails = news.users.into_iter().filter_map(|user| user.email).collect();
+    let emails = news.users.into_iter().flat_map(|user| user.emails).collect();
     touched.customers.extend(claims::naming(tx, &seen, &emails).await?);
     touched.users.extend(seen);
     Ok(touched)
@@ -205,7 +206,7 @@ pub(super) async fn derive(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let Touched { mut customers, mut users, payments, objects, parked, mut anew, since } = touched;
-    let mut owners = customers::decide_owners(tx, &customers, now).await?;
+    let mut owners = customers::decide_owners(tx, &customers, rules.matching, now).await?;
     if tables == Tables::Live {
         customers::record(tx, std::mem::take(&mut owners.matches), now).await?;
     }

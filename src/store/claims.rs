@@ -6,6 +6,7 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::emails;
 use crate::project::identity::{Claim, Known, Strength};
 
 /// A claim, and the event that made it.
@@ -45,22 +46,21 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<BTreeSet<St
     // An array of arrays must be rectangular in Postgres, so the users of a claim travel as one text.
     let before: Vec<String> = sqlx::query_scalar(
         "with made as (
-             select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
-                                  $7::timestamptz[], $8::text[])
-                 as m (object_id, strength, customer_id, users, email, object_created, reported_at, event_id)
+             select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[],
+                                  $6::timestamptz[], $7::text[])
+                 as m (object_id, strength, customer_id, users, object_created, reported_at, event_id)
          ), written as (
              insert into claims
-                 (object_id, strength, customer_id, claimed_users, email, object_created, reported_at, event_id)
-             select object_id, strength, customer_id, string_to_array(users, ','), email, object_created, reported_at,
-                    event_id
+                 (object_id, strength, customer_id, claimed_users, object_created, reported_at, event_id)
+             select object_id, strength, customer_id, string_to_array(users, ','), object_created, reported_at, event_id
              from made
              on conflict (object_id, strength) do update set
-                 customer_id = excluded.customer_id, claimed_users = excluded.claimed_users, email = excluded.email,
+                 customer_id = excluded.customer_id, claimed_users = excluded.claimed_users,
                  object_created = excluded.object_created, reported_at = excluded.reported_at,
                  event_id = excluded.event_id
              where claims.reported_at < excluded.reported_at
                 or claims.reported_at = excluded.reported_at
-                   and (claims.event_id < excluded.event_id or excluded.event_id = any($9))
+                   and (claims.event_id < excluded.event_id or excluded.event_id = any($8))
          )
          select c.customer_id from made m join claims c using (object_id, strength)
          where c.customer_id <> m.customer_id",
@@ -69,7 +69,6 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<BTreeSet<St
     .bind(claims().map(|c| c.strength as i16).collect::<Vec<_>>())
     .bind(claims().map(|c| c.customer.as_str()).collect::<Vec<_>>())
     .bind(claims().map(|c| c.claimed_users.iter().map(|user| user.replace(',', " ")).collect::<Vec<_>>().join(",")).collect::<Vec<_>>())
-    .bind(claims().map(|c| c.email.as_deref()).collect::<Vec<_>>())
     .bind(claims().map(|c| moment(c.object_created)).collect::<Vec<_>>())
     .bind(latest.values().map(|made| made.reported_at).collect::<Vec<_>>())
     .bind(latest.values().map(|made| made.event_id.as_str()).collect::<Vec<_>>())
@@ -94,7 +93,7 @@ pub async fn load(
     customers: &BTreeSet<String>,
 ) -> Result<HashMap<String, Vec<Claim>>, sqlx::Error> {
     let rows = sqlx::query(
-        "select customer_id, object_id, strength, claimed_users, email, object_created
+        "select customer_id, object_id, strength, claimed_users, object_created
          from claims where customer_id = any($1)",
     )
     .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
@@ -103,13 +102,12 @@ pub async fn load(
     let mut claims = HashMap::<String, Vec<Claim>>::new();
     for row in &rows {
         let customer: String = row.try_get(0)?;
-        let created: OffsetDateTime = row.try_get(5)?;
+        let created: OffsetDateTime = row.try_get(4)?;
         claims.entry(customer.clone()).or_default().push(Claim {
             object_id: row.try_get(1)?,
             customer,
             strength: strength(row.try_get(2)?),
             claimed_users: row.try_get(3)?,
-            email: row.try_get(4)?,
             object_created: created.unix_timestamp(),
         });
     }
@@ -120,8 +118,7 @@ const fn strength(number: i16) -> Strength {
     match number {
         1 => Strength::Metadata,
         2 => Strength::ClientReferenceId,
-        3 => Strength::KnownCustomer,
-        _ => Strength::Email,
+        _ => Strength::KnownCustomer,
     }
 }
 
@@ -141,8 +138,10 @@ pub async fn naming(
     sqlx::query_scalar(
         "select customer_id from claims where claimed_users && $1::text[] and claimed_users <> '{}'
          union
-         select customer_id from claims
-         where email = any(array(select lower(email) from auth.users where id = any($2)) || $3::text[])",
+         select customer_id from customer_emails where user_id = any($2)
+         union
+         select customer_id from customer_emails
+         where email = any(array(select ingest.folded_email(email) from auth.users where id = any($2)) || $3::text[])",
     )
     .bind(users.iter().map(Uuid::to_string).collect::<Vec<_>>())
     .bind(&users)
@@ -168,25 +167,9 @@ impl Users {
         tx: &mut PgConnection,
         ids: &BTreeSet<Uuid>,
         emails: &BTreeSet<String>,
+        with_sso: bool,
     ) -> Result<Self, sqlx::Error> {
-        let mut users = Self::default();
-        if !emails.is_empty() {
-            // Supabase's own index on (instance_id, lower(email)) serves both halves.
-            let rows = sqlx::query(
-                "select lower(email), id from auth.users
-                 where instance_id = '00000000-0000-0000-0000-000000000000' and lower(email) = any($1)
-                   and email_confirmed_at is not null
-                 union all
-                 select lower(email), id from auth.users
-                 where instance_id is null and lower(email) = any($1) and email_confirmed_at is not null",
-            )
-            .bind(emails.iter().map(String::as_str).collect::<Vec<_>>())
-            .fetch_all(&mut *tx)
-            .await?;
-            for row in &rows {
-                users.confirmed.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
-            }
-        }
+        let mut users = Self { confirmed: emails::holders(tx, emails, with_sso).await?, ..Self::default() };
         let matched = users.confirmed.values().flatten().copied();
         let ids: Vec<Uuid> =
             ids.iter().copied().chain(matched).collect::<BTreeSet<_>>().into_iter().collect();

@@ -6,12 +6,13 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::claims::{self, Made, Users};
+use super::claims::{self, Users};
+use super::emails::{self, Given};
 use super::inbox;
 use super::parked::{Parked, Reason};
 use crate::envelope::{Envelope, Source};
 use crate::project::Meaning;
-use crate::project::identity::{self, Claim, Match, Owner, Strength};
+use crate::project::identity::{self, Address, Claim, Match, Matching, Owner, Role};
 use crate::project::internal::Internal;
 
 /// Whose customers the batch touched, before and after.
@@ -32,34 +33,78 @@ pub struct Owners {
     pub matches: Vec<Match>,
 }
 
-/// Decides anew whose `customers` are.
+/// Decides anew whose `customers` are, by the evidence that counts (`matching`).
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn decide_owners(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
+    matching: Matching,
     now: OffsetDateTime,
 ) -> Result<Owners, sqlx::Error> {
     let mut owners = Owners::default();
     if customers.is_empty() {
         return Ok(owners);
     }
-    let claims = claims::load(tx, customers).await?;
-    let users = Users::load(tx, &named_users(&claims), &named_emails(&claims)).await?;
+    let all = Evidence::load(tx, customers).await?;
+    let idle = forget_idle(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
+    let evidence = all.that_counts(matching);
+    let users = Users::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
     owners.named = users.present().collect();
     let before = stored_owners(tx, customers).await?;
-    let idle = forget_idle(tx, customers.iter().filter(|id| !claims.contains_key(*id))).await?;
     let mut decided = Vec::new();
     for customer in customers.difference(&idle) {
-        let claims = claims.get(customer).map_or(&[][..], Vec::as_slice);
-        let owner = identity::owner(claims, |id| users.known(id), |email| users.confirmed(email));
-        owners.matches.extend(new_match(customer, claims, &owner, now));
+        let (claims, addresses) = evidence.about(customer);
+        let owner = identity::owner(claims, addresses, |id| users.known(id), |email| users.confirmed(email));
+        owners.matches.extend(new_match(customer, &owner, now));
         owners.note(customer, before.get(customer).copied().flatten(), &owner);
         decided.push((customer.as_str(), owner));
     }
     write_owners(tx, &decided).await?;
     Ok(owners)
+}
+
+/// What is known about each of some customers.
+struct Evidence {
+    claims: HashMap<String, Vec<Claim>>,
+    addresses: HashMap<String, Vec<Address>>,
+}
+
+impl Evidence {
+    async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Self, sqlx::Error> {
+        let claims = claims::load(tx, customers).await?;
+        Ok(Self { claims, addresses: emails::load(tx, customers).await? })
+    }
+
+    fn is_about(&self, customer: &str) -> bool {
+        self.claims.contains_key(customer) || self.addresses.contains_key(customer)
+    }
+
+    fn that_counts(mut self, matching: Matching) -> Self {
+        self.claims.values_mut().for_each(|claims| claims.retain(|claim| matching.counts(claim.strength)));
+        if !matching.email {
+            self.addresses.clear();
+        }
+        self
+    }
+
+    fn about(&self, customer: &str) -> (&[Claim], &[Address]) {
+        let claims = self.claims.get(customer).map_or(&[][..], Vec::as_slice);
+        (claims, self.addresses.get(customer).map_or(&[][..], Vec::as_slice))
+    }
+
+    fn users(&self) -> BTreeSet<Uuid> {
+        let claimed = self.claims.values().flatten().flat_map(|claim| &claim.claimed_users);
+        let matched = self.addresses.values().flatten().filter_map(|address| address.user_id);
+        claimed.filter_map(|id| id.parse().ok()).chain(matched).collect()
+    }
+
+    fn emails(&self) -> BTreeSet<String> {
+        let all = self.addresses.values().flatten();
+        let looked_for = all.filter(|it| matches!(it.role, Role::Given | Role::Checkout));
+        looked_for.map(|it| it.email.clone()).collect()
+    }
 }
 
 impl Owners {
@@ -73,11 +118,11 @@ impl Owners {
             self.moved.insert(customer.to_owned());
         }
         let (reason, detail) = match owner {
-            Owner::User { disputed: false, .. } => return,
-            Owner::User { user_id, .. } => (
-                Reason::DisputedUser,
-                format!("belongs to {user_id}; not all that its objects name is that user"),
-            ),
+            Owner::User { contradicted_by, .. } if contradicted_by.is_empty() => return,
+            Owner::User { user_id, contradicted_by, .. } => {
+                let others = identity::listed(contradicted_by);
+                (Reason::DisputedUser, format!("belongs to {user_id}; also named: {others}"))
+            }
             Owner::Gone { user_id } => (Reason::UserGone, format!("user {user_id} is gone")),
             Owner::Ambiguous { email } => {
                 (Reason::AmbiguousEmail, format!("several confirmed users have the address {email}"))
@@ -92,43 +137,16 @@ const fn user_of(owner: &Owner) -> Option<Uuid> {
     if let Owner::User { user_id, .. } = owner { Some(*user_id) } else { None }
 }
 
-fn named_users(claims: &HashMap<String, Vec<Claim>>) -> BTreeSet<Uuid> {
-    claims
-        .values()
-        .flatten()
-        .flat_map(|claim| &claim.claimed_users)
-        .filter_map(|id| id.parse().ok())
-        .collect()
-}
-
-fn named_emails(claims: &HashMap<String, Vec<Claim>>) -> BTreeSet<String> {
-    claims.values().flatten().filter_map(|claim| claim.email.clone()).collect()
-}
-
 /// A match by e-mail address that no event has kept yet.
-fn new_match(customer: &str, claims: &[Claim], owner: &Owner, now: OffsetDateTime) -> Option<Match> {
-    let Owner::User { user_id, by: Strength::Email, .. } = *owner else { return None };
-    let kept = claims
-        .iter()
-        .any(|claim| claim.strength == Strength::Email && claim.claimed_users.contains(&user_id.to_string()));
-    if kept {
-        return None;
-    }
-    let email = claims.iter().find_map(|claim| claim.email.clone()).unwrap_or_default();
-    Some(Match { customer: customer.to_owned(), user_id, email, matched_at: now.unix_timestamp() })
-}
-
-/// The claim that a kept match makes from then on.
-#[must_use]
-pub fn match_claim(matched: &Match) -> Claim {
-    Claim {
-        object_id: format!("match/{}", matched.customer),
-        customer: matched.customer.clone(),
-        strength: Strength::Email,
-        claimed_users: vec![matched.user_id.to_string()],
-        email: None,
-        object_created: matched.matched_at,
-    }
+fn new_match(customer: &str, owner: &Owner, now: OffsetDateTime) -> Option<Match> {
+    let Owner::User { unrecorded: Some(new), .. } = owner else { return None };
+    Some(Match {
+        customer: customer.to_owned(),
+        user_id: new.user_id,
+        email: new.email.clone(),
+        passed: new.passed.clone(),
+        matched_at: now.unix_timestamp(),
+    })
 }
 
 /// Keeps matches as events of our own: what was decided from the state of `auth.users` today must be
@@ -144,12 +162,13 @@ pub async fn record(
     if matches.is_empty() {
         return Ok(());
     }
-    let mut made = Vec::new();
+    let mut given = Vec::new();
     let mut events = Vec::new();
     for matched in matches {
-        let event_id = format!("match/{}/{}", matched.customer, matched.user_id);
-        let claim = match_claim(&matched);
-        made.push(Made { claim, reported_at: now, event_id: event_id.clone(), is_last: false });
+        // A customer may be matched to a user more than once: by another address, or past another.
+        let event_id = format!("match/{}/{}/{}", matched.customer, matched.user_id, Uuid::new_v4().simple());
+        let addresses = identity::of_match(&matched, now).into_iter();
+        given.extend(addresses.map(|address| Given { address, event_id: event_id.clone() }));
         let internal = Internal::Matched(matched);
         let body = serde_json::to_vec(&internal).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
         let envelope = Envelope {
@@ -163,7 +182,7 @@ pub async fn record(
         events.push(inbox::Read { envelope, meaning: Meaning::Internal(internal) });
     }
     inbox::insert(tx, events, now).await?;
-    claims::write(tx, made).await?;
+    emails::write(tx, given).await?;
     Ok(())
 }
 

@@ -131,7 +131,7 @@ const fn of_members(
 pub const LEDGER: &str = "mrr_movements";
 
 /// The derived tables, in an order in which their rows can be written: what is referred to comes first.
-pub const TABLES: [Derived; 17] = [
+pub const TABLES: [Derived; 18] = [
     private(
         "stripe_facts",
         &["id"],
@@ -146,7 +146,12 @@ pub const TABLES: [Derived; 17] = [
     private(
         "claims",
         &["object_id", "strength"],
-        &["customer_id", "claimed_users", "email", "object_created", "reported_at", "event_id"],
+        &["customer_id", "claimed_users", "object_created", "reported_at", "event_id"],
+    ),
+    private(
+        "customer_emails",
+        &["object_id", "email"],
+        &["customer_id", "role", "user_id", "reported_at", "place", "event_id"],
     ),
     private("customers", &["id"], &["user_id", "matched_by", "recompute_at"]),
     private(

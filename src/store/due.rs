@@ -36,8 +36,16 @@ impl Store {
         let (pool, now) = self.parts();
         let mut tx = database::begin(pool).await?;
         take_turn(&mut tx).await?;
-        let due: Vec<(String, bool)> =
-            sqlx::query_as(DUE).bind(now).bind(after).bind(PAGE).fetch_all(&mut *tx).await?;
+        let matching = self.rules.matching;
+        let due: Vec<(String, bool)> = sqlx::query_as(DUE)
+            .bind(now)
+            .bind(after)
+            .bind(PAGE)
+            .bind(matching.strengths().map(|strength| strength as i16).collect::<Vec<_>>())
+            .bind(matching.email)
+            .bind(matching.sso_email)
+            .fetch_all(&mut *tx)
+            .await?;
         let Some((last, _)) = due.last().cloned() else { return Ok(None) };
         let touched = Touched {
             customers: due.iter().map(|(customer, _)| customer.clone()).collect(),
@@ -97,7 +105,7 @@ const DUE: &str = "
         union all
         -- Parked for want of a user, or with a user named who never was, and who is there by now.
         (select distinct c.customer_id, false from ingest.parked p
-         join ingest.claims c on c.customer_id = p.subject
+         join ingest.claims c on c.customer_id = p.subject and c.strength = any($4)
          cross join unnest(c.claimed_users) as named (id)
          join auth.users u
            on u.id = case when named.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then named.id::uuid end
@@ -107,20 +115,34 @@ const DUE: &str = "
             or p.reason = 'disputed_user' and not exists (select from ingest.users s where s.id = u.id))
          order by 1 limit $3)
         union all
-        (select distinct c.customer_id, false from ingest.parked p
-         join ingest.claims c on c.customer_id = p.subject and c.email is not null
-         join lateral (
-             select from auth.users u
-             where u.instance_id = '00000000-0000-0000-0000-000000000000' and lower(u.email) = c.email
-               and u.email_confirmed_at is not null
-             having count(*) = 1
-         ) u on true
-         where p.subject > $2 and (
-               p.reason in ('unknown_user', 'ambiguous_email')
-            -- Kept by e-mail address alone, and the person is back under another id.
-            or p.reason = 'user_gone' and not exists (
+        -- The earliest address that anybody has is another's than when the customer was parked.
+        (select p.subject, false from ingest.parked p
+         left join lateral ingest.earliest_email_with_users(p.subject, $6) e on true
+         where $5 and p.subject > $2 and (
+               p.reason = 'unknown_user' and e.email is not null
+            or p.reason = 'ambiguous_email'
+               and (e.email is null or cardinality(e.users) = 1 or not p.detail like '% ' || e.email)
+            -- Matched by e-mail address alone, and the person is back under another id.
+            or p.reason = 'user_gone' and e.email is not null and not exists (
                 select from ingest.claims stronger
-                where stronger.customer_id = p.subject and stronger.strength < 4 and stronger.claimed_users <> '{}'))
+                join ingest.users seen on seen.id::text = any(stronger.claimed_users)
+                where stronger.customer_id = p.subject and stronger.strength = any($4))
+            or p.reason = 'user_gone' and exists (
+                select from ingest.customer_emails matched join auth.users u on u.id = matched.user_id
+                where matched.customer_id = p.subject and matched.role = 'matched'
+                  and p.detail like '%' || u.id || '%'))
+         order by 1 limit $3)
+        union all
+        -- An address no longer leads to a user who contradicted.
+        (select distinct p.subject, false from ingest.parked p
+         cross join lateral regexp_matches(p.detail, 'email ([0-9a-f-]{36})', 'g') as named (id)
+         left join lateral ingest.earliest_email_with_users(p.subject, $6) e on true
+         where $5 and p.reason = 'disputed_user' and p.subject > $2
+           and named.id[1]::uuid <> all(coalesce(e.users, '{}'))
+           and not exists (
+               select from ingest.customer_emails typed
+               cross join lateral ingest.users_with_email(array[typed.email], $6) u
+               where typed.customer_id = p.subject and typed.role = 'checkout' and u.user_id = named.id[1]::uuid)
          order by 1 limit $3)
         union all
         -- Parked for want of a tier that names the price or the product by now.

@@ -17,6 +17,7 @@ pub mod customers;
 pub mod dead_letters;
 pub mod derived;
 pub mod due;
+pub mod emails;
 pub mod error;
 pub mod facts;
 pub mod failing;
@@ -52,6 +53,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
 use crate::project::Reading;
+use crate::project::identity::Matching;
 use crate::project::member::Thresholds;
 
 pub use apply::Applied;
@@ -70,6 +72,8 @@ pub struct Store {
 pub struct Rules {
     /// How events are read.
     pub reading: Reading,
+    /// What counts as evidence of whose a customer is.
+    pub matching: Matching,
     /// When a member is active, at risk, a champion.
     pub thresholds: Thresholds,
     /// For how long the bodies of events are kept; for ever where nothing is said.
@@ -86,6 +90,7 @@ impl Rules {
                 tables: config.activity_tables.clone(),
                 admission: config.admission(),
             },
+            matching: config.matching,
             thresholds: Thresholds {
                 active_days: config.active_days,
                 at_risk_days: config.at_risk_days,

@@ -6,17 +6,19 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::claims::Made;
+use super::emails::Given;
 use super::facts::{Contender as _, Told};
-use super::{Rules, customers, facts, inbox};
+use super::{Rules, facts, inbox};
 use crate::envelope::Envelope;
+use crate::project::identity::{self, Address};
 use crate::project::internal::{
     self, FoundLogin, FoundLogins, FoundPayments, FoundRow, FoundRows, FoundSubscription, FoundUsers,
     Internal,
 };
 use crate::project::meaning::{Login, Meaning, UserSeen};
+use crate::project::read;
 use crate::project::stripe::{FoundPayment, Item, Price, StripeObject, Subscription};
 use crate::project::supabase::Row;
-use crate::project::{identity, read};
 
 /// What stands for the Stripe customers of a user whose payments the application had kept.
 pub(super) const FOUND_USER: &str = "found/user/";
@@ -43,6 +45,7 @@ pub(super) struct News {
     pub(super) logins: Vec<Login>,
     pub(super) users: Vec<UserSeen>,
     pub(super) claims: Vec<Made>,
+    pub(super) emails: Vec<Given>,
     /// Objects that something happened to, without their state.
     pub(super) thin: BTreeSet<String>,
 }
@@ -55,6 +58,8 @@ impl News {
             let event_id = envelope.event_id;
             match meaning {
                 Meaning::Stripe(report) => {
+                    let addresses = identity::addresses(&report.state, report.occurred_at, report.stage);
+                    news.give(addresses, &event_id);
                     if !report.state.has_history() {
                         news.claims.extend(identity::claims(&report.state).into_iter().map(|claim| Made {
                             claim,
@@ -68,12 +73,9 @@ impl News {
                 Meaning::Row(report) => news.rows.push(Told { event_id, report }),
                 Meaning::Login(login) => news.logins.push(login),
                 Meaning::User(user) => news.users.push(user),
-                Meaning::Internal(Internal::Matched(matched)) => news.claims.push(Made {
-                    claim: customers::match_claim(&matched),
-                    reported_at: envelope.occurred_at,
-                    event_id,
-                    is_last: false,
-                }),
+                Meaning::Internal(Internal::Matched(matched)) => {
+                    news.give(identity::of_match(&matched, envelope.occurred_at), &event_id);
+                }
                 Meaning::Internal(Internal::Found(found)) => news.found(found, event_id),
                 Meaning::Internal(Internal::FoundRows(found)) => news.found_rows(found, &event_id),
                 Meaning::Internal(Internal::FoundLogins(found)) => news.found_logins(found),
@@ -91,6 +93,11 @@ impl News {
         news
     }
 
+    fn give(&mut self, addresses: Vec<Address>, event_id: &str) {
+        let given = addresses.into_iter().map(|address| Given { address, event_id: event_id.to_owned() });
+        self.emails.extend(given);
+    }
+
     /// Every user named, also by what is superseded at once: each has a row from then on, in whatever order
     /// and batches the events come.
     pub(super) fn named(&self) -> BTreeSet<Uuid> {
@@ -99,7 +106,8 @@ impl News {
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
         let owners = self.rows.iter().filter_map(|told| told.report.state.user_id);
         let seen = self.users.iter().map(|user| user.user_id);
-        claimed.chain(owners).chain(seen).collect()
+        let matched = self.emails.iter().filter_map(|given| given.address.user_id);
+        claimed.chain(owners).chain(seen).chain(matched).collect()
     }
 
     /// A row found in `customer_subscriptions` says whose the customer is, and stands for the subscription
@@ -112,7 +120,6 @@ impl News {
                 customer: found.customer.clone(),
                 strength: identity::Strength::KnownCustomer,
                 claimed_users: vec![found.user_id.to_string()],
-                email: None,
                 object_created: found.created,
             },
             reported_at: epoch,
@@ -161,7 +168,7 @@ impl News {
 
     fn found_users(&mut self, FoundUsers { there, gone }: FoundUsers) {
         let all = there.into_iter().map(|id| (id, false)).chain(gone.into_iter().map(|id| (id, true)));
-        self.users.extend(all.map(|(user_id, is_gone)| UserSeen { user_id, email: None, is_gone }));
+        self.users.extend(all.map(|(user_id, is_gone)| UserSeen { user_id, emails: Vec::new(), is_gone }));
     }
 
     /// Payments that the application had kept: each stands for what Stripe will tell of it, and says whose it
@@ -195,7 +202,6 @@ fn claim_of(payment: &FoundPayment) -> Option<identity::Claim> {
         customer: payment.customer.clone(),
         strength: identity::Strength::KnownCustomer,
         claimed_users: vec![user.to_owned()],
-        email: None,
         object_created: 0,
     })
 }

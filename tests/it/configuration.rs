@@ -40,6 +40,8 @@ fn every_setting_can_stand_in_the_file() {
         stripe_account = "acct_1Connected"
         supabase_url = "https://x.supabase.co"
         bind = "0.0.0.0:9000"
+        match_by = ["metadata", "email"]
+        match_sso_email = true
         admin_token = "0123456789abcdef"
         webhook_tolerance_seconds = 60
         body_limit_bytes = 4096
@@ -292,4 +294,21 @@ fn a_second_signal_ends_at_once() {
     assert!(serving.process.try_wait().unwrap().is_none(), "the request is still under way");
     serving.terminate();
     assert_eq!(serving.process.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn match_by_takes_known_kinds_and_nothing() {
+    let matching = |value: &str| read(&given("", &[("MEMBERFLOW_MATCH_BY", value)])).map(|it| it.matching);
+    let none = matching("").unwrap();
+    assert_eq!((none.metadata, none.reference, none.email), (false, false, false));
+    let some = matching("reference, email").unwrap();
+    assert_eq!((some.metadata, some.reference, some.email), (false, true, true));
+    let wrong = fault("", &[("MEMBERFLOW_MATCH_BY", "metadata,e-mail")]);
+    assert!(
+        wrong.contains("MEMBERFLOW_MATCH_BY is not valid: it takes metadata, reference and email"),
+        "{wrong}"
+    );
+    let listed =
+        read(&given("match_by = ['metadata', 'email']\nmatch_sso_email = true", &[])).unwrap().matching;
+    assert_eq!((listed.reference, listed.email, listed.sso_email), (false, true, true));
 }

@@ -6,6 +6,7 @@ mod ci_run;
 mod configuration;
 mod demo_data;
 mod doctor;
+mod evidence;
 mod faults;
 mod forgetting;
 mod found_rows;

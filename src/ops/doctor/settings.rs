@@ -16,6 +16,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         supabase_secrets(config),
         admin_token(config),
         counted::settings(config),
+        matching(config),
     ];
     match config.database_url.expose_secret().parse::<PgConnectOptions>() {
         Ok(options) => {
@@ -77,6 +78,22 @@ fn admin_token(config: &Config) -> Finding {
         ),
         _ => Finding::fine("admin", "the API is on"),
     }
+}
+
+/// What whose customer it is depends on, and what that asks of the settings elsewhere.
+fn matching(config: &Config) -> Finding {
+    let matching = config.matching;
+    let kinds = [
+        (matching.metadata, "metadata"),
+        (matching.reference, "reference"),
+        (matching.email, "email"),
+        (matching.email && matching.sso_email, "email of single sign-on"),
+    ];
+    let kinds: Vec<&str> = kinds.iter().filter(|(on, _)| *on).map(|(_, kind)| *kind).collect();
+    let by =
+        if kinds.is_empty() { "none: customers known before alone".to_owned() } else { kinds.join(", ") };
+    let note = if matching.email { "; e-mail needs \"Confirm email\" switched on in Supabase" } else { "" };
+    Finding::fine("matching", format!("customers are matched by {by}{note}"))
 }
 
 /// Behind a transaction pooler each transaction may meet another session.
@@ -154,6 +171,14 @@ mod tests {
             assert_eq!(found, level, "{url}: {message}");
             assert!(message.contains(says), "{url}: {message}");
         }
+    }
+
+    #[test]
+    fn kinds_of_evidence_are_shown() {
+        let mut config = complete("postgres://postgres@127.0.0.1/postgres");
+        assert!(matching(&config).message.contains("metadata, reference, email; e-mail needs"));
+        config.matching = config.matching.by([""]).unwrap();
+        assert!(matching(&config).message.ends_with("none: customers known before alone"));
     }
 
     #[test]

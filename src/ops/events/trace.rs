@@ -134,6 +134,8 @@ async fn facts(tx: &mut Reading, event: &Event) -> Result<(Vec<Fact>, Vec<Fact>)
          union all
          select 'ingest.claims', object_id, event_id, reported_at from claims where object_id = $2
          union all
+         select 'ingest.customer_emails', object_id, event_id, reported_at from customer_emails where object_id = $2
+         union all
          select 'ingest.row_facts', relation || '/' || row_id, event_id, occurred_at from row_facts
          where relation = split_part($2, '/', 1) and row_id = substr($2, length(split_part($2, '/', 1)) + 2)",
     )

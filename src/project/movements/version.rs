@@ -37,7 +37,8 @@ pub fn kept(state: &StripeObject) -> Option<StripeObject> {
             Some(StripeObject::Subscription(Subscription { user_ids: Vec::new(), ..it.clone() }))
         }
         StripeObject::Customer(it) => {
-            Some(StripeObject::Customer(Customer { email: None, user_ids: Vec::new(), ..it.clone() }))
+            let nobody = Customer { email: None, previous_email: None, user_ids: Vec::new(), ..it.clone() };
+            Some(StripeObject::Customer(nobody))
         }
         StripeObject::Discount(it) => Some(StripeObject::Discount(it.clone())),
         _ => None,

@@ -15,11 +15,17 @@ pub fn customer(value: &Value, user_id_keys: &[String]) -> Option<Customer> {
         user_ids: user_ids(value, user_id_keys),
         deleted: flag(&value["deleted"]),
         discount: discount(&value["discount"]),
+        previous_email: None,
     })
 }
 
 /// A checkout session. Older ones don't tell when they were created: the event's moment stands in.
-pub fn checkout(value: &Value, event_created: i64, user_id_keys: &[String]) -> Option<Checkout> {
+pub fn checkout(
+    value: &Value,
+    event_type: &str,
+    event_created: i64,
+    user_id_keys: &[String],
+) -> Option<Checkout> {
     Some(Checkout {
         id: id(value)?,
         created: time(&value["created"]).unwrap_or(event_created),
@@ -30,5 +36,21 @@ pub fn checkout(value: &Value, event_created: i64, user_id_keys: &[String]) -> O
         client_reference_id: text(&value["client_reference_id"]),
         email: text(&value["customer_details"]["email"]).or_else(|| text(&value["customer_email"])),
         user_ids: user_ids(value, user_id_keys),
+        is_settled: is_settled(value, event_type),
     })
+}
+
+/// Versions before 2022 have no `status`, the oldest no `payment_status` either: what is missing there is told by
+/// the event's type. `no_payment_required` alone is not enough, for an open session can say it.
+fn is_settled(value: &Value, event_type: &str) -> bool {
+    let is_completed = event_type == "checkout.session.completed";
+    let is_paid = match value["payment_status"].as_str() {
+        Some(status) => ["paid", "no_payment_required"].contains(&status),
+        None => is_completed,
+    };
+    let is_complete = match value["status"].as_str() {
+        Some(status) => status == "complete",
+        None => is_completed || value["payment_status"] == "paid",
+    };
+    event_type == "checkout.session.async_payment_succeeded" || is_paid && is_complete
 }

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::customer::{checkout, customer};
 use super::discount::{coupon, discount, is_for_one_payment};
-use super::field::{id, time};
+use super::field::{id, text, time};
 use super::invoice::{invoice, invoice_payment};
 use super::price::{price, product};
 use super::subscription::subscription;
@@ -36,9 +36,13 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unread
         return Ok(Meaning::Nothing);
     }
     let stage = stage(&event_type);
-    let state = state(kind, &object, &event_type, created, user_id_keys)
+    let previous = previous(&mut event);
+    let mut state = state(kind, &object, &event_type, created, user_id_keys)
         .map(|state| if stage == Stage::Deleted { state.deleted() } else { state })
         .ok_or_else(|| unusable(kind.identity()))?;
+    if let (StripeObject::Customer(customer), Some(previous)) = (&mut state, &previous) {
+        customer.previous_email = text(&previous["email"]);
+    }
     Ok(Meaning::Stripe(Box::new(Report {
         number: None,
         subject: state.id().to_owned(),
@@ -47,7 +51,7 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unread
         is_final: state.is_final(stage),
         state,
         object,
-        previous: previous(&mut event),
+        previous,
         corrects_after: None,
     })))
 }
@@ -93,7 +97,7 @@ pub(super) fn state(
     let at = (event_created > 0).then_some(event_created);
     Some(match kind {
         Kind::Customer => StripeObject::Customer(customer(object, user_id_keys)?),
-        Kind::Checkout => StripeObject::Checkout(checkout(object, event_created, user_id_keys)?),
+        Kind::Checkout => StripeObject::Checkout(checkout(object, event_type, event_created, user_id_keys)?),
         Kind::Subscription => StripeObject::Subscription(subscription(object, user_id_keys)?),
         Kind::Invoice => StripeObject::Invoice(invoice(object, event_type, at)?),
         Kind::InvoicePayment => StripeObject::InvoicePayment(invoice_payment(object)?),

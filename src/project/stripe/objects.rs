@@ -67,6 +67,9 @@ pub struct Customer {
     pub deleted: bool,
     /// The customer-level discount, where the object shows one.
     pub discount: Option<Discount>,
+    /// The address before the event that told of this state, where the event says. No part of the state.
+    #[serde(skip)]
+    pub previous_email: Option<String>,
 }
 
 /// A checkout session: who paid.
@@ -86,6 +89,10 @@ pub struct Checkout {
     /// `customer_details.email`, else `customer_email`.
     pub email: Option<String>,
     pub user_ids: Vec<String>,
+    /// Complete, and paid or free. Before that it says nothing of whose the payment is: anybody can open a
+    /// session in anybody's name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_settled: bool,
 }
 
 /// A subscription.

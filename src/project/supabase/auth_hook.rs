@@ -49,7 +49,7 @@ fn read_token(call: &Fields<'_>, metadata: &Fields<'_>) -> Result<Meaning, Unrea
 fn read_user(name: &str, user: &Fields<'_>) -> Result<Meaning, Unreadable> {
     Ok(Meaning::User(UserSeen {
         user_id: field::uuid(&value(user, "id")).ok_or_else(|| missing(name, "user.id"))?,
-        email: field::email(&value(user, "email")),
+        emails: field::email(&value(user, "email")).into_iter().collect(),
         is_gone: false,
     }))
 }

@@ -5,6 +5,8 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
+use crate::project::identity::folded_email;
+
 /// The longest id or address taken: a Postgres index holds no key of several kilobytes.
 const KEY_MAX_BYTES: usize = 1024;
 
@@ -33,9 +35,9 @@ pub fn uuid(value: &Value) -> Option<Uuid> {
     Uuid::parse_str(value.as_str()?.trim()).ok()
 }
 
-/// An e-mail address in lower case.
+/// An e-mail address as addresses are compared.
 pub fn email(value: &Value) -> Option<String> {
-    key(value.as_str()?).map(str::to_lowercase)
+    folded_email(key(value.as_str()?)?)
 }
 
 /// A moment as RFC 3339 or as Postgres writes it: with `T` or a space, with a zone in hours or in hours

@@ -70,6 +70,14 @@ pub fn read(body: Value, numbered: Option<Numbered>, tables: &ActivityTables) ->
     }
 }
 
+/// The addresses of both rows: customers that lost a user by the change must be looked at, too.
+fn emails(record: &Value, old_record: &Value) -> Vec<String> {
+    let mut emails: Vec<String> =
+        [record, old_record].into_iter().filter_map(|row| field::email(&row["email"])).collect();
+    emails.dedup();
+    emails
+}
+
 /// A change of one row.
 struct Change {
     relation: String,
@@ -102,7 +110,7 @@ impl Change {
         let user = self.known();
         Ok(Meaning::User(UserSeen {
             user_id: field::uuid(&user["id"]).ok_or_else(|| self.missing("record.id"))?,
-            email: field::email(&user["email"]),
+            emails: emails(&self.record, &self.old_record),
             is_gone: self.stage == Stage::Deleted,
         }))
     }

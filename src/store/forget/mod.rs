@@ -126,7 +126,7 @@ async fn note(
 async fn empty_matches(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query(
         "update ingest.inbox
-         set body = convert_to(jsonb_set(convert_from(body, 'UTF8')::jsonb, '{email}', '\"\"')::text, 'UTF8')
+         set body = convert_to((jsonb_set(convert_from(body, 'UTF8')::jsonb, '{email}', '\"\"') - 'passed')::text, 'UTF8')
          where source = 'internal' and event_type = 'matched'
            and split_part(event_id, '/', 2) = any ($1)
            and convert_from(body, 'UTF8')::jsonb ->> 'email' <> ''",
@@ -171,14 +171,41 @@ async fn scrub_claims(
     subjects: &[String],
 ) -> Result<u64, sqlx::Error> {
     let scrubbed = sqlx::query(
-        "update claims set email = null,
-             claimed_users = array(select it from unnest(claimed_users) as it where it not like '%@%')
-         where (object_id = any ($1) or email = any ($2))
-           and (email is not null or array_to_string(claimed_users, ' ') like '%@%')",
+        "update claims set claimed_users = array(select it from unnest(claimed_users) as it where it not like '%@%')
+         where object_id = any ($1) and array_to_string(claimed_users, ' ') like '%@%'",
     )
     .bind(subjects)
+    .execute(&mut *tx)
+    .await?;
+    Ok(scrubbed.rows_affected() + scrub_emails(tx, person, subjects).await?)
+}
+
+/// The addresses go; that the customer was matched to a user stays, once, without the address.
+async fn scrub_emails(
+    tx: &mut PgConnection,
+    person: &Person,
+    subjects: &[String],
+) -> Result<u64, sqlx::Error> {
+    let customers: Vec<&str> = person.customers.iter().map(String::as_str).collect();
+    let deleted = sqlx::query(
+        "delete from customer_emails e using (
+             select object_id, email, row_number() over (partition by object_id, role = 'matched'
+                                                         order by reported_at, place, event_id) as position
+             from customer_emails where customer_id = any ($2) or object_id = any ($1) or email = any ($3)
+         ) r
+         where e.object_id = r.object_id and e.email = r.email
+           and (e.role <> 'matched' or r.position > 1)",
+    )
+    .bind(subjects)
+    .bind(&customers)
     .bind(person.emails())
+    .execute(&mut *tx)
+    .await?;
+    let emptied = sqlx::query(
+        "update customer_emails set email = '' where role = 'matched' and customer_id = any ($1) and email <> ''",
+    )
+    .bind(&customers)
     .execute(tx)
     .await?;
-    Ok(scrubbed.rows_affected())
+    Ok(deleted.rows_affected() + emptied.rows_affected())
 }

@@ -75,7 +75,7 @@ impl Person {
         let customers: Vec<String> = sqlx::query_scalar(
             "select id from ingest.customers where user_id = $1
              union
-             select c.customer_id from ingest.claims c left join ingest.customers o on o.id = c.customer_id
+             select c.customer_id from ingest.customer_emails c left join ingest.customers o on o.id = c.customer_id
              where c.email = any ($2) and (o.user_id is null or o.user_id = $1)",
         )
         .bind(self.user_id)
@@ -84,7 +84,7 @@ impl Person {
         .await?;
         self.customers.extend(customers);
         let emails: Vec<String> = sqlx::query_scalar(
-            "select lower(email) from ingest.claims where customer_id = any ($1) and email is not null
+            "select email from ingest.customer_emails where customer_id = any ($1) and email <> ''
              union
              select lower(state ->> 'email') from ingest.stripe_facts
              where (customer_id = any ($1) or id = any ($1)) and state ->> 'email' is not null",
@@ -147,7 +147,8 @@ impl Person {
             "with recursive reach (id) as (
                  (select unnest($1::text[])
                   union select id from stripe_facts where customer_id = any ($1)
-                  union select object_id from claims where customer_id = any ($1) or email = any ($2))
+                  union select object_id from claims where customer_id = any ($1)
+                  union select object_id from customer_emails where customer_id = any ($1) or email = any ($2))
                  union
                  select l.other from reach r join stripe_links l on l.id = r.id
              )

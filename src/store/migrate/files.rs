@@ -14,7 +14,7 @@ macro_rules! embedded {
 }
 
 /// The migrations in order, each file named as the Supabase CLI and sqlx both read it.
-pub(super) const FILES: [(i64, &str, &str); 25] = embedded![
+pub(super) const FILES: [(i64, &str, &str); 26] = embedded![
     20251125000000 "create_membership_tables",
     20251126000000 "create_crm_system",
     20251126000050 "complete_member_metrics",
@@ -36,6 +36,7 @@ pub(super) const FILES: [(i64, &str, &str); 25] = embedded![
     20251202000000 "write_activity_cheaply",
     20251203000200 "flag_what_is_not_counted",
     20251203000300 "show_cancellations",
+    20251203000400 "keep_every_email",
     20251203000500 "flag_statuses_that_stood_before",
     20251203000510 "accept_the_applications_words",
     20251203000800 "never_repeat_change_numbers",

@@ -23,6 +23,8 @@ impl Rebuild {
             "insert into found_customers (id)
              select customer_id from claims
              union
+             select customer_id from customer_emails
+             union
              select customer_id from stripe_facts where customer_id is not null
              union
              select customer_id from payments",

@@ -96,11 +96,14 @@ impl Selection {
                   select $5
                   union all select id from stripe_facts where customer_id = $5
                   union all select id from ingest.stripe_facts where customer_id = $5
-                  union all select object_id from claims where customer_id = $5))
+                  union all select object_id from claims where customer_id = $5
+                  union all select object_id from customer_emails where customer_id = $5))
               and ($6::uuid is null or i.subject in (
                   select f.id from stripe_facts f join customers c on c.id = f.customer_id where c.user_id = $6
                   union all select id from customers where user_id = $6
                   union all select c.object_id from claims c join customers o on o.id = c.customer_id
+                            where o.user_id = $6
+                  union all select e.object_id from customer_emails e join customers o on o.id = e.customer_id
                             where o.user_id = $6
                   union all select relation || '/' || row_id from row_facts where user_id = $6)
                 or i.subject is null and position(convert_to($6::text, 'UTF8') in i.body) > 0)"
@@ -152,10 +155,19 @@ fn names(news: &News) -> BTreeSet<String> {
         [Some(told.report.subject.clone()), customer].into_iter().flatten()
     });
     let claims = news.claims.iter().flat_map(|it| [it.claim.object_id.clone(), it.claim.customer.clone()]);
+    let emails =
+        news.emails.iter().flat_map(|it| [it.address.object_id.clone(), it.address.customer.clone()]);
     let rows = news.rows.iter().map(|told| told.report.subject.clone());
     let logins = news.logins.iter().flat_map(|it| [it.session_id.clone(), it.user_id.to_string()]);
     let users = news.named().into_iter().map(|id| id.to_string());
-    stripe.chain(claims).chain(rows).chain(logins).chain(users).chain(news.thin.iter().cloned()).collect()
+    stripe
+        .chain(claims)
+        .chain(emails)
+        .chain(rows)
+        .chain(logins)
+        .chain(users)
+        .chain(news.thin.iter().cloned())
+        .collect()
 }
 
 async fn write(tx: &mut PgConnection, names: BTreeSet<String>) -> Result<(), sqlx::Error> {
@@ -180,6 +192,7 @@ const WIDEN: &str = "
     select f.customer_id from stripe_facts f join scope on f.id = name where f.customer_id is not null
     union select f.customer_id from ingest.stripe_facts f join scope on f.id = name where f.customer_id is not null
     union select c.customer_id from claims c join scope on c.object_id = name
+    union select e.customer_id from customer_emails e join scope on e.object_id = name
     union select p.customer_id from payments p join scope on p.id = name
     on conflict do nothing;
     insert into scope

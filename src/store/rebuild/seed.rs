@@ -44,6 +44,8 @@ const COPY: &str = "
     union
     select l.* from ingest.stripe_links l join pruned p on p.subject = l.other;
     insert into claims select c.* from ingest.claims c join pruned p on p.subject = c.object_id;
+    insert into customer_emails
+    select e.* from ingest.customer_emails e join pruned p on p.subject = e.object_id;
     insert into parked select k.* from ingest.parked k join pruned p using (subject) where k.reason = 'thin_event';
     insert into row_facts
     select f.* from ingest.row_facts f join pruned p on p.subject = f.relation || '/' || f.row_id;

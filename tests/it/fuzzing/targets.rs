@@ -256,7 +256,7 @@ pub fn database_change(data: &[u8]) {
         (Ok(Meaning::Login(login)), Ok(Meaning::Login(again))) => is_login(&login, &again),
         (Ok(Meaning::User(user)), Ok(Meaning::User(again))) => {
             assert_eq!(user, again, "two readings");
-            user.email.iter().for_each(|email| is_key(email));
+            user.emails.iter().for_each(|email| is_key(email));
         }
         (Ok(Meaning::Nothing), Ok(Meaning::Nothing)) | (Err(_), Err(_)) => {}
         other => panic!("no meaning of a row's: {other:?}"),
@@ -269,7 +269,7 @@ pub fn auth_hook(data: &[u8]) {
         (Ok(Meaning::Login(login)), Ok(Meaning::Login(again))) => is_login(&login, &again),
         (Ok(Meaning::User(user)), Ok(Meaning::User(again))) => {
             assert_eq!(user, again, "two readings");
-            user.email.iter().for_each(|email| is_key(email));
+            user.emails.iter().for_each(|email| is_key(email));
         }
         (Ok(Meaning::Nothing), Ok(Meaning::Nothing)) | (Err(_), Err(_)) => {}
         other => panic!("no meaning of a hook's: {other:?}"),

@@ -13,11 +13,14 @@ pub async fn act(pool: &PgPool, lives: &[&Life], phase: usize) {
         let query = match act {
             Act::SignUp { id, email, confirmed } => sqlx::query(
                 "insert into auth.users (instance_id, id, email, email_confirmed_at)
-                 values ('00000000-0000-0000-0000-000000000000', $1, $2, case when $3 then now() end)",
+                 values (case when $4 then '00000000-0000-0000-0000-000000000000'::uuid end, $1, $2,
+                         case when $3 then now() end)",
             )
             .bind(id)
             .bind(email)
-            .bind(confirmed),
+            .bind(confirmed)
+            // Users that were made in SQL may have no instance.
+            .bind(id.as_u128() % 3 != 0),
             Act::Change { id, email, confirmed } => sqlx::query(
                 "update auth.users set email = $2, email_confirmed_at = case when $3 then now() end where id = $1",
             )

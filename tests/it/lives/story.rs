@@ -1,7 +1,7 @@
 //! A life: what happens, in an order that could have been.
 
 use super::shapes::Era;
-use super::world::{Found, NOW, World};
+use super::world::{Act, Found, NOW, World};
 
 const RUNNING: [&str; 5] = ["active", "trialing", "past_due", "unpaid", "dormant"];
 
@@ -147,15 +147,30 @@ impl World {
             }),
             (1, _) => self.change_customer(customer, |it, _| it.metadata.clone_from(&metadata)),
             _ => {
-                // From an address that was a user's it may not go on: a match by address stays, so what it
-                // says would depend on what came first.
-                let now = self.stripe.customers[customer].email.clone();
-                let is_free = now.is_none_or(|now| self.supabase.strangers.contains(&now.to_lowercase()));
-                if let (true, Some(address)) = (is_free, self.some_address()) {
+                if let Some(address) = self.some_address().filter(|it| self.may_follow(customer, it)) {
+                    // Which of several addresses of one second came first, the events alone do not always tell.
+                    self.stand_apart(customer);
                     self.change_customer(customer, |it, _| it.email = Some(address.clone()));
                 }
             }
         }
+    }
+
+    /// Whether a customer may have this address, too. A match stays: where the first address that is anybody's is not
+    /// the same user's from beginning to end, another user's behind it would make it matter what was told when.
+    fn may_follow(&self, customer: &str, address: &str) -> bool {
+        let is_strangers = |email: &String| self.supabase.strangers.contains(email);
+        let given = self.stripe.addresses.get(customer);
+        let first = given.into_iter().flatten().find(|email| !is_strangers(email));
+        is_strangers(&address.to_lowercase()) || first.is_none_or(|email| self.is_steady(email))
+    }
+
+    /// One user has the address, from the beginning to the end.
+    fn is_steady(&self, email: &str) -> bool {
+        let mut having = self.supabase.users.values().filter(|user| user.email.to_lowercase() == email);
+        let (Some(user), None) = (having.next(), having.next()) else { return false };
+        let acts: Vec<_> = self.acts.iter().filter(|(_, act)| act.is_about(user.id)).collect();
+        matches!(acts[..], [(0, Act::SignUp { confirmed: true, .. })])
     }
 
     /// Events that no table depends on, and thin ones that tell of something new.

@@ -36,6 +36,15 @@ pub enum Act {
     NameTier(Tier),
 }
 
+impl Act {
+    pub fn is_about(&self, user: Uuid) -> bool {
+        match self {
+            Self::SignUp { id, .. } | Self::Change { id, .. } | Self::Delete { id } => *id == user,
+            Self::NameTier(_) => false,
+        }
+    }
+}
+
 /// A row of `membership_tiers`.
 #[derive(Clone, Debug)]
 pub struct Tier {

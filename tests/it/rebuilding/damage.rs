@@ -20,8 +20,14 @@ const CHANGED: Damage = &[
     ),
     (
         "ingest.claims",
-        "update ingest.claims set email = 'x@example.com'
-         where object_id = (select min(object_id) from ingest.claims where strength = 4) and strength = 4",
+        "update ingest.claims set claimed_users = '{x}'
+         where object_id = (select min(object_id) from ingest.claims where strength = 1) and strength = 1",
+        1,
+    ),
+    (
+        "ingest.customer_emails",
+        "update ingest.customer_emails set reported_at = reported_at + interval '1 day'
+         where object_id = (select min(object_id) from ingest.customer_emails where role = 'given')",
         1,
     ),
     (
@@ -123,6 +129,12 @@ const DELETED: Damage = &[
         1,
     ),
     (
+        "ingest.customer_emails",
+        "delete from ingest.customer_emails
+         where object_id = (select max(object_id) from ingest.customer_emails where role = 'given')",
+        1,
+    ),
+    (
         "ingest.customers",
         "delete from ingest.customers where id = (select max(id) from ingest.customers where user_id is not null)",
         1,
@@ -197,6 +209,11 @@ const ADDED: Damage = &[
     (
         "ingest.claims",
         "insert into ingest.claims values ('cus_x', 1, 'cus_x', '{}', null, now(), now(), 'evt_x')",
+        1,
+    ),
+    (
+        "ingest.customer_emails",
+        "insert into ingest.customer_emails values ('cus_x', 'x@example.com', 'cus_x', 'given', null, now(), 2, 'evt_x')",
         1,
     ),
     ("ingest.customers", "insert into ingest.customers values ('cus_x', gen_random_uuid(), 'metadata')", 1),
@@ -359,7 +376,7 @@ async fn everything_lost_but_the_inbox_comes_back() {
     let town = Town::lived(1).await;
     let sound = dump::everything(&town.database.pool).await;
     town.execute(
-        "truncate ingest.stripe_facts, ingest.stripe_versions, public.mrr_movements, ingest.stripe_links, ingest.customers, ingest.claims, ingest.payments,
+        "truncate ingest.stripe_facts, ingest.stripe_versions, public.mrr_movements, ingest.stripe_links, ingest.customers, ingest.claims, ingest.customer_emails, ingest.payments,
              ingest.customer_revenue, ingest.logins, ingest.row_facts, ingest.activity, ingest.parked,
              public.payment_history, public.customer_subscriptions, public.user_revenue_metrics,
              public.user_revenue_by_currency, public.user_activity_metrics",

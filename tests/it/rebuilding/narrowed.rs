@@ -71,7 +71,8 @@ async fn a_lost_fact_comes_back_with_what_hangs_on_it() {
     ] {
         town.execute(&format!(
             "delete from ingest.stripe_facts where customer_id = '{customer}';
-             delete from ingest.claims where customer_id = '{customer}' and object_id not like 'match/%';
+             delete from ingest.claims where customer_id = '{customer}';
+             delete from ingest.customer_emails where customer_id = '{customer}' and object_id not like 'match/%';
              delete from ingest.customer_revenue where customer_id = '{customer}';
              delete from public.payment_history where user_id =
                  (select user_id from ingest.customers where id = '{customer}');

@@ -31,7 +31,7 @@ const LEFT_OUT: [&str; 7] = [
 /// A match by e-mail address is kept as an event when it is needed first, and that depends on what had come
 /// by then. It yields to any stronger claim, so nothing derived depends on its having been kept.
 const OWN_DECISIONS: [(&str, &str); 2] =
-    [("ingest.inbox", "source <> 'internal'"), ("ingest.claims", "object_id not like 'match/%'")];
+    [("ingest.inbox", "source <> 'internal'"), ("ingest.customer_emails", "object_id not like 'match/%'")];
 
 /// What was believed in between depends on the order in which things became known; what is believed does not.
 const BELIEFS: (&str, &str) = ("public.mrr_movements", "superseded_at is null");

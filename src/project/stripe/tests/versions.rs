@@ -217,12 +217,51 @@ fn a_checkout_is_the_same_in_every_version() {
         subscription: Some(SUBSCRIPTION.to_owned()),
         client_reference_id: Some(USER.to_owned()),
         email: Some("Ada@Example.com".to_owned()),
+        is_settled: true,
         ..Checkout::default()
     };
     assert_eq!(only!(Checkout, state("checkout_2019")), expected);
     // Only newer versions name the invoice.
     let named = Checkout { invoice: Some("in_1SkZ0q2eZvKYlo2C".to_owned()), ..expected };
     assert_eq!(only!(Checkout, state("checkout_2025")), named);
+}
+
+/// Whether a session of this type, status and payment status says whose the payment is.
+#[test]
+fn checkout_is_settled_once_complete_and_paid() {
+    for (event, status, payment, settled) in [
+        ("completed", Some("complete"), Some("paid"), true),
+        ("completed", Some("complete"), Some("no_payment_required"), true),
+        ("completed", Some("complete"), Some("unpaid"), false),
+        ("async_payment_succeeded", Some("complete"), Some("paid"), true),
+        ("async_payment_succeeded", None, None, true),
+        ("async_payment_failed", Some("complete"), Some("unpaid"), false),
+        ("expired", Some("expired"), Some("unpaid"), false),
+        ("expired", Some("expired"), Some("no_payment_required"), false),
+        ("expired", None, Some("unpaid"), false),
+        ("expired", None, Some("no_payment_required"), false),
+        ("expired", None, None, false),
+        ("completed", None, Some("paid"), true),
+        ("completed", None, Some("no_payment_required"), true),
+        ("completed", None, Some("unpaid"), false),
+        ("completed", None, None, true),
+    ] {
+        let session = serde_json::json!({
+            "id": "cs_1", "object": "checkout.session", "status": status, "payment_status": payment
+        });
+        let event = serde_json::json!({
+            "id": "evt_1", "type": format!("checkout.session.{event}"), "created": 1, "data": {"object": session}
+        });
+        let crate::project::Meaning::Stripe(report) =
+            crate::project::stripe::read(event.clone(), &[]).unwrap()
+        else {
+            panic!("{event}")
+        };
+        let crate::project::stripe::StripeObject::Checkout(checkout) = report.state else {
+            panic!("{event}")
+        };
+        assert_eq!(checkout.is_settled, settled, "{event}");
+    }
 }
 
 #[test]

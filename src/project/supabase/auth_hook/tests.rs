@@ -118,11 +118,11 @@ fn a_login_without_its_session_user_or_time_is_unreadable() {
 fn the_hooks_around_sign_up_tell_of_a_user() {
     let ada = json!({"id": USER, "aud": "authenticated", "email": "Ada@X.org", "identities": null,
                      "created_at": "0001-01-01T00:00:00Z", "is_anonymous": false});
-    let expected = UserSeen { user_id: USER, email: Some("ada@x.org".to_owned()), is_gone: false };
+    let expected = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_gone: false };
     assert_eq!(user("before-user-created", &ada), expected);
     assert_eq!(user("after-user-created", &ada), expected);
     let by_phone = json!({"id": USER, "email": "", "phone": "12025550112"});
-    assert_eq!(user("after-user-created", &by_phone).email, None);
+    assert_eq!(user("after-user-created", &by_phone).emails, [""; 0]);
     let nobody = json!({"metadata": {"name": "after-user-created"}, "user": {"email": "a@x.org"}});
     assert!(matches!(read(&nobody), Err(Unreadable::Field { field: "user.id", .. })));
 }

@@ -185,7 +185,7 @@ fn user(verb: &str, record: &Value, old_record: &Value) -> UserSeen {
 #[test]
 fn a_user_is_gone_only_once_the_row_is() {
     let ada = json!({"id": USER, "email": "Ada@X.org", "deleted_at": null});
-    let there = UserSeen { user_id: USER, email: Some("ada@x.org".to_owned()), is_gone: false };
+    let there = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_gone: false };
     assert_eq!(user("INSERT", &ada, &Value::Null), there);
     let hidden = with(&ada, "deleted_at", json!("2026-01-02T03:04:05+00:00"));
     assert_eq!(user("UPDATE", &hidden, &ada), there);

@@ -52,7 +52,7 @@ pub fn tables(world: &World) -> Tables {
     customers.extend(world.stripe.addresses.keys().cloned());
     // Guests, too, whose payment came to nothing: an object says whose they are.
     customers.extend(world.stripe.named.values().map(|named| named.customer.clone()));
-    let checkouts = world.stripe.checkouts.values().filter(|it| it.reference.is_some());
+    let checkouts = world.stripe.checkouts.values().filter(|it| it.reference.is_some() && !it.abandoned);
     customers.extend(checkouts.filter_map(|it| it.customer.clone().or(it.intent.clone())));
     let subscriptions = world.stripe.subscriptions.values();
     let model = Model {

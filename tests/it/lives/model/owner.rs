@@ -25,12 +25,46 @@ pub enum Owner {
 /// Whose `customer` is; a guest's payment is a customer of its own.
 pub fn owner(world: &World, customer: &str) -> Owner {
     let (explicit, flagged) = by_metadata(world, customer);
-    let strongest = explicit.or_else(|| by_reference(world, customer)).or_else(|| by_known(world, customer));
-    match strongest {
-        Some(id) if world.supabase.users[&id].present => Owner::User { id, flagged },
-        Some(_) => Owner::Gone,
-        None => by_address(world, customer, flagged),
+    let by_reference = by_reference(world, customer);
+    let strongest = explicit.or_else(|| by_reference.first().copied()).or_else(|| by_known(world, customer));
+    let Some(id) = strongest else { return by_address(world, customer, flagged) };
+    if !world.supabase.users[&id].present {
+        return Owner::Gone;
     }
+    let claimed = by_reference.into_iter().chain(by_known(world, customer));
+    let flagged = flagged
+        || claimed.into_iter().any(|other| other != id)
+        || earliest_held(world, customer).is_some_and(|users| !users.contains(&id))
+        || is_typed_by_another(world, customer, id);
+    Owner::User { id, flagged }
+}
+
+/// Those who are there and have the earliest address that anybody has.
+fn earliest_held(world: &World, customer: &str) -> Option<Vec<Uuid>> {
+    addresses(world, customer).map(|address| present(world, address)).find(|users| !users.is_empty())
+}
+
+/// At a checkout of `customer` somebody gave an address that others have, and this user hasn't.
+fn is_typed_by_another(world: &World, customer: &str, id: Uuid) -> bool {
+    let mut typed = typed(world, customer);
+    typed.any(|address| {
+        let users = present(world, address);
+        !users.is_empty() && !users.contains(&id)
+    })
+}
+
+fn addresses<'a>(world: &'a World, customer: &str) -> impl Iterator<Item = &'a String> {
+    world.stripe.addresses.get(customer).into_iter().flatten()
+}
+
+/// The addresses given at checkouts of a customer who is none of the guests.
+fn typed<'a>(world: &'a World, customer: &'a str) -> impl Iterator<Item = &'a String> {
+    let checkouts = world.stripe.checkouts.values().filter(|it| !it.abandoned);
+    checkouts.filter(move |it| it.customer.as_deref() == Some(customer)).filter_map(|it| it.email.as_ref())
+}
+
+fn present(world: &World, address: &str) -> Vec<Uuid> {
+    having(world, address).into_iter().filter(|id| world.supabase.users[id].present).collect()
 }
 
 /// The user that an id means, if there ever was one.
@@ -50,31 +84,31 @@ fn by_metadata(world: &World, customer: &str) -> (Option<Uuid>, bool) {
     (named.iter().flatten().next().copied(), different.len() > 1 || different.contains(&None))
 }
 
-fn by_reference(world: &World, customer: &str) -> Option<Uuid> {
+/// The users that paid checkouts name, the newest-created first.
+fn by_reference(world: &World, customer: &str) -> Vec<Uuid> {
     let mut checkouts: Vec<_> = world
         .stripe
         .checkouts
         .values()
-        .filter(|it| it.customer.as_deref().or(it.intent.as_deref()) == Some(customer))
+        .filter(|it| !it.abandoned && it.customer.as_deref().or(it.intent.as_deref()) == Some(customer))
         .collect();
     checkouts.sort_by_key(|it| (it.created, it.id.as_str()));
-    checkouts.iter().rev().filter_map(|it| user(world, it.reference.as_deref()?)).next()
+    checkouts.iter().rev().filter_map(|it| user(world, it.reference.as_deref()?)).collect()
 }
 
 fn by_known(world: &World, customer: &str) -> Option<Uuid> {
     world.found.iter().find(|found| found.customer == customer).map(|found| found.user)
 }
 
+/// The user of the earliest address that a confirmed user has.
 fn by_address(world: &World, customer: &str, flagged: bool) -> Owner {
-    let Some(address) = world.stripe.addresses.get(customer) else {
-        return Owner::Unknown { perhaps_gone: false };
-    };
-    let users = having(world, address);
-    let there: Vec<Uuid> = users.iter().copied().filter(|id| world.supabase.users[id].present).collect();
-    match there[..] {
-        [id] => Owner::User { id, flagged },
-        [] => Owner::Unknown { perhaps_gone: !users.is_empty() },
-        _ => Owner::Ambiguous,
+    match earliest_held(world, customer).as_deref() {
+        None => {
+            let perhaps_gone = addresses(world, customer).any(|address| !having(world, address).is_empty());
+            Owner::Unknown { perhaps_gone }
+        }
+        Some(&[id]) => Owner::User { id, flagged: flagged || is_typed_by_another(world, customer, id) },
+        Some(_) => Owner::Ambiguous,
     }
 }
 
@@ -90,11 +124,9 @@ pub fn named(world: &World, customer: &str) -> Vec<Uuid> {
     let mut users: Vec<Uuid> =
         by_metadata.flat_map(|named| &named.ids).filter_map(|id| user(world, id)).collect();
     users.extend(by_known(world, customer));
-    let checkouts = world.stripe.checkouts.values();
-    let of_customer =
-        checkouts.filter(|it| it.customer.as_deref().or(it.intent.as_deref()) == Some(customer));
-    users.extend(of_customer.filter_map(|it| user(world, it.reference.as_deref()?)));
-    users.extend(world.stripe.addresses.get(customer).into_iter().flat_map(|address| having(world, address)));
+    users.extend(by_reference(world, customer));
+    let emails = addresses(world, customer).chain(typed(world, customer));
+    users.extend(emails.flat_map(|address| having(world, address)));
     users.retain(|id| world.supabase.users[id].present);
     users
 }

@@ -147,6 +147,9 @@ impl Pen {
             value["created"] = json!(it.created);
             value["customer_details"] = json!({ "email": it.email, "name": null });
             value["payment_status"] = json!(if it.paid { "paid" } else { "unpaid" });
+            if self.era > Era::Y2022 {
+                value["status"] = json!(if it.abandoned { "expired" } else { "complete" });
+            }
         }
         value
     }

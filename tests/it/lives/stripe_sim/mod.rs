@@ -33,8 +33,8 @@ pub struct Stripe {
     pub named: BTreeMap<String, Named>,
     /// All that metadata ever named, also what was taken back.
     pub ever_named: BTreeSet<String>,
-    /// By customer (for a guest: payment intent): the last address.
-    pub addresses: BTreeMap<String, String>,
+    /// By customer (for a guest: payment intent): every address, in the order in which they were given.
+    pub addresses: BTreeMap<String, Vec<String>>,
     /// What each subscription was from a second on.
     pub past: BTreeMap<String, Vec<(i64, Subscription)>>,
     /// The discount on each customer's own level from a second on.

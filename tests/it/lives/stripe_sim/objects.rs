@@ -234,4 +234,6 @@ pub struct Checkout {
     pub email: Option<String>,
     pub metadata: Metadata,
     pub paid: bool,
+    /// It expired without a payment.
+    pub abandoned: bool,
 }

@@ -57,7 +57,15 @@ impl World {
         let customer = self.stripe.customers[id].clone();
         self.note_metadata(id, id, customer.created, &customer.metadata);
         if let Some(email) = customer.email {
-            self.stripe.addresses.insert(id.to_owned(), email);
+            self.give_address(id, &email);
+        }
+    }
+
+    fn give_address(&mut self, customer: &str, email: &str) {
+        let (email, given) =
+            (email.to_lowercase(), self.stripe.addresses.entry(customer.to_owned()).or_default());
+        if !given.contains(&email) {
+            given.push(email);
         }
     }
 
@@ -132,6 +140,8 @@ impl World {
         };
         let metadata = if self.chance(30) { self.some_metadata() } else { Metadata::new() };
         let id = self.id("cs");
+        // The oldest version does not say whether a session was paid.
+        let abandoned = self.era() != Era::Y2018 && self.chance(15);
         let checkout = Checkout {
             id: id.clone(),
             created: self.now,
@@ -141,12 +151,16 @@ impl World {
             reference,
             email: email.clone(),
             metadata,
-            paid: self.chance(80),
+            paid: !abandoned && self.chance(80),
+            abandoned,
         };
         let whose = customer.or(intent).unwrap_or_default();
+        if abandoned {
+            return self.abandon(checkout);
+        }
         self.note_metadata(&id, whose, checkout.created, &checkout.metadata);
         if let (None, Some(email)) = (customer, email) {
-            self.stripe.addresses.insert(whose.to_owned(), email);
+            self.give_address(whose, &email);
         }
         let value = self.pen().checkout(&checkout);
         self.stripe.checkouts.insert(id.clone(), checkout);
@@ -162,5 +176,12 @@ impl World {
             let Checkout { created, metadata, .. } = self.stripe.checkouts[&id].clone();
             self.note_metadata(&id, whose, created, &metadata);
         }
+    }
+
+    /// A session that nobody paid names a user and an address, and is no evidence of either.
+    fn abandon(&mut self, checkout: Checkout) {
+        let (id, value) = (checkout.id.clone(), self.pen().checkout(&checkout));
+        self.stripe.checkouts.insert(id.clone(), checkout);
+        self.tell(&id, None, &value, &["checkout.session.expired"]);
     }
 }

@@ -1,0 +1,140 @@
+//! E-mail addresses as evidence: every one that was ever given, each with the earliest moment of it.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Match;
+use crate::project::order::Stage;
+use crate::project::stripe::{Checkout, Customer, StripeObject};
+
+/// The longest address taken (RFC 5321 allows 254 bytes): it is the key of an index.
+const LONGEST_BYTES: usize = 512;
+
+/// What an address is to a customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The customer has or had it, or a guest gave it at checkout: evidence.
+    Given,
+    /// Typed at a checkout of a customer who is known: no evidence, but it may contradict some.
+    Checkout,
+    /// The customer was matched to a user by it (an internal event).
+    Matched,
+    /// Nobody had it when the customer was matched by a later one (the same internal event).
+    Passed,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Given, Self::Checkout, Self::Matched, Self::Passed];
+
+    /// The name in `ingest.customer_emails.role`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Checkout => "checkout",
+            Self::Matched => "matched",
+            Self::Passed => "passed",
+        }
+    }
+}
+
+/// Where in its second an address was given, as far as one event alone can tell: the order of addresses in one
+/// second. Beyond that the address itself decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i16)]
+pub enum Place {
+    /// The customer was made with it.
+    Created = 0,
+    /// An event says that it was there before.
+    Previous = 1,
+    /// It is there now.
+    Present = 2,
+}
+
+/// One address of a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The object that gave it; of a recorded match, the match.
+    pub object_id: String,
+    /// The customer; for a guest checkout, its payment intent.
+    pub customer: String,
+    /// In the form in which addresses are compared. Of a match that was forgotten: empty.
+    pub email: String,
+    /// What it is.
+    pub role: Role,
+    /// Of a recorded match: the user.
+    pub user_id: Option<Uuid>,
+    /// The earliest event that gave it.
+    pub given_at: OffsetDateTime,
+    /// Where in that event's second; a [`Place`].
+    pub place: i16,
+}
+
+/// An address in the form in which addresses are compared: without the space around it, ASCII letters small. Other
+/// letters stay: what Unicode folds into one letter is not the same address (the Kelvin sign is no `k`).
+#[must_use]
+pub fn folded_email(email: &str) -> Option<String> {
+    let email = email.trim();
+    (!email.is_empty() && email.len() <= LONGEST_BYTES).then(|| email.to_ascii_lowercase())
+}
+
+/// The addresses that `object` gives, told at `at` in this part of its life.
+#[must_use]
+pub fn addresses(object: &StripeObject, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
+    match object {
+        StripeObject::Customer(it) => of_customer(it, at, stage),
+        StripeObject::Checkout(it) => of_checkout(it, at).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What a change says that was there before was given, too: it may be all that is left of an event that is missing.
+fn of_customer(it: &Customer, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
+    let now = if stage == Stage::Created { Place::Created } else { Place::Present };
+    let given = [(&it.previous_email, Place::Previous), (&it.email, now)];
+    let address = |(email, place): (&Option<String>, Place)| {
+        let email = folded_email(email.as_deref()?)?;
+        Some(given_by(&it.id, &it.id, email, Role::Given, at, place))
+    };
+    given.into_iter().filter_map(address).collect()
+}
+
+/// A guest has no customer: the payment stands for it, and the address given at checkout counts.
+fn of_checkout(it: &Checkout, at: OffsetDateTime) -> Option<Address> {
+    let customer = it.customer.as_deref().or(it.payment_intent.as_deref()).filter(|_| it.is_settled)?;
+    let role = if it.customer.is_some() { Role::Checkout } else { Role::Given };
+    let email = folded_email(it.email.as_deref()?)?;
+    Some(given_by(&it.id, customer, email, role, at, Place::Present))
+}
+
+fn given_by(
+    object: &str,
+    customer: &str,
+    email: String,
+    role: Role,
+    given_at: OffsetDateTime,
+    place: Place,
+) -> Address {
+    let (object_id, customer) = (object.to_owned(), customer.to_owned());
+    Address { object_id, customer, email, role, user_id: None, given_at, place: place as i16 }
+}
+
+/// What a recorded match says of the customer's addresses.
+#[must_use]
+pub fn of_match(matched: &Match, at: OffsetDateTime) -> Vec<Address> {
+    let object = format!("match/{}/{}", matched.customer, matched.user_id);
+    let recorded = |email: &String, role| Address {
+        user_id: Some(matched.user_id),
+        ..given_by(
+            &object,
+            &matched.customer,
+            folded_email(email).unwrap_or_default(),
+            role,
+            at,
+            Place::Present,
+        )
+    };
+    let passed = matched.passed.iter().map(|email| recorded(email, Role::Passed));
+    std::iter::once(recorded(&matched.email, Role::Matched)).chain(passed).collect()
+}

@@ -1,0 +1,61 @@
+//! Which kinds of evidence count.
+
+use super::Strength;
+
+/// What is accepted where it is set.
+pub const FORM: &str = "metadata, reference and email, joined by commas, each of which can be left out; \
+                        nothing (or none) for customers known before alone";
+
+/// The kinds of evidence that count, beside the customers that were known before memberflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matching {
+    /// User ids in metadata.
+    pub metadata: bool,
+    /// Checkout's `client_reference_id`.
+    pub reference: bool,
+    /// Confirmed e-mail addresses.
+    pub email: bool,
+    /// The addresses of users of single sign-on count like others.
+    pub sso_email: bool,
+}
+
+impl Default for Matching {
+    fn default() -> Self {
+        Self { metadata: true, reference: true, email: true, sso_email: false }
+    }
+}
+
+impl Matching {
+    /// Takes over the kinds that `words` name; none where a word names no kind.
+    #[must_use]
+    pub fn by<'a>(self, words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let mut matching = Self { metadata: false, reference: false, email: false, ..self };
+        for word in words {
+            match word.trim() {
+                "metadata" => matching.metadata = true,
+                "reference" => matching.reference = true,
+                "email" => matching.email = true,
+                "" | "none" => {}
+                _ => return None,
+            }
+        }
+        Some(matching)
+    }
+
+    /// Whether evidence of this strength counts.
+    #[must_use]
+    pub const fn counts(&self, strength: Strength) -> bool {
+        match strength {
+            Strength::Metadata => self.metadata,
+            Strength::ClientReferenceId => self.reference,
+            Strength::KnownCustomer => true,
+            Strength::Email => self.email,
+        }
+    }
+
+    /// The strengths that count.
+    pub fn strengths(&self) -> impl Iterator<Item = Strength> {
+        let all = [Strength::Metadata, Strength::ClientReferenceId, Strength::KnownCustomer, Strength::Email];
+        all.into_iter().filter(|strength| self.counts(*strength))
+    }
+}
