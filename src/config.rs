@@ -28,7 +28,7 @@ pub enum LogFormat {
 pub struct Config {
     /// `DATABASE_URL`: Postgres, direct or through the session pooler.
     pub database_url: SecretString,
-    /// Connections to Postgres that one process may hold.
+    /// Connections to Postgres that one process may hold, all its pools together.
     pub database_connections: u32,
     /// `AMQP_URL`: RabbitMQ. Absent: the queue is in Postgres.
     pub amqp_url: Option<SecretString>,
@@ -48,6 +48,8 @@ pub struct Config {
     pub supabase_url: Option<String>,
     /// `MEMBERFLOW_BIND`: where the service listens.
     pub bind: SocketAddr,
+    /// `MEMBERFLOW_OPS_BIND`: where `/readyz`, `/metrics` and the API are served instead. Absent: at `bind`.
+    pub ops_bind: Option<SocketAddr>,
     /// `MEMBERFLOW_ADMIN_TOKEN`: the bearer token of the API. Without it the API is off.
     pub admin_token: Option<SecretString>,
     /// How far a signature's timestamp may lie from our clock, either way.
@@ -87,7 +89,7 @@ impl Config {
     pub fn new(database_url: impl Into<String>) -> Self {
         Self {
             database_url: SecretString::from(database_url.into()),
-            database_connections: 8,
+            database_connections: 10,
             amqp_url: None,
             queue_prefix: "memberflow".to_owned(),
             stripe_webhook_secrets: Vec::new(),
@@ -98,6 +100,7 @@ impl Config {
             stripe_requests_per_second: 20,
             supabase_url: None,
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            ops_bind: None,
             admin_token: None,
             webhook_tolerance: Duration::from_secs(300),
             body_limit_bytes: 1024 * 1024,
@@ -115,5 +118,11 @@ impl Config {
             log_filter: "info,lapin=off".to_owned(),
             log_format: LogFormat::Auto,
         }
+    }
+
+    /// The operators' address, where it is another than the public one. Port 0 is always another.
+    #[must_use]
+    pub fn separate_ops_bind(&self) -> Option<SocketAddr> {
+        self.ops_bind.filter(|ops| *ops != self.bind || ops.port() == 0)
     }
 }

@@ -116,6 +116,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         set: |config, parts| put(&mut config.bind, one(parts)?.parse().ok()?),
     },
     Setting {
+        key: "ops_bind",
+        env: "MEMBERFLOW_OPS_BIND",
+        form: "an address and a port, such as 127.0.0.1:9090",
+        set: |config, parts| put(&mut config.ops_bind, Some(one(parts)?.parse().ok()?)),
+    },
+    Setting {
         key: "admin_token",
         env: "MEMBERFLOW_ADMIN_TOKEN",
         form: "at least 16 visible ASCII characters",

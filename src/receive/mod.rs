@@ -6,6 +6,7 @@
 pub mod listener;
 pub mod places;
 pub mod problem;
+pub mod readiness;
 
 mod auth_hooks;
 mod database;
@@ -18,6 +19,7 @@ mod refusals;
 mod stripe;
 mod waiting;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -39,8 +42,9 @@ use crate::queue::Queue;
 use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, Window};
 
-use pace::Pace;
+use pace::{Pace, Rate};
 use problem::Problem;
+use readiness::Readiness;
 use reading::Reading;
 use refusals::Refusals;
 
@@ -54,6 +58,8 @@ pub struct Rests {
     pub queue: Queue,
     /// Where "now" comes from.
     pub clock: Clock,
+    /// Whether the dependencies answer.
+    pub readiness: Readiness,
     /// Who waits for what is under way.
     pub lifecycle: Lifecycle,
     /// What `GET /metrics` shows.
@@ -68,6 +74,8 @@ struct Shared {
     body_limit_bytes: usize,
     read_timeout: Duration,
     lanes: [Lane; 3],
+    /// Answers about the process itself, which anybody may ask for.
+    ops_pace: Pace,
     /// Places for hooks' events that are still being made durable after their hook was answered.
     hooks_waiting: Arc<Semaphore>,
 }
@@ -118,7 +126,7 @@ impl Receive {
             bytes: Arc::new(Semaphore::new(KEEPING_MAX_BYTES.max(config.body_limit_bytes))),
             reading: Reading::new(config.body_limit_bytes),
             refusals: Refusals::default(),
-            pace: Pace::default(),
+            pace: Pace::new(Rate::REJECTED_DELIVERIES),
         };
         Ok(Self(Arc::new(Shared {
             rests,
@@ -128,6 +136,7 @@ impl Receive {
             body_limit_bytes: config.body_limit_bytes,
             read_timeout: config.read_timeout,
             lanes: Source::QUEUED.map(lane),
+            ops_pace: Pace::new(Rate::OPS),
             hooks_waiting: Arc::new(Semaphore::new(config.max_requests)),
         })))
     }
@@ -152,6 +161,11 @@ impl Receive {
         problem.into_response()
     }
 
+    /// Resolves when it is the turn of an answer about the process itself.
+    async fn ops_turn(&self, cost: usize) {
+        self.0.rests.lifecycle.until_stopping(self.0.ops_pace.turn(cost)).await;
+    }
+
     fn window(&self) -> Window {
         Window { now: self.0.rests.clock.now(), tolerance: self.0.tolerance }
     }
@@ -174,23 +188,55 @@ pub fn webhooks(receive: Receive) -> Router {
         .with_state(receive)
 }
 
+/// Whether the process runs, for all to see.
+pub fn alive() -> Router {
+    Router::new().route("/healthz", get(health::alive))
+}
+
 /// What tells operators and their machines how the process is.
-pub fn health(receive: Receive) -> Router {
+pub fn ops(receive: Receive) -> Router {
     Router::new()
-        .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .with_state(receive)
 }
 
-/// Makes a problem of every request that no route takes. Goes around all routes, last.
+/// Makes a problem of every request that no route takes, and of one over which the program breaks. Goes around all
+/// routes, last.
 pub fn with_fallbacks(routes: Router) -> Router {
     routes
         .fallback(|uri: Uri| async move { Problem::not_found(uri.path()) })
         .method_not_allowed_fallback(|method: Method| async move { Problem::method_not_allowed(&method) })
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// What it said stands in the log already, by the panic hook.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("request panicked; answered 500");
+    Problem::internal().into_response()
 }
 
 /// A header's text; one that is not visible ASCII counts as absent.
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panicking_route_answers_a_problem() {
+        async fn breaks() -> Response {
+            panic!("a bug")
+        }
+        let routes = with_fallbacks(Router::new().route("/breaks", get(breaks)));
+        let request = Request::builder().uri("/breaks").body(axum::body::Body::empty()).unwrap();
+        let response = routes.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+    }
 }
