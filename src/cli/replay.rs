@@ -8,6 +8,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::terminal::{complain, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::fixture;
@@ -76,11 +77,11 @@ pub async fn run(args: ReplayArgs, config: &Config, clock: &Clock) -> anyhow::Re
     match replay::replay(&options, &args.paths, clock, &mut progress).await {
         Ok(summary) => {
             let text = if args.json { serde_json::to_string(&summary)? } else { summary.to_string() };
-            anstream::println!("{text}");
+            print_data(&(text + "\n"))?;
             Ok(ExitCode::from(exit_code(&summary)))
         }
         Err(error) => {
-            anstream::eprintln!("memberflow: {error}");
+            complain(&error.to_string());
             Ok(ExitCode::from(error_code(&error)))
         }
     }
