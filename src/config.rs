@@ -1,5 +1,7 @@
 //! Settings: flags win over environment over file; an unknown key is an error.
 
+pub mod hosts;
+
 mod load;
 mod settings;
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub stripe_webhook_secrets: Vec<SecretString>,
     /// `SUPABASE_WEBHOOK_SECRETS`: the `v1,whsec_…` strings, any of which may sign.
     pub supabase_webhook_secrets: Vec<SecretString>,
+    /// `SUPABASE_HOOK_SECRETS`: those of Auth Hooks alone. Empty: [`Self::supabase_webhook_secrets`] sign them too.
+    pub supabase_hook_secrets: Vec<SecretString>,
     /// `STRIPE_API_KEY`: for reading from Stripe.
     pub stripe_api_key: Option<SecretString>,
     /// `STRIPE_API_BASE`: where Stripe's API is; Stripe's own unless set.
@@ -94,6 +98,7 @@ impl Config {
             queue_prefix: "memberflow".to_owned(),
             stripe_webhook_secrets: Vec::new(),
             supabase_webhook_secrets: Vec::new(),
+            supabase_hook_secrets: Vec::new(),
             stripe_api_key: None,
             stripe_api_base: None,
             // A sandbox takes 25, a live account 100.
@@ -118,6 +123,13 @@ impl Config {
             log_filter: "info,lapin=off".to_owned(),
             log_format: LogFormat::Auto,
         }
+    }
+
+    /// The secrets that sign Auth Hooks.
+    #[must_use]
+    pub fn hook_secrets(&self) -> &[SecretString] {
+        let own = &self.supabase_hook_secrets;
+        if own.is_empty() { &self.supabase_webhook_secrets } else { own }
     }
 
     /// The operators' address, where it is another than the public one. Port 0 is always another.

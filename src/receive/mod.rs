@@ -12,10 +12,10 @@ mod auth_hooks;
 mod database;
 mod health;
 mod keep;
-mod pace;
+pub(crate) mod pace;
 mod read;
 mod reading;
-mod refusals;
+pub(crate) mod refusals;
 mod stripe;
 mod waiting;
 
@@ -69,6 +69,7 @@ pub struct Rests {
 struct Shared {
     rests: Rests,
     stripe: Option<StripeSecrets>,
+    hooks: Option<SupabaseSecrets>,
     supabase: Option<SupabaseSecrets>,
     tolerance: Duration,
     body_limit_bytes: usize,
@@ -131,6 +132,7 @@ impl Receive {
         Ok(Self(Arc::new(Shared {
             rests,
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
+            hooks: SupabaseSecrets::new(config.hook_secrets())?,
             supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
             tolerance: config.webhook_tolerance,
             body_limit_bytes: config.body_limit_bytes,
@@ -172,6 +174,11 @@ impl Receive {
 
     fn stripe_secrets(&self) -> Result<&StripeSecrets, Problem> {
         self.0.stripe.as_ref().ok_or_else(|| Problem::not_configured("STRIPE_WEBHOOK_SECRETS"))
+    }
+
+    fn hook_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
+        let missing = || Problem::not_configured("SUPABASE_HOOK_SECRETS or SUPABASE_WEBHOOK_SECRETS");
+        self.0.hooks.as_ref().ok_or_else(missing)
     }
 
     fn supabase_secrets(&self) -> Result<&SupabaseSecrets, Problem> {

@@ -15,9 +15,9 @@ use crate::queue::Queue;
 /// How often the dependencies are checked.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long the database may take to connect and answer.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first question of a process's life may wait for the first result.
-const FIRST_CHECK: Duration = Duration::from_secs(4);
+const FIRST_CHECK: Duration = Duration::from_secs(6);
 
 /// A dependency's state: why it is down, where it is.
 pub type State = Result<(), Arc<str>>;

@@ -60,6 +60,17 @@ fn too_few_connections_for_the_roles_end_serve_with_2() {
 }
 
 #[tokio::test]
+async fn a_plaintext_connection_to_another_host_is_warned_of() {
+    for (host, warned) in [("postgres.invalid", true), ("127.0.0.1", false)] {
+        let url = format!("postgres://nobody:hunter2@{host}:1/none");
+        let serving = Serving::roles("api", &vec![("DATABASE_URL", url)]);
+        let log = serving.log();
+        assert_eq!(log.contains("connection to Postgres may go unencrypted"), warned, "{log}");
+        assert!(!log.contains("hunter2"), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn operators_have_an_address_of_their_own() {
     rustls::crypto::ring::default_provider().install_default().ok();
     let database = TestDatabase::migrated().await;

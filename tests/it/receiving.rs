@@ -103,7 +103,7 @@ async fn a_source_without_a_secret_takes_nothing_and_names_the_variable() {
     .await;
     for (request, variable) in [
         (edge.stripe(EVENT), "STRIPE_WEBHOOK_SECRETS"),
-        (edge.supabase("auth", "msg_1", hook("x", "")), "SUPABASE_WEBHOOK_SECRETS"),
+        (edge.supabase("auth", "msg_1", hook("x", "")), "SUPABASE_HOOK_SECRETS or SUPABASE_WEBHOOK_SECRETS"),
         (edge.supabase("database", "msg_1", "{}"), "SUPABASE_WEBHOOK_SECRETS"),
     ] {
         let problem = assert_problem(request.send().await.unwrap(), 503, "source-not-configured").await;

@@ -6,6 +6,9 @@ mod backlog;
 mod broker;
 mod database;
 mod expected;
+mod exposure;
+mod readers;
+mod secrets;
 mod settings;
 mod stripe;
 mod tables;
@@ -77,7 +80,9 @@ impl Report {
 
 /// Looks at everything.
 pub async fn examine(config: &Config) -> Report {
-    let mut findings = settings::examine(config);
+    let mut findings = secrets::examine(config);
+    findings.extend(settings::examine(config));
+    findings.extend(exposure::examine(config));
     findings.extend(database::examine(config).await);
     findings.extend(broker::examine(config).await);
     findings.extend(stripe::examine(config).await);

@@ -97,7 +97,10 @@ impl Poster {
             let secrets = secrets.ok_or_else(|| no_secret(event, "STRIPE_WEBHOOK_SECRETS"))?;
             put(&mut headers, stripe::HEADER, &stripe::sign(secrets, now_s, &event.body));
         } else {
-            let secrets = self.secrets.supabase.as_ref();
+            let secrets = match event.source {
+                Source::SupabaseAuth => self.secrets.hooks.as_ref(),
+                _ => self.secrets.supabase.as_ref(),
+            };
             let secrets = secrets.ok_or_else(|| no_secret(event, "SUPABASE_WEBHOOK_SECRETS"))?;
             // The id of a database webhook is what it is known by: the same body, the same event.
             let id = fixture::name_by_hash(&event.body);

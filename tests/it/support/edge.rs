@@ -27,7 +27,7 @@ use super::database::TestDatabase;
 
 pub const NOW: OffsetDateTime = datetime!(2025-11-26 12:00:00 UTC);
 pub const ADMIN_TOKEN: &str = "a-long-random-token";
-pub const STRIPE_SECRETS: &str = "whsec_first,whsec_second";
+pub const STRIPE_SECRETS: &str = "whsec_first_secret,whsec_second_secret";
 pub const SUPABASE_SECRETS: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=|v1,whsec_YW5vdGhlciBrZXksIGFub3RoZXIga2V5LCBhbm90aGU=";
 
 /// A running door.
