@@ -1,5 +1,7 @@
 //! Settings: flags win over environment over file; an unknown key is an error.
 
+pub mod hosts;
+
 mod load;
 mod settings;
 
@@ -30,7 +32,7 @@ pub enum LogFormat {
 pub struct Config {
     /// `DATABASE_URL`: Postgres, direct or through the session pooler.
     pub database_url: SecretString,
-    /// Connections to Postgres that one process may hold.
+    /// Connections to Postgres that one process may hold, all its pools together.
     pub database_connections: u32,
     /// `AMQP_URL`: RabbitMQ. Absent: the queue is in Postgres.
     pub amqp_url: Option<SecretString>,
@@ -40,6 +42,8 @@ pub struct Config {
     pub stripe_webhook_secrets: Vec<SecretString>,
     /// `SUPABASE_WEBHOOK_SECRETS`: the `v1,whsec_…` strings, any of which may sign.
     pub supabase_webhook_secrets: Vec<SecretString>,
+    /// `SUPABASE_HOOK_SECRETS`: those of Auth Hooks alone. Empty: [`Self::supabase_webhook_secrets`] sign them too.
+    pub supabase_hook_secrets: Vec<SecretString>,
     /// `STRIPE_API_KEY`: for reading from Stripe.
     pub stripe_api_key: Option<SecretString>,
     /// `STRIPE_API_BASE`: where Stripe's API is; Stripe's own unless set.
@@ -54,6 +58,8 @@ pub struct Config {
     pub supabase_url: Option<String>,
     /// `MEMBERFLOW_BIND`: where the service listens.
     pub bind: SocketAddr,
+    /// `MEMBERFLOW_OPS_BIND`: where `/readyz`, `/metrics` and the API are served instead. Absent: at `bind`.
+    pub ops_bind: Option<SocketAddr>,
     /// `MEMBERFLOW_ADMIN_TOKEN`: the bearer token of the API. Without it the API is off.
     pub admin_token: Option<SecretString>,
     /// How far a signature's timestamp may lie from our clock, either way.
@@ -95,11 +101,12 @@ impl Config {
     pub fn new(database_url: impl Into<String>) -> Self {
         Self {
             database_url: SecretString::from(database_url.into()),
-            database_connections: 8,
+            database_connections: 10,
             amqp_url: None,
             queue_prefix: "memberflow".to_owned(),
             stripe_webhook_secrets: Vec::new(),
             supabase_webhook_secrets: Vec::new(),
+            supabase_hook_secrets: Vec::new(),
             stripe_api_key: None,
             stripe_api_base: None,
             stripe_mode: None,
@@ -108,6 +115,7 @@ impl Config {
             stripe_requests_per_second: 20,
             supabase_url: None,
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            ops_bind: None,
             admin_token: None,
             webhook_tolerance: Duration::from_secs(300),
             body_limit_bytes: 1024 * 1024,
@@ -132,5 +140,18 @@ impl Config {
     #[must_use]
     pub fn admission(&self) -> Admission {
         Admission { mode: self.stripe_mode.unwrap_or_default(), account: self.stripe_account.clone() }
+    }
+
+    /// The secrets that sign Auth Hooks.
+    #[must_use]
+    pub fn hook_secrets(&self) -> &[SecretString] {
+        let own = &self.supabase_hook_secrets;
+        if own.is_empty() { &self.supabase_webhook_secrets } else { own }
+    }
+
+    /// The operators' address, where it is another than the public one. Port 0 is always another.
+    #[must_use]
+    pub fn separate_ops_bind(&self) -> Option<SocketAddr> {
+        self.ops_bind.filter(|ops| *ops != self.bind || ops.port() == 0)
     }
 }

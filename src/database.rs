@@ -23,20 +23,37 @@ const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// Nothing that a service asks of the database takes as long: it is gone without a word.
 const SILENCE_LIMIT: Duration = Duration::from_secs(300);
 
-/// A pool that connects when it is first needed, so that nothing waits for a database that is away.
+/// A pool of all configured connections, for a command that is one process and has one use for them.
 ///
 /// # Errors
 /// If `DATABASE_URL` cannot be read as a URL.
 pub fn connect(config: &Config) -> Result<PgPool, sqlx::Error> {
+    pool(config, config.database_connections)
+}
+
+/// How to connect.
+///
+/// # Errors
+/// If `DATABASE_URL` cannot be read as a URL.
+pub fn options(config: &Config) -> Result<PgConnectOptions, sqlx::Error> {
     let options: PgConnectOptions = config.database_url.expose_secret().parse()?;
-    let options = options.application_name("memberflow").options([
+    Ok(options.application_name("memberflow").options([
         // A process that stops in mid-transaction must not hold the projection's lock for long.
         ("idle_in_transaction_session_timeout", "15s"),
         ("timezone", "UTC"),
-    ]);
+    ]))
+}
+
+/// A pool that connects when it is first needed, so that nothing waits for a database that is away.
+///
+/// # Errors
+/// If `DATABASE_URL` cannot be read as a URL.
+pub fn pool(config: &Config, connections: u32) -> Result<PgPool, sqlx::Error> {
+    let options = options(config)?;
     let again = options.clone();
     Ok(without_delay(PgPoolOptions::new())
-        .max_connections(config.database_connections)
+        // Where a share is 0 its pool is never used; sqlx knows no empty one.
+        .max_connections(connections.max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .after_release(move |connection, _| {

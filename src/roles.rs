@@ -1,5 +1,8 @@
 //! What one process does: its roles, started together.
 
+mod listeners;
+mod shares;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,8 +10,9 @@ use anyhow::Context as _;
 use axum::Router;
 use clap::ValueEnum;
 use sqlx::PgPool;
-use tokio::net::TcpListener;
 
+use self::listeners::Listeners;
+use self::shares::Shares;
 use crate::api::{self, ApiState};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -16,6 +20,8 @@ use crate::consume;
 use crate::database;
 use crate::lifecycle::Lifecycle;
 use crate::queue::{self, Queue};
+use crate::receive::places::{Places, connections_max, ops_connections_max};
+use crate::receive::readiness::Readiness;
 use crate::receive::{self, Receive, Rests, listener};
 use crate::store::{Rules, Store};
 use crate::telemetry;
@@ -41,67 +47,112 @@ impl Role {
     pub const ALL: [Self; 4] = [Self::Receive, Self::Relay, Self::Consume, Self::Api];
 }
 
+/// Database connections, a pool for each part of the process.
+struct Pools {
+    intake: PgPool,
+    outbox: PgPool,
+    apply: PgPool,
+    api: PgPool,
+}
+
+impl Pools {
+    fn open(config: &Config, shares: Shares) -> anyhow::Result<Self> {
+        let pool = |connections| database::pool(config, connections).context("DATABASE_URL cannot be used");
+        Ok(Self {
+            intake: pool(shares.intake)?,
+            outbox: pool(shares.outbox)?,
+            apply: pool(shares.apply)?,
+            api: pool(shares.api)?,
+        })
+    }
+}
+
 /// Starts `roles` and listens at `config.bind`; returns where. Nothing waits for Postgres or RabbitMQ: a
 /// service that starts before them answers, and works as soon as they are there.
 ///
 /// # Errors
-/// If a setting cannot be used or the address is taken.
+/// If a setting cannot be used or an address is taken. Nothing has connected anywhere then.
 pub async fn start(
     config: &Config,
     roles: &[Role],
     clock: Clock,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<SocketAddr> {
-    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
-    let queue = Queue::open(config, pool.clone(), lifecycle)?;
+    let listeners = Listeners::bind(config).await?;
+    let shares = Shares::of(config.database_connections, roles, config.amqp_url.is_some())?;
+    let pools = Pools::open(config, shares)?;
+    let metrics = telemetry::metrics()?;
+    let queue = Queue::open(config, pools.intake.clone(), pools.outbox.clone(), lifecycle)?;
+    let rests = Rests {
+        readiness: Readiness::start(database::options(config)?, queue.clone(), lifecycle),
+        queue: queue.clone(),
+        clock: clock.clone(),
+        lifecycle: lifecycle.clone(),
+        metrics,
+    };
+    keep_up_metrics(&rests);
+    let receive = Receive::new(config, rests)?;
     if roles.contains(&Role::Relay) {
         let (queue, here) = (queue.clone(), lifecycle.clone());
         lifecycle.tasks.spawn(async move { queue::relay(&queue, &here).await });
     }
     if roles.contains(&Role::Consume) {
-        start_consuming(config, &queue, &pool, &clock, lifecycle);
+        let store = Store::new(pools.apply.clone(), clock.clone(), Rules::new(config));
+        let here = lifecycle.clone();
+        lifecycle.tasks.spawn(async move { consume::run(&queue, &store, &here).await });
     }
-    let routes = routes(config, roles, queue, pool, clock, lifecycle)?;
-    let listener =
-        TcpListener::bind(config.bind).await.with_context(|| format!("cannot listen on {}", config.bind))?;
-    let address = listener.local_addr()?;
-    let serving = listener::serve(listener, routes, config.read_timeout, lifecycle.clone());
-    lifecycle.requests.spawn(serving);
-    tracing::info!(%address, "listening");
-    Ok(address)
+    let (public, ops) = routes(config, roles, receive, pools.api, clock);
+    serve(listeners, public, ops, config, lifecycle)
 }
 
-fn start_consuming(config: &Config, queue: &Queue, pool: &PgPool, clock: &Clock, lifecycle: &Lifecycle) {
-    let store = Store::new(pool.clone(), clock.clone(), Rules::new(config));
-    let (queue, here) = (queue.clone(), lifecycle.clone());
-    lifecycle.tasks.spawn(async move { consume::run(&queue, &store, &here).await });
-}
-
-fn routes(
-    config: &Config,
-    roles: &[Role],
-    queue: Queue,
-    pool: PgPool,
-    clock: Clock,
-    lifecycle: &Lifecycle,
-) -> anyhow::Result<Router> {
-    let metrics = telemetry::metrics()?;
-    let (upkeep, stopping) = (metrics.clone(), lifecycle.stopping.clone());
-    lifecycle.tasks.spawn(async move {
+fn keep_up_metrics(rests: &Rests) {
+    let (upkeep, stopping) = (rests.metrics.clone(), rests.lifecycle.stopping.clone());
+    rests.lifecycle.tasks.spawn(async move {
         while stopping.run_until_cancelled(tokio::time::sleep(METRICS_UPKEEP)).await.is_some() {
             upkeep.run_upkeep();
         }
     });
-    let rests = Rests { queue, clock: clock.clone(), lifecycle: lifecycle.clone(), metrics };
-    let receive = Receive::new(config, rests)?;
-    let mut routes = receive::health(receive.clone());
-    if roles.contains(&Role::Receive) {
-        routes = routes.merge(receive::webhooks(receive));
-    }
+}
+
+/// What providers may call, and what operators and the CRM may.
+fn routes(config: &Config, roles: &[Role], receive: Receive, api: PgPool, clock: Clock) -> (Router, Router) {
+    let mut ops = receive::ops(receive.clone());
     if roles.contains(&Role::Api) {
-        let store = Store::new(pool, clock.clone(), Rules::new(config));
-        routes =
-            routes.merge(api::routes(ApiState { store, clock, admin_token: config.admin_token.clone() }));
+        let store = Store::new(api, clock.clone(), Rules::new(config));
+        ops = ops.merge(api::routes(ApiState { store, clock, admin_token: config.admin_token.clone() }));
     }
-    Ok(receive::with_fallbacks(routes))
+    let public = if roles.contains(&Role::Receive) { receive::webhooks(receive) } else { Router::new() };
+    (public, ops)
+}
+
+/// Serves both at their own address, or together where there is one.
+fn serve(
+    listeners: Listeners,
+    public: Router,
+    ops: Router,
+    config: &Config,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<SocketAddr> {
+    let address = listeners.public.local_addr()?;
+    let start = |listener, routes: Router, connections| {
+        let routes = receive::with_fallbacks(routes.merge(receive::alive()));
+        let places = Places::new(connections);
+        lifecycle.requests.spawn(listener::serve(
+            listener,
+            routes,
+            places,
+            config.read_timeout,
+            lifecycle.clone(),
+        ));
+    };
+    match listeners.ops {
+        None => start(listeners.public, public.merge(ops), connections_max()),
+        Some(listener) => {
+            tracing::info!(address = %listener.local_addr()?, "listening for operators");
+            start(listener, ops, ops_connections_max());
+            start(listeners.public, public, connections_max());
+        }
+    }
+    tracing::info!(%address, "listening");
+    Ok(address)
 }

@@ -14,8 +14,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::attacks::{Attack, Manner, PIECE_EVERY};
 
-/// Connections of a flood.
-const FLOOD_CONNECTIONS: u32 = 32;
 /// Connections opened in a second at most by what holds many.
 const OPENED_PER_SECOND: u32 = 8000;
 /// Before a closed connection is opened again.
@@ -30,9 +28,9 @@ pub async fn run(attack: Attack, at: SocketAddr) {
     let mut attackers = JoinSet::new();
     let began = Instant::now();
     match attack.manner() {
-        Manner::Flood { request, per_second } => {
+        Manner::Flood { request, per_second, connections } => {
             let (request, turn): (Arc<[u8]>, _) = (request.into(), Arc::new(AtomicU32::new(0)));
-            for _ in 0..FLOOD_CONNECTIONS {
+            for _ in 0..connections {
                 attackers.spawn(flood(at, request.clone(), per_second, turn.clone(), told.clone()));
             }
         }

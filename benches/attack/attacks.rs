@@ -21,12 +21,13 @@ pub enum Attack {
     Oversized,
     Deep,
     Invalid,
+    Readiness,
 }
 
 /// How an attack is made.
 pub enum Manner {
-    /// Whole requests one after the other over 32 connections, so many a second; 0: as fast as they are answered.
-    Flood { request: Vec<u8>, per_second: u32 },
+    /// Whole requests one after the other over each connection, so many a second; 0: as fast as they are answered.
+    Flood { request: Vec<u8>, per_second: u32, connections: usize },
     /// Connections that say `begin`, then a `piece` every second; opened again when they are closed.
     Hold { connections: usize, begin: Vec<u8>, piece: &'static [u8] },
 }
@@ -44,11 +45,20 @@ impl Attack {
             Self::Oversized => "bodies of 2 MiB, 20/s",
             Self::Deep => "signed bodies 100,000 deep, 200/s",
             Self::Invalid => "signed bodies that are no events, 1,000/s",
+            Self::Readiness => "/readyz over 800 connections, Postgres 20 ms away",
+        }
+    }
+
+    /// How far Postgres is from the receiver, with and without the attack.
+    pub const fn database_round_trip(self) -> Duration {
+        match self {
+            Self::Readiness => Duration::from_millis(20),
+            _ => Duration::ZERO,
         }
     }
 
     pub fn manner(self) -> Manner {
-        let flood = |request, per_second| Manner::Flood { request, per_second };
+        let flood = |request, per_second| Manner::Flood { request, per_second, connections: 32 };
         let hold = |connections, begin, piece| Manner::Hold { connections, begin, piece };
         let event = format!(r#"{{"id":"evt_bad","type":"t","created":1,"data":"{}"}}"#, "x".repeat(2500));
         let forged = || request(event.as_bytes(), &format!("t={},v1={}", now_s(), "0".repeat(64)));
@@ -69,6 +79,11 @@ impl Attack {
             Self::Oversized => flood(request(&vec![b' '; 2 * 1024 * 1024], "t=1,v1=00"), 20),
             Self::Deep => flood(signed(["[".repeat(100_000), "]".repeat(100_000)].concat().as_bytes()), 200),
             Self::Invalid => flood(signed(&event.as_bytes()[..event.len() - 1]), 1000),
+            Self::Readiness => Manner::Flood {
+                request: b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),
+                per_second: 0,
+                connections: 800,
+            },
         }
     }
 }

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use clap::ValueEnum as _;
 use memberflow::ops::fixture::FixtureEvent;
+use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep};
 
 use crate::attacks::Attack;
 use crate::pace;
 use crate::sender::Sender;
+use crate::support::broker::url_at;
 use crate::support::crowd::Crowd;
 use crate::support::database::TestDatabase;
 use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
 use crate::support::process::{Serving, Settings};
+use crate::support::proxy::Proxy;
 
 /// From the attacker's start until all that it opens is open.
 const UNTIL_IN_FULL: Duration = Duration::from_secs(3);
@@ -22,6 +25,7 @@ const UNTIL_IN_FULL: Duration = Duration::from_secs(3);
 /// A receiver over a database of its own, which is its queue.
 pub struct House {
     database: TestDatabase,
+    _way_to_database: Option<Proxy>,
     receiver: Serving,
     good: Vec<FixtureEvent>,
     rate: u32,
@@ -41,10 +45,20 @@ pub struct Measured {
 }
 
 impl House {
-    pub async fn open(rate: u32, lasting: Duration) -> Self {
+    pub async fn open(rate: u32, lasting: Duration, round_trip: Duration) -> Self {
         let database = TestDatabase::migrated().await;
+        let (way, url) = if round_trip.is_zero() {
+            (None, database.url())
+        } else {
+            let server = database.options();
+            let server = lookup_host((server.get_host(), server.get_port())).await.unwrap().next().unwrap();
+            let proxy = Proxy::to(server).await;
+            proxy.set_round_trip(round_trip);
+            let url = url_at(&database.url(), proxy.address);
+            (Some(proxy), url)
+        };
         let settings: Settings = vec![
-            ("DATABASE_URL", database.url()),
+            ("DATABASE_URL", url),
             ("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRETS.to_owned()),
             ("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRETS.to_owned()),
         ];
@@ -54,7 +68,7 @@ impl House {
         let mut good: Vec<_> =
             (1..=wanted.div_ceil(crowd.events_per_round())).flat_map(|round| crowd.told(round)).collect();
         good.truncate(wanted);
-        let house = Self { database, receiver, good, rate, taken: Cell::new(0) };
+        let house = Self { database, _way_to_database: way, receiver, good, rate, taken: Cell::new(0) };
         // The first connections to Postgres are no part of what is measured.
         house.good_traffic().await;
         house

@@ -71,7 +71,9 @@ async fn main() {
     println!("|---|---|---|---|---|---|---|---|---|");
     for &attack in attacks {
         // A receiver of its own for each, so that each peak of memory is that attack's.
-        let house = House::open(args.rate, Duration::from_secs(args.seconds.into())).await;
+        let house =
+            House::open(args.rate, Duration::from_secs(args.seconds.into()), attack.database_round_trip())
+                .await;
         let mut rounds = Vec::new();
         for _ in 0..args.rounds {
             rounds.push(house.measure(attack).await);

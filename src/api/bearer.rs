@@ -1,5 +1,7 @@
 //! Who may ask: whoever knows the admin token.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -9,14 +11,30 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
 use super::ApiState;
+use super::rejects::Rejects;
 use crate::receive::problem::Problem;
 
-/// Lets a request through that bears the token.
-pub async fn require(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let Some(token) = state.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty()) else {
+/// What decides about requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Guard {
+    admin_token: Option<SecretString>,
+    rejects: Arc<Rejects>,
+}
+
+impl Guard {
+    /// Lets through who knows the token of `state`.
+    pub fn new(state: &ApiState) -> Self {
+        Self { admin_token: state.admin_token.clone(), rejects: Arc::default() }
+    }
+}
+
+/// Lets a request through that bears the token. The others wait for their answers, the longer the more of them come.
+pub async fn require(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let Some(token) = guard.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty()) else {
         return off().into_response();
     };
     if let Err(refusal) = check(request.headers().get(header::AUTHORIZATION), token) {
+        guard.rejects.add(refusal.kind()).await;
         return refusal.into_response();
     }
     let mut response = next.run(request).await;
@@ -55,26 +73,34 @@ enum Refusal {
     Wrong,
 }
 
+impl Refusal {
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Missing => "token-missing",
+            Self::Malformed => "token-malformed",
+            Self::Wrong => "token-wrong",
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let (kind, challenge, detail) = match self {
+        let (challenge, detail) = match self {
             Self::Missing => (
-                "token-missing",
                 r#"Bearer realm="memberflow""#,
                 "send the admin token: `Authorization: Bearer <MEMBERFLOW_ADMIN_TOKEN>`",
             ),
             Self::Malformed => (
-                "token-malformed",
                 r#"Bearer realm="memberflow", error="invalid_request""#,
                 "the header Authorization must read `Bearer <MEMBERFLOW_ADMIN_TOKEN>`",
             ),
             Self::Wrong => (
-                "token-wrong",
                 r#"Bearer realm="memberflow", error="invalid_token""#,
                 "this is not the token that the service was started with as MEMBERFLOW_ADMIN_TOKEN",
             ),
         };
-        let problem = Problem::new(StatusCode::UNAUTHORIZED, kind, "The admin token is needed", detail);
+        let problem =
+            Problem::new(StatusCode::UNAUTHORIZED, self.kind(), "The admin token is needed", detail);
         ([(header::WWW_AUTHENTICATE, challenge)], problem).into_response()
     }
 }

@@ -5,6 +5,7 @@ mod change_member;
 mod explain_mrr;
 mod list_members;
 mod problem;
+mod rejects;
 mod show_member;
 mod show_mrr;
 mod show_waterfall;
@@ -18,6 +19,8 @@ use secrecy::SecretString;
 use crate::clock::Clock;
 use crate::receive::problem::Problem;
 use crate::store::Store;
+
+use self::bearer::Guard;
 
 /// The largest change that is taken, in bytes.
 const BODY_LIMIT_BYTES: usize = 64 * 1024;
@@ -43,7 +46,7 @@ pub fn routes(state: ApiState) -> Router {
         .route("/api/mrr/waterfall", get(show_waterfall::show))
         .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .layer(middleware::from_fn_with_state(state.clone(), bearer::require))
+        .layer(middleware::from_fn_with_state(Guard::new(&state), bearer::require))
         .with_state(state)
 }
 

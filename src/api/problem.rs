@@ -28,6 +28,5 @@ pub fn database(error: &sqlx::Error) -> Problem {
         );
     }
     tracing::error!(%error, "the database refused a query");
-    let detail = "the log of the service tells more; `memberflow doctor` finds what is missing";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is wrong on our side", detail)
+    Problem::internal()
 }

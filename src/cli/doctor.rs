@@ -19,7 +19,7 @@ pub struct DoctorArgs {
 pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
     let report = doctor::examine(config).await;
     let text = if args.json { serde_json::to_string_pretty(&report)? } else { text(&report) };
-    print_data((text + "\n").as_bytes())?;
+    print_data(&(text + "\n"))?;
     Ok(exit(&report))
 }
 

@@ -7,6 +7,7 @@ use comfy_table::Table;
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgConnectOptions;
 
+use super::terminal::{complain, print_data};
 use crate::config::Config;
 use crate::store::migrate::{self, MigrateError, MigrateOptions, MigrationStatus, Report, State};
 use crate::store::supabase_stub::StubOutcome;
@@ -42,12 +43,12 @@ pub async fn run(args: MigrateArgs, config: &Config) -> anyhow::Result<ExitCode>
     };
     match outcome {
         Ok(text) => {
-            anstream::println!("{}", text?);
+            print_data(&(text? + "\n"))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
             let code = exit_code(&error);
-            anstream::eprintln!("memberflow: {:#}", anyhow::Error::new(error));
+            complain(&format!("{:#}", anyhow::Error::new(error)));
             Ok(ExitCode::from(code))
         }
     }

@@ -22,8 +22,8 @@ mod moment;
 mod serve;
 mod sign;
 mod stripe_api;
+mod terminal;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,6 +37,8 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError, Flags};
 
 pub use exit::{Exit, Failure};
+
+use terminal::{complain, print_data};
 
 /// Signed Stripe and Supabase webhooks in, live member metrics out.
 #[derive(Debug, Parser)]
@@ -125,7 +127,7 @@ impl Global {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     run(cli).unwrap_or_else(|fault| {
-        anstream::eprintln!("memberflow: {fault:#}");
+        complain(&format!("{fault:#}"));
         Exit::of(&fault).into()
     })
 }
@@ -186,7 +188,7 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn completion(shell: Shell) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "memberflow", &mut script);
-    print_data(&script)
+    print_data(&String::from_utf8(script)?)
 }
 
 /// Writes an answer to stdout, as JSON or as text for people.
@@ -196,17 +198,7 @@ fn print<T: Serialize + ?Sized>(
     text: impl FnOnce(&T) -> String,
 ) -> anyhow::Result<Exit> {
     let text = if json { serde_json::to_string_pretty(answer)? } else { text(answer) };
-    print_data((text + "\n").as_bytes())
-}
-
-/// Writes data to stdout. A reader that has seen enough is no failure.
-fn print_data(data: &[u8]) -> anyhow::Result<Exit> {
-    match std::io::stdout().write_all(data) {
-        Err(fault) if fault.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(fault).context("cannot write to stdout")
-        }
-        _ => Ok(Exit::Fine),
-    }
+    print_data(&(text + "\n"))
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::members::{plain, printable, spaced};
+use super::members::{plain, spaced};
 use super::moment::minutes;
+use super::terminal::printable;
 use super::{Exit, print};
 use crate::config::Config;
 use crate::database;

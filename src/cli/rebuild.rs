@@ -1,11 +1,11 @@
 //! `memberflow rebuild`: derives all tables again from the events, and compares or mends the live ones.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 
 use anyhow::Context as _;
 use serde_json::{Map, Value};
 
+use super::terminal::write_line;
 use super::{Exit, Failure, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -57,7 +57,7 @@ pub(super) async fn drive(
         shown += 1;
         let text = if args.json { serde_json::to_string(&difference).ok() } else { Some(row(&difference)) };
         let more = args.json || shown < args.limit;
-        text.is_some_and(|text| writeln!(anstream::stdout(), "{text}").is_ok()) && more
+        text.is_some_and(|text| write_line(&text).is_ok()) && more
     };
     let work = async {
         match selection {
@@ -79,7 +79,7 @@ pub(super) async fn drive(
     } else {
         summary(&report, shown)
     };
-    print_data((text + "\n").as_bytes())?;
+    print_data(&(text + "\n"))?;
     Ok(exit(&report))
 }
 

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::terminal::{complain, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::progress::Progress;
@@ -99,11 +100,11 @@ pub async fn run(args: ReplayArgs, config: &Config, clock: &Clock) -> anyhow::Re
     match replay::replay(&options, &args.paths, clock, &mut progress).await {
         Ok(summary) => {
             let text = if args.json { serde_json::to_string(&summary)? } else { summary.to_string() };
-            anstream::println!("{text}");
+            print_data(&(text + "\n"))?;
             Ok(ExitCode::from(exit_code(&summary)))
         }
         Err(error) => {
-            anstream::eprintln!("memberflow: {error}");
+            complain(&error.to_string());
             Ok(ExitCode::from(error_code(&error)))
         }
     }

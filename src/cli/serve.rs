@@ -6,7 +6,9 @@ use anyhow::Context as _;
 
 use super::{Exit, Global};
 use crate::clock::Clock;
-use crate::config;
+use crate::config::hosts::may_be_plaintext;
+use crate::config::{self, Config};
+use crate::database;
 use crate::lifecycle::Lifecycle;
 use crate::receive::places::raise_open_files;
 use crate::roles::{self, Role};
@@ -26,10 +28,23 @@ pub(super) struct Args {
     bind: Option<String>,
 }
 
+/// It may be a private network, so that it is not refused; but nobody should find out by reading the settings again.
+fn warn_of_plaintext(config: &Config) {
+    let options = database::options(config).ok().filter(may_be_plaintext);
+    if let Some(options) = options {
+        let host = options.get_host();
+        tracing::warn!(
+            host,
+            "connection to Postgres may go unencrypted: add sslmode=verify-full and sslrootcert to DATABASE_URL"
+        );
+    }
+}
+
 pub(super) async fn run(global: &Global, args: Args) -> anyhow::Result<Exit> {
     let config = config::load(global.flags(args.bind))?;
     telemetry::init_logs(&config).ok();
     raise_open_files();
+    warn_of_plaintext(&config);
     let lifecycle = Lifecycle::default();
     lifecycle.stop_on_signals().context("cannot listen to signals")?;
     roles::start(&config, &args.roles, Clock::System, &lifecycle).await?;

@@ -1,10 +1,11 @@
-//! `memberflow sign stripe|supabase`: the headers that the provider would send with a body.
+//! `memberflow sign stripe|supabase|supabase-hook`: the headers that the provider would send with a body.
 
 use std::io::Read as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::{Exit, Failure, Global, print_data};
@@ -34,7 +35,10 @@ pub(super) struct Args {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Provider {
     Stripe,
+    /// A Database Webhook, with SUPABASE_WEBHOOK_SECRETS
     Supabase,
+    /// An Auth Hook, with SUPABASE_HOOK_SECRETS where they are set
+    SupabaseHook,
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
@@ -43,9 +47,15 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
     let timestamp_s = args.timestamp.unwrap_or_else(|| Clock::System.now().unix_timestamp());
     let headers = match args.provider {
         Provider::Stripe => stripe_headers(&config, timestamp_s, &body)?,
-        Provider::Supabase => supabase_headers(&config, args.id.as_deref(), timestamp_s, &body)?,
+        Provider::Supabase => {
+            let secrets = &config.supabase_webhook_secrets;
+            supabase_headers(secrets, args.id.as_deref(), timestamp_s, &body)?
+        }
+        Provider::SupabaseHook => {
+            supabase_headers(config.hook_secrets(), args.id.as_deref(), timestamp_s, &body)?
+        }
     };
-    print_data(written(headers, global.json).as_bytes())
+    print_data(&written(headers, global.json))
 }
 
 fn read(args: &Args) -> anyhow::Result<Vec<u8>> {
@@ -66,13 +76,12 @@ fn stripe_headers(config: &Config, timestamp_s: i64, body: &[u8]) -> anyhow::Res
 }
 
 fn supabase_headers(
-    config: &Config,
+    secrets: &[SecretString],
     id: Option<&str>,
     timestamp_s: i64,
     body: &[u8],
 ) -> anyhow::Result<Headers> {
-    let secrets = SupabaseSecrets::new(&config.supabase_webhook_secrets)?
-        .ok_or_else(|| no_secret("SUPABASE_WEBHOOK_SECRETS"))?;
+    let secrets = SupabaseSecrets::new(secrets)?.ok_or_else(|| no_secret("SUPABASE_WEBHOOK_SECRETS"))?;
     let id = id.map_or_else(|| format!("msg_{}", uuid::Uuid::now_v7().simple()), str::to_owned);
     let signed = standard_webhooks::sign(&secrets, &id, timestamp_s, body);
     Ok(vec![

@@ -50,17 +50,17 @@ pub async fn run(args: SupabaseArgs, config: &Config) -> anyhow::Result<Exit> {
     };
     let (how, done) = match args.command {
         SupabaseCommand::Install(HowArgs { print: true, .. }) => {
-            return print_data(triggers::install_script(&pool, tables).await?.as_bytes());
+            return print_data(&triggers::install_script(&pool, tables).await?);
         }
         SupabaseCommand::Uninstall(HowArgs { print: true, .. }) => {
-            return print_data(triggers::uninstall_script(&pool, tables).await?.as_bytes());
+            return print_data(&triggers::uninstall_script(&pool, tables).await?);
         }
         SupabaseCommand::Install(how) => (how, triggers::install(&pool, tables).await?),
         SupabaseCommand::Uninstall(how) => (how, triggers::uninstall(&pool, tables).await?),
     };
     audit(&pool, act, &done).await.context("it is done, but the audit log could not be written")?;
     let text = if how.json { serde_json::to_string(&done)? } else { text(&done) };
-    print_data((text + "\n").as_bytes())?;
+    print_data(&(text + "\n"))?;
     Ok(exit(&done))
 }
 

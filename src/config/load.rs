@@ -82,6 +82,16 @@ pub enum ConfigError {
         /// What it accepts.
         form: &'static str,
     },
+    /// Some part of the process would have no connection to the database.
+    #[error(
+        "MEMBERFLOW_DATABASE_CONNECTIONS is {given}, and these roles need {needed} at least: set it to {needed} or more, or run fewer roles in this process"
+    )]
+    TooFewConnections {
+        /// As set.
+        given: u32,
+        /// The least that works.
+        needed: u32,
+    },
     /// Nothing works without a database.
     #[error("DATABASE_URL is not set: give the Postgres to work on, {}", SETTINGS[0].form)]
     NoDatabase,

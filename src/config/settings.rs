@@ -66,7 +66,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "stripe_webhook_secrets",
         env: "STRIPE_WEBHOOK_SECRETS",
-        form: "whsec_…, several joined by commas",
+        form: "whsec_ and at least 8 characters, several joined by commas",
         set: |config, parts| {
             let secrets: Vec<SecretString> = parts.iter().flat_map(|part| split_stripe(part)).collect();
             StripeSecrets::new(&secrets).ok()??;
@@ -76,12 +76,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "supabase_webhook_secrets",
         env: "SUPABASE_WEBHOOK_SECRETS",
-        form: "v1,whsec_<base64>, several joined by | (v1a secrets are asymmetric and never sign)",
-        set: |config, parts| {
-            let secrets: Vec<SecretString> = parts.iter().flat_map(|part| split_supabase(part)).collect();
-            SupabaseSecrets::new(&secrets).ok()??;
-            put(&mut config.supabase_webhook_secrets, secrets)
-        },
+        form: SUPABASE_FORM,
+        set: |config, parts| put(&mut config.supabase_webhook_secrets, supabase_secrets(parts)?),
+    },
+    Setting {
+        key: "supabase_hook_secrets",
+        env: "SUPABASE_HOOK_SECRETS",
+        form: SUPABASE_FORM,
+        set: |config, parts| put(&mut config.supabase_hook_secrets, supabase_secrets(parts)?),
     },
     Setting {
         key: "stripe_api_key",
@@ -133,6 +135,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         env: "MEMBERFLOW_BIND",
         form: "an address and a port, such as 127.0.0.1:8080",
         set: |config, parts| put(&mut config.bind, one(parts)?.parse().ok()?),
+    },
+    Setting {
+        key: "ops_bind",
+        env: "MEMBERFLOW_OPS_BIND",
+        form: "an address and a port, such as 127.0.0.1:9090",
+        set: |config, parts| put(&mut config.ops_bind, Some(one(parts)?.parse().ok()?)),
     },
     Setting {
         key: "admin_token",
@@ -267,6 +275,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
 ];
+
+const SUPABASE_FORM: &str =
+    "v1,whsec_<base64> of at least 16 bytes, several joined by | (v1a secrets are asymmetric and never sign)";
+
+fn supabase_secrets(parts: &[String]) -> Option<Vec<SecretString>> {
+    let secrets: Vec<SecretString> = parts.iter().flat_map(|part| split_supabase(part)).collect();
+    SupabaseSecrets::new(&secrets).ok()??;
+    Some(secrets)
+}
 
 const WEB: &[&str] = &["https://", "http://"];
 

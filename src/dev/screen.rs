@@ -29,13 +29,14 @@ pub async fn print(pool: &PgPool, config: &Config, settings: &Path, clock: &Cloc
 
 fn ways_in(config: &Config, settings: &Path) -> String {
     let url = url_of(config.bind);
+    let ops = url_of(config.separate_ops_bind().unwrap_or(config.bind));
     let token = config.admin_token.as_ref().map_or("", |token| token.expose_secret());
     let queue = config.amqp_url.as_ref().map_or("in Postgres", |url| url.expose_secret());
     let program = std::env::args().next().unwrap_or_else(|| "memberflow".to_owned());
     format!(
         "\
-members    curl -H 'authorization: Bearer {token}' {url}/api/members
-health     {url}/healthz  {url}/readyz  {url}/metrics
+members    curl -H 'authorization: Bearer {token}' {ops}/api/members
+health     {url}/healthz  {ops}/readyz  {ops}/metrics
 database   {database}
 queue      {queue}
 Stripe     stripe listen --forward-to {url}/webhooks/stripe

@@ -58,6 +58,9 @@ pub fn complete(config: &mut Config, path: &Path) -> Result<()> {
     };
     config.stripe_webhook_secrets.extend(file.stripe_webhook_secrets.iter().cloned().map(Into::into));
     config.supabase_webhook_secrets.extend(file.supabase_webhook_secrets.iter().cloned().map(Into::into));
+    if !config.supabase_hook_secrets.is_empty() {
+        config.supabase_hook_secrets.extend(file.supabase_webhook_secrets.iter().cloned().map(Into::into));
+    }
     write(path, &file).with_context(|| format!("cannot write {}", path.display()))
 }
 

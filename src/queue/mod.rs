@@ -37,13 +37,19 @@ pub enum Queue {
 
 impl Queue {
     /// Starts connecting in the background, and keeps at it: a broker or database that is away right
-    /// now is no failure. Call it within the Tokio runtime.
+    /// now is no failure. Call it within the Tokio runtime. The outbox is written over the connections of `intake`
+    /// and read over those of `reading`, so that neither waits for the other.
     ///
     /// # Errors
     /// [`QueueError::Url`], where `AMQP_URL` is not one.
-    pub fn open(config: &Config, pool: PgPool, lifecycle: &Lifecycle) -> Result<Self, QueueError> {
+    pub fn open(
+        config: &Config,
+        intake: PgPool,
+        reading: PgPool,
+        lifecycle: &Lifecycle,
+    ) -> Result<Self, QueueError> {
         figures::describe();
-        let outbox = Outbox::open(pool, config, lifecycle);
+        let outbox = Outbox::open(intake, reading, config, lifecycle);
         Ok(match &config.amqp_url {
             Some(url) => Self::RabbitMq(RabbitMq::open(url, config, lifecycle)?, outbox),
             None => Self::Postgres(outbox),
@@ -95,13 +101,13 @@ impl Queue {
         }
     }
 
-    /// Each dependency by name, and what is wrong with it.
-    pub async fn health(&self) -> Vec<(&'static str, Result<(), String>)> {
+    /// Whether the broker can be published to, else why not; none where there is no broker. Asks nobody: its
+    /// connection is watched anyway.
+    #[must_use]
+    pub fn broker_state(&self) -> Option<Result<(), String>> {
         match self {
-            Self::RabbitMq(rabbitmq, outbox) => {
-                vec![("rabbitmq", rabbitmq.health()), ("postgres", outbox.health().await)]
-            }
-            Self::Postgres(outbox) => vec![("postgres", outbox.health().await)],
+            Self::RabbitMq(rabbitmq, _) => Some(rabbitmq.health()),
+            Self::Postgres(_) => None,
         }
     }
 }

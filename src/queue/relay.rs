@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::error::Refused;
-use super::outbox::{ClaimLimits, claim};
+use super::outbox::ClaimLimits;
 use super::rabbitmq::RabbitMq;
 use super::{Outbox, Queue, QueueError, figures};
 use crate::envelope::Source;
@@ -63,7 +63,7 @@ async fn keep_moving(rabbitmq: &RabbitMq, outbox: &Outbox, source: Source) {
 }
 
 async fn move_some(rabbitmq: &RabbitMq, outbox: &Outbox, source: Source) -> Result<Round, QueueError> {
-    let Some(mut claim) = claim(&outbox.pool, Some(source), LIMITS).await? else { return Ok(Round::Idle) };
+    let Some(mut claim) = outbox.claims.claim(Some(source), LIMITS).await? else { return Ok(Round::Idle) };
     let envelopes = std::mem::take(&mut claim.envelopes);
     let events = envelopes.len() as u64;
     let published = join_all(envelopes.into_iter().map(|envelope| rabbitmq.publish(envelope))).await;

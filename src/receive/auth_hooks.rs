@@ -32,7 +32,7 @@ pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Re
 }
 
 async fn take(receive: &Receive, request: Request, deadline: Instant) -> Result<Response, Problem> {
-    let secrets = receive.supabase_secrets()?;
+    let secrets = receive.hook_secrets()?;
     let delivery = receive.read(Source::SupabaseAuth, request).await?;
     let window = receive.window();
     standard_webhooks::verify(secrets, signed_headers(&delivery.headers), &delivery.body, window)?;

@@ -1,5 +1,7 @@
 //! `GET /healthz`, `GET /readyz`, `GET /metrics`.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -9,6 +11,12 @@ use serde_json::{Map, Value, json};
 use super::Receive;
 use super::keep::json_response;
 use super::problem::Problem;
+use super::readiness::Checked;
+
+/// A result older than this says nothing: the check has ended, or the process has no time for it.
+const STALE_AFTER: Duration = Duration::from_secs(30);
+/// What a page of metrics costs beside an answer about readiness.
+const METRICS_COST: usize = 40;
 
 /// The process runs. Nothing else is asked: a restart heals nothing but the process.
 pub(super) async fn alive() -> Response {
@@ -17,37 +25,74 @@ pub(super) async fn alive() -> Response {
 
 /// Whether Postgres and, where there is one, the broker are there, each by its name.
 pub(super) async fn ready(State(receive): State<Receive>) -> Result<Response, Problem> {
+    receive.ops_turn(1).await;
     if receive.0.rests.lifecycle.stopping.is_cancelled() {
-        let detail = "the process is stopping: send requests to another one";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "Stopping", detail));
+        return Err(unready("stopping", "Stopping", "the process is stopping: send requests to another one"));
     }
-    let looks = receive.0.rests.queue.health().await;
-    let down: Vec<&str> = looks.iter().filter(|(_, look)| look.is_err()).map(|(name, _)| *name).collect();
-    let dependencies: Map<String, Value> =
-        looks.iter().map(|(name, look)| ((*name).to_owned(), state(look))).collect();
-    if down.is_empty() {
-        return Ok(json_response(json!({"ready": true, "dependencies": dependencies}).to_string()));
-    }
-    let detail = format!(
-        "not to be reached: {}. See what became of it, and its address in the settings",
-        down.join(", ")
-    );
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "dependency-down", "Not ready", detail);
-    Err(problem.with("ready", json!(false)).with("dependencies", Value::Object(dependencies)))
+    let checked = receive.0.rests.readiness.last().await;
+    let unchecked =
+        || unready("dependency-unchecked", "Not checked", "no dependency was checked yet: ask again");
+    let checked = checked.ok_or_else(unchecked)?;
+    answer(&checked, checked.at.elapsed())
+}
+
+fn answer(checked: &Checked, age: Duration) -> Result<Response, Problem> {
+    let age_s = age.as_millis() as f64 / 1000.0;
+    let states = || checked.dependencies.iter();
+    let dependencies: Map<String, Value> = states()
+        .map(|(name, state)| ((*name).to_owned(), json!(if state.is_ok() { "up" } else { "down" })))
+        .collect();
+    let down: Vec<&str> = states().filter(|(_, state)| state.is_err()).map(|(name, _)| *name).collect();
+    let problem = if age > STALE_AFTER {
+        let detail =
+            "the dependencies were not checked lately: the process is overloaded, restart it if that lasts";
+        unready("dependency-unchecked", "Not checked", detail)
+    } else if down.is_empty() {
+        let document = json!({"ready": true, "checked_seconds_ago": age_s, "dependencies": dependencies});
+        return Ok(json_response(document.to_string()));
+    } else {
+        let names = down.join(", ");
+        let detail =
+            format!("not to be reached: {names}. See what became of it, and its address in the settings");
+        unready("dependency-down", "Not ready", detail)
+    };
+    Err(problem
+        .with("ready", json!(false))
+        .with("checked_seconds_ago", json!(age_s))
+        .with("dependencies", Value::Object(dependencies)))
+}
+
+fn unready(kind: &'static str, title: &'static str, detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail)
 }
 
 /// Everything counted, in Prometheus' text form.
 pub(super) async fn metrics(State(receive): State<Receive>) -> impl IntoResponse {
+    receive.ops_turn(METRICS_COST).await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], receive.0.rests.metrics.render())
 }
 
-/// Up or down for all to see; why is for the log.
-fn state(look: &Result<(), String>) -> Value {
-    match look {
-        Ok(()) => json!("up"),
-        Err(fault) => {
-            tracing::warn!(%fault, "dependency down");
-            json!("down")
-        }
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_stale_result_is_not_ready() {
+        let checked = Checked { at: Instant::now(), dependencies: vec![("postgres", Ok(()))] };
+        let kind =
+            |age| answer(&checked, age).map(|_| "ready".to_owned()).unwrap_or_else(|it| it.kind().to_owned());
+        assert_eq!(kind(Duration::from_secs(30)), "ready");
+        assert_eq!(kind(Duration::from_secs(31)), "dependency-unchecked");
+    }
+
+    #[test]
+    fn one_dependency_down_is_named() {
+        let down = ("rabbitmq", Err("refused".into()));
+        let checked = Checked { at: Instant::now(), dependencies: vec![down, ("postgres", Ok(()))] };
+        let problem = answer(&checked, Duration::ZERO).unwrap_err();
+        assert_eq!(problem.kind(), "dependency-down");
+        assert!(problem.detail().contains("rabbitmq") && !problem.detail().contains("postgres"));
     }
 }

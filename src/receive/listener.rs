@@ -25,10 +25,15 @@ const READ_AHEAD_MAX_BYTES: usize = 64 * 1024;
 /// The pause after the system has refused us a connection (no file descriptors left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `routes` on `listener` until the process stops. A client has `read_timeout` for its headers,
+/// Serves `routes` on `listener` until the process stops, over as many connections at once as `places` has. A client has `read_timeout` for its headers,
 /// and for saying something at all. Connections are tracked among the lifecycle's requests.
-pub async fn serve(listener: TcpListener, routes: Router, read_timeout: Duration, lifecycle: Lifecycle) {
-    let places = Places::new();
+pub async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    places: Places,
+    read_timeout: Duration,
+    lifecycle: Lifecycle,
+) {
     let builder = Arc::new(connection_builder(read_timeout));
     while let Some(accepted) = lifecycle.until_stopping(listener.accept()).await {
         let stream = match accepted {

@@ -6,18 +6,20 @@
 pub mod listener;
 pub mod places;
 pub mod problem;
+pub mod readiness;
 
 mod auth_hooks;
 mod database;
 mod health;
 mod keep;
-mod pace;
+pub(crate) mod pace;
 mod read;
 mod reading;
-mod refusals;
+pub(crate) mod refusals;
 mod stripe;
 mod waiting;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -40,8 +43,9 @@ use crate::queue::Queue;
 use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, Window};
 
-use pace::Pace;
+use pace::{Pace, Rate};
 use problem::Problem;
+use readiness::Readiness;
 use reading::Reading;
 use refusals::Refusals;
 
@@ -55,6 +59,8 @@ pub struct Rests {
     pub queue: Queue,
     /// Where "now" comes from.
     pub clock: Clock,
+    /// Whether the dependencies answer.
+    pub readiness: Readiness,
     /// Who waits for what is under way.
     pub lifecycle: Lifecycle,
     /// What `GET /metrics` shows.
@@ -65,11 +71,14 @@ struct Shared {
     rests: Rests,
     stripe: Option<StripeSecrets>,
     admission: Admission,
+    hooks: Option<SupabaseSecrets>,
     supabase: Option<SupabaseSecrets>,
     tolerance: Duration,
     body_limit_bytes: usize,
     read_timeout: Duration,
     lanes: [Lane; 3],
+    /// Answers about the process itself, which anybody may ask for.
+    ops_pace: Pace,
     /// Places for hooks' events that are still being made durable after their hook was answered.
     hooks_waiting: Arc<Semaphore>,
 }
@@ -120,17 +129,19 @@ impl Receive {
             bytes: Arc::new(Semaphore::new(KEEPING_MAX_BYTES.max(config.body_limit_bytes))),
             reading: Reading::new(config.body_limit_bytes),
             refusals: Refusals::default(),
-            pace: Pace::default(),
+            pace: Pace::new(Rate::REJECTED_DELIVERIES),
         };
         Ok(Self(Arc::new(Shared {
             rests,
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
             admission: config.admission(),
+            hooks: SupabaseSecrets::new(config.hook_secrets())?,
             supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
             tolerance: config.webhook_tolerance,
             body_limit_bytes: config.body_limit_bytes,
             read_timeout: config.read_timeout,
             lanes: Source::QUEUED.map(lane),
+            ops_pace: Pace::new(Rate::OPS),
             hooks_waiting: Arc::new(Semaphore::new(config.max_requests)),
         })))
     }
@@ -155,6 +166,11 @@ impl Receive {
         problem.into_response()
     }
 
+    /// Resolves when it is the turn of an answer about the process itself.
+    async fn ops_turn(&self, cost: usize) {
+        self.0.rests.lifecycle.until_stopping(self.0.ops_pace.turn(cost)).await;
+    }
+
     fn window(&self) -> Window {
         Window { now: self.0.rests.clock.now(), tolerance: self.0.tolerance }
     }
@@ -166,6 +182,11 @@ impl Receive {
     /// Which of Stripe's events count.
     fn admission(&self) -> &Admission {
         &self.0.admission
+    }
+
+    fn hook_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
+        let missing = || Problem::not_configured("SUPABASE_HOOK_SECRETS or SUPABASE_WEBHOOK_SECRETS");
+        self.0.hooks.as_ref().ok_or_else(missing)
     }
 
     fn supabase_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
@@ -182,23 +203,55 @@ pub fn webhooks(receive: Receive) -> Router {
         .with_state(receive)
 }
 
+/// Whether the process runs, for all to see.
+pub fn alive() -> Router {
+    Router::new().route("/healthz", get(health::alive))
+}
+
 /// What tells operators and their machines how the process is.
-pub fn health(receive: Receive) -> Router {
+pub fn ops(receive: Receive) -> Router {
     Router::new()
-        .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .with_state(receive)
 }
 
-/// Makes a problem of every request that no route takes. Goes around all routes, last.
+/// Makes a problem of every request that no route takes, and of one over which the program breaks. Goes around all
+/// routes, last.
 pub fn with_fallbacks(routes: Router) -> Router {
     routes
         .fallback(|uri: Uri| async move { Problem::not_found(uri.path()) })
         .method_not_allowed_fallback(|method: Method| async move { Problem::method_not_allowed(&method) })
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// What it said stands in the log already, by the panic hook.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("request panicked; answered 500");
+    Problem::internal().into_response()
 }
 
 /// A header's text; one that is not visible ASCII counts as absent.
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panicking_route_answers_a_problem() {
+        async fn breaks() -> Response {
+            panic!("a bug")
+        }
+        let routes = with_fallbacks(Router::new().route("/breaks", get(breaks)));
+        let request = Request::builder().uri("/breaks").body(axum::body::Body::empty()).unwrap();
+        let response = routes.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+    }
 }

@@ -6,39 +6,68 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// What deliveries that were not taken may cost for each second, in bytes read.
-const BYTES_PER_SECOND: u32 = 16_000_000;
-/// The least that one costs, however short its body: a thousand of them in a second.
-const LEAST_BYTES: u32 = 16_000;
-/// So much is answered without a wait after a calm time.
-const BURST: Duration = Duration::from_millis(500);
-/// The longest wait. Where even that does not pay for all, the waits spread over its second half: answers that
-/// came together would bring the next deliveries together.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How much is answered, in units of what an answer costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    per_second: u32,
+    /// The least that one answer costs.
+    least: u32,
+    /// So much is answered without a wait after a calm time.
+    burst: Duration,
+    /// The longest wait. Where even that does not pay for all, the waits spread over its second half: answers that
+    /// came together would bring the next requests together.
+    wait_max: Duration,
+}
 
-/// One source's answers to what was not taken.
-#[derive(Default)]
-pub(super) struct Pace {
+impl Rate {
+    /// Deliveries of one source that were not taken, in bytes read: a thousand of them in a second, however short.
+    pub(crate) const REJECTED_DELIVERIES: Self = Self {
+        per_second: 16_000_000,
+        least: 16_000,
+        burst: Duration::from_millis(500),
+        wait_max: Duration::from_secs(5),
+    };
+    /// Answers about the process itself. Nobody waits long for them: a load balancer's patience ends after a second or two.
+    pub(crate) const OPS: Self = Self {
+        per_second: 2_000,
+        least: 1,
+        burst: Duration::from_millis(500),
+        wait_max: Duration::from_millis(500),
+    };
+    /// Requests to the API without the right token: ten at once, as somebody makes who has mistyped it, then ten a second.
+    pub(crate) const REJECTED_TOKENS: Self =
+        Self { per_second: 10, least: 1, burst: Duration::from_secs(1), wait_max: Duration::from_secs(5) };
+}
+
+/// The answers that share one rate.
+pub(crate) struct Pace {
+    rate: Rate,
     /// When all that was answered so far is paid for.
     paid: Mutex<Option<Instant>>,
 }
 
 impl Pace {
-    /// Resolves when it is the turn of an answer to a delivery whose body was so long at most.
-    pub(super) async fn turn(&self, body_bytes: usize) {
-        sleep(self.wait(Instant::now(), body_bytes)).await;
+    /// Answers at `rate`.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self { rate, paid: Mutex::default() }
+    }
+
+    /// Resolves when it is the turn of an answer that costs so much.
+    pub(crate) async fn turn(&self, cost: usize) {
+        sleep(self.wait(Instant::now(), cost)).await;
     }
 
     /// How long that answer waits.
-    fn wait(&self, now: Instant, body_bytes: usize) -> Duration {
-        let bytes = u32::try_from(body_bytes).unwrap_or(u32::MAX).max(LEAST_BYTES);
-        let cost = Duration::from_secs(1) * bytes / BYTES_PER_SECOND;
+    fn wait(&self, now: Instant, cost: usize) -> Duration {
+        let Rate { per_second, least, burst, wait_max } = self.rate;
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX).max(least);
+        let cost = Duration::from_secs(1) * cost / per_second;
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         let mut then = paid.map_or(now, |paid| paid.max(now)) + cost;
-        let mut wait = then.saturating_duration_since(now + BURST);
-        if wait > WAIT_MAX {
-            wait = WAIT_MAX / 2;
-            then = now + BURST + wait;
+        let mut wait = then.saturating_duration_since(now + burst);
+        if wait > wait_max {
+            wait = wait_max / 2;
+            then = now + burst + wait;
         }
         *paid = Some(then);
         wait
@@ -51,9 +80,12 @@ mod tests {
 
     use super::*;
 
+    const BURST: Duration = Rate::REJECTED_DELIVERIES.burst;
+    const WAIT_MAX: Duration = Rate::REJECTED_DELIVERIES.wait_max;
+
     #[test]
     fn a_thousand_short_ones_a_second_are_answered_at_once() {
-        let (pace, begun) = (Pace::default(), Instant::now());
+        let (pace, begun) = (Pace::new(Rate::REJECTED_DELIVERIES), Instant::now());
         for ms in 0..3000 {
             assert_eq!(pace.wait(begun + Duration::from_millis(ms), 2500), Duration::ZERO);
         }
@@ -61,7 +93,7 @@ mod tests {
 
     #[test]
     fn beyond_that_each_waits_for_those_before_it_but_not_without_end() {
-        let (pace, now) = (Pace::default(), Instant::now());
+        let (pace, now) = (Pace::new(Rate::REJECTED_DELIVERIES), Instant::now());
         let waits: Vec<Duration> = (0..10_000).map(|_| pace.wait(now, 2500)).collect();
         assert_eq!(waits[499], Duration::ZERO);
         assert!((1495..1505).contains(&waits[1999].as_millis()), "{:?}", waits[1999]);
@@ -75,12 +107,19 @@ mod tests {
 
     #[test]
     fn long_bodies_cost_what_they_hold() {
-        let (pace, now) = (Pace::default(), Instant::now());
+        let (pace, now) = (Pace::new(Rate::REJECTED_DELIVERIES), Instant::now());
         let megabyte = 1_000_000;
         for _ in 0..8 {
             assert_eq!(pace.wait(now, megabyte), Duration::ZERO);
         }
         assert_eq!(pace.wait(now, 16 * megabyte), Duration::from_secs(1));
         assert_eq!(pace.wait(now, usize::MAX), WAIT_MAX / 2);
+    }
+
+    #[test]
+    fn a_probe_during_a_flood_waits_half_a_second_at_most() {
+        let (pace, now) = (Pace::new(Rate::OPS), Instant::now());
+        let longest = (0..10_000).map(|_| pace.wait(now, 1)).max();
+        assert_eq!(longest, Some(Duration::from_millis(500)));
     }
 }

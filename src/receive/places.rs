@@ -10,6 +10,8 @@ use crate::telemetry::CONNECTIONS_GIVEN_UP;
 
 /// Connections open at once, however many files the process may open.
 const CONNECTIONS_MAX: usize = 16_384;
+/// The same of the operators' own listener.
+const OPS_CONNECTIONS_MAX: usize = 256;
 
 /// Lets the process open as many files as the system allows it: each connection is one.
 pub fn raise_open_files() {
@@ -19,15 +21,22 @@ pub fn raise_open_files() {
     }
 }
 
-/// Of the files three quarters are for connections; the rest for Postgres, the broker, and connections that
-/// are being closed.
-fn connections_max() -> usize {
+/// Connections that one listener for all may have open. Of the files three quarters are for them; the rest for
+/// operators, Postgres, the broker, and connections that are being closed.
+#[must_use]
+pub fn connections_max() -> usize {
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
     files.map_or(CONNECTIONS_MAX, |files| (files / 4 * 3).clamp(1, CONNECTIONS_MAX))
 }
 
+/// Connections that the operators' own listener may have open.
+#[must_use]
+pub fn ops_connections_max() -> usize {
+    (connections_max() / 8).clamp(1, OPS_CONNECTIONS_MAX)
+}
+
 /// All places, and who has them.
-pub(super) struct Places {
+pub struct Places {
     free: Arc<Semaphore>,
     taken: Waiting,
 }
@@ -39,8 +48,10 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new() -> Self {
-        Self { free: Arc::new(Semaphore::new(connections_max())), taken: Waiting::default() }
+    /// So many places.
+    #[must_use]
+    pub fn new(count: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(count)), taken: Waiting::default() }
     }
 
     /// A place. Where all are taken, the connection whose last answer, or beginning, is longest ago gives its

@@ -75,6 +75,12 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "Too many requests under way", detail)
     }
 
+    /// Something is wrong on our side; the caller learns no more than that.
+    pub fn internal() -> Self {
+        let detail = "the log of the service tells more; `memberflow doctor` finds what is missing";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is wrong on our side", detail)
+    }
+
     pub(super) fn not_found(path: &str) -> Self {
         let detail = format!(
             "there is nothing at {path}: webhooks go to /webhooks/stripe, /webhooks/supabase/auth or /webhooks/supabase/database"

@@ -12,7 +12,11 @@ const LINES_PER_SECOND: u32 = 20;
 
 /// What one source's refused deliveries have said lately.
 #[derive(Default)]
-pub(super) struct Refusals(Mutex<Second>);
+pub(super) struct Refusals(LogLimit);
+
+/// Lets so many lines a second through, and counts the others.
+#[derive(Default)]
+pub(crate) struct LogLimit(Mutex<Second>);
 
 #[derive(Default)]
 struct Second {
@@ -24,7 +28,7 @@ struct Second {
 impl Refusals {
     /// Says what became of a delivery, unless this second has heard enough.
     pub fn say(&self, source: Source, problem: &Problem) {
-        let Some(unsaid) = self.turn(Instant::now()) else { return };
+        let Some(unsaid) = self.0.turn(Instant::now()) else { return };
         if unsaid > 0 {
             tracing::warn!(%source, unsaid, "more deliveries were not taken or not counted, too many to name each");
         }
@@ -33,15 +37,17 @@ impl Refusals {
 
     /// Says that an event was kept and changes nothing, within the same bounds.
     pub fn say_not_counted(&self, source: Source, event_id: &str, reason: &NotCounted) {
-        let Some(unsaid) = self.turn(Instant::now()) else { return };
+        let Some(unsaid) = self.0.turn(Instant::now()) else { return };
         if unsaid > 0 {
             tracing::warn!(%source, unsaid, "more deliveries were not taken or not counted, too many to name each");
         }
         tracing::info!(%source, event_id, of = %reason, fix = reason.setting(), "event kept and not counted");
     }
+}
 
+impl LogLimit {
     /// How many have gone unsaid since the last line; none where this one does, too.
-    fn turn(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn turn(&self, now: Instant) -> Option<u64> {
         let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if second.begun.is_none_or(|begun| now.duration_since(begun) >= Duration::from_secs(1)) {
             (second.begun, second.said) = (Some(now), 0);
@@ -61,12 +67,12 @@ mod tests {
 
     #[test]
     fn a_flood_is_named_a_few_times_a_second_and_counted() {
-        let (refusals, begun) = (Refusals::default(), Instant::now());
+        let (limit, begun) = (LogLimit::default(), Instant::now());
         let at = |ms| begun + Duration::from_millis(ms);
-        let said: Vec<Option<u64>> = (0..1000).map(|ms| refusals.turn(at(ms))).collect();
+        let said: Vec<Option<u64>> = (0..1000).map(|ms| limit.turn(at(ms))).collect();
         assert_eq!(said.iter().filter(|turn| **turn == Some(0)).count(), 20);
         assert_eq!(said[20..], [None; 980]);
-        assert_eq!(refusals.turn(at(1000)), Some(980));
-        assert_eq!(refusals.turn(at(1001)), Some(0));
+        assert_eq!(limit.turn(at(1000)), Some(980));
+        assert_eq!(limit.turn(at(1001)), Some(0));
     }
 }

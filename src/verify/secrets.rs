@@ -18,14 +18,23 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// What a Stripe secret holds behind its prefix at least. Stripe's own are 32 or 64 characters long.
+const STRIPE_MIN_CHARS: usize = 8;
+/// What a Supabase secret stands for at least, decoded. Supabase's own are 24 to 64 bytes long.
+const SUPABASE_MIN_BYTES: usize = 16;
+
 /// A secret that cannot be one. Its text is never repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
     /// Stripe's signing secrets begin with `whsec_`; an API key does not.
-    #[error("a Stripe signing secret is whsec_ and the text behind it, as the endpoint's page shows it")]
+    #[error(
+        "a Stripe signing secret is whsec_ and {STRIPE_MIN_CHARS} characters or more behind it, as the endpoint's page shows it"
+    )]
     Stripe,
     /// Not what Supabase makes.
-    #[error("a Supabase hook secret is v1,whsec_ and base64 behind it; several are joined by |")]
+    #[error(
+        "a Supabase hook secret is v1,whsec_ and the base64 of {SUPABASE_MIN_BYTES} bytes or more behind it; several are joined by |"
+    )]
     Supabase,
     /// Supabase accepts such a secret but never signs with it.
     #[error("a v1a (asymmetric) secret never signs: generate a v1,whsec_ secret for the hook")]
@@ -86,10 +95,9 @@ fn split(list: &str, separator: char) -> Vec<SecretString> {
 
 /// Stripe's key is the whole text, prefix and all.
 fn stripe_key(secret: &str) -> Result<Key, InvalidSecret> {
-    match secret.strip_prefix("whsec_") {
-        None | Some("") => Err(InvalidSecret::Stripe),
-        Some(_) => Key::new_from_slice(secret.as_bytes()).map_err(|_| InvalidSecret::Stripe),
-    }
+    let text = secret.strip_prefix("whsec_").filter(|text| text.len() >= STRIPE_MIN_CHARS);
+    text.ok_or(InvalidSecret::Stripe)?;
+    Key::new_from_slice(secret.as_bytes()).map_err(|_| InvalidSecret::Stripe)
 }
 
 /// Supabase's key is what the base64 behind the prefix stands for.
@@ -99,7 +107,8 @@ fn supabase_key(secret: &str) -> Result<Key, InvalidSecret> {
     }
     let text = secret.strip_prefix("v1,").unwrap_or(secret);
     let text = text.strip_prefix("whsec_").ok_or(InvalidSecret::Supabase)?;
-    let key = BASE64.decode(text).ok().filter(|key| !key.is_empty()).ok_or(InvalidSecret::Supabase)?;
+    let key = BASE64.decode(text).ok().filter(|key| key.len() >= SUPABASE_MIN_BYTES);
+    let key = key.ok_or(InvalidSecret::Supabase)?;
     Key::new_from_slice(&key).map_err(|_| InvalidSecret::Supabase)
 }
 

@@ -222,18 +222,31 @@ fn several_supabase_secrets_sign_and_verify_together() {
 
 #[test]
 fn secrets_that_cannot_be_are_refused_and_never_shown() {
-    for secret in ["", "whsec_", "sk_live_123", "secret"] {
+    for secret in ["", "whsec_", "whsec_7charss", "sk_live_123", "secret"] {
         let refused = StripeSecrets::new(&[SecretString::from(secret)]);
         assert_eq!(refused.unwrap_err(), InvalidSecret::Stripe, "{secret:?}");
     }
-    for secret in ["", "v1,", "whsec_", "v1,whsec_", "v1,whsec_%%%", "MDEyMzQ1Njc4OWFiY2RlZg=="] {
+    for secret in [
+        "",
+        "v1,",
+        "whsec_",
+        "v1,whsec_",
+        "v1,whsec_AA==",
+        // 15 bytes.
+        "v1,whsec_MDEyMzQ1Njc4OWFiY2Rl",
+        "v1,whsec_%%%",
+        "MDEyMzQ1Njc4OWFiY2RlZg==",
+    ] {
         let refused = SupabaseSecrets::new(&[SecretString::from(secret)]);
         assert_eq!(refused.unwrap_err(), InvalidSecret::Supabase, "{secret:?}");
     }
+    // The shortest that are taken.
+    stripe_secrets("whsec_8charsss");
+    supabase_secrets("v1,whsec_MDEyMzQ1Njc4OWFiY2RlZg==");
     let asymmetric = SupabaseSecrets::new(&[SecretString::from("v1a,whpk_MDEy")]);
     assert_eq!(asymmetric.unwrap_err(), InvalidSecret::Asymmetric);
     assert!(StripeSecrets::new(&secrets::split_stripe(" , ")).unwrap().is_none());
-    assert_eq!(format!("{:?}", stripe_secrets("whsec_a,whsec_b")), "StripeSecrets(2)");
+    assert_eq!(format!("{:?}", stripe_secrets("whsec_aaaaaaaa,whsec_bbbbbbbb")), "StripeSecrets(2)");
 }
 
 fn headers(signed: &Signed) -> Headers<'_> {
@@ -243,7 +256,7 @@ fn headers(signed: &Signed) -> Headers<'_> {
 proptest! {
     #[test]
     fn what_stripe_signs_verifies_and_any_changed_byte_fails(
-        secret in "whsec_[!-~&&[^,]]{1,60}",
+        secret in "whsec_[!-~&&[^,]]{8,60}",
         body in proptest::collection::vec(any::<u8>(), 1..400),
         timestamp_s in 0_i64..4_000_000_000,
         place in any::<proptest::sample::Index>(),
@@ -264,7 +277,7 @@ proptest! {
 
     #[test]
     fn what_supabase_signs_verifies_and_any_changed_byte_fails(
-        key in proptest::collection::vec(any::<u8>(), 1..80),
+        key in proptest::collection::vec(any::<u8>(), 16..80),
         id in "[!-~]{1,60}",
         body in proptest::collection::vec(any::<u8>(), 1..400),
         timestamp_s in 0_i64..4_000_000_000,

@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from standardwebhooks.webhooks import Webhook
 from stripe import WebhookSignature
 
-STRIPE = ["whsec_first", "whsec_second"]
+STRIPE = ["whsec_first_secret", "whsec_second_secret"]
 SUPABASE = [
     "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
     "whsec_YW5vdGhlciBrZXksIGFub3RoZXIga2V5LCBhbm90aGU=",

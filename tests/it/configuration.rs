@@ -31,8 +31,8 @@ fn every_setting_can_stand_in_the_file() {
         database_connections = 3
         amqp_url = "amqps://guest:guest@broker:5671/vhost"
         queue_prefix = "staging"
-        stripe_webhook_secrets = ["whsec_one", "whsec_two"]
-        supabase_webhook_secrets = "v1,whsec_b25l|v1,whsec_dHdv"
+        stripe_webhook_secrets = ["whsec_the_first", "whsec_the_second"]
+        supabase_webhook_secrets = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZg==|v1,whsec_ZmVkY2JhOTg3NjU0MzIxMA=="
         stripe_api_key = "rk_test_1"
         stripe_api_base = "http://127.0.0.1:8420"
         stripe_requests_per_second = 7
@@ -66,8 +66,11 @@ fn every_setting_can_stand_in_the_file() {
     let secrets = |list: &[secrecy::SecretString]| -> Vec<String> {
         list.iter().map(|secret| secret.expose_secret().to_owned()).collect()
     };
-    assert_eq!(secrets(&config.stripe_webhook_secrets), ["whsec_one", "whsec_two"]);
-    assert_eq!(secrets(&config.supabase_webhook_secrets), ["v1,whsec_b25l", "v1,whsec_dHdv"]);
+    assert_eq!(secrets(&config.stripe_webhook_secrets), ["whsec_the_first", "whsec_the_second"]);
+    assert_eq!(
+        secrets(&config.supabase_webhook_secrets),
+        ["v1,whsec_MDEyMzQ1Njc4OWFiY2RlZg==", "v1,whsec_ZmVkY2JhOTg3NjU0MzIxMA=="]
+    );
     assert_eq!(config.stripe_api_key.unwrap().expose_secret(), "rk_test_1");
     assert_eq!(config.stripe_api_base.unwrap(), "http://127.0.0.1:8420");
     assert_eq!(config.stripe_requests_per_second, 7);
@@ -138,11 +141,15 @@ fn values_that_cannot_be_are_refused_with_the_form_that_can() {
         ("DATABASE_URL", "mysql://hunter2@localhost", "postgres://"),
         ("DATABASE_URL", "postgres://hunter2@localhost:port/db", "postgres://"),
         ("AMQP_URL", "http://hunter2", "amqp://"),
-        ("STRIPE_WEBHOOK_SECRETS", "sk_live_hunter2", "whsec_…"),
-        ("STRIPE_WEBHOOK_SECRETS", "whsec_", "whsec_…"),
-        ("STRIPE_WEBHOOK_SECRETS", ",", "whsec_…"),
+        ("STRIPE_WEBHOOK_SECRETS", "sk_live_hunter2", "whsec_ and"),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_", "whsec_ and"),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_hunter2", "at least 8 characters"),
+        ("STRIPE_WEBHOOK_SECRETS", ",", "whsec_ and"),
         ("SUPABASE_WEBHOOK_SECRETS", "v1,whsec_", "v1,whsec_<base64>"),
+        ("SUPABASE_WEBHOOK_SECRETS", "v1,whsec_hunter2A", "at least 16 bytes"),
         ("SUPABASE_WEBHOOK_SECRETS", "v1a,whpk_hunter2", "never sign"),
+        ("SUPABASE_HOOK_SECRETS", "v1,whsec_", "v1,whsec_<base64>"),
+        ("MEMBERFLOW_OPS_BIND", "9090", "127.0.0.1:9090"),
         ("STRIPE_API_KEY", "whsec_hunter2", "sk_"),
         ("STRIPE_API_BASE", "api.stripe.com", "https://"),
         ("MEMBERFLOW_STRIPE_MODE", "hunter2", "live, test, or any"),
@@ -185,8 +192,9 @@ fn no_secret_is_shown_by_debug() {
         &[
             ("DATABASE_URL", URL),
             ("AMQP_URL", "amqp://guest:hunter2@localhost"),
-            ("STRIPE_WEBHOOK_SECRETS", "whsec_hunter2"),
-            ("SUPABASE_WEBHOOK_SECRETS", "v1,whsec_hunter2A"),
+            ("STRIPE_WEBHOOK_SECRETS", "whsec_hunter2hunter2"),
+            ("SUPABASE_WEBHOOK_SECRETS", "v1,whsec_hunter2hunter2hunter2hunter2"),
+            ("SUPABASE_HOOK_SECRETS", "v1,whsec_hunter2hunter2hunter2hunter2"),
             ("STRIPE_API_KEY", "sk_test_hunter2"),
             ("MEMBERFLOW_ADMIN_TOKEN", "hunter2hunter2hunter2"),
         ],
@@ -212,6 +220,8 @@ fn the_program_ends_with_2_for_what_cannot_be_asked() {
         (&["serve", "--roles", "cook"], &[], "receive, relay, consume, api"),
         (&["sign", "paypal", "--file", "x"], &[], "stripe, supabase"),
         (&["cook"], &[], "cook"),
+        (&["mrr", "--date", "9999-12-31T23:59:59-23:59"], &[], "out of range"),
+        (&["events", "list", "--since=-9999-01-01"], &[], "out of range"),
     ] {
         let ended = memberflow(arguments, variables);
         let stderr = String::from_utf8(ended.stderr).unwrap();
@@ -242,7 +252,7 @@ impl Serving {
         let address = format!("127.0.0.1:{port}");
         let process = Command::new(env!("CARGO_BIN_EXE_memberflow"))
             .env_clear()
-            .env("STRIPE_WEBHOOK_SECRETS", "whsec_first")
+            .env("STRIPE_WEBHOOK_SECRETS", "whsec_the_first")
             .args(["serve", "--bind", &address, "--database-url", "postgres://nobody@127.0.0.1:1/none"])
             .spawn()
             .unwrap();
@@ -311,4 +321,26 @@ fn match_by_takes_known_kinds_and_nothing() {
     let listed =
         read(&given("match_by = ['metadata', 'email']\nmatch_sso_email = true", &[])).unwrap().matching;
     assert_eq!((listed.reference, listed.email, listed.sso_email), (false, true, true));
+}
+
+/// Whatever stands in a published file is known to everybody.
+#[test]
+fn compose_and_its_script_hold_no_secret() {
+    let compose = include_str!("../../docker-compose.yml");
+    for name in [
+        "STRIPE_WEBHOOK_SECRETS",
+        "SUPABASE_WEBHOOK_SECRETS",
+        "SUPABASE_HOOK_SECRETS",
+        "MEMBERFLOW_ADMIN_TOKEN",
+    ] {
+        assert!(compose.contains(&format!("{name}: ${{{name}:?")), "{name} is not required");
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/compose-secrets.sh");
+    let made = || String::from_utf8(Command::new("bash").arg(script).output().unwrap().stdout).unwrap();
+    let (one, other) = (made(), made());
+    let variables: Vec<(&str, &str)> = one.lines().map(|line| line.split_once('=').unwrap()).collect();
+    assert_eq!(variables.len(), 4, "{one}");
+    assert!(one.lines().zip(other.lines()).all(|(one, other)| one != other));
+    let config = read(&given("", &variables)).unwrap();
+    assert!(config.admin_token.is_some() && !config.supabase_hook_secrets.is_empty());
 }

@@ -11,6 +11,57 @@ use sqlx::PgPool;
 use crate::support::broker::{broker_address, broker_url};
 use crate::support::database::TestDatabase;
 
+/// Every table of `public` in a fresh database is one that the doctor looks at.
+#[tokio::test]
+async fn tables_without_row_level_security_are_named_each() {
+    let database = TestDatabase::migrated().await;
+    let tables: Vec<String> =
+        sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'public' order by 1")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
+    for table in &tables {
+        let disable = format!("alter table public.{table} disable row level security");
+        sqlx::query(sqlx::AssertSqlSafe(disable)).execute(&database.pool).await.unwrap();
+    }
+    let report = examine(&config(&database)).await;
+    let says = format!("can read and write: {}", tables.join(", "));
+    assert_found(&report, Level::Failed, "tables", &says, "enable row level security");
+}
+
+#[tokio::test]
+async fn policies_that_let_everybody_read_are_named() {
+    let database = TestDatabase::migrated().await;
+    run(
+        &database.pool,
+        "grant select on public.leads, public.lead_tracking_events, public.support_tickets to anon;
+         create policy everybody on public.leads for select to anon using (true);
+         create policy visits on public.lead_tracking_events for all using (event_type = 'page_view');
+         create policy colleagues on public.sms_messages for select to authenticated using (true);
+         create policy own on public.support_tickets for select using ((select auth.uid()) = user_id);
+         create policy form on public.support_tickets for insert to anon with check (true);
+         create policy hidden on public.marketing_campaigns for select to anon using (true);",
+    )
+    .await;
+    let report = examine(&config(&database)).await;
+    let anon = |table: &str| format!("anybody with the anon key can read rows of {table}");
+    assert_found(
+        &report,
+        Level::Failed,
+        "tables",
+        &anon("leads"),
+        "drop policy \"everybody\" on public.leads",
+    );
+    assert_found(&report, Level::Failed, "tables", &anon("lead_tracking_events"), "drop policy \"visits\"");
+    let signed_in = "every user who is signed in can read rows of sms_messages";
+    assert_found(&report, Level::Warning, "tables", signed_in, "drop policy \"colleagues\"");
+    // A form that anon may fill, rows of one's own, and a table that anon has no grant for.
+    for table in ["support_tickets", "marketing_campaigns"] {
+        assert!(saying(&report, "tables", &format!("rows of {table}")).is_none(), "{report:#?}");
+    }
+    assert!(saying(&report, "tables", "row level security is on").is_none());
+}
+
 fn secret(text: &str) -> SecretString {
     SecretString::from(text.to_owned())
 }
@@ -18,7 +69,7 @@ fn secret(text: &str) -> SecretString {
 fn config(database: &TestDatabase) -> Config {
     Config {
         amqp_url: Some(secret(&broker_url())),
-        stripe_webhook_secrets: vec![secret("whsec_abc")],
+        stripe_webhook_secrets: vec![secret("whsec_C2FVsBQIhrscChlQIMVb5sSYspob7oDx")],
         supabase_webhook_secrets: vec![secret("v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")],
         admin_token: Some(secret("0123456789012345678901234567")),
         ..Config::new(database.url())

@@ -14,6 +14,7 @@ mod fuzzing;
 mod identity;
 mod leads;
 mod ledger;
+mod listening;
 mod lives;
 mod local_run;
 mod local_services;

@@ -223,3 +223,24 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
         sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// Bodies are written by others: a terminal must show them and obey nothing in them.
+#[tokio::test]
+async fn shown_bodies_steer_no_terminal() {
+    let told = Told::begin().await;
+    let settings = vec![("DATABASE_URL", told.database.url())];
+    let name = "a\u{9b}2Jb\u{7f}c\u{202e}gpj\u{2066}\u{200f}";
+    let mut object = customer("cus_1", "ada@example.com");
+    object["name"] = json!(name);
+    told.tell([stripe("evt_steering", "customer.created", 0, object)]).await;
+    let steering = ['\u{9b}', '\u{7f}', '\u{202e}', '\u{2066}', '\u{200f}'];
+    for flags in [&[][..], &["--json"]] {
+        let arguments = [&["events", "show", "evt_steering"][..], flags].concat();
+        let (exit, shown) = run(&settings, &arguments);
+        assert!(exit == 0 && !shown.contains(steering), "{shown:?}");
+        assert!(shown.contains(r"a\u009b2Jb\u007fc\u202egpj\u2066\u200f"), "{shown}");
+    }
+    let (_, shown) = run(&settings, &["events", "show", "evt_steering", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown[0]["body"]["data"]["object"]["name"], name, "JSON says the same");
+}

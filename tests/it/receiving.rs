@@ -4,12 +4,13 @@ mod attacks;
 mod bad_requests;
 mod connections;
 mod hooks;
+mod readiness;
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::support::edge::{Edge, Kept, assert_problem, stall};
+use crate::support::edge::{Edge, Kept, assert_problem, eventually, stall};
 
 const EVENT: &str = r#" {"id":"evt_1","object":"event","type":"invoice.paid","created":1700000000,"data":{"object":{"name":"\u0000 Zoë","n":1e400}}}"#;
 
@@ -102,7 +103,7 @@ async fn a_source_without_a_secret_takes_nothing_and_names_the_variable() {
     .await;
     for (request, variable) in [
         (edge.stripe(EVENT), "STRIPE_WEBHOOK_SECRETS"),
-        (edge.supabase("auth", "msg_1", hook("x", "")), "SUPABASE_WEBHOOK_SECRETS"),
+        (edge.supabase("auth", "msg_1", hook("x", "")), "SUPABASE_HOOK_SECRETS or SUPABASE_WEBHOOK_SECRETS"),
         (edge.supabase("database", "msg_1", "{}"), "SUPABASE_WEBHOOK_SECRETS"),
     ] {
         let problem = assert_problem(request.send().await.unwrap(), 503, "source-not-configured").await;
@@ -149,10 +150,18 @@ async fn health_names_what_is_down() {
     assert_eq!(edge.get("/healthz").await.status(), 200);
     let ready = edge.get("/readyz").await;
     assert_eq!(ready.status(), 200);
-    let ready: Value = ready.json().await.unwrap();
-    assert_eq!(ready, json!({"ready": true, "dependencies": {"postgres": "up"}}));
+    let mut ready: Value = ready.json().await.unwrap();
+    assert!(ready["checked_seconds_ago"].take().is_f64());
+    assert_eq!(
+        ready,
+        json!({"ready": true, "checked_seconds_ago": null, "dependencies": {"postgres": "up"}})
+    );
     edge.database.destroy().await;
-    let problem = assert_problem(edge.get("/readyz").await, 503, "dependency-down").await;
+    let unready = eventually("the check to fail", async || {
+        Some(edge.get("/readyz").await).filter(|answer| answer.status() == 503)
+    })
+    .await;
+    let problem = assert_problem(unready, 503, "dependency-down").await;
     assert_eq!(problem["dependencies"], json!({"postgres": "down"}));
     assert!(problem["detail"].as_str().unwrap().contains("postgres"));
     assert_eq!(edge.get("/healthz").await.status(), 200);

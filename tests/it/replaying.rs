@@ -100,6 +100,7 @@ fn accept(_: usize, _: &str) -> Response {
 fn secrets() -> Secrets {
     Secrets {
         stripe: StripeSecrets::new(&[SecretString::from(STRIPE_SECRET)]).unwrap(),
+        hooks: SupabaseSecrets::new(&[SecretString::from(SUPABASE_SECRET)]).unwrap(),
         supabase: SupabaseSecrets::new(&[SecretString::from(SUPABASE_SECRET)]).unwrap(),
     }
 }
@@ -237,8 +238,8 @@ async fn gives_up_after_a_bounded_number_of_attempts() {
 #[tokio::test]
 async fn secrets_other_than_the_services_are_refused_as_a_mismatch() {
     let (url, receiver) = Receiver::start(accept).await;
-    let stripe = StripeSecrets::new(&[SecretString::from("whsec_other")]).unwrap();
-    let other = Options { secrets: Secrets { stripe, supabase: None }, ..options(&url) };
+    let stripe = StripeSecrets::new(&[SecretString::from("whsec_another_one")]).unwrap();
+    let other = Options { secrets: Secrets { stripe, hooks: None, supabase: None }, ..options(&url) };
     let summary = replayed(&other, story("11-guest-checkout")).await.unwrap();
     assert_eq!(summary.refusals[&(400, "signature-mismatch".to_owned())].count, 3);
     assert!(receiver.taken().is_empty());

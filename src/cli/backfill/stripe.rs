@@ -27,6 +27,6 @@ pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> any
     let wanted = StripeRun { command: "backfill", fix: true, since: args.since };
     let report = reconcile::run_stripe(wanted, config, clock, |_| {}).await?;
     let text = if args.json { serde_json::to_string(&report)? } else { reconcile::summary(&report, 0) };
-    print_data((text + "\n").as_bytes())?;
+    print_data(&(text + "\n"))?;
     Ok(if report.skipped.is_empty() { Exit::Fine } else { Exit::SomeFailed })
 }

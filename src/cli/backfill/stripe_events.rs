@@ -38,7 +38,7 @@ pub(super) async fn run(args: StripeEventsArgs, config: &Config, clock: &Clock) 
         }
     };
     let text = if args.json { serde_json::to_string(&report)? } else { summary(&report) };
-    print_data((text + "\n").as_bytes())?;
+    print_data(&(text + "\n"))?;
     Ok(if report.dead + report.unreadable == 0 { Exit::Fine } else { Exit::SomeFailed })
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn run(
     };
     let report = finished.map_err(explained)?;
     let text = if args.json { serde_json::to_string(&report)? } else { summary(&report) };
-    print_data((text + "\n").as_bytes())
+    print_data(&(text + "\n"))
 }
 
 fn explained(error: StoreError) -> anyhow::Error {

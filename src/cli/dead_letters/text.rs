@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::members::{plain, printable, spaced};
+use crate::cli::members::{plain, spaced};
 use crate::cli::moment::minutes;
+use crate::cli::terminal::printable;
 use crate::ops::dead_letters::{Acted, DeadLetter};
 
 /// The most of a reason that a line shows.

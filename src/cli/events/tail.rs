@@ -50,6 +50,6 @@ pub(super) async fn follow(pool: &PgPool, args: &WantedArgs, clock: &Clock) -> a
 
 fn print_event(event: &Event, json: bool) -> anyhow::Result<()> {
     let line = if json { serde_json::to_string(event)? } else { text::line(event) };
-    print_data((line + "\n").as_bytes())?;
+    print_data(&(line + "\n"))?;
     Ok(())
 }

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::text::facts;
-use crate::cli::members::printable;
 use crate::cli::moment::seconds;
 use crate::cli::rebuild::columns;
+use crate::cli::terminal::printable;
 use crate::ops::events::Trace;
 
 pub(super) fn text(traces: &[Trace]) -> String {

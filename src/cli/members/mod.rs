@@ -16,7 +16,7 @@ use crate::ops::members::{
 };
 
 pub use table::{WIDTH, detail, table};
-pub(super) use table::{plain, printable, spaced};
+pub(super) use table::{plain, spaced};
 
 /// The members, with what they do and pay.
 #[derive(Debug, Args)]
@@ -142,7 +142,7 @@ fn print_page(page: &members::Page, all: bool, json: bool) -> anyhow::Result<()>
         (false, _) if page.members.is_empty() => anstream::eprintln!("no members"),
         (false, _) => text = table(&page.members, WIDTH).trim_fmt() + "\n",
     }
-    print_data(text.as_bytes())?;
+    print_data(&text)?;
     Ok(())
 }
 
@@ -151,7 +151,7 @@ async fn show(pool: &PgPool, args: &ShowArgs, clock: &Clock) -> anyhow::Result<E
     let member = members::show(pool, user_id, clock.now()).await.context("cannot read the member")?;
     let member = member.ok_or_else(|| nobody(&args.member))?;
     let text = if args.json { serde_json::to_string_pretty(&member)? } else { detail(&member) };
-    print_data((text + "\n").as_bytes())
+    print_data(&(text + "\n"))
 }
 
 /// The one account of that id or address.

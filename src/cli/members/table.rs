@@ -5,6 +5,7 @@ use comfy_table::{CellAlignment, LineStyle, Table};
 
 use crate::cli::moment::{days, minutes};
 use crate::cli::money::format_minor_units;
+use crate::cli::terminal::printable;
 use crate::ops::members::{Detail, Member, Subscription};
 
 /// The columns that a table fills at most.
@@ -215,11 +216,6 @@ fn word(value: Option<&str>) -> String {
 
 fn in_words(value: &str) -> String {
     value.replace('_', " ")
-}
-
-/// Names come from outside; what they hold must not steer the terminal.
-pub(in crate::cli) fn printable(value: &str) -> String {
-    value.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
 fn days_ago(days: Option<i64>) -> String {

@@ -1,10 +1,9 @@
 //! `memberflow reconcile stripe`
 
-use std::io::Write as _;
-
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use crate::cli::terminal::write_line;
 use crate::cli::{Exit, Failure, print_data, stripe_api};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -43,7 +42,7 @@ pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> any
             shown += 1;
             let text = if args.json { serde_json::to_string(drifted).ok() } else { Some(lines(drifted)) };
             // A reader that has seen enough is no failure.
-            text.map(|text| writeln!(anstream::stdout(), "{text}").ok());
+            text.map(|text| write_line(&text).ok());
         }
     };
     let report = run_stripe(wanted, config, clock, show).await?;
@@ -52,7 +51,7 @@ pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> any
     } else {
         summary(&report, (report.total() + report.deleted_at_stripe).saturating_sub(shown))
     };
-    print_data((text + "\n").as_bytes())?;
+    print_data(&(text + "\n"))?;
     Ok(exit(&report))
 }
 

@@ -1,9 +1,8 @@
 //! `memberflow reconcile supabase`
 
-use std::io::Write as _;
-
 use anyhow::Context as _;
 
+use crate::cli::terminal::write_line;
 use crate::cli::{Exit, Failure, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -38,7 +37,7 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
         if args.json || shown < args.limit {
             shown += 1;
             let text = if args.json { serde_json::to_string(drift).ok() } else { Some(line(drift)) };
-            text.map(|text| writeln!(anstream::stdout(), "{text}").ok());
+            text.map(|text| write_line(&text).ok());
         }
     };
     let report = tokio::select! {
@@ -52,7 +51,7 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
     } else {
         summary(&report, found - shown)
     };
-    print_data((text + "\n").as_bytes())?;
+    print_data(&(text + "\n"))?;
     Ok(exit(&report))
 }
 

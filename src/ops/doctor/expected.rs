@@ -99,6 +99,7 @@ pub(super) const PUBLIC: &[Expected] = &[
     table("user_revenue_by_currency", &["user_id", "currency", "mrr", "ltv", "total_spent"]),
     table("mrr_movements", &["customer_id", "currency", "effective_at", "kind", "delta", "superseded_at"]),
     table("marketing_campaigns", &["id", "name", "slug", "status"]),
+    table("lead_tracking_events", &["id", "session_id", "event_type", "lead_id", "user_id"]),
     table("leads", &["id", "email", "status"]),
     table("support_tickets", &["id", "ticket_number", "subject", "status"]),
     table("support_ticket_replies", &["id", "ticket_id", "message"]),

@@ -7,6 +7,9 @@ mod broker;
 mod counted;
 mod database;
 mod expected;
+mod exposure;
+mod readers;
+mod secrets;
 mod settings;
 mod stripe;
 mod tables;
@@ -78,7 +81,9 @@ impl Report {
 
 /// Looks at everything.
 pub async fn examine(config: &Config) -> Report {
-    let mut findings = settings::examine(config);
+    let mut findings = secrets::examine(config);
+    findings.extend(settings::examine(config));
+    findings.extend(exposure::examine(config));
     findings.extend(database::examine(config).await);
     findings.extend(broker::examine(config).await);
     findings.extend(stripe::examine(config).await);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::PgConnection;
 
 use super::expected::{AMOUNTS, PUBLIC};
-use super::{Finding, Level};
+use super::{Finding, Level, readers};
 
 const CHECK: &str = "tables";
 
@@ -29,7 +29,7 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
     if findings.is_empty() {
         findings.push(Finding::fine(CHECK, format!("all {} are there, with every column", names.len())));
     }
-    findings.push(open_tables(connection).await?);
+    findings.extend(readers::examine(connection, &names).await?);
     Ok(findings)
 }
 
@@ -64,25 +64,4 @@ fn narrow(types: &HashMap<(&str, &str), &str>) -> Vec<Finding> {
             )
         })
         .collect()
-}
-
-/// Without row level security, whoever has the anon key reads and writes a table of `public`.
-async fn open_tables(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
-    let names: Vec<&str> = PUBLIC.iter().map(|expected| expected.table).collect();
-    let open: Vec<String> = sqlx::query_scalar(
-        "select c.relname::text from pg_catalog.pg_class c
-         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname = any($1)
-           and not c.relrowsecurity
-         order by 1",
-    )
-    .bind(&names)
-    .fetch_all(connection)
-    .await?;
-    if open.is_empty() {
-        return Ok(Finding::fine(CHECK, "row level security is on for all of them"));
-    }
-    let alter: Vec<String> =
-        open.iter().map(|table| format!("alter table public.{table} enable row level security;")).collect();
-    let message = format!("anybody with the anon key can read and write: {}", open.join(", "));
-    Ok(Finding::wrong(CHECK, Level::Failed, message, alter.join(" ")))
 }

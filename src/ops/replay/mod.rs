@@ -50,7 +50,9 @@ pub struct Options {
 pub struct Secrets {
     /// Stripe's.
     pub stripe: Option<StripeSecrets>,
-    /// Supabase's.
+    /// Those of Supabase's Auth Hooks.
+    pub hooks: Option<SupabaseSecrets>,
+    /// Those of Supabase's Database Webhooks.
     pub supabase: Option<SupabaseSecrets>,
 }
 
@@ -62,6 +64,7 @@ impl Secrets {
     pub fn of(config: &Config) -> Result<Self, InvalidSecret> {
         Ok(Self {
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
+            hooks: SupabaseSecrets::new(config.hook_secrets())?,
             supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
         })
     }

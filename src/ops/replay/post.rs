@@ -97,7 +97,10 @@ impl Poster {
             let secrets = secrets.ok_or_else(|| no_secret(event, "STRIPE_WEBHOOK_SECRETS"))?;
             put(&mut headers, stripe::HEADER, &stripe::sign(secrets, now_s, &event.body));
         } else {
-            let secrets = self.secrets.supabase.as_ref();
+            let secrets = match event.source {
+                Source::SupabaseAuth => self.secrets.hooks.as_ref(),
+                _ => self.secrets.supabase.as_ref(),
+            };
             let secrets = secrets.ok_or_else(|| no_secret(event, "SUPABASE_WEBHOOK_SECRETS"))?;
             // A database webhook is known by its id. An Auth Hook has one in its body, this one is never read.
             let id = match event.source {

@@ -1,7 +1,10 @@
 //! Taking events out of the outbox, in a transaction that is the claim: committed, they have gone on;
 //! rolled back or lost in a crash, they are there again.
 
+use std::sync::Arc;
+
 use sqlx::{PgPool, Postgres, Row as _, Transaction, postgres::PgRow};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::database;
 use crate::envelope::{Envelope, Source};
@@ -19,6 +22,15 @@ pub struct ClaimLimits {
 pub struct Claim {
     pub envelopes: Vec<Envelope>,
     transaction: Transaction<'static, Postgres>,
+    _turn: OwnedSemaphorePermit,
+}
+
+/// Who may claim: as many at once as there are connections for it. A further one waits for its turn here, however long
+/// that takes, and not at the pool, which would call it a database that is away.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    pool: PgPool,
+    turns: Arc<Semaphore>,
 }
 
 /// Oldest first; what others have claimed is passed over. The sizes are known without reading the
@@ -43,17 +55,27 @@ macro_rules! claim_where {
 const CLAIM_ANY: &str = claim_where!("true");
 const CLAIM_OF_SOURCE: &str = claim_where!("source = $3");
 
-/// Claims the oldest events, of one source or of all; `None` where there are none.
-pub async fn claim(
-    pool: &PgPool,
-    source: Option<Source>,
-    limits: ClaimLimits,
-) -> Result<Option<Claim>, QueueError> {
-    database::within_reason(claim_now(pool, source, limits)).await
+impl Claims {
+    /// Claims over `pool`, which has one connection more than there may be claims: it listens for news.
+    pub fn new(pool: PgPool) -> Self {
+        let claims = pool.options().get_max_connections().saturating_sub(1).max(1);
+        Self { pool, turns: Arc::new(Semaphore::new(claims as usize)) }
+    }
+
+    /// Claims the oldest events, of one source or of all; `None` where there are none.
+    pub async fn claim(
+        &self,
+        source: Option<Source>,
+        limits: ClaimLimits,
+    ) -> Result<Option<Claim>, QueueError> {
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| QueueError::Stopping)?;
+        database::within_reason(claim_now(&self.pool, turn, source, limits)).await
+    }
 }
 
 async fn claim_now(
     pool: &PgPool,
+    turn: OwnedSemaphorePermit,
     source: Option<Source>,
     limits: ClaimLimits,
 ) -> Result<Option<Claim>, QueueError> {
@@ -72,7 +94,7 @@ async fn claim_now(
     }
     rows.sort_by_cached_key(|row| row.try_get::<i64, _>("id").unwrap_or(i64::MAX));
     let envelopes = rows.iter().map(envelope).collect::<Result<_, _>>()?;
-    Ok(Some(Claim { envelopes, transaction }))
+    Ok(Some(Claim { envelopes, transaction, _turn: turn }))
 }
 
 fn envelope(row: &PgRow) -> Result<Envelope, sqlx::Error> {

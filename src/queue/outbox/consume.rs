@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::claim::{Claim, ClaimLimits, claim};
+use super::claim::{Claim, ClaimLimits, Claims};
 use super::{Outbox, Waker};
 use crate::queue::QueueError;
 use crate::queue::batch::BatchLimits;
@@ -18,7 +17,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// Claims batches, whatever happens to the connection.
 pub struct Consumer {
-    pool: PgPool,
+    claims: Claims,
     waker: Waker,
     limits: ClaimLimits,
     wait: Duration,
@@ -28,7 +27,7 @@ pub struct Consumer {
 impl Consumer {
     pub(in crate::queue) fn new(outbox: &Outbox, limits: BatchLimits, stopping: CancellationToken) -> Self {
         Self {
-            pool: outbox.pool.clone(),
+            claims: outbox.claims.clone(),
             waker: outbox.waker(),
             limits: ClaimLimits { max_events: limits.max_events, max_bytes: limits.max_bytes },
             wait: limits.wait,
@@ -46,7 +45,7 @@ impl Consumer {
         let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
             self.waker.about_to_look();
-            match claim(&self.pool, None, self.limits).await {
+            match self.claims.claim(None, self.limits).await {
                 Ok(Some(claim)) => return claim,
                 Ok(None) => {
                     if self.waker.wait().await {

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
 
-pub(super) use self::claim::{Claim, ClaimLimits, claim};
+pub(super) use self::claim::{Claim, ClaimLimits, Claims};
 pub(super) use self::consume::Consumer;
 pub(super) use self::wake::Waker;
 
@@ -33,7 +33,7 @@ const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The outbox as this process uses it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outbox {
-    pub(super) pool: PgPool,
+    pub(super) claims: Claims,
     entrance: Entrance,
     wake: Wake,
     batch_limits: BatchLimits,
@@ -42,14 +42,14 @@ pub struct Outbox {
 
 impl Outbox {
     /// Starts the lanes that write.
-    pub fn open(pool: PgPool, config: &Config, lifecycle: &Lifecycle) -> Self {
+    pub fn open(intake: PgPool, reading: PgPool, config: &Config, lifecycle: &Lifecycle) -> Self {
         let (entrance, waiting) = gather(LIMITS, lifecycle.stopping.clone());
         for _ in 0..LANES {
-            lifecycle.tasks.spawn(write::run(pool.clone(), waiting.clone()));
+            lifecycle.tasks.spawn(write::run(intake.clone(), waiting.clone()));
         }
         Self {
-            wake: Wake::new(pool.clone(), lifecycle.clone()),
-            pool,
+            wake: Wake::new(reading.clone(), lifecycle.clone()),
+            claims: Claims::new(reading),
             entrance,
             batch_limits: BatchLimits::of(config),
             lifecycle: lifecycle.clone(),
@@ -73,15 +73,5 @@ impl Outbox {
     /// Something to wait on until there is news in the outbox.
     pub fn waker(&self) -> Waker {
         self.wake.waker()
-    }
-
-    /// Whether the database answers, else why not.
-    pub async fn health(&self) -> Result<(), String> {
-        let answer = timeout(write::TIMEOUT, sqlx::query("select 1").execute(&self.pool));
-        match answer.await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {:?}", write::TIMEOUT)),
-        }
     }
 }

@@ -96,13 +96,14 @@ async fn listen(pool: &PgPool, news: &watch::Sender<()>, delays: &mut Delays) ->
         news.send_replace(());
         match timeout(LOOK_EVERY, listener.try_recv()).await {
             Ok(received) => drop(received?),
-            Err(_) => report_backlog(pool).await?,
+            // On its own connection: those that claim may hold all others.
+            Err(_) => report_backlog(&mut listener).await?,
         }
     }
 }
 
-async fn report_backlog(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let events: i64 = sqlx::query_scalar(BACKLOG).fetch_one(pool).await?;
+async fn report_backlog(listener: &mut PgListener) -> Result<(), sqlx::Error> {
+    let events: i64 = sqlx::query_scalar(BACKLOG).fetch_one(listener).await?;
     metrics::gauge!(figures::BACKLOG).set(events as f64);
     Ok(())
 }

@@ -193,7 +193,7 @@ impl Town {
     fn secrets(&self, rotation: u32) -> (String, String) {
         use base64::Engine as _;
         let key = base64::prelude::BASE64_STANDARD.encode(format!("{rotation:032}"));
-        (format!("whsec_number{rotation}"), format!("v1,whsec_{key}"))
+        (format!("whsec_rotation{rotation}"), format!("v1,whsec_{key}"))
     }
 
     fn settings_of(&self, (stripe, supabase): &(String, String)) -> Settings {

@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 /// When everything is signed and received: 2026-01-01 00:00 UTC.
 pub const NOW_S: i64 = 1_767_225_600;
 /// Signs for both sources.
-pub const SUPABASE_SECRET: &str = "v1,whsec_bWVtYmVyZmxvdw==";
+pub const SUPABASE_SECRET: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// See [`SUPABASE_SECRET`].
 pub const STRIPE_SECRET: &str = "whsec_memberflow";
 /// The longest name that a key column holds with room to spare.

@@ -128,6 +128,22 @@ async fn get(told: &Told, path: &str) -> (StatusCode, Value) {
 }
 
 #[tokio::test]
+async fn dates_out_of_range_are_bad_requests() {
+    let told = told().await;
+    for query in [
+        "mrr?date=9999-12-31T23:59:59-23:59",
+        "mrr?known_at=9999-12-31T23:59:59-23:59",
+        "mrr?date=-9999-01-01",
+        "mrr/waterfall?from=9999-11&to=9999-12",
+        "mrr/waterfall?known_at=-9999-01-01",
+    ] {
+        let (status, body) = get(&told, &format!("/api/{query}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {body}");
+        assert!(body["detail"].as_str().unwrap().contains("out of range"), "{query}: {body}");
+    }
+}
+
+#[tokio::test]
 async fn the_api_answers_with_the_definition_beside_the_number() {
     let told = told().await;
     let (status, body) = get(&told, "/api/mrr?date=2026-04-05").await;

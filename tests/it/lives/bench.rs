@@ -38,14 +38,14 @@ impl Bench {
         config.batch_max_events = BATCH_MAX_EVENTS;
         let lifecycle = Lifecycle::default();
         let store = Store::new(database.pool.clone(), Clock::fixed(moment(NOW)), Rules::new(&config));
-        let embedded = Queue::open(&config, database.pool.clone(), &lifecycle).unwrap();
+        let open = |config: &memberflow::config::Config| {
+            Queue::open(config, database.pool.clone(), database.pool.clone(), &lifecycle)
+        };
+        let embedded = open(&config).unwrap();
         config.amqp_url = Some(broker_url().into());
-        let broker = Queue::open(&config, database.pool.clone(), &lifecycle).unwrap();
+        let broker = open(&config).unwrap();
         // Until then events would be kept in the outbox, which is the other queue's way.
-        eventually("the broker's queue", async || {
-            broker.health().await.iter().all(|(_, health)| health.is_ok()).then_some(())
-        })
-        .await;
+        eventually("the broker's queue", async || broker.broker_state().unwrap().ok()).await;
         Self { database, store, embedded, broker, lifecycle, _names: names }
     }
 

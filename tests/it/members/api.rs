@@ -9,6 +9,7 @@ use memberflow::store::{Rules, Store};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
@@ -66,6 +67,31 @@ fn assert_problem(reply: &Reply, status: StatusCode, says: &str) {
     assert!(reply.body["type"].as_str().is_some_and(|kind| !kind.is_empty()), "{}", reply.body);
     let detail = reply.body["detail"].as_str().unwrap();
     assert!(detail.contains(says), "{detail:?} does not say {says:?}");
+}
+
+#[tokio::test]
+async fn wrong_tokens_wait_for_their_answers_and_are_counted() {
+    let metrics = memberflow::telemetry::metrics().unwrap();
+    let database = database().await;
+    let api = api(&database.pool, Some(TOKEN));
+    let with = |token: &str| {
+        let request = Request::get("/api/members").header(header::AUTHORIZATION, format!("Bearer {token}"));
+        request.body(Body::empty()).unwrap()
+    };
+    let mut guesses = JoinSet::new();
+    for number in 0..40 {
+        let (api, request) = (api.clone(), with(&format!("guess-{number}")));
+        guesses.spawn(async move { api.oneshot(request).await.unwrap().status() });
+    }
+    // The first ten are answered at once, as after a slip of the keys.
+    for _ in 0..10 {
+        assert_eq!(guesses.join_next().await.unwrap().unwrap(), StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(send(&api, with(TOKEN)).await.status, StatusCode::OK);
+    assert!(!guesses.is_empty(), "the guesses wait, the token does not");
+    assert_eq!(guesses.join_all().await, [StatusCode::UNAUTHORIZED; 30]);
+    let counted = "memberflow_api_rejected_total{reason=\"token-wrong\"} 40";
+    assert!(metrics.render().contains(counted), "{}", metrics.render());
 }
 
 #[tokio::test]

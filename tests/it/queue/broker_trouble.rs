@@ -31,15 +31,14 @@ async fn with_the_broker_out_of_reach_events_wait_in_the_outbox_until_it_is_ther
     let sent = events(700);
     setup.accept_all(&sent).await;
     assert_eq!(setup.outbox().await, 700);
-    let said = setup.health_of("rabbitmq").await.unwrap_err();
+    let said = setup.broker_state().unwrap_err();
     assert!(said.contains("away"), "{said}");
-    assert_eq!(setup.health_of("postgres").await, Ok(()));
 
     let mut consumer = setup.queue.consumer().await.unwrap();
     let _proxy = Proxy::at(address, broker_address()).await;
     expect(&mut consumer, &sent).await;
     eventually("the outbox is empty", async || setup.outbox().await == 0).await;
-    eventually("the broker is well", async || setup.health_of("rabbitmq").await.is_ok()).await;
+    eventually("the broker is well", async || setup.broker_state().is_ok()).await;
     drop(consumer);
     setup.stop().await;
 }
@@ -79,7 +78,7 @@ async fn a_broker_that_falls_silent_is_replaced_by_the_outbox_and_found_again() 
     proxy.set(Mode::Stall);
     setup.accept_all(&sent[30..60]).await;
     assert!(setup.outbox().await >= 30, "nobody else could have taken them");
-    eventually("the silence is noticed", async || setup.health_of("rabbitmq").await.is_err()).await;
+    eventually("the silence is noticed", async || setup.broker_state().is_err()).await;
     setup.accept_all(&sent[60..]).await;
 
     proxy.set(Mode::Pass);
@@ -97,7 +96,7 @@ async fn a_peer_that_accepts_but_never_speaks_does_not_hold_us_up() {
     let setup =
         Setup::not_yet_connected(TestBroker::new(), |config| config.amqp_url = Some(url.into())).await;
     eventually("the silence is noticed", async || {
-        setup.health_of("rabbitmq").await.is_err_and(|said| said.contains("did not answer"))
+        setup.broker_state().is_err_and(|said| said.contains("did not answer"))
     })
     .await;
     eventually("the attempt's thread is gone", async || {
@@ -110,7 +109,7 @@ async fn a_peer_that_accepts_but_never_speaks_does_not_hold_us_up() {
     setup.accept(event(Source::Stripe, 1)).await;
     assert_eq!(setup.outbox().await, 1);
     proxy.set(Mode::Pass);
-    eventually("the broker is well", async || setup.health_of("rabbitmq").await.is_ok()).await;
+    eventually("the broker is well", async || setup.broker_state().is_ok()).await;
     setup.stop().await;
 }
 
@@ -129,10 +128,8 @@ async fn a_blocked_broker_is_seen_and_passed_by_at_once() {
     assert_eq!(setup.outbox().await, 0, "the broker had it");
 
     proxy.tell_clients(connection_frame(60, b"\x06no mem"));
-    eventually("the alarm is seen", async || {
-        setup.health_of("rabbitmq").await.is_err_and(|said| said.contains("no mem"))
-    })
-    .await;
+    eventually("the alarm is seen", async || setup.broker_state().is_err_and(|said| said.contains("no mem")))
+        .await;
     let sent = events(20);
     let before = Instant::now();
     setup.accept_all(&sent).await;
@@ -140,7 +137,7 @@ async fn a_blocked_broker_is_seen_and_passed_by_at_once() {
     assert!(before.elapsed() < DEADLINE / 2, "nothing waited for the broker");
 
     proxy.tell_clients(connection_frame(61, b""));
-    eventually("the end of the alarm is seen", async || setup.health_of("rabbitmq").await.is_ok()).await;
+    eventually("the end of the alarm is seen", async || setup.broker_state().is_ok()).await;
     setup.start_relay();
     eventually("the outbox is empty", async || setup.outbox().await == 0).await;
     setup.stop().await;

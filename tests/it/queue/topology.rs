@@ -136,7 +136,7 @@ async fn a_queue_with_other_properties_is_reported_with_what_to_do() {
 
     let setup = Setup::not_yet_connected(broker, |config| config.amqp_url = Some(broker_url().into())).await;
     eventually("the difference is reported", async || {
-        let said = setup.health_of("rabbitmq").await.err().unwrap_or_default();
+        let said = setup.broker_state().err().unwrap_or_default();
         said.contains(&format!("rabbitmqctl delete_queue {queue}"))
     })
     .await;
@@ -144,7 +144,7 @@ async fn a_queue_with_other_properties_is_reported_with_what_to_do() {
     assert_eq!(setup.outbox().await, 1);
 
     channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
-    eventually("it heals once that is done", async || setup.health_of("rabbitmq").await.is_ok()).await;
+    eventually("it heals once that is done", async || setup.broker_state().is_ok()).await;
     connection.close(200, "done".into()).await.unwrap();
     setup.stop().await;
 }
@@ -158,7 +158,9 @@ async fn an_address_that_is_none_is_said_at_once() {
     };
     let pool = sqlx::postgres::PgPoolOptions::new().connect_lazy("postgres://nowhere/none").unwrap();
     let lifecycle = memberflow::lifecycle::Lifecycle::default();
-    let error = memberflow::queue::Queue::open(&config, pool, &lifecycle).err().expect("not an AMQP address");
+    let error = memberflow::queue::Queue::open(&config, pool.clone(), pool, &lifecycle)
+        .err()
+        .expect("not an AMQP address");
     assert!(error.to_string().contains("AMQP_URL"), "{error}");
     assert!(!error.to_string().contains("topsecret"), "{error}");
 }

@@ -216,7 +216,8 @@ fn bearer(input: &str) -> Headers {
 type Headers = Vec<(&'static str, Vec<u8>)>;
 
 fn stripe_headers(input: &str, body: &[u8]) -> Headers {
-    let secrets = if input == "signature by an unknown secret" { "whsec_unknown" } else { STRIPE_SECRETS };
+    let secrets =
+        if input == "signature by an unknown secret" { "whsec_unknown_one" } else { STRIPE_SECRETS };
     let secrets = StripeSecrets::new(&split_stripe(secrets)).unwrap().unwrap();
     let signed: &[u8] = if input == "signature of another body" { b"{}" } else { body };
     let good = stripe::sign(&secrets, signed_at(input), signed);

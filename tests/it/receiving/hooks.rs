@@ -2,8 +2,31 @@
 
 use serde_json::Value;
 
+use memberflow::verify::secrets::split_supabase;
+use memberflow::verify::{SupabaseSecrets, standard_webhooks};
+
 use super::{hook, text};
-use crate::support::edge::{Edge, stall};
+use crate::support::edge::{Edge, NOW, stall};
+
+#[tokio::test]
+async fn hooks_with_secrets_of_their_own_sign_no_row_change() {
+    let own = "v1,whsec_b2YgdGhlIGhvb2tzIGFsb25lLCAzMiBieXRlcyBpbg==";
+    let edge = Edge::with(|config| config.supabase_hook_secrets = split_supabase(own)).await;
+    let secrets = SupabaseSecrets::new(&split_supabase(own)).unwrap().unwrap();
+    let row = r#"{"type":"DELETE","schema":"auth","table":"users","record":null,"old_record":{"id":"u"}}"#;
+    for (what, body, by_own, by_shared) in
+        [("auth", hook("after-user-created", ""), 200, 400), ("database", row.to_owned(), 400, 200)]
+    {
+        let signed = standard_webhooks::sign(&secrets, "msg_1", NOW.unix_timestamp(), body.as_bytes());
+        let request = edge
+            .post(&format!("/webhooks/supabase/{what}"), body.clone())
+            .header("webhook-id", signed.id)
+            .header("webhook-timestamp", signed.timestamp)
+            .header("webhook-signature", signed.signature);
+        assert_eq!(request.send().await.unwrap().status(), by_own, "{what}");
+        assert_eq!(edge.supabase(what, "msg_2", body).send().await.unwrap().status(), by_shared, "{what}");
+    }
+}
 
 #[tokio::test]
 async fn hooks_get_the_neutral_answer_of_their_kind() {

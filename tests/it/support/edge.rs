@@ -8,6 +8,8 @@ use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::lifecycle::Lifecycle;
 use memberflow::queue::Queue;
+use memberflow::receive::places::{Places, connections_max};
+use memberflow::receive::readiness::Readiness;
 use memberflow::receive::{self, Receive, Rests, listener};
 use memberflow::store::{Rules, Store};
 use memberflow::telemetry;
@@ -25,7 +27,7 @@ use super::database::TestDatabase;
 
 pub const NOW: OffsetDateTime = datetime!(2025-11-26 12:00:00 UTC);
 pub const ADMIN_TOKEN: &str = "a-long-random-token";
-pub const STRIPE_SECRETS: &str = "whsec_first,whsec_second";
+pub const STRIPE_SECRETS: &str = "whsec_first_secret,whsec_second_secret";
 pub const SUPABASE_SECRETS: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=|v1,whsec_YW5vdGhlciBrZXksIGFub3RoZXIga2V5LCBhbm90aGU=";
 
 /// A running door.
@@ -59,8 +61,10 @@ impl Edge {
         config.supabase_webhook_secrets = split_supabase(SUPABASE_SECRETS);
         adjust(&mut config);
         let lifecycle = Lifecycle::default();
+        let queue = Queue::open(&config, database.pool.clone(), database.pool.clone(), &lifecycle).unwrap();
         let rests = Rests {
-            queue: Queue::open(&config, database.pool.clone(), &lifecycle).unwrap(),
+            readiness: Readiness::start(database.options(), queue.clone(), &lifecycle),
+            queue,
             clock: Clock::fixed(NOW),
             lifecycle: lifecycle.clone(),
             metrics: telemetry::metrics().unwrap(),
@@ -69,11 +73,17 @@ impl Edge {
         let store = Store::new(database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
         let admin_token = Some(SecretString::from(ADMIN_TOKEN));
         let members = api::routes(ApiState { store, clock: Clock::fixed(NOW), admin_token });
-        let routes = receive::webhooks(door.clone()).merge(receive::health(door)).merge(members);
+        let routes = receive::webhooks(door.clone()).merge(receive::ops(door)).merge(members);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = receive::with_fallbacks(routes);
-        let serving = listener::serve(listener, routes, config.read_timeout, lifecycle.clone());
+        let routes = receive::with_fallbacks(routes.merge(receive::alive()));
+        let serving = listener::serve(
+            listener,
+            routes,
+            Places::new(connections_max()),
+            config.read_timeout,
+            lifecycle.clone(),
+        );
         lifecycle.requests.spawn(serving);
         Self { address, lifecycle, client: reqwest::Client::new(), database }
     }

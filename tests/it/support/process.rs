@@ -112,7 +112,7 @@ impl Serving {
         let log = follow(process.stderr.take().unwrap());
         let deadline = Instant::now() + DEADLINE;
         loop {
-            if let Some(address) = log.lock().unwrap().iter().find_map(|line| listening_at(line)) {
+            if let Some(address) = log.lock().unwrap().iter().find_map(|line| address_in(line, "listening")) {
                 return Self { address, process, log: log.clone() };
             }
             let ended = process.try_wait().unwrap();
@@ -120,6 +120,12 @@ impl Serving {
             assert!(waiting, "it does not listen ({ended:?}):\n{}", log.lock().unwrap().join("\n"));
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// The operators' own listener, which is bound before the public one says so.
+    pub fn ops_address(&self) -> SocketAddr {
+        let log = self.log.lock().unwrap();
+        log.iter().find_map(|line| address_in(line, "listening for operators")).expect("a second listener")
     }
 
     pub fn url(&self) -> String {
@@ -190,7 +196,7 @@ fn follow(stderr: ChildStderr) -> Arc<Mutex<Vec<String>>> {
     log
 }
 
-fn listening_at(line: &str) -> Option<SocketAddr> {
+fn address_in(line: &str, message: &str) -> Option<SocketAddr> {
     let said: Value = serde_json::from_str(line).ok()?;
-    if said["message"] == "listening" { said["address"].as_str()?.parse().ok() } else { None }
+    if said["message"] == message { said["address"].as_str()?.parse().ok() } else { None }
 }

@@ -1,11 +1,13 @@
-//! A TCP proxy between us and a server, to cut and to stall what passes through it.
+//! A TCP proxy between us and a server, to cut, to stall and to delay what passes through it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +30,16 @@ pub struct Proxy {
     cut: broadcast::Sender<()>,
     to_clients: broadcast::Sender<Vec<u8>>,
     gone: watch::Sender<()>,
+    round_trip: watch::Sender<Duration>,
     end: DropGuard,
+}
+
+/// What each connection listens to.
+#[derive(Clone)]
+struct Orders {
+    mode: watch::Receiver<Mode>,
+    gone: watch::Receiver<()>,
+    round_trip: watch::Receiver<Duration>,
 }
 
 impl Proxy {
@@ -47,22 +58,28 @@ impl Proxy {
             cut: broadcast::Sender::new(8),
             to_clients: broadcast::Sender::new(8),
             gone: watch::Sender::new(()),
+            round_trip: watch::Sender::new(Duration::ZERO),
             end: CancellationToken::new().drop_guard(),
         };
         let tasks = TaskTracker::new();
         let (mode, cut, inject) = (proxy.mode.clone(), proxy.cut.clone(), proxy.to_clients.clone());
+        let (gone, round_trip) = (proxy.gone.clone(), proxy.round_trip.clone());
         let (end, server) = (proxy.end.token().clone(), proxy.server.clone());
-        let gone = proxy.gone.clone();
         tasks.clone().spawn(async move {
             while let Some(Ok((client, _))) = end.run_until_cancelled(listener.accept()).await {
                 if *mode.borrow() == Mode::Refuse {
                     continue;
                 }
-                let (mode, inject, gone) = (mode.subscribe(), inject.subscribe(), gone.subscribe());
+                let inject = inject.subscribe();
+                let orders = Orders {
+                    mode: mode.subscribe(),
+                    gone: gone.subscribe(),
+                    round_trip: round_trip.subscribe(),
+                };
                 let (mut cut, end, server) = (cut.subscribe(), end.clone(), *server.borrow());
                 tasks.spawn(async move {
                     tokio::select! {
-                        () = carry(client, server, mode, inject, gone) => {}
+                        () = carry(client, server, orders, inject) => {}
                         _ = cut.recv() => {}
                         () = end.cancelled() => {}
                     }
@@ -79,6 +96,11 @@ impl Proxy {
 
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// The server is so far away from now on: half of it on the way there, half on the way back.
+    pub fn set_round_trip(&self, round_trip: Duration) {
+        self.round_trip.send_replace(round_trip);
     }
 
     /// Breaks every connection; new ones are still taken.
@@ -98,40 +120,61 @@ impl Proxy {
     }
 }
 
-async fn carry(
-    client: TcpStream,
-    server: SocketAddr,
-    mode: watch::Receiver<Mode>,
-    inject: broadcast::Receiver<Vec<u8>>,
-    gone: watch::Receiver<()>,
-) {
+async fn carry(client: TcpStream, server: SocketAddr, orders: Orders, inject: broadcast::Receiver<Vec<u8>>) {
     let Ok(server) = TcpStream::connect(server).await else { return };
+    client.set_nodelay(true).ok();
+    server.set_nodelay(true).ok();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let nothing = broadcast::Sender::new(1);
     tokio::select! {
-        () = pump(from_client, to_server, mode.clone(), nothing.subscribe(), gone.clone()) => {}
-        () = pump(from_server, to_client, mode, inject, gone) => {}
+        () = pump(from_client, to_server, orders.clone(), nothing.subscribe()) => {}
+        () = pump(from_server, to_client, orders, inject) => {}
     }
 }
 
-async fn pump(
+async fn pump(from: OwnedReadHalf, to: OwnedWriteHalf, orders: Orders, inject: broadcast::Receiver<Vec<u8>>) {
+    // What is on its way does not hold up what is read after it.
+    let (sender, under_way) = mpsc::channel(64);
+    tokio::select! {
+        () = read(from, sender, orders.clone(), inject) => {}
+        () = write(to, under_way, orders.mode) => {}
+    }
+}
+
+async fn read(
     mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut mode: watch::Receiver<Mode>,
+    under_way: mpsc::Sender<(Instant, Vec<u8>)>,
+    mut orders: Orders,
     mut inject: broadcast::Receiver<Vec<u8>>,
-    mut gone: watch::Receiver<()>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let passing = tokio::select! {
             Ok(bytes) = inject.recv() => bytes,
-            Ok(()) = gone.changed() => return std::future::pending().await,
+            Ok(()) = orders.gone.changed() => return std::future::pending().await,
             read = from.read(&mut buffer) => match read {
-                Ok(0) | Err(_) => return,
+                Ok(0) | Err(_) => break,
                 Ok(length) => buffer[..length].to_vec(),
             },
         };
+        let due = Instant::now() + *orders.round_trip.borrow() / 2;
+        if under_way.send((due, passing)).await.is_err() {
+            return;
+        }
+    }
+    // The end arrives after everything before it: the writer sees it, and ends.
+    drop(under_way);
+    std::future::pending().await
+}
+
+async fn write(
+    mut to: OwnedWriteHalf,
+    mut under_way: mpsc::Receiver<(Instant, Vec<u8>)>,
+    mut mode: watch::Receiver<Mode>,
+) {
+    while let Some((due, passing)) = under_way.recv().await {
+        sleep_until(due).await;
         if mode.wait_for(|mode| *mode != Mode::Stall).await.is_err() || to.write_all(&passing).await.is_err()
         {
             return;

@@ -50,7 +50,7 @@ impl Queue {
             ("DATABASE_URL", database.url()),
             ("AMQP_URL", url),
             ("MEMBERFLOW_QUEUE_PREFIX", prefix),
-            ("MEMBERFLOW_DATABASE_CONNECTIONS", "4".to_owned()),
+            ("MEMBERFLOW_DATABASE_CONNECTIONS", "5".to_owned()),
         ]
     }
 

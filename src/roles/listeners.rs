@@ -1,0 +1,70 @@
+//! The addresses at which the process listens, taken before anything connects anywhere.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use anyhow::anyhow;
+use tokio::net::TcpListener;
+
+use crate::config::Config;
+
+/// The bound listeners.
+pub(super) struct Listeners {
+    /// Where providers reach us.
+    pub public: TcpListener,
+    /// Where operators do, unless it is the same.
+    pub ops: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds what `config` asks for.
+    ///
+    /// # Errors
+    /// Which address cannot be had, and what to do about it.
+    pub(super) async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let public = bind(config.bind, "MEMBERFLOW_BIND (--bind)").await?;
+        let ops = match config.separate_ops_bind() {
+            Some(address) => Some(bind(address, "MEMBERFLOW_OPS_BIND").await?),
+            None => None,
+        };
+        Ok(Self { public, ops })
+    }
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|fault| anyhow!("cannot listen on {address}: {fault}: {}", remedy(&fault, setting)))
+}
+
+fn remedy(fault: &io::Error, setting: &str) -> String {
+    match fault.kind() {
+        ErrorKind::AddrInUse => {
+            format!("stop the process that listens there, or set {setting} to another port")
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!("set {setting} to an address that this host has, or to 0.0.0.0 for all of them")
+        }
+        ErrorKind::PermissionDenied => {
+            format!("set {setting} to a port from 1024 on, or grant the process CAP_NET_BIND_SERVICE")
+        }
+        _ => format!("set {setting} to another address"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bind_failure_names_its_remedy() {
+        for (kind, says) in [
+            (ErrorKind::AddrInUse, "stop the process"),
+            (ErrorKind::AddrNotAvailable, "an address that this host has"),
+            (ErrorKind::PermissionDenied, "CAP_NET_BIND_SERVICE"),
+            (ErrorKind::Other, "another address"),
+        ] {
+            let remedy = remedy(&kind.into(), "MEMBERFLOW_BIND");
+            assert!(remedy.contains(says) && remedy.contains("MEMBERFLOW_BIND"), "{remedy}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! How one process shares out its database connections: what waits for its own share takes nothing from another.
+
+use super::Role;
+use crate::config::ConfigError;
+
+/// The readiness check's connection, outside of all shares.
+const CHECK: u32 = 1;
+
+/// Connections of each part of the process; none where it does not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shares {
+    /// Writes accepted events to the outbox.
+    pub intake: u32,
+    /// Reads the outbox: one connection listens, the others claim events.
+    pub outbox: u32,
+    /// Applies batches, and what the consumer does beside them.
+    pub apply: u32,
+    /// Answers the API.
+    pub api: u32,
+}
+
+/// Where connections beyond the least go, one by one. What remains is the API's, whose callers alone can use more.
+const GROWTH: [fn(&mut Shares) -> &mut u32; 7] = [
+    |shares| &mut shares.apply,
+    |shares| &mut shares.outbox,
+    |shares| &mut shares.intake,
+    |shares| &mut shares.apply,
+    |shares| &mut shares.api,
+    |shares| &mut shares.outbox,
+    |shares| &mut shares.apply,
+];
+
+impl Shares {
+    /// The shares of `total` connections.
+    ///
+    /// # Errors
+    /// [`ConfigError::TooFewConnections`], where a part would have none.
+    pub(super) fn of(total: u32, roles: &[Role], has_broker: bool) -> Result<Self, ConfigError> {
+        let has = |role| u32::from(roles.contains(&role));
+        let outbox_reader = if has_broker { Role::Relay } else { Role::Consume };
+        let mut shares = Self {
+            intake: has(Role::Receive),
+            outbox: 2 * has(outbox_reader),
+            apply: has(Role::Consume),
+            api: has(Role::Api),
+        };
+        let needed = CHECK + shares.sum();
+        let mut spare =
+            total.checked_sub(needed).ok_or(ConfigError::TooFewConnections { given: total, needed })?;
+        for share in GROWTH.map(|share| share as fn(&mut Self) -> &mut u32) {
+            let share = share(&mut shares);
+            if *share > 0 && spare > 0 {
+                *share += 1;
+                spare -= 1;
+            }
+        }
+        if shares.api > 0 {
+            shares.api += spare;
+        }
+        Ok(shares)
+    }
+
+    const fn sum(self) -> u32 {
+        self.intake + self.outbox + self.apply + self.api
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_gives_each_role_what_it_can_use() {
+        use Role::{Api, Consume, Receive, Relay};
+        for (roles, has_broker, expected) in [
+            (&Role::ALL[..], false, (2, 3, 3, 1)),
+            (&Role::ALL[..], true, (2, 3, 3, 1)),
+            (&[Receive, Api], true, (2, 0, 0, 7)),
+            (&[Receive], false, (2, 0, 0, 0)),
+            (&[Relay, Consume], true, (0, 4, 4, 0)),
+            (&[Consume], true, (0, 0, 4, 0)),
+            (&[Consume], false, (0, 4, 4, 0)),
+            (&[Relay], false, (0, 0, 0, 0)),
+        ] {
+            let Shares { intake, outbox, apply, api } = Shares::of(10, roles, has_broker).unwrap();
+            assert_eq!((intake, outbox, apply, api), expected, "{roles:?}");
+        }
+    }
+
+    #[test]
+    fn no_role_goes_without_and_nothing_exceeds_the_total() {
+        for roles in (0_usize..16).map(|set| {
+            Role::ALL
+                .into_iter()
+                .enumerate()
+                .filter(move |(bit, _)| set >> bit & 1 == 1)
+                .map(|(_, role)| role)
+        }) {
+            let roles: Vec<Role> = roles.collect();
+            for (total, has_broker) in (1..30).flat_map(|total| [(total, true), (total, false)]) {
+                match Shares::of(total, &roles, has_broker) {
+                    Ok(shares) => {
+                        assert!(CHECK + shares.sum() <= total, "{total} {roles:?}: {shares:?}");
+                        for (role, share) in [
+                            (Role::Receive, shares.intake),
+                            (Role::Consume, shares.apply),
+                            (Role::Api, shares.api),
+                        ] {
+                            assert_eq!(roles.contains(&role), share > 0, "{total} {roles:?}: {shares:?}");
+                        }
+                        assert_ne!(shares.outbox, 1, "one listens and at least one claims");
+                    }
+                    Err(_) => assert!(total < 6, "{total} {roles:?}"),
+                }
+            }
+        }
+    }
+}
