@@ -101,6 +101,43 @@ fn lives_hold_every_kind_of_cancellation_tax_and_foreign_discount() {
     }
 }
 
+/// How many there are of a kind.
+type Counts = fn(&stripe_sim::Stripe) -> usize;
+
+#[test]
+fn lives_hold_every_kind_of_payment_in_every_version() {
+    let worlds: Vec<world::World> = (0..60).map(|seed| story::life(0, seed)).collect();
+    let kinds: [(&str, Counts); 9] = [
+        ("a partial capture", |all| {
+            all.charges.values().filter(|it| it.captured && it.remainder.is_some()).count()
+        }),
+        ("a refund of a partial capture", |all| {
+            all.charges.values().filter(|it| it.remainder.is_some() && !it.refunds.is_empty()).count()
+        }),
+        ("a released authorisation", |all| {
+            all.charges.values().filter(|it| !it.captured && it.remainder.is_some()).count()
+        }),
+        ("a failed refund", |all| all.refunds.values().filter(|it| it.status == "failed").count()),
+        ("a failed bank debit", |all| {
+            all.charges.values().filter(|it| it.captured && it.status == "failed").count()
+        }),
+        ("a debit under way", |all| {
+            all.invoices.values().filter(|it| it.status == "open" && it.debit.is_some()).count()
+        }),
+        ("an invoice paid in part", |all| {
+            all.invoices.values().filter(|it| it.status == "open" && it.amount_paid > 0).count()
+        }),
+        ("a payment out of band", |all| all.invoices.values().filter(|it| it.out_of_band).count()),
+        ("an invoice that Checkout made", |all| all.invoiced.len()),
+    ];
+    for (kind, count) in kinds {
+        assert!(worlds.iter().any(|world| count(&world.stripe) > 0), "no life holds {kind}");
+    }
+    for era in shapes::Era::ALL {
+        assert!(worlds.iter().any(|world| world.eras.iter().any(|(_, it)| *it == era)), "no life in {era:?}");
+    }
+}
+
 /// The long run of `make soak`.
 #[test]
 #[ignore = "minutes long: make soak"]

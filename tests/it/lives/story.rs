@@ -35,10 +35,19 @@ pub fn life(number: u16, seed: u64) -> World {
 
 impl World {
     fn choose_eras(&mut self) {
-        let first = self.pick(&[Era::Y2018, Era::Y2022, Era::Y2022, Era::Y2025, Era::Y2025, Era::Y2026]);
+        let first = self.pick(&[
+            Era::Y2018,
+            Era::Y2020,
+            Era::Y2022,
+            Era::Y2022,
+            Era::Y2023,
+            Era::Y2024,
+            Era::Y2025,
+            Era::Y2025,
+            Era::Y2026,
+        ]);
         self.eras.push((self.now, first));
-        let later: Vec<Era> =
-            [Era::Y2022, Era::Y2025, Era::Y2026].into_iter().filter(|era| *era > first).collect();
+        let later: Vec<Era> = Era::ALL.into_iter().filter(|era| *era > first).collect();
         if !later.is_empty() && self.chance(50) {
             let era = self.pick(&later);
             let at = self.now + self.rng.i64(5..300) * 86_400;
@@ -88,7 +97,11 @@ impl World {
             52..54 if is_there => self.undiscount_customer(&customer),
             54..59 if is_there => {
                 let email = self.some_address();
-                self.one_off(Some(&customer), email);
+                if self.chance(25) {
+                    self.sell_with_invoice(&customer, email);
+                } else {
+                    self.one_off(Some(&customer), email);
+                }
             }
             59..61 => {
                 let email = self.some_address();

@@ -35,7 +35,7 @@ pub fn all(account: &Stripe) -> Vec<Payment> {
             invoice: Some(it.id.clone()),
             intent: it.paid_by.clone(),
             subscription: it.subscription.clone(),
-            amount: it.amount_paid,
+            amount: it.collected(),
             refunded: 0,
             disputed: 0,
             currency: it.currency.clone(),
@@ -50,7 +50,8 @@ pub fn all(account: &Stripe) -> Vec<Payment> {
         if charge.status != "succeeded" || !charge.captured {
             continue;
         }
-        let id = charge.invoice.clone().unwrap_or_else(|| charge.id.clone());
+        let invoiced = charge.intent.as_ref().and_then(|intent| account.invoiced.get(intent));
+        let id = charge.invoice.as_ref().or(invoiced).unwrap_or(&charge.id).clone();
         let payment = payments.entry(id).or_insert_with(|| one_off(charge));
         let refunds = charge.refunds.iter().filter(|it| !is_off(it.status));
         payment.refunded += refunds.map(|it| it.amount).sum::<i64>();

@@ -16,7 +16,12 @@ pub enum Era {
     /// Plans, charges without payment intents, invoices without a status, one discount without an id.
     Y2018,
     /// Prices, payment intents, embedded refunds.
+    Y2020,
     Y2022,
+    /// Refunds of a charge only as the sum of them; single ones where they change.
+    Y2023,
+    /// Refunds in events of their own.
+    Y2024,
     /// Periods on items, discounts by id, invoice payments.
     Y2025,
     /// Trials of items.
@@ -24,10 +29,16 @@ pub enum Era {
 }
 
 impl Era {
+    pub const ALL: [Self; 7] =
+        [Self::Y2018, Self::Y2020, Self::Y2022, Self::Y2023, Self::Y2024, Self::Y2025, Self::Y2026];
+
     pub const fn version(self) -> &'static str {
         match self {
             Self::Y2018 => "2018-05-21",
+            Self::Y2020 => "2020-08-27",
             Self::Y2022 => "2022-08-01",
+            Self::Y2023 => "2023-10-16",
+            Self::Y2024 => "2024-11-20.acacia",
             Self::Y2025 => "2025-09-30.clover",
             Self::Y2026 => "2026-10-28.endive",
         }
@@ -35,6 +46,16 @@ impl Era {
 
     pub fn is_old(self) -> bool {
         self < Self::Y2025
+    }
+
+    /// Charges come with the list of their refunds.
+    pub fn lists_refunds(self) -> bool {
+        self < Self::Y2023
+    }
+
+    /// Refunds of charges have events of their own, from the first on.
+    pub fn tells_refunds(self) -> bool {
+        self >= Self::Y2024
     }
 }
 
@@ -80,8 +101,9 @@ impl Pen {
     }
 
     pub fn charge(self, it: &Charge) -> Value {
-        let refunded: i64 =
-            it.refunds.iter().filter(|it| !is_off(it.status)).map(|refund| refund.amount).sum();
+        // What was never captured shows as refunded.
+        let shown = || it.remainder.iter().chain(&it.refunds);
+        let refunded: i64 = shown().filter(|it| !is_off(it.status)).map(|refund| refund.amount).sum();
         let mut value = json!({ "id": it.id, "object": "charge", "amount": it.amount, "amount_refunded": refunded,
             "captured": it.captured, "created": it.created, "currency": it.currency, "status": it.status,
             "customer": self.customer_id(it.customer.as_deref()), "description": "A payment", "livemode": false,
@@ -92,10 +114,13 @@ impl Pen {
             value["payment_intent"] = json!(it.intent);
         }
         if self.era.is_old() {
-            let refunds: Vec<Value> = it.refunds.iter().rev().map(|refund| self.refund(refund)).collect();
             value["invoice"] = json!(it.invoice);
-            value["refunds"] = json!({ "object": "list", "data": refunds, "has_more": false,
-                "total_count": it.refunds.len(), "url": format!("/v1/charges/{}/refunds", it.id) });
+        }
+        if self.era.lists_refunds() {
+            let refunds: Vec<Value> =
+                shown().collect::<Vec<_>>().into_iter().rev().map(|refund| self.refund(refund)).collect();
+            value["refunds"] = json!({ "object": "list", "total_count": refunds.len(), "data": refunds,
+                "has_more": false, "url": format!("/v1/charges/{}/refunds", it.id) });
         }
         value
     }
@@ -141,6 +166,10 @@ impl Pen {
         let mut value = json!({ "id": it.id, "object": "checkout.session", "client_reference_id": it.reference,
             "customer": self.customer_id(it.customer.as_deref()), "customer_email": null, "livemode": false,
             "metadata": it.metadata, "mode": mode, "payment_intent": it.intent, "subscription": it.subscription });
+        if it.invoice.is_some() {
+            value["invoice"] = json!(it.invoice);
+            value["invoice_creation"] = json!({ "enabled": true });
+        }
         if self.era == Era::Y2018 {
             value["customer_email"] = json!(it.email);
         } else {

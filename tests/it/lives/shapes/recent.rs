@@ -63,8 +63,10 @@ pub fn invoice(pen: Pen, it: &Invoice) -> Value {
     let details = it.subscription.as_ref().map(|id| json!({ "metadata": {}, "subscription": id }));
     let parent =
         details.map(|details| json!({ "type": "subscription_details", "subscription_details": details }));
+    // Paid by whatever means.
+    let paid = it.collected();
     let mut value = json!({ "id": it.id, "object": "invoice", "amount_due": it.amount_due,
-        "amount_paid": it.amount_paid, "amount_remaining": (it.amount_due - it.amount_paid).max(0),
+        "amount_paid": paid, "amount_remaining": (it.amount_due - paid).max(0),
         "attempt_count": it.attempts, "attempted": it.attempts > 0 || it.status == "paid",
         "billing_reason": "subscription_cycle", "created": it.created, "currency": it.currency,
         "customer": pen.customer_id(Some(&it.customer)), "discounts": [],

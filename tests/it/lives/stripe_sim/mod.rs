@@ -3,9 +3,11 @@
 
 mod billing;
 mod catalogue;
+mod debits;
 mod money;
 pub mod objects;
 mod people;
+mod sales;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +29,8 @@ pub struct Stripe {
     pub refunds: BTreeMap<String, Refund>,
     pub disputes: BTreeMap<String, Dispute>,
     pub checkouts: BTreeMap<String, Checkout>,
+    /// By payment intent: the invoice that Checkout made of the payment.
+    pub invoiced: BTreeMap<String, String>,
     pub prices: BTreeMap<String, Price>,
     pub coupons: BTreeMap<String, Coupon>,
     /// By object: the user ids that its metadata named when it last named any, strongest key first.

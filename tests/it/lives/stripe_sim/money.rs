@@ -6,10 +6,10 @@ use super::objects::{
     Charge, Dispute, Invoice, InvoicePayment, Item, Line, Metadata, Movement, Price, Refund, Subscription,
 };
 
-const INVOICE_UPDATED: &str = "invoice.updated";
+pub(super) const INVOICE_UPDATED: &str = "invoice.updated";
 
 impl World {
-    fn change_invoice(&mut self, id: &str, types: &[&str], change: impl Fn(&mut Invoice, i64)) {
+    pub(super) fn change_invoice(&mut self, id: &str, types: &[&str], change: impl Fn(&mut Invoice, i64)) {
         let count = self.told.len();
         self.change_invoice_object(id, types, change);
         if self.told.len() > count {
@@ -19,7 +19,7 @@ impl World {
     }
 
     /// Types of events about an invoice's change, with an `invoice.updated` among them at times.
-    fn with_update<'a>(&mut self, types: &[&'a str]) -> Vec<&'a str> {
+    pub(super) fn with_update<'a>(&mut self, types: &[&'a str]) -> Vec<&'a str> {
         let mut types = types.to_vec();
         if self.era() != Era::Y2018 && self.chance(40) {
             let at = self.rng.usize(..=types.len());
@@ -95,6 +95,7 @@ impl World {
             amount_due: total.max(0),
             amount_paid: 0,
             attempts: 0,
+            debit: None,
             failed: false,
             out_of_band: false,
             finalized_at: None,
@@ -147,14 +148,19 @@ impl World {
     }
 
     /// `invoice.paid` is younger than 2018.
-    fn of_the_time<'a>(&self, mut types: Vec<&'a str>) -> Vec<&'a str> {
+    pub(super) fn of_the_time<'a>(&self, mut types: Vec<&'a str>) -> Vec<&'a str> {
         if self.era() == Era::Y2018 {
             types.retain(|kind| *kind != "invoice.paid");
         }
         types
     }
 
-    fn new_charge(&mut self, invoice: &Invoice, status: &'static str, intent: Option<String>) -> String {
+    pub(super) fn new_charge(
+        &mut self,
+        invoice: &Invoice,
+        status: &'static str,
+        intent: Option<String>,
+    ) -> String {
         let id = self.id("ch");
         let charge = Charge {
             id: id.clone(),
@@ -162,19 +168,20 @@ impl World {
             created: self.now,
             currency: invoice.currency.clone(),
             status,
-            captured: status == "succeeded",
+            captured: status != "failed",
             amount: invoice.amount_due - invoice.amount_paid,
-            amount_captured: if status == "succeeded" { invoice.amount_due - invoice.amount_paid } else { 0 },
+            amount_captured: if status == "failed" { 0 } else { invoice.amount_due - invoice.amount_paid },
             intent,
             invoice: Some(invoice.id.clone()),
             refunds: Vec::new(),
+            remainder: None,
             metadata: Metadata::new(),
         };
         self.tell_charge(charge);
         id
     }
 
-    fn tell_charge(&mut self, charge: Charge) {
+    pub(super) fn tell_charge(&mut self, charge: Charge) {
         let id = charge.id.clone();
         let value = self.pen().charge(&charge);
         let kind = match charge.status {
@@ -192,6 +199,9 @@ impl World {
         if invoice.amount_due == 0 || !["draft", "open"].contains(&invoice.status) {
             return;
         }
+        if invoice.debit.is_some() {
+            return self.fail_debit(id);
+        }
         let charge = self.new_charge(&invoice, "failed", invoice.intent.clone());
         let types = self.with_update(&["invoice.payment_failed"]);
         self.change_invoice(id, &types, |it, _| {
@@ -202,15 +212,24 @@ impl World {
         });
     }
 
-    /// The invoice is paid: by charge, in two parts, by hand, or by nothing.
+    /// The invoice is paid: by charge, in two parts, by bank debit, by hand, or by nothing. Not all of that ends well.
     pub fn pay(&mut self, id: &str) {
         let invoice = self.stripe.invoices[id].clone();
         if invoice.amount_due == 0 {
             return self.settle_without_money(id);
         }
+        if invoice.debit.is_some() {
+            return self.succeed_debit(id);
+        }
         match self.rng.u32(0..12) {
-            0 => return self.pay_by_hand(id),
-            1 if invoice.amount_due > 1 && !self.era().is_old() && !invoice.failed => self.pay_part(id),
+            0 if invoice.amount_paid == 0 => return self.pay_by_hand(id),
+            1 if invoice.amount_due > invoice.amount_paid + 1 && !self.era().is_old() => {
+                self.pay_part(id);
+                if self.chance(40) {
+                    return;
+                }
+            }
+            2 | 3 if ["draft", "open"].contains(&invoice.status) => return self.debit(id),
             _ => {}
         }
         let invoice = self.stripe.invoices[id].clone();
@@ -238,7 +257,7 @@ impl World {
     }
 
     /// `invoice_payment.paid`, which only newer versions tell.
-    fn link(&mut self, invoice: &str, intent: Option<&str>, currency: &str, amount: i64) {
+    pub(super) fn link(&mut self, invoice: &str, intent: Option<&str>, currency: &str, amount: i64) {
         let (Some(intent), false) = (intent, self.era().is_old()) else { return };
         let payment = InvoicePayment {
             id: self.id("inpay"),
@@ -256,7 +275,7 @@ impl World {
     /// A first part of what is due; the rest is paid later than in the same second, so that it is the last.
     fn pay_part(&mut self, id: &str) {
         let invoice = self.stripe.invoices[id].clone();
-        let part = self.rng.i64(1..invoice.amount_due);
+        let part = self.rng.i64(1..invoice.amount_due - invoice.amount_paid);
         let intent = self.id("pi");
         let charge = self.id("ch");
         self.tell_charge(Charge {
@@ -271,11 +290,13 @@ impl World {
             intent: Some(intent.clone()),
             invoice: Some(id.to_owned()),
             refunds: Vec::new(),
+            remainder: None,
             metadata: Metadata::new(),
         });
         self.link(id, Some(&intent), &invoice.currency, part);
         self.change_invoice(id, &[INVOICE_UPDATED], |it, _| {
-            it.amount_paid = part;
+            it.amount_paid += part;
+            it.failed = false;
             it.paid_by = Some(intent.clone());
         });
         self.wait(1);
@@ -288,7 +309,6 @@ impl World {
         }
         self.change_invoice(id, &["invoice.paid"], |it, now| {
             it.status = "paid";
-            it.amount_paid = it.amount_due;
             it.out_of_band = true;
             it.failed = false;
             it.paid_at = Some(now);
@@ -341,8 +361,7 @@ impl World {
 
     /// A payment that no invoice asks for: of a customer, or of a guest.
     pub fn one_off(&mut self, customer: Option<&str>, email: Option<String>) {
-        let is_2018 = self.era() == Era::Y2018;
-        let intent = (!is_2018).then(|| self.id("pi"));
+        let intent = (self.era() != Era::Y2018).then(|| self.id("pi"));
         let amount = self.rng.i64(100..50_000);
         let how = self.pick(&["succeeded", "succeeded", "pending", "held", "failed"]);
         let status = match how {
@@ -350,7 +369,7 @@ impl World {
             "failed" => "failed",
             _ => "succeeded",
         };
-        let captured = how == "succeeded";
+        let captured = ["succeeded", "pending"].contains(&how);
         let id = self.id("ch");
         let currency = self.pick(&["usd", "usd", "eur", "jpy"]);
         self.tell_charge(Charge {
@@ -365,23 +384,18 @@ impl World {
             intent: intent.clone(),
             invoice: None,
             refunds: Vec::new(),
+            remainder: None,
             metadata: Metadata::new(),
         });
         if let Some(intent) = intent.as_deref().filter(|_| customer.is_none() || self.rng.bool()) {
             self.check_out(customer, None, Some(intent), email);
         }
         self.pause();
-        let part = if is_2018 { amount } else { self.rng.i64(1..=amount) };
-        match how {
-            "pending" => self.change_charge(&id, &["charge.succeeded"], |it, _| {
-                it.status = "succeeded";
-                it.captured = true;
-                it.amount_captured = it.amount;
-            }),
-            "held" if self.chance(70) => self.change_charge(&id, &["charge.captured"], |it, _| {
-                it.captured = true;
-                it.amount_captured = part;
-            }),
+        match (how, self.rng.u32(0..100)) {
+            ("pending", 0..65) => self.end_debit(&id, "succeeded"),
+            ("pending", 65..90) => self.end_debit(&id, "failed"),
+            ("held", 0..70) => self.capture(&id),
+            ("held", 70..85) => self.release(&id),
             _ => {}
         }
     }
@@ -395,19 +409,26 @@ impl World {
         if it.status != "succeeded" || !it.captured || left <= 0 {
             return;
         }
-        let is_old = self.era().is_old();
+        let has_events = self.era().tells_refunds();
+        let amount = if self.chance(50) { left } else { self.rng.i64(1..=left) };
+        // In the minute of the capture it could not be told from what was never captured.
+        let is_alike = it.remainder.is_some_and(|it| it.amount == amount && it.created + 120 > self.now);
+        let amount = if is_alike { amount - 1 } else { amount };
+        if amount == 0 {
+            return;
+        }
         let refund = Refund {
             id: self.id("re"),
             charge: charge.to_owned(),
             intent: it.intent.clone(),
             created: self.now,
             currency: it.currency.clone(),
-            amount: if self.chance(50) { left } else { self.rng.i64(1..=left) },
+            amount,
             status: self.pick(&["succeeded", "succeeded", "pending"]),
         };
         let value = self.pen().refund(&refund);
         self.stripe.refunds.insert(refund.id.clone(), refund.clone());
-        if !is_old {
+        if has_events {
             self.tell(&refund.id.clone(), None, &value, &["refund.created"]);
         }
         self.change_charge(charge, &["charge.refunded"], |it, _| it.refunds.push(refund.clone()));
@@ -423,14 +444,18 @@ impl World {
             "pending" => self.pick(&["succeeded", "failed", "canceled"]),
             _ => "failed",
         };
-        let types: &[&str] = match (self.era().is_old(), status) {
-            (true, _) => &["charge.refund.updated"],
-            (false, "failed") => &["refund.updated", "charge.refund.updated", "refund.failed"],
-            (false, _) => &["refund.updated", "charge.refund.updated"],
+        let types: &[&str] = match (self.era().tells_refunds(), status) {
+            (false, _) => &["charge.refund.updated"],
+            (true, "failed") => &["refund.updated", "charge.refund.updated", "refund.failed"],
+            (true, _) => &["refund.updated", "charge.refund.updated"],
         };
         self.change_refund(&refund.id, types, |it, _| it.status = status);
         let charge = self.stripe.charges.get_mut(&refund.charge).unwrap();
         charge.refunds.iter_mut().filter(|it| it.id == refund.id).for_each(|it| it.status = status);
+        if status != "succeeded" {
+            // Two sums of one second, with a failure between them, do not tell which was the last.
+            self.wait(1);
+        }
     }
 
     /// A dispute, from its opening to its end or to somewhere between.

@@ -140,8 +140,11 @@ pub struct Invoice {
     /// `draft`, `open`, `paid`, `void`, `uncollectible`
     pub status: &'static str,
     pub amount_due: i64,
+    /// Through Stripe.
     pub amount_paid: i64,
     pub attempts: i64,
+    /// The charge of the bank debit that is under way.
+    pub debit: Option<String>,
     /// The last attempt to collect has failed.
     pub failed: bool,
     pub out_of_band: bool,
@@ -160,6 +163,13 @@ pub struct Invoice {
     pub metadata: Metadata,
     /// The version of the last event about it.
     pub told_in: Era,
+}
+
+impl Invoice {
+    /// By whatever means.
+    pub fn collected(&self) -> i64 {
+        if self.out_of_band { self.amount_due } else { self.amount_paid }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -186,6 +196,8 @@ pub struct Charge {
     pub intent: Option<String>,
     pub invoice: Option<String>,
     pub refunds: Vec<Refund>,
+    /// What was never captured, as Stripe shows it.
+    pub remainder: Option<Refund>,
     pub metadata: Metadata,
 }
 
@@ -230,6 +242,8 @@ pub struct Checkout {
     pub customer: Option<String>,
     pub subscription: Option<String>,
     pub intent: Option<String>,
+    /// Made after the payment.
+    pub invoice: Option<String>,
     pub reference: Option<String>,
     pub email: Option<String>,
     pub metadata: Metadata,

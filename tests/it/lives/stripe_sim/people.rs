@@ -132,6 +132,8 @@ impl World {
         intent: Option<&str>,
         email: Option<String>,
     ) {
+        // An invoice that was made of the payment.
+        let invoice = intent.and_then(|intent| self.stripe.invoiced.get(intent).cloned());
         let users: Vec<String> = self.supabase.users.keys().map(ToString::to_string).collect();
         let reference = match self.rng.u32(0..10) {
             0..4 => Some(self.pick(&users)),
@@ -148,6 +150,7 @@ impl World {
             customer: customer.map(str::to_owned),
             subscription: subscription.map(str::to_owned),
             intent: intent.map(str::to_owned),
+            invoice,
             reference,
             email: email.clone(),
             metadata,
