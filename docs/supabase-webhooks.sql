@@ -64,5 +64,7 @@ create or replace trigger tell_memberflow after insert or update or delete on pu
     execute function ingest.tell_memberflow('id', 'user_id', 'is_draft', 'created_at', 'updated_at');
 create or replace trigger tell_memberflow after insert or update or delete on public.journal_entries for each row
     execute function ingest.tell_memberflow('id', 'user_id', 'created_at', 'updated_at');
+-- Of a profile what completion is counted from. Columns that the table lacks are left out.
 create or replace trigger tell_memberflow after insert or update or delete on public.user_profiles for each row
-    execute function ingest.tell_memberflow();
+    execute function ingest.tell_memberflow('id', 'user_id', 'is_active', 'is_draft', 'updated_at', 'first_name', 'last_name',
+        'email', 'phone', 'date_of_birth', 'gender', 'profile_picture_url', 'city', 'country', 'timezone');

@@ -139,7 +139,7 @@ pub struct Corrected {
     /// Events that had told of a change away from that, earlier in a row's walk back and forth.
     #[serde(default)]
     pub left_before: u32,
-    /// As a Database Webhook would have told it.
+    /// As a Database Webhook would have told it, in the form in which those are stored.
     pub change: Value,
 }
 
@@ -149,7 +149,7 @@ impl Corrected {
     /// # Errors
     /// [`Unreadable`] where the row is none that counts.
     pub fn meaning(self, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
-        let mut meaning = supabase::row::read(self.change, None, tables)?;
+        let mut meaning = supabase::row::read(self.change.to_string().as_bytes(), None, tables)?;
         if let Meaning::Row(report) = &mut meaning {
             report.occurred_at = moment(self.at_us);
             report.corrects_after = Some(self.left_before);

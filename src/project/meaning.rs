@@ -183,16 +183,16 @@ pub struct Reading {
 /// # Errors
 /// [`Unreadable`] where the body has no meaning and never will.
 pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadable> {
-    let body = || serde_json::from_slice::<Value>(&envelope.body);
+    let body = &envelope.body[..];
     match envelope.source {
         Source::Stripe => {
-            let body = body()?;
+            let body = serde_json::from_slice(body)?;
             let origin = Origin::of_event(&body);
             counted(reading, &origin, || stripe::read(body, &reading.user_id_keys))
         }
-        Source::SupabaseAuth => supabase::auth_hook::read(&envelope.body),
-        Source::SupabaseDatabase => supabase::row::read(body()?, Numbered::of(envelope), &reading.tables),
-        Source::Internal => match serde_json::from_value(body()?)? {
+        Source::SupabaseAuth => supabase::auth_hook::read(body),
+        Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &reading.tables),
+        Source::Internal => match serde_json::from_slice(body)? {
             Internal::Snapshot(snapshot) => {
                 let origin = snapshot.origin();
                 counted(reading, &origin, || stripe::read_snapshot(snapshot, &reading.user_id_keys))

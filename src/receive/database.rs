@@ -7,6 +7,7 @@ use super::auth_hooks::signed_headers;
 use super::problem::Problem;
 use super::{Arrival, Receive};
 use crate::envelope::{Source, peek};
+use crate::project::supabase;
 use crate::verify::standard_webhooks;
 
 pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
@@ -20,6 +21,10 @@ async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> 
     let window = receive.window();
     let headers = signed_headers(&delivery.headers);
     let verified = standard_webhooks::verify(secrets, headers, &delivery.body, window)?;
-    let envelope = peek::database(verified.id, verified.signed_at, delivery.body, window.now)?;
+    let mut envelope = peek::database(verified.id, verified.signed_at, delivery.body, window.now)?;
+    // Before anything can store it: members fill the rest of a row as they like, and it is none of our business.
+    if let Some(kept) = supabase::kept(&envelope.body, receive.tables()) {
+        envelope.body = kept.into();
+    }
     receive.keep(envelope, delivery.place).await
 }

@@ -39,6 +39,7 @@ use crate::config::Config;
 use crate::envelope::Source;
 use crate::lifecycle::Lifecycle;
 use crate::project::stripe::Admission;
+use crate::project::supabase::ActivityTables;
 use crate::queue::Queue;
 use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, Window};
@@ -73,6 +74,7 @@ struct Shared {
     admission: Admission,
     hooks: Option<SupabaseSecrets>,
     supabase: Option<SupabaseSecrets>,
+    tables: ActivityTables,
     tolerance: Duration,
     body_limit_bytes: usize,
     read_timeout: Duration,
@@ -137,6 +139,7 @@ impl Receive {
             admission: config.admission(),
             hooks: SupabaseSecrets::new(config.hook_secrets())?,
             supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
+            tables: config.activity_tables.clone(),
             tolerance: config.webhook_tolerance,
             body_limit_bytes: config.body_limit_bytes,
             read_timeout: config.read_timeout,
@@ -187,6 +190,11 @@ impl Receive {
     fn hook_secrets(&self) -> Result<&SupabaseSecrets, Problem> {
         let missing = || Problem::not_configured("SUPABASE_HOOK_SECRETS or SUPABASE_WEBHOOK_SECRETS");
         self.0.hooks.as_ref().ok_or_else(missing)
+    }
+
+    /// The tables whose rows count.
+    fn tables(&self) -> &ActivityTables {
+        &self.0.tables
     }
 
     fn supabase_secrets(&self) -> Result<&SupabaseSecrets, Problem> {

@@ -1,6 +1,6 @@
 //! The inbox: every event once, and the peers of a moment.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use sqlx::{PgConnection, Row as _};
@@ -84,35 +84,69 @@ fn key(envelope: &Envelope) -> (Source, &str) {
 /// Moments in the history of objects.
 pub type Moments = BTreeSet<(String, OffsetDateTime)>;
 
-/// All events of the given subjects at the given moments; and the moments of which some event has no body any more
-/// that counted.
+/// Events of one object and one moment that are read at once, and bytes of their bodies but for the last. Whoever
+/// changes a row may leave its moment as it was, as often as they like.
+pub(super) const PEERS: i64 = 200;
+const PEERS_BYTES: i64 = 8 << 20;
+
+/// Events that share their moments.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    pub events: Vec<Envelope>,
+    /// The moments of which some event has no body any more that counted.
+    pub pruned: Moments,
+    /// The moments of which there are more events than these.
+    pub cut: Moments,
+}
+
+/// The events of the given subjects at the given moments. Where there are too many: deletions, which nothing undoes,
+/// then those received last.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn peers(
+pub(super) async fn peers(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(&str, OffsetDateTime)>,
-) -> Result<(Vec<Envelope>, Moments), sqlx::Error> {
+) -> Result<Peers, sqlx::Error> {
     let rows = sqlx::query(
-        "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body, i.subject,
-                i.pruned_at is not null
+        "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body, w.subject,
+                i.pruned_at is not null, n.total
          from unnest($1::text[], $2::timestamptz[]) as w (subject, occurred_at)
-         join ingest.inbox i using (subject, occurred_at)
-         where i.pruned_at is null or i.not_counted is null",
+         cross join lateral (
+             select c.*, sum(c.bytes) over (order by c.place) - c.bytes as bytes_before
+             from (select p.source, p.event_id, coalesce(octet_length(p.body), 0) as bytes, count(*) over () as total,
+                          row_number() over (order by p.event_type ~ '[.]deleted?$' desc, p.received_at desc,
+                                                      p.event_id desc, p.source) as place
+                   from ingest.inbox p where p.subject = w.subject and p.occurred_at = w.occurred_at
+                     and (p.pruned_at is null or p.not_counted is null)) c
+             where c.place <= $3
+         ) n
+         cross join lateral (
+             select * from ingest.inbox i where i.source = n.source and i.event_id = n.event_id limit 1
+         ) i
+         where n.bytes_before < $4",
     )
     .bind(wanted.iter().map(|(subject, _)| *subject).collect::<Vec<_>>())
     .bind(wanted.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+    .bind(PEERS)
+    .bind(PEERS_BYTES)
     .fetch_all(tx)
     .await?;
-    let (mut events, mut pruned) = (Vec::new(), Moments::new());
+    let mut peers = Peers::default();
+    let mut read = HashMap::<(String, OffsetDateTime), (i64, i64)>::new();
     for row in &rows {
+        let moment: (String, OffsetDateTime) = (row.try_get(6)?, row.try_get(3)?);
         if row.try_get(7)? {
-            pruned.insert((row.try_get(6)?, row.try_get(3)?));
+            peers.pruned.insert(moment.clone());
         } else {
-            events.push(envelope(row)?);
+            peers.events.push(envelope(row)?);
         }
+        let (count, total) = read.entry(moment).or_default();
+        (*count, *total) = (*count + 1, row.try_get(8)?);
     }
-    Ok((events, pruned))
+    peers.cut =
+        read.into_iter().filter(|(_, (count, total))| count < total).map(|(moment, _)| moment).collect();
+    Ok(peers)
 }
 
 /// Bytes of bodies in a page, but for its last event: one that tells of a thousand rows is as long as twenty

@@ -40,4 +40,5 @@ mod support;
 mod transactions;
 mod triggers;
 mod verification;
+mod webhook_rows;
 mod whole_way;

@@ -1,8 +1,8 @@
 //! Which tables triggers tell of, and which of their columns they copy: what [`crate::project::supabase`] reads,
 //! and nothing that is secret.
 
-use crate::project::supabase::tables::ActivityTable;
-use crate::project::supabase::{ActivityTables, PROFILE_COLUMNS, PROFILE_COLUMNS_WHERE_PRESENT};
+use crate::project::supabase::ActivityTables;
+use crate::project::supabase::columns::{self, Content};
 
 /// A table that triggers tell of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,9 @@ impl Column {
 
 /// All of them: Supabase's own, the profiles, and those of the map.
 pub fn all(tables: &ActivityTables) -> Vec<Watched> {
-    let mut watched = vec![users(), sessions(), files(), profiles()];
-    watched.extend(tables.iter().map(counted));
-    watched
+    let others =
+        ["storage.objects", PROFILES].into_iter().chain(tables.iter().map(|it| it.relation.as_str()));
+    [users(), sessions()].into_iter().chain(others.map(|relation| counting(tables, relation))).collect()
 }
 
 fn users() -> Watched {
@@ -59,29 +59,21 @@ fn sessions() -> Watched {
     Watched { only_new: true, ..watched("auth.sessions", columns) }
 }
 
-/// Of a file's metadata only its size.
-fn files() -> Watched {
-    let size = "jsonb_build_object('size', $row.metadata -> 'size')";
-    let owner = ["owner_id", "owner"].map(Column::where_present);
-    let columns = [Column::needed("id"), Column::needed("metadata").copied_as(size)];
-    watched("storage.objects", columns.into_iter().chain(owner))
+/// Of a file's metadata only its size. Files and rows of the map come in the order of their numbers; when they were
+/// changed does not matter. Of a user's profiles the one changed last speaks.
+fn counting(tables: &ActivityTables, relation: &str) -> Watched {
+    let read = columns::of(tables, relation).unwrap_or_default();
+    let read = read.into_iter().filter(|it| it.name != "updated_at" || relation == PROFILES || it.is_needed);
+    let columns = read.map(|columns::Column { name, is_needed, content }| Column {
+        name,
+        is_needed,
+        expression: (content == Content::Size)
+            .then_some("jsonb_build_object('size', $row.metadata -> 'size')"),
+    });
+    watched(relation, columns)
 }
 
-fn profiles() -> Watched {
-    let needed = ["id", "user_id"].map(Column::needed);
-    let columns = ["is_active", "is_draft", "updated_at"]
-        .into_iter()
-        .chain(PROFILE_COLUMNS)
-        .chain(PROFILE_COLUMNS_WHERE_PRESENT);
-    watched("public.user_profiles", needed.into_iter().chain(columns.map(Column::where_present)))
-}
-
-fn counted(table: &ActivityTable) -> Watched {
-    let condition = table.condition.as_ref().map(|condition| condition.column.as_str());
-    let mut names = vec!["id", table.owner.as_str()];
-    names.extend(condition.filter(|column| !["id", table.owner.as_str()].contains(column)));
-    watched(&table.relation, names.into_iter().map(Column::needed))
-}
+const PROFILES: &str = "public.user_profiles";
 
 fn watched(relation: &str, columns: impl IntoIterator<Item = Column>) -> Watched {
     Watched { relation: relation.to_owned(), columns: columns.into_iter().collect(), only_new: false }

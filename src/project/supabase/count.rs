@@ -1,13 +1,14 @@
-//! What a row of each table counts for.
+//! What a row of each table counts for. Events, readings of the tables and the comparison with them all ask here.
 
 use serde_json::Value;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::tables::ActivityTables;
 use super::{field, profile};
 
 /// The largest file believed, 1 PiB: no provider stores larger ones, and sums of them fit 64 bits.
-pub const MAX_FILE_BYTES: i64 = 1 << 50;
+const MAX_FILE_BYTES: i64 = 1 << 50;
 
 /// A row's owner and what it counts, before it is known whether the row is still there.
 pub struct Count {
@@ -15,15 +16,18 @@ pub struct Count {
     pub user_id: Option<Uuid>,
     pub counted: bool,
     pub amount: i64,
+    /// `updated_at`, which places all that is told of the row; none where the table has none.
+    pub at: Option<OffsetDateTime>,
 }
 
-/// None for a table that counts for nothing. A profile table without `is_active` has one row per user.
+/// What `row`, read by [`super::columns`], counts for. None for a table that counts for nothing. A profile table without `is_active` has one row per user.
 pub fn count(tables: &ActivityTables, relation: &str, row: &Value) -> Option<Count> {
     let plain = Count {
         row_id: field::id_like_uuid(&row["id"]),
         user_id: field::uuid(&row["user_id"]),
         counted: true,
         amount: 0,
+        at: field::moment(&row["updated_at"]),
     };
     match relation {
         "storage.objects" => Some(Count { user_id: file_owner(row), amount: file_bytes(row), ..plain }),
@@ -45,17 +49,97 @@ fn file_owner(row: &Value) -> Option<Uuid> {
     field::uuid(&row["owner_id"]).or_else(|| field::uuid(&row["owner"]))
 }
 
-/// Storage writes a number; older rows and hand-made ones hold text.
+/// Storage writes a number; older rows and hand-made ones hold text. A whole number counts, however it is written.
 fn file_bytes(row: &Value) -> i64 {
     let size = &row["metadata"]["size"];
     let bytes = match size {
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Number(number) => number.as_i64().or_else(|| number.as_u64().map(|_| i64::MAX)),
+        Value::String(text) => whole_bytes(text.trim()),
+        Value::Number(number) => whole_bytes(&number.to_string()),
         _ => None,
     };
-    bytes.unwrap_or(0).clamp(0, MAX_FILE_BYTES)
+    bytes.unwrap_or(0)
 }
 
+/// A decimal number, with sign, point and exponent where it has them: 0 if it is negative, the largest size believed
+/// if it is larger; none where it is no whole number.
+fn whole_bytes(text: &str) -> Option<i64> {
+    let (is_negative, unsigned) = match text.strip_prefix(['+', '-']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_number = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
+    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let digits = [whole, fraction].concat();
+    let (leading, trailing) = (digits.trim_start_matches('0'), digits.trim_end_matches('0'));
+    if leading.is_empty() {
+        return Some(0);
+    }
+    // The place of the last digit that is not 0, counted from the point.
+    let zeros = i64::try_from(digits.len() - trailing.len()).ok()?;
+    let lowest = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(zeros)?;
+    if lowest < 0 {
+        return None;
+    }
+    if is_negative {
+        return Some(0);
+    }
+    let significant = leading.trim_end_matches('0');
+    let length = lowest.checked_add(i64::try_from(significant.len()).ok()?)?;
+    if length > 18 {
+        return Some(MAX_FILE_BYTES);
+    }
+    let bytes: i64 = significant.parse().ok()?;
+    Some(bytes.saturating_mul(10_i64.pow(u32::try_from(lowest).ok()?)).min(MAX_FILE_BYTES))
+}
+
+/// A flag, also one that is written out.
 fn is_true(value: &Value) -> bool {
-    value.as_bool().unwrap_or(false)
+    value.as_bool().unwrap_or(value.as_str() == Some("true"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_count_if_they_are_whole_numbers_however_written() {
+        let cases = [
+            ("12", Some(12)),
+            ("+12", Some(12)),
+            ("-12", Some(0)),
+            ("0", Some(0)),
+            ("-0.0", Some(0)),
+            ("007", Some(7)),
+            ("12.00", Some(12)),
+            ("12.5", None),
+            ("1e3", Some(1000)),
+            ("1.5E+3", Some(1500)),
+            ("1500e-2", Some(15)),
+            ("1500e-3", None),
+            ("1125899906842624", Some(MAX_FILE_BYTES)),
+            ("1125899906842623", Some(MAX_FILE_BYTES - 1)),
+            ("9223372036854775808", Some(MAX_FILE_BYTES)),
+            ("1e400", Some(MAX_FILE_BYTES)),
+            ("0e999999999999999999", Some(0)),
+            ("1e99999999999999999999", None),
+            ("", None),
+            ("+", None),
+            ("--1", None),
+            ("1e", None),
+            (".5", None),
+            ("0x10", None),
+            ("12 kB", None),
+            ("NaN", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(whole_bytes(text), expected, "{text}");
+        }
+    }
 }

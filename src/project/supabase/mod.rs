@@ -1,9 +1,11 @@
 //! What Supabase tells: logins and users by Auth Hooks, rows by Database Webhooks and by triggers.
 
 pub mod auth_hook;
+pub mod columns;
 pub mod row;
 pub mod tables;
 
+pub(crate) mod change;
 mod count;
 mod field;
 mod profile;
@@ -11,8 +13,8 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
-pub use count::MAX_FILE_BYTES;
+pub use change::kept;
+pub(crate) use count::{Count, count};
 pub(crate) use field::moment;
-pub use profile::{EXPECTED as PROFILE_COLUMNS, WHERE_PRESENT as PROFILE_COLUMNS_WHERE_PRESENT};
 pub use row::Row;
 pub use tables::ActivityTables;

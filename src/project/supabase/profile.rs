@@ -22,7 +22,7 @@ pub fn filled_percent(profile: &Value) -> i64 {
     (filled * 200 + total) / (total * 2)
 }
 
-fn is_filled(value: &Value) -> bool {
+pub(super) fn is_filled(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::String(text) => !text.trim().is_empty(),

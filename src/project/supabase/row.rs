@@ -2,8 +2,8 @@
 //!
 //! The order of the webhooks is no order of events. Rows of tables that carry `updated_at` are placed by it;
 //! the others all stand at the Unix epoch and are chained, each by the whole row that it says was there
-//! before. A trigger numbers each change while it holds the row, which is the order of that row's changes
-//! whatever the clocks say and in whatever order the transactions end. Of a row that triggers have told of
+//! before (by its fingerprint, for the row itself is not kept). A trigger numbers each change while it holds the
+//! row, which is the order of that row's changes whatever the clocks say and in whatever order the transactions end. Of a row that triggers have told of
 //! they alone decide; what a webhook tells of it counts only where no trigger did. A deletion is final,
 //! whoever tells of it: ids are not used again.
 
@@ -11,6 +11,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::change::Change;
 use super::tables::ActivityTables;
 use super::{count, field};
 use crate::envelope::Envelope;
@@ -56,13 +57,13 @@ impl Numbered {
     }
 }
 
-/// What the body of a Database Webhook or of a trigger's event reports. `numbered`: if it is a trigger's.
-/// `tables`: those whose rows count.
+/// What the body of a Database Webhook or of a trigger's event reports, as it was sent or as it is kept.
+/// `numbered`: if it is a trigger's. `tables`: those whose rows count.
 ///
 /// # Errors
 /// [`Unreadable`] where the row of a table we count has no usable id.
-pub fn read(body: Value, numbered: Option<Numbered>, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
-    let Some(change) = Change::of(body) else { return Ok(Meaning::Nothing) };
+pub fn read(body: &[u8], numbered: Option<Numbered>, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
+    let Some(change) = Change::of(body, numbered.is_some(), tables)? else { return Ok(Meaning::Nothing) };
     match change.relation.as_str() {
         "auth.users" => change.user(),
         "auth.sessions" => change.session(),
@@ -78,28 +79,7 @@ fn emails(record: &Value, old_record: &Value) -> Vec<String> {
     emails
 }
 
-/// A change of one row.
-struct Change {
-    relation: String,
-    stage: Stage,
-    record: Value,
-    old_record: Value,
-}
-
 impl Change {
-    /// None for what is not the change of a row (`TRUNCATE`).
-    fn of(mut body: Value) -> Option<Self> {
-        let stage = match body["type"].as_str()? {
-            "INSERT" => Stage::Created,
-            "UPDATE" => Stage::Updated,
-            "DELETE" => Stage::Deleted,
-            _ => return None,
-        };
-        let relation = format!("{}.{}", body["schema"].as_str()?, body["table"].as_str()?);
-        let [record, old_record] = ["record", "old_record"].map(|row| body[row].take());
-        Some(Self { relation, stage, record, old_record })
-    }
-
     /// The row as it is or, once it is deleted, as it last was.
     fn known(&self) -> &Value {
         if self.stage == Stage::Deleted { &self.old_record } else { &self.record }
@@ -138,7 +118,8 @@ impl Change {
         let row_id = count.row_id.ok_or_else(|| self.missing("record.id"))?;
         let is_final = self.stage == Stage::Deleted;
         let without = numbered.map_or(OffsetDateTime::UNIX_EPOCH, |change| change.at);
-        let occurred_at = field::moment(&self.known()["updated_at"]).unwrap_or(without);
+        let occurred_at = count.at.unwrap_or(without);
+        let state = |state: Option<String>| state.map_or(Value::Null, Value::String);
         Ok(Meaning::Row(Report {
             subject: format!("{}/{row_id}", self.relation),
             occurred_at,
@@ -152,8 +133,8 @@ impl Change {
                 counted: count.counted && !is_final,
                 amount: count.amount,
             },
-            object: self.record,
-            previous: Some(self.old_record).filter(|row| !row.is_null()),
+            object: state(self.state),
+            previous: self.old_state.map(Value::String),
             corrects_after: None,
         }))
     }

@@ -37,6 +37,7 @@ pub(super) async fn contest<T: Contender>(
 ) -> Result<Vec<Won<T>>, sqlx::Error> {
     let mut won = Vec::new();
     let mut contested = BTreeSet::new();
+    let mut new = BTreeMap::new();
     let told = group(told);
     let tops: BTreeMap<String, Moment> = told.keys().cloned().collect();
     for ((subject, moment), mut told) in told {
@@ -52,6 +53,7 @@ pub(super) async fn contest<T: Contender>(
         }
         let key = (subject, moment);
         if told.len() > 1 || fact.is_some_and(|it| it.moment == moment) || decided.contains(&key) {
+            new.extend(told.pop().map(|told| (key.clone(), told)));
             contested.insert(key);
         } else {
             won.extend(told.pop().map(|told| Won {
@@ -62,31 +64,46 @@ pub(super) async fn contest<T: Contender>(
         }
     }
     if !contested.is_empty() {
-        let (mut peers, pruned) = reports(tx, &contested, reading, pick).await?;
+        let Reports { mut peers, pruned, cut } = reports(tx, &contested, reading, pick).await?;
         // Whoever won among events that are not there any more has won for good.
         contested.retain(|key| {
             let has_winner = decided.contains(key) || stored.get(&key.0).is_some_and(|it| it.moment == key.1);
             !(has_winner && pruned.contains(&(key.0.clone(), key.1.2)))
         });
-        won.extend(contested.iter().filter_map(|key| last(peers.remove(key)?)));
+        won.extend(contested.iter().filter_map(|key| {
+            let is_cut = cut.contains(&(key.0.clone(), key.1.2));
+            // Of too many reports none of this kind was read: then the new one stands.
+            let peers = peers.remove(key).or_else(|| new.remove(key).filter(|_| is_cut).map(|one| vec![one]));
+            let winner = last(peers?)?;
+            Some(Won { tied: winner.tied || is_cut, ..winner })
+        }));
     }
     Ok(won)
 }
 
-/// The reports that the inbox holds of these objects at these seconds, and the seconds of which it lost some.
+/// The reports that the inbox holds of some objects at some seconds.
+struct Reports<T> {
+    peers: Contested<T>,
+    /// The seconds of which it lost some.
+    pruned: inbox::Moments,
+    /// The seconds of which it holds too many.
+    cut: inbox::Moments,
+}
+
+/// Of the `wanted` objects and seconds.
 async fn reports<T>(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(String, Moment)>,
     reading: &Reading,
     pick: fn(Meaning) -> Option<Report<T>>,
-) -> Result<(Contested<T>, inbox::Moments), sqlx::Error> {
+) -> Result<Reports<T>, sqlx::Error> {
     let seconds: BTreeSet<_> = wanted.iter().map(|(subject, (_, _, at))| (subject.as_str(), *at)).collect();
-    let (events, pruned) = inbox::peers(tx, &seconds).await?;
+    let inbox::Peers { events, pruned, cut } = inbox::peers(tx, &seconds).await?;
     let told = events.into_iter().filter_map(|envelope| {
         let report = pick(read(&envelope, reading).ok()?)?;
         Some(Told { event_id: envelope.event_id, report })
     });
-    Ok((group(told), pruned))
+    Ok(Reports { peers: group(told), pruned, cut })
 }
 
 fn group<T>(told: impl IntoIterator<Item = Told<T>>) -> Contested<T> {

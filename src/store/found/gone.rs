@@ -31,9 +31,8 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
     let news = pages::news(&format!(
         "select p.*, p.row_id as name, p.user_id as was_user, p.counted as was_counted, p.amount as was_amount
          from page p
-         where not p.final and not exists (select from {} t where t.id = {})",
-        table.name(),
-        table.key("p.row_id"),
+         where not p.final and not {}",
+        table.holds("p.row_id"),
     ));
     let kept = pages::kept(
         "found_rows",

@@ -15,6 +15,7 @@ mod members;
 mod pages;
 mod parts;
 mod payments;
+mod reading;
 pub mod recount;
 mod rows;
 mod run;

@@ -1,22 +1,36 @@
-//! The rows of a table of the map, counted by their owners.
+//! The rows of a table, counted again by their owners.
+
+use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::parts::Counted;
-use super::tables::{Counts, Table};
-use crate::project::supabase::tables::ActivityTable;
+use super::reading;
+use super::tables::Table;
+use crate::project::supabase::ActivityTables;
 
-/// A statement that gives `(user_id, count)` of the rows as they stand; none where the table is not there, where we
-/// may not read it or not all of it.
+/// How many rows of a user count, and what their amounts come to.
+pub type Recount = BTreeMap<Uuid, (i64, i64)>;
+
+/// The rows as they stand; none where the table is not there, where we may not read it or not all of it. What is in
+/// memory is two numbers for each owner.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn of(tx: &mut PgConnection, table: &ActivityTable) -> Result<Option<String>, sqlx::Error> {
-    let Some(found) = Table::find(tx, &table.relation).await? else { return Ok(None) };
-    let Counts { user_id, counted, .. } = found.counts(&Counted::Mapped(table.clone()));
-    Ok(Some(format!(
-        "select owner, count(*) from (select {user_id} as owner, {counted} as counts from {} t) r
-         where counts and owner is not null group by owner",
-        found.name()
-    )))
+pub async fn of(
+    tx: &mut PgConnection,
+    relation: &str,
+    tables: &ActivityTables,
+) -> Result<Option<Recount>, sqlx::Error> {
+    let Some(table) = Table::find(tx, relation).await? else { return Ok(None) };
+    let mut recount = Recount::new();
+    reading::all(tx, &table, relation, tables, |row| {
+        if let (true, Some(user), Some(_)) = (row.counted, row.user_id, row.row_id) {
+            let (rows, amount) = recount.entry(user).or_default();
+            *rows += 1;
+            *amount = amount.saturating_add(row.amount);
+        }
+    })
+    .await?;
+    Ok(Some(recount))
 }

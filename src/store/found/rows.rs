@@ -1,13 +1,16 @@
 //! Rows that stand in a table: those that no event has told of, and those that were told otherwise.
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
 use time::OffsetDateTime;
 
 use super::corrections;
 use super::pages::{self, Page};
 use super::parts::Counted;
+use super::reading::{self, Rows};
 use super::run::Turn;
-use super::tables::{Counts, Table};
+use super::tables::Table;
 use crate::store::{Rules, activity};
 
 /// Compares a page of the table with the facts. A row of a later moment than its fact is told by an event of many
@@ -19,32 +22,49 @@ pub(super) async fn standing(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let table = Table::find(tx, counted.relation()).await?;
+    let (relation, tables) = (counted.relation(), &rules.reading.tables);
+    let table = Table::find(tx, relation).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
-    let row = pages::run(tx, turn, statement(&table, counted, turn), now).await?;
-    let mut page = pages::page(&row)?;
-    let (differing, last): (i64, Option<String>) = (row.try_get("differing")?, row.try_get("last")?);
-    page.told_gone = row.try_get("told_gone")?;
+    let rows = reading::page(tx, turn, &table, relation, tables).await?;
+    let row = bound(statement(counted), &rows)
+        .bind(turn.prefix())
+        .bind(turn.at)
+        .bind(now)
+        .fetch_one(&mut *tx)
+        .await?;
+    let differing: i64 = row.try_get("differing")?;
     activity::forget_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
-    if let Some(last) = last.filter(|_| differing > 0) {
-        page.found += corrections::correct(tx, turn, &table, counted, &last, rules, now).await?;
+    let mut page = Page {
+        rows: i64::try_from(rows.looked_at).unwrap_or(i64::MAX),
+        found: row.try_get("found")?,
+        told_gone: row.try_get("told_gone")?,
+        next: rows.last.clone().filter(|_| rows.looked_at == turn.page_rows),
+    };
+    if differing > 0 {
+        page.found += corrections::correct(tx, turn, &table, counted, &rows, rules, now).await?;
     }
     Ok(page)
 }
 
-/// The page as it stands: `row_id`, what it counts for, its key and its place.
-pub(super) fn page(table: &Table, counted: &Counted, condition: &str, limit: usize) -> String {
-    let Counts { user_id, counted, amount, at } = table.counts(counted);
-    format!(
-        "page as materialized (
-             select p.*, row_number() over (order by key) as n
-             from (select t.id as key, btrim(t.id::text) as row_id, {user_id} as user_id, {counted} as counted,
-                          {amount} as amount, {at} as at
-                   from {} t where {condition} order by t.id limit {limit}) p
-         )",
-        table.name()
-    )
+/// A statement over the CTE `page`, which its first six parameters make. Each time planned anew: the tables grow from
+/// nothing.
+pub(super) fn bound(statement: String, rows: &Rows) -> Query<'_, Postgres, PgArguments> {
+    sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(&rows.keys)
+        .bind(&rows.row_ids)
+        .bind(&rows.users)
+        .bind(&rows.counted)
+        .bind(&rows.amounts)
+        .bind(&rows.moments)
 }
+
+/// The page as it was read: `row_id`, what it counts for, its key and its place.
+pub(super) const PAGE: &str = "page as materialized (
+             select coalesce(key, row_id) as key, row_id, user_id, counted, amount, at, n
+             from unnest($1::text[], $2::text[], $3::uuid[], $4::bool[], $5::bigint[], $6::timestamptz[])
+                 with ordinality as p (key, row_id, user_id, counted, amount, at, n)
+         )";
 
 /// The fact of each row of the page, looked up one by one by its key: the page is small beside the facts.
 pub(super) fn known(counted: &Counted) -> String {
@@ -65,9 +85,7 @@ pub(super) fn known(counted: &Counted) -> String {
     )
 }
 
-fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
-    let key_type = table.key_type().unwrap_or("text");
-    let page = page(table, counted, &pages::after(turn, "t.id", key_type), turn.page_rows);
+fn statement(counted: &Counted) -> String {
     let known = known(counted);
     let news = pages::news(
         "select * from known
@@ -83,10 +101,11 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
             pages::micros("at")
         ),
     );
+    // Numbered after those of the page.
+    let (news, kept) = (news.replace("$2", "$7"), kept.replace("$4", "$9").replace("$3", "$8"));
     let moved = moved(counted);
-    let outcome = pages::outcome(turn);
     format!(
-        "with {page}, {known}, {news}, {kept}, facts as (
+        "with {PAGE}, {known}, {news}, {kept}, facts as (
              insert into ingest.row_facts
                  (relation, row_id, user_id, counted, amount, occurred_at, final, event_id, tied)
              select '{relation}', row_id, user_id, counted, amount, at, false, event_id, false from news
@@ -94,7 +113,7 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
                  user_id = excluded.user_id, counted = excluded.counted, amount = excluded.amount,
                  occurred_at = excluded.occurred_at, event_id = excluded.event_id, tied = false
          ){moved}
-         select {outcome}, (select key::text from page order by n desc limit 1) as last,
+         select (select count(*) from news) as found,
                 (select count(*) from known where is_told and differs and not was_final)
                     - (select count(*) from news where is_told) as differing,
                 (select count(*) from known where was_final) as told_gone,

@@ -6,6 +6,7 @@ mod first_start;
 mod healing;
 mod logins;
 mod payments;
+mod same_counts;
 mod traffic;
 
 use memberflow::ops::backfill::tables::{self, Report};

@@ -6,8 +6,8 @@ use memberflow::envelope::{Envelope, Origin, Source, peek, wire};
 use memberflow::project::meaning::{Login, Meaning, Report};
 use memberflow::project::order::{self, Candidate};
 use memberflow::project::stripe::{StripeObject, differences, shown};
-use memberflow::project::supabase::{ActivityTables, Row, auth_hook as hook, row};
-use memberflow::project::{mrr, payments, stripe};
+use memberflow::project::supabase::{ActivityTables, Row, auth_hook as hook, kept, row};
+use memberflow::project::{Unreadable, mrr, payments, stripe};
 use memberflow::verify::secrets::{split_stripe, split_supabase};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, Window, standard_webhooks as standard};
 use serde_json::Value;
@@ -241,9 +241,11 @@ impl Ranked for Row {
 
 /// The change of a row, as a Database Webhook tells it.
 pub fn database_change(data: &[u8]) {
-    let Ok(body) = serde_json::from_slice::<Value>(data) else { return };
     let tables = ActivityTables::default();
-    match (row::read(body.clone(), None, &tables), row::read(body, None, &tables)) {
+    let Ok(meaning) = row::read(data, None, &tables) else { return };
+    // As it is stored where the door lets it in, else as it is.
+    let stored = kept(data, &tables).unwrap_or_else(|| data.to_vec());
+    match (Ok::<_, Unreadable>(meaning), row::read(&stored, None, &tables)) {
         (Ok(Meaning::Row(report)), Ok(Meaning::Row(again))) => {
             assert_eq!(report.state, again.state, "two readings");
             is_key(&report.subject);

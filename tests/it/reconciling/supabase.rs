@@ -276,11 +276,11 @@ async fn counts_and_facts_that_differ_name_the_command_that_mends_them() {
     assert_eq!(
         lines,
         [
-            "storage.objects (files)  -> 1 by memberflow backfill activity",
             "auth.sessions (logins)  -> 1 by memberflow backfill activity",
             "public.user_activity_metrics.journal_entry_count 1 -> 5 by memberflow reconcile supabase --fix",
             "ingest.activity.journal_entries 5 -> 1 by memberflow rebuild",
             "public.vision_versions (visions)  -> 1 by memberflow backfill activity",
+            "storage.objects (files)  -> 1 by memberflow backfill activity",
         ]
     );
     let left: Vec<_> = report.differing.into_iter().collect();

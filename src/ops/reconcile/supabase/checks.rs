@@ -138,38 +138,8 @@ macro_rules! kept {
     };
 }
 
-/// A count that is kept, and the rows of the application that it is the count of.
-macro_rules! told {
-    ($column:literal, $table:literal, $rows:expr) => {
-        Check {
-            field: Cow::Borrowed(concat!($table, " (", $column, ")")),
-            source: Some($table),
-            about: About::Members,
-            mend: Mend::Backfill,
-            here: Cow::Borrowed(concat!("select user_id, ", $column, " from ingest.activity")),
-            recount: Cow::Borrowed($rows),
-            nothing: "0",
-        }
-    };
-}
-
-/// Whose file it is, as it is read from an event.
-macro_rules! files {
-    ($count:literal) => {
-        concat!(
-            "select owner, ", $count, "
-             from (select case when owner_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then owner_id::uuid
-                               else owner end as owner,
-                          case when btrim(metadata ->> 'size') ~ '^[0-9]{1,18}$'
-                               then least(btrim(metadata ->> 'size')::bigint, 1125899906842624) else 0 end as size
-                   from storage.objects) o
-             where owner is not null group by owner"
-        )
-    };
-}
-
 /// The checks that are the same everywhere.
-pub(super) const CHECKS: [Check; 18] = [
+pub(super) const CHECKS: [Check; 16] = [
     shown!("total_logins", "a.logins"),
     shown!("s3_file_count", "a.files"),
     shown!("total_storage_mb", "least(round(a.file_bytes / 1048576.0, 2), 99999999.99)"),
@@ -200,8 +170,6 @@ pub(super) const CHECKS: [Check; 18] = [
     },
     kept!("files", "storage.objects", "1"),
     kept!("file_bytes", "storage.objects", "amount"),
-    told!("files", "storage.objects", files!("count(*)")),
-    told!("file_bytes", "storage.objects", files!("sum(size)::bigint")),
     Check {
         field: Cow::Borrowed("public.leads.converted_to_user_id (leads to convert)"),
         source: Some("public.leads"),

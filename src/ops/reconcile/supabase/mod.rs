@@ -22,6 +22,7 @@ use checks::{About, CHECKS, Check, campaigns, mapped};
 
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
+use crate::project::supabase::ActivityTables;
 use crate::store::found::recount;
 use crate::store::{Store, StoreError, reading};
 
@@ -68,21 +69,20 @@ async fn look(
     // One moment for all: what is applied meanwhile is no difference.
     let mut tx = reading(store.pool()).await?;
     let tables = &store.rules().reading.tables;
-    let mut checks: Vec<Check> = CHECKS.into_iter().chain(mapped::counts(tables)).collect();
-    for table in tables.iter() {
-        match recount::of(&mut tx, table).await? {
-            Some(rows) => checks.push(mapped::told(table, rows)),
-            None => _ = found.report.skipped.insert(table.relation.clone()),
-        }
-    }
-    checks.extend(campaigns::CHECKS);
-    for check in &checks {
+    let fixed = CHECKS.into_iter().chain(mapped::counts(tables)).chain(campaigns::CHECKS);
+    let mut checks: Vec<(Check, Numbers)> = fixed.map(|check| (check, Numbers::default())).collect();
+    checks.extend(recounted(&mut tx, tables, &mut found.report).await?);
+    for (check, numbers) in &checks {
         progress.begin(&check.field, 0);
         if let Some(table) = unreadable(&mut tx, check).await? {
             found.report.skipped.insert(table.to_owned());
             continue;
         }
-        let mut rows = sqlx::query(AssertSqlSafe(check.sql())).fetch(&mut *tx);
+        let mut query = sqlx::query(AssertSqlSafe(check.sql()));
+        if let Some((users, counts)) = numbers {
+            query = query.bind(users).bind(counts);
+        }
+        let mut rows = query.fetch(&mut *tx);
         while let Some(row) = rows.try_next().await? {
             let drift = Drift {
                 whose: found.note(check, row.try_get(0)?),
@@ -96,6 +96,35 @@ async fn look(
     }
     tx.rollback().await?;
     Ok(found)
+}
+
+/// Numbers by user, where the recount is not SQL's.
+type Numbers = Option<(Vec<Uuid>, Vec<i64>)>;
+
+/// What the application's rows count for, read and counted as the events of them are.
+async fn recounted(
+    tx: &mut PgConnection,
+    tables: &ActivityTables,
+    report: &mut Report,
+) -> Result<Vec<(Check, Numbers)>, StoreError> {
+    let mut checks = Vec::new();
+    let relations = tables.iter().map(|table| table.relation.as_str());
+    for relation in relations.chain([mapped::FILES]) {
+        let Some(recount) = recount::of(tx, relation, tables).await? else {
+            report.skipped.insert(relation.to_owned());
+            continue;
+        };
+        let by_user = |pick: fn(&(i64, i64)) -> i64| {
+            Some((recount.keys().copied().collect(), recount.values().map(pick).collect()))
+        };
+        if let Some(table) = tables.of(relation) {
+            checks.push((mapped::told(table), by_user(|(rows, _)| *rows)));
+        } else {
+            checks.push((mapped::told_of_files("files"), by_user(|(rows, _)| *rows)));
+            checks.push((mapped::told_of_files("file_bytes"), by_user(|(_, bytes)| *bytes)));
+        }
+    }
+    Ok(checks)
 }
 
 impl Found {

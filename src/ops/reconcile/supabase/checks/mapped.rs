@@ -1,5 +1,5 @@
 //! The tables of the map, the settings' further ones among them: the count that is shown against the count that is
-//! kept, that against the facts of all tables that feed it, and each table's facts against its rows.
+//! kept, that against the facts of all tables that feed it, and each table's facts against its rows; files likewise.
 
 use std::borrow::Cow;
 
@@ -38,15 +38,30 @@ fn kept(metric: Metric, tables: &ActivityTables) -> Check {
     )
 }
 
-/// A table whose `rows` are counted by their owners.
-pub(in crate::ops::reconcile::supabase) fn told(table: &ActivityTable, rows: String) -> Check {
+/// The rows of a table against the facts of them; the recount is given as [`RECOUNT`]'s parameters.
+pub(in crate::ops::reconcile::supabase) fn told(table: &ActivityTable) -> Check {
     check(
         format!("{} ({})", table.relation, activity::column(table.metric)),
         Mend::Backfill,
         facts(&sql::literal(&table.relation)),
-        rows,
+        RECOUNT.to_owned(),
     )
 }
+
+/// The same of the files: how many, and their bytes.
+pub(in crate::ops::reconcile::supabase) fn told_of_files(column: &str) -> Check {
+    check(
+        format!("{FILES} ({column})"),
+        Mend::Backfill,
+        format!("select user_id, {column} from ingest.activity"),
+        RECOUNT.to_owned(),
+    )
+}
+
+pub(in crate::ops::reconcile::supabase) const FILES: &str = "storage.objects";
+
+/// Numbers by user that are counted outside of SQL.
+const RECOUNT: &str = "select * from unnest($1::uuid[], $2::bigint[])";
 
 fn facts(relations: &str) -> String {
     format!(
