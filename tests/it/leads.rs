@@ -57,7 +57,8 @@ async fn lead_converted_by_hand_counts_only_what_was_paid_since() {
     told.sign_up(ADA, "ada@example.com").await;
     told.tell(paid()).await;
     lead_at(&told, "other@example.com", SPRING, PAID + 1).await;
-    told.execute(&format!("update public.leads set converted_to_user_id = '{ADA}', status = 'converted'")).await;
+    told.execute(&format!("update public.leads set converted_to_user_id = '{ADA}', status = 'converted'"))
+        .await;
     assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
     told.tell([renewal()]).await;
     assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 2000})]);
@@ -100,7 +101,11 @@ async fn conversions_are_the_same_in_every_order_of_arrival() {
             "select status, converted_to_user_id as it, conversion_value as value from public.leads
              where campaign_id = '{AUTUMN}'"
         );
-        assert_eq!(told.rows(&late).await, [json!({"status": "new", "it": null, "value": null})], "{order:?}");
+        assert_eq!(
+            told.rows(&late).await,
+            [json!({"status": "new", "it": null, "value": null})],
+            "{order:?}"
+        );
     }
 }
 
@@ -110,8 +115,10 @@ async fn insert_through_the_api_neither_backdates_nor_tells_of_members() {
     told.sign_up(ADA, "ada@example.com").await;
     told.tell(paid()).await;
     told.execute("grant insert, select on public.leads to anon, authenticated").await;
-    told.execute("create policy form on public.leads for all to anon, authenticated using (true) with check (true)")
-        .await;
+    told.execute(
+        "create policy form on public.leads for all to anon, authenticated using (true) with check (true)",
+    )
+    .await;
     for role in ["anon", "authenticated"] {
         let mut tx = told.database.pool.begin().await.unwrap();
         sqlx::query(sqlx::AssertSqlSafe(format!("set local role {role}"))).execute(&mut *tx).await.unwrap();

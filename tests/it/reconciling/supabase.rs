@@ -120,7 +120,10 @@ async fn rows_that_are_not_what_the_counts_say_are_derived_anew() {
 async fn leads_that_were_not_converted_or_are_worth_otherwise_are_mended() {
     let told = in_step().await;
     let lead = Uuid::from_u128(9);
-    told.execute(&format!("insert into public.leads (id, email, created_at) values ('{lead}', 'Ada@example.com', '2025-12-01')")).await;
+    told.execute(&format!(
+        "insert into public.leads (id, email, created_at) values ('{lead}', 'Ada@example.com', '2025-12-01')"
+    ))
+    .await;
     assert_eq!(compared(&told, false).await.1, [""; 0]);
     // As somebody leaves them who works past the triggers.
     let behind = "do $$ begin set local session_replication_role = replica; update public.leads set";

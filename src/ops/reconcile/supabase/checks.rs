@@ -169,7 +169,7 @@ macro_rules! files {
 }
 
 /// The checks that are the same everywhere.
-pub(super) const CHECKS: [Check; 18] = [
+pub(super) const CHECKS: [Check; 19] = [
     shown!("total_logins", "a.logins"),
     shown!("s3_file_count", "a.files"),
     shown!("total_storage_mb", "least(round(a.file_bytes / 1048576.0, 2), 99999999.99)"),
