@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Converts the leads that have the confirmed address of one of `users`, and gives their leads the value that
-/// these users have now. The campaigns' sums follow by the triggers of `leads`.
+/// Converts the leads that have the confirmed address of one of `users` and were made before the first payment, takes
+/// back those that turn out to have been made after it, and gives their leads the value of what was paid since. The
+/// campaigns' sums follow by the triggers of `leads`.
 ///
 /// # Errors
 /// Whatever the database says.

@@ -8,6 +8,8 @@ use crate::support::told::{BEGIN, Told, customer, paid_invoice, row, stripe};
 
 const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
 const TWIN: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0002);
+/// When the first invoice was paid.
+const PAID: i64 = BEGIN + 10;
 const SPRING: &str = "5b000000-0000-4000-8000-000000000001";
 const AUTUMN: &str = "5b000000-0000-4000-8000-000000000002";
 
@@ -24,13 +26,124 @@ async fn a_lead_is_converted_when_its_address_signs_up() {
 }
 
 #[tokio::test]
-async fn a_lead_of_somebody_who_is_a_member_already_is_converted_at_once() {
+async fn lead_made_before_the_first_payment_converts_when_it_comes_late() {
     let told = begin().await;
     told.sign_up(ADA, "ada@example.com").await;
     told.tell(paid()).await;
     lead(&told, "ADA@example.com", Some(SPRING)).await;
     assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 4000})]);
     assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+}
+
+#[tokio::test]
+async fn lead_made_after_the_first_payment_converts_nothing() {
+    let told = begin().await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell(paid()).await;
+    lead_at(&told, "ada@example.com", SPRING, PAID + 1).await;
+    assert_eq!(leads(&told).await, [json!({"status": "new", "user": null, "value": null})]);
+    let nothing = json!({"leads": 1, "conversions": 0, "revenue": 0});
+    assert_eq!(campaign(&told, SPRING).await, nothing);
+    told.tell([renewal()]).await;
+    assert_eq!(campaign(&told, SPRING).await, nothing, "nor by what is paid later");
+    // In the second of the payment itself it may have been first.
+    lead_at(&told, "ada@example.com", AUTUMN, PAID).await;
+    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 1, "conversions": 1, "revenue": 6000}));
+}
+
+#[tokio::test]
+async fn lead_converted_by_hand_counts_only_what_was_paid_since() {
+    let told = begin().await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell(paid()).await;
+    lead_at(&told, "other@example.com", SPRING, PAID + 1).await;
+    told.execute(&format!("update public.leads set converted_to_user_id = '{ADA}', status = 'converted'"))
+        .await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
+    told.tell([renewal()]).await;
+    assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 2000})]);
+    told.execute(&format!("update public.leads set created_at = to_timestamp({PAID})")).await;
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 6000}));
+}
+
+/// An early lead in one campaign, a late one in another, the sign-up and each payment.
+#[tokio::test]
+async fn conversions_are_the_same_in_every_order_of_arrival() {
+    const ACTS: usize = 6;
+    let mut orders = Vec::new();
+    for turn in 0..ACTS {
+        let mut order: Vec<usize> = (0..ACTS).collect();
+        order.rotate_left(turn);
+        orders.push(order.clone());
+        order.reverse();
+        orders.push(order);
+    }
+    for order in orders {
+        let told = begin().await;
+        for &act in &order {
+            match act {
+                0 => lead(&told, "ada@example.com", Some(SPRING)).await,
+                1 => lead_at(&told, "ada@example.com", AUTUMN, PAID + 5).await,
+                2 => {
+                    told.sign_up(ADA, "ada@example.com").await;
+                    told.tell([signed_up()]).await;
+                }
+                3 => drop(told.tell(paid()[..1].to_vec()).await),
+                4 => drop(told.tell(paid()[1..].to_vec()).await),
+                _ => drop(told.tell([renewal(), renewal()]).await),
+            }
+        }
+        let spring = json!({"leads": 1, "conversions": 1, "revenue": 6000});
+        assert_eq!(campaign(&told, SPRING).await, spring, "{order:?}");
+        let autumn = json!({"leads": 1, "conversions": 0, "revenue": 0});
+        assert_eq!(campaign(&told, AUTUMN).await, autumn, "{order:?}");
+        let late = format!(
+            "select status, converted_to_user_id as it, conversion_value as value from public.leads
+             where campaign_id = '{AUTUMN}'"
+        );
+        assert_eq!(
+            told.rows(&late).await,
+            [json!({"status": "new", "it": null, "value": null})],
+            "{order:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn insert_through_the_api_neither_backdates_nor_tells_of_members() {
+    let told = begin().await;
+    told.sign_up(ADA, "ada@example.com").await;
+    told.tell(paid()).await;
+    told.execute("grant insert, select on public.leads to anon, authenticated").await;
+    told.execute(
+        "create policy form on public.leads for all to anon, authenticated using (true) with check (true)",
+    )
+    .await;
+    for role in ["anon", "authenticated"] {
+        let mut tx = told.database.pool.begin().await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(format!("set local role {role}"))).execute(&mut *tx).await.unwrap();
+        let returned: Option<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "insert into public.leads (email, campaign_id, created_at)
+             values ('ada@example.com', '{SPRING}', '2020-01-01') returning converted_to_user_id"
+        )))
+        .fetch_one(&mut *tx)
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(returned, None, "{role}");
+    }
+    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 2, "conversions": 0, "revenue": 0}));
+
+    // One that led to the member is converted, and the insert does not tell that either.
+    let returned: Option<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "insert into public.leads (email, campaign_id, created_at)
+         values ('ada@example.com', '{AUTUMN}', '2020-01-01') returning converted_to_user_id"
+    )))
+    .fetch_one(&told.database.pool)
+    .await
+    .unwrap();
+    assert_eq!(returned, None);
+    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
 }
 
 #[tokio::test]
@@ -205,10 +318,24 @@ async fn make_campaigns(told: &Told) {
     .await;
 }
 
+/// A lead that was made a day before anybody paid, whenever it is written.
 async fn lead(told: &Told, address: &str, campaign: Option<&str>) {
     let campaign = campaign.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"));
-    told.execute(&format!("insert into public.leads (email, campaign_id) values ('{address}', {campaign})"))
-        .await;
+    told.execute(&format!(
+        "insert into public.leads (email, campaign_id, created_at)
+         values ('{address}', {campaign}, to_timestamp({}))",
+        BEGIN - 86_400
+    ))
+    .await;
+}
+
+/// A lead that was made half a second into this one.
+async fn lead_at(told: &Told, address: &str, campaign: &str, second: i64) {
+    told.execute(&format!(
+        "insert into public.leads (email, campaign_id, created_at)
+         values ('{address}', '{campaign}', to_timestamp({second}.5))"
+    ))
+    .await;
 }
 
 async fn leads(told: &Told) -> Vec<Value> {
@@ -223,6 +350,14 @@ async fn campaign(told: &Told, id: &str) -> Value {
          from public.marketing_campaigns where id = '{id}'"
     );
     told.rows(&sums).await.remove(0)
+}
+
+/// Ada pays 20.00 a month later.
+fn renewal() -> Envelope {
+    let mut invoice = paid_invoice("in_2", "cus_1", 2000);
+    invoice["created"] = json!(PAID + 2_592_000);
+    invoice["status_transitions"]["paid_at"] = json!(PAID + 2_592_000);
+    stripe("evt_4", "invoice.paid", 2_592_010, invoice)
 }
 
 /// Ada is there.

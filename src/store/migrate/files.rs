@@ -14,7 +14,7 @@ macro_rules! embedded {
 }
 
 /// The migrations in order, each file named as the Supabase CLI and sqlx both read it.
-pub(super) const FILES: [(i64, &str, &str); 26] = embedded![
+pub(super) const FILES: [(i64, &str, &str); 28] = embedded![
     20251125000000 "create_membership_tables",
     20251126000000 "create_crm_system",
     20251126000050 "complete_member_metrics",
@@ -39,6 +39,8 @@ pub(super) const FILES: [(i64, &str, &str); 26] = embedded![
     20251203000400 "keep_every_email",
     20251203000500 "flag_statuses_that_stood_before",
     20251203000510 "accept_the_applications_words",
+    20251203000600 "count_leads_from_their_moment",
+    20251203000610 "keep_notes_from_members",
     20251203000800 "never_repeat_change_numbers",
     20251203000810 "close_future_functions",
 ];

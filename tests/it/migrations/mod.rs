@@ -5,6 +5,7 @@ mod applying;
 mod deployment;
 mod lint;
 mod manual_flags;
+mod notes;
 mod protection;
 mod shape;
 mod stub;

@@ -10,13 +10,12 @@ const ANN: &str = "00000000-0000-0000-0000-00000000000a";
 const BOB: &str = "00000000-0000-0000-0000-00000000000b";
 
 /// Tables with one row of Ann's and one of Bob's.
-const OF_MEMBERS: [&str; 10] = [
+const OF_MEMBERS: [&str; 9] = [
     "user_profiles",
     "customer_subscriptions",
     "payment_history",
     "vision_versions",
     "journal_entries",
-    "user_activity_metrics",
     "user_revenue_metrics",
     "user_revenue_by_currency",
     "support_tickets",

@@ -120,7 +120,10 @@ async fn rows_that_are_not_what_the_counts_say_are_derived_anew() {
 async fn leads_that_were_not_converted_or_are_worth_otherwise_are_mended() {
     let told = in_step().await;
     let lead = Uuid::from_u128(9);
-    told.execute(&format!("insert into public.leads (id, email) values ('{lead}', 'Ada@example.com')")).await;
+    told.execute(&format!(
+        "insert into public.leads (id, email, created_at) values ('{lead}', 'Ada@example.com', '2025-12-01')"
+    ))
+    .await;
     assert_eq!(compared(&told, false).await.1, [""; 0]);
     // As somebody leaves them who works past the triggers.
     let behind = "do $$ begin set local session_replication_role = replica; update public.leads set";
@@ -133,6 +136,14 @@ async fn leads_that_were_not_converted_or_are_worth_otherwise_are_mended() {
     assert_eq!(compared(&told, true).await.1, [conversion]);
     assert_eq!(compared(&told, false).await.1, [""; 0]);
     let leads = told.rows("select status, converted_to_user_id, conversion_value from public.leads").await;
+    // Moved behind the first payment, it led to nothing.
+    let moved = "do $$ begin set local session_replication_role = replica;
+                 update public.leads set created_at = '2026-06-01'; end $$";
+    told.execute(moved).await;
+    let already = format!("public.leads.converted_to_user_id (leads of members already) 1 ->  by {fix}");
+    assert_eq!(compared(&told, true).await.1[0], already);
+    assert_eq!(compared(&told, false).await.1, [""; 0]);
+    assert_eq!(told.rows("select status from public.leads").await, [json!({"status": "new"})]);
     let converted = json!({"status": "converted", "converted_to_user_id": MEMBER, "conversion_value": 500});
     assert_eq!(leads, [converted]);
 }
@@ -148,7 +159,7 @@ async fn campaigns_that_say_otherwise_than_their_leads_are_counted_again() {
     .await;
     for email in ["ada@example.com", "Ada@example.com", "nobody@example.com"] {
         told.execute(&format!(
-            "insert into public.leads (email, campaign_id) values ('{email}', '{spring}')"
+            "insert into public.leads (email, campaign_id, created_at) values ('{email}', '{spring}', '2025-12-01')"
         ))
         .await;
     }

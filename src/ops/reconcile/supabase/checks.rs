@@ -139,7 +139,7 @@ macro_rules! kept {
 }
 
 /// The checks that are the same everywhere.
-pub(super) const CHECKS: [Check; 16] = [
+pub(super) const CHECKS: [Check; 17] = [
     shown!("total_logins", "a.logins"),
     shown!("s3_file_count", "a.files"),
     shown!("total_storage_mb", "least(round(a.file_bytes / 1048576.0, 2), 99999999.99)"),
@@ -178,7 +178,19 @@ pub(super) const CHECKS: [Check; 16] = [
         here: Cow::Borrowed("select null::uuid, 0::bigint where false"),
         recount: Cow::Borrowed("select u.id, count(*) from public.leads l join auth.users u on lower(u.email) = lower(l.email)
                   where l.converted_to_user_id is null and ingest.member_with_address(u.email) = u.id
+                    and ingest.lead_came_first(l.created_at, u.id)
                   group by u.id"),
+        nothing: "0",
+    },
+    Check {
+        field: Cow::Borrowed("public.leads.converted_to_user_id (leads of members already)"),
+        source: Some("public.leads"),
+        about: About::Members,
+        mend: Mend::Fix,
+        here: Cow::Borrowed("select c.user_id, count(*) from ingest.lead_conversions c
+                  join public.leads l on l.id = c.lead_id and l.converted_to_user_id = c.user_id
+                  where not ingest.lead_came_first(l.created_at, c.user_id) group by c.user_id"),
+        recount: Cow::Borrowed("select null::uuid, 0::bigint where false"),
         nothing: "0",
     },
     Check {
@@ -190,7 +202,7 @@ pub(super) const CHECKS: [Check; 16] = [
                where converted_to_user_id is not null group by 1"),
         recount: Cow::Borrowed("select l.converted_to_user_id,
                          jsonb_object_agg(l.id, trim_scale(ingest.lead_value(
-                             l.converted_to_user_id, c.currency, pg_typeof(l.conversion_value))))
+                             l.converted_to_user_id, c.currency, pg_typeof(l.conversion_value), l.created_at)))
                   from public.leads l
                   cross join lateral ingest.lead_currency(l.campaign_id, l.converted_to_user_id, l.currency) as c (currency)
                   where l.converted_to_user_id is not null group by 1"),
