@@ -56,7 +56,7 @@ async fn assert_rebuilt_alike(store: &Store) {
 
 /// A store on the same database with other rules.
 fn with(told: &Told, change: impl Fn(&mut Config)) -> Store {
-    let mut config = Config::new(told.database.url());
+    let mut config = crate::support::config(told.database.url());
     change(&mut config);
     Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config))
 }

@@ -313,8 +313,8 @@ mod tests {
             ("invoice.payment_failed", json!({"object": "invoice", "id": "in_1", "status": "open"})),
             (
                 "checkout.session.completed",
-                json!({"object": "checkout.session", "id": "cs_1", "created": 9,
-                "invoice": "in_1", "payment_intent": "pi_1"}),
+                json!({"object": "checkout.session", "id": "cs_1", "created": 9, "status": "complete",
+                "payment_status": "paid", "invoice": "in_1", "payment_intent": "pi_1"}),
             ),
         ];
         for (kind, object) in cases {

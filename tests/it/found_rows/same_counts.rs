@@ -123,7 +123,7 @@ async fn odd_town() -> Told {
     ];
     let tables =
         entries.iter().fold(ActivityTables::default(), |all, entry| all.with(entry.parse().unwrap()));
-    let config = Config { activity_tables: tables, ..Config::new(told.database.url()) };
+    let config = Config { activity_tables: tables, ..crate::support::config(told.database.url()) };
     Told { store: Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config)), ..told }
 }
 

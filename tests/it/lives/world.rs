@@ -230,8 +230,11 @@ impl World {
         self.keep(peek::stripe(bytes(&body), moment(NOW)).unwrap(), 0);
     }
 
+    /// An Auth Hook's call as it is sent. What is kept of it names too little to be sent again.
     pub fn auth_hook(&mut self, body: &Value) {
-        self.keep(peek::auth_hook(bytes(body), moment(NOW)).unwrap().envelope, 0);
+        let body = bytes(body);
+        let envelope = peek::auth_hook(body.clone(), moment(NOW)).unwrap().envelope;
+        self.keep(Envelope { body, ..envelope }, 0);
     }
 
     /// A Database Webhook, delivered in `phase` or later.
