@@ -14,6 +14,7 @@ use super::auditor::{self, Audit};
 use super::sender::{Name, Sender};
 use super::town::{Part, Town};
 use super::waves::Waves;
+use crate::lives::elsewhere::happened_here;
 use crate::lives::life::Life;
 use crate::lives::world::PHASES;
 use crate::lives::{SEED, acts, deliver};
@@ -51,7 +52,11 @@ impl Run {
     /// The lives, all servers and processes, and a sender that has begun.
     pub async fn begin(seed: u64, size: &Size) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let lives: Vec<Life> = (0..size.lives).map(|number| Life::new(number, rng.u64(..))).collect();
+        let mut lives: Vec<Life> = (0..size.lives).map(|number| Life::new(number, rng.u64(..))).collect();
+        if size.version == Version::Other {
+            // An older version may count what is told of another mode or account.
+            lives.iter_mut().for_each(|life| life.told.retain(|told| happened_here(&told.envelope)));
+        }
         let phases = deliver::spread(&lives.iter().collect::<Vec<_>>(), &mut rng).into_iter();
         let mut town = Town::found(size.small_disk, size.version).await;
         acts::act(&town.pool(), &lives.iter().collect::<Vec<_>>(), 0).await;

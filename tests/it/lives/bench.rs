@@ -2,7 +2,6 @@
 
 use memberflow::clock::Clock;
 use memberflow::lifecycle::Lifecycle;
-use memberflow::project::stripe::StripeMode;
 use memberflow::queue::Queue;
 use memberflow::store::{Rules, Store};
 use sqlx::AssertSqlSafe;
@@ -32,8 +31,6 @@ impl Bench {
         let database = TestDatabase::migrated().await;
         let names = TestBroker::new();
         let mut config = crate::support::config(database.url());
-        // The worlds' account is one in test mode; what live mode and other accounts tell changes nothing.
-        config.stripe_mode = Some(StripeMode::Test);
         config.queue_prefix = names.prefix.clone();
         config.batch_max_events = BATCH_MAX_EVENTS;
         let lifecycle = Lifecycle::default();

@@ -1,7 +1,8 @@
 //! What the other mode and a connected account tell at the same time: of objects with the same ids and of others. None of
 //! it is true of this account.
 
-use memberflow::envelope::peek;
+use memberflow::envelope::{Envelope, Source, peek};
+use memberflow::project::stripe::{Admission, StripeMode};
 use serde_json::{Value, json};
 
 use super::world::{NOW, Told, World, bytes, moment};
@@ -37,6 +38,13 @@ impl World {
         let envelope = peek::stripe(bytes(&body), moment(NOW)).unwrap();
         self.told.push(Told { envelope, phase: 0 });
     }
+}
+
+/// Whether this happened in the worlds' own account and mode.
+pub fn happened_here(envelope: &Envelope) -> bool {
+    let here = Admission { mode: StripeMode::Test, account: None };
+    let origin = || peek::stripe_with_origin(envelope.body.clone(), envelope.received_at).unwrap().1;
+    envelope.source != Source::Stripe || here.check(&origin()).is_ok()
 }
 
 /// Other amounts, quantities and states, wherever they stand.

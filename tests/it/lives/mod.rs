@@ -9,7 +9,7 @@ pub mod acts;
 pub mod bench;
 pub mod compare;
 pub mod deliver;
-mod elsewhere;
+pub mod elsewhere;
 pub mod life;
 mod model;
 mod permutations;

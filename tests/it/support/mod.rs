@@ -18,5 +18,5 @@ use memberflow::project::stripe::StripeMode;
 
 /// The settings' defaults on this database, but for the mode: what the tests tell is of test mode.
 pub fn config(database_url: impl Into<String>) -> Config {
-    Config { stripe_mode: Some(StripeMode::Any), ..Config::new(database_url) }
+    Config { stripe_mode: Some(StripeMode::Test), ..Config::new(database_url) }
 }

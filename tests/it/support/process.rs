@@ -59,7 +59,7 @@ fn surround(command: &mut Command, version: Version, settings: &Settings) {
     command.env_clear();
     if version == Version::Tested {
         // The fixtures are of test mode. An older version may not know the setting.
-        command.env("MEMBERFLOW_STRIPE_MODE", "any");
+        command.env("MEMBERFLOW_STRIPE_MODE", "test");
     }
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     // Away from the checkout, whose settings' file would be read.
