@@ -104,7 +104,7 @@ async fn member_reads_own_metrics_in_the_view_without_notes() {
         assert_eq!((seen.len(), &seen[0]["user_id"], &seen[0]["vision_count"]), (1, &json!(ANN), &json!(7)));
         let text = seen[0].to_string();
         assert!(
-            !text.contains("fraud") && !text.contains("vip") && seen[0].get("custom_tags").is_none(),
+            !text.contains("fraud") && !text.contains("admin_notes") && !text.contains("custom_tags"),
             "{text}"
         );
         for claims in [json!({}), member("00000000-0000-0000-0000-0000000000ff")] {

@@ -57,7 +57,7 @@ async fn answer_names_reason_and_setting_and_the_event_is_kept() {
 fn settings(told: &Told) -> Settings {
     vec![
         ("DATABASE_URL", told.database.url()),
-        ("STRIPE_WEBHOOK_SECRETS", "whsec_modes".to_owned()),
+        ("STRIPE_WEBHOOK_SECRETS", "whsec_modes_only".to_owned()),
         ("MEMBERFLOW_STRIPE_MODE", String::new()),
     ]
 }
