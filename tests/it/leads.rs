@@ -120,7 +120,7 @@ async fn insert_through_the_api_neither_backdates_nor_tells_of_members() {
     )
     .await;
     for role in ["anon", "authenticated"] {
-        let mut tx = told.database.pool.begin().await.unwrap();
+        let mut tx = memberflow::database::begin(&told.database.pool).await.unwrap();
         sqlx::query(sqlx::AssertSqlSafe(format!("set local role {role}"))).execute(&mut *tx).await.unwrap();
         let returned: Option<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
             "insert into public.leads (email, campaign_id, created_at)
