@@ -14,6 +14,7 @@ use time::format_description::well_known::Rfc3339;
 use super::terminal::{complain, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ops::ledger::parse_moment;
 use crate::ops::progress::Progress;
 use crate::ops::replay::{self, Options, ReplayError, Secrets, Summary};
 
@@ -144,8 +145,10 @@ fn shift_to(text: &str) -> Result<ShiftTo, String> {
     if text == "now" {
         return Ok(ShiftTo::Now);
     }
-    let moment = OffsetDateTime::parse(text, &Rfc3339);
-    moment.map(ShiftTo::At).map_err(|_| "expected now or RFC 3339, as 2026-11-20T12:00:00Z".to_owned())
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "expected now or RFC 3339, as 2026-11-20T12:00:00Z".to_owned())?;
+    // The same years as everywhere else.
+    parse_moment(text).map(ShiftTo::At).map_err(|invalid| invalid.to_string())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

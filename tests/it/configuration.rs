@@ -222,6 +222,7 @@ fn the_program_ends_with_2_for_what_cannot_be_asked() {
         (&["cook"], &[], "cook"),
         (&["mrr", "--date", "9999-12-31T23:59:59-23:59"], &[], "out of range"),
         (&["events", "list", "--since=-9999-01-01"], &[], "out of range"),
+        (&["replay", "x", "--shift-to", "9999-12-31T23:59:59-23:59"], &[], "out of range"),
     ] {
         let ended = memberflow(arguments, variables);
         let stderr = String::from_utf8(ended.stderr).unwrap();
