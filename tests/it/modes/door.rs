@@ -47,7 +47,11 @@ async fn answer_names_reason_and_setting_and_the_event_is_kept() {
     }
     assert_eq!(edge.wait_for_kept(5).await.len(), 5);
 
-    let connected = Edge::with(|config| config.stripe_account = Some(OTHER_ACCOUNT.to_owned())).await;
+    let connected = Edge::with(|config| {
+        config.stripe_mode = None;
+        config.stripe_account = Some(OTHER_ACCOUNT.to_owned());
+    })
+    .await;
     let own = answered(&connected, "evt_1", json!({})).await;
     assert!(own["reason"].as_str().unwrap().contains("leave MEMBERFLOW_STRIPE_ACCOUNT unset"), "{own}");
     let theirs = answered(&connected, "evt_2", json!({"account": OTHER_ACCOUNT})).await;
