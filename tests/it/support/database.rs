@@ -3,14 +3,28 @@
 use std::env;
 
 use memberflow::database::without_delay;
-use memberflow::store::migrate::{self, MigrateOptions};
 use memberflow::store::supabase_stub;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
+use super::template;
+
 /// The server that tests use: `DATABASE_URL`, else the local one.
 pub fn server_url() -> String {
     env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned())
+}
+
+fn fresh_name() -> String {
+    format!("mf_test_{}", uuid::Uuid::new_v4().simple())
+}
+
+/// A connection to the server's own database, from which others are made and dropped.
+pub(super) async fn admin() -> PgConnection {
+    PgConnection::connect(&server_url()).await.expect("PostgreSQL for tests answers")
+}
+
+pub(super) async fn execute(connection: &mut PgConnection, statement: &str) {
+    sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(connection).await.unwrap();
 }
 
 /// A fresh database, dropped when this value is.
@@ -22,12 +36,12 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// An empty database: no Supabase schemas, no migrations.
     pub async fn empty() -> Self {
-        let name = format!("mf_test_{}", uuid::Uuid::new_v4().simple());
-        let mut admin = PgConnection::connect(&server_url()).await.expect("PostgreSQL for tests answers");
-        sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}")))
-            .execute(&mut admin)
-            .await
-            .unwrap();
+        let name = fresh_name();
+        execute(&mut admin().await, &format!("create database {name}")).await;
+        Self::open(name).await
+    }
+
+    async fn open(name: String) -> Self {
         let options: PgConnectOptions = server_url().parse().unwrap();
         // Nobody needs these rows after a crash: no commit waits for the disk.
         let options = options.database(&name).options([("synchronous_commit", "off")]);
@@ -45,16 +59,14 @@ impl TestDatabase {
 
     /// A database with the Supabase stub and all migrations, as `memberflow migrate --supabase-stub` makes it.
     pub async fn migrated() -> Self {
-        let database = Self::empty().await;
-        migrate::run(&database.options(), MigrateOptions { supabase_stub: true }).await.unwrap();
-        database
+        let name = fresh_name();
+        template::copy(&name).await;
+        Self::open(name).await
     }
 
     /// Takes the database away under whoever uses it.
     pub async fn destroy(&self) {
-        let mut admin = PgConnection::connect(&server_url()).await.unwrap();
-        let drop = sqlx::AssertSqlSafe(format!("drop database {} with (force)", self.name));
-        sqlx::query(drop).execute(&mut admin).await.unwrap();
+        execute(&mut admin().await, &format!("drop database {} with (force)", self.name)).await;
     }
 
     /// How to connect to this database.
@@ -78,9 +90,7 @@ impl Drop for TestDatabase {
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let mut admin = PgConnection::connect(&server_url()).await.unwrap();
-                let drop = sqlx::AssertSqlSafe(format!("drop database if exists {name} with (force)"));
-                sqlx::query(drop).execute(&mut admin).await.unwrap();
+                execute(&mut admin().await, &format!("drop database if exists {name} with (force)")).await;
             });
         });
         dropped.join().ok();

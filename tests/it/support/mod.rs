@@ -11,6 +11,7 @@ pub mod process;
 pub mod proxy;
 pub mod servers;
 pub mod signing;
+mod template;
 pub mod told;
 
 use memberflow::config::Config;

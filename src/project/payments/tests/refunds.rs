@@ -143,8 +143,9 @@ fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
         let mut refunds: Vec<Refund> = Vec::new();
         for (number, (amount, fails_after)) in (2_i64..).zip(steps) {
             let created = 1000 * number;
-            // Some fail before the next refund, some long after.
-            let failed_at = fails_after.map(|days| created + 100 * days);
+            // Some fail before the next refund, some long after; none in the second of a report, which may show
+            // either state.
+            let failed_at = fails_after.map(|days| created + 100 * days + 50);
             refunds.push(made(&format!("re_{number}"), amount, created, failed_at));
         }
         // The charge was last reported at its last refund, or after everything.

@@ -1,0 +1,73 @@
+//! The migrated database that tests copy theirs from. A copy takes a tenth of the time of some thirty migrations.
+//!
+//! One template stays on the server after the tests: the next run begins with it. One of other migrations takes
+//! its place.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
+
+use memberflow::store::migrate::{self, MigrateOptions};
+use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
+
+use super::database::{admin, execute, server_url};
+
+const PREFIX: &str = "mf_template_";
+
+/// Held shared by whoever copies, alone by whoever makes or drops a template.
+const LOCK: i64 = 0x6d66_7465_6d70;
+
+/// Makes the database `name`, as the migrations leave it.
+pub async fn copy(name: &str) {
+    let template = format!("{PREFIX}{:016x}", fingerprint());
+    let mut admin = admin().await;
+    loop {
+        execute(&mut admin, &format!("select pg_advisory_lock_shared({LOCK})")).await;
+        let exists = exists(&mut admin, &template).await;
+        if exists {
+            execute(&mut admin, &format!("create database {name} template {template}")).await;
+        }
+        execute(&mut admin, &format!("select pg_advisory_unlock_shared({LOCK})")).await;
+        if exists {
+            return;
+        }
+        make(&mut admin, &template).await;
+    }
+}
+
+async fn make(admin: &mut PgConnection, template: &str) {
+    execute(admin, &format!("select pg_advisory_lock({LOCK})")).await;
+    if !exists(admin, template).await {
+        let others = "select datname from pg_database where starts_with(datname, $1)";
+        for other in
+            sqlx::query_scalar::<_, String>(others).bind(PREFIX).fetch_all(&mut *admin).await.unwrap()
+        {
+            execute(admin, &format!("drop database {other} with (force)")).await;
+        }
+        // Named last: a template whose making was cut short is nobody's.
+        let unfinished = format!("{PREFIX}unfinished");
+        execute(admin, &format!("create database {unfinished}")).await;
+        let options: PgConnectOptions = server_url().parse().unwrap();
+        migrate::run(&options.database(&unfinished), MigrateOptions { supabase_stub: true }).await.unwrap();
+        execute(admin, &format!("alter database {unfinished} rename to {template}")).await;
+    }
+    execute(admin, &format!("select pg_advisory_unlock({LOCK})")).await;
+}
+
+async fn exists(admin: &mut PgConnection, database: &str) -> bool {
+    let exists = sqlx::query_scalar("select exists (select from pg_database where datname = $1)");
+    exists.bind(database).fetch_one(admin).await.unwrap()
+}
+
+/// Of all that a migrated database is made of.
+fn fingerprint() -> u64 {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(root.join("migrations")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.chain([root.join("src/store/supabase_stub.sql")]).collect();
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        std::fs::read(file).unwrap().hash(&mut hasher);
+    }
+    hasher.finish()
+}
