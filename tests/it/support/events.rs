@@ -2,6 +2,7 @@
 
 use memberflow::envelope::{Envelope, Source, peek};
 use memberflow::ops::fixture::FixtureEvent;
+use memberflow::project::supabase::{self, ActivityTables};
 use time::OffsetDateTime;
 
 /// The envelope that `event` would have after its delivery at `received_at`.
@@ -10,6 +11,10 @@ pub fn envelope(event: &FixtureEvent, received_at: OffsetDateTime) -> Envelope {
     match event.source {
         Source::Stripe => peek::stripe(body, received_at).unwrap(),
         Source::SupabaseAuth => peek::auth_hook(body, received_at).unwrap().envelope,
-        _ => peek::database(&event.event_id, received_at, body, received_at).unwrap(),
+        _ => {
+            let whole = peek::database(&event.event_id, received_at, body, received_at).unwrap();
+            let body = supabase::kept(&whole.body, &ActivityTables::default());
+            Envelope { body: body.map_or_else(|| whole.body.clone(), Into::into), ..whole }
+        }
     }
 }
