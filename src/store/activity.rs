@@ -205,7 +205,7 @@ pub async fn write(tx: &mut PgConnection, differences: &Differences) -> Result<(
     let column = |pick: fn(&Counts) -> i64| differences.values().map(pick).collect::<Vec<_>>();
     let rows =
         |metric: Metric| differences.values().map(|counts| counts.rows[metric as usize]).collect::<Vec<_>>();
-    sqlx::query(
+    let written: Vec<(Uuid, bool)> = sqlx::query_as(
         "insert into activity as a
              (user_id, logins, files, file_bytes, visions, journal_entries, refinements, audio_tracks, board_images)
          select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
@@ -216,7 +216,9 @@ pub async fn write(tx: &mut PgConnection, differences: &Differences) -> Result<(
              journal_entries = a.journal_entries + excluded.journal_entries,
              refinements = a.refinements + excluded.refinements,
              audio_tracks = a.audio_tracks + excluded.audio_tracks,
-             board_images = a.board_images + excluded.board_images",
+             board_images = a.board_images + excluded.board_images
+         returning a.user_id, (a.logins, a.files, a.file_bytes, a.visions, a.journal_entries, a.refinements,
+                               a.audio_tracks, a.board_images) = (0, 0, 0, 0, 0, 0, 0, 0)",
     )
     .bind(differences.keys().copied().collect::<Vec<_>>())
     .bind(column(|counts| counts.logins))
@@ -227,9 +229,11 @@ pub async fn write(tx: &mut PgConnection, differences: &Differences) -> Result<(
     .bind(rows(Metric::Refinements))
     .bind(rows(Metric::AudioTracks))
     .bind(rows(Metric::BoardImages))
-    .execute(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
-    forget_zeros(tx, &differences.keys().copied().collect::<Vec<_>>()).await
+    let zeros: Vec<Uuid> =
+        written.into_iter().filter(|(_, is_zero)| *is_zero).map(|(user, _)| user).collect();
+    if zeros.is_empty() { Ok(()) } else { forget_zeros(tx, &zeros).await }
 }
 
 /// Takes away rows of zeros.

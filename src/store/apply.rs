@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::derived::Tables;
 use super::facts::{Settled, Told};
-use super::members::Sources;
+use super::members::{Active, Context, Sources};
 use super::news::{News, read_all};
 use super::parked::{self, LookedAt, Parked};
 use super::payments::ChangedPayments;
@@ -47,7 +47,10 @@ pub struct Applied {
 #[derive(Debug, Default)]
 pub struct Touched {
     pub customers: BTreeSet<String>,
+    /// Users whose revenue and activity may have changed.
     pub users: BTreeSet<Uuid>,
+    /// Users whose activity alone may have changed.
+    pub active: BTreeSet<Uuid>,
     pub payments: ChangedPayments,
     /// Objects of whose state there was news.
     pub objects: BTreeSet<String>,
@@ -56,6 +59,17 @@ pub struct Touched {
     pub anew: BTreeSet<String>,
     /// From when on the customers' ledgers are to be worked out anew.
     pub since: Since,
+}
+
+impl Touched {
+    /// Whether anything can have changed but activity.
+    fn reaches_revenue(&self) -> bool {
+        !(self.customers.is_empty()
+            && self.users.is_empty()
+            && self.objects.is_empty()
+            && self.payments.written.is_empty()
+            && self.payments.removed.is_empty())
+    }
 }
 
 impl Store {
@@ -141,8 +155,12 @@ pub(super) async fn within(
 
 /// Waits for the projection's turn, which lasts until the transaction ends, and names its tables.
 pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(PROJECTION_LOCK).execute(&mut *tx).await?;
-    Tables::Live.choose(tx).await
+    sqlx::query("select pg_advisory_xact_lock($1), set_config('search_path', $2, true)")
+        .bind(PROJECTION_LOCK)
+        .bind(Tables::Live.search_path())
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// Facts first: what each object is now, and whom that touches.
@@ -152,7 +170,8 @@ pub(super) async fn settle(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Touched, sqlx::Error> {
-    let mut touched = Touched { users: news.named(), ..Touched::default() };
+    let mut touched =
+        Touched { users: news.claimed(), active: news.owners().collect(), ..Touched::default() };
     payments::link(tx, &links(&news.stripe)).await?;
     let Settled { changed, since, claims } = facts::settle_stripe(tx, news.stripe, &rules.reading).await?;
     touched.customers = claims::write(tx, news.claims.into_iter().chain(claims).collect()).await?;
@@ -177,9 +196,9 @@ pub(super) async fn settle(
     activity::count_rows(&rows, &rules.reading.tables, &mut differences);
     activity::settle_logins(tx, &news.logins, &mut differences).await?;
     activity::write(tx, &differences).await?;
-    touched.users.extend(differences.keys());
+    touched.active.extend(differences.keys());
     let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
-    touched.users.extend(owners.filter_map(|row| row.user_id));
+    touched.active.extend(owners.filter_map(|row| row.user_id));
 
     let gone: Vec<Uuid> = news.users.iter().filter(|user| user.is_gone).map(|user| user.user_id).collect();
     claims::remember_gone(tx, &gone, now).await?;
@@ -197,15 +216,36 @@ fn links(told: &[Told<StripeObject>]) -> BTreeSet<(String, String)> {
     states.flat_map(|state| catalogue::links(state).into_iter().chain(payments::edges(state))).collect()
 }
 
-/// Then everything that is derived from them: owners, values, sums, rows.
+/// Then everything that is derived from them: owners, values, sums, rows. A user of whom only activity was told has
+/// the same revenue as before.
 pub(super) async fn derive(
+    tx: &mut PgConnection,
+    tables: Tables,
+    mut touched: Touched,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let active: BTreeSet<Uuid> = touched.active.difference(&touched.users).copied().collect();
+    let moments = tables.moments(tx, &active).await?;
+    let context = Context { rules, now, moments: &moments };
+    let Active { mut members, due } = members::active(tx, &active, &context).await?;
+    touched.users.extend(due);
+    if touched.reaches_revenue() {
+        let derived = derive_revenue(tx, tables, touched, rules, now).await?;
+        members.retain(|member| !derived.contains(&member.user_id));
+    }
+    members::write_activity(tx, &members, &context).await
+}
+
+/// Returns the users whose rows were derived, those of their activity included.
+async fn derive_revenue(
     tx: &mut PgConnection,
     tables: Tables,
     touched: Touched,
     rules: &Rules,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    let Touched { mut customers, mut users, payments, objects, parked, mut anew, since } = touched;
+) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    let Touched { mut customers, mut users, payments, objects, parked, mut anew, since, .. } = touched;
     let mut owners = customers::decide_owners(tx, &customers, rules.matching, now).await?;
     if tables == Tables::Live {
         customers::record(tx, std::mem::take(&mut owners.matches), now).await?;
@@ -218,12 +258,12 @@ pub(super) async fn derive(
     customers.extend(by_customer.keys().cloned());
 
     let since = versions::due(tx, since, &customers, now).await?;
-    let worth = worth::value(tx, &customers, now).await?;
+    let (worth, catalogue) = worth::value(tx, &customers, now).await?;
     let placed = subscriptions::place(tx, worth).await?;
     let before = money::load(tx, &customers).await?;
     let after = sums(&before, &payments, &placed);
     money::write(tx, &before, &after).await?;
-    movements::revise(tx, &since, &by_customer, now).await?;
+    movements::revise(tx, &since, catalogue, &by_customer, now).await?;
     movements::assign(tx, &owners.moved, &by_customer).await?;
 
     let new_rows = subscriptions::write(tx, &placed, &by_customer, now).await?;
@@ -237,9 +277,7 @@ pub(super) async fn derive(
             customers: &by_customer,
             sums: &after,
             subscriptions: &placed,
-            rules,
-            now,
-            moments: &moments,
+            context: Context { rules, now, moments: &moments },
         },
     )
     .await?;
@@ -260,7 +298,8 @@ pub(super) async fn derive(
         .chain(placed.iter().flat_map(subscriptions::Placed::parked))
         .chain(history.too_large)
         .collect();
-    parked::replace(tx, &looked_at, &parked, now).await
+    parked::replace(tx, &looked_at, &parked, now).await?;
+    Ok(users)
 }
 
 /// The customers' sums with what the batch changed: money by its differences, MRR as it is now.

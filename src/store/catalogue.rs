@@ -9,16 +9,19 @@ use super::facts::Changed;
 use crate::project::mrr::{self, Catalogue};
 use crate::project::stripe::{Discount, Price, StripeObject, Subscription};
 
-/// All that `subscriptions` and `discounts` on their customers' level depend on.
+/// All that `subscriptions` and `discounts` on their customers' level depend on. Terms that are `known` are not read
+/// again.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn load(
     tx: &mut PgConnection,
+    known: Catalogue,
     subscriptions: &[&Subscription],
     discounts: &[&Discount],
 ) -> Result<Catalogue, sqlx::Error> {
-    let mut catalogue = Catalogue::default();
+    let Catalogue { prices, coupons, discounts: shown, .. } = known;
+    let mut catalogue = Catalogue { prices, coupons, discounts: shown, ..Catalogue::default() };
     let wanted: BTreeSet<String> = subscriptions
         .iter()
         .flat_map(|subscription| mrr::dependencies(subscription))
@@ -59,8 +62,10 @@ pub fn need_discount_amounts<'a>(
 async fn fetch(
     tx: &mut PgConnection,
     catalogue: &mut Catalogue,
-    ids: BTreeSet<String>,
+    mut ids: BTreeSet<String>,
 ) -> Result<(), sqlx::Error> {
+    let Catalogue { prices, coupons, discounts, .. } = &*catalogue;
+    ids.retain(|id| !(prices.contains_key(id) || coupons.contains_key(id) || discounts.contains_key(id)));
     if ids.is_empty() {
         return Ok(());
     }

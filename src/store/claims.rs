@@ -176,9 +176,32 @@ impl Users {
         if ids.is_empty() {
             return Ok(users);
         }
-        users.present.extend(present(tx, &ids).await?);
-        users.seen = remember(tx, &ids, &users.present).await?;
+        users.look_up(tx, &ids).await?;
         Ok(users)
+    }
+
+    /// Finds out which of `ids` are there and which were seen, now or before; remembers those who are there.
+    async fn look_up(&mut self, tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+        let rows: Vec<(Uuid, bool)> = sqlx::query_as(
+            "with present as materialized (
+                 select id from auth.users where id = any($1)
+             ), remembered as (
+                 insert into users (id) select id from present on conflict do nothing
+             )
+             select id, true from present
+             union all
+             select id, false from users where id = any($1)",
+        )
+        .bind(ids)
+        .fetch_all(tx)
+        .await?;
+        for (id, is_present) in rows {
+            self.seen.insert(id);
+            if is_present {
+                self.present.insert(id);
+            }
+        }
+        Ok(())
     }
 
     /// Those who are there.
@@ -210,30 +233,10 @@ impl Users {
 /// # Errors
 /// Whatever the database says.
 pub async fn present(tx: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar("select id from auth.users where id = any($1)").bind(ids).fetch_all(tx).await
-}
-
-/// Adds those present to the users ever seen; returns those of `ids` that were seen, now or before.
-async fn remember(
-    tx: &mut PgConnection,
-    ids: &[Uuid],
-    present: &HashSet<Uuid>,
-) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let mut seen: HashSet<Uuid> = sqlx::query_scalar("select id from users where id = any($1)")
-        .bind(ids)
-        .fetch_all(&mut *tx)
-        .await?
-        .into_iter()
-        .collect();
-    let new: Vec<Uuid> = present.difference(&seen).copied().collect();
-    if !new.is_empty() {
-        sqlx::query("insert into users (id) select unnest($1::uuid[]) on conflict do nothing")
-            .bind(&new)
-            .execute(tx)
-            .await?;
-        seen.extend(new);
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(seen)
+    sqlx::query_scalar("select id from auth.users where id = any($1)").bind(ids).fetch_all(tx).await
 }
 
 /// Remembers that these users were there once.

@@ -248,6 +248,9 @@ pub async fn of_users(
     tx: &mut PgConnection,
     users: &BTreeSet<Uuid>,
 ) -> Result<HashMap<String, Uuid>, sqlx::Error> {
+    if users.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = sqlx::query("select id, user_id from customers where user_id = any($1)")
         .bind(users.iter().copied().collect::<Vec<_>>())
         .fetch_all(tx)

@@ -26,12 +26,19 @@ impl Tables {
     /// Names the tables for the rest of the transaction. The shadow's schema stands alone in the path: a
     /// table that it lacks is an error, and never a write to the live one.
     pub(super) async fn choose(self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let path = match self {
+        sqlx::query("select set_config('search_path', $1, true)")
+            .bind(self.search_path())
+            .execute(tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Where statements that name no schema find the tables.
+    pub(super) const fn search_path(self) -> &'static str {
+        match self {
             Self::Live => "ingest, public",
             Self::Shadow => SHADOW,
-        };
-        sqlx::query("select set_config('search_path', $1, true)").bind(path).execute(tx).await?;
-        Ok(())
+        }
     }
 
     /// The moments at which the rows of `users` stand; those who are not named stand in the present. Live

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use super::subscriptions::Placed;
 use super::{Rules, money};
 use crate::project::member::{self, Revenue, Standing, Valued};
+use crate::project::stripe::StripeObject;
 use crate::project::supabase::tables::Metric;
 
 /// What the rows of the members are made of.
@@ -21,13 +23,18 @@ pub struct Sources<'a> {
     pub sums: &'a money::Revenue,
     /// The customers' subscriptions.
     pub subscriptions: &'a [Placed],
+    pub context: Context<'a>,
+}
+
+/// What the rows depend on beside facts.
+pub struct Context<'a> {
     pub rules: &'a Rules,
     pub now: OffsetDateTime,
     /// Members whose rows are to say what the clock said then, and not what it says now.
     pub moments: &'a HashMap<Uuid, OffsetDateTime>,
 }
 
-impl Sources<'_> {
+impl Context<'_> {
     fn moment(&self, user: Uuid) -> OffsetDateTime {
         self.moments.get(&user).copied().unwrap_or(self.now)
     }
@@ -45,7 +52,19 @@ pub async fn write(tx: &mut PgConnection, sources: &Sources<'_>) -> Result<(), s
     let revenue = revenue(sources);
     write_revenue(tx, sources, &standings, &revenue).await?;
     write_by_currency(tx, sources, &revenue).await?;
-    write_activity(tx, sources, &standings).await
+    let users: Vec<Uuid> = sources.users.iter().copied().collect();
+    let none = (Standing::default(), None);
+    let members: Vec<Seen> = seen(tx, &users).await?;
+    let members: Vec<Member> = members
+        .into_iter()
+        .map(|seen| Member {
+            user_id: seen.user_id,
+            standing: standings.get(&seen.user_id).unwrap_or(&none).0.clone(),
+            last_login_at: seen.last_login_at,
+            engagement_by_hand: seen.engagement_by_hand,
+        })
+        .collect();
+    write_activity(tx, &members, &sources.context).await
 }
 
 fn standings(sources: &Sources<'_>) -> BTreeMap<Uuid, (Standing, Option<String>)> {
@@ -60,7 +79,7 @@ fn standings(sources: &Sources<'_>) -> BTreeMap<Uuid, (Standing, Option<String>)
         .map(|(user, valued)| {
             // Shown where no money has flowed yet: a trial has a currency, too.
             let currency = valued.iter().map(|v| v.currency.clone()).filter(|c| !c.is_empty()).min();
-            (user, (member::standing(&valued, sources.moment(user)), currency))
+            (user, (member::standing(&valued, sources.context.moment(user)), currency))
         })
         .collect()
 }
@@ -87,16 +106,7 @@ async fn write_revenue(
 ) -> Result<(), sqlx::Error> {
     let of_stripe: BTreeSet<Uuid> = sources.customers.values().copied().collect();
     let without: Vec<Uuid> = sources.users.difference(&of_stripe).copied().collect();
-    if !without.is_empty() {
-        sqlx::query("delete from user_revenue_metrics where user_id = any($1)")
-            .bind(&without)
-            .execute(&mut *tx)
-            .await?;
-    }
     let users: Vec<Uuid> = sources.users.intersection(&of_stripe).copied().collect();
-    if users.is_empty() {
-        return Ok(());
-    }
     let none = (Standing::default(), None);
     let standing = || users.iter().map(|user| &standings.get(user).unwrap_or(&none).0);
     let main =
@@ -105,7 +115,10 @@ async fn write_revenue(
         main.map(|main| main.currency.clone()).or_else(|| standings.get(user).and_then(|s| s.1.clone()))
     });
     sqlx::query(
-        "insert into user_revenue_metrics as m
+        "with gone as (
+             delete from user_revenue_metrics where user_id = any($11)
+         )
+         insert into user_revenue_metrics as m
              (user_id, subscription_tier, subscription_status, subscription_start_date, months_subscribed,
               mrr, ltv, total_spent, currency, last_calculated_at, updated_at)
          select n.*, $10, $10
@@ -132,7 +145,8 @@ async fn write_revenue(
     .bind(main().map(|r| r.map_or(0, |r| r.ltv)).collect::<Vec<_>>())
     .bind(main().map(|r| r.map_or(0, |r| r.total_spent)).collect::<Vec<_>>())
     .bind(currency.collect::<Vec<_>>())
-    .bind(sources.now)
+    .bind(sources.context.now)
+    .bind(&without)
     .execute(tx)
     .await?;
     Ok(())
@@ -148,37 +162,126 @@ async fn write_by_currency(
     let users = rows.iter().map(|row| row.0).collect::<Vec<_>>();
     let currencies = rows.iter().map(|row| row.1.currency.as_str()).collect::<Vec<_>>();
     sqlx::query(
-        "delete from user_revenue_by_currency m where m.user_id = any($1)
-           and (m.user_id, m.currency) not in (select * from unnest($2::uuid[], $3::text[]))",
-    )
-    .bind(sources.users.iter().copied().collect::<Vec<_>>())
-    .bind(&users)
-    .bind(&currencies)
-    .execute(&mut *tx)
-    .await?;
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "insert into user_revenue_by_currency as m (user_id, currency, mrr, ltv, total_spent, updated_at)
+        "with gone as (
+             delete from user_revenue_by_currency m where m.user_id = any($7)
+               and (m.user_id, m.currency) not in (select * from unnest($1::uuid[], $2::text[]))
+         )
+         insert into user_revenue_by_currency as m (user_id, currency, mrr, ltv, total_spent, updated_at)
          select n.*, $6 from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) as n
          on conflict (user_id, currency) do update set
              mrr = excluded.mrr, ltv = excluded.ltv, total_spent = excluded.total_spent,
              updated_at = excluded.updated_at
          where (m.mrr, m.ltv, m.total_spent) is distinct from (excluded.mrr, excluded.ltv, excluded.total_spent)",
     )
-    .bind(&users)
-    .bind(&currencies)
+    .bind(users)
+    .bind(currencies)
     .bind(rows.iter().map(|row| row.1.mrr).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.ltv).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.total_spent).collect::<Vec<_>>())
-    .bind(sources.now)
+    .bind(sources.context.now)
+    .bind(sources.users.iter().copied().collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())
 }
 
 /// What is known of a member's activity beside the counts, which SQL adds itself.
+pub struct Member {
+    pub user_id: Uuid,
+    standing: Standing,
+    last_login_at: Option<OffsetDateTime>,
+    engagement_by_hand: Option<String>,
+}
+
+/// Members of whom only activity was told.
+#[derive(Default)]
+pub struct Active {
+    pub members: Vec<Member>,
+    /// Those of whom everything is due: who have no row yet, and whose revenue the calendar has changed or was not derived
+    /// today.
+    pub due: Vec<Uuid>,
+}
+
+/// What is known of `users`, as far as they are there.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn active(
+    tx: &mut PgConnection,
+    users: &BTreeSet<Uuid>,
+    context: &Context<'_>,
+) -> Result<Active, sqlx::Error> {
+    if users.is_empty() {
+        return Ok(Active::default());
+    }
+    let rows = sqlx::query(
+        "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end,
+                r.months_subscribed, m.last_calculated_at, s.states
+         from auth.users u
+         left join lateral (
+             select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
+         ) l on true
+         left join lateral (
+             select m.* from public.user_activity_metrics m where m.user_id = u.id limit 1
+         ) m on true
+         left join lateral (
+             select r.months_subscribed from user_revenue_metrics r where r.user_id = u.id limit 1
+         ) r on true
+         left join lateral (
+             select array_agg(f.state) as states from customers c
+             cross join lateral (
+                 select f.state from stripe_facts f
+                 where f.customer_id = c.id and f.kind = 'subscription' offset 0
+             ) f
+             where c.user_id = u.id
+         ) s on true
+         where u.id = any($1)",
+    )
+    .bind(users.iter().copied().collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let mut active = Active::default();
+    for row in &rows {
+        let user_id: Uuid = row.try_get(0)?;
+        let states: Vec<Json<StripeObject>> = row.try_get::<Option<_>, _>(5)?.unwrap_or_default();
+        let standing = member::standing(&valued(states), context.moment(user_id));
+        let (shown, derived_at): (Option<i32>, Option<OffsetDateTime>) = (row.try_get(3)?, row.try_get(4)?);
+        let is_current = shown.is_none_or(|months| {
+            months == standing.months_subscribed.unwrap_or(0)
+                && derived_at.map(OffsetDateTime::date) == Some(context.now.date())
+        });
+        if derived_at.is_none() || !is_current {
+            active.due.push(user_id);
+            continue;
+        }
+        active.members.push(Member {
+            user_id,
+            standing,
+            last_login_at: row.try_get(1)?,
+            engagement_by_hand: row.try_get(2)?,
+        });
+    }
+    Ok(active)
+}
+
+/// Subscriptions without what they are worth, which says nothing of activity.
+fn valued(states: Vec<Json<StripeObject>>) -> Vec<Valued> {
+    let subscriptions = states.into_iter().filter_map(|Json(state)| match state {
+        StripeObject::Subscription(subscription) => Some(subscription),
+        _ => None,
+    });
+    subscriptions
+        .map(|subscription| Valued {
+            status: subscription.status_in_force().map(ToOwned::to_owned),
+            subscription,
+            mrr: 0,
+            currency: String::new(),
+            tier: None,
+        })
+        .collect()
+}
+
+/// What of a member's activity people set by hand, and what changes with logins.
 struct Seen {
     user_id: Uuid,
     last_login_at: Option<OffsetDateTime>,
@@ -209,29 +312,29 @@ async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::
         .collect()
 }
 
-async fn write_activity(
+/// Writes the rows of activity of `members`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write_activity(
     tx: &mut PgConnection,
-    sources: &Sources<'_>,
-    standings: &BTreeMap<Uuid, (Standing, Option<String>)>,
+    members: &[Member],
+    context: &Context<'_>,
 ) -> Result<(), sqlx::Error> {
-    let users: Vec<Uuid> = sources.users.iter().copied().collect();
-    let seen = seen(tx, &users).await?;
-    let none = (Standing::default(), None);
-    let mut engagement = Vec::with_capacity(seen.len());
-    let mut health = Vec::with_capacity(seen.len());
-    for one in &seen {
-        let standing = &standings.get(&one.user_id).unwrap_or(&none).0;
-        let computed = member::engagement(
-            one.last_login_at,
-            standing,
-            sources.rules.thresholds,
-            sources.moment(one.user_id),
-        );
-        health.push(member::health(standing, one.engagement_by_hand.as_deref().unwrap_or(computed)));
+    if members.is_empty() {
+        return Ok(());
+    }
+    let mut engagement = Vec::with_capacity(members.len());
+    let mut health = Vec::with_capacity(members.len());
+    for one in members {
+        let (thresholds, at) = (context.rules.thresholds, context.moment(one.user_id));
+        let computed = member::engagement(one.last_login_at, &one.standing, thresholds, at);
+        let shown = one.engagement_by_hand.as_deref().unwrap_or(computed);
+        health.push(member::health(&one.standing, shown));
         engagement.push(computed);
     }
-    let tables = &sources.rules.reading.tables;
-    let days = |one: &Seen| one.last_login_at.map(|at| whole_days(at, sources.moment(one.user_id)));
+    let tables = &context.rules.reading.tables;
+    let days = |one: &Member| one.last_login_at.map(|at| whole_days(at, context.moment(one.user_id)));
     // A megabyte is 1,048,576 bytes; numeric's round takes halves up. A size that the column cannot hold is
     // no size of anything, and must not stop the rest of the row. A count that no table feeds is the
     // application's and stays what it is.
@@ -274,12 +377,12 @@ async fn write_activity(
                                              else m.vision_board_image_count end,
              last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at",
     )
-    .bind(seen.iter().map(|one| one.user_id).collect::<Vec<_>>())
-    .bind(seen.iter().map(|one| one.last_login_at).collect::<Vec<_>>())
-    .bind(seen.iter().map(days).collect::<Vec<_>>())
+    .bind(members.iter().map(|one| one.user_id).collect::<Vec<_>>())
+    .bind(members.iter().map(|one| one.last_login_at).collect::<Vec<_>>())
+    .bind(members.iter().map(days).collect::<Vec<_>>())
     .bind(engagement)
     .bind(health)
-    .bind(sources.now)
+    .bind(context.now)
     .bind(tables.feed(Metric::Visions))
     .bind(tables.feed(Metric::JournalEntries))
     .bind(tables.feed(Metric::Refinements))

@@ -31,6 +31,9 @@ pub type Revenue = BTreeMap<(String, String), Sums>;
 /// # Errors
 /// Whatever the database says.
 pub async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Revenue, sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(Revenue::new());
+    }
     let rows = sqlx::query(
         "select customer_id, currency, mrr, collected, refunded, disputed
          from customer_revenue where customer_id = any($1)",

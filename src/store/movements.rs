@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::claims::moment;
 use super::versions::{self, Since};
 use crate::project::movements::{self, CALC_VERSION, History, Movement};
+use crate::project::mrr::Catalogue;
 
 /// A customer's movement: by customer, currency and second there is one.
 type Key = (String, String, OffsetDateTime);
@@ -46,14 +47,15 @@ impl From<Movement> for Entry {
 pub async fn revise(
     tx: &mut PgConnection,
     since: &Since,
+    catalogue: Catalogue,
     owners: &HashMap<String, Uuid>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     if since.is_empty() {
         return Ok(());
     }
-    let (mut versions, mut catalogue) = versions::load(tx, since).await?;
-    let mut seen = seen_before(tx, since).await?;
+    let (mut versions, mut catalogue) = versions::load(tx, since, catalogue).await?;
+    let Recorded { mut seen, believed } = recorded(tx, since).await?;
     let mut entries = BTreeMap::<Key, Entry>::new();
     for (customer, &at) in since {
         let history = History {
@@ -66,7 +68,7 @@ pub async fn revise(
         }
     }
     let mut outdated = Vec::new();
-    for (key, (id, believed)) in believed(tx, since).await? {
+    for (key, (id, believed)) in believed {
         if entries.get(&key) == Some(&believed) {
             entries.remove(&key);
         } else {
@@ -77,41 +79,26 @@ pub async fn revise(
     record(tx, &entries, owners, now).await
 }
 
-/// The currencies in which each customer had revenue before its second. Here as in [`believed`] the subquery that cannot
-/// be merged (`offset 0`) makes the planner look each customer up by index, whatever it believes of the table's size.
-async fn seen_before(
-    tx: &mut PgConnection,
-    since: &Since,
-) -> Result<HashMap<String, BTreeSet<String>>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select w.customer_id, m.currency from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
-         cross join lateral (
-             select m.currency from mrr_movements m
-             where m.customer_id = w.customer_id and m.effective_at < w.since
-               and m.superseded_at is null and m.kind = 'new'
-             offset 0
-         ) m",
-    )
-    .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
-    .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())
-    .fetch_all(tx)
-    .await?;
-    let mut seen = HashMap::<String, BTreeSet<String>>::new();
-    for row in &rows {
-        seen.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
-    }
-    Ok(seen)
+/// What the ledger says of some customers.
+#[derive(Default)]
+struct Recorded {
+    /// The currencies in which each customer had revenue before its second.
+    seen: HashMap<String, BTreeSet<String>>,
+    /// What is believed from its second on, with the rows' ids.
+    believed: Vec<(Key, (i64, Entry))>,
 }
 
-/// What is believed of each customer from its second on, with the rows' ids.
-async fn believed(tx: &mut PgConnection, since: &Since) -> Result<Vec<(Key, (i64, Entry))>, sqlx::Error> {
+/// The subquery that cannot be merged (`offset 0`) makes the planner look each customer up by index, whatever it
+/// believes of the table's size.
+async fn recorded(tx: &mut PgConnection, since: &Since) -> Result<Recorded, sqlx::Error> {
     let rows = sqlx::query(
         "select w.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,
-                m.cause_event_id
+                m.cause_event_id, m.effective_at < w.since
          from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
          cross join lateral (
              select m.* from mrr_movements m
-             where m.customer_id = w.customer_id and m.effective_at >= w.since and m.superseded_at is null
+             where m.customer_id = w.customer_id and m.superseded_at is null
+               and (m.effective_at >= w.since or m.kind = 'new')
              offset 0
          ) m",
     )
@@ -119,7 +106,12 @@ async fn believed(tx: &mut PgConnection, since: &Since) -> Result<Vec<(Key, (i64
     .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let entry = |row: &sqlx::postgres::PgRow| {
+    let mut recorded = Recorded::default();
+    for row in &rows {
+        if row.try_get(9)? {
+            recorded.seen.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
+            continue;
+        }
         let entry = Entry {
             kind: row.try_get(4)?,
             delta: row.try_get(5)?,
@@ -127,9 +119,10 @@ async fn believed(tx: &mut PgConnection, since: &Since) -> Result<Vec<(Key, (i64
             mrr_after: row.try_get(7)?,
             cause_event_id: row.try_get(8)?,
         };
-        Ok(((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?), (row.try_get(3)?, entry)))
-    };
-    rows.iter().map(entry).collect()
+        let key = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        recorded.believed.push((key, (row.try_get(3)?, entry)));
+    }
+    Ok(recorded)
 }
 
 async fn supersede(tx: &mut PgConnection, ids: &[i64], now: OffsetDateTime) -> Result<(), sqlx::Error> {

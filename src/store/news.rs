@@ -101,13 +101,22 @@ impl News {
     /// Every user named, also by what is superseded at once: each has a row from then on, in whatever order
     /// and batches the events come.
     pub(super) fn named(&self) -> BTreeSet<Uuid> {
+        self.claimed().into_iter().chain(self.owners()).collect()
+    }
+
+    /// Those named as members or customers.
+    pub(super) fn claimed(&self) -> BTreeSet<Uuid> {
         let told = self.stripe.iter().flat_map(|told| identity::claims(&told.report.state));
         let claims = self.claims.iter().map(|made| made.claim.clone()).chain(told);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
-        let owners = self.rows.iter().filter_map(|told| told.report.state.user_id);
         let seen = self.users.iter().map(|user| user.user_id);
         let matched = self.emails.iter().filter_map(|given| given.address.user_id);
-        claimed.chain(owners).chain(seen).chain(matched).collect()
+        claimed.chain(seen).chain(matched).collect()
+    }
+
+    /// Those named as owners of rows.
+    pub(super) fn owners(&self) -> impl Iterator<Item = Uuid> {
+        self.rows.iter().filter_map(|told| told.report.state.user_id)
     }
 
     /// A row found in `customer_subscriptions` says whose the customer is, and stands for the subscription

@@ -163,47 +163,33 @@ pub async fn replace(
     parked: &[Parked],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let columns = || {
-        (
-            parked.iter().map(|p| p.subject.as_str()).collect::<Vec<_>>(),
-            parked.iter().map(|p| p.reason.as_str()).collect::<Vec<_>>(),
-        )
-    };
     let (subjects, confirmed): (Vec<&str>, Vec<String>) =
         looked_at.pairs().map(|(subject, reasons)| (subject, reasons.join(" "))).unzip();
     if subjects.is_empty() {
         return Ok(());
     }
-    let (of, reasons) = columns();
     sqlx::query(
         // Found by index and deleted by place: a join would read the whole table where its statistics are stale.
-        "delete from parked where ctid = any(array(
-             select p.ctid from unnest($1::text[], $2::text[]) as w (subject, reasons)
-             cross join lateral (
-                 select p.ctid, p.reason from parked p
-                 where p.subject = w.subject and p.reason = any(string_to_array(w.reasons, ' '))
-                 offset 0
-             ) p
-             where (w.subject, p.reason) not in (select * from unnest($3::text[], $4::text[]))
-         ))",
+        "with cleared as (
+             delete from parked where ctid = any(array(
+                 select p.ctid from unnest($1::text[], $2::text[]) as w (subject, reasons)
+                 cross join lateral (
+                     select p.ctid, p.reason from parked p
+                     where p.subject = w.subject and p.reason = any(string_to_array(w.reasons, ' '))
+                     offset 0
+                 ) p
+                 where (w.subject, p.reason) not in (select * from unnest($3::text[], $4::text[]))
+             ))
+         )
+         insert into parked (subject, reason, detail, parked_at)
+         select subject, reason, detail, $6
+         from unnest($3::text[], $4::text[], $5::text[]) as p (subject, reason, detail)
+         on conflict (subject, reason) do update set detail = excluded.detail where parked.detail <> excluded.detail",
     )
     .bind(subjects)
     .bind(confirmed)
-    .bind(of)
-    .bind(reasons)
-    .execute(&mut *tx)
-    .await?;
-    if parked.is_empty() {
-        return Ok(());
-    }
-    let (of, reasons) = columns();
-    sqlx::query(
-        "insert into parked (subject, reason, detail, parked_at)
-         select subject, reason, detail, $4 from unnest($1::text[], $2::text[], $3::text[]) as p (subject, reason, detail)
-         on conflict (subject, reason) do update set detail = excluded.detail where parked.detail <> excluded.detail",
-    )
-    .bind(of)
-    .bind(reasons)
+    .bind(parked.iter().map(|p| p.subject.as_str()).collect::<Vec<_>>())
+    .bind(parked.iter().map(|p| p.reason.as_str()).collect::<Vec<_>>())
     .bind(parked.iter().map(|p| p.detail.as_str()).collect::<Vec<_>>())
     .bind(now)
     .execute(tx)

@@ -214,6 +214,9 @@ async fn write(tx: &mut PgConnection, changes: &ChangedPayments) -> Result<(), s
             .execute(&mut *tx)
             .await?;
     }
+    if changes.written.is_empty() {
+        return Ok(());
+    }
     let written = || changes.written.iter();
     sqlx::query(
         "insert into payments (id, customer_id, currency, collected, refunded, disputed, history_id, state)

@@ -198,6 +198,9 @@ pub async fn due(
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
 ) -> Result<Since, sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(since);
+    }
     let rows =
         sqlx::query("select id, recompute_at from customers where id = any($1) and recompute_at is not null")
             .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
@@ -212,13 +215,14 @@ pub async fn due(
     Ok(since)
 }
 
-/// What the movements of each customer are worked out from, and all that they depend on.
+/// What the movements of each customer are worked out from, and all that they depend on, of which some is `known`.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn load(
     tx: &mut PgConnection,
     since: &Since,
+    known: Catalogue,
 ) -> Result<(BTreeMap<String, Vec<Version>>, Catalogue), sqlx::Error> {
     let mut histories = BTreeMap::<String, Vec<Version>>::new();
     let mut waiting = BTreeSet::new();
@@ -257,7 +261,7 @@ pub async fn load(
     let states = || histories.values().flatten().map(|version| &version.state);
     let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
     let discounts: Vec<&Discount> = states().filter_map(discount).collect();
-    let catalogue = catalogue::load(tx, &subscriptions, &discounts).await?;
+    let catalogue = catalogue::load(tx, known, &subscriptions, &discounts).await?;
     let discounted = catalogue::need_discount_amounts(&subscriptions, &discounts, &catalogue);
     waiting.extend(discounted.into_iter().map(ToOwned::to_owned));
     add_invoices(tx, &mut histories, &waiting).await?;

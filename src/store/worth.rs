@@ -23,7 +23,8 @@ pub struct Worth {
     pub lost_customer: bool,
 }
 
-/// The subscriptions of `customers` at their present value; notes when the clock changes it next.
+/// The subscriptions of `customers` at their present value, and what that depends on; notes when the clock changes it
+/// next.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -31,7 +32,10 @@ pub async fn value(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
-) -> Result<Vec<Worth>, sqlx::Error> {
+) -> Result<(Vec<Worth>, Catalogue), sqlx::Error> {
+    if customers.is_empty() {
+        return Ok((Vec::new(), Catalogue::default()));
+    }
     let Known { subscriptions, discounts, told_until, deleted, catalogue } = known(tx, customers).await?;
     let worth: Vec<Worth> = subscriptions
         .into_iter()
@@ -49,7 +53,7 @@ pub async fn value(
         })
         .collect();
     schedule(tx, customers, &worth).await?;
-    Ok(worth)
+    Ok((worth, catalogue))
 }
 
 /// How each of the customers' subscriptions comes by its present value.
@@ -92,7 +96,7 @@ async fn known(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Kn
     let mut known = facts(tx, customers).await?;
     let subscriptions: Vec<&Subscription> = known.subscriptions.iter().collect();
     let discounts: Vec<&Discount> = known.discounts.values().flatten().collect();
-    known.catalogue = catalogue::load(tx, &subscriptions, &discounts).await?;
+    known.catalogue = catalogue::load(tx, Catalogue::default(), &subscriptions, &discounts).await?;
     Ok(known)
 }
 

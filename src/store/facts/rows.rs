@@ -40,6 +40,9 @@ pub(super) async fn stored(
 
 /// Makes the winners their rows' facts.
 pub(super) async fn write(tx: &mut PgConnection, won: &[Won<Row>]) -> Result<(), sqlx::Error> {
+    if won.is_empty() {
+        return Ok(());
+    }
     let states = || won.iter().map(|won| &won.told.report.state);
     sqlx::query(
         "insert into row_facts

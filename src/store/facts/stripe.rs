@@ -31,6 +31,9 @@ pub(super) async fn stored(
 
 /// Makes the winners their objects' facts.
 pub(super) async fn write(tx: &mut PgConnection, won: &[Won<StripeObject>]) -> Result<(), sqlx::Error> {
+    if won.is_empty() {
+        return Ok(());
+    }
     let reports = || won.iter().map(|won| &won.told.report);
     sqlx::query(
         "insert into stripe_facts (id, kind, customer_id, occurred_at, final, event_id, tied, state)

@@ -1,0 +1,133 @@
+//! How many statements the database is asked for: each is a round trip, most of them under the projection's lock.
+
+use std::sync::{Arc, Mutex};
+
+use memberflow::envelope::Envelope;
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use uuid::Uuid;
+
+use crate::support::told::{Told, customer, paid_invoice, row, stripe, subscription};
+
+/// The statements that this thread's connections were asked for, as sqlx logs them.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<Vec<String>>>);
+
+impl Statements {
+    fn listen(&self) -> DefaultGuard {
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone()))
+    }
+
+    fn taken(&self) -> Vec<String> {
+        // sqlx logs every statement but the one that begins the transaction.
+        let mut taken = vec!["begin".to_owned()];
+        taken.append(&mut self.0.lock().unwrap());
+        taken
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            let mut text = Text::default();
+            event.record(&mut text);
+            self.0.lock().unwrap().push(text.0);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "db.statement" && !value.is_empty() || self.0.is_empty() {
+            self.0 = value.split_whitespace().collect::<Vec<_>>().join(" ");
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+}
+
+/// A member with everything, whose events are no news of who it is.
+async fn member(told: &Told, number: u128) -> (Uuid, String) {
+    let (user, cus) = (Uuid::from_u128(number), format!("cus_{number}"));
+    told.sign_up(user, &format!("{number}@example.com")).await;
+    let mut object = customer(&cus, &format!("{number}@example.com"));
+    object["metadata"] = json!({"user_id": user});
+    told.tell([
+        stripe(&format!("evt_cus_{number}"), "customer.created", 1, object),
+        stripe(
+            &format!("evt_sub_{number}"),
+            "customer.subscription.created",
+            2,
+            subscription(&format!("sub_{number}"), &cus, "active"),
+        ),
+        invoice(number, "first"),
+        vision(user, "first"),
+    ])
+    .await;
+    (user, cus)
+}
+
+fn invoice(number: u128, name: &str) -> Envelope {
+    let id = format!("in_{number}_{name}");
+    let mut object = paid_invoice(&id, &format!("cus_{number}"), 1000);
+    object["subscription"] = json!(format!("sub_{number}"));
+    object["payment_intent"] = json!(format!("pi_{number}_{name}"));
+    object["lines"] = json!({"has_more": false, "data": [{
+        "id": format!("il_{number}_{name}"), "amount": 1000, "currency": "usd", "quantity": 1, "proration": false,
+        "subscription": format!("sub_{number}"), "subscription_item": "si_1", "price": {"id": "price_pro"}
+    }]});
+    stripe(&format!("evt_{id}"), "invoice.paid", 20, object)
+}
+
+fn vision(user: Uuid, name: &str) -> Envelope {
+    let record = json!({
+        "id": format!("{user}-{name}"), "user_id": user, "status": "complete", "is_draft": false,
+        "created_at": "2026-11-20T10:00:00Z", "updated_at": "2026-11-20T10:00:00Z"
+    });
+    row(&format!("{user}-{name}"), "INSERT", "public.vision_versions", record, json!(null))
+}
+
+/// The statements that `events` take as one batch.
+async fn taken_by(told: &Told, events: Vec<Envelope>) -> Vec<String> {
+    let statements = Statements::default();
+    let listening = statements.listen();
+    let applied = told.store.apply(events).await.unwrap();
+    drop(listening);
+    assert!(applied.new > 0);
+    let taken = statements.taken();
+    assert_eq!(taken.last().map(String::as_str), Some("COMMIT"), "{taken:#?}");
+    taken
+}
+
+async fn town(members: u128) -> Told {
+    let told = Told::begin().await;
+    told.name_tier("Pro", "price_pro").await;
+    for number in 1..=members {
+        member(&told, number).await;
+    }
+    told
+}
+
+fn assert_at_most(bound: usize, taken: &[String]) {
+    println!("{} statements", taken.len());
+    assert!(taken.len() <= bound, "{} statements: {taken:#?}", taken.len());
+}
+
+#[tokio::test]
+async fn a_row_of_activity_takes_at_most_ten_statements() {
+    let told = town(1).await;
+    let taken = taken_by(&told, vec![vision(Uuid::from_u128(1), "second")]).await;
+    assert_at_most(10, &taken);
+    let touched = ["mrr_movements", "payment", "user_revenue_by_currency", "convert_leads", "parked"];
+    let revenue = taken.iter().filter(|statement| touched.iter().any(|table| statement.contains(table)));
+    assert_eq!(revenue.collect::<Vec<_>>(), Vec::<&String>::new());
+    let shown = told.rows("select vision_count from user_activity_metrics").await;
+    assert_eq!(shown, [json!({"vision_count": 2})]);
+}
