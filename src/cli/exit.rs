@@ -51,15 +51,55 @@ impl Exit {
         let config =
             |cause: &(dyn std::error::Error + 'static)| cause.is::<ConfigError>().then_some(Self::Usage);
         let down = |cause: &(dyn std::error::Error + 'static)| {
-            let unreachable = matches!(
-                cause.downcast_ref::<sqlx::Error>(),
-                Some(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut)
-            );
-            unreachable.then_some(Self::DependencyDown)
+            let is_down = cause.downcast_ref::<sqlx::Error>().is_some_and(is_down);
+            is_down.then_some(Self::DependencyDown)
         };
         let told =
             error.chain().find_map(|cause| failure(cause).or_else(|| config(cause)).or_else(|| down(cause)));
         told.unwrap_or(Self::Failed)
+    }
+}
+
+/// Postgres is not there, or not the database that this program works on.
+fn is_down(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => advice(error.code().as_deref()).is_some(),
+        _ => false,
+    }
+}
+
+/// What to do where Postgres says that what a statement needs does not exist.
+fn advice(sqlstate: Option<&str>) -> Option<&'static str> {
+    match sqlstate? {
+        "3D000" => Some("correct DATABASE_URL or create the database"),
+        "3F000" | "42P01" | "42703" | "42883" => Some("run `memberflow migrate` on this database"),
+        _ => None,
+    }
+}
+
+/// An error with its causes, each said once, and what to do where that is known.
+#[must_use]
+pub fn describe(error: &anyhow::Error) -> String {
+    let refusals =
+        || error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>()?.as_database_error());
+    let mut text = String::new();
+    for cause in error.chain() {
+        let mut link = cause.to_string();
+        for refusal in refusals() {
+            // Postgres says in which line of its own source it refused; that helps nobody.
+            link = link.replace(&format!("error returned from database: {refusal}"), refusal.message());
+            link = link.replace(&refusal.to_string(), refusal.message());
+        }
+        if text.is_empty() {
+            text = link;
+        } else if !text.contains(&link) {
+            text = format!("{text}: {link}");
+        }
+    }
+    match refusals().find_map(|refusal| advice(refusal.code().as_deref())) {
+        Some(advice) => format!("{text}; {advice}"),
+        None => text,
     }
 }
 
@@ -84,5 +124,13 @@ mod tests {
         assert_eq!(of(sqlx::Error::RowNotFound.into()), Exit::Failed);
         let wrapped = Err::<(), _>(Failure::new(Exit::NotFound, "no such member")).context("members show");
         assert_eq!(of(wrapped.unwrap_err()), Exit::NotFound);
+    }
+
+    #[test]
+    fn repeated_cause_is_said_once() {
+        let io = || std::io::Error::other("connection refused");
+        let error =
+            anyhow::Error::new(io()).context("cannot connect: connection refused").context("members list");
+        assert_eq!(describe(&error), "members list: cannot connect: connection refused");
     }
 }

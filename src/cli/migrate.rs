@@ -48,7 +48,7 @@ pub async fn run(args: MigrateArgs, config: &Config) -> anyhow::Result<ExitCode>
         }
         Err(error) => {
             let code = exit_code(&error);
-            complain(&format!("{:#}", anyhow::Error::new(error)));
+            complain(&super::exit::describe(&anyhow::Error::new(error)));
             Ok(ExitCode::from(code))
         }
     }

@@ -127,7 +127,7 @@ impl Global {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     run(cli).unwrap_or_else(|fault| {
-        complain(&format!("{fault:#}"));
+        complain(&exit::describe(&fault));
         Exit::of(&fault).into()
     })
 }

@@ -32,6 +32,7 @@ mod rebuilding;
 mod receiving;
 mod reconciling;
 mod replaying;
+mod security_page;
 mod signing_in_sql;
 mod statistics;
 mod stories;

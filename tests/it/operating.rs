@@ -244,3 +244,27 @@ async fn shown_bodies_steer_no_terminal() {
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown[0]["body"]["data"]["object"]["name"], name, "JSON says the same");
 }
+
+#[tokio::test]
+async fn missing_database_and_missing_migrations_are_said_once_with_what_to_do() {
+    let database = TestDatabase::empty().await;
+    let missing = database.url().replace(&database.name, "mf_missing");
+    for (arguments, reading) in [
+        (&["members", "list"][..], "relation \"auth.users\""),
+        (&["events", "list"], "relation \"ingest.inbox\""),
+        (&["mrr"], "relation \"public.mrr_movements\""),
+        (&["rebuild", "--check"], "schema \"ingest\""),
+    ] {
+        for (url, wrong, advice) in [
+            (&missing, "database \"mf_missing\"", "correct DATABASE_URL or create the database"),
+            (&database.url(), reading, "run `memberflow migrate` on this database"),
+        ] {
+            let settings = vec![("DATABASE_URL", url.clone())];
+            let output = memberflow(&settings).args(arguments).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(7), "{said}");
+            assert!(said.ends_with(&format!("{wrong} does not exist; {advice}\n")), "{said}");
+            assert_eq!(said.matches("does not exist").count(), 1, "{said}");
+        }
+    }
+}
