@@ -1,29 +1,39 @@
 //! `memberflow forget`: removes a person, and keeps the books.
 
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _};
+
 use anyhow::Context as _;
 use clap::Args;
+use serde::Serialize;
 
+use super::terminal::complain;
 use super::{Exit, Failure, print};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
 use crate::ops::actor::actor;
-use crate::store::forget::Forgotten;
+use crate::queue;
+use crate::store::forget::{Done, ForgetError, Ids, List, Use};
 use crate::store::{Rules, Store};
+
+/// Ids of one kind in a line of text; JSON shows more.
+const IDS_IN_TEXT: usize = 10;
 
 /// Remove a person from the events, the facts and the CRM's tables, and keep the books.
 ///
-/// Payments, subscriptions, the MRR ledger and the counts stay under Stripe's customer and the user's id. The account
-/// at Supabase and the customer at Stripe are not touched, and what they send later brings the person back: run this
-/// before deleting them, while tickets and messages still name the account, and once more after.
+/// Lists what goes and asks before it does it. Payments, subscriptions, the MRR ledger and the counts stay under Stripe's
+/// customer and the user's id. The account at Supabase and the customer at Stripe are not touched, and what they send
+/// later brings the person back: run this before deleting them, while profiles, tickets and messages still name the
+/// account, and once more after.
 #[derive(Clone, Debug, Args)]
 pub struct ForgetArgs {
     /// The user id or the e-mail address, of a member who is there or gone.
     member: String,
-    /// Only say what would be removed.
+    /// Only list what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// Do it: there is no way back.
+    /// Do it without asking: there is no way back.
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
     /// As JSON.
@@ -31,44 +41,117 @@ pub struct ForgetArgs {
     json: bool,
 }
 
+/// What is said of it.
+#[derive(Serialize)]
+struct Said<'a> {
+    list: &'a List,
+    /// Messages in RabbitMQ by queue: nobody knows whom they tell of.
+    messages_in_queues: BTreeMap<String, u32>,
+    /// What was done; absent where it was only listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<Done>,
+}
+
 /// Runs the command; data goes to stdout.
 ///
 /// # Errors
 /// Nobody is known by that name, it was not confirmed, a rebuild is under way, or the database does not answer.
 pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    if !args.yes && !args.dry_run {
+    let asks = !args.yes && !args.dry_run;
+    if asks && !io::stdin().is_terminal() {
         let message = "what is forgotten is gone for good: look with --dry-run, then say --yes";
         return Err(Failure::new(Exit::Usage, message).into());
     }
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
-    let person = store.find_person(&args.member).await.context("cannot look through the tables")?;
-    let person = person.ok_or_else(|| {
-        let message =
-            format!("nothing is known of {}: name a member by the user id or the address", args.member);
+    let list = store.list_to_forget(&args.member).await.map_err(explained)?.ok_or_else(|| {
+        let message = format!(
+            "nothing is known of {}, or only as an address of somebody else's customer: name a member by the user id or the address",
+            args.member
+        );
         Failure::new(Exit::NotFound, message)
     })?;
-    let forgotten = store.forget(&person, args.dry_run, &actor()).await?;
-    print(&forgotten, args.json, |it| text(it, args.dry_run))
+    let messages_in_queues =
+        queue::messages_waiting(config).await.context("cannot count the messages in RabbitMQ");
+    let messages_in_queues =
+        messages_in_queues.map_err(|fault| Failure::new(Exit::DependencyDown, format!("{fault:#}")))?;
+    let mut said = Said { list: &list, messages_in_queues, done: None };
+    if asks {
+        complain(&text(&said));
+        confirm(&args.member)?;
+    }
+    if !args.dry_run {
+        said.done = Some(store.forget(&list, &actor()).await.map_err(explained)?);
+    }
+    print(&said, args.json, text)
 }
 
-fn text(forgotten: &Forgotten, dry_run: bool) -> String {
-    let mut lines: Vec<String> =
-        forgotten.rows.iter().map(|(what, count)| format!("{count:>8}  {what}")).collect();
-    let (done, customers) =
-        (if dry_run { "would be forgotten" } else { "is forgotten" }, forgotten.customers);
-    lines.push(format!("the person {done}; the books of {customers} customers stay"));
-    if forgotten.account_is_there {
+/// The address does not tell who is meant: a matter of how it was asked for.
+fn explained(error: ForgetError) -> anyhow::Error {
+    match error {
+        ForgetError::Ambiguous(_) => Failure::new(Exit::Usage, error.to_string()).into(),
+        error => error.into(),
+    }
+}
+
+/// Wants the name once more.
+fn confirm(member: &str) -> anyhow::Result<()> {
+    complain("there is no way back: type the user id or the address once more to remove all of this");
+    let mut typed = String::new();
+    io::stdin().read_line(&mut typed).context("cannot read the answer")?;
+    if typed.trim() == member.trim() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, "not confirmed: nothing was removed").into())
+}
+
+fn text(said: &Said<'_>) -> String {
+    let list = said.list;
+    let mut lines = vec![format!("addresses: {}", list.addresses.len())];
+    lines.extend(list.addresses.iter().map(|it| {
+        let used = match it.used {
+            Use::Followed => "removed wherever it is nobody else's",
+            Use::OwnRows => "removed from the person's own rows",
+            Use::LeftAlone => "removed from the person's own rows, left alone elsewhere",
+        };
+        format!("  {}: {used} ({})", it.address, it.because)
+    }));
+    let kinds =
+        [("customers", &list.customers), ("events", &list.events), ("dead letters", &list.dead_letters)];
+    lines.extend(kinds.into_iter().chain(list.crm.kinds()).map(|(kind, ids)| ids_line(kind, ids)));
+    lines.extend(done_lines(said));
+    if list.account_is_there {
         lines.push(
             "the account and the application's rows about it are still there: delete it at Supabase, then run this again"
                 .to_owned(),
         );
     }
-    if forgotten.waiting > 0 {
-        let waiting = forgotten.waiting;
-        lines.push(format!(
-            "events about the person that are not applied yet: {waiting}; run this again after them"
-        ));
+    if !list.waiting.0.is_empty() {
+        lines.push(ids_line("events about the person that are not applied yet", &list.waiting));
+        lines.push("they bring the person back: run this again after them".to_owned());
     }
+    lines.extend(said.messages_in_queues.iter().map(|(queue, count)| {
+        format!("messages in {queue}: {count}; they may tell of the person: run this again after them")
+    }));
     lines.join("\n")
+}
+
+fn done_lines(said: &Said<'_>) -> Vec<String> {
+    let customers = said.list.customers.0.len();
+    let Some(done) = &said.done else {
+        return vec![format!("the person would be forgotten; the books of {customers} customers stay")];
+    };
+    let mut lines: Vec<String> = done.iter().map(|(what, count)| format!("{count:>8}  {what}")).collect();
+    lines.push(format!("the person is forgotten; the books of {customers} customers stay"));
+    lines
+}
+
+fn ids_line(kind: &str, ids: &Ids) -> String {
+    let count = ids.0.len();
+    let mut shown: Vec<&str> = ids.shown().take(IDS_IN_TEXT).collect();
+    if count > shown.len() {
+        shown.push("…");
+    }
+    let separator = if shown.is_empty() { "" } else { ": " };
+    format!("{kind}: {count}{separator}{}", shown.join(", "))
 }

@@ -12,6 +12,9 @@ mod outbox;
 mod rabbitmq;
 mod relay;
 
+use std::collections::BTreeMap;
+
+use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -25,6 +28,17 @@ use self::outbox::Outbox;
 use self::rabbitmq::RabbitMq;
 pub use self::rabbitmq::{DeadContent, DeadMessage};
 pub use self::relay::relay;
+
+/// The broker's queues that hold messages, with how many no consumer has been given yet; none where there is no broker.
+///
+/// # Errors
+/// The broker cannot be asked.
+pub async fn messages_waiting(config: &Config) -> Result<BTreeMap<String, u32>, QueueError> {
+    match &config.amqp_url {
+        Some(url) => rabbitmq::depths(url.expose_secret(), &config.queue_prefix).await,
+        None => Ok(BTreeMap::new()),
+    }
+}
 
 /// Where accepted events wait. Cheap to clone.
 #[derive(Clone)]

@@ -66,26 +66,23 @@ impl Store {
     }
 }
 
-/// Empties the events about `subjects` and those that are `named`, whatever their age.
+/// Empties the events of these sources and ids, whatever their age; returns how many.
 pub(super) async fn empty_these(
     tx: &mut PgConnection,
-    subjects: &[String],
-    named: &[(String, String)],
+    events: &[(&str, &str)],
     now: OffsetDateTime,
-) -> Result<Pruned, sqlx::Error> {
+) -> Result<u64, sqlx::Error> {
     let names = format!(
-        "select source, event_id from ingest.inbox where subject = any ($2) and {PRUNABLE}
-         union
-         select source, event_id from unnest($3::text[], $4::text[]) as n (source, event_id)
+        "select source, event_id from unnest($2::text[], $3::text[]) as n (source, event_id)
          join ingest.inbox using (source, event_id) where {PRUNABLE}"
     );
-    sqlx::query_as(AssertSqlSafe(emptying(&names)))
+    let emptied: Pruned = sqlx::query_as(AssertSqlSafe(emptying(&names)))
         .bind(now)
-        .bind(subjects)
-        .bind(named.iter().map(|(source, _)| source.as_str()).collect::<Vec<_>>())
-        .bind(named.iter().map(|(_, event_id)| event_id.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|(source, _)| *source).collect::<Vec<_>>())
+        .bind(events.iter().map(|(_, event_id)| *event_id).collect::<Vec<_>>())
         .fetch_one(tx)
-        .await
+        .await?;
+    Ok(emptied.events.unsigned_abs())
 }
 
 /// The statement that empties the events that `names` selects, at the moment $1.

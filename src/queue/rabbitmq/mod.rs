@@ -2,6 +2,7 @@
 
 mod consume;
 mod dead;
+mod depth;
 mod dial;
 mod feed;
 mod link;
@@ -36,6 +37,7 @@ use crate::lifecycle::Lifecycle;
 
 pub(super) use self::consume::Consumer;
 pub use self::dead::{DeadContent, DeadMessage};
+pub(super) use self::depth::depths;
 pub(super) use self::settle::Settle;
 
 /// Unconfirmed messages per source.

@@ -1,69 +1,164 @@
-//! What people wrote down of a person in the CRM's tables, and what is not applied. Rows that are counted stay,
-//! without the person.
+//! What people wrote down of a person in the CRM's tables. Rows that are counted stay, without the person.
 
+use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::Person;
+use super::list::Ids;
+use super::person::Person;
 
-/// What is done, and how; $1 is the user, $2 the addresses. The leads come last: others find the person by them.
-const STATEMENTS: [(&str, &str); 6] = [
-    (
-        "messages deleted",
-        "delete from public.sms_messages m
-         where m.user_id = $1 or exists (
-             select from public.leads l
-             where THEIRS and (m.lead_id = l.id or l.phone in (m.from_number, m.to_number)))",
-    ),
-    (
-        "traces of visits deleted",
-        "delete from public.lead_tracking_events
-         where user_id = $1 or lead_id in (select id from public.leads where THEIRS)",
-    ),
-    (
-        "replies emptied",
-        "update public.support_ticket_replies set message = '', attachments = '{}'
-         where (message, attachments) <> ('', '{}') and ticket_id in (
-             select id from public.support_tickets where user_id = $1 or lower(guest_email) = any ($2))",
-    ),
-    (
-        "tickets emptied",
-        "update public.support_tickets set subject = 'forgotten', description = '', guest_email = null
-         where (user_id = $1 or lower(guest_email) = any ($2)) and (subject, description) <> ('forgotten', '')",
-    ),
-    (
-        "notes and tags removed",
-        "update public.user_activity_metrics set admin_notes = null, custom_tags = '{}'
-         where user_id = $1 and (admin_notes is not null or custom_tags <> '{}')",
-    ),
-    (
-        "leads emptied",
-        "update public.leads
-         set email = 'forgotten-' || id || '@invalid', first_name = null, last_name = null, phone = null,
-             company = null, message = null, notes = null, metadata = '{}', session_id = null, referrer = null,
-             landing_page = null, video_engagement = null, pages_visited = '{}', sms_opt_in = false
-         where THEIRS and email not like 'forgotten-%@invalid'",
-    ),
-];
+/// The rows that are the person's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CrmRows {
+    /// Leads that are emptied.
+    pub leads: Ids,
+    /// Visits (`lead_tracking_events`) that are deleted.
+    pub visits: Ids,
+    /// Tickets that are emptied, with their replies.
+    pub tickets: Ids,
+    /// Text messages that are deleted.
+    pub messages: Ids,
+}
 
-/// Which leads are theirs.
-const THEIRS: &str = "(converted_to_user_id = $1 or lower(email) = any ($2))";
+/// Of a lead that became a member the address may have become another's.
+const LEADS: &str = "
+    select id::text from public.leads
+    where (converted_to_user_id = $1 or converted_to_user_id is null and ingest.folded_email(email) = any ($2))
+      and email not like 'forgotten-%@invalid'";
 
+/// By user or lead; and what has neither by the session, where nobody else had that.
+const VISITS: &str = "
+    with theirs as (
+        select id, session_id from public.lead_tracking_events
+        where user_id = $1 or user_id is null and lead_id = any ($3::text[]::uuid[])
+    ), sessions as (
+        select session_id from theirs
+        union select session_id from public.leads where id = any ($3::text[]::uuid[])
+        except select session_id from public.leads where id <> all ($3::text[]::uuid[])
+        except select session_id from public.lead_tracking_events
+               where user_id is not null and user_id is distinct from $1 or lead_id is not null and lead_id <> all ($3::text[]::uuid[])
+    )
+    select id::text from theirs
+    union
+    select e.id::text from public.lead_tracking_events e
+    where e.user_id is null and e.lead_id is null and e.session_id in (select session_id from sessions)
+      and e.session_id <> ''";
+
+const TICKETS: &str = "
+    select id::text from public.support_tickets t
+    where (user_id = $1 or user_id is null and ingest.folded_email(guest_email) = any ($2))
+      and ((subject, description) <> ('forgotten', '') or guest_email is not null
+           or exists (select from public.support_ticket_replies r
+                      where r.ticket_id = t.id and (r.message, r.attachments) <> ('', '{}')))";
+
+/// By user, lead or ticket; and what has none of them by the number, where no other lead or profile has that.
+const MESSAGES: &str = "
+    with numbers (own, digits) as (
+        select id = any ($3::text[]::uuid[]), regexp_replace(phone, '\\D', '', 'g') from public.leads where phone is not null
+        union all
+        select user_id is not distinct from $1, regexp_replace(phone, '\\D', '', 'g') from public.user_profiles
+        where phone is not null
+    ), own as (
+        select digits from numbers where length(digits) > 4 group by digits having bool_and(own)
+    )
+    select id::text from public.sms_messages m
+    where user_id = $1 or user_id is null and (
+        lead_id = any ($3::text[]::uuid[]) or lead_id is null and (
+            ticket_id = any ($4::text[]::uuid[])
+            or regexp_replace(case direction when 'inbound' then from_number else to_number end, '\\D', '', 'g')
+               in (select digits from own)))";
+
+impl CrmRows {
+    pub(super) async fn of(tx: &mut PgConnection, person: &Person) -> Result<Self, sqlx::Error> {
+        let mut rows = Self::default();
+        rows.leads = rows.select(tx, person, LEADS).await?;
+        rows.visits = rows.select(tx, person, VISITS).await?;
+        rows.tickets = rows.select(tx, person, TICKETS).await?;
+        rows.messages = rows.select(tx, person, MESSAGES).await?;
+        Ok(rows)
+    }
+
+    async fn select(
+        &self,
+        tx: &mut PgConnection,
+        person: &Person,
+        statement: &str,
+    ) -> Result<Ids, sqlx::Error> {
+        // Postgres must know the type of each parameter, also where a statement needs it not.
+        let statement = format!(
+            "with given as (select $1::uuid, $2::text[], $3::text[], $4::text[]) select id from ({statement}) as rows (id)"
+        );
+        let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(person.user_id)
+            .bind(person.followed())
+            .bind(self.leads.all())
+            .bind(self.tickets.all())
+            .fetch_all(tx)
+            .await?;
+        Ok(Ids(ids.into_iter().collect()))
+    }
+
+    /// Each kind of rows, with its name.
+    pub fn kinds(&self) -> impl Iterator<Item = (&'static str, &Ids)> {
+        [
+            ("leads", &self.leads),
+            ("visits", &self.visits),
+            ("tickets", &self.tickets),
+            ("messages", &self.messages),
+        ]
+        .into_iter()
+    }
+}
+
+const EMPTY_LEADS: &str = "
+    update public.leads
+    set email = 'forgotten-' || id || '@invalid', first_name = null, last_name = null, phone = null,
+        company = null, message = null, notes = null, metadata = '{}', session_id = null, referrer = null,
+        landing_page = null, video_engagement = null, pages_visited = '{}', sms_opt_in = false
+    where id = any ($1::text[]::uuid[])";
+
+/// Cleans these rows, and what staff noted of the user.
 pub(super) async fn clean(
     tx: &mut PgConnection,
     person: &Person,
+    rows: &CrmRows,
 ) -> Result<Vec<(&'static str, u64)>, sqlx::Error> {
-    let mut cleaned = vec![
-        ("dead letters dropped", person.drop_letters(tx).await?),
-        ("acts emptied", person.empty_acts(tx).await?),
+    let statements = [
+        (
+            "messages deleted",
+            &rows.messages,
+            "delete from public.sms_messages where id = any ($1::text[]::uuid[])",
+        ),
+        (
+            "visits deleted",
+            &rows.visits,
+            "delete from public.lead_tracking_events where id = any ($1::text[]::uuid[])",
+        ),
+        (
+            "replies emptied",
+            &rows.tickets,
+            "update public.support_ticket_replies set message = '', attachments = '{}'
+             where ticket_id = any ($1::text[]::uuid[]) and (message, attachments) <> ('', '{}')",
+        ),
+        (
+            "tickets emptied",
+            &rows.tickets,
+            "update public.support_tickets set subject = 'forgotten', description = '', guest_email = null
+             where id = any ($1::text[]::uuid[])",
+        ),
+        ("leads emptied", &rows.leads, EMPTY_LEADS),
     ];
-    for (what, statement) in STATEMENTS {
-        let statement = statement.replace("THEIRS", THEIRS);
-        let done = sqlx::query(AssertSqlSafe(statement))
-            .bind(person.user_id)
-            .bind(person.emails())
-            .execute(&mut *tx)
-            .await?;
+    let mut cleaned = Vec::new();
+    for (what, ids, statement) in statements {
+        let done = sqlx::query(statement).bind(ids.all()).execute(&mut *tx).await?;
         cleaned.push((what, done.rows_affected()));
     }
+    let notes = sqlx::query(
+        "update public.user_activity_metrics set admin_notes = null, custom_tags = '{}'
+         where user_id = $1 and (admin_notes is not null or custom_tags <> '{}')",
+    )
+    .bind(person.user_id)
+    .execute(tx)
+    .await?;
+    cleaned.push(("notes and tags removed", notes.rows_affected()));
     Ok(cleaned)
 }

@@ -1,201 +1,164 @@
-//! Who is to be forgotten: the account, the addresses, the customers, and the events that tell of them.
+//! What is the person's: their customers, and the objects of those. Nothing of it belongs to anybody else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use crate::store::{Store, StoreError};
+use super::address::{Evidence, ListedAddress, Use};
 
 /// A person, as far as the database knows of them.
-#[derive(Clone, Debug, Default)]
-pub struct Person {
-    /// The account, there or gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Person {
     pub user_id: Option<Uuid>,
-    /// It is still there.
-    pub account_is_there: bool,
-    /// Every address known, in lower case.
-    pub(super) addresses: BTreeSet<String>,
+    /// Every address of theirs, with what happens to it.
+    pub addresses: Vec<ListedAddress>,
     /// Stripe's customers.
     pub customers: BTreeSet<String>,
-    /// Events whose bodies name any of these: source and name.
-    pub(super) events: Vec<(String, String)>,
+    /// The objects of those customers, and of their payments.
+    pub objects: BTreeSet<String>,
 }
 
-/// The events whose bodies name somebody, in SQL; binds the pattern as $1. Bytes that are no text do no harm.
-const NAMED: &str = "lower(encode(body, 'escape')) ~ $1";
-
-impl Store {
-    /// Finds the person of this user id or e-mail address. Reads every body in the inbox, twice where that shows
-    /// further addresses; keeps nobody waiting meanwhile.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
-    pub async fn find_person(&self, who: &str) -> Result<Option<Person>, StoreError> {
-        let mut person = Person { user_id: who.parse().ok(), ..Person::default() };
-        if person.user_id.is_none() {
-            person.addresses.insert(who.trim().to_lowercase());
-        }
-        loop {
-            let known = person.addresses.len() + person.customers.len();
-            person.look_up(&self.pool).await?;
-            person.read_events(&self.pool).await?;
-            if person.addresses.len() + person.customers.len() == known {
-                break;
-            }
-        }
-        let known = person.account_is_there || !person.customers.is_empty() || !person.events.is_empty();
-        Ok((known || person.is_a_lead(&self.pool).await?).then_some(person))
-    }
-}
+/// Each customer with its user, whether that one is there or gone.
+const OWNERS: &str =
+    "select c.id, coalesce(c.user_id, substring(g.detail from '[0-9a-f]{8}-[0-9a-f-]{27}')::uuid) as user_id
+     from ingest.customers c left join ingest.parked g on g.subject = c.id and g.reason = 'user_gone'";
 
 impl Person {
-    pub(super) fn emails(&self) -> Vec<&str> {
-        self.addresses.iter().map(String::as_str).collect()
+    pub async fn of(tx: &mut PgConnection, evidence: &Evidence) -> Result<Self, sqlx::Error> {
+        let mut person = Self { user_id: evidence.user_id, ..Self::default() };
+        let shared = person.shared(tx, &evidence.own).await?;
+        for address in &evidence.own {
+            let (used, because) = match shared.get(address) {
+                Some(others) => (Use::LeftAlone, format!("{others} has it, too")),
+                None => (Use::Followed, "confirmed or named".to_owned()),
+            };
+            person.list(address, used, because);
+        }
+        person.customers = person.find_customers(tx).await?;
+        person.objects = person.find_objects(tx).await?;
+        for address in &evidence.unconfirmed {
+            person.list(address, Use::OwnRows, "never confirmed".to_owned());
+        }
+        for address in person.typed(tx).await? {
+            person.list(&address, Use::OwnRows, "given at Stripe".to_owned());
+        }
+        person.addresses.sort();
+        Ok(person)
     }
 
-    fn customer_ids(&self) -> Vec<&str> {
+    fn list(&mut self, address: &str, used: Use, because: String) {
+        if !self.addresses.iter().any(|listed| listed.address == address) {
+            self.addresses.push(ListedAddress { address: address.to_owned(), used, because });
+        }
+    }
+
+    /// The addresses that lead to what is theirs.
+    pub fn followed(&self) -> Vec<&str> {
+        let followed = self.addresses.iter().filter(|listed| listed.used == Use::Followed);
+        followed.map(|listed| listed.address.as_str()).collect()
+    }
+
+    pub fn customer_ids(&self) -> Vec<&str> {
         self.customers.iter().map(String::as_str).collect()
     }
 
-    /// What the tables know of them.
-    async fn look_up(&mut self, pool: &PgPool) -> Result<(), sqlx::Error> {
-        let accounts: Vec<(Uuid, Option<String>)> = sqlx::query_as(
-            "select id, lower(email) from auth.users where id = $1 or $1 is null and lower(email) = any ($2) limit 1",
-        )
-        .bind(self.user_id)
-        .bind(self.emails())
-        .fetch_all(pool)
-        .await?;
-        for (id, email) in accounts {
-            (self.user_id, self.account_is_there) = (Some(id), true);
-            self.addresses.extend(email);
-        }
-        let customers: Vec<String> = sqlx::query_scalar(
-            "select id from ingest.customers where user_id = $1
+    pub fn object_ids(&self) -> Vec<&str> {
+        self.objects.iter().map(String::as_str).collect()
+    }
+
+    /// Which of the addresses another user or another user's customer has, and who that is.
+    async fn shared(
+        &self,
+        tx: &mut PgConnection,
+        addresses: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>, sqlx::Error> {
+        let statement = format!(
+            "with owners as ({OWNERS}), named (email) as (select unnest($1::text[]))
+             select n.email, 'user ' || u.id from named n
+             join auth.users u on lower(u.email) = lower(n.email) and ingest.folded_email(u.email) = n.email
+             where u.id is distinct from $2
+             union all
+             select n.email, 'customer ' || o.id || ' of user ' || o.user_id from named n
+             join ingest.customer_emails e on e.email = n.email join owners o on o.id = e.customer_id
+             where o.user_id <> $2 or $2 is null and o.user_id is not null"
+        );
+        let others: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(statement))
+            .bind(addresses.iter().map(String::as_str).collect::<Vec<_>>())
+            .bind(self.user_id)
+            .fetch_all(tx)
+            .await?;
+        Ok(others.into_iter().collect())
+    }
+
+    /// The user's customers; and those of nobody that gave a followed address or name the user, where nothing names
+    /// anybody else.
+    async fn find_customers(&self, tx: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
+        let statement = format!(
+            "with owners as ({OWNERS}), nobodys as (
+                 select e.customer_id as id from ingest.customer_emails e
+                 where e.role = 'given' and e.email = any ($2)
+                 union
+                 select k.customer_id from ingest.claims k
+                 where k.claimed_users && array[$1::uuid::text] and k.claimed_users <> '{{}}'
+             )
+             select id from owners where user_id = $1
              union
-             select c.customer_id from ingest.customer_emails c left join ingest.customers o on o.id = c.customer_id
-             where c.email = any ($2) and (o.user_id is null or o.user_id = $1)",
-        )
-        .bind(self.user_id)
-        .bind(self.emails())
-        .fetch_all(pool)
-        .await?;
-        self.customers.extend(customers);
-        let emails: Vec<String> = sqlx::query_scalar(
-            "select email from ingest.customer_emails where customer_id = any ($1) and email <> ''
-             union
-             select lower(state ->> 'email') from ingest.stripe_facts
-             where (customer_id = any ($1) or id = any ($1)) and state ->> 'email' is not null",
-        )
-        .bind(self.customer_ids())
-        .fetch_all(pool)
-        .await?;
-        self.addresses.extend(emails);
-        Ok(())
+             select n.id from nobodys n left join owners o using (id)
+             where o.user_id is null and not exists (
+                 select from ingest.claims k cross join unnest(k.claimed_users) as named (id)
+                 where k.customer_id = n.id and named.id ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
+                   and named.id is distinct from $1::text)
+               and not exists (
+                 select from ingest.customer_emails m
+                 where m.customer_id = n.id and m.user_id is distinct from $1 and m.user_id is not null)"
+        );
+        let customers: Vec<String> = sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(self.user_id)
+            .bind(self.followed())
+            .fetch_all(tx)
+            .await?;
+        Ok(customers.into_iter().collect())
     }
 
-    /// The events that name them, and the addresses that the account had by those.
-    async fn read_events(&mut self, pool: &PgPool) -> Result<(), sqlx::Error> {
-        let Some(pattern) = self.pattern() else { return Ok(()) };
-        let found: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
-            "select source, event_id, case when source in ('supabase.auth', 'supabase.database') then body else '' end
-             from ingest.inbox
-             where pruned_at is null and (source <> 'internal' or event_type in ('snapshot', 'corrected'))
-               and lower(encode(body, 'escape')) ~ $1",
-        )
-        .bind(pattern)
-        .fetch_all(pool)
-        .await?;
-        for (.., body) in &found {
-            self.addresses.extend(self.addresses_in(body));
-        }
-        self.events = found.into_iter().map(|(source, event_id, _)| (source, event_id)).collect();
-        Ok(())
-    }
-
-    /// The addresses of the account in the body of an event of Supabase's.
-    fn addresses_in(&self, body: &[u8]) -> Vec<String> {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let own = self.user_id.map(|id| id.to_string());
-        let rows = [&body["record"], &body["old_record"], &body["user"]];
-        let rows = rows.into_iter().filter(|row| own.is_some() && row["id"].as_str() == own.as_deref());
-        let emails = rows.filter_map(|row| row["email"].as_str());
-        emails.filter(|email| !email.is_empty()).map(str::to_lowercase).collect()
-    }
-
-    /// A regular expression for any of their names as a whole; none where there are none.
-    fn pattern(&self) -> Option<String> {
-        let user = self.user_id.map(|id| id.to_string());
-        let names = user.iter().chain(&self.addresses).chain(&self.customers).map(|name| escaped(name));
-        let names: Vec<String> = names.collect();
-        let any = names.join("|");
-        (!names.is_empty()).then(|| format!("(?<![a-z0-9._%+-])({any})(?![a-z0-9_-])(?!\\.[a-z0-9])"))
-    }
-
-    async fn is_a_lead(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
-        sqlx::query_scalar("select exists (select from public.leads where lower(email) = any ($1))")
-            .bind(self.emails())
-            .fetch_one(pool)
-            .await
-    }
-
-    /// The objects that are theirs.
-    pub(super) async fn subjects(&self, tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-        sqlx::query_scalar(
+    /// What belongs to the customers, and what belongs to one payment with it. Links of subscriptions lead to
+    /// catalogue entries, which are everybody's.
+    async fn find_objects(&self, tx: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
+        let objects: Vec<String> = sqlx::query_scalar(
             "with recursive reach (id) as (
                  (select unnest($1::text[])
-                  union select id from stripe_facts where customer_id = any ($1)
-                  union select object_id from claims where customer_id = any ($1)
-                  union select object_id from customer_emails where customer_id = any ($1) or email = any ($2))
+                  union select id from ingest.stripe_facts where customer_id = any ($1)
+                  union select object_id from ingest.claims where customer_id = any ($1)
+                  union select object_id from ingest.customer_emails where customer_id = any ($1))
                  union
-                 select l.other from reach r join stripe_links l on l.id = r.id
+                 select l.other from reach r
+                 left join ingest.stripe_facts f on f.id = r.id
+                 join ingest.stripe_links l on l.id = r.id
+                 left join ingest.stripe_facts o on o.id = l.other
+                 left join ingest.customers c on c.id = l.other
+                 where coalesce(f.kind, 'payment') not in ('customer', 'subscription', 'discount', 'price', 'product', 'coupon')
+                   and coalesce(o.customer_id, c.id, $1[1]) = any ($1)
+                   and coalesce(o.kind, 'payment') not in ('subscription', 'discount', 'price', 'product', 'coupon')
              )
              select id from reach",
         )
         .bind(self.customer_ids())
-        .bind(self.emails())
+        .fetch_all(tx)
+        .await?;
+        Ok(objects.into_iter().collect())
+    }
+
+    /// The addresses that stand on the objects.
+    async fn typed(&self, tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar(
+            "select email from ingest.customer_emails where customer_id = any ($1) and email <> ''
+             union
+             select ingest.folded_email(state ->> 'email') from ingest.stripe_facts
+             where id = any ($2) and state ->> 'email' <> ''",
+        )
+        .bind(self.customer_ids())
+        .bind(self.object_ids())
         .fetch_all(tx)
         .await
     }
-
-    /// How many events about them are still on their way, as far as the database knows.
-    pub(super) async fn waiting(&self, tx: &mut PgConnection) -> Result<i64, sqlx::Error> {
-        let count = format!(
-            "select (select count(*) from ingest.outbox where {NAMED})
-                  + (select count(*) from ingest.failing where {NAMED})"
-        );
-        sqlx::query_scalar(sqlx::AssertSqlSafe(count)).bind(self.pattern()).fetch_one(tx).await
-    }
-
-    /// Drops the dead letters that name them; returns how many.
-    pub(super) async fn drop_letters(&self, tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
-        let drop = format!("delete from ingest.dead_letters where {NAMED} or lower(reason) ~ $1");
-        let dropped = sqlx::query(sqlx::AssertSqlSafe(drop)).bind(self.pattern()).execute(tx).await?;
-        Ok(dropped.rows_affected())
-    }
-
-    /// Empties the arguments of acts that name an address; returns how many.
-    pub(super) async fn empty_acts(&self, tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
-        let addresses = Self { addresses: self.addresses.clone(), ..Self::default() };
-        let emptied =
-            sqlx::query("update ingest.audit_log set arguments = '{}' where lower(arguments::text) ~ $1")
-                .bind(addresses.pattern())
-                .execute(tx)
-                .await?;
-        Ok(emptied.rows_affected())
-    }
-}
-
-/// `name` for a regular expression over text in which every byte that is not ASCII stands as its octal number.
-fn escaped(name: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'.' | b'+' | b'*' | b'?' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'|' | b'^' | b'$' | b'\\' => {
-            format!("\\{}", char::from(byte))
-        }
-        byte if byte.is_ascii() => char::from(byte.to_ascii_lowercase()).to_string(),
-        byte => format!("\\\\{byte:03o}"),
-    };
-    name.bytes().map(byte).collect()
 }

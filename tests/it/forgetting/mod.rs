@@ -1,9 +1,12 @@
 //! `memberflow forget`: the person goes, the books stay, and nobody else is touched.
 
+mod others;
+mod traces;
+
 use memberflow::envelope::Envelope;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
-use memberflow::store::forget::{ForgetError, Forgotten};
+use memberflow::store::forget::{Done, ForgetError, List};
 use memberflow::store::rebuild::{Difference, Rebuild};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,12 +23,12 @@ const OTHERS_ADDRESS: &str = "joann@example.com";
 const TRACES: [&str; 5] = ["Ann", "Archer", "ann@example.com", "ann.old@example.com", "555-0100"];
 
 #[tokio::test]
-async fn nothing_tells_of_the_person_any_more_and_the_books_are_as_they_were() {
+async fn person_goes_and_the_books_stay() {
     let told = lives().await;
     let books = books(&told).await;
-    let forgotten = forget(&told, ADDRESS, false).await;
-    assert_eq!((forgotten.user_id, forgotten.account_is_there), (Some(ANN), true));
-    assert!(forgotten.customers == 1 && forgotten.rows["events emptied"] >= 6, "{forgotten:?}");
+    let (list, done) = forget(&told, ADDRESS).await;
+    assert_eq!((list.user_id, list.account_is_there), (Some(ANN), true));
+    assert!(list.customers.0.len() == 1 && done["events emptied"] >= 6, "{list:?} {done:?}");
     assert_eq!(traces(&told).await, [] as [String; 0]);
     assert_eq!(books, self::books(&told).await);
     assert_eq!(drift(&told).await, []);
@@ -39,13 +42,13 @@ async fn nothing_tells_of_the_person_any_more_and_the_books_are_as_they_were() {
 }
 
 #[tokio::test]
-async fn whose_account_is_gone_can_be_forgotten_by_its_id() {
+async fn gone_account_is_forgotten_by_its_id() {
     let told = lives().await;
     told.execute(&format!("delete from auth.users where id = '{ANN}'")).await;
     let gone = json!({"id": ANN, "email": ADDRESS, "raw_user_meta_data": {"name": "Ann Archer"}});
     told.tell([row("ann_gone", "DELETE", "auth.users", Value::Null, gone)]).await;
-    let forgotten = forget(&told, &ANN.to_string(), false).await;
-    assert_eq!((forgotten.user_id, forgotten.account_is_there), (Some(ANN), false));
+    let (list, _) = forget(&told, &ANN.to_string()).await;
+    assert_eq!((list.user_id, list.account_is_there), (Some(ANN), false));
     assert_eq!(traces(&told).await, [] as [String; 0]);
     assert_eq!(drift(&told).await, []);
     // What comes later is applied to the books.
@@ -57,38 +60,72 @@ async fn whose_account_is_gone_can_be_forgotten_by_its_id() {
 }
 
 #[tokio::test]
-async fn a_dry_run_says_the_same_and_changes_nothing() {
+async fn dry_run_lists_what_is_done_and_changes_nothing() {
     let told = lives().await;
     let before = traces(&told).await;
-    let tried = forget(&told, ADDRESS, true).await;
+    let listed = list(&told, ADDRESS).await;
     assert_eq!(traces(&told).await, before);
     assert_eq!(told.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
-    assert_eq!(forget(&told, &ANN.to_string(), false).await, tried);
+    let shown = serde_json::to_value(&listed).unwrap();
+    assert_eq!(shown["customers"], json!({"count": 1, "ids": ["cus_1"]}));
+    let uses: Vec<_> =
+        shown["addresses"].as_array().unwrap().iter().map(|it| (&it["address"], &it["use"])).collect();
+    assert_eq!(
+        uses,
+        [(&json!("ann.old@example.com"), &json!("own_rows")), (&json!(ADDRESS), &json!("followed"))]
+    );
+
+    let (again, done) = forget(&told, &ANN.to_string()).await;
+    assert_eq!(again, listed);
+    let counts = [
+        ("events", "events emptied"),
+        ("leads", "leads emptied"),
+        ("tickets", "tickets emptied"),
+        ("messages", "messages deleted"),
+        ("dead_letters", "dead letters dropped"),
+    ];
+    for (what, did) in counts {
+        assert_eq!(shown[what]["count"], done[did], "{what}");
+    }
 }
 
 #[tokio::test]
-async fn the_command_wants_a_yes_and_knows_whom_it_does_not_know() {
+async fn list_that_no_longer_holds_is_refused() {
+    let told = lives().await;
+    let listed = list(&told, ADDRESS).await;
+    told.tell([stripe("ann_late", "customer.updated", 70, customer("cus_1", ADDRESS))]).await;
+    let refused = told.store.forget(&listed, "test").await;
+    assert!(matches!(refused, Err(ForgetError::Changed)), "{refused:?}");
+    forget(&told, ADDRESS).await;
+    assert_eq!(traces(&told).await, [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn command_lists_wants_a_yes_and_knows_whom_it_does_not_know() {
     let told = lives().await;
     let (exit, said) = run(&told, &["forget", ADDRESS]);
     assert!(exit == 2 && said.contains("--dry-run") && said.contains("--yes"), "{said}");
     assert_eq!(run(&told, &["forget", "nobody@example.com", "--yes"]).0, 5);
     let (exit, said) = run(&told, &["forget", ADDRESS, "--dry-run"]);
-    assert!(
-        exit == 0 && said.contains("would be forgotten") && said.contains("delete it at Supabase"),
-        "{said}"
-    );
+    for part in
+        ["would be forgotten", "delete it at Supabase", ADDRESS, "customers: 1: cus_1", "stripe/ann_1"]
+    {
+        assert!(exit == 0 && said.contains(part), "{part}: {said}");
+    }
     let (exit, said) = run(&told, &["forget", ADDRESS, "--yes", "--json"]);
     assert_eq!(exit, 0, "{said}");
-    assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["customers"], 1);
+    assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["list"]["customers"]["count"], 1);
     assert_eq!(traces(&told).await, [] as [String; 0]);
+    let away: Settings = vec![("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none".to_owned())];
+    let output = memberflow(&away).args(["forget", ADDRESS, "--yes"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(7));
 }
 
 #[tokio::test]
 async fn nobody_is_forgotten_while_a_rebuild_reads() {
     let told = lives().await;
     let under_way = Rebuild::begin(&told.store).await.unwrap();
-    let person = told.store.find_person(ADDRESS).await.unwrap().unwrap();
-    let refused = told.store.forget(&person, false, "test").await;
+    let refused = told.store.forget(&list(&told, ADDRESS).await, "test").await;
     assert!(matches!(refused, Err(ForgetError::RebuildIsRunning)), "{refused:?}");
     under_way.end().await.unwrap();
 }
@@ -162,9 +199,14 @@ fn life(who: &str, user: Uuid, id: &str, email: &str, name: &str) -> Vec<Envelop
     ]
 }
 
-async fn forget(told: &Told, who: &str, dry_run: bool) -> Forgotten {
-    let person = told.store.find_person(who).await.unwrap().unwrap();
-    told.store.forget(&person, dry_run, "test").await.unwrap()
+async fn list(told: &Told, who: &str) -> List {
+    told.store.list_to_forget(who).await.unwrap().unwrap()
+}
+
+async fn forget(told: &Told, who: &str) -> (List, Done) {
+    let list = list(told, who).await;
+    let done = told.store.forget(&list, "test").await.unwrap();
+    (list, done)
 }
 
 /// Money, ledger, subscriptions and counts: of everybody.
@@ -184,6 +226,13 @@ async fn books(told: &Told) -> Vec<Value> {
 
 /// Rows of any table of ours that tell of Ann, bytes included.
 async fn traces(told: &Told) -> Vec<String> {
+    // Words, so that Joann is not taken for Ann.
+    let pattern = format!("\\m({})\\M", TRACES.map(|trace| trace.replace('.', "\\.")).join("|"));
+    rows_with(told, &pattern).await.into_iter().filter(|row| !row.contains("Bob")).collect()
+}
+
+/// Rows of any table of ours whose text matches, each with its table; bytes as the text that they are.
+async fn rows_with(told: &Told, pattern: &str) -> Vec<String> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select table_schema || '.' || table_name from information_schema.tables
          where table_schema in ('public', 'ingest') and table_type = 'BASE TABLE'",
@@ -193,19 +242,19 @@ async fn traces(told: &Told) -> Vec<String> {
     .unwrap();
     let mut found = Vec::new();
     for table in tables {
-        // Words, so that Joann is not taken for Ann; bytes as the text that they are.
         let text = format!(
             "select t::text || coalesce(encode(decode(substr(to_jsonb(t) ->> 'body', 3), 'hex'), 'escape'), '') as it
              from {table} t where to_jsonb(t) ->> 'body' like '\\\\x%'
              union all select t::text from {table} t where to_jsonb(t) ->> 'body' is null
                 or to_jsonb(t) ->> 'body' not like '\\\\x%'"
         );
-        let pattern = TRACES.map(|trace| trace.replace('.', "\\.")).join("|");
-        let query = format!("select it from ({text}) as t where it ~* '\\m({pattern})\\M'");
-        let rows: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_all(&told.database.pool).await.unwrap();
-        found
-            .extend(rows.into_iter().filter(|row| !row.contains("Bob")).map(|row| format!("{table}: {row}")));
+        let query = format!("select '{table}: ' || it from ({text}) as t where it ~* $1");
+        let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .bind(pattern)
+            .fetch_all(&told.database.pool)
+            .await
+            .unwrap();
+        found.extend(rows);
     }
     found.sort();
     found

@@ -1,0 +1,36 @@
+//! How many messages wait in each queue, for an operator's command.
+
+use std::collections::BTreeMap;
+
+use lapin::ErrorKind;
+use lapin::options::QueueDeclareOptions;
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::FieldTable;
+
+use super::dial;
+use super::topology::Topology;
+use crate::envelope::Source;
+use crate::queue::QueueError;
+
+/// The queues that hold any, with how many no consumer has been given yet. One that is not there holds none.
+pub async fn depths(url: &str, prefix: &str) -> Result<BTreeMap<String, u32>, QueueError> {
+    let topology = Topology::new(prefix);
+    let live = dial::dial(&dial::parse(url)?, "memberflow: counting").await?;
+    let mut depths = BTreeMap::new();
+    for queue in Source::QUEUED.map(|source| topology.queue(source)).into_iter().chain([topology.dead()]) {
+        let channel = live.connection.create_channel().await?;
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        match channel.queue_declare(queue.clone(), options, FieldTable::default()).await {
+            Ok(queue) if queue.message_count() == 0 => {}
+            Ok(found) => drop(depths.insert(queue.to_string(), found.message_count())),
+            Err(error) if is_not_there(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(depths)
+}
+
+fn is_not_there(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(amqp) = error.kind() else { return false };
+    matches!(amqp.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
+}

@@ -1,0 +1,185 @@
+//! The events that tell of the person and of nobody else.
+
+use std::collections::BTreeSet;
+
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use uuid::Uuid;
+
+use super::body::{self, CANDIDATES, Sight, Whose};
+use super::list::Ids;
+use super::person::Person;
+use crate::store::prune::PRUNABLE;
+
+#[derive(FromRow)]
+struct Row {
+    source: String,
+    event_id: String,
+    subject: Option<String>,
+    note: String,
+    body: Vec<u8>,
+}
+
+/// An event that names the person.
+struct Naming {
+    name: String,
+    subject: Option<String>,
+    sight: Sight,
+}
+
+/// The events in the inbox that go: those of the person's objects, and those that name the person and nobody else.
+pub(super) async fn of(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
+    let statement = format!(
+        "select source, event_id, subject, '' as note, body from ingest.inbox where {PRUNABLE} and {CANDIDATES}"
+    );
+    let mut events = about_objects(tx, person).await?;
+    let naming = naming(tx, person, statement).await?;
+    events.0.extend(only_theirs(tx, person, naming).await?);
+    Ok(events)
+}
+
+/// The events about the person's objects that have their bodies.
+pub(super) async fn about_objects(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
+    let statement =
+        format!("select source || '/' || event_id from ingest.inbox where subject = any ($1) and {PRUNABLE}");
+    let names: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(statement)).bind(person.object_ids()).fetch_all(tx).await?;
+    Ok(Ids(names.into_iter().collect()))
+}
+
+/// The dead letters that go: by their bodies or their reasons.
+pub(super) async fn letters(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
+    let statement = format!(
+        "select source, event_id, null as subject, reason as note, body from ingest.dead_letters
+         where {CANDIDATES} or lower(encode(convert_to(reason, 'UTF8'), 'escape')) ~ $1"
+    );
+    let naming = naming(tx, person, statement).await?;
+    Ok(Ids(only_theirs(tx, person, naming).await?))
+}
+
+/// The events that name the person and are not applied yet: they will bring the person back.
+pub(super) async fn waiting(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
+    let from = |table: &str| {
+        format!("select source, event_id, null as subject, '' as note, body from {table} where {CANDIDATES}")
+    };
+    let statement = format!("{} union all {}", from("ingest.outbox"), from("ingest.failing"));
+    let naming = naming(tx, person, statement).await?;
+    Ok(Ids(naming.into_iter().map(|event| event.name).collect()))
+}
+
+async fn naming(
+    tx: &mut PgConnection,
+    person: &Person,
+    statement: String,
+) -> Result<Vec<Naming>, sqlx::Error> {
+    let user = person.user_id.map(|id| id.to_string());
+    let names = user.as_deref().into_iter().chain(person.customer_ids()).chain(person.followed());
+    let mut rows = sqlx::query_as::<_, Row>(AssertSqlSafe(statement)).bind(body::pattern(names)).fetch(tx);
+    let mut naming = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let mut sight = body::look(person, &row.source, &row.body);
+        sight.names_them |= body::is_named_in(person, &row.note);
+        if sight.names_them {
+            let name = format!("{}/{}", row.source, row.event_id);
+            naming.push(Naming { name, subject: row.subject, sight });
+        }
+    }
+    Ok(naming)
+}
+
+/// Those that say that they are the person's, and those that do not say whose they are and name nobody else.
+async fn only_theirs(
+    tx: &mut PgConnection,
+    person: &Person,
+    naming: Vec<Naming>,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let unsaid = || naming.iter().filter(|it| it.sight.whose == Whose::Unsaid);
+    let ids: BTreeSet<Uuid> = unsaid().flat_map(|it| it.sight.others.iter().copied()).collect();
+    let users = users(tx, &ids).await?;
+    let subjects: BTreeSet<&str> = unsaid().filter_map(|it| it.subject.as_deref()).collect();
+    let anothers = of_others(tx, person, &subjects).await?;
+    let names_nobody_else = |it: &Naming| {
+        !it.sight.names_another_customer
+            && it.sight.others.is_disjoint(&users)
+            && it.subject.as_ref().is_none_or(|subject| !anothers.contains(subject))
+    };
+    let is_theirs = |it: &Naming| match it.sight.whose {
+        Whose::Theirs => true,
+        Whose::Anothers => false,
+        Whose::Unsaid => names_nobody_else(it),
+    };
+    Ok(naming.iter().filter(|it| is_theirs(it)).map(|it| it.name.clone()).collect())
+}
+
+/// Which of these are users, there or gone.
+async fn users(tx: &mut PgConnection, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    let users: Vec<Uuid> = sqlx::query_scalar(
+        "select id from auth.users where id = any ($1) union select id from ingest.users where id = any ($1)",
+    )
+    .bind(ids.iter().copied().collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    Ok(users.into_iter().collect())
+}
+
+/// Those of the objects whose payment or self belongs to a customer that is not the person's: one with a user, or with
+/// any evidence of whose it is.
+async fn of_others(
+    tx: &mut PgConnection,
+    person: &Person,
+    subjects: &BTreeSet<&str>,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let others: Vec<String> = sqlx::query_scalar(
+        "with recursive reach (subject, id) as (
+             select s, s from unnest($1::text[]) as s
+             union
+             select r.subject, l.other from reach r
+             left join ingest.stripe_facts f on f.id = r.id join ingest.stripe_links l on l.id = r.id
+             where coalesce(f.kind, 'payment') not in ('customer', 'subscription', 'discount', 'price', 'product', 'coupon')
+         ), customers (subject, id) as (
+             select r.subject, p.customer_id from reach r join ingest.payments p using (id)
+             union select r.subject, f.customer_id from reach r join ingest.stripe_facts f using (id)
+             union select r.subject, k.customer_id from reach r join ingest.claims k on k.object_id = r.id
+             union select r.subject, e.customer_id from reach r join ingest.customer_emails e on e.object_id = r.id
+         )
+         select distinct c.subject from customers c left join ingest.customers o using (id)
+         where c.id <> all ($2)
+           and (o.user_id is not null or exists (select from ingest.claims k where k.customer_id = c.id)
+                or exists (select from ingest.customer_emails e where e.customer_id = c.id))",
+    )
+    .bind(subjects.iter().copied().collect::<Vec<_>>())
+    .bind(person.customer_ids())
+    .fetch_all(tx)
+    .await?;
+    Ok(others.into_iter().collect())
+}
+
+/// Drops these dead letters; returns how many.
+pub(super) async fn drop_letters(tx: &mut PgConnection, letters: &Ids) -> Result<u64, sqlx::Error> {
+    let pairs = letters.pairs();
+    let dropped = sqlx::query(
+        "delete from ingest.dead_letters d using unnest($1::text[], $2::text[]) as n (source, event_id)
+         where d.source = n.source and d.event_id = n.event_id",
+    )
+    .bind(pairs.iter().map(|(source, _)| *source).collect::<Vec<_>>())
+    .bind(pairs.iter().map(|(_, event_id)| *event_id).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(dropped.rows_affected())
+}
+
+/// Empties the arguments of acts that name a followed address; returns how many.
+pub(super) async fn empty_acts(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
+    let addresses = Person { addresses: person.addresses.clone(), ..Person::default() };
+    let acts: Vec<(i64, String)> =
+        sqlx::query_as("select id, arguments::text from ingest.audit_log where arguments <> '{}'")
+            .fetch_all(&mut *tx)
+            .await?;
+    let names_them = |arguments: &str| body::look(&addresses, "", arguments.as_bytes()).names_them;
+    let ids: Vec<i64> = acts.iter().filter(|(_, it)| names_them(it)).map(|(id, _)| *id).collect();
+    let emptied = sqlx::query("update ingest.audit_log set arguments = '{}' where id = any ($1)")
+        .bind(ids)
+        .execute(tx)
+        .await?;
+    Ok(emptied.rows_affected())
+}

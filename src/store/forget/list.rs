@@ -1,0 +1,104 @@
+//! What goes: the list that is shown, confirmed and done.
+
+use std::collections::BTreeSet;
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::address::{Evidence, ListedAddress};
+use super::crm::CrmRows;
+use super::events;
+use super::person::Person;
+
+/// Ids that are shown of each kind; the count says how many there are.
+const SHOWN: usize = 100;
+
+/// The ids of rows, or the names of events (`stripe/evt_1`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ids(pub BTreeSet<String>);
+
+impl Ids {
+    /// The first ones, as many as are shown.
+    pub fn shown(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().take(SHOWN).map(String::as_str)
+    }
+
+    pub(super) fn all(&self) -> Vec<&str> {
+        self.0.iter().map(String::as_str).collect()
+    }
+
+    /// The sources and ids of events.
+    pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
+        self.0.iter().filter_map(|name| name.split_once('/')).collect()
+    }
+}
+
+impl Serialize for Ids {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Ids", 2)?;
+        fields.serialize_field("count", &self.0.len())?;
+        fields.serialize_field("ids", &self.shown().collect::<Vec<_>>())?;
+        fields.end()
+    }
+}
+
+/// Everything that goes, and what is not applied yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct List {
+    /// Who, where it is or was a user.
+    pub user_id: Option<Uuid>,
+    /// The account is still there, and the application's own tables about it.
+    pub account_is_there: bool,
+    /// The addresses on the person's rows, and what happens to each.
+    pub addresses: Vec<ListedAddress>,
+    /// Customers of Stripe's: their books stay.
+    pub customers: Ids,
+    /// Events whose bodies go.
+    pub events: Ids,
+    /// Dead letters that are dropped.
+    pub dead_letters: Ids,
+    /// Rows of the CRM's tables.
+    #[serde(flatten)]
+    pub crm: CrmRows,
+    /// Events that name the person and are not applied yet: they will bring the person back.
+    pub waiting: Ids,
+    #[serde(skip)]
+    evidence: Evidence,
+    #[serde(skip)]
+    pub(super) person: Person,
+}
+
+impl List {
+    pub(super) async fn make(tx: &mut PgConnection, evidence: Evidence) -> Result<Self, sqlx::Error> {
+        let person = Person::of(tx, &evidence).await?;
+        Ok(Self {
+            user_id: evidence.user_id,
+            account_is_there: evidence.account_is_there,
+            addresses: person.addresses.clone(),
+            customers: Ids(person.customers.clone()),
+            events: events::of(tx, &person).await?,
+            dead_letters: events::letters(tx, &person).await?,
+            crm: CrmRows::of(tx, &person).await?,
+            waiting: events::waiting(tx, &person).await?,
+            evidence,
+            person,
+        })
+    }
+
+    /// Whether the person, the customers and the rows are the same now, and no further event tells of their objects.
+    pub(super) async fn still_holds(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let person = Person::of(tx, &self.evidence).await?;
+        let events = events::about_objects(tx, &person).await?;
+        let crm = CrmRows::of(tx, &person).await?;
+        Ok(person == self.person && crm == self.crm && events.0.is_subset(&self.events.0))
+    }
+
+    /// Whether the database knows anything of the person.
+    pub(super) fn knows_anything(&self) -> bool {
+        let ids = [&self.customers, &self.events, &self.dead_letters, &self.waiting];
+        let ids = ids.into_iter().chain(self.crm.kinds().map(|(_, ids)| ids));
+        self.account_is_there || ids.into_iter().any(|ids| !ids.0.is_empty())
+    }
+}
