@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, data on stdout, everything else on stderr.
 
 pub mod backfill;
+pub mod campaigns;
 pub mod dead_letters;
 pub mod dev;
 pub mod doctor;
@@ -78,6 +79,7 @@ enum Command {
     Backfill(backfill::BackfillArgs),
     Reconcile(reconcile::ReconcileArgs),
     Members(members::MembersArgs),
+    Campaigns(campaigns::CampaignsArgs),
     Mrr(mrr::MrrArgs),
     Supabase(supabase::SupabaseArgs),
     Doctor(doctor::DoctorArgs),
@@ -156,6 +158,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Members(args) => {
             runtime()?.block_on(members::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Campaigns(args) => {
+            runtime()?.block_on(campaigns::run(args, &global.load()?)).map(Exit::into)
         }
         Command::Mrr(args) => {
             runtime()?.block_on(mrr::run(args, &global.load()?, &Clock::System)).map(Exit::into)

@@ -5,6 +5,7 @@
 
 pub mod actor;
 pub mod backfill;
+pub mod campaigns;
 pub mod dead_letters;
 pub mod doctor;
 pub mod events;

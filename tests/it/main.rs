@@ -2,6 +2,7 @@
 
 mod applying;
 mod auditing;
+mod campaigns;
 mod ci_run;
 mod configuration;
 mod demo_data;

@@ -204,7 +204,9 @@ pub(super) const CHECKS: [Check; 17] = [
                          jsonb_object_agg(l.id, trim_scale(ingest.lead_value(
                              l.converted_to_user_id, c.currency, pg_typeof(l.conversion_value), l.created_at)))
                   from public.leads l
-                  cross join lateral ingest.lead_currency(l.campaign_id, l.converted_to_user_id, l.currency) as c (currency)
+                  cross join lateral ingest.lead_currency(
+                      ingest.campaign_of(l.campaign_id, l.utm_campaign, l.utm_source, l.utm_medium),
+                      l.converted_to_user_id, l.currency) as c (currency)
                   where l.converted_to_user_id is not null group by 1"),
         nothing: "'{}'",
     },

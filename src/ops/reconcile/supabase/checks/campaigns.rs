@@ -7,11 +7,11 @@ use super::{About, Check};
 use crate::ops::reconcile::supabase::Mend;
 
 /// What each campaign's leads amount to, as the triggers of `leads` count: a member once in a campaign, and one who
-/// is gone as the one it was.
+/// is gone as the one it was, a lead without `campaign_id` in the campaign that its UTM fields name.
 macro_rules! sums {
     () => {
         "with counts as (
-             select l.campaign_id,
+             select m.id as campaign_id,
                     case when l.converted_to_user_id is not null then l.converted_to_user_id
                          when l.status = 'converted' then coalesce(c.member, l.id) end as member,
                     case when lower(l.currency) = lower(m.currency) then
@@ -19,7 +19,9 @@ macro_rules! sums {
                             * ingest.minor_units_in(m.currency, pg_typeof(l.conversion_value))
                     else 0 end as value
              from public.leads l
-             join public.marketing_campaigns m on m.id = l.campaign_id
+             cross join lateral ingest.campaign_of(l.campaign_id, l.utm_campaign, l.utm_source, l.utm_medium)
+                 as p (campaign_id)
+             join public.marketing_campaigns m on m.id = p.campaign_id
              left join ingest.counted_leads c on c.lead_id = l.id
          ), members as (
              select campaign_id, member, count(*) as leads, max(value) as value from counts group by 1, 2
@@ -29,7 +31,7 @@ macro_rules! sums {
              from members group by 1
          ), campaigns as (
              select m.* from public.marketing_campaigns m
-             where m.id in (select campaign_id from public.leads union select campaign_id from ingest.counted_leads)
+             where m.id in (select campaign_id from counts union select campaign_id from ingest.counted_leads)
          ) "
     };
 }
@@ -87,7 +89,8 @@ pub(in crate::ops::reconcile::supabase) const CHECKS: [Check; 5] = [
 
 /// Counts the leads of `$1` again and sets the campaigns to what they say; the ratios follow by their trigger.
 pub(in crate::ops::reconcile::supabase) const COUNT_AGAIN: &str = "
-    select ingest.count_leads(array(select id from public.leads where campaign_id = any ($1)
+    select ingest.count_leads(array(select id from public.leads
+                                    where ingest.campaign_of(campaign_id, utm_campaign, utm_source, utm_medium) = any ($1)
                                     union select lead_id from ingest.counted_leads where campaign_id = any ($1)))";
 pub(in crate::ops::reconcile::supabase) const SET: &str = concat!(
     sums!(),

@@ -1,0 +1,93 @@
+//! The marketing campaigns and what came of them, as their leads say.
+
+mod show;
+
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, FromRow, PgPool};
+use uuid::Uuid;
+
+pub use show::{Detail, Lead, show};
+
+/// What `status` can be.
+pub const STATUSES: [&str; 5] = ["draft", "active", "paused", "completed", "archived"];
+/// The most campaigns on one page.
+pub const MAX_LIMIT: u32 = 200;
+
+/// One campaign and its sums. Money is in minor units of `currency`.
+#[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
+pub struct Campaign {
+    /// `marketing_campaigns.id`
+    pub id: Uuid,
+    /// For people.
+    pub name: String,
+    /// In links.
+    pub slug: String,
+    /// One of [`STATUSES`].
+    pub status: Option<String>,
+    /// In lower case.
+    pub currency: String,
+    /// Leads that belong to it, by `campaign_id` or by UTM.
+    pub leads: i64,
+    /// Members whom its leads became, each once.
+    pub members: i64,
+    /// What they paid since and kept.
+    pub revenue: i64,
+    /// What was spent on it.
+    pub cost: i64,
+    /// Cost per lead, rounded half up; none without leads.
+    pub cost_per_lead: Option<i64>,
+    /// Revenue less cost, by cost, to four decimals; none where nothing was spent.
+    pub roi: Option<f64>,
+}
+
+/// Some campaigns in the order of their slugs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Page {
+    /// At most as many as were asked for.
+    pub campaigns: Vec<Campaign>,
+    /// Where the next page continues; none on the last one.
+    pub next_after: Option<String>,
+}
+
+/// The columns of a [`Campaign`]. Decimal columns of a deployment hold major units.
+const COLUMNS: &str = "
+select id, name::text as name, slug::text as slug, status::text as status, currency,
+       leads, members, revenue, cost,
+       case when leads > 0 then round(cost::numeric / leads)::bigint end as cost_per_lead,
+       case when cost > 0 then round((revenue - cost)::numeric / cost, 4)::float8 end as roi
+from (
+    select m.id, m.name, m.slug, m.status, lower(m.currency) as currency,
+           coalesce(m.total_leads, 0)::bigint as leads, coalesce(m.total_conversions, 0)::bigint as members,
+           round(coalesce(m.revenue_generated, 0) * ingest.minor_units_in(m.currency, pg_typeof(m.revenue_generated)))::bigint
+               as revenue,
+           round(coalesce(m.total_spent, 0) * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent)))::bigint as cost
+    from public.marketing_campaigns m
+) m";
+
+/// The campaigns in this status (else all) whose slugs come after `after`, at most `limit`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn list(
+    pool: &PgPool,
+    status: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Page, sqlx::Error> {
+    let limit = limit.clamp(1, MAX_LIMIT) as usize;
+    let query = format!(
+        "{COLUMNS}
+         where ($1::text is null or status::text = $1) and ($2::text is null or slug::text > $2)
+         order by slug::text limit $3"
+    );
+    let mut campaigns: Vec<Campaign> = sqlx::query_as(AssertSqlSafe(query))
+        .bind(status)
+        .bind(after)
+        .bind(i64::try_from(limit + 1).unwrap_or(i64::MAX))
+        .fetch_all(pool)
+        .await?;
+    let has_more = campaigns.len() > limit;
+    campaigns.truncate(limit);
+    let next_after = campaigns.last().filter(|_| has_more).map(|last| last.slug.clone());
+    Ok(Page { campaigns, next_after })
+}
