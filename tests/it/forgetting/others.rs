@@ -63,7 +63,7 @@ async fn crm(told: &Told, who: &str, address: &str) {
 
 /// Everything that is Alice's: by her ids and names, not by an address.
 async fn alices(told: &Told) -> Vec<String> {
-    let named = rows_with(told, &format!("{ALICE}|(cus|evt|in|sub|pm|cs|pi)_alice|of alice")).await;
+    let named = rows_with(told, &format!("{ALICE}|(cus|evt|in|sub|pm|cs|pi|ch)_alice|of alice")).await;
     // Whom else an address names is said of Bob's customer.
     named.into_iter().filter(|row| !row.starts_with("ingest.parked: (cus_bob")).collect()
 }
@@ -85,7 +85,6 @@ async fn address_shared_with_another_user_is_left_alone() {
     for (alice, bob, when) in [
         ("alice@example.com", "alice@example.com", "Bob's customer carries Alice's address"),
         ("bob@example.com", "bob@example.com", "Alice's customer carries Bob's address"),
-        ("alice@example.com", "bob@example.com", "each carries the own one"),
         ("both@example.com", "both@example.com", "both carry one that is no user's"),
     ] {
         let told = couple(alice, bob).await;
@@ -157,6 +156,39 @@ async fn customer_that_another_paid_for_stays_its_owners() {
     });
     told.tell([stripe("evt_alice_paid", "checkout.session.completed", 50, session)]).await;
     forget_bob(&told, "paid by Bob").await;
+}
+
+/// Its events name no customer, but its session names Alice.
+#[tokio::test]
+async fn guests_payment_is_whose_its_session_says() {
+    let told = couple("alice@example.com", "bob@example.com").await;
+    let session = json!({
+        "id": "cs_alice", "object": "checkout.session", "created": 1_767_225_650, "customer": null,
+        "metadata": {"user_id": ALICE}, "payment_intent": "pi_alice", "status": "complete", "payment_status": "paid",
+        "customer_details": {"email": "alice@example.com"}
+    });
+    let charge = json!({
+        "id": "ch_alice", "object": "charge", "customer": null, "status": "succeeded", "captured": true, "paid": true,
+        "amount": 500, "amount_captured": 500, "amount_refunded": 0, "currency": "usd", "created": 1_767_225_650,
+        "payment_intent": "pi_alice", "billing_details": {"email": "bob@example.com"}
+    });
+    told.tell([
+        stripe("evt_alice_50", "checkout.session.completed", 50, session),
+        stripe("evt_alice_51", "charge.succeeded", 51, charge),
+    ])
+    .await;
+    assert_eq!(list(&told, &BOB.to_string()).await.addresses[0].used, Use::Followed);
+    forget_bob(&told, "a guest's payment").await;
+}
+
+#[tokio::test]
+async fn customer_of_a_user_who_is_gone_stays_that_users() {
+    let told = couple("bob@example.com", "bob@example.com").await;
+    told.execute(&format!("delete from auth.users where id = '{ALICE}'")).await;
+    let gone = json!({"id": ALICE, "email": "alice@example.com"});
+    told.tell([row("alice_gone", "DELETE", "auth.users", Value::Null, gone)]).await;
+    assert!(told.parked().await.contains(&"cus_alice user_gone".to_owned()));
+    forget_bob(&told, "Alice is gone").await;
 }
 
 #[tokio::test]
