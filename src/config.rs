@@ -73,7 +73,7 @@ pub struct Config {
     pub max_requests: usize,
     /// Events that one batch holds at most.
     pub batch_max_events: usize,
-    /// How long a batch waits for company after its first event.
+    /// How long a batch waits for company after its first event, while an earlier one is under way.
     pub batch_wait: Duration,
     /// Metadata keys that name a user explicitly, strongest first.
     pub user_id_metadata_keys: Vec<String>,

@@ -15,7 +15,7 @@ pub(super) struct BatchLimits {
     pub max_events: usize,
     /// The last event may reach past this: a batch holds at least one.
     pub max_bytes: usize,
-    /// For company, after the first event.
+    /// For company, after the first event, while an earlier batch is under way.
     pub wait: Duration,
 }
 
@@ -47,7 +47,8 @@ enum Settle {
 }
 
 impl Consumer {
-    /// Waits for events, then a moment for company, and gives what is there. May be cancelled at any
+    /// Waits for events and gives what is there. While an earlier batch is under way it waits a moment for company; an
+    /// event that comes when nothing else is going on is given at once. May be cancelled at any
     /// point without losing an event.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ pub struct Claim {
 pub struct Claims {
     pool: PgPool,
     turns: Arc<Semaphore>,
+    /// As many turns as there are.
+    most: usize,
 }
 
 /// Oldest first; what others have claimed is passed over. The sizes are known without reading the
@@ -58,8 +60,13 @@ const CLAIM_OF_SOURCE: &str = claim_where!("source = $3");
 impl Claims {
     /// Claims over `pool`, which has one connection more than there may be claims: it listens for news.
     pub fn new(pool: PgPool) -> Self {
-        let claims = pool.options().get_max_connections().saturating_sub(1).max(1);
-        Self { pool, turns: Arc::new(Semaphore::new(claims as usize)) }
+        let most = pool.options().get_max_connections().saturating_sub(1).max(1) as usize;
+        Self { pool, turns: Arc::new(Semaphore::new(most)), most }
+    }
+
+    /// Whether any claim is under way.
+    pub fn under_way(&self) -> bool {
+        self.turns.available_permits() < self.most
     }
 
     /// Claims the oldest events, of one source or of all; `None` where there are none.

@@ -48,8 +48,9 @@ impl Consumer {
             match self.claims.claim(None, self.limits).await {
                 Ok(Some(claim)) => return claim,
                 Ok(None) => {
-                    if self.waker.wait().await {
-                        // The first event after a quiet time waits for company.
+                    let has_news = self.waker.wait().await;
+                    // Only behind a batch that is being applied, which it would wait for anyway.
+                    if has_news && self.claims.under_way() {
                         sleep(self.wait).await;
                     }
                 }

@@ -1,8 +1,10 @@
 //! Consuming: the messages of all feeds merged into batches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::DropGuard;
 
@@ -22,6 +24,8 @@ pub struct Consumer {
     taken: Taken,
     /// A message that was one too many for the last batch.
     held: Option<Message>,
+    /// Shared with every batch that is not settled yet.
+    under_way: Arc<()>,
     /// Ends the feeds' connections.
     _end: DropGuard,
 }
@@ -41,7 +45,15 @@ impl Consumer {
         lifecycle: Lifecycle,
         end: DropGuard,
     ) -> Self {
-        Self { messages, limits, lifecycle, taken: Taken::default(), held: None, _end: end }
+        Self {
+            messages,
+            limits,
+            lifecycle,
+            taken: Taken::default(),
+            held: None,
+            under_way: Arc::default(),
+            _end: end,
+        }
     }
 
     /// Waits for the next batch. Fails only once the process is stopping.
@@ -49,10 +61,11 @@ impl Consumer {
         let stopping = self.lifecycle.stopping.clone();
         stopping.run_until_cancelled(self.fill()).await.ok_or(QueueError::Stopping)??;
         let taken = std::mem::take(&mut self.taken);
-        Ok((taken.envelopes, Settle::new(taken.spans, self.lifecycle.tasks.clone())))
+        Ok((taken.envelopes, Settle::new(taken.spans, self.lifecycle.tasks.clone(), self.under_way.clone())))
     }
 
-    /// Takes messages until the batch is full or has waited long enough.
+    /// Takes messages until the batch is full or has waited long enough. Where no earlier batch is under way it waits for
+    /// none but those that have come already.
     async fn fill(&mut self) -> Result<(), QueueError> {
         while !self.taken.is_full(self.limits) {
             let message = match self.held.take() {
@@ -66,9 +79,18 @@ impl Consumer {
                 self.held = Some(message);
                 return Ok(());
             }
-            self.taken.add(message, self.limits);
+            let wait = if self.is_quiet() { Duration::ZERO } else { self.limits.wait };
+            self.taken.add(message, wait);
+            if wait.is_zero() {
+                // The feeds hand over what they hold.
+                yield_now().await;
+            }
         }
         Ok(())
+    }
+
+    fn is_quiet(&self) -> bool {
+        Arc::strong_count(&self.under_way) == 1
     }
 
     /// The next message; `None` once the batch has waited long enough, `Some(None)` if no more will come.
@@ -92,8 +114,8 @@ impl Taken {
         !self.envelopes.is_empty() && self.envelopes.len() + message.envelopes.len() > limits.max_events
     }
 
-    fn add(&mut self, message: Message, limits: BatchLimits) {
-        self.deadline.get_or_insert_with(|| Instant::now() + limits.wait);
+    fn add(&mut self, message: Message, wait: Duration) {
+        self.deadline.get_or_insert_with(|| Instant::now() + wait);
         self.size_bytes += message.size_bytes();
         self.envelopes.extend(message.envelopes);
         match self.spans.iter_mut().find(|span| Arc::ptr_eq(&span.of, &message.tags)) {

@@ -38,6 +38,8 @@ pub(super) enum Verdict {
 pub struct Settle {
     spans: Vec<Span>,
     tasks: TaskTracker,
+    /// Held until it is settled.
+    _under_way: Arc<()>,
 }
 
 impl Tags {
@@ -94,8 +96,8 @@ impl Span {
 }
 
 impl Settle {
-    pub(super) fn new(spans: Vec<Span>, tasks: TaskTracker) -> Self {
-        Self { spans, tasks }
+    pub(super) const fn new(spans: Vec<Span>, tasks: TaskTracker, under_way: Arc<()>) -> Self {
+        Self { spans, tasks, _under_way: under_way }
     }
 
     pub async fn ack(mut self) {

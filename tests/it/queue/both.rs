@@ -30,7 +30,8 @@ on_both_queues!(
     batches_settle_each_for_itself,
     a_batch_holds_no_more_than_allowed,
     a_lone_event_does_not_wait_for_a_full_batch,
-    events_in_quick_succession_share_a_batch,
+    a_lone_event_waits_for_no_company,
+    events_behind_a_batch_under_way_share_the_next,
     a_cancelled_wait_loses_nothing,
     two_consumers_share_the_events,
     a_full_batch_is_followed_by_the_rest_at_once,
@@ -179,10 +180,22 @@ async fn a_lone_event_does_not_wait_for_a_full_batch(kind: Kind) {
     setup.stop().await;
 }
 
-async fn events_in_quick_succession_share_a_batch(kind: Kind) {
+async fn a_lone_event_waits_for_no_company(kind: Kind) {
+    let setup = Setup::with(kind, |config| config.batch_wait = Duration::from_secs(3600)).await;
+    let mut consumer = setup.queue.consumer().await.unwrap();
+    for number in 0..3 {
+        let sent = [event(Source::Stripe, number)];
+        tokio::join!(setup.accept(sent[0].clone()), expect(&mut consumer, &sent));
+    }
+    drop(consumer);
+    setup.stop().await;
+}
+
+async fn events_behind_a_batch_under_way_share_the_next(kind: Kind) {
     let setup = Setup::with(kind, |config| config.batch_wait = Duration::from_secs(2)).await;
     let mut consumer = setup.queue.consumer().await.unwrap();
-    expect_nothing(&mut consumer).await;
+    setup.accept(event(Source::Stripe, 100)).await;
+    let under_way = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
     let sent = events(9);
     let (batch, ()) = tokio::join!(timeout(DEADLINE, consumer.next_batch()), async {
         for envelope in &sent {
@@ -192,6 +205,7 @@ async fn events_in_quick_succession_share_a_batch(kind: Kind) {
     let batch = batch.unwrap().unwrap();
     assert_eq!(ids(&batch.envelopes), ids(&sent));
     batch.ack().await.unwrap();
+    under_way.ack().await.unwrap();
     drop(consumer);
     setup.stop().await;
 }
