@@ -55,6 +55,14 @@ pub struct Payment {
     pub description: Option<String>,
 }
 
+impl Payment {
+    /// Whether its amount is more than a column of four bytes holds.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        i32::try_from(self.collected).is_err()
+    }
+}
+
 /// The rows that one connected set of objects (invoice, invoice payments, charges, refunds, disputes, checkout
 /// sessions) makes. Depends on the set alone. Sorted by id.
 #[must_use]

@@ -10,6 +10,32 @@ use super::payment_history::Owned;
 use super::payments::row_id;
 use super::referred;
 
+/// Whether any other row names the invoice or the payment intent of one of `rows`: if none does, there is nothing to
+/// adopt, and nothing to make way for. Each is looked up by index, whatever the planner believes of the table's size.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn rivals(tx: &mut PgConnection, rows: &[Owned]) -> Result<bool, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    sqlx::query_scalar(
+        "select exists (
+             select from unnest($1::uuid[], $2::text[], $3::text[]) as n (id, invoice, intent)
+             cross join lateral (
+                 (select h.id from payment_history h where h.stripe_invoice_id = n.invoice offset 0)
+                 union all
+                 (select h.id from payment_history h where h.stripe_payment_intent_id = n.intent offset 0)
+             ) h
+             where h.id <> n.id)",
+    )
+    .bind(rows.iter().map(|row| row.history_id).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.payment.invoice.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.payment.payment_intent.as_deref()).collect::<Vec<_>>())
+    .fetch_one(tx)
+    .await
+}
+
 /// Gives each payment that has no such row yet the one that names its invoice, else its payment intent. It
 /// makes no difference which of the two was told first: a row of ours gives way.
 ///

@@ -5,24 +5,24 @@
 //! batches before it stored, and writers cannot wait for each other in a circle. Reading the events and
 //! writing their bytes, which is most of the work, goes on in parallel before it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub(super) use super::derive::derive;
 use super::derived::Tables;
-use super::facts::{Settled, Told};
-use super::members::{Active, Context, Sources};
+use super::facts::{Changed, Settled, Told};
 use super::news::{News, read_all};
-use super::parked::{self, LookedAt, Parked};
+use super::parked::{self, Parked};
 use super::payments::ChangedPayments;
 use super::uncounted::Uncounted;
 use super::unrecognised::Unrecognised;
 use super::versions::Since;
 use super::{
-    Rules, Store, StoreError, activity, catalogue, claims, customers, dead_letters, emails, facts, inbox,
-    leads, members, money, movements, payment_history, payments, subscriptions, versions, worth,
+    Rules, Store, StoreError, activity, catalogue, claims, dead_letters, emails, facts, inbox, payments,
+    versions,
 };
 use crate::database;
 use crate::envelope::Envelope;
@@ -46,7 +46,12 @@ pub struct Applied {
 /// What must be derived anew.
 #[derive(Debug, Default)]
 pub struct Touched {
+    /// Customers whose user may be another now, and of whom everything may have changed.
     pub customers: BTreeSet<String>,
+    /// Customers of whom something was told.
+    pub involved: BTreeSet<String>,
+    /// Those of them whose subscriptions may have another value now.
+    pub valued: BTreeSet<String>,
     /// Users whose revenue and activity may have changed.
     pub users: BTreeSet<Uuid>,
     /// Users whose activity alone may have changed.
@@ -62,9 +67,25 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// Notes whom `changed` facts are about, and what follows from them.
+    fn involve(&mut self, changed: &BTreeMap<String, Changed<StripeObject>>) {
+        self.valued.extend(self.since.keys().cloned());
+        for fact in changed.values() {
+            let customers = fact.before.iter().chain([&fact.after]).filter_map(StripeObject::customer_id);
+            let customers: Vec<String> = customers.map(ToOwned::to_owned).collect();
+            if !payments::is_payment(&fact.after) {
+                self.valued.extend(customers.iter().cloned());
+            }
+            self.involved.extend(customers);
+        }
+        self.involved.extend(self.valued.iter().cloned());
+        self.involved.extend(self.payments.customers().map(ToOwned::to_owned));
+    }
+
     /// Whether anything can have changed but activity.
-    fn reaches_revenue(&self) -> bool {
+    pub(super) fn reaches_revenue(&self) -> bool {
         !(self.customers.is_empty()
+            && self.involved.is_empty()
             && self.users.is_empty()
             && self.objects.is_empty()
             && self.payments.written.is_empty()
@@ -172,24 +193,20 @@ pub(super) async fn settle(
 ) -> Result<Touched, sqlx::Error> {
     let mut touched =
         Touched { users: news.claimed(), active: news.owners().collect(), ..Touched::default() };
-    payments::link(tx, &links(&news.stripe)).await?;
-    let Settled { changed, since, claims } = facts::settle_stripe(tx, news.stripe, &rules.reading).await?;
+    let links = links(&news.stripe);
+    let settled = facts::settle_stripe(tx, news.stripe, &links, &rules.reading).await?;
+    let Settled { changed, since, claims, thin } = settled;
     touched.customers = claims::write(tx, news.claims.into_iter().chain(claims).collect()).await?;
     touched.customers.extend(emails::write(tx, news.emails).await?);
-    touched.parked = parked::thin(tx, &news.thin, changed.keys()).await?;
+    touched.parked = parked::thin(tx, &news.thin, &thin).await?;
     touched.objects = news.thin;
-    touched.objects.extend(changed.keys().cloned());
-    for fact in changed.values() {
-        let states = fact.before.iter().chain([&fact.after]);
-        touched.customers.extend(states.filter_map(|state| state.customer_id()).map(ToOwned::to_owned));
-    }
+    touched.objects.extend(thin);
     touched.since = since;
     for customer in versions::of_known_terms(tx, &changed).await? {
         touched.since.insert(customer, BEGINNING);
     }
-    touched.customers.extend(touched.since.keys().cloned());
     touched.payments = payments::settle(tx, &changed).await?;
-    touched.customers.extend(touched.payments.customers().map(ToOwned::to_owned).collect::<Vec<_>>());
+    touched.involve(&changed);
 
     let mut differences = activity::Differences::new();
     let rows = facts::settle_rows(tx, news.rows, &rules.reading).await?;
@@ -214,115 +231,4 @@ pub(super) async fn settle(
 fn links(told: &[Told<StripeObject>]) -> BTreeSet<(String, String)> {
     let states = told.iter().map(|told| &told.report.state);
     states.flat_map(|state| catalogue::links(state).into_iter().chain(payments::edges(state))).collect()
-}
-
-/// Then everything that is derived from them: owners, values, sums, rows. A user of whom only activity was told has
-/// the same revenue as before.
-pub(super) async fn derive(
-    tx: &mut PgConnection,
-    tables: Tables,
-    mut touched: Touched,
-    rules: &Rules,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    let active: BTreeSet<Uuid> = touched.active.difference(&touched.users).copied().collect();
-    let moments = tables.moments(tx, &active).await?;
-    let context = Context { rules, now, moments: &moments };
-    let Active { mut members, due } = members::active(tx, &active, &context).await?;
-    touched.users.extend(due);
-    if touched.reaches_revenue() {
-        let derived = derive_revenue(tx, tables, touched, rules, now).await?;
-        members.retain(|member| !derived.contains(&member.user_id));
-    }
-    members::write_activity(tx, &members, &context).await
-}
-
-/// Returns the users whose rows were derived, those of their activity included.
-async fn derive_revenue(
-    tx: &mut PgConnection,
-    tables: Tables,
-    touched: Touched,
-    rules: &Rules,
-    now: OffsetDateTime,
-) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let Touched { mut customers, mut users, payments, objects, parked, mut anew, since, .. } = touched;
-    let mut owners = customers::decide_owners(tx, &customers, rules.matching, now).await?;
-    if tables == Tables::Live {
-        customers::record(tx, std::mem::take(&mut owners.matches), now).await?;
-    }
-    users.extend(owners.before.iter().chain(&owners.named));
-    let users: BTreeSet<Uuid> =
-        claims::present(tx, &users.into_iter().collect::<Vec<_>>()).await?.into_iter().collect();
-    let by_customer = customers::of_users(tx, &users).await?;
-    let touched_customers = customers.clone();
-    customers.extend(by_customer.keys().cloned());
-
-    let since = versions::due(tx, since, &customers, now).await?;
-    let (worth, catalogue) = worth::value(tx, &customers, now).await?;
-    let placed = subscriptions::place(tx, worth).await?;
-    let before = money::load(tx, &customers).await?;
-    let after = sums(&before, &payments, &placed);
-    money::write(tx, &before, &after).await?;
-    movements::revise(tx, &since, catalogue, &by_customer, now).await?;
-    movements::assign(tx, &owners.moved, &by_customer).await?;
-
-    let new_rows = subscriptions::write(tx, &placed, &by_customer, now).await?;
-    anew.extend(owners.moved.iter().cloned().chain(new_rows));
-    let history = payment_history::write(tx, &payments, &anew, &by_customer).await?;
-    let moments = tables.moments(tx, &users).await?;
-    members::write(
-        tx,
-        &Sources {
-            users: &users,
-            customers: &by_customer,
-            sums: &after,
-            subscriptions: &placed,
-            context: Context { rules, now, moments: &moments },
-        },
-    )
-    .await?;
-    if tables == Tables::Live {
-        leads::convert(tx, &users).await?;
-    }
-
-    let settled = payments.written.iter().chain(&payments.removed).map(|it| it.id.clone());
-    let looked_at = LookedAt {
-        customers: touched_customers,
-        subscriptions: placed.iter().map(|placed| placed.worth.subscription.id.clone()).collect(),
-        payments: settled.chain(history.payments).collect(),
-        objects,
-    };
-    let parked: Vec<Parked> = parked
-        .into_iter()
-        .chain(owners.parked)
-        .chain(placed.iter().flat_map(subscriptions::Placed::parked))
-        .chain(history.too_large)
-        .collect();
-    parked::replace(tx, &looked_at, &parked, now).await?;
-    Ok(users)
-}
-
-/// The customers' sums with what the batch changed: money by its differences, MRR as it is now.
-fn sums(
-    before: &money::Revenue,
-    payments: &ChangedPayments,
-    placed: &[subscriptions::Placed],
-) -> money::Revenue {
-    let mut after = before.clone();
-    for sums in after.values_mut() {
-        sums.mrr = 0;
-    }
-    for (key, difference) in &payments.differences {
-        after.entry(key.clone()).or_default().add(difference);
-    }
-    for placed in placed {
-        let mrr = &placed.worth.mrr;
-        if mrr.minor != 0 {
-            let key = (placed.worth.subscription.customer.clone(), mrr.currency.clone());
-            after.entry(key).or_default().add(&money::Sums { mrr: mrr.minor, ..money::Sums::default() });
-        }
-    }
-    // No row, and so no currency of the member's: the next time nothing would be found here either.
-    after.retain(|_, sums| *sums != money::Sums::default());
-    after
 }

@@ -27,7 +27,7 @@ impl Made {
 }
 
 /// Keeps `made` claims: of one object's claims of one strength the latest stays, also when later events
-/// make none. Returns the customers that they are about, and those that they were about before.
+/// make none. Returns the customers of whom they say anything new, and those that such claims were about before.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -44,7 +44,7 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<BTreeSet<St
     }
     let claims = || latest.values().map(|made| &made.claim);
     // An array of arrays must be rectangular in Postgres, so the users of a claim travel as one text.
-    let before: Vec<String> = sqlx::query_scalar(
+    let changed: Vec<(String, Option<String>)> = sqlx::query_as(
         "with made as (
              select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[],
                                   $6::timestamptz[], $7::text[])
@@ -62,8 +62,12 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<BTreeSet<St
                 or claims.reported_at = excluded.reported_at
                    and (claims.event_id < excluded.event_id or excluded.event_id = any($8))
          )
-         select c.customer_id from made m join claims c using (object_id, strength)
-         where c.customer_id <> m.customer_id",
+         select m.customer_id, c.customer_id from made m
+         left join lateral (
+             select * from claims c where c.object_id = m.object_id and c.strength = m.strength offset 0
+         ) c on true
+         where (c.customer_id, c.claimed_users, c.object_created)
+             is distinct from (m.customer_id, string_to_array(m.users, ','), m.object_created)",
     )
     .bind(claims().map(|c| c.object_id.as_str()).collect::<Vec<_>>())
     .bind(claims().map(|c| c.strength as i16).collect::<Vec<_>>())
@@ -75,7 +79,7 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<BTreeSet<St
     .bind(latest.values().filter(|made| made.is_last).map(|made| made.event_id.as_str()).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    Ok(latest.into_values().map(|made| made.claim.customer).chain(before).collect())
+    Ok(changed.into_iter().flat_map(|(customer, before)| before.into_iter().chain([customer])).collect())
 }
 
 /// A moment of Stripe's, or the epoch where it lies beyond what a date can be.

@@ -27,7 +27,7 @@ impl Given {
 }
 
 /// Keeps addresses, each as the earliest event tells it, and of a customer's the earliest ones. Returns the customers
-/// that they are about, and those that they were about before. What is left depends on the set of events alone: an
+/// of whom they say anything new, and those that such addresses were about before. What is left depends on the set of events alone: an
 /// address that was too late once is told again by any event that makes it earlier.
 ///
 /// # Errors
@@ -61,8 +61,8 @@ pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<BTreeSet<
              where (excluded.reported_at, excluded.place, excluded.event_id) < (e.reported_at, e.place, e.event_id)
              returning e.object_id, e.email
          )
-         select t.customer_id, b.customer_id, w.email is not null and b.email is null
-         from told t left join before b using (object_id, email) left join written w using (object_id, email)",
+         select t.customer_id, b.customer_id, b.email is null
+         from told t left join before b using (object_id, email) join written w using (object_id, email)",
     )
     .bind(all().map(|it| it.object_id.as_str()).collect::<Vec<_>>())
     .bind(all().map(|it| it.email.as_str()).collect::<Vec<_>>())

@@ -17,6 +17,8 @@ use crate::project::supabase::tables::Metric;
 pub struct Sources<'a> {
     /// The members: users who are there.
     pub users: &'a BTreeSet<Uuid>,
+    /// Further members, of whom only payments were told.
+    pub payers: &'a BTreeSet<Uuid>,
     /// Each of their customers, with its user.
     pub customers: &'a HashMap<String, Uuid>,
     /// The customers' sums.
@@ -45,17 +47,18 @@ impl Context<'_> {
 /// # Errors
 /// Whatever the database says.
 pub async fn write(tx: &mut PgConnection, sources: &Sources<'_>) -> Result<(), sqlx::Error> {
-    if sources.users.is_empty() {
+    if sources.users.is_empty() && sources.payers.is_empty() {
         return Ok(());
     }
     let standings = standings(sources);
-    let revenue = revenue(sources);
-    write_revenue(tx, sources, &standings, &revenue).await?;
-    write_by_currency(tx, sources, &revenue).await?;
+    write_revenue(tx, sources, &standings, &revenue(sources)).await?;
+    if sources.users.is_empty() {
+        return Ok(());
+    }
     let users: Vec<Uuid> = sources.users.iter().copied().collect();
     let none = (Standing::default(), None);
-    let members: Vec<Seen> = seen(tx, &users).await?;
-    let members: Vec<Member> = members
+    let members: Vec<Member> = seen(tx, &users)
+        .await?
         .into_iter()
         .map(|seen| Member {
             user_id: seen.user_id,
@@ -106,7 +109,8 @@ async fn write_revenue(
 ) -> Result<(), sqlx::Error> {
     let of_stripe: BTreeSet<Uuid> = sources.customers.values().copied().collect();
     let without: Vec<Uuid> = sources.users.difference(&of_stripe).copied().collect();
-    let users: Vec<Uuid> = sources.users.intersection(&of_stripe).copied().collect();
+    let all: Vec<Uuid> = sources.users.union(sources.payers).copied().collect();
+    let users: Vec<Uuid> = all.iter().copied().filter(|user| of_stripe.contains(user)).collect();
     let none = (Standing::default(), None);
     let standing = || users.iter().map(|user| &standings.get(user).unwrap_or(&none).0);
     let main =
@@ -114,76 +118,72 @@ async fn write_revenue(
     let currency = users.iter().zip(main()).map(|(user, main)| {
         main.map(|main| main.currency.clone()).or_else(|| standings.get(user).and_then(|s| s.1.clone()))
     });
-    sqlx::query(
-        "with gone as (
-             delete from user_revenue_metrics where user_id = any($11)
-         )
-         insert into user_revenue_metrics as m
-             (user_id, subscription_tier, subscription_status, subscription_start_date, months_subscribed,
-              mrr, ltv, total_spent, currency, last_calculated_at, updated_at)
-         select n.*, $10, $10
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::int[], $6::bigint[], $7::bigint[],
-                     $8::bigint[], $9::text[]) as n
-         on conflict (user_id) do update set
-             subscription_tier = excluded.subscription_tier, subscription_status = excluded.subscription_status,
-             subscription_start_date = excluded.subscription_start_date,
-             months_subscribed = excluded.months_subscribed, mrr = excluded.mrr, ltv = excluded.ltv,
-             total_spent = excluded.total_spent, currency = excluded.currency,
-             last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at
-         where (m.subscription_tier, m.subscription_status, m.subscription_start_date, m.months_subscribed, m.mrr,
-                m.ltv, m.total_spent, m.currency)
-             is distinct from
-               (excluded.subscription_tier, excluded.subscription_status, excluded.subscription_start_date,
-                excluded.months_subscribed, excluded.mrr, excluded.ltv, excluded.total_spent, excluded.currency)",
-    )
-    .bind(&users)
-    .bind(standing().map(|s| s.subscription_tier.as_deref()).collect::<Vec<_>>())
-    .bind(standing().map(|s| s.subscription_status.as_deref()).collect::<Vec<_>>())
-    .bind(standing().map(|s| s.subscription_start_date).collect::<Vec<_>>())
-    .bind(standing().map(|s| s.months_subscribed.unwrap_or(0)).collect::<Vec<_>>())
-    .bind(main().map(|r| r.map_or(0, |r| r.mrr)).collect::<Vec<_>>())
-    .bind(main().map(|r| r.map_or(0, |r| r.ltv)).collect::<Vec<_>>())
-    .bind(main().map(|r| r.map_or(0, |r| r.total_spent)).collect::<Vec<_>>())
-    .bind(currency.collect::<Vec<_>>())
-    .bind(sources.context.now)
-    .bind(&without)
-    .execute(tx)
-    .await?;
+    let by_currency: Vec<(Uuid, &Revenue)> =
+        revenue.iter().flat_map(|(user, all)| all.iter().map(|one| (*user, one))).collect();
+    sqlx::query(WRITE_REVENUE)
+        .bind(&users)
+        .bind(standing().map(|s| s.subscription_tier.as_deref()).collect::<Vec<_>>())
+        .bind(standing().map(|s| s.subscription_status.as_deref()).collect::<Vec<_>>())
+        .bind(standing().map(|s| s.subscription_start_date).collect::<Vec<_>>())
+        .bind(standing().map(|s| s.months_subscribed.unwrap_or(0)).collect::<Vec<_>>())
+        .bind(main().map(|r| r.map_or(0, |r| r.mrr)).collect::<Vec<_>>())
+        .bind(main().map(|r| r.map_or(0, |r| r.ltv)).collect::<Vec<_>>())
+        .bind(main().map(|r| r.map_or(0, |r| r.total_spent)).collect::<Vec<_>>())
+        .bind(currency.collect::<Vec<_>>())
+        .bind(users.iter().map(|user| sources.payers.contains(user)).collect::<Vec<_>>())
+        .bind(sources.context.now)
+        .bind(&without)
+        .bind(&all)
+        .bind(by_currency.iter().map(|row| row.0).collect::<Vec<_>>())
+        .bind(by_currency.iter().map(|row| row.1.currency.as_str()).collect::<Vec<_>>())
+        .bind(by_currency.iter().map(|row| row.1.mrr).collect::<Vec<_>>())
+        .bind(by_currency.iter().map(|row| row.1.ltv).collect::<Vec<_>>())
+        .bind(by_currency.iter().map(|row| row.1.total_spent).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
-async fn write_by_currency(
-    tx: &mut PgConnection,
-    sources: &Sources<'_>,
-    revenue: &BTreeMap<Uuid, Vec<Revenue>>,
-) -> Result<(), sqlx::Error> {
-    let rows: Vec<(Uuid, &Revenue)> =
-        revenue.iter().flat_map(|(user, all)| all.iter().map(|one| (*user, one))).collect();
-    let users = rows.iter().map(|row| row.0).collect::<Vec<_>>();
-    let currencies = rows.iter().map(|row| row.1.currency.as_str()).collect::<Vec<_>>();
-    sqlx::query(
-        "with gone as (
-             delete from user_revenue_by_currency m where m.user_id = any($7)
-               and (m.user_id, m.currency) not in (select * from unnest($1::uuid[], $2::text[]))
-         )
-         insert into user_revenue_by_currency as m (user_id, currency, mrr, ltv, total_spent, updated_at)
-         select n.*, $6 from unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) as n
-         on conflict (user_id, currency) do update set
-             mrr = excluded.mrr, ltv = excluded.ltv, total_spent = excluded.total_spent,
-             updated_at = excluded.updated_at
-         where (m.mrr, m.ltv, m.total_spent) is distinct from (excluded.mrr, excluded.ltv, excluded.total_spent)",
+/// Both tables at once. Of those of whom only payments were told (`payer`) the row keeps what the subscriptions say.
+const WRITE_REVENUE: &str = "
+    with gone as (
+        delete from user_revenue_metrics where user_id = any($12)
+    ), gone_currencies as (
+        delete from user_revenue_by_currency m where m.user_id = any($13)
+          and (m.user_id, m.currency) not in (select * from unnest($14::uuid[], $15::text[]))
+    ), currencies as (
+        insert into user_revenue_by_currency as m (user_id, currency, mrr, ltv, total_spent, updated_at)
+        select n.*, $11 from unnest($14::uuid[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[]) as n
+        on conflict (user_id, currency) do update set
+            mrr = excluded.mrr, ltv = excluded.ltv, total_spent = excluded.total_spent,
+            updated_at = excluded.updated_at
+        where (m.mrr, m.ltv, m.total_spent) is distinct from (excluded.mrr, excluded.ltv, excluded.total_spent)
     )
-    .bind(users)
-    .bind(currencies)
-    .bind(rows.iter().map(|row| row.1.mrr).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.ltv).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.total_spent).collect::<Vec<_>>())
-    .bind(sources.context.now)
-    .bind(sources.users.iter().copied().collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(())
-}
+    insert into user_revenue_metrics as m
+        (user_id, subscription_tier, subscription_status, subscription_start_date, months_subscribed,
+         mrr, ltv, total_spent, currency, last_calculated_at, updated_at)
+    select n.user_id, case when n.payer then o.subscription_tier else n.tier end,
+           case when n.payer then o.subscription_status else n.status end,
+           case when n.payer then o.subscription_start_date else n.start_date end,
+           case when n.payer then o.months_subscribed else n.months end,
+           n.mrr, n.ltv, n.total_spent, n.currency, $11, $11
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::int[], $6::bigint[], $7::bigint[],
+                $8::bigint[], $9::text[], $10::bool[])
+        as n (user_id, tier, status, start_date, months, mrr, ltv, total_spent, currency, payer)
+    left join lateral (
+        select * from user_revenue_metrics o where o.user_id = n.user_id and n.payer limit 1
+    ) o on true
+    on conflict (user_id) do update set
+        subscription_tier = excluded.subscription_tier, subscription_status = excluded.subscription_status,
+        subscription_start_date = excluded.subscription_start_date,
+        months_subscribed = excluded.months_subscribed, mrr = excluded.mrr, ltv = excluded.ltv,
+        total_spent = excluded.total_spent, currency = excluded.currency,
+        last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at
+    where (m.subscription_tier, m.subscription_status, m.subscription_start_date, m.months_subscribed, m.mrr,
+           m.ltv, m.total_spent, m.currency)
+        is distinct from
+          (excluded.subscription_tier, excluded.subscription_status, excluded.subscription_start_date,
+           excluded.months_subscribed, excluded.mrr, excluded.ltv, excluded.total_spent, excluded.currency)";
 
 /// What is known of a member's activity beside the counts, which SQL adds itself.
 pub struct Member {
@@ -199,7 +199,7 @@ pub struct Active {
     pub members: Vec<Member>,
     /// Those of whom everything is due: who have no row yet, and whose revenue the calendar has changed or was not derived
     /// today.
-    pub due: Vec<Uuid>,
+    pub due: BTreeSet<Uuid>,
 }
 
 /// What is known of `users`, as far as they are there.
@@ -251,7 +251,7 @@ pub async fn active(
                 && derived_at.map(OffsetDateTime::date) == Some(context.now.date())
         });
         if derived_at.is_none() || !is_current {
-            active.due.push(user_id);
+            active.due.insert(user_id);
             continue;
         }
         active.members.push(Member {

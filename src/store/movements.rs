@@ -177,7 +177,7 @@ async fn record(
 }
 
 /// Gives the movements of `moved` customers to their users of now (`owners`), those of the past too; and
-/// those that nobody has to whoever has the customer: a deleted user may have come back.
+/// those of `ownerless` customers that nobody has to whoever has the customer: a deleted user may have come back.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -185,9 +185,10 @@ pub async fn assign(
     tx: &mut PgConnection,
     moved: &BTreeSet<String>,
     owners: &HashMap<String, Uuid>,
+    ownerless: &HashMap<String, Uuid>,
 ) -> Result<(), sqlx::Error> {
     let moved = moved.iter().map(|customer| (customer, owners.get(customer).copied(), false));
-    let owned = owners.iter().map(|(customer, &user)| (customer, Some(user), true));
+    let owned = ownerless.iter().map(|(customer, &user)| (customer, Some(user), true));
     let assigned: Vec<_> = moved.chain(owned).collect();
     if assigned.is_empty() {
         return Ok(());

@@ -122,9 +122,8 @@ pub struct Parked {
 pub async fn thin(
     tx: &mut PgConnection,
     told: &BTreeSet<String>,
-    changed: impl Iterator<Item = &String>,
+    changed: &BTreeSet<String>,
 ) -> Result<Vec<Parked>, sqlx::Error> {
-    let changed: Vec<&str> = changed.map(String::as_str).collect();
     if told.is_empty() && changed.is_empty() {
         return Ok(Vec::new());
     }
@@ -141,7 +140,7 @@ pub async fn thin(
          order by i.subject, i.occurred_at desc, i.event_id desc",
     )
     .bind(told.iter().map(String::as_str).collect::<Vec<_>>())
-    .bind(changed)
+    .bind(changed.iter().map(String::as_str).collect::<Vec<_>>())
     .bind(Reason::ThinEvent.as_str())
     .fetch_all(tx)
     .await?;

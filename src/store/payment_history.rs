@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::claims::moment;
@@ -23,8 +23,8 @@ pub(super) struct Owned {
 /// What became of the rows.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// The payments whose rows were looked at.
-    pub payments: Vec<String>,
+    /// The payments among those looked at that are larger than four bytes hold.
+    pub large: Vec<String>,
     /// Those that a narrow column of an older table cannot hold.
     pub too_large: Vec<Parked>,
 }
@@ -48,14 +48,19 @@ pub async fn write(
     take_from_nobody(tx, changes, anew, owners).await?;
 
     let mut rows = load(tx, changes, anew, owners).await?;
-    let payments = rows.iter().map(|row| row.payment.id.clone()).collect();
-    adopted::adopt(tx, &mut rows).await?;
+    let large = rows.iter().filter(|row| row.payment.is_large()).map(|row| row.payment.id.clone()).collect();
+    let has_rivals = adopted::rivals(tx, &rows).await?;
+    if has_rivals {
+        adopted::adopt(tx, &mut rows).await?;
+    }
     let too_large = set_aside_too_large(tx, &mut rows).await?;
     if !rows.is_empty() {
-        adopted::make_way(tx, &rows).await?;
+        if has_rivals {
+            adopted::make_way(tx, &rows).await?;
+        }
         upsert(tx, &rows).await?;
     }
-    Ok(Written { payments, too_large })
+    Ok(Written { large, too_large })
 }
 
 /// Payments that were somebody's and are nobody's now: of a customer whose user is gone, say.
@@ -90,27 +95,26 @@ async fn load(
     anew: &BTreeSet<String>,
     owners: &HashMap<String, Uuid>,
 ) -> Result<Vec<Owned>, sqlx::Error> {
-    if changes.written.is_empty() && anew.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = sqlx::query(
-        "select history_id, state from payments where id = any($1)
-         union
-         select history_id, state from payments where customer_id = any($2)",
-    )
-    .bind(changes.written.iter().map(|payment| payment.id.as_str()).collect::<Vec<_>>())
-    .bind(anew.iter().map(String::as_str).collect::<Vec<_>>())
-    .fetch_all(tx)
-    .await?;
-    let mut owned = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let Json(payment): Json<Payment> = row.try_get(1)?;
+    let written = changes.written.iter().filter(|payment| !anew.contains(&payment.customer));
+    let row = |payment: Payment, history_id| {
         // What the application kept stays as it is until an event tells of it.
         let is_told = !payment.id.starts_with(FOUND);
-        if let Some(user_id) = owners.get(&payment.customer).copied().filter(|_| is_told) {
-            owned.push(Owned { payment, history_id: row.try_get(0)?, user_id });
-        }
+        let user_id = owners.get(&payment.customer).copied().filter(|_| is_told)?;
+        Some(Owned { payment, history_id, user_id })
+    };
+    let mut owned: Vec<Owned> =
+        written.filter_map(|payment| row(payment.clone(), *changes.history_ids.get(&payment.id)?)).collect();
+    let customers: Vec<&str> =
+        anew.iter().filter(|it| owners.contains_key(*it)).map(String::as_str).collect();
+    if customers.is_empty() {
+        return Ok(owned);
     }
+    let rows: Vec<(Uuid, Json<Payment>)> =
+        sqlx::query_as("select history_id, state from payments where customer_id = any($1)")
+            .bind(customers)
+            .fetch_all(tx)
+            .await?;
+    owned.extend(rows.into_iter().filter_map(|(history_id, Json(payment))| row(payment, history_id)));
     Ok(owned)
 }
 
@@ -118,7 +122,7 @@ async fn set_aside_too_large(
     tx: &mut PgConnection,
     rows: &mut Vec<Owned>,
 ) -> Result<Vec<Parked>, sqlx::Error> {
-    if rows.iter().all(|row| i32::try_from(row.payment.collected).is_ok()) {
+    if !rows.iter().any(|row| row.payment.is_large()) {
         return Ok(Vec::new());
     }
     let narrow: bool = sqlx::query_scalar(
@@ -131,9 +135,8 @@ async fn set_aside_too_large(
     if !narrow {
         return Ok(Vec::new());
     }
-    let too_large = |row: &mut Owned| i32::try_from(row.payment.collected).is_err();
     Ok(rows
-        .extract_if(.., too_large)
+        .extract_if(.., |row| row.payment.is_large())
         .map(|row| Parked {
             subject: row.payment.id,
             reason: Reason::AmountOutOfRange,

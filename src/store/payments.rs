@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
 use super::facts::Changed;
@@ -29,6 +29,10 @@ pub struct ChangedPayments {
     pub removed: Vec<Payment>,
     /// What to add to each customer's sums.
     pub differences: BTreeMap<(String, String), Sums>,
+    /// The rows of those written.
+    pub history_ids: HashMap<String, Uuid>,
+    /// Payments that are or were larger than four bytes hold.
+    pub large: BTreeSet<String>,
 }
 
 impl ChangedPayments {
@@ -38,8 +42,7 @@ impl ChangedPayments {
     }
 }
 
-/// Settles the payments that `changed` facts belong to. What belongs together has been remembered by
-/// [`link`] before.
+/// Settles the payments that `changed` facts belong to. What belongs together has been remembered with the facts.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -52,20 +55,19 @@ pub async fn settle(
     if touched.is_empty() {
         return Ok(ChangedPayments::default());
     }
-    let reach = reach(tx, &touched).await?;
-    let objects = objects(tx, &reach).await?;
+    let Reach { objects, payments: stored } = reach(tx, &touched).await?;
     let settled: BTreeMap<String, Payment> = connected(objects)
         .iter()
         .flat_map(|set| payments::settle(set))
         .map(|payment| (payment.id.clone(), payment))
         .collect();
-    let stored = stored(tx, &reach).await?;
-    let changes = compare(settled, stored);
-    write(tx, &changes).await?;
+    let mut changes = compare(settled, stored);
+    write(tx, &mut changes).await?;
     Ok(changes)
 }
 
-const fn is_payment(object: &StripeObject) -> bool {
+/// Whether `object` is part of a payment, and of nothing else that is derived.
+pub(super) const fn is_payment(object: &StripeObject) -> bool {
     matches!(
         object,
         StripeObject::Invoice(_)
@@ -85,61 +87,43 @@ pub(super) fn edges(state: &StripeObject) -> impl Iterator<Item = (String, Strin
     others.flat_map(move |other| [(id.to_owned(), other.clone()), (other, id.to_owned())])
 }
 
-/// Remembers which objects belong together.
-///
-/// # Errors
-/// Whatever the database says.
-pub(super) async fn link(
-    tx: &mut PgConnection,
-    edges: &BTreeSet<(String, String)>,
-) -> Result<(), sqlx::Error> {
-    if edges.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "insert into stripe_links (id, other)
-         select * from unnest($1::text[], $2::text[]) on conflict do nothing",
-    )
-    .bind(edges.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>())
-    .bind(edges.iter().map(|(_, other)| other.as_str()).collect::<Vec<_>>())
-    .execute(tx)
-    .await?;
-    Ok(())
+/// All that the payments of some objects consist of, and these payments as they stand.
+#[derive(Default)]
+struct Reach {
+    objects: BTreeMap<String, StripeObject>,
+    payments: BTreeMap<String, Payment>,
 }
 
-/// Every id that the payments of `touched` objects consist of.
-async fn reach(tx: &mut PgConnection, touched: &BTreeSet<String>) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(
+/// An id that belongs together with others, and what it is.
+type Reached = (String, Option<Json<StripeObject>>, Option<Json<Payment>>);
+
+/// Every id is looked up by index, whatever the planner believes of the tables' sizes.
+async fn reach(tx: &mut PgConnection, touched: &BTreeSet<String>) -> Result<Reach, sqlx::Error> {
+    let rows: Vec<Reached> = sqlx::query_as(
         "with recursive reach (id) as (
              select unnest($1::text[])
              union
-             select l.other from reach r join stripe_links l on l.id = r.id
+             select l.other from reach r
+             cross join lateral (select l.other from stripe_links l where l.id = r.id offset 0) l
          )
-         select id from reach",
+         select r.id, f.state, p.state from reach r
+         left join lateral (
+             select f.state from stripe_facts f
+             where f.id = r.id and f.kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute', 'checkout',
+                                              'found_payment')
+             offset 0
+         ) f on true
+         left join lateral (select p.state from payments p where p.id = r.id offset 0) p on true",
     )
     .bind(touched.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)
-    .await
-}
-
-async fn objects(
-    tx: &mut PgConnection,
-    ids: &[String],
-) -> Result<BTreeMap<String, StripeObject>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select id, state from stripe_facts
-         where id = any($1) and kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute', 'checkout',
-                                         'found_payment')",
-    )
-    .bind(ids)
-    .fetch_all(tx)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let Json(state) = row.try_get(1)?;
-            Ok((row.try_get(0)?, state))
-        })
-        .collect()
+    let mut reach = Reach::default();
+    for (id, object, payment) in rows {
+        reach.objects.extend(object.map(|Json(object)| (id.clone(), object)));
+        reach.payments.extend(payment.map(|Json(payment)| (id, payment)));
+    }
+    Ok(reach)
 }
 
 /// The objects in sets that nothing links to each other: one set a payment.
@@ -164,17 +148,6 @@ fn connected(mut objects: BTreeMap<String, StripeObject>) -> Vec<Vec<StripeObjec
     sets
 }
 
-async fn stored(tx: &mut PgConnection, ids: &[String]) -> Result<BTreeMap<String, Payment>, sqlx::Error> {
-    let rows =
-        sqlx::query("select id, state from payments where id = any($1)").bind(ids).fetch_all(tx).await?;
-    rows.iter()
-        .map(|row| {
-            let Json(state) = row.try_get(1)?;
-            Ok((row.try_get(0)?, state))
-        })
-        .collect()
-}
-
 fn compare(settled: BTreeMap<String, Payment>, mut stored: BTreeMap<String, Payment>) -> ChangedPayments {
     let mut changes = ChangedPayments::default();
     for (id, payment) in settled {
@@ -197,6 +170,9 @@ fn compare(settled: BTreeMap<String, Payment>, mut stored: BTreeMap<String, Paym
 
 impl ChangedPayments {
     fn count(&mut self, payment: &Payment, sign: i64) {
+        if payment.is_large() {
+            self.large.insert(payment.id.clone());
+        }
         let key = (payment.customer.clone(), payment.currency.clone());
         self.differences.entry(key).or_default().add(&Sums {
             mrr: 0,
@@ -207,7 +183,7 @@ impl ChangedPayments {
     }
 }
 
-async fn write(tx: &mut PgConnection, changes: &ChangedPayments) -> Result<(), sqlx::Error> {
+async fn write(tx: &mut PgConnection, changes: &mut ChangedPayments) -> Result<(), sqlx::Error> {
     if !changes.removed.is_empty() {
         sqlx::query("delete from payments where id = any($1)")
             .bind(changes.removed.iter().map(|payment| payment.id.as_str()).collect::<Vec<_>>())
@@ -218,12 +194,13 @@ async fn write(tx: &mut PgConnection, changes: &ChangedPayments) -> Result<(), s
         return Ok(());
     }
     let written = || changes.written.iter();
-    sqlx::query(
+    let rows: Vec<(String, Uuid)> = sqlx::query_as(
         "insert into payments (id, customer_id, currency, collected, refunded, disputed, history_id, state)
          select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::uuid[], $8::jsonb[])
          on conflict (id) do update set
              customer_id = excluded.customer_id, currency = excluded.currency, collected = excluded.collected,
-             refunded = excluded.refunded, disputed = excluded.disputed, state = excluded.state",
+             refunded = excluded.refunded, disputed = excluded.disputed, state = excluded.state
+         returning id, history_id",
     )
     .bind(written().map(|p| p.id.as_str()).collect::<Vec<_>>())
     .bind(written().map(|p| p.customer.as_str()).collect::<Vec<_>>())
@@ -233,7 +210,8 @@ async fn write(tx: &mut PgConnection, changes: &ChangedPayments) -> Result<(), s
     .bind(written().map(|p| p.disputed).collect::<Vec<_>>())
     .bind(written().map(|p| row_id(&p.id)).collect::<Vec<_>>())
     .bind(written().map(Json).collect::<Vec<_>>())
-    .execute(tx)
+    .fetch_all(tx)
     .await?;
+    changes.history_ids = rows.into_iter().collect();
     Ok(())
 }

@@ -41,7 +41,7 @@ impl Placed {
 
     /// Why there is no row, or not the whole truth in it.
     pub fn parked(&self) -> impl Iterator<Item = Parked> {
-        let Worth { subscription, mrr, overdue, lost_customer } = &self.worth;
+        let Worth { subscription, mrr, overdue, lost_customer, .. } = &self.worth;
         let price = self.price.as_deref().unwrap_or("no price");
         let is_known = subscription.has_known_status();
         let reasons = [

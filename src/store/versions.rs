@@ -1,7 +1,7 @@
 //! Versions: what each subscription, customer and discount was from a second on, and from when on a
 //! customer's ledger has to be worked out anew because of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
@@ -188,31 +188,19 @@ async fn discounted_in_other_currencies(
     .await
 }
 
-/// `since`, and those of `customers` for whom the clock has changed something meanwhile.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn due(
-    tx: &mut PgConnection,
+/// `since`, and those of `customers` for whom the clock has changed something meanwhile, by their `schedule`.
+pub(super) fn due(
     mut since: Since,
+    schedule: &HashMap<String, OffsetDateTime>,
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
-) -> Result<Since, sqlx::Error> {
-    if customers.is_empty() {
-        return Ok(since);
-    }
-    let rows =
-        sqlx::query("select id, recompute_at from customers where id = any($1) and recompute_at is not null")
-            .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
-            .fetch_all(tx)
-            .await?;
-    for row in &rows {
-        let (customer, at): (&str, OffsetDateTime) = (row.try_get(0)?, row.try_get(1)?);
-        if at <= now || since.contains_key(customer) {
+) -> Since {
+    for (customer, at) in schedule.iter().filter(|(customer, _)| customers.contains(*customer)) {
+        if *at <= now || since.contains_key(customer) {
             add(&mut since, customer, at.unix_timestamp());
         }
     }
-    Ok(since)
+    since
 }
 
 /// What the movements of each customer are worked out from, and all that they depend on, of which some is `known`.

@@ -21,6 +21,8 @@ pub struct Worth {
     pub overdue: Option<Announced>,
     /// Its customer is deleted, which ends it at Stripe, and no event has told of that end.
     pub lost_customer: bool,
+    /// Something is parked about it.
+    pub is_parked: bool,
 }
 
 /// The subscriptions of `customers` at their present value, and what that depends on; notes when the clock changes it
@@ -31,28 +33,32 @@ pub struct Worth {
 pub async fn value(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
+    scheduled: &HashMap<String, OffsetDateTime>,
     now: OffsetDateTime,
 ) -> Result<(Vec<Worth>, Catalogue), sqlx::Error> {
     if customers.is_empty() {
         return Ok((Vec::new(), Catalogue::default()));
     }
-    let Known { subscriptions, discounts, told_until, deleted, catalogue } = known(tx, customers).await?;
+    let Known { subscriptions, discounts, told_until, deleted, parked, catalogue } =
+        known(tx, customers).await?;
     let worth: Vec<Worth> = subscriptions
         .into_iter()
         .map(|subscription| {
             let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
+            let is_parked = parked.contains(&subscription.id);
             let lost_customer = deleted.contains(&subscription.customer) && !subscription.is_over();
             // Its items are not known: worth nothing until Stripe tells.
             if subscription.needs_stripe {
-                return Worth { subscription, mrr: Mrr::default(), overdue: None, lost_customer };
+                let mrr = Mrr::default();
+                return Worth { subscription, mrr, overdue: None, lost_customer, is_parked };
             }
             let now = present(&told_until, &subscription, now);
             let mrr = mrr::of_subscription(&shown(&subscription), discounts, &catalogue, now);
             let overdue = subscription.announced().filter(|announced| announced.overdue_from() <= now);
-            Worth { subscription, mrr, overdue, lost_customer }
+            Worth { subscription, mrr, overdue, lost_customer, is_parked }
         })
         .collect();
-    schedule(tx, customers, &worth).await?;
+    schedule(tx, customers, scheduled, &worth).await?;
     Ok((worth, catalogue))
 }
 
@@ -83,6 +89,8 @@ struct Known {
     told_until: HashMap<String, i64>,
     /// Customers that are deleted.
     deleted: HashSet<String>,
+    /// Subscriptions about which something is parked.
+    parked: HashSet<String>,
     catalogue: Catalogue,
 }
 
@@ -112,8 +120,15 @@ fn shown(subscription: &Subscription) -> Subscription {
 /// The same, with nothing known of the catalogue yet.
 async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Known, sqlx::Error> {
     let rows = sqlx::query(
-        "select state, customer_id, occurred_at from stripe_facts
-         where customer_id = any($1) and kind in ('subscription', 'customer', 'discount') order by id",
+        "select f.state, f.customer_id, f.occurred_at,
+                (select true from parked p where p.subject = f.id limit 1) is not null
+         from unnest($1::text[]) as c (id)
+         cross join lateral (
+             select * from stripe_facts f
+             where f.customer_id = c.id and f.kind in ('subscription', 'customer', 'discount')
+             offset 0
+         ) f
+         order by f.id",
     )
     .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)
@@ -126,7 +141,12 @@ async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Kn
         let until = known.told_until.entry(row.try_get(1)?).or_default();
         *until = at.unix_timestamp().max(*until);
         match state {
-            StripeObject::Subscription(subscription) => known.subscriptions.push(subscription),
+            StripeObject::Subscription(subscription) => {
+                if row.try_get(3)? {
+                    known.parked.insert(subscription.id.clone());
+                }
+                known.subscriptions.push(subscription);
+            }
             StripeObject::Discount(discount) => {
                 if let Some(customer) = discount.customer.clone() {
                     told.entry(customer).or_default().1.push(discount);
@@ -150,9 +170,30 @@ async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Kn
     Ok(known)
 }
 
+/// When the clock changes what `customers` are worth.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn scheduled(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+) -> Result<HashMap<String, OffsetDateTime>, sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(String, OffsetDateTime)> = sqlx::query_as(
+        "select id, recompute_at from customers where id = any($1) and recompute_at is not null",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
 async fn schedule(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
+    scheduled: &HashMap<String, OffsetDateTime>,
     worth: &[Worth],
 ) -> Result<(), sqlx::Error> {
     let mut next = HashMap::<&str, i64>::new();
@@ -169,13 +210,19 @@ async fn schedule(
                 .or_insert(at);
         }
     }
+    let at = |id: &String| next.get(id.as_str()).map(|at| moment(*at));
+    let changed: Vec<&String> =
+        customers.iter().filter(|id| at(id) != scheduled.get(id.as_str()).copied()).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
         "update customers c set recompute_at = n.at
          from unnest($1::text[], $2::timestamptz[]) as n (id, at)
          where c.id = n.id and c.recompute_at is distinct from n.at",
     )
-    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
-    .bind(customers.iter().map(|id| next.get(id.as_str()).map(|at| moment(*at))).collect::<Vec<_>>())
+    .bind(changed.iter().map(|id| id.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|id| at(id)).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

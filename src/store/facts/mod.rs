@@ -70,21 +70,24 @@ pub struct Settled {
     pub since: Since,
     /// What objects with a history claim, the last of each second.
     pub claims: Vec<Made>,
+    /// The changed objects that were parked for want of their state.
+    pub thin: BTreeSet<String>,
 }
 
-/// Settles what the batch `told` of Stripe's objects.
+/// Settles what the batch `told` of Stripe's objects, which belong together as `links` say.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn settle_stripe(
     tx: &mut PgConnection,
     told: Vec<Told<StripeObject>>,
+    links: &BTreeSet<(String, String)>,
     reading: &Reading,
 ) -> Result<Settled, sqlx::Error> {
     if told.is_empty() {
         return Ok(Settled::default());
     }
-    let stored = stripe::stored(tx, &subjects(&told)).await?;
+    let stripe::Known { facts: stored, mut thin } = stripe::known(tx, &subjects(&told)).await?;
     let decided = versions::decided(tx, &told).await?;
     let said = stripe::said(&told);
     // No event of Stripe's tells of these.
@@ -96,7 +99,7 @@ pub async fn settle_stripe(
     let mut won = with_found(latest(won, &stored), found, &stored);
     stripe::recall_statuses(tx, &mut won).await?;
     let reminded = stripe::remember(&mut won, said, &stored);
-    stripe::write(tx, &won).await?;
+    stripe::write(tx, &won, links).await?;
     stripe::write_reminded(tx, &reminded).await?;
     let customer_of = |id: &str| {
         let present = won.iter().map(|won| &won.told.report.state).find(|state| state.id() == id);
@@ -106,7 +109,8 @@ pub async fn settle_stripe(
     let mut changed = changes(won, stored);
     changed.extend(reminded);
     versions::add_moved(&mut since, &changed);
-    Ok(Settled { changed, since, claims })
+    thin.retain(|id| changed.contains_key(id));
+    Ok(Settled { changed, since, claims, thin })
 }
 
 /// Settles what the batch `told` of application rows and files; returns the facts that changed.

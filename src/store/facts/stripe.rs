@@ -1,6 +1,6 @@
 //! The facts about Stripe's objects as the database holds them, and what an object remembers of its earlier states.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
@@ -9,34 +9,59 @@ use time::OffsetDateTime;
 use super::{Changed, Stored, Told, Won};
 use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
 use crate::store::before;
+use crate::store::parked::Reason;
 
-/// The facts about these objects, by id.
-pub(super) async fn stored(
-    tx: &mut PgConnection,
-    ids: &[String],
-) -> Result<HashMap<String, Stored<StripeObject>>, sqlx::Error> {
-    let rows =
-        sqlx::query("select id, final, occurred_at, state, event_id from stripe_facts where id = any($1)")
-            .bind(ids)
-            .fetch_all(tx)
-            .await?;
-    rows.iter()
-        .map(|row| {
-            let Json(state) = row.try_get(3)?;
-            let moment = (row.try_get(1)?, None, row.try_get(2)?);
-            Ok((row.try_get(0)?, Stored { moment, event_id: row.try_get(4)?, state }))
-        })
-        .collect()
+/// What is known of some objects.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Their facts, by id.
+    pub facts: HashMap<String, Stored<StripeObject>>,
+    /// Those that are parked because the newest event about them came without a state.
+    pub thin: BTreeSet<String>,
 }
 
-/// Makes the winners their objects' facts.
-pub(super) async fn write(tx: &mut PgConnection, won: &[Won<StripeObject>]) -> Result<(), sqlx::Error> {
-    if won.is_empty() {
+/// What is known of these objects.
+pub(super) async fn known(tx: &mut PgConnection, ids: &[String]) -> Result<Known, sqlx::Error> {
+    let rows = sqlx::query(
+        "select w.id, f.final, f.occurred_at, f.event_id, f.state,
+                (select true from parked p where p.subject = w.id and p.reason = $2 limit 1) is not null
+         from unnest($1::text[]) as w (id)
+         left join lateral (select * from stripe_facts f where f.id = w.id offset 0) f on true",
+    )
+    .bind(ids)
+    .bind(Reason::ThinEvent.as_str())
+    .fetch_all(tx)
+    .await?;
+    let mut known = Known::default();
+    for row in &rows {
+        let id: String = row.try_get(0)?;
+        if row.try_get(5)? {
+            known.thin.insert(id.clone());
+        }
+        if let Some(Json(state)) = row.try_get(4)? {
+            let moment = (row.try_get(1)?, None, row.try_get(2)?);
+            known.facts.insert(id, Stored { moment, event_id: row.try_get(3)?, state });
+        }
+    }
+    Ok(known)
+}
+
+/// Makes the winners their objects' facts, and remembers which objects belong together.
+pub(super) async fn write(
+    tx: &mut PgConnection,
+    won: &[Won<StripeObject>],
+    links: &BTreeSet<(String, String)>,
+) -> Result<(), sqlx::Error> {
+    if won.is_empty() && links.is_empty() {
         return Ok(());
     }
     let reports = || won.iter().map(|won| &won.told.report);
     sqlx::query(
-        "insert into stripe_facts (id, kind, customer_id, occurred_at, final, event_id, tied, state)
+        "with linked as (
+             insert into stripe_links (id, other)
+             select * from unnest($9::text[], $10::text[]) on conflict do nothing
+         )
+         insert into stripe_facts (id, kind, customer_id, occurred_at, final, event_id, tied, state)
          select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bool[], $6::text[], $7::bool[], $8::jsonb[])
          on conflict (id) do update set
              kind = excluded.kind, customer_id = excluded.customer_id, occurred_at = excluded.occurred_at,
@@ -50,6 +75,8 @@ pub(super) async fn write(tx: &mut PgConnection, won: &[Won<StripeObject>]) -> R
     .bind(won.iter().map(|won| won.told.event_id.as_str()).collect::<Vec<_>>())
     .bind(won.iter().map(|won| won.tied).collect::<Vec<_>>())
     .bind(reports().map(|r| Json(&r.state)).collect::<Vec<_>>())
+    .bind(links.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>())
+    .bind(links.iter().map(|(_, other)| other.as_str()).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

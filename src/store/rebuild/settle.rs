@@ -77,7 +77,7 @@ impl Rebuild {
         // What came without its state was looked at before all events about it were there.
         let asked: BTreeSet<String> =
             sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
-        let thin = parked::thin(&mut tx, &asked, std::iter::empty()).await?;
+        let thin = parked::thin(&mut tx, &asked, &BTreeSet::new()).await?;
         let looked_at = LookedAt { objects: asked, ..LookedAt::default() };
         parked::replace(&mut tx, &looked_at, &thin, now).await?;
         tx.commit().await?;

@@ -131,3 +131,29 @@ async fn a_row_of_activity_takes_at_most_ten_statements() {
     let shown = told.rows("select vision_count from user_activity_metrics").await;
     assert_eq!(shown, [json!({"vision_count": 2})]);
 }
+
+#[tokio::test]
+async fn an_invoice_takes_at_most_sixteen_statements() {
+    let told = town(1).await;
+    let taken = taken_by(&told, vec![invoice(1, "second")]).await;
+    assert_at_most(16, &taken);
+    assert_eq!(
+        told.rows("select total_spent from user_revenue_metrics").await,
+        [json!({"total_spent": 2000})]
+    );
+}
+
+#[tokio::test]
+async fn a_mixed_batch_takes_at_most_thirty_statements() {
+    let told = town(5).await;
+    let mut events = Vec::new();
+    for number in 1..=5 {
+        events.push(invoice(number, "second"));
+        events.push(vision(Uuid::from_u128(number), "second"));
+        let changed = subscription(&format!("sub_{number}"), &format!("cus_{number}"), "past_due");
+        events.push(stripe(&format!("evt_due_{number}"), "customer.subscription.updated", 30, changed));
+    }
+    assert_at_most(30, &taken_by(&told, events).await);
+    let behind = told.rows("select distinct health_status from user_activity_metrics").await;
+    assert_eq!(behind, [json!({"health_status": "needs_attention"})]);
+}

@@ -1,0 +1,226 @@
+//! What follows from the facts: owners, values, sums, rows. Only what can have changed is derived: a user of whom only
+//! activity was told pays what they paid before, and a payment changes no subscription.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::apply::Touched;
+use super::customers::Owners;
+use super::derived::Tables;
+use super::involved::Involved;
+use super::members::{Active, Context, Sources};
+use super::parked::{self, LookedAt, Parked};
+use super::payments::ChangedPayments;
+use super::subscriptions::Placed;
+use super::{
+    Rules, claims, customers, leads, members, money, movements, payment_history, subscriptions, versions,
+    worth,
+};
+
+/// Derives what `touched` reaches.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn derive(
+    tx: &mut PgConnection,
+    tables: Tables,
+    mut touched: Touched,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let mut active = std::mem::take(&mut touched.active);
+    if touched.reaches_revenue() {
+        let derived = derive_revenue(tx, tables, touched, rules, now).await?;
+        active.retain(|user| !derived.contains(user));
+    }
+    let moments = tables.moments(tx, &active).await?;
+    let context = Context { rules, now, moments: &moments };
+    let Active { members, due } = members::active(tx, &active, &context).await?;
+    members::write_activity(tx, &members, &context).await?;
+    if !due.is_empty() {
+        let touched = Touched { users: due, ..Touched::default() };
+        derive_revenue(tx, tables, touched, rules, now).await?;
+    }
+    Ok(())
+}
+
+/// Whose customers are touched, and what that means for each.
+struct Reach {
+    owners: Owners,
+    /// Customers whose user was decided.
+    decided: BTreeSet<String>,
+    /// Each customer of the users, with its user, who is there.
+    by_customer: HashMap<String, Uuid>,
+    /// The users of whom everything is derived.
+    users: BTreeSet<Uuid>,
+    /// Users of whom only payments were told.
+    payers: BTreeSet<Uuid>,
+    /// Customers that have a user, and perhaps movements without one.
+    ownerless: HashMap<String, Uuid>,
+    /// When the clock changes the customers' values; where that has been read.
+    schedule: Option<HashMap<String, OffsetDateTime>>,
+    has_leads: bool,
+}
+
+impl Reach {
+    /// Decides whose the touched customers are, where that may be another than before.
+    async fn find(
+        tx: &mut PgConnection,
+        touched: &mut Touched,
+        rules: &Rules,
+        now: OffsetDateTime,
+    ) -> Result<Self, sqlx::Error> {
+        let asked: BTreeSet<String> = touched.involved.difference(&touched.customers).cloned().collect();
+        let involved = Involved::load(tx, &asked).await?;
+        let mut decided = std::mem::take(&mut touched.customers);
+        decided.extend(involved.undecided(&asked));
+        let known = involved.by_customer();
+        let to_value = involved.users_to_value(&touched.valued, now);
+        let payers = || known.values().copied().filter(|user| !to_value.contains(user));
+        if decided.is_empty() && touched.users.is_empty() {
+            return Ok(Self {
+                owners: Owners::default(),
+                decided,
+                payers: payers().collect(),
+                users: to_value,
+                ownerless: involved.with_ownerless_movements(),
+                schedule: Some(involved.schedule()),
+                has_leads: involved.has_leads,
+                by_customer: known,
+            });
+        }
+        let owners = customers::decide_owners(tx, &decided, rules.matching, now).await?;
+        let mut users = std::mem::take(&mut touched.users);
+        users.extend(owners.before.iter().chain(&owners.named).chain(&to_value));
+        let payers: BTreeSet<Uuid> = payers().filter(|user| !users.contains(user)).collect();
+        let all: Vec<Uuid> = users.union(&payers).copied().collect();
+        let present: BTreeSet<Uuid> = claims::present(tx, &all).await?.into_iter().collect();
+        let by_customer = customers::of_users(tx, &present).await?;
+        users.retain(|user| present.contains(user));
+        Ok(Self {
+            owners,
+            decided,
+            users,
+            payers,
+            ownerless: by_customer.clone(),
+            schedule: None,
+            has_leads: true,
+            by_customer,
+        })
+    }
+
+    /// The customers whose subscriptions are valued.
+    fn valued(&self, touched: &Touched) -> BTreeSet<String> {
+        let of_users = self.by_customer.iter().filter(|(_, user)| self.users.contains(user));
+        let of_users = of_users.map(|(customer, _)| customer);
+        self.decided.iter().chain(&touched.valued).chain(of_users).cloned().collect()
+    }
+}
+
+/// Returns the users whose rows were derived, those of their activity included.
+async fn derive_revenue(
+    tx: &mut PgConnection,
+    tables: Tables,
+    mut touched: Touched,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    let mut reach = Reach::find(tx, &mut touched, rules, now).await?;
+    if tables == Tables::Live {
+        customers::record(tx, std::mem::take(&mut reach.owners.matches), now).await?;
+    }
+    let all: BTreeSet<String> =
+        reach.decided.iter().chain(&touched.involved).chain(reach.by_customer.keys()).cloned().collect();
+    let before = money::load(tx, &all).await?;
+    reach.value_whom_nothing_is_left_of(&before, &touched.payments);
+    let valued = reach.valued(&touched);
+    let Touched { payments, objects, parked, mut anew, since, .. } = touched;
+
+    let schedule = match reach.schedule.take() {
+        Some(schedule) => schedule,
+        None => worth::scheduled(tx, &valued).await?,
+    };
+    let since = versions::due(since, &schedule, &valued, now);
+    let (worth, catalogue) = worth::value(tx, &valued, &schedule, now).await?;
+    let placed = subscriptions::place(tx, worth).await?;
+    let after = sums(&before, &payments, &placed, &valued);
+    money::write(tx, &before, &after).await?;
+    movements::revise(tx, &since, catalogue, &reach.by_customer, now).await?;
+    movements::assign(tx, &reach.owners.moved, &reach.by_customer, &reach.ownerless).await?;
+
+    let new_rows = subscriptions::write(tx, &placed, &reach.by_customer, now).await?;
+    anew.extend(reach.owners.moved.iter().cloned().chain(new_rows));
+    let history = payment_history::write(tx, &payments, &anew, &reach.by_customer).await?;
+    let moments = tables.moments(tx, &reach.users).await?;
+    let sources = Sources {
+        users: &reach.users,
+        payers: &reach.payers,
+        customers: &reach.by_customer,
+        sums: &after,
+        subscriptions: &placed,
+        context: Context { rules, now, moments: &moments },
+    };
+    members::write(tx, &sources).await?;
+    if tables == Tables::Live && reach.has_leads {
+        leads::convert(tx, &reach.users.union(&reach.payers).copied().collect()).await?;
+    }
+
+    let to_note = |placed: &&Placed| placed.worth.is_parked || placed.parked().next().is_some();
+    let looked_at = LookedAt {
+        customers: reach.decided,
+        subscriptions: placed.iter().filter(to_note).map(|it| it.worth.subscription.id.clone()).collect(),
+        payments: payments.large.into_iter().chain(history.large).collect(),
+        objects,
+    };
+    let parked: Vec<Parked> = parked
+        .into_iter()
+        .chain(reach.owners.parked)
+        .chain(placed.iter().flat_map(Placed::parked))
+        .chain(history.too_large)
+        .collect();
+    parked::replace(tx, &looked_at, &parked, now).await?;
+    Ok(reach.users)
+}
+
+impl Reach {
+    /// Where no sum is left, the subscriptions tell a member's currency.
+    fn value_whom_nothing_is_left_of(&mut self, before: &money::Revenue, payments: &ChangedPayments) {
+        if self.payers.is_empty() {
+            return;
+        }
+        let after = sums(before, payments, &[], &BTreeSet::new());
+        let with_sums: BTreeSet<Uuid> =
+            after.keys().filter_map(|(customer, _)| self.by_customer.get(customer).copied()).collect();
+        let without = self.payers.extract_if(.., |user| !with_sums.contains(user));
+        self.users.extend(without);
+    }
+}
+
+/// The customers' sums with what the batch changed: money by its differences, MRR as it is now.
+fn sums(
+    before: &money::Revenue,
+    payments: &ChangedPayments,
+    placed: &[Placed],
+    valued: &BTreeSet<String>,
+) -> money::Revenue {
+    let mut after = before.clone();
+    for (_, sums) in after.iter_mut().filter(|((customer, _), _)| valued.contains(customer)) {
+        sums.mrr = 0;
+    }
+    for (key, difference) in &payments.differences {
+        after.entry(key.clone()).or_default().add(difference);
+    }
+    for placed in placed {
+        let mrr = &placed.worth.mrr;
+        if mrr.minor != 0 {
+            let key = (placed.worth.subscription.customer.clone(), mrr.currency.clone());
+            after.entry(key).or_default().add(&money::Sums { mrr: mrr.minor, ..money::Sums::default() });
+        }
+    }
+    // No row, and so no currency of the member's: the next time nothing would be found here either.
+    after.retain(|_, sums| *sums != money::Sums::default());
+    after
+}
