@@ -18,6 +18,7 @@ pub mod rebuild;
 pub mod reconcile;
 pub mod replay;
 pub mod supabase;
+pub mod tickets;
 
 mod moment;
 mod serve;
@@ -80,6 +81,7 @@ enum Command {
     Reconcile(reconcile::ReconcileArgs),
     Members(members::MembersArgs),
     Campaigns(campaigns::CampaignsArgs),
+    Tickets(tickets::TicketsArgs),
     Mrr(mrr::MrrArgs),
     Supabase(supabase::SupabaseArgs),
     Doctor(doctor::DoctorArgs),
@@ -161,6 +163,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Campaigns(args) => {
             runtime()?.block_on(campaigns::run(args, &global.load()?)).map(Exit::into)
+        }
+        Command::Tickets(args) => {
+            runtime()?.block_on(tickets::run(args, &global.load()?, &Clock::System)).map(Exit::into)
         }
         Command::Mrr(args) => {
             runtime()?.block_on(mrr::run(args, &global.load()?, &Clock::System)).map(Exit::into)

@@ -19,4 +19,5 @@ pub mod rebuild;
 pub mod reconcile;
 pub mod replay;
 pub mod stripe_api;
+pub mod tickets;
 pub mod triggers;

@@ -39,6 +39,7 @@ mod statistics;
 mod stories;
 mod subscriptions;
 mod support;
+mod tickets;
 mod transactions;
 mod triggers;
 mod verification;

@@ -69,7 +69,13 @@ fn exit(report: &Report) -> Exit {
 }
 
 fn line(drift: &Drift) -> String {
-    let Drift { whose: Whose::Member(id) | Whose::Campaign(id), field, here, recount, mend } = drift;
+    let Drift {
+        whose: Whose::Member(id) | Whose::Campaign(id) | Whose::Ticket(id),
+        field,
+        here,
+        recount,
+        mend,
+    } = drift;
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
     let from = if *mend == Mend::Backfill { "told" } else { "here" };
     format!("{id} {field}: {from} {} -> counted {}", value(here), value(recount))
@@ -86,6 +92,9 @@ fn summary(report: &Report, hidden: u64) -> String {
     }
     if report.mended_campaigns > 0 {
         lines.push(format!("campaigns counted again: {}", report.mended_campaigns));
+    }
+    if report.mended_tickets > 0 {
+        lines.push(format!("tickets derived anew: {}", report.mended_tickets));
     }
     lines.extend(
         report

@@ -1,8 +1,9 @@
 //! What is compared with what, in SQL: each check says what stands there and what a recount gives, by member or
-//! campaign.
+//! campaign or ticket.
 
 pub(super) mod campaigns;
 pub(super) mod mapped;
+pub(super) mod tickets;
 
 use std::borrow::Cow;
 
@@ -13,6 +14,7 @@ use super::Mend;
 pub(super) enum About {
     Members,
     Campaigns,
+    Tickets,
 }
 
 /// One comparison.

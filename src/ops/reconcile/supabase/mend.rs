@@ -10,10 +10,10 @@ use crate::database;
 use crate::ops::progress::Progress;
 use crate::store::{Store, StoreError};
 
-/// Members that are derived anew at once.
+/// Members or tickets that are derived anew at once.
 const PAGE: usize = 500;
 
-/// Derives the members anew, and counts the campaigns' leads again.
+/// Derives the members and the tickets anew, and counts the campaigns' leads again.
 pub(super) async fn run(store: &Store, found: &Found, progress: &mut Progress) -> Result<(), StoreError> {
     progress.begin("deriving members anew", found.members.len() as u64);
     let members: Vec<Uuid> = found.members.iter().copied().collect();
@@ -29,6 +29,14 @@ pub(super) async fn run(store: &Store, found: &Found, progress: &mut Progress) -
         }
         tx.commit().await?;
         progress.advance(1);
+    }
+    progress.begin("deriving tickets anew", found.tickets.len() as u64);
+    let tickets: Vec<Uuid> = found.tickets.iter().copied().collect();
+    for page in tickets.chunks(PAGE) {
+        let mut tx = database::begin(store.pool()).await?;
+        sqlx::query("select ingest.derive_tickets($1)").bind(page).execute(&mut *tx).await?;
+        tx.commit().await?;
+        progress.advance(page.len() as u64);
     }
     Ok(())
 }

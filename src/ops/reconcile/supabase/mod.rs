@@ -1,5 +1,5 @@
 //! The database beside itself: the members' tables against a recount of the facts, the facts against the tables
-//! that they tell of, and the campaigns' sums against their leads.
+//! that they tell of, the campaigns' sums against their leads, and the tickets against their replies.
 //!
 //! Each look has what mends it. The public tables are derived from counts that are kept: deriving them anew mends
 //! them, and counting the leads again the campaigns. The counts are derived from facts: `rebuild` mends them. The
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub use report::{Drift, Mend, Report, Whose};
 
-use checks::{About, CHECKS, Check, campaigns, mapped};
+use checks::{About, CHECKS, Check, campaigns, mapped, tickets};
 
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
@@ -37,13 +37,17 @@ pub async fn run(
     mut show: impl FnMut(&Drift),
 ) -> Result<Report, StoreError> {
     let mut found = look(store, progress, &mut show).await?;
-    if fix && !(found.members.is_empty() && found.campaigns.is_empty()) {
-        let (members, campaigns) = (found.members.len() as u64, found.campaigns.len() as u64);
+    if fix && !found.is_empty() {
+        let [members, campaigns, tickets] =
+            [&found.members, &found.campaigns, &found.tickets].map(|ids| ids.len() as u64);
         mend::run(store, &found, progress).await?;
         found = look(store, progress, |_| {}).await?;
         found.report.mended_members = members;
         found.report.mended_campaigns = campaigns;
-        let outcome = json!({"mended_members": members, "mended_campaigns": campaigns});
+        found.report.mended_tickets = tickets;
+        let outcome = json!({
+            "mended_members": members, "mended_campaigns": campaigns, "mended_tickets": tickets
+        });
         note(store.pool(), "reconcile supabase", json!({}), outcome, store.now()).await?;
     }
     progress.finish();
@@ -58,6 +62,8 @@ struct Found {
     members: BTreeSet<Uuid>,
     /// Those whose leads are to be counted again.
     campaigns: BTreeSet<Uuid>,
+    /// Those that are to be derived anew.
+    tickets: BTreeSet<Uuid>,
 }
 
 async fn look(
@@ -69,7 +75,8 @@ async fn look(
     // One moment for all: what is applied meanwhile is no difference.
     let mut tx = reading(store.pool()).await?;
     let tables = &store.rules().reading.tables;
-    let fixed = CHECKS.into_iter().chain(mapped::counts(tables)).chain(campaigns::CHECKS);
+    let fixed =
+        CHECKS.into_iter().chain(mapped::counts(tables)).chain(campaigns::CHECKS).chain([tickets::CHECK]);
     let mut checks: Vec<(Check, Numbers)> = fixed.map(|check| (check, Numbers::default())).collect();
     checks.extend(recounted(&mut tx, tables, &mut found.report).await?);
     for (check, numbers) in &checks {
@@ -128,12 +135,17 @@ async fn recounted(
 }
 
 impl Found {
-    /// Notes that a field of this member or campaign differs.
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.campaigns.is_empty() && self.tickets.is_empty()
+    }
+
+    /// Notes that a field of this member, campaign or ticket differs.
     fn note(&mut self, check: &Check, id: Uuid) -> Whose {
         *self.report.differing.entry(check.mend.command()).or_default() += 1;
         let (mended, whose) = match check.about {
             About::Members => (&mut self.members, Whose::Member(id)),
             About::Campaigns => (&mut self.campaigns, Whose::Campaign(id)),
+            About::Tickets => (&mut self.tickets, Whose::Ticket(id)),
         };
         if check.mend == Mend::Fix {
             mended.insert(id);

@@ -40,12 +40,15 @@ pub enum Whose {
     /// A campaign's.
     #[serde(rename = "campaign_id")]
     Campaign(Uuid),
+    /// A ticket's.
+    #[serde(rename = "ticket_id")]
+    Ticket(Uuid),
 }
 
-/// A field of a member or a campaign that differs.
+/// A field of a member, a campaign or a ticket that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Drift {
-    /// The member or the campaign.
+    /// The member, the campaign or the ticket.
     #[serde(flatten)]
     pub whose: Whose,
     /// What was looked at: `public.user_activity_metrics.total_logins`.
@@ -65,6 +68,8 @@ pub struct Report {
     pub mended_members: u64,
     /// Campaigns counted again.
     pub mended_campaigns: u64,
+    /// Tickets derived anew.
+    pub mended_tickets: u64,
     /// Fields that differ, by the command that mends them; after mending, those that differ still.
     pub differing: BTreeMap<&'static str, u64>,
     /// Tables that could not be read.

@@ -1,0 +1,124 @@
+//! What staff do about a ticket: reply, assign, set the status. Each leaves a line in the audit log.
+
+use serde_json::{Value, json};
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{STATUSES, find};
+use crate::database;
+use crate::store::audit::{self, Act};
+
+/// The longest reply, in characters.
+const MAX_MESSAGE_CHARS: usize = 20_000;
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Says something, as staff.
+    Reply {
+        /// What.
+        message: String,
+        /// To staff alone.
+        is_internal: bool,
+        /// Who of the staff.
+        user_id: Option<Uuid>,
+    },
+    /// Gives it to a colleague, or to nobody.
+    Assign(Option<Uuid>),
+    /// Sets the status.
+    Status(String),
+}
+
+/// The change can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// It makes no sense; says why.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no such ticket.
+    #[error("there is no ticket {0}: `memberflow tickets list` shows them")]
+    NotFound(String),
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Makes the change to the ticket with this id or number; what follows from it the database's triggers derive. The audit
+/// log says that `actor` did, and of a reply only that there was one: what it says may tell of the person.
+///
+/// # Errors
+/// The change makes no sense, there is no such ticket, or the database does not answer.
+pub async fn change(
+    pool: &PgPool,
+    name: &str,
+    change: &Change,
+    actor: &str,
+    now: OffsetDateTime,
+) -> Result<Uuid, ChangeError> {
+    change.check()?;
+    let mut tx = database::begin(pool).await?;
+    let id = find(&mut tx, name).await?.ok_or_else(|| ChangeError::NotFound(name.to_owned()))?;
+    change.make(&mut tx, id, now).await?;
+    let (act, what) = change.audited();
+    let act = Act { actor, act, arguments: json!({"ticket_id": id}), outcome: what };
+    audit::record(&mut tx, act, now).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+impl Change {
+    fn check(&self) -> Result<(), ChangeError> {
+        match self {
+            Self::Reply { message, .. }
+                if message.trim().is_empty()
+                    || message.contains('\0')
+                    || message.chars().count() > MAX_MESSAGE_CHARS =>
+            {
+                let detail = format!("a reply holds 1 to {MAX_MESSAGE_CHARS} characters, without NUL");
+                Err(ChangeError::Invalid(detail))
+            }
+            Self::Status(status) if !STATUSES.contains(&status.as_str()) => {
+                let detail = format!("status is one of {}; {status:?} is not", STATUSES.join(", "));
+                Err(ChangeError::Invalid(detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn make(&self, tx: &mut PgConnection, id: Uuid, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+        let query = match self {
+            Self::Reply { message, is_internal, user_id } => sqlx::query(
+                "insert into public.support_ticket_replies (ticket_id, created_at, message, is_staff, is_internal, user_id)
+                 values ($1, $2, $3, true, $4, $5)",
+            )
+            .bind(id)
+            .bind(now)
+            .bind(message)
+            .bind(is_internal)
+            .bind(user_id),
+            Self::Assign(user_id) => sqlx::query(
+                "update public.support_tickets set updated_at = $2, assigned_to = $3 where id = $1",
+            )
+            .bind(id)
+            .bind(now)
+            .bind(user_id),
+            Self::Status(status) => {
+                sqlx::query("update public.support_tickets set updated_at = $2, status = $3 where id = $1")
+                    .bind(id)
+                    .bind(now)
+                    .bind(status)
+            }
+        };
+        query.execute(tx).await?;
+        Ok(())
+    }
+
+    fn audited(&self) -> (&'static str, Value) {
+        match self {
+            Self::Reply { is_internal, .. } => ("tickets reply", json!({"is_internal": is_internal})),
+            Self::Assign(user_id) => ("tickets assign", json!({"assigned_to": user_id})),
+            Self::Status(status) => ("tickets status", json!({"status": status})),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Tickets by page, the longest waiting first.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sqlx::{PgPool, Postgres, QueryBuilder};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{COLUMNS, Ticket};
+
+/// The most tickets on one page.
+pub const MAX_LIMIT: u32 = 200;
+/// The longest text that is searched for, in bytes.
+const MAX_TEXT_BYTES: usize = 200;
+
+/// Conditions that all must hold; an absent one always does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// One of [`super::STATUSES`].
+    pub status: Option<String>,
+    /// One of [`super::WAITING_FOR`].
+    pub waiting_for: Option<String>,
+    /// Whose turn it is since this moment or longer: of a member, since the last reply of staff.
+    pub waiting_before: Option<OffsetDateTime>,
+    /// One of [`super::PRIORITIES`].
+    pub priority: Option<String>,
+    /// In the application's words.
+    pub category: Option<String>,
+    /// Who sees to it.
+    pub assignee: Option<Assignee>,
+    /// Whose it is.
+    pub member: Option<Uuid>,
+    /// Stands somewhere in the number, the subject, the description or the guest's address, in any case.
+    pub text: Option<String>,
+}
+
+/// Who sees to a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assignee {
+    /// Nobody yet.
+    Nobody,
+    /// This account.
+    User(Uuid),
+}
+
+/// Some tickets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page {
+    /// Those that wait for staff, the longest first, then the others, the oldest first.
+    pub tickets: Vec<Ticket>,
+    /// Where the next page continues; none on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// There is no such page.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// Not a cursor that came with a page.
+    #[error("the cursor is not one that a page gave; start again without it")]
+    Cursor,
+    /// A text that can't be searched for.
+    #[error("text holds at most {MAX_TEXT_BYTES} bytes and no NUL character")]
+    Text,
+    /// The database does not answer.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// The tickets that meet `filter`, after `cursor`, at most `limit`.
+///
+/// # Errors
+/// The cursor or the text makes no sense, or the database does not answer.
+pub async fn list(
+    pool: &PgPool,
+    filter: &Filter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page, ListError> {
+    let limit = limit.clamp(1, MAX_LIMIT) as usize;
+    let mut query = QueryBuilder::new(COLUMNS);
+    query.push(" where true");
+    filter.push(&mut query)?;
+    if let Some(cursor) = cursor {
+        let (waiting, created, id) = decode(cursor).ok_or(ListError::Cursor)?;
+        query.push(" and (coalesce(t.waiting_since, 'infinity'::timestamptz), coalesce(t.created_at, '-infinity'::timestamptz), t.id) > (coalesce(");
+        query.push_bind(waiting).push(", 'infinity'::timestamptz), coalesce(").push_bind(created);
+        query.push(", '-infinity'::timestamptz), ").push_bind(id).push(")");
+    }
+    query.push(" order by coalesce(t.waiting_since, 'infinity'::timestamptz), coalesce(t.created_at, '-infinity'::timestamptz), t.id limit ");
+    query.push_bind(i64::try_from(limit + 1).unwrap_or(i64::MAX));
+    let mut tickets: Vec<Ticket> = query.build_query_as().fetch_all(pool).await?;
+    let has_more = tickets.len() > limit;
+    tickets.truncate(limit);
+    let next_cursor = tickets.last().filter(|_| has_more).map(encode);
+    Ok(Page { tickets, next_cursor })
+}
+
+impl Filter {
+    fn push(&self, query: &mut QueryBuilder<Postgres>) -> Result<(), ListError> {
+        let equal = [
+            (" and t.status::text = ", &self.status),
+            (" and t.waiting_for = ", &self.waiting_for),
+            (" and t.priority::text = ", &self.priority),
+            (" and t.category::text = ", &self.category),
+        ];
+        for (condition, value) in equal {
+            if let Some(value) = value {
+                query.push(condition).push_bind(value.clone());
+            }
+        }
+        if let Some(before) = self.waiting_before {
+            query.push(
+                " and t.waiting_for is not null and coalesce(t.waiting_since, t.last_staff_reply_at) <= ",
+            );
+            query.push_bind(before);
+        }
+        match self.assignee {
+            Some(Assignee::Nobody) => drop(query.push(" and t.assigned_to is null")),
+            Some(Assignee::User(user)) => drop(query.push(" and t.assigned_to = ").push_bind(user)),
+            None => {}
+        }
+        if let Some(member) = self.member {
+            query.push(" and t.user_id = ").push_bind(member);
+        }
+        if let Some(text) = self.text.as_deref().filter(|text| !text.is_empty()) {
+            if text.len() > MAX_TEXT_BYTES || text.contains('\0') {
+                return Err(ListError::Text);
+            }
+            query.push(" and position(lower(").push_bind(text.to_owned());
+            query.push(
+                ") in lower(concat_ws(' ', t.ticket_number, t.subject, t.description, t.guest_email))) > 0",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What a ticket is sorted by.
+type Place = (Option<OffsetDateTime>, Option<OffsetDateTime>, Uuid);
+
+fn encode(ticket: &Ticket) -> String {
+    let nanos = |moment: Option<OffsetDateTime>| {
+        moment.map_or_else(String::new, |moment| moment.unix_timestamp_nanos().to_string())
+    };
+    let place = [nanos(ticket.waiting_since), nanos(ticket.created_at), ticket.id.to_string()];
+    URL_SAFE_NO_PAD.encode(place.join(" "))
+}
+
+fn decode(cursor: &str) -> Option<Place> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    let mut parts = text.split(' ');
+    let mut moment = || match parts.next()? {
+        "" => Some(None),
+        nanos => {
+            let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
+            (moment.year() >= 1).then_some(Some(moment))
+        }
+    };
+    let (waiting, created) = (moment()?, moment()?);
+    Some((waiting, created, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_no_page_gave_is_no_cursor() {
+        for wrong in [
+            "",
+            "x",
+            "é",
+            &URL_SAFE_NO_PAD.encode("1 2"),
+            &URL_SAFE_NO_PAD.encode("-99999999999999999999999 1 x"),
+        ] {
+            assert_eq!(decode(wrong), None, "{wrong}");
+        }
+        let place = (None, None, Uuid::nil());
+        assert_eq!(decode(&URL_SAFE_NO_PAD.encode(format!("  {}", Uuid::nil()))), Some(place));
+    }
+}
