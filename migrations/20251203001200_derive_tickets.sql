@@ -31,7 +31,7 @@ create index if not exists support_tickets_waiting on public.support_tickets
 
 -- Members and admins are one role of Postgres: whatever another policy grants, notes are for admins, and theirs to write.
 drop policy if exists "memberflow: internal notes" on public.support_ticket_replies;
-create policy "memberflow: internal notes" on public.support_ticket_replies as restrictive for all to anon, authenticated
+create policy "memberflow: internal notes" on public.support_ticket_replies as restrictive for all to authenticated
     using (not is_internal or ((select auth.jwt()) -> 'app_metadata' ->> 'role') = 'admin')
     with check (not is_internal or ((select auth.jwt()) -> 'app_metadata' ->> 'role') = 'admin');
 
@@ -63,6 +63,7 @@ insert into ingest.ticket_settings default values on conflict do nothing;
 alter table ingest.ticket_changes enable row level security;
 alter table ingest.ticket_settings enable row level security;
 revoke all on ingest.ticket_changes, ingest.ticket_settings from public, anon, authenticated;
+revoke all on sequence ingest.ticket_changes_number_seq from public, anon, authenticated;
 
 create or replace function ingest.ticket_story(
     ticket uuid, out status text, out first_response_at timestamptz, out last_member_reply_at timestamptz,
