@@ -46,7 +46,7 @@ struct Text(String);
 impl Visit for Text {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "db.statement" && !value.is_empty() || self.0.is_empty() {
-            self.0 = value.split_whitespace().collect::<Vec<_>>().join(" ");
+            value.trim().clone_into(&mut self.0);
         }
     }
 
@@ -95,7 +95,7 @@ fn vision(user: Uuid, name: &str) -> Envelope {
 }
 
 /// The statements that `events` take as one batch.
-async fn taken_by(told: &Told, events: Vec<Envelope>) -> Vec<String> {
+pub(super) async fn taken_by(told: &Told, events: Vec<Envelope>) -> Vec<String> {
     let statements = Statements::default();
     let listening = statements.listen();
     let applied = told.store.apply(events).await.unwrap();
@@ -106,7 +106,7 @@ async fn taken_by(told: &Told, events: Vec<Envelope>) -> Vec<String> {
     taken
 }
 
-async fn town(members: u128) -> Told {
+pub(super) async fn town(members: u128) -> Told {
     let told = Told::begin().await;
     told.name_tier("Pro", "price_pro").await;
     for number in 1..=members {
@@ -118,6 +118,25 @@ async fn town(members: u128) -> Told {
 fn assert_at_most(bound: usize, taken: &[String]) {
     println!("{} statements", taken.len());
     assert!(taken.len() <= bound, "{} statements: {taken:#?}", taken.len());
+}
+
+/// News of each member's payments, subscription, visions and logins.
+pub(super) fn everything(members: u128, name: &str) -> Vec<Envelope> {
+    let mut events = Vec::new();
+    for number in 1..=members {
+        let (user, cus, sub) = (Uuid::from_u128(number), format!("cus_{number}"), format!("sub_{number}"));
+        events.push(invoice(number, name));
+        events.push(vision(user, name));
+        let second = 30 + i64::try_from(name.len()).unwrap();
+        let changed = subscription(&sub, &cus, "past_due");
+        events.push(stripe(
+            &format!("evt_due_{number}_{name}"),
+            "customer.subscription.updated",
+            second,
+            changed,
+        ));
+    }
+    events
 }
 
 #[tokio::test]
@@ -146,14 +165,7 @@ async fn an_invoice_takes_at_most_sixteen_statements() {
 #[tokio::test]
 async fn a_mixed_batch_takes_at_most_thirty_statements() {
     let told = town(5).await;
-    let mut events = Vec::new();
-    for number in 1..=5 {
-        events.push(invoice(number, "second"));
-        events.push(vision(Uuid::from_u128(number), "second"));
-        let changed = subscription(&format!("sub_{number}"), &format!("cus_{number}"), "past_due");
-        events.push(stripe(&format!("evt_due_{number}"), "customer.subscription.updated", 30, changed));
-    }
-    assert_at_most(30, &taken_by(&told, events).await);
+    assert_at_most(30, &taken_by(&told, everything(5, "second")).await);
     let behind = told.rows("select distinct health_status from user_activity_metrics").await;
     assert_eq!(behind, [json!({"health_status": "needs_attention"})]);
 }
