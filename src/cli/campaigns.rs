@@ -2,12 +2,11 @@
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use comfy_table::{CellAlignment, Table};
 use sqlx::PgPool;
 
-use super::members::{plain, spaced};
 use super::moment::days;
 use super::money::format_minor_units;
+use super::table::{in_words, plain, right_aligned, spaced, text};
 use super::terminal::printable;
 use super::{Exit, Failure, print};
 use crate::config::Config;
@@ -95,7 +94,7 @@ fn table(page: &Page) -> String {
         let money = |amount| format_minor_units(amount, Some(&campaign.currency));
         table.add_row([
             printable(&campaign.slug),
-            printable(campaign.status.as_deref().unwrap_or("-")),
+            text(campaign.status.as_deref()),
             campaign.leads.to_string(),
             campaign.members.to_string(),
             money(campaign.revenue),
@@ -104,7 +103,7 @@ fn table(page: &Page) -> String {
             roi(campaign),
         ]);
     }
-    aligned(table, 2)
+    right_aligned(table, 2..).trim_fmt()
 }
 
 /// As a percentage; the JSON has the ratio.
@@ -134,7 +133,7 @@ fn detail(detail: &Detail) -> String {
         ("Cost per lead", campaign.cost_per_lead.map(money)),
         ("ROI", campaign.roi.map(|_| roi(campaign))),
     ] {
-        facts.add_row([name.to_owned(), value.map_or_else(|| "-".to_owned(), |value| printable(&value))]);
+        facts.add_row([name.to_owned(), text(value.as_deref())]);
     }
     let facts = spaced(facts).trim_fmt();
     if newest_leads.is_empty() {
@@ -144,19 +143,11 @@ fn detail(detail: &Detail) -> String {
     for lead in newest_leads {
         leads.add_row([
             printable(&lead.email),
-            printable(lead.status.as_deref().unwrap_or("-")),
-            lead.matched_by.replace('_', " "),
+            text(lead.status.as_deref()),
+            in_words(&lead.matched_by),
             lead.created_at.map_or_else(|| "-".to_owned(), days),
             money(lead.value),
         ]);
     }
-    format!("{facts}\n\n{}", aligned(leads, 4))
-}
-
-/// Numbers stand at the right from this column on.
-fn aligned(mut table: Table, from: usize) -> String {
-    for column in table.column_iter_mut().skip(from) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    spaced(table).trim_fmt()
+    format!("{facts}\n\n{}", right_aligned(leads, 4..).trim_fmt())
 }

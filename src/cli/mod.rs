@@ -24,6 +24,7 @@ mod moment;
 mod serve;
 mod sign;
 mod stripe_api;
+mod table;
 mod terminal;
 
 use std::path::PathBuf;

@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::members::{plain, spaced};
 use super::moment::minutes;
+use super::table::{plain, spaced};
 use super::terminal::printable;
 use super::{Exit, print};
 use crate::config::Config;

@@ -118,6 +118,18 @@ impl Reach {
         let of_users = of_users.map(|(customer, _)| customer);
         self.decided.iter().chain(&touched.valued).chain(of_users).cloned().collect()
     }
+
+    /// Where no sum is left, the subscriptions tell a member's currency.
+    fn value_whom_nothing_is_left_of(&mut self, before: &money::Revenue, payments: &ChangedPayments) {
+        if self.payers.is_empty() {
+            return;
+        }
+        let after = sums(before, payments, &[], &BTreeSet::new());
+        let with_sums: BTreeSet<Uuid> =
+            after.keys().filter_map(|(customer, _)| self.by_customer.get(customer).copied()).collect();
+        let without = self.payers.extract_if(.., |user| !with_sums.contains(user));
+        self.users.extend(without);
+    }
 }
 
 /// Returns the users whose rows were derived, those of their activity included.
@@ -183,20 +195,6 @@ async fn derive_revenue(
         .collect();
     parked::replace(tx, &looked_at, &parked, now).await?;
     Ok(reach.users)
-}
-
-impl Reach {
-    /// Where no sum is left, the subscriptions tell a member's currency.
-    fn value_whom_nothing_is_left_of(&mut self, before: &money::Revenue, payments: &ChangedPayments) {
-        if self.payers.is_empty() {
-            return;
-        }
-        let after = sums(before, payments, &[], &BTreeSet::new());
-        let with_sums: BTreeSet<Uuid> =
-            after.keys().filter_map(|(customer, _)| self.by_customer.get(customer).copied()).collect();
-        let without = self.payers.extract_if(.., |user| !with_sums.contains(user));
-        self.users.extend(without);
-    }
 }
 
 /// The customers' sums with what the batch changed: money by its differences, MRR as it is now.

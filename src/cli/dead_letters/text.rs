@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::members::{plain, spaced};
 use crate::cli::moment::minutes;
+use crate::cli::table::{plain, spaced};
 use crate::cli::terminal::printable;
 use crate::ops::dead_letters::{Acted, DeadLetter};
 

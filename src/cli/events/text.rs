@@ -1,8 +1,8 @@
 //! Events as text.
 
 use crate::cli::dead_letters::pretty;
-use crate::cli::members::{plain, spaced};
 use crate::cli::moment::minutes;
+use crate::cli::table::{plain, spaced};
 use crate::cli::terminal::printable;
 use crate::ops::events::Event;
 use crate::project::stripe::NotCounted;

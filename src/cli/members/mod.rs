@@ -16,7 +16,6 @@ use crate::ops::members::{
 };
 
 pub use table::{WIDTH, detail, table};
-pub(super) use table::{plain, spaced};
 
 /// The members, with what they do and pay.
 #[derive(Debug, Args)]

@@ -1,17 +1,14 @@
 //! Members as tables for a terminal.
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, LineStyle, Table};
+use comfy_table::Table;
 
 use crate::cli::moment::{days, minutes};
 use crate::cli::money::format_minor_units;
-use crate::cli::terminal::printable;
+use crate::cli::table::{GAP, in_words, plain, right_aligned, spaced, text, word};
 use crate::ops::members::{Detail, Member, Subscription};
 
 /// The columns that a table fills at most.
 pub const WIDTH: u16 = 120;
-/// The spaces between two columns.
-const GAP: usize = 2;
 /// The fewest characters that are left of a word.
 const LEAST: usize = 8;
 
@@ -26,9 +23,10 @@ pub fn table(members: &[Member], width: u16) -> Table {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([header[column].len()]).max().unwrap_or_default()
     };
-    let fixed: usize = (3..9).map(|column| widest(column) + GAP).sum();
+    let gap = usize::from(GAP);
+    let fixed: usize = (3..9).map(|column| widest(column) + gap).sum();
     let words = [widest(0), widest(1), widest(2)];
-    let limits = share(usize::from(width).saturating_sub(fixed + 2 * GAP), words);
+    let limits = share(usize::from(width).saturating_sub(fixed + 2 * gap), words);
     for row in &mut rows {
         for (cell, limit) in row.iter_mut().zip(limits) {
             *cell = shortened(cell, limit);
@@ -38,10 +36,7 @@ pub fn table(members: &[Member], width: u16) -> Table {
     for row in rows {
         table.add_row(row);
     }
-    for column in table.column_iter_mut().skip(6) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    spaced(table)
+    right_aligned(table, 6..)
 }
 
 fn row(member: &Member) -> [String; 9] {
@@ -181,41 +176,7 @@ fn payments(detail: &Detail) -> Table {
             text(payment.paid_at.map(minutes).as_deref()),
         ]);
     }
-    for column in table.column_iter_mut().skip(2).take(3) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    spaced(table)
-}
-
-/// Columns two spaces apart, a line under the header, nothing else: easy on eyes and on `awk`.
-pub(in crate::cli) fn plain(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING.header_separator(LineStyle::none().fill('─')));
-    if !header.is_empty() {
-        table.set_header(header.iter().copied());
-    }
-    table
-}
-
-/// The same with the columns two spaces apart.
-pub(in crate::cli) fn spaced(mut table: Table) -> Table {
-    let columns = table.column_count();
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, if at + 1 == columns { 0 } else { 2 }));
-    }
-    table
-}
-
-fn text(value: Option<&str>) -> String {
-    value.map_or_else(|| "-".to_owned(), printable)
-}
-
-fn word(value: Option<&str>) -> String {
-    text(value.map(in_words).as_deref())
-}
-
-fn in_words(value: &str) -> String {
-    value.replace('_', " ")
+    right_aligned(table, 2..5)
 }
 
 fn days_ago(days: Option<i64>) -> String {

@@ -1,10 +1,10 @@
 //! The ledger's answers as tables for a terminal, each under the definition of what it counts.
 
-use comfy_table::{CellAlignment, Table};
+use comfy_table::Table;
 
-use crate::cli::members::{plain, spaced};
 use crate::cli::moment::seconds;
 use crate::cli::money::format_minor_units;
+use crate::cli::table::{plain, right_aligned};
 use crate::ops::ledger::{Explained, Movement, MrrAt, Waterfall};
 use crate::project::mrr::{Explanation, ItemExplanation};
 
@@ -17,7 +17,7 @@ pub fn totals(answer: &MrrAt) -> String {
         let mrr = format_minor_units(total.mrr, Some(&total.currency));
         table.add_row([total.currency.to_uppercase(), mrr, total.customers.to_string()]);
     }
-    let table = right_aligned(table, 1);
+    let table = right_aligned(table, 1..);
     [title, answer.definition.to_owned(), or(&table, answer.totals.is_empty(), "no MRR")].join("\n\n")
 }
 
@@ -31,7 +31,7 @@ pub fn waterfall(answer: &Waterfall) -> String {
             [row.opening, row.new, row.expansion, row.contraction, row.churn, row.reactivation, row.closing];
         table.add_row(std::iter::once(row.month.to_string()).chain(amounts.map(money)));
     }
-    let table = right_aligned(table, 1);
+    let table = right_aligned(table, 1..);
     [answer.definition.to_owned(), or(&table, answer.rows.is_empty(), "no movements")].join("\n\n")
 }
 
@@ -92,19 +92,9 @@ fn movements(movements: &[Movement]) -> String {
             it.cause_event_id.clone().unwrap_or_else(|| "the clock".to_owned()),
         ]);
     }
-    for column in table.column_iter_mut().skip(3).take(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    spaced(table).trim_fmt()
+    right_aligned(table, 3..5).trim_fmt()
 }
 
 fn or(table: &Table, is_empty: bool, nothing: &str) -> String {
     if is_empty { nothing.to_owned() } else { table.trim_fmt() }
-}
-
-fn right_aligned(mut table: Table, from: usize) -> Table {
-    for column in table.column_iter_mut().skip(from) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    spaced(table)
 }

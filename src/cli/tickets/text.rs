@@ -1,7 +1,7 @@
 //! Tickets as text for a terminal.
 
-use crate::cli::members::{plain, spaced};
 use crate::cli::moment::minutes;
+use crate::cli::table::{plain, spaced, text, word};
 use crate::cli::terminal::printable;
 use crate::ops::tickets::{Detail, Entry, Page, Ticket};
 
@@ -21,7 +21,7 @@ pub(super) fn table(page: &Page) -> String {
             since(ticket),
             word(ticket.status.as_deref()),
             word(ticket.priority.as_deref()),
-            printable(ticket.email.as_deref().unwrap_or("-")),
+            text(ticket.email.as_deref()),
             printable(&subject),
         ]);
     }
@@ -73,8 +73,4 @@ fn entry(entry: &Entry) -> String {
 /// A text of several lines, each free of what steers a terminal.
 fn lines(text: &str) -> String {
     text.lines().map(|line| format!("  {}", printable(line))).collect::<Vec<_>>().join("\n")
-}
-
-fn word(value: Option<&str>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| printable(&value.replace('_', " ")))
 }

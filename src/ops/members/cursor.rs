@@ -108,7 +108,7 @@ fn key_of(member: &Member, by: SortBy) -> Option<Key> {
 }
 
 /// A moment that Postgres can hold too: its years go back to 4713 BC, so any of our era does.
-fn moment(nanos: &str) -> Option<OffsetDateTime> {
+pub(in crate::ops) fn moment(nanos: &str) -> Option<OffsetDateTime> {
     let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
     (moment.year() >= 1).then_some(moment)
 }

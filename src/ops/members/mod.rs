@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use change::{Change, ChangeError, change};
+pub(super) use cursor::moment;
 pub use cursor::{Cursor, InvalidCursor};
 pub use filter::{ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, InvalidFilter, SUBSCRIPTION_STATUSES};
 pub use list::{DEFAULT_LIMIT, ListError, MAX_LIMIT, Page, PageRequest, list};

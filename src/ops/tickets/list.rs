@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{COLUMNS, Ticket};
+use crate::ops::members;
 
 /// The most tickets on one page.
 pub const MAX_LIMIT: u32 = 200;
@@ -150,14 +151,11 @@ fn encode(ticket: &Ticket) -> String {
 fn decode(cursor: &str) -> Option<Place> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let mut parts = text.split(' ');
-    let mut moment = || match parts.next()? {
+    let mut next = || match parts.next()? {
         "" => Some(None),
-        nanos => {
-            let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
-            (moment.year() >= 1).then_some(Some(moment))
-        }
+        nanos => members::moment(nanos).map(Some),
     };
-    let (waiting, created) = (moment()?, moment()?);
+    let (waiting, created) = (next()?, next()?);
     Some((waiting, created, parts.next()?.parse().ok()?))
 }
 
