@@ -1,9 +1,9 @@
 # syntax=docker/dockerfile:1
-# A tag can be moved, a digest cannot. To pin an image, look its digest up and give it:
-#   docker buildx imagetools inspect rust:1.95-bookworm --format '{{json .Manifest.Digest}}'
-#   docker build --build-arg BUILD_IMAGE=rust:1.95-bookworm@sha256:… --build-arg RUN_IMAGE=debian:bookworm-slim@sha256:… .
-ARG BUILD_IMAGE=rust:1.95-bookworm
-ARG RUN_IMAGE=debian:bookworm-slim
+# A tag can be moved, a digest cannot: these are the digests for all platforms, as Docker's library published them
+# (https://github.com/docker-library/repo-info). To take a newer image:
+#   docker buildx imagetools inspect debian:bookworm-slim --format '{{json .Manifest.Digest}}'
+ARG BUILD_IMAGE=rust:1.97.1-bookworm@sha256:593db038d36ea0d2e5b22a2e095eb95dbec607d88d658c2f35f65ee880b4f93a
+ARG RUN_IMAGE=debian:bookworm-slim@sha256:abd67ffcfa541b485a3dff59865ab629aa048a6c613e639d36e7456b0b229241
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /memberflow
