@@ -1,6 +1,7 @@
 //! `memberflow forget`: the person goes, the books stay, and nobody else is touched.
 
 mod others;
+mod terminal;
 mod traces;
 
 use memberflow::envelope::Envelope;

@@ -1,0 +1,47 @@
+//! At a terminal `forget` shows what goes and wants the name once more.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use super::{ADDRESS, lives, traces};
+use crate::support::process::{Settings, memberflow};
+use crate::support::told::Told;
+
+#[tokio::test]
+async fn another_name_typed_removes_nothing() {
+    let told = lives().await;
+    let before = traces(&told).await;
+    let (exit, said) = at_terminal(&told, "joann@example.com\n");
+    assert!(exit == 2 && said.contains("not confirmed: nothing was removed"), "{said}");
+    assert_eq!(traces(&told).await, before);
+}
+
+#[tokio::test]
+async fn same_name_typed_removes_what_was_shown() {
+    let told = lives().await;
+    let (exit, said) = at_terminal(&told, &format!("{ADDRESS}\n"));
+    let asked = said.find("type the user id or the address once more").expect(&said);
+    let shown = said.find("customers: 1: cus_1").expect(&said);
+    let done = said.find("the person is forgotten").expect(&said);
+    assert!(exit == 0 && shown < asked && asked < done, "{said}");
+    assert_eq!(traces(&told).await, [] as [String; 0]);
+}
+
+/// The command at a terminal of its own (`script` makes one), with `typed` at it.
+fn at_terminal(told: &Told, typed: &str) -> (i32, String) {
+    let settings: Settings = vec![("DATABASE_URL", told.database.url())];
+    let forget = memberflow(&settings);
+    let line = format!("'{}' forget {ADDRESS}", forget.get_program().display());
+    let mut terminal = Command::new("/usr/bin/script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env_clear()
+        .envs(forget.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(std::env::temp_dir())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`script` is part of every Debian");
+    terminal.stdin.take().expect("it was piped").write_all(typed.as_bytes()).expect("it reads");
+    let output = terminal.wait_with_output().expect("it ends");
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
+}
