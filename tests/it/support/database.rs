@@ -1,6 +1,7 @@
 //! A database that a test has to itself and that goes away with it.
 
 use std::env;
+use std::time::Duration;
 
 use memberflow::database::without_delay;
 use memberflow::store::supabase_stub;
@@ -13,6 +14,9 @@ use super::template;
 pub fn server_url() -> String {
     env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned())
 }
+
+/// For the statement to reach the server.
+const DROP_PATIENCE: Duration = Duration::from_millis(50);
 
 fn fresh_name() -> String {
     format!("mf_test_{}", uuid::Uuid::new_v4().simple())
@@ -27,6 +31,11 @@ pub(super) async fn execute(connection: &mut PgConnection, statement: &str) {
     sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(connection).await.unwrap();
 }
 
+/// Nobody needs a test's rows after a crash: no commit waits for the disk.
+async fn spare_the_disk(admin: &mut PgConnection, database: &str) {
+    execute(admin, &format!("alter database {database} set synchronous_commit = off")).await;
+}
+
 /// A fresh database, dropped when this value is.
 pub struct TestDatabase {
     pub name: String,
@@ -37,14 +46,15 @@ impl TestDatabase {
     /// An empty database: no Supabase schemas, no migrations.
     pub async fn empty() -> Self {
         let name = fresh_name();
-        execute(&mut admin().await, &format!("create database {name}")).await;
+        let mut admin = admin().await;
+        execute(&mut admin, &format!("create database {name}")).await;
+        spare_the_disk(&mut admin, &name).await;
         Self::open(name).await
     }
 
     async fn open(name: String) -> Self {
         let options: PgConnectOptions = server_url().parse().unwrap();
-        // Nobody needs these rows after a crash: no commit waits for the disk.
-        let options = options.database(&name).options([("synchronous_commit", "off")]);
+        let options = options.database(&name).options([("jit", "off")]);
         let pool =
             without_delay(PgPoolOptions::new().max_connections(6)).connect_with(options).await.unwrap();
         Self { name, pool }
@@ -61,6 +71,7 @@ impl TestDatabase {
     pub async fn migrated() -> Self {
         let name = fresh_name();
         template::copy(&name).await;
+        spare_the_disk(&mut admin().await, &name).await;
         Self::open(name).await
     }
 
@@ -90,7 +101,11 @@ impl Drop for TestDatabase {
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                execute(&mut admin().await, &format!("drop database if exists {name} with (force)")).await;
+                let mut admin = admin().await;
+                let statement = format!("drop database if exists {name} with (force)");
+                // Postgres waits for a checkpoint, about a second, which nobody else needs to wait for. It has the
+                // statement by now and carries it out to its end, whether or not its client is there.
+                tokio::time::timeout(DROP_PATIENCE, execute(&mut admin, &statement)).await.ok();
             });
         });
         dropped.join().ok();
