@@ -41,6 +41,9 @@ pub fn options(config: &Config) -> Result<PgConnectOptions, sqlx::Error> {
         // A process that stops in mid-transaction must not hold the projection's lock for long.
         ("idle_in_transaction_session_timeout", "15s"),
         ("timezone", "UTC"),
+        // Postgres would compile statements that it takes for dear, for a second and more under the projection's
+        // lock, which run in milliseconds: its guesses are far too high where statistics lag behind.
+        ("jit", "off"),
     ]))
 }
 

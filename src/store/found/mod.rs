@@ -121,8 +121,8 @@ impl Reading {
     }
 }
 
-/// For as long as a page takes: no time for compiling, and memory for sorting it.
-const SETTINGS: &str = "select set_config('jit', 'off', true), set_config('work_mem', '64MB', true)";
+/// For as long as a page takes: memory for sorting it.
+const SETTINGS: &str = "set local work_mem = '64MB'";
 
 async fn read(tx: &mut PgConnection, turn: &Turn, store: &Store) -> Result<Page, sqlx::Error> {
     let (rules, now) = (&store.rules, store.clock.now());

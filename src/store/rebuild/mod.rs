@@ -134,7 +134,7 @@ async fn connect(store: &Store) -> Result<PgConnection, RebuildError> {
     // client is gone must not go on, for the next rebuild waits for it.
     connection
         .execute(
-            "set plan_cache_mode = force_custom_plan; set jit = off; set statement_timeout = 0;
+            "set plan_cache_mode = force_custom_plan; set statement_timeout = 0;
              set lock_timeout = '60s'; set client_connection_check_interval = '1s'",
         )
         .await?;
