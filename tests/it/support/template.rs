@@ -1,7 +1,7 @@
 //! The migrated database that tests copy theirs from. A copy takes a tenth of the time of some thirty migrations.
 //!
-//! One template stays on the server after the tests: the next run begins with it. One of other migrations takes
-//! its place.
+//! Templates stay on the server after the tests: the next run begins with its own. Of other migrations a few stay too, so
+//! that several checkouts are tested side by side.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
@@ -13,6 +13,9 @@ use sqlx::postgres::PgConnectOptions;
 use super::database::{admin, execute, server_url};
 
 const PREFIX: &str = "mf_template_";
+
+/// Templates of other migrations that stay.
+const OTHERS: i64 = 8;
 
 /// Held shared by whoever copies, alone by whoever makes or drops a template.
 const LOCK: i64 = 0x6d66_7465_6d70;
@@ -38,14 +41,15 @@ pub async fn copy(name: &str) {
 async fn make(admin: &mut PgConnection, template: &str) {
     execute(admin, &format!("select pg_advisory_lock({LOCK})")).await;
     if !exists(admin, template).await {
-        let others = "select datname from pg_database where starts_with(datname, $1)";
-        for other in
-            sqlx::query_scalar::<_, String>(others).bind(PREFIX).fetch_all(&mut *admin).await.unwrap()
-        {
-            execute(admin, &format!("drop database {other} with (force)")).await;
-        }
         // Named last: a template whose making was cut short is nobody's.
         let unfinished = format!("{PREFIX}unfinished");
+        execute(admin, &format!("drop database if exists {unfinished} with (force)")).await;
+        let oldest =
+            "select datname from pg_database where starts_with(datname, $1) order by oid desc offset $2";
+        let oldest = sqlx::query_scalar::<_, String>(oldest).bind(PREFIX).bind(OTHERS);
+        for other in oldest.fetch_all(&mut *admin).await.unwrap() {
+            execute(admin, &format!("drop database {other} with (force)")).await;
+        }
         execute(admin, &format!("create database {unfinished}")).await;
         let options: PgConnectOptions = server_url().parse().unwrap();
         migrate::run(&options.database(&unfinished), MigrateOptions { supabase_stub: true }).await.unwrap();
