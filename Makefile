@@ -7,7 +7,7 @@ VENV := target/interop
 IGNORED := $(if $(findstring nextest,$(shell cargo nextest --version 2>/dev/null)),--run-ignored only,-- --ignored)
 TESTS := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test soak faults lint interop compiler clean
+.PHONY: help run test bench soak faults lint interop compiler clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,11 @@ test: compiler ## All tests, on a real PostgreSQL and a real RabbitMQ.
 	cargo $(TESTS) --locked --no-run
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS)
+
+bench: compiler ## The service under load, each figure beside its target; a part: ARGS="--only accept --rounds 1".
+	cargo bench --locked --profile soak --bench load --no-run
+	@scripts/setup.sh $$($(SOAKED) dev services --missing)
+	$(SOAKED) dev services -- cargo bench --locked --profile soak --bench load -- $(or $(ARGS),--write docs/performance.md)
 
 soak: compiler ## Whole lives in 10,000 orders, and a rebuild of 100,000 events; MEMBERFLOW_TEST_SEED=n repeats a run.
 	cargo build --locked

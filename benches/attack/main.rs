@@ -13,13 +13,10 @@ mod support;
 #[path = "../../tests/it/whole_way/sender.rs"]
 mod sender;
 
-#[expect(dead_code, reason = "shared with the other benchmark, which uses all of it")]
-#[path = "../load/pace.rs"]
-mod pace;
-
 mod attacker;
 mod attacks;
 mod house;
+mod pace;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 mod applying;
 mod auditing;
+mod benchmark;
 mod campaigns;
 mod ci_run;
 mod configuration;

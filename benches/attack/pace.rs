@@ -11,8 +11,6 @@ use crate::sender::Sender;
 
 /// What came of one event.
 pub struct Answer {
-    pub event_id: String,
-    pub posted: Instant,
     pub took: Duration,
     pub taken: bool,
 }
@@ -32,7 +30,7 @@ pub async fn post(sender: &Sender, events: &[FixtureEvent], rate: u32, begin: In
         under_way.push(async move {
             let posted = Instant::now();
             let taken = sender.post(event).await.is_ok_and(|response| response.status().is_success());
-            Answer { event_id: event.event_id.clone(), posted, took: posted.elapsed(), taken }
+            Answer { took: posted.elapsed(), taken }
         });
     }
     while let Some(answer) = under_way.next().await {
@@ -45,11 +43,4 @@ pub async fn post(sender: &Sender, events: &[FixtureEvent], rate: u32, begin: In
 pub fn ms_at(sorted: &[Duration], share: f64) -> f64 {
     let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
     sorted.get(index).map_or(0.0, |it| it.as_secs_f64() * 1000.0)
-}
-
-/// How durations are spread, in words.
-pub fn spread(mut durations: Vec<Duration>) -> String {
-    durations.sort();
-    let at = |share: f64| ms_at(&durations, share);
-    format!("p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, longest {:.1} ms", at(0.5), at(0.9), at(0.99), at(1.0))
 }
