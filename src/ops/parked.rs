@@ -1,7 +1,7 @@
 //! What is parked: known, counted where it can be, and waiting for a missing piece.
 
 use serde::Serialize;
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
 /// Something that waits.
@@ -29,23 +29,31 @@ pub async fn list(
     subject: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Waiting>, sqlx::Error> {
-    sqlx::query_as(
-        "select subject, reason, detail, parked_at from (
-             select subject, reason, detail, parked_at from ingest.parked
-             union all
-             select a.lead_id::text, 'ambiguous_campaign',
-                    'campaigns that its UTM fields name: ' || (
-                        select string_agg(m.slug, ', ' order by m.slug) from public.marketing_campaigns m
-                        where m.id = any (a.campaigns)),
-                    a.since
-             from ingest.ambiguous_leads a
-         ) waiting
-         where ($1::text is null or reason = $1) and ($2::text is null or subject = $2)
-         order by parked_at, subject, reason limit $3",
-    )
-    .bind(reason)
-    .bind(subject)
-    .bind(limit)
-    .fetch_all(pool)
-    .await
+    let mut query = QueryBuilder::new(OBJECTS);
+    push(&mut query, [("reason", reason), ("subject", subject)], limit);
+    query.push(") union all (").push(LEADS);
+    push(&mut query, [("reason", reason), ("subject", subject)], limit);
+    query.push(") order by parked_at, subject, reason limit ").push_bind(limit);
+    query.build_query_as().fetch_all(pool).await
+}
+
+/// Each half ends in its own order and limit, so that neither is read further than that.
+const OBJECTS: &str = "(select subject, reason, detail, parked_at from ingest.parked where true";
+const LEADS: &str = "
+select * from (
+    select a.lead_id::text as subject, 'ambiguous_campaign' as reason,
+           'campaigns that its UTM fields name: ' || (
+               select string_agg(m.slug, ', ' order by m.slug) from public.marketing_campaigns m
+               where m.id = any (a.campaigns)) as detail,
+           a.since as parked_at
+    from ingest.ambiguous_leads a
+) leads where true";
+
+fn push(query: &mut QueryBuilder<Postgres>, equal: [(&str, Option<&str>); 2], limit: i64) {
+    for (column, value) in equal {
+        if let Some(value) = value {
+            query.push(" and ").push(column).push(" = ").push_bind(value.to_owned());
+        }
+    }
+    query.push(" order by parked_at, subject, reason limit ").push_bind(limit);
 }

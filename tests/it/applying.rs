@@ -1,8 +1,8 @@
 //! The stories in `fixtures/`: each member's tables say at the end what the story promises, in whatever
 //! order, batches and number the events come.
 
-mod plans;
-mod statements;
+pub(crate) mod plans;
+pub(crate) mod statements;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -30,6 +30,7 @@ mod parking;
 mod payment_kinds;
 mod poison;
 mod queue;
+mod reading_plans;
 mod rebuilding;
 mod receiving;
 mod reconciling;

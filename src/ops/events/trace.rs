@@ -127,19 +127,18 @@ type Reading = Transaction<'static, Postgres>;
 async fn facts(tx: &mut Reading, event: &Event) -> Result<(Vec<Fact>, Vec<Fact>), sqlx::Error> {
     let facts: Vec<Fact> = sqlx::query_as(
         "select 'ingest.stripe_facts' as table, id, event_id as by, occurred_at from stripe_facts
-         where id = $2 or id = any (select id from stripe_versions where id = $2 and event_id = $1)
+         where id = $1
          union all
          select 'ingest.stripe_versions', id, event_id, occurred_at from stripe_versions
-         where id = $2 and occurred_at = $3
+         where id = $1 and occurred_at = $2
          union all
-         select 'ingest.claims', object_id, event_id, reported_at from claims where object_id = $2
+         select 'ingest.claims', object_id, event_id, reported_at from claims where object_id = $1
          union all
-         select 'ingest.customer_emails', object_id, event_id, reported_at from customer_emails where object_id = $2
+         select 'ingest.customer_emails', object_id, event_id, reported_at from customer_emails where object_id = $1
          union all
          select 'ingest.row_facts', relation || '/' || row_id, event_id, occurred_at from row_facts
-         where relation = split_part($2, '/', 1) and row_id = substr($2, length(split_part($2, '/', 1)) + 2)",
+         where relation = split_part($1, '/', 1) and row_id = substr($1, length(split_part($1, '/', 1)) + 2)",
     )
-    .bind(&event.event_id)
     .bind(&event.subject)
     .bind(event.occurred_at)
     .fetch_all(&mut **tx)
@@ -181,7 +180,7 @@ async fn changed(tx: &mut Reading, event: &Event) -> Result<Vec<Change>, sqlx::E
 async fn parked(tx: &mut Reading, event: &Event) -> Result<Vec<Parked>, sqlx::Error> {
     sqlx::query_as(
         "select subject, reason, detail from parked
-         where subject = $1 or subject in (select customer_id from stripe_facts where id = $1)
+         where subject = any(array(select $1 union all select customer_id from stripe_facts where id = $1))
          order by subject, reason",
     )
     .bind(&event.subject)

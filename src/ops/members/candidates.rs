@@ -22,7 +22,7 @@ pub(super) async fn candidates(
     filter: &Filter,
     stretch: Stretch,
 ) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
-    for query in [subscribers(filter), bearers_of_text(filter)].into_iter().flatten() {
+    for query in [subscribers(filter, stretch), bearers_of_text(filter, stretch)].into_iter().flatten() {
         let found = few(pool, query, stretch).await?;
         if found.is_some() {
             return Ok(found);
@@ -39,18 +39,24 @@ async fn few(
     // Those without a value are told by a condition on the account alone. It matters here: nobody with
     // a subscription may be without revenue, however many subscriptions there are.
     if stretch.of_account {
-        query.push(" and ").push(stretch.condition);
+        query.push(sql::OF_ACCOUNTS[1]).push(stretch.condition);
     }
     query.push(format_args!(" limit {}", FEW + 1));
     let found: Vec<Uuid> = query.build_query_scalar().persistent(false).fetch_all(pool).await?;
     Ok((found.len() <= FEW).then_some(found))
 }
 
-fn subscribers(filter: &Filter) -> Option<QueryBuilder<Postgres>> {
+/// The beginning of a query for accounts in `stretch`.
+fn accounts(stretch: Stretch) -> QueryBuilder<Postgres> {
+    QueryBuilder::new(if stretch.of_account { sql::OF_ACCOUNTS[0] } else { "" })
+}
+
+fn subscribers(filter: &Filter, stretch: Stretch) -> Option<QueryBuilder<Postgres>> {
     if filter.tier.is_none() && filter.status.is_none() {
         return None;
     }
-    let mut query = QueryBuilder::new(sql::SUBSCRIBERS);
+    let mut query = accounts(stretch);
+    query.push(sql::SUBSCRIBERS);
     if let Some(tier) = &filter.tier {
         query.push(" and lower(t.name) = lower(").push_bind(tier).push(")");
     }
@@ -60,13 +66,16 @@ fn subscribers(filter: &Filter) -> Option<QueryBuilder<Postgres>> {
     Some(query)
 }
 
-fn bearers_of_text(filter: &Filter) -> Option<QueryBuilder<Postgres>> {
+fn bearers_of_text(filter: &Filter, stretch: Stretch) -> Option<QueryBuilder<Postgres>> {
     let pattern = filter.pattern()?;
-    let [pieces @ .., last] = sql::BEARERS_OF_TEXT;
-    let mut query = QueryBuilder::new("");
-    for piece in pieces {
-        query.push(piece).push_bind(&pattern);
+    let is_number = filter.text.iter().flat_map(|text| text.chars()).all(|c| c.is_ascii_digit() || c == '+');
+    let mut places = sql::BEARERS_OF_TEXT.to_vec();
+    places.extend(is_number.then_some(sql::BEARERS_OF_NUMBER));
+    let mut query = accounts(stretch);
+    query.push("select found.id from (");
+    for (at, place) in places.into_iter().enumerate() {
+        query.push(if at > 0 { " union all " } else { "" }).push(place).push_bind(&pattern);
     }
-    query.push(last);
+    query.push(") found where true");
     Some(query)
 }

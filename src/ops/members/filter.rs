@@ -90,7 +90,7 @@ impl Filter {
             for piece in sql::SHOWN_TEXT {
                 query.push(piece).push_bind(&pattern);
             }
-            query.push(")");
+            query.push(sql::SHOWN_TEXT_END);
         }
     }
 

@@ -94,19 +94,27 @@ fn vision(user: Uuid, name: &str) -> Envelope {
     row(&format!("{user}-{name}"), "INSERT", "public.vision_versions", record, json!(null))
 }
 
-/// The statements that `events` take as one batch.
-pub(super) async fn taken_by(told: &Told, events: Vec<Envelope>) -> Vec<String> {
+/// The statements that `work` asks the database for, on this thread.
+pub(crate) async fn asked_by(work: impl Future<Output = ()>) -> Vec<String> {
     let statements = Statements::default();
     let listening = statements.listen();
-    let applied = told.store.apply(events).await.unwrap();
+    work.await;
     drop(listening);
-    assert!(applied.new > 0);
-    let taken = statements.taken();
+    statements.taken()
+}
+
+/// The statements that `events` take as one batch.
+pub(super) async fn taken_by(told: &Told, events: Vec<Envelope>) -> Vec<String> {
+    let taken = asked_by(async {
+        let applied = told.store.apply(events).await.unwrap();
+        assert!(applied.new > 0);
+    })
+    .await;
     assert_eq!(taken.last().map(String::as_str), Some("COMMIT"), "{taken:#?}");
     taken
 }
 
-pub(super) async fn town(members: u128) -> Told {
+pub(crate) async fn town(members: u128) -> Told {
     let told = Told::begin().await;
     told.name_tier("Pro", "price_pro").await;
     for number in 1..=members {
@@ -121,7 +129,7 @@ fn assert_at_most(bound: usize, taken: &[String]) {
 }
 
 /// News of each member's payments, subscription, visions and logins.
-pub(super) fn everything(members: u128, name: &str) -> Vec<Envelope> {
+pub(crate) fn everything(members: u128, name: &str) -> Vec<Envelope> {
     let mut events = Vec::new();
     for number in 1..=members {
         let (user, cus, sub) = (Uuid::from_u128(number), format!("cus_{number}"), format!("sub_{number}"));

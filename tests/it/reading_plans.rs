@@ -1,0 +1,154 @@
+//! How what the API and the commands read is found: by index, whatever the planner believes.
+
+use std::collections::BTreeSet;
+
+use memberflow::ops::ledger::About;
+use memberflow::ops::members::{Direction, Filter, PageRequest, Sort, SortBy};
+use memberflow::ops::{campaigns, events, ledger, members, parked, tickets};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::applying::plans::{self, GROWING, Growing};
+use crate::applying::statements::{asked_by, everything, town};
+use crate::support::told::{NOW, Told};
+
+/// Rows of others in each table, where there is no more time.
+const OTHERS: i32 = 20_000;
+
+/// What grows with members and their tickets and leads beside the tables that batches write.
+const READ: [Growing; 7] = [
+    ("auth.users", "'id', md5('user' || n)::uuid, 'email', n || '@other.org', 'phone', null"),
+    ("public.user_profiles", "'id', md5('profile' || n)::uuid, 'user_id', md5('user' || n)::uuid"),
+    ("public.leads", "'id', md5('lead' || n)::uuid, 'email', n || '@other.org'"),
+    (
+        "ingest.counted_leads",
+        "'lead_id', md5('lead' || n)::uuid, 'campaign_id', md5('campaign' || n % 99)::uuid",
+    ),
+    (
+        "public.support_tickets",
+        "'id', md5('ticket' || n)::uuid, 'user_id', md5('user' || n)::uuid, 'ticket_number', 'T-other-' || n",
+    ),
+    ("public.support_ticket_replies", "'id', md5('reply' || n)::uuid, 'ticket_id', md5('ticket' || n)::uuid"),
+    ("ingest.ticket_changes", "'number', 1000000 + n, 'ticket_id', md5('ticket' || n)::uuid"),
+];
+
+#[tokio::test]
+async fn no_reading_path_reads_a_table_that_grows() {
+    assert_found_by_index(OTHERS).await;
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: a million rows in each table"]
+async fn no_reading_path_reads_a_table_of_a_million() {
+    assert_found_by_index(1_000_000).await;
+}
+
+async fn assert_found_by_index(others: i32) {
+    let told = town(3).await;
+    for event in everything(3, "before") {
+        told.tell([event]).await;
+    }
+    some_of_everything(&told).await;
+    let growing: Vec<Growing> = GROWING.into_iter().chain(READ).collect();
+    plans::grow(&told, &growing, others).await;
+    let read = asked_by(read_everything(&told.database.pool)).await;
+    let statements: BTreeSet<String> = read.into_iter().collect();
+    assert!(statements.len() > 40, "{statements:#?}");
+    plans::assert_found_by_index(&told, statements, &growing).await;
+}
+
+/// A row at least in each table that batches do not write.
+async fn some_of_everything(told: &Told) {
+    for statement in [
+        "insert into ingest.logins (session_id, user_id, logged_in_at, evidence, counted)
+         values ('session', md5('user')::uuid, now(), 0, true)",
+        "insert into ingest.parked (subject, reason, detail, parked_at) values ('cus', 'unknown_user', 'no user', now())",
+        "insert into public.marketing_campaigns (name, slug) values ('Spring', 'spring')",
+        "insert into public.leads (email, utm_campaign) values ('a@example.com', 'spring')",
+        "insert into public.user_profiles (user_id, first_name, last_name, phone, is_active)
+         select id, 'Ada', 'Lovelace', '+1202' || row_number() over (), true from auth.users",
+        "insert into public.support_tickets (id, user_id, subject, description, ticket_number)
+         select md5('one')::uuid, id, 'Help', 'It is broken.', 'T-1' from auth.users limit 1",
+        "insert into public.support_ticket_replies (ticket_id, message, is_staff) values (md5('one')::uuid, 'x', false)",
+    ] {
+        told.execute(statement).await;
+    }
+}
+
+/// Everything that the CRM and operators read about members and events.
+async fn read_everything(pool: &PgPool) {
+    read_members(pool).await;
+    let user = Uuid::from_u128(1);
+    for about in [About::User(user), About::Customer("cus_1".to_owned())] {
+        assert!(ledger::explain(pool, &about, NOW).await.unwrap().is_some());
+    }
+    assert_eq!(events::trace(pool, "evt_in_1_before").await.unwrap().len(), 1);
+    for (reason, subject) in
+        [(None, None), (Some("unknown_user"), None), (None, Some("cus")), (Some("no_tier"), Some("cus"))]
+    {
+        parked::list(pool, reason, subject, 50).await.unwrap();
+    }
+    read_tickets(pool, user).await;
+    campaigns::list(pool, None, None, 50).await.unwrap();
+    assert!(campaigns::show(pool, "spring").await.unwrap().is_some());
+}
+
+async fn read_members(pool: &PgPool) {
+    let sorts = [
+        SortBy::CreatedAt,
+        SortBy::Email,
+        SortBy::Name,
+        SortBy::Mrr,
+        SortBy::Ltv,
+        SortBy::TotalSpent,
+        SortBy::LastLoginAt,
+    ];
+    let text = |text: &str| Some(text.to_owned());
+    for by in sorts {
+        for direction in [Direction::Asc, Direction::Desc] {
+            let sort = Sort { by, direction };
+            let mut request = PageRequest { sort, limit: 1, ..PageRequest::default() };
+            request.cursor = members::list(pool, &request, NOW).await.unwrap().next_cursor;
+            assert!(request.cursor.is_some());
+            members::list(pool, &request, NOW).await.unwrap();
+        }
+        for filter in [
+            Filter { text: text("ada"), ..Filter::default() },
+            Filter { text: text("1202"), ..Filter::default() },
+            Filter { status: text("past_due"), ..Filter::default() },
+            Filter { tier: text("Pro"), ..Filter::default() },
+            Filter { engagement_status: text("at_risk"), ..Filter::default() },
+            Filter { health_status: text("needs_attention"), ..Filter::default() },
+        ] {
+            let sort = Sort { by, direction: by.natural_direction() };
+            members::list(pool, &PageRequest { filter, sort, ..PageRequest::default() }, NOW).await.unwrap();
+        }
+    }
+    let user = members::find_by_email(pool, "1@example.com").await.unwrap()[0];
+    assert!(members::show(pool, user, NOW).await.unwrap().is_some());
+}
+
+async fn read_tickets(pool: &PgPool, user: Uuid) {
+    let text = |text: &str| Some(text.to_owned());
+    let filters = [
+        tickets::Filter::default(),
+        tickets::Filter { status: text("open"), ..tickets::Filter::default() },
+        tickets::Filter {
+            waiting_for: text("staff"),
+            waiting_before: Some(NOW),
+            ..tickets::Filter::default()
+        },
+        tickets::Filter { priority: text("urgent"), category: text("billing"), ..tickets::Filter::default() },
+        tickets::Filter { assignee: Some(tickets::Assignee::Nobody), ..tickets::Filter::default() },
+        tickets::Filter { assignee: Some(tickets::Assignee::User(user)), ..tickets::Filter::default() },
+        tickets::Filter { member: Some(user), ..tickets::Filter::default() },
+        tickets::Filter { text: text("help"), ..tickets::Filter::default() },
+    ];
+    for filter in filters {
+        let page = tickets::list(pool, &filter, None, 1).await.unwrap();
+        if let Some(cursor) = page.next_cursor {
+            tickets::list(pool, &filter, Some(&cursor), 1).await.unwrap();
+        }
+    }
+    assert!(tickets::show(pool, "t-1").await.unwrap().is_some());
+}
