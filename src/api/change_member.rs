@@ -5,18 +5,13 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{ApiState, problem};
+use super::{ACTOR, ApiState, problem};
 use crate::ops::members::{self, Change, ChangeError, Detail};
-use crate::receive::problem::Problem;
 use crate::store::StoreError;
-
-/// What the audit log calls whoever bears the admin token.
-const ACTOR: &str = "api";
 
 /// The change can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +40,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
             Self::NotAUserId(_) | Self::Field(_) => problem::bad_request(self.to_string()),
-            Self::Body(rejection) => unreadable(&rejection),
+            Self::Body(rejection) => problem::unreadable(&rejection),
             Self::Change(ChangeError::Invalid(detail)) => problem::bad_request(detail),
             Self::Change(ChangeError::NotFound(user_id)) => problem::no_member(user_id),
             Self::Change(ChangeError::Database(error))
@@ -58,20 +53,6 @@ impl IntoResponse for Error {
     }
 }
 
-fn unreadable(rejection: &JsonRejection) -> Problem {
-    match rejection.status() {
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            let detail = "send the change as JSON, with `Content-Type: application/json`";
-            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type-not-json", "Not JSON", detail)
-        }
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = format!("a change holds at most {} bytes", super::BODY_LIMIT_BYTES);
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
-        }
-        _ => problem::bad_request(rejection.body_text()),
-    }
-}
-
 /// Makes the change and answers with the member as it is now.
 pub async fn change(
     State(state): State<ApiState>,
@@ -79,9 +60,7 @@ pub async fn change(
     fields: Result<Json<Map<String, Value>>, JsonRejection>,
 ) -> Result<Json<Detail>, Error> {
     let Path(user_id) = user_id?;
-    // An object first: a struct alone would take an array for its fields in order.
-    let Json(fields) = fields?;
-    let change: Change = serde_json::from_value(Value::Object(fields))?;
+    let change: Change = super::object(fields?)?;
     members::change(state.store.pool(), user_id, &change, ACTOR, state.clock.now()).await?;
     // A status given back to the rule, and health, which depends on engagement, are as they should be at once.
     state.store.recompute(BTreeSet::new(), BTreeSet::from([user_id])).await?;

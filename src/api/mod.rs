@@ -2,19 +2,25 @@
 
 mod bearer;
 mod change_member;
+mod change_ticket;
 mod explain_mrr;
 mod list_members;
+mod list_tickets;
 mod problem;
 mod rejects;
+mod reply_to_ticket;
 mod show_member;
 mod show_mrr;
+mod show_ticket;
 mod show_waterfall;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Router, middleware};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::receive::problem::Problem;
@@ -24,6 +30,9 @@ use self::bearer::Guard;
 
 /// The largest change that is taken, in bytes.
 const BODY_LIMIT_BYTES: usize = 64 * 1024;
+
+/// What the audit log calls whoever bears the admin token.
+const ACTOR: &str = "api";
 
 /// What the endpoints need.
 #[derive(Clone, Debug)]
@@ -44,10 +53,18 @@ pub fn routes(state: ApiState) -> Router {
         .route("/api/members/{user_id}/mrr", get(explain_mrr::explain))
         .route("/api/mrr", get(show_mrr::show))
         .route("/api/mrr/waterfall", get(show_waterfall::show))
+        .route("/api/tickets", get(list_tickets::list))
+        .route("/api/tickets/{ticket}", get(show_ticket::show).patch(change_ticket::change))
+        .route("/api/tickets/{ticket}/replies", post(reply_to_ticket::reply))
         .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(middleware::from_fn_with_state(Guard::new(&state), bearer::require))
         .with_state(state)
+}
+
+/// The fields of a JSON object. An object first: a struct alone would take an array for its fields in order.
+fn object<T: DeserializeOwned>(Json(fields): Json<Map<String, Value>>) -> Result<T, serde_json::Error> {
+    serde_json::from_value(Value::Object(fields))
 }
 
 async fn refuse_method() -> Problem {

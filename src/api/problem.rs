@@ -1,5 +1,6 @@
 //! The problems that several endpoints have in common.
 
+use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 
 use crate::receive::problem::Problem;
@@ -7,6 +8,26 @@ use crate::receive::problem::Problem;
 /// The request makes no sense; `detail` says why.
 pub fn bad_request(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad-request", "The request makes no sense", detail)
+}
+
+/// The body is no change that could be read.
+pub fn unreadable(rejection: &JsonRejection) -> Problem {
+    match rejection.status() {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            let detail = "send the change as JSON, with `Content-Type: application/json`";
+            Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type-not-json", "Not JSON", detail)
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("a change holds at most {} bytes", super::BODY_LIMIT_BYTES);
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
+        }
+        _ => bad_request(rejection.body_text()),
+    }
+}
+
+/// There is no such ticket.
+pub fn no_ticket(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "ticket-not-found", "No such ticket", detail)
 }
 
 /// There is no such member.

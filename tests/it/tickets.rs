@@ -1,8 +1,10 @@
 //! Support tickets know who waits for whom, whatever the order in which replies and statuses are written.
 
+mod api;
+
 use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::supabase;
-use memberflow::ops::tickets::{self, Assignee, Change, Filter};
+use memberflow::ops::tickets::{self, Assignee, Change, ChangeError, Filter};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -276,7 +278,7 @@ async fn what_staff_do_is_audited_without_the_text() {
     let secret = Change::Reply { message: "Secret".to_owned(), is_internal: true, user_id: Some(GRACE) };
     let answer = Change::Reply { message: "Done.".to_owned(), is_internal: false, user_id: None };
     for change in [secret, answer, Change::Assign(Some(GRACE)), Change::Status("resolved".to_owned())] {
-        assert_eq!(tickets::change(pool, "supp-0001", &change, "grace@crm", NOW).await.unwrap(), ticket);
+        assert_eq!(tickets::change(pool, "supp-0001", &[change], "grace@crm", NOW).await.unwrap(), ticket);
     }
     let shown = tickets::show(pool, "SUPP-0001").await.unwrap().unwrap();
     assert_eq!(shown.ticket.status.as_deref(), Some("resolved"));
@@ -297,8 +299,14 @@ async fn what_staff_do_is_audited_without_the_text() {
     for wrong in [
         Change::Status("done".to_owned()),
         Change::Reply { message: " ".to_owned(), is_internal: false, user_id: None },
+        Change::Assign(Some(Uuid::from_u128(9))),
     ] {
-        assert!(tickets::change(pool, "SUPP-0001", &wrong, "grace@crm", NOW).await.is_err());
+        // All or none: the status before it is not set either.
+        let both = [Change::Status("open".to_owned()), wrong];
+        let refused = tickets::change(pool, "SUPP-0001", &both, "grace@crm", NOW).await;
+        assert!(matches!(refused, Err(ChangeError::Invalid(_))), "{refused:?}");
     }
-    assert!(tickets::change(pool, "SUPP-9", &Change::Assign(None), "grace@crm", NOW).await.is_err());
+    let unknown = tickets::change(pool, "SUPP-9", &[Change::Assign(None)], "grace@crm", NOW).await;
+    assert!(matches!(unknown, Err(ChangeError::NotFound(_))), "{unknown:?}");
+    assert_eq!(derived(&told, ticket).await["status"], "resolved");
 }

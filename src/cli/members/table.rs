@@ -11,6 +11,10 @@ use crate::ops::members::{Detail, Member, Subscription};
 pub const WIDTH: u16 = 120;
 /// The fewest characters that are left of a word.
 const LEAST: usize = 8;
+/// Entries of a member's timeline; JSON shows more.
+const CONTACTS_IN_TEXT: usize = 20;
+/// Characters of what was said.
+const CONTACT_CHARS: usize = 60;
 
 /// The member list, one line per member, at most `width` columns wide.
 ///
@@ -85,6 +89,9 @@ pub fn detail(detail: &Detail) -> String {
     if !detail.payments.is_empty() {
         parts.push(payments(detail).trim_fmt());
     }
+    if !detail.timeline.is_empty() {
+        parts.push(contacts(detail).trim_fmt());
+    }
     parts.join("\n\n")
 }
 
@@ -126,6 +133,9 @@ fn facts(detail: &Detail) -> Table {
         ("Visions", Some(member.vision_count.to_string())),
         ("Journal entries", Some(member.journal_entry_count.to_string())),
         ("Files", Some(format!("{} ({:.2} MB)", more.s3_file_count, more.total_storage_mb))),
+        ("Open tickets", Some(detail.support.open_tickets.to_string())),
+        ("Waits for staff since", detail.support.waiting_since.map(minutes)),
+        ("Last contact", detail.support.last_contact_at.map(minutes)),
         ("Tags", Some(member.custom_tags.join(", ")).filter(|tags| !tags.is_empty())),
         ("Notes", more.admin_notes.clone()),
     ] {
@@ -177,6 +187,22 @@ fn payments(detail: &Detail) -> Table {
         ]);
     }
     right_aligned(table, 2..5)
+}
+
+/// The latest of what was said, the newest first.
+fn contacts(detail: &Detail) -> Table {
+    let mut table = plain(&["When", "What", "By", "Ticket", "Text"]);
+    for contact in detail.timeline.iter().take(CONTACTS_IN_TEXT) {
+        let line = shortened(contact.text.lines().next().unwrap_or_default(), CONTACT_CHARS);
+        table.add_row([
+            text(contact.at.map(minutes).as_deref()),
+            word(Some(&contact.kind)),
+            word(contact.by.as_deref()),
+            text(contact.ticket_number.as_deref()),
+            text(Some(&line)),
+        ]);
+    }
+    spaced(table)
 }
 
 fn days_ago(days: Option<i64>) -> String {

@@ -145,17 +145,17 @@ pub async fn run(args: TicketsArgs, config: &Config, clock: &Clock) -> anyhow::R
             };
             let message = args.message.map_or_else(read_message, Ok)?;
             let reply = Change::Reply { message, is_internal: args.internal, user_id };
-            change(&pool, &args.ticket, &reply, args.json, clock).await
+            change(&pool, &args.ticket, reply, args.json, clock).await
         }
         TicketsCommand::Assign(args) => {
             let user_id = match args.user.as_str() {
                 "nobody" => None,
                 user => Some(find_member(&pool, user).await?),
             };
-            change(&pool, &args.ticket, &Change::Assign(user_id), args.json, clock).await
+            change(&pool, &args.ticket, Change::Assign(user_id), args.json, clock).await
         }
         TicketsCommand::Status(args) => {
-            change(&pool, &args.ticket, &Change::Status(args.status), args.json, clock).await
+            change(&pool, &args.ticket, Change::Status(args.status), args.json, clock).await
         }
     }
 }
@@ -203,11 +203,11 @@ async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
 async fn change(
     pool: &PgPool,
     ticket: &str,
-    change: &Change,
+    change: Change,
     as_json: bool,
     clock: &Clock,
 ) -> anyhow::Result<Exit> {
-    let changed = tickets::change(pool, ticket, change, &actor(), clock.now()).await;
+    let changed = tickets::change(pool, ticket, &[change], &actor(), clock.now()).await;
     let id = changed.map_err(|error| match error {
         ChangeError::Database(error) => anyhow::Error::new(error).context("the ticket is not changed"),
         error @ ChangeError::Invalid(_) => Failure::new(Exit::Usage, error.to_string()).into(),

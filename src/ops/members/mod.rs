@@ -4,6 +4,7 @@
 
 mod candidates;
 mod change;
+mod contact;
 mod cursor;
 mod filter;
 mod list;
@@ -16,6 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use change::{Change, ChangeError, change};
+pub use contact::{Contact, Support};
 pub(super) use cursor::moment;
 pub use cursor::{Cursor, InvalidCursor};
 pub use filter::{ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, InvalidFilter, SUBSCRIPTION_STATUSES};

@@ -6,6 +6,7 @@ use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::contact::{self, Contact, Support};
 use super::{Member, sql};
 use crate::database;
 
@@ -25,6 +26,10 @@ pub struct Detail {
     pub subscriptions: Vec<Subscription>,
     /// The payments, newest first, at most 100.
     pub payments: Vec<Payment>,
+    /// How the member stands with support.
+    pub support: Support,
+    /// Tickets and text messages, newest first, at most 100 entries.
+    pub timeline: Vec<Contact>,
 }
 
 /// What the list has no room for.
@@ -117,7 +122,7 @@ pub struct Payment {
 /// # Errors
 /// The database does not answer.
 pub async fn show(pool: &PgPool, user_id: Uuid, now: OffsetDateTime) -> Result<Option<Detail>, sqlx::Error> {
-    // One snapshot for all four: the sums and the payments that they are made of belong together.
+    // One snapshot for all: the sums and the payments that they are made of belong together.
     let mut reading = database::begin_reading(pool).await?;
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new(sql::COLUMNS);
     query.push(sql::FROM_USERS).push(sql::FACTS).push(" and u.id = ").push_bind(user_id);
@@ -127,9 +132,11 @@ pub async fn show(pool: &PgPool, user_id: Uuid, now: OffsetDateTime) -> Result<O
     let subscriptions =
         sqlx::query_as(SUBSCRIPTIONS).bind(user_id).bind(MAX_ROWS).fetch_all(&mut *reading).await?;
     let payments = sqlx::query_as(PAYMENTS).bind(user_id).bind(MAX_ROWS).fetch_all(&mut *reading).await?;
+    let support = contact::support(&mut reading, user_id).await?;
+    let timeline = contact::timeline(&mut reading, user_id).await?;
     reading.commit().await?;
-    let more = more.unwrap_or_default();
-    Ok(Some(Detail { member: member.at(now), more, subscriptions, payments }))
+    let (member, more) = (member.at(now), more.unwrap_or_default());
+    Ok(Some(Detail { member, more, subscriptions, payments, support, timeline }))
 }
 
 /// The accounts with this address, in any case: usually one, but Supabase lets an SSO account share it.

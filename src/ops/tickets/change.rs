@@ -44,25 +44,28 @@ pub enum ChangeError {
     Database(#[from] sqlx::Error),
 }
 
-/// Makes the change to the ticket with this id or number; what follows from it the database's triggers derive. The audit
-/// log says that `actor` did, and of a reply only that there was one: what it says may tell of the person.
+/// Makes the changes to the ticket with this id or number, all or none; what follows from them the database's triggers
+/// derive. The audit log says that `actor` did, and of a reply only that there was one: what it says may tell of the
+/// person.
 ///
 /// # Errors
 /// The change makes no sense, there is no such ticket, or the database does not answer.
 pub async fn change(
     pool: &PgPool,
     name: &str,
-    change: &Change,
+    changes: &[Change],
     actor: &str,
     now: OffsetDateTime,
 ) -> Result<Uuid, ChangeError> {
-    change.check()?;
+    changes.iter().try_for_each(Change::check)?;
     let mut tx = database::begin(pool).await?;
     let id = find(&mut tx, name).await?.ok_or_else(|| ChangeError::NotFound(name.to_owned()))?;
-    change.make(&mut tx, id, now).await?;
-    let (act, what) = change.audited();
-    let act = Act { actor, act, arguments: json!({"ticket_id": id}), outcome: what };
-    audit::record(&mut tx, act, now).await?;
+    for change in changes {
+        change.make(&mut tx, id, now).await?;
+        let (act, what) = change.audited();
+        let act = Act { actor, act, arguments: json!({"ticket_id": id}), outcome: what };
+        audit::record(&mut tx, act, now).await?;
+    }
     tx.commit().await?;
     Ok(id)
 }
@@ -86,7 +89,7 @@ impl Change {
         }
     }
 
-    async fn make(&self, tx: &mut PgConnection, id: Uuid, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    async fn make(&self, tx: &mut PgConnection, id: Uuid, now: OffsetDateTime) -> Result<(), ChangeError> {
         let query = match self {
             Self::Reply { message, is_internal, user_id } => sqlx::query(
                 "insert into public.support_ticket_replies (ticket_id, created_at, message, is_staff, is_internal, user_id)
@@ -110,8 +113,18 @@ impl Change {
                     .bind(status)
             }
         };
-        query.execute(tx).await?;
-        Ok(())
+        match query.execute(tx).await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_database_error()
+                    .is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) =>
+            {
+                let detail = "there is no such account: name somebody by the user id of one".to_owned();
+                Err(ChangeError::Invalid(detail))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn audited(&self) -> (&'static str, Value) {

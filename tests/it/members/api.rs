@@ -1,54 +1,20 @@
 //! The members over HTTP: who may read and change them, and what wrong requests are told.
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use memberflow::api::{ApiState, routes};
-use memberflow::clock::Clock;
-use memberflow::store::{Rules, Store};
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
+use crate::support::api::{Reply, TOKEN, api_at, assert_problem, request, send};
+
 use super::population::{Account, NOW, account, cancel, database, named, row, subscription, tier};
 
-const TOKEN: &str = "a-long-random-token";
-
 fn api(pool: &PgPool, token: Option<&str>) -> Router {
-    let admin_token = token.map(|token| SecretString::from(token.to_owned()));
-    let rules = Rules::new(&crate::support::config(String::new()));
-    let store = Store::new(pool.clone(), Clock::fixed(NOW), rules);
-    routes(ApiState { store, clock: Clock::fixed(NOW), admin_token })
-}
-
-struct Reply {
-    status: StatusCode,
-    content_type: String,
-    challenge: Option<String>,
-    body: Value,
-}
-
-async fn send(api: &Router, request: Request<Body>) -> Reply {
-    let response = api.clone().oneshot(request).await.unwrap();
-    let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-    let content_type = header(header::CONTENT_TYPE).unwrap_or_default();
-    let challenge = header(header::WWW_AUTHENTICATE);
-    let status = response.status();
-    let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    Reply { status, content_type, challenge, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
-}
-
-fn request(method: Method, path: &str, body: &str) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Body::from(body.to_owned()))
-        .unwrap()
+    api_at(pool, token, NOW)
 }
 
 async fn get(pool: &PgPool, path: &str) -> Reply {
@@ -58,15 +24,6 @@ async fn get(pool: &PgPool, path: &str) -> Reply {
 async fn patch(pool: &PgPool, id: Uuid, body: Value) -> Reply {
     let path = format!("/api/members/{id}");
     send(&api(pool, Some(TOKEN)), request(Method::PATCH, &path, &body.to_string())).await
-}
-
-fn assert_problem(reply: &Reply, status: StatusCode, says: &str) {
-    assert_eq!(reply.status, status, "{}", reply.body);
-    assert_eq!(reply.content_type, "application/problem+json");
-    assert_eq!(reply.body["status"], status.as_u16());
-    assert!(reply.body["type"].as_str().is_some_and(|kind| !kind.is_empty()), "{}", reply.body);
-    let detail = reply.body["detail"].as_str().unwrap();
-    assert!(detail.contains(says), "{detail:?} does not say {says:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What the tests share: a database of one's own, names of one's own on the broker.
 
+pub mod api;
 pub mod broker;
 pub mod crowd;
 pub mod database;

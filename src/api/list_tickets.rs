@@ -1,0 +1,107 @@
+//! `GET /api/tickets`: one page of the support tickets, the longest waiting first.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{ApiState, problem};
+use crate::ops::tickets::{self, Assignee, Filter, ListError, Page};
+
+/// Tickets on a page that says nothing else.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    status: Option<String>,
+    waiting_for: Option<String>,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    waiting_before: Option<OffsetDateTime>,
+    priority: Option<String>,
+    category: Option<String>,
+    /// A user id, or `nobody`.
+    assignee: Option<String>,
+    member: Option<Uuid>,
+    text: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// There is no such page, or it can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The query string can't be read.
+    #[error(transparent)]
+    Query(#[from] QueryRejection),
+    /// A value in it makes no sense.
+    #[error("{0}")]
+    Param(String),
+    /// There is no such page, or the database is away.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        match self {
+            Self::List(ListError::Database(error)) => problem::database(&error),
+            Self::Query(rejection) => problem::bad_request(rejection.body_text()),
+            other => problem::bad_request(other.to_string()),
+        }
+        .into_response()
+    }
+}
+
+/// Reads the page that the query string asks for.
+pub async fn list(
+    State(state): State<ApiState>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Json<Page>, Error> {
+    let Query(params) = params?;
+    let (limit, cursor) = (params.limit.unwrap_or(DEFAULT_LIMIT), params.cursor.clone());
+    let filter = params.into_filter()?;
+    Ok(Json(tickets::list(state.store.pool(), &filter, cursor.as_deref(), limit).await?))
+}
+
+impl Params {
+    fn into_filter(self) -> Result<Filter, Error> {
+        one_of("status", self.status.as_deref(), &tickets::STATUSES)?;
+        one_of("waiting_for", self.waiting_for.as_deref(), &tickets::WAITING_FOR)?;
+        one_of("priority", self.priority.as_deref(), &tickets::PRIORITIES)?;
+        let assignee = match self.assignee.as_deref() {
+            None => None,
+            Some("nobody") => Some(Assignee::Nobody),
+            Some(user) => {
+                let user = user.parse().map_err(|_| {
+                    Error::Param(format!("assignee is a user id or \"nobody\"; {user:?} is neither"))
+                })?;
+                Some(Assignee::User(user))
+            }
+        };
+        Ok(Filter {
+            status: self.status,
+            waiting_for: self.waiting_for,
+            waiting_before: self.waiting_before,
+            priority: self.priority,
+            category: self.category,
+            assignee,
+            member: self.member,
+            text: self.text,
+        })
+    }
+}
+
+/// A word that no ticket can have must not look like "none".
+fn one_of(name: &str, value: Option<&str>, words: &[&str]) -> Result<(), Error> {
+    match value {
+        Some(value) if !words.contains(&value) => {
+            Err(Error::Param(format!("{name} is one of {}; {value:?} is not", words.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,39 @@
+//! `POST /api/tickets/{ticket}/replies`: what staff say, to the member or among themselves.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::change_ticket::Error;
+use super::show_ticket::{self, read};
+use super::{ACTOR, ApiState};
+use crate::ops::tickets::{Change, Detail, change};
+
+/// The reply.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reply {
+    message: String,
+    /// A note that no member sees.
+    #[serde(default)]
+    is_internal: bool,
+    /// Who of the staff says it.
+    user_id: Option<Uuid>,
+}
+
+/// Says it and answers with the ticket as it is now.
+pub async fn reply(
+    State(state): State<ApiState>,
+    Path(ticket): Path<String>,
+    fields: Result<Json<Map<String, Value>>, JsonRejection>,
+) -> Result<(StatusCode, Json<Detail>), Error> {
+    let Reply { message, is_internal, user_id } = super::object(fields?)?;
+    let reply = Change::Reply { message, is_internal, user_id };
+    let made = change(state.store.pool(), &ticket, &[reply], ACTOR, state.clock.now()).await;
+    made.map_err(show_ticket::Error::from)?;
+    Ok((StatusCode::CREATED, Json(read(&state, &ticket).await?)))
+}
