@@ -10,7 +10,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
 use crate::ops::actor::note;
+use crate::ops::realtime;
 use crate::ops::triggers::{self, Done, Outcome};
+use crate::project::supabase::ActivityTables;
 
 /// Add or remove the triggers by which the database itself tells of logins, sign-ups, files and rows.
 #[derive(Debug, Args)]
@@ -22,9 +24,18 @@ pub struct SupabaseArgs {
 #[derive(Debug, Subcommand)]
 enum SupabaseCommand {
     /// Add the triggers that are missing or outdated. Twice changes nothing.
-    Install(HowArgs),
+    Install(InstallArgs),
     /// Remove the triggers and their functions. Everything else stays as it is.
     Uninstall(HowArgs),
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct InstallArgs {
+    /// Also publish the members' tables, tickets and text messages to Supabase Realtime, and notify memberflow_changes.
+    #[arg(long)]
+    realtime: bool,
+    #[command(flatten)]
+    how: HowArgs,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -49,20 +60,49 @@ pub async fn run(args: SupabaseArgs, config: &Config) -> anyhow::Result<Exit> {
         SupabaseCommand::Uninstall(_) => "supabase uninstall",
     };
     let (how, done) = match args.command {
-        SupabaseCommand::Install(HowArgs { print: true, .. }) => {
-            return print_data(&triggers::install_script(&pool, tables).await?);
+        SupabaseCommand::Install(args) if args.how.print => {
+            return print_data(&install_script(&pool, tables, args.realtime).await?);
         }
         SupabaseCommand::Uninstall(HowArgs { print: true, .. }) => {
-            return print_data(&triggers::uninstall_script(&pool, tables).await?);
+            return print_data(&uninstall_script(&pool, tables).await?);
         }
-        SupabaseCommand::Install(how) => (how, triggers::install(&pool, tables).await?),
-        SupabaseCommand::Uninstall(how) => (how, triggers::uninstall(&pool, tables).await?),
+        SupabaseCommand::Install(args) => (args.how, install(&pool, tables, args.realtime).await?),
+        SupabaseCommand::Uninstall(how) => (how, uninstall(&pool, tables).await?),
     };
     audit(&pool, act, &done).await.context("it is done, but the audit log could not be written")?;
     let text = if how.json { serde_json::to_string(&done)? } else { text(&done) };
     print_data(&(text + "\n"))?;
     Ok(exit(&done))
 }
+
+async fn install(pool: &PgPool, tables: &ActivityTables, realtime: bool) -> anyhow::Result<Vec<Done>> {
+    let mut done = triggers::install(pool, tables).await?;
+    if realtime {
+        done.extend(realtime::install(pool).await.context(REALTIME)?);
+    }
+    Ok(done)
+}
+
+async fn install_script(pool: &PgPool, tables: &ActivityTables, realtime: bool) -> anyhow::Result<String> {
+    let mut script = triggers::install_script(pool, tables).await?;
+    if realtime {
+        script += &realtime::install_script(pool).await.context(REALTIME)?;
+    }
+    Ok(script)
+}
+
+async fn uninstall(pool: &PgPool, tables: &ActivityTables) -> anyhow::Result<Vec<Done>> {
+    let mut done = triggers::uninstall(pool, tables).await?;
+    done.extend(realtime::uninstall(pool).await.context(REALTIME)?);
+    Ok(done)
+}
+
+async fn uninstall_script(pool: &PgPool, tables: &ActivityTables) -> anyhow::Result<String> {
+    let script = triggers::uninstall_script(pool, tables).await?;
+    Ok(script + &realtime::uninstall_script(pool).await.context(REALTIME)?)
+}
+
+const REALTIME: &str = "the tables' publication and notifications could not be seen to";
 
 /// One line in the audit log, where something was done.
 async fn audit(pool: &PgPool, act: &str, done: &[Done]) -> Result<(), sqlx::Error> {

@@ -1,5 +1,3 @@
-//! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, whether
-//! everything is in order, and what Stripe's API and the database itself say of it.
 //! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, the triggers
 //! in the database, and whether everything is in order.
 
@@ -15,6 +13,7 @@ pub mod members;
 pub mod parked;
 pub mod progress;
 pub mod prune;
+pub mod realtime;
 pub mod rebuild;
 pub mod reconcile;
 pub mod replay;

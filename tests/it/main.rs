@@ -4,6 +4,7 @@ mod applying;
 mod auditing;
 mod benchmark;
 mod campaigns;
+mod changes;
 mod ci_run;
 mod configuration;
 mod demo_data;

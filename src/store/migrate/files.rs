@@ -14,7 +14,7 @@ macro_rules! embedded {
 }
 
 /// The migrations in order, each file named as the Supabase CLI and sqlx both read it.
-pub(super) const FILES: [(i64, &str, &str); 31] = embedded![
+pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251125000000 "create_membership_tables",
     20251126000000 "create_crm_system",
     20251126000050 "complete_member_metrics",
@@ -46,6 +46,7 @@ pub(super) const FILES: [(i64, &str, &str); 31] = embedded![
     20251203001100 "match_leads_to_campaigns",
     20251203001200 "derive_tickets",
     20251204000300 "find_parked_by_moment",
+    20251204000900 "notify_changes",
 ];
 
 /// What applies them.
