@@ -1,7 +1,7 @@
 //! A database that a test has to itself and that goes away with it.
 
 use std::env;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memberflow::database::without_delay;
 use memberflow::store::supabase_stub;
@@ -15,6 +15,11 @@ pub fn server_url() -> String {
     env::var("DATABASE_URL").unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned())
 }
 
+/// For a connection to become free.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(60);
+/// The SQLSTATE of that.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
 /// For the statement to reach the server.
 const DROP_PATIENCE: Duration = Duration::from_millis(50);
 
@@ -22,9 +27,19 @@ fn fresh_name() -> String {
     format!("mf_test_{}", uuid::Uuid::new_v4().simple())
 }
 
-/// A connection to the server's own database, from which others are made and dropped.
+/// A connection to the server's own database, from which others are made and dropped. Where tests at once have taken
+/// all connections that the server lends, some are free again in a moment.
 pub(super) async fn admin() -> PgConnection {
-    PgConnection::connect(&server_url()).await.expect("PostgreSQL for tests answers")
+    let deadline = Instant::now() + ADMIN_PATIENCE;
+    loop {
+        match PgConnection::connect(&server_url()).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(TOO_MANY_CONNECTIONS) => {
+                assert!(Instant::now() < deadline, "PostgreSQL lends no connection: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            connected => return connected.expect("PostgreSQL for tests answers"),
+        }
+    }
 }
 
 pub(super) async fn execute(connection: &mut PgConnection, statement: &str) {
