@@ -16,6 +16,9 @@ use crate::project::supabase::ActivityTables;
 
 pub use load::{ConfigError, Flags, Given, load, load_without_database, read};
 
+/// The tables that have people's phone numbers and their consent.
+pub const SMS_CONSENT_TABLES: [&str; 3] = ["user_accounts", "user_profiles", "leads"];
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -54,6 +57,16 @@ pub struct Config {
     pub stripe_account: Option<String>,
     /// Requests to Stripe's API that a backfill or a comparison sends in a second at most.
     pub stripe_requests_per_second: u32,
+    /// `TWILIO_ACCOUNT_SID`: the account whose messages count; absent: those of every account whose token signs.
+    pub twilio_account_sid: Option<String>,
+    /// `TWILIO_AUTH_TOKENS`: the account's tokens, any of which may sign.
+    pub twilio_auth_tokens: Vec<SecretString>,
+    /// `MEMBERFLOW_PUBLIC_URL`: the address under which Twilio reaches us, which it signs.
+    pub public_url: Option<String>,
+    /// `MEMBERFLOW_SMS_CONSENT_TABLES`: the tables whose `sms_opt_in` follows what people say by text.
+    pub sms_consent_tables: Vec<String>,
+    /// `MEMBERFLOW_PHONE_COUNTRY_CODE`: what begins phone numbers that are written without a country.
+    pub phone_country_code: String,
     /// `SUPABASE_URL`: the project, for admin sign-in by Supabase JWT.
     pub supabase_url: Option<String>,
     /// `MEMBERFLOW_BIND`: where the service listens.
@@ -113,6 +126,11 @@ impl Config {
             stripe_account: None,
             // A sandbox takes 25, a live account 100.
             stripe_requests_per_second: 20,
+            twilio_account_sid: None,
+            twilio_auth_tokens: Vec::new(),
+            public_url: None,
+            sms_consent_tables: SMS_CONSENT_TABLES.map(str::to_owned).to_vec(),
+            phone_country_code: "1".to_owned(),
             supabase_url: None,
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             ops_bind: None,

@@ -19,7 +19,7 @@ const OWN_PREFIX: &str = "MEMBERFLOW_";
 const FOREIGN_PREFIXES: [&str; 3] = ["MEMBERFLOW_TEST_", "MEMBERFLOW_SERVICE_", "MEMBERFLOW_PORT"];
 
 /// Settings to which nothing is a value.
-const MEANT_EMPTY: [&str; 1] = ["MEMBERFLOW_MATCH_BY"];
+const MEANT_EMPTY: [&str; 2] = ["MEMBERFLOW_MATCH_BY", "MEMBERFLOW_SMS_CONSENT_TABLES"];
 
 /// Settings given on the command line.
 #[derive(Clone, Debug, Default)]

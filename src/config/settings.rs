@@ -8,12 +8,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, LogFormat};
+use super::{Config, LogFormat, SMS_CONSENT_TABLES};
 use crate::project::identity::MATCHING_FORM;
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::{self, ActivityTable};
-use crate::verify::secrets::{split_stripe, split_supabase};
-use crate::verify::{StripeSecrets, SupabaseSecrets};
+use crate::verify::secrets::{split_stripe, split_supabase, split_twilio};
+use crate::verify::{StripeSecrets, SupabaseSecrets, TwilioTokens};
 
 /// One setting.
 pub(super) struct Setting {
@@ -123,6 +123,58 @@ pub(super) const SETTINGS: &[Setting] = &[
         env: "MEMBERFLOW_STRIPE_REQUESTS_PER_SECOND",
         form: "a number from 1 to 100",
         set: |config, parts| put(&mut config.stripe_requests_per_second, number(parts, 1..=100)?),
+    },
+    Setting {
+        key: "twilio_account_sid",
+        env: "TWILIO_ACCOUNT_SID",
+        form: "the id of the account: AC and 32 hexadecimal digits",
+        set: |config, parts| {
+            let is_hex = |id: &str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let sid = one(parts).filter(|sid| sid.strip_prefix("AC").is_some_and(is_hex))?;
+            put(&mut config.twilio_account_sid, Some(sid.to_owned()))
+        },
+    },
+    Setting {
+        key: "twilio_auth_tokens",
+        env: "TWILIO_AUTH_TOKENS",
+        form: "the account's auth tokens of at least 16 letters and digits, several joined by commas",
+        set: |config, parts| {
+            let tokens: Vec<SecretString> = parts.iter().flat_map(|part| split_twilio(part)).collect();
+            TwilioTokens::new(&tokens).ok()??;
+            put(&mut config.twilio_auth_tokens, tokens)
+        },
+    },
+    Setting {
+        key: "public_url",
+        env: "MEMBERFLOW_PUBLIC_URL",
+        form: "the address under which providers reach this service, such as https://hooks.example.com",
+        set: |config, parts| {
+            let url = url(parts, WEB)?.trim_end_matches('/');
+            if url.contains(['?', '#', ' ']) {
+                return None;
+            }
+            put(&mut config.public_url, Some(url.to_owned()))
+        },
+    },
+    Setting {
+        key: "sms_consent_tables",
+        env: "MEMBERFLOW_SMS_CONSENT_TABLES",
+        form: "user_accounts, user_profiles and leads, or some of them, joined by commas; empty: none",
+        set: |config, parts| {
+            let names = parts.iter().flat_map(|part| part.split(',')).map(str::trim);
+            let names: Vec<String> = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            let known = names.iter().all(|name| SMS_CONSENT_TABLES.contains(&name.as_str()));
+            known.then(|| config.sms_consent_tables = names)
+        },
+    },
+    Setting {
+        key: "phone_country_code",
+        env: "MEMBERFLOW_PHONE_COUNTRY_CODE",
+        form: "1 to 3 digits, such as 44",
+        set: |config, parts| {
+            let is_code = |code: &&str| (1..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit());
+            put(&mut config.phone_country_code, one(parts).filter(is_code)?.to_owned())
+        },
     },
     Setting {
         key: "supabase_url",

@@ -30,6 +30,11 @@ struct File {
     stripe_mode: String,
     stripe_webhook_secrets: Vec<String>,
     supabase_webhook_secrets: Vec<String>,
+    /// Made up where the file is older.
+    #[serde(default)]
+    twilio_auth_tokens: Vec<String>,
+    #[serde(default)]
+    public_url: String,
     admin_token: String,
 }
 
@@ -40,9 +45,13 @@ struct File {
 /// If the file cannot be written.
 pub fn complete(config: &mut Config, path: &Path) -> Result<()> {
     let known: Option<File> = fs::read_to_string(path).ok().and_then(|text| toml::from_str(&text).ok());
+    let twilio = known.as_ref().map(|known| known.twilio_auth_tokens.clone()).unwrap_or_default();
+    let twilio = if twilio.is_empty() { vec![uuid::Uuid::new_v4().simple().to_string()] } else { twilio };
     let (stripe, supabase, token) = known.map_or_else(made_up, |known| {
         (known.stripe_webhook_secrets, known.supabase_webhook_secrets, known.admin_token)
     });
+    // Who calls from outside, through a tunnel say, calls that address.
+    let public_url = config.public_url.get_or_insert_with(|| format!("http://{}", config.bind)).clone();
     config.queue_prefix = QUEUE_PREFIX.to_owned();
     let token = config.admin_token.get_or_insert(token.into()).expose_secret().to_owned();
     let stripe_mode = *config.stripe_mode.get_or_insert(StripeMode::Any);
@@ -55,7 +64,10 @@ pub fn complete(config: &mut Config, path: &Path) -> Result<()> {
         stripe_mode: stripe_mode.as_str().to_owned(),
         stripe_webhook_secrets: stripe,
         supabase_webhook_secrets: supabase,
+        twilio_auth_tokens: twilio,
+        public_url,
     };
+    config.twilio_auth_tokens.extend(file.twilio_auth_tokens.iter().cloned().map(Into::into));
     config.stripe_webhook_secrets.extend(file.stripe_webhook_secrets.iter().cloned().map(Into::into));
     config.supabase_webhook_secrets.extend(file.supabase_webhook_secrets.iter().cloned().map(Into::into));
     if !config.supabase_hook_secrets.is_empty() {

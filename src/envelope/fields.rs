@@ -60,7 +60,7 @@ impl Malformed {
     /// The machine-readable name of the fault: the last part of a problem's `type`.
     #[must_use]
     pub fn kind(&self) -> String {
-        let named = |field: &str, fault| format!("{}-{fault}", field.replace(['.', '_'], "-"));
+        let named = |field: &str, fault| format!("{}-{fault}", kebab(field));
         match self {
             Self::NotUtf8 => "body-not-utf8".to_owned(),
             Self::NotJson(_) => "body-not-json".to_owned(),
@@ -69,6 +69,18 @@ impl Malformed {
             Self::Invalid { field, .. } => named(field, "invalid"),
         }
     }
+}
+
+/// `metadata.uuid` as `metadata-uuid`, `MessageSid` as `message-sid`.
+fn kebab(field: &str) -> String {
+    let mut kebab = String::with_capacity(field.len() + 4);
+    for (at, letter) in field.char_indices() {
+        if letter.is_ascii_uppercase() && at > 0 {
+            kebab.push('-');
+        }
+        kebab.push(if matches!(letter, '.' | '_') { '-' } else { letter.to_ascii_lowercase() });
+    }
+    kebab
 }
 
 /// One field of a document: where it stands, and its text if it is there.

@@ -1,9 +1,11 @@
 //! The envelope: an event's exact bytes with what the queue and the inbox need to know about it.
 
+pub mod form;
 pub mod hook;
 pub mod origin;
 pub mod peek;
 pub mod source;
+pub mod twilio;
 pub mod wire;
 
 mod fields;
@@ -13,18 +15,19 @@ use bytes::Bytes;
 use time::OffsetDateTime;
 
 pub use fields::{Malformed, TRIGGER};
+pub use form::Parameters;
 pub use origin::Origin;
 pub use source::Source;
 
 /// One event on its way, named by `(source, event_id)`. The body is what the provider sent, byte for
-/// byte, except that secrets which must never be stored (password hashes, tokens) and what nobody reads
+/// byte (of Twilio's forms the parameters, as JSON), except that secrets which must never be stored (password hashes, tokens) and what nobody reads
 /// of an Auth Hook are cut out before the envelope is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// The provider's endpoint that told us.
     pub source: Source,
     /// The provider's stable id of the event: Stripe's `evt_…`, an Auth Hook's `metadata.uuid`, a
-    /// database webhook's `webhook-id`. The same event delivered twice has the same id.
+    /// database webhook's `webhook-id`, a message's sid. The same event delivered twice has the same id.
     pub event_id: String,
     /// The provider's name of what happened: `invoice.paid`, `customize-access-token`,
     /// `public.vision_versions.insert`.

@@ -13,6 +13,8 @@ pub enum Source {
     SupabaseAuth,
     /// Supabase Database Webhooks (`pg_net`).
     SupabaseDatabase,
+    /// Twilio's webhooks for text messages.
+    Twilio,
     /// What memberflow itself decided from the state of the database, kept as an event so that a
     /// rebuild sees it again. Goes straight to the inbox, never through a queue.
     Internal,
@@ -20,7 +22,7 @@ pub enum Source {
 
 impl Source {
     /// The sources whose events travel through the queue.
-    pub const QUEUED: [Self; 3] = [Self::Stripe, Self::SupabaseAuth, Self::SupabaseDatabase];
+    pub const QUEUED: [Self; 4] = [Self::Stripe, Self::SupabaseAuth, Self::SupabaseDatabase, Self::Twilio];
 
     /// The name in the database, in routing keys and in metrics.
     #[must_use]
@@ -29,6 +31,7 @@ impl Source {
             Self::Stripe => "stripe",
             Self::SupabaseAuth => "supabase.auth",
             Self::SupabaseDatabase => "supabase.database",
+            Self::Twilio => "twilio",
             Self::Internal => "internal",
         }
     }
@@ -42,15 +45,16 @@ impl fmt::Display for Source {
 
 /// The name is not that of a source.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown source {0:?}; known are stripe, supabase.auth, supabase.database and internal")]
+#[error("unknown source {0:?}; known are stripe, supabase.auth, supabase.database, twilio and internal")]
 pub struct UnknownSource(pub String);
 
 impl FromStr for Source {
     type Err = UnknownSource;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        [Self::Stripe, Self::SupabaseAuth, Self::SupabaseDatabase, Self::Internal]
+        Self::QUEUED
             .into_iter()
+            .chain([Self::Internal])
             .find(|source| source.as_str() == name)
             .ok_or_else(|| UnknownSource(name.to_owned()))
     }

@@ -10,7 +10,8 @@ use super::order::Stage;
 use super::stripe::{Admission, NotCounted, StripeObject};
 use super::supabase::row::Numbered;
 use super::supabase::{ActivityTables, Row};
-use super::{stripe, supabase};
+use super::twilio::SmsReport;
+use super::{stripe, supabase, twilio};
 use crate::envelope::{Envelope, Origin, Source};
 
 /// What one event reports.
@@ -24,6 +25,8 @@ pub enum Meaning {
     Login(Login),
     /// A user appeared, changed or went away.
     User(UserSeen),
+    /// What became of a text message.
+    Sms(Box<SmsReport>),
     /// What memberflow decided from the state of the database.
     Internal(Internal),
     /// Something happened to a Stripe object, whose state only the API can tell.
@@ -176,6 +179,8 @@ pub struct Reading {
     pub tables: ActivityTables,
     /// Which of Stripe's events count.
     pub admission: Admission,
+    /// The Twilio account whose messages count; none: all do.
+    pub twilio_account: Option<String>,
 }
 
 /// What `envelope` reports.
@@ -192,6 +197,18 @@ pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadabl
         }
         Source::SupabaseAuth => supabase::auth_hook::read(body),
         Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &reading.tables),
+        Source::Twilio => {
+            let account = twilio::account(body)?;
+            let is_another = |of: &String| reading.twilio_account.as_ref().is_some_and(|ours| ours != of);
+            let meaning = twilio::read(envelope)?;
+            Ok(match account.filter(is_another) {
+                Some(account) => {
+                    let reason = NotCounted::OtherTwilioAccount(account);
+                    Meaning::NotCounted(Box::new(Uncounted { reason, meaning }))
+                }
+                None => meaning,
+            })
+        }
         Source::Internal => match serde_json::from_slice(body)? {
             Internal::Snapshot(snapshot) => {
                 let origin = snapshot.origin();

@@ -14,6 +14,7 @@ pub mod order;
 pub mod payments;
 pub mod stripe;
 pub mod supabase;
+pub mod twilio;
 
 #[cfg(test)]
 mod stories;

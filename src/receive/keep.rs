@@ -33,15 +33,28 @@ impl Receive {
         place: Place,
         reason: &NotCounted,
     ) -> Result<Response, Problem> {
-        let source = envelope.source;
-        let id = self.make_durable(envelope, place).await?;
-        self.lane(source)?.refusals.say_not_counted(source, &id, reason);
+        let id = self.keep_quietly(envelope, place, Some(reason)).await?;
         let told = format!(
             "events of {reason} do not count: it is kept and changes nothing; to count them {}",
             reason.setting()
         );
         let answer = json!({"received": true, "id": id, "counted": false, "reason": told});
         Ok(json_response(answer.to_string()))
+    }
+
+    /// Makes an event durable whose sender wants to know no more; says in the log if it does not count. Returns its id.
+    pub(super) async fn keep_quietly(
+        &self,
+        envelope: Envelope,
+        place: Place,
+        not_counted: Option<&NotCounted>,
+    ) -> Result<String, Problem> {
+        let source = envelope.source;
+        let id = self.make_durable(envelope, place).await?;
+        if let Some(reason) = not_counted {
+            self.lane(source)?.refusals.say_not_counted(source, &id, reason);
+        }
+        Ok(id)
     }
 
     /// Returns the event's id once it is durable.

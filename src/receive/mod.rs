@@ -17,6 +17,7 @@ mod read;
 mod reading;
 pub(crate) mod refusals;
 mod stripe;
+mod twilio;
 mod waiting;
 
 use std::any::Any;
@@ -28,7 +29,7 @@ use axum::body::HttpBody as _;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, get, on, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -42,7 +43,7 @@ use crate::project::stripe::Admission;
 use crate::project::supabase::ActivityTables;
 use crate::queue::Queue;
 use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
-use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, Window};
+use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, TwilioTokens, Window};
 
 use pace::{Pace, Rate};
 use problem::Problem;
@@ -74,11 +75,13 @@ struct Shared {
     admission: Admission,
     hooks: Option<SupabaseSecrets>,
     supabase: Option<SupabaseSecrets>,
+    twilio: Option<TwilioTokens>,
+    twilio_account: Option<String>,
+    public_url: Option<String>,
     tables: ActivityTables,
     tolerance: Duration,
-    body_limit_bytes: usize,
     read_timeout: Duration,
-    lanes: [Lane; 3],
+    lanes: [Lane; Source::QUEUED.len()],
     /// Answers about the process itself, which anybody may ask for.
     ops_pace: Pace,
     /// Places for hooks' events that are still being made durable after their hook was answered.
@@ -118,6 +121,8 @@ impl Arrival {
 const UNTOLD_BODY_BYTES: usize = 1024 * 1024;
 /// What a source's bodies may hold altogether while they are made durable.
 const KEEPING_MAX_BYTES: usize = 256 * 1024 * 1024;
+/// The largest body of Twilio's: a text has 1600 characters, ten pictures an address each.
+const TWILIO_BODY_MAX_BYTES: usize = 64 * 1024;
 
 impl Receive {
     /// The door as `config` wants it.
@@ -129,7 +134,10 @@ impl Receive {
             source,
             places: Arc::new(Semaphore::new(config.max_requests)),
             bytes: Arc::new(Semaphore::new(KEEPING_MAX_BYTES.max(config.body_limit_bytes))),
-            reading: Reading::new(config.body_limit_bytes),
+            reading: Reading::new(match source {
+                Source::Twilio => config.body_limit_bytes.min(TWILIO_BODY_MAX_BYTES),
+                _ => config.body_limit_bytes,
+            }),
             refusals: Refusals::default(),
             pace: Pace::new(Rate::REJECTED_DELIVERIES),
         };
@@ -139,9 +147,11 @@ impl Receive {
             admission: config.admission(),
             hooks: SupabaseSecrets::new(config.hook_secrets())?,
             supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
+            twilio: TwilioTokens::new(&config.twilio_auth_tokens)?,
+            twilio_account: config.twilio_account_sid.clone(),
+            public_url: config.public_url.clone(),
             tables: config.activity_tables.clone(),
             tolerance: config.webhook_tolerance,
-            body_limit_bytes: config.body_limit_bytes,
             read_timeout: config.read_timeout,
             lanes: Source::QUEUED.map(lane),
             ops_pace: Pace::new(Rate::OPS),
@@ -192,6 +202,17 @@ impl Receive {
         self.0.hooks.as_ref().ok_or_else(missing)
     }
 
+    /// What signs Twilio's requests, and the address that it signs.
+    fn twilio(&self) -> Result<(&TwilioTokens, &str), Problem> {
+        let missing = || Problem::not_configured("TWILIO_AUTH_TOKENS and MEMBERFLOW_PUBLIC_URL");
+        self.0.twilio.as_ref().zip(self.0.public_url.as_deref()).ok_or_else(missing)
+    }
+
+    /// Whether messages of this account of Twilio's do not count.
+    fn is_other_account(&self, account: &str) -> bool {
+        self.0.twilio_account.as_ref().is_some_and(|ours| ours != account)
+    }
+
     /// The tables whose rows count.
     fn tables(&self) -> &ActivityTables {
         &self.0.tables
@@ -202,12 +223,17 @@ impl Receive {
     }
 }
 
+/// As Twilio's console may be set.
+const TWILIO_METHODS: MethodFilter = MethodFilter::POST.or(MethodFilter::GET);
+
 /// The webhook endpoints.
 pub fn webhooks(receive: Receive) -> Router {
     Router::new()
         .route("/webhooks/stripe", post(stripe::post))
         .route("/webhooks/supabase/auth", post(auth_hooks::post))
         .route("/webhooks/supabase/database", post(database::post))
+        .route("/webhooks/twilio/messages", on(TWILIO_METHODS, twilio::call))
+        .route("/webhooks/twilio/status", on(TWILIO_METHODS, twilio::call))
         .with_state(receive)
 }
 

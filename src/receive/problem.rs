@@ -83,7 +83,7 @@ impl Problem {
 
     pub(super) fn not_found(path: &str) -> Self {
         let detail = format!(
-            "there is nothing at {path}: webhooks go to /webhooks/stripe, /webhooks/supabase/auth or /webhooks/supabase/database"
+            "there is nothing at {path}: webhooks go to /webhooks/stripe, /webhooks/supabase/auth, /webhooks/supabase/database, /webhooks/twilio/messages or /webhooks/twilio/status"
         );
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
     }
@@ -101,6 +101,11 @@ impl Problem {
     pub(super) fn not_json() -> Self {
         let detail = "send the body as it was signed, with content-type: application/json";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type-not-json", "Not JSON", detail)
+    }
+
+    pub(super) fn not_a_form() -> Self {
+        let detail = "send application/x-www-form-urlencoded as Twilio does, or application/json with its SHA-256 as bodySHA256 in the address";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type-not-a-form", "Not a form", detail)
     }
 
     pub(super) fn encoded() -> Self {

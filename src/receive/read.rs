@@ -15,7 +15,25 @@ use crate::envelope::Source;
 pub(super) struct Delivery {
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// What the body says that it is; none where nothing was asked of it.
+    pub form: Option<Form>,
     pub place: Place,
+}
+
+/// A form that a body may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Json,
+    Urlencoded,
+}
+
+impl Form {
+    const fn essence(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Urlencoded => "application/x-www-form-urlencoded",
+        }
+    }
 }
 
 /// A delivery's place among those under way, and what its body holds; given back when dropped.
@@ -25,23 +43,33 @@ pub(super) struct Place {
 }
 
 impl Receive {
-    /// Reads a request for `source`.
+    /// Reads a request for `source`, whose body is JSON.
     pub(super) async fn read(&self, source: Source, request: Request) -> Result<Delivery, Problem> {
+        self.read_as(source, request, &[Form::Json]).await
+    }
+
+    /// Reads a request for `source`, whose body has one of `forms`; where there is none it does not matter.
+    pub(super) async fn read_as(
+        &self,
+        source: Source,
+        request: Request,
+        forms: &[Form],
+    ) -> Result<Delivery, Problem> {
         let lane = self.lane(source)?;
         if lane.places.available_permits() == 0 {
             return Err(Problem::overloaded());
         }
         let (parts, body) = request.into_parts();
-        check_form(&parts.headers)?;
+        let form = form(&parts.headers, forms)?;
         let declared = header(&parts.headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
         if declared.is_some_and(|length: usize| length > lane.reading.reads_at_most()) {
-            return Err(Problem::too_large(self.0.body_limit_bytes));
+            return Err(Problem::too_large(lane.reading.limit()));
         }
         let body = timeout(self.0.read_timeout, lane.reading.read(body));
         let body = body.await.map_err(|_| Problem::too_slow())??;
         // Only now: bodies that dawdle would otherwise hold all places against those that are here.
         let place = lane.place(body.len()).ok_or_else(Problem::overloaded)?;
-        Ok(Delivery { headers: parts.headers, body, place })
+        Ok(Delivery { headers: parts.headers, body, form, place })
     }
 
     pub(super) fn lane(&self, source: Source) -> Result<&Lane, Problem> {
@@ -58,12 +86,14 @@ impl Lane {
     }
 }
 
-/// JSON as it was signed: no other type, no compression.
-fn check_form(headers: &HeaderMap) -> Result<(), Problem> {
+/// The body as it was signed: of a form that is taken here, without compression.
+fn form(headers: &HeaderMap, forms: &[Form]) -> Result<Option<Form>, Problem> {
     let essence = header(headers, CONTENT_TYPE.as_str()).and_then(|text| text.split(';').next());
-    if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
-        return Err(Problem::not_json());
+    let is_named = |form: &&Form| essence.is_some_and(|of| of.trim().eq_ignore_ascii_case(form.essence()));
+    let form = forms.iter().find(is_named).copied();
+    if form.is_none() && !forms.is_empty() {
+        return Err(if forms == [Form::Json] { Problem::not_json() } else { Problem::not_a_form() });
     }
     let plain = headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding.as_bytes() == b"identity");
-    if plain { Ok(()) } else { Err(Problem::encoded()) }
+    if plain { Ok(form) } else { Err(Problem::encoded()) }
 }

@@ -28,6 +28,11 @@ impl Reading {
         Self { limit, free_bytes: Semaphore::new(READING_MAX_BYTES.max(limit)), coming: Waiting::default() }
     }
 
+    /// The longest body.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Of a longer body no byte is read.
     pub(super) fn reads_at_most(&self) -> usize {
         self.limit.saturating_mul(DRAIN_FACTOR)

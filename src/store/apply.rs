@@ -17,6 +17,7 @@ use super::facts::{Changed, Settled, Told};
 use super::news::{News, read_all};
 use super::parked::{self, Parked};
 use super::payments::ChangedPayments;
+use super::sms::{self, TouchedSms};
 use super::uncounted::Uncounted;
 use super::unrecognised::Unrecognised;
 use super::versions::Since;
@@ -64,6 +65,8 @@ pub struct Touched {
     pub anew: BTreeSet<String>,
     /// From when on the customers' ledgers are to be worked out anew.
     pub since: Since,
+    /// Text messages of which something was told.
+    pub(super) sms: TouchedSms,
 }
 
 impl Touched {
@@ -216,6 +219,8 @@ pub(super) async fn settle(
     touched.active.extend(differences.keys());
     let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
     touched.active.extend(owners.filter_map(|row| row.user_id));
+
+    touched.sms = sms::settle(tx, news.sms).await?;
 
     let gone: Vec<Uuid> = news.users.iter().filter(|user| user.is_gone).map(|user| user.user_id).collect();
     claims::remember_gone(tx, &gone, now).await?;

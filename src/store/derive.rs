@@ -16,7 +16,7 @@ use super::parked::{self, LookedAt, Parked};
 use super::payments::ChangedPayments;
 use super::subscriptions::Placed;
 use super::{
-    Rules, claims, customers, leads, members, money, movements, payment_history, subscriptions, versions,
+    Rules, claims, customers, leads, members, money, movements, payment_history, sms, subscriptions, versions,
     worth,
 };
 
@@ -31,6 +31,10 @@ pub(super) async fn derive(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    let sms = std::mem::take(&mut touched.sms);
+    if tables == Tables::Live {
+        sms::write(tx, &sms, &rules.texting, now).await?;
+    }
     let mut active = std::mem::take(&mut touched.active);
     if touched.reaches_revenue() {
         let derived = derive_revenue(tx, tables, touched, rules, now).await?;

@@ -138,7 +138,7 @@ const fn of_members(
 pub const LEDGER: &str = "mrr_movements";
 
 /// The derived tables, in an order in which their rows can be written: what is referred to comes first.
-pub const TABLES: [Derived; 18] = [
+pub const TABLES: [Derived; 21] = [
     private(
         "stripe_facts",
         &["id"],
@@ -187,6 +187,50 @@ pub const TABLES: [Derived; 18] = [
             "board_images",
         ],
     ),
+    private(
+        "sms_facts",
+        &["sid"],
+        &[
+            "number",
+            "direction",
+            "from_number",
+            "to_number",
+            "body",
+            "media_urls",
+            "media_types",
+            "status",
+            "twilio_status",
+            "error_code",
+            "error_message",
+            "num_segments",
+            "messaging_service_sid",
+            "tied",
+            "received_at",
+            "state",
+        ],
+    ),
+    private(
+        "sms_consent_ledger",
+        &["sid"],
+        &[
+            "number",
+            "sender",
+            "messaging_service_sid",
+            "opted_in",
+            "explicit",
+            "source",
+            "keyword",
+            "received_at",
+        ],
+    ),
+    Derived {
+        schema: "public",
+        ..private(
+            "sms_consents",
+            &["number"],
+            &["opted_in", "source", "keyword", "twilio_sid", "changed_at"],
+        )
+    },
     Derived { stamps: &["parked_at"], ..private("parked", &["subject", "reason"], &["detail"]) },
     Derived {
         schema: "public",

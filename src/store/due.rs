@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::apply::{self, Touched};
 use super::derived::Tables;
-use super::{Store, StoreError};
+use super::{Store, StoreError, sms};
 use crate::database;
 
 /// Customers or members that are derived in one transaction.
@@ -18,7 +18,8 @@ const PAGE: i64 = 500;
 const UPKEEP_LOCK: i64 = 0x0000_7570_6b65_6570;
 
 impl Store {
-    /// Derives anew what is due, page by page, in the order of customers; returns how many customers that were.
+    /// Derives anew what is due, page by page, in the order of customers; returns how many customers that were, and numbers of
+    /// text messages that found their holder.
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps. Pages derived before stay so.
@@ -28,7 +29,7 @@ impl Store {
             total += count;
             after = last;
         }
-        Ok(total)
+        Ok(total + sms::match_again(self).await?)
     }
 
     /// Derives the first customers after this one that are due; returns the last of them, and how many.

@@ -29,6 +29,7 @@ impl Read {
             Meaning::NotCounted(uncounted) => self.subject_in(&uncounted.meaning),
             Meaning::Stripe(report) => (Some(&report.subject), report.occurred_at),
             Meaning::Row(report) => (Some(&report.subject), report.occurred_at),
+            Meaning::Sms(report) => (Some(&report.sid), report.at),
             Meaning::Thin { object_id } => (Some(object_id), self.envelope.occurred_at),
             Meaning::Internal(Internal::Found(found)) => {
                 (found.subscription.as_deref(), self.envelope.occurred_at)

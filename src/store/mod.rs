@@ -39,6 +39,7 @@ pub mod payments;
 pub mod prune;
 pub mod rebuild;
 mod referred;
+pub mod sms;
 pub mod subscriptions;
 pub mod supabase_stub;
 pub mod switch_on;
@@ -76,10 +77,21 @@ pub struct Rules {
     pub reading: Reading,
     /// What counts as evidence of whose a customer is.
     pub matching: Matching,
+    /// How phone numbers and consent are read.
+    pub texting: Texting,
     /// When a member is active, at risk, a champion.
     pub thresholds: Thresholds,
     /// For how long the bodies of events are kept; for ever where nothing is said.
     pub retention: Option<time::Duration>,
+}
+
+/// How phone numbers are read, and which tables follow what people say by text.
+#[derive(Clone, Debug)]
+pub struct Texting {
+    /// Tables whose consent columns follow.
+    pub consent_tables: Vec<String>,
+    /// What begins numbers that are written without a country.
+    pub country_code: String,
 }
 
 impl Rules {
@@ -91,6 +103,11 @@ impl Rules {
                 user_id_keys: config.user_id_metadata_keys.clone(),
                 tables: config.activity_tables.clone(),
                 admission: config.admission(),
+                twilio_account: config.twilio_account_sid.clone(),
+            },
+            texting: Texting {
+                consent_tables: config.sms_consent_tables.clone(),
+                country_code: config.phone_country_code.clone(),
             },
             matching: config.matching,
             thresholds: Thresholds {

@@ -19,6 +19,7 @@ use crate::project::meaning::{Login, Meaning, UserSeen};
 use crate::project::read;
 use crate::project::stripe::{FoundPayment, Item, Price, StripeObject, Subscription};
 use crate::project::supabase::Row;
+use crate::project::twilio::SmsReport;
 
 /// What stands for the Stripe customers of a user whose payments the application had kept.
 pub(super) const FOUND_USER: &str = "found/user/";
@@ -46,6 +47,7 @@ pub(super) struct News {
     pub(super) users: Vec<UserSeen>,
     pub(super) claims: Vec<Made>,
     pub(super) emails: Vec<Given>,
+    pub(super) sms: Vec<SmsReport>,
     /// Objects that something happened to, without their state.
     pub(super) thin: BTreeSet<String>,
 }
@@ -73,6 +75,7 @@ impl News {
                 Meaning::Row(report) => news.rows.push(Told { event_id, report }),
                 Meaning::Login(login) => news.logins.push(login),
                 Meaning::User(user) => news.users.push(user),
+                Meaning::Sms(report) => news.sms.push(*report),
                 Meaning::Internal(Internal::Matched(matched)) => {
                     news.give(identity::of_match(&matched, envelope.occurred_at), &event_id);
                 }

@@ -49,7 +49,7 @@ pub(super) async fn note(
         events.iter().map(|event| (&event.envelope, event.meaning.not_counted().map(NotCounted::code)));
     let flags: Vec<_> = read
         .chain(unreadable.iter().map(|(envelope, _)| (envelope, None)))
-        .filter(|(envelope, _)| matches!(envelope.source, Source::Stripe | Source::Internal))
+        .filter(|(envelope, _)| matches!(envelope.source, Source::Stripe | Source::Twilio | Source::Internal))
         .collect();
     if flags.is_empty() {
         return Ok(());

@@ -1,12 +1,13 @@
 //! The provider's signature, checked over the very bytes that came in.
 //!
-//! Two schemes: Stripe's own ([`stripe`]) and Standard Webhooks ([`standard_webhooks`]), which Supabase
-//! uses. Both try every secret against every signature offered, in constant time, and refuse a
-//! timestamp that lies too far off either way. A signature is checked once, at the door: it ages.
+//! Three schemes: Stripe's own ([`stripe`]), Standard Webhooks ([`standard_webhooks`]), which Supabase uses, and
+//! Twilio's ([`mod@twilio`]). All try every secret against every signature offered, in constant time. The first two refuse a
+//! timestamp that lies too far off either way; Twilio signs none. A signature is checked once, at the door: it ages.
 
 pub mod secrets;
 pub mod standard_webhooks;
 pub mod stripe;
+pub mod twilio;
 
 mod refusal;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use hmac::Mac as _;
 use time::OffsetDateTime;
 
 pub use refusal::Refusal;
-pub use secrets::{InvalidSecret, StripeSecrets, SupabaseSecrets};
+pub use secrets::{InvalidSecret, StripeSecrets, SupabaseSecrets, TwilioTokens};
 
 use secrets::Key;
 

@@ -20,6 +20,12 @@ pub enum Refusal {
     /// No signature of the scheme `v1` is offered.
     #[error("no v1 signature is offered: only the scheme v1 (HMAC-SHA256) is accepted here")]
     NoSignature,
+    /// The body is not part of what was signed.
+    #[error("the signature does not cover the body: a body other than a form needs its SHA-256 as bodySHA256 in the address")]
+    BodyNotSigned,
+    /// The address was signed with the hash of another body.
+    #[error("the body is not the one whose SHA-256 was signed: send it as it was signed")]
+    BodyMismatch,
     /// Signatures are offered, and none of our secrets made any of them.
     #[error(
         "no signature matches: check that the endpoint's signing secret is among those configured here, and that nothing on the way changes the body"
@@ -54,6 +60,8 @@ impl Refusal {
             Self::HeaderMalformed { .. } => "signature-header-malformed",
             Self::TimestampInvalid => "signature-timestamp-invalid",
             Self::NoSignature => "signature-absent",
+            Self::BodyNotSigned => "signature-without-body",
+            Self::BodyMismatch => "signature-of-another-body",
             Self::Mismatch => "signature-mismatch",
             Self::TooOld { .. } => "signature-too-old",
             Self::TooNew { .. } => "signature-too-new",

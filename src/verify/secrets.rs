@@ -7,10 +7,13 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit as _};
 use secrecy::{ExposeSecret as _, SecretString};
+use sha1::Sha1;
 use sha2::Sha256;
 
 /// A MAC that has its key already.
 pub(super) type Key = Hmac<Sha256>;
+/// The same with the hash that Twilio uses.
+pub(super) type Sha1Key = Hmac<Sha1>;
 
 /// Secrets are pasted by hand: padding or none, both are the same key.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -22,6 +25,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 const STRIPE_MIN_CHARS: usize = 8;
 /// What a Supabase secret stands for at least, decoded. Supabase's own are 24 to 64 bytes long.
 const SUPABASE_MIN_BYTES: usize = 16;
+/// What a Twilio auth token has at least. Twilio's own are 32 characters long.
+const TWILIO_MIN_CHARS: usize = 16;
 
 /// A secret that cannot be one. Its text is never repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +44,9 @@ pub enum InvalidSecret {
     /// Supabase accepts such a secret but never signs with it.
     #[error("a v1a (asymmetric) secret never signs: generate a v1,whsec_ secret for the hook")]
     Asymmetric,
+    /// Not what Twilio's console shows.
+    #[error("a Twilio auth token is {TWILIO_MIN_CHARS} letters and digits or more, as the console shows it")]
+    Twilio,
 }
 
 /// The secrets of Stripe's endpoint, at least one.
@@ -51,6 +59,33 @@ pub struct StripeSecrets {
 #[derive(Clone)]
 pub struct SupabaseSecrets {
     pub(super) keys: Vec<Key>,
+}
+
+/// The auth tokens of a Twilio account, at least one.
+#[derive(Clone)]
+pub struct TwilioTokens {
+    pub(super) keys: Vec<Sha1Key>,
+}
+
+impl TwilioTokens {
+    /// The keys of `tokens`; nothing where there are none.
+    ///
+    /// # Errors
+    /// If one of them cannot be an auth token.
+    pub fn new(tokens: &[SecretString]) -> Result<Option<Self>, InvalidSecret> {
+        let is_token = |text: &str| {
+            text.len() >= TWILIO_MIN_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        let tokens: Vec<&str> = tokens.iter().map(|token| token.expose_secret()).collect();
+        if tokens.iter().all(|token| is_token(token)) { Self::of(&tokens) } else { Err(InvalidSecret::Twilio) }
+    }
+
+    /// The keys of texts of any form.
+    pub(super) fn of(tokens: &[&str]) -> Result<Option<Self>, InvalidSecret> {
+        let keys = tokens.iter().map(|token| Sha1Key::new_from_slice(token.as_bytes()));
+        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|_| InvalidSecret::Twilio)?;
+        Ok((!keys.is_empty()).then_some(Self { keys }))
+    }
 }
 
 impl StripeSecrets {
@@ -80,6 +115,12 @@ impl SupabaseSecrets {
 /// The secrets in `STRIPE_WEBHOOK_SECRETS`: `whsec_…,whsec_…`.
 #[must_use]
 pub fn split_stripe(list: &str) -> Vec<SecretString> {
+    split(list, ',')
+}
+
+/// The tokens in `TWILIO_AUTH_TOKENS`, joined by commas.
+#[must_use]
+pub fn split_twilio(list: &str) -> Vec<SecretString> {
     split(list, ',')
 }
 
@@ -121,5 +162,11 @@ impl fmt::Debug for StripeSecrets {
 impl fmt::Debug for SupabaseSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SupabaseSecrets({})", self.keys.len())
+    }
+}
+
+impl fmt::Debug for TwilioTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TwilioTokens({})", self.keys.len())
     }
 }

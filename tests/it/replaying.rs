@@ -11,15 +11,21 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use memberflow::cli::replay::{error_code, exit_code};
 use memberflow::clock::Clock;
-use memberflow::ops::fixture;
+use memberflow::envelope::{Parameters, Source};
+use memberflow::ops::fixture::{self, FixtureEvent};
 use memberflow::ops::progress::Progress;
 use memberflow::ops::replay::{self, Options, ReplayError, Secrets, Summary};
+use memberflow::verify::secrets::split_twilio;
 use memberflow::verify::standard_webhooks::Headers;
-use memberflow::verify::{StripeSecrets, SupabaseSecrets, Window, standard_webhooks, stripe};
+use memberflow::verify::{
+    StripeSecrets, SupabaseSecrets, TwilioTokens, Window, standard_webhooks, stripe, twilio,
+};
 use secrecy::SecretString;
 use time::macros::datetime;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
+
+use crate::support::edge::{PUBLIC_URL, TWILIO_TOKENS};
 
 const STRIPE_SECRET: &str = "whsec_replaying";
 const SUPABASE_SECRET: &str = "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -58,13 +64,20 @@ async fn receive(
     State(receiver): State<Arc<Receiver>>,
     uri: Uri,
     headers: HeaderMap,
-    body: Bytes,
+    mut body: Bytes,
 ) -> Response {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let window = Window { now: NOW, tolerance: Duration::from_secs(300) };
     let verified = match uri.path() {
         "/webhooks/stripe" => {
             stripe::verify(receiver.secrets.stripe.as_ref().unwrap(), header(stripe::HEADER), &body, window)
+        }
+        "/webhooks/twilio/messages" | "/webhooks/twilio/status" => {
+            let url = format!("{PUBLIC_URL}{}", uri.path());
+            let form = Parameters::of_form(&body).unwrap();
+            let content = twilio::Content::Form(form.pairs());
+            body = form.to_json();
+            twilio::verify(receiver.secrets.twilio.as_ref().unwrap(), header(twilio::HEADER), &url, content)
         }
         "/webhooks/supabase/auth" | "/webhooks/supabase/database" => {
             let signed = Headers {
@@ -102,6 +115,8 @@ fn secrets() -> Secrets {
         stripe: StripeSecrets::new(&[SecretString::from(STRIPE_SECRET)]).unwrap(),
         hooks: SupabaseSecrets::new(&[SecretString::from(SUPABASE_SECRET)]).unwrap(),
         supabase: SupabaseSecrets::new(&[SecretString::from(SUPABASE_SECRET)]).unwrap(),
+        twilio: TwilioTokens::new(&split_twilio(TWILIO_TOKENS)).unwrap(),
+        public_url: Some(PUBLIC_URL.to_owned()),
     }
 }
 
@@ -140,11 +155,15 @@ async fn posts_every_fixture_rightly_signed_to_its_endpoint_byte_for_byte() {
     let summary = task.await.unwrap().unwrap();
     assert_eq!((summary.accepted, summary.refused, summary.unreadable), (events.len() as u64, 0, 0));
     assert_eq!(exit_code(&summary), 0);
-    let sent = events.iter().map(|event| event.body.clone()).collect();
-    assert_eq!(counted(receiver.bodies()), counted(sent));
+    let sent = |event: &FixtureEvent| match event.source {
+        // Twilio's are sent as a form, and compared as what that says.
+        Source::Twilio => Parameters::of_json(&event.body).unwrap().to_json(),
+        _ => event.body.clone(),
+    };
+    assert_eq!(counted(receiver.bodies()), counted(events.iter().map(sent).collect()));
     for (path, id, body) in receiver.taken() {
-        let event = events.iter().find(|event| event.body == body).unwrap();
-        assert_eq!(Some(path.as_str()), fixture::endpoint(event.source));
+        let event = events.iter().find(|event| sent(event) == body).unwrap();
+        assert_eq!(Some(path.as_str()), fixture::endpoint(event.source, &event.event_id));
         if path == "/webhooks/supabase/database" {
             assert_eq!(id.as_ref(), Some(&event.event_id));
         }
@@ -239,7 +258,7 @@ async fn gives_up_after_a_bounded_number_of_attempts() {
 async fn secrets_other_than_the_services_are_refused_as_a_mismatch() {
     let (url, receiver) = Receiver::start(accept).await;
     let stripe = StripeSecrets::new(&[SecretString::from("whsec_another_one")]).unwrap();
-    let other = Options { secrets: Secrets { stripe, hooks: None, supabase: None }, ..options(&url) };
+    let other = Options { secrets: Secrets { stripe, ..Secrets::default() }, ..options(&url) };
     let summary = replayed(&other, story("11-guest-checkout")).await.unwrap();
     assert_eq!(summary.refusals[&(400, "signature-mismatch".to_owned())].count, 3);
     assert!(receiver.taken().is_empty());
@@ -354,6 +373,7 @@ async fn progress_off_a_terminal_counts_events_not_bytes() {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_memberflow"));
     command.arg("replay").arg(story("")).args(["--url", &url, "--duplicate", "2"]).kill_on_drop(true);
     command.env("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRET).env("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRET);
+    command.env("TWILIO_AUTH_TOKENS", TWILIO_TOKENS).env("MEMBERFLOW_PUBLIC_URL", PUBLIC_URL);
     let output = command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none").output().await.unwrap();
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     let events = 2 * fixture::events(&[story("")]).count();

@@ -8,7 +8,7 @@ use memberflow::ops::fixture::{self, SignsUp, Story};
 use serde_json::{Map, Value};
 
 /// The tables that stories speak of, and the columns that they may determine.
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 6] = [
     (
         "customer_subscriptions",
         "user_id membership_tier_id stripe_customer_id stripe_subscription_id stripe_price_id status \
@@ -30,6 +30,11 @@ const COLUMNS: [(&str, &str); 5] = [
         "user_activity_metrics",
         "user_id total_logins last_login_at vision_count journal_entry_count s3_file_count total_storage_mb \
          health_status",
+    ),
+    (
+        "sms_messages",
+        "user_id twilio_sid direction from_number to_number body media_urls media_types status twilio_status error_code \
+         error_message num_segments",
     ),
 ];
 

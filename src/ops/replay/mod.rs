@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::envelope::Source;
 use crate::ops::fixture::{self, BadFixture, BadStory, FixtureEvent, Origin};
 use crate::ops::progress::Progress;
-use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets};
+use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, TwilioTokens};
 
 use post::Poster;
 
@@ -54,6 +54,9 @@ pub struct Secrets {
     pub hooks: Option<SupabaseSecrets>,
     /// Those of Supabase's Database Webhooks.
     pub supabase: Option<SupabaseSecrets>,
+    /// Twilio's, with the address that it signs; where none is set, the one that is posted to.
+    pub twilio: Option<TwilioTokens>,
+    pub public_url: Option<String>,
 }
 
 impl Secrets {
@@ -66,6 +69,8 @@ impl Secrets {
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
             hooks: SupabaseSecrets::new(config.hook_secrets())?,
             supabase: SupabaseSecrets::new(&config.supabase_webhook_secrets)?,
+            twilio: TwilioTokens::new(&config.twilio_auth_tokens)?,
+            public_url: config.public_url.clone(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
 use super::{Options, Outcome, Refused, ReplayError, Secrets};
@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::envelope::Source;
 use crate::ops::fixture::{self, FixtureEvent};
 use crate::retry::Delays;
-use crate::verify::{standard_webhooks, stripe};
+use crate::verify::{standard_webhooks, stripe, twilio};
 
 /// Attempts at one event, the first included.
 const ATTEMPTS_MAX: u32 = 5;
@@ -77,15 +77,29 @@ impl Poster {
 
     /// One request, signed now: a signature ages, so each attempt has its own.
     async fn attempt(&self, event: &FixtureEvent) -> Result<Result<Answer, reqwest::Error>, ReplayError> {
-        let headers = self.headers(event)?;
         let mut url = self.base.clone();
-        let path = fixture::endpoint(event.source).unwrap_or_default();
+        let path = fixture::endpoint(event.source, &event.event_id).unwrap_or_default();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        let request = self.client.post(url).headers(headers).body(event.body.clone());
+        let request = match event.source {
+            Source::Twilio => self.form(event, url, path)?,
+            _ => self.client.post(url).headers(self.headers(event)?).body(event.body.clone()),
+        };
         Ok(match request.send().await {
             Ok(response) => answer(response, event).await,
             Err(fault) => Err(fault),
         })
+    }
+
+    /// Twilio posts a form and signs the address that it was given.
+    fn form(&self, event: &FixtureEvent, url: Url, path: &str) -> Result<RequestBuilder, ReplayError> {
+        let tokens = self.secrets.twilio.as_ref().ok_or_else(|| no_secret(event, "TWILIO_AUTH_TOKENS"))?;
+        let signed = self.secrets.public_url.as_ref().map_or_else(|| url.to_string(), |base| format!("{base}{path}"));
+        let parameters = fixture::form(&event.body).unwrap_or_default();
+        let signature = twilio::sign(tokens, &signed, twilio::Content::Form(parameters.pairs()));
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        put(&mut headers, twilio::HEADER, &signature);
+        Ok(self.client.post(url).headers(headers).body(parameters.to_form()))
     }
 
     fn headers(&self, event: &FixtureEvent) -> Result<HeaderMap, ReplayError> {

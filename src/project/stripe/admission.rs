@@ -84,6 +84,8 @@ pub enum NotCounted {
     OtherAccount(String),
     /// It names no account where one is configured.
     NoAccount,
+    /// It is of this account of Twilio's.
+    OtherTwilioAccount(String),
 }
 
 impl NotCounted {
@@ -95,6 +97,7 @@ impl NotCounted {
             Self::LiveMode => "live_mode",
             Self::OtherAccount(_) => "other_account",
             Self::NoAccount => "no_account",
+            Self::OtherTwilioAccount(_) => "other_twilio_account",
         }
     }
 
@@ -102,7 +105,9 @@ impl NotCounted {
     #[must_use]
     pub fn code(&self) -> String {
         match self {
-            Self::OtherAccount(account) => format!("{}:{account}", self.kind()),
+            Self::OtherAccount(account) | Self::OtherTwilioAccount(account) => {
+                format!("{}:{account}", self.kind())
+            }
             _ => self.kind().to_owned(),
         }
     }
@@ -110,7 +115,10 @@ impl NotCounted {
     /// The reason with this code.
     #[must_use]
     pub fn of_code(code: &str) -> Option<Self> {
-        let account = code.split_once(':').map(|(_, account)| Self::OtherAccount(account.to_owned()));
+        let account = code.split_once(':').map(|(kind, account)| match kind {
+            "other_twilio_account" => Self::OtherTwilioAccount(account.to_owned()),
+            _ => Self::OtherAccount(account.to_owned()),
+        });
         let plain = [Self::TestMode, Self::LiveMode, Self::NoAccount];
         plain.into_iter().find(|reason| reason.kind() == code).or(account)
     }
@@ -123,6 +131,8 @@ impl NotCounted {
             Self::LiveMode => admission.mode != StripeMode::Test,
             Self::OtherAccount(account) => admission.account.as_ref() == Some(account),
             Self::NoAccount => admission.account.is_none(),
+            // Not a question of Stripe's.
+            Self::OtherTwilioAccount(_) => false,
         }
     }
 
@@ -134,6 +144,7 @@ impl NotCounted {
             Self::LiveMode => "set MEMBERFLOW_STRIPE_MODE=live (or any, for development)".to_owned(),
             Self::OtherAccount(account) => format!("set MEMBERFLOW_STRIPE_ACCOUNT={account}"),
             Self::NoAccount => "leave MEMBERFLOW_STRIPE_ACCOUNT unset".to_owned(),
+            Self::OtherTwilioAccount(account) => format!("set TWILIO_ACCOUNT_SID={account}"),
         }
     }
 }
@@ -146,6 +157,7 @@ impl fmt::Display for NotCounted {
             Self::LiveMode => f.write_str("live mode (livemode is true)"),
             Self::OtherAccount(account) => write!(f, "the account {account}"),
             Self::NoAccount => f.write_str("the endpoint's own account (the event names none)"),
+            Self::OtherTwilioAccount(account) => write!(f, "the Twilio account {account}"),
         }
     }
 }

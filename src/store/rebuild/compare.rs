@@ -11,7 +11,7 @@ use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, scope};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
 use crate::store::derived::{Derived, TABLES, Tables};
-use crate::store::{Rules, uncounted};
+use crate::store::{Rules, sms, uncounted};
 
 /// A row that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -118,6 +118,7 @@ async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
         tx.execute(AssertSqlSafe(statement(table))).await?;
     }
     uncounted::compare(tx).await?;
+    sms::compare(tx).await?;
     scope::keep(tx).await
 }
 

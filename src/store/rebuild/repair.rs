@@ -3,12 +3,13 @@
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow};
 use crate::store::audit::{self, Act};
 use crate::store::derived::{Derived, LEDGER, SHADOW, TABLES, Tables};
-use crate::store::{apply, uncounted};
+use crate::store::{Texting, apply, sms, uncounted};
 
 /// Events that may be left to settle under the lock.
 const FEW: usize = 500;
@@ -37,7 +38,7 @@ impl Rebuild {
         follow::all(&mut tx, &rules, since, now).await?;
         compare::look(&mut tx, &rules, now).await?;
         let counts = compare::count(&mut tx).await?;
-        write(&mut tx).await?;
+        write(&mut tx, &rules.texting, now).await?;
         let again = to_derive(&mut tx).await?;
         let users = with_other_revenue(&mut tx).await?;
         Tables::Live.choose(&mut tx).await?;
@@ -59,7 +60,7 @@ impl Rebuild {
     }
 }
 
-async fn write(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn write(tx: &mut PgConnection, texting: &Texting, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     tx.execute("analyze differences").await?;
     let written = || TABLES.iter().filter(|table| table.name != LEDGER);
     for table in written().rev() {
@@ -71,7 +72,8 @@ async fn write(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         }
         tx.execute(AssertSqlSafe(upsert(table))).await?;
     }
-    uncounted::repair(tx).await
+    uncounted::repair(tx).await?;
+    sms::repair(tx, texting, now).await
 }
 
 /// "The row `alias` differs, and `this`."

@@ -159,12 +159,14 @@ fn names(news: &News) -> BTreeSet<String> {
         news.emails.iter().flat_map(|it| [it.address.object_id.clone(), it.address.customer.clone()]);
     let rows = news.rows.iter().map(|told| told.report.subject.clone());
     let logins = news.logins.iter().flat_map(|it| [it.session_id.clone(), it.user_id.to_string()]);
+    let sms = news.sms.iter().map(|report| report.sid.clone());
     let users = news.named().into_iter().map(|id| id.to_string());
     stripe
         .chain(claims)
         .chain(emails)
         .chain(rows)
         .chain(logins)
+        .chain(sms)
         .chain(users)
         .chain(news.thin.iter().cloned())
         .collect()
@@ -220,7 +222,7 @@ pub(super) async fn keep(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
              select from unnest(array[d.key, d.before, d.after]) as r (columns)
              cross join lateral (values
                  (columns ->> 'id'), (columns ->> 'other'), (columns ->> 'object_id'), (columns ->> 'subject'),
-                 (columns ->> 'session_id'), (columns ->> 'stripe_subscription_id'), (columns ->> 'customer_id'),
+                 (columns ->> 'session_id'), (columns ->> 'sid'), (columns ->> 'twilio_sid'), (columns ->> 'stripe_subscription_id'), (columns ->> 'customer_id'),
                  (columns ->> 'stripe_customer_id'), (columns ->> 'user_id'),
                  ((columns ->> 'relation') || '/' || (columns ->> 'row_id'))) as n (name)
              join scope using (name))",

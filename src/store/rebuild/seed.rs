@@ -46,6 +46,11 @@ const COPY: &str = "
     insert into claims select c.* from ingest.claims c join pruned p on p.subject = c.object_id;
     insert into customer_emails
     select e.* from ingest.customer_emails e join pruned p on p.subject = e.object_id;
+    insert into sms_facts select f.* from ingest.sms_facts f join pruned p on p.subject = f.sid;
+    insert into sms_consent_ledger select l.* from ingest.sms_consent_ledger l join pruned p on p.subject = l.sid;
+    insert into sms_consents
+    select distinct c.* from public.sms_consents c
+    join sms_consent_ledger l on l.number = c.number;
     insert into parked select k.* from ingest.parked k join pruned p using (subject) where k.reason = 'thin_event';
     insert into row_facts
     select f.* from ingest.row_facts f join pruned p on p.subject = f.relation || '/' || f.row_id;

@@ -137,7 +137,7 @@ impl Sender {
     async fn post(&self, event: &Envelope) -> bool {
         let at = self.book().rng.usize(..self.urls.len());
         let hand = self.hand.lock().unwrap().clone();
-        let url = format!("{}{}", self.urls[at], fixture::endpoint(event.source).unwrap());
+        let url = format!("{}{}", self.urls[at], fixture::endpoint(event.source, &event.event_id).unwrap());
         let keys = Keys { stripe: &hand.stripe, supabase: &hand.supabase };
         let now = Clock::System.now() + time::Duration::seconds(hand.clock_off_s);
         let request =

@@ -70,7 +70,10 @@ fn folder() -> std::path::PathBuf {
 }
 
 fn other(member: &Member, round: usize) -> Member {
-    Member { id: uuid(member.id, round), email: address(&member.email, round), ..member.clone() }
+    let mut other =
+        Member { id: uuid(member.id, round), email: address(&member.email, round), ..member.clone() };
+    other.profile.phone = phone(&member.profile.phone, round);
+    other
 }
 
 fn told_of(event: &FixtureEvent, round: usize) -> FixtureEvent {
@@ -82,6 +85,7 @@ fn told_of(event: &FixtureEvent, round: usize) -> FixtureEvent {
     let body = bytes::Bytes::from(serde_json::to_vec(&body).unwrap());
     let event_id = match event.source {
         Source::SupabaseDatabase => fixture::name_by_hash(&body),
+        Source::Twilio => renamed(&event.event_id, round),
         _ => event.event_id.clone(),
     };
     FixtureEvent { event_id, body, ..event.clone() }
@@ -111,6 +115,13 @@ fn renamed(text: &str, round: usize) -> String {
     if text.contains('@') && !text.contains(' ') {
         return address(text, round);
     }
+    if let Some((sid, rest)) = text.split_at_checked(34).filter(|(sid, _)| is_message(sid)) {
+        let other = Uuid::new_v5(&Uuid::nil(), format!("{sid} {round}").as_bytes());
+        return format!("{}{}{rest}", &sid[..2], other.simple());
+    }
+    if text.starts_with("+1202555") {
+        return phone(text, round);
+    }
     match text.split_once('_') {
         Some((kind, rest)) if STRIPE_IDS.contains(&kind) && rest.len() >= STRIPE_ID_MIN_CHARS => {
             format!("{text}R{round}")
@@ -121,6 +132,15 @@ fn renamed(text: &str, round: usize) -> String {
 
 fn uuid(id: Uuid, round: usize) -> Uuid {
     if round == 0 || id.is_nil() { id } else { Uuid::new_v5(&id, &round.to_be_bytes()) }
+}
+
+/// Twilio's id of a message.
+fn is_message(sid: &str) -> bool {
+    (sid.starts_with("SM") || sid.starts_with("MM")) && sid[2..].bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn phone(number: &str, round: usize) -> String {
+    if round == 0 { number.to_owned() } else { format!("{number}{round:04}") }
 }
 
 fn address(email: &str, round: usize) -> String {

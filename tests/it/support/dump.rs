@@ -17,6 +17,10 @@ const BOOKKEEPING: [&str; 9] = [
     "recorded_at",
 ];
 
+/// The same of one table: Twilio gives no moments, so those of receipt stand there.
+const RECEIPT: [(&str, &str); 3] =
+    [("public.sms_messages", "created_at"), ("public.sms_consents", "changed_at"), ("ingest.unmatched_numbers", "checked_at")];
+
 /// Tables that memberflow does not derive.
 const LEFT_OUT: [&str; 7] = [
     "ingest.audit_log",
@@ -55,10 +59,11 @@ pub async fn everything(pool: &PgPool) -> Dump {
     for table in tables.into_iter().filter(|table| !LEFT_OUT.contains(&table.as_str())) {
         let mut conditions = OWN_DECISIONS.iter().chain([&BELIEFS]);
         let own = conditions.find(|(of, _)| *of == table).map_or("true", |(_, condition)| *condition);
+        let receipt = RECEIPT.iter().find(|(of, _)| *of == table).map(|(_, column)| *column);
         let number = (table == NUMBERED).then_some("id");
         let select = format!("select (to_jsonb(t) - $1::text[])::text from {table} t where {own}");
         let mut rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(select))
-            .bind(BOOKKEEPING.into_iter().chain(number).map(str::to_owned).collect::<Vec<_>>())
+            .bind(BOOKKEEPING.into_iter().chain(number).chain(receipt).map(str::to_owned).collect::<Vec<_>>())
             .fetch_all(pool)
             .await
             .unwrap();

@@ -13,7 +13,7 @@ use memberflow::receive::readiness::Readiness;
 use memberflow::receive::{self, Receive, Rests, listener};
 use memberflow::store::{Rules, Store};
 use memberflow::telemetry;
-use memberflow::verify::secrets::{split_stripe, split_supabase};
+use memberflow::verify::secrets::{split_stripe, split_supabase, split_twilio};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
 use reqwest::{RequestBuilder, Response};
 use secrecy::SecretString;
@@ -29,6 +29,11 @@ pub const NOW: OffsetDateTime = datetime!(2025-11-26 12:00:00 UTC);
 pub const ADMIN_TOKEN: &str = "a-long-random-token";
 pub const STRIPE_SECRETS: &str = "whsec_first_secret,whsec_second_secret";
 pub const SUPABASE_SECRETS: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=|v1,whsec_YW5vdGhlciBrZXksIGFub3RoZXIga2V5LCBhbm90aGU=";
+
+pub const TWILIO_TOKENS: &str = "0123456789abcdef0123456789abcdef,fedcba9876543210fedcba9876543210";
+/// The account of the stories.
+pub const TWILIO_ACCOUNT: &str = "AC0c7a51d2e94b4f6f8a3d6b1e25c94470";
+pub const PUBLIC_URL: &str = "https://hooks.example.com";
 
 /// A running door.
 pub struct Edge {
@@ -59,6 +64,9 @@ impl Edge {
         let mut config = super::config(database.url());
         config.stripe_webhook_secrets = split_stripe(STRIPE_SECRETS);
         config.supabase_webhook_secrets = split_supabase(SUPABASE_SECRETS);
+        config.twilio_auth_tokens = split_twilio(TWILIO_TOKENS);
+        config.twilio_account_sid = Some(TWILIO_ACCOUNT.to_owned());
+        config.public_url = Some(PUBLIC_URL.to_owned());
         adjust(&mut config);
         let lifecycle = Lifecycle::default();
         let queue = Queue::open(&config, database.pool.clone(), database.pool.clone(), &lifecycle).unwrap();

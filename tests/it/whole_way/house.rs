@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::database::TestDatabase;
 use crate::support::dump::{self, Dump};
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
+use crate::support::edge::{PUBLIC_URL, STRIPE_SECRETS, SUPABASE_SECRETS, TWILIO_TOKENS};
 use crate::support::events::envelope;
 use crate::support::process::Settings;
 
@@ -72,6 +72,8 @@ impl House {
             ("MEMBERFLOW_QUEUE_PREFIX", broker.map_or("unused".to_owned(), |broker| broker.prefix.clone())),
             ("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRETS.to_owned()),
             ("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRETS.to_owned()),
+            ("TWILIO_AUTH_TOKENS", TWILIO_TOKENS.to_owned()),
+            ("MEMBERFLOW_PUBLIC_URL", PUBLIC_URL.to_owned()),
         ]
     }
 

@@ -1,0 +1,199 @@
+//! From Twilio's parameters to an envelope: which message, and whether it came in or something became of it.
+
+use time::OffsetDateTime;
+
+use super::fields::Malformed;
+use super::{Envelope, Parameters, Source};
+
+/// The names under which an id may come, the present one first.
+const SIDS: [&str; 3] = ["MessageSid", "SmsMessageSid", "SmsSid"];
+/// Twilio's words for a message that comes in.
+const INCOMING: [&str; 2] = ["received", "receiving"];
+/// What is kept in the place of a text that holds a one-time code.
+pub const CODE_WITHHELD: &str = "(one-time code, not kept)";
+
+/// What a request tells of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TwilioEvent {
+    /// The event; its body holds all parameters as a JSON object.
+    pub envelope: Envelope,
+    /// The account that the message belongs to.
+    pub account: String,
+}
+
+/// The envelope of an incoming message or of a status callback, whichever address it came to. The same report has
+/// the same id: of an incoming message its own, of a callback also the status, the error and the carrier's moment. Twilio gives no moment
+/// of its own, so that of receipt stands for it.
+///
+/// # Errors
+/// The parameter that keeps it from being one.
+pub fn event(mut parameters: Parameters, received_at: OffsetDateTime) -> Result<TwilioEvent, Malformed> {
+    let sid = SIDS.into_iter().find_map(|name| parameters.get(name));
+    let sid = checked(sid, "MessageSid", is_sid, "the id of a message: two letters and 32 hexadecimal digits")?;
+    let account = checked(parameters.get("AccountSid"), "AccountSid", is_account, "AC and 32 hexadecimal digits")?;
+    let (event_id, event_type) = match status(&parameters)? {
+        None => (sid.clone(), "message.received".to_owned()),
+        Some(status) => {
+            let part = |name| parameters.get(name).unwrap_or_default();
+            let (error, done_at) = (part("ErrorCode"), part("RawDlrDoneDate"));
+            for (field, value) in [("ErrorCode", error), ("RawDlrDoneDate", done_at)] {
+                if !is_short(value) {
+                    return Err(Malformed::Invalid { field, form: "up to 20 letters and digits" });
+                }
+            }
+            (format!("{sid}|{status}|{error}|{done_at}"), format!("message.{status}"))
+        }
+    };
+    if parameters.get("Body").is_some_and(is_one_time_code) {
+        parameters.set("Body", CODE_WITHHELD);
+    }
+    let body = parameters.to_json();
+    let source = Source::Twilio;
+    let envelope = Envelope { source, event_id, event_type, occurred_at: received_at, received_at, body };
+    Ok(TwilioEvent { envelope, account })
+}
+
+/// Twilio's word for what became of an outgoing message; none where the message has come in.
+fn status(parameters: &Parameters) -> Result<Option<String>, Malformed> {
+    let status = parameters.get("MessageStatus").or_else(|| parameters.get("SmsStatus"));
+    match status.map(str::to_ascii_lowercase) {
+        Some(status) if INCOMING.contains(&status.as_str()) => Ok(None),
+        // An incoming message has a body, if an empty one.
+        None if parameters.has("Body") || parameters.has("NumMedia") => Ok(None),
+        None => Err(Malformed::Missing("MessageStatus")),
+        Some(status) if is_word(&status) => Ok(Some(status)),
+        Some(_) => Err(Malformed::Invalid { field: "MessageStatus", form: "one word of letters" }),
+    }
+}
+
+fn checked(
+    value: Option<&str>,
+    field: &'static str,
+    is_good: fn(&str) -> bool,
+    form: &'static str,
+) -> Result<String, Malformed> {
+    let value = value.ok_or(Malformed::Missing(field))?;
+    if is_good(value) { Ok(value.to_owned()) } else { Err(Malformed::Invalid { field, form }) }
+}
+
+fn is_sid(text: &str) -> bool {
+    let is_hex = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split_at_checked(2).is_some_and(|(kind, rest)| {
+        kind.bytes().all(|byte| byte.is_ascii_uppercase()) && is_hex(rest)
+    })
+}
+
+fn is_account(text: &str) -> bool {
+    text.starts_with("AC") && is_sid(text)
+}
+
+fn is_word(text: &str) -> bool {
+    text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+fn is_short(text: &str) -> bool {
+    text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether a text hands somebody a code to sign in with: it says so, and it has a number of four to eight digits.
+#[must_use]
+pub fn is_one_time_code(text: &str) -> bool {
+    const PHRASES: [&str; 11] = [
+        "verification code",
+        "security code",
+        "login code",
+        "access code",
+        "confirmation code",
+        "authentication code",
+        "one-time code",
+        "one time code",
+        "one-time pass",
+        "passcode",
+        "your code is",
+    ];
+    let text = text.to_lowercase();
+    let mut words = text.split(|c: char| !c.is_alphanumeric());
+    let says_so = words.any(|word| word == "otp") || PHRASES.iter().any(|phrase| text.contains(phrase));
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit() && c != '-').map(|run| run.replace('-', ""));
+    says_so && numbers.any(|number| (4..=8).contains(&number.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
+    const SID: &str = "SM00000000000000000000000000000001";
+    const ACCOUNT: &str = "AC00000000000000000000000000000001";
+
+    fn named(pairs: &[(&str, &str)]) -> Result<(String, String), String> {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let event = event(Parameters::of_form(form.as_bytes()).unwrap(), NOW);
+        event.map(|it| (it.envelope.event_id, it.envelope.event_type)).map_err(|fault| fault.kind())
+    }
+
+    fn good(pairs: &[(&str, &str)]) -> Result<(String, String), String> {
+        named(&[&[("MessageSid", SID), ("AccountSid", ACCOUNT)], pairs].concat())
+    }
+
+    #[test]
+    fn same_report_has_the_same_name_and_others_have_their_own() {
+        let incoming = Ok((SID.to_owned(), "message.received".to_owned()));
+        assert_eq!(good(&[("Body", "Hi"), ("SmsStatus", "received")]), incoming);
+        assert_eq!(good(&[("Body", ""), ("NumMedia", "1")]), incoming);
+        assert_eq!(named(&[("SmsSid", SID), ("AccountSid", ACCOUNT), ("Body", "Hi")]), incoming);
+        for (pairs, id, kind) in [
+            (&[("MessageStatus", "Sent")][..], format!("{SID}|sent||"), "message.sent"),
+            (&[("SmsStatus", "sent")], format!("{SID}|sent||"), "message.sent"),
+            (
+                &[("MessageStatus", "undelivered"), ("ErrorCode", "30003"), ("RawDlrDoneDate", "2611201159")],
+                format!("{SID}|undelivered|30003|2611201159"),
+                "message.undelivered",
+            ),
+        ] {
+            assert_eq!(good(pairs), Ok((id, kind.to_owned())));
+        }
+    }
+
+    #[test]
+    fn parameters_that_make_no_event_are_named() {
+        for (pairs, kind) in [
+            (&[("AccountSid", ACCOUNT), ("Body", "Hi")][..], "message-sid-missing"),
+            (&[("MessageSid", "CA1"), ("AccountSid", ACCOUNT), ("Body", "Hi")], "message-sid-invalid"),
+            (&[("MessageSid", SID), ("Body", "Hi")], "account-sid-missing"),
+            (&[("MessageSid", SID), ("AccountSid", SID), ("Body", "Hi")], "account-sid-invalid"),
+            (&[("MessageSid", SID), ("AccountSid", ACCOUNT)], "message-status-missing"),
+            (&[("MessageSid", SID), ("AccountSid", ACCOUNT), ("MessageStatus", "a|b")], "message-status-invalid"),
+            (
+                &[("MessageSid", SID), ("AccountSid", ACCOUNT), ("MessageStatus", "sent"), ("ErrorCode", "|")],
+                "error-code-invalid",
+            ),
+        ] {
+            assert_eq!(named(pairs), Err(kind.to_owned()));
+        }
+    }
+
+    #[test]
+    fn one_time_codes_are_withheld_and_talk_of_codes_is_not() {
+        for text in ["Your verification code is 123456", "OTP: 4821", "Your code is 482-193.", "Passcode 12345678"] {
+            assert!(is_one_time_code(text), "{text}");
+        }
+        for text in [
+            "I never got my verification code",
+            "Call me at 2025550112",
+            "The dress code is 1920s",
+            "See you at 1430",
+            "123456",
+            "I hotpot 4821",
+        ] {
+            assert!(!is_one_time_code(text), "{text}");
+        }
+        let pairs = [("MessageSid", SID), ("AccountSid", ACCOUNT), ("Body", "Your code is 123456")];
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let event = event(Parameters::of_form(form.as_bytes()).unwrap(), NOW).unwrap();
+        let body = String::from_utf8(event.envelope.body.to_vec()).unwrap();
+        assert!(body.contains(CODE_WITHHELD) && !body.contains("123456"), "{body}");
+    }
+}

@@ -1,0 +1,71 @@
+//! What a message says of whether its number may be texted.
+
+use super::message::Message;
+use super::words;
+
+/// What says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsentSource {
+    /// Twilio, which had keywords of its own to go by.
+    OptOutType,
+    /// The text was one of the keywords.
+    Keyword,
+    /// Twilio refused to send: the number had opted out.
+    Error,
+}
+
+impl ConsentSource {
+    /// The name in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OptOutType => "opt_out_type",
+            Self::Keyword => "keyword",
+            Self::Error => "error_21610",
+        }
+    }
+}
+
+/// Somebody opted in or out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    pub opted_in: bool,
+    pub source: ConsentSource,
+    /// The word, where there was one.
+    pub keyword: Option<String>,
+    /// It means something by itself, and not only after an opt-out.
+    pub is_explicit: bool,
+}
+
+impl Message {
+    /// Whether this message opts its number in or out. What Twilio says of an incoming one goes before the text.
+    #[must_use]
+    pub fn consent(&self) -> Option<Consent> {
+        if !self.is_incoming {
+            let is_refused = self.statuses.values().any(|seen| seen.error == Some(words::UNSUBSCRIBED));
+            return is_refused.then_some(Consent {
+                opted_in: false,
+                source: ConsentSource::Error,
+                keyword: None,
+                is_explicit: true,
+            });
+        }
+        let text = self.body.as_ref().map_or("", |(_, text)| text.as_str());
+        if let Some((_, told)) = &self.opt_out_type {
+            let opted_in = match told.to_ascii_uppercase().as_str() {
+                "STOP" => false,
+                "START" => true,
+                // HELP asks, and says nothing.
+                _ => return None,
+            };
+            let keyword = Some(text.trim().chars().take(40).collect());
+            return Some(Consent { opted_in, source: ConsentSource::OptOutType, keyword, is_explicit: true });
+        }
+        words::keyword(text).map(|(word, opted_in)| Consent {
+            opted_in,
+            source: ConsentSource::Keyword,
+            keyword: Some(word.to_owned()),
+            is_explicit: word != words::AMBIGUOUS,
+        })
+    }
+}

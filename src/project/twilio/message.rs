@@ -1,0 +1,78 @@
+//! All that was reported of one message. Two of these make one, in whatever order and however often they are joined.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How much a report can be relied on for what the message says: a callback repeats little of it.
+pub const CALLBACK: u8 = 0;
+/// The same of the message itself.
+pub const INCOMING: u8 = 2;
+
+/// A value, and how much it can be relied on; the higher of two stands.
+pub type Given = Option<(u8, String)>;
+
+/// A file sent along.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Media {
+    /// Where Twilio has it.
+    pub url: String,
+    /// Its MIME type, empty where it was not given.
+    pub kind: String,
+}
+
+/// What was reported beside a status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Seen {
+    /// The carrier's moment, as `YYMMDDhhmm`.
+    pub done_at: Option<String>,
+    /// Twilio's error code.
+    pub error: Option<i32>,
+}
+
+/// Everything that is known of one message.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Message {
+    /// It came in.
+    pub is_incoming: bool,
+    pub from: Given,
+    pub to: Given,
+    pub body: Given,
+    pub segments: Given,
+    pub service: Given,
+    pub opt_out_type: Given,
+    pub error_message: Given,
+    pub media: Option<(u8, Vec<Media>)>,
+    /// Each status in Twilio's words.
+    pub statuses: BTreeMap<String, Seen>,
+}
+
+impl Message {
+    /// Takes in what `other` knows.
+    pub fn join(&mut self, other: Self) {
+        self.is_incoming |= other.is_incoming;
+        for (mine, others) in [
+            (&mut self.from, other.from),
+            (&mut self.to, other.to),
+            (&mut self.body, other.body),
+            (&mut self.segments, other.segments),
+            (&mut self.service, other.service),
+            (&mut self.opt_out_type, other.opt_out_type),
+            (&mut self.error_message, other.error_message),
+        ] {
+            if others > *mine {
+                *mine = others;
+            }
+        }
+        if other.media > self.media {
+            self.media = other.media;
+        }
+        for (word, seen) in other.statuses {
+            let mine = self.statuses.entry(word).or_default();
+            if seen > *mine {
+                *mine = seen;
+            }
+        }
+    }
+}

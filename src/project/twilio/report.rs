@@ -1,0 +1,93 @@
+//! From the body of an event to what it reports.
+
+use time::OffsetDateTime;
+
+use super::message::{CALLBACK, Given, INCOMING, Media, Message, Seen};
+use crate::envelope::{Envelope, Parameters};
+use crate::project::{Meaning, Unreadable};
+
+/// Files of one message at most; Twilio takes ten.
+const MEDIA_MAX: usize = 100;
+/// What begins the types of events that tell what became of a message.
+const TYPE: &str = "message.";
+/// The type of an incoming message.
+const RECEIVED: &str = "message.received";
+
+/// What one event reports of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmsReport {
+    /// Twilio's id of the message.
+    pub sid: String,
+    /// When it was told.
+    pub at: OffsetDateTime,
+    /// What was told.
+    pub message: Message,
+}
+
+/// The account that the event of this body is of.
+///
+/// # Errors
+/// [`Unreadable`] where the body is not what we keep.
+pub fn account(body: &[u8]) -> Result<Option<String>, Unreadable> {
+    Ok(parameters(body)?.get("AccountSid").map(str::to_owned))
+}
+
+/// What a webhook of Twilio's reports.
+///
+/// # Errors
+/// [`Unreadable`] where the body is not what we keep.
+pub fn read(envelope: &Envelope) -> Result<Meaning, Unreadable> {
+    let parameters = parameters(&envelope.body)?;
+    // The name begins with the message's id, whatever it was called in the request.
+    let sid = envelope.event_id.split('|').next().unwrap_or_default().to_owned();
+    let is_incoming = envelope.event_type == RECEIVED;
+    let strength = if is_incoming { INCOMING } else { CALLBACK };
+    let given = |name: &str| -> Given { parameters.get(name).map(|value| (strength, storable(value))) };
+    let mut message = Message {
+        is_incoming,
+        from: given("From"),
+        to: given("To"),
+        segments: given("NumSegments"),
+        service: given("MessagingServiceSid"),
+        error_message: given("ErrorMessage"),
+        ..Message::default()
+    };
+    if is_incoming {
+        // A picture may come without a word.
+        message.body = Some((strength, storable(parameters.get("Body").unwrap_or_default())));
+        message.opt_out_type = given("OptOutType");
+        let media = media(&parameters);
+        message.media = (!media.is_empty()).then_some((strength, media));
+    }
+    if let Some(word) = envelope.event_type.strip_prefix(TYPE) {
+        message.statuses.insert(word.to_owned(), seen(&parameters));
+    }
+    Ok(Meaning::Sms(Box::new(SmsReport { sid, at: envelope.occurred_at, message })))
+}
+
+fn parameters(body: &[u8]) -> Result<Parameters, Unreadable> {
+    Parameters::of_json(body).map_err(|_| Unreadable::Field { event_type: "message".to_owned(), field: "body" })
+}
+
+fn seen(parameters: &Parameters) -> Seen {
+    let is_moment = |text: &&str| text.len() >= 10 && text.bytes().all(|byte| byte.is_ascii_digit());
+    Seen {
+        done_at: parameters.get("RawDlrDoneDate").filter(is_moment).map(str::to_owned),
+        error: parameters.get("ErrorCode").and_then(|code| code.parse().ok()).filter(|code| *code != 0),
+    }
+}
+
+/// All of it, whatever `NumMedia` says.
+fn media(parameters: &Parameters) -> Vec<Media> {
+    let file = |n| {
+        let url = parameters.get(&format!("MediaUrl{n}"))?;
+        let kind = parameters.get(&format!("MediaContentType{n}")).unwrap_or_default();
+        Some(Media { url: storable(url), kind: storable(kind) })
+    };
+    (0..MEDIA_MAX).filter_map(file).collect()
+}
+
+/// Postgres holds no NUL in a text.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

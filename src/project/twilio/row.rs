@@ -1,0 +1,102 @@
+//! What follows from all that was reported of a message: the columns of its row.
+
+use super::message::{Given, Media, Message, Seen};
+use super::words;
+
+/// A message as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// `inbound` or `outbound`.
+    pub direction: &'static str,
+    /// As Twilio writes it.
+    pub from_number: Option<String>,
+    /// As Twilio writes it.
+    pub to_number: Option<String>,
+    /// The digits of the number that is not ours; none for a channel without one, and for a short code.
+    pub number: Option<String>,
+    /// The text, where it was told.
+    pub body: Option<String>,
+    pub media: Vec<Media>,
+    /// In the table's words.
+    pub status: &'static str,
+    /// In Twilio's; none where it was not told.
+    pub twilio_status: Option<String>,
+    pub error_code: Option<i32>,
+    /// The code and what it is called.
+    pub error_message: Option<String>,
+    pub num_segments: Option<i32>,
+    pub messaging_service_sid: Option<String>,
+    /// The reports contradict each other, and no moment tells which is the later one.
+    pub is_tied: bool,
+}
+
+impl Message {
+    /// The message's row.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        let last = self.last_status();
+        let word = last.word.map(ToOwned::to_owned);
+        let before = if self.is_incoming { "received" } else { "queued" };
+        let status = last.word.and_then(words::status).map_or(before, |(status, _)| status);
+        let error_code = last.seen.and_then(|seen| seen.error);
+        let other_side = if self.is_incoming { &self.from } else { &self.to };
+        Row {
+            direction: if self.is_incoming { "inbound" } else { "outbound" },
+            from_number: text(&self.from),
+            to_number: text(&self.to),
+            number: other_side.as_ref().and_then(|(_, address)| digits(address)),
+            body: text(&self.body),
+            media: self.media.as_ref().map(|(_, media)| media.clone()).unwrap_or_default(),
+            status,
+            error_message: (status == "failed").then(|| self.error_message(word.as_deref(), error_code)),
+            twilio_status: word,
+            error_code,
+            num_segments: text(&self.segments).and_then(|count| count.parse().ok()),
+            messaging_service_sid: text(&self.service),
+            is_tied: last.is_tied,
+        }
+    }
+
+    fn error_message(&self, word: Option<&str>, code: Option<i32>) -> String {
+        let told = self.error_message.as_ref().map(|(_, text)| text.as_str());
+        let name = told.or(code.and_then(words::error)).or(word).unwrap_or_default();
+        code.map_or_else(|| name.to_owned(), |code| format!("{code} {name}"))
+    }
+
+    /// The status that is furthest along; of several finals the one of the carrier's latest moment.
+    fn last_status(&self) -> Last<'_> {
+        let place = |word: &str| words::status(word).map_or(0, |(_, place)| place);
+        let statuses = || self.statuses.iter().map(|(word, seen)| (place(word), seen, word.as_str()));
+        let key = |&(place, seen, word): &(i16, &'_ Seen, &'_ str)| {
+            (place, seen.done_at.clone(), word == "delivered", word.to_owned())
+        };
+        let Some((top, seen, word)) = statuses().max_by_key(key) else { return Last::default() };
+        // Without moments, or in the same minute, nobody can tell.
+        let contradicts = |(place, other, of): (i16, &Seen, &str)| {
+            place == top
+                && place == words::FINAL
+                && of != word
+                && (other.done_at.is_none() || other.done_at == seen.done_at)
+        };
+        Last { word: Some(word), seen: Some(seen), is_tied: statuses().any(contradicts) }
+    }
+}
+
+#[derive(Default)]
+struct Last<'a> {
+    word: Option<&'a str>,
+    seen: Option<&'a Seen>,
+    is_tied: bool,
+}
+
+fn text(given: &Given) -> Option<String> {
+    given.as_ref().map(|(_, text)| text.clone())
+}
+
+/// The digits of an address that is a number in full: `+1 202 555 0112` and `whatsapp:+12025550112`, not a short code.
+#[must_use]
+pub fn digits(address: &str) -> Option<String> {
+    let number = address.rsplit_once(':').map_or(address, |(_, number)| number).trim();
+    let digits: String = number.strip_prefix('+')?.chars().filter(char::is_ascii_digit).collect();
+    (7..=15).contains(&digits.len()).then_some(digits)
+}

@@ -1,0 +1,66 @@
+//! Twilio's words: what a status means, how far along it is, what an error is called, and which texts are keywords.
+
+/// How far along a message is. Of two reports the higher place is the later one; two finals contradict each other.
+pub const FINAL: i16 = 6;
+
+/// A status in the table's words, and its place in a message's life. None for a word that we do not know.
+#[must_use]
+pub fn status(word: &str) -> Option<(&'static str, i16)> {
+    Some(match word {
+        "accepted" | "scheduled" => ("queued", 1),
+        "queued" => ("queued", 2),
+        "sending" => ("queued", 3),
+        "sent" => ("sent", 4),
+        // To a group: others of it may still be waiting.
+        "partially_delivered" => ("delivered", 5),
+        "delivered" => ("delivered", FINAL),
+        "undelivered" | "failed" | "canceled" => ("failed", FINAL),
+        "read" => ("delivered", 7),
+        "receiving" => ("received", 1),
+        "received" => ("received", FINAL),
+        _ => return None,
+    })
+}
+
+/// Whom an error says that the number may not be texted.
+pub const UNSUBSCRIBED: i32 = 21610;
+
+/// What Twilio calls an error; nothing for those that are rare.
+#[must_use]
+pub const fn error(code: i32) -> Option<&'static str> {
+    Some(match code {
+        21211 | 21614 => "Not a number that can be texted",
+        21408 => "Not allowed to text this region",
+        UNSUBSCRIBED => "The recipient has opted out",
+        30001 => "Queue overflow",
+        30002 => "Account suspended",
+        30003 => "Unreachable destination handset",
+        30004 => "Message blocked",
+        30005 => "Unknown destination handset",
+        30006 => "Landline or unreachable carrier",
+        30007 => "Filtered by the carrier",
+        30008 => "Unknown error",
+        30034 => "The sending number is not registered",
+        _ => return None,
+    })
+}
+
+/// The texts by which somebody opts out.
+pub const OPT_OUT: [&str; 8] = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"];
+/// The texts by which somebody opts in.
+pub const OPT_IN: [&str; 3] = ["START", "YES", "UNSTOP"];
+/// The one that is an answer to much else: it ends an opt-out, and is no consent by itself.
+pub const AMBIGUOUS: &str = "YES";
+
+/// The keyword that a whole text is, in any case, and whether it opts in. Around an opt-out punctuation does not matter:
+/// who writes "Stop." means it.
+#[must_use]
+pub fn keyword(text: &str) -> Option<(&'static str, bool)> {
+    let whole = text.trim();
+    let bare = whole.trim_matches(|c: char| !c.is_alphanumeric());
+    let find = |words: &[&'static str], text: &str| {
+        words.iter().copied().find(|word| word.eq_ignore_ascii_case(text))
+    };
+    let opt_out = find(&OPT_OUT, bare).map(|word| (word, false));
+    opt_out.or_else(|| find(&OPT_IN, whole).map(|word| (word, true)))
+}

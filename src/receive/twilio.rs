@@ -1,0 +1,68 @@
+//! `/webhooks/twilio/messages` and `/webhooks/twilio/status`: messages that come in, and what became of those sent.
+//!
+//! Twilio calls by POST or by GET, as its console is set. It tries twice within fifteen seconds and gives up then, so
+//! what was accepted must be durable like everywhere, and what was missed is read from its API.
+
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse as _, Response};
+
+use super::problem::Problem;
+use super::read::{Delivery, Form};
+use super::{Arrival, Receive, header};
+use crate::envelope::{Malformed, Parameters, Source, twilio as envelope};
+use crate::project::stripe::NotCounted;
+use crate::verify::twilio;
+
+/// What Twilio takes for an answer that asks for nothing: no message is sent back.
+const NO_ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response></Response>"#;
+
+pub(super) async fn call(State(receive): State<Receive>, request: Request) -> Response {
+    let arrival = Arrival::of(Source::Twilio, &request);
+    receive.answer(arrival, take(&receive, request).await).await
+}
+
+async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> {
+    let (tokens, public_url) = receive.twilio()?;
+    let method = request.method().clone();
+    if !matches!(method, Method::GET | Method::POST) {
+        return Err(Problem::method_not_allowed(&method));
+    }
+    let url = format!("{public_url}{}", path_and_query(request.uri()));
+    let forms: &[Form] = if method == Method::GET { &[] } else { &[Form::Urlencoded, Form::Json] };
+    let delivery = receive.read_as(Source::Twilio, request, forms).await?;
+    let signature = header(&delivery.headers, twilio::HEADER);
+    let parameters = match (&method, delivery.form) {
+        (&Method::GET, _) => {
+            twilio::verify(tokens, signature, &url, twilio::Content::None)?;
+            of_query(&url)?
+        }
+        (_, Some(Form::Json)) => {
+            twilio::verify(tokens, signature, &url, twilio::Content::Body(&delivery.body))?;
+            Parameters::of_json(&delivery.body)?
+        }
+        _ => {
+            let parameters = Parameters::of_form(&delivery.body)?;
+            twilio::verify(tokens, signature, &url, twilio::Content::Form(parameters.pairs()))?;
+            parameters
+        }
+    };
+    keep(receive, parameters, delivery).await
+}
+
+async fn keep(receive: &Receive, parameters: Parameters, delivery: Delivery) -> Result<Response, Problem> {
+    let event = envelope::event(parameters, receive.window().now)?;
+    let reason = receive.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
+    receive.keep_quietly(event.envelope, delivery.place, reason.as_ref()).await?;
+    Ok(([(CONTENT_TYPE, "text/xml")], NO_ANSWER).into_response())
+}
+
+/// As it came: the signature is over these very characters.
+fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |it| it.as_str())
+}
+
+fn of_query(url: &str) -> Result<Parameters, Malformed> {
+    Parameters::of_form(url.split_once('?').map_or("", |(_, query)| query).as_bytes())
+}

@@ -1,0 +1,165 @@
+//! The rows of `sms_messages`: made where the application has none, completed by a trigger where it has, and given to
+//! whom their number belongs.
+
+use std::collections::BTreeSet;
+
+use sqlx::{Executor as _, PgConnection};
+use time::OffsetDateTime;
+
+use super::{MESSAGES, consent};
+use crate::store::{Store, StoreError, Texting, apply};
+use crate::{database, store};
+
+/// Numbers that are looked for again at once.
+const PAGE: i64 = 500;
+/// How long a number waits until it is looked for again.
+const PAUSE: time::Duration = time::Duration::minutes(1);
+
+/// Lets the trigger know who writes; until the transaction ends.
+const WRITES: &str = "select set_config('memberflow.writes_sms', 'yes', true)";
+const WRITES_NO_MORE: &str = "select set_config('memberflow.writes_sms', 'no', true)";
+
+/// Makes the missing rows of these messages, and has the others completed.
+pub(super) async fn write(tx: &mut PgConnection, sids: &BTreeSet<String>) -> Result<(), sqlx::Error> {
+    let sids: Vec<&str> = sids.iter().map(String::as_str).collect();
+    tx.execute(WRITES).await?;
+    sqlx::query(
+        "with facts as (
+             select * from ingest.sms_facts where sid = any($1)
+         ), completed as (
+             update public.sms_messages m set twilio_sid = m.twilio_sid
+             from facts f where m.twilio_sid = f.sid
+               and to_jsonb(m) || ingest.completed_sms(to_jsonb(m), to_jsonb(f)) <> to_jsonb(m)
+         )
+         insert into public.sms_messages (id, twilio_sid, direction, from_number, to_number, body, status, created_at)
+         select md5('memberflow sms ' || f.sid)::uuid, f.sid, f.direction, coalesce(f.from_number, ''),
+                coalesce(f.to_number, ''), '', f.status, f.received_at
+         from facts f where not exists (select from public.sms_messages m where m.twilio_sid = f.sid)
+         order by f.sid
+         on conflict do nothing",
+    )
+    .bind(sids)
+    .execute(&mut *tx)
+    .await?;
+    tx.execute(WRITES_NO_MORE).await?;
+    Ok(())
+}
+
+/// Gives messages that are nobody's to the one member or lead who has their number; notes the numbers that nobody has,
+/// or several.
+pub(super) async fn give_to_holders(
+    tx: &mut PgConnection,
+    sids: &BTreeSet<String>,
+    texting: &Texting,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let numbers: Vec<String> = sqlx::query_scalar(
+        "select distinct f.number from ingest.sms_facts f join public.sms_messages m on m.twilio_sid = f.sid
+         where f.sid = any($1) and f.number is not null and m.user_id is null and m.lead_id is null",
+    )
+    .bind(sids.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(&mut *tx)
+    .await?;
+    give(tx, &numbers, texting, now).await?;
+    Ok(())
+}
+
+/// Returns the numbers that found their holder.
+async fn give(
+    tx: &mut PgConnection,
+    numbers: &[String],
+    texting: &Texting,
+    now: OffsetDateTime,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    if numbers.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let found: Vec<String> = sqlx::query_scalar(
+        "with holders as materialized (
+             select n.number, h.users, h.leads
+             from unnest($1::text[]) as n (number) cross join lateral ingest.holders_of_number(n.number, $2) h
+         ), found as (
+             select * from holders where cardinality(users) + cardinality(leads) = 1
+         ), given as (
+             update public.sms_messages m set user_id = h.users[1], lead_id = h.leads[1]
+             from found h join ingest.sms_facts f on f.number = h.number
+             where m.twilio_sid = f.sid and m.user_id is null and m.lead_id is null
+         ), settled as (
+             delete from ingest.unmatched_numbers u using found h where u.number = h.number
+         ), noted as (
+             insert into ingest.unmatched_numbers as u (number, users, leads, checked_at)
+             select number, users, leads, $3 from holders where cardinality(users) + cardinality(leads) <> 1
+             on conflict (number) do update set
+                 users = excluded.users, leads = excluded.leads, checked_at = excluded.checked_at
+         )
+         select number from found",
+    )
+    .bind(numbers)
+    .bind(&texting.country_code)
+    .bind(now)
+    .fetch_all(tx)
+    .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Looks again for the holders of numbers that had none, the ones first that were looked for longest ago; returns how many
+/// were found. Consent that was given by text before follows.
+///
+/// # Errors
+/// [`StoreError`], which says whether waiting helps.
+pub(in crate::store) async fn match_again(store: &Store) -> Result<usize, StoreError> {
+    let (pool, now) = store.parts();
+    let texting = &store.rules().texting;
+    let mut tx = database::begin(pool).await?;
+    let numbers: Vec<String> = sqlx::query_scalar(
+        "select number from ingest.unmatched_numbers where checked_at <= $1 order by checked_at limit $2",
+    )
+    .bind(now - PAUSE)
+    .bind(PAGE)
+    .fetch_all(&mut *tx)
+    .await?;
+    if numbers.is_empty() {
+        return Ok(0);
+    }
+    apply::lock(&mut tx).await?;
+    let found = give(&mut tx, &numbers, texting, now).await?;
+    consent::follow(&mut tx, &found, texting).await?;
+    tx.commit().await?;
+    Ok(found.len())
+}
+
+/// Adds the messages that stand otherwise than their facts say to a rebuild's differences.
+pub(in crate::store) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into differences (relation, key, before, after)
+         select $1, jsonb_build_object('twilio_sid', f.sid), case when m.id is not null then to_jsonb(m) end,
+                coalesce(to_jsonb(m), '{}') || ingest.completed_sms(coalesce(to_jsonb(m), '{}'), to_jsonb(f))
+         from sms_facts f left join public.sms_messages m on m.twilio_sid = f.sid
+         where m.id is null or to_jsonb(m) || ingest.completed_sms(to_jsonb(m), to_jsonb(f)) <> to_jsonb(m)",
+    )
+    .bind(MESSAGES)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes the messages among a rebuild's differences, whose facts have been mended by then.
+pub(in crate::store) async fn repair(
+    tx: &mut PgConnection,
+    texting: &Texting,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let sids: Vec<String> =
+        sqlx::query_scalar("select key ->> 'twilio_sid' from differences where relation = $1")
+            .bind(MESSAGES)
+            .fetch_all(&mut *tx)
+            .await?;
+    if sids.is_empty() {
+        return Ok(());
+    }
+    let sids: BTreeSet<String> = sids.into_iter().collect();
+    store::derived::Tables::Live.choose(&mut *tx).await?;
+    write(tx, &sids).await?;
+    give_to_holders(tx, &sids, texting, now).await?;
+    store::derived::Tables::Shadow.choose(tx).await
+}
