@@ -2,7 +2,8 @@
 --
 -- What Twilio has told of a message is one row of ingest.sms_facts, a function of the reports alone. The application goes
 -- on writing public.sms_messages as it does, before or after; a trigger completes each of its rows by the fact, and
--- takes the application's row in the place of one that memberflow made first. It never makes a statement fail.
+-- takes the application's row in the place of one that memberflow made first, or that it made itself without the text.
+-- It never makes a statement fail.
 
 do $$
 begin
@@ -227,14 +228,15 @@ begin
         -- Whoever writes the same message at the same time waits here, and then sees the other's row.
         perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('memberflow sms ' || new.twilio_sid, 0));
         select to_jsonb(m) into other from public.sms_messages m
-        where m.twilio_sid = new.twilio_sid and m.id <> new.id and (is_ours or m.recorded_by = 'memberflow')
+        where m.twilio_sid = new.twilio_sid and m.id <> new.id
+            and (is_ours or m.recorded_by = 'memberflow' or coalesce(m.body, '') = '' and coalesce(new.body, '') <> '')
         limit 1;
         if is_ours and other is not null then
             update public.sms_messages m set twilio_sid = m.twilio_sid where m.twilio_sid = new.twilio_sid;
             return null;
         end if;
         if other is not null then
-            -- The application's own row, with what only ours had.
+            -- The application's row, with what only the one before it had: ours, or its own without a text.
             delete from public.sms_messages m where m.id = (other ->> 'id')::uuid;
             new := jsonb_populate_record(new, (
                 select coalesce(jsonb_object_agg(o.key, o.value), '{}')

@@ -64,6 +64,6 @@ pub async fn change(
     members::change(state.store.pool(), user_id, &change, ACTOR, state.clock.now()).await?;
     // A status given back to the rule, and health, which depends on engagement, are as they should be at once.
     state.store.recompute(BTreeSet::new(), BTreeSet::from([user_id])).await?;
-    let member = members::show(state.store.pool(), user_id, state.clock.now()).await?;
+    let member = members::show(state.store.pool(), user_id, state.country_code(), state.clock.now()).await?;
     Ok(Json(member.ok_or(ChangeError::NotFound(user_id))?))
 }

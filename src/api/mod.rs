@@ -45,6 +45,13 @@ pub struct ApiState {
     pub admin_token: Option<SecretString>,
 }
 
+impl ApiState {
+    /// What begins phone numbers that are written without a country.
+    fn country_code(&self) -> &str {
+        &self.store.rules().texting.country_code
+    }
+}
+
 /// The endpoints, each behind the bearer token.
 pub fn routes(state: ApiState) -> Router {
     Router::new()

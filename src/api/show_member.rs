@@ -40,6 +40,6 @@ pub async fn show(
     user_id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<Detail>, Error> {
     let Path(user_id) = user_id?;
-    let member = members::show(state.store.pool(), user_id, state.clock.now()).await?;
+    let member = members::show(state.store.pool(), user_id, state.country_code(), state.clock.now()).await?;
     member.map(Json).ok_or(Error::NotFound(user_id))
 }

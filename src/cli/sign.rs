@@ -1,4 +1,4 @@
-//! `memberflow sign stripe|supabase|supabase-hook`: the headers that the provider would send with a body.
+//! `memberflow sign stripe|supabase|supabase-hook|twilio`: the headers that the provider would send with a body.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use super::{Exit, Failure, Global, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
+use crate::envelope::Parameters;
+use crate::verify::{StripeSecrets, SupabaseSecrets, TwilioTokens, standard_webhooks, stripe, twilio};
 
 /// What to sign, and as whom.
 #[derive(Debug, clap::Args)]
@@ -30,6 +31,10 @@ pub(super) struct Args {
     /// The webhook-id, for supabase [default: a new one]
     #[arg(long)]
     id: Option<String>,
+    /// The whole address that is called, for twilio; with bodySHA256 in it the body is signed by that [default: the
+    /// messages' endpoint at MEMBERFLOW_PUBLIC_URL]
+    #[arg(long)]
+    url: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -39,6 +44,8 @@ enum Provider {
     Supabase,
     /// An Auth Hook, with SUPABASE_HOOK_SECRETS where they are set
     SupabaseHook,
+    /// A form for --url, with the first of TWILIO_AUTH_TOKENS
+    Twilio,
 }
 
 pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
@@ -54,6 +61,7 @@ pub(super) fn run(global: &Global, args: &Args) -> anyhow::Result<Exit> {
         Provider::SupabaseHook => {
             supabase_headers(config.hook_secrets(), args.id.as_deref(), timestamp_s, &body)?
         }
+        Provider::Twilio => twilio_headers(&config, args.url.as_deref(), &body)?,
     };
     print_data(&written(headers, global.json))
 }
@@ -73,6 +81,23 @@ fn stripe_headers(config: &Config, timestamp_s: i64, body: &[u8]) -> anyhow::Res
     let secrets = StripeSecrets::new(&config.stripe_webhook_secrets)?
         .ok_or_else(|| no_secret("STRIPE_WEBHOOK_SECRETS"))?;
     Ok(vec![("Stripe-Signature", stripe::sign(&secrets, timestamp_s, body))])
+}
+
+fn twilio_headers(config: &Config, url: Option<&str>, body: &[u8]) -> anyhow::Result<Headers> {
+    let tokens =
+        TwilioTokens::new(&config.twilio_auth_tokens)?.ok_or_else(|| no_secret("TWILIO_AUTH_TOKENS"))?;
+    let ours = || config.public_url.as_ref().map(|base| format!("{base}/webhooks/twilio/messages"));
+    let url = url.map(str::to_owned).or_else(ours);
+    let url = url.ok_or_else(|| {
+        Failure::new(Exit::Usage, "say which address is called: with --url, or by MEMBERFLOW_PUBLIC_URL")
+    })?;
+    let signature = if url.contains(twilio::BODY_HASH) {
+        twilio::sign(&tokens, &url, twilio::Content::Body(body))
+    } else {
+        let form = Parameters::of_form(body)?;
+        twilio::sign(&tokens, &url, twilio::Content::Form(form.pairs()))
+    };
+    Ok(vec![("X-Twilio-Signature", signature)])
 }
 
 fn supabase_headers(

@@ -137,7 +137,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "twilio_auth_tokens",
         env: "TWILIO_AUTH_TOKENS",
-        form: "the account's auth tokens of at least 16 letters and digits, several joined by commas",
+        form: "the account's auth tokens of at least 16 characters, several joined by commas",
         set: |config, parts| {
             let tokens: Vec<SecretString> = parts.iter().flat_map(|part| split_twilio(part)).collect();
             TwilioTokens::new(&tokens).ok()??;
@@ -172,7 +172,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         env: "MEMBERFLOW_PHONE_COUNTRY_CODE",
         form: "1 to 3 digits, such as 44",
         set: |config, parts| {
-            let is_code = |code: &&str| (1..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit());
+            let is_code =
+                |code: &&str| (1..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit());
             put(&mut config.phone_country_code, one(parts).filter(is_code)?.to_owned())
         },
     },

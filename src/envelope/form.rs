@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn form_and_json_give_the_same_parameters() {
         let form = Parameters::of_form(b"Body=two+words%21&MediaUrl=a&NumMedia=2&MediaUrl=b&Empty=").unwrap();
-        let json = br#"{"Body":"two words!","MediaUrl":["a","b"],"NumMedia":2,"Empty":"","Object":{},"Null":null}"#;
+        let json =
+            br#"{"Body":"two words!","MediaUrl":["a","b"],"NumMedia":2,"Empty":"","Object":{},"Null":null}"#;
         let json = Parameters::of_json(json).unwrap();
         for parameters in [&form, &json] {
             assert_eq!(parameters.get("Body"), Some("two words!"));

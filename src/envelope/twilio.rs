@@ -29,8 +29,10 @@ pub struct TwilioEvent {
 /// The parameter that keeps it from being one.
 pub fn event(mut parameters: Parameters, received_at: OffsetDateTime) -> Result<TwilioEvent, Malformed> {
     let sid = SIDS.into_iter().find_map(|name| parameters.get(name));
-    let sid = checked(sid, "MessageSid", is_sid, "the id of a message: two letters and 32 hexadecimal digits")?;
-    let account = checked(parameters.get("AccountSid"), "AccountSid", is_account, "AC and 32 hexadecimal digits")?;
+    let sid =
+        checked(sid, "MessageSid", is_sid, "the id of a message: two letters and 32 hexadecimal digits")?;
+    let account =
+        checked(parameters.get("AccountSid"), "AccountSid", is_account, "AC and 32 hexadecimal digits")?;
     let (event_id, event_type) = match status(&parameters)? {
         None => (sid.clone(), "message.received".to_owned()),
         Some(status) => {
@@ -78,9 +80,8 @@ fn checked(
 
 fn is_sid(text: &str) -> bool {
     let is_hex = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    text.split_at_checked(2).is_some_and(|(kind, rest)| {
-        kind.bytes().all(|byte| byte.is_ascii_uppercase()) && is_hex(rest)
-    })
+    text.split_at_checked(2)
+        .is_some_and(|(kind, rest)| kind.bytes().all(|byte| byte.is_ascii_uppercase()) && is_hex(rest))
 }
 
 fn is_account(text: &str) -> bool {
@@ -165,9 +166,17 @@ mod tests {
             (&[("MessageSid", SID), ("Body", "Hi")], "account-sid-missing"),
             (&[("MessageSid", SID), ("AccountSid", SID), ("Body", "Hi")], "account-sid-invalid"),
             (&[("MessageSid", SID), ("AccountSid", ACCOUNT)], "message-status-missing"),
-            (&[("MessageSid", SID), ("AccountSid", ACCOUNT), ("MessageStatus", "a|b")], "message-status-invalid"),
             (
-                &[("MessageSid", SID), ("AccountSid", ACCOUNT), ("MessageStatus", "sent"), ("ErrorCode", "|")],
+                &[("MessageSid", SID), ("AccountSid", ACCOUNT), ("MessageStatus", "a|b")],
+                "message-status-invalid",
+            ),
+            (
+                &[
+                    ("MessageSid", SID),
+                    ("AccountSid", ACCOUNT),
+                    ("MessageStatus", "sent"),
+                    ("ErrorCode", "|"),
+                ],
                 "error-code-invalid",
             ),
         ] {
@@ -177,7 +186,9 @@ mod tests {
 
     #[test]
     fn one_time_codes_are_withheld_and_talk_of_codes_is_not() {
-        for text in ["Your verification code is 123456", "OTP: 4821", "Your code is 482-193.", "Passcode 12345678"] {
+        for text in
+            ["Your verification code is 123456", "OTP: 4821", "Your code is 482-193.", "Passcode 12345678"]
+        {
             assert!(is_one_time_code(text), "{text}");
         }
         for text in [

@@ -53,7 +53,8 @@ async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> 
 
 async fn keep(receive: &Receive, parameters: Parameters, delivery: Delivery) -> Result<Response, Problem> {
     let event = envelope::event(parameters, receive.window().now)?;
-    let reason = receive.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
+    let reason =
+        receive.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
     receive.keep_quietly(event.envelope, delivery.place, reason.as_ref()).await?;
     Ok(([(CONTENT_TYPE, "text/xml")], NO_ANSWER).into_response())
 }

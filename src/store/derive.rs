@@ -16,8 +16,8 @@ use super::parked::{self, LookedAt, Parked};
 use super::payments::ChangedPayments;
 use super::subscriptions::Placed;
 use super::{
-    Rules, claims, customers, leads, members, money, movements, payment_history, sms, subscriptions, versions,
-    worth,
+    Rules, claims, customers, leads, members, money, movements, payment_history, sms, subscriptions,
+    versions, worth,
 };
 
 /// Derives what `touched` reaches.

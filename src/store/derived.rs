@@ -225,11 +225,7 @@ pub const TABLES: [Derived; 21] = [
     ),
     Derived {
         schema: "public",
-        ..private(
-            "sms_consents",
-            &["number"],
-            &["opted_in", "source", "keyword", "twilio_sid", "changed_at"],
-        )
+        ..private("sms_consents", &["number"], &["opted_in", "source", "keyword", "twilio_sid", "changed_at"])
     },
     Derived { stamps: &["parked_at"], ..private("parked", &["subject", "reason"], &["detail"]) },
     Derived {

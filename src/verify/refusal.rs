@@ -21,7 +21,9 @@ pub enum Refusal {
     #[error("no v1 signature is offered: only the scheme v1 (HMAC-SHA256) is accepted here")]
     NoSignature,
     /// The body is not part of what was signed.
-    #[error("the signature does not cover the body: a body other than a form needs its SHA-256 as bodySHA256 in the address")]
+    #[error(
+        "the signature does not cover the body: a body other than a form needs its SHA-256 as bodySHA256 in the address"
+    )]
     BodyNotSigned,
     /// The address was signed with the hash of another body.
     #[error("the body is not the one whose SHA-256 was signed: send it as it was signed")]

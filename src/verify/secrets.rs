@@ -45,7 +45,9 @@ pub enum InvalidSecret {
     #[error("a v1a (asymmetric) secret never signs: generate a v1,whsec_ secret for the hook")]
     Asymmetric,
     /// Not what Twilio's console shows.
-    #[error("a Twilio auth token is {TWILIO_MIN_CHARS} letters and digits or more, as the console shows it")]
+    #[error(
+        "a Twilio auth token has {TWILIO_MIN_CHARS} characters or more and no space, as the console shows it"
+    )]
     Twilio,
 }
 
@@ -61,10 +63,17 @@ pub struct SupabaseSecrets {
     pub(super) keys: Vec<Key>,
 }
 
-/// The auth tokens of a Twilio account, at least one.
+/// The auth tokens of a Twilio account, at least one, and the shared keys by which it may sign instead.
 #[derive(Clone)]
 pub struct TwilioTokens {
-    pub(super) keys: Vec<Sha1Key>,
+    pub(super) keys: Vec<TwilioKey>,
+}
+
+/// One token, for either of the hashes.
+#[derive(Clone)]
+pub(super) struct TwilioKey {
+    pub sha1: Sha1Key,
+    pub sha256: Key,
 }
 
 impl TwilioTokens {
@@ -73,17 +82,24 @@ impl TwilioTokens {
     /// # Errors
     /// If one of them cannot be an auth token.
     pub fn new(tokens: &[SecretString]) -> Result<Option<Self>, InvalidSecret> {
-        let is_token = |text: &str| {
-            text.len() >= TWILIO_MIN_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        };
+        let is_token =
+            |text: &str| text.len() >= TWILIO_MIN_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic());
         let tokens: Vec<&str> = tokens.iter().map(|token| token.expose_secret()).collect();
-        if tokens.iter().all(|token| is_token(token)) { Self::of(&tokens) } else { Err(InvalidSecret::Twilio) }
+        if tokens.iter().all(|token| is_token(token)) {
+            Self::of(&tokens)
+        } else {
+            Err(InvalidSecret::Twilio)
+        }
     }
 
     /// The keys of texts of any form.
     pub(super) fn of(tokens: &[&str]) -> Result<Option<Self>, InvalidSecret> {
-        let keys = tokens.iter().map(|token| Sha1Key::new_from_slice(token.as_bytes()));
-        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|_| InvalidSecret::Twilio)?;
+        let key = |token: &&str| {
+            let token = token.as_bytes();
+            Ok(TwilioKey { sha1: Sha1Key::new_from_slice(token)?, sha256: Key::new_from_slice(token)? })
+        };
+        let keys: Result<Vec<_>, hmac::digest::InvalidLength> = tokens.iter().map(key).collect();
+        let keys = keys.map_err(|_| InvalidSecret::Twilio)?;
         Ok((!keys.is_empty()).then_some(Self { keys }))
     }
 }

@@ -2,6 +2,8 @@
 //! given to Twilio, followed by the parameters of a form. The address is the configured one: what a request says of its
 //! own host proves nothing, and behind a proxy it is another.
 //!
+//! A shared key signs by HMAC-SHA256 instead; which of the two it was shows in the length.
+//!
 //! Twilio signs the address sometimes with and sometimes without its port, and its own libraries accept both; so do we.
 
 use base64::Engine as _;
@@ -9,14 +11,14 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::Mac as _;
 use sha2::{Digest as _, Sha256};
 
-use super::secrets::Sha1Key;
+use super::secrets::TwilioKey;
 use super::{Refusal, TwilioTokens};
 
 /// The header that carries the signature.
 pub const HEADER: &str = "x-twilio-signature";
 /// The parameter of the address that vouches for a body which is no form.
 pub const BODY_HASH: &str = "bodySHA256";
-const FORM: &str = "the base64 of 20 bytes";
+const FORM: &str = "the base64 of 20 bytes, or of the 32 of a shared key";
 
 /// What is signed beside the address.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +42,14 @@ pub fn verify(
     content: Content<'_>,
 ) -> Result<(), Refusal> {
     let header = header.filter(|text| !text.is_empty()).ok_or(Refusal::HeaderMissing(HEADER))?;
-    let mac: [u8; 20] = BASE64_STANDARD
-        .decode(header)
-        .ok()
-        .and_then(|mac| mac.try_into().ok())
-        .ok_or(Refusal::HeaderMalformed { header: HEADER, form: FORM })?;
+    let mac = BASE64_STANDARD.decode(header).ok().filter(|mac| matches!(mac.len(), 20 | 32));
+    let mac = mac.ok_or(Refusal::HeaderMalformed { header: HEADER, form: FORM })?;
     let parameters = signed_parameters(content);
     let urls = spellings(url);
-    let matches = |key: &Sha1Key, url: &str| over(key, url, &parameters).verify_slice(&mac).is_ok();
+    let matches = |key: &TwilioKey, url: &str| match mac.len() {
+        20 => over(&key.sha1, url, &parameters).verify_slice(&mac).is_ok(),
+        _ => over(&key.sha256, url, &parameters).verify_slice(&mac).is_ok(),
+    };
     if !tokens.keys.iter().any(|key| urls.iter().any(|url| matches(key, url))) {
         return Err(Refusal::Mismatch);
     }
@@ -61,7 +63,7 @@ pub fn verify(
 #[must_use]
 pub fn sign(tokens: &TwilioTokens, url: &str, content: Content<'_>) -> String {
     let parameters = signed_parameters(content);
-    let mac = tokens.keys.first().map(|key| over(key, url, &parameters).finalize().into_bytes());
+    let mac = tokens.keys.first().map(|key| over(&key.sha1, url, &parameters).finalize().into_bytes());
     mac.map_or_else(String::new, |mac| BASE64_STANDARD.encode(mac))
 }
 
@@ -89,7 +91,7 @@ fn signed_parameters(content: Content<'_>) -> String {
     sorted.into_iter().flat_map(|(name, value)| [name, value]).collect()
 }
 
-fn over(key: &Sha1Key, url: &str, parameters: &str) -> Sha1Key {
+fn over<M: hmac::Mac + Clone>(key: &M, url: &str, parameters: &str) -> M {
     let mut mac = key.clone();
     mac.update(url.as_bytes());
     mac.update(parameters.as_bytes());
@@ -216,6 +218,15 @@ mod tests {
         }
         let signature = sign(&tokens(&["another"]), URL, Content::Form(&call));
         assert_eq!(verify(&ours, Some(&signature), URL, Content::Form(&call)), Err(Refusal::Mismatch));
+    }
+
+    /// Made by Twilio's own library for Python.
+    #[test]
+    fn signature_by_a_shared_key_verifies() {
+        let call = form(&CALL);
+        let signature = "033hgUJA9M/hXIZsYjwkerEP/DBm35nEri5FhCYjA5s=";
+        assert_eq!(check(URL, signature, Content::Form(&call)), Ok(()));
+        assert_eq!(check(&URL[1..], signature, Content::Form(&call)), Err(Refusal::Mismatch));
     }
 
     #[test]

@@ -7,21 +7,33 @@ sign for a moment, memberflow signs for it too, byte for byte; and a running mem
 sign (where a URL is given as a second argument, with the secrets below configured).
 """
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from datetime import datetime, timezone
 
 from standardwebhooks.webhooks import Webhook
 from stripe import WebhookSignature
+from twilio.request_validator import RequestValidator
 
 STRIPE = ["whsec_first_secret", "whsec_second_secret"]
 SUPABASE = [
     "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
     "whsec_YW5vdGhlciBrZXksIGFub3RoZXIga2V5LCBhbm90aGU=",
+]
+TWILIO = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"]
+ACCOUNT = "AC0c7a51d2e94b4f6f8a3d6b1e25c94470"
+PUBLIC_URL = "https://hooks.example.com"
+FORMS = [
+    {"MessageSid": "SM" + "0" * 31 + "1", "AccountSid": ACCOUNT, "Body": "Zoë & \U0001f600 100% = +1", "NumMedia": "0"},
+    {"MessageSid": "SM" + "0" * 31 + "2", "AccountSid": ACCOUNT, "MessageStatus": "undelivered", "ErrorCode": "30003"},
+    {"Empty": "", "MediaUrl": ["b", "a", "b"]},
+    {},
 ]
 EVENT = json.dumps({"id": "evt_interop", "object": "event", "type": "invoice.paid", "created": 1700000000,
                     "data": {"object": {"name": "Zoë \U0001f600 \u0000"}}}, ensure_ascii=False)
@@ -36,6 +48,8 @@ def sign(binary, provider, body, *arguments):
     environment = {
         "STRIPE_WEBHOOK_SECRETS": ",".join(STRIPE),
         "SUPABASE_WEBHOOK_SECRETS": "|".join(f"v1,{secret}" for secret in SUPABASE),
+        "TWILIO_AUTH_TOKENS": ",".join(TWILIO),
+        "MEMBERFLOW_PUBLIC_URL": PUBLIC_URL,
         "PATH": os.environ["PATH"],
     }
     command = [binary, "sign", provider, "--json", "--file", "-", *arguments]
@@ -64,8 +78,30 @@ def supabase_both_ways(binary, body, now):
     assert (ours["webhook-id"], ours["webhook-timestamp"]) == ("msg_interop", str(now))
 
 
+def twilio_both_ways(binary, form):
+    """Their own library signs with and without the port; ours signs the address as it is given."""
+    body = urllib.parse.urlencode(form, doseq=True)
+    for path in ["/webhooks/twilio/messages", "/webhooks/twilio/status?from=here&again=1%202"]:
+        url = PUBLIC_URL + path
+        ours = sign(binary, "twilio", body, "--url", url)["X-Twilio-Signature"]
+        assert ours == RequestValidator(TWILIO[0]).compute_signature(url, Multi(form)), (url, form)
+        assert RequestValidator(TWILIO[0]).validate(url, Multi(form), ours)
+    text = json.dumps(form)
+    url = f"{PUBLIC_URL}/webhooks/twilio/messages?bodySHA256={hashlib.sha256(text.encode()).hexdigest()}"
+    ours = sign(binary, "twilio", text, "--url", url)["X-Twilio-Signature"]
+    assert RequestValidator(TWILIO[0]).validate(url, text, ours), (url, text)
+
+
+class Multi(dict):
+    """A form as a web framework hands it to the validator."""
+
+    def getall(self, name):
+        value = self[name]
+        return value if isinstance(value, list) else [value]
+
+
 def post(url, body, headers):
-    headers = {**headers, "content-type": "application/json"}
+    headers = {"content-type": "application/json", **headers}
     request = urllib.request.Request(url, body.encode(), headers, method="POST")
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200, answer.status
@@ -82,6 +118,17 @@ def running_memberflow_takes_theirs(base, now):
         post(f"{base}/webhooks/supabase/auth", HOOK, headers)
 
 
+    for token in TWILIO:
+        for form, path in zip(FORMS, ["messages", "status"]):
+            path = f"/webhooks/twilio/{path}"
+            signature = RequestValidator(token).compute_signature(PUBLIC_URL + path, Multi(form))
+            body = urllib.parse.urlencode(form, doseq=True)
+            kind = "application/x-www-form-urlencoded"
+            post(base + path, body, {"x-twilio-signature": signature, "content-type": kind})
+            shared = RequestValidator(token).compute_signature(PUBLIC_URL + path, Multi(form), "HMAC_SHA256")
+            post(base + path, body, {"x-twilio-signature": shared, "content-type": kind})
+
+
 def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
@@ -89,9 +136,11 @@ def main():
     for body in BODIES:
         stripe_both_ways(binary, body, now)
         supabase_both_ways(binary, body, now)
+    for form in FORMS:
+        twilio_both_ways(binary, form)
     if len(sys.argv) == 3:
         running_memberflow_takes_theirs(sys.argv[2], now)
-    print(f"{len(BODIES)} bodies signed and verified both ways")
+    print(f"{len(BODIES)} bodies and {len(FORMS)} forms signed and verified both ways")
 
 
 if __name__ == "__main__":

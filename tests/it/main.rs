@@ -42,6 +42,7 @@ mod statistics;
 mod stories;
 mod subscriptions;
 mod support;
+mod texting;
 mod tickets;
 mod transactions;
 mod triggers;

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bad_requests;
+mod bad_texts;
 mod connections;
 mod hooks;
 mod readiness;

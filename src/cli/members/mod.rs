@@ -86,7 +86,7 @@ pub async fn run(args: MembersArgs, config: &Config, clock: &Clock) -> anyhow::R
     let pool = database::connect(config).context("DATABASE_URL can't be read")?;
     match args.command {
         MembersCommand::List(args) => list(&pool, args, clock).await,
-        MembersCommand::Show(args) => show(&pool, &args, clock).await,
+        MembersCommand::Show(args) => show(&pool, &args, config, clock).await,
     }
 }
 
@@ -145,9 +145,10 @@ fn print_page(page: &members::Page, all: bool, json: bool) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn show(pool: &PgPool, args: &ShowArgs, clock: &Clock) -> anyhow::Result<Exit> {
+async fn show(pool: &PgPool, args: &ShowArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let user_id = find(pool, &args.member).await?;
-    let member = members::show(pool, user_id, clock.now()).await.context("cannot read the member")?;
+    let member = members::show(pool, user_id, &config.phone_country_code, clock.now());
+    let member = member.await.context("cannot read the member")?;
     let member = member.ok_or_else(|| nobody(&args.member))?;
     let text = if args.json { serde_json::to_string_pretty(&member)? } else { detail(&member) };
     print_data(&(text + "\n"))

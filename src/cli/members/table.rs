@@ -92,6 +92,9 @@ pub fn detail(detail: &Detail) -> String {
     if !detail.timeline.is_empty() {
         parts.push(contacts(detail).trim_fmt());
     }
+    if !detail.texting.numbers.is_empty() {
+        parts.push(consents(detail).trim_fmt());
+    }
     parts.join("\n\n")
 }
 
@@ -105,6 +108,16 @@ fn facts(detail: &Detail) -> Table {
         ("Name", member.full_name.clone()),
         ("Email", member.email.clone()),
         ("Phone", member.phone.clone()),
+        (
+            "May be texted",
+            Some(
+                detail
+                    .texting
+                    .may_be_texted
+                    .map_or("unknown", |may| if may { "yes" } else { "no" })
+                    .to_owned(),
+            ),
+        ),
         ("Account made", member.created_at.map(minutes)),
         ("Subscription", member.subscription_status.as_ref().map(|status| in_words(status))),
         ("Tier", member.subscription_tier.clone()),
@@ -200,6 +213,21 @@ fn contacts(detail: &Detail) -> Table {
             word(contact.by.as_deref()),
             text(contact.ticket_number.as_deref()),
             text(Some(&line)),
+        ]);
+    }
+    spaced(table)
+}
+
+fn consents(detail: &Detail) -> Table {
+    let mut table = plain(&["Number", "Said", "By", "Text", "Message", "When"]);
+    for said in &detail.texting.numbers {
+        table.add_row([
+            text(Some(&said.number)),
+            text(Some(if said.opted_in { "opted in" } else { "opted out" })),
+            word(Some(&said.source)),
+            text(said.body.as_deref().filter(|body| !body.is_empty()).or(said.keyword.as_deref())),
+            text(Some(&said.twilio_sid)),
+            text(Some(&minutes(said.changed_at))),
         ]);
     }
     spaced(table)

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Finding, Level};
 use crate::config::Config;
+use crate::config::hosts::{host_of, is_this_machine};
 use crate::verify::{StripeSecrets, SupabaseSecrets};
 
 const CHECK: &str = "secrets";
@@ -35,6 +36,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         ),
     ];
     findings.extend(hooks(config));
+    findings.push(twilio(config));
     for (name, secrets) in [
         ("STRIPE_WEBHOOK_SECRETS", stripe),
         ("SUPABASE_WEBHOOK_SECRETS", supabase),
@@ -68,6 +70,27 @@ fn hooks(config: &Config) -> Option<Finding> {
             CHECK,
             format!("SUPABASE_HOOK_SECRETS: {}", config.supabase_hook_secrets.len()),
         )),
+    }
+}
+
+/// Twilio's tokens do nothing without the address that it signs.
+fn twilio(config: &Config) -> Finding {
+    let warning = |message: &str, fix: &str| Finding::wrong(CHECK, Level::Warning, message, fix);
+    match (&config.twilio_auth_tokens[..], &config.public_url) {
+        ([], _) => Finding::note(CHECK, "no Twilio auth token is set: /webhooks/twilio takes nothing"),
+        (_, None) => warning(
+            "TWILIO_AUTH_TOKENS is set and MEMBERFLOW_PUBLIC_URL is not: /webhooks/twilio takes nothing",
+            "set MEMBERFLOW_PUBLIC_URL to the address that Twilio calls, without /webhooks/…",
+        ),
+        (_, Some(url)) if url.starts_with("http://") && !is_this_machine(host_of(url)) => warning(
+            "MEMBERFLOW_PUBLIC_URL is not https: texts travel openly, and Twilio signs another address if it calls https",
+            "set it to the https address that Twilio calls",
+        ),
+        _ if config.twilio_account_sid.is_none() => warning(
+            "TWILIO_ACCOUNT_SID is not set: messages of every account whose token is known count",
+            "set it to the account's id, AC…",
+        ),
+        (tokens, Some(_)) => Finding::fine(CHECK, format!("TWILIO_AUTH_TOKENS: {}", tokens.len())),
     }
 }
 
@@ -128,6 +151,9 @@ mod tests {
             supabase_webhook_secrets: supabase.clone(),
             supabase_hook_secrets: supabase,
             admin_token: Some(secret("0123456789012345678901234567")),
+            twilio_account_sid: Some("AC00000000000000000000000000000001".to_owned()),
+            twilio_auth_tokens: vec![secret("0123456789abcdef0123456789abcdef")],
+            public_url: Some("https://hooks.example.com".to_owned()),
             ..Config::new("postgres://postgres@127.0.0.1/postgres")
         }
     }
@@ -154,6 +180,13 @@ mod tests {
             (Config { supabase_webhook_secrets: published.clone(), ..complete() }, Level::Failed),
             (Config { supabase_hook_secrets: published, ..complete() }, Level::Failed),
             (Config { admin_token: None, ..complete() }, Level::Note),
+            (Config { twilio_auth_tokens: vec![], ..complete() }, Level::Note),
+            (Config { public_url: None, ..complete() }, Level::Warning),
+            (
+                Config { public_url: Some("http://hooks.example.com".to_owned()), ..complete() },
+                Level::Warning,
+            ),
+            (Config { twilio_account_sid: None, ..complete() }, Level::Warning),
             (Config { admin_token: Some(secret("short")), ..complete() }, Level::Warning),
             (Config { admin_token: Some(secret("local-only-no-secret")), ..complete() }, Level::Failed),
         ] {

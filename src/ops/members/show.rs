@@ -1,7 +1,8 @@
 //! One member with everything: subscriptions, payments, activity.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgPool;
+use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -30,6 +31,37 @@ pub struct Detail {
     pub support: Support,
     /// Tickets and text messages, newest first, at most 100 entries.
     pub timeline: Vec<Contact>,
+    /// Whether the member may be texted.
+    pub texting: Texting,
+}
+
+/// Whether a member may be texted, and what was said of it by text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Texting {
+    /// False: a number of the member's has opted out, or the forms say no. Null: nothing says yes.
+    pub may_be_texted: Option<bool>,
+    /// The member's numbers that have said anything, the latest first.
+    pub numbers: Vec<NumberConsent>,
+}
+
+/// What a number has said last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberConsent {
+    /// As E.164 writes it.
+    pub number: String,
+    /// Whether it has opted in; false: out.
+    pub opted_in: bool,
+    /// `opt_out_type` (Twilio said so), `keyword`, or `error_21610` (Twilio refused to send).
+    pub source: String,
+    /// The word, where there was one.
+    pub keyword: Option<String>,
+    /// When that came.
+    #[serde(with = "time::serde::rfc3339")]
+    pub changed_at: OffsetDateTime,
+    /// The message that said so.
+    pub twilio_sid: String,
+    /// Its text, where it is known.
+    pub body: Option<String>,
 }
 
 /// What the list has no room for.
@@ -117,11 +149,17 @@ pub struct Payment {
     pub created_at: Option<OffsetDateTime>,
 }
 
-/// Reads one member, as of `now`; `None` where there is no such account (any more).
+/// Reads one member, as of `now`; `None` where there is no such account (any more). Phone numbers without a country are
+/// of `country`.
 ///
 /// # Errors
 /// The database does not answer.
-pub async fn show(pool: &PgPool, user_id: Uuid, now: OffsetDateTime) -> Result<Option<Detail>, sqlx::Error> {
+pub async fn show(
+    pool: &PgPool,
+    user_id: Uuid,
+    country: &str,
+    now: OffsetDateTime,
+) -> Result<Option<Detail>, sqlx::Error> {
     // One snapshot for all: the sums and the payments that they are made of belong together.
     let mut reading = database::begin_reading(pool).await?;
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new(sql::COLUMNS);
@@ -134,9 +172,14 @@ pub async fn show(pool: &PgPool, user_id: Uuid, now: OffsetDateTime) -> Result<O
     let payments = sqlx::query_as(PAYMENTS).bind(user_id).bind(MAX_ROWS).fetch_all(&mut *reading).await?;
     let support = contact::support(&mut reading, user_id).await?;
     let timeline = contact::timeline(&mut reading, user_id).await?;
+    let Json(texting) = sqlx::query_scalar("select ingest.sms_answer($1, $2)")
+        .bind(user_id)
+        .bind(country)
+        .fetch_one(&mut *reading)
+        .await?;
     reading.commit().await?;
     let (member, more) = (member.at(now), more.unwrap_or_default());
-    Ok(Some(Detail { member, more, subscriptions, payments, support, timeline }))
+    Ok(Some(Detail { member, more, subscriptions, payments, support, timeline, texting }))
 }
 
 /// The accounts with this address, in any case: usually one, but Supabase lets an SSO account share it.

@@ -93,7 +93,8 @@ impl Poster {
     /// Twilio posts a form and signs the address that it was given.
     fn form(&self, event: &FixtureEvent, url: Url, path: &str) -> Result<RequestBuilder, ReplayError> {
         let tokens = self.secrets.twilio.as_ref().ok_or_else(|| no_secret(event, "TWILIO_AUTH_TOKENS"))?;
-        let signed = self.secrets.public_url.as_ref().map_or_else(|| url.to_string(), |base| format!("{base}{path}"));
+        let signed =
+            self.secrets.public_url.as_ref().map_or_else(|| url.to_string(), |base| format!("{base}{path}"));
         let parameters = fixture::form(&event.body).unwrap_or_default();
         let signature = twilio::sign(tokens, &signed, twilio::Content::Form(parameters.pairs()));
         let mut headers = HeaderMap::new();

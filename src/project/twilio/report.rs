@@ -66,7 +66,8 @@ pub fn read(envelope: &Envelope) -> Result<Meaning, Unreadable> {
 }
 
 fn parameters(body: &[u8]) -> Result<Parameters, Unreadable> {
-    Parameters::of_json(body).map_err(|_| Unreadable::Field { event_type: "message".to_owned(), field: "body" })
+    Parameters::of_json(body)
+        .map_err(|_| Unreadable::Field { event_type: "message".to_owned(), field: "body" })
 }
 
 fn seen(parameters: &Parameters) -> Seen {

@@ -44,14 +44,25 @@ fn furthest_status_stands_with_twilios_word_and_error() {
         (&["sent", "queued"][..], "sent", "sent", None, false),
         (&["delivered", "sent", "sending"], "delivered", "delivered", None, false),
         (&["accepted"], "queued", "accepted", None, false),
-        (&["sent", "undelivered:30003"], "failed", "undelivered", Some("30003 Unreachable destination handset"), false),
+        (
+            &["sent", "undelivered:30003"],
+            "failed",
+            "undelivered",
+            Some("30003 Unreachable destination handset"),
+            false,
+        ),
         (&["failed:99999"], "failed", "failed", Some("99999 failed"), false),
         (&["canceled"], "failed", "canceled", Some("canceled"), false),
         (&["read", "delivered"], "delivered", "read", None, false),
         (&["partially_delivered", "sent"], "delivered", "partially_delivered", None, false),
         (&["delivered", "undelivered:30008"], "delivered", "delivered", None, true),
-        (&["delivered::2611201200", "undelivered:30008:2611201201"], "failed", "undelivered",
-         Some("30008 Unknown error"), false),
+        (
+            &["delivered::2611201200", "undelivered:30008:2611201201"],
+            "failed",
+            "undelivered",
+            Some("30008 Unknown error"),
+            false,
+        ),
         (&["delivered::2611201201", "undelivered:30008:2611201201"], "delivered", "delivered", None, true),
         (&["delivered::2611201201", "undelivered:30008"], "delivered", "delivered", None, true),
         (&["of_tomorrow"], "queued", "of_tomorrow", None, false),
@@ -132,7 +143,16 @@ fn refusal_for_an_opt_out_is_one_and_outgoing_keywords_are_none() {
 
 fn any_report() -> impl Strategy<Value = Message> {
     let words = prop::sample::select(vec![
-        "accepted", "queued", "sending", "sent", "delivered", "undelivered", "failed", "canceled", "read", "new",
+        "accepted",
+        "queued",
+        "sending",
+        "sent",
+        "delivered",
+        "undelivered",
+        "failed",
+        "canceled",
+        "read",
+        "new",
     ]);
     let errors = prop::sample::select(vec!["", "0", "30003", "30008", "21610"]);
     let moments = prop::sample::select(vec!["", "2611201200", "2611201201", "nonsense"]);

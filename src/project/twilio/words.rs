@@ -46,7 +46,8 @@ pub const fn error(code: i32) -> Option<&'static str> {
 }
 
 /// The texts by which somebody opts out.
-pub const OPT_OUT: [&str; 8] = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"];
+pub const OPT_OUT: [&str; 8] =
+    ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"];
 /// The texts by which somebody opts in.
 pub const OPT_IN: [&str; 3] = ["START", "YES", "UNSTOP"];
 /// The one that is an answer to much else: it ends an opt-out, and is no consent by itself.

@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use super::apply::{self, Touched};
 use super::audit::{self, Act};
 use super::derived::Tables;
-use super::{Store, StoreError, payments, prune, rebuild};
+use super::{Store, StoreError, payments, prune, rebuild, sms};
 use crate::database;
 
 pub use address::{ListedAddress, Use};
@@ -99,6 +99,10 @@ impl Store {
         done.insert("addresses of customers removed", scrub::emails(&mut tx, person).await?);
         done.insert("dead letters dropped", events::drop_letters(&mut tx, &list.dead_letters).await?);
         done.insert("acts emptied", events::empty_acts(&mut tx, person).await?);
+        done.insert(
+            "reports of messages removed",
+            sms::forget(&mut tx, &list.crm.messages.all(), now).await?,
+        );
         done.extend(crm::clean(&mut tx, person, &list.crm).await?);
         let touched = Touched {
             customers: person.customers.clone(),

@@ -18,10 +18,7 @@ pub(super) struct Fact {
 }
 
 /// Joins `reports` with what stands; returns the messages of which they say anything new.
-pub(super) async fn join(
-    tx: &mut PgConnection,
-    reports: Vec<SmsReport>,
-) -> Result<Vec<Fact>, sqlx::Error> {
+pub(super) async fn join(tx: &mut PgConnection, reports: Vec<SmsReport>) -> Result<Vec<Fact>, sqlx::Error> {
     if reports.is_empty() {
         return Ok(Vec::new());
     }
@@ -35,7 +32,9 @@ pub(super) async fn join(
         stored.into_iter().map(|(sid, at, Json(message))| (sid, (at, message))).collect();
     let mut joined = BTreeMap::<String, (OffsetDateTime, Message)>::new();
     for SmsReport { sid, at, message } in reports {
-        let of = joined.entry(sid).or_insert_with_key(|sid| stored.get(sid).cloned().unwrap_or((at, Message::default())));
+        let of = joined
+            .entry(sid)
+            .or_insert_with_key(|sid| stored.get(sid).cloned().unwrap_or((at, Message::default())));
         of.0 = of.0.min(at);
         of.1.join(message);
     }
@@ -57,7 +56,8 @@ async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<(), sqlx::Error>
         let types: Vec<_> = row.media.iter().map(|file| file.kind.clone()).collect();
         (urls, types)
     };
-    let (urls, types): (Vec<_>, Vec<_>) = rows.iter().map(media).map(|(urls, types)| (Json(urls), Json(types))).unzip();
+    let (urls, types): (Vec<_>, Vec<_>) =
+        rows.iter().map(media).map(|(urls, types)| (Json(urls), Json(types))).unzip();
     sqlx::query(
         "insert into sms_facts as f
              (sid, number, direction, from_number, to_number, body, media_urls, media_types, status, twilio_status,

@@ -3,6 +3,7 @@
 
 mod consent;
 mod facts;
+mod forget;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use time::OffsetDateTime;
 use super::Texting;
 use crate::project::twilio::SmsReport;
 
+pub(super) use forget::forget;
 pub(super) use rows::{compare, match_again, repair};
 
 /// The table whose rows the application and memberflow make together, as differences name it.

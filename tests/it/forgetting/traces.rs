@@ -10,6 +10,7 @@ use super::{ADDRESS, ANN, BOB, OTHERS_ADDRESS, drift, forget, list, lives, rows_
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::process::{Settings, memberflow};
 use crate::support::told::{NOW, Told, customer, row, stripe};
+use crate::texting::{THEIRS, incoming};
 
 /// A dead letter, an unread event and a fact of nobody's, with the address as other JSON writers write it.
 #[tokio::test]
@@ -76,6 +77,21 @@ async fn messages_of_the_profiles_number_go_unless_it_is_anothers() {
     forget(&told, ADDRESS).await;
     let left = told.rows("select body from public.sms_messages order by 1").await;
     assert_eq!(left, [json!({"body": "no"}), json!({"body": "shared"})]);
+}
+
+#[tokio::test]
+async fn text_messages_go_from_events_facts_and_consent() {
+    let told = lives().await;
+    told.execute(&format!(
+        "insert into public.user_profiles (user_id, phone, is_active, is_draft) values ('{ANN}', '{THEIRS}', true, false)"
+    ))
+    .await;
+    told.tell([incoming(1, 1, "I am Mrs Archer, call me"), incoming(2, 2, "STOP")]).await;
+    assert!(rows_with(&told, "12025550112").await.len() >= 6);
+    let (_, done) = forget(&told, ADDRESS).await;
+    assert_eq!(done["reports of messages removed"], 2);
+    assert_eq!(rows_with(&told, "12025550112|Mrs Archer").await, [] as [String; 0]);
+    assert_eq!(drift(&told).await, []);
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ async fn a_deleted_account_is_hidden() {
             assert_eq!(list(pool, &request, NOW).await.unwrap().members, [], "{by:?} {direction:?}");
         }
     }
-    assert_eq!(show(pool, id, NOW).await.unwrap(), None);
+    assert_eq!(show(pool, id, "1", NOW).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ async fn one_member_is_shown_with_subscriptions_and_payments() {
         "amount_disputed": 0, "created_at": "2026-01-01T00:00:00Z"});
     row(pool, "public.payment_history", payment).await;
     cancel(pool).await;
-    let text = detail(&show(pool, ada, NOW).await.unwrap().unwrap());
+    let text = detail(&show(pool, ada, "1", NOW).await.unwrap().unwrap());
     for part in [
         "ada@example.com",
         "past due (collection paused)",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::texts;
 use crate::support::database::TestDatabase;
 
-const COLUMNS: [(&str, &str); 16] = [
+const COLUMNS: [(&str, &str); 17] = [
     ("user_profiles", "id user_id first_name last_name phone email version_number is_active is_draft created_at updated_at"),
     (
         "membership_tiers",
@@ -69,8 +69,9 @@ const COLUMNS: [(&str, &str); 16] = [
     (
         "sms_messages",
         "id lead_id ticket_id user_id direction from_number to_number body media_urls status error_message twilio_sid
-         created_at",
+         created_at twilio_status error_code num_segments messaging_service_sid media_types recorded_by",
     ),
+    ("sms_consents", "number opted_in source keyword twilio_sid changed_at"),
     ("lead_tracking_events", "id session_id lead_id user_id event_type event_data page_url created_at"),
 ];
 

@@ -72,6 +72,30 @@ const CHANGED: Damage = &[
         1,
     ),
     (
+        "ingest.sms_facts",
+        "update ingest.sms_facts set status = 'failed', body = 'x' where sid = (select min(sid) from ingest.sms_facts)",
+        1,
+    ),
+    (
+        "ingest.sms_consent_ledger",
+        "update ingest.sms_consent_ledger set opted_in = not opted_in
+         where sid = (select min(sid) from ingest.sms_consent_ledger)",
+        1,
+    ),
+    (
+        "public.sms_consents",
+        "update public.sms_consents set opted_in = not opted_in
+         where number = (select min(number) from public.sms_consents)",
+        1,
+    ),
+    (
+        "public.sms_messages",
+        "alter table public.sms_messages disable trigger user;
+         update public.sms_messages set status = 'sent', twilio_status = 'sent' where status = 'delivered';
+         alter table public.sms_messages enable trigger user",
+        1,
+    ),
+    (
         "public.mrr_movements",
         "update public.mrr_movements set mrr_before = mrr_before + 1, mrr_after = mrr_after + 1,
              user_id = (select id from auth.users where id <> user_id limit 1)
@@ -169,6 +193,26 @@ const DELETED: Damage = &[
         1,
     ),
     (
+        "ingest.sms_facts",
+        "delete from ingest.sms_facts where sid = (select min(sid) from ingest.sms_facts)",
+        1,
+    ),
+    (
+        "ingest.sms_consent_ledger",
+        "delete from ingest.sms_consent_ledger where sid = (select min(sid) from ingest.sms_consent_ledger)",
+        1,
+    ),
+    (
+        "public.sms_consents",
+        "delete from public.sms_consents where number = (select min(number) from public.sms_consents)",
+        1,
+    ),
+    (
+        "public.sms_messages",
+        "delete from public.sms_messages where twilio_sid = (select max(twilio_sid) from public.sms_messages)",
+        1,
+    ),
+    (
         "public.mrr_movements",
         "delete from public.mrr_movements
          where id in (select id from public.mrr_movements where superseded_at is null order by id limit 2)",
@@ -237,6 +281,23 @@ const ADDED: Damage = &[
         "ingest.stripe_versions",
         "insert into ingest.stripe_versions select id, now(), final, kind, event_id, wants_lines, state
          from ingest.stripe_versions where kind = 'subscription' limit 1",
+        1,
+    ),
+    (
+        "ingest.sms_facts",
+        "insert into ingest.sms_facts select 'SM_x', null, direction, from_number, to_number, body, media_urls, media_types,
+             status, twilio_status, error_code, error_message, num_segments, messaging_service_sid, tied, received_at, state
+         from ingest.sms_facts limit 1",
+        1,
+    ),
+    (
+        "ingest.sms_consent_ledger",
+        "insert into ingest.sms_consent_ledger values ('SM_x', '1', null, null, true, true, 'keyword', 'START', now())",
+        1,
+    ),
+    (
+        "public.sms_consents",
+        "insert into public.sms_consents values ('1', true, 'keyword', 'START', 'SM_x', now())",
         1,
     ),
     (

@@ -8,12 +8,13 @@ use tokio::net::TcpStream;
 use memberflow::verify::secrets::{split_stripe, split_supabase};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
 
+use super::bad_texts;
 use crate::support::edge::{ADMIN_TOKEN, Edge, NOW, STRIPE_SECRETS, SUPABASE_SECRETS};
 
 const TABLE: &str = include_str!("../../../docs/bad-requests.md");
 /// The listener's limit: as much as this without an end is refused.
 const HEADERS_MAX_BYTES: usize = 64 * 1024;
-const LIMIT_BYTES: usize = 256 * 1024;
+pub(super) const LIMIT_BYTES: usize = 256 * 1024;
 const GOOD: [(&str, &str); 3] = [
     ("stripe", r#"{"id":"good","object":"event","type":"invoice.paid","created":1764158399}"#),
     ("auth", r#"{"metadata":{"uuid":"good","time":"2025-11-26T11:59:59Z","name":"after-user-created"}}"#),
@@ -118,6 +119,9 @@ impl Request {
         let path = match endpoint {
             "stripe" => "/webhooks/stripe",
             "auth" | "database" => &format!("/webhooks/supabase/{endpoint}"),
+            "twilio" => "/webhooks/twilio/messages",
+            "twilio-status" => "/webhooks/twilio/status",
+            "twilio-json" => &bad_texts::json_path(input),
             path => path,
         };
         let method = match input {
@@ -127,15 +131,22 @@ impl Request {
             _ => "POST",
         };
         let good = GOOD.iter().find(|(name, _)| *name == endpoint).map_or("{}", |(_, body)| body);
-        let body = body(input, endpoint).unwrap_or_else(|| good.as_bytes().to_vec());
+        let body = match endpoint {
+            of if of.starts_with("twilio") => bad_texts::body(input),
+            _ => body(input, endpoint).unwrap_or_else(|| good.as_bytes().to_vec()),
+        };
         let signature = match endpoint {
             "stripe" => stripe_headers(input, &body),
             path if path.starts_with("/api/") => bearer(input),
+            of if of.starts_with("twilio") => bad_texts::headers(input, path, &body),
             _ => supabase_headers(input, &body),
         };
         let mut headers = vec![("host", b"x".to_vec()), ("connection", b"close".to_vec())];
         headers.extend(signature);
-        headers.push(("content-type", b"application/json".to_vec()));
+        let is_form =
+            endpoint.starts_with("twilio") && endpoint != "twilio-json" && !input.starts_with("JSON");
+        let kind = if is_form { "application/x-www-form-urlencoded" } else { "application/json" };
+        headers.push(("content-type", kind.as_bytes().to_vec()));
         headers.push(("content-length", body.len().to_string().into_bytes()));
         let mut request = Self { line: format!("{method} {path} HTTP/1.1"), headers, body };
         request.spoil(input);
@@ -213,7 +224,7 @@ fn bearer(input: &str) -> Headers {
     vec![("authorization", header.into_bytes())]
 }
 
-type Headers = Vec<(&'static str, Vec<u8>)>;
+pub(super) type Headers = Vec<(&'static str, Vec<u8>)>;
 
 fn stripe_headers(input: &str, body: &[u8]) -> Headers {
     let secrets =

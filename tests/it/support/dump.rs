@@ -18,8 +18,11 @@ const BOOKKEEPING: [&str; 9] = [
 ];
 
 /// The same of one table: Twilio gives no moments, so those of receipt stand there.
-const RECEIPT: [(&str, &str); 3] =
-    [("public.sms_messages", "created_at"), ("public.sms_consents", "changed_at"), ("ingest.unmatched_numbers", "checked_at")];
+const RECEIPT: [(&str, &str); 3] = [
+    ("public.sms_messages", "created_at"),
+    ("public.sms_consents", "changed_at"),
+    ("ingest.unmatched_numbers", "checked_at"),
+];
 
 /// Tables that memberflow does not derive.
 const LEFT_OUT: [&str; 7] = [

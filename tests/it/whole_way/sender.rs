@@ -35,7 +35,11 @@ impl Sender {
     }
 
     fn request(&self, event: &FixtureEvent) -> RequestBuilder {
-        let request = self.client.post(format!("{}{}", self.url, fixture::endpoint(event.source, &event.event_id).unwrap()));
+        let request = self.client.post(format!(
+            "{}{}",
+            self.url,
+            fixture::endpoint(event.source, &event.event_id).unwrap()
+        ));
         let keys = Keys { stripe: STRIPE_SECRETS, supabase: SUPABASE_SECRETS };
         // What tells of a row has no id of its own but the delivery's.
         let id = fixture::name_by_hash(&event.body);

@@ -1,0 +1,47 @@
+//! Forgetting a person's text messages: what Twilio told of them goes from the events, the facts and the ledger.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::store::prune;
+
+/// Empties the events of these rows of `sms_messages` and removes what follows from them; returns how many messages that
+/// were. A number of which nothing else is known goes with them.
+pub(in crate::store) async fn forget(
+    tx: &mut PgConnection,
+    rows: &[&str],
+    now: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let events: Vec<(String, String)> = sqlx::query_as(
+        "select i.source, i.event_id from public.sms_messages m
+         join ingest.inbox i on i.subject = m.twilio_sid and i.source = 'twilio'
+         where m.id = any ($1::text[]::uuid[])",
+    )
+    .bind(rows)
+    .fetch_all(&mut *tx)
+    .await?;
+    let names: Vec<(&str, &str)> = events.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
+    prune::empty_these(tx, &names, now).await?;
+    let forgotten: i64 = sqlx::query_scalar(
+        "with theirs as (
+             select f.sid, f.number from public.sms_messages m join ingest.sms_facts f on f.sid = m.twilio_sid
+             where m.id = any ($1::text[]::uuid[])
+         ), numbers as (
+             select distinct number from theirs t where number is not null and not exists (
+                 select from ingest.sms_facts o where o.number = t.number and o.sid not in (select sid from theirs))
+         ), facts as (
+             delete from ingest.sms_facts f using theirs t where f.sid = t.sid
+         ), ledger as (
+             delete from ingest.sms_consent_ledger l using theirs t where l.sid = t.sid
+         ), answers as (
+             delete from public.sms_consents c using numbers n where c.number = n.number
+         ), unmatched as (
+             delete from ingest.unmatched_numbers u using numbers n where u.number = n.number
+         )
+         select count(*) from theirs",
+    )
+    .bind(rows)
+    .fetch_one(tx)
+    .await?;
+    Ok(forgotten.unsigned_abs())
+}

@@ -1,0 +1,176 @@
+//! Who may be texted: the ledger, the answer for a number, and the columns that follow.
+
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::envelope::Envelope;
+use memberflow::ops::members;
+use memberflow::store::{Rules, Store};
+
+use super::{OURS, THEIRS, callback, event, incoming, member_with_phone, sid, text};
+use crate::support::told::{NOW, Told};
+
+async fn answer(told: &Told) -> String {
+    let row = "select coalesce(string_agg(concat_ws(' ', opted_in, source, keyword, twilio_sid), ';'), 'nothing') as t
+        from public.sms_consents where number = '12025550112'";
+    text(told, row).await
+}
+
+/// Tells the events in every rotation of their order, each on a clean slate; all must end the same.
+async fn ends(events: &[Envelope], expected: &str) {
+    let told = Told::begin().await;
+    for turn in 0..events.len() {
+        for reversed in [false, true] {
+            let mut order = events.to_vec();
+            order.rotate_left(turn);
+            if reversed {
+                order.reverse();
+            }
+            for event in order {
+                told.tell([event]).await;
+            }
+            assert_eq!(answer(&told).await, expected, "{turn} {reversed}");
+            for table in [
+                "public.sms_messages",
+                "public.sms_consents",
+                "ingest.sms_consent_ledger",
+                "ingest.sms_facts",
+                "ingest.inbox",
+            ] {
+                told.execute(&format!("delete from {table}")).await;
+            }
+        }
+    }
+}
+
+fn through(message: u32, second: i64, body: &str, to: &str, service: &str) -> Envelope {
+    event(message, second, &[("From", THEIRS), ("To", to), ("Body", body), ("MessagingServiceSid", service)])
+}
+
+#[tokio::test]
+async fn latest_word_to_a_sender_decides_in_any_order() {
+    let (s1, s2, s3) = (sid(1), sid(2), sid(3));
+    for (events, expected) in [
+        (vec![incoming(1, 1, "STOP")], format!("false keyword STOP {s1}")),
+        (vec![incoming(1, 1, "STOP"), incoming(2, 2, "start")], format!("true keyword START {s2}")),
+        (
+            vec![incoming(1, 1, "START"), incoming(2, 2, "Stop it"), incoming(3, 3, "stop")],
+            format!("false keyword STOP {s3}"),
+        ),
+        (vec![incoming(1, 1, "Yes")], "nothing".to_owned()),
+        (vec![incoming(1, 1, "QUIT"), incoming(2, 2, "Yes")], format!("true keyword YES {s2}")),
+        (vec![incoming(1, 1, "Yes"), incoming(2, 2, "QUIT")], format!("false keyword QUIT {s2}")),
+        (vec![callback(1, 1, "failed", "21610")], format!("false error_21610 {s1}")),
+        (
+            vec![callback(1, 1, "failed", "21610"), incoming(2, 2, "UNSTOP")],
+            format!("true keyword UNSTOP {s2}"),
+        ),
+        (vec![incoming(1, 1, "Hello"), incoming(2, 2, "HELP")], "nothing".to_owned()),
+    ] {
+        ends(&events, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn opt_out_of_one_sender_is_not_undone_by_another() {
+    let (s1, s2) = (sid(1), sid(2));
+    let other = "+15550101";
+    for (events, expected) in [
+        (
+            vec![through(1, 1, "STOP", OURS, ""), through(2, 2, "START", other, "")],
+            format!("false keyword STOP {s1}"),
+        ),
+        (
+            vec![through(1, 1, "STOP", OURS, "MG1"), through(2, 2, "START", other, "MG1")],
+            format!("true keyword START {s2}"),
+        ),
+        (
+            vec![through(1, 1, "STOP", OURS, "MG1"), through(2, 2, "START", OURS, "")],
+            format!("true keyword START {s2}"),
+        ),
+    ] {
+        ends(&events, &expected).await;
+    }
+}
+
+#[tokio::test]
+async fn what_twilio_says_of_a_keyword_goes_before_the_text() {
+    let told = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "ARRET"), ("OptOutType", "STOP")]);
+    ends(&[told], &format!("false opt_out_type ARRET {}", sid(1))).await;
+    let help = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "END"), ("OptOutType", "HELP")]);
+    ends(&[help], "nothing").await;
+}
+
+async fn columns(told: &Told) -> String {
+    let rows = "select concat_ws(' ', (select concat_ws('/', sms_opt_in, sms_opt_out_date is not null, sms_consent_date is not null) from public.leads),
+                    (select sms_opt_in::text from public.user_accounts)) as t";
+    text(told, rows).await
+}
+
+async fn with_columns() -> Told {
+    let told = Told::begin().await;
+    let user = member_with_phone(&told, 0xa, "202-555-0112").await;
+    told.execute("create table public.user_accounts (id uuid primary key, phone text, sms_opt_in boolean, sms_opt_in_date timestamptz)").await;
+    told.execute(&format!("insert into public.user_accounts values ('{user}', '{THEIRS}', true, null)"))
+        .await;
+    told.execute("insert into public.leads (type, email, phone, sms_opt_in) values ('demo', 'l@example.com', '2025550112', true)").await;
+    told
+}
+
+#[tokio::test]
+async fn columns_of_leads_and_accounts_follow_what_was_texted() {
+    let told = with_columns().await;
+    told.tell([incoming(1, 1, "STOP")]).await;
+    assert_eq!(columns(&told).await, "f/t/f false");
+    told.tell([incoming(2, 2, "START")]).await;
+    assert_eq!(columns(&told).await, "t/t/t true");
+    // Somebody takes consent away in a form: a text that says nothing of it does not give it back.
+    told.execute("update public.user_accounts set sms_opt_in = false").await;
+    told.tell([incoming(3, 3, "Thanks")]).await;
+    assert_eq!(columns(&told).await, "t/t/t false");
+}
+
+#[tokio::test]
+async fn only_the_tables_that_are_set_follow() {
+    let told = with_columns().await;
+    let config = Config {
+        sms_consent_tables: vec!["leads".to_owned()],
+        ..crate::support::config(told.database.url())
+    };
+    let store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    store.apply(vec![incoming(1, 1, "STOP")]).await.unwrap();
+    assert_eq!(columns(&told).await, "f/t/f true");
+}
+
+#[tokio::test]
+async fn member_shows_whether_it_may_be_texted_and_by_which_message() {
+    let told = with_columns().await;
+    let user = uuid::Uuid::from_u128(0xa);
+    let shown = async || {
+        let member = members::show(&told.database.pool, user, "1", NOW).await.unwrap().unwrap();
+        serde_json::to_value(member.texting).unwrap()
+    };
+    assert_eq!(shown().await["may_be_texted"], true, "the account's form says so");
+    told.tell([incoming(1, 1, "Please stop")]).await;
+    assert_eq!(shown().await["numbers"].as_array().unwrap().len(), 0);
+    told.tell([incoming(2, 2, "Stop.")]).await;
+    let said = shown().await;
+    assert_eq!(said["may_be_texted"], false);
+    let number = &said["numbers"][0];
+    assert_eq!(
+        (&number["number"], &number["body"], &number["twilio_sid"]),
+        (&THEIRS.into(), &"Stop.".into(), &sid(2).into())
+    );
+    told.tell([incoming(3, 3, "START")]).await;
+    assert_eq!(shown().await["may_be_texted"], true);
+    told.execute("update public.user_accounts set sms_opt_in = false").await;
+    assert_eq!(shown().await["may_be_texted"], false, "a form said no after that");
+}
+
+#[tokio::test]
+async fn consent_that_came_before_its_number_follows_once_it_is_known() {
+    let told = Told::begin().await;
+    told.tell([incoming(1, 1, "STOP")]).await;
+    told.execute("insert into public.leads (type, email, phone, sms_opt_in) values ('demo', 'l@example.com', '2025550112', true)").await;
+    told.store_at(NOW + time::Duration::minutes(2)).recompute_due().await.unwrap();
+    assert_eq!(text(&told, "select sms_opt_in::text as t from public.leads").await, "false");
+}

@@ -1,0 +1,129 @@
+//! On a deployment's own tables: its writes go on as they did, and its rows are completed like ours.
+
+use memberflow::clock::Clock;
+use memberflow::store::migrate::{self, MigrateOptions};
+use memberflow::store::{Rules, Store};
+use sqlx::AssertSqlSafe;
+
+use super::{OURS, THEIRS, callback, incoming, sid};
+use crate::support::database::TestDatabase;
+use crate::support::told::{NOW, Told};
+
+const DEPLOYMENT: &str = include_str!("../migrations/deployment.sql");
+
+async fn deployed(more: &str) -> Told {
+    let database = TestDatabase::stubbed().await;
+    for sql in [DEPLOYMENT, more] {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&database.pool).await.unwrap();
+    }
+    for _ in 0..2 {
+        migrate::run(&database.options(), MigrateOptions::default()).await.unwrap();
+    }
+    let rules = Rules::new(&crate::support::config(database.url()));
+    let store = Store::new(database.pool.clone(), Clock::fixed(NOW), rules);
+    Told { database, store }
+}
+
+/// As later versions of the application have it.
+const NEWER: &str = "
+    create unique index sms_messages_twilio_sid_key on sms_messages (twilio_sid) where twilio_sid is not null;
+    alter table sms_messages add constraint sms_messages_status_check
+        check (status in ('queued', 'sent', 'delivered', 'failed', 'received', 'unknown'));
+    alter table user_profiles add column sms_opt_in boolean default false, add column sms_opt_in_date timestamptz;
+    update user_profiles set phone = '+12025550112', sms_opt_in = true where first_name = 'Ann';
+";
+
+#[tokio::test]
+async fn every_write_of_the_application_succeeds_and_stays_as_written() {
+    let told = deployed("").await;
+    for (number, word) in [
+        "accepted",
+        "scheduled",
+        "queued",
+        "sending",
+        "sent",
+        "delivered",
+        "undelivered",
+        "failed",
+        "canceled",
+        "read",
+        "received",
+        "of_tomorrow",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        told.execute(&format!(
+            "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid, media_urls)
+             values ('outbound', '{OURS}', '{THEIRS}', null, '{word}', 'SM{number}', null)"
+        ))
+        .await;
+        told.execute(&format!("update public.sms_messages set status = '{word}' where twilio_sid = 'SM0'"))
+            .await;
+        let stays = told.rows(&format!("select status from public.sms_messages where twilio_sid = 'SM0' and status = '{word}' and body is null")).await;
+        assert_eq!(stays.len(), 1, "{word}");
+    }
+    for category in ["technical", "bug", "guide", "coaching"] {
+        told.execute(&format!(
+            "insert into public.support_tickets (subject, description, category) values ('s', 'd', '{category}')"
+        ))
+        .await;
+    }
+    told.execute("insert into public.leads (type, email) values ('assessment', 'a@example.com')").await;
+}
+
+#[tokio::test]
+async fn rows_are_completed_under_the_deployments_own_checks_and_index() {
+    let told = deployed(NEWER).await;
+    told.tell([
+        callback(1, 2, "undelivered", "30003"),
+        callback(2, 1, "sending", ""),
+        incoming(3, 3, "STOP"),
+    ])
+    .await;
+    let log = |message: u32| {
+        format!(
+            "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid, media_urls)
+             values ('outbound', '{OURS}', '{THEIRS}', 'Hello', 'sent', '{}', null)",
+            sid(message)
+        )
+    };
+    told.execute(&log(1)).await;
+    // A word that the deployment's check does not know: the trigger maps it, and the write that failed before succeeds.
+    told.execute(&format!(
+        "update public.sms_messages set status = 'undelivered' where twilio_sid = '{}'",
+        sid(1)
+    ))
+    .await;
+    told.execute(&log(2)).await;
+    let rows = told
+        .rows("select concat_ws(' ', status, twilio_status, body, user_id) as t from public.sms_messages where twilio_sid is not null order by twilio_sid")
+        .await;
+    let ann = "00000000-0000-0000-0000-00000000000a";
+    let rows: Vec<&str> = rows.iter().map(|row| row["t"].as_str().unwrap()).collect();
+    assert_eq!(
+        rows,
+        [
+            format!("failed undelivered Hello {ann}"),
+            format!("sent sending Hello {ann}"),
+            format!("received received STOP {ann}"),
+        ]
+    );
+    let consent = told.rows("select sms_opt_in from public.user_profiles where first_name = 'Ann'").await;
+    assert_eq!(consent[0]["sms_opt_in"], false);
+}
+
+#[tokio::test]
+async fn rows_without_a_unique_index_are_not_doubled_either() {
+    let told = deployed("").await;
+    told.tell([callback(1, 2, "delivered", "")]).await;
+    told.execute(&format!(
+        "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid)
+         values ('outbound', '{OURS}', '{THEIRS}', 'Hello', 'sent', '{}')",
+        sid(1)
+    ))
+    .await;
+    told.tell([callback(1, 1, "sent", "")]).await;
+    let rows = told.rows("select body, status from public.sms_messages where twilio_sid is not null").await;
+    assert_eq!(rows, [serde_json::json!({"body": "Hello", "status": "delivered"})]);
+}
