@@ -113,7 +113,7 @@ begin
     return jsonb_build_object(
         'may_be_texted', case
             when told @> '[{"opted_in": false}]' then false
-            when false = any (said_elsewhere) and not true = any (said_elsewhere) then false
+            when false = any (said_elsewhere) and not coalesce(true = any (said_elsewhere), false) then false
             when told @> '[{"opted_in": true}]' or true = any (said_elsewhere) then true
         end,
         'numbers', told);

@@ -161,7 +161,18 @@ async fn every_explanation_found_its_column() {
     let listed = listed.map(named).collect::<BTreeSet<_>>().len();
     // Explained in another form: tickets' categories and messages' statuses.
     let tickets = include_str!("../../../migrations/20251203001200_derive_tickets.sql");
-    let listed = listed + 2 + tickets.matches("comment on column public.").count();
+    let texts_of = [
+        tickets,
+        include_str!("../../../migrations/20251204000500_take_text_messages.sql"),
+        include_str!("../../../migrations/20251204000510_keep_sms_consent.sql"),
+    ];
+    let explained = |file: &str| {
+        ["column", "table"]
+            .map(|what| file.matches(&format!("comment on {what} public.")).count())
+            .iter()
+            .sum::<usize>()
+    };
+    let listed = listed + 2 + texts_of.into_iter().map(explained).sum::<usize>();
     let given = "select count(*)::text from pg_description d join pg_class c on c.oid = d.objoid
         where d.classoid = 'pg_class'::regclass and c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
             and c.relname <> 'mrr_movements'";

@@ -10,7 +10,7 @@ use super::{OURS, THEIRS, callback, event, incoming, member_with_phone, sid, tex
 use crate::support::told::{NOW, Told};
 
 async fn answer(told: &Told) -> String {
-    let row = "select coalesce(string_agg(concat_ws(' ', opted_in, source, keyword, twilio_sid), ';'), 'nothing') as t
+    let row = "select coalesce(string_agg(concat_ws(' ', opted_in::text, source, keyword, twilio_sid), ';'), 'nothing') as t
         from public.sms_consents where number = '12025550112'";
     text(told, row).await
 }

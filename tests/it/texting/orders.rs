@@ -13,7 +13,7 @@ enum Act {
 }
 
 const ROW: &str = "select concat_ws('|', direction, from_number, to_number, body, status, twilio_status, error_code, error_message,
-        num_segments, array_to_string(media_urls, ','), user_id, ticket_id) as t from public.sms_messages";
+        num_segments, coalesce(array_to_string(media_urls, ','), ''), user_id, ticket_id) as t from public.sms_messages";
 
 async fn perform(told: &Told, acts: &[&Act]) {
     for act in acts {
