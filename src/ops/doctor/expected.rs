@@ -103,7 +103,11 @@ pub(super) const PUBLIC: &[Expected] = &[
     table("leads", &["id", "email", "status"]),
     table("support_tickets", &["id", "ticket_number", "subject", "status"]),
     table("support_ticket_replies", &["id", "ticket_id", "message"]),
-    table("sms_messages", &["id", "direction", "body", "status"]),
+    table(
+        "sms_messages",
+        &["id", "direction", "body", "status", "twilio_sid", "twilio_status", "recorded_by"],
+    ),
+    table("sms_consents", &["number", "opted_in", "twilio_sid", "changed_at"]),
 ];
 
 /// Columns that hold minor units: 32 bits end at 21 million dollars.
