@@ -107,9 +107,13 @@ begin
         into told
     from public.sms_consents c
     left join lateral (select m.body from public.sms_messages m where m.twilio_sid = c.twilio_sid limit 1) m on true
-    where c.number in (select f.number from public.sms_messages s join ingest.sms_facts f on f.sid = s.twilio_sid
-                       where s.user_id = member)
-        or exists (select from unnest(phones) as p (phone) where ingest.is_number(p.phone, c.number, country));
+    where c.number = any (array(
+        select f.number from public.sms_messages s join ingest.sms_facts f on f.sid = s.twilio_sid where s.user_id = member
+        union
+        select w.number from unnest(phones) as p (phone)
+        cross join lateral regexp_replace(p.phone, '[^0-9]', '', 'g') as d (digits)
+        cross join lateral (values (d.digits), (substr(d.digits, 3)), (country || ltrim(d.digits, '0'))) as w (number)
+        where ingest.is_number(p.phone, w.number, country)));
     return jsonb_build_object(
         'may_be_texted', case
             when told @> '[{"opted_in": false}]' then false

@@ -125,7 +125,7 @@ async fn read_members(pool: &PgPool) {
         }
     }
     let user = members::find_by_email(pool, "1@example.com").await.unwrap()[0];
-    assert!(members::show(pool, user, NOW).await.unwrap().is_some());
+    assert!(members::show(pool, user, "1", NOW).await.unwrap().is_some());
 }
 
 async fn read_tickets(pool: &PgPool, user: Uuid) {

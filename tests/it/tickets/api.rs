@@ -135,7 +135,7 @@ async fn member_shows_tickets_and_messages_in_one_timeline() {
     let support = json!({"open_tickets": 1, "waiting_since": moment(20), "last_contact_at": moment(25)});
     assert_eq!(shown["support"], support);
 
-    let member = members::show(&told.database.pool, ADA, NOW).await.unwrap().unwrap();
+    let member = members::show(&told.database.pool, ADA, "1", NOW).await.unwrap().unwrap();
     let text = detail(&member);
     for part in ["Waits for staff since", "SUPP-0001", "Any news?"] {
         assert!(text.contains(part), "{part}: {text}");
