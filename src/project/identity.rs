@@ -49,6 +49,9 @@ pub enum Strength {
 }
 
 impl Strength {
+    /// All of them, the strongest first.
+    pub const ALL: [Self; 4] = [Self::Metadata, Self::ClientReferenceId, Self::KnownCustomer, Self::Email];
+
     /// The name in `ingest.customers.matched_by`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

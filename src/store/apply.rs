@@ -27,7 +27,6 @@ use super::{
 };
 use crate::database;
 use crate::envelope::Envelope;
-use crate::project::movements::BEGINNING;
 use crate::project::stripe::StripeObject;
 
 /// "memberflo" in ASCII: the advisory lock under which facts and projections change.
@@ -55,6 +54,8 @@ pub struct Touched {
     pub valued: BTreeSet<String>,
     /// Users whose revenue and activity may have changed.
     pub users: BTreeSet<Uuid>,
+    /// Users named as members or customers, who are to have rows from then on.
+    pub named: BTreeSet<Uuid>,
     /// Users whose activity alone may have changed.
     pub active: BTreeSet<Uuid>,
     pub payments: ChangedPayments,
@@ -70,6 +71,12 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// Notes of whom evidence was `told`.
+    fn know(&mut self, told: claims::Told) {
+        self.customers.extend(told.news);
+        self.involved.extend(told.repeated);
+    }
+
     /// Notes whom `changed` facts are about, and what follows from them.
     fn involve(&mut self, changed: &BTreeMap<String, Changed<StripeObject>>) {
         self.valued.extend(self.since.keys().cloned());
@@ -90,6 +97,7 @@ impl Touched {
         !(self.customers.is_empty()
             && self.involved.is_empty()
             && self.users.is_empty()
+            && self.named.is_empty()
             && self.objects.is_empty()
             && self.payments.written.is_empty()
             && self.payments.removed.is_empty())
@@ -195,19 +203,17 @@ pub(super) async fn settle(
     now: OffsetDateTime,
 ) -> Result<Touched, sqlx::Error> {
     let mut touched =
-        Touched { users: news.claimed(), active: news.owners().collect(), ..Touched::default() };
+        Touched { named: news.claimed(), active: news.owners().collect(), ..Touched::default() };
     let links = links(&news.stripe);
     let settled = facts::settle_stripe(tx, news.stripe, &links, &rules.reading).await?;
     let Settled { changed, since, claims, thin } = settled;
-    touched.customers = claims::write(tx, news.claims.into_iter().chain(claims).collect()).await?;
-    touched.customers.extend(emails::write(tx, news.emails).await?);
+    touched.know(claims::write(tx, news.claims.into_iter().chain(claims).collect()).await?);
+    touched.know(emails::write(tx, news.emails).await?);
     touched.parked = parked::thin(tx, &news.thin, &thin).await?;
     touched.objects = news.thin;
     touched.objects.extend(thin);
     touched.since = since;
-    for customer in versions::of_known_terms(tx, &changed).await? {
-        touched.since.insert(customer, BEGINNING);
-    }
+    versions::add_known_terms(tx, &mut touched.since, &changed).await?;
     touched.payments = payments::settle(tx, &changed).await?;
     touched.involve(&changed);
 

@@ -26,12 +26,21 @@ impl Made {
     }
 }
 
+/// The customers of whom evidence was told.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Those of whom it says anything new, and those that it was about before.
+    pub news: BTreeSet<String>,
+    /// Those of whom one object more says what is known.
+    pub repeated: BTreeSet<String>,
+}
+
 /// Keeps `made` claims: of one object's claims of one strength the latest stays, also when later events
-/// make none. Returns the customers of whom they say anything new, and those that such claims were about before.
+/// make none.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<BTreeSet<String>, sqlx::Error> {
+pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<Told, sqlx::Error> {
     let mut latest = BTreeMap::<(String, i16), Made>::new();
     for one in made {
         let key = (one.claim.object_id.clone(), one.claim.strength as i16);
@@ -40,11 +49,12 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<BTreeSet<St
         }
     }
     if latest.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(Told::default());
     }
     let claims = || latest.values().map(|made| &made.claim);
     // An array of arrays must be rectangular in Postgres, so the users of a claim travel as one text.
-    let changed: Vec<(String, Option<String>)> = sqlx::query_as(
+    // A new claim that names the user whom the customer has, by evidence as strong, cannot make it another's.
+    let changed: Vec<(String, Option<String>, bool)> = sqlx::query_as(
         "with made as (
              select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[],
                                   $6::timestamptz[], $7::text[])
@@ -62,10 +72,16 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<BTreeSet<St
                 or claims.reported_at = excluded.reported_at
                    and (claims.event_id < excluded.event_id or excluded.event_id = any($8))
          )
-         select m.customer_id, c.customer_id from made m
+         select m.customer_id, c.customer_id,
+                c.object_id is null and coalesce(k.user_id::text = m.users, false)
+                    and coalesce(array_position($9::text[], k.matched_by) <= m.strength, false)
+         from made m
          left join lateral (
              select * from claims c where c.object_id = m.object_id and c.strength = m.strength offset 0
          ) c on true
+         left join lateral (
+             select k.user_id, k.matched_by from customers k where k.id = m.customer_id offset 0
+         ) k on true
          where (c.customer_id, c.claimed_users, c.object_created)
              is distinct from (m.customer_id, string_to_array(m.users, ','), m.object_created)",
     )
@@ -77,9 +93,18 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<BTreeSet<St
     .bind(latest.values().map(|made| made.reported_at).collect::<Vec<_>>())
     .bind(latest.values().map(|made| made.event_id.as_str()).collect::<Vec<_>>())
     .bind(latest.values().filter(|made| made.is_last).map(|made| made.event_id.as_str()).collect::<Vec<_>>())
+    .bind(Strength::ALL.map(Strength::as_str).as_slice())
     .fetch_all(tx)
     .await?;
-    Ok(changed.into_iter().flat_map(|(customer, before)| before.into_iter().chain([customer])).collect())
+    let mut told = Told::default();
+    for (customer, before, is_repeated) in changed {
+        if is_repeated {
+            told.repeated.insert(customer);
+        } else {
+            told.news.extend(before.into_iter().chain([customer]));
+        }
+    }
+    Ok(told)
 }
 
 /// A moment of Stripe's, or the epoch where it lies beyond what a date can be.

@@ -83,6 +83,9 @@ impl Reach {
         decided.extend(involved.undecided(&asked));
         let known = involved.by_customer();
         let to_value = involved.users_to_value(&touched.valued, now);
+        // Who has rows and a customer that is nobody else's is derived with that one.
+        let members = involved.members();
+        touched.users.extend(std::mem::take(&mut touched.named).difference(&members));
         let payers = || known.values().copied().filter(|user| !to_value.contains(user));
         if decided.is_empty() && touched.users.is_empty() {
             return Ok(Self {

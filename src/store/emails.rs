@@ -6,6 +6,7 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::claims::Told;
 use crate::project::identity::{Address, MAX_ADDRESSES, Role};
 
 /// An address, and the event that gave it.
@@ -26,13 +27,12 @@ impl Given {
     }
 }
 
-/// Keeps addresses, each as the earliest event tells it, and of a customer's the earliest ones. Returns the customers
-/// of whom they say anything new, and those that such addresses were about before. What is left depends on the set of events alone: an
-/// address that was too late once is told again by any event that makes it earlier.
+/// Keeps addresses, each as the earliest event tells it, and of a customer's the earliest ones. What is left depends on
+/// the set of events alone: an address that was too late once is told again by any event that makes it earlier.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<BTreeSet<String>, sqlx::Error> {
+pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<Told, sqlx::Error> {
     let mut earliest = BTreeMap::<(String, String), Given>::new();
     for one in given {
         let key = (one.key().0.to_owned(), one.key().1.to_owned());
@@ -41,7 +41,7 @@ pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<BTreeSet<
         }
     }
     if earliest.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(Told::default());
     }
     let all = || earliest.values().map(|given| &given.address);
     let rows = sqlx::query(
@@ -61,7 +61,11 @@ pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<BTreeSet<
              where (excluded.reported_at, excluded.place, excluded.event_id) < (e.reported_at, e.place, e.event_id)
              returning e.object_id, e.email
          )
-         select t.customer_id, b.customer_id, b.email is null
+         select t.customer_id, b.customer_id, b.email is null,
+                -- Typed at one checkout more: it contradicts what it contradicted before.
+                b.email is null and t.role = $9 and exists (
+                    select from customer_emails o
+                    where o.customer_id = t.customer_id and o.role = t.role and o.email = t.email)
          from told t left join before b using (object_id, email) join written w using (object_id, email)",
     )
     .bind(all().map(|it| it.object_id.as_str()).collect::<Vec<_>>())
@@ -72,19 +76,20 @@ pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<BTreeSet<
     .bind(all().map(|it| it.given_at).collect::<Vec<_>>())
     .bind(all().map(|it| it.place).collect::<Vec<_>>())
     .bind(earliest.values().map(|given| given.event_id.as_str()).collect::<Vec<_>>())
+    .bind(Role::Checkout.as_str())
     .fetch_all(&mut *tx)
     .await?;
-    let (mut touched, mut grown) = (BTreeSet::new(), BTreeSet::new());
+    let (mut told, mut grown) = (Told::default(), BTreeSet::new());
     for row in &rows {
         let customer: String = row.try_get(0)?;
-        touched.extend(row.try_get::<Option<String>, _>(1)?);
+        told.news.extend(row.try_get::<Option<String>, _>(1)?);
         if row.try_get(2)? {
             grown.insert(customer.clone());
         }
-        touched.insert(customer);
+        if row.try_get(3)? { &mut told.repeated } else { &mut told.news }.insert(customer);
     }
     keep_earliest(tx, &grown).await?;
-    Ok(touched)
+    Ok(told)
 }
 
 /// There is an end to what one customer may make us keep.

@@ -72,6 +72,12 @@ impl Involved {
         self.customers.iter().filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
     }
 
+    /// The users who have rows.
+    pub(super) fn members(&self) -> BTreeSet<Uuid> {
+        let settled = self.customers.iter().filter(|it| it.has_revenue_row && !it.is_unsettled);
+        settled.filter_map(|it| it.user_id).collect()
+    }
+
     /// The users whose subscriptions have to be valued: those with one of the `valued` customers, one that the clock has
     /// changed, or no row yet.
     pub(super) fn users_to_value(&self, valued: &BTreeSet<String>, now: OffsetDateTime) -> BTreeSet<Uuid> {

@@ -88,18 +88,20 @@ struct Recorded {
     believed: Vec<(Key, (i64, Entry))>,
 }
 
-/// The subquery that cannot be merged (`offset 0`) makes the planner look each customer up by index, whatever it
-/// believes of the table's size.
+/// Subqueries that cannot be merged (`offset 0`) make the planner look each customer up by index, whatever it believes of
+/// the table's size: its movements from the second on, and where it began in each currency.
 async fn recorded(tx: &mut PgConnection, since: &Since) -> Result<Recorded, sqlx::Error> {
     let rows = sqlx::query(
         "select w.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,
                 m.cause_event_id, m.effective_at < w.since
          from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
          cross join lateral (
-             select m.* from mrr_movements m
-             where m.customer_id = w.customer_id and m.superseded_at is null
-               and (m.effective_at >= w.since or m.kind = 'new')
-             offset 0
+             (select m.* from mrr_movements m
+              where m.customer_id = w.customer_id and m.effective_at >= w.since and m.superseded_at is null offset 0)
+             union all
+             (select m.* from mrr_movements m
+              where m.customer_id = w.customer_id and m.effective_at < w.since and m.superseded_at is null
+                and m.kind = 'new' offset 0)
          ) m",
     )
     .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
@@ -201,11 +203,17 @@ pub async fn assign(
          update mrr_movements m
          set user_id = (select a.user_id from assigned a where a.customer_id = m.customer_id limit 1)
          where m.ctid = any(array(
-             select m.ctid from assigned a
-             cross join lateral (
-                 select m.ctid, m.user_id from mrr_movements m where m.customer_id = a.customer_id offset 0
-             ) m
-             where case when a.ownerless_only then m.user_id is null else m.user_id is distinct from a.user_id end
+             (select m.ctid from assigned a
+              cross join lateral (
+                  select m.ctid, m.user_id from mrr_movements m where m.customer_id = a.customer_id offset 0
+              ) m
+              where not a.ownerless_only and m.user_id is distinct from a.user_id)
+             union all
+             (select m.ctid from assigned a
+              cross join lateral (
+                  select m.ctid from mrr_movements m where m.customer_id = a.customer_id and m.user_id is null offset 0
+              ) m
+              where a.ownerless_only)
          ))",
     )
     .bind(assigned.iter().map(|(customer, ..)| customer.as_str()).collect::<Vec<_>>())

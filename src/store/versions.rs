@@ -35,9 +35,11 @@ pub(super) async fn decided(
         return Ok(HashSet::new());
     }
     let rows = sqlx::query(
-        "select distinct v.id, v.final, v.occurred_at
-         from unnest($1::text[], $2::bool[], $3::timestamptz[]) as t (id, final, occurred_at)
-         join stripe_versions v using (id, final, occurred_at)",
+        "select t.* from unnest($1::text[], $2::bool[], $3::timestamptz[]) as t (id, final, occurred_at)
+         cross join lateral (
+             select from stripe_versions v
+             where v.id = t.id and v.final = t.final and v.occurred_at = t.occurred_at offset 0
+         ) v",
     )
     .bind(kept.iter().map(|one| one.report.subject.as_str()).collect::<Vec<_>>())
     .bind(kept.iter().map(|one| one.moment().0).collect::<Vec<_>>())
@@ -50,8 +52,8 @@ pub(super) async fn decided(
 /// A version that is new or another than before.
 pub(super) struct Revised {
     id: String,
-    at: i64,
-    is_discount: bool,
+    /// From when on it matters.
+    since: i64,
 }
 
 /// Keeps the versions that `won` their moments.
@@ -74,7 +76,8 @@ pub(super) async fn write(
              kind = excluded.kind, event_id = excluded.event_id, wants_lines = excluded.wants_lines,
              state = excluded.state
          where (v.event_id, v.state) is distinct from (excluded.event_id, excluded.state)
-         returning id, occurred_at, kind = 'discount'",
+         returning id, occurred_at, kind = 'discount' and not exists (
+             select from stripe_versions e where e.id = v.id and e.occurred_at < v.occurred_at)",
     )
     .bind(rows.iter().map(|(told, _)| told.report.subject.as_str()).collect::<Vec<_>>())
     .bind(rows.iter().map(|(told, _)| told.report.occurred_at).collect::<Vec<_>>())
@@ -86,8 +89,9 @@ pub(super) async fn write(
     .fetch_all(tx)
     .await?;
     let revised = |row: &sqlx::postgres::PgRow| {
-        let at: OffsetDateTime = row.try_get(1)?;
-        Ok(Revised { id: row.try_get(0)?, at: at.unix_timestamp(), is_discount: row.try_get(2)? })
+        let (at, is_first_of_discount): (OffsetDateTime, bool) = (row.try_get(1)?, row.try_get(2)?);
+        let since = if is_first_of_discount { BEGINNING } else { at.unix_timestamp() };
+        Ok(Revised { id: row.try_get(0)?, since })
     };
     written.iter().map(revised).collect()
 }
@@ -96,13 +100,13 @@ fn wants_lines(state: &StripeObject) -> bool {
     matches!(state, StripeObject::Subscription(it) if mrr::needs_lines(it, &Catalogue::default()))
 }
 
-/// From when on `revised` versions change their customers' ledgers. What is told of a discount's terms
-/// holds from its start on, which may be long before.
+/// From when on `revised` versions change their customers' ledgers. What is first told of a discount's terms holds from
+/// its start on, which may be long before, and for whatever names it by its id.
 pub(super) fn since<'a>(revised: &[Revised], customer_of: impl Fn(&str) -> Option<&'a str>) -> Since {
     let mut since = Since::new();
     for version in revised {
         if let Some(customer) = customer_of(&version.id) {
-            add(&mut since, customer, if version.is_discount { BEGINNING } else { version.at });
+            add(&mut since, customer, version.since);
         }
     }
     since
@@ -119,34 +123,59 @@ pub(super) fn add_moved(since: &mut Since, changed: &BTreeMap<String, Changed<St
     }
 }
 
-/// The customers whose whole history is worth something else since terms became known: of a price, a coupon
-/// or a discount, or of what an invoice asks or a discount takes off it where neither tells.
+/// Adds the customers whose history is worth something else since terms became known: all of it where they are those of
+/// a price, a coupon or a discount; from an invoice on where neither tells what it asks or a discount takes off it.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn of_known_terms(
+pub(super) async fn add_known_terms(
     tx: &mut PgConnection,
+    since: &mut Since,
     changed: &BTreeMap<String, Changed<StripeObject>>,
-) -> Result<Vec<String>, sqlx::Error> {
-    let mut customers = catalogue::dependents(tx, changed).await?;
-    let invoiced: BTreeSet<&str> = changed
-        .values()
-        .filter(|fact| matches!(&fact.after, StripeObject::Invoice(it) if !it.last_lines.is_empty()))
-        .filter_map(|fact| fact.after.customer_id())
-        .collect();
+) -> Result<(), sqlx::Error> {
+    for customer in catalogue::dependents(tx, changed).await? {
+        add(since, &customer, BEGINNING);
+    }
+    let invoiced = invoiced(changed);
     if !invoiced.is_empty() {
         let waiting: Vec<String> = sqlx::query_scalar(
             "select distinct f.customer_id from stripe_facts f
              join stripe_versions v on v.id = f.id and v.wants_lines
              where f.customer_id = any($1) and f.kind = 'subscription'",
         )
-        .bind(invoiced.into_iter().collect::<Vec<_>>())
+        .bind(invoiced.keys().copied().collect::<Vec<_>>())
         .fetch_all(&mut *tx)
         .await?;
-        customers.extend(waiting);
+        for customer in waiting {
+            add(since, &customer, invoiced[customer.as_str()]);
+        }
     }
-    customers.extend(discounted_in_other_currencies(tx, changed).await?);
-    Ok(customers)
+    for customer in discounted_in_other_currencies(tx, changed).await? {
+        add(since, &customer, BEGINNING);
+    }
+    Ok(())
+}
+
+/// By customer: the earliest of the `changed` invoices that ask for something else than before. Each counts from the
+/// second it was made.
+fn invoiced(changed: &BTreeMap<String, Changed<StripeObject>>) -> BTreeMap<&str, i64> {
+    let invoice = |state: &StripeObject| match state {
+        StripeObject::Invoice(it) => Some((it.created, it.subscription.clone(), it.last_lines.clone())),
+        _ => None,
+    };
+    let mut earliest = BTreeMap::<&str, i64>::new();
+    for fact in changed.values() {
+        let (before, after) = (fact.before.as_ref().and_then(invoice), invoice(&fact.after));
+        let states = [&before, &after].into_iter().flatten();
+        let asking = states.filter(|(_, _, lines)| !lines.is_empty());
+        let (Some(customer), Some(at)) = (fact.after.customer_id(), asking.map(|(at, ..)| *at).min()) else {
+            continue;
+        };
+        if before != after {
+            earliest.entry(customer).and_modify(|it| *it = at.min(*it)).or_insert(at);
+        }
+    }
+    earliest
 }
 
 /// The customers of `changed` invoices that tell what a discount of another currency takes off.
@@ -219,8 +248,10 @@ pub async fn load(
     let rows = sqlx::query(
         "select w.customer_id, v.occurred_at, v.final, v.event_id, v.state, v.wants_lines
          from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
-         join stripe_facts f
-           on f.customer_id = w.customer_id and f.kind in ('subscription', 'customer', 'discount')
+         cross join lateral (
+             select f.id from stripe_facts f
+             where f.customer_id = w.customer_id and f.kind in ('subscription', 'customer', 'discount') offset 0
+         ) f
          cross join lateral (
              select coalesce(
                  (select min(e.occurred_at) from stripe_versions e
@@ -229,9 +260,11 @@ pub async fn load(
                   where b.id = f.id and b.occurred_at < w.since
                     and (b.kind <> 'subscription' or b.state ->> 'status' = any($3))
                   order by b.occurred_at desc limit 1),
-                 '-infinity') as first
+                 '-infinity') as first offset 0
          ) base
-         join stripe_versions v on v.id = f.id and v.occurred_at >= base.first",
+         cross join lateral (
+             select * from stripe_versions v where v.id = f.id and v.occurred_at >= base.first offset 0
+         ) v",
     )
     .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
     .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())

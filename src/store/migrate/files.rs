@@ -48,6 +48,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251204000300 "find_parked_by_moment",
     20251204000500 "take_text_messages",
     20251204000510 "keep_sms_consent",
+    20251204000700 "find_movements_by_moment",
     20251204000900 "notify_changes",
 ];
 

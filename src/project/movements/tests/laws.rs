@@ -130,6 +130,28 @@ fn sums(movements: &[Movement]) -> BTreeMap<String, i64> {
     sums
 }
 
+/// What of `versions` a part of the ledger is worked out from: of each object the final version before `since`, else the
+/// last one of a status that we know, and all that came after it.
+fn in_force(versions: &[Version], since: i64) -> Vec<Version> {
+    let has_known_status = |it: &Version| match &it.state {
+        StripeObject::Subscription(it) => it.has_known_status(),
+        _ => true,
+    };
+    let first = |id: &str| {
+        let earlier = || versions.iter().filter(|it| it.state.id() == id && it.at < since);
+        let end = earlier().filter(|it| it.is_final).map(|it| it.at).min();
+        end.or_else(|| earlier().filter(|it| has_known_status(it)).map(|it| it.at).max()).unwrap_or_default()
+    };
+    versions.iter().filter(|it| it.at >= first(it.state.id())).cloned().collect()
+}
+
+/// From when on a version matters.
+fn matters_since(version: &Version, versions: &[Version]) -> i64 {
+    let is_told_before = versions.iter().any(|it| it.state.id() == version.state.id() && it.at < version.at);
+    let is_first_of_discount = matches!(version.state, StripeObject::Discount(_)) && !is_told_before;
+    if is_first_of_discount { BEGINNING } else { version.at }
+}
+
 proptest! {
     #[test]
     fn the_last_step_is_the_present(versions in any_versions(), now in -5..DAYS + 5) {
@@ -173,5 +195,24 @@ proptest! {
         let seen = before.into_iter().map(|movement| movement.currency).collect();
         let history = History { versions, seen };
         prop_assert_eq!(movements(history, &mut Catalogue::default(), since, T + DAYS * DAY), whole);
+    }
+
+    /// Whatever becomes known, late or in its turn: what was believed until its second stays, and the rest is worked out
+    /// from what is in force there.
+    #[test]
+    fn the_ledger_from_the_change_on_equals_the_ledger_from_the_beginning(
+        versions in any_versions(),
+        change in any_version(),
+    ) {
+        let key = |it: &Version| (it.state.id().to_owned(), it.at, it.is_final);
+        let believed = all(versions.clone(), DAYS);
+        let mut known: Vec<Version> = versions.into_iter().filter(|it| key(it) != key(&change)).collect();
+        known.push(change.clone());
+        let since = matters_since(&change, &known);
+        let mut ledger: Vec<Movement> = believed.into_iter().filter(|it| it.effective_at < since).collect();
+        let seen = ledger.iter().map(|it| it.currency.clone()).collect();
+        let history = History { versions: in_force(&known, since), seen };
+        ledger.extend(movements(history, &mut Catalogue::default(), since, T + DAYS * DAY));
+        prop_assert_eq!(ledger, all(known, DAYS));
     }
 }
