@@ -120,7 +120,7 @@ impl Store {
         let uncounted = Uncounted::take_from(&mut new);
         let unrecognised = Unrecognised::of(&new);
         if !new.is_empty() {
-            lock(&mut tx).await?;
+            lock_for_batch(&mut tx).await?;
             unrecognised.write(&mut tx).await?;
             let news = News::sort(new);
             let touched = settle(&mut tx, news, &self.rules, now).await?;
@@ -156,7 +156,7 @@ impl Store {
 
     pub(super) async fn derive_anew(&self, touched: Touched) -> Result<(), StoreError> {
         let mut tx = database::begin(&self.pool).await?;
-        lock(&mut tx).await?;
+        lock_for_batch(&mut tx).await?;
         derive(&mut tx, Tables::Live, touched, &self.rules, self.clock.now()).await?;
         tx.commit().await?;
         Ok(())
@@ -187,11 +187,19 @@ pub(super) async fn within(
 
 /// Waits for the projection's turn, which lasts until the transaction ends, and names its tables.
 pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_xact_lock($1), set_config('search_path', $2, true)")
-        .bind(PROJECTION_LOCK)
-        .bind(Tables::Live.search_path())
-        .execute(tx)
-        .await?;
+    take_turn(tx, "select pg_advisory_xact_lock($1), set_config('search_path', $2, true)").await
+}
+
+/// The same for a batch: its statements find their rows by index whatever the planner believes, so that one plan
+/// serves all batches. Left to itself the planner would make a new one for each, because it knows how many ids that has.
+pub(super) async fn lock_for_batch(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let statement = "select pg_advisory_xact_lock($1), set_config('search_path', $2, true),
+                            set_config('plan_cache_mode', 'force_generic_plan', true)";
+    take_turn(tx, statement).await
+}
+
+async fn take_turn(tx: &mut PgConnection, statement: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(statement).bind(PROJECTION_LOCK).bind(Tables::Live.search_path()).execute(tx).await?;
     Ok(())
 }
 

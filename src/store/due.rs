@@ -53,7 +53,7 @@ impl Store {
             anew: due.iter().filter(|(_, anew)| *anew).map(|(customer, _)| customer.clone()).collect(),
             ..Touched::default()
         };
-        apply::lock(&mut tx).await?;
+        apply::lock_for_batch(&mut tx).await?;
         apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
         tx.commit().await?;
         Ok(Some((last, due.len())))
@@ -83,7 +83,7 @@ impl Store {
         .collect();
         let count = stale.len();
         if count > 0 {
-            apply::lock(&mut tx).await?;
+            apply::lock_for_batch(&mut tx).await?;
             let touched = Touched { users: stale, ..Touched::default() };
             apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
             tx.commit().await?;
