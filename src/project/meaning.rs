@@ -77,9 +77,9 @@ pub struct Report<T> {
 }
 
 impl Meaning {
-    /// Lets go of the whole objects, which only chaining needs: in a batch they would take the most memory.
+    /// Lets go of the whole objects.
     #[must_use]
-    pub fn without_objects(mut self) -> Self {
+    fn without_objects(mut self) -> Self {
         match &mut self {
             Self::Stripe(report) => report.forget_object(),
             Self::Row(report) => report.forget_object(),
@@ -190,11 +190,7 @@ pub struct Reading {
 pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadable> {
     let body = &envelope.body[..];
     match envelope.source {
-        Source::Stripe => {
-            let body = serde_json::from_slice(body)?;
-            let origin = Origin::of_event(&body);
-            counted(reading, &origin, || stripe::read(body, &reading.user_id_keys))
-        }
+        Source::Stripe => read_stripe(serde_json::from_slice(body)?, reading),
         Source::SupabaseAuth => supabase::auth_hook::read(body),
         Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &reading.tables),
         Source::Twilio => {
@@ -218,6 +214,23 @@ pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadabl
             internal => Ok(Meaning::Internal(internal)),
         },
     }
+}
+
+/// The same without the whole objects, which only chaining needs: they take the most time and, in a batch, memory.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_states(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadable> {
+    let meaning = match envelope.source {
+        Source::Stripe => read_stripe(stripe::read_fields(&envelope.body)?, reading),
+        _ => read(envelope, reading),
+    };
+    meaning.map(Meaning::without_objects)
+}
+
+fn read_stripe(event: Value, reading: &Reading) -> Result<Meaning, Unreadable> {
+    let origin = Origin::of_event(&event);
+    counted(reading, &origin, || stripe::read(event, &reading.user_id_keys))
 }
 
 /// What is read, if what comes from `origin` counts. What does not is never unreadable: it is kept as it is.

@@ -19,4 +19,4 @@ pub mod twilio;
 #[cfg(test)]
 mod stories;
 
-pub use meaning::{Meaning, Reading, Unreadable, read};
+pub use meaning::{Meaning, Reading, Unreadable, read, read_states};

@@ -16,7 +16,7 @@ use crate::project::internal::{
     Internal,
 };
 use crate::project::meaning::{Login, Meaning, UserSeen};
-use crate::project::read;
+use crate::project::read_states;
 use crate::project::stripe::{FoundPayment, Item, Price, StripeObject, Subscription};
 use crate::project::supabase::Row;
 use crate::project::twilio::SmsReport;
@@ -29,9 +29,9 @@ pub(super) fn read_all(batch: Vec<Envelope>, rules: &Rules) -> (Vec<inbox::Read>
     let mut events = Vec::with_capacity(batch.len());
     let mut dead = Vec::new();
     for envelope in batch {
-        match read(&envelope, &rules.reading) {
-            // Events that are chained are read again from the inbox, with those that came before.
-            Ok(meaning) => events.push(inbox::Read { envelope, meaning: meaning.without_objects() }),
+        // Events that are chained are read again from the inbox, with those that came before.
+        match read_states(&envelope, &rules.reading) {
+            Ok(meaning) => events.push(inbox::Read { envelope, meaning }),
             Err(unreadable) => dead.push((envelope, unreadable.to_string())),
         }
     }

@@ -13,6 +13,7 @@ pub mod objects;
 pub mod overdue;
 pub mod snapshot;
 
+mod body;
 mod charge;
 mod customer;
 mod discount;
@@ -29,6 +30,7 @@ mod tax;
 mod tests;
 
 pub use admission::{Admission, NotCounted, StripeMode};
+pub use body::read_fields;
 pub use difference::{Difference, differences};
 pub use event::read;
 pub use field::AMOUNT_MAX;

@@ -1,0 +1,311 @@
+//! The body of an event without what nobody reads: to make values of all of it takes longer than everything else that
+//! is done with the event.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// Every name by which a reader of this folder looks something up, wherever in an event that is.
+const READ: [&str; 119] = [
+    "account",
+    "active",
+    "amount",
+    "amount_captured",
+    "amount_decimal",
+    "amount_due",
+    "amount_off",
+    "amount_paid",
+    "amount_refunded",
+    "attempt_count",
+    "attempted",
+    "automatic_tax",
+    "balance_transactions",
+    "behavior",
+    "billing_reason",
+    "cancel_at",
+    "cancel_at_period_end",
+    "canceled_at",
+    "cancellation_details",
+    "captured",
+    "charge",
+    "checkout_session",
+    "client_reference_id",
+    "closed",
+    "context",
+    "coupon",
+    "created",
+    "currency",
+    "current_period_end",
+    "current_period_start",
+    "current_trial",
+    "customer",
+    "customer_account",
+    "customer_details",
+    "customer_email",
+    "data",
+    "date",
+    "default_tax_rates",
+    "deleted",
+    "description",
+    "discount",
+    "discounts",
+    "divide_by",
+    "duration",
+    "duration_in_months",
+    "effective_percentage",
+    "email",
+    "enabled",
+    "end",
+    "end_date",
+    "ended_at",
+    "feedback",
+    "flat_amount",
+    "flat_amount_decimal",
+    "forgiven",
+    "has_more",
+    "id",
+    "inclusive",
+    "interval",
+    "interval_count",
+    "invoice",
+    "invoice_item",
+    "invoice_item_details",
+    "items",
+    "lines",
+    "livemode",
+    "name",
+    "nickname",
+    "number",
+    "object",
+    "paid",
+    "paid_at",
+    "paid_out_of_band",
+    "parent",
+    "pause_collection",
+    "payment",
+    "payment_intent",
+    "payment_status",
+    "percent_off",
+    "percent_off_precise",
+    "percentage",
+    "period",
+    "plan",
+    "previous_attributes",
+    "price",
+    "price_details",
+    "pricing",
+    "product",
+    "proration",
+    "quantity",
+    "reason",
+    "recurring",
+    "refunds",
+    "related_object",
+    "round",
+    "source",
+    "start",
+    "start_date",
+    "status",
+    "status_transitions",
+    "subscription",
+    "subscription_details",
+    "subscription_item",
+    "subscription_item_details",
+    "tax_behavior",
+    "tax_rates",
+    "tiers",
+    "tiers_mode",
+    "total_discount_amounts",
+    "transform_quantity",
+    "transform_usage",
+    "trial_end",
+    "trial_start",
+    "type",
+    "unit_amount",
+    "unit_amount_decimal",
+    "up_to",
+    "usage_type",
+    "user_id",
+];
+
+/// Those under which the names are anybody's.
+const WHOLE: [&str; 2] = ["currency_options", "metadata"];
+
+/// The event in `body` without what nobody reads of it. It is valid JSON or an error as if all of it were read.
+///
+/// # Errors
+/// It is no JSON.
+pub fn read_fields(body: &[u8]) -> serde_json::Result<Value> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let event = Keep::Read.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(event)
+}
+
+/// What becomes of a value.
+#[derive(Clone, Copy)]
+enum Keep {
+    All,
+    /// Of objects what is read.
+    Read,
+    Nothing,
+}
+
+impl Keep {
+    fn of(self, key: &str) -> Self {
+        match self {
+            Self::Read if WHOLE.contains(&key) => Self::All,
+            Self::Read if READ.binary_search(&key).is_err() => Self::Nothing,
+            kept => kept,
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Keep {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keep {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any valid JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(if matches!(self, Self::Nothing) { Value::Null } else { Value::String(text.to_owned()) })
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut kept = Vec::new();
+        while let Some(entry) = entries.next_element_seed(self)? {
+            if !matches!(self, Self::Nothing) {
+                kept.push(entry);
+            }
+        }
+        Ok(Value::Array(kept))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut kept = Map::new();
+        while let Some((keep, key)) = members.next_key_seed(Key(self))? {
+            let value = members.next_value_seed(keep)?;
+            kept.extend(key.map(|key| (key, value)));
+        }
+        Ok(Value::Object(kept))
+    }
+}
+
+/// A member's name, where it is kept, and what becomes of its value.
+struct Key(Keep);
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = (Keep, Option<String>);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = (Keep, Option<String>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        let keep = self.0.of(key);
+        Ok((keep, (!matches!(keep, Keep::Nothing)).then(|| key.to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(body: &str) -> Value {
+        read_fields(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn fields_that_nobody_reads_are_left_out() {
+        let body = r#"{"id": "evt_1", "request": {"id": "req_1"}, "data": {"object": {
+            "status": "active", "rendering": [{"status": 1}], "items": {"data": [{"id": "si_1", "tax": null}]},
+            "metadata": {"anything": {"status": "x"}}, "percent_off": 12.50, "amount": -3, "livemode": true}}}"#;
+        let kept = json!({"id": "evt_1", "data": {"object": {
+            "status": "active", "items": {"data": [{"id": "si_1"}]}, "metadata": {"anything": {"status": "x"}},
+            "percent_off": 12.5, "amount": -3, "livemode": true}}});
+        assert_eq!(fields(body), kept);
+    }
+
+    #[test]
+    fn invalid_json_is_an_error_wherever_it_stands() {
+        for value in [r#""\ud800""#, "1e400", "01", "[1,", "{\"a\" 1}", "\"\u{1}\"", &"[".repeat(200)] {
+            for key in ["status", "rendering"] {
+                let body = format!(r#"{{"{key}": {value}}}"#);
+                assert!(serde_json::from_str::<Value>(&body).is_err(), "{body}");
+                assert!(read_fields(body.as_bytes()).is_err(), "{body}");
+            }
+        }
+        assert!(read_fields(b"{} {}").is_err());
+    }
+
+    /// Of a member that is there twice the last one counts, as everywhere.
+    #[test]
+    fn last_of_two_members_counts() {
+        assert_eq!(fields(r#"{"id": "a", "id": "b"}"#), json!({"id": "b"}));
+    }
+
+    #[test]
+    fn every_name_that_a_reader_looks_up_is_kept() {
+        let readers = [
+            include_str!("charge.rs"),
+            include_str!("customer.rs"),
+            include_str!("discount.rs"),
+            include_str!("event.rs"),
+            include_str!("field.rs"),
+            include_str!("invoice.rs"),
+            include_str!("price.rs"),
+            include_str!("subscription.rs"),
+            include_str!("tax.rs"),
+            include_str!("../../envelope/origin.rs"),
+        ];
+        let is_kept = |name: &str| READ.contains(&name) || WHOLE.contains(&name);
+        // `value["name"]`, and lists of such names.
+        let brackets = readers.iter().flat_map(|text| text.split("[\"").skip(1));
+        let lists = brackets.filter_map(|rest| rest.split_once("\"]"));
+        let lists = lists.filter(|(_, after)| !after.starts_with(".contains"));
+        let names = lists.flat_map(|(names, _)| names.split("\", \""));
+        let missing: Vec<&str> = names.filter(|name| !is_kept(name)).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+        assert!(READ.is_sorted());
+    }
+}
