@@ -23,6 +23,7 @@ mod life;
 mod memory;
 mod oddity;
 mod price;
+mod stored;
 mod subscription;
 mod tax;
 
