@@ -16,66 +16,86 @@ use super::sql;
 /// From so many matches on, walking along the order is quicker than sorting them.
 const FEW: usize = 1_000;
 
-/// The accounts in this stretch that a filter leaves, if they are few; `None` where they may be many.
+/// The accounts that a filter leaves in this stretch, perhaps with some of others, if they are few; `None` where they
+/// may be many.
 pub(super) async fn candidates(
     pool: &PgPool,
     filter: &Filter,
     stretch: Stretch,
 ) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
-    for query in [subscribers(filter, stretch), bearers_of_text(filter, stretch)].into_iter().flatten() {
-        let found = few(pool, query, stretch).await?;
-        if found.is_some() {
-            return Ok(found);
+    // Those without a value are told by a condition on the account alone. It matters here: nobody with a
+    // subscription may be without revenue, however many subscriptions there are.
+    let within = stretch.of_account.then_some(Reach::Within(stretch));
+    for found_by in [subscribers, bearers_of_text] {
+        for reach in [Some(Reach::First), within].into_iter().flatten() {
+            let Some(query) = found_by(filter, reach) else { continue };
+            let found = few(pool, query).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
         }
     }
     Ok(None)
 }
 
-async fn few(
-    pool: &PgPool,
-    mut query: QueryBuilder<Postgres>,
-    stretch: Stretch,
-) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
-    // Those without a value are told by a condition on the account alone. It matters here: nobody with
-    // a subscription may be without revenue, however many subscriptions there are.
-    if stretch.of_account {
-        query.push(sql::OF_ACCOUNTS[1]).push(stretch.condition);
-    }
-    query.push(format_args!(" limit {}", FEW + 1));
+async fn few(pool: &PgPool, mut query: QueryBuilder<Postgres>) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
     let found: Vec<Uuid> = query.build_query_scalar().persistent(false).fetch_all(pool).await?;
     Ok((found.len() <= FEW).then_some(found))
 }
 
-/// The beginning of a query for accounts in `stretch`.
-fn accounts(stretch: Stretch) -> QueryBuilder<Postgres> {
-    QueryBuilder::new(if stretch.of_account { sql::OF_ACCOUNTS[0] } else { "" })
-}
-
-fn subscribers(filter: &Filter, stretch: Stretch) -> Option<QueryBuilder<Postgres>> {
+fn subscribers(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgres>> {
     if filter.tier.is_none() && filter.status.is_none() {
         return None;
     }
-    let mut query = accounts(stretch);
-    query.push(sql::SUBSCRIBERS);
-    if let Some(tier) = &filter.tier {
-        query.push(" and lower(t.name) = lower(").push_bind(tier).push(")");
-    }
+    let [of_tier, subscribed] = sql::SUBSCRIBERS;
+    let mut query = reach.begin();
+    query.push(of_tier);
     if let Some(status) = &filter.status {
         query.push(" and c.status = (").push_bind(status).push(")::public.subscription_status");
     }
-    Some(query)
+    if matches!(reach, Reach::First) {
+        query.push(sql::FIRST_SUBSCRIBERS).push(FEW + 1);
+    }
+    query.push(subscribed);
+    if let Some(tier) = &filter.tier {
+        query.push(" and lower(t.name) = lower(").push_bind(tier).push(")");
+    }
+    Some(reach.end(query))
 }
 
-fn bearers_of_text(filter: &Filter, stretch: Stretch) -> Option<QueryBuilder<Postgres>> {
+fn bearers_of_text(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgres>> {
     let pattern = filter.pattern()?;
     let is_number = filter.text.iter().flat_map(|text| text.chars()).all(|c| c.is_ascii_digit() || c == '+');
     let mut places = sql::BEARERS_OF_TEXT.to_vec();
     places.extend(is_number.then_some(sql::BEARERS_OF_NUMBER));
-    let mut query = accounts(stretch);
+    let mut query = reach.begin();
     query.push("select found.id from (");
     for (at, place) in places.into_iter().enumerate() {
         query.push(if at > 0 { " union all " } else { "" }).push(place).push_bind(&pattern);
     }
     query.push(") found where true");
-    Some(query)
+    Some(reach.end(query))
+}
+
+/// Which of the accounts are looked for.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// Any, as soon as they are more than few.
+    First,
+    /// Those of this stretch, however many others there are. Its condition must hold of an account alone.
+    Within(Stretch),
+}
+
+impl Reach {
+    fn begin(self) -> QueryBuilder<Postgres> {
+        QueryBuilder::new(if matches!(self, Self::Within(_)) { sql::OF_ACCOUNTS[0] } else { "" })
+    }
+
+    fn end(self, mut query: QueryBuilder<Postgres>) -> QueryBuilder<Postgres> {
+        if let Self::Within(stretch) = self {
+            query.push(sql::OF_ACCOUNTS[1]).push(stretch.condition);
+        }
+        query.push(" limit ").push(FEW + 1);
+        query
+    }
 }

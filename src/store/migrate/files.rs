@@ -46,6 +46,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251203001100 "match_leads_to_campaigns",
     20251203001200 "derive_tickets",
     20251204000300 "find_parked_by_moment",
+    20251204000310 "find_subscribers_of_a_tier",
     20251204000500 "take_text_messages",
     20251204000510 "keep_sms_consent",
     20251204000700 "find_movements_by_moment",
