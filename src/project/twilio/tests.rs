@@ -182,4 +182,37 @@ proptest! {
         let stored = serde_json::to_value(&expected).unwrap();
         prop_assert_eq!(serde_json::from_value::<Message>(stored).unwrap(), expected);
     }
+
+    #[test]
+    fn whatever_makes_an_event_can_be_read(pairs in prop::collection::vec((any_name(), ".{0,40}"), 0..12)) {
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let pairs = [&[("MessageSid", SID), ("AccountSid", ACCOUNT)], &pairs[..]].concat();
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let parameters = Parameters::of_form(form.as_bytes()).unwrap();
+        if let Ok(event) = twilio::event(parameters, OffsetDateTime::UNIX_EPOCH) {
+            let Ok(Meaning::Sms(report)) = read(&event.envelope) else { panic!("unreadable") };
+            let row = report.message.row();
+            prop_assert!([row.body, row.from_number, row.to_number].iter().flatten().all(|text| !text.contains('\0')));
+            report.message.consent();
+        }
+    }
+}
+
+fn any_name() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "Body",
+        "From",
+        "To",
+        "MessageStatus",
+        "SmsStatus",
+        "ErrorCode",
+        "RawDlrDoneDate",
+        "NumMedia",
+        "MediaUrl0",
+        "MediaContentType1",
+        "OptOutType",
+        "NumSegments",
+        "MessagingServiceSid",
+        "Other",
+    ])
 }
