@@ -13,9 +13,9 @@ const JUDGED: (usize, usize) = (64, 5400);
 /// One round.
 pub async fn measure(options: &Options, report: &mut Report) {
     let scale = options.scale();
-    let yardstick = yardstick::measure(scale.yardstick).await;
     for queue in Queue::ALL {
         for &body_bytes in scale.bodies {
+            let yardstick = yardstick::measure(scale.yardstick).await;
             for &connections in scale.connections {
                 let database = empty().await;
                 let service = Service::receiver(&database, queue).await;
@@ -28,16 +28,17 @@ pub async fn measure(options: &Options, report: &mut Report) {
             }
         }
     }
-    while_consuming(options, report, yardstick).await;
+    while_consuming(options, report).await;
 }
 
 /// The embedded queue, whose database applies events at the same time.
-async fn while_consuming(options: &Options, report: &mut Report, yardstick: f64) {
+async fn while_consuming(options: &Options, report: &mut Report) {
     let scale = options.scale();
     let (connections, _) = JUDGED;
     for &body_bytes in scale.bodies {
         let (database, mut traffic) = populated(scale.few, 8).await;
         let service = Service::start(&database, Queue::Postgres).await;
+        let yardstick = yardstick::measure(scale.yardstick).await;
         let posts = traffic.next_of_size(scale.accepted, body_bytes);
         let took = flood(service.address(), posts, connections).await;
         let target = if body_bytes == JUDGED.1 { Target::OfYardstick(0.12) } else { Target::None };

@@ -43,9 +43,9 @@ pub async fn measure(options: &Options, report: &mut Report, peaks: &mut Peaks) 
 /// One round with the database a network away.
 pub async fn measure_away(options: &Options, report: &mut Report) {
     let scale = options.scale();
-    let yardstick = yardstick::measure(scale.yardstick).await;
     for queue in Queue::ALL {
         let (database, mut traffic) = populated(scale.few, HISTORY).await;
+        let yardstick = yardstick::measure(scale.yardstick).await;
         let service = Service::away_from(&database, queue, ROUND_TRIP).await;
         let name = format!("{}, 2 ms to the database", queue.name());
         let away_ms = round_trip(&service.database_url).await.as_secs_f64() * 1000.0;

@@ -89,7 +89,7 @@ struct Scale {
 }
 
 const FULL: Scale = Scale {
-    yardstick: Duration::from_secs(3),
+    yardstick: Duration::from_secs(2),
     connections: &[1, 16, 64, 256],
     bodies: &[1024, 5400],
     accepted: 15_000,

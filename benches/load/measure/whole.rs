@@ -36,13 +36,13 @@ impl Filled {
 /// One round.
 pub async fn measure(options: &Options, report: &mut Report, filled: &mut Filled, peaks: &mut Peaks) {
     let scale = options.scale();
-    let yardstick = yardstick::measure(scale.yardstick).await;
     for queue in Queue::ALL {
         let busy = name(queue, scale.few, HISTORY);
         for (history, target) in
             [(HISTORY, Target::OfYardstick(0.09)), (3 * HISTORY, Target::OfRow(busy, 0.9))]
         {
             let (database, mut traffic) = populated(scale.few, history).await;
+            let yardstick = yardstick::measure(scale.yardstick).await;
             let service = Service::start(&database, queue).await;
             let counter = Counter::of(&service);
             let rate = rate(&service, &mut traffic, scale.applied).await;
@@ -57,6 +57,7 @@ pub async fn measure(options: &Options, report: &mut Report, filled: &mut Filled
             [(scale.many, Target::OfYardstick(0.05)), (scale.most, Target::OfRow(many, 0.9))]
         {
             let (database, traffic) = filled.with(members).await;
+            let yardstick = yardstick::measure(scale.yardstick).await;
             let service = Service::start(database, queue).await;
             let rate = rate(&service, traffic, scale.applied).await;
             report.rate(&name(queue, members, TURN), rate, yardstick, target);
