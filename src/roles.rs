@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::consume;
 use crate::database;
 use crate::lifecycle::Lifecycle;
-use crate::queue::{self, Queue};
+use crate::queue::Queue;
 use crate::receive::places::{Places, connections_max, ops_connections_max};
 use crate::receive::readiness::Readiness;
 use crate::receive::{self, Receive, Rests, listener};
@@ -34,7 +34,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub enum Role {
     /// Take webhooks
     Receive,
-    /// Move the outbox to RabbitMQ
+    /// Nothing: consumers read pending events themselves
     Relay,
     /// Apply events
     Consume,
@@ -50,7 +50,7 @@ impl Role {
 /// Database connections, a pool for each part of the process.
 struct Pools {
     intake: PgPool,
-    outbox: PgPool,
+    pending: PgPool,
     apply: PgPool,
     api: PgPool,
 }
@@ -60,7 +60,7 @@ impl Pools {
         let pool = |connections| database::pool(config, connections).context("DATABASE_URL cannot be used");
         Ok(Self {
             intake: pool(shares.intake)?,
-            outbox: pool(shares.outbox)?,
+            pending: pool(shares.pending)?,
             apply: pool(shares.apply)?,
             api: pool(shares.api)?,
         })
@@ -79,10 +79,10 @@ pub async fn start(
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<SocketAddr> {
     let listeners = Listeners::bind(config).await?;
-    let shares = Shares::of(config.database_connections, roles, config.amqp_url.is_some())?;
+    let shares = Shares::of(config.database_connections, roles)?;
     let pools = Pools::open(config, shares)?;
     let metrics = telemetry::metrics()?;
-    let queue = Queue::open(config, pools.intake.clone(), pools.outbox.clone(), lifecycle)?;
+    let queue = Queue::open(config, pools.intake.clone(), pools.pending.clone(), lifecycle)?;
     let rests = Rests {
         readiness: Readiness::start(database::options(config)?, queue.clone(), lifecycle),
         queue: queue.clone(),
@@ -92,9 +92,8 @@ pub async fn start(
     };
     keep_up_metrics(&rests);
     let receive = Receive::new(config, rests)?;
-    if roles.contains(&Role::Relay) {
-        let (queue, here) = (queue.clone(), lifecycle.clone());
-        lifecycle.tasks.spawn(async move { queue::relay(&queue, &here).await });
+    if roles.contains(&Role::Relay) && !roles.contains(&Role::Consume) {
+        tracing::info!("the role relay does nothing any more: consumers read pending events themselves");
     }
     if roles.contains(&Role::Consume) {
         let store = Store::new(pools.apply.clone(), clock.clone(), Rules::new(config));

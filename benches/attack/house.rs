@@ -117,7 +117,7 @@ impl House {
 
     /// Events in the queue that were not good traffic.
     pub async fn left_by_attacks(&self) -> i64 {
-        let count = "select (select count(*) from ingest.outbox) + (select count(*) from ingest.inbox)";
+        let count = "select count(*) from ingest.events";
         let count: i64 = sqlx::query_scalar(count).fetch_one(&self.database.pool).await.unwrap();
         count - i64::try_from(self.taken.get()).unwrap()
     }

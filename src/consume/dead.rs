@@ -37,7 +37,8 @@ async fn bury(store: &Store, message: &DeadMessage) -> Result<(), StoreError> {
     };
     let count = envelopes.len();
     tracing::error!(events = count, reason = message.reason, "dead letters from the broker");
-    store.bury(envelopes.into_iter().map(|envelope| (envelope, message.reason.clone())).collect()).await?;
+    let dead: Vec<_> = envelopes.iter().map(|envelope| (envelope, message.reason.clone())).collect();
+    store.bury(&dead).await?;
     metrics::counter!(APPLIED, "outcome" => "dead").increment(count as u64);
     Ok(())
 }

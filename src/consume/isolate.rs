@@ -3,85 +3,115 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
+use sqlx::{Postgres, Transaction};
 
 use crate::database::within_reason;
 use crate::envelope::Envelope;
+use crate::queue::Batch;
 use crate::store::{Applied, Store, StoreError};
 
 /// Why a part of a batch was not applied.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// The database is away or too busy: nothing is wrong with the events.
-    Away(StoreError),
+    Unavailable(StoreError),
     /// Some event fails, and may not do so later.
-    Fails(String),
+    Passing(String),
     /// Some event can never be applied.
-    Hopeless(String),
+    Permanent(String),
+}
+
+/// Where the events of an attempt come from.
+#[derive(Debug)]
+pub(super) enum From {
+    /// From the broker.
+    Broker,
+    /// They are pending, and may be held already.
+    Pending(Option<Transaction<'static, Postgres>>),
+    /// They are pending and to be tried alone.
+    Retry,
 }
 
 /// Applies `batch`; where that fails for its own sake, applies its halves, down to the single event at fault. That one
-/// is set aside to be tried again alone, or is a dead letter at once where no attempt can help. `is_suspicious`: the
-/// connection was lost again and again over this batch, and while the database answers others, that is its fault, too.
+/// is to be tried again alone, or is a dead letter at once where no attempt can help. `is_suspicious`: the connection
+/// was lost again and again over this batch, and while the database answers others, that is its fault, too.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] alone: nothing is lost by applying the same batch again later.
-pub async fn apply(store: &Store, batch: Vec<Envelope>, is_suspicious: bool) -> Result<(), StoreError> {
-    let mut pending = vec![batch];
-    while let Some(mut part) = pending.pop() {
-        match attempt(store, part.clone(), is_suspicious).await {
+pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Result<(), StoreError> {
+    within_reason(store.set_aside(&batch.suspects)).await?;
+    within_reason(batch.begin()).await?;
+    let (mut held, is_pending) = (batch.take_held(), batch.is_pending());
+    let mut parts = vec![&batch.envelopes[..]];
+    while let Some(part) = parts.pop() {
+        let from = if is_pending { From::Pending(held.take()) } else { From::Broker };
+        match attempt(store, part, from, is_suspicious).await {
             Ok(applied) => count(applied),
-            Err(Fault::Away(error)) => return Err(error),
-            Err(fault) if part.len() == 1 => {
-                for envelope in part {
-                    end(store, envelope, fault_text(&fault), matches!(fault, Fault::Hopeless(_))).await?;
+            Err(Fault::Unavailable(error)) => return Err(error),
+            Err(fault) => match part {
+                [event] => end(store, event, fault).await?,
+                _ => {
+                    let (first, rest) = part.split_at(part.len() / 2);
+                    parts.extend([rest, first]);
                 }
-            }
-            Err(_) => {
-                let rest = part.split_off(part.len() / 2);
-                pending.push(rest);
-                pending.push(part);
-            }
+            },
         }
     }
     Ok(())
 }
 
-async fn end(store: &Store, event: Envelope, reason: &str, is_hopeless: bool) -> Result<(), StoreError> {
-    let (source, event_id) = (event.source, event.event_id.clone());
-    if !is_hopeless {
-        tracing::warn!(%source, event_id, reason, "an event fails and is set aside");
-        return store.set_aside(event, reason).await;
+async fn end(store: &Store, event: &Envelope, fault: Fault) -> Result<(), StoreError> {
+    match fault {
+        Fault::Permanent(reason) => give_up(store, event, reason).await,
+        fault => {
+            let reason = fault_text(&fault);
+            tracing::warn!(source = %event.source, event_id = event.event_id, reason, "event failed, will retry");
+            store.schedule_retry(event, reason).await
+        }
     }
-    tracing::error!(%source, event_id, reason, "a dead letter");
-    store.bury(vec![(event, reason.to_owned())]).await?;
-    count_dead();
+}
+
+/// Makes an event a dead letter.
+pub(super) async fn give_up(store: &Store, event: &Envelope, reason: String) -> Result<(), StoreError> {
+    tracing::error!(source = %event.source, event_id = event.event_id, reason, "event dead-lettered");
+    store.bury(&[(event, reason)]).await?;
+    metrics::counter!(APPLIED, "outcome" => "dead").increment(1);
     Ok(())
 }
 
 /// One attempt, which may break down without taking the process with it.
 pub(super) async fn attempt(
     store: &Store,
-    part: Vec<Envelope>,
+    part: &[Envelope],
+    from: From,
     is_suspicious: bool,
 ) -> Result<Applied, Fault> {
-    match AssertUnwindSafe(within_reason(store.apply(part))).catch_unwind().await {
+    let applying = async {
+        match from {
+            From::Broker if part.is_empty() => Ok(Applied::default()),
+            From::Broker => store.apply(part).await,
+            From::Pending(held) => store.apply_pending(held, part, false).await,
+            From::Retry => store.apply_pending(None, part, true).await,
+        }
+    };
+    match AssertUnwindSafe(within_reason(applying)).catch_unwind().await {
         Ok(Ok(applied)) => Ok(applied),
         Ok(Err(error)) if is_suspicious && error.is_lost_connection() && store.answers().await => {
-            Err(Fault::Fails(format!("it ends the connection to the database: {error}")))
+            Err(Fault::Passing(format!("it ends the connection to the database: {error}")))
         }
-        Ok(Err(error @ StoreError::Unavailable(_))) => Err(Fault::Away(error)),
+        Ok(Err(error @ StoreError::Unavailable(_))) => Err(Fault::Unavailable(error)),
         Ok(Err(StoreError::Refused(error))) if StoreError::is_hopeless(&error) => {
-            Err(Fault::Hopeless(error.to_string()))
+            Err(Fault::Permanent(error.to_string()))
         }
-        Ok(Err(StoreError::Refused(error))) => Err(Fault::Fails(error.to_string())),
-        Err(panic) => Err(Fault::Fails(format!("it breaks the program: {}", said(panic.as_ref())))),
+        Ok(Err(StoreError::Refused(error))) => Err(Fault::Passing(error.to_string())),
+        Err(panic) => Err(Fault::Passing(format!("it breaks the program: {}", said(panic.as_ref())))),
     }
 }
 
 pub(super) fn fault_text(fault: &Fault) -> &str {
     match fault {
-        Fault::Away(_) => "the database is away",
-        Fault::Fails(reason) | Fault::Hopeless(reason) => reason,
+        Fault::Unavailable(_) => "the database is away",
+        Fault::Passing(reason) | Fault::Permanent(reason) => reason,
     }
 }
 
@@ -95,10 +125,6 @@ pub(super) fn count(applied: Applied) {
     metrics::counter!(APPLIED, "outcome" => "new").increment(applied.new as u64);
     metrics::counter!(APPLIED, "outcome" => "repeated").increment(applied.repeated as u64);
     metrics::counter!(APPLIED, "outcome" => "dead").increment(applied.dead as u64);
-}
-
-pub(super) fn count_dead() {
-    metrics::counter!(APPLIED, "outcome" => "dead").increment(1);
 }
 
 /// Events by what became of them.

@@ -2,23 +2,23 @@
 //! out of its batch, tried again alone a few times and then a dead letter, at once where no attempt can help; and
 //! its neighbours go on.
 
-mod careful;
 mod dead;
-mod failing;
+mod earlier;
 mod isolate;
+mod retries;
 mod upkeep;
 
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream::{self, FuturesUnordered, Stream};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
-use self::careful::Careful;
 use crate::lifecycle::Lifecycle;
-use crate::queue::{Batch, Consumer, Queue, QueueError};
+use crate::queue::{Batch, Consumer, Queue};
 use crate::retry::Delays;
 use crate::store::Store;
 
@@ -27,7 +27,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// How often a batch may lose the connection before its events are suspected of it.
 const SUSPICIOUS: u32 = 3;
-/// Batches under way: one derives while the other is read and its bytes are written to the inbox.
+/// Batches under way of each consumer: one derives while the other is read and its bytes are written.
 const BATCHES_AT_ONCE: usize = 2;
 
 /// Consumes until the process stops, and keeps up what changes without events. A queue or database that is away only delays it.
@@ -40,97 +40,55 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
             return;
         }
     }
-    let careful = Careful::begin(store).await;
+    let consuming = queue.consumers().into_iter().map(|consumer| consume(consumer, store, lifecycle));
     tokio::join!(
-        keep_consuming(queue, store, &careful, lifecycle),
+        join_all(consuming),
         upkeep::run(store, lifecycle),
         dead::keep(queue, store, lifecycle),
-        failing::run(store, lifecycle),
-        careful.outlive(store, lifecycle),
+        retries::run(store, lifecycle),
+        earlier::run(queue, store, lifecycle),
     );
-    careful.end(store).await;
-}
-
-async fn keep_consuming(queue: &Queue, store: &Store, careful: &Careful, lifecycle: &Lifecycle) {
-    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
-    while !lifecycle.stopping.is_cancelled() {
-        let error = match queue.consumer().await {
-            Ok(consumer) => match consume(consumer, store, careful, lifecycle, &mut delays).await {
-                Ok(()) => return,
-                Err(error) => error,
-            },
-            Err(error) => error,
-        };
-        if lifecycle.stopping.is_cancelled() {
-            return;
-        }
-        tracing::warn!(%error, "the queue gives no events, trying again");
-        wait(delays.next_delay(), lifecycle).await;
-    }
 }
 
 /// Applies one batch while the next is on its way: only the derivation itself is done in turn.
-async fn consume(
-    consumer: Consumer,
-    store: &Store,
-    careful: &Careful,
-    lifecycle: &Lifecycle,
-    delays: &mut Delays,
-) -> Result<(), QueueError> {
+async fn consume(consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
     let mut batches = pin!(batches(consumer));
     let mut under_way = FuturesUnordered::new();
-    let ended = loop {
+    loop {
         tokio::select! {
-            () = lifecycle.stopping.cancelled() => break Ok(()),
-            Some(settled) = under_way.next() => if let Err(error) = checked(settled) { break Err(error) },
-            Some(batch) = batches.next(), if under_way.len() < BATCHES_AT_ONCE => match batch {
-                Ok(batch) => {
-                    delays.reset();
-                    let (store, careful, here) = (store.clone(), *careful, lifecycle.clone());
-                    let settled = async move { settle(batch, &store, careful, &here).await };
-                    under_way.push(lifecycle.tasks.spawn(settled));
-                }
-                Err(error) => break Err(error),
-            },
+            Some(settled) = under_way.next() => checked(settled),
+            batch = batches.next(), if under_way.len() < BATCHES_AT_ONCE => {
+                let Some(batch) = batch else { break };
+                let (store, here) = (store.clone(), lifecycle.clone());
+                let settled = async move { settle(batch, &store, &here).await };
+                under_way.push(lifecycle.tasks.spawn(settled));
+            }
         }
-    };
+    }
     // A batch is settled before its consumer goes.
     while let Some(settled) = under_way.next().await {
-        checked(settled)?;
+        checked(settled);
     }
-    ended
 }
 
 /// The batches one by one. What the consumer has begun to fetch waits here while another is settled.
-fn batches(consumer: Consumer) -> impl Stream<Item = Result<Batch, QueueError>> {
-    stream::unfold(consumer, |mut consumer| async move { Some((consumer.next_batch().await, consumer)) })
+fn batches(consumer: Consumer) -> impl Stream<Item = Batch> {
+    stream::unfold(consumer, |mut consumer| async move { Some((consumer.next_batch().await?, consumer)) })
 }
 
 /// A batch whose task broke down was given back when it was dropped.
-fn checked(settled: Result<Result<(), QueueError>, JoinError>) -> Result<(), QueueError> {
-    settled.unwrap_or_else(|fault| {
+fn checked(settled: Result<(), JoinError>) {
+    if let Err(fault) = settled {
         tracing::error!(%fault, "a batch could not be worked on; it will come again");
-        Ok(())
-    })
+    }
 }
 
 /// Applies `batch` and acknowledges it after the commit. Stopping while the database is away gives it back.
-async fn settle(
-    batch: Batch,
-    store: &Store,
-    careful: Careful,
-    lifecycle: &Lifecycle,
-) -> Result<(), QueueError> {
+async fn settle(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
-    let (mut lost, mut noted) = (0, None);
+    let mut lost = 0;
     loop {
-        let applied = async {
-            if noted.is_none() {
-                noted = Some(careful.note(store, &batch.envelopes).await?);
-            }
-            careful.apply(store, noted.as_deref().unwrap_or_default(), lost >= SUSPICIOUS).await
-        };
-        match applied.await {
+        match isolate::apply(store, &mut batch, lost >= SUSPICIOUS).await {
             Ok(()) => return batch.ack().await,
             Err(error) => {
                 lost += u32::from(error.is_lost_connection());

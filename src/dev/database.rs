@@ -74,7 +74,7 @@ pub async fn wait_until_applied(pool: &PgPool, events: &[EventName]) -> Result<(
 pub async fn standing_since(pool: &PgPool, stories: &[Story]) -> Result<Option<Date>, sqlx::Error> {
     let of_stripe = |event: &&FixtureEvent| event.source == Source::Stripe;
     let Some(event) = stories.iter().flat_map(|story| &story.events).find(of_stripe) else { return Ok(None) };
-    let body = "select body from ingest.inbox where source = $1 and event_id = $2";
+    let body = "select body from ingest.events where source = $1 and event_id = $2 and state = 'applied'";
     let body = sqlx::query_scalar(body).bind(event.source.as_str()).bind(&event.event_id);
     let applied: Option<Vec<u8>> = body.fetch_optional(pool).await?;
     let moment = |body: Bytes| peek::stripe(body, OffsetDateTime::UNIX_EPOCH).ok().map(|it| it.occurred_at);
@@ -91,7 +91,8 @@ async fn missing(pool: &PgPool, events: &[EventName]) -> Result<i64, sqlx::Error
     let count = "
         select count(*) from unnest($1::text[], $2::text[]) as told (source, event_id)
         where not exists (
-            select from ingest.inbox where inbox.source = told.source and inbox.event_id = told.event_id
+            select from ingest.events as e
+            where e.source = told.source and e.event_id = told.event_id and e.state = 'applied'
         )";
     sqlx::query_scalar(count).bind(sources).bind(ids).fetch_one(pool).await
 }
@@ -101,8 +102,8 @@ async fn dead(pool: &PgPool, events: &[EventName]) -> Result<Option<String>, sql
     let (sources, ids): (Vec<&str>, Vec<&str>) =
         events.iter().map(|(s, id)| (s.as_str(), id.as_str())).unzip();
     let first = "
-        select format('%s %s (%s): %s', source, event_id, event_type, reason) from ingest.dead_letters
-        where (source, event_id) in (select * from unnest($1::text[], $2::text[])) limit 1";
+        select format('%s %s (%s): %s', source, event_id, event_type, reason) from ingest.events
+        where state = 'dead' and (source, event_id) in (select * from unnest($1::text[], $2::text[])) limit 1";
     sqlx::query_scalar(first).bind(sources).bind(ids).fetch_optional(pool).await
 }
 

@@ -47,13 +47,13 @@ pub async fn name_tiers(pool: &PgPool, tiers: &[Tier]) -> Result<(), sqlx::Error
 /// Whatever the database says.
 pub async fn sign_up(pool: &PgPool, members: &[&Member]) -> Result<Vec<EventName>, sqlx::Error> {
     let mut tx = database::begin(pool).await?;
-    let last = "select coalesce(max(id), 0) from ingest.outbox";
+    let last = "select last_value from ingest.event_ids";
     let last: i64 = sqlx::query_scalar(last).fetch_one(&mut *tx).await?;
     for member in members {
         insert(&mut tx, member).await?;
     }
     // Until the commit nobody else sees these rows, so none can have gone on yet.
-    let told = "select source, event_id from ingest.outbox where id > $1 order by id";
+    let told = "select source, event_id from ingest.events where state = 'pending' and id > $1 order by id";
     let told = sqlx::query_as(told).bind(last).fetch_all(&mut *tx).await?;
     tx.commit().await?;
     Ok(told)

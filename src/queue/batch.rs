@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{QueueError, outbox, rabbitmq};
+use sqlx::{Postgres, Transaction};
+
+use super::{postgres, rabbitmq};
 use crate::config::Config;
 use crate::envelope::Envelope;
 
@@ -25,12 +27,12 @@ impl BatchLimits {
     }
 }
 
-/// Gives batches from all sources. Reconnects by itself.
+/// Gives batches of events. Reconnects by itself.
 pub enum Consumer {
     /// From the broker.
     RabbitMq(Box<rabbitmq::Consumer>),
-    /// From `ingest.outbox`.
-    Postgres(outbox::Consumer),
+    /// Those that are pending in Postgres.
+    Postgres(postgres::Consumer),
 }
 
 /// Events to apply. Dropping it is a requeue.
@@ -38,65 +40,80 @@ pub enum Consumer {
 pub struct Batch {
     /// In no particular order, of any sources, possibly some that were applied before.
     pub envelopes: Vec<Envelope>,
+    /// Events that were given out again and again and never acked: they may end whoever applies them.
+    pub suspects: Vec<Envelope>,
     settle: Settle,
 }
 
 enum Settle {
     RabbitMq(rabbitmq::Settle),
-    Postgres(outbox::Claim),
+    Postgres(postgres::Claim),
 }
 
 impl Consumer {
-    /// Waits for events and gives what is there. While an earlier batch is under way it waits a moment for company; an
-    /// event that comes when nothing else is going on is given at once. May be cancelled at any
-    /// point without losing an event.
-    ///
-    /// # Errors
-    /// [`QueueError::Stopping`], once the process is stopping; nothing else ends it.
-    pub async fn next_batch(&mut self) -> Result<Batch, QueueError> {
+    /// Waits for events and gives what is there; none once the process is stopping. While an earlier batch is under way it
+    /// waits a moment for company; an event that comes when nothing else is going on is given at once. May be cancelled at
+    /// any point without losing an event.
+    pub async fn next_batch(&mut self) -> Option<Batch> {
         match self {
             Self::RabbitMq(consumer) => {
-                let (envelopes, settle) = consumer.next_batch().await?;
-                Ok(Batch { envelopes, settle: Settle::RabbitMq(settle) })
+                let (events, settle) = consumer.next_batch().await?;
+                let rabbitmq::Events { envelopes, suspects } = events;
+                Some(Batch { envelopes, suspects, settle: Settle::RabbitMq(settle) })
             }
             Self::Postgres(consumer) => {
-                let mut claim = consumer.next_batch().await?;
-                let envelopes = std::mem::take(&mut claim.envelopes);
-                Ok(Batch { envelopes, settle: Settle::Postgres(claim) })
+                let (envelopes, claim) = consumer.next_batch().await?;
+                Some(Batch { envelopes, suspects: Vec::new(), settle: Settle::Postgres(claim) })
             }
         }
     }
 }
 
 impl Batch {
-    /// The events are applied and never need to come again. Call it before the [`Consumer`] is dropped.
+    /// Whether the events are pending in Postgres.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        matches!(self.settle, Settle::Postgres(_))
+    }
+
+    /// Call before the first attempt to apply the batch: where it may end the process, that it was tried is known
+    /// afterwards. Leaves out what somebody else has applied meanwhile.
     ///
     /// # Errors
-    /// Where the database failed; the events may then come again, as they may after an ack over a
-    /// connection to the broker that has been lost since (which is no error).
-    pub async fn ack(self) -> Result<(), QueueError> {
+    /// Where the database fails; nothing is held then.
+    pub async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        match &mut self.settle {
+            Settle::RabbitMq(_) => Ok(()),
+            Settle::Postgres(claim) => claim.begin(&mut self.envelopes).await,
+        }
+    }
+
+    /// The transaction that holds pending events, for whoever applies them, once. Where it ends without a commit they
+    /// are there again.
+    pub fn take_held(&mut self) -> Option<Transaction<'static, Postgres>> {
+        match &mut self.settle {
+            Settle::RabbitMq(_) => None,
+            Settle::Postgres(claim) => claim.transaction.take(),
+        }
+    }
+
+    /// The events are applied and never need to come again. Call it before the [`Consumer`] is dropped. Over a connection
+    /// to the broker that has been lost since they come again all the same. (Those that were pending are done with the
+    /// commit that applied them.)
+    pub async fn ack(self) {
         match self.settle {
-            Settle::RabbitMq(settle) => {
-                settle.ack().await;
-                Ok(())
-            }
-            Settle::Postgres(claim) => claim.done().await,
+            Settle::RabbitMq(settle) => settle.ack().await,
+            Settle::Postgres(_) => {}
         }
     }
 
     /// The events shall come again. On the broker each requeue counts towards the delivery limit, after
     /// which a message is dead: while the database is away hold on to the batch rather than requeue it
     /// over and over.
-    ///
-    /// # Errors
-    /// Where the database failed; the events come again all the same.
-    pub async fn requeue(self) -> Result<(), QueueError> {
+    pub async fn requeue(self) {
         match self.settle {
-            Settle::RabbitMq(settle) => {
-                settle.requeue().await;
-                Ok(())
-            }
-            Settle::Postgres(claim) => claim.put_back().await,
+            Settle::RabbitMq(settle) => settle.requeue().await,
+            Settle::Postgres(claim) => claim.put_back(&self.envelopes).await,
         }
     }
 }

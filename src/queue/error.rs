@@ -10,7 +10,7 @@ pub struct NotDurable {
     pub reason: Arc<str>,
 }
 
-/// One place (the broker, the outbox) did not take the event; another may.
+/// One place (the broker, Postgres) did not take the event; another may.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub Arc<str>);
@@ -22,11 +22,11 @@ impl Refused {
 }
 
 impl NotDurable {
-    pub(super) fn of(broker: Option<Refused>, outbox: Refused) -> Self {
+    pub(super) fn of(broker: Option<Refused>, postgres: Refused) -> Self {
         Self {
             reason: match broker {
-                Some(broker) => format!("{broker}; {outbox}").into(),
-                None => outbox.0,
+                Some(broker) => format!("{broker}; {postgres}").into(),
+                None => postgres.0,
             },
         }
     }
@@ -58,10 +58,4 @@ pub enum QueueError {
     /// The broker said no, or the connection broke.
     #[error("the broker failed: {0}")]
     Broker(#[from] lapin::Error),
-    /// The database said no, or the connection broke.
-    #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The process is stopping; no further batch will come.
-    #[error("the process is stopping")]
-    Stopping,
 }

@@ -1,16 +1,16 @@
 //! Between accepting an event and applying it: RabbitMQ, or Postgres where there is no broker.
 //!
-//! An enum chooses; nothing outside this module knows which it is. Either way [`Queue::accept`]
-//! resolves only once the event is durable, and what [`Consumer::next_batch`] gave comes again until
-//! it is acked.
+//! An enum chooses. Either way [`Queue::accept`] resolves only once the event is durable, and what
+//! [`Consumer::next_batch`] gave comes again until it is acked. With a broker, too, there are pending events in Postgres:
+//! those that came while it was away, those that triggers write and those that failed. None of them ever travels to the
+//! broker, for whatever the order, the tables come out the same.
 
 mod batch;
 mod error;
 pub mod figures;
 mod gather;
-mod outbox;
+mod postgres;
 mod rabbitmq;
-mod relay;
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,10 @@ use crate::lifecycle::Lifecycle;
 
 pub use self::batch::{Batch, Consumer};
 pub use self::error::{NotDurable, QueueError};
-use self::outbox::Outbox;
+use self::postgres::PgQueue;
+pub use self::postgres::Waker;
 use self::rabbitmq::RabbitMq;
 pub use self::rabbitmq::{DeadContent, DeadMessage};
-pub use self::relay::relay;
 
 /// The broker's queues that hold messages, with how many no consumer has been given yet; none where there is no broker.
 ///
@@ -43,16 +43,16 @@ pub async fn messages_waiting(config: &Config) -> Result<BTreeMap<String, u32>, 
 /// Where accepted events wait. Cheap to clone.
 #[derive(Clone)]
 pub enum Queue {
-    /// The broker, and the outbox for while it is away.
-    RabbitMq(RabbitMq, Outbox),
-    /// The outbox alone.
-    Postgres(Outbox),
+    /// The broker, and Postgres for while it is away.
+    RabbitMq(RabbitMq, PgQueue),
+    /// Postgres alone.
+    Postgres(PgQueue),
 }
 
 impl Queue {
     /// Starts connecting in the background, and keeps at it: a broker or database that is away right
-    /// now is no failure. Call it within the Tokio runtime. The outbox is written over the connections of `intake`
-    /// and read over those of `reading`, so that neither waits for the other.
+    /// now is no failure. Call it within the Tokio runtime. Pending events are written over the connections of `intake`
+    /// and taken over those of `reading`, so that neither waits for the other.
     ///
     /// # Errors
     /// [`QueueError::Url`], where `AMQP_URL` is not one.
@@ -63,47 +63,56 @@ impl Queue {
         lifecycle: &Lifecycle,
     ) -> Result<Self, QueueError> {
         figures::describe();
-        let outbox = Outbox::open(intake, reading, config, lifecycle);
+        let postgres = PgQueue::open(intake, reading, config, lifecycle);
         Ok(match &config.amqp_url {
-            Some(url) => Self::RabbitMq(RabbitMq::open(url, config, lifecycle)?, outbox),
-            None => Self::Postgres(outbox),
+            Some(url) => Self::RabbitMq(RabbitMq::open(url, config, lifecycle)?, postgres),
+            None => Self::Postgres(postgres),
         })
     }
 
-    /// Resolves once the event is durable: confirmed by RabbitMQ, or committed to the outbox where the
+    /// Resolves once the event is durable: confirmed by RabbitMQ, or committed to Postgres where the
     /// broker is away or there is none.
     ///
     /// # Errors
     /// [`NotDurable`], where neither took it within a few seconds. It may have been taken all the same,
     /// by a broker or database that could not say so in time.
     pub async fn accept(&self, envelope: Envelope) -> Result<(), NotDurable> {
-        let (outbox, refused) = match self {
-            Self::Postgres(outbox) => (outbox, None),
-            Self::RabbitMq(rabbitmq, outbox) => match rabbitmq.publish(envelope.clone()).await {
+        let (postgres, refused) = match self {
+            Self::Postgres(postgres) => (postgres, None),
+            Self::RabbitMq(rabbitmq, postgres) => match rabbitmq.publish(envelope.clone()).await {
                 Ok(()) => {
                     metrics::counter!(figures::ACCEPTED, "path" => "rabbitmq").increment(1);
                     return Ok(());
                 }
-                Err(refused) => (outbox, Some(refused)),
+                Err(refused) => (postgres, Some(refused)),
             },
         };
         if refused.is_some() {
             metrics::counter!(figures::FALLBACKS).increment(1);
         }
-        outbox.insert(envelope).await.map_err(|error| NotDurable::of(refused, error))?;
+        postgres.insert(envelope).await.map_err(|error| NotDurable::of(refused, error))?;
         metrics::counter!(figures::ACCEPTED, "path" => "outbox").increment(1);
         Ok(())
     }
 
-    /// A consumer of all queued sources.
-    ///
-    /// # Errors
-    /// None at present: it connects in the background.
-    pub async fn consumer(&self) -> Result<Consumer, QueueError> {
-        Ok(match self {
-            Self::RabbitMq(rabbitmq, _) => Consumer::RabbitMq(Box::new(rabbitmq.consumer())),
-            Self::Postgres(outbox) => Consumer::Postgres(outbox.consumer()),
-        })
+    /// Consumers of everything, each for itself, so that none starves another: one of pending events, and one of the
+    /// broker's where there is one.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<Consumer> {
+        match self {
+            Self::RabbitMq(rabbitmq, postgres) => vec![
+                Consumer::RabbitMq(Box::new(rabbitmq.consumer())),
+                Consumer::Postgres(postgres.consumer()),
+            ],
+            Self::Postgres(postgres) => vec![Consumer::Postgres(postgres.consumer())],
+        }
+    }
+
+    /// Something to wait on until a process or trigger of an earlier version has written to its outbox.
+    #[must_use]
+    pub fn earlier(&self) -> Waker {
+        let (Self::RabbitMq(_, postgres) | Self::Postgres(postgres)) = self;
+        postgres.earlier()
     }
 
     /// What the broker gives up on, taken until the receiver is dropped; `None` where there is no broker.

@@ -9,11 +9,11 @@ const CHECK: u32 = 1;
 /// Connections of each part of the process; none where it does not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shares {
-    /// Writes accepted events to the outbox.
+    /// Writes accepted events to Postgres.
     pub intake: u32,
-    /// Reads the outbox: one connection listens, the others claim events.
-    pub outbox: u32,
-    /// Applies batches, and what the consumer does beside them.
+    /// Takes pending events and applies them: one connection listens, each of the others holds a batch.
+    pub pending: u32,
+    /// Applies the broker's batches, and what the consumer does beside them.
     pub apply: u32,
     /// Answers the API.
     pub api: u32,
@@ -22,11 +22,11 @@ pub(super) struct Shares {
 /// Where connections beyond the least go, one by one. What remains is the API's, whose callers alone can use more.
 const GROWTH: [fn(&mut Shares) -> &mut u32; 7] = [
     |shares| &mut shares.apply,
-    |shares| &mut shares.outbox,
+    |shares| &mut shares.pending,
     |shares| &mut shares.intake,
     |shares| &mut shares.apply,
     |shares| &mut shares.api,
-    |shares| &mut shares.outbox,
+    |shares| &mut shares.pending,
     |shares| &mut shares.apply,
 ];
 
@@ -35,12 +35,11 @@ impl Shares {
     ///
     /// # Errors
     /// [`ConfigError::TooFewConnections`], where a part would have none.
-    pub(super) fn of(total: u32, roles: &[Role], has_broker: bool) -> Result<Self, ConfigError> {
+    pub(super) fn of(total: u32, roles: &[Role]) -> Result<Self, ConfigError> {
         let has = |role| u32::from(roles.contains(&role));
-        let outbox_reader = if has_broker { Role::Relay } else { Role::Consume };
         let mut shares = Self {
             intake: has(Role::Receive),
-            outbox: 2 * has(outbox_reader),
+            pending: 2 * has(Role::Consume),
             apply: has(Role::Consume),
             api: has(Role::Api),
         };
@@ -61,7 +60,7 @@ impl Shares {
     }
 
     const fn sum(self) -> u32 {
-        self.intake + self.outbox + self.apply + self.api
+        self.intake + self.pending + self.apply + self.api
     }
 }
 
@@ -72,18 +71,16 @@ mod tests {
     #[test]
     fn the_default_gives_each_role_what_it_can_use() {
         use Role::{Api, Consume, Receive, Relay};
-        for (roles, has_broker, expected) in [
-            (&Role::ALL[..], false, (2, 3, 3, 1)),
-            (&Role::ALL[..], true, (2, 3, 3, 1)),
-            (&[Receive, Api], true, (2, 0, 0, 7)),
-            (&[Receive], false, (2, 0, 0, 0)),
-            (&[Relay, Consume], true, (0, 4, 4, 0)),
-            (&[Consume], true, (0, 0, 4, 0)),
-            (&[Consume], false, (0, 4, 4, 0)),
-            (&[Relay], false, (0, 0, 0, 0)),
+        for (roles, expected) in [
+            (&Role::ALL[..], (2, 3, 3, 1)),
+            (&[Receive, Api], (2, 0, 0, 7)),
+            (&[Receive], (2, 0, 0, 0)),
+            (&[Relay, Consume], (0, 4, 4, 0)),
+            (&[Consume], (0, 4, 4, 0)),
+            (&[Relay], (0, 0, 0, 0)),
         ] {
-            let Shares { intake, outbox, apply, api } = Shares::of(10, roles, has_broker).unwrap();
-            assert_eq!((intake, outbox, apply, api), expected, "{roles:?}");
+            let Shares { intake, pending, apply, api } = Shares::of(10, roles).unwrap();
+            assert_eq!((intake, pending, apply, api), expected, "{roles:?}");
         }
     }
 
@@ -97,8 +94,8 @@ mod tests {
                 .map(|(_, role)| role)
         }) {
             let roles: Vec<Role> = roles.collect();
-            for (total, has_broker) in (1..30).flat_map(|total| [(total, true), (total, false)]) {
-                match Shares::of(total, &roles, has_broker) {
+            for total in 1..30 {
+                match Shares::of(total, &roles) {
                     Ok(shares) => {
                         assert!(CHECK + shares.sum() <= total, "{total} {roles:?}: {shares:?}");
                         for (role, share) in [
@@ -108,7 +105,7 @@ mod tests {
                         ] {
                             assert_eq!(roles.contains(&role), share > 0, "{total} {roles:?}: {shares:?}");
                         }
-                        assert_ne!(shares.outbox, 1, "one listens and at least one claims");
+                        assert_ne!(shares.pending, 1, "one listens and at least one claims");
                     }
                     Err(_) => assert!(total < 6, "{total} {roles:?}"),
                 }

@@ -1,4 +1,4 @@
-//! Applying a batch: one transaction from the inbox to the public tables.
+//! Applying a batch: one transaction from the events to the public tables.
 //!
 //! The steps stand in [`Store::apply`]. From the moment that the facts are read until the commit, one
 //! transaction at a time holds the projection's lock: what one batch derives always sees what all
@@ -7,14 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub(super) use super::derive::derive;
 use super::derived::Tables;
+use super::events::{self, Rows};
 use super::facts::{Changed, Settled, Told};
-use super::news::{News, read_all};
+use super::news::{Decoded, News, read_all};
 use super::parked::{self, Parked};
 use super::payments::ChangedPayments;
 use super::sms::{self, TouchedSms};
@@ -22,7 +23,7 @@ use super::uncounted::Uncounted;
 use super::unrecognised::Unrecognised;
 use super::versions::Since;
 use super::{
-    Rules, Store, StoreError, activity, catalogue, claims, dead_letters, emails, facts, inbox, payments,
+    Rules, Store, StoreError, activity, catalogue, claims, emails, facts, payments, pending, retries,
     versions,
 };
 use crate::database;
@@ -109,13 +110,44 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps. Nothing is written then.
-    pub async fn apply(&self, batch: Vec<Envelope>) -> Result<Applied, StoreError> {
-        let now = self.clock.now();
-        let total = batch.len();
-        let (events, dead) = read_all(batch, &self.rules);
+    pub async fn apply(&self, batch: &[Envelope]) -> Result<Applied, StoreError> {
+        let decoded = read_all(batch, &self.rules);
+        let tx = database::begin(&self.pool).await?;
+        self.apply_in(tx, batch.len(), decoded, Rows::Missing).await
+    }
+
+    /// Applies pending events, all of `batch` or nothing. `held`: the transaction that holds their rows; without it those
+    /// are applied that are still pending and that nobody else holds. `is_alone`: also those that are to be tried alone.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    pub async fn apply_pending(
+        &self,
+        held: Option<Transaction<'static, Postgres>>,
+        batch: &[Envelope],
+        is_alone: bool,
+    ) -> Result<Applied, StoreError> {
+        if let Some(tx) = held {
+            return self.apply_in(tx, batch.len(), read_all(batch, &self.rules), Rows::Held).await;
+        }
         let mut tx = database::begin(&self.pool).await?;
-        dead_letters::insert(&mut tx, &dead, now).await?;
-        let mut new = inbox::insert(&mut tx, events, now).await?;
+        let is_held = pending::hold(&mut tx, batch, is_alone).await?;
+        let ours = batch.iter().zip(is_held).filter_map(|(event, is_held)| is_held.then_some(event));
+        let decoded = read_all(ours, &self.rules);
+        self.apply_in(tx, batch.len(), decoded, Rows::Held).await
+    }
+
+    async fn apply_in(
+        &self,
+        mut tx: Transaction<'static, Postgres>,
+        total: usize,
+        decoded: Decoded<'_>,
+        rows: Rows,
+    ) -> Result<Applied, StoreError> {
+        let now = self.clock.now();
+        let Decoded { events, dead } = decoded;
+        retries::bury(&mut tx, &dead, now).await?;
+        let mut new = events::mark_applied(&mut tx, events, rows, now).await?;
         let applied = Applied { new: new.len(), repeated: total - new.len() - dead.len(), dead: dead.len() };
         let uncounted = Uncounted::take_from(&mut new);
         let unrecognised = Unrecognised::of(&new);
@@ -130,15 +162,6 @@ impl Store {
         uncounted.count();
         unrecognised.count();
         Ok(applied)
-    }
-
-    /// Keeps events that can never be applied, each with its reason.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
-    pub async fn bury(&self, dead: Vec<(Envelope, String)>) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        Ok(dead_letters::insert(&mut connection, &dead, self.clock.now()).await?)
     }
 
     /// Derives the rows of these customers and users anew, without an event: the clock, a tier or a user
@@ -171,13 +194,13 @@ impl Store {
 /// Applies `events` of our own in a transaction that has the projection's turn.
 pub(super) async fn within(
     tx: &mut PgConnection,
-    events: Vec<Envelope>,
+    events: &[Envelope],
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let (events, dead) = read_all(events, rules);
-    dead_letters::insert(tx, &dead, now).await?;
-    let new = inbox::insert(tx, events, now).await?;
+    let Decoded { events, dead } = read_all(events, rules);
+    retries::bury(tx, &dead, now).await?;
+    let new = events::mark_applied(tx, events, Rows::Missing, now).await?;
     if new.is_empty() {
         return Ok(());
     }

@@ -20,7 +20,7 @@ pub(super) async fn statuses(
         return Ok(HashMap::new());
     }
     let rows: Vec<(String, String)> = sqlx::query_as(
-        "select subject, convert_from(body, 'UTF8')::jsonb ->> 'status' from ingest.inbox
+        "select subject, convert_from(body, 'UTF8')::jsonb ->> 'status' from ingest.events
          where subject = any($1) and source = 'internal' and event_type = 'found'",
     )
     .bind(subscriptions)

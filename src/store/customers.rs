@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::claims::{self, Users};
 use super::emails::{self, Given};
-use super::inbox;
+use super::events::{self, Read, Rows};
 use super::parked::{Parked, Reason};
 use crate::envelope::{Envelope, Source};
 use crate::project::Meaning;
@@ -163,7 +163,7 @@ pub async fn record(
         return Ok(());
     }
     let mut given = Vec::new();
-    let mut events = Vec::new();
+    let (mut envelopes, mut meanings) = (Vec::new(), Vec::new());
     for matched in matches {
         // A customer may be matched to a user more than once: by another address, or past another.
         let event_id = format!("match/{}/{}/{}", matched.customer, matched.user_id, Uuid::new_v4().simple());
@@ -171,17 +171,18 @@ pub async fn record(
         given.extend(addresses.map(|address| Given { address, event_id: event_id.clone() }));
         let internal = Internal::Matched(matched);
         let body = serde_json::to_vec(&internal).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        let envelope = Envelope {
+        envelopes.push(Envelope {
             source: Source::Internal,
             event_id,
             event_type: "matched".to_owned(),
             occurred_at: now,
             received_at: now,
             body: body.into(),
-        };
-        events.push(inbox::Read { envelope, meaning: Meaning::Internal(internal) });
+        });
+        meanings.push(Meaning::Internal(internal));
     }
-    inbox::insert(tx, events, now).await?;
+    let matches = envelopes.iter().zip(meanings).map(|(envelope, meaning)| Read { envelope, meaning });
+    events::mark_applied(tx, matches.collect(), Rows::Missing, now).await?;
     emails::write(tx, given).await?;
     Ok(())
 }

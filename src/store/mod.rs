@@ -1,10 +1,9 @@
 //! Postgres: the transaction that applies a batch of events, and what it reads and writes.
 //!
-//! [`apply`] is the way in. Behind it, in the order of its steps: [`inbox`] dedupes, [`facts`] keeps the
-//! present state of each object, [`payments`] and [`activity`] move what is counted from it, [`customers`]
-//! decides whose it is and what it is worth, [`movements`] keeps the ledger of it, and [`members`] writes the
-//! other public tables. [`migrate`] makes
-//! those tables.
+//! [`apply`] is the way in. Behind it, in the order of its steps: [`events`] keeps each event once (with
+//! [`pending`], those that wait, and [`retries`], those that failed), [`facts`] keeps the present state of each object,
+//! [`payments`] and [`activity`] move what is counted from it, [`customers`] decides whose it is and what it is worth,
+//! [`movements`] keeps the ledger of it, and [`members`] writes the other public tables. [`migrate`] makes those tables.
 
 pub mod activity;
 mod adopted;
@@ -14,17 +13,16 @@ mod before;
 pub mod catalogue;
 pub mod claims;
 pub mod customers;
-pub mod dead_letters;
 mod derive;
 pub mod derived;
 pub mod due;
+mod earlier;
 pub mod emails;
 pub mod error;
+pub mod events;
 pub mod facts;
-pub mod failing;
 pub mod forget;
 pub mod found;
-pub mod inbox;
 mod involved;
 pub mod known;
 pub mod leads;
@@ -36,9 +34,11 @@ mod news;
 pub mod parked;
 pub mod payment_history;
 pub mod payments;
+pub mod pending;
 pub mod prune;
 pub mod rebuild;
 mod referred;
+pub mod retries;
 pub mod sms;
 pub mod subscriptions;
 pub mod supabase_stub;

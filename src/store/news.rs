@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::claims::Made;
 use super::emails::Given;
+use super::events::Read;
 use super::facts::{Contender as _, Told};
-use super::{Rules, facts, inbox};
+use super::{Rules, facts};
 use crate::envelope::Envelope;
 use crate::project::identity::{self, Address};
 use crate::project::internal::{
@@ -24,18 +25,24 @@ use crate::project::twilio::SmsReport;
 /// What stands for the Stripe customers of a user whose payments the application had kept.
 pub(super) const FOUND_USER: &str = "found/user/";
 
-/// What each event of `batch` means; those that mean nothing, now and ever, with the reason.
-pub(super) fn read_all(batch: Vec<Envelope>, rules: &Rules) -> (Vec<inbox::Read>, Vec<(Envelope, String)>) {
-    let mut events = Vec::with_capacity(batch.len());
-    let mut dead = Vec::new();
+/// A batch, read.
+pub(super) struct Decoded<'a> {
+    pub events: Vec<Read<'a>>,
+    /// Those that mean nothing, now and ever, with the reason.
+    pub dead: Vec<(&'a Envelope, String)>,
+}
+
+/// What each event of `batch` means.
+pub(super) fn read_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rules: &Rules) -> Decoded<'a> {
+    let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
     for envelope in batch {
-        // Events that are chained are read again from the inbox, with those that came before.
-        match read_states(&envelope, &rules.reading) {
-            Ok(meaning) => events.push(inbox::Read { envelope, meaning }),
-            Err(unreadable) => dead.push((envelope, unreadable.to_string())),
+        // Events that are chained are read again from the table, with those that came before.
+        match read_states(envelope, &rules.reading) {
+            Ok(meaning) => decoded.events.push(Read { envelope, meaning }),
+            Err(unreadable) => decoded.dead.push((envelope, unreadable.to_string())),
         }
     }
-    (events, dead)
+    decoded
 }
 
 /// The new events of a batch, by what they mean.
@@ -54,14 +61,14 @@ pub(super) struct News {
 
 impl News {
     /// Sorts `events`.
-    pub(super) fn sort(events: Vec<inbox::Read>) -> Self {
+    pub(super) fn sort(events: Vec<Read<'_>>) -> Self {
         let mut news = Self::default();
-        for inbox::Read { envelope, meaning } in events {
-            let event_id = envelope.event_id;
+        for Read { envelope, meaning } in events {
+            let event_id = &envelope.event_id;
             match meaning {
                 Meaning::Stripe(report) => {
                     let addresses = identity::addresses(&report.state, report.occurred_at, report.stage);
-                    news.give(addresses, &event_id);
+                    news.give(addresses, event_id);
                     if !report.state.has_history() {
                         news.claims.extend(identity::claims(&report.state).into_iter().map(|claim| Made {
                             claim,
@@ -70,21 +77,21 @@ impl News {
                             is_last: false,
                         }));
                     }
-                    news.stripe.push(Told { event_id, report: *report });
+                    news.stripe.push(Told { event_id: event_id.clone(), report: *report });
                 }
-                Meaning::Row(report) => news.rows.push(Told { event_id, report }),
+                Meaning::Row(report) => news.rows.push(Told { event_id: event_id.clone(), report }),
                 Meaning::Login(login) => news.logins.push(login),
                 Meaning::User(user) => news.users.push(user),
                 Meaning::Sms(report) => news.sms.push(*report),
                 Meaning::Internal(Internal::Matched(matched)) => {
-                    news.give(identity::of_match(&matched, envelope.occurred_at), &event_id);
+                    news.give(identity::of_match(&matched, envelope.occurred_at), event_id);
                 }
-                Meaning::Internal(Internal::Found(found)) => news.found(found, event_id),
-                Meaning::Internal(Internal::FoundRows(found)) => news.found_rows(found, &event_id),
+                Meaning::Internal(Internal::Found(found)) => news.found(found, event_id.clone()),
+                Meaning::Internal(Internal::FoundRows(found)) => news.found_rows(found, event_id),
                 Meaning::Internal(Internal::FoundLogins(found)) => news.found_logins(found),
                 Meaning::Internal(Internal::FoundUsers(found)) => news.found_users(found),
                 Meaning::Internal(Internal::FoundPayments(found)) => {
-                    news.found_payments(found, &event_id, envelope.occurred_at);
+                    news.found_payments(found, event_id, envelope.occurred_at);
                 }
                 Meaning::Thin { object_id } => drop(news.thin.insert(object_id)),
                 // A snapshot is read as the state that it shows, a correction as news of its row.

@@ -134,7 +134,7 @@ pub async fn thin(
              select subject from parked where reason = $3 and subject = any($2)
          )
          select distinct on (i.subject) i.subject, i.event_type, i.event_id
-         from asked a join ingest.inbox i on i.subject = a.subject and i.source = 'stripe'
+         from asked a join ingest.events i on i.subject = a.subject and i.source = 'stripe'
          left join stripe_facts f on f.id = a.subject
          where f.id is null or (not f.final and i.occurred_at > f.occurred_at)
          order by i.subject, i.occurred_at desc, i.event_id desc",

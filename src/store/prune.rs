@@ -17,8 +17,7 @@ const PAGE: i64 = 2000;
 
 /// Events whose bodies may go. Of memberflow's own those stay that hold decisions and found rows: nothing else says
 /// what they say. The snapshots and corrections among them are told into facts like events from outside.
-pub(super) const PRUNABLE: &str =
-    "pruned_at is null and (source <> 'internal' or event_type in ('snapshot', 'corrected'))";
+pub(super) const PRUNABLE: &str = "state = 'applied' and pruned_at is null and (source <> 'internal' or event_type in ('snapshot', 'corrected'))";
 
 /// What was removed, or would be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
@@ -37,7 +36,7 @@ impl Store {
     pub async fn prunable(&self, before: OffsetDateTime) -> Result<Pruned, StoreError> {
         let count = format!(
             "select count(*) as events, coalesce(sum(pg_column_size(body)), 0)::bigint as bytes
-             from ingest.inbox where applied_at < $1 and {PRUNABLE}"
+             from ingest.events where applied_at < $1 and {PRUNABLE}"
         );
         Ok(sqlx::query_as(AssertSqlSafe(count)).bind(before).fetch_one(&self.pool).await?)
     }
@@ -53,7 +52,7 @@ impl Store {
             return Ok(None);
         }
         let names = format!(
-            "select source, event_id from ingest.inbox where applied_at < $2 and {PRUNABLE}
+            "select source, event_id from ingest.events where applied_at < $2 and {PRUNABLE}
              order by applied_at limit {PAGE} for update skip locked"
         );
         let pruned = sqlx::query_as(AssertSqlSafe(emptying(&names)))
@@ -74,7 +73,7 @@ pub(super) async fn empty_these(
 ) -> Result<u64, sqlx::Error> {
     let names = format!(
         "select source, event_id from unnest($2::text[], $3::text[]) as n (source, event_id)
-         join ingest.inbox using (source, event_id) where {PRUNABLE}"
+         join ingest.events using (source, event_id) where {PRUNABLE}"
     );
     let emptied: Pruned = sqlx::query_as(AssertSqlSafe(emptying(&names)))
         .bind(now)
@@ -89,8 +88,8 @@ pub(super) async fn empty_these(
 fn emptying(names: &str) -> String {
     format!(
         "with old as ({names}), emptied as (
-             update ingest.inbox i set body = '', pruned_at = $1
-             from old o, lateral (select pg_column_size(b.body) as size from ingest.inbox b
+             update ingest.events i set body = '', pruned_at = $1
+             from old o, lateral (select pg_column_size(b.body) as size from ingest.events b
                                   where b.source = o.source and b.event_id = o.event_id) s
              where i.source = o.source and i.event_id = o.event_id returning s.size
          )

@@ -164,7 +164,7 @@ pub async fn write<'a>(
          left join customer_subscriptions t on t.stripe_subscription_id = n.subscription
          left join lateral (
              -- The id of a row that stood there before and that went away with a former user.
-             select (convert_from(i.body, 'UTF8')::jsonb ->> 'id')::uuid as id from ingest.inbox i
+             select (convert_from(i.body, 'UTF8')::jsonb ->> 'id')::uuid as id from ingest.events i
              where t.id is null and i.subject = n.subscription and i.source = 'internal' and i.event_type = 'found'
              limit 1
          ) f on true

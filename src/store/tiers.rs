@@ -68,7 +68,7 @@ pub(super) async fn found(
     }
     let rows = sqlx::query(
         "select i.subject, t.id, t.name, t.stripe_price_id, t.stripe_product_id
-         from ingest.inbox i
+         from ingest.events i
          join public.membership_tiers t on t.id::text = convert_from(i.body, 'UTF8')::jsonb ->> 'tier'
          where i.subject = any($1) and i.source = 'internal' and i.event_type = 'found'",
     )

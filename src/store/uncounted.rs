@@ -1,16 +1,16 @@
-//! Events of a mode or an account that does not count: how many were applied, and the flags that they have in the inbox.
+//! Events of a mode or an account that does not count: how many were applied, and the flags that they have.
 
 use std::collections::BTreeMap;
 
 use sqlx::{Executor as _, PgConnection};
 
-use super::inbox::Read;
+use super::events::Read;
 use crate::envelope::{Envelope, Source};
 use crate::project::stripe::NotCounted;
 use crate::telemetry::NOT_COUNTED;
 
 /// The table whose column holds the flags, as differences name it.
-pub(super) const FLAGGED: &str = "ingest.inbox";
+pub(super) const FLAGGED: &str = "ingest.events";
 
 /// How many events of a batch do not count, by the kind of reason.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub(super) struct Uncounted(BTreeMap<&'static str, u64>);
 
 impl Uncounted {
     /// Takes those that do not count out of `events`.
-    pub fn take_from(events: &mut Vec<Read>) -> Self {
+    pub fn take_from(events: &mut Vec<Read<'_>>) -> Self {
         let mut uncounted = Self::default();
         events.retain(|event| match event.meaning.not_counted() {
             Some(reason) => {
@@ -38,17 +38,16 @@ impl Uncounted {
     }
 }
 
-/// Notes which flags the inbox should have otherwise, as the events were read now. `unreadable`: what has no meaning has
+/// Notes which flags the events should have otherwise, as the events were read now. `unreadable`: what has no meaning has
 /// no flag.
 pub(super) async fn note(
     tx: &mut PgConnection,
-    events: &[Read],
-    unreadable: &[(Envelope, String)],
+    events: &[Read<'_>],
+    unreadable: &[(&Envelope, String)],
 ) -> Result<(), sqlx::Error> {
-    let read =
-        events.iter().map(|event| (&event.envelope, event.meaning.not_counted().map(NotCounted::code)));
+    let read = events.iter().map(|event| (event.envelope, event.meaning.not_counted().map(NotCounted::code)));
     let flags: Vec<_> = read
-        .chain(unreadable.iter().map(|(envelope, _)| (envelope, None)))
+        .chain(unreadable.iter().map(|(envelope, _)| (*envelope, None)))
         .filter(|(envelope, _)| matches!(envelope.source, Source::Stripe | Source::Twilio | Source::Internal))
         .collect();
     if flags.is_empty() {
@@ -58,7 +57,7 @@ pub(super) async fn note(
         "insert into flags (source, event_id, not_counted)
          select f.source, f.event_id, f.not_counted
          from unnest($1::text[], $2::text[], $3::text[]) as f (source, event_id, not_counted)
-         join ingest.inbox i using (source, event_id)
+         join ingest.events i using (source, event_id)
          where i.not_counted is distinct from f.not_counted
          on conflict (source, event_id) do update set not_counted = excluded.not_counted",
     )
@@ -76,7 +75,7 @@ pub(super) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         "insert into differences (relation, key, before, after)
          select $1, jsonb_build_object('source', source, 'event_id', event_id, 'subject', i.subject),
                 jsonb_build_object('not_counted', i.not_counted), jsonb_build_object('not_counted', f.not_counted)
-         from flags f join ingest.inbox i using (source, event_id)
+         from flags f join ingest.events i using (source, event_id)
          where i.not_counted is distinct from f.not_counted",
     )
     .bind(FLAGGED)
@@ -88,8 +87,8 @@ pub(super) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
 /// Sets the flags among a rebuild's differences.
 pub(super) async fn repair(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     tx.execute(
-        "update ingest.inbox i set not_counted = d.after ->> 'not_counted' from differences d
-         where d.relation = 'ingest.inbox' and i.source = d.key ->> 'source' and i.event_id = d.key ->> 'event_id'",
+        "update ingest.events i set not_counted = d.after ->> 'not_counted' from differences d
+         where d.relation = 'ingest.events' and i.source = d.key ->> 'source' and i.event_id = d.key ->> 'event_id'",
     )
     .await?;
     Ok(())

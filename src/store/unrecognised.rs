@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 
-use super::inbox::Read;
+use super::events::Read;
 use crate::envelope::Source;
 use crate::project::Meaning;
 use crate::project::order::Stage;
@@ -21,7 +21,7 @@ pub(super) struct Unrecognised {
 }
 
 impl Unrecognised {
-    pub fn of(events: &[Read]) -> Self {
+    pub fn of(events: &[Read<'_>]) -> Self {
         let mut unrecognised = Self::default();
         for Read { envelope, meaning } in events {
             match meaning {

@@ -85,7 +85,7 @@ async fn every_story_moved_in_time_ends_as_it_promises() {
 
 async fn ends_as_promised(told: Told) {
     for batch in told.events().chunks(37) {
-        let applied = told.store.apply(batch.to_vec()).await.unwrap();
+        let applied = told.store.apply(batch).await.unwrap();
         assert_eq!((applied.new, applied.dead), (batch.len(), 0));
     }
     told.end().await;
@@ -102,7 +102,7 @@ async fn ends_as_promised(told: Told) {
 async fn any_order_any_batches_and_any_repetition_give_the_same_tables() {
     let told = Told::begin().await;
     for event in told.events() {
-        told.store.apply(vec![event]).await.unwrap();
+        told.store.apply(&[event]).await.unwrap();
     }
     told.end().await;
     let in_order = dump::everything(&told.database.pool).await;
@@ -115,7 +115,7 @@ async fn any_order_any_batches_and_any_repetition_give_the_same_tables() {
         rng.shuffle(&mut events);
         while !events.is_empty() {
             let size = rng.usize(1..=60).min(events.len());
-            told.store.apply(events.split_off(events.len() - size)).await.unwrap();
+            told.store.apply(&events.split_off(events.len() - size)).await.unwrap();
         }
         told.end().await;
         dump::assert_same(&in_order, &dump::everything(&told.database.pool).await, &format!("seed {seed}"));
@@ -125,10 +125,10 @@ async fn any_order_any_batches_and_any_repetition_give_the_same_tables() {
 #[tokio::test]
 async fn applying_everything_again_changes_nothing() {
     let told = Told::begin().await;
-    told.store.apply(told.events()).await.unwrap();
+    told.store.apply(&told.events()).await.unwrap();
     told.end().await;
     let once = dump::everything(&told.database.pool).await;
-    let applied = told.store.apply(told.events()).await.unwrap();
+    let applied = told.store.apply(&told.events()).await.unwrap();
     assert_eq!((applied.new, applied.repeated), (0, told.events().len()));
     dump::assert_same(&once, &dump::everything(&told.database.pool).await, "applied again");
 }

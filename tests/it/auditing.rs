@@ -120,13 +120,13 @@ async fn an_event_is_traced_from_its_delivery_to_the_rows_that_it_changed() {
 async fn what_operators_did_with_an_event_is_part_of_its_trace() {
     let told = Told::begin().await;
     let event = stripe("evt_1", "customer.created", 0, customer("cus_1", "ann@example.com"));
-    told.store.bury(vec![(event, "too often".to_owned())]).await.unwrap();
+    told.store.bury(&[(event, "too often".to_owned())]).await.unwrap();
     let (_, dead) = run(&told, &["events", "trace", "evt_1"]);
     assert!(dead.contains("dead 2026") && dead.contains("too often"), "{dead}");
     run(&told, &["dead-letters", "redrive", "--all"]);
     let (_, waiting) = run(&told, &["events", "trace", "evt_1"]);
     assert!(
-        waiting.contains("waiting in the outbox") && waiting.contains("dead-letters redrive by"),
+        waiting.contains("waiting to be applied") && waiting.contains("dead-letters redrive by"),
         "{waiting}"
     );
 }

@@ -150,23 +150,23 @@ async fn what_waits_is_counted() {
     let database = TestDatabase::migrated().await;
     run(
         &database.pool,
-        "insert into ingest.outbox (source, event_id, event_type, occurred_at, received_at, body)
-         select 'stripe', 'evt_' || i, 'invoice.paid', now(), now(), '{}' from generate_series(1, 3) i;
+        "insert into ingest.events (source, event_id, event_type, occurred_at, received_at, body, state)
+         select 'stripe', 'evt_' || i, 'invoice.paid', now(), now(), '{}', 'pending' from generate_series(1, 3) i;
          insert into ingest.parked (subject, reason, detail, parked_at)
          values ('cus_1', 'unknown_user', '', now()), ('cus_2', 'unknown_user', '', now()),
                 ('sub_1', 'no_tier', 'price_1', now()), ('sub_2', 'needs_stripe', '', now());
          insert into ingest.unrecognised (what, value, events, example)
          values ('subscription.status', 'dormant', 3, 'evt_7'), ('invoice.currency', '', 1, 'evt_8');
-         insert into ingest.dead_letters (source, event_id, event_type, occurred_at, received_at, body, reason, dead_at)
-         values ('stripe', 'evt_9', 'invoice.paid', now(), now(), '{}', 'a reason', now());
-         insert into ingest.failing
-             (source, event_id, event_type, occurred_at, received_at, body, attempts, last_error, next_at)
-         select 'stripe', 'evt_1' || i, 'invoice.paid', now(), now(), '{}', i, case when i > 0 then 'not today' end, now()
-         from generate_series(0, 2) i;",
+         insert into ingest.events (source, event_id, event_type, occurred_at, received_at, body, state, reason, dead_at)
+         values ('stripe', 'evt_9', 'invoice.paid', now(), now(), '{}', 'dead', 'a reason', now());
+         insert into ingest.events
+             (source, event_id, event_type, occurred_at, received_at, body, state, attempts, alone, reason, next_attempt_at)
+         select 'stripe', 'evt_1' || i, 'invoice.paid', now(), now(), '{}', 'pending', i, true, 'not today', now()
+         from generate_series(1, 2) i;",
     )
     .await;
     let report = examine(&config(&database)).await;
-    assert_found(&report, Level::Fine, "backlog", "events in the outbox: 3", "");
+    assert_found(&report, Level::Fine, "backlog", "pending events: 5", "");
     assert_found(&report, Level::Note, "backlog", "needs_stripe 1, no_tier 1, unknown_user 2", "");
     let tier = "set stripe_price_id = 'price_1'";
     assert_found(

@@ -9,6 +9,7 @@ mod ci_run;
 mod configuration;
 mod demo_data;
 mod doctor;
+mod earlier_version;
 mod evidence;
 mod faults;
 mod forgetting;

@@ -26,9 +26,9 @@ async fn what_the_broker_gives_up_on_is_a_dead_letter_that_can_be_redriven() {
     eventually("the queues are there", async || publish(&broker, "dead", &message).await).await;
     eventually("garbage is taken", async || publish(&broker, "events", b"not one of ours").await).await;
 
-    let count = "select count(*) from ingest.dead_letters";
+    let count = "select count(*) from ingest.events where state = 'dead'";
     eventually("both are dead letters", async || number(&database.pool, count).await == 2).await;
-    let reasons = "select reason from ingest.dead_letters order by event_id";
+    let reasons = "select reason from ingest.events where state = 'dead' order by event_id";
     let reasons: Vec<String> = sqlx::query_scalar(reasons).fetch_all(&database.pool).await.unwrap();
     assert_eq!(reasons[0], "the broker gave up on it: no reason given");
     assert!(reasons[1].starts_with("a message that can't be read: "), "{reasons:?}");
@@ -36,7 +36,7 @@ async fn what_the_broker_gives_up_on_is_a_dead_letter_that_can_be_redriven() {
     let (exit, said) =
         run(&settings, &["dead-letters", "redrive", "--type", "customer.created", "--rate", "50"]);
     assert_eq!((exit, said.as_str()), (0, "letters redriven: 1\n"));
-    let applied = "select count(*) from ingest.inbox where event_id = 'evt_1'";
+    let applied = "select count(*) from ingest.events where event_id = 'evt_1' and state = 'applied'";
     eventually("it is applied", async || number(&database.pool, applied).await == 1).await;
     assert_eq!(number(&database.pool, count).await, 1);
     drop(serving);
@@ -47,8 +47,11 @@ async fn an_event_that_was_applied_is_not_buried() {
     let told = Told::begin().await;
     let event = stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com"));
     told.tell([event.clone()]).await;
-    told.store.bury(vec![(event, "given out too often".to_owned())]).await.unwrap();
-    assert_eq!(number(&told.database.pool, "select count(*) from ingest.dead_letters").await, 0);
+    told.store.bury(&[(event, "given out too often".to_owned())]).await.unwrap();
+    assert_eq!(
+        number(&told.database.pool, "select count(*) from ingest.events where state = 'dead'").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -83,7 +86,7 @@ async fn dead_letters_are_listed_shown_tried_and_dropped() {
         acts,
         [line("dead-letters drop", "stripe/evt_2"), line("dead-letters redrive", "stripe/evt_1")]
     );
-    let waiting = told.rows("select event_id from ingest.outbox").await;
+    let waiting = told.rows("select event_id from ingest.events where state = 'pending'").await;
     assert_eq!(waiting, [json!({"event_id": "evt_1"})]);
 }
 
@@ -101,7 +104,7 @@ async fn letters_are_chosen_or_it_says_how() {
 #[tokio::test]
 async fn internal_letters_stay_where_they_are() {
     let (told, settings) = with_letters().await;
-    told.execute("update ingest.dead_letters set source = 'internal' where event_id = 'evt_1'").await;
+    told.execute("update ingest.events set source = 'internal' where event_id = 'evt_1'").await;
     let (exit, said) = run(&settings, &["dead-letters", "redrive", "--all"]);
     assert_eq!(exit, 3);
     assert!(
@@ -147,7 +150,7 @@ async fn events_are_found_wherever_they_are() {
     }
     run(&settings, &["dead-letters", "redrive", "--all"]);
     let (_, shown) = run(&settings, &["events", "show", "evt_2"]);
-    assert!(shown.contains("waiting in the outbox"), "{shown}");
+    assert!(shown.contains("waiting to be applied"), "{shown}");
     let (exit, said) = run(&settings, &["events", "show", "evt_9"]);
     assert_eq!(exit, 5);
     assert!(said.contains("no event evt_9 was applied"), "{said}");
@@ -164,7 +167,7 @@ async fn events_can_be_watched_as_they_are_applied() {
     let store = told.store_at(memberflow::clock::Clock::System.now() + time::Duration::seconds(5));
     for number in 0..3 {
         let event = stripe(&format!("evt_{number}"), "customer.created", 0, customer("cus_1", "a@b.example"));
-        store.apply(vec![event]).await.unwrap();
+        store.apply(&[event]).await.unwrap();
     }
     for number in 0..3 {
         let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await.unwrap().unwrap();
@@ -180,7 +183,7 @@ async fn with_letters() -> (Told, Settings) {
         |id: &str| -> Envelope { stripe(id, "customer.created", 0, customer("cus_1", "a@b.example")) };
     let letters = [("evt_1", "too often"), ("evt_2", "the wrong kind")];
     let dead = letters.map(|(id, reason)| (event(id), reason.to_owned()));
-    told.store.bury(dead.into()).await.unwrap();
+    told.store.bury(&dead).await.unwrap();
     let settings = settings(&told);
     (told, settings)
 }
@@ -251,7 +254,7 @@ async fn missing_database_and_missing_migrations_are_said_once_with_what_to_do()
     let missing = database.url().replace(&database.name, "mf_missing");
     for (arguments, reading) in [
         (&["members", "list"][..], "relation \"auth.users\""),
-        (&["events", "list"], "relation \"ingest.inbox\""),
+        (&["events", "list"], "relation \"ingest.events\""),
         (&["mrr"], "relation \"public.mrr_movements\""),
         (&["rebuild", "--check"], "schema \"ingest\""),
     ] {

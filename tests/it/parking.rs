@@ -126,7 +126,7 @@ async fn an_end_that_was_announced_and_never_told_is_flagged_an_hour_later_and_c
         stripe("evt_2", "customer.subscription.created", 1, ending),
         stripe("evt_3", "customer.subscription.created", 1, trial),
     ];
-    early.apply(events.into()).await.unwrap();
+    early.apply(&events).await.unwrap();
     assert_eq!(told.parked().await, [""; 0]);
 
     let within_the_hour = OffsetDateTime::from_unix_timestamp(BEGIN + 86_400 + 3599).unwrap();
@@ -177,10 +177,10 @@ async fn what_cannot_be_read_is_a_dead_letter_and_its_neighbours_are_applied() {
         ])
         .await;
     assert_eq!((applied.new, applied.dead), (2, 1));
-    let dead = told.rows("select event_id, reason from ingest.dead_letters").await;
+    let dead = told.rows("select event_id, reason from ingest.events where state = 'dead'").await;
     assert_eq!(dead, [json!({"event_id": "evt_2", "reason": "invoice.paid has no usable data.object.id"})]);
     assert_eq!(told.tell([nameless]).await.dead, 1);
-    assert_eq!(told.rows("select 1 from ingest.dead_letters").await.len(), 1);
+    assert_eq!(told.rows("select 1 from ingest.events where state = 'dead'").await.len(), 1);
 }
 
 #[tokio::test]
@@ -221,12 +221,12 @@ async fn what_the_database_refuses_is_told_apart_from_a_database_that_is_away() 
     let told = Told::begin().await;
     told.execute("alter table ingest.stripe_facts add constraint no_such check (id <> 'cus_poison')").await;
     let poison = stripe("evt_1", "customer.created", 0, customer("cus_poison", "ada@example.com"));
-    let refused = told.store.apply(vec![poison.clone()]).await;
+    let refused = told.store.apply(&[poison.clone()]).await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     assert_eq!(told.rows("select 1 from ingest.inbox").await.len(), 0, "nothing of the batch is written");
 
     let away = Told::on(TestDatabase::empty().await);
-    let unavailable = away.store.apply(vec![poison]).await;
+    let unavailable = away.store.apply(&[poison]).await;
     assert!(matches!(unavailable, Err(StoreError::Unavailable(_))), "{unavailable:?}");
 }
 

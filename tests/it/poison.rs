@@ -4,14 +4,15 @@
 use std::time::{Duration, Instant};
 
 use memberflow::envelope::Envelope;
-use serde_json::{Value, json};
+use memberflow::lifecycle::Lifecycle;
+use memberflow::queue::Queue;
 use tokio::time::sleep;
-use uuid::Uuid;
 
+use crate::support::broker::{TestBroker, broker_url};
 use crate::support::process::{Serving, Settings, memberflow};
-use crate::support::told::{NOW, Told, customer, stripe};
+use crate::support::told::{Told, customer, stripe};
 
-/// What the database does with an event, by its name.
+/// What the database does with an event that is to be marked as applied, by its name.
 const TRAPS: &str = "
     create function ingest.trap() returns trigger language plpgsql as $$
     begin
@@ -21,33 +22,34 @@ const TRAPS: &str = "
         if new.event_id = 'evt_ends' then perform pg_sleep(600); end if;
         return new;
     end $$;
-    create trigger trap before insert on ingest.inbox for each row execute function ingest.trap()";
+    create trigger trap before insert on ingest.inbox for each row when (new.state = 'applied')
+        execute function ingest.trap()";
+
+const APPLIED: &str = "state = 'applied' and source = 'stripe'";
+const DEAD: &str = "state = 'dead'";
+const PENDING: &str = "state = 'pending'";
+const ALONE: &str = "state = 'pending' and alone";
 
 #[tokio::test]
 async fn events_that_fail_are_tried_again_and_given_up_while_their_neighbours_flow_on() {
     let told = trapped().await;
     queue(&told, &["evt_fails", "evt_hopeless", "evt_cuts"]).await;
     let serving = Serving::roles("consume", &settings(&told));
-    eventually("the neighbours are applied", &serving, async || count(&told, "ingest.inbox").await == 20)
-        .await;
-    eventually("what can never be is dead", &serving, async || {
-        count(&told, "ingest.dead_letters").await == 1
-    })
-    .await;
-    eventually("the others are set aside", &serving, async || count(&told, "ingest.failing").await == 2)
-        .await;
-    let waiting = told.rows("select count(*) as it from ingest.outbox").await;
-    assert_eq!(waiting, [json!({"it": 0})]);
+    eventually("the neighbours are applied", &serving, async || count(&told, APPLIED).await == 20).await;
+    eventually("what can never be is dead", &serving, async || count(&told, DEAD).await == 1).await;
+    eventually("the others are tried alone", &serving, async || count(&told, ALONE).await == 2).await;
+    assert_eq!(count(&told, PENDING).await, 2);
     let shown = memberflow(&settings(&told)).args(["events", "show", "evt_fails"]).output().unwrap();
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("failing, tried again") && shown.contains("not today"), "{shown}");
 
     eventually("both are given up", &serving, async || {
         hasten(&told).await;
-        count(&told, "ingest.failing").await == 0
+        count(&told, PENDING).await == 0
     })
     .await;
-    let reasons = told.rows("select event_id, reason from ingest.dead_letters order by event_id").await;
+    let dead = "select event_id, reason from ingest.events where state = 'dead' order by event_id";
+    let reasons = told.rows(dead).await;
     let reason = |nth: usize| reasons[nth]["reason"].as_str().unwrap();
     assert_eq!(reasons.len(), 3, "{reasons:?}");
     assert!(reason(0).contains("failed 5 times: it ends the connection"), "{reasons:?}");
@@ -60,47 +62,84 @@ async fn an_event_that_fails_for_a_while_is_applied_in_the_end() {
     let told = trapped().await;
     queue(&told, &["evt_fails"]).await;
     let serving = Serving::roles("consume", &settings(&told));
-    eventually("it is set aside", &serving, async || count(&told, "ingest.failing").await == 1).await;
+    eventually("it is to be tried alone", &serving, async || count(&told, ALONE).await == 1).await;
     told.execute("drop trigger trap on ingest.inbox").await;
     eventually("it is applied", &serving, async || {
         hasten(&told).await;
-        count(&told, "ingest.inbox").await == 21 && count(&told, "ingest.failing").await == 0
+        count(&told, APPLIED).await == 21
     })
     .await;
-    assert_eq!(count(&told, "ingest.dead_letters").await, 0);
+    assert_eq!((count(&told, PENDING).await, count(&told, DEAD).await), (0, 0));
 }
 
 #[tokio::test]
-async fn a_crash_loop_ends_with_the_event_at_fault_dead_and_the_service_up() {
+async fn a_pending_event_that_ends_the_process_is_found_out() {
     let told = trapped().await;
     queue(&told, &["evt_ends"]).await;
-    // The process goes whenever it touches the event. First with its batch: three times
-    // until a loop is suspected, once with a note. Then five times alone.
+    crash_until_dead(&told, &settings(&told)).await;
+}
+
+#[tokio::test]
+async fn an_event_from_the_broker_that_ends_the_process_is_found_out() {
+    let (told, broker) = (trapped().await, TestBroker::new());
+    let mut settings = settings(&told);
+    settings.extend([("AMQP_URL", broker_url()), ("MEMBERFLOW_QUEUE_PREFIX", broker.prefix.clone())]);
+    publish(&told, &broker, &names(&["evt_ends"])).await;
+    crash_until_dead(&told, &settings).await;
+}
+
+/// The process goes whenever it touches the event: first with its batch, then alone.
+async fn crash_until_dead(told: &Told, settings: &Settings) {
     let mut crashes = 0;
     let serving = loop {
-        let serving = Serving::roles("consume", &settings(&told));
+        let serving = Serving::roles("consume", settings);
         eventually("it touches the event or is rid of it", &serving, async || {
-            hasten(&told).await;
-            count(&told, "ingest.dead_letters").await == 1 || asleep(&told).await > 0
+            hasten(told).await;
+            count(told, DEAD).await == 1 || asleep(told).await > 0
         })
         .await;
-        if count(&told, "ingest.dead_letters").await == 1 {
+        if count(told, DEAD).await == 1 {
             break serving;
         }
         serving.kill();
         crashes += 1;
-        assert!(crashes <= 10, "it never ends");
-        wake(&told).await;
+        assert!(crashes <= 15, "it never ends");
+        wake(told).await;
     };
-    eventually("the neighbours are applied", &serving, async || count(&told, "ingest.inbox").await == 20)
-        .await;
-    let dead = told.rows("select event_id, reason from ingest.dead_letters").await;
+    eventually("the neighbours are applied", &serving, async || count(told, APPLIED).await == 20).await;
+    let dead = told.rows("select event_id, reason from ingest.events where state = 'dead'").await;
     assert!(
         dead[0]["event_id"] == "evt_ends" && dead[0]["reason"].as_str().unwrap().contains("the process"),
         "{dead:?}"
     );
-    assert_eq!(crashes, 9);
-    eventually("nothing is left aside", &serving, async || count(&told, "ingest.failing").await == 0).await;
+    assert_eq!(count(told, PENDING).await, 0);
+}
+
+#[tokio::test]
+async fn consumers_that_are_killed_make_no_dead_letters() {
+    let told = Told::begin().await;
+    told.store.switch_on().await.unwrap();
+    queue(&told, &[]).await;
+    for kill in 1..=4 {
+        // Whoever applies events waits for this one's turn to end.
+        let mut turn = memberflow::database::begin(&told.database.pool).await.unwrap();
+        sqlx::query("lock table ingest.stripe_facts in access exclusive mode")
+            .execute(&mut *turn)
+            .await
+            .unwrap();
+        let serving = Serving::roles("consume", &settings(&told));
+        let counted = format!("state = 'pending' and attempts >= {kill}");
+        eventually("events are under way", &serving, async || count(&told, &counted).await > 0).await;
+        serving.kill();
+        turn.rollback().await.unwrap();
+    }
+    let serving = Serving::roles("consume", &settings(&told));
+    eventually("all are applied", &serving, async || {
+        hasten(&told).await;
+        count(&told, APPLIED).await == 20
+    })
+    .await;
+    assert_eq!((count(&told, PENDING).await, count(&told, DEAD).await), (0, 0));
 }
 
 #[tokio::test]
@@ -112,36 +151,22 @@ async fn a_column_that_is_yet_to_be_migrated_is_no_events_fault() {
     let serving = Serving::roles("consume", &settings(&told));
     eventually("the batch waits", &serving, async || serving.log().contains("a batch waits")).await;
     told.execute("alter table ingest.customers rename column recompute_when to recompute_at").await;
-    eventually("all are applied", &serving, async || count(&told, "ingest.inbox").await == 20).await;
-    assert_eq!((count(&told, "ingest.failing").await, count(&told, "ingest.dead_letters").await), (0, 0));
+    eventually("all are applied", &serving, async || count(&told, APPLIED).await == 20).await;
+    assert_eq!((count(&told, PENDING).await, count(&told, DEAD).await), (0, 0));
 }
 
 #[tokio::test]
-async fn a_consumer_that_ends_by_itself_leaves_no_note() {
+async fn a_consumer_that_ends_by_itself_counts_no_attempt() {
     let told = Told::begin().await;
+    told.store.switch_on().await.unwrap();
+    told.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
     queue(&told, &[]).await;
     let mut serving = Serving::roles("consume", &settings(&told));
-    eventually("all are applied", &serving, async || count(&told, "ingest.inbox").await == 20).await;
-    assert_eq!(count(&told, "ingest.consumers").await, 1);
+    eventually("the batch waits", &serving, async || serving.log().contains("a batch waits")).await;
+    assert_eq!(count(&told, "attempts = 1").await, 20);
     serving.ask_to_stop();
     assert!(serving.ended().await.0.success());
-    assert_eq!(count(&told, "ingest.consumers").await, 0);
-}
-
-#[tokio::test]
-async fn only_several_consumers_that_died_young_make_the_next_one_careful() {
-    let told = Told::begin().await;
-    let mut young: Vec<Uuid> = Vec::new();
-    for (second, is_careful) in (0..).zip([false, false, false, true]) {
-        let (store, id) = (told.store_at(NOW + Duration::from_secs(second)), Uuid::new_v4());
-        assert_eq!(store.begin_consumer(id).await.unwrap(), is_careful);
-        young.push(id);
-    }
-    // The second lives on, so the first is no matter; the fourth ended by itself.
-    told.store.outlived(young[1]).await.unwrap();
-    told.store.end_consumer(young[3]).await.unwrap();
-    assert!(!told.store.begin_consumer(Uuid::new_v4()).await.unwrap());
-    assert_eq!(count(&told, "ingest.consumers").await, 2);
+    assert_eq!(count(&told, "state = 'pending' and attempts = 0 and not alone").await, 20);
 }
 
 async fn trapped() -> Told {
@@ -150,16 +175,26 @@ async fn trapped() -> Told {
     told
 }
 
-/// Twenty events and `others` among them, as the relay's table holds them.
+/// Twenty names and `others` among them.
+fn names(others: &[&str]) -> Vec<String> {
+    let mut names: Vec<String> = (0..20).map(|nth| format!("evt_{nth:02}")).collect();
+    names.splice(10..10, others.iter().map(|name| (*name).to_owned()));
+    names
+}
+
+fn event(name: &str) -> Envelope {
+    stripe(name, "customer.created", 0, customer(&format!("cus_{name}"), "a@b.example"))
+}
+
+/// Twenty pending events and `others` among them.
 async fn queue(told: &Told, others: &[&str]) {
-    let names: Vec<String> = (0..20).map(|nth| format!("evt_{nth:02}")).collect();
-    let names = names.iter().map(String::as_str);
-    for name in names.clone().take(10).chain(others.iter().copied()).chain(names.skip(10)) {
-        let Envelope { source, event_id, event_type, occurred_at, received_at, body } =
-            stripe(name, "customer.created", 0, customer(&format!("cus_{name}"), "a@b.example"));
+    for Envelope { source, event_id, event_type, occurred_at, received_at, body } in
+        names(others).iter().map(|name| event(name))
+    {
         sqlx::query(
-            "insert into ingest.outbox (source, event_id, event_type, occurred_at, received_at, body)
-             values ($1, $2, $3, $4, $5, $6)",
+            "insert into ingest.events
+                 (source, event_id, event_type, occurred_at, received_at, body, state, next_attempt_at)
+             values ($1, $2, $3, $4, $5, $6, 'pending', now())",
         )
         .bind(source.as_str())
         .bind(event_id)
@@ -173,13 +208,33 @@ async fn queue(told: &Told, others: &[&str]) {
     }
 }
 
+/// Hands events to the broker.
+async fn publish(told: &Told, broker: &TestBroker, names: &[String]) {
+    let mut config = crate::support::config(told.database.url());
+    config.amqp_url = Some(broker_url().into());
+    config.queue_prefix = broker.prefix.clone();
+    let (pool, lifecycle) = (told.database.pool.clone(), Lifecycle::default());
+    let queue = Queue::open(&config, pool.clone(), pool, &lifecycle).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while queue.broker_state().unwrap().is_err() {
+        assert!(Instant::now() < deadline, "the broker is not there");
+        sleep(Duration::from_millis(20)).await;
+    }
+    for name in names {
+        queue.accept(event(name)).await.unwrap();
+    }
+    assert_eq!(count(told, PENDING).await, 0, "the broker has them");
+    lifecycle.shutdown(Duration::from_secs(30)).await.unwrap();
+}
+
 fn settings(told: &Told) -> Settings {
     vec![("DATABASE_URL", told.database.url())]
 }
 
 /// What is due later is due now.
 async fn hasten(told: &Told) {
-    told.execute("update ingest.failing set next_at = 'epoch' where next_at > now() and attempts > 0").await;
+    let due = "update ingest.events set next_attempt_at = 'epoch' where next_attempt_at > now() and alone";
+    told.execute(due).await;
 }
 
 /// Ends what stands in the trap: the process is gone, and a backend that sleeps does not notice.
@@ -198,10 +253,9 @@ async fn asleep(told: &Told) -> i64 {
     told.rows(asleep).await[0]["it"].as_i64().unwrap()
 }
 
-/// Events of Stripe's and other rows of a table.
-async fn count(told: &Told, table: &str) -> i64 {
-    let only = if table == "ingest.inbox" { "where source = 'stripe'" } else { "" };
-    let rows: Vec<Value> = told.rows(&format!("select count(*) as it from {table} {only}")).await;
+/// Events in such a state.
+async fn count(told: &Told, state: &str) -> i64 {
+    let rows = told.rows(&format!("select count(*) as it from ingest.events where {state}")).await;
     rows[0]["it"].as_i64().unwrap()
 }
 

@@ -118,9 +118,9 @@ async fn a_source_without_a_secret_takes_nothing_and_names_the_variable() {
 #[tokio::test]
 async fn without_anything_durable_to_write_to_stripe_is_told_to_come_back() {
     let edge = Edge::start().await;
-    sqlx::query("alter table ingest.outbox rename to gone").execute(&edge.database.pool).await.unwrap();
+    sqlx::query("alter view ingest.events rename to gone").execute(&edge.database.pool).await.unwrap();
     assert_problem(edge.stripe(EVENT).send().await.unwrap(), 503, "not-durable").await;
-    sqlx::query("alter table ingest.gone rename to outbox").execute(&edge.database.pool).await.unwrap();
+    sqlx::query("alter view ingest.gone rename to events").execute(&edge.database.pool).await.unwrap();
     assert_eq!(edge.stripe(EVENT).send().await.unwrap().status(), 200);
 }
 

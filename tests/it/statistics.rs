@@ -46,7 +46,7 @@ async fn stale_statistics_movements_and_parked_are_read_by_index() {
                 customer(&cus, "nobody@example.com"),
             )
         });
-        store.apply(events.chain(customers).collect()).await.unwrap();
+        store.apply(&events.chain(customers).collect::<Vec<_>>()).await.unwrap();
     }
     // A session reports what it read when it ends.
     pool.close().await;

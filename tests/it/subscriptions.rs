@@ -70,8 +70,8 @@ impl Story {
         for place in 0..self.events.len() {
             let next = orders.iter().enumerate().map(|(number, order)| self.envelope(number, order[place]));
             let next: Vec<Envelope> = next.collect();
-            store.apply(next.clone()).await.unwrap();
-            store.apply(next).await.unwrap();
+            store.apply(&next).await.unwrap();
+            store.apply(&next).await.unwrap();
         }
         Orders { told, store, count: orders.len() }
     }

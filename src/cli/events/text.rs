@@ -52,7 +52,7 @@ fn detail(event: &Event, body: &[u8]) -> String {
 pub(super) fn facts(event: &Event) -> String {
     let state = match (event.state.as_str(), event.at) {
         ("failing", at) => format!("failing, tried again {}", at.map(minutes).unwrap_or_default()),
-        ("waiting", _) => "waiting in the outbox".to_owned(),
+        ("waiting", _) => "waiting to be applied".to_owned(),
         (state, at) => format!("{state} {}", at.map(minutes).unwrap_or_default()),
     };
     let not_counted = event.not_counted.as_deref().map(explained);

@@ -75,7 +75,7 @@ pub async fn run(
         let events: Vec<Envelope> = events.collect();
         report.listed += listed as u64;
         report.unreadable += (listed - events.len()) as u64;
-        let applied = store.apply(events).await?;
+        let applied = store.apply(&events).await?;
         report.new += applied.new as u64;
         report.dead += applied.dead as u64;
         progress.advance(listed as u64);

@@ -32,8 +32,8 @@ pub struct Acted {
     pub left: u64,
 }
 
-/// Gives the selected letters another try: back to the outbox, from where they take the way of every event.
-/// One that fails again is a dead letter again. Internal events never travel, and stay.
+/// Gives the selected letters another try: they are pending again, like events that have just come. One that fails again
+/// is a dead letter again. Internal events are never pending, and stay.
 ///
 /// # Errors
 /// Whatever the database says; the pages done until then have gone on.
@@ -45,16 +45,15 @@ pub async fn redrive(
 ) -> Result<Acted, sqlx::Error> {
     let statement = concat!(
         "with taken as (
-             delete from ingest.dead_letters where id in (
-                 select id from ingest.dead_letters where id > $6 and source <> 'internal' and ",
+             update ingest.events set state = 'pending', attempts = 0, alone = false, next_attempt_at = now(),
+                    reason = null, dead_at = null
+             where state = 'dead' and id in (
+                 select id from ingest.events where state = 'dead' and id > $6 and source <> 'internal' and ",
         selected!(),
         "    order by id limit $7 for update skip locked)
-             returning *
-         ), sent as (
-             insert into ingest.outbox (source, event_id, event_type, occurred_at, received_at, body)
-             select source, event_id, event_type, occurred_at, received_at, body from taken order by id
+             returning id, source, event_id
          )
-         select id, source || '/' || event_id from taken order by id"
+         select id, source || '/' || event_id, ingest.wake_consumers()::text from taken order by id"
     );
     let done = pages(pool, statement, "dead-letters redrive", selection, limits, clock).await?;
     Ok(Acted { done, left: internal(pool, selection).await? })
@@ -67,13 +66,13 @@ pub async fn redrive(
 pub async fn drop_all(pool: &PgPool, selection: &Selection, clock: &Clock) -> Result<Acted, sqlx::Error> {
     let statement = concat!(
         "with taken as (
-             delete from ingest.dead_letters where id in (
-                 select id from ingest.dead_letters where id > $6 and ",
+             delete from ingest.events where state = 'dead' and id in (
+                 select id from ingest.events where state = 'dead' and id > $6 and ",
         selected!(),
         "    order by id limit $7 for update skip locked)
-             returning *
+             returning id, source, event_id
          )
-         select id, source || '/' || event_id from taken order by id"
+         select id, source || '/' || event_id, null from taken order by id"
     );
     let done = pages(pool, statement, "dead-letters drop", selection, Limits::default(), clock).await?;
     Ok(Acted { done, left: 0 })
@@ -93,7 +92,7 @@ async fn pages(
         let began = Instant::now();
         let page = limits.rate.map_or(PAGE, |rate| rate.get().min(PAGE));
         let mut tx = database::begin(pool).await?;
-        let taken: Vec<(i64, String)> = sqlx::query_as(statement)
+        let taken: Vec<(i64, String, Option<String>)> = sqlx::query_as(statement)
             .bind(&selection.ids)
             .bind(&selection.source)
             .bind(&selection.event_type)
@@ -103,7 +102,7 @@ async fn pages(
             .bind(i64::from(page))
             .fetch_all(&mut *tx)
             .await?;
-        let Some((last, _)) = taken.last() else { return Ok(done) };
+        let Some((last, ..)) = taken.last() else { return Ok(done) };
         after = *last;
         record(&mut tx, act, selection, &taken, clock).await?;
         tx.commit().await?;
@@ -118,10 +117,10 @@ async fn record(
     tx: &mut PgConnection,
     act: &str,
     selection: &Selection,
-    taken: &[(i64, String)],
+    taken: &[(i64, String, Option<String>)],
     clock: &Clock,
 ) -> Result<(), sqlx::Error> {
-    let events: Vec<&str> = taken.iter().map(|(_, event)| event.as_str()).collect();
+    let events: Vec<&str> = taken.iter().map(|(_, event, _)| event.as_str()).collect();
     let act = Act {
         actor: &actor(),
         act,

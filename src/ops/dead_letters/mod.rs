@@ -82,7 +82,7 @@ use selected;
 pub async fn list(pool: &PgPool, selection: &Selection, limit: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let letters = concat!(
         "select id, source, event_id, event_type, occurred_at, received_at, dead_at, reason
-         from ingest.dead_letters where ",
+         from ingest.events where state = 'dead' and ",
         selected!(),
         " order by id desc limit $6"
     );
@@ -103,7 +103,7 @@ pub async fn list(pool: &PgPool, selection: &Selection, limit: i64) -> Result<Ve
 /// Whatever the database says.
 pub async fn count(pool: &PgPool, selection: &Selection) -> Result<Vec<(String, String, i64)>, sqlx::Error> {
     let counts = concat!(
-        "select source, reason, count(*) from ingest.dead_letters where ",
+        "select source, reason, count(*) from ingest.events where state = 'dead' and ",
         selected!(),
         " group by source, reason order by count(*) desc, source, reason"
     );
@@ -124,10 +124,10 @@ pub async fn count(pool: &PgPool, selection: &Selection) -> Result<Vec<(String, 
 pub async fn show(pool: &PgPool, id: i64) -> Result<Option<(DeadLetter, Vec<u8>)>, sqlx::Error> {
     let letter = sqlx::query_as(
         "select id, source, event_id, event_type, occurred_at, received_at, dead_at, reason
-         from ingest.dead_letters where id = $1",
+         from ingest.events where state = 'dead' and id = $1",
     );
     let Some(letter) = letter.bind(id).fetch_optional(pool).await? else { return Ok(None) };
-    let body = sqlx::query_scalar("select body from ingest.dead_letters where id = $1");
+    let body = sqlx::query_scalar("select body from ingest.events where state = 'dead' and id = $1");
     Ok(body.bind(id).fetch_optional(pool).await?.map(|body| (letter, body)))
 }
 

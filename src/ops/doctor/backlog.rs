@@ -3,16 +3,15 @@
 use sqlx::PgConnection;
 
 use super::{Finding, Level};
-use crate::store::failing::ATTEMPTS;
+use crate::store::retries::ATTEMPTS;
 
 const CHECK: &str = "backlog";
-/// From so many events on, the outbox is not merely busy.
-const LONG_OUTBOX: i64 = 10_000;
+/// From so many pending events on, the service is not merely busy.
+const MANY_PENDING: i64 = 10_000;
 
 pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
     let there: bool = sqlx::query_scalar(
-        "select to_regclass('ingest.outbox') is not null and to_regclass('ingest.parked') is not null
-            and to_regclass('ingest.dead_letters') is not null",
+        "select to_regclass('ingest.events') is not null and to_regclass('ingest.parked') is not null",
     )
     .fetch_one(&mut *connection)
     .await?;
@@ -20,9 +19,16 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
         // The migrations' finding says so already.
         return Ok(Vec::new());
     }
-    let outbox: i64 = count(connection, "select count(*) from ingest.outbox").await?;
+    let pending: i64 = count(
+        connection,
+        "select (select count(*) from ingest.events where state = 'pending')
+              + (select count(*) from ingest.outbox) + (select count(*) from ingest.failing)",
+    )
+    .await?;
     let dead: Vec<(String, i64)> = sqlx::query_as(
-        "select left(reason, 80), count(*) from ingest.dead_letters group by 1 order by 2 desc, 1 limit 10",
+        "select left(reason, 80), count(*)
+         from (select reason from ingest.events where state = 'dead' union all select reason from ingest.dead_letters) d
+         group by 1 order by 2 desc, 1 limit 10",
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -30,7 +36,7 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
         sqlx::query_as("select reason, count(*) from ingest.parked group by reason order by reason")
             .fetch_all(&mut *connection)
             .await?;
-    let mut findings = vec![waiting(outbox), parked_facts(&parked), dead_letters(&dead)];
+    let mut findings = vec![waiting(pending), parked_facts(&parked), dead_letters(&dead)];
     findings.push(failing(connection).await?);
     findings.extend(unmapped_prices(connection).await?);
     findings.extend(healed_by_the_api(connection, &parked).await?);
@@ -40,18 +46,12 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
 
 /// Events that failed and are tried again, with one to look at.
 async fn failing(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
-    let there: bool = sqlx::query_scalar("select to_regclass('ingest.failing') is not null")
-        .fetch_one(&mut *connection)
-        .await?;
-    let mut failing: Vec<(String, i64, String)> = Vec::new();
-    if there {
-        failing = sqlx::query_as(
-            "select left(coalesce(last_error, 'no error was told'), 80), count(*), min(event_id)
-             from ingest.failing where attempts > 0 group by 1 order by 2 desc, 1 limit 10",
-        )
-        .fetch_all(connection)
-        .await?;
-    }
+    let failing: Vec<(String, i64, String)> = sqlx::query_as(
+        "select left(coalesce(reason, 'no error was told'), 80), count(*), min(event_id)
+         from ingest.events where state = 'pending' and alone group by 1 order by 2 desc, 1 limit 10",
+    )
+    .fetch_all(connection)
+    .await?;
     let Some((.., example)) = failing.first() else {
         return Ok(Finding::fine(CHECK, "no event fails"));
     };
@@ -141,14 +141,14 @@ async fn count(connection: &mut PgConnection, sql: &'static str) -> Result<i64, 
 }
 
 fn waiting(events: i64) -> Finding {
-    if events < LONG_OUTBOX {
-        return Finding::fine(CHECK, format!("events in the outbox: {events}"));
+    if events < MANY_PENDING {
+        return Finding::fine(CHECK, format!("pending events: {events}"));
     }
     Finding::wrong(
         CHECK,
         Level::Warning,
-        format!("events in the outbox: {events}"),
-        "see whether `memberflow serve` runs with the roles relay and consume, and whether RabbitMQ takes messages",
+        format!("pending events: {events}"),
+        "see whether `memberflow serve` runs with the role consume, and what it logs",
     )
 }
 

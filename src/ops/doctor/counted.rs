@@ -38,7 +38,7 @@ pub(super) async fn examine(
 ) -> Result<Option<Finding>, sqlx::Error> {
     let there: bool = sqlx::query_scalar(
         "select exists (select from pg_attribute
-                        where attrelid = to_regclass('ingest.inbox') and attname = 'not_counted')",
+                        where attrelid = to_regclass('ingest.events') and attname = 'not_counted')",
     )
     .fetch_one(&mut *connection)
     .await?;
@@ -47,7 +47,7 @@ pub(super) async fn examine(
         return Ok(None);
     }
     let flagged: Vec<Flagged> = sqlx::query_as(
-        "select not_counted, count(*), min(event_id) from ingest.inbox where not_counted is not null
+        "select not_counted, count(*), min(event_id) from ingest.events where not_counted is not null
          group by 1 order by 2 desc, 1 limit $1",
     )
     .bind(NAMED_MAX)
@@ -57,7 +57,7 @@ pub(super) async fn examine(
         return Ok(Some(Finding::fine(CHECK, "every event received counts")));
     }
     let some_count: bool = sqlx::query_scalar(
-        "select exists (select from ingest.inbox where source = 'stripe' and not_counted is null)",
+        "select exists (select from ingest.events where source = 'stripe' and state = 'applied' and not_counted is null)",
     )
     .fetch_one(connection)
     .await?;

@@ -25,7 +25,7 @@ pub struct Event {
     /// When we were told.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
-    /// `applied`, `waiting` (in the outbox), `failing` (tried again, next at `at`) or `dead`.
+    /// `applied`, `waiting`, `failing` (tried again, next at `at`) or `dead`.
     pub state: String,
     /// When it came to that state; null while it waits.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -59,8 +59,8 @@ pub async fn list(pool: &PgPool, wanted: &Wanted, limit: i64) -> Result<Vec<Even
     sqlx::query_as(
         "select source, event_id, event_type, subject, occurred_at, received_at, 'applied' as state,
                 applied_at as at, null as reason, not_counted
-         from ingest.inbox
-         where ($1::text is null or source = $1) and ($2::text is null or event_type = $2)
+         from ingest.events
+         where state = 'applied' and ($1::text is null or source = $1) and ($2::text is null or event_type = $2)
            and ($3::text is null or subject = $3) and ($4::timestamptz is null or applied_at >= $4)
            and ($5::timestamptz is null or applied_at < $5)
          order by applied_at desc, received_at desc, source desc, event_id desc limit $6",
@@ -75,25 +75,19 @@ pub async fn list(pool: &PgPool, wanted: &Wanted, limit: i64) -> Result<Vec<Even
     .await
 }
 
-/// Wherever events of this name are, each with its body. Of several sources several may have one name.
+/// The events of this name, each with its body. Of several sources several may have one name.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn find(pool: &PgPool, event_id: &str) -> Result<Vec<(Event, Vec<u8>)>, sqlx::Error> {
     let events: Vec<(Event, Body)> = sqlx::query_as::<_, Found>(
-        "select source, event_id, event_type, subject, occurred_at, received_at, 'applied' as state,
-                applied_at as at, null as reason, not_counted, body
-         from ingest.inbox where source = any ($2) and event_id = $1
-         union all
-         select source, event_id, event_type, null, occurred_at, received_at, 'waiting', null, null, null, body
-         from ingest.outbox where event_id = $1
-         union all
-         select source, event_id, event_type, null, occurred_at, received_at, 'dead', dead_at, reason, null, body
-         from ingest.dead_letters where source = any ($2) and event_id = $1
-         union all
-         select source, event_id, event_type, null, occurred_at, received_at, 'failing', next_at,
-                'attempts: ' || attempts || coalesce('; ' || last_error, ''), null, body
-         from ingest.failing where source = any ($2) and event_id = $1 and attempts > 0",
+        "select source, event_id, event_type, subject, occurred_at, received_at, not_counted, body,
+                case when state <> 'pending' then state when alone then 'failing' else 'waiting' end as state,
+                case state when 'applied' then applied_at when 'dead' then dead_at
+                     else case when alone then next_attempt_at end end as at,
+                case when state = 'pending' and alone then 'attempts: ' || attempts || coalesce('; ' || reason, '')
+                     else reason end as reason
+         from ingest.events where source = any ($2) and event_id = $1",
     )
     .bind(event_id)
     .bind(["stripe", "supabase.auth", "supabase.database", "internal"].as_slice())

@@ -81,7 +81,7 @@ pub struct Line {
 }
 
 const NOT_KEPT: &[&str] = &[
-    "whether it went through the broker or the outbox",
+    "whether it went through the broker or Postgres",
     "how often it was delivered: repeats leave no trace",
     "the former values of the members' rows: each is derived from all facts at once",
 ];

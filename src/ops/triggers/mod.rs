@@ -1,4 +1,4 @@
-//! Triggers to the outbox: the database itself tells of logins, sign-ups, deletions, files and rows, in the
+//! Triggers: the database itself tells of logins, sign-ups, deletions, files and rows, in the
 //! transaction that makes them. Nothing is lost that way, whatever becomes of a webhook.
 //!
 //! [`watched`] says what of which table, [`sql`] how, [`catalogue`] how it stands in a database.
@@ -57,7 +57,7 @@ pub enum TriggersError {
     #[error("this database has no schema `ingest` yet: run `memberflow migrate` first")]
     NotMigrated,
     /// The functions write as whoever makes them, past row level security.
-    #[error("the triggers write to ingest.outbox as the role that makes them: connect as {0}, which owns it")]
+    #[error("the triggers write to ingest.events as the role that makes them: connect as {0}, which owns it")]
     NotTheOwner(String),
     #[error("the database did not say how its triggers stand")]
     Database(#[from] sqlx::Error),
@@ -131,8 +131,8 @@ async fn wanted(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Standing>,
         "select pg_get_userbyid(c.relowner)::text,
                 pg_has_role(c.relowner, 'usage') or r.rolsuper or r.rolbypassrls
          from pg_catalog.pg_class c, pg_catalog.pg_roles r
-         where c.oid = to_regclass('ingest.outbox')
-           and to_regprocedure('ingest.advance_change_numbers()') is not null
+         where c.oid = to_regclass('ingest.events')
+           and to_regprocedure('ingest.wake_consumers()') is not null
            and r.rolname = current_user",
     )
     .fetch_optional(&mut *connection)

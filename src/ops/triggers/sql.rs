@@ -3,8 +3,8 @@
 //! A function per table, which names the few columns that it copies and so never touches the others. It lives
 //! in `ingest`, for nobody but Supabase may make functions in `auth` and `storage`.
 //!
-//! - **It never fails**, and so never undoes what the user did: whatever goes wrong becomes a warning. An outbox
-//!   that somebody holds is waited for briefly, and once per transaction.
+//! - **It never fails**, and so never undoes what the user did: whatever goes wrong becomes a warning. A table
+//!   of events that somebody holds is waited for briefly, and once per transaction.
 //! - **It is not in the way** of changes to the table: no column is named in the trigger itself (`update of`,
 //!   `when`), which would keep Postgres from altering that column.
 //! - **It fires first** among the table's triggers, by its name: one that changes the same row again must be
@@ -22,7 +22,7 @@ pub(super) const NAME: &str = "00_memberflow";
 pub(super) const FUNCTION: &str = "outbox_";
 /// The longest name that Postgres keeps whole, in bytes.
 const NAME_MAX_BYTES: usize = 63;
-/// How long a user's statement waits for an outbox that somebody holds.
+/// How long a user's statement waits for a table of events that somebody holds.
 const PATIENCE: &str = "500ms";
 
 /// What makes the trigger of one table, and how it is known again.
@@ -71,7 +71,7 @@ fn body(watched: &Watched, columns: &[&Column]) -> String {
     before jsonb;
     after jsonb;
 begin
-    if current_setting('memberflow.outbox_is_held', true) = 'yes' then
+    if current_setting('memberflow.events_are_held', true) = 'yes' then
         perform set_config('lock_timeout', '1ms', true);
     end if;
     if tg_op <> 'INSERT' then
@@ -87,20 +87,22 @@ begin
     if before -> 'id' = after -> 'id' then
         before := null;
     end if;
-    insert into ingest.outbox (source, event_id, event_type, occurred_at, received_at, body)
+    insert into ingest.events (source, event_id, event_type, occurred_at, received_at, body, state, next_attempt_at)
     select 'supabase.database', {trigger} || lpad(nextval('ingest.change_numbers')::text, 19, '0')
                || '/' || (extract(epoch from clock_timestamp()) * 1000000)::bigint,
            {event} || lower(change.operation), clock_timestamp(), clock_timestamp(),
            convert_to(jsonb_build_object('type', change.operation, 'schema', {schema}, 'table', {name},
-                                         change.name, change.copy)::text, 'UTF8')
+                                         change.name, change.copy)::text, 'UTF8'),
+           'pending', clock_timestamp()
     from (values ('DELETE', 'old_record', before), (tg_op, 'record', after)) as change (operation, name, copy)
     where change.copy is not null;
+    perform ingest.wake_consumers();
     return null;
 exception
     when lock_not_available then
         -- The rest of this transaction does not wait again.
-        perform set_config('memberflow.outbox_is_held', 'yes', true);
-        raise warning 'memberflow was not told of % on {relation}: its outbox is held by somebody', tg_op;
+        perform set_config('memberflow.events_are_held', 'yes', true);
+        raise warning 'memberflow was not told of % on {relation}: its events are held by somebody', tg_op;
         return null;
     when others then
         raise warning 'memberflow was not told of % on {relation}: %', tg_op, sqlerrm;

@@ -12,7 +12,6 @@ use super::message::Message;
 use super::settle::{Settle, Span};
 use crate::envelope::Envelope;
 use crate::lifecycle::Lifecycle;
-use crate::queue::QueueError;
 use crate::queue::batch::BatchLimits;
 
 /// Makes batches of what the feeds bring.
@@ -30,9 +29,23 @@ pub struct Consumer {
     _end: DropGuard,
 }
 
+/// The events of a batch.
+#[derive(Default)]
+pub struct Events {
+    pub envelopes: Vec<Envelope>,
+    /// Those of messages that may end whoever applies them.
+    pub suspects: Vec<Envelope>,
+}
+
+impl Events {
+    fn count(&self) -> usize {
+        self.envelopes.len() + self.suspects.len()
+    }
+}
+
 #[derive(Default)]
 struct Taken {
-    envelopes: Vec<Envelope>,
+    events: Events,
     size_bytes: usize,
     spans: Vec<Span>,
     deadline: Option<Instant>,
@@ -56,28 +69,28 @@ impl Consumer {
         }
     }
 
-    /// Waits for the next batch. Fails only once the process is stopping.
-    pub async fn next_batch(&mut self) -> Result<(Vec<Envelope>, Settle), QueueError> {
+    /// Waits for the next batch; none once the process is stopping.
+    pub async fn next_batch(&mut self) -> Option<(Events, Settle)> {
         let stopping = self.lifecycle.stopping.clone();
-        stopping.run_until_cancelled(self.fill()).await.ok_or(QueueError::Stopping)??;
+        stopping.run_until_cancelled(self.fill()).await??;
         let taken = std::mem::take(&mut self.taken);
-        Ok((taken.envelopes, Settle::new(taken.spans, self.lifecycle.tasks.clone(), self.under_way.clone())))
+        Some((taken.events, Settle::new(taken.spans, self.lifecycle.tasks.clone(), self.under_way.clone())))
     }
 
     /// Takes messages until the batch is full or has waited long enough. Where no earlier batch is under way it waits for
-    /// none but those that have come already.
-    async fn fill(&mut self) -> Result<(), QueueError> {
+    /// none but those that have come already. None where no more will come.
+    async fn fill(&mut self) -> Option<()> {
         while !self.taken.is_full(self.limits) {
             let message = match self.held.take() {
                 Some(held) => held,
                 None => match self.before_deadline().await {
-                    Some(message) => message.ok_or(QueueError::Stopping)?,
-                    None => return Ok(()),
+                    Some(message) => message?,
+                    None => return Some(()),
                 },
             };
             if self.taken.would_overflow(&message, self.limits) {
                 self.held = Some(message);
-                return Ok(());
+                return Some(());
             }
             let wait = if self.is_quiet() { Duration::ZERO } else { self.limits.wait };
             self.taken.add(message, wait);
@@ -86,7 +99,7 @@ impl Consumer {
                 yield_now().await;
             }
         }
-        Ok(())
+        Some(())
     }
 
     fn is_quiet(&self) -> bool {
@@ -106,18 +119,19 @@ impl Consumer {
 
 impl Taken {
     fn is_full(&self, limits: BatchLimits) -> bool {
-        self.envelopes.len() >= limits.max_events || self.size_bytes >= limits.max_bytes
+        self.events.count() >= limits.max_events || self.size_bytes >= limits.max_bytes
     }
 
     /// A message is settled as a whole, so it is never split: one too many waits for the next batch.
     fn would_overflow(&self, message: &Message, limits: BatchLimits) -> bool {
-        !self.envelopes.is_empty() && self.envelopes.len() + message.envelopes.len() > limits.max_events
+        self.events.count() > 0 && self.events.count() + message.envelopes.len() > limits.max_events
     }
 
     fn add(&mut self, message: Message, wait: Duration) {
         self.deadline.get_or_insert_with(|| Instant::now() + wait);
         self.size_bytes += message.size_bytes();
-        self.envelopes.extend(message.envelopes);
+        let events = if message.is_suspect { &mut self.events.suspects } else { &mut self.events.envelopes };
+        events.extend(message.envelopes);
         match self.spans.iter_mut().find(|span| Arc::ptr_eq(&span.of, &message.tags)) {
             Some(span) => span.tags.push(message.tag),
             None => self.spans.push(Span { of: message.tags, tags: vec![message.tag] }),

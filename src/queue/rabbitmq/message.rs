@@ -6,11 +6,16 @@ use bytes::Bytes;
 use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::BasicRejectOptions;
+use lapin::types::AMQPValue;
 
 use super::feed::Reader;
 use super::settle::Tags;
 use crate::envelope::{Envelope, Source, wire};
 use crate::queue::figures;
+
+/// How often a message may come back before it is suspected of ending its consumers. Rolling restarts let some come back
+/// more than once.
+const RETURNS_MAX: i64 = 2;
 
 /// A message that could be read.
 pub(super) struct Message {
@@ -18,6 +23,8 @@ pub(super) struct Message {
     pub tags: Arc<Tags>,
     pub tag: u64,
     pub envelopes: Vec<Envelope>,
+    /// It was given out so often without being settled that it may end whoever applies it.
+    pub is_suspect: bool,
 }
 
 impl Message {
@@ -40,13 +47,14 @@ impl Reader for Arc<Tags> {
         source: Option<Source>,
     ) -> Result<Option<Message>, lapin::Error> {
         let tag = delivery.delivery_tag;
+        let is_suspect = returns(&delivery) > RETURNS_MAX;
         let data = Bytes::from(delivery.data);
         match source
             .map_or_else(|| wire::decode(data.clone()), |source| wire::decode_from(source, data.clone()))
         {
             Ok(envelopes) => {
                 self.hand_out(tag);
-                Ok(Some(Message { tags: self.clone(), tag, envelopes }))
+                Ok(Some(Message { tags: self.clone(), tag, envelopes, is_suspect }))
             }
             Err(error) => {
                 tracing::error!(%error, routing_key = %delivery.routing_key, "dead-lettering an unreadable message");
@@ -55,5 +63,20 @@ impl Reader for Arc<Tags> {
                 Ok(None)
             }
         }
+    }
+}
+
+/// How often a message of a quorum queue has come back to it.
+fn returns(delivery: &Delivery) -> i64 {
+    let headers = delivery.properties.headers().as_ref();
+    match headers.and_then(|headers| headers.inner().get("x-delivery-count")) {
+        Some(AMQPValue::LongLongInt(count)) => *count,
+        Some(AMQPValue::LongInt(count)) => i64::from(*count),
+        Some(AMQPValue::LongUInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortUInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortShortInt(count)) => i64::from(*count),
+        Some(AMQPValue::ShortShortUInt(count)) => i64::from(*count),
+        _ => 0,
     }
 }

@@ -1,4 +1,4 @@
-//! The queue in RabbitMQ: publishing here, consuming in `consume`, the outbox where it is away.
+//! The queue in RabbitMQ: publishing here, consuming in `consume`.
 
 mod consume;
 mod dead;
@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
 
-pub(super) use self::consume::Consumer;
+pub(super) use self::consume::{Consumer, Events};
 pub use self::dead::{DeadContent, DeadMessage};
 pub(super) use self::depth::depths;
 pub(super) use self::settle::Settle;
@@ -117,13 +117,6 @@ impl RabbitMq {
                 way.entrance.enter(envelope).await
             }
             None => Err(Refused::new("internal events do not travel through the queue")),
-        }
-    }
-
-    /// Waits until the broker can be published to; for ever, once the process has stopped.
-    pub async fn up(&self) {
-        if self.link.clone().up().await.is_none() {
-            std::future::pending::<()>().await;
         }
     }
 

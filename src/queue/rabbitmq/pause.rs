@@ -1,7 +1,7 @@
 //! Leaving a source alone for a while after the broker failed to take its events.
 //!
 //! One queue can be in trouble (without its majority, deleted, full) while the others are well. Its
-//! events then go to the outbox at once instead of waiting for a confirm that won't come; now and then
+//! events then go to Postgres at once instead of waiting for a confirm that won't come; now and then
 //! one group tries.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -24,7 +24,7 @@ use crate::queue::figures;
 use crate::queue::gather::Gather;
 
 /// For opening a channel where needed, writing a message and getting its confirm. A broker that takes
-/// longer is treated as away: the outbox is faster.
+/// longer is treated as away: Postgres is faster.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);
 /// AMQP's number for a message that survives a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -97,7 +97,7 @@ impl Lane {
                 // Either this source's queue is in trouble or everything is.
                 self.pause.begin();
                 live.suspect();
-                tracing::warn!(source = %self.source, "no confirm in time; its events go to the outbox for now");
+                tracing::warn!(source = %self.source, "no confirm in time; its events go to Postgres for now");
                 Err(lost(format!("no confirm within {CONFIRM_TIMEOUT:?}").into()))
             }
         }

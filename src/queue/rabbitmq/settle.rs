@@ -119,7 +119,7 @@ impl Drop for Settle {
     }
 }
 
-/// Tags die with their channel, and the broker then delivers their messages again; the inbox knows
+/// Tags die with their channel, and the broker then delivers their messages again; the database knows
 /// what was applied. So a failure here needs no more than a line in the log.
 async fn settle(spans: Vec<Span>, verdict: Verdict) {
     for span in spans {

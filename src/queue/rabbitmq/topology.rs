@@ -3,7 +3,7 @@
 //! Nothing newer than RabbitMQ 3.10 is asked for. One durable topic exchange routes each source to a
 //! quorum queue of its own; what a consumer rejects, or was given too often, goes at least once to the
 //! dead-letter queue. At least once needs `overflow=reject-publish`, which is also what we want of a
-//! full queue: a refusal that sends the event to the outbox.
+//! full queue: a refusal that sends the event to Postgres.
 
 use std::fmt::Display;
 

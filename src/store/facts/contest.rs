@@ -12,7 +12,7 @@ use crate::project::meaning::Report;
 use crate::project::order::{self, Candidate};
 use crate::project::{Meaning, Reading, read};
 use crate::store::claims::Made;
-use crate::store::inbox;
+use crate::store::events;
 
 /// The report that stands for its moment.
 pub(in crate::store) struct Won<T> {
@@ -85,9 +85,9 @@ pub(super) async fn contest<T: Contender>(
 struct Reports<T> {
     peers: Contested<T>,
     /// The seconds of which it lost some.
-    pruned: inbox::Moments,
+    pruned: events::Moments,
     /// The seconds of which it holds too many.
-    cut: inbox::Moments,
+    cut: events::Moments,
 }
 
 /// Of the `wanted` objects and seconds.
@@ -98,7 +98,7 @@ async fn reports<T>(
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Reports<T>, sqlx::Error> {
     let seconds: BTreeSet<_> = wanted.iter().map(|(subject, (_, _, at))| (subject.as_str(), *at)).collect();
-    let inbox::Peers { events, pruned, cut } = inbox::peers(tx, &seconds).await?;
+    let events::Peers { events, pruned, cut } = events::peers(tx, &seconds).await?;
     let told = events.into_iter().filter_map(|envelope| {
         let report = pick(read(&envelope, reading).ok()?)?;
         Some(Told { event_id: envelope.event_id, report })

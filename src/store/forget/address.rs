@@ -162,11 +162,12 @@ async fn matched(
     .await
 }
 
-/// What the kept events say of users' addresses that name this id or address.
+/// What the applied events say of users' addresses that name this id or address.
 async fn reported(tx: &mut PgConnection, name: &str, with_sso: bool) -> Result<Vec<Reported>, sqlx::Error> {
     let statement = format!(
-        "select source, body from ingest.inbox
-         where pruned_at is null and (source = 'supabase.auth' or source = 'supabase.database' and event_type like 'auth.users.%')
+        "select source, body from ingest.events
+         where state = 'applied' and pruned_at is null
+           and (source = 'supabase.auth' or source = 'supabase.database' and event_type like 'auth.users.%')
            and {}",
         body::CANDIDATES
     );

@@ -27,10 +27,10 @@ struct Naming {
     sight: Sight,
 }
 
-/// The events in the inbox that go: those of the person's objects, and those that name the person and nobody else.
+/// The applied events that go: those of the person's objects, and those that name the person and nobody else.
 pub(super) async fn of(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
     let statement = format!(
-        "select source, event_id, subject, '' as note, body from ingest.inbox where {PRUNABLE} and {CANDIDATES}"
+        "select source, event_id, subject, '' as note, body from ingest.events where {PRUNABLE} and {CANDIDATES}"
     );
     let mut events = about_objects(tx, person).await?;
     let naming = naming(tx, person, statement).await?;
@@ -40,8 +40,9 @@ pub(super) async fn of(tx: &mut PgConnection, person: &Person) -> Result<Ids, sq
 
 /// The events about the person's objects that have their bodies.
 pub(super) async fn about_objects(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
-    let statement =
-        format!("select source || '/' || event_id from ingest.inbox where subject = any ($1) and {PRUNABLE}");
+    let statement = format!(
+        "select source || '/' || event_id from ingest.events where subject = any ($1) and {PRUNABLE}"
+    );
     let names: Vec<String> =
         sqlx::query_scalar(AssertSqlSafe(statement)).bind(person.object_ids()).fetch_all(tx).await?;
     Ok(Ids(names.into_iter().collect()))
@@ -50,8 +51,8 @@ pub(super) async fn about_objects(tx: &mut PgConnection, person: &Person) -> Res
 /// The dead letters that go: by their bodies or their reasons.
 pub(super) async fn letters(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
     let statement = format!(
-        "select source, event_id, null as subject, reason as note, body from ingest.dead_letters
-         where {CANDIDATES} or lower(encode(convert_to(reason, 'UTF8'), 'escape')) ~ $1"
+        "select source, event_id, null as subject, reason as note, body from ingest.events
+         where state = 'dead' and ({CANDIDATES} or lower(encode(convert_to(reason, 'UTF8'), 'escape')) ~ $1)"
     );
     let naming = naming(tx, person, statement).await?;
     Ok(Ids(only_theirs(tx, person, naming).await?))
@@ -59,10 +60,10 @@ pub(super) async fn letters(tx: &mut PgConnection, person: &Person) -> Result<Id
 
 /// The events that name the person and are not applied yet: they will bring the person back.
 pub(super) async fn waiting(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
-    let from = |table: &str| {
-        format!("select source, event_id, null as subject, '' as note, body from {table} where {CANDIDATES}")
-    };
-    let statement = format!("{} union all {}", from("ingest.outbox"), from("ingest.failing"));
+    let statement = format!(
+        "select source, event_id, null as subject, '' as note, body from ingest.events
+         where state = 'pending' and {CANDIDATES}"
+    );
     let naming = naming(tx, person, statement).await?;
     Ok(Ids(naming.into_iter().map(|event| event.name).collect()))
 }
@@ -158,8 +159,8 @@ async fn of_others(
 pub(super) async fn drop_letters(tx: &mut PgConnection, letters: &Ids) -> Result<u64, sqlx::Error> {
     let pairs = letters.pairs();
     let dropped = sqlx::query(
-        "delete from ingest.dead_letters d using unnest($1::text[], $2::text[]) as n (source, event_id)
-         where d.source = n.source and d.event_id = n.event_id",
+        "delete from ingest.events d using unnest($1::text[], $2::text[]) as n (source, event_id)
+         where d.source = n.source and d.event_id = n.event_id and d.state = 'dead'",
     )
     .bind(pairs.iter().map(|(source, _)| *source).collect::<Vec<_>>())
     .bind(pairs.iter().map(|(_, event_id)| *event_id).collect::<Vec<_>>())

@@ -15,7 +15,7 @@ const IS_ID: &str = r"~* '^[\s{]*(urn:uuid:)?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9
 /// The address by which a customer was matched is part of what memberflow noted then.
 pub(super) async fn matches(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query(
-        "update ingest.inbox
+        "update ingest.events
          set body = convert_to((jsonb_set(convert_from(body, 'UTF8')::jsonb, '{email}', '\"\"') - 'passed')::text, 'UTF8')
          where source = 'internal' and event_type = 'matched'
            and split_part(event_id, '/', 2) = any ($1)

@@ -20,7 +20,7 @@ use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Corrected, Internal};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::change::{self, Kept};
-use crate::store::inbox::PEERS;
+use crate::store::events::PEERS;
 use crate::store::{Rules, apply};
 
 /// Corrections that are in memory at once.
@@ -45,7 +45,7 @@ pub(super) async fn correct(
         after = end.try_get("n")?;
         total += i64::try_from(rows.len()).unwrap_or(i64::MAX);
         let events: Result<Vec<_>, _> = rows.iter().map(|row| event(turn, counted, row, tables)).collect();
-        apply::within(tx, events?, rules, now).await?;
+        apply::within(tx, &events?, rules, now).await?;
     }
 }
 
@@ -57,13 +57,13 @@ fn statement(table: &Table, counted: &Counted) -> String {
         "with {page}, {known}
          select k.n, k.row_id, {at} as at, to_jsonb(t)::text as record, i.body,
                 (select array_agg(p.body) from (
-                     select p.body from ingest.inbox p
+                     select p.body from ingest.events p
                      where p.subject = i.subject and p.occurred_at = i.occurred_at and p.source <> 'internal'
                        and p.pruned_at is null
                      order by p.received_at desc, p.event_id desc limit {PEERS}) p) as others
          from known k
          join {name} t on t.id = k.key::{key_type}
-         join ingest.inbox i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at
+         join ingest.events i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at
               and i.event_id = k.was_event
          where k.n > $7 and k.is_told and k.differs and not k.was_final and i.pruned_at is null
          order by k.n limit {CORRECTIONS}",

@@ -79,7 +79,7 @@ pub(super) fn news(select: &str) -> String {
 pub(super) fn kept(event_type: &str, members: &str) -> String {
     format!(
         "kept as (
-             insert into ingest.inbox (source, event_id, event_type, occurred_at, received_at, applied_at, body)
+             insert into ingest.events (source, event_id, event_type, occurred_at, received_at, applied_at, body)
              select 'internal', event_id, '{event_type}', $3, $3, $4,
                     convert_to(json_build_object('type', '{event_type}', {members})::text, 'UTF8')
              from news group by event_id

@@ -119,5 +119,5 @@ async fn tell(
     let Some(first) = found.rows.iter().chain(&found.gone).next() else { return Ok(()) };
     let event_id = format!("{}{}", turn.prefix(), first.id);
     let event = event(turn, event_id, "found_payments", &Internal::FoundPayments(found))?;
-    apply::within(tx, vec![event], rules, now).await
+    apply::within(tx, &[event], rules, now).await
 }

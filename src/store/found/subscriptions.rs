@@ -30,7 +30,7 @@ pub(super) async fn standing(
     let rows = sqlx::query(
         "select id, user_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status::text,
                 created_at, canceled_at, membership_tier_id,
-                not exists (select from ingest.inbox i where i.source = 'internal' and i.event_id = 'found/' || s.id)
+                not exists (select from ingest.events i where i.source = 'internal' and i.event_id = 'found/' || s.id)
                 and not exists (select from ingest.stripe_facts f where f.id = s.stripe_subscription_id) as is_new
          from public.customer_subscriptions s
          where ($1::text is null or id > $1::text::uuid) and stripe_customer_id <> ''
@@ -50,7 +50,7 @@ pub(super) async fn standing(
             events.push(event(turn, format!("found/{}", found.id), "found", &Internal::Found(found))?);
         }
     }
-    apply::within(tx, events, rules, now).await?;
+    apply::within(tx, &events, rules, now).await?;
     Ok(page)
 }
 

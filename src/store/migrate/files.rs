@@ -45,6 +45,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251203000810 "close_future_functions",
     20251203001100 "match_leads_to_campaigns",
     20251203001200 "derive_tickets",
+    20251204000100 "keep_each_event_once",
     20251204000300 "find_parked_by_moment",
     20251204000310 "find_subscribers_of_a_tier",
     20251204000500 "take_text_messages",

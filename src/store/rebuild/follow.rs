@@ -12,7 +12,7 @@ use crate::envelope::Source;
 use crate::project::movements::BEGINNING;
 use crate::store::apply::{self, Touched};
 use crate::store::derived::Tables;
-use crate::store::{Rules, inbox};
+use crate::store::{Rules, events};
 
 /// Names of events that are taken at once.
 const NAMES: i64 = 20_000;
@@ -60,7 +60,7 @@ async fn some(
 ) -> Result<usize, sqlx::Error> {
     let names: Vec<(String, String)> = sqlx::query_as(
         "insert into settled (source, event_id)
-         select i.source, i.event_id from ingest.inbox i
+         select i.source, i.event_id from ingest.events i
          where i.applied_at >= $1 and not exists (
              select from settled s where s.source = i.source and s.event_id = i.event_id)
          limit $2
@@ -73,8 +73,8 @@ async fn some(
     let (own, others): (Vec<_>, Vec<_>) =
         names.iter().cloned().partition(|(source, _)| source == Source::Internal.as_str());
     for page in own.chunks(PAGE_OF_OUR_OWN).chain(others.chunks(PAGE)) {
-        let events = inbox::named(tx, page).await?;
-        let (touched, _) = events_of(tx, events, rules, now).await?;
+        let events = events::named(tx, page).await?;
+        let (touched, _) = events_of(tx, &events, rules, now).await?;
         apply::derive(tx, Tables::Shadow, touched, rules, now).await?;
     }
     Ok(names.len())

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Rebuild, RebuildError, begin_shadow};
-use crate::store::inbox;
-use crate::store::news::{News, read_all};
+use crate::store::events;
+use crate::store::news::{Decoded, News, read_all};
 
 /// Events whose bodies are in memory at once.
 const PAGE: usize = 500;
@@ -72,7 +72,7 @@ impl Selection {
     /// Whatever the database says.
     pub async fn count(&self, pool: &PgPool, limit: i64) -> Result<i64, sqlx::Error> {
         let count = concat!(
-            "select count(*) from (select from ingest.inbox i where ",
+            "select count(*) from (select from ingest.events i where i.state = 'applied' and ",
             selected!(),
             " limit $5) as i"
         );
@@ -90,7 +90,7 @@ impl Selection {
     /// where the live ones have lost it.
     async fn choose(&self, tx: &mut PgConnection) -> Result<Vec<Chosen>, sqlx::Error> {
         let chosen = concat!(
-            "select i.source, i.event_id, i.subject from ingest.inbox i where ",
+            "select i.source, i.event_id, i.subject from ingest.events i where i.state = 'applied' and ",
             selected!(),
             " and ($5::text is null or i.subject in (
                   select $5
@@ -138,8 +138,8 @@ impl Rebuild {
         write(&mut tx, somebody.chain(objects).collect()).await?;
         for page in chosen.chunks(PAGE) {
             let named: Vec<_> = page.iter().map(|(source, id, _)| (source.clone(), id.clone())).collect();
-            let events = inbox::named(&mut tx, &named).await?;
-            let (events, _) = read_all(events, &rules);
+            let events = events::named(&mut tx, &named).await?;
+            let Decoded { events, .. } = read_all(&events, &rules);
             write(&mut tx, names(&News::sort(events))).await?;
         }
         tx.execute(WIDEN).await?;

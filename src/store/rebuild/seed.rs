@@ -19,7 +19,7 @@ const PAGE: i64 = 1000;
 
 /// Plants the facts. Where nothing was pruned there are none.
 pub(super) async fn plant(connection: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
-    let pruned = "select exists (select from ingest.inbox where pruned_at is not null)";
+    let pruned = "select exists (select from ingest.events where pruned_at is not null)";
     if !sqlx::query_scalar(pruned).fetch_one(&mut *connection).await? {
         return Ok(());
     }
@@ -35,7 +35,7 @@ pub(super) async fn plant(connection: &mut PgConnection, rules: &Rules) -> Resul
 
 const COPY: &str = "
     insert into pruned
-    select distinct subject from ingest.inbox
+    select distinct subject from ingest.events
     where pruned_at is not null and subject is not null and not_counted is null;
     insert into stripe_facts select f.* from ingest.stripe_facts f join pruned p on p.subject = f.id;
     insert into stripe_versions select v.* from ingest.stripe_versions v join pruned p on p.subject = v.id;
@@ -56,7 +56,7 @@ const COPY: &str = "
     select f.* from ingest.row_facts f join pruned p on p.subject = f.relation || '/' || f.row_id;
     -- What tells of a login or a user has no subject.
     insert into logins select * from ingest.logins
-    where exists (select from ingest.inbox where pruned_at is not null and subject is null);
+    where exists (select from ingest.events where pruned_at is not null and subject is null);
     insert into seen_users select id from ingest.users on conflict do nothing;
     insert into activity (user_id, logins) select user_id, count(*) from logins where counted group by user_id;";
 

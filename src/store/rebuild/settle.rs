@@ -1,4 +1,4 @@
-//! The first part: the facts of all events in the inbox, page by page, in the order of the events' names.
+//! The first part: the facts of all events that were applied, page by page, in the order of the events' names.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::envelope::Envelope;
 use crate::store::apply::{self, Touched};
-use crate::store::news::{News, read_all};
+use crate::store::news::{Decoded, News, read_all};
 use crate::store::parked::{self, LookedAt};
-use crate::store::{Rules, inbox, money, uncounted};
+use crate::store::{Rules, events, money, uncounted};
 
 /// Events in a page. Their bodies are in memory at once.
 const PAGE: i64 = 1000;
@@ -32,7 +32,7 @@ impl Rebuild {
     pub async fn count_events(&mut self) -> Result<(u64, u64), RebuildError> {
         let (events, pruned): (i64, i64) = sqlx::query_as(
             "select count(*) filter (where pruned_at is null), count(*) filter (where pruned_at is not null)
-             from ingest.inbox",
+             from ingest.events where state = 'applied'",
         )
         .fetch_one(&mut self.connection)
         .await?;
@@ -46,13 +46,13 @@ impl Rebuild {
     pub async fn settle_page(&mut self) -> Result<Settled, RebuildError> {
         let (now, since) = (self.clock().now(), self.since);
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let page = inbox::page(&mut tx, &self.position, PAGE).await?;
+        let page = events::page(&mut tx, &self.position, PAGE).await?;
         let Some((last, _)) = page.last() else { return Ok(Settled::default()) };
         self.position = (last.source.as_str().to_owned(), last.event_id.clone());
         note(&mut tx, &page, since).await?;
         let page: Vec<Envelope> = page.into_iter().map(|(envelope, _)| envelope).collect();
         let events = page.len();
-        let (touched, unreadable) = events_of(&mut tx, page, &self.store.rules, now).await?;
+        let (touched, unreadable) = events_of(&mut tx, &page, &self.store.rules, now).await?;
         let thin: BTreeSet<String> = touched.parked.iter().map(|parked| parked.subject.clone()).collect();
         let looked_at = LookedAt { objects: thin, ..LookedAt::default() };
         parked::replace(&mut tx, &looked_at, &touched.parked, now).await?;
@@ -88,18 +88,19 @@ impl Rebuild {
 /// Settles `events` in the shadow tables. Those that were settled before change nothing.
 pub(super) async fn events_of(
     tx: &mut PgConnection,
-    events: Vec<Envelope>,
+    events: &[Envelope],
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(Touched, usize), sqlx::Error> {
-    let (events, unreadable) = read_all(events, rules);
-    uncounted::note(tx, &events, &unreadable).await?;
+    let Decoded { events, dead } = read_all(events, rules);
+    uncounted::note(tx, &events, &dead).await?;
+    let unreadable = dead.len();
     let news = News::sort(events);
     sqlx::query("insert into seen_users (id) select unnest($1::uuid[]) on conflict do nothing")
         .bind(news.named().into_iter().collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
-    Ok((apply::settle(tx, news, rules, now).await?, unreadable.len()))
+    Ok((apply::settle(tx, news, rules, now).await?, unreadable))
 }
 
 /// Notes the newest events of the page: among those applied as late there are others still to come.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use memberflow::envelope::Envelope;
+use memberflow::store::pending;
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
@@ -106,12 +107,29 @@ pub(crate) async fn asked_by(work: impl Future<Output = ()>) -> Vec<String> {
 /// The statements that `events` take as one batch.
 pub(super) async fn taken_by(told: &Told, events: Vec<Envelope>) -> Vec<String> {
     let taken = asked_by(async {
-        let applied = told.store.apply(events).await.unwrap();
+        let applied = told.store.apply(&events).await.unwrap();
         assert!(applied.new > 0);
     })
     .await;
     assert_eq!(taken.last().map(String::as_str), Some("COMMIT"), "{taken:#?}");
     taken
+}
+
+/// The statements that `events` take from being accepted without a broker until they are applied.
+pub(super) async fn taken_by_pending(told: &Told, events: Vec<Envelope>) -> Vec<String> {
+    let pool = &told.database.pool;
+    asked_by(async {
+        pending::insert(pool, &events).await.unwrap();
+        let mut held = memberflow::database::begin(pool).await.unwrap();
+        let limits = pending::Limits { max_events: 500, max_bytes: 1 << 20 };
+        let claimed = pending::claim(&mut held, limits).await.unwrap();
+        pending::count_attempt(&mut *held, &claimed, 1).await.unwrap();
+        assert!(pending::hold(&mut held, &claimed, false).await.unwrap().iter().all(|is_held| *is_held));
+        let applied = told.store.apply_pending(Some(held), &claimed, false).await.unwrap();
+        assert!(told.store.next_retry().await.unwrap().is_none());
+        assert_eq!(applied.new, events.len());
+    })
+    .await
 }
 
 pub(crate) async fn town(members: u128) -> Told {

@@ -22,17 +22,21 @@ use crate::lives::{compare, tables};
 /// The longest that what was accepted may take until it is applied.
 const DEADLINE: Duration = Duration::from_secs(180);
 
+/// Events on their way, those of another version too.
+const WAITING: &str = "
+    select (select count(*) from ingest.events where state = 'pending')
+         + (select count(*) from ingest.outbox) + (select count(*) from ingest.failing)";
+
 /// Differing rows that are shown, at most.
 const SHOWN: usize = 20;
 
-/// Waits until all of `taken` are in the inbox and nothing is on its way.
+/// Waits until all of `taken` are applied and nothing is on its way.
 pub async fn all_applied(town: &Town, taken: &BTreeSet<Name>) {
     let deadline = Instant::now() + DEADLINE;
     let pool = town.pool();
     loop {
-        let there = inbox(&pool).await;
-        let waiting: i64 =
-            sqlx::query_scalar("select count(*) from ingest.outbox").fetch_one(&pool).await.unwrap();
+        let there = applied(&pool).await;
+        let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(&pool).await.unwrap();
         let missing: Vec<&Name> = taken.difference(&there).collect();
         if missing.is_empty() && waiting == 0 {
             return;
@@ -40,21 +44,20 @@ pub async fn all_applied(town: &Town, taken: &BTreeSet<Name>) {
         let shown = &missing[..missing.len().min(20)];
         if Instant::now() >= deadline {
             let count = missing.len();
-            let lost = format!(
-                "LOST: {count} events answered 2xx are not in the inbox, {waiting} wait in the outbox"
-            );
+            let lost = format!("LOST: {count} events answered 2xx are not applied, {waiting} are pending");
             town.give_up(&format!("{lost}: {shown:?}")).await;
         }
         sleep(Duration::from_millis(500)).await;
     }
 }
 
-async fn inbox(pool: &PgPool) -> BTreeSet<Name> {
-    let rows: Vec<(String, String)> =
-        sqlx::query_as("select source, event_id from ingest.inbox where source <> 'internal'")
-            .fetch_all(pool)
-            .await
-            .unwrap();
+async fn applied(pool: &PgPool) -> BTreeSet<Name> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "select source, event_id from ingest.events where state = 'applied' and source <> 'internal'",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
     rows.into_iter().map(|(source, id)| (source.parse::<Source>().unwrap(), id)).collect()
 }
 
@@ -79,10 +82,13 @@ impl Audit<'_> {
         findings
     }
 
-    /// All that was taken is in the inbox, nothing else is, and nothing died.
+    /// All that was taken is applied, nothing else is, and nothing died.
     async fn of_events(&self) -> Vec<String> {
-        let there = inbox(&self.pool).await;
-        let dead = sqlx::query_as("select event_id, reason from ingest.dead_letters order by 1");
+        let there = applied(&self.pool).await;
+        let dead = sqlx::query_as(
+            "select event_id, reason from ingest.events where state = 'dead'
+             union all select event_id, reason from ingest.dead_letters order by 1",
+        );
         let dead: Vec<(String, String)> = dead.fetch_all(&self.pool).await.unwrap();
         let lost = self.taken.difference(&there).map(|(source, id)| format!("LOST: {source} {id}"));
         let unsent =

@@ -50,7 +50,8 @@ impl Town {
             Fault::NoConnections => self.take_all_connections().await,
             Fault::LockTables => {
                 let mut admin = self.admin().await;
-                let tables = rng.choice(["ingest.inbox", "ingest.outbox", "ingest.inbox, ingest.outbox"]);
+                let tables =
+                    rng.choice(["ingest.inbox", "ingest.stripe_facts", "ingest.inbox, ingest.outbox"]);
                 let lock = format!("lock table {} in access exclusive mode", tables.unwrap());
                 sqlx::query("begin").execute(&mut admin).await.unwrap();
                 sqlx::query(sqlx::AssertSqlSafe(lock)).execute(&mut admin).await.unwrap();

@@ -28,7 +28,7 @@ const LIFE: &str = "is not told as it was";
 
 const PLANTS: [Plant; 7] = [
     Plant {
-        kind: "an event gone from the inbox",
+        kind: "an event that is gone",
         plant:
             "create table ingest.kept as select * from ingest.inbox where event_type = 'invoice.paid' limit 1;
                 delete from ingest.inbox i using ingest.kept k
@@ -47,11 +47,11 @@ const PLANTS: [Plant; 7] = [
     },
     Plant {
         kind: "a dead letter",
-        plant: "insert into ingest.dead_letters
-                    (source, event_id, event_type, occurred_at, received_at, body, reason, dead_at)
-                values ('stripe', 'evt_dead', 'invoice.paid', now(), now(), '{}', 'a reason', now())",
+        plant: "insert into ingest.events
+                    (source, event_id, event_type, occurred_at, received_at, body, state, reason, dead_at)
+                values ('stripe', 'evt_dead', 'invoice.paid', now(), now(), '{}', 'dead', 'a reason', now())",
         said: &["dead: evt_dead: a reason"],
-        remove: Some("delete from ingest.dead_letters"),
+        remove: Some("delete from ingest.events where state = 'dead'"),
     },
     Plant {
         kind: "a payment that was counted twice",

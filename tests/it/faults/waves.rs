@@ -176,6 +176,8 @@ impl Waves {
 
 async fn any_applied(pool: &sqlx::PgPool, names: &[Name]) -> bool {
     let ids: Vec<&str> = names.iter().map(|(_, id)| id.as_str()).collect();
-    let asked = sqlx::query_scalar("select exists (select from ingest.inbox where event_id = any ($1))");
+    let asked = sqlx::query_scalar(
+        "select exists (select from ingest.events where event_id = any ($1) and state = 'applied')",
+    );
     !ids.is_empty() && asked.bind(&ids[..]).fetch_one(pool).await.unwrap_or(false)
 }

@@ -141,7 +141,7 @@ async fn lives() -> Told {
     told.tell(life("ann", ANN, "cus_1", ADDRESS, "Ann Archer")).await;
     told.tell(life("bob", BOB, "cus_10", OTHERS_ADDRESS, "Bob Banner")).await;
     let dead = stripe("ann_dead", "invoice.paid", 5, json!({"id": "in_dead", "customer_email": ADDRESS}));
-    told.store.bury(vec![(dead, "of Ann@Example.com".to_owned())]).await.unwrap();
+    told.store.bury(&[(dead, "of Ann@Example.com".to_owned())]).await.unwrap();
     told.execute(&format!(
         "insert into public.leads (email, first_name, last_name, phone, message, converted_to_user_id)
          values ('Ann@Example.com', 'Ann', 'Archer', '555-0100', 'I am Ann', '{ANN}')"

@@ -93,7 +93,7 @@ async fn a_discount_that_ends_moves_by_the_clock() {
     let told = Told::begin().await;
     let mut discounted = of("sub_1", "cus_1", "active", 1000);
     discounted["discounts"] = json!([half_off("di_1", 60)]);
-    told.store_at(day(1)).apply(vec![on(0, discounted)]).await.unwrap();
+    told.store_at(day(1)).apply(&[on(0, discounted)]).await.unwrap();
     assert_eq!(told.store_at(day(59)).recompute_due().await.unwrap(), 0);
     assert_eq!(believed(&told).await, ["cus_1 0 new 500 500 sub_1_0"]);
 
@@ -109,7 +109,7 @@ async fn what_the_clock_did_before_an_event_is_not_laid_at_its_door() {
     let told = Told::begin().await;
     let mut discounted = of("sub_1", "cus_1", "active", 1000);
     discounted["discounts"] = json!([half_off("di_1", 60)]);
-    told.store_at(day(1)).apply(vec![on(0, discounted)]).await.unwrap();
+    told.store_at(day(1)).apply(&[on(0, discounted)]).await.unwrap();
     // Nobody looked when the discount ended.
     told.tell([on(80, of("sub_1", "cus_1", "active", 1500))]).await;
     assert_eq!(

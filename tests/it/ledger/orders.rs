@@ -63,7 +63,7 @@ async fn tell_at_random(told: &Told, mut events: Vec<Envelope>, rng: &mut Rng, n
     while !events.is_empty() {
         let size = rng.usize(1..=6).min(events.len());
         let batch = events.split_off(events.len() - size);
-        told.store_at(day(now)).apply(batch).await.unwrap();
+        told.store_at(day(now)).apply(&batch).await.unwrap();
         assert_adds_up(told, name).await;
         now += rng.i64(0..3);
         if rng.u8(..) < 50 {

@@ -21,12 +21,12 @@ async fn told() -> Told {
     let mut of_ann = of("sub_1", "cus_1", "active", 1000);
     of_ann["metadata"]["user_id"] = json!(ANN.to_string());
     told.store_at(day(100))
-        .apply(vec![on(0, of_ann), on(65, of("sub_1", "cus_1", "active", 2500))])
+        .apply(&[on(0, of_ann), on(65, of("sub_1", "cus_1", "active", 2500))])
         .await
         .unwrap();
     let unknown =
         vec![on(92, of("sub_2", "cus_2", "active", 700)), on(110, of("sub_2", "cus_2", "canceled", 700))];
-    told.store_at(day(120)).apply(unknown).await.unwrap();
+    told.store_at(day(120)).apply(&unknown).await.unwrap();
     told
 }
 
@@ -50,7 +50,7 @@ async fn the_mrr_at_any_date_as_known_at_any_date() {
     assert_eq!(total(&told, of_ann).await, usd(2500, 1));
 
     // A late event tells that Ann paid less in between: the belief of before can still be asked for.
-    told.store_at(day(200)).apply(vec![on(30, of("sub_1", "cus_1", "active", 400))]).await.unwrap();
+    told.store_at(day(200)).apply(&[on(30, of("sub_1", "cus_1", "active", 400))]).await.unwrap();
     assert_eq!(total(&told, at(40, None)).await, usd(400, 1));
     assert_eq!(total(&told, at(40, Some(day(200)))).await, usd(400, 1));
     assert_eq!(total(&told, at(40, Some(day(199)))).await, usd(1000, 1));

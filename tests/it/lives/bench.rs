@@ -41,7 +41,7 @@ impl Bench {
         let embedded = open(&config).unwrap();
         config.amqp_url = Some(broker_url().into());
         let broker = open(&config).unwrap();
-        // Until then events would be kept in the outbox, which is the other queue's way.
+        // Until then events would be kept in Postgres, which is the other queue's way.
         eventually("the broker's queue", async || broker.broker_state().unwrap().ok()).await;
         Self { database, store, embedded, broker, lifecycle, _names: names }
     }

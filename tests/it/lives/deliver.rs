@@ -1,5 +1,6 @@
 //! Delivering lives: in any order, in any batches, more than once, to two consumers, through a queue or not.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::acts;
 use super::bench::Bench;
 use super::life::Life;
 use super::world::PHASES;
+use crate::support::consuming::Consuming;
 
 /// Longer than any delivery may take, also on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -26,7 +28,7 @@ const CROWD: usize = 60;
 pub enum Way {
     /// `Store::apply`, with batches of this size at most, by so many consumers at once.
     Direct { batch: usize, consumers: usize },
-    /// Through `ingest.outbox`, to two consumers.
+    /// As pending events in Postgres, to two consumers.
     Postgres,
     /// Through the broker, to two consumers.
     RabbitMq,
@@ -46,8 +48,16 @@ impl Bench {
             delivered += events.len();
             match way {
                 Way::Direct { batch, consumers } => self.apply(events, rng, batch, consumers).await,
-                Way::Postgres => self.queue(&self.embedded, events, rng).await,
-                Way::RabbitMq => self.queue(&self.broker, events, rng).await,
+                // There each event is kept once.
+                Way::Postgres => {
+                    let deliveries =
+                        events.iter().map(|it| (it.source, &it.event_id)).collect::<BTreeSet<_>>().len();
+                    self.queue(&self.embedded, events, deliveries, rng).await;
+                }
+                Way::RabbitMq => {
+                    let deliveries = events.len();
+                    self.queue(&self.broker, events, deliveries, rng).await;
+                }
             }
             if rng.bool() {
                 self.store.recompute_due().await.unwrap();
@@ -70,14 +80,14 @@ impl Bench {
     /// Applies one batch after the other.
     pub async fn apply_all(&self, batches: Vec<Vec<Envelope>>) {
         for batch in batches {
-            let applied = self.store.apply(batch).await.unwrap();
+            let applied = self.store.apply(&batch).await.unwrap();
             assert_eq!(applied.dead, 0, "an event that nobody can read");
         }
     }
 
-    /// Two consumers take what is accepted, while it is.
-    async fn queue(&self, queue: &Queue, mut events: Vec<Envelope>, rng: &mut Rng) {
-        let left = AtomicUsize::new(events.len());
+    /// Two consumers take what is accepted, while it is: so many deliveries.
+    async fn queue(&self, queue: &Queue, mut events: Vec<Envelope>, deliveries: usize, rng: &mut Rng) {
+        let left = AtomicUsize::new(deliveries);
         let done = CancellationToken::new();
         if events.is_empty() {
             return;
@@ -93,12 +103,15 @@ impl Bench {
 
     /// Takes batches until none of the `left` events is, whoever settled the last.
     async fn consume(&self, queue: &Queue, left: &AtomicUsize, done: &CancellationToken) {
-        let mut consumer = queue.consumer().await.unwrap();
-        while let Some(batch) = done.run_until_cancelled(consumer.next_batch()).await {
-            let batch = batch.unwrap();
+        let mut consumer = Consuming::begin(queue);
+        while let Some(Some(mut batch)) = done.run_until_cancelled(consumer.next_batch()).await {
             let count = batch.envelopes.len();
-            self.apply_all(vec![batch.envelopes.clone()]).await;
-            batch.ack().await.unwrap();
+            let applied = match batch.take_held() {
+                Some(held) => self.store.apply_pending(Some(held), &batch.envelopes, false).await,
+                None => self.store.apply(&batch.envelopes).await,
+            };
+            assert_eq!(applied.unwrap().dead, 0, "an event that nobody can read");
+            batch.ack().await;
             if left.fetch_sub(count, Ordering::SeqCst) <= count {
                 done.cancel();
             }

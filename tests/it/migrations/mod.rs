@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use crate::support::database::TestDatabase;
 
 /// All migration files, in the order of their names.
-fn files() -> Vec<String> {
+pub fn files() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
@@ -29,7 +29,7 @@ async fn apply(database: &TestDatabase) -> Report {
     migrate::run(&database.options(), MigrateOptions::default()).await.unwrap()
 }
 
-async fn execute(pool: &PgPool, sql: &str) {
+pub async fn execute(pool: &PgPool, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(pool).await.unwrap();
 }
 

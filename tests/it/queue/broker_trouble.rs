@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::setup::{DEADLINE, Kind, Setup, event, events, eventually, expect};
 use crate::support::broker::{TestBroker, broker_address, broker_url_at};
+use crate::support::consuming::{Consuming, ack};
 use crate::support::proxy::{Mode, Proxy};
 
 /// An address that nobody listens on.
@@ -22,22 +23,21 @@ async fn behind(proxy: &Proxy) -> Setup {
 }
 
 #[tokio::test]
-async fn with_the_broker_out_of_reach_events_wait_in_the_outbox_until_it_is_there() {
+async fn with_the_broker_out_of_reach_events_come_from_postgres() {
     let address = closed_port();
     let url = broker_url_at(address);
     let setup =
         Setup::not_yet_connected(TestBroker::new(), |config| config.amqp_url = Some(url.into())).await;
-    setup.start_relay();
     let sent = events(700);
     setup.accept_all(&sent).await;
-    assert_eq!(setup.outbox().await, 700);
+    assert_eq!(setup.pending().await, 700);
     let said = setup.broker_state().unwrap_err();
     assert!(said.contains("away"), "{said}");
 
-    let mut consumer = setup.queue.consumer().await.unwrap();
-    let _proxy = Proxy::at(address, broker_address()).await;
+    let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &sent).await;
-    eventually("the outbox is empty", async || setup.outbox().await == 0).await;
+    assert_eq!(setup.pending().await, 0);
+    let _proxy = Proxy::at(address, broker_address()).await;
     eventually("the broker is well", async || setup.broker_state().is_ok()).await;
     drop(consumer);
     setup.stop().await;
@@ -47,9 +47,8 @@ async fn with_the_broker_out_of_reach_events_wait_in_the_outbox_until_it_is_ther
 async fn no_event_is_lost_while_connections_keep_breaking() {
     let proxy = Proxy::to(broker_address()).await;
     let setup = behind(&proxy).await;
-    setup.start_relay();
     let sent = events(1200);
-    let mut consumer = setup.queue.consumer().await.unwrap();
+    let mut consumer = Consuming::begin(&setup.queue);
     let accepting = async {
         for (round, some) in sent.chunks(12).enumerate() {
             setup.accept_all(some).await;
@@ -66,24 +65,23 @@ async fn no_event_is_lost_while_connections_keep_breaking() {
 }
 
 #[tokio::test]
-async fn a_broker_that_falls_silent_is_replaced_by_the_outbox_and_found_again() {
+async fn a_broker_that_falls_silent_is_replaced_by_postgres_and_found_again() {
     let proxy = Proxy::to(broker_address()).await;
     let setup = behind(&proxy).await;
-    setup.start_relay();
-    let mut consumer = setup.queue.consumer().await.unwrap();
+    let mut consumer = Consuming::begin(&setup.queue);
     let sent = events(90);
     setup.accept_all(&sent[..30]).await;
     expect(&mut consumer, &sent[..30]).await;
 
     proxy.set(Mode::Stall);
     setup.accept_all(&sent[30..60]).await;
-    assert!(setup.outbox().await >= 30, "nobody else could have taken them");
+    assert!(setup.pending().await >= 30, "nobody else could have taken them");
     eventually("the silence is noticed", async || setup.broker_state().is_err()).await;
     setup.accept_all(&sent[60..]).await;
 
     proxy.set(Mode::Pass);
     expect(&mut consumer, &sent[30..]).await;
-    eventually("the outbox is empty", async || setup.outbox().await == 0).await;
+    assert_eq!(setup.pending().await, 0);
     drop(consumer);
     setup.stop().await;
 }
@@ -107,7 +105,7 @@ async fn a_peer_that_accepts_but_never_speaks_does_not_hold_us_up() {
     })
     .await;
     setup.accept(event(Source::Stripe, 1)).await;
-    assert_eq!(setup.outbox().await, 1);
+    assert_eq!(setup.pending().await, 1);
     proxy.set(Mode::Pass);
     eventually("the broker is well", async || setup.broker_state().is_ok()).await;
     setup.stop().await;
@@ -125,7 +123,7 @@ async fn a_blocked_broker_is_seen_and_passed_by_at_once() {
     let proxy = Proxy::to(broker_address()).await;
     let setup = behind(&proxy).await;
     setup.accept(event(Source::Stripe, 0)).await;
-    assert_eq!(setup.outbox().await, 0, "the broker had it");
+    assert_eq!(setup.pending().await, 0, "the broker had it");
 
     proxy.tell_clients(connection_frame(60, b"\x06no mem"));
     eventually("the alarm is seen", async || setup.broker_state().is_err_and(|said| said.contains("no mem")))
@@ -133,13 +131,15 @@ async fn a_blocked_broker_is_seen_and_passed_by_at_once() {
     let sent = events(20);
     let before = Instant::now();
     setup.accept_all(&sent).await;
-    assert_eq!(setup.outbox().await, 20);
+    assert_eq!(setup.pending().await, 20);
     assert!(before.elapsed() < DEADLINE / 2, "nothing waited for the broker");
 
     proxy.tell_clients(connection_frame(61, b""));
     eventually("the end of the alarm is seen", async || setup.broker_state().is_ok()).await;
-    setup.start_relay();
-    eventually("the outbox is empty", async || setup.outbox().await == 0).await;
+    let mut consumer = Consuming::begin(&setup.queue);
+    expect(&mut consumer, &sent).await;
+    assert_eq!(setup.pending().await, 0);
+    drop(consumer);
     setup.stop().await;
 }
 
@@ -149,12 +149,12 @@ async fn a_batch_from_a_lost_connection_is_acked_in_vain_and_comes_again() {
     let setup = behind(&proxy).await;
     let sent = events(30);
     setup.accept_all(&sent).await;
-    let mut consumer = setup.queue.consumer().await.unwrap();
+    let mut consumer = Consuming::begin(&setup.queue);
     let batch = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
     proxy.cut();
     // Only a consumer that has reconnected sees them again, and by then the old tags mean nothing.
     let again = timeout(DEADLINE, consumer.next_batch()).await.unwrap().unwrap();
-    batch.ack().await.unwrap();
+    ack(batch).await;
     drop(again);
     expect(&mut consumer, &sent).await;
     drop(consumer);

@@ -2,7 +2,7 @@
 
 mod both;
 mod broker_trouble;
-mod outbox;
+mod pending;
 mod rate;
 mod setup;
 mod topology;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use memberflow::envelope::Source;
 
 use super::setup::{Kind, Setup, event, expect};
+use crate::support::consuming::Consuming;
 
 const SENDERS: usize = 64;
 const EVENTS_PER_SENDER: usize = 150;
@@ -40,7 +41,7 @@ async fn measure(kind: Kind) {
     });
     futures_util::future::join_all(senders).await;
     report("accepted", sent.len(), start);
-    let mut consumer = setup.queue.consumer().await.unwrap();
+    let mut consumer = Consuming::begin(&setup.queue);
     let start = Instant::now();
     expect(&mut consumer, &sent).await;
     report("consumed (and each compared with all sent)", sent.len(), start);

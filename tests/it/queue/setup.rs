@@ -6,11 +6,12 @@ use std::time::Duration;
 use memberflow::config::Config;
 use memberflow::envelope::{Envelope, Source};
 use memberflow::lifecycle::Lifecycle;
-use memberflow::queue::{Consumer, Queue, relay};
+use memberflow::queue::Queue;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::broker::{TestBroker, broker_url};
+use crate::support::consuming::{Consuming, ack};
 use crate::support::database::TestDatabase;
 
 /// Longer than anything here may take, also on a busy machine.
@@ -52,12 +53,7 @@ impl Setup {
         // Shown where a test fails.
         let logs = tracing_subscriber::fmt().with_test_writer().with_env_filter("memberflow=debug");
         logs.try_init().ok();
-        let database = TestDatabase::empty().await;
-        let migration = include_str!("../../../migrations/20251126000100_create_ingest.sql");
-        sqlx::raw_sql(migration).execute(&database.pool).await.unwrap();
-        // Later migrations let further sources in.
-        let sources = "alter table ingest.outbox drop constraint outbox_source_check";
-        sqlx::raw_sql(sources).execute(&database.pool).await.unwrap();
+        let database = TestDatabase::migrated().await;
         let mut config = crate::support::config(database.url());
         config.queue_prefix = broker.prefix.clone();
         change(&mut config);
@@ -75,14 +71,9 @@ impl Setup {
         futures_util::future::join_all(envelopes.iter().map(|envelope| self.accept(envelope.clone()))).await;
     }
 
-    pub fn start_relay(&self) {
-        let (queue, lifecycle) = (self.queue.clone(), self.lifecycle.clone());
-        self.lifecycle.tasks.spawn(async move { relay(&queue, &lifecycle).await });
-    }
-
-    /// Events in the outbox.
-    pub async fn outbox(&self) -> i64 {
-        let count = sqlx::query_scalar("select count(*) from ingest.outbox");
+    /// Pending events.
+    pub async fn pending(&self) -> i64 {
+        let count = sqlx::query_scalar("select count(*) from ingest.events where state = 'pending'");
         count.fetch_one(&self.database.pool).await.unwrap()
     }
 
@@ -133,7 +124,7 @@ pub fn ids(envelopes: &[Envelope]) -> BTreeSet<String> {
 
 /// Consumes and acks until every one of `expected` has come, in any order and however often; each must
 /// be exactly what was sent.
-pub async fn expect(consumer: &mut Consumer, expected: &[Envelope]) {
+pub async fn expect(consumer: &mut Consuming, expected: &[Envelope]) {
     let mut missing = ids(expected);
     let all = async {
         while !missing.is_empty() {
@@ -142,7 +133,7 @@ pub async fn expect(consumer: &mut Consumer, expected: &[Envelope]) {
                 assert!(expected.contains(envelope), "not what was sent: {envelope:?}");
                 missing.remove(&envelope.event_id);
             }
-            batch.ack().await.ok();
+            ack(batch).await;
         }
     };
     timeout(DEADLINE, all).await.ok();
@@ -150,7 +141,7 @@ pub async fn expect(consumer: &mut Consumer, expected: &[Envelope]) {
 }
 
 /// Nothing comes any more. Waits no longer than a moment: what is wrongly still there comes at once.
-pub async fn expect_nothing(consumer: &mut Consumer) {
+pub async fn expect_nothing(consumer: &mut Consuming) {
     if let Ok(batch) = timeout(Duration::from_millis(700), consumer.next_batch()).await {
         panic!("came again: {:?}", ids(&batch.unwrap().envelopes));
     }

@@ -7,6 +7,7 @@ use memberflow::envelope::Source;
 
 use super::setup::{Kind, Setup, event, events, eventually, expect, expect_nothing};
 use crate::support::broker::{TestBroker, broker_url};
+use crate::support::consuming::Consuming;
 
 #[tokio::test]
 async fn an_unroutable_event_counts_as_refused_and_the_queue_is_declared_again() {
@@ -17,9 +18,8 @@ async fn an_unroutable_event_counts_as_refused_and_the_queue_is_declared_again()
 
     let sent: Vec<_> = (0..50).map(|number| event(Source::Stripe, number)).collect();
     setup.accept_all(&sent).await;
-    assert!(setup.outbox().await > 0, "at least the first message was unroutable");
-    setup.start_relay();
-    let mut consumer = setup.queue.consumer().await.unwrap();
+    assert!(setup.pending().await > 0, "at least the first message was unroutable");
+    let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &sent).await;
     connection.close(200, "done".into()).await.unwrap();
     drop(consumer);
@@ -35,15 +35,15 @@ async fn a_removed_binding_comes_back() {
     channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default()).await.unwrap();
 
     setup.accept(event(Source::SupabaseAuth, 1)).await;
-    assert_eq!(setup.outbox().await, 1);
+    assert_eq!(setup.pending().await, 1);
     let tries = std::cell::Cell::new(1);
     eventually("an event goes to the broker again", async || {
-        let before = setup.outbox().await;
+        let before = setup.pending().await;
         setup.accept(event(Source::SupabaseAuth, tries.replace(tries.get() + 1) + 1)).await;
-        setup.outbox().await == before
+        setup.pending().await == before
     })
     .await;
-    let mut consumer = setup.queue.consumer().await.unwrap();
+    let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &[event(Source::SupabaseAuth, tries.get())]).await;
     connection.close(200, "done".into()).await.unwrap();
     drop(consumer);
@@ -53,14 +53,13 @@ async fn a_removed_binding_comes_back() {
 #[tokio::test]
 async fn a_consumer_whose_queue_is_deleted_subscribes_anew() {
     let setup = Setup::new(Kind::RabbitMq).await;
-    let mut consumer = setup.queue.consumer().await.unwrap();
+    let mut consumer = Consuming::begin(&setup.queue);
     let first = [event(Source::Stripe, 1)];
     setup.accept(first[0].clone()).await;
     expect(&mut consumer, &first).await;
     let (connection, channel) = setup.broker.channel().await;
     let queue = setup.broker.name("stripe");
     channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
-    setup.start_relay();
     let second = [event(Source::Stripe, 2)];
     setup.accept(second[0].clone()).await;
     expect(&mut consumer, &second).await;
@@ -84,7 +83,7 @@ async fn an_unreadable_message_is_dead_lettered_and_holds_nothing_up() {
         .unwrap();
     let sent = events(10);
     setup.accept_all(&sent).await;
-    let mut consumer = setup.queue.consumer().await.unwrap();
+    let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &sent).await;
     expect_nothing(&mut consumer).await;
 
@@ -113,7 +112,7 @@ async fn events_of_memberflows_own_or_of_another_source_are_dead_lettered() {
         let published =
             channel.basic_publish(exchange.as_str().into(), "stripe".into(), options, &forged, properties);
         published.await.unwrap().await.unwrap();
-        let mut consumer = setup.queue.consumer().await.unwrap();
+        let mut consumer = Consuming::begin(&setup.queue);
         eventually("the message is in the dead-letter queue", async || {
             let options = BasicGetOptions { no_ack: true };
             let message = channel.basic_get(dead.as_str().into(), options).await.unwrap();
@@ -141,7 +140,7 @@ async fn a_queue_with_other_properties_is_reported_with_what_to_do() {
     })
     .await;
     setup.accept(event(Source::Stripe, 1)).await;
-    assert_eq!(setup.outbox().await, 1);
+    assert_eq!(setup.pending().await, 1);
 
     channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
     eventually("it heals once that is done", async || setup.broker_state().is_ok()).await;

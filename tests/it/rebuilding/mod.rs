@@ -98,7 +98,7 @@ fn store(database: &TestDatabase, now: OffsetDateTime) -> Store {
 
 async fn apply(store: &Store, events: Vec<Envelope>) {
     for batch in events.chunks(101) {
-        store.apply(batch.to_vec()).await.unwrap();
+        store.apply(batch).await.unwrap();
     }
 }
 

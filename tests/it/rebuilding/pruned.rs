@@ -69,7 +69,7 @@ async fn later_events_meet_the_same_facts() {
     dump::assert_same(&tables(&town).await, &tables(&other).await, "told the rest");
     other.assert_sound("told the rest").await;
 
-    let applied = other.store.apply(events).await.unwrap();
+    let applied = other.store.apply(&events).await.unwrap();
     assert_eq!((applied.new, applied.dead), (0, 0), "each is known by its name");
 }
 

@@ -21,7 +21,7 @@ async fn a_rebuild_among_live_events_loses_none_and_ends_with_the_same_tables() 
     town.execute("delete from public.payment_history").await;
     let traffic = async {
         for batch in late.chunks(7) {
-            town.store.apply(batch.to_vec()).await.unwrap();
+            town.store.apply(batch).await.unwrap();
             town.store.recompute_due().await.unwrap();
         }
     };
@@ -49,7 +49,7 @@ async fn a_comparison_among_live_events_finds_nothing() {
     apply(&town.store, events).await;
     let traffic = async {
         for batch in late.chunks(5) {
-            town.store.apply(batch.to_vec()).await.unwrap();
+            town.store.apply(batch).await.unwrap();
         }
     };
     let checks = async {
@@ -123,5 +123,5 @@ async fn a_crowd_of_thousands_of_events_is_rebuilt_as_it_is() {
     let (report, _) = town.rebuild().await;
     assert_eq!(report.differing.len(), 3, "{:?}", report.differing);
     town.assert_sound("mended").await;
-    assert_eq!(town.store.apply(town.crowd.events(3, NOW)).await.unwrap().new, 0);
+    assert_eq!(town.store.apply(&town.crowd.events(3, NOW)).await.unwrap().new, 0);
 }

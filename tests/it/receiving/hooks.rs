@@ -123,7 +123,7 @@ async fn a_hook_is_answered_while_the_queue_stalls_and_its_event_is_kept_later()
 #[tokio::test]
 async fn a_hook_is_answered_without_a_queue_and_the_loss_is_counted() {
     let edge = Edge::start().await;
-    sqlx::query("drop table ingest.outbox").execute(&edge.database.pool).await.unwrap();
+    sqlx::query("drop view ingest.events").execute(&edge.database.pool).await.unwrap();
     let lost = async || {
         let metrics = edge.get("/metrics").await.text().await.unwrap();
         let line = metrics

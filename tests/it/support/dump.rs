@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use sqlx::PgPool;
 
 /// Columns that tell of our own doings, not of what happened.
-const BOOKKEEPING: [&str; 9] = [
+const BOOKKEEPING: [&str; 10] = [
     "updated_at",
     "last_calculated_at",
     "received_at",
     "applied_at",
+    "attempts",
     "parked_at",
     "dead_at",
     "installed_on",
@@ -44,7 +45,7 @@ const OWN_DECISIONS: [(&str, &str); 2] =
 const BELIEFS: (&str, &str) = ("public.mrr_movements", "superseded_at is null");
 
 /// Rows that are numbered as they come.
-const NUMBERED: &str = "public.mrr_movements";
+const NUMBERED: [&str; 2] = ["public.mrr_movements", "ingest.inbox"];
 
 /// By table: its rows as JSON, sorted.
 pub type Dump = BTreeMap<String, Vec<String>>;
@@ -63,7 +64,7 @@ pub async fn everything(pool: &PgPool) -> Dump {
         let mut conditions = OWN_DECISIONS.iter().chain([&BELIEFS]);
         let own = conditions.find(|(of, _)| *of == table).map_or("true", |(_, condition)| *condition);
         let receipt = RECEIPT.iter().find(|(of, _)| *of == table).map(|(_, column)| *column);
-        let number = (table == NUMBERED).then_some("id");
+        let number = NUMBERED.contains(&table.as_str()).then_some("id");
         let select = format!("select (to_jsonb(t) - $1::text[])::text from {table} t where {own}");
         let mut rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(select))
             .bind(BOOKKEEPING.into_iter().chain(number).chain(receipt).map(str::to_owned).collect::<Vec<_>>())

@@ -43,7 +43,7 @@ pub struct Edge {
     pub database: TestDatabase,
 }
 
-/// A row of the outbox.
+/// A pending event.
 #[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Kept {
     pub source: String,
@@ -122,15 +122,15 @@ impl Edge {
             .header("webhook-signature", signed.signature)
     }
 
-    /// Everything in the outbox, in the order in which it came.
+    /// Every pending event, in the order in which it came.
     pub async fn kept(&self) -> Vec<Kept> {
-        let rows = "select source, event_id, event_type, body from ingest.outbox order by id";
+        let rows = "select source, event_id, event_type, body from ingest.events where state = 'pending' order by id";
         sqlx::query_as(rows).fetch_all(&self.database.pool).await.unwrap()
     }
 
-    /// Waits until the outbox holds `count` events.
+    /// Waits until `count` events are pending.
     pub async fn wait_for_kept(&self, count: usize) -> Vec<Kept> {
-        eventually("the events in the outbox", async || {
+        eventually("the pending events", async || {
             let kept = self.kept().await;
             (kept.len() == count).then_some(kept)
         })
@@ -169,14 +169,14 @@ pub async fn assert_problem(response: Response, status: u16, kind: &str) -> Valu
     problem
 }
 
-/// Holds the outbox so that nothing can be written to it until the lock is dropped or rolled back.
+/// Holds the events so that none can be written until the lock is dropped or rolled back.
 pub async fn stall(pool: &PgPool) -> sqlx::Transaction<'static, sqlx::Postgres> {
     let mut lock = memberflow::database::begin(pool).await.unwrap();
-    sqlx::query("lock table ingest.outbox in exclusive mode").execute(&mut *lock).await.unwrap();
+    sqlx::query("lock table ingest.inbox in exclusive mode").execute(&mut *lock).await.unwrap();
     lock
 }
 
-/// Waits until `count` writes to the outbox are waiting for the lock.
+/// Waits until `count` writes of events are waiting for the lock.
 pub async fn wait_for_stalled(pool: &PgPool, count: i64) {
     eventually("writes waiting for the lock", async || {
         let waiting: i64 = sqlx::query_scalar(

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod broker;
+pub mod consuming;
 pub mod crowd;
 pub mod database;
 pub mod dump;

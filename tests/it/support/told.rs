@@ -40,7 +40,7 @@ impl Told {
 
     /// Applies `events` as one batch.
     pub async fn tell(&self, events: impl IntoIterator<Item = Envelope>) -> Applied {
-        self.store.apply(events.into_iter().collect()).await.unwrap()
+        self.store.apply(&events.into_iter().collect::<Vec<_>>()).await.unwrap()
     }
 
     pub async fn sign_up(&self, user: Uuid, email: &str) {

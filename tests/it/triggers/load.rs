@@ -1,4 +1,4 @@
-//! Everything that users do by SQL from several connections, while the relay, the consumers and, in the long run, the
+//! Everything that users do by SQL from several connections, while the consumers and, in the long run, the
 //! broker are killed again and again: in the end the metrics say what SQL counts.
 
 mod users;
@@ -35,7 +35,7 @@ impl Queue {
     /// The parts of the service that are killed, each in a process of its own.
     const fn parts(&self) -> &'static [&'static str] {
         match self {
-            Self::Shared(_) | Self::Own(_) => &["relay", "relay", "consume", "consume"],
+            Self::Shared(_) | Self::Own(_) => &["consume", "consume", "consume"],
             Self::Postgres => &["consume", "consume"],
         }
     }
@@ -114,8 +114,8 @@ async fn activity_is_what_sql_counts(mut queue: Queue, statements: u64, patience
 
     assert_eq!(users::differences(&pool).await, Vec::<String>::new());
     let (applied, dead): (i64, i64) = sqlx::query_as(
-        "select (select count(*) from ingest.inbox where event_id like 'trigger/%'),
-                (select count(*) from ingest.dead_letters)",
+        "select (select count(*) from ingest.events where event_id like 'trigger/%' and state = 'applied'),
+                (select count(*) from ingest.events where state = 'dead')",
     )
     .fetch_one(&pool)
     .await
@@ -141,7 +141,7 @@ async fn kill_until_all_is_applied(
     let start = |role: &'static str| tokio::task::block_in_place(|| Serving::roles(role, &settings));
     let mut running: Vec<_> = queue.parts().iter().map(|role| (*role, start(role))).collect();
     let (mut kills, mut broker_kills) = (0, 0);
-    while !users.are_done() || users::outbox(pool).await > 0 {
+    while !users.are_done() || users::pending(pool).await > 0 {
         sleep(Duration::from_millis(random.u64(100..1500))).await;
         if random.u32(..20) == 0 && queue.kill_broker().await {
             broker_kills += 1;
@@ -154,7 +154,7 @@ async fn kill_until_all_is_applied(
         running.push((role, start(role)));
     }
     let deadline = Instant::now() + patience;
-    while !users::differences(pool).await.is_empty() || users::outbox(pool).await > 0 {
+    while !users::differences(pool).await.is_empty() || users::pending(pool).await > 0 {
         assert!(Instant::now() < deadline, "{:#?}", users::differences(pool).await);
         sleep(Duration::from_millis(500)).await;
     }

@@ -1,4 +1,4 @@
-//! Triggers to the outbox: the database itself tells of what happens in it.
+//! Triggers: the database itself tells of what happens in it.
 
 mod both_ways;
 mod catalogue;
@@ -39,10 +39,11 @@ async fn installed(pool: &PgPool, tables: &ActivityTables) -> Vec<Done> {
     done
 }
 
-/// What waits in the outbox, in the order in which it was written.
+/// What is pending, in the order in which it was written.
 async fn waiting(pool: &PgPool) -> Vec<Envelope> {
     let rows = sqlx::query(
-        "select source, event_id, event_type, occurred_at, received_at, body from ingest.outbox order by id",
+        "select source, event_id, event_type, occurred_at, received_at, body from ingest.events
+         where state = 'pending' order by id",
     );
     let rows = rows.fetch_all(pool).await.unwrap();
     rows.iter()
@@ -57,10 +58,10 @@ async fn waiting(pool: &PgPool) -> Vec<Envelope> {
         .collect()
 }
 
-/// Takes everything out of the outbox.
+/// Takes away everything that is pending.
 async fn taken(pool: &PgPool) -> Vec<Envelope> {
     let events = waiting(pool).await;
-    sqlx::query("delete from ingest.outbox").execute(pool).await.unwrap();
+    sqlx::query("delete from ingest.events where state = 'pending'").execute(pool).await.unwrap();
     events
 }
 

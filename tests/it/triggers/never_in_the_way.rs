@@ -1,4 +1,4 @@
-//! Users' own statements succeed, whoever runs them and whatever becomes of the outbox.
+//! Users' own statements succeed, whoever runs them and whatever becomes of the table of events.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -86,12 +86,12 @@ async fn supabases_roles_and_users_need_no_right_on_our_schema() {
 }
 
 #[tokio::test]
-async fn without_an_outbox_or_with_one_that_takes_nothing_users_are_only_warned() {
+async fn without_events_or_with_a_table_that_takes_none_users_are_only_warned() {
     for (broken, says) in [
-        ("alter table ingest.outbox rename to gone", "relation \"ingest.outbox\" does not exist"),
-        ("alter table ingest.outbox add constraint is_full check (false) not valid", "is_full"),
+        ("alter view ingest.events rename to gone", "relation \"ingest.events\" does not exist"),
+        ("alter table ingest.inbox add constraint is_full check (false) not valid", "is_full"),
         ("drop sequence ingest.change_numbers", "ingest.change_numbers"),
-        ("alter table ingest.outbox drop column body", "column \"body\""),
+        ("alter view ingest.events rename body to bytes", "column \"body\""),
     ] {
         let told = watched(&ActivityTables::default()).await;
         told.execute(broken).await;
@@ -122,7 +122,7 @@ async fn a_column_that_went_away_costs_the_news_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_outbox_that_somebody_holds_is_waited_for_once_and_briefly() {
+async fn events_that_somebody_holds_are_waited_for_once_and_briefly() {
     let told = watched(&ActivityTables::default()).await;
     let held = stall(&told.database.pool).await;
     let (log, guard) = Log::begin();
@@ -131,7 +131,7 @@ async fn an_outbox_that_somebody_holds_is_waited_for_once_and_briefly() {
     let took = began.elapsed();
     drop(guard);
     assert!(took > Duration::from_millis(400) && took < Duration::from_secs(4), "{took:?}");
-    let warnings = log.text().matches("its outbox is held by somebody").count();
+    let warnings = log.text().matches("its events are held by somebody").count();
     assert_eq!(warnings, 20);
     held.rollback().await.unwrap();
     taken(&told.database.pool).await;
@@ -143,7 +143,7 @@ async fn an_outbox_that_somebody_holds_is_waited_for_once_and_briefly() {
 async fn few_of_the_users_transactions_notify_for_those_that_do_commit_one_by_one() {
     let told = watched(&ActivityTables::default()).await;
     let mut listener = PgListener::connect_with(&told.database.pool).await.unwrap();
-    listener.listen("memberflow_outbox").await.unwrap();
+    listener.listen("memberflow_events").await.unwrap();
     let began = Instant::now();
     for _ in 0..100 {
         told.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;

@@ -30,8 +30,8 @@ pub fn permutations(events: &[Envelope]) -> Vec<Vec<Envelope>> {
 /// Everything that events have made is gone; what stands in `auth` and the application's tables stays.
 pub async fn forget(told: &Told) {
     told.execute(
-        "truncate ingest.inbox, ingest.outbox, ingest.row_facts, ingest.logins, ingest.activity, ingest.users,
-                  ingest.dead_letters, ingest.parked, public.user_activity_metrics",
+        "truncate ingest.inbox, ingest.row_facts, ingest.logins, ingest.activity, ingest.users,
+                  ingest.parked, public.user_activity_metrics",
     )
     .await;
 }

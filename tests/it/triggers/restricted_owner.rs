@@ -81,7 +81,7 @@ async fn whole_stay(superuser: &PgPool, owner: &PgConnectOptions) {
         tx.commit().await.unwrap();
     }
     let store = Store::new(pool.clone(), Clock::fixed(NOW), Rules::new(&crate::support::config("")));
-    let applied = store.apply(taken(&pool).await).await.unwrap();
+    let applied = store.apply(&taken(&pool).await).await.unwrap();
     assert_eq!((applied.new, applied.dead), (USE.len(), 0));
     let metrics = sqlx::query_scalar::<_, serde_json::Value>(
         "select to_jsonb(m) from (select total_logins, s3_file_count, vision_count, journal_entry_count
@@ -117,7 +117,7 @@ async fn it_installs_uses_and_uninstalls_and_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_role_that_does_not_own_the_outbox_is_told_who_does() {
+async fn a_role_that_does_not_own_the_events_is_told_who_does() {
     let database = TestDatabase::migrated().await;
     let role = format!("{}_stranger", database.name);
     let create =

@@ -31,7 +31,7 @@ async fn with_the_broker_cut_off_and_back_every_event_is_accepted_and_applied() 
 
     let taken = sender.taken();
     house.applied(&taken).await;
-    // The outbox stands in for the broker, so no provider ever hears of the trouble.
+    // Postgres stands in for the broker, so no provider ever hears of the trouble.
     let not_hooks = events.iter().filter(|event| event.source != memberflow::envelope::Source::SupabaseAuth);
     assert_eq!(taken, ids(not_hooks));
     sender.deliver(&events, 8).await;

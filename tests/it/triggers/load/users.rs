@@ -42,8 +42,11 @@ pub async fn differences(pool: &PgPool) -> Vec<String> {
     sqlx::query_scalar(DIFFERENCES).fetch_all(pool).await.unwrap()
 }
 
-pub async fn outbox(pool: &PgPool) -> i64 {
-    sqlx::query_scalar("select count(*) from ingest.outbox").fetch_one(pool).await.unwrap()
+pub async fn pending(pool: &PgPool) -> i64 {
+    sqlx::query_scalar("select count(*) from ingest.events where state = 'pending'")
+        .fetch_one(pool)
+        .await
+        .unwrap()
 }
 
 /// What became of the statements.

@@ -136,7 +136,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
             events.extend(verdict.event.filter(|_| self.options.fix));
         }
         if !events.is_empty() {
-            self.store.apply(events).await?;
+            self.store.apply(&events).await?;
         }
         for one in drifted {
             *self.report.drifted.entry(one.kind.clone()).or_default() += 1;

@@ -1,11 +1,11 @@
-//! Knowing that there is news in the outbox: every insert notifies; a slow look catches what was missed.
+//! Knowing that there are pending events: whoever writes some notifies; a slow look catches what was missed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgNotification};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -13,42 +13,73 @@ use crate::lifecycle::Lifecycle;
 use crate::queue::figures;
 use crate::retry::Delays;
 
-/// The channel that the outbox's trigger notifies.
-const CHANNEL: &str = "memberflow_outbox";
+/// The channel that whoever writes pending events notifies.
+const EVENTS: &str = "memberflow_events";
+/// The channel that earlier versions notify, and triggers that they have made.
+const EARLIER: &str = "memberflow_outbox";
 /// How long news may go unnoticed where a notification was lost.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The same of earlier versions, which mostly are not there; what they have that failed is never notified.
+const LOOK_FOR_EARLIER_EVERY: Duration = Duration::from_secs(60);
 /// How long after a notification the next look is due: of users' transactions not every one notifies.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Waits between attempts to listen.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// The backlog is counted no further than this: counting must not become a load of its own.
-const BACKLOG: &str = "select count(*) from (select from ingest.outbox limit 10000) as waiting";
+const BACKLOG: &str =
+    "select count(*) from (select from ingest.events where state = 'pending' limit 10000) as waiting";
 
 /// Listens once somebody wants to know. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Wake {
     pool: PgPool,
     lifecycle: Lifecycle,
-    news: Arc<watch::Sender<()>>,
+    news: Arc<News>,
     listening: Arc<AtomicBool>,
+}
+
+/// What has been heard on each channel.
+#[derive(Debug)]
+struct News {
+    events: watch::Sender<()>,
+    earlier: watch::Sender<()>,
 }
 
 /// One reader's view of the news.
 #[derive(Debug)]
 pub struct Waker {
     news: watch::Receiver<()>,
+    /// How long news may go unnoticed where a notification was lost.
+    look_every: Duration,
     /// The last wait ended with news.
     had_news: bool,
 }
 
+impl News {
+    fn tell_all(&self) {
+        self.events.send_replace(());
+        self.earlier.send_replace(());
+    }
+}
+
 impl Wake {
     pub fn new(pool: PgPool, lifecycle: Lifecycle) -> Self {
-        let (news, _) = watch::channel(());
+        let news = News { events: watch::channel(()).0, earlier: watch::channel(()).0 };
         Self { pool, lifecycle, news: Arc::new(news), listening: Arc::default() }
     }
 
-    pub fn waker(&self) -> Waker {
+    pub fn of_events(&self) -> Waker {
+        self.listen();
+        Waker { news: self.news.events.subscribe(), look_every: LOOK_EVERY, had_news: false }
+    }
+
+    pub fn of_earlier(&self) -> Waker {
+        self.listen();
+        Waker { news: self.news.earlier.subscribe(), look_every: LOOK_FOR_EARLIER_EVERY, had_news: false }
+    }
+
+    fn listen(&self) {
         if !self.listening.swap(true, Ordering::Relaxed) {
             let stopping = self.lifecycle.stopping.clone();
             let (pool, news) = (self.pool.clone(), self.news.clone());
@@ -56,19 +87,18 @@ impl Wake {
                 stopping.run_until_cancelled(keep_listening(&pool, &news)).await;
             });
         }
-        Waker { news: self.news.subscribe(), had_news: false }
     }
 }
 
 impl Waker {
-    /// Call before looking into the outbox: news from here on will end the next wait.
+    /// Call before looking: news from here on will end the next wait.
     pub fn about_to_look(&mut self) {
         self.news.borrow_and_update();
     }
 
     /// Waits for news since [`Waker::about_to_look`], or until it is time to look anyway. Whether there is news.
     pub async fn wait(&mut self) -> bool {
-        let patience = if self.had_news { LOOK_AGAIN } else { LOOK_EVERY };
+        let patience = if self.had_news { LOOK_AGAIN } else { self.look_every };
         let news = timeout(patience, self.news.changed()).await;
         self.had_news = matches!(news, Ok(Ok(())));
         if let Ok(Err(_)) = news {
@@ -78,24 +108,30 @@ impl Waker {
     }
 }
 
-async fn keep_listening(pool: &PgPool, news: &watch::Sender<()>) {
+async fn keep_listening(pool: &PgPool, news: &News) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
         if let Err(error) = listen(pool, news, &mut delays).await {
-            tracing::debug!(%error, "not listening to the outbox; looking now and then instead");
+            tracing::debug!(%error, "not listening for pending events; looking now and then instead");
         }
         sleep(delays.next_delay()).await;
     }
 }
 
-async fn listen(pool: &PgPool, news: &watch::Sender<()>, delays: &mut Delays) -> Result<(), sqlx::Error> {
+async fn listen(pool: &PgPool, news: &News, delays: &mut Delays) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen_all([EVENTS, EARLIER]).await?;
     delays.reset();
+    // Something may have come before.
+    news.tell_all();
     loop {
-        news.send_replace(());
         match timeout(LOOK_EVERY, listener.try_recv()).await {
-            Ok(received) => drop(received?),
+            Ok(received) => match received?.as_ref().map(PgNotification::channel) {
+                Some(EARLIER) => drop(news.earlier.send_replace(())),
+                Some(_) => drop(news.events.send_replace(())),
+                // The connection was lost and is there again.
+                None => news.tell_all(),
+            },
             // On its own connection: those that claim may hold all others.
             Err(_) => report_backlog(&mut listener).await?,
         }

@@ -1,4 +1,4 @@
-//! The inbox: every event once, and the peers of a moment.
+//! `ingest.events`: every event once. Here are those that are applied: marking them so, and the peers of a moment.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,12 +13,12 @@ use crate::project::stripe::NotCounted;
 
 /// An event with what it means.
 #[derive(Debug)]
-pub struct Read {
-    pub envelope: Envelope,
+pub struct Read<'a> {
+    pub envelope: &'a Envelope,
     pub meaning: Meaning,
 }
 
-impl Read {
+impl Read<'_> {
     /// The object that the event is about, and the event's place in its history.
     fn subject(&self) -> (Option<&str>, OffsetDateTime) {
         self.subject_in(&self.meaning)
@@ -39,27 +39,45 @@ impl Read {
     }
 }
 
-/// Writes `events` and returns those that were not there before, in their order. Within one call and
+/// Whether the events of a batch have their rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// They came from elsewhere: most have none.
+    Missing,
+    /// They are pending, and this transaction holds their rows: the bodies are there.
+    Held,
+}
+
+/// Marks `events` as applied and returns those that were not before, ordered by their names. Within one call and
 /// between calls each event is returned once.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn insert(
+pub async fn mark_applied<'a>(
     tx: &mut PgConnection,
-    mut events: Vec<Read>,
+    mut events: Vec<Read<'a>>,
+    rows: Rows,
     now: OffsetDateTime,
-) -> Result<Vec<Read>, sqlx::Error> {
+) -> Result<Vec<Read<'a>>, sqlx::Error> {
     // One order for all writers: two batches with the same events wait for each other, never in a circle.
-    events.sort_by(|a, b| key(&a.envelope).cmp(&key(&b.envelope)));
-    events.dedup_by(|a, b| key(&a.envelope) == key(&b.envelope));
-    let rows = sqlx::query(
-        "insert into ingest.inbox
-             (source, event_id, event_type, subject, occurred_at, received_at, applied_at, body, not_counted)
-         select source, event_id, event_type, subject, occurred_at, received_at, $8, body, not_counted
+    events.sort_by(|a, b| key(a.envelope).cmp(&key(b.envelope)));
+    events.dedup_by(|a, b| key(a.envelope) == key(b.envelope));
+    let body = |event: &Read<'a>| match rows {
+        Rows::Missing => &event.envelope.body[..],
+        Rows::Held => &[],
+    };
+    let marked = sqlx::query(
+        "insert into ingest.events as e
+             (source, event_id, event_type, subject, occurred_at, received_at, applied_at, body, not_counted, state)
+         select source, event_id, event_type, subject, occurred_at, received_at, $8, body, not_counted, 'applied'
          from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[],
                      $9::text[])
-             as e (source, event_id, event_type, subject, occurred_at, received_at, body, not_counted)
-         on conflict do nothing
+             as n (source, event_id, event_type, subject, occurred_at, received_at, body, not_counted)
+         on conflict (source, event_id) do update set
+             state = 'applied', subject = excluded.subject, occurred_at = excluded.occurred_at,
+             applied_at = excluded.applied_at, not_counted = excluded.not_counted,
+             alone = false, next_attempt_at = null, reason = null, dead_at = null
+             where e.state <> 'applied'
          returning source, event_id",
     )
     .bind(events.iter().map(|e| e.envelope.source.as_str()).collect::<Vec<_>>())
@@ -68,14 +86,25 @@ pub async fn insert(
     .bind(events.iter().map(|e| e.subject().0).collect::<Vec<_>>())
     .bind(events.iter().map(|e| e.subject().1).collect::<Vec<_>>())
     .bind(events.iter().map(|e| e.envelope.received_at).collect::<Vec<_>>())
-    .bind(events.iter().map(|e| &e.envelope.body[..]).collect::<Vec<_>>())
+    .bind(events.iter().map(body).collect::<Vec<_>>())
     .bind(now)
     .bind(events.iter().map(|e| e.meaning.not_counted().map(NotCounted::code)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let new: HashSet<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    events.retain(|e| new.contains(&(e.envelope.source.as_str().to_owned(), e.envelope.event_id.clone())));
+    let new: HashSet<(&str, &str)> = marked
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<Result<_, sqlx::Error>>()?;
+    events.retain(|e| new.contains(&(e.envelope.source.as_str(), e.envelope.event_id.as_str())));
     Ok(events)
+}
+
+/// Events in the order in which all writers write them, each once.
+pub(crate) fn in_order(events: &[Envelope]) -> Vec<&Envelope> {
+    let mut ordered: Vec<&Envelope> = events.iter().collect();
+    ordered.sort_by(|a, b| key(a).cmp(&key(b)));
+    ordered.dedup_by(|a, b| key(a) == key(b));
+    ordered
 }
 
 fn key(envelope: &Envelope) -> (Source, &str) {
@@ -118,12 +147,12 @@ pub(super) async fn peers(
              from (select p.source, p.event_id, coalesce(octet_length(p.body), 0) as bytes, count(*) over () as total,
                           row_number() over (order by p.event_type ~ '[.]deleted?$' desc, p.received_at desc,
                                                       p.event_id desc, p.source) as place
-                   from ingest.inbox p where p.subject = w.subject and p.occurred_at = w.occurred_at
+                   from ingest.events p where p.subject = w.subject and p.occurred_at = w.occurred_at
                      and (p.pruned_at is null or p.not_counted is null)) c
              where c.place <= $3
          ) n
          cross join lateral (
-             select * from ingest.inbox i where i.source = n.source and i.event_id = n.event_id limit 1
+             select * from ingest.events i where i.source = n.source and i.event_id = n.event_id limit 1
          ) i
          where n.bytes_before < $4",
     )
@@ -154,7 +183,7 @@ pub(super) async fn peers(
 /// others.
 const PAGE_BYTES: i64 = 2 << 20;
 
-/// The events with a body after `position`, in the order of their names, each with the moment at which it was applied: at
+/// The applied events with a body after `position`, in the order of their names, each with the moment at which it was applied: at
 /// most `limit`, and no more than fit in memory at once.
 ///
 /// # Errors
@@ -168,7 +197,8 @@ pub async fn page(
         "select source, event_id, event_type, occurred_at, received_at, body, applied_at
          from (
              select p.*, sum(octet_length(body)) over (order by source, event_id) - octet_length(body) as bytes
-             from (select * from ingest.inbox where (source, event_id) > ($1, $2) and pruned_at is null
+             from (select * from ingest.events
+                   where (source, event_id) > ($1, $2) and state = 'applied' and pruned_at is null
                    order by source, event_id limit $3) p
          ) p where bytes < $4 order by source, event_id",
     )
@@ -181,7 +211,7 @@ pub async fn page(
     rows.iter().map(|row| Ok((envelope(row)?, row.try_get(6)?))).collect()
 }
 
-/// The events of these names that have their bodies.
+/// The applied events of these names that have their bodies.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -189,7 +219,7 @@ pub async fn named(tx: &mut PgConnection, names: &[(String, String)]) -> Result<
     let rows = sqlx::query(
         "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body
          from unnest($1::text[], $2::text[]) as n (source, event_id)
-         join ingest.inbox i using (source, event_id) where i.pruned_at is null",
+         join ingest.events i using (source, event_id) where i.state = 'applied' and i.pruned_at is null",
     )
     .bind(names.iter().map(|(source, _)| source.as_str()).collect::<Vec<_>>())
     .bind(names.iter().map(|(_, event_id)| event_id.as_str()).collect::<Vec<_>>())
@@ -198,7 +228,8 @@ pub async fn named(tx: &mut PgConnection, names: &[(String, String)]) -> Result<
     rows.iter().map(envelope).collect()
 }
 
-fn envelope(row: &sqlx::postgres::PgRow) -> Result<Envelope, sqlx::Error> {
+/// The event in a row that begins with its source, id, type, moments and body.
+pub(crate) fn envelope(row: &sqlx::postgres::PgRow) -> Result<Envelope, sqlx::Error> {
     let source: String = row.try_get(0)?;
     Ok(Envelope {
         source: source.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,

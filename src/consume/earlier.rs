@@ -1,0 +1,35 @@
+//! What processes and triggers of earlier versions still write: moved to where this version keeps events.
+
+use tokio::time::sleep;
+
+use super::{FIRST_DELAY, LONGEST_DELAY};
+use crate::database::within_reason;
+use crate::lifecycle::Lifecycle;
+use crate::queue::Queue;
+use crate::queue::figures::RELAYED;
+use crate::retry::Delays;
+use crate::store::Store;
+
+/// Moves until the process stops: at once, when it is told of news, and once a minute.
+pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
+    lifecycle.until_stopping(keep_moving(queue, store)).await;
+}
+
+async fn keep_moving(queue: &Queue, store: &Store) {
+    let mut news = queue.earlier();
+    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    loop {
+        news.about_to_look();
+        match within_reason(store.move_earlier()).await {
+            Ok(events) => {
+                metrics::counter!(RELAYED).increment(events);
+                delays.reset();
+                news.wait().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "events of an earlier version wait to be moved");
+                sleep(delays.next_delay()).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Events that failed: tried again one by one, less and less often, and dead letters in the end.
+
+use std::slice::from_ref;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::isolate::{self, Fault, From, attempt, fault_text, give_up};
+use crate::database::within_reason;
+use crate::lifecycle::Lifecycle;
+use crate::store::retries::{ATTEMPTS, Due};
+use crate::store::{Store, StoreError};
+
+/// How often it is looked for what is due.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Tries again until the process stops.
+pub async fn run(store: &Store, lifecycle: &Lifecycle) {
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while lifecycle.until_stopping(ticks.tick()).await.is_some() {
+        if let Err(error) = round(store, lifecycle).await {
+            tracing::debug!(%error, "failing events wait for the database");
+        }
+    }
+}
+
+async fn round(store: &Store, lifecycle: &Lifecycle) -> Result<(), StoreError> {
+    while !lifecycle.stopping.is_cancelled() {
+        let Some(due) = within_reason(store.next_retry()).await? else { return Ok(()) };
+        within_reason(again(store, due)).await?;
+    }
+    Ok(())
+}
+
+/// The attempt is counted already: should it end the process, the count stands.
+async fn again(store: &Store, due: Due) -> Result<(), StoreError> {
+    let Due { envelope, attempts, reason } = due;
+    if attempts > ATTEMPTS {
+        let before = reason.unwrap_or_else(|| "no error was told".to_owned());
+        let reason = format!("{ATTEMPTS} attempts ended with the process; before: {before}");
+        return give_up(store, &envelope, reason).await;
+    }
+    match attempt(store, from_ref(&envelope), From::Retry, true).await {
+        Ok(applied) => {
+            isolate::count(applied);
+            Ok(())
+        }
+        Err(Fault::Unavailable(error)) => {
+            store.not_attempted(&envelope).await?;
+            Err(error)
+        }
+        Err(fault) if attempts == ATTEMPTS || matches!(fault, Fault::Permanent(_)) => {
+            let reason = format!("failed {attempts} times: {}", fault_text(&fault));
+            give_up(store, &envelope, reason).await
+        }
+        Err(fault) => store.failed_again(&envelope, fault_text(&fault)).await,
+    }
+}
