@@ -92,6 +92,7 @@ async fn settle(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
             Ok(()) => return batch.ack().await,
             Err(error) => {
                 lost += u32::from(error.is_lost_connection());
+                batch.not_attempted().await;
                 let delay = delays.next_delay();
                 tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "a batch waits for the database");
                 wait(delay, lifecycle).await;

@@ -76,7 +76,7 @@ impl Batch {
         matches!(self.settle, Settle::Postgres(_))
     }
 
-    /// Call before the first attempt to apply the batch: where it may end the process, that it was tried is known
+    /// Call before each attempt to apply the batch: where it may end the process, that it was tried is known
     /// afterwards. Leaves out what somebody else has applied meanwhile.
     ///
     /// # Errors
@@ -85,6 +85,14 @@ impl Batch {
         match &mut self.settle {
             Settle::RabbitMq(_) => Ok(()),
             Settle::Postgres(claim) => claim.begin(&mut self.envelopes).await,
+        }
+    }
+
+    /// Call where an attempt could not be made for a reason that lies outside the batch.
+    pub async fn not_attempted(&mut self) {
+        match &mut self.settle {
+            Settle::RabbitMq(_) => {}
+            Settle::Postgres(claim) => claim.put_back(&self.envelopes).await,
         }
     }
 
@@ -113,7 +121,7 @@ impl Batch {
     pub async fn requeue(self) {
         match self.settle {
             Settle::RabbitMq(settle) => settle.requeue().await,
-            Settle::Postgres(claim) => claim.put_back(&self.envelopes).await,
+            Settle::Postgres(mut claim) => claim.put_back(&self.envelopes).await,
         }
     }
 }

@@ -109,7 +109,8 @@ pub async fn hold(
     Ok(events.iter().map(|it| held.contains(&(it.source.as_str(), it.event_id.as_str()))).collect())
 }
 
-/// Counts an attempt at each of `events`, or takes one back.
+/// Counts an attempt at each of `events`, or takes one back. What is counted is nobody else's for a moment: until it is
+/// held again.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -122,7 +123,8 @@ pub async fn count_attempt<E: Borrow<Envelope>>(
     // counted with these: it is tried alone a little earlier.
     sqlx::query(
         "update ingest.events
-         set attempts = greatest(attempts + $3, 0), alone = reason is not null or attempts + $3 > $4
+         set attempts = greatest(attempts + $3, 0), alone = reason is not null or attempts + $3 > $4,
+             next_attempt_at = now() + case when $3 > 0 then interval '2 s' else interval '0' end
          where source = any ($1) and event_id = any ($2) and state = 'pending'",
     )
     .bind(sources(events))

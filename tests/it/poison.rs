@@ -163,7 +163,6 @@ async fn a_consumer_that_ends_by_itself_counts_no_attempt() {
     queue(&told, &[]).await;
     let mut serving = Serving::roles("consume", &settings(&told));
     eventually("the batch waits", &serving, async || serving.log().contains("a batch waits")).await;
-    assert_eq!(count(&told, "attempts = 1").await, 20);
     serving.ask_to_stop();
     assert!(serving.ended().await.0.success());
     assert_eq!(count(&told, "state = 'pending' and attempts = 0 and not alone").await, 20);
@@ -231,9 +230,10 @@ fn settings(told: &Told) -> Settings {
     vec![("DATABASE_URL", told.database.url())]
 }
 
-/// What is due later is due now.
+/// What is due later is due now, but for what is being tried.
 async fn hasten(told: &Told) {
-    let due = "update ingest.events set next_attempt_at = 'epoch' where next_attempt_at > now() and alone";
+    let due = "update ingest.events set next_attempt_at = 'epoch' where id in (
+                   select id from ingest.events where next_attempt_at > now() and alone for update skip locked)";
     told.execute(due).await;
 }
 

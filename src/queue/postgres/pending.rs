@@ -18,7 +18,8 @@ use crate::store::pending::{self, Limits};
 /// Waits between attempts while the database is away.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
-/// For how long a consumer counts attempts before it makes them: what ended the last one comes again first of all.
+/// For how long from its first batch on a consumer counts attempts before it makes them: what ended the last one comes
+/// again first of all.
 const CAREFUL: Duration = Duration::from_secs(60);
 
 /// Claims batches, whatever happens to the connection.
@@ -27,7 +28,7 @@ pub struct Consumer {
     waker: Waker,
     limits: Limits,
     wait: Duration,
-    careful_until: Instant,
+    careful_until: Option<Instant>,
     stopping: CancellationToken,
 }
 
@@ -59,7 +60,7 @@ impl Consumer {
             waker: queue.waker(),
             limits: Limits { max_events: limits.max_events, max_bytes: limits.max_bytes },
             wait: limits.wait,
-            careful_until: Instant::now() + CAREFUL,
+            careful_until: None,
             stopping,
         }
     }
@@ -75,10 +76,12 @@ impl Consumer {
         loop {
             self.waker.about_to_look();
             let turn = self.claims.turn().await;
-            match within_reason(self.claims.claim(turn, self.limits, Instant::now() < self.careful_until))
-                .await
-            {
-                Ok(Some(claimed)) => return claimed,
+            match within_reason(self.claims.claim(turn, self.limits)).await {
+                Ok(Some((envelopes, mut claim))) => {
+                    let now = Instant::now();
+                    claim.is_careful = now < *self.careful_until.get_or_insert(now + CAREFUL);
+                    return (envelopes, claim);
+                }
                 Ok(None) => {
                     let has_news = self.waker.wait().await;
                     // Only behind a batch that is being applied, which it would wait for anyway.
@@ -120,7 +123,6 @@ impl Claims {
         &self,
         turn: OwnedSemaphorePermit,
         limits: Limits,
-        is_careful: bool,
     ) -> Result<Option<(Vec<Envelope>, Claim)>, sqlx::Error> {
         let mut transaction = database::begin(&self.pool).await?;
         let envelopes = pending::claim(&mut transaction, limits).await?;
@@ -128,42 +130,55 @@ impl Claims {
             transaction.rollback().await?;
             return Ok(None);
         }
-        let (transaction, pool) = (Some(transaction), self.pool.clone());
-        Ok(Some((envelopes, Claim { transaction, pool, is_careful, is_counted: false, _turn: turn })))
+        let claim = Claim {
+            transaction: Some(transaction),
+            pool: self.pool.clone(),
+            is_careful: false,
+            is_counted: false,
+            _turn: turn,
+        };
+        Ok(Some((envelopes, claim)))
     }
 }
 
 impl Claim {
-    /// Call before the first attempt: where the process may be one of several that did not live long, the attempt is
-    /// counted and committed, so that it is known should this one not survive it either. Leaves in `envelopes` what is
-    /// still held then.
+    /// Call before each attempt: where the process may be one of several that did not live long, the attempt is counted and
+    /// committed, so that it is known should this one not survive it either. Leaves in `envelopes` what is still held then.
     pub async fn begin(&mut self, envelopes: &mut Vec<Envelope>) -> Result<(), sqlx::Error> {
         if !self.is_careful || self.is_counted {
             return Ok(());
         }
         let mut transaction = match self.transaction.take() {
             Some(transaction) => transaction,
-            None => database::begin(&self.pool).await?,
+            None => self.hold(envelopes, false).await?,
         };
         pending::count_attempt(&mut *transaction, envelopes, 1).await?;
         transaction.commit().await?;
         self.is_counted = true;
-        let mut transaction = database::begin(&self.pool).await?;
-        let mut is_held = pending::hold(&mut transaction, envelopes, true).await?.into_iter();
-        envelopes.retain(|_| is_held.next().unwrap_or_default());
-        self.transaction = Some(transaction);
+        self.transaction = Some(self.hold(envelopes, true).await?);
         Ok(())
     }
 
-    /// Gives back what was not attempted.
-    pub async fn put_back(self, envelopes: &[Envelope]) {
-        drop(self.transaction);
-        if !self.is_counted {
-            return;
-        }
-        // Where that fails they are tried again a little more carefully.
-        if let Err(error) = pending::count_attempt(&self.pool, envelopes, -1).await {
-            tracing::debug!(%error, "attempts that were not made stay counted");
+    async fn hold(
+        &self,
+        envelopes: &mut Vec<Envelope>,
+        even_alone: bool,
+    ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        let mut transaction = database::begin(&self.pool).await?;
+        let mut is_held = pending::hold(&mut transaction, envelopes, even_alone).await?.into_iter();
+        envelopes.retain(|_| is_held.next().unwrap_or_default());
+        Ok(transaction)
+    }
+
+    /// Call where the attempt could not be made: it does not count, and nothing is held any more.
+    pub async fn put_back(&mut self, envelopes: &[Envelope]) {
+        drop(self.transaction.take());
+        if self.is_counted {
+            match pending::count_attempt(&self.pool, envelopes, -1).await {
+                Ok(()) => self.is_counted = false,
+                // Should it stay so, they are tried alone a little earlier.
+                Err(error) => tracing::debug!(%error, "an attempt that was not made stays counted"),
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ pub(in crate::store) async fn forget(
 ) -> Result<u64, sqlx::Error> {
     let events: Vec<(String, String)> = sqlx::query_as(
         "select i.source, i.event_id from public.sms_messages m
-         join ingest.inbox i on i.subject = m.twilio_sid and i.source = 'twilio'
+         join ingest.events i on i.subject = m.twilio_sid and i.source = 'twilio'
          where m.id = any ($1::text[]::uuid[])",
     )
     .bind(rows)
