@@ -122,7 +122,7 @@ async fn migrating_and_an_earlier_consumer_never_wait_for_each_other() {
     bound(ACCEPT, &event("evt_1")).execute(pool).await.unwrap();
     let (held, taken) = take(pool, 1).await;
     let files = files();
-    let migrating = execute(pool, files.last().unwrap());
+    let migrating = execute(pool, files.iter().find(|file| file.contains(NEW)).unwrap());
     timeout(Duration::from_secs(60), migrating).await.expect("nobody is waited for");
     assert_eq!(apply(pool, &taken).await, 1);
     held.commit().await.unwrap();
@@ -165,9 +165,7 @@ async fn what_failed_and_what_died_moves_with_its_attempts_and_reasons() {
 async fn a_database_of_the_version_before_migrates_without_loss() {
     let database = TestDatabase::stubbed().await;
     let files = files();
-    let (new, earlier) = files.split_last().unwrap();
-    assert!(new.contains("create or replace view ingest.events"));
-    for file in earlier {
+    for file in files.iter().take_while(|file| !file.contains(NEW)) {
         execute(&database.pool, file).await;
     }
     let pool = &database.pool;
@@ -223,6 +221,9 @@ async fn a_database_of_the_version_before_migrates_without_loss() {
     })
     .await;
 }
+
+/// What only the migration to this version says.
+const NEW: &str = "create or replace view ingest.events";
 
 /// A trigger as the version before makes it, for one table and one kind of change.
 const TRIGGER: &str = r#"

@@ -137,7 +137,7 @@ async fn only_the_tables_that_are_set_follow() {
         ..crate::support::config(told.database.url())
     };
     let store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
-    store.apply(vec![incoming(1, 1, "STOP")]).await.unwrap();
+    store.apply(&[incoming(1, 1, "STOP")]).await.unwrap();
     assert_eq!(columns(&told).await, "f/t/f true");
 }
 

@@ -132,7 +132,7 @@ async fn another_account_is_kept_and_flagged_and_changes_nothing() {
     };
     let store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
     let other = "AC00000000000000000000000000000002";
-    store.apply(vec![event_of(other, 1, 1, &[("MessageStatus", "sent"), ("To", THEIRS)])]).await.unwrap();
+    store.apply(&[event_of(other, 1, 1, &[("MessageStatus", "sent"), ("To", THEIRS)])]).await.unwrap();
     let flag = "select not_counted as t from ingest.inbox";
     assert_eq!(text(&told, flag).await, format!("other_twilio_account:{other}"));
     assert!(told.rows("select * from public.sms_messages").await.is_empty());
