@@ -127,8 +127,8 @@ async fn listen(pool: &PgPool, news: &News, delays: &mut Delays) -> Result<(), s
     loop {
         match timeout(LOOK_EVERY, listener.try_recv()).await {
             Ok(received) => match received?.as_ref().map(PgNotification::channel) {
-                Some(EARLIER) => drop(news.earlier.send_replace(())),
-                Some(_) => drop(news.events.send_replace(())),
+                Some(EARLIER) => news.earlier.send_replace(()),
+                Some(_) => news.events.send_replace(()),
                 // The connection was lost and is there again.
                 None => news.tell_all(),
             },

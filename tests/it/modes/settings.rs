@@ -44,7 +44,7 @@ async fn changed_settings_and_a_rebuild_give_what_a_fresh_database_has() {
         let (mode, account) = SETTINGS[at];
         let store = store(&told.database, mode, account);
         let report = rebuilt(&store, false).await;
-        assert!(report.differing["ingest.inbox"] > 0, "the flags follow: {report:?}");
+        assert!(report.differing["ingest.events"] > 0, "the flags follow: {report:?}");
         let found = without_traces(everything(&told.database.pool).await);
         assert_same(&expected[at], &found, &format!("{mode:?} {account:?}"));
         assert_eq!(rebuilt(&store, true).await.differing_rows(), 0, "{mode:?} {account:?}");

@@ -44,7 +44,8 @@ async fn a_removed_binding_comes_back() {
     })
     .await;
     let mut consumer = Consuming::begin(&setup.queue);
-    expect(&mut consumer, &[event(Source::SupabaseAuth, tries.get())]).await;
+    let all: Vec<_> = (1..=tries.get()).map(|number| event(Source::SupabaseAuth, number)).collect();
+    expect(&mut consumer, &all).await;
     connection.close(200, "done".into()).await.unwrap();
     drop(consumer);
     setup.stop().await;
