@@ -79,7 +79,7 @@ async fn apply(store: &Store, events: &[Envelope], batch: usize) -> usize {
     let count = batches.len();
     for batch in batches {
         let size = batch.len();
-        assert_eq!(store.apply(batch).await.unwrap().new, size);
+        assert_eq!(store.apply(&batch).await.unwrap().new, size);
     }
     count
 }
