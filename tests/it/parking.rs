@@ -221,7 +221,7 @@ async fn what_the_database_refuses_is_told_apart_from_a_database_that_is_away() 
     let told = Told::begin().await;
     told.execute("alter table ingest.stripe_facts add constraint no_such check (id <> 'cus_poison')").await;
     let poison = stripe("evt_1", "customer.created", 0, customer("cus_poison", "ada@example.com"));
-    let refused = told.store.apply(&[poison.clone()]).await;
+    let refused = told.store.apply(std::slice::from_ref(&poison)).await;
     assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
     assert_eq!(told.rows("select 1 from ingest.inbox").await.len(), 0, "nothing of the batch is written");
 

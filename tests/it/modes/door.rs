@@ -87,7 +87,9 @@ async fn service_says_everywhere_what_it_does_not_count() {
     assert!(stdout.contains("MEMBERFLOW_STRIPE_"), "{stdout}");
 
     eventually("all events applied", async || {
-        let inbox = told.rows("select 1 as one from ingest.events where source = 'stripe' and state = 'applied'").await;
+        let inbox = told
+            .rows("select 1 as one from ingest.events where source = 'stripe' and state = 'applied'")
+            .await;
         (inbox.len() == 9).then_some(())
     })
     .await;

@@ -93,6 +93,11 @@ impl House {
         self.stories.iter().flat_map(|story| story.events.iter().cloned()).collect()
     }
 
+    /// The number that a query gives.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.database.pool).await.unwrap()
+    }
+
     /// Waits until all of `ids` are applied.
     pub async fn applied(&self, ids: &BTreeSet<String>) {
         let deadline = Instant::now() + DEADLINE;
