@@ -81,7 +81,7 @@ async fn forget(told: &Told) {
         "do $$ begin
              execute (select 'truncate public.mrr_movements, ' || string_agg(format('ingest.%I', table_name), ', ')
                       from information_schema.tables
-                      where table_schema = 'ingest' and table_name <> 'schema_migrations');
+                      where table_schema = 'ingest' and table_type = 'BASE TABLE' and table_name <> 'schema_migrations');
          end $$",
     )
     .await;
