@@ -6,6 +6,8 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
+use crate::envelope::Source;
+
 pub use trace::{Fact, Trace, trace};
 
 /// Where an event is.
@@ -90,7 +92,7 @@ pub async fn find(pool: &PgPool, event_id: &str) -> Result<Vec<(Event, Vec<u8>)>
          from ingest.events where source = any ($2) and event_id = $1",
     )
     .bind(event_id)
-    .bind(["stripe", "supabase.auth", "supabase.database", "internal"].as_slice())
+    .bind(Source::QUEUED.into_iter().chain([Source::Internal]).map(Source::as_str).collect::<Vec<_>>())
     .fetch_all(pool)
     .await?
     .into_iter()
