@@ -5,9 +5,22 @@ use sqlx::PgPool;
 use super::life::Life;
 use super::world::{Act, Tier};
 
-/// What happens to the database itself at the beginning of `phase`.
+/// The SQLSTATE of whom Postgres chose to end a deadlock.
+const DEADLOCK: &str = "40P01";
+
+/// What happens to the database itself at the beginning of `phase`. One transaction deletes several users, with their
+/// rows in whatever order, among consumers that write these rows: of a deadlock it is the one to try again.
 pub async fn act(pool: &PgPool, lives: &[&Life], phase: usize) {
-    let mut tx = memberflow::database::begin(pool).await.unwrap();
+    loop {
+        match try_to_act(pool, lives, phase).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(DEADLOCK) => {}
+            done => return done.unwrap(),
+        }
+    }
+}
+
+async fn try_to_act(pool: &PgPool, lives: &[&Life], phase: usize) -> Result<(), sqlx::Error> {
+    let mut tx = memberflow::database::begin(pool).await?;
     let acts = lives.iter().flat_map(|life| &life.acts).filter(|(at, _)| *at == phase);
     for (_, act) in acts {
         let query = match act {
@@ -37,9 +50,9 @@ pub async fn act(pool: &PgPool, lives: &[&Life], phase: usize) {
             .bind(price)
             .bind(product),
         };
-        query.execute(&mut *tx).await.unwrap();
+        query.execute(&mut *tx).await?;
     }
-    tx.commit().await.unwrap();
+    tx.commit().await
 }
 
 /// What stood in the tables before memberflow was switched on.
