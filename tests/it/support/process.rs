@@ -50,17 +50,15 @@ pub fn memberflow(settings: &Settings) -> Command {
 /// The same of a version that was given.
 pub fn memberflow_of(version: Version, settings: &Settings) -> Command {
     let mut command = Command::new(version.binary().expect("a program of this version was given"));
-    surround(&mut command, version, settings);
+    surround(&mut command, settings);
     command
 }
 
 /// Nothing of the tests' own surroundings.
-fn surround(command: &mut Command, version: Version, settings: &Settings) {
+fn surround(command: &mut Command, settings: &Settings) {
     command.env_clear();
-    if version == Version::Tested {
-        // The fixtures are of test mode. An older version may not know the setting.
-        command.env("MEMBERFLOW_STRIPE_MODE", "test");
-    }
+    // The fixtures are of test mode; a version that took them for another would not count them.
+    command.env("MEMBERFLOW_STRIPE_MODE", "test");
     command.envs(settings.iter().map(|(name, value)| (name, value)));
     // Away from the checkout, whose settings' file would be read.
     command.current_dir(std::env::temp_dir()).stdin(Stdio::null());
@@ -102,7 +100,7 @@ impl Serving {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", r#"ulimit -n "$1" && shift && exec "$@""#, "sh", &files.to_string()]);
         command.arg(unlimited.get_program()).args(["serve", "--roles", roles, "--bind", "127.0.0.1:0"]);
-        surround(&mut command, Version::Tested, settings);
+        surround(&mut command, settings);
         Self::started(command)
     }
 
