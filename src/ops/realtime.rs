@@ -4,10 +4,9 @@
 //! Realtime sends a row to whoever may read it: the tables' policies hold there, too
 //! (<https://supabase.com/docs/guides/realtime/postgres-changes>).
 
-use sqlx::{AssertSqlSafe, Executor as _, FromRow, PgPool};
+use sqlx::{Executor as _, FromRow, PgPool};
 
-use crate::database;
-use crate::ops::triggers::{Done, Outcome};
+use crate::ops::triggers::{self, Done, Outcome};
 
 /// The publication that Supabase Realtime reads.
 const PUBLICATION: &str = "supabase_realtime";
@@ -142,19 +141,9 @@ async fn run(
         let script = script(&standing);
         let outcome = match script.is_empty() {
             true => Outcome::Unchanged,
-            false => match change(pool, script).await {
-                Ok(()) => outcome.clone(),
-                Err(error) => Outcome::Failed(error.to_string()),
-            },
+            false => triggers::run(pool, &script, outcome.clone()).await,
         };
         done.push(standing.done(outcome));
     }
     Ok(done)
-}
-
-async fn change(pool: &PgPool, script: String) -> Result<(), sqlx::Error> {
-    let mut tx = database::begin(pool).await?;
-    tx.execute("set local lock_timeout = '1s'").await?;
-    tx.execute(AssertSqlSafe(script)).await?;
-    tx.commit().await
 }

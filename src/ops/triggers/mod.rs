@@ -149,7 +149,8 @@ fn whole(statements: &str) -> String {
     format!("begin;\nset local lock_timeout = '{LOCK_TIMEOUT}';\n{statements}commit;\n\n")
 }
 
-async fn run(pool: &PgPool, statements: &str, outcome: Outcome) -> Outcome {
+/// Runs `statements` in one transaction, again where another holds the table for a while; what became of it.
+pub(super) async fn run(pool: &PgPool, statements: &str, outcome: Outcome) -> Outcome {
     for attempt in 1..=ATTEMPTS {
         match try_once(pool, statements).await {
             Ok(()) => return outcome,

@@ -8,20 +8,16 @@ use crate::support::consuming::{Consuming, ack};
 
 #[tokio::test]
 async fn events_that_triggers_write_are_consumed() {
-    let setup = Setup::new(Kind::Postgres).await;
-    insert_by_hand(&setup).await;
-    let mut consumer = Consuming::begin(&setup.queue);
-    let batch = consumer.next_batch().await.unwrap();
-    assert_eq!(ids(&batch.envelopes), ["by_hand".to_owned()].into());
-    ack(batch).await;
-    assert_eq!(setup.pending().await, 0);
-    drop(consumer);
-    setup.stop().await;
+    written_by_hand_is_consumed(Kind::Postgres).await;
 }
 
 #[tokio::test]
 async fn with_a_broker_too_events_that_triggers_write_are_consumed() {
-    let setup = Setup::new(Kind::RabbitMq).await;
+    written_by_hand_is_consumed(Kind::RabbitMq).await;
+}
+
+async fn written_by_hand_is_consumed(kind: Kind) {
+    let setup = Setup::new(kind).await;
     insert_by_hand(&setup).await;
     let mut consumer = Consuming::begin(&setup.queue);
     let batch = consumer.next_batch().await.unwrap();
