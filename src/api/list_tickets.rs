@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{ApiState, problem};
-use crate::ops::tickets::{self, Assignee, Filter, ListError, Page};
+use crate::ops::tickets::{self, Assignee, Filter, Page};
+use crate::receive::problem::Problem;
 
 /// Tickets on a page that says nothing else.
 const DEFAULT_LIMIT: u32 = 50;
@@ -32,36 +32,11 @@ pub struct Params {
     cursor: Option<String>,
 }
 
-/// There is no such page, or it can't be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The query string can't be read.
-    #[error(transparent)]
-    Query(#[from] QueryRejection),
-    /// A value in it makes no sense.
-    #[error("{0}")]
-    Param(String),
-    /// There is no such page, or the database is away.
-    #[error(transparent)]
-    List(#[from] ListError),
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        match self {
-            Self::List(ListError::Database(error)) => problem::database(&error),
-            Self::Query(rejection) => problem::bad_request(rejection.body_text()),
-            other => problem::bad_request(other.to_string()),
-        }
-        .into_response()
-    }
-}
-
 /// Reads the page that the query string asks for.
 pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,
-) -> Result<Json<Page>, Error> {
+) -> Result<Json<Page>, Problem> {
     let Query(params) = params?;
     let (limit, cursor) = (params.limit.unwrap_or(DEFAULT_LIMIT), params.cursor.clone());
     let filter = params.into_filter()?;
@@ -69,7 +44,7 @@ pub async fn list(
 }
 
 impl Params {
-    fn into_filter(self) -> Result<Filter, Error> {
+    fn into_filter(self) -> Result<Filter, Problem> {
         one_of("status", self.status.as_deref(), &tickets::STATUSES)?;
         one_of("waiting_for", self.waiting_for.as_deref(), &tickets::WAITING_FOR)?;
         one_of("priority", self.priority.as_deref(), &tickets::PRIORITIES)?;
@@ -78,7 +53,7 @@ impl Params {
             Some("nobody") => Some(Assignee::Nobody),
             Some(user) => {
                 let user = user.parse().map_err(|_| {
-                    Error::Param(format!("assignee is a user id or \"nobody\"; {user:?} is neither"))
+                    problem::bad_request(format!("assignee is a user id or \"nobody\"; {user:?} is neither"))
                 })?;
                 Some(Assignee::User(user))
             }
@@ -97,10 +72,10 @@ impl Params {
 }
 
 /// A word that no ticket can have must not look like "none".
-fn one_of(name: &str, value: Option<&str>, words: &[&str]) -> Result<(), Error> {
+fn one_of(name: &str, value: Option<&str>, words: &[&str]) -> Result<(), Problem> {
     match value {
         Some(value) if !words.contains(&value) => {
-            Err(Error::Param(format!("{name} is one of {}; {value:?} is not", words.join(", "))))
+            Err(problem::bad_request(format!("{name} is one of {}; {value:?} is not", words.join(", "))))
         }
         _ => Ok(()),
     }

@@ -1,9 +1,54 @@
 //! The problems that several endpoints have in common.
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
 
+use crate::ops::tickets::{ChangeError, ListError};
 use crate::receive::problem::Problem;
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        bad_request(rejection.body_text())
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        unreadable(&rejection)
+    }
+}
+
+/// A field that can't be set, or not to that.
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        bad_request(error.to_string())
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        database(&error)
+    }
+}
+
+impl From<ListError> for Problem {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Database(error) => database(&error),
+            ListError::Cursor | ListError::Text => bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Invalid(detail) => bad_request(detail),
+            ChangeError::NotFound(ticket) => no_ticket(&ticket),
+            ChangeError::Database(error) => database(&error),
+        }
+    }
+}
 
 /// The request makes no sense; `detail` says why.
 pub fn bad_request(detail: impl Into<String>) -> Problem {
@@ -26,7 +71,8 @@ pub fn unreadable(rejection: &JsonRejection) -> Problem {
 }
 
 /// There is no such ticket.
-pub fn no_ticket(detail: impl Into<String>) -> Problem {
+pub fn no_ticket(ticket: &str) -> Problem {
+    let detail = format!("there is no ticket {ticket}: GET /api/tickets lists them");
     Problem::new(StatusCode::NOT_FOUND, "ticket-not-found", "No such ticket", detail)
 }
 

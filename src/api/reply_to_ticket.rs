@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::change_ticket::Error;
-use super::show_ticket::{self, read};
+use super::show_ticket::show;
 use super::{ACTOR, ApiState};
 use crate::ops::tickets::{Change, Detail, change};
+use crate::receive::problem::Problem;
 
 /// The reply.
 #[derive(Debug, Deserialize)]
@@ -28,12 +28,11 @@ struct Reply {
 /// Says it and answers with the ticket as it is now.
 pub async fn reply(
     State(state): State<ApiState>,
-    Path(ticket): Path<String>,
+    ticket: Path<String>,
     fields: Result<Json<Map<String, Value>>, JsonRejection>,
-) -> Result<(StatusCode, Json<Detail>), Error> {
+) -> Result<(StatusCode, Json<Detail>), Problem> {
     let Reply { message, is_internal, user_id } = super::object(fields?)?;
     let reply = Change::Reply { message, is_internal, user_id };
-    let made = change(state.store.pool(), &ticket, &[reply], ACTOR, state.clock.now()).await;
-    made.map_err(show_ticket::Error::from)?;
-    Ok((StatusCode::CREATED, Json(read(&state, &ticket).await?)))
+    change(state.store.pool(), &ticket, &[reply], ACTOR, state.clock.now()).await?;
+    Ok((StatusCode::CREATED, show(State(state), ticket).await?))
 }
