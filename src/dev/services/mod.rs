@@ -12,13 +12,19 @@ mod programs;
 mod rabbitmq;
 mod server;
 
+use std::io;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
 pub use command::run_with_services;
 use folder::{Folder, Lock};
 use server::Server;
+
+/// How long a server of this machine may take to accept a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What to do where there is no PostgreSQL at all.
 const NO_POSTGRES: &str = "PostgreSQL is neither running here nor installed. Either
@@ -175,6 +181,12 @@ impl Services {
         drop(self.in_use);
         stop_unused(&folder).await
     }
+}
+
+/// A connection to `port` of this machine. Where a server that stands still has filled its backlog, the system alone would
+/// try for two minutes.
+fn connect(port: u16) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), CONNECT_LIMIT)
 }
 
 /// The URL of the private server in `home` if it runs: another run's, or left over from a killed one.

@@ -51,7 +51,7 @@ pub async fn answers(url: &str) -> bool {
 /// Hosts (a socket's folder is percent-encoded, as URLs want it) and roles worth trying on `port`.
 fn ways_in(port: u16) -> Vec<(String, String)> {
     let mut hosts = Vec::new();
-    if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+    if super::connect(port).is_ok() {
         hosts.push("127.0.0.1".to_owned());
     }
     let sockets =
@@ -107,7 +107,7 @@ pub async fn start(folder: &Folder, port: u16) -> Result<Server> {
         match wait_until_ready(&mut child, &home.join("log"), async || answers(&server.url).await).await {
             Ok(()) => return Ok(server),
             // Someone else took the port between our look and the start.
-            Err(_) if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() => port = free_port(0)?,
+            Err(_) if super::connect(port).is_ok() => port = free_port(0)?,
             Err(reason) if reason.to_string().contains("is still in use") && Instant::now() < given_up => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

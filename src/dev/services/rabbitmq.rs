@@ -1,5 +1,6 @@
 //! RabbitMQ: one that is running and lets us in, else a private node.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,8 +21,9 @@ const LOGIN_LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// Why it was refused; None if nothing listens there.
 pub async fn find_running(port: u16) -> Result<String, Option<String>> {
-    if std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        return Err(None);
+    if let Err(error) = super::connect(port) {
+        let stands_still = error.kind() == ErrorKind::TimedOut;
+        return Err(stands_still.then(|| "does not answer".to_owned()));
     }
     let url = format!("amqp://guest:guest@127.0.0.1:{port}/%2f");
     check(&url).await.map(|()| url).map_err(|reason| Some(format!("{reason:#}")))
@@ -66,7 +68,7 @@ struct Ports {
 
 /// Cheaper than a login while the node is still booting.
 fn find_port(port: u16) -> bool {
-    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    super::connect(port).is_ok()
 }
 
 fn launch(folder: &Folder, home: &Path, ports: &Ports) -> Result<(Server, Child)> {
