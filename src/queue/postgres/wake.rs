@@ -21,8 +21,8 @@ const EARLIER: &str = "memberflow_outbox";
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The same of earlier versions, which mostly are not there; what they have that failed is never notified.
 const LOOK_FOR_EARLIER_EVERY: Duration = Duration::from_secs(60);
-/// How long after a notification the next look is due: of users' transactions not every one notifies.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long after a notification the next look is due: of users' transactions within 5 ms one notifies.
+const LOOK_AGAIN: Duration = Duration::from_millis(6);
 /// Waits between attempts to listen.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
