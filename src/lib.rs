@@ -6,7 +6,7 @@
 //! names the event without touching its body, [`queue`] makes it durable, [`consume`] takes it out in
 //! batches, [`project`] works out what it means (pure, no I/O), and [`store`] writes a whole batch in
 //! one transaction. Around that path stand [`ops`] (replay, doctor), [`api`] (what the CRM reads),
-//! [`cli`] and [`dev`] (everything locally). `docs/ARCHITECTURE.md` is the map.
+//! [`console`] (the operators' pages), [`cli`] and [`dev`] (everything locally). `docs/ARCHITECTURE.md` is the map.
 
 pub mod receive;
 
@@ -25,6 +25,7 @@ pub mod store;
 // Around the path.
 pub mod api;
 pub mod cli;
+pub mod console;
 pub mod dev;
 pub mod ops;
 pub mod roles;

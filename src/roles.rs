@@ -16,6 +16,7 @@ use self::shares::Shares;
 use crate::api::{self, ApiState};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console;
 use crate::consume;
 use crate::database;
 use crate::lifecycle::Lifecycle;
@@ -38,7 +39,7 @@ pub enum Role {
     Relay,
     /// Apply events
     Consume,
-    /// Serve the CRM's API
+    /// Serve the CRM's API and the console
     Api,
 }
 
@@ -118,6 +119,7 @@ fn routes(config: &Config, roles: &[Role], receive: Receive, api: PgPool, clock:
     let mut ops = receive::ops(receive.clone());
     if roles.contains(&Role::Api) {
         let store = Store::new(api, clock.clone(), Rules::new(config));
+        ops = ops.merge(console::routes(store.clone(), clock.clone(), config));
         ops = ops.merge(api::routes(ApiState { store, clock, admin_token: config.admin_token.clone() }));
     }
     let public = if roles.contains(&Role::Receive) { receive::webhooks(receive) } else { Router::new() };

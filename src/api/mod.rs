@@ -1,13 +1,13 @@
 //! What the CRM reads and sets over HTTP. One file per endpoint.
 
-mod bearer;
+pub(crate) mod bearer;
 mod change_member;
 mod change_ticket;
 mod explain_mrr;
 mod list_members;
 mod list_tickets;
 mod problem;
-mod rejects;
+pub(crate) mod rejects;
 mod reply_to_ticket;
 mod show_member;
 mod show_mrr;

@@ -7,7 +7,7 @@ use crate::receive::refusals::LogLimit;
 use crate::telemetry::API_REJECTS;
 
 /// What was turned away lately.
-pub(super) struct Rejects {
+pub(crate) struct Rejects {
     pace: Pace,
     log: LogLimit,
 }
@@ -20,7 +20,7 @@ impl Default for Rejects {
 
 impl Rejects {
     /// Notes a request that is turned away for `reason`, and resolves when it is the turn of its answer.
-    pub(super) async fn add(&self, reason: &'static str) {
+    pub(crate) async fn add(&self, reason: &'static str) {
         metrics::counter!(API_REJECTS, "reason" => reason).increment(1);
         if let Some(suppressed) = self.log.turn(Instant::now()) {
             tracing::warn!(reason, suppressed, "api request rejected");

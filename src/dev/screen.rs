@@ -10,11 +10,16 @@ use crate::cli::members::{WIDTH, table};
 use crate::cli::replay::url_of;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console::links;
+use crate::console::session::{Role, Session};
 use crate::ops::members::{self, MAX_LIMIT, PageRequest};
 
 /// What is said of a demo that an earlier run left in the database.
 pub const AGED: &str =
     "the demo members are those of an earlier day: drop this database and run again to have them as of today";
+
+/// What the audit log calls whoever signed in by the link of a local run.
+const BY_LINK: &str = "console (local run)";
 
 /// Prints the members and the ways in.
 ///
@@ -23,18 +28,36 @@ pub const AGED: &str =
 pub async fn print(pool: &PgPool, config: &Config, settings: &Path, clock: &Clock) -> Result<()> {
     let request = PageRequest { limit: MAX_LIMIT, ..PageRequest::default() };
     let page = members::list(pool, &request, clock.now()).await?;
-    anstream::println!("{}\n\n{}", table(&page.members, WIDTH).trim_fmt(), ways_in(config, settings));
+    let sign_in = sign_in_link(pool, config, clock).await?;
+    anstream::println!(
+        "{}\n\n{}",
+        table(&page.members, WIDTH).trim_fmt(),
+        ways_in(config, settings, &sign_in)
+    );
     Ok(())
 }
 
-fn ways_in(config: &Config, settings: &Path) -> String {
+/// The console's address, with a code that signs in once.
+async fn sign_in_link(pool: &PgPool, config: &Config, clock: &Clock) -> Result<String> {
+    let Some(token) = &config.admin_token else { return Ok("off".to_owned()) };
+    let session = Session { actor: BY_LINK.to_owned(), role: Role::Admin };
+    let code = links::make(pool, token, &session, clock.now()).await?;
+    Ok(format!("{}{} (once, within 15 minutes)", ops_url(config), links::path(&code)))
+}
+
+fn ops_url(config: &Config) -> String {
+    url_of(config.separate_ops_bind().unwrap_or(config.bind))
+}
+
+fn ways_in(config: &Config, settings: &Path, sign_in: &str) -> String {
     let url = url_of(config.bind);
-    let ops = url_of(config.separate_ops_bind().unwrap_or(config.bind));
+    let ops = ops_url(config);
     let token = config.admin_token.as_ref().map_or("", |token| token.expose_secret());
     let queue = config.amqp_url.as_ref().map_or("in Postgres", |url| url.expose_secret());
     let program = std::env::args().next().unwrap_or_else(|| "memberflow".to_owned());
     format!(
         "\
+console    {sign_in}
 members    curl -H 'authorization: Bearer {token}' {ops}/api/members
 health     {url}/healthz  {ops}/readyz  {ops}/metrics
 database   {database}

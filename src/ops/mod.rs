@@ -10,6 +10,7 @@ pub mod events;
 pub mod fixture;
 pub mod ledger;
 pub mod members;
+pub mod overview;
 pub mod parked;
 pub mod progress;
 pub mod prune;

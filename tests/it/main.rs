@@ -7,6 +7,7 @@ mod campaigns;
 mod changes;
 mod ci_run;
 mod configuration;
+mod console;
 mod demo_data;
 mod doctor;
 mod earlier_version;

@@ -1,0 +1,134 @@
+//! Moments, amounts and counts as pages show them.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
+
+use crate::cli::money::format_minor_units;
+
+const MACHINE: StaticFormatDescription =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+const TO_SECONDS: StaticFormatDescription =
+    format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+const TO_MINUTES: StaticFormatDescription = format_description!("[year]-[month]-[day] [hour]:[minute]");
+
+/// What stands where there is nothing.
+const NOTHING: &str = "–";
+
+/// A moment, if there is one, as an element: in UTC, which stays in its title when a script writes the reader's own time.
+pub(super) struct Moment(Option<OffsetDateTime>);
+
+/// The element of `moment`.
+pub(super) fn moment(moment: impl IntoMoment) -> Moment {
+    Moment(moment.into_moment())
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(moment) = self.0.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC)) else {
+            return out.write_str(NOTHING);
+        };
+        let text = |form| moment.format(form).map_err(|_| fmt::Error);
+        let (machine, seconds, minutes) = (text(MACHINE)?, text(TO_SECONDS)?, text(TO_MINUTES)?);
+        write!(out, r#"<time datetime="{machine}" title="{seconds} UTC">{minutes}</time>"#)
+    }
+}
+
+// Digits and the text above, nothing of a stranger's.
+impl HtmlSafe for Moment {}
+
+/// What may be a moment: templates give references.
+pub(super) trait IntoMoment {
+    /// The moment, if there is one.
+    fn into_moment(self) -> Option<OffsetDateTime>;
+}
+
+impl IntoMoment for OffsetDateTime {
+    fn into_moment(self) -> Option<OffsetDateTime> {
+        Some(self)
+    }
+}
+
+impl IntoMoment for Option<OffsetDateTime> {
+    fn into_moment(self) -> Option<OffsetDateTime> {
+        self
+    }
+}
+
+impl<T: IntoMoment + Copy> IntoMoment for &T {
+    fn into_moment(self) -> Option<OffsetDateTime> {
+        (*self).into_moment()
+    }
+}
+
+/// An amount in minor units, in its currency's units.
+pub(super) fn money(amount: impl Borrow<i64>, currency: impl AsCurrency) -> String {
+    format_minor_units(*amount.borrow(), currency.code().filter(|code| !code.is_empty()))
+}
+
+/// What may name a currency: templates give references.
+pub(super) trait AsCurrency {
+    /// Its code, if there is one.
+    fn code(&self) -> Option<&str>;
+}
+
+impl AsCurrency for String {
+    fn code(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+impl<T: AsCurrency> AsCurrency for Option<T> {
+    fn code(&self) -> Option<&str> {
+        self.as_ref()?.code()
+    }
+}
+
+impl<T: AsCurrency> AsCurrency for &T {
+    fn code(&self) -> Option<&str> {
+        (*self).code()
+    }
+}
+
+/// So long ago, in the largest unit that fits.
+pub(super) fn age(since: OffsetDateTime, now: OffsetDateTime) -> String {
+    let seconds = (now - since).whole_seconds().max(0);
+    let (count, unit) = match seconds {
+        0..60 => (seconds, "s"),
+        60..3_600 => (seconds / 60, "min"),
+        3_600..86_400 => (seconds / 3_600, "h"),
+        _ => (seconds / 86_400, "d"),
+    };
+    format!("{count} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_moment_stands_in_utc_and_says_so() {
+        let shown = moment(datetime!(2026-11-20 01:02:03 +02:00)).to_string();
+        assert_eq!(
+            shown,
+            r#"<time datetime="2026-11-19T23:02:03Z" title="2026-11-19 23:02:03 UTC">2026-11-19 23:02</time>"#
+        );
+        assert_eq!(moment(None::<OffsetDateTime>).to_string(), "–");
+    }
+
+    #[test]
+    fn an_age_is_told_in_one_unit() {
+        let now = datetime!(2026-11-20 12:00 UTC);
+        for (seconds, expected) in
+            [(-5, "0 s"), (59, "59 s"), (3_599, "59 min"), (7_200, "2 h"), (200_000, "2 d")]
+        {
+            assert_eq!(age(now - time::Duration::seconds(seconds), now), expected);
+        }
+    }
+}

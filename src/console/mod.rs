@@ -1,0 +1,103 @@
+//! The operators' console: pages for people, made on the server. One file per page, each with its template in
+//! `templates/`.
+//!
+//! Every page reads and works as links and forms. htmx replaces a list in place where scripts run; nothing depends on it.
+
+pub mod assets;
+pub mod links;
+pub mod session;
+
+mod figures;
+mod format;
+mod headers;
+mod not_found;
+mod overview;
+mod page;
+mod same_origin;
+mod sessions;
+mod sign_in;
+mod sign_in_link;
+mod sign_out;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::response::Redirect;
+use axum::routing::{any, get, post};
+use axum::{Router, middleware};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use crate::api::rejects::Rejects;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::store::Store;
+
+/// The largest form that is taken, in bytes.
+const BODY_LIMIT_BYTES: usize = 256 * 1024;
+
+/// Where the console is.
+pub const HOME: &str = "/console";
+
+/// What the pages share. Cheap to clone.
+#[derive(Clone)]
+pub struct Console(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    clock: Clock,
+    admin_token: SecretString,
+    /// Whether people reach the console over TLS.
+    is_secure: bool,
+    rejects: Rejects,
+    figures: figures::Cache,
+}
+
+impl Console {
+    fn pool(&self) -> &PgPool {
+        self.0.store.pool()
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        self.0.clock.now()
+    }
+
+    fn key(&self) -> &SecretString {
+        &self.0.admin_token
+    }
+}
+
+/// The pages; none without an admin token, for then nobody could sign in.
+pub fn routes(store: Store, clock: Clock, config: &Config) -> Router {
+    let Some(admin_token) = config.admin_token.clone().filter(|token| !token.expose_secret().is_empty())
+    else {
+        return Router::new();
+    };
+    let is_secure = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    let (rejects, figures) = (Rejects::default(), figures::Cache::default());
+    let console = Console(Arc::new(Shared { store, clock, admin_token, is_secure, rejects, figures }));
+    for_everybody()
+        .merge(
+            for_people_signed_in().layer(middleware::from_fn_with_state(console.clone(), session::require)),
+        )
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(middleware::from_fn(same_origin::require))
+        .layer(middleware::from_fn(headers::add))
+        .with_state(console)
+}
+
+fn for_everybody() -> Router<Console> {
+    Router::new()
+        .route("/console/assets/{name}", get(assets::serve))
+        .route("/console/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/console/sign-in/link", get(sign_in_link::show).post(sign_in_link::redeem))
+}
+
+fn for_people_signed_in() -> Router<Console> {
+    Router::new()
+        .route("/console", get(overview::show))
+        .route("/console/", get(async || Redirect::permanent(HOME)))
+        .route("/console/sign-out", post(sign_out::sign_out))
+        .route("/console/{*rest}", any(not_found::show))
+}

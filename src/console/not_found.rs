@@ -1,0 +1,8 @@
+//! Addresses below `/console` that no page has.
+
+use super::page::PageError;
+
+/// Says so.
+pub(super) async fn show() -> PageError {
+    PageError::NotFound
+}

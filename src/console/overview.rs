@@ -1,0 +1,41 @@
+//! `/console`: how everything stands.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use time::OffsetDateTime;
+
+use super::figures::Figures;
+use super::page::{Frame, PageError, page};
+use super::session::Session;
+use super::{Console, format};
+use crate::ops::overview::{COUNTED_MAX, Overview, overview};
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    frame: Frame,
+    standing: Overview,
+    figures: Figures,
+    now: OffsetDateTime,
+}
+
+impl OverviewPage {
+    /// A count that ends at a limit.
+    fn capped(&self, count: &i64) -> String {
+        if *count > COUNTED_MAX { format!("{COUNTED_MAX}+") } else { count.to_string() }
+    }
+
+    fn age(&self, since: &OffsetDateTime) -> String {
+        format::age(*since, self.now)
+    }
+}
+
+/// Shows it.
+pub(super) async fn show(State(console): State<Console>, session: Session) -> Result<Response, PageError> {
+    let (pool, now) = (console.pool(), console.now());
+    let standing = overview(pool).await?;
+    let figures = console.0.figures.figures(pool, now).await?;
+    let frame = Frame::of(&session, "Overview", "Overview");
+    Ok(page(&OverviewPage { frame, standing, figures, now }))
+}

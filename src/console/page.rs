@@ -1,0 +1,161 @@
+//! What all pages have in common: their frame, and what is shown instead where there is no page.
+
+use askama::Template;
+use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::assets;
+use super::session::Session;
+
+/// A place in the navigation.
+pub(super) struct Place {
+    /// What pages call it.
+    pub name: &'static str,
+    /// Its address.
+    pub href: &'static str,
+    /// With `g` before it, it leads there.
+    pub key: &'static str,
+}
+
+/// The navigation, in its order.
+const PLACES: [Place; 1] = [Place { name: "Overview", href: "/console", key: "o" }];
+
+/// What is around a page.
+pub(super) struct Frame {
+    /// The page's own name.
+    pub title: String,
+    /// The [`Place`] in the navigation that it belongs to.
+    pub place: &'static str,
+    /// Who is signed in.
+    pub session: Option<Session>,
+}
+
+impl Frame {
+    /// Around a page of `place` for somebody who is signed in.
+    pub(super) fn of(session: &Session, place: &'static str, title: impl Into<String>) -> Self {
+        Self { title: title.into(), place, session: Some(session.clone()) }
+    }
+
+    /// Around a page for anybody.
+    pub(super) fn bare(title: impl Into<String>) -> Self {
+        Self { title: title.into(), place: "", session: None }
+    }
+
+    pub(super) fn places(&self) -> &'static [Place] {
+        if self.session.is_some() { &PLACES } else { &[] }
+    }
+
+    pub(super) fn styles(&self) -> String {
+        assets::styles()
+    }
+
+    pub(super) fn htmx(&self) -> String {
+        assets::htmx()
+    }
+
+    pub(super) fn script(&self) -> String {
+        assets::script()
+    }
+}
+
+/// A page.
+pub(super) fn page(template: &impl Template) -> Response {
+    page_with(StatusCode::OK, template)
+}
+
+/// A page with another status.
+pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Response {
+    match template.render() {
+        Ok(text) => (status, Html(text)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "page not rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made; the log says why.")
+                .into_response()
+        }
+    }
+}
+
+/// There is no page, or not for this person, or not now.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// Nothing has this address.
+    #[error("There is nothing at this address.")]
+    NotFound,
+    /// Something that a page is about does not exist (any more).
+    #[error("{0}")]
+    Unknown(String),
+    /// The request makes no sense; says why.
+    #[error("{0}")]
+    Invalid(String),
+    /// Not for this person, or not from there.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The database does not answer.
+    #[error("The database is out of reach. Try again in some seconds.")]
+    Away,
+    /// Something is wrong on our side.
+    #[error("Something is wrong on our side. The log of the service tells more.")]
+    Internal,
+}
+
+impl From<sqlx::Error> for PageError {
+    fn from(error: sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_)) {
+            tracing::warn!(%error, "the database is out of reach");
+            return Self::Away;
+        }
+        tracing::error!(%error, "the database refused a query");
+        Self::Internal
+    }
+}
+
+impl From<FormRejection> for PageError {
+    fn from(rejection: FormRejection) -> Self {
+        Self::Invalid(rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for PageError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Invalid(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for PageError {
+    fn from(_: PathRejection) -> Self {
+        Self::NotFound
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    frame: Frame,
+    detail: String,
+}
+
+impl PageError {
+    const fn status(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NotFound | Self::Unknown(_) => (StatusCode::NOT_FOUND, "Not found"),
+            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "This makes no sense"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "Not allowed"),
+            Self::Away => (StatusCode::SERVICE_UNAVAILABLE, "Not now"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong"),
+        }
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let (status, title) = self.status();
+        let mut response =
+            page_with(status, &ErrorPage { frame: Frame::bare(title), detail: self.to_string() });
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, 5.into());
+        }
+        response
+    }
+}

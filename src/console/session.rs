@@ -1,0 +1,195 @@
+//! Who is asking: the session that a request's cookie names, and what its person may do.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::COOKIE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Redirect, Response};
+
+use super::page::PageError;
+use super::{Console, HOME, sessions};
+
+/// The cookie's name.
+pub(super) const COOKIE_NAME: &str = "memberflow_console";
+
+/// What a person may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Read.
+    Viewer,
+    /// Change what people may set.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// As it is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// As it was stored; a word of a later version may nothing but read.
+    pub(super) fn stored(text: &str) -> Self {
+        match text {
+            "admin" => Self::Admin,
+            "operator" => Self::Operator,
+            _ => Self::Viewer,
+        }
+    }
+}
+
+/// A person who is signed in: what the audit log calls them, and what they may do. As an argument of a page it is there
+/// always: [`require`] goes before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// For the audit log.
+    pub actor: String,
+    /// What this person may do.
+    pub role: Role,
+}
+
+impl Session {
+    /// Refuses what takes `least`.
+    ///
+    /// # Errors
+    /// [`PageError::Forbidden`].
+    #[expect(dead_code, reason = "no page changes anything yet")]
+    pub(super) fn require(&self, least: Role) -> Result<(), PageError> {
+        if self.role >= least {
+            return Ok(());
+        }
+        Err(PageError::Forbidden(
+            "Your role may read and not change anything. Ask an admin for the role operator.",
+        ))
+    }
+
+    /// Whether the page shows what changes something.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        self.role >= Role::Operator
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
+        parts.extensions.get::<Self>().cloned().ok_or(PageError::Forbidden("Sign in first."))
+    }
+}
+
+/// Lets a request through whose cookie names a session, and sends the others to sign in.
+pub(super) async fn require(State(console): State<Console>, mut request: Request, next: Next) -> Response {
+    let found = match id_of(request.headers()) {
+        Some(id) => sessions::find(console.pool(), console.key(), id, console.now()).await,
+        None => Ok(None),
+    };
+    match found {
+        Ok(Some(session)) => {
+            request.extensions_mut().insert(session);
+            next.run(request).await
+        }
+        Ok(None) => to_sign_in(&request),
+        Err(error) => PageError::from(error).into_response(),
+    }
+}
+
+/// Afterwards the reader comes back to the page asked for; a form is lost, and its page's home is shown.
+fn to_sign_in(request: &Request) -> Response {
+    let wanted = request.uri().path_and_query().map_or(HOME, |it| it.as_str());
+    let next = if request.method() == Method::GET { wanted } else { HOME };
+    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    let address = format!("/console/sign-in?{query}");
+    // A script that asked for part of a page must not put the sign-in page into it.
+    match HeaderValue::from_str(&address) {
+        Ok(address) if request.headers().contains_key("hx-request") => {
+            (StatusCode::OK, [("hx-redirect", address)]).into_response()
+        }
+        _ => Redirect::to(&address).into_response(),
+    }
+}
+
+/// The session's id in the request's cookies.
+pub(super) fn id_of(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|line| line.split(';'))
+        .find_map(|cookie| cookie.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+}
+
+/// The header that gives the browser `id`, or takes it away where it is empty.
+pub(super) fn cookie(id: &str, is_secure: bool) -> String {
+    let secure = if is_secure { "; Secure" } else { "" };
+    let end = if id.is_empty() { "; Max-Age=0" } else { "" };
+    format!("{COOKIE_NAME}={id}; Path=/console; HttpOnly; SameSite=Strict{secure}{end}")
+}
+
+/// Where to go after signing in: a page of the console, whatever was asked for.
+pub(super) fn own_page(next: Option<&str>) -> &str {
+    let is_own = |next: &&str| {
+        let rest = next.strip_prefix(HOME);
+        let ends_there = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        ends_there
+            && !next.contains("..")
+            && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+    };
+    next.filter(is_own).unwrap_or(HOME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_pages_are_gone_to_after_signing_in() {
+        for own in ["/console", "/console/members?status=active&text=a%20b", "/console?x=1"] {
+            assert_eq!(own_page(Some(own)), own);
+        }
+        for other in [
+            "",
+            "/",
+            "//evil.example",
+            "https://evil.example/console",
+            "/console.evil.example",
+            "/consoles",
+            "/console/../api/members",
+            "/console/\\evil.example",
+            "/console/a\r\nSet-Cookie: a=b",
+            "javascript:alert(1)",
+        ] {
+            assert_eq!(own_page(Some(other)), HOME, "{other}");
+        }
+        assert_eq!(own_page(None), HOME);
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others_and_by_its_whole_name() {
+        let headers = |lines: &[&'static str]| -> HeaderMap {
+            lines.iter().map(|line| (COOKIE, HeaderValue::from_static(line))).collect()
+        };
+        assert_eq!(id_of(&headers(&["a=b; memberflow_console=x"])), Some("x"));
+        assert_eq!(id_of(&headers(&["a=b", "memberflow_console=y"])), Some("y"));
+        assert_eq!(id_of(&headers(&["memberflow_console_2=x; xmemberflow_console=y"])), None);
+    }
+
+    #[test]
+    fn a_role_includes_those_below_it() {
+        let session = |role| Session { actor: "ada".to_owned(), role };
+        assert!(
+            session(Role::Viewer).require(Role::Operator).is_err() && !session(Role::Viewer).may_change()
+        );
+        assert!(session(Role::Operator).require(Role::Operator).is_ok());
+        assert!(session(Role::Admin).require(Role::Operator).is_ok());
+        for role in [Role::Viewer, Role::Operator, Role::Admin] {
+            assert_eq!(Role::stored(role.as_str()), role);
+        }
+        assert_eq!(Role::stored("owner"), Role::Viewer);
+    }
+}

@@ -1,0 +1,24 @@
+//! `POST /console/sign-out`: ends the session, here and wherever else its cookie may be.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::SET_COOKIE;
+use axum::response::{IntoResponse as _, Redirect, Response};
+
+use super::page::PageError;
+use super::session::{Session, cookie, id_of};
+use super::{Console, sessions};
+
+/// Ends it.
+pub(super) async fn sign_out(
+    State(console): State<Console>,
+    session: Session,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    if let Some(id) = id_of(&headers) {
+        sessions::end(console.pool(), console.key(), id).await?;
+    }
+    tracing::info!(actor = session.actor, "signed out of the console");
+    let taken_away = [(SET_COOKIE, cookie("", console.0.is_secure))];
+    Ok((taken_away, Redirect::to("/console/sign-in")).into_response())
+}

@@ -1,0 +1,103 @@
+//! How everything stands, in figures that cost the same however much there is: counts end at a limit, and the latest events
+//! are looked for among the last thousand.
+
+use serde::Serialize;
+use sqlx::{FromRow, PgPool};
+use time::OffsetDateTime;
+
+use crate::database;
+
+/// Where exact counts end.
+pub const COUNTED_MAX: i64 = 10_000;
+
+/// How everything stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Overview {
+    /// Accounts.
+    pub members: Members,
+    /// Events that wait to be applied.
+    pub pending: Pending,
+    /// Dead letters; one more than [`COUNTED_MAX`] means more.
+    pub dead: i64,
+    /// What is parked, by reason, the most first; likewise.
+    pub parked: Vec<Parked>,
+    /// The latest event of each source, among the last thousand that were applied.
+    pub latest: Vec<Latest>,
+}
+
+/// The accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+pub struct Members {
+    /// How many; beyond [`COUNTED_MAX`] as Postgres estimates.
+    pub count: i64,
+    /// Whether that is an estimate.
+    pub is_estimate: bool,
+}
+
+/// The events that wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+pub struct Pending {
+    /// How many; one more than [`COUNTED_MAX`] means more.
+    pub count: i64,
+    /// When the one of them that waits longest was received.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub oldest: Option<OffsetDateTime>,
+}
+
+/// What waits for one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct Parked {
+    /// Why.
+    pub reason: String,
+    /// How many.
+    pub count: i64,
+}
+
+/// A source's latest event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct Latest {
+    /// The provider's endpoint.
+    pub source: String,
+    /// When it was received.
+    #[serde(with = "time::serde::rfc3339")]
+    pub received_at: OffsetDateTime,
+}
+
+/// Reads how everything stands.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn overview(pool: &PgPool) -> Result<Overview, sqlx::Error> {
+    let mut reading = database::begin_reading(pool).await?;
+    let members = sqlx::query_as(MEMBERS).bind(COUNTED_MAX).fetch_one(&mut *reading).await?;
+    let pending = sqlx::query_as(PENDING).bind(COUNTED_MAX + 1).fetch_one(&mut *reading).await?;
+    let dead = sqlx::query_scalar(DEAD).bind(COUNTED_MAX + 1).fetch_one(&mut *reading).await?;
+    let parked = sqlx::query_as(PARKED).bind(COUNTED_MAX + 1).fetch_all(&mut *reading).await?;
+    let latest = sqlx::query_as(LATEST).fetch_all(&mut *reading).await?;
+    reading.commit().await?;
+    Ok(Overview { members, pending, dead, parked, latest })
+}
+
+const MEMBERS: &str = "
+select case when counted > $1 then greatest(estimated, counted) else counted end as count, counted > $1 as is_estimate
+from (select (select count(*) from (select from auth.users where deleted_at is null limit $1 + 1) u) as counted,
+             (select reltuples::bigint from pg_class where oid = 'auth.users'::regclass) as estimated) members";
+
+/// In the order in which they are due, which an index has.
+const PENDING: &str = "
+select count(*) as count, min(received_at) as oldest from (
+    select received_at from ingest.events where state = 'pending' order by alone, next_attempt_at, id limit $1
+) pending";
+
+const DEAD: &str =
+    "select count(*) from (select from ingest.events where state = 'dead' order by id limit $1) dead";
+
+const PARKED: &str = "
+select reason, count(*) as count from (
+    select reason from ingest.parked order by parked_at, subject, reason limit $1
+) parked group by reason order by 2 desc, 1";
+
+const LATEST: &str = "
+select source, max(received_at) as received_at from (
+    select source, received_at from ingest.events where applied_at is not null order by applied_at desc limit 1000
+) applied group by source order by source";

@@ -1,0 +1,128 @@
+//! The console as a browser without scripts sees it: requests to its routes, and the pages that come back.
+
+mod frame;
+mod signing_in;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use axum::http::request::Builder;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use memberflow::clock::Clock;
+use memberflow::config::Config;
+use memberflow::console;
+use memberflow::store::{Rules, Store};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use tower::ServiceExt as _;
+
+use crate::support::told::NOW;
+
+const TOKEN: &str = "a-long-random-token";
+
+/// Somebody in front of the console.
+struct Browser {
+    pages: Router,
+    cookie: Option<String>,
+}
+
+/// What came back.
+struct Page {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Page {
+    fn header(&self, name: impl axum::http::header::AsHeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    fn location(&self) -> &str {
+        self.header(LOCATION)
+    }
+
+    /// Checks that the page came and says all of `texts`.
+    #[track_caller]
+    fn assert_shows(&self, texts: &[&str]) {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        self.assert_says(texts);
+    }
+
+    #[track_caller]
+    fn assert_says(&self, texts: &[&str]) {
+        for text in texts {
+            assert!(self.body.contains(text), "{text:?} is missing:\n{}", self.body);
+        }
+    }
+
+    #[track_caller]
+    fn assert_is(&self, status: StatusCode, text: &str) {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.assert_says(&[text]);
+    }
+}
+
+fn config() -> Config {
+    let mut config = crate::support::config(String::new());
+    config.admin_token = Some(TOKEN.into());
+    config
+}
+
+impl Browser {
+    /// Not signed in, at `now`.
+    fn at(pool: &PgPool, config: &Config, now: OffsetDateTime) -> Self {
+        let store = Store::new(pool.clone(), Clock::fixed(now), Rules::new(config));
+        Self { pages: console::routes(store, Clock::fixed(now), config), cookie: None }
+    }
+
+    /// Signed in.
+    async fn signed_in(pool: &PgPool) -> Self {
+        let mut browser = Self::at(pool, &config(), NOW);
+        let answer = browser.sign_in(TOKEN, None).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+        browser
+    }
+
+    async fn sign_in(&mut self, token: &str, next: Option<&str>) -> Page {
+        let next = next.map(|next| ("next", next));
+        let fields: Vec<(&str, &str)> = [("token", token)].into_iter().chain(next).collect();
+        self.post("/console/sign-in", &fields).await
+    }
+
+    async fn get(&mut self, path: &str) -> Page {
+        self.send(Request::builder().uri(path), Body::empty()).await
+    }
+
+    /// Submits a form of a page of the console.
+    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        self.post_from("same-origin", path, fields).await
+    }
+
+    /// Submits a form of a page that is elsewhere.
+    async fn post_from(&mut self, site: &str, path: &str, fields: &[(&str, &str)]) -> Page {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", site);
+        self.send(request, Body::from(body)).await
+    }
+
+    /// Sends the cookie that it has, and keeps the one that it is given.
+    async fn send(&mut self, request: Builder, body: Body) -> Page {
+        let request = match &self.cookie {
+            Some(cookie) => request.header(COOKIE, format!("a=b; {cookie}")),
+            None => request,
+        };
+        let response = self.pages.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = to_bytes(response.into_body(), 4 << 20).await.unwrap();
+        if let Some(cookie) = headers.get(SET_COOKIE) {
+            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+            self.cookie = (!pair.ends_with('=')).then(|| pair.to_owned());
+        }
+        Page { status, headers, body: String::from_utf8(bytes.into()).unwrap() }
+    }
+}
