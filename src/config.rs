@@ -71,9 +71,9 @@ pub struct Config {
     pub supabase_url: Option<String>,
     /// `MEMBERFLOW_BIND`: where the service listens.
     pub bind: SocketAddr,
-    /// `MEMBERFLOW_OPS_BIND`: where `/readyz`, `/metrics` and the API are served instead. Absent: at `bind`.
+    /// `MEMBERFLOW_OPS_BIND`: where `/readyz`, `/metrics`, the API and the console are served instead. Absent: at `bind`.
     pub ops_bind: Option<SocketAddr>,
-    /// `MEMBERFLOW_ADMIN_TOKEN`: the bearer token of the API. Without it the API is off.
+    /// `MEMBERFLOW_ADMIN_TOKEN`: the bearer token of the API, and what signs in to the console. Without it both are off.
     pub admin_token: Option<SecretString>,
     /// How far a signature's timestamp may lie from our clock, either way.
     pub webhook_tolerance: Duration,

@@ -18,7 +18,8 @@ pub const DELIVERY_SECONDS: &str = "memberflow_delivery_seconds";
 pub const HOOKS_NOT_KEPT: &str = "memberflow_hooks_not_kept_total";
 /// Connections ended because their place was needed for newer ones.
 pub const CONNECTIONS_GIVEN_UP: &str = "memberflow_connections_given_up_total";
-/// Requests to the API that were turned away, by `reason`: `token-missing`, `token-malformed` or `token-wrong`.
+/// Requests to the API that were turned away, by `reason`: `token-missing`, `token-malformed` or `token-wrong`;
+/// and sign-ins to the console: `console-token-wrong`, `console-link-wrong`.
 pub const API_REJECTS: &str = "memberflow_api_rejected_total";
 
 /// Events that said something that is not recognised, by `what`: a status that is new, a needed field that is
@@ -72,7 +73,7 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
 }
 
 fn describe() {
-    metrics::describe_counter!(API_REJECTS, "Requests to the API without the right token, by reason.");
+    metrics::describe_counter!(API_REJECTS, "Requests to the API and sign-ins to the console without the right token, by reason.");
     metrics::describe_counter!(DELIVERIES, "Deliveries by source and outcome.");
     metrics::describe_histogram!(
         DELIVERY_SECONDS,

@@ -1,6 +1,5 @@
 //! Moments, amounts and counts as pages show them.
 
-use std::borrow::Borrow;
 use std::fmt;
 
 use askama::filters::HtmlSafe;
@@ -66,8 +65,26 @@ impl<T: IntoMoment + Copy> IntoMoment for &T {
 }
 
 /// An amount in minor units, in its currency's units.
-pub(super) fn money(amount: impl Borrow<i64>, currency: impl AsCurrency) -> String {
-    format_minor_units(*amount.borrow(), currency.code().filter(|code| !code.is_empty()))
+pub(super) fn money(amount: impl AsAmount, currency: impl AsCurrency) -> String {
+    format_minor_units(amount.minor_units(), currency.code().filter(|code| !code.is_empty()))
+}
+
+/// What may be an amount: templates give references.
+pub(super) trait AsAmount {
+    /// In minor units.
+    fn minor_units(&self) -> i64;
+}
+
+impl AsAmount for i64 {
+    fn minor_units(&self) -> i64 {
+        *self
+    }
+}
+
+impl<T: AsAmount> AsAmount for &T {
+    fn minor_units(&self) -> i64 {
+        (*self).minor_units()
+    }
 }
 
 /// What may name a currency: templates give references.
@@ -92,6 +109,11 @@ impl<T: AsCurrency> AsCurrency for &T {
     fn code(&self) -> Option<&str> {
         (*self).code()
     }
+}
+
+/// What is there, or a sign that nothing is.
+pub(super) fn text(text: &Option<String>) -> &str {
+    text.as_deref().filter(|text| !text.is_empty()).unwrap_or(NOTHING)
 }
 
 /// So long ago, in the largest unit that fits.

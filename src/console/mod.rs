@@ -7,17 +7,26 @@ pub mod assets;
 pub mod links;
 pub mod session;
 
+mod campaigns;
+mod change_member;
+mod chart;
 mod figures;
 mod format;
 mod headers;
+mod member;
+mod members;
+mod members_csv;
 mod not_found;
 mod overview;
 mod page;
+mod revenue;
 mod same_origin;
 mod sessions;
 mod sign_in;
 mod sign_in_link;
 mod sign_out;
+mod ticket;
+mod tickets;
 
 use std::sync::Arc;
 
@@ -98,6 +107,17 @@ fn for_people_signed_in() -> Router<Console> {
     Router::new()
         .route("/console", get(overview::show))
         .route("/console/", get(async || Redirect::permanent(HOME)))
+        .route("/console/members", get(members::show))
+        .route("/console/members.csv", get(members_csv::download))
+        .route("/console/members/{user_id}", get(member::show).post(change_member::change))
+        .route("/console/tickets", get(tickets::show))
+        .route("/console/tickets/{ticket}", get(ticket::show))
+        .route("/console/tickets/{ticket}/reply", post(ticket::reply))
+        .route("/console/tickets/{ticket}/assign", post(ticket::assign))
+        .route("/console/tickets/{ticket}/status", post(ticket::set_status))
+        .route("/console/revenue", get(revenue::show))
+        .route("/console/campaigns", get(campaigns::list))
+        .route("/console/campaigns/{campaign}", get(campaigns::show))
         .route("/console/sign-out", post(sign_out::sign_out))
         .route("/console/{*rest}", any(not_found::show))
 }

@@ -20,7 +20,13 @@ pub(super) struct Place {
 }
 
 /// The navigation, in its order.
-const PLACES: [Place; 1] = [Place { name: "Overview", href: "/console", key: "o" }];
+const PLACES: [Place; 5] = [
+    Place { name: "Overview", href: "/console", key: "o" },
+    Place { name: "Members", href: "/console/members", key: "m" },
+    Place { name: "Tickets", href: "/console/tickets", key: "t" },
+    Place { name: "Revenue", href: "/console/revenue", key: "r" },
+    Place { name: "Campaigns", href: "/console/campaigns", key: "c" },
+];
 
 /// What is around a page.
 pub(super) struct Frame {
@@ -105,6 +111,10 @@ impl From<sqlx::Error> for PageError {
         if matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_)) {
             tracing::warn!(%error, "the database is out of reach");
             return Self::Away;
+        }
+        // Postgres' text holds no NUL, and an address can.
+        if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("22021") {
+            return Self::Invalid("A text with a NUL character cannot be looked for.".to_owned());
         }
         tracing::error!(%error, "the database refused a query");
         Self::Internal

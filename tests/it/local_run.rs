@@ -68,6 +68,7 @@ async fn shows_every_member_of_the_stories_and_the_same_again() {
         assert!(shown.contains(&name), "{name} is missing:\n{shown}");
     }
     assert!(shown.contains("stripe listen --forward-to http://127.0.0.1:"), "{shown}");
+    assert!(shown.contains("/console/sign-in/link?code="), "{shown}");
     let table = |shown: &str| shown.split("\n\n").next().unwrap_or_default().to_owned();
     assert_eq!(table(&text(&again.stdout)), table(&shown));
 }

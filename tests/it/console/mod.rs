@@ -1,6 +1,8 @@
 //! The console as a browser without scripts sees it: requests to its routes, and the pages that come back.
 
+mod escaping;
 mod frame;
+mod pages;
 mod signing_in;
 
 use axum::Router;

@@ -1,0 +1,150 @@
+//! `/console/tickets`: the support tickets, the longest waiting first.
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use super::page::{Frame, PageError, page_with};
+use super::session::Session;
+use super::{Console, format};
+use crate::ops::tickets::{self, Assignee, Filter, ListError, PRIORITIES, STATUSES, Ticket, WAITING_FOR};
+
+/// Where the list is.
+const HERE: &str = "/console/tickets";
+/// Tickets on a page.
+const LIMIT: u32 = 50;
+
+/// The query string; an empty value is what a form sends for "any".
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Params {
+    status: String,
+    waiting_for: String,
+    priority: String,
+    category: String,
+    /// A user id, or `nobody`.
+    assignee: String,
+    member: String,
+    text: String,
+    cursor: String,
+}
+
+impl Params {
+    fn filters(&self) -> [(&'static str, &str); 7] {
+        [
+            ("status", &self.status),
+            ("waiting_for", &self.waiting_for),
+            ("priority", &self.priority),
+            ("category", &self.category),
+            ("assignee", &self.assignee),
+            ("member", &self.member),
+            ("text", &self.text),
+        ]
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.filters().iter().any(|(_, value)| !value.is_empty())
+    }
+
+    fn address(&self, cursor: &str) -> String {
+        let given =
+            self.filters().into_iter().chain([("cursor", cursor)]).filter(|(_, value)| !value.is_empty());
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+        if query.is_empty() { HERE.to_owned() } else { format!("{HERE}?{query}") }
+    }
+
+    fn filter(&self) -> Result<Filter, String> {
+        let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let user = |text: String, name: &str| {
+            text.parse().map_err(|_| format!("{name} is a user id; {text:?} is none"))
+        };
+        let assignee = match given(&self.assignee).as_deref() {
+            None => None,
+            Some("nobody") => Some(Assignee::Nobody),
+            Some(text) => Some(Assignee::User(user(text.to_owned(), "assignee")?)),
+        };
+        Ok(Filter {
+            status: one_of("status", &self.status, &STATUSES)?,
+            waiting_for: one_of("waiting_for", &self.waiting_for, &WAITING_FOR)?,
+            waiting_before: None,
+            priority: one_of("priority", &self.priority, &PRIORITIES)?,
+            category: given(&self.category),
+            assignee,
+            member: given(&self.member).map(|text| user(text, "member")).transpose()?,
+            text: given(&self.text),
+        })
+    }
+}
+
+fn one_of(name: &str, value: &str, known: &[&str]) -> Result<Option<String>, String> {
+    match value {
+        "" => Ok(None),
+        value if known.contains(&value) => Ok(Some(value.to_owned())),
+        value => Err(format!("{name} is one of {}; {value:?} is not", known.join(", "))),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "tickets.html")]
+struct Tickets {
+    frame: Frame,
+    params: Params,
+    tickets: Vec<Ticket>,
+    next: Option<String>,
+    error: Option<String>,
+    now: OffsetDateTime,
+}
+
+impl Tickets {
+    const STATUSES: [&'static str; 5] = STATUSES;
+    const PRIORITIES: [&'static str; 4] = PRIORITIES;
+    const WAITING_FOR: [&'static str; 2] = WAITING_FOR;
+
+    fn age(&self, since: &OffsetDateTime) -> String {
+        format::age(*since, self.now)
+    }
+
+    fn first(&self) -> String {
+        self.params.address("")
+    }
+}
+
+/// Shows a page of the list.
+pub(super) async fn show(
+    State(console): State<Console>,
+    session: Session,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Response, PageError> {
+    let Query(params) = params?;
+    let cursor = Some(params.cursor.as_str()).filter(|cursor| !cursor.is_empty());
+    let found = match params.filter() {
+        Ok(filter) => tickets::list(console.pool(), &filter, cursor, LIMIT).await,
+        Err(detail) => return Ok(answer(&session, params, Err(detail), console.now())),
+    };
+    match found {
+        Ok(page) => Ok(answer(&session, params, Ok(page), console.now())),
+        Err(ListError::Database(error)) => Err(error.into()),
+        Err(error) => Ok(answer(&session, params, Err(error.to_string()), console.now())),
+    }
+}
+
+fn answer(
+    session: &Session,
+    params: Params,
+    found: Result<tickets::Page, String>,
+    now: OffsetDateTime,
+) -> Response {
+    let frame = Frame::of(session, "Tickets", "Tickets");
+    let (status, tickets, next, error) = match found {
+        Ok(page) => {
+            let next = page.next_cursor.map(|cursor| params.address(&cursor));
+            (StatusCode::OK, page.tickets, next, None)
+        }
+        Err(detail) => (StatusCode::BAD_REQUEST, Vec::new(), None, Some(detail)),
+    };
+    page_with(status, &Tickets { frame, params, tickets, next, error, now })
+}
