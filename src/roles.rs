@@ -101,7 +101,7 @@ pub async fn start(
         let here = lifecycle.clone();
         lifecycle.tasks.spawn(async move { consume::run(&queue, &store, &here).await });
     }
-    let (public, ops) = routes(config, roles, receive, pools.api, clock);
+    let (public, ops) = routes(config, roles, receive, pools.api, clock, lifecycle);
     serve(listeners, public, ops, config, lifecycle)
 }
 
@@ -115,11 +115,18 @@ fn keep_up_metrics(rests: &Rests) {
 }
 
 /// What providers may call, and what operators and the CRM may.
-fn routes(config: &Config, roles: &[Role], receive: Receive, api: PgPool, clock: Clock) -> (Router, Router) {
+fn routes(
+    config: &Config,
+    roles: &[Role],
+    receive: Receive,
+    api: PgPool,
+    clock: Clock,
+    lifecycle: &Lifecycle,
+) -> (Router, Router) {
     let mut ops = receive::ops(receive.clone());
     if roles.contains(&Role::Api) {
         let store = Store::new(api, clock.clone(), Rules::new(config));
-        ops = ops.merge(console::routes(store.clone(), clock.clone(), config));
+        ops = ops.merge(console::routes(store.clone(), clock.clone(), config, lifecycle));
         ops = ops.merge(api::routes(ApiState { store, clock, admin_token: config.admin_token.clone() }));
     }
     let public = if roles.contains(&Role::Receive) { receive::webhooks(receive) } else { Router::new() };

@@ -73,7 +73,10 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
 }
 
 fn describe() {
-    metrics::describe_counter!(API_REJECTS, "Requests to the API and sign-ins to the console without the right token, by reason.");
+    metrics::describe_counter!(
+        API_REJECTS,
+        "Requests to the API and sign-ins to the console without the right token, by reason."
+    );
     metrics::describe_counter!(DELIVERIES, "Deliveries by source and outcome.");
     metrics::describe_histogram!(
         DELIVERY_SECONDS,

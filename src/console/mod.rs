@@ -13,6 +13,7 @@ mod chart;
 mod figures;
 mod format;
 mod headers;
+mod live;
 mod member;
 mod members;
 mod members_csv;
@@ -41,6 +42,7 @@ use time::OffsetDateTime;
 use crate::api::rejects::Rejects;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::lifecycle::Lifecycle;
 use crate::store::Store;
 
 /// The largest form that is taken, in bytes.
@@ -61,6 +63,7 @@ struct Shared {
     is_secure: bool,
     rejects: Rejects,
     figures: figures::Cache,
+    live: live::Live,
 }
 
 impl Console {
@@ -78,14 +81,22 @@ impl Console {
 }
 
 /// The pages; none without an admin token, for then nobody could sign in.
-pub fn routes(store: Store, clock: Clock, config: &Config) -> Router {
+pub fn routes(store: Store, clock: Clock, config: &Config, lifecycle: &Lifecycle) -> Router {
     let Some(admin_token) = config.admin_token.clone().filter(|token| !token.expose_secret().is_empty())
     else {
         return Router::new();
     };
     let is_secure = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
-    let (rejects, figures) = (Rejects::default(), figures::Cache::default());
-    let console = Console(Arc::new(Shared { store, clock, admin_token, is_secure, rejects, figures }));
+    let shared = Shared {
+        store,
+        clock,
+        admin_token,
+        is_secure,
+        rejects: Rejects::default(),
+        figures: figures::Cache::default(),
+        live: live::Live::new(lifecycle),
+    };
+    let console = Console(Arc::new(shared));
     for_everybody()
         .merge(
             for_people_signed_in().layer(middleware::from_fn_with_state(console.clone(), session::require)),
@@ -107,6 +118,7 @@ fn for_people_signed_in() -> Router<Console> {
     Router::new()
         .route("/console", get(overview::show))
         .route("/console/", get(async || Redirect::permanent(HOME)))
+        .route("/console/live", get(live::stream))
         .route("/console/members", get(members::show))
         .route("/console/members.csv", get(members_csv::download))
         .route("/console/members/{user_id}", get(member::show).post(change_member::change))

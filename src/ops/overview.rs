@@ -80,7 +80,7 @@ pub async fn overview(pool: &PgPool) -> Result<Overview, sqlx::Error> {
 
 const MEMBERS: &str = "
 select case when counted > $1 then greatest(estimated, counted) else counted end as count, counted > $1 as is_estimate
-from (select (select count(*) from (select from auth.users where deleted_at is null limit $1 + 1) u) as counted,
+from (select (select count(*) from (select from auth.users where deleted_at is null order by id limit $1 + 1) u) as counted,
              (select reltuples::bigint from pg_class where oid = 'auth.users'::regclass) as estimated) members";
 
 /// In the order in which they are due, which an index has.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use memberflow::ops::ledger::About;
 use memberflow::ops::members::{Direction, Filter, PageRequest, Sort, SortBy};
-use memberflow::ops::{campaigns, events, ledger, members, parked, tickets};
+use memberflow::ops::{campaigns, events, ledger, members, overview, parked, tickets};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -88,6 +88,7 @@ async fn read_everything(pool: &PgPool) {
     {
         parked::list(pool, reason, subject, 50).await.unwrap();
     }
+    overview::overview(pool).await.unwrap();
     read_tickets(pool, user).await;
     campaigns::list(pool, None, None, 50).await.unwrap();
     assert!(campaigns::show(pool, "spring").await.unwrap().is_some());

@@ -2,6 +2,7 @@
 
 mod escaping;
 mod frame;
+mod live;
 mod pages;
 mod signing_in;
 
@@ -13,6 +14,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::console;
+use memberflow::lifecycle::Lifecycle;
 use memberflow::store::{Rules, Store};
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -75,7 +77,7 @@ impl Browser {
     /// Not signed in, at `now`.
     fn at(pool: &PgPool, config: &Config, now: OffsetDateTime) -> Self {
         let store = Store::new(pool.clone(), Clock::fixed(now), Rules::new(config));
-        Self { pages: console::routes(store, Clock::fixed(now), config), cookie: None }
+        Self { pages: console::routes(store, Clock::fixed(now), config, &Lifecycle::default()), cookie: None }
     }
 
     /// Signed in.

@@ -1,0 +1,225 @@
+//! `/console/live`: tells an open page that what it shows has changed. The page offers to show it, and moves nothing by
+//! itself.
+//!
+//! One connection of the process listens to what tables notify (`docs/live-changes.md`), while anybody watches; every stream
+//! waits for the same numbers. Readers cost the tables and the consumer nothing.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse::{Event, KeepAlive};
+use futures_util::Stream;
+use futures_util::stream;
+use serde::Deserialize;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use uuid::Uuid;
+
+use super::Console;
+use super::page::PageError;
+use super::session::Session;
+use crate::database;
+use crate::lifecycle::Lifecycle;
+
+/// Where tables notify.
+const CHANNEL: &str = "memberflow_changes";
+/// A stream ends after so long; the browser comes again, if its session still holds.
+const LASTS: Duration = Duration::from_secs(600);
+/// Between signs of life, which find out readers that are gone.
+const KEEP_ALIVE: Duration = Duration::from_secs(25);
+/// Between attempts to listen.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// How often each table has changed, as far as this process knows.
+type Changes = Arc<BTreeMap<String, u64>>;
+
+/// What all streams share. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Live {
+    lifecycle: Lifecycle,
+    changes: watch::Sender<Changes>,
+    is_listening: Arc<AtomicBool>,
+    /// Tells this process' numbers from those of another.
+    process: Uuid,
+}
+
+impl Live {
+    pub(super) fn new(lifecycle: &Lifecycle) -> Self {
+        let (changes, _) = watch::channel(Changes::default());
+        Self { lifecycle: lifecycle.clone(), changes, is_listening: Arc::default(), process: Uuid::new_v4() }
+    }
+
+    /// What changes from here on; listens from the first reader on.
+    fn subscribe(&self, options: &PgConnectOptions) -> watch::Receiver<Changes> {
+        let receiver = self.changes.subscribe();
+        if !self.is_listening.swap(true, Ordering::SeqCst) {
+            let (live, options) = (self.clone(), options.clone());
+            self.lifecycle.tasks.spawn(async move { live.listen_while_watched(options).await });
+        }
+        receiver
+    }
+
+    async fn listen_while_watched(self, options: PgConnectOptions) {
+        loop {
+            let watched = async {
+                tokio::select! {
+                    () = self.changes.closed() => {}
+                    () = self.keep_listening(&options) => {}
+                }
+            };
+            if self.lifecycle.until_stopping(watched).await.is_none() {
+                return;
+            }
+            self.is_listening.store(false, Ordering::SeqCst);
+            // Somebody may have come in between.
+            if self.changes.receiver_count() == 0 || self.is_listening.swap(true, Ordering::SeqCst) {
+                return;
+            }
+        }
+    }
+
+    async fn keep_listening(&self, options: &PgConnectOptions) {
+        loop {
+            if let Err(error) = self.listen(options).await {
+                tracing::debug!(%error, "not listening for changes, will retry");
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn listen(&self, options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+        // On a connection of its own: pages share theirs.
+        let pool = database::without_delay(PgPoolOptions::new().max_connections(1))
+            .connect_lazy_with(options.clone());
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(CHANNEL).await?;
+        loop {
+            match listener.try_recv().await? {
+                Some(notification) => self.tell(&table_of(notification.payload())),
+                // The connection was lost and is there again.
+                None => self.tell(""),
+            }
+        }
+    }
+
+    /// Counts a change of `table`, or of every one where none is named.
+    fn tell(&self, table: &str) {
+        self.changes.send_modify(|changes| *Arc::make_mut(changes).entry(table.to_owned()).or_default() += 1);
+    }
+}
+
+/// A notification is `{"table": …, "members": […]}`.
+fn table_of(payload: &str) -> String {
+    #[derive(Deserialize)]
+    struct Notification {
+        table: String,
+    }
+    serde_json::from_str(payload).map_or_else(|_| String::new(), |Notification { table }| table)
+}
+
+/// How often any of `tables` has changed.
+fn count(changes: &Changes, tables: &[String]) -> u64 {
+    let of_one = |name: &str| changes.get(name).copied().unwrap_or_default();
+    tables.iter().map(|table| of_one(table)).sum::<u64>() + of_one("")
+}
+
+/// The query string.
+#[derive(Debug, Deserialize)]
+pub(super) struct Params {
+    /// The page's tables, joined by commas.
+    tables: String,
+    /// The last id that the page was told, where it comes again by itself.
+    #[serde(default)]
+    after: String,
+}
+
+/// What one stream has told.
+struct Watching {
+    live: Live,
+    changes: watch::Receiver<Changes>,
+    tables: Vec<String>,
+    /// Nothing yet: where everything stands now is told first, so that the page has an id to come again with.
+    told: Option<u64>,
+    until: Instant,
+}
+
+/// Streams an event `at`, and `changed` each time after that; the ids let a page that was away come again.
+pub(super) async fn stream(
+    State(console): State<Console>,
+    _: Session,
+    headers: HeaderMap,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
+    let Query(params) = params?;
+    let live = console.0.live.clone();
+    let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or(&params.after);
+    let told = told_before(after, &live);
+    let tables = params.tables.split(',').map(str::to_owned).collect();
+    let changes = live.subscribe(&console.pool().connect_options());
+    let watching = Watching { live, changes, tables, told, until: Instant::now() + LASTS };
+    Ok(Sse::new(stream::unfold(watching, next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// The number in `id`; none where it is not given. That of another process differs from every one of ours.
+fn told_before(id: &str, live: &Live) -> Option<u64> {
+    if id.is_empty() {
+        return None;
+    }
+    let number = id.split_once('.').filter(|(process, _)| *process == live.process.to_string());
+    Some(number.and_then(|(_, number)| number.parse().ok()).unwrap_or(u64::MAX))
+}
+
+async fn next(mut watching: Watching) -> Option<(Result<Event, Infallible>, Watching)> {
+    loop {
+        let now = count(&watching.changes.borrow_and_update().clone(), &watching.tables);
+        if watching.told != Some(now) {
+            let name = if watching.told.is_none() { "at" } else { "changed" };
+            watching.told = Some(now);
+            let event = Event::default().event(name).id(format!("{}.{now}", watching.live.process)).data("");
+            return Some((Ok(event), watching));
+        }
+        tokio::select! {
+            changed = watching.changes.changed() => changed.ok()?,
+            () = sleep_until(watching.until) => return None,
+            () = watching.live.lifecycle.stopping.cancelled() => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_of_its_tables_and_of_those_unknown() {
+        let live = Live::new(&Lifecycle::default());
+        let tables = ["support_tickets".to_owned(), "sms_messages".to_owned()];
+        let told = || count(&live.changes.borrow(), &tables);
+        for (payload, expected) in [
+            (r#"{"table": "support_tickets", "members": []}"#, 1),
+            (r#"{"table": "payment_history", "members": null}"#, 1),
+            (r#"{"table": "sms_messages", "members": null}"#, 2),
+            ("of a later version", 3),
+        ] {
+            live.tell(&table_of(payload));
+            assert_eq!(told(), expected, "{payload}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_another_process_means_that_anything_may_have_changed() {
+        let live = Live::new(&Lifecycle::default());
+        assert_eq!(told_before("", &live), None);
+        assert_eq!(told_before(&format!("{}.7", live.process), &live), Some(7));
+        assert_eq!(told_before(&format!("{}.7", Uuid::nil()), &live), Some(u64::MAX));
+        assert_eq!(told_before("x", &live), Some(u64::MAX));
+    }
+}

@@ -1,0 +1,84 @@
+//! An open page is told that it has changed, of its own tables alone, and comes again where it left.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::header::COOKIE;
+use axum::http::{Request, StatusCode};
+use futures_util::StreamExt as _;
+use memberflow::ops::realtime;
+use tokio::time::timeout;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+use super::Browser;
+use crate::support::told::Told;
+
+const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
+
+/// An open stream.
+struct Stream(BodyDataStream);
+
+impl Stream {
+    async fn open(browser: &Browser, tables: &str, last_id: Option<&str>) -> Self {
+        let request = Request::builder().uri(format!("/console/live?tables={tables}"));
+        let request = request.header(COOKIE, browser.cookie.as_deref().unwrap_or_default());
+        let request = last_id.into_iter().fold(request, |request, id| request.header("last-event-id", id));
+        let response = browser.pages.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self(response.into_body().into_data_stream())
+    }
+
+    /// The next event's name and id.
+    async fn next(&mut self) -> (String, String) {
+        let bytes = self.0.next().await.unwrap().unwrap();
+        let text = String::from_utf8(bytes.into()).unwrap();
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name} in {text:?}")).trim().to_owned()
+        };
+        (field("event:"), field("id:"))
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_told_once_and_again_to_who_was_away() {
+    let told = Told::begin().await;
+    realtime::install(&told.database.pool).await.unwrap();
+    told.sign_up(ADA, "ada@example.com").await;
+    let browser = Browser::signed_in(&told.database.pool).await;
+    let mut tickets = Stream::open(&browser, "support_tickets", None).await;
+    let mut payments = Stream::open(&browser, "payment_history", None).await;
+    let (name, begun) = tickets.next().await;
+    assert_eq!(name, "at");
+    assert_eq!(payments.next().await.0, "at");
+
+    // The first reader's process begins to listen meanwhile: a change is made until one is told.
+    let (name, changed) = loop {
+        told.execute(&format!(
+            "insert into public.support_tickets (user_id, subject, description, created_at, updated_at)
+             values ('{ADA}', 'Help', 'x', now(), now())"
+        ))
+        .await;
+        if let Ok(told) = timeout(Duration::from_millis(200), tickets.next()).await {
+            break told;
+        }
+    };
+    assert_eq!(name, "changed");
+    assert_ne!(changed, begun);
+    assert!(timeout(Duration::from_millis(200), payments.next()).await.is_err(), "nobody paid");
+
+    let mut again = Stream::open(&browser, "support_tickets", Some(&begun)).await;
+    assert_eq!(again.next().await.0, "changed");
+    let mut of_another_process = Stream::open(&browser, "support_tickets", Some("x.7")).await;
+    assert_eq!(of_another_process.next().await.0, "changed");
+}
+
+#[tokio::test]
+async fn who_is_not_signed_in_is_told_nothing() {
+    let told = Told::begin().await;
+    let mut browser = Browser::signed_in(&told.database.pool).await;
+    browser.cookie = None;
+    assert_eq!(browser.get("/console/live?tables=support_tickets").await.status, StatusCode::SEE_OTHER);
+}
