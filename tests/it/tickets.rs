@@ -1,6 +1,7 @@
 //! Support tickets know who waits for whom, whatever the order in which replies and statuses are written.
 
 mod api;
+mod missed;
 
 use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::supabase;
