@@ -151,12 +151,13 @@ pub fn engagement(
     }
 }
 
-/// `churned`, `needs_attention` or `healthy`; `engagement` as the table shows it, by hand or not.
+/// `churned`, `needs_attention` or `healthy`; `engagement` as the table shows it, by hand or not. `waits_urgently`: an
+/// urgent ticket of theirs has waited for too long.
 #[must_use]
-pub fn health(standing: &Standing, engagement: &str) -> &'static str {
+pub fn health(standing: &Standing, engagement: &str, waits_urgently: bool) -> &'static str {
     if standing.has_churned {
         "churned"
-    } else if standing.is_behind || engagement == "at_risk" {
+    } else if standing.is_behind || waits_urgently || engagement == "at_risk" {
         "needs_attention"
     } else {
         "healthy"

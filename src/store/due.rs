@@ -18,8 +18,8 @@ const PAGE: i64 = 500;
 const UPKEEP_LOCK: i64 = 0x0000_7570_6b65_6570;
 
 impl Store {
-    /// Derives anew what is due, page by page, in the order of customers; returns how many customers that were, and numbers of
-    /// text messages that found their holder.
+    /// Derives anew what is due, page by page, in the order of customers; returns how many customers that were, numbers of
+    /// text messages that found their holder, and members whose urgent ticket began or ceased to wait too long.
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps. Pages derived before stay so.
@@ -29,7 +29,7 @@ impl Store {
             total += count;
             after = last;
         }
-        Ok(total + sms::match_again(self).await?)
+        Ok(total + sms::match_again(self).await? + self.notice_urgent_tickets().await?)
     }
 
     /// Derives the first customers after this one that are due; returns the last of them, and how many.
@@ -93,7 +93,7 @@ impl Store {
 }
 
 /// Waits until no other process keeps up here; lasts until the transaction ends.
-async fn take_turn(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn take_turn(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock($1)").bind(UPKEEP_LOCK).execute(tx).await?;
     Ok(())
 }

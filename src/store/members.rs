@@ -65,6 +65,7 @@ pub async fn write(tx: &mut PgConnection, sources: &Sources<'_>) -> Result<(), s
             standing: standings.get(&seen.user_id).unwrap_or(&none).0.clone(),
             last_login_at: seen.last_login_at,
             engagement_by_hand: seen.engagement_by_hand,
+            waits_urgently: seen.waits_urgently,
         })
         .collect();
     write_activity(tx, &members, &sources.context).await
@@ -191,6 +192,7 @@ pub struct Member {
     standing: Standing,
     last_login_at: Option<OffsetDateTime>,
     engagement_by_hand: Option<String>,
+    waits_urgently: bool,
 }
 
 /// Members of whom only activity was told.
@@ -216,7 +218,8 @@ pub async fn active(
     }
     let rows = sqlx::query(
         "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end,
-                r.months_subscribed, m.last_calculated_at, s.states
+                r.months_subscribed, m.last_calculated_at, s.states,
+                exists (select from ingest.urgent_waits w where w.user_id = u.id)
          from auth.users u
          left join lateral (
              select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
@@ -259,6 +262,7 @@ pub async fn active(
             standing,
             last_login_at: row.try_get(1)?,
             engagement_by_hand: row.try_get(2)?,
+            waits_urgently: row.try_get(6)?,
         });
     }
     Ok(active)
@@ -281,17 +285,19 @@ fn valued(states: Vec<Json<StripeObject>>) -> Vec<Valued> {
         .collect()
 }
 
-/// What of a member's activity people set by hand, and what changes with logins.
+/// What of a member's activity people set by hand, what changes with logins, and whether a ticket waits too long.
 struct Seen {
     user_id: Uuid,
     last_login_at: Option<OffsetDateTime>,
     engagement_by_hand: Option<String>,
+    waits_urgently: bool,
 }
 
 /// What people set by hand is read from the table that they see, whichever is being derived.
 async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::Error> {
     let rows = sqlx::query(
-        "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end
+        "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end,
+                exists (select from ingest.urgent_waits w where w.user_id = u.id)
          from unnest($1::uuid[]) as u (id)
          left join lateral (
              select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
@@ -307,6 +313,7 @@ async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::
                 user_id: row.try_get(0)?,
                 last_login_at: row.try_get(1)?,
                 engagement_by_hand: row.try_get(2)?,
+                waits_urgently: row.try_get(3)?,
             })
         })
         .collect()
@@ -330,7 +337,7 @@ pub async fn write_activity(
         let (thresholds, at) = (context.rules.thresholds, context.moment(one.user_id));
         let computed = member::engagement(one.last_login_at, &one.standing, thresholds, at);
         let shown = one.engagement_by_hand.as_deref().unwrap_or(computed);
-        health.push(member::health(&one.standing, shown));
+        health.push(member::health(&one.standing, shown, one.waits_urgently));
         engagement.push(computed);
     }
     let tables = &context.rules.reading.tables;

@@ -46,6 +46,7 @@ pub mod switch_on;
 mod tiers;
 mod uncounted;
 mod unrecognised;
+mod urgent;
 pub mod versions;
 pub mod worth;
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod missed;
+mod urgent;
 
 use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::supabase;

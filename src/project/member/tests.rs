@@ -230,8 +230,10 @@ fn engagement_goes_by_full_days_since_the_last_login() {
 fn health_is_churned_before_it_needs_attention() {
     let churned = Standing { has_churned: true, is_behind: true, ..Standing::default() };
     let behind = Standing { is_behind: true, ..Standing::default() };
-    assert_eq!(health(&churned, "at_risk"), "churned");
-    assert_eq!(health(&behind, "champion"), "needs_attention");
-    assert_eq!(health(&Standing::default(), "at_risk"), "needs_attention");
-    assert_eq!(health(&Standing::default(), "inactive"), "healthy");
+    assert_eq!(health(&churned, "at_risk", false), "churned");
+    assert_eq!(health(&behind, "champion", false), "needs_attention");
+    assert_eq!(health(&Standing::default(), "at_risk", false), "needs_attention");
+    assert_eq!(health(&Standing::default(), "inactive", false), "healthy");
+    assert_eq!(health(&Standing::default(), "inactive", true), "needs_attention");
+    assert_eq!(health(&churned, "inactive", true), "churned");
 }

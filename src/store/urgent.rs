@@ -1,0 +1,74 @@
+//! Members whose urgent ticket waits too long: noticed as the time passes, and no longer once it was answered.
+
+use std::collections::BTreeSet;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::apply::{self, Touched};
+use super::derived::Tables;
+use super::{Store, StoreError, due};
+use crate::database;
+
+/// How long an urgent ticket may wait for staff before its member needs attention.
+const PATIENCE: time::Duration = time::Duration::days(1);
+/// Members that are derived in one transaction.
+const PAGE: i64 = 500;
+
+impl Store {
+    /// Derives anew the members whose urgent ticket has begun or ceased to wait too long; returns how many those were.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps. Pages derived before stay so.
+    pub(super) async fn notice_urgent_tickets(&self) -> Result<usize, StoreError> {
+        let mut total = 0;
+        loop {
+            let count = self.notice_page().await?;
+            total += count;
+            if count < PAGE.unsigned_abs() as usize {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn notice_page(&self) -> Result<usize, StoreError> {
+        let (pool, now) = self.parts();
+        let mut tx = database::begin(pool).await?;
+        due::take_turn(&mut tx).await?;
+        let changed = changed(&mut tx, now).await?;
+        if changed.is_empty() {
+            return Ok(0);
+        }
+        let count = changed.len();
+        apply::lock_for_batch(&mut tx).await?;
+        let touched = Touched { active: changed, ..Touched::default() };
+        apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+}
+
+/// Notes who waits too long by now and who does no longer; returns them.
+async fn changed(tx: &mut sqlx::PgConnection, now: OffsetDateTime) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    let users: Vec<Uuid> = sqlx::query_scalar(
+        "with waiting as materialized (
+             select distinct t.user_id from public.support_tickets t join auth.users u on u.id = t.user_id
+             where t.priority = 'urgent' and t.waiting_for = 'staff' and t.waiting_since <= $1
+         ), changed as materialized (
+             (select user_id, true as waits from waiting except select user_id, true from ingest.urgent_waits)
+             union all
+             (select user_id, false from ingest.urgent_waits except select user_id, false from waiting)
+             limit $2
+         ), begun as (
+             insert into ingest.urgent_waits (user_id) select user_id from changed where waits
+         ), ended as (
+             delete from ingest.urgent_waits w using changed c where not c.waits and w.user_id = c.user_id
+         )
+         select user_id from changed",
+    )
+    .bind(now - PATIENCE)
+    .bind(PAGE)
+    .fetch_all(tx)
+    .await?;
+    Ok(users.into_iter().collect())
+}
