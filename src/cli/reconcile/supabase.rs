@@ -12,7 +12,7 @@ use crate::ops::reconcile::supabase::{self, Drift, Mend, Report, Whose};
 use crate::store::{Rules, Store, StoreError};
 
 /// Compare the members' activity and revenue with a recount of the facts, the facts with the tables that they tell
-/// of, and the campaigns' sums with their leads.
+/// of, the campaigns' sums with their leads, tickets with their replies, and text messages with Twilio's reports.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct SupabaseArgs {
     /// Derive anew the members whose rows are not what the counts say, and count the campaigns' leads again.
@@ -70,7 +70,7 @@ fn exit(report: &Report) -> Exit {
 
 fn line(drift: &Drift) -> String {
     let Drift {
-        whose: Whose::Member(id) | Whose::Campaign(id) | Whose::Ticket(id),
+        whose: Whose::Member(id) | Whose::Campaign(id) | Whose::Ticket(id) | Whose::Message(id),
         field,
         here,
         recount,

@@ -1,8 +1,9 @@
-//! What is compared with what, in SQL: each check says what stands there and what a recount gives, by member or
-//! campaign or ticket.
+//! What is compared with what, in SQL: each check says what stands there and what a recount gives, by member,
+//! campaign, ticket or text message.
 
 pub(super) mod campaigns;
 pub(super) mod mapped;
+pub(super) mod messages;
 pub(super) mod tickets;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ pub(super) enum About {
     Members,
     Campaigns,
     Tickets,
+    Messages,
 }
 
 /// One comparison.

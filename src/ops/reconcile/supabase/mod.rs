@@ -1,5 +1,6 @@
 //! The database beside itself: the members' tables against a recount of the facts, the facts against the tables
-//! that they tell of, the campaigns' sums against their leads, and the tickets against their replies.
+//! that they tell of, the campaigns' sums against their leads, the tickets against their replies,
+//! and the text messages against Twilio's reports.
 //!
 //! Each look has what mends it. The public tables are derived from counts that are kept: deriving them anew mends
 //! them, and counting the leads again the campaigns. The counts are derived from facts: `rebuild` mends them. The
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 pub use report::{Drift, Mend, Report, Whose};
 
-use checks::{About, CHECKS, Check, campaigns, mapped, tickets};
+use checks::{About, CHECKS, Check, campaigns, mapped, messages, tickets};
 
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
@@ -75,8 +76,11 @@ async fn look(
     // One moment for all: what is applied meanwhile is no difference.
     let mut tx = reading(store.pool()).await?;
     let tables = &store.rules().reading.tables;
-    let fixed =
-        CHECKS.into_iter().chain(mapped::counts(tables)).chain(campaigns::CHECKS).chain([tickets::CHECK]);
+    let fixed = CHECKS
+        .into_iter()
+        .chain(mapped::counts(tables))
+        .chain(campaigns::CHECKS)
+        .chain([tickets::CHECK, messages::CHECK]);
     let mut checks: Vec<(Check, Numbers)> = fixed.map(|check| (check, Numbers::default())).collect();
     checks.extend(recounted(&mut tx, tables, &mut found.report).await?);
     for (check, numbers) in &checks {
@@ -139,13 +143,15 @@ impl Found {
         self.members.is_empty() && self.campaigns.is_empty() && self.tickets.is_empty()
     }
 
-    /// Notes that a field of this member, campaign or ticket differs.
+    /// Notes that a field of this member, campaign, ticket or message differs.
     fn note(&mut self, check: &Check, id: Uuid) -> Whose {
         *self.report.differing.entry(check.mend.command()).or_default() += 1;
         let (mended, whose) = match check.about {
             About::Members => (&mut self.members, Whose::Member(id)),
             About::Campaigns => (&mut self.campaigns, Whose::Campaign(id)),
             About::Tickets => (&mut self.tickets, Whose::Ticket(id)),
+            // A rebuild mends them.
+            About::Messages => return Whose::Message(id),
         };
         if check.mend == Mend::Fix {
             mended.insert(id);

@@ -43,12 +43,15 @@ pub enum Whose {
     /// A ticket's.
     #[serde(rename = "ticket_id")]
     Ticket(Uuid),
+    /// A text message's.
+    #[serde(rename = "message_id")]
+    Message(Uuid),
 }
 
-/// A field of a member, a campaign or a ticket that differs.
+/// A field of a member, a campaign, a ticket or a text message that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Drift {
-    /// The member, the campaign or the ticket.
+    /// Whose it is.
     #[serde(flatten)]
     pub whose: Whose,
     /// What was looked at: `public.user_activity_metrics.total_logins`.

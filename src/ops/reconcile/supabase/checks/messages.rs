@@ -1,0 +1,38 @@
+//! What stands in text messages against what Twilio's reports complete them to.
+
+use std::borrow::Cow;
+
+use super::{About, Check};
+use crate::ops::reconcile::supabase::Mend;
+
+/// The columns in which a message differs from what it is completed to, as it stands (`to_jsonb(m) -> c.key`) or as it
+/// should.
+macro_rules! differing {
+    ($value:literal) => {
+        concat!(
+            "select m.id, d.differing from public.sms_messages m join ingest.sms_facts f on f.sid = m.twilio_sid
+             cross join lateral (
+                 select jsonb_object_agg(c.key, ",
+            $value,
+            ") as differing from jsonb_each(ingest.completed_sms(to_jsonb(m), to_jsonb(f))) c
+                 where to_jsonb(m) -> c.key is distinct from c.value
+             ) d where d.differing is not null"
+        )
+    };
+}
+
+/// The check of the messages.
+pub(in crate::ops::reconcile::supabase) const CHECK: Check = Check {
+    field: Cow::Borrowed("public.sms_messages (what Twilio has told of them)"),
+    source: Some("public.sms_messages"),
+    about: About::Messages,
+    mend: Mend::Rebuild,
+    here: Cow::Borrowed(differing!("to_jsonb(m) -> c.key")),
+    recount: Cow::Borrowed(concat!(
+        differing!("c.value"),
+        " union all
+         select md5('memberflow sms ' || f.sid)::uuid, jsonb_build_object('twilio_sid', f.sid) from ingest.sms_facts f
+         where not exists (select from public.sms_messages m where m.twilio_sid = f.sid)"
+    )),
+    nothing: "null",
+};
