@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::parked::{self, Waiting};
 
-/// What is known but waits for a missing piece: a user, a tier, a look at Stripe.
+/// What is known but waits for a missing piece: a user, a tier, a look at Stripe, whose a number is.
 #[derive(Debug, Args)]
 pub struct ParkedArgs {
     #[command(subcommand)]
@@ -26,10 +26,10 @@ enum ParkedCommand {
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Only what waits for this: unknown_user, no_tier, …
+    /// Only what waits for this: unknown_user, no_tier, unmatched_number, …
     #[arg(long)]
     reason: Option<String>,
-    /// Only this customer, subscription or payment.
+    /// Only this customer, subscription, payment or number.
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
     /// At most so many.

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 /// Something that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
 pub struct Waiting {
-    /// The object's id (a customer, a subscription, a payment, a lead).
+    /// The object's id (a customer, a subscription, a payment, a lead), or a phone number.
     pub subject: String,
     /// Why it waits.
     pub reason: String,
@@ -33,11 +33,13 @@ pub async fn list(
     push(&mut query, [("reason", reason), ("subject", subject)], limit);
     query.push(") union all (").push(LEADS);
     push(&mut query, [("reason", reason), ("subject", subject)], limit);
+    query.push(") union all (").push(NUMBERS);
+    push(&mut query, [("reason", reason), ("subject", subject)], limit);
     query.push(") order by parked_at, subject, reason limit ").push_bind(limit);
     query.build_query_as().fetch_all(pool).await
 }
 
-/// Each half ends in its own order and limit, so that neither is read further than that.
+/// Each part ends in its own order and limit, so that none is read further than that.
 const OBJECTS: &str = "(select subject, reason, detail, parked_at from ingest.parked where true";
 const LEADS: &str = "
 select * from (
@@ -48,6 +50,15 @@ select * from (
            a.since as parked_at
     from ingest.ambiguous_leads a
 ) leads where true";
+
+const NUMBERS: &str = "
+select * from (
+    select '+' || n.number as subject, 'unmatched_number' as reason,
+           case when cardinality(n.users) + cardinality(n.leads) = 0 then 'a member or lead with this number'
+                else 'several have this number: ' || array_to_string(n.users || n.leads, ', ') end as detail,
+           n.since as parked_at
+    from ingest.unmatched_numbers n
+) numbers where true";
 
 fn push(query: &mut QueryBuilder<Postgres>, equal: [(&str, Option<&str>); 2], limit: i64) {
     for (column, value) in equal {

@@ -87,8 +87,8 @@ async fn give(
          ), settled as (
              delete from ingest.unmatched_numbers u using found h where u.number = h.number
          ), noted as (
-             insert into ingest.unmatched_numbers as u (number, users, leads, checked_at)
-             select number, users, leads, $3 from holders where cardinality(users) + cardinality(leads) <> 1
+             insert into ingest.unmatched_numbers as u (number, users, leads, checked_at, since)
+             select number, users, leads, $3, $3 from holders where cardinality(users) + cardinality(leads) <> 1
              on conflict (number) do update set
                  users = excluded.users, leads = excluded.leads, checked_at = excluded.checked_at
          )

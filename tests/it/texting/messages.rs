@@ -2,6 +2,7 @@
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
+use memberflow::ops::parked;
 use memberflow::project::twilio::words;
 use memberflow::store::{Rules, Store};
 
@@ -104,6 +105,15 @@ async fn number_of_several_members_is_nobodys_and_flagged() {
     let flagged =
         "select array_to_string(users, ' ') as t from ingest.unmatched_numbers where number = '12025550112'";
     assert_eq!(text(&told, flagged).await, format!("{first} {second}"));
+    told.tell([event(2, 2, &[("From", "+15550199"), ("To", OURS), ("Body", "Hi")])]).await;
+    let listed = parked::list(&told.database.pool, Some("unmatched_number"), None, 9).await.unwrap();
+    let listed: Vec<(&str, &str)> =
+        listed.iter().map(|it| (it.subject.as_str(), it.detail.as_str())).collect();
+    let several = format!("several have this number: {first}, {second}");
+    assert_eq!(
+        listed,
+        [("+12025550112", several.as_str()), ("+15550199", "a member or lead with this number")]
+    );
 }
 
 #[tokio::test]
