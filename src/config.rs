@@ -61,6 +61,8 @@ pub struct Config {
     pub twilio_account_sid: Option<String>,
     /// `TWILIO_AUTH_TOKENS`: the account's tokens, any of which may sign.
     pub twilio_auth_tokens: Vec<SecretString>,
+    /// `TWILIO_API_BASE`: where Twilio's API is; Twilio's own unless set.
+    pub twilio_api_base: Option<String>,
     /// `MEMBERFLOW_PUBLIC_URL`: the address under which Twilio reaches us, which it signs.
     pub public_url: Option<String>,
     /// `MEMBERFLOW_SMS_CONSENT_TABLES`: the tables whose `sms_opt_in` follows what people say by text.
@@ -128,6 +130,7 @@ impl Config {
             stripe_requests_per_second: 20,
             twilio_account_sid: None,
             twilio_auth_tokens: Vec::new(),
+            twilio_api_base: None,
             public_url: None,
             sms_consent_tables: SMS_CONSENT_TABLES.map(str::to_owned).to_vec(),
             phone_country_code: "1".to_owned(),

@@ -145,6 +145,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "twilio_api_base",
+        env: "TWILIO_API_BASE",
+        form: "https://host or http://host",
+        set: |config, parts| put(&mut config.twilio_api_base, Some(url(parts, WEB)?.to_owned())),
+    },
+    Setting {
         key: "public_url",
         env: "MEMBERFLOW_PUBLIC_URL",
         form: "the address under which providers reach this service, such as https://hooks.example.com",

@@ -1,6 +1,9 @@
 //! From Twilio's parameters to an envelope: which message, and whether it came in or something became of it.
 
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use super::fields::Malformed;
 use super::{Envelope, Parameters, Source};
@@ -11,6 +14,23 @@ const SIDS: [&str; 3] = ["MessageSid", "SmsMessageSid", "SmsSid"];
 const INCOMING: [&str; 2] = ["received", "receiving"];
 /// What is kept in the place of a text that holds a one-time code.
 pub const CODE_WITHHELD: &str = "(one-time code, not kept)";
+
+/// The type of an event that holds a message as Twilio's API showed it.
+pub const LISTED: &str = "api.message";
+/// The fields of a message in the API, and what the same is called in a webhook.
+const FIELDS: [(&str, &str); 11] = [
+    ("sid", "MessageSid"),
+    ("account_sid", "AccountSid"),
+    ("messaging_service_sid", "MessagingServiceSid"),
+    ("from", "From"),
+    ("to", "To"),
+    ("body", "Body"),
+    ("num_segments", "NumSegments"),
+    ("direction", "Direction"),
+    ("status", "MessageStatus"),
+    ("error_code", "ErrorCode"),
+    ("date_updated", "DateUpdated"),
+];
 
 /// What a request tells of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +86,49 @@ fn status(parameters: &Parameters) -> Result<Option<String>, Malformed> {
         Some(status) if is_word(&status) => Ok(Some(status)),
         Some(_) => Err(Malformed::Invalid { field: "MessageStatus", form: "one word of letters" }),
     }
+}
+
+/// The envelope of a message as Twilio's API showed it, with the addresses and types of its files. Its moment is when
+/// Twilio made the message; its name says what was shown, so that the same is one event however often it is read.
+///
+/// # Errors
+/// The field that keeps it from being a message.
+pub fn listed(
+    message: &Value,
+    media: &[(String, String)],
+    received_at: OffsetDateTime,
+) -> Result<TwilioEvent, Malformed> {
+    let mut object = Map::new();
+    for (field, name) in FIELDS {
+        object.insert(name.to_owned(), message[field].clone());
+    }
+    for (n, (url, kind)) in media.iter().enumerate() {
+        object.insert(format!("MediaUrl{n}"), url.as_str().into());
+        object.insert(format!("MediaContentType{n}"), kind.as_str().into());
+    }
+    let mut parameters = Parameters::of_json(Value::Object(object).to_string().as_bytes())?;
+    let get = |name: &str| parameters.get(name).map(str::to_owned);
+    let sid = checked(get("MessageSid").as_deref(), "sid", is_sid, "two letters and 32 hexadecimal digits")?;
+    let account =
+        checked(get("AccountSid").as_deref(), "account_sid", is_account, "AC and 32 hexadecimal digits")?;
+    let status = checked(get("MessageStatus").as_deref(), "status", is_word, "one word of letters")?;
+    let made_at = message["date_created"].as_str().and_then(|at| OffsetDateTime::parse(at, &Rfc2822).ok());
+    let occurred_at =
+        made_at.ok_or(Malformed::Invalid { field: "date_created", form: "a date of RFC 2822" })?;
+    if parameters.get("Body").is_some_and(is_one_time_code) {
+        parameters.set("Body", CODE_WITHHELD);
+    }
+    let body = parameters.to_json();
+    let hash = hex::encode(&Sha256::digest(&body)[..16]);
+    let envelope = Envelope {
+        source: Source::Twilio,
+        event_id: format!("{sid}|api|{status}|{hash}"),
+        event_type: LISTED.to_owned(),
+        occurred_at,
+        received_at,
+        body,
+    };
+    Ok(TwilioEvent { envelope, account })
 }
 
 fn checked(

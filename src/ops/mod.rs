@@ -21,3 +21,4 @@ pub mod replay;
 pub mod stripe_api;
 pub mod tickets;
 pub mod triggers;
+pub mod twilio_api;

@@ -1,6 +1,7 @@
 //! What the doctor sees of a healthy and of an ailing installation.
 
 mod stripe;
+mod twilio;
 
 use memberflow::config::Config;
 use memberflow::ops::doctor::{Finding, Level, Report, examine};

@@ -3,6 +3,7 @@
 mod stripe;
 mod stripe_events;
 mod tables;
+mod twilio;
 
 use clap::Subcommand;
 
@@ -31,12 +32,13 @@ enum BackfillCommand {
     All(tables::TablesArgs),
     Stripe(stripe::StripeArgs),
     StripeEvents(stripe_events::StripeEventsArgs),
+    Twilio(twilio::TwilioArgs),
 }
 
 /// Runs the subcommand: what came of it on stdout, progress on stderr.
 ///
 /// # Errors
-/// The database or Stripe is away or refuses, or the command was interrupted.
+/// The database, Stripe or Twilio is away or refuses, or the command was interrupted.
 pub async fn run(args: BackfillArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     match args.command {
         BackfillCommand::Activity(args) => tables::run(args, &[Scope::Activity], config, clock).await,
@@ -44,5 +46,6 @@ pub async fn run(args: BackfillArgs, config: &Config, clock: &Clock) -> anyhow::
         BackfillCommand::All(args) => tables::run(args, &Scope::ALL, config, clock).await,
         BackfillCommand::Stripe(args) => stripe::run(args, config, clock).await,
         BackfillCommand::StripeEvents(args) => stripe_events::run(args, config, clock).await,
+        BackfillCommand::Twilio(args) => twilio::run(args, config, clock).await,
     }
 }

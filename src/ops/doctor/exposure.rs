@@ -15,8 +15,11 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(tolerance(config));
     findings.extend(broker(config));
     let secrets = "whatever is sent there, keys included";
-    for (name, url) in [("STRIPE_API_BASE", &config.stripe_api_base), ("SUPABASE_URL", &config.supabase_url)]
-    {
+    for (name, url) in [
+        ("STRIPE_API_BASE", &config.stripe_api_base),
+        ("TWILIO_API_BASE", &config.twilio_api_base),
+        ("SUPABASE_URL", &config.supabase_url),
+    ] {
         let plain = url.as_deref().filter(|url| url.starts_with("http://") && !is_this_machine(host_of(url)));
         findings.extend(plain.map(|_| {
             let message = format!("{name} is http://: anybody on the way reads {secrets}");

@@ -14,6 +14,7 @@ mod settings;
 mod stripe;
 mod tables;
 mod triggers;
+mod twilio;
 
 use serde::Serialize;
 
@@ -87,5 +88,6 @@ pub async fn examine(config: &Config) -> Report {
     findings.extend(database::examine(config).await);
     findings.extend(broker::examine(config).await);
     findings.extend(stripe::examine(config).await);
+    findings.extend(twilio::examine(config).await);
     Report { findings }
 }

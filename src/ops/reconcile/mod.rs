@@ -2,3 +2,4 @@
 
 pub mod stripe;
 pub mod supabase;
+pub mod twilio;

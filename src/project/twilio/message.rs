@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// How much a report can be relied on for what the message says: a callback repeats little of it.
 pub const CALLBACK: u8 = 0;
-/// The same of the message itself.
+/// The same of a message as Twilio's API shows it.
+pub const LISTED: u8 = 1;
+/// The same of the incoming message itself.
 pub const INCOMING: u8 = 2;
 
 /// A value, and how much it can be relied on; the higher of two stands.
@@ -46,6 +48,9 @@ pub struct Message {
     pub media: Option<(u8, Vec<Media>)>,
     /// Each status in Twilio's words.
     pub statuses: BTreeMap<String, Seen>,
+    /// The status that Twilio's API showed last, and when that was set, in Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listed: Option<(i64, String)>,
 }
 
 impl Message {
@@ -67,6 +72,9 @@ impl Message {
         }
         if other.media > self.media {
             self.media = other.media;
+        }
+        if other.listed > self.listed {
+            self.listed = other.listed;
         }
         for (word, seen) in other.statuses {
             let mine = self.statuses.entry(word).or_default();

@@ -1,9 +1,10 @@
 //! From the body of an event to what it reports.
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
-use super::message::{CALLBACK, Given, INCOMING, Media, Message, Seen};
-use crate::envelope::{Envelope, Parameters};
+use super::message::{CALLBACK, Given, INCOMING, LISTED, Media, Message, Seen};
+use crate::envelope::{Envelope, Parameters, twilio};
 use crate::project::{Meaning, Unreadable};
 
 /// Files of one message at most; Twilio takes ten.
@@ -40,8 +41,14 @@ pub fn read(envelope: &Envelope) -> Result<Meaning, Unreadable> {
     let parameters = parameters(&envelope.body)?;
     // The name begins with the message's id, whatever it was called in the request.
     let sid = envelope.event_id.split('|').next().unwrap_or_default().to_owned();
-    let is_incoming = envelope.event_type == RECEIVED;
-    let strength = if is_incoming { INCOMING } else { CALLBACK };
+    let is_listed = envelope.event_type == twilio::LISTED;
+    let is_incoming =
+        envelope.event_type == RECEIVED || is_listed && parameters.get("Direction") == Some("inbound");
+    let strength = match (is_listed, is_incoming) {
+        (true, _) => LISTED,
+        (false, true) => INCOMING,
+        (false, false) => CALLBACK,
+    };
     let given = |name: &str| -> Given { parameters.get(name).map(|value| (strength, storable(value))) };
     let mut message = Message {
         is_incoming,
@@ -52,15 +59,22 @@ pub fn read(envelope: &Envelope) -> Result<Meaning, Unreadable> {
         error_message: given("ErrorMessage"),
         ..Message::default()
     };
-    if is_incoming {
+    if is_incoming || is_listed {
         // A picture may come without a word.
         message.body = Some((strength, storable(parameters.get("Body").unwrap_or_default())));
         message.opt_out_type = given("OptOutType");
         let media = media(&parameters);
         message.media = (!media.is_empty()).then_some((strength, media));
     }
-    if let Some(word) = envelope.event_type.strip_prefix(TYPE) {
+    let word =
+        if is_listed { parameters.get("MessageStatus") } else { envelope.event_type.strip_prefix(TYPE) };
+    if let Some(word) = word {
         message.statuses.insert(word.to_owned(), seen(&parameters));
+    }
+    if is_listed {
+        let at = parameters.get("DateUpdated").and_then(|at| OffsetDateTime::parse(at, &Rfc2822).ok());
+        let at = at.map_or(0, OffsetDateTime::unix_timestamp);
+        message.listed = word.map(|word| (at, word.to_owned()));
     }
     Ok(Meaning::Sms(Box::new(SmsReport { sid, at: envelope.occurred_at, message })))
 }

@@ -63,12 +63,14 @@ impl Message {
         code.map_or_else(|| name.to_owned(), |code| format!("{code} {name}"))
     }
 
-    /// The status that is furthest along; of several finals the one of the carrier's latest moment.
+    /// The status that is furthest along; of several finals the one that Twilio's API showed, else that of the carrier's
+    /// latest moment.
     fn last_status(&self) -> Last<'_> {
         let place = |word: &str| words::status(word).map_or(0, |(_, place)| place);
         let statuses = || self.statuses.iter().map(|(word, seen)| (place(word), seen, word.as_str()));
+        let listed = self.listed.as_ref().map(|(_, word)| word.as_str());
         let key = |&(place, seen, word): &(i16, &'_ Seen, &'_ str)| {
-            (place, seen.done_at.clone(), word == "delivered", word.to_owned())
+            (place, listed == Some(word), seen.done_at.clone(), word == "delivered", word.to_owned())
         };
         let Some((top, seen, word)) = statuses().max_by_key(key) else { return Last::default() };
         // Without moments, or in the same minute, nobody can tell.
@@ -76,6 +78,7 @@ impl Message {
             place == top
                 && place == words::FINAL
                 && of != word
+                && listed != Some(word)
                 && (other.done_at.is_none() || other.done_at == seen.done_at)
         };
         Last { word: Some(word), seen: Some(seen), is_tied: statuses().any(contradicts) }

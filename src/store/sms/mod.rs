@@ -4,6 +4,7 @@
 mod consent;
 mod facts;
 mod forget;
+mod known;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use super::Texting;
 use crate::project::twilio::SmsReport;
 
 pub(super) use forget::forget;
+pub use known::KnownSms;
 pub(super) use rows::{compare, match_again, repair};
 
 /// The table whose rows the application and memberflow make together, as differences name it.

@@ -1,4 +1,4 @@
-//! Stripe's API and the database itself beside what the events have told: what differs is found, exactly, and mended.
+//! Stripe's and Twilio's APIs and the database itself beside what the events have told: what differs is found, exactly, and mended.
 
 pub mod account;
 mod command;
@@ -6,6 +6,7 @@ mod events;
 mod peer;
 mod stripe;
 mod supabase;
+mod twilio;
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;

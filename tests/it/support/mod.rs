@@ -15,6 +15,7 @@ pub mod servers;
 pub mod signing;
 mod template;
 pub mod told;
+pub mod twilio_api;
 
 use memberflow::config::Config;
 use memberflow::project::stripe::StripeMode;

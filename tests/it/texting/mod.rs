@@ -14,12 +14,12 @@ use crate::support::edge::TWILIO_ACCOUNT;
 use crate::support::told::{NOW, Told};
 
 /// Our number in these tests.
-const OURS: &str = "+15550100";
+pub const OURS: &str = "+15550100";
 /// A member's.
 pub const THEIRS: &str = "+12025550112";
 
 /// Twilio's id of the message with this number.
-fn sid(number: u32) -> String {
+pub fn sid(number: u32) -> String {
     format!("SM{number:032x}")
 }
 
@@ -48,7 +48,7 @@ pub fn incoming(message: u32, second: i64, body: &str) -> Envelope {
 }
 
 /// What became of a text to [`THEIRS`].
-fn callback(message: u32, second: i64, status: &str, error: &str) -> Envelope {
+pub fn callback(message: u32, second: i64, status: &str, error: &str) -> Envelope {
     let parameters = [("From", OURS), ("To", THEIRS), ("MessageStatus", status), ("ErrorCode", error)];
     event(message, second, &parameters)
 }
@@ -65,7 +65,7 @@ async fn member_with_phone(told: &Told, number: u128, phone: &str) -> uuid::Uuid
 }
 
 /// One text of the one row that `query` gives.
-async fn text(told: &Told, query: &str) -> String {
+pub async fn text(told: &Told, query: &str) -> String {
     let rows = told.rows(query).await;
     let [row] = &rows[..] else { panic!("one row, not {rows:?}") };
     let values = row.as_object().unwrap().values();

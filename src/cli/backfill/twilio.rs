@@ -1,0 +1,34 @@
+//! `memberflow backfill twilio`: every text message that Twilio's API has.
+
+use time::OffsetDateTime;
+
+use crate::cli::reconcile::{self, TwilioRun};
+use crate::cli::{Exit, print_data};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ops::ledger::parse_since;
+
+/// Read all text messages from Twilio's API: those that came in or were sent while nobody told of them.
+///
+/// Each is applied as one report more, of the moment at which Twilio made it: with the callbacks that did come it is one
+/// message, and a STOP that was missed counts. Nothing is written where nothing differs. Needs TWILIO_ACCOUNT_SID and
+/// TWILIO_AUTH_TOKENS.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct TwilioArgs {
+    /// Leave out messages sent before this date or moment.
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    since: Option<OffsetDateTime>,
+    /// The summary as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exits with 0, or with 3 if some messages could not be read.
+pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
+    let wanted = TwilioRun { command: "backfill", fix: true, since: args.since };
+    let report = reconcile::run_twilio(wanted, config, clock, |_| {}).await?;
+    let text =
+        if args.json { serde_json::to_string(&report)? } else { reconcile::twilio_summary(&report, 0) };
+    print_data(&(text + "\n"))?;
+    Ok(if report.unreadable == 0 { Exit::Fine } else { Exit::SomeFailed })
+}

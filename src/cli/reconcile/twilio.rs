@@ -1,0 +1,190 @@
+//! `memberflow reconcile twilio`
+
+use anyhow::Context as _;
+use time::OffsetDateTime;
+
+use crate::cli::terminal::{printable, write_line};
+use crate::cli::{Exit, Failure, print_data};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::database;
+use crate::ops::ledger::parse_since;
+use crate::ops::progress::Progress;
+use crate::ops::reconcile::twilio::{self, Drift, Drifted, Field, Options, ReconcileError, Report};
+use crate::ops::twilio_api::{TwilioApi, TwilioApiError};
+use crate::store::{Rules, Store, StoreError};
+
+/// Compare every text message of Twilio's API with what its reports have told.
+///
+/// Needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct TwilioArgs {
+    /// Mend what differs, as by one report more.
+    #[arg(long)]
+    fix: bool,
+    /// Leave out messages sent before this date or moment.
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    since: Option<OffsetDateTime>,
+    /// Show at most N of the messages that differ, as text; JSON shows them all.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u64,
+    /// One line of JSON per message that differs, then one with the summary.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Exits with 6 if something differs still, with 3 if some messages could not be read.
+pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
+    let wanted = TwilioRun { command: "reconcile", fix: args.fix, since: args.since };
+    let mut shown = 0;
+    let show = |drifted: &Drifted| {
+        if args.json || shown < args.limit {
+            shown += 1;
+            let text = if args.json { serde_json::to_string(drifted).ok() } else { Some(lines(drifted)) };
+            // A reader that has seen enough is no failure.
+            text.map(|text| write_line(&text).ok());
+        }
+    };
+    let report = run_twilio(wanted, config, clock, show).await?;
+    let text = if args.json {
+        serde_json::to_string(&serde_json::json!({"summary": report}))?
+    } else {
+        summary(&report, report.total().saturating_sub(shown))
+    };
+    print_data(&(text + "\n"))?;
+    Ok(match (report.left(), report.unreadable) {
+        (0, 0) => Exit::Fine,
+        (0, _) => Exit::SomeFailed,
+        _ => Exit::Drift,
+    })
+}
+
+/// What a command wants of the comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct TwilioRun {
+    /// The command's name, for its progress.
+    pub command: &'static str,
+    /// Mend what differs.
+    pub fix: bool,
+    /// Leave out what is older.
+    pub since: Option<OffsetDateTime>,
+}
+
+/// Compares, and mends if that is wanted.
+///
+/// # Errors
+/// With the exit code that the fault deserves.
+pub async fn run_twilio(
+    wanted: TwilioRun,
+    config: &Config,
+    clock: &Clock,
+    show: impl FnMut(&Drifted),
+) -> anyhow::Result<Report> {
+    let api = TwilioApi::new(config).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
+    let missing = "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS are not both set: Twilio's console shows them under Account Info";
+    let api = api.ok_or_else(|| Failure::new(Exit::Usage, missing))?;
+    let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
+    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let options = Options { fix: wanted.fix, since: wanted.since };
+    let mut progress = Progress::on_stderr(wanted.command);
+    tokio::select! {
+        done = twilio::run(&store, &api, clock, options, &mut progress, show) => done.map_err(failure),
+        _ = tokio::signal::ctrl_c() => {
+            Err(Failure::new(Exit::Failed, "interrupted: what was mended stays; the next run finds the rest").into())
+        }
+    }
+}
+
+/// 7 where Twilio or the database is down, 4 where Twilio refuses the token, 1 otherwise.
+fn failure(error: ReconcileError) -> anyhow::Error {
+    let (exit, hint) = match &error {
+        ReconcileError::Store(StoreError::Unavailable(_)) => (Exit::DependencyDown, "try again later"),
+        ReconcileError::Store(_) => (Exit::Failed, "`memberflow doctor` may know more"),
+        ReconcileError::Api(TwilioApiError::Refused { status: 401 | 403, .. }) => (
+            Exit::NotAllowed,
+            "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS to what Twilio's console shows under Account Info",
+        ),
+        ReconcileError::Api(
+            TwilioApiError::Refused { status: 429 | 500.., .. } | TwilioApiError::Unreachable(_),
+        ) => (Exit::DependencyDown, "try again later; https://status.twilio.com tells how Twilio is"),
+        ReconcileError::Api(TwilioApiError::Unreadable(_)) => {
+            (Exit::DependencyDown, "see that TWILIO_API_BASE, if set, is the address of Twilio's API")
+        }
+        ReconcileError::Api(TwilioApiError::Refused { .. }) => {
+            (Exit::Failed, "see that TWILIO_API_BASE, if set, is the address of Twilio's API")
+        }
+        ReconcileError::Api(TwilioApiError::Settings(_)) => (Exit::Usage, "correct TWILIO_API_BASE"),
+    };
+    Failure::new(
+        exit,
+        format!("{error}; {hint}. What was mended by then stays, and the next run finds the rest"),
+    )
+    .into()
+}
+
+fn lines(drifted: &Drifted) -> String {
+    let Drifted { sid, direction, drift, fields, mended } = drifted;
+    let mended = if *mended { ", mended" } else { "" };
+    if *drift == Drift::Missing {
+        return format!("{direction} {sid}: not known here{mended}");
+    }
+    let field = |it: &Field| {
+        format!(
+            "\n    {}: {} -> {}",
+            it.field,
+            printable(&it.here.to_string()),
+            printable(&it.twilio.to_string())
+        )
+    };
+    format!("{direction} {sid}: here -> at Twilio{mended}{}", fields.iter().map(field).collect::<String>())
+}
+
+/// The summary for people; `hidden`: messages that differ and were not shown.
+#[must_use]
+pub fn summary(report: &Report, hidden: u64) -> String {
+    let mut lines = Vec::new();
+    if hidden > 0 {
+        lines.push(format!("… and {hidden} more; --json shows them all"));
+    }
+    let Report { messages, missing, differing, unreadable, .. } = report;
+    lines.push(format!("{messages:>8}  messages, {missing} not known, {differing} differ"));
+    if *unreadable > 0 {
+        lines.push(format!("entries that no sense could be made of: {unreadable}"));
+    }
+    let seconds = report.took.as_secs_f64();
+    lines.push(match (report.total(), report.left()) {
+        (0, _) => format!("no drift: the messages are what Twilio says ({seconds:.1} s)"),
+        (total, 0) => format!("messages that differed and are mended: {total} ({seconds:.1} s)"),
+        (total, _) => {
+            format!("messages that differ: {total}; `memberflow reconcile twilio --fix` mends them ({seconds:.1} s)")
+        }
+    });
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(error: TwilioApiError) -> Exit {
+        Exit::of(&failure(error.into()))
+    }
+
+    #[test]
+    fn twilio_outage_is_told_from_a_refusal() {
+        let refused = |status| TwilioApiError::Refused { status, message: "no".to_owned() };
+        for (error, expected) in [
+            (refused(401), Exit::NotAllowed),
+            (refused(403), Exit::NotAllowed),
+            (refused(429), Exit::DependencyDown),
+            (refused(503), Exit::DependencyDown),
+            (refused(400), Exit::Failed),
+            (TwilioApiError::Unreachable("away".to_owned()), Exit::DependencyDown),
+            (TwilioApiError::Unreadable("<html>".to_owned()), Exit::DependencyDown),
+            (TwilioApiError::Settings("an address".to_owned()), Exit::Usage),
+        ] {
+            let said = error.to_string();
+            assert_eq!(exit(error), expected, "{said}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! One message: whether what the API shows is what the reports have told, and the event that mends it.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::envelope::Envelope;
+use crate::project::twilio::{Consent, Message, Row};
+use crate::store::sms::KnownSms;
+
+/// What became of a message that differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// The API shows it, and no report has told of it.
+    Missing,
+    /// The API shows more or otherwise than the reports have told.
+    Differs,
+}
+
+/// A field that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// Its name.
+    pub field: &'static str,
+    /// What follows from the reports.
+    pub here: Value,
+    /// What follows with what the API shows.
+    pub twilio: Value,
+}
+
+/// A message that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drifted {
+    /// Twilio's id.
+    pub sid: String,
+    /// `inbound` or `outbound`.
+    pub direction: &'static str,
+    /// How.
+    pub drift: Drift,
+    /// The fields that differ.
+    pub fields: Vec<Field>,
+    /// An event with what the API shows has been applied.
+    pub mended: bool,
+}
+
+/// A message as the API shows it: the event that would tell of it, and what that reports.
+pub(super) struct Shown {
+    pub sid: String,
+    pub message: Message,
+    pub event: Envelope,
+}
+
+/// Compares a message as the API showed it with what is `known` of it. None: all is well.
+pub(super) fn judge(shown: &Shown, known: Option<&KnownSms>) -> Option<Drifted> {
+    if known.is_some_and(|known| known.is_forgotten) {
+        return None;
+    }
+    let told = known.and_then(|known| known.message.as_ref());
+    let mut joined = told.cloned().unwrap_or_default();
+    joined.join(shown.message.clone());
+    let after = joined.row();
+    let fields = told.map_or_else(Vec::new, |told| {
+        let text = known.and_then(|known| known.body.as_deref());
+        fields(&told.row(), &after, text, (told.consent(), joined.consent()))
+    });
+    if told.is_some() && fields.is_empty() {
+        return None;
+    }
+    Some(Drifted {
+        sid: shown.sid.clone(),
+        direction: after.direction,
+        drift: if told.is_some() { Drift::Differs } else { Drift::Missing },
+        fields,
+        mended: false,
+    })
+}
+
+/// The fields that count. What a callback never tells (segments, another text than the application has
+/// written) is no difference.
+fn fields(
+    before: &Row,
+    after: &Row,
+    written: Option<&str>,
+    consent: (Option<Consent>, Option<Consent>),
+) -> Vec<Field> {
+    let text = |row: &Row| row.body.clone().filter(|it| !it.is_empty());
+    let here = text(before).or_else(|| written.map(str::to_owned));
+    let body = here.clone().or_else(|| text(after));
+    let urls = |row: &Row| row.media.iter().map(|it| it.url.clone()).collect::<Vec<_>>();
+    let opts = |consent: &Option<Consent>| consent.as_ref().map(|consent| consent.opted_in);
+    [
+        ("direction", json!(before.direction), json!(after.direction)),
+        ("from", json!(before.from_number), json!(after.from_number)),
+        ("to", json!(before.to_number), json!(after.to_number)),
+        ("body", json!(here), json!(body)),
+        ("media", json!(urls(before)), json!(urls(after))),
+        ("status", json!(before.twilio_status), json!(after.twilio_status)),
+        ("error_code", json!(before.error_code), json!(after.error_code)),
+        ("tied", json!(before.is_tied), json!(after.is_tied)),
+        ("opted_in", json!(opts(&consent.0)), json!(opts(&consent.1))),
+    ]
+    .into_iter()
+    .filter(|(_, here, twilio)| here != twilio)
+    .map(|(field, here, twilio)| Field { field, here, twilio })
+    .collect()
+}

@@ -1,0 +1,193 @@
+//! Twilio's REST API, read: one account's messages page by page, and what its numbers and services are set to.
+//!
+//! Requests go one at a time. What Twilio refuses for their number (429), and what fails on the way or at Twilio (5xx),
+//! is tried again after longer and longer waits, or after as long as Twilio asks for.
+
+mod pages;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Response, StatusCode};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use pages::{Page, Settings};
+
+use crate::config::Config;
+use crate::config::hosts::{host_of, is_this_machine};
+use crate::retry::Delays;
+
+/// Where Twilio has it.
+const BASE: &str = "https://api.twilio.com";
+/// Where Twilio has Messaging Services. With another base they are there as well.
+const MESSAGING_BASE: &str = "https://messaging.twilio.com";
+/// Attempts at one request: half a minute of waiting in all.
+const ATTEMPTS: u32 = 6;
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// The longest wait, whatever Twilio asks for.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Twilio's API, as one account's token opens it.
+#[derive(Debug)]
+pub struct TwilioApi {
+    client: Client,
+    base: String,
+    messaging_base: String,
+    account: String,
+    tokens: Vec<SecretString>,
+    /// The place of the token that opened last. Beside the account's there may be one that only signs.
+    opening: AtomicUsize,
+    attempts: u32,
+}
+
+/// Twilio's API did not give what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum TwilioApiError {
+    /// It can't be asked at all.
+    #[error("TWILIO_API_BASE can't be used: {0}")]
+    Settings(String),
+    /// Twilio said no; the message is Twilio's own.
+    #[error("Twilio answered {status}: {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What Twilio said.
+        message: String,
+    },
+    /// No answer, however often it was tried.
+    #[error("Twilio's API can't be reached: {0}")]
+    Unreachable(String),
+    /// An answer, but not one of Twilio's.
+    #[error("the answer is not one that Twilio's API gives: {0}")]
+    Unreadable(String),
+}
+
+/// What an attempt came to, if not to an answer.
+struct Fault {
+    error: TwilioApiError,
+    is_passing: bool,
+    wait: Option<Duration>,
+}
+
+impl TwilioApi {
+    /// A patient client for the account whose messages count. None without the account or a token.
+    ///
+    /// # Errors
+    /// The address can't be used.
+    pub fn new(config: &Config) -> Result<Option<Self>, TwilioApiError> {
+        let Some(account) = &config.twilio_account_sid else { return Ok(None) };
+        if config.twilio_auth_tokens.is_empty() {
+            return Ok(None);
+        }
+        let given = config.twilio_api_base.as_deref().map(|base| base.trim_end_matches('/').to_owned());
+        let base = given.clone().unwrap_or_else(|| BASE.to_owned());
+        // Whoever is first decides for the process; a second call changes nothing.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            // The token is for this address alone.
+            .redirect(reqwest::redirect::Policy::none());
+        let client = if is_this_machine(host_of(&base)) { client.no_proxy() } else { client };
+        let client = client.build().map_err(|fault| TwilioApiError::Settings(fault.to_string()))?;
+        Ok(Some(Self {
+            client,
+            messaging_base: given.unwrap_or_else(|| MESSAGING_BASE.to_owned()),
+            base,
+            account: account.clone(),
+            tokens: config.twilio_auth_tokens.clone(),
+            opening: AtomicUsize::new(0),
+            attempts: ATTEMPTS,
+        }))
+    }
+
+    /// The same for somebody who waits for the answer: two attempts.
+    #[must_use]
+    pub fn hasty(mut self) -> Self {
+        self.attempts = 2;
+        self
+    }
+
+    /// What is at `address`, tried a bounded number of times.
+    async fn get<T: DeserializeOwned>(&self, address: &str) -> Result<T, TwilioApiError> {
+        let answer = self.get_value(address).await?;
+        serde_json::from_value(answer).map_err(|fault| TwilioApiError::Unreadable(fault.to_string()))
+    }
+
+    async fn get_value(&self, address: &str) -> Result<Value, TwilioApiError> {
+        let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+        let mut attempt = 1;
+        loop {
+            let fault = match self.attempt(address).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            if !fault.is_passing || attempt == self.attempts {
+                return Err(fault.error);
+            }
+            tracing::debug!(error = %fault.error, "asking Twilio again");
+            tokio::time::sleep(fault.wait.unwrap_or_else(|| delays.next_delay()).min(LONGEST_DELAY)).await;
+            attempt += 1;
+        }
+    }
+
+    /// One attempt, with each token until one opens.
+    async fn attempt(&self, address: &str) -> Result<Value, Fault> {
+        let count = self.tokens.len();
+        let begin = self.opening.load(Ordering::Relaxed);
+        let mut answer = None;
+        for place in (0..count).map(|step| (begin + step) % count) {
+            let token = self.tokens[place].expose_secret();
+            let request = self.client.get(address).basic_auth(&self.account, Some(token));
+            let response = request.send().await.map_err(unreachable)?;
+            let is_closed = response.status() == StatusCode::UNAUTHORIZED;
+            answer = Some(response);
+            if !is_closed {
+                self.opening.store(place, Ordering::Relaxed);
+                break;
+            }
+        }
+        match answer {
+            Some(response) => read(response).await,
+            None => Err(lasting(TwilioApiError::Settings("there is no token".to_owned()))),
+        }
+    }
+}
+
+async fn read(response: Response) -> Result<Value, Fault> {
+    let status = response.status();
+    let wait = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
+    let body = response.bytes().await.map_err(unreachable)?;
+    let answer: Result<Value, _> = serde_json::from_slice(&body);
+    if status.is_success() {
+        return answer.map_err(|fault| lasting(TwilioApiError::Unreadable(fault.to_string())));
+    }
+    let told = answer.ok().and_then(|answer| answer["message"].as_str().map(str::to_owned));
+    let message = told.unwrap_or_else(|| "without a message".to_owned());
+    Err(Fault {
+        error: TwilioApiError::Refused { status: status.as_u16(), message },
+        is_passing: status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
+        wait: wait.map(Duration::from_secs),
+    })
+}
+
+const fn lasting(error: TwilioApiError) -> Fault {
+    Fault { error, is_passing: false, wait: None }
+}
+
+fn unreachable(fault: reqwest::Error) -> Fault {
+    // The address says nothing that the caller does not, and a cause says more than `error sending request`.
+    let fault = fault.without_url();
+    let mut reason = String::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(&fault);
+    while let Some(one) = cause {
+        reason = one.to_string();
+        cause = one.source();
+    }
+    Fault { error: TwilioApiError::Unreachable(reason), is_passing: true, wait: None }
+}

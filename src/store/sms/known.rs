@@ -1,0 +1,53 @@
+//! What is known of text messages, for comparing it with what Twilio's API shows. Reads only.
+
+use std::collections::HashMap;
+
+use sqlx::Row as _;
+use sqlx::types::Json;
+
+use crate::project::twilio::Message;
+use crate::store::{Store, StoreError};
+
+/// What is known of one message.
+#[derive(Clone, Debug, Default)]
+pub struct KnownSms {
+    /// All that reports have told, if any has.
+    pub message: Option<Message>,
+    /// The text in its row, which the application may have written.
+    pub body: Option<String>,
+    /// What was told of it has been removed: by age it stays among the facts, so this was to forget a person.
+    pub is_forgotten: bool,
+}
+
+impl Store {
+    /// What is known of the messages `sids`. Those of which nothing is known are left out.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn known_messages(&self, sids: &[&str]) -> Result<HashMap<String, KnownSms>, StoreError> {
+        let rows = sqlx::query(
+            "select w.sid, f.state, m.body, p.pruned and f.sid is null
+             from unnest($1::text[]) as w (sid)
+             cross join lateral (
+                 select exists (select from ingest.events i where i.subject = w.sid and i.pruned_at is not null)
+             ) p (pruned)
+             left join ingest.sms_facts f on f.sid = w.sid
+             left join lateral (
+                 select nullif(max(m.body), '') as body from public.sms_messages m where m.twilio_sid = w.sid
+             ) m on true
+             where f.sid is not null or m.body is not null or p.pruned",
+        )
+        .bind(sids)
+        .fetch_all(self.parts().0)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let message: Option<Json<Message>> = row.try_get(1)?;
+                let message = message.map(|Json(message)| message);
+                let known = KnownSms { message, body: row.try_get(2)?, is_forgotten: row.try_get(3)? };
+                Ok((row.try_get(0)?, known))
+            })
+            .collect::<Result<_, sqlx::Error>>()
+            .map_err(StoreError::from)
+    }
+}
