@@ -1,7 +1,9 @@
-//! Demo data: the tiers and members of the stories in `fixtures/`, in a local stand-in of Supabase.
+//! Demo data: the tiers, members and tickets of the stories in `fixtures/`, in a local stand-in of Supabase.
 
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::database::EventName;
 use crate::database;
@@ -30,6 +32,50 @@ const INSERT_PROFILE: &str = "
     insert into public.user_profiles (user_id, first_name, last_name, phone, email, is_active, is_draft)
     select $1, $2, $3, $4, $5, true, false
     where not exists (select from public.user_profiles where user_id = $1)";
+
+const INSERT_TICKETS: &str = "
+    with given as (
+        select t.*, $2 - make_interval(mins => t.minutes_ago) as at
+        from jsonb_to_recordset($1) as t (
+            id uuid, user_id uuid, subject text, description text, priority text, category text, minutes_ago int)
+    )
+    insert into public.support_tickets
+        (id, user_id, subject, description, priority, category, created_at, updated_at)
+    select id, user_id, subject, description, priority, category, at, at from given
+    on conflict do nothing returning id";
+
+const INSERT_REPLIES: &str = "
+    insert into public.support_ticket_replies (id, ticket_id, user_id, message, is_staff, is_internal, created_at)
+    select r.id, t.id, case when not r.is_staff then t.user_id end, r.message, r.is_staff, r.is_internal,
+           $2 - make_interval(mins => r.minutes_ago)
+    from jsonb_to_recordset($1) as t (id uuid, user_id uuid, said jsonb)
+    cross join lateral jsonb_to_recordset(t.said) as r (
+        id uuid, message text, is_staff boolean, is_internal boolean, minutes_ago int)
+    where t.id = any ($3)";
+
+const SET_STATUSES: &str = "
+    update public.support_tickets s
+    set status = t.status, updated_at = $2 - make_interval(mins => t.status_minutes_ago)
+    from jsonb_to_recordset($1) as t (id uuid, status text, status_minutes_ago int)
+    where s.id = t.id and t.status is not null and t.id = any ($3)";
+
+/// Opens `tickets` of members who have signed up, as the application would, so long before `now`. Twice is a no-op.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn open_tickets(
+    pool: &PgPool,
+    tickets: &[serde_json::Value],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let mut tx = database::begin(pool).await?;
+    let opened: Vec<Uuid> =
+        sqlx::query_scalar(INSERT_TICKETS).bind(Json(tickets)).bind(now).fetch_all(&mut *tx).await?;
+    for statement in [INSERT_REPLIES, SET_STATUSES] {
+        sqlx::query(statement).bind(Json(tickets)).bind(now).bind(&opened).execute(&mut *tx).await?;
+    }
+    tx.commit().await
+}
 
 /// Writes `tiers` into `membership_tiers`. Twice is a no-op.
 ///

@@ -53,9 +53,10 @@ pub struct Local {
     pub clock: Clock,
 }
 
-/// The demo: its tiers and stories, moved in time so that they happen now.
+/// The demo: its tiers, tickets and stories, moved in time so that they happen now.
 struct Demo {
     tiers: Vec<Tier>,
+    tickets: Vec<serde_json::Value>,
     stories: Vec<Story>,
     now: OffsetDateTime,
 }
@@ -112,6 +113,7 @@ async fn show(
     database::wait_until_applied(&pool, &events).await?;
     let late = demo.sign_up(&pool, SignsUp::AfterEvents).await?;
     database::wait_until_applied(&pool, &late).await?;
+    demo::open_tickets(&pool, &demo.tickets, demo.now).await.context("cannot write the tickets")?;
     // What waited for them would be tried again within a minute; nobody wants to watch that.
     let store = Store::new(pool.clone(), local.clock.clone(), Rules::new(&config));
     while store.recompute_due().await? > 0 {}
@@ -132,6 +134,7 @@ impl Demo {
         let stories = fixture::stories(folder).with_context(hint)?;
         Ok(Self {
             tiers: fixture::tiers(folder).with_context(hint)?,
+            tickets: fixture::tickets(folder).with_context(hint)?,
             stories: stories.into_iter().map(|story| story.moved_to(now)).collect(),
             now,
         })

@@ -1,7 +1,8 @@
-//! Demo data: the stories' tiers and members, written once however often they are asked for.
+//! Demo data: the stories' tiers, members and tickets, written once however often they are asked for.
 
 use std::path::Path;
 
+use memberflow::clock::Clock;
 use memberflow::dev::demo;
 use memberflow::ops::fixture::{self, Member};
 
@@ -28,6 +29,32 @@ async fn signing_up_twice_changes_nothing_and_names_what_the_triggers_told() {
     let pending: Vec<(String, String)> = sqlx::query_as(pending).fetch_all(&database.pool).await.unwrap();
     assert_eq!(told, pending);
     assert_eq!(told_again, [], "nobody signed up a second time");
+}
+
+#[tokio::test]
+async fn demo_tickets_wait_are_answered_reopened_and_closed() {
+    let database = TestDatabase::migrated().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let stories = fixture::stories(&folder).unwrap();
+    let members: Vec<&Member> = stories.iter().flat_map(|story| &story.members).collect();
+    demo::sign_up(&database.pool, &members).await.unwrap();
+    let tickets = fixture::tickets(&folder).unwrap();
+    for _ in 0..2 {
+        demo::open_tickets(&database.pool, &tickets, Clock::System.now()).await.unwrap();
+        let said =
+            "select concat_ws(' ', p.first_name, t.status, t.waiting_for, t.reply_count, t.reopened_count)
+            from public.support_tickets t join public.user_profiles p using (user_id) order by 1";
+        let said: Vec<String> = sqlx::query_scalar(said).fetch_all(&database.pool).await.unwrap();
+        assert_eq!(
+            said,
+            [
+                "Anna open staff 1 0",
+                "Ben waiting_reply member 1 0",
+                "Farid open staff 2 1",
+                "Greta closed 1 0"
+            ]
+        );
+    }
 }
 
 /// Tiers, accounts and profiles, counted, and all of them as text.
