@@ -8,6 +8,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::sender::{Hand, Sender};
 use crate::support::broker::url_at;
+use crate::support::edge::{PUBLIC_URL, TWILIO_ACCOUNT, TWILIO_TOKENS};
 use crate::support::process::{Serving, Settings, Version, memberflow_of};
 use crate::support::proxy::Proxy;
 use crate::support::servers::{Server, Servers, quiet_port};
@@ -200,6 +201,9 @@ impl Town {
         let mut settings = self.settings.clone();
         settings.push(("STRIPE_WEBHOOK_SECRETS", stripe.clone()));
         settings.push(("SUPABASE_WEBHOOK_SECRETS", supabase.clone()));
+        settings.push(("TWILIO_AUTH_TOKENS", TWILIO_TOKENS.to_owned()));
+        settings.push(("TWILIO_ACCOUNT_SID", TWILIO_ACCOUNT.to_owned()));
+        settings.push(("MEMBERFLOW_PUBLIC_URL", PUBLIC_URL.to_owned()));
         settings
     }
 

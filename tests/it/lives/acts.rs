@@ -49,6 +49,7 @@ async fn try_to_act(pool: &PgPool, lives: &[&Life], phase: usize) -> Result<(), 
             .bind(name)
             .bind(price)
             .bind(product),
+            Act::Run(statement) => sqlx::query(sqlx::AssertSqlSafe(statement.clone())),
         };
         query.execute(&mut *tx).await?;
     }

@@ -55,7 +55,7 @@ impl Bench {
     pub async fn reset(&self) {
         let tables: Vec<String> = sqlx::query_scalar(
             "select schemaname || '.' || tablename from pg_tables
-             where schemaname in ('ingest', 'public') and tablename <> 'schema_migrations'
+             where schemaname in ('ingest', 'public') and tablename not in ('schema_migrations', 'ticket_settings')
              union all select 'auth.users'",
         )
         .fetch_all(&self.database.pool)

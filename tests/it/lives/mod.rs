@@ -20,6 +20,7 @@ mod story;
 mod stripe_sim;
 mod supabase_sim;
 pub mod tables;
+mod texts_sim;
 pub mod world;
 
 use std::env;

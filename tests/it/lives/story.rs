@@ -30,6 +30,7 @@ pub fn life(number: u16, seed: u64) -> World {
         }
         world.step();
     }
+    world.text_and_ask();
     world
 }
 

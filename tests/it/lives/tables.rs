@@ -22,7 +22,7 @@ pub async fn read(pool: &PgPool) -> Said {
 }
 
 /// How each table's rows become lines. Moments are Unix seconds, a login's microseconds.
-const SELECTS: [(&str, &str); 7] = [
+const SELECTS: [(&str, &str); 10] = [
     (
         "customer_subscriptions",
         "select format('user=%s tier=%s customer=%s subscription=%s price=%s status=%s period=%s..%s cancels=%s '
@@ -73,4 +73,27 @@ const SELECTS: [(&str, &str); 7] = [
          from public.mrr_movements where superseded_at is null",
     ),
     ("parked", "select format('subject=%s reason=%s', subject, reason) from ingest.parked"),
+    (
+        "sms_messages",
+        "select format('of=L%s sms=%s direction=%s from=%s to=%s body=%s status=%s word=%s error=%s files=%s lead=%s',
+             right(twilio_sid, 4), twilio_sid, direction, from_number, to_number, body, status, twilio_status,
+             error_code, coalesce(cardinality(media_urls), 0), lead_id)
+         from public.sms_messages",
+    ),
+    (
+        "sms_consents",
+        "select format('of=L%s number=%s in=%s source=%s keyword=%s sms=%s', right(twilio_sid, 4), number,
+             opted_in::text, source, keyword, twilio_sid)
+         from public.sms_consents",
+    ),
+    (
+        "support_tickets",
+        "select format('of=L%s ticket=%s status=%s for=%s since=%s first=%s member=%s staff=%s replies=%s '
+             || 'reopened=%s resolved=%s closed=%s seconds=%s',
+             left(id::text, 4), id, status, waiting_for, extract(epoch from waiting_since)::bigint,
+             extract(epoch from first_response_at)::bigint, extract(epoch from last_member_reply_at)::bigint,
+             extract(epoch from last_staff_reply_at)::bigint, reply_count, reopened_count,
+             extract(epoch from resolved_at)::bigint, extract(epoch from closed_at)::bigint, resolution_seconds)
+         from public.support_tickets",
+    ),
 ];

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::shapes::{Era, Pen};
 use super::stripe_sim::Stripe;
 use super::supabase_sim::Supabase;
+use super::texts_sim::Desk;
 
 /// The moment at which every life is looked at: 2026-11-20 12:00 UTC.
 pub const NOW: i64 = 1_795_176_000;
@@ -30,17 +31,29 @@ pub struct Told {
 /// Something that happens to the database, not by an event.
 #[derive(Clone, Debug)]
 pub enum Act {
-    SignUp { id: Uuid, email: String, confirmed: bool },
-    Change { id: Uuid, email: String, confirmed: bool },
-    Delete { id: Uuid },
+    SignUp {
+        id: Uuid,
+        email: String,
+        confirmed: bool,
+    },
+    Change {
+        id: Uuid,
+        email: String,
+        confirmed: bool,
+    },
+    Delete {
+        id: Uuid,
+    },
     NameTier(Tier),
+    /// The application writes a row of its own.
+    Run(String),
 }
 
 impl Act {
     pub fn is_about(&self, user: Uuid) -> bool {
         match self {
             Self::SignUp { id, .. } | Self::Change { id, .. } | Self::Delete { id } => *id == user,
-            Self::NameTier(_) => false,
+            Self::NameTier(_) | Self::Run(_) => false,
         }
     }
 }
@@ -69,6 +82,7 @@ pub struct Found {
 /// One account and project, and everything that happened to it.
 pub struct World {
     pub number: u16,
+    pub seed: u64,
     pub rng: Rng,
     /// Decides what happens in the other mode and in other accounts.
     pub elsewhere: Rng,
@@ -85,6 +99,7 @@ pub struct World {
     pub by_hand: BTreeMap<Uuid, &'static str>,
     pub stripe: Stripe,
     pub supabase: Supabase,
+    pub desk: Desk,
     /// Objects told of in this second: the state it began with, none where it was made in it.
     pub second: HashMap<String, (i64, Option<Value>)>,
     /// Thin events: object and second, and the last second of each object's full events.
@@ -98,6 +113,7 @@ impl World {
     pub fn new(number: u16, seed: u64) -> Self {
         Self {
             number,
+            seed,
             rng: Rng::with_seed(seed),
             elsewhere: Rng::with_seed(seed ^ 0xe15e),
             now: NOW - 420 * 86_400,
@@ -110,6 +126,7 @@ impl World {
             by_hand: BTreeMap::new(),
             stripe: Stripe::default(),
             supabase: Supabase::default(),
+            desk: Desk::default(),
             second: HashMap::new(),
             thin: Vec::new(),
             last_told: HashMap::new(),

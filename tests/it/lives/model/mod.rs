@@ -1,6 +1,7 @@
 //! What the tables must say: worked out, slowly and plainly, from how the world truly is at its end. It
 //! reads no event. Each row is a line of text, to be compared with what the database says.
 
+mod desk;
 mod movements;
 pub mod mrr;
 mod owner;
@@ -69,6 +70,9 @@ pub fn tables(world: &World) -> Tables {
         ("user_activity_metrics", model.activity()),
         ("parked", model.parked()),
         ("mrr_movements", model.movements()),
+        ("sms_messages", desk::messages(world)),
+        ("sms_consents", desk::consents(world)),
+        ("support_tickets", desk::tickets(world)),
     ])
 }
 
