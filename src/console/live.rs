@@ -183,7 +183,8 @@ async fn next(mut watching: Watching) -> Option<(Result<Event, Infallible>, Watc
         if watching.told != Some(now) {
             let name = if watching.told.is_none() { "at" } else { "changed" };
             watching.told = Some(now);
-            let event = Event::default().event(name).id(format!("{}.{now}", watching.live.process)).data("");
+            let event =
+                Event::default().event(name).id(format!("{}.{now}", watching.live.process)).data(name);
             return Some((Ok(event), watching));
         }
         tokio::select! {

@@ -38,6 +38,8 @@ impl Stream {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_else(|| panic!("no {name} in {text:?}")).trim().to_owned()
         };
+        // Browsers drop an event without data.
+        assert_ne!(field("data:"), "");
         (field("event:"), field("id:"))
     }
 }
