@@ -257,17 +257,6 @@ impl Users {
     }
 }
 
-/// Those of `ids` that are in `auth.users`.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn present(tx: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    sqlx::query_scalar("select id from auth.users where id = any($1)").bind(ids).fetch_all(tx).await
-}
-
 /// Remembers that these users were there once.
 ///
 /// # Errors

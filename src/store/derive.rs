@@ -16,8 +16,7 @@ use super::parked::{self, LookedAt, Parked};
 use super::payments::ChangedPayments;
 use super::subscriptions::Placed;
 use super::{
-    Rules, claims, customers, leads, members, money, movements, payment_history, sms, subscriptions,
-    versions, worth,
+    Rules, customers, leads, members, money, movements, payment_history, sms, subscriptions, versions, worth,
 };
 
 /// Derives what `touched` reaches.
@@ -32,13 +31,12 @@ pub(super) async fn derive(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let sms = std::mem::take(&mut touched.sms);
-    if tables == Tables::Live {
-        sms::write(tx, &sms, &rules.texting, now).await?;
-    }
     let mut active = std::mem::take(&mut touched.active);
     if touched.reaches_revenue() {
-        let derived = derive_revenue(tx, tables, touched, rules, now).await?;
+        let derived = derive_revenue(tx, tables, touched, &mut active, rules, now).await?;
         active.retain(|user| !derived.contains(user));
+    } else {
+        active = hold_present(tx, tables, &active).await?;
     }
     let moments = tables.moments(tx, &active).await?;
     let context = Context { rules, now, moments: &moments };
@@ -46,7 +44,10 @@ pub(super) async fn derive(
     members::write_activity(tx, &members, &context).await?;
     if !due.is_empty() {
         let touched = Touched { users: due, ..Touched::default() };
-        derive_revenue(tx, tables, touched, rules, now).await?;
+        derive_revenue(tx, tables, touched, &mut BTreeSet::new(), rules, now).await?;
+    }
+    if tables == Tables::Live {
+        sms::write(tx, &sms, &rules.texting, now).await?;
     }
     Ok(())
 }
@@ -70,10 +71,13 @@ struct Reach {
 }
 
 impl Reach {
-    /// Decides whose the touched customers are, where that may be another than before.
+    /// Decides whose the touched customers are, where that may be another than before; holds their users and the `active`
+    /// ones, of whom those are left who are there.
     async fn find(
         tx: &mut PgConnection,
+        tables: Tables,
         touched: &mut Touched,
+        active: &mut BTreeSet<Uuid>,
         rules: &Rules,
         now: OffsetDateTime,
     ) -> Result<Self, sqlx::Error> {
@@ -81,17 +85,24 @@ impl Reach {
         let involved = Involved::load(tx, &asked).await?;
         let mut decided = std::mem::take(&mut touched.customers);
         decided.extend(involved.undecided(&asked));
-        let known = involved.by_customer();
-        let to_value = involved.users_to_value(&touched.valued, now);
+        let mut known = involved.by_customer();
+        let mut to_value = involved.users_to_value(&touched.valued, now);
         // Who has rows and a customer that is nobody else's is derived with that one.
         let members = involved.members();
         touched.users.extend(std::mem::take(&mut touched.named).difference(&members));
-        let payers = || known.values().copied().filter(|user| !to_value.contains(user));
+        let mut payers: BTreeSet<Uuid> =
+            known.values().copied().filter(|user| !to_value.contains(user)).collect();
         if decided.is_empty() && touched.users.is_empty() {
+            let all = known.values().chain(&*active).copied().collect();
+            let present = hold_present(tx, tables, &all).await?;
+            active.retain(|user| present.contains(user));
+            known.retain(|_, user| present.contains(user));
+            to_value.retain(|user| present.contains(user));
+            payers.retain(|user| present.contains(user));
             return Ok(Self {
                 owners: Owners::default(),
                 decided,
-                payers: payers().collect(),
+                payers,
                 users: to_value,
                 ownerless: involved.with_ownerless_movements(),
                 schedule: Some(involved.schedule()),
@@ -102,9 +113,11 @@ impl Reach {
         let owners = customers::decide_owners(tx, &decided, rules.matching, now).await?;
         let mut users = std::mem::take(&mut touched.users);
         users.extend(owners.before.iter().chain(&owners.named).chain(&to_value));
-        let payers: BTreeSet<Uuid> = payers().filter(|user| !users.contains(user)).collect();
-        let all: Vec<Uuid> = users.union(&payers).copied().collect();
-        let present: BTreeSet<Uuid> = claims::present(tx, &all).await?.into_iter().collect();
+        payers.retain(|user| !users.contains(user));
+        let all = users.iter().chain(&payers).chain(&*active).copied().collect();
+        let mut present = hold_present(tx, tables, &all).await?;
+        active.retain(|user| present.contains(user));
+        present.retain(|user| users.contains(user) || payers.contains(user));
         let by_customer = customers::of_users(tx, &present).await?;
         users.retain(|user| present.contains(user));
         Ok(Self {
@@ -144,10 +157,11 @@ async fn derive_revenue(
     tx: &mut PgConnection,
     tables: Tables,
     mut touched: Touched,
+    active: &mut BTreeSet<Uuid>,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let mut reach = Reach::find(tx, &mut touched, rules, now).await?;
+    let mut reach = Reach::find(tx, tables, &mut touched, active, rules, now).await?;
     if tables == Tables::Live {
         customers::record(tx, std::mem::take(&mut reach.owners.matches), now).await?;
     }
@@ -202,6 +216,25 @@ async fn derive_revenue(
         .collect();
     parked::replace(tx, &looked_at, &parked, now).await?;
     Ok(reach.users)
+}
+
+/// Those of `users` who are in `auth.users`. Whoever is about to write their live rows holds them: a deletion of one waits
+/// until the transaction ends, or this one waits here, where it has no row yet that the deletion wants.
+async fn hold_present(
+    tx: &mut PgConnection,
+    tables: Tables,
+    users: &BTreeSet<Uuid>,
+) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    if users.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let statement = match tables {
+        Tables::Live => "select ingest.hold_users($1)",
+        Tables::Shadow => "select id from auth.users where id = any($1)",
+    };
+    let users: Vec<Uuid> = users.iter().copied().collect();
+    let present: Vec<Uuid> = sqlx::query_scalar(statement).bind(users).fetch_all(tx).await?;
+    Ok(present.into_iter().collect())
 }
 
 /// The customers' sums with what the batch changed: money by its differences, MRR as it is now.

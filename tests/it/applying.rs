@@ -1,6 +1,7 @@
 //! The stories in `fixtures/`: each member's tables say at the end what the story promises, in whatever
 //! order, batches and number the events come.
 
+mod deletions;
 mod history;
 pub(crate) mod plans;
 pub(crate) mod statements;

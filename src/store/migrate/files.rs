@@ -56,6 +56,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251205000200 "keep_statuses_that_triggers_missed",
     20251205000210 "notice_urgent_tickets",
     20251205000220 "list_unmatched_numbers",
+    20251205000300 "hold_users",
     20251205000400 "wake_consumers_sooner",
 ];
 

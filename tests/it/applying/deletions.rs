@@ -1,0 +1,51 @@
+//! Users that are deleted in SQL while a batch is about to write their rows.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::statements::{everything, town};
+
+#[tokio::test]
+async fn deleting_several_users_while_a_batch_writes_rows_of_one_is_no_deadlock() {
+    let told = town(2).await;
+    let pool = &told.database.pool;
+    let users = [1, 2].map(Uuid::from_u128);
+    // The deletion has taken both users, and waits for a row of the first.
+    let mut holder = memberflow::database::begin(pool).await.unwrap();
+    sqlx::query("select from public.user_activity_metrics where user_id = $1 for update")
+        .bind(users[0])
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let delete = sqlx::query("delete from auth.users where id = any($1)").bind(users);
+    let deletion = async {
+        let deleted = delete.execute(pool).await.unwrap();
+        assert_eq!(deleted.rows_affected(), 2);
+    };
+    let batch = async {
+        until_waiting(pool, 1).await;
+        let mut news = everything(2, "second");
+        news.retain(|event| event.event_id.contains("_2"));
+        assert_eq!(news.len(), 2, "a subscription whose row is there, and a payment that has none");
+        assert_eq!(told.tell(news).await.new, 2);
+    };
+    let release = async {
+        until_waiting(pool, 2).await;
+        holder.rollback().await.unwrap();
+    };
+    tokio::join!(deletion, batch, release);
+    let left = "select (select count(*) from customer_subscriptions) + (select count(*) from payment_history) as rows";
+    assert_eq!(told.rows(left).await, [json!({"rows": 0})]);
+}
+
+/// Waits until so many of the database's sessions wait for each other.
+async fn until_waiting(pool: &PgPool, sessions: i64) {
+    let waiting = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() < sessions {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
