@@ -72,7 +72,7 @@ pub(super) async fn drive(
     let report = match finished {
         Some(Err(RebuildError::NothingSelected)) => return nothing_selected(store).await,
         Some(finished) => finished?,
-        None => return interrupted(store, &progress).await,
+        None => return interrupted(store, &progress, selection.is_some()).await,
     };
     let text = if args.json {
         serde_json::to_string(&serde_json::json!({"summary": report}))?
@@ -93,10 +93,14 @@ async fn nothing_selected(store: &Store) -> anyhow::Result<Exit> {
     Err(Failure::new(Exit::NotFound, RebuildError::NothingSelected.to_string()).into())
 }
 
-async fn interrupted(store: &Store, progress: &Progress) -> anyhow::Result<Exit> {
+async fn interrupted(store: &Store, progress: &Progress, is_replay: bool) -> anyhow::Result<Exit> {
     progress.finish();
     rebuild::clear(store).await.context("what the rebuild has left behind goes with the next one")?;
-    let message = "interrupted: the live tables are as they were, or rebuilt if that was in its last moment";
+    let message = if is_replay {
+        "interrupted: what was mended stays"
+    } else {
+        "interrupted: the live tables are as they were, or rebuilt if that was in its last moment"
+    };
     Err(Failure::new(Exit::Failed, message).into())
 }
 

@@ -21,6 +21,9 @@ pub enum Source {
 }
 
 impl Source {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Stripe, Self::SupabaseAuth, Self::SupabaseDatabase, Self::Twilio, Self::Internal];
     /// The sources whose events travel through the queue.
     pub const QUEUED: [Self; 4] = [Self::Stripe, Self::SupabaseAuth, Self::SupabaseDatabase, Self::Twilio];
 

@@ -263,12 +263,10 @@ pub const TABLES: [Derived; 21] = [
         stamps: &["id", "updated_at"],
         unique: None,
         only: ALL,
-        ours: "k.stripe_subscription_id in (
-                   select id from ingest_rebuild.stripe_facts
-                   where kind = 'subscription' and not (state ->> 'needs_stripe')::boolean
-                   union all
-                   select id from ingest.stripe_facts
-                   where kind = 'subscription' and not (state ->> 'needs_stripe')::boolean)",
+        ours: "exists (select from ingest_rebuild.stripe_facts f where f.id = k.stripe_subscription_id
+                        and f.kind = 'subscription' and not (f.state ->> 'needs_stripe')::boolean)
+               or exists (select from ingest.stripe_facts f where f.id = k.stripe_subscription_id
+                        and f.kind = 'subscription' and not (f.state ->> 'needs_stripe')::boolean)",
     },
     Derived {
         schema: "public",
@@ -292,8 +290,8 @@ pub const TABLES: [Derived; 21] = [
         stamps: &[],
         unique: Some("stripe_payment_intent_id"),
         only: ALL,
-        ours: "k.id in (select history_id from ingest_rebuild.payments
-                        union all select history_id from ingest.payments)",
+        ours: "exists (select from ingest_rebuild.payments p where p.history_id = k.id)
+               or exists (select from ingest.payments p where p.history_id = k.id)",
     },
     of_members(
         "user_revenue_metrics",

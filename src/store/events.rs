@@ -211,6 +211,28 @@ pub async fn page(
     rows.iter().map(|row| Ok((envelope(row)?, row.try_get(6)?))).collect()
 }
 
+/// The source, id and type of the applied events after `position` that are about several objects or about none: there is an
+/// index of them.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn without_subject(
+    tx: &mut PgConnection,
+    position: &(String, String),
+    limit: i64,
+) -> Result<Vec<(String, String, String)>, sqlx::Error> {
+    sqlx::query_as(
+        "select source, event_id, event_type from ingest.events
+         where (source, event_id) > ($1, $2) and subject is null and state = 'applied' and pruned_at is null
+         order by source, event_id limit $3",
+    )
+    .bind(&position.0)
+    .bind(&position.1)
+    .bind(limit)
+    .fetch_all(tx)
+    .await
+}
+
 /// The applied events of these names that have their bodies.
 ///
 /// # Errors

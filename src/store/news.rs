@@ -1,6 +1,6 @@
 //! What a batch says, sorted by what it means: the beginning of every derivation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -101,6 +101,51 @@ impl News {
             }
         }
         news
+    }
+
+    /// Leaves what is about the objects, customers, users and rows of these `names`.
+    pub(super) fn retain(&mut self, names: &HashSet<String>) {
+        let is = |name: &str| names.contains(name);
+        let is_user = |id: Uuid| names.contains(&id.to_string());
+        self.stripe
+            .retain(|told| is(&told.report.subject) || told.report.state.customer_id().is_some_and(is));
+        self.rows.retain(|told| is(&told.report.subject) || told.report.state.user_id.is_some_and(is_user));
+        self.logins.retain(|login| is(&login.session_id) || is_user(login.user_id));
+        self.users.retain(|user| is_user(user.user_id));
+        self.claims.retain(|made| is(&made.claim.object_id) || is(&made.claim.customer));
+        self.emails.retain(|given| is(&given.address.object_id) || is(&given.address.customer));
+        self.sms.retain(|report| is(&report.sid));
+        self.thin.retain(|id| is(id));
+    }
+
+    /// The objects, customers, users and rows that it is about.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let stripe = self.stripe.iter().flat_map(|told| {
+            let customer = told.report.state.customer_id().map(ToOwned::to_owned);
+            [Some(told.report.subject.clone()), customer].into_iter().flatten()
+        });
+        let claims = self.claims.iter().map(|it| &it.claim);
+        let claims = claims.flat_map(|it| [it.object_id.clone(), it.customer.clone()]);
+        let emails = self.emails.iter().map(|it| &it.address);
+        let emails = emails.flat_map(|it| [it.object_id.clone(), it.customer.clone()]);
+        let rows = self.rows.iter().map(|told| told.report.subject.clone());
+        let logins = self.logins.iter().map(|login| login.user_id);
+        let users = self.named().into_iter().chain(logins).map(|id| id.to_string());
+        let sms = self.sms.iter().map(|report| report.sid.clone());
+        let thin = self.thin.iter().cloned();
+        stripe.chain(claims).chain(emails).chain(rows).chain(users).chain(sms).chain(thin).collect()
+    }
+
+    /// It says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stripe.is_empty()
+            && self.rows.is_empty()
+            && self.logins.is_empty()
+            && self.users.is_empty()
+            && self.claims.is_empty()
+            && self.emails.is_empty()
+            && self.sms.is_empty()
+            && self.thin.is_empty()
     }
 
     fn give(&mut self, addresses: Vec<Address>, event_id: &str) {

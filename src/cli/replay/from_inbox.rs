@@ -19,8 +19,8 @@ const MANY: i64 = 10_000;
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct InboxArgs {
-    /// Project events of the inbox again: derives everything beside the live tables, as `rebuild` does, and
-    /// makes the rows equal that the chosen events have a say in. On tables that are right it changes nothing.
+    /// Project events that were applied again, with all others about the same customers, users and rows, and repair the
+    /// rows that differ. Events go on being applied meanwhile; on tables that are right it changes nothing.
     #[arg(long)]
     pub(super) from_inbox: bool,
     /// The events of these names: evt_…, or a webhook's id.

@@ -3,25 +3,26 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::ops::actor::actor;
+use crate::ops::actor::{actor, note};
 use crate::ops::progress::Progress;
 use crate::store::Store;
-use crate::store::rebuild::{self, Counts, Difference, Rebuild, RebuildError, Selection};
+use crate::store::rebuild::{self, Counts, Difference, Part, Rebuild, RebuildError, Selection};
 
 /// Differences that are in memory at once.
 const PAGE: i64 = 500;
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// It only compared.
     pub check: bool,
-    /// Events whose part of the tables it was narrowed to.
+    /// Events that were chosen to be projected again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected: Option<u64>,
-    /// Events in the inbox when it began, with their bodies.
+    /// Events that were settled: those in the inbox when it began, with their bodies, or those about the chosen events'
+    /// part of the tables.
     pub events: u64,
     /// Events whose bodies were pruned: what they told is taken as it stands.
     pub pruned: u64,
@@ -48,6 +49,17 @@ impl Report {
     pub fn differing_rows(&self) -> i64 {
         self.differing.values().sum()
     }
+
+    fn add(&mut self, part: Part) {
+        self.events += part.events;
+        self.pruned += part.pruned;
+        self.unreadable += part.unreadable;
+        self.customers += part.customers;
+        self.users += part.users;
+        for (table, rows) in part.differing {
+            *self.differing.entry(table).or_default() += rows;
+        }
+    }
 }
 
 /// Derives everything again; then compares (`check`) or makes the live tables equal. `show` gets the rows
@@ -64,27 +76,53 @@ pub async fn run(
     progress: &mut Progress,
     show: impl FnMut(Difference) -> bool,
 ) -> Result<Report, RebuildError> {
-    narrowed(store, None, check, progress, show).await
+    everything(store, ("rebuild", json!({})), check, progress, show).await
 }
 
-/// Projects the selected events again: the same as [`run`], for the rows that these events have a say in and
-/// what hangs on those.
+/// Projects the selected events again: the same as [`run`], for the rows that these events have a say in and what hangs
+/// together with those, part by part. Only all events together are rebuilt as a whole.
+///
+/// Can be stopped at any moment: each part is mended in one transaction, and those mended before stay so.
 ///
 /// # Errors
-/// [`RebuildError`]; nothing was changed then.
+/// [`RebuildError`]
 pub async fn replay(
     store: &Store,
     selection: &Selection,
     check: bool,
     progress: &mut Progress,
-    show: impl FnMut(Difference) -> bool,
+    mut show: impl FnMut(Difference) -> bool,
 ) -> Result<Report, RebuildError> {
-    narrowed(store, Some(selection), check, progress, show).await
+    let begun = Instant::now();
+    let arguments = serde_json::to_value(selection).unwrap_or_default();
+    if selection.is_everything() {
+        let report = everything(store, ("replay", arguments), check, progress, show).await?;
+        return Ok(Report { selected: Some(report.events), ..report });
+    }
+    let mut rebuild = Rebuild::begin_parts(store).await?;
+    let mut parts = rebuild.choose(selection).await?;
+    let mut report = Report { check, selected: Some(parts.total() as u64), ..Report::default() };
+    progress.begin("projecting events again", parts.total() as u64);
+    let (mut left, mut more) = (parts.left(), true);
+    while let Some(part) = rebuild.next_part(&mut parts, check, &actor(), &arguments).await? {
+        progress.advance((left - parts.left()) as u64);
+        left = parts.left();
+        let is_equal = part.differing.is_empty();
+        report.add(part);
+        more = more && (is_equal || show_differences(&mut rebuild, &mut show).await?);
+    }
+    progress.finish();
+    if !check && report.differing.is_empty() {
+        note(store.pool(), "replay", arguments, json!({"differing": {}}), store.now()).await?;
+    }
+    rebuild.end().await?;
+    report.took = begun.elapsed();
+    Ok(report)
 }
 
-async fn narrowed(
+async fn everything(
     store: &Store,
-    selection: Option<&Selection>,
+    (act, arguments): (&str, Value),
     check: bool,
     progress: &mut Progress,
     mut show: impl FnMut(Difference) -> bool,
@@ -93,31 +131,32 @@ async fn narrowed(
     let mut rebuild = Rebuild::begin(store).await?;
     let mut report = derive(&mut rebuild, progress).await?;
     report.check = check;
-    if let Some(selection) = selection {
-        report.selected = Some(rebuild.narrow(selection).await?);
-    }
     progress.begin("comparing with the live tables", 0);
-    let (act, arguments) = match selection {
-        Some(selection) => ("replay", serde_json::to_value(selection).unwrap_or_default()),
-        None => ("rebuild", json!({})),
-    };
     report.differing =
         if check { rebuild.compare().await? } else { rebuild.repair(&actor(), act, arguments).await? };
     progress.finish();
-    let mut last = 0;
-    'pages: loop {
-        let page = rebuild.differences(last, PAGE).await?;
-        let Some(end) = page.last() else { break };
-        last = end.id;
-        for difference in page {
-            if !show(difference) {
-                break 'pages;
-            }
-        }
-    }
+    show_differences(&mut rebuild, &mut show).await?;
     rebuild.end().await?;
     report.took = begun.elapsed();
     Ok(report)
+}
+
+/// Shows the differences found last; whether more are wanted.
+async fn show_differences(
+    rebuild: &mut Rebuild,
+    show: &mut impl FnMut(Difference) -> bool,
+) -> Result<bool, RebuildError> {
+    let mut last = 0;
+    loop {
+        let page = rebuild.differences(last, PAGE).await?;
+        let Some(end) = page.last() else { return Ok(true) };
+        last = end.id;
+        for difference in page {
+            if !show(difference) {
+                return Ok(false);
+            }
+        }
+    }
 }
 
 /// Removes what a run that was stopped has left behind.
@@ -158,6 +197,5 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
             count => progress.advance(count as u64),
         }
     }
-    let (differing, took) = (Counts::new(), Duration::ZERO);
-    Ok(Report { check: false, selected: None, events, pruned, unreadable, customers, users, differing, took })
+    Ok(Report { events, pruned, unreadable, customers, users, ..Report::default() })
 }

@@ -57,6 +57,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251205000210 "notice_urgent_tickets",
     20251205000220 "list_unmatched_numbers",
     20251205000300 "hold_users",
+    20251205000310 "find_events_without_a_subject",
     20251205000400 "wake_consumers_sooner",
 ];
 

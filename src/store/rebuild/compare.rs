@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, scope};
+use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, rows, scope};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
 use crate::store::derived::{Derived, TABLES, Tables};
@@ -114,8 +114,10 @@ async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     align(tx).await?;
     leave_to_the_application(tx, &rules.reading.tables).await?;
     tx.execute("truncate differences").await?;
+    let is_part: bool = sqlx::query_scalar("select exists (select from scope)").fetch_one(&mut *tx).await?;
     for table in &TABLES {
-        tx.execute(AssertSqlSafe(statement(table))).await?;
+        let live = if is_part { rows::of_part(table) } else { rows::all(table) };
+        tx.execute(AssertSqlSafe(statement(table, &live))).await?;
     }
     uncounted::compare(tx).await?;
     sms::compare(tx).await?;
@@ -129,8 +131,8 @@ pub(super) async fn count(tx: &mut PgConnection) -> Result<Counts, sqlx::Error> 
     Ok(counts.into_iter().collect())
 }
 
-/// The statement that notes the differences of `table`.
-fn statement(table: &Derived) -> String {
+/// The statement that notes how `table` differs from these `live_rows`, a query.
+fn statement(table: &Derived, live_rows: &str) -> String {
     let Derived { name, key, columns, only, ours, .. } = table;
     let live = table.live();
     let each = |names: &[&str], one: &dyn Fn(&str) -> String, between: &str| {
@@ -152,7 +154,7 @@ fn statement(table: &Derived) -> String {
          select '{live}', jsonb_build_object({named}),
                 case when l.{first} is not null then jsonb_build_object({before}) end,
                 case when s.{first} is not null then jsonb_build_object({after}) end
-         from (select * from {live} where {only}) l full join (select * from {name} where {only}) s on {on}
+         from ({live_rows}) l full join (select * from {name} where {only}) s on {on}
          cross join lateral (select {keys}) as k
          where (l.{first} is null or s.{first} is null {differs}) and ({ours})"
     )
@@ -186,12 +188,18 @@ async fn leave_to_the_application(tx: &mut PgConnection, tables: &ActivityTables
 }
 
 const ALIGN: &str = "
-    delete from payment_history where user_id not in (select id from auth.users);
-    delete from customer_subscriptions where user_id not in (select id from auth.users);
-    delete from user_revenue_metrics where user_id not in (select id from auth.users);
-    delete from user_revenue_by_currency where user_id not in (select id from auth.users);
-    delete from user_activity_metrics where user_id not in (select id from auth.users);
-    update mrr_movements set user_id = null where user_id not in (select id from auth.users);
+    delete from payment_history m
+    where user_id is not null and not exists (select from auth.users u where u.id = m.user_id);
+    delete from customer_subscriptions m
+    where user_id is not null and not exists (select from auth.users u where u.id = m.user_id);
+    delete from user_revenue_metrics m
+    where user_id is not null and not exists (select from auth.users u where u.id = m.user_id);
+    delete from user_revenue_by_currency m
+    where user_id is not null and not exists (select from auth.users u where u.id = m.user_id);
+    delete from user_activity_metrics m
+    where user_id is not null and not exists (select from auth.users u where u.id = m.user_id);
+    update mrr_movements m set user_id = null
+    where user_id is not null and not exists (select from auth.users u where u.id = m.user_id);
 
     update payment_history h set subscription_id = l.id
     from customer_subscriptions s

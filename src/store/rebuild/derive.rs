@@ -2,10 +2,12 @@
 //! has none.
 
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::follow::whole;
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
+use crate::store::Rules;
 use crate::store::apply::{self, Touched};
 use crate::store::derived::Tables;
 
@@ -19,21 +21,9 @@ impl Rebuild {
     /// [`RebuildError`]
     pub async fn find_customers(&mut self) -> Result<u64, RebuildError> {
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let found = sqlx::query(
-            "insert into found_customers (id)
-             select customer_id from claims
-             union
-             select customer_id from customer_emails
-             union
-             select customer_id from stripe_facts where customer_id is not null
-             union
-             select customer_id from payments",
-        )
-        .execute(&mut *tx)
-        .await?;
-        adopt_unknown_subscriptions(&mut tx).await?;
+        let found = find_customers_in(&mut tx).await?;
         tx.commit().await?;
-        Ok(found.rows_affected())
+        Ok(found)
     }
 
     /// Derives the next page of customers, with their users; returns how many, 0 at the end.
@@ -43,16 +33,7 @@ impl Rebuild {
     pub async fn derive_customers(&mut self) -> Result<usize, RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let page: Vec<String> =
-            sqlx::query_scalar("select id from found_customers where id > $1 order by id limit $2")
-                .bind(&self.last.0)
-                .bind(PAGE)
-                .fetch_all(&mut *tx)
-                .await?;
-        let Some(last) = page.last() else { return Ok(0) };
-        self.last.0.clone_from(last);
-        let count = page.len();
-        apply::derive(&mut tx, Tables::Shadow, whole(&page), &self.store.rules, now).await?;
+        let count = page_of_customers(&mut tx, &mut self.last.0, &self.store.rules, now).await?;
         tx.commit().await?;
         Ok(count)
     }
@@ -64,25 +45,9 @@ impl Rebuild {
     pub async fn find_users(&mut self) -> Result<u64, RebuildError> {
         shadow::analyze(&mut self.connection).await?;
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let found = sqlx::query(
-            "insert into found_users (id)
-             select id from (
-                 select id from seen_users
-                 union
-                 select user_id from logins
-                 union
-                 select user_id from row_facts where user_id is not null
-                 union
-                 -- Whose customers are known from events alone that count no more: their rows lose what those told.
-                 select user_id from ingest.customers
-                 where user_id is not null and exists (select from flags)
-             ) as u
-             where not exists (select from user_activity_metrics m where m.user_id = u.id)",
-        )
-        .execute(&mut *tx)
-        .await?;
+        let found = find_users_in(&mut tx).await?;
         tx.commit().await?;
-        Ok(found.rows_affected())
+        Ok(found)
     }
 
     /// Derives the next page of users; returns how many, 0 at the end.
@@ -92,20 +57,88 @@ impl Rebuild {
     pub async fn derive_users(&mut self) -> Result<usize, RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let page: Vec<Uuid> =
-            sqlx::query_scalar("select id from found_users where id > $1 order by id limit $2")
-                .bind(self.last.1)
-                .bind(PAGE)
-                .fetch_all(&mut *tx)
-                .await?;
-        let Some(last) = page.last() else { return Ok(0) };
-        self.last.1 = *last;
-        let count = page.len();
-        let touched = Touched { users: page.into_iter().collect(), ..Touched::default() };
-        apply::derive(&mut tx, Tables::Shadow, touched, &self.store.rules, now).await?;
+        let count = page_of_users(&mut tx, &mut self.last.1, &self.store.rules, now).await?;
         tx.commit().await?;
         Ok(count)
     }
+}
+
+pub(super) async fn find_customers_in(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let found = sqlx::query(
+        "insert into found_customers (id)
+         select customer_id from claims
+         union
+         select customer_id from customer_emails
+         union
+         select customer_id from stripe_facts where customer_id is not null
+         union
+         select customer_id from payments",
+    )
+    .execute(&mut *tx)
+    .await?;
+    adopt_unknown_subscriptions(tx).await?;
+    Ok(found.rows_affected())
+}
+
+/// The next page of the customers found, after the `last` one; how many.
+pub(super) async fn page_of_customers(
+    tx: &mut PgConnection,
+    last: &mut String,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<usize, sqlx::Error> {
+    let page: Vec<String> =
+        sqlx::query_scalar("select id from found_customers where id > $1 order by id limit $2")
+            .bind(&*last)
+            .bind(PAGE)
+            .fetch_all(&mut *tx)
+            .await?;
+    let Some(end) = page.last() else { return Ok(0) };
+    last.clone_from(end);
+    apply::derive(tx, Tables::Shadow, whole(&page), rules, now).await?;
+    Ok(page.len())
+}
+
+pub(super) async fn find_users_in(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let found = sqlx::query(
+        "insert into found_users (id)
+         select id from (
+             select id from seen_users
+             union
+             select user_id from logins
+             union
+             select user_id from row_facts where user_id is not null
+             union
+             -- Whose customers are known from events alone that count no more: their rows lose what those told.
+             select user_id from ingest.customers
+             where user_id is not null and exists (select from flags)
+               and (not exists (select from scope) or user_id in (select id from scope))
+         ) as u
+         where not exists (select from user_activity_metrics m where m.user_id = u.id)",
+    )
+    .execute(tx)
+    .await?;
+    Ok(found.rows_affected())
+}
+
+/// The next page of the users found, after the `last` one; how many.
+pub(super) async fn page_of_users(
+    tx: &mut PgConnection,
+    last: &mut Uuid,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<usize, sqlx::Error> {
+    let page: Vec<Uuid> = sqlx::query_scalar("select id from found_users where id > $1 order by id limit $2")
+        .bind(*last)
+        .bind(PAGE)
+        .fetch_all(&mut *tx)
+        .await?;
+    let Some(end) = page.last() else { return Ok(0) };
+    *last = *end;
+    let count = page.len();
+    let touched = Touched { users: page.into_iter().collect(), ..Touched::default() };
+    apply::derive(tx, Tables::Shadow, touched, rules, now).await?;
+    Ok(count)
 }
 
 /// Subscriptions of which only a row is known that stood there before memberflow: payments point to it, so

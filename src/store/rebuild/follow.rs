@@ -6,9 +6,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::settle::events_of;
+use super::settle::{EventName, events_of, in_pages};
 use super::{Rebuild, RebuildError, begin_shadow};
-use crate::envelope::Source;
 use crate::project::movements::BEGINNING;
 use crate::store::apply::{self, Touched};
 use crate::store::derived::Tables;
@@ -16,10 +15,8 @@ use crate::store::{Rules, events};
 
 /// Names of events that are taken at once.
 const NAMES: i64 = 20_000;
-/// Events whose bodies are in memory at once.
+/// Customers or users that are derived at once.
 const PAGE: usize = 1000;
-/// The same of events of our own, each of which may tell of a thousand rows.
-const PAGE_OF_OUR_OWN: usize = 20;
 
 impl Rebuild {
     /// Takes the next events that have come meanwhile; returns how many.
@@ -58,7 +55,7 @@ async fn some(
     since: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
-    let names: Vec<(String, String)> = sqlx::query_as(
+    let names: Vec<EventName> = sqlx::query_as(
         "insert into settled (source, event_id)
          select i.source, i.event_id from ingest.events i
          where i.applied_at >= $1 and not exists (
@@ -70,11 +67,9 @@ async fn some(
     .bind(NAMES)
     .fetch_all(&mut *tx)
     .await?;
-    let (own, others): (Vec<_>, Vec<_>) =
-        names.iter().cloned().partition(|(source, _)| source == Source::Internal.as_str());
-    for page in own.chunks(PAGE_OF_OUR_OWN).chain(others.chunks(PAGE)) {
-        let events = events::named(tx, page).await?;
-        let (touched, _) = events_of(tx, &events, rules, now).await?;
+    for page in in_pages(&names) {
+        let events = events::named(tx, &page).await?;
+        let (touched, _) = events_of(tx, &events, None, rules, now).await?;
         apply::derive(tx, Tables::Shadow, touched, rules, now).await?;
     }
     Ok(names.len())

@@ -1,7 +1,9 @@
 //! A rebuild: everything derived again from the inbox, in tables beside the live ones, by the code that
 //! derives the live ones; then the two are compared, and the live ones made equal where they are not.
 //!
-//! It works on a connection of its own and in pages, without the projection's lock, while events keep
+//! A replay does the same for a [`part`] of the tables at a time, with the events about that part alone.
+//!
+//! A rebuild works on a connection of its own and in pages, without the projection's lock, while events keep
 //! coming. [`settle`] makes the facts of all events and [`mod@derive`] everything else; [`follow`] takes what
 //! has come meanwhile; [`compare`] finds each differing row and [`repair`] mends it. Until the one
 //! transaction that mends, a rebuild writes nothing but its own schema: it can end at any moment.
@@ -9,9 +11,12 @@
 mod compare;
 mod derive;
 mod follow;
+mod part;
 mod repair;
+mod rows;
 mod scope;
 mod seed;
+mod selection;
 mod settle;
 mod shadow;
 
@@ -26,7 +31,8 @@ use super::{Rules, Store, StoreError};
 use crate::clock::Clock;
 
 pub use compare::Difference;
-pub use scope::Selection;
+pub use part::{Part, Parts};
+pub use selection::Selection;
 
 /// "rebuild" in ASCII: the advisory lock of whoever rebuilds.
 const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
@@ -49,7 +55,7 @@ pub enum RebuildError {
     #[error("no event in the inbox is among the selected ones: `memberflow events list` shows what there is")]
     NothingSelected,
     /// The database is away or refuses. Nothing in the live tables was changed.
-    #[error("the rebuild ended before its end, and the live tables are as they were: {0}")]
+    #[error("ended before its end, and what was not mended before is as it was: {0}")]
     Database(#[from] sqlx::Error),
     /// What was due could not be derived.
     #[error("what is due could not be derived before the comparison: {0}")]
@@ -80,14 +86,20 @@ impl Rebuild {
     /// # Errors
     /// [`RebuildError`]; nothing was changed then.
     pub async fn begin(store: &Store) -> Result<Self, RebuildError> {
+        let mut rebuild = Self::on_empty_tables(store).await?;
+        rebuild.since -= oldest_transaction(&mut rebuild.connection).await?;
+        shadow::copy_users(&mut rebuild.connection).await?;
+        seed::plant(&mut rebuild.connection, &store.rules).await?;
+        Ok(rebuild)
+    }
+
+    async fn on_empty_tables(store: &Store) -> Result<Self, RebuildError> {
         let mut connection = connect(store).await?;
         shadow::create(&mut connection).await?;
-        let since = store.clock.now() - CLOCK_MARGIN - oldest_transaction(&mut connection).await?;
-        seed::plant(&mut connection, &store.rules).await?;
         Ok(Self {
             connection,
             store: store.clone(),
-            since,
+            since: store.clock.now() - CLOCK_MARGIN,
             position: Default::default(),
             pages: 0,
             last: Default::default(),

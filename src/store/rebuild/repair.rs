@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow};
 use crate::store::audit::{self, Act};
 use crate::store::derived::{Derived, LEDGER, SHADOW, TABLES, Tables};
-use crate::store::{Texting, apply, sms, uncounted};
+use crate::store::{Rules, Texting, apply, sms, uncounted};
 
 /// Events that may be left to settle under the lock.
 const FEW: usize = 500;
@@ -17,8 +17,8 @@ const FEW: usize = 500;
 const ROUNDS: usize = 20;
 
 impl Rebuild {
-    /// Makes the live tables, or the part that this was narrowed to, equal to what all events that have been
-    /// applied make of them; returns how many rows differed. The audit log says that `actor` did `act`. Consumers wait for the end of the one transaction that compares and writes.
+    /// Makes the live tables equal to what all events that have been applied make of them; returns how many rows differed.
+    /// The audit log says that `actor` did `act`. Consumers wait for the end of the one transaction that compares and writes.
     ///
     /// # Errors
     /// [`RebuildError`]; nothing was changed then.
@@ -36,14 +36,7 @@ impl Rebuild {
         apply::lock(&mut tx).await?;
         Tables::Shadow.choose(&mut tx).await?;
         follow::all(&mut tx, &rules, since, now).await?;
-        compare::look(&mut tx, &rules, now).await?;
-        let counts = compare::count(&mut tx).await?;
-        write(&mut tx, &rules.texting, now).await?;
-        let again = to_derive(&mut tx).await?;
-        let users = with_other_revenue(&mut tx).await?;
-        Tables::Live.choose(&mut tx).await?;
-        assign_ledger(&mut tx).await?;
-        follow::again(&mut tx, Tables::Live, &rules, now, again, users).await?;
+        let counts = mend(&mut tx, &rules, now).await?;
         let outcome = json!({"differing": counts});
         audit::record(&mut tx, Act { actor, act, arguments, outcome }, now).await?;
         tx.commit().await?;
@@ -58,6 +51,23 @@ impl Rebuild {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Compares, and makes the live tables equal; returns how many rows differed.
+pub(super) async fn mend(
+    tx: &mut PgConnection,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Counts, sqlx::Error> {
+    compare::look(tx, rules, now).await?;
+    let counts = compare::count(tx).await?;
+    write(tx, &rules.texting, now).await?;
+    let again = to_derive(tx).await?;
+    let users = with_other_revenue(tx).await?;
+    Tables::Live.choose(tx).await?;
+    assign_ledger(tx).await?;
+    follow::again(tx, Tables::Live, rules, now, again, users).await?;
+    Ok(counts)
 }
 
 async fn write(tx: &mut PgConnection, texting: &Texting, now: OffsetDateTime) -> Result<(), sqlx::Error> {
@@ -82,9 +92,16 @@ fn differs(table: &Derived, alias: &str, this: &str) -> String {
     format!("d.relation = '{}' and {this} and d.key = jsonb_build_object({})", table.live(), key.join(", "))
 }
 
+/// The key is read back into the table's own types, so that the row is found by its index.
 fn deletion(table: &Derived) -> String {
-    let differs = differs(table, "l", "d.after is null");
-    format!("delete from {} l using {SHADOW}.differences d where {differs}", table.live())
+    let live = table.live();
+    let same_row: Vec<_> = table.key.iter().map(|column| format!("l.{column} = k.{column}")).collect();
+    format!(
+        "delete from {live} l
+         using {SHADOW}.differences d cross join lateral jsonb_populate_record(null::{live}, d.key) k
+         where d.relation = '{live}' and d.after is null and {}",
+        same_row.join(" and ")
+    )
 }
 
 /// Values may have to change places, and rows that are not ours may stand in their way.

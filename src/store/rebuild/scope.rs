@@ -1,220 +1,197 @@
-//! A part of the tables: the rows that chosen events, and what hangs on those, have a say in. A rebuild that is
-//! narrowed to it compares and mends these rows alone.
+//! A part of the tables: what hangs together with some names, as far as the live tables and the events know. All events
+//! about it make its rows what they are, so that it can be derived without the rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use serde::Serialize;
-use sqlx::{Executor as _, PgConnection, PgPool};
-use time::OffsetDateTime;
-use uuid::Uuid;
+use sqlx::{Executor as _, PgConnection};
 
-use super::{Rebuild, RebuildError, begin_shadow};
-use crate::store::events;
-use crate::store::news::{Decoded, News, read_all};
+use super::settle::{EventName, in_pages};
+use crate::envelope::Source;
+use crate::project::stripe::Kind;
+use crate::store::news::{News, read_all};
+use crate::store::{Rules, events};
 
-/// Events whose bodies are in memory at once.
-const PAGE: usize = 500;
+/// Names of events that are in memory at once.
+const NAMES: i64 = 10_000;
 
-/// Which events of the inbox; all of what is said must hold.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Selection {
-    /// These, by the provider's names.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ids: Vec<String>,
-    /// Of this type.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event_type: Option<String>,
-    /// About this Stripe customer or an object of its.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub customer: Option<String>,
-    /// About this user, a customer of theirs, or what belongs to either.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub member: Option<Uuid>,
-    /// Applied since then.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    pub since: Option<OffsetDateTime>,
-    /// Applied before then.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    pub until: Option<OffsetDateTime>,
+/// The names of a part, which the table `scope` holds, too, and the events about it.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    /// Objects, customers, users (by their ids), rows (`schema.table/id`) and text messages.
+    pub names: HashSet<String>,
+    /// By source and name.
+    pub events: Vec<EventName>,
 }
 
-/// The source and name of an event, and the object that it is about.
-type Chosen = (String, String, Option<String>);
-
-/// What of a selection the inbox alone can tell, in SQL over it; binds $1 to $4.
-macro_rules! selected {
-    () => {
-        "($1::text[] = '{}' or i.event_id = any ($1)) and ($2::text is null or i.event_type = $2)
-         and ($3::timestamptz is null or i.applied_at >= $3) and ($4::timestamptz is null or i.applied_at < $4)"
-    };
-}
-
-impl Selection {
-    /// Whether it leaves none out.
-    #[must_use]
-    pub const fn is_everything(&self) -> bool {
-        self.ids.is_empty()
-            && self.event_type.is_none()
-            && self.since.is_none()
-            && self.until.is_none()
-            && !self.is_of_somebody()
+/// All that hangs together with `names`.
+pub(super) async fn gather(
+    tx: &mut PgConnection,
+    mut names: BTreeSet<String>,
+    rules: &Rules,
+) -> Result<Scope, sqlx::Error> {
+    let (mut unindexed, mut step) = (Vec::new(), 0);
+    while add(tx, &names, step).await? > 0 {
+        step = widen(tx, step).await?;
+        let scope: Vec<String> = sqlx::query_scalar("select name from scope").fetch_all(&mut *tx).await?;
+        (unindexed, names) = without_subject(tx, &scope.into_iter().collect(), rules).await?;
     }
-
-    /// Whether it is about one customer or member: few events, however many there are.
-    #[must_use]
-    pub const fn is_of_somebody(&self) -> bool {
-        self.customer.is_some() || self.member.is_some()
-    }
-
-    /// How many events there are of these ids, this type and this time, at most `limit`.
-    ///
-    /// # Errors
-    /// Whatever the database says.
-    pub async fn count(&self, pool: &PgPool, limit: i64) -> Result<i64, sqlx::Error> {
-        let count = concat!(
-            "select count(*) from (select from ingest.events i where i.state = 'applied' and ",
-            selected!(),
-            " limit $5) as i"
-        );
-        sqlx::query_scalar(count)
-            .bind(&self.ids)
-            .bind(&self.event_type)
-            .bind(self.since)
-            .bind(self.until)
-            .bind(limit)
-            .fetch_one(pool)
-            .await
-    }
-
-    /// The names of the events, once all facts are in the shadow tables: they know whose each object is, also
-    /// where the live ones have lost it.
-    async fn choose(&self, tx: &mut PgConnection) -> Result<Vec<Chosen>, sqlx::Error> {
-        let chosen = concat!(
-            "select i.source, i.event_id, i.subject from ingest.events i where i.state = 'applied' and ",
-            selected!(),
-            " and ($5::text is null or i.subject in (
-                  select $5
-                  union all select id from stripe_facts where customer_id = $5
-                  union all select id from ingest.stripe_facts where customer_id = $5
-                  union all select object_id from claims where customer_id = $5
-                  union all select object_id from customer_emails where customer_id = $5))
-              and ($6::uuid is null or i.subject in (
-                  select f.id from stripe_facts f join customers c on c.id = f.customer_id where c.user_id = $6
-                  union all select id from customers where user_id = $6
-                  union all select c.object_id from claims c join customers o on o.id = c.customer_id
-                            where o.user_id = $6
-                  union all select e.object_id from customer_emails e join customers o on o.id = e.customer_id
-                            where o.user_id = $6
-                  union all select relation || '/' || row_id from row_facts where user_id = $6)
-                or i.subject is null and position(convert_to($6::text, 'UTF8') in i.body) > 0)"
-        );
-        sqlx::query_as(chosen)
-            .bind(&self.ids)
-            .bind(&self.event_type)
-            .bind(self.since)
-            .bind(self.until)
-            .bind(&self.customer)
-            .bind(self.member)
-            .fetch_all(tx)
-            .await
-    }
-}
-
-impl Rebuild {
-    /// Narrows it, once everything is derived, to what the selected events have a say in; returns how many
-    /// those are.
-    ///
-    /// # Errors
-    /// [`RebuildError`]; that no event is selected, too.
-    pub async fn narrow(&mut self, selection: &Selection) -> Result<u64, RebuildError> {
-        let rules = self.rules().clone();
-        let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let chosen = selection.choose(&mut tx).await?;
-        if chosen.is_empty() {
-            return Err(RebuildError::NothingSelected);
-        }
-        let somebody = selection.customer.iter().cloned().chain(selection.member.map(|id| id.to_string()));
-        let objects = chosen.iter().filter_map(|(.., subject)| subject.clone());
-        write(&mut tx, somebody.chain(objects).collect()).await?;
-        for page in chosen.chunks(PAGE) {
-            let named: Vec<_> = page.iter().map(|(source, id, _)| (source.clone(), id.clone())).collect();
-            let events = events::named(&mut tx, &named).await?;
-            let Decoded { events, .. } = read_all(&events, &rules);
-            write(&mut tx, names(&News::sort(events))).await?;
-        }
-        tx.execute(WIDEN).await?;
-        tx.commit().await?;
-        Ok(chosen.len() as u64)
-    }
-}
-
-/// The objects, customers, users and sessions that events name.
-fn names(news: &News) -> BTreeSet<String> {
-    let stripe = news.stripe.iter().flat_map(|told| {
-        let customer = told.report.state.customer_id().map(ToOwned::to_owned);
-        [Some(told.report.subject.clone()), customer].into_iter().flatten()
-    });
-    let claims = news.claims.iter().flat_map(|it| [it.claim.object_id.clone(), it.claim.customer.clone()]);
-    let emails =
-        news.emails.iter().flat_map(|it| [it.address.object_id.clone(), it.address.customer.clone()]);
-    let rows = news.rows.iter().map(|told| told.report.subject.clone());
-    let logins = news.logins.iter().flat_map(|it| [it.session_id.clone(), it.user_id.to_string()]);
-    let sms = news.sms.iter().map(|report| report.sid.clone());
-    let users = news.named().into_iter().map(|id| id.to_string());
-    stripe
-        .chain(claims)
-        .chain(emails)
-        .chain(rows)
-        .chain(logins)
-        .chain(sms)
-        .chain(users)
-        .chain(news.thin.iter().cloned())
-        .collect()
-}
-
-async fn write(tx: &mut PgConnection, names: BTreeSet<String>) -> Result<(), sqlx::Error> {
-    sqlx::query("insert into scope (name) select unnest($1::text[]) on conflict do nothing")
-        .bind(names.into_iter().collect::<Vec<_>>())
-        .execute(tx)
-        .await?;
-    Ok(())
-}
-
-/// What hangs on what is named: the payments' other objects, what prices and coupons are worth to, the customers,
-/// their users, all customers of those, and all that is theirs.
-const WIDEN: &str = "
-    insert into scope
-    with recursive reach (id) as (
-        select name from scope
-        union
-        select l.other from reach r join stripe_links l on l.id = r.id
+    let names: Vec<String> = sqlx::query_scalar("select name from scope").fetch_all(&mut *tx).await?;
+    let mut events: Vec<EventName> = sqlx::query_as(
+        "select i.source, i.event_id from scope s
+         cross join lateral (select * from ingest.events i where i.subject = s.name offset 0) i
+         where i.state = 'applied' and i.pruned_at is null",
     )
-    select id from reach on conflict do nothing;
-    insert into scope
-    select f.customer_id from stripe_facts f join scope on f.id = name where f.customer_id is not null
-    union select f.customer_id from ingest.stripe_facts f join scope on f.id = name where f.customer_id is not null
-    union select c.customer_id from claims c join scope on c.object_id = name
-    union select e.customer_id from customer_emails e join scope on e.object_id = name
-    union select p.customer_id from payments p join scope on p.id = name
-    on conflict do nothing;
-    insert into scope
-    select c.user_id::text from customers c join scope on c.id = name where c.user_id is not null
-    union select c.user_id::text from ingest.customers c join scope on c.id = name where c.user_id is not null
-    on conflict do nothing;
-    insert into scope
-    select c.id from customers c join scope on c.user_id::text = name
-    union select c.id from ingest.customers c join scope on c.user_id::text = name
-    on conflict do nothing;
-    insert into scope
-    select f.id from stripe_facts f join scope on f.customer_id = name
-    union select f.id from ingest.stripe_facts f join scope on f.customer_id = name
-    union select p.id from payments p join scope on p.customer_id = name
-    union select p.history_id::text from payments p join scope on p.customer_id = name
-    union select p.history_id::text from ingest.payments p join scope on p.customer_id = name
-    on conflict do nothing;
-    analyze scope";
+    .fetch_all(tx)
+    .await?;
+    events.append(&mut unindexed);
+    events.sort_unstable();
+    Ok(Scope { names: names.into_iter().collect(), events })
+}
 
-/// Of the differences found, leaves those of the part that the rebuild was narrowed to, if it was.
+/// Adds names to the part; returns how many are new to it.
+async fn add(tx: &mut PgConnection, names: &BTreeSet<String>, step: i32) -> Result<u64, sqlx::Error> {
+    let added =
+        sqlx::query("insert into scope (name, step) select unnest($1::text[]), $2 on conflict do nothing")
+            .bind(names.iter().map(String::as_str).collect::<Vec<_>>())
+            .bind(step)
+            .execute(tx)
+            .await?;
+    Ok(added.rows_affected())
+}
+
+/// Adds what the names of `step` lead to, step by step; returns the step that adds nothing any more.
+async fn widen(tx: &mut PgConnection, mut step: i32) -> Result<i32, sqlx::Error> {
+    let mut is_with_rows = false;
+    loop {
+        tx.execute("analyze scope").await?;
+        let added = sqlx::query(WIDEN).bind(step).execute(&mut *tx).await?.rows_affected();
+        step += 1;
+        if added > 0 {
+            is_with_rows = false;
+        } else if is_with_rows {
+            return Ok(step);
+        } else {
+            is_with_rows = true;
+            sqlx::query(WIDEN_BY_ROWS).bind(step).execute(&mut *tx).await?;
+        }
+    }
+}
+
+/// The events without a subject that are about a part, and the names in them. Stripe's are but those of types that an earlier
+/// version did not read.
+async fn without_subject(
+    tx: &mut PgConnection,
+    scope: &HashSet<String>,
+    rules: &Rules,
+) -> Result<(Vec<EventName>, BTreeSet<String>), sqlx::Error> {
+    let (mut found, mut names) = (Vec::new(), BTreeSet::new());
+    let mut position = EventName::default();
+    loop {
+        let mut page = events::without_subject(tx, &position, NAMES).await?;
+        let Some((source, event_id, _)) = page.last() else { return Ok((found, names)) };
+        position = (source.clone(), event_id.clone());
+        page.retain(|(source, _, event_type)| {
+            source != Source::Stripe.as_str() || Kind::of_event(event_type).is_some()
+        });
+        let page: Vec<EventName> = page.into_iter().map(|(source, event_id, _)| (source, event_id)).collect();
+        for page in in_pages(&page) {
+            for event in events::named(tx, &page).await? {
+                let mut news = News::sort(read_all([&event], rules).events);
+                news.retain(scope);
+                if !news.is_empty() {
+                    names.append(&mut news.names());
+                    found.push((event.source.as_str().to_owned(), event.event_id));
+                }
+            }
+        }
+    }
+}
+
+/// One step further, by index. A payment's objects lead to each other; an object to its customer, the customer to its
+/// user, the user to all their customers and rows, and a customer to all its objects; a text message to those of its
+/// number. A price or a coupon leads nowhere: whoever hangs on one is a part of their own.
+const WIDEN: &str = "
+    insert into scope (name, step)
+    select n.name, $1 + 1 from scope s
+    cross join lateral (
+        (select l.other from ingest.stripe_links l
+         where l.id = s.name
+           and not exists (select from ingest.stripe_facts f where f.id = s.name and f.kind in ('price', 'coupon'))
+         offset 0)
+        union all (select f.customer_id from ingest.stripe_facts f where f.id = s.name offset 0)
+        union all (select c.customer_id from ingest.claims c where c.object_id = s.name offset 0)
+        union all (select e.customer_id from ingest.customer_emails e where e.object_id = s.name offset 0)
+        union all (select p.customer_id from ingest.payments p where p.id = s.name offset 0)
+        union all (select c.user_id::text from ingest.customers c where c.id = s.name offset 0)
+        union all (select f.id from ingest.stripe_facts f where f.customer_id = s.name offset 0)
+        union all (select c.object_id from ingest.claims c where c.customer_id = s.name offset 0)
+        union all (select e.object_id from ingest.customer_emails e where e.customer_id = s.name offset 0)
+        union all (select p.id from ingest.payments p where p.customer_id = s.name offset 0)
+        union all (select b.stripe_subscription_id from public.customer_subscriptions b
+                   where b.stripe_customer_id = s.name offset 0)
+        union all (select c.id from ingest.customers c where c.user_id = s.id offset 0)
+        union all (select e.customer_id from ingest.customer_emails e where e.user_id = s.id offset 0)
+        union all (select c.customer_id from ingest.claims c
+                   where s.id is not null and c.claimed_users && array[s.name] and c.claimed_users <> '{}' offset 0)
+        union all (select e.customer_id from auth.users u
+                   join ingest.customer_emails e on e.email = ingest.folded_email(u.email) where u.id = s.id offset 0)
+        union all (select f.user_id::text from ingest.row_facts f
+                   where f.relation = split_part(s.name, '/', 1)
+                     and f.row_id = substr(s.name, strpos(s.name, '/') + 1) offset 0)
+        union all (select o.sid from ingest.sms_facts f join ingest.sms_facts o on o.number = f.number
+                   where f.sid = s.name offset 0)
+    ) n (name)
+    where s.step = $1 and n.name is not null
+    on conflict do nothing";
+
+/// The rows of the part's users. No index says whose a row is, for every row that is written would pay for it: so the facts
+/// are read once for all of them.
+const WIDEN_BY_ROWS: &str = "
+    insert into scope (name, step)
+    select relation || '/' || row_id, $1 from ingest.row_facts where user_id in (select id from scope where id is not null)
+    on conflict do nothing";
+
+/// What the rows that were derived say to be part of this, and the live ones did not.
+pub(super) async fn missed(tx: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "select n.name from (
+             select id from stripe_facts where kind not in ('price', 'coupon', 'product')
+             union select customer_id from stripe_facts
+             union select object_id from claims
+             union select customer_id from claims
+             union select object_id from customer_emails
+             union select customer_id from customer_emails
+             union select id from payments
+             union select customer_id from payments
+             union select user_id::text from customers
+             union select relation || '/' || row_id from row_facts
+             union select user_id::text from row_facts
+             union select o.sid from sms_facts f join ingest.sms_facts o on o.number = f.number
+         ) n (name)
+         where n.name is not null and not exists (select from scope s where s.name = n.name)",
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(names.into_iter().collect())
+}
+
+/// The customers that hang on the prices and coupons among these names.
+pub(super) async fn dependents(
+    tx: &mut PgConnection,
+    names: &BTreeSet<String>,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select distinct coalesce(f.customer_id, f.id) from unnest($1::text[]) as n (id)
+         join ingest.stripe_facts c on c.id = n.id and c.kind in ('price', 'coupon')
+         join ingest.stripe_links l on l.id = c.id
+         join ingest.stripe_facts f on f.id = l.other order by 1",
+    )
+    .bind(names.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await
+}
+
+/// Of the differences found, leaves those of the part, if there is one.
 pub(super) async fn keep(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     tx.execute(
         "delete from differences d

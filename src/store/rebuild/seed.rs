@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::types::Json;
-use sqlx::{Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use uuid::Uuid;
 
 use super::{begin_shadow, shadow};
@@ -19,12 +19,11 @@ const PAGE: i64 = 1000;
 
 /// Plants the facts. Where nothing was pruned there are none.
 pub(super) async fn plant(connection: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
-    let pruned = "select exists (select from ingest.events where pruned_at is not null)";
-    if !sqlx::query_scalar(pruned).fetch_one(&mut *connection).await? {
+    if !is_any_pruned(connection).await? {
         return Ok(());
     }
     let mut tx = begin_shadow(connection, "begin isolation level repeatable read").await?;
-    tx.execute(COPY).await?;
+    tx.execute(AssertSqlSafe(copy(&ALL))).await?;
     tx.commit().await?;
     shadow::analyze(connection).await?;
     let mut tx = begin_shadow(connection, "begin").await?;
@@ -33,32 +32,98 @@ pub(super) async fn plant(connection: &mut PgConnection, rules: &Rules) -> Resul
     tx.commit().await
 }
 
-const COPY: &str = "
-    insert into pruned
-    select distinct subject from ingest.events
-    where pruned_at is not null and subject is not null and not_counted is null;
-    insert into stripe_facts select f.* from ingest.stripe_facts f join pruned p on p.subject = f.id;
-    insert into stripe_versions select v.* from ingest.stripe_versions v join pruned p on p.subject = v.id;
-    insert into stripe_links
-    select l.* from ingest.stripe_links l join pruned p on p.subject = l.id
-    union
-    select l.* from ingest.stripe_links l join pruned p on p.subject = l.other;
-    insert into claims select c.* from ingest.claims c join pruned p on p.subject = c.object_id;
-    insert into customer_emails
-    select e.* from ingest.customer_emails e join pruned p on p.subject = e.object_id;
-    insert into sms_facts select f.* from ingest.sms_facts f join pruned p on p.subject = f.sid;
-    insert into sms_consent_ledger select l.* from ingest.sms_consent_ledger l join pruned p on p.subject = l.sid;
-    insert into sms_consents
-    select distinct c.* from public.sms_consents c
-    join sms_consent_ledger l on l.number = c.number;
-    insert into parked select k.* from ingest.parked k join pruned p using (subject) where k.reason = 'thin_event';
-    insert into row_facts
-    select f.* from ingest.row_facts f join pruned p on p.subject = f.relation || '/' || f.row_id;
-    -- What tells of a login or a user has no subject.
-    insert into logins select * from ingest.logins
-    where exists (select from ingest.events where pruned_at is not null and subject is null);
-    insert into seen_users select id from ingest.users on conflict do nothing;
-    insert into activity (user_id, logins) select user_id, count(*) from logins where counted group by user_id;";
+/// Plants those of a part; returns how many of the events about it were pruned.
+pub(super) async fn plant_part(tx: &mut PgConnection, rules: &Rules) -> Result<u64, sqlx::Error> {
+    if !is_any_pruned(tx).await? {
+        return Ok(0);
+    }
+    tx.execute(AssertSqlSafe(copy(&PART))).await?;
+    plant_payments(tx).await?;
+    plant_activity(tx, rules).await?;
+    let pruned: i64 = sqlx::query_scalar(
+        "select count(*) from scope s cross join lateral (
+             select from ingest.events e where e.subject = s.name and e.pruned_at is not null offset 0) e",
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(pruned.unsigned_abs())
+}
+
+/// Plants prices, coupons or discounts that others hang on.
+pub(super) async fn plant_objects(tx: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "with planted as (
+             select u.id from unnest($1::text[]) as u (id) where exists (
+                 select from ingest.events e where e.subject = u.id and e.pruned_at is not null)
+         ), facts as (
+             insert into stripe_facts select f.* from planted join ingest.stripe_facts f using (id)
+         )
+         insert into stripe_versions select v.* from planted join ingest.stripe_versions v using (id)",
+    )
+    .bind(ids)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn is_any_pruned(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select exists (select from ingest.events where pruned_at is not null)")
+        .fetch_one(connection)
+        .await
+}
+
+/// What is copied of what was pruned, in SQL: the subjects, and conditions on logins and users.
+struct Copied {
+    subjects: &'static str,
+    logins: &'static str,
+    users: &'static str,
+}
+
+const ALL: Copied = Copied {
+    subjects: "select distinct subject from ingest.events
+               where pruned_at is not null and subject is not null and not_counted is null",
+    logins: "true",
+    users: "true",
+};
+
+const PART: Copied = Copied {
+    subjects:
+        "select distinct e.subject from scope s cross join lateral (
+                   select e.subject from ingest.events e
+                   where e.subject = s.name and e.pruned_at is not null and e.not_counted is null offset 0) e",
+    logins: "user_id in (select id from scope where id is not null)",
+    users: "id in (select id from scope where id is not null)",
+};
+
+fn copy(Copied { subjects, logins, users }: &Copied) -> String {
+    format!(
+        "insert into pruned {subjects};
+         insert into stripe_facts select f.* from ingest.stripe_facts f join pruned p on p.subject = f.id;
+         insert into stripe_versions select v.* from ingest.stripe_versions v join pruned p on p.subject = v.id;
+         insert into stripe_links
+         select l.* from ingest.stripe_links l join pruned p on p.subject = l.id
+         union
+         select l.* from ingest.stripe_links l join pruned p on p.subject = l.other;
+         insert into claims select c.* from ingest.claims c join pruned p on p.subject = c.object_id;
+         insert into customer_emails
+         select e.* from ingest.customer_emails e join pruned p on p.subject = e.object_id;
+         insert into sms_facts select f.* from ingest.sms_facts f join pruned p on p.subject = f.sid;
+         insert into sms_consent_ledger
+         select l.* from ingest.sms_consent_ledger l join pruned p on p.subject = l.sid;
+         insert into sms_consents
+         select distinct c.* from public.sms_consents c join sms_consent_ledger l on l.number = c.number;
+         insert into parked
+         select k.* from ingest.parked k join pruned p using (subject) where k.reason = 'thin_event';
+         insert into row_facts
+         select f.* from pruned p join ingest.row_facts f
+           on f.relation = split_part(p.subject, '/', 1) and f.row_id = substr(p.subject, strpos(p.subject, '/') + 1);
+         -- What tells of a login or a user has no subject.
+         insert into logins select * from ingest.logins
+         where exists (select from ingest.events where pruned_at is not null and subject is null) and {logins};
+         insert into seen_users select id from ingest.users where {users} on conflict do nothing;
+         insert into activity (user_id, logins) select user_id, count(*) from logins where counted group by user_id;"
+    )
+}
 
 async fn plant_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     let mut last = String::new();

@@ -1,12 +1,12 @@
 //! The first part: the facts of all events that were applied, page by page, in the order of the events' names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Source};
 use crate::store::apply::{self, Touched};
 use crate::store::news::{Decoded, News, read_all};
 use crate::store::parked::{self, LookedAt};
@@ -14,6 +14,11 @@ use crate::store::{Rules, events, money, uncounted};
 
 /// Events in a page. Their bodies are in memory at once.
 const PAGE: i64 = 1000;
+/// The same of events of our own.
+const PAGE_OF_OUR_OWN: usize = 20;
+
+/// The source and the id of an event.
+pub(super) type EventName = (String, String);
 
 /// What became of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,18 +56,14 @@ impl Rebuild {
         self.position = (last.source.as_str().to_owned(), last.event_id.clone());
         note(&mut tx, &page, since).await?;
         let page: Vec<Envelope> = page.into_iter().map(|(envelope, _)| envelope).collect();
-        let events = page.len();
-        let (touched, unreadable) = events_of(&mut tx, &page, &self.store.rules, now).await?;
-        let thin: BTreeSet<String> = touched.parked.iter().map(|parked| parked.subject.clone()).collect();
-        let looked_at = LookedAt { objects: thin, ..LookedAt::default() };
-        parked::replace(&mut tx, &looked_at, &touched.parked, now).await?;
+        let settled = page_of(&mut tx, &page, None, &self.store.rules, now).await?;
         tx.commit().await?;
         self.pages += 1;
         // As the tables grow, not as often as they do.
         if self.pages.is_power_of_two() {
             shadow::analyze(&mut self.connection).await?;
         }
-        Ok(Settled { events, unreadable })
+        Ok(settled)
     }
 
     /// After the last page: what depends on all of them.
@@ -73,29 +74,61 @@ impl Rebuild {
         shadow::analyze(&mut self.connection).await?;
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        money::add_up(&mut tx).await?;
-        // What came without its state was looked at before all events about it were there.
-        let asked: BTreeSet<String> =
-            sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
-        let thin = parked::thin(&mut tx, &asked, &BTreeSet::new()).await?;
-        let looked_at = LookedAt { objects: asked, ..LookedAt::default() };
-        parked::replace(&mut tx, &looked_at, &thin, now).await?;
+        add_up_in(&mut tx, now).await?;
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Settles `events` as a page, and of what they tell only what is about these `names`, if there are any.
+pub(super) async fn page_of(
+    tx: &mut PgConnection,
+    events: &[Envelope],
+    names: Option<&HashSet<String>>,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Settled, sqlx::Error> {
+    let (touched, unreadable) = events_of(tx, events, names, rules, now).await?;
+    let thin: BTreeSet<String> = touched.parked.iter().map(|parked| parked.subject.clone()).collect();
+    let looked_at = LookedAt { objects: thin, ..LookedAt::default() };
+    parked::replace(tx, &looked_at, &touched.parked, now).await?;
+    Ok(Settled { events: events.len(), unreadable })
+}
+
+/// What depends on all events that were settled.
+pub(super) async fn add_up_in(tx: &mut PgConnection, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    money::add_up(tx).await?;
+    // What came without its state was looked at before all events about it were there.
+    let asked: BTreeSet<String> =
+        sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
+    let thin = parked::thin(tx, &asked, &BTreeSet::new()).await?;
+    let looked_at = LookedAt { objects: asked, ..LookedAt::default() };
+    parked::replace(tx, &looked_at, &thin, now).await
+}
+
+/// These events in pages of as many as are in memory at once: few of our own, each of which may tell of a thousand rows.
+pub(super) fn in_pages(names: &[EventName]) -> Vec<Vec<EventName>> {
+    let (own, others): (Vec<_>, Vec<_>) =
+        names.iter().cloned().partition(|(source, _)| source == Source::Internal.as_str());
+    let others = others.chunks(PAGE as usize).map(<[_]>::to_vec);
+    own.chunks(PAGE_OF_OUR_OWN).map(<[_]>::to_vec).chain(others).collect()
 }
 
 /// Settles `events` in the shadow tables. Those that were settled before change nothing.
 pub(super) async fn events_of(
     tx: &mut PgConnection,
     events: &[Envelope],
+    names: Option<&HashSet<String>>,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(Touched, usize), sqlx::Error> {
     let Decoded { events, dead } = read_all(events, rules);
     uncounted::note(tx, &events, &dead).await?;
     let unreadable = dead.len();
-    let news = News::sort(events);
+    let mut news = News::sort(events);
+    if let Some(names) = names {
+        news.retain(names);
+    }
     sqlx::query("insert into seen_users (id) select unnest($1::uuid[]) on conflict do nothing")
         .bind(news.named().into_iter().collect::<Vec<_>>())
         .execute(&mut *tx)

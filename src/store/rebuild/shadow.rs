@@ -5,15 +5,19 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use crate::store::derived::{SHADOW, TABLES};
 
 /// What a rebuild keeps for itself. `users` is a copy that goes on by itself: who was ever seen is known
-/// from more than events.
+/// from more than events. `scope` holds the names of a part, and in which step they were found.
 const OWN_TABLES: &str = "
     create unlogged table users (like ingest.users including all);
-    insert into users select * from ingest.users;
     create unlogged table seen_users (id uuid primary key);
     create unlogged table settled (source text, event_id text, primary key (source, event_id));
     create unlogged table found_customers (id text primary key);
     create unlogged table pruned (subject text primary key);
-    create unlogged table scope (name text primary key);
+    create unlogged table scope (
+        name text primary key,
+        id uuid generated always as (
+            case when name ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then name::uuid end) stored,
+        step integer not null
+    );
     create unlogged table flags (source text, event_id text, not_counted text, primary key (source, event_id));
     create unlogged table found_users (id uuid primary key);
     create unlogged table differences (
@@ -33,6 +37,20 @@ pub(super) async fn create(connection: &mut PgConnection) -> Result<(), sqlx::Er
     statements += OWN_TABLES;
     statements += "commit";
     connection.execute(AssertSqlSafe(statements)).await?;
+    Ok(())
+}
+
+/// Copies who was ever seen.
+pub(super) async fn copy_users(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute("insert into ingest_rebuild.users select * from ingest.users").await?;
+    Ok(())
+}
+
+/// Empties them all, in a transaction that has chosen them.
+pub(super) async fn empty(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let own = "users, seen_users, settled, found_customers, pruned, scope, flags, found_users, differences, known_differences";
+    let names: Vec<&str> = TABLES.iter().map(|table| table.name).chain([own]).collect();
+    tx.execute(AssertSqlSafe(format!("truncate {}", names.join(", ")))).await?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 mod command;
 mod damage;
 mod narrowed;
+mod parts;
 mod pruned;
 mod retention;
 mod standing;

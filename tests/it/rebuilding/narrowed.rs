@@ -139,7 +139,7 @@ async fn somebody(town: &Town) -> (String, Uuid) {
     .unwrap()
 }
 
-async fn replay(
+pub(super) async fn replay(
     town: &Town,
     selection: &Selection,
     check: bool,

@@ -1,0 +1,172 @@
+//! A replay derives a part of the tables from the events about it alone, and finds and mends there exactly what a rebuild
+//! of everything would.
+
+use fastrand::Rng;
+use memberflow::store::rebuild::{Difference, Selection};
+use uuid::Uuid;
+
+use super::narrowed::replay;
+use super::{Town, apply};
+use crate::support::dump;
+
+/// What may happen to a member's rows, `$user`'s and `$customers`', with the facts as they are.
+const DERIVED: [&str; 14] = [
+    "delete from ingest.payments where customer_id in ($customers)",
+    "update ingest.payments set collected = collected + 1, currency = 'gbp' where customer_id in ($customers)",
+    // A dispute names no customer, and is found by its link alone.
+    "delete from ingest.stripe_links l using ingest.stripe_facts f
+     where l.id = f.id and f.customer_id in ($customers) and not exists (
+         select from ingest.stripe_facts o where o.id = l.other and o.customer_id is null)",
+    "update ingest.customer_revenue set mrr = mrr + 1, collected = collected - 1 where customer_id in ($customers)",
+    "insert into ingest.customer_revenue (customer_id, currency, mrr) select c, 'xxx', 5 from ($customers) c (c)",
+    "delete from ingest.stripe_versions v using ingest.stripe_facts f
+     where v.id = f.id and f.customer_id in ($customers)",
+    "update public.mrr_movements set mrr_before = mrr_before + 1, mrr_after = mrr_after + 1
+     where customer_id in ($customers) and superseded_at is null",
+    "delete from ingest.parked where subject in (
+         select id from ingest.stripe_facts where customer_id in ($customers) union $customers)",
+    "delete from public.customer_subscriptions where user_id = '$user'",
+    "update public.payment_history set amount = amount + 1, status = 'void' where user_id = '$user'",
+    "delete from public.user_revenue_metrics where user_id = '$user'",
+    "update public.user_revenue_by_currency set ltv = ltv + 1 where user_id = '$user'",
+    "update ingest.customer_emails set reported_at = reported_at + interval '1 day', role = 'given'
+     where customer_id in ($customers) and role = 'given'",
+    "update public.user_activity_metrics set total_logins = total_logins + 1, health_status = 'churned'
+     where user_id = '$user'",
+];
+
+/// What may happen to the facts themselves, with the tables that say whose they are as they are.
+const FACTS: [&str; 7] = [
+    "delete from ingest.stripe_facts where customer_id in ($customers)",
+    "update ingest.stripe_facts set state = state || '{\"amount\": 77}', event_id = 'x', tied = true
+     where customer_id in ($customers)",
+    "update ingest.stripe_facts set state = state || '{\"status\": \"unpaid\", \"items\": []}'
+     where customer_id in ($customers) and kind = 'subscription'",
+    "update ingest.row_facts set amount = amount + 1, counted = not counted where user_id = '$user'",
+    "delete from ingest.logins where user_id = '$user'",
+    "update ingest.activity set logins = logins + 1, files = 9 where user_id = '$user'",
+    "delete from ingest.activity where user_id = '$user'",
+];
+
+async fn damage(town: &Town, member: Uuid, statement: &str) {
+    let customers = format!("select id from ingest.customers where user_id = '{member}'");
+    let statement = statement.replace("$customers", &customers).replace("$user", &member.to_string());
+    town.execute(&statement).await;
+}
+
+/// Those whose events a member's part can be found by.
+async fn members(town: &Town) -> Vec<Uuid> {
+    sqlx::query_scalar(
+        "select distinct a.user_id from public.user_activity_metrics a
+         join ingest.customers c on c.user_id = a.user_id order by 1",
+    )
+    .fetch_all(&town.database.pool)
+    .await
+    .unwrap()
+}
+
+fn of(member: Uuid) -> Selection {
+    Selection { member: Some(member), ..Selection::default() }
+}
+
+fn sorted(mut differences: Vec<Difference>) -> Vec<Difference> {
+    for difference in &mut differences {
+        difference.id = 0;
+    }
+    differences.sort_by_key(|it| format!("{} {:?}", it.table, it.key));
+    differences
+}
+
+#[tokio::test]
+async fn damage_of_every_kind_is_found_and_mended_as_a_rebuild_would() {
+    let town = Town::lived(1).await;
+    let sound = dump::everything(&town.database.pool).await;
+    let members = members(&town).await;
+    for (number, statement) in DERIVED.iter().chain(&FACTS).enumerate() {
+        let member = members[number % members.len()];
+        damage(&town, member, statement).await;
+        let (_, expected) = town.check().await;
+        let (report, found) = replay(&town, &of(member), true).await.unwrap();
+        assert_eq!(sorted(found), sorted(expected), "{statement}");
+        assert!(report.selected > Some(0), "{statement}");
+        replay(&town, &of(member), false).await.unwrap();
+    }
+    town.assert_sound("all mended").await;
+    dump::assert_same(&sound, &dump::everything(&town.database.pool).await, "all mended");
+}
+
+#[tokio::test]
+async fn whatever_is_damaged_of_some_members_replaying_their_events_leaves_no_drift() {
+    let town = Town::lived(1).await;
+    let sound = dump::everything(&town.database.pool).await;
+    let all = members(&town).await;
+    let mut rng = Rng::with_seed(7);
+    for round in 0..4 {
+        let some = rng.choose_multiple(all.iter().copied(), 3);
+        for &member in &some {
+            // What tells whose an object is, is not lost with the object itself.
+            let possible = if rng.bool() { &DERIVED[..] } else { &FACTS[..] };
+            for statement in possible.iter().filter(|_| rng.bool()) {
+                damage(&town, member, statement).await;
+            }
+        }
+        for &member in &some {
+            replay(&town, &of(member), false).await.unwrap();
+        }
+        town.assert_sound(&format!("round {round}, {some:?}")).await;
+    }
+    dump::assert_same(&sound, &dump::everything(&town.database.pool).await, "all mended");
+}
+
+#[tokio::test]
+async fn whoever_hangs_on_a_replayed_price_or_coupon_follows() {
+    let town = Town::lived(1).await;
+    let entries: Vec<(String, String)> = sqlx::query_as(
+        "select f.id, f.event_id from ingest.stripe_facts f where f.kind in ('price', 'coupon')
+           and exists (select from ingest.stripe_links l join ingest.stripe_facts s on s.id = l.other
+                       join ingest.customer_revenue r using (customer_id) where l.id = f.id) order by 1",
+    )
+    .fetch_all(&town.database.pool)
+    .await
+    .unwrap();
+    assert!(!entries.is_empty());
+    for (entry, event) in entries {
+        town.execute(&format!(
+            "update ingest.stripe_facts set occurred_at = occurred_at - interval '1 day' where id = '{entry}';
+             update ingest.customer_revenue set mrr = mrr + 1 where customer_id in (
+                 select s.customer_id from ingest.stripe_links l join ingest.stripe_facts s on s.id = l.other
+                 where l.id = '{entry}')"
+        ))
+        .await;
+        let selection = Selection { ids: vec![event], ..Selection::default() };
+        let (report, _) = replay(&town, &selection, false).await.unwrap();
+        assert!(report.differing_rows() > 1, "{entry}: {report:?}");
+        town.assert_sound(&entry).await;
+    }
+}
+
+#[tokio::test]
+async fn parts_are_mended_while_events_come_in() {
+    let calm = Town::lived(2).await;
+    let expected = dump::everything(&calm.database.pool).await;
+    let town = Town::found(2).await;
+    let mut events = town.shuffled(3);
+    let late = events.split_off(events.len() / 2);
+    apply(&town.store, events).await;
+    let traffic = async {
+        for batch in late.chunks(11) {
+            town.store.apply(batch).await.unwrap();
+        }
+    };
+    let replays = async {
+        for member in members(&town).await.into_iter().take(8) {
+            damage(&town, member, DERIVED[10]).await;
+            damage(&town, member, DERIVED[3]).await;
+            replay(&town, &of(member), false).await.unwrap();
+        }
+    };
+    tokio::join!(traffic, replays);
+    town.end().await;
+    town.assert_sound("after the traffic").await;
+    dump::assert_same(&expected, &dump::everything(&town.database.pool).await, "replayed among live events");
+}
