@@ -7,6 +7,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::query::one_of;
 use super::{ApiState, problem};
 use crate::ops::tickets::{self, Assignee, Filter, Page};
 use crate::receive::problem::Problem;
@@ -68,15 +69,5 @@ impl Params {
             member: self.member,
             text: self.text,
         })
-    }
-}
-
-/// A word that no ticket can have must not look like "none".
-fn one_of(name: &str, value: Option<&str>, words: &[&str]) -> Result<(), Problem> {
-    match value {
-        Some(value) if !words.contains(&value) => {
-            Err(problem::bad_request(format!("{name} is one of {}; {value:?} is not", words.join(", "))))
-        }
-        _ => Ok(()),
     }
 }

@@ -1,14 +1,23 @@
-//! What the CRM reads and sets over HTTP. One file per endpoint.
+//! What the CRM and operators read and do over HTTP. One file per endpoint.
 
+mod act_on_dead_letters;
 pub(crate) mod bearer;
 mod change_member;
 mod change_ticket;
 mod explain_mrr;
+mod list_acts;
+mod list_campaigns;
+mod list_dead_letters;
+mod list_events;
 mod list_members;
+mod list_parked;
 mod list_tickets;
 mod problem;
+mod query;
 pub(crate) mod rejects;
 mod reply_to_ticket;
+mod show_campaign;
+mod show_event;
 mod show_member;
 mod show_mrr;
 mod show_ticket;
@@ -63,6 +72,17 @@ pub fn routes(state: ApiState) -> Router {
         .route("/api/tickets", get(list_tickets::list))
         .route("/api/tickets/{ticket}", get(show_ticket::show).patch(change_ticket::change))
         .route("/api/tickets/{ticket}/replies", post(reply_to_ticket::reply))
+        .route("/api/campaigns", get(list_campaigns::list))
+        .route("/api/campaigns/{campaign}", get(show_campaign::show))
+        .route("/api/events", get(list_events::list))
+        .route("/api/events/{source}/{event_id}", get(show_event::show))
+        .route("/api/dead-letters", get(list_dead_letters::list))
+        .route("/api/dead-letters/causes", get(list_dead_letters::causes))
+        .route("/api/dead-letters/redrive", post(act_on_dead_letters::redrive))
+        .route("/api/dead-letters/drop", post(act_on_dead_letters::drop_all))
+        .route("/api/parked", get(list_parked::list))
+        .route("/api/parked/reasons", get(list_parked::reasons))
+        .route("/api/audit", get(list_acts::list))
         .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(middleware::from_fn_with_state(Guard::new(&state), bearer::require))

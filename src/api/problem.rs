@@ -3,6 +3,7 @@
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
 
+use crate::ops::page::PageError;
 use crate::ops::tickets::{ChangeError, ListError};
 use crate::receive::problem::Problem;
 
@@ -36,6 +37,15 @@ impl From<ListError> for Problem {
         match error {
             ListError::Database(error) => database(&error),
             ListError::Cursor | ListError::Text => bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<PageError> for Problem {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Database(error) => database(&error),
+            PageError::Limit | PageError::Cursor => bad_request(error.to_string()),
         }
     }
 }
@@ -74,6 +84,20 @@ pub fn unreadable(rejection: &JsonRejection) -> Problem {
 pub fn no_ticket(ticket: &str) -> Problem {
     let detail = format!("there is no ticket {ticket}: GET /api/tickets lists them");
     Problem::new(StatusCode::NOT_FOUND, "ticket-not-found", "No such ticket", detail)
+}
+
+/// There is no such event.
+pub fn no_event(source: &str, event_id: &str) -> Problem {
+    let detail = format!(
+        "no event {event_id} of {source} was applied, waits or is dead: GET /api/events lists them; where a broker is used, it may be on its way there"
+    );
+    Problem::new(StatusCode::NOT_FOUND, "event-not-found", "No such event", detail)
+}
+
+/// There is no such campaign.
+pub fn no_campaign(campaign: &str) -> Problem {
+    let detail = format!("there is no campaign {campaign}: GET /api/campaigns lists them");
+    Problem::new(StatusCode::NOT_FOUND, "campaign-not-found", "No such campaign", detail)
 }
 
 /// There is no such member.

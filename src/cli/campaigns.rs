@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use sqlx::PgPool;
 
+use super::exit::of_page;
 use super::moment::days;
 use super::money::format_minor_units;
 use super::table::{in_words, plain, right_aligned, spaced, text};
@@ -11,7 +12,8 @@ use super::terminal::printable;
 use super::{Exit, Failure, print};
 use crate::config::Config;
 use crate::database;
-use crate::ops::campaigns::{self, Campaign, Detail, MAX_LIMIT, Page};
+use crate::ops::campaigns::{self, Campaign, Detail, Page};
+use crate::ops::page::MAX_LIMIT;
 
 /// The marketing campaigns and what they brought.
 #[derive(Debug, Args)]
@@ -67,7 +69,7 @@ pub async fn run(args: CampaignsArgs, config: &Config) -> anyhow::Result<Exit> {
 
 async fn list(pool: &PgPool, args: &ListArgs) -> anyhow::Result<Exit> {
     let page = campaigns::list(pool, args.status.as_deref(), args.after.as_deref(), args.limit).await;
-    let page = page.context("cannot read the campaigns")?;
+    let page = page.map_err(of_page).context("cannot read the campaigns")?;
     let exit = print(&page, args.json, table)?;
     if let Some(slug) = page.next_after.filter(|_| !args.json) {
         anstream::eprintln!("there are more: the same again with --after {}", printable(&slug));

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
+use crate::ops::page::PageError;
 
 /// The exit code of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,14 @@ pub fn describe(error: &anyhow::Error) -> String {
     match refusals().find_map(|refusal| advice(refusal.code().as_deref())) {
         Some(advice) => format!("{text}; {advice}"),
         None => text,
+    }
+}
+
+/// A page that can't be read, by what is at fault.
+pub(super) fn of_page(error: PageError) -> anyhow::Error {
+    match error {
+        PageError::Database(error) => error.into(),
+        error => Failure::new(Exit::Usage, error.to_string()).into(),
     }
 }
 

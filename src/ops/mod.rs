@@ -2,6 +2,7 @@
 //! in the database, and whether everything is in order.
 
 pub mod actor;
+pub mod audit;
 pub mod backfill;
 pub mod campaigns;
 pub mod dead_letters;
@@ -11,6 +12,7 @@ pub mod fixture;
 pub mod ledger;
 pub mod members;
 pub mod overview;
+pub mod page;
 pub mod parked;
 pub mod progress;
 pub mod prune;

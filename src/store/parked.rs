@@ -38,6 +38,23 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::UnknownUser,
+        Self::UserGone,
+        Self::AmbiguousEmail,
+        Self::NoTier,
+        Self::UnknownStatus,
+        Self::NeedsStripe,
+        Self::ItemsTruncated,
+        Self::UnresolvedDiscount,
+        Self::EstimatedMrr,
+        Self::Overdue,
+        Self::DisputedUser,
+        Self::AmountOutOfRange,
+        Self::ThinEvent,
+    ];
+
     /// The name in the database.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,5 +1,6 @@
 //! Behaviour tests against a real PostgreSQL and a real RabbitMQ: one binary, one module per behaviour.
 
+mod api;
 mod applying;
 mod auditing;
 mod benchmark;

@@ -2,21 +2,25 @@
 
 use std::collections::BTreeSet;
 
+use memberflow::clock::Clock;
+use memberflow::ops::dead_letters::{self, Limits, Selection};
+use memberflow::ops::events::{self, State, Wanted};
 use memberflow::ops::ledger::About;
 use memberflow::ops::members::{Direction, Filter, PageRequest, Sort, SortBy};
-use memberflow::ops::{campaigns, events, ledger, members, overview, parked, tickets};
+use memberflow::ops::{audit, campaigns, ledger, members, overview, parked, tickets};
+use memberflow::store::pending;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::applying::plans::{self, GROWING, Growing};
 use crate::applying::statements::{asked_by, everything, town};
-use crate::support::told::{NOW, Told};
+use crate::support::told::{NOW, Told, customer, stripe};
 
 /// Rows of others in each table, where there is no more time.
 const OTHERS: i32 = 20_000;
 
 /// What grows with members and their tickets and leads beside the tables that batches write.
-const READ: [Growing; 7] = [
+const READ: [Growing; 8] = [
     ("auth.users", "'id', md5('user' || n)::uuid, 'email', n || '@other.org', 'phone', null"),
     ("public.user_profiles", "'id', md5('profile' || n)::uuid, 'user_id', md5('user' || n)::uuid"),
     ("public.leads", "'id', md5('lead' || n)::uuid, 'email', n || '@other.org'"),
@@ -29,6 +33,7 @@ const READ: [Growing; 7] = [
         "'id', md5('ticket' || n)::uuid, 'user_id', md5('user' || n)::uuid, 'ticket_number', 'T-other-' || n",
     ),
     ("public.support_ticket_replies", "'id', md5('reply' || n)::uuid, 'ticket_id', md5('ticket' || n)::uuid"),
+    ("ingest.audit_log", "'id', 1000000 + n, 'actor', 'other_' || n, 'act', 'act_' || n"),
     ("ingest.ticket_changes", "'number', 1000000 + n, 'ticket_id', md5('ticket' || n)::uuid"),
 ];
 
@@ -59,7 +64,15 @@ async fn assert_found_by_index(others: i32) {
 
 /// A row at least in each table that batches do not write.
 async fn some_of_everything(told: &Told) {
+    for (id, reason) in [("evt_dead_1", "too often"), ("evt_dead_2", "too often")] {
+        let event = stripe(id, "customer.created", 0, customer("cus_dead", "dead@example.com"));
+        told.store.bury(&[(event, reason.to_owned())]).await.unwrap();
+    }
+    let waiting = ["evt_waiting_1", "evt_waiting_2"]
+        .map(|id| stripe(id, "customer.created", 0, customer("cus_waiting", "waiting@example.com")));
+    pending::insert(&told.database.pool, &waiting).await.unwrap();
     for statement in [
+        "insert into ingest.audit_log (at, actor, act, arguments, outcome) values (now(), 'ada', 'rebuild', '{}', '{}')",
         "insert into ingest.logins (session_id, user_id, logged_in_at, evidence, counted)
          values ('session', md5('user')::uuid, now(), 0, true)",
         "insert into ingest.parked (subject, reason, detail, parked_at) values ('cus', 'unknown_user', 'no user', now())",
@@ -83,15 +96,89 @@ async fn read_everything(pool: &PgPool) {
         assert!(ledger::explain(pool, &about, NOW).await.unwrap().is_some());
     }
     assert_eq!(events::trace(pool, "evt_in_1_before").await.unwrap().len(), 1);
+    read_events(pool).await;
+    read_acts(pool).await;
     for (reason, subject) in
         [(None, None), (Some("unknown_user"), None), (None, Some("cus")), (Some("no_tier"), Some("cus"))]
     {
-        parked::list(pool, reason, subject, 50).await.unwrap();
+        let page = parked::page(pool, reason, subject, None, 1).await.unwrap();
+        if let Some(cursor) = page.next_cursor {
+            parked::page(pool, reason, subject, Some(&cursor), 1).await.unwrap();
+        }
     }
     overview::overview(pool).await.unwrap();
+    parked::reasons(pool).await.unwrap();
     read_tickets(pool, user).await;
-    campaigns::list(pool, None, None, 50).await.unwrap();
+    for (status, after) in [(None, None), (Some("active"), Some("a"))] {
+        campaigns::list(pool, status, after, 50).await.unwrap();
+    }
     assert!(campaigns::show(pool, "spring").await.unwrap().is_some());
+    act_on_dead_letters(pool).await;
+}
+
+async fn read_events(pool: &PgPool) {
+    let text = |text: &str| Some(text.to_owned());
+    for wanted in [
+        Wanted::default(),
+        Wanted { event_type: text("invoice.*"), ..Wanted::default() },
+        Wanted { source: text("twilio"), since: Some(NOW), until: Some(NOW), ..Wanted::default() },
+        Wanted { subject: text("sub_1"), ..Wanted::default() },
+        Wanted {
+            state: Some(State::Applied),
+            since: Some(time::OffsetDateTime::UNIX_EPOCH),
+            ..Wanted::default()
+        },
+        Wanted { state: Some(State::Waiting), ..Wanted::default() },
+        Wanted { state: Some(State::Failing), ..Wanted::default() },
+        Wanted { state: Some(State::Dead), ..Wanted::default() },
+    ] {
+        let page = events::list(pool, &wanted, None, 1).await.unwrap();
+        if let Some(cursor) = page.next_cursor {
+            events::list(pool, &wanted, Some(&cursor), 1).await.unwrap();
+        }
+    }
+    assert!(events::show(pool, "stripe", "evt_dead_1").await.unwrap().is_some());
+}
+
+async fn read_acts(pool: &PgPool) {
+    let text = |text: &str| Some(text.to_owned());
+    for wanted in [
+        audit::Wanted::default(),
+        audit::Wanted { actor: text("ada"), ..audit::Wanted::default() },
+        audit::Wanted { act: text("rebuild"), since: Some(NOW), ..audit::Wanted::default() },
+        audit::Wanted {
+            actor: text("ada"),
+            act: text("rebuild"),
+            until: Some(NOW),
+            ..audit::Wanted::default()
+        },
+    ] {
+        let page = audit::list(pool, &wanted, None, 1).await.unwrap();
+        if let Some(cursor) = page.next_cursor {
+            audit::list(pool, &wanted, Some(&cursor), 1).await.unwrap();
+        }
+    }
+}
+
+async fn act_on_dead_letters(pool: &PgPool) {
+    let text = |text: &str| Some(text.to_owned());
+    let clock = Clock::fixed(NOW);
+    for selection in [
+        Selection::default(),
+        Selection { ids: vec![1, 2], ..Selection::default() },
+        Selection { source: text("stripe"), event_type: text("invoice.*"), ..Selection::default() },
+        Selection { reason: text("often"), since: Some(NOW), ..Selection::default() },
+    ] {
+        let page = dead_letters::page(pool, &selection, None, 1).await.unwrap();
+        if let Some(cursor) = page.next_cursor {
+            dead_letters::page(pool, &selection, Some(&cursor), 1).await.unwrap();
+        }
+        dead_letters::count(pool, &selection).await.unwrap();
+        dead_letters::causes(pool, &selection).await.unwrap();
+        let limits = Limits { most: Some(1), ..Limits::default() };
+        dead_letters::redrive(pool, &selection, limits, "ada", &clock).await.unwrap();
+        dead_letters::drop_all(pool, &selection, limits, "ada", &clock).await.unwrap();
+    }
 }
 
 async fn read_members(pool: &PgPool) {

@@ -14,10 +14,12 @@ use super::{Exit, Failure, print};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
+use crate::ops::actor::actor;
 use crate::ops::dead_letters::{self, Acted, Limits, Selection};
+use crate::ops::events;
 use crate::ops::ledger::parse_since;
 
-pub(super) use text::{body, pretty};
+pub(super) use text::pretty;
 
 /// Events that could not be applied: look at them, send them back to work, or drop them.
 #[derive(Debug, Args)]
@@ -43,7 +45,7 @@ struct SelectionArgs {
     /// Only of this source: stripe, supabase.auth or supabase.database.
     #[arg(long)]
     source: Option<String>,
-    /// Only of this type: invoice.paid, say.
+    /// Only of this type: invoice.paid, say, or invoice.*
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
     /// Only with this text in the reason.
@@ -127,15 +129,15 @@ pub async fn run(args: DeadLettersArgs, config: &Config, clock: &Clock) -> anyho
         DeadLettersCommand::List(args) => list(&pool, args).await,
         DeadLettersCommand::Show(args) => show(&pool, &args).await,
         DeadLettersCommand::Redrive(args) => {
-            let limits = Limits { rate: args.rate };
+            let limits = Limits { rate: args.rate, ..Limits::default() };
             act(&pool, args.chosen, "redriven", async |selection| {
-                dead_letters::redrive(&pool, selection, limits, clock).await
+                dead_letters::redrive(&pool, selection, limits, &actor(), clock).await
             })
             .await
         }
         DeadLettersCommand::Drop(args) => {
             act(&pool, args.chosen, "dropped", async |selection| {
-                dead_letters::drop_all(&pool, selection, clock).await
+                dead_letters::drop_all(&pool, selection, Limits::default(), &actor(), clock).await
             })
             .await
         }
@@ -145,7 +147,7 @@ pub async fn run(args: DeadLettersArgs, config: &Config, clock: &Clock) -> anyho
 async fn list(pool: &PgPool, args: ListArgs) -> anyhow::Result<Exit> {
     let json = args.selection.json;
     let selection = args.selection.selection(Vec::new());
-    let letters = dead_letters::list(pool, &selection, i64::from(args.limit)).await;
+    let letters = dead_letters::list(pool, &selection, None, i64::from(args.limit)).await;
     print(&letters.context("cannot read the dead letters")?, json, |letters| text::table(letters))
 }
 
@@ -156,7 +158,7 @@ async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
             format!("there is no dead letter {}: `memberflow dead-letters list` shows them", args.id);
         Failure::new(Exit::NotFound, message)
     })?;
-    let whole = json!({"letter": letter, "body": text::body(&body)});
+    let whole = json!({"letter": letter, "body": events::body(&body)});
     print(&whole, args.json, |_| text::detail(&letter, &body))
 }
 

@@ -6,6 +6,7 @@ use crate::cli::moment::minutes;
 use crate::cli::table::{plain, spaced};
 use crate::cli::terminal::printable;
 use crate::ops::dead_letters::{Acted, DeadLetter};
+use crate::ops::events::body;
 
 /// The most of a reason that a line shows.
 const REASON_MAX_CHARS: usize = 60;
@@ -43,11 +44,6 @@ pub(super) fn detail(letter: &DeadLetter, body: &[u8]) -> String {
         table.add_row([name.to_owned(), printable(&value)]);
     }
     format!("{}\n\n{}", spaced(table).trim_fmt(), pretty(body))
-}
-
-/// The body as JSON, else as text.
-pub(in crate::cli) fn body(body: &[u8]) -> Value {
-    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
 }
 
 /// The body for people.

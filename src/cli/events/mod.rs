@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
+use super::exit::of_page;
 use super::{Exit, Failure, print};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
-use crate::ops::events::{self, Wanted};
+use crate::ops::events::{self, State, Wanted};
 use crate::ops::ledger::parse_since;
 
 /// The events: which came, where each is, and what it said.
@@ -27,7 +28,7 @@ pub struct EventsArgs {
 
 #[derive(Debug, Subcommand)]
 enum EventsCommand {
-    /// List events that were applied, the newest first.
+    /// List events, the newest first: those that were applied, or those in another state.
     List(ListArgs),
     /// Show where an event is, and its body.
     Show(ShowArgs),
@@ -42,7 +43,7 @@ struct WantedArgs {
     /// Only of this source: stripe, supabase.auth, supabase.database or internal.
     #[arg(long)]
     source: Option<String>,
-    /// Only of this type: invoice.paid, say.
+    /// Only of this type: invoice.paid, say, or invoice.*
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
     /// Only about this object: sub_…, in_…, public.vision_versions/…
@@ -57,10 +58,13 @@ struct WantedArgs {
 struct ListArgs {
     #[command(flatten)]
     wanted: WantedArgs,
-    /// Only those applied since this date or moment.
+    /// Only those in this state: applied, waiting, failing or dead.
+    #[arg(long, default_value = "applied")]
+    state: State,
+    /// Only those applied, due or given up since this date or moment.
     #[arg(long, value_name = "DATE", value_parser = parse_since)]
     since: Option<OffsetDateTime>,
-    /// Only those applied before this date or moment.
+    /// Only those applied, due or given up before this date or moment.
     #[arg(long, value_name = "DATE", value_parser = parse_since)]
     until: Option<OffsetDateTime>,
     /// At most so many.
@@ -109,8 +113,10 @@ pub async fn run(args: EventsArgs, config: &Config, clock: &Clock) -> anyhow::Re
 }
 
 async fn list(pool: &PgPool, args: &ListArgs) -> anyhow::Result<Exit> {
-    let wanted = Wanted { since: args.since, until: args.until, ..args.wanted.wanted() };
-    let events = events::list(pool, &wanted, i64::from(args.limit)).await.context("cannot read the inbox")?;
+    let wanted =
+        Wanted { since: args.since, until: args.until, state: Some(args.state), ..args.wanted.wanted() };
+    let events = events::newest(pool, &wanted, args.limit as usize).await.map_err(of_page);
+    let events = events.context("cannot read the inbox")?;
     print(&events, args.wanted.json, |events| text::table(events))
 }
 
@@ -119,10 +125,8 @@ async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
     if found.is_empty() {
         return Err(nowhere(&args.event_id).into());
     }
-    let whole: Vec<Value> = found
-        .iter()
-        .map(|(event, body)| json!({"event": event, "body": super::dead_letters::body(body)}))
-        .collect();
+    let whole: Vec<Value> =
+        found.iter().map(|(event, body)| json!({"event": event, "body": events::body(body)})).collect();
     print(&whole, args.json, |_| text::details(&found))
 }
 

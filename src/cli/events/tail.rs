@@ -9,9 +9,10 @@ use time::OffsetDateTime;
 use tokio::time::sleep;
 
 use super::{WantedArgs, text};
+use crate::cli::exit::of_page;
 use crate::cli::{Exit, print_data};
 use crate::clock::Clock;
-use crate::ops::events::{self, Event, Wanted};
+use crate::ops::events::{self, Event, State, Wanted};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(500);
@@ -19,7 +20,7 @@ const EVERY: Duration = Duration::from_millis(500);
 /// goes.
 const OVERLAP: Duration = Duration::from_secs(60);
 /// What one look shows at most; the rest is skipped, and that is said.
-const PAGE: i64 = 1000;
+const PAGE: usize = 1000;
 
 /// Names of what was shown within the overlap.
 type Shown = BTreeSet<(OffsetDateTime, String, String)>;
@@ -29,9 +30,10 @@ pub(super) async fn follow(pool: &PgPool, args: &WantedArgs, clock: &Clock) -> a
     let begin = clock.now();
     loop {
         let since = begin.max(clock.now() - OVERLAP);
-        let wanted = Wanted { since: Some(since), ..args.wanted() };
-        let events = events::list(pool, &wanted, PAGE).await.context("cannot read the inbox")?;
-        if events.len() as i64 == PAGE {
+        let wanted = Wanted { since: Some(since), state: Some(State::Applied), ..args.wanted() };
+        let events =
+            events::newest(pool, &wanted, PAGE).await.map_err(of_page).context("cannot read the inbox")?;
+        if events.len() == PAGE {
             anstream::eprintln!("more events than can be shown: the latest {PAGE} of the last minute");
         }
         shown.retain(|(at, ..)| *at >= since);

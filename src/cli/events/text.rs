@@ -11,7 +11,7 @@ pub(super) fn table(events: &[Event]) -> String {
     if events.is_empty() {
         return "no events".to_owned();
     }
-    let mut table = plain(&["Applied", "Source", "Type", "Event", "Subject"]);
+    let mut table = plain(&["Since", "Source", "Type", "Event", "Subject"]);
     for event in events {
         table.add_row(cells(event));
     }

@@ -3,15 +3,15 @@
 mod show;
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, FromRow, PgPool};
+use sqlx::{FromRow, PgPool, QueryBuilder};
 use uuid::Uuid;
+
+use super::page::{self, MAX_LIMIT};
 
 pub use show::{Detail, Lead, show};
 
 /// What `status` can be.
 pub const STATUSES: [&str; 5] = ["draft", "active", "paused", "completed", "archived"];
-/// The most campaigns on one page.
-pub const MAX_LIMIT: u32 = 200;
 
 /// One campaign and its sums. Money is in minor units of `currency`.
 #[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
@@ -45,7 +45,8 @@ pub struct Campaign {
 pub struct Page {
     /// At most as many as were asked for.
     pub campaigns: Vec<Campaign>,
-    /// Where the next page continues; none on the last one.
+    /// The slug after which the next page continues; none on the last one.
+    #[serde(rename = "next_cursor")]
     pub next_after: Option<String>,
 }
 
@@ -75,19 +76,15 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page, sqlx::Error> {
     let limit = limit.clamp(1, MAX_LIMIT) as usize;
-    let query = format!(
-        "{COLUMNS}
-         where ($1::text is null or status::text = $1) and ($2::text is null or slug::text > $2)
-         order by slug::text limit $3"
-    );
-    let mut campaigns: Vec<Campaign> = sqlx::query_as(AssertSqlSafe(query))
-        .bind(status)
-        .bind(after)
-        .bind(i64::try_from(limit + 1).unwrap_or(i64::MAX))
-        .fetch_all(pool)
-        .await?;
-    let has_more = campaigns.len() > limit;
-    campaigns.truncate(limit);
-    let next_after = campaigns.last().filter(|_| has_more).map(|last| last.slug.clone());
+    let mut query = QueryBuilder::new(COLUMNS);
+    query.push(" where true");
+    for (condition, value) in [(" and status::text = ", status), (" and slug::text > ", after)] {
+        if let Some(value) = value {
+            query.push(condition).push_bind(value.to_owned());
+        }
+    }
+    query.push(" order by slug::text limit ").push_bind(page::one_more(limit));
+    let mut campaigns: Vec<Campaign> = query.build_query_as().fetch_all(pool).await?;
+    let next_after = page::cut(&mut campaigns, limit, |last| last.slug.clone());
     Ok(Page { campaigns, next_after })
 }

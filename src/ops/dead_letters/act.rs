@@ -4,13 +4,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, QueryBuilder};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Selection, arguments, selected};
+use super::{Selection, arguments};
 use crate::clock::Clock;
 use crate::database;
-use crate::ops::actor::actor;
 use crate::store::audit::{self, Act};
 
 /// Letters in one transaction.
@@ -21,6 +20,8 @@ const PAGE: u32 = 500;
 pub struct Limits {
     /// Letters a second, on average; without it as fast as it goes.
     pub rate: Option<NonZeroU32>,
+    /// Letters altogether; without it all.
+    pub most: Option<u32>,
 }
 
 /// What became of the selected letters.
@@ -30,10 +31,42 @@ pub struct Acted {
     pub done: u64,
     /// Left where they are: events that do not travel through the queue.
     pub left: u64,
+    /// Whether the limit left some for the next time.
+    #[serde(skip)]
+    pub has_more: bool,
 }
 
+/// What is done with a page of letters, before and behind the conditions that select it.
+struct Statement {
+    act: &'static str,
+    before: &'static str,
+    also: &'static str,
+    behind: &'static str,
+}
+
+const REDRIVE: Statement = Statement {
+    act: "dead-letters redrive",
+    before: "with taken as (
+             update ingest.events set state = 'pending', attempts = 0, alone = false, next_attempt_at = now(),
+                    reason = null, dead_at = null
+             where state = 'dead' and id in (select id from ingest.events",
+    also: " and source <> 'internal'",
+    behind: " returning id, source, event_id
+         )
+         select id, source || '/' || event_id, ingest.wake_consumers()::text from taken order by id",
+};
+const DROP: Statement = Statement {
+    act: "dead-letters drop",
+    before: "with taken as (
+             delete from ingest.events where state = 'dead' and id in (select id from ingest.events",
+    also: "",
+    behind: " returning id, source, event_id
+         )
+         select id, source || '/' || event_id, null from taken order by id",
+};
+
 /// Gives the selected letters another try: they are pending again, like events that have just come. One that fails again
-/// is a dead letter again. Internal events are never pending, and stay.
+/// is a dead letter again. Internal events are never pending, and stay. The audit log says that `actor` did.
 ///
 /// # Errors
 /// Whatever the database says; the pages done until then have gone on.
@@ -41,88 +74,98 @@ pub async fn redrive(
     pool: &PgPool,
     selection: &Selection,
     limits: Limits,
+    actor: &str,
     clock: &Clock,
 ) -> Result<Acted, sqlx::Error> {
-    let statement = concat!(
-        "with taken as (
-             update ingest.events set state = 'pending', attempts = 0, alone = false, next_attempt_at = now(),
-                    reason = null, dead_at = null
-             where state = 'dead' and id in (
-                 select id from ingest.events where state = 'dead' and id > $6 and source <> 'internal' and ",
-        selected!(),
-        "    order by id limit $7 for update skip locked)
-             returning id, source, event_id
-         )
-         select id, source || '/' || event_id, ingest.wake_consumers()::text from taken order by id"
-    );
-    let done = pages(pool, statement, "dead-letters redrive", selection, limits, clock).await?;
-    Ok(Acted { done, left: internal(pool, selection).await? })
+    let acted = pages(pool, &REDRIVE, selection, limits, actor, clock).await?;
+    Ok(Acted { left: internal(pool, selection).await?, ..acted })
 }
 
-/// Drops the selected letters for good; the audit log keeps their names.
+/// Drops the selected letters for good; the audit log keeps their names, and that `actor` did.
 ///
 /// # Errors
 /// Whatever the database says; the pages done until then are gone.
-pub async fn drop_all(pool: &PgPool, selection: &Selection, clock: &Clock) -> Result<Acted, sqlx::Error> {
-    let statement = concat!(
-        "with taken as (
-             delete from ingest.events where state = 'dead' and id in (
-                 select id from ingest.events where state = 'dead' and id > $6 and ",
-        selected!(),
-        "    order by id limit $7 for update skip locked)
-             returning id, source, event_id
-         )
-         select id, source || '/' || event_id, null from taken order by id"
-    );
-    let done = pages(pool, statement, "dead-letters drop", selection, Limits::default(), clock).await?;
-    Ok(Acted { done, left: 0 })
+pub async fn drop_all(
+    pool: &PgPool,
+    selection: &Selection,
+    limits: Limits,
+    actor: &str,
+    clock: &Clock,
+) -> Result<Acted, sqlx::Error> {
+    pages(pool, &DROP, selection, limits, actor, clock).await
 }
+
+/// A letter that something was done with: its number, and its name.
+type Taken = (i64, String, Option<String>);
 
 async fn pages(
     pool: &PgPool,
-    statement: &'static str,
-    act: &str,
+    statement: &Statement,
     selection: &Selection,
     limits: Limits,
+    actor: &str,
     clock: &Clock,
-) -> Result<u64, sqlx::Error> {
-    let mut done = 0;
+) -> Result<Acted, sqlx::Error> {
+    let mut acted = Acted::default();
     let mut after = 0;
     loop {
         let began = Instant::now();
-        let page = limits.rate.map_or(PAGE, |rate| rate.get().min(PAGE));
+        let most = limits.most.map_or(u64::MAX, |most| u64::from(most) - acted.done);
+        let page =
+            u32::try_from(most).unwrap_or(PAGE).min(limits.rate.map_or(PAGE, NonZeroU32::get)).min(PAGE);
+        if page == 0 {
+            return Ok(Acted { has_more: is_any_above(pool, statement, selection, after).await?, ..acted });
+        }
         let mut tx = database::begin(pool).await?;
-        let taken: Vec<(i64, String, Option<String>)> = sqlx::query_as(statement)
-            .bind(&selection.ids)
-            .bind(&selection.source)
-            .bind(&selection.event_type)
-            .bind(&selection.reason)
-            .bind(selection.since)
-            .bind(after)
-            .bind(i64::from(page))
-            .fetch_all(&mut *tx)
-            .await?;
-        let Some((last, ..)) = taken.last() else { return Ok(done) };
+        let taken = take(&mut tx, statement, selection, after, page).await?;
+        let Some((last, ..)) = taken.last() else { return Ok(acted) };
         after = *last;
-        record(&mut tx, act, selection, &taken, clock).await?;
+        record(&mut tx, statement.act, selection, &taken, actor, clock).await?;
         tx.commit().await?;
-        done += taken.len() as u64;
+        acted.done += taken.len() as u64;
         if let Some(rate) = limits.rate {
             sleep_until(began + Duration::from_secs(1) * page / rate.get()).await;
         }
     }
 }
 
+async fn take(
+    tx: &mut PgConnection,
+    statement: &Statement,
+    selection: &Selection,
+    after: i64,
+    page: u32,
+) -> Result<Vec<Taken>, sqlx::Error> {
+    let mut query = QueryBuilder::new(statement.before);
+    selection.push(&mut query);
+    query.push(statement.also).push(" and id > ").push_bind(after);
+    query.push(" order by id limit ").push_bind(i64::from(page)).push(" for update skip locked)");
+    query.push(statement.behind).build_query_as().fetch_all(tx).await
+}
+
+async fn is_any_above(
+    pool: &PgPool,
+    statement: &Statement,
+    selection: &Selection,
+    after: i64,
+) -> Result<bool, sqlx::Error> {
+    let mut query = QueryBuilder::new("select exists (select from ingest.events");
+    selection.push(&mut query);
+    query.push(statement.also).push(" and id > ").push_bind(after).push(")");
+    query.build_query_scalar().fetch_one(pool).await
+}
+
 async fn record(
     tx: &mut PgConnection,
     act: &str,
     selection: &Selection,
-    taken: &[(i64, String, Option<String>)],
+    taken: &[Taken],
+    actor: &str,
     clock: &Clock,
 ) -> Result<(), sqlx::Error> {
     let events: Vec<&str> = taken.iter().map(|(_, event, _)| event.as_str()).collect();
     let act = Act {
-        actor: &actor(),
+        actor,
         act,
         arguments: arguments(selection),
         outcome: json!({"letters": events.len(), "events": events}),

@@ -1,13 +1,17 @@
 //! Dead letters: which there are, and what an operator makes of them.
 
 mod act;
+mod causes;
 
 use serde::Serialize;
 use sqlx::types::Json;
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
+use super::page::{self, PageError};
+
 pub use act::{Acted, Limits, drop_all, redrive};
+pub use causes::{Cause, Causes, MAX_COUNTED, causes};
 
 /// An event that cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
@@ -33,6 +37,15 @@ pub struct DeadLetter {
     pub reason: String,
 }
 
+/// Some dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page {
+    /// The newest first.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Where the next page continues; none on the last one.
+    pub next_cursor: Option<String>,
+}
+
 /// Which dead letters; all of what is said must hold.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Selection {
@@ -42,7 +55,7 @@ pub struct Selection {
     /// Of this source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Of this type.
+    /// Of this type; `*` stands for anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_type: Option<String>,
     /// With this text in the reason.
@@ -65,36 +78,81 @@ impl Selection {
     }
 }
 
-/// The selection in SQL, over the table's columns; binds $1 to $5.
-macro_rules! selected {
-    () => {
-        "($1::bigint[] = '{}' or id = any ($1)) and ($2::text is null or source = $2)
-         and ($3::text is null or event_type = $3) and ($4::text is null or strpos(lower(reason), lower($4)) > 0)
-         and ($5::timestamptz is null or dead_at >= $5)"
-    };
+impl Selection {
+    /// Adds the conditions that are asked for, over the columns of `ingest.events`, and no other.
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push(" where state = 'dead'");
+        if !self.ids.is_empty() {
+            query.push(" and id = any (").push_bind(self.ids.clone()).push(")");
+        }
+        // In a `case`, of which Postgres assumes that it is often true: no index has these, and dead letters are read in
+        // the order of their ids.
+        if let Some(source) = &self.source {
+            query.push(" and case source when ").push_bind(source.clone()).push(" then true else false end");
+        }
+        if let Some(pattern) = &self.event_type {
+            query.push(" and case when event_type like ").push_bind(like(pattern));
+            query.push(" then true else false end");
+        }
+        if let Some(reason) = &self.reason {
+            query.push(" and case when strpos(lower(reason), lower(").push_bind(reason.clone());
+            query.push(")) > 0 then true else false end");
+        }
+        if let Some(since) = self.since {
+            query.push(" and case when dead_at >= ").push_bind(since).push(" then true else false end");
+        }
+    }
 }
-use selected;
 
-/// The newest of the selected dead letters, at most `limit`.
+/// The pattern for `like` that says the same as one in which `*` stands for anything.
+fn like(pattern: &str) -> String {
+    pattern.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_").replace('*', "%")
+}
+
+/// The columns of a [`DeadLetter`].
+const LETTER: &str = "
+select id, source, event_id, event_type, occurred_at, received_at, dead_at, reason from ingest.events";
+
+/// The newest of the selected dead letters, at most `limit`; those numbered below `before` alone, where it is said.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn list(pool: &PgPool, selection: &Selection, limit: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
-    let letters = concat!(
-        "select id, source, event_id, event_type, occurred_at, received_at, dead_at, reason
-         from ingest.events where state = 'dead' and ",
-        selected!(),
-        " order by id desc limit $6"
-    );
-    sqlx::query_as(letters)
-        .bind(&selection.ids)
-        .bind(&selection.source)
-        .bind(&selection.event_type)
-        .bind(&selection.reason)
-        .bind(selection.since)
-        .bind(limit)
-        .fetch_all(pool)
-        .await
+pub async fn list(
+    pool: &PgPool,
+    selection: &Selection,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<DeadLetter>, sqlx::Error> {
+    let mut query = QueryBuilder::new(LETTER);
+    selection.push(&mut query);
+    if let Some(before) = before {
+        query.push(" and id < ").push_bind(before);
+    }
+    query.push(" order by id desc limit ").push_bind(limit);
+    query.build_query_as().fetch_all(pool).await
+}
+
+/// One page of [`list`], after `cursor`.
+///
+/// # Errors
+/// The cursor or the limit makes no sense, or the database does not answer.
+pub async fn page(
+    pool: &PgPool,
+    selection: &Selection,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page, PageError> {
+    let limit = page::checked(limit)?;
+    let before = match cursor {
+        Some(cursor) => {
+            let [id] = page::decode(cursor)?;
+            Some(id.parse().map_err(|_| PageError::Cursor)?)
+        }
+        None => None,
+    };
+    let mut dead_letters = list(pool, selection, before, page::one_more(limit)).await?;
+    let next_cursor = page::cut(&mut dead_letters, limit, |letter| page::encode([letter.id.to_string()]));
+    Ok(Page { dead_letters, next_cursor })
 }
 
 /// How many are selected, by source and reason, the most first.
@@ -102,19 +160,10 @@ pub async fn list(pool: &PgPool, selection: &Selection, limit: i64) -> Result<Ve
 /// # Errors
 /// Whatever the database says.
 pub async fn count(pool: &PgPool, selection: &Selection) -> Result<Vec<(String, String, i64)>, sqlx::Error> {
-    let counts = concat!(
-        "select source, reason, count(*) from ingest.events where state = 'dead' and ",
-        selected!(),
-        " group by source, reason order by count(*) desc, source, reason"
-    );
-    sqlx::query_as(counts)
-        .bind(&selection.ids)
-        .bind(&selection.source)
-        .bind(&selection.event_type)
-        .bind(&selection.reason)
-        .bind(selection.since)
-        .fetch_all(pool)
-        .await
+    let mut query = QueryBuilder::new("select source, reason, count(*) from ingest.events");
+    selection.push(&mut query);
+    query.push(" group by source, reason order by count(*) desc, source, reason");
+    query.build_query_as().fetch_all(pool).await
 }
 
 /// One dead letter with the bytes of its body.
@@ -122,11 +171,8 @@ pub async fn count(pool: &PgPool, selection: &Selection) -> Result<Vec<(String, 
 /// # Errors
 /// Whatever the database says.
 pub async fn show(pool: &PgPool, id: i64) -> Result<Option<(DeadLetter, Vec<u8>)>, sqlx::Error> {
-    let letter = sqlx::query_as(
-        "select id, source, event_id, event_type, occurred_at, received_at, dead_at, reason
-         from ingest.events where state = 'dead' and id = $1",
-    );
-    let Some(letter) = letter.bind(id).fetch_optional(pool).await? else { return Ok(None) };
+    let chosen = Selection { ids: vec![id], ..Selection::default() };
+    let Some(letter) = list(pool, &chosen, None, 1).await?.pop() else { return Ok(None) };
     let body = sqlx::query_scalar("select body from ingest.events where state = 'dead' and id = $1");
     Ok(body.bind(id).fetch_optional(pool).await?.map(|body| (letter, body)))
 }

@@ -1,14 +1,20 @@
 //! Events: which came, where each is now, and what it said.
 
+mod list;
 mod trace;
 
+use std::str::FromStr;
+
 use serde::Serialize;
-use sqlx::{FromRow, PgPool};
+use serde_json::{Value, json};
+use sqlx::{FromRow, PgPool, QueryBuilder};
 use time::OffsetDateTime;
 
 use crate::envelope::Source;
+use crate::store::audit::{self, Act};
 
-pub use trace::{Fact, Trace, trace};
+pub use list::{Page, Wanted, list, newest};
+pub use trace::{Fact, Trace, show, trace};
 
 /// Where an event is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
@@ -38,67 +44,98 @@ pub struct Event {
     pub not_counted: Option<String>,
 }
 
-/// Which of the events that were applied; all of what is said must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// Of this source.
-    pub source: Option<String>,
-    /// Of this type.
-    pub event_type: Option<String>,
-    /// About this object.
-    pub subject: Option<String>,
-    /// Applied since then.
-    pub since: Option<OffsetDateTime>,
-    /// Applied before then.
-    pub until: Option<OffsetDateTime>,
+/// What an event's state can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its rows are written.
+    Applied,
+    /// Accepted, and not tried yet.
+    Waiting,
+    /// Tried in vain, and tried again.
+    Failing,
+    /// Given up until it is redriven.
+    Dead,
 }
 
-/// The events that were applied last, the newest first, at most `limit`.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn list(pool: &PgPool, wanted: &Wanted, limit: i64) -> Result<Vec<Event>, sqlx::Error> {
-    sqlx::query_as(
-        "select source, event_id, event_type, subject, occurred_at, received_at, 'applied' as state,
-                applied_at as at, null as reason, not_counted
-         from ingest.events
-         where state = 'applied' and ($1::text is null or source = $1) and ($2::text is null or event_type = $2)
-           and ($3::text is null or subject = $3) and ($4::timestamptz is null or applied_at >= $4)
-           and ($5::timestamptz is null or applied_at < $5)
-         order by applied_at desc, received_at desc, source desc, event_id desc limit $6",
-    )
-    .bind(&wanted.source)
-    .bind(&wanted.event_type)
-    .bind(&wanted.subject)
-    .bind(wanted.since)
-    .bind(wanted.until)
-    .bind(limit)
-    .fetch_all(pool)
-    .await
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Applied, Self::Waiting, Self::Failing, Self::Dead];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Waiting => "waiting",
+            Self::Failing => "failing",
+            Self::Dead => "dead",
+        }
+    }
 }
+
+impl FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        named.ok_or_else(|| {
+            format!("state is one of {}; {text:?} is not", Self::ALL.map(Self::as_str).join(", "))
+        })
+    }
+}
+
+/// The columns of an [`Event`].
+const EVENT: &str = "
+select source, event_id, event_type, subject, occurred_at, received_at, not_counted,
+       case when state <> 'pending' then state when alone then 'failing' else 'waiting' end as state,
+       case state when 'applied' then applied_at when 'dead' then dead_at
+            else case when alone then next_attempt_at end end as at,
+       case when state = 'pending' and alone then 'attempts: ' || attempts || coalesce('; ' || reason, '')
+            else reason end as reason";
 
 /// The events of this name, each with its body. Of several sources several may have one name.
 ///
 /// # Errors
 /// Whatever the database says.
 pub async fn find(pool: &PgPool, event_id: &str) -> Result<Vec<(Event, Vec<u8>)>, sqlx::Error> {
-    let events: Vec<(Event, Body)> = sqlx::query_as::<_, Found>(
-        "select source, event_id, event_type, subject, occurred_at, received_at, not_counted, body,
-                case when state <> 'pending' then state when alone then 'failing' else 'waiting' end as state,
-                case state when 'applied' then applied_at when 'dead' then dead_at
-                     else case when alone then next_attempt_at end end as at,
-                case when state = 'pending' and alone then 'attempts: ' || attempts || coalesce('; ' || reason, '')
-                     else reason end as reason
-         from ingest.events where source = any ($2) and event_id = $1",
-    )
-    .bind(event_id)
-    .bind(Source::QUEUED.into_iter().chain([Source::Internal]).map(Source::as_str).collect::<Vec<_>>())
-    .fetch_all(pool)
-    .await?
-    .into_iter()
-    .map(|found| (found.event, found.body))
-    .collect();
-    Ok(events)
+    let sources: Vec<&str> =
+        Source::QUEUED.into_iter().chain([Source::Internal]).map(Source::as_str).collect();
+    find_in(pool, &sources, event_id).await
+}
+
+/// The same, of these sources.
+async fn find_in(pool: &PgPool, sources: &[&str], event_id: &str) -> Result<Vec<(Event, Body)>, sqlx::Error> {
+    let mut query = QueryBuilder::new(EVENT);
+    query.push(", body from ingest.events where source = any (").push_bind(sources);
+    query.push(") and event_id = ").push_bind(event_id);
+    let found: Vec<Found> = query.build_query_as().fetch_all(pool).await?;
+    Ok(found.into_iter().map(|found| (found.event, found.body)).collect())
+}
+
+/// A body as JSON, else as text.
+#[must_use]
+pub fn body(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// Notes in the audit log that `actor` opened an event's body, which may tell of a person.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn note_opened(
+    pool: &PgPool,
+    event: &Event,
+    actor: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let act = Act {
+        actor,
+        act: "events open",
+        arguments: json!({"source": event.source, "event_id": event.event_id}),
+        outcome: json!({"events": [format!("{}/{}", event.source, event.event_id)]}),
+    };
+    audit::record(&mut *pool.acquire().await?, act, now).await
 }
 
 type Body = Vec<u8>;

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{Event, find};
+use super::{Event, find, find_in};
 use crate::store::reading;
 
 /// The way of one event.
@@ -93,16 +93,33 @@ const NOT_KEPT: &[&str] = &[
 pub async fn trace(pool: &PgPool, event_id: &str) -> Result<Vec<Trace>, sqlx::Error> {
     let mut traces = Vec::new();
     for (event, body) in find(pool, event_id).await? {
-        let mut tx = reading(pool).await?;
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let mut changes: Vec<Change> = told(&event, &body).into_iter().collect();
-        let (won, lost) = facts(&mut tx, &event).await?;
-        changes.extend(changed(&mut tx, &event).await?);
-        let parked = parked(&mut tx, &event).await?;
-        let acts = acts(&mut tx, &event).await?;
-        traces.push(Trace { via: via(&event), event, won, lost, changes, parked, acts, not_kept: NOT_KEPT });
+        traces.push(traced(pool, event, &body).await?);
     }
     Ok(traces)
+}
+
+/// The event of this name and source with its way and its body; `None` where there is none.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn show(
+    pool: &PgPool,
+    source: &str,
+    event_id: &str,
+) -> Result<Option<(Trace, Vec<u8>)>, sqlx::Error> {
+    let Some((event, body)) = find_in(pool, &[source], event_id).await?.pop() else { return Ok(None) };
+    Ok(Some((traced(pool, event, &body).await?, body)))
+}
+
+async fn traced(pool: &PgPool, event: Event, body: &[u8]) -> Result<Trace, sqlx::Error> {
+    let mut tx = reading(pool).await?;
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut changes: Vec<Change> = told(&event, &body).into_iter().collect();
+    let (won, lost) = facts(&mut tx, &event).await?;
+    changes.extend(changed(&mut tx, &event).await?);
+    let parked = parked(&mut tx, &event).await?;
+    let acts = acts(&mut tx, &event).await?;
+    Ok(Trace { via: via(&event), event, won, lost, changes, parked, acts, not_kept: NOT_KEPT })
 }
 
 fn via(event: &Event) -> &'static str {

@@ -53,6 +53,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251204000700 "find_movements_by_moment",
     20251204000900 "notify_changes",
     20251205000000 "keep_console_sessions",
+    20251205000100 "find_events_by_moment",
     20251205000200 "keep_statuses_that_triggers_missed",
     20251205000210 "notice_urgent_tickets",
     20251205000220 "list_unmatched_numbers",

@@ -1,8 +1,14 @@
 //! What is parked: known, counted where it can be, and waiting for a missing piece.
 
+mod reasons;
+
 use serde::Serialize;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
+
+use super::page::{self, PageError};
+
+pub use reasons::{Parked, fix, reasons};
 
 /// Something that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
@@ -18,6 +24,22 @@ pub struct Waiting {
     pub parked_at: OffsetDateTime,
 }
 
+/// Some of what waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page {
+    /// The longest waiting first.
+    pub parked: Vec<Waiting>,
+    /// Where the next page continues; none on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// A place in the list.
+struct Place {
+    parked_at: OffsetDateTime,
+    subject: String,
+    reason: String,
+}
+
 /// What waits for `reason` (else for any), the longest waiting first, at most `limit`; of one `subject` alone
 /// where it is named.
 ///
@@ -29,12 +51,49 @@ pub async fn list(
     subject: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Waiting>, sqlx::Error> {
+    list_after(pool, [("reason", reason), ("subject", subject)], None, limit).await
+}
+
+/// One page of [`list`], after `cursor`.
+///
+/// # Errors
+/// The cursor or the limit makes no sense, or the database does not answer.
+pub async fn page(
+    pool: &PgPool,
+    reason: Option<&str>,
+    subject: Option<&str>,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page, PageError> {
+    let limit = page::checked(limit)?;
+    let after = cursor.map(Place::decode).transpose()?;
+    let equal = [("reason", reason), ("subject", subject)];
+    let mut parked = list_after(pool, equal, after.as_ref(), page::one_more(limit)).await?;
+    let next_cursor = page::cut(&mut parked, limit, |last| {
+        page::encode([page::from_moment(last.parked_at), last.subject.clone(), last.reason.clone()])
+    });
+    Ok(Page { parked, next_cursor })
+}
+
+impl Place {
+    fn decode(cursor: &str) -> Result<Self, PageError> {
+        let [moment, subject, reason] = page::decode(cursor)?;
+        Ok(Self { parked_at: page::to_moment(&moment)?, subject, reason })
+    }
+}
+
+async fn list_after(
+    pool: &PgPool,
+    equal: [(&str, Option<&str>); 2],
+    after: Option<&Place>,
+    limit: i64,
+) -> Result<Vec<Waiting>, sqlx::Error> {
     let mut query = QueryBuilder::new(OBJECTS);
-    push(&mut query, [("reason", reason), ("subject", subject)], limit);
+    push(&mut query, equal, after, limit);
     query.push(") union all (").push(LEADS);
-    push(&mut query, [("reason", reason), ("subject", subject)], limit);
+    push(&mut query, equal, after, limit);
     query.push(") union all (").push(NUMBERS);
-    push(&mut query, [("reason", reason), ("subject", subject)], limit);
+    push(&mut query, equal, after, limit);
     query.push(") order by parked_at, subject, reason limit ").push_bind(limit);
     query.build_query_as().fetch_all(pool).await
 }
@@ -60,11 +119,20 @@ select * from (
     from ingest.unmatched_numbers n
 ) numbers where true";
 
-fn push(query: &mut QueryBuilder<Postgres>, equal: [(&str, Option<&str>); 2], limit: i64) {
+fn push(
+    query: &mut QueryBuilder<Postgres>,
+    equal: [(&str, Option<&str>); 2],
+    after: Option<&Place>,
+    limit: i64,
+) {
     for (column, value) in equal {
         if let Some(value) = value {
             query.push(" and ").push(column).push(" = ").push_bind(value.to_owned());
         }
+    }
+    if let Some(Place { parked_at, subject, reason }) = after {
+        query.push(" and (parked_at, subject, reason) > (").push_bind(*parked_at).push(", ");
+        query.push_bind(subject.clone()).push(", ").push_bind(reason.clone()).push(")");
     }
     query.push(" order by parked_at, subject, reason limit ").push_bind(limit);
 }

@@ -1,0 +1,44 @@
+//! `GET /api/audit`: one page of what operators did, the newest first.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+
+use super::{ApiState, query};
+use crate::ops::audit::{self, Page, Wanted};
+use crate::receive::problem::Problem;
+
+/// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// By whom: `ada@crm-1`, `api`, `token:<name>`.
+    actor: Option<String>,
+    /// Which: `members change`, `dead-letters redrive`, …
+    act: Option<String>,
+    /// Done since this date or moment.
+    since: Option<String>,
+    /// Done before this date or moment.
+    until: Option<String>,
+    /// 1 to 200; 50.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Reads the page that the query string asks for.
+pub async fn list(
+    State(state): State<ApiState>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(params) = params?;
+    let wanted = Wanted {
+        actor: query::text("actor", params.actor)?,
+        act: query::text("act", params.act)?,
+        since: query::moment("since", params.since.as_deref())?,
+        until: query::moment("until", params.until.as_deref())?,
+    };
+    let (cursor, limit) = (params.cursor.as_deref(), query::limit(params.limit));
+    Ok(Json(audit::list(state.store.pool(), &wanted, cursor, limit).await?))
+}

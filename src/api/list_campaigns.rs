@@ -1,0 +1,36 @@
+//! `GET /api/campaigns`: one page of the campaigns and what came of them.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+
+use super::{ApiState, query};
+use crate::ops::campaigns::{self, Page, STATUSES};
+use crate::ops::page;
+use crate::receive::problem::Problem;
+
+/// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// `draft`, `active`, `paused`, `completed` or `archived`.
+    status: Option<String>,
+    /// 1 to 200; 50.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Reads the page that the query string asks for.
+pub async fn list(
+    State(state): State<ApiState>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(Params { status, limit, cursor }) = params?;
+    query::one_of("status", status.as_deref(), &STATUSES)?;
+    let cursor = query::text("cursor", cursor)?;
+    let (pool, limit) = (state.store.pool(), query::limit(limit));
+    page::checked(limit)?;
+    Ok(Json(campaigns::list(pool, status.as_deref(), cursor.as_deref(), limit).await?))
+}

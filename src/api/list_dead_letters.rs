@@ -1,0 +1,80 @@
+//! `GET /api/dead-letters` and `GET /api/dead-letters/causes`: events that could not be applied, one by one and by
+//! what they died of.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+
+use super::{ApiState, query};
+use crate::ops::dead_letters::{self, Causes, Page, Selection};
+use crate::receive::problem::Problem;
+
+/// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// `stripe`, `supabase.auth`, `supabase.database`, `twilio` or `internal`.
+    source: Option<String>,
+    /// `invoice.paid`, or `invoice.*`: a star stands for anything.
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    /// Stands somewhere in the reason, in any case.
+    reason: Option<String>,
+    /// Given up since this date or moment.
+    since: Option<String>,
+    /// 1 to 200; 50.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// The query string of the causes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CauseParams {
+    /// `stripe`, `supabase.auth`, `supabase.database`, `twilio` or `internal`.
+    source: Option<String>,
+    /// `invoice.paid`, or `invoice.*`: a star stands for anything.
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    /// Stands somewhere in the reason, in any case.
+    reason: Option<String>,
+    /// Given up since this date or moment.
+    since: Option<String>,
+}
+
+/// Reads the page that the query string asks for.
+pub async fn list(
+    State(state): State<ApiState>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(Params { source, event_type, reason, since, limit, cursor }) = params?;
+    let selection = selection(Vec::new(), [source, event_type, reason, since])?;
+    let limit = query::limit(limit);
+    Ok(Json(dead_letters::page(state.store.pool(), &selection, cursor.as_deref(), limit).await?))
+}
+
+/// Counts the dead letters that the query string asks for by cause.
+pub async fn causes(
+    State(state): State<ApiState>,
+    params: Result<Query<CauseParams>, QueryRejection>,
+) -> Result<Json<Causes>, Problem> {
+    let Query(CauseParams { source, event_type, reason, since }) = params?;
+    let selection = selection(Vec::new(), [source, event_type, reason, since])?;
+    Ok(Json(dead_letters::causes(state.store.pool(), &selection).await?))
+}
+
+/// The dead letters of these ids, source, type and reason, given up since then.
+pub(super) fn selection(
+    ids: Vec<i64>,
+    [source, event_type, reason, since]: [Option<String>; 4],
+) -> Result<Selection, Problem> {
+    Ok(Selection {
+        ids,
+        source: query::text("source", source)?,
+        event_type: query::text("type", event_type)?,
+        reason: query::text("reason", reason)?,
+        since: query::moment("since", since.as_deref())?,
+    })
+}

@@ -1,0 +1,57 @@
+//! `GET /api/events`: one page of the events, the newest first.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+
+use super::{ApiState, problem, query};
+use crate::ops::events::{self, Page, Wanted};
+use crate::receive::problem::Problem;
+
+/// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// `stripe`, `supabase.auth`, `supabase.database`, `twilio` or `internal`.
+    source: Option<String>,
+    /// `invoice.paid`, or `invoice.*`: a star stands for anything.
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    /// The object that events are about: `sub_…`, `in_…`, `public.vision_versions/…`. Known of applied events.
+    object: Option<String>,
+    /// `applied`, `waiting`, `failing` or `dead`.
+    state: Option<String>,
+    /// In its state since this date or moment.
+    since: Option<String>,
+    /// In its state before this date or moment.
+    until: Option<String>,
+    /// 1 to 200; 50.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Reads the page that the query string asks for.
+pub async fn list(
+    State(state): State<ApiState>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(params) = params?;
+    let (limit, cursor) = (query::limit(params.limit), params.cursor.clone());
+    let wanted = params.into_wanted()?;
+    Ok(Json(events::list(state.store.pool(), &wanted, cursor.as_deref(), limit).await?))
+}
+
+impl Params {
+    fn into_wanted(self) -> Result<Wanted, Problem> {
+        Ok(Wanted {
+            source: self.source,
+            event_type: self.event_type,
+            subject: query::text("object", self.object)?,
+            state: self.state.map(|state| state.parse()).transpose().map_err(problem::bad_request)?,
+            since: query::moment("since", self.since.as_deref())?,
+            until: query::moment("until", self.until.as_deref())?,
+        })
+    }
+}

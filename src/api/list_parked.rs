@@ -1,0 +1,48 @@
+//! `GET /api/parked` and `GET /api/parked/reasons`: what waits for a missing piece, one by one and by what is missing.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+
+use super::{ApiState, query};
+use crate::ops::parked::{self, Page, Parked};
+use crate::receive::problem::Problem;
+
+/// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// `unknown_user`, `no_tier`, …
+    reason: Option<String>,
+    /// This customer, subscription, payment or lead.
+    subject: Option<String>,
+    /// 1 to 200; 50.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// What waits, by reason.
+#[derive(Debug, Serialize)]
+pub struct Reasons {
+    /// The most waited for first.
+    reasons: Vec<Parked>,
+}
+
+/// Reads the page that the query string asks for.
+pub async fn list(
+    State(state): State<ApiState>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(Params { reason, subject, limit, cursor }) = params?;
+    let (reason, subject) = (query::text("reason", reason)?, query::text("subject", subject)?);
+    let (pool, limit) = (state.store.pool(), query::limit(limit));
+    let page = parked::page(pool, reason.as_deref(), subject.as_deref(), cursor.as_deref(), limit).await?;
+    Ok(Json(page))
+}
+
+/// Counts what waits by reason, with what mends it.
+pub async fn reasons(State(state): State<ApiState>) -> Result<Json<Reasons>, Problem> {
+    Ok(Json(Reasons { reasons: parked::reasons(state.store.pool()).await? }))
+}

@@ -1,0 +1,18 @@
+//! `GET /api/campaigns/{campaign}`: one campaign with its newest leads.
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::{ApiState, problem};
+use crate::ops::campaigns::{self, Detail};
+use crate::receive::problem::Problem;
+
+/// Reads the campaign of this id or slug.
+pub async fn show(
+    State(state): State<ApiState>,
+    Path(campaign): Path<String>,
+) -> Result<Json<Detail>, Problem> {
+    let name = if campaign.contains('\0') { "" } else { campaign.as_str() };
+    let detail = campaigns::show(state.store.pool(), name).await?;
+    detail.map(Json).ok_or_else(|| problem::no_campaign(&campaign))
+}

@@ -1,0 +1,50 @@
+//! `GET /api/events/{source}/{event_id}`: one event's way, and on request its body.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{ACTOR, ApiState, problem};
+use crate::ops::events::{self, Trace};
+use crate::receive::problem::Problem;
+
+/// The query string.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Whether the body comes along. The audit log names who opened it.
+    #[serde(default)]
+    body: bool,
+}
+
+/// One event and what became of it.
+#[derive(Debug, Serialize)]
+pub struct Detail {
+    /// Its way.
+    #[serde(flatten)]
+    trace: Trace,
+    /// What the provider said, as JSON, else as text; null once it is pruned. Only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<Value>,
+}
+
+/// Reads the event of this source and name.
+pub async fn show(
+    State(state): State<ApiState>,
+    name: Result<Path<(String, String)>, PathRejection>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Json<Detail>, Problem> {
+    let Path((source, event_id)) = name.map_err(|invalid| problem::bad_request(invalid.body_text()))?;
+    let Query(Params { body: is_wanted }) = params?;
+    let pool = state.store.pool();
+    let found = if event_id.contains('\0') { None } else { events::show(pool, &source, &event_id).await? };
+    let (trace, bytes) = found.ok_or_else(|| problem::no_event(&source, &event_id))?;
+    if !is_wanted {
+        return Ok(Json(Detail { trace, body: None }));
+    }
+    events::note_opened(pool, &trace.event, ACTOR, state.clock.now()).await?;
+    let body = if bytes.is_empty() { Value::Null } else { events::body(&bytes) };
+    Ok(Json(Detail { trace, body: Some(body) }))
+}

@@ -1,0 +1,84 @@
+//! What operators did: the audit log by page, the newest first.
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{FromRow, PgPool, QueryBuilder};
+use time::OffsetDateTime;
+
+use super::page::{self, PageError};
+
+/// One act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct Line {
+    /// Numbers the lines.
+    pub id: i64,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// Who: user and host, `api` for the admin token, `token:<name>` for another.
+    pub actor: String,
+    /// What: `members change`.
+    pub act: String,
+    /// What it was asked for.
+    pub arguments: Json<Value>,
+    /// What came of it.
+    pub outcome: Json<Value>,
+}
+
+/// Which acts; all of what is said must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// By whom.
+    pub actor: Option<String>,
+    /// Of this name.
+    pub act: Option<String>,
+    /// Since then.
+    pub since: Option<OffsetDateTime>,
+    /// Before then.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// Some acts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page {
+    /// The newest first.
+    pub acts: Vec<Line>,
+    /// Where the next page continues; none on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// One page of the acts that are `wanted`, after `cursor`, at most `limit`.
+///
+/// # Errors
+/// The cursor or the limit makes no sense, or the database does not answer.
+pub async fn list(
+    pool: &PgPool,
+    wanted: &Wanted,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page, PageError> {
+    let limit = page::checked(limit)?;
+    let mut query =
+        QueryBuilder::new("select id, at, actor, act, arguments, outcome from ingest.audit_log where true");
+    for (column, value) in [(" and actor = ", &wanted.actor), (" and act = ", &wanted.act)] {
+        if let Some(value) = value {
+            query.push(column).push_bind(value.clone());
+        }
+    }
+    for (bound, moment) in [(" and at >= ", wanted.since), (" and at < ", wanted.until)] {
+        if let Some(moment) = moment {
+            query.push(bound).push_bind(moment);
+        }
+    }
+    if let Some(cursor) = cursor {
+        let [at, id] = page::decode(cursor)?;
+        let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
+        query.push(" and (at, id) < (").push_bind(page::to_moment(&at)?).push(", ").push_bind(id).push(")");
+    }
+    query.push(" order by at desc, id desc limit ").push_bind(page::one_more(limit));
+    let mut acts: Vec<Line> = query.build_query_as().fetch_all(pool).await?;
+    let next_cursor =
+        page::cut(&mut acts, limit, |last| page::encode([page::from_moment(last.at), last.id.to_string()]));
+    Ok(Page { acts, next_cursor })
+}

@@ -1,0 +1,71 @@
+//! Dead letters by what they died of.
+
+use serde::Serialize;
+use sqlx::{FromRow, PgPool, QueryBuilder};
+use time::OffsetDateTime;
+
+use super::Selection;
+
+/// The most letters that are counted, the newest; an act over the API takes as many at once.
+pub const MAX_COUNTED: u32 = 10_000;
+/// The most causes that are named.
+const MAX_CAUSES: i64 = 100;
+
+/// Dead letters that have source, type and reason in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct Cause {
+    /// The provider's endpoint.
+    pub source: String,
+    /// The provider's type.
+    pub event_type: String,
+    /// Why they were given up.
+    pub reason: String,
+    /// How many there are.
+    pub letters: i64,
+    /// When the first was given up.
+    #[serde(with = "time::serde::rfc3339")]
+    pub first_dead_at: OffsetDateTime,
+    /// When the last was given up.
+    #[serde(with = "time::serde::rfc3339")]
+    pub last_dead_at: OffsetDateTime,
+    /// The newest of them.
+    pub newest_id: i64,
+}
+
+/// What the selected dead letters died of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Causes {
+    /// The commonest first, at most 100.
+    pub causes: Vec<Cause>,
+    /// How many letters were counted.
+    pub letters: i64,
+    /// Whether there are more, older ones: the newest 10,000 are counted.
+    pub is_capped: bool,
+}
+
+/// Counts the selected dead letters by cause, the newest [`MAX_COUNTED`].
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn causes(pool: &PgPool, selection: &Selection) -> Result<Causes, sqlx::Error> {
+    let mut query = QueryBuilder::new(
+        "select source, event_type, reason, count(*) as letters, min(dead_at) as first_dead_at,
+                max(dead_at) as last_dead_at, max(id) as newest_id, (sum(count(*)) over ())::bigint as counted
+         from (select source, event_type, reason, dead_at, id from ingest.events",
+    );
+    selection.push(&mut query);
+    query.push(" order by id desc limit ").push_bind(i64::from(MAX_COUNTED) + 1);
+    query.push(") d group by source, event_type, reason order by letters desc, newest_id desc limit ");
+    let counted: Vec<Counted> = query.push_bind(MAX_CAUSES).build_query_as().fetch_all(pool).await?;
+    let most = i64::from(MAX_COUNTED);
+    let letters = counted.first().map_or(0, |first| first.counted);
+    let causes = counted.into_iter().map(|counted| counted.cause).collect();
+    Ok(Causes { causes, letters: letters.min(most), is_capped: letters > most })
+}
+
+#[derive(FromRow)]
+struct Counted {
+    #[sqlx(flatten)]
+    cause: Cause,
+    counted: i64,
+}

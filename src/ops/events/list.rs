@@ -1,0 +1,245 @@
+//! Events by page, the newest first: by when each came to its state, of one object by when they happened.
+
+use serde::Serialize;
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
+use time::OffsetDateTime;
+
+use super::{EVENT, Event, State};
+use crate::ops::page::{self, PageError};
+
+/// Events that are looked at in one statement where a filter leaves some out.
+const WALK: usize = 1_000;
+/// Such statements for one page: where few events match, a page ends early and the next one continues.
+const WALKS: usize = 10;
+
+/// Which of the events; all of what is said must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Of this source.
+    pub source: Option<String>,
+    /// Of this type; `*` stands for anything.
+    pub event_type: Option<String>,
+    /// About this object: known of applied events.
+    pub subject: Option<String>,
+    /// In this state.
+    pub state: Option<State>,
+    /// In its state since then; waiting: since then due.
+    pub since: Option<OffsetDateTime>,
+    /// The same before then.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// Some events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page {
+    /// The newest first. Fewer than asked for, or none, where few of many match: the next page looks further back.
+    pub events: Vec<Event>,
+    /// Where the next page continues; none on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// An event and where it stands in the list.
+#[derive(Debug, FromRow)]
+struct Placed {
+    #[sqlx(flatten)]
+    event: Event,
+    place: OffsetDateTime,
+}
+
+/// Where a page ends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(OffsetDateTime, String, String);
+
+/// A part of the events that one index has in order.
+struct Stretch {
+    states: &'static [State],
+    condition: &'static str,
+    place: &'static str,
+}
+
+const STRETCHES: [Stretch; 4] = [
+    Stretch { states: &[State::Applied], condition: "state = 'applied'", place: "applied_at" },
+    Stretch { states: &[State::Dead], condition: "state = 'dead'", place: "dead_at" },
+    Stretch {
+        states: &[State::Waiting],
+        condition: "state = 'pending' and not alone",
+        place: "next_attempt_at",
+    },
+    Stretch { states: &[State::Failing], condition: "state = 'pending' and alone", place: "next_attempt_at" },
+];
+/// The events of one object.
+const OF_OBJECT: Stretch = Stretch { states: &State::ALL, condition: "subject = ", place: "occurred_at" };
+
+/// One page of the events that are `wanted`, after `cursor`, at most `limit`.
+///
+/// # Errors
+/// The cursor or the limit makes no sense, or the database does not answer.
+pub async fn list(
+    pool: &PgPool,
+    wanted: &Wanted,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page, PageError> {
+    let limit = page::checked(limit)?;
+    let mut after = cursor.map(Place::decode).transpose()?;
+    let step = if wanted.leaves_some_out() { WALK } else { limit + 1 };
+    let mut found: Vec<Placed> = Vec::with_capacity(limit + 1);
+    for _ in 0..WALKS {
+        let walked = walk(pool, wanted, after.as_ref(), step).await?;
+        let is_end = walked.len() < step;
+        after = walked.last().map(Placed::place).or(after);
+        found.extend(walked.into_iter().filter(|placed| wanted.matches(&placed.event)));
+        if is_end || found.len() > limit {
+            if found.len() <= limit {
+                after = None;
+            }
+            break;
+        }
+    }
+    if found.len() > limit {
+        found.truncate(limit);
+        after = found.last().map(Placed::place);
+    }
+    let events = found.into_iter().map(|placed| placed.event).collect();
+    Ok(Page { events, next_cursor: after.map(Place::encode) })
+}
+
+/// The newest events that are `wanted`, at most `limit`, however far back.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn newest(pool: &PgPool, wanted: &Wanted, limit: usize) -> Result<Vec<Event>, PageError> {
+    let (mut events, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = list(pool, wanted, cursor.as_deref(), page::MAX_LIMIT).await?;
+        events.extend(page.events);
+        cursor = page.next_cursor;
+        if cursor.is_none() || events.len() >= limit {
+            events.truncate(limit);
+            return Ok(events);
+        }
+    }
+}
+
+/// The next `step` events, matching or not: a statement whose conditions are all those of an index.
+async fn walk(
+    pool: &PgPool,
+    wanted: &Wanted,
+    after: Option<&Place>,
+    step: usize,
+) -> Result<Vec<Placed>, sqlx::Error> {
+    let step = i64::try_from(step).unwrap_or(i64::MAX);
+    let mut query = QueryBuilder::new("select * from (");
+    match &wanted.subject {
+        Some(subject) => push(&mut query, &OF_OBJECT, Some(subject), wanted, after, step),
+        None => {
+            let is_asked =
+                |stretch: &&Stretch| wanted.state.is_none_or(|state| stretch.states.contains(&state));
+            for (at, stretch) in STRETCHES.iter().filter(is_asked).enumerate() {
+                query.push(if at > 0 { " union all " } else { "" });
+                push(&mut query, stretch, None, wanted, after, step);
+            }
+        }
+    }
+    query.push(") e order by place desc, source desc, event_id desc limit ").push_bind(step);
+    query.build_query_as().fetch_all(pool).await
+}
+
+fn push(
+    query: &mut QueryBuilder<Postgres>,
+    stretch: &Stretch,
+    subject: Option<&String>,
+    wanted: &Wanted,
+    after: Option<&Place>,
+    step: i64,
+) {
+    let place = stretch.place;
+    query.push("(").push(EVENT).push(", ").push(place).push(" as place from ingest.events where ");
+    query.push(stretch.condition);
+    if let Some(subject) = subject {
+        query.push_bind(subject.clone());
+    } else {
+        query.push(" and ").push(place).push(" is not null");
+        for (bound, moment) in [(" >= ", wanted.since), (" < ", wanted.until)] {
+            if let Some(moment) = moment {
+                query.push(" and ").push(place).push(bound).push_bind(moment);
+            }
+        }
+    }
+    if let Some(Place(moment, source, event_id)) = after {
+        query.push(" and (").push(place).push(", source, event_id) < (").push_bind(*moment);
+        query.push(", ").push_bind(source.clone()).push(", ").push_bind(event_id.clone()).push(")");
+    }
+    query.push(" order by ").push(place).push(" desc, source desc, event_id desc limit ");
+    query.push_bind(step).push(")");
+}
+
+impl Wanted {
+    /// Whether events are read that are not shown.
+    const fn leaves_some_out(&self) -> bool {
+        self.source.is_some() || self.event_type.is_some() || self.subject.is_some()
+    }
+
+    fn matches(&self, event: &Event) -> bool {
+        let moment = event.at.unwrap_or(event.received_at);
+        self.source.as_ref().is_none_or(|source| *source == event.source)
+            && self.event_type.as_ref().is_none_or(|pattern| fits(pattern, &event.event_type))
+            && self.state.is_none_or(|state| state.as_str() == event.state)
+            // Where events are not found by their moment.
+            && (self.subject.is_none()
+                || self.since.is_none_or(|since| moment >= since)
+                    && self.until.is_none_or(|until| moment < until))
+    }
+}
+
+/// Whether `text` is `pattern`, in which `*` stands for anything.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(begin) else { return false };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        let Some((_, after)) = text.split_once(part) else { return false };
+        text = after;
+    }
+    text.ends_with(end)
+}
+
+impl Placed {
+    fn place(&self) -> Place {
+        Place(self.place, self.event.source.clone(), self.event.event_id.clone())
+    }
+}
+
+impl Place {
+    fn encode(self) -> String {
+        page::encode([page::from_moment(self.0), self.1, self.2])
+    }
+
+    fn decode(cursor: &str) -> Result<Self, PageError> {
+        let [moment, source, event_id] = page::decode(cursor)?;
+        Ok(Self(page::to_moment(&moment)?, source, event_id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, text, expected) in [
+            ("invoice.paid", "invoice.paid", true),
+            ("invoice.paid", "invoice.paid2", false),
+            ("invoice.*", "invoice.paid", true),
+            ("invoice.*", "invoiceitem.created", false),
+            ("*.paid", "invoice.paid", true),
+            ("customer.*.updated", "customer.subscription.updated", true),
+            ("customer.*.updated", "customer.updated", false),
+            ("*sub*ption*d", "customer.subscription.updated", true),
+            ("a*a", "a", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What operators see and do over HTTP: events, dead letters, what is parked, acts, campaigns.
+
+mod acts;
+mod campaigns;
+mod dead_letters;
+mod events;
+mod parked;
+
+use axum::http::{Method, StatusCode};
+use memberflow::envelope::Envelope;
+use serde_json::Value;
+
+use crate::support::api::{Reply, TOKEN, api_at, request, send};
+use crate::support::told::{NOW, Told, customer, stripe};
+
+async fn ask(told: &Told, method: Method, path: &str, body: &Value) -> Reply {
+    let api = api_at(&told.database.pool, Some(TOKEN), NOW);
+    send(&api, request(method, path, &body.to_string())).await
+}
+
+async fn get(told: &Told, path: &str) -> Reply {
+    ask(told, Method::GET, path, &Value::Null).await
+}
+
+/// The body of a good answer.
+async fn read(told: &Told, path: &str) -> Value {
+    let reply = get(told, path).await;
+    assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.body);
+    reply.body
+}
+
+/// Every page of a list whose rows stand in `field`, `limit` rows a page: what `name` tells of each row.
+async fn pages(told: &Told, path: &str, limit: u32, field: &str, name: &str) -> Vec<Vec<String>> {
+    let (mut pages, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let page = read(told, &format!("{path}{sign}limit={limit}{cursor}")).await;
+        let names = page[field].as_array().unwrap().iter().map(|row| text(&row[name]));
+        pages.push(names.collect());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return pages,
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The creation of a customer.
+fn made(id: &str) -> Envelope {
+    stripe(id, "customer.created", 0, customer("cus_1", "ada@example.com"))
+}
+
+/// Three letters, two of which were given up for the same reason.
+async fn with_letters() -> Told {
+    let told = Told::begin().await;
+    for (id, reason) in [("evt_1", "too often"), ("evt_2", "the wrong kind"), ("evt_3", "too often")] {
+        told.store.bury(&[(made(id), reason.to_owned())]).await.unwrap();
+    }
+    told
+}

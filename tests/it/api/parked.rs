@@ -1,0 +1,55 @@
+//! What is parked, over HTTP: by page, and by reason with what mends it.
+
+use axum::http::StatusCode;
+use memberflow::ops::parked::fix;
+use memberflow::store::parked::Reason;
+use serde_json::json;
+
+use super::{get, pages, read};
+use crate::support::api::assert_problem;
+use crate::support::told::Told;
+
+async fn parked() -> Told {
+    let told = Told::begin().await;
+    told.execute(
+        "insert into ingest.parked (subject, reason, detail, parked_at)
+         values ('cus_2', 'unknown_user', 'x', '2026-11-02'), ('cus_1', 'unknown_user', 'x', '2026-11-01'),
+                ('sub_1', 'no_tier', 'price_pro', '2026-11-01'), ('sub_2', 'of_the_future', 'x', '2026-11-03')",
+    )
+    .await;
+    told
+}
+
+#[tokio::test]
+async fn what_waits_is_listed_longest_first_by_page() {
+    let told = parked().await;
+    let pages = pages(&told, "/api/parked", 2, "parked", "subject").await;
+    assert_eq!(pages, [["cus_1", "sub_1"], ["cus_2", "sub_2"]]);
+    let some = read(&told, "/api/parked?reason=no_tier").await;
+    assert_eq!(some["parked"][0]["detail"], "price_pro");
+    let some = read(&told, "/api/parked?subject=cus_2").await;
+    assert_eq!(some["parked"].as_array().unwrap().len(), 1);
+    assert_problem(&get(&told, "/api/parked?why=x").await, StatusCode::BAD_REQUEST, "why");
+    assert_problem(&get(&told, "/api/parked?cursor=WyIxIl0").await, StatusCode::BAD_REQUEST, "again");
+}
+
+#[tokio::test]
+async fn reasons_are_counted_with_what_mends_them() {
+    let told = parked().await;
+    let reasons = read(&told, "/api/parked/reasons").await;
+    assert_eq!(
+        reasons["reasons"][0],
+        json!({
+            "reason": "unknown_user", "waiting": 2, "is_capped": false, "oldest_subject": "cus_1",
+            "oldest_parked_at": "2026-11-01T00:00:00Z", "fix": fix("unknown_user")
+        })
+    );
+    assert_eq!(reasons["reasons"][1]["reason"], "no_tier");
+}
+
+#[test]
+fn every_reason_says_what_to_do() {
+    for reason in Reason::ALL.map(Reason::as_str).into_iter().chain(["ambiguous_campaign"]) {
+        assert!(!fix(reason).contains("update memberflow") || reason == "unknown_status", "{reason}");
+    }
+}
