@@ -12,8 +12,9 @@ use crate::ops::dead_letters::{self, Acted, Cause, Limits, MAX_COUNTED, Selectio
 use crate::receive::problem::Problem;
 
 /// Which dead letters; all of what is said must hold.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DeadLetterChoice)]
 pub struct Chosen {
     /// These.
     #[serde(default)]
@@ -36,7 +37,8 @@ pub struct Chosen {
 }
 
 /// What was done, or would be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = DeadLetterOutcome)]
 pub struct Outcome {
     /// Whether nothing was done.
     dry_run: bool,
@@ -58,6 +60,14 @@ enum Act {
 }
 
 /// Gives the chosen letters another try.
+#[utoipa::path(
+    post,
+    path = "/api/dead-letters/redrive",
+    operation_id = "redrive_dead_letters",
+    tag = "events",
+    request_body = Chosen,
+    responses((status = 200, body = Outcome, description = "As asked for")),
+)]
 pub async fn redrive(
     State(state): State<ApiState>,
     chosen: Result<Json<Map<String, Value>>, JsonRejection>,
@@ -66,6 +76,14 @@ pub async fn redrive(
 }
 
 /// Drops the chosen letters for good.
+#[utoipa::path(
+    post,
+    path = "/api/dead-letters/drop",
+    operation_id = "drop_dead_letters",
+    tag = "events",
+    request_body = Chosen,
+    responses((status = 200, body = Outcome, description = "As asked for")),
+)]
 pub async fn drop_all(
     State(state): State<ApiState>,
     chosen: Result<Json<Map<String, Value>>, JsonRejection>,

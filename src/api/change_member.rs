@@ -54,6 +54,15 @@ impl IntoResponse for Error {
 }
 
 /// Makes the change and answers with the member as it is now.
+#[utoipa::path(
+    patch,
+    path = "/api/members/{user_id}",
+    operation_id = "change_member",
+    tag = "members",
+    params(("user_id" = Uuid, Path, description = "The account's id")),
+    request_body = Change,
+    responses((status = 200, body = Detail, description = "As asked for")),
+)]
 pub async fn change(
     State(state): State<ApiState>,
     user_id: Result<Path<Uuid>, PathRejection>,

@@ -13,12 +13,15 @@ use crate::ops::tickets::{Change, Detail, change as make};
 use crate::receive::problem::Problem;
 
 /// What is set; what is absent stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TicketChange)]
 struct Fields {
+    /// `open`, `in_progress`, …
     status: Option<String>,
     /// Null gives it to nobody.
     #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Uuid>)]
     assigned_to: Option<Option<Uuid>>,
 }
 
@@ -28,6 +31,15 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<U
 }
 
 /// Makes the change and answers with the ticket as it is now.
+#[utoipa::path(
+    patch,
+    path = "/api/tickets/{ticket}",
+    operation_id = "change_ticket",
+    tag = "tickets",
+    params(("ticket" = String, Path, description = "Its id or number")),
+    request_body = Fields,
+    responses((status = 200, body = Detail, description = "As asked for")),
+)]
 pub async fn change(
     State(state): State<ApiState>,
     ticket: Path<String>,

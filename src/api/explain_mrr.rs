@@ -10,6 +10,14 @@ use super::show_member::Error;
 use crate::ops::ledger::{self, About, Explained};
 
 /// Explains one member's MRR.
+#[utoipa::path(
+    get,
+    path = "/api/members/{user_id}/mrr",
+    operation_id = "explain_mrr",
+    tag = "revenue",
+    params(("user_id" = Uuid, Path, description = "The account's id")),
+    responses((status = 200, body = Explained, description = "As asked for")),
+)]
 pub async fn explain(
     State(state): State<ApiState>,
     user_id: Result<Path<Uuid>, PathRejection>,

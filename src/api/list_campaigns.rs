@@ -11,8 +11,9 @@ use crate::ops::page;
 use crate::receive::problem::Problem;
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     /// `draft`, `active`, `paused`, `completed` or `archived`.
     status: Option<String>,
@@ -23,6 +24,14 @@ pub struct Params {
 }
 
 /// Reads the page that the query string asks for.
+#[utoipa::path(
+    get,
+    path = "/api/campaigns",
+    operation_id = "list_campaigns",
+    tag = "campaigns",
+    params(Params),
+    responses((status = 200, body = Page, description = "As asked for")),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,

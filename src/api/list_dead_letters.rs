@@ -11,8 +11,9 @@ use crate::ops::dead_letters::{self, Causes, Page, Selection};
 use crate::receive::problem::Problem;
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     /// `stripe`, `supabase.auth`, `supabase.database`, `twilio` or `internal`.
     source: Option<String>,
@@ -30,8 +31,9 @@ pub struct Params {
 }
 
 /// The query string of the causes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct CauseParams {
     /// `stripe`, `supabase.auth`, `supabase.database`, `twilio` or `internal`.
     source: Option<String>,
@@ -45,6 +47,14 @@ pub struct CauseParams {
 }
 
 /// Reads the page that the query string asks for.
+#[utoipa::path(
+    get,
+    path = "/api/dead-letters",
+    operation_id = "list_dead_letters",
+    tag = "events",
+    params(Params),
+    responses((status = 200, body = Page, description = "As asked for")),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,
@@ -56,6 +66,14 @@ pub async fn list(
 }
 
 /// Counts the dead letters that the query string asks for by cause.
+#[utoipa::path(
+    get,
+    path = "/api/dead-letters/causes",
+    operation_id = "count_dead_letters",
+    tag = "events",
+    params(CauseParams),
+    responses((status = 200, body = Causes, description = "As asked for")),
+)]
 pub async fn causes(
     State(state): State<ApiState>,
     params: Result<Query<CauseParams>, QueryRejection>,

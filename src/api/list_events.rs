@@ -10,8 +10,9 @@ use crate::ops::events::{self, Page, Wanted};
 use crate::receive::problem::Problem;
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     /// `stripe`, `supabase.auth`, `supabase.database`, `twilio` or `internal`.
     source: Option<String>,
@@ -33,6 +34,14 @@ pub struct Params {
 }
 
 /// Reads the page that the query string asks for.
+#[utoipa::path(
+    get,
+    path = "/api/events",
+    operation_id = "list_events",
+    tag = "events",
+    params(Params),
+    responses((status = 200, body = Page, description = "As asked for")),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,

@@ -12,8 +12,9 @@ use crate::ops::members::{
 };
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everyone".
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     engagement_status: Option<String>,
     health_status: Option<String>,
@@ -52,6 +53,14 @@ impl IntoResponse for Error {
 }
 
 /// Reads the page that the query string asks for.
+#[utoipa::path(
+    get,
+    path = "/api/members",
+    operation_id = "list_members",
+    tag = "members",
+    params(Params),
+    responses((status = 200, body = Page, description = "As asked for")),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,

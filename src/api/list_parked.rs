@@ -10,8 +10,9 @@ use crate::ops::parked::{self, Page, Parked};
 use crate::receive::problem::Problem;
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     /// `unknown_user`, `no_tier`, …
     reason: Option<String>,
@@ -24,13 +25,22 @@ pub struct Params {
 }
 
 /// What waits, by reason.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ParkedReasons)]
 pub struct Reasons {
     /// The most waited for first.
     reasons: Vec<Parked>,
 }
 
 /// Reads the page that the query string asks for.
+#[utoipa::path(
+    get,
+    path = "/api/parked",
+    operation_id = "list_parked",
+    tag = "events",
+    params(Params),
+    responses((status = 200, body = Page, description = "As asked for")),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,
@@ -43,6 +53,13 @@ pub async fn list(
 }
 
 /// Counts what waits by reason, with what mends it.
+#[utoipa::path(
+    get,
+    path = "/api/parked/reasons",
+    operation_id = "count_parked",
+    tag = "events",
+    responses((status = 200, body = Reasons, description = "As asked for")),
+)]
 pub async fn reasons(State(state): State<ApiState>) -> Result<Json<Reasons>, Problem> {
     Ok(Json(Reasons { reasons: parked::reasons(state.store.pool()).await? }))
 }

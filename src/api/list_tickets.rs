@@ -16,8 +16,9 @@ use crate::receive::problem::Problem;
 const DEFAULT_LIMIT: u32 = 50;
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     status: Option<String>,
     waiting_for: Option<String>,
@@ -34,6 +35,14 @@ pub struct Params {
 }
 
 /// Reads the page that the query string asks for.
+#[utoipa::path(
+    get,
+    path = "/api/tickets",
+    operation_id = "list_tickets",
+    tag = "tickets",
+    params(Params),
+    responses((status = 200, body = Page, description = "As asked for")),
+)]
 pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,

@@ -12,6 +12,7 @@ mod list_events;
 mod list_members;
 mod list_parked;
 mod list_tickets;
+mod openapi;
 mod problem;
 mod query;
 pub(crate) mod rejects;
@@ -25,11 +26,13 @@ mod show_waterfall;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::clock::Clock;
 use crate::receive::problem::Problem;
@@ -61,32 +64,45 @@ impl ApiState {
     }
 }
 
-/// The endpoints, each behind the bearer token.
+/// The endpoints, each behind the bearer token, and their description.
 pub fn routes(state: ApiState) -> Router {
-    Router::new()
-        .route("/api/members", get(list_members::list))
-        .route("/api/members/{user_id}", get(show_member::show).patch(change_member::change))
-        .route("/api/members/{user_id}/mrr", get(explain_mrr::explain))
-        .route("/api/mrr", get(show_mrr::show))
-        .route("/api/mrr/waterfall", get(show_waterfall::show))
-        .route("/api/tickets", get(list_tickets::list))
-        .route("/api/tickets/{ticket}", get(show_ticket::show).patch(change_ticket::change))
-        .route("/api/tickets/{ticket}/replies", post(reply_to_ticket::reply))
-        .route("/api/campaigns", get(list_campaigns::list))
-        .route("/api/campaigns/{campaign}", get(show_campaign::show))
-        .route("/api/events", get(list_events::list))
-        .route("/api/events/{source}/{event_id}", get(show_event::show))
-        .route("/api/dead-letters", get(list_dead_letters::list))
-        .route("/api/dead-letters/causes", get(list_dead_letters::causes))
-        .route("/api/dead-letters/redrive", post(act_on_dead_letters::redrive))
-        .route("/api/dead-letters/drop", post(act_on_dead_letters::drop_all))
-        .route("/api/parked", get(list_parked::list))
-        .route("/api/parked/reasons", get(list_parked::reasons))
-        .route("/api/audit", get(list_acts::list))
+    let (endpoints, described) = endpoints().split_for_parts();
+    let described = openapi::complete(described);
+    endpoints
         .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(middleware::from_fn_with_state(Guard::new(&state), bearer::require))
         .with_state(state)
+        .merge(openapi::route(&described))
+}
+
+/// The description of the endpoints, as `GET /openapi.json` gives it.
+#[must_use]
+pub fn description() -> OpenApi {
+    openapi::complete(endpoints().into_openapi())
+}
+
+fn endpoints() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(list_members::list))
+        .routes(routes!(show_member::show, change_member::change))
+        .routes(routes!(explain_mrr::explain))
+        .routes(routes!(show_mrr::show))
+        .routes(routes!(show_waterfall::show))
+        .routes(routes!(list_tickets::list))
+        .routes(routes!(show_ticket::show, change_ticket::change))
+        .routes(routes!(reply_to_ticket::reply))
+        .routes(routes!(list_campaigns::list))
+        .routes(routes!(show_campaign::show))
+        .routes(routes!(list_events::list))
+        .routes(routes!(show_event::show))
+        .routes(routes!(list_dead_letters::list))
+        .routes(routes!(list_dead_letters::causes))
+        .routes(routes!(act_on_dead_letters::redrive))
+        .routes(routes!(act_on_dead_letters::drop_all))
+        .routes(routes!(list_parked::list))
+        .routes(routes!(list_parked::reasons))
+        .routes(routes!(list_acts::list))
 }
 
 /// The fields of a JSON object. An object first: a struct alone would take an array for its fields in order.

@@ -14,8 +14,9 @@ use crate::ops::tickets::{Change, Detail, change};
 use crate::receive::problem::Problem;
 
 /// The reply.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TicketReply)]
 struct Reply {
     message: String,
     /// A note that no member sees.
@@ -26,6 +27,15 @@ struct Reply {
 }
 
 /// Says it and answers with the ticket as it is now.
+#[utoipa::path(
+    post,
+    path = "/api/tickets/{ticket}/replies",
+    operation_id = "reply_to_ticket",
+    tag = "tickets",
+    params(("ticket" = String, Path, description = "Its id or number")),
+    request_body = Reply,
+    responses((status = 201, body = Detail, description = "As asked for")),
+)]
 pub async fn reply(
     State(state): State<ApiState>,
     ticket: Path<String>,

@@ -8,6 +8,14 @@ use crate::ops::campaigns::{self, Detail};
 use crate::receive::problem::Problem;
 
 /// Reads the campaign of this id or slug.
+#[utoipa::path(
+    get,
+    path = "/api/campaigns/{campaign}",
+    operation_id = "show_campaign",
+    tag = "campaigns",
+    params(("campaign" = String, Path, description = "Its id or slug")),
+    responses((status = 200, body = Detail, description = "As asked for")),
+)]
 pub async fn show(
     State(state): State<ApiState>,
     Path(campaign): Path<String>,

@@ -11,8 +11,9 @@ use crate::ops::events::{self, Trace};
 use crate::receive::problem::Problem;
 
 /// The query string.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     /// Whether the body comes along. The audit log names who opened it.
     #[serde(default)]
@@ -20,7 +21,8 @@ pub struct Params {
 }
 
 /// One event and what became of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = EventDetail)]
 pub struct Detail {
     /// Its way.
     #[serde(flatten)]
@@ -31,6 +33,14 @@ pub struct Detail {
 }
 
 /// Reads the event of this source and name.
+#[utoipa::path(
+    get,
+    path = "/api/events/{source}/{event_id}",
+    operation_id = "show_event",
+    tag = "events",
+    params(("source" = String, Path, description = "The provider's endpoint"), ("event_id" = String, Path, description = "The provider's name of it; write a slash in it as %2F"), Params),
+    responses((status = 200, body = Detail, description = "As asked for")),
+)]
 pub async fn show(
     State(state): State<ApiState>,
     name: Result<Path<(String, String)>, PathRejection>,

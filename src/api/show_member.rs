@@ -35,6 +35,14 @@ impl IntoResponse for Error {
 }
 
 /// Reads one member.
+#[utoipa::path(
+    get,
+    path = "/api/members/{user_id}",
+    operation_id = "show_member",
+    tag = "members",
+    params(("user_id" = Uuid, Path, description = "The account's id")),
+    responses((status = 200, body = Detail, description = "As asked for")),
+)]
 pub async fn show(
     State(state): State<ApiState>,
     user_id: Result<Path<Uuid>, PathRejection>,

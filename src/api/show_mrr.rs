@@ -11,8 +11,9 @@ use super::{ApiState, problem};
 use crate::ops::ledger::{self, InvalidMoment, MrrAt, Question};
 
 /// The query string.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     date: Option<String>,
     known_at: Option<String>,
@@ -45,6 +46,14 @@ impl IntoResponse for Error {
 }
 
 /// Reads the MRR that the query string asks for.
+#[utoipa::path(
+    get,
+    path = "/api/mrr",
+    operation_id = "show_mrr",
+    tag = "revenue",
+    params(Params),
+    responses((status = 200, body = MrrAt, description = "As asked for")),
+)]
 pub async fn show(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,

@@ -8,6 +8,14 @@ use crate::ops::tickets::{self, Detail};
 use crate::receive::problem::Problem;
 
 /// Reads the ticket of this id or number.
+#[utoipa::path(
+    get,
+    path = "/api/tickets/{ticket}",
+    operation_id = "show_ticket",
+    tag = "tickets",
+    params(("ticket" = String, Path, description = "Its id or number")),
+    responses((status = 200, body = Detail, description = "As asked for")),
+)]
 pub async fn show(
     State(state): State<ApiState>,
     Path(ticket): Path<String>,

@@ -10,8 +10,9 @@ use super::{ApiState, problem};
 use crate::ops::ledger::{self, InvalidMoment, InvalidMonths, Month, Waterfall};
 
 /// The query string.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Params {
     from: Option<String>,
     to: Option<String>,
@@ -47,6 +48,14 @@ impl IntoResponse for Error {
 }
 
 /// Reads the waterfall that the query string asks for.
+#[utoipa::path(
+    get,
+    path = "/api/mrr/waterfall",
+    operation_id = "show_waterfall",
+    tag = "revenue",
+    params(Params),
+    responses((status = 200, body = Waterfall, description = "As asked for")),
+)]
 pub async fn show(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,

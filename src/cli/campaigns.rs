@@ -4,7 +4,6 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use sqlx::PgPool;
 
-use super::exit::of_page;
 use super::moment::days;
 use super::money::format_minor_units;
 use super::table::{in_words, plain, right_aligned, spaced, text};
@@ -69,7 +68,7 @@ pub async fn run(args: CampaignsArgs, config: &Config) -> anyhow::Result<Exit> {
 
 async fn list(pool: &PgPool, args: &ListArgs) -> anyhow::Result<Exit> {
     let page = campaigns::list(pool, args.status.as_deref(), args.after.as_deref(), args.limit).await;
-    let page = page.map_err(of_page).context("cannot read the campaigns")?;
+    let page = page.context("cannot read the campaigns")?;
     let exit = print(&page, args.json, table)?;
     if let Some(slug) = page.next_after.filter(|_| !args.json) {
         anstream::eprintln!("there are more: the same again with --after {}", printable(&slug));

@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 use super::page::{self, PageError};
 
 /// One act.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = AuditLine)]
 pub struct Line {
     /// Numbers the lines.
     pub id: i64,
@@ -21,8 +22,10 @@ pub struct Line {
     /// What: `members change`.
     pub act: String,
     /// What it was asked for.
+    #[schema(value_type = Value)]
     pub arguments: Json<Value>,
     /// What came of it.
+    #[schema(value_type = Value)]
     pub outcome: Json<Value>,
 }
 
@@ -40,7 +43,8 @@ pub struct Wanted {
 }
 
 /// Some acts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = AuditPage)]
 pub struct Page {
     /// The newest first.
     pub acts: Vec<Line>,

@@ -13,6 +13,58 @@ use crate::verify::Refusal;
 /// Seconds after which a sender that was turned away for the moment may come back.
 const RETRY_AFTER_S: u16 = 5;
 
+/// The machine-readable name of every problem but those of events' fields, `<field>-missing` and `<field>-invalid`.
+/// `docs/problems.md` says what to do about each.
+pub const KINDS: [&str; 36] = [
+    "api-off",
+    "bad-request",
+    "body-broken-off",
+    "body-not-an-object",
+    "body-not-json",
+    "body-not-utf8",
+    "body-too-large",
+    "body-too-slow",
+    "campaign-not-found",
+    "content-encoding-unsupported",
+    "content-type-not-a-form",
+    "content-type-not-json",
+    "database-away",
+    "dependency-down",
+    "dependency-unchecked",
+    "event-not-found",
+    "internal",
+    "member-not-found",
+    "method-not-allowed",
+    "not-durable",
+    "not-found",
+    "overloaded",
+    "signature-absent",
+    "signature-header-malformed",
+    "signature-header-missing",
+    "signature-mismatch",
+    "signature-of-another-body",
+    "signature-timestamp-invalid",
+    "signature-too-new",
+    "signature-too-old",
+    "signature-without-body",
+    "source-not-configured",
+    "ticket-not-found",
+    "token-malformed",
+    "token-missing",
+    "token-wrong",
+];
+
+/// Whether a problem may have this name.
+fn is_known(kind: &str) -> bool {
+    KINDS.contains(&kind) || kind.ends_with("-missing") || kind.ends_with("-invalid")
+}
+
+/// The address that names a problem of this kind, for good.
+#[must_use]
+pub fn type_of(kind: &str) -> String {
+    format!("urn:memberflow:problem:{kind}")
+}
+
 /// An answer other than success.
 #[derive(Debug)]
 pub struct Problem {
@@ -31,7 +83,9 @@ impl Problem {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, kind: kind.into(), title, detail: detail.into(), extra: Map::new() }
+        let kind = kind.into();
+        debug_assert!(is_known(&kind), "{kind} is not among KINDS");
+        Self { status, kind, title, detail: detail.into(), extra: Map::new() }
     }
 
     /// Adds a member of its own to the document.
@@ -140,7 +194,7 @@ impl From<Malformed> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut document = self.extra;
-        document.insert("type".to_owned(), json!(format!("urn:memberflow:problem:{}", self.kind)));
+        document.insert("type".to_owned(), json!(type_of(&self.kind)));
         document.insert("title".to_owned(), json!(self.title));
         document.insert("status".to_owned(), json!(self.status.as_u16()));
         document.insert("detail".to_owned(), json!(self.detail));

@@ -33,6 +33,7 @@ mod operations_page;
 mod parking;
 mod payment_kinds;
 mod poison;
+mod problems_page;
 mod queue;
 mod reading_plans;
 mod rebuilding;

@@ -14,7 +14,7 @@ pub use show::{Detail, Lead, show};
 pub const STATUSES: [&str; 5] = ["draft", "active", "paused", "completed", "archived"];
 
 /// One campaign and its sums. Money is in minor units of `currency`.
-#[derive(Clone, Debug, PartialEq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, FromRow, utoipa::ToSchema)]
 pub struct Campaign {
     /// `marketing_campaigns.id`
     pub id: Uuid,
@@ -41,7 +41,8 @@ pub struct Campaign {
 }
 
 /// Some campaigns in the order of their slugs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = CampaignPage)]
 pub struct Page {
     /// At most as many as were asked for.
     pub campaigns: Vec<Campaign>,

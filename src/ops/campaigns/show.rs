@@ -14,7 +14,8 @@ use crate::database;
 const MAX_LEADS: i64 = 100;
 
 /// One campaign with everything. Money is in minor units of the campaign's currency.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = CampaignDetail)]
 pub struct Detail {
     /// What the list shows.
     #[serde(flatten)]
@@ -29,7 +30,8 @@ pub struct Detail {
 }
 
 /// The campaign's UTM fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = CampaignUtm)]
 pub struct Utm {
     /// `utm_campaign`
     pub utm_campaign: Option<String>,
@@ -40,7 +42,8 @@ pub struct Utm {
 }
 
 /// One lead of a campaign.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = CampaignLead)]
 pub struct Lead {
     /// `leads.id`
     pub id: Uuid,

@@ -12,7 +12,8 @@ pub const MAX_COUNTED: u32 = 10_000;
 const MAX_CAUSES: i64 = 100;
 
 /// Dead letters that have source, type and reason in common.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = DeadLetterCause)]
 pub struct Cause {
     /// The provider's endpoint.
     pub source: String,
@@ -33,7 +34,8 @@ pub struct Cause {
 }
 
 /// What the selected dead letters died of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = DeadLetterCauses)]
 pub struct Causes {
     /// The commonest first, at most 100.
     pub causes: Vec<Cause>,

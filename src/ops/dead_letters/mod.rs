@@ -14,7 +14,7 @@ pub use act::{Acted, Limits, drop_all, redrive};
 pub use causes::{Cause, Causes, MAX_COUNTED, causes};
 
 /// An event that cannot be applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 pub struct DeadLetter {
     /// What operators name it by.
     pub id: i64,
@@ -38,7 +38,8 @@ pub struct DeadLetter {
 }
 
 /// Some dead letters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = DeadLetterPage)]
 pub struct Page {
     /// The newest first.
     pub dead_letters: Vec<DeadLetter>,

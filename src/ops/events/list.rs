@@ -30,7 +30,8 @@ pub struct Wanted {
 }
 
 /// Some events.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = EventPage)]
 pub struct Page {
     /// The newest first. Fewer than asked for, or none, where few of many match: the next page looks further back.
     pub events: Vec<Event>,

@@ -17,7 +17,7 @@ pub use list::{Page, Wanted, list, newest};
 pub use trace::{Fact, Trace, show, trace};
 
 /// Where an event is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 pub struct Event {
     /// The provider's endpoint.
     pub source: String,

@@ -10,7 +10,8 @@ use super::{Event, find, find_in};
 use crate::store::reading;
 
 /// The way of one event.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = EventTrace)]
 pub struct Trace {
     /// Where it is.
     pub event: Event,
@@ -27,11 +28,13 @@ pub struct Trace {
     /// What operators did with it.
     pub acts: Vec<Line>,
     /// What nobody can tell any more.
+    #[schema(value_type = Vec<String>)]
     pub not_kept: &'static [&'static str],
 }
 
 /// A fact, and the event that decided it.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = EventFact)]
 pub struct Fact {
     /// Where it stands.
     pub table: String,
@@ -45,20 +48,24 @@ pub struct Fact {
 }
 
 /// A row that it changed. Of rows with more than one event only the columns that differ.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = EventChange)]
 pub struct Change {
     /// Where the row stands; `event`: what the event itself says that it changed of its object.
     pub table: String,
     /// What the row is found by.
     pub id: String,
     /// Nothing: there was no such row.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     pub before: Option<Json<Map<String, Value>>>,
     /// After it.
+    #[schema(value_type = HashMap<String, Value>)]
     pub after: Json<Map<String, Value>>,
 }
 
 /// What waits.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = EventParked)]
 pub struct Parked {
     /// The object.
     pub subject: String,
@@ -69,7 +76,8 @@ pub struct Parked {
 }
 
 /// A line of the audit log.
-#[derive(Clone, Debug, Serialize, FromRow)]
+#[derive(Clone, Debug, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = EventAct)]
 pub struct Line {
     /// When.
     #[serde(with = "time::serde::rfc3339")]

@@ -25,7 +25,8 @@ pub enum About {
 }
 
 /// Where an MRR comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = MrrExplained)]
 pub struct Explained {
     pub definition: &'static str,
     pub user_id: Option<Uuid>,
@@ -38,7 +39,8 @@ pub struct Explained {
 }
 
 /// One movement of the ledger. Amounts are minor units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[schema(as = MrrMovement)]
 pub struct Movement {
     pub customer_id: String,
     pub currency: String,

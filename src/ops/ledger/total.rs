@@ -19,7 +19,7 @@ pub struct Question {
 }
 
 /// The MRR at a moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct MrrAt {
     pub definition: &'static str,
     #[serde(with = "time::serde::rfc3339")]
@@ -30,7 +30,8 @@ pub struct MrrAt {
 }
 
 /// The MRR in one currency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[schema(as = MrrTotal)]
 pub struct Total {
     pub currency: String,
     /// Minor units.

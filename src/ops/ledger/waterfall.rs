@@ -23,7 +23,7 @@ pub enum InvalidMonths {
 }
 
 /// How the MRR moved, month by month.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Waterfall {
     pub definition: &'static str,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -34,9 +34,11 @@ pub struct Waterfall {
 
 /// One month in one currency, in minor units: `opening` and the movements make `closing`, which is the next
 /// month's `opening`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = WaterfallRow)]
 pub struct Row {
     pub currency: String,
+    #[schema(value_type = String, example = "2026-03")]
     pub month: Month,
     pub opening: i64,
     pub new: i64,

@@ -14,20 +14,24 @@ const MAX_TAG_CHARS: usize = 100;
 const MAX_NOTES_CHARS: usize = 10_000;
 
 /// What to change; a field that is absent stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MemberChange)]
 pub struct Change {
     /// A status set by hand wins and stays; `Some(None)` gives it back to the rule.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub engagement_status: Option<Option<String>>,
     /// Likewise.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub health_status: Option<Option<String>>,
     /// All the member's tags.
     #[serde(default)]
     pub custom_tags: Option<Vec<String>>,
     /// `Some(None)` removes the notes.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub admin_notes: Option<Option<String>>,
 }
 

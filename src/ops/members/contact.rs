@@ -9,7 +9,7 @@ use uuid::Uuid;
 const MAX_ENTRIES: i64 = 100;
 
 /// How a member stands with support.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 pub struct Support {
     /// Tickets that are neither resolved nor closed.
     pub open_tickets: i64,
@@ -22,7 +22,7 @@ pub struct Support {
 }
 
 /// Something that was said or decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 pub struct Contact {
     /// When.
     #[serde(with = "time::serde::rfc3339::option")]

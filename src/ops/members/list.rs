@@ -36,7 +36,8 @@ impl Default for PageRequest {
 }
 
 /// Some members, and where the next ones begin.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = MemberPage)]
 pub struct Page {
     /// In the order asked for.
     pub members: Vec<Member>,

@@ -26,7 +26,7 @@ pub use show::{Detail, Payment, Subscription, find_by_email, show};
 pub use sort::{Direction, Sort, SortBy};
 
 /// One account and what is known of it. Money is in minor units of `currency`.
-#[derive(Clone, Debug, PartialEq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Member {
     /// The account: `auth.users.id`.
     pub user_id: Uuid,

@@ -15,7 +15,8 @@ use crate::database;
 const MAX_ROWS: i64 = 100;
 
 /// One member with everything. Money is in minor units of the currency beside it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = MemberDetail)]
 pub struct Detail {
     /// What the list shows.
     #[serde(flatten)]
@@ -36,7 +37,7 @@ pub struct Detail {
 }
 
 /// Whether a member may be texted, and what was said of it by text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Texting {
     /// False: a number of the member's has opted out, or the forms say no. Null: nothing says yes.
     pub may_be_texted: Option<bool>,
@@ -45,7 +46,7 @@ pub struct Texting {
 }
 
 /// What a number has said last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NumberConsent {
     /// As E.164 writes it.
     pub number: String,
@@ -65,7 +66,8 @@ pub struct NumberConsent {
 }
 
 /// What the list has no room for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[schema(as = MemberMore)]
 pub struct More {
     /// Files that the member owns.
     pub s3_file_count: i64,
@@ -87,7 +89,7 @@ pub struct More {
 }
 
 /// One Stripe subscription.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Subscription {
     /// Stripe's id; none for one that was made by hand.
     pub stripe_subscription_id: Option<String>,
@@ -125,7 +127,7 @@ pub struct Subscription {
 }
 
 /// One invoice or one-off payment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Payment {
     /// Stripe's invoice; none for a one-off payment.
     pub stripe_invoice_id: Option<String>,

@@ -11,7 +11,8 @@ use super::page::{self, PageError};
 pub use reasons::{Parked, fix, reasons};
 
 /// Something that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = ParkedObject)]
 pub struct Waiting {
     /// The object's id (a customer, a subscription, a payment, a lead), or a phone number.
     pub subject: String,
@@ -25,7 +26,8 @@ pub struct Waiting {
 }
 
 /// Some of what waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ParkedPage)]
 pub struct Page {
     /// The longest waiting first.
     pub parked: Vec<Waiting>,

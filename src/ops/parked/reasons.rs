@@ -14,7 +14,8 @@ const AMBIGUOUS_CAMPAIGN: &str = "ambiguous_campaign";
 const UNMATCHED_NUMBER: &str = "unmatched_number";
 
 /// What waits for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ParkedReason)]
 pub struct Parked {
     /// Why it waits.
     pub reason: String,

@@ -46,7 +46,8 @@ pub enum Assignee {
 }
 
 /// Some tickets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = TicketPage)]
 pub struct Page {
     /// Those that wait for staff, the longest first, then the others, the oldest first.
     pub tickets: Vec<Ticket>,

@@ -21,7 +21,7 @@ pub const PRIORITIES: [&str; 4] = ["low", "normal", "high", "urgent"];
 pub const WAITING_FOR: [&str; 2] = ["staff", "member"];
 
 /// One ticket and what follows from its replies and statuses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 pub struct Ticket {
     /// `support_tickets.id`
     pub id: Uuid,

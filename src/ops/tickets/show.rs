@@ -12,7 +12,8 @@ use crate::database;
 const MAX_ENTRIES: i64 = 500;
 
 /// One ticket with everything.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = TicketDetail)]
 pub struct Detail {
     /// What the list shows.
     #[serde(flatten)]
@@ -24,7 +25,8 @@ pub struct Detail {
 }
 
 /// Something that was said or decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = TicketEntry)]
 pub struct Entry {
     /// When.
     #[serde(with = "time::serde::rfc3339::option")]

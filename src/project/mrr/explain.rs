@@ -15,7 +15,8 @@ pub const DEFINITION: &str = "What active and past-due subscriptions bring in an
      discounts, before tax.";
 
 /// The way to one subscription's MRR. Amounts are minor units, exact fractions as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = MrrExplanation)]
 pub struct Explanation {
     pub subscription: String,
     pub customer: String,
@@ -38,7 +39,8 @@ pub struct Explanation {
 }
 
 /// One item's part in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = MrrItemExplanation)]
 pub struct ItemExplanation {
     pub item: String,
     pub price: String,

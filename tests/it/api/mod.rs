@@ -4,6 +4,7 @@ mod acts;
 mod campaigns;
 mod dead_letters;
 mod events;
+mod openapi;
 mod parked;
 
 use axum::http::{Method, StatusCode};
