@@ -65,7 +65,7 @@ async fn delete_all(prefix: String) {
         let options = ExchangeDeleteOptions::default();
         channel.exchange_delete(format!("{prefix}.{exchange}").into(), options).await.unwrap();
     }
-    for queue in ["stripe", "supabase.auth", "supabase.database", "dead"] {
+    for queue in ["stripe", "supabase.auth", "supabase.database", "twilio", "dead"] {
         let options = QueueDeleteOptions::default();
         channel.queue_delete(format!("{prefix}.{queue}").into(), options).await.unwrap();
     }
