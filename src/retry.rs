@@ -9,7 +9,7 @@ use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
 /// Delays that double from `first` up to `longest`, each spread by half so that several processes
-/// do not come back in step. Never ends by itself; [`Delays::reset`] starts it anew after a success.
+/// do not come back in step. Never ends by itself; [`Delays::reset`] starts it again after a success.
 #[derive(Debug)]
 pub struct Delays(ExponentialBackoff);
 

@@ -15,7 +15,7 @@ pub const DELIVERIES: &str = "memberflow_deliveries_total";
 /// Seconds from a delivery's headers to its answer, by `source`.
 pub const DELIVERY_SECONDS: &str = "memberflow_delivery_seconds";
 /// Auth Hooks answered neutrally though their event could not be kept: for reconciliation to heal.
-pub const HOOKS_NOT_KEPT: &str = "memberflow_hooks_not_kept_total";
+pub const HOOKS_DROPPED: &str = "memberflow_hooks_dropped_total";
 /// Connections ended because their place was needed for newer ones.
 pub const CONNECTIONS_GIVEN_UP: &str = "memberflow_connections_given_up_total";
 /// Requests to the API that were turned away, by `reason`: `token-missing`, `token-malformed` or `token-wrong`;
@@ -23,10 +23,10 @@ pub const CONNECTIONS_GIVEN_UP: &str = "memberflow_connections_given_up_total";
 pub const API_REJECTS: &str = "memberflow_api_rejected_total";
 
 /// Events that said something that is not recognised, by `what`: a status that is new, a needed field that is
-/// nowhere. The words themselves stand in `ingest.unrecognised`.
+/// nowhere. The words themselves stand in `ingest.unknown_values`.
 pub const UNRECOGNISED: &str = "memberflow_stripe_unrecognised_total";
 /// Stripe's events that no table depends on, kept as they are, by `event_type`.
-pub const KEPT_UNREAD: &str = "memberflow_stripe_kept_unread_total";
+pub const IGNORED_EVENTS: &str = "memberflow_stripe_ignored_events_total";
 
 /// Stripe's events that are of a mode or an account that does not count, by `reason`: applied, and nothing changed.
 pub const NOT_COUNTED: &str = "memberflow_stripe_not_counted_total";
@@ -91,9 +91,9 @@ fn describe() {
         NOT_COUNTED,
         "Events of a Stripe mode or account that does not count, by reason."
     );
-    metrics::describe_counter!(KEPT_UNREAD, "Events of Stripe's that no table depends on, by type.");
+    metrics::describe_counter!(IGNORED_EVENTS, "Events of Stripe's that no table depends on, by type.");
     metrics::describe_counter!(
-        HOOKS_NOT_KEPT,
+        HOOKS_DROPPED,
         "Auth Hooks answered neutrally though their event could not be kept."
     );
     metrics::describe_counter!(

@@ -18,8 +18,8 @@ use memberflow::store::{Rules, Store};
 use sqlx::PgPool;
 
 use mixed::Member;
+use support::app::NOW;
 use support::database::TestDatabase;
-use support::told::NOW;
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -54,8 +54,8 @@ async fn main() {
     for member in &members {
         member.sign_up(pool).await;
     }
-    apply(&store, &told(&members, 0..args.unmeasured), args.batch).await;
-    let events = told(&members, args.unmeasured..args.events);
+    apply(&store, &app(&members, 0..args.unmeasured), args.batch).await;
+    let events = app(&members, args.unmeasured..args.events);
     let (ours, theirs, began) =
         (processor_seconds(std::process::id()), database_seconds(pool).await, Instant::now());
     let batches = apply(&store, &events, args.batch).await;
@@ -70,7 +70,7 @@ async fn main() {
 }
 
 /// Event by event, all members in turn.
-fn told(members: &[Member], numbers: std::ops::Range<u32>) -> Vec<Envelope> {
+fn app(members: &[Member], numbers: std::ops::Range<u32>) -> Vec<Envelope> {
     numbers.flat_map(|number| members.iter().map(move |member| member.event(number))).collect()
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::told::{BEGIN, customer, paid_invoice, row, stripe, subscription};
+use crate::support::app::{BEGIN, customer, paid_invoice, row, stripe, subscription};
 
 /// Of each kind one in so many events.
 const KINDS: u32 = 8;

@@ -15,17 +15,17 @@ mod sender;
 
 mod attacker;
 mod attacks;
-mod house;
 mod pace;
+mod receiver;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum as _};
-use memberflow::receive::places::raise_open_files;
+use memberflow::http::connection_limit::raise_open_files;
 
 use attacks::Attack;
-use house::{House, Measured};
+use receiver::{Measured, Receiver};
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -68,18 +68,18 @@ async fn main() {
     println!("|---|---|---|---|---|---|---|---|---|");
     for &attack in attacks {
         // A receiver of its own for each, so that each peak of memory is that attack's.
-        let house =
-            House::open(args.rate, Duration::from_secs(args.seconds.into()), attack.database_round_trip())
+        let receiver =
+            Receiver::open(args.rate, Duration::from_secs(args.seconds.into()), attack.database_round_trip())
                 .await;
         let mut rounds = Vec::new();
         for _ in 0..args.rounds {
-            rounds.push(house.measure(attack).await);
+            rounds.push(receiver.measure(attack).await);
         }
-        println!("{}", line(attack, &rounds, &house).await);
+        println!("{}", line(attack, &rounds, &receiver).await);
     }
 }
 
-async fn line(attack: Attack, rounds: &[Measured], house: &House) -> String {
+async fn line(attack: Attack, rounds: &[Measured], receiver: &Receiver) -> String {
     let median = |of: fn(&Measured) -> f64| {
         let mut values: Vec<f64> = rounds.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
@@ -93,8 +93,8 @@ async fn line(attack: Attack, rounds: &[Measured], house: &House) -> String {
         median(|it| it.quiet_p99_ms),
         median(|it| it.p99_ms / it.quiet_p99_ms),
         rounds.iter().map(|it| it.refused).sum::<usize>(),
-        house.peak_memory_bytes() / (1024 * 1024),
-        house.left_by_attacks().await,
+        receiver.peak_memory_bytes() / (1024 * 1024),
+        receiver.left_by_attacks().await,
         rounds.last().map_or("", |it| it.told.as_str()),
     )
 }

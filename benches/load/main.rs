@@ -10,7 +10,7 @@ mod support;
 mod measure;
 
 use clap::Parser as _;
-use memberflow::receive::places::raise_open_files;
+use memberflow::http::connection_limit::raise_open_files;
 
 #[tokio::main]
 async fn main() {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::list_dead_letters::selection;
 use super::{ACTOR, ApiState, problem};
+use crate::http::problem::Problem;
 use crate::ops::dead_letters::{self, Acted, Cause, Limits, MAX_COUNTED, Selection};
-use crate::receive::problem::Problem;
 
 /// Which dead letters; all of what is said must hold.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

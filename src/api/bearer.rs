@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use super::ApiState;
 use super::rejects::Rejects;
-use crate::receive::problem::Problem;
+use crate::http::problem::Problem;
 
 /// What decides about requests. Cheap to clone.
 #[derive(Clone)]

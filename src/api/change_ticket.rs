@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::show_ticket::show;
 use super::{ACTOR, ApiState};
+use crate::http::problem::Problem;
 use crate::ops::tickets::{Change, Detail, change as make};
-use crate::receive::problem::Problem;
 
 /// What is set; what is absent stays.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

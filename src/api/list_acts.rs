@@ -6,8 +6,8 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 
 use super::{ApiState, query};
+use crate::http::problem::Problem;
 use crate::ops::audit::{self, Page, Wanted};
-use crate::receive::problem::Problem;
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -6,8 +6,8 @@ use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 
 use super::{ApiState, query};
+use crate::http::problem::Problem;
 use crate::ops::parked::{self, Page, Parked};
-use crate::receive::problem::Problem;
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -52,7 +52,7 @@ pub async fn list(
     Ok(Json(page))
 }
 
-/// Counts what waits by reason, with what mends it.
+/// Counts what waits by reason, with what fixes it.
 #[utoipa::path(
     get,
     path = "/api/parked/reasons",

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::query::one_of;
 use super::{ApiState, problem};
+use crate::http::problem::Problem;
 use crate::ops::tickets::{self, Assignee, Filter, Page};
-use crate::receive::problem::Problem;
 
 /// Tickets on a page that says nothing else.
 const DEFAULT_LIMIT: u32 = 50;

@@ -35,7 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::clock::Clock;
-use crate::receive::problem::Problem;
+use crate::http::problem::Problem;
 use crate::store::Store;
 
 use self::bearer::Guard;
@@ -49,7 +49,7 @@ const ACTOR: &str = "api";
 /// What the endpoints need.
 #[derive(Clone, Debug)]
 pub struct ApiState {
-    /// The members' tables, and what derives them anew after a change by hand.
+    /// The members' tables, and what derives them again after a change by hand.
     pub store: Store,
     /// The moment of reading.
     pub clock: Clock,

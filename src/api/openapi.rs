@@ -13,7 +13,7 @@ use utoipa::openapi::{
     Components, Content, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Ref, ResponseBuilder,
 };
 
-use crate::receive::problem::{KINDS, type_of};
+use crate::http::problem::{KINDS, type_of};
 
 /// How the API is asked, in short.
 const DESCRIPTION: &str = "What the CRM and operators read and do. Lists are read by page: `next_cursor` of one is the \

@@ -3,9 +3,9 @@
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
 
+use crate::http::problem::Problem;
 use crate::ops::page::PageError;
 use crate::ops::tickets::{ChangeError, ListError};
-use crate::receive::problem::Problem;
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {

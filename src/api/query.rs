@@ -3,9 +3,9 @@
 use time::OffsetDateTime;
 
 use super::problem;
+use crate::http::problem::Problem;
 use crate::ops::ledger::parse_since;
 use crate::ops::page::DEFAULT_LIMIT;
-use crate::receive::problem::Problem;
 
 /// The moment that the parameter `name` says: a date, or a date and a time.
 pub(super) fn moment(name: &str, value: Option<&str>) -> Result<Option<OffsetDateTime>, Problem> {

@@ -2,19 +2,19 @@
 
 use std::time::Instant;
 
-use crate::receive::pace::{Pace, Rate};
-use crate::receive::refusals::LogLimit;
+use crate::http::rejection_log::LogLimit;
+use crate::http::throttle::{Rate, Throttle};
 use crate::telemetry::API_REJECTS;
 
 /// What was turned away lately.
 pub(crate) struct Rejects {
-    pace: Pace,
+    throttle: Throttle,
     log: LogLimit,
 }
 
 impl Default for Rejects {
     fn default() -> Self {
-        Self { pace: Pace::new(Rate::REJECTED_TOKENS), log: LogLimit::default() }
+        Self { throttle: Throttle::new(Rate::REJECTED_TOKENS), log: LogLimit::default() }
     }
 }
 
@@ -25,6 +25,6 @@ impl Rejects {
         if let Some(suppressed) = self.log.turn(Instant::now()) {
             tracing::warn!(reason, suppressed, "api request rejected");
         }
-        self.pace.turn(1).await;
+        self.throttle.turn(1).await;
     }
 }

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::show_ticket::show;
 use super::{ACTOR, ApiState};
+use crate::http::problem::Problem;
 use crate::ops::tickets::{Change, Detail, change};
-use crate::receive::problem::Problem;
 
 /// The reply.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

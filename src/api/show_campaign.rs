@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 
 use super::{ApiState, problem};
+use crate::http::problem::Problem;
 use crate::ops::campaigns::{self, Detail};
-use crate::receive::problem::Problem;
 
 /// Reads the campaign of this id or slug.
 #[utoipa::path(

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{ACTOR, ApiState, problem};
+use crate::http::problem::Problem;
 use crate::ops::events::{self, Trace};
-use crate::receive::problem::Problem;
 
 /// The query string.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -14,7 +14,7 @@ use crate::database;
 use crate::ops::campaigns::{self, Campaign, Detail, Page};
 use crate::ops::page::MAX_LIMIT;
 
-/// The marketing campaigns and what they brought.
+/// List and show campaigns with leads, revenue and return.
 #[derive(Debug, Args)]
 pub struct CampaignsArgs {
     #[command(subcommand)]

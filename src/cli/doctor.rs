@@ -1,4 +1,4 @@
-//! `memberflow doctor`: looks at everything that memberflow needs, and says what mends what is wrong.
+//! `memberflow doctor`: looks at everything that memberflow needs, and says what fixes what is wrong.
 
 use super::{Exit, print_data};
 use crate::config::Config;

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::parked::{self, Waiting};
 
-/// What is known but waits for a missing piece: a user, a tier, a look at Stripe, whose a number is.
+/// List what is parked until a missing piece arrives: a user, a tier, an object at Stripe, whose a number is.
 #[derive(Debug, Args)]
 pub struct ParkedArgs {
     #[command(subcommand)]
@@ -20,13 +20,13 @@ pub struct ParkedArgs {
 
 #[derive(Debug, Subcommand)]
 enum ParkedCommand {
-    /// List what waits, the longest waiting first.
+    /// List parked items, oldest first.
     List(ListArgs),
 }
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Only what waits for this: unknown_user, no_tier, unmatched_number, …
+    /// Filter by reason: unknown_user, no_tier, unmatched_number, …
     #[arg(long)]
     reason: Option<String>,
     /// Only this customer, subscription, payment or number.

@@ -8,12 +8,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
 use crate::ops::prune;
-use crate::store::prune::{Pruned, SHORTEST};
+use crate::store::events::prune::{Pruned, SHORTEST};
 use crate::store::{Rules, Store};
 
 /// Remove the bodies of old events. Their names stay, so that repeats are still known, and so do the tables.
 ///
-/// What they told is in the facts, which `rebuild` takes as they stand from then on: it can't check those any more.
+/// What they reported is in the facts, which `rebuild` takes as they stand from then on: it can't check those any more.
 /// `serve` does this once a day where MEMBERFLOW_RETENTION_DAYS is set.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct PruneArgs {

@@ -1,4 +1,4 @@
-//! `memberflow rebuild`: derives all tables again from the events, and compares or mends the live ones.
+//! `memberflow rebuild`: derives all tables again from the events, and compares or fixes the live ones.
 
 use std::collections::BTreeSet;
 
@@ -18,9 +18,9 @@ use crate::store::{Rules, Store};
 /// The longest value of a column that is shown whole as text.
 const VALUE_MAX_CHARS: usize = 60;
 
-/// Derive all tables again from the events received, beside the live ones, and make those equal.
+/// Rebuild the derived tables from the event log and repair differences.
 ///
-/// Events go on being applied meanwhile. Can be stopped at any moment: the live tables change in one
+/// Events continue being applied meanwhile. Can be stopped at any moment: the live tables change in one
 /// transaction at the end, and only where they differ.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct RebuildArgs {
@@ -83,7 +83,7 @@ pub(super) async fn drive(
     Ok(exit(&report))
 }
 
-/// 6 where a comparison found a difference; what a rebuild found is mended.
+/// 6 where a comparison found a difference; what a rebuild found is fixed.
 fn exit(report: &Report) -> Exit {
     if report.check && report.differing_rows() > 0 { Exit::Drift } else { Exit::Fine }
 }
@@ -97,7 +97,7 @@ async fn interrupted(store: &Store, progress: &Progress, is_replay: bool) -> any
     progress.finish();
     rebuild::clear(store).await.context("what the rebuild has left behind goes with the next one")?;
     let message = if is_replay {
-        "interrupted: what was mended stays"
+        "interrupted: what was fixed stays"
     } else {
         "interrupted: the live tables are as they were, or rebuilt if that was in its last moment"
     };
@@ -154,9 +154,9 @@ fn summary(report: &Report, shown: usize) -> String {
     let found = match (rows, report.check, report.selected) {
         (0, _, None) => "the live tables are what the events make of them".to_owned(),
         (0, _, Some(selected)) => format!("nothing differs where the {selected} selected events have a say"),
-        (rows, true, None) => format!("rows that differ: {rows}; `memberflow rebuild` mends them"),
+        (rows, true, None) => format!("rows that differ: {rows}; `memberflow rebuild` fixes them"),
         (rows, true, Some(_)) => format!("rows that would change: {rows}; without --dry-run they do"),
-        (rows, false, _) => format!("rows that differed and are mended: {rows}"),
+        (rows, false, _) => format!("rows that differed and are fixed: {rows}"),
     };
     let seconds = took.as_secs_f64();
     lines.push(format!(

@@ -9,8 +9,8 @@ use crate::clock::Clock;
 use crate::config::hosts::may_be_plaintext;
 use crate::config::{self, Config};
 use crate::database;
+use crate::http::connection_limit::raise_open_files;
 use crate::lifecycle::Lifecycle;
-use crate::receive::places::raise_open_files;
 use crate::roles::{self, Role};
 use crate::telemetry;
 

@@ -62,7 +62,7 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
     };
     Failure::new(
         exit,
-        format!("{path}: {source}; {hint}. What was mended by then stays, and the next run goes on"),
+        format!("{path}: {source}; {hint}. What was fixed by then stays, and the next run goes on"),
     )
     .into()
 }

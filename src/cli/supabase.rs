@@ -14,7 +14,7 @@ use crate::ops::realtime;
 use crate::ops::triggers::{self, Done, Outcome};
 use crate::project::supabase::ActivityTables;
 
-/// Add or remove the triggers by which the database itself tells of logins, sign-ups, files and rows.
+/// Install or remove the triggers that record logins, sign-ups, files and rows.
 #[derive(Debug, Args)]
 pub struct SupabaseArgs {
     #[command(subcommand)]

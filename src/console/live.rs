@@ -136,17 +136,17 @@ fn count(changes: &Changes, tables: &[String]) -> u64 {
 pub(super) struct Params {
     /// The page's tables, joined by commas.
     tables: String,
-    /// The last id that the page was told, where it comes again by itself.
+    /// The last id that the page was reported, where it comes again by itself.
     #[serde(default)]
     after: String,
 }
 
-/// What one stream has told.
+/// What one stream has reported.
 struct Watching {
     live: Live,
     changes: watch::Receiver<Changes>,
     tables: Vec<String>,
-    /// Nothing yet: where everything stands now is told first, so that the page has an id to come again with.
+    /// Nothing yet: where everything stands now is reported first, so that the page has an id to come again with.
     told: Option<u64>,
     until: Instant,
 }

@@ -18,8 +18,8 @@ pub async fn keep(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     let Some(mut messages) = queue.dead_messages() else { return };
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     while let Some(Some(message)) = lifecycle.until_stopping(messages.recv()).await {
-        while let Err(error) = bury(store, &message).await {
-            tracing::warn!(%error, "a dead message waits for the database");
+        while let Err(error) = dead_letter(store, &message).await {
+            tracing::warn!(%error, "dead message not stored, waiting for the database");
             wait(delays.next_delay(), lifecycle).await;
             if lifecycle.stopping.is_cancelled() {
                 return;
@@ -30,7 +30,7 @@ pub async fn keep(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     }
 }
 
-async fn bury(store: &Store, message: &DeadMessage) -> Result<(), StoreError> {
+async fn dead_letter(store: &Store, message: &DeadMessage) -> Result<(), StoreError> {
     let envelopes = match &message.content {
         DeadContent::Events(envelopes) => envelopes.clone(),
         DeadContent::Unreadable(source, body) => vec![unreadable(store, *source, body)],
@@ -38,7 +38,7 @@ async fn bury(store: &Store, message: &DeadMessage) -> Result<(), StoreError> {
     let count = envelopes.len();
     tracing::error!(events = count, reason = message.reason, "dead letters from the broker");
     let dead: Vec<_> = envelopes.iter().map(|envelope| (envelope, message.reason.clone())).collect();
-    store.bury(&dead).await?;
+    store.dead_letter(&dead).await?;
     metrics::counter!(APPLIED, "outcome" => "dead").increment(count as u64);
     Ok(())
 }

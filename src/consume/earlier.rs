@@ -6,11 +6,11 @@ use super::{FIRST_DELAY, LONGEST_DELAY};
 use crate::database::within_reason;
 use crate::lifecycle::Lifecycle;
 use crate::queue::Queue;
-use crate::queue::figures::RELAYED;
+use crate::queue::metric_names::RELAYED;
 use crate::retry::Delays;
 use crate::store::Store;
 
-/// Moves until the process stops: at once, when it is told of news, and once a minute.
+/// Moves until the process stops: at once, when it is reported news, and once a minute.
 pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     lifecycle.until_stopping(keep_moving(queue, store)).await;
 }
@@ -27,7 +27,7 @@ async fn keep_moving(queue: &Queue, store: &Store) {
                 news.wait().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "events of an earlier version wait to be moved");
+                tracing::warn!(%error, "moving events of an earlier version failed, will retry");
                 sleep(delays.next_delay()).await;
             }
         }

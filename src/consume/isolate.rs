@@ -74,7 +74,7 @@ async fn end(store: &Store, event: &Envelope, fault: Fault) -> Result<(), StoreE
 /// Makes an event a dead letter.
 pub(super) async fn give_up(store: &Store, event: &Envelope, reason: String) -> Result<(), StoreError> {
     tracing::error!(source = %event.source, event_id = event.event_id, reason, "event dead-lettered");
-    store.bury(&[(event, reason)]).await?;
+    store.dead_letter(&[(event, reason)]).await?;
     metrics::counter!(APPLIED, "outcome" => "dead").increment(1);
     Ok(())
 }

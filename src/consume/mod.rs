@@ -1,6 +1,6 @@
 //! Consume: take a batch, apply it, settle it. What the database is too busy for waits; an event that fails is cut
 //! out of its batch, tried again alone a few times and then a dead letter, at once where no attempt can help; and
-//! its neighbours go on.
+//! its neighbours continue.
 
 mod dead;
 mod earlier;
@@ -33,8 +33,8 @@ const BATCHES_AT_ONCE: usize = 2;
 /// Consumes until the process stops, and keeps up what changes without events. A queue or database that is away only delays it.
 pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
-    while let Err(error) = store.switch_on().await {
-        tracing::warn!(%error, "the tables cannot be read in yet, trying again");
+    while let Err(error) = store.initial_import().await {
+        tracing::warn!(%error, "initial import failed, will retry");
         wait(delays.next_delay(), lifecycle).await;
         if lifecycle.stopping.is_cancelled() {
             return;
@@ -79,7 +79,7 @@ fn batches(consumer: Consumer) -> impl Stream<Item = Batch> {
 /// A batch whose task broke down was given back when it was dropped.
 fn checked(settled: Result<(), JoinError>) {
     if let Err(fault) = settled {
-        tracing::error!(%fault, "a batch could not be worked on; it will come again");
+        tracing::error!(%fault, "batch task failed, will be redelivered");
     }
 }
 
@@ -94,7 +94,7 @@ async fn settle(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
                 lost += u32::from(error.is_lost_connection());
                 batch.not_attempted().await;
                 let delay = delays.next_delay();
-                tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "a batch waits for the database");
+                tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "batch failed, waiting for the database");
                 wait(delay, lifecycle).await;
             }
         }

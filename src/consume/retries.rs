@@ -8,7 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::isolate::{self, Fault, From, attempt, fault_text, give_up};
 use crate::database::within_reason;
 use crate::lifecycle::Lifecycle;
-use crate::store::retries::{ATTEMPTS, Due};
+use crate::store::events::retries::{ATTEMPTS, Due};
 use crate::store::{Store, StoreError};
 
 /// How often it is looked for what is due.
@@ -20,7 +20,7 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while lifecycle.until_stopping(ticks.tick()).await.is_some() {
         if let Err(error) = round(store, lifecycle).await {
-            tracing::debug!(%error, "failing events wait for the database");
+            tracing::debug!(%error, "retries failed, waiting for the database");
         }
     }
 }

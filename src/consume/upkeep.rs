@@ -10,7 +10,7 @@ use crate::lifecycle::Lifecycle;
 use crate::ops::prune;
 use crate::store::{Store, StoreError};
 
-/// How often parked things are tried again and values that the clock changes are computed anew.
+/// How often parked things are tried again and values that the clock changes are computed again.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// How often bodies are pruned that have become older than they are kept.
@@ -24,17 +24,17 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
     while lifecycle.until_stopping(ticks.tick()).await.is_some() {
         match lifecycle.until_stopping(round(store)).await {
             None | Some(Ok(0)) => {}
-            Some(Ok(count)) => tracing::info!(count, "customers and members computed anew"),
-            Some(Err(error)) => tracing::warn!(%error, "what is due waits for the next round"),
+            Some(Ok(count)) => tracing::info!(count, "recomputed customers and members"),
+            Some(Err(error)) => tracing::warn!(%error, "recompute failed, will retry"),
         }
         if pruned.is_none_or(|at| at.elapsed() >= PRUNING_PERIOD) {
             match lifecycle.until_stopping(prune(store)).await {
                 Some(Ok(true)) => pruned = Some(Instant::now()),
                 None => {}
                 Some(Ok(false)) => {
-                    tracing::info!("pruning waits for the next round: a rebuild or another process is at it");
+                    tracing::info!("pruning skipped: a rebuild or another process is at it");
                 }
-                Some(Err(error)) => tracing::warn!(%error, "pruning waits for the next round"),
+                Some(Err(error)) => tracing::warn!(%error, "pruning failed, will retry"),
             }
         }
     }

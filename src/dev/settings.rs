@@ -17,7 +17,7 @@ use crate::project::stripe::StripeMode;
 const QUEUE_PREFIX: &str = "memberflow_dev";
 
 /// What the file holds. The secrets are made up once per checkout, so that what was set up with them
-/// (a browser, `stripe listen`) goes on working.
+/// (a browser, `stripe listen`) continues working.
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
     database_url: String,
@@ -84,7 +84,7 @@ fn made_up() -> (Vec<String>, Vec<String>, String) {
 
 fn write(path: &Path, file: &File) -> Result<()> {
     let text = format!(
-        "# The local run of `memberflow dev`; written anew at each start.\n{}",
+        "# The local run of `memberflow dev`; written again at each start.\n{}",
         toml::to_string(file)?
     );
     fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;

@@ -61,7 +61,7 @@ struct Scrubbed<'a> {
     old_record: Option<Row<'a>>,
 }
 
-/// The body of a Database Webhook for `auth.{table}`, written anew without what must not be kept.
+/// The body of a Database Webhook for `auth.{table}`, written again without what must not be kept.
 pub(super) fn row_change(
     operation: &str,
     table: &str,

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::actor::note;
-use crate::store::prune::Pruned;
+use crate::store::events::prune::Pruned;
 use crate::store::{Store, StoreError};
 
 /// Removes the bodies of events that were applied before a moment. Nothing where a rebuild is under way, which

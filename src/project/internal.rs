@@ -32,9 +32,9 @@ pub enum Internal {
     FoundUsers(FoundUsers),
     /// Rows that stood in `payment_history`, or that stand there no more.
     FoundPayments(FoundPayments),
-    /// A row that stood otherwise than the last event about it had told.
+    /// A row that stood otherwise than the last event about it had reported.
     Corrected(Corrected),
-    /// A Stripe object as the API showed it, where that was not what the events had told.
+    /// A Stripe object as the API showed it, where that was not what the events had reported.
     Snapshot(Snapshot),
 }
 
@@ -63,7 +63,7 @@ impl Snapshot {
     }
 }
 
-/// A row of `customer_subscriptions` that no event has told of yet.
+/// A row of `customer_subscriptions` that no event has reported yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundSubscription {
     /// The row's own id.
@@ -131,20 +131,20 @@ pub struct FoundPayments {
     pub gone: Vec<FoundPayment>,
 }
 
-/// A row that an event was missing of: what the table says now follows what was told last.
+/// A row that an event was missing of: what the table says now follows what was reported last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Corrected {
-    /// The moment of what was told last, in microseconds since the Unix epoch.
+    /// The moment of what was reported last, in microseconds since the Unix epoch.
     pub at_us: i64,
-    /// Events that had told of a change away from that, earlier in a row's walk back and forth.
+    /// Events that had reported a change away from that, earlier in a row's walk back and forth.
     #[serde(default)]
     pub left_before: u32,
-    /// As a Database Webhook would have told it, in the form in which those are stored.
+    /// As a Database Webhook would have reported it, in the form in which those are stored.
     pub change: Value,
 }
 
 impl Corrected {
-    /// The change takes the place of the one that nobody told of: next to the last one in the row's history.
+    /// The change takes the place of the one that nobody reported: next to the last one in the row's history.
     ///
     /// # Errors
     /// [`Unreadable`] where the row is none that counts.

@@ -71,7 +71,7 @@ pub struct Report<T> {
     pub object: Value,
     /// The values before this event of what it changed, where the event says.
     pub previous: Option<Value>,
-    /// Of a correction, which stands for events that are missing: how many others had told by then of a change
+    /// Of a correction, which stands for events that are missing: how many others had reported by then of a change
     /// away from what was there before.
     pub corrects_after: Option<u32>,
 }

@@ -41,7 +41,7 @@ pub enum QueueError {
     /// The broker holds an exchange or queue of our name with other properties.
     #[error(
         "{name} exists on the broker with other properties ({detail}); let its messages drain, delete it \
-         (rabbitmqctl delete_queue {name}), and it will be declared anew; or set another queue prefix"
+         (rabbitmqctl delete_queue {name}), and it will be declared again; or set another queue prefix"
     )]
     Topology {
         /// The exchange or queue.

@@ -7,8 +7,8 @@
 
 mod batch;
 mod error;
-pub mod figures;
-mod gather;
+mod group_commit;
+pub mod metric_names;
 mod postgres;
 mod rabbitmq;
 
@@ -62,7 +62,7 @@ impl Queue {
         reading: PgPool,
         lifecycle: &Lifecycle,
     ) -> Result<Self, QueueError> {
-        figures::describe();
+        metric_names::describe();
         let postgres = PgQueue::open(intake, reading, config, lifecycle);
         Ok(match &config.amqp_url {
             Some(url) => Self::RabbitMq(RabbitMq::open(url, config, lifecycle)?, postgres),
@@ -81,17 +81,17 @@ impl Queue {
             Self::Postgres(postgres) => (postgres, None),
             Self::RabbitMq(rabbitmq, postgres) => match rabbitmq.publish(envelope.clone()).await {
                 Ok(()) => {
-                    metrics::counter!(figures::ACCEPTED, "path" => "rabbitmq").increment(1);
+                    metrics::counter!(metric_names::ACCEPTED, "path" => "rabbitmq").increment(1);
                     return Ok(());
                 }
                 Err(refused) => (postgres, Some(refused)),
             },
         };
         if refused.is_some() {
-            metrics::counter!(figures::FALLBACKS).increment(1);
+            metrics::counter!(metric_names::FALLBACKS).increment(1);
         }
         postgres.insert(envelope).await.map_err(|error| NotDurable::of(refused, error))?;
-        metrics::counter!(figures::ACCEPTED, "path" => "outbox").increment(1);
+        metrics::counter!(metric_names::ACCEPTED, "path" => "postgres").increment(1);
         Ok(())
     }
 

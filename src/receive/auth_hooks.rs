@@ -14,12 +14,12 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::keep::{json_response, not_kept};
-use super::problem::Problem;
+use super::enqueue::{dropped, json_response};
 use super::{Arrival, Receive, header};
 use crate::envelope::hook::{SENDING_HOOKS, TOKEN_HOOK, USER_HOOKS, VERIFICATION_HOOKS};
 use crate::envelope::peek::HookKind;
 use crate::envelope::{Malformed, Source, peek};
+use crate::http::problem::Problem;
 use crate::verify::standard_webhooks;
 
 /// From the arrival of the headers to the answer, with room to spare below 1.5 s.
@@ -40,7 +40,7 @@ async fn take(receive: &Receive, request: Request, deadline: Instant) -> Result<
     if let Answer::Neutral(_) = answer {
         match peek::auth_hook(delivery.body, window.now) {
             Ok(hook) => receive.keep_hook(hook.envelope, deadline).await,
-            Err(fault) => not_kept("", &fault.to_string()),
+            Err(fault) => dropped("", &fault.to_string()),
         }
     }
     Ok(answer.into_response())

@@ -4,9 +4,9 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::auth_hooks::signed_headers;
-use super::problem::Problem;
 use super::{Arrival, Receive};
 use crate::envelope::{Source, peek};
+use crate::http::problem::Problem;
 use crate::project::supabase;
 use crate::verify::standard_webhooks;
 
@@ -26,5 +26,5 @@ async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> 
     if let Some(kept) = supabase::kept(&envelope.body, receive.tables()) {
         envelope.body = kept.into();
     }
-    receive.keep(envelope, delivery.place).await
+    receive.enqueue(envelope, delivery.place).await
 }

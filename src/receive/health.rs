@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::Receive;
-use super::keep::json_response;
-use super::problem::Problem;
-use super::readiness::Checked;
+use super::enqueue::json_response;
+use crate::http::problem::Problem;
+use crate::http::readiness::Checked;
 
 /// A result older than this says nothing: the check has ended, or the process has no time for it.
 const STALE_AFTER: Duration = Duration::from_secs(30);
@@ -26,10 +26,10 @@ pub(super) async fn alive() -> Response {
 /// Whether Postgres and, where there is one, the broker are there, each by its name.
 pub(super) async fn ready(State(receive): State<Receive>) -> Result<Response, Problem> {
     receive.ops_turn(1).await;
-    if receive.0.rests.lifecycle.stopping.is_cancelled() {
+    if receive.0.dependencies.lifecycle.stopping.is_cancelled() {
         return Err(unready("stopping", "Stopping", "the process is stopping: send requests to another one"));
     }
-    let checked = receive.0.rests.readiness.last().await;
+    let checked = receive.0.dependencies.readiness.last().await;
     let unchecked =
         || unready("dependency-unchecked", "Not checked", "no dependency was checked yet: ask again");
     let checked = checked.ok_or_else(unchecked)?;
@@ -69,7 +69,7 @@ fn unready(kind: &'static str, title: &'static str, detail: impl Into<String>) -
 /// Everything counted, in Prometheus' text form.
 pub(super) async fn metrics(State(receive): State<Receive>) -> impl IntoResponse {
     receive.ops_turn(METRICS_COST).await;
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], receive.0.rests.metrics.render())
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], receive.0.dependencies.metrics.render())
 }
 
 #[cfg(test)]

@@ -1,24 +1,16 @@
-//! The door: HTTP requests in, an answer once their event is durable.
+//! The webhook endpoints: a request in, an answer once its event is durable.
 //!
 //! A request is read within limits ([`read`]), its signature is checked, its event is named, and a task
-//! that outlives the connection makes it durable ([`keep`]). One file per endpoint.
-
-pub mod listener;
-pub mod places;
-pub mod problem;
-pub mod readiness;
+//! that outlives the connection makes it durable ([`enqueue`]). One file per endpoint.
 
 mod auth_hooks;
+mod body;
 mod database;
+mod enqueue;
 mod health;
-mod keep;
-pub(crate) mod pace;
 mod read;
-mod reading;
-pub(crate) mod refusals;
 mod stripe;
 mod twilio;
-mod waiting;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -45,18 +37,18 @@ use crate::queue::Queue;
 use crate::telemetry::{DELIVERIES, DELIVERY_SECONDS};
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, TwilioTokens, Window};
 
-use pace::{Pace, Rate};
-use problem::Problem;
-use readiness::Readiness;
-use reading::Reading;
-use refusals::Refusals;
+use self::body::BodyReader;
+use crate::http::problem::Problem;
+use crate::http::readiness::Readiness;
+use crate::http::rejection_log::RejectionLog;
+use crate::http::throttle::{Rate, Throttle};
 
 /// What the endpoints share. Cheap to clone.
 #[derive(Clone)]
 pub struct Receive(Arc<Shared>);
 
 /// What the endpoints rest on.
-pub struct Rests {
+pub struct Dependencies {
     /// Where accepted events go.
     pub queue: Queue,
     /// Where "now" comes from.
@@ -70,7 +62,7 @@ pub struct Rests {
 }
 
 struct Shared {
-    rests: Rests,
+    dependencies: Dependencies,
     stripe: Option<StripeSecrets>,
     admission: Admission,
     hooks: Option<SupabaseSecrets>,
@@ -81,24 +73,24 @@ struct Shared {
     tables: ActivityTables,
     tolerance: Duration,
     read_timeout: Duration,
-    lanes: [Lane; Source::QUEUED.len()],
+    limits_by_source: [SourceLimits; Source::QUEUED.len()],
     /// Answers about the process itself, which anybody may ask for.
-    ops_pace: Pace,
+    ops_pace: Throttle,
     /// Places for hooks' events that are still being made durable after their hook was answered.
     hooks_waiting: Arc<Semaphore>,
 }
 
 /// What one source may take up; each has its own, so that none can starve the others.
-struct Lane {
+struct SourceLimits {
     source: Source,
     /// Places for requests that are here whole and are being made durable.
-    places: Arc<Semaphore>,
+    connection_limit: Arc<Semaphore>,
     /// What their bodies hold.
     bytes: Arc<Semaphore>,
     /// Bodies that are still coming in.
-    reading: Reading,
-    refusals: Refusals,
-    pace: Pace,
+    body_reader: BodyReader,
+    rejection_log: RejectionLog,
+    throttle: Throttle,
 }
 
 /// A delivery that has just come.
@@ -112,13 +104,14 @@ struct Arrival {
 impl Arrival {
     fn of(source: Source, request: &Request) -> Self {
         let told = request.body().size_hint().upper();
-        let body_bytes = told.map_or(UNTOLD_BODY_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let body_bytes =
+            told.map_or(UNDECLARED_BODY_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         Self { source, at: Instant::now(), body_bytes }
     }
 }
 
 /// What a body counts for that does not tell how long it is.
-const UNTOLD_BODY_BYTES: usize = 1024 * 1024;
+const UNDECLARED_BODY_BYTES: usize = 1024 * 1024;
 /// What a source's bodies may hold altogether while they are made durable.
 const KEEPING_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// The largest body of Twilio's: a text has 1600 characters, ten pictures an address each.
@@ -129,20 +122,20 @@ impl Receive {
     ///
     /// # Errors
     /// If a signing secret is not one.
-    pub fn new(config: &Config, rests: Rests) -> Result<Self, InvalidSecret> {
-        let lane = |source| Lane {
+    pub fn new(config: &Config, dependencies: Dependencies) -> Result<Self, InvalidSecret> {
+        let limits = |source| SourceLimits {
             source,
-            places: Arc::new(Semaphore::new(config.max_requests)),
+            connection_limit: Arc::new(Semaphore::new(config.max_requests)),
             bytes: Arc::new(Semaphore::new(KEEPING_MAX_BYTES.max(config.body_limit_bytes))),
-            reading: Reading::new(match source {
+            body_reader: BodyReader::new(match source {
                 Source::Twilio => config.body_limit_bytes.min(TWILIO_BODY_MAX_BYTES),
                 _ => config.body_limit_bytes,
             }),
-            refusals: Refusals::default(),
-            pace: Pace::new(Rate::REJECTED_DELIVERIES),
+            rejection_log: RejectionLog::default(),
+            throttle: Throttle::new(Rate::REJECTED_DELIVERIES),
         };
         Ok(Self(Arc::new(Shared {
-            rests,
+            dependencies,
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
             admission: config.admission(),
             hooks: SupabaseSecrets::new(config.hook_secrets())?,
@@ -153,8 +146,8 @@ impl Receive {
             tables: config.activity_tables.clone(),
             tolerance: config.webhook_tolerance,
             read_timeout: config.read_timeout,
-            lanes: Source::QUEUED.map(lane),
-            ops_pace: Pace::new(Rate::OPS),
+            limits_by_source: Source::QUEUED.map(limits),
+            ops_pace: Throttle::new(Rate::OPS),
             hooks_waiting: Arc::new(Semaphore::new(config.max_requests)),
         })))
     }
@@ -169,11 +162,11 @@ impl Receive {
             Ok(response) => return response,
             Err(problem) => problem,
         };
-        if let Ok(lane) = self.lane(source) {
-            lane.refusals.say(source, &problem);
+        if let Ok(limits) = self.limits(source) {
+            limits.rejection_log.say(source, &problem);
             if problem.is_the_senders() {
-                let read_bytes = body_bytes.min(lane.reading.reads_at_most());
-                self.0.rests.lifecycle.until_stopping(lane.pace.turn(read_bytes)).await;
+                let read_bytes = body_bytes.min(limits.body_reader.reads_at_most());
+                self.0.dependencies.lifecycle.until_stopping(limits.throttle.turn(read_bytes)).await;
             }
         }
         problem.into_response()
@@ -181,11 +174,11 @@ impl Receive {
 
     /// Resolves when it is the turn of an answer about the process itself.
     async fn ops_turn(&self, cost: usize) {
-        self.0.rests.lifecycle.until_stopping(self.0.ops_pace.turn(cost)).await;
+        self.0.dependencies.lifecycle.until_stopping(self.0.ops_pace.turn(cost)).await;
     }
 
     fn window(&self) -> Window {
-        Window { now: self.0.rests.clock.now(), tolerance: self.0.tolerance }
+        Window { now: self.0.dependencies.clock.now(), tolerance: self.0.tolerance }
     }
 
     fn stripe_secrets(&self) -> Result<&StripeSecrets, Problem> {

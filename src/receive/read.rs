@@ -7,9 +7,9 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::problem::Problem;
-use super::{Lane, Receive, header};
+use super::{Receive, SourceLimits, header};
 use crate::envelope::Source;
+use crate::http::problem::Problem;
 
 /// A request that has come in completely.
 pub(super) struct Delivery {
@@ -55,32 +55,32 @@ impl Receive {
         request: Request,
         forms: &[Form],
     ) -> Result<Delivery, Problem> {
-        let lane = self.lane(source)?;
-        if lane.places.available_permits() == 0 {
+        let limits = self.limits(source)?;
+        if limits.connection_limit.available_permits() == 0 {
             return Err(Problem::overloaded());
         }
         let (parts, body) = request.into_parts();
         let form = form(&parts.headers, forms)?;
         let declared = header(&parts.headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
-        if declared.is_some_and(|length: usize| length > lane.reading.reads_at_most()) {
-            return Err(Problem::too_large(lane.reading.limit()));
+        if declared.is_some_and(|length: usize| length > limits.body_reader.reads_at_most()) {
+            return Err(Problem::too_large(limits.body_reader.limit()));
         }
-        let body = timeout(self.0.read_timeout, lane.reading.read(body));
+        let body = timeout(self.0.read_timeout, limits.body_reader.read(body));
         let body = body.await.map_err(|_| Problem::too_slow())??;
         // Only now: bodies that dawdle would otherwise hold all places against those that are here.
-        let place = lane.place(body.len()).ok_or_else(Problem::overloaded)?;
+        let place = limits.place(body.len()).ok_or_else(Problem::overloaded)?;
         Ok(Delivery { headers: parts.headers, body, form, place })
     }
 
-    pub(super) fn lane(&self, source: Source) -> Result<&Lane, Problem> {
-        self.0.lanes.iter().find(|lane| lane.source == source).ok_or_else(Problem::overloaded)
+    pub(super) fn limits(&self, source: Source) -> Result<&SourceLimits, Problem> {
+        self.0.limits_by_source.iter().find(|limits| limits.source == source).ok_or_else(Problem::overloaded)
     }
 }
 
-impl Lane {
+impl SourceLimits {
     /// A place for a body of so many bytes, if one is free.
     fn place(&self, bytes: usize) -> Option<Place> {
-        let request = self.places.clone().try_acquire_owned().ok()?;
+        let request = self.connection_limit.clone().try_acquire_owned().ok()?;
         let bytes = self.bytes.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
         Some(Place { _request: request, _bytes: bytes })
     }

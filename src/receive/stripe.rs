@@ -3,9 +3,9 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-use super::problem::Problem;
 use super::{Arrival, Receive, header};
 use crate::envelope::{Source, peek};
+use crate::http::problem::Problem;
 use crate::verify::stripe;
 
 pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
@@ -20,7 +20,7 @@ async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> 
     stripe::verify(secrets, header(&delivery.headers, stripe::HEADER), &delivery.body, window)?;
     let (envelope, origin) = peek::stripe_with_origin(delivery.body, window.now)?;
     match receive.admission().check(&origin) {
-        Ok(()) => receive.keep(envelope, delivery.place).await,
+        Ok(()) => receive.enqueue(envelope, delivery.place).await,
         Err(reason) => receive.keep_uncounted(envelope, delivery.place, &reason).await,
     }
 }

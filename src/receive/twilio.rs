@@ -8,10 +8,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse as _, Response};
 
-use super::problem::Problem;
 use super::read::{Delivery, Form};
 use super::{Arrival, Receive, header};
 use crate::envelope::{Malformed, Parameters, Source, twilio as envelope};
+use crate::http::problem::Problem;
 use crate::project::stripe::NotCounted;
 use crate::verify::twilio;
 
@@ -48,10 +48,10 @@ async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> 
             parameters
         }
     };
-    keep(receive, parameters, delivery).await
+    enqueue(receive, parameters, delivery).await
 }
 
-async fn keep(receive: &Receive, parameters: Parameters, delivery: Delivery) -> Result<Response, Problem> {
+async fn enqueue(receive: &Receive, parameters: Parameters, delivery: Delivery) -> Result<Response, Problem> {
     let event = envelope::event(parameters, receive.window().now)?;
     let reason =
         receive.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));

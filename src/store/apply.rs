@@ -3,7 +3,7 @@
 //! The steps stand in [`Store::apply`]. From the moment that the facts are read until the commit, one
 //! transaction at a time holds the projection's lock: what one batch derives always sees what all
 //! batches before it stored, and writers cannot wait for each other in a circle. Reading the events and
-//! writing their bytes, which is most of the work, goes on in parallel before it.
+//! writing their bytes, which is most of the work, continues in parallel before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,21 +11,21 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::decoded_batch::{Decoded, DecodedBatch, read_all};
+use super::derive::catalogue;
 pub(super) use super::derive::derive;
-use super::derived::Tables;
+use super::derive::parked::{self, Parked};
+use super::derive::tables::Tables;
+use super::events::uncounted::Uncounted;
+use super::events::unknown_values::UnknownValues;
 use super::events::{self, Rows};
-use super::facts::{Changed, Settled, Told};
-use super::news::{Decoded, News, read_all};
-use super::parked::{self, Parked};
-use super::payments::ChangedPayments;
+use super::events::{pending, retries};
+use super::resolve::facts::{Changed, Reported, Settled};
+use super::resolve::payments::ChangedPayments;
+use super::resolve::versions::RecomputeFrom;
+use super::resolve::{activity, claims, emails, facts, payments, versions};
 use super::sms::{self, TouchedSms};
-use super::uncounted::Uncounted;
-use super::unrecognised::Unrecognised;
-use super::versions::Since;
-use super::{
-    Rules, Store, StoreError, activity, catalogue, claims, emails, facts, payments, pending, retries,
-    versions,
-};
+use super::{Rules, Store, StoreError};
 use crate::database;
 use crate::envelope::Envelope;
 use crate::project::stripe::StripeObject;
@@ -44,12 +44,12 @@ pub struct Applied {
     pub dead: usize,
 }
 
-/// What must be derived anew.
+/// What must be derived again.
 #[derive(Debug, Default)]
 pub struct Touched {
     /// Customers whose user may be another now, and of whom everything may have changed.
     pub customers: BTreeSet<String>,
-    /// Customers of whom something was told.
+    /// Customers of whom something was reported.
     pub involved: BTreeSet<String>,
     /// Those of them whose subscriptions may have another value now.
     pub valued: BTreeSet<String>,
@@ -60,22 +60,22 @@ pub struct Touched {
     /// Users whose activity alone may have changed.
     pub active: BTreeSet<Uuid>,
     pub payments: ChangedPayments,
-    /// Objects of whose state there was news.
+    /// Objects whose state was reported.
     pub objects: BTreeSet<String>,
     pub parked: Vec<Parked>,
     /// Customers whose payments' rows are to be written whether or not they changed.
-    pub anew: BTreeSet<String>,
-    /// From when on the customers' ledgers are to be worked out anew.
-    pub since: Since,
-    /// Text messages of which something was told.
+    pub force_rewrite: BTreeSet<String>,
+    /// From when on the customers' ledgers are to be worked out again.
+    pub since: RecomputeFrom,
+    /// Text messages of which something was reported.
     pub(super) sms: TouchedSms,
 }
 
 impl Touched {
-    /// Notes of whom evidence was `told`.
-    fn know(&mut self, told: claims::Told) {
-        self.customers.extend(told.news);
-        self.involved.extend(told.repeated);
+    /// Notes of whom evidence was `reported`.
+    fn know(&mut self, reported: claims::Reported) {
+        self.customers.extend(reported.new);
+        self.involved.extend(reported.repeated);
     }
 
     /// Notes whom `changed` facts are about, and what follows from them.
@@ -146,25 +146,25 @@ impl Store {
     ) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let Decoded { events, dead } = decoded;
-        retries::bury(&mut tx, &dead, now).await?;
+        retries::dead_letter(&mut tx, &dead, now).await?;
         let mut new = events::mark_applied(&mut tx, events, rows, now).await?;
         let applied = Applied { new: new.len(), repeated: total - new.len() - dead.len(), dead: dead.len() };
         let uncounted = Uncounted::take_from(&mut new);
-        let unrecognised = Unrecognised::of(&new);
+        let unknown_values = UnknownValues::of(&new);
         if !new.is_empty() {
             lock_for_batch(&mut tx).await?;
-            unrecognised.write(&mut tx).await?;
-            let news = News::sort(new);
-            let touched = settle(&mut tx, news, &self.rules, now).await?;
+            unknown_values.write(&mut tx).await?;
+            let batch = DecodedBatch::sort(new);
+            let touched = settle(&mut tx, batch, &self.rules, now).await?;
             derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
         }
         tx.commit().await?;
         uncounted.count();
-        unrecognised.count();
+        unknown_values.count();
         Ok(applied)
     }
 
-    /// Derives the rows of these customers and users anew, without an event: the clock, a tier or a user
+    /// Derives the rows of these customers and users again, without an event: the clock, a tier or a user
     /// has changed what they say.
     ///
     /// # Errors
@@ -199,12 +199,12 @@ pub(super) async fn within(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let Decoded { events, dead } = read_all(events, rules);
-    retries::bury(tx, &dead, now).await?;
+    retries::dead_letter(tx, &dead, now).await?;
     let new = events::mark_applied(tx, events, Rows::Missing, now).await?;
     if new.is_empty() {
         return Ok(());
     }
-    let touched = settle(tx, News::sort(new), rules, now).await?;
+    let touched = settle(tx, DecodedBatch::sort(new), rules, now).await?;
     derive(tx, Tables::Live, touched, rules, now).await
 }
 
@@ -229,19 +229,19 @@ async fn take_turn(tx: &mut PgConnection, statement: &'static str) -> Result<(),
 /// Facts first: what each object is now, and whom that touches.
 pub(super) async fn settle(
     tx: &mut PgConnection,
-    news: News,
+    batch: DecodedBatch,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Touched, sqlx::Error> {
     let mut touched =
-        Touched { named: news.claimed(), active: news.owners().collect(), ..Touched::default() };
-    let links = links(&news.stripe);
-    let settled = facts::settle_stripe(tx, news.stripe, &links, &rules.reading).await?;
+        Touched { named: batch.claimed(), active: batch.owners().collect(), ..Touched::default() };
+    let links = links(&batch.stripe);
+    let settled = facts::settle_stripe(tx, batch.stripe, &links, &rules.reading).await?;
     let Settled { changed, since, claims, thin } = settled;
-    touched.know(claims::write(tx, news.claims.into_iter().chain(claims).collect()).await?);
-    touched.know(emails::write(tx, news.emails).await?);
-    touched.parked = parked::thin(tx, &news.thin, &thin).await?;
-    touched.objects = news.thin;
+    touched.know(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
+    touched.know(emails::write(tx, batch.emails).await?);
+    touched.parked = parked::thin(tx, &batch.thin, &thin).await?;
+    touched.objects = batch.thin;
     touched.objects.extend(thin);
     touched.since = since;
     versions::add_known_terms(tx, &mut touched.since, &changed).await?;
@@ -249,28 +249,28 @@ pub(super) async fn settle(
     touched.involve(&changed);
 
     let mut differences = activity::Differences::new();
-    let rows = facts::settle_rows(tx, news.rows, &rules.reading).await?;
+    let rows = facts::settle_rows(tx, batch.rows, &rules.reading).await?;
     activity::count_rows(&rows, &rules.reading.tables, &mut differences);
-    activity::settle_logins(tx, &news.logins, &mut differences).await?;
+    activity::settle_logins(tx, &batch.logins, &mut differences).await?;
     activity::write(tx, &differences).await?;
     touched.active.extend(differences.keys());
     let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
     touched.active.extend(owners.filter_map(|row| row.user_id));
 
-    touched.sms = sms::settle(tx, news.sms).await?;
+    touched.sms = sms::settle(tx, batch.sms).await?;
 
-    let gone: Vec<Uuid> = news.users.iter().filter(|user| user.is_gone).map(|user| user.user_id).collect();
+    let gone: Vec<Uuid> = batch.users.iter().filter(|user| user.is_gone).map(|user| user.user_id).collect();
     claims::remember_gone(tx, &gone, now).await?;
-    let seen: BTreeSet<Uuid> = news.users.iter().map(|user| user.user_id).collect();
-    let emails = news.users.into_iter().flat_map(|user| user.emails).collect();
+    let seen: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
+    let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
     touched.customers.extend(claims::naming(tx, &seen, &emails).await?);
     touched.users.extend(seen);
     Ok(touched)
 }
 
-/// What the `told` objects belong to and hang on. Taken from every report, whether or not it becomes the fact:
+/// What the `reported` objects belong to and hang on. Taken from every report, whether or not it becomes the fact:
 /// what the table of links holds then depends on the set of events alone.
-fn links(told: &[Told<StripeObject>]) -> BTreeSet<(String, String)> {
-    let states = told.iter().map(|told| &told.report.state);
+fn links(reported: &[Reported<StripeObject>]) -> BTreeSet<(String, String)> {
+    let states = reported.iter().map(|reported| &reported.report.state);
     states.flat_map(|state| catalogue::links(state).into_iter().chain(payments::edges(state))).collect()
 }

@@ -41,7 +41,7 @@ impl From<sqlx::Error> for StoreError {
 /// Whether the same statement may succeed later. SQLSTATE classes: 08 connection, 25 read-only or
 /// time-out in a transaction, 40 serialization and deadlock, 53 resources (disk full, connections),
 /// 55 lock not available, 57 operator intervention, 58 system error; 23503 is a user deleted in the very
-/// moment, who is looked up anew next time; 3D000, 42P01, 42703 and 42883 are a database, table, column or function
+/// moment, who is looked up again next time; 3D000, 42P01, 42703 and 42883 are a database, table, column or function
 /// not yet there: it is not yet created, or not yet migrated for this version.
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {

@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use super::parked::Reason;
+use super::derive::parked::Reason;
 use super::{Store, StoreError};
 use crate::project::stripe::StripeObject;
 
@@ -24,18 +24,18 @@ const HEALED_BY_THE_API: [Reason; 7] = [
 /// What is known of one object.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Its present state, if any event told it.
+    /// Its present state, if any event reported it.
     pub fact: Option<Fact>,
     /// What it is parked for, of all that the API can tell.
     pub parked: BTreeSet<String>,
 }
 
-/// The present state of an object, and the event that told it.
+/// The present state of an object, and the event that reported it.
 #[derive(Clone, Debug)]
 pub struct Fact {
     /// What is kept of it.
     pub state: StripeObject,
-    /// The moment of the event that told it.
+    /// The moment of the event that reported it.
     pub occurred_at: OffsetDateTime,
     /// The event.
     pub event_id: String,
@@ -65,7 +65,7 @@ pub struct Listed {
     pub kind: String,
     /// Unix seconds, where its kind tells.
     pub created: Option<i64>,
-    /// Events have told of its end: the API need not list it any more.
+    /// Events have reported its end: the API need not list it any more.
     pub is_gone: bool,
 }
 
@@ -94,7 +94,7 @@ impl Store {
         Ok(known?)
     }
 
-    /// The discounts on these customers' own level that are not over, as their events told them: the API shows
+    /// The discounts on these customers' own level that are not over, as their events reported them: the API shows
     /// each within its customer alone.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Store {
         Ok(flagged?)
     }
 
-    /// The next `limit` facts after the id `after` that were told before `until`.
+    /// The next `limit` facts after the id `after` that were reported before `until`.
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps.

@@ -1,54 +1,27 @@
 //! Postgres: the transaction that applies a batch of events, and what it reads and writes.
 //!
-//! [`apply`] is the way in. Behind it, in the order of its steps: [`events`] keeps each event once (with
-//! [`pending`], those that wait, and [`retries`], those that failed), [`facts`] keeps the present state of each object,
-//! [`payments`] and [`activity`] move what is counted from it, [`customers`] decides whose it is and what it is worth,
-//! [`movements`] keeps the ledger of it, and [`members`] writes the other public tables. [`migrate`] makes those tables.
+//! [`apply`] is the way in, and its steps are the folders: [`events`] keeps each event once, pending, applied or dead;
+//! [`resolve`] decides what each object is now, in whatever order its events came; [`derive`](mod@derive) writes what follows from
+//! that: owners, valuations, the ledger, the public tables. [`migrate`] makes the tables; [`initial_import`] and
+//! [`backfill`] read the rows that stood there before.
 
-pub mod activity;
-mod adopted;
 pub mod apply;
 pub mod audit;
-mod before;
-pub mod catalogue;
-pub mod claims;
-pub mod customers;
-mod derive;
-pub mod derived;
-pub mod due;
-mod earlier;
-pub mod emails;
+pub mod backfill;
+mod decoded_batch;
+pub mod derive;
 pub mod error;
 pub mod events;
-pub mod facts;
 pub mod forget;
-pub mod found;
-mod involved;
+pub mod initial_import;
 pub mod known;
-pub mod leads;
-pub mod members;
 pub mod migrate;
-pub mod money;
-pub mod movements;
-mod news;
-pub mod parked;
-pub mod payment_history;
-pub mod payments;
-pub mod pending;
-pub mod prune;
 pub mod rebuild;
-mod referred;
-pub mod retries;
+pub mod recompute;
+pub mod resolve;
 pub mod sms;
-pub mod subscriptions;
 pub mod supabase_stub;
-pub mod switch_on;
-mod tiers;
-mod uncounted;
-mod unrecognised;
 mod urgent;
-pub mod versions;
-pub mod worth;
 
 use sqlx::{PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
@@ -153,6 +126,6 @@ impl Store {
 /// The database does not answer.
 pub async fn reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut reading = database::begin_reading(pool).await?;
-    derived::Tables::Live.choose(&mut reading).await?;
+    derive::tables::Tables::Live.choose(&mut reading).await?;
     Ok(reading)
 }

@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::apply::{self, Touched};
-use super::derived::Tables;
-use super::{Store, StoreError, due};
+use super::derive::tables::Tables;
+use super::{Store, StoreError, recompute};
 use crate::database;
 
 /// How long an urgent ticket may wait for staff before its member needs attention.
@@ -16,7 +16,7 @@ const PATIENCE: time::Duration = time::Duration::days(1);
 const PAGE: i64 = 500;
 
 impl Store {
-    /// Derives anew the members whose urgent ticket has begun or ceased to wait too long; returns how many those were.
+    /// Derives again the members whose urgent ticket has begun or ceased to wait too long; returns how many those were.
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps. Pages derived before stay so.
@@ -34,7 +34,7 @@ impl Store {
     async fn notice_page(&self) -> Result<usize, StoreError> {
         let (pool, now) = self.parts();
         let mut tx = database::begin(pool).await?;
-        due::take_turn(&mut tx).await?;
+        recompute::take_turn(&mut tx).await?;
         let changed = changed(&mut tx, now).await?;
         if changed.is_empty() {
             return Ok(0);

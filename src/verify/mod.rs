@@ -61,7 +61,7 @@ fn any_matches(keys: &[Key], parts: &[&[u8]], macs: &[[u8; 32]]) -> bool {
     })
 }
 
-/// The MAC of `parts` by `key`, not yet finished. The keyed state is cloned, never made anew.
+/// The MAC of `parts` by `key`, not yet finished. The keyed state is cloned, never made again.
 fn over(key: &Key, parts: &[&[u8]]) -> Key {
     let mut mac = key.clone();
     parts.iter().for_each(|part| mac.update(part));

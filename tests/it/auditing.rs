@@ -6,15 +6,15 @@ use memberflow::ops::reconcile::supabase;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::app::{NOW, TestApp, customer, stripe, subscription};
 use crate::support::process::{Settings, memberflow};
-use crate::support::told::{NOW, Told, customer, stripe, subscription};
 
 #[tokio::test]
 async fn each_act_is_a_line_with_who_did_it_to_what() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let user = Uuid::new_v4();
-    told.sign_up(user, "ann@example.com").await;
-    told.tell([stripe("evt_1", "customer.created", 0, customer("cus_1", "ann@example.com"))]).await;
+    app.sign_up(user, "ann@example.com").await;
+    app.apply([stripe("evt_1", "customer.created", 0, customer("cus_1", "ann@example.com"))]).await;
 
     for act in [
         &["rebuild"][..],
@@ -24,19 +24,19 @@ async fn each_act_is_a_line_with_who_did_it_to_what() {
         &["supabase", "install"],
         &["supabase", "uninstall"],
     ] {
-        let (exit, said) = run(&told, act);
+        let (exit, said) = run(&app, act);
         assert_eq!(exit, 0, "{act:?}: {said}");
     }
-    told.execute("update ingest.activity set logins = logins + 1").await;
-    told.execute("update public.user_activity_metrics set total_logins = 7").await;
-    supabase::run(&told.store, true, &mut Progress::Silent, |_| {}).await.unwrap();
+    app.execute("update ingest.activity set logins = logins + 1").await;
+    app.execute("update public.user_activity_metrics set total_logins = 7").await;
+    supabase::run(&app.store, true, &mut Progress::Silent, |_| {}).await.unwrap();
     let change: Change = serde_json::from_value(json!({
         "health_status": "churned", "engagement_status": null, "admin_notes": "call Ann"
     }))
     .unwrap();
-    members::change(&told.database.pool, user, &change, "api", NOW).await.unwrap();
+    members::change(&app.database.pool, user, &change, "api", NOW).await.unwrap();
 
-    let lines = told.rows("select act, arguments, outcome from ingest.audit_log order by id").await;
+    let lines = app.rows("select act, arguments, outcome from ingest.audit_log order by id").await;
     let acts: Vec<&str> = lines.iter().map(|line| line["act"].as_str().unwrap()).collect();
     assert_eq!(
         acts,
@@ -60,30 +60,30 @@ async fn each_act_is_a_line_with_who_did_it_to_what() {
         "user_id": user, "health_status": "churned", "engagement_status": null, "admin_notes": "changed"
     });
     assert_eq!(lines[6]["arguments"], changed);
-    let nobody = told.rows("select 1 from ingest.audit_log where actor = '' or actor is null").await;
+    let nobody = app.rows("select 1 from ingest.audit_log where actor = '' or actor is null").await;
     assert_eq!(nobody, [] as [Value; 0]);
 }
 
 #[tokio::test]
 async fn a_change_that_fails_leaves_no_line() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let change: Change = serde_json::from_value(json!({"health_status": "churned"})).unwrap();
-    members::change(&told.database.pool, Uuid::new_v4(), &change, "api", NOW).await.unwrap_err();
-    assert_eq!(told.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
+    members::change(&app.database.pool, Uuid::new_v4(), &change, "api", NOW).await.unwrap_err();
+    assert_eq!(app.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
 }
 
 #[tokio::test]
 async fn an_event_is_traced_from_its_delivery_to_the_rows_that_it_changed() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let of = |status: &str| subscription("sub_1", "cus_1", status);
     let mut later = of("canceled");
     later["ended_at"] = json!(1_767_225_700);
-    told.tell([stripe("evt_1", "customer.subscription.created", 1, of("active"))]).await;
-    told.tell([stripe("evt_2", "customer.subscription.updated", 60, of("past_due"))]).await;
-    told.tell([stripe("evt_3", "customer.subscription.deleted", 100, later)]).await;
+    app.apply([stripe("evt_1", "customer.subscription.created", 1, of("active"))]).await;
+    app.apply([stripe("evt_2", "customer.subscription.updated", 60, of("past_due"))]).await;
+    app.apply([stripe("evt_3", "customer.subscription.deleted", 100, later)]).await;
 
     let trace = |event: &str| {
-        let (exit, said) = run(&told, &["events", "trace", event, "--json"]);
+        let (exit, said) = run(&app, &["events", "trace", event, "--json"]);
         assert_eq!(exit, 0, "{said}");
         serde_json::from_str::<Value>(&said).unwrap()[0].clone()
     };
@@ -108,23 +108,23 @@ async fn an_event_is_traced_from_its_delivery_to_the_rows_that_it_changed() {
     assert!(third["parked"].as_array().unwrap().iter().any(|it| it["reason"] == "unknown_user"), "{third:#}");
     assert!(third["not_kept"].as_array().is_some_and(|it| !it.is_empty()));
 
-    let (exit, said) = run(&told, &["events", "trace", "evt_2"]);
+    let (exit, said) = run(&app, &["events", "trace", "evt_2"]);
     assert!(
         exit == 0 && said.contains("status: \"active\" -> \"past_due\"") && said.contains("Not kept"),
         "{said}"
     );
-    assert_eq!(run(&told, &["events", "trace", "evt_9"]).0, 5);
+    assert_eq!(run(&app, &["events", "trace", "evt_9"]).0, 5);
 }
 
 #[tokio::test]
 async fn what_operators_did_with_an_event_is_part_of_its_trace() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let event = stripe("evt_1", "customer.created", 0, customer("cus_1", "ann@example.com"));
-    told.store.bury(&[(event, "too often".to_owned())]).await.unwrap();
-    let (_, dead) = run(&told, &["events", "trace", "evt_1"]);
+    app.store.dead_letter(&[(event, "too often".to_owned())]).await.unwrap();
+    let (_, dead) = run(&app, &["events", "trace", "evt_1"]);
     assert!(dead.contains("dead 2026") && dead.contains("too often"), "{dead}");
-    run(&told, &["dead-letters", "redrive", "--all"]);
-    let (_, waiting) = run(&told, &["events", "trace", "evt_1"]);
+    run(&app, &["dead-letters", "redrive", "--all"]);
+    let (_, waiting) = run(&app, &["events", "trace", "evt_1"]);
     assert!(
         waiting.contains("waiting to be applied") && waiting.contains("dead-letters redrive by"),
         "{waiting}"
@@ -132,8 +132,8 @@ async fn what_operators_did_with_an_event_is_part_of_its_trace() {
 }
 
 /// The exit code, and what was said: on stdout where it went well.
-fn run(told: &Told, args: &[&str]) -> (i32, String) {
-    let settings: Settings = vec![("DATABASE_URL", told.database.url())];
+fn run(app: &TestApp, args: &[&str]) -> (i32, String) {
+    let settings: Settings = vec![("DATABASE_URL", app.database.url())];
     let output = memberflow(&settings).args(args).output().unwrap();
     let said = if output.status.success() { output.stdout } else { [output.stdout, output.stderr].concat() };
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())

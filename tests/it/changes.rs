@@ -9,25 +9,25 @@ use sqlx::postgres::PgListener;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::support::app::{TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::process::{Settings, memberflow};
-use crate::support::told::{Told, customer, paid_invoice, stripe, subscription};
 
 const ADA: Uuid = Uuid::from_u128(0xada);
 const BOB: Uuid = Uuid::from_u128(0xb0b);
 
 /// A migrated database whose tables notify.
-async fn notifying() -> Told {
-    let told = Told::begin().await;
-    realtime::install(&told.database.pool).await.unwrap();
-    told
+async fn notifying() -> TestApp {
+    let app = TestApp::begin().await;
+    realtime::install(&app.database.pool).await.unwrap();
+    app
 }
 
 /// What is heard of a table after `statement`, and of that statement alone.
-async fn heard(told: &Told, statement: &str) -> Vec<Value> {
-    let mut listener = PgListener::connect_with(&told.database.pool).await.unwrap();
+async fn heard(app: &TestApp, statement: &str) -> Vec<Value> {
+    let mut listener = PgListener::connect_with(&app.database.pool).await.unwrap();
     listener.listen("memberflow_changes").await.unwrap();
-    told.execute(statement).await;
-    told.execute("notify memberflow_changes, 'end'").await;
+    app.execute(statement).await;
+    app.execute("notify memberflow_changes, 'end'").await;
     let mut heard = Vec::new();
     loop {
         let notification = timeout(Duration::from_secs(30), listener.recv()).await.unwrap().unwrap();
@@ -40,44 +40,44 @@ async fn heard(told: &Told, statement: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn each_commit_names_its_tables_and_members_once() {
-    let told = notifying().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.sign_up(BOB, "bob@example.com").await;
+    let app = notifying().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.sign_up(BOB, "bob@example.com").await;
     let ticket = format!(
         "insert into public.support_tickets (id, user_id, subject, description) values ('{ADA}', '{ADA}', 'Help', 'x')"
     );
     let of = |table: &str, member: Uuid| json!({"table": table, "members": [member]});
     // The derived columns are written by a second statement, which says nothing new.
-    assert_eq!(heard(&told, &ticket).await, [of("support_tickets", ADA)]);
+    assert_eq!(heard(&app, &ticket).await, [of("support_tickets", ADA)]);
     let said =
         format!("insert into public.support_ticket_replies (ticket_id, message) values ('{ADA}', 'x')");
-    let tables = heard(&told, &said).await;
+    let tables = heard(&app, &said).await;
     assert!(tables.contains(&of("support_ticket_replies", ADA)), "{tables:?}");
     let moved = format!("update public.support_tickets set user_id = '{BOB}'");
-    let members = heard(&told, &moved).await[0]["members"].clone();
+    let members = heard(&app, &moved).await[0]["members"].clone();
     assert_eq!(members.as_array().unwrap().len(), 2, "{members}");
     assert_eq!(
-        heard(&told, "update public.support_tickets set subject = 'y' where false").await,
+        heard(&app, "update public.support_tickets set subject = 'y' where false").await,
         [] as [Value; 0]
     );
-    let gone = heard(&told, "delete from public.support_tickets").await;
+    let gone = heard(&app, "delete from public.support_tickets").await;
     assert!(gone.contains(&of("support_tickets", BOB)), "{gone:?}");
 }
 
 #[tokio::test]
 async fn applied_events_are_heard_with_their_members() {
-    let told = notifying().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.name_tier("Pro", "price_pro").await;
-    let mut listener = PgListener::connect_with(&told.database.pool).await.unwrap();
+    let app = notifying().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
+    let mut listener = PgListener::connect_with(&app.database.pool).await.unwrap();
     listener.listen("memberflow_changes").await.unwrap();
-    told.tell([
+    app.apply([
         stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
         stripe("evt_2", "customer.subscription.created", 1, subscription("sub_1", "cus_1", "active")),
         stripe("evt_3", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000)),
     ])
     .await;
-    told.execute("notify memberflow_changes, 'end'").await;
+    app.execute("notify memberflow_changes, 'end'").await;
     let mut tables = Vec::new();
     loop {
         let notification = timeout(Duration::from_secs(30), listener.recv()).await.unwrap().unwrap();
@@ -97,35 +97,35 @@ async fn applied_events_are_heard_with_their_members() {
 
 #[tokio::test]
 async fn more_members_than_fit_are_not_named() {
-    let told = notifying().await;
-    told.execute(
+    let app = notifying().await;
+    app.execute(
         "insert into auth.users (id, email) select gen_random_uuid(), n || '@example.com' from generate_series(1, 101) n",
     )
     .await;
     let all = "insert into public.user_revenue_metrics (user_id) select id from auth.users";
-    assert_eq!(heard(&told, all).await, [json!({"table": "user_revenue_metrics", "members": null})]);
+    assert_eq!(heard(&app, all).await, [json!({"table": "user_revenue_metrics", "members": null})]);
 }
 
 #[tokio::test]
 async fn realtime_publishes_the_tables_once() {
-    let told = Told::begin().await;
-    let pool = &told.database.pool;
+    let app = TestApp::begin().await;
+    let pool = &app.database.pool;
     // As in a project where somebody has added one already.
-    told.execute("create publication supabase_realtime for table public.sms_messages").await;
+    app.execute("create publication supabase_realtime for table public.sms_messages").await;
     let script = realtime::install_script(pool).await.unwrap();
     assert_eq!(script.matches("alter publication").count(), 6, "{script}");
     assert_eq!(outcomes(realtime::install(pool).await.unwrap()), vec![Outcome::Installed; 7]);
     assert_eq!(outcomes(realtime::install(pool).await.unwrap()), vec![Outcome::Unchanged; 7]);
     assert_eq!(realtime::install_script(pool).await.unwrap(), "");
     let published =
-        told.rows("select count(*) from pg_publication_tables where pubname = 'supabase_realtime'").await;
+        app.rows("select count(*) from pg_publication_tables where pubname = 'supabase_realtime'").await;
     assert_eq!(published, [json!({"count": 7})]);
 }
 
 #[tokio::test]
 async fn uninstall_removes_the_notifications_and_leaves_the_publication() {
-    let told = Told::begin().await;
-    let settings: Settings = vec![("DATABASE_URL", told.database.url())];
+    let app = TestApp::begin().await;
+    let settings: Settings = vec![("DATABASE_URL", app.database.url())];
     let run = |args: &[&str]| {
         let output = memberflow(&settings).arg("supabase").args(args).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -145,7 +145,7 @@ async fn uninstall_removes_the_notifications_and_leaves_the_publication() {
     let removed = run(&["uninstall"]);
     assert!(removed.contains("public.support_tickets (realtime): removed"), "{removed}");
     assert!(!run(&["uninstall"]).contains("realtime"));
-    let left = told
+    let left = app
         .rows(
             "select (select count(*) from pg_trigger where tgname like 'memberflow_notify%') as triggers,
                       (select count(*) from pg_publication_tables) as tables",

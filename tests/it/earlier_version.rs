@@ -12,9 +12,9 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::migrations::{execute, files};
+use crate::support::app::{TestApp, customer, stripe};
 use crate::support::database::TestDatabase;
 use crate::support::process::{Serving, Settings};
-use crate::support::told::{Told, customer, stripe};
 
 /// How it takes events from its outbox; the transaction stays open until they are applied.
 const TAKE: &str = "
@@ -54,10 +54,10 @@ const ACCEPT: &str = "
 #[tokio::test]
 async fn two_versions_at_work_apply_each_event_once() {
     const EVENTS: usize = 300;
-    let told = Told::begin().await;
-    told.store.switch_on().await.unwrap();
-    let pool = &told.database.pool;
-    let serving = Serving::roles("consume", &settings(&told.database));
+    let app = TestApp::begin().await;
+    app.store.initial_import().await.unwrap();
+    let pool = &app.database.pool;
+    let serving = Serving::roles("consume", &settings(&app.database));
     let accepting = async {
         for number in 0..EVENTS {
             bound(ACCEPT, &event(&name(number))).execute(pool).await.unwrap();
@@ -96,29 +96,29 @@ async fn earlier_consumer(pool: &PgPool, events: usize) -> i64 {
 
 #[tokio::test]
 async fn what_an_earlier_consumer_holds_is_neither_taken_nor_waited_for() {
-    let told = Told::begin().await;
-    told.store.switch_on().await.unwrap();
-    let pool = &told.database.pool;
+    let app = TestApp::begin().await;
+    app.store.initial_import().await.unwrap();
+    let pool = &app.database.pool;
     for number in 0..2 {
         bound(ACCEPT, &event(&name(number))).execute(pool).await.unwrap();
     }
     let (held, taken) = take(pool, 1).await;
-    let moving = timeout(Duration::from_secs(30), told.store.move_earlier());
+    let moving = timeout(Duration::from_secs(30), app.store.move_earlier());
     assert_eq!(moving.await.expect("nobody is waited for").unwrap(), 1);
     assert_eq!(apply(pool, &taken).await, 1);
-    assert_eq!(told.store.move_earlier().await.unwrap(), 0);
+    assert_eq!(app.store.move_earlier().await.unwrap(), 0);
     held.rollback().await.unwrap();
     // It did not survive, so its row is there again, and its event is known.
-    assert_eq!(told.store.move_earlier().await.unwrap(), 1);
-    let states = told.rows("select event_id, state from ingest.events order by event_id").await;
+    assert_eq!(app.store.move_earlier().await.unwrap(), 1);
+    let states = app.rows("select event_id, state from ingest.events order by event_id").await;
     let expected = [(name(0), "applied"), (name(1), "pending")];
     assert_eq!(states, expected.map(|(id, state)| json!({"event_id": id, "state": state})));
 }
 
 #[tokio::test]
 async fn migrating_and_an_earlier_consumer_never_wait_for_each_other() {
-    let told = Told::begin().await;
-    let pool = &told.database.pool;
+    let app = TestApp::begin().await;
+    let pool = &app.database.pool;
     bound(ACCEPT, &event("evt_1")).execute(pool).await.unwrap();
     let (held, taken) = take(pool, 1).await;
     let files = files();
@@ -130,16 +130,16 @@ async fn migrating_and_an_earlier_consumer_never_wait_for_each_other() {
 
 #[tokio::test]
 async fn what_failed_and_what_died_moves_with_its_attempts_and_reasons() {
-    let told = Told::begin().await;
-    let pool = &told.database.pool;
-    told.tell([event("evt_applied")]).await;
+    let app = TestApp::begin().await;
+    let pool = &app.database.pool;
+    app.apply([event("evt_applied")]).await;
     for (id, attempts) in [("evt_noted", 0), ("evt_failed", 3), ("evt_applied", 2)] {
         bound(FAIL, &event(id)).bind(attempts).execute(pool).await.unwrap();
     }
     for id in ["evt_dead", "evt_failed"] {
         bound(BURY, &event(id)).execute(pool).await.unwrap();
     }
-    assert_eq!(told.store.move_earlier().await.unwrap(), 5);
+    assert_eq!(app.store.move_earlier().await.unwrap(), 5);
     let moved = "select event_id, state, attempts, alone, reason, dead_at = '2026-01-02' as dated
                  from ingest.events where source = 'stripe' order by event_id";
     let row = |id: &str, state: &str, attempts: i32, reason: Value, dated: Value| {
@@ -147,7 +147,7 @@ async fn what_failed_and_what_died_moves_with_its_attempts_and_reasons() {
                "dated": dated})
     };
     assert_eq!(
-        told.rows(moved).await,
+        app.rows(moved).await,
         [
             row("evt_applied", "applied", 0, Value::Null, Value::Null),
             row("evt_dead", "dead", 0, json!("a reason"), json!(true)),
@@ -158,7 +158,7 @@ async fn what_failed_and_what_died_moves_with_its_attempts_and_reasons() {
     let soon = "select count(*) from ingest.events
                 where state = 'pending' and next_attempt_at > now() + interval '5 min'";
     assert_eq!(number(pool, soon).await, 0);
-    assert_eq!(told.store.move_earlier().await.unwrap(), 0);
+    assert_eq!(app.store.move_earlier().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -199,8 +199,8 @@ async fn a_database_of_the_version_before_migrates_without_loss() {
             && number(pool, open).await == 0
     })
     .await;
-    let told = Told::on(database);
-    let bodies = told
+    let app = TestApp::on(database);
+    let bodies = app
         .rows(
             "select event_id, state, reason, convert_from(body, 'UTF8') as body from ingest.events
              where source = 'stripe' order by event_id",
@@ -213,11 +213,11 @@ async fn a_database_of_the_version_before_migrates_without_loss() {
         json!({"event_id": event.event_id, "state": state, "reason": reason, "body": body})
     });
     assert_eq!(bodies, expected.collect::<Vec<_>>());
-    assert!(number(&told.database.pool, "select id from ingest.events where state = 'dead'").await > letter);
+    assert!(number(&app.database.pool, "select id from ingest.events where state = 'dead'").await > letter);
     // The trigger that the version before made is heard.
     let entries = "select journal_entry_count::bigint from public.user_activity_metrics";
     eventually("the entry counts", &serving, async || {
-        sqlx::query_scalar::<_, i64>(entries).fetch_optional(&told.database.pool).await.unwrap() == Some(1)
+        sqlx::query_scalar::<_, i64>(entries).fetch_optional(&app.database.pool).await.unwrap() == Some(1)
     })
     .await;
 }

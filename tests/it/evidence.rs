@@ -12,21 +12,21 @@ use proptest::test_runner::{Config as Cases, TestRunner};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::told::{BEGIN, NOW, Told, customer, paid_invoice, row, stripe, subscription};
+use crate::support::app::{BEGIN, NOW, TestApp, customer, paid_invoice, row, stripe, subscription};
 
 const ADA: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 const BEA: Uuid = Uuid::from_u128(0xbbbb_bbbb_bbbb_4bbb_8bbb_bbbb_bbbb_bbbb);
 
-async fn with_ada_and_bea() -> Told {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.sign_up(BEA, "bea@example.com").await;
-    told
+async fn with_ada_and_bea() -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.sign_up(BEA, "bea@example.com").await;
+    app
 }
 
 /// As if nothing had been told; the users stay.
-async fn forget_events(told: &Told) {
-    told.execute(
+async fn forget_events(app: &TestApp) {
+    app.execute(
         "truncate ingest.inbox, ingest.claims, ingest.customer_emails, ingest.customers, ingest.parked,
                   ingest.stripe_facts, ingest.stripe_versions, ingest.stripe_links",
     )
@@ -34,8 +34,8 @@ async fn forget_events(told: &Told) {
 }
 
 /// The owner of the only customer, and by what.
-async fn owner(told: &Told) -> (Value, Value) {
-    let rows = told.rows("select user_id, matched_by from ingest.customers").await;
+async fn owner(app: &TestApp) -> (Value, Value) {
+    let rows = app.rows("select user_id, matched_by from ingest.customers").await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     (rows[0]["user_id"].clone(), rows[0]["matched_by"].clone())
 }
@@ -55,10 +55,10 @@ async fn assert_rebuilt_alike(store: &Store) {
 }
 
 /// A store on the same database with other rules.
-fn with(told: &Told, change: impl Fn(&mut Config)) -> Store {
-    let mut config = crate::support::config(told.database.url());
+fn with(app: &TestApp, change: impl Fn(&mut Config)) -> Store {
+    let mut config = crate::support::config(app.database.url());
     change(&mut config);
-    Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config))
+    Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config))
 }
 
 /// A customer whose address changes, each time told with the one before, or without.
@@ -89,38 +89,38 @@ fn session(id: &str, status: &str, payment: &str, reference: Option<Uuid>, email
 #[tokio::test]
 async fn address_changes_in_every_order_match_the_earliest_users() {
     let emails = ["nobody@example.com", "ADA@example.com", "bea@example.com"];
-    let told = with_ada_and_bea().await;
+    let app = with_ada_and_bea().await;
     for with_previous in [false, true] {
         let events = address_changes(&emails, with_previous);
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-            forget_events(&told).await;
+            forget_events(&app).await;
             for at in order {
-                told.tell([events[at].clone()]).await;
+                app.apply([events[at].clone()]).await;
             }
-            assert_eq!(owner(&told).await, by(ADA, "email"), "{order:?}");
-            assert_eq!(told.parked().await, [""; 0], "{order:?}");
+            assert_eq!(owner(&app).await, by(ADA, "email"), "{order:?}");
+            assert_eq!(app.parked().await, [""; 0], "{order:?}");
         }
         // The last order recorded a match that another report then overtook.
-        assert_rebuilt_alike(&told.store).await;
+        assert_rebuilt_alike(&app.store).await;
     }
 }
 
 #[tokio::test]
 async fn previous_address_counts_where_its_own_event_is_missing() {
-    let told = with_ada_and_bea().await;
+    let app = with_ada_and_bea().await;
     let [_, last] =
         <[Envelope; 2]>::try_from(address_changes(&["ada@example.com", "bea@example.com"], true)).unwrap();
-    told.tell([last]).await;
-    assert_eq!(owner(&told).await, by(ADA, "email"));
+    app.apply([last]).await;
+    assert_eq!(owner(&app).await, by(ADA, "email"));
 }
 
 #[tokio::test]
 async fn addresses_shuffled_anyhow_match_the_same_user() {
     let names = ["ada@example.com", "bea@example.com", "two@example.com", "x@example.com", "y@example.com"];
     let mut runner = TestRunner::new(Cases { failure_persistence: None, ..Cases::default() });
-    let told = with_ada_and_bea().await;
-    told.sign_up(Uuid::from_u128(7), "two@example.com").await;
-    told.sign_up(Uuid::from_u128(8), "TWO@example.com").await;
+    let app = with_ada_and_bea().await;
+    app.sign_up(Uuid::from_u128(7), "two@example.com").await;
+    app.sign_up(Uuid::from_u128(8), "TWO@example.com").await;
     for round in 0..12 {
         let emails = proptest::collection::vec(proptest::sample::select(names.to_vec()), 1..6);
         let emails = emails.new_tree(&mut runner).unwrap().current();
@@ -128,13 +128,13 @@ async fn addresses_shuffled_anyhow_match_the_same_user() {
         let order = Just(events.clone()).prop_shuffle().new_tree(&mut runner).unwrap().current();
         let mut seen = Vec::new();
         for events in [events, order] {
-            forget_events(&told).await;
+            forget_events(&app).await;
             for event in events {
-                told.tell([event]).await;
+                app.apply([event]).await;
             }
             let decided =
                 "select user_id, matched_by, (select min(reason) from ingest.parked) from ingest.customers";
-            seen.push(told.rows(decided).await);
+            seen.push(app.rows(decided).await);
         }
         let first = emails.iter().find(|email| !["x@example.com", "y@example.com"].contains(email));
         let expected = match first {
@@ -149,33 +149,33 @@ async fn addresses_shuffled_anyhow_match_the_same_user() {
 
 #[tokio::test]
 async fn match_stays_when_an_earlier_address_is_confirmed_later() {
-    let told = Told::begin().await;
-    told.sign_up(BEA, "bea@example.com").await;
-    told.tell(address_changes(&["ada@example.com", "bea@example.com"], true)).await;
-    assert_eq!(owner(&told).await, by(BEA, "email"));
-    told.sign_up(ADA, "ada@example.com").await;
+    let app = TestApp::begin().await;
+    app.sign_up(BEA, "bea@example.com").await;
+    app.apply(address_changes(&["ada@example.com", "bea@example.com"], true)).await;
+    assert_eq!(owner(&app).await, by(BEA, "email"));
+    app.sign_up(ADA, "ada@example.com").await;
     let record = json!({"id": ADA, "email": "ada@example.com", "email_confirmed_at": "2026-02-01T00:00:00Z"});
-    told.tell([row("msg_1", "INSERT", "auth.users", record, json!(null))]).await;
-    assert_eq!(owner(&told).await, by(BEA, "email"), "whoever confirms an old address takes nothing over");
-    assert_rebuilt_alike(&told.store).await;
+    app.apply([row("msg_1", "INSERT", "auth.users", record, json!(null))]).await;
+    assert_eq!(owner(&app).await, by(BEA, "email"), "whoever confirms an old address takes nothing over");
+    assert_rebuilt_alike(&app.store).await;
 
-    told.execute(&format!("delete from auth.users where id = '{BEA}'")).await;
-    told.tell([row("msg_2", "DELETE", "auth.users", json!(null), json!({"id": BEA}))]).await;
-    assert_eq!(owner(&told).await, by(ADA, "email"), "compared anew");
-    assert_rebuilt_alike(&told.store).await;
+    app.execute(&format!("delete from auth.users where id = '{BEA}'")).await;
+    app.apply([row("msg_2", "DELETE", "auth.users", json!(null), json!({"id": BEA}))]).await;
+    assert_eq!(owner(&app).await, by(ADA, "email"), "compared again");
+    assert_rebuilt_alike(&app.store).await;
 }
 
 #[tokio::test]
 async fn matched_user_who_comes_back_is_found_by_the_next_round() {
-    let told = with_ada_and_bea().await;
-    told.tell(address_changes(&["ada@example.com"], false)).await;
-    told.execute(&format!("delete from auth.users where id = '{ADA}'")).await;
-    told.tell([row("msg_1", "DELETE", "auth.users", json!(null), json!({"id": ADA}))]).await;
-    assert_eq!(told.parked().await, ["cus_1 user_gone"]);
-    assert_eq!(told.store.recompute_due().await.unwrap(), 0);
-    told.sign_up(ADA, "elsewhere@example.com").await;
-    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(owner(&told).await, by(ADA, "email"));
+    let app = with_ada_and_bea().await;
+    app.apply(address_changes(&["ada@example.com"], false)).await;
+    app.execute(&format!("delete from auth.users where id = '{ADA}'")).await;
+    app.apply([row("msg_1", "DELETE", "auth.users", json!(null), json!({"id": ADA}))]).await;
+    assert_eq!(app.parked().await, ["cus_1 user_gone"]);
+    assert_eq!(app.store.recompute_due().await.unwrap(), 0);
+    app.sign_up(ADA, "elsewhere@example.com").await;
+    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(owner(&app).await, by(ADA, "email"));
 }
 
 #[tokio::test]
@@ -184,11 +184,11 @@ async fn addresses_of_one_customer_are_bounded_whatever_the_order() {
     let mut events = address_changes(&emails.iter().map(String::as_str).collect::<Vec<_>>(), false);
     let mut kept = Vec::new();
     for _ in 0..2 {
-        let told = Told::begin().await;
+        let app = TestApp::begin().await;
         for event in events.clone() {
-            told.tell([event]).await;
+            app.apply([event]).await;
         }
-        kept.push(told.rows("select email, reported_at from ingest.customer_emails order by 2").await);
+        kept.push(app.rows("select email, reported_at from ingest.customer_emails order by 2").await);
         events.reverse();
     }
     assert_eq!(kept[0].len(), 20);
@@ -202,49 +202,49 @@ async fn addresses_of_one_customer_are_bounded_whatever_the_order() {
 #[tokio::test]
 async fn users_without_instance_are_found_whichever_came_first() {
     for user_first in [true, false] {
-        let told = Told::begin().await;
+        let app = TestApp::begin().await;
         let sign_up = format!(
             "insert into auth.users (instance_id, id, email, email_confirmed_at, created_at, updated_at)
              values (null, '{ADA}', 'null@example.com', now(), now(), now())"
         );
         if user_first {
-            told.execute(&sign_up).await;
+            app.execute(&sign_up).await;
         }
         let charge = json!({
             "id": "ch_1", "object": "charge", "amount": 1000, "amount_captured": 1000, "amount_refunded": 0,
             "captured": true, "created": BEGIN, "currency": "usd", "customer": "cus_1", "metadata": {},
             "paid": true, "payment_intent": "pi_1", "status": "succeeded"
         });
-        told.tell([
+        app.apply([
             stripe("evt_1", "customer.created", 0, customer("cus_1", "null@example.com")),
             stripe("evt_2", "charge.succeeded", 1, charge),
         ])
         .await;
         if !user_first {
-            told.execute(&sign_up).await;
-            assert_eq!(told.store.recompute_due().await.unwrap(), 1);
+            app.execute(&sign_up).await;
+            assert_eq!(app.store.recompute_due().await.unwrap(), 1);
         }
-        assert_eq!(owner(&told).await, by(ADA, "email"), "user first: {user_first}");
-        let spent = told.rows("select user_id, total_spent from public.user_revenue_metrics").await;
+        assert_eq!(owner(&app).await, by(ADA, "email"), "user first: {user_first}");
+        let spent = app.rows("select user_id, total_spent from public.user_revenue_metrics").await;
         assert_eq!(spent, [json!({"user_id": ADA, "total_spent": 1000})]);
-        assert_eq!(told.store.recompute_due().await.unwrap(), 0);
+        assert_eq!(app.store.recompute_due().await.unwrap(), 0);
         let lead = "select ingest.member_with_address(' NULL@example.com') as id";
-        assert_eq!(told.rows(lead).await, [json!({"id": ADA})], "leads find the same");
+        assert_eq!(app.rows(lead).await, [json!({"id": ADA})], "leads find the same");
     }
 }
 
 #[tokio::test]
 async fn users_are_found_by_index_before_the_first_analyze() {
-    let told = Told::begin().await;
-    told.execute("analyze auth.users").await;
-    told.execute(
+    let app = TestApp::begin().await;
+    app.execute("analyze auth.users").await;
+    app.execute(
         "insert into auth.users (instance_id, id, email, email_confirmed_at)
          select case when n % 2 = 0 then '00000000-0000-0000-0000-000000000000'::uuid end, gen_random_uuid(),
                 n || '@example.com', now() from generate_series(1, 20000) n",
     )
     .await;
     let scans = "select coalesce(sum(seq_tup_read), 0)::bigint as read from pg_stat_xact_user_tables where relname = 'users'";
-    let mut tx = memberflow::database::begin(&told.database.pool).await.unwrap();
+    let mut tx = memberflow::database::begin(&app.database.pool).await.unwrap();
     let emails: Vec<String> = (1..=300).map(|n| format!("{n}@example.com")).collect();
     let found: i64 = sqlx::query_scalar("select count(*) from ingest.users_with_email($1, false)")
         .bind(emails)
@@ -262,50 +262,50 @@ async fn unpaid_checkout_is_no_evidence() {
         ("checkout.session.completed", "complete", "unpaid"),
         ("checkout.session.async_payment_failed", "complete", "unpaid"),
     ] {
-        let told = with_ada_and_bea().await;
-        told.tell([
+        let app = with_ada_and_bea().await;
+        app.apply([
             stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
             stripe("evt_2", "customer.subscription.created", 1, subscription("sub_1", "cus_1", "active")),
             stripe("evt_3", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000)),
             stripe("evt_4", kind, 3, session("cs_1", status, payment, Some(BEA), "bea@example.com")),
         ])
         .await;
-        assert_eq!(owner(&told).await, by(ADA, "email"), "{kind}");
-        assert_eq!(told.parked().await, ["sub_1 no_tier"], "{kind}");
-        let members = told.rows("select user_id from public.user_revenue_metrics").await;
+        assert_eq!(owner(&app).await, by(ADA, "email"), "{kind}");
+        assert_eq!(app.parked().await, ["sub_1 no_tier"], "{kind}");
+        let members = app.rows("select user_id from public.user_revenue_metrics").await;
         assert_eq!(members, [json!({"user_id": ADA})], "{kind}");
 
         let paid = session("cs_1", "complete", "paid", Some(BEA), "bea@example.com");
-        told.tell([stripe("evt_5", "checkout.session.async_payment_succeeded", 4, paid)]).await;
-        assert_eq!(owner(&told).await, by(BEA, "client_reference_id"), "{kind}");
-        assert_eq!(told.parked().await, ["cus_1 disputed_user", "sub_1 no_tier"], "never silent: {kind}");
-        assert_rebuilt_alike(&told.store).await;
+        app.apply([stripe("evt_5", "checkout.session.async_payment_succeeded", 4, paid)]).await;
+        assert_eq!(owner(&app).await, by(BEA, "client_reference_id"), "{kind}");
+        assert_eq!(app.parked().await, ["cus_1 disputed_user", "sub_1 no_tier"], "never silent: {kind}");
+        assert_rebuilt_alike(&app.store).await;
     }
 }
 
 #[tokio::test]
 async fn reference_to_a_stranger_is_flagged_until_the_contradiction_is_gone() {
     for by_event in [false, true] {
-        let told = with_ada_and_bea().await;
+        let app = with_ada_and_bea().await;
         // Bea pays through a link on which she put Ada's id.
         let link = session("cs_1", "complete", "paid", Some(ADA), "BEA@example.com");
-        told.tell([stripe("evt_1", "checkout.session.completed", 1, link)]).await;
-        assert_eq!(owner(&told).await, by(ADA, "client_reference_id"));
-        assert_eq!(told.parked().await, ["cus_1 disputed_user"]);
-        let detail = told.rows("select detail from ingest.parked").await[0]["detail"].to_string();
+        app.apply([stripe("evt_1", "checkout.session.completed", 1, link)]).await;
+        assert_eq!(owner(&app).await, by(ADA, "client_reference_id"));
+        assert_eq!(app.parked().await, ["cus_1 disputed_user"]);
+        let detail = app.rows("select detail from ingest.parked").await[0]["detail"].to_string();
         assert!(detail.contains(&format!("belongs to {ADA}; also named: email {BEA}")), "{detail}");
-        assert_eq!(told.store.recompute_due().await.unwrap(), 0, "nothing has changed");
+        assert_eq!(app.store.recompute_due().await.unwrap(), 0, "nothing has changed");
 
-        told.execute(&format!("update auth.users set email = 'moved@example.com' where id = '{BEA}'")).await;
+        app.execute(&format!("update auth.users set email = 'moved@example.com' where id = '{BEA}'")).await;
         if by_event {
             let row_of = |email: &str| json!({"id": BEA, "email": email});
             let (now, before) = (row_of("moved@example.com"), row_of("bea@example.com"));
-            told.tell([row("msg_1", "UPDATE", "auth.users", now, before)]).await;
+            app.apply([row("msg_1", "UPDATE", "auth.users", now, before)]).await;
         } else {
-            assert_eq!(told.store.recompute_due().await.unwrap(), 1);
+            assert_eq!(app.store.recompute_due().await.unwrap(), 1);
         }
-        assert_eq!(told.parked().await, [""; 0], "by event: {by_event}");
-        assert_rebuilt_alike(&told.store).await;
+        assert_eq!(app.parked().await, [""; 0], "by event: {by_event}");
+        assert_rebuilt_alike(&app.store).await;
     }
 }
 
@@ -318,69 +318,69 @@ async fn weaker_evidence_of_another_user_is_flagged_whatever_came_first() {
         stripe("evt_2", "customer.updated", 1, explicit),
     ];
     for order in [[0, 1], [1, 0]] {
-        let told = with_ada_and_bea().await;
+        let app = with_ada_and_bea().await;
         for at in order {
-            told.tell([events[at].clone()]).await;
+            app.apply([events[at].clone()]).await;
         }
-        assert_eq!(owner(&told).await, by(ADA, "metadata"));
-        assert_eq!(told.parked().await, ["cus_1 disputed_user"]);
-        assert_rebuilt_alike(&told.store).await;
+        assert_eq!(owner(&app).await, by(ADA, "metadata"));
+        assert_eq!(app.parked().await, ["cus_1 disputed_user"]);
+        assert_rebuilt_alike(&app.store).await;
     }
 }
 
 #[tokio::test]
 async fn single_sign_on_neither_matches_nor_blocks_unless_configured() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "shared@example.com").await;
-    told.execute(&format!(
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "shared@example.com").await;
+    app.execute(&format!(
         "insert into auth.users (instance_id, id, email, email_confirmed_at, is_sso_user)
          values ('00000000-0000-0000-0000-000000000000', '{BEA}', 'shared@example.com', now(), true),
                 ('00000000-0000-0000-0000-000000000000', gen_random_uuid(), 'alone@example.com', now(), true)"
     ))
     .await;
     let (shared, alone) = (customer("cus_1", "shared@example.com"), customer("cus_2", "alone@example.com"));
-    told.tell([
+    app.apply([
         stripe("evt_1", "customer.created", 0, shared),
         stripe("evt_2", "customer.created", 0, alone),
     ])
     .await;
     let owners = "select id, user_id from ingest.customers order by id";
     let expected = [json!({"id": "cus_1", "user_id": ADA}), json!({"id": "cus_2", "user_id": null})];
-    assert_eq!(told.rows(owners).await, expected);
-    assert_eq!(told.parked().await, ["cus_2 unknown_user"]);
-    assert_eq!(told.store.recompute_due().await.unwrap(), 0);
+    assert_eq!(app.rows(owners).await, expected);
+    assert_eq!(app.parked().await, ["cus_2 unknown_user"]);
+    assert_eq!(app.store.recompute_due().await.unwrap(), 0);
 
-    let trusting = with(&told, |config| config.matching.sso_email = true);
+    let trusting = with(&app, |config| config.matching.sso_email = true);
     assert_eq!(trusting.recompute_due().await.unwrap(), 1);
-    assert_eq!(told.parked().await, [""; 0]);
+    assert_eq!(app.parked().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn kelvin_sign_is_no_k() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "kim@example.com").await;
-    told.tell([stripe("evt_1", "customer.created", 0, customer("cus_1", "\u{212A}im@example.com"))]).await;
-    assert_eq!(told.parked().await, ["cus_1 unknown_user"]);
-    told.sign_up(BEA, "\u{212A}im@example.com").await;
-    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(owner(&told).await, by(BEA, "email"));
-    told.tell([stripe("evt_2", "customer.created", 0, customer("cus_2", "KIM@example.com"))]).await;
-    let other = told.rows("select user_id from ingest.customers where id = 'cus_2'").await;
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "kim@example.com").await;
+    app.apply([stripe("evt_1", "customer.created", 0, customer("cus_1", "\u{212A}im@example.com"))]).await;
+    assert_eq!(app.parked().await, ["cus_1 unknown_user"]);
+    app.sign_up(BEA, "\u{212A}im@example.com").await;
+    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(owner(&app).await, by(BEA, "email"));
+    app.apply([stripe("evt_2", "customer.created", 0, customer("cus_2", "KIM@example.com"))]).await;
+    let other = app.rows("select user_id from ingest.customers where id = 'cus_2'").await;
     assert_eq!(other, [json!({"user_id": ADA})]);
 }
 
 #[tokio::test]
 async fn kinds_left_out_do_not_count_and_rebuild_applies_the_setting() {
-    let told = with_ada_and_bea().await;
+    let app = with_ada_and_bea().await;
     let mut explicit = customer("cus_1", "bea@example.com");
     explicit["metadata"]["user_id"] = json!(ADA);
     let link = session("cs_1", "complete", "paid", Some(BEA), "bea@example.com");
-    told.tell([
+    app.apply([
         stripe("evt_1", "customer.created", 0, explicit),
         stripe("evt_2", "checkout.session.completed", 1, link),
     ])
     .await;
-    assert_eq!(owner(&told).await, by(ADA, "metadata"));
+    assert_eq!(owner(&app).await, by(ADA, "metadata"));
     for (words, expected, parked) in [
         ("reference,email", by(BEA, "client_reference_id"), ""),
         ("email", by(BEA, "email"), ""),
@@ -388,11 +388,11 @@ async fn kinds_left_out_do_not_count_and_rebuild_applies_the_setting() {
         ("none", (json!(null), json!(null)), "cus_1 unknown_user"),
         ("metadata,reference,email", by(ADA, "metadata"), "cus_1 disputed_user"),
     ] {
-        let store = with(&told, |config| config.matching = config.matching.by(words.split(',')).unwrap());
+        let store = with(&app, |config| config.matching = config.matching.by(words.split(',')).unwrap());
         rebuild::run(&store, false, &mut Progress::Silent, |_| true).await.unwrap();
-        assert_eq!(owner(&told).await, expected, "{words}");
+        assert_eq!(owner(&app).await, expected, "{words}");
         let parked: Vec<&str> = Some(parked).filter(|it| !it.is_empty()).into_iter().collect();
-        assert_eq!(told.parked().await, parked, "{words}");
+        assert_eq!(app.parked().await, parked, "{words}");
         assert_eq!(store.recompute_due().await.unwrap(), 0, "{words}");
         assert_rebuilt_alike(&store).await;
     }
@@ -400,26 +400,26 @@ async fn kinds_left_out_do_not_count_and_rebuild_applies_the_setting() {
 
 #[tokio::test]
 async fn address_that_becomes_ambiguous_is_said_by_the_next_round() {
-    let told = Told::begin().await;
-    told.tell([stripe("evt_1", "customer.created", 0, customer("cus_1", "two@example.com"))]).await;
-    told.sign_up(ADA, "two@example.com").await;
-    told.sign_up(BEA, "Two@example.com").await;
-    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(told.parked().await, ["cus_1 ambiguous_email"]);
-    assert_eq!(told.store.recompute_due().await.unwrap(), 0);
-    told.execute("delete from auth.users").await;
-    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(told.parked().await, ["cus_1 unknown_user"]);
+    let app = TestApp::begin().await;
+    app.apply([stripe("evt_1", "customer.created", 0, customer("cus_1", "two@example.com"))]).await;
+    app.sign_up(ADA, "two@example.com").await;
+    app.sign_up(BEA, "Two@example.com").await;
+    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(app.parked().await, ["cus_1 ambiguous_email"]);
+    assert_eq!(app.store.recompute_due().await.unwrap(), 0);
+    app.execute("delete from auth.users").await;
+    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(app.parked().await, ["cus_1 unknown_user"]);
 }
 
 /// What a version before this one kept: the newest address, and the match that an older one had made.
 #[tokio::test]
 async fn addresses_and_matches_kept_before_are_taken_over() {
-    let told = with_ada_and_bea().await;
+    let app = with_ada_and_bea().await;
     let matched = json!({
         "type": "matched", "customer": "cus_1", "user_id": ADA, "email": "former@example.com", "matched_at": BEGIN
     });
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into ingest.claims
              (object_id, strength, customer_id, claimed_users, email, object_created, reported_at, event_id)
          values ('cus_1', 4, 'cus_1', '{{}}', 'bea@example.com', now(), now(), 'evt_1'),
@@ -427,19 +427,19 @@ async fn addresses_and_matches_kept_before_are_taken_over() {
                 ('match/cus_1', 4, 'cus_1', '{{{ADA}}}', null, now(), now(), 'match/cus_1/{ADA}')"
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into ingest.inbox (source, event_id, event_type, occurred_at, received_at, applied_at, body)
          values ('internal', 'match/cus_1/{ADA}', 'matched', now(), now(), now(), convert_to('{matched}', 'UTF8'))"
     ))
     .await;
     let migration = include_str!("../../migrations/20251203000400_keep_every_email.sql");
     for _ in 0..2 {
-        sqlx::raw_sql(migration).execute(&told.database.pool).await.unwrap();
+        sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
     }
-    assert_eq!(told.rows("select 1 from ingest.claims where strength = 4").await.len(), 0);
+    assert_eq!(app.rows("select 1 from ingest.claims where strength = 4").await.len(), 0);
     let customers = ["cus_1", "cus_2"].map(str::to_owned).into();
-    told.store.recompute(customers, Default::default()).await.unwrap();
-    let owners = told.rows("select id, user_id from ingest.customers order by id").await;
+    app.store.recompute(customers, Default::default()).await.unwrap();
+    let owners = app.rows("select id, user_id from ingest.customers order by id").await;
     let expected = [json!({"id": "cus_1", "user_id": ADA}), json!({"id": "cus_2", "user_id": BEA})];
     assert_eq!(owners, expected, "the match stays, and the address counts");
 }

@@ -4,18 +4,18 @@ use memberflow::envelope::Envelope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::told::{Told, customer, paid_invoice, row, stripe, subscription};
+use crate::support::app::{TestApp, customer, paid_invoice, row, stripe, subscription};
 
 const ADA: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 const BEA: Uuid = Uuid::from_u128(0xbbbb_bbbb_bbbb_4bbb_8bbb_bbbb_bbbb_bbbb);
 const NOBODY: Uuid = Uuid::from_u128(0xcccc_cccc_cccc_4ccc_8ccc_cccc_cccc_cccc);
 
-async fn with_two_users() -> Told {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.sign_up(BEA, "bea@example.com").await;
-    told.name_tier("Pro", "price_pro").await;
-    told
+async fn with_two_users() -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.sign_up(BEA, "bea@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
+    app
 }
 
 fn named(mut object: Value, user: &str) -> Value {
@@ -40,8 +40,8 @@ fn of_ada() -> [Envelope; 3] {
 }
 
 /// Whose each row is, in every table that shows one.
-async fn owners(told: &Told) -> Vec<Value> {
-    told.rows(
+async fn owners(app: &TestApp) -> Vec<Value> {
+    app.rows(
         "select user_id, 'subscription' as of from public.customer_subscriptions
          union all select user_id, 'payment' from public.payment_history
          union all select user_id, 'revenue' from public.user_revenue_metrics
@@ -59,106 +59,106 @@ fn all_of(user: Value) -> Vec<Value> {
 
 #[tokio::test]
 async fn stronger_evidence_moves_everything_and_weaker_evidence_nothing() {
-    let told = with_two_users().await;
-    told.tell(of_ada()).await;
-    assert_eq!(owners(&told).await, all_of(json!(ADA)), "by e-mail address");
+    let app = with_two_users().await;
+    app.apply(of_ada()).await;
+    assert_eq!(owners(&app).await, all_of(json!(ADA)), "by e-mail address");
 
     let reference = checkout("cs_1", Some("cus_1"), Some(BEA));
-    told.tell([stripe("evt_4", "checkout.session.completed", 3, reference)]).await;
-    assert_eq!(owners(&told).await, all_of(json!(BEA)), "by client_reference_id");
+    app.apply([stripe("evt_4", "checkout.session.completed", 3, reference)]).await;
+    assert_eq!(owners(&app).await, all_of(json!(BEA)), "by client_reference_id");
 
     let explicit = named(subscription("sub_1", "cus_1", "active"), &ADA.to_string().to_uppercase());
-    told.tell([stripe("evt_5", "customer.subscription.updated", 4, explicit)]).await;
-    assert_eq!(owners(&told).await, all_of(json!(ADA)), "by metadata");
+    app.apply([stripe("evt_5", "customer.subscription.updated", 4, explicit)]).await;
+    assert_eq!(owners(&app).await, all_of(json!(ADA)), "by metadata");
 
     let other = checkout("cs_2", Some("cus_1"), Some(BEA));
-    told.tell([stripe("evt_6", "checkout.session.completed", 5, other)]).await;
-    assert_eq!(owners(&told).await, all_of(json!(ADA)), "weaker evidence came later");
-    assert_eq!(told.parked().await, ["cus_1 disputed_user"]);
+    app.apply([stripe("evt_6", "checkout.session.completed", 5, other)]).await;
+    assert_eq!(owners(&app).await, all_of(json!(ADA)), "weaker evidence came later");
+    assert_eq!(app.parked().await, ["cus_1 disputed_user"]);
 }
 
 #[tokio::test]
 async fn a_user_who_is_named_in_capitals_is_found_when_they_appear() {
     for by_event in [false, true] {
-        let told = Told::begin().await;
+        let app = TestApp::begin().await;
         let explicit = named(subscription("sub_1", "cus_1", "active"), &ADA.to_string().to_uppercase());
-        told.tell([stripe("evt_1", "customer.subscription.created", 1, explicit)]).await;
-        told.sign_up(ADA, "ada@example.com").await;
+        app.apply([stripe("evt_1", "customer.subscription.created", 1, explicit)]).await;
+        app.sign_up(ADA, "ada@example.com").await;
         if by_event {
-            told.tell([row("msg_1", "INSERT", "auth.users", json!({"id": ADA}), json!(null))]).await;
+            app.apply([row("msg_1", "INSERT", "auth.users", json!({"id": ADA}), json!(null))]).await;
         } else {
-            told.store.recompute_due().await.unwrap();
+            app.store.recompute_due().await.unwrap();
         }
-        assert_eq!(told.parked().await, ["sub_1 no_tier"], "by event: {by_event}");
+        assert_eq!(app.parked().await, ["sub_1 no_tier"], "by event: {by_event}");
     }
 }
 
 #[tokio::test]
 async fn nothing_stays_with_a_user_whose_customer_turns_out_to_be_somebodys_who_is_gone() {
     for gone_first in [false, true] {
-        let told = with_two_users().await;
+        let app = with_two_users().await;
         let leave = [row("msg_1", "DELETE", "auth.users", json!(null), json!({"id": NOBODY}))];
-        told.tell(leave).await;
+        app.apply(leave).await;
         let explicit = named(customer("cus_1", "ada@example.com"), &NOBODY.to_string());
         let news = [stripe("evt_4", "customer.updated", 3, explicit)];
         let batches =
             if gone_first { [news.to_vec(), of_ada().to_vec()] } else { [of_ada().to_vec(), news.to_vec()] };
         for batch in batches {
-            told.tell(batch).await;
+            app.apply(batch).await;
         }
-        let left = owners(&told).await;
+        let left = owners(&app).await;
         assert_eq!(left, [json!({"user_id": null, "of": "movement"})], "gone first: {gone_first}");
-        assert_eq!(told.parked().await, ["cus_1 user_gone"], "gone first: {gone_first}");
+        assert_eq!(app.parked().await, ["cus_1 user_gone"], "gone first: {gone_first}");
     }
 }
 
 #[tokio::test]
 async fn an_address_that_two_confirmed_users_have_matches_nobody_until_one_is_left() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "shared@example.com").await;
-    told.execute(&format!(
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "shared@example.com").await;
+    app.execute(&format!(
         "insert into auth.users (instance_id, id, email, email_confirmed_at, is_sso_user, created_at, updated_at)
          values (null, '{BEA}', 'Shared@example.com', now(), false, now(), now())"
     ))
     .await;
-    told.tell([stripe("evt_1", "customer.created", 0, customer("cus_1", "shared@example.com"))]).await;
-    assert_eq!(told.parked().await, ["cus_1 ambiguous_email"]);
+    app.apply([stripe("evt_1", "customer.created", 0, customer("cus_1", "shared@example.com"))]).await;
+    assert_eq!(app.parked().await, ["cus_1 ambiguous_email"]);
 
-    told.execute(&format!("delete from auth.users where id = '{BEA}'")).await;
-    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(told.parked().await, [""; 0]);
-    let matched = told.rows("select user_id, matched_by from ingest.customers").await;
+    app.execute(&format!("delete from auth.users where id = '{BEA}'")).await;
+    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(app.parked().await, [""; 0]);
+    let matched = app.rows("select user_id, matched_by from ingest.customers").await;
     assert_eq!(matched, [json!({"user_id": ADA, "matched_by": "email"})]);
 }
 
 #[tokio::test]
 async fn a_match_by_address_stays_whatever_addresses_do_until_its_user_is_gone() {
-    let told = with_two_users().await;
-    told.tell(of_ada()).await;
-    told.execute(&format!("update auth.users set email = 'new@example.com' where id = '{ADA}'")).await;
-    told.execute(&format!("update auth.users set email = 'ada@example.com' where id = '{BEA}'")).await;
-    told.tell([stripe("evt_4", "customer.updated", 3, customer("cus_1", "ada@example.com"))]).await;
-    assert_eq!(owners(&told).await, all_of(json!(ADA)));
+    let app = with_two_users().await;
+    app.apply(of_ada()).await;
+    app.execute(&format!("update auth.users set email = 'new@example.com' where id = '{ADA}'")).await;
+    app.execute(&format!("update auth.users set email = 'ada@example.com' where id = '{BEA}'")).await;
+    app.apply([stripe("evt_4", "customer.updated", 3, customer("cus_1", "ada@example.com"))]).await;
+    assert_eq!(owners(&app).await, all_of(json!(ADA)));
 
-    told.execute(&format!("delete from auth.users where id = '{ADA}'")).await;
-    told.tell([row("msg_1", "DELETE", "auth.users", json!(null), json!({"id": ADA}))]).await;
-    assert_eq!(owners(&told).await, all_of(json!(BEA)), "the address is somebody else's by now");
+    app.execute(&format!("delete from auth.users where id = '{ADA}'")).await;
+    app.apply([row("msg_1", "DELETE", "auth.users", json!(null), json!({"id": ADA}))]).await;
+    assert_eq!(owners(&app).await, all_of(json!(BEA)), "the address is somebody else's by now");
 }
 
 #[tokio::test]
 async fn an_address_that_is_not_confirmed_is_no_evidence() {
-    let told = with_two_users().await;
-    told.execute("update auth.users set email_confirmed_at = null").await;
-    told.tell(of_ada()).await;
-    assert_eq!(told.parked().await, ["cus_1 unknown_user"]);
-    told.execute("update auth.users set email_confirmed_at = now()").await;
-    told.store.recompute_due().await.unwrap();
-    assert_eq!(owners(&told).await, all_of(json!(ADA)));
+    let app = with_two_users().await;
+    app.execute("update auth.users set email_confirmed_at = null").await;
+    app.apply(of_ada()).await;
+    assert_eq!(app.parked().await, ["cus_1 unknown_user"]);
+    app.execute("update auth.users set email_confirmed_at = now()").await;
+    app.store.recompute_due().await.unwrap();
+    assert_eq!(owners(&app).await, all_of(json!(ADA)));
 }
 
 #[tokio::test]
 async fn of_explicit_ids_that_disagree_the_newest_objects_counts_and_the_customer_is_flagged() {
-    let told = with_two_users().await;
+    let app = with_two_users().await;
     let mut newer = named(subscription("sub_2", "cus_1", "active"), &BEA.to_string());
     newer["created"] = json!(1_767_225_700);
     let mut events = vec![
@@ -167,40 +167,40 @@ async fn of_explicit_ids_that_disagree_the_newest_objects_counts_and_the_custome
     ];
     for _ in 0..2 {
         events.reverse();
-        let told = with_two_users().await;
+        let app = with_two_users().await;
         for event in events.clone() {
-            told.tell([event]).await;
+            app.apply([event]).await;
         }
-        let owner = told.rows("select user_id, matched_by from ingest.customers").await;
+        let owner = app.rows("select user_id, matched_by from ingest.customers").await;
         assert_eq!(owner, [json!({"user_id": BEA, "matched_by": "metadata"})]);
-        assert_eq!(told.parked().await, ["cus_1 disputed_user"]);
+        assert_eq!(app.parked().await, ["cus_1 disputed_user"]);
         // Both have rows of their own, whoever was named first.
-        let members = told.rows("select user_id from public.user_activity_metrics order by 1").await;
+        let members = app.rows("select user_id from public.user_activity_metrics order by 1").await;
         assert_eq!(members.len(), 2);
     }
-    drop(told);
+    drop(app);
 }
 
 #[tokio::test]
 async fn an_id_of_nobody_is_passed_over_and_counts_once_that_user_appears() {
-    let told = with_two_users().await;
+    let app = with_two_users().await;
     let explicit = named(customer("cus_1", "ada@example.com"), &NOBODY.to_string());
-    told.tell([stripe("evt_1", "customer.created", 0, explicit)]).await;
-    assert_eq!(told.parked().await, ["cus_1 disputed_user"]);
-    assert_eq!(told.rows("select user_id from ingest.customers").await, [json!({"user_id": ADA})]);
-    assert_eq!(told.store.recompute_due().await.unwrap(), 0, "nothing has changed");
+    app.apply([stripe("evt_1", "customer.created", 0, explicit)]).await;
+    assert_eq!(app.parked().await, ["cus_1 disputed_user"]);
+    assert_eq!(app.rows("select user_id from ingest.customers").await, [json!({"user_id": ADA})]);
+    assert_eq!(app.store.recompute_due().await.unwrap(), 0, "nothing has changed");
 
-    told.sign_up(NOBODY, "late@example.com").await;
-    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(told.rows("select user_id from ingest.customers").await, [json!({"user_id": NOBODY})]);
+    app.sign_up(NOBODY, "late@example.com").await;
+    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(app.rows("select user_id from ingest.customers").await, [json!({"user_id": NOBODY})]);
     // The address is still Ada's.
-    assert_eq!(told.parked().await, ["cus_1 disputed_user"]);
-    assert_eq!(told.store.recompute_due().await.unwrap(), 0);
+    assert_eq!(app.parked().await, ["cus_1 disputed_user"]);
+    assert_eq!(app.store.recompute_due().await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_guests_payment_belongs_to_the_confirmed_address_given_at_checkout() {
-    let told = with_two_users().await;
+    let app = with_two_users().await;
     let mut session = checkout("cs_1", None, None);
     session["payment_intent"] = json!("pi_1");
     session["customer_details"] = json!({"email": "Bea@example.com"});
@@ -208,21 +208,21 @@ async fn a_guests_payment_belongs_to_the_confirmed_address_given_at_checkout() {
         "id": "ch_1", "object": "charge", "created": 1_767_225_610, "customer": null, "currency": "usd",
         "amount": 500, "amount_captured": 500, "captured": true, "status": "succeeded", "payment_intent": "pi_1"
     });
-    told.tell([stripe("evt_1", "charge.succeeded", 1, charge)]).await;
-    assert_eq!(told.parked().await, ["pi_1 unknown_user"]);
-    told.tell([stripe("evt_2", "checkout.session.completed", 2, session)]).await;
-    assert_eq!(told.parked().await, [""; 0]);
+    app.apply([stripe("evt_1", "charge.succeeded", 1, charge)]).await;
+    assert_eq!(app.parked().await, ["pi_1 unknown_user"]);
+    app.apply([stripe("evt_2", "checkout.session.completed", 2, session)]).await;
+    assert_eq!(app.parked().await, [""; 0]);
     let payments =
-        told.rows("select user_id, amount, stripe_payment_intent_id from public.payment_history").await;
+        app.rows("select user_id, amount, stripe_payment_intent_id from public.payment_history").await;
     assert_eq!(payments, [json!({"user_id": BEA, "amount": 500, "stripe_payment_intent_id": "pi_1"})]);
 }
 
 #[tokio::test]
 async fn several_customers_of_one_user_add_up() {
-    let told = with_two_users().await;
+    let app = with_two_users().await;
     for (number, status) in [(1, "active"), (2, "past_due")] {
         let (customer_id, subscription_id) = (format!("cus_{number}"), format!("sub_{number}"));
-        told.tell([
+        app.apply([
             stripe(
                 &format!("evt_{number}a"),
                 "customer.created",
@@ -246,8 +246,8 @@ async fn several_customers_of_one_user_add_up() {
     }
     let metrics = "select mrr, total_spent, ltv, subscription_status from public.user_revenue_metrics";
     let both = json!({"mrr": 2000, "total_spent": 2000, "ltv": 2000, "subscription_status": "active"});
-    assert_eq!(told.rows(metrics).await, [both]);
-    let health = told.rows("select health_status from public.user_activity_metrics").await;
+    assert_eq!(app.rows(metrics).await, [both]);
+    let health = app.rows("select health_status from public.user_activity_metrics").await;
     assert_eq!(health, [json!({"health_status": "needs_attention"})]);
 }
 
@@ -258,8 +258,8 @@ async fn what_ends_a_subscription_has_the_last_word_of_its_second_on_whose_it_is
     let updated = stripe("evt_9", "customer.subscription.updated", 5, updated);
     let deleted = stripe("evt_4", "customer.subscription.deleted", 5, deleted);
     for batches in [[updated.clone(), deleted.clone()], [deleted, updated]] {
-        let told = with_two_users().await;
-        told.tell([stripe(
+        let app = with_two_users().await;
+        app.apply([stripe(
             "evt_2",
             "customer.subscription.created",
             1,
@@ -267,9 +267,9 @@ async fn what_ends_a_subscription_has_the_last_word_of_its_second_on_whose_it_is
         )])
         .await;
         for batch in batches {
-            told.tell([batch]).await;
+            app.apply([batch]).await;
         }
-        let owner = told.rows("select user_id from public.customer_subscriptions").await;
+        let owner = app.rows("select user_id from public.customer_subscriptions").await;
         assert_eq!(owner, [json!({"user_id": ADA})]);
     }
 }

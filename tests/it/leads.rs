@@ -4,7 +4,7 @@ use memberflow::envelope::Envelope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::told::{BEGIN, Told, customer, paid_invoice, row, stripe};
+use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, row, stripe};
 
 const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
 const TWIN: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0002);
@@ -15,55 +15,55 @@ const AUTUMN: &str = "5b000000-0000-4000-8000-000000000002";
 
 #[tokio::test]
 async fn a_lead_is_converted_when_its_address_signs_up() {
-    let told = begin().await;
-    lead(&told, "Ada@Example.com", Some(SPRING)).await;
-    assert_eq!(leads(&told).await, [json!({"status": "new", "user": null, "value": null})]);
+    let app = begin().await;
+    lead(&app, "Ada@Example.com", Some(SPRING)).await;
+    assert_eq!(leads(&app).await, [json!({"status": "new", "user": null, "value": null})]);
 
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell([signed_up()]).await;
-    assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 0})]);
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply([signed_up()]).await;
+    assert_eq!(leads(&app).await, [json!({"status": "converted", "user": ADA, "value": 0})]);
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
 }
 
 #[tokio::test]
 async fn lead_made_before_the_first_payment_converts_when_it_comes_late() {
-    let told = begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell(paid()).await;
-    lead(&told, "ADA@example.com", Some(SPRING)).await;
-    assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 4000})]);
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+    let app = begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply(paid()).await;
+    lead(&app, "ADA@example.com", Some(SPRING)).await;
+    assert_eq!(leads(&app).await, [json!({"status": "converted", "user": ADA, "value": 4000})]);
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
 }
 
 #[tokio::test]
 async fn lead_made_after_the_first_payment_converts_nothing() {
-    let told = begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell(paid()).await;
-    lead_at(&told, "ada@example.com", SPRING, PAID + 1).await;
-    assert_eq!(leads(&told).await, [json!({"status": "new", "user": null, "value": null})]);
+    let app = begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply(paid()).await;
+    lead_at(&app, "ada@example.com", SPRING, PAID + 1).await;
+    assert_eq!(leads(&app).await, [json!({"status": "new", "user": null, "value": null})]);
     let nothing = json!({"leads": 1, "conversions": 0, "revenue": 0});
-    assert_eq!(campaign(&told, SPRING).await, nothing);
-    told.tell([renewal()]).await;
-    assert_eq!(campaign(&told, SPRING).await, nothing, "nor by what is paid later");
+    assert_eq!(campaign(&app, SPRING).await, nothing);
+    app.apply([renewal()]).await;
+    assert_eq!(campaign(&app, SPRING).await, nothing, "nor by what is paid later");
     // In the second of the payment itself it may have been first.
-    lead_at(&told, "ada@example.com", AUTUMN, PAID).await;
-    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 1, "conversions": 1, "revenue": 6000}));
+    lead_at(&app, "ada@example.com", AUTUMN, PAID).await;
+    assert_eq!(campaign(&app, AUTUMN).await, json!({"leads": 1, "conversions": 1, "revenue": 6000}));
 }
 
 #[tokio::test]
 async fn lead_converted_by_hand_counts_only_what_was_paid_since() {
-    let told = begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell(paid()).await;
-    lead_at(&told, "other@example.com", SPRING, PAID + 1).await;
-    told.execute(&format!("update public.leads set converted_to_user_id = '{ADA}', status = 'converted'"))
+    let app = begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply(paid()).await;
+    lead_at(&app, "other@example.com", SPRING, PAID + 1).await;
+    app.execute(&format!("update public.leads set converted_to_user_id = '{ADA}', status = 'converted'"))
         .await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
-    told.tell([renewal()]).await;
-    assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 2000})]);
-    told.execute(&format!("update public.leads set created_at = to_timestamp({PAID})")).await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 6000}));
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
+    app.apply([renewal()]).await;
+    assert_eq!(leads(&app).await, [json!({"status": "converted", "user": ADA, "value": 2000})]);
+    app.execute(&format!("update public.leads set created_at = to_timestamp({PAID})")).await;
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 6000}));
 }
 
 /// An early lead in one campaign, a late one in another, the sign-up and each payment.
@@ -79,48 +79,44 @@ async fn conversions_are_the_same_in_every_order_of_arrival() {
         orders.push(order);
     }
     for order in orders {
-        let told = begin().await;
+        let app = begin().await;
         for &act in &order {
             match act {
-                0 => lead(&told, "ada@example.com", Some(SPRING)).await,
-                1 => lead_at(&told, "ada@example.com", AUTUMN, PAID + 5).await,
+                0 => lead(&app, "ada@example.com", Some(SPRING)).await,
+                1 => lead_at(&app, "ada@example.com", AUTUMN, PAID + 5).await,
                 2 => {
-                    told.sign_up(ADA, "ada@example.com").await;
-                    told.tell([signed_up()]).await;
+                    app.sign_up(ADA, "ada@example.com").await;
+                    app.apply([signed_up()]).await;
                 }
-                3 => drop(told.tell(paid()[..1].to_vec()).await),
-                4 => drop(told.tell(paid()[1..].to_vec()).await),
-                _ => drop(told.tell([renewal(), renewal()]).await),
+                3 => drop(app.apply(paid()[..1].to_vec()).await),
+                4 => drop(app.apply(paid()[1..].to_vec()).await),
+                _ => drop(app.apply([renewal(), renewal()]).await),
             }
         }
         let spring = json!({"leads": 1, "conversions": 1, "revenue": 6000});
-        assert_eq!(campaign(&told, SPRING).await, spring, "{order:?}");
+        assert_eq!(campaign(&app, SPRING).await, spring, "{order:?}");
         let autumn = json!({"leads": 1, "conversions": 0, "revenue": 0});
-        assert_eq!(campaign(&told, AUTUMN).await, autumn, "{order:?}");
+        assert_eq!(campaign(&app, AUTUMN).await, autumn, "{order:?}");
         let late = format!(
             "select status, converted_to_user_id as it, conversion_value as value from public.leads
              where campaign_id = '{AUTUMN}'"
         );
-        assert_eq!(
-            told.rows(&late).await,
-            [json!({"status": "new", "it": null, "value": null})],
-            "{order:?}"
-        );
+        assert_eq!(app.rows(&late).await, [json!({"status": "new", "it": null, "value": null})], "{order:?}");
     }
 }
 
 #[tokio::test]
 async fn insert_through_the_api_neither_backdates_nor_tells_of_members() {
-    let told = begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell(paid()).await;
-    told.execute("grant insert, select on public.leads to anon, authenticated").await;
-    told.execute(
+    let app = begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply(paid()).await;
+    app.execute("grant insert, select on public.leads to anon, authenticated").await;
+    app.execute(
         "create policy form on public.leads for all to anon, authenticated using (true) with check (true)",
     )
     .await;
     for role in ["anon", "authenticated"] {
-        let mut tx = memberflow::database::begin(&told.database.pool).await.unwrap();
+        let mut tx = memberflow::database::begin(&app.database.pool).await.unwrap();
         sqlx::query(sqlx::AssertSqlSafe(format!("set local role {role}"))).execute(&mut *tx).await.unwrap();
         let returned: Option<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
             "insert into public.leads (email, campaign_id, created_at)
@@ -132,186 +128,178 @@ async fn insert_through_the_api_neither_backdates_nor_tells_of_members() {
         tx.commit().await.unwrap();
         assert_eq!(returned, None, "{role}");
     }
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 2, "conversions": 0, "revenue": 0}));
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 2, "conversions": 0, "revenue": 0}));
 
     // One that led to the member is converted, and the insert does not tell that either.
     let returned: Option<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
         "insert into public.leads (email, campaign_id, created_at)
          values ('ada@example.com', '{AUTUMN}', '2020-01-01') returning converted_to_user_id"
     )))
-    .fetch_one(&told.database.pool)
+    .fetch_one(&app.database.pool)
     .await
     .unwrap();
     assert_eq!(returned, None);
-    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+    assert_eq!(campaign(&app, AUTUMN).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
 }
 
 #[tokio::test]
 async fn an_address_that_is_not_confirmed_or_not_unique_converts_nobody() {
-    let told = begin().await;
-    lead(&told, "ada@example.com", Some(SPRING)).await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.execute("update auth.users set email_confirmed_at = null").await;
-    told.tell([signed_up()]).await;
-    assert_eq!(leads(&told).await, [json!({"status": "new", "user": null, "value": null})]);
+    let app = begin().await;
+    lead(&app, "ada@example.com", Some(SPRING)).await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.execute("update auth.users set email_confirmed_at = null").await;
+    app.apply([signed_up()]).await;
+    assert_eq!(leads(&app).await, [json!({"status": "new", "user": null, "value": null})]);
 
-    told.execute("update auth.users set email_confirmed_at = now()").await;
-    told.execute("drop index if exists auth.users_email_partial_key").await;
-    told.sign_up(TWIN, "Ada@example.com").await;
-    told.tell([named("msg_2", ADA), named("msg_3", TWIN)]).await;
-    assert_eq!(leads(&told).await, [json!({"status": "new", "user": null, "value": null})]);
+    app.execute("update auth.users set email_confirmed_at = now()").await;
+    app.execute("drop index if exists auth.users_email_partial_key").await;
+    app.sign_up(TWIN, "Ada@example.com").await;
+    app.apply([named("msg_2", ADA), named("msg_3", TWIN)]).await;
+    assert_eq!(leads(&app).await, [json!({"status": "new", "user": null, "value": null})]);
 }
 
 #[tokio::test]
 async fn value_and_revenue_follow_payments_and_refunds_in_any_order() {
     let events = || [vec![signed_up()], paid()].concat();
     for turn in 0..events().len() {
-        let told = begin().await;
+        let app = begin().await;
         let mut events = events();
         events.rotate_left(turn);
         let late_lead = turn % 2 == 0;
         if !late_lead {
-            lead(&told, "ada@example.com", Some(SPRING)).await;
+            lead(&app, "ada@example.com", Some(SPRING)).await;
         }
-        told.sign_up(ADA, "ada@example.com").await;
+        app.sign_up(ADA, "ada@example.com").await;
         for event in events {
-            told.tell([event.clone()]).await;
-            told.tell([event]).await;
+            app.apply([event.clone()]).await;
+            app.apply([event]).await;
         }
         if late_lead {
-            lead(&told, "ada@example.com", Some(SPRING)).await;
+            lead(&app, "ada@example.com", Some(SPRING)).await;
         }
-        assert_eq!(
-            leads(&told).await,
-            [json!({"status": "converted", "user": ADA, "value": 4000})],
-            "{turn}"
-        );
+        assert_eq!(leads(&app).await, [json!({"status": "converted", "user": ADA, "value": 4000})], "{turn}");
         let spring = json!({"leads": 1, "conversions": 1, "revenue": 4000});
-        assert_eq!(campaign(&told, SPRING).await, spring, "{turn}");
+        assert_eq!(campaign(&app, SPRING).await, spring, "{turn}");
     }
 }
 
 #[tokio::test]
 async fn a_member_counts_once_in_a_campaign_and_goes_on_counting_when_gone() {
-    let told = begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell(paid()).await;
+    let app = begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply(paid()).await;
     for campaign in [SPRING, SPRING, AUTUMN] {
-        lead(&told, "ada@example.com", Some(campaign)).await;
+        lead(&app, "ada@example.com", Some(campaign)).await;
     }
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
-    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
+    assert_eq!(campaign(&app, AUTUMN).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
 
-    told.execute(&format!("delete from auth.users where id = '{ADA}'")).await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
+    app.execute(&format!("delete from auth.users where id = '{ADA}'")).await;
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
 
     let one = format!("(select min(id::text)::uuid from public.leads where campaign_id = '{SPRING}')");
-    told.execute(&format!("update public.leads set campaign_id = '{AUTUMN}' where id = {one}")).await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
-    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
+    app.execute(&format!("update public.leads set campaign_id = '{AUTUMN}' where id = {one}")).await;
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+    assert_eq!(campaign(&app, AUTUMN).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
 
-    told.execute("delete from public.leads").await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 0, "conversions": 0, "revenue": 0}));
-    assert_eq!(campaign(&told, AUTUMN).await, json!({"leads": 0, "conversions": 0, "revenue": 0}));
+    app.execute("delete from public.leads").await;
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 0, "conversions": 0, "revenue": 0}));
+    assert_eq!(campaign(&app, AUTUMN).await, json!({"leads": 0, "conversions": 0, "revenue": 0}));
 }
 
 #[tokio::test]
 async fn money_of_another_currency_is_never_added_to_a_campaigns() {
-    let told = begin().await;
-    told.execute(&format!("update public.marketing_campaigns set currency = 'eur' where id = '{SPRING}'"))
+    let app = begin().await;
+    app.execute(&format!("update public.marketing_campaigns set currency = 'eur' where id = '{SPRING}'"))
         .await;
-    lead(&told, "ada@example.com", Some(SPRING)).await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell([vec![signed_up()], paid()].concat()).await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
+    lead(&app, "ada@example.com", Some(SPRING)).await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply([vec![signed_up()], paid()].concat()).await;
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 0}));
 
-    told.execute(&format!("update public.marketing_campaigns set currency = 'usd' where id = '{SPRING}'"))
+    app.execute(&format!("update public.marketing_campaigns set currency = 'usd' where id = '{SPRING}'"))
         .await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 4000}));
 }
 
 #[tokio::test]
 async fn what_people_decide_by_hand_stays_and_counts() {
-    let told = begin().await;
-    lead(&told, "offline@example.com", Some(SPRING)).await;
-    told.execute("update public.leads set status = 'converted', conversion_value = 700").await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 700}));
-    told.execute("update public.leads set status = 'lost'").await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 1, "conversions": 0, "revenue": 0}));
+    let app = begin().await;
+    lead(&app, "offline@example.com", Some(SPRING)).await;
+    app.execute("update public.leads set status = 'converted', conversion_value = 700").await;
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 1, "conversions": 1, "revenue": 700}));
+    app.execute("update public.leads set status = 'lost'").await;
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 1, "conversions": 0, "revenue": 0}));
 
-    told.execute("delete from public.leads").await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell([signed_up()]).await;
-    lead(&told, "ada@example.com", Some(SPRING)).await;
-    told.execute("update public.leads set status = 'lost'").await;
-    told.tell(paid()).await;
-    assert_eq!(leads(&told).await, [json!({"status": "lost", "user": ADA, "value": 4000})]);
+    app.execute("delete from public.leads").await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply([signed_up()]).await;
+    lead(&app, "ada@example.com", Some(SPRING)).await;
+    app.execute("update public.leads set status = 'lost'").await;
+    app.apply(paid()).await;
+    assert_eq!(leads(&app).await, [json!({"status": "lost", "user": ADA, "value": 4000})]);
 }
 
 #[tokio::test]
 async fn cost_per_lead_and_return_follow_the_sums() {
-    let told = begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell(paid()).await;
-    told.execute(&format!("update public.marketing_campaigns set total_spent = 1000 where id = '{SPRING}'"))
+    let app = begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply(paid()).await;
+    app.execute(&format!("update public.marketing_campaigns set total_spent = 1000 where id = '{SPRING}'"))
         .await;
     let ratios =
         "select calculated_cpl, calculated_roi from public.marketing_campaigns where slug = 'spring'";
-    assert_eq!(told.rows(ratios).await, [json!({"calculated_cpl": null, "calculated_roi": -1.0})]);
+    assert_eq!(app.rows(ratios).await, [json!({"calculated_cpl": null, "calculated_roi": -1.0})]);
     for address in ["ada@example.com", "b@example.com", "c@example.com"] {
-        lead(&told, address, Some(SPRING)).await;
+        lead(&app, address, Some(SPRING)).await;
     }
-    assert_eq!(told.rows(ratios).await, [json!({"calculated_cpl": 333, "calculated_roi": 3.0})]);
+    assert_eq!(app.rows(ratios).await, [json!({"calculated_cpl": 333, "calculated_roi": 3.0})]);
 }
 
 #[tokio::test]
 async fn decimal_columns_of_a_deployment_hold_major_units() {
-    let told = Told::begin().await;
-    told.execute("alter table public.leads alter column conversion_value type numeric(12, 2)").await;
-    told.execute(
+    let app = TestApp::begin().await;
+    app.execute("alter table public.leads alter column conversion_value type numeric(12, 2)").await;
+    app.execute(
         "alter table public.marketing_campaigns alter column revenue_generated type numeric(12, 2),
          alter column total_spent type numeric(12, 2), alter column calculated_cpl type numeric(12, 2)",
     )
     .await;
-    make_campaigns(&told).await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell(paid()).await;
-    told.execute("update public.marketing_campaigns set total_spent = 12.50").await;
-    lead(&told, "ada@example.com", Some(SPRING)).await;
-    assert_eq!(leads(&told).await, [json!({"status": "converted", "user": ADA, "value": 40.00})]);
+    make_campaigns(&app).await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply(paid()).await;
+    app.execute("update public.marketing_campaigns set total_spent = 12.50").await;
+    lead(&app, "ada@example.com", Some(SPRING)).await;
+    assert_eq!(leads(&app).await, [json!({"status": "converted", "user": ADA, "value": 40.00})]);
     let figures = "select revenue_generated, calculated_cpl, calculated_roi from public.marketing_campaigns
                    where slug = 'spring'";
     let expected = json!({"revenue_generated": 40.00, "calculated_cpl": 12.50, "calculated_roi": 2.2});
-    assert_eq!(told.rows(figures).await, [expected]);
+    assert_eq!(app.rows(figures).await, [expected]);
 }
 
 #[tokio::test]
 async fn a_recount_sets_the_campaigns_to_what_their_leads_say() {
-    let told = begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell(paid()).await;
-    lead(&told, "ada@example.com", Some(SPRING)).await;
-    lead(&told, "b@example.com", Some(SPRING)).await;
-    told.execute("update public.marketing_campaigns set total_leads = 9, revenue_generated = 9").await;
-    told.execute("select ingest.recount_leads()").await;
-    assert_eq!(campaign(&told, SPRING).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
+    let app = begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply(paid()).await;
+    lead(&app, "ada@example.com", Some(SPRING)).await;
+    lead(&app, "b@example.com", Some(SPRING)).await;
+    app.execute("update public.marketing_campaigns set total_leads = 9, revenue_generated = 9").await;
+    app.execute("select ingest.recount_leads()").await;
+    assert_eq!(campaign(&app, SPRING).await, json!({"leads": 2, "conversions": 1, "revenue": 4000}));
     let without_leads = json!({"leads": 9, "conversions": 0, "revenue": 9});
-    assert_eq!(
-        campaign(&told, AUTUMN).await,
-        without_leads,
-        "nothing is known of it but what it says itself"
-    );
+    assert_eq!(campaign(&app, AUTUMN).await, without_leads, "nothing is known of it but what it says itself");
 }
 
 /// Two campaigns and nobody in them.
-async fn begin() -> Told {
-    let told = Told::begin().await;
-    make_campaigns(&told).await;
-    told
+async fn begin() -> TestApp {
+    let app = TestApp::begin().await;
+    make_campaigns(&app).await;
+    app
 }
 
-async fn make_campaigns(told: &Told) {
-    told.execute(&format!(
+async fn make_campaigns(app: &TestApp) {
+    app.execute(&format!(
         "insert into public.marketing_campaigns (id, name, slug)
          values ('{SPRING}', 'Spring', 'spring'), ('{AUTUMN}', 'Autumn', 'autumn')"
     ))
@@ -319,9 +307,9 @@ async fn make_campaigns(told: &Told) {
 }
 
 /// A lead that was made a day before anybody paid, whenever it is written.
-async fn lead(told: &Told, address: &str, campaign: Option<&str>) {
+async fn lead(app: &TestApp, address: &str, campaign: Option<&str>) {
     let campaign = campaign.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"));
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.leads (email, campaign_id, created_at)
          values ('{address}', {campaign}, to_timestamp({}))",
         BEGIN - 86_400
@@ -330,26 +318,26 @@ async fn lead(told: &Told, address: &str, campaign: Option<&str>) {
 }
 
 /// A lead that was made half a second into this one.
-async fn lead_at(told: &Told, address: &str, campaign: &str, second: i64) {
-    told.execute(&format!(
+async fn lead_at(app: &TestApp, address: &str, campaign: &str, second: i64) {
+    app.execute(&format!(
         "insert into public.leads (email, campaign_id, created_at)
          values ('{address}', '{campaign}', to_timestamp({second}.5))"
     ))
     .await;
 }
 
-async fn leads(told: &Told) -> Vec<Value> {
+async fn leads(app: &TestApp) -> Vec<Value> {
     let leads =
         "select status, converted_to_user_id as \"user\", conversion_value as value from public.leads";
-    told.rows(leads).await
+    app.rows(leads).await
 }
 
-async fn campaign(told: &Told, id: &str) -> Value {
+async fn campaign(app: &TestApp, id: &str) -> Value {
     let sums = format!(
         "select total_leads as leads, total_conversions as conversions, revenue_generated as revenue
          from public.marketing_campaigns where id = '{id}'"
     );
-    told.rows(&sums).await.remove(0)
+    app.rows(&sums).await.remove(0)
 }
 
 /// Ada pays 20.00 a month later.

@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, stripe};
 use crate::support::orders::orders;
-use crate::support::told::{BEGIN, Told, customer, paid_invoice, stripe};
 
 const ADA: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 
-async fn with_ada() -> Told {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell([stripe("evt_ada", "customer.created", 0, customer("cus_1", "ada@example.com"))]).await;
-    told
+async fn with_ada() -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply([stripe("evt_ada", "customer.created", 0, customer("cus_1", "ada@example.com"))]).await;
+    app
 }
 
 fn charge(id: &str, customer: Option<&str>, intent: &str, amount: i64) -> Value {
@@ -46,17 +46,17 @@ fn dispute(status: &str, movements: &[i64]) -> Value {
     })
 }
 
-async fn revenue(told: &Told) -> Vec<Value> {
-    told.rows("select total_spent, ltv from public.user_revenue_metrics").await
+async fn revenue(app: &TestApp) -> Vec<Value> {
+    app.rows("select total_spent, ltv from public.user_revenue_metrics").await
 }
 
 /// As if nothing but the customer had ever been told of.
-async fn forget_payments(told: &Told) {
-    told.execute(
+async fn forget_payments(app: &TestApp) {
+    app.execute(
         "truncate ingest.inbox, ingest.stripe_facts, ingest.payments, ingest.stripe_links, ingest.customer_revenue",
     )
     .await;
-    told.execute("delete from public.payment_history").await;
+    app.execute("delete from public.payment_history").await;
 }
 
 #[tokio::test]
@@ -67,14 +67,14 @@ async fn an_invoices_payment_is_counted_once_whatever_tells_of_it_first() {
         stripe("evt_3", "invoice_payment.paid", 3, paid_by("in_1", "pi_1")),
         stripe("evt_4", "refund.created", 4, refund("re_1", "ch_1", 300, "pending")),
     ];
-    let told = with_ada().await;
+    let app = with_ada().await;
     let mut id = None;
     for order in orders(&events) {
-        forget_payments(&told).await;
+        forget_payments(&app).await;
         for event in order {
-            told.tell([event]).await;
+            app.apply([event]).await;
         }
-        let rows = told
+        let rows = app
             .rows(
                 "select id, stripe_invoice_id, stripe_payment_intent_id, amount, amount_refunded
                  from public.payment_history",
@@ -86,7 +86,7 @@ async fn an_invoices_payment_is_counted_once_whatever_tells_of_it_first() {
         });
         assert_eq!(rows, [expected]);
         assert_eq!(id.get_or_insert(rows[0]["id"].clone()), &rows[0]["id"], "the same id in every order");
-        assert_eq!(revenue(&told).await, [json!({"total_spent": 1000, "ltv": 700})]);
+        assert_eq!(revenue(&app).await, [json!({"total_spent": 1000, "ltv": 700})]);
     }
 }
 
@@ -97,21 +97,21 @@ async fn a_row_that_stood_there_before_is_taken_over_whatever_is_told_first() {
         stripe("evt_2", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000)),
         stripe("evt_3", "invoice_payment.paid", 3, paid_by("in_1", "pi_1")),
     ];
-    let told = with_ada().await;
+    let app = with_ada().await;
     for order in orders(&events) {
-        forget_payments(&told).await;
+        forget_payments(&app).await;
         // Written by the application's own code: it knew the payment intent alone.
         let row = Uuid::from_u128(77);
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.payment_history (id, user_id, stripe_payment_intent_id, amount, status, metadata)
              values ('{row}', '{ADA}', 'pi_1', 999, 'succeeded', '{{\"cart\": 5}}')"
         ))
         .await;
         let kinds: Vec<String> = order.iter().map(|event| event.event_type.clone()).collect();
         for event in order {
-            told.tell([event]).await;
+            app.apply([event]).await;
         }
-        let rows = told
+        let rows = app
             .rows("select id, stripe_invoice_id, stripe_payment_intent_id, amount, metadata from public.payment_history")
             .await;
         let expected = json!({
@@ -124,15 +124,15 @@ async fn a_row_that_stood_there_before_is_taken_over_whatever_is_told_first() {
 
 #[tokio::test]
 async fn two_rows_that_stood_there_about_one_payment_become_one() {
-    let told = with_ada().await;
-    told.execute(&format!(
+    let app = with_ada().await;
+    app.execute(&format!(
         "insert into public.payment_history (user_id, stripe_payment_intent_id, stripe_invoice_id, amount, status)
          values ('{ADA}', 'pi_1', null, 1000, 'succeeded'), ('{ADA}', null, 'in_1', 1000, 'succeeded')"
     ))
     .await;
-    told.tell([stripe("evt_2", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000))]).await;
-    told.tell([stripe("evt_3", "invoice_payment.paid", 3, paid_by("in_1", "pi_1"))]).await;
-    let rows = told
+    app.apply([stripe("evt_2", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000))]).await;
+    app.apply([stripe("evt_3", "invoice_payment.paid", 3, paid_by("in_1", "pi_1"))]).await;
+    let rows = app
         .rows("select stripe_invoice_id, stripe_payment_intent_id, amount from public.payment_history")
         .await;
     let one = json!({"stripe_invoice_id": "in_1", "stripe_payment_intent_id": "pi_1", "amount": 1000});
@@ -141,17 +141,17 @@ async fn two_rows_that_stood_there_about_one_payment_become_one() {
 
 #[tokio::test]
 async fn a_row_that_the_application_refers_to_holds_nothing_up() {
-    let told = with_ada().await;
-    told.execute("create table public.receipts (payment uuid references public.payment_history (id))").await;
-    told.tell([stripe("evt_1", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000))]).await;
-    told.execute("insert into public.receipts select id from public.payment_history").await;
-    told.tell([
+    let app = with_ada().await;
+    app.execute("create table public.receipts (payment uuid references public.payment_history (id))").await;
+    app.apply([stripe("evt_1", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000))]).await;
+    app.execute("insert into public.receipts select id from public.payment_history").await;
+    app.apply([
         stripe("evt_2", "invoice_payment.paid", 3, paid_by("in_1", "pi_1")),
         stripe("evt_3", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000)),
     ])
     .await;
-    assert_eq!(revenue(&told).await, [json!({"total_spent": 1000, "ltv": 1000})]);
-    let invoiced = told
+    assert_eq!(revenue(&app).await, [json!({"total_spent": 1000, "ltv": 1000})]);
+    let invoiced = app
         .rows("select stripe_payment_intent_id from public.payment_history where stripe_invoice_id = 'in_1'")
         .await;
     assert_eq!(invoiced, [json!({"stripe_payment_intent_id": "pi_1"})]);
@@ -159,23 +159,23 @@ async fn a_row_that_the_application_refers_to_holds_nothing_up() {
 
 #[tokio::test]
 async fn two_invoices_may_exchange_their_payment_intents_in_one_batch() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let old_shape = |invoice: &str, intent: &str| {
         let mut object = paid_invoice(invoice, "cus_1", 1000);
         object["payment_intent"] = json!(intent);
         object
     };
-    told.tell([
+    app.apply([
         stripe("evt_1", "invoice.paid", 1, old_shape("in_1", "pi_1")),
         stripe("evt_2", "invoice.paid", 1, old_shape("in_2", "pi_2")),
     ])
     .await;
-    told.tell([
+    app.apply([
         stripe("evt_3", "invoice.updated", 2, old_shape("in_1", "pi_2")),
         stripe("evt_4", "invoice.updated", 2, old_shape("in_2", "pi_1")),
     ])
     .await;
-    let rows = told
+    let rows = app
         .rows("select stripe_invoice_id as i, stripe_payment_intent_id as p from public.payment_history order by 1")
         .await;
     assert_eq!(rows, [json!({"i": "in_1", "p": "pi_2"}), json!({"i": "in_2", "p": "pi_1"})]);
@@ -186,22 +186,22 @@ async fn a_guests_payment_that_turns_out_to_be_a_customers_is_counted_once() {
     let guest = stripe("evt_1", "charge.succeeded", 1, charge("ch_1", None, "pi_1", 1000));
     let known = stripe("evt_2", "charge.updated", 2, charge("ch_1", Some("cus_1"), "pi_1", 1000));
     for order in [[guest.clone(), known.clone()], [known, guest]] {
-        let told = with_ada().await;
+        let app = with_ada().await;
         for event in order {
-            told.tell([event]).await;
+            app.apply([event]).await;
         }
-        let sums = told.rows("select customer_id, collected from ingest.customer_revenue").await;
+        let sums = app.rows("select customer_id, collected from ingest.customer_revenue").await;
         assert_eq!(sums, [json!({"customer_id": "cus_1", "collected": 1000})]);
-        assert_eq!(revenue(&told).await, [json!({"total_spent": 1000, "ltv": 1000})]);
-        assert_eq!(told.parked().await, [""; 0], "the guest is forgotten");
-        assert_eq!(told.rows("select id from ingest.customers").await, [json!({"id": "cus_1"})]);
+        assert_eq!(revenue(&app).await, [json!({"total_spent": 1000, "ltv": 1000})]);
+        assert_eq!(app.parked().await, [""; 0], "the guest is forgotten");
+        assert_eq!(app.rows("select id from ingest.customers").await, [json!({"id": "cus_1"})]);
     }
 }
 
 #[tokio::test]
 async fn disputed_money_is_gone_while_it_is_withdrawn_and_back_once_won() {
-    let told = with_ada().await;
-    told.tell([stripe("evt_1", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000))]).await;
+    let app = with_ada().await;
+    app.apply([stripe("evt_1", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000))]).await;
     let steps = [
         ("warning_needs_response", &[][..], 1000),
         ("needs_response", &[][..], 0),
@@ -212,54 +212,49 @@ async fn disputed_money_is_gone_while_it_is_withdrawn_and_back_once_won() {
     ];
     for (second, (status, movements, ltv)) in (10_i64..).zip(steps) {
         let id = format!("evt_{second}");
-        told.tell([stripe(&id, "charge.dispute.updated", second, dispute(status, movements))]).await;
-        assert_eq!(
-            revenue(&told).await,
-            [json!({"total_spent": 1000, "ltv": ltv})],
-            "{status} {movements:?}"
-        );
+        app.apply([stripe(&id, "charge.dispute.updated", second, dispute(status, movements))]).await;
+        assert_eq!(revenue(&app).await, [json!({"total_spent": 1000, "ltv": ltv})], "{status} {movements:?}");
     }
 }
 
 #[tokio::test]
 async fn refunds_count_by_their_own_ids_and_status_before_or_after_their_charge() {
-    let told = with_ada().await;
-    told.tell([
+    let app = with_ada().await;
+    app.apply([
         stripe("evt_1", "refund.created", 3, refund("re_1", "ch_1", 300, "pending")),
         stripe("evt_2", "refund.created", 3, refund("re_2", "ch_1", 200, "succeeded")),
     ])
     .await;
-    told.tell([stripe("evt_3", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000))]).await;
-    assert_eq!(revenue(&told).await, [json!({"total_spent": 1000, "ltv": 500})]);
-    told.tell([stripe("evt_4", "refund.failed", 4, refund("re_1", "ch_1", 300, "failed"))]).await;
-    assert_eq!(revenue(&told).await, [json!({"total_spent": 1000, "ltv": 800})]);
-    let row = told.rows("select amount, amount_refunded from public.payment_history").await;
+    app.apply([stripe("evt_3", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000))]).await;
+    assert_eq!(revenue(&app).await, [json!({"total_spent": 1000, "ltv": 500})]);
+    app.apply([stripe("evt_4", "refund.failed", 4, refund("re_1", "ch_1", 300, "failed"))]).await;
+    assert_eq!(revenue(&app).await, [json!({"total_spent": 1000, "ltv": 800})]);
+    let row = app.rows("select amount, amount_refunded from public.payment_history").await;
     assert_eq!(row, [json!({"amount": 1000, "amount_refunded": 200})]);
 }
 
 #[tokio::test]
 async fn currencies_are_never_added_up() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let mut yen = paid_invoice("in_jpy", "cus_1", 5000);
     yen["currency"] = json!("jpy");
-    told.tell([
+    app.apply([
         stripe("evt_1", "invoice.paid", 1, paid_invoice("in_usd", "cus_1", 1000)),
         stripe("evt_2", "invoice.paid", 2, yen),
     ])
     .await;
-    let each =
-        told.rows("select currency, total_spent from public.user_revenue_by_currency order by 1").await;
+    let each = app.rows("select currency, total_spent from public.user_revenue_by_currency order by 1").await;
     assert_eq!(
         each,
         [json!({"currency": "jpy", "total_spent": 5000}), json!({"currency": "usd", "total_spent": 1000})]
     );
-    let main = told.rows("select currency, total_spent from public.user_revenue_metrics").await;
+    let main = app.rows("select currency, total_spent from public.user_revenue_metrics").await;
     assert_eq!(main, [json!({"currency": "jpy", "total_spent": 5000})]);
 }
 
 #[tokio::test]
 async fn an_invoice_stands_as_its_last_attempt_and_its_end_say() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let invoice = |status: &str, attempts: i64, paid: i64| {
         let mut object = paid_invoice("in_1", "cus_1", paid);
         object["status"] = json!(status);
@@ -277,8 +272,8 @@ async fn an_invoice_stands_as_its_last_attempt_and_its_end_say() {
         ("invoice.voided", invoice("void", 2, 0), Some(("void", 0))),
     ];
     for (second, (kind, object, expected)) in (1_i64..).zip(steps) {
-        told.tell([stripe(&format!("evt_{second}"), kind, second, object)]).await;
-        let rows = told.rows("select status, amount from public.payment_history").await;
+        app.apply([stripe(&format!("evt_{second}"), kind, second, object)]).await;
+        let rows = app.rows("select status, amount from public.payment_history").await;
         let expected: Vec<Value> =
             expected.iter().map(|(status, amount)| json!({"status": status, "amount": amount})).collect();
         assert_eq!(rows, expected, "{kind}");
@@ -287,15 +282,15 @@ async fn an_invoice_stands_as_its_last_attempt_and_its_end_say() {
 
 #[tokio::test]
 async fn a_payment_that_was_too_large_is_shown_once_the_column_is_wide_enough() {
-    let told = with_ada().await;
-    told.execute("alter table public.payment_history alter column amount type int4").await;
-    told.tell([stripe("evt_1", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 3_000_000_000))]).await;
-    assert_eq!(told.parked().await, ["in_1 amount_out_of_range"]);
-    assert_eq!(told.store.recompute_due().await.unwrap(), 0);
+    let app = with_ada().await;
+    app.execute("alter table public.payment_history alter column amount type int4").await;
+    app.apply([stripe("evt_1", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 3_000_000_000))]).await;
+    assert_eq!(app.parked().await, ["in_1 amount_out_of_range"]);
+    assert_eq!(app.store.recompute_due().await.unwrap(), 0);
 
-    told.execute("alter table public.payment_history alter column amount type int8").await;
-    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(told.parked().await, [""; 0]);
-    let rows = told.rows("select amount from public.payment_history").await;
+    app.execute("alter table public.payment_history alter column amount type int8").await;
+    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(app.parked().await, [""; 0]);
+    let rows = app.rows("select amount from public.payment_history").await;
     assert_eq!(rows, [json!({"amount": 3_000_000_000_i64})]);
 }

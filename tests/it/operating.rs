@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::time::{Duration, Instant, sleep};
 
+use crate::support::app::{TestApp, customer, stripe, subscription};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::database::TestDatabase;
 use crate::support::process::{Serving, Settings, memberflow};
-use crate::support::told::{Told, customer, stripe, subscription};
 
 #[tokio::test]
 async fn what_the_broker_gives_up_on_is_a_dead_letter_that_can_be_redriven() {
@@ -44,19 +44,19 @@ async fn what_the_broker_gives_up_on_is_a_dead_letter_that_can_be_redriven() {
 
 #[tokio::test]
 async fn an_event_that_was_applied_is_not_buried() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let event = stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com"));
-    told.tell([event.clone()]).await;
-    told.store.bury(&[(event, "given out too often".to_owned())]).await.unwrap();
+    app.apply([event.clone()]).await;
+    app.store.dead_letter(&[(event, "given out too often".to_owned())]).await.unwrap();
     assert_eq!(
-        number(&told.database.pool, "select count(*) from ingest.events where state = 'dead'").await,
+        number(&app.database.pool, "select count(*) from ingest.events where state = 'dead'").await,
         0
     );
 }
 
 #[tokio::test]
 async fn dead_letters_are_listed_shown_tried_and_dropped() {
-    let (told, settings) = with_letters().await;
+    let (app, settings) = with_letters().await;
     let (exit, list) = run(&settings, &["dead-letters", "list"]);
     assert_eq!(exit, 0);
     assert!(list.contains("evt_1") && list.contains("evt_2") && list.contains("the wrong kind"), "{list}");
@@ -80,13 +80,13 @@ async fn dead_letters_are_listed_shown_tried_and_dropped() {
     let (_, none) = run(&settings, &["dead-letters", "list"]);
     assert_eq!(none, "no dead letters\n");
 
-    let acts = told.rows("select act, outcome from ingest.audit_log order by id").await;
+    let acts = app.rows("select act, outcome from ingest.audit_log order by id").await;
     let line = |act: &str, event: &str| json!({"act": act, "outcome": {"letters": 1, "events": [event]}});
     assert_eq!(
         acts,
         [line("dead-letters drop", "stripe/evt_2"), line("dead-letters redrive", "stripe/evt_1")]
     );
-    let waiting = told.rows("select event_id from ingest.events where state = 'pending'").await;
+    let waiting = app.rows("select event_id from ingest.events where state = 'pending'").await;
     assert_eq!(waiting, [json!({"event_id": "evt_1"})]);
 }
 
@@ -103,8 +103,8 @@ async fn letters_are_chosen_or_it_says_how() {
 
 #[tokio::test]
 async fn internal_letters_stay_where_they_are() {
-    let (told, settings) = with_letters().await;
-    told.execute("update ingest.events set source = 'internal' where event_id = 'evt_1'").await;
+    let (app, settings) = with_letters().await;
+    app.execute("update ingest.events set source = 'internal' where event_id = 'evt_1'").await;
     let (exit, said) = run(&settings, &["dead-letters", "redrive", "--all"]);
     assert_eq!(exit, 3);
     assert!(
@@ -115,10 +115,10 @@ async fn internal_letters_stay_where_they_are() {
 
 #[tokio::test]
 async fn what_is_parked_is_listed_with_what_is_missing() {
-    let told = Told::begin().await;
-    let settings = settings(&told);
+    let app = TestApp::begin().await;
+    let settings = settings(&app);
     assert_eq!(run(&settings, &["parked", "list"]), (0, "nothing is parked\n".to_owned()));
-    told.tell([stripe(
+    app.apply([stripe(
         "evt_1",
         "customer.subscription.created",
         1,
@@ -134,10 +134,10 @@ async fn what_is_parked_is_listed_with_what_is_missing() {
 
 #[tokio::test]
 async fn events_are_found_wherever_they_are() {
-    let (told, settings) = with_letters().await;
+    let (app, settings) = with_letters().await;
     let applied =
         stripe("evt_3", "customer.subscription.created", 1, subscription("sub_1", "cus_1", "active"));
-    told.tell([applied]).await;
+    app.apply([applied]).await;
     let (_, list) = run(&settings, &["events", "list", "--subject", "sub_1", "--json"]);
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!((list.as_array().unwrap().len(), &list[0]["event_id"]), (1, &json!("evt_3")));
@@ -158,13 +158,13 @@ async fn events_are_found_wherever_they_are() {
 
 #[tokio::test]
 async fn events_can_be_watched_as_they_are_applied() {
-    let told = Told::begin().await;
-    let mut command = memberflow(&settings(&told));
+    let app = TestApp::begin().await;
+    let mut command = memberflow(&settings(&app));
     command.args(["events", "tail", "--json"]).stdout(std::process::Stdio::piped());
     let mut command = tokio::process::Command::from(command);
     let mut tail = command.kill_on_drop(true).spawn().unwrap();
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(tail.stdout.take().unwrap()));
-    let store = told.store_at(memberflow::clock::Clock::System.now() + time::Duration::seconds(5));
+    let store = app.store_at(memberflow::clock::Clock::System.now() + time::Duration::seconds(5));
     for number in 0..3 {
         let event = stripe(&format!("evt_{number}"), "customer.created", 0, customer("cus_1", "a@b.example"));
         store.apply(&[event]).await.unwrap();
@@ -177,19 +177,19 @@ async fn events_can_be_watched_as_they_are_applied() {
 }
 
 /// Two letters, given up for different reasons.
-async fn with_letters() -> (Told, Settings) {
-    let told = Told::begin().await;
+async fn with_letters() -> (TestApp, Settings) {
+    let app = TestApp::begin().await;
     let event =
         |id: &str| -> Envelope { stripe(id, "customer.created", 0, customer("cus_1", "a@b.example")) };
     let letters = [("evt_1", "too often"), ("evt_2", "the wrong kind")];
     let dead = letters.map(|(id, reason)| (event(id), reason.to_owned()));
-    told.store.bury(&dead).await.unwrap();
-    let settings = settings(&told);
-    (told, settings)
+    app.store.dead_letter(&dead).await.unwrap();
+    let settings = settings(&app);
+    (app, settings)
 }
 
-fn settings(told: &Told) -> Settings {
-    vec![("DATABASE_URL", told.database.url())]
+fn settings(app: &TestApp) -> Settings {
+    vec![("DATABASE_URL", app.database.url())]
 }
 
 /// The exit code, and what was said on either stream.
@@ -230,12 +230,12 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
 /// Bodies are written by others: a terminal must show them and obey nothing in them.
 #[tokio::test]
 async fn shown_bodies_steer_no_terminal() {
-    let told = Told::begin().await;
-    let settings = vec![("DATABASE_URL", told.database.url())];
+    let app = TestApp::begin().await;
+    let settings = vec![("DATABASE_URL", app.database.url())];
     let name = "a\u{9b}2Jb\u{7f}c\u{202e}gpj\u{2066}\u{200f}";
     let mut object = customer("cus_1", "ada@example.com");
     object["name"] = json!(name);
-    told.tell([stripe("evt_steering", "customer.created", 0, object)]).await;
+    app.apply([stripe("evt_steering", "customer.created", 0, object)]).await;
     let steering = ['\u{9b}', '\u{7f}', '\u{202e}', '\u{2066}', '\u{200f}'];
     for flags in [&[][..], &["--json"]] {
         let arguments = [&["events", "show", "evt_steering"][..], flags].concat();

@@ -8,8 +8,8 @@ use memberflow::ops::rebuild;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, stripe};
 use crate::support::orders::orders;
-use crate::support::told::{BEGIN, Told, customer, paid_invoice, stripe};
 
 const ADA: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 const DAY: i64 = 86_400;
@@ -21,15 +21,15 @@ struct Right {
     ltv: i64,
 }
 
-async fn with_ada() -> Told {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.tell([stripe("evt_ada", "customer.created", 0, customer("cus_1", "ada@example.com"))]).await;
-    told
+async fn with_ada() -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.apply([stripe("evt_ada", "customer.created", 0, customer("cus_1", "ada@example.com"))]).await;
+    app
 }
 
-async fn check(told: &Told, right: &Right, order: &str) {
-    let rows = told
+async fn check(app: &TestApp, right: &Right, order: &str) {
+    let rows = app
         .rows(
             "select coalesce(stripe_invoice_id, '') as invoice, coalesce(stripe_payment_intent_id, '') as intent,
                  status, amount, amount_refunded
@@ -38,47 +38,47 @@ async fn check(told: &Told, right: &Right, order: &str) {
         .await;
     let payment = |(invoice, intent, status, amount, refunded): &(&str, &str, &str, i64, i64)| json!({"invoice": invoice, "intent": intent, "status": status, "amount": amount, "amount_refunded": refunded});
     assert_eq!(rows, right.payments.iter().map(payment).collect::<Vec<_>>(), "{order}");
-    let sums = told.rows("select total_spent, ltv from public.user_revenue_metrics").await;
+    let sums = app.rows("select total_spent, ltv from public.user_revenue_metrics").await;
     assert_eq!(sums, [json!({"total_spent": right.spent, "ltv": right.ltv})], "{order}");
 }
 
 /// As if nothing but the customer and whose it is had ever been reported.
-async fn forget_payments(told: &Told) {
+async fn forget_payments(app: &TestApp) {
     for statement in [
         "truncate ingest.payments, ingest.stripe_links, ingest.customer_revenue",
         "delete from ingest.stripe_facts where id <> 'cus_1'",
         "delete from ingest.inbox where event_id <> 'evt_ada' and event_type <> 'matched'",
         "delete from public.payment_history",
     ] {
-        told.execute(statement).await;
+        app.execute(statement).await;
     }
 }
 
 /// One by one in every order, all at once and twice, and rebuilt.
-async fn is_right_in_every_order(told: &Told, events: &[Envelope], right: &Right) {
+async fn is_right_in_every_order(app: &TestApp, events: &[Envelope], right: &Right) {
     for order in orders(events) {
-        forget_payments(told).await;
+        forget_payments(app).await;
         let names: Vec<String> =
             order.iter().map(|it| format!("{} {}", it.event_id, it.event_type)).collect();
         for event in order {
-            told.tell([event]).await;
+            app.apply([event]).await;
         }
-        check(told, right, &names.join(", ")).await;
+        check(app, right, &names.join(", ")).await;
     }
-    forget_payments(told).await;
-    told.tell([events, events].concat()).await;
-    told.tell(events.to_vec()).await;
-    check(told, right, "all at once, and again").await;
+    forget_payments(app).await;
+    app.apply([events, events].concat()).await;
+    app.apply(events.to_vec()).await;
+    check(app, right, "all at once, and again").await;
     let mut differing = Vec::new();
     let show = |difference| {
         differing.push(difference);
         true
     };
-    rebuild::run(&told.store, true, &mut Progress::Silent, show).await.unwrap();
+    rebuild::run(&app.store, true, &mut Progress::Silent, show).await.unwrap();
     assert_eq!(differing, []);
-    told.execute("update public.payment_history set amount = 1, amount_refunded = 1, status = 'void'").await;
-    rebuild::run(&told.store, false, &mut Progress::Silent, |_| true).await.unwrap();
-    check(told, right, "rebuilt").await;
+    app.execute("update public.payment_history set amount = 1, amount_refunded = 1, status = 'void'").await;
+    rebuild::run(&app.store, false, &mut Progress::Silent, |_| true).await.unwrap();
+    check(app, right, "rebuilt").await;
 }
 
 fn with(mut object: Value, changes: Value) -> Value {
@@ -116,7 +116,7 @@ fn open(attempts: i64, paid: i64) -> Value {
 /// What versions between 2022-11-15 and 2024-09-30 tell of a refund: the charge, without a list.
 #[tokio::test]
 async fn refund_told_by_its_charge_alone_counts_once() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let first = charge("ch_1", 5000, json!({"amount_refunded": 2000}));
     let both = charge("ch_1", 5000, json!({"amount_refunded": 2500}));
     let events = [
@@ -127,12 +127,12 @@ async fn refund_told_by_its_charge_alone_counts_once() {
         stripe("evt_4", "charge.refund.updated", 8 * DAY, refund("re_1", "ch_1", 2000, 6 * DAY, "succeeded")),
     ];
     let right = Right { payments: &[("", "pi_ch_1", "succeeded", 5000, 2500)], spent: 5000, ltv: 2500 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
 }
 
 #[tokio::test]
 async fn refund_of_an_invoices_charge_is_the_invoices() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let invoice = with(
         paid_invoice("in_1", "cus_1", 2900),
         json!({"payment_intent": "pi_ch_1", "charge": "ch_1", "paid_out_of_band": false}),
@@ -144,19 +144,19 @@ async fn refund_of_an_invoices_charge_is_the_invoices() {
         stripe("evt_3", "charge.refunded", 6 * DAY, of_invoice(2900)),
     ];
     let right = Right { payments: &[("in_1", "pi_ch_1", "succeeded", 2900, 2900)], spent: 2900, ltv: 0 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
 }
 
 #[tokio::test]
 async fn refund_that_fails_later_is_no_refund() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let refunded = |amount| charge("ch_1", 5000, json!({"amount_refunded": amount}));
     let events = [
         stripe("evt_1", "charge.refunded", 6 * DAY, refunded(2000)),
         stripe("evt_2", "charge.refund.updated", 9 * DAY, refund("re_1", "ch_1", 2000, 6 * DAY, "failed")),
     ];
     let right = Right { payments: &[("", "pi_ch_1", "succeeded", 5000, 0)], spent: 5000, ltv: 5000 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
 
     // A later report leaves the failed refund out; what it says is not lowered once more.
     let later = stripe("evt_3", "charge.refunded", 12 * DAY, refunded(1500));
@@ -164,12 +164,12 @@ async fn refund_that_fails_later_is_no_refund() {
     let reminder = stripe("evt_4", "charge.refund.updated", 15 * DAY, reminder);
     let events = [&events[..], &[later, reminder]].concat();
     let right = Right { payments: &[("", "pi_ch_1", "succeeded", 5000, 1500)], spent: 5000, ltv: 3500 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
 }
 
 #[tokio::test]
 async fn uncaptured_part_is_neither_money_nor_refund() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let held = charge("ch_1", 12_950, json!({"captured": false, "amount_captured": 0}));
     let captured =
         |refunded| charge("ch_1", 12_950, json!({"amount_captured": 7950, "amount_refunded": refunded}));
@@ -180,20 +180,20 @@ async fn uncaptured_part_is_neither_money_nor_refund() {
         stripe("evt_3", "charge.refund.updated", DAY + 1, rest.clone()),
     ];
     let right = Right { payments: &[("", "pi_ch_1", "succeeded", 7950, 0)], spent: 7950, ltv: 7950 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
 
     // Listed in the charge, with a real refund of the same size beside it.
     let real = refund("re_1", "ch_1", 5000, 9 * DAY, "succeeded");
     let listed = with(captured(10_000), json!({"refunds": {"data": [real, rest]}}));
     let events = [&events[1..], &[stripe("evt_4", "charge.refunded", 9 * DAY, listed)]].concat();
     let right = Right { payments: &[("", "pi_ch_1", "succeeded", 7950, 5000)], spent: 7950, ltv: 2950 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
 }
 
 /// Before 2020 no field said how much was captured.
 #[tokio::test]
 async fn partial_capture_of_old_is_known_by_the_capture() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let of_old = |refunded: i64, refunds: Value| {
         charge(
             "ch_1",
@@ -209,12 +209,12 @@ async fn partial_capture_of_old_is_known_by_the_capture() {
         stripe("evt_2", "charge.refunded", 2 * DAY, of_old(500, json!([real, rest]))),
     ];
     let right = Right { payments: &[("", "", "succeeded", 600, 100)], spent: 600, ltv: 500 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
 }
 
 #[tokio::test]
 async fn bank_debit_is_open_until_it_succeeds_or_fails() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let pending = charge("ch_1", 2900, json!({"status": "pending", "created": BEGIN + 10}));
     let under_way = [
         stripe("evt_1", "invoice.finalized", 5, open(0, 0)),
@@ -222,7 +222,7 @@ async fn bank_debit_is_open_until_it_succeeds_or_fails() {
         stripe("evt_3", "invoice.updated", 12, open(1, 0)),
     ];
     let right = Right { payments: &[("in_1", "", "open", 0, 0)], spent: 0, ltv: 0 };
-    is_right_in_every_order(&told, &under_way, &right).await;
+    is_right_in_every_order(&app, &under_way, &right).await;
 
     let failed = [
         stripe(
@@ -234,12 +234,12 @@ async fn bank_debit_is_open_until_it_succeeds_or_fails() {
         stripe("evt_5", "invoice.payment_failed", 4 * DAY, open(1, 0)),
     ];
     let right = Right { payments: &[("in_1", "", "failed", 0, 0)], spent: 0, ltv: 0 };
-    is_right_in_every_order(&told, &[&under_way[1..], &failed].concat(), &right).await;
+    is_right_in_every_order(&app, &[&under_way[1..], &failed].concat(), &right).await;
 
     // The second attempt is under way, then it succeeds.
     let again = stripe("evt_6", "invoice.updated", 6 * DAY, open(2, 0));
     let right = Right { payments: &[("in_1", "", "open", 0, 0)], spent: 0, ltv: 0 };
-    is_right_in_every_order(&told, &[under_way[2].clone(), failed[1].clone(), again.clone()], &right).await;
+    is_right_in_every_order(&app, &[under_way[2].clone(), failed[1].clone(), again.clone()], &right).await;
     let paid = with(paid_invoice("in_1", "cus_1", 2900), json!({"attempt_count": 2}));
     let linked = json!({"id": "inpay_1", "object": "invoice_payment", "invoice": "in_1", "status": "paid",
         "amount_paid": 2900, "payment": {"type": "payment_intent", "payment_intent": "pi_ch_2"},
@@ -251,26 +251,26 @@ async fn bank_debit_is_open_until_it_succeeds_or_fails() {
         stripe("evt_8", "invoice_payment.paid", 10 * DAY, linked),
     ];
     let right = Right { payments: &[("in_1", "pi_ch_2", "succeeded", 2900, 0)], spent: 2900, ltv: 2900 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
 }
 
 #[tokio::test]
 async fn one_off_bank_debit_counts_once_it_succeeds() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let debit = |status: &str| charge("ch_1", 2900, json!({"status": status}));
     let events = [
         stripe("evt_1", "charge.pending", 5, debit("pending")),
         stripe("evt_2", "charge.succeeded", 4 * DAY, debit("succeeded")),
     ];
     let right = Right { payments: &[("", "pi_ch_1", "succeeded", 2900, 0)], spent: 2900, ltv: 2900 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
     let events = [events[0].clone(), stripe("evt_3", "charge.failed", 4 * DAY, debit("failed"))];
-    is_right_in_every_order(&told, &events, &Right { payments: &[], spent: 0, ltv: 0 }).await;
+    is_right_in_every_order(&app, &events, &Right { payments: &[], spent: 0, ltv: 0 }).await;
 }
 
 #[tokio::test]
 async fn invoice_paid_in_part_is_open_with_the_part() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let part = charge("ch_1", 900, json!({"invoice": "in_1", "created": BEGIN + 6 * DAY}));
     let events = [
         stripe("evt_1", "invoice.payment_failed", 5 * DAY, open(1, 0)),
@@ -278,15 +278,15 @@ async fn invoice_paid_in_part_is_open_with_the_part() {
         stripe("evt_3", "invoice.updated", 6 * DAY, open(1, 900)),
     ];
     let right = Right { payments: &[("in_1", "pi_ch_1", "open", 900, 0)], spent: 900, ltv: 900 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
     let rest = stripe("evt_4", "invoice.payment_failed", 8 * DAY, open(2, 900));
     let right = Right { payments: &[("in_1", "pi_ch_1", "failed", 900, 0)], spent: 900, ltv: 900 };
-    is_right_in_every_order(&told, &[&events[..], &[rest]].concat(), &right).await;
+    is_right_in_every_order(&app, &[&events[..], &[rest]].concat(), &right).await;
 }
 
 #[tokio::test]
 async fn invoice_paid_out_of_band_counts_what_was_due() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let by_hand = with(
         paid_invoice("in_1", "cus_1", 0),
         json!({"amount_due": 9900, "paid": true, "paid_out_of_band": true, "payment_intent": "pi_1", "charge": null}),
@@ -300,14 +300,14 @@ async fn invoice_paid_out_of_band_counts_what_was_due() {
         stripe("evt_3", "invoice.updated", 5 * DAY, newer),
     ];
     let right = Right { payments: &[("in_1", "", "succeeded", 9900, 0)], spent: 9900, ltv: 9900 };
-    is_right_in_every_order(&told, &events[..2], &right).await;
-    is_right_in_every_order(&told, &events, &right).await;
-    is_right_in_every_order(&told, &events[2..], &right).await;
+    is_right_in_every_order(&app, &events[..2], &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
+    is_right_in_every_order(&app, &events[2..], &right).await;
 }
 
 #[tokio::test]
 async fn invoice_made_by_checkout_has_the_payment() {
-    let told = with_ada().await;
+    let app = with_ada().await;
     let session = |invoice: Value| {
         json!({"id": "cs_1", "object": "checkout.session", "created": BEGIN, "currency": "usd", "customer": "cus_1",
             "invoice": invoice, "invoice_creation": {"enabled": true}, "mode": "payment", "status": "complete",
@@ -324,9 +324,9 @@ async fn invoice_made_by_checkout_has_the_payment() {
     ];
     let right =
         Right { payments: &[("in_1", "pi_ch_1", "succeeded", 49_900, 900)], spent: 49_900, ltv: 49_000 };
-    is_right_in_every_order(&told, &events, &right).await;
+    is_right_in_every_order(&app, &events, &right).await;
 
     // A session that no longer names the invoice takes nothing back.
     let later = stripe("evt_5", "checkout.session.async_payment_succeeded", DAY, session(Value::Null));
-    is_right_in_every_order(&told, &[&events[1..], &[later]].concat(), &right).await;
+    is_right_in_every_order(&app, &[&events[1..], &[later]].concat(), &right).await;
 }

@@ -8,9 +8,9 @@ use memberflow::lifecycle::Lifecycle;
 use memberflow::queue::Queue;
 use tokio::time::sleep;
 
+use crate::support::app::{TestApp, customer, stripe};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::process::{Serving, Settings, memberflow};
-use crate::support::told::{Told, customer, stripe};
 
 /// What the database does with an event that is to be marked as applied, by its name.
 const TRAPS: &str = "
@@ -32,24 +32,24 @@ const ALONE: &str = "state = 'pending' and alone";
 
 #[tokio::test]
 async fn events_that_fail_are_tried_again_and_given_up_while_their_neighbours_flow_on() {
-    let told = trapped().await;
-    queue(&told, &["evt_fails", "evt_hopeless", "evt_cuts"]).await;
-    let serving = Serving::roles("consume", &settings(&told));
-    eventually("the neighbours are applied", &serving, async || count(&told, APPLIED).await == 20).await;
-    eventually("what can never be is dead", &serving, async || count(&told, DEAD).await == 1).await;
-    eventually("the others are tried alone", &serving, async || count(&told, ALONE).await == 2).await;
-    assert_eq!(count(&told, PENDING).await, 2);
-    let shown = memberflow(&settings(&told)).args(["events", "show", "evt_fails"]).output().unwrap();
+    let app = trapped().await;
+    queue(&app, &["evt_fails", "evt_hopeless", "evt_cuts"]).await;
+    let serving = Serving::roles("consume", &settings(&app));
+    eventually("the neighbours are applied", &serving, async || count(&app, APPLIED).await == 20).await;
+    eventually("what can never be is dead", &serving, async || count(&app, DEAD).await == 1).await;
+    eventually("the others are tried alone", &serving, async || count(&app, ALONE).await == 2).await;
+    assert_eq!(count(&app, PENDING).await, 2);
+    let shown = memberflow(&settings(&app)).args(["events", "show", "evt_fails"]).output().unwrap();
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("failing, tried again") && shown.contains("not today"), "{shown}");
 
     eventually("both are given up", &serving, async || {
-        hasten(&told).await;
-        count(&told, PENDING).await == 0
+        hasten(&app).await;
+        count(&app, PENDING).await == 0
     })
     .await;
     let dead = "select event_id, reason from ingest.events where state = 'dead' order by event_id";
-    let reasons = told.rows(dead).await;
+    let reasons = app.rows(dead).await;
     let reason = |nth: usize| reasons[nth]["reason"].as_str().unwrap();
     assert_eq!(reasons.len(), 3, "{reasons:?}");
     assert!(reason(0).contains("failed 5 times: it ends the connection"), "{reasons:?}");
@@ -59,119 +59,119 @@ async fn events_that_fail_are_tried_again_and_given_up_while_their_neighbours_fl
 
 #[tokio::test]
 async fn an_event_that_fails_for_a_while_is_applied_in_the_end() {
-    let told = trapped().await;
-    queue(&told, &["evt_fails"]).await;
-    let serving = Serving::roles("consume", &settings(&told));
-    eventually("it is to be tried alone", &serving, async || count(&told, ALONE).await == 1).await;
-    told.execute("drop trigger trap on ingest.inbox").await;
+    let app = trapped().await;
+    queue(&app, &["evt_fails"]).await;
+    let serving = Serving::roles("consume", &settings(&app));
+    eventually("it is to be tried alone", &serving, async || count(&app, ALONE).await == 1).await;
+    app.execute("drop trigger trap on ingest.inbox").await;
     eventually("it is applied", &serving, async || {
-        hasten(&told).await;
-        count(&told, APPLIED).await == 21
+        hasten(&app).await;
+        count(&app, APPLIED).await == 21
     })
     .await;
-    assert_eq!((count(&told, PENDING).await, count(&told, DEAD).await), (0, 0));
+    assert_eq!((count(&app, PENDING).await, count(&app, DEAD).await), (0, 0));
 }
 
 #[tokio::test]
 async fn a_pending_event_that_ends_the_process_is_found_out() {
-    let told = trapped().await;
-    queue(&told, &["evt_ends"]).await;
-    crash_until_dead(&told, &settings(&told)).await;
+    let app = trapped().await;
+    queue(&app, &["evt_ends"]).await;
+    crash_until_dead(&app, &settings(&app)).await;
 }
 
 #[tokio::test]
 async fn an_event_from_the_broker_that_ends_the_process_is_found_out() {
-    let (told, broker) = (trapped().await, TestBroker::new());
-    let mut settings = settings(&told);
+    let (app, broker) = (trapped().await, TestBroker::new());
+    let mut settings = settings(&app);
     settings.extend([("AMQP_URL", broker_url()), ("MEMBERFLOW_QUEUE_PREFIX", broker.prefix.clone())]);
-    publish(&told, &broker, &names(&["evt_ends"])).await;
-    crash_until_dead(&told, &settings).await;
+    publish(&app, &broker, &names(&["evt_ends"])).await;
+    crash_until_dead(&app, &settings).await;
 }
 
 /// The process goes whenever it touches the event: first with its batch, then alone.
-async fn crash_until_dead(told: &Told, settings: &Settings) {
+async fn crash_until_dead(app: &TestApp, settings: &Settings) {
     let mut crashes = 0;
     let serving = loop {
         let serving = Serving::roles("consume", settings);
         eventually("it touches the event or is rid of it", &serving, async || {
-            hasten(told).await;
-            count(told, DEAD).await == 1 || asleep(told).await > 0
+            hasten(app).await;
+            count(app, DEAD).await == 1 || asleep(app).await > 0
         })
         .await;
-        if count(told, DEAD).await == 1 {
+        if count(app, DEAD).await == 1 {
             break serving;
         }
         serving.kill();
         crashes += 1;
         assert!(crashes <= 15, "it never ends");
-        wake(told).await;
+        wake(app).await;
     };
-    eventually("the neighbours are applied", &serving, async || count(told, APPLIED).await == 20).await;
-    let dead = told.rows("select event_id, reason from ingest.events where state = 'dead'").await;
+    eventually("the neighbours are applied", &serving, async || count(app, APPLIED).await == 20).await;
+    let dead = app.rows("select event_id, reason from ingest.events where state = 'dead'").await;
     assert!(
         dead[0]["event_id"] == "evt_ends" && dead[0]["reason"].as_str().unwrap().contains("the process"),
         "{dead:?}"
     );
-    assert_eq!(count(told, PENDING).await, 0);
+    assert_eq!(count(app, PENDING).await, 0);
 }
 
 #[tokio::test]
 async fn consumers_that_are_killed_make_no_dead_letters() {
-    let told = Told::begin().await;
-    told.store.switch_on().await.unwrap();
-    queue(&told, &[]).await;
+    let app = TestApp::begin().await;
+    app.store.initial_import().await.unwrap();
+    queue(&app, &[]).await;
     for kill in 1..=4 {
         // Whoever applies events waits for this one's turn to end.
-        let mut turn = memberflow::database::begin(&told.database.pool).await.unwrap();
+        let mut turn = memberflow::database::begin(&app.database.pool).await.unwrap();
         sqlx::query("lock table ingest.stripe_facts in access exclusive mode")
             .execute(&mut *turn)
             .await
             .unwrap();
-        let serving = Serving::roles("consume", &settings(&told));
+        let serving = Serving::roles("consume", &settings(&app));
         let counted = format!("state = 'pending' and attempts >= {kill}");
-        eventually("events are under way", &serving, async || count(&told, &counted).await > 0).await;
+        eventually("events are under way", &serving, async || count(&app, &counted).await > 0).await;
         serving.kill();
         turn.rollback().await.unwrap();
     }
-    let serving = Serving::roles("consume", &settings(&told));
+    let serving = Serving::roles("consume", &settings(&app));
     eventually("all are applied", &serving, async || {
-        hasten(&told).await;
-        count(&told, APPLIED).await == 20
+        hasten(&app).await;
+        count(&app, APPLIED).await == 20
     })
     .await;
-    assert_eq!((count(&told, PENDING).await, count(&told, DEAD).await), (0, 0));
+    assert_eq!((count(&app, PENDING).await, count(&app, DEAD).await), (0, 0));
 }
 
 #[tokio::test]
 async fn a_column_that_is_yet_to_be_migrated_is_no_events_fault() {
-    let told = Told::begin().await;
-    told.store.switch_on().await.unwrap();
-    told.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
-    queue(&told, &[]).await;
-    let serving = Serving::roles("consume", &settings(&told));
+    let app = TestApp::begin().await;
+    app.store.initial_import().await.unwrap();
+    app.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
+    queue(&app, &[]).await;
+    let serving = Serving::roles("consume", &settings(&app));
     eventually("the batch waits", &serving, async || serving.log().contains("a batch waits")).await;
-    told.execute("alter table ingest.customers rename column recompute_when to recompute_at").await;
-    eventually("all are applied", &serving, async || count(&told, APPLIED).await == 20).await;
-    assert_eq!((count(&told, PENDING).await, count(&told, DEAD).await), (0, 0));
+    app.execute("alter table ingest.customers rename column recompute_when to recompute_at").await;
+    eventually("all are applied", &serving, async || count(&app, APPLIED).await == 20).await;
+    assert_eq!((count(&app, PENDING).await, count(&app, DEAD).await), (0, 0));
 }
 
 #[tokio::test]
 async fn a_consumer_that_ends_by_itself_counts_no_attempt() {
-    let told = Told::begin().await;
-    told.store.switch_on().await.unwrap();
-    told.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
-    queue(&told, &[]).await;
-    let mut serving = Serving::roles("consume", &settings(&told));
+    let app = TestApp::begin().await;
+    app.store.initial_import().await.unwrap();
+    app.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
+    queue(&app, &[]).await;
+    let mut serving = Serving::roles("consume", &settings(&app));
     eventually("the batch waits", &serving, async || serving.log().contains("a batch waits")).await;
     serving.ask_to_stop();
     assert!(serving.ended().await.0.success());
-    assert_eq!(count(&told, "state = 'pending' and attempts = 0 and not alone").await, 20);
+    assert_eq!(count(&app, "state = 'pending' and attempts = 0 and not alone").await, 20);
 }
 
-async fn trapped() -> Told {
-    let told = Told::begin().await;
-    sqlx::raw_sql(TRAPS).execute(&told.database.pool).await.unwrap();
-    told
+async fn trapped() -> TestApp {
+    let app = TestApp::begin().await;
+    sqlx::raw_sql(TRAPS).execute(&app.database.pool).await.unwrap();
+    app
 }
 
 /// Twenty names and `others` among them.
@@ -186,7 +186,7 @@ fn event(name: &str) -> Envelope {
 }
 
 /// Twenty pending events and `others` among them.
-async fn queue(told: &Told, others: &[&str]) {
+async fn queue(app: &TestApp, others: &[&str]) {
     for Envelope { source, event_id, event_type, occurred_at, received_at, body } in
         names(others).iter().map(|name| event(name))
     {
@@ -201,18 +201,18 @@ async fn queue(told: &Told, others: &[&str]) {
         .bind(occurred_at)
         .bind(received_at)
         .bind(&body[..])
-        .execute(&told.database.pool)
+        .execute(&app.database.pool)
         .await
         .unwrap();
     }
 }
 
 /// Hands events to the broker.
-async fn publish(told: &Told, broker: &TestBroker, names: &[String]) {
-    let mut config = crate::support::config(told.database.url());
+async fn publish(app: &TestApp, broker: &TestBroker, names: &[String]) {
+    let mut config = crate::support::config(app.database.url());
     config.amqp_url = Some(broker_url().into());
     config.queue_prefix = broker.prefix.clone();
-    let (pool, lifecycle) = (told.database.pool.clone(), Lifecycle::default());
+    let (pool, lifecycle) = (app.database.pool.clone(), Lifecycle::default());
     let queue = Queue::open(&config, pool.clone(), pool, &lifecycle).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while queue.broker_state().unwrap().is_err() {
@@ -222,40 +222,40 @@ async fn publish(told: &Told, broker: &TestBroker, names: &[String]) {
     for name in names {
         queue.accept(event(name)).await.unwrap();
     }
-    assert_eq!(count(told, PENDING).await, 0, "the broker has them");
+    assert_eq!(count(app, PENDING).await, 0, "the broker has them");
     lifecycle.shutdown(Duration::from_secs(30)).await.unwrap();
 }
 
-fn settings(told: &Told) -> Settings {
-    vec![("DATABASE_URL", told.database.url())]
+fn settings(app: &TestApp) -> Settings {
+    vec![("DATABASE_URL", app.database.url())]
 }
 
 /// What is due later is due now, but for what is being tried.
-async fn hasten(told: &Told) {
+async fn hasten(app: &TestApp) {
     let due = "update ingest.events set next_attempt_at = 'epoch' where id in (
                    select id from ingest.events where next_attempt_at > now() and alone for update skip locked)";
-    told.execute(due).await;
+    app.execute(due).await;
 }
 
 /// Ends what stands in the trap: the process is gone, and a backend that sleeps does not notice.
-async fn wake(told: &Told) {
+async fn wake(app: &TestApp) {
     let end = "select pg_terminate_backend(pid) from pg_stat_activity
                where datname = current_database() and wait_event = 'PgSleep'";
-    while asleep(told).await > 0 {
-        told.rows(end).await;
+    while asleep(app).await > 0 {
+        app.rows(end).await;
     }
 }
 
 /// Backends that stand in the trap.
-async fn asleep(told: &Told) -> i64 {
+async fn asleep(app: &TestApp) -> i64 {
     let asleep = "select count(*) as it from pg_stat_activity
                   where datname = current_database() and wait_event = 'PgSleep'";
-    told.rows(asleep).await[0]["it"].as_i64().unwrap()
+    app.rows(asleep).await[0]["it"].as_i64().unwrap()
 }
 
 /// Events in such a state.
-async fn count(told: &Told, state: &str) -> i64 {
-    let rows = told.rows(&format!("select count(*) as it from ingest.events where {state}")).await;
+async fn count(app: &TestApp, state: &str) -> i64 {
+    let rows = app.rows(&format!("select count(*) as it from ingest.events where {state}")).await;
     rows[0]["it"].as_i64().unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! `docs/problems.md` lists the problems that there are.
 
-use memberflow::receive::problem::KINDS;
+use memberflow::http::problem::KINDS;
 
 const PAGE: &str = include_str!("../../docs/problems.md");
 

@@ -8,13 +8,13 @@ use memberflow::ops::events::{self, State, Wanted};
 use memberflow::ops::ledger::About;
 use memberflow::ops::members::{Direction, Filter, PageRequest, Sort, SortBy};
 use memberflow::ops::{audit, campaigns, ledger, members, overview, parked, tickets};
-use memberflow::store::pending;
+use memberflow::store::events::pending;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::applying::plans::{self, GROWING, Growing};
 use crate::applying::statements::{asked_by, everything, town};
-use crate::support::told::{NOW, Told, customer, stripe};
+use crate::support::app::{NOW, TestApp, customer, stripe};
 
 /// Rows of others in each table, where there is no more time.
 const OTHERS: i32 = 20_000;
@@ -49,28 +49,28 @@ async fn no_reading_path_reads_a_table_of_a_million() {
 }
 
 async fn assert_found_by_index(others: i32) {
-    let told = town(3).await;
+    let app = town(3).await;
     for event in everything(3, "before") {
-        told.tell([event]).await;
+        app.apply([event]).await;
     }
-    some_of_everything(&told).await;
+    some_of_everything(&app).await;
     let growing: Vec<Growing> = GROWING.into_iter().chain(READ).collect();
-    plans::grow(&told, &growing, others).await;
-    let read = asked_by(read_everything(&told.database.pool)).await;
+    plans::grow(&app, &growing, others).await;
+    let read = asked_by(read_everything(&app.database.pool)).await;
     let statements: BTreeSet<String> = read.into_iter().collect();
     assert!(statements.len() > 40, "{statements:#?}");
-    plans::assert_found_by_index(&told, statements, &growing).await;
+    plans::assert_found_by_index(&app, statements, &growing).await;
 }
 
 /// A row at least in each table that batches do not write.
-async fn some_of_everything(told: &Told) {
+async fn some_of_everything(app: &TestApp) {
     for (id, reason) in [("evt_dead_1", "too often"), ("evt_dead_2", "too often")] {
         let event = stripe(id, "customer.created", 0, customer("cus_dead", "dead@example.com"));
-        told.store.bury(&[(event, reason.to_owned())]).await.unwrap();
+        app.store.dead_letter(&[(event, reason.to_owned())]).await.unwrap();
     }
     let waiting = ["evt_waiting_1", "evt_waiting_2"]
         .map(|id| stripe(id, "customer.created", 0, customer("cus_waiting", "waiting@example.com")));
-    pending::insert(&told.database.pool, &waiting).await.unwrap();
+    pending::insert(&app.database.pool, &waiting).await.unwrap();
     for statement in [
         "insert into ingest.audit_log (at, actor, act, arguments, outcome) values (now(), 'ada', 'rebuild', '{}', '{}')",
         "insert into ingest.logins (session_id, user_id, logged_in_at, evidence, counted)
@@ -84,7 +84,7 @@ async fn some_of_everything(told: &Told) {
          select md5('one')::uuid, id, 'Help', 'It is broken.', 'T-1' from auth.users limit 1",
         "insert into public.support_ticket_replies (ticket_id, message, is_staff) values (md5('one')::uuid, 'x', false)",
     ] {
-        told.execute(statement).await;
+        app.execute(statement).await;
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use time::OffsetDateTime;
 
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
 const SECRET: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -19,26 +19,26 @@ const PEERS: &str = "
     create function net.http_post(url text, body jsonb, headers jsonb) returns bigint language sql as
         $$ insert into net.posted values (url, body, headers); select 1::bigint $$;";
 
-async fn installed() -> Told {
-    let told = Told::begin().await;
+async fn installed() -> TestApp {
+    let app = TestApp::begin().await;
     let script = include_str!("../../docs/supabase-webhooks.sql");
     for part in [PEERS, script] {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(part.to_owned())).execute(&told.database.pool).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(part.to_owned())).execute(&app.database.pool).await.unwrap();
     }
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into vault.decrypted_secrets values
              ('memberflow_url', 'https://example.com/webhooks/supabase/database'), ('memberflow_secret', '{SECRET}')"
     ))
     .await;
-    told
+    app
 }
 
 #[tokio::test]
 async fn what_the_trigger_posts_verifies_and_holds_no_secret() {
-    let told = installed().await;
-    told.sign_up(uuid::Uuid::from_u128(1), "ümlaut@example.com").await;
-    told.execute("update auth.users set encrypted_password = 'hash', email = 'new@example.com'").await;
-    let posted = told.rows("select body, body::text as sent, headers from net.posted").await;
+    let app = installed().await;
+    app.sign_up(uuid::Uuid::from_u128(1), "ümlaut@example.com").await;
+    app.execute("update auth.users set encrypted_password = 'hash', email = 'new@example.com'").await;
+    let posted = app.rows("select body, body::text as sent, headers from net.posted").await;
     assert_eq!(posted.len(), 2);
     let secrets = SupabaseSecrets::new(&secrets::split_supabase(SECRET)).unwrap().unwrap();
     #[expect(clippy::disallowed_methods, reason = "the database signs with the machine's clock")]
@@ -60,9 +60,9 @@ async fn what_the_trigger_posts_verifies_and_holds_no_secret() {
 
 #[tokio::test]
 async fn a_fault_of_the_trigger_does_not_undo_the_users_own_change() {
-    let told = installed().await;
-    told.execute("drop table net.posted").await;
-    told.sign_up(uuid::Uuid::from_u128(1), "ada@example.com").await;
-    assert_eq!(told.rows("select email from auth.users").await, [json!({"email": "ada@example.com"})]);
-    assert_eq!(told.rows("select 1 from auth.users where id is null").await, Vec::<Value>::new());
+    let app = installed().await;
+    app.execute("drop table net.posted").await;
+    app.sign_up(uuid::Uuid::from_u128(1), "ada@example.com").await;
+    assert_eq!(app.rows("select email from auth.users").await, [json!({"email": "ada@example.com"})]);
+    assert_eq!(app.rows("select 1 from auth.users where id is null").await, Vec::<Value>::new());
 }

@@ -5,7 +5,7 @@ use memberflow::database::connect;
 use memberflow::store::{Rules, Store};
 use tokio::task::yield_now;
 
-use crate::support::told::{NOW, Told, customer, stripe, subscription};
+use crate::support::app::{NOW, TestApp, customer, stripe, subscription};
 
 /// Rows of others: enough for a plan that reads them all to look cheap beside several lookups by index.
 const OTHERS: i32 = 20_000;
@@ -14,22 +14,22 @@ const CUSTOMERS: usize = 200;
 
 #[tokio::test]
 async fn stale_statistics_movements_and_parked_are_read_by_index() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     for table in ["public.mrr_movements", "ingest.parked"] {
-        told.execute(&format!("alter table {table} set (autovacuum_enabled = false)")).await;
+        app.execute(&format!("alter table {table} set (autovacuum_enabled = false)")).await;
     }
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.mrr_movements
              (customer_id, currency, effective_at, kind, delta, mrr_before, mrr_after, recorded_at, calc_version)
          select 'cus_other_' || n, 'usd', now(), 'new', 1000, 0, 1000, now(), 1 from generate_series(1, {OTHERS}) n"
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into ingest.parked (subject, reason, detail, parked_at)
          select 'cus_other_' || n, 'unknown_user', 'no user', now() from generate_series(1, {OTHERS}) n"
     ))
     .await;
-    let config = crate::support::config(told.database.url());
+    let config = crate::support::config(app.database.url());
     let pool = connect(&config).unwrap();
     let store = Store::new(pool.clone(), Clock::fixed(NOW), Rules::new(&config));
     for status in ["active", "past_due", "canceled"] {
@@ -51,19 +51,19 @@ async fn stale_statistics_movements_and_parked_are_read_by_index() {
     // A session reports what it read when it ends.
     pool.close().await;
     for table in ["mrr_movements", "parked"] {
-        let (read_whole, looked_up) = rows_read(&told, table).await;
+        let (read_whole, looked_up) = rows_read(&app, table).await;
         assert!(looked_up > 0, "{table} was looked at");
         assert_eq!(read_whole, 0, "{table} was read whole");
     }
 }
 
 /// Rows of `table` that were read by sequential scans, and index scans of it; once any of the latter is reported.
-async fn rows_read(told: &Told, table: &str) -> (i64, i64) {
+async fn rows_read(app: &TestApp, table: &str) -> (i64, i64) {
     loop {
         let reads: (i64, i64) =
             sqlx::query_as("select seq_tup_read, idx_scan from pg_stat_user_tables where relname = $1")
                 .bind(table)
-                .fetch_one(&told.database.pool)
+                .fetch_one(&app.database.pool)
                 .await
                 .unwrap();
         if reads.1 > 0 {

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::Uuid;
 
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
 /// After the last of the events, before the cancellation that they announce.
 const NOW: OffsetDateTime = datetime!(2026-12-01 12:00 UTC);
@@ -59,13 +59,13 @@ impl Story {
     }
 
     /// Tells it in every order, each of a customer of its own, every event twice.
-    async fn told(self) -> Orders {
-        let told = Told::begin().await;
-        told.name_tier("Starter", "price_starter").await;
-        let store = told.store_at(NOW);
+    async fn app(self) -> Orders {
+        let app = TestApp::begin().await;
+        app.name_tier("Starter", "price_starter").await;
+        let store = app.store_at(NOW);
         let orders = orders(self.events.len());
         for number in 0..orders.len() {
-            told.sign_up(user(number), &format!("member{number}@example.com")).await;
+            app.sign_up(user(number), &format!("member{number}@example.com")).await;
         }
         for place in 0..self.events.len() {
             let next = orders.iter().enumerate().map(|(number, order)| self.envelope(number, order[place]));
@@ -73,7 +73,7 @@ impl Story {
             store.apply(&next).await.unwrap();
             store.apply(&next).await.unwrap();
         }
-        Orders { told, store, count: orders.len() }
+        Orders { app, store, count: orders.len() }
     }
 
     fn envelope(&self, number: usize, event: usize) -> Envelope {
@@ -104,7 +104,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 
 /// The database in which a story was told in every order.
 struct Orders {
-    told: Told,
+    app: TestApp,
     store: Store,
     count: usize,
 }
@@ -112,7 +112,7 @@ struct Orders {
 impl Orders {
     /// Asserts that the query has one row for each order, and all of them are `expected`.
     async fn all_say(&self, query: &str, expected: Value) {
-        let rows = self.told.rows(query).await;
+        let rows = self.app.rows(query).await;
         assert_eq!(rows.len(), self.count, "{query}");
         for (at, row) in rows.iter().enumerate() {
             assert_eq!(*row, expected, "row {at} of {query}");
@@ -124,7 +124,7 @@ impl Orders {
         let parked = "select reason, count(*)::int from ingest.parked group by reason order by reason";
         let expected: Vec<Value> =
             reasons.iter().map(|reason| json!({"reason": reason, "count": self.count})).collect();
-        assert_eq!(self.told.rows(parked).await, expected);
+        assert_eq!(self.app.rows(parked).await, expected);
     }
 
     /// Asserts that each customer's MRR is `mrr`, in the metrics and as the sum of its movements.
@@ -136,7 +136,7 @@ impl Orders {
         let movements = "select count(distinct (effective_at - to_timestamp(0), kind, delta)) as kinds, count(*) / $ as each
                          from public.mrr_movements where superseded_at is null";
         let movements = movements.replace('$', &self.count.to_string());
-        let row = &self.told.rows(&movements).await[0];
+        let row = &self.app.rows(&movements).await[0];
         assert_eq!(row["kinds"], row["each"], "the movements are the same in every order");
     }
 
@@ -161,7 +161,7 @@ fn flexible() -> Story {
 
 #[tokio::test]
 async fn a_cancellation_in_flexible_billing_shows_its_day_and_reason() {
-    let orders = flexible().told().await;
+    let orders = flexible().app().await;
     let canceling = json!({"status": "active", "cancel_at": "2026-12-20T10:00:00+00:00", "at_period_end": false,
         "reason": "cancellation_requested", "feedback": null, "paused": false});
     orders.all_say(CANCELLATION, canceling).await;
@@ -172,10 +172,10 @@ async fn a_cancellation_in_flexible_billing_shows_its_day_and_reason() {
 
 #[tokio::test]
 async fn a_cancellation_day_that_passed_untold_is_flagged_as_overdue() {
-    let orders = flexible().told().await;
-    let within_the_hour = orders.told.store_at(datetime!(2026-12-20 10:59:59 UTC));
+    let orders = flexible().app().await;
+    let within_the_hour = orders.app.store_at(datetime!(2026-12-20 10:59:59 UTC));
     assert_eq!(within_the_hour.recompute_due().await.unwrap(), 0);
-    let an_hour_later = orders.told.store_at(datetime!(2026-12-20 11:00 UTC));
+    let an_hour_later = orders.app.store_at(datetime!(2026-12-20 11:00 UTC));
     assert_eq!(an_hour_later.recompute_due().await.unwrap(), orders.count);
     orders.all_parked(&["overdue"]).await;
     orders
@@ -189,12 +189,12 @@ async fn what_is_taken_back_is_shown_no_more_and_a_pause_is() {
         "cancellation_details": {"reason": null, "feedback": "too_expensive", "comment": "a person's own words"},
         "pause_collection": {"behavior": "keep_as_draft", "resumes_at": null}});
     let updated = "customer.subscription.updated";
-    let orders = flexible().then(updated, updated, &changes).told().await;
+    let orders = flexible().then(updated, updated, &changes).app().await;
     let paused = json!({"status": "active", "cancel_at": null, "at_period_end": false, "reason": null,
         "feedback": "too_expensive", "paused": true});
     orders.all_say(CANCELLATION, paused).await;
     let kept = "select 1 from ingest.stripe_facts where state::text like '%own words%'";
-    assert_eq!(orders.told.rows(kept).await, [json!(null); 0]);
+    assert_eq!(orders.app.rows(kept).await, [json!(null); 0]);
     orders.rebuild_to_the_same().await;
 }
 
@@ -206,13 +206,13 @@ const CREATED: &str = "customer.subscription.created";
 
 #[tokio::test]
 async fn a_price_that_includes_its_tax_counts_without_it() {
-    let orders = taxed().told().await;
+    let orders = taxed().app().await;
     orders.all_bring(2000).await;
     orders.all_parked(&["no_tier"]).await;
     let spent = "select total_spent from public.user_revenue_metrics";
     orders.all_say(spent, json!({"total_spent": 2400})).await;
     let explained =
-        ledger::explain(&orders.told.database.pool, &About::User(user(0)), NOW).await.unwrap().unwrap();
+        ledger::explain(&orders.app.database.pool, &About::User(user(0)), NOW).await.unwrap().unwrap();
     let it = &explained.subscriptions[0];
     assert_eq!((it.tax.as_deref(), it.exact.as_str(), it.mrr), (Some("400"), "2000", 2000));
     assert_eq!(it.items[0].tax.as_deref(), Some("20 % tax included"));
@@ -225,7 +225,7 @@ async fn an_included_tax_of_unknown_rate_leaves_an_estimate() {
     let subscription = story.object(CREATED);
     subscription["default_tax_rates"] = json!([]);
     subscription["automatic_tax"] = json!({"enabled": true});
-    let orders = story.told().await;
+    let orders = story.app().await;
     orders.all_bring(2400).await;
     orders.all_parked(&["estimated_mrr", "no_tier"]).await;
     orders.rebuild_to_the_same().await;
@@ -244,7 +244,7 @@ async fn what_the_catalogue_says_of_tax_settles_the_estimate() {
     price["tax_behavior"] = json!("exclusive");
     let mut story = story.then("price.updated", CREATED, &json!({}));
     story.events.last_mut().unwrap()["data"]["object"] = price;
-    let orders = story.told().await;
+    let orders = story.app().await;
     orders.all_bring(2400).await;
     orders.all_parked(&["no_tier"]).await;
     orders.rebuild_to_the_same().await;
@@ -256,7 +256,7 @@ fn abroad() -> Story {
 
 #[tokio::test]
 async fn an_amount_off_in_another_currency_is_what_the_invoice_took() {
-    let orders = abroad().told().await;
+    let orders = abroad().app().await;
     orders.all_bring(2450).await;
     orders.all_parked(&["estimated_mrr", "no_tier"]).await;
     orders.rebuild_to_the_same().await;
@@ -270,7 +270,7 @@ async fn a_discount_shown_in_full_is_what_the_invoice_took_too() {
     subscription["discounts"] = json!(["di_abroad"]);
     subscription["discount"] = json!({"id": "di_abroad", "object": "discount", "coupon": coupon,
         "customer": "cus_abroad", "subscription": "sub_abroad", "start": 1_785_578_400, "end": null});
-    let orders = story.told().await;
+    let orders = story.app().await;
     orders.all_bring(2450).await;
     orders.all_parked(&["estimated_mrr", "no_tier"]).await;
     orders.rebuild_to_the_same().await;
@@ -278,7 +278,7 @@ async fn a_discount_shown_in_full_is_what_the_invoice_took_too() {
 
 #[tokio::test]
 async fn an_amount_off_in_another_currency_takes_nothing_unless_told() {
-    let orders = abroad().without("invoice.paid").told().await;
+    let orders = abroad().without("invoice.paid").app().await;
     orders.all_bring(2900).await;
     orders.all_parked(&["estimated_mrr", "no_tier"]).await;
     orders.rebuild_to_the_same().await;
@@ -289,7 +289,7 @@ async fn the_coupons_own_amount_in_a_currency_is_no_estimate() {
     let mut story = abroad().without("invoice.paid");
     story.object("coupon.created")["currency_options"] =
         json!({"usd": {"amount_off": 500}, "eur": {"amount_off": 470}});
-    let orders = story.told().await;
+    let orders = story.app().await;
     orders.all_bring(2430).await;
     orders.all_parked(&["no_tier"]).await;
     orders.rebuild_to_the_same().await;
@@ -301,7 +301,7 @@ fn gone() -> Story {
 
 #[tokio::test]
 async fn a_deleted_customers_subscription_waits_for_a_look_at_stripe() {
-    let orders = gone().told().await;
+    let orders = gone().app().await;
     orders.all_parked(&["needs_stripe"]).await;
     orders
         .all_say("select status::text from public.customer_subscriptions", json!({"status": "active"}))
@@ -316,7 +316,7 @@ async fn a_deleted_customers_subscription_waits_for_a_look_at_stripe() {
 async fn the_end_of_a_deleted_customers_subscription_clears_the_flag() {
     let end = json!({"status": "canceled", "ended_at": 1_786_356_000, "canceled_at": 1_786_356_000,
         "cancellation_details": {"reason": "cancellation_requested"}});
-    let orders = gone().then("customer.subscription.deleted", CREATED, &end).told().await;
+    let orders = gone().then("customer.subscription.deleted", CREATED, &end).app().await;
     orders.all_parked(&[]).await;
     let ended = json!({"status": "canceled", "cancel_at": null, "at_period_end": false,
         "reason": "cancellation_requested", "feedback": null, "paused": false});

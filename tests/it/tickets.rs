@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::support::told::{BEGIN, NOW, Told};
+use crate::support::app::{BEGIN, NOW, TestApp};
 
 const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
 const GRACE: Uuid = Uuid::from_u128(0x62ac_0000_0000_4000_8000_0000_0000_0001);
@@ -35,9 +35,9 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 }
 
 /// A ticket of Ada's, made at [`BEGIN`].
-async fn open(told: &Told, number: usize) -> Uuid {
+async fn open(app: &TestApp, number: usize) -> Uuid {
     let id = Uuid::from_u128(0xb000 + number as u128);
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.support_tickets (id, user_id, subject, description, created_at, updated_at)
          values ('{id}', (select id from auth.users where id = '{ADA}'), 'Help {number}', 'It is broken.',
                  to_timestamp({BEGIN}), to_timestamp({BEGIN}))"
@@ -46,14 +46,14 @@ async fn open(told: &Told, number: usize) -> Uuid {
     id
 }
 
-async fn reply(told: &Told, ticket: Uuid, second: i64, is_staff: bool) {
-    say(told, ticket, second, is_staff, false).await;
+async fn reply(app: &TestApp, ticket: Uuid, second: i64, is_staff: bool) {
+    say(app, ticket, second, is_staff, false).await;
 }
 
 /// The same reply twice is one row.
-async fn say(told: &Told, ticket: Uuid, second: i64, is_staff: bool, is_internal: bool) {
+async fn say(app: &TestApp, ticket: Uuid, second: i64, is_staff: bool, is_internal: bool) {
     let id = Uuid::from_u128(ticket.as_u128() * 1000 + u128::try_from(second).unwrap());
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.support_ticket_replies (id, ticket_id, message, is_staff, is_internal, created_at)
          values ('{id}', '{ticket}', 'x', {is_staff}, {is_internal}, to_timestamp({}))
          on conflict (id) do update set message = excluded.message",
@@ -62,8 +62,8 @@ async fn say(told: &Told, ticket: Uuid, second: i64, is_staff: bool, is_internal
     .await;
 }
 
-async fn set_status(told: &Told, ticket: Uuid, second: i64, status: &str) {
-    told.execute(&format!(
+async fn set_status(app: &TestApp, ticket: Uuid, second: i64, status: &str) {
+    app.execute(&format!(
         "update public.support_tickets set status = '{status}', updated_at = to_timestamp({}) where id = '{ticket}'",
         BEGIN + second
     ))
@@ -71,7 +71,7 @@ async fn set_status(told: &Told, ticket: Uuid, second: i64, status: &str) {
 }
 
 /// What is derived, moments as seconds after [`BEGIN`].
-async fn derived(told: &Told, ticket: Uuid) -> Value {
+async fn derived(app: &TestApp, ticket: Uuid) -> Value {
     let second = |column: &str| format!("extract(epoch from {column})::bigint - {BEGIN} as {column}");
     let columns =
         ["first_response_at", "last_member_reply_at", "last_staff_reply_at", "waiting_since", "resolved_at"];
@@ -80,76 +80,76 @@ async fn derived(told: &Told, ticket: Uuid) -> Value {
          from public.support_tickets where id = '{ticket}'",
         columns.map(second).join(", ")
     );
-    told.rows(&query).await.remove(0)
+    app.rows(&query).await.remove(0)
 }
 
-async fn differences(told: &Told, fix: bool) -> Vec<String> {
+async fn differences(app: &TestApp, fix: bool) -> Vec<String> {
     let mut fields = Vec::new();
     let note = |drift: &supabase::Drift| fields.push(drift.field.clone());
-    supabase::run(&told.store, fix, &mut Progress::Silent, note).await.unwrap();
+    supabase::run(&app.store, fix, &mut Progress::Silent, note).await.unwrap();
     fields
 }
 
 #[tokio::test]
 async fn every_order_of_replies_and_statuses_gives_the_same_ticket() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     for (number, order) in orders(5).into_iter().enumerate() {
-        let ticket = open(&told, number).await;
+        let ticket = open(&app, number).await;
         for act in order.iter().chain(&order[..2]) {
             match act {
-                0 => reply(&told, ticket, 10, true).await,
-                1 => reply(&told, ticket, 20, false).await,
-                2 => reply(&told, ticket, 30, true).await,
-                3 => say(&told, ticket, 50, true, true).await,
-                _ => reply(&told, ticket, 40, false).await,
+                0 => reply(&app, ticket, 10, true).await,
+                1 => reply(&app, ticket, 20, false).await,
+                2 => reply(&app, ticket, 30, true).await,
+                3 => say(&app, ticket, 50, true, true).await,
+                _ => reply(&app, ticket, 40, false).await,
             }
         }
-        set_status(&told, ticket, 60, "resolved").await;
-        reply(&told, ticket, 70, false).await;
+        set_status(&app, ticket, 60, "resolved").await;
+        reply(&app, ticket, 70, false).await;
         let expected = json!({
             "status": "open", "waiting_for": "staff", "reply_count": 5, "reopened_count": 1,
             "resolution_seconds": null, "first_response_at": 10, "last_member_reply_at": 70,
             "last_staff_reply_at": 30, "waiting_since": 40, "resolved_at": null
         });
-        assert_eq!(derived(&told, ticket).await, expected, "{order:?}");
+        assert_eq!(derived(&app, ticket).await, expected, "{order:?}");
     }
-    assert_eq!(differences(&told, false).await, [""; 0]);
+    assert_eq!(differences(&app, false).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn reply_that_comes_late_moves_what_it_would_have_moved_in_time() {
-    let told = Told::begin().await;
-    let ticket = open(&told, 1).await;
-    set_status(&told, ticket, 60, "resolved").await;
-    let resolved = derived(&told, ticket).await;
+    let app = TestApp::begin().await;
+    let ticket = open(&app, 1).await;
+    set_status(&app, ticket, 60, "resolved").await;
+    let resolved = derived(&app, ticket).await;
     assert_eq!([&resolved["resolved_at"], &resolved["resolution_seconds"]], [&json!(60), &json!(60)]);
     assert_eq!([&resolved["waiting_for"], &resolved["waiting_since"]], [&json!(null), &json!(null)]);
-    reply(&told, ticket, 50, false).await;
-    assert_eq!(derived(&told, ticket).await["status"], "resolved");
-    reply(&told, ticket, 80, true).await;
-    reply(&told, ticket, 70, false).await;
-    let reopened = derived(&told, ticket).await;
+    reply(&app, ticket, 50, false).await;
+    assert_eq!(derived(&app, ticket).await["status"], "resolved");
+    reply(&app, ticket, 80, true).await;
+    reply(&app, ticket, 70, false).await;
+    let reopened = derived(&app, ticket).await;
     assert_eq!([&reopened["status"], &reopened["waiting_for"]], ["waiting_reply", "member"]);
-    set_status(&told, ticket, 90, "closed").await;
-    reply(&told, ticket, 100, false).await;
-    assert_eq!(derived(&told, ticket).await["status"], "closed");
-    told.execute("delete from public.support_ticket_replies where created_at > to_timestamp(0)").await;
-    assert_eq!(derived(&told, ticket).await["reply_count"], 0);
+    set_status(&app, ticket, 90, "closed").await;
+    reply(&app, ticket, 100, false).await;
+    assert_eq!(derived(&app, ticket).await["status"], "closed");
+    app.execute("delete from public.support_ticket_replies where created_at > to_timestamp(0)").await;
+    assert_eq!(derived(&app, ticket).await["reply_count"], 0);
 }
 
 #[tokio::test]
 async fn member_never_sees_or_writes_an_internal_note() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    let ticket = open(&told, 1).await;
-    reply(&told, ticket, 10, true).await;
-    say(&told, ticket, 20, true, true).await;
-    told.execute(
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    let ticket = open(&app, 1).await;
+    reply(&app, ticket, 10, true).await;
+    say(&app, ticket, 20, true, true).await;
+    app.execute(
         "create policy all_replies on public.support_ticket_replies for select to authenticated using (true)",
     )
     .await;
     for (role, seen) in [("member", 1), ("admin", 2)] {
-        let mut tx = memberflow::database::begin(&told.database.pool).await.unwrap();
+        let mut tx = memberflow::database::begin(&app.database.pool).await.unwrap();
         let claims = json!({"role": "authenticated", "sub": ADA, "app_metadata": {"role": role}});
         sqlx::query("select set_config('request.jwt.claims', $1, true)")
             .bind(claims.to_string())
@@ -173,32 +173,32 @@ async fn member_never_sees_or_writes_an_internal_note() {
 
 #[tokio::test]
 async fn statuses_stay_where_replies_are_not_to_move_them() {
-    let told = Told::begin().await;
-    let ticket = open(&told, 1).await;
-    reply(&told, ticket, 10, true).await;
-    told.execute("select ingest.set_automatic_ticket_status(false)").await;
-    reply(&told, ticket, 20, false).await;
-    let here = derived(&told, ticket).await;
+    let app = TestApp::begin().await;
+    let ticket = open(&app, 1).await;
+    reply(&app, ticket, 10, true).await;
+    app.execute("select ingest.set_automatic_ticket_status(false)").await;
+    reply(&app, ticket, 20, false).await;
+    let here = derived(&app, ticket).await;
     assert_eq!([&here["status"], &here["waiting_for"]], ["waiting_reply", "staff"]);
-    assert_eq!(differences(&told, false).await, [""; 0]);
+    assert_eq!(differences(&app, false).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn tickets_that_stood_before_keep_their_status_and_times() {
-    let told = Told::begin().await;
-    told.execute("alter table public.support_tickets disable trigger user; ").await;
-    told.execute("alter table public.support_ticket_replies disable trigger user").await;
-    let ticket = open(&told, 1).await;
-    reply(&told, ticket, 10, true).await;
-    set_status(&told, ticket, 20, "resolved").await;
-    reply(&told, ticket, 30, false).await;
-    told.execute("alter table public.support_tickets enable trigger user").await;
-    told.execute("alter table public.support_ticket_replies enable trigger user").await;
-    assert_eq!(differences(&told, false).await.len(), 1);
+    let app = TestApp::begin().await;
+    app.execute("alter table public.support_tickets disable trigger user; ").await;
+    app.execute("alter table public.support_ticket_replies disable trigger user").await;
+    let ticket = open(&app, 1).await;
+    reply(&app, ticket, 10, true).await;
+    set_status(&app, ticket, 20, "resolved").await;
+    reply(&app, ticket, 30, false).await;
+    app.execute("alter table public.support_tickets enable trigger user").await;
+    app.execute("alter table public.support_ticket_replies enable trigger user").await;
+    assert_eq!(differences(&app, false).await.len(), 1);
     for _ in 0..2 {
         let migration = include_str!("../../migrations/20251203001200_derive_tickets.sql");
-        sqlx::raw_sql(migration).execute(&told.database.pool).await.unwrap();
-        let here = derived(&told, ticket).await;
+        sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
+        let here = derived(&app, ticket).await;
         assert_eq!([&here["status"], &here["resolved_at"]], [&json!("resolved"), &json!(null)]);
         assert_eq!([&here["first_response_at"], &here["reply_count"]], [&json!(10), &json!(2)]);
     }
@@ -206,35 +206,35 @@ async fn tickets_that_stood_before_keep_their_status_and_times() {
 
 #[tokio::test]
 async fn writer_never_fails_and_reconcile_derives_what_was_missed() {
-    let told = Told::begin().await;
-    let ticket = open(&told, 1).await;
-    told.execute("alter function ingest.ticket_story(uuid) rename to lost").await;
-    reply(&told, ticket, 10, true).await;
-    told.execute("alter function ingest.lost(uuid) rename to ticket_story").await;
-    assert_eq!(derived(&told, ticket).await["reply_count"], 0);
+    let app = TestApp::begin().await;
+    let ticket = open(&app, 1).await;
+    app.execute("alter function ingest.ticket_story(uuid) rename to lost").await;
+    reply(&app, ticket, 10, true).await;
+    app.execute("alter function ingest.lost(uuid) rename to ticket_story").await;
+    assert_eq!(derived(&app, ticket).await["reply_count"], 0);
     assert_eq!(
-        differences(&told, true).await,
+        differences(&app, true).await,
         ["public.support_tickets (what follows from replies and statuses)"]
     );
-    assert_eq!(derived(&told, ticket).await["reply_count"], 1);
-    assert_eq!(differences(&told, false).await, [""; 0]);
+    assert_eq!(derived(&app, ticket).await["reply_count"], 1);
+    assert_eq!(differences(&app, false).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn list_shows_the_longest_waiting_first_page_by_page() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.sign_up(GRACE, "grace@example.com").await;
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.sign_up(GRACE, "grace@example.com").await;
     for number in 1..=4 {
-        open(&told, number).await;
+        open(&app, number).await;
     }
     let ticket = |number: u128| Uuid::from_u128(0xb000 + number);
     // 1 waits since 50, 2 since the beginning, 3 for the member, 4 is resolved.
-    reply(&told, ticket(1), 10, true).await;
-    reply(&told, ticket(1), 50, false).await;
-    reply(&told, ticket(3), 10, true).await;
-    set_status(&told, ticket(4), 10, "resolved").await;
-    told.execute(&format!(
+    reply(&app, ticket(1), 10, true).await;
+    reply(&app, ticket(1), 50, false).await;
+    reply(&app, ticket(3), 10, true).await;
+    set_status(&app, ticket(4), 10, "resolved").await;
+    app.execute(&format!(
         "update public.support_tickets set priority = 'urgent', category = 'billing', assigned_to = '{GRACE}'
          where id = '{}'",
         ticket(1)
@@ -243,7 +243,7 @@ async fn list_shows_the_longest_waiting_first_page_by_page() {
     let numbers = async |filter: Filter| -> Vec<String> {
         let (mut numbers, mut cursor) = (Vec::new(), None);
         loop {
-            let page = tickets::list(&told.database.pool, &filter, cursor.as_deref(), 1).await.unwrap();
+            let page = tickets::list(&app.database.pool, &filter, cursor.as_deref(), 1).await.unwrap();
             numbers.extend(page.tickets.into_iter().map(|ticket| ticket.subject.replace("Help ", "")));
             cursor = page.next_cursor;
             if cursor.is_none() {
@@ -268,15 +268,15 @@ async fn list_shows_the_longest_waiting_first_page_by_page() {
     ] {
         assert_eq!(numbers(filter.clone()).await, expected, "{filter:?}");
     }
-    assert!(tickets::list(&told.database.pool, &Filter::default(), Some("x"), 1).await.is_err());
+    assert!(tickets::list(&app.database.pool, &Filter::default(), Some("x"), 1).await.is_err());
 }
 
 #[tokio::test]
 async fn what_staff_do_is_audited_without_the_text() {
-    let told = Told::begin().await;
-    told.sign_up(GRACE, "grace@example.com").await;
-    let ticket = open(&told, 1).await;
-    let pool = &told.database.pool;
+    let app = TestApp::begin().await;
+    app.sign_up(GRACE, "grace@example.com").await;
+    let ticket = open(&app, 1).await;
+    let pool = &app.database.pool;
     let secret = Change::Reply { message: "Secret".to_owned(), is_internal: true, user_id: Some(GRACE) };
     let answer = Change::Reply { message: "Done.".to_owned(), is_internal: false, user_id: None };
     for change in [secret, answer, Change::Assign(Some(GRACE)), Change::Status("resolved".to_owned())] {
@@ -288,7 +288,7 @@ async fn what_staff_do_is_audited_without_the_text() {
     let mut said: Vec<&str> = shown.timeline.iter().map(|entry| entry.kind.as_str()).collect();
     said.sort_unstable();
     assert_eq!(said, ["note", "reply", "status"]);
-    let log = told.rows("select act, arguments || outcome as what from ingest.audit_log order by id").await;
+    let log = app.rows("select act, arguments || outcome as what from ingest.audit_log order by id").await;
     assert_eq!(
         log,
         [
@@ -310,5 +310,5 @@ async fn what_staff_do_is_audited_without_the_text() {
     }
     let unknown = tickets::change(pool, "SUPP-9", &[Change::Assign(None)], "grace@crm", NOW).await;
     assert!(matches!(unknown, Err(ChangeError::NotFound(_))), "{unknown:?}");
-    assert_eq!(derived(&told, ticket).await["status"], "resolved");
+    assert_eq!(derived(&app, ticket).await["status"], "resolved");
 }

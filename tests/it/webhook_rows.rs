@@ -9,8 +9,8 @@ use sqlx::Row as _;
 use time::Duration;
 use uuid::Uuid;
 
+use crate::support::app::{NOW, TestApp, row};
 use crate::support::edge::Edge;
-use crate::support::told::{NOW, Told, row};
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 const PROFILE: Uuid = Uuid::from_u128(1);
@@ -76,59 +76,59 @@ async fn reduced_edits_of_one_moment_are_chained_in_any_order() {
         })
         .collect();
     for turn in 0..3 {
-        let told = Told::begin().await;
-        told.sign_up(MEMBER, "ada@example.com").await;
+        let app = TestApp::begin().await;
+        app.sign_up(MEMBER, "ada@example.com").await;
         let mut events = edits.clone();
         events.rotate_left(turn * 3);
         if turn == 1 {
-            told.tell(events).await;
+            app.apply(events).await;
         } else {
             for event in events {
-                told.tell([event]).await;
+                app.apply([event]).await;
             }
         }
-        let fact = told.rows("select amount, tied from ingest.row_facts").await;
+        let fact = app.rows("select amount, tied from ingest.row_facts").await;
         assert_eq!(fact, [json!({"amount": 75, "tied": false})], "turn {turn}");
     }
 }
 
 #[tokio::test]
 async fn four_hundred_edits_of_a_large_row_within_one_moment_stay_bounded() {
-    let told = Told::begin().await;
-    told.sign_up(MEMBER, "ada@example.com").await;
+    let app = TestApp::begin().await;
+    app.sign_up(MEMBER, "ada@example.com").await;
     let name = |edit: usize| if edit.is_multiple_of(3) { "Ada" } else { "" };
     let edits = (1..=400)
         .map(|number| edit(number, profile(number, name(number)), profile(number - 1, name(number - 1))));
     let whole: usize = 400 * 2 * profile(1, "").to_string().len();
     for batch in edits.collect::<Vec<_>>().chunks(50) {
-        told.tell(batch.to_vec()).await;
+        app.apply(batch.to_vec()).await;
     }
     let stored: i64 = sqlx::query("select sum(octet_length(body)) from ingest.inbox")
-        .fetch_one(&told.database.pool)
+        .fetch_one(&app.database.pool)
         .await
         .unwrap()
         .get(0);
     assert!(usize::try_from(stored).unwrap() * 20 < whole, "{stored} of {whole} bytes");
 
     // The last one, with half of them left out of what is read: no more than the newest 200 are.
-    let fact = told.rows("select amount, tied, event_id from ingest.row_facts").await;
+    let fact = app.rows("select amount, tied, event_id from ingest.row_facts").await;
     assert_eq!(fact, [json!({"amount": 50, "tied": true, "event_id": "msg_00400"})]);
     let lost: Bytes = "no JSON".into();
     sqlx::query("update ingest.inbox set body = $1 where event_id < 'msg_00202'")
         .bind(&lost[..])
-        .execute(&told.database.pool)
+        .execute(&app.database.pool)
         .await
         .unwrap();
-    told.tell([edit(401, profile(401, "Ada"), profile(400, name(400)))]).await;
-    let fact = told.rows("select amount, tied, event_id from ingest.row_facts").await;
+    app.apply([edit(401, profile(401, "Ada"), profile(400, name(400)))]).await;
+    let fact = app.rows("select amount, tied, event_id from ingest.row_facts").await;
     assert_eq!(fact, [json!({"amount": 75, "tied": true, "event_id": "msg_00401"})]);
 
     // What nothing undoes is not among those left out.
     let mut gone = row("msg_gone", "DELETE", TABLE, json!(null), profile(401, "Ada"));
     gone.received_at = NOW - Duration::days(1);
-    told.tell([gone.clone()]).await;
+    app.apply([gone.clone()]).await;
     gone.event_id = "msg_gone_again".to_owned();
-    told.tell([gone, edit(402, profile(402, "Ada"), profile(401, "Ada"))]).await;
-    let fact = told.rows("select counted, final from ingest.row_facts").await;
+    app.apply([gone, edit(402, profile(402, "Ada"), profile(401, "Ada"))]).await;
+    let fact = app.rows("select counted, final from ingest.row_facts").await;
     assert_eq!(fact, [json!({"counted": false, "final": true})]);
 }

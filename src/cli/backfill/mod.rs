@@ -10,12 +10,11 @@ use clap::Subcommand;
 use super::Exit;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::found::Scope;
+use crate::store::backfill::Scope;
 
-/// Take in what was there before memberflow, or what never reached it.
+/// Import existing data, or events that were never received.
 ///
-/// Live events go on being applied meanwhile. Each command can be stopped at any moment and run again: what is
-/// there already is not taken in twice.
+/// Live events continue being applied meanwhile. Each command can be stopped at any moment and run again: data that is there already is not imported twice.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct BackfillArgs {
     #[command(subcommand)]

@@ -12,7 +12,7 @@ use crate::ops::progress::Progress;
 /// Apply events that never reached us, from the thirty days that Stripe keeps them.
 ///
 /// Each is the event that it is, with its own moment and id: one that comes later after all is not applied
-/// again. After an outage this is the exact way back; `backfill stripe` mends what is older. Needs STRIPE_API_KEY.
+/// again. After an outage this is the exact way back; `backfill stripe` fixes what is older. Needs STRIPE_API_KEY.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct StripeEventsArgs {
     /// Only events made at this date or moment, or later.

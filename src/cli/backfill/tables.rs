@@ -8,12 +8,12 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::backfill::tables::{self, Report};
 use crate::ops::progress::Progress;
-use crate::store::found::Scope;
+use crate::store::backfill::Scope;
 use crate::store::{Rules, Store, StoreError};
 
 /// What stands in the tables becomes part of the events, and the members' rows are made right. The first start of
-/// `serve` does this by itself. Later it finds rows that nobody told of, rows that say otherwise than was told, and
-/// rows that are gone. After an interruption the next run goes on there.
+/// `serve` does this by itself. Later it finds rows that nobody reported, rows that say otherwise than was reported, and
+/// rows that are gone. After an interruption the next run continues there.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct TablesArgs {
     /// One JSON document.
@@ -79,7 +79,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::found::Unknown;
+    use crate::store::backfill::Unknown;
 
     #[test]
     fn the_summary_says_what_was_found_and_what_is_not_known() {

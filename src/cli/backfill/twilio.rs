@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::ledger::parse_since;
 
-/// Read all text messages from Twilio's API: those that came in or were sent while nobody told of them.
+/// Read all text messages from Twilio's API: those that came in or were sent while nobody reported them.
 ///
 /// Each is applied as one report more, of the moment at which Twilio made it: with the callbacks that did come it is one
 /// message, and a STOP that was missed counts. Nothing is written where nothing differs. Needs TWILIO_ACCOUNT_SID and

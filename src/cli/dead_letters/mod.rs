@@ -21,7 +21,7 @@ use crate::ops::ledger::parse_since;
 
 pub(super) use text::pretty;
 
-/// Events that could not be applied: look at them, send them back to work, or drop them.
+/// List, show, re-enqueue or drop dead letters.
 #[derive(Debug, Args)]
 pub struct DeadLettersArgs {
     #[command(subcommand)]
@@ -34,9 +34,9 @@ enum DeadLettersCommand {
     List(ListArgs),
     /// Show one with its body.
     Show(ShowArgs),
-    /// Give some another try, the way of every event.
+    /// Re-enqueue selected dead letters.
     Redrive(RedriveArgs),
-    /// Drop some for good.
+    /// Drop selected dead letters for good.
     Drop(DropArgs),
 }
 

@@ -19,7 +19,7 @@ use crate::database;
 use crate::ops::events::{self, State, Wanted};
 use crate::ops::ledger::parse_since;
 
-/// The events: which came, where each is, and what it said.
+/// List, show, trace or follow events.
 #[derive(Debug, Args)]
 pub struct EventsArgs {
     #[command(subcommand)]
@@ -32,7 +32,7 @@ enum EventsCommand {
     List(ListArgs),
     /// Show where an event is, and its body.
     Show(ShowArgs),
-    /// Show an event's way: what it decided and what it changed.
+    /// Trace an event: what it decided and which rows it changed.
     Trace(ShowArgs),
     /// Show events as they are applied, until Ctrl-C.
     Tail(TailArgs),

@@ -17,7 +17,7 @@ use crate::ops::members::{
 
 pub use table::{WIDTH, detail, table};
 
-/// The members, with what they do and pay.
+/// List and show members with their activity and revenue.
 #[derive(Debug, Args)]
 pub struct MembersArgs {
     #[command(subcommand)]

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::ledger::{self, About, InvalidMonths, Month, Question};
 
-/// Monthly recurring revenue, now or at any date, and why it is what it is.
+/// Show monthly recurring revenue at any date, its movements, and how it is computed.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct MrrArgs {

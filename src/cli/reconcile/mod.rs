@@ -1,4 +1,4 @@
-//! `memberflow reconcile`: what Stripe, Twilio and the database itself say, beside what the events have told.
+//! `memberflow reconcile`: what Stripe, Twilio and the database itself say, beside what the events have reported.
 
 mod stripe;
 mod supabase;

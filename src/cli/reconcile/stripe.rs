@@ -14,7 +14,7 @@ use crate::ops::reconcile::stripe::{self, Drift, Drifted, Options, Report};
 /// The longest value of a field that is shown whole as text.
 const VALUE_MAX_CHARS: usize = 60;
 
-/// Compare every object of Stripe's API with what the events have told.
+/// Compare every object of Stripe's API with what the events have reported.
 ///
 /// Objects that the events alone could not settle come first. Needs STRIPE_API_KEY.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -74,7 +74,7 @@ pub struct StripeRun {
     pub since: Option<OffsetDateTime>,
 }
 
-/// Compares, and mends if that is wanted.
+/// Compares, and fixes if that is wanted.
 ///
 /// # Errors
 /// With the exit code that the fault deserves.
@@ -90,7 +90,7 @@ pub async fn run_stripe(
     tokio::select! {
         done = stripe::run(&store, &api, clock, options, &mut progress, show) => done.map_err(stripe_api::failure),
         _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Failed, "interrupted: what was mended stays; the next run goes on").into())
+            Err(Failure::new(Exit::Failed, "interrupted: what was fixed stays; the next run goes on").into())
         }
     }
 }
@@ -145,12 +145,12 @@ pub fn summary(report: &Report, hidden: u64) -> String {
     let seconds = report.took.as_secs_f64();
     lines.push(match (report.total(), report.left()) {
         (0, _) => format!("no drift: the facts are what Stripe says ({seconds:.1} s)"),
-        (total, 0) => format!("objects that differed and are mended: {total} ({seconds:.1} s)"),
+        (total, 0) => format!("objects that differed and are fixed: {total} ({seconds:.1} s)"),
         (_, left) if report.fix => {
-            format!("mended: {}; objects that differ and cannot be mended: {left} ({seconds:.1} s)", report.mended)
+            format!("fixed: {}; objects that differ and cannot be fixed: {left} ({seconds:.1} s)", report.mended)
         }
         (total, _) => {
-            format!("objects that differ: {total}; `memberflow reconcile stripe --fix` mends them ({seconds:.1} s)")
+            format!("objects that differ: {total}; `memberflow reconcile stripe --fix` fixes them ({seconds:.1} s)")
         }
     });
     lines.join("\n")

@@ -15,7 +15,7 @@ use crate::store::{Rules, Store, StoreError};
 /// of, the campaigns' sums with their leads, tickets with their replies, and text messages with Twilio's reports.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct SupabaseArgs {
-    /// Derive anew the members whose rows are not what the counts say, and count the campaigns' leads again.
+    /// Derive again the members whose rows are not what the counts say, and count the campaigns' leads again.
     #[arg(long)]
     fix: bool,
     /// Show at most N of the fields that differ, as text; JSON shows them all.
@@ -43,7 +43,7 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
     let report = tokio::select! {
         done = supabase::run(&store, args.fix, &mut progress, show) => done.map_err(failure)?,
         _ = tokio::signal::ctrl_c() => {
-            return Err(Failure::new(Exit::Failed, "interrupted: what was mended stays").into());
+            return Err(Failure::new(Exit::Failed, "interrupted: what was fixed stays").into());
         }
     };
     let text = if args.json {
@@ -88,19 +88,19 @@ fn summary(report: &Report, hidden: u64) -> String {
     }
     lines.extend(report.skipped.iter().map(|table| format!("not there, or not to be read: {table}")));
     if report.mended_members > 0 {
-        lines.push(format!("members derived anew: {}", report.mended_members));
+        lines.push(format!("members derived again: {}", report.mended_members));
     }
     if report.mended_campaigns > 0 {
         lines.push(format!("campaigns counted again: {}", report.mended_campaigns));
     }
     if report.mended_tickets > 0 {
-        lines.push(format!("tickets derived anew: {}", report.mended_tickets));
+        lines.push(format!("tickets derived again: {}", report.mended_tickets));
     }
     lines.extend(
         report
             .differing
             .iter()
-            .map(|(command, count)| format!("fields that differ: {count}; `{command}` mends them")),
+            .map(|(command, count)| format!("fields that differ: {count}; `{command}` fixes them")),
     );
     if report.differing.is_empty() {
         lines.push("no drift: the members' rows are what the facts and their tables say".to_owned());
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(
             text,
             "… and 1 more; --json shows them all\nnot there, or not to be read: auth.sessions\n\
-             members derived anew: 4\nfields that differ: 2; `memberflow rebuild` mends them"
+             members derived again: 4\nfields that differ: 2; `memberflow rebuild` fixes them"
         );
     }
 }

@@ -14,7 +14,7 @@ use crate::ops::reconcile::twilio::{self, Drift, Drifted, Field, Options, Reconc
 use crate::ops::twilio_api::{TwilioApi, TwilioApiError};
 use crate::store::{Rules, Store, StoreError};
 
-/// Compare every text message of Twilio's API with what its reports have told.
+/// Compare every text message of Twilio's API with what its reports have reported.
 ///
 /// Needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -70,7 +70,7 @@ pub struct TwilioRun {
     pub since: Option<OffsetDateTime>,
 }
 
-/// Compares, and mends if that is wanted.
+/// Compares, and fixes if that is wanted.
 ///
 /// # Errors
 /// With the exit code that the fault deserves.
@@ -90,7 +90,7 @@ pub async fn run_twilio(
     tokio::select! {
         done = twilio::run(&store, &api, clock, options, &mut progress, show) => done.map_err(failure),
         _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Failed, "interrupted: what was mended stays; the next run finds the rest").into())
+            Err(Failure::new(Exit::Failed, "interrupted: what was fixed stays; the next run finds the rest").into())
         }
     }
 }
@@ -117,7 +117,7 @@ fn failure(error: ReconcileError) -> anyhow::Error {
     };
     Failure::new(
         exit,
-        format!("{error}; {hint}. What was mended by then stays, and the next run finds the rest"),
+        format!("{error}; {hint}. What was fixed by then stays, and the next run finds the rest"),
     )
     .into()
 }
@@ -154,9 +154,9 @@ pub fn summary(report: &Report, hidden: u64) -> String {
     let seconds = report.took.as_secs_f64();
     lines.push(match (report.total(), report.left()) {
         (0, _) => format!("no drift: the messages are what Twilio says ({seconds:.1} s)"),
-        (total, 0) => format!("messages that differed and are mended: {total} ({seconds:.1} s)"),
+        (total, 0) => format!("messages that differed and are fixed: {total} ({seconds:.1} s)"),
         (total, _) => {
-            format!("messages that differ: {total}; `memberflow reconcile twilio --fix` mends them ({seconds:.1} s)")
+            format!("messages that differ: {total}; `memberflow reconcile twilio --fix` fixes them ({seconds:.1} s)")
         }
     });
     lines.join("\n")

@@ -1,4 +1,4 @@
-//! `memberflow replay --from-inbox`: projects chosen events again, and shows or mends the rows that differ.
+//! `memberflow replay --from-inbox`: projects chosen events again, and shows or fixes the rows that differ.
 
 use anyhow::Context as _;
 use time::OffsetDateTime;
@@ -20,7 +20,7 @@ const MANY: i64 = 10_000;
 #[group(skip)]
 pub(super) struct InboxArgs {
     /// Project events that were applied again, with all others about the same customers, users and rows, and repair the
-    /// rows that differ. Events go on being applied meanwhile; on tables that are right it changes nothing.
+    /// rows that differ. Events continue being applied meanwhile; on tables that are right it changes nothing.
     #[arg(long)]
     pub(super) from_inbox: bool,
     /// The events of these names: evt_…, or a webhook's id.

@@ -21,7 +21,7 @@ use crate::ops::tickets::{
     self, Assignee, Change, ChangeError, Filter, ListError, MAX_LIMIT, PRIORITIES, STATUSES, WAITING_FOR,
 };
 
-/// Support tickets: who waits for whom, and what staff do about it.
+/// List, show and work on support tickets.
 #[derive(Debug, Args)]
 pub struct TicketsArgs {
     #[command(subcommand)]

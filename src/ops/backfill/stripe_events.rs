@@ -54,7 +54,7 @@ pub async fn run(
         move |source| ReconcileError::Api { path, source }
     };
     api.check_mode().await.map_err(at_fault("/balance"))?;
-    store.switch_on().await?;
+    store.initial_import().await?;
     let account = store.rules().reading.admission.account.as_deref();
     let since = options.since.map(|since| since.unix_timestamp().to_string());
     let mut params: Vec<(&str, &str)> = Vec::new();

@@ -1,4 +1,4 @@
-//! What stands in the application's tables, read whatever events have told or have not; and the members' rows made
+//! What stands in the application's tables, read whatever events have reported or have not; and the members' rows made
 //! right. Run again it finds what has gone amiss since: events that were lost.
 
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
-use crate::store::found::{Counts, Part, Reading, Scope, Unknown};
+use crate::store::backfill::{Counts, Part, Reading, Scope, Unknown};
 use crate::store::{Store, StoreError};
 
 /// What came of it.
@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError};
 pub struct Report {
     /// Rows looked at, by part.
     pub looked_at: Counts,
-    /// Rows that no event had told of, or told otherwise, by part; for members, rows derived anew.
+    /// Rows that no event had reported, or reported otherwise, by part; for members, rows derived again.
     pub found: Counts,
     /// What the tables could not tell.
     pub unknown: Vec<Unknown>,
@@ -30,8 +30,8 @@ fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok
 }
 
 /// Reads the tables of `scopes`. Where memberflow has never consumed yet, this is its first start, which reads
-/// all of them. Events go on being applied meanwhile. Can be stopped at any moment, by dropping the future or
-/// killing the process: the next run goes on there.
+/// all of them. Events continue being applied meanwhile. Can be stopped at any moment, by dropping the future or
+/// killing the process: the next run continues there.
 ///
 /// # Errors
 /// [`StoreError`], which says whether waiting helps.
@@ -39,7 +39,7 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
     let begun = Instant::now();
     let mut report =
         Report { looked_at: Counts::new(), found: Counts::new(), unknown: Vec::new(), took: Duration::ZERO };
-    let is_first = !store.is_switched_on().await?;
+    let is_first = !store.has_imported().await?;
     if is_first {
         store.begin_first_start().await?;
     }

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::{Finding, Level};
-use crate::store::retries::ATTEMPTS;
+use crate::store::events::retries::ATTEMPTS;
 
 const CHECK: &str = "backlog";
 /// From so many pending events on, the service is not merely busy.
@@ -40,7 +40,7 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
     findings.push(failing(connection).await?);
     findings.extend(unmapped_prices(connection).await?);
     findings.extend(healed_by_the_api(connection, &parked).await?);
-    findings.push(unrecognised(connection).await?);
+    findings.push(unknown_values(connection).await?);
     Ok(findings)
 }
 
@@ -105,7 +105,7 @@ async fn healed_by_the_api(
 }
 
 /// Words that Stripe began to use after this was built.
-async fn unrecognised(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
+async fn unknown_values(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     let there: bool = sqlx::query_scalar("select to_regclass('ingest.unrecognised') is not null")
         .fetch_one(&mut *connection)
         .await?;

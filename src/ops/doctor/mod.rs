@@ -1,4 +1,4 @@
-//! The doctor: looks at everything that memberflow needs and says what mends what is wrong.
+//! The doctor: looks at everything that memberflow needs and says what fixes what is wrong.
 //!
 //! Looks only. Each check says one or more findings and never stops the others.
 
@@ -32,7 +32,7 @@ pub enum Level {
     Note,
     /// Works, but not as well or as safely as it should.
     Warning,
-    /// Does not work until somebody mends it.
+    /// Does not work until somebody fixes it.
     Failed,
     /// Something that we depend on does not answer.
     Down,
@@ -47,7 +47,7 @@ pub struct Finding {
     pub level: Level,
     /// What was seen.
     pub message: String,
-    /// The command or action that mends it.
+    /// The command or action that fixes it.
     pub fix: Option<String>,
 }
 

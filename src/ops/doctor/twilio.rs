@@ -15,7 +15,7 @@ const NAMED_MAX: usize = 5;
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let api = match TwilioApi::new(config) {
         Ok(Some(api)) => api.hasty(),
-        // What is missing is told among the secrets.
+        // What is missing is reported among the secrets.
         Ok(None) => return Vec::new(),
         Err(error) => return vec![failed("the API", &error)],
     };

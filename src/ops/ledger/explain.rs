@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::DEFINITION;
 use crate::project::internal::FOUND;
 use crate::project::mrr::Explanation;
-use crate::store::{self, customers, worth};
+use crate::store;
+use crate::store::derive::{owners, valuation};
 
 /// The most movements shown: the newest.
 const MAX_MOVEMENTS: i64 = 200;
@@ -75,7 +76,7 @@ pub async fn explain(
             if !is_there {
                 return Ok(None);
             }
-            let of_user = customers::of_users(&mut reading, &BTreeSet::from([*user_id])).await?;
+            let of_user = owners::of_users(&mut reading, &BTreeSet::from([*user_id])).await?;
             // What stands for payments that the application had kept is no customer of Stripe's.
             let of_stripe = of_user.into_keys().filter(|customer| !customer.starts_with(FOUND));
             (Some(*user_id), of_stripe.collect())
@@ -90,7 +91,7 @@ pub async fn explain(
             (owner, BTreeSet::from([customer.clone()]))
         }
     };
-    let subscriptions = worth::explain(&mut reading, &customers, now).await?;
+    let subscriptions = valuation::explain(&mut reading, &customers, now).await?;
     let movements = sqlx::query_as(MOVEMENTS)
         .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
         .bind(MAX_MOVEMENTS)

@@ -52,7 +52,7 @@ pub enum ChangeError {
 /// Makes the change, and the member's row in `user_activity_metrics` where it has none yet. The audit log says
 /// that `actor` did.
 ///
-/// A status given back to the rule keeps its value until the member is computed anew.
+/// A status given back to the rule keeps its value until the member is computed again.
 ///
 /// # Errors
 /// A value makes no sense, there is no such member, or the database does not answer.

@@ -1,10 +1,10 @@
-//! Why things wait: how many for which reason, and what mends each.
+//! Why things wait: how many for which reason, and what fixes each.
 
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
-use crate::store::parked::Reason;
+use crate::store::derive::parked::Reason;
 
 /// The most of one reason that are counted.
 const MAX_COUNTED: i64 = 10_000;
@@ -90,7 +90,7 @@ impl From<Counted> for Parked {
     }
 }
 
-/// What mends what waits for this reason. What is mended applies itself within a minute.
+/// What fixes what waits for this reason. What is fixed applies itself within a minute.
 #[must_use]
 pub fn fix(reason: &str) -> &'static str {
     if reason == AMBIGUOUS_CAMPAIGN {

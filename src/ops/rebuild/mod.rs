@@ -1,4 +1,4 @@
-//! Rebuild: all derived tables again from the inbox, beside the live ones, to compare them or to mend them.
+//! Rebuild: all derived tables again from the inbox, beside the live ones, to compare them or to fix them.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ pub struct Report {
     /// Events that were settled: those in the inbox when it began, with their bodies, or those about the chosen events'
     /// part of the tables.
     pub events: u64,
-    /// Events whose bodies were pruned: what they told is taken as it stands.
+    /// Events whose bodies were pruned: what they reported is taken as it stands.
     pub pruned: u64,
     /// Events that can't be read (any more).
     pub unreadable: u64,
@@ -82,7 +82,7 @@ pub async fn run(
 /// Projects the selected events again: the same as [`run`], for the rows that these events have a say in and what hangs
 /// together with those, part by part. Only all events together are rebuilt as a whole.
 ///
-/// Can be stopped at any moment: each part is mended in one transaction, and those mended before stay so.
+/// Can be stopped at any moment: each part is fixed in one transaction, and those fixed before stay so.
 ///
 /// # Errors
 /// [`RebuildError`]

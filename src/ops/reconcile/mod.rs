@@ -1,4 +1,4 @@
-//! Reconcile: what Stripe's API and the database itself say, beside what the events have told.
+//! Reconcile: what Stripe's API and the database itself say, beside what the events have reported.
 
 pub mod stripe;
 pub mod supabase;

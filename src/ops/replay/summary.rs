@@ -72,7 +72,7 @@ impl Summary {
         self.rate_per_s = answers / self.elapsed_s.max(1e-6);
     }
 
-    /// In a line, while it goes on.
+    /// In a line, while it continues.
     pub(super) fn so_far(&self) -> String {
         let Self { accepted, refused, unreadable, rate_per_s, .. } = self;
         format!("{accepted} accepted, {refused} refused, {unreadable} not read, {rate_per_s:.0}/s")

@@ -21,7 +21,7 @@ pub use catalogue::{Standing, State, look};
 /// How long one attempt waits for a table, with everybody who wants to write to it waiting behind.
 const LOCK_TIMEOUT: &str = "1s";
 const ATTEMPTS: u32 = 5;
-/// Lets the numbers of changes go on from the clock.
+/// Lets the numbers of changes continue from the clock.
 const ADVANCE_NUMBERS: &str = "select ingest.advance_change_numbers()";
 /// Between two attempts, for those who have waited behind the last one.
 const PAUSE: Duration = Duration::from_millis(500);

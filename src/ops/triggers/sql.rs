@@ -8,7 +8,7 @@
 //! - **It is not in the way** of changes to the table: no column is named in the trigger itself (`update of`,
 //!   `when`), which would keep Postgres from altering that column.
 //! - **It fires first** among the table's triggers, by its name: one that changes the same row again must be
-//!   told of after the change that made it fire. The number is taken while the row is held.
+//!   reported after the change that made it fire. The number is taken while the row is held.
 
 use sha2::{Digest as _, Sha256};
 

@@ -79,7 +79,7 @@ pub fn folded_email(email: &str) -> Option<String> {
     (!email.is_empty() && email.len() <= LONGEST_BYTES).then(|| email.to_ascii_lowercase())
 }
 
-/// The addresses that `object` gives, told at `at` in this part of its life.
+/// The addresses that `object` gives, reported at `at` in this part of its life.
 #[must_use]
 pub fn addresses(object: &StripeObject, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
     match object {

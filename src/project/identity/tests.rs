@@ -192,7 +192,7 @@ fn recorded_match_stays_until_its_user_is_gone() {
     assert_eq!(short(decided(&[stronger], &lost(PRESENT_B))).0, Some(PRESENT_A));
     assert_eq!(decided(&[], &lost(GONE)), Owner::Gone { user_id: GONE });
     let moved_on = [lost(GONE), vec![given("a@x.org", 2)]].concat();
-    assert_eq!(by_addresses(&moved_on), Some(PRESENT_A), "addresses are compared anew");
+    assert_eq!(by_addresses(&moved_on), Some(PRESENT_A), "addresses are compared again");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 pub struct Standing<'a> {
     catalogue: &'a mut Catalogue,
     customer: Option<Customer>,
-    /// The customer's discounts as they were told, deleted ones too.
+    /// The customer's discounts as they were reported, deleted ones too.
     discounts: BTreeMap<String, Discount>,
     subscriptions: BTreeMap<String, (Subscription, Mrr)>,
 }

@@ -11,7 +11,7 @@ pub struct Version {
     pub at: i64,
     /// The object can never leave this state.
     pub is_final: bool,
-    /// The event that told of it.
+    /// The event that reported it.
     pub event_id: String,
     /// A subscription, a customer, a discount; an invoice for what its lines ask.
     pub state: StripeObject,
@@ -45,7 +45,7 @@ pub fn kept(state: &StripeObject) -> Option<StripeObject> {
     }
 }
 
-/// The versions by the second from which each is in force. A final one absorbs what is told of its object
+/// The versions by the second from which each is in force. A final one absorbs what is reported its object
 /// in the same second and later.
 pub fn points(versions: Vec<Version>) -> BTreeMap<i64, Vec<Version>> {
     let mut objects = BTreeMap::<String, Vec<Version>>::new();

@@ -127,8 +127,8 @@ pub fn needs_invoice(discount: &Discount, currency: &str, catalogue: &Catalogue)
 
 /// The discount on a customer's own level. A customer has at most one at a time, and the one put there last
 /// decides: where that is gone, an earlier one that it took the place of does not come back. `shown`: the
-/// one that the customer itself shows; `told`: those that events about discounts told of. One that older
-/// versions told without an id is the one of the same start that newer versions tell with theirs.
+/// one that the customer itself shows; `reported`: those that events about discounts reported. One that older
+/// versions reported without an id is the one of the same start that newer versions tell with theirs.
 pub fn of_customer<'a>(shown: Option<&'a Discount>, told: &'a [Discount]) -> Option<&'a Discount> {
     let on_customer = told.iter().chain(shown).filter(|discount| discount.is_on_customer());
     let last = on_customer.max_by_key(|it| (it.start, !it.has_stand_in_id(), &it.id, it.deleted));

@@ -25,7 +25,7 @@ pub struct Catalogue {
     pub prices: HashMap<String, Price>,
     /// Coupons by id.
     pub coupons: HashMap<String, Coupon>,
-    /// Discounts by id, as `customer.discount.*` told them.
+    /// Discounts by id, as `customer.discount.*` reported them.
     pub discounts: HashMap<String, Discount>,
     /// By subscription id: the newest invoice's lines that are no proration.
     pub last_lines: HashMap<String, Vec<InvoiceLine>>,
@@ -73,7 +73,7 @@ pub fn of_subscription(
 }
 
 /// The discounts on a customer's own level, as [`of_subscription`] takes them: at most one. `customer`: the
-/// present state, where it is known; `told`: the customer's discounts as `customer.discount.*` told them,
+/// present state, where it is known; `reported`: the customer's discounts as `customer.discount.*` reported them,
 /// in any order, deleted ones too.
 #[must_use]
 pub fn customer_discounts(customer: Option<&Customer>, told: &[Discount]) -> Vec<Discount> {
@@ -108,7 +108,7 @@ fn moments(
 }
 
 /// The ids of prices, coupons and discounts that the value of `subscription` waits for or depends on
-/// beyond what it shows itself: a later event about one of them makes it worth computing anew. A discount
+/// beyond what it shows itself: a later event about one of them makes it worth computing again. A discount
 /// found by such an id may wait for its coupon in turn: see [`awaited_coupon`].
 #[must_use]
 pub fn dependencies(subscription: &Subscription) -> Vec<String> {

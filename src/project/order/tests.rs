@@ -38,7 +38,7 @@ fn candidates(reports: &[Report]) -> Vec<Candidate<'_>> {
 }
 
 /// The winning event's id and whether it was a tie.
-fn won(reports: &[Report]) -> (String, bool) {
+fn winners(reports: &[Report]) -> (String, bool) {
     let Winner { index, tied } = winner(&candidates(reports)).expect("a winner among some");
     (reports[index].id.clone(), tied)
 }
@@ -62,9 +62,9 @@ fn permutations(reports: &[Report]) -> Vec<Vec<Report>> {
 /// `last` wins untied in every permutation, and with every report doubled.
 fn always_wins(reports: &[Report], last: &str) {
     for mut order in permutations(reports) {
-        assert_eq!(won(&order), (last.to_owned(), false), "{order:#?}");
+        assert_eq!(winners(&order), (last.to_owned(), false), "{order:#?}");
         order.extend(order.clone());
-        assert_eq!(won(&order), (last.to_owned(), false), "doubled: {order:#?}");
+        assert_eq!(winners(&order), (last.to_owned(), false), "doubled: {order:#?}");
     }
 }
 
@@ -215,7 +215,7 @@ fn a_circle_without_a_beginning_is_a_tie() {
     let there = updated("evt_1", json!({"id": 1, "x": 2}), json!({"x": 1}));
     let back = updated("evt_2", json!({"id": 1, "x": 1}), json!({"x": 2}));
     for order in permutations(&[there, back]) {
-        assert_eq!(won(&order), ("evt_2".to_owned(), true));
+        assert_eq!(winners(&order), ("evt_2".to_owned(), true));
     }
 }
 
@@ -224,7 +224,7 @@ fn a_gap_in_the_chain_is_a_tie_even_between_ranks() {
     let early = report("evt_1", Stage::Updated, 2, json!({"id": 1, "x": 2}), Some(json!({"x": 1})));
     let late = report("evt_2", Stage::Updated, 1, json!({"id": 1, "x": 4}), Some(json!({"x": 3})));
     for order in permutations(&[early, late]) {
-        assert_eq!(won(&order), ("evt_1".to_owned(), true));
+        assert_eq!(winners(&order), ("evt_1".to_owned(), true));
     }
 }
 
@@ -233,8 +233,8 @@ fn snapshots_of_one_rank_tie_only_if_they_differ() {
     let one = report("evt_1", Stage::Updated, 0, json!({"x": 1, "y": 2}), None);
     let same = report("evt_2", Stage::Updated, 0, json!({"y": 2, "x": 1}), None);
     let other = report("evt_0", Stage::Updated, 0, json!({"x": 1}), None);
-    assert_eq!(won(&[one.clone(), same.clone()]), ("evt_2".to_owned(), false));
-    assert_eq!(won(&[other, same, one]), ("evt_2".to_owned(), true));
+    assert_eq!(winners(&[one.clone(), same.clone()]), ("evt_2".to_owned(), false));
+    assert_eq!(winners(&[other, same, one]), ("evt_2".to_owned(), true));
 }
 
 /// One change of a small object: a flat field, a nested one, or the array.
@@ -347,11 +347,11 @@ proptest! {
             let previous = previous.map(|(key, old)| json!({ ["x", "y", "z"][usize::from(key)]: old }));
             report(&number.to_string(), stage, *rank, json!({"id": 1, "x": x, "y": y}), previous)
         }).collect();
-        let expected = won(&reports);
+        let expected = winners(&reports);
         let mut shuffled = shuffle(&reports, &picks);
-        prop_assert_eq!(&won(&shuffled), &expected);
+        prop_assert_eq!(&winners(&shuffled), &expected);
         shuffled.push(doubled.get(&reports).clone());
-        prop_assert_eq!(&won(&shuffled), &expected);
+        prop_assert_eq!(&winners(&shuffled), &expected);
     }
 }
 

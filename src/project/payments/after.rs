@@ -26,7 +26,7 @@ pub fn take_back<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, cl
 }
 
 /// What `dispute` keeps from us in `currency` at present: its movements of funds, which tell partial
-/// withdrawals and reinstatements exactly; where those are in the account's own currency (or not told),
+/// withdrawals and reinstatements exactly; where those are in the account's own currency (or not reported),
 /// the disputed amount while the status says that the funds are gone. A won dispute is over, whether or
 /// not the movement back was told too.
 fn withdrawn(dispute: &Dispute, currency: &str) -> i64 {

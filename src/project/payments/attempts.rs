@@ -5,7 +5,7 @@ use super::rows::charges_of;
 use super::set::Set;
 use crate::project::stripe::{Charge, Invoice};
 
-/// An attempt alone is no failure: a bank debit is under way for days. What failed is told by
+/// An attempt alone is no failure: a bank debit is under way for days. What failed is reported by
 /// `invoice.payment_failed` or by a failed charge, and stands until a newer attempt is under way or has paid a
 /// part. Newer versions link a charge to its invoice only once it has paid, so the invoice's own count of attempts
 /// and the amount paid tell of newer attempts, too.
@@ -22,7 +22,7 @@ pub fn has_failed(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> bool
     }
 }
 
-/// When an attempt began; of several in one second the one that goes on or succeeded is the last.
+/// When an attempt began; of several in one second the one that continues or succeeded is the last.
 fn begun(charge: &Charge) -> (i64, u8, &str) {
     let outcome = match charge.status.as_str() {
         "failed" => 0,

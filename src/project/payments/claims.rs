@@ -8,7 +8,7 @@ use crate::project::stripe::{Invoice, Paid};
 /// A payment is named by its payment intent or, where it has none, by its charge. What is said of a
 /// charge (it was refunded, an invoice claims it) thereby holds for every attempt of its payment intent.
 pub struct Claims<'a> {
-    /// Charge to payment intent, as any object told it.
+    /// Charge to payment intent, as any object reported it.
     intents: BTreeMap<&'a str, &'a str>,
     /// Payment to the invoice that shows it.
     invoices: BTreeMap<&'a str, &'a str>,

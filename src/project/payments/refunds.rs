@@ -1,6 +1,6 @@
-//! What was given back of each charge, whatever told of it.
+//! What was given back of each charge, whatever reported it.
 //!
-//! Refunds are told one by one, in a charge's list, or by `charge.amount_refunded` alone, which is all that some
+//! Refunds are reported one by one, in a charge's list, or by `charge.amount_refunded` alone, which is all that some
 //! versions say. Of a charge the larger of the sum of its known refunds and of that amount was given back. Two
 //! things stand in both that are no money given back:
 //!

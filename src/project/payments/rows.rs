@@ -24,7 +24,7 @@ pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&'a str, Paymen
     invoices.chain(one_offs).collect()
 }
 
-/// Where no event has told of the payment: the row that the application kept, the oldest if there are several,
+/// Where no event has reported the payment: the row that the application kept, the oldest if there are several,
 /// under the id by which refunds and disputes know the payment.
 pub fn of_found<'a>(set: &Set<'a>) -> Option<(&'a str, Payment)> {
     let collected = set.found.values().filter(|it| it.status == "succeeded");

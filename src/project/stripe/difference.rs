@@ -1,6 +1,6 @@
-//! How an object as the API shows it differs from what its events have told.
+//! How an object as the API shows it differs from what its events have reported.
 //!
-//! What one API version says in other words than another is no difference: a discount told as an id alone,
+//! What one API version says in other words than another is no difference: a discount reported as an id alone,
 //! the payment that only old versions name on an invoice, `25` and `25.0`.
 
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use super::{Discount, Invoice, Price, StripeObject, Subscription};
 pub struct Difference {
     /// The field's path among those that we keep: `status`, `items[0].price.unit_amount`.
     pub field: String,
-    /// What the events have told.
+    /// What the events have reported.
     pub here: Value,
     /// What the API shows.
     pub stripe: Value,

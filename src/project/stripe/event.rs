@@ -3,13 +3,14 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::customer::{checkout, customer};
-use super::discount::{coupon, discount, is_for_one_payment};
 use super::field::{id, text, time};
-use super::invoice::{invoice, invoice_payment};
-use super::price::{price, product};
-use super::subscription::subscription;
-use super::{Kind, StripeObject, charge};
+use super::objects::charge;
+use super::objects::customer::{checkout, customer};
+use super::objects::discount::{coupon, discount, is_for_one_payment};
+use super::objects::invoice::{invoice, invoice_payment};
+use super::objects::price::{price, product};
+use super::objects::subscription::subscription;
+use super::{Kind, StripeObject};
 use crate::project::meaning::Report;
 use crate::project::order::Stage;
 use crate::project::{Meaning, Unreadable};
@@ -85,7 +86,7 @@ fn take(event: &mut Value, pointer: &str) -> Option<Value> {
     event.pointer_mut(pointer).map(Value::take)
 }
 
-/// What is kept of an object of this kind. `event_type` and `event_created`: what told of it and when, where
+/// What is kept of an object of this kind. `event_type` and `event_created`: what reported it and when, where
 /// that matters; 0 where nothing did.
 pub(super) fn state(
     kind: Kind,

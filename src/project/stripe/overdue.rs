@@ -1,8 +1,8 @@
-//! What Stripe should have told by now. Time alone never changes a status; a trial or a cancellation whose day
+//! What Stripe should have reported by now. Time alone never changes a status; a trial or a cancellation whose day
 //! has passed without an event is flagged, and a look at the API settles it.
 
 use super::Subscription;
-use super::life::is_over;
+use super::lifecycle::is_over;
 
 /// How long after the day news of it is waited for, seconds: Stripe's clock, its queues and its first attempts
 /// to deliver lie in between.

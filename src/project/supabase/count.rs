@@ -16,7 +16,7 @@ pub struct Count {
     pub user_id: Option<Uuid>,
     pub counted: bool,
     pub amount: i64,
-    /// `updated_at`, which places all that is told of the row; none where the table has none.
+    /// `updated_at`, which places all that is reported the row; none where the table has none.
     pub at: Option<OffsetDateTime>,
 }
 

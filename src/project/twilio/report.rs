@@ -19,9 +19,9 @@ const RECEIVED: &str = "message.received";
 pub struct SmsReport {
     /// Twilio's id of the message.
     pub sid: String,
-    /// When it was told.
+    /// When it was reported.
     pub at: OffsetDateTime,
-    /// What was told.
+    /// What was reported.
     pub message: Message,
 }
 

@@ -14,12 +14,12 @@ pub struct Row {
     pub to_number: Option<String>,
     /// The digits of the number that is not ours; none for a channel without one, and for a short code.
     pub number: Option<String>,
-    /// The text, where it was told.
+    /// The text, where it was reported.
     pub body: Option<String>,
     pub media: Vec<Media>,
     /// In the table's words.
     pub status: &'static str,
-    /// In Twilio's; none where it was not told.
+    /// In Twilio's; none where it was not reported.
     pub twilio_status: Option<String>,
     pub error_code: Option<i32>,
     /// The code and what it is called.

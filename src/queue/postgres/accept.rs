@@ -7,14 +7,14 @@ use tokio::time::timeout;
 
 use crate::envelope::Envelope;
 use crate::queue::error::Refused;
-use crate::queue::gather::Gather;
-use crate::store::pending;
+use crate::queue::group_commit::Batcher;
+use crate::store::events::pending;
 
 /// For getting a connection and committing one group. Longer, and the provider had better come back.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Writes group after group; ends when there will be no more.
-pub(super) async fn run(pool: PgPool, waiting: Gather) {
+pub(super) async fn run(pool: PgPool, waiting: Batcher) {
     while let Some(group) = waiting.next().await {
         match insert(&pool, &group.envelopes).await {
             Err(Failure::Database(_)) if group.envelopes.len() > 1 => {

@@ -13,7 +13,7 @@ use self::pending::Claims;
 use self::wake::Wake;
 use super::batch::BatchLimits;
 use super::error::Refused;
-use super::gather::{Entrance, Limits, gather};
+use super::group_commit::{Limits, Submitter, batcher};
 use crate::config::Config;
 use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
@@ -33,7 +33,7 @@ const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct PgQueue {
     claims: Claims,
-    entrance: Entrance,
+    submitter: Submitter,
     wake: Wake,
     batch_limits: BatchLimits,
     lifecycle: Lifecycle,
@@ -42,14 +42,14 @@ pub struct PgQueue {
 impl PgQueue {
     /// Starts the lanes that write.
     pub fn open(intake: PgPool, reading: PgPool, config: &Config, lifecycle: &Lifecycle) -> Self {
-        let (entrance, waiting) = gather(LIMITS, lifecycle.stopping.clone());
+        let (submitter, waiting) = batcher(LIMITS, lifecycle.stopping.clone());
         for _ in 0..LANES {
             lifecycle.tasks.spawn(accept::run(intake.clone(), waiting.clone()));
         }
         Self {
             wake: Wake::new(reading.clone(), lifecycle.clone()),
             claims: Claims::new(reading),
-            entrance,
+            submitter,
             batch_limits: BatchLimits::of(config),
             lifecycle: lifecycle.clone(),
         }
@@ -60,7 +60,7 @@ impl PgQueue {
         if !Source::QUEUED.contains(&envelope.source) {
             return Err(Refused::new("internal events do not travel through the queue"));
         }
-        let waiting = timeout(INSERT_TIMEOUT, self.entrance.enter(envelope));
+        let waiting = timeout(INSERT_TIMEOUT, self.submitter.enter(envelope));
         waiting.await.unwrap_or_else(|_| Err(Refused::new("the database did not get round to it in time")))
     }
 

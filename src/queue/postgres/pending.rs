@@ -13,7 +13,7 @@ use crate::database::{self, within_reason};
 use crate::envelope::Envelope;
 use crate::queue::batch::BatchLimits;
 use crate::retry::Delays;
-use crate::store::pending::{self, Limits};
+use crate::store::events::pending::{self, Limits};
 
 /// Waits between attempts while the database is away.
 const FIRST_DELAY: Duration = Duration::from_millis(50);

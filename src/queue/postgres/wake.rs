@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::lifecycle::Lifecycle;
-use crate::queue::figures;
+use crate::queue::metric_names;
 use crate::retry::Delays;
 
 /// The channel that whoever writes pending events notifies.
@@ -35,13 +35,13 @@ const BACKLOG: &str =
 pub(super) struct Wake {
     pool: PgPool,
     lifecycle: Lifecycle,
-    news: Arc<News>,
+    channels: Arc<Channels>,
     listening: Arc<AtomicBool>,
 }
 
 /// What has been heard on each channel.
 #[derive(Debug)]
-struct News {
+struct Channels {
     events: watch::Sender<()>,
     earlier: watch::Sender<()>,
 }
@@ -49,14 +49,14 @@ struct News {
 /// One reader's view of the news.
 #[derive(Debug)]
 pub struct Waker {
-    news: watch::Receiver<()>,
+    channels: watch::Receiver<()>,
     /// How long news may go unnoticed where a notification was lost.
     look_every: Duration,
     /// The last wait ended with news.
     had_news: bool,
 }
 
-impl News {
+impl Channels {
     fn tell_all(&self) {
         self.events.send_replace(());
         self.earlier.send_replace(());
@@ -65,26 +65,30 @@ impl News {
 
 impl Wake {
     pub fn new(pool: PgPool, lifecycle: Lifecycle) -> Self {
-        let news = News { events: watch::channel(()).0, earlier: watch::channel(()).0 };
-        Self { pool, lifecycle, news: Arc::new(news), listening: Arc::default() }
+        let channels = Channels { events: watch::channel(()).0, earlier: watch::channel(()).0 };
+        Self { pool, lifecycle, channels: Arc::new(channels), listening: Arc::default() }
     }
 
     pub fn of_events(&self) -> Waker {
         self.listen();
-        Waker { news: self.news.events.subscribe(), look_every: LOOK_EVERY, had_news: false }
+        Waker { channels: self.channels.events.subscribe(), look_every: LOOK_EVERY, had_news: false }
     }
 
     pub fn of_earlier(&self) -> Waker {
         self.listen();
-        Waker { news: self.news.earlier.subscribe(), look_every: LOOK_FOR_EARLIER_EVERY, had_news: false }
+        Waker {
+            channels: self.channels.earlier.subscribe(),
+            look_every: LOOK_FOR_EARLIER_EVERY,
+            had_news: false,
+        }
     }
 
     fn listen(&self) {
         if !self.listening.swap(true, Ordering::Relaxed) {
             let stopping = self.lifecycle.stopping.clone();
-            let (pool, news) = (self.pool.clone(), self.news.clone());
+            let (pool, channels) = (self.pool.clone(), self.channels.clone());
             self.lifecycle.tasks.spawn(async move {
-                stopping.run_until_cancelled(keep_listening(&pool, &news)).await;
+                stopping.run_until_cancelled(keep_listening(&pool, &channels)).await;
             });
         }
     }
@@ -93,44 +97,44 @@ impl Wake {
 impl Waker {
     /// Call before looking: news from here on will end the next wait.
     pub fn about_to_look(&mut self) {
-        self.news.borrow_and_update();
+        self.channels.borrow_and_update();
     }
 
     /// Waits for news since [`Waker::about_to_look`], or until it is time to look anyway. Whether there is news.
     pub async fn wait(&mut self) -> bool {
         let patience = if self.had_news { LOOK_AGAIN } else { self.look_every };
-        let news = timeout(patience, self.news.changed()).await;
-        self.had_news = matches!(news, Ok(Ok(())));
-        if let Ok(Err(_)) = news {
+        let channels = timeout(patience, self.channels.changed()).await;
+        self.had_news = matches!(channels, Ok(Ok(())));
+        if let Ok(Err(_)) = channels {
             sleep(LOOK_EVERY).await;
         }
         self.had_news
     }
 }
 
-async fn keep_listening(pool: &PgPool, news: &News) {
+async fn keep_listening(pool: &PgPool, channels: &Channels) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
-        if let Err(error) = listen(pool, news, &mut delays).await {
+        if let Err(error) = listen(pool, channels, &mut delays).await {
             tracing::debug!(%error, "not listening for pending events; looking now and then instead");
         }
         sleep(delays.next_delay()).await;
     }
 }
 
-async fn listen(pool: &PgPool, news: &News, delays: &mut Delays) -> Result<(), sqlx::Error> {
+async fn listen(pool: &PgPool, channels: &Channels, delays: &mut Delays) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen_all([EVENTS, EARLIER]).await?;
     delays.reset();
     // Something may have come before.
-    news.tell_all();
+    channels.tell_all();
     loop {
         match timeout(LOOK_EVERY, listener.try_recv()).await {
             Ok(received) => match received?.as_ref().map(PgNotification::channel) {
-                Some(EARLIER) => news.earlier.send_replace(()),
-                Some(_) => news.events.send_replace(()),
+                Some(EARLIER) => channels.earlier.send_replace(()),
+                Some(_) => channels.events.send_replace(()),
                 // The connection was lost and is there again.
-                None => news.tell_all(),
+                None => channels.tell_all(),
             },
             // On its own connection: those that claim may hold all others.
             Err(_) => report_backlog(&mut listener).await?,
@@ -140,6 +144,6 @@ async fn listen(pool: &PgPool, news: &News, delays: &mut Delays) -> Result<(), s
 
 async fn report_backlog(listener: &mut PgListener) -> Result<(), sqlx::Error> {
     let events: i64 = sqlx::query_scalar(BACKLOG).fetch_one(listener).await?;
-    metrics::gauge!(figures::BACKLOG).set(events as f64);
+    metrics::gauge!(metric_names::BACKLOG).set(events as f64);
     Ok(())
 }

@@ -19,7 +19,7 @@ use super::link::Link;
 use crate::envelope::Source;
 use crate::queue::QueueError;
 
-/// Subscribing takes milliseconds; a broker that needs longer is dialled anew.
+/// Subscribing takes milliseconds; a broker that needs longer is dialled again.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What makes messages of one channel's deliveries.

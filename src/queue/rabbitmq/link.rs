@@ -1,7 +1,7 @@
 //! A connection that is always being kept: dialled, declared, watched, and replaced when it fails.
 //!
 //! lapin could recover connections itself; here it does not. What must happen is the same on the first
-//! connection as on the hundredth (dial, declare, open channels anew), and only we know when a
+//! connection as on the hundredth (dial, declare, open channels again), and only we know when a
 //! connection that still looks alive has stopped doing its work.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::dial::{Live, dial};
 use super::topology::Topology;
 use crate::envelope::Source;
-use crate::queue::{QueueError, figures};
+use crate::queue::{QueueError, metric_names};
 use crate::retry::Delays;
 
 /// For declaring everything on a fresh connection.
@@ -52,7 +52,7 @@ pub(super) struct Link(watch::Receiver<State>);
 pub(super) enum Role {
     Publish,
     Consume(Source),
-    Bury,
+    DeadLetter,
 }
 
 impl Role {
@@ -60,7 +60,7 @@ impl Role {
         match self {
             Self::Publish => "memberflow publish".to_owned(),
             Self::Consume(source) => format!("memberflow consume {source}"),
-            Self::Bury => "memberflow dead letters".to_owned(),
+            Self::DeadLetter => "memberflow dead letters".to_owned(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Role {
         match self {
             Self::Publish => "publish",
             Self::Consume(_) => "consume",
-            Self::Bury => "bury",
+            Self::DeadLetter => "bury",
         }
     }
 }
@@ -151,7 +151,7 @@ async fn open(target: &Target) -> Result<Live, QueueError> {
     let live = dial(&target.uri, &target.role.name()).await?;
     let declaring = timeout(DECLARE_TIMEOUT, target.topology.declare(&live.connection));
     declaring.await.map_err(|_| QueueError::Silent(DECLARE_TIMEOUT))??;
-    metrics::counter!(figures::CONNECTS, "use" => target.role.label()).increment(1);
+    metrics::counter!(metric_names::CONNECTS, "use" => target.role.label()).increment(1);
     Ok(live)
 }
 

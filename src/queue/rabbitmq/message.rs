@@ -11,7 +11,7 @@ use lapin::types::AMQPValue;
 use super::feed::Reader;
 use super::settle::Tags;
 use crate::envelope::{Envelope, Source, wire};
-use crate::queue::figures;
+use crate::queue::metric_names;
 
 /// How often a message may come back before it is suspected of ending its consumers. Rolling restarts let some come back
 /// more than once.
@@ -58,7 +58,7 @@ impl Reader for Arc<Tags> {
             }
             Err(error) => {
                 tracing::error!(%error, routing_key = %delivery.routing_key, "dead-lettering an unreadable message");
-                metrics::counter!(figures::UNDECODABLE).increment(1);
+                metrics::counter!(metric_names::UNDECODABLE).increment(1);
                 self.channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await?;
                 Ok(None)
             }

@@ -30,7 +30,7 @@ use self::topology::Topology;
 use super::QueueError;
 use super::batch::BatchLimits;
 use super::error::Refused;
-use super::gather::{Entrance, Limits, gather};
+use super::group_commit::{Limits, Submitter, batcher};
 use crate::config::Config;
 use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
@@ -65,7 +65,7 @@ pub struct RabbitMq {
 /// The way of one source's events to the broker.
 #[derive(Clone)]
 struct Way {
-    entrance: Entrance,
+    submitter: Submitter,
     pause: Arc<Pause>,
 }
 
@@ -85,13 +85,13 @@ impl RabbitMq {
         };
         let mut lanes = Vec::new();
         let ways = Source::QUEUED.map(|source| {
-            let (entrance, waiting) = gather(limits, lifecycle.stopping.clone());
+            let (submitter, waiting) = batcher(limits, lifecycle.stopping.clone());
             let pause = Arc::new(Pause::new());
             for _ in 0..LANES_PER_SOURCE {
                 let (waiting, link, pause) = (waiting.clone(), link.clone(), pause.clone());
                 lanes.push(Lane::new(source, topology.clone(), waiting, link, pause).run());
             }
-            Way { entrance, pause }
+            Way { submitter, pause }
         });
         lifecycle.tasks.spawn(async move {
             join_all(lanes).await;
@@ -114,7 +114,7 @@ impl RabbitMq {
             Some(index) => {
                 let way = &self.ways[index];
                 way.pause.check()?;
-                way.entrance.enter(envelope).await
+                way.submitter.enter(envelope).await
             }
             None => Err(Refused::new("internal events do not travel through the queue")),
         }
@@ -148,7 +148,7 @@ impl RabbitMq {
     pub fn dead_messages(&self) -> mpsc::Receiver<DeadMessage> {
         let (sender, messages) = mpsc::channel(1);
         let end = CancellationToken::new();
-        let link = self.connect(Role::Bury, &end);
+        let link = self.connect(Role::DeadLetter, &end);
         let feed = Feed::<DeadReader> {
             link,
             queue: self.topology.dead(),

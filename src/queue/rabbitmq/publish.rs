@@ -20,8 +20,8 @@ use super::pause::Pause;
 use super::topology::Topology;
 use crate::envelope::{Envelope, Source, wire};
 use crate::queue::error::Refused;
-use crate::queue::figures;
-use crate::queue::gather::Gather;
+use crate::queue::group_commit::Batcher;
+use crate::queue::metric_names;
 
 /// For opening a channel where needed, writing a message and getting its confirm. A broker that takes
 /// longer is treated as away: Postgres is faster.
@@ -33,7 +33,7 @@ const PERSISTENT: u8 = 2;
 pub(super) struct Lane {
     source: Source,
     topology: Topology,
-    gather: Gather,
+    batcher: Batcher,
     link: Link,
     pause: Arc<Pause>,
     channel: Option<ConfirmChannel>,
@@ -55,13 +55,13 @@ enum Fate {
 }
 
 impl Lane {
-    pub fn new(source: Source, topology: Topology, gather: Gather, link: Link, pause: Arc<Pause>) -> Self {
-        Self { source, topology, gather, link, pause, channel: None }
+    pub fn new(source: Source, topology: Topology, batcher: Batcher, link: Link, pause: Arc<Pause>) -> Self {
+        Self { source, topology, batcher, link, pause, channel: None }
     }
 
     /// Publishes group after group; ends when there will be no more.
     pub async fn run(mut self) {
-        while let Some(group) = self.gather.next().await {
+        while let Some(group) = self.batcher.next().await {
             let outcome = self.publish(&group.envelopes).await;
             group.settle(outcome);
         }
@@ -118,7 +118,7 @@ impl Lane {
             }
             Fate::Unroutable(why) => {
                 count("unroutable");
-                // A new connection declares anew.
+                // A new connection declares again.
                 self.pause.begin();
                 let reason: Arc<str> = format!("no queue takes {}: {why}", self.source).into();
                 live.condemn(reason.clone());
@@ -158,5 +158,5 @@ fn lost(reason: Arc<str>) -> Refused {
 }
 
 fn count(outcome: &'static str) {
-    metrics::counter!(figures::CONFIRMS, "outcome" => outcome).increment(1);
+    metrics::counter!(metric_names::CONFIRMS, "outcome" => outcome).increment(1);
 }

@@ -125,8 +125,8 @@ async fn settle(spans: Vec<Span>, verdict: Verdict) {
     for span in spans {
         match timeout(SETTLE_TIMEOUT, span.settle(verdict)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "could not settle a batch; it will come again"),
-            Err(_) => tracing::debug!("the broker took no acks in time; the batch will come again"),
+            Ok(Err(error)) => tracing::debug!(%error, "settling a batch failed, it will be redelivered"),
+            Err(_) => tracing::debug!("acks timed out, batch will be redelivered"),
         }
     }
 }

@@ -99,7 +99,7 @@ async fn bind(
     Ok(channel.queue_bind(queue, exchange, key, options, FieldTable::default()).await?)
 }
 
-/// 406 is the one error that goes on until somebody acts, so it says how.
+/// 406 is the one error that continues until somebody acts, so it says how.
 fn explain(name: &impl Display, error: lapin::Error) -> QueueError {
     match error.kind() {
         ErrorKind::ProtocolError(amqp)

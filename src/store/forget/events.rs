@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::body::{self, CANDIDATES, Sight, Whose};
 use super::list::Ids;
 use super::person::Person;
-use crate::store::prune::PRUNABLE;
+use crate::store::events::prune::PRUNABLE;
 
 #[derive(FromRow)]
 struct Row {

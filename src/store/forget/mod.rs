@@ -22,8 +22,10 @@ use time::OffsetDateTime;
 
 use super::apply::{self, Touched};
 use super::audit::{self, Act};
-use super::derived::Tables;
-use super::{Store, StoreError, payments, prune, rebuild, sms};
+use super::derive::tables::Tables;
+use super::events::prune;
+use super::resolve::payments;
+use super::{Store, StoreError, rebuild, sms};
 use crate::database;
 
 pub use address::{ListedAddress, Use};
@@ -108,7 +110,7 @@ impl Store {
             customers: person.customers.clone(),
             users: person.user_id.into_iter().collect(),
             payments: payments::settle(&mut tx, &changed).await?,
-            anew: person.customers.clone(),
+            force_rewrite: person.customers.clone(),
             ..Touched::default()
         };
         apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;

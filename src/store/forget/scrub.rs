@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::person::Person;
 use crate::project::stripe::StripeObject;
-use crate::store::facts::Changed;
+use crate::store::resolve::facts::Changed;
 
 /// A user id in any of its forms, which names nobody. Anything else in its place may be a name.
 const IS_ID: &str = r"~* '^[\s{]*(urn:uuid:)?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}[\s}]*$'";

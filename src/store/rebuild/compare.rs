@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, rows, scope};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
-use crate::store::derived::{Derived, TABLES, Tables};
-use crate::store::{Rules, sms, uncounted};
+use crate::store::derive::tables::{Derived, TABLES, Tables};
+use crate::store::events::uncounted;
+use crate::store::{Rules, sms};
 
 /// A row that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -9,7 +9,7 @@ use super::follow::whole;
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::store::Rules;
 use crate::store::apply::{self, Touched};
-use crate::store::derived::Tables;
+use crate::store::derive::tables::Tables;
 
 /// Customers or users in a page.
 const PAGE: i64 = 500;

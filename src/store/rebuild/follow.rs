@@ -10,7 +10,7 @@ use super::settle::{EventName, events_of, in_pages};
 use super::{Rebuild, RebuildError, begin_shadow};
 use crate::project::movements::BEGINNING;
 use crate::store::apply::{self, Touched};
-use crate::store::derived::Tables;
+use crate::store::derive::tables::Tables;
 use crate::store::{Rules, events};
 
 /// Names of events that are taken at once.

@@ -5,8 +5,8 @@
 //!
 //! A rebuild works on a connection of its own and in pages, without the projection's lock, while events keep
 //! coming. [`settle`] makes the facts of all events and [`mod@derive`] everything else; [`follow`] takes what
-//! has come meanwhile; [`compare`] finds each differing row and [`repair`] mends it. Until the one
-//! transaction that mends, a rebuild writes nothing but its own schema: it can end at any moment.
+//! has come meanwhile; [`compare`] finds each differing row and [`repair`] fixes it. Until the one
+//! transaction that fixes, a rebuild writes nothing but its own schema: it can end at any moment.
 
 mod compare;
 mod derive;
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use time::OffsetDateTime;
 
-use super::derived::Tables;
+use super::derive::tables::Tables;
 use super::{Rules, Store, StoreError};
 use crate::clock::Clock;
 
@@ -55,7 +55,7 @@ pub enum RebuildError {
     #[error("no event in the inbox is among the selected ones: `memberflow events list` shows what there is")]
     NothingSelected,
     /// The database is away or refuses. Nothing in the live tables was changed.
-    #[error("ended before its end, and what was not mended before is as it was: {0}")]
+    #[error("ended before its end, and what was not fixed before is as it was: {0}")]
     Database(#[from] sqlx::Error),
     /// What was due could not be derived.
     #[error("what is due could not be derived before the comparison: {0}")]
@@ -143,7 +143,7 @@ async fn leave(mut connection: PgConnection) -> Result<(), RebuildError> {
 async fn connect(store: &Store) -> Result<PgConnection, RebuildError> {
     let mut connection = crate::database::connect_alone(&store.pool.connect_options()).await?;
     // The shadow's tables grow from nothing, so that no plan made for them may be kept. A backend whose
-    // client is gone must not go on, for the next rebuild waits for it.
+    // client is gone must not continue, for the next rebuild waits for it.
     connection
         .execute(
             "set plan_cache_mode = force_custom_plan; set statement_timeout = 0;

@@ -1,12 +1,12 @@
-//! A part of the tables derived again beside the live ones, compared with them and mended: what chosen events, and what
+//! A part of the tables derived again beside the live ones, compared with them and fixed: what chosen events, and what
 //! hangs together with those, have a say in.
 //!
 //! Each part is looked at in one transaction that keeps nobody waiting. Only where something differs it is derived once
-//! more, under the projection's lock, and mended in the same transaction. So a part is as large as consumers may wait for.
+//! more, under the projection's lock, and fixed in the same transaction. So a part is as large as consumers may wait for.
 //!
 //! What the values of a part depend on beside itself is its subscriptions' prices, coupons and discounts. They are settled
-//! from their events like the rest, and valued with, but neither compared nor mended: many others may hang on them. Where
-//! the chosen events are about a price or a coupon, it is mended as a part, and whoever hangs on it follows in parts of
+//! from their events like the rest, and valued with, but neither compared nor fixed: many others may hang on them. Where
+//! the chosen events are about a price or a coupon, it is fixed as a part, and whoever hangs on it follows in parts of
 //! their own.
 
 use std::collections::BTreeSet;
@@ -103,8 +103,8 @@ impl Rebuild {
         Ok(Parts { chosen, dependents: BTreeSet::new(), somebody, done: BTreeSet::new(), total })
     }
 
-    /// Derives the next part and compares it, and mends it where it differs unless this is only a `check`; none at the end.
-    /// The audit log says of each that was mended that `actor` did so.
+    /// Derives the next part and compares it, and fixes it where it differs unless this is only a `check`; none at the end.
+    /// The audit log says of each that was fixed that `actor` did so.
     ///
     /// # Errors
     /// [`RebuildError`]; nothing of the part was changed then.
@@ -169,7 +169,7 @@ async fn derive_part(
 ) -> Result<(Part, Scope), sqlx::Error> {
     loop {
         shadow::empty(tx).await?;
-        let scope = scope::gather(tx, names, rules).await?;
+        let scope = scope::batcher(tx, names, rules).await?;
         let pruned = seed::plant_part(tx, rules).await?;
         let mut part = Part { pruned, ..Part::default() };
         settle_events(tx, &scope.events, Some(&scope), rules, now, &mut part).await?;
@@ -190,7 +190,7 @@ async fn derive_part(
     }
 }
 
-/// Settles events of these names; of what is told of a scope, only that.
+/// Settles events of these names; of what is reported a scope, only that.
 async fn settle_events(
     tx: &mut PgConnection,
     names: &[EventName],

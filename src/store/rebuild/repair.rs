@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow};
 use crate::store::audit::{self, Act};
-use crate::store::derived::{Derived, LEDGER, SHADOW, TABLES, Tables};
-use crate::store::{Rules, Texting, apply, sms, uncounted};
+use crate::store::derive::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
+use crate::store::events::uncounted;
+use crate::store::{Rules, Texting, apply, sms};
 
 /// Events that may be left to settle under the lock.
 const FEW: usize = 500;

@@ -8,7 +8,7 @@ use sqlx::{Executor as _, PgConnection};
 use super::settle::{EventName, in_pages};
 use crate::envelope::Source;
 use crate::project::stripe::Kind;
-use crate::store::news::{News, read_all};
+use crate::store::decoded_batch::{DecodedBatch, read_all};
 use crate::store::{Rules, events};
 
 /// Names of events that are in memory at once.
@@ -24,7 +24,7 @@ pub(super) struct Scope {
 }
 
 /// All that hangs together with `names`.
-pub(super) async fn gather(
+pub(super) async fn batcher(
     tx: &mut PgConnection,
     mut names: BTreeSet<String>,
     rules: &Rules,
@@ -96,10 +96,10 @@ async fn without_subject(
         let page: Vec<EventName> = page.into_iter().map(|(source, event_id, _)| (source, event_id)).collect();
         for page in in_pages(&page) {
             for event in events::named(tx, &page).await? {
-                let mut news = News::sort(read_all([&event], rules).events);
-                news.retain(scope);
-                if !news.is_empty() {
-                    names.append(&mut news.names());
+                let mut batch = DecodedBatch::sort(read_all([&event], rules).events);
+                batch.retain(scope);
+                if !batch.is_empty() {
+                    names.append(&mut batch.names());
                     found.push((event.source.as_str().to_owned(), event.event_id));
                 }
             }

@@ -1,4 +1,4 @@
-//! What a rebuild can't derive again: facts of objects that some event told of whose body was pruned. They are
+//! What a rebuild can't derive again: facts of objects that some event reported whose body was pruned. They are
 //! taken as they stand, with what hangs on them, before the events are settled that still have their bodies;
 //! those then change nothing that they had not changed before.
 
@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::{begin_shadow, shadow};
 use crate::project::stripe::StripeObject;
 use crate::project::supabase::Row;
-use crate::store::facts::Changed;
-use crate::store::{Rules, activity, payments};
+use crate::store::Rules;
+use crate::store::resolve::facts::Changed;
+use crate::store::resolve::{activity, payments};
 
 /// Facts that are in memory at once.
 const PAGE: i64 = 1000;

@@ -8,9 +8,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::envelope::Source;
+use crate::store::Rules;
+use crate::store::decoded_batch::{Decoded, DecodedBatch, read_all};
+use crate::store::derive::tables::Tables;
 use crate::store::events;
-use crate::store::news::{Decoded, News, read_all};
-use crate::store::{Rules, derived::Tables};
 
 /// Which events of the inbox; all of what is said must hold.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -150,6 +151,6 @@ pub(super) async fn names(
     let named: Vec<_> = chosen.iter().map(|(source, id, _)| (source.clone(), id.clone())).collect();
     let events = events::named(tx, &named).await?;
     let Decoded { events, .. } = read_all(&events, rules);
-    names.extend(News::sort(events).names());
+    names.extend(DecodedBatch::sort(events).names());
     Ok(names)
 }

@@ -7,10 +7,12 @@ use time::OffsetDateTime;
 
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::envelope::{Envelope, Source};
+use crate::store::Rules;
 use crate::store::apply::{self, Touched};
-use crate::store::news::{Decoded, News, read_all};
-use crate::store::parked::{self, LookedAt};
-use crate::store::{Rules, events, money, uncounted};
+use crate::store::decoded_batch::{Decoded, DecodedBatch, read_all};
+use crate::store::derive::money;
+use crate::store::derive::parked::{self, Checked};
+use crate::store::events::{self, uncounted};
 
 /// Events in a page. Their bodies are in memory at once.
 const PAGE: i64 = 1000;
@@ -90,8 +92,8 @@ pub(super) async fn page_of(
 ) -> Result<Settled, sqlx::Error> {
     let (touched, unreadable) = events_of(tx, events, names, rules, now).await?;
     let thin: BTreeSet<String> = touched.parked.iter().map(|parked| parked.subject.clone()).collect();
-    let looked_at = LookedAt { objects: thin, ..LookedAt::default() };
-    parked::replace(tx, &looked_at, &touched.parked, now).await?;
+    let checked = Checked { objects: thin, ..Checked::default() };
+    parked::replace(tx, &checked, &touched.parked, now).await?;
     Ok(Settled { events: events.len(), unreadable })
 }
 
@@ -102,8 +104,8 @@ pub(super) async fn add_up_in(tx: &mut PgConnection, now: OffsetDateTime) -> Res
     let asked: BTreeSet<String> =
         sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
     let thin = parked::thin(tx, &asked, &BTreeSet::new()).await?;
-    let looked_at = LookedAt { objects: asked, ..LookedAt::default() };
-    parked::replace(tx, &looked_at, &thin, now).await
+    let checked = Checked { objects: asked, ..Checked::default() };
+    parked::replace(tx, &checked, &thin, now).await
 }
 
 /// These events in pages of as many as are in memory at once: few of our own, each of which may tell of a thousand rows.
@@ -125,15 +127,15 @@ pub(super) async fn events_of(
     let Decoded { events, dead } = read_all(events, rules);
     uncounted::note(tx, &events, &dead).await?;
     let unreadable = dead.len();
-    let mut news = News::sort(events);
+    let mut batch = DecodedBatch::sort(events);
     if let Some(names) = names {
-        news.retain(names);
+        batch.retain(names);
     }
     sqlx::query("insert into seen_users (id) select unnest($1::uuid[]) on conflict do nothing")
-        .bind(news.named().into_iter().collect::<Vec<_>>())
+        .bind(batch.named().into_iter().collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
-    Ok((apply::settle(tx, news, rules, now).await?, unreadable))
+    Ok((apply::settle(tx, batch, rules, now).await?, unreadable))
 }
 
 /// Notes the newest events of the page: among those applied as late there are others still to come.

@@ -2,9 +2,9 @@
 
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
-use crate::store::derived::{SHADOW, TABLES};
+use crate::store::derive::tables::{SHADOW, TABLES};
 
-/// What a rebuild keeps for itself. `users` is a copy that goes on by itself: who was ever seen is known
+/// What a rebuild keeps for itself. `users` is a copy that continues by itself: who was ever seen is known
 /// from more than events. `scope` holds the names of a part, and in which step they were found.
 const OWN_TABLES: &str = "
     create unlogged table users (like ingest.users including all);

@@ -49,7 +49,7 @@ pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<BTree
     Ok(changed.into_iter().collect())
 }
 
-/// An opt-out stands until the same number of ours, or its Messaging Service, is told otherwise later. A number with any
+/// An opt-out stands until the same number of ours, or its Messaging Service, is reported otherwise later. A number with any
 /// opt-out that stands is out. A word that is no consent by itself counts only where an opt-out came before it.
 const ANSWER: &str = "
     with said as (

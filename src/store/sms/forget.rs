@@ -1,9 +1,9 @@
-//! Forgetting a person's text messages: what Twilio told of them goes from the events, the facts and the ledger.
+//! Forgetting a person's text messages: what Twilio reported them goes from the events, the facts and the ledger.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::store::prune;
+use crate::store::events::prune;
 
 /// Empties the events of these rows of `sms_messages` and removes what follows from them; returns how many messages that
 /// were. A number of which nothing else is known goes with them.

@@ -11,11 +11,11 @@ use crate::store::{Store, StoreError};
 /// What is known of one message.
 #[derive(Clone, Debug, Default)]
 pub struct KnownSms {
-    /// All that reports have told, if any has.
+    /// All that reports have reported, if any has.
     pub message: Option<Message>,
     /// The text in its row, which the application may have written.
     pub body: Option<String>,
-    /// What was told of it has been removed: by age it stays among the facts, so this was to forget a person.
+    /// What was reported it has been removed: by age it stays among the facts, so this was to forget a person.
     pub is_forgotten: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Text messages: what Twilio has told of each ([`facts`]), who may be texted ([`consent`]), and the rows beside those
+//! Text messages: what Twilio has reported each ([`facts`]), who may be texted ([`consent`]), and the rows beside those
 //! that the application writes ([`rows`]).
 
 mod consent;
@@ -22,7 +22,7 @@ pub(super) use rows::{compare, match_again, repair};
 /// The table whose rows the application and memberflow make together, as differences name it.
 pub(super) const MESSAGES: &str = "public.sms_messages";
 
-/// Messages of which something new was told.
+/// Messages of which something new was reported.
 #[derive(Debug, Default)]
 pub(super) struct TouchedSms {
     /// Their ids.
@@ -31,7 +31,7 @@ pub(super) struct TouchedSms {
     numbers: BTreeSet<String>,
 }
 
-/// Keeps what was told of messages, and what follows from it for their numbers. What is left depends on the set of
+/// Keeps what was reported messages, and what follows from it for their numbers. What is left depends on the set of
 /// reports alone.
 ///
 /// # Errors

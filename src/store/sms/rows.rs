@@ -143,7 +143,7 @@ pub(in crate::store) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx:
     Ok(())
 }
 
-/// Writes the messages among a rebuild's differences, whose facts have been mended by then.
+/// Writes the messages among a rebuild's differences, whose facts have been fixed by then.
 pub(in crate::store) async fn repair(
     tx: &mut PgConnection,
     texting: &Texting,
@@ -158,8 +158,8 @@ pub(in crate::store) async fn repair(
         return Ok(());
     }
     let sids: BTreeSet<String> = sids.into_iter().collect();
-    store::derived::Tables::Live.choose(&mut *tx).await?;
+    store::derive::tables::Tables::Live.choose(&mut *tx).await?;
     write(tx, &sids).await?;
     give_to_holders(tx, &sids, texting, now).await?;
-    store::derived::Tables::Shadow.choose(tx).await
+    store::derive::tables::Tables::Shadow.choose(tx).await
 }

@@ -1,34 +1,34 @@
 //! Events over HTTP: lists by page and filter, one event's way, and its body.
 
 use axum::http::StatusCode;
-use memberflow::store::pending;
+use memberflow::store::events::pending;
 use serde_json::{Value, json};
 
 use super::{get, made, pages, read, with_letters};
 use crate::support::api::assert_problem;
-use crate::support::told::{NOW, Told, paid_invoice, stripe, subscription};
+use crate::support::app::{NOW, TestApp, paid_invoice, stripe, subscription};
 
 /// Applied at different moments, one dead, one waiting.
-async fn town() -> Told {
-    let told = Told::begin().await;
+async fn town() -> TestApp {
+    let app = TestApp::begin().await;
     let second = time::Duration::seconds;
     for (at, event) in [
         (1, stripe("evt_1", "invoice.paid", 1, paid_invoice("in_1", "cus_1", 100))),
         (2, stripe("evt_2", "invoice.paid", 2, paid_invoice("in_2", "cus_1", 100))),
         (3, stripe("evt_3", "customer.subscription.created", 3, subscription("sub_1", "cus_1", "active"))),
     ] {
-        told.store_at(NOW + second(at)).apply(&[event]).await.unwrap();
+        app.store_at(NOW + second(at)).apply(&[event]).await.unwrap();
     }
     let dead = (made("evt_dead"), "the wrong kind".to_owned());
-    told.store_at(NOW + second(4)).bury(&[dead]).await.unwrap();
-    pending::insert(&told.database.pool, &[made("evt_waits")]).await.unwrap();
+    app.store_at(NOW + second(4)).dead_letter(&[dead]).await.unwrap();
+    pending::insert(&app.database.pool, &[made("evt_waits")]).await.unwrap();
     let later = "update ingest.events set next_attempt_at = '2026-11-21' where state = 'pending'";
-    told.execute(later).await;
-    told
+    app.execute(later).await;
+    app
 }
 
-async fn names(told: &Told, query: &str) -> String {
-    let page = read(told, &format!("/api/events?{query}")).await;
+async fn names(app: &TestApp, query: &str) -> String {
+    let page = read(app, &format!("/api/events?{query}")).await;
     assert_eq!(page["next_cursor"], Value::Null, "{page}");
     let names: Vec<&str> =
         page["events"].as_array().unwrap().iter().map(|event| event["event_id"].as_str().unwrap()).collect();
@@ -37,14 +37,14 @@ async fn names(told: &Told, query: &str) -> String {
 
 #[tokio::test]
 async fn events_are_listed_newest_first_in_whatever_state() {
-    let told = town().await;
-    assert_eq!(names(&told, "").await, "evt_waits evt_dead evt_3 evt_2 evt_1");
+    let app = town().await;
+    assert_eq!(names(&app, "").await, "evt_waits evt_dead evt_3 evt_2 evt_1");
     for limit in [1, 2, 4] {
-        let pages = pages(&told, "/api/events", limit, "events", "event_id").await;
+        let pages = pages(&app, "/api/events", limit, "events", "event_id").await;
         assert_eq!(pages.concat().join(" "), "evt_waits evt_dead evt_3 evt_2 evt_1", "{pages:?}");
         assert_eq!(pages.len(), 5_usize.div_ceil(limit as usize));
     }
-    let page = read(&told, "/api/events?state=dead").await;
+    let page = read(&app, "/api/events?state=dead").await;
     assert_eq!(
         (&page["events"][0]["state"], &page["events"][0]["reason"]),
         (&json!("dead"), &json!("the wrong kind"))
@@ -53,7 +53,7 @@ async fn events_are_listed_newest_first_in_whatever_state() {
 
 #[tokio::test]
 async fn filters_leave_others_out() {
-    let told = town().await;
+    let app = town().await;
     for (query, expected) in [
         ("state=applied", "evt_3 evt_2 evt_1"),
         ("state=waiting", "evt_waits"),
@@ -69,16 +69,16 @@ async fn filters_leave_others_out() {
         ("since=2026-11-20T12:00:02Z&until=2026-11-20T12:00:04Z", "evt_3 evt_2"),
         ("until=2026-11-20T12:00:02Z", "evt_1"),
     ] {
-        assert_eq!(names(&told, query).await, expected, "{query}");
+        assert_eq!(names(&app, query).await, expected, "{query}");
     }
 }
 
 #[tokio::test]
 async fn events_applied_at_one_moment_are_listed_once_each() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let ids: Vec<String> = (0..25).map(|number| format!("evt_{number:02}")).collect();
-    told.tell(ids.iter().map(|id| made(id))).await;
-    let pages = pages(&told, "/api/events?type=customer.created", 10, "events", "event_id").await;
+    app.apply(ids.iter().map(|id| made(id))).await;
+    let pages = pages(&app, "/api/events?type=customer.created", 10, "events", "event_id").await;
     assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 5]);
     let mut listed = pages.concat();
     listed.reverse();
@@ -87,7 +87,7 @@ async fn events_applied_at_one_moment_are_listed_once_each() {
 
 #[tokio::test]
 async fn wrong_filters_are_told_why() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     for (query, says) in [
         ("state=lost", "applied, waiting, failing, dead"),
         ("since=yesterday", "since"),
@@ -96,39 +96,39 @@ async fn wrong_filters_are_told_why() {
         ("subject=in_1", "subject"),
         ("object=%00", "NUL"),
     ] {
-        let reply = get(&told, &format!("/api/events?{query}")).await;
+        let reply = get(&app, &format!("/api/events?{query}")).await;
         assert_problem(&reply, StatusCode::BAD_REQUEST, says);
     }
-    assert_problem(&get(&told, "/api/events/stripe/evt_9").await, StatusCode::NOT_FOUND, "evt_9");
-    assert_problem(&get(&told, "/api/events/stripe/%00").await, StatusCode::NOT_FOUND, "no event");
+    assert_problem(&get(&app, "/api/events/stripe/evt_9").await, StatusCode::NOT_FOUND, "evt_9");
+    assert_problem(&get(&app, "/api/events/stripe/%00").await, StatusCode::NOT_FOUND, "no event");
 }
 
 #[tokio::test]
 async fn an_event_tells_its_way_and_its_body_only_when_asked() {
-    let told = town().await;
-    let event = read(&told, "/api/events/stripe/evt_3").await;
+    let app = town().await;
+    let event = read(&app, "/api/events/stripe/evt_3").await;
     assert_eq!((&event["event"]["state"], &event["via"]), (&json!("applied"), &json!("webhook")));
     assert_eq!(event["won"][0]["table"], "ingest.stripe_facts");
     assert_eq!(event.get("body"), None);
-    assert_eq!(told.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
+    assert_eq!(app.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
 
-    let opened = read(&told, "/api/events/stripe/evt_3?body=true").await;
+    let opened = read(&app, "/api/events/stripe/evt_3?body=true").await;
     assert_eq!(opened["body"]["data"]["object"]["id"], "sub_1");
-    let acts = told.rows("select actor, act, arguments from ingest.audit_log").await;
+    let acts = app.rows("select actor, act, arguments from ingest.audit_log").await;
     let arguments = json!({"source": "stripe", "event_id": "evt_3"});
     assert_eq!(acts, [json!({"actor": "api", "act": "events open", "arguments": arguments})]);
-    let event = read(&told, "/api/events/stripe/evt_3").await;
+    let event = read(&app, "/api/events/stripe/evt_3").await;
     assert_eq!(event["acts"][0]["act"], "events open", "opening is part of its way");
 
-    told.execute("update ingest.events set body = '', pruned_at = now()").await;
-    let pruned = read(&told, "/api/events/stripe/evt_3?body=true").await;
+    app.execute("update ingest.events set body = '', pruned_at = now()").await;
+    let pruned = read(&app, "/api/events/stripe/evt_3?body=true").await;
     assert_eq!(pruned.get("body"), Some(&Value::Null));
 }
 
 #[tokio::test]
 async fn names_with_slashes_are_found_when_encoded() {
-    let told = with_letters().await;
-    told.execute("update ingest.events set event_id = 'trigger/public.x/1' where event_id = 'evt_1'").await;
-    let event = read(&told, "/api/events/stripe/trigger%2Fpublic.x%2F1").await;
+    let app = with_letters().await;
+    app.execute("update ingest.events set event_id = 'trigger/public.x/1' where event_id = 'evt_1'").await;
+    let event = read(&app, "/api/events/stripe/trigger%2Fpublic.x%2F1").await;
     assert_eq!((&event["event"]["state"], &event["via"]), (&json!("dead"), &json!("trigger")));
 }

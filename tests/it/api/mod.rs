@@ -12,30 +12,30 @@ use memberflow::envelope::Envelope;
 use serde_json::Value;
 
 use crate::support::api::{Reply, TOKEN, api_at, request, send};
-use crate::support::told::{NOW, Told, customer, stripe};
+use crate::support::app::{NOW, TestApp, customer, stripe};
 
-async fn ask(told: &Told, method: Method, path: &str, body: &Value) -> Reply {
-    let api = api_at(&told.database.pool, Some(TOKEN), NOW);
+async fn ask(app: &TestApp, method: Method, path: &str, body: &Value) -> Reply {
+    let api = api_at(&app.database.pool, Some(TOKEN), NOW);
     send(&api, request(method, path, &body.to_string())).await
 }
 
-async fn get(told: &Told, path: &str) -> Reply {
-    ask(told, Method::GET, path, &Value::Null).await
+async fn get(app: &TestApp, path: &str) -> Reply {
+    ask(app, Method::GET, path, &Value::Null).await
 }
 
 /// The body of a good answer.
-async fn read(told: &Told, path: &str) -> Value {
-    let reply = get(told, path).await;
+async fn read(app: &TestApp, path: &str) -> Value {
+    let reply = get(app, path).await;
     assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.body);
     reply.body
 }
 
 /// Every page of a list whose rows stand in `field`, `limit` rows a page: what `name` tells of each row.
-async fn pages(told: &Told, path: &str, limit: u32, field: &str, name: &str) -> Vec<Vec<String>> {
+async fn pages(app: &TestApp, path: &str, limit: u32, field: &str, name: &str) -> Vec<Vec<String>> {
     let (mut pages, mut cursor) = (Vec::new(), String::new());
     loop {
         let sign = if path.contains('?') { '&' } else { '?' };
-        let page = read(told, &format!("{path}{sign}limit={limit}{cursor}")).await;
+        let page = read(app, &format!("{path}{sign}limit={limit}{cursor}")).await;
         let names = page[field].as_array().unwrap().iter().map(|row| text(&row[name]));
         pages.push(names.collect());
         match page["next_cursor"].as_str() {
@@ -55,10 +55,10 @@ fn made(id: &str) -> Envelope {
 }
 
 /// Three letters, two of which were given up for the same reason.
-async fn with_letters() -> Told {
-    let told = Told::begin().await;
+async fn with_letters() -> TestApp {
+    let app = TestApp::begin().await;
     for (id, reason) in [("evt_1", "too often"), ("evt_2", "the wrong kind"), ("evt_3", "too often")] {
-        told.store.bury(&[(made(id), reason.to_owned())]).await.unwrap();
+        app.store.dead_letter(&[(made(id), reason.to_owned())]).await.unwrap();
     }
-    told
+    app
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{ask, made};
 use crate::applying::statements::town;
 use crate::support::api::{TOKEN, api_at, send};
-use crate::support::told::{NOW, Told};
+use crate::support::app::{NOW, TestApp};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
 /// Set to write the snapshot anew.
@@ -35,8 +35,8 @@ fn the_snapshot_in_the_tree_is_the_description() {
 
 #[tokio::test]
 async fn the_description_is_there_for_everybody() {
-    let told = Told::begin().await;
-    let api = api_at(&told.database.pool, Some(TOKEN), NOW);
+    let app = TestApp::begin().await;
+    let api = api_at(&app.database.pool, Some(TOKEN), NOW);
     let reply = send(&api, Request::get("/openapi.json").body(Body::empty()).unwrap()).await;
     assert_eq!((reply.status, reply.content_type.as_str()), (StatusCode::OK, "application/json"));
     assert_eq!(reply.body["openapi"], "3.1.0");
@@ -45,11 +45,11 @@ async fn the_description_is_there_for_everybody() {
 
 #[tokio::test]
 async fn every_operation_answers_as_it_is_described() {
-    let told = told_everything().await;
+    let app = told_everything().await;
     let description = Description::new();
     let mut missing = description.operations();
     for (method, template, path, body) in requests() {
-        let reply = ask(&told, method.clone(), &path, &body).await;
+        let reply = ask(&app, method.clone(), &path, &body).await;
         let operation = format!("{} {template}", method.as_str().to_lowercase());
         assert!(reply.status.is_success(), "{operation}: {} {}", reply.status, reply.body);
         description.check(&operation, reply.status, &reply.body);
@@ -60,9 +60,9 @@ async fn every_operation_answers_as_it_is_described() {
 
 #[tokio::test]
 async fn every_operation_refuses_as_it_is_described() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let description = Description::new();
-    let api = api_at(&told.database.pool, Some(TOKEN), NOW);
+    let api = api_at(&app.database.pool, Some(TOKEN), NOW);
     for (method, template, path, _) in requests() {
         let operation = format!("{} {template}", method.as_str().to_lowercase());
         let request = Request::builder().method(&method).uri(&path).body(Body::empty()).unwrap();
@@ -70,7 +70,7 @@ async fn every_operation_refuses_as_it_is_described() {
         assert_eq!(unknown.status, StatusCode::UNAUTHORIZED);
         description.check(&operation, unknown.status, &unknown.body);
         if method != Method::GET {
-            let wrong = ask(&told, method, &path, &json!({"colour": "red"})).await;
+            let wrong = ask(&app, method, &path, &json!({"colour": "red"})).await;
             assert_eq!(wrong.status, StatusCode::BAD_REQUEST, "{operation}: {}", wrong.body);
             description.check(&operation, wrong.status, &wrong.body);
         }
@@ -78,10 +78,10 @@ async fn every_operation_refuses_as_it_is_described() {
 }
 
 /// Members with subscriptions and payments, a ticket, a campaign, dead letters, something parked, acts.
-async fn told_everything() -> Told {
-    let told = town(2).await;
+async fn told_everything() -> TestApp {
+    let app = town(2).await;
     for id in ["evt_dead_1", "evt_dead_2"] {
-        told.store.bury(&[(made(id), "too often".to_owned())]).await.unwrap();
+        app.store.dead_letter(&[(made(id), "too often".to_owned())]).await.unwrap();
     }
     for statement in [
         "insert into ingest.parked (subject, reason, detail, parked_at) values ('cus', 'unknown_user', 'no user', now())",
@@ -91,9 +91,9 @@ async fn told_everything() -> Told {
         "insert into public.support_tickets (id, user_id, subject, description, ticket_number)
          select md5('one')::uuid, id, 'Help', 'It is broken.', 'T-1' from auth.users limit 1",
     ] {
-        told.execute(statement).await;
+        app.execute(statement).await;
     }
-    told
+    app
 }
 
 /// A request for each operation: its method and path as described, its address, and its body.

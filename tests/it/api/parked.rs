@@ -2,41 +2,41 @@
 
 use axum::http::StatusCode;
 use memberflow::ops::parked::fix;
-use memberflow::store::parked::Reason;
+use memberflow::store::derive::parked::Reason;
 use serde_json::json;
 
 use super::{get, pages, read};
 use crate::support::api::assert_problem;
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
-async fn parked() -> Told {
-    let told = Told::begin().await;
-    told.execute(
+async fn parked() -> TestApp {
+    let app = TestApp::begin().await;
+    app.execute(
         "insert into ingest.parked (subject, reason, detail, parked_at)
          values ('cus_2', 'unknown_user', 'x', '2026-11-02'), ('cus_1', 'unknown_user', 'x', '2026-11-01'),
                 ('sub_1', 'no_tier', 'price_pro', '2026-11-01'), ('sub_2', 'of_the_future', 'x', '2026-11-03')",
     )
     .await;
-    told
+    app
 }
 
 #[tokio::test]
 async fn what_waits_is_listed_longest_first_by_page() {
-    let told = parked().await;
-    let pages = pages(&told, "/api/parked", 2, "parked", "subject").await;
+    let app = parked().await;
+    let pages = pages(&app, "/api/parked", 2, "parked", "subject").await;
     assert_eq!(pages, [["cus_1", "sub_1"], ["cus_2", "sub_2"]]);
-    let some = read(&told, "/api/parked?reason=no_tier").await;
+    let some = read(&app, "/api/parked?reason=no_tier").await;
     assert_eq!(some["parked"][0]["detail"], "price_pro");
-    let some = read(&told, "/api/parked?subject=cus_2").await;
+    let some = read(&app, "/api/parked?subject=cus_2").await;
     assert_eq!(some["parked"].as_array().unwrap().len(), 1);
-    assert_problem(&get(&told, "/api/parked?why=x").await, StatusCode::BAD_REQUEST, "why");
-    assert_problem(&get(&told, "/api/parked?cursor=WyIxIl0").await, StatusCode::BAD_REQUEST, "again");
+    assert_problem(&get(&app, "/api/parked?why=x").await, StatusCode::BAD_REQUEST, "why");
+    assert_problem(&get(&app, "/api/parked?cursor=WyIxIl0").await, StatusCode::BAD_REQUEST, "again");
 }
 
 #[tokio::test]
 async fn reasons_are_counted_with_what_mends_them() {
-    let told = parked().await;
-    let reasons = read(&told, "/api/parked/reasons").await;
+    let app = parked().await;
+    let reasons = read(&app, "/api/parked/reasons").await;
     assert_eq!(
         reasons["reasons"][0],
         json!({

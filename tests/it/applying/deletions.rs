@@ -10,8 +10,8 @@ use super::statements::{everything, town};
 
 #[tokio::test]
 async fn deleting_several_users_while_a_batch_writes_rows_of_one_is_no_deadlock() {
-    let told = town(2).await;
-    let pool = &told.database.pool;
+    let app = town(2).await;
+    let pool = &app.database.pool;
     let users = [1, 2].map(Uuid::from_u128);
     // The deletion has taken both users, and waits for a row of the first.
     let mut holder = memberflow::database::begin(pool).await.unwrap();
@@ -30,7 +30,7 @@ async fn deleting_several_users_while_a_batch_writes_rows_of_one_is_no_deadlock(
         let mut news = everything(2, "second");
         news.retain(|event| event.event_id.contains("_2"));
         assert_eq!(news.len(), 2, "a subscription whose row is there, and a payment that has none");
-        assert_eq!(told.tell(news).await.new, 2);
+        assert_eq!(app.apply(news).await.new, 2);
     };
     let release = async {
         until_waiting(pool, 2).await;
@@ -38,7 +38,7 @@ async fn deleting_several_users_while_a_batch_writes_rows_of_one_is_no_deadlock(
     };
     tokio::join!(deletion, batch, release);
     let left = "select (select count(*) from customer_subscriptions) + (select count(*) from payment_history) as rows";
-    assert_eq!(told.rows(left).await, [json!({"rows": 0})]);
+    assert_eq!(app.rows(left).await, [json!({"rows": 0})]);
 }
 
 /// Waits until so many of the database's sessions wait for each other.

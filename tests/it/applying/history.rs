@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgPoolOptions;
 use uuid::Uuid;
 
+use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, row, stripe, subscription};
 use crate::support::database::TestDatabase;
-use crate::support::told::{BEGIN, Told, customer, paid_invoice, row, stripe, subscription};
 
 /// How much the two customers have been through: the short history has filled what is bounded, the list of addresses.
 const SHORT: i64 = 30;
@@ -130,32 +130,32 @@ impl Member {
 type Kind = (&'static str, fn(&Member, i64) -> Envelope);
 
 /// A store on a single connection, whose counts are those of the batch before.
-async fn on_one_connection() -> Told {
+async fn on_one_connection() -> TestApp {
     let mut database = TestDatabase::migrated().await;
     // Statistics would take a moment to say that the tables have grown; `plans` is about that.
     let options = database.options().options([("enable_seqscan", "off")]);
     database.pool =
         without_delay(PgPoolOptions::new().max_connections(1)).connect_with(options).await.unwrap();
-    Told::on(database)
+    TestApp::on(database)
 }
 
 /// How many entries and rows `event` reads, by index and table.
-async fn reads_of(told: &Told, event: Envelope) -> BTreeMap<String, i64> {
-    let before = counts(told).await;
-    let applied = told.tell([event]).await;
+async fn reads_of(app: &TestApp, event: Envelope) -> BTreeMap<String, i64> {
+    let before = counts(app).await;
+    let applied = app.apply([event]).await;
     assert_eq!((applied.new, applied.dead), (1, 0));
-    let after = counts(told).await;
+    let after = counts(app).await;
     after.into_iter().map(|(name, read)| (name.clone(), read - before.get(&name).unwrap_or(&0))).collect()
 }
 
-async fn counts(told: &Told) -> BTreeMap<String, i64> {
-    told.execute("select pg_stat_force_next_flush()").await;
+async fn counts(app: &TestApp) -> BTreeMap<String, i64> {
+    app.execute("select pg_stat_force_next_flush()").await;
     let counts: Vec<(String, i64)> = sqlx::query_as(
         "select relname || '.' || indexrelname, idx_tup_read from pg_stat_user_indexes
          union all
          select relname || ' whole', seq_tup_read from pg_stat_user_tables",
     )
-    .fetch_all(&told.database.pool)
+    .fetch_all(&app.database.pool)
     .await
     .unwrap();
     counts.into_iter().collect()
@@ -163,18 +163,18 @@ async fn counts(told: &Told) -> BTreeMap<String, i64> {
 
 #[tokio::test]
 async fn a_new_event_reads_as_much_after_a_long_history_as_after_a_short_one() {
-    let told = on_one_connection().await;
-    told.name_tier("Pro", "price_pro").await;
+    let app = on_one_connection().await;
+    app.name_tier("Pro", "price_pro").await;
     let (new, old) =
         (Member { name: "new", user: Uuid::from_u128(1) }, Member { name: "old", user: Uuid::from_u128(2) });
     for (member, length) in [(&new, SHORT), (&old, LONG)] {
-        told.sign_up(member.user, &format!("{}@example.com", member.name)).await;
+        app.sign_up(member.user, &format!("{}@example.com", member.name)).await;
         let events: Vec<Envelope> = member.history(length).collect();
         for batch in events.chunks(500) {
-            told.tell(batch.to_vec()).await;
+            app.apply(batch.to_vec()).await;
         }
     }
-    told.execute("vacuum analyze").await;
+    app.execute("vacuum analyze").await;
     let kinds: [Kind; 8] = [
         ("a subscription", Member::subscription),
         ("a customer", Member::customer),
@@ -187,8 +187,8 @@ async fn a_new_event_reads_as_much_after_a_long_history_as_after_a_short_one() {
     ];
     let mut grown = Vec::new();
     for (kind, event) in kinds {
-        let short = reads_of(&told, event(&new, SHORT)).await;
-        let long = reads_of(&told, event(&old, LONG)).await;
+        let short = reads_of(&app, event(&new, SHORT)).await;
+        let long = reads_of(&app, event(&old, LONG)).await;
         for (name, read) in long {
             let before = short.get(&name).copied().unwrap_or_default();
             if read > before + TOLERANCE {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::statements::{everything, taken_by, taken_by_pending, town};
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
 /// Rows of others in each table: enough for a plan that reads them all to look cheap beside several lookups by index.
 const OTHERS: i32 = 20_000;
@@ -48,36 +48,35 @@ pub(crate) const GROWING: [Growing; 20] = [
 
 #[tokio::test]
 async fn no_statement_of_a_batch_reads_a_table_that_grows() {
-    let told = town(3).await;
+    let app = town(3).await;
     for event in everything(3, "before") {
-        told.tell([event]).await;
+        app.apply([event]).await;
     }
-    told.execute(
+    app.execute(
         "insert into ingest.logins (session_id, user_id, logged_in_at, evidence, counted)
          values ('session', md5('user')::uuid, now(), 0, true)",
     )
     .await;
-    told.execute(
+    app.execute(
         "insert into ingest.parked (subject, reason, detail, parked_at) values ('cus', 'unknown_user', 'no user', now())",
     )
     .await;
-    grow(&told, &GROWING, OTHERS).await;
-    let mut statements: BTreeSet<String> =
-        taken_by(&told, everything(3, "after")).await.into_iter().collect();
-    statements.extend(taken_by_pending(&told, everything(3, "pending")).await);
-    assert_found_by_index(&told, statements, &GROWING).await;
+    grow(&app, &GROWING, OTHERS).await;
+    let mut statements: BTreeSet<String> = taken_by(&app, everything(3, "after")).await.into_iter().collect();
+    statements.extend(taken_by_pending(&app, everything(3, "pending")).await);
+    assert_found_by_index(&app, statements, &GROWING).await;
 }
 
 /// Adds so many rows of others to each table, of which the planner knows nothing: its statistics are from when there
 /// was next to nothing.
-pub(crate) async fn grow(told: &Told, tables: &[Growing], others: i32) {
-    told.execute("analyze").await;
+pub(crate) async fn grow(app: &TestApp, tables: &[Growing], others: i32) {
+    app.execute("analyze").await;
     for (table, patch) in tables {
-        told.execute(&format!("alter table {table} set (autovacuum_enabled = false)")).await;
-        fill(told, table, patch, others).await;
+        app.execute(&format!("alter table {table} set (autovacuum_enabled = false)")).await;
+        fill(app, table, patch, others).await;
     }
     // As any vacuum does, and every few thousand rows: until then an index of words is read beside a list of the newest.
-    told.execute(
+    app.execute(
         "select gin_clean_pending_list(i.indexrelid) from pg_index i
          join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam where a.amname = 'gin'",
     )
@@ -85,8 +84,8 @@ pub(crate) async fn grow(told: &Told, tables: &[Growing], others: i32) {
 }
 
 /// Fails where the generic plan of a statement reads one of `tables` whole.
-pub(crate) async fn assert_found_by_index(told: &Told, statements: BTreeSet<String>, tables: &[Growing]) {
-    let mut connection = told.database.pool.acquire().await.unwrap();
+pub(crate) async fn assert_found_by_index(app: &TestApp, statements: BTreeSet<String>, tables: &[Growing]) {
+    let mut connection = app.database.pool.acquire().await.unwrap();
     run(&mut connection, "set search_path = ingest, public").await;
     let mut scans = Vec::new();
     for statement in statements {
@@ -98,15 +97,15 @@ pub(crate) async fn assert_found_by_index(told: &Told, statements: BTreeSet<Stri
 }
 
 /// Copies a row of `table` for each of the others.
-async fn fill(told: &Told, table: &str, patch: &str, others: i32) {
-    let columns = told
+async fn fill(app: &TestApp, table: &str, patch: &str, others: i32) {
+    let columns = app
         .rows(&format!(
             "select string_agg(quote_ident(attname), ', ') as names from pg_attribute
              where attrelid = '{table}'::regclass and attnum > 0 and not attisdropped and attgenerated = ''"
         ))
         .await;
     let columns = columns[0]["names"].as_str().unwrap();
-    let mut connection = told.database.pool.acquire().await.unwrap();
+    let mut connection = app.database.pool.acquire().await.unwrap();
     // Neither triggers nor foreign keys: the others are there to be many.
     run(&mut connection, "set session_replication_role = replica").await;
     let copied = format!(

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use memberflow::envelope::Envelope;
-use memberflow::store::pending;
+use memberflow::store::events::pending;
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
@@ -12,7 +12,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use uuid::Uuid;
 
-use crate::support::told::{Told, customer, paid_invoice, row, stripe, subscription};
+use crate::support::app::{TestApp, customer, paid_invoice, row, stripe, subscription};
 
 /// The statements that this thread's connections were asked for, as sqlx logs them.
 #[derive(Clone, Default)]
@@ -55,12 +55,12 @@ impl Visit for Text {
 }
 
 /// A member with everything, whose events are no news of who it is.
-async fn member(told: &Told, number: u128) -> (Uuid, String) {
+async fn member(app: &TestApp, number: u128) -> (Uuid, String) {
     let (user, cus) = (Uuid::from_u128(number), format!("cus_{number}"));
-    told.sign_up(user, &format!("{number}@example.com")).await;
+    app.sign_up(user, &format!("{number}@example.com")).await;
     let mut object = customer(&cus, &format!("{number}@example.com"));
     object["metadata"] = json!({"user_id": user});
-    told.tell([
+    app.apply([
         stripe(&format!("evt_cus_{number}"), "customer.created", 1, object),
         stripe(
             &format!("evt_sub_{number}"),
@@ -105,9 +105,9 @@ pub(crate) async fn asked_by(work: impl Future<Output = ()>) -> Vec<String> {
 }
 
 /// The statements that `events` take as one batch.
-pub(super) async fn taken_by(told: &Told, events: Vec<Envelope>) -> Vec<String> {
+pub(super) async fn taken_by(app: &TestApp, events: Vec<Envelope>) -> Vec<String> {
     let taken = asked_by(async {
-        let applied = told.store.apply(&events).await.unwrap();
+        let applied = app.store.apply(&events).await.unwrap();
         assert!(applied.new > 0);
     })
     .await;
@@ -116,8 +116,8 @@ pub(super) async fn taken_by(told: &Told, events: Vec<Envelope>) -> Vec<String> 
 }
 
 /// The statements that `events` take from being accepted without a broker until they are applied.
-pub(super) async fn taken_by_pending(told: &Told, events: Vec<Envelope>) -> Vec<String> {
-    let pool = &told.database.pool;
+pub(super) async fn taken_by_pending(app: &TestApp, events: Vec<Envelope>) -> Vec<String> {
+    let pool = &app.database.pool;
     asked_by(async {
         pending::insert(pool, &events).await.unwrap();
         let mut held = memberflow::database::begin(pool).await.unwrap();
@@ -125,20 +125,20 @@ pub(super) async fn taken_by_pending(told: &Told, events: Vec<Envelope>) -> Vec<
         let claimed = pending::claim(&mut held, limits).await.unwrap();
         pending::count_attempt(&mut *held, &claimed, 1).await.unwrap();
         assert!(pending::hold(&mut held, &claimed, false).await.unwrap().iter().all(|is_held| *is_held));
-        let applied = told.store.apply_pending(Some(held), &claimed, false).await.unwrap();
-        assert!(told.store.next_retry().await.unwrap().is_none());
+        let applied = app.store.apply_pending(Some(held), &claimed, false).await.unwrap();
+        assert!(app.store.next_retry().await.unwrap().is_none());
         assert_eq!(applied.new, events.len());
     })
     .await
 }
 
-pub(crate) async fn town(members: u128) -> Told {
-    let told = Told::begin().await;
-    told.name_tier("Pro", "price_pro").await;
+pub(crate) async fn town(members: u128) -> TestApp {
+    let app = TestApp::begin().await;
+    app.name_tier("Pro", "price_pro").await;
     for number in 1..=members {
-        member(&told, number).await;
+        member(&app, number).await;
     }
-    told
+    app
 }
 
 fn assert_at_most(bound: usize, taken: &[String]) {
@@ -167,31 +167,31 @@ pub(crate) fn everything(members: u128, name: &str) -> Vec<Envelope> {
 
 #[tokio::test]
 async fn a_row_of_activity_takes_at_most_ten_statements() {
-    let told = town(1).await;
-    let taken = taken_by(&told, vec![vision(Uuid::from_u128(1), "second")]).await;
+    let app = town(1).await;
+    let taken = taken_by(&app, vec![vision(Uuid::from_u128(1), "second")]).await;
     assert_at_most(10, &taken);
     let touched = ["mrr_movements", "payment", "user_revenue_by_currency", "convert_leads", "parked"];
     let revenue = taken.iter().filter(|statement| touched.iter().any(|table| statement.contains(table)));
     assert_eq!(revenue.collect::<Vec<_>>(), Vec::<&String>::new());
-    let shown = told.rows("select vision_count from user_activity_metrics").await;
+    let shown = app.rows("select vision_count from user_activity_metrics").await;
     assert_eq!(shown, [json!({"vision_count": 2})]);
 }
 
 #[tokio::test]
 async fn an_invoice_takes_at_most_sixteen_statements() {
-    let told = town(1).await;
-    let taken = taken_by(&told, vec![invoice(1, "second")]).await;
+    let app = town(1).await;
+    let taken = taken_by(&app, vec![invoice(1, "second")]).await;
     assert_at_most(16, &taken);
     assert_eq!(
-        told.rows("select total_spent from user_revenue_metrics").await,
+        app.rows("select total_spent from user_revenue_metrics").await,
         [json!({"total_spent": 2000})]
     );
 }
 
 #[tokio::test]
 async fn a_mixed_batch_takes_at_most_twenty_eight_statements() {
-    let told = town(5).await;
-    assert_at_most(28, &taken_by(&told, everything(5, "second")).await);
-    let behind = told.rows("select distinct health_status from user_activity_metrics").await;
+    let app = town(5).await;
+    assert_at_most(28, &taken_by(&app, everything(5, "second")).await);
+    let behind = app.rows("select distinct health_status from user_activity_metrics").await;
     assert_eq!(behind, [json!({"health_status": "needs_attention"})]);
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Browser;
-use crate::support::told::{Told, customer, stripe, subscription};
+use crate::support::app::{TestApp, customer, stripe, subscription};
 
 const EVE: Uuid = Uuid::from_u128(0xe0e0_0000_0000_4000_8000_0000_0000_0001);
 const TICKET: Uuid = Uuid::from_u128(0xb001);
@@ -18,29 +18,29 @@ fn literal(field: &str) -> String {
     format!("'{field}{SCRIPT}'")
 }
 
-async fn eve() -> Told {
-    let told = Told::begin().await;
-    told.sign_up(EVE, "eve@example.com").await;
-    told.name_tier("Pro", "price_pro").await;
-    told.execute(&format!(
+async fn eve() -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(EVE, "eve@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
+    app.execute(&format!(
         "insert into public.user_profiles (user_id, first_name, last_name, phone, is_active, is_draft)
          values ('{EVE}', {}, 'Eve', {}, true, false)",
         literal("first_name"),
         literal("phone")
     ))
     .await;
-    told.execute(&format!("update auth.users set email = {}", literal("email"))).await;
+    app.execute(&format!("update auth.users set email = {}", literal("email"))).await;
     let mut subscription = subscription("sub_1", "cus_1", "active");
     subscription["metadata"] = json!({"user_id": EVE, "plan": SCRIPT});
     subscription["cancellation_details"] = json!({"comment": SCRIPT, "feedback": SCRIPT, "reason": SCRIPT});
     let mut customer = customer("cus_1", SCRIPT);
     customer["metadata"] = json!({"user_id": EVE, "note": SCRIPT});
-    told.tell([
+    app.apply([
         stripe("evt_1", "customer.created", 0, customer),
         stripe("evt_2", "customer.subscription.created", 1, subscription),
     ])
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.support_tickets (id, user_id, subject, description, category, created_at, updated_at)
          values ('{TICKET}', '{EVE}', {}, {}, {}, now(), now())",
         literal("subject"),
@@ -48,49 +48,49 @@ async fn eve() -> Told {
         literal("category")
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.support_tickets (subject, description, guest_email, created_at, updated_at)
          values ({}, 'x', {}, now(), now())",
         literal("subject"),
         literal("guest")
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.support_ticket_replies (ticket_id, user_id, message, is_staff) values ('{TICKET}', '{EVE}', {}, false)",
         literal("message")
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.sms_messages (user_id, direction, from_number, to_number, body, status)
          values ('{EVE}', 'inbound', '+15550100001', '+15550100002', {}, 'received')",
         literal("sms")
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.marketing_campaigns (id, name, slug, status, utm_campaign) values ('{CAMPAIGN}', {}, {}, 'active', {})",
         literal("name"),
         literal("slug"),
         literal("utm")
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.leads (email, campaign_id, created_at) values ({}, '{CAMPAIGN}', '2026-02-01')",
         literal("lead")
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "update public.user_activity_metrics set admin_notes = {}, custom_tags = array[{}]",
         literal("notes"),
         literal("tag")
     ))
     .await;
-    told
+    app
 }
 
 #[tokio::test]
 async fn stored_scripts_are_shown_and_never_run() {
-    let told = eve().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = eve().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     for (path, fields) in [
         ("/console/members".to_owned(), &["first_name", "email"][..]),
         (
@@ -117,8 +117,8 @@ async fn stored_scripts_are_shown_and_never_run() {
 
 #[tokio::test]
 async fn what_an_address_says_is_text_too() {
-    let told = Told::begin().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = TestApp::begin().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     let script: String = form_urlencoded::byte_serialize(SCRIPT.as_bytes()).collect();
     for path in [
         "/console/members?text=",

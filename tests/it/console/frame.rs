@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 
 use super::{Browser, config};
+use crate::support::app::NOW;
 use crate::support::database::TestDatabase;
-use crate::support::told::NOW;
 
 #[tokio::test]
 async fn every_answer_forbids_what_no_page_needs() {

@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use super::Browser;
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
 const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
 
@@ -46,10 +46,10 @@ impl Stream {
 
 #[tokio::test]
 async fn a_change_is_told_once_and_again_to_who_was_away() {
-    let told = Told::begin().await;
-    realtime::install(&told.database.pool).await.unwrap();
-    told.sign_up(ADA, "ada@example.com").await;
-    let browser = Browser::signed_in(&told.database.pool).await;
+    let app = TestApp::begin().await;
+    realtime::install(&app.database.pool).await.unwrap();
+    app.sign_up(ADA, "ada@example.com").await;
+    let browser = Browser::signed_in(&app.database.pool).await;
     let mut tickets = Stream::open(&browser, "support_tickets", None).await;
     let mut payments = Stream::open(&browser, "payment_history", None).await;
     let (name, begun) = tickets.next().await;
@@ -58,13 +58,13 @@ async fn a_change_is_told_once_and_again_to_who_was_away() {
 
     // The first reader's process begins to listen meanwhile: a change is made until one is told.
     let (name, changed) = loop {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.support_tickets (user_id, subject, description, created_at, updated_at)
              values ('{ADA}', 'Help', 'x', now(), now())"
         ))
         .await;
-        if let Ok(told) = timeout(Duration::from_millis(200), tickets.next()).await {
-            break told;
+        if let Ok(app) = timeout(Duration::from_millis(200), tickets.next()).await {
+            break app;
         }
     };
     assert_eq!(name, "changed");
@@ -79,8 +79,8 @@ async fn a_change_is_told_once_and_again_to_who_was_away() {
 
 #[tokio::test]
 async fn who_is_not_signed_in_is_told_nothing() {
-    let told = Told::begin().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = TestApp::begin().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     browser.cookie = None;
     assert_eq!(browser.get("/console/live?tables=support_tickets").await.status, StatusCode::SEE_OTHER);
 }

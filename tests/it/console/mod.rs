@@ -20,7 +20,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use tower::ServiceExt as _;
 
-use crate::support::told::NOW;
+use crate::support::app::NOW;
 
 const TOKEN: &str = "a-long-random-token";
 

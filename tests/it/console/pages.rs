@@ -9,60 +9,60 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Browser, Page, TOKEN, config};
+use crate::support::app::{NOW, TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::database::TestDatabase;
-use crate::support::told::{NOW, Told, customer, paid_invoice, stripe, subscription};
 
 const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
 const TICKET: Uuid = Uuid::from_u128(0xb001);
 const CAMPAIGN: Uuid = Uuid::from_u128(0xc001);
 
 /// Ada, who pays, asks for help and came by a campaign.
-async fn ada() -> Told {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.name_tier("Pro", "price_pro").await;
-    told.execute(&format!(
+async fn ada() -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
+    app.execute(&format!(
         "insert into public.user_profiles (user_id, first_name, last_name, is_active, is_draft)
          values ('{ADA}', 'Ada', 'Lovelace', true, false)"
     ))
     .await;
-    told.tell([
+    app.apply([
         stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
         stripe("evt_2", "customer.subscription.created", 1, subscription("sub_1", "cus_1", "active")),
         stripe("evt_3", "invoice.paid", 10, paid_invoice("in_1", "cus_1", 1000)),
     ])
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.support_tickets (id, user_id, subject, description, created_at, updated_at)
          values ('{TICKET}', '{ADA}', 'No engine', 'It does not turn.', '2026-11-20 10:00Z', '2026-11-20 10:00Z')"
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.marketing_campaigns (id, name, slug, status) values ('{CAMPAIGN}', 'Spring', 'spring', 'active')"
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.leads (email, campaign_id, created_at) values ('lead@example.com', '{CAMPAIGN}', '2026-02-01')"
     ))
     .await;
-    told
+    app
 }
 
-async fn acts(told: &Told) -> Vec<Value> {
-    told.rows("select actor, act, arguments from ingest.audit_log order by id").await
+async fn acts(app: &TestApp) -> Vec<Value> {
+    app.rows("select actor, act, arguments from ingest.audit_log order by id").await
 }
 
 #[tokio::test]
 async fn the_overview_tells_how_everything_stands() {
-    let told = ada().await;
-    told.execute("insert into ingest.parked values ('cus_9', 'unknown_user', 'nobody', now())").await;
-    told.execute(
+    let app = ada().await;
+    app.execute("insert into ingest.parked values ('cus_9', 'unknown_user', 'nobody', now())").await;
+    app.execute(
         "insert into ingest.events (source, event_id, event_type, occurred_at, received_at, body, state, next_attempt_at)
          values ('stripe', 'evt_8', 'x', now(), '2026-11-20 11:00Z', '{}', 'pending', now()),
                 ('stripe', 'evt_9', 'x', now(), now(), '{}', 'dead', null)",
     )
     .await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     let page = browser.get("/console").await;
     page.assert_shows(&["10.00 USD", "the oldest for 1 h", "dead-letters list", "unknown_user", "stripe"]);
     page.assert_says(&["<a href=\"/console\" data-key=\"o\" aria-current=\"page\">Overview</a>"]);
@@ -85,8 +85,8 @@ async fn pages_of_an_empty_database_say_what_to_do_next() {
 
 #[tokio::test]
 async fn lists_without_a_match_offer_to_clear_the_filter() {
-    let told = ada().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = ada().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     for (path, says) in [
         ("/console/members?tier=Gold", "No member matches"),
         ("/console/members?text=nobody", "No member matches"),
@@ -99,8 +99,8 @@ async fn lists_without_a_match_offer_to_clear_the_filter() {
 
 #[tokio::test]
 async fn filters_that_make_no_sense_are_said_and_fill_no_list() {
-    let told = ada().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = ada().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     for (path, says) in [
         ("/console/members?status=happy", "status is one of active"),
         ("/console/members?sort=shoe_size", "sort: "),
@@ -140,11 +140,11 @@ async fn what_is_not_there_is_a_page_that_says_so() {
 
 #[tokio::test]
 async fn members_are_listed_filtered_sorted_and_continued() {
-    let told = ada().await;
+    let app = ada().await;
     for n in 0..60 {
-        told.sign_up(Uuid::from_u128(n), &format!("member-{n:02}@example.com")).await;
+        app.sign_up(Uuid::from_u128(n), &format!("member-{n:02}@example.com")).await;
     }
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     let page = browser.get("/console/members?sort=mrr").await;
     page.assert_shows(&["Ada Lovelace", "10.00 USD", "Pro", "aria-sort=\"descending\"", "Next page"]);
     let row = page.body.split("<tbody>").nth(1).unwrap();
@@ -166,11 +166,11 @@ fn link(page: &Page, text: &str) -> String {
 
 #[tokio::test]
 async fn the_csv_has_everybody_of_the_filter_and_is_audited() {
-    let told = ada().await;
+    let app = ada().await;
     for n in 0..250 {
-        told.sign_up(Uuid::from_u128(n), &format!("member-{n:03}@example.com")).await;
+        app.sign_up(Uuid::from_u128(n), &format!("member-{n:03}@example.com")).await;
     }
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     let everybody = browser.get("/console/members.csv?sort=email").await;
     assert_eq!(everybody.header(CONTENT_TYPE), "text/csv; charset=utf-8");
     assert_eq!(everybody.header("cache-control"), "no-store");
@@ -190,13 +190,13 @@ async fn the_csv_has_everybody_of_the_filter_and_is_audited() {
         .assert_is(StatusCode::BAD_REQUEST, "status is one of");
     let expected =
         |arguments: Value| json!({"actor": "console", "act": "members export", "arguments": arguments});
-    assert_eq!(acts(&told).await, [expected(json!({})), expected(json!({"text": "given"}))]);
+    assert_eq!(acts(&app).await, [expected(json!({})), expected(json!({"text": "given"}))]);
 }
 
 #[tokio::test]
 async fn a_member_s_page_tells_what_happened_and_why_the_mrr_is_what_it_is() {
-    let told = ada().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = ada().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     let page = browser.get(&format!("/console/members/{ADA}")).await;
     page.assert_shows(&[
         "<h1>Ada Lovelace</h1>",
@@ -212,8 +212,8 @@ async fn a_member_s_page_tells_what_happened_and_why_the_mrr_is_what_it_is() {
 
 #[tokio::test]
 async fn statuses_tags_and_notes_are_set_by_hand_and_given_back() {
-    let told = ada().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = ada().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     let path = format!("/console/members/{ADA}");
     let fields = |health: &'static str, was: &'static str| {
         vec![
@@ -239,8 +239,8 @@ async fn statuses_tags_and_notes_are_set_by_hand_and_given_back() {
     assert_eq!(back.status, StatusCode::SEE_OTHER);
     let row = "select health_status, health_status_is_manual, admin_notes from public.user_activity_metrics";
     let expected = json!({"health_status": "healthy", "health_status_is_manual": false, "admin_notes": "Likes\nengines."});
-    assert_eq!(told.rows(row).await, [expected]);
-    let acts = acts(&told).await;
+    assert_eq!(app.rows(row).await, [expected]);
+    let acts = acts(&app).await;
     assert_eq!(acts[0]["actor"], "console");
     assert_eq!(acts[0]["arguments"]["health_status"], "needs_attention");
     assert_eq!(acts[1]["arguments"]["health_status"], Value::Null);
@@ -253,8 +253,8 @@ async fn statuses_tags_and_notes_are_set_by_hand_and_given_back() {
 
 #[tokio::test]
 async fn a_ticket_is_answered_assigned_and_resolved_from_its_page() {
-    let told = ada().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = ada().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     let list = browser.get("/console/tickets?waiting_for=staff&text=engine").await;
     list.assert_shows(&["No engine", "2 h", "ada@example.com"]);
     let path = format!("/console/tickets/{TICKET}");
@@ -276,7 +276,7 @@ async fn a_ticket_is_answered_assigned_and_resolved_from_its_page() {
         "resolved",
         &ADA.to_string(),
     ]);
-    let ticket = tickets::show(&told.database.pool, &TICKET.to_string()).await.unwrap().unwrap().ticket;
+    let ticket = tickets::show(&app.database.pool, &TICKET.to_string()).await.unwrap().unwrap().ticket;
     assert_eq!((ticket.status.as_deref(), ticket.assigned_to), (Some("resolved"), Some(ADA)));
     for (act, fields, status, says) in [
         ("reply", [("message", "  ")], StatusCode::BAD_REQUEST, "a reply holds"),
@@ -286,16 +286,16 @@ async fn a_ticket_is_answered_assigned_and_resolved_from_its_page() {
     ] {
         browser.post(&format!("{path}/{act}"), &fields).await.assert_is(status, says);
     }
-    let acts: Vec<Value> = acts(&told).await.into_iter().map(|line| line["act"].clone()).collect();
+    let acts: Vec<Value> = acts(&app).await.into_iter().map(|line| line["act"].clone()).collect();
     assert_eq!(acts, ["tickets reply", "tickets reply", "tickets assign", "tickets status"]);
 }
 
 #[tokio::test]
 async fn a_viewer_reads_everything_and_changes_nothing() {
-    let told = ada().await;
+    let app = ada().await;
     let viewer = Session { actor: "bob".to_owned(), role: Role::Viewer };
-    let code = links::make(&told.database.pool, &TOKEN.into(), &viewer, NOW).await.unwrap();
-    let mut browser = Browser::at(&told.database.pool, &config(), NOW);
+    let code = links::make(&app.database.pool, &TOKEN.into(), &viewer, NOW).await.unwrap();
+    let mut browser = Browser::at(&app.database.pool, &config(), NOW);
     browser.post("/console/sign-in/link", &[("code", &code)]).await;
     for path in [format!("/console/members/{ADA}"), format!("/console/tickets/{TICKET}")] {
         let page = browser.get(&path).await;
@@ -315,13 +315,13 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
     ] {
         browser.post(&path, fields).await.assert_is(StatusCode::FORBIDDEN, "may read and not change");
     }
-    assert_eq!(acts(&told).await, [] as [Value; 0]);
+    assert_eq!(acts(&app).await, [] as [Value; 0]);
 }
 
 #[tokio::test]
 async fn revenue_shows_months_as_bars_and_as_a_table() {
-    let told = ada().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = ada().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     let page = browser.get("/console/revenue?from=2026-01&to=2026-02").await;
     page.assert_shows(&[
         "10.00 USD",
@@ -336,8 +336,8 @@ async fn revenue_shows_months_as_bars_and_as_a_table() {
 
 #[tokio::test]
 async fn campaigns_show_what_they_brought_and_whom() {
-    let told = ada().await;
-    let mut browser = Browser::signed_in(&told.database.pool).await;
+    let app = ada().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
     browser.get("/console/campaigns?status=active").await.assert_shows(&["Spring"]);
     for name in [CAMPAIGN.to_string(), "spring".to_owned()] {
         let page = browser.get(&format!("/console/campaigns/{name}")).await;

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use time::Duration;
 
 use super::{Browser, TOKEN, config};
+use crate::support::app::NOW;
 use crate::support::database::TestDatabase;
-use crate::support::told::NOW;
 
 #[tokio::test]
 async fn the_token_opens_the_console_and_signing_out_closes_it() {

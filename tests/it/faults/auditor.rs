@@ -13,10 +13,10 @@ use memberflow::store::{Rules, Store};
 use sqlx::PgPool;
 use tokio::time::sleep;
 
+use super::cluster::Cluster;
 use super::sender::Name;
-use super::town::Town;
 use crate::lives::life::Life;
-use crate::lives::world::{NOW, moment};
+use crate::lives::simulation::{NOW, moment};
 use crate::lives::{compare, tables};
 
 /// The longest that what was accepted may take until it is applied.
@@ -31,9 +31,9 @@ const WAITING: &str = "
 const SHOWN: usize = 20;
 
 /// Waits until all of `taken` are applied and nothing is on its way.
-pub async fn all_applied(town: &Town, taken: &BTreeSet<Name>) {
+pub async fn all_applied(cluster: &Cluster, taken: &BTreeSet<Name>) {
     let deadline = Instant::now() + DEADLINE;
-    let pool = town.pool();
+    let pool = cluster.pool();
     loop {
         let there = applied(&pool).await;
         let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(&pool).await.unwrap();
@@ -45,7 +45,7 @@ pub async fn all_applied(town: &Town, taken: &BTreeSet<Name>) {
         if Instant::now() >= deadline {
             let count = missing.len();
             let lost = format!("LOST: {count} events answered 2xx are not applied, {waiting} are pending");
-            town.give_up(&format!("{lost}: {shown:?}")).await;
+            cluster.give_up(&format!("{lost}: {shown:?}")).await;
         }
         sleep(Duration::from_millis(500)).await;
     }

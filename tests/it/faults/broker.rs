@@ -10,9 +10,9 @@ use memberflow::envelope::Source;
 use rustix::process::Signal;
 use tokio::time::sleep;
 
+use super::cluster::{Cluster, Part};
 use super::fault::Fault;
 use super::strike::Undo;
-use super::town::{Part, Town};
 use crate::support::proxy::Mode;
 use crate::support::servers::Server;
 
@@ -21,7 +21,7 @@ const LOOKS: usize = 12;
 /// What the program's queues begin with unless told otherwise.
 const PREFIX: &str = "memberflow";
 
-impl Town {
+impl Cluster {
     pub(super) async fn strike_broker(&mut self, fault: Fault, rng: &mut Rng) -> Undo {
         let source = rng.choice(Source::QUEUED).unwrap();
         match fault {

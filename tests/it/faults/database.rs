@@ -8,9 +8,9 @@ use rustix::process::{Signal, kill_process};
 use sqlx::PgConnection;
 use tokio::time::sleep;
 
+use super::cluster::Cluster;
 use super::fault::Fault;
 use super::strike::Undo;
-use super::town::Town;
 use crate::support::process::Version;
 use crate::support::proxy::Mode;
 use crate::support::servers::Server;
@@ -19,7 +19,7 @@ use crate::support::servers::Server;
 const END_BACKENDS: &str =
     "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'memberflow'";
 
-impl Town {
+impl Cluster {
     pub(super) async fn strike_database(&mut self, fault: Fault, rng: &mut Rng) -> Undo {
         match fault {
             Fault::KillDatabase => {

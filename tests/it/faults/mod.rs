@@ -4,20 +4,20 @@
 //! Where a program of another version is given (`make faults OTHER=<revision>`), it is what runs at first, and takes
 //! places now and then after the upgrade.
 //!
-//! Real processes and servers of the test's own ([`town`]); a provider that keeps the ledger of what was
+//! Real processes and servers of the test's own ([`cluster`]); a provider that keeps the ledger of what was
 //! answered with yes ([`sender`]) while faults ([`fault`], [`strike`]) come in [`waves`]; and an [`auditor`],
 //! who knows nothing but the ledger, the database and the lives that were told, and who is shown to find what is
 //! [`planted`].
 
 mod auditor;
 mod broker;
+mod cluster;
 mod database;
 mod fault;
 mod planted;
 mod run;
 mod sender;
 mod strike;
-mod town;
 mod waves;
 
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use memberflow::dev::services::can_start;
 use tokio::time::sleep;
 
-use crate::lives::world::PHASES;
+use crate::lives::simulation::PHASES;
 use crate::lives::{MINUTES, SEED, set};
 use crate::support::process::Version;
 use fault::Fault;
@@ -66,7 +66,7 @@ async fn whatever_fails_nothing_is_lost_and_nothing_applied_twice() {
     let mut run = Run::begin(11, &size).await;
     for (number, wave) in USUAL.into_iter().enumerate() {
         run.phase(number * PHASES / USUAL.len()).await;
-        run.waves.run(wave, &mut run.town, &run.sender).await;
+        run.waves.run(wave, &mut run.cluster, &run.sender).await;
     }
     run.end().await;
 }
@@ -85,10 +85,10 @@ async fn soak_whatever_fails_nothing_is_lost_and_nothing_applied_twice() {
     let mut run = Run::begin(seed, &size).await;
     if other.is_some() {
         sleep(BEFORE_UPGRADE).await;
-        run.town.upgrade().await;
+        run.cluster.upgrade().await;
         eprintln!("upgraded from the other version");
         for wave in SIDE_BY_SIDE {
-            run.waves.run(wave, &mut run.town, &run.sender).await;
+            run.waves.run(wave, &mut run.cluster, &run.sender).await;
         }
     }
     let (begun, length) = (Instant::now(), Duration::from_secs(60 * u64::from(minutes)));
@@ -98,7 +98,7 @@ async fn soak_whatever_fails_nothing_is_lost_and_nothing_applied_twice() {
         let share = begun.elapsed().as_secs_f64() / length.as_secs_f64();
         run.phase((share * PHASES as f64) as usize).await;
         let wave = run.waves.deal();
-        run.waves.run(&wave, &mut run.town, &run.sender).await;
+        run.waves.run(&wave, &mut run.cluster, &run.sender).await;
     }
     run.end().await;
 }

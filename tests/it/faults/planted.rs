@@ -12,7 +12,7 @@ use super::sender::Name;
 use crate::lives::bench::Bench;
 use crate::lives::deliver::Way;
 use crate::lives::life::Life;
-use crate::lives::world::{NOW, moment};
+use crate::lives::simulation::{NOW, moment};
 
 /// What is planted, and what the auditor must say of it.
 struct Plant {

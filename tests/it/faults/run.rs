@@ -11,12 +11,12 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use super::auditor::{self, Audit};
+use super::cluster::{Cluster, Part};
 use super::sender::{Name, Sender};
-use super::town::{Part, Town};
 use super::waves::Waves;
 use crate::lives::elsewhere::happened_here;
 use crate::lives::life::Life;
-use crate::lives::world::PHASES;
+use crate::lives::simulation::PHASES;
 use crate::lives::{SEED, acts, deliver};
 use crate::support::process::Version;
 
@@ -42,7 +42,7 @@ pub struct Run {
     /// What is told in the phases that have not begun.
     phases: std::vec::IntoIter<Vec<Envelope>>,
     begun: usize,
-    pub town: Town,
+    pub cluster: Cluster,
     pub sender: Arc<Sender>,
     sending: tokio::task::JoinHandle<()>,
     pub waves: Waves,
@@ -58,14 +58,15 @@ impl Run {
             lives.iter_mut().for_each(|life| life.told.retain(|told| happened_here(&told.envelope)));
         }
         let phases = deliver::spread(&lives.iter().collect::<Vec<_>>(), &mut rng).into_iter();
-        let mut town = Town::found(size.small_disk, size.version).await;
-        acts::act(&town.pool(), &lives.iter().collect::<Vec<_>>(), 0).await;
-        acts::stand(&town.pool(), &lives.iter().collect::<Vec<_>>()).await;
-        town.open();
-        let sender = Arc::new(Sender::new(town.urls(), town.hand(), size.events_per_second, rng.u64(..)));
+        let mut cluster = Cluster::found(size.small_disk, size.version).await;
+        acts::act(&cluster.pool(), &lives.iter().collect::<Vec<_>>(), 0).await;
+        acts::stand(&cluster.pool(), &lives.iter().collect::<Vec<_>>()).await;
+        cluster.open();
+        let sender =
+            Arc::new(Sender::new(cluster.urls(), cluster.hand(), size.events_per_second, rng.u64(..)));
         let waves = Waves::new(rng.u64(..), Duration::from_secs(size.stall_s));
         let sending = TaskTracker::new().spawn(async {});
-        let mut run = Self { seed, lives, phases, begun: 0, town, sender, sending, waves };
+        let mut run = Self { seed, lives, phases, begun: 0, cluster, sender, sending, waves };
         run.phase(0).await;
         let sender = run.sender.clone();
         run.sending = TaskTracker::new().spawn(async move { sender.run().await });
@@ -78,7 +79,7 @@ impl Run {
             let Some(events) = self.phases.next() else { return };
             if self.begun > 0 {
                 let lives: Vec<&Life> = self.lives.iter().collect();
-                acts::act(&self.town.pool(), &lives, self.begun).await;
+                acts::act(&self.cluster.pool(), &lives, self.begun).await;
             }
             self.sender.give(events);
             self.begun += 1;
@@ -91,7 +92,7 @@ impl Run {
         let deadline = Instant::now() + DEADLINE;
         while self.sender.left() > 0 {
             if Instant::now() >= deadline {
-                self.town.give_up("not all was taken:").await;
+                self.cluster.give_up("not all was taken:").await;
             }
             sleep(Duration::from_millis(50)).await;
         }
@@ -110,14 +111,14 @@ impl Run {
             .map(|told| (told.envelope.source, told.envelope.event_id.clone()))
             .collect();
         assert_eq!(taken, all, "everything was taken in the end");
-        auditor::all_applied(&self.town, &taken).await;
-        for at in 0..self.town.places.len() {
-            self.town.stop(at).await;
+        auditor::all_applied(&self.cluster, &taken).await;
+        for at in 0..self.cluster.places.len() {
+            self.cluster.stop(at).await;
         }
         let lives: Vec<&Life> = self.lives.iter().collect();
         let audit = Audit {
-            pool: self.town.pool(),
-            config: crate::support::config(self.town.servers.database_url()),
+            pool: self.cluster.pool(),
+            config: crate::support::config(self.cluster.servers.database_url()),
             clock: Clock::System,
             lives: &lives,
             taken: &taken,
@@ -138,7 +139,7 @@ impl Run {
 
     fn print_stops(&self) {
         for part in [Part::Receiver, Part::Relay, Part::Consumer] {
-            let stops: Vec<_> = self.town.stops.iter().filter(|stop| stop.part == part).collect();
+            let stops: Vec<_> = self.cluster.stops.iter().filter(|stop| stop.part == part).collect();
             let longest = stops.iter().map(|stop| stop.took).max().unwrap_or_default();
             let clean = stops.iter().filter(|stop| stop.code == Some(0)).count();
             let peak_mb = stops.iter().map(|stop| stop.peak_bytes / 1_000_000).max().unwrap_or_default();

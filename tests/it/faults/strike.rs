@@ -7,9 +7,9 @@ use rustix::process::Signal;
 use sqlx::PgConnection;
 use tokio::time::sleep;
 
+use super::cluster::{Cluster, Part};
 use super::fault::{Fault, Target};
 use super::sender::Sender;
-use super::town::{Part, Town};
 use crate::support::process::Version;
 use crate::support::proxy::Mode;
 use crate::support::servers::Server;
@@ -41,7 +41,7 @@ pub enum Undo {
 /// How often connections are cut, one after the other.
 const CUTS: usize = 4;
 
-impl Town {
+impl Cluster {
     pub async fn strike(&mut self, fault: Fault, sender: &Sender, rng: &mut Rng) -> Undo {
         match fault.target() {
             Target::Receiver | Target::Relay | Target::Consumer => self.strike_part(fault, sender, rng).await,

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tokio::time::sleep;
 
+use super::cluster::Cluster;
 use super::fault::Fault;
 use super::sender::{Name, Sender};
 use super::strike::Undo;
-use super::town::Town;
 use crate::support::process::Version;
 
 /// The longest that the service may take to be back once all is undone, also on a busy machine.
@@ -68,12 +68,12 @@ impl Waves {
     }
 
     /// Strikes, waits, undoes, and waits until the service is back.
-    pub async fn run(&mut self, wave: &[Fault], town: &mut Town, sender: &Sender) {
+    pub async fn run(&mut self, wave: &[Fault], cluster: &mut Cluster, sender: &Sender) {
         sender.longest_silence();
         let begun = Instant::now();
         let mut undos = Vec::new();
         for fault in wave {
-            let undo = town.strike(*fault, sender, &mut self.rng).await;
+            let undo = cluster.strike(*fault, sender, &mut self.rng).await;
             if let Undo::Skipped(reason) = undo {
                 eprintln!("skipped: {}: {reason}", fault.name());
                 self.skipped.insert(*fault, reason);
@@ -86,14 +86,14 @@ impl Waves {
         sleep(lasts).await;
         let servers_ended = undos.iter().any(|undo| matches!(undo, Undo::StartServers));
         for undo in undos.into_iter().rev() {
-            town.undo(undo, sender).await;
+            cluster.undo(undo, sender).await;
         }
         // A full disk, too, can end a server.
         if servers_ended || wave.contains(&Fault::DiskFull) {
-            town.servers_up().await;
+            cluster.servers_up().await;
         }
         let undone = Instant::now();
-        self.survived(wave, town, sender).await;
+        self.survived(wave, cluster, sender).await;
         let silence = sender.longest_silence();
         self.note(wave, silence, undone.elapsed());
         let names: Vec<_> = wave.iter().map(|fault| fault.name()).collect();
@@ -117,16 +117,16 @@ impl Waves {
     }
 
     /// Waits until the sender hears yes again, and until something that was taken from now on is applied.
-    async fn survived(&self, wave: &[Fault], town: &Town, sender: &Sender) {
+    async fn survived(&self, wave: &[Fault], cluster: &Cluster, sender: &Sender) {
         let deadline = Instant::now() + DEADLINE;
-        let (since, known, pool) = (Instant::now(), sender.count_taken(), town.pool());
+        let (since, known, pool) = (Instant::now(), sender.count_taken(), cluster.pool());
         loop {
             let has_nothing_new = sender.left() == 0 && sender.last_yes() > since;
             if has_nothing_new || any_applied(&pool, &sender.taken_after(known)).await {
                 return;
             }
             if Instant::now() >= deadline {
-                town.give_up(&format!("not back after {wave:?}:")).await;
+                cluster.give_up(&format!("not back after {wave:?}:")).await;
             }
             sleep(Duration::from_millis(50)).await;
         }

@@ -12,8 +12,8 @@ use memberflow::store::rebuild::{Difference, Rebuild};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, row, stripe, subscription};
 use crate::support::process::{Settings, memberflow};
-use crate::support::told::{BEGIN, Told, customer, paid_invoice, row, stripe, subscription};
 
 const ANN: Uuid = Uuid::from_u128(0xa);
 const BOB: Uuid = Uuid::from_u128(0xb);
@@ -25,48 +25,48 @@ const TRACES: [&str; 5] = ["Ann", "Archer", "ann@example.com", "ann.old@example.
 
 #[tokio::test]
 async fn person_goes_and_the_books_stay() {
-    let told = lives().await;
-    let books = books(&told).await;
-    let (list, done) = forget(&told, ADDRESS).await;
+    let app = lives().await;
+    let books = books(&app).await;
+    let (list, done) = forget(&app, ADDRESS).await;
     assert_eq!((list.user_id, list.account_is_there), (Some(ANN), true));
     assert!(list.customers.0.len() == 1 && done["events emptied"] >= 6, "{list:?} {done:?}");
-    assert_eq!(traces(&told).await, [] as [String; 0]);
-    assert_eq!(books, self::books(&told).await);
-    assert_eq!(drift(&told).await, []);
+    assert_eq!(traces(&app).await, [] as [String; 0]);
+    assert_eq!(books, self::books(&app).await);
+    assert_eq!(drift(&app).await, []);
 
-    let emptied = told.rows("select event_id from ingest.inbox where pruned_at is not null").await;
+    let emptied = app.rows("select event_id from ingest.inbox where pruned_at is not null").await;
     assert!(emptied.iter().all(|it| !it["event_id"].as_str().unwrap().starts_with("bob")), "{emptied:?}");
-    let acts = told.rows("select act, arguments, outcome from ingest.audit_log").await;
+    let acts = app.rows("select act, arguments, outcome from ingest.audit_log").await;
     assert_eq!((acts.len(), &acts[0]["arguments"]), (1, &json!({"user_id": ANN})));
-    let leads = told.rows("select count(*) as leads, count(first_name) as names from public.leads").await;
+    let leads = app.rows("select count(*) as leads, count(first_name) as names from public.leads").await;
     assert_eq!(leads, [json!({"leads": 1, "names": 0})]);
 }
 
 #[tokio::test]
 async fn gone_account_is_forgotten_by_its_id() {
-    let told = lives().await;
-    told.execute(&format!("delete from auth.users where id = '{ANN}'")).await;
+    let app = lives().await;
+    app.execute(&format!("delete from auth.users where id = '{ANN}'")).await;
     let gone = json!({"id": ANN, "email": ADDRESS, "raw_user_meta_data": {"name": "Ann Archer"}});
-    told.tell([row("ann_gone", "DELETE", "auth.users", Value::Null, gone)]).await;
-    let (list, _) = forget(&told, &ANN.to_string()).await;
+    app.apply([row("ann_gone", "DELETE", "auth.users", Value::Null, gone)]).await;
+    let (list, _) = forget(&app, &ANN.to_string()).await;
     assert_eq!((list.user_id, list.account_is_there), (Some(ANN), false));
-    assert_eq!(traces(&told).await, [] as [String; 0]);
-    assert_eq!(drift(&told).await, []);
+    assert_eq!(traces(&app).await, [] as [String; 0]);
+    assert_eq!(drift(&app).await, []);
     // What comes later is applied to the books.
-    told.tell([stripe("ann_later", "invoice.paid", 900, paid_invoice("in_later", "cus_1", 500))]).await;
+    app.apply([stripe("ann_later", "invoice.paid", 900, paid_invoice("in_later", "cus_1", 500))]).await;
     let collected =
-        told.rows("select sum(collected) as it from ingest.payments where customer_id = 'cus_1'").await;
+        app.rows("select sum(collected) as it from ingest.payments where customer_id = 'cus_1'").await;
     assert_eq!(collected, [json!({"it": 3000})]);
-    assert_eq!(drift(&told).await, []);
+    assert_eq!(drift(&app).await, []);
 }
 
 #[tokio::test]
 async fn dry_run_lists_what_is_done_and_changes_nothing() {
-    let told = lives().await;
-    let before = traces(&told).await;
-    let listed = list(&told, ADDRESS).await;
-    assert_eq!(traces(&told).await, before);
-    assert_eq!(told.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
+    let app = lives().await;
+    let before = traces(&app).await;
+    let listed = list(&app, ADDRESS).await;
+    assert_eq!(traces(&app).await, before);
+    assert_eq!(app.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
     let shown = serde_json::to_value(&listed).unwrap();
     assert_eq!(shown["customers"], json!({"count": 1, "ids": ["cus_1"]}));
     let uses: Vec<_> =
@@ -76,7 +76,7 @@ async fn dry_run_lists_what_is_done_and_changes_nothing() {
         [(&json!("ann.old@example.com"), &json!("own_rows")), (&json!(ADDRESS), &json!("followed"))]
     );
 
-    let (again, done) = forget(&told, &ANN.to_string()).await;
+    let (again, done) = forget(&app, &ANN.to_string()).await;
     assert_eq!(again, listed);
     let counts = [
         ("events", "events emptied"),
@@ -92,31 +92,31 @@ async fn dry_run_lists_what_is_done_and_changes_nothing() {
 
 #[tokio::test]
 async fn list_that_no_longer_holds_is_refused() {
-    let told = lives().await;
-    let listed = list(&told, ADDRESS).await;
-    told.tell([stripe("ann_late", "customer.updated", 70, customer("cus_1", ADDRESS))]).await;
-    let refused = told.store.forget(&listed, "test").await;
+    let app = lives().await;
+    let listed = list(&app, ADDRESS).await;
+    app.apply([stripe("ann_late", "customer.updated", 70, customer("cus_1", ADDRESS))]).await;
+    let refused = app.store.forget(&listed, "test").await;
     assert!(matches!(refused, Err(ForgetError::Changed)), "{refused:?}");
-    forget(&told, ADDRESS).await;
-    assert_eq!(traces(&told).await, [] as [String; 0]);
+    forget(&app, ADDRESS).await;
+    assert_eq!(traces(&app).await, [] as [String; 0]);
 }
 
 #[tokio::test]
 async fn command_lists_wants_a_yes_and_knows_whom_it_does_not_know() {
-    let told = lives().await;
-    let (exit, said) = run(&told, &["forget", ADDRESS]);
+    let app = lives().await;
+    let (exit, said) = run(&app, &["forget", ADDRESS]);
     assert!(exit == 2 && said.contains("--dry-run") && said.contains("--yes"), "{said}");
-    assert_eq!(run(&told, &["forget", "nobody@example.com", "--yes"]).0, 5);
-    let (exit, said) = run(&told, &["forget", ADDRESS, "--dry-run"]);
+    assert_eq!(run(&app, &["forget", "nobody@example.com", "--yes"]).0, 5);
+    let (exit, said) = run(&app, &["forget", ADDRESS, "--dry-run"]);
     for part in
         ["would be forgotten", "delete it at Supabase", ADDRESS, "customers: 1: cus_1", "stripe/ann_1"]
     {
         assert!(exit == 0 && said.contains(part), "{part}: {said}");
     }
-    let (exit, said) = run(&told, &["forget", ADDRESS, "--yes", "--json"]);
+    let (exit, said) = run(&app, &["forget", ADDRESS, "--yes", "--json"]);
     assert_eq!(exit, 0, "{said}");
     assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["list"]["customers"]["count"], 1);
-    assert_eq!(traces(&told).await, [] as [String; 0]);
+    assert_eq!(traces(&app).await, [] as [String; 0]);
     let away: Settings = vec![("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none".to_owned())];
     let output = memberflow(&away).args(["forget", ADDRESS, "--yes"]).output().unwrap();
     assert_eq!(output.status.code(), Some(7));
@@ -124,49 +124,49 @@ async fn command_lists_wants_a_yes_and_knows_whom_it_does_not_know() {
 
 #[tokio::test]
 async fn nobody_is_forgotten_while_a_rebuild_reads() {
-    let told = lives().await;
-    let under_way = Rebuild::begin(&told.store).await.unwrap();
-    let refused = told.store.forget(&list(&told, ADDRESS).await, "test").await;
+    let app = lives().await;
+    let under_way = Rebuild::begin(&app.store).await.unwrap();
+    let refused = app.store.forget(&list(&app, ADDRESS).await, "test").await;
     assert!(matches!(refused, Err(ForgetError::RebuildIsRunning)), "{refused:?}");
     under_way.end().await.unwrap();
 }
 
 /// Ann and Bob, with all that they leave behind.
-async fn lives() -> Told {
-    let told = Told::begin().await;
-    told.name_tier("Pro", "price_pro").await;
+async fn lives() -> TestApp {
+    let app = TestApp::begin().await;
+    app.name_tier("Pro", "price_pro").await;
     for (user, email) in [(ANN, ADDRESS), (BOB, OTHERS_ADDRESS)] {
-        told.sign_up(user, email).await;
+        app.sign_up(user, email).await;
     }
-    told.tell(life("ann", ANN, "cus_1", ADDRESS, "Ann Archer")).await;
-    told.tell(life("bob", BOB, "cus_10", OTHERS_ADDRESS, "Bob Banner")).await;
+    app.apply(life("ann", ANN, "cus_1", ADDRESS, "Ann Archer")).await;
+    app.apply(life("bob", BOB, "cus_10", OTHERS_ADDRESS, "Bob Banner")).await;
     let dead = stripe("ann_dead", "invoice.paid", 5, json!({"id": "in_dead", "customer_email": ADDRESS}));
-    told.store.bury(&[(dead, "of Ann@Example.com".to_owned())]).await.unwrap();
-    told.execute(&format!(
+    app.store.dead_letter(&[(dead, "of Ann@Example.com".to_owned())]).await.unwrap();
+    app.execute(&format!(
         "insert into public.leads (email, first_name, last_name, phone, message, converted_to_user_id)
          values ('Ann@Example.com', 'Ann', 'Archer', '555-0100', 'I am Ann', '{ANN}')"
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.support_tickets (user_id, subject, description, guest_email)
          values ('{ANN}', 'Ann asks', 'Yours, Ann', '{ADDRESS}')"
     ))
     .await;
-    told.execute(
+    app.execute(
         "insert into public.support_ticket_replies (ticket_id, message) select id, 'Dear Ann' from public.support_tickets",
     )
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.sms_messages (direction, from_number, to_number, body, user_id)
          values ('inbound', '555-0100', '1', 'Ann here', '{ANN}')"
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "update public.user_activity_metrics set admin_notes = 'call Ann' where user_id = '{ANN}'"
     ))
     .await;
-    assert_eq!(drift(&told).await, []);
-    told
+    assert_eq!(drift(&app).await, []);
+    app
 }
 
 fn life(who: &str, user: Uuid, id: &str, email: &str, name: &str) -> Vec<Envelope> {
@@ -200,19 +200,19 @@ fn life(who: &str, user: Uuid, id: &str, email: &str, name: &str) -> Vec<Envelop
     ]
 }
 
-async fn list(told: &Told, who: &str) -> List {
-    told.store.list_to_forget(who).await.unwrap().unwrap()
+async fn list(app: &TestApp, who: &str) -> List {
+    app.store.list_to_forget(who).await.unwrap().unwrap()
 }
 
-async fn forget(told: &Told, who: &str) -> (List, Done) {
-    let list = list(told, who).await;
-    let done = told.store.forget(&list, "test").await.unwrap();
+async fn forget(app: &TestApp, who: &str) -> (List, Done) {
+    let list = list(app, who).await;
+    let done = app.store.forget(&list, "test").await.unwrap();
     (list, done)
 }
 
 /// Money, ledger, subscriptions and counts: of everybody.
-async fn books(told: &Told) -> Vec<Value> {
-    told.rows(
+async fn books(app: &TestApp) -> Vec<Value> {
+    app.rows(
         "select 'payment' as it, to_jsonb(h) - 'description' as row from public.payment_history h
          union all select 'revenue', to_jsonb(r) - array['updated_at', 'last_calculated_at']
                    from public.user_revenue_metrics r
@@ -226,19 +226,19 @@ async fn books(told: &Told) -> Vec<Value> {
 }
 
 /// Rows of any table of ours that tell of Ann, bytes included.
-async fn traces(told: &Told) -> Vec<String> {
+async fn traces(app: &TestApp) -> Vec<String> {
     // Words, so that Joann is not taken for Ann.
     let pattern = format!("\\m({})\\M", TRACES.map(|trace| trace.replace('.', "\\.")).join("|"));
-    rows_with(told, &pattern).await.into_iter().filter(|row| !row.contains("Bob")).collect()
+    rows_with(app, &pattern).await.into_iter().filter(|row| !row.contains("Bob")).collect()
 }
 
 /// Rows of any table of ours whose text matches, each with its table; bytes as the text that they are.
-async fn rows_with(told: &Told, pattern: &str) -> Vec<String> {
+async fn rows_with(app: &TestApp, pattern: &str) -> Vec<String> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select table_schema || '.' || table_name from information_schema.tables
          where table_schema in ('public', 'ingest') and table_type = 'BASE TABLE'",
     )
-    .fetch_all(&told.database.pool)
+    .fetch_all(&app.database.pool)
     .await
     .unwrap();
     let mut found = Vec::new();
@@ -252,7 +252,7 @@ async fn rows_with(told: &Told, pattern: &str) -> Vec<String> {
         let query = format!("select '{table}: ' || it from ({text}) as t where it ~* $1");
         let rows: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
             .bind(pattern)
-            .fetch_all(&told.database.pool)
+            .fetch_all(&app.database.pool)
             .await
             .unwrap();
         found.extend(rows);
@@ -261,19 +261,19 @@ async fn rows_with(told: &Told, pattern: &str) -> Vec<String> {
     found
 }
 
-async fn drift(told: &Told) -> Vec<Difference> {
+async fn drift(app: &TestApp) -> Vec<Difference> {
     let mut differences = Vec::new();
     let show = |difference| {
         differences.push(difference);
         true
     };
-    rebuild::run(&told.store, true, &mut Progress::Silent, show).await.unwrap();
+    rebuild::run(&app.store, true, &mut Progress::Silent, show).await.unwrap();
     differences
 }
 
 /// The exit code, and what was said: on stdout where it went well.
-fn run(told: &Told, args: &[&str]) -> (i32, String) {
-    let settings: Settings = vec![("DATABASE_URL", told.database.url())];
+fn run(app: &TestApp, args: &[&str]) -> (i32, String) {
+    let settings: Settings = vec![("DATABASE_URL", app.database.url())];
     let output = memberflow(&settings).args(args).output().unwrap();
     let said = if output.status.success() { output.stdout } else { [output.stdout, output.stderr].concat() };
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())

@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{drift, forget, list, rows_with};
-use crate::support::told::{Told, customer, paid_invoice, row, stripe, subscription};
+use crate::support::app::{TestApp, customer, paid_invoice, row, stripe, subscription};
 
 const ALICE: Uuid = Uuid::from_u128(0xa11ce);
 const BOB: Uuid = Uuid::from_u128(0xb0b);
 
 /// Alice and Bob, each with a customer that names them in metadata and carries this address.
-async fn couple(alice: &str, bob: &str) -> Told {
-    let told = Told::begin().await;
-    told.name_tier("Pro", "price_pro").await;
-    told.sign_up(ALICE, "alice@example.com").await;
-    told.sign_up(BOB, "bob@example.com").await;
-    told.tell(purchases("alice", Some(ALICE), alice)).await;
-    told.tell(purchases("bob", Some(BOB), bob)).await;
-    crm(&told, "alice", "alice@example.com").await;
-    crm(&told, "bob", "bob@example.com").await;
-    told
+async fn couple(alice: &str, bob: &str) -> TestApp {
+    let app = TestApp::begin().await;
+    app.name_tier("Pro", "price_pro").await;
+    app.sign_up(ALICE, "alice@example.com").await;
+    app.sign_up(BOB, "bob@example.com").await;
+    app.apply(purchases("alice", Some(ALICE), alice)).await;
+    app.apply(purchases("bob", Some(BOB), bob)).await;
+    crm(&app, "alice", "alice@example.com").await;
+    crm(&app, "bob", "bob@example.com").await;
+    app
 }
 
 fn purchases(who: &str, user: Option<Uuid>, address: &str) -> Vec<Envelope> {
@@ -45,16 +45,16 @@ fn purchases(who: &str, user: Option<Uuid>, address: &str) -> Vec<Envelope> {
 }
 
 /// A lead, a ticket and a message of nobody yet, by the address alone.
-async fn crm(told: &Told, who: &str, address: &str) {
-    told.execute(&format!(
+async fn crm(app: &TestApp, who: &str, address: &str) {
+    app.execute(&format!(
         "insert into public.leads (email, first_name, phone, session_id) values ('{address}', 'lead of {who}', '+1 555 {who}', '{who}')"
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.support_tickets (subject, description, guest_email) values ('ticket of {who}', '', '{address}')"
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.sms_messages (direction, from_number, to_number, body, lead_id)
          select 'inbound', phone, '1', 'message of {who}', id from public.leads where session_id = '{who}'"
     ))
@@ -62,22 +62,22 @@ async fn crm(told: &Told, who: &str, address: &str) {
 }
 
 /// Everything that is Alice's: by her ids and names, not by an address.
-async fn alices(told: &Told) -> Vec<String> {
-    let named = rows_with(told, &format!("{ALICE}|(cus|evt|in|sub|pm|cs|pi|ch)_alice|of alice")).await;
+async fn alices(app: &TestApp) -> Vec<String> {
+    let named = rows_with(app, &format!("{ALICE}|(cus|evt|in|sub|pm|cs|pi|ch)_alice|of alice")).await;
     // Whom else an address names is said of Bob's customer.
     named.into_iter().filter(|row| !row.starts_with("ingest.parked: (cus_bob")).collect()
 }
 
 /// Forgets Bob, and sees that nothing of Alice's changes, now or by a rebuild.
-async fn forget_bob(told: &Told, when: &str) {
-    assert_eq!(drift(told).await, [], "{when}");
-    let before = alices(told).await;
+async fn forget_bob(app: &TestApp, when: &str) {
+    assert_eq!(drift(app).await, [], "{when}");
+    let before = alices(app).await;
     assert!(before.len() > 10, "{when}: {before:#?}");
-    forget(told, &BOB.to_string()).await;
-    assert_eq!(alices(told).await, before, "{when}");
-    assert_eq!(drift(told).await, [], "{when}");
-    told.store.recompute_due().await.unwrap();
-    assert_eq!(alices(told).await, before, "{when}");
+    forget(app, &BOB.to_string()).await;
+    assert_eq!(alices(app).await, before, "{when}");
+    assert_eq!(drift(app).await, [], "{when}");
+    app.store.recompute_due().await.unwrap();
+    assert_eq!(alices(app).await, before, "{when}");
 }
 
 #[tokio::test]
@@ -87,41 +87,40 @@ async fn address_shared_with_another_user_is_left_alone() {
         ("bob@example.com", "bob@example.com", "Alice's customer carries Bob's address"),
         ("both@example.com", "both@example.com", "both carry one that is no user's"),
     ] {
-        let told = couple(alice, bob).await;
-        forget_bob(&told, when).await;
-        let emails = told.rows("select 1 from ingest.customer_emails where customer_id = 'cus_bob'").await;
+        let app = couple(alice, bob).await;
+        forget_bob(&app, when).await;
+        let emails = app.rows("select 1 from ingest.customer_emails where customer_id = 'cus_bob'").await;
         assert_eq!(emails.len(), 0, "{when}");
-        let bobs =
-            told.rows("select 1 from ingest.inbox where event_id like 'evt_bob%' and body <> ''").await;
+        let bobs = app.rows("select 1 from ingest.inbox where event_id like 'evt_bob%' and body <> ''").await;
         assert_eq!(bobs.len(), 0, "{when}");
     }
 }
 
 #[tokio::test]
 async fn guest_with_the_address_that_another_payer_typed_keeps_everything() {
-    let told = Told::begin().await;
-    told.name_tier("Pro", "price_pro").await;
-    told.sign_up(BOB, "bob@example.com").await;
-    told.tell(purchases("alice", None, "alice@example.com")).await;
-    told.tell(purchases("bob", Some(BOB), "alice@example.com")).await;
-    crm(&told, "alice", "alice@example.com").await;
-    let before = alices(&told).await;
-    let (list, _) = forget(&told, &BOB.to_string()).await;
+    let app = TestApp::begin().await;
+    app.name_tier("Pro", "price_pro").await;
+    app.sign_up(BOB, "bob@example.com").await;
+    app.apply(purchases("alice", None, "alice@example.com")).await;
+    app.apply(purchases("bob", Some(BOB), "alice@example.com")).await;
+    crm(&app, "alice", "alice@example.com").await;
+    let before = alices(&app).await;
+    let (list, _) = forget(&app, &BOB.to_string()).await;
     assert_eq!(list.customers.shown().collect::<Vec<_>>(), ["cus_bob"]);
-    assert_eq!(alices(&told).await, before);
+    assert_eq!(alices(&app).await, before);
     // She is known once she signs up.
-    told.sign_up(ALICE, "alice@example.com").await;
-    told.store.recompute_due().await.unwrap();
-    let owner = told.rows("select user_id from ingest.customers where id = 'cus_alice'").await;
+    app.sign_up(ALICE, "alice@example.com").await;
+    app.store.recompute_due().await.unwrap();
+    let owner = app.rows("select user_id from ingest.customers where id = 'cus_alice'").await;
     assert_eq!(owner, [json!({"user_id": ALICE})]);
 }
 
 #[tokio::test]
 async fn address_that_moved_to_another_user_is_left_alone() {
-    let told = couple("moved@example.com", "moved@example.com").await;
+    let app = couple("moved@example.com", "moved@example.com").await;
     let account = |user: Uuid, email: &str| json!({"id": user, "email": email, "email_confirmed_at": "2026-01-01T00:00:00Z"});
-    told.execute(&format!("update auth.users set email = 'moved@example.com' where id = '{ALICE}'")).await;
-    told.tell([
+    app.execute(&format!("update auth.users set email = 'moved@example.com' where id = '{ALICE}'")).await;
+    app.apply([
         row("bob_had", "INSERT", "auth.users", account(BOB, "moved@example.com"), Value::Null),
         row(
             "bob_changed",
@@ -139,29 +138,29 @@ async fn address_that_moved_to_another_user_is_left_alone() {
         ),
     ])
     .await;
-    crm(&told, "alice", "moved@example.com").await;
-    let moved = list(&told, &BOB.to_string()).await.addresses;
+    crm(&app, "alice", "moved@example.com").await;
+    let moved = list(&app, &BOB.to_string()).await.addresses;
     let moved = moved.iter().find(|it| it.address == "moved@example.com").unwrap();
     assert!(moved.used == Use::LeftAlone && moved.because.contains(&ALICE.to_string()), "{moved:?}");
-    forget_bob(&told, "moved").await;
+    forget_bob(&app, "moved").await;
 }
 
 #[tokio::test]
 async fn customer_that_another_paid_for_stays_its_owners() {
-    let told = couple("alice@example.com", "bob@example.com").await;
+    let app = couple("alice@example.com", "bob@example.com").await;
     let session = json!({
         "id": "cs_alice", "object": "checkout.session", "created": 1_767_225_650, "customer": "cus_alice",
         "client_reference_id": ALICE, "payment_intent": "pi_alice", "status": "complete", "payment_status": "paid",
         "customer_details": {"email": "bob@example.com"}
     });
-    told.tell([stripe("evt_alice_paid", "checkout.session.completed", 50, session)]).await;
-    forget_bob(&told, "paid by Bob").await;
+    app.apply([stripe("evt_alice_paid", "checkout.session.completed", 50, session)]).await;
+    forget_bob(&app, "paid by Bob").await;
 }
 
 /// Its events name no customer, but its session names Alice.
 #[tokio::test]
 async fn guests_payment_is_whose_its_session_says() {
-    let told = couple("alice@example.com", "bob@example.com").await;
+    let app = couple("alice@example.com", "bob@example.com").await;
     let session = json!({
         "id": "cs_alice", "object": "checkout.session", "created": 1_767_225_650, "customer": null,
         "metadata": {"user_id": ALICE}, "payment_intent": "pi_alice", "status": "complete", "payment_status": "paid",
@@ -172,43 +171,42 @@ async fn guests_payment_is_whose_its_session_says() {
         "amount": 500, "amount_captured": 500, "amount_refunded": 0, "currency": "usd", "created": 1_767_225_650,
         "payment_intent": "pi_alice", "billing_details": {"email": "bob@example.com"}
     });
-    told.tell([
+    app.apply([
         stripe("evt_alice_50", "checkout.session.completed", 50, session),
         stripe("evt_alice_51", "charge.succeeded", 51, charge),
     ])
     .await;
-    assert_eq!(list(&told, &BOB.to_string()).await.addresses[0].used, Use::Followed);
-    forget_bob(&told, "a guest's payment").await;
+    assert_eq!(list(&app, &BOB.to_string()).await.addresses[0].used, Use::Followed);
+    forget_bob(&app, "a guest's payment").await;
 }
 
 #[tokio::test]
 async fn customer_of_a_user_who_is_gone_stays_that_users() {
-    let told = couple("bob@example.com", "bob@example.com").await;
-    told.execute(&format!("delete from auth.users where id = '{ALICE}'")).await;
+    let app = couple("bob@example.com", "bob@example.com").await;
+    app.execute(&format!("delete from auth.users where id = '{ALICE}'")).await;
     let gone = json!({"id": ALICE, "email": "alice@example.com"});
-    told.tell([row("alice_gone", "DELETE", "auth.users", Value::Null, gone)]).await;
-    assert!(told.parked().await.contains(&"cus_alice user_gone".to_owned()));
-    forget_bob(&told, "Alice is gone").await;
+    app.apply([row("alice_gone", "DELETE", "auth.users", Value::Null, gone)]).await;
+    assert!(app.parked().await.contains(&"cus_alice user_gone".to_owned()));
+    forget_bob(&app, "Alice is gone").await;
 }
 
 #[tokio::test]
 async fn address_that_nobody_confirmed_leads_nowhere() {
-    let told = Told::begin().await;
-    told.name_tier("Pro", "price_pro").await;
-    told.tell(purchases("alice", None, "alice@example.com")).await;
-    told.tell(purchases("bob", Some(BOB), "bob@example.com")).await;
-    crm(&told, "alice", "alice@example.com").await;
-    told.sign_up(BOB, "alice@example.com").await;
-    told.execute("update auth.users set email_confirmed_at = null").await;
-    forget_bob(&told, "unconfirmed").await;
+    let app = TestApp::begin().await;
+    app.name_tier("Pro", "price_pro").await;
+    app.apply(purchases("alice", None, "alice@example.com")).await;
+    app.apply(purchases("bob", Some(BOB), "bob@example.com")).await;
+    crm(&app, "alice", "alice@example.com").await;
+    app.sign_up(BOB, "alice@example.com").await;
+    app.execute("update auth.users set email_confirmed_at = null").await;
+    forget_bob(&app, "unconfirmed").await;
 }
 
 #[tokio::test]
 async fn address_of_two_users_names_nobody() {
-    let told = couple("alice@example.com", "bob@example.com").await;
+    let app = couple("alice@example.com", "bob@example.com").await;
     // Supabase lets a user of single sign-on have the address of another.
-    told.execute("update auth.users set email = 'both@example.com', is_sso_user = id::text like '%b0b'")
-        .await;
-    let refused = told.store.list_to_forget("both@example.com").await.unwrap_err().to_string();
+    app.execute("update auth.users set email = 'both@example.com', is_sso_user = id::text like '%b0b'").await;
+    let refused = app.store.list_to_forget("both@example.com").await.unwrap_err().to_string();
     assert!(refused.contains(&ALICE.to_string()) && refused.contains(&BOB.to_string()), "{refused}");
 }

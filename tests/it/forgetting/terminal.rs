@@ -4,32 +4,32 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::{ADDRESS, lives, traces};
+use crate::support::app::TestApp;
 use crate::support::process::{Settings, memberflow};
-use crate::support::told::Told;
 
 #[tokio::test]
 async fn another_name_typed_removes_nothing() {
-    let told = lives().await;
-    let before = traces(&told).await;
-    let (exit, said) = at_terminal(&told, "joann@example.com\n");
+    let app = lives().await;
+    let before = traces(&app).await;
+    let (exit, said) = at_terminal(&app, "joann@example.com\n");
     assert!(exit == 2 && said.contains("not confirmed: nothing was removed"), "{said}");
-    assert_eq!(traces(&told).await, before);
+    assert_eq!(traces(&app).await, before);
 }
 
 #[tokio::test]
 async fn same_name_typed_removes_what_was_shown() {
-    let told = lives().await;
-    let (exit, said) = at_terminal(&told, &format!("{ADDRESS}\n"));
+    let app = lives().await;
+    let (exit, said) = at_terminal(&app, &format!("{ADDRESS}\n"));
     let asked = said.find("type the user id or the address once more").expect(&said);
     let shown = said.find("customers: 1: cus_1").expect(&said);
     let done = said.find("the person is forgotten").expect(&said);
     assert!(exit == 0 && shown < asked && asked < done, "{said}");
-    assert_eq!(traces(&told).await, [] as [String; 0]);
+    assert_eq!(traces(&app).await, [] as [String; 0]);
 }
 
 /// The command at a terminal of its own (`script` makes one), with `typed` at it.
-fn at_terminal(told: &Told, typed: &str) -> (i32, String) {
-    let settings: Settings = vec![("DATABASE_URL", told.database.url())];
+fn at_terminal(app: &TestApp, typed: &str) -> (i32, String) {
+    let settings: Settings = vec![("DATABASE_URL", app.database.url())];
     let forget = memberflow(&settings);
     let line = format!("'{}' forget {ADDRESS}", forget.get_program().display());
     let mut terminal = Command::new("/usr/bin/script")

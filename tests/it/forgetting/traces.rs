@@ -7,15 +7,15 @@ use memberflow::envelope::{Envelope, Source, peek};
 use serde_json::{Value, json};
 
 use super::{ADDRESS, ANN, BOB, OTHERS_ADDRESS, drift, forget, list, lives, rows_with};
+use crate::support::app::{NOW, TestApp, customer, row, stripe};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::process::{Settings, memberflow};
-use crate::support::told::{NOW, Told, customer, row, stripe};
 use crate::texting::{THEIRS, incoming};
 
 /// A dead letter, an unread event and a fact of nobody's, with the address as other JSON writers write it.
 #[tokio::test]
 async fn escaped_text_is_found() {
-    let told = lives().await;
+    let app = lives().await;
     let escaped = |id: &str, text: &str| {
         let body = format!(
             r#"{{"id":"{id}","object":"event","type":"issuing_cardholder.created","created":1767225600,"livemode":false,
@@ -28,124 +28,126 @@ async fn escaped_text_is_found() {
         escaped("esc_2", r"mailto:\/\/Ann@example.com\/"),
     ];
     let anothers = escaped("esc_3", r"jo\u0061nn@example.com");
-    told.tell(events.into_iter().chain([anothers])).await;
-    told.store.bury(&[(escaped("esc_dead", r"ann\u0040example.com"), "because".to_owned())]).await.unwrap();
-    forget(&told, ADDRESS).await;
-    let left =
-        told.rows("select event_id from ingest.events where event_id like 'esc%' and body <> ''").await;
+    app.apply(events.into_iter().chain([anothers])).await;
+    app.store
+        .dead_letter(&[(escaped("esc_dead", r"ann\u0040example.com"), "because".to_owned())])
+        .await
+        .unwrap();
+    forget(&app, ADDRESS).await;
+    let left = app.rows("select event_id from ingest.events where event_id like 'esc%' and body <> ''").await;
     assert_eq!(left, [json!({"event_id": "esc_3"})]);
 }
 
 #[tokio::test]
 async fn visits_of_the_leads_session_go() {
-    let told = lives().await;
-    told.execute("update public.leads set session_id = 'ann session'").await;
-    told.execute("insert into public.leads (email, session_id) values ('carl@example.com', 'shared')").await;
-    told.execute(&format!(
+    let app = lives().await;
+    app.execute("update public.leads set session_id = 'ann session'").await;
+    app.execute("insert into public.leads (email, session_id) values ('carl@example.com', 'shared')").await;
+    app.execute(&format!(
         "insert into public.lead_tracking_events (session_id, event_type, page_url, user_id)
          values ('ann session', 'view', '/?for=ann@example.com', null), ('ann signed in', 'view', '/me', '{ANN}'),
                 ('ann signed in', 'view', '/?who=Ann', null), ('shared', 'view', '/carl', null),
                 ('shared', 'view', '/ann', '{ANN}'), ('bobs', 'view', '/bob', '{BOB}')"
     ))
     .await;
-    forget(&told, ADDRESS).await;
-    let left = told.rows("select page_url from public.lead_tracking_events order by 1").await;
+    forget(&app, ADDRESS).await;
+    let left = app.rows("select page_url from public.lead_tracking_events order by 1").await;
     assert_eq!(left, [json!({"page_url": "/bob"}), json!({"page_url": "/carl"})]);
 }
 
 #[tokio::test]
 async fn messages_of_the_profiles_number_go_unless_it_is_anothers() {
-    let told = lives().await;
-    told.execute(&format!(
+    let app = lives().await;
+    app.execute(&format!(
         "insert into public.user_profiles (user_id, phone)
          values ('{ANN}', '+1 (555) 777-0001'), ('{ANN}', '+1 555 777 0002'), ('{BOB}', '+15557770002')"
     ))
     .await;
-    told.execute(
+    app.execute(
         "insert into public.sms_messages (direction, from_number, to_number, body)
          values ('inbound', '+15557770001', '+15550000000', 'mine'), ('outbound', '+15550000000', '+15557770001', 'for me'),
                 ('inbound', '+15557770002', '+15550000000', 'shared'), ('inbound', '+15550000000', '+15557770001', 'no')",
     )
     .await;
-    forget(&told, ADDRESS).await;
-    let left = told.rows("select body from public.sms_messages order by 1").await;
+    forget(&app, ADDRESS).await;
+    let left = app.rows("select body from public.sms_messages order by 1").await;
     assert_eq!(left, [json!({"body": "no"}), json!({"body": "shared"})]);
 }
 
 #[tokio::test]
 async fn text_messages_go_from_events_facts_and_consent() {
-    let told = lives().await;
-    told.execute(&format!(
+    let app = lives().await;
+    app.execute(&format!(
         "insert into public.user_profiles (user_id, phone, is_active, is_draft) values ('{ANN}', '{THEIRS}', true, false)"
     ))
     .await;
-    told.tell([incoming(1, 1, "I am Mrs Archer, call me"), incoming(2, 2, "STOP")]).await;
-    assert!(rows_with(&told, "12025550112").await.len() >= 6);
-    let (_, done) = forget(&told, ADDRESS).await;
+    app.apply([incoming(1, 1, "I am Mrs Archer, call me"), incoming(2, 2, "STOP")]).await;
+    assert!(rows_with(&app, "12025550112").await.len() >= 6);
+    let (_, done) = forget(&app, ADDRESS).await;
     assert_eq!(done["reports of messages removed"], 2);
     // The account and its profile are Supabase's to delete.
-    let mut left = rows_with(&told, "12025550112|Mrs Archer").await;
+    let mut left = rows_with(&app, "12025550112|Mrs Archer").await;
     left.retain(|row| !row.starts_with("public.user_profiles"));
     assert_eq!(left, [] as [String; 0]);
-    assert_eq!(drift(&told).await, []);
+    assert_eq!(drift(&app).await, []);
 }
 
 #[tokio::test]
 async fn references_that_are_no_user_id_go() {
-    let told = lives().await;
+    let app = lives().await;
     let session = json!({
         "id": "cs_ann", "object": "checkout.session", "created": 1_767_225_650, "customer": "cus_1",
         "client_reference_id": "carol-archer-1980", "metadata": {"user_id": "ann-archer-1980"},
         "status": "complete", "payment_status": "paid", "customer_details": {"email": "typed@example.com"}
     });
-    told.tell([stripe("ann_cs", "checkout.session.completed", 55, session)]).await;
-    assert!(rows_with(&told, "archer-1980").await.iter().any(|row| row.starts_with("ingest.claims")));
-    assert!(told.parked().await.contains(&"cus_1 disputed_user".to_owned()));
-    forget(&told, ADDRESS).await;
-    assert_eq!(rows_with(&told, "archer-1980|typed@example").await, [] as [String; 0]);
+    app.apply([stripe("ann_cs", "checkout.session.completed", 55, session)]).await;
+    assert!(rows_with(&app, "archer-1980").await.iter().any(|row| row.starts_with("ingest.claims")));
+    assert!(app.parked().await.contains(&"cus_1 disputed_user".to_owned()));
+    forget(&app, ADDRESS).await;
+    assert_eq!(rows_with(&app, "archer-1980|typed@example").await, [] as [String; 0]);
     assert_eq!(
-        told.rows("select email from ingest.customer_emails where customer_id = 'cus_1'").await,
+        app.rows("select email from ingest.customer_emails where customer_id = 'cus_1'").await,
         [json!({"email": ""})]
     );
-    assert_eq!(drift(&told).await, []);
+    assert_eq!(drift(&app).await, []);
 }
 
 /// The address leads to what belongs to nobody else: here to a guest and to a customer that was never matched.
 #[tokio::test]
 async fn customers_of_nobody_with_a_confirmed_address_go() {
-    let told = lives().await;
-    told.execute(&format!("delete from auth.users where id = '{ANN}'")).await;
-    told.tell([row("ann_gone", "DELETE", "auth.users", Value::Null, json!({"id": ANN, "email": ADDRESS}))])
+    let app = lives().await;
+    app.execute(&format!("delete from auth.users where id = '{ANN}'")).await;
+    app.apply([row("ann_gone", "DELETE", "auth.users", Value::Null, json!({"id": ANN, "email": ADDRESS}))])
         .await;
-    told.tell([stripe("guest_1", "customer.created", 70, customer("cus_guest", ADDRESS))]).await;
-    told.tell([stripe("guest_2", "customer.created", 70, customer("cus_joann", "jo.ann@example.com"))]).await;
-    let (list, _) = forget(&told, &ANN.to_string()).await;
+    app.apply([stripe("guest_1", "customer.created", 70, customer("cus_guest", ADDRESS))]).await;
+    app.apply([stripe("guest_2", "customer.created", 70, customer("cus_joann", "jo.ann@example.com"))]).await;
+    let (list, _) = forget(&app, &ANN.to_string()).await;
     assert_eq!(list.customers.shown().collect::<Vec<_>>(), ["cus_1", "cus_guest"]);
     let left =
-        told.rows("select event_id from ingest.inbox where event_id like 'guest%' and body <> ''").await;
+        app.rows("select event_id from ingest.inbox where event_id like 'guest%' and body <> ''").await;
     assert_eq!(left, [json!({"event_id": "guest_2"})]);
-    assert_eq!(drift(&told).await, []);
+    assert_eq!(drift(&app).await, []);
 }
 
 #[tokio::test]
 async fn neither_a_rebuild_nor_a_repeat_brings_the_person_back() {
-    let told = lives().await;
+    let app = lives().await;
     let events: Vec<Envelope> = super::life("ann", ANN, "cus_1", ADDRESS, "Ann Archer");
-    forget(&told, ADDRESS).await;
-    told.tell(events).await;
-    assert_eq!(super::traces(&told).await, [] as [String; 0]);
+    forget(&app, ADDRESS).await;
+    app.apply(events).await;
+    assert_eq!(super::traces(&app).await, [] as [String; 0]);
     memberflow::ops::rebuild::run(
-        &told.store,
+        &app.store,
         false,
         &mut memberflow::ops::progress::Progress::Silent,
         |_| true,
     )
     .await
     .unwrap();
-    told.store.recompute_due().await.unwrap();
-    assert_eq!(super::traces(&told).await, [] as [String; 0]);
+    app.store.recompute_due().await.unwrap();
+    assert_eq!(super::traces(&app).await, [] as [String; 0]);
     assert_eq!(
-        told.store
+        app.store
             .list_to_forget(OTHERS_ADDRESS)
             .await
             .unwrap()
@@ -160,9 +162,9 @@ async fn neither_a_rebuild_nor_a_repeat_brings_the_person_back() {
 
 #[tokio::test]
 async fn events_that_are_not_applied_yet_are_named() {
-    let told = lives().await;
+    let app = lives().await;
     let later = stripe("ann_waits", "customer.updated", 80, customer("cus_1", ADDRESS));
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into ingest.events (source, event_id, event_type, occurred_at, received_at, body, state)
          values ('stripe', 'ann_waits', 'customer.updated', now(), now(), convert_to('{}', 'UTF8'), 'pending'),
                 ('stripe', 'bob_waits', 'customer.updated', now(), now(), convert_to('{{\"id\": \"cus_10\"}}', 'UTF8'),
@@ -170,14 +172,14 @@ async fn events_that_are_not_applied_yet_are_named() {
         String::from_utf8(later.body.to_vec()).unwrap()
     ))
     .await;
-    assert_eq!(list(&told, ADDRESS).await.waiting.shown().collect::<Vec<_>>(), ["stripe/ann_waits"]);
-    let (exit, said) = command(&told, &[]);
+    assert_eq!(list(&app, ADDRESS).await.waiting.shown().collect::<Vec<_>>(), ["stripe/ann_waits"]);
+    let (exit, said) = command(&app, &[]);
     assert!(exit == 0 && said.contains("stripe/ann_waits") && said.contains("run this again"), "{said}");
 }
 
 #[tokio::test]
 async fn messages_in_the_broker_are_counted() {
-    let (told, broker) = (lives().await, TestBroker::new());
+    let (app, broker) = (lives().await, TestBroker::new());
     let (_connection, channel) = broker.channel().await;
     let queue = broker.name(Source::Stripe.as_str());
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
@@ -187,15 +189,15 @@ async fn messages_in_the_broker_are_counted() {
     let published = channel.basic_publish("".into(), queue.clone().into(), options, b"anything", properties);
     published.await.unwrap().await.unwrap();
     let settings = [("AMQP_URL", broker_url()), ("MEMBERFLOW_QUEUE_PREFIX", broker.prefix.clone())];
-    let (exit, said) = command(&told, &settings);
+    let (exit, said) = command(&app, &settings);
     assert!(exit == 0 && said.contains(&format!("messages in {queue}: 1")), "{said}");
-    let (exit, said) = command(&told, &[("AMQP_URL", "amqp://127.0.0.1:1/%2f".to_owned())]);
+    let (exit, said) = command(&app, &[("AMQP_URL", "amqp://127.0.0.1:1/%2f".to_owned())]);
     assert!(exit == 7 && said.contains("RabbitMQ"), "{said}");
 }
 
 /// A dry run with these settings: the exit code and what was said.
-fn command(told: &Told, settings: &[(&'static str, String)]) -> (i32, String) {
-    let mut all: Settings = vec![("DATABASE_URL", told.database.url())];
+fn command(app: &TestApp, settings: &[(&'static str, String)]) -> (i32, String) {
+    let mut all: Settings = vec![("DATABASE_URL", app.database.url())];
     all.extend_from_slice(settings);
     let output = memberflow(&all).args(["forget", ADDRESS, "--dry-run"]).output().unwrap();
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();

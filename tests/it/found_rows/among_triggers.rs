@@ -3,7 +3,7 @@
 use memberflow::ops::triggers;
 use memberflow::project::supabase::ActivityTables;
 
-use super::{MEMBER, OTHER, assert_counted, assert_sound, backfill, town};
+use super::{MEMBER, OTHER, assert_counted, assert_sound, backfill, populated};
 use crate::triggers::drained;
 
 const ONE: &str = "11111111-1111-4111-8111-111111111111";
@@ -24,7 +24,7 @@ async fn what_is_on_its_way_is_neither_read_twice_nor_forgotten() {
     ];
     for (applied_after, read_after) in [(0, 2), (0, 4), (1, 3), (2, 5)] {
         let when = format!("applied after {applied_after}, read after {read_after}");
-        let told = town().await;
+        let told = populated().await;
         triggers::install(&told.database.pool, &ActivityTables::default()).await.unwrap();
         for (number, statement) in (1..).zip(&statements) {
             told.execute(statement).await;

@@ -5,12 +5,12 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::{MEMBER, activity, town};
-use crate::support::told::Told;
+use super::{MEMBER, activity, populated};
+use crate::support::app::TestApp;
 
-async fn output(told: &Told, args: &[&str]) -> (i32, String, String) {
+async fn output(app: &TestApp, args: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memberflow"));
-    command.arg("backfill").args(args).env_clear().env("DATABASE_URL", told.database.url());
+    command.arg("backfill").args(args).env_clear().env("DATABASE_URL", app.database.url());
     let Output { status, stdout, stderr } =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -19,10 +19,10 @@ async fn output(told: &Told, args: &[&str]) -> (i32, String, String) {
 
 #[tokio::test]
 async fn it_says_what_it_found_and_what_it_could_not_know() {
-    let told = town().await;
-    told.execute(&format!("insert into public.journal_entries (user_id) values ('{MEMBER}')")).await;
-    told.execute("insert into storage.objects (owner_id) values ('somebody')").await;
-    let (code, stdout, stderr) = output(&told, &["activity"]).await;
+    let app = populated().await;
+    app.execute(&format!("insert into public.journal_entries (user_id) values ('{MEMBER}')")).await;
+    app.execute("insert into storage.objects (owner_id) values ('somebody')").await;
+    let (code, stdout, stderr) = output(&app, &["activity"]).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(stdout.contains("         1  journal entries: 1 new or otherwise\n"), "{stdout}");
     assert!(
@@ -30,10 +30,10 @@ async fn it_says_what_it_found_and_what_it_could_not_know() {
         "{stdout}"
     );
     assert!(stderr.contains("backfill: reading journal entries\n"), "{stderr}");
-    assert_eq!(activity(&told, MEMBER).await["journal_entry_count"], 1);
-    assert!(told.store.is_switched_on().await.unwrap(), "it was the first start");
+    assert_eq!(activity(&app, MEMBER).await["journal_entry_count"], 1);
+    assert!(app.store.has_imported().await.unwrap(), "it was the first start");
 
-    let (code, stdout, _) = output(&told, &["all", "--json"]).await;
+    let (code, stdout, _) = output(&app, &["all", "--json"]).await;
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(
         (code, &report["found"]["journal entries"], &report["looked_at"]["files"]),
@@ -44,10 +44,10 @@ async fn it_says_what_it_found_and_what_it_could_not_know() {
 
 #[tokio::test]
 async fn without_a_database_it_fails_with_the_code_for_that() {
-    let told = town().await;
-    told.database.destroy().await;
-    let (code, stdout, stderr) = output(&told, &["all"]).await;
+    let app = populated().await;
+    app.database.destroy().await;
+    let (code, stdout, stderr) = output(&app, &["all"]).await;
     assert_eq!((code, stdout.as_str()), (7, ""), "{stderr}");
     assert!(stderr.contains("the database is not available"), "{stderr}");
-    assert_eq!(output(&told, &[]).await.0, 2);
+    assert_eq!(output(&app, &[]).await.0, 2);
 }

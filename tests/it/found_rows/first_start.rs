@@ -4,23 +4,23 @@ use serde_json::json;
 use time::Duration;
 use uuid::Uuid;
 
-use super::{MEMBER, OTHER, activity, assert_counted, assert_sound, town};
-use crate::support::told::{NOW, Told, row, stripe, subscription};
+use super::{MEMBER, OTHER, activity, assert_counted, assert_sound, populated};
+use crate::support::app::{NOW, TestApp, row, stripe, subscription};
 
 const VISION: Uuid = Uuid::from_u128(1);
 const ENTRY: Uuid = Uuid::from_u128(2);
 const FILE: Uuid = Uuid::from_u128(3);
 
-async fn with_members() -> Told {
-    let told = town().await;
-    told.name_tier("Pro", "price_pro").await;
-    told.execute(&format!(
+async fn with_members() -> TestApp {
+    let app = populated().await;
+    app.name_tier("Pro", "price_pro").await;
+    app.execute(&format!(
         "insert into public.customer_subscriptions
              (user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status, created_at)
          select '{MEMBER}', id, 'cus_1', 'sub_1', 'price_pro', 'active', '2026-01-01' from public.membership_tiers"
     ))
     .await;
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.user_activity_metrics
              (user_id, vision_count, total_logins, last_login_at, s3_file_count, total_storage_mb,
               profile_completion_percent, engagement_status, engagement_status_is_manual, health_status, admin_notes)
@@ -45,37 +45,37 @@ async fn with_members() -> Told {
              values ('{MEMBER}', 'Ada', ' ', 'ada@example.com', true, '2026-10-01')"
         ),
     ] {
-        told.execute(&statement).await;
+        app.execute(&statement).await;
     }
-    told.store.switch_on().await.unwrap();
-    told
+    app.store.initial_import().await.unwrap();
+    app
 }
 
 #[tokio::test]
 async fn a_subscription_that_stands_there_counts_and_its_value_waits_for_stripe() {
-    let told = with_members().await;
+    let app = with_members().await;
     let metrics = "select mrr, subscription_status, subscription_tier, months_subscribed
                    from public.user_revenue_metrics";
     let standing = json!({
         "mrr": 0, "subscription_status": "active", "subscription_tier": "Pro", "months_subscribed": 10
     });
-    assert_eq!(told.rows(metrics).await, [standing]);
-    assert_eq!(told.parked().await, ["sub_1 needs_stripe"]);
+    assert_eq!(app.rows(metrics).await, [standing]);
+    assert_eq!(app.parked().await, ["sub_1 needs_stripe"]);
 
     let event =
         stripe("evt_1", "customer.subscription.updated", 5, subscription("sub_1", "cus_1", "past_due"));
-    told.tell([event]).await;
+    app.apply([event]).await;
     let told_by_stripe = json!({
         "mrr": 1000, "subscription_status": "past_due", "subscription_tier": "Pro", "months_subscribed": 10
     });
-    assert_eq!(told.rows(metrics).await, [told_by_stripe]);
-    assert_eq!(told.parked().await, [""; 0]);
-    assert_eq!(told.rows("select 1 from public.customer_subscriptions").await.len(), 1);
+    assert_eq!(app.rows(metrics).await, [told_by_stripe]);
+    assert_eq!(app.parked().await, [""; 0]);
+    assert_eq!(app.rows("select 1 from public.customer_subscriptions").await.len(), 1);
 }
 
 #[tokio::test]
 async fn an_unknown_status_leaves_the_one_that_stood_there_in_force() {
-    let told = with_members().await;
+    let app = with_members().await;
     let standing = "select s.status::text, m.mrr, coalesce(sum(l.delta), 0)::bigint as ledger
                     from public.customer_subscriptions s join public.user_revenue_metrics m using (user_id)
                     left join public.mrr_movements l on l.customer_id = s.stripe_customer_id and superseded_at is null
@@ -84,11 +84,11 @@ async fn an_unknown_status_leaves_the_one_that_stood_there_in_force() {
         let id = format!("evt_{second}");
         stripe(&id, "customer.subscription.updated", second, subscription("sub_1", "cus_1", status))
     };
-    told.tell([update(5, "dormant")]).await;
-    assert_eq!(told.rows(standing).await, [json!({"status": "active", "mrr": 1000, "ledger": 1000})]);
-    assert_eq!(told.parked().await, ["sub_1 unknown_status"]);
-    told.tell([update(4, "trialing")]).await;
-    assert_eq!(told.rows(standing).await, [json!({"status": "trialing", "mrr": 0, "ledger": 0})]);
+    app.apply([update(5, "dormant")]).await;
+    assert_eq!(app.rows(standing).await, [json!({"status": "active", "mrr": 1000, "ledger": 1000})]);
+    assert_eq!(app.parked().await, ["sub_1 unknown_status"]);
+    app.apply([update(4, "trialing")]).await;
+    assert_eq!(app.rows(standing).await, [json!({"status": "trialing", "mrr": 0, "ledger": 0})]);
 }
 
 /// Whether the stronger evidence comes before or after the user of the row goes, with whom the row goes.
@@ -98,15 +98,15 @@ async fn a_row_that_stood_there_goes_with_its_customer_also_after_its_user_has_g
     let evidence = stripe("evt_1", "customer.updated", 5, named);
     let mut found = Vec::new();
     for gone_first in [false, true] {
-        let told = with_members().await;
+        let app = with_members().await;
         if gone_first {
-            told.execute(&format!("delete from auth.users where id = '{MEMBER}'")).await;
+            app.execute(&format!("delete from auth.users where id = '{MEMBER}'")).await;
         }
-        told.tell([evidence.clone()]).await;
-        told.execute(&format!("delete from auth.users where id = '{MEMBER}'")).await;
-        found.push(told.rows("select user_id, stripe_subscription_id, status::text, created_at from public.customer_subscriptions").await);
+        app.apply([evidence.clone()]).await;
+        app.execute(&format!("delete from auth.users where id = '{MEMBER}'")).await;
+        found.push(app.rows("select user_id, stripe_subscription_id, status::text, created_at from public.customer_subscriptions").await);
         // The row named another user than the metadata does.
-        assert_eq!(told.parked().await, ["cus_1 disputed_user", "sub_1 needs_stripe"]);
+        assert_eq!(app.parked().await, ["cus_1 disputed_user", "sub_1 needs_stripe"]);
     }
     assert_eq!((found[0].len(), &found[0][0]["user_id"]), (1, &json!(OTHER)));
     assert_eq!(found[0], found[1]);
@@ -115,50 +115,50 @@ async fn a_row_that_stood_there_goes_with_its_customer_also_after_its_user_has_g
 /// A row says whose the subscription is: none stays with somebody whose it is not.
 #[tokio::test]
 async fn a_row_that_stood_there_goes_away_while_its_customer_is_nobodys() {
-    let told = with_members().await;
+    let app = with_members().await;
     let gone = Uuid::from_u128(0xcccc_cccc_cccc_4ccc_8ccc_cccc_cccc_cccc);
     let was = "select id from public.customer_subscriptions";
-    let before = told.rows(was).await;
-    told.tell([row("hook_1", "DELETE", "auth.users", json!(null), json!({"id": gone}))]).await;
+    let before = app.rows(was).await;
+    app.apply([row("hook_1", "DELETE", "auth.users", json!(null), json!({"id": gone}))]).await;
     let named = |user: Uuid, second| {
         let metadata = json!({"user_id": user});
         let it = json!({"id": "cus_1", "object": "customer", "created": 1_767_225_600, "metadata": metadata});
         stripe(&format!("evt_{second}"), "customer.updated", second, it)
     };
-    told.tell([named(gone, 5)]).await;
-    assert_eq!(told.rows(was).await, [json!(null); 0]);
-    assert_eq!(told.parked().await, ["cus_1 user_gone", "sub_1 needs_stripe"]);
-    told.tell([named(MEMBER, 6)]).await;
-    assert_eq!(told.rows(was).await, before);
+    app.apply([named(gone, 5)]).await;
+    assert_eq!(app.rows(was).await, [json!(null); 0]);
+    assert_eq!(app.parked().await, ["cus_1 user_gone", "sub_1 needs_stripe"]);
+    app.apply([named(MEMBER, 6)]).await;
+    assert_eq!(app.rows(was).await, before);
 }
 
 #[tokio::test]
 async fn rows_that_stand_there_take_the_place_of_counts_that_somebody_kept() {
-    let told = with_members().await;
+    let app = with_members().await;
     let counted = json!({
         "vision_count": 2, "journal_entry_count": 1, "s3_file_count": 1, "total_storage_mb": 1.00,
         "profile_completion_percent": 50, "total_logins": 0
     });
-    assert_eq!(activity(&told, MEMBER).await, counted);
-    assert_counted(&told, "switched on").await;
+    assert_eq!(activity(&app, MEMBER).await, counted);
+    assert_counted(&app, "switched on").await;
     let kept = "select engagement_status, health_status, health_status_is_manual, admin_notes, last_login_at
                 from public.user_activity_metrics where admin_notes is not null";
     let expected = json!({
         "engagement_status": "champion", "health_status": "healthy", "health_status_is_manual": false,
         "admin_notes": "call her", "last_login_at": null
     });
-    assert_eq!(told.rows(kept).await, [expected], "what is flagged stays, the other status is derived");
-    assert_eq!(activity(&told, OTHER).await["vision_count"], 0, "everybody has a row");
-    assert_sound(&told, "switched on").await;
+    assert_eq!(app.rows(kept).await, [expected], "what is flagged stays, the other status is derived");
+    assert_eq!(activity(&app, OTHER).await["vision_count"], 0, "everybody has a row");
+    assert_sound(&app, "switched on").await;
 }
 
 #[tokio::test]
 async fn later_events_of_those_rows_move_the_counts_exactly() {
-    let told = with_members().await;
+    let app = with_members().await;
     let vision = |draft: bool, owner: Uuid, at: &str| json!({"id": VISION, "user_id": owner, "is_draft": draft, "updated_at": at});
     let entry = |owner: Uuid| json!({"id": ENTRY, "user_id": owner, "updated_at": "2026-10-01T00:00:00Z"});
     let file = |size: i64, at: &str| json!({"id": FILE, "owner_id": MEMBER, "metadata": {"size": size}, "updated_at": at});
-    told.tell([
+    app.apply([
         row(
             "msg_1",
             "UPDATE",
@@ -180,13 +180,13 @@ async fn later_events_of_those_rows_move_the_counts_exactly() {
     ])
     .await;
     let of = async |member| {
-        let row = activity(&told, member).await;
+        let row = activity(&app, member).await;
         ["vision_count", "journal_entry_count", "s3_file_count", "total_storage_mb"]
             .map(|column| row[column].clone())
     };
     assert_eq!(of(MEMBER).await, [json!(1), json!(0), json!(1), json!(3.00)]);
     assert_eq!(of(OTHER).await, [json!(1), json!(1), json!(0), json!(0.00)]);
-    told.tell([
+    app.apply([
         row("msg_5", "DELETE", "storage.objects", json!(null), file(3_145_728, "2026-11-01T00:00:00Z")),
         row(
             "msg_6",
@@ -199,119 +199,119 @@ async fn later_events_of_those_rows_move_the_counts_exactly() {
     .await;
     assert_eq!(of(MEMBER).await, [json!(1), json!(0), json!(0), json!(0.00)]);
     assert_eq!(of(OTHER).await, [json!(0), json!(1), json!(0), json!(0.00)]);
-    assert_sound(&told, "told").await;
+    assert_sound(&app, "told").await;
 }
 
 #[tokio::test]
 async fn a_row_that_stands_there_counts_for_what_an_event_about_it_would_count() {
-    let told = town().await;
+    let app = populated().await;
     let sizes =
         ["12", "\"12\"", "\" 7 \"", "1.5", "-5", "null", "\"many\"", "9223372036854775807", "{}", "1e3"];
     let owners =
         [MEMBER.to_string(), MEMBER.simple().to_string().to_uppercase(), "nobody".to_owned(), String::new()];
     for (size, owner) in sizes.iter().flat_map(|size| owners.iter().map(move |owner| (size, owner))) {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into storage.objects (owner_id, metadata) values ('{owner}', '{{\"size\": {size}}}')"
         ))
         .await;
     }
-    told.execute(&format!("insert into storage.objects (owner, metadata) values ('{OTHER}', null)")).await;
-    told.execute("alter table public.user_profiles alter is_draft drop not null").await;
-    told.execute("alter table public.user_profiles add column city varchar, add column gender text, add column timezone text[]").await;
+    app.execute(&format!("insert into storage.objects (owner, metadata) values ('{OTHER}', null)")).await;
+    app.execute("alter table public.user_profiles alter is_draft drop not null").await;
+    app.execute("alter table public.user_profiles add column city varchar, add column gender text, add column timezone text[]").await;
     for values in [
         "'Ada', null, '', E' \\t', true, false",
         "'Ada', 'L', 'a@b', '1', true, true",
         "null, null, null, null, false, null",
     ] {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.user_profiles (user_id, first_name, last_name, email, phone, is_active, is_draft, city, timezone)
              values ('{MEMBER}', {values}, 'Rome', '{{}}')"
         ))
         .await;
     }
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.vision_versions (user_id, updated_at) values ('{MEMBER}', 'infinity')"
     ))
     .await;
-    told.store.switch_on().await.unwrap();
+    app.store.initial_import().await.unwrap();
 
     let facts =
         "select relation, row_id, user_id, counted, amount, occurred_at from ingest.row_facts order by 1, 2";
-    let found = told.rows(facts).await;
+    let found = app.rows(facts).await;
     assert_eq!(found.len(), sizes.len() * owners.len() + 1 + 3 + 1);
-    told.execute("delete from ingest.row_facts").await;
+    app.execute("delete from ingest.row_facts").await;
     for (table, column) in
         [("storage.objects", "o"), ("public.user_profiles", "p"), ("public.vision_versions", "v")]
     {
-        let records = told.rows(&format!("select to_jsonb({column}) as record from {table} {column}")).await;
+        let records = app.rows(&format!("select to_jsonb({column}) as record from {table} {column}")).await;
         let events = records.iter().enumerate().map(|(number, record)| {
             row(&format!("{table}/{number}"), "INSERT", table, record["record"].clone(), json!(null))
         });
-        told.tell(events).await;
+        app.apply(events).await;
     }
-    assert_eq!(told.rows(facts).await, found);
+    assert_eq!(app.rows(facts).await, found);
 }
 
 #[tokio::test]
 async fn a_second_start_reads_nothing_in() {
-    let told = with_members().await;
-    told.execute("update public.user_activity_metrics set engagement_status_is_manual = false").await;
-    told.execute(&format!("insert into public.journal_entries (user_id) values ('{MEMBER}')")).await;
-    told.store.switch_on().await.unwrap();
+    let app = with_members().await;
+    app.execute("update public.user_activity_metrics set engagement_status_is_manual = false").await;
+    app.execute(&format!("insert into public.journal_entries (user_id) values ('{MEMBER}')")).await;
+    app.store.initial_import().await.unwrap();
     let flags = "select engagement_status_is_manual as by_hand from public.user_activity_metrics
                  where admin_notes is not null";
-    assert_eq!(told.rows(flags).await, [json!({"by_hand": false})]);
-    assert_eq!(activity(&told, MEMBER).await["journal_entry_count"], 1);
+    assert_eq!(app.rows(flags).await, [json!({"by_hand": false})]);
+    assert_eq!(activity(&app, MEMBER).await["journal_entry_count"], 1);
 }
 
 #[tokio::test]
 async fn status_that_is_not_flagged_is_derived_at_the_first_start() {
-    let told = town().await;
-    told.execute(&format!(
+    let app = populated().await;
+    app.execute(&format!(
         "insert into public.user_activity_metrics (user_id, engagement_status, health_status)
          values ('{MEMBER}', 'champion', 'churned')"
     ))
     .await;
-    told.store.switch_on().await.unwrap();
+    app.store.initial_import().await.unwrap();
     let statuses = format!(
         "select engagement_status, health_status from public.user_activity_metrics where user_id = '{MEMBER}'"
     );
     assert_eq!(
-        told.rows(&statuses).await,
+        app.rows(&statuses).await,
         [json!({"engagement_status": "inactive", "health_status": "healthy"})]
     );
 }
 
 #[tokio::test]
 async fn row_that_the_application_adds_later_is_derived_but_for_what_is_flagged() {
-    let told = town().await;
-    told.store.switch_on().await.unwrap();
-    told.execute(&format!("delete from public.user_activity_metrics where user_id = '{MEMBER}'")).await;
-    told.execute(&format!(
+    let app = populated().await;
+    app.store.initial_import().await.unwrap();
+    app.execute(&format!("delete from public.user_activity_metrics where user_id = '{MEMBER}'")).await;
+    app.execute(&format!(
         "insert into public.user_activity_metrics (user_id, engagement_status, health_status, health_status_is_manual)
          values ('{MEMBER}', 'champion', 'churned', true)"
     ))
     .await;
-    assert_eq!(told.store.refresh_members().await.unwrap(), 1);
-    assert_eq!(told.store.refresh_members().await.unwrap(), 0);
+    assert_eq!(app.store.refresh_members().await.unwrap(), 1);
+    assert_eq!(app.store.refresh_members().await.unwrap(), 0);
     let statuses = format!(
         "select engagement_status, health_status from public.user_activity_metrics where user_id = '{MEMBER}'"
     );
     assert_eq!(
-        told.rows(&statuses).await,
+        app.rows(&statuses).await,
         [json!({"engagement_status": "inactive", "health_status": "churned"})]
     );
 }
 
 #[tokio::test]
 async fn what_depends_on_the_calendar_is_refreshed_a_day_later() {
-    let told = Told::begin().await;
-    told.sign_up(MEMBER, "ada@example.com").await;
+    let app = TestApp::begin().await;
+    app.sign_up(MEMBER, "ada@example.com").await;
     let session = json!({"id": Uuid::from_u128(8), "user_id": MEMBER, "created_at": "2026-11-20T11:00:00Z"});
-    told.tell([row("msg_1", "INSERT", "auth.sessions", session, json!(null))]).await;
-    assert_eq!(told.store.refresh_members().await.unwrap(), 0, "derived just now");
+    app.apply([row("msg_1", "INSERT", "auth.sessions", session, json!(null))]).await;
+    assert_eq!(app.store.refresh_members().await.unwrap(), 0, "derived just now");
 
-    let later = Told { store: told.store_at(NOW + Duration::days(9)), ..told };
+    let later = TestApp { store: app.store_at(NOW + Duration::days(9)), ..app };
     assert_eq!(later.store.refresh_members().await.unwrap(), 1);
     assert_eq!(later.store.refresh_members().await.unwrap(), 0);
     let metrics =
@@ -321,14 +321,14 @@ async fn what_depends_on_the_calendar_is_refreshed_a_day_later() {
 
 #[tokio::test]
 async fn everything_that_is_due_is_derived_once_however_many_keep_up() {
-    let told = Told::begin().await;
-    told.name_tier("Pro", "price_pro").await;
+    let app = TestApp::begin().await;
+    app.name_tier("Pro", "price_pro").await;
     let signed_up = "insert into auth.users (id) select gen_random_uuid() from generate_series(1, 1200)";
-    told.execute(signed_up).await;
-    told.store.switch_on().await.unwrap();
-    told.execute("insert into ingest.customers (id, recompute_at) select 'cus_' || n, '2026-01-01' from generate_series(1, 1200) n").await;
-    told.execute("insert into ingest.claims select 'cus_' || n, 1, 'cus_' || n, '{nobody}', null, 'epoch', 'epoch', 'e' from generate_series(1, 1200) n").await;
-    let (one, other) = (told.store_at(NOW + Duration::days(2)), told.store_at(NOW + Duration::days(2)));
+    app.execute(signed_up).await;
+    app.store.initial_import().await.unwrap();
+    app.execute("insert into ingest.customers (id, recompute_at) select 'cus_' || n, '2026-01-01' from generate_series(1, 1200) n").await;
+    app.execute("insert into ingest.claims select 'cus_' || n, 1, 'cus_' || n, '{nobody}', null, 'epoch', 'epoch', 'e' from generate_series(1, 1200) n").await;
+    let (one, other) = (app.store_at(NOW + Duration::days(2)), app.store_at(NOW + Duration::days(2)));
     let all = async |store: memberflow::store::Store| {
         let (mut due, mut stale) = (store.recompute_due().await.unwrap(), 0);
         loop {

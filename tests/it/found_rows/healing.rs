@@ -3,154 +3,153 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{MEMBER, OTHER, activity, assert_counted, assert_sound, backfill, town};
+use super::{MEMBER, OTHER, activity, assert_counted, assert_sound, backfill, populated};
+use crate::support::app::{TestApp, row};
 use crate::support::dump;
-use crate::support::told::{Told, row};
 
 const ENTRY: Uuid = Uuid::from_u128(2);
 
 /// Switched on with nothing there.
-async fn switched_on() -> Told {
-    let told = town().await;
-    told.store.switch_on().await.unwrap();
-    told
+async fn switched_on() -> TestApp {
+    let app = populated().await;
+    app.store.initial_import().await.unwrap();
+    app
 }
 
 fn entry(owner: Uuid) -> Value {
     json!({"id": ENTRY, "user_id": owner})
 }
 
-async fn entries(told: &Told) -> [Value; 2] {
-    [activity(told, MEMBER).await, activity(told, OTHER).await].map(|row| row["journal_entry_count"].clone())
+async fn entries(app: &TestApp) -> [Value; 2] {
+    [activity(app, MEMBER).await, activity(app, OTHER).await].map(|row| row["journal_entry_count"].clone())
 }
 
 #[tokio::test]
 async fn rows_that_nobody_told_of_are_found_and_rows_that_are_gone_are_taken_off() {
-    let told = switched_on().await;
+    let app = switched_on().await;
     for count in 1..=3 {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.vision_versions (user_id, updated_at) values ('{MEMBER}', '2026-11-0{count}')"
         ))
         .await;
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into storage.objects (owner_id, metadata) values ('{OTHER}', '{{\"size\": 1048576}}')"
         ))
         .await;
     }
-    let report = backfill(&told).await;
+    let report = backfill(&app).await;
     assert_eq!((report.found["visions"], report.found["files"], report.found["members"]), (3, 3, 2));
-    assert_counted(&told, "found").await;
-    assert_sound(&told, "found").await;
+    assert_counted(&app, "found").await;
+    assert_sound(&app, "found").await;
 
-    told.execute("update public.vision_versions set is_draft = true, updated_at = '2026-11-09' where updated_at = '2026-11-01'").await;
-    told.execute("delete from public.vision_versions where updated_at = '2026-11-02'").await;
-    told.execute("delete from storage.objects").await;
-    let report = backfill(&told).await;
+    app.execute("update public.vision_versions set is_draft = true, updated_at = '2026-11-09' where updated_at = '2026-11-01'").await;
+    app.execute("delete from public.vision_versions where updated_at = '2026-11-02'").await;
+    app.execute("delete from storage.objects").await;
+    let report = backfill(&app).await;
     assert_eq!(
         (report.found["visions"], report.found["visions gone"], report.found["files gone"]),
         (1, 1, 3)
     );
-    assert_eq!(activity(&told, MEMBER).await["vision_count"], 1);
-    assert_counted(&told, "gone").await;
-    assert_sound(&told, "gone").await;
+    assert_eq!(activity(&app, MEMBER).await["vision_count"], 1);
+    assert_counted(&app, "gone").await;
+    assert_sound(&app, "gone").await;
 }
 
 #[tokio::test]
 async fn read_again_it_changes_nothing() {
-    let told = switched_on().await;
-    told.execute(&format!("insert into public.journal_entries (user_id) values ('{MEMBER}')")).await;
-    told.execute(&format!("update auth.users set last_sign_in_at = '2026-11-01' where id = '{MEMBER}'"))
-        .await;
-    backfill(&told).await;
-    let before = dump::everything(&told.database.pool).await;
-    let events = told.rows("select count(*) from ingest.inbox").await;
-    let report = backfill(&told).await;
+    let app = switched_on().await;
+    app.execute(&format!("insert into public.journal_entries (user_id) values ('{MEMBER}')")).await;
+    app.execute(&format!("update auth.users set last_sign_in_at = '2026-11-01' where id = '{MEMBER}'")).await;
+    backfill(&app).await;
+    let before = dump::everything(&app.database.pool).await;
+    let events = app.rows("select count(*) from ingest.inbox").await;
+    let report = backfill(&app).await;
     assert!(report.found.values().all(|found| *found == 0), "{report:?}");
-    assert_eq!(told.rows("select count(*) from ingest.inbox").await, events);
-    dump::assert_same(&before, &dump::everything(&told.database.pool).await, "read again");
+    assert_eq!(app.rows("select count(*) from ingest.inbox").await, events);
+    dump::assert_same(&before, &dump::everything(&app.database.pool).await, "read again");
 }
 
 /// The table has no moments: only the chain of changes says which is the last.
 #[tokio::test]
 async fn a_lost_change_is_corrected_and_later_changes_follow_from_it() {
-    let told = switched_on().await;
-    told.execute("alter table public.journal_entries drop column updated_at").await;
-    told.execute(&format!("insert into public.journal_entries (id, user_id) values ('{ENTRY}', '{OTHER}')"))
+    let app = switched_on().await;
+    app.execute("alter table public.journal_entries drop column updated_at").await;
+    app.execute(&format!("insert into public.journal_entries (id, user_id) values ('{ENTRY}', '{OTHER}')"))
         .await;
-    told.tell([row("msg_1", "INSERT", "public.journal_entries", entry(MEMBER), json!(null))]).await;
-    assert_eq!(entries(&told).await, [json!(1), json!(0)], "the change of owner was lost");
+    app.apply([row("msg_1", "INSERT", "public.journal_entries", entry(MEMBER), json!(null))]).await;
+    assert_eq!(entries(&app).await, [json!(1), json!(0)], "the change of owner was lost");
 
-    let report = backfill(&told).await;
+    let report = backfill(&app).await;
     assert_eq!(report.found["journal entries"], 1);
-    assert_eq!(entries(&told).await, [json!(0), json!(1)]);
-    assert_eq!(backfill(&told).await.found["journal entries"], 0);
-    assert_sound(&told, "corrected").await;
+    assert_eq!(entries(&app).await, [json!(0), json!(1)]);
+    assert_eq!(backfill(&app).await.found["journal entries"], 0);
+    assert_sound(&app, "corrected").await;
 
-    told.tell([row("msg_2", "UPDATE", "public.journal_entries", entry(OTHER), entry(MEMBER))]).await;
-    assert_eq!(entries(&told).await, [json!(0), json!(1)], "it was only late");
-    told.tell([row("msg_3", "UPDATE", "public.journal_entries", entry(MEMBER), entry(OTHER))]).await;
-    assert_eq!(entries(&told).await, [json!(1), json!(0)], "told after that");
-    assert_sound(&told, "told after that").await;
+    app.apply([row("msg_2", "UPDATE", "public.journal_entries", entry(OTHER), entry(MEMBER))]).await;
+    assert_eq!(entries(&app).await, [json!(0), json!(1)], "it was only late");
+    app.apply([row("msg_3", "UPDATE", "public.journal_entries", entry(MEMBER), entry(OTHER))]).await;
+    assert_eq!(entries(&app).await, [json!(1), json!(0)], "told after that");
+    assert_sound(&app, "told after that").await;
 }
 
 /// The events were only late, and there were two: what was corrected meanwhile is not a third change.
 #[tokio::test]
 async fn a_correction_is_overtaken_by_the_events_that_it_stood_for() {
-    let told = switched_on().await;
-    told.execute("alter table public.journal_entries drop column updated_at").await;
-    told.execute(&format!("insert into public.journal_entries (id, user_id) values ('{ENTRY}', '{OTHER}')"))
+    let app = switched_on().await;
+    app.execute("alter table public.journal_entries drop column updated_at").await;
+    app.execute(&format!("insert into public.journal_entries (id, user_id) values ('{ENTRY}', '{OTHER}')"))
         .await;
     let unread = |owner: Uuid, title: &str| json!({"id": ENTRY, "user_id": owner, "title": title});
     let step = |id: &str, from: Value, to: Value| row(id, "UPDATE", "public.journal_entries", to, from);
     let (first, second, third) = (unread(MEMBER, "a"), unread(MEMBER, "b"), unread(OTHER, "b"));
-    told.execute("update public.journal_entries set title = 'b'").await;
-    told.tell([row("msg_1", "INSERT", "public.journal_entries", first.clone(), json!(null))]).await;
-    assert_eq!(backfill(&told).await.found["journal entries"], 1);
-    assert_eq!(entries(&told).await, [json!(0), json!(1)], "corrected");
-    told.tell([step("msg_3", second.clone(), third.clone())]).await;
-    told.tell([step("msg_2", first.clone(), second)]).await;
-    assert_eq!(entries(&told).await, [json!(0), json!(1)], "told late");
-    told.tell([step("msg_4", third, first)]).await;
-    assert_eq!(entries(&told).await, [json!(1), json!(0)], "and back again");
-    assert_sound(&told, "and back again").await;
+    app.execute("update public.journal_entries set title = 'b'").await;
+    app.apply([row("msg_1", "INSERT", "public.journal_entries", first.clone(), json!(null))]).await;
+    assert_eq!(backfill(&app).await.found["journal entries"], 1);
+    assert_eq!(entries(&app).await, [json!(0), json!(1)], "corrected");
+    app.apply([step("msg_3", second.clone(), third.clone())]).await;
+    app.apply([step("msg_2", first.clone(), second)]).await;
+    assert_eq!(entries(&app).await, [json!(0), json!(1)], "told late");
+    app.apply([step("msg_4", third, first)]).await;
+    assert_eq!(entries(&app).await, [json!(1), json!(0)], "and back again");
+    assert_sound(&app, "and back again").await;
 }
 
 #[tokio::test]
 async fn what_was_found_gives_way_to_an_event_of_its_moment_and_a_later_reading_to_neither() {
-    let told = town().await;
-    told.execute("alter table public.journal_entries drop column updated_at").await;
-    told.execute(&format!("insert into public.journal_entries (id, user_id) values ('{ENTRY}', '{MEMBER}')"))
+    let app = populated().await;
+    app.execute("alter table public.journal_entries drop column updated_at").await;
+    app.execute(&format!("insert into public.journal_entries (id, user_id) values ('{ENTRY}', '{MEMBER}')"))
         .await;
-    told.store.switch_on().await.unwrap();
-    told.execute(&format!("update public.journal_entries set user_id = '{OTHER}'")).await;
-    assert_eq!(backfill(&told).await.found["journal entries"], 1, "otherwise than it was found");
-    assert_eq!(entries(&told).await, [json!(0), json!(1)]);
-    told.execute(&format!("update public.journal_entries set user_id = '{MEMBER}'")).await;
-    told.tell([row("msg_1", "UPDATE", "public.journal_entries", entry(MEMBER), entry(OTHER))]).await;
-    assert_eq!(entries(&told).await, [json!(1), json!(0)]);
-    assert_eq!(backfill(&told).await.found["journal entries"], 0);
-    told.tell([row("msg_2", "DELETE", "public.journal_entries", json!(null), entry(MEMBER))]).await;
-    assert_eq!(entries(&told).await, [json!(0), json!(0)]);
-    let report = backfill(&told).await;
-    assert_eq!(entries(&told).await, [json!(0), json!(0)]);
+    app.store.initial_import().await.unwrap();
+    app.execute(&format!("update public.journal_entries set user_id = '{OTHER}'")).await;
+    assert_eq!(backfill(&app).await.found["journal entries"], 1, "otherwise than it was found");
+    assert_eq!(entries(&app).await, [json!(0), json!(1)]);
+    app.execute(&format!("update public.journal_entries set user_id = '{MEMBER}'")).await;
+    app.apply([row("msg_1", "UPDATE", "public.journal_entries", entry(MEMBER), entry(OTHER))]).await;
+    assert_eq!(entries(&app).await, [json!(1), json!(0)]);
+    assert_eq!(backfill(&app).await.found["journal entries"], 0);
+    app.apply([row("msg_2", "DELETE", "public.journal_entries", json!(null), entry(MEMBER))]).await;
+    assert_eq!(entries(&app).await, [json!(0), json!(0)]);
+    let report = backfill(&app).await;
+    assert_eq!(entries(&app).await, [json!(0), json!(0)]);
     let unknown = &report.unknown[0];
     assert_eq!(unknown.count, Some(1));
     assert_eq!(
         unknown.what,
         "rows of public.journal_entries stand there although they were told to be deleted: they do not count"
     );
-    assert_sound(&told, "told").await;
+    assert_sound(&app, "told").await;
 }
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_not_taken_for_empty() {
-    let told = town().await;
-    told.execute(&format!("insert into public.journal_entries (user_id) values ('{MEMBER}')")).await;
-    told.store.switch_on().await.unwrap();
-    told.execute("drop table auth.audit_log_entries").await;
-    told.execute("alter table public.journal_entries rename to elsewhere").await;
-    let report = backfill(&told).await;
-    assert_eq!(activity(&told, MEMBER).await["journal_entry_count"], 1);
+    let app = populated().await;
+    app.execute(&format!("insert into public.journal_entries (user_id) values ('{MEMBER}')")).await;
+    app.store.initial_import().await.unwrap();
+    app.execute("drop table auth.audit_log_entries").await;
+    app.execute("alter table public.journal_entries rename to elsewhere").await;
+    let report = backfill(&app).await;
+    assert_eq!(activity(&app, MEMBER).await["journal_entry_count"], 1);
     let unknown: Vec<&str> = report.unknown.iter().map(|unknown| unknown.what.as_str()).collect();
     assert_eq!(
         unknown,
@@ -163,23 +162,23 @@ async fn a_table_that_is_not_there_is_not_taken_for_empty() {
 
 #[tokio::test]
 async fn users_who_went_unnoticed_are_gone_and_their_customers_fall_to_nobody_else() {
-    let told = switched_on().await;
-    told.name_tier("Pro", "price_pro").await;
-    let mut named = crate::support::told::subscription("sub_1", "cus_1", "active");
+    let app = switched_on().await;
+    app.name_tier("Pro", "price_pro").await;
+    let mut named = crate::support::app::subscription("sub_1", "cus_1", "active");
     named["metadata"]["user_id"] = json!(OTHER);
-    told.execute(&format!("delete from auth.users where id = '{OTHER}'")).await;
-    let report = backfill(&told).await;
+    app.execute(&format!("delete from auth.users where id = '{OTHER}'")).await;
+    let report = backfill(&app).await;
     assert_eq!(report.found["users gone"], 1);
-    told.tell([
-        crate::support::told::stripe(
+    app.apply([
+        crate::support::app::stripe(
             "evt_1",
             "customer.created",
             0,
-            crate::support::told::customer("cus_1", "ada@example.com"),
+            crate::support::app::customer("cus_1", "ada@example.com"),
         ),
-        crate::support::told::stripe("evt_2", "customer.subscription.created", 1, named),
+        crate::support::app::stripe("evt_2", "customer.subscription.created", 1, named),
     ])
     .await;
-    assert_eq!(told.parked().await, ["cus_1 user_gone"]);
-    assert_sound(&told, "gone").await;
+    assert_eq!(app.parked().await, ["cus_1 user_gone"]);
+    assert_sound(&app, "gone").await;
 }

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{MEMBER, OTHER, activity, assert_sound, backfill, town};
-use crate::support::told::{Told, row};
+use super::{MEMBER, OTHER, activity, assert_sound, backfill, populated};
+use crate::support::app::{TestApp, row};
 
 /// Three logins of Ada's: one whose session is there, one that only the audit log knows, and the last.
-async fn with_history() -> Told {
-    let told = town().await;
+async fn with_history() -> TestApp {
+    let app = populated().await;
     for statement in [
         format!("insert into auth.sessions (id, user_id, created_at) values ('{}', '{MEMBER}', '2026-11-10T12:00:00.5Z')", Uuid::from_u128(1)),
         format!("insert into auth.sessions (id, user_id, created_at, oauth_client_id) values (gen_random_uuid(), '{MEMBER}', '2026-11-11', gen_random_uuid())"),
@@ -21,14 +21,14 @@ async fn with_history() -> Told {
         format!("update auth.users set last_sign_in_at = '2026-11-12T09:00:00Z' where id = '{MEMBER}'"),
         format!("update auth.users set last_sign_in_at = '2026-11-01T09:00:00.25Z' where id = '{OTHER}'"),
     ] {
-        told.execute(&statement).await;
+        app.execute(&statement).await;
     }
-    told.store.switch_on().await.unwrap();
-    told
+    app.store.initial_import().await.unwrap();
+    app
 }
 
-async fn logins(told: &Told, member: Uuid) -> (Value, Value) {
-    let row = told
+async fn logins(app: &TestApp, member: Uuid) -> (Value, Value) {
+    let row = app
         .rows(&format!(
             "select total_logins, last_login_at from public.user_activity_metrics where user_id = '{member}'"
         ))
@@ -45,11 +45,11 @@ fn session(id: u128, member: Uuid, at: &str) -> memberflow::envelope::Envelope {
 
 #[tokio::test]
 async fn a_login_is_counted_once_whatever_knows_of_it() {
-    let told = with_history().await;
-    assert_eq!(logins(&told, MEMBER).await, (json!(3), json!("2026-11-12T09:00:00+00:00")));
-    assert_eq!(logins(&told, OTHER).await, (json!(1), json!("2026-11-01T09:00:00.25+00:00")));
-    assert_sound(&told, "switched on").await;
-    let report = backfill(&told).await;
+    let app = with_history().await;
+    assert_eq!(logins(&app, MEMBER).await, (json!(3), json!("2026-11-12T09:00:00+00:00")));
+    assert_eq!(logins(&app, OTHER).await, (json!(1), json!("2026-11-01T09:00:00.25+00:00")));
+    assert_sound(&app, "switched on").await;
+    let report = backfill(&app).await;
     assert_eq!(
         (report.found["sessions"], report.found["audit log"], report.found["last sign-ins"]),
         (0, 0, 0)
@@ -59,40 +59,40 @@ async fn a_login_is_counted_once_whatever_knows_of_it() {
 
 #[tokio::test]
 async fn a_session_told_later_takes_the_place_of_what_was_known_of_its_login() {
-    let told = with_history().await;
+    let app = with_history().await;
     // The sessions of the two logins that are known from less: each within the second, in different batches.
-    told.tell([session(2, MEMBER, "2026-11-05T08:00:01Z")]).await;
-    told.tell([session(3, MEMBER, "2026-11-12T08:59:59.9Z"), session(1, MEMBER, "2026-11-10T12:00:00.5Z")])
+    app.apply([session(2, MEMBER, "2026-11-05T08:00:01Z")]).await;
+    app.apply([session(3, MEMBER, "2026-11-12T08:59:59.9Z"), session(1, MEMBER, "2026-11-10T12:00:00.5Z")])
         .await;
-    assert_eq!(activity(&told, MEMBER).await["total_logins"], 3);
-    assert_sound(&told, "told").await;
+    assert_eq!(activity(&app, MEMBER).await["total_logins"], 3);
+    assert_sound(&app, "told").await;
     // One more, and a session whose earlier moment turns out not to be within the second of Eve's sign-in.
-    told.tell([session(4, OTHER, "2026-11-01T09:00:01Z"), session(5, MEMBER, "2026-11-13T00:00:00Z")]).await;
+    app.apply([session(4, OTHER, "2026-11-01T09:00:01Z"), session(5, MEMBER, "2026-11-13T00:00:00Z")]).await;
     assert_eq!(
         (
-            activity(&told, MEMBER).await["total_logins"].clone(),
-            activity(&told, OTHER).await["total_logins"].clone()
+            activity(&app, MEMBER).await["total_logins"].clone(),
+            activity(&app, OTHER).await["total_logins"].clone()
         ),
         (json!(4), json!(1))
     );
     let earlier = json!({"id": Uuid::from_u128(4), "user_id": OTHER, "created_at": "2026-11-01T08:00:00Z"});
-    told.tell([row("msg_again", "UPDATE", "auth.sessions", earlier, json!(null))]).await;
-    assert_eq!(activity(&told, OTHER).await["total_logins"], 2);
-    assert_sound(&told, "told again").await;
+    app.apply([row("msg_again", "UPDATE", "auth.sessions", earlier, json!(null))]).await;
+    assert_eq!(activity(&app, OTHER).await["total_logins"], 2);
+    assert_sound(&app, "told again").await;
 }
 
 #[tokio::test]
 async fn logins_whose_events_were_lost_are_found_later() {
-    let told = with_history().await;
-    told.execute(&format!("insert into auth.sessions (id, user_id, created_at) values (gen_random_uuid(), '{MEMBER}', '2026-11-15')")).await;
-    told.execute(&format!(
+    let app = with_history().await;
+    app.execute(&format!("insert into auth.sessions (id, user_id, created_at) values (gen_random_uuid(), '{MEMBER}', '2026-11-15')")).await;
+    app.execute(&format!(
         "update auth.users set last_sign_in_at = '2026-11-15T00:00:00.7Z' where id = '{MEMBER}'"
     ))
     .await;
-    told.execute(&format!("update auth.users set last_sign_in_at = '2026-11-16' where id = '{OTHER}'")).await;
-    let report = backfill(&told).await;
+    app.execute(&format!("update auth.users set last_sign_in_at = '2026-11-16' where id = '{OTHER}'")).await;
+    let report = backfill(&app).await;
     assert_eq!((report.found["sessions"], report.found["last sign-ins"]), (1, 1));
-    assert_eq!(logins(&told, MEMBER).await, (json!(4), json!("2026-11-15T00:00:00+00:00")));
-    assert_eq!(logins(&told, OTHER).await, (json!(2), json!("2026-11-16T00:00:00+00:00")));
-    assert_sound(&told, "found").await;
+    assert_eq!(logins(&app, MEMBER).await, (json!(4), json!("2026-11-15T00:00:00+00:00")));
+    assert_eq!(logins(&app, OTHER).await, (json!(2), json!("2026-11-16T00:00:00+00:00")));
+    assert_sound(&app, "found").await;
 }

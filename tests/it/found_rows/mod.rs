@@ -12,39 +12,39 @@ mod traffic;
 use memberflow::ops::backfill::tables::{self, Report};
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
-use memberflow::store::found::Scope;
+use memberflow::store::backfill::Scope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 const OTHER: Uuid = Uuid::from_u128(0xbbbb_bbbb_bbbb_4bbb_8bbb_bbbb_bbbb_bbbb);
 
 /// Members who have signed up.
-async fn town() -> Told {
-    let told = Told::begin().await;
-    told.sign_up(MEMBER, "ada@example.com").await;
-    told.sign_up(OTHER, "eve@example.com").await;
-    told
+async fn populated() -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(MEMBER, "ada@example.com").await;
+    app.sign_up(OTHER, "eve@example.com").await;
+    app
 }
 
-async fn backfill(told: &Told) -> Report {
-    tables::run(&told.store, &Scope::ALL, &mut Progress::Silent).await.unwrap()
+async fn backfill(app: &TestApp) -> Report {
+    tables::run(&app.store, &Scope::ALL, &mut Progress::Silent).await.unwrap()
 }
 
 /// What a member's activity row says.
-async fn activity(told: &Told, member: Uuid) -> Value {
+async fn activity(app: &TestApp, member: Uuid) -> Value {
     let columns =
         "vision_count, journal_entry_count, s3_file_count, total_storage_mb, profile_completion_percent,
                    total_logins";
     let query = format!("select {columns} from public.user_activity_metrics where user_id = '{member}'");
-    told.rows(&query).await.pop().unwrap_or_default()
+    app.rows(&query).await.pop().unwrap_or_default()
 }
 
 /// The rows are what a count of the tables themselves says.
-async fn assert_counted(told: &Told, when: &str) {
-    let drift = told.rows(DIRECT_COUNT).await;
+async fn assert_counted(app: &TestApp, when: &str) {
+    let drift = app.rows(DIRECT_COUNT).await;
     assert_eq!(drift, [json!(null); 0], "{when}");
 }
 
@@ -63,12 +63,12 @@ const DIRECT_COUNT: &str = "
         is distinct from (c.visions, c.entries, c.files, c.megabytes)";
 
 /// A rebuild from the events alone finds no difference.
-async fn assert_sound(told: &Told, when: &str) {
+async fn assert_sound(app: &TestApp, when: &str) {
     let mut differences = Vec::new();
     let show = |difference| {
         differences.push(difference);
         true
     };
-    rebuild::run(&told.store, true, &mut Progress::Silent, show).await.unwrap();
+    rebuild::run(&app.store, true, &mut Progress::Silent, show).await.unwrap();
     assert_eq!(differences, [], "{when}");
 }

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{MEMBER, OTHER, assert_sound, backfill, town};
+use super::{MEMBER, OTHER, assert_sound, backfill, populated};
+use crate::support::app::{TestApp, paid_invoice, stripe};
 use crate::support::dump;
-use crate::support::told::{Told, paid_invoice, stripe};
 
-async fn kept(told: &Told, id: u128, user: Uuid, amount: i64, rest: &str) {
-    told.execute(&format!(
+async fn kept(app: &TestApp, id: u128, user: Uuid, amount: i64, rest: &str) {
+    app.execute(&format!(
         "insert into public.payment_history (id, user_id, amount, currency, status, stripe_invoice_id, stripe_payment_intent_id, created_at)
          values ('{}', '{user}', {amount}, {rest}, '2025-06-01')",
         Uuid::from_u128(id)
@@ -16,36 +16,36 @@ async fn kept(told: &Told, id: u128, user: Uuid, amount: i64, rest: &str) {
     .await;
 }
 
-async fn with_payments() -> Told {
-    let told = town().await;
-    kept(&told, 1, MEMBER, 1000, "'usd', 'succeeded', 'in_1', 'pi_1'").await;
-    kept(&told, 2, MEMBER, 2000, "'USD', 'succeeded', null, 'pi_2'").await;
-    kept(&told, 3, MEMBER, 4000, "'usd', 'failed', 'in_3', null").await;
-    kept(&told, 4, MEMBER, 500, "null, 'succeeded', null, null").await;
-    kept(&told, 5, MEMBER, 1000, "'usd', 'succeeded', 'in_1', null").await;
-    kept(&told, 6, OTHER, 9, "'eur', 'succeeded', 'in_6', null").await;
-    told.store.switch_on().await.unwrap();
-    told
+async fn with_payments() -> TestApp {
+    let app = populated().await;
+    kept(&app, 1, MEMBER, 1000, "'usd', 'succeeded', 'in_1', 'pi_1'").await;
+    kept(&app, 2, MEMBER, 2000, "'USD', 'succeeded', null, 'pi_2'").await;
+    kept(&app, 3, MEMBER, 4000, "'usd', 'failed', 'in_3', null").await;
+    kept(&app, 4, MEMBER, 500, "null, 'succeeded', null, null").await;
+    kept(&app, 5, MEMBER, 1000, "'usd', 'succeeded', 'in_1', null").await;
+    kept(&app, 6, OTHER, 9, "'eur', 'succeeded', 'in_6', null").await;
+    app.store.initial_import().await.unwrap();
+    app
 }
 
-async fn spent(told: &Told) -> Vec<Value> {
-    told.rows("select currency, total_spent, ltv from public.user_revenue_metrics order by total_spent").await
+async fn spent(app: &TestApp) -> Vec<Value> {
+    app.rows("select currency, total_spent, ltv from public.user_revenue_metrics order by total_spent").await
 }
 
 #[tokio::test]
 async fn payments_that_were_kept_count_each_once_and_their_rows_stay_as_they_are() {
-    let told = town().await;
-    told.store.switch_on().await.unwrap();
-    let told = with_payments_on(told).await;
-    let rows = told.rows("select * from public.payment_history order by id").await;
-    let report = backfill(&told).await;
+    let app = populated().await;
+    app.store.initial_import().await.unwrap();
+    let app = with_payments_on(app).await;
+    let rows = app.rows("select * from public.payment_history order by id").await;
+    let report = backfill(&app).await;
     assert_eq!(report.found["payments"], 6);
     let expected = [
         json!({"currency": "eur", "total_spent": 9, "ltv": 9}),
         json!({"currency": "usd", "total_spent": 3500, "ltv": 3500}),
     ];
-    assert_eq!(spent(&told).await, expected);
-    assert_eq!(told.rows("select * from public.payment_history order by id").await, rows);
+    assert_eq!(spent(&app).await, expected);
+    assert_eq!(app.rows("select * from public.payment_history order by id").await, rows);
     let unknown: Vec<_> = report.unknown.iter().filter_map(|it| it.count).collect();
     assert_eq!(
         unknown,
@@ -53,58 +53,58 @@ async fn payments_that_were_kept_count_each_once_and_their_rows_stay_as_they_are
         "one names nothing of Stripe's, four are not confirmed: {:?}",
         report.unknown
     );
-    assert_sound(&told, "found").await;
+    assert_sound(&app, "found").await;
 }
 
-async fn with_payments_on(told: Told) -> Told {
+async fn with_payments_on(app: TestApp) -> TestApp {
     let other = with_payments().await;
     for row in other.rows("select * from public.payment_history order by id").await {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.payment_history select * from jsonb_populate_record(null::public.payment_history, '{row}')"
         ))
         .await;
     }
-    told
+    app
 }
 
 #[tokio::test]
 async fn what_stripe_tells_of_a_payment_takes_its_place() {
-    let told = with_payments().await;
+    let app = with_payments().await;
     let mut invoice = paid_invoice("in_1", "cus_1", 1100);
     invoice["customer_email"] = json!("ada@example.com");
-    let customer = crate::support::told::customer("cus_1", "ada@example.com");
+    let customer = crate::support::app::customer("cus_1", "ada@example.com");
     let charge = json!({
         "id": "ch_2", "object": "charge", "customer": "cus_1", "amount": 2000, "amount_captured": 2000, "captured": true,
         "status": "succeeded", "currency": "usd", "payment_intent": "pi_2", "created": 1_748_736_000
     });
     let refund = json!({"id": "re_2", "object": "refund", "amount": 300, "currency": "usd", "status": "succeeded", "payment_intent": "pi_2", "created": 1_748_736_000});
-    told.tell([
+    app.apply([
         stripe("evt_0", "customer.created", 0, customer),
         stripe("evt_1", "refund.created", 1, refund),
     ])
     .await;
     assert_eq!(
-        spent(&told).await[1],
+        spent(&app).await[1],
         json!({"currency": "usd", "total_spent": 3500, "ltv": 3200}),
         "given back"
     );
-    told.tell([stripe("evt_2", "invoice.paid", 2, invoice)]).await;
-    assert_eq!(spent(&told).await[1], json!({"currency": "usd", "total_spent": 3600, "ltv": 3300}));
-    told.tell([stripe("evt_3", "charge.succeeded", 3, charge)]).await;
-    assert_eq!(spent(&told).await[1], json!({"currency": "usd", "total_spent": 3600, "ltv": 3300}));
-    assert_sound(&told, "told").await;
-    let before = dump::everything(&told.database.pool).await;
-    assert_eq!(backfill(&told).await.found["payments"], 0);
-    dump::assert_same(&before, &dump::everything(&told.database.pool).await, "read again");
+    app.apply([stripe("evt_2", "invoice.paid", 2, invoice)]).await;
+    assert_eq!(spent(&app).await[1], json!({"currency": "usd", "total_spent": 3600, "ltv": 3300}));
+    app.apply([stripe("evt_3", "charge.succeeded", 3, charge)]).await;
+    assert_eq!(spent(&app).await[1], json!({"currency": "usd", "total_spent": 3600, "ltv": 3300}));
+    assert_sound(&app, "told").await;
+    let before = dump::everything(&app.database.pool).await;
+    assert_eq!(backfill(&app).await.found["payments"], 0);
+    dump::assert_same(&before, &dump::everything(&app.database.pool).await, "read again");
 }
 
 #[tokio::test]
 async fn rows_that_were_changed_or_deleted_since_are_found_again() {
-    let told = with_payments().await;
-    told.execute("update public.payment_history set amount = 2700 where amount = 2000").await;
-    told.execute("delete from public.payment_history where amount = 500").await;
-    let report = backfill(&told).await;
+    let app = with_payments().await;
+    app.execute("update public.payment_history set amount = 2700 where amount = 2000").await;
+    app.execute("delete from public.payment_history where amount = 500").await;
+    let report = backfill(&app).await;
     assert_eq!((report.found["payments"], report.found["payments gone"]), (1, 1));
-    assert_eq!(spent(&told).await[1]["total_spent"], 3700);
-    assert_sound(&told, "found again").await;
+    assert_eq!(spent(&app).await[1]["total_spent"], 3700);
+    assert_sound(&app, "found again").await;
 }

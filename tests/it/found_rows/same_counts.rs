@@ -13,8 +13,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{MEMBER, OTHER, backfill, town};
-use crate::support::told::{NOW, Told, row};
+use super::{MEMBER, OTHER, backfill, populated};
+use crate::support::app::{NOW, TestApp, row};
 
 /// Rows of each table.
 const ROWS: usize = 150;
@@ -102,43 +102,39 @@ fn made<T: std::fmt::Debug>(runner: &mut TestRunner, what: impl Strategy<Value =
 }
 
 /// Tables whose columns are of text where they may be, one of them with ids of text too and one without moments.
-async fn odd_town() -> Told {
-    let told = town().await;
-    told.execute("alter table storage.objects alter owner_id type text").await;
-    told.execute(
-        "create table public.tracks (id text primary key, author text, state text, updated_at text)",
-    )
-    .await;
-    told.execute("create table public.letters (id numeric primary key, user_id text)").await;
-    told.execute(
-        "alter table public.user_profiles alter is_draft drop not null, alter is_draft drop default",
-    )
-    .await;
-    told.execute("alter table public.user_profiles alter is_draft type text").await;
-    told.execute("alter table public.user_profiles drop column phone, add column city varchar, add column timezone text[]").await;
-    told.execute("alter table public.vision_versions drop column is_draft").await;
+async fn odd_town() -> TestApp {
+    let app = populated().await;
+    app.execute("alter table storage.objects alter owner_id type text").await;
+    app.execute("create table public.tracks (id text primary key, author text, state text, updated_at text)")
+        .await;
+    app.execute("create table public.letters (id numeric primary key, user_id text)").await;
+    app.execute("alter table public.user_profiles alter is_draft drop not null, alter is_draft drop default")
+        .await;
+    app.execute("alter table public.user_profiles alter is_draft type text").await;
+    app.execute("alter table public.user_profiles drop column phone, add column city varchar, add column timezone text[]").await;
+    app.execute("alter table public.vision_versions drop column is_draft").await;
     let entries = [
         "public.tracks:author:audio_generated_count:state!=failed",
         "public.letters:user_id:journal_entry_count",
     ];
     let tables =
         entries.iter().fold(ActivityTables::default(), |all, entry| all.with(entry.parse().unwrap()));
-    let config = Config { activity_tables: tables, ..crate::support::config(told.database.url()) };
-    Told { store: Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config)), ..told }
+    let config = Config { activity_tables: tables, ..crate::support::config(app.database.url()) };
+    TestApp { store: Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config)), ..app }
 }
 
-async fn fill(told: &Told) {
+async fn fill(app: &TestApp) {
     let mut runner = TestRunner::deterministic();
     for (owner_id, metadata) in made(&mut runner, (owner(), metadata())) {
         let owner = if owner_id.len() % 2 == 0 { format!("'{OTHER}'") } else { "null".to_owned() };
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into storage.objects (owner_id, owner, metadata) values ({owner_id}, {owner}, {metadata})"
         ))
         .await;
     }
     let ids = prop_oneof![owner(), "[a-z]{1,3}".prop_map(text), Just("' '".to_owned())];
     for (id, author, state, at) in made(&mut runner, (ids, owner(), flag(), moment())) {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.tracks select {id}, {author}, coalesce({state}, 'failed'), {at} where {id} is not null
                  -- Two ids that are written otherwise but are the same.
                  and not exists (select from public.tracks
@@ -148,7 +144,7 @@ async fn fill(told: &Told) {
         .await;
     }
     for (number, author) in made(&mut runner, owner()).into_iter().enumerate() {
-        told.execute(&format!("insert into public.letters values ({number}.50, {author})")).await;
+        app.execute(&format!("insert into public.letters values ({number}.50, {author})")).await;
     }
     let profiles = (
         flag(),
@@ -159,26 +155,26 @@ async fn fill(told: &Told) {
         prop::sample::select(vec!["null", "'{}'", "'{UTC}'"]),
     );
     for (draft, active, first, email, city, zone) in made(&mut runner, profiles) {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.user_profiles (user_id, is_draft, is_active, first_name, email, city, timezone)
              values ('{MEMBER}', {draft}, {active}, {first}, {email}, {city}, {zone})"
         ))
         .await;
     }
-    told.execute(&format!("insert into public.vision_versions (user_id) values ('{MEMBER}')")).await;
+    app.execute(&format!("insert into public.vision_versions (user_id) values ('{MEMBER}')")).await;
 }
 
 const FACTS: &str =
     "select relation, row_id, user_id, counted, amount, occurred_at from ingest.row_facts where not final";
 
-async fn facts(told: &Told) -> Vec<Value> {
-    told.rows(&format!("{FACTS} order by relation, row_id collate \"C\"")).await
+async fn facts(app: &TestApp) -> Vec<Value> {
+    app.rows(&format!("{FACTS} order by relation, row_id collate \"C\"")).await
 }
 
 /// What `reconcile supabase` says that `backfill` would mend.
-async fn drift(told: &Told) -> Vec<String> {
+async fn drift(app: &TestApp) -> Vec<String> {
     let mut drift = Vec::new();
-    supabase::run(&told.store, false, &mut Progress::Silent, |it| {
+    supabase::run(&app.store, false, &mut Progress::Silent, |it| {
         if it.mend == supabase::Mend::Backfill {
             drift.push(format!("{}: {:?} -> {:?}", it.field, it.here, it.recount));
         }
@@ -190,21 +186,21 @@ async fn drift(told: &Told) -> Vec<String> {
 
 #[tokio::test]
 async fn any_row_counts_the_same_by_event_reading_and_comparison() {
-    let told = odd_town().await;
-    fill(&told).await;
-    told.store.switch_on().await.unwrap();
-    let found = facts(&told).await;
+    let app = odd_town().await;
+    fill(&app).await;
+    app.store.initial_import().await.unwrap();
+    let found = facts(&app).await;
     assert!(found.len() > 3 * ROWS, "{}", found.len());
     for needed in [json!(1_i64 << 50), json!(0), json!(1), json!(15)] {
         assert!(found.iter().any(|fact| fact["amount"] == needed), "no file of {needed} bytes");
     }
-    assert_eq!(drift(&told).await, [""; 0], "as they were read");
-    let report = backfill(&told).await;
+    assert_eq!(drift(&app).await, [""; 0], "as they were read");
+    let report = backfill(&app).await;
     assert!(report.found.values().all(|found| *found == 0), "read again: {report:?}");
 
-    told.execute("delete from ingest.row_facts").await;
-    told.execute("delete from ingest.activity").await;
-    let tables = &told.store.rules().reading.tables;
+    app.execute("delete from ingest.row_facts").await;
+    app.execute("delete from ingest.activity").await;
+    let tables = &app.store.rules().reading.tables;
     for relation in [
         "storage.objects",
         "public.tracks",
@@ -212,7 +208,7 @@ async fn any_row_counts_the_same_by_event_reading_and_comparison() {
         "public.user_profiles",
         "public.vision_versions",
     ] {
-        let records = told.rows(&format!("select to_jsonb(t)::text as record from {relation} t")).await;
+        let records = app.rows(&format!("select to_jsonb(t)::text as record from {relation} t")).await;
         let events = records.iter().enumerate().map(|(number, record)| {
             let (schema, table) = relation.split_once('.').unwrap();
             // Put together as text: there are numbers that only text can hold.
@@ -227,8 +223,8 @@ async fn any_row_counts_the_same_by_event_reading_and_comparison() {
                 if number % 2 == 0 { kept(body.as_bytes(), tables).unwrap().into() } else { body.into() };
             event
         });
-        told.tell(events.collect::<Vec<_>>()).await;
+        app.apply(events.collect::<Vec<_>>()).await;
     }
-    assert_eq!(facts(&told).await, found);
-    assert_eq!(drift(&told).await, [""; 0], "as they were told");
+    assert_eq!(facts(&app).await, found);
+    assert_eq!(drift(&app).await, [""; 0], "as they were told");
 }

@@ -1,18 +1,18 @@
 //! Readings that are interrupted, shared, or under way while events come.
 
 use fastrand::Rng;
-use memberflow::store::found::Scope;
+use memberflow::store::backfill::Scope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{assert_counted, assert_sound, backfill};
+use crate::support::app::{TestApp, row};
 use crate::support::dump;
-use crate::support::told::{Told, row};
 
 const USERS: usize = 60;
 
 /// Users with some thousands of rows, more than one page of each table.
-async fn crowd(told: &Told, rows: usize) {
+async fn population(app: &TestApp, rows: usize) {
     for statement in [
         format!(
             "insert into auth.users (id) select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid from generate_series(1, {USERS}) n"
@@ -26,7 +26,7 @@ async fn crowd(told: &Told, rows: usize) {
             rows,
         ),
     ] {
-        told.execute(&statement).await;
+        app.execute(&statement).await;
     }
 }
 
@@ -42,15 +42,15 @@ fn insert(table: &str, columns: &str, values: &str, rows: usize) -> String {
 
 #[tokio::test]
 async fn interrupted_anywhere_and_shared_by_two_it_comes_to_the_same() {
-    let (whole, pieces) = (Told::begin().await, Told::begin().await);
-    for told in [&whole, &pieces] {
-        crowd(told, 200).await;
+    let (whole, pieces) = (TestApp::begin().await, TestApp::begin().await);
+    for app in [&whole, &pieces] {
+        population(app, 200).await;
         // The same ids in both.
         for table in ["public.vision_versions", "public.journal_entries", "storage.objects"] {
-            told.execute(&format!("update {table} set id = md5(updated_at::text)::uuid")).await;
+            app.execute(&format!("update {table} set id = md5(updated_at::text)::uuid")).await;
         }
     }
-    whole.store.switch_on().await.unwrap();
+    whole.store.initial_import().await.unwrap();
     pieces.store.begin_first_start().await.unwrap();
     // One page at a time, each by somebody else, and some given up in the middle.
     for scope in Scope::ALL {
@@ -73,7 +73,7 @@ async fn interrupted_anywhere_and_shared_by_two_it_comes_to_the_same() {
         }
         let reading = pieces.store.read_tables(scope, true).await.unwrap();
         let (one, other) = (reading.clone(), reading);
-        let all = async |reading: memberflow::store::found::Reading| {
+        let all = async |reading: memberflow::store::backfill::Reading| {
             while reading.step().await.unwrap().is_some() {}
         };
         tokio::join!(all(one), all(other));
@@ -81,7 +81,7 @@ async fn interrupted_anywhere_and_shared_by_two_it_comes_to_the_same() {
     pieces.store.end_first_start().await.unwrap();
     assert_counted(&pieces, "in pieces").await;
     assert_sound(&pieces, "in pieces").await;
-    let [expected, actual] = [&whole, &pieces].map(|told| dump::everything(&told.database.pool));
+    let [expected, actual] = [&whole, &pieces].map(|app| dump::everything(&app.database.pool));
     let (mut expected, mut actual) = (expected.await, actual.await);
     for dump in [&mut expected, &mut actual] {
         dump.retain(|table, _| table.starts_with("ingest.") || table.contains("metrics"));
@@ -91,7 +91,7 @@ async fn interrupted_anywhere_and_shared_by_two_it_comes_to_the_same() {
 }
 
 /// A change of a row in the table, and the event that tells of it.
-async fn change(told: &Told, rng: &mut Rng, number: usize) -> Option<memberflow::envelope::Envelope> {
+async fn change(app: &TestApp, rng: &mut Rng, number: usize) -> Option<memberflow::envelope::Envelope> {
     let (table, set) = [
         ("public.vision_versions", "is_draft = not is_draft"),
         ("public.journal_entries", "title = 'x'"),
@@ -117,10 +117,10 @@ async fn change(told: &Told, rng: &mut Rng, number: usize) -> Option<memberflow:
             format!("update {table} set {set}, updated_at = clock_timestamp() where id = {pick} returning *"),
         ),
     };
-    let before = told.rows(&format!("select * from {table} where id = {pick}")).await.pop()?;
+    let before = app.rows(&format!("select * from {table} where id = {pick}")).await.pop()?;
     let after: Value =
         sqlx::query_scalar(sqlx::AssertSqlSafe(format!("with c as ({query}) select to_jsonb(c) from c")))
-            .fetch_one(&told.database.pool)
+            .fetch_one(&app.database.pool)
             .await
             .unwrap();
     let id = Uuid::new_v4().to_string();
@@ -132,36 +132,36 @@ async fn change(told: &Told, rng: &mut Rng, number: usize) -> Option<memberflow:
 
 #[tokio::test]
 async fn while_events_of_the_same_rows_come_the_counts_end_as_the_tables_stand() {
-    let told = Told::begin().await;
-    crowd(&told, 3000).await;
+    let app = TestApp::begin().await;
+    population(&app, 3000).await;
     let mut rng = Rng::with_seed(11);
     // Queued before the first start.
     let mut queue = Vec::new();
     for number in 0..40 {
-        queue.extend(change(&told, &mut rng, number).await);
+        queue.extend(change(&app, &mut rng, number).await);
     }
     let reading = async {
-        told.store.switch_on().await.unwrap();
+        app.store.initial_import().await.unwrap();
         // Once more: now it looks for what is gone and for what was told otherwise, too.
-        backfill(&told).await;
-        backfill(&told).await
+        backfill(&app).await;
+        backfill(&app).await
     };
     let traffic = async {
         let mut events = queue;
         for number in 40..240 {
-            events.extend(change(&told, &mut rng, number).await);
+            events.extend(change(&app, &mut rng, number).await);
             if events.len() > 10 {
                 rng.shuffle(&mut events);
-                told.tell(events.split_off(rng.usize(..5))).await;
+                app.apply(events.split_off(rng.usize(..5))).await;
             }
         }
-        told.tell(events).await;
+        app.apply(events).await;
     };
     tokio::join!(reading, traffic);
-    assert_counted(&told, "after the traffic").await;
-    let report = backfill(&told).await;
+    assert_counted(&app, "after the traffic").await;
+    let report = backfill(&app).await;
     let corrected: i64 =
         report.found.iter().filter(|(part, _)| *part != "members").map(|(_, found)| *found).sum();
     assert_eq!(corrected, 0, "{report:?}");
-    assert_sound(&told, "after the traffic").await;
+    assert_sound(&app, "after the traffic").await;
 }

@@ -8,7 +8,7 @@ use memberflow::envelope::Envelope;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::told::{BEGIN, NOW, Told, stripe, subscription};
+use crate::support::app::{BEGIN, NOW, TestApp, stripe, subscription};
 
 const DAY: i64 = 86_400;
 
@@ -40,8 +40,8 @@ fn half_off(id: &str, days: i64) -> Value {
 }
 
 /// What is believed: `customer day kind delta after cause`, the cause `clock` where there is none.
-async fn believed(told: &Told) -> Vec<String> {
-    let rows = told
+async fn believed(app: &TestApp) -> Vec<String> {
+    let rows = app
         .rows(
             "select customer_id, extract(epoch from effective_at)::bigint as at, kind, delta, mrr_after,
                     coalesce(cause_event_id, 'evt_clock') as cause
@@ -62,8 +62,8 @@ async fn believed(told: &Told) -> Vec<String> {
 
 /// Fails where the believed movements do not add up to the present MRR of every customer and currency, or
 /// do not follow from each other.
-async fn assert_adds_up(told: &Told, when: &str) {
-    let differing = told
+async fn assert_adds_up(app: &TestApp, when: &str) {
+    let differing = app
         .rows(
             "select * from
                  (select customer_id, currency, sum(delta) as mrr from public.mrr_movements
@@ -74,7 +74,7 @@ async fn assert_adds_up(told: &Told, when: &str) {
         )
         .await;
     assert!(differing.is_empty(), "{when}: {differing:?}");
-    let broken = told
+    let broken = app
         .rows(
             "select * from (
                  select *, lag(mrr_after, 1, 0::bigint) over (partition by customer_id, currency order by effective_at) as ended

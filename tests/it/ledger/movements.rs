@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::support::told::customer;
+use crate::support::app::customer;
 
 const ANN: Uuid = Uuid::from_u128(0xa);
 const BOB: Uuid = Uuid::from_u128(0xb);
@@ -15,23 +15,23 @@ fn belongs_to(event: &str, second: i64, id: &str, user: Uuid) -> Envelope {
     stripe(event, "customer.updated", second, it)
 }
 
-async fn users(told: &Told) -> Vec<Value> {
-    told.rows("select distinct user_id from public.mrr_movements order by 1").await
+async fn users(app: &TestApp) -> Vec<Value> {
+    app.rows("select distinct user_id from public.mrr_movements order by 1").await
 }
 
 #[tokio::test]
 async fn a_life_is_told_by_its_movements_with_nobody_known() {
-    let told = Told::begin().await;
-    told.tell([on(0, of("sub_1", "cus_1", "trialing", 1000))]).await;
-    assert_eq!(believed(&told).await, Vec::<String>::new());
-    told.tell([on(14, of("sub_1", "cus_1", "active", 1000))]).await;
-    told.tell([on(20, of("sub_1", "cus_1", "active", 3000)), on(25, of("sub_2", "cus_1", "active", 500))])
+    let app = TestApp::begin().await;
+    app.apply([on(0, of("sub_1", "cus_1", "trialing", 1000))]).await;
+    assert_eq!(believed(&app).await, Vec::<String>::new());
+    app.apply([on(14, of("sub_1", "cus_1", "active", 1000))]).await;
+    app.apply([on(20, of("sub_1", "cus_1", "active", 3000)), on(25, of("sub_2", "cus_1", "active", 500))])
         .await;
-    told.tell([on(30, of("sub_1", "cus_1", "canceled", 3000))]).await;
-    told.tell([on(31, of("sub_2", "cus_1", "paused", 500))]).await;
-    told.tell([on(32, of("sub_2", "cus_1", "active", 500))]).await;
+    app.apply([on(30, of("sub_1", "cus_1", "canceled", 3000))]).await;
+    app.apply([on(31, of("sub_2", "cus_1", "paused", 500))]).await;
+    app.apply([on(32, of("sub_2", "cus_1", "active", 500))]).await;
     assert_eq!(
-        believed(&told).await,
+        believed(&app).await,
         [
             "cus_1 14 new 1000 1000 sub_1_14",
             "cus_1 20 expansion 2000 3000 sub_1_20",
@@ -41,79 +41,79 @@ async fn a_life_is_told_by_its_movements_with_nobody_known() {
             "cus_1 32 reactivation 500 500 sub_2_32",
         ]
     );
-    assert_adds_up(&told, "at the end").await;
-    assert_eq!(users(&told).await, [json!({"user_id": null})]);
+    assert_adds_up(&app, "at the end").await;
+    assert_eq!(users(&app).await, [json!({"user_id": null})]);
 }
 
 #[tokio::test]
 async fn a_late_event_rewrites_what_follows_it_and_nothing_else() {
-    let told = Told::begin().await;
-    told.tell([on(1, of("sub_1", "cus_1", "active", 1000)), on(9, of("sub_1", "cus_1", "active", 3000))])
+    let app = TestApp::begin().await;
+    app.apply([on(1, of("sub_1", "cus_1", "active", 1000)), on(9, of("sub_1", "cus_1", "active", 3000))])
         .await;
-    told.tell([on(5, of("sub_1", "cus_1", "active", 2000))]).await;
+    app.apply([on(5, of("sub_1", "cus_1", "active", 2000))]).await;
     assert_eq!(
-        believed(&told).await,
+        believed(&app).await,
         [
             "cus_1 1 new 1000 1000 sub_1_1",
             "cus_1 5 expansion 1000 2000 sub_1_5",
             "cus_1 9 expansion 1000 3000 sub_1_9",
         ]
     );
-    told.tell([on(0, of("sub_1", "cus_1", "active", 1000))]).await;
+    app.apply([on(0, of("sub_1", "cus_1", "active", 1000))]).await;
     assert_eq!(
-        believed(&told).await,
+        believed(&app).await,
         [
             "cus_1 0 new 1000 1000 sub_1_0",
             "cus_1 5 expansion 1000 2000 sub_1_5",
             "cus_1 9 expansion 1000 3000 sub_1_9",
         ]
     );
-    let superseded = told
+    let superseded = app
         .rows("select cause_event_id as cause from public.mrr_movements where superseded_at is not null order by id")
         .await;
     assert_eq!(superseded, [json!({"cause": "evt_sub_1_1"}), json!({"cause": "evt_sub_1_9"})]);
-    assert_adds_up(&told, "at the end").await;
+    assert_adds_up(&app, "at the end").await;
 }
 
 #[tokio::test]
 async fn an_event_that_changes_nothing_writes_nothing() {
-    let told = Told::begin().await;
-    told.tell([on(1, of("sub_1", "cus_1", "active", 1000))]).await;
-    let before = told.rows("select * from public.mrr_movements").await;
-    told.tell([
+    let app = TestApp::begin().await;
+    app.apply([on(1, of("sub_1", "cus_1", "active", 1000))]).await;
+    let before = app.rows("select * from public.mrr_movements").await;
+    app.apply([
         on(31, of("sub_1", "cus_1", "active", 1000)),
         on(0, of("sub_1", "cus_1", "incomplete", 1000)),
     ])
     .await;
-    assert_eq!(told.rows("select * from public.mrr_movements").await, before);
+    assert_eq!(app.rows("select * from public.mrr_movements").await, before);
 }
 
 #[tokio::test]
 async fn a_discount_that_ends_moves_by_the_clock() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let mut discounted = of("sub_1", "cus_1", "active", 1000);
     discounted["discounts"] = json!([half_off("di_1", 60)]);
-    told.store_at(day(1)).apply(&[on(0, discounted)]).await.unwrap();
-    assert_eq!(told.store_at(day(59)).recompute_due().await.unwrap(), 0);
-    assert_eq!(believed(&told).await, ["cus_1 0 new 500 500 sub_1_0"]);
+    app.store_at(day(1)).apply(&[on(0, discounted)]).await.unwrap();
+    assert_eq!(app.store_at(day(59)).recompute_due().await.unwrap(), 0);
+    assert_eq!(believed(&app).await, ["cus_1 0 new 500 500 sub_1_0"]);
 
-    assert_eq!(told.store_at(day(70)).recompute_due().await.unwrap(), 1);
+    assert_eq!(app.store_at(day(70)).recompute_due().await.unwrap(), 1);
     let both = ["cus_1 0 new 500 500 sub_1_0", "cus_1 60 expansion 500 1000 clock"];
-    assert_eq!(believed(&told).await, both);
-    assert_adds_up(&told, "after the end").await;
-    assert_eq!(told.store_at(day(71)).recompute_due().await.unwrap(), 0);
+    assert_eq!(believed(&app).await, both);
+    assert_adds_up(&app, "after the end").await;
+    assert_eq!(app.store_at(day(71)).recompute_due().await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn what_the_clock_did_before_an_event_is_not_laid_at_its_door() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let mut discounted = of("sub_1", "cus_1", "active", 1000);
     discounted["discounts"] = json!([half_off("di_1", 60)]);
-    told.store_at(day(1)).apply(&[on(0, discounted)]).await.unwrap();
+    app.store_at(day(1)).apply(&[on(0, discounted)]).await.unwrap();
     // Nobody looked when the discount ended.
-    told.tell([on(80, of("sub_1", "cus_1", "active", 1500))]).await;
+    app.apply([on(80, of("sub_1", "cus_1", "active", 1500))]).await;
     assert_eq!(
-        believed(&told).await,
+        believed(&app).await,
         [
             "cus_1 0 new 500 500 sub_1_0",
             "cus_1 60 expansion 500 1000 clock",
@@ -124,23 +124,23 @@ async fn what_the_clock_did_before_an_event_is_not_laid_at_its_door() {
 
 #[tokio::test]
 async fn terms_that_become_known_late_are_put_into_history() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let mut discounted = of("sub_1", "cus_1", "active", 1000);
     discounted["discounts"] = json!(["di_1"]);
-    told.tell([on(1, discounted), on(9, of("sub_1", "cus_1", "active", 1000))]).await;
-    assert_eq!(believed(&told).await, ["cus_1 1 new 1000 1000 sub_1_1"]);
+    app.apply([on(1, discounted), on(9, of("sub_1", "cus_1", "active", 1000))]).await;
+    assert_eq!(believed(&app).await, ["cus_1 1 new 1000 1000 sub_1_1"]);
 
     let mut terms = half_off("di_1", 90);
     terms["customer"] = json!("cus_1");
     terms["subscription"] = json!("sub_1");
-    told.tell([stripe("evt_terms", "customer.discount.created", DAY, terms)]).await;
-    assert_eq!(believed(&told).await, ["cus_1 1 new 500 500 sub_1_1", "cus_1 9 expansion 500 1000 sub_1_9"]);
-    assert_adds_up(&told, "with the terms").await;
+    app.apply([stripe("evt_terms", "customer.discount.created", DAY, terms)]).await;
+    assert_eq!(believed(&app).await, ["cus_1 1 new 500 500 sub_1_1", "cus_1 9 expansion 500 1000 sub_1_9"]);
+    assert_adds_up(&app, "with the terms").await;
 }
 
 #[tokio::test]
 async fn where_no_price_tells_invoices_move_it() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let mut hidden = of("sub_1", "cus_1", "active", 0);
     let price = &mut hidden["items"]["data"][0]["price"];
     (price["unit_amount"], price["unit_amount_decimal"]) = (Value::Null, Value::Null);
@@ -159,51 +159,51 @@ async fn where_no_price_tells_invoices_move_it() {
         });
         stripe(&format!("evt_{id}"), "invoice.paid", day * DAY + 5, object)
     };
-    told.tell([on(0, hidden.clone())]).await;
-    told.tell([invoice("in_2", 31, 6000)]).await;
-    told.tell([on(40, hidden)]).await;
-    told.tell([invoice("in_1", 0, 4500)]).await;
-    assert_eq!(believed(&told).await, ["cus_1 0 new 4500 4500 sub_1_0", "cus_1 31 expansion 1500 6000 in_2"]);
-    assert_adds_up(&told, "with the invoices").await;
+    app.apply([on(0, hidden.clone())]).await;
+    app.apply([invoice("in_2", 31, 6000)]).await;
+    app.apply([on(40, hidden)]).await;
+    app.apply([invoice("in_1", 0, 4500)]).await;
+    assert_eq!(believed(&app).await, ["cus_1 0 new 4500 4500 sub_1_0", "cus_1 31 expansion 1500 6000 in_2"]);
+    assert_adds_up(&app, "with the invoices").await;
 }
 
 #[tokio::test]
 async fn movements_follow_their_customer_to_the_user_and_stay_when_the_user_goes() {
-    let told = Told::begin().await;
-    told.tell([on(1, of("sub_1", "cus_1", "active", 1000))]).await;
-    told.tell([on(0, of("sub_1", "cus_1", "active", 500))]).await;
-    told.sign_up(ANN, "ann@example.com").await;
-    told.sign_up(BOB, "bob@example.com").await;
-    told.tell([belongs_to("evt_ann", 0, "cus_1", ANN)]).await;
-    assert_eq!(users(&told).await, [json!({"user_id": ANN})]);
-    told.tell([belongs_to("evt_bob", 5, "cus_1", BOB)]).await;
-    assert_eq!(users(&told).await, [json!({"user_id": BOB})], "those superseded too");
-    told.tell([on(2, of("sub_1", "cus_1", "active", 2000))]).await;
-    assert_eq!(users(&told).await, [json!({"user_id": BOB})], "the next one from the start");
+    let app = TestApp::begin().await;
+    app.apply([on(1, of("sub_1", "cus_1", "active", 1000))]).await;
+    app.apply([on(0, of("sub_1", "cus_1", "active", 500))]).await;
+    app.sign_up(ANN, "ann@example.com").await;
+    app.sign_up(BOB, "bob@example.com").await;
+    app.apply([belongs_to("evt_ann", 0, "cus_1", ANN)]).await;
+    assert_eq!(users(&app).await, [json!({"user_id": ANN})]);
+    app.apply([belongs_to("evt_bob", 5, "cus_1", BOB)]).await;
+    assert_eq!(users(&app).await, [json!({"user_id": BOB})], "those superseded too");
+    app.apply([on(2, of("sub_1", "cus_1", "active", 2000))]).await;
+    assert_eq!(users(&app).await, [json!({"user_id": BOB})], "the next one from the start");
 
-    told.execute(&format!("delete from auth.users where id = '{BOB}'")).await;
-    assert_eq!(users(&told).await, [json!({"user_id": null})]);
-    told.tell([on(3, of("sub_1", "cus_1", "canceled", 2000))]).await;
-    assert_eq!(users(&told).await, [json!({"user_id": null})]);
-    assert_eq!(believed(&told).await.len(), 4);
-    assert_adds_up(&told, "without the person").await;
+    app.execute(&format!("delete from auth.users where id = '{BOB}'")).await;
+    assert_eq!(users(&app).await, [json!({"user_id": null})]);
+    app.apply([on(3, of("sub_1", "cus_1", "canceled", 2000))]).await;
+    assert_eq!(users(&app).await, [json!({"user_id": null})]);
+    assert_eq!(believed(&app).await.len(), 4);
+    assert_adds_up(&app, "without the person").await;
 
-    told.sign_up(BOB, "bob@example.com").await;
-    told.store.recompute_due().await.unwrap();
-    assert_eq!(users(&told).await, [json!({"user_id": BOB})], "who comes back has them again");
+    app.sign_up(BOB, "bob@example.com").await;
+    app.store.recompute_due().await.unwrap();
+    assert_eq!(users(&app).await, [json!({"user_id": BOB})], "who comes back has them again");
 }
 
 #[tokio::test]
 async fn a_database_that_kept_facts_before_begins_its_ledger_with_them() {
-    let told = Told::begin().await;
-    told.tell([on(1, of("sub_1", "cus_1", "active", 1000)), on(9, of("sub_1", "cus_1", "active", 3000))])
+    let app = TestApp::begin().await;
+    app.apply([on(1, of("sub_1", "cus_1", "active", 1000)), on(9, of("sub_1", "cus_1", "active", 3000))])
         .await;
-    told.execute("delete from public.mrr_movements").await;
-    told.execute("delete from ingest.stripe_versions").await;
+    app.execute("delete from public.mrr_movements").await;
+    app.execute("delete from ingest.stripe_versions").await;
     let file = include_str!("../../../migrations/20251127000000_create_mrr_ledger.sql");
-    sqlx::raw_sql(file).execute(&told.database.pool).await.unwrap();
-    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(believed(&told).await, ["cus_1 9 new 3000 3000 sub_1_9"]);
-    assert_adds_up(&told, "begun").await;
-    assert_eq!(told.store_at(NOW).recompute_due().await.unwrap(), 0);
+    sqlx::raw_sql(file).execute(&app.database.pool).await.unwrap();
+    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(believed(&app).await, ["cus_1 9 new 3000 3000 sub_1_9"]);
+    assert_adds_up(&app, "begun").await;
+    assert_eq!(app.store_at(NOW).recompute_due().await.unwrap(), 0);
 }

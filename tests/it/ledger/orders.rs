@@ -58,26 +58,26 @@ fn event(rng: &mut Rng, number: usize) -> Envelope {
 }
 
 /// Tells `events` in random batches at random moments, which only go on; at the end it is the same one.
-async fn tell_at_random(told: &Told, mut events: Vec<Envelope>, rng: &mut Rng, name: &str) {
+async fn tell_at_random(app: &TestApp, mut events: Vec<Envelope>, rng: &mut Rng, name: &str) {
     let mut now = rng.i64(0..DAYS);
     while !events.is_empty() {
         let size = rng.usize(1..=6).min(events.len());
         let batch = events.split_off(events.len() - size);
-        told.store_at(day(now)).apply(&batch).await.unwrap();
-        assert_adds_up(told, name).await;
+        app.store_at(day(now)).apply(&batch).await.unwrap();
+        assert_adds_up(app, name).await;
         now += rng.i64(0..3);
         if rng.u8(..) < 50 {
-            told.store_at(day(now)).recompute_due().await.unwrap();
-            assert_adds_up(told, name).await;
+            app.store_at(day(now)).recompute_due().await.unwrap();
+            assert_adds_up(app, name).await;
         }
     }
-    while told.store.recompute_due().await.unwrap() > 0 {}
-    assert_adds_up(told, name).await;
+    while app.store.recompute_due().await.unwrap() > 0 {}
+    assert_adds_up(app, name).await;
 }
 
 /// As if nothing had ever been told.
-async fn forget(told: &Told) {
-    told.execute(
+async fn forget(app: &TestApp) {
+    app.execute(
         "do $$ begin
              execute (select 'truncate public.mrr_movements, ' || string_agg(format('ingest.%I', table_name), ', ')
                       from information_schema.tables
@@ -89,22 +89,22 @@ async fn forget(told: &Told) {
 
 #[tokio::test]
 async fn any_order_at_any_time_makes_the_same_ledger() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     for seed in 0..8 {
         let mut rng = Rng::with_seed(seed);
         let events = life(&mut rng);
-        forget(&told).await;
-        told.tell(events.clone()).await;
-        assert_adds_up(&told, &format!("seed {seed} at once")).await;
-        let expected = dump::everything(&told.database.pool).await;
+        forget(&app).await;
+        app.apply(events.clone()).await;
+        assert_adds_up(&app, &format!("seed {seed} at once")).await;
+        let expected = dump::everything(&app.database.pool).await;
         for order in 0..3 {
-            forget(&told).await;
+            forget(&app).await;
             let mut shuffled = events.clone();
             shuffled.extend(events.iter().filter(|_| rng.u8(..) < 50).cloned());
             rng.shuffle(&mut shuffled);
             let name = format!("seed {seed} order {order}");
-            tell_at_random(&told, shuffled, &mut rng, &name).await;
-            let actual = dump::everything(&told.database.pool).await;
+            tell_at_random(&app, shuffled, &mut rng, &name).await;
+            let actual = dump::everything(&app.database.pool).await;
             for table in ["public.mrr_movements", "ingest.stripe_versions", "ingest.customer_revenue"] {
                 assert_eq!(actual[table], expected[table], "{name} {table}");
             }

@@ -15,54 +15,54 @@ use super::*;
 const ANN: Uuid = Uuid::from_u128(0xa);
 
 /// Ann pays from January on, more from March on; somebody unknown pays in April alone.
-async fn told() -> Told {
-    let told = Told::begin().await;
-    told.sign_up(ANN, "ann@example.com").await;
+async fn app() -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(ANN, "ann@example.com").await;
     let mut of_ann = of("sub_1", "cus_1", "active", 1000);
     of_ann["metadata"]["user_id"] = json!(ANN.to_string());
-    told.store_at(day(100))
+    app.store_at(day(100))
         .apply(&[on(0, of_ann), on(65, of("sub_1", "cus_1", "active", 2500))])
         .await
         .unwrap();
     let unknown =
         vec![on(92, of("sub_2", "cus_2", "active", 700)), on(110, of("sub_2", "cus_2", "canceled", 700))];
-    told.store_at(day(120)).apply(&unknown).await.unwrap();
-    told
+    app.store_at(day(120)).apply(&unknown).await.unwrap();
+    app
 }
 
-async fn total(told: &Told, question: Question) -> Vec<(String, i64, i64)> {
-    let answer = ledger::mrr_at(&told.database.pool, &question, NOW).await.unwrap();
+async fn total(app: &TestApp, question: Question) -> Vec<(String, i64, i64)> {
+    let answer = ledger::mrr_at(&app.database.pool, &question, NOW).await.unwrap();
     answer.totals.into_iter().map(|it| (it.currency, it.mrr, it.customers)).collect()
 }
 
 #[tokio::test]
 async fn the_mrr_at_any_date_as_known_at_any_date() {
-    let told = told().await;
+    let app = app().await;
     let at = |days, known| Question { at: Some(day(days)), known_at: known, user_id: None };
     let usd = |mrr, customers| vec![("usd".to_owned(), mrr, customers)];
-    assert_eq!(total(&told, at(-1, None)).await, []);
-    assert_eq!(total(&told, at(0, None)).await, usd(1000, 1));
-    assert_eq!(total(&told, at(92, None)).await, usd(3200, 2));
-    assert_eq!(total(&told, at(92, Some(day(119)))).await, usd(2500, 1));
-    assert_eq!(total(&told, at(92, Some(day(99)))).await, []);
-    assert_eq!(total(&told, Question::default()).await, usd(2500, 1));
+    assert_eq!(total(&app, at(-1, None)).await, []);
+    assert_eq!(total(&app, at(0, None)).await, usd(1000, 1));
+    assert_eq!(total(&app, at(92, None)).await, usd(3200, 2));
+    assert_eq!(total(&app, at(92, Some(day(119)))).await, usd(2500, 1));
+    assert_eq!(total(&app, at(92, Some(day(99)))).await, []);
+    assert_eq!(total(&app, Question::default()).await, usd(2500, 1));
     let of_ann = Question { user_id: Some(ANN), ..at(92, None) };
-    assert_eq!(total(&told, of_ann).await, usd(2500, 1));
+    assert_eq!(total(&app, of_ann).await, usd(2500, 1));
 
     // A late event tells that Ann paid less in between: the belief of before can still be asked for.
-    told.store_at(day(200)).apply(&[on(30, of("sub_1", "cus_1", "active", 400))]).await.unwrap();
-    assert_eq!(total(&told, at(40, None)).await, usd(400, 1));
-    assert_eq!(total(&told, at(40, Some(day(200)))).await, usd(400, 1));
-    assert_eq!(total(&told, at(40, Some(day(199)))).await, usd(1000, 1));
-    assert_eq!(total(&told, at(70, None)).await, usd(2500, 1));
-    assert_adds_up(&told, "rewritten").await;
+    app.store_at(day(200)).apply(&[on(30, of("sub_1", "cus_1", "active", 400))]).await.unwrap();
+    assert_eq!(total(&app, at(40, None)).await, usd(400, 1));
+    assert_eq!(total(&app, at(40, Some(day(200)))).await, usd(400, 1));
+    assert_eq!(total(&app, at(40, Some(day(199)))).await, usd(1000, 1));
+    assert_eq!(total(&app, at(70, None)).await, usd(2500, 1));
+    assert_adds_up(&app, "rewritten").await;
 }
 
 #[tokio::test]
 async fn the_waterfall_adds_up_month_by_month() {
-    let told = told().await;
+    let app = app().await;
     let months = ledger::months("2026-02".parse().ok(), "2026-05".parse().ok(), NOW).unwrap();
-    let rows = ledger::waterfall(&told.database.pool, &months, None).await.unwrap().rows;
+    let rows = ledger::waterfall(&app.database.pool, &months, None).await.unwrap().rows;
     let told_of = |row: &Row| {
         assert_eq!(
             row.opening + row.new + row.expansion + row.contraction + row.churn + row.reactivation,
@@ -83,19 +83,19 @@ async fn the_waterfall_adds_up_month_by_month() {
             "usd 2026-05: 2500 0 0 0 -> 2500",
         ]
     );
-    let then = ledger::waterfall(&told.database.pool, &months, Some(day(100))).await.unwrap().rows;
+    let then = ledger::waterfall(&app.database.pool, &months, Some(day(100))).await.unwrap().rows;
     assert_eq!(told_of(&then[2]), "usd 2026-04: 2500 0 0 0 -> 2500");
 }
 
 #[tokio::test]
 async fn an_mrr_is_explained_step_by_step() {
-    let told = told().await;
+    let app = app().await;
     let mut more = of("sub_3", "cus_1", "active", 9900);
     more["discounts"] = json!([half_off("di_1", 900)]);
     let price = &mut more["items"]["data"][0]["price"];
     price["recurring"] = json!({"interval": "day", "interval_count": 28, "usage_type": "licensed"});
-    told.tell([on(130, more), on(131, of("sub_4", "cus_1", "paused", 100))]).await;
-    let explained = ledger::explain(&told.database.pool, &About::User(ANN), NOW).await.unwrap().unwrap();
+    app.apply([on(130, more), on(131, of("sub_4", "cus_1", "paused", 100))]).await;
+    let explained = ledger::explain(&app.database.pool, &About::User(ANN), NOW).await.unwrap().unwrap();
     assert_eq!(explained.customers, ["cus_1"]);
     assert_eq!(explained.mrr, [("usd".to_owned(), 2500 + 5377)].into());
     let three = explained.subscriptions.iter().find(|it| it.subscription == "sub_3").unwrap();
@@ -110,16 +110,16 @@ async fn an_mrr_is_explained_step_by_step() {
     assert_eq!(explained.movements.iter().map(|it| it.delta).sum::<i64>(), 2500 + 5377);
 
     let of_nobody =
-        ledger::explain(&told.database.pool, &About::Customer("cus_2".to_owned()), NOW).await.unwrap();
+        ledger::explain(&app.database.pool, &About::Customer("cus_2".to_owned()), NOW).await.unwrap();
     assert_eq!(of_nobody.map(|it| (it.user_id, it.movements.len())), Some((None, 2)));
-    let none = ledger::explain(&told.database.pool, &About::Customer("cus_9".to_owned()), NOW).await.unwrap();
+    let none = ledger::explain(&app.database.pool, &About::Customer("cus_9".to_owned()), NOW).await.unwrap();
     assert!(none.is_none());
 }
 
-async fn get(told: &Told, path: &str) -> (StatusCode, Value) {
+async fn get(app: &TestApp, path: &str) -> (StatusCode, Value) {
     let admin_token = Some(SecretString::from("a-long-random-token".to_owned()));
     let clock = Clock::fixed(datetime!(2026-05-15 12:00 UTC));
-    let api = routes(ApiState { store: told.store.clone(), clock, admin_token });
+    let api = routes(ApiState { store: app.store.clone(), clock, admin_token });
     let request = Request::get(path).header("authorization", "Bearer a-long-random-token");
     let response = api.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let status = response.status();
@@ -129,7 +129,7 @@ async fn get(told: &Told, path: &str) -> (StatusCode, Value) {
 
 #[tokio::test]
 async fn dates_out_of_range_are_bad_requests() {
-    let told = told().await;
+    let app = app().await;
     for query in [
         "mrr?date=9999-12-31T23:59:59-23:59",
         "mrr?known_at=9999-12-31T23:59:59-23:59",
@@ -137,7 +137,7 @@ async fn dates_out_of_range_are_bad_requests() {
         "mrr/waterfall?from=9999-11&to=9999-12",
         "mrr/waterfall?known_at=-9999-01-01",
     ] {
-        let (status, body) = get(&told, &format!("/api/{query}")).await;
+        let (status, body) = get(&app, &format!("/api/{query}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {body}");
         assert!(body["detail"].as_str().unwrap().contains("out of range"), "{query}: {body}");
     }
@@ -145,20 +145,20 @@ async fn dates_out_of_range_are_bad_requests() {
 
 #[tokio::test]
 async fn the_api_answers_with_the_definition_beside_the_number() {
-    let told = told().await;
-    let (status, body) = get(&told, "/api/mrr?date=2026-04-05").await;
+    let app = app().await;
+    let (status, body) = get(&app, "/api/mrr?date=2026-04-05").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(body["totals"], json!([{"currency": "usd", "mrr": 3200, "customers": 2}]));
     assert_eq!(body["definition"], ledger::DEFINITION);
 
-    let (_, body) = get(&told, "/api/mrr?date=2026-04-05&known_at=2026-04-15").await;
+    let (_, body) = get(&app, "/api/mrr?date=2026-04-05&known_at=2026-04-15").await;
     assert_eq!(body["totals"][0]["mrr"], 2500);
-    let (_, body) = get(&told, &format!("/api/mrr?user_id={ANN}")).await;
+    let (_, body) = get(&app, &format!("/api/mrr?user_id={ANN}")).await;
     assert_eq!(body["totals"][0]["mrr"], 2500);
-    let (_, body) = get(&told, "/api/mrr/waterfall?from=2026-03").await;
+    let (_, body) = get(&app, "/api/mrr/waterfall?from=2026-03").await;
     assert_eq!(body["rows"].as_array().unwrap().len(), 3);
     assert_eq!((&body["rows"][0]["month"], &body["rows"][0]["expansion"]), (&json!("2026-03"), &json!(1500)));
-    let (_, body) = get(&told, &format!("/api/members/{ANN}/mrr")).await;
+    let (_, body) = get(&app, &format!("/api/members/{ANN}/mrr")).await;
     assert_eq!(
         (&body["mrr"]["usd"], &body["subscriptions"][0]["items"][0]["factor"]),
         (&json!(2500), &json!("1"))
@@ -167,7 +167,7 @@ async fn the_api_answers_with_the_definition_beside_the_number() {
 
 #[tokio::test]
 async fn the_api_says_what_is_wrong_with_a_question() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     for (path, expected, says) in [
         ("/api/mrr?date=yesterday", StatusCode::BAD_REQUEST, "\"yesterday\" is no date"),
         ("/api/mrr?dat=2026-01-01", StatusCode::BAD_REQUEST, "dat"),
@@ -178,7 +178,7 @@ async fn the_api_says_what_is_wrong_with_a_question() {
         ("/api/members/ann/mrr", StatusCode::BAD_REQUEST, "UUID"),
         ("/api/members/00000000-0000-0000-0000-00000000000f/mrr", StatusCode::NOT_FOUND, "no account"),
     ] {
-        let (status, body) = get(&told, path).await;
+        let (status, body) = get(&app, path).await;
         assert_eq!(status, expected, "{path}: {body}");
         assert!(body["detail"].as_str().unwrap().contains(says), "{path}: {body}");
     }

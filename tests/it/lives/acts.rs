@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 
 use super::life::Life;
-use super::world::{Act, Tier};
+use super::simulation::{Act, Tier};
 
 /// The SQLSTATE of whom Postgres chose to end a deadlock.
 const DEADLOCK: &str = "40P01";

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 
 use super::acts;
 use super::life::Life;
-use super::world::{NOW, moment};
+use super::simulation::{NOW, moment};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::database::TestDatabase;
 use crate::support::edge::eventually;
@@ -78,7 +78,7 @@ impl Bench {
     /// What stood in the tables before, which switching on reads in.
     pub async fn find(&self, lives: &[&Life]) {
         acts::stand(&self.database.pool, lives).await;
-        self.store.switch_on().await.unwrap();
+        self.store.initial_import().await.unwrap();
     }
 
     /// What waits for a minute to pass.

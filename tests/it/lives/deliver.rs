@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::acts;
 use super::bench::Bench;
 use super::life::Life;
-use super::world::PHASES;
+use super::simulation::PHASES;
 use crate::support::consuming::Consuming;
 
 /// Longer than any delivery may take, also on a busy machine.
@@ -141,8 +141,8 @@ pub fn spread(lives: &[&Life], rng: &mut Rng) -> Vec<Vec<Envelope>> {
 }
 
 async fn accept(queue: &Queue, crowds: Vec<Vec<Envelope>>) {
-    for crowd in crowds {
-        let accepted = join_all(crowd.into_iter().map(|event| queue.accept(event))).await;
+    for population in crowds {
+        let accepted = join_all(population.into_iter().map(|event| queue.accept(event))).await;
         accepted.into_iter().for_each(|one| one.unwrap());
     }
 }

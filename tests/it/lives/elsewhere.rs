@@ -5,14 +5,14 @@ use memberflow::envelope::{Envelope, Source, peek};
 use memberflow::project::stripe::{Admission, StripeMode};
 use serde_json::{Value, json};
 
-use super::world::{NOW, Told, World, bytes, moment};
+use super::simulation::{NOW, Simulation, Told, bytes, moment};
 
 /// Of a hundred events, those that something like it happens elsewhere, too.
 const PERCENT: u32 = 8;
 /// What the ids of objects begin with that are others elsewhere.
 const PREFIXES: [&str; 9] = ["cus_", "sub_", "in_", "inpay_", "ch_", "pi_", "re_", "dp_", "cs_"];
 
-impl World {
+impl Simulation {
     /// Now and then the same happens elsewhere: the event comes once more, under a name of its own, with other amounts
     /// and quantities, at times of objects with other ids.
     pub(super) fn happens_elsewhere(&mut self, body: &Value) {

@@ -1,8 +1,8 @@
 //! A life that is ready to be told, with what the tables must say in the end.
 
 use super::model::{self, Tables};
+use super::simulation::{Act, Found, Simulation, Told};
 use super::story;
-use super::world::{Act, Found, Told, World};
 
 pub struct Life {
     pub number: u16,
@@ -19,9 +19,9 @@ impl Life {
         Self::of(story::life(number, seed), seed)
     }
 
-    pub fn of(world: World, seed: u64) -> Self {
-        let expected = model::tables(&world);
-        let World { number, told, acts, found, by_hand, .. } = world;
+    pub fn of(simulation: Simulation, seed: u64) -> Self {
+        let expected = model::tables(&simulation);
+        let Simulation { number, told, acts, found, by_hand, .. } = simulation;
         Self { number, seed, told, acts, found, by_hand: by_hand.into_iter().collect(), expected }
     }
 }

@@ -1,6 +1,6 @@
 //! Whole lives, in any order: what the tables say in the end is what is true, however the news of it came.
 //!
-//! A simulated Stripe account and Supabase project ([`world`]) change as real ones do and tell of it in
+//! A simulated Stripe account and Supabase project ([`simulation`]) change as real ones do and tell of it in
 //! events of mixed API versions, many in one second. The [`model`] works out what the tables must say from
 //! what is true at the end; it reads no event and shares no code with the projection. Each life is then
 //! delivered over and over: shuffled, repeated, batched anyhow, to two consumers at once, through both queues.
@@ -15,13 +15,13 @@ mod model;
 mod permutations;
 mod rebuilding;
 mod shapes;
+pub mod simulation;
 mod soak;
 mod story;
 mod stripe_sim;
 mod supabase_sim;
 pub mod tables;
 mod texts_sim;
-pub mod world;
 
 use std::env;
 use std::str::FromStr;
@@ -70,26 +70,29 @@ async fn whatever_the_order_the_tables_say_what_is_true() {
 }
 
 /// Whether a subscription is of a kind.
-type Holds = fn(&world::World, &Subscription) -> bool;
+type Holds = fn(&simulation::Simulation, &Subscription) -> bool;
 
 #[test]
 fn lives_hold_every_kind_of_cancellation_tax_and_foreign_discount() {
-    let worlds: Vec<world::World> = (0..60).map(|seed| story::life(0, seed)).collect();
-    let subscriptions =
-        || worlds.iter().flat_map(|world| world.stripe.subscriptions.values().map(move |it| (world, it)));
+    let worlds: Vec<simulation::Simulation> = (0..60).map(|seed| story::life(0, seed)).collect();
+    let subscriptions = || {
+        worlds
+            .iter()
+            .flat_map(|simulation| simulation.stripe.subscriptions.values().map(move |it| (simulation, it)))
+    };
     let runs = |it: &Subscription| it.ended_at.is_none();
     let kinds: [(&str, Holds); 7] = [
         ("a day to end on", |_, it| it.cancel_at.is_some() && !it.cancel_at_period_end),
         ("a reason with feedback", |_, it| it.reason.is_some() && it.feedback.is_some()),
         ("a pause", |_, it| it.pause.is_some()),
-        ("a deleted customer", |world, it| world.stripe.customers[&it.customer].deleted),
+        ("a deleted customer", |simulation, it| simulation.stripe.customers[&it.customer].deleted),
         ("an included tax", |_, it| it.tax_rates.iter().any(|rate| rate.inclusive)),
         ("a tax of unknown rate", |_, it| {
             it.tax_rates.is_empty()
                 && it.items.iter().any(|item| item.price.tax_behavior == Some("inclusive"))
         }),
-        ("a discount that its invoice shows", |world, it| {
-            let shown = world.stripe.invoices.values().flat_map(|invoice| &invoice.discounted);
+        ("a discount that its invoice shows", |simulation, it| {
+            let shown = simulation.stripe.invoices.values().flat_map(|invoice| &invoice.discounted);
             let is_foreign = |off| matches!(off, Off::Amount(_, currency) if currency != it.currency);
             let foreign =
                 it.discounts.iter().find(|one| is_foreign(one.coupon.off) && one.coupon.options.is_empty());
@@ -97,7 +100,7 @@ fn lives_hold_every_kind_of_cancellation_tax_and_foreign_discount() {
         }),
     ];
     for (kind, holds) in kinds {
-        let count = subscriptions().filter(|(world, it)| runs(it) && holds(world, it)).count();
+        let count = subscriptions().filter(|(simulation, it)| runs(it) && holds(simulation, it)).count();
         assert!(count > 0, "no life holds {kind}");
     }
 }
@@ -107,7 +110,7 @@ type Counts = fn(&stripe_sim::Stripe) -> usize;
 
 #[test]
 fn lives_hold_every_kind_of_payment_in_every_version() {
-    let worlds: Vec<world::World> = (0..60).map(|seed| story::life(0, seed)).collect();
+    let worlds: Vec<simulation::Simulation> = (0..60).map(|seed| story::life(0, seed)).collect();
     let kinds: [(&str, Counts); 9] = [
         ("a partial capture", |all| {
             all.charges.values().filter(|it| it.captured && it.remainder.is_some()).count()
@@ -132,10 +135,13 @@ fn lives_hold_every_kind_of_payment_in_every_version() {
         ("an invoice that Checkout made", |all| all.invoiced.len()),
     ];
     for (kind, count) in kinds {
-        assert!(worlds.iter().any(|world| count(&world.stripe) > 0), "no life holds {kind}");
+        assert!(worlds.iter().any(|simulation| count(&simulation.stripe) > 0), "no life holds {kind}");
     }
     for era in shapes::Era::ALL {
-        assert!(worlds.iter().any(|world| world.eras.iter().any(|(_, it)| *it == era)), "no life in {era:?}");
+        assert!(
+            worlds.iter().any(|simulation| simulation.eras.iter().any(|(_, it)| *it == era)),
+            "no life in {era:?}"
+        );
     }
 }
 

@@ -9,8 +9,8 @@ use super::bench::Bench;
 use super::compare;
 use super::life::Life;
 use super::shapes::Era;
+use super::simulation::Simulation;
 use super::tables;
-use super::world::World;
 
 /// Events of the setting that are applied at once.
 const BATCH: usize = 2_000;
@@ -25,8 +25,8 @@ struct Sequence {
     name: &'static str,
     eras: &'static [Era],
     /// What was so before.
-    setting: fn(&mut World, &str),
-    happens: fn(&mut World, &str),
+    setting: fn(&mut Simulation, &str),
+    happens: fn(&mut Simulation, &str),
     kinds: &'static [&'static str],
 }
 
@@ -36,30 +36,30 @@ fn same_second() -> Vec<Sequence> {
             name: "made incomplete, and active at once",
             eras: ALL,
             setting: |_, _| {},
-            happens: |world, customer| drop(world.subscribe(customer)),
+            happens: |simulation, customer| drop(simulation.subscribe(customer)),
             kinds: &["customer.subscription.created", UPDATED],
         },
         Sequence {
             name: "an upgrade and its invoice",
             eras: SINCE_2022,
             setting: active,
-            happens: |world, _| on_subscription(world, World::change_items),
+            happens: |simulation, _| on_subscription(simulation, Simulation::change_items),
             kinds: &["invoice.finalized", "invoice.paid", "invoice.payment_succeeded", UPDATED],
         },
         Sequence {
             name: "a trial's end and its invoice",
             eras: SINCE_2022,
             setting: trialing,
-            happens: |world, _| on_subscription(world, World::renew),
+            happens: |simulation, _| on_subscription(simulation, Simulation::renew),
             kinds: &[UPDATED, "invoice.finalized"],
         },
         Sequence {
             name: "the last dunning step, unpaid",
             eras: ALL,
             setting: past_due,
-            happens: |world, _| {
-                fail_last(world);
-                on_subscription(world, |world, id| world.set_status(id, "unpaid"));
+            happens: |simulation, _| {
+                fail_last(simulation);
+                on_subscription(simulation, |simulation, id| simulation.set_status(id, "unpaid"));
             },
             kinds: &["invoice.payment_failed", UPDATED],
         },
@@ -67,9 +67,9 @@ fn same_second() -> Vec<Sequence> {
             name: "the last dunning step, deleted",
             eras: ALL,
             setting: past_due,
-            happens: |world, _| {
-                fail_last(world);
-                on_subscription(world, World::end_subscription);
+            happens: |simulation, _| {
+                fail_last(simulation);
+                on_subscription(simulation, Simulation::end_subscription);
             },
             kinds: &["invoice.payment_failed", "customer.subscription.deleted"],
         },
@@ -77,7 +77,7 @@ fn same_second() -> Vec<Sequence> {
             name: "an immediate cancellation with a refund",
             eras: &[Era::Y2024, Era::Y2025, Era::Y2026],
             setting: active,
-            happens: |world, _| on_subscription(world, World::end_with_refund),
+            happens: |simulation, _| on_subscription(simulation, Simulation::end_with_refund),
             kinds: &[
                 "customer.subscription.deleted",
                 "charge.refunded",
@@ -89,14 +89,14 @@ fn same_second() -> Vec<Sequence> {
             name: "an immediate cancellation with a refund that only its charge shows",
             eras: &[Era::Y2018, Era::Y2022, Era::Y2023],
             setting: active,
-            happens: |world, _| on_subscription(world, World::end_with_refund),
+            happens: |simulation, _| on_subscription(simulation, Simulation::end_with_refund),
             kinds: &["customer.subscription.deleted", "charge.refunded", "credit_note.created"],
         },
         Sequence {
             name: "writes told apart by what was before alone",
             eras: ALL,
             setting: active,
-            happens: |world, _| on_subscription(world, write_thrice),
+            happens: |simulation, _| on_subscription(simulation, write_thrice),
             kinds: &[UPDATED, UPDATED, UPDATED],
         },
     ]
@@ -107,7 +107,7 @@ fn payments() -> Vec<Sequence> {
         name: "an invoice's payment",
         eras,
         setting: |_, _| {},
-        happens: |world, customer| drop(world.subscribe(customer)),
+        happens: |simulation, customer| drop(simulation.subscribe(customer)),
         kinds,
     };
     vec![
@@ -127,87 +127,87 @@ fn other_payments() -> Vec<Sequence> {
         of_invoice(
             "a bank debit under way",
             ALL,
-            |world, _| on_invoice(world, World::debit),
+            |simulation, _| on_invoice(simulation, Simulation::debit),
             &["charge.pending", "invoice.updated"],
         ),
         of_invoice(
             "a bank debit that fails in its second",
             ALL,
-            |world, _| on_invoice(world, World::debit),
+            |simulation, _| on_invoice(simulation, Simulation::debit),
             &["charge.pending", "invoice.updated", "charge.failed", "invoice.payment_failed"],
         ),
         Sequence {
             name: "an invoice that Checkout makes",
             eras: &[Era::Y2023, Era::Y2024, Era::Y2025, Era::Y2026],
             setting: awaiting,
-            happens: |world, customer| world.sell_with_invoice(customer, None),
+            happens: |simulation, customer| simulation.sell_with_invoice(customer, None),
             kinds: &["charge.succeeded", "invoice.paid", "checkout.session.completed"],
         },
     ]
 }
 
 /// A subscription whose invoice is open.
-fn awaiting(world: &mut World, customer: &str) {
-    active(world, customer);
-    on_subscription(world, |world, id| {
-        let invoice = world.new_invoice(id, false);
-        world.finalize(&invoice);
+fn awaiting(simulation: &mut Simulation, customer: &str) {
+    active(simulation, customer);
+    on_subscription(simulation, |simulation, id| {
+        let invoice = simulation.new_invoice(id, false);
+        simulation.finalize(&invoice);
     });
-    world.wait(86_400);
+    simulation.wait(86_400);
 }
 
-fn on_invoice(world: &mut World, what: fn(&mut World, &str)) {
-    let open = world.stripe.invoices.values().find(|it| ["draft", "open"].contains(&it.status));
+fn on_invoice(simulation: &mut Simulation, what: fn(&mut Simulation, &str)) {
+    let open = simulation.stripe.invoices.values().find(|it| ["draft", "open"].contains(&it.status));
     if let Some(id) = open.map(|it| it.id.clone()) {
-        what(world, &id);
+        what(simulation, &id);
     }
 }
 
-fn active(world: &mut World, customer: &str) {
-    begun(world, customer, "active");
+fn active(simulation: &mut Simulation, customer: &str) {
+    begun(simulation, customer, "active");
 }
 
-fn trialing(world: &mut World, customer: &str) {
-    begun(world, customer, "trialing");
+fn trialing(simulation: &mut Simulation, customer: &str) {
+    begun(simulation, customer, "trialing");
 }
 
-fn past_due(world: &mut World, customer: &str) {
-    active(world, customer);
-    on_subscription(world, |world, id| {
-        let invoice = world.new_invoice(id, false);
-        world.finalize(&invoice);
-        world.fail(&invoice);
-        world.set_status(id, "past_due");
+fn past_due(simulation: &mut Simulation, customer: &str) {
+    active(simulation, customer);
+    on_subscription(simulation, |simulation, id| {
+        let invoice = simulation.new_invoice(id, false);
+        simulation.finalize(&invoice);
+        simulation.fail(&invoice);
+        simulation.set_status(id, "past_due");
     });
-    world.wait(86_400);
+    simulation.wait(86_400);
 }
 
 /// A subscription; one in another status makes no sequence, and another seed is tried.
-fn begun(world: &mut World, customer: &str, status: &str) {
-    let id = world.subscribe(customer);
-    if world.stripe.subscriptions[&id].status != status {
-        world.stripe.subscriptions.remove(&id);
+fn begun(simulation: &mut Simulation, customer: &str, status: &str) {
+    let id = simulation.subscribe(customer);
+    if simulation.stripe.subscriptions[&id].status != status {
+        simulation.stripe.subscriptions.remove(&id);
     }
-    world.wait(86_400);
+    simulation.wait(86_400);
 }
 
-fn on_subscription(world: &mut World, what: fn(&mut World, &str)) {
-    if let Some(id) = world.stripe.subscriptions.keys().next().cloned() {
-        what(world, &id);
+fn on_subscription(simulation: &mut Simulation, what: fn(&mut Simulation, &str)) {
+    if let Some(id) = simulation.stripe.subscriptions.keys().next().cloned() {
+        what(simulation, &id);
     }
 }
 
-fn fail_last(world: &mut World) {
-    let open = world.stripe.invoices.values().find(|it| it.status == "open" && it.failed);
+fn fail_last(simulation: &mut Simulation) {
+    let open = simulation.stripe.invoices.values().find(|it| it.status == "open" && it.failed);
     if let Some(id) = open.map(|it| it.id.clone()) {
-        world.fail(&id);
+        simulation.fail(&id);
     }
 }
 
-fn write_thrice(world: &mut World, id: &str) {
-    world.change_subscription(id, &[UPDATED], |it, _| it.items[0].quantity = Some(31));
-    world.change_subscription(id, &[UPDATED], |it, _| it.cancel_at_period_end = true);
-    world.change_subscription(id, &[UPDATED], |it, _| it.items[0].quantity = Some(32));
+fn write_thrice(simulation: &mut Simulation, id: &str) {
+    simulation.change_subscription(id, &[UPDATED], |it, _| it.items[0].quantity = Some(31));
+    simulation.change_subscription(id, &[UPDATED], |it, _| it.cancel_at_period_end = true);
+    simulation.change_subscription(id, &[UPDATED], |it, _| it.items[0].quantity = Some(32));
 }
 
 /// A life with the events that share their second taken out of what is told.
@@ -220,27 +220,27 @@ struct Told {
 impl Sequence {
     /// None where this seed makes other events than these, or not all in one second.
     fn tell(&self, number: u16, era: Era, seed: u64) -> Option<Told> {
-        let mut world = World::new(number, seed);
-        world.eras.push((world.now, era));
+        let mut simulation = Simulation::new(number, seed);
+        simulation.eras.push((simulation.now, era));
         let email = format!("ada.{number:04x}@example.com");
-        world.sign_up(0, &email, true);
-        world.stock();
-        let customer = world.new_customer(Some(email));
-        world.wait(86_400);
-        (self.setting)(&mut world, &customer);
-        let begin = world.told.len();
-        let now = world.now;
-        (self.happens)(&mut world, &customer);
+        simulation.sign_up(0, &email, true);
+        simulation.stock();
+        let customer = simulation.new_customer(Some(email));
+        simulation.wait(86_400);
+        (self.setting)(&mut simulation, &customer);
+        let begin = simulation.told.len();
+        let now = simulation.now;
+        (self.happens)(&mut simulation, &customer);
         // Of a tier that is named later the tables say nothing here.
-        let is_late = |price| world.stripe.late_prices.contains(price);
-        let mut items = world.stripe.subscriptions.values().flat_map(|it| &it.items);
+        let is_late = |price| simulation.stripe.late_prices.contains(price);
+        let mut items = simulation.stripe.subscriptions.values().flat_map(|it| &it.items);
         if items.any(|item| is_late(&item.price.id)) {
             return None;
         }
-        if world.stripe.subscriptions.len() != 1 || world.thin.iter().any(|(_, at)| *at >= now) {
+        if simulation.stripe.subscriptions.len() != 1 || simulation.thin.iter().any(|(_, at)| *at >= now) {
             return None;
         }
-        let (before, after) = world.told.split_at(begin);
+        let (before, after) = simulation.told.split_at(begin);
         let (shared, others): (Vec<Envelope>, Vec<Envelope>) = after
             .iter()
             .map(|told| told.envelope.clone())
@@ -254,7 +254,7 @@ impl Sequence {
             return None;
         }
         let setting = before.iter().map(|told| told.envelope.clone()).chain(others).collect();
-        Some(Told { life: Life::of(world, seed), setting, shared })
+        Some(Told { life: Life::of(simulation, seed), setting, shared })
     }
 }
 

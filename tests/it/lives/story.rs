@@ -1,40 +1,40 @@
 //! A life: what happens, in an order that could have been.
 
 use super::shapes::Era;
-use super::world::{Act, Found, NOW, World};
+use super::simulation::{Act, Found, NOW, Simulation};
 
 const RUNNING: [&str; 5] = ["active", "trialing", "past_due", "unpaid", "dormant"];
 
 /// A whole life: hundreds of events of one account's few members. The same `seed` tells the same story.
-pub fn life(number: u16, seed: u64) -> World {
-    let mut world = World::new(number, seed);
-    world.choose_eras();
-    world.expands = world.chance(30);
-    world.populate();
-    world.stock();
-    world.found_before();
-    let customers = world.rng.usize(1..4);
+pub fn life(number: u16, seed: u64) -> Simulation {
+    let mut simulation = Simulation::new(number, seed);
+    simulation.choose_eras();
+    simulation.expands = simulation.chance(30);
+    simulation.populate();
+    simulation.stock();
+    simulation.found_before();
+    let customers = simulation.rng.usize(1..4);
     for _ in 0..customers {
-        let email = world.some_address();
-        let customer = world.new_customer(email);
-        world.pause();
-        world.subscribe(&customer);
+        let email = simulation.some_address();
+        let customer = simulation.new_customer(email);
+        simulation.pause();
+        simulation.subscribe(&customer);
     }
-    let steps = world.rng.usize(60..140);
+    let steps = simulation.rng.usize(60..140);
     for step in 0..steps {
-        world.pause();
+        simulation.pause();
         // What is left of the year is spread over what is left of the story.
-        if world.chance(25) {
-            let share = (NOW - world.now) / i64::try_from(steps - step).unwrap();
-            world.wait(share * 3);
+        if simulation.chance(25) {
+            let share = (NOW - simulation.now) / i64::try_from(steps - step).unwrap();
+            simulation.wait(share * 3);
         }
-        world.step();
+        simulation.step();
     }
-    world.text_and_ask();
-    world
+    simulation.text_and_ask();
+    simulation
 }
 
-impl World {
+impl Simulation {
     fn choose_eras(&mut self) {
         let first = self.pick(&[
             Era::Y2018,
@@ -60,7 +60,7 @@ impl World {
     fn found_before(&mut self) {
         let acts = self.acts.clone();
         let early = acts.iter().filter_map(|(phase, act)| match act {
-            super::world::Act::SignUp { id, .. } if *phase == 0 => Some(*id),
+            super::simulation::Act::SignUp { id, .. } if *phase == 0 => Some(*id),
             _ => None,
         });
         let Some(user) = self.any(early.collect::<Vec<_>>()) else { return };

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::world::{Act, World, moment};
+use super::simulation::{Act, Simulation, moment};
 
 /// Everything there is in the project.
 pub struct Supabase {
@@ -48,7 +48,7 @@ pub struct User {
 pub const TABLES: [&str; 4] =
     ["storage.objects", "public.vision_versions", "public.journal_entries", "public.user_profiles"];
 
-impl World {
+impl Simulation {
     /// The people of this world.
     pub fn populate(&mut self) {
         let count = self.rng.usize(1..4);

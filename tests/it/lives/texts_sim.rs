@@ -5,7 +5,7 @@ use memberflow::envelope::{Envelope, Parameters, twilio};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::world::{Act, PHASES, Told, World, moment};
+use super::simulation::{Act, PHASES, Simulation, Told, moment};
 use crate::support::edge::TWILIO_ACCOUNT;
 
 /// Our number.
@@ -49,7 +49,7 @@ pub enum Step {
     Status(&'static str),
 }
 
-impl World {
+impl Simulation {
     /// A few messages and tickets. Dice of their own: the lives that seeds stand for stay what they are.
     pub fn text_and_ask(&mut self) {
         let dice = std::mem::replace(&mut self.rng, fastrand::Rng::with_seed(self.seed ^ 0x7e475));

@@ -222,7 +222,7 @@ const SORTS: [SortBy; 7] = [
 ];
 
 /// Members whose values are few and often absent: 60 accounts, so that every order is full of ties.
-async fn crowd(pool: &PgPool) {
+async fn population(pool: &PgPool) {
     sqlx::raw_sql(
         "insert into auth.users (id, email, created_at, is_sso_user)
          select md5('u' || i)::uuid, case when i % 4 > 0 then 'mail' || i % 9 || '@example.com' end,
@@ -280,7 +280,7 @@ fn key(member: &Member, by: SortBy) -> Option<(i128, String)> {
 #[tokio::test]
 async fn pages_in_any_order_hold_every_member_exactly_once() {
     let database = database().await;
-    crowd(&database.pool).await;
+    population(&database.pool).await;
     for by in SORTS {
         for direction in [Direction::Asc, Direction::Desc] {
             let sort = Sort { by, direction };
@@ -307,7 +307,7 @@ async fn pages_in_any_order_hold_every_member_exactly_once() {
 #[tokio::test]
 async fn filtered_pages_hold_every_match_exactly_once() {
     let database = database().await;
-    crowd(&database.pool).await;
+    population(&database.pool).await;
     let filter = Filter { text: Some("kim".to_owned()), ..Filter::default() };
     for by in SORTS {
         let sort = Sort { by, direction: Direction::Desc };

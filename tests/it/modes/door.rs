@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{OTHER_ACCOUNT, flags, told};
+use super::{OTHER_ACCOUNT, app, flags};
+use crate::support::app::TestApp;
 use crate::support::edge::{Edge, NOW, eventually};
 use crate::support::process::{Serving, Settings, memberflow};
-use crate::support::told::Told;
 use memberflow::config::Config;
 use memberflow::ops::doctor::{Level, examine};
 use memberflow::project::stripe::StripeMode;
@@ -58,9 +58,9 @@ async fn answer_names_reason_and_setting_and_the_event_is_kept() {
     assert_eq!(theirs, json!({"received": true, "id": "evt_2"}));
 }
 
-fn settings(told: &Told) -> Settings {
+fn settings(app: &TestApp) -> Settings {
     vec![
-        ("DATABASE_URL", told.database.url()),
+        ("DATABASE_URL", app.database.url()),
         ("STRIPE_WEBHOOK_SECRETS", "whsec_modes_only".to_owned()),
         ("MEMBERFLOW_STRIPE_MODE", String::new()),
     ]
@@ -77,8 +77,8 @@ async fn run(settings: &Settings, args: &[&str]) -> (i32, String, String) {
 #[tokio::test]
 async fn service_says_everywhere_what_it_does_not_count() {
     rustls::crypto::ring::default_provider().install_default().ok();
-    let told = told(None, None).await;
-    let settings = settings(&told);
+    let app = app(None, None).await;
+    let settings = settings(&app);
     let serving = Serving::all(&settings);
     let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/modes");
     let (code, stdout, stderr) = run(&settings, &["replay", cases, "--url", &serving.url()]).await;
@@ -87,15 +87,15 @@ async fn service_says_everywhere_what_it_does_not_count() {
     assert!(stdout.contains("MEMBERFLOW_STRIPE_"), "{stdout}");
 
     eventually("all events applied", async || {
-        let inbox = told
+        let inbox = app
             .rows("select 1 as one from ingest.events where source = 'stripe' and state = 'applied'")
             .await;
         (inbox.len() == 9).then_some(())
     })
     .await;
-    assert_eq!(flags(&told).await.len(), 5);
+    assert_eq!(flags(&app).await.len(), 5);
     let log = serving.log();
-    assert_eq!(log.matches("event kept and not counted").count(), 5, "{log}");
+    assert_eq!(log.matches("event stored, not counted").count(), 5, "{log}");
     assert!(log.contains("set MEMBERFLOW_STRIPE_MODE=test"), "{log}");
     let metrics = reqwest::get(format!("{}/metrics", serving.url())).await.unwrap().text().await.unwrap();
     for line in [
@@ -118,9 +118,9 @@ async fn service_says_everywhere_what_it_does_not_count() {
 
 #[tokio::test]
 async fn doctor_counts_what_does_not_count_and_names_the_setting() {
-    let told = told(None, None).await;
+    let app = app(None, None).await;
     let finding = async |mode| {
-        let config = Config { stripe_mode: mode, ..Config::new(told.database.url()) };
+        let config = Config { stripe_mode: mode, ..Config::new(app.database.url()) };
         let report = examine(&config).await;
         let not_counted = report.findings.into_iter().find(|it| it.message.contains("not counted"));
         not_counted.map(|it| (it.level, it.message, it.fix.unwrap_or_default()))
@@ -130,7 +130,7 @@ async fn doctor_counts_what_does_not_count_and_names_the_setting() {
     let (test, live): (Vec<_>, Vec<_>) = super::cases()
         .into_iter()
         .partition(|event| serde_json::from_slice::<Value>(&event.body).unwrap()["livemode"] == false);
-    told.tell(test).await;
+    app.apply(test).await;
     let (level, message, fix) = finding(None).await.unwrap();
     assert!(
         level == Level::Warning && message.contains("none of Stripe's events counts"),
@@ -141,7 +141,7 @@ async fn doctor_counts_what_does_not_count_and_names_the_setting() {
         "{message} {fix}"
     );
 
-    told.tell(live).await;
+    app.apply(live).await;
     let (level, message, fix) = finding(None).await.unwrap();
     assert!(
         level == Level::Note && message.contains("2 of the account acct_1Connected"),

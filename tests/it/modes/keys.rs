@@ -10,10 +10,10 @@ use memberflow::project::stripe::StripeMode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{NOW, OTHER_ACCOUNT, customer, flags, rebuilt, store, stripe, subscription, told};
+use super::{NOW, OTHER_ACCOUNT, app, customer, flags, rebuilt, store, stripe, subscription};
 use crate::reconciling::account::Account;
+use crate::support::app::TestApp;
 use crate::support::process::{Settings, memberflow};
-use crate::support::told::Told;
 
 fn api(
     account: &Account,
@@ -45,9 +45,9 @@ async fn account_in(livemode: bool) -> Account {
     account
 }
 
-fn settings(account: &Account, told: &Told, key: &str) -> Settings {
+fn settings(account: &Account, app: &TestApp, key: &str) -> Settings {
     vec![
-        ("DATABASE_URL", told.database.url()),
+        ("DATABASE_URL", app.database.url()),
         ("STRIPE_API_KEY", key.to_owned()),
         ("STRIPE_API_BASE", account.base.clone()),
         ("MEMBERFLOW_STRIPE_REQUESTS_PER_SECOND", "100".to_owned()),
@@ -57,11 +57,11 @@ fn settings(account: &Account, told: &Told, key: &str) -> Settings {
 
 #[tokio::test]
 async fn key_of_the_other_mode_is_refused_with_exit_4_before_anything_is_read() {
-    let (account, told) = (account_in(false).await, told(None, None).await);
+    let (account, app) = (account_in(false).await, app(None, None).await);
     for command in ["backfill stripe", "backfill stripe-events", "reconcile stripe", "reconcile stripe --fix"]
     {
         for key in ["sk_test_123", "rk_test_123"] {
-            let mut process = memberflow(&settings(&account, &told, key));
+            let mut process = memberflow(&settings(&account, &app, key));
             process.args(command.split(' '));
             let output = tokio::task::spawn_blocking(move || process.output().unwrap()).await.unwrap();
             let said = String::from_utf8(output.stderr).unwrap();
@@ -76,7 +76,7 @@ async fn key_of_the_other_mode_is_refused_with_exit_4_before_anything_is_read() 
 
 #[tokio::test]
 async fn key_that_does_not_tell_its_mode_is_refused_by_what_it_reads() {
-    let (account, told) = (account_in(false).await, told(None, None).await);
+    let (account, app) = (account_in(false).await, app(None, None).await);
     let (clock, options) = (Clock::fixed(NOW), Options { fix: true, since: None });
     let event = json!({"id": "evt_1", "object": "event", "type": "customer.created", "created": 1,
         "livemode": false, "data": {"object": customer("cus_1", "modes@example.com")}});
@@ -87,8 +87,8 @@ async fn key_that_does_not_tell_its_mode_is_refused_by_what_it_reads() {
         }
         let api = api(&account, "sk_123", None, None).unwrap();
         let mut progress = Progress::Silent;
-        let walked = reconcile::run(&told.store, &api, &clock, options, &mut progress, |_| {}).await;
-        let fetched = stripe_events::run(&told.store, &api, &clock, Default::default(), &mut progress).await;
+        let walked = reconcile::run(&app.store, &api, &clock, options, &mut progress, |_| {}).await;
+        let fetched = stripe_events::run(&app.store, &api, &clock, Default::default(), &mut progress).await;
         for error in [walked.unwrap_err(), fetched.unwrap_err()] {
             let is_refused =
                 matches!(error, ReconcileError::Api { source: StripeApiError::OtherMode(_), .. });
@@ -96,12 +96,12 @@ async fn key_that_does_not_tell_its_mode_is_refused_by_what_it_reads() {
         }
     }
     let stripe = "select 1 as one from ingest.inbox where source = 'stripe' or event_type = 'snapshot'";
-    assert_eq!(told.rows(stripe).await, [] as [Value; 0]);
+    assert_eq!(app.rows(stripe).await, [] as [Value; 0]);
 }
 
 #[tokio::test]
 async fn snapshots_of_the_other_mode_change_nothing_once_the_setting_says_so() {
-    let (account, told) = (account_in(false).await, told(Some(StripeMode::Test), None).await);
+    let (account, app) = (account_in(false).await, app(Some(StripeMode::Test), None).await);
     let clock = Clock::fixed(NOW);
     let api = api(&account, "sk_test_1", Some(StripeMode::Test), None).unwrap();
     // Neither a discount nor a refund says of which mode it is; the key does.
@@ -112,43 +112,43 @@ async fn snapshots_of_the_other_mode_change_nothing_once_the_setting_says_so() {
     );
     let options = Options { fix: true, since: None };
     let report =
-        reconcile::run(&told.store, &api, &clock, options, &mut Progress::Silent, |_| {}).await.unwrap();
+        reconcile::run(&app.store, &api, &clock, options, &mut Progress::Silent, |_| {}).await.unwrap();
     assert_eq!(report.mended, 3, "{report:?}");
     let revenue = "select mrr from public.user_revenue_metrics where mrr > 0";
-    assert_eq!(told.rows(revenue).await, [json!({"mrr": 1000})]);
-    assert_eq!(flags(&told).await, [] as [Value; 0]);
+    assert_eq!(app.rows(revenue).await, [json!({"mrr": 1000})]);
+    assert_eq!(flags(&app).await, [] as [Value; 0]);
 
-    let live = store(&told.database, Some(StripeMode::Live), None);
+    let live = store(&app.database, Some(StripeMode::Live), None);
     rebuilt(&live, false).await;
-    assert_eq!(told.rows(revenue).await, [] as [Value; 0]);
-    assert_eq!(told.rows("select id from ingest.stripe_facts").await, [] as [Value; 0]);
-    assert_eq!(flags(&told).await.len(), 3);
+    assert_eq!(app.rows(revenue).await, [] as [Value; 0]);
+    assert_eq!(app.rows("select id from ingest.stripe_facts").await, [] as [Value; 0]);
+    assert_eq!(flags(&app).await.len(), 3);
 }
 
 #[tokio::test]
 async fn configured_account_is_the_one_that_is_read_and_counts() {
     let account = account_in(true).await;
-    let told = told(None, Some(OTHER_ACCOUNT)).await;
+    let app = app(None, Some(OTHER_ACCOUNT)).await;
     let api = api(&account, "sk_live_1", None, Some(OTHER_ACCOUNT)).unwrap();
     let clock = Clock::fixed(NOW);
-    let invoice = crate::support::told::paid_invoice("in_1", "cus_1", 1000);
+    let invoice = crate::support::app::paid_invoice("in_1", "cus_1", 1000);
     let event = stripe("evt_1", "invoice.paid", 10, invoice);
     let mut listed: Value = serde_json::from_slice(&event.body).unwrap();
     listed["livemode"] = json!(true);
     account.has("events", listed.clone());
 
     let fetched =
-        stripe_events::run(&told.store, &api, &clock, Default::default(), &mut Progress::Silent).await;
+        stripe_events::run(&app.store, &api, &clock, Default::default(), &mut Progress::Silent).await;
     assert_eq!(fetched.unwrap().new, 1);
     let options = Options { fix: true, since: None };
-    reconcile::run(&told.store, &api, &clock, options, &mut Progress::Silent, |_| {}).await.unwrap();
+    reconcile::run(&app.store, &api, &clock, options, &mut Progress::Silent, |_| {}).await.unwrap();
     assert!(
         account.accounts().iter().all(|asked| asked.as_deref() == Some(OTHER_ACCOUNT)),
         "{:?}",
         account.accounts()
     );
-    assert_eq!(flags(&told).await, [] as [Value; 0]);
+    assert_eq!(flags(&app).await, [] as [Value; 0]);
     let revenue = "select mrr, total_spent from public.user_revenue_metrics";
-    assert_eq!(told.rows(revenue).await, [json!({"mrr": 1000, "total_spent": 1000})]);
-    assert_eq!(rebuilt(&told.store, true).await.differing_rows(), 0);
+    assert_eq!(app.rows(revenue).await, [json!({"mrr": 1000, "total_spent": 1000})]);
+    assert_eq!(rebuilt(&app.store, true).await.differing_rows(), 0);
 }

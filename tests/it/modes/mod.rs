@@ -19,31 +19,31 @@ use memberflow::store::{Rules, Store};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::support::app::{NOW, TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::database::TestDatabase;
 use crate::support::dump::{Dump, assert_same, everything};
 use crate::support::events::envelope;
-use crate::support::told::{NOW, Told, customer, paid_invoice, stripe, subscription};
 
 const MODES_MEMBER: Uuid = Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0005);
 const ACCOUNTS_MEMBER: Uuid = Uuid::from_u128(0x0000_0000_0000_4000_8000_0000_0000_0006);
 const OTHER_ACCOUNT: &str = "acct_1Connected";
 
 /// A store under these settings, on a database with both members and a tier.
-async fn told(mode: Option<StripeMode>, account: Option<&str>) -> Told {
-    let told = told_on(TestDatabase::migrated().await, mode, account);
-    told.sign_up(MODES_MEMBER, "modes@example.com").await;
-    told.sign_up(ACCOUNTS_MEMBER, "accounts@example.com").await;
+async fn app(mode: Option<StripeMode>, account: Option<&str>) -> TestApp {
+    let app = told_on(TestDatabase::migrated().await, mode, account);
+    app.sign_up(MODES_MEMBER, "modes@example.com").await;
+    app.sign_up(ACCOUNTS_MEMBER, "accounts@example.com").await;
     // The same everywhere, so that databases can be compared.
-    told.execute("update auth.users set created_at = '2026-01-01', updated_at = '2026-01-01'").await;
-    told.execute("delete from ingest.events where state = 'pending'").await;
-    told.name_tier("Pro", "price_pro").await;
-    told.execute("update public.membership_tiers set id = '00000000-0000-4000-8000-00000000000a'").await;
-    told
+    app.execute("update auth.users set created_at = '2026-01-01', updated_at = '2026-01-01'").await;
+    app.execute("delete from ingest.events where state = 'pending'").await;
+    app.name_tier("Pro", "price_pro").await;
+    app.execute("update public.membership_tiers set id = '00000000-0000-4000-8000-00000000000a'").await;
+    app
 }
 
-fn told_on(database: TestDatabase, mode: Option<StripeMode>, account: Option<&str>) -> Told {
+fn told_on(database: TestDatabase, mode: Option<StripeMode>, account: Option<&str>) -> TestApp {
     let store = store(&database, mode, account);
-    Told { database, store }
+    TestApp { database, store }
 }
 
 fn store(database: &TestDatabase, mode: Option<StripeMode>, account: Option<&str>) -> Store {
@@ -135,8 +135,8 @@ async fn rebuilt(store: &Store, check: bool) -> Report {
     .unwrap()
 }
 
-async fn flags(told: &Told) -> Vec<Value> {
-    told.rows("select event_id, not_counted from ingest.inbox where not_counted is not null order by 1").await
+async fn flags(app: &TestApp) -> Vec<Value> {
+    app.rows("select event_id, not_counted from ingest.inbox where not_counted is not null order by 1").await
 }
 
 const REVENUE: &str =
@@ -149,39 +149,39 @@ fn spent_5000(user: Uuid) -> Value {
 #[tokio::test]
 async fn test_mode_and_connected_accounts_move_no_number_in_any_order() {
     for seed in 0..4 {
-        let told = told(None, None).await;
-        apply(&told.store, cases(), seed).await;
+        let app = app(None, None).await;
+        apply(&app.store, cases(), seed).await;
         let expected = [spent_5000(MODES_MEMBER), spent_5000(ACCOUNTS_MEMBER)];
-        assert_eq!(told.rows(REVENUE).await, expected, "seed {seed}");
+        assert_eq!(app.rows(REVENUE).await, expected, "seed {seed}");
         for table in
             ["ingest.stripe_facts", "ingest.claims", "ingest.customers", "ingest.payments", "ingest.parked"]
         {
             let traces = format!("select * from {table} t where t::text ~ 'mode_test|elsewhere'");
-            assert_eq!(told.rows(&traces).await, [] as [Value; 0], "{table}");
+            assert_eq!(app.rows(&traces).await, [] as [Value; 0], "{table}");
         }
-        let flags = flags(&told).await;
+        let flags = flags(&app).await;
         let with = |code: &str| flags.iter().filter(|row| row["not_counted"] == code).count();
         assert_eq!(
             (flags.len(), with("test_mode"), with("other_account:acct_1Connected")),
             (5, 3, 2),
             "{flags:?}"
         );
-        assert_eq!(rebuilt(&told.store, true).await.differing_rows(), 0);
+        assert_eq!(rebuilt(&app.store, true).await.differing_rows(), 0);
     }
 }
 
 #[tokio::test]
 async fn same_object_ids_of_another_origin_change_nothing() {
-    let alone = told(None, None).await;
+    let alone = app(None, None).await;
     apply(&alone.store, live(), 1).await;
     let expected = without_inbox(everything(&alone.database.pool).await);
     for seed in 0..4 {
-        let told = told(None, None).await;
-        apply(&told.store, live().into_iter().chain(disturbances()).collect(), seed).await;
-        let found = without_inbox(everything(&told.database.pool).await);
+        let app = app(None, None).await;
+        apply(&app.store, live().into_iter().chain(disturbances()).collect(), seed).await;
+        let found = without_inbox(everything(&app.database.pool).await);
         assert_same(&expected, &found, &format!("seed {seed}"));
-        assert_eq!(flags(&told).await.len(), disturbances().len());
-        assert_eq!(rebuilt(&told.store, true).await.differing_rows(), 0);
+        assert_eq!(flags(&app).await.len(), disturbances().len());
+        assert_eq!(rebuilt(&app.store, true).await.differing_rows(), 0);
     }
 }
 

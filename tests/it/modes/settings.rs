@@ -34,18 +34,18 @@ fn without_traces(mut dump: Dump) -> Dump {
 async fn changed_settings_and_a_rebuild_give_what_a_fresh_database_has() {
     let mut expected = Vec::new();
     for (mode, account) in SETTINGS {
-        let fresh = told(mode, account).await;
+        let fresh = app(mode, account).await;
         apply(&fresh.store, everything_told(), 7).await;
         expected.push(without_traces(everything(&fresh.database.pool).await));
     }
-    let told = told(None, None).await;
-    apply(&told.store, everything_told(), 8).await;
+    let app = app(None, None).await;
+    apply(&app.store, everything_told(), 8).await;
     for at in [1, 2, 3, 4, 0] {
         let (mode, account) = SETTINGS[at];
-        let store = store(&told.database, mode, account);
+        let store = store(&app.database, mode, account);
         let report = rebuilt(&store, false).await;
         assert!(report.differing["ingest.events"] > 0, "the flags follow: {report:?}");
-        let found = without_traces(everything(&told.database.pool).await);
+        let found = without_traces(everything(&app.database.pool).await);
         assert_same(&expected[at], &found, &format!("{mode:?} {account:?}"));
         assert_eq!(rebuilt(&store, true).await.differing_rows(), 0, "{mode:?} {account:?}");
     }
@@ -53,16 +53,16 @@ async fn changed_settings_and_a_rebuild_give_what_a_fresh_database_has() {
 
 #[tokio::test]
 async fn narrowed_replay_lets_only_the_chosen_events_count() {
-    let told = told(None, None).await;
-    apply(&told.store, everything_told(), 9).await;
-    let any = store(&told.database, Some(StripeMode::Any), None);
+    let app = app(None, None).await;
+    apply(&app.store, everything_told(), 9).await;
+    let any = store(&app.database, Some(StripeMode::Any), None);
     let selection = Selection { customer: Some("cus_mode_test".to_owned()), ..Selection::default() };
     let replayed = rebuild::replay(&any, &selection, false, &mut Progress::Silent, |_| true).await.unwrap();
     assert!(replayed.differing_rows() > 0, "{replayed:?}");
     let test_mode = "select total_spent from public.user_revenue_by_currency
                      where user_id = '00000000-0000-4000-8000-000000000005'";
-    assert_eq!(told.rows(test_mode).await.len(), 1);
-    let left = told
+    assert_eq!(app.rows(test_mode).await.len(), 1);
+    let left = app
         .rows(
             "select event_id from ingest.inbox where not_counted = 'test_mode' and subject like '%mode_test'",
         )
@@ -72,15 +72,14 @@ async fn narrowed_replay_lets_only_the_chosen_events_count() {
 
 #[tokio::test]
 async fn pruned_events_that_did_not_count_stand_in_nobodys_way() {
-    let told = told(None, None).await;
-    told.tell(disturbances()).await;
-    while told.store.prune_page(NOW + time::Duration::days(1)).await.unwrap().is_some_and(|it| it.events > 0)
-    {
+    let app = app(None, None).await;
+    app.apply(disturbances()).await;
+    while app.store.prune_page(NOW + time::Duration::days(1)).await.unwrap().is_some_and(|it| it.events > 0) {
     }
-    apply(&told.store, live(), 3).await;
-    let alone = self::told(None, None).await;
+    apply(&app.store, live(), 3).await;
+    let alone = self::app(None, None).await;
     apply(&alone.store, live(), 4).await;
-    let dump = async |told: &Told| without_inbox(everything(&told.database.pool).await);
-    assert_same(&dump(&alone).await, &dump(&told).await, "after pruning");
-    assert_eq!(rebuilt(&told.store, true).await.differing_rows(), 0);
+    let dump = async |app: &TestApp| without_inbox(everything(&app.database.pool).await);
+    assert_same(&dump(&alone).await, &dump(&app).await, "after pruning");
+    assert_eq!(rebuilt(&app.store, true).await.differing_rows(), 0);
 }

@@ -55,9 +55,9 @@ async fn a_dead_letter_that_comes_again_gets_another_try() {
     let setup = Setup::new(Kind::Postgres).await;
     let sent = event(Source::Stripe, 1);
     setup.accept(sent.clone()).await;
-    let bury =
+    let dead_letter =
         "update ingest.events set state = 'dead', reason = 'a reason', attempts = 5, next_attempt_at = null";
-    sqlx::query(bury).execute(&setup.database.pool).await.unwrap();
+    sqlx::query(dead_letter).execute(&setup.database.pool).await.unwrap();
     let mut consumer = Consuming::begin(&setup.queue);
     expect_nothing(&mut consumer).await;
     setup.accept(sent.clone()).await;

@@ -21,41 +21,42 @@ use memberflow::store::{Rules, Store};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use crate::support::crowd::Crowd;
 use crate::support::database::TestDatabase;
+use crate::support::population::Population;
 
 const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
 
 /// A crowd and the database that their events go to.
-struct Town {
+struct PopulatedApp {
     database: TestDatabase,
     store: Store,
-    crowd: Crowd,
+    population: Population,
     rounds: usize,
 }
 
-impl Town {
+impl PopulatedApp {
     /// Members of so many rounds, signed up; no event yet.
     async fn found(rounds: usize) -> Self {
-        let (database, crowd) = (TestDatabase::migrated().await, Crowd::read());
+        let (database, population) = (TestDatabase::migrated().await, Population::read());
         let store = store(&database, NOW);
-        crowd.name_tiers(&database.pool).await;
+        population.name_tiers(&database.pool).await;
         for round in 0..rounds {
-            crowd.sign_up(&database.pool, round, SignsUp::Before).await;
+            population.sign_up(&database.pool, round, SignsUp::Before).await;
         }
-        Self { database, store, crowd, rounds }
+        Self { database, store, population, rounds }
     }
 
     /// With all their events applied, in an order of chance.
     async fn lived(rounds: usize) -> Self {
-        let town = Self::found(rounds).await;
-        apply(&town.store, town.shuffled(rounds as u64)).await;
-        town.end().await;
-        town
+        let populated = Self::found(rounds).await;
+        apply(&populated.store, populated.shuffled(rounds as u64)).await;
+        populated.end().await;
+        populated
     }
 
     fn shuffled(&self, seed: u64) -> Vec<Envelope> {
-        let mut events: Vec<_> = (0..self.rounds).flat_map(|round| self.crowd.events(round, NOW)).collect();
+        let mut events: Vec<_> =
+            (0..self.rounds).flat_map(|round| self.population.events(round, NOW)).collect();
         Rng::with_seed(seed).shuffle(&mut events);
         events
     }
@@ -63,7 +64,7 @@ impl Town {
     /// Those sign up who do so after their events, and what waited for them is applied.
     async fn end(&self) {
         for round in 0..self.rounds {
-            self.crowd.sign_up(&self.database.pool, round, SignsUp::AfterEvents).await;
+            self.population.sign_up(&self.database.pool, round, SignsUp::AfterEvents).await;
         }
         while self.store.recompute_due().await.unwrap() > 0 {}
     }

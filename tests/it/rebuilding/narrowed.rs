@@ -7,7 +7,7 @@ use memberflow::store::rebuild::{Difference, RebuildError, Selection};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Town;
+use super::PopulatedApp;
 use super::command::output_of;
 use crate::support::dump;
 
@@ -15,50 +15,50 @@ const DAMAGED: &str = "update public.user_revenue_metrics set mrr = mrr + 1";
 
 #[tokio::test]
 async fn on_sound_tables_a_replay_changes_nothing() {
-    let town = Town::lived(1).await;
-    let sound = dump::everything(&town.database.pool).await;
-    let (customer, member) = somebody(&town).await;
+    let populated = PopulatedApp::lived(1).await;
+    let sound = dump::everything(&populated.database.pool).await;
+    let (customer, member) = somebody(&populated).await;
     for selection in [
         Selection { event_type: Some("invoice.paid".to_owned()), ..Selection::default() },
         Selection { customer: Some(customer), ..Selection::default() },
         Selection { member: Some(member), ..Selection::default() },
         Selection::default(),
     ] {
-        let (report, differences) = replay(&town, &selection, false).await.unwrap();
+        let (report, differences) = replay(&populated, &selection, false).await.unwrap();
         assert_eq!(differences, [], "{selection:?}");
         assert!(report.selected.is_some_and(|selected| selected > 0), "{selection:?}");
     }
-    dump::assert_same(&sound, &dump::everything(&town.database.pool).await, "replayed");
-    assert_eq!(town.text("select distinct act from ingest.audit_log").await, "(replay)");
+    dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "replayed");
+    assert_eq!(populated.text("select distinct act from ingest.audit_log").await, "(replay)");
 }
 
 #[tokio::test]
 async fn a_damaged_row_is_shown_by_a_dry_run_and_mended_without_its_neighbours() {
-    let town = Town::lived(1).await;
-    let (_, member) = somebody(&town).await;
-    town.execute(DAMAGED).await;
-    let damaged = dump::everything(&town.database.pool).await;
+    let populated = PopulatedApp::lived(1).await;
+    let (_, member) = somebody(&populated).await;
+    populated.execute(DAMAGED).await;
+    let damaged = dump::everything(&populated.database.pool).await;
     let selection = Selection { member: Some(member), ..Selection::default() };
 
-    let (_, differences) = replay(&town, &selection, true).await.unwrap();
+    let (_, differences) = replay(&populated, &selection, true).await.unwrap();
     let [difference] = &differences[..] else { panic!("{differences:#?}") };
     assert_eq!(difference.key["user_id"], member.to_string());
     let mrr = |row: &Option<serde_json::Map<String, Value>>| row.as_ref().unwrap()["mrr"].as_i64().unwrap();
     assert_eq!(mrr(&difference.before), mrr(&difference.after) + 1);
-    dump::assert_same(&damaged, &dump::everything(&town.database.pool).await, "a dry run");
+    dump::assert_same(&damaged, &dump::everything(&populated.database.pool).await, "a dry run");
 
-    let (report, _) = replay(&town, &selection, false).await.unwrap();
+    let (report, _) = replay(&populated, &selection, false).await.unwrap();
     assert_eq!(report.differing_rows(), 1);
-    let (_, left) = town.check().await;
+    let (_, left) = populated.check().await;
     assert!(!left.is_empty() && left.iter().all(|it| it.key["user_id"] != member.to_string()), "{left:#?}");
 }
 
 #[tokio::test]
 async fn a_lost_fact_comes_back_with_what_hangs_on_it() {
-    let town = Town::lived(1).await;
-    let sound = dump::everything(&town.database.pool).await;
-    let (customer, _) = somebody(&town).await;
-    let event = town
+    let populated = PopulatedApp::lived(1).await;
+    let sound = dump::everything(&populated.database.pool).await;
+    let (customer, _) = somebody(&populated).await;
+    let event = populated
         .text(&format!(
             "select event_id from ingest.stripe_facts where customer_id = '{customer}' and kind = 'subscription'
              order by id limit 1"
@@ -69,7 +69,7 @@ async fn a_lost_fact_comes_back_with_what_hangs_on_it() {
         Selection { customer: Some(customer.clone()), ..Selection::default() },
         Selection { ids: vec![event], ..Selection::default() },
     ] {
-        town.execute(&format!(
+        populated.execute(&format!(
             "delete from ingest.stripe_facts where customer_id = '{customer}';
              delete from ingest.claims where customer_id = '{customer}';
              delete from ingest.customer_emails where customer_id = '{customer}' and object_id not like 'match/%';
@@ -79,31 +79,32 @@ async fn a_lost_fact_comes_back_with_what_hangs_on_it() {
              delete from ingest.stripe_versions where id not in (select id from ingest.stripe_facts)"
         ))
         .await;
-        let (report, _) = replay(&town, &selection, false).await.unwrap();
+        let (report, _) = replay(&populated, &selection, false).await.unwrap();
         assert!(report.differing_rows() > 2, "{report:?}");
-        dump::assert_same(&sound, &dump::everything(&town.database.pool).await, "replayed");
+        dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "replayed");
     }
 }
 
 #[tokio::test]
 async fn what_no_event_has_is_said_and_leaves_nothing_behind() {
-    let town = Town::lived(1).await;
+    let populated = PopulatedApp::lived(1).await;
     let selection = Selection { ids: vec!["evt_none".to_owned()], ..Selection::default() };
-    let refused = replay(&town, &selection, false).await;
+    let refused = replay(&populated, &selection, false).await;
     assert!(matches!(refused, Err(RebuildError::NothingSelected)), "{refused:?}");
-    let command = output_of(&town, "replay", &["--from-inbox", "--id", "evt_none"]).await;
+    let command = output_of(&populated, "replay", &["--from-inbox", "--id", "evt_none"]).await;
     assert_eq!(command.0, 5, "{command:?}");
-    assert_eq!(town.text("select nspname from pg_namespace where nspname = 'ingest_rebuild'").await, "");
-    assert_eq!(town.text("select 1 from ingest.audit_log").await, "");
+    assert_eq!(populated.text("select nspname from pg_namespace where nspname = 'ingest_rebuild'").await, "");
+    assert_eq!(populated.text("select 1 from ingest.audit_log").await, "");
 }
 
 #[tokio::test]
 async fn the_command_shows_before_it_acts_and_asks_for_force() {
-    let town = Town::lived(1).await;
-    town.execute(DAMAGED).await;
-    let (_, member) = somebody(&town).await;
+    let populated = PopulatedApp::lived(1).await;
+    populated.execute(DAMAGED).await;
+    let (_, member) = somebody(&populated).await;
     let member = member.to_string();
-    let replay = async |args: &[&str]| output_of(&town, "replay", &[&["--from-inbox"], args].concat()).await;
+    let replay =
+        async |args: &[&str]| output_of(&populated, "replay", &[&["--from-inbox"], args].concat()).await;
 
     let (code, _, said) = replay(&[]).await;
     assert!(code == 2 && said.contains("--dry-run") && said.contains("--force"), "{said}");
@@ -116,31 +117,31 @@ async fn the_command_shows_before_it_acts_and_asks_for_force() {
     assert!(lines[1]["summary"]["selected"].as_i64() > Some(0), "{shown}");
 
     let (code, shown, _) = replay(&["--member", &member]).await;
-    assert!(code == 0 && shown.contains("rows that differed and are mended: 1"), "{shown}");
+    assert!(code == 0 && shown.contains("rows that differed and are fixed: 1"), "{shown}");
     let (code, shown, _) = replay(&["--member", &member]).await;
     assert!(code == 0 && shown.contains("nothing differs where the "), "{shown}");
     assert_eq!(replay(&["--force"]).await.0, 0);
-    town.assert_sound("replayed by force").await;
+    populated.assert_sound("replayed by force").await;
     let acts = "select act, arguments, outcome -> 'differing' ->> 'public.user_revenue_metrics' as rows
                 from ingest.audit_log where act = 'replay'";
-    let acts = town.text(acts).await;
+    let acts = populated.text(acts).await;
     assert!(acts.contains(&member) && acts.contains("{},15"), "{acts}");
 }
 
 /// A customer with a subscription whose member has some MRR, and that member.
-async fn somebody(town: &Town) -> (String, Uuid) {
+async fn somebody(populated: &PopulatedApp) -> (String, Uuid) {
     sqlx::query_as(
         "select c.id, c.user_id from ingest.customers c
          join public.user_revenue_metrics m on m.user_id = c.user_id
          where m.mrr > 0 and m.total_spent > 0 order by c.id limit 1",
     )
-    .fetch_one(&town.database.pool)
+    .fetch_one(&populated.database.pool)
     .await
     .unwrap()
 }
 
 pub(super) async fn replay(
-    town: &Town,
+    populated: &PopulatedApp,
     selection: &Selection,
     check: bool,
 ) -> Result<(Report, Vec<Difference>), RebuildError> {
@@ -149,6 +150,6 @@ pub(super) async fn replay(
         differences.push(difference);
         true
     };
-    let report = rebuild::replay(&town.store, selection, check, &mut Progress::Silent, show).await?;
+    let report = rebuild::replay(&populated.store, selection, check, &mut Progress::Silent, show).await?;
     Ok((report, differences))
 }

@@ -6,7 +6,7 @@ use memberflow::store::rebuild::{Difference, Selection};
 use uuid::Uuid;
 
 use super::narrowed::replay;
-use super::{Town, apply};
+use super::{PopulatedApp, apply};
 use crate::support::dump;
 
 /// What may happen to a member's rows, `$user`'s and `$customers`', with the facts as they are.
@@ -48,19 +48,19 @@ const FACTS: [&str; 7] = [
     "delete from ingest.activity where user_id = '$user'",
 ];
 
-async fn damage(town: &Town, member: Uuid, statement: &str) {
+async fn damage(populated: &PopulatedApp, member: Uuid, statement: &str) {
     let customers = format!("select id from ingest.customers where user_id = '{member}'");
     let statement = statement.replace("$customers", &customers).replace("$user", &member.to_string());
-    town.execute(&statement).await;
+    populated.execute(&statement).await;
 }
 
 /// Those whose events a member's part can be found by.
-async fn members(town: &Town) -> Vec<Uuid> {
+async fn members(populated: &PopulatedApp) -> Vec<Uuid> {
     sqlx::query_scalar(
         "select distinct a.user_id from public.user_activity_metrics a
          join ingest.customers c on c.user_id = a.user_id order by 1",
     )
-    .fetch_all(&town.database.pool)
+    .fetch_all(&populated.database.pool)
     .await
     .unwrap()
 }
@@ -79,27 +79,27 @@ fn sorted(mut differences: Vec<Difference>) -> Vec<Difference> {
 
 #[tokio::test]
 async fn damage_of_every_kind_is_found_and_mended_as_a_rebuild_would() {
-    let town = Town::lived(1).await;
-    let sound = dump::everything(&town.database.pool).await;
-    let members = members(&town).await;
+    let populated = PopulatedApp::lived(1).await;
+    let sound = dump::everything(&populated.database.pool).await;
+    let members = members(&populated).await;
     for (number, statement) in DERIVED.iter().chain(&FACTS).enumerate() {
         let member = members[number % members.len()];
-        damage(&town, member, statement).await;
-        let (_, expected) = town.check().await;
-        let (report, found) = replay(&town, &of(member), true).await.unwrap();
+        damage(&populated, member, statement).await;
+        let (_, expected) = populated.check().await;
+        let (report, found) = replay(&populated, &of(member), true).await.unwrap();
         assert_eq!(sorted(found), sorted(expected), "{statement}");
         assert!(report.selected > Some(0), "{statement}");
-        replay(&town, &of(member), false).await.unwrap();
+        replay(&populated, &of(member), false).await.unwrap();
     }
-    town.assert_sound("all mended").await;
-    dump::assert_same(&sound, &dump::everything(&town.database.pool).await, "all mended");
+    populated.assert_sound("all mended").await;
+    dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "all mended");
 }
 
 #[tokio::test]
 async fn whatever_is_damaged_of_some_members_replaying_their_events_leaves_no_drift() {
-    let town = Town::lived(1).await;
-    let sound = dump::everything(&town.database.pool).await;
-    let all = members(&town).await;
+    let populated = PopulatedApp::lived(1).await;
+    let sound = dump::everything(&populated.database.pool).await;
+    let all = members(&populated).await;
     let mut rng = Rng::with_seed(7);
     for round in 0..4 {
         let some = rng.choose_multiple(all.iter().copied(), 3);
@@ -107,66 +107,71 @@ async fn whatever_is_damaged_of_some_members_replaying_their_events_leaves_no_dr
             // What tells whose an object is, is not lost with the object itself.
             let possible = if rng.bool() { &DERIVED[..] } else { &FACTS[..] };
             for statement in possible.iter().filter(|_| rng.bool()) {
-                damage(&town, member, statement).await;
+                damage(&populated, member, statement).await;
             }
         }
         for &member in &some {
-            replay(&town, &of(member), false).await.unwrap();
+            replay(&populated, &of(member), false).await.unwrap();
         }
-        town.assert_sound(&format!("round {round}, {some:?}")).await;
+        populated.assert_sound(&format!("round {round}, {some:?}")).await;
     }
-    dump::assert_same(&sound, &dump::everything(&town.database.pool).await, "all mended");
+    dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "all mended");
 }
 
 #[tokio::test]
 async fn whoever_hangs_on_a_replayed_price_or_coupon_follows() {
-    let town = Town::lived(1).await;
+    let populated = PopulatedApp::lived(1).await;
     let entries: Vec<(String, String)> = sqlx::query_as(
         "select f.id, f.event_id from ingest.stripe_facts f where f.kind in ('price', 'coupon')
            and exists (select from ingest.stripe_links l join ingest.stripe_facts s on s.id = l.other
                        join ingest.customer_revenue r using (customer_id) where l.id = f.id) order by 1",
     )
-    .fetch_all(&town.database.pool)
+    .fetch_all(&populated.database.pool)
     .await
     .unwrap();
     assert!(!entries.is_empty());
     for (entry, event) in entries {
-        town.execute(&format!(
+        populated
+            .execute(&format!(
             "update ingest.stripe_facts set occurred_at = occurred_at - interval '1 day' where id = '{entry}';
              update ingest.customer_revenue set mrr = mrr + 1 where customer_id in (
                  select s.customer_id from ingest.stripe_links l join ingest.stripe_facts s on s.id = l.other
                  where l.id = '{entry}')"
         ))
-        .await;
+            .await;
         let selection = Selection { ids: vec![event], ..Selection::default() };
-        let (report, _) = replay(&town, &selection, false).await.unwrap();
+        let (report, _) = replay(&populated, &selection, false).await.unwrap();
         assert!(report.differing_rows() > 1, "{entry}: {report:?}");
-        town.assert_sound(&entry).await;
+        populated.assert_sound(&entry).await;
     }
 }
 
 #[tokio::test]
 async fn parts_are_mended_while_events_come_in() {
-    let calm = Town::lived(2).await;
+    let calm = PopulatedApp::lived(2).await;
     let expected = dump::everything(&calm.database.pool).await;
-    let town = Town::found(2).await;
-    let mut events = town.shuffled(3);
+    let populated = PopulatedApp::found(2).await;
+    let mut events = populated.shuffled(3);
     let late = events.split_off(events.len() / 2);
-    apply(&town.store, events).await;
+    apply(&populated.store, events).await;
     let traffic = async {
         for batch in late.chunks(11) {
-            town.store.apply(batch).await.unwrap();
+            populated.store.apply(batch).await.unwrap();
         }
     };
     let replays = async {
-        for member in members(&town).await.into_iter().take(8) {
-            damage(&town, member, DERIVED[10]).await;
-            damage(&town, member, DERIVED[3]).await;
-            replay(&town, &of(member), false).await.unwrap();
+        for member in members(&populated).await.into_iter().take(8) {
+            damage(&populated, member, DERIVED[10]).await;
+            damage(&populated, member, DERIVED[3]).await;
+            replay(&populated, &of(member), false).await.unwrap();
         }
     };
     tokio::join!(traffic, replays);
-    town.end().await;
-    town.assert_sound("after the traffic").await;
-    dump::assert_same(&expected, &dump::everything(&town.database.pool).await, "replayed among live events");
+    populated.end().await;
+    populated.assert_sound("after the traffic").await;
+    dump::assert_same(
+        &expected,
+        &dump::everything(&populated.database.pool).await,
+        "replayed among live events",
+    );
 }

@@ -1,7 +1,7 @@
 //! `MEMBERFLOW_RETENTION_DAYS`: a consumer removes the bodies that are older as soon as it starts, and of several
 //! consumers one does.
 
-use super::Town;
+use super::PopulatedApp;
 use crate::support::edge::eventually;
 use crate::support::process::{Serving, Settings};
 
@@ -24,42 +24,42 @@ const TRAP: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_starts_removes_the_bodies_that_are_old() {
-    let town = Town::lived(1).await;
-    town.execute(AGE).await;
-    let (old, young) = (town.text(OLD).await, town.text(YOUNG).await);
+    let populated = PopulatedApp::lived(1).await;
+    populated.execute(AGE).await;
+    let (old, young) = (populated.text(OLD).await, populated.text(YOUNG).await);
     assert!(!old.is_empty() && !young.is_empty());
 
-    let _consumer = start(&town);
-    eventually("the act of pruning", async || (town.text(ACTS).await == "(1)").then_some(())).await;
-    assert_eq!(town.text(PRUNED).await, old);
-    assert_eq!(town.text(YOUNG).await, young, "what is younger stays as it is");
+    let _consumer = start(&populated);
+    eventually("the act of pruning", async || (populated.text(ACTS).await == "(1)").then_some(())).await;
+    assert_eq!(populated.text(PRUNED).await, old);
+    assert_eq!(populated.text(YOUNG).await, young, "what is younger stays as it is");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_consumers_one_prunes_and_the_other_looks_again_later() {
-    let town = Town::lived(1).await;
-    town.execute(AGE).await;
-    town.execute(TRAP).await;
-    let old = town.text(OLD).await;
-    let mut hold = memberflow::database::begin(&town.database.pool).await.unwrap();
+    let populated = PopulatedApp::lived(1).await;
+    populated.execute(AGE).await;
+    populated.execute(TRAP).await;
+    let old = populated.text(OLD).await;
+    let mut hold = memberflow::database::begin(&populated.database.pool).await.unwrap();
     sqlx::query("select pg_advisory_xact_lock(77)").execute(&mut *hold).await.unwrap();
 
-    let _one = start(&town);
+    let _one = start(&populated);
     let held =
         "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
-    eventually("one that prunes", async || (!town.text(held).await.is_empty()).then_some(())).await;
-    let other = start(&town);
+    eventually("one that prunes", async || (!populated.text(held).await.is_empty()).then_some(())).await;
+    let other = start(&populated);
     eventually("one that waits", async || other.log().contains("another process is at it").then_some(()))
         .await;
-    assert_eq!(town.text(PRUNED).await, "");
+    assert_eq!(populated.text(PRUNED).await, "");
 
     hold.rollback().await.unwrap();
-    eventually("the act of pruning", async || (town.text(ACTS).await == "(1)").then_some(())).await;
-    assert_eq!(town.text(PRUNED).await, old);
+    eventually("the act of pruning", async || (populated.text(ACTS).await == "(1)").then_some(())).await;
+    assert_eq!(populated.text(PRUNED).await, old);
 }
 
-fn start(town: &Town) -> Serving {
+fn start(populated: &PopulatedApp) -> Serving {
     let settings: Settings =
-        vec![("DATABASE_URL", town.database.url()), ("MEMBERFLOW_RETENTION_DAYS", "36".to_owned())];
+        vec![("DATABASE_URL", populated.database.url()), ("MEMBERFLOW_RETENTION_DAYS", "36".to_owned())];
     Serving::roles("consume", &settings)
 }

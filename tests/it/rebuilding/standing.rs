@@ -5,18 +5,18 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{run, store};
+use crate::support::app::{NOW, TestApp, paid_invoice, stripe, subscription};
 use crate::support::dump;
-use crate::support::told::{NOW, Told, paid_invoice, stripe, subscription};
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 
 /// A database with rows of another time, switched on, and then told of some of them.
-async fn old_house() -> Told {
-    let told = Told::begin().await;
-    told.sign_up(MEMBER, "ada@example.com").await;
-    told.name_tier("Pro", "price_pro").await;
+async fn old_house() -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(MEMBER, "ada@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
     for (id, subscription) in [(1, "sub_told"), (2, "sub_untold")] {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.customer_subscriptions
                  (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id,
                   status, promo_code)
@@ -27,23 +27,23 @@ async fn old_house() -> Told {
         .await;
     }
     for (id, invoice) in [(3, "'in_told'"), (4, "'in_untold'"), (5, "null"), (6, "'in_told'")] {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.payment_history (id, user_id, amount, status, stripe_invoice_id, created_at)
              values ('{}', '{MEMBER}', 1, 'succeeded', {invoice}, '2025-01-0{id}')",
             Uuid::from_u128(id)
         ))
         .await;
     }
-    told.store.switch_on().await.unwrap();
+    app.store.initial_import().await.unwrap();
     let mut invoice = paid_invoice("in_of_untold", "cus_1", 500);
     invoice["subscription"] = json!("sub_untold");
-    told.tell([
+    app.apply([
         stripe("evt_1", "customer.subscription.created", 1, subscription("sub_told", "cus_1", "active")),
         stripe("evt_2", "invoice.paid", 2, paid_invoice("in_told", "cus_1", 1000)),
         stripe("evt_3", "invoice.paid", 2, invoice),
     ])
     .await;
-    told
+    app
 }
 
 async fn assert_sound(store: &Store, when: &str) {
@@ -53,83 +53,83 @@ async fn assert_sound(store: &Store, when: &str) {
 
 #[tokio::test]
 async fn rows_that_stood_there_before_are_neither_reported_nor_touched() {
-    let told = old_house().await;
-    let before = dump::everything(&told.database.pool).await;
-    let adopted = told.rows("select history_id from ingest.payments where id = 'in_told'").await;
+    let app = old_house().await;
+    let before = dump::everything(&app.database.pool).await;
+    let adopted = app.rows("select history_id from ingest.payments where id = 'in_told'").await;
     assert_eq!(adopted, [json!({"history_id": Uuid::from_u128(3)})], "the older of two rows is taken");
-    assert_sound(&told.store, "untouched").await;
-    run(&told.store, false).await.unwrap();
-    let after = dump::everything(&told.database.pool).await;
+    assert_sound(&app.store, "untouched").await;
+    run(&app.store, false).await.unwrap();
+    let after = dump::everything(&app.database.pool).await;
     dump::assert_same(&before, &after, "rebuilt");
 }
 
 #[tokio::test]
 async fn rows_that_were_taken_over_keep_their_ids_whatever_is_lost() {
-    let told = old_house().await;
-    let before = dump::everything(&told.database.pool).await;
+    let app = old_house().await;
+    let before = dump::everything(&app.database.pool).await;
     for loss in [
         "delete from ingest.payments",
         "update ingest.payments set history_id = gen_random_uuid()",
         "truncate ingest.stripe_facts, ingest.claims, ingest.customers, ingest.parked, ingest.customer_revenue",
         "update public.payment_history set stripe_invoice_id = 'in_wrong', amount = 7 where amount = 1000",
     ] {
-        told.execute(loss).await;
-        run(&told.store, false).await.unwrap();
-        assert_sound(&told.store, loss).await;
-        let after = dump::everything(&told.database.pool).await;
+        app.execute(loss).await;
+        run(&app.store, false).await.unwrap();
+        assert_sound(&app.store, loss).await;
+        let after = dump::everything(&app.database.pool).await;
         dump::assert_same(&before, &after, loss);
     }
 }
 
 #[tokio::test]
 async fn payment_intents_may_change_places() {
-    let told = Told::begin().await;
-    told.sign_up(MEMBER, "ada@example.com").await;
+    let app = TestApp::begin().await;
+    app.sign_up(MEMBER, "ada@example.com").await;
     let mut named = subscription("sub_1", "cus_1", "active");
     named["metadata"]["user_id"] = json!(MEMBER);
-    told.tell([stripe("evt_0", "customer.subscription.created", 0, named)]).await;
+    app.apply([stripe("evt_0", "customer.subscription.created", 0, named)]).await;
     for number in [1, 2] {
         let mut invoice = paid_invoice(&format!("in_{number}"), "cus_1", 1000);
         invoice["payment_intent"] = json!(format!("pi_{number}"));
-        told.tell([stripe(&format!("evt_{number}"), "invoice.paid", 2, invoice)]).await;
+        app.apply([stripe(&format!("evt_{number}"), "invoice.paid", 2, invoice)]).await;
     }
     let intents = "select stripe_invoice_id, stripe_payment_intent_id from public.payment_history order by 1";
-    let before = told.rows(intents).await;
+    let before = app.rows(intents).await;
     assert_eq!(before[0]["stripe_payment_intent_id"], "pi_1");
     for (invoice, intent) in [("in_1", "null"), ("in_2", "'pi_1'"), ("in_1", "'pi_2'")] {
-        told.execute(&format!(
+        app.execute(&format!(
             "update public.payment_history set stripe_payment_intent_id = {intent} where stripe_invoice_id = '{invoice}'"
         ))
         .await;
     }
-    let (report, _) = run(&told.store, false).await.unwrap();
+    let (report, _) = run(&app.store, false).await.unwrap();
     assert_eq!(report.differing["public.payment_history"], 2);
-    assert_eq!(told.rows(intents).await, before);
+    assert_eq!(app.rows(intents).await, before);
 }
 
 #[tokio::test]
 async fn a_match_that_only_the_rebuild_made_is_kept_as_an_event() {
-    let told = Told::begin().await;
-    told.sign_up(MEMBER, "ada@example.com").await;
-    let customer = crate::support::told::customer("cus_1", "ada@example.com");
-    told.tell([stripe("evt_1", "customer.created", 0, customer)]).await;
+    let app = TestApp::begin().await;
+    app.sign_up(MEMBER, "ada@example.com").await;
+    let customer = crate::support::app::customer("cus_1", "ada@example.com");
+    app.apply([stripe("evt_1", "customer.created", 0, customer)]).await;
     // As if it had never been made: nothing that the minutely round would look for waits for it.
-    told.execute("delete from ingest.inbox where source = 'internal'").await;
-    told.execute("delete from ingest.customer_emails where object_id like 'match/%'").await;
-    told.execute("delete from ingest.customers").await;
-    run(&told.store, false).await.unwrap();
-    let kept = told.rows("select regexp_replace(event_id, '/[^/]*$', '') as match from ingest.inbox where source = 'internal'").await;
+    app.execute("delete from ingest.inbox where source = 'internal'").await;
+    app.execute("delete from ingest.customer_emails where object_id like 'match/%'").await;
+    app.execute("delete from ingest.customers").await;
+    run(&app.store, false).await.unwrap();
+    let kept = app.rows("select regexp_replace(event_id, '/[^/]*$', '') as match from ingest.inbox where source = 'internal'").await;
     assert_eq!(kept, [json!({"match": format!("match/cus_1/{MEMBER}")})]);
-    told.execute("update auth.users set email = 'other@example.com'").await;
-    assert_sound(&store(&told.database, NOW), "the address has changed since").await;
+    app.execute("update auth.users set email = 'other@example.com'").await;
+    assert_sound(&store(&app.database, NOW), "the address has changed since").await;
 }
 
 #[tokio::test]
 async fn rows_that_stood_there_before_memberflow_are_part_of_what_is_rebuilt() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let untold = Uuid::from_u128(0xbbbb);
     for (user, name) in [(MEMBER, "ada"), (untold, "eve")] {
-        told.sign_up(user, &format!("{name}@example.com")).await;
+        app.sign_up(user, &format!("{name}@example.com")).await;
         for statement in [
             format!(
                 "insert into public.vision_versions (user_id) select '{user}' from generate_series(1, 3)"
@@ -144,17 +144,17 @@ async fn rows_that_stood_there_before_memberflow_are_part_of_what_is_rebuilt() {
                 "insert into public.user_activity_metrics (user_id, engagement_status) values ('{user}', 'champion')"
             ),
         ] {
-            told.execute(&statement).await;
+            app.execute(&statement).await;
         }
     }
-    told.store.switch_on().await.unwrap();
+    app.store.initial_import().await.unwrap();
     let session = json!({"id": Uuid::from_u128(8), "user_id": MEMBER, "created_at": "2026-11-20T11:00:00Z"});
-    told.tell([crate::support::told::row("msg_1", "INSERT", "auth.sessions", session, json!(null))]).await;
-    assert_sound(&told.store, "switched on").await;
-    let before = dump::everything(&told.database.pool).await;
-    told.execute("truncate ingest.activity, ingest.logins, ingest.row_facts").await;
-    told.execute("update public.user_activity_metrics set total_logins = 0").await;
-    let (report, _) = run(&told.store, false).await.unwrap();
+    app.apply([crate::support::app::row("msg_1", "INSERT", "auth.sessions", session, json!(null))]).await;
+    assert_sound(&app.store, "switched on").await;
+    let before = dump::everything(&app.database.pool).await;
+    app.execute("truncate ingest.activity, ingest.logins, ingest.row_facts").await;
+    app.execute("update public.user_activity_metrics set total_logins = 0").await;
+    let (report, _) = run(&app.store, false).await.unwrap();
     assert_eq!(report.differing["public.user_activity_metrics"], 2);
-    dump::assert_same(&before, &dump::everything(&told.database.pool).await, "rebuilt");
+    dump::assert_same(&before, &dump::everything(&app.database.pool).await, "rebuilt");
 }

@@ -5,56 +5,56 @@ use std::time::Duration;
 use fastrand::Rng;
 use memberflow::store::rebuild::{Rebuild, RebuildError};
 
-use super::{NOW, Town, apply, run};
+use super::{NOW, PopulatedApp, apply, run};
 use crate::support::dump;
 
 #[tokio::test]
 async fn a_rebuild_among_live_events_loses_none_and_ends_with_the_same_tables() {
-    let calm = Town::lived(4).await;
+    let calm = PopulatedApp::lived(4).await;
     let expected = dump::everything(&calm.database.pool).await;
 
-    let town = Town::found(4).await;
-    let mut events = town.shuffled(99);
+    let populated = PopulatedApp::found(4).await;
+    let mut events = populated.shuffled(99);
     let late = events.split_off(events.len() / 3);
-    apply(&town.store, events).await;
-    town.execute("update ingest.customer_revenue set collected = collected + 1").await;
-    town.execute("delete from public.payment_history").await;
+    apply(&populated.store, events).await;
+    populated.execute("update ingest.customer_revenue set collected = collected + 1").await;
+    populated.execute("delete from public.payment_history").await;
     let traffic = async {
         for batch in late.chunks(7) {
-            town.store.apply(batch).await.unwrap();
-            town.store.recompute_due().await.unwrap();
+            populated.store.apply(batch).await.unwrap();
+            populated.store.recompute_due().await.unwrap();
         }
     };
     let rebuilds = async {
         let mut found = 0;
         for _ in 0..3 {
-            found += run(&town.store, false).await.unwrap().0.differing_rows();
-            run(&town.store, true).await.unwrap();
+            found += run(&populated.store, false).await.unwrap().0.differing_rows();
+            run(&populated.store, true).await.unwrap();
         }
         found
     };
     let ((), found) = tokio::join!(traffic, rebuilds);
     assert!(found > 0);
-    town.end().await;
-    town.assert_sound("after the traffic").await;
-    let after = dump::everything(&town.database.pool).await;
+    populated.end().await;
+    populated.assert_sound("after the traffic").await;
+    let after = dump::everything(&populated.database.pool).await;
     dump::assert_same(&expected, &after, "rebuilt among live events");
 }
 
 #[tokio::test]
 async fn a_comparison_among_live_events_finds_nothing() {
-    let town = Town::found(3).await;
-    let mut events = town.shuffled(5);
+    let populated = PopulatedApp::found(3).await;
+    let mut events = populated.shuffled(5);
     let late = events.split_off(events.len() / 4);
-    apply(&town.store, events).await;
+    apply(&populated.store, events).await;
     let traffic = async {
         for batch in late.chunks(5) {
-            town.store.apply(batch).await.unwrap();
+            populated.store.apply(batch).await.unwrap();
         }
     };
     let checks = async {
         for _ in 0..4 {
-            town.assert_sound("among live events").await;
+            populated.assert_sound("among live events").await;
         }
     };
     tokio::join!(traffic, checks);
@@ -62,17 +62,17 @@ async fn a_comparison_among_live_events_finds_nothing() {
 
 #[tokio::test]
 async fn stopped_at_any_moment_it_has_changed_nothing_or_everything_and_can_be_run_again() {
-    let town = Town::lived(2).await;
-    let sound = dump::everything(&town.database.pool).await;
-    town.execute("delete from public.user_revenue_metrics").await;
-    town.execute("update ingest.payments set collected = 0").await;
-    let damaged = dump::everything(&town.database.pool).await;
+    let populated = PopulatedApp::lived(2).await;
+    let sound = dump::everything(&populated.database.pool).await;
+    populated.execute("delete from public.user_revenue_metrics").await;
+    populated.execute("update ingest.payments set collected = 0").await;
+    let damaged = dump::everything(&populated.database.pool).await;
     let mut rng = Rng::with_seed(11);
     for _ in 0..12 {
         let patience = Duration::from_millis(rng.u64(1..1500));
-        let finished = tokio::time::timeout(patience, run(&town.store, false)).await;
-        let after = dump::everything(&town.database.pool).await;
-        let done = town.text("select count(*) from ingest.audit_log").await != "(0)";
+        let finished = tokio::time::timeout(patience, run(&populated.store, false)).await;
+        let after = dump::everything(&populated.database.pool).await;
+        let done = populated.text("select count(*) from ingest.audit_log").await != "(0)";
         assert!(done || finished.is_err());
         dump::assert_same(
             if done { &sound } else { &damaged },
@@ -83,45 +83,45 @@ async fn stopped_at_any_moment_it_has_changed_nothing_or_everything_and_can_be_r
             break;
         }
     }
-    town.rebuild().await;
-    town.assert_sound("run again").await;
-    let after = dump::everything(&town.database.pool).await;
+    populated.rebuild().await;
+    populated.assert_sound("run again").await;
+    let after = dump::everything(&populated.database.pool).await;
     dump::assert_same(&sound, &after, "run again");
 }
 
 #[tokio::test]
 async fn only_one_runs_at_a_time() {
-    let town = Town::found(1).await;
-    let first = Rebuild::begin(&town.store).await.unwrap();
-    assert!(matches!(run(&town.store, true).await, Err(RebuildError::AnotherIsRunning)));
+    let populated = PopulatedApp::found(1).await;
+    let first = Rebuild::begin(&populated.store).await.unwrap();
+    assert!(matches!(run(&populated.store, true).await, Err(RebuildError::AnotherIsRunning)));
     drop(first);
-    town.assert_sound("the first is gone").await;
+    populated.assert_sound("the first is gone").await;
 }
 
 #[tokio::test]
 async fn events_that_are_settled_twice_change_nothing() {
-    let town = Town::lived(1).await;
-    let once = dump::everything(&town.database.pool).await;
+    let populated = PopulatedApp::lived(1).await;
+    let once = dump::everything(&populated.database.pool).await;
     // Forgotten by the inbox alone, each of them is new, and settles on facts that it has made before.
     let kept = "select source, event_id, event_type, subject, occurred_at, received_at, applied_at, body
                 from ingest.inbox where source = 'internal'";
-    town.execute(&format!("create table public.kept as {kept}")).await;
-    town.execute("truncate ingest.inbox").await;
-    town.execute("insert into ingest.inbox select * from public.kept; drop table public.kept").await;
-    apply(&town.store, town.shuffled(1234)).await;
-    dump::assert_same(&once, &dump::everything(&town.database.pool).await, "settled twice");
+    populated.execute(&format!("create table public.kept as {kept}")).await;
+    populated.execute("truncate ingest.inbox").await;
+    populated.execute("insert into ingest.inbox select * from public.kept; drop table public.kept").await;
+    apply(&populated.store, populated.shuffled(1234)).await;
+    dump::assert_same(&once, &dump::everything(&populated.database.pool).await, "settled twice");
 }
 
 #[tokio::test]
 async fn a_crowd_of_thousands_of_events_is_rebuilt_as_it_is() {
-    let town = Town::lived(12).await;
-    let (report, differences) = town.check().await;
+    let populated = PopulatedApp::lived(12).await;
+    let (report, differences) = populated.check().await;
     assert_eq!(differences, []);
-    assert!(report.events as usize >= 12 * town.crowd.events_per_round());
+    assert!(report.events as usize >= 12 * populated.population.events_per_round());
     assert_eq!((report.unreadable, report.check), (0, true));
-    town.execute("truncate public.user_revenue_metrics, ingest.stripe_facts, ingest.activity").await;
-    let (report, _) = town.rebuild().await;
+    populated.execute("truncate public.user_revenue_metrics, ingest.stripe_facts, ingest.activity").await;
+    let (report, _) = populated.rebuild().await;
     assert_eq!(report.differing.len(), 3, "{:?}", report.differing);
-    town.assert_sound("mended").await;
-    assert_eq!(town.store.apply(&town.crowd.events(3, NOW)).await.unwrap().new, 0);
+    populated.assert_sound("mended").await;
+    assert_eq!(populated.store.apply(&populated.population.events(3, NOW)).await.unwrap().new, 0);
 }

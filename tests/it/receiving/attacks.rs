@@ -3,15 +3,15 @@
 use std::iter;
 use std::net::SocketAddr;
 
-use memberflow::receive::places::raise_open_files;
+use memberflow::http::connection_limit::raise_open_files;
 use rustix::process::{Resource, getrlimit};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::crowd::Crowd;
 use crate::support::database::TestDatabase;
 use crate::support::edge::{Edge, STRIPE_SECRETS, SUPABASE_SECRETS, assert_problem, eventually, stall};
+use crate::support::population::Population;
 use crate::support::process::{Serving, Settings};
 use crate::whole_way::sender::Sender;
 
@@ -62,7 +62,7 @@ async fn connections_beyond_the_open_files_give_way_to_newer_ones() {
         ("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRETS.to_owned()),
     ];
     let mut serving = Serving::with_open_files(128, "receive", &settings);
-    let good = &Crowd::read().told(1)[..20];
+    let good = &Population::read().told(1)[..20];
     let sender = Sender::to(serving.url());
     sender.deliver(&good[..1], 1).await;
     let idle = silent(serving.address, 300, "").await;
@@ -70,7 +70,7 @@ async fn connections_beyond_the_open_files_give_way_to_newer_ones() {
     let half_headers = silent(serving.address, 300, "POST / HTTP/1.1\r\n").await;
     sender.deliver(good, 4).await;
     assert!(serving.is_running());
-    assert!(!serving.log().contains("connection not taken"), "{}", serving.log());
+    assert!(!serving.log().contains("connection rejected"), "{}", serving.log());
     drop((idle, half_headers));
 }
 

@@ -128,7 +128,7 @@ async fn a_hook_is_answered_without_a_queue_and_the_loss_is_counted() {
         let metrics = edge.get("/metrics").await.text().await.unwrap();
         let line = metrics
             .lines()
-            .find(|line| line.starts_with("memberflow_hooks_not_kept_total"))
+            .find(|line| line.starts_with("memberflow_hooks_dropped_total"))
             .map(str::to_owned);
         line.map_or(0, |line| line.split(' ').nth(1).unwrap().parse::<u64>().unwrap())
     };

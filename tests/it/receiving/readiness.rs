@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::support::broker::url_at;
-use crate::support::crowd::Crowd;
 use crate::support::database::TestDatabase;
 use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS, eventually};
+use crate::support::population::Population;
 use crate::support::process::{Serving, Settings};
 use crate::support::proxy::{Mode, Proxy};
 use crate::whole_way::sender::Sender;
@@ -47,7 +47,7 @@ async fn a_flood_of_readiness_questions_refuses_no_delivery() {
     let database = TestDatabase::migrated().await;
     let (proxy, serving) = behind_proxy(&database).await;
     let sender = Sender::to(serving.url());
-    let good = &Crowd::read().told(1)[..31];
+    let good = &Population::read().told(1)[..31];
     sender.deliver(&good[..1], 1).await;
     proxy.set_round_trip(ROUND_TRIP);
     let (url, client) = (format!("{}/readyz", serving.url()), reqwest::Client::new());

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::account::Account;
+use crate::support::app::{TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::process::{Settings, memberflow};
-use crate::support::told::{Told, customer, paid_invoice, stripe, subscription};
 
 async fn run(settings: &Settings, args: &str) -> (i32, String, String) {
     let (settings, args) = (settings.clone(), args.to_owned());
@@ -15,18 +15,18 @@ async fn run(settings: &Settings, args: &str) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-fn settings(account: &Account, told: &Told) -> Settings {
+fn settings(account: &Account, app: &TestApp) -> Settings {
     vec![
-        ("DATABASE_URL", told.database.url()),
+        ("DATABASE_URL", app.database.url()),
         ("STRIPE_API_KEY", "sk_test_123".to_owned()),
         ("STRIPE_API_BASE", account.base.clone()),
         ("MEMBERFLOW_STRIPE_REQUESTS_PER_SECOND", "100".to_owned()),
     ]
 }
 
-async fn drifting() -> (Account, Told) {
-    let (account, told) = (Account::open().await, Told::begin().await);
-    told.tell([stripe(
+async fn drifting() -> (Account, TestApp) {
+    let (account, app) = (Account::open().await, TestApp::begin().await);
+    app.apply([stripe(
         "evt_1",
         "customer.subscription.created",
         0,
@@ -35,20 +35,20 @@ async fn drifting() -> (Account, Told) {
     .await;
     account.has("subscriptions", subscription("sub_1", "cus_1", "past_due"));
     account.has("customers", customer("cus_1", "ada@example.com"));
-    (account, told)
+    (account, app)
 }
 
 #[tokio::test]
 async fn drift_is_printed_and_mended_and_the_exit_code_says_so() {
-    let (account, told) = drifting().await;
-    let settings = settings(&account, &told);
+    let (account, app) = drifting().await;
+    let settings = settings(&account, &app);
     let (code, stdout, stderr) = run(&settings, "reconcile stripe").await;
     assert_eq!(code, 6, "{stdout}{stderr}");
     assert!(stdout.contains("customer cus_1: not known here\n"), "{stdout}");
     let line = "subscription sub_1 of cus_1: here -> at Stripe\n    status: \"active\" -> \"past_due\"\n";
     assert!(stdout.contains(line), "{stdout}");
     assert!(
-        stdout.contains("objects that differ: 2; `memberflow reconcile stripe --fix` mends them"),
+        stdout.contains("objects that differ: 2; `memberflow reconcile stripe --fix` fixes them"),
         "{stdout}"
     );
     assert!(stderr.starts_with("reconcile: what is flagged\nreconcile: /products\n"), "{stderr}");
@@ -63,22 +63,22 @@ async fn drift_is_printed_and_mended_and_the_exit_code_says_so() {
 
     let (code, stdout, stderr) = run(&settings, "reconcile stripe --fix").await;
     assert_eq!(code, 0, "{stdout}{stderr}");
-    assert!(stdout.contains("objects that differed and are mended: 2"), "{stdout}");
-    let line = told.rows("select act, outcome -> 'mended' as mended from ingest.audit_log").await;
+    assert!(stdout.contains("objects that differed and are fixed: 2"), "{stdout}");
+    let line = app.rows("select act, outcome -> 'mended' as fixed from ingest.audit_log").await;
     assert_eq!(line, [json!({"act": "reconcile stripe", "mended": 2})]);
     let (code, stdout, _) = run(&settings, "reconcile stripe").await;
     assert!(code == 0 && stdout.contains("no drift: the facts are what Stripe says"), "{stdout}");
 
-    told.tell([stripe("evt_2", "invoice.paid", 0, paid_invoice("in_1", "cus_1", 5))]).await;
+    app.apply([stripe("evt_2", "invoice.paid", 0, paid_invoice("in_1", "cus_1", 5))]).await;
     let (code, stdout, _) = run(&settings, "reconcile stripe --fix").await;
     assert!(code == 6 && stdout.contains("invoice in_1: not known to Stripe"), "{stdout}");
-    assert!(stdout.contains("mended: 0; objects that differ and cannot be mended: 1"), "{stdout}");
+    assert!(stdout.contains("fixed: 0; objects that differ and cannot be fixed: 1"), "{stdout}");
 }
 
 #[tokio::test]
 async fn a_backfill_takes_everything_in_and_says_how_much() {
-    let (account, told) = drifting().await;
-    let settings = settings(&account, &told);
+    let (account, app) = drifting().await;
+    let settings = settings(&account, &app);
     let (code, stdout, stderr) = run(&settings, "backfill stripe --since 2020-01-01").await;
     assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(stdout.contains("       1  subscription, 1 differ\n"), "{stdout}");
@@ -96,8 +96,8 @@ async fn a_backfill_takes_everything_in_and_says_how_much() {
 
 #[tokio::test]
 async fn a_refused_key_an_outage_and_a_missing_key_are_told_apart() {
-    let (account, told) = drifting().await;
-    let mut settings = settings(&account, &told);
+    let (account, app) = drifting().await;
+    let mut settings = settings(&account, &app);
     account.refuses(0, 401);
     let (code, _, stderr) = run(&settings, "reconcile stripe").await;
     assert!(

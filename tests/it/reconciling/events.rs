@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::account::Account;
 use super::{api, with};
+use crate::support::app::{BEGIN, NOW, TestApp, paid_invoice, stripe, subscription};
 use crate::support::dump::{assert_same, everything};
-use crate::support::told::{BEGIN, NOW, Told, paid_invoice, stripe, subscription};
 
 fn events() -> Vec<Value> {
     let event = |id: &str, kind: &str, second: i64, pending: i64, object: Value| {
@@ -25,16 +25,16 @@ fn events() -> Vec<Value> {
     ]
 }
 
-async fn fetched(account: &Account, told: &Told, options: Options) -> Report {
-    let (api, clock) = (api(account, told), Clock::fixed(NOW));
-    stripe_events::run(&told.store, &api, &clock, options, &mut Progress::Silent).await.unwrap()
+async fn fetched(account: &Account, app: &TestApp, options: Options) -> Report {
+    let (api, clock) = (api(account, app), Clock::fixed(NOW));
+    stripe_events::run(&app.store, &api, &clock, options, &mut Progress::Silent).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_gap_is_filled_with_the_events_themselves_and_late_deliveries_are_repetitions() {
-    let (account, told) = (Account::open().await, Told::begin().await);
+    let (account, app) = (Account::open().await, TestApp::begin().await);
     events().into_iter().for_each(|event| account.has("events", event));
-    told.tell([stripe(
+    app.apply([stripe(
         "evt_1",
         "customer.subscription.created",
         0,
@@ -42,29 +42,29 @@ async fn a_gap_is_filled_with_the_events_themselves_and_late_deliveries_are_repe
     )])
     .await;
 
-    let report = fetched(&account, &told, Options::default()).await;
+    let report = fetched(&account, &app, Options::default()).await;
     assert_eq!(report, Report { listed: 5, new: 3, dead: 1, unreadable: 0 });
     let inbox = "select source, event_id from ingest.events where state = 'applied' order by 2";
     let kept: Vec<Value> =
         (1..=4).map(|number| json!({"source": "stripe", "event_id": format!("evt_{number}")})).collect();
-    assert_eq!(told.rows(inbox).await, kept);
+    assert_eq!(app.rows(inbox).await, kept);
 
     let late =
         stripe("evt_4", "customer.subscription.updated", 3, subscription("sub_1", "cus_1", "past_due"));
-    assert_eq!(told.tell([late]).await.repeated, 1);
-    let before = everything(&told.database.pool).await;
-    assert_eq!(fetched(&account, &told, Options::default()).await.new, 0);
-    assert_same(&before, &everything(&told.database.pool).await, "twice adds nothing");
+    assert_eq!(app.apply([late]).await.repeated, 1);
+    let before = everything(&app.database.pool).await;
+    assert_eq!(fetched(&account, &app, Options::default()).await.new, 0);
+    assert_same(&before, &everything(&app.database.pool).await, "twice adds nothing");
 }
 
 #[tokio::test]
 async fn only_what_was_not_delivered_or_is_young_enough_can_be_asked_for() {
-    let (account, told) = (Account::open().await, Told::begin().await);
+    let (account, app) = (Account::open().await, TestApp::begin().await);
     events().into_iter().take(4).for_each(|event| account.has("events", event));
     let quick = Options { undelivered: true, since: None };
-    assert_eq!(fetched(&account, &told, quick).await.listed, 3);
+    assert_eq!(fetched(&account, &app, quick).await.listed, 3);
     let since = OffsetDateTime::from_unix_timestamp(BEGIN + 3).ok();
-    assert_eq!(fetched(&account, &told, Options { undelivered: false, since }).await.listed, 1);
+    assert_eq!(fetched(&account, &app, Options { undelivered: false, since }).await.listed, 1);
     account.has("events", with(events()[0].clone(), json!({"id": null})));
-    assert_eq!(fetched(&account, &told, Options::default()).await.unreadable, 1);
+    assert_eq!(fetched(&account, &app, Options::default()).await.unreadable, 1);
 }

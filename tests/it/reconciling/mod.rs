@@ -20,33 +20,33 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use self::account::Account;
-use crate::support::told::{NOW, Told};
+use crate::support::app::{NOW, TestApp};
 
-fn config(account: &Account, told: &Told) -> Config {
+fn config(account: &Account, app: &TestApp) -> Config {
     Config {
         stripe_api_key: Some(SecretString::from("sk_test_123".to_owned())),
         stripe_api_base: Some(account.base.clone()),
         stripe_requests_per_second: 100,
-        ..crate::support::config(told.database.url())
+        ..crate::support::config(app.database.url())
     }
 }
 
-fn api(account: &Account, told: &Told) -> StripeApi {
-    StripeApi::paced(&config(account, told)).unwrap().unwrap()
+fn api(account: &Account, app: &TestApp) -> StripeApi {
+    StripeApi::paced(&config(account, app)).unwrap().unwrap()
 }
 
 /// What differs, as the comparison at `now` shows it.
 async fn compared(
     account: &Account,
-    told: &Told,
+    app: &TestApp,
     now: OffsetDateTime,
     options: Options,
 ) -> Result<(Report, Vec<Drifted>), ReconcileError> {
     let mut drifted = Vec::new();
-    let (store, clock) = (told.store_at(now), Clock::fixed(now));
+    let (store, clock) = (app.store_at(now), Clock::fixed(now));
     let show = |one: &Drifted| drifted.push(one.clone());
     let report =
-        reconcile::run(&store, &api(account, told), &clock, options, &mut Progress::Silent, show).await?;
+        reconcile::run(&store, &api(account, app), &clock, options, &mut Progress::Silent, show).await?;
     Ok((report, drifted))
 }
 
@@ -70,13 +70,13 @@ fn lines(drifted: &[Drifted]) -> Vec<String> {
     lines
 }
 
-async fn found(account: &Account, told: &Told) -> Vec<String> {
-    lines(&compared(account, told, NOW, LOOK).await.unwrap().1)
+async fn found(account: &Account, app: &TestApp) -> Vec<String> {
+    lines(&compared(account, app, NOW, LOOK).await.unwrap().1)
 }
 
 /// Compares and mends; returns what differed.
-async fn mended(account: &Account, told: &Told) -> Vec<String> {
-    lines(&compared(account, told, NOW, FIX).await.unwrap().1)
+async fn mended(account: &Account, app: &TestApp) -> Vec<String> {
+    lines(&compared(account, app, NOW, FIX).await.unwrap().1)
 }
 
 fn with(mut object: Value, changes: Value) -> Value {
@@ -87,7 +87,7 @@ fn with(mut object: Value, changes: Value) -> Value {
 }
 
 fn charge(id: &str, customer: &str, amount: i64) -> Value {
-    json!({"id": id, "object": "charge", "customer": customer, "created": crate::support::told::BEGIN, "currency": "usd",
+    json!({"id": id, "object": "charge", "customer": customer, "created": crate::support::app::BEGIN, "currency": "usd",
         "status": "succeeded", "captured": true, "amount": amount, "amount_captured": amount, "amount_refunded": 0,
         "payment_intent": format!("pi_{id}")})
 }

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{FIX, LOOK, lines};
+use crate::support::app::TestApp;
 use crate::support::edge::eventually;
-use crate::support::told::Told;
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 
@@ -71,16 +71,16 @@ impl Drop for Peer {
     }
 }
 
-async fn run(peer: &Peer, told: &Told, options: Options) -> (Report, Vec<String>) {
+async fn run(peer: &Peer, app: &TestApp, options: Options) -> (Report, Vec<String>) {
     let config = Config {
         stripe_api_key: Some(SecretString::from("sk_test_123".to_owned())),
         stripe_api_base: Some(peer.base.clone()),
         stripe_requests_per_second: 100,
-        ..crate::support::config(told.database.url())
+        ..crate::support::config(app.database.url())
     };
     let api = StripeApi::paced(&config).unwrap().unwrap();
     let now = Clock::System.now();
-    let store = told.store_at(now);
+    let store = app.store_at(now);
     let mut drifted: Vec<Drifted> = Vec::new();
     let show = |one: &Drifted| drifted.push(one.clone());
     let clock = Clock::fixed(now);
@@ -91,9 +91,9 @@ async fn run(peer: &Peer, told: &Told, options: Options) -> (Report, Vec<String>
 #[tokio::test]
 #[ignore = "needs localstripe: `make interop`"]
 async fn drift_at_a_real_peer_is_found_and_mended() {
-    let (peer, told) = (Peer::start().await, Told::begin().await);
-    told.sign_up(MEMBER, "ada@example.com").await;
-    told.name_tier("Pro", "price_pro").await;
+    let (peer, app) = (Peer::start().await, TestApp::begin().await);
+    app.sign_up(MEMBER, "ada@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
     let product = peer.post("products", "name=Pro&type=service").await;
     peer.post("plans", &format!("id=price_pro&amount=1000&currency=usd&interval=month&product={product}"))
         .await;
@@ -101,7 +101,7 @@ async fn drift_at_a_real_peer_is_found_and_mended() {
     let (customer, subscription) = peer.subscriber("ada@example.com").await;
     let (_, ending) = peer.subscriber("bob@example.com").await;
 
-    let (report, missing) = run(&peer, &told, LOOK).await;
+    let (report, missing) = run(&peer, &app, LOOK).await;
     assert_eq!(
         report.drifted.len(),
         6,
@@ -109,13 +109,13 @@ async fn drift_at_a_real_peer_is_found_and_mended() {
     );
     // It has no such lists, and says so without JSON.
     assert_eq!(report.skipped.keys().collect::<Vec<_>>(), ["/disputes", "/invoice_payments", "/prices"]);
-    let (report, mended) = run(&peer, &told, FIX).await;
+    let (report, mended) = run(&peer, &app, FIX).await;
     assert_eq!((&mended, report.left()), (&missing, 0));
     let metrics =
         "select mrr, total_spent, subscription_status, subscription_tier from public.user_revenue_metrics";
     let ada = json!({"mrr": 2000, "total_spent": 2000, "subscription_status": "active", "subscription_tier": "Pro"});
-    assert_eq!(told.rows(metrics).await, [ada]);
-    assert_eq!(run(&peer, &told, LOOK).await.1, [""; 0]);
+    assert_eq!(app.rows(metrics).await, [ada]);
+    assert_eq!(run(&peer, &app, LOOK).await.1, [""; 0]);
 
     // A second later: what is written now is younger than what was read.
     let then = Clock::System.now().unix_timestamp();
@@ -131,14 +131,14 @@ async fn drift_at_a_real_peer_is_found_and_mended() {
     let charge = charges["data"][0]["id"].as_str().unwrap();
     let refund = peer.post("refunds", &format!("charge={charge}&amount=500")).await;
 
-    let (_, drifted) = run(&peer, &told, LOOK).await;
+    let (_, drifted) = run(&peer, &app, LOOK).await;
     let about = |id: &str| drifted.iter().find(|line| line.contains(id)).cloned().unwrap_or_default();
     assert_eq!(about(&customer), format!("customer {customer} email"));
     assert!(about(&ending).ends_with("status"), "{drifted:?}");
     assert!(about(&subscription).contains("quantity"), "{drifted:?}");
     assert_eq!(about(&refund), format!("refund {refund} missing"));
-    assert_eq!(run(&peer, &told, FIX).await.1, drifted);
-    assert_eq!(run(&peer, &told, LOOK).await.1, [""; 0]);
+    assert_eq!(run(&peer, &app, FIX).await.1, drifted);
+    assert_eq!(run(&peer, &app, LOOK).await.1, [""; 0]);
     let metrics = "select mrr, ltv, total_spent from public.user_revenue_metrics";
-    assert_eq!(told.rows(metrics).await, [json!({"mrr": 3000, "ltv": 1500, "total_spent": 2000})]);
+    assert_eq!(app.rows(metrics).await, [json!({"mrr": 3000, "ltv": 1500, "total_spent": 2000})]);
 }

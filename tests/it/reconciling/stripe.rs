@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::account::Account;
 use super::{FIX, LOOK, ReconcileError, charge, compared, found, lines, mended, with};
+use crate::support::app::{BEGIN, NOW, TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::dump::{assert_same, everything};
-use crate::support::told::{BEGIN, NOW, Told, customer, paid_invoice, stripe, subscription};
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 
@@ -24,11 +24,11 @@ fn coupon(id: &str) -> Value {
 }
 
 /// An account whose every object has been told of: two of each kind and more, so that lists have pages.
-async fn in_step() -> (Account, Told) {
-    let (account, told) = (Account::open().await, Told::begin().await);
-    told.store.switch_on().await.unwrap();
-    told.sign_up(MEMBER, "ada@example.com").await;
-    told.name_tier("Pro", "price_pro").await;
+async fn in_step() -> (Account, TestApp) {
+    let (account, app) = (Account::open().await, TestApp::begin().await);
+    app.store.initial_import().await.unwrap();
+    app.sign_up(MEMBER, "ada@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
     let objects = [
         (
             "products",
@@ -55,8 +55,8 @@ async fn in_step() -> (Account, Told) {
         events.push(stripe(&format!("evt_{number}"), kind, 0, object.clone()));
         account.has(list, object);
     }
-    told.tell(events).await;
-    (account, told)
+    app.apply(events).await;
+    (account, app)
 }
 
 fn refund(id: &str, status: &str) -> Value {
@@ -75,34 +75,34 @@ fn thin(id: &str, kind: &str, object: &str) -> Envelope {
     peek::stripe(serde_json::to_vec(&event).unwrap().into(), NOW).unwrap()
 }
 
-async fn rebuilds_to_the_same(told: &Told) {
-    let live = everything(&told.database.pool).await;
+async fn rebuilds_to_the_same(app: &TestApp) {
+    let live = everything(&app.database.pool).await;
     let mut differing = Vec::new();
     let show = |difference| {
         differing.push(difference);
         true
     };
-    rebuild::run(&told.store, true, &mut Progress::Silent, show).await.unwrap();
+    rebuild::run(&app.store, true, &mut Progress::Silent, show).await.unwrap();
     assert_eq!(differing, []);
-    rebuild::run(&told.store, false, &mut Progress::Silent, |_| true).await.unwrap();
-    assert_same(&live, &everything(&told.database.pool).await, "live and rebuilt");
+    rebuild::run(&app.store, false, &mut Progress::Silent, |_| true).await.unwrap();
+    assert_same(&live, &everything(&app.database.pool).await, "live and rebuilt");
 }
 
 #[tokio::test]
 async fn an_account_in_step_shows_no_drift_and_is_left_alone() {
-    let (account, told) = in_step().await;
-    let before = everything(&told.database.pool).await;
-    let (report, drifted) = compared(&account, &told, NOW, FIX).await.unwrap();
+    let (account, app) = in_step().await;
+    let before = everything(&app.database.pool).await;
+    let (report, drifted) = compared(&account, &app, NOW, FIX).await.unwrap();
     assert_eq!(lines(&drifted), [""; 0]);
     assert_eq!((report.objects.values().sum::<u64>(), report.total(), report.unreadable), (15, 0, 0));
-    assert_same(&before, &everything(&told.database.pool).await, "nothing was to be mended");
+    assert_same(&before, &everything(&app.database.pool).await, "nothing was to be mended");
     assert!(
         account.asked().iter().any(|uri| uri.starts_with("/v1/subscriptions?") && uri.contains("status=all"))
     );
 }
 
 /// Plants drift of every kind; returns what has to be found.
-async fn plant(account: &Account, told: &Told) -> Vec<&'static str> {
+async fn plant(account: &Account, app: &TestApp) -> Vec<&'static str> {
     let ended = json!({"status": "canceled", "ended_at": BEGIN + 86_400, "canceled_at": BEGIN + 86_400});
     account.has("subscriptions", with(subscription("sub_1", "cus_1", "active"), ended));
     account.has("subscriptions", subscription("sub_4", "cus_2", "past_due"));
@@ -118,7 +118,7 @@ async fn plant(account: &Account, told: &Told) -> Vec<&'static str> {
         "invoices",
         with(paid_invoice("in_3", "cus_1", 700), json!({"status": "open", "amount_paid": 700})),
     );
-    told.tell([
+    app.apply([
         stripe(
             "evt_thin_0",
             "invoice.finalized",
@@ -157,47 +157,47 @@ async fn plant(account: &Account, told: &Told) -> Vec<&'static str> {
 
 #[tokio::test]
 async fn exactly_what_was_planted_is_found_and_mended_and_a_rebuild_says_the_same() {
-    let (account, told) = in_step().await;
-    let planted = plant(&account, &told).await;
+    let (account, app) = in_step().await;
+    let planted = plant(&account, &app).await;
     // Too many requests, and an outage of three: waited out.
     for (number, status) in [(2, 429), (7, 500), (8, 503), (12, 429)] {
         account.refuses(number, status);
     }
-    assert_eq!(found(&account, &told).await, planted);
+    assert_eq!(found(&account, &app).await, planted);
     let first = account.asked();
     assert!(
         first[0].starts_with("/v1/customers/cus_2") && first[1].starts_with("/v1/invoices/in_3"),
         "{first:?}"
     );
-    assert_eq!(found(&account, &told).await, planted, "looking changes nothing");
+    assert_eq!(found(&account, &app).await, planted, "looking changes nothing");
 
-    let (report, _) = compared(&account, &told, NOW, FIX).await.unwrap();
+    let (report, _) = compared(&account, &app, NOW, FIX).await.unwrap();
     assert_eq!((report.mended, report.left(), report.not_at_stripe, report.deleted_at_stripe), (9, 1, 1, 1));
     let left = ["charge ch_2 not at Stripe", "coupon half deleted at Stripe"];
-    assert_eq!(found(&account, &told).await, left);
+    assert_eq!(found(&account, &app).await, left);
     // The customer of sub_3 is deleted, and nothing says that sub_3 has ended.
-    assert_eq!(told.parked().await, ["cus_2 unknown_user", "cus_3 unknown_user", "sub_3 needs_stripe"]);
+    assert_eq!(app.parked().await, ["cus_2 unknown_user", "cus_3 unknown_user", "sub_3 needs_stripe"]);
 
     let snapshots = "select 1 from ingest.inbox where source = 'internal' and event_type = 'snapshot'";
-    assert_eq!(told.rows(snapshots).await.len(), 9);
-    assert_eq!(mended(&account, &told).await, left);
-    let later = compared(&account, &told, NOW + Duration::DAY, FIX).await.unwrap();
+    assert_eq!(app.rows(snapshots).await.len(), 9);
+    assert_eq!(mended(&account, &app).await, left);
+    let later = compared(&account, &app, NOW + Duration::DAY, FIX).await.unwrap();
     assert_eq!(lines(&later.1), left);
-    assert_eq!(told.rows(snapshots).await.len(), 9, "twice adds nothing");
-    rebuilds_to_the_same(&told).await;
+    assert_eq!(app.rows(snapshots).await.len(), 9, "twice adds nothing");
+    rebuilds_to_the_same(&app).await;
 }
 
 #[tokio::test]
 async fn what_has_ended_ended_when_stripe_says_also_in_the_ledger() {
-    let (account, told) = in_step().await;
+    let (account, app) = in_step().await;
     let ended = json!({"status": "canceled", "ended_at": BEGIN + 86_400});
     account.has("subscriptions", with(subscription("sub_1", "cus_1", "active"), ended));
-    mended(&account, &told).await;
+    mended(&account, &app).await;
     let movements =
         "select kind, delta, extract(epoch from effective_at)::bigint as at from public.mrr_movements
                      where customer_id = 'cus_1' and superseded_at is null order by effective_at";
     assert_eq!(
-        told.rows(movements).await,
+        app.rows(movements).await,
         [
             json!({"kind": "new", "delta": 1000, "at": BEGIN}),
             json!({"kind": "churn", "delta": -1000, "at": BEGIN + 86_400})
@@ -207,33 +207,33 @@ async fn what_has_ended_ended_when_stripe_says_also_in_the_ledger() {
 
 #[tokio::test]
 async fn a_snapshot_wins_over_what_was_before_and_yields_to_what_comes_after() {
-    let (account, told) = in_step().await;
+    let (account, app) = in_step().await;
     account.has("subscriptions", subscription("sub_1", "cus_1", "past_due"));
-    assert_eq!(mended(&account, &told).await, ["subscription sub_1 status"]);
+    assert_eq!(mended(&account, &app).await, ["subscription sub_1 status"]);
     let status =
         "select status::text from public.customer_subscriptions where stripe_subscription_id = 'sub_1'";
     let second = (NOW.unix_timestamp() - BEGIN) - 1;
     let event = |id, second, status| {
         stripe(id, "customer.subscription.updated", second, subscription("sub_1", "cus_1", status))
     };
-    told.tell([event("evt_before", second, "unpaid")]).await;
-    assert_eq!(told.rows(status).await, [json!({"status": "past_due"})]);
-    told.tell([event("evt_after", second + 2, "active")]).await;
-    assert_eq!(told.rows(status).await, [json!({"status": "active"})]);
+    app.apply([event("evt_before", second, "unpaid")]).await;
+    assert_eq!(app.rows(status).await, [json!({"status": "past_due"})]);
+    app.apply([event("evt_after", second + 2, "active")]).await;
+    assert_eq!(app.rows(status).await, [json!({"status": "active"})]);
 
     // Back to the state of the first snapshot, which must not be taken for it.
-    let (_, drifted) = compared(&account, &told, NOW + Duration::DAY, FIX).await.unwrap();
+    let (_, drifted) = compared(&account, &app, NOW + Duration::DAY, FIX).await.unwrap();
     assert_eq!(lines(&drifted), ["subscription sub_1 status"]);
-    assert_eq!(told.rows(status).await, [json!({"status": "past_due"})]);
-    rebuilds_to_the_same(&told).await;
+    assert_eq!(app.rows(status).await, [json!({"status": "past_due"})]);
+    rebuilds_to_the_same(&app).await;
 }
 
 #[tokio::test]
 async fn lists_of_which_only_the_beginning_is_shown_are_fetched_whole() {
-    let (account, told) = in_step().await;
+    let (account, app) = in_step().await;
     let mut shown = subscription("sub_1", "cus_1", "active");
     shown["items"]["has_more"] = json!(true);
-    told.tell([stripe("evt_many", "customer.subscription.updated", 5, shown.clone())]).await;
+    app.apply([stripe("evt_many", "customer.subscription.updated", 5, shown.clone())]).await;
     account.has("subscriptions", shown.clone());
     for number in 1..=5 {
         let item = with(
@@ -242,52 +242,52 @@ async fn lists_of_which_only_the_beginning_is_shown_are_fetched_whole() {
         );
         account.has("subscription_items", item);
     }
-    assert_eq!(told.parked().await.iter().filter(|it| it.ends_with("items_truncated")).count(), 1);
-    assert_eq!(mended(&account, &told).await, ["subscription sub_1 items,items_truncated"]);
-    assert_eq!(told.parked().await.iter().filter(|it| it.ends_with("items_truncated")).count(), 0);
-    let mrr = told.rows("select mrr from public.user_revenue_metrics").await;
+    assert_eq!(app.parked().await.iter().filter(|it| it.ends_with("items_truncated")).count(), 1);
+    assert_eq!(mended(&account, &app).await, ["subscription sub_1 items,items_truncated"]);
+    assert_eq!(app.parked().await.iter().filter(|it| it.ends_with("items_truncated")).count(), 0);
+    let mrr = app.rows("select mrr from public.user_revenue_metrics").await;
     assert_eq!(mrr, [json!({"mrr": 5000})]);
-    assert_eq!(found(&account, &told).await, [""; 0]);
+    assert_eq!(found(&account, &app).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn a_discount_of_unknown_terms_and_one_that_is_over_are_told_by_the_api() {
-    let (account, told) = in_step().await;
+    let (account, app) = in_step().await;
     let discount = json!({"object": "discount", "id": "di_1", "customer": "cus_1", "start": BEGIN, "source": {"coupon": "half"}});
     let by_id = with(subscription("sub_1", "cus_1", "active"), json!({"discounts": ["di_1"]}));
-    told.tell([stripe("evt_by_id", "customer.subscription.updated", 5, by_id.clone())]).await;
-    assert!(told.parked().await.contains(&"sub_1 unresolved_discount".to_owned()));
+    app.apply([stripe("evt_by_id", "customer.subscription.updated", 5, by_id.clone())]).await;
+    assert!(app.parked().await.contains(&"sub_1 unresolved_discount".to_owned()));
     account.has("subscriptions", with(by_id, json!({"discounts": [discount]})));
 
     let over = json!({"object": "discount", "id": "di_2", "customer": "cus_2", "start": BEGIN, "source": {"coupon": "half"}});
-    told.tell([stripe("evt_over", "customer.discount.created", 5, over)]).await;
+    app.apply([stripe("evt_over", "customer.discount.created", 5, over)]).await;
     let mrr = "select customer_id, mrr from ingest.customer_revenue where mrr <> 0 order by 1";
     let rows = |ada: i64, bob: i64| {
         [json!({"customer_id": "cus_1", "mrr": ada}), json!({"customer_id": "cus_2", "mrr": bob})]
     };
-    assert_eq!(told.rows(mrr).await, rows(1000, 500));
+    assert_eq!(app.rows(mrr).await, rows(1000, 500));
     let differing = [
         "discount di_2 deleted",
         "subscription sub_1 discounts[0].coupon_id,discounts[0].customer,discounts[0].start",
     ];
-    assert_eq!(mended(&account, &told).await, differing);
-    assert_eq!(told.rows(mrr).await, rows(500, 1000));
-    assert_eq!(found(&account, &told).await, [""; 0]);
-    rebuilds_to_the_same(&told).await;
+    assert_eq!(mended(&account, &app).await, differing);
+    assert_eq!(app.rows(mrr).await, rows(500, 1000));
+    assert_eq!(found(&account, &app).await, [""; 0]);
+    rebuilds_to_the_same(&app).await;
 }
 
 #[tokio::test]
 async fn a_coupons_amounts_in_other_currencies_and_a_cancellation_are_told_by_the_api() {
-    let (account, told) = in_step().await;
+    let (account, app) = in_step().await;
     let coupon = json!({"object": "coupon", "id": "five", "amount_off": 500, "currency": "eur", "duration": "forever"});
     let discount = json!({"object": "discount", "id": "di_1", "customer": "cus_1", "start": BEGIN, "source": {"coupon": "five"}});
     let discounted = with(subscription("sub_1", "cus_1", "active"), json!({"discounts": [discount]}));
-    told.tell([
+    app.apply([
         stripe("evt_five", "coupon.created", 5, coupon.clone()),
         stripe("evt_off", "customer.subscription.updated", 5, discounted.clone()),
     ])
     .await;
-    assert!(told.parked().await.contains(&"sub_1 estimated_mrr".to_owned()));
+    assert!(app.parked().await.contains(&"sub_1 estimated_mrr".to_owned()));
     account.has(
         "coupons",
         with(coupon, json!({"currency_options": {"eur": {"amount_off": 500}, "usd": {"amount_off": 550}}})),
@@ -300,20 +300,20 @@ async fn a_coupons_amounts_in_other_currencies_and_a_cancellation_are_told_by_th
         "coupon five currency_options",
         "subscription sub_1 canceled_at,cancel_at,cancellation_feedback,cancellation_reason",
     ];
-    assert_eq!(mended(&account, &told).await, differing);
+    assert_eq!(mended(&account, &app).await, differing);
     let mrr = "select mrr from ingest.customer_revenue where customer_id = 'cus_1' and currency = 'usd'";
-    assert_eq!(told.rows(mrr).await, [json!({"mrr": 450})]);
-    assert!(!told.parked().await.contains(&"sub_1 estimated_mrr".to_owned()));
-    assert_eq!(found(&account, &told).await, [""; 0]);
-    rebuilds_to_the_same(&told).await;
+    assert_eq!(app.rows(mrr).await, [json!({"mrr": 450})]);
+    assert!(!app.parked().await.contains(&"sub_1 estimated_mrr".to_owned()));
+    assert_eq!(found(&account, &app).await, [""; 0]);
+    rebuilds_to_the_same(&app).await;
 }
 
 #[tokio::test]
 async fn subscriptions_that_stood_there_before_get_their_worth() {
-    let (account, told) = (Account::open().await, Told::begin().await);
-    told.sign_up(MEMBER, "ada@example.com").await;
-    told.name_tier("Pro", "price_pro").await;
-    told.execute(&format!(
+    let (account, app) = (Account::open().await, TestApp::begin().await);
+    app.sign_up(MEMBER, "ada@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
+    app.execute(&format!(
         "insert into public.customer_subscriptions
              (user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status, created_at)
          select '{MEMBER}', id, 'cus_1', 'sub_1', 'price_pro', 'active', '2026-01-01' from public.membership_tiers"
@@ -323,43 +323,43 @@ async fn subscriptions_that_stood_there_before_get_their_worth() {
     account.has("subscriptions", subscription("sub_1", "cus_1", "active"));
     account.has("invoices", paid_invoice("in_1", "cus_1", 1000));
     // The first run on this database: what stands there is read in before.
-    let differing = mended(&account, &told).await;
+    let differing = mended(&account, &app).await;
     assert_eq!(differing.len(), 3, "{differing:?}");
-    let metrics = told.rows("select user_id, mrr, total_spent from public.user_revenue_metrics").await;
+    let metrics = app.rows("select user_id, mrr, total_spent from public.user_revenue_metrics").await;
     assert_eq!(metrics, [json!({"user_id": MEMBER, "mrr": 1000, "total_spent": 1000})]);
-    assert_eq!(told.parked().await, [""; 0]);
-    assert_eq!(mended(&account, &told).await, [""; 0]);
-    rebuilds_to_the_same(&told).await;
+    assert_eq!(app.parked().await, [""; 0]);
+    assert_eq!(mended(&account, &app).await, [""; 0]);
+    rebuilds_to_the_same(&app).await;
 }
 
 #[tokio::test]
 async fn what_has_ended_here_and_not_at_stripe_is_told_and_left() {
-    let (account, told) = in_step().await;
-    told.tell([stripe(
+    let (account, app) = in_step().await;
+    app.apply([stripe(
         "evt_end",
         "customer.subscription.deleted",
         5,
         subscription("sub_1", "cus_1", "canceled"),
     )])
     .await;
-    let (report, drifted) = compared(&account, &told, NOW, FIX).await.unwrap();
+    let (report, drifted) = compared(&account, &app, NOW, FIX).await.unwrap();
     assert_eq!(lines(&drifted), ["subscription sub_1 status"]);
     assert_eq!((report.mended, report.left(), drifted[0].mended), (0, 1, false));
 }
 
 #[tokio::test]
 async fn an_api_that_cannot_expand_or_goes_in_a_circle_is_no_trap() {
-    let (account, told) = in_step().await;
+    let (account, app) = in_step().await;
     // The first page of prices with expansions.
     account.refuses(1, 400);
-    assert_eq!(found(&account, &told).await, [""; 0]);
+    assert_eq!(found(&account, &app).await, [""; 0]);
     let asked = account.asked();
     assert_eq!(asked[1..3], ["/v1/prices?expand[0]=data.tiers&limit=100", "/v1/prices?limit=100"]);
     for list in ["products", "prices", "coupons", "customers", "subscriptions"] {
         account.lacks(list);
     }
     account.repeats("invoices");
-    let (report, drifted) = compared(&account, &told, NOW, LOOK).await.unwrap();
+    let (report, drifted) = compared(&account, &app, NOW, LOOK).await.unwrap();
     assert_eq!(
         (report.skipped.len(), lines(&drifted)),
         (6, Vec::new()),
@@ -369,13 +369,13 @@ async fn an_api_that_cannot_expand_or_goes_in_a_circle_is_no_trap() {
     for list in ["invoices", "invoice_payments", "charges", "refunds", "disputes"] {
         account.lacks(list);
     }
-    let fault = compared(&account, &told, NOW, LOOK).await.unwrap_err();
+    let fault = compared(&account, &app, NOW, LOOK).await.unwrap_err();
     assert!(matches!(fault, ReconcileError::Api { .. }), "no list at all is no account: {fault}");
 }
 
 #[tokio::test]
 async fn since_a_date_only_what_hardly_changes_is_left_out() {
-    let (account, told) = in_step().await;
+    let (account, app) = in_step().await;
     account.has("invoices", with(paid_invoice("in_old", "cus_1", 1), json!({"created": BEGIN - 1})));
     account.has(
         "subscriptions",
@@ -383,24 +383,24 @@ async fn since_a_date_only_what_hardly_changes_is_left_out() {
     );
     account.forgets("charges", "ch_2");
     let since = Some(time::OffsetDateTime::from_unix_timestamp(BEGIN).unwrap());
-    let (_, drifted) = compared(&account, &told, NOW, super::Options { since, ..LOOK }).await.unwrap();
+    let (_, drifted) = compared(&account, &app, NOW, super::Options { since, ..LOOK }).await.unwrap();
     assert_eq!(lines(&drifted), ["charge ch_2 not at Stripe", "subscription sub_old missing"]);
     let since = Some(time::OffsetDateTime::from_unix_timestamp(BEGIN + 1).unwrap());
-    let (_, drifted) = compared(&account, &told, NOW, super::Options { since, ..LOOK }).await.unwrap();
+    let (_, drifted) = compared(&account, &app, NOW, super::Options { since, ..LOOK }).await.unwrap();
     assert_eq!(lines(&drifted), ["subscription sub_old missing"]);
 }
 
 #[tokio::test]
 async fn no_second_sees_more_requests_than_are_allowed_even_when_some_are_tried_again() {
-    let (account, told) = in_step().await;
+    let (account, app) = in_step().await;
     for number in [3, 9] {
         account.refuses(number, 429);
     }
     let config =
-        memberflow::config::Config { stripe_requests_per_second: 4, ..super::config(&account, &told) };
+        memberflow::config::Config { stripe_requests_per_second: 4, ..super::config(&account, &app) };
     let api = memberflow::ops::stripe_api::StripeApi::paced(&config).unwrap().unwrap();
     let clock = Clock::fixed(NOW);
-    super::reconcile::run(&told.store, &api, &clock, LOOK, &mut Progress::Silent, |_| {}).await.unwrap();
+    super::reconcile::run(&app.store, &api, &clock, LOOK, &mut Progress::Silent, |_| {}).await.unwrap();
     assert!(account.asked().len() > 12, "{:?}", account.asked());
     assert!(account.most_in_a_second() <= 4, "{}", account.most_in_a_second());
 }

@@ -7,14 +7,14 @@ use memberflow::ops::backfill::tables;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::supabase::{self, Drift, Mend, Report};
 use memberflow::project::supabase::ActivityTables;
-use memberflow::store::found::Scope;
+use memberflow::store::backfill::Scope;
 use memberflow::store::{Rules, Store};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::charge;
+use crate::support::app::{NOW, TestApp, customer, row, stripe, subscription};
 use crate::support::process::memberflow;
-use crate::support::told::{NOW, Told, customer, row, stripe, subscription};
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 const OTHER: Uuid = Uuid::from_u128(0xbbbb_bbbb_bbbb_4bbb_8bbb_bbbb_bbbb_bbbb);
@@ -36,38 +36,38 @@ fn told_rows() -> Vec<Envelope> {
 }
 
 /// A member and the rows that they were told of, all in step.
-async fn in_step() -> Told {
-    let told = Told::begin().await;
-    told.store.switch_on().await.unwrap();
-    told.name_tier("Pro", "price_pro").await;
-    told.sign_up(MEMBER, "ada@example.com").await;
-    told.sign_up(OTHER, "bob@example.com").await;
-    told.execute(&format!(
+async fn in_step() -> TestApp {
+    let app = TestApp::begin().await;
+    app.store.initial_import().await.unwrap();
+    app.name_tier("Pro", "price_pro").await;
+    app.sign_up(MEMBER, "ada@example.com").await;
+    app.sign_up(OTHER, "bob@example.com").await;
+    app.execute(&format!(
         "insert into storage.objects (id, owner_id, metadata) values ('{}', '{MEMBER}', '{{\"size\": 1048576}}')",
         Uuid::from_u128(1)
     ))
     .await;
     for (table, id) in [("vision_versions", 2), ("journal_entries", 3)] {
         let id = Uuid::from_u128(id);
-        told.execute(&format!("insert into public.{table} (id, user_id) values ('{id}', '{MEMBER}')")).await;
+        app.execute(&format!("insert into public.{table} (id, user_id) values ('{id}', '{MEMBER}')")).await;
     }
-    told.execute("update public.vision_versions set is_draft = false").await;
-    told.execute(&format!(
+    app.execute("update public.vision_versions set is_draft = false").await;
+    app.execute(&format!(
         "insert into auth.sessions (id, user_id, created_at) values ('{}', '{MEMBER}', now() + interval '1 year')",
         Uuid::from_u128(4)
     ))
     .await;
-    told.tell(told_rows()).await;
-    told.tell([
+    app.apply(told_rows()).await;
+    app.apply([
         stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
         stripe("evt_2", "customer.subscription.created", 0, subscription("sub_1", "cus_1", "active")),
         stripe("evt_3", "charge.succeeded", 0, charge("ch_1", "cus_1", 500)),
     ])
     .await;
-    told
+    app
 }
 
-async fn compared(told: &Told, fix: bool) -> (Report, Vec<String>) {
+async fn compared(app: &TestApp, fix: bool) -> (Report, Vec<String>) {
     let mut lines = Vec::new();
     let show = |it: &Drift| {
         let value = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -79,26 +79,26 @@ async fn compared(told: &Told, fix: bool) -> (Report, Vec<String>) {
             it.mend.command()
         ));
     };
-    let report = supabase::run(&told.store, fix, &mut Progress::Silent, show).await.unwrap();
+    let report = supabase::run(&app.store, fix, &mut Progress::Silent, show).await.unwrap();
     (report, lines)
 }
 
 #[tokio::test]
 async fn members_in_step_show_no_drift() {
-    let told = in_step().await;
-    let (report, lines) = compared(&told, false).await;
+    let app = in_step().await;
+    let (report, lines) = compared(&app, false).await;
     assert_eq!((lines, report), (Vec::new(), Report::default()));
 }
 
 #[tokio::test]
 async fn rows_that_are_not_what_the_counts_say_are_derived_anew() {
-    let told = in_step().await;
-    told.execute(
+    let app = in_step().await;
+    app.execute(
         "update public.user_activity_metrics set total_logins = 9, s3_file_count = 0, total_storage_mb = 2",
     )
     .await;
-    told.execute("update public.user_revenue_metrics set mrr = 7, ltv = 7").await;
-    told.execute("delete from public.user_revenue_by_currency").await;
+    app.execute("update public.user_revenue_metrics set mrr = 7, ltv = 7").await;
+    app.execute("delete from public.user_revenue_by_currency").await;
     let fix = Mend::Fix.command();
     let expected = [
         format!("public.user_activity_metrics.total_logins 9 -> 1 by {fix}"),
@@ -110,71 +110,71 @@ async fn rows_that_are_not_what_the_counts_say_are_derived_anew() {
         format!("public.user_revenue_metrics.mrr 7 -> 1000 by {fix}"),
         format!("public.user_revenue_metrics.ltv 7 -> 500 by {fix}"),
     ];
-    assert_eq!(compared(&told, false).await.1, expected);
-    let (report, lines) = compared(&told, true).await;
+    assert_eq!(compared(&app, false).await.1, expected);
+    let (report, lines) = compared(&app, true).await;
     assert_eq!((lines.as_slice(), report.mended_members, report.differing.len()), (&expected[..], 1, 0));
-    assert_eq!(compared(&told, false).await.1, [""; 0]);
+    assert_eq!(compared(&app, false).await.1, [""; 0]);
 }
 
 #[tokio::test]
 async fn leads_that_were_not_converted_or_are_worth_otherwise_are_mended() {
-    let told = in_step().await;
+    let app = in_step().await;
     let lead = Uuid::from_u128(9);
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.leads (id, email, created_at) values ('{lead}', 'Ada@example.com', '2025-12-01')"
     ))
     .await;
-    assert_eq!(compared(&told, false).await.1, [""; 0]);
+    assert_eq!(compared(&app, false).await.1, [""; 0]);
     // As somebody leaves them who works past the triggers.
     let behind = "do $$ begin set local session_replication_role = replica; update public.leads set";
     let fix = Mend::Fix.command();
-    told.execute(&format!("{behind} conversion_value = 1; end $$")).await;
+    app.execute(&format!("{behind} conversion_value = 1; end $$")).await;
     let value = format!("public.leads.conversion_value {{\"{lead}\": 1}} -> {{\"{lead}\": 500}} by {fix}");
-    assert_eq!(compared(&told, true).await.1, [value]);
-    told.execute(&format!("{behind} converted_to_user_id = null, status = 'new'; end $$")).await;
+    assert_eq!(compared(&app, true).await.1, [value]);
+    app.execute(&format!("{behind} converted_to_user_id = null, status = 'new'; end $$")).await;
     let conversion = format!("public.leads.converted_to_user_id (leads to convert)  -> 1 by {fix}");
-    assert_eq!(compared(&told, true).await.1, [conversion]);
-    assert_eq!(compared(&told, false).await.1, [""; 0]);
-    let leads = told.rows("select status, converted_to_user_id, conversion_value from public.leads").await;
+    assert_eq!(compared(&app, true).await.1, [conversion]);
+    assert_eq!(compared(&app, false).await.1, [""; 0]);
+    let leads = app.rows("select status, converted_to_user_id, conversion_value from public.leads").await;
     // Moved behind the first payment, it led to nothing.
     let moved = "do $$ begin set local session_replication_role = replica;
                  update public.leads set created_at = '2026-06-01'; end $$";
-    told.execute(moved).await;
+    app.execute(moved).await;
     let already = format!("public.leads.converted_to_user_id (leads of members already) 1 ->  by {fix}");
-    assert_eq!(compared(&told, true).await.1[0], already);
-    assert_eq!(compared(&told, false).await.1, [""; 0]);
-    assert_eq!(told.rows("select status from public.leads").await, [json!({"status": "new"})]);
+    assert_eq!(compared(&app, true).await.1[0], already);
+    assert_eq!(compared(&app, false).await.1, [""; 0]);
+    assert_eq!(app.rows("select status from public.leads").await, [json!({"status": "new"})]);
     let converted = json!({"status": "converted", "converted_to_user_id": MEMBER, "conversion_value": 500});
     assert_eq!(leads, [converted]);
 }
 
 #[tokio::test]
 async fn campaigns_that_say_otherwise_than_their_leads_are_counted_again() {
-    let told = in_step().await;
+    let app = in_step().await;
     let (spring, autumn) = (Uuid::from_u128(20), Uuid::from_u128(21));
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.marketing_campaigns (id, name, slug, total_spent)
          values ('{spring}', 'Spring', 'spring', 1000), ('{autumn}', 'Autumn', 'autumn', 7)"
     ))
     .await;
     for email in ["ada@example.com", "Ada@example.com", "nobody@example.com"] {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.leads (email, campaign_id, created_at) values ('{email}', '{spring}', '2025-12-01')"
         ))
         .await;
     }
-    assert_eq!(compared(&told, false).await.1, [""; 0]);
+    assert_eq!(compared(&app, false).await.1, [""; 0]);
     let behind = "do $$ begin set local session_replication_role = replica;";
     let campaign = "public.marketing_campaigns";
     let fix = Mend::Fix.command();
     // Sums that went astray; one that its campaign's leads never told of stays as the application has it.
-    told.execute(&format!(
+    app.execute(&format!(
         "{behind} update {campaign} set total_leads = 9, total_conversions = 0, revenue_generated = 1,
                          calculated_cpl = 5, calculated_roi = null where id = '{spring}';
                   update {campaign} set total_leads = 3 where id = '{autumn}'; end $$"
     ))
     .await;
-    let lines = compared(&told, false).await.1;
+    let lines = compared(&app, false).await.1;
     assert_eq!(
         lines[..3],
         [
@@ -187,14 +187,14 @@ async fn campaigns_that_say_otherwise_than_their_leads_are_counted_again() {
         lines.len() == 5 && lines[4].starts_with(&format!("{campaign}.calculated_roi  -> ")),
         "{lines:?}"
     );
-    let (report, _) = compared(&told, true).await;
+    let (report, _) = compared(&app, true).await;
     assert_eq!((report.mended_campaigns, report.differing.len()), (1, 0));
     // A lead that went past the triggers.
-    told.execute(&format!("{behind} delete from public.leads where email = 'nobody@example.com'; end $$"))
+    app.execute(&format!("{behind} delete from public.leads where email = 'nobody@example.com'; end $$"))
         .await;
-    assert_eq!(compared(&told, true).await.1, [format!("{campaign}.total_leads 3 -> 2 by {fix}"),]);
-    assert_eq!(compared(&told, false).await.1, [""; 0]);
-    let sums = told
+    assert_eq!(compared(&app, true).await.1, [format!("{campaign}.total_leads 3 -> 2 by {fix}"),]);
+    assert_eq!(compared(&app, false).await.1, [""; 0]);
+    let sums = app
         .rows(&format!(
             "select total_leads, total_conversions, revenue_generated, calculated_cpl, calculated_roi
              from {campaign} order by slug desc"
@@ -207,57 +207,56 @@ async fn campaigns_that_say_otherwise_than_their_leads_are_counted_again() {
 
 #[tokio::test]
 async fn further_tables_of_the_settings_are_compared_too() {
-    let mut told = in_step().await;
+    let mut app = in_step().await;
     let table = "public.audio_tracks:owner:audio_generated_count:kind=song".parse().unwrap();
     let further = "public.letters:owner:journal_entry_count".parse().unwrap();
     let config = Config {
         activity_tables: ActivityTables::default().with(table).with(further),
-        ..crate::support::config(told.database.url())
+        ..crate::support::config(app.database.url())
     };
-    told.store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
-    told.execute("create table public.audio_tracks (id bigint primary key, owner uuid, kind text)").await;
-    told.execute("create table public.letters (id bigint primary key, owner uuid)").await;
-    let backfill =
-        async || tables::run(&told.store, &[Scope::Activity], &mut Progress::Silent).await.unwrap();
-    told.execute(&format!(
+    app.store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    app.execute("create table public.audio_tracks (id bigint primary key, owner uuid, kind text)").await;
+    app.execute("create table public.letters (id bigint primary key, owner uuid)").await;
+    let backfill = async || tables::run(&app.store, &[Scope::Activity], &mut Progress::Silent).await.unwrap();
+    app.execute(&format!(
         "insert into public.audio_tracks values (1, '{MEMBER}', 'song'), (2, '{MEMBER}', 'noise'), (3, null, 'song')"
     ))
     .await;
-    told.execute(&format!("insert into public.letters values (1, '{MEMBER}')")).await;
+    app.execute(&format!("insert into public.letters values (1, '{MEMBER}')")).await;
     let by = Mend::Backfill.command();
     assert_eq!(
-        compared(&told, false).await.1,
+        compared(&app, false).await.1,
         [
             format!("public.audio_tracks (audio_tracks)  -> 1 by {by}"),
             format!("public.letters (journal_entries)  -> 1 by {by}"),
         ]
     );
     backfill().await;
-    assert_eq!(compared(&told, false).await.1, [""; 0]);
+    assert_eq!(compared(&app, false).await.1, [""; 0]);
     let (fix, rebuild) = (Mend::Fix.command(), Mend::Rebuild.command());
-    told.execute("update public.user_activity_metrics set audio_generated_count = 4").await;
+    app.execute("update public.user_activity_metrics set audio_generated_count = 4").await;
     let shown = format!("public.user_activity_metrics.audio_generated_count 4 -> 1 by {fix}");
-    assert!(compared(&told, true).await.1.contains(&shown));
-    assert_eq!(compared(&told, false).await.1, [""; 0]);
-    told.execute("update ingest.activity set journal_entries = 1 where journal_entries = 2").await;
+    assert!(compared(&app, true).await.1.contains(&shown));
+    assert_eq!(compared(&app, false).await.1, [""; 0]);
+    app.execute("update ingest.activity set journal_entries = 1 where journal_entries = 2").await;
     let kept = format!("ingest.activity.journal_entries 1 -> 2 by {rebuild}");
-    assert!(compared(&told, false).await.1.contains(&kept));
-    told.execute("drop table public.audio_tracks").await;
-    assert_eq!(compared(&told, false).await.0.skipped, ["public.audio_tracks".to_owned()].into());
+    assert!(compared(&app, false).await.1.contains(&kept));
+    app.execute("drop table public.audio_tracks").await;
+    assert_eq!(compared(&app, false).await.0.skipped, ["public.audio_tracks".to_owned()].into());
 }
 
 /// A login that only the audit log knew of, within a second of its session.
 #[tokio::test]
 async fn a_login_known_twice_is_no_drift() {
-    let told = in_step().await;
-    told.execute(&format!(
+    let app = in_step().await;
+    app.execute(&format!(
         "insert into auth.audit_log_entries (instance_id, id, payload, created_at)
          select '00000000-0000-0000-0000-000000000000', gen_random_uuid(),
                 json_build_object('action', 'login', 'actor_id', '{MEMBER}'), timestamptz '2026-11-19T12:00:00Z' + n
          from unnest(array[interval '0.5 s', interval '-1 day']) n"
     ))
     .await;
-    tables::run(&told.store, &[Scope::Activity], &mut Progress::Silent).await.unwrap();
+    tables::run(&app.store, &[Scope::Activity], &mut Progress::Silent).await.unwrap();
     let session = row(
         "wh_5",
         "INSERT",
@@ -265,25 +264,23 @@ async fn a_login_known_twice_is_no_drift() {
         json!({"id": Uuid::from_u128(5), "user_id": MEMBER, "created_at": "2026-11-18T12:00:00Z"}),
         json!(null),
     );
-    told.tell([session]).await;
-    assert_eq!(compared(&told, false).await.1, [""; 0]);
+    app.apply([session]).await;
+    assert_eq!(compared(&app, false).await.1, [""; 0]);
 }
 
 #[tokio::test]
 async fn counts_and_facts_that_differ_name_the_command_that_mends_them() {
-    let told = in_step().await;
-    told.execute("update ingest.activity set journal_entries = 5").await;
-    told.execute(&format!(
-        "insert into public.vision_versions (user_id, is_draft) values ('{OTHER}', false)"
-    ))
-    .await;
-    told.execute(&format!("insert into storage.objects (owner_id) values ('{OTHER}'), ('no user'), (null)"))
+    let app = in_step().await;
+    app.execute("update ingest.activity set journal_entries = 5").await;
+    app.execute(&format!("insert into public.vision_versions (user_id, is_draft) values ('{OTHER}', false)"))
         .await;
-    told.execute(&format!(
+    app.execute(&format!("insert into storage.objects (owner_id) values ('{OTHER}'), ('no user'), (null)"))
+        .await;
+    app.execute(&format!(
         "insert into auth.sessions (id, user_id, created_at) values (gen_random_uuid(), '{OTHER}', now() + interval '1 year')"
     ))
     .await;
-    let (report, lines) = compared(&told, true).await;
+    let (report, lines) = compared(&app, true).await;
     assert_eq!(
         lines,
         [
@@ -300,10 +297,10 @@ async fn counts_and_facts_that_differ_name_the_command_that_mends_them() {
 
 #[tokio::test]
 async fn the_command_says_what_differs_and_what_mends_it() {
-    let told = in_step().await;
-    told.execute("update public.user_activity_metrics set vision_count = 4").await;
-    told.execute("drop table public.journal_entries").await;
-    let settings = vec![("DATABASE_URL", told.database.url())];
+    let app = in_step().await;
+    app.execute("update public.user_activity_metrics set vision_count = 4").await;
+    app.execute("drop table public.journal_entries").await;
+    let settings = vec![("DATABASE_URL", app.database.url())];
     let run = async |args: &str| {
         let (settings, args) = (settings.clone(), args.to_owned());
         let output = tokio::task::spawn_blocking(move || {
@@ -317,7 +314,7 @@ async fn the_command_says_what_differs_and_what_mends_it() {
     assert!(code == 6 && stdout.contains(&line), "{stdout}");
     assert!(stdout.contains("not there, or not to be read: public.journal_entries"), "{stdout}");
     assert!(
-        stdout.ends_with("fields that differ: 1; `memberflow reconcile supabase --fix` mends them\n"),
+        stdout.ends_with("fields that differ: 1; `memberflow reconcile supabase --fix` fixes them\n"),
         "{stdout}"
     );
     let (code, stdout) = run("reconcile supabase --fix --json").await;

@@ -7,8 +7,8 @@ use memberflow::ops::reconcile::twilio::{self, Drift, Drifted, Options, Reconcil
 use memberflow::ops::twilio_api::{TwilioApi, TwilioApiError};
 use serde_json::{Value, json};
 
+use crate::support::app::{NOW, TestApp};
 use crate::support::process::{Settings, memberflow};
-use crate::support::told::{NOW, Told};
 use crate::support::twilio_api::{TwilioAccount, message};
 use crate::texting::{OURS, THEIRS, callback, incoming, sid, text};
 
@@ -17,25 +17,25 @@ const FIX: Options = Options { fix: true, since: None };
 
 async fn compared(
     account: &TwilioAccount,
-    told: &Told,
+    app: &TestApp,
     options: Options,
 ) -> Result<(Report, Vec<Drifted>), ReconcileError> {
-    let api = TwilioApi::new(&account.config(told.database.url())).unwrap().unwrap();
+    let api = TwilioApi::new(&account.config(app.database.url())).unwrap().unwrap();
     let mut drifted = Vec::new();
     let show = |one: &Drifted| drifted.push(one.clone());
     let clock = Clock::fixed(NOW);
-    let report = twilio::run(&told.store, &api, &clock, options, &mut Progress::Silent, show).await?;
+    let report = twilio::run(&app.store, &api, &clock, options, &mut Progress::Silent, show).await?;
     Ok((report, drifted))
 }
 
 /// Each message that differs in one line: `SM…1 status,error_code`.
-async fn lines(account: &TwilioAccount, told: &Told, options: Options) -> Vec<String> {
+async fn lines(account: &TwilioAccount, app: &TestApp, options: Options) -> Vec<String> {
     let line = |one: &Drifted| {
         let fields: Vec<&str> = one.fields.iter().map(|field| field.field).collect();
         let how = if one.drift == Drift::Missing { "missing".to_owned() } else { fields.join(",") };
         format!("{} {how}", one.sid.trim_start_matches("SM").trim_start_matches('0'))
     };
-    let mut lines: Vec<String> = compared(account, told, options).await.unwrap().1.iter().map(line).collect();
+    let mut lines: Vec<String> = compared(account, app, options).await.unwrap().1.iter().map(line).collect();
     lines.sort();
     lines
 }
@@ -58,7 +58,7 @@ const ROWS: &str = "select string_agg(concat_ws('|', direction, body, status, tw
 
 #[tokio::test]
 async fn missed_messages_are_taken_in_once_and_consent_follows() {
-    let (account, told) = (TwilioAccount::open().await, Told::begin().await);
+    let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     account.has(inbound(1, "Hello"));
     account.has(with(outbound(2, "undelivered"), "error_code", json!(30005)));
     account.has(with(inbound(3, "STOP"), "date_created", json!("Thu, 19 Nov 2026 13:00:00 +0000")));
@@ -67,10 +67,10 @@ async fn missed_messages_are_taken_in_once_and_consent_follows() {
     account.has_file(&sid(5), "ME1", "image/png");
     account.has(inbound(6, "Your code is 123456"));
     let all = ["1 missing", "2 missing", "3 missing", "4 missing", "5 missing", "6 missing"];
-    assert_eq!(lines(&account, &told, LOOK).await, all);
-    assert!(told.rows("select * from ingest.events").await.is_empty(), "only looked at");
-    assert_eq!(lines(&account, &told, FIX).await, all);
-    assert_eq!(lines(&account, &told, FIX).await, [""; 0]);
+    assert_eq!(lines(&account, &app, LOOK).await, all);
+    assert!(app.rows("select * from ingest.events").await.is_empty(), "only looked at");
+    assert_eq!(lines(&account, &app, FIX).await, all);
+    assert_eq!(lines(&account, &app, FIX).await, [""; 0]);
     let media = format!(
         "https://api.twilio.com/2010-04-01/Accounts/{}/Messages/{}/Media/ME1",
         crate::support::edge::TWILIO_ACCOUNT,
@@ -85,53 +85,53 @@ async fn missed_messages_are_taken_in_once_and_consent_follows() {
         format!("inbound||received|received|1|{media}"),
         "inbound|(one-time code, not kept)|received|received|1|".to_owned(),
     ];
-    assert_eq!(text(&told, ROWS).await, expected.join(";"));
+    assert_eq!(text(&app, ROWS).await, expected.join(";"));
     let consent = "select concat_ws(' ', opted_in::text, keyword, to_char(changed_at at time zone 'utc', 'DD HH24:MI')) as t
         from public.sms_consents";
-    assert_eq!(text(&told, consent).await, "false STOP 19 13:00");
+    assert_eq!(text(&app, consent).await, "false STOP 19 13:00");
 
     // The callbacks come after all: nothing is doubled, and nothing is taken back.
-    told.tell([incoming(1, 1, "Hello"), callback(4, 1, "sent", ""), incoming(3, 1, "STOP")]).await;
-    assert_eq!(text(&told, ROWS).await, expected.join(";"));
-    assert_eq!(lines(&account, &told, LOOK).await, [""; 0]);
+    app.apply([incoming(1, 1, "Hello"), callback(4, 1, "sent", ""), incoming(3, 1, "STOP")]).await;
+    assert_eq!(text(&app, ROWS).await, expected.join(";"));
+    assert_eq!(lines(&account, &app, LOOK).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn messages_whose_reports_came_show_no_drift() {
-    let (account, told) = (TwilioAccount::open().await, Told::begin().await);
-    told.execute(&format!(
+    let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
+    app.execute(&format!(
         "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid)
          values ('outbound', '{OURS}', '{THEIRS}', 'See you on Thursday', 'sent', '{}')",
         sid(2)
     ))
     .await;
-    told.tell([incoming(1, 1, "Hello"), callback(2, 1, "delivered", ""), callback(2, 2, "sent", "")]).await;
+    app.apply([incoming(1, 1, "Hello"), callback(2, 1, "delivered", ""), callback(2, 2, "sent", "")]).await;
     account.has(inbound(1, "Hello"));
     account.has(outbound(2, "delivered"));
-    let (report, drifted) = compared(&account, &told, LOOK).await.unwrap();
+    let (report, drifted) = compared(&account, &app, LOOK).await.unwrap();
     assert_eq!((report.messages, drifted), (2, Vec::new()));
 }
 
 #[tokio::test]
 async fn lost_callback_and_lost_text_are_mended_and_a_contradiction_decided() {
-    let (account, told) = (TwilioAccount::open().await, Told::begin().await);
-    told.tell([callback(1, 1, "sent", "")]).await;
-    told.tell([callback(2, 1, "delivered", ""), callback(2, 1, "undelivered", "30003")]).await;
+    let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
+    app.apply([callback(1, 1, "sent", "")]).await;
+    app.apply([callback(2, 1, "delivered", ""), callback(2, 1, "undelivered", "30003")]).await;
     account.has(outbound(1, "delivered"));
     account.has(with(outbound(2, "undelivered"), "error_code", json!(30003)));
     let expected = ["1 body,status", "2 body,status,error_code,tied"];
-    assert_eq!(lines(&account, &told, FIX).await, expected);
+    assert_eq!(lines(&account, &app, FIX).await, expected);
     let row = "select string_agg(concat_ws(' ', m.status, m.twilio_status, m.error_code, m.body, f.tied::text), ';' order by f.sid) as t
         from public.sms_messages m join ingest.sms_facts f on f.sid = m.twilio_sid";
     let expected =
         "delivered delivered See you on Thursday false;failed undelivered 30003 See you on Thursday false";
-    assert_eq!(text(&told, row).await, expected);
-    assert_eq!(lines(&account, &told, LOOK).await, [""; 0]);
+    assert_eq!(text(&app, row).await, expected);
+    assert_eq!(lines(&account, &app, LOOK).await, [""; 0]);
 }
 
 #[tokio::test]
 async fn rate_limits_are_waited_for_and_an_interrupted_run_finds_the_rest() {
-    let (account, told) = (TwilioAccount::open().await, Told::begin().await);
+    let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     for number in 1..=5 {
         account.has(inbound(number, "Hello"));
     }
@@ -139,67 +139,64 @@ async fn rate_limits_are_waited_for_and_an_interrupted_run_finds_the_rest() {
     account.refuses(2, 429);
     account.refuses(4, 403);
     let Err(ReconcileError::Api(TwilioApiError::Refused { status: 403, .. })) =
-        compared(&account, &told, FIX).await
+        compared(&account, &app, FIX).await
     else {
         panic!("not refused");
     };
-    assert_eq!(text(&told, "select count(*) as t from public.sms_messages").await, "4");
+    assert_eq!(text(&app, "select count(*) as t from public.sms_messages").await, "4");
     assert_eq!(account.asked().len(), 5, "{:?}", account.asked());
-    assert_eq!(lines(&account, &told, FIX).await, ["1 missing"]);
+    assert_eq!(lines(&account, &app, FIX).await, ["1 missing"]);
 }
 
 #[tokio::test]
 async fn list_in_a_circle_ends_and_messages_of_no_sense_are_counted() {
-    let (account, told) = (TwilioAccount::open().await, Told::begin().await);
+    let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     account.has(json!({"sid": "SM1", "status": "received"}));
-    let (report, _) = compared(&account, &told, FIX).await.unwrap();
+    let (report, _) = compared(&account, &app, FIX).await.unwrap();
     assert_eq!((report.messages, report.unreadable), (0, 1));
     account.repeats();
-    let circle = compared(&account, &told, FIX).await;
+    let circle = compared(&account, &app, FIX).await;
     assert!(matches!(circle, Err(ReconcileError::Api(TwilioApiError::Unreadable(_)))), "{circle:?}");
 }
 
 #[tokio::test]
 async fn messages_of_a_forgotten_person_stay_forgotten() {
-    let (account, told) = (TwilioAccount::open().await, Told::begin().await);
-    told.tell([incoming(1, 1, "Hello")]).await;
+    let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
+    app.apply([incoming(1, 1, "Hello")]).await;
     account.has(inbound(1, "Hello"));
     // What forgetting leaves: the event's name.
-    told.execute("update ingest.inbox set body = '', pruned_at = now()").await;
-    told.execute("delete from ingest.sms_facts").await;
-    told.execute("delete from public.sms_messages").await;
-    assert_eq!(lines(&account, &told, FIX).await, [""; 0]);
-    assert!(told.rows("select * from public.sms_messages").await.is_empty());
+    app.execute("update ingest.inbox set body = '', pruned_at = now()").await;
+    app.execute("delete from ingest.sms_facts").await;
+    app.execute("delete from public.sms_messages").await;
+    assert_eq!(lines(&account, &app, FIX).await, [""; 0]);
+    assert!(app.rows("select * from public.sms_messages").await.is_empty());
 }
 
 #[tokio::test]
 async fn rows_that_say_otherwise_than_their_reports_are_named_until_a_rebuild() {
-    let told = Told::begin().await;
-    told.tell([incoming(1, 1, "Hello"), incoming(2, 2, "Hi"), callback(3, 1, "sent", "")]).await;
+    let app = TestApp::begin().await;
+    app.apply([incoming(1, 1, "Hello"), incoming(2, 2, "Hi"), callback(3, 1, "sent", "")]).await;
     let found = async || {
         let mut found = Vec::new();
         let show =
             |it: &supabase::Drift| found.push((it.here.clone(), it.recount.clone(), it.mend.command()));
-        supabase::run(&told.store, false, &mut Progress::Silent, show).await.unwrap();
+        supabase::run(&app.store, false, &mut Progress::Silent, show).await.unwrap();
         found.sort();
         found
     };
     assert_eq!(found().await, []);
-    told.execute("alter table public.sms_messages disable trigger user").await;
-    told.execute(&format!(
-        "update public.sms_messages set status = 'failed' where twilio_sid = '{}'",
-        sid(1)
-    ))
-    .await;
-    told.execute(&format!("delete from public.sms_messages where twilio_sid = '{}'", sid(2))).await;
-    told.execute("alter table public.sms_messages enable trigger user").await;
+    app.execute("alter table public.sms_messages disable trigger user").await;
+    app.execute(&format!("update public.sms_messages set status = 'failed' where twilio_sid = '{}'", sid(1)))
+        .await;
+    app.execute(&format!("delete from public.sms_messages where twilio_sid = '{}'", sid(2))).await;
+    app.execute("alter table public.sms_messages enable trigger user").await;
     let some = |text: String| Some(text);
     let gone = some(format!("{{\"twilio_sid\": \"{}\"}}", sid(2)));
     let (here, recount) =
         (some("{\"status\": \"failed\"}".to_owned()), some("{\"status\": \"received\"}".to_owned()));
     let rebuild = "memberflow rebuild";
     assert_eq!(found().await, [(None, gone, rebuild), (here, recount, rebuild)]);
-    memberflow::ops::rebuild::run(&told.store, false, &mut Progress::Silent, |_| true).await.unwrap();
+    memberflow::ops::rebuild::run(&app.store, false, &mut Progress::Silent, |_| true).await.unwrap();
     assert_eq!(found().await, []);
 }
 
@@ -214,12 +211,12 @@ async fn run(settings: &Settings, args: &str) -> (i32, String, String) {
 
 #[tokio::test]
 async fn commands_print_what_differs_and_end_as_the_others_do() {
-    let (account, told) = (TwilioAccount::open().await, Told::begin().await);
+    let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     account.has(inbound(1, "Hello"));
-    told.tell([callback(2, 1, "sent", "")]).await;
+    app.apply([callback(2, 1, "sent", "")]).await;
     account.has(outbound(2, "delivered"));
     let mut settings: Settings = vec![
-        ("DATABASE_URL", told.database.url()),
+        ("DATABASE_URL", app.database.url()),
         ("TWILIO_ACCOUNT_SID", crate::support::edge::TWILIO_ACCOUNT.to_owned()),
         ("TWILIO_AUTH_TOKENS", crate::support::edge::TWILIO_TOKENS.to_owned()),
         ("TWILIO_API_BASE", account.base.clone()),
@@ -230,7 +227,7 @@ async fn commands_print_what_differs_and_end_as_the_others_do() {
     let line = "here -> at Twilio\n    body: null -> \"See you on Thursday\"\n    status: \"sent\" -> \"delivered\"\n";
     assert!(stdout.contains(line), "{stdout}");
     assert!(
-        stdout.contains("messages that differ: 2; `memberflow reconcile twilio --fix` mends them"),
+        stdout.contains("messages that differ: 2; `memberflow reconcile twilio --fix` fixes them"),
         "{stdout}"
     );
     let (code, stdout, _) = run(&settings, "reconcile twilio --json").await;
@@ -243,7 +240,7 @@ async fn commands_print_what_differs_and_end_as_the_others_do() {
     assert!(account.asked().iter().any(|it| it.contains("DateSent%3E=2026-01-01T00%3A00%3A00Z")));
     let (code, stdout, _) = run(&settings, "reconcile twilio --fix").await;
     assert!(code == 0 && stdout.contains("no drift: the messages are what Twilio says"), "{stdout}");
-    let audit = told.rows("select act, outcome -> 'mended' as mended from ingest.audit_log").await;
+    let audit = app.rows("select act, outcome -> 'mended' as fixed from ingest.audit_log").await;
     assert_eq!(audit, [json!({"act": "reconcile twilio", "mended": 2})]);
 
     settings[2].1 = "not-the-token-of-this-account".to_owned();

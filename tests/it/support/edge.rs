@@ -6,15 +6,18 @@ use std::time::Duration;
 use memberflow::api::{self, ApiState};
 use memberflow::clock::Clock;
 use memberflow::config::Config;
+use memberflow::http::connection_limit::{ConnectionLimit, connections_max};
+use memberflow::http::readiness::Readiness;
 use memberflow::lifecycle::Lifecycle;
 use memberflow::queue::Queue;
-use memberflow::receive::places::{Places, connections_max};
-use memberflow::receive::readiness::Readiness;
-use memberflow::receive::{self, Receive, Rests, listener};
 use memberflow::store::{Rules, Store};
 use memberflow::telemetry;
 use memberflow::verify::secrets::{split_stripe, split_supabase, split_twilio};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
+use memberflow::{
+    http::listener,
+    receive::{self, Dependencies, Receive},
+};
 use reqwest::{RequestBuilder, Response};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -70,7 +73,7 @@ impl Edge {
         adjust(&mut config);
         let lifecycle = Lifecycle::default();
         let queue = Queue::open(&config, database.pool.clone(), database.pool.clone(), &lifecycle).unwrap();
-        let rests = Rests {
+        let rests = Dependencies {
             readiness: Readiness::start(database.options(), queue.clone(), &lifecycle),
             queue,
             clock: Clock::fixed(NOW),
@@ -88,7 +91,7 @@ impl Edge {
         let serving = listener::serve(
             listener,
             routes,
-            Places::new(connections_max()),
+            ConnectionLimit::new(connections_max()),
             config.read_timeout,
             lifecycle.clone(),
         );

@@ -1,20 +1,20 @@
 //! What the tests share: a database of one's own, names of one's own on the broker.
 
 pub mod api;
+pub mod app;
 pub mod broker;
 pub mod consuming;
-pub mod crowd;
 pub mod database;
 pub mod dump;
 pub mod edge;
 pub mod events;
 pub mod orders;
+pub mod population;
 pub mod process;
 pub mod proxy;
 pub mod servers;
 pub mod signing;
 mod template;
-pub mod told;
 pub mod twilio_api;
 
 use memberflow::config::Config;

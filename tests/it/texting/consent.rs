@@ -7,17 +7,17 @@ use memberflow::ops::members;
 use memberflow::store::{Rules, Store};
 
 use super::{OURS, THEIRS, callback, event, incoming, member_with_phone, sid, text};
-use crate::support::told::{NOW, Told};
+use crate::support::app::{NOW, TestApp};
 
-async fn answer(told: &Told) -> String {
+async fn answer(app: &TestApp) -> String {
     let row = "select coalesce(string_agg(concat_ws(' ', opted_in::text, source, keyword, twilio_sid), ';'), 'nothing') as t
         from public.sms_consents where number = '12025550112'";
-    text(told, row).await
+    text(app, row).await
 }
 
 /// Tells the events in every rotation of their order, each on a clean slate; all must end the same.
 async fn ends(events: &[Envelope], expected: &str) {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     for turn in 0..events.len() {
         for reversed in [false, true] {
             let mut order = events.to_vec();
@@ -26,9 +26,9 @@ async fn ends(events: &[Envelope], expected: &str) {
                 order.reverse();
             }
             for event in order {
-                told.tell([event]).await;
+                app.apply([event]).await;
             }
-            assert_eq!(answer(&told).await, expected, "{turn} {reversed}");
+            assert_eq!(answer(&app).await, expected, "{turn} {reversed}");
             for table in [
                 "public.sms_messages",
                 "public.sms_consents",
@@ -36,7 +36,7 @@ async fn ends(events: &[Envelope], expected: &str) {
                 "ingest.sms_facts",
                 "ingest.inbox",
             ] {
-                told.execute(&format!("delete from {table}")).await;
+                app.execute(&format!("delete from {table}")).await;
             }
         }
     }
@@ -94,65 +94,62 @@ async fn opt_out_of_one_sender_is_not_undone_by_another() {
 
 #[tokio::test]
 async fn what_twilio_says_of_a_keyword_goes_before_the_text() {
-    let told = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "ARRET"), ("OptOutType", "STOP")]);
-    ends(&[told], &format!("false opt_out_type ARRET {}", sid(1))).await;
+    let app = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "ARRET"), ("OptOutType", "STOP")]);
+    ends(&[app], &format!("false opt_out_type ARRET {}", sid(1))).await;
     let help = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "END"), ("OptOutType", "HELP")]);
     ends(&[help], "nothing").await;
 }
 
-async fn columns(told: &Told) -> String {
+async fn columns(app: &TestApp) -> String {
     let rows = "select concat_ws(' ', (select concat_ws('/', sms_opt_in, sms_opt_out_date is not null, sms_consent_date is not null) from public.leads),
                     (select sms_opt_in::text from public.user_accounts)) as t";
-    text(told, rows).await
+    text(app, rows).await
 }
 
-async fn with_columns() -> Told {
-    let told = Told::begin().await;
-    let user = member_with_phone(&told, 0xa, "202-555-0112").await;
-    told.execute("create table public.user_accounts (id uuid primary key, phone text, sms_opt_in boolean, sms_opt_in_date timestamptz)").await;
-    told.execute(&format!("insert into public.user_accounts values ('{user}', '{THEIRS}', true, null)"))
-        .await;
-    told.execute("insert into public.leads (type, email, phone, sms_opt_in) values ('demo', 'l@example.com', '2025550112', true)").await;
-    told
+async fn with_columns() -> TestApp {
+    let app = TestApp::begin().await;
+    let user = member_with_phone(&app, 0xa, "202-555-0112").await;
+    app.execute("create table public.user_accounts (id uuid primary key, phone text, sms_opt_in boolean, sms_opt_in_date timestamptz)").await;
+    app.execute(&format!("insert into public.user_accounts values ('{user}', '{THEIRS}', true, null)")).await;
+    app.execute("insert into public.leads (type, email, phone, sms_opt_in) values ('demo', 'l@example.com', '2025550112', true)").await;
+    app
 }
 
 #[tokio::test]
 async fn columns_of_leads_and_accounts_follow_what_was_texted() {
-    let told = with_columns().await;
-    told.tell([incoming(1, 1, "STOP")]).await;
-    assert_eq!(columns(&told).await, "f/t/f false");
-    told.tell([incoming(2, 2, "START")]).await;
-    assert_eq!(columns(&told).await, "t/t/t true");
+    let app = with_columns().await;
+    app.apply([incoming(1, 1, "STOP")]).await;
+    assert_eq!(columns(&app).await, "f/t/f false");
+    app.apply([incoming(2, 2, "START")]).await;
+    assert_eq!(columns(&app).await, "t/t/t true");
     // Somebody takes consent away in a form: a text that says nothing of it does not give it back.
-    told.execute("update public.user_accounts set sms_opt_in = false").await;
-    told.tell([incoming(3, 3, "Thanks")]).await;
-    assert_eq!(columns(&told).await, "t/t/t false");
+    app.execute("update public.user_accounts set sms_opt_in = false").await;
+    app.apply([incoming(3, 3, "Thanks")]).await;
+    assert_eq!(columns(&app).await, "t/t/t false");
 }
 
 #[tokio::test]
 async fn only_the_tables_that_are_set_follow() {
-    let told = with_columns().await;
-    let config = Config {
-        sms_consent_tables: vec!["leads".to_owned()],
-        ..crate::support::config(told.database.url())
-    };
-    let store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    let app = with_columns().await;
+    let config =
+        Config { sms_consent_tables: vec!["leads".to_owned()], ..crate::support::config(app.database.url()) };
+    let store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
     store.apply(&[incoming(1, 1, "STOP")]).await.unwrap();
-    assert_eq!(columns(&told).await, "f/t/f true");
+    assert_eq!(columns(&app).await, "f/t/f true");
 }
 
 #[tokio::test]
 async fn member_shows_whether_it_may_be_texted_and_by_which_message() {
-    let told = with_columns().await;
+    let app = with_columns().await;
     let user = uuid::Uuid::from_u128(0xa);
     let shown = async || {
-        let member = members::show(&told.database.pool, user, "1", NOW).await.unwrap().unwrap();
+        let member = members::show(&app.database.pool, user, "1", NOW).await.unwrap().unwrap();
         serde_json::to_value(member.texting).unwrap()
     };
     assert_eq!(shown().await["may_be_texted"], true, "the account's form says so");
-    told.tell([incoming(1, 1, "Please stop")]).await;
+    app.apply([incoming(1, 1, "Please stop")]).await;
     assert_eq!(shown().await["numbers"].as_array().unwrap().len(), 0);
-    told.tell([incoming(2, 2, "Stop.")]).await;
+    app.apply([incoming(2, 2, "Stop.")]).await;
     let said = shown().await;
     assert_eq!(said["may_be_texted"], false);
     let number = &said["numbers"][0];
@@ -160,17 +157,17 @@ async fn member_shows_whether_it_may_be_texted_and_by_which_message() {
         (&number["number"], &number["body"], &number["twilio_sid"]),
         (&THEIRS.into(), &"Stop.".into(), &sid(2).into())
     );
-    told.tell([incoming(3, 3, "START")]).await;
+    app.apply([incoming(3, 3, "START")]).await;
     assert_eq!(shown().await["may_be_texted"], true);
-    told.execute("update public.user_accounts set sms_opt_in = false").await;
+    app.execute("update public.user_accounts set sms_opt_in = false").await;
     assert_eq!(shown().await["may_be_texted"], false, "a form said no after that");
 }
 
 #[tokio::test]
 async fn consent_that_came_before_its_number_follows_once_it_is_known() {
-    let told = Told::begin().await;
-    told.tell([incoming(1, 1, "STOP")]).await;
-    told.execute("insert into public.leads (type, email, phone, sms_opt_in) values ('demo', 'l@example.com', '2025550112', true)").await;
-    told.store_at(NOW + time::Duration::minutes(2)).recompute_due().await.unwrap();
-    assert_eq!(text(&told, "select sms_opt_in::text as t from public.leads").await, "false");
+    let app = TestApp::begin().await;
+    app.apply([incoming(1, 1, "STOP")]).await;
+    app.execute("insert into public.leads (type, email, phone, sms_opt_in) values ('demo', 'l@example.com', '2025550112', true)").await;
+    app.store_at(NOW + time::Duration::minutes(2)).recompute_due().await.unwrap();
+    assert_eq!(text(&app, "select sms_opt_in::text as t from public.leads").await, "false");
 }

@@ -6,12 +6,12 @@ use memberflow::store::{Rules, Store};
 use sqlx::AssertSqlSafe;
 
 use super::{OURS, THEIRS, callback, incoming, sid};
+use crate::support::app::{NOW, TestApp};
 use crate::support::database::TestDatabase;
-use crate::support::told::{NOW, Told};
 
 const DEPLOYMENT: &str = include_str!("../migrations/deployment.sql");
 
-async fn deployed(more: &str) -> Told {
+async fn deployed(more: &str) -> TestApp {
     let database = TestDatabase::stubbed().await;
     for sql in [DEPLOYMENT, more] {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&database.pool).await.unwrap();
@@ -21,7 +21,7 @@ async fn deployed(more: &str) -> Told {
     }
     let rules = Rules::new(&crate::support::config(database.url()));
     let store = Store::new(database.pool.clone(), Clock::fixed(NOW), rules);
-    Told { database, store }
+    TestApp { database, store }
 }
 
 /// As later versions of the application have it.
@@ -35,7 +35,7 @@ const NEWER: &str = "
 
 #[tokio::test]
 async fn every_write_of_the_application_succeeds_and_stays_as_written() {
-    let told = deployed("").await;
+    let app = deployed("").await;
     for (number, word) in [
         "accepted",
         "scheduled",
@@ -53,29 +53,29 @@ async fn every_write_of_the_application_succeeds_and_stays_as_written() {
     .into_iter()
     .enumerate()
     {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid, media_urls)
              values ('outbound', '{OURS}', '{THEIRS}', null, '{word}', 'SM{number}', null)"
         ))
         .await;
-        told.execute(&format!("update public.sms_messages set status = '{word}' where twilio_sid = 'SM0'"))
+        app.execute(&format!("update public.sms_messages set status = '{word}' where twilio_sid = 'SM0'"))
             .await;
-        let stays = told.rows(&format!("select status from public.sms_messages where twilio_sid = 'SM0' and status = '{word}' and body is null")).await;
+        let stays = app.rows(&format!("select status from public.sms_messages where twilio_sid = 'SM0' and status = '{word}' and body is null")).await;
         assert_eq!(stays.len(), 1, "{word}");
     }
     for category in ["technical", "bug", "guide", "coaching"] {
-        told.execute(&format!(
+        app.execute(&format!(
             "insert into public.support_tickets (subject, description, category) values ('s', 'd', '{category}')"
         ))
         .await;
     }
-    told.execute("insert into public.leads (type, email) values ('assessment', 'a@example.com')").await;
+    app.execute("insert into public.leads (type, email) values ('assessment', 'a@example.com')").await;
 }
 
 #[tokio::test]
 async fn rows_are_completed_under_the_deployments_own_checks_and_index() {
-    let told = deployed(NEWER).await;
-    told.tell([
+    let app = deployed(NEWER).await;
+    app.apply([
         callback(1, 2, "undelivered", "30003"),
         callback(2, 1, "sending", ""),
         incoming(3, 3, "STOP"),
@@ -88,15 +88,15 @@ async fn rows_are_completed_under_the_deployments_own_checks_and_index() {
             sid(message)
         )
     };
-    told.execute(&log(1)).await;
+    app.execute(&log(1)).await;
     // A word that the deployment's check does not know: the trigger maps it, and the write that failed before succeeds.
-    told.execute(&format!(
+    app.execute(&format!(
         "update public.sms_messages set status = 'undelivered' where twilio_sid = '{}'",
         sid(1)
     ))
     .await;
-    told.execute(&log(2)).await;
-    let rows = told
+    app.execute(&log(2)).await;
+    let rows = app
         .rows("select concat_ws(' ', status, twilio_status, body, user_id) as t from public.sms_messages where twilio_sid is not null order by twilio_sid")
         .await;
     let ann = "00000000-0000-0000-0000-00000000000a";
@@ -109,21 +109,21 @@ async fn rows_are_completed_under_the_deployments_own_checks_and_index() {
             format!("received received STOP {ann}"),
         ]
     );
-    let consent = told.rows("select sms_opt_in from public.user_profiles where first_name = 'Ann'").await;
+    let consent = app.rows("select sms_opt_in from public.user_profiles where first_name = 'Ann'").await;
     assert_eq!(consent[0]["sms_opt_in"], false);
 }
 
 #[tokio::test]
 async fn rows_without_a_unique_index_are_not_doubled_either() {
-    let told = deployed("").await;
-    told.tell([callback(1, 2, "delivered", "")]).await;
-    told.execute(&format!(
+    let app = deployed("").await;
+    app.apply([callback(1, 2, "delivered", "")]).await;
+    app.execute(&format!(
         "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid)
          values ('outbound', '{OURS}', '{THEIRS}', 'Hello', 'sent', '{}')",
         sid(1)
     ))
     .await;
-    told.tell([callback(1, 1, "sent", "")]).await;
-    let rows = told.rows("select body, status from public.sms_messages where twilio_sid is not null").await;
+    app.apply([callback(1, 1, "sent", "")]).await;
+    let rows = app.rows("select body, status from public.sms_messages where twilio_sid is not null").await;
     assert_eq!(rows, [serde_json::json!({"body": "Hello", "status": "delivered"})]);
 }

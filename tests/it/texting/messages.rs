@@ -7,8 +7,8 @@ use memberflow::project::twilio::words;
 use memberflow::store::{Rules, Store};
 
 use super::{OURS, THEIRS, callback, event, event_of, incoming, member_with_phone, sid, text};
+use crate::support::app::{NOW, TestApp};
 use crate::support::edge::TWILIO_ACCOUNT;
-use crate::support::told::{NOW, Told};
 
 const LOG: &str = "insert into public.sms_messages
     (direction, from_number, to_number, body, status, twilio_sid, media_urls) values ('outbound', '+15550100', '+12025550112',
@@ -16,17 +16,17 @@ const LOG: &str = "insert into public.sms_messages
 
 #[tokio::test]
 async fn callback_before_the_applications_row_keeps_its_text_and_status() {
-    let told = Told::begin().await;
-    let user = member_with_phone(&told, 0xa, "202 555 0112").await;
-    told.tell([callback(1, 5, "undelivered", "30003"), callback(1, 3, "sent", "")]).await;
+    let app = TestApp::begin().await;
+    let user = member_with_phone(&app, 0xa, "202 555 0112").await;
+    app.apply([callback(1, 5, "undelivered", "30003"), callback(1, 3, "sent", "")]).await;
     let all = "select status, twilio_status, error_code, error_message, body, user_id, recorded_by from public.sms_messages";
     let before = format!("failed undelivered 30003 30003 Unreachable destination handset  {user} memberflow");
-    assert_eq!(sorted(&text(&told, all).await), sorted(&before));
-    told.execute(&LOG.replace("$sid", &sid(1))).await;
+    assert_eq!(sorted(&text(&app, all).await), sorted(&before));
+    app.execute(&LOG.replace("$sid", &sid(1))).await;
     let after = format!(
         "failed undelivered 30003 30003 Unreachable destination handset See you on Thursday {user} null"
     );
-    assert_eq!(sorted(&text(&told, all).await), sorted(&after));
+    assert_eq!(sorted(&text(&app, all).await), sorted(&after));
 }
 
 fn sorted(text: &str) -> Vec<&str> {
@@ -37,21 +37,21 @@ fn sorted(text: &str) -> Vec<&str> {
 
 #[tokio::test]
 async fn applications_row_first_is_completed_and_never_doubled() {
-    let told = Told::begin().await;
-    told.execute(&LOG.replace("$sid", &sid(1))).await;
-    told.tell([callback(1, 3, "delivered", "")]).await;
+    let app = TestApp::begin().await;
+    app.execute(&LOG.replace("$sid", &sid(1))).await;
+    app.apply([callback(1, 3, "delivered", "")]).await;
     // What the application's own route does with a late report.
-    told.execute(&format!("update public.sms_messages set status = 'sent' where twilio_sid = '{}'", sid(1)))
+    app.execute(&format!("update public.sms_messages set status = 'sent' where twilio_sid = '{}'", sid(1)))
         .await;
     assert_eq!(
-        text(&told, "select status || ' ' || body as t from public.sms_messages").await,
+        text(&app, "select status || ' ' || body as t from public.sms_messages").await,
         "delivered See you on Thursday"
     );
 }
 
 #[tokio::test]
 async fn all_pictures_are_kept_with_their_types() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let pictures = event(
         1,
         1,
@@ -66,47 +66,47 @@ async fn all_pictures_are_kept_with_their_types() {
             ("MediaContentType1", "image/gif"),
         ],
     );
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid, media_urls)
          values ('inbound', '{THEIRS}', '{OURS}', '', 'received', '{}', '{{https://x/0}}')", sid(1))).await;
-    told.tell([pictures]).await;
+    app.apply([pictures]).await;
     let row = "select array_to_string(media_urls || media_types, ' ') as t from public.sms_messages";
-    assert_eq!(text(&told, row).await, "https://x/0 https://x/1 image/png image/gif");
+    assert_eq!(text(&app, row).await, "https://x/0 https://x/1 image/png image/gif");
 }
 
 #[tokio::test]
 async fn messages_belong_to_whom_the_number_belongs_or_to_nobody() {
-    let told = Told::begin().await;
-    told.tell([incoming(1, 1, "Hello?")]).await;
+    let app = TestApp::begin().await;
+    app.apply([incoming(1, 1, "Hello?")]).await;
     let whose = "select coalesce(user_id::text, lead_id::text, 'nobody') as t from public.sms_messages";
-    assert_eq!(text(&told, whose).await, "nobody");
-    told.execute(
+    assert_eq!(text(&app, whose).await, "nobody");
+    app.execute(
         "insert into public.leads (id, type, email, phone) values
         ('00000000-0000-0000-0000-0000000000e1', 'demo', 'lead@example.com', '(202) 555-0112')",
     )
     .await;
-    assert_eq!(told.store.recompute_due().await.unwrap(), 0, "looked for a minute ago at most");
-    let later = told.store_at(NOW + time::Duration::minutes(2));
+    assert_eq!(app.store.recompute_due().await.unwrap(), 0, "looked for a minute ago at most");
+    let later = app.store_at(NOW + time::Duration::minutes(2));
     assert_eq!(later.recompute_due().await.unwrap(), 1);
-    assert_eq!(text(&told, whose).await, "00000000-0000-0000-0000-0000000000e1");
-    assert!(told.rows("select * from ingest.unmatched_numbers").await.is_empty());
+    assert_eq!(text(&app, whose).await, "00000000-0000-0000-0000-0000000000e1");
+    assert!(app.rows("select * from ingest.unmatched_numbers").await.is_empty());
 }
 
 #[tokio::test]
 async fn number_of_several_members_is_nobodys_and_flagged() {
-    let told = Told::begin().await;
-    let first = member_with_phone(&told, 0xa, "+12025550112").await;
-    let second = member_with_phone(&told, 0xb, "2025550112").await;
-    told.tell([incoming(1, 1, "Hello?")]).await;
+    let app = TestApp::begin().await;
+    let first = member_with_phone(&app, 0xa, "+12025550112").await;
+    let second = member_with_phone(&app, 0xb, "2025550112").await;
+    app.apply([incoming(1, 1, "Hello?")]).await;
     assert_eq!(
-        text(&told, "select coalesce(user_id::text, 'nobody') as t from public.sms_messages").await,
+        text(&app, "select coalesce(user_id::text, 'nobody') as t from public.sms_messages").await,
         "nobody"
     );
     let flagged =
         "select array_to_string(users, ' ') as t from ingest.unmatched_numbers where number = '12025550112'";
-    assert_eq!(text(&told, flagged).await, format!("{first} {second}"));
-    told.tell([event(2, 2, &[("From", "+15550199"), ("To", OURS), ("Body", "Hi")])]).await;
-    let listed = parked::list(&told.database.pool, Some("unmatched_number"), None, 9).await.unwrap();
+    assert_eq!(text(&app, flagged).await, format!("{first} {second}"));
+    app.apply([event(2, 2, &[("From", "+15550199"), ("To", OURS), ("Body", "Hi")])]).await;
+    let listed = parked::list(&app.database.pool, Some("unmatched_number"), None, 9).await.unwrap();
     let listed: Vec<(&str, &str)> =
         listed.iter().map(|it| (it.subject.as_str(), it.detail.as_str())).collect();
     let several = format!("several have this number: {first}, {second}");
@@ -118,39 +118,39 @@ async fn number_of_several_members_is_nobodys_and_flagged() {
 
 #[tokio::test]
 async fn active_profile_goes_before_a_draft_and_an_account_before_both() {
-    let told = Told::begin().await;
-    let active = member_with_phone(&told, 0xa, "+12025550112").await;
-    let other = member_with_phone(&told, 0xb, "+12025550112").await;
-    told.execute(&format!("update public.user_profiles set is_draft = true where user_id = '{other}'")).await;
-    told.tell([incoming(1, 1, "one")]).await;
-    told.execute(
+    let app = TestApp::begin().await;
+    let active = member_with_phone(&app, 0xa, "+12025550112").await;
+    let other = member_with_phone(&app, 0xb, "+12025550112").await;
+    app.execute(&format!("update public.user_profiles set is_draft = true where user_id = '{other}'")).await;
+    app.apply([incoming(1, 1, "one")]).await;
+    app.execute(
         "create table public.user_accounts (user_id uuid primary key, phone text, sms_opt_in boolean)",
     )
     .await;
-    told.execute(&format!("insert into public.user_accounts values ('{other}', '12025550112', true)")).await;
-    told.tell([incoming(2, 2, "two")]).await;
+    app.execute(&format!("insert into public.user_accounts values ('{other}', '12025550112', true)")).await;
+    app.apply([incoming(2, 2, "two")]).await;
     let whose = "select string_agg(user_id::text, ' ' order by body) as t from public.sms_messages";
-    assert_eq!(text(&told, whose).await, format!("{active} {other}"));
+    assert_eq!(text(&app, whose).await, format!("{active} {other}"));
 }
 
 #[tokio::test]
 async fn another_account_is_kept_and_flagged_and_changes_nothing() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     let config = Config {
         twilio_account_sid: Some(TWILIO_ACCOUNT.to_owned()),
-        ..crate::support::config(told.database.url())
+        ..crate::support::config(app.database.url())
     };
-    let store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    let store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
     let other = "AC00000000000000000000000000000002";
     store.apply(&[event_of(other, 1, 1, &[("MessageStatus", "sent"), ("To", THEIRS)])]).await.unwrap();
     let flag = "select not_counted as t from ingest.inbox";
-    assert_eq!(text(&told, flag).await, format!("other_twilio_account:{other}"));
-    assert!(told.rows("select * from public.sms_messages").await.is_empty());
+    assert_eq!(text(&app, flag).await, format!("other_twilio_account:{other}"));
+    assert!(app.rows("select * from public.sms_messages").await.is_empty());
 }
 
 #[tokio::test]
 async fn database_and_program_agree_on_what_twilios_words_mean() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     for word in [
         "accepted",
         "scheduled",
@@ -166,15 +166,15 @@ async fn database_and_program_agree_on_what_twilios_words_mean() {
         "receiving",
         "received",
     ] {
-        let there = text(&told, &format!("select ingest.sms_status('{word}') as t")).await;
+        let there = text(&app, &format!("select ingest.sms_status('{word}') as t")).await;
         assert_eq!(Some(there.as_str()), words::status(word).map(|(status, _)| status), "{word}");
     }
-    assert_eq!(text(&told, "select ingest.sms_status('of_tomorrow') as t").await, "of_tomorrow");
+    assert_eq!(text(&app, "select ingest.sms_status('of_tomorrow') as t").await, "of_tomorrow");
 }
 
 #[tokio::test]
 async fn numbers_are_compared_as_people_write_them() {
-    let told = Told::begin().await;
+    let app = TestApp::begin().await;
     for (stored, number, country, same) in [
         ("+1 (202) 555-0112", "12025550112", "1", true),
         ("202.555.0112", "12025550112", "1", true),
@@ -186,6 +186,6 @@ async fn numbers_are_compared_as_people_write_them() {
         ("550112", "12025550112", "1", false),
     ] {
         let query = format!("select ingest.is_number('{stored}', '{number}', '{country}')::text as t");
-        assert_eq!(text(&told, &query).await, same.to_string(), "{stored} {country}");
+        assert_eq!(text(&app, &query).await, same.to_string(), "{stored} {country}");
     }
 }

@@ -10,8 +10,8 @@ use memberflow::envelope::{Envelope, Parameters, twilio};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
+use crate::support::app::{NOW, TestApp};
 use crate::support::edge::TWILIO_ACCOUNT;
-use crate::support::told::{NOW, Told};
 
 /// Our number in these tests.
 pub const OURS: &str = "+15550100";
@@ -54,10 +54,10 @@ pub fn callback(message: u32, second: i64, status: &str, error: &str) -> Envelop
 }
 
 /// A member with an active profile that has this number.
-async fn member_with_phone(told: &Told, number: u128, phone: &str) -> uuid::Uuid {
+async fn member_with_phone(app: &TestApp, number: u128, phone: &str) -> uuid::Uuid {
     let user = uuid::Uuid::from_u128(number);
-    told.sign_up(user, &format!("{number}@example.com")).await;
-    told.execute(&format!(
+    app.sign_up(user, &format!("{number}@example.com")).await;
+    app.execute(&format!(
         "insert into public.user_profiles (user_id, phone, is_active, is_draft) values ('{user}', '{phone}', true, false)"
     ))
     .await;
@@ -65,8 +65,8 @@ async fn member_with_phone(told: &Told, number: u128, phone: &str) -> uuid::Uuid
 }
 
 /// One text of the one row that `query` gives.
-pub async fn text(told: &Told, query: &str) -> String {
-    let rows = told.rows(query).await;
+pub async fn text(app: &TestApp, query: &str) -> String {
+    let rows = app.rows(query).await;
     let [row] = &rows[..] else { panic!("one row, not {rows:?}") };
     let values = row.as_object().unwrap().values();
     let values: Vec<String> =

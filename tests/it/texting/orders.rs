@@ -3,7 +3,7 @@
 use memberflow::envelope::Envelope;
 
 use super::{OURS, THEIRS, callback, event, incoming, member_with_phone, sid, text};
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
 /// One thing that happens.
 #[derive(Clone)]
@@ -15,11 +15,11 @@ enum Act {
 const ROW: &str = "select concat_ws('|', direction, from_number, to_number, body, status, twilio_status, error_code, error_message,
         num_segments, coalesce(array_to_string(media_urls, ','), ''), user_id, ticket_id) as t from public.sms_messages";
 
-async fn perform(told: &Told, acts: &[&Act]) {
+async fn perform(app: &TestApp, acts: &[&Act]) {
     for act in acts {
         match act {
-            Act::Report(event) => drop(told.tell([event.clone()]).await),
-            Act::Write(statement) => told.execute(statement).await,
+            Act::Report(event) => drop(app.apply([event.clone()]).await),
+            Act::Write(statement) => app.execute(statement).await,
         }
     }
 }
@@ -39,26 +39,23 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 }
 
 async fn every_order_gives(acts: &[Act], expected: &str) {
-    let told = Told::begin().await;
-    let user = member_with_phone(&told, 0xa, THEIRS).await;
-    told.execute(
+    let app = TestApp::begin().await;
+    let user = member_with_phone(&app, 0xa, THEIRS).await;
+    app.execute(
         "insert into public.support_tickets (id, ticket_number, subject, description)
         values ('00000000-0000-0000-0000-0000000000b1', 'SUPP-1', 's', 'd')",
     )
     .await;
     for order in orders(acts.len()) {
         let performed: Vec<&Act> = order.iter().map(|at| &acts[*at]).collect();
-        perform(&told, &performed).await;
-        assert_eq!(text(&told, ROW).await, expected.replace("$user", &user.to_string()), "{order:?}");
+        perform(&app, &performed).await;
+        assert_eq!(text(&app, ROW).await, expected.replace("$user", &user.to_string()), "{order:?}");
         // Once more, whatever happened: nothing changes.
-        perform(
-            &told,
-            &performed.into_iter().filter(|act| matches!(act, Act::Report(_))).collect::<Vec<_>>(),
-        )
-        .await;
-        assert_eq!(text(&told, ROW).await, expected.replace("$user", &user.to_string()), "{order:?} again");
+        perform(&app, &performed.into_iter().filter(|act| matches!(act, Act::Report(_))).collect::<Vec<_>>())
+            .await;
+        assert_eq!(text(&app, ROW).await, expected.replace("$user", &user.to_string()), "{order:?} again");
         for table in ["public.sms_messages", "ingest.sms_facts", "ingest.inbox"] {
-            told.execute(&format!("delete from {table}")).await;
+            app.execute(&format!("delete from {table}")).await;
         }
     }
 }
@@ -119,19 +116,19 @@ async fn incoming_message_ends_the_same_in_every_order() {
 
 #[tokio::test]
 async fn both_writing_at_once_leave_one_row_with_everything() {
-    let told = Told::begin().await;
-    member_with_phone(&told, 0xa, THEIRS).await;
+    let app = TestApp::begin().await;
+    member_with_phone(&app, 0xa, THEIRS).await;
     for number in 0..20 {
         let statement = format!(
             "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid)
              values ('outbound', '{OURS}', '{THEIRS}', 'Hello', 'sent', '{}')",
             sid(number)
         );
-        let reports = async { told.tell([callback(number, 1, "delivered", "")]).await };
-        tokio::join!(told.execute(&statement), reports);
+        let reports = async { app.apply([callback(number, 1, "delivered", "")]).await };
+        tokio::join!(app.execute(&statement), reports);
     }
     let rows = "select concat_ws(' ', count(*), count(distinct twilio_sid), min(body), max(body), min(status), max(status)) as t
         from public.sms_messages";
-    assert_eq!(text(&told, rows).await, "20 20 Hello Hello delivered delivered");
-    told.tell([incoming(99, 1, "Hi")]).await;
+    assert_eq!(text(&app, rows).await, "20 20 Hello Hello delivered delivered");
+    app.apply([incoming(99, 1, "Hi")]).await;
 }

@@ -8,29 +8,29 @@ use uuid::Uuid;
 
 use super::{ADA, GRACE, open, reply, say};
 use crate::support::api::{Reply, TOKEN, api_at, assert_problem, request, send};
-use crate::support::told::{BEGIN, NOW, Told};
+use crate::support::app::{BEGIN, NOW, TestApp};
 
-async fn ask(told: &Told, method: Method, path: &str, body: Value) -> Reply {
-    let api = api_at(&told.database.pool, Some(TOKEN), NOW);
+async fn ask(app: &TestApp, method: Method, path: &str, body: Value) -> Reply {
+    let api = api_at(&app.database.pool, Some(TOKEN), NOW);
     send(&api, request(method, path, &body.to_string())).await
 }
 
-async fn get(told: &Told, path: &str) -> Reply {
-    ask(told, Method::GET, path, Value::Null).await
+async fn get(app: &TestApp, path: &str) -> Reply {
+    ask(app, Method::GET, path, Value::Null).await
 }
 
 #[tokio::test]
 async fn list_filters_and_continues_with_its_cursor() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
     for number in 1..=3 {
-        open(&told, number).await;
+        open(&app, number).await;
     }
-    reply(&told, Uuid::from_u128(0xb002), 10, true).await;
-    let page = get(&told, "/api/tickets?waiting_for=staff&limit=1").await;
+    reply(&app, Uuid::from_u128(0xb002), 10, true).await;
+    let page = get(&app, "/api/tickets?waiting_for=staff&limit=1").await;
     assert_eq!((page.status, &page.body["tickets"][0]["subject"]), (StatusCode::OK, &json!("Help 1")));
     let cursor = page.body["next_cursor"].as_str().unwrap();
-    let page = get(&told, &format!("/api/tickets?waiting_for=staff&limit=1&cursor={cursor}")).await;
+    let page = get(&app, &format!("/api/tickets?waiting_for=staff&limit=1&cursor={cursor}")).await;
     assert_eq!(
         (&page.body["tickets"][0]["subject"], &page.body["next_cursor"]),
         (&json!("Help 3"), &Value::Null)
@@ -41,31 +41,31 @@ async fn list_filters_and_continues_with_its_cursor() {
         ("assignee=nobody&text=help".to_owned(), 3),
         ("waiting_before=2000-01-01T00:00:00Z".to_owned(), 0),
     ] {
-        let page = get(&told, &format!("/api/tickets?{query}")).await;
+        let page = get(&app, &format!("/api/tickets?{query}")).await;
         assert_eq!(page.body["tickets"].as_array().unwrap().len(), count, "{query}: {}", page.body);
     }
 }
 
 #[tokio::test]
 async fn reply_assignment_and_status_answer_with_the_ticket() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.sign_up(GRACE, "grace@example.com").await;
-    open(&told, 1).await;
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.sign_up(GRACE, "grace@example.com").await;
+    open(&app, 1).await;
     let path = "/api/tickets/SUPP-0001";
     let said = json!({"message": "It is fixed.", "user_id": GRACE});
-    let replied = ask(&told, Method::POST, &format!("{path}/replies"), said).await;
+    let replied = ask(&app, Method::POST, &format!("{path}/replies"), said).await;
     assert_eq!((replied.status, &replied.body["status"]), (StatusCode::CREATED, &json!("waiting_reply")));
     let note = json!({"message": "Third time.", "is_internal": true});
-    let noted = ask(&told, Method::POST, &format!("{path}/replies"), note).await;
+    let noted = ask(&app, Method::POST, &format!("{path}/replies"), note).await;
     assert_eq!((noted.status, &noted.body["reply_count"]), (StatusCode::CREATED, &json!(1)));
     let both = json!({"status": "resolved", "assigned_to": GRACE});
-    let changed = ask(&told, Method::PATCH, path, both).await;
+    let changed = ask(&app, Method::PATCH, path, both).await;
     assert_eq!((&changed.body["status"], &changed.body["assigned_to"]), (&json!("resolved"), &json!(GRACE)));
-    let freed = ask(&told, Method::PATCH, path, json!({"assigned_to": null})).await;
+    let freed = ask(&app, Method::PATCH, path, json!({"assigned_to": null})).await;
     assert_eq!((&freed.body["status"], &freed.body["assigned_to"]), (&json!("resolved"), &Value::Null));
-    assert_eq!(freed.body, get(&told, path).await.body);
-    let acts = told.rows("select actor, act from ingest.audit_log order by id").await;
+    assert_eq!(freed.body, get(&app, path).await.body);
+    let acts = app.rows("select actor, act from ingest.audit_log order by id").await;
     let acts: Vec<_> =
         acts.iter().map(|it| (it["actor"].as_str().unwrap(), it["act"].as_str().unwrap())).collect();
     let expected = ["tickets reply", "tickets reply", "tickets status", "tickets assign", "tickets assign"];
@@ -74,8 +74,8 @@ async fn reply_assignment_and_status_answer_with_the_ticket() {
 
 #[tokio::test]
 async fn wrong_requests_say_what_is_wrong_and_change_nothing() {
-    let told = Told::begin().await;
-    open(&told, 1).await;
+    let app = TestApp::begin().await;
+    open(&app, 1).await;
     let path = "/api/tickets/SUPP-0001";
     let replies = "/api/tickets/SUPP-0001/replies";
     for (method, path, body, status, says) in [
@@ -101,29 +101,29 @@ async fn wrong_requests_say_what_is_wrong_and_change_nothing() {
         (Method::POST, replies, json!({}), 400, "missing field `message`"),
         (Method::POST, replies, json!({"message": "x", "user_id": ADA}), 400, "there is no such account"),
     ] {
-        let reply = ask(&told, method, path, body).await;
+        let reply = ask(&app, method, path, body).await;
         assert_problem(&reply, StatusCode::from_u16(status).unwrap(), says);
     }
-    let ticket = get(&told, path).await.body;
+    let ticket = get(&app, path).await.body;
     assert_eq!((&ticket["status"], &ticket["timeline"]), (&json!("open"), &json!([])));
-    assert_eq!(told.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
+    assert_eq!(app.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
 }
 
 #[tokio::test]
 async fn member_shows_tickets_and_messages_in_one_timeline() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    let ticket = open(&told, 1).await;
-    say(&told, ticket, 10, true, false).await;
-    say(&told, ticket, 20, false, false).await;
-    say(&told, ticket, 30, true, true).await;
-    told.execute(&format!(
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    let ticket = open(&app, 1).await;
+    say(&app, ticket, 10, true, false).await;
+    say(&app, ticket, 20, false, false).await;
+    say(&app, ticket, 30, true, true).await;
+    app.execute(&format!(
         "insert into public.sms_messages (direction, from_number, to_number, body, user_id, created_at)
          values ('inbound', '+15550100', '+15550199', 'Any news?', '{ADA}', to_timestamp({}))",
         BEGIN + 25
     ))
     .await;
-    let shown = get(&told, &format!("/api/members/{ADA}")).await.body;
+    let shown = get(&app, &format!("/api/members/{ADA}")).await.body;
     let kinds: Vec<_> =
         shown["timeline"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["note", "sms", "reply", "reply", "ticket"]);
@@ -135,7 +135,7 @@ async fn member_shows_tickets_and_messages_in_one_timeline() {
     let support = json!({"open_tickets": 1, "waiting_since": moment(20), "last_contact_at": moment(25)});
     assert_eq!(shown["support"], support);
 
-    let member = members::show(&told.database.pool, ADA, "1", NOW).await.unwrap().unwrap();
+    let member = members::show(&app.database.pool, ADA, "1", NOW).await.unwrap().unwrap();
     let text = detail(&member);
     for part in ["Waits for staff since", "SUPP-0001", "Any news?"] {
         assert!(text.contains(part), "{part}: {text}");

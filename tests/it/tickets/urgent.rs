@@ -5,10 +5,10 @@ use memberflow::ops::rebuild;
 use time::{Duration, OffsetDateTime};
 
 use super::{ADA, open, reply, set_status};
-use crate::support::told::{BEGIN, Told};
+use crate::support::app::{BEGIN, TestApp};
 
-async fn health(told: &Told) -> String {
-    let rows = told.rows("select health_status as h from public.user_activity_metrics").await;
+async fn health(app: &TestApp) -> String {
+    let rows = app.rows("select health_status as h from public.user_activity_metrics").await;
     rows.first().map_or_else(|| "none".to_owned(), |row| row["h"].as_str().unwrap().to_owned())
 }
 
@@ -16,48 +16,48 @@ fn hours(count: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(BEGIN).unwrap() + Duration::hours(count)
 }
 
-async fn differing(told: &Told, at: OffsetDateTime) -> i64 {
-    let report = rebuild::run(&told.store_at(at), true, &mut Progress::Silent, |_| true).await.unwrap();
+async fn differing(app: &TestApp, at: OffsetDateTime) -> i64 {
+    let report = rebuild::run(&app.store_at(at), true, &mut Progress::Silent, |_| true).await.unwrap();
     report.differing_rows()
 }
 
 #[tokio::test]
 async fn urgent_ticket_makes_its_member_need_attention_after_a_day() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    let ticket = open(&told, 1).await;
-    let due = async |count| told.store_at(hours(count)).recompute_due().await.unwrap();
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    let ticket = open(&app, 1).await;
+    let due = async |count| app.store_at(hours(count)).recompute_due().await.unwrap();
     assert_eq!(due(48).await, 0, "not urgent");
-    told.execute("update public.support_tickets set priority = 'urgent'").await;
+    app.execute("update public.support_tickets set priority = 'urgent'").await;
     assert_eq!((due(23).await, due(25).await), (0, 1));
-    assert_eq!(health(&told).await, "needs_attention");
+    assert_eq!(health(&app).await, "needs_attention");
     assert_eq!(
-        (due(26).await, differing(&told, hours(26)).await),
+        (due(26).await, differing(&app, hours(26)).await),
         (0, 0),
         "noticed once, and rebuilt the same"
     );
 
-    reply(&told, ticket, 27 * 3600, true).await;
+    reply(&app, ticket, 27 * 3600, true).await;
     assert_eq!(due(28).await, 1);
-    assert_eq!(health(&told).await, "healthy");
-    reply(&told, ticket, 29 * 3600, false).await;
+    assert_eq!(health(&app).await, "healthy");
+    reply(&app, ticket, 29 * 3600, false).await;
     assert_eq!((due(40).await, due(54).await), (0, 1), "waits again since the member's reply");
-    set_status(&told, ticket, 55 * 3600, "closed").await;
-    assert_eq!((due(56).await, health(&told).await.as_str()), (1, "healthy"));
-    assert_eq!(differing(&told, hours(56)).await, 0);
+    set_status(&app, ticket, 55 * 3600, "closed").await;
+    assert_eq!((due(56).await, health(&app).await.as_str()), (1, "healthy"));
+    assert_eq!(differing(&app, hours(56)).await, 0);
 }
 
 #[tokio::test]
 async fn health_set_by_hand_stays_whatever_waits() {
-    let told = Told::begin().await;
-    told.sign_up(ADA, "ada@example.com").await;
-    told.execute(&format!(
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.execute(&format!(
         "insert into public.user_activity_metrics (user_id, health_status, health_status_is_manual)
          values ('{ADA}', 'healthy', true)"
     ))
     .await;
-    open(&told, 1).await;
-    told.execute("update public.support_tickets set priority = 'urgent'").await;
-    assert_eq!(told.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(health(&told).await, "healthy");
+    open(&app, 1).await;
+    app.execute("update public.support_tickets set priority = 'urgent'").await;
+    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
+    assert_eq!(health(&app).await, "healthy");
 }

@@ -6,32 +6,32 @@ use serde_json::{Value, json};
 
 use super::order::{forget, permutations};
 use super::{ANN, BOB, activity, body, taken, watched};
+use crate::support::app::{NOW, TestApp, row};
 use crate::support::dump;
-use crate::support::told::{NOW, Told, row};
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 
 /// Applies `events` in every order, one by one; returns what is the case in the end, always.
-async fn always(told: &Told, events: &[Envelope]) -> Value {
+async fn always(app: &TestApp, events: &[Envelope]) -> Value {
     let mut first = None;
     for order in permutations(events) {
-        forget(told).await;
+        forget(app).await;
         let names: Vec<_> = order.iter().map(|event| event.event_id.clone()).collect();
         for event in order {
-            told.tell([event]).await;
+            app.apply([event]).await;
         }
-        let mut now = dump::everything(&told.database.pool).await;
+        let mut now = dump::everything(&app.database.pool).await;
         now.remove("ingest.users");
         let first = first.get_or_insert_with(|| now.clone());
         dump::assert_same(first, &now, &format!("{names:?}"));
     }
-    json!([activity(told, ANN).await, activity(told, BOB).await])
+    json!([activity(app, ANN).await, activity(app, BOB).await])
 }
 
 /// What a Database Webhook tells of what a trigger has told of.
 fn webhook(id: &str, trigger: &Envelope, more: Value, before: Value) -> Envelope {
-    let told = body(trigger);
-    let table = format!("{}.{}", told["schema"].as_str().unwrap(), told["table"].as_str().unwrap());
+    let app = body(trigger);
+    let table = format!("{}.{}", app["schema"].as_str().unwrap(), app["table"].as_str().unwrap());
     let whole = |row: &Value| match row.as_object() {
         Some(columns) => {
             let mut columns = columns.clone();
@@ -40,71 +40,71 @@ fn webhook(id: &str, trigger: &Envelope, more: Value, before: Value) -> Envelope
         }
         None => Value::Null,
     };
-    let before = if before.is_null() { whole(&told["old_record"]) } else { before };
-    row(id, told["type"].as_str().unwrap(), &table, whole(&told["record"]), before)
+    let before = if before.is_null() { whole(&app["old_record"]) } else { before };
+    row(id, app["type"].as_str().unwrap(), &table, whole(&app["record"]), before)
 }
 
 #[tokio::test]
 async fn a_login_seen_by_hook_webhook_and_trigger_is_one_login() {
-    let told = watched(&ActivityTables::default()).await;
-    told.execute(&format!(
+    let app = watched(&ActivityTables::default()).await;
+    app.execute(&format!(
         "insert into auth.sessions (id, user_id, created_at) values ('{ID}', '{ANN}', '2026-01-02T03:04:05.5Z')"
     ))
     .await;
-    let mut events = taken(&told.database.pool).await;
+    let mut events = taken(&app.database.pool).await;
     events.push(webhook("msg_1", &events[0], json!({"updated_at": "2026-01-02T03:04:06Z"}), Value::Null));
     let hook = json!({
         "metadata": {"uuid": "u1", "time": "2026-01-02T03:04:06Z", "name": "customize-access-token"},
         "user_id": ANN, "authentication_method": "password", "claims": {"session_id": ID, "sub": ANN}
     });
     events.push(peek::auth_hook(hook.to_string().into(), NOW).unwrap().envelope);
-    let ends = always(&told, &events).await;
+    let ends = always(&app, &events).await;
     assert_eq!(ends[0]["logins"], 1);
-    let last = told.rows("select last_login_at from public.user_activity_metrics").await;
+    let last = app.rows("select last_login_at from public.user_activity_metrics").await;
     assert_eq!(last, [json!({"last_login_at": "2026-01-02T03:04:05.5+00:00"})]);
 }
 
 #[tokio::test]
 async fn a_file_told_twice_is_one_file_at_its_last_size() {
-    let told = watched(&ActivityTables::default()).await;
-    told.execute(&format!(
+    let app = watched(&ActivityTables::default()).await;
+    app.execute(&format!(
         "insert into storage.objects (id, name, owner_id, metadata)
          values ('{ID}', 'a', '{ANN}', '{{\"size\": 1048576}}')"
     ))
     .await;
     // The clock of the row goes back, and what the webhooks say of the order with it.
-    told.execute("update storage.objects set metadata = '{\"size\": 3145728}'").await;
-    let triggers = taken(&told.database.pool).await;
+    app.execute("update storage.objects set metadata = '{\"size\": 3145728}'").await;
+    let triggers = taken(&app.database.pool).await;
     let mut events = triggers.clone();
     events.push(webhook("msg_1", &triggers[0], json!({"updated_at": "2026-01-02T00:00:09Z"}), Value::Null));
     let before = body(&triggers[0])["record"].clone();
     events.push(webhook("msg_2", &triggers[1], json!({"updated_at": "2026-01-02T00:00:05Z"}), before));
-    assert_eq!(always(&told, &events).await[0], super::counts(0, 1, 3.0, 0, 0, 0));
+    assert_eq!(always(&app, &events).await[0], super::counts(0, 1, 3.0, 0, 0, 0));
 }
 
 #[tokio::test]
 async fn what_only_a_webhook_told_counts_until_a_trigger_tells_of_the_row() {
-    let told = watched(&ActivityTables::default()).await;
+    let app = watched(&ActivityTables::default()).await;
     let record = |bytes| json!({"id": ID, "owner_id": ANN, "metadata": {"size": bytes}, "updated_at": "2026-01-01T00:00:00Z"});
     let before = row("msg_1", "INSERT", "storage.objects", record(1_048_576), Value::Null);
-    told.tell([before.clone()]).await;
-    assert_eq!(activity(&told, ANN).await["mb"], json!(1.0));
-    told.execute(&format!(
+    app.apply([before.clone()]).await;
+    assert_eq!(activity(&app, ANN).await["mb"], json!(1.0));
+    app.execute(&format!(
         "insert into storage.objects (id, name, owner_id, metadata) values ('{ID}', 'a', '{BOB}', '{{\"size\": 2097152}}')"
     ))
     .await;
-    let mut events = taken(&told.database.pool).await;
+    let mut events = taken(&app.database.pool).await;
     events.push(before);
-    let ends = always(&told, &events).await;
+    let ends = always(&app, &events).await;
     assert_eq!((&ends[0]["files"], &ends[1]["mb"]), (&json!(0), &json!(2.0)));
 }
 
 #[tokio::test]
 async fn a_row_deleted_stays_deleted_whoever_told_of_it() {
-    let told = watched(&ActivityTables::default()).await;
-    told.execute(&format!("insert into public.journal_entries (id, user_id) values ('{ID}', '{ANN}')")).await;
-    told.execute("delete from public.journal_entries").await;
-    let triggers = taken(&told.database.pool).await;
+    let app = watched(&ActivityTables::default()).await;
+    app.execute(&format!("insert into public.journal_entries (id, user_id) values ('{ID}', '{ANN}')")).await;
+    app.execute("delete from public.journal_entries").await;
+    let triggers = taken(&app.database.pool).await;
     let inserted = webhook("msg_1", &triggers[0], json!({}), Value::Null);
     let deleted = webhook("msg_2", &triggers[1], json!({}), Value::Null);
     for events in [
@@ -113,23 +113,23 @@ async fn a_row_deleted_stays_deleted_whoever_told_of_it() {
         vec![triggers[0].clone(), deleted],
         vec![triggers[1].clone(), inserted],
     ] {
-        assert_eq!(always(&told, &events).await[0]["entries"], 0);
+        assert_eq!(always(&app, &events).await[0]["entries"], 0);
     }
 }
 
 #[tokio::test]
 async fn a_sign_up_and_a_deletion_told_twice_are_one_of_each() {
-    let told = watched(&ActivityTables::default()).await;
+    let app = watched(&ActivityTables::default()).await;
     let eve = uuid::Uuid::from_u128(0xe);
-    told.sign_up(eve, "eve@example.org").await;
-    told.execute(&format!("update auth.users set deleted_at = now() where id = '{eve}'")).await;
-    told.execute(&format!("delete from auth.users where id = '{eve}'")).await;
-    let mut events = taken(&told.database.pool).await;
+    app.sign_up(eve, "eve@example.org").await;
+    app.execute(&format!("update auth.users set deleted_at = now() where id = '{eve}'")).await;
+    app.execute(&format!("delete from auth.users where id = '{eve}'")).await;
+    let mut events = taken(&app.database.pool).await;
     assert_eq!(events.len(), 3);
     events.push(webhook("msg_1", &events[0], json!({}), Value::Null));
     events.push(webhook("msg_2", &events[2], json!({}), Value::Null));
-    always(&told, &events).await;
-    let users = told.rows("select id, gone_at is not null as gone from ingest.users").await;
+    always(&app, &events).await;
+    let users = app.rows("select id, gone_at is not null as gone from ingest.users").await;
     assert_eq!(users, [json!({"id": eve, "gone": true})]);
-    assert_eq!(activity(&told, eve).await, Value::Null);
+    assert_eq!(activity(&app, eve).await, Value::Null);
 }

@@ -6,12 +6,12 @@ use memberflow::ops::backfill::tables;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 use memberflow::project::supabase::ActivityTables;
-use memberflow::store::found::Scope;
+use memberflow::store::backfill::Scope;
 use memberflow::store::{Rules, Store};
 use serde_json::{Value, json};
 
 use super::{ANN, BOB, installed, taken, waiting};
-use crate::support::told::{NOW, Told, row};
+use crate::support::app::{NOW, TestApp, row};
 
 const TRACKS: &str =
     "create table public.tracks (id bigint primary key, author_id uuid, status text, secret text)";
@@ -22,18 +22,18 @@ fn map() -> ActivityTables {
 }
 
 /// A store that counts tracks, with Ann and Bob signed up.
-async fn begin() -> Told {
-    let mut told = Told::begin().await;
-    let config = Config { activity_tables: map(), ..crate::support::config(told.database.url()) };
-    told.store = Store::new(told.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
-    told.execute(TRACKS).await;
-    told.sign_up(ANN, "ann@example.org").await;
-    told.sign_up(BOB, "bob@example.org").await;
-    told
+async fn begin() -> TestApp {
+    let mut app = TestApp::begin().await;
+    let config = Config { activity_tables: map(), ..crate::support::config(app.database.url()) };
+    app.store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
+    app.execute(TRACKS).await;
+    app.sign_up(ANN, "ann@example.org").await;
+    app.sign_up(BOB, "bob@example.org").await;
+    app
 }
 
-async fn tracks(told: &Told) -> Vec<Value> {
-    told.rows("select audio_generated_count as tracks from public.user_activity_metrics order by user_id")
+async fn tracks(app: &TestApp) -> Vec<Value> {
+    app.rows("select audio_generated_count as tracks from public.user_activity_metrics order by user_id")
         .await
 }
 
@@ -43,72 +43,72 @@ fn of(ann: i64, bob: i64) -> Vec<Value> {
 
 #[tokio::test]
 async fn its_rows_move_their_column_told_by_triggers() {
-    let told = begin().await;
-    installed(&told.database.pool, &map()).await;
-    told.execute(&format!(
+    let app = begin().await;
+    installed(&app.database.pool, &map()).await;
+    app.execute(&format!(
         "insert into public.tracks select n, '{ANN}', case when n > 2 then 'ready' else 'new' end, 'SECRET'
          from generate_series(1, 5) n"
     ))
     .await;
     assert!(
-        waiting(&told.database.pool)
+        waiting(&app.database.pool)
             .await
             .iter()
             .all(|e| !String::from_utf8_lossy(&e.body).contains("SECRET"))
     );
-    told.execute("update public.tracks set status = 'ready' where id = 1").await;
-    told.execute(&format!("update public.tracks set author_id = '{BOB}' where id in (1, 3)")).await;
-    told.execute("delete from public.tracks where id = 4").await;
-    told.tell(taken(&told.database.pool).await).await;
-    assert_eq!(tracks(&told).await, of(1, 2));
+    app.execute("update public.tracks set status = 'ready' where id = 1").await;
+    app.execute(&format!("update public.tracks set author_id = '{BOB}' where id in (1, 3)")).await;
+    app.execute("delete from public.tracks where id = 4").await;
+    app.apply(taken(&app.database.pool).await).await;
+    assert_eq!(tracks(&app).await, of(1, 2));
 }
 
 #[tokio::test]
 async fn its_rows_move_their_column_told_by_webhooks_and_rebuilt() {
-    let told = begin().await;
+    let app = begin().await;
     let record = |id: i64, owner, status| json!({"id": id, "author_id": owner, "status": status});
     let insert = |id, owner, status| {
         row(&format!("msg_{id}"), "INSERT", "public.tracks", record(id, owner, status), Value::Null)
     };
-    told.tell([insert(1, ANN, "ready"), insert(2, ANN, "new"), insert(3, BOB, "ready")]).await;
+    app.apply([insert(1, ANN, "ready"), insert(2, ANN, "new"), insert(3, BOB, "ready")]).await;
     let change = ("msg_4", "UPDATE", "public.tracks");
-    told.tell([row(change.0, change.1, change.2, record(2, ANN, "ready"), record(2, ANN, "new"))]).await;
-    assert_eq!(tracks(&told).await, of(2, 1));
+    app.apply([row(change.0, change.1, change.2, record(2, ANN, "ready"), record(2, ANN, "new"))]).await;
+    assert_eq!(tracks(&app).await, of(2, 1));
 
-    told.execute("update public.user_activity_metrics set audio_generated_count = 9").await;
-    rebuild::run(&told.store, false, &mut Progress::Silent, |_| true).await.unwrap();
-    assert_eq!(tracks(&told).await, of(2, 1));
+    app.execute("update public.user_activity_metrics set audio_generated_count = 9").await;
+    rebuild::run(&app.store, false, &mut Progress::Silent, |_| true).await.unwrap();
+    assert_eq!(tracks(&app).await, of(2, 1));
 }
 
 #[tokio::test]
 async fn a_count_that_no_table_feeds_is_the_applications_and_no_drift() {
-    let told = begin().await;
+    let app = begin().await;
     let entry = json!({"id": 1, "user_id": ANN});
-    told.tell([row("msg_1", "INSERT", "public.journal_entries", entry, Value::Null)]).await;
-    told.execute("update public.user_activity_metrics set vision_refinement_count = 7").await;
+    app.apply([row("msg_1", "INSERT", "public.journal_entries", entry, Value::Null)]).await;
+    app.execute("update public.user_activity_metrics set vision_refinement_count = 7").await;
     let entry = json!({"id": 2, "user_id": ANN});
-    told.tell([row("msg_2", "INSERT", "public.journal_entries", entry, Value::Null)]).await;
-    let report = rebuild::run(&told.store, true, &mut Progress::Silent, |_| true).await.unwrap();
+    app.apply([row("msg_2", "INSERT", "public.journal_entries", entry, Value::Null)]).await;
+    let report = rebuild::run(&app.store, true, &mut Progress::Silent, |_| true).await.unwrap();
     assert_eq!(report.differing_rows(), 0, "{report:?}");
     let counts =
         "select vision_refinement_count as r, journal_entry_count as j from public.user_activity_metrics";
-    assert_eq!(told.rows(counts).await, [json!({"r": 7, "j": 2})]);
+    assert_eq!(app.rows(counts).await, [json!({"r": 7, "j": 2})]);
 }
 
 #[tokio::test]
 async fn its_rows_that_stand_there_are_read_in_with_all_others() {
-    let told = begin().await;
-    told.execute(&format!(
+    let app = begin().await;
+    app.execute(&format!(
         "insert into public.tracks
          select n, case when n < 4 then '{ANN}'::uuid else '{BOB}'::uuid end, case n when 1 then 'new' else 'ready' end
          from generate_series(1, 5) n"
     ))
     .await;
-    told.execute(&format!("insert into public.vision_versions (user_id) values ('{BOB}')")).await;
+    app.execute(&format!("insert into public.vision_versions (user_id) values ('{BOB}')")).await;
     let read = async |when: &str, expected: [i64; 2]| {
-        let report = tables::run(&told.store, &Scope::ALL, &mut Progress::Silent).await.unwrap();
-        assert_eq!(tracks(&told).await, of(expected[0], expected[1]), "{when}");
-        let rebuilt = rebuild::run(&told.store, true, &mut Progress::Silent, |_| true).await.unwrap();
+        let report = tables::run(&app.store, &Scope::ALL, &mut Progress::Silent).await.unwrap();
+        assert_eq!(tracks(&app).await, of(expected[0], expected[1]), "{when}");
+        let rebuilt = rebuild::run(&app.store, true, &mut Progress::Silent, |_| true).await.unwrap();
         assert_eq!(rebuilt.differing_rows(), 0, "{when}: {:?}", rebuilt.differing);
         report
     };
@@ -118,9 +118,9 @@ async fn its_rows_that_stand_there_are_read_in_with_all_others() {
     assert_eq!([report.found["public.tracks"], report.found["members"]], [0, 0]);
 
     // Nobody tells of these.
-    told.execute("update public.tracks set status = 'ready' where id = 1").await;
-    told.execute("delete from public.tracks where id = 5").await;
+    app.execute("update public.tracks set status = 'ready' where id = 1").await;
+    app.execute("delete from public.tracks where id = 5").await;
     read("a change and a deletion", [3, 1]).await;
-    told.execute("delete from public.vision_versions").await;
+    app.execute("delete from public.vision_versions").await;
     read("what moves one count leaves the others", [3, 1]).await;
 }

@@ -8,9 +8,9 @@ use sqlx::{AssertSqlSafe, Executor as _};
 
 use super::catalogue::inventory;
 use super::{ANN, activity, drained, installed, waiting};
+use crate::support::app::TestApp;
 use crate::support::database::TestDatabase;
 use crate::support::process::memberflow;
-use crate::support::told::Told;
 
 const TABLES: [&str; 6] = [
     "auth.users",
@@ -50,15 +50,15 @@ async fn twice_changes_nothing_and_uninstalling_leaves_the_database_as_it_was() 
 
 #[tokio::test]
 async fn installed_again_the_numbers_go_on_and_nothing_is_taken_for_a_repetition() {
-    let told = Told::begin().await;
-    told.sign_up(ANN, "ann@example.org").await;
+    let app = TestApp::begin().await;
+    app.sign_up(ANN, "ann@example.org").await;
     let tables = ActivityTables::default();
     for number in 1..=3 {
-        installed(&told.database.pool, &tables).await;
-        told.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;
-        drained(&told).await;
-        assert_eq!(activity(&told, ANN).await["entries"], number);
-        triggers::uninstall(&told.database.pool, &tables).await.unwrap();
+        installed(&app.database.pool, &tables).await;
+        app.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;
+        drained(&app).await;
+        assert_eq!(activity(&app, ANN).await["entries"], number);
+        triggers::uninstall(&app.database.pool, &tables).await.unwrap();
     }
 }
 

@@ -19,18 +19,18 @@ use serde_json::{Value, json};
 use sqlx::{PgPool, Row as _};
 use uuid::Uuid;
 
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
 const ANN: Uuid = Uuid::from_u128(0xa);
 const BOB: Uuid = Uuid::from_u128(0xb);
 
 /// A migrated database with the triggers of `tables`, and Ann and Bob signed up before.
-async fn watched(tables: &ActivityTables) -> Told {
-    let told = Told::begin().await;
-    told.sign_up(ANN, "ann@example.org").await;
-    told.sign_up(BOB, "bob@example.org").await;
-    installed(&told.database.pool, tables).await;
-    told
+async fn watched(tables: &ActivityTables) -> TestApp {
+    let app = TestApp::begin().await;
+    app.sign_up(ANN, "ann@example.org").await;
+    app.sign_up(BOB, "bob@example.org").await;
+    installed(&app.database.pool, tables).await;
+    app
 }
 
 async fn installed(pool: &PgPool, tables: &ActivityTables) -> Vec<Done> {
@@ -66,10 +66,10 @@ async fn taken(pool: &PgPool) -> Vec<Envelope> {
 }
 
 /// Applies everything that waits.
-pub async fn drained(told: &Told) {
-    let events = taken(&told.database.pool).await;
+pub async fn drained(app: &TestApp) {
+    let events = taken(&app.database.pool).await;
     let count = events.len();
-    assert_eq!(told.tell(events).await.new, count);
+    assert_eq!(app.apply(events).await.new, count);
 }
 
 fn body(envelope: &Envelope) -> Value {
@@ -77,8 +77,8 @@ fn body(envelope: &Envelope) -> Value {
 }
 
 /// What a member did, by the counts.
-async fn activity(told: &Told, user: Uuid) -> Value {
-    let rows = told
+async fn activity(app: &TestApp, user: Uuid) -> Value {
+    let rows = app
         .rows(&format!(
             "select total_logins as logins, s3_file_count as files, total_storage_mb as mb, vision_count as visions,
                     journal_entry_count as entries, profile_completion_percent as profile

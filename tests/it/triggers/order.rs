@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlx::Connection as _;
 
 use super::{ANN, activity, drained, taken, watched};
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
 const ROW: &str = "00000000-0000-4000-8000-000000000001";
 
@@ -28,8 +28,8 @@ pub fn permutations(events: &[Envelope]) -> Vec<Vec<Envelope>> {
 }
 
 /// Everything that events have made is gone; what stands in `auth` and the application's tables stays.
-pub async fn forget(told: &Told) {
-    told.execute(
+pub async fn forget(app: &TestApp) {
+    app.execute(
         "truncate ingest.inbox, ingest.row_facts, ingest.logins, ingest.activity, ingest.users,
                   ingest.parked, public.user_activity_metrics",
     )
@@ -38,39 +38,39 @@ pub async fn forget(told: &Told) {
 
 #[tokio::test]
 async fn a_transaction_that_began_first_and_wrote_last_has_the_last_word_in_every_order() {
-    let told = watched(&ActivityTables::default()).await;
+    let app = watched(&ActivityTables::default()).await;
     let file =
         |bytes| format!("update storage.objects set metadata = '{{\"size\": {bytes}}}', updated_at = now()");
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into storage.objects (id, name, owner_id, metadata) values ('{ROW}', 'a', '{ANN}', '{{\"size\": 1}}')"
     ))
     .await;
-    let mut early = sqlx::PgConnection::connect_with(&told.database.options()).await.unwrap();
+    let mut early = sqlx::PgConnection::connect_with(&app.database.options()).await.unwrap();
     let mut early = early.begin().await.unwrap();
     let began: time::OffsetDateTime =
         sqlx::query_scalar("select now()").fetch_one(&mut *early).await.unwrap();
-    told.execute(&file(1_048_576)).await;
+    app.execute(&file(1_048_576)).await;
     sqlx::query(sqlx::AssertSqlSafe(file(2_097_152))).execute(&mut *early).await.unwrap();
     early.commit().await.unwrap();
     let updated: time::OffsetDateTime = sqlx::query_scalar("select updated_at from storage.objects")
-        .fetch_one(&told.database.pool)
+        .fetch_one(&app.database.pool)
         .await
         .unwrap();
     assert_eq!(updated, began, "the clock of the row went back");
 
-    let events = taken(&told.database.pool).await;
+    let events = taken(&app.database.pool).await;
     for order in permutations(&events) {
-        forget(&told).await;
+        forget(&app).await;
         for event in order {
-            told.tell([event]).await;
+            app.apply([event]).await;
         }
-        assert_eq!(activity(&told, ANN).await["mb"], json!(2.0));
+        assert_eq!(activity(&app, ANN).await["mb"], json!(2.0));
     }
 }
 
 #[tokio::test]
 async fn what_another_trigger_changes_in_the_same_row_comes_after_what_made_it_fire() {
-    let told = watched(&ActivityTables::default()).await;
+    let app = watched(&ActivityTables::default()).await;
     sqlx::raw_sql(
         "create function public.publish() returns trigger language plpgsql as $$
          begin
@@ -80,22 +80,22 @@ async fn what_another_trigger_changes_in_the_same_row_comes_after_what_made_it_f
          create trigger a_publishes after insert on public.vision_versions
              for each row execute function public.publish()",
     )
-    .execute(&told.database.pool)
+    .execute(&app.database.pool)
     .await
     .unwrap();
-    told.execute(&format!(
+    app.execute(&format!(
         "insert into public.vision_versions (user_id, title, is_draft) select '{ANN}', n::text, true
          from generate_series(1, 3) n"
     ))
     .await;
-    drained(&told).await;
-    assert_eq!(activity(&told, ANN).await["visions"], 3);
+    drained(&app).await;
+    assert_eq!(activity(&app, ANN).await["visions"], 3);
 }
 
 #[tokio::test]
 async fn changes_of_one_transaction_share_their_moment_and_keep_their_order() {
-    let told = watched(&ActivityTables::default()).await;
-    let mut tx = memberflow::database::begin(&told.database.pool).await.unwrap();
+    let app = watched(&ActivityTables::default()).await;
+    let mut tx = memberflow::database::begin(&app.database.pool).await.unwrap();
     for statement in [
         format!("insert into public.vision_versions (id, user_id, is_draft) values ('{ROW}', '{ANN}', true)"),
         "update public.vision_versions set is_draft = false, updated_at = now()".to_owned(),
@@ -105,23 +105,23 @@ async fn changes_of_one_transaction_share_their_moment_and_keep_their_order() {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *tx).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let events = taken(&told.database.pool).await;
+    let events = taken(&app.database.pool).await;
     assert_eq!(events.len(), 4);
     for order in permutations(&events) {
-        forget(&told).await;
+        forget(&app).await;
         let (first, rest) = order.split_at(2);
-        told.tell(first.to_vec()).await;
-        told.tell(rest.to_vec()).await;
-        assert_eq!(activity(&told, ANN).await["visions"], 1);
+        app.apply(first.to_vec()).await;
+        app.apply(rest.to_vec()).await;
+        assert_eq!(activity(&app, ANN).await["visions"], 1);
     }
 }
 
 #[tokio::test]
 async fn what_is_rolled_back_is_not_told() {
-    let told = watched(&ActivityTables::default()).await;
-    let mut tx = memberflow::database::begin(&told.database.pool).await.unwrap();
+    let app = watched(&ActivityTables::default()).await;
+    let mut tx = memberflow::database::begin(&app.database.pool).await.unwrap();
     let insert = format!("insert into public.journal_entries (user_id) values ('{ANN}')");
     sqlx::query(sqlx::AssertSqlSafe(insert)).execute(&mut *tx).await.unwrap();
     tx.rollback().await.unwrap();
-    assert_eq!(taken(&told.database.pool).await, []);
+    assert_eq!(taken(&app.database.pool).await, []);
 }

@@ -6,10 +6,10 @@ use memberflow::project::supabase::row::Numbered;
 use sqlx::PgPool;
 
 use super::{ANN, activity, counts, drained, taken, watched};
-use crate::support::told::Told;
+use crate::support::app::TestApp;
 
-async fn entry(told: &Told) {
-    told.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;
+async fn entry(app: &TestApp) {
+    app.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;
 }
 
 async fn last_number(pool: &PgPool) -> i64 {
@@ -24,54 +24,54 @@ async fn restore(pool: &PgPool, number: i64) {
 
 #[tokio::test]
 async fn a_number_given_again_after_a_restore_names_another_event() {
-    let told = watched(&ActivityTables::default()).await;
-    drained(&told).await;
-    let restored = last_number(&told.database.pool).await;
-    entry(&told).await;
-    let lost_hours = taken(&told.database.pool).await;
+    let app = watched(&ActivityTables::default()).await;
+    drained(&app).await;
+    let restored = last_number(&app.database.pool).await;
+    entry(&app).await;
+    let lost_hours = taken(&app.database.pool).await;
 
-    restore(&told.database.pool, restored).await;
-    entry(&told).await;
-    let after = taken(&told.database.pool).await;
+    restore(&app.database.pool, restored).await;
+    entry(&app).await;
+    let after = taken(&app.database.pool).await;
     let number = |name: &str| name.split('/').nth(1).map(str::to_owned);
     assert_eq!(number(&lost_hours[0].event_id), number(&after[0].event_id), "the number is given again");
-    assert_eq!(told.tell(lost_hours).await.new, 1);
-    assert_eq!(told.tell(after).await.new, 1, "a change is taken for a repeat of another");
-    assert_eq!(activity(&told, ANN).await, counts(0, 0, 0.0, 0, 2, 0));
+    assert_eq!(app.apply(lost_hours).await.new, 1);
+    assert_eq!(app.apply(after).await.new, 1, "a change is taken for a repeat of another");
+    assert_eq!(activity(&app, ANN).await, counts(0, 0, 0.0, 0, 2, 0));
 }
 
 #[tokio::test]
 async fn installing_lets_the_numbers_go_on_above_all_that_were_given() {
-    let told = watched(&ActivityTables::default()).await;
-    entry(&told).await;
-    let lost_hours = taken(&told.database.pool).await;
-    restore(&told.database.pool, 7).await;
+    let app = watched(&ActivityTables::default()).await;
+    entry(&app).await;
+    let lost_hours = taken(&app.database.pool).await;
+    restore(&app.database.pool, 7).await;
 
     let tables = ActivityTables::default();
-    triggers::install(&told.database.pool, &tables).await.unwrap();
-    entry(&told).await;
-    let after = taken(&told.database.pool).await;
+    triggers::install(&app.database.pool, &tables).await.unwrap();
+    entry(&app).await;
+    let after = taken(&app.database.pool).await;
     let numbers = [&lost_hours[0], &after[0]].map(|event| format!("{:?}", Numbered::of(event).unwrap()));
     assert!(numbers[0] < numbers[1], "{numbers:?}");
 
     let ahead = i64::MAX / 2;
-    restore(&told.database.pool, ahead).await;
-    triggers::install(&told.database.pool, &tables).await.unwrap();
-    assert_eq!(last_number(&told.database.pool).await, ahead, "numbers never go back");
-    let script = triggers::install_script(&told.database.pool, &tables).await.unwrap();
+    restore(&app.database.pool, ahead).await;
+    triggers::install(&app.database.pool, &tables).await.unwrap();
+    assert_eq!(last_number(&app.database.pool).await, ahead, "numbers never go back");
+    let script = triggers::install_script(&app.database.pool, &tables).await.unwrap();
     assert!(script.contains("select ingest.advance_change_numbers();"), "{script}");
 }
 
 /// A database of before: small numbers, which the migration lifts above all of them.
 #[tokio::test]
 async fn an_existing_databases_numbers_are_lifted_by_the_migration() {
-    let told = Told::begin().await;
-    restore(&told.database.pool, 41).await;
+    let app = TestApp::begin().await;
+    restore(&app.database.pool, 41).await;
     let migration = include_str!("../../../migrations/20251203000800_never_repeat_change_numbers.sql");
-    let apply = async || sqlx::raw_sql(migration).execute(&told.database.pool).await.unwrap();
+    let apply = async || sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
     apply().await;
-    let lifted = last_number(&told.database.pool).await;
+    let lifted = last_number(&app.database.pool).await;
     assert!(lifted > 1_700_000_000_000_000, "{lifted}");
     apply().await;
-    assert!(last_number(&told.database.pool).await >= lifted);
+    assert!(last_number(&app.database.pool).await >= lifted);
 }

@@ -15,8 +15,8 @@ use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 
 use super::catalogue::inventory;
 use super::taken;
+use crate::support::app::NOW;
 use crate::support::database::TestDatabase;
-use crate::support::told::NOW;
 
 const DEPLOYMENT: &str = include_str!("../migrations/deployment.sql");
 const ANN: &str = "00000000-0000-0000-0000-00000000000a";

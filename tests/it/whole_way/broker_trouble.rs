@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::house::{House, Kind, assert_as_if_applied_directly, ids};
+use super::deployment::{Deployment, Kind, assert_as_if_applied_directly, ids};
 use super::sender::Sender;
 use crate::support::broker::{broker_address, broker_url_at};
 use crate::support::process::Serving;
@@ -11,12 +11,12 @@ use crate::support::proxy::{Mode, Proxy};
 
 #[tokio::test]
 async fn with_the_broker_cut_off_and_back_every_event_is_accepted_and_applied() {
-    let house = House::new(Kind::RabbitMq).await;
+    let deployment = Deployment::new(Kind::RabbitMq).await;
     let proxy = Proxy::to(broker_address()).await;
-    let settings = house.settings_with("AMQP_URL", broker_url_at(proxy.address));
+    let settings = deployment.settings_with("AMQP_URL", broker_url_at(proxy.address));
     let mut receiver = Serving::roles("receive,relay", &settings);
     let mut consumer = Serving::roles("consume", &settings);
-    let events = house.events();
+    let events = deployment.events();
     let sender = Sender::to(receiver.url());
     let trouble = async {
         for (round, mode) in [Mode::Refuse, Mode::Pass, Mode::Stall, Mode::Refuse].into_iter().enumerate() {
@@ -30,12 +30,12 @@ async fn with_the_broker_cut_off_and_back_every_event_is_accepted_and_applied() 
     tokio::join!(sender.post_all(&events, 3, Duration::from_millis(15)), trouble);
 
     let taken = sender.taken();
-    house.applied(&taken).await;
+    deployment.applied(&taken).await;
     // Postgres stands in for the broker, so no provider ever hears of the trouble.
     let not_hooks = events.iter().filter(|event| event.source != memberflow::envelope::Source::SupabaseAuth);
     assert_eq!(taken, ids(not_hooks));
     sender.deliver(&events, 8).await;
-    house.applied(&ids(&events)).await;
+    deployment.applied(&ids(&events)).await;
     assert!(receiver.is_running() && consumer.is_running());
-    assert_as_if_applied_directly(&house, "after the broker's absences").await;
+    assert_as_if_applied_directly(&deployment, "after the broker's absences").await;
 }

@@ -5,7 +5,7 @@ use std::process::Output;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::house::{House, Kind, ids, stories};
+use super::deployment::{Deployment, Kind, ids, stories};
 use crate::support::database::TestDatabase;
 use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
 use crate::support::process::{Serving, Settings, memberflow};
@@ -31,29 +31,29 @@ async fn from_an_empty_database_to_a_member_on_the_screen() {
         assert!(migrated.status.success(), "{migrated:?}");
     }
 
-    let house = House::new(Kind::Postgres).await;
-    let serving = Serving::all(&house.settings());
+    let deployment = Deployment::new(Kind::Postgres).await;
+    let serving = Serving::all(&deployment.settings());
     let folder = stories();
     let url = serving.url();
     let replay = ["replay", folder.to_str().unwrap(), "--url", url.as_str(), "--json"];
-    let replayed = json(&run(&house.settings(), &replay).await);
-    assert_eq!(replayed["accepted"], house.events().len());
-    house.applied(&ids(&house.events())).await;
+    let replayed = json(&run(&deployment.settings(), &replay).await);
+    assert_eq!(replayed["accepted"], deployment.events().len());
+    deployment.applied(&ids(&deployment.events())).await;
 
-    let listed = run(&house.settings(), &["members", "list", "--json"]).await;
+    let listed = run(&deployment.settings(), &["members", "list", "--json"]).await;
     assert!(listed.status.success(), "{listed:?}");
-    let member = &house.stories[0].members[0];
-    let shown = run(&house.settings(), &["members", "show", &member.id.to_string(), "--json"]).await;
+    let member = &deployment.stories[0].members[0];
+    let shown = run(&deployment.settings(), &["members", "show", &member.id.to_string(), "--json"]).await;
     assert_eq!(json(&shown)["user_id"], member.id.to_string());
-    let nobody = run(&house.settings(), &["members", "show", &uuid::Uuid::new_v4().to_string()]).await;
+    let nobody = run(&deployment.settings(), &["members", "show", &uuid::Uuid::new_v4().to_string()]).await;
     assert_eq!(nobody.status.code(), Some(5), "{nobody:?}");
 }
 
 #[tokio::test]
 async fn a_body_signed_on_the_command_line_is_taken() {
-    let house = House::new(Kind::Postgres).await;
-    let serving = Serving::roles("receive", &house.settings());
-    let event = house.events().into_iter().find(|event| event.event_type == "customer.created").unwrap();
+    let deployment = Deployment::new(Kind::Postgres).await;
+    let serving = Serving::roles("receive", &deployment.settings());
+    let event = deployment.events().into_iter().find(|event| event.event_type == "customer.created").unwrap();
     let file = std::env::temp_dir().join(format!("mf-sign-{}.json", uuid::Uuid::new_v4().simple()));
     std::fs::write(&file, &event.body).unwrap();
     let secrets = vec![

@@ -6,7 +6,7 @@ use std::time::Duration;
 use memberflow::envelope::Source;
 use memberflow::ops::fixture::FixtureEvent;
 
-use super::house::{House, Kind, ids};
+use super::deployment::{Deployment, Kind, ids};
 use super::sender::Sender;
 use crate::support::broker::broker_url;
 use crate::support::database::server_url;
@@ -20,11 +20,11 @@ fn closed_port() -> SocketAddr {
 }
 
 /// The house's settings with the database behind `address`.
-fn behind(house: &House, address: SocketAddr) -> Settings {
-    let mut url: reqwest::Url = house.database.url().parse().unwrap();
+fn behind(deployment: &Deployment, address: SocketAddr) -> Settings {
+    let mut url: reqwest::Url = deployment.database.url().parse().unwrap();
     url.set_ip_host(address.ip()).unwrap();
     url.set_port(Some(address.port())).unwrap();
-    house.settings_with("DATABASE_URL", url.to_string())
+    deployment.settings_with("DATABASE_URL", url.to_string())
 }
 
 async fn database_address() -> SocketAddr {
@@ -33,21 +33,21 @@ async fn database_address() -> SocketAddr {
     tokio::net::lookup_host(host).await.unwrap().next().unwrap()
 }
 
-fn first(house: &House, source: Source) -> FixtureEvent {
-    house.events().into_iter().find(|event| event.source == source).unwrap()
+fn first(deployment: &Deployment, source: Source) -> FixtureEvent {
+    deployment.events().into_iter().find(|event| event.source == source).unwrap()
 }
 
 #[tokio::test]
 async fn without_database_and_broker_stripe_is_sent_away_and_a_login_is_not() {
-    let house = House::new(Kind::Postgres).await;
+    let deployment = Deployment::new(Kind::Postgres).await;
     let address = closed_port();
-    let mut serving = Serving::all(&behind(&house, address));
+    let mut serving = Serving::all(&behind(&deployment, address));
     let sender = Sender::to(serving.url());
 
-    let refused = sender.post(&first(&house, Source::Stripe)).await.unwrap();
+    let refused = sender.post(&first(&deployment, Source::Stripe)).await.unwrap();
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
-    let hook = first(&house, Source::SupabaseAuth);
+    let hook = first(&deployment, Source::SupabaseAuth);
     let answered = sender.post(&hook).await.unwrap();
     assert_eq!(answered.status(), 200);
     let answer: serde_json::Value = answered.json().await.unwrap();
@@ -58,33 +58,33 @@ async fn without_database_and_broker_stripe_is_sent_away_and_a_login_is_not() {
     assert_eq!(alive.status(), 200);
 
     let _proxy = Proxy::at(address, database_address().await).await;
-    taken_at_last(&sender, &first(&house, Source::Stripe)).await;
-    let events = house.events();
+    taken_at_last(&sender, &first(&deployment, Source::Stripe)).await;
+    let events = deployment.events();
     sender.deliver(&events, 4).await;
-    house.applied(&ids(&events)).await;
+    deployment.applied(&ids(&events)).await;
     assert!(serving.is_running());
 }
 
 #[tokio::test]
 async fn without_database_the_broker_keeps_what_comes_until_it_is_there() {
-    let house = House::new(Kind::RabbitMq).await;
-    assert!(house.settings().contains(&("AMQP_URL", broker_url())));
+    let deployment = Deployment::new(Kind::RabbitMq).await;
+    assert!(deployment.settings().contains(&("AMQP_URL", broker_url())));
     let address = closed_port();
-    let mut serving = Serving::all(&behind(&house, address));
+    let mut serving = Serving::all(&behind(&deployment, address));
     let sender = Sender::to(serving.url());
-    taken_at_last(&sender, &first(&house, Source::Stripe)).await;
-    let events = house.events();
+    taken_at_last(&sender, &first(&deployment, Source::Stripe)).await;
+    let events = deployment.events();
     sender.deliver(&events, 4).await;
 
     let _proxy = Proxy::at(address, database_address().await).await;
-    house.applied(&ids(&events)).await;
+    deployment.applied(&ids(&events)).await;
     assert!(serving.is_running());
 }
 
 #[tokio::test]
 async fn doctor_ends_with_7_where_the_database_is_away() {
-    let house = House::new(Kind::Postgres).await;
-    let mut command = memberflow(&behind(&house, closed_port()));
+    let deployment = Deployment::new(Kind::Postgres).await;
+    let mut command = memberflow(&behind(&deployment, closed_port()));
     command.arg("doctor");
     let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
     assert_eq!(output.status.code(), Some(7), "{output:?}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::house::{DEADLINE, House, Kind, assert_as_if_applied_directly, ids};
+use super::deployment::{DEADLINE, Deployment, Kind, assert_as_if_applied_directly, ids};
 use super::sender::Sender;
 use crate::support::process::{Serving, memberflow};
 
@@ -16,12 +16,12 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Posts what remains, and checks that the tables are as they must be.
-async fn ends_well(house: &House, serving: &Serving, sender: &Sender, when: &str) {
-    house.applied(&sender.taken()).await;
-    let events = house.events();
+async fn ends_well(deployment: &Deployment, serving: &Serving, sender: &Sender, when: &str) {
+    deployment.applied(&sender.taken()).await;
+    let events = deployment.events();
     Sender::to(serving.url()).deliver(&events, 8).await;
-    house.applied(&ids(&events)).await;
-    assert_as_if_applied_directly(house, when).await;
+    deployment.applied(&ids(&events)).await;
+    assert_as_if_applied_directly(deployment, when).await;
 }
 
 #[tokio::test]
@@ -35,22 +35,22 @@ async fn a_receiver_killed_in_mid_stream_has_kept_all_that_it_took_on_postgres()
 }
 
 async fn a_receiver_killed_in_mid_stream(kind: Kind) {
-    let house = House::new(kind).await;
-    let mut receiver = Serving::roles("receive,relay", &house.settings());
-    let consumer = Serving::roles("consume", &house.settings());
-    let (address, events) = (receiver.address.to_string(), house.events());
+    let deployment = Deployment::new(kind).await;
+    let mut receiver = Serving::roles("receive,relay", &deployment.settings());
+    let consumer = Serving::roles("consume", &deployment.settings());
+    let (address, events) = (receiver.address.to_string(), deployment.events());
     let sender = Sender::to(receiver.url());
     let killing = async {
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_millis(150)).await;
             receiver.kill();
-            receiver = Serving::at(&address, "receive,relay", &house.settings());
+            receiver = Serving::at(&address, "receive,relay", &deployment.settings());
         }
         receiver
     };
     let ((), receiver) = tokio::join!(sender.post_all(&events, 6, PAUSE), killing);
     assert!(!sender.taken().is_empty());
-    ends_well(&house, &receiver, &sender, "after kills of the receiver").await;
+    ends_well(&deployment, &receiver, &sender, "after kills of the receiver").await;
     drop(consumer);
 }
 
@@ -65,10 +65,10 @@ async fn a_consumer_killed_in_mid_batch_loses_and_doubles_nothing_on_postgres() 
 }
 
 async fn a_consumer_killed_in_mid_batch(kind: Kind) {
-    let house = House::new(kind).await;
-    let settings = house.settings_with("MEMBERFLOW_BATCH_MAX_EVENTS", "9".to_owned());
+    let deployment = Deployment::new(kind).await;
+    let settings = deployment.settings_with("MEMBERFLOW_BATCH_MAX_EVENTS", "9".to_owned());
     let receiver = Serving::roles("receive,relay", &settings);
-    let events = house.events();
+    let events = deployment.events();
     let sender = Sender::to(receiver.url());
     sender.deliver(&events, 8).await;
     for lifetime_ms in [120, 40, 200, 80] {
@@ -77,8 +77,8 @@ async fn a_consumer_killed_in_mid_batch(kind: Kind) {
         consumer.kill();
     }
     let _consumer = Serving::roles("consume", &settings);
-    house.applied(&ids(&events)).await;
-    assert_as_if_applied_directly(&house, "after kills of the consumer").await;
+    deployment.applied(&ids(&events)).await;
+    assert_as_if_applied_directly(&deployment, "after kills of the consumer").await;
 }
 
 #[tokio::test]
@@ -92,9 +92,9 @@ async fn a_service_asked_to_stop_under_load_ends_in_time_and_loses_nothing_on_po
 }
 
 async fn a_service_asked_to_stop_under_load(kind: Kind) {
-    let house = House::new(kind).await;
-    let mut serving = Serving::all(&house.settings());
-    let events = house.events();
+    let deployment = Deployment::new(kind).await;
+    let mut serving = Serving::all(&deployment.settings());
+    let events = deployment.events();
     let sender = Sender::to(serving.url());
     let stopping = async {
         while sender.taken().len() < 40 {
@@ -109,14 +109,14 @@ async fn a_service_asked_to_stop_under_load(kind: Kind) {
     assert_eq!(status.code(), Some(0), "{}", serving.log());
     assert!(took < STOP_LIMIT, "{took:?}");
 
-    let next = Serving::all(&house.settings());
-    ends_well(&house, &next, &sender, "after a stop under load").await;
+    let next = Serving::all(&deployment.settings());
+    ends_well(&deployment, &next, &sender, "after a stop under load").await;
 }
 
 #[tokio::test]
 async fn a_process_whose_log_nobody_reads_any_more_stops_when_asked() {
-    let house = House::new(Kind::Postgres).await;
-    let mut command = memberflow(&house.settings());
+    let deployment = Deployment::new(Kind::Postgres).await;
+    let mut command = memberflow(&deployment.settings());
     command.args(["serve", "--roles", "consume", "--bind", "127.0.0.1:0"]);
     let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = String::new();

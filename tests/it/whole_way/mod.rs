@@ -4,7 +4,7 @@
 mod broker_trouble;
 mod commands;
 mod database_trouble;
-mod house;
+mod deployment;
 mod kills;
 mod same_tables;
 pub mod sender;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::house::{DEADLINE, House, Kind, assert_as_if_applied_directly, ids, stories};
+use super::deployment::{DEADLINE, Deployment, Kind, assert_as_if_applied_directly, ids, stories};
 use super::sender::Sender;
 use crate::support::dump;
 use crate::support::process::{Serving, memberflow};
@@ -26,21 +26,21 @@ async fn replayed_again_and_again_in_any_order_over_the_postgres_queue() {
 }
 
 async fn replayed_again_and_again(kind: Kind) {
-    let house = House::new(kind).await;
-    let serving = Serving::all(&house.settings());
-    let mut posted = house.events().len();
-    replay(&house, &serving, &["--concurrency", "16"]).await;
-    settled(&house, &serving, posted).await;
-    house.applied(&ids(&house.events())).await;
-    assert_as_if_applied_directly(&house, "replayed once").await;
+    let deployment = Deployment::new(kind).await;
+    let serving = Serving::all(&deployment.settings());
+    let mut posted = deployment.events().len();
+    replay(&deployment, &serving, &["--concurrency", "16"]).await;
+    settled(&deployment, &serving, posted).await;
+    deployment.applied(&ids(&deployment.events())).await;
+    assert_as_if_applied_directly(&deployment, "replayed once").await;
 
-    let once = house.tables().await;
+    let once = deployment.tables().await;
     for seed in 1..=10 {
         let seed = seed.to_string();
-        replay(&house, &serving, &["--shuffle", &seed, "--duplicate", "2"]).await;
-        posted += 2 * house.events().len();
-        settled(&house, &serving, posted).await;
-        dump::assert_same(&once, &house.tables().await, &format!("replayed with seed {seed}"));
+        replay(&deployment, &serving, &["--shuffle", &seed, "--duplicate", "2"]).await;
+        posted += 2 * deployment.events().len();
+        settled(&deployment, &serving, posted).await;
+        dump::assert_same(&once, &deployment.tables().await, &format!("replayed with seed {seed}"));
     }
 }
 
@@ -55,34 +55,34 @@ async fn two_consumers_share_one_postgres_queue() {
 }
 
 async fn two_consumers_share_one_queue(kind: Kind) {
-    let house = House::new(kind).await;
+    let deployment = Deployment::new(kind).await;
     // Small batches, so that both have something to do.
-    let settings = house.settings_with("MEMBERFLOW_BATCH_MAX_EVENTS", "7".to_owned());
+    let settings = deployment.settings_with("MEMBERFLOW_BATCH_MAX_EVENTS", "7".to_owned());
     let receiver = Serving::roles("receive,relay", &settings);
     let consumers = [Serving::roles("consume", &settings), Serving::roles("consume", &settings)];
     let deadline = Instant::now() + DEADLINE;
-    while house.count(LISTENING).await < 2 {
+    while deployment.count(LISTENING).await < 2 {
         assert!(Instant::now() < deadline, "one of them never takes pending events");
         sleep(Duration::from_millis(20)).await;
     }
-    let mut events = house.events();
+    let mut events = deployment.events();
     fastrand::Rng::with_seed(7).shuffle(&mut events);
     let sender = Sender::to(receiver.url());
     loop {
         sender.deliver(&events, 16).await;
-        house.applied(&ids(&events)).await;
+        deployment.applied(&ids(&events)).await;
         // One may have taken everything while the other was still starting.
         if applied_by(&consumers[0]).await > 0 && applied_by(&consumers[1]).await > 0 {
             break;
         }
         assert!(Instant::now() < deadline, "one of them has nothing to do");
     }
-    assert_as_if_applied_directly(&house, "through two consumers").await;
+    assert_as_if_applied_directly(&deployment, "through two consumers").await;
 }
 
 /// Posts all stories with `memberflow replay`.
-async fn replay(house: &House, serving: &Serving, flags: &[&str]) {
-    let mut command = memberflow(&house.settings());
+async fn replay(deployment: &Deployment, serving: &Serving, flags: &[&str]) {
+    let mut command = memberflow(&deployment.settings());
     command.arg("replay").arg(stories()).args(["--url", &serving.url()]).args(flags);
     let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -90,11 +90,11 @@ async fn replay(house: &House, serving: &Serving, flags: &[&str]) {
 
 /// Waits until the service has come to terms with as many deliveries as were posted. Those that come again to Postgres
 /// are known for that as they are accepted: there nothing may be pending.
-async fn settled(house: &House, serving: &Serving, posted: usize) {
+async fn settled(deployment: &Deployment, serving: &Serving, posted: usize) {
     let deadline = Instant::now() + DEADLINE;
-    let is_settled = async || match house.broker {
+    let is_settled = async || match deployment.broker {
         Some(_) => applied_by(serving).await >= posted,
-        None => house.count("select count(*) from ingest.events where state = 'pending'").await == 0,
+        None => deployment.count("select count(*) from ingest.events where state = 'pending'").await == 0,
     };
     while !is_settled().await {
         assert!(Instant::now() < deadline, "not all was applied:\n{}", serving.log());

@@ -1,12 +1,12 @@
-//! Stripe's API beside the facts: every object of it compared with what the events have told, and what differs
-//! mended by an event of our own.
+//! Stripe's API beside the facts: every object of it compared with what the events have reported, and what differs
+//! fixed by an event of our own.
 //!
 //! Such an event carries the object as the API showed it, a snapshot, and takes the same way as all others. Its
 //! place in the object's history is the second in which it was asked for: it wins over events of earlier
 //! seconds and loses to later ones, and what has ended stays so. It is written only where there is something
-//! to mend, so a second run finds nothing to do, and it is kept in the inbox, so a rebuild takes it again.
+//! to fix, so a second run finds nothing to do, and it is kept in the inbox, so a rebuild takes it again.
 
-mod judge;
+mod compare;
 mod lists;
 mod walk;
 mod whole;
@@ -24,8 +24,8 @@ use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::store::{Store, StoreError};
 
+pub use self::compare::{Drift, Drifted, SNAPSHOT};
 pub use crate::project::stripe::Difference;
-pub use judge::{Drift, Drifted, SNAPSHOT};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,13 +40,13 @@ pub struct Options {
 /// What came of it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// What differed was mended.
+    /// What differed was fixed.
     pub fix: bool,
     /// Objects compared, by kind.
     pub objects: BTreeMap<String, u64>,
     /// Objects that differ or are missing, by kind.
     pub drifted: BTreeMap<String, u64>,
-    /// Those of them that were mended.
+    /// Those of them that were fixed.
     pub mended: u64,
     /// Objects among the facts that the API does not know.
     pub not_at_stripe: u64,
@@ -66,7 +66,7 @@ fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok
 }
 
 impl Report {
-    /// How many objects differ (or differed, where they were mended).
+    /// How many objects differ (or differed, where they were fixed).
     #[must_use]
     pub fn total(&self) -> u64 {
         self.drifted.values().sum::<u64>() + self.not_at_stripe
@@ -79,7 +79,7 @@ impl Report {
     }
 }
 
-/// It ended before its end. What was mended by then stays mended, and the next run goes on from there.
+/// It ended before its end. What was fixed by then stays fixed, and the next run continues from there.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// Stripe's API refuses or does not answer.
@@ -111,7 +111,7 @@ pub async fn run(
     let begun = Instant::now();
     if options.fix {
         // What stood in the tables before memberflow is older than anything that the API says now.
-        store.switch_on().await?;
+        store.initial_import().await?;
     }
     let mut walk = walk::Walk::new(store, api, clock, options, show);
     let result = walk.all(progress).await;

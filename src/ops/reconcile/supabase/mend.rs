@@ -1,4 +1,4 @@
-//! Mending what deriving or counting again mends.
+//! Fixing what deriving or counting again fixes.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use crate::database;
 use crate::ops::progress::Progress;
 use crate::store::{Store, StoreError};
 
-/// Members or tickets that are derived anew at once.
+/// Members or tickets that are derived again at once.
 const PAGE: usize = 500;
 
-/// Derives the members and the tickets anew, and counts the campaigns' leads again.
+/// Derives the members and the tickets again, and counts the campaigns' leads again.
 pub(super) async fn run(store: &Store, found: &Found, progress: &mut Progress) -> Result<(), StoreError> {
-    progress.begin("deriving members anew", found.members.len() as u64);
+    progress.begin("deriving members again", found.members.len() as u64);
     let members: Vec<Uuid> = found.members.iter().copied().collect();
     for page in members.chunks(PAGE) {
         store.recompute(BTreeSet::new(), page.iter().copied().collect()).await?;
@@ -30,7 +30,7 @@ pub(super) async fn run(store: &Store, found: &Found, progress: &mut Progress) -
         tx.commit().await?;
         progress.advance(1);
     }
-    progress.begin("deriving tickets anew", found.tickets.len() as u64);
+    progress.begin("deriving tickets again", found.tickets.len() as u64);
     let tickets: Vec<Uuid> = found.tickets.iter().copied().collect();
     for page in tickets.chunks(PAGE) {
         let mut tx = database::begin(store.pool()).await?;

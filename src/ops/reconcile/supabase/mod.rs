@@ -2,9 +2,9 @@
 //! that they tell of, the campaigns' sums against their leads, the tickets against their replies,
 //! and the text messages against Twilio's reports.
 //!
-//! Each look has what mends it. The public tables are derived from counts that are kept: deriving them anew mends
-//! them, and counting the leads again the campaigns. The counts are derived from facts: `rebuild` mends them. The
-//! facts come from rows of the application, of which some may never have been told: `backfill activity` reads them in.
+//! Each look has what fixes it. The public tables are derived from counts that are kept: deriving them again fixes
+//! them, and counting the leads again the campaigns. The counts are derived from facts: `rebuild` fixes them. The
+//! facts come from rows of the application, of which some may never have been reported: `backfill activity` reads them in.
 
 mod checks;
 mod mend;
@@ -24,10 +24,10 @@ use checks::{About, CHECKS, Check, campaigns, mapped, messages, tickets};
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
 use crate::project::supabase::ActivityTables;
-use crate::store::found::recount;
+use crate::store::backfill::recount;
 use crate::store::{Store, StoreError, reading};
 
-/// Compares, and derives anew what that mends if `fix`. `show` gets each field that differs.
+/// Compares, and derives again what that fixes if `fix`. `show` gets each field that differs.
 ///
 /// # Errors
 /// [`StoreError`], which says whether waiting helps.
@@ -59,11 +59,11 @@ pub async fn run(
 #[derive(Default)]
 struct Found {
     report: Report,
-    /// Those whom deriving anew may mend.
+    /// Those whom deriving again may fix.
     members: BTreeSet<Uuid>,
     /// Those whose leads are to be counted again.
     campaigns: BTreeSet<Uuid>,
-    /// Those that are to be derived anew.
+    /// Those that are to be derived again.
     tickets: BTreeSet<Uuid>,
 }
 
@@ -150,7 +150,7 @@ impl Found {
             About::Members => (&mut self.members, Whose::Member(id)),
             About::Campaigns => (&mut self.campaigns, Whose::Campaign(id)),
             About::Tickets => (&mut self.tickets, Whose::Ticket(id)),
-            // A rebuild mends them.
+            // A rebuild fixes them.
             About::Messages => return Whose::Message(id),
         };
         if check.mend == Mend::Fix {

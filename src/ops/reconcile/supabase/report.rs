@@ -1,20 +1,20 @@
-//! What a look finds, and what came of mending it.
+//! What a look finds, and what came of fixing it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What mends a field that differs.
+/// What fixes a field that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Mend {
-    /// Deriving the member's rows anew, or counting the campaign's leads again.
+    /// Deriving the member's rows again, or counting the campaign's leads again.
     #[serde(rename = "memberflow reconcile supabase --fix")]
     Fix,
-    /// Deriving everything anew from the events.
+    /// Deriving everything again from the events.
     #[serde(rename = "memberflow rebuild")]
     Rebuild,
-    /// Reading in rows that no event has told of.
+    /// Reading in rows that no event has reported.
     #[serde(rename = "memberflow backfill activity")]
     Backfill,
 }
@@ -60,20 +60,20 @@ pub struct Drift {
     pub here: Option<String>,
     /// What the recount says; nothing: there should be no row.
     pub recount: Option<String>,
-    /// What mends it.
+    /// What fixes it.
     pub mend: Mend,
 }
 
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Members derived anew.
+    /// Members derived again.
     pub mended_members: u64,
     /// Campaigns counted again.
     pub mended_campaigns: u64,
-    /// Tickets derived anew.
+    /// Tickets derived again.
     pub mended_tickets: u64,
-    /// Fields that differ, by the command that mends them; after mending, those that differ still.
+    /// Fields that differ, by the command that fixes them; after fixing, those that differ still.
     pub differing: BTreeMap<&'static str, u64>,
     /// Tables that could not be read.
     pub skipped: BTreeSet<String>,

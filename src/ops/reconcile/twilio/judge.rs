@@ -1,4 +1,4 @@
-//! One message: whether what the API shows is what the reports have told, and the event that mends it.
+//! One message: whether what the API shows is what the reports have reported, and the event that fixes it.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,9 +11,9 @@ use crate::store::sms::KnownSms;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Drift {
-    /// The API shows it, and no report has told of it.
+    /// The API shows it, and no report has reported it.
     Missing,
-    /// The API shows more or otherwise than the reports have told.
+    /// The API shows more or otherwise than the reports have reported.
     Differs,
 }
 

@@ -1,8 +1,8 @@
-//! Twilio's API beside the facts: every message of its list compared with what its reports have told, and what differs
-//! mended by an event that holds the message as the API showed it.
+//! Twilio's API beside the facts: every message of its list compared with what its reports have reported, and what differs
+//! fixed by an event that holds the message as the API showed it.
 //!
 //! Such an event is one report more of its message and joins the others like any callback: it takes nothing back that
-//! they told. It is written only where something differs, so that a second run finds nothing to do; and it is kept
+//! they reported. It is written only where something differs, so that a second run finds nothing to do; and it is kept
 //! among the events, so that a rebuild takes it again.
 
 mod judge;
@@ -39,15 +39,15 @@ pub struct Options {
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// What differed was mended.
+    /// What differed was fixed.
     pub fix: bool,
     /// Messages compared.
     pub messages: u64,
-    /// Messages of which no report has told.
+    /// Messages of which no report has reported.
     pub missing: u64,
-    /// Messages of which the reports told otherwise, or less.
+    /// Messages of which the reports reported otherwise, or less.
     pub differing: u64,
-    /// Those of both that were mended.
+    /// Those of both that were fixed.
     pub mended: u64,
     /// Entries of the list that no sense could be made of.
     pub unreadable: u64,
@@ -61,7 +61,7 @@ fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok
 }
 
 impl Report {
-    /// How many messages differ (or differed, where they were mended).
+    /// How many messages differ (or differed, where they were fixed).
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.missing + self.differing
@@ -74,7 +74,7 @@ impl Report {
     }
 }
 
-/// It ended before its end. What was mended by then stays mended, and the next run finds the rest.
+/// It ended before its end. What was fixed by then stays fixed, and the next run finds the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// Twilio's API refuses or does not answer.

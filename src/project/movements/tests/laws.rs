@@ -50,7 +50,7 @@ fn any_version() -> impl Strategy<Value = Version> {
         1 => option::of(any_discount()).prop_map(|it| customer(it.filter(|it| !it.deleted))),
     ];
     (0..DAYS, state).prop_map(|(day, state)| {
-        // A discount is never told of before its start.
+        // A discount is never reported before its start.
         match state {
             StripeObject::Discount(it) => {
                 on(day, Discount { start: it.start.map(|start| start.min(T + day * DAY)), ..it })
@@ -78,7 +78,7 @@ fn present(versions: &[Version], now: i64) -> BTreeMap<String, i64> {
             *fact = version;
         }
     }
-    // Where a provider's clock runs ahead of ours, the latest second that is told of is now.
+    // Where a provider's clock runs ahead of ours, the latest second that is reported is now.
     let now = facts.values().map(|fact| fact.at).max().unwrap_or_default().max(T + now * DAY);
     let mut catalogue = Catalogue::default();
     let (mut shown, mut told) = (None, Vec::new());
@@ -178,7 +178,7 @@ proptest! {
         prop_assert!(movements.is_sorted_by_key(|movement| movement.effective_at));
     }
 
-    /// What has happened stays as it was when only the clock goes on.
+    /// What has happened stays as it was when only the clock continues.
     #[test]
     fn the_past_does_not_change_by_the_clock(versions in any_versions(), now in -5..DAYS + 5, later in 0..9_i64) {
         let so_far = all(versions.clone(), now);

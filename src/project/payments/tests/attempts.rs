@@ -85,7 +85,7 @@ fn what_has_ended_has_not_failed() {
 }
 
 proptest! {
-    /// Attempts one after the other, each told by its charge, by the invoice's event, or by both.
+    /// Attempts one after the other, each reported by its charge, by the invoice's event, or by both.
     #[test]
     fn the_last_of_many_attempts_decides(
         attempts in proptest::collection::vec((any::<bool>(), any::<bool>()), 1..6),

@@ -1,4 +1,4 @@
-//! What was given back, in whichever of Stripe's ways it is told.
+//! What was given back, in whichever of Stripe's ways it is reported.
 
 use proptest::prelude::*;
 
@@ -123,7 +123,7 @@ fn a_refund_that_names_no_charge_is_its_payments() {
     assert_eq!(refunded(captured(5000, 5000, 2000, 200), &[nameless]), (5000, 2000));
 }
 
-/// How much is told of the refunds.
+/// How much is reported the refunds.
 #[derive(Clone, Copy, Debug)]
 enum Told {
     /// The charge's amount; a refund itself only where it fails.

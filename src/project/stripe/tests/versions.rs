@@ -1,4 +1,4 @@
-//! One story told in the words of several API versions gives one object.
+//! One story reported in the words of several API versions gives one object.
 
 use serde_json::json;
 

@@ -1,8 +1,8 @@
 //! Text messages, consent and tickets, as they truly are at the end.
 
 use super::{Row, said};
+use crate::lives::simulation::Simulation;
 use crate::lives::texts_sim::{Step, Text, Ticket};
-use crate::lives::world::World;
 
 /// Twilio's words from the earliest to the latest, each with the table's.
 const WORDS: [(&str, &str); 8] = [
@@ -17,11 +17,11 @@ const WORDS: [(&str, &str); 8] = [
 ];
 const OURS: &str = "+15550100";
 
-pub fn messages(world: &World) -> Vec<Row> {
-    world.desk.messages.iter().map(|text| vec![message(world, text)]).collect()
+pub fn messages(simulation: &Simulation) -> Vec<Row> {
+    simulation.desk.messages.iter().map(|text| vec![message(simulation, text)]).collect()
 }
 
-fn message(world: &World, text: &Text) -> String {
+fn message(simulation: &Simulation, text: &Text) -> String {
     let place = |word: &str| WORDS.iter().position(|(of, _)| *of == word).unwrap();
     let last = text.reports.iter().max_by_key(|(word, _)| place(word));
     let reported = last.map(|(word, _)| WORDS[place(word)].1);
@@ -36,7 +36,7 @@ fn message(world: &World, text: &Text) -> String {
     let body = if text.is_incoming || text.is_logged { text.body.as_str() } else { "" };
     format!(
         "of=L{:04x} sms={} direction={} from={from} to={to} body={body} status={status} word={} error={} files={} lead={}",
-        world.number,
+        simulation.number,
         text.sid,
         if text.is_incoming { "inbound" } else { "outbound" },
         said(last.map(|(word, _)| *word)),
@@ -46,9 +46,9 @@ fn message(world: &World, text: &Text) -> String {
     )
 }
 
-pub fn consents(world: &World) -> Vec<Row> {
+pub fn consents(simulation: &Simulation) -> Vec<Row> {
     let mut rows = Vec::new();
-    for text in &world.desk.messages {
+    for text in &simulation.desk.messages {
         let refused = text.reports.iter().any(|(_, error)| *error == Some(21610));
         let (opted_in, source, keyword) = match text.body.as_str() {
             "Stop." => (false, "keyword", "STOP"),
@@ -58,7 +58,7 @@ pub fn consents(world: &World) -> Vec<Row> {
         };
         rows.push(vec![format!(
             "of=L{:04x} number={} in={opted_in} source={source} keyword={keyword} sms={}",
-            world.number,
+            simulation.number,
             &text.theirs[1..],
             text.sid
         )]);
@@ -66,12 +66,12 @@ pub fn consents(world: &World) -> Vec<Row> {
     rows
 }
 
-pub fn tickets(world: &World) -> Vec<Row> {
-    world.desk.tickets.iter().map(|ticket| vec![told(world, ticket)]).collect()
+pub fn tickets(simulation: &Simulation) -> Vec<Row> {
+    simulation.desk.tickets.iter().map(|ticket| vec![told(simulation, ticket)]).collect()
 }
 
 /// The ticket's story from its beginning to its end.
-fn told(world: &World, ticket: &Ticket) -> String {
+fn told(simulation: &Simulation, ticket: &Ticket) -> String {
     let mut status = "open";
     let mut waiting_since = Some(ticket.made_at);
     let (mut first, mut by_member, mut by_staff, mut resolved, mut closed) = (None, None, None, None, None);
@@ -121,7 +121,7 @@ fn told(world: &World, ticket: &Ticket) -> String {
     format!(
         "of=L{:04x} ticket={} status={status} for={waiting_for} since={} first={} member={} staff={} replies={replies} \
          reopened={reopened} resolved={} closed={} seconds={}",
-        world.number,
+        simulation.number,
         ticket.id,
         said(waiting_since),
         said(first),

@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::simulation::{Found, NOW, Simulation, Tier, moment};
 use super::stripe_sim::objects::Subscription;
 use super::supabase_sim::TABLES;
-use super::world::{Found, NOW, Tier, World, moment};
 use mrr::Worth;
 use owner::Owner;
 use payments::Payment;
@@ -40,27 +40,27 @@ struct Held<'a> {
 }
 
 struct Model<'a> {
-    world: &'a World,
+    simulation: &'a Simulation,
     owners: BTreeMap<String, Owner>,
     payments: Vec<Payment>,
     worth: BTreeMap<&'a str, Worth>,
 }
 
-pub fn tables(world: &World) -> Tables {
-    let payments = payments::all(&world.stripe);
-    let mut customers: BTreeSet<String> = world.stripe.customers.keys().cloned().collect();
+pub fn tables(simulation: &Simulation) -> Tables {
+    let payments = payments::all(&simulation.stripe);
+    let mut customers: BTreeSet<String> = simulation.stripe.customers.keys().cloned().collect();
     customers.extend(payments.iter().map(|payment| payment.customer.clone()));
-    customers.extend(world.stripe.addresses.keys().cloned());
+    customers.extend(simulation.stripe.addresses.keys().cloned());
     // Guests, too, whose payment came to nothing: an object says whose they are.
-    customers.extend(world.stripe.named.values().map(|named| named.customer.clone()));
-    let checkouts = world.stripe.checkouts.values().filter(|it| it.reference.is_some() && !it.abandoned);
+    customers.extend(simulation.stripe.named.values().map(|named| named.customer.clone()));
+    let checkouts = simulation.stripe.checkouts.values().filter(|it| it.reference.is_some() && !it.abandoned);
     customers.extend(checkouts.filter_map(|it| it.customer.clone().or(it.intent.clone())));
-    let subscriptions = world.stripe.subscriptions.values();
+    let subscriptions = simulation.stripe.subscriptions.values();
     let model = Model {
-        world,
-        owners: customers.iter().map(|id| (id.clone(), owner::owner(world, id))).collect(),
+        simulation,
+        owners: customers.iter().map(|id| (id.clone(), owner::owner(simulation, id))).collect(),
         payments,
-        worth: subscriptions.map(|it| (it.id.as_str(), movements::worth_at(world, it, NOW))).collect(),
+        worth: subscriptions.map(|it| (it.id.as_str(), movements::worth_at(simulation, it, NOW))).collect(),
     };
     BTreeMap::from([
         ("customer_subscriptions", model.subscriptions()),
@@ -70,9 +70,9 @@ pub fn tables(world: &World) -> Tables {
         ("user_activity_metrics", model.activity()),
         ("parked", model.parked()),
         ("mrr_movements", model.movements()),
-        ("sms_messages", desk::messages(world)),
-        ("sms_consents", desk::consents(world)),
-        ("support_tickets", desk::tickets(world)),
+        ("sms_messages", desk::messages(simulation)),
+        ("sms_consents", desk::consents(simulation)),
+        ("support_tickets", desk::tickets(simulation)),
     ])
 }
 
@@ -91,7 +91,7 @@ impl<'a> Model<'a> {
     /// The first item whose price a tier names, else whose product a tier names.
     fn tier(&self, it: &Subscription) -> (String, Option<&'a Tier>) {
         let items = &it.items[..it.items.len().min(10)];
-        let tiers = &self.world.tiers;
+        let tiers = &self.simulation.tiers;
         for item in items {
             if let Some(tier) = tiers.iter().find(|tier| tier.price.as_ref() == Some(&item.price.id)) {
                 return (item.price.id.clone(), Some(tier));
@@ -103,20 +103,20 @@ impl<'a> Model<'a> {
             }
         }
         // The row that stood there before had one, which no price or product need name any more.
-        let found = self.world.found.iter().find(|found| found.subscription == it.id);
+        let found = self.simulation.found.iter().find(|found| found.subscription == it.id);
         (items[0].price.id.clone(), found.map(|found| self.found_tier(found)))
     }
 
     fn untold(&self) -> impl Iterator<Item = &'a Found> {
-        self.world
+        self.simulation
             .found
             .iter()
-            .filter(|found| !self.world.stripe.subscriptions.contains_key(&found.subscription))
+            .filter(|found| !self.simulation.stripe.subscriptions.contains_key(&found.subscription))
     }
 
     fn subscriptions(&self) -> Vec<Row> {
         let mut rows = Vec::new();
-        for it in self.world.stripe.subscriptions.values() {
+        for it in self.simulation.stripe.subscriptions.values() {
             let (price, tier) = self.tier(it);
             let (Some(user), Some(tier), Some(status)) = (self.user(&it.customer), tier, &it.known_status)
             else {
@@ -162,20 +162,24 @@ impl<'a> Model<'a> {
 
     /// It can never leave the state that it is in, whatever a thin event says.
     fn is_over(&self, object: &str) -> bool {
-        let stripe = &self.world.stripe;
+        let stripe = &self.simulation.stripe;
         stripe.subscriptions.get(object).is_some_and(|it| it.ended_at.is_some())
             || stripe.invoices.get(object).is_some_and(|it| ["paid", "void"].contains(&it.status))
-            || self.world.deleted.contains(object)
+            || self.simulation.deleted.contains(object)
     }
 
     /// Its customer is deleted, and nobody has told of its end.
     fn has_lost_customer(&self, it: &Subscription) -> bool {
         let is_over = ["canceled", "incomplete_expired"].contains(&it.status.as_str());
-        self.world.stripe.customers[&it.customer].deleted && !is_over
+        self.simulation.stripe.customers[&it.customer].deleted && !is_over
     }
 
     fn found_tier(&self, it: &Found) -> &'a Tier {
-        self.world.tiers.iter().find(|tier| tier.price.as_ref() == Some(&it.price)).expect("a named price")
+        self.simulation
+            .tiers
+            .iter()
+            .find(|tier| tier.price.as_ref() == Some(&it.price))
+            .expect("a named price")
     }
 
     fn payment_history(&self) -> Vec<Row> {
@@ -183,7 +187,7 @@ impl<'a> Model<'a> {
         for it in &self.payments {
             let Some(user) = self.user(&it.customer) else { continue };
             let subscription = it.subscription.as_ref().filter(|id| {
-                let subscription = &self.world.stripe.subscriptions[*id];
+                let subscription = &self.simulation.stripe.subscriptions[*id];
                 self.tier(subscription).1.is_some() && subscription.known_status.is_some()
             });
             rows.push(vec![format!(
@@ -198,7 +202,7 @@ impl<'a> Model<'a> {
 
     fn held(&self, user: Uuid) -> Vec<Held<'a>> {
         let mut held = Vec::new();
-        for it in self.world.stripe.subscriptions.values() {
+        for it in self.simulation.stripe.subscriptions.values() {
             if self.user(&it.customer) == Some(user) {
                 held.push(Held {
                     id: &it.id,
@@ -231,7 +235,7 @@ impl<'a> Model<'a> {
     fn money(&self, user: Uuid) -> BTreeMap<String, (i64, i64, i64)> {
         let mut money: BTreeMap<String, (i64, i64, i64)> = BTreeMap::new();
         let mut moved: BTreeSet<String> = BTreeSet::new();
-        for it in self.world.stripe.subscriptions.values() {
+        for it in self.simulation.stripe.subscriptions.values() {
             let mrr = self.worth[it.id.as_str()].minor;
             if self.user(&it.customer) == Some(user) && mrr != 0 {
                 money.entry(it.currency.clone()).or_default().0 += mrr;
@@ -295,16 +299,18 @@ impl<'a> Model<'a> {
     /// Members of whom anything was ever said.
     fn activity(&self) -> Vec<Row> {
         let mut users = self.members();
-        users.extend(self.owners.keys().flat_map(|customer| owner::named(self.world, customer)));
-        users.extend(self.world.supabase.users.values().filter(|user| user.told).map(|user| user.id));
-        users.extend(self.world.stripe.ever_named.iter().filter_map(|id| owner::user(self.world, id)));
-        users.extend(self.world.by_hand.keys());
-        users.retain(|id| self.world.supabase.users[id].present);
+        users.extend(self.owners.keys().flat_map(|customer| owner::named(self.simulation, customer)));
+        users.extend(self.simulation.supabase.users.values().filter(|user| user.told).map(|user| user.id));
+        users.extend(
+            self.simulation.stripe.ever_named.iter().filter_map(|id| owner::user(self.simulation, id)),
+        );
+        users.extend(self.simulation.by_hand.keys());
+        users.retain(|id| self.simulation.supabase.users[id].present);
         users.into_iter().map(|user| vec![self.activity_of(user)]).collect()
     }
 
     fn activity_of(&self, user: Uuid) -> String {
-        let supabase = &self.world.supabase;
+        let supabase = &self.simulation.supabase;
         let logins: Vec<OffsetDateTime> =
             supabase.logins.values().filter(|(whose, _)| *whose == user).map(|(_, at)| *at).collect();
         let last = logins.iter().max().copied();
@@ -316,7 +322,7 @@ impl<'a> Model<'a> {
             Some(8..=30) => "at_risk",
             _ => "inactive",
         };
-        let engagement = self.world.by_hand.get(&user).copied().unwrap_or(computed);
+        let engagement = self.simulation.by_hand.get(&user).copied().unwrap_or(computed);
         let health = match () {
             () if standing.churned => "churned",
             () if standing.behind || engagement == "at_risk" => "needs_attention",
@@ -360,10 +366,10 @@ impl<'a> Model<'a> {
     }
 
     fn movements(&self) -> Vec<Row> {
-        let customers = self.world.stripe.customers.keys();
+        let customers = self.simulation.stripe.customers.keys();
         let of_customer = |customer: &String| {
             let user = said(self.user(customer));
-            let lines = movements::all(self.world, customer).into_iter();
+            let lines = movements::all(self.simulation, customer).into_iter();
             lines.map(move |line| vec![format!("customer={customer} user={user} {line}")]).collect::<Vec<_>>()
         };
         customers.flat_map(of_customer).collect()
@@ -384,7 +390,7 @@ impl<'a> Model<'a> {
                 Owner::Unknown { .. } => park(customer, &["unknown_user"]),
             }
         }
-        for it in self.world.stripe.subscriptions.values() {
+        for it in self.simulation.stripe.subscriptions.values() {
             let worth = &self.worth[it.id.as_str()];
             let reasons = [
                 (self.tier(it).1.is_none(), "no_tier"),
@@ -399,10 +405,10 @@ impl<'a> Model<'a> {
         }
         self.untold().for_each(|it| park(&it.subscription, &["needs_stripe"]));
         let thin: BTreeSet<&String> = self
-            .world
+            .simulation
             .thin
             .iter()
-            .filter(|(object, at)| self.world.last_told.get(object).is_none_or(|told| told < at))
+            .filter(|(object, at)| self.simulation.last_told.get(object).is_none_or(|told| told < at))
             .filter(|(object, _)| !self.is_over(object))
             .map(|(object, _)| object)
             .collect();

@@ -2,39 +2,39 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::simulation::{NOW, Simulation};
 use super::super::stripe_sim::objects::{Discount, Subscription};
-use super::super::world::{NOW, World};
 use super::mrr::{self, Scene, Worth};
 
 /// What `it` is worth at `now`, where that is how it was then.
-pub fn worth_at(world: &World, it: &Subscription, now: i64) -> Worth {
-    let discounts = world.stripe.past_discounts.get(&it.customer).map_or(&[][..], Vec::as_slice);
+pub fn worth_at(simulation: &Simulation, it: &Subscription, now: i64) -> Worth {
+    let discounts = simulation.stripe.past_discounts.get(&it.customer).map_or(&[][..], Vec::as_slice);
     let discount = discounts.iter().rfind(|(at, _)| *at <= now).and_then(|(_, discount)| discount.as_ref());
-    let invoices = world.stripe.invoices.values();
+    let invoices = simulation.stripe.invoices.values();
     let of_subscription = |one: &&super::super::stripe_sim::objects::Invoice| {
         one.subscription.as_ref() == Some(&it.id) && one.created <= now
     };
-    let prices = &world.stripe.prices;
+    let prices = &simulation.stripe.prices;
     mrr::worth(it, &Scene { now, discount, invoices: invoices.filter(of_subscription).collect(), prices })
 }
 
 /// The movements of one customer, as lines.
-pub fn all(world: &World, customer: &str) -> Vec<String> {
-    let subscriptions: Vec<&Vec<(i64, Subscription)>> = world
+pub fn all(simulation: &Simulation, customer: &str) -> Vec<String> {
+    let subscriptions: Vec<&Vec<(i64, Subscription)>> = simulation
         .stripe
         .past
         .iter()
-        .filter(|(id, _)| world.stripe.subscriptions[*id].customer == customer)
+        .filter(|(id, _)| simulation.stripe.subscriptions[*id].customer == customer)
         .map(|(_, past)| past)
         .collect();
     let mut lines = Vec::new();
     let mut before: BTreeMap<String, i64> = BTreeMap::new();
     let mut ever: BTreeSet<String> = BTreeSet::new();
-    for at in seconds(world, customer, &subscriptions) {
+    for at in seconds(simulation, customer, &subscriptions) {
         let mut after: BTreeMap<String, i64> = before.keys().map(|currency| (currency.clone(), 0)).collect();
         for past in &subscriptions {
             if let Some((_, then)) = past.iter().rfind(|(since, _)| *since <= at) {
-                *after.entry(then.currency.clone()).or_default() += worth_at(world, then, at).minor;
+                *after.entry(then.currency.clone()).or_default() += worth_at(simulation, then, at).minor;
             }
         }
         for (currency, now) in &after {
@@ -58,7 +58,11 @@ pub fn all(world: &World, customer: &str) -> Vec<String> {
 }
 
 /// Every second at which something happened, or ended by the clock.
-fn seconds(world: &World, customer: &str, subscriptions: &[&Vec<(i64, Subscription)>]) -> BTreeSet<i64> {
+fn seconds(
+    simulation: &Simulation,
+    customer: &str,
+    subscriptions: &[&Vec<(i64, Subscription)>],
+) -> BTreeSet<i64> {
     let mut seconds = BTreeSet::new();
     let ends = |discounts: &[Discount]| discounts.iter().filter_map(|it| it.end).collect::<Vec<_>>();
     for (at, it) in subscriptions.iter().copied().flatten() {
@@ -69,11 +73,11 @@ fn seconds(world: &World, customer: &str, subscriptions: &[&Vec<(i64, Subscripti
             seconds.extend(ends(&item.discounts));
         }
     }
-    for (at, discount) in world.stripe.past_discounts.get(customer).into_iter().flatten() {
+    for (at, discount) in simulation.stripe.past_discounts.get(customer).into_iter().flatten() {
         seconds.insert(*at);
         seconds.extend(discount.as_ref().and_then(|it| it.end));
     }
-    let invoices = world.stripe.invoices.values().filter(|it| it.customer == customer);
+    let invoices = simulation.stripe.invoices.values().filter(|it| it.customer == customer);
     seconds.extend(invoices.map(|it| it.created));
     seconds.retain(|at| *at <= NOW);
     seconds

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::super::world::World;
+use super::super::simulation::Simulation;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -23,110 +23,114 @@ pub enum Owner {
 }
 
 /// Whose `customer` is; a guest's payment is a customer of its own.
-pub fn owner(world: &World, customer: &str) -> Owner {
-    let (explicit, flagged) = by_metadata(world, customer);
-    let by_reference = by_reference(world, customer);
-    let strongest = explicit.or_else(|| by_reference.first().copied()).or_else(|| by_known(world, customer));
-    let Some(id) = strongest else { return by_address(world, customer, flagged) };
-    if !world.supabase.users[&id].present {
+pub fn owner(simulation: &Simulation, customer: &str) -> Owner {
+    let (explicit, flagged) = by_metadata(simulation, customer);
+    let by_reference = by_reference(simulation, customer);
+    let strongest =
+        explicit.or_else(|| by_reference.first().copied()).or_else(|| by_known(simulation, customer));
+    let Some(id) = strongest else { return by_address(simulation, customer, flagged) };
+    if !simulation.supabase.users[&id].present {
         return Owner::Gone;
     }
-    let claimed = by_reference.into_iter().chain(by_known(world, customer));
+    let claimed = by_reference.into_iter().chain(by_known(simulation, customer));
     let flagged = flagged
         || claimed.into_iter().any(|other| other != id)
-        || earliest_held(world, customer).is_some_and(|users| !users.contains(&id))
-        || is_typed_by_another(world, customer, id);
+        || earliest_held(simulation, customer).is_some_and(|users| !users.contains(&id))
+        || is_typed_by_another(simulation, customer, id);
     Owner::User { id, flagged }
 }
 
 /// Those who are there and have the earliest address that anybody has.
-fn earliest_held(world: &World, customer: &str) -> Option<Vec<Uuid>> {
-    addresses(world, customer).map(|address| present(world, address)).find(|users| !users.is_empty())
+fn earliest_held(simulation: &Simulation, customer: &str) -> Option<Vec<Uuid>> {
+    addresses(simulation, customer)
+        .map(|address| present(simulation, address))
+        .find(|users| !users.is_empty())
 }
 
 /// At a checkout of `customer` somebody gave an address that others have, and this user hasn't.
-fn is_typed_by_another(world: &World, customer: &str, id: Uuid) -> bool {
-    let mut typed = typed(world, customer);
+fn is_typed_by_another(simulation: &Simulation, customer: &str, id: Uuid) -> bool {
+    let mut typed = typed(simulation, customer);
     typed.any(|address| {
-        let users = present(world, address);
+        let users = present(simulation, address);
         !users.is_empty() && !users.contains(&id)
     })
 }
 
-fn addresses<'a>(world: &'a World, customer: &str) -> impl Iterator<Item = &'a String> {
-    world.stripe.addresses.get(customer).into_iter().flatten()
+fn addresses<'a>(simulation: &'a Simulation, customer: &str) -> impl Iterator<Item = &'a String> {
+    simulation.stripe.addresses.get(customer).into_iter().flatten()
 }
 
 /// The addresses given at checkouts of a customer who is none of the guests.
-fn typed<'a>(world: &'a World, customer: &'a str) -> impl Iterator<Item = &'a String> {
-    let checkouts = world.stripe.checkouts.values().filter(|it| !it.abandoned);
+fn typed<'a>(simulation: &'a Simulation, customer: &'a str) -> impl Iterator<Item = &'a String> {
+    let checkouts = simulation.stripe.checkouts.values().filter(|it| !it.abandoned);
     checkouts.filter(move |it| it.customer.as_deref() == Some(customer)).filter_map(|it| it.email.as_ref())
 }
 
-fn present(world: &World, address: &str) -> Vec<Uuid> {
-    having(world, address).into_iter().filter(|id| world.supabase.users[id].present).collect()
+fn present(simulation: &Simulation, address: &str) -> Vec<Uuid> {
+    having(simulation, address).into_iter().filter(|id| simulation.supabase.users[id].present).collect()
 }
 
 /// The user that an id means, if there ever was one.
-pub fn user(world: &World, id: &str) -> Option<Uuid> {
+pub fn user(simulation: &Simulation, id: &str) -> Option<Uuid> {
     let id = Uuid::parse_str(id).ok()?;
-    world.supabase.users.contains_key(&id).then_some(id)
+    simulation.supabase.users.contains_key(&id).then_some(id)
 }
 
 /// Newest-created object first, in one second the higher id; of two keys the valid one.
-fn by_metadata(world: &World, customer: &str) -> (Option<Uuid>, bool) {
+fn by_metadata(simulation: &Simulation, customer: &str) -> (Option<Uuid>, bool) {
     let mut objects: Vec<_> =
-        world.stripe.named.iter().filter(|(_, named)| named.customer == customer).collect();
+        simulation.stripe.named.iter().filter(|(_, named)| named.customer == customer).collect();
     objects.sort_by_key(|(id, named)| (named.created, id.as_str()));
     let named: Vec<Option<Uuid>> =
-        objects.iter().rev().flat_map(|(_, named)| &named.ids).map(|id| user(world, id)).collect();
+        objects.iter().rev().flat_map(|(_, named)| &named.ids).map(|id| user(simulation, id)).collect();
     let different: BTreeSet<Option<Uuid>> = named.iter().copied().collect();
     (named.iter().flatten().next().copied(), different.len() > 1 || different.contains(&None))
 }
 
 /// The users that paid checkouts name, the newest-created first.
-fn by_reference(world: &World, customer: &str) -> Vec<Uuid> {
-    let mut checkouts: Vec<_> = world
+fn by_reference(simulation: &Simulation, customer: &str) -> Vec<Uuid> {
+    let mut checkouts: Vec<_> = simulation
         .stripe
         .checkouts
         .values()
         .filter(|it| !it.abandoned && it.customer.as_deref().or(it.intent.as_deref()) == Some(customer))
         .collect();
     checkouts.sort_by_key(|it| (it.created, it.id.as_str()));
-    checkouts.iter().rev().filter_map(|it| user(world, it.reference.as_deref()?)).collect()
+    checkouts.iter().rev().filter_map(|it| user(simulation, it.reference.as_deref()?)).collect()
 }
 
-fn by_known(world: &World, customer: &str) -> Option<Uuid> {
-    world.found.iter().find(|found| found.customer == customer).map(|found| found.user)
+fn by_known(simulation: &Simulation, customer: &str) -> Option<Uuid> {
+    simulation.found.iter().find(|found| found.customer == customer).map(|found| found.user)
 }
 
 /// The user of the earliest address that a confirmed user has.
-fn by_address(world: &World, customer: &str, flagged: bool) -> Owner {
-    match earliest_held(world, customer).as_deref() {
+fn by_address(simulation: &Simulation, customer: &str, flagged: bool) -> Owner {
+    match earliest_held(simulation, customer).as_deref() {
         None => {
-            let perhaps_gone = addresses(world, customer).any(|address| !having(world, address).is_empty());
+            let perhaps_gone =
+                addresses(simulation, customer).any(|address| !having(simulation, address).is_empty());
             Owner::Unknown { perhaps_gone }
         }
-        Some(&[id]) => Owner::User { id, flagged: flagged || is_typed_by_another(world, customer, id) },
+        Some(&[id]) => Owner::User { id, flagged: flagged || is_typed_by_another(simulation, customer, id) },
         Some(_) => Owner::Ambiguous,
     }
 }
 
-fn having(world: &World, address: &str) -> Vec<Uuid> {
+fn having(simulation: &Simulation, address: &str) -> Vec<Uuid> {
     let address = address.trim().to_lowercase();
-    let users = world.supabase.users.values();
+    let users = simulation.supabase.users.values();
     users.filter(|user| user.confirmed && user.email.to_lowercase() == address).map(|user| user.id).collect()
 }
 
 /// Every user who is there and whom some object of `customer` names, whether or not it is theirs.
-pub fn named(world: &World, customer: &str) -> Vec<Uuid> {
-    let by_metadata = world.stripe.named.values().filter(|named| named.customer == customer);
+pub fn named(simulation: &Simulation, customer: &str) -> Vec<Uuid> {
+    let by_metadata = simulation.stripe.named.values().filter(|named| named.customer == customer);
     let mut users: Vec<Uuid> =
-        by_metadata.flat_map(|named| &named.ids).filter_map(|id| user(world, id)).collect();
-    users.extend(by_known(world, customer));
-    users.extend(by_reference(world, customer));
-    let emails = addresses(world, customer).chain(typed(world, customer));
-    users.extend(emails.flat_map(|address| having(world, address)));
-    users.retain(|id| world.supabase.users[id].present);
+        by_metadata.flat_map(|named| &named.ids).filter_map(|id| user(simulation, id)).collect();
+    users.extend(by_known(simulation, customer));
+    users.extend(by_reference(simulation, customer));
+    let emails = addresses(simulation, customer).chain(typed(simulation, customer));
+    users.extend(emails.flat_map(|address| having(simulation, address)));
+    users.retain(|id| simulation.supabase.users[id].present);
     users
 }

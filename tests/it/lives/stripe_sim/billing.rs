@@ -1,13 +1,13 @@
 //! Subscriptions, from the first attempt to the end.
 
 use super::super::shapes::Era;
-use super::super::world::World;
+use super::super::simulation::Simulation;
 use super::objects::{Item, Price, Subscription};
 
 const UPDATED: &[&str] = &["customer.subscription.updated"];
 const DAY: i64 = 86_400;
 
-impl World {
+impl Simulation {
     pub fn subscriptions_of(&self, customer: &str) -> Vec<String> {
         let all = self.stripe.subscriptions.values();
         all.filter(|it| it.customer == customer && it.ended_at.is_none()).map(|it| it.id.clone()).collect()

@@ -1,7 +1,7 @@
 //! What is sold, and at what discount.
 
 use super::super::shapes::Era;
-use super::super::world::{Act, Tier, World};
+use super::super::simulation::{Act, Simulation, Tier};
 use super::objects::{Coupon, Discount, Off, Price, TaxRate, Tier as Step};
 
 const INTERVALS: [(&str, u32); 8] = [
@@ -15,7 +15,7 @@ const INTERVALS: [(&str, u32); 8] = [
     ("day", 1),
 ];
 
-impl World {
+impl Simulation {
     /// The prices and coupons of the account, and the deployment's tiers.
     pub fn stock(&mut self) {
         for _ in 0..self.rng.usize(4..8) {

@@ -2,11 +2,11 @@
 //! which are captured, in part perhaps, or released.
 
 use super::super::shapes::Era;
-use super::super::world::World;
+use super::super::simulation::Simulation;
 use super::money::INVOICE_UPDATED;
 use super::objects::Refund;
 
-impl World {
+impl Simulation {
     /// An attempt to collect an invoice by bank debit, and what comes of it; often nothing for a while.
     pub fn debit(&mut self, id: &str) {
         let invoice = self.stripe.invoices[id].clone();

@@ -16,7 +16,7 @@ use objects::{
     Subscription,
 };
 
-use super::world::World;
+use super::simulation::Simulation;
 
 /// Everything there is in the account.
 #[derive(Default)]
@@ -76,7 +76,7 @@ macro_rules! changes {
     };
 }
 
-impl World {
+impl Simulation {
     /// Lets a second pass, where something about the object was told in this one: for what is to be told of
     /// two objects at one and the same moment.
     pub fn stand_apart(&mut self, id: &str) {

@@ -1,14 +1,14 @@
 //! Invoices and payments, and what comes back out of them.
 
 use super::super::shapes::Era;
-use super::super::world::World;
+use super::super::simulation::Simulation;
 use super::objects::{
     Charge, Dispute, Invoice, InvoicePayment, Item, Line, Metadata, Movement, Price, Refund, Subscription,
 };
 
 pub(super) const INVOICE_UPDATED: &str = "invoice.updated";
 
-impl World {
+impl Simulation {
     pub(super) fn change_invoice(&mut self, id: &str, types: &[&str], change: impl Fn(&mut Invoice, i64)) {
         let count = self.told.len();
         self.change_invoice_object(id, types, change);

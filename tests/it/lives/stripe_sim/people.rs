@@ -1,14 +1,14 @@
 //! Customers, the discounts on them, and checkout sessions.
 
 use super::super::shapes::Era;
-use super::super::world::World;
+use super::super::simulation::Simulation;
 use super::Named;
 use super::objects::{Checkout, Customer, Metadata};
 
 /// The metadata keys that name a user, the stronger one first.
 const KEYS: [&str; 2] = ["user_id", "supabase_user_id"];
 
-impl World {
+impl Simulation {
     /// What metadata says who it is: nothing, a user, two, nobody we know, or nonsense.
     pub fn some_metadata(&mut self) -> Metadata {
         let mut metadata = Metadata::from([("plan_choice".to_owned(), "gold".to_owned())]);

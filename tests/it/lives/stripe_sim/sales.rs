@@ -1,9 +1,9 @@
 //! What Checkout sells in one payment, with an invoice that is made of it afterwards.
 
-use super::super::world::World;
+use super::super::simulation::Simulation;
 use super::objects::{Charge, Invoice, Metadata};
 
-impl World {
+impl Simulation {
     /// The charge, the invoice and the session are told apart; only the session names both others.
     pub fn sell_with_invoice(&mut self, customer: &str, email: Option<String>) {
         if self.era().lists_refunds() {

@@ -6,7 +6,7 @@ use super::{ReconcileError, Walk};
 use crate::project::stripe::StripeObject;
 
 impl<S> Walk<'_, S> {
-    /// The own discounts of the customers among `objects`, of which events have told. One that is not there any
+    /// The own discounts of the customers among `objects`, of which events have reported. One that is not there any
     /// more is over.
     pub(super) async fn discounts(&self, objects: &[Value]) -> Result<Vec<Value>, ReconcileError> {
         let customers: Vec<&Value> = objects.iter().filter(|object| object["object"] == "customer").collect();

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::judge::{Drifted, Seen, judge};
+use super::compare::{Drifted, Seen, judge};
 use super::lists::{LISTS, List, of_kind};
 use super::whole::complete;
 use super::{Options, ReconcileError, Report};
@@ -105,7 +105,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         Ok(())
     }
 
-    /// Objects as the API showed them at `at`: compared, shown where they differ, mended where that is wanted.
+    /// Objects as the API showed them at `at`: compared, shown where they differ, fixed where that is wanted.
     async fn page(&mut self, mut objects: Vec<Value>, at: OffsetDateTime) -> Result<(), ReconcileError> {
         objects.retain(|object| self.seen.insert(number(object["id"].as_str().unwrap_or_default())));
         for object in &mut objects {

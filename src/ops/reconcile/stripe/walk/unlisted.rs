@@ -4,7 +4,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{Drifted, List, Progress, ReconcileError, Walk, number, of_kind};
-use crate::ops::reconcile::stripe::judge::Drift;
+use crate::ops::reconcile::stripe::compare::Drift;
 use crate::store::known::Listed;
 
 /// Facts looked through at once.

@@ -8,7 +8,7 @@ use crate::database::sql;
 use crate::ops::reconcile::supabase::Mend;
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::{ActivityTable, Metric};
-use crate::store::activity;
+use crate::store::resolve::activity;
 
 /// The checks of the counts that tables of the map feed.
 pub(in crate::ops::reconcile::supabase) fn counts(tables: &ActivityTables) -> Vec<Check> {

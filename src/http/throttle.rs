@@ -1,0 +1,125 @@
+//! Answering what was not taken at a bounded pace: who sends nothing good, again as soon as there is an answer, waits
+//! for the answer, and leaves the machine to those who send what is.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// How much is answered, in units of what an answer costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    per_second: u32,
+    /// The least that one answer costs.
+    least: u32,
+    /// So much is answered without a wait after a calm time.
+    burst: Duration,
+    /// The longest wait. Where even that does not pay for all, the waits spread over its second half: answers that
+    /// came together would bring the next requests together.
+    wait_max: Duration,
+}
+
+impl Rate {
+    /// Deliveries of one source that were not taken, in bytes read: a thousand of them in a second, however short.
+    pub(crate) const REJECTED_DELIVERIES: Self = Self {
+        per_second: 16_000_000,
+        least: 16_000,
+        burst: Duration::from_millis(500),
+        wait_max: Duration::from_secs(5),
+    };
+    /// Answers about the process itself. Nobody waits long for them: a load balancer's patience ends after a second or two.
+    pub(crate) const OPS: Self = Self {
+        per_second: 2_000,
+        least: 1,
+        burst: Duration::from_millis(500),
+        wait_max: Duration::from_millis(500),
+    };
+    /// Requests to the API without the right token: ten at once, as somebody makes who has mistyped it, then ten a second.
+    pub(crate) const REJECTED_TOKENS: Self =
+        Self { per_second: 10, least: 1, burst: Duration::from_secs(1), wait_max: Duration::from_secs(5) };
+}
+
+/// The answers that share one rate.
+pub(crate) struct Throttle {
+    rate: Rate,
+    /// When all that was answered so far is paid for.
+    paid: Mutex<Option<Instant>>,
+}
+
+impl Throttle {
+    /// Answers at `rate`.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self { rate, paid: Mutex::default() }
+    }
+
+    /// Resolves when it is the turn of an answer that costs so much.
+    pub(crate) async fn turn(&self, cost: usize) {
+        sleep(self.wait(Instant::now(), cost)).await;
+    }
+
+    /// How long that answer waits.
+    fn wait(&self, now: Instant, cost: usize) -> Duration {
+        let Rate { per_second, least, burst, wait_max } = self.rate;
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX).max(least);
+        let cost = Duration::from_secs(1) * cost / per_second;
+        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut then = paid.map_or(now, |paid| paid.max(now)) + cost;
+        let mut wait = then.saturating_duration_since(now + burst);
+        if wait > wait_max {
+            wait = wait_max / 2;
+            then = now + burst + wait;
+        }
+        *paid = Some(then);
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const BURST: Duration = Rate::REJECTED_DELIVERIES.burst;
+    const WAIT_MAX: Duration = Rate::REJECTED_DELIVERIES.wait_max;
+
+    #[test]
+    fn a_thousand_short_ones_a_second_are_answered_at_once() {
+        let (throttle, begun) = (Throttle::new(Rate::REJECTED_DELIVERIES), Instant::now());
+        for ms in 0..3000 {
+            assert_eq!(throttle.wait(begun + Duration::from_millis(ms), 2500), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn beyond_that_each_waits_for_those_before_it_but_not_without_end() {
+        let (throttle, now) = (Throttle::new(Rate::REJECTED_DELIVERIES), Instant::now());
+        let waits: Vec<Duration> = (0..10_000).map(|_| throttle.wait(now, 2500)).collect();
+        assert_eq!(waits[499], Duration::ZERO);
+        assert!((1495..1505).contains(&waits[1999].as_millis()), "{:?}", waits[1999]);
+        for later in waits[5500..].chunks_exact(2500) {
+            let spread: BTreeSet<u128> = later.iter().map(Duration::as_millis).collect();
+            assert!(spread.len() > 2400 && later.iter().all(|wait| (WAIT_MAX / 2..=WAIT_MAX).contains(wait)));
+        }
+        let calm_again = now + BURST + WAIT_MAX;
+        assert_eq!(throttle.wait(calm_again, 2500), Duration::ZERO, "what was not waited for is not owed");
+    }
+
+    #[test]
+    fn long_bodies_cost_what_they_hold() {
+        let (throttle, now) = (Throttle::new(Rate::REJECTED_DELIVERIES), Instant::now());
+        let megabyte = 1_000_000;
+        for _ in 0..8 {
+            assert_eq!(throttle.wait(now, megabyte), Duration::ZERO);
+        }
+        assert_eq!(throttle.wait(now, 16 * megabyte), Duration::from_secs(1));
+        assert_eq!(throttle.wait(now, usize::MAX), WAIT_MAX / 2);
+    }
+
+    #[test]
+    fn a_probe_during_a_flood_waits_half_a_second_at_most() {
+        let (throttle, now) = (Throttle::new(Rate::OPS), Instant::now());
+        let longest = (0..10_000).map(|_| throttle.wait(now, 1)).max();
+        assert_eq!(longest, Some(Duration::from_millis(500)));
+    }
+}

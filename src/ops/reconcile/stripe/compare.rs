@@ -1,0 +1,130 @@
+//! One object: whether what the API shows is what the events have reported, and the event that fixes it.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+
+use crate::envelope::{Envelope, Source};
+use crate::project::internal::{Internal, Snapshot};
+use crate::project::stripe::snapshot::Shown;
+use crate::project::stripe::{Difference, StripeObject, differences};
+use crate::store::known::{Fact, Known};
+
+/// The type of the events that snapshots are kept as.
+pub const SNAPSHOT: &str = "snapshot";
+
+/// What became of an object that differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// The API shows it, and no event has reported it.
+    Missing,
+    /// The API shows it otherwise than the events have reported.
+    Differs,
+    /// Events have reported it, and the API does not know it.
+    NotAtStripe,
+    /// A price, product or coupon that has been deleted at Stripe: nothing to fix, its terms go on holding.
+    DeletedAtStripe,
+}
+
+/// An object that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Drifted {
+    /// Stripe's name of its kind.
+    pub kind: String,
+    /// Stripe's id.
+    pub id: String,
+    /// The customer that it names.
+    pub customer: Option<String>,
+    /// How.
+    pub drift: Drift,
+    /// The fields that differ.
+    pub fields: Vec<Difference>,
+    /// An event with what the API shows has been applied.
+    pub mended: bool,
+}
+
+/// What differs in an object, and the event that fixes it where one can.
+pub(super) struct Verdict {
+    pub drifted: Drifted,
+    pub event: Option<Envelope>,
+}
+
+/// When, with a key of which mode, and in which account objects were looked at.
+pub(super) struct Seen {
+    pub at: OffsetDateTime,
+    pub livemode: Option<bool>,
+    pub account: Option<String>,
+}
+
+/// Compares an object as the API showed it with what is `known` of it. None: all is well.
+pub(super) fn judge(object: &Value, shown: &Shown, known: Option<&Known>, seen: &Seen) -> Option<Verdict> {
+    let fact = known.and_then(|known| known.fact.as_ref());
+    let fields = fact.map_or_else(Vec::new, |fact| fields(fact, shown, known));
+    if fact.is_some() && fields.is_empty() {
+        return None;
+    }
+    // A deleted object that nobody ever heard of is of no use to anybody.
+    if fact.is_none() && shown.is_deleted {
+        return None;
+    }
+    let state = &shown.state;
+    let drifted = Drifted {
+        kind: state.kind().to_owned(),
+        id: state.id().to_owned(),
+        customer: state.customer_id().map(ToOwned::to_owned),
+        drift: if fact.is_some() { Drift::Differs } else { Drift::Missing },
+        fields,
+        mended: false,
+    };
+    // What has ended stays so, whatever is shown.
+    let can_win = fact.is_none_or(|fact| shown.is_final || !fact.is_final);
+    let event = if can_win { event(object, shown, fact, seen) } else { None };
+    Some(Verdict { drifted, event })
+}
+
+fn fields(fact: &Fact, shown: &Shown, known: Option<&Known>) -> Vec<Difference> {
+    let is_parked = |reason: &str| known.is_some_and(|known| known.parked.contains(reason));
+    let strictly = is_parked("unresolved_discount") || is_parked("estimated_mrr");
+    let mut fields = differences(&fact.state, &shown.state, strictly);
+    let mut flag = |field: &str, here: Value| {
+        fields.push(Difference { field: field.to_owned(), here, stripe: Value::Null });
+    };
+    if fact.is_tied {
+        flag("tied", json!(true));
+    }
+    if is_parked("thin_event") {
+        flag("parked", json!("thin_event"));
+    }
+    fields
+}
+
+/// The snapshot as an event. Its name says what it shows and when, so that it is one event however often it is
+/// written.
+fn event(object: &Value, shown: &Shown, fact: Option<&Fact>, seen: &Seen) -> Option<Envelope> {
+    let at = moment(shown, fact, seen.at.unix_timestamp());
+    let hash = hex::encode(&Sha256::digest(object.to_string())[..16]);
+    let snapshot =
+        Snapshot { at, object: object.clone(), livemode: seen.livemode, account: seen.account.clone() };
+    let body = serde_json::to_vec(&Internal::Snapshot(snapshot)).ok()?;
+    Some(Envelope {
+        source: Source::Internal,
+        event_id: format!("{SNAPSHOT}/{}/{at}/{hash}", shown.state.id()),
+        event_type: SNAPSHOT.to_owned(),
+        occurred_at: OffsetDateTime::from_unix_timestamp(at).ok()?,
+        received_at: seen.at,
+        body: body.into(),
+    })
+}
+
+/// When the object was as it is shown: the second of the answer. A subscription that has ended tells when, and
+/// there the ledger's churn belongs; an end wins over everything else, however early it was.
+fn moment(shown: &Shown, fact: Option<&Fact>, seen_at: i64) -> i64 {
+    let ended_at = match &shown.state {
+        StripeObject::Subscription(it) if shown.is_final => it.ended_at,
+        _ => None,
+    };
+    let is_news = fact.is_none_or(|fact| !fact.is_final);
+    ended_at.filter(|at| is_news && *at <= seen_at).unwrap_or(seen_at)
+}

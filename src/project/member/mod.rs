@@ -1,0 +1,171 @@
+//! A member's revenue and activity rows.
+
+use std::cmp::Reverse;
+
+use time::OffsetDateTime;
+
+use super::stripe::Subscription;
+
+mod months;
+
+#[cfg(test)]
+mod tests;
+
+pub use months::whole_months;
+
+/// The statuses, leading ones first.
+const STATUSES: [&str; 8] =
+    ["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "canceled", "incomplete_expired"];
+
+/// A subscription with what was derived of it.
+#[derive(Clone, Debug)]
+pub struct Valued {
+    /// The fact.
+    pub subscription: Subscription,
+    /// Its status as the tables show it: the last one that the enum knows; none if there was none.
+    pub status: Option<String>,
+    /// Its MRR in minor units of `currency`.
+    pub mrr: i64,
+    pub currency: String,
+    /// The name of its tier.
+    pub tier: Option<String>,
+}
+
+/// What a member's subscriptions say together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The leading subscription's status.
+    pub subscription_status: Option<String>,
+    /// The leading subscription's tier.
+    pub subscription_tier: Option<String>,
+    /// The earliest start that counts.
+    pub subscription_start_date: Option<OffsetDateTime>,
+    /// Whole calendar months.
+    pub months_subscribed: Option<i32>,
+    /// A subscription is active or trialing: what makes a champion.
+    pub is_live: bool,
+    /// Had a subscription that was more than incomplete, and none lives.
+    pub has_churned: bool,
+    /// A subscription is past_due or unpaid.
+    pub is_behind: bool,
+}
+
+impl Valued {
+    fn has_status(&self, statuses: &[&str]) -> bool {
+        self.status.as_deref().is_some_and(|status| statuses.contains(&status))
+    }
+
+    /// It was more than an attempt: its first payment (or trial) came about.
+    fn has_begun(&self) -> bool {
+        self.status.is_some() && !self.has_status(&["incomplete", "incomplete_expired"])
+    }
+
+    /// It has begun and continues, paid or not.
+    fn lives(&self) -> bool {
+        self.has_begun() && !self.has_status(&["canceled"])
+    }
+
+    /// Very old events have no `start_date`; such subscriptions started when they were made.
+    fn started_at(&self) -> i64 {
+        self.subscription.start_date.unwrap_or(self.subscription.created)
+    }
+
+    fn ended_at(&self) -> i64 {
+        let told = self.subscription.ended_at.or(self.subscription.canceled_at);
+        told.unwrap_or_else(|| self.started_at())
+    }
+}
+
+/// What `subscriptions` of one member say together at `now`.
+#[must_use]
+pub fn standing(subscriptions: &[Valued], now: OffsetDateTime) -> Standing {
+    let leading = leading(subscriptions);
+    let begun = || subscriptions.iter().filter(|it| it.has_begun());
+    let lives = subscriptions.iter().any(Valued::lives);
+    let start = begun().map(Valued::started_at).min().and_then(moment);
+    let end = if lives { Some(now) } else { begun().map(Valued::ended_at).max().and_then(moment) };
+    Standing {
+        subscription_status: leading.and_then(|it| it.status.clone()),
+        subscription_tier: leading.and_then(|it| it.tier.clone()),
+        subscription_start_date: start,
+        months_subscribed: start.zip(end).map(|(start, end)| whole_months(start, end.min(now))),
+        is_live: subscriptions.iter().any(|it| it.has_status(&["active", "trialing"])),
+        has_churned: begun().next().is_some() && !lives,
+        is_behind: subscriptions.iter().any(|it| it.has_status(&["past_due", "unpaid"])),
+    }
+}
+
+/// The one that speaks for the member: by status, then larger MRR (whatever the currency), then older
+/// start, then id. Those without a status that the tables can show stand back.
+fn leading(subscriptions: &[Valued]) -> Option<&Valued> {
+    let place = |it: &Valued| STATUSES.iter().position(|status| it.has_status(&[status]));
+    let ranked = subscriptions.iter().filter_map(|it| Some((place(it)?, it)));
+    let key = |(place, it): &(usize, &Valued)| {
+        (*place, Reverse(it.mrr), it.started_at(), it.subscription.id.clone())
+    };
+    ranked.min_by_key(key).map(|(_, it)| it)
+}
+
+fn moment(unix_seconds: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(unix_seconds).ok()
+}
+
+/// One member's sums in one currency, minor units.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revenue {
+    pub currency: String,
+    pub mrr: i64,
+    pub total_spent: i64,
+    pub ltv: i64,
+}
+
+/// The currency that the one-row table shows: largest MRR, else largest total_spent, else alphabetical.
+#[must_use]
+pub fn main_currency(revenue: &[Revenue]) -> Option<&Revenue> {
+    revenue.iter().min_by_key(|it| (Reverse(it.mrr), Reverse(it.total_spent), it.currency.as_str()))
+}
+
+/// Thresholds of engagement, in full 24-hour days and whole months.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    pub active_days: i64,
+    pub at_risk_days: i64,
+    pub champion_months: i32,
+}
+
+/// `active`, `at_risk`, `inactive` or `champion`.
+#[must_use]
+pub fn engagement(
+    last_login_at: Option<OffsetDateTime>,
+    standing: &Standing,
+    thresholds: Thresholds,
+    now: OffsetDateTime,
+) -> &'static str {
+    let Some(last_login_at) = last_login_at else { return "inactive" };
+    let is_loyal = standing.is_live && standing.months_subscribed >= Some(thresholds.champion_months);
+    match full_days(last_login_at, now) {
+        days if days <= thresholds.active_days && is_loyal => "champion",
+        days if days <= thresholds.active_days => "active",
+        days if days <= thresholds.at_risk_days => "at_risk",
+        _ => "inactive",
+    }
+}
+
+/// `churned`, `needs_attention` or `healthy`; `engagement` as the table shows it, by hand or not. `waits_urgently`: an
+/// urgent ticket of theirs has waited for too long.
+#[must_use]
+pub fn health(standing: &Standing, engagement: &str, waits_urgently: bool) -> &'static str {
+    if standing.has_churned {
+        "churned"
+    } else if standing.is_behind || waits_urgently || engagement == "at_risk" {
+        "needs_attention"
+    } else {
+        "healthy"
+    }
+}
+
+/// Full 24-hour days from `since` to `now`; never negative.
+#[must_use]
+pub fn full_days(since: OffsetDateTime, now: OffsetDateTime) -> i64 {
+    (now - since).whole_days().max(0)
+}

@@ -1,0 +1,100 @@
+//! Coupons, and the discounts that put them to work.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::project::stripe::field::{amount, count, currency, customer, decimal, flag, id, list, text, time};
+use crate::project::stripe::{Coupon, Discount};
+
+/// The most discounts read of one subscription or item: Stripe's own limit.
+const DISCOUNTS_MAX: usize = 20;
+
+/// The most currencies read of one coupon: Stripe knows fewer.
+const CURRENCIES_MAX: usize = 200;
+
+/// A coupon.
+pub fn coupon(value: &Value) -> Option<Coupon> {
+    Some(Coupon {
+        id: id(value)?,
+        // Versions between 2018 and 2019 cut percent_off to a whole number and gave the rest beside it.
+        percent_off: decimal(&value["percent_off_precise"]).or_else(|| decimal(&value["percent_off"])),
+        amount_off: amount(&value["amount_off"]),
+        currency: currency(&value["currency"]),
+        currency_options: currency_options(&value["currency_options"]),
+        duration: text(&value["duration"]).unwrap_or_default(),
+        duration_in_months: count(&value["duration_in_months"]).and_then(|months| months.try_into().ok()),
+    })
+}
+
+/// The amount off in each further currency.
+fn currency_options(value: &Value) -> BTreeMap<String, i64> {
+    let options = value.as_object().into_iter().flatten().take(CURRENCIES_MAX);
+    let option = |(code, terms): (&String, &Value)| {
+        Some((currency(&Value::from(code.as_str()))?, amount(&terms["amount_off"])?))
+    };
+    options.filter_map(option).collect()
+}
+
+/// A discount: an id alone, or the object with its coupon as an id or in full, in either place.
+pub fn discount(value: &Value) -> Option<Discount> {
+    if value.is_string() {
+        return Some(Discount { id: id(value)?, ..Discount::default() });
+    }
+    let source = if value["coupon"].is_null() { &value["source"]["coupon"] } else { &value["coupon"] };
+    let (customer, subscription) = (customer(value), id(&value["subscription"]));
+    Some(Discount {
+        id: id(&value["id"]).or_else(|| stand_in_id(subscription.as_deref(), customer.as_deref()))?,
+        customer,
+        subscription,
+        subscription_item: id(&value["subscription_item"]),
+        coupon_id: id(source),
+        coupon: source.is_object().then(|| coupon(source)).flatten(),
+        start: time(&value["start"]),
+        end: time(&value["end"]),
+        deleted: flag(&value["deleted"]),
+    })
+}
+
+/// Discounts had no ids before 2020, when a customer and a subscription each had at most one: the owner
+/// names it. The coupon is not part of the name, since an update may exchange it.
+fn stand_in_id(subscription: Option<&str>, customer: Option<&str>) -> Option<String> {
+    subscription.or(customer).map(|owner| format!("{STAND_IN_PREFIX}{owner}"))
+}
+
+const STAND_IN_PREFIX: &str = "discount:";
+
+/// The discounts of a subscription or an item, whether listed or in the single place of old. A list of
+/// ids beside the one object they mean is read with that object's terms.
+pub fn discounts(owner: &Value) -> Vec<Discount> {
+    let single = discount(&owner["discount"]);
+    let mut listed: Vec<Discount> =
+        list(&owner["discounts"]).iter().take(DISCOUNTS_MAX).filter_map(discount).collect();
+    let Some(single) = single else { return listed };
+    if listed.is_empty() {
+        listed.push(single);
+    } else if let Some(same) = listed.iter_mut().find(|it| it.id == single.id && it.coupon.is_none()) {
+        *same = single;
+    }
+    listed
+}
+
+/// Whether it was given to one invoice or one checkout only, and so recurs nowhere.
+pub fn is_for_one_payment(value: &Value) -> bool {
+    ["invoice", "invoice_item", "checkout_session"].into_iter().any(|key| !value[key].is_null())
+}
+
+impl Discount {
+    /// Whether it lies on the customer's own level, and not on a subscription or an item of one.
+    #[must_use]
+    pub const fn is_on_customer(&self) -> bool {
+        self.subscription.is_none() && self.subscription_item.is_none()
+    }
+
+    /// Whether its id is a stand-in: the place of an owner's one discount, which may be filled again
+    /// after a deletion.
+    #[must_use]
+    pub fn has_stand_in_id(&self) -> bool {
+        self.id.starts_with(STAND_IN_PREFIX)
+    }
+}

@@ -1,0 +1,119 @@
+//! Invoices, their recurring lines, and which payment paid which invoice.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::project::stripe::field::{amount, currency, customer, flag, id, list, text, time};
+use crate::project::stripe::{FailedAttempt, Invoice, InvoiceLine, InvoicePayment, Paid};
+
+/// An invoice, as an event of `event_type` that was created `at` shows it.
+pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoice> {
+    let status = status(value);
+    let amount_due = amount(&value["amount_due"]).unwrap_or_default();
+    let subscription =
+        id(&value["parent"]["subscription_details"]["subscription"]).or_else(|| id(&value["subscription"]));
+    let by_hand = flag(&value["paid_out_of_band"]);
+    let paid = Paid {
+        intent: id(&value["payment_intent"]),
+        charge: id(&value["charge"]),
+        succeeded: status == "paid" && !by_hand,
+    };
+    let last_lines = recurring_lines(list(&value["lines"]));
+    let asks_for_prorations_alone = last_lines.is_empty() && !list(&value["lines"]).is_empty();
+    // Until 2018 there was only `paid`, and it meant the whole amount due.
+    let amount_paid = amount(&value["amount_paid"]).unwrap_or(if status == "paid" { amount_due } else { 0 });
+    let attempt_count = value["attempt_count"].as_i64().unwrap_or_default().max(0);
+    let has_failed = event_type == "invoice.payment_failed";
+    let failure = FailedAttempt { at: at.unwrap_or_default(), attempt_count, amount_paid };
+    Some(Invoice {
+        id: id(value)?,
+        customer: customer(value),
+        created: time(&value["created"]).or_else(|| time(&value["date"])).unwrap_or_default(),
+        currency: currency(&value["currency"]).unwrap_or_default(),
+        subscription,
+        amount_paid,
+        amount_due,
+        attempt_count,
+        last_failure: has_failed.then_some(failure),
+        paid_out_of_band: by_hand,
+        paid_at: time(&value["status_transitions"]["paid_at"]),
+        payment_intent: paid.intent.clone(),
+        charge: paid.charge.clone(),
+        payments: Some(paid).filter(Paid::names_any).into_iter().collect(),
+        billing_reason: text(&value["billing_reason"]),
+        number: text(&value["number"]),
+        discount_amounts: if asks_for_prorations_alone { BTreeMap::new() } else { discount_amounts(value) },
+        last_lines,
+        status,
+    })
+}
+
+/// The status; before 2018-11 it has to be put together from the flags that it replaced.
+fn status(value: &Value) -> String {
+    let known = text(&value["status"]);
+    known.unwrap_or_else(|| {
+        let put_together = match () {
+            () if flag(&value["paid"]) => "paid",
+            () if flag(&value["forgiven"]) => "uncollectible",
+            () if flag(&value["attempted"]) || flag(&value["closed"]) => "open",
+            () => "draft",
+        };
+        put_together.to_owned()
+    })
+}
+
+/// What the invoice asks for each subscription item in its latest period, prorations left out. Graduated
+/// prices make one line per tier, so the lines of one item are added up. In the order of the lines.
+fn recurring_lines(lines: &[Value]) -> Vec<InvoiceLine> {
+    let mut found: Vec<(i64, InvoiceLine)> = Vec::new();
+    for (period_start, line) in lines.iter().filter_map(recurring_line) {
+        let same = found.iter_mut().find(|(_, known)| {
+            known.subscription_item == line.subscription_item && known.price == line.price
+        });
+        match same {
+            Some((start, known)) if *start == period_start => known.amount += line.amount,
+            Some(known) if known.0 < period_start => *known = (period_start, line),
+            Some(_) => {}
+            None => found.push((period_start, line)),
+        }
+    }
+    found.into_iter().map(|(_, line)| line).collect()
+}
+
+/// What each discount took off the invoice, by its id. One that took nothing off says nothing: there was
+/// nothing left to take, as in a trial.
+fn discount_amounts(value: &Value) -> BTreeMap<String, i64> {
+    let taken = list(&value["total_discount_amounts"]).iter();
+    let taken = taken.filter_map(|it| Some((id(&it["discount"])?, amount(&it["amount"])?)));
+    taken.filter(|(_, amount)| *amount > 0).collect()
+}
+
+/// The line of a subscription item with the start of its period; none for prorations and one-off lines.
+fn recurring_line(line: &Value) -> Option<(i64, InvoiceLine)> {
+    let details = &line["parent"]["subscription_item_details"];
+    let subscription_item = id(&details["subscription_item"]).or_else(|| id(&line["subscription_item"]));
+    let is_recurring = subscription_item.is_some() || line["type"] == "subscription";
+    let is_proration = flag(&details["proration"])
+        || flag(&line["parent"]["invoice_item_details"]["proration"])
+        || flag(&line["proration"]);
+    let price = id(&line["pricing"]["price_details"]["price"])
+        .or_else(|| id(&line["price"]))
+        .or_else(|| id(&line["plan"]));
+    let start = time(&line["period"]["start"]).unwrap_or_default();
+    let line = InvoiceLine { price, subscription_item, amount: amount(&line["amount"])? };
+    (is_recurring && !is_proration).then_some((start, line))
+}
+
+/// Which payment paid which invoice.
+pub fn invoice_payment(value: &Value) -> Option<InvoicePayment> {
+    Some(InvoicePayment {
+        id: id(value)?,
+        invoice: id(&value["invoice"]).unwrap_or_default(),
+        payment_intent: id(&value["payment"]["payment_intent"]),
+        charge: id(&value["payment"]["charge"]),
+        status: text(&value["status"]).unwrap_or_default(),
+        amount_paid: amount(&value["amount_paid"]),
+        paid_at: time(&value["status_transitions"]["paid_at"]),
+    })
+}

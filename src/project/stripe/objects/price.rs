@@ -1,0 +1,52 @@
+//! What is sold: prices, the plans that came before them, and products.
+
+use serde_json::Value;
+
+use super::tax::tax_behavior;
+use crate::project::stripe::field::{count, currency, decimal, flag, id, list, text};
+use crate::project::stripe::{Price, Product, Tier, TransformQuantity};
+
+/// A price or a plan. Given as an id alone, nothing but the id.
+pub fn price(value: &Value) -> Option<Price> {
+    let terms = if value["recurring"].is_object() { &value["recurring"] } else { value };
+    Some(Price {
+        id: id(value)?,
+        product: id(&value["product"]),
+        currency: currency(&value["currency"]),
+        unit_amount: unit_amount(value),
+        interval: text(&terms["interval"]),
+        interval_count: count(&terms["interval_count"]).and_then(|count| count.try_into().ok()),
+        metered: terms["usage_type"] == "metered",
+        transform_quantity: transform(&value["transform_quantity"])
+            .or_else(|| transform(&value["transform_usage"])),
+        tiers_mode: text(&value["tiers_mode"]),
+        tiers: list(&value["tiers"]).iter().map(tier).collect(),
+        tax_behavior: tax_behavior(&value["tax_behavior"]),
+        nickname: text(&value["nickname"]),
+    })
+}
+
+/// The amount of one unit in the words of prices, else of plans.
+fn unit_amount(value: &Value) -> Option<String> {
+    ["unit_amount_decimal", "unit_amount", "amount_decimal", "amount"]
+        .into_iter()
+        .find_map(|key| decimal(&value[key]))
+}
+
+fn transform(value: &Value) -> Option<TransformQuantity> {
+    let divide_by = count(&value["divide_by"]).filter(|divisor| *divisor > 0)?;
+    Some(TransformQuantity { divide_by, round_up: value["round"] == "up" })
+}
+
+fn tier(value: &Value) -> Tier {
+    Tier {
+        up_to: count(&value["up_to"]),
+        unit_amount: unit_amount(value),
+        flat_amount: decimal(&value["flat_amount_decimal"]).or_else(|| decimal(&value["flat_amount"])),
+    }
+}
+
+/// A product.
+pub fn product(value: &Value) -> Option<Product> {
+    Some(Product { id: id(value)?, name: text(&value["name"]), active: flag(&value["active"]) })
+}

@@ -1,0 +1,85 @@
+//! Subscriptions and their items.
+
+use serde_json::Value;
+
+use super::discount::discounts;
+use super::price::price;
+use super::tax::tax_rates;
+use crate::project::stripe::field::{
+    count, currency, customer, flag, id, is_truncated, list, text, time, user_ids,
+};
+use crate::project::stripe::{Item, Subscription};
+
+/// The most items read of one subscription: Stripe's own limit.
+const ITEMS_MAX: usize = 20;
+
+/// A subscription; none without an id or a customer.
+pub fn subscription(value: &Value, user_id_keys: &[String]) -> Option<Subscription> {
+    let created = time(&value["created"]).unwrap_or_default();
+    let (current_period_start, current_period_end) = period(value);
+    Some(Subscription {
+        id: id(value)?,
+        customer: customer(value)?,
+        created,
+        status: text(&value["status"]).unwrap_or_default(),
+        known_status: None,
+        needs_stripe: false,
+        currency: currency(&value["currency"]).or_else(|| currency(&value["plan"]["currency"])),
+        // Until 2019 a subscription's `start` was its last change; only `created` was its beginning.
+        start_date: time(&value["start_date"]).or(Some(created).filter(|created| *created > 0)),
+        ended_at: time(&value["ended_at"]),
+        canceled_at: time(&value["canceled_at"]),
+        cancel_at_period_end: flag(&value["cancel_at_period_end"]),
+        cancel_at: time(&value["cancel_at"]),
+        cancellation_reason: text(&value["cancellation_details"]["reason"]),
+        cancellation_feedback: text(&value["cancellation_details"]["feedback"]),
+        current_period_start,
+        current_period_end,
+        trial_start: time(&value["trial_start"]),
+        trial_end: time(&value["trial_end"]),
+        pause_behavior: pause_behavior(&value["pause_collection"]),
+        items: items(value),
+        items_truncated: is_truncated(&value["items"], ITEMS_MAX),
+        discounts: discounts(value),
+        default_tax_rates: tax_rates(&value["default_tax_rates"]),
+        automatic_tax: flag(&value["automatic_tax"]["enabled"]),
+        user_ids: user_ids(value, user_id_keys),
+    })
+}
+
+fn pause_behavior(pause: &Value) -> Option<String> {
+    pause.is_object().then(|| text(&pause["behavior"]).unwrap_or_default())
+}
+
+/// The earliest start and the latest end of the items' periods, else the subscription's own of old.
+fn period(value: &Value) -> (Option<i64>, Option<i64>) {
+    let times = |key: &'static str| list(&value["items"]).iter().filter_map(move |item| time(&item[key]));
+    (
+        times("current_period_start").min().or_else(|| time(&value["current_period_start"])),
+        times("current_period_end").max().or_else(|| time(&value["current_period_end"])),
+    )
+}
+
+/// The items in Stripe's order; before there were items, the one plan and its quantity.
+fn items(value: &Value) -> Vec<Item> {
+    let listed: Vec<Item> = list(&value["items"])
+        .iter()
+        .take(ITEMS_MAX)
+        .filter(|item| !flag(&item["deleted"]))
+        .filter_map(|listed| item(id(listed)?, listed))
+        .collect();
+    if listed.is_empty() { item(String::new(), value).into_iter().collect() } else { listed }
+}
+
+/// One item, or a subscription of old that is its own only item. A quantity of the wrong type is absent.
+fn item(id: String, value: &Value) -> Option<Item> {
+    Some(Item {
+        id,
+        price: price(&value["price"]).or_else(|| price(&value["plan"]))?,
+        quantity: count(&value["quantity"]),
+        trial_end: time(&value["current_trial"]["end_date"]),
+        // A subscription's own discounts are not its item's: only listed items may have any.
+        discounts: if value["object"] == "subscription" { Vec::new() } else { discounts(value) },
+        tax_rates: tax_rates(&value["tax_rates"]),
+    })
+}

@@ -1,0 +1,27 @@
+//! Tax: the rates that a subscription or an item shows, and whether a price includes them.
+
+use serde_json::Value;
+
+use crate::project::stripe::TaxRate;
+use crate::project::stripe::field::{decimal, flag, id, list, text};
+
+/// The most rates read of one list: Stripe allows ten on a line.
+const RATES_MAX: usize = 20;
+
+/// The rates of a list: in full, or as an id alone.
+pub fn tax_rates(value: &Value) -> Vec<TaxRate> {
+    list(value).iter().take(RATES_MAX).filter_map(tax_rate).collect()
+}
+
+fn tax_rate(value: &Value) -> Option<TaxRate> {
+    Some(TaxRate {
+        id: id(value)?,
+        inclusive: flag(&value["inclusive"]),
+        percentage: decimal(&value["percentage"]).or_else(|| decimal(&value["effective_percentage"])),
+    })
+}
+
+/// What a price says of tax; nothing while that is unspecified.
+pub fn tax_behavior(value: &Value) -> Option<String> {
+    text(value).filter(|behavior| matches!(behavior.as_str(), "inclusive" | "exclusive"))
+}

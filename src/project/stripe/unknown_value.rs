@@ -1,0 +1,131 @@
+//! What we do not recognise in an object: words that Stripe began to use after this was written, and fields
+//! that are in none of the places where we look.
+
+use super::StripeObject;
+use super::lifecycle::{KNOWN_STATUSES, is_known};
+
+/// One thing that was not recognised.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnknownValue {
+    /// Where: `subscription.status`, `invoice.currency`.
+    pub what: &'static str,
+    /// The word that stands there; empty where nothing does.
+    pub value: String,
+}
+
+/// The longest word kept.
+const VALUE_MAX_CHARS: usize = 60;
+
+impl StripeObject {
+    /// What is not recognised in it. Nothing for objects that are gone: those are shown without their fields.
+    #[must_use]
+    pub fn unknown_values(&self) -> Vec<UnknownValue> {
+        match self {
+            Self::Subscription(it) => {
+                let status =
+                    word("subscription.status", &it.status, KNOWN_STATUSES.contains(&it.status.as_str()));
+                let items = it.items.is_empty().then(|| missing("subscription.items"));
+                status.into_iter().chain(items).collect()
+            }
+            Self::Invoice(it) => {
+                let status = word("invoice.status", &it.status, is_known(self));
+                status.into_iter().chain(needed("invoice.currency", &it.currency)).collect()
+            }
+            Self::InvoicePayment(it) => {
+                let status = word("invoice_payment.status", &it.status, is_known(self));
+                status.into_iter().chain(needed("invoice_payment.invoice", &it.invoice)).collect()
+            }
+            Self::Charge(it) => {
+                let status = word("charge.status", &it.status, is_known(self));
+                status.into_iter().chain(needed("charge.currency", &it.currency)).collect()
+            }
+            Self::Refund(it) => {
+                // Very old versions have no status.
+                let status = it.status.as_deref().unwrap_or("succeeded");
+                let status = word("refund.status", status, it.status.is_none() || is_known(self));
+                status.into_iter().chain(needed("refund.currency", &it.currency)).collect()
+            }
+            Self::Dispute(it) => {
+                let status = word("dispute.status", &it.status, is_known(self));
+                status.into_iter().chain(needed("dispute.currency", &it.currency)).collect()
+            }
+            Self::Coupon(it) => {
+                let is_known = matches!(it.duration.as_str(), "forever" | "once" | "repeating");
+                word("coupon.duration", &it.duration, is_known).into_iter().collect()
+            }
+            Self::Customer(_)
+            | Self::Checkout(_)
+            | Self::Price(_)
+            | Self::Product(_)
+            | Self::Discount(_)
+            | Self::FoundPayment(_) => Vec::new(),
+        }
+    }
+}
+
+fn word(what: &'static str, value: &str, is_known: bool) -> Option<UnknownValue> {
+    (!is_known).then(|| UnknownValue { what, value: value.chars().take(VALUE_MAX_CHARS).collect() })
+}
+
+fn needed(what: &'static str, value: &str) -> Option<UnknownValue> {
+    value.is_empty().then(|| missing(what))
+}
+
+const fn missing(what: &'static str) -> UnknownValue {
+    UnknownValue { what, value: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::project::stripe::shown;
+
+    fn odd(object: &Value) -> Vec<(&'static str, String)> {
+        let shown = shown(object, &[]).expect("an object");
+        shown.state.unknown_values().into_iter().map(|it| (it.what, it.value)).collect()
+    }
+
+    #[test]
+    fn what_is_known_is_no_oddity_and_a_new_word_or_a_missing_field_is() {
+        let items = json!([{"id": "si_1", "price": {"id": "price_1"}}]);
+        let subscription = |status: &str, items: &Value| json!({"object": "subscription", "id": "sub_1", "customer": "cus_1", "status": status, "items": items});
+        assert_eq!(odd(&subscription("active", &items)), []);
+        assert_eq!(
+            odd(&subscription("dormant", &json!([]))),
+            [("subscription.status", "dormant".to_owned()), ("subscription.items", String::new())]
+        );
+        let cases = [
+            (json!({"object": "invoice", "id": "in_1", "status": "paid", "currency": "usd"}), vec![]),
+            (
+                json!({"object": "invoice", "id": "in_1", "status": "waived"}),
+                vec!["invoice.status", "invoice.currency"],
+            ),
+            (
+                json!({"object": "charge", "id": "ch_1", "status": "settled", "currency": "usd"}),
+                vec!["charge.status"],
+            ),
+            (json!({"object": "refund", "id": "re_1", "currency": "usd"}), vec![]),
+            (
+                json!({"object": "refund", "id": "re_1", "currency": "usd", "status": "lost"}),
+                vec!["refund.status"],
+            ),
+            (json!({"object": "dispute", "id": "dp_1", "status": "won", "currency": "usd"}), vec![]),
+            (
+                json!({"object": "dispute", "id": "dp_1", "status": "drawn", "currency": "usd"}),
+                vec!["dispute.status"],
+            ),
+            (
+                json!({"object": "invoice_payment", "id": "inpay_1", "status": "paid"}),
+                vec!["invoice_payment.invoice"],
+            ),
+            (json!({"object": "coupon", "id": "c", "duration": "weekly"}), vec!["coupon.duration"]),
+            (json!({"object": "customer", "id": "cus_1"}), vec![]),
+        ];
+        for (object, expected) in cases {
+            let found: Vec<_> = odd(&object).into_iter().map(|it| it.0).collect();
+            assert_eq!(found, expected, "{object}");
+        }
+        assert_eq!(odd(&json!({"object": "coupon", "id": "c", "duration": "x".repeat(99)}))[0].1.len(), 60);
+    }
+}

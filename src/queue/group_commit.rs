@@ -1,0 +1,127 @@
+//! Whatever waits while one write is confirmed travels together in the next.
+//!
+//! Callers hand in single events and wait; a few lanes take all that wait, write them as one group
+//! and tell every caller the outcome. Under load groups grow by themselves, at rest an event goes at
+//! once: there is no timer to tune.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::error::Refused;
+use crate::envelope::{Envelope, wire};
+
+/// Events that may wait before further callers are held back.
+const WAITING_MAX_EVENTS: usize = 1024;
+/// A stopping process still takes the events of requests that are under way, until none has come for
+/// this long,
+const GRACE: Duration = Duration::from_millis(500);
+/// but no longer than this in all.
+const LONGEST_GRACE: Duration = Duration::from_secs(5);
+
+/// An event and its caller.
+struct Waiting {
+    envelope: Envelope,
+    outcome: oneshot::Sender<Result<(), Refused>>,
+}
+
+/// The callers' side. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Submitter(mpsc::Sender<Waiting>);
+
+/// The lanes' side.
+#[derive(Clone, Debug)]
+pub(super) struct Batcher {
+    waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+    limits: Limits,
+    stopping: CancellationToken,
+    latest_end: Arc<OnceLock<Instant>>,
+}
+
+/// How large a group may grow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub max_events: usize,
+    /// The last event may reach past this: a group holds at least one.
+    pub max_bytes: usize,
+}
+
+/// Events that share one write.
+pub(super) struct CommitGroup {
+    pub envelopes: Vec<Envelope>,
+    outcomes: Vec<oneshot::Sender<Result<(), Refused>>>,
+}
+
+/// Both sides.
+pub(super) fn batcher(limits: Limits, stopping: CancellationToken) -> (Submitter, Batcher) {
+    let (sender, receiver) = mpsc::channel(WAITING_MAX_EVENTS);
+    let waiting = Arc::new(Mutex::new(receiver));
+    (Submitter(sender), Batcher { waiting, limits, stopping, latest_end: Arc::default() })
+}
+
+impl Submitter {
+    /// Hands in an event and waits for what became of it.
+    pub async fn enter(&self, envelope: Envelope) -> Result<(), Refused> {
+        let (outcome, decided) = oneshot::channel();
+        let stopped = || Refused::new("the process is stopping");
+        self.0.send(Waiting { envelope, outcome }).await.map_err(|_| stopped())?;
+        decided.await.map_err(|_| stopped())?
+    }
+}
+
+impl Batcher {
+    /// All that waits, within the limits; waits for the first. `None` once the process is stopping and
+    /// the grace is over.
+    pub async fn next(&self) -> Option<CommitGroup> {
+        let mut waiting = self.waiting.lock().await;
+        let first = tokio::select! {
+            biased;
+            () = self.grace_is_over() => {
+                waiting.close();
+                waiting.recv().await?
+            }
+            first = waiting.recv() => first?,
+        };
+        let mut size_bytes = wire::encoded_len(&first.envelope);
+        let mut group = CommitGroup::of(first);
+        while group.envelopes.len() < self.limits.max_events && size_bytes < self.limits.max_bytes {
+            let Ok(next) = waiting.try_recv() else { break };
+            size_bytes += wire::encoded_len(&next.envelope);
+            group.push(next);
+        }
+        Some(group)
+    }
+
+    async fn grace_is_over(&self) {
+        self.stopping.cancelled().await;
+        let latest = *self.latest_end.get_or_init(|| Instant::now() + LONGEST_GRACE);
+        sleep_until(latest.min(Instant::now() + GRACE)).await;
+    }
+}
+
+impl CommitGroup {
+    fn of(first: Waiting) -> Self {
+        Self { envelopes: vec![first.envelope], outcomes: vec![first.outcome] }
+    }
+
+    fn push(&mut self, next: Waiting) {
+        self.envelopes.push(next.envelope);
+        self.outcomes.push(next.outcome);
+    }
+
+    /// Tells every caller. One that has gone away is none of our concern.
+    pub fn settle(self, outcome: Result<(), Refused>) {
+        for caller in self.outcomes {
+            caller.send(outcome.clone()).ok();
+        }
+    }
+
+    /// Each event as a group of its own.
+    pub fn singly(self) -> impl Iterator<Item = Self> {
+        let singles = self.envelopes.into_iter().zip(self.outcomes);
+        singles.map(|(envelope, outcome)| Self::of(Waiting { envelope, outcome }))
+    }
+}

@@ -1,0 +1,33 @@
+//! The figures that the queue reports.
+
+use metrics::{Unit, describe_counter, describe_gauge};
+
+/// Events made durable, by `path`: `rabbitmq`, or `outbox` for Postgres.
+pub const ACCEPTED: &str = "memberflow_queue_accepted_total";
+/// Messages sent to the broker, by `outcome`: `confirmed`, `refused`, `unroutable` or `lost`.
+pub const CONFIRMS: &str = "memberflow_queue_confirms_total";
+/// Events that went to Postgres because the broker did not take them.
+pub const FALLBACKS: &str = "memberflow_queue_fallbacks_total";
+/// Events taken over from the outbox that earlier versions and their triggers write to.
+pub const RELAYED: &str = "memberflow_queue_relayed_total";
+/// Connections to the broker opened, by `use`: `publish`, `consume` or `dead_letter`. All but the first are reconnections.
+pub const CONNECTS: &str = "memberflow_queue_connects_total";
+/// Messages that could not be decoded and went to the dead-letter queue.
+pub const UNDECODABLE: &str = "memberflow_queue_undecodable_total";
+/// Pending events, counted up to a limit.
+pub const BACKLOG: &str = "memberflow_events_pending";
+
+/// Tells the recorder what each figure means.
+pub fn describe() {
+    describe_counter!(ACCEPTED, Unit::Count, "Events made durable, by path (rabbitmq, outbox).");
+    describe_counter!(CONFIRMS, Unit::Count, "Messages sent to RabbitMQ, by what it answered.");
+    describe_counter!(FALLBACKS, Unit::Count, "Events that RabbitMQ did not take and Postgres was asked to.");
+    describe_counter!(RELAYED, Unit::Count, "Events taken over from the outbox of an earlier version.");
+    describe_counter!(
+        CONNECTS,
+        Unit::Count,
+        "Connections to RabbitMQ opened, by use (publish, consume, bury)."
+    );
+    describe_counter!(UNDECODABLE, Unit::Count, "Messages that could not be read and were dead-lettered.");
+    describe_gauge!(BACKLOG, Unit::Count, "Pending events in Postgres; counting stops at 10,000.");
+}

@@ -1,0 +1,139 @@
+//! Bodies that are still coming in: what they hold altogether is bounded, and where it is too much the one that has
+//! been coming for longest is given up. So bodies that dawdle cannot keep out those that do not.
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::http::eviction::EvictionQueue;
+use crate::http::problem::Problem;
+
+/// What a source's bodies may hold altogether while they come in.
+const READING_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// How many times the limit is read and thrown away before the answer: a sender that is still writing
+/// would otherwise see a broken connection instead of the 413.
+const DRAIN_FACTOR: usize = 8;
+
+/// The bodies of one source.
+pub(super) struct BodyReader {
+    limit: usize,
+    free_bytes: Semaphore,
+    coming: EvictionQueue,
+}
+
+impl BodyReader {
+    /// For bodies of `limit` bytes at most.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            free_bytes: Semaphore::new(READING_MAX_BYTES.max(limit)),
+            coming: EvictionQueue::default(),
+        }
+    }
+
+    /// The longest body.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Of a longer body no byte is read.
+    pub(super) fn reads_at_most(&self) -> usize {
+        self.limit.saturating_mul(DRAIN_FACTOR)
+    }
+
+    /// The whole body, unless it has to give way to others.
+    pub(super) async fn read(&self, body: Body) -> Result<Bytes, Problem> {
+        let waiter = self.coming.join();
+        tokio::select! {
+            body = self.whole(body) => body,
+            () = waiter.dismissed() => Err(Problem::overloaded()),
+        }
+    }
+
+    /// The whole body, if it keeps to the limit however it is sent.
+    async fn whole(&self, body: Body) -> Result<Bytes, Problem> {
+        let mut held = Vec::new();
+        let mut chunks = body.into_data_stream();
+        let mut first = Bytes::new();
+        let mut joined = BytesMut::new();
+        let mut length = 0_usize;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Problem::broken_off())?;
+            length = length.saturating_add(chunk.len());
+            if length > self.reads_at_most() {
+                break;
+            }
+            if length > self.limit {
+                (first, joined) = (Bytes::new(), BytesMut::new());
+                held.clear();
+                continue;
+            }
+            held.push(self.hold(chunk.len()).await?);
+            if length == chunk.len() {
+                // Most bodies come in one piece, which then is not copied.
+                first = chunk;
+            } else {
+                joined.extend_from_slice(&std::mem::take(&mut first));
+                joined.extend_from_slice(&chunk);
+            }
+        }
+        match (length > self.limit, joined.is_empty()) {
+            (true, _) => Err(Problem::too_large(self.limit)),
+            (false, true) => Ok(first),
+            (false, false) => Ok(joined.freeze()),
+        }
+    }
+
+    /// Room for so many bytes, at the cost of whoever has taken longest: it may be who asks.
+    async fn hold(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        loop {
+            if let Ok(held) = self.free_bytes.try_acquire_many(bytes) {
+                return Ok(held);
+            }
+            if !self.coming.dismiss_longest() {
+                return Err(Problem::overloaded());
+            }
+            // What was dismissed lets go in its own task.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{FutureExt as _, stream};
+
+    use super::*;
+
+    const LIMIT: usize = READING_MAX_BYTES / 4;
+
+    fn body(pieces: usize, ends: bool) -> Body {
+        let piece = Bytes::from(vec![b'x'; LIMIT / 2]);
+        let pieces = stream::iter(vec![Ok::<_, Infallible>(piece); pieces]);
+        if ends { Body::from_stream(pieces) } else { Body::from_stream(pieces.chain(stream::pending())) }
+    }
+
+    #[tokio::test]
+    async fn bodies_that_dawdle_give_way_to_one_that_does_not() {
+        let body_reader = BodyReader::new(LIMIT);
+        let mut dawdling: Vec<_> = (0..8).map(|_| Box::pin(body_reader.read(body(1, false)))).collect();
+        for body in &mut dawdling {
+            assert!(body.as_mut().now_or_never().is_none());
+        }
+        assert_eq!(body_reader.free_bytes.available_permits(), 0);
+        let others = async {
+            while dawdling.len() > 6 {
+                dawdling.retain_mut(|body| body.as_mut().now_or_never().is_none());
+                tokio::task::yield_now().await;
+            }
+        };
+        let (whole, ()) = tokio::join!(body_reader.read(body(2, true)), others);
+        assert_eq!(whole.unwrap().len(), LIMIT);
+        // Two have to; another may be asked before they have let go.
+        assert!((4..=6).contains(&dawdling.len()), "{}", dawdling.len());
+    }
+}

@@ -1,0 +1,167 @@
+//! What one process does: its roles, started together.
+
+mod listeners;
+mod shares;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use clap::ValueEnum;
+use sqlx::PgPool;
+
+use self::listeners::Listeners;
+use self::shares::Shares;
+use crate::api::{self, ApiState};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::console;
+use crate::consume;
+use crate::database;
+use crate::http::connection_limit::{ConnectionLimit, connections_max, ops_connections_max};
+use crate::http::listener;
+use crate::http::readiness::Readiness;
+use crate::lifecycle::Lifecycle;
+use crate::queue::Queue;
+use crate::receive::{self, Dependencies, Receive};
+use crate::store::{Rules, Store};
+use crate::telemetry;
+
+/// How often samples are put into their buckets, so that they don't pile up where nobody scrapes.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// A part of the service that can run in a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Take webhooks
+    Receive,
+    /// Nothing: consumers read pending events themselves
+    Relay,
+    /// Apply events
+    Consume,
+    /// Serve the CRM's API and the console
+    Api,
+}
+
+impl Role {
+    /// All that there is to do.
+    pub const ALL: [Self; 4] = [Self::Receive, Self::Relay, Self::Consume, Self::Api];
+}
+
+/// Database connections, a pool for each part of the process.
+struct Pools {
+    intake: PgPool,
+    pending: PgPool,
+    apply: PgPool,
+    api: PgPool,
+}
+
+impl Pools {
+    fn open(config: &Config, shares: Shares) -> anyhow::Result<Self> {
+        let pool = |connections| database::pool(config, connections).context("DATABASE_URL cannot be used");
+        Ok(Self {
+            intake: pool(shares.intake)?,
+            pending: pool(shares.pending)?,
+            apply: pool(shares.apply)?,
+            api: pool(shares.api)?,
+        })
+    }
+}
+
+/// Starts `roles` and listens at `config.bind`; returns where. Nothing waits for Postgres or RabbitMQ: a
+/// service that starts before them answers, and works as soon as they are there.
+///
+/// # Errors
+/// If a setting cannot be used or an address is taken. Nothing has connected anywhere then.
+pub async fn start(
+    config: &Config,
+    roles: &[Role],
+    clock: Clock,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<SocketAddr> {
+    let listeners = Listeners::bind(config).await?;
+    let shares = Shares::of(config.database_connections, roles)?;
+    let pools = Pools::open(config, shares)?;
+    let metrics = telemetry::metrics()?;
+    let queue = Queue::open(config, pools.intake.clone(), pools.pending.clone(), lifecycle)?;
+    let dependencies = Dependencies {
+        readiness: Readiness::start(database::options(config)?, queue.clone(), lifecycle),
+        queue: queue.clone(),
+        clock: clock.clone(),
+        lifecycle: lifecycle.clone(),
+        metrics,
+    };
+    keep_up_metrics(&dependencies);
+    let receive = Receive::new(config, dependencies)?;
+    if roles.contains(&Role::Relay) && !roles.contains(&Role::Consume) {
+        tracing::info!("the role relay does nothing any more: consumers read pending events themselves");
+    }
+    if roles.contains(&Role::Consume) {
+        let store = Store::new(pools.apply.clone(), clock.clone(), Rules::new(config));
+        let here = lifecycle.clone();
+        lifecycle.tasks.spawn(async move { consume::run(&queue, &store, &here).await });
+    }
+    let (public, ops) = routes(config, roles, receive, pools.api, clock, lifecycle);
+    serve(listeners, public, ops, config, lifecycle)
+}
+
+fn keep_up_metrics(dependencies: &Dependencies) {
+    let (upkeep, stopping) = (dependencies.metrics.clone(), dependencies.lifecycle.stopping.clone());
+    dependencies.lifecycle.tasks.spawn(async move {
+        while stopping.run_until_cancelled(tokio::time::sleep(METRICS_UPKEEP)).await.is_some() {
+            upkeep.run_upkeep();
+        }
+    });
+}
+
+/// What providers may call, and what operators and the CRM may.
+fn routes(
+    config: &Config,
+    roles: &[Role],
+    receive: Receive,
+    api: PgPool,
+    clock: Clock,
+    lifecycle: &Lifecycle,
+) -> (Router, Router) {
+    let mut ops = receive::ops(receive.clone());
+    if roles.contains(&Role::Api) {
+        let store = Store::new(api, clock.clone(), Rules::new(config));
+        ops = ops.merge(console::routes(store.clone(), clock.clone(), config, lifecycle));
+        ops = ops.merge(api::routes(ApiState { store, clock, admin_token: config.admin_token.clone() }));
+    }
+    let public = if roles.contains(&Role::Receive) { receive::webhooks(receive) } else { Router::new() };
+    (public, ops)
+}
+
+/// Serves both at their own address, or together where there is one.
+fn serve(
+    listeners: Listeners,
+    public: Router,
+    ops: Router,
+    config: &Config,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<SocketAddr> {
+    let address = listeners.public.local_addr()?;
+    let start = |listener, routes: Router, connections| {
+        let routes = receive::with_fallbacks(routes.merge(receive::alive()));
+        let connection_limit = ConnectionLimit::new(connections);
+        lifecycle.requests.spawn(listener::serve(
+            listener,
+            routes,
+            connection_limit,
+            config.read_timeout,
+            lifecycle.clone(),
+        ));
+    };
+    match listeners.ops {
+        None => start(listeners.public, public.merge(ops), connections_max()),
+        Some(listener) => {
+            tracing::info!(address = %listener.local_addr()?, "listening for operators");
+            start(listener, ops, ops_connections_max());
+            start(listeners.public, public, connections_max());
+        }
+    }
+    tracing::info!(%address, "listening");
+    Ok(address)
+}

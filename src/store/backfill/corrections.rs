@@ -1,0 +1,120 @@
+//! Rows that stand otherwise than they were reported for their own moment: a change that left the moment as it was
+//! (the table has no `updated_at`, or nobody keeps it), and of which no event came.
+//!
+//! Only the order in which such changes follow each other says which is the last. So the correction is reported as
+//! the change that was missing: from what was reported last to what the table says. Whatever is reported later follows
+//! from that, and an event that was only late finds its place before it.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+
+use super::parts::Counted;
+use super::reading::Rows;
+use super::rows;
+use super::run::Turn;
+use super::tables::Table;
+use crate::envelope::{Envelope, Source};
+use crate::project::internal::{Corrected, Internal};
+use crate::project::supabase::ActivityTables;
+use crate::project::supabase::change::{self, Kept};
+use crate::store::events::PEERS;
+use crate::store::{Rules, apply};
+
+/// Corrections that are in memory at once.
+const CORRECTIONS: usize = 100;
+
+/// Corrects the rows of a page; returns how many those are.
+pub(in crate::store) async fn correct(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    table: &Table,
+    counted: &Counted,
+    page: &Rows,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<i64, sqlx::Error> {
+    let tables = &rules.reading.tables;
+    let statement = statement(table, counted);
+    let (mut total, mut after) = (0, 0_i64);
+    loop {
+        let rows = rows::bound(statement.clone(), page).bind(after).fetch_all(&mut *tx).await?;
+        let Some(end) = rows.last() else { return Ok(total) };
+        after = end.try_get("n")?;
+        total += i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let events: Result<Vec<_>, _> = rows.iter().map(|row| event(turn, counted, row, tables)).collect();
+        apply::within(tx, &events?, rules, now).await?;
+    }
+}
+
+fn statement(table: &Table, counted: &Counted) -> String {
+    let key_type = table.key_type().unwrap_or("text");
+    let known = rows::known(counted);
+    let relation = counted.relation();
+    format!(
+        "with {page}, {known}
+         select k.n, k.row_id, {at} as at, to_jsonb(t)::text as record, i.body,
+                (select array_agg(p.body) from (
+                     select p.body from ingest.events p
+                     where p.subject = i.subject and p.occurred_at = i.occurred_at and p.source <> 'internal'
+                       and p.pruned_at is null
+                     order by p.received_at desc, p.event_id desc limit {PEERS}) p) as others
+         from known k
+         join {name} t on t.id = k.key::{key_type}
+         join ingest.events i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at
+              and i.event_id = k.was_event
+         where k.n > $7 and k.is_told and k.differs and not k.was_final and i.pruned_at is null
+         order by k.n limit {CORRECTIONS}",
+        page = rows::PAGE,
+        at = super::pages::micros("k.was_at"),
+        name = table.name(),
+    )
+}
+
+fn event(
+    turn: &Turn,
+    counted: &Counted,
+    row: &PgRow,
+    tables: &ActivityTables,
+) -> Result<Envelope, sqlx::Error> {
+    let (record, body): (String, Vec<u8>) = (row.try_get("record")?, row.try_get("body")?);
+    let encode = |error| sqlx::Error::Encode(Box::new(error));
+    let reported = reported(&body).unwrap_or_default();
+    let left_before = left_before(reported.record.as_ref(), row)?;
+    let change = change::correction(counted.relation(), &record, reported.record, reported.columns, tables)
+        .map_err(encode)?;
+    let corrected = Internal::Corrected(Corrected { at_us: row.try_get("at")?, left_before, change });
+    let body = serde_json::to_vec(&corrected).map_err(encode)?;
+    let row_id: &str = row.try_get("row_id")?;
+    Ok(Envelope {
+        source: Source::Internal,
+        event_id: format!("corrected/{:010}/{}/{row_id}", turn.id, counted.relation()),
+        event_type: "corrected".to_owned(),
+        occurred_at: turn.at,
+        received_at: turn.at,
+        body: body.into(),
+    })
+}
+
+/// What was reported last of the whole row: by an event from outside, or by a correction like this one.
+fn reported(body: &[u8]) -> Option<Kept> {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow, default)]
+        change: Option<&'a RawValue>,
+    }
+    let outer: Body<'_> = serde_json::from_slice(body).ok()?;
+    change::wholes(outer.change.map_or(body, |change| change.get().as_bytes()))
+}
+
+/// How many events tell of a change away from the state that was reported last.
+fn left_before(reported: Option<&String>, row: &PgRow) -> Result<u32, sqlx::Error> {
+    let others: Option<Vec<Vec<u8>>> = row.try_get("others")?;
+    let others = others.unwrap_or_default();
+    let others = others.iter().filter_map(|body| change::wholes(body));
+    let leaving =
+        others.filter(|other| other.old_record.as_ref() == reported && other.record.as_ref() != reported);
+    Ok(u32::try_from(leaving.count()).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,34 @@
+//! The customers' sums and the rows of the members they belong to, derived again.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::pages::Page;
+use super::run::Turn;
+use crate::store::Rules;
+use crate::store::apply::{self, Touched};
+use crate::store::derive::tables::Tables;
+
+/// Customers derived at once.
+const CUSTOMERS: i64 = 500;
+
+/// The next customers. Rows that are right already are not written.
+pub(in crate::store) async fn derive(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    let customers: Vec<String> = sqlx::query_scalar(
+        "select id from ingest.customers where ($1::text is null or id > $1) order by id limit $2",
+    )
+    .bind(&turn.position)
+    .bind(CUSTOMERS)
+    .fetch_all(&mut *tx)
+    .await?;
+    let rows = i64::try_from(customers.len()).unwrap_or(i64::MAX);
+    let next = customers.last().filter(|_| rows == CUSTOMERS).cloned();
+    let touched = Touched { customers: customers.into_iter().collect(), ..Touched::default() };
+    apply::derive(tx, Tables::Live, touched, rules, now).await?;
+    Ok(Page { rows, next, ..Page::default() })
+}

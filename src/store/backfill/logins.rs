@@ -1,0 +1,146 @@
+//! Logins that Supabase Auth's tables know of: by sessions, by the audit log, by the users' last sign-in.
+//!
+//! Sessions are deleted at logout, so the weaker evidence tells of logins that nothing else does. What stands
+//! within a second of stronger evidence is the same login (`store::activity` weighs it again whenever that
+//! changes) and is not even reported.
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::pages::{self, Page};
+use super::run::Turn;
+use super::tables::{Table, uuid};
+use crate::project::meaning::Evidence;
+use crate::store::resolve::activity;
+
+/// A page of `auth.sessions`, but for those that an OAuth client was given.
+pub(in crate::store) async fn sessions(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    let Some(table) = Table::find(tx, "auth.sessions").await? else { return Ok(Page::unreadable()) };
+    let is_login = if table.has("oauth_client_id") { "t.oauth_client_id is null" } else { "true" };
+    let source = format!(
+        "select t.id as key, t.id::text as session_id, t.user_id, t.created_at as at, {is_login} as is_login
+         from auth.sessions t where {} order by t.id limit {}",
+        pages::after(turn, "t.id", "uuid"),
+        turn.page_rows,
+    );
+    let is_new = "not exists (select from ingest.logins l where l.session_id = p.session_id and l.logged_in_at <= p.at)";
+    let page = read(tx, turn, &source, is_new, Evidence::Session, now).await?;
+    activity::weigh_again(tx, &page.users, &page.moments).await?;
+    Ok(page.page)
+}
+
+/// A page of `auth.audit_log_entries`: the logins of users who are there.
+pub(in crate::store) async fn audit_log(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    if Table::find(tx, "auth.audit_log_entries").await?.is_none() {
+        return Ok(Page::unreadable());
+    }
+    let source = format!(
+        "select t.id as key, 'audit/' || t.id as session_id, {} as user_id, t.created_at as at,
+                coalesce(t.payload ->> 'action' = 'login', false) as is_login
+         from auth.audit_log_entries t where {} order by t.id limit {}",
+        uuid("(t.payload ->> 'actor_id')"),
+        pages::after(turn, "t.id", "uuid"),
+        turn.page_rows,
+    );
+    let is_new = format!(
+        "{} and exists (select from auth.users u where u.id = p.user_id)",
+        unreported(Evidence::AuditLog)
+    );
+    Ok(read(tx, turn, &source, &is_new, Evidence::AuditLog, now).await?.page)
+}
+
+/// A page of `auth.users`: the last sign-in of each, reported as often as it is another one.
+pub(in crate::store) async fn sign_ins(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    let table = Table::find(tx, "auth.users").await?;
+    if !table.is_some_and(|table| table.has("last_sign_in_at")) {
+        return Ok(Page::unreadable());
+    }
+    let source = format!(
+        "select t.id as key, 'sign-in/' || t.id || '/' || {} as session_id, t.id as user_id,
+                t.last_sign_in_at as at, true as is_login
+         from auth.users t where {} order by t.id limit {}",
+        pages::micros("t.last_sign_in_at"),
+        pages::after(turn, "t.id", "uuid"),
+        turn.page_rows,
+    );
+    Ok(read(tx, turn, &source, &unreported(Evidence::SignIn), Evidence::SignIn, now).await?.page)
+}
+
+/// Neither known itself nor known better.
+fn unreported(evidence: Evidence) -> String {
+    format!(
+        "not exists (select from ingest.logins l where l.session_id = p.session_id)
+         and not exists (
+             select from ingest.logins l where l.user_id = p.user_id and l.evidence < {}
+               and l.logged_in_at between p.at - interval '1 second' and p.at + interval '1 second')",
+        evidence as i16
+    )
+}
+
+/// A page, and whose logins it reported, and when.
+struct Logins {
+    page: Page,
+    users: Vec<Uuid>,
+    moments: Vec<OffsetDateTime>,
+}
+
+async fn read(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    source: &str,
+    is_new: &str,
+    evidence: Evidence,
+    now: OffsetDateTime,
+) -> Result<Logins, sqlx::Error> {
+    let row = pages::run(tx, turn, statement(turn, source, is_new, evidence), now).await?;
+    Ok(Logins {
+        page: pages::page(&row)?,
+        users: row.try_get::<Option<_>, _>("users")?.unwrap_or_default(),
+        moments: row.try_get::<Option<_>, _>("moments")?.unwrap_or_default(),
+    })
+}
+
+fn statement(turn: &Turn, source: &str, is_new: &str, evidence: Evidence) -> String {
+    let (name, strength) = (evidence.as_str(), evidence as i16);
+    let news = pages::news(&format!(
+        "select p.*, p.session_id as name from page p
+         where p.is_login and p.user_id is not null and isfinite(p.at) and {is_new}"
+    ));
+    let kept = pages::kept(
+        "found_logins",
+        &format!(
+            "'evidence', '{name}', 'logins', json_agg(json_build_array(session_id, user_id, {}) order by n)",
+            pages::micros("at")
+        ),
+    );
+    let outcome = pages::outcome(turn);
+    format!(
+        "with page as materialized (select s.*, row_number() over (order by key) as n from ({source}) s),
+         {news}, {kept}, told as (
+             insert into ingest.logins as l (session_id, user_id, logged_in_at, evidence)
+             select session_id, user_id, at, {strength} from news
+             on conflict (session_id) do update set logged_in_at = excluded.logged_in_at
+             where excluded.logged_in_at < l.logged_in_at
+             returning user_id, xmax = 0 as is_new
+         ), moved as (
+             insert into ingest.activity as a (user_id, logins)
+             select user_id, count(*) from told where is_new group by user_id order by user_id
+             on conflict (user_id) do update set logins = a.logins + excluded.logins
+         )
+         select {outcome}, (select array_agg(user_id order by n) from news) as users,
+                (select array_agg(at order by n) from news) as moments"
+    )
+}

@@ -1,0 +1,72 @@
+//! The members' own rows: derived where they are missing or say otherwise than the facts.
+
+use std::collections::BTreeSet;
+
+use sqlx::{AssertSqlSafe, PgConnection};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::pages::Page;
+use super::run::Turn;
+use crate::project::supabase::ActivityTables;
+use crate::project::supabase::tables::Metric;
+use crate::store::Rules;
+use crate::store::apply::{self, Touched};
+use crate::store::derive::tables::Tables;
+use crate::store::resolve::activity;
+
+/// Members derived at once.
+const MEMBERS: i64 = 5000;
+
+/// The next members whose rows are to be derived. What only the clock changes is left to the daily round.
+pub(in crate::store) async fn derive(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(looked_at(&rules.reading.tables)))
+        .bind(&turn.position)
+        .bind(MEMBERS)
+        .bind(turn.is_first)
+        .persistent(false)
+        .fetch_all(&mut *tx)
+        .await?;
+    let rows = i64::try_from(users.len()).unwrap_or(i64::MAX);
+    let next = users.last().filter(|_| rows == MEMBERS).map(|(last, _)| last.to_string());
+    let users: BTreeSet<Uuid> =
+        users.into_iter().filter(|(_, differs)| *differs).map(|(user, _)| user).collect();
+    let found = i64::try_from(users.len()).unwrap_or(i64::MAX);
+    let touched = Touched { users, ..Touched::default() };
+    apply::derive(tx, Tables::Live, touched, rules, now).await?;
+    Ok(Page { rows, found, next, ..Page::default() })
+}
+
+/// The next users, each with whether its row is missing or says otherwise; at the first start all, for nothing of a
+/// row is ours then. All that belongs to a user is looked up
+/// by its key: the page is small beside the tables.
+fn looked_at(tables: &ActivityTables) -> String {
+    let fed = Metric::ALL.into_iter().filter(|metric| tables.feed(*metric));
+    let counts = fed.map(|metric| (metric.column(), activity::column(metric)));
+    let counts: Vec<String> = [("total_logins", "logins"), ("s3_file_count", "files")]
+        .into_iter()
+        .chain(counts)
+        .map(|(shown, kept)| format!("m.{shown} is distinct from coalesce(a.{kept}, 0)"))
+        .collect();
+    format!(
+        "select u.id,
+                $3 or m.user_id is null or {}
+             or m.total_storage_mb is distinct from least(round(coalesce(a.file_bytes, 0) / 1048576.0, 2), 99999999.99)
+             or m.last_login_at is distinct from (
+                 select max(l.logged_in_at) from ingest.logins l where l.user_id = u.id and l.counted)
+             or m.profile_completion_percent is distinct from coalesce((
+                 select f.amount from ingest.row_facts f
+                 where f.relation = 'public.user_profiles' and f.counted and f.user_id = u.id
+                 order by f.occurred_at desc, f.row_id desc limit 1), 0)
+         from (select id from auth.users where $1::text is null or id > $1::text::uuid order by id limit $2) u
+         left join lateral (select * from public.user_activity_metrics m where m.user_id = u.id limit 1) m on true
+         left join lateral (select * from ingest.activity a where a.user_id = u.id limit 1) a on true
+         order by u.id",
+        counts.join(" or ")
+    )
+}

@@ -1,0 +1,160 @@
+//! The parts of a reading, in their order.
+
+use std::borrow::Cow;
+
+use crate::project::supabase::ActivityTables;
+use crate::project::supabase::tables::ActivityTable;
+use crate::store::resolve::activity;
+
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Users, logins, and the rows that count for a member.
+    Activity,
+    /// Subscriptions and payments.
+    Revenue,
+}
+
+impl Scope {
+    /// Both, in the order of a first start.
+    pub const ALL: [Self; 2] = [Self::Activity, Self::Revenue];
+
+    /// The name in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Activity => "activity",
+            Self::Revenue => "revenue",
+        }
+    }
+
+    pub(in crate::store) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
+    }
+
+    /// The parts of a reading of this scope. Logins from strong evidence to weak: one that is known from the
+    /// session is not reported again.
+    pub(in crate::store) fn parts(self, tables: &ActivityTables) -> Vec<Part> {
+        if self == Self::Revenue {
+            return vec![Part::Subscriptions, Part::Payments, Part::GonePayments, Part::Customers];
+        }
+        let mapped = tables.iter().cloned().map(Counted::Mapped);
+        let counted: Vec<Counted> =
+            [Counted::Profiles].into_iter().chain(mapped).chain([Counted::Files]).collect();
+        let mut parts = vec![Part::Users, Part::Sessions, Part::AuditLog, Part::SignIns];
+        parts.extend(counted.iter().cloned().map(Part::Rows));
+        parts.extend(counted.into_iter().map(Part::Gone));
+        parts.extend([Part::GoneUsers, Part::Members]);
+        parts
+    }
+}
+
+/// A table whose rows count for the users who own them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counted {
+    Profiles,
+    Files,
+    /// A table of the map.
+    Mapped(ActivityTable),
+}
+
+impl Counted {
+    /// `schema.table`
+    #[must_use]
+    pub fn relation(&self) -> &str {
+        match self {
+            Self::Profiles => "public.user_profiles",
+            Self::Files => "storage.objects",
+            Self::Mapped(table) => &table.relation,
+        }
+    }
+
+    /// The rows' name for people.
+    fn name(&self) -> &str {
+        match self.relation() {
+            "public.user_profiles" => "profiles",
+            "public.vision_versions" => "visions",
+            "public.journal_entries" => "journal entries",
+            "storage.objects" => "files",
+            other => other,
+        }
+    }
+
+    /// The columns of `ingest.activity` that a row moves, each with by how much.
+    pub(in crate::store) fn sums(&self) -> Vec<(&'static str, &'static str)> {
+        match self {
+            Self::Profiles => Vec::new(),
+            Self::Files => vec![("files", "1"), ("file_bytes", "amount")],
+            Self::Mapped(table) => vec![(activity::column(table.metric), "1")],
+        }
+    }
+}
+
+/// A part of a reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Who is there.
+    Users,
+    /// Logins by their sessions.
+    Sessions,
+    /// Logins by the audit log.
+    AuditLog,
+    /// Logins by the users' last sign-in.
+    SignIns,
+    /// Rows that stand in a table.
+    Rows(Counted),
+    /// Rows that are known and stand there no more.
+    Gone(Counted),
+    /// Users who are known and are there no more.
+    GoneUsers,
+    /// The members' own rows.
+    Members,
+    /// Subscriptions that no event has reported.
+    Subscriptions,
+    /// Payments that no event has reported.
+    Payments,
+    /// Payments that were found and stand there no more.
+    GonePayments,
+    /// The customers' sums and their members' rows.
+    Customers,
+}
+
+impl Part {
+    /// The name in the database and for people.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::Users => "users",
+            Self::Sessions => "sessions",
+            Self::AuditLog => "audit log",
+            Self::SignIns => "last sign-ins",
+            Self::Rows(counted) => counted.name(),
+            Self::Gone(counted) => return Cow::Owned(format!("{} gone", counted.name())),
+            Self::GoneUsers => "users gone",
+            Self::Members => "members",
+            Self::Subscriptions => "subscriptions",
+            Self::Payments => "payments",
+            Self::GonePayments => "payments gone",
+            Self::Customers => "customers",
+        })
+    }
+
+    /// The table whose size says how long the part takes.
+    pub(in crate::store) fn relation(&self) -> &str {
+        match self {
+            Self::Users | Self::SignIns | Self::Members => "auth.users",
+            Self::Sessions => "auth.sessions",
+            Self::AuditLog => "auth.audit_log_entries",
+            Self::Rows(counted) | Self::Gone(counted) => counted.relation(),
+            Self::GoneUsers => "ingest.users",
+            Self::Subscriptions => "public.customer_subscriptions",
+            Self::Payments | Self::GonePayments => "public.payment_history",
+            Self::Customers => "ingest.customers",
+        }
+    }
+
+    /// Whether there is anything to do at the first start, when nothing can be out of date yet.
+    pub(in crate::store) const fn is_for_a_first_reading(&self) -> bool {
+        !matches!(self, Self::Gone(_) | Self::GoneUsers | Self::GonePayments | Self::Customers)
+    }
+}

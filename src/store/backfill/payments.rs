@@ -1,0 +1,123 @@
+//! Rows of `payment_history` that no event has reported: money that was collected before memberflow.
+
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::pages::Page;
+use super::run::Turn;
+use super::tables::Table;
+use super::users::event;
+use crate::project::internal::{FoundPayments, Internal};
+use crate::project::stripe::{FoundPayment, StripeObject};
+use crate::store::decoded_batch::FOUND_USER;
+use crate::store::{Rules, apply};
+
+/// Rows reported by one event: their users' rows are derived with them.
+const ROWS: i64 = 500;
+
+/// The next rows that are of no payment that Stripe has reported, if they say something new.
+pub(in crate::store) async fn standing(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    if Table::find(tx, "public.payment_history").await?.is_none() {
+        return Ok(Page::unreadable());
+    }
+    let rows = sqlx::query(
+        "select h.id, h.user_id, nullif(btrim(h.stripe_invoice_id), '') as invoice,
+                nullif(btrim(h.stripe_payment_intent_id), '') as intent, h.status, h.amount::bigint as amount,
+                lower(coalesce(nullif(btrim(h.currency), ''), 'usd')) as currency, h.paid_at, h.created_at,
+                exists (select from ingest.payments p where p.history_id = h.id) as is_told, f.state, f.final
+         from (select * from public.payment_history h
+               where ($1::text is null or h.id > $1::text::uuid) order by h.id limit $2) h
+         left join ingest.stripe_facts f on f.id = 'found/' || h.id
+         order by h.id",
+    )
+    .bind(&turn.position)
+    .bind(ROWS)
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut page = Page { rows: i64::try_from(rows.len()).unwrap_or(i64::MAX), ..Page::default() };
+    let mut found = Vec::new();
+    for row in &rows {
+        let id: Uuid = row.try_get("id")?;
+        page.next = (page.rows == ROWS).then(|| id.to_string());
+        page.told_gone += i64::from(row.try_get::<Option<bool>, _>("final")?.unwrap_or(false));
+        found.extend(news(id, row)?);
+    }
+    page.found = i64::try_from(found.len()).unwrap_or(i64::MAX);
+    tell(tx, turn, FoundPayments { rows: found, gone: Vec::new() }, rules, now).await?;
+    Ok(page)
+}
+
+/// What the row says, unless that is known.
+fn news(id: Uuid, row: &PgRow) -> Result<Option<FoundPayment>, sqlx::Error> {
+    let known: Option<Json<StripeObject>> = row.try_get("state")?;
+    if row.try_get("is_told")? || row.try_get::<Option<bool>, _>("final")? == Some(true) {
+        return Ok(None);
+    }
+    let user: Uuid = row.try_get("user_id")?;
+    let seconds = |column| {
+        row.try_get::<Option<OffsetDateTime>, _>(column).map(|at| at.map(OffsetDateTime::unix_timestamp))
+    };
+    let stands = FoundPayment {
+        id: format!("found/{id}"),
+        customer: format!("{FOUND_USER}{user}"),
+        invoice: row.try_get("invoice")?,
+        payment_intent: row.try_get("intent")?,
+        status: row.try_get("status")?,
+        currency: row.try_get("currency")?,
+        amount: row.try_get("amount")?,
+        paid_at: seconds("paid_at")?,
+        created: seconds("created_at")?.unwrap_or(0),
+    };
+    let is_known = known.is_some_and(|Json(known)| known == StripeObject::FoundPayment(stands.clone()));
+    Ok((!is_known).then_some(stands))
+}
+
+/// Payments that were found and whose rows have been deleted since.
+pub(in crate::store) async fn gone(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    if Table::find(tx, "public.payment_history").await?.is_none() {
+        return Ok(Page::unreadable());
+    }
+    let states: Vec<Json<StripeObject>> = sqlx::query_scalar(
+        "select state from ingest.stripe_facts f
+         where kind = 'found_payment' and not final and ($1::text is null or id > $1)
+           and not exists (
+               select from public.payment_history h where h.id = substr(f.id, length('found/') + 1)::uuid)
+         order by id limit $2",
+    )
+    .bind(&turn.position)
+    .bind(ROWS)
+    .fetch_all(&mut *tx)
+    .await?;
+    let payment = |Json(state)| if let StripeObject::FoundPayment(it) = state { Some(it) } else { None };
+    let gone: Vec<FoundPayment> = states.into_iter().filter_map(payment).collect();
+    let found = i64::try_from(gone.len()).unwrap_or(i64::MAX);
+    let next = gone.last().filter(|_| found == ROWS).map(|payment| payment.id.clone());
+    tell(tx, turn, FoundPayments { rows: Vec::new(), gone }, rules, now).await?;
+    Ok(Page { rows: found, found, next, ..Page::default() })
+}
+
+async fn tell(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    found: FoundPayments,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let Some(first) = found.rows.iter().chain(&found.gone).next() else { return Ok(()) };
+    let event_id = format!("{}{}", turn.prefix(), first.id);
+    let event = event(turn, event_id, "found_payments", &Internal::FoundPayments(found))?;
+    apply::within(tx, &[event], rules, now).await
+}

@@ -1,0 +1,91 @@
+//! Rows read from a table, each as it counts: `project::supabase` says what, as it does of a row that an event tells.
+
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, PgConnection};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::pages;
+use super::run::Turn;
+use super::tables::Table;
+use crate::project::supabase::{ActivityTables, Count, columns, count};
+
+/// The rows of a page, column by column.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Rows {
+    pub row_ids: Vec<String>,
+    /// The keys as the table writes them, where that is another way.
+    pub keys: Vec<Option<String>>,
+    pub users: Vec<Option<Uuid>>,
+    pub counted: Vec<bool>,
+    pub amounts: Vec<i64>,
+    pub moments: Vec<OffsetDateTime>,
+    /// Rows looked at, also those without a usable id.
+    pub looked_at: usize,
+    /// The last key.
+    pub last: Option<String>,
+}
+
+impl Rows {
+    fn add(&mut self, key: String, count: Option<Count>) {
+        self.looked_at += 1;
+        // A row without a usable id is reported by no event either. Keys may differ in what an id leaves out.
+        if let Some(Count { row_id: Some(row_id), user_id, counted, amount, at }) = count
+            && self.row_ids.last() != Some(&row_id)
+        {
+            self.keys.push((key != row_id).then(|| key.clone()));
+            self.row_ids.push(row_id);
+            self.users.push(user_id);
+            self.counted.push(counted);
+            self.amounts.push(amount);
+            self.moments.push(at.unwrap_or(OffsetDateTime::UNIX_EPOCH));
+        }
+        self.last = Some(key);
+    }
+}
+
+/// The next page of a table.
+pub(in crate::store) async fn page(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    table: &Table,
+    relation: &str,
+    tables: &ActivityTables,
+) -> Result<Rows, sqlx::Error> {
+    let columns = columns::of(tables, relation).unwrap_or_default();
+    let statement = format!(
+        "select t.id::text, {} from {} t where {} order by t.id limit {}",
+        table.row(&columns),
+        table.name(),
+        pages::after(turn, "t.id", table.key_type().unwrap_or("text")),
+        turn.page_rows,
+    );
+    let query = sqlx::query_as(AssertSqlSafe(statement)).bind(&turn.position).persistent(false);
+    let mut found = query.fetch(tx);
+    let mut rows = Rows::default();
+    while let Some((key, row)) = found.try_next().await? {
+        let row: String = row;
+        rows.add(key, count(tables, relation, &columns::read(&row, &columns)));
+    }
+    Ok(rows)
+}
+
+/// What each row of a table counts for.
+pub(in crate::store) async fn all(
+    tx: &mut PgConnection,
+    table: &Table,
+    relation: &str,
+    tables: &ActivityTables,
+    mut each: impl FnMut(Count),
+) -> Result<(), sqlx::Error> {
+    let columns = columns::of(tables, relation).unwrap_or_default();
+    let statement = format!("select {} from {} t", table.row(&columns), table.name());
+    let mut found = sqlx::query_scalar(AssertSqlSafe(statement)).persistent(false).fetch(tx);
+    while let Some(row) = found.try_next().await? {
+        let row: String = row;
+        if let Some(count) = count(tables, relation, &columns::read(&row, &columns)) {
+            each(count);
+        }
+    }
+    Ok(())
+}

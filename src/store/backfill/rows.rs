@@ -1,0 +1,151 @@
+//! Rows that stand in a table: those that no event has reported, and those that were reported otherwise.
+
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
+use time::OffsetDateTime;
+
+use super::corrections;
+use super::pages::{self, Page};
+use super::parts::Counted;
+use super::reading::{self, Rows};
+use super::run::Turn;
+use super::tables::Table;
+use crate::store::Rules;
+use crate::store::resolve::activity;
+
+/// Compares a page of the table with the facts. A row of a later moment than its fact is reported by an event of many
+/// rows, and so is one that no event has reported; one that is reported otherwise for its own moment is corrected.
+pub(in crate::store) async fn standing(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    counted: &Counted,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    let (relation, tables) = (counted.relation(), &rules.reading.tables);
+    let table = Table::find(tx, relation).await?;
+    let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
+    let rows = reading::page(tx, turn, &table, relation, tables).await?;
+    let row = bound(statement(counted), &rows)
+        .bind(turn.prefix())
+        .bind(turn.at)
+        .bind(now)
+        .fetch_one(&mut *tx)
+        .await?;
+    let differing: i64 = row.try_get("differing")?;
+    activity::forget_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
+    let mut page = Page {
+        rows: i64::try_from(rows.looked_at).unwrap_or(i64::MAX),
+        found: row.try_get("found")?,
+        told_gone: row.try_get("told_gone")?,
+        next: rows.last.clone().filter(|_| rows.looked_at == turn.page_rows),
+    };
+    if differing > 0 {
+        page.found += corrections::correct(tx, turn, &table, counted, &rows, rules, now).await?;
+    }
+    Ok(page)
+}
+
+/// A statement over the CTE `page`, which its first six parameters make. Each time planned again: the tables grow from
+/// nothing.
+pub(in crate::store) fn bound(statement: String, rows: &Rows) -> Query<'_, Postgres, PgArguments> {
+    sqlx::query(AssertSqlSafe(statement))
+        .persistent(false)
+        .bind(&rows.keys)
+        .bind(&rows.row_ids)
+        .bind(&rows.users)
+        .bind(&rows.counted)
+        .bind(&rows.amounts)
+        .bind(&rows.moments)
+}
+
+/// The page as it was read: `row_id`, what it counts for, its key and its place.
+pub(in crate::store) const PAGE: &str = "page as materialized (
+             select coalesce(key, row_id) as key, row_id, user_id, counted, amount, at, n
+             from unnest($1::text[], $2::text[], $3::uuid[], $4::bool[], $5::bigint[], $6::timestamptz[])
+                 with ordinality as p (key, row_id, user_id, counted, amount, at, n)
+         )";
+
+/// The fact of each row of the page, looked up one by one by its key: the page is small beside the facts.
+pub(in crate::store) fn known(counted: &Counted) -> String {
+    format!(
+        "known as materialized (
+             select p.*, p.row_id as name, f.row_id is not null as is_told, f.user_id as was_user,
+                    f.counted as was_counted, f.amount as was_amount, f.final as was_final,
+                    f.occurred_at as was_at, f.event_id as was_event,
+                    -- A trigger has told of every change since its first: what differs there is on its way.
+                    f.number is null
+                        and (p.user_id, p.counted, p.amount) is distinct from (f.user_id, f.counted, f.amount) as differs
+             from page p left join lateral (
+                 select * from ingest.row_facts f
+                 where f.relation = '{}' and f.row_id = p.row_id limit 1
+             ) f on true
+         )",
+        counted.relation()
+    )
+}
+
+fn statement(counted: &Counted) -> String {
+    let known = known(counted);
+    let news = pages::news(
+        "select * from known
+         where not is_told
+            or not was_final and differs and (at > was_at or at = was_at and was_event like 'found/%')",
+    );
+    let relation = counted.relation();
+    let kept = pages::kept(
+        "found_rows",
+        &format!(
+            "'relation', '{relation}', 'rows',
+             json_agg(json_build_array(row_id, user_id, counted, amount, {}) order by n)",
+            pages::micros("at")
+        ),
+    );
+    // Numbered after those of the page.
+    let (news, kept) = (news.replace("$2", "$7"), kept.replace("$4", "$9").replace("$3", "$8"));
+    let moved = moved(counted);
+    format!(
+        "with {PAGE}, {known}, {news}, {kept}, facts as (
+             insert into ingest.row_facts
+                 (relation, row_id, user_id, counted, amount, occurred_at, final, event_id, tied)
+             select '{relation}', row_id, user_id, counted, amount, at, false, event_id, false from news
+             on conflict (relation, row_id) do update set
+                 user_id = excluded.user_id, counted = excluded.counted, amount = excluded.amount,
+                 occurred_at = excluded.occurred_at, event_id = excluded.event_id, tied = false
+         ){moved}
+         select (select count(*) from news) as found,
+                (select count(*) from known where is_told and differs and not was_final)
+                    - (select count(*) from news where is_told) as differing,
+                (select count(*) from known where was_final) as told_gone,
+                (select array_agg(distinct was_user) from news where was_counted and was_user is not null) as less"
+    )
+}
+
+/// What the differences make of their owners' counts.
+pub(in crate::store) fn moved(counted: &Counted) -> String {
+    let sums = counted.sums();
+    if sums.is_empty() {
+        return String::new();
+    }
+    let each = |of: &dyn Fn(&str, &str) -> String| {
+        sums.iter().map(|(column, by)| of(column, by)).collect::<Vec<_>>().join(", ")
+    };
+    let columns = each(&|column, _| column.to_owned());
+    let differences = each(&|column, by| format!("sum(sign * {by})::bigint as {column}"));
+    let added = each(&|column, _| format!("{column} = a.{column} + excluded.{column}"));
+    let some = sums.iter().map(|(column, _)| format!("{column} <> 0")).collect::<Vec<_>>().join(" or ");
+    format!(
+        ", moved as (
+             insert into ingest.activity as a (user_id, {columns})
+             select user_id, {columns} from (
+                 select user_id, {differences} from (
+                     select user_id, 1 as sign, amount from news where counted and user_id is not null
+                     union all
+                     select was_user, -1, was_amount from news where was_counted and was_user is not null
+                 ) d group by user_id order by user_id
+             ) s where {some}
+             on conflict (user_id) do update set {added}
+         )"
+    )
+}

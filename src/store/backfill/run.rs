@@ -1,0 +1,166 @@
+//! How far a reading is: a row of `ingest.backfills`, which whoever takes the next page holds.
+
+use std::borrow::Cow;
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool, Row as _};
+use time::OffsetDateTime;
+
+use super::Counts;
+use super::pages::{FIRST_PAGE, PAGE, Page};
+use super::parts::{Part, Scope};
+use crate::project::supabase::ActivityTables;
+
+/// The page that is to be read next.
+#[derive(Debug)]
+pub(in crate::store) struct Turn {
+    pub id: i64,
+    /// The moment that the reading's events carry.
+    pub at: OffsetDateTime,
+    pub part: Part,
+    /// The part after it, if any.
+    next_part: Option<Part>,
+    /// The last key read of the part.
+    pub position: Option<String>,
+    /// Nothing has been read before.
+    pub is_first: bool,
+    /// Rows of a page.
+    pub page_rows: usize,
+}
+
+impl Turn {
+    /// What the names of the part's events begin with. Later readings come later in the order of names.
+    pub(in crate::store) fn prefix(&self) -> String {
+        format!("found/{:010}/{}/", self.id, self.part.name())
+    }
+}
+
+/// The reading of `scope` that is under way, or a new one; its id. There is one first reading, ended or not.
+pub(in crate::store) async fn begin(
+    pool: &PgPool,
+    scope: Scope,
+    is_first: bool,
+    tables: &ActivityTables,
+    now: OffsetDateTime,
+) -> Result<i64, sqlx::Error> {
+    let first = parts(scope, is_first, tables).next();
+    let first = first.as_ref().map_or(Cow::Borrowed(""), Part::name);
+    loop {
+        let id = sqlx::query_scalar(
+            "with begun as (
+                 insert into ingest.backfills (scope, at, is_first, part)
+                 select $1, $2, $3, $4
+                 where not ($3 and exists (select from ingest.backfills where scope = $1 and is_first))
+                 on conflict (scope) where completed_at is null do nothing returning id
+             )
+             select id from begun
+             union all
+             select id from ingest.backfills where scope = $1 and (completed_at is null or $3 and is_first)
+             limit 1",
+        )
+        .bind(scope.as_str())
+        .bind(now)
+        .bind(is_first)
+        .bind(&first)
+        .fetch_optional(pool)
+        .await?;
+        // None: another process began one in this very moment.
+        if let Some(id) = id {
+            return Ok(id);
+        }
+    }
+}
+
+fn parts(scope: Scope, is_first: bool, tables: &ActivityTables) -> impl Iterator<Item = Part> {
+    scope.parts(tables).into_iter().filter(move |part| !is_first || part.is_for_a_first_reading())
+}
+
+/// Waits for the turn to take the next page; none if the reading has come to its end.
+pub(in crate::store) async fn take(
+    tx: &mut PgConnection,
+    id: i64,
+    tables: &ActivityTables,
+) -> Result<Option<Turn>, sqlx::Error> {
+    let row = sqlx::query(
+        "select scope, at, is_first, part, position from ingest.backfills
+         where id = $1 and completed_at is null for update",
+    )
+    .bind(id)
+    .fetch_optional(tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (scope, name): (&str, &str) = (row.try_get(0)?, row.try_get(3)?);
+    let unknown = || {
+        sqlx::Error::Decode(
+            format!(
+                "a reading of {scope} has come to {name}, which MEMBERFLOW_ACTIVITY_TABLES no longer names"
+            )
+            .into(),
+        )
+    };
+    let scope = Scope::of(scope).ok_or_else(unknown)?;
+    let is_first = row.try_get(2)?;
+    let mut parts = parts(scope, is_first, tables).skip_while(|part| part.name() != name);
+    Ok(Some(Turn {
+        id,
+        at: row.try_get(1)?,
+        part: parts.next().ok_or_else(unknown)?,
+        next_part: parts.next(),
+        position: row.try_get(4)?,
+        is_first,
+        page_rows: if is_first { FIRST_PAGE } else { PAGE },
+    }))
+}
+
+/// Notes what was read, and where the next page begins: in the same part or, where that has ended, in the next.
+pub(in crate::store) async fn advance(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    page: &Page,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let next = if page.next.is_some() { Some(&turn.part) } else { turn.next_part.as_ref() };
+    sqlx::query(
+        "update ingest.backfills set
+             part = coalesce($2, part), position = $3, completed_at = case when $2 is null then $4 end,
+             looked_at = looked_at || jsonb_build_object($5::text, coalesce((looked_at ->> $5)::bigint, 0) + $6),
+             found = found || (
+                 select jsonb_object_agg(key, coalesce((found ->> key)::bigint, 0) + value::bigint)
+                 from jsonb_each_text($7)
+             )
+         where id = $1",
+    )
+    .bind(turn.id)
+    .bind(next.map(Part::name))
+    .bind(&page.next)
+    .bind(now)
+    .bind(turn.part.name())
+    .bind(page.rows)
+    .bind(Json(page.found(&turn.part)))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Rows looked at and rows found, by part.
+pub(in crate::store) async fn counts(pool: &PgPool, id: i64) -> Result<(Counts, Counts), sqlx::Error> {
+    let (Json(looked_at), Json(found)) =
+        sqlx::query_as("select looked_at, found from ingest.backfills where id = $1")
+            .bind(id)
+            .fetch_one(pool)
+            .await?;
+    Ok((looked_at, found))
+}
+
+/// What was read, and what was found.
+pub(in crate::store) async fn outcome(
+    tx: &mut PgConnection,
+    id: i64,
+) -> Result<(Scope, Counts), sqlx::Error> {
+    let (scope, Json(found)): (String, Json<Counts>) =
+        sqlx::query_as("select scope, found from ingest.backfills where id = $1")
+            .bind(id)
+            .fetch_one(tx)
+            .await?;
+    Ok((Scope::of(&scope).unwrap_or(Scope::Activity), found))
+}

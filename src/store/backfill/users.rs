@@ -1,0 +1,88 @@
+//! Users: who is there, and who was.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::pages::{self, Page};
+use super::run::Turn;
+use super::tables::Table;
+use crate::envelope::{Envelope, Source};
+use crate::project::internal::{FoundUsers, Internal};
+use crate::store::{Rules, apply};
+
+/// Users of whom it is found that they are gone, at once: their customers' rows are derived with them.
+const GONE: i64 = 500;
+
+/// A page of `auth.users`: those who were never seen before are seen now.
+pub(in crate::store) async fn there(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    let after = pages::after(turn, "t.id", "uuid");
+    let news = pages::news(
+        "select p.*, p.key::text as name from page p
+         where not exists (select from ingest.users u where u.id = p.key)",
+    );
+    let kept = pages::kept("found_users", "'there', json_agg(key order by n)");
+    let outcome = pages::outcome(turn);
+    let statement = format!(
+        "with page as materialized (
+             select s.key, row_number() over (order by key) as n
+             from (select t.id as key from auth.users t where {after} order by t.id limit {}) s
+         ), {news}, {kept}, seen as (
+             insert into ingest.users (id) select key from news on conflict do nothing
+         )
+         select {outcome}",
+        turn.page_rows
+    );
+    pages::page(&pages::run(tx, turn, statement, now).await?)
+}
+
+/// Users who were seen and are not there any more.
+pub(in crate::store) async fn gone(
+    tx: &mut PgConnection,
+    turn: &Turn,
+    rules: &Rules,
+    now: OffsetDateTime,
+) -> Result<Page, sqlx::Error> {
+    if Table::find(tx, "auth.users").await?.is_none() {
+        return Ok(Page::unreadable());
+    }
+    let gone: Vec<Uuid> = sqlx::query_scalar(
+        "select id from ingest.users u
+         where gone_at is null and ($1::text is null or id > $1::text::uuid)
+           and not exists (select from auth.users t where t.id = u.id)
+         order by id limit $2",
+    )
+    .bind(&turn.position)
+    .bind(GONE)
+    .fetch_all(&mut *tx)
+    .await?;
+    let Some(first) = gone.first() else { return Ok(Page::default()) };
+    let found = i64::try_from(gone.len()).unwrap_or(i64::MAX);
+    let next = gone.last().filter(|_| found == GONE).map(Uuid::to_string);
+    let event_id = format!("{}{first}", turn.prefix());
+    let internal = Internal::FoundUsers(FoundUsers { there: Vec::new(), gone });
+    apply::within(tx, &[event(turn, event_id, "found_users", &internal)?], rules, now).await?;
+    Ok(Page { rows: found, found, next, ..Page::default() })
+}
+
+/// An event of our own, reported by this reading.
+pub(in crate::store) fn event(
+    turn: &Turn,
+    event_id: String,
+    event_type: &str,
+    internal: &Internal,
+) -> Result<Envelope, sqlx::Error> {
+    let body = serde_json::to_vec(internal).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    Ok(Envelope {
+        source: Source::Internal,
+        event_id,
+        event_type: event_type.to_owned(),
+        occurred_at: turn.at,
+        received_at: turn.at,
+        body: body.into(),
+    })
+}

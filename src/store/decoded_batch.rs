@@ -1,0 +1,275 @@
+//! What a batch says, sorted by what it means: the beginning of every derivation.
+
+use std::collections::{BTreeSet, HashSet};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::Rules;
+use super::events::Read;
+use super::resolve::claims::Made;
+use super::resolve::emails::Given;
+use super::resolve::facts;
+use super::resolve::facts::{Reported, Versioned as _};
+use crate::envelope::Envelope;
+use crate::project::identity::{self, Address};
+use crate::project::internal::{
+    self, FoundLogin, FoundLogins, FoundPayments, FoundRow, FoundRows, FoundSubscription, FoundUsers,
+    Internal,
+};
+use crate::project::meaning::{Login, Meaning, UserSeen};
+use crate::project::read_states;
+use crate::project::stripe::{FoundPayment, Item, Price, StripeObject, Subscription};
+use crate::project::supabase::Row;
+use crate::project::twilio::SmsReport;
+
+/// What stands for the Stripe customers of a user whose payments the application had kept.
+pub(super) const FOUND_USER: &str = "found/user/";
+
+/// A batch, read.
+pub(super) struct Decoded<'a> {
+    pub events: Vec<Read<'a>>,
+    /// Those that mean nothing, now and ever, with the reason.
+    pub dead: Vec<(&'a Envelope, String)>,
+}
+
+/// What each event of `batch` means.
+pub(super) fn read_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rules: &Rules) -> Decoded<'a> {
+    let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
+    for envelope in batch {
+        // Events that are chained are read again from the table, with those that came before.
+        match read_states(envelope, &rules.reading) {
+            Ok(meaning) => decoded.events.push(Read { envelope, meaning }),
+            Err(unreadable) => decoded.dead.push((envelope, unreadable.to_string())),
+        }
+    }
+    decoded
+}
+
+/// The new events of a batch, by what they mean.
+#[derive(Debug, Default)]
+pub(super) struct DecodedBatch {
+    pub(super) stripe: Vec<Reported<StripeObject>>,
+    pub(super) rows: Vec<Reported<Row>>,
+    pub(super) logins: Vec<Login>,
+    pub(super) users: Vec<UserSeen>,
+    pub(super) claims: Vec<Made>,
+    pub(super) emails: Vec<Given>,
+    pub(super) sms: Vec<SmsReport>,
+    /// Objects that something happened to, without their state.
+    pub(super) thin: BTreeSet<String>,
+}
+
+impl DecodedBatch {
+    /// Sorts `events`.
+    pub(super) fn sort(events: Vec<Read<'_>>) -> Self {
+        let mut batch = Self::default();
+        for Read { envelope, meaning } in events {
+            let event_id = &envelope.event_id;
+            match meaning {
+                Meaning::Stripe(report) => {
+                    let addresses = identity::addresses(&report.state, report.occurred_at, report.stage);
+                    batch.give(addresses, event_id);
+                    if !report.state.has_history() {
+                        batch.claims.extend(identity::claims(&report.state).into_iter().map(|claim| Made {
+                            claim,
+                            reported_at: report.occurred_at,
+                            event_id: event_id.clone(),
+                            is_last: false,
+                        }));
+                    }
+                    batch.stripe.push(Reported { event_id: event_id.clone(), report: *report });
+                }
+                Meaning::Row(report) => batch.rows.push(Reported { event_id: event_id.clone(), report }),
+                Meaning::Login(login) => batch.logins.push(login),
+                Meaning::User(user) => batch.users.push(user),
+                Meaning::Sms(report) => batch.sms.push(*report),
+                Meaning::Internal(Internal::Matched(matched)) => {
+                    batch.give(identity::of_match(&matched, envelope.occurred_at), event_id);
+                }
+                Meaning::Internal(Internal::Found(found)) => batch.found(found, event_id.clone()),
+                Meaning::Internal(Internal::FoundRows(found)) => batch.found_rows(found, event_id),
+                Meaning::Internal(Internal::FoundLogins(found)) => batch.found_logins(found),
+                Meaning::Internal(Internal::FoundUsers(found)) => batch.found_users(found),
+                Meaning::Internal(Internal::FoundPayments(found)) => {
+                    batch.found_payments(found, event_id, envelope.occurred_at);
+                }
+                Meaning::Thin { object_id } => drop(batch.thin.insert(object_id)),
+                // A snapshot is read as the state that it shows, a correction as news of its row.
+                Meaning::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
+                | Meaning::Nothing
+                | Meaning::NotCounted(_) => {}
+            }
+        }
+        batch
+    }
+
+    /// Leaves what is about the objects, customers, users and rows of these `names`.
+    pub(super) fn retain(&mut self, names: &HashSet<String>) {
+        let is = |name: &str| names.contains(name);
+        let is_user = |id: Uuid| names.contains(&id.to_string());
+        self.stripe.retain(|reported| {
+            is(&reported.report.subject) || reported.report.state.customer_id().is_some_and(is)
+        });
+        self.rows.retain(|reported| {
+            is(&reported.report.subject) || reported.report.state.user_id.is_some_and(is_user)
+        });
+        self.logins.retain(|login| is(&login.session_id) || is_user(login.user_id));
+        self.users.retain(|user| is_user(user.user_id));
+        self.claims.retain(|made| is(&made.claim.object_id) || is(&made.claim.customer));
+        self.emails.retain(|given| is(&given.address.object_id) || is(&given.address.customer));
+        self.sms.retain(|report| is(&report.sid));
+        self.thin.retain(|id| is(id));
+    }
+
+    /// The objects, customers, users and rows that it is about.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let stripe = self.stripe.iter().flat_map(|reported| {
+            let customer = reported.report.state.customer_id().map(ToOwned::to_owned);
+            [Some(reported.report.subject.clone()), customer].into_iter().flatten()
+        });
+        let claims = self.claims.iter().map(|it| &it.claim);
+        let claims = claims.flat_map(|it| [it.object_id.clone(), it.customer.clone()]);
+        let emails = self.emails.iter().map(|it| &it.address);
+        let emails = emails.flat_map(|it| [it.object_id.clone(), it.customer.clone()]);
+        let rows = self.rows.iter().map(|reported| reported.report.subject.clone());
+        let logins = self.logins.iter().map(|login| login.user_id);
+        let users = self.named().into_iter().chain(logins).map(|id| id.to_string());
+        let sms = self.sms.iter().map(|report| report.sid.clone());
+        let thin = self.thin.iter().cloned();
+        stripe.chain(claims).chain(emails).chain(rows).chain(users).chain(sms).chain(thin).collect()
+    }
+
+    /// It says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stripe.is_empty()
+            && self.rows.is_empty()
+            && self.logins.is_empty()
+            && self.users.is_empty()
+            && self.claims.is_empty()
+            && self.emails.is_empty()
+            && self.sms.is_empty()
+            && self.thin.is_empty()
+    }
+
+    fn give(&mut self, addresses: Vec<Address>, event_id: &str) {
+        let given = addresses.into_iter().map(|address| Given { address, event_id: event_id.to_owned() });
+        self.emails.extend(given);
+    }
+
+    /// Every user named, also by what is superseded at once: each has a row from then on, in whatever order
+    /// and batches the events come.
+    pub(super) fn named(&self) -> BTreeSet<Uuid> {
+        self.claimed().into_iter().chain(self.owners()).collect()
+    }
+
+    /// Those named as members or customers.
+    pub(super) fn claimed(&self) -> BTreeSet<Uuid> {
+        let reported = self.stripe.iter().flat_map(|reported| identity::claims(&reported.report.state));
+        let claims = self.claims.iter().map(|made| made.claim.clone()).chain(reported);
+        let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
+        let seen = self.users.iter().map(|user| user.user_id);
+        let matched = self.emails.iter().filter_map(|given| given.address.user_id);
+        claimed.chain(seen).chain(matched).collect()
+    }
+
+    /// Those named as owners of rows.
+    pub(super) fn owners(&self) -> impl Iterator<Item = Uuid> {
+        self.rows.iter().filter_map(|reported| reported.report.state.user_id)
+    }
+
+    /// A row found in `customer_subscriptions` says whose the customer is, and stands for the subscription
+    /// until the first event about it, which is always later.
+    fn found(&mut self, found: FoundSubscription, event_id: String) {
+        let epoch = OffsetDateTime::UNIX_EPOCH;
+        self.claims.push(Made {
+            claim: identity::Claim {
+                object_id: format!("found/{}", found.id),
+                customer: found.customer.clone(),
+                strength: identity::Strength::KnownCustomer,
+                claimed_users: vec![found.user_id.to_string()],
+                object_created: found.created,
+            },
+            reported_at: epoch,
+            event_id: event_id.clone(),
+            is_last: false,
+        });
+        let Some(id) = found.subscription else { return };
+        let price = |id| Item { price: Price { id, ..Price::default() }, ..Item::default() };
+        let subscription = Subscription {
+            id: id.clone(),
+            customer: found.customer,
+            created: found.created,
+            status: found.status,
+            needs_stripe: true,
+            start_date: Some(found.created),
+            canceled_at: found.canceled_at,
+            ended_at: found.canceled_at,
+            items: found.price.map(price).into_iter().collect(),
+            ..Subscription::default()
+        };
+        let report = facts::found(id, StripeObject::Subscription(subscription), epoch, false);
+        self.stripe.push(Reported { event_id, report });
+    }
+
+    /// Rows of a table as they stood, or that are gone from it.
+    fn found_rows(&mut self, found: FoundRows, event_id: &str) {
+        let FoundRows { relation, rows, gone } = found;
+        let all = rows.into_iter().map(|row| (row, false)).chain(gone.into_iter().map(|row| (row, true)));
+        self.rows.extend(all.map(|(FoundRow(row_id, user_id, counted, amount, at), is_gone)| {
+            let subject = format!("{relation}/{row_id}");
+            let counted = counted && !is_gone;
+            let row = Row { relation: relation.clone(), row_id, user_id, counted, amount };
+            let report = facts::found(subject, row, internal::moment(at), is_gone);
+            Reported { event_id: event_id.to_owned(), report }
+        }));
+    }
+
+    fn found_logins(&mut self, FoundLogins { evidence, logins }: FoundLogins) {
+        self.logins.extend(logins.into_iter().map(|FoundLogin(session_id, user_id, at)| Login {
+            session_id,
+            evidence,
+            user_id,
+            logged_in_at: internal::moment(at),
+        }));
+    }
+
+    fn found_users(&mut self, FoundUsers { there, gone }: FoundUsers) {
+        let all = there.into_iter().map(|id| (id, false)).chain(gone.into_iter().map(|id| (id, true)));
+        self.users.extend(all.map(|(user_id, is_gone)| UserSeen { user_id, emails: Vec::new(), is_gone }));
+    }
+
+    /// Payments that the application had kept: each stands for what Stripe will tell of it, and says whose it
+    /// is. A later reading knows better than an earlier one.
+    fn found_payments(&mut self, found: FoundPayments, event_id: &str, at: OffsetDateTime) {
+        let FoundPayments { rows, gone } = found;
+        let all = rows.into_iter().map(|row| (row, false)).chain(gone.into_iter().map(|row| (row, true)));
+        for (mut payment, is_gone) in all {
+            if is_gone {
+                // No status of a payment that counts.
+                "gone".clone_into(&mut payment.status);
+            }
+            self.claims.extend(claim_of(&payment).map(|claim| Made {
+                claim,
+                reported_at: OffsetDateTime::UNIX_EPOCH,
+                event_id: event_id.to_owned(),
+                is_last: false,
+            }));
+            let state = StripeObject::FoundPayment(payment);
+            let report = facts::found(state.id().to_owned(), state, at, is_gone);
+            self.stripe.push(Reported { event_id: event_id.to_owned(), report });
+        }
+    }
+}
+
+/// The row said whose payment it is.
+fn claim_of(payment: &FoundPayment) -> Option<identity::Claim> {
+    let user = payment.customer.strip_prefix(FOUND_USER)?;
+    Some(identity::Claim {
+        object_id: payment.customer.clone(),
+        customer: payment.customer.clone(),
+        strength: identity::Strength::KnownCustomer,
+        claimed_users: vec![user.to_owned()],
+        object_created: 0,
+    })
+}

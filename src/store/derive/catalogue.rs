@@ -1,0 +1,197 @@
+//! What subscriptions' values depend on beside themselves: prices, coupons, discounts, invoice lines.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+
+use crate::project::mrr::{self, Catalogue};
+use crate::project::stripe::{Discount, Price, StripeObject, Subscription};
+use crate::store::resolve::facts::Changed;
+
+/// All that `subscriptions` and `discounts` on their customers' level depend on. Terms that are `known` are not read
+/// again.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn load(
+    tx: &mut PgConnection,
+    known: Catalogue,
+    subscriptions: &[&Subscription],
+    discounts: &[&Discount],
+) -> Result<Catalogue, sqlx::Error> {
+    let Catalogue { prices, coupons, discounts: shown, .. } = known;
+    let mut catalogue = Catalogue { prices, coupons, discounts: shown, ..Catalogue::default() };
+    let wanted: BTreeSet<String> = subscriptions
+        .iter()
+        .flat_map(|subscription| mrr::dependencies(subscription))
+        .chain(discounts.iter().filter_map(|discount| mrr::awaited_coupon(discount)).map(ToOwned::to_owned))
+        .collect();
+    fetch(tx, &mut catalogue, wanted).await?;
+    let coupons =
+        catalogue.discounts.values().filter_map(mrr::awaited_coupon).map(ToOwned::to_owned).collect();
+    fetch(tx, &mut catalogue, coupons).await?;
+    let unreported = subscriptions.iter().filter(|subscription| mrr::needs_lines(subscription, &catalogue));
+    let customers: BTreeSet<&str> = unreported.map(|subscription| subscription.customer.as_str()).collect();
+    last_lines(tx, &mut catalogue, customers).await?;
+    let customers = need_discount_amounts(subscriptions, discounts, &catalogue);
+    discount_amounts(tx, &mut catalogue, customers).await?;
+    Ok(catalogue)
+}
+
+/// The customers of those `subscriptions` of which only invoices tell what a discount takes off: one of their
+/// own, or one of `discounts`, which lie on their customers.
+#[must_use]
+pub fn need_discount_amounts<'a>(
+    subscriptions: &[&'a Subscription],
+    discounts: &[&Discount],
+    catalogue: &Catalogue,
+) -> BTreeSet<&'a str> {
+    let mut by_customer = HashMap::<&str, Vec<&Discount>>::new();
+    for discount in discounts {
+        let customer = discount.customer.as_deref().unwrap_or_default();
+        by_customer.entry(customer).or_default().push(discount);
+    }
+    let needs = |subscription: &&&Subscription| {
+        let of_customer = by_customer.get(subscription.customer.as_str()).map_or(&[][..], Vec::as_slice);
+        mrr::needs_discount_amounts(subscription, of_customer, catalogue)
+    };
+    subscriptions.iter().filter(needs).map(|subscription| subscription.customer.as_str()).collect()
+}
+
+async fn fetch(
+    tx: &mut PgConnection,
+    catalogue: &mut Catalogue,
+    mut ids: BTreeSet<String>,
+) -> Result<(), sqlx::Error> {
+    let Catalogue { prices, coupons, discounts, .. } = &*catalogue;
+    ids.retain(|id| !(prices.contains_key(id) || coupons.contains_key(id) || discounts.contains_key(id)));
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let states: Vec<Json<StripeObject>> =
+        sqlx::query_scalar("select state from stripe_facts where id = any($1)")
+            .bind(ids.into_iter().collect::<Vec<_>>())
+            .fetch_all(tx)
+            .await?;
+    for Json(state) in states {
+        match state {
+            StripeObject::Price(price) => drop(catalogue.prices.insert(price.id.clone(), price)),
+            StripeObject::Coupon(coupon) => drop(catalogue.coupons.insert(coupon.id.clone(), coupon)),
+            StripeObject::Discount(discount) => {
+                drop(catalogue.discounts.insert(discount.id.clone(), discount));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The newest invoice's lines of each subscription of `customers`: read only where no price tells what an item
+/// costs.
+async fn last_lines(
+    tx: &mut PgConnection,
+    catalogue: &mut Catalogue,
+    customers: BTreeSet<&str>,
+) -> Result<(), sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query(
+        "select distinct on (state ->> 'subscription') state ->> 'subscription', state -> 'last_lines'
+         from stripe_facts
+         where customer_id = any($1) and kind = 'invoice' and state ->> 'subscription' is not null
+           and jsonb_array_length(state -> 'last_lines') > 0
+         order by state ->> 'subscription', (state ->> 'created')::bigint desc, id desc",
+    )
+    .bind(customers.into_iter().collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let lines: Result<HashMap<_, _>, sqlx::Error> = rows
+        .iter()
+        .map(|row| {
+            let Json(lines) = row.try_get(1)?;
+            Ok((row.try_get(0)?, lines))
+        })
+        .collect();
+    catalogue.last_lines = lines?;
+    Ok(())
+}
+
+/// What each discount took off the newest invoice that shows it, of each subscription of `customers`.
+async fn discount_amounts(
+    tx: &mut PgConnection,
+    catalogue: &mut Catalogue,
+    customers: BTreeSet<&str>,
+) -> Result<(), sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "select distinct on (f.state ->> 'subscription', taken.key)
+                f.state ->> 'subscription', taken.key, taken.value::bigint
+         from stripe_facts f cross join lateral jsonb_each_text(f.state -> 'discount_amounts') as taken
+         where f.customer_id = any($1) and f.kind = 'invoice' and f.state ->> 'subscription' is not null
+         order by f.state ->> 'subscription', taken.key, (f.state ->> 'created')::bigint desc, f.id desc",
+    )
+    .bind(customers.into_iter().collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    for (subscription, discount, amount) in rows {
+        catalogue.discount_amounts.entry(subscription).or_default().insert(discount, amount);
+    }
+    Ok(())
+}
+
+/// What `state` hangs on in the catalogue, to be remembered so that it is found from there.
+#[must_use]
+pub fn links(state: &StripeObject) -> Vec<(String, String)> {
+    let dependencies = match state {
+        StripeObject::Subscription(subscription) => mrr::dependencies(subscription),
+        StripeObject::Discount(discount) => awaited(Some(discount)),
+        StripeObject::Customer(customer) => awaited(customer.discount.as_ref()),
+        _ => Vec::new(),
+    };
+    dependencies.into_iter().map(|dependency| (dependency, state.id().to_owned())).collect()
+}
+
+fn awaited(discount: Option<&Discount>) -> Vec<String> {
+    discount.and_then(mrr::awaited_coupon).map(ToOwned::to_owned).into_iter().collect()
+}
+
+/// The customers whose subscriptions hang on `changed` prices, coupons or discounts.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn dependents(
+    tx: &mut PgConnection,
+    changed: &BTreeMap<String, Changed<StripeObject>>,
+) -> Result<Vec<String>, sqlx::Error> {
+    let entries: Vec<&str> = changed
+        .iter()
+        .filter(|(_, fact)| match &fact.after {
+            StripeObject::Price(price) => has_other_terms(fact.before.as_ref(), price),
+            StripeObject::Coupon(_) | StripeObject::Discount(_) => true,
+            _ => false,
+        })
+        .map(|(id, _)| id.as_str())
+        .collect();
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar(
+        "select distinct coalesce(f.customer_id, f.id) from stripe_links l
+         join stripe_facts f on f.id = l.other
+         where l.id = any($1) and f.kind in ('subscription', 'discount', 'customer')",
+    )
+    .bind(entries)
+    .fetch_all(tx)
+    .await
+}
+
+/// Whether a price costs anything else than before: many subscriptions may hang on it, and its name is nothing
+/// to them.
+fn has_other_terms(before: Option<&StripeObject>, price: &Price) -> bool {
+    let terms = |price: &Price| Price { nickname: None, product: None, ..price.clone() };
+    !matches!(before, Some(StripeObject::Price(before)) if terms(before) == terms(price))
+}

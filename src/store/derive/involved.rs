@@ -1,0 +1,126 @@
+//! Customers of whom something was reported that says nothing of whose they are.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::parked::Reason;
+
+/// Why a customer's user has to be decided again whenever it is met.
+const UNSETTLED: [Reason; 4] =
+    [Reason::UnknownUser, Reason::UserGone, Reason::AmbiguousEmail, Reason::DisputedUser];
+
+/// Such customers with the others of their users, as they stand.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Involved {
+    customers: Vec<Customer>,
+    /// Whether there is any lead that what was paid could matter to.
+    pub has_leads: bool,
+}
+
+#[derive(Debug)]
+struct Customer {
+    id: String,
+    /// Its user, who is there.
+    user_id: Option<Uuid>,
+    is_unsettled: bool,
+    recompute_at: Option<OffsetDateTime>,
+    has_revenue_row: bool,
+    has_ownerless_movements: bool,
+}
+
+impl Involved {
+    /// What is known of `customers`.
+    pub(in crate::store) async fn load(
+        tx: &mut PgConnection,
+        customers: &BTreeSet<String>,
+    ) -> Result<Self, sqlx::Error> {
+        if customers.is_empty() {
+            return Ok(Self { has_leads: true, ..Self::default() });
+        }
+        let rows = sqlx::query(INVOLVED)
+            .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+            .bind(UNSETTLED.map(Reason::as_str).as_slice())
+            .fetch_all(tx)
+            .await?;
+        let mut involved = Self { has_leads: rows.is_empty(), ..Self::default() };
+        for row in &rows {
+            involved.has_leads = row.try_get(6)?;
+            involved.customers.push(Customer {
+                id: row.try_get(0)?,
+                user_id: row.try_get(1)?,
+                is_unsettled: row.try_get(2)?,
+                recompute_at: row.try_get(3)?,
+                has_revenue_row: row.try_get(4)?,
+                has_ownerless_movements: row.try_get(5)?,
+            });
+        }
+        Ok(involved)
+    }
+
+    /// Those of the `asked` customers whose user has to be decided first.
+    pub(in crate::store) fn undecided(&self, asked: &BTreeSet<String>) -> BTreeSet<String> {
+        let settled = self.customers.iter().filter(|it| it.user_id.is_some() && !it.is_unsettled);
+        let settled: BTreeSet<&String> = settled.map(|it| &it.id).collect();
+        asked.iter().filter(|id| !settled.contains(id)).cloned().collect()
+    }
+
+    /// Each customer that is somebody's, with its user.
+    pub(in crate::store) fn by_customer(&self) -> HashMap<String, Uuid> {
+        self.customers.iter().filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
+    }
+
+    /// The users who have rows.
+    pub(in crate::store) fn members(&self) -> BTreeSet<Uuid> {
+        let settled = self.customers.iter().filter(|it| it.has_revenue_row && !it.is_unsettled);
+        settled.filter_map(|it| it.user_id).collect()
+    }
+
+    /// The users whose subscriptions have to be valued: those with one of the `valued` customers, one that the clock has
+    /// changed, or no row yet.
+    pub(in crate::store) fn users_to_value(
+        &self,
+        valued: &BTreeSet<String>,
+        now: OffsetDateTime,
+    ) -> BTreeSet<Uuid> {
+        let is_due = |it: &&Customer| {
+            valued.contains(&it.id) || !it.has_revenue_row || it.recompute_at.is_some_and(|at| at <= now)
+        };
+        self.customers.iter().filter(is_due).filter_map(|it| it.user_id).collect()
+    }
+
+    /// When the clock changes what the customers are worth.
+    pub(in crate::store) fn schedule(&self) -> HashMap<String, OffsetDateTime> {
+        self.customers.iter().filter_map(|it| Some((it.id.clone(), it.recompute_at?))).collect()
+    }
+
+    /// The customers that have a user, and movements without one.
+    pub(in crate::store) fn with_ownerless_movements(&self) -> HashMap<String, Uuid> {
+        let ownerless = self.customers.iter().filter(|it| it.has_ownerless_movements);
+        ownerless.filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
+    }
+}
+
+/// Everything is looked up by index: a subquery that cannot be merged (`offset 0`) or gives one value leaves the planner
+/// no other way, whatever it believes of the tables' sizes.
+const INVOLVED: &str = "
+    with asked as materialized (
+        select c.id, c.user_id from unnest($1::text[]) as a (id)
+        cross join lateral (select c.id, c.user_id from customers c where c.id = a.id offset 0) c
+    ), named as (
+        select id from asked
+        union
+        select s.id from (select distinct user_id from asked where user_id is not null) u
+        cross join lateral (select s.id from customers s where s.user_id = u.user_id offset 0) s
+    )
+    select c.id, u.id,
+           (select true from parked p where p.subject = c.id and p.reason = any($2) limit 1) is not null,
+           c.recompute_at,
+           (select true from user_revenue_metrics m where m.user_id = c.user_id limit 1) is not null,
+           (select true from mrr_movements m where m.customer_id = c.id and m.user_id is null limit 1) is not null,
+           exists (select from public.leads)
+    from named n
+    cross join lateral (select * from customers c where c.id = n.id offset 0) c
+    left join lateral (select u.id from auth.users u where u.id = c.user_id offset 0) u on true";

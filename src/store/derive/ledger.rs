@@ -1,0 +1,225 @@
+//! The MRR ledger: brings what is believed into line with what the versions say.
+//!
+//! Only what follows from the change is worked out: the movements from the earliest second that it touches
+//! to now. For an event in its turn that is the one movement it makes; a late one costs what came after it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::project::movements::{self, CALC_VERSION, History, Movement};
+use crate::project::mrr::Catalogue;
+use crate::store::resolve::claims::moment;
+use crate::store::resolve::versions::{self, RecomputeFrom};
+
+/// A customer's movement: by customer, currency and second there is one.
+type Key = (String, String, OffsetDateTime);
+
+/// What the ledger says of one movement.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    kind: String,
+    delta: i64,
+    mrr_before: i64,
+    mrr_after: i64,
+    cause_event_id: Option<String>,
+}
+
+impl From<Movement> for Entry {
+    fn from(it: Movement) -> Self {
+        Self {
+            kind: it.kind.as_str().to_owned(),
+            delta: it.delta,
+            mrr_before: it.mrr_before,
+            mrr_after: it.mrr_after,
+            cause_event_id: it.cause_event_id,
+        }
+    }
+}
+
+/// Works the customers' ledgers out again, each from its second on: what is not believed any more is
+/// superseded, what is new is recorded. `owners`: the users who are there.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn revise(
+    tx: &mut PgConnection,
+    since: &RecomputeFrom,
+    catalogue: Catalogue,
+    owners: &HashMap<String, Uuid>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if since.is_empty() {
+        return Ok(());
+    }
+    let (mut versions, mut catalogue) = versions::load(tx, since, catalogue).await?;
+    let Recorded { mut seen, believed } = recorded(tx, since).await?;
+    let mut entries = BTreeMap::<Key, Entry>::new();
+    for (customer, &at) in since {
+        let history = History {
+            versions: versions.remove(customer).unwrap_or_default(),
+            seen: seen.remove(customer).unwrap_or_default(),
+        };
+        for movement in movements::movements(history, &mut catalogue, at, now.unix_timestamp()) {
+            let key = (customer.clone(), movement.currency.clone(), moment(movement.effective_at));
+            entries.insert(key, movement.into());
+        }
+    }
+    let mut outdated = Vec::new();
+    for (key, (id, believed)) in believed {
+        if entries.get(&key) == Some(&believed) {
+            entries.remove(&key);
+        } else {
+            outdated.push(id);
+        }
+    }
+    supersede(tx, &outdated, now).await?;
+    record(tx, &entries, owners, now).await
+}
+
+/// What the ledger says of some customers.
+#[derive(Default)]
+struct Recorded {
+    /// The currencies in which each customer had revenue before its second.
+    seen: HashMap<String, BTreeSet<String>>,
+    /// What is believed from its second on, with the rows' ids.
+    believed: Vec<(Key, (i64, Entry))>,
+}
+
+/// Subqueries that cannot be merged (`offset 0`) make the planner look each customer up by index, whatever it believes of
+/// the table's size: its movements from the second on, and where it began in each currency.
+async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Recorded, sqlx::Error> {
+    let rows = sqlx::query(
+        "select w.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,
+                m.cause_event_id, m.effective_at < w.since
+         from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
+         cross join lateral (
+             (select m.* from mrr_movements m
+              where m.customer_id = w.customer_id and m.effective_at >= w.since and m.superseded_at is null offset 0)
+             union all
+             (select m.* from mrr_movements m
+              where m.customer_id = w.customer_id and m.effective_at < w.since and m.superseded_at is null
+                and m.kind = 'new' offset 0)
+         ) m",
+    )
+    .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let mut recorded = Recorded::default();
+    for row in &rows {
+        if row.try_get(9)? {
+            recorded.seen.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
+            continue;
+        }
+        let entry = Entry {
+            kind: row.try_get(4)?,
+            delta: row.try_get(5)?,
+            mrr_before: row.try_get(6)?,
+            mrr_after: row.try_get(7)?,
+            cause_event_id: row.try_get(8)?,
+        };
+        let key = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        recorded.believed.push((key, (row.try_get(3)?, entry)));
+    }
+    Ok(recorded)
+}
+
+async fn supersede(tx: &mut PgConnection, ids: &[i64], now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    // Another machine's clock may have recorded it in our future.
+    sqlx::query(
+        "update mrr_movements set superseded_at = greatest($2, recorded_at) where ctid = any(array(
+             select m.ctid from unnest($1::bigint[]) as i (id)
+             cross join lateral (select m.ctid from mrr_movements m where m.id = i.id offset 0) m
+         ))",
+    )
+    .bind(ids)
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn record(
+    tx: &mut PgConnection,
+    entries: &BTreeMap<Key, Entry>,
+    owners: &HashMap<String, Uuid>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into mrr_movements
+             (customer_id, user_id, currency, effective_at, kind, delta, mrr_before, mrr_after, cause_event_id,
+              recorded_at, calc_version)
+         select e.*, $10, $11
+         from unnest($1::text[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::bigint[], $7::bigint[],
+                     $8::bigint[], $9::text[]) as e",
+    )
+    .bind(entries.keys().map(|key| key.0.as_str()).collect::<Vec<_>>())
+    .bind(entries.keys().map(|key| owners.get(&key.0).copied()).collect::<Vec<_>>())
+    .bind(entries.keys().map(|key| key.1.as_str()).collect::<Vec<_>>())
+    .bind(entries.keys().map(|key| key.2).collect::<Vec<_>>())
+    .bind(entries.values().map(|entry| entry.kind.as_str()).collect::<Vec<_>>())
+    .bind(entries.values().map(|entry| entry.delta).collect::<Vec<_>>())
+    .bind(entries.values().map(|entry| entry.mrr_before).collect::<Vec<_>>())
+    .bind(entries.values().map(|entry| entry.mrr_after).collect::<Vec<_>>())
+    .bind(entries.values().map(|entry| entry.cause_event_id.as_deref()).collect::<Vec<_>>())
+    .bind(now)
+    .bind(CALC_VERSION)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Gives the movements of `moved` customers to their users of now (`owners`), those of the past too; and
+/// those of `ownerless` customers that nobody has to whoever has the customer: a deleted user may have come back.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn assign(
+    tx: &mut PgConnection,
+    moved: &BTreeSet<String>,
+    owners: &HashMap<String, Uuid>,
+    ownerless: &HashMap<String, Uuid>,
+) -> Result<(), sqlx::Error> {
+    let moved = moved.iter().map(|customer| (customer, owners.get(customer).copied(), false));
+    let owned = ownerless.iter().map(|(customer, &user)| (customer, Some(user), true));
+    let assigned: Vec<_> = moved.chain(owned).collect();
+    if assigned.is_empty() {
+        return Ok(());
+    }
+    // Found by index and updated by place, as in `parked::replace`.
+    sqlx::query(
+        "with assigned as materialized (
+             select * from unnest($1::text[], $2::uuid[], $3::bool[]) as a (customer_id, user_id, ownerless_only)
+         )
+         update mrr_movements m
+         set user_id = (select a.user_id from assigned a where a.customer_id = m.customer_id limit 1)
+         where m.ctid = any(array(
+             (select m.ctid from assigned a
+              cross join lateral (
+                  select m.ctid, m.user_id from mrr_movements m where m.customer_id = a.customer_id offset 0
+              ) m
+              where not a.ownerless_only and m.user_id is distinct from a.user_id)
+             union all
+             (select m.ctid from assigned a
+              cross join lateral (
+                  select m.ctid from mrr_movements m where m.customer_id = a.customer_id and m.user_id is null offset 0
+              ) m
+              where a.ownerless_only)
+         ))",
+    )
+    .bind(assigned.iter().map(|(customer, ..)| customer.as_str()).collect::<Vec<_>>())
+    .bind(assigned.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
+    .bind(assigned.iter().map(|(.., ownerless_only)| *ownerless_only).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,406 @@
+//! The members' own tables: `user_revenue_metrics`, `user_revenue_by_currency` and `user_activity_metrics`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::money;
+use super::subscriptions::TieredSubscription;
+use crate::project::member::{self, Revenue, Standing, Valued};
+use crate::project::stripe::StripeObject;
+use crate::project::supabase::tables::Metric;
+use crate::store::Rules;
+
+/// What the rows of the members are made of.
+pub struct Sources<'a> {
+    /// The members: users who are there.
+    pub users: &'a BTreeSet<Uuid>,
+    /// Further members, of whom only payments were reported.
+    pub payers: &'a BTreeSet<Uuid>,
+    /// Each of their customers, with its user.
+    pub customers: &'a HashMap<String, Uuid>,
+    /// The customers' sums.
+    pub sums: &'a money::Revenue,
+    /// The customers' subscriptions.
+    pub subscriptions: &'a [TieredSubscription],
+    pub context: Context<'a>,
+}
+
+/// What the rows depend on beside facts.
+pub struct Context<'a> {
+    pub rules: &'a Rules,
+    pub now: OffsetDateTime,
+    /// Members whose rows are to say what the clock said then, and not what it says now.
+    pub moments: &'a HashMap<Uuid, OffsetDateTime>,
+}
+
+impl Context<'_> {
+    fn moment(&self, user: Uuid) -> OffsetDateTime {
+        self.moments.get(&user).copied().unwrap_or(self.now)
+    }
+}
+
+/// Writes the rows of the members that `sources` names.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write(tx: &mut PgConnection, sources: &Sources<'_>) -> Result<(), sqlx::Error> {
+    if sources.users.is_empty() && sources.payers.is_empty() {
+        return Ok(());
+    }
+    let standings = standings(sources);
+    write_revenue(tx, sources, &standings, &revenue(sources)).await?;
+    if sources.users.is_empty() {
+        return Ok(());
+    }
+    let users: Vec<Uuid> = sources.users.iter().copied().collect();
+    let none = (Standing::default(), None);
+    let members: Vec<Member> = seen(tx, &users)
+        .await?
+        .into_iter()
+        .map(|seen| Member {
+            user_id: seen.user_id,
+            standing: standings.get(&seen.user_id).unwrap_or(&none).0.clone(),
+            last_login_at: seen.last_login_at,
+            engagement_by_hand: seen.engagement_by_hand,
+            waits_urgently: seen.waits_urgently,
+        })
+        .collect();
+    write_activity(tx, &members, &sources.context).await
+}
+
+fn standings(sources: &Sources<'_>) -> BTreeMap<Uuid, (Standing, Option<String>)> {
+    let mut valued = BTreeMap::<Uuid, Vec<Valued>>::new();
+    for tiered in sources.subscriptions {
+        if let Some(user) = sources.customers.get(&tiered.valuation.subscription.customer) {
+            valued.entry(*user).or_default().push(tiered.valued());
+        }
+    }
+    valued
+        .into_iter()
+        .map(|(user, valued)| {
+            // Shown where no money has flowed yet: a trial has a currency, too.
+            let currency = valued.iter().map(|v| v.currency.clone()).filter(|c| !c.is_empty()).min();
+            (user, (member::standing(&valued, sources.context.moment(user)), currency))
+        })
+        .collect()
+}
+
+fn revenue(sources: &Sources<'_>) -> BTreeMap<Uuid, Vec<Revenue>> {
+    let mut by_user = BTreeMap::<Uuid, BTreeMap<&str, Revenue>>::new();
+    for ((customer, currency), sums) in sources.sums {
+        let Some(user) = sources.customers.get(customer) else { continue };
+        let revenue = by_user.entry(*user).or_default().entry(currency).or_default();
+        revenue.currency.clone_from(currency);
+        revenue.mrr = revenue.mrr.saturating_add(sums.mrr);
+        revenue.total_spent = revenue.total_spent.saturating_add(sums.collected);
+        let kept = sums.collected.saturating_sub(sums.refunded).saturating_sub(sums.disputed);
+        revenue.ltv = revenue.ltv.saturating_add(kept);
+    }
+    by_user.into_iter().map(|(user, by_currency)| (user, by_currency.into_values().collect())).collect()
+}
+
+async fn write_revenue(
+    tx: &mut PgConnection,
+    sources: &Sources<'_>,
+    standings: &BTreeMap<Uuid, (Standing, Option<String>)>,
+    revenue: &BTreeMap<Uuid, Vec<Revenue>>,
+) -> Result<(), sqlx::Error> {
+    let of_stripe: BTreeSet<Uuid> = sources.customers.values().copied().collect();
+    let without: Vec<Uuid> = sources.users.difference(&of_stripe).copied().collect();
+    let all: Vec<Uuid> = sources.users.union(sources.payers).copied().collect();
+    let users: Vec<Uuid> = all.iter().copied().filter(|user| of_stripe.contains(user)).collect();
+    let none = (Standing::default(), None);
+    let standing = || users.iter().map(|user| &standings.get(user).unwrap_or(&none).0);
+    let main =
+        || users.iter().map(|user| member::main_currency(revenue.get(user).map_or(&[][..], Vec::as_slice)));
+    let currency = users.iter().zip(main()).map(|(user, main)| {
+        main.map(|main| main.currency.clone()).or_else(|| standings.get(user).and_then(|s| s.1.clone()))
+    });
+    let by_currency: Vec<(Uuid, &Revenue)> =
+        revenue.iter().flat_map(|(user, all)| all.iter().map(|one| (*user, one))).collect();
+    sqlx::query(WRITE_REVENUE)
+        .bind(&users)
+        .bind(standing().map(|s| s.subscription_tier.as_deref()).collect::<Vec<_>>())
+        .bind(standing().map(|s| s.subscription_status.as_deref()).collect::<Vec<_>>())
+        .bind(standing().map(|s| s.subscription_start_date).collect::<Vec<_>>())
+        .bind(standing().map(|s| s.months_subscribed.unwrap_or(0)).collect::<Vec<_>>())
+        .bind(main().map(|r| r.map_or(0, |r| r.mrr)).collect::<Vec<_>>())
+        .bind(main().map(|r| r.map_or(0, |r| r.ltv)).collect::<Vec<_>>())
+        .bind(main().map(|r| r.map_or(0, |r| r.total_spent)).collect::<Vec<_>>())
+        .bind(currency.collect::<Vec<_>>())
+        .bind(users.iter().map(|user| sources.payers.contains(user)).collect::<Vec<_>>())
+        .bind(sources.context.now)
+        .bind(&without)
+        .bind(&all)
+        .bind(by_currency.iter().map(|row| row.0).collect::<Vec<_>>())
+        .bind(by_currency.iter().map(|row| row.1.currency.as_str()).collect::<Vec<_>>())
+        .bind(by_currency.iter().map(|row| row.1.mrr).collect::<Vec<_>>())
+        .bind(by_currency.iter().map(|row| row.1.ltv).collect::<Vec<_>>())
+        .bind(by_currency.iter().map(|row| row.1.total_spent).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Both tables at once. Of those of whom only payments were reported (`payer`) the row keeps what the subscriptions say.
+const WRITE_REVENUE: &str = "
+    with gone as (
+        delete from user_revenue_metrics where user_id = any($12)
+    ), gone_currencies as (
+        delete from user_revenue_by_currency m where m.user_id = any($13)
+          and (m.user_id, m.currency) not in (select * from unnest($14::uuid[], $15::text[]))
+    ), currencies as (
+        insert into user_revenue_by_currency as m (user_id, currency, mrr, ltv, total_spent, updated_at)
+        select n.*, $11 from unnest($14::uuid[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[]) as n
+        on conflict (user_id, currency) do update set
+            mrr = excluded.mrr, ltv = excluded.ltv, total_spent = excluded.total_spent,
+            updated_at = excluded.updated_at
+        where (m.mrr, m.ltv, m.total_spent) is distinct from (excluded.mrr, excluded.ltv, excluded.total_spent)
+    )
+    insert into user_revenue_metrics as m
+        (user_id, subscription_tier, subscription_status, subscription_start_date, months_subscribed,
+         mrr, ltv, total_spent, currency, last_calculated_at, updated_at)
+    select n.user_id, case when n.payer then o.subscription_tier else n.tier end,
+           case when n.payer then o.subscription_status else n.status end,
+           case when n.payer then o.subscription_start_date else n.start_date end,
+           case when n.payer then o.months_subscribed else n.months end,
+           n.mrr, n.ltv, n.total_spent, n.currency, $11, $11
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::int[], $6::bigint[], $7::bigint[],
+                $8::bigint[], $9::text[], $10::bool[])
+        as n (user_id, tier, status, start_date, months, mrr, ltv, total_spent, currency, payer)
+    left join lateral (
+        select * from user_revenue_metrics o where o.user_id = n.user_id and n.payer limit 1
+    ) o on true
+    on conflict (user_id) do update set
+        subscription_tier = excluded.subscription_tier, subscription_status = excluded.subscription_status,
+        subscription_start_date = excluded.subscription_start_date,
+        months_subscribed = excluded.months_subscribed, mrr = excluded.mrr, ltv = excluded.ltv,
+        total_spent = excluded.total_spent, currency = excluded.currency,
+        last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at
+    where (m.subscription_tier, m.subscription_status, m.subscription_start_date, m.months_subscribed, m.mrr,
+           m.ltv, m.total_spent, m.currency)
+        is distinct from
+          (excluded.subscription_tier, excluded.subscription_status, excluded.subscription_start_date,
+           excluded.months_subscribed, excluded.mrr, excluded.ltv, excluded.total_spent, excluded.currency)";
+
+/// What is known of a member's activity beside the counts, which SQL adds itself.
+pub struct Member {
+    pub user_id: Uuid,
+    standing: Standing,
+    last_login_at: Option<OffsetDateTime>,
+    engagement_by_hand: Option<String>,
+    waits_urgently: bool,
+}
+
+/// Members of whom only activity was reported.
+#[derive(Default)]
+pub struct Active {
+    pub members: Vec<Member>,
+    /// Those of whom everything is due: who have no row yet, and whose revenue the calendar has changed or was not derived
+    /// today.
+    pub due: BTreeSet<Uuid>,
+}
+
+/// What is known of `users`, as far as they are there.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn active(
+    tx: &mut PgConnection,
+    users: &BTreeSet<Uuid>,
+    context: &Context<'_>,
+) -> Result<Active, sqlx::Error> {
+    if users.is_empty() {
+        return Ok(Active::default());
+    }
+    let rows = sqlx::query(
+        "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end,
+                r.months_subscribed, m.last_calculated_at, s.states,
+                exists (select from ingest.urgent_waits w where w.user_id = u.id)
+         from auth.users u
+         left join lateral (
+             select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
+         ) l on true
+         left join lateral (
+             select m.* from public.user_activity_metrics m where m.user_id = u.id limit 1
+         ) m on true
+         left join lateral (
+             select r.months_subscribed from user_revenue_metrics r where r.user_id = u.id limit 1
+         ) r on true
+         left join lateral (
+             select array_agg(f.state) as states from customers c
+             cross join lateral (
+                 select f.state from stripe_facts f
+                 where f.customer_id = c.id and f.kind = 'subscription' offset 0
+             ) f
+             where c.user_id = u.id
+         ) s on true
+         where u.id = any($1)",
+    )
+    .bind(users.iter().copied().collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let mut active = Active::default();
+    for row in &rows {
+        let user_id: Uuid = row.try_get(0)?;
+        let states: Vec<Json<StripeObject>> = row.try_get::<Option<_>, _>(5)?.unwrap_or_default();
+        let standing = member::standing(&valued(states), context.moment(user_id));
+        let (shown, derived_at): (Option<i32>, Option<OffsetDateTime>) = (row.try_get(3)?, row.try_get(4)?);
+        let is_current = shown.is_none_or(|months| {
+            months == standing.months_subscribed.unwrap_or(0)
+                && derived_at.map(OffsetDateTime::date) == Some(context.now.date())
+        });
+        if derived_at.is_none() || !is_current {
+            active.due.insert(user_id);
+            continue;
+        }
+        active.members.push(Member {
+            user_id,
+            standing,
+            last_login_at: row.try_get(1)?,
+            engagement_by_hand: row.try_get(2)?,
+            waits_urgently: row.try_get(6)?,
+        });
+    }
+    Ok(active)
+}
+
+/// Subscriptions without what they are worth, which says nothing of activity.
+fn valued(states: Vec<Json<StripeObject>>) -> Vec<Valued> {
+    let subscriptions = states.into_iter().filter_map(|Json(state)| match state {
+        StripeObject::Subscription(subscription) => Some(subscription),
+        _ => None,
+    });
+    subscriptions
+        .map(|subscription| Valued {
+            status: subscription.status_in_force().map(ToOwned::to_owned),
+            subscription,
+            mrr: 0,
+            currency: String::new(),
+            tier: None,
+        })
+        .collect()
+}
+
+/// What of a member's activity people set by hand, what changes with logins, and whether a ticket waits too long.
+struct Seen {
+    user_id: Uuid,
+    last_login_at: Option<OffsetDateTime>,
+    engagement_by_hand: Option<String>,
+    waits_urgently: bool,
+}
+
+/// What people set by hand is read from the table that they see, whichever is being derived.
+async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end,
+                exists (select from ingest.urgent_waits w where w.user_id = u.id)
+         from unnest($1::uuid[]) as u (id)
+         left join lateral (
+             select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
+         ) l on true
+         left join public.user_activity_metrics m on m.user_id = u.id",
+    )
+    .bind(users)
+    .fetch_all(tx)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Seen {
+                user_id: row.try_get(0)?,
+                last_login_at: row.try_get(1)?,
+                engagement_by_hand: row.try_get(2)?,
+                waits_urgently: row.try_get(3)?,
+            })
+        })
+        .collect()
+}
+
+/// Writes the rows of activity of `members`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write_activity(
+    tx: &mut PgConnection,
+    members: &[Member],
+    context: &Context<'_>,
+) -> Result<(), sqlx::Error> {
+    if members.is_empty() {
+        return Ok(());
+    }
+    let mut engagement = Vec::with_capacity(members.len());
+    let mut health = Vec::with_capacity(members.len());
+    for one in members {
+        let (thresholds, at) = (context.rules.thresholds, context.moment(one.user_id));
+        let computed = member::engagement(one.last_login_at, &one.standing, thresholds, at);
+        let shown = one.engagement_by_hand.as_deref().unwrap_or(computed);
+        health.push(member::health(&one.standing, shown, one.waits_urgently));
+        engagement.push(computed);
+    }
+    let tables = &context.rules.reading.tables;
+    let days = |one: &Member| one.last_login_at.map(|at| whole_days(at, context.moment(one.user_id)));
+    // A megabyte is 1,048,576 bytes; numeric's round takes halves up. A size that the column cannot hold is
+    // no size of anything, and must not stop the rest of the row. A count that no table feeds is the
+    // application's and stays what it is.
+    sqlx::query(
+        "insert into user_activity_metrics as m
+             (user_id, last_login_at, days_since_last_login, engagement_status, health_status, total_logins,
+              s3_file_count, total_storage_mb, vision_count, journal_entry_count, profile_completion_percent,
+              vision_refinement_count, audio_generated_count, vision_board_image_count,
+              last_calculated_at, updated_at)
+         select n.user_id, n.last_login_at, n.days, n.engagement, n.health, coalesce(a.logins, 0),
+                coalesce(a.files, 0), least(round(coalesce(a.file_bytes, 0) / 1048576.0, 2), 99999999.99),
+                case when $7 then coalesce(a.visions, 0) else 0 end,
+                case when $8 then coalesce(a.journal_entries, 0) else 0 end, coalesce(p.amount, 0),
+                case when $9 then coalesce(a.refinements, 0) else 0 end,
+                case when $10 then coalesce(a.audio_tracks, 0) else 0 end,
+                case when $11 then coalesce(a.board_images, 0) else 0 end, $6, $6
+         from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::text[])
+             as n (user_id, last_login_at, days, engagement, health)
+         left join activity a on a.user_id = n.user_id
+         left join lateral (
+             select amount from row_facts
+             where relation = 'public.user_profiles' and counted and user_id = n.user_id
+             order by occurred_at desc, row_id desc limit 1
+         ) p on true
+         on conflict (user_id) do update set
+             last_login_at = excluded.last_login_at, days_since_last_login = excluded.days_since_last_login,
+             engagement_status = case when m.engagement_status_is_manual then m.engagement_status
+                                      else excluded.engagement_status end,
+             health_status = case when m.health_status_is_manual then m.health_status else excluded.health_status end,
+             total_logins = excluded.total_logins, s3_file_count = excluded.s3_file_count,
+             total_storage_mb = excluded.total_storage_mb,
+             profile_completion_percent = excluded.profile_completion_percent,
+             vision_count = case when $7 then excluded.vision_count else m.vision_count end,
+             journal_entry_count = case when $8 then excluded.journal_entry_count else m.journal_entry_count end,
+             vision_refinement_count = case when $9 then excluded.vision_refinement_count
+                                            else m.vision_refinement_count end,
+             audio_generated_count = case when $10 then excluded.audio_generated_count
+                                          else m.audio_generated_count end,
+             vision_board_image_count = case when $11 then excluded.vision_board_image_count
+                                             else m.vision_board_image_count end,
+             last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at",
+    )
+    .bind(members.iter().map(|one| one.user_id).collect::<Vec<_>>())
+    .bind(members.iter().map(|one| one.last_login_at).collect::<Vec<_>>())
+    .bind(members.iter().map(days).collect::<Vec<_>>())
+    .bind(engagement)
+    .bind(health)
+    .bind(context.now)
+    .bind(tables.feed(Metric::Visions))
+    .bind(tables.feed(Metric::JournalEntries))
+    .bind(tables.feed(Metric::Refinements))
+    .bind(tables.feed(Metric::AudioTracks))
+    .bind(tables.feed(Metric::BoardImages))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn whole_days(since: OffsetDateTime, now: OffsetDateTime) -> i32 {
+    i32::try_from(member::full_days(since, now)).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,110 @@
+//! Each customer's sums by currency.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{PgConnection, Row as _};
+
+/// Sums in one currency, minor units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub mrr: i64,
+    pub collected: i64,
+    pub refunded: i64,
+    pub disputed: i64,
+}
+
+impl Sums {
+    /// Adds `other`, which may be negative.
+    pub const fn add(&mut self, other: &Self) {
+        self.mrr = self.mrr.saturating_add(other.mrr);
+        self.collected = self.collected.saturating_add(other.collected);
+        self.refunded = self.refunded.saturating_add(other.refunded);
+        self.disputed = self.disputed.saturating_add(other.disputed);
+    }
+}
+
+/// By customer and currency.
+pub type Revenue = BTreeMap<(String, String), Sums>;
+
+/// The sums of `customers`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Revenue, sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(Revenue::new());
+    }
+    let rows = sqlx::query(
+        "select customer_id, currency, mrr, collected, refunded, disputed
+         from customer_revenue where customer_id = any($1)",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let sums = Sums {
+                mrr: row.try_get(2)?,
+                collected: row.try_get(3)?,
+                refunded: row.try_get(4)?,
+                disputed: row.try_get(5)?,
+            };
+            Ok(((row.try_get(0)?, row.try_get(1)?), sums))
+        })
+        .collect()
+}
+
+/// Writes what differs between `before` and `after`, which holds no zeros: a row of zeros is no row, so that
+/// a currency that only a superseded event ever named leaves no trace.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write(tx: &mut PgConnection, before: &Revenue, after: &Revenue) -> Result<(), sqlx::Error> {
+    let gone: Vec<_> = before.keys().filter(|key| !after.contains_key(*key)).collect();
+    if !gone.is_empty() {
+        sqlx::query(
+            "delete from customer_revenue r using unnest($1::text[], $2::text[]) as g (customer_id, currency)
+             where r.customer_id = g.customer_id and r.currency = g.currency",
+        )
+        .bind(gone.iter().map(|key| key.0.as_str()).collect::<Vec<_>>())
+        .bind(gone.iter().map(|key| key.1.as_str()).collect::<Vec<_>>())
+        .execute(&mut *tx)
+        .await?;
+    }
+    let changed: Vec<_> = after.iter().filter(|(key, sums)| before.get(key) != Some(sums)).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into customer_revenue (customer_id, currency, mrr, collected, refunded, disputed)
+         select * from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+         on conflict (customer_id, currency) do update set
+             mrr = excluded.mrr, collected = excluded.collected, refunded = excluded.refunded,
+             disputed = excluded.disputed",
+    )
+    .bind(changed.iter().map(|(key, _)| key.0.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(key, _)| key.1.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, sums)| sums.mrr).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, sums)| sums.collected).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, sums)| sums.refunded).collect::<Vec<_>>())
+    .bind(changed.iter().map(|(_, sums)| sums.disputed).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Adds up all payments again, into a table that is empty.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn add_up(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into customer_revenue (customer_id, currency, collected, refunded, disputed)
+         select customer_id, currency, sum(collected), sum(refunded), sum(disputed) from payments
+         group by customer_id, currency
+         having (sum(collected), sum(refunded), sum(disputed)) <> (0, 0, 0)",
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Customers: whose each one is.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::parked::{Parked, Reason};
+use crate::envelope::{Envelope, Source};
+use crate::project::Meaning;
+use crate::project::identity::{self, Address, Claim, Match, Matching, Owner, Role};
+use crate::project::internal::Internal;
+use crate::store::events::{self, Read, Rows};
+use crate::store::resolve::claims::{self, Users};
+use crate::store::resolve::emails::{self, Given};
+
+/// Whose customers the batch touched, before and after.
+#[derive(Debug, Default)]
+pub struct Owners {
+    /// The users now.
+    pub after: HashMap<String, Uuid>,
+    /// Users who had one of the customers before.
+    pub before: BTreeSet<Uuid>,
+    /// Users who are there and could have one, by any evidence: each has rows of their own from then on,
+    /// whoever wins, so that it does not matter who was known first.
+    pub named: BTreeSet<Uuid>,
+    /// Customers whose user is another now, or the first.
+    pub moved: BTreeSet<String>,
+    /// Customers of nobody, with the reason.
+    pub parked: Vec<Parked>,
+    /// Matches by e-mail address that no event has kept yet.
+    pub matches: Vec<Match>,
+}
+
+/// Decides again whose `customers` are, by the evidence that counts (`matching`).
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn decide_owners(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+    matching: Matching,
+    now: OffsetDateTime,
+) -> Result<Owners, sqlx::Error> {
+    let mut owners = Owners::default();
+    if customers.is_empty() {
+        return Ok(owners);
+    }
+    let all = Evidence::load(tx, customers).await?;
+    let idle = forget_idle(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
+    let evidence = all.that_counts(matching);
+    let users = Users::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
+    owners.named = users.present().collect();
+    let before = stored_owners(tx, customers).await?;
+    let mut decided = Vec::new();
+    for customer in customers.difference(&idle) {
+        let (claims, addresses) = evidence.about(customer);
+        let owner = identity::owner(claims, addresses, |id| users.known(id), |email| users.confirmed(email));
+        owners.matches.extend(new_match(customer, &owner, now));
+        owners.note(customer, before.get(customer).copied().flatten(), &owner);
+        decided.push((customer.as_str(), owner));
+    }
+    write_owners(tx, &decided).await?;
+    Ok(owners)
+}
+
+/// What is known about each of some customers.
+struct Evidence {
+    claims: HashMap<String, Vec<Claim>>,
+    addresses: HashMap<String, Vec<Address>>,
+}
+
+impl Evidence {
+    async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Self, sqlx::Error> {
+        let claims = claims::load(tx, customers).await?;
+        Ok(Self { claims, addresses: emails::load(tx, customers).await? })
+    }
+
+    fn is_about(&self, customer: &str) -> bool {
+        self.claims.contains_key(customer) || self.addresses.contains_key(customer)
+    }
+
+    fn that_counts(mut self, matching: Matching) -> Self {
+        self.claims.values_mut().for_each(|claims| claims.retain(|claim| matching.counts(claim.strength)));
+        if !matching.email {
+            self.addresses.clear();
+        }
+        self
+    }
+
+    fn about(&self, customer: &str) -> (&[Claim], &[Address]) {
+        let claims = self.claims.get(customer).map_or(&[][..], Vec::as_slice);
+        (claims, self.addresses.get(customer).map_or(&[][..], Vec::as_slice))
+    }
+
+    fn users(&self) -> BTreeSet<Uuid> {
+        let claimed = self.claims.values().flatten().flat_map(|claim| &claim.claimed_users);
+        let matched = self.addresses.values().flatten().filter_map(|address| address.user_id);
+        claimed.filter_map(|id| id.parse().ok()).chain(matched).collect()
+    }
+
+    fn emails(&self) -> BTreeSet<String> {
+        let all = self.addresses.values().flatten();
+        let looked_for = all.filter(|it| matches!(it.role, Role::Given | Role::Checkout));
+        looked_for.map(|it| it.email.clone()).collect()
+    }
+}
+
+impl Owners {
+    fn note(&mut self, customer: &str, before: Option<Uuid>, owner: &Owner) {
+        let after = user_of(owner);
+        self.before.extend(before);
+        if let Some(user) = after {
+            self.after.insert(customer.to_owned(), user);
+        }
+        if before != after {
+            self.moved.insert(customer.to_owned());
+        }
+        let (reason, detail) = match owner {
+            Owner::User { contradicted_by, .. } if contradicted_by.is_empty() => return,
+            Owner::User { user_id, contradicted_by, .. } => {
+                let others = identity::listed(contradicted_by);
+                (Reason::DisputedUser, format!("belongs to {user_id}; also named: {others}"))
+            }
+            Owner::Gone { user_id } => (Reason::UserGone, format!("user {user_id} is gone")),
+            Owner::Ambiguous { email } => {
+                (Reason::AmbiguousEmail, format!("several confirmed users have the address {email}"))
+            }
+            Owner::Unknown { wanted } => (Reason::UnknownUser, wanted.clone()),
+        };
+        self.parked.push(Parked { subject: customer.to_owned(), reason, detail });
+    }
+}
+
+const fn user_of(owner: &Owner) -> Option<Uuid> {
+    if let Owner::User { user_id, .. } = owner { Some(*user_id) } else { None }
+}
+
+/// A match by e-mail address that no event has kept yet.
+fn new_match(customer: &str, owner: &Owner, now: OffsetDateTime) -> Option<Match> {
+    let Owner::User { unrecorded: Some(new), .. } = owner else { return None };
+    Some(Match {
+        customer: customer.to_owned(),
+        user_id: new.user_id,
+        email: new.email.clone(),
+        passed: new.passed.clone(),
+        matched_at: now.unix_timestamp(),
+    })
+}
+
+/// Keeps matches as events of our own: what was decided from the state of `auth.users` today must be
+/// decided the same when everything is derived again.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn record(
+    tx: &mut PgConnection,
+    matches: Vec<Match>,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if matches.is_empty() {
+        return Ok(());
+    }
+    let mut given = Vec::new();
+    let (mut envelopes, mut meanings) = (Vec::new(), Vec::new());
+    for matched in matches {
+        // A customer may be matched to a user more than once: by another address, or past another.
+        let event_id = format!("match/{}/{}/{}", matched.customer, matched.user_id, Uuid::new_v4().simple());
+        let addresses = identity::of_match(&matched, now).into_iter();
+        given.extend(addresses.map(|address| Given { address, event_id: event_id.clone() }));
+        let internal = Internal::Matched(matched);
+        let body = serde_json::to_vec(&internal).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        envelopes.push(Envelope {
+            source: Source::Internal,
+            event_id,
+            event_type: "matched".to_owned(),
+            occurred_at: now,
+            received_at: now,
+            body: body.into(),
+        });
+        meanings.push(Meaning::Internal(internal));
+    }
+    let matches = envelopes.iter().zip(meanings).map(|(envelope, meaning)| Read { envelope, meaning });
+    events::mark_applied(tx, matches.collect(), Rows::Missing, now).await?;
+    emails::write(tx, given).await?;
+    Ok(())
+}
+
+/// Customers of whom nothing is left: a guest's payment that has turned out to be a customer's. Were they
+/// kept, it would matter what was reported first.
+async fn forget_idle(
+    tx: &mut PgConnection,
+    unclaimed: impl Iterator<Item = &String>,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let unclaimed: Vec<&str> = unclaimed.map(String::as_str).collect();
+    if unclaimed.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let idle: Vec<String> = sqlx::query_scalar(
+        "select u.id from unnest($1::text[]) as u (id)
+         where not exists (select from payments p where p.customer_id = u.id)
+           and not exists (select from stripe_facts f where f.customer_id = u.id)",
+    )
+    .bind(unclaimed)
+    .fetch_all(&mut *tx)
+    .await?;
+    if !idle.is_empty() {
+        sqlx::query("delete from customers where id = any($1)").bind(&idle).execute(tx).await?;
+    }
+    Ok(idle.into_iter().collect())
+}
+
+async fn stored_owners(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+) -> Result<HashMap<String, Option<Uuid>>, sqlx::Error> {
+    let rows = sqlx::query("select id, user_id from customers where id = any($1)")
+        .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+async fn write_owners(tx: &mut PgConnection, decided: &[(&str, Owner)]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into customers (id, user_id, matched_by)
+         select * from unnest($1::text[], $2::uuid[], $3::text[])
+         on conflict (id) do update set user_id = excluded.user_id, matched_by = excluded.matched_by
+         where (customers.user_id, customers.matched_by) is distinct from (excluded.user_id, excluded.matched_by)",
+    )
+    .bind(decided.iter().map(|(id, _)| *id).collect::<Vec<_>>())
+    .bind(decided.iter().map(|(_, owner)| user_of(owner)).collect::<Vec<_>>())
+    .bind(decided.iter().map(|(_, owner)| matched_by(owner)).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+const fn matched_by(owner: &Owner) -> Option<&'static str> {
+    if let Owner::User { by, .. } = owner { Some(by.as_str()) } else { None }
+}
+
+/// The customers of `users`, with their users.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn of_users(
+    tx: &mut PgConnection,
+    users: &BTreeSet<Uuid>,
+) -> Result<HashMap<String, Uuid>, sqlx::Error> {
+    if users.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query("select id, user_id from customers where user_id = any($1)")
+        .bind(users.iter().copied().collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}

@@ -1,0 +1,214 @@
+//! What waits for a missing piece, and why.
+
+use std::collections::BTreeSet;
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+/// Why something waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// A customer of no user that we know.
+    UnknownUser,
+    /// A customer whose user is gone.
+    UserGone,
+    /// A customer whose address several confirmed users have.
+    AmbiguousEmail,
+    /// A subscription whose prices and products no tier names.
+    NoTier,
+    /// A subscription in a status that the tables cannot show.
+    UnknownStatus,
+    /// A subscription found in the database that no event has reported, or one of a deleted customer whose end no
+    /// event has reported.
+    NeedsStripe,
+    /// A subscription whose event shows only the first of its items.
+    ItemsTruncated,
+    /// A subscription with a discount of unknown terms.
+    UnresolvedDiscount,
+    /// A subscription whose value had to be assumed.
+    EstimatedMrr,
+    /// A subscription whose trial or self should have ended, and no event has reported what became of it.
+    Overdue,
+    /// A customer whose objects name different users, or one that is no user.
+    DisputedUser,
+    /// A payment larger than the column of an older table can hold.
+    AmountOutOfRange,
+    /// News of an object without its state.
+    ThinEvent,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::UnknownUser,
+        Self::UserGone,
+        Self::AmbiguousEmail,
+        Self::NoTier,
+        Self::UnknownStatus,
+        Self::NeedsStripe,
+        Self::ItemsTruncated,
+        Self::UnresolvedDiscount,
+        Self::EstimatedMrr,
+        Self::Overdue,
+        Self::DisputedUser,
+        Self::AmountOutOfRange,
+        Self::ThinEvent,
+    ];
+
+    /// The name in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownUser => "unknown_user",
+            Self::UserGone => "user_gone",
+            Self::AmbiguousEmail => "ambiguous_email",
+            Self::NoTier => "no_tier",
+            Self::UnknownStatus => "unknown_status",
+            Self::NeedsStripe => "needs_stripe",
+            Self::ItemsTruncated => "items_truncated",
+            Self::UnresolvedDiscount => "unresolved_discount",
+            Self::EstimatedMrr => "estimated_mrr",
+            Self::Overdue => "overdue",
+            Self::DisputedUser => "disputed_user",
+            Self::AmountOutOfRange => "amount_out_of_range",
+            Self::ThinEvent => "thin_event",
+        }
+    }
+}
+
+/// What was looked at again, by the side that parked rows are about: nothing waits there but what is found now.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Customers whose owner was decided.
+    pub customers: BTreeSet<String>,
+    /// Subscriptions that were valued and placed.
+    pub subscriptions: BTreeSet<String>,
+    /// Payments that were written or removed.
+    pub payments: BTreeSet<String>,
+    /// Objects whose state was reported.
+    pub objects: BTreeSet<String>,
+}
+
+impl Checked {
+    /// Each subject with the reasons that a look at it confirms or clears. One id can be several things: a
+    /// guest's charge is a payment, and stands for the customer.
+    fn pairs(&self) -> impl Iterator<Item = (&str, Vec<&'static str>)> {
+        let sides = [
+            (
+                &self.customers,
+                &[Reason::UnknownUser, Reason::UserGone, Reason::AmbiguousEmail, Reason::DisputedUser][..],
+            ),
+            (
+                &self.subscriptions,
+                &[
+                    Reason::NoTier,
+                    Reason::UnknownStatus,
+                    Reason::NeedsStripe,
+                    Reason::ItemsTruncated,
+                    Reason::UnresolvedDiscount,
+                    Reason::EstimatedMrr,
+                    Reason::Overdue,
+                ],
+            ),
+            (&self.payments, &[Reason::AmountOutOfRange]),
+            (&self.objects, &[Reason::ThinEvent]),
+        ];
+        sides.into_iter().flat_map(|(subjects, reasons)| {
+            let names: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
+            subjects.iter().map(move |subject| (subject.as_str(), names.clone()))
+        })
+    }
+}
+
+/// One thing that waits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Parked {
+    /// The object's id.
+    pub subject: String,
+    pub reason: Reason,
+    /// What is missing, for people.
+    pub detail: String,
+}
+
+/// What is parked because the newest that we heard of an object came without its state: all that the inbox
+/// holds of it after the moment of its fact. Looked for among `reported` objects and, where they were parked
+/// for that before, among those whose fact `changed`. Depends on the set of events alone.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn thin(
+    tx: &mut PgConnection,
+    reported: &BTreeSet<String>,
+    changed: &BTreeSet<String>,
+) -> Result<Vec<Parked>, sqlx::Error> {
+    if reported.is_empty() && changed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query_as::<_, (String, String, String)>(
+        "with asked (subject) as (
+             select unnest($1::text[])
+             union
+             select subject from parked where reason = $3 and subject = any($2)
+         )
+         select distinct on (i.subject) i.subject, i.event_type, i.event_id
+         from asked a join ingest.events i on i.subject = a.subject and i.source = 'stripe'
+         left join stripe_facts f on f.id = a.subject
+         where f.id is null or (not f.final and i.occurred_at > f.occurred_at)
+         order by i.subject, i.occurred_at desc, i.event_id desc",
+    )
+    .bind(reported.iter().map(String::as_str).collect::<Vec<_>>())
+    .bind(changed.iter().map(String::as_str).collect::<Vec<_>>())
+    .bind(Reason::ThinEvent.as_str())
+    .fetch_all(tx)
+    .await?;
+    let parked = |(subject, event_type, event_id)| Parked {
+        subject,
+        reason: Reason::ThinEvent,
+        detail: format!("{event_type} {event_id} carries no state"),
+    };
+    Ok(rows.into_iter().map(parked).collect())
+}
+
+/// Makes `parked` all that is parked about what was `checked`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn replace(
+    tx: &mut PgConnection,
+    checked: &Checked,
+    parked: &[Parked],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let (subjects, confirmed): (Vec<&str>, Vec<String>) =
+        checked.pairs().map(|(subject, reasons)| (subject, reasons.join(" "))).unzip();
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        // Found by index and deleted by place: a join would read the whole table where its statistics are stale.
+        "with cleared as (
+             delete from parked where ctid = any(array(
+                 select p.ctid from unnest($1::text[], $2::text[]) as w (subject, reasons)
+                 cross join lateral (
+                     select p.ctid, p.reason from parked p
+                     where p.subject = w.subject and p.reason = any(string_to_array(w.reasons, ' '))
+                     offset 0
+                 ) p
+                 where (w.subject, p.reason) not in (select * from unnest($3::text[], $4::text[]))
+             ))
+         )
+         insert into parked (subject, reason, detail, parked_at)
+         select subject, reason, detail, $6
+         from unnest($3::text[], $4::text[], $5::text[]) as p (subject, reason, detail)
+         on conflict (subject, reason) do update set detail = excluded.detail where parked.detail <> excluded.detail",
+    )
+    .bind(subjects)
+    .bind(confirmed)
+    .bind(parked.iter().map(|p| p.subject.as_str()).collect::<Vec<_>>())
+    .bind(parked.iter().map(|p| p.reason.as_str()).collect::<Vec<_>>())
+    .bind(parked.iter().map(|p| p.detail.as_str()).collect::<Vec<_>>())
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! `payment_history`: the payments of known users.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::parked::{Parked, Reason};
+use super::{delete_unreferenced, preexisting_payments};
+use crate::project::internal::FOUND;
+use crate::project::payments::Payment;
+use crate::store::resolve::claims::moment;
+use crate::store::resolve::payments::{ChangedPayments, row_id};
+
+/// A payment with its row's id and its user.
+pub(in crate::store) struct Owned {
+    pub payment: Payment,
+    pub history_id: Uuid,
+    pub user_id: Uuid,
+}
+
+/// What became of the rows.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The payments among those looked at that are larger than four bytes hold.
+    pub large: Vec<String>,
+    /// Those that a narrow column of an older table cannot hold.
+    pub too_large: Vec<Parked>,
+}
+
+/// Writes the rows of `changes`, and all rows of the customers in `force_rewrite`, for those whose user is there
+/// (`owners`).
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write(
+    tx: &mut PgConnection,
+    changes: &ChangedPayments,
+    force_rewrite: &BTreeSet<String>,
+    owners: &HashMap<String, Uuid>,
+) -> Result<Written, sqlx::Error> {
+    // Before anything else: the payment intent may stand in another row from now on, and a row of ours must
+    // not be taken for one that stood there before memberflow. One that did is left: the invoice that has
+    // claimed the payment will have it.
+    let ours: Vec<Uuid> = changes.removed.iter().map(|payment| row_id(&payment.id)).collect();
+    delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &ours).await?;
+    take_from_nobody(tx, changes, force_rewrite, owners).await?;
+
+    let mut rows = load(tx, changes, force_rewrite, owners).await?;
+    let large = rows.iter().filter(|row| row.payment.is_large()).map(|row| row.payment.id.clone()).collect();
+    let has_rivals = preexisting_payments::rivals(tx, &rows).await?;
+    if has_rivals {
+        preexisting_payments::adopt(tx, &mut rows).await?;
+    }
+    let too_large = set_aside_too_large(tx, &mut rows).await?;
+    if !rows.is_empty() {
+        if has_rivals {
+            preexisting_payments::make_way(tx, &rows).await?;
+        }
+        upsert(tx, &rows).await?;
+    }
+    Ok(Written { large, too_large })
+}
+
+/// Payments that were somebody's and are nobody's now: of a customer whose user is gone, say.
+async fn take_from_nobody(
+    tx: &mut PgConnection,
+    changes: &ChangedPayments,
+    force_rewrite: &BTreeSet<String>,
+    owners: &HashMap<String, Uuid>,
+) -> Result<(), sqlx::Error> {
+    let is_nobodys = |customer: &String| !owners.contains_key(customer);
+    let customers: Vec<&str> = force_rewrite.iter().filter(|it| is_nobodys(it)).map(String::as_str).collect();
+    let payments = changes.written.iter().filter(|payment| is_nobodys(&payment.customer));
+    let payments: Vec<&str> = payments.map(|payment| payment.id.as_str()).collect();
+    if customers.is_empty() && payments.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Uuid> = sqlx::query_scalar(
+        "select h.id from payments p join payment_history h on h.id = p.history_id where p.customer_id = any($1)
+         union
+         select h.id from payments p join payment_history h on h.id = p.history_id where p.id = any($2)",
+    )
+    .bind(customers)
+    .bind(payments)
+    .fetch_all(&mut *tx)
+    .await?;
+    delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &rows).await
+}
+
+async fn load(
+    tx: &mut PgConnection,
+    changes: &ChangedPayments,
+    force_rewrite: &BTreeSet<String>,
+    owners: &HashMap<String, Uuid>,
+) -> Result<Vec<Owned>, sqlx::Error> {
+    let written = changes.written.iter().filter(|payment| !force_rewrite.contains(&payment.customer));
+    let row = |payment: Payment, history_id| {
+        // What the application kept stays as it is until an event tells of it.
+        let is_told = !payment.id.starts_with(FOUND);
+        let user_id = owners.get(&payment.customer).copied().filter(|_| is_told)?;
+        Some(Owned { payment, history_id, user_id })
+    };
+    let mut owned: Vec<Owned> =
+        written.filter_map(|payment| row(payment.clone(), *changes.history_ids.get(&payment.id)?)).collect();
+    let customers: Vec<&str> =
+        force_rewrite.iter().filter(|it| owners.contains_key(*it)).map(String::as_str).collect();
+    if customers.is_empty() {
+        return Ok(owned);
+    }
+    let rows: Vec<(Uuid, Json<Payment>)> =
+        sqlx::query_as("select history_id, state from payments where customer_id = any($1)")
+            .bind(customers)
+            .fetch_all(tx)
+            .await?;
+    owned.extend(rows.into_iter().filter_map(|(history_id, Json(payment))| row(payment, history_id)));
+    Ok(owned)
+}
+
+async fn set_aside_too_large(
+    tx: &mut PgConnection,
+    rows: &mut Vec<Owned>,
+) -> Result<Vec<Parked>, sqlx::Error> {
+    if !rows.iter().any(|row| row.payment.is_large()) {
+        return Ok(Vec::new());
+    }
+    let narrow: bool = sqlx::query_scalar(
+        "select exists (select from information_schema.columns
+                        where table_schema = 'public' and table_name = 'payment_history'
+                          and column_name = 'amount' and data_type = 'integer')",
+    )
+    .fetch_one(tx)
+    .await?;
+    if !narrow {
+        return Ok(Vec::new());
+    }
+    Ok(rows
+        .extract_if(.., |row| row.payment.is_large())
+        .map(|row| Parked {
+            subject: row.payment.id,
+            reason: Reason::AmountOutOfRange,
+            detail: format!("payment_history.amount is too narrow for {}", row.payment.collected),
+        })
+        .collect())
+}
+
+async fn upsert(tx: &mut PgConnection, rows: &[Owned]) -> Result<(), sqlx::Error> {
+    let payments = || rows.iter().map(|row| &row.payment);
+    sqlx::query(
+        "insert into payment_history as h
+             (id, user_id, subscription_id, stripe_payment_intent_id, stripe_invoice_id, amount, currency, status,
+              description, paid_at, created_at, amount_refunded, amount_disputed)
+         select n.id, n.user_id, s.id, n.intent, n.invoice, n.amount, n.currency, n.status, n.description, n.paid_at,
+                n.created_at, n.refunded, n.disputed
+         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[],
+                     $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::bigint[])
+             as n (id, user_id, subscription, intent, invoice, amount, currency, status, description, paid_at,
+                   created_at, refunded, disputed)
+         left join customer_subscriptions s on s.stripe_subscription_id = n.subscription
+         on conflict (id) do update set
+             user_id = excluded.user_id, subscription_id = excluded.subscription_id,
+             stripe_payment_intent_id = excluded.stripe_payment_intent_id,
+             stripe_invoice_id = excluded.stripe_invoice_id, amount = excluded.amount, currency = excluded.currency,
+             status = excluded.status, description = excluded.description, paid_at = excluded.paid_at,
+             created_at = excluded.created_at, amount_refunded = excluded.amount_refunded,
+             amount_disputed = excluded.amount_disputed",
+    )
+    .bind(rows.iter().map(|row| row.history_id).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.user_id).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.subscription.as_deref()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.payment_intent.as_deref()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.invoice.as_deref()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.collected).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.currency.as_str()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.status.as_str()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.description.as_deref()).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.paid_at.map(moment)).collect::<Vec<_>>())
+    .bind(payments().map(|p| moment(p.created)).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.refunded).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.disputed).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

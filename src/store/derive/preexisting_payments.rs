@@ -1,0 +1,117 @@
+//! Rows that stood in `payment_history` before memberflow: one that is about a payment of ours becomes its row,
+//! with its id and all that the application keeps in it, instead of having another beside it.
+
+use std::collections::HashMap;
+
+use sqlx::{PgConnection, Row as _};
+use uuid::Uuid;
+
+use super::delete_unreferenced;
+use super::payment_history::Owned;
+use crate::store::resolve::payments::row_id;
+
+/// Whether any other row names the invoice or the payment intent of one of `rows`: if none does, there is nothing to
+/// adopt, and nothing to make way for. Each is looked up by index, whatever the planner believes of the table's size.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn rivals(tx: &mut PgConnection, rows: &[Owned]) -> Result<bool, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    sqlx::query_scalar(
+        "select exists (
+             select from unnest($1::uuid[], $2::text[], $3::text[]) as n (id, invoice, intent)
+             cross join lateral (
+                 (select h.id from payment_history h where h.stripe_invoice_id = n.invoice offset 0)
+                 union all
+                 (select h.id from payment_history h where h.stripe_payment_intent_id = n.intent offset 0)
+             ) h
+             where h.id <> n.id)",
+    )
+    .bind(rows.iter().map(|row| row.history_id).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.payment.invoice.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.payment.payment_intent.as_deref()).collect::<Vec<_>>())
+    .fetch_one(tx)
+    .await
+}
+
+/// Gives each payment that has no such row yet the one that names its invoice, else its payment intent. It
+/// makes no difference which of the two was reported first: a row of ours gives way.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn adopt(tx: &mut PgConnection, rows: &mut [Owned]) -> Result<(), sqlx::Error> {
+    let ours = || rows.iter().filter(|row| row.history_id == row_id(&row.payment.id));
+    if ours().next().is_none() {
+        return Ok(());
+    }
+    let found = sqlx::query(
+        "with ours as (
+             select * from unnest($1::text[], $2::text[], $3::text[]) as o (id, invoice, intent)
+         ), there as (
+             select o.id, h.id as history_id, coalesce(h.stripe_invoice_id = o.invoice, false) as by_invoice, h.created_at
+             from ours o join payment_history h
+               on h.stripe_invoice_id = o.invoice or h.stripe_payment_intent_id = o.intent
+             where not exists (select from payments p where p.history_id = h.id)
+         ), one_payment_each as (
+             select distinct on (history_id) * from there order by history_id, by_invoice desc, id
+         ), one_row_each as (
+             select distinct on (id) id, history_id from one_payment_each
+             order by id, by_invoice desc, created_at, history_id
+         )
+         update payments p set history_id = o.history_id from one_row_each o where p.id = o.id
+         returning p.id, p.history_id",
+    )
+    .bind(ours().map(|row| row.payment.id.as_str()).collect::<Vec<_>>())
+    .bind(ours().map(|row| row.payment.invoice.as_deref()).collect::<Vec<_>>())
+    .bind(ours().map(|row| row.payment.payment_intent.as_deref()).collect::<Vec<_>>())
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut adopted = HashMap::<String, Uuid>::new();
+    for row in &found {
+        adopted.insert(row.try_get(0)?, row.try_get(1)?);
+    }
+    let gives_way: Vec<Uuid> = adopted.keys().map(|id| row_id(id)).collect();
+    delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &gives_way).await?;
+    for row in rows {
+        if let Some(history_id) = adopted.get(&row.payment.id) {
+            row.history_id = *history_id;
+        }
+    }
+    Ok(())
+}
+
+/// A payment intent stands in one row only, and no row may be asked to take it while another still has it:
+/// rows reported a payment twice go, and rows whose payment intent changes let go of the old one.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn make_way(tx: &mut PgConnection, rows: &[Owned]) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.history_id).collect();
+    let intents: Vec<Option<&str>> = rows.iter().map(|row| row.payment.payment_intent.as_deref()).collect();
+    let doubles: Vec<Uuid> = sqlx::query_scalar(
+        "select h.id from unnest($1::uuid[], $2::text[]) as n (id, intent)
+         join payment_history h on h.stripe_payment_intent_id = n.intent and h.id <> n.id
+         where not exists (select from payments p where p.history_id = h.id)",
+    )
+    .bind(&ids)
+    .bind(&intents)
+    .fetch_all(&mut *tx)
+    .await?;
+    delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &doubles).await?;
+    sqlx::query(
+        "with n as (select * from unnest($1::uuid[], $2::text[]) as n (id, intent)), held as (
+             select h.id from n join payment_history h on h.id = n.id
+             where h.stripe_payment_intent_id <> n.intent or (h.stripe_payment_intent_id is not null and n.intent is null)
+             union
+             select h.id from n join payment_history h on h.stripe_payment_intent_id = n.intent and h.id <> n.id
+         )
+         update payment_history h set stripe_payment_intent_id = null from held where h.id = held.id",
+    )
+    .bind(&ids)
+    .bind(&intents)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

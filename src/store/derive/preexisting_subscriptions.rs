@@ -1,0 +1,65 @@
+//! Rows that stood in `customer_subscriptions` before memberflow, as the inbox keeps them.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::subscriptions::TieredSubscription;
+
+/// The statuses that these subscriptions had in such rows: the last known ones where no event has reported any
+/// that we know.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn statuses(
+    tx: &mut PgConnection,
+    subscriptions: &[&str],
+) -> Result<HashMap<String, String>, sqlx::Error> {
+    if subscriptions.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "select subject, convert_from(body, 'UTF8')::jsonb ->> 'status' from ingest.events
+         where subject = any($1) and source = 'internal' and event_type = 'found'",
+    )
+    .bind(subscriptions)
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Gives the rows of subscriptions that no event has reported to their customers' users (`owners`). Returns
+/// those whose row went away with a former user and has to be made again.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn hand_over<'a>(
+    tx: &mut PgConnection,
+    found: Vec<&'a TieredSubscription>,
+    owners: &HashMap<String, Uuid>,
+) -> Result<Vec<&'a TieredSubscription>, sqlx::Error> {
+    let owner = |tiered: &TieredSubscription| owners.get(&tiered.valuation.subscription.customer).copied();
+    let owned: Vec<(&TieredSubscription, Uuid)> =
+        found.into_iter().filter_map(|tiered| Some((tiered, owner(tiered)?))).collect();
+    if owned.is_empty() {
+        return Ok(Vec::new());
+    }
+    let there: Vec<String> = sqlx::query_scalar(
+        "with owned as (
+             select s.id, s.stripe_subscription_id, n.user_id
+             from unnest($1::text[], $2::uuid[]) as n (subscription, user_id)
+             join customer_subscriptions s on s.stripe_subscription_id = n.subscription
+         ), moved as (
+             update customer_subscriptions s set user_id = o.user_id from owned o
+             where s.id = o.id and s.user_id <> o.user_id
+         )
+         select stripe_subscription_id from owned",
+    )
+    .bind(owned.iter().map(|(tiered, _)| tiered.valuation.subscription.id.as_str()).collect::<Vec<_>>())
+    .bind(owned.iter().map(|(_, user)| *user).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let is_missing = |tiered: &&TieredSubscription| !there.contains(&tiered.valuation.subscription.id);
+    Ok(owned.into_iter().map(|(tiered, _)| tiered).filter(is_missing).collect())
+}

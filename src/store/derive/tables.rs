@@ -1,0 +1,357 @@
+//! The derived tables: which they are, what makes a row of them, and where a derivation finds them.
+//!
+//! Everything here is a function of the inbox. What is not listed as a column is either bookkeeping (when a
+//! row was written) or belongs to people and the application (notes, tags, promo codes): it is never
+//! compared, and never touched in a row that stays.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// Which tables a derivation reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tables {
+    /// Those that everybody sees.
+    Live,
+    /// Those that a rebuild derives beside them.
+    Shadow,
+}
+
+/// The schema of the shadow tables.
+pub const SHADOW: &str = "ingest_rebuild";
+
+impl Tables {
+    /// Names the tables for the rest of the transaction. The shadow's schema stands alone in the path: a
+    /// table that it lacks is an error, and never a write to the live one.
+    pub(in crate::store) async fn choose(self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query("select set_config('search_path', $1, true)")
+            .bind(self.search_path())
+            .execute(tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Where statements that name no schema find the tables.
+    pub(in crate::store) const fn search_path(self) -> &'static str {
+        match self {
+            Self::Live => "ingest, public",
+            Self::Shadow => SHADOW,
+        }
+    }
+
+    /// The moments at which the rows of `users` stand; those who are not named stand in the present. Live
+    /// rows do. A shadow row stands where its live one was last computed: what only the clock has changed
+    /// since (days, months, the statuses that follow from them) is no difference between the two.
+    pub(in crate::store) async fn moments(
+        self,
+        tx: &mut PgConnection,
+        users: &BTreeSet<Uuid>,
+    ) -> Result<HashMap<Uuid, OffsetDateTime>, sqlx::Error> {
+        if self == Self::Live || users.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let moments: Vec<(Uuid, OffsetDateTime)> = sqlx::query_as(
+            "select u.id, coalesce(a.last_calculated_at, r.last_calculated_at)
+             from unnest($1::uuid[]) as u (id)
+             left join public.user_activity_metrics a on a.user_id = u.id
+             left join public.user_revenue_metrics r on r.user_id = u.id
+             where coalesce(a.last_calculated_at, r.last_calculated_at) is not null",
+        )
+        .bind(users.iter().copied().collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
+        Ok(moments.into_iter().collect())
+    }
+}
+
+/// A derived table.
+#[derive(Clone, Copy, Debug)]
+pub struct Derived {
+    /// Where the live one is.
+    pub schema: &'static str,
+    pub name: &'static str,
+    /// What a row is found by.
+    pub key: &'static [&'static str],
+    /// What is derived beside the key.
+    pub columns: &'static [&'static str],
+    /// Columns that keep a value set by hand, each with the column that says so.
+    pub by_hand: &'static [(&'static str, &'static str)],
+    /// What a new row has beside that. Of these only `updated_at` moves when the row changes later.
+    pub stamps: &'static [&'static str],
+    /// A column that is unique beside the key.
+    pub unique: Option<&'static str>,
+    /// Rows that are derived, in SQL over the table; the others are history.
+    pub only: &'static str,
+    /// Rows that are memberflow's, in SQL over the key as `k`. The application's tables hold others, too:
+    /// what stood there before, and what no event has reported.
+    pub ours: &'static str,
+}
+
+const ALL: &str = "true";
+
+/// The user was touched by some event: the shadow has a row for each who was and is still there.
+const OURS_BY_USER: &str = "k.user_id in (select user_id from ingest_rebuild.user_activity_metrics)";
+
+/// A table of ours, all of it.
+const fn private(
+    name: &'static str,
+    key: &'static [&'static str],
+    columns: &'static [&'static str],
+) -> Derived {
+    Derived {
+        schema: "ingest",
+        name,
+        key,
+        columns,
+        by_hand: &[],
+        stamps: &[],
+        unique: None,
+        only: ALL,
+        ours: ALL,
+    }
+}
+
+/// A table of members.
+const fn of_members(
+    name: &'static str,
+    key: &'static [&'static str],
+    columns: &'static [&'static str],
+    stamps: &'static [&'static str],
+) -> Derived {
+    Derived {
+        schema: "public",
+        name,
+        key,
+        columns,
+        by_hand: &[],
+        stamps,
+        unique: None,
+        only: ALL,
+        ours: OURS_BY_USER,
+    }
+}
+
+/// What is believed of the MRR ledger is derived. It is never written but by revising it: what was believed
+/// before stays there, and is in no inbox.
+pub const LEDGER: &str = "mrr_movements";
+
+/// The derived tables, in an order in which their rows can be written: what is referred to comes first.
+pub const TABLES: [Derived; 21] = [
+    private(
+        "stripe_facts",
+        &["id"],
+        &["kind", "customer_id", "occurred_at", "final", "event_id", "tied", "state"],
+    ),
+    private("stripe_links", &["id", "other"], &[]),
+    private(
+        "stripe_versions",
+        &["id", "occurred_at", "final"],
+        &["kind", "event_id", "wants_lines", "state"],
+    ),
+    private(
+        "claims",
+        &["object_id", "strength"],
+        &["customer_id", "claimed_users", "object_created", "reported_at", "event_id"],
+    ),
+    private(
+        "customer_emails",
+        &["object_id", "email"],
+        &["customer_id", "role", "user_id", "reported_at", "place", "event_id"],
+    ),
+    private("customers", &["id"], &["user_id", "matched_by", "recompute_at"]),
+    private(
+        "payments",
+        &["id"],
+        &["customer_id", "currency", "collected", "refunded", "disputed", "history_id", "state"],
+    ),
+    private("customer_revenue", &["customer_id", "currency"], &["mrr", "collected", "refunded", "disputed"]),
+    private("logins", &["session_id"], &["user_id", "logged_in_at", "evidence", "counted"]),
+    private(
+        "row_facts",
+        &["relation", "row_id"],
+        &["user_id", "counted", "amount", "occurred_at", "final", "number", "event_id", "tied"],
+    ),
+    private(
+        "activity",
+        &["user_id"],
+        &[
+            "logins",
+            "files",
+            "file_bytes",
+            "visions",
+            "journal_entries",
+            "refinements",
+            "audio_tracks",
+            "board_images",
+        ],
+    ),
+    private(
+        "sms_facts",
+        &["sid"],
+        &[
+            "number",
+            "direction",
+            "from_number",
+            "to_number",
+            "body",
+            "media_urls",
+            "media_types",
+            "status",
+            "twilio_status",
+            "error_code",
+            "error_message",
+            "num_segments",
+            "messaging_service_sid",
+            "tied",
+            "received_at",
+            "state",
+        ],
+    ),
+    private(
+        "sms_consent_ledger",
+        &["sid"],
+        &[
+            "number",
+            "sender",
+            "messaging_service_sid",
+            "opted_in",
+            "explicit",
+            "source",
+            "keyword",
+            "received_at",
+        ],
+    ),
+    Derived {
+        schema: "public",
+        ..private("sms_consents", &["number"], &["opted_in", "source", "keyword", "twilio_sid", "changed_at"])
+    },
+    Derived { stamps: &["parked_at"], ..private("parked", &["subject", "reason"], &["detail"]) },
+    Derived {
+        schema: "public",
+        only: "superseded_at is null",
+        ..private(
+            LEDGER,
+            &["customer_id", "currency", "effective_at"],
+            &["user_id", "kind", "delta", "mrr_before", "mrr_after", "cause_event_id"],
+        )
+    },
+    Derived {
+        schema: "public",
+        name: "customer_subscriptions",
+        key: &["stripe_subscription_id"],
+        columns: &[
+            "user_id",
+            "membership_tier_id",
+            "stripe_customer_id",
+            "stripe_price_id",
+            "status",
+            "current_period_start",
+            "current_period_end",
+            "cancel_at_period_end",
+            "cancel_at",
+            "canceled_at",
+            "cancellation_reason",
+            "cancellation_feedback",
+            "collection_paused",
+            "trial_start",
+            "trial_end",
+            "created_at",
+        ],
+        by_hand: &[],
+        stamps: &["id", "updated_at"],
+        unique: None,
+        only: ALL,
+        ours: "exists (select from ingest_rebuild.stripe_facts f where f.id = k.stripe_subscription_id
+                        and f.kind = 'subscription' and not (f.state ->> 'needs_stripe')::boolean)
+               or exists (select from ingest.stripe_facts f where f.id = k.stripe_subscription_id
+                        and f.kind = 'subscription' and not (f.state ->> 'needs_stripe')::boolean)",
+    },
+    Derived {
+        schema: "public",
+        name: "payment_history",
+        key: &["id"],
+        columns: &[
+            "user_id",
+            "subscription_id",
+            "stripe_payment_intent_id",
+            "stripe_invoice_id",
+            "amount",
+            "amount_refunded",
+            "amount_disputed",
+            "currency",
+            "status",
+            "description",
+            "paid_at",
+            "created_at",
+        ],
+        by_hand: &[],
+        stamps: &[],
+        unique: Some("stripe_payment_intent_id"),
+        only: ALL,
+        ours: "exists (select from ingest_rebuild.payments p where p.history_id = k.id)
+               or exists (select from ingest.payments p where p.history_id = k.id)",
+    },
+    of_members(
+        "user_revenue_metrics",
+        &["user_id"],
+        &[
+            "subscription_tier",
+            "subscription_status",
+            "subscription_start_date",
+            "months_subscribed",
+            "mrr",
+            "ltv",
+            "total_spent",
+            "currency",
+        ],
+        &["last_calculated_at", "updated_at"],
+    ),
+    of_members(
+        "user_revenue_by_currency",
+        &["user_id", "currency"],
+        &["mrr", "ltv", "total_spent"],
+        &["updated_at"],
+    ),
+    Derived {
+        by_hand: &[
+            ("engagement_status", "engagement_status_is_manual"),
+            ("health_status", "health_status_is_manual"),
+        ],
+        ..of_members(
+            "user_activity_metrics",
+            &["user_id"],
+            &[
+                "last_login_at",
+                "days_since_last_login",
+                "engagement_status",
+                "health_status",
+                "total_logins",
+                "s3_file_count",
+                "total_storage_mb",
+                "vision_count",
+                "journal_entry_count",
+                "vision_refinement_count",
+                "audio_generated_count",
+                "vision_board_image_count",
+                "profile_completion_percent",
+            ],
+            &["last_calculated_at", "updated_at"],
+        )
+    },
+];
+
+impl Derived {
+    /// The live table's full name.
+    #[must_use]
+    pub fn live(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// The column that says that this one was set by hand.
+    #[must_use]
+    pub fn hand(&self, column: &str) -> Option<&'static str> {
+        self.by_hand.iter().find(|(kept, _)| *kept == column).map(|(_, flag)| *flag)
+    }
+}

@@ -1,0 +1,94 @@
+//! Which tier a subscription is of: `membership_tiers` belongs to the application and is only read.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::{PgConnection, Row as _};
+use uuid::Uuid;
+
+use super::valuation::Valuation;
+use crate::project::stripe::Subscription;
+
+/// A plan of the application's.
+#[derive(Clone, Debug)]
+pub struct Tier {
+    pub id: Uuid,
+    pub name: String,
+    price: Option<String>,
+    product: Option<String>,
+}
+
+/// The first item whose price a tier names, else whose product a tier names, else the first item.
+pub(in crate::store) fn choose(
+    subscription: &Subscription,
+    tiers: &[Tier],
+) -> (Option<String>, Option<Tier>) {
+    let prices = || subscription.items.iter().map(|item| &item.price);
+    let by_price = prices()
+        .find_map(|price| Some((price, tiers.iter().find(|tier| tier.price.as_ref() == Some(&price.id))?)));
+    let by_product = || {
+        prices().find_map(|price| {
+            let product = price.product.as_ref()?;
+            Some((price, tiers.iter().find(|tier| tier.product.as_ref() == Some(product))?))
+        })
+    };
+    match by_price.or_else(by_product) {
+        Some((price, tier)) => (Some(price.id.clone()), Some(tier.clone())),
+        None => (prices().next().map(|price| price.id.clone()), None),
+    }
+}
+
+/// The tiers that name a price or product of these subscriptions.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn named(
+    tx: &mut PgConnection,
+    valuation: &[Valuation],
+) -> Result<Vec<Tier>, sqlx::Error> {
+    let prices = || valuation.iter().flat_map(|one| &one.subscription.items).map(|item| &item.price);
+    let ids: BTreeSet<&str> = prices().map(|price| price.id.as_str()).collect();
+    let products: BTreeSet<&str> = prices().filter_map(|price| price.product.as_deref()).collect();
+    let rows = sqlx::query(
+        "select id, name, stripe_price_id, stripe_product_id from public.membership_tiers
+         where stripe_price_id = any($1) or stripe_product_id = any($2) order by id",
+    )
+    .bind(ids.into_iter().collect::<Vec<_>>())
+    .bind(products.into_iter().collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(|row| tier(row, 0)).collect()
+}
+
+/// The tiers that subscriptions had in rows that stood there before memberflow: they still hold where no tier
+/// names the price, which may be one that is not sold any more.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn found(
+    tx: &mut PgConnection,
+    subscriptions: impl Iterator<Item = &str>,
+) -> Result<HashMap<String, Tier>, sqlx::Error> {
+    let subscriptions: Vec<&str> = subscriptions.collect();
+    if subscriptions.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query(
+        "select i.subject, t.id, t.name, t.stripe_price_id, t.stripe_product_id
+         from ingest.events i
+         join public.membership_tiers t on t.id::text = convert_from(i.body, 'UTF8')::jsonb ->> 'tier'
+         where i.subject = any($1) and i.source = 'internal' and i.event_type = 'found'",
+    )
+    .bind(subscriptions)
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, tier(row, 1)?))).collect()
+}
+
+fn tier(row: &sqlx::postgres::PgRow, first: usize) -> Result<Tier, sqlx::Error> {
+    Ok(Tier {
+        id: row.try_get(first)?,
+        name: row.try_get(first + 1)?,
+        price: row.try_get(first + 2)?,
+        product: row.try_get(first + 3)?,
+    })
+}

@@ -1,0 +1,229 @@
+//! What customers' subscriptions are worth now, and when the clock will change that.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+
+use super::catalogue;
+use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
+use crate::project::stripe::overdue::Announced;
+use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
+use crate::store::resolve::claims::moment;
+
+/// A subscription and its value.
+#[derive(Clone, Debug)]
+pub struct Valuation {
+    pub subscription: Subscription,
+    pub mrr: Mrr,
+    /// What Stripe announced and has not reported since.
+    pub overdue: Option<Announced>,
+    /// Its customer is deleted, which ends it at Stripe, and no event has reported that end.
+    pub lost_customer: bool,
+    /// Something is parked about it.
+    pub is_parked: bool,
+}
+
+/// The subscriptions of `customers` at their present value, and what that depends on; notes when the clock changes it
+/// next.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn value(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+    scheduled: &HashMap<String, OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Result<(Vec<Valuation>, Catalogue), sqlx::Error> {
+    if customers.is_empty() {
+        return Ok((Vec::new(), Catalogue::default()));
+    }
+    let Known { subscriptions, discounts, told_until, deleted, parked, catalogue } =
+        known(tx, customers).await?;
+    let valuation: Vec<Valuation> = subscriptions
+        .into_iter()
+        .map(|subscription| {
+            let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
+            let is_parked = parked.contains(&subscription.id);
+            let lost_customer = deleted.contains(&subscription.customer) && !subscription.is_over();
+            // Its items are not known: worth nothing until Stripe tells.
+            if subscription.needs_stripe {
+                let mrr = Mrr::default();
+                return Valuation { subscription, mrr, overdue: None, lost_customer, is_parked };
+            }
+            let now = present(&told_until, &subscription, now);
+            let mrr = mrr::of_subscription(&shown(&subscription), discounts, &catalogue, now);
+            let overdue = subscription.announced().filter(|announced| announced.overdue_from() <= now);
+            Valuation { subscription, mrr, overdue, lost_customer, is_parked }
+        })
+        .collect();
+    schedule(tx, customers, scheduled, &valuation).await?;
+    Ok((valuation, catalogue))
+}
+
+/// How each of the customers' subscriptions comes by its present value.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn explain(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+    now: OffsetDateTime,
+) -> Result<Vec<Explanation>, sqlx::Error> {
+    let Known { subscriptions, discounts, told_until, catalogue, .. } = known(tx, customers).await?;
+    let explained = subscriptions.iter().map(|subscription| {
+        let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
+        mrr::explain(subscription, discounts, &catalogue, present(&told_until, subscription, now))
+    });
+    Ok(explained.collect())
+}
+
+/// All that the present values of some customers' subscriptions depend on.
+#[derive(Default)]
+struct Known {
+    subscriptions: Vec<Subscription>,
+    /// By customer: those on its own level.
+    discounts: HashMap<String, Vec<Discount>>,
+    /// By customer: the latest second that is reported.
+    told_until: HashMap<String, i64>,
+    /// Customers that are deleted.
+    deleted: HashSet<String>,
+    /// Subscriptions about which something is parked.
+    parked: HashSet<String>,
+    catalogue: Catalogue,
+}
+
+/// Now; or where a provider's clock runs ahead of ours, the latest second that it reported.
+fn present(told_until: &HashMap<String, i64>, subscription: &Subscription, now: OffsetDateTime) -> i64 {
+    let reported = told_until.get(&subscription.customer).copied().unwrap_or_default();
+    now.unix_timestamp().max(reported)
+}
+
+async fn known(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Known, sqlx::Error> {
+    let mut known = facts(tx, customers).await?;
+    let subscriptions: Vec<&Subscription> = known.subscriptions.iter().collect();
+    let discounts: Vec<&Discount> = known.discounts.values().flatten().collect();
+    known.catalogue = catalogue::load(tx, Catalogue::default(), &subscriptions, &discounts).await?;
+    Ok(known)
+}
+
+/// The subscription in the status that counts: the last known one where Stripe's is new to us.
+fn shown(subscription: &Subscription) -> Subscription {
+    let mut shown = subscription.clone();
+    if let Some(known) = &subscription.known_status {
+        shown.status.clone_from(known);
+    }
+    shown
+}
+
+/// The same, with nothing known of the catalogue yet.
+async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Known, sqlx::Error> {
+    let rows = sqlx::query(
+        "select f.state, f.customer_id, f.occurred_at,
+                (select true from parked p where p.subject = f.id limit 1) is not null
+         from unnest($1::text[]) as c (id)
+         cross join lateral (
+             select * from stripe_facts f
+             where f.customer_id = c.id and f.kind in ('subscription', 'customer', 'discount')
+             offset 0
+         ) f
+         order by f.id",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let mut known = Known::default();
+    let mut reported = HashMap::<String, (Option<Customer>, Vec<Discount>)>::new();
+    for row in &rows {
+        let Json(state) = row.try_get(0)?;
+        let at: OffsetDateTime = row.try_get(2)?;
+        let until = known.told_until.entry(row.try_get(1)?).or_default();
+        *until = at.unix_timestamp().max(*until);
+        match state {
+            StripeObject::Subscription(subscription) => {
+                if row.try_get(3)? {
+                    known.parked.insert(subscription.id.clone());
+                }
+                known.subscriptions.push(subscription);
+            }
+            StripeObject::Discount(discount) => {
+                if let Some(customer) = discount.customer.clone() {
+                    reported.entry(customer).or_default().1.push(discount);
+                }
+            }
+            StripeObject::Customer(customer) => {
+                let id = customer.id.clone();
+                if customer.deleted {
+                    known.deleted.insert(id.clone());
+                }
+                reported.entry(id).or_default().0 = Some(customer);
+            }
+            _ => {}
+        }
+    }
+    let discounts = reported.into_iter().map(|(id, (customer, reported))| {
+        let discounts = mrr::customer_discounts(customer.as_ref(), &reported);
+        (id, discounts)
+    });
+    known.discounts = discounts.collect();
+    Ok(known)
+}
+
+/// When the clock changes what `customers` are worth.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn scheduled(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+) -> Result<HashMap<String, OffsetDateTime>, sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(String, OffsetDateTime)> = sqlx::query_as(
+        "select id, recompute_at from customers where id = any($1) and recompute_at is not null",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+async fn schedule(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+    scheduled: &HashMap<String, OffsetDateTime>,
+    valuation: &[Valuation],
+) -> Result<(), sqlx::Error> {
+    let mut next = HashMap::<&str, i64>::new();
+    for one in valuation {
+        let overdue_from = match one.overdue {
+            None if !one.subscription.needs_stripe => {
+                one.subscription.announced().map(Announced::overdue_from)
+            }
+            _ => None,
+        };
+        for at in one.mrr.changes_at.into_iter().chain(overdue_from) {
+            next.entry(&one.subscription.customer)
+                .and_modify(|earliest| *earliest = at.min(*earliest))
+                .or_insert(at);
+        }
+    }
+    let at = |id: &String| next.get(id.as_str()).map(|at| moment(*at));
+    let changed: Vec<&String> =
+        customers.iter().filter(|id| at(id) != scheduled.get(id.as_str()).copied()).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update customers c set recompute_at = n.at
+         from unnest($1::text[], $2::timestamptz[]) as n (id, at)
+         where c.id = n.id and c.recompute_at is distinct from n.at",
+    )
+    .bind(changed.iter().map(|id| id.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|id| at(id)).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! `ingest.events`: every event once. Here are those that are applied: marking them so, and the peers of a moment.
+
+pub(super) mod earlier;
+pub mod pending;
+pub mod prune;
+pub mod retries;
+pub(super) mod uncounted;
+pub(super) mod unknown_values;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use bytes::Bytes;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+
+use crate::envelope::{Envelope, Source};
+use crate::project::Meaning;
+use crate::project::internal::Internal;
+use crate::project::stripe::NotCounted;
+
+/// An event with what it means.
+#[derive(Debug)]
+pub struct Read<'a> {
+    pub envelope: &'a Envelope,
+    pub meaning: Meaning,
+}
+
+impl Read<'_> {
+    /// The object that the event is about, and the event's place in its history.
+    fn subject(&self) -> (Option<&str>, OffsetDateTime) {
+        self.subject_in(&self.meaning)
+    }
+
+    fn subject_in<'a>(&self, meaning: &'a Meaning) -> (Option<&'a str>, OffsetDateTime) {
+        match meaning {
+            Meaning::NotCounted(uncounted) => self.subject_in(&uncounted.meaning),
+            Meaning::Stripe(report) => (Some(&report.subject), report.occurred_at),
+            Meaning::Row(report) => (Some(&report.subject), report.occurred_at),
+            Meaning::Sms(report) => (Some(&report.sid), report.at),
+            Meaning::Thin { object_id } => (Some(object_id), self.envelope.occurred_at),
+            Meaning::Internal(Internal::Found(found)) => {
+                (found.subscription.as_deref(), self.envelope.occurred_at)
+            }
+            _ => (None, self.envelope.occurred_at),
+        }
+    }
+}
+
+/// Whether the events of a batch have their rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// They came from elsewhere: most have none.
+    Missing,
+    /// They are pending, and this transaction holds their rows: the bodies are there.
+    Held,
+}
+
+/// Marks `events` as applied and returns those that were not before, ordered by their names. Within one call and
+/// between calls each event is returned once.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn mark_applied<'a>(
+    tx: &mut PgConnection,
+    mut events: Vec<Read<'a>>,
+    rows: Rows,
+    now: OffsetDateTime,
+) -> Result<Vec<Read<'a>>, sqlx::Error> {
+    // One order for all writers: two batches with the same events wait for each other, never in a circle.
+    events.sort_by(|a, b| key(a.envelope).cmp(&key(b.envelope)));
+    events.dedup_by(|a, b| key(a.envelope) == key(b.envelope));
+    let body = |event: &Read<'a>| match rows {
+        Rows::Missing => &event.envelope.body[..],
+        Rows::Held => &[],
+    };
+    let marked = sqlx::query(
+        "insert into ingest.events as e
+             (source, event_id, event_type, subject, occurred_at, received_at, applied_at, body, not_counted, state)
+         select source, event_id, event_type, subject, occurred_at, received_at, $8, body, not_counted, 'applied'
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bytea[],
+                     $9::text[])
+             as n (source, event_id, event_type, subject, occurred_at, received_at, body, not_counted)
+         on conflict (source, event_id) do update set
+             state = 'applied', subject = excluded.subject, occurred_at = excluded.occurred_at,
+             applied_at = excluded.applied_at, not_counted = excluded.not_counted,
+             alone = false, next_attempt_at = null, reason = null, dead_at = null
+             where e.state <> 'applied'
+         returning source, event_id",
+    )
+    .bind(events.iter().map(|e| e.envelope.source.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|e| e.envelope.event_id.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|e| e.envelope.event_type.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|e| e.subject().0).collect::<Vec<_>>())
+    .bind(events.iter().map(|e| e.subject().1).collect::<Vec<_>>())
+    .bind(events.iter().map(|e| e.envelope.received_at).collect::<Vec<_>>())
+    .bind(events.iter().map(body).collect::<Vec<_>>())
+    .bind(now)
+    .bind(events.iter().map(|e| e.meaning.not_counted().map(NotCounted::code)).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let new: HashSet<(&str, &str)> = marked
+        .iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<Result<_, sqlx::Error>>()?;
+    events.retain(|e| new.contains(&(e.envelope.source.as_str(), e.envelope.event_id.as_str())));
+    Ok(events)
+}
+
+/// Events in the order in which all writers write them, each once.
+pub(crate) fn in_order(events: &[Envelope]) -> Vec<&Envelope> {
+    let mut ordered: Vec<&Envelope> = events.iter().collect();
+    ordered.sort_by(|a, b| key(a).cmp(&key(b)));
+    ordered.dedup_by(|a, b| key(a) == key(b));
+    ordered
+}
+
+fn key(envelope: &Envelope) -> (Source, &str) {
+    (envelope.source, &envelope.event_id)
+}
+
+/// Moments in the history of objects.
+pub type Moments = BTreeSet<(String, OffsetDateTime)>;
+
+/// Events of one object and one moment that are read at once, and bytes of their bodies but for the last. Whoever
+/// changes a row may leave its moment as it was, as often as they like.
+pub(super) const PEERS: i64 = 200;
+const PEERS_BYTES: i64 = 8 << 20;
+
+/// Events that share their moments.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    pub events: Vec<Envelope>,
+    /// The moments of which some event has no body any more that counted.
+    pub pruned: Moments,
+    /// The moments of which there are more events than these.
+    pub cut: Moments,
+}
+
+/// The events of the given subjects at the given moments. Where there are too many: deletions, which nothing undoes,
+/// then those received last.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn peers(
+    tx: &mut PgConnection,
+    wanted: &BTreeSet<(&str, OffsetDateTime)>,
+) -> Result<Peers, sqlx::Error> {
+    let rows = sqlx::query(
+        "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body, w.subject,
+                i.pruned_at is not null, n.total
+         from unnest($1::text[], $2::timestamptz[]) as w (subject, occurred_at)
+         cross join lateral (
+             select c.*, sum(c.bytes) over (order by c.place) - c.bytes as bytes_before
+             from (select p.source, p.event_id, coalesce(octet_length(p.body), 0) as bytes, count(*) over () as total,
+                          row_number() over (order by p.event_type ~ '[.]deleted?$' desc, p.received_at desc,
+                                                      p.event_id desc, p.source) as place
+                   from ingest.events p where p.subject = w.subject and p.occurred_at = w.occurred_at
+                     and (p.pruned_at is null or p.not_counted is null)) c
+             where c.place <= $3
+         ) n
+         cross join lateral (
+             select * from ingest.events i where i.source = n.source and i.event_id = n.event_id limit 1
+         ) i
+         where n.bytes_before < $4",
+    )
+    .bind(wanted.iter().map(|(subject, _)| *subject).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+    .bind(PEERS)
+    .bind(PEERS_BYTES)
+    .fetch_all(tx)
+    .await?;
+    let mut peers = Peers::default();
+    let mut read = HashMap::<(String, OffsetDateTime), (i64, i64)>::new();
+    for row in &rows {
+        let moment: (String, OffsetDateTime) = (row.try_get(6)?, row.try_get(3)?);
+        if row.try_get(7)? {
+            peers.pruned.insert(moment.clone());
+        } else {
+            peers.events.push(envelope(row)?);
+        }
+        let (count, total) = read.entry(moment).or_default();
+        (*count, *total) = (*count + 1, row.try_get(8)?);
+    }
+    peers.cut =
+        read.into_iter().filter(|(_, (count, total))| count < total).map(|(moment, _)| moment).collect();
+    Ok(peers)
+}
+
+/// Bytes of bodies in a page, but for its last event: one that tells of a thousand rows is as long as twenty
+/// others.
+const PAGE_BYTES: i64 = 2 << 20;
+
+/// The applied events with a body after `position`, in the order of their names, each with the moment at which it was applied: at
+/// most `limit`, and no more than fit in memory at once.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn page(
+    tx: &mut PgConnection,
+    position: &(String, String),
+    limit: i64,
+) -> Result<Vec<(Envelope, OffsetDateTime)>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select source, event_id, event_type, occurred_at, received_at, body, applied_at
+         from (
+             select p.*, sum(octet_length(body)) over (order by source, event_id) - octet_length(body) as bytes
+             from (select * from ingest.events
+                   where (source, event_id) > ($1, $2) and state = 'applied' and pruned_at is null
+                   order by source, event_id limit $3) p
+         ) p where bytes < $4 order by source, event_id",
+    )
+    .bind(&position.0)
+    .bind(&position.1)
+    .bind(limit)
+    .bind(PAGE_BYTES)
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(|row| Ok((envelope(row)?, row.try_get(6)?))).collect()
+}
+
+/// The source, id and type of the applied events after `position` that are about several objects or about none: there is an
+/// index of them.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn without_subject(
+    tx: &mut PgConnection,
+    position: &(String, String),
+    limit: i64,
+) -> Result<Vec<(String, String, String)>, sqlx::Error> {
+    sqlx::query_as(
+        "select source, event_id, event_type from ingest.events
+         where (source, event_id) > ($1, $2) and subject is null and state = 'applied' and pruned_at is null
+         order by source, event_id limit $3",
+    )
+    .bind(&position.0)
+    .bind(&position.1)
+    .bind(limit)
+    .fetch_all(tx)
+    .await
+}
+
+/// The applied events of these names that have their bodies.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn named(tx: &mut PgConnection, names: &[(String, String)]) -> Result<Vec<Envelope>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body
+         from unnest($1::text[], $2::text[]) as n (source, event_id)
+         join ingest.events i using (source, event_id) where i.state = 'applied' and i.pruned_at is null",
+    )
+    .bind(names.iter().map(|(source, _)| source.as_str()).collect::<Vec<_>>())
+    .bind(names.iter().map(|(_, event_id)| event_id.as_str()).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(envelope).collect()
+}
+
+/// The event in a row that begins with its source, id, type, moments and body.
+pub(crate) fn envelope(row: &sqlx::postgres::PgRow) -> Result<Envelope, sqlx::Error> {
+    let source: String = row.try_get(0)?;
+    Ok(Envelope {
+        source: source.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        event_id: row.try_get(1)?,
+        event_type: row.try_get(2)?,
+        occurred_at: row.try_get(3)?,
+        received_at: row.try_get(4)?,
+        body: Bytes::from(row.try_get::<Vec<u8>, _>(5)?),
+    })
+}

@@ -1,0 +1,143 @@
+//! Pending events: accepted, not applied yet. Whoever applies some holds their rows until they are applied, in the same
+//! transaction; what others hold is passed over.
+
+use std::borrow::Borrow;
+use std::collections::HashSet;
+
+use sqlx::{PgConnection, PgExecutor};
+
+use super::{envelope, in_order};
+use crate::envelope::Envelope;
+
+/// A batch that a process did not survive so often is not tried as one again: each of its events is, alone.
+const ALONE_AFTER: i32 = 2;
+
+/// What one claim may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Events.
+    pub max_events: usize,
+    /// Bytes of bodies. The last event may reach past this: a claim holds at least one.
+    pub max_bytes: usize,
+}
+
+/// Keeps `events` as pending, due at once. One that is dead gets another try; others that are there stay as they are.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn insert(executor: impl PgExecutor<'_>, events: &[Envelope]) -> Result<(), sqlx::Error> {
+    let events = in_order(events);
+    sqlx::query(
+        "with accepted as (
+             insert into ingest.events as e
+                 (source, event_id, event_type, occurred_at, received_at, body, state, next_attempt_at)
+             select source, event_id, event_type, occurred_at, received_at, body, 'pending', now()
+             from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[])
+                 as n (source, event_id, event_type, occurred_at, received_at, body)
+             on conflict (source, event_id) do update set
+                 state = 'pending', attempts = 0, alone = false, next_attempt_at = now(), reason = null, dead_at = null
+                 where e.state = 'dead'
+         )
+         select ingest.wake_consumers()",
+    )
+    .bind(events.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|it| storable(&it.event_id)).collect::<Vec<_>>())
+    .bind(events.iter().map(|it| storable(&it.event_type)).collect::<Vec<_>>())
+    .bind(events.iter().map(|it| it.occurred_at).collect::<Vec<_>>())
+    .bind(events.iter().map(|it| it.received_at).collect::<Vec<_>>())
+    .bind(events.iter().map(|it| &it.body[..]).collect::<Vec<_>>())
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// Postgres text holds every character but NUL.
+pub(in crate::store) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// Holds the oldest events that are due and not to be tried alone. The sizes are known without reading the bodies, so
+/// that no more of them is read than fits.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn claim(tx: &mut PgConnection, limits: Limits) -> Result<Vec<Envelope>, sqlx::Error> {
+    let rows = sqlx::query(
+        "with candidate as materialized (
+             select source, event_id, event_type, occurred_at, received_at, body, next_attempt_at, id
+             from ingest.events where state = 'pending' and not alone and next_attempt_at <= now()
+             order by next_attempt_at, id limit $1 for update skip locked
+         )
+         select source, event_id, event_type, occurred_at, received_at, body
+         from (select *, sum(octet_length(body)) over (order by next_attempt_at, id) - octet_length(body) as bytes_before
+               from candidate) c
+         where bytes_before < $2",
+    )
+    .bind(i64::try_from(limits.max_events).unwrap_or(i64::MAX))
+    .bind(i64::try_from(limits.max_bytes).unwrap_or(i64::MAX))
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(envelope).collect()
+}
+
+/// Holds those of `events` that are still pending and that nobody else holds; returns for each whether it does.
+/// `even_alone`: also those that are to be tried alone.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn hold(
+    tx: &mut PgConnection,
+    events: &[Envelope],
+    even_alone: bool,
+) -> Result<Vec<bool>, sqlx::Error> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "select e.source, e.event_id
+         from unnest($1::text[], $2::text[]) as n (source, event_id)
+         cross join lateral (
+             select source, event_id from ingest.events e
+             where e.source = n.source and e.event_id = n.event_id and e.state = 'pending' and ($3 or not e.alone)
+             limit 1 for update skip locked
+         ) e",
+    )
+    .bind(events.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
+    .bind(events.iter().map(|it| it.event_id.as_str()).collect::<Vec<_>>())
+    .bind(even_alone)
+    .fetch_all(tx)
+    .await?;
+    let held: HashSet<(&str, &str)> =
+        rows.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
+    Ok(events.iter().map(|it| held.contains(&(it.source.as_str(), it.event_id.as_str()))).collect())
+}
+
+/// Counts an attempt at each of `events`, or takes one back. What is counted is nobody else's for a moment: until it is
+/// held again.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count_attempt<E: Borrow<Envelope>>(
+    executor: impl PgExecutor<'_>,
+    events: &[E],
+    by: i32,
+) -> Result<(), sqlx::Error> {
+    // Two arrays, and no join, which might read the whole table. An event of the same name and another source may be
+    // counted with these: it is tried alone a little earlier.
+    sqlx::query(
+        "update ingest.events
+         set attempts = greatest(attempts + $3, 0), alone = reason is not null or attempts + $3 > $4,
+             next_attempt_at = now() + case when $3 > 0 then interval '2 s' else interval '0' end
+         where source = any ($1) and event_id = any ($2) and state = 'pending'",
+    )
+    .bind(sources(events))
+    .bind(events.iter().map(|it| it.borrow().event_id.as_str()).collect::<Vec<_>>())
+    .bind(by)
+    .bind(ALONE_AFTER)
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// Each source once.
+fn sources<E: Borrow<Envelope>>(events: &[E]) -> Vec<&'static str> {
+    let sources: HashSet<&str> = events.iter().map(|it| it.borrow().source.as_str()).collect();
+    sources.into_iter().collect()
+}

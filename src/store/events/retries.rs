@@ -1,0 +1,172 @@
+//! Events that fail: kept as pending, tried alone, less and less often, and dead letters in the end.
+
+use std::borrow::Borrow;
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+
+use super::envelope;
+use super::pending::{self, storable};
+use crate::envelope::Envelope;
+use crate::store::{Store, StoreError};
+
+/// Attempts after which an event is given up.
+pub const ATTEMPTS: i32 = 5;
+
+/// An event that is due to be tried alone.
+#[derive(Debug)]
+pub struct Due {
+    /// The event.
+    pub envelope: Envelope,
+    /// Which attempt this is.
+    pub attempts: i32,
+    /// What the last one said.
+    pub reason: Option<String>,
+}
+
+impl Store {
+    /// Keeps an event that failed in its batch, to be tried alone soon. One that has failed before stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn schedule_retry(&self, event: &Envelope, reason: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into ingest.events as e
+                 (source, event_id, event_type, occurred_at, received_at, body, state, attempts, alone, reason, next_attempt_at)
+             values ($1, $2, $3, $4, $5, $6, 'pending', 1, true, $7, now() + interval '2 s')
+             on conflict (source, event_id) do update set
+                 state = 'pending', attempts = case e.state when 'dead' then 1 else greatest(e.attempts, 1) end,
+                 alone = true, reason = excluded.reason, next_attempt_at = excluded.next_attempt_at, dead_at = null
+                 where e.state = 'dead' or e.state = 'pending' and e.reason is null",
+        )
+        .bind(event.source.as_str())
+        .bind(storable(&event.event_id))
+        .bind(storable(&event.event_type))
+        .bind(event.occurred_at)
+        .bind(event.received_at)
+        .bind(&event.body[..])
+        .bind(storable(reason))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps events as pending that ended consumers again and again before they could be applied: there attempts are
+    /// counted.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn set_aside(&self, events: &[Envelope]) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        Ok(pending::insert(&self.pool, events).await?)
+    }
+
+    /// Begins an attempt at the next event that is due to be tried alone. It is counted before anything else, and the
+    /// next one planned: whatever becomes of this process.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn next_retry(&self) -> Result<Option<Due>, StoreError> {
+        let row = sqlx::query(
+            "update ingest.events e
+             set attempts = e.attempts + 1,
+                 next_attempt_at = now()
+                     + coalesce((array['2 s', '10 s', '1 min']::interval[])[e.attempts + 1], interval '5 min')
+             where (e.source, e.event_id) = (
+                 select source, event_id from ingest.events
+                 where state = 'pending' and alone and next_attempt_at <= now()
+                 order by next_attempt_at, id limit 1 for update skip locked)
+             returning e.source, e.event_id, e.event_type, e.occurred_at, e.received_at, e.body, e.attempts, e.reason",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let due = |row| {
+            Ok::<_, sqlx::Error>(Due {
+                envelope: envelope(&row)?,
+                attempts: row.try_get(6)?,
+                reason: row.try_get(7)?,
+            })
+        };
+        Ok(row.map(due).transpose()?)
+    }
+
+    /// The attempt failed.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn failed_again(&self, event: &Envelope, reason: &str) -> Result<(), StoreError> {
+        sqlx::query(
+            "update ingest.events set reason = $3 where source = $1 and event_id = $2 and state = 'pending'",
+        )
+        .bind(event.source.as_str())
+        .bind(&event.event_id)
+        .bind(storable(reason))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The attempt could not be made and does not count.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn not_attempted(&self, event: &Envelope) -> Result<(), StoreError> {
+        Ok(pending::count_attempt(&self.pool, &[event], -1).await?)
+    }
+
+    /// Gives events up, each with its reason: they are dead letters from now on. One that was applied (the broker may
+    /// not have heard of it) is not dead, and one that is dead already keeps its reason.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    pub async fn dead_letter<E: Borrow<Envelope> + Sync>(
+        &self,
+        dead: &[(E, String)],
+    ) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(dead_letter(&mut connection, dead, self.clock.now()).await?)
+    }
+
+    /// Whether the database answers: what fails all the same fails for its own sake.
+    pub async fn answers(&self) -> bool {
+        sqlx::query("select 1").execute(&self.pool).await.is_ok()
+    }
+}
+
+/// What [`Store::dead_letter`] does, in a transaction.
+pub(in crate::store) async fn dead_letter<E: Borrow<Envelope> + Sync>(
+    tx: &mut PgConnection,
+    dead: &[(E, String)],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if dead.is_empty() {
+        return Ok(());
+    }
+    let mut dead: Vec<(&Envelope, &str)> =
+        dead.iter().map(|(event, reason)| (event.borrow(), reason.as_str())).collect();
+    dead.sort_by_key(|(event, _)| (event.source, event.event_id.as_str()));
+    dead.dedup_by_key(|(event, _)| (event.source, event.event_id.as_str()));
+    sqlx::query(
+        "insert into ingest.events as e
+             (source, event_id, event_type, occurred_at, received_at, body, state, reason, dead_at)
+         select source, event_id, event_type, occurred_at, received_at, body, 'dead', reason, $8
+         from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bytea[], $7::text[])
+             as d (source, event_id, event_type, occurred_at, received_at, body, reason)
+         on conflict (source, event_id) do update set
+             state = 'dead', reason = excluded.reason, dead_at = excluded.dead_at, alone = false, next_attempt_at = null
+             where e.state = 'pending'",
+    )
+    .bind(dead.iter().map(|(it, _)| it.source.as_str()).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(it, _)| storable(&it.event_id)).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(it, _)| storable(&it.event_type)).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(it, _)| it.occurred_at).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(it, _)| it.received_at).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(it, _)| &it.body[..]).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(_, reason)| storable(reason)).collect::<Vec<_>>())
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Events of a mode or an account that does not count: how many were applied, and the flags that they have.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Executor as _, PgConnection};
+
+use super::Read;
+use crate::envelope::{Envelope, Source};
+use crate::project::stripe::NotCounted;
+use crate::telemetry::NOT_COUNTED;
+
+/// The table whose column holds the flags, as differences name it.
+pub(in crate::store) const FLAGGED: &str = "ingest.events";
+
+/// How many events of a batch do not count, by the kind of reason.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Uncounted(BTreeMap<&'static str, u64>);
+
+impl Uncounted {
+    /// Takes those that do not count out of `events`.
+    pub fn take_from(events: &mut Vec<Read<'_>>) -> Self {
+        let mut uncounted = Self::default();
+        events.retain(|event| match event.meaning.not_counted() {
+            Some(reason) => {
+                *uncounted.0.entry(reason.kind()).or_default() += 1;
+                false
+            }
+            None => true,
+        });
+        uncounted
+    }
+
+    /// Shows it to whoever watches, once it is certain.
+    pub fn count(self) {
+        for (reason, events) in self.0 {
+            metrics::counter!(NOT_COUNTED, "reason" => reason).increment(events);
+        }
+    }
+}
+
+/// Notes which flags the events should have otherwise, as the events were read now. `unreadable`: what has no meaning has
+/// no flag.
+pub(in crate::store) async fn note(
+    tx: &mut PgConnection,
+    events: &[Read<'_>],
+    unreadable: &[(&Envelope, String)],
+) -> Result<(), sqlx::Error> {
+    let read = events.iter().map(|event| (event.envelope, event.meaning.not_counted().map(NotCounted::code)));
+    let flags: Vec<_> = read
+        .chain(unreadable.iter().map(|(envelope, _)| (*envelope, None)))
+        .filter(|(envelope, _)| matches!(envelope.source, Source::Stripe | Source::Twilio | Source::Internal))
+        .collect();
+    if flags.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into flags (source, event_id, not_counted)
+         select f.source, f.event_id, f.not_counted
+         from unnest($1::text[], $2::text[], $3::text[]) as f (source, event_id, not_counted)
+         join ingest.events i using (source, event_id)
+         where i.not_counted is distinct from f.not_counted
+         on conflict (source, event_id) do update set not_counted = excluded.not_counted",
+    )
+    .bind(flags.iter().map(|(envelope, _)| envelope.source.as_str()).collect::<Vec<_>>())
+    .bind(flags.iter().map(|(envelope, _)| envelope.event_id.as_str()).collect::<Vec<_>>())
+    .bind(flags.iter().map(|(_, code)| code.as_deref()).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Adds the flags that differ to a rebuild's differences.
+pub(in crate::store) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "insert into differences (relation, key, before, after)
+         select $1, jsonb_build_object('source', source, 'event_id', event_id, 'subject', i.subject),
+                jsonb_build_object('not_counted', i.not_counted), jsonb_build_object('not_counted', f.not_counted)
+         from flags f join ingest.events i using (source, event_id)
+         where i.not_counted is distinct from f.not_counted",
+    )
+    .bind(FLAGGED)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Sets the flags among a rebuild's differences.
+pub(in crate::store) async fn repair(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    tx.execute(
+        "update ingest.events i set not_counted = d.after ->> 'not_counted' from differences d
+         where d.relation = 'ingest.events' and i.source = d.key ->> 'source' and i.event_id = d.key ->> 'event_id'",
+    )
+    .await?;
+    Ok(())
+}

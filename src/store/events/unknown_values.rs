@@ -1,0 +1,81 @@
+//! What events say in words that we do not know: counted, so that somebody notices.
+
+use std::collections::BTreeMap;
+
+use sqlx::PgConnection;
+
+use super::Read;
+use crate::envelope::Source;
+use crate::project::Meaning;
+use crate::project::order::Stage;
+use crate::project::stripe::UnknownValue;
+use crate::telemetry::{IGNORED_EVENTS, UNRECOGNISED};
+
+/// What a batch said that was not recognised.
+#[derive(Debug, Default)]
+pub(in crate::store) struct UnknownValues {
+    /// How many events said each, and the first of them by id.
+    unknown_values: BTreeMap<UnknownValue, (i64, String)>,
+    /// Events that no table depends on, by type.
+    kept_unread: BTreeMap<String, u64>,
+}
+
+impl UnknownValues {
+    pub fn of(events: &[Read<'_>]) -> Self {
+        let mut unknown_values = Self::default();
+        for Read { envelope, meaning } in events {
+            match meaning {
+                // What is gone is often shown without its fields.
+                Meaning::Stripe(report) if report.stage != Stage::Deleted => {
+                    for unknown_value in report.state.unknown_values() {
+                        unknown_values.note(unknown_value, &envelope.event_id);
+                    }
+                }
+                Meaning::Nothing if envelope.source == Source::Stripe => {
+                    *unknown_values.kept_unread.entry(envelope.event_type.clone()).or_default() += 1;
+                }
+                _ => {}
+            }
+        }
+        unknown_values
+    }
+
+    fn note(&mut self, unknown_value: UnknownValue, event_id: &str) {
+        let (events, example) =
+            self.unknown_values.entry(unknown_value).or_insert_with(|| (0, event_id.to_owned()));
+        *events += 1;
+        if event_id < example.as_str() {
+            event_id.clone_into(example);
+        }
+    }
+
+    /// Adds it to what was counted before. Costs nothing where all is as it should be.
+    pub async fn write(&self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.unknown_values.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "insert into ingest.unrecognised as u (what, value, events, example)
+             select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[])
+             on conflict (what, value) do update set
+                 events = u.events + excluded.events, example = least(u.example, excluded.example)",
+        )
+        .bind(self.unknown_values.keys().map(|it| it.what).collect::<Vec<_>>())
+        .bind(self.unknown_values.keys().map(|it| it.value.as_str()).collect::<Vec<_>>())
+        .bind(self.unknown_values.values().map(|it| it.0).collect::<Vec<_>>())
+        .bind(self.unknown_values.values().map(|it| it.1.as_str()).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Shows it to whoever watches, once it is certain.
+    pub fn count(self) {
+        for (unknown_value, (events, _)) in self.unknown_values {
+            metrics::counter!(UNRECOGNISED, "what" => unknown_value.what).increment(events.unsigned_abs());
+        }
+        for (event_type, events) in self.kept_unread {
+            metrics::counter!(IGNORED_EVENTS, "event_type" => event_type).increment(events);
+        }
+    }
+}

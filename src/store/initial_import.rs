@@ -1,0 +1,58 @@
+//! The first start: what the tables held before memberflow becomes part of the set of events.
+
+use super::backfill::Scope;
+use super::{Store, StoreError};
+
+impl Store {
+    /// Reads in what stands in the tables, unless that was done before. Interrupted, it continues next time; nothing
+    /// is read twice, whoever else starts at the same time.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn initial_import(&self) -> Result<(), StoreError> {
+        if self.has_imported().await? {
+            return Ok(());
+        }
+        tracing::info!("first start: importing pre-existing rows");
+        self.begin_first_start().await?;
+        for scope in Scope::ALL {
+            let reading = self.read_tables(scope, true).await?;
+            while reading.step().await?.is_some() {}
+            let (looked_at, found) = reading.counts().await?;
+            tracing::info!(?looked_at, ?found, "read {}", scope.as_str());
+        }
+        self.end_first_start().await
+    }
+
+    /// Whether the first start has come to its end.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn has_imported(&self) -> Result<bool, StoreError> {
+        let done = sqlx::query_scalar("select exists (select from ingest.switched_on where completed)")
+            .fetch_one(self.pool())
+            .await?;
+        Ok(done)
+    }
+
+    /// Notes the moment of the first start: once, whoever else begins at the same time.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn begin_first_start(&self) -> Result<(), StoreError> {
+        sqlx::query("insert into ingest.switched_on (at) values ($1) on conflict do nothing")
+            .bind(self.now())
+            .execute(self.pool())
+            .await?;
+        Ok(())
+    }
+
+    /// Everything that stood in the tables is read in.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn end_first_start(&self) -> Result<(), StoreError> {
+        sqlx::query("update ingest.switched_on set completed = true").execute(self.pool()).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! What is due without an event: a missing piece has arrived, or the clock has changed a value.
+
+use std::collections::BTreeSet;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::apply::{self, Touched};
+use super::derive::tables::Tables;
+use super::{Store, StoreError, sms};
+use crate::database;
+
+/// Customers or members that are derived in one transaction.
+const PAGE: i64 = 500;
+
+/// "upkeep" in ASCII: the advisory lock under which what is due is looked for and derived. Of several processes
+/// one at a time takes a page, and the next one finds what is left.
+const UPKEEP_LOCK: i64 = 0x0000_7570_6b65_6570;
+
+impl Store {
+    /// Derives again what is due, page by page, in the order of customers; returns how many customers that were, numbers of
+    /// text messages that found their holder, and members whose urgent ticket began or ceased to wait too long.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps. Pages derived before stay so.
+    pub async fn recompute_due(&self) -> Result<usize, StoreError> {
+        let (mut total, mut after) = (0, String::new());
+        while let Some((last, count)) = self.recompute_page(&after).await? {
+            total += count;
+            after = last;
+        }
+        Ok(total + sms::match_again(self).await? + self.notice_urgent_tickets().await?)
+    }
+
+    /// Derives the first customers after this one that are due; returns the last of them, and how many.
+    async fn recompute_page(&self, after: &str) -> Result<Option<(String, usize)>, StoreError> {
+        let (pool, now) = self.parts();
+        let mut tx = database::begin(pool).await?;
+        take_turn(&mut tx).await?;
+        let matching = self.rules.matching;
+        let due: Vec<(String, bool)> = sqlx::query_as(DUE)
+            .bind(now)
+            .bind(after)
+            .bind(PAGE)
+            .bind(matching.strengths().map(|strength| strength as i16).collect::<Vec<_>>())
+            .bind(matching.email)
+            .bind(matching.sso_email)
+            .fetch_all(&mut *tx)
+            .await?;
+        let Some((last, _)) = due.last().cloned() else { return Ok(None) };
+        let touched = Touched {
+            customers: due.iter().map(|(customer, _)| customer.clone()).collect(),
+            force_rewrite: due
+                .iter()
+                .filter(|(_, force_rewrite)| *force_rewrite)
+                .map(|(customer, _)| customer.clone())
+                .collect(),
+            ..Touched::default()
+        };
+        apply::lock_for_batch(&mut tx).await?;
+        apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        tx.commit().await?;
+        Ok(Some((last, due.len())))
+    }
+
+    /// Derives the members again who were last derived a day ago, the oldest first: days since the last
+    /// login, engagement and months subscribed change with the calendar alone. Before them those whose row the
+    /// application made and that was never derived. Returns how many those were; there may be more.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps.
+    pub async fn refresh_members(&self) -> Result<usize, StoreError> {
+        let (pool, now) = self.parts();
+        let mut tx = database::begin(pool).await?;
+        take_turn(&mut tx).await?;
+        let stale: BTreeSet<Uuid> = sqlx::query_scalar(
+            "select user_id from public.user_activity_metrics
+             where (last_calculated_at < $1 - interval '1 day' or last_calculated_at is null)
+               and exists (select from auth.users u where u.id = user_id)
+             order by last_calculated_at nulls first limit $2",
+        )
+        .bind(now)
+        .bind(PAGE)
+        .fetch_all(&mut *tx)
+        .await?
+        .into_iter()
+        .collect();
+        let count = stale.len();
+        if count > 0 {
+            apply::lock_for_batch(&mut tx).await?;
+            let touched = Touched { users: stale, ..Touched::default() };
+            apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+            tx.commit().await?;
+        }
+        Ok(count)
+    }
+}
+
+/// Waits until no other process keeps up here; lasts until the transaction ends.
+pub(super) async fn take_turn(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(UPKEEP_LOCK).execute(tx).await?;
+    Ok(())
+}
+
+/// Customers that are due, each with whether its payments' rows are to be written whether or not they changed.
+const DUE: &str = "
+    select id, bool_or(again) from (
+        (select id, false as again from ingest.customers
+         where recompute_at <= $1 and id > $2 order by id limit $3)
+        union all
+        -- Parked for want of a user, or with a user named who never was, and who is there by now.
+        (select distinct c.customer_id, false from ingest.parked p
+         join ingest.claims c on c.customer_id = p.subject and c.strength = any($4)
+         cross join unnest(c.claimed_users) as named (id)
+         join auth.users u
+           on u.id = case when named.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then named.id::uuid end
+         where p.subject > $2 and (
+               p.reason = 'unknown_user'
+            or p.reason = 'user_gone' and p.detail like '%' || named.id || '%'
+            or p.reason = 'disputed_user' and not exists (select from ingest.users s where s.id = u.id))
+         order by 1 limit $3)
+        union all
+        -- The earliest address that anybody has is another's than when the customer was parked.
+        (select p.subject, false from ingest.parked p
+         left join lateral ingest.earliest_email_with_users(p.subject, $6) e on true
+         where $5 and p.subject > $2 and (
+               p.reason = 'unknown_user' and e.email is not null
+            or p.reason = 'ambiguous_email'
+               and (e.email is null or cardinality(e.users) = 1 or not p.detail like '% ' || e.email)
+            -- Matched by e-mail address alone, and the person is back under another id.
+            or p.reason = 'user_gone' and e.email is not null and not exists (
+                select from ingest.claims stronger
+                join ingest.users seen on seen.id::text = any(stronger.claimed_users)
+                where stronger.customer_id = p.subject and stronger.strength = any($4))
+            or p.reason = 'user_gone' and exists (
+                select from ingest.customer_emails matched join auth.users u on u.id = matched.user_id
+                where matched.customer_id = p.subject and matched.role = 'matched'
+                  and p.detail like '%' || u.id || '%'))
+         order by 1 limit $3)
+        union all
+        -- An address no longer leads to a user who contradicted.
+        (select distinct p.subject, false from ingest.parked p
+         cross join lateral regexp_matches(p.detail, 'email ([0-9a-f-]{36})', 'g') as named (id)
+         left join lateral ingest.earliest_email_with_users(p.subject, $6) e on true
+         where $5 and p.reason = 'disputed_user' and p.subject > $2
+           and named.id[1]::uuid <> all(coalesce(e.users, '{}'))
+           and not exists (
+               select from ingest.customer_emails typed
+               cross join lateral ingest.users_with_email(array[typed.email], $6) u
+               where typed.customer_id = p.subject and typed.role = 'checkout' and u.user_id = named.id[1]::uuid)
+         order by 1 limit $3)
+        union all
+        -- Parked for want of a tier that names the price or the product by now.
+        (select distinct f.customer_id, false from ingest.parked p
+         join ingest.stripe_facts f on f.id = p.subject
+         where p.reason = 'no_tier' and f.customer_id > $2 and exists (
+             select from jsonb_array_elements(f.state -> 'items') item
+             join public.membership_tiers t
+               on t.stripe_price_id = item -> 'price' ->> 'id'
+               or t.stripe_product_id = item -> 'price' ->> 'product')
+         order by 1 limit $3)
+        union all
+        -- Payments that were too large for their column, once that has been widened.
+        (select distinct p.customer_id, true from ingest.parked w join ingest.payments p on p.id = w.subject
+         where w.reason = 'amount_out_of_range' and p.customer_id > $2 and not exists (
+             select from information_schema.columns
+             where table_schema = 'public' and table_name = 'payment_history'
+               and column_name = 'amount' and data_type = 'integer')
+         order by 1 limit $3)
+    ) as due (id, again)
+    group by id order by id limit $3";

@@ -1,0 +1,253 @@
+//! Activity: logins, files and rows, counted exactly per user by the difference each changed fact makes.
+
+use std::collections::BTreeMap;
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::facts::Changed;
+use crate::project::meaning::Login;
+use crate::project::supabase::tables::Metric;
+use crate::project::supabase::{ActivityTables, Row};
+
+/// What to add to a user's counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub logins: i64,
+    pub files: i64,
+    pub file_bytes: i64,
+    /// Rows, by the metric that they move.
+    pub rows: [i64; Metric::ALL.len()],
+}
+
+impl Counts {
+    fn add_row(&mut self, row: &Row, sign: i64, tables: &ActivityTables) {
+        let amount = sign.saturating_mul(row.amount);
+        match row.relation.as_str() {
+            "storage.objects" => {
+                self.files += sign;
+                self.file_bytes = self.file_bytes.saturating_add(amount);
+            }
+            relation => {
+                if let Some(table) = tables.of(relation) {
+                    self.add(table.metric, sign);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, metric: Metric, amount: i64) {
+        let count = &mut self.rows[metric as usize];
+        *count = count.saturating_add(amount);
+    }
+}
+
+/// The column of `ingest.activity` that counts the metric's rows.
+#[must_use]
+pub const fn column(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Visions => "visions",
+        Metric::JournalEntries => "journal_entries",
+        Metric::Refinements => "refinements",
+        Metric::AudioTracks => "audio_tracks",
+        Metric::BoardImages => "board_images",
+    }
+}
+
+/// By user.
+pub type Differences = BTreeMap<Uuid, Counts>;
+
+/// Keeps `logins`, each once and at the earliest moment that any report gives. One known from less than a
+/// session counts unless stronger evidence stands within a second of it: then it is that login.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn settle_logins(
+    tx: &mut PgConnection,
+    logins: &[Login],
+    differences: &mut Differences,
+) -> Result<(), sqlx::Error> {
+    if logins.is_empty() {
+        return Ok(());
+    }
+    let mut earliest = BTreeMap::<&str, &Login>::new();
+    for login in logins {
+        let kept = earliest.entry(&login.session_id).or_insert(login);
+        if (login.logged_in_at, login.user_id) < (kept.logged_in_at, kept.user_id) {
+            *kept = login;
+        }
+    }
+    let moved: Vec<Moved> = sqlx::query_as(
+        "with told as (
+             select * from unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::smallint[])
+                 as t (session_id, user_id, logged_in_at, evidence)
+         ), known as (
+             select l.session_id, l.logged_in_at from logins l join told t on t.session_id = l.session_id
+         ), written as (
+             insert into logins as l (session_id, user_id, logged_in_at, evidence, counted)
+             select session_id, user_id, logged_in_at, evidence, evidence = 0 from told
+             on conflict (session_id) do update set logged_in_at = excluded.logged_in_at
+             where excluded.logged_in_at < l.logged_in_at
+             returning l.session_id, l.user_id, l.logged_in_at, l.evidence
+         )
+         select w.user_id, coalesce(k.logged_in_at, w.logged_in_at) as until, w.logged_in_at as since,
+                k.logged_in_at is null and w.evidence = 0 as is_new_session
+         from written w left join known k using (session_id)",
+    )
+    .bind(earliest.keys().copied().collect::<Vec<_>>())
+    .bind(earliest.values().map(|login| login.user_id).collect::<Vec<_>>())
+    .bind(earliest.values().map(|login| login.logged_in_at).collect::<Vec<_>>())
+    .bind(earliest.values().map(|login| login.evidence as i16).collect::<Vec<_>>())
+    .fetch_all(&mut *tx)
+    .await?;
+    // One that only moved counts no more than before, but may have been the last.
+    for one in &moved {
+        differences.entry(one.user_id).or_default().logins += i64::from(one.is_new_session);
+    }
+    weigh(tx, &moved, differences).await
+}
+
+/// A login that is new, or has moved between two moments.
+#[derive(Debug, sqlx::FromRow)]
+struct Moved {
+    user_id: Uuid,
+    since: OffsetDateTime,
+    until: OffsetDateTime,
+    is_new_session: bool,
+}
+
+/// Decides again which logins that are known from less than a session count, around those that `moved`.
+async fn weigh(
+    tx: &mut PgConnection,
+    moved: &[Moved],
+    differences: &mut Differences,
+) -> Result<(), sqlx::Error> {
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let weighed: Vec<(Uuid, bool)> = sqlx::query_as(WEIGH)
+        .bind(moved.iter().map(|one| one.user_id).collect::<Vec<_>>())
+        .bind(moved.iter().map(|one| one.since).collect::<Vec<_>>())
+        .bind(moved.iter().map(|one| one.until).collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
+    for (user, counts) in weighed {
+        differences.entry(user).or_default().logins += if counts { 1 } else { -1 };
+    }
+    Ok(())
+}
+
+/// Weighs again what is known from less than a session around logins of `users` at these `moments`.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn weigh_again(
+    tx: &mut PgConnection,
+    users: &[Uuid],
+    moments: &[OffsetDateTime],
+) -> Result<(), sqlx::Error> {
+    let moved = users.iter().zip(moments).map(|(user_id, at)| Moved {
+        user_id: *user_id,
+        since: *at,
+        until: *at,
+        is_new_session: false,
+    });
+    let mut differences = Differences::new();
+    weigh(tx, &moved.collect::<Vec<_>>(), &mut differences).await?;
+    write(tx, &differences).await
+}
+
+/// The window is one second either way: Supabase Auth writes a login's session, its entry in the audit log and
+/// the user's last sign-in in one transaction.
+const WEIGH: &str = "
+    with near as (
+        select distinct l.session_id, l.user_id, l.logged_in_at, l.evidence, l.counted
+        from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as m (user_id, since, until)
+        join logins l on l.evidence > 0 and l.user_id = m.user_id
+            and l.logged_in_at between m.since - interval '1 second' and m.until + interval '1 second'
+    ), weighed as (
+        select n.session_id, n.counted, not exists (
+            select from logins s
+            where s.user_id = n.user_id and s.evidence < n.evidence
+              and s.logged_in_at between n.logged_in_at - interval '1 second' and n.logged_in_at + interval '1 second'
+        ) as counts
+        from near n
+    )
+    update logins l set counted = w.counts from weighed w
+    where l.session_id = w.session_id and w.counts <> w.counted
+    returning l.user_id, l.counted";
+
+/// Notes what `changed` rows and files make of their owners' counts.
+pub fn count_rows(
+    changed: &BTreeMap<String, Changed<Row>>,
+    tables: &ActivityTables,
+    differences: &mut Differences,
+) {
+    for fact in changed.values() {
+        for (row, sign) in fact.before.iter().map(|row| (row, -1)).chain([(&fact.after, 1)]) {
+            if let (Some(user), true) = (row.user_id, row.counted) {
+                differences.entry(user).or_default().add_row(row, sign, tables);
+            }
+        }
+    }
+}
+
+/// Adds `differences` to the users' counts. A row of zeros is no row, so that a user whom only a superseded
+/// event ever named leaves no trace.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write(tx: &mut PgConnection, differences: &Differences) -> Result<(), sqlx::Error> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let column = |pick: fn(&Counts) -> i64| differences.values().map(pick).collect::<Vec<_>>();
+    let rows =
+        |metric: Metric| differences.values().map(|counts| counts.rows[metric as usize]).collect::<Vec<_>>();
+    let written: Vec<(Uuid, bool)> = sqlx::query_as(
+        "insert into activity as a
+             (user_id, logins, files, file_bytes, visions, journal_entries, refinements, audio_tracks, board_images)
+         select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+                              $7::bigint[], $8::bigint[], $9::bigint[])
+         on conflict (user_id) do update set
+             logins = a.logins + excluded.logins, files = a.files + excluded.files,
+             file_bytes = a.file_bytes + excluded.file_bytes, visions = a.visions + excluded.visions,
+             journal_entries = a.journal_entries + excluded.journal_entries,
+             refinements = a.refinements + excluded.refinements,
+             audio_tracks = a.audio_tracks + excluded.audio_tracks,
+             board_images = a.board_images + excluded.board_images
+         returning a.user_id, (a.logins, a.files, a.file_bytes, a.visions, a.journal_entries, a.refinements,
+                               a.audio_tracks, a.board_images) = (0, 0, 0, 0, 0, 0, 0, 0)",
+    )
+    .bind(differences.keys().copied().collect::<Vec<_>>())
+    .bind(column(|counts| counts.logins))
+    .bind(column(|counts| counts.files))
+    .bind(column(|counts| counts.file_bytes))
+    .bind(rows(Metric::Visions))
+    .bind(rows(Metric::JournalEntries))
+    .bind(rows(Metric::Refinements))
+    .bind(rows(Metric::AudioTracks))
+    .bind(rows(Metric::BoardImages))
+    .fetch_all(&mut *tx)
+    .await?;
+    let zeros: Vec<Uuid> =
+        written.into_iter().filter(|(_, is_zero)| *is_zero).map(|(user, _)| user).collect();
+    if zeros.is_empty() { Ok(()) } else { forget_zeros(tx, &zeros).await }
+}
+
+/// Takes away rows of zeros.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn forget_zeros(tx: &mut PgConnection, users: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "delete from activity where user_id = any($1)
+           and (logins, files, file_bytes, visions, journal_entries, refinements, audio_tracks, board_images)
+             = (0, 0, 0, 0, 0, 0, 0, 0)",
+    )
+    .bind(users)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! What the objects claim about whose customer it is, and what the database knows of the users they name.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::emails;
+use crate::project::identity::{Claim, Known, Strength};
+
+/// A claim, and the event that made it.
+#[derive(Clone, Debug)]
+pub struct Made {
+    pub claim: Claim,
+    pub reported_at: OffsetDateTime,
+    pub event_id: String,
+    /// The last word of its second, by all events of that second; otherwise the event id decides there.
+    pub is_last: bool,
+}
+
+impl Made {
+    fn is_newer_than(&self, kept: &Self) -> bool {
+        let by_id = self.is_last || self.event_id > kept.event_id;
+        self.reported_at > kept.reported_at || (self.reported_at == kept.reported_at && by_id)
+    }
+}
+
+/// The customers of whom evidence was reported.
+#[derive(Debug, Default)]
+pub struct Reported {
+    /// Those of whom it says anything new, and those that it was about before.
+    pub new: BTreeSet<String>,
+    /// Those of whom one object more says what is known.
+    pub repeated: BTreeSet<String>,
+}
+
+/// Keeps `made` claims: of one object's claims of one strength the latest stays, also when later events
+/// make none.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<Reported, sqlx::Error> {
+    let mut latest = BTreeMap::<(String, i16), Made>::new();
+    for one in made {
+        let key = (one.claim.object_id.clone(), one.claim.strength as i16);
+        if latest.get(&key).is_none_or(|kept| one.is_newer_than(kept)) {
+            latest.insert(key, one);
+        }
+    }
+    if latest.is_empty() {
+        return Ok(Reported::default());
+    }
+    let claims = || latest.values().map(|made| &made.claim);
+    // An array of arrays must be rectangular in Postgres, so the users of a claim travel as one text.
+    // A new claim that names the user whom the customer has, by evidence as strong, cannot make it another's.
+    let changed: Vec<(String, Option<String>, bool)> = sqlx::query_as(
+        "with made as (
+             select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[],
+                                  $6::timestamptz[], $7::text[])
+                 as m (object_id, strength, customer_id, users, object_created, reported_at, event_id)
+         ), written as (
+             insert into claims
+                 (object_id, strength, customer_id, claimed_users, object_created, reported_at, event_id)
+             select object_id, strength, customer_id, string_to_array(users, ','), object_created, reported_at, event_id
+             from made
+             on conflict (object_id, strength) do update set
+                 customer_id = excluded.customer_id, claimed_users = excluded.claimed_users,
+                 object_created = excluded.object_created, reported_at = excluded.reported_at,
+                 event_id = excluded.event_id
+             where claims.reported_at < excluded.reported_at
+                or claims.reported_at = excluded.reported_at
+                   and (claims.event_id < excluded.event_id or excluded.event_id = any($8))
+         )
+         select m.customer_id, c.customer_id,
+                c.object_id is null and coalesce(k.user_id::text = m.users, false)
+                    and coalesce(array_position($9::text[], k.matched_by) <= m.strength, false)
+         from made m
+         left join lateral (
+             select * from claims c where c.object_id = m.object_id and c.strength = m.strength offset 0
+         ) c on true
+         left join lateral (
+             select k.user_id, k.matched_by from customers k where k.id = m.customer_id offset 0
+         ) k on true
+         where (c.customer_id, c.claimed_users, c.object_created)
+             is distinct from (m.customer_id, string_to_array(m.users, ','), m.object_created)",
+    )
+    .bind(claims().map(|c| c.object_id.as_str()).collect::<Vec<_>>())
+    .bind(claims().map(|c| c.strength as i16).collect::<Vec<_>>())
+    .bind(claims().map(|c| c.customer.as_str()).collect::<Vec<_>>())
+    .bind(claims().map(|c| c.claimed_users.iter().map(|user| user.replace(',', " ")).collect::<Vec<_>>().join(",")).collect::<Vec<_>>())
+    .bind(claims().map(|c| moment(c.object_created)).collect::<Vec<_>>())
+    .bind(latest.values().map(|made| made.reported_at).collect::<Vec<_>>())
+    .bind(latest.values().map(|made| made.event_id.as_str()).collect::<Vec<_>>())
+    .bind(latest.values().filter(|made| made.is_last).map(|made| made.event_id.as_str()).collect::<Vec<_>>())
+    .bind(Strength::ALL.map(Strength::as_str).as_slice())
+    .fetch_all(tx)
+    .await?;
+    let mut reported = Reported::default();
+    for (customer, before, is_repeated) in changed {
+        if is_repeated {
+            reported.repeated.insert(customer);
+        } else {
+            reported.new.extend(before.into_iter().chain([customer]));
+        }
+    }
+    Ok(reported)
+}
+
+/// A moment of Stripe's, or the epoch where it lies beyond what a date can be.
+#[must_use]
+pub fn moment(unix_seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(unix_seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// The claims about each of `customers`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn load(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+) -> Result<HashMap<String, Vec<Claim>>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select customer_id, object_id, strength, claimed_users, object_created
+         from claims where customer_id = any($1)",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let mut claims = HashMap::<String, Vec<Claim>>::new();
+    for row in &rows {
+        let customer: String = row.try_get(0)?;
+        let created: OffsetDateTime = row.try_get(4)?;
+        claims.entry(customer.clone()).or_default().push(Claim {
+            object_id: row.try_get(1)?,
+            customer,
+            strength: strength(row.try_get(2)?),
+            claimed_users: row.try_get(3)?,
+            object_created: created.unix_timestamp(),
+        });
+    }
+    Ok(claims)
+}
+
+const fn strength(number: i16) -> Strength {
+    match number {
+        1 => Strength::Metadata,
+        2 => Strength::ClientReferenceId,
+        _ => Strength::KnownCustomer,
+    }
+}
+
+/// The customers that claim one of `users`, or an address of theirs.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn naming(
+    tx: &mut PgConnection,
+    users: &BTreeSet<Uuid>,
+    emails: &BTreeSet<String>,
+) -> Result<Vec<String>, sqlx::Error> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let users: Vec<Uuid> = users.iter().copied().collect();
+    sqlx::query_scalar(
+        "select customer_id from claims where claimed_users && $1::text[] and claimed_users <> '{}'
+         union
+         select customer_id from customer_emails where user_id = any($2)
+         union
+         select customer_id from customer_emails
+         where email = any(array(select ingest.folded_email(email) from auth.users where id = any($2)) || $3::text[])",
+    )
+    .bind(users.iter().map(Uuid::to_string).collect::<Vec<_>>())
+    .bind(&users)
+    .bind(emails.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await
+}
+
+/// What the database knows of the users that some claims name.
+#[derive(Debug, Default)]
+pub struct Users {
+    present: HashSet<Uuid>,
+    seen: HashSet<Uuid>,
+    confirmed: HashMap<String, Vec<Uuid>>,
+}
+
+impl Users {
+    /// Looks up `ids` and `emails`, and remembers who is there: one who goes later is gone, not unknown.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn load(
+        tx: &mut PgConnection,
+        ids: &BTreeSet<Uuid>,
+        emails: &BTreeSet<String>,
+        with_sso: bool,
+    ) -> Result<Self, sqlx::Error> {
+        let mut users = Self { confirmed: emails::holders(tx, emails, with_sso).await?, ..Self::default() };
+        let matched = users.confirmed.values().flatten().copied();
+        let ids: Vec<Uuid> =
+            ids.iter().copied().chain(matched).collect::<BTreeSet<_>>().into_iter().collect();
+        if ids.is_empty() {
+            return Ok(users);
+        }
+        users.look_up(tx, &ids).await?;
+        Ok(users)
+    }
+
+    /// Finds out which of `ids` are there and which were seen, now or before; remembers those who are there.
+    async fn look_up(&mut self, tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+        let rows: Vec<(Uuid, bool)> = sqlx::query_as(
+            "with present as materialized (
+                 select id from auth.users where id = any($1)
+             ), remembered as (
+                 insert into users (id) select id from present on conflict do nothing
+             )
+             select id, true from present
+             union all
+             select id, false from users where id = any($1)",
+        )
+        .bind(ids)
+        .fetch_all(tx)
+        .await?;
+        for (id, is_present) in rows {
+            self.seen.insert(id);
+            if is_present {
+                self.present.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those who are there.
+    pub fn present(&self) -> impl Iterator<Item = Uuid> {
+        self.present.iter().copied()
+    }
+
+    /// What is known of a user.
+    #[must_use]
+    pub fn known(&self, id: Uuid) -> Known {
+        if self.present.contains(&id) {
+            Known::Present
+        } else if self.seen.contains(&id) {
+            Known::Gone
+        } else {
+            Known::Never
+        }
+    }
+
+    /// The users whose confirmed address this is.
+    #[must_use]
+    pub fn confirmed(&self, email: &str) -> Vec<Uuid> {
+        self.confirmed.get(email).cloned().unwrap_or_default()
+    }
+}
+
+/// Remembers that these users were there once.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn remember_gone(
+    tx: &mut PgConnection,
+    gone: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if gone.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into users (id, gone_at) select unnest($1::uuid[]), $2
+         on conflict (id) do update set gone_at = excluded.gone_at where users.gone_at is null",
+    )
+    .bind(gone)
+    .bind(now)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The e-mail addresses of customers, each from the earliest moment on, and the users who have them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::claims::Reported;
+use crate::project::identity::{Address, MAX_ADDRESSES, Role};
+
+/// An address, and the event that gave it.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub address: Address,
+    pub event_id: String,
+}
+
+impl Given {
+    fn key(&self) -> (&str, &str) {
+        (&self.address.object_id, &self.address.email)
+    }
+
+    /// What decides which report of one address counts.
+    fn place(&self) -> (OffsetDateTime, i16, &str) {
+        (self.address.given_at, self.address.place, &self.event_id)
+    }
+}
+
+/// Keeps addresses, each as the earliest event tells it, and of a customer's the earliest ones. What is left depends on
+/// the set of events alone: an address that was too late once is reported again by any event that makes it earlier.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<Reported, sqlx::Error> {
+    let mut earliest = BTreeMap::<(String, String), Given>::new();
+    for one in given {
+        let key = (one.key().0.to_owned(), one.key().1.to_owned());
+        if earliest.get(&key).is_none_or(|other| one.place() < other.place()) {
+            earliest.insert(key, one);
+        }
+    }
+    if earliest.is_empty() {
+        return Ok(Reported::default());
+    }
+    let all = || earliest.values().map(|given| &given.address);
+    let rows = sqlx::query(
+        "with told as (
+             select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[],
+                                  $7::smallint[], $8::text[])
+                 as t (object_id, email, customer_id, role, user_id, reported_at, place, event_id)
+         ), before as (
+             select e.object_id, e.email, e.customer_id from told t join customer_emails e using (object_id, email)
+         ), written as (
+             insert into customer_emails as e
+                 (object_id, email, customer_id, role, user_id, reported_at, place, event_id)
+             select object_id, email, customer_id, role, user_id, reported_at, place, event_id from told
+             on conflict (object_id, email) do update set
+                 customer_id = excluded.customer_id, role = excluded.role, user_id = excluded.user_id,
+                 reported_at = excluded.reported_at, place = excluded.place, event_id = excluded.event_id
+             where (excluded.reported_at, excluded.place, excluded.event_id) < (e.reported_at, e.place, e.event_id)
+             returning e.object_id, e.email
+         )
+         select t.customer_id, b.customer_id, b.email is null,
+                -- Typed at one checkout more: it contradicts what it contradicted before.
+                b.email is null and t.role = $9 and exists (
+                    select from customer_emails o
+                    where o.customer_id = t.customer_id and o.role = t.role and o.email = t.email)
+         from told t left join before b using (object_id, email) join written w using (object_id, email)",
+    )
+    .bind(all().map(|it| it.object_id.as_str()).collect::<Vec<_>>())
+    .bind(all().map(|it| it.email.as_str()).collect::<Vec<_>>())
+    .bind(all().map(|it| it.customer.as_str()).collect::<Vec<_>>())
+    .bind(all().map(|it| it.role.as_str()).collect::<Vec<_>>())
+    .bind(all().map(|it| it.user_id).collect::<Vec<_>>())
+    .bind(all().map(|it| it.given_at).collect::<Vec<_>>())
+    .bind(all().map(|it| it.place).collect::<Vec<_>>())
+    .bind(earliest.values().map(|given| given.event_id.as_str()).collect::<Vec<_>>())
+    .bind(Role::Checkout.as_str())
+    .fetch_all(&mut *tx)
+    .await?;
+    let (mut reported, mut grown) = (Reported::default(), BTreeSet::new());
+    for row in &rows {
+        let customer: String = row.try_get(0)?;
+        reported.new.extend(row.try_get::<Option<String>, _>(1)?);
+        if row.try_get(2)? {
+            grown.insert(customer.clone());
+        }
+        if row.try_get(3)? { &mut reported.repeated } else { &mut reported.new }.insert(customer);
+    }
+    keep_earliest(tx, &grown).await?;
+    Ok(reported)
+}
+
+/// There is an end to what one customer may make us keep.
+async fn keep_earliest(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<(), sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "delete from customer_emails e using (
+             select object_id, email,
+                    row_number() over (partition by customer_id, role
+                                       order by reported_at, place, email, object_id) as position
+             from customer_emails where customer_id = any($1)
+         ) r
+         where r.position > $2 and e.object_id = r.object_id and e.email = r.email",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .bind(i64::try_from(MAX_ADDRESSES).unwrap_or(i64::MAX))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The addresses of each of `customers`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn load(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+) -> Result<HashMap<String, Vec<Address>>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select customer_id, object_id, email, role, user_id, reported_at, place
+         from customer_emails where customer_id = any($1)",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let mut addresses = HashMap::<String, Vec<Address>>::new();
+    for row in &rows {
+        let customer: String = row.try_get(0)?;
+        let name: &str = row.try_get(3)?;
+        let Some(role) = Role::ALL.into_iter().find(|role| role.as_str() == name) else { continue };
+        addresses.entry(customer.clone()).or_default().push(Address {
+            customer,
+            object_id: row.try_get(1)?,
+            email: row.try_get(2)?,
+            role,
+            user_id: row.try_get(4)?,
+            given_at: row.try_get(5)?,
+            place: row.try_get(6)?,
+        });
+    }
+    Ok(addresses)
+}
+
+/// The confirmed users who have these addresses. The one way to look for a user by address is the function in the
+/// database: the round that looks again and the leads' triggers ask it, too.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn holders(
+    tx: &mut PgConnection,
+    emails: &BTreeSet<String>,
+    with_sso: bool,
+) -> Result<HashMap<String, Vec<Uuid>>, sqlx::Error> {
+    if emails.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<(String, Uuid)> =
+        sqlx::query_as("select email, user_id from ingest.users_with_email($1, $2)")
+            .bind(emails.iter().map(String::as_str).collect::<Vec<_>>())
+            .bind(with_sso)
+            .fetch_all(tx)
+            .await?;
+    let mut holders = HashMap::<String, Vec<Uuid>>::new();
+    for (email, user) in rows {
+        holders.entry(email).or_default().push(user);
+    }
+    Ok(holders)
+}

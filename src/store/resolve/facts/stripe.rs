@@ -1,0 +1,178 @@
+//! The facts about Stripe's objects as the database holds them, and what an object remembers of its earlier states.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+
+use super::{Changed, Reported, Stored, Winner};
+use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
+use crate::store::derive::parked::Reason;
+use crate::store::derive::preexisting_subscriptions;
+
+/// What is known of some objects.
+#[derive(Default)]
+pub(in crate::store) struct Known {
+    /// Their facts, by id.
+    pub facts: HashMap<String, Stored<StripeObject>>,
+    /// Those that are parked because the newest event about them came without a state.
+    pub thin: BTreeSet<String>,
+}
+
+/// What is known of these objects.
+pub(in crate::store) async fn known(tx: &mut PgConnection, ids: &[String]) -> Result<Known, sqlx::Error> {
+    let rows = sqlx::query(
+        "select w.id, f.final, f.occurred_at, f.event_id, f.state,
+                (select true from parked p where p.subject = w.id and p.reason = $2 limit 1) is not null
+         from unnest($1::text[]) as w (id)
+         left join lateral (select * from stripe_facts f where f.id = w.id offset 0) f on true",
+    )
+    .bind(ids)
+    .bind(Reason::ThinEvent.as_str())
+    .fetch_all(tx)
+    .await?;
+    let mut known = Known::default();
+    for row in &rows {
+        let id: String = row.try_get(0)?;
+        if row.try_get(5)? {
+            known.thin.insert(id.clone());
+        }
+        if let Some(Json(state)) = row.try_get(4)? {
+            let moment = (row.try_get(1)?, None, row.try_get(2)?);
+            known.facts.insert(id, Stored { moment, event_id: row.try_get(3)?, state });
+        }
+    }
+    Ok(known)
+}
+
+/// Makes the winners their objects' facts, and remembers which objects belong together.
+pub(in crate::store) async fn write(
+    tx: &mut PgConnection,
+    winners: &[Winner<StripeObject>],
+    links: &BTreeSet<(String, String)>,
+) -> Result<(), sqlx::Error> {
+    if winners.is_empty() && links.is_empty() {
+        return Ok(());
+    }
+    let reports = || winners.iter().map(|winner| &winner.reported.report);
+    sqlx::query(
+        "with linked as (
+             insert into stripe_links (id, other)
+             select * from unnest($9::text[], $10::text[]) on conflict do nothing
+         )
+         insert into stripe_facts (id, kind, customer_id, occurred_at, final, event_id, tied, state)
+         select * from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bool[], $6::text[], $7::bool[], $8::jsonb[])
+         on conflict (id) do update set
+             kind = excluded.kind, customer_id = excluded.customer_id, occurred_at = excluded.occurred_at,
+             final = excluded.final, event_id = excluded.event_id, tied = excluded.tied, state = excluded.state",
+    )
+    .bind(reports().map(|r| r.subject.as_str()).collect::<Vec<_>>())
+    .bind(reports().map(|r| r.state.kind()).collect::<Vec<_>>())
+    .bind(reports().map(|r| r.state.customer_id()).collect::<Vec<_>>())
+    .bind(reports().map(|r| r.occurred_at).collect::<Vec<_>>())
+    .bind(reports().map(|r| r.is_final).collect::<Vec<_>>())
+    .bind(winners.iter().map(|winner| winner.reported.event_id.as_str()).collect::<Vec<_>>())
+    .bind(winners.iter().map(|winner| winner.tied).collect::<Vec<_>>())
+    .bind(reports().map(|r| Json(&r.state)).collect::<Vec<_>>())
+    .bind(links.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>())
+    .bind(links.iter().map(|(_, other)| other.as_str()).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes what facts that stay know more.
+pub(in crate::store) async fn write_reminded(
+    tx: &mut PgConnection,
+    reminded: &BTreeMap<String, Changed<StripeObject>>,
+) -> Result<(), sqlx::Error> {
+    if reminded.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "update stripe_facts f set state = r.state
+         from unnest($1::text[], $2::jsonb[]) as r (id, state) where f.id = r.id",
+    )
+    .bind(reminded.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(reminded.values().map(|fact| Json(&fact.after)).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What the reports say for good of each object, whether or not they become its fact.
+pub(in crate::store) fn said(reported: &[Reported<StripeObject>]) -> BTreeMap<String, StripeObject> {
+    let mut said = BTreeMap::<String, StripeObject>::new();
+    for one in reported.iter().filter(|one| one.report.state.has_memory()) {
+        let state = &one.report.state;
+        said.entry(one.report.subject.clone()).and_modify(|it| it.remember(state)).or_insert(state.clone());
+    }
+    said
+}
+
+/// Reminds the winners of what was `said` of their objects, now and before. Returns the facts that stay, but
+/// know more now.
+pub(in crate::store) fn remember(
+    winners: &mut [Winner<StripeObject>],
+    mut said: BTreeMap<String, StripeObject>,
+    stored: &HashMap<String, Stored<StripeObject>>,
+) -> BTreeMap<String, Changed<StripeObject>> {
+    for Winner { reported, .. } in winners {
+        let subject = &reported.report.subject;
+        let earlier = stored.get(subject).map(|fact| &fact.state);
+        for said in earlier.into_iter().chain(&said.remove(subject)) {
+            reported.report.state.remember(said);
+        }
+    }
+    let stay = said.into_iter().filter_map(|(subject, said)| {
+        let before = stored.get(&subject)?.state.clone();
+        let mut after = before.clone();
+        after.remember(&said);
+        (after != before).then_some((subject, Changed { before: Some(before), after }))
+    });
+    stay.collect()
+}
+
+/// Subscriptions in a status that we do not know keep the last one that we do: an event's, else that of the row
+/// that stood there before.
+pub(in crate::store) async fn recall_statuses(
+    tx: &mut PgConnection,
+    winners: &mut [Winner<StripeObject>],
+) -> Result<(), sqlx::Error> {
+    let mut nameless: Vec<(OffsetDateTime, &mut Subscription)> = winners
+        .iter_mut()
+        .filter_map(|winners| {
+            Some((winners.reported.report.occurred_at, subscription(&mut winners.reported.report.state)?))
+        })
+        .filter(|(_, subscription)| subscription.status_in_force().is_none())
+        .collect();
+    if nameless.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = nameless.iter().map(|(_, it)| it.id.as_str()).collect();
+    let mut known = preexisting_subscriptions::statuses(tx, &ids).await?;
+    let reported: Vec<(String, String)> = sqlx::query_as(
+        "select w.id, v.status from unnest($1::text[], $2::timestamptz[]) as w (id, at)
+         cross join lateral (
+             select coalesce(state ->> 'known_status', state ->> 'status') as status from stripe_versions
+             where id = w.id and occurred_at < w.at
+               and (state ->> 'known_status' is not null or state ->> 'status' = any($3))
+             order by occurred_at desc limit 1
+         ) v",
+    )
+    .bind(&ids)
+    .bind(nameless.iter().map(|(at, _)| *at).collect::<Vec<_>>())
+    .bind(KNOWN_STATUSES.as_slice())
+    .fetch_all(tx)
+    .await?;
+    known.extend(reported);
+    for (_, subscription) in &mut nameless {
+        subscription.known_status = known.remove(&subscription.id);
+    }
+    Ok(())
+}
+
+const fn subscription(state: &mut StripeObject) -> Option<&mut Subscription> {
+    if let StripeObject::Subscription(subscription) = state { Some(subscription) } else { None }
+}

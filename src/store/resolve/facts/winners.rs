@@ -1,0 +1,231 @@
+//! Which report stands: of those about one object at one moment, and of an object's moments.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::slice;
+
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::{Moment, Reported, Stored, Versioned};
+use crate::project::internal::FOUND;
+use crate::project::meaning::Report;
+use crate::project::order::{self, Candidate};
+use crate::project::{Meaning, Reading, read};
+use crate::store::events;
+use crate::store::resolve::claims::Made;
+
+/// The report that stands for its moment.
+pub(in crate::store) struct Winner<T> {
+    pub reported: Reported<T>,
+    pub(in crate::store) tied: bool,
+    /// What the moment's reports claim last, be it by an earlier one than the last.
+    claims: Vec<Made>,
+}
+
+/// Reports by the object and the moment that they are about.
+type Contested<T> = BTreeMap<(String, Moment), Vec<Reported<T>>>;
+
+/// The winner of each moment that the batch reported and that counts: an object's latest and, where its
+/// history is kept, every one. `decided`: moments that have a winner already.
+pub(in crate::store) async fn winners_of<T: Versioned>(
+    tx: &mut PgConnection,
+    reported: Vec<Reported<T>>,
+    stored: &HashMap<String, Stored<T>>,
+    decided: &HashSet<(String, Moment)>,
+    reading: &Reading,
+    pick: fn(Meaning) -> Option<Report<T>>,
+) -> Result<Vec<Winner<T>>, sqlx::Error> {
+    let mut winners = Vec::new();
+    let mut contested = BTreeSet::new();
+    let mut new = BTreeMap::new();
+    let reported = group(reported);
+    let tops: BTreeMap<String, Moment> = reported.keys().cloned().collect();
+    for ((subject, moment), mut reported) in reported {
+        let fact = stored.get(&subject);
+        let is_latest = tops.get(&subject) == Some(&moment) && fact.is_none_or(|it| it.moment <= moment);
+        // A state that cannot be left has the last word of its second, also on what was claimed in it.
+        let is_outdone = |it: &Stored<T>| it.state.has_history() && it.moment.2 == moment.2;
+        if fact.is_some_and(|it| it.moment > moment && (it.state.looks_back() || is_outdone(it))) {
+            contested.extend(fact.map(|it| (subject.clone(), it.moment)));
+        }
+        if !is_latest && !reported.iter().any(|one| one.report.state.has_history()) {
+            continue;
+        }
+        let key = (subject, moment);
+        if reported.len() > 1 || fact.is_some_and(|it| it.moment == moment) || decided.contains(&key) {
+            new.extend(reported.pop().map(|reported| (key.clone(), reported)));
+            contested.insert(key);
+        } else {
+            winners.extend(reported.pop().map(|reported| Winner {
+                claims: evidence(slice::from_ref(&reported)),
+                reported,
+                tied: false,
+            }));
+        }
+    }
+    if !contested.is_empty() {
+        let Reports { mut peers, pruned, cut } = reports(tx, &contested, reading, pick).await?;
+        // Whoever won among events that are not there any more has won for good.
+        contested.retain(|key| {
+            let has_winner = decided.contains(key) || stored.get(&key.0).is_some_and(|it| it.moment == key.1);
+            !(has_winner && pruned.contains(&(key.0.clone(), key.1.2)))
+        });
+        winners.extend(contested.iter().filter_map(|key| {
+            let is_cut = cut.contains(&(key.0.clone(), key.1.2));
+            // Of too many reports none of this kind was read: then the new one stands.
+            let peers = peers.remove(key).or_else(|| new.remove(key).filter(|_| is_cut).map(|one| vec![one]));
+            let winner = last(peers?)?;
+            Some(Winner { tied: winner.tied || is_cut, ..winner })
+        }));
+    }
+    Ok(winners)
+}
+
+/// The reports that the inbox holds of some objects at some seconds.
+struct Reports<T> {
+    peers: Contested<T>,
+    /// The seconds of which it lost some.
+    pruned: events::Moments,
+    /// The seconds of which it holds too many.
+    cut: events::Moments,
+}
+
+/// Of the `wanted` objects and seconds.
+async fn reports<T>(
+    tx: &mut PgConnection,
+    wanted: &BTreeSet<(String, Moment)>,
+    reading: &Reading,
+    pick: fn(Meaning) -> Option<Report<T>>,
+) -> Result<Reports<T>, sqlx::Error> {
+    let seconds: BTreeSet<_> = wanted.iter().map(|(subject, (_, _, at))| (subject.as_str(), *at)).collect();
+    let events::Peers { events, pruned, cut } = events::peers(tx, &seconds).await?;
+    let reported = events.into_iter().filter_map(|envelope| {
+        let report = pick(read(&envelope, reading).ok()?)?;
+        Some(Reported { event_id: envelope.event_id, report })
+    });
+    Ok(Reports { peers: group(reported), pruned, cut })
+}
+
+fn group<T>(reported: impl IntoIterator<Item = Reported<T>>) -> Contested<T> {
+    let mut moments = Contested::new();
+    for one in reported {
+        moments.entry((one.report.subject.clone(), one.moment())).or_default().push(one);
+    }
+    moments
+}
+
+fn last<T: Versioned>(peers: Vec<Reported<T>>) -> Option<Winner<T>> {
+    let mut peers = without_overtaken(peers);
+    let candidates: Vec<Candidate<'_>> = peers.iter().map(candidate).collect();
+    let winner = order::winner(&candidates)?;
+    let claims = evidence(&peers);
+    let mut reported = peers.swap_remove(winner.index);
+    if reported.report.state.looks_back() {
+        peers.retain(|peer| !peer.report.state.looks_back());
+        reported.report.state.recall(last(peers).map(|known| known.reported.report.state));
+    }
+    Some(Winner { reported, tied: winner.tied, claims })
+}
+
+/// A correction stands for what was missing. Once an event has reported the step that followed what the correction
+/// began at, nothing is missing there any more, and it would be one step too many.
+fn without_overtaken<T>(mut peers: Vec<Reported<T>>) -> Vec<Reported<T>> {
+    if peers.iter().all(|peer| peer.report.corrects_after.is_none()) {
+        return peers;
+    }
+    let steps = peers.iter().filter(|peer| peer.report.corrects_after.is_none());
+    let steps =
+        steps.filter(|peer| peer.report.previous.as_ref().is_some_and(|it| *it != peer.report.object));
+    let left: Vec<Value> = steps.filter_map(|peer| peer.report.previous.clone()).collect();
+    peers.retain(|peer| {
+        let now = left.iter().filter(|state| peer.report.previous.as_ref() == Some(*state)).count();
+        peer.report.corrects_after.is_none_or(|then| now <= then as usize)
+    });
+    peers
+}
+
+fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candidate<'_> {
+    Candidate {
+        event_id,
+        stage: report.stage,
+        rank: report.state.rank(),
+        object: &report.object,
+        previous: report.previous.as_ref(),
+    }
+}
+
+/// The last claims of each strength that the reports of one moment make: those of the last report that makes
+/// any, since a claim taken away later stays.
+fn evidence<T: Versioned>(peers: &[Reported<T>]) -> Vec<Made> {
+    let mut made: Vec<Made> = Vec::new();
+    let mut left: Vec<&Reported<T>> = peers.iter().collect();
+    if left.iter().all(|one| one.report.state.claims().is_empty()) {
+        return made;
+    }
+    while let Some(last) = order::winner(&left.iter().map(|one| candidate(one)).collect::<Vec<_>>()) {
+        let Reported { event_id, report } = left.swap_remove(last.index);
+        let claims = report.state.claims().into_iter();
+        let new = claims.filter(|claim| made.iter().all(|known| known.claim.strength != claim.strength));
+        let new: Vec<Made> = new
+            .map(|claim| Made {
+                claim,
+                reported_at: report.occurred_at,
+                event_id: event_id.clone(),
+                is_last: true,
+            })
+            .collect();
+        made.extend(new);
+    }
+    made
+}
+
+/// The claims of all moments, what cannot be left last in its second.
+pub(in crate::store) fn claims_of<T>(winners: &mut [Winner<T>]) -> Vec<Made> {
+    let (last, others): (Vec<_>, Vec<_>) =
+        winners.iter_mut().partition(|winner| winner.reported.report.is_final);
+    others.into_iter().chain(last).flat_map(|winners| std::mem::take(&mut winners.claims)).collect()
+}
+
+/// Those that become their objects' facts.
+pub(in crate::store) fn latest<T>(
+    winners: Vec<Winner<T>>,
+    stored: &HashMap<String, Stored<T>>,
+) -> Vec<Winner<T>> {
+    let mut latest = BTreeMap::<String, Winner<T>>::new();
+    for one in winners {
+        let subject = &one.reported.report.subject;
+        let is_later_than_fact = stored.get(subject).is_none_or(|fact| fact.moment <= one.reported.moment());
+        let is_latest =
+            latest.get(subject).is_none_or(|other| other.reported.moment() < one.reported.moment());
+        if is_later_than_fact && is_latest {
+            latest.insert(subject.clone(), one);
+        }
+    }
+    latest.into_values().collect()
+}
+
+/// What stood in a table when it was read is one of the row's states like any other, but for one thing: of
+/// events that share its moment any other knows better, since it may be about a later change that left the
+/// moment as it was. Of two readings with one moment the later one counts: their names tell which that is.
+pub(in crate::store) fn with_found<T>(
+    winners: Vec<Winner<T>>,
+    found: Vec<Reported<T>>,
+    stored: &HashMap<String, Stored<T>>,
+) -> Vec<Winner<T>> {
+    let mut winners: BTreeMap<String, Winner<T>> =
+        winners.into_iter().map(|one| (one.reported.report.subject.clone(), one)).collect();
+    for reported in found {
+        let subject = &reported.report.subject;
+        let best = winners.get(subject).map(|one| (one.reported.moment(), one.reported.event_id.as_str()));
+        let best = best.or(stored.get(subject).map(|fact| (fact.moment, fact.event_id.as_str())));
+        if best.is_none_or(|(moment, by)| gives_way(moment, by, &reported)) {
+            winners.insert(subject.clone(), Winner { reported, tied: false, claims: Vec::new() });
+        }
+    }
+    winners.into_values().collect()
+}
+
+fn gives_way<T>(moment: Moment, by: &str, reported: &Reported<T>) -> bool {
+    let is_later_reading = by.starts_with(FOUND) && by < reported.event_id.as_str();
+    moment < reported.moment() || (moment == reported.moment() && is_later_reading)
+}

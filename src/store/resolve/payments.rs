@@ -1,0 +1,217 @@
+//! Payments: from the facts of an invoice, its charges, refunds and disputes to one row each, and the exact
+//! difference that the change makes to its customer's sums.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::facts::Changed;
+use crate::project::payments::{self, Payment};
+use crate::project::stripe::{Checkout, StripeObject};
+use crate::store::derive::money::Sums;
+
+const NAMESPACE: Uuid = Uuid::from_u128(0x6d65_6d62_6572_666c_6f77_0000_0000_0001);
+
+/// The id of the row that memberflow makes for a Stripe object: the same one for ever.
+#[must_use]
+pub fn row_id(stripe_id: &str) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, stripe_id.as_bytes())
+}
+
+/// What a batch changed among the payments.
+#[derive(Debug, Default)]
+pub struct ChangedPayments {
+    /// Payments that are new or differ.
+    pub written: Vec<Payment>,
+    /// Payments that are none any more (a charge that an invoice has claimed).
+    pub removed: Vec<Payment>,
+    /// What to add to each customer's sums.
+    pub differences: BTreeMap<(String, String), Sums>,
+    /// The rows of those written.
+    pub history_ids: HashMap<String, Uuid>,
+    /// Payments that are or were larger than four bytes hold.
+    pub large: BTreeSet<String>,
+}
+
+impl ChangedPayments {
+    /// The customers whose payments changed, those included that a payment has left.
+    pub fn customers(&self) -> impl Iterator<Item = &str> {
+        self.differences.keys().map(|(customer, _)| customer.as_str())
+    }
+}
+
+/// Settles the payments that `changed` facts belong to. What belongs together has been remembered with the facts.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn settle(
+    tx: &mut PgConnection,
+    changed: &BTreeMap<String, Changed<StripeObject>>,
+) -> Result<ChangedPayments, sqlx::Error> {
+    let touched: BTreeSet<String> =
+        changed.iter().filter(|(_, fact)| is_payment(&fact.after)).map(|(id, _)| id.clone()).collect();
+    if touched.is_empty() {
+        return Ok(ChangedPayments::default());
+    }
+    let Reach { objects, payments: stored } = reach(tx, &touched).await?;
+    let settled: BTreeMap<String, Payment> = connected(objects)
+        .iter()
+        .flat_map(|set| payments::settle(set))
+        .map(|payment| (payment.id.clone(), payment))
+        .collect();
+    let mut changes = compare(settled, stored);
+    write(tx, &mut changes).await?;
+    Ok(changes)
+}
+
+/// Whether `object` is part of a payment, and of nothing else that is derived.
+pub(in crate::store) const fn is_payment(object: &StripeObject) -> bool {
+    matches!(
+        object,
+        StripeObject::Invoice(_)
+            | StripeObject::InvoicePayment(_)
+            | StripeObject::Charge(_)
+            | StripeObject::Refund(_)
+            | StripeObject::Dispute(_)
+            | StripeObject::FoundPayment(_)
+            | StripeObject::Checkout(Checkout { invoice: Some(_), payment_intent: Some(_), .. })
+    )
+}
+
+/// What belongs to one payment with this object, both ways round.
+pub(in crate::store) fn edges(state: &StripeObject) -> impl Iterator<Item = (String, String)> {
+    let id = state.id();
+    let others = payments::links(state).into_iter();
+    others.flat_map(move |other| [(id.to_owned(), other.clone()), (other, id.to_owned())])
+}
+
+/// All that the payments of some objects consist of, and these payments as they stand.
+#[derive(Default)]
+struct Reach {
+    objects: BTreeMap<String, StripeObject>,
+    payments: BTreeMap<String, Payment>,
+}
+
+/// An id that belongs together with others, and what it is.
+type Reached = (String, Option<Json<StripeObject>>, Option<Json<Payment>>);
+
+/// Every id is looked up by index, whatever the planner believes of the tables' sizes.
+async fn reach(tx: &mut PgConnection, touched: &BTreeSet<String>) -> Result<Reach, sqlx::Error> {
+    let rows: Vec<Reached> = sqlx::query_as(
+        "with recursive reach (id) as (
+             select unnest($1::text[])
+             union
+             select l.other from reach r
+             cross join lateral (select l.other from stripe_links l where l.id = r.id offset 0) l
+         )
+         select r.id, f.state, p.state from reach r
+         left join lateral (
+             select f.state from stripe_facts f
+             where f.id = r.id and f.kind in ('invoice', 'invoice_payment', 'charge', 'refund', 'dispute', 'checkout',
+                                              'found_payment')
+             offset 0
+         ) f on true
+         left join lateral (select p.state from payments p where p.id = r.id offset 0) p on true",
+    )
+    .bind(touched.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let mut reach = Reach::default();
+    for (id, object, payment) in rows {
+        reach.objects.extend(object.map(|Json(object)| (id.clone(), object)));
+        reach.payments.extend(payment.map(|Json(payment)| (id, payment)));
+    }
+    Ok(reach)
+}
+
+/// The objects in sets that nothing links to each other: one set a payment.
+fn connected(mut objects: BTreeMap<String, StripeObject>) -> Vec<Vec<StripeObject>> {
+    let mut neighbours = HashMap::<String, Vec<String>>::new();
+    for (id, object) in &objects {
+        for other in payments::links(object) {
+            neighbours.entry(id.clone()).or_default().push(other.clone());
+            neighbours.entry(other).or_default().push(id.clone());
+        }
+    }
+    let mut sets = Vec::new();
+    while let Some((id, object)) = objects.pop_first() {
+        let mut set = vec![object];
+        let mut pending = neighbours.remove(&id).unwrap_or_default();
+        while let Some(id) = pending.pop() {
+            set.extend(objects.remove(&id));
+            pending.extend(neighbours.remove(&id).unwrap_or_default());
+        }
+        sets.push(set);
+    }
+    sets
+}
+
+fn compare(settled: BTreeMap<String, Payment>, mut stored: BTreeMap<String, Payment>) -> ChangedPayments {
+    let mut changes = ChangedPayments::default();
+    for (id, payment) in settled {
+        let before = stored.remove(&id);
+        if before.as_ref() == Some(&payment) {
+            continue;
+        }
+        if let Some(before) = before {
+            changes.count(&before, -1);
+        }
+        changes.count(&payment, 1);
+        changes.written.push(payment);
+    }
+    for payment in stored.into_values() {
+        changes.count(&payment, -1);
+        changes.removed.push(payment);
+    }
+    changes
+}
+
+impl ChangedPayments {
+    fn count(&mut self, payment: &Payment, sign: i64) {
+        if payment.is_large() {
+            self.large.insert(payment.id.clone());
+        }
+        let key = (payment.customer.clone(), payment.currency.clone());
+        self.differences.entry(key).or_default().add(&Sums {
+            mrr: 0,
+            collected: sign * payment.collected,
+            refunded: sign * payment.refunded,
+            disputed: sign * payment.disputed,
+        });
+    }
+}
+
+async fn write(tx: &mut PgConnection, changes: &mut ChangedPayments) -> Result<(), sqlx::Error> {
+    if !changes.removed.is_empty() {
+        sqlx::query("delete from payments where id = any($1)")
+            .bind(changes.removed.iter().map(|payment| payment.id.as_str()).collect::<Vec<_>>())
+            .execute(&mut *tx)
+            .await?;
+    }
+    if changes.written.is_empty() {
+        return Ok(());
+    }
+    let written = || changes.written.iter();
+    let rows: Vec<(String, Uuid)> = sqlx::query_as(
+        "insert into payments (id, customer_id, currency, collected, refunded, disputed, history_id, state)
+         select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::uuid[], $8::jsonb[])
+         on conflict (id) do update set
+             customer_id = excluded.customer_id, currency = excluded.currency, collected = excluded.collected,
+             refunded = excluded.refunded, disputed = excluded.disputed, state = excluded.state
+         returning id, history_id",
+    )
+    .bind(written().map(|p| p.id.as_str()).collect::<Vec<_>>())
+    .bind(written().map(|p| p.customer.as_str()).collect::<Vec<_>>())
+    .bind(written().map(|p| p.currency.as_str()).collect::<Vec<_>>())
+    .bind(written().map(|p| p.collected).collect::<Vec<_>>())
+    .bind(written().map(|p| p.refunded).collect::<Vec<_>>())
+    .bind(written().map(|p| p.disputed).collect::<Vec<_>>())
+    .bind(written().map(|p| row_id(&p.id)).collect::<Vec<_>>())
+    .bind(written().map(Json).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    changes.history_ids = rows.into_iter().collect();
+    Ok(())
+}

@@ -1,0 +1,363 @@
+//! Versions: what each subscription, customer and discount was from a second on, and from when on a
+//! customer's ledger has to be worked out again because of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+
+use super::claims::moment;
+use super::facts::{Changed, Moment, Reported, Winner};
+use crate::project::movements::{BEGINNING, Version, kept};
+use crate::project::mrr::{self, Catalogue};
+use crate::project::stripe::{Discount, KNOWN_STATUSES, StripeObject, Subscription};
+use crate::store::derive::catalogue;
+use crate::store::derive::preexisting_subscriptions;
+
+/// By customer: the second from which on its movements may be others now.
+pub type RecomputeFrom = BTreeMap<String, i64>;
+
+fn add(since: &mut RecomputeFrom, customer: &str, at: i64) {
+    since.entry(customer.to_owned()).and_modify(|earliest| *earliest = at.min(*earliest)).or_insert(at);
+}
+
+/// Those of the moments `reported` of that have a winner already.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn decided(
+    tx: &mut PgConnection,
+    reported: &[Reported<StripeObject>],
+) -> Result<HashSet<(String, Moment)>, sqlx::Error> {
+    let kept: Vec<_> = reported.iter().filter(|one| kept(&one.report.state).is_some()).collect();
+    if kept.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = sqlx::query(
+        "select t.* from unnest($1::text[], $2::bool[], $3::timestamptz[]) as t (id, final, occurred_at)
+         cross join lateral (
+             select from stripe_versions v
+             where v.id = t.id and v.final = t.final and v.occurred_at = t.occurred_at offset 0
+         ) v",
+    )
+    .bind(kept.iter().map(|one| one.report.subject.as_str()).collect::<Vec<_>>())
+    .bind(kept.iter().map(|one| one.moment().0).collect::<Vec<_>>())
+    .bind(kept.iter().map(|one| one.moment().2).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, None, row.try_get(2)?)))).collect()
+}
+
+/// A version that is new or another than before.
+pub(in crate::store) struct Revised {
+    id: String,
+    /// From when on it matters.
+    since: i64,
+}
+
+/// Keeps the versions that `winners` their moments.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn write(
+    tx: &mut PgConnection,
+    winners: &[Winner<StripeObject>],
+) -> Result<Vec<Revised>, sqlx::Error> {
+    let rows: Vec<_> = winners
+        .iter()
+        .filter_map(|winners| Some((&winners.reported, kept(&winners.reported.report.state)?)))
+        .collect();
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let written = sqlx::query(
+        "insert into stripe_versions as v (id, occurred_at, final, kind, event_id, wants_lines, state)
+         select * from unnest($1::text[], $2::timestamptz[], $3::bool[], $4::text[], $5::text[], $6::bool[], $7::jsonb[])
+         on conflict (id, occurred_at, final) do update set
+             kind = excluded.kind, event_id = excluded.event_id, wants_lines = excluded.wants_lines,
+             state = excluded.state
+         where (v.event_id, v.state) is distinct from (excluded.event_id, excluded.state)
+         returning id, occurred_at, kind = 'discount' and not exists (
+             select from stripe_versions e where e.id = v.id and e.occurred_at < v.occurred_at)",
+    )
+    .bind(rows.iter().map(|(reported, _)| reported.report.subject.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(reported, _)| reported.report.occurred_at).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(reported, _)| reported.report.is_final).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, state)| state.kind()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(reported, _)| reported.event_id.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, state)| wants_lines(state)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, state)| Json(state)).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    let revised = |row: &sqlx::postgres::PgRow| {
+        let (at, is_first_of_discount): (OffsetDateTime, bool) = (row.try_get(1)?, row.try_get(2)?);
+        let since = if is_first_of_discount { BEGINNING } else { at.unix_timestamp() };
+        Ok(Revised { id: row.try_get(0)?, since })
+    };
+    written.iter().map(revised).collect()
+}
+
+fn wants_lines(state: &StripeObject) -> bool {
+    matches!(state, StripeObject::Subscription(it) if mrr::needs_lines(it, &Catalogue::default()))
+}
+
+/// From when on `revised` versions change their customers' ledgers. What is first reported a discount's terms holds from
+/// its start on, which may be long before, and for whatever names it by its id.
+pub(in crate::store) fn since<'a>(
+    revised: &[Revised],
+    customer_of: impl Fn(&str) -> Option<&'a str>,
+) -> RecomputeFrom {
+    let mut since = RecomputeFrom::new();
+    for version in revised {
+        if let Some(customer) = customer_of(&version.id) {
+            add(&mut since, customer, version.since);
+        }
+    }
+    since
+}
+
+/// An object belongs to the customer that it names now, with all of its past.
+pub(in crate::store) fn add_moved(
+    since: &mut RecomputeFrom,
+    changed: &BTreeMap<String, Changed<StripeObject>>,
+) {
+    for fact in changed.values() {
+        let Some(before) = fact.before.as_ref().filter(|before| kept(before).is_some()) else { continue };
+        let customers = [before.customer_id(), fact.after.customer_id()];
+        if customers[0] != customers[1] {
+            customers.into_iter().flatten().for_each(|customer| add(since, customer, BEGINNING));
+        }
+    }
+}
+
+/// Adds the customers whose history is worth something else since terms became known: all of it where they are those of
+/// a price, a coupon or a discount; from an invoice on where neither tells what it asks or a discount takes off it.
+///
+/// # Errors
+/// Whatever the database says.
+pub(in crate::store) async fn add_known_terms(
+    tx: &mut PgConnection,
+    since: &mut RecomputeFrom,
+    changed: &BTreeMap<String, Changed<StripeObject>>,
+) -> Result<(), sqlx::Error> {
+    for customer in catalogue::dependents(tx, changed).await? {
+        add(since, &customer, BEGINNING);
+    }
+    let invoiced = invoiced(changed);
+    if !invoiced.is_empty() {
+        let waiting: Vec<String> = sqlx::query_scalar(
+            "select distinct f.customer_id from stripe_facts f
+             join stripe_versions v on v.id = f.id and v.wants_lines
+             where f.customer_id = any($1) and f.kind = 'subscription'",
+        )
+        .bind(invoiced.keys().copied().collect::<Vec<_>>())
+        .fetch_all(&mut *tx)
+        .await?;
+        for customer in waiting {
+            add(since, &customer, invoiced[customer.as_str()]);
+        }
+    }
+    for customer in discounted_in_other_currencies(tx, changed).await? {
+        add(since, &customer, BEGINNING);
+    }
+    Ok(())
+}
+
+/// By customer: the earliest of the `changed` invoices that ask for something else than before. Each counts from the
+/// second it was made.
+fn invoiced(changed: &BTreeMap<String, Changed<StripeObject>>) -> BTreeMap<&str, i64> {
+    let invoice = |state: &StripeObject| match state {
+        StripeObject::Invoice(it) => Some((it.created, it.subscription.clone(), it.last_lines.clone())),
+        _ => None,
+    };
+    let mut earliest = BTreeMap::<&str, i64>::new();
+    for fact in changed.values() {
+        let (before, after) = (fact.before.as_ref().and_then(invoice), invoice(&fact.after));
+        let states = [&before, &after].into_iter().flatten();
+        let asking = states.filter(|(_, _, lines)| !lines.is_empty());
+        let (Some(customer), Some(at)) = (fact.after.customer_id(), asking.map(|(at, ..)| *at).min()) else {
+            continue;
+        };
+        if before != after {
+            earliest.entry(customer).and_modify(|it| *it = at.min(*it)).or_insert(at);
+        }
+    }
+    earliest
+}
+
+/// The customers of `changed` invoices that tell what a discount of another currency takes off.
+async fn discounted_in_other_currencies(
+    tx: &mut PgConnection,
+    changed: &BTreeMap<String, Changed<StripeObject>>,
+) -> Result<Vec<String>, sqlx::Error> {
+    let amounts = |state: &StripeObject| match state {
+        StripeObject::Invoice(it) => it.discount_amounts.clone(),
+        _ => BTreeMap::new(),
+    };
+    let mut taken = Vec::new();
+    for fact in changed.values() {
+        let (before, after) = (fact.before.as_ref().map(amounts).unwrap_or_default(), amounts(&fact.after));
+        let StripeObject::Invoice(invoice) = &fact.after else { continue };
+        let Some(customer) = invoice.customer.as_deref().filter(|_| before != after) else { continue };
+        let discounts: BTreeSet<String> = before.into_keys().chain(after.into_keys()).collect();
+        taken.extend(discounts.into_iter().map(|discount| (customer, discount, invoice.currency.as_str())));
+    }
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    // A discount is shown by an event of its own or by whatever it lies on, with its coupon or the coupon's id.
+    sqlx::query_scalar(
+        "select distinct f.customer_id
+         from unnest($1::text[], $2::text[], $3::text[]) as t (customer, discount, currency)
+         join stripe_facts f
+           on f.customer_id = t.customer and f.kind in ('subscription', 'customer', 'discount')
+         join stripe_versions v on v.id = f.id
+         cross join lateral jsonb_path_query(
+             v.state, '$.** ? (@.id == $id)', jsonb_build_object('id', t.discount)) as d (shown)
+         left join stripe_facts c on c.id = d.shown ->> 'coupon_id' and c.kind = 'coupon'
+         where coalesce(nullif(d.shown -> 'coupon', 'null'), c.state) ->> 'currency' <> t.currency",
+    )
+    .bind(taken.iter().map(|(customer, ..)| *customer).collect::<Vec<_>>())
+    .bind(taken.iter().map(|(_, discount, _)| discount.as_str()).collect::<Vec<_>>())
+    .bind(taken.iter().map(|(.., currency)| *currency).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await
+}
+
+/// `since`, and those of `customers` for whom the clock has changed something meanwhile, by their `schedule`.
+pub(in crate::store) fn due(
+    mut since: RecomputeFrom,
+    schedule: &HashMap<String, OffsetDateTime>,
+    customers: &BTreeSet<String>,
+    now: OffsetDateTime,
+) -> RecomputeFrom {
+    for (customer, at) in schedule.iter().filter(|(customer, _)| customers.contains(*customer)) {
+        if *at <= now || since.contains_key(customer) {
+            add(&mut since, customer, at.unix_timestamp());
+        }
+    }
+    since
+}
+
+/// What the movements of each customer are worked out from, and all that they depend on, of which some is `known`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn load(
+    tx: &mut PgConnection,
+    since: &RecomputeFrom,
+    known: Catalogue,
+) -> Result<(BTreeMap<String, Vec<Version>>, Catalogue), sqlx::Error> {
+    let mut histories = BTreeMap::<String, Vec<Version>>::new();
+    let mut waiting = BTreeSet::new();
+    // Of each object: the final version before `since`, else the last one of a status that we know, and all
+    // that came after it.
+    let rows = sqlx::query(
+        "select w.customer_id, v.occurred_at, v.final, v.event_id, v.state, v.wants_lines
+         from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
+         cross join lateral (
+             select f.id from stripe_facts f
+             where f.customer_id = w.customer_id and f.kind in ('subscription', 'customer', 'discount') offset 0
+         ) f
+         cross join lateral (
+             select coalesce(
+                 (select min(e.occurred_at) from stripe_versions e
+                  where e.id = f.id and e.final and e.occurred_at < w.since),
+                 (select b.occurred_at from stripe_versions b
+                  where b.id = f.id and b.occurred_at < w.since
+                    and (b.kind <> 'subscription' or b.state ->> 'status' = any($3))
+                  order by b.occurred_at desc limit 1),
+                 '-infinity') as first offset 0
+         ) base
+         cross join lateral (
+             select * from stripe_versions v where v.id = f.id and v.occurred_at >= base.first offset 0
+         ) v",
+    )
+    .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())
+    .bind(KNOWN_STATUSES.as_slice())
+    .fetch_all(&mut *tx)
+    .await?;
+    for row in &rows {
+        let customer: &str = row.try_get(0)?;
+        if row.try_get(5)? {
+            waiting.insert(customer.to_owned());
+        }
+        histories.entry(customer.to_owned()).or_default().push(version(row)?);
+    }
+    add_found_statuses(tx, &mut histories).await?;
+    let states = || histories.values().flatten().map(|version| &version.state);
+    let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
+    let discounts: Vec<&Discount> = states().filter_map(discount).collect();
+    let catalogue = catalogue::load(tx, known, &subscriptions, &discounts).await?;
+    let discounted = catalogue::need_discount_amounts(&subscriptions, &discounts, &catalogue);
+    waiting.extend(discounted.into_iter().map(ToOwned::to_owned));
+    add_invoices(tx, &mut histories, &waiting).await?;
+    Ok((histories, catalogue))
+}
+
+fn version(row: &sqlx::postgres::PgRow) -> Result<Version, sqlx::Error> {
+    let at: OffsetDateTime = row.try_get(1)?;
+    let Json(state) = row.try_get(4)?;
+    Ok(Version { at: at.unix_timestamp(), is_final: row.try_get(2)?, event_id: row.try_get(3)?, state })
+}
+
+const fn subscription(state: &StripeObject) -> Option<&Subscription> {
+    if let StripeObject::Subscription(subscription) = state { Some(subscription) } else { None }
+}
+
+const fn discount(state: &StripeObject) -> Option<&Discount> {
+    match state {
+        StripeObject::Discount(discount) => Some(discount),
+        StripeObject::Customer(customer) => customer.discount.as_ref(),
+        _ => None,
+    }
+}
+
+/// A subscription that events tell of in statuses that we do not know only, from the first on, is in the one that
+/// it had in the row that stood there before.
+async fn add_found_statuses(
+    tx: &mut PgConnection,
+    histories: &mut BTreeMap<String, Vec<Version>>,
+) -> Result<(), sqlx::Error> {
+    let mut first = BTreeMap::<String, (i64, &mut Subscription)>::new();
+    for version in histories.values_mut().flatten() {
+        let StripeObject::Subscription(subscription) = &mut version.state else { continue };
+        if first.get(&subscription.id).is_none_or(|(at, _)| version.at < *at) {
+            first.insert(subscription.id.clone(), (version.at, subscription));
+        }
+    }
+    first.retain(|_, (_, subscription)| subscription.status_in_force().is_none());
+    let ids: Vec<&str> = first.keys().map(String::as_str).collect();
+    let mut found = preexisting_subscriptions::statuses(tx, &ids).await?;
+    for (id, (_, subscription)) in first {
+        subscription.known_status = found.remove(&id);
+    }
+    Ok(())
+}
+
+/// The invoices of customers with a price or a discount that does not tell: each counts from the second it was
+/// made.
+async fn add_invoices(
+    tx: &mut PgConnection,
+    histories: &mut BTreeMap<String, Vec<Version>>,
+    customers: &BTreeSet<String>,
+) -> Result<(), sqlx::Error> {
+    if customers.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query(
+        "select customer_id, to_timestamp((state ->> 'created')::bigint), false, event_id, state
+         from stripe_facts
+         where customer_id = any($1) and kind = 'invoice' and state ->> 'subscription' is not null
+           and (jsonb_array_length(state -> 'last_lines') > 0 or state ? 'discount_amounts')",
+    )
+    .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+    .fetch_all(tx)
+    .await?;
+    for row in &rows {
+        histories.entry(row.try_get(0)?).or_default().push(version(row)?);
+    }
+    Ok(())
+}
