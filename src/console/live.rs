@@ -136,7 +136,7 @@ fn count(changes: &Changes, tables: &[String]) -> u64 {
 pub(super) struct Params {
     /// The page's tables, joined by commas.
     tables: String,
-    /// The last id that the page was reported, where it comes again by itself.
+    /// The last id that the page reported, where it comes again by itself.
     #[serde(default)]
     after: String,
 }

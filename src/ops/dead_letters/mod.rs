@@ -27,7 +27,7 @@ pub struct DeadLetter {
     /// When it happened, as the provider says.
     #[serde(with = "time::serde::rfc3339")]
     pub occurred_at: OffsetDateTime,
-    /// When we were reported.
+    /// When it was received.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
     /// When it was given up.

@@ -30,7 +30,7 @@ pub struct Event {
     /// When it happened, as the provider says.
     #[serde(with = "time::serde::rfc3339")]
     pub occurred_at: OffsetDateTime,
-    /// When we were reported.
+    /// When it was received.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
     /// `applied`, `waiting`, `failing` (tried again, next at `at`) or `dead`.

@@ -18,7 +18,7 @@ pub struct Trace {
     /// How it came: `webhook`, `trigger` or `memberflow itself`.
     pub via: &'static str,
     /// Facts that it decided: the table and what the row is found by.
-    pub winners: Vec<Fact>,
+    pub won: Vec<Fact>,
     /// Facts about its object that another event decided.
     pub lost: Vec<Fact>,
     /// What it changed, before and after.
@@ -123,11 +123,11 @@ async fn traced(pool: &PgPool, event: Event, body: &[u8]) -> Result<Trace, sqlx:
     let mut tx = reading(pool).await?;
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let mut changes: Vec<Change> = told(&event, &body).into_iter().collect();
-    let (winners, lost) = facts(&mut tx, &event).await?;
+    let (won, lost) = facts(&mut tx, &event).await?;
     changes.extend(changed(&mut tx, &event).await?);
     let parked = parked(&mut tx, &event).await?;
     let acts = acts(&mut tx, &event).await?;
-    Ok(Trace { via: via(&event), event, winners, lost, changes, parked, acts, not_kept: NOT_KEPT })
+    Ok(Trace { via: via(&event), event, won, lost, changes, parked, acts, not_kept: NOT_KEPT })
 }
 
 fn via(event: &Event) -> &'static str {

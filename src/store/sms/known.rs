@@ -15,7 +15,7 @@ pub struct KnownSms {
     pub message: Option<Message>,
     /// The text in its row, which the application may have written.
     pub body: Option<String>,
-    /// What was reported it has been removed: by age it stays among the facts, so this was to forget a person.
+    /// What was reported of it has been removed: by age it stays among the facts, so this was to forget a person.
     pub is_forgotten: bool,
 }
 

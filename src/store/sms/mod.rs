@@ -31,7 +31,7 @@ pub(super) struct TouchedSms {
     numbers: BTreeSet<String>,
 }
 
-/// Keeps what was reported messages, and what follows from it for their numbers. What is left depends on the set of
+/// Keeps what was reported of messages, and what follows from it for their numbers. What is left depends on the set of
 /// reports alone.
 ///
 /// # Errors
