@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::page::{Frame, PageError, page, page_with};
 use super::session::Session;
-use super::{Console, format};
+use super::{Console, format, query};
 use crate::ops::campaigns::{self, Campaign, Detail, STATUSES};
 
 /// Where the list is.
@@ -28,10 +28,7 @@ pub(super) struct Params {
 
 impl Params {
     fn address(&self, after: &str) -> String {
-        let pairs = [("status", self.status.as_str()), ("after", after)];
-        let given = pairs.into_iter().filter(|(_, value)| !value.is_empty());
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
-        if query.is_empty() { HERE.to_owned() } else { format!("{HERE}?{query}") }
+        query::address(HERE, [("status", self.status.as_str()), ("after", after)])
     }
 }
 

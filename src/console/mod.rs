@@ -7,9 +7,13 @@ pub mod assets;
 pub mod links;
 pub mod session;
 
+mod attention;
+mod audit;
 mod campaigns;
 mod change_member;
 mod chart;
+mod event;
+mod events;
 mod figures;
 mod format;
 mod headers;
@@ -20,6 +24,7 @@ mod members_csv;
 mod not_found;
 mod overview;
 mod page;
+mod query;
 mod revenue;
 mod same_origin;
 mod sessions;
@@ -130,6 +135,10 @@ fn for_people_signed_in() -> Router<Console> {
         .route("/console/revenue", get(revenue::show))
         .route("/console/campaigns", get(campaigns::list))
         .route("/console/campaigns/{campaign}", get(campaigns::show))
+        .route("/console/events", get(events::show))
+        .route("/console/events/{source}/{event_id}", get(event::show))
+        .route("/console/attention", get(attention::show).post(attention::act))
+        .route("/console/audit", get(audit::show))
         .route("/console/sign-out", post(sign_out::sign_out))
         .route("/console/{*rest}", any(not_found::show))
 }

@@ -20,12 +20,15 @@ pub(super) struct Place {
 }
 
 /// The navigation, in its order.
-const PLACES: [Place; 5] = [
+const PLACES: [Place; 8] = [
     Place { name: "Overview", href: "/console", key: "o" },
     Place { name: "Members", href: "/console/members", key: "m" },
     Place { name: "Tickets", href: "/console/tickets", key: "t" },
     Place { name: "Revenue", href: "/console/revenue", key: "r" },
     Place { name: "Campaigns", href: "/console/campaigns", key: "c" },
+    Place { name: "Events", href: "/console/events", key: "e" },
+    Place { name: "Attention", href: "/console/attention", key: "a" },
+    Place { name: "Audit", href: "/console/audit", key: "u" },
 ];
 
 /// What is around a page.

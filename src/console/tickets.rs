@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::page::{Frame, PageError, page_with};
 use super::session::Session;
-use super::{Console, format};
+use super::{Console, format, query};
 use crate::ops::tickets::{self, Assignee, Filter, ListError, PRIORITIES, STATUSES, Ticket, WAITING_FOR};
 
 /// Where the list is.
@@ -51,10 +51,7 @@ impl Params {
     }
 
     fn address(&self, cursor: &str) -> String {
-        let given =
-            self.filters().into_iter().chain([("cursor", cursor)]).filter(|(_, value)| !value.is_empty());
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
-        if query.is_empty() { HERE.to_owned() } else { format!("{HERE}?{query}") }
+        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
     }
 
     fn filter(&self) -> Result<Filter, String> {

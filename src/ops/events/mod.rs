@@ -14,7 +14,7 @@ use crate::envelope::Source;
 use crate::store::audit::{self, Act};
 
 pub use list::{Page, Wanted, list, newest};
-pub use trace::{Fact, Trace, show, trace};
+pub use trace::{Change, Fact, Trace, show, trace};
 
 /// Where an event is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]

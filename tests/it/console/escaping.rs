@@ -79,6 +79,14 @@ async fn eve() -> TestApp {
     ))
     .await;
     app.execute(&format!(
+        "insert into ingest.events (source, event_id, event_type, occurred_at, received_at, body, state, reason, dead_at)
+         values ('stripe', {}, {}, now(), now(), '{{}}', 'dead', {}, now())",
+        literal("event"),
+        literal("type"),
+        literal("reason")
+    ))
+    .await;
+    app.execute(&format!(
         "update public.user_activity_metrics set admin_notes = {}, custom_tags = array[{}]",
         literal("notes"),
         literal("tag")
@@ -103,6 +111,11 @@ async fn stored_scripts_are_shown_and_never_run() {
         (format!("/console/campaigns/{CAMPAIGN}"), &["name", "slug", "utm", "lead"]),
         ("/console".to_owned(), &[]),
         ("/console/revenue".to_owned(), &[]),
+        ("/console/events?state=dead".to_owned(), &["event", "type"]),
+        ("/console/events/stripe/evt_1?body=true".to_owned(), &[]),
+        ("/console/events/stripe/evt_2".to_owned(), &[]),
+        ("/console/attention".to_owned(), &["reason", "type"]),
+        ("/console/audit".to_owned(), &[]),
     ] {
         let page = browser.get(&path).await;
         page.assert_shows(&[]);
@@ -136,6 +149,13 @@ async fn what_an_address_says_is_text_too() {
         "/console/campaigns?status=",
         "/console/campaigns?after=",
         "/console/campaigns/",
+        "/console/events?type=",
+        "/console/events?object=",
+        "/console/events?state=",
+        "/console/events?since=",
+        "/console/events/stripe/",
+        "/console/audit?actor=",
+        "/console/audit?until=",
         "/console/sign-in?next=",
         "/console/sign-in/link?code=",
     ] {

@@ -1,6 +1,7 @@
 //! The console as a browser without scripts sees it: requests to its routes, and the pages that come back.
 
 mod escaping;
+mod events;
 mod frame;
 mod live;
 mod pages;

@@ -64,7 +64,7 @@ async fn the_overview_tells_how_everything_stands() {
     .await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
     let page = browser.get("/console").await;
-    page.assert_shows(&["10.00 USD", "the oldest for 1 h", "dead-letters list", "unknown_user", "stripe"]);
+    page.assert_shows(&["10.00 USD", "the oldest for 1 h", "Redrive or drop them", "unknown_user", "stripe"]);
     page.assert_says(&["<a href=\"/console\" data-key=\"o\" aria-current=\"page\">Overview</a>"]);
 }
 
@@ -78,6 +78,10 @@ async fn pages_of_an_empty_database_say_what_to_do_next() {
         ("/console/tickets", "Nobody has asked for help yet"),
         ("/console/revenue", "No subscription has been worth anything yet"),
         ("/console/campaigns", "There is no campaign yet"),
+        ("/console/events", "No event has come yet"),
+        ("/console/attention", "Every event could be applied"),
+        ("/console/attention", "Nothing waits for a missing piece"),
+        ("/console/audit", "Nobody has changed anything yet"),
     ] {
         browser.get(path).await.assert_shows(&[says]);
     }
@@ -92,6 +96,8 @@ async fn lists_without_a_match_offer_to_clear_the_filter() {
         ("/console/members?text=nobody", "No member matches"),
         ("/console/tickets?status=closed", "No ticket matches"),
         ("/console/campaigns?status=archived", "No campaign matches"),
+        ("/console/events?type=price.*", "No event matches"),
+        ("/console/audit?actor=nobody", "No act matches"),
     ] {
         browser.get(path).await.assert_shows(&[says, "Clear the filter"]);
     }
@@ -113,6 +119,11 @@ async fn filters_that_make_no_sense_are_said_and_fill_no_list() {
         ("/console/revenue?from=2026-13", "is no month"),
         ("/console/revenue?from=2026-05&to=2026-04", "comes before the first"),
         ("/console/campaigns?status=happy", "status is one of draft"),
+        ("/console/events?state=happy", "state is one of applied"),
+        ("/console/events?since=soon", "since: "),
+        ("/console/events?object=%00", "object holds no NUL character"),
+        ("/console/events?cursor=x", "the cursor is not one that a page"),
+        ("/console/audit?until=soon", "until: "),
     ] {
         let page = browser.get(path).await;
         page.assert_is(StatusCode::BAD_REQUEST, says);
@@ -130,6 +141,7 @@ async fn what_is_not_there_is_a_page_that_says_so() {
         (format!("/console/tickets/{TICKET}"), "There is no ticket"),
         ("/console/tickets/SUPP-9999".to_owned(), "There is no ticket SUPP-9999"),
         ("/console/campaigns/none".to_owned(), "There is no campaign none"),
+        ("/console/events/stripe/evt_0".to_owned(), "There is no event evt_0 of stripe"),
     ] {
         browser.get(&path).await.assert_is(StatusCode::NOT_FOUND, says);
     }

@@ -1,0 +1,100 @@
+//! `/console/audit`: what operators did, the newest first.
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::page::{Frame, PageError, page_with};
+use super::session::Session;
+use super::{Console, format, query};
+use crate::ops::audit::{self, Line, Wanted};
+use crate::ops::page::PageError as ListError;
+
+/// Where the list is.
+const HERE: &str = "/console/audit";
+/// Acts on a page.
+const LIMIT: u32 = 50;
+
+/// The query string; an empty value is what a form sends for "any".
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Params {
+    actor: String,
+    act: String,
+    since: String,
+    until: String,
+    cursor: String,
+}
+
+impl Params {
+    fn filters(&self) -> [(&'static str, &str); 4] {
+        [("actor", &self.actor), ("act", &self.act), ("since", &self.since), ("until", &self.until)]
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.filters().iter().any(|(_, value)| !value.is_empty())
+    }
+
+    fn address(&self, cursor: &str) -> String {
+        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+    }
+
+    fn wanted(&self) -> Result<Wanted, String> {
+        Ok(Wanted {
+            actor: query::text("actor", &self.actor)?,
+            act: query::text("act", &self.act)?,
+            since: query::moment("since", &self.since)?,
+            until: query::moment("until", &self.until)?,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct Audit {
+    frame: Frame,
+    params: Params,
+    acts: Vec<Line>,
+    next: Option<String>,
+    error: Option<String>,
+}
+
+impl Audit {
+    fn first(&self) -> String {
+        self.params.address("")
+    }
+}
+
+/// Shows a page of the list.
+pub(super) async fn show(
+    State(console): State<Console>,
+    session: Session,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Response, PageError> {
+    let Query(params) = params?;
+    let cursor = Some(params.cursor.as_str()).filter(|cursor| !cursor.is_empty());
+    let found = match params.wanted() {
+        Ok(wanted) => audit::list(console.pool(), &wanted, cursor, LIMIT).await,
+        Err(detail) => return Ok(answer(&session, params, Err(detail))),
+    };
+    match found {
+        Ok(page) => Ok(answer(&session, params, Ok(page))),
+        Err(ListError::Database(error)) => Err(error.into()),
+        Err(error) => Ok(answer(&session, params, Err(error.to_string()))),
+    }
+}
+
+fn answer(session: &Session, params: Params, found: Result<audit::Page, String>) -> Response {
+    let frame = Frame::of(session, "Audit", "Audit log");
+    let (status, acts, next, error) = match found {
+        Ok(page) => {
+            let next = page.next_cursor.map(|cursor| params.address(&cursor));
+            (StatusCode::OK, page.acts, next, None)
+        }
+        Err(detail) => (StatusCode::BAD_REQUEST, Vec::new(), None, Some(detail)),
+    };
+    page_with(status, &Audit { frame, params, acts, next, error })
+}

@@ -1,0 +1,83 @@
+//! `/console/events/{source}/{event_id}`: an event's way, what it decided, the rows it changed; its body on request.
+
+use askama::Template;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+
+use super::page::{Frame, PageError, page};
+use super::session::Session;
+use super::{Console, format};
+use crate::ops::events::{self, Trace};
+
+/// The query string.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Params {
+    /// Whether the body is shown, which the audit log notes.
+    body: bool,
+}
+
+#[derive(Template)]
+#[template(path = "event.html")]
+struct EventPage {
+    frame: Frame,
+    trace: Trace,
+    /// Where it was asked for.
+    body: Option<String>,
+}
+
+impl EventPage {
+    /// The columns of a changed row, each with its value before and after.
+    fn fields(&self, change: &events::Change) -> Vec<(String, String, String)> {
+        let text = |row: Option<&Map<String, Value>>, column: &str| {
+            row.and_then(|row| row.get(column)).map_or_else(|| "–".to_owned(), shown)
+        };
+        let before = change.before.as_ref().map(|Json(row)| row);
+        let after = &change.after.0;
+        let columns = before.into_iter().flat_map(Map::keys).chain(after.keys());
+        let mut columns: Vec<&String> = columns.collect();
+        columns.sort_unstable();
+        columns.dedup();
+        columns.into_iter().map(|it| (it.clone(), text(before, it), text(Some(after), it))).collect()
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Shows it.
+pub(super) async fn show(
+    State(console): State<Console>,
+    session: Session,
+    name: Result<Path<(String, String)>, PathRejection>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Response, PageError> {
+    let (Path((source, event_id)), Query(params)) = (name?, params?);
+    let unknown = || PageError::Unknown(format!("There is no event {event_id} of {source}."));
+    let (trace, bytes) = events::show(console.pool(), &source, &event_id).await?.ok_or_else(unknown)?;
+    let body = if params.body {
+        events::note_opened(console.pool(), &trace.event, &session.actor, console.now()).await?;
+        Some(text(&bytes))
+    } else {
+        None
+    };
+    let frame = Frame::of(&session, "Events", format!("Event {}", trace.event.event_id));
+    Ok(page(&EventPage { frame, trace, body }))
+}
+
+/// A body for reading: JSON in lines, integers as they came; anything else as text.
+fn text(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "The body was pruned.".to_owned();
+    }
+    let pretty = serde_json::from_slice::<Value>(bytes).and_then(|body| serde_json::to_string_pretty(&body));
+    pretty.unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned())
+}
