@@ -6,8 +6,9 @@ use axum::extract::rejection::JsonRejection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::caller::Caller;
 use super::list_dead_letters::selection;
-use super::{ACTOR, ApiState, problem};
+use super::{ApiState, problem};
 use crate::http::problem::Problem;
 use crate::ops::dead_letters::{self, Acted, Cause, Limits, MAX_COUNTED, Selection};
 
@@ -65,14 +66,16 @@ enum Act {
     path = "/api/dead-letters/redrive",
     operation_id = "redrive_dead_letters",
     tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names the act: sent again within 24 hours it is done once, and answered alike")),
     request_body = Chosen,
     responses((status = 200, body = Outcome, description = "As asked for")),
 )]
 pub async fn redrive(
     State(state): State<ApiState>,
+    caller: Caller,
     chosen: Result<Json<Map<String, Value>>, JsonRejection>,
 ) -> Result<Json<Outcome>, Problem> {
-    act(&state, super::object(chosen?)?, Act::Redrive).await.map(Json)
+    act(&state, &caller, super::object(chosen?)?, Act::Redrive).await.map(Json)
 }
 
 /// Drops the chosen letters for good.
@@ -81,17 +84,19 @@ pub async fn redrive(
     path = "/api/dead-letters/drop",
     operation_id = "drop_dead_letters",
     tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names the act: sent again within 24 hours it is done once, and answered alike")),
     request_body = Chosen,
     responses((status = 200, body = Outcome, description = "As asked for")),
 )]
 pub async fn drop_all(
     State(state): State<ApiState>,
+    caller: Caller,
     chosen: Result<Json<Map<String, Value>>, JsonRejection>,
 ) -> Result<Json<Outcome>, Problem> {
-    act(&state, super::object(chosen?)?, Act::Drop).await.map(Json)
+    act(&state, &caller, super::object(chosen?)?, Act::Drop).await.map(Json)
 }
 
-async fn act(state: &ApiState, chosen: Chosen, act: Act) -> Result<Outcome, Problem> {
+async fn act(state: &ApiState, caller: &Caller, chosen: Chosen, act: Act) -> Result<Outcome, Problem> {
     let (all, dry_run) = (chosen.all, chosen.dry_run);
     let selection = selection(chosen.ids, [chosen.source, chosen.event_type, chosen.reason, chosen.since])?;
     if selection.is_everything() && !all {
@@ -101,16 +106,21 @@ async fn act(state: &ApiState, chosen: Chosen, act: Act) -> Result<Outcome, Prob
     if dry_run {
         return Ok(would_be(&dead_letters::causes(state.store.pool(), &selection).await?, act));
     }
-    let Acted { done: letters, left, has_more } = make(state, &selection, act).await?;
+    let Acted { done: letters, left, has_more } = make(state, caller, &selection, act).await?;
     Ok(Outcome { dry_run, letters, left, has_more, causes: Vec::new() })
 }
 
-async fn make(state: &ApiState, selection: &Selection, act: Act) -> Result<Acted, sqlx::Error> {
+async fn make(
+    state: &ApiState,
+    caller: &Caller,
+    selection: &Selection,
+    act: Act,
+) -> Result<Acted, sqlx::Error> {
     let limits = Limits { most: Some(MAX_COUNTED), ..Limits::default() };
     let (pool, clock) = (state.store.pool(), &state.clock);
     match act {
-        Act::Redrive => dead_letters::redrive(pool, selection, limits, ACTOR, clock).await,
-        Act::Drop => dead_letters::drop_all(pool, selection, limits, ACTOR, clock).await,
+        Act::Redrive => dead_letters::redrive(pool, selection, limits, &caller.actor, clock).await,
+        Act::Drop => dead_letters::drop_all(pool, selection, limits, &caller.actor, clock).await,
     }
 }
 

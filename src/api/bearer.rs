@@ -1,6 +1,7 @@
-//! Who may ask: whoever knows the admin token.
+//! Who may ask: whoever knows the admin token, or a token that was made for a program.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,38 +10,86 @@ use axum::response::{IntoResponse, Response};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
+use sqlx::PgPool;
 
-use super::ApiState;
+use super::allowance::{Allowances, Left};
+use super::caller::Caller;
 use super::rejects::Rejects;
+use super::{ApiState, problem};
+use crate::clock::Clock;
 use crate::http::problem::Problem;
+use crate::ops::tokens;
 
 /// What decides about requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Guard {
     admin_token: Option<SecretString>,
+    pool: PgPool,
+    clock: Clock,
     rejects: Arc<Rejects>,
+    allowances: Arc<Allowances>,
 }
 
 impl Guard {
-    /// Lets through who knows the token of `state`.
+    /// Lets through who knows the admin token of `state`, or one of the database's.
     pub fn new(state: &ApiState) -> Self {
-        Self { admin_token: state.admin_token.clone(), rejects: Arc::default() }
+        Self {
+            admin_token: state.admin_token.clone(),
+            pool: state.store.pool().clone(),
+            clock: state.clock.clone(),
+            rejects: Arc::default(),
+            allowances: Arc::default(),
+        }
+    }
+
+    /// Who bears the token of this header, and what it has left.
+    async fn admit(&self, authorization: Option<&HeaderValue>) -> Result<(Caller, Option<Left>), Response> {
+        if let Some(token) = program_token(authorization) {
+            let found = tokens::present(&self.pool, token, self.clock.now()).await;
+            let found = found.map_err(|error| problem::database(&error).into_response())?;
+            let Some(token) = found else { return Err(self.turn_away(Refusal::Wrong).await) };
+            let left = self.allowances.take(token.id, Instant::now());
+            return Ok((Caller::of(token), Some(left)));
+        }
+        let Some(token) = self.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty()) else {
+            return Err(off().into_response());
+        };
+        match check(authorization, token) {
+            Ok(()) => Ok((Caller::admin(), None)),
+            Err(refusal) => Err(self.turn_away(refusal).await),
+        }
+    }
+
+    async fn turn_away(&self, refusal: Refusal) -> Response {
+        self.rejects.add(refusal.kind()).await;
+        refusal.into_response()
     }
 }
 
-/// Lets a request through that bears the token. The others wait for their answers, the longer the more of them come.
-pub async fn require(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let Some(token) = guard.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty()) else {
-        return off().into_response();
+/// Lets a request through that bears a token. The others wait for their answers, the longer the more of them come.
+pub async fn require(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let (caller, left) = match guard.admit(request.headers().get(header::AUTHORIZATION)).await {
+        Ok(admitted) => admitted,
+        Err(response) => return response,
     };
-    if let Err(refusal) = check(request.headers().get(header::AUTHORIZATION), token) {
-        guard.rejects.add(refusal.kind()).await;
-        return refusal.into_response();
+    let mut response = if let Some(over) = left.filter(|left| left.is_over) {
+        over.problem().into_response()
+    } else {
+        request.extensions_mut().insert(caller);
+        next.run(request).await
+    };
+    if let Some(left) = left {
+        left.write(response.headers_mut());
     }
-    let mut response = next.run(request).await;
     // Personal data: not for any cache on the way.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// A token that can be a program's.
+fn program_token(authorization: Option<&HeaderValue>) -> Option<&str> {
+    let token = std::str::from_utf8(bearer(authorization?.as_bytes())?).ok()?;
+    tokens::is_well_formed(token).then_some(token)
 }
 
 fn check(authorization: Option<&HeaderValue>, token: &SecretString) -> Result<(), Refusal> {
@@ -88,19 +137,18 @@ impl IntoResponse for Refusal {
         let (challenge, detail) = match self {
             Self::Missing => (
                 r#"Bearer realm="memberflow""#,
-                "send the admin token: `Authorization: Bearer <MEMBERFLOW_ADMIN_TOKEN>`",
+                "send the admin token, or one that `memberflow tokens create` made: `Authorization: Bearer <token>`",
             ),
             Self::Malformed => (
                 r#"Bearer realm="memberflow", error="invalid_request""#,
-                "the header Authorization must read `Bearer <MEMBERFLOW_ADMIN_TOKEN>`",
+                "the header Authorization must read `Bearer <token>`",
             ),
             Self::Wrong => (
                 r#"Bearer realm="memberflow", error="invalid_token""#,
-                "this is not the token that the service was started with as MEMBERFLOW_ADMIN_TOKEN",
+                "this is not the token that the service was started with as MEMBERFLOW_ADMIN_TOKEN, nor one in use of `memberflow tokens list`",
             ),
         };
-        let problem =
-            Problem::new(StatusCode::UNAUTHORIZED, self.kind(), "The admin token is needed", detail);
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, self.kind(), "A token is needed", detail);
         ([(header::WWW_AUTHENTICATE, challenge)], problem).into_response()
     }
 }

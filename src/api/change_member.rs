@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{ACTOR, ApiState, problem};
+use super::caller::Caller;
+use super::versions::{Tagged, expected, tagged};
+use super::{ApiState, problem};
 use crate::ops::members::{self, Change, ChangeError, Detail};
 use crate::store::StoreError;
 
@@ -42,6 +45,7 @@ impl IntoResponse for Error {
             Self::NotAUserId(_) | Self::Field(_) => problem::bad_request(self.to_string()),
             Self::Body(rejection) => problem::unreadable(&rejection),
             Self::Change(ChangeError::Invalid(detail)) => problem::bad_request(detail),
+            Self::Change(stale @ ChangeError::Stale) => problem::stale(stale.to_string()),
             Self::Change(ChangeError::NotFound(user_id)) => problem::no_member(user_id),
             Self::Change(ChangeError::Database(error))
             | Self::Database(error)
@@ -59,20 +63,24 @@ impl IntoResponse for Error {
     path = "/api/members/{user_id}",
     operation_id = "change_member",
     tag = "members",
-    params(("user_id" = Uuid, Path, description = "The account's id")),
+    params(("If-Match" = Option<String>, Header, description = "The ETag of what was read: the change is refused where somebody made another meanwhile"), ("user_id" = Uuid, Path, description = "The account's id")),
     request_body = Change,
     responses((status = 200, body = Detail, description = "As asked for")),
 )]
 pub async fn change(
     State(state): State<ApiState>,
+    caller: Caller,
     user_id: Result<Path<Uuid>, PathRejection>,
+    headers: HeaderMap,
     fields: Result<Json<Map<String, Value>>, JsonRejection>,
-) -> Result<Json<Detail>, Error> {
+) -> Result<Tagged<Detail>, Error> {
     let Path(user_id) = user_id?;
     let change: Change = super::object(fields?)?;
-    members::change(state.store.pool(), user_id, &change, ACTOR, state.clock.now()).await?;
+    let (expected, now) = (expected(&headers), state.clock.now());
+    members::change_expected(state.store.pool(), user_id, &change, &expected, &caller.actor, now).await?;
     // A status given back to the rule, and health, which depends on engagement, are as they should be at once.
     state.store.recompute(BTreeSet::new(), BTreeSet::from([user_id])).await?;
     let member = members::show(state.store.pool(), user_id, state.country_code(), state.clock.now()).await?;
-    Ok(Json(member.ok_or(ChangeError::NotFound(user_id))?))
+    let member = member.ok_or(ChangeError::NotFound(user_id))?;
+    Ok(tagged(&member.version(), member))
 }

@@ -3,14 +3,17 @@
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::ApiState;
+use super::caller::Caller;
 use super::show_ticket::show;
-use super::{ACTOR, ApiState};
+use super::versions::{Tagged, expected};
 use crate::http::problem::Problem;
-use crate::ops::tickets::{Change, Detail, change as make};
+use crate::ops::tickets::{Change, Detail, change_expected};
 
 /// What is set; what is absent stays.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -36,18 +39,21 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<U
     path = "/api/tickets/{ticket}",
     operation_id = "change_ticket",
     tag = "tickets",
-    params(("ticket" = String, Path, description = "Its id or number")),
+    params(("If-Match" = Option<String>, Header, description = "The ETag of what was read: the change is refused where somebody made another meanwhile"), ("ticket" = String, Path, description = "Its id or number")),
     request_body = Fields,
     responses((status = 200, body = Detail, description = "As asked for")),
 )]
 pub async fn change(
     State(state): State<ApiState>,
+    caller: Caller,
     ticket: Path<String>,
+    headers: HeaderMap,
     fields: Result<Json<Map<String, Value>>, JsonRejection>,
-) -> Result<Json<Detail>, Problem> {
+) -> Result<Tagged<Detail>, Problem> {
     let fields: Fields = super::object(fields?)?;
     let assign = fields.assigned_to.map(Change::Assign);
     let changes: Vec<Change> = fields.status.map(Change::Status).into_iter().chain(assign).collect();
-    make(state.store.pool(), &ticket, &changes, ACTOR, state.clock.now()).await?;
+    let (expected, now) = (expected(&headers), state.clock.now());
+    change_expected(state.store.pool(), &ticket, &changes, &expected, &caller.actor, now).await?;
     show(State(state), ticket).await
 }

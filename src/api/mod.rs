@@ -1,10 +1,13 @@
 //! What the CRM and operators read and do over HTTP. One file per endpoint.
 
 mod act_on_dead_letters;
+mod allowance;
 pub(crate) mod bearer;
+mod caller;
 mod change_member;
 mod change_ticket;
 mod explain_mrr;
+mod idempotency;
 mod list_acts;
 mod list_campaigns;
 mod list_dead_letters;
@@ -23,6 +26,7 @@ mod show_member;
 mod show_mrr;
 mod show_ticket;
 mod show_waterfall;
+mod versions;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -36,15 +40,13 @@ use utoipa_axum::routes;
 
 use crate::clock::Clock;
 use crate::http::problem::Problem;
+use crate::ops::tokens::Scope;
 use crate::store::Store;
 
 use self::bearer::Guard;
 
 /// The largest change that is taken, in bytes.
 const BODY_LIMIT_BYTES: usize = 64 * 1024;
-
-/// What the audit log calls whoever bears the admin token.
-const ACTOR: &str = "api";
 
 /// What the endpoints need.
 #[derive(Clone, Debug)]
@@ -71,6 +73,7 @@ pub fn routes(state: ApiState) -> Router {
     endpoints
         .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(middleware::from_fn_with_state(state.clone(), idempotency::keep))
         .layer(middleware::from_fn_with_state(Guard::new(&state), bearer::require))
         .with_state(state)
         .merge(openapi::route(&described))
@@ -82,27 +85,52 @@ pub fn description() -> OpenApi {
     openapi::complete(endpoints().into_openapi())
 }
 
+/// The endpoints by what a token needs for them.
 fn endpoints() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(openapi::head())
-        .routes(routes!(list_members::list))
-        .routes(routes!(show_member::show, change_member::change))
+    let members = OpenApiRouter::new().routes(routes!(list_members::list)).routes(routes!(show_member::show));
+    let revenue = OpenApiRouter::new()
         .routes(routes!(explain_mrr::explain))
         .routes(routes!(show_mrr::show))
         .routes(routes!(show_waterfall::show))
-        .routes(routes!(list_tickets::list))
-        .routes(routes!(show_ticket::show, change_ticket::change))
-        .routes(routes!(reply_to_ticket::reply))
         .routes(routes!(list_campaigns::list))
-        .routes(routes!(show_campaign::show))
+        .routes(routes!(show_campaign::show));
+    let tickets = OpenApiRouter::new().routes(routes!(list_tickets::list)).routes(routes!(show_ticket::show));
+    let ticket_acts =
+        OpenApiRouter::new().routes(routes!(change_ticket::change)).routes(routes!(reply_to_ticket::reply));
+    let events = OpenApiRouter::new()
         .routes(routes!(list_events::list))
         .routes(routes!(show_event::show))
         .routes(routes!(list_dead_letters::list))
         .routes(routes!(list_dead_letters::causes))
-        .routes(routes!(act_on_dead_letters::redrive))
-        .routes(routes!(act_on_dead_letters::drop_all))
         .routes(routes!(list_parked::list))
-        .routes(routes!(list_parked::reasons))
-        .routes(routes!(list_acts::list))
+        .routes(routes!(list_parked::reasons));
+    let event_acts = OpenApiRouter::new()
+        .routes(routes!(act_on_dead_letters::redrive))
+        .routes(routes!(act_on_dead_letters::drop_all));
+    let changes = OpenApiRouter::new().routes(routes!(change_member::change));
+    let audit = OpenApiRouter::new().routes(routes!(list_acts::list));
+    [
+        (Scope::MembersRead, members),
+        (Scope::MembersWrite, changes),
+        (Scope::RevenueRead, revenue),
+        (Scope::TicketsRead, tickets),
+        (Scope::TicketsWrite, ticket_acts),
+        (Scope::EventsRead, events),
+        (Scope::EventsAct, event_acts),
+        (Scope::Admin, audit),
+    ]
+    .into_iter()
+    .fold(OpenApiRouter::with_openapi(openapi::head()), |all, (scope, routes)| {
+        all.merge(scoped(scope, routes))
+    })
+}
+
+/// `routes`, for tokens with `scope`.
+fn scoped(scope: Scope, routes: OpenApiRouter<ApiState>) -> OpenApiRouter<ApiState> {
+    let guard = middleware::from_fn(move |request, next| caller::within(scope, request, next));
+    let mut routes = routes.route_layer(guard);
+    openapi::require(routes.get_openapi_mut(), scope);
+    routes
 }
 
 /// The fields of a JSON object. An object first: a struct alone would take an array for its fields in order.

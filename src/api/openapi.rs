@@ -14,6 +14,7 @@ use utoipa::openapi::{
 };
 
 use crate::http::problem::{KINDS, type_of};
+use crate::ops::tokens::Scope;
 
 /// How the API is asked, in short.
 const DESCRIPTION: &str = "What the CRM and operators read and do. Lists are read by page: `next_cursor` of one is the \
@@ -35,11 +36,17 @@ pub(super) fn head() -> OpenApi {
     OpenApiBuilder::new().info(info).components(Some(components)).build()
 }
 
-/// Adds to each operation what all have in common: the token, and problems.
+/// Says that each operation needs a token with `scope`.
+pub(super) fn require(openapi: &mut OpenApi, scope: Scope) {
+    for operation in openapi.paths.paths.values_mut().flat_map(operations) {
+        operation.security = Some(vec![SecurityRequirement::new(BEARER, [scope.as_str()])]);
+    }
+}
+
+/// Adds to each operation what all have in common: problems.
 pub(super) fn complete(mut openapi: OpenApi) -> OpenApi {
     for item in openapi.paths.paths.values_mut() {
         for operation in operations(item) {
-            operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, [])]);
             let content = Content::new(Some(Ref::from_schema_name("Problem")));
             let response = ResponseBuilder::new()
                 .description("What went wrong, and what to do")

@@ -54,6 +54,7 @@ impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::Invalid(detail) => bad_request(detail),
+            ChangeError::Stale => stale(error.to_string()),
             ChangeError::NotFound(ticket) => no_ticket(&ticket),
             ChangeError::Database(error) => database(&error),
         }
@@ -72,12 +73,20 @@ pub fn unreadable(rejection: &JsonRejection) -> Problem {
             let detail = "send the change as JSON, with `Content-Type: application/json`";
             Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type-not-json", "Not JSON", detail)
         }
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = format!("a change holds at most {} bytes", super::BODY_LIMIT_BYTES);
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
         _ => bad_request(rejection.body_text()),
     }
+}
+
+/// What is to be changed is not what was read.
+pub fn stale(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "Changed meanwhile", detail)
+}
+
+/// The body holds more than is taken.
+pub fn too_large() -> Problem {
+    let detail = format!("a change holds at most {} bytes", super::BODY_LIMIT_BYTES);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
 }
 
 /// There is no such ticket.

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::ApiState;
+use super::caller::Caller;
 use super::show_ticket::show;
-use super::{ACTOR, ApiState};
+use super::versions::Tagged;
 use crate::http::problem::Problem;
 use crate::ops::tickets::{Change, Detail, change};
 
@@ -32,17 +34,18 @@ struct Reply {
     path = "/api/tickets/{ticket}/replies",
     operation_id = "reply_to_ticket",
     tag = "tickets",
-    params(("ticket" = String, Path, description = "Its id or number")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names the act: sent again within 24 hours it is done once, and answered alike"), ("ticket" = String, Path, description = "Its id or number")),
     request_body = Reply,
     responses((status = 201, body = Detail, description = "As asked for")),
 )]
 pub async fn reply(
     State(state): State<ApiState>,
+    caller: Caller,
     ticket: Path<String>,
     fields: Result<Json<Map<String, Value>>, JsonRejection>,
-) -> Result<(StatusCode, Json<Detail>), Problem> {
+) -> Result<(StatusCode, Tagged<Detail>), Problem> {
     let Reply { message, is_internal, user_id } = super::object(fields?)?;
     let reply = Change::Reply { message, is_internal, user_id };
-    change(state.store.pool(), &ticket, &[reply], ACTOR, state.clock.now()).await?;
+    change(state.store.pool(), &ticket, &[reply], &caller.actor, state.clock.now()).await?;
     Ok((StatusCode::CREATED, show(State(state), ticket).await?))
 }

@@ -6,7 +6,8 @@ use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ACTOR, ApiState, problem};
+use super::caller::Caller;
+use super::{ApiState, problem};
 use crate::http::problem::Problem;
 use crate::ops::events::{self, Trace};
 
@@ -43,6 +44,7 @@ pub struct Detail {
 )]
 pub async fn show(
     State(state): State<ApiState>,
+    caller: Caller,
     name: Result<Path<(String, String)>, PathRejection>,
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Json<Detail>, Problem> {
@@ -54,7 +56,7 @@ pub async fn show(
     if !is_wanted {
         return Ok(Json(Detail { trace, body: None }));
     }
-    events::note_opened(pool, &trace.event, ACTOR, state.clock.now()).await?;
+    events::note_opened(pool, &trace.event, &caller.actor, state.clock.now()).await?;
     let body = if bytes.is_empty() { Value::Null } else { events::body(&bytes) };
     Ok(Json(Detail { trace, body: Some(body) }))
 }

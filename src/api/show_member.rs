@@ -1,11 +1,11 @@
 //! `GET /api/members/{user_id}`: one member with subscriptions and payments.
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use super::versions::{Tagged, tagged};
 use super::{ApiState, problem};
 use crate::ops::members::{self, Detail};
 
@@ -46,8 +46,9 @@ impl IntoResponse for Error {
 pub async fn show(
     State(state): State<ApiState>,
     user_id: Result<Path<Uuid>, PathRejection>,
-) -> Result<Json<Detail>, Error> {
+) -> Result<Tagged<Detail>, Error> {
     let Path(user_id) = user_id?;
     let member = members::show(state.store.pool(), user_id, state.country_code(), state.clock.now()).await?;
-    member.map(Json).ok_or(Error::NotFound(user_id))
+    let member = member.ok_or(Error::NotFound(user_id))?;
+    Ok(tagged(&member.version(), member))
 }

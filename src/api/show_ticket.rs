@@ -1,8 +1,8 @@
 //! `GET /api/tickets/{ticket}`: one support ticket with everything that was said and decided.
 
-use axum::Json;
 use axum::extract::{Path, State};
 
+use super::versions::{Tagged, tagged};
 use super::{ApiState, problem};
 use crate::http::problem::Problem;
 use crate::ops::tickets::{self, Detail};
@@ -19,7 +19,8 @@ use crate::ops::tickets::{self, Detail};
 pub async fn show(
     State(state): State<ApiState>,
     Path(ticket): Path<String>,
-) -> Result<Json<Detail>, Problem> {
+) -> Result<Tagged<Detail>, Problem> {
     let detail = tickets::show(state.store.pool(), &ticket).await?;
-    detail.map(Json).ok_or_else(|| problem::no_ticket(&ticket))
+    let detail = detail.ok_or_else(|| problem::no_ticket(&ticket))?;
+    Ok(tagged(&detail.version(), detail))
 }

@@ -19,6 +19,7 @@ pub mod reconcile;
 pub mod replay;
 pub mod supabase;
 pub mod tickets;
+pub mod tokens;
 
 mod moment;
 mod serve;
@@ -83,6 +84,7 @@ enum Command {
     Members(members::MembersArgs),
     Campaigns(campaigns::CampaignsArgs),
     Tickets(tickets::TicketsArgs),
+    Tokens(tokens::TokensArgs),
     Mrr(mrr::MrrArgs),
     Supabase(supabase::SupabaseArgs),
     Doctor(doctor::DoctorArgs),
@@ -167,6 +169,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Tickets(args) => {
             runtime()?.block_on(tickets::run(args, &global.load()?, &Clock::System)).map(Exit::into)
+        }
+        Command::Tokens(args) => {
+            runtime()?.block_on(tokens::run(args, &global.load()?, &Clock::System)).map(Exit::into)
         }
         Command::Mrr(args) => {
             runtime()?.block_on(mrr::run(args, &global.load()?, &Clock::System)).map(Exit::into)

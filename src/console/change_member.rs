@@ -75,6 +75,7 @@ fn lines(text: &str) -> String {
 
 fn refused(error: ChangeError) -> PageError {
     match error {
+        stale @ ChangeError::Stale => PageError::Invalid(stale.to_string()),
         ChangeError::Invalid(detail) => PageError::Invalid(detail),
         ChangeError::NotFound(user_id) => member::unknown(user_id),
         ChangeError::Database(error) => error.into(),

@@ -121,6 +121,7 @@ async fn change(
     let changed = tickets::change(console.pool(), name, &[change], &session.actor, console.now()).await;
     match changed {
         Ok(id) => Ok(Redirect::to(&format!("/console/tickets/{id}"))),
+        Err(stale @ ChangeError::Stale) => Err(PageError::Invalid(stale.to_string())),
         Err(ChangeError::Invalid(detail)) => Err(PageError::Invalid(detail)),
         Err(ChangeError::NotFound(name)) => Err(unknown(&name)),
         Err(ChangeError::Database(error)) => Err(error.into()),

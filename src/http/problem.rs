@@ -15,7 +15,7 @@ const RETRY_AFTER_S: u16 = 5;
 
 /// The machine-readable name of every problem but those of events' fields, `<field>-missing` and `<field>-invalid`.
 /// `docs/problems.md` says what to do about each.
-pub const KINDS: [&str; 36] = [
+pub const KINDS: [&str; 41] = [
     "api-off",
     "bad-request",
     "body-broken-off",
@@ -32,12 +32,17 @@ pub const KINDS: [&str; 36] = [
     "dependency-down",
     "dependency-unchecked",
     "event-not-found",
+    "idempotency-key-in-use",
+    "idempotency-key-reused",
     "internal",
     "member-not-found",
     "method-not-allowed",
     "not-durable",
     "not-found",
     "overloaded",
+    "precondition-failed",
+    "rate-limited",
+    "scope-missing",
     "signature-absent",
     "signature-header-malformed",
     "signature-header-missing",

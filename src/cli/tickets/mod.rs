@@ -210,6 +210,7 @@ async fn change(
     let changed = tickets::change(pool, ticket, &[change], &actor(), clock.now()).await;
     let id = changed.map_err(|error| match error {
         ChangeError::Database(error) => anyhow::Error::new(error).context("the ticket is not changed"),
+        error @ ChangeError::Stale => Failure::new(Exit::Failed, error.to_string()).into(),
         error @ ChangeError::Invalid(_) => Failure::new(Exit::Usage, error.to_string()).into(),
         error @ ChangeError::NotFound(_) => Failure::new(Exit::NotFound, error.to_string()).into(),
     })?;

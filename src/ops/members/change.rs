@@ -1,5 +1,6 @@
 //! What people set by hand: statuses, tags, notes.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sqlx::postgres::PgPool;
 use time::OffsetDateTime;
@@ -7,6 +8,7 @@ use uuid::Uuid;
 
 use super::filter::{ENGAGEMENT_STATUSES, HEALTH_STATUSES};
 use crate::database;
+use crate::ops::version::{self, Expected};
 use crate::store::audit::{self, Act};
 
 const MAX_TAGS: usize = 50;
@@ -44,10 +46,29 @@ pub enum ChangeError {
     /// There is no such account (any more).
     #[error("there is no member {0}")]
     NotFound(Uuid),
+    /// Somebody changed it meanwhile.
+    #[error("what people set of the member was changed meanwhile: read it again, and change that")]
+    Stale,
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
+
+/// What people set of a member.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+pub(super) struct SetByHand {
+    pub(super) engagement_status: Option<String>,
+    pub(super) health_status: Option<String>,
+    pub(super) custom_tags: Vec<String>,
+    pub(super) admin_notes: Option<String>,
+}
+
+const SET_BY_HAND: &str = "
+select case when a.engagement_status_is_manual then a.engagement_status end as engagement_status,
+       case when a.health_status_is_manual then a.health_status end as health_status,
+       coalesce(a.custom_tags, '{}'::text[]) as custom_tags, a.admin_notes
+from auth.users u left join public.user_activity_metrics a on a.user_id = u.id
+where u.id = $1 and u.deleted_at is null";
 
 /// Makes the change, and the member's row in `user_activity_metrics` where it has none yet. The audit log says
 /// that `actor` did.
@@ -63,8 +84,32 @@ pub async fn change(
     actor: &str,
     now: OffsetDateTime,
 ) -> Result<(), ChangeError> {
+    change_expected(pool, user_id, change, &Expected::Any, actor, now).await
+}
+
+/// The same, where what people set still is of one of the versions that are `expected`.
+///
+/// # Errors
+/// Also where it is not.
+pub async fn change_expected(
+    pool: &PgPool,
+    user_id: Uuid,
+    change: &Change,
+    expected: &Expected,
+    actor: &str,
+    now: OffsetDateTime,
+) -> Result<(), ChangeError> {
     change.check().map_err(ChangeError::Invalid)?;
     let mut tx = database::begin(pool).await?;
+    // One change of a member at a time, though there may be no row yet that could be locked.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('memberflow members change ' || $1, 0))")
+        .bind(user_id.to_string())
+        .execute(&mut *tx)
+        .await?;
+    let set: Option<SetByHand> = sqlx::query_as(SET_BY_HAND).bind(user_id).fetch_optional(&mut *tx).await?;
+    if !expected.is(&version::of(&set.ok_or(ChangeError::NotFound(user_id))?)) {
+        return Err(ChangeError::Stale);
+    }
     let changed = sqlx::query(UPSERT)
         .bind(user_id)
         .bind(change.engagement_status.is_some())

@@ -16,7 +16,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use change::{Change, ChangeError, change};
+pub use change::{Change, ChangeError, change, change_expected};
 pub use contact::{Contact, Support};
 pub(super) use cursor::moment;
 pub use cursor::{Cursor, InvalidCursor};

@@ -7,9 +7,11 @@ use sqlx::{Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::change::SetByHand;
 use super::contact::{self, Contact, Support};
 use super::{Member, sql};
 use crate::database;
+use crate::ops::version;
 
 /// The most subscriptions, and the most payments, that one view holds: the newest.
 const MAX_ROWS: i64 = 100;
@@ -149,6 +151,20 @@ pub struct Payment {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
+}
+
+impl Detail {
+    /// The version of what people set.
+    #[must_use]
+    pub fn version(&self) -> String {
+        let Self { member, more, .. } = self;
+        version::of(&SetByHand {
+            engagement_status: member.engagement_status.clone().filter(|_| more.engagement_status_is_manual),
+            health_status: member.health_status.clone().filter(|_| more.health_status_is_manual),
+            custom_tags: member.custom_tags.clone(),
+            admin_notes: more.admin_notes.clone(),
+        })
+    }
 }
 
 /// Reads one member, as of `now`; `None` where there is no such account (any more). Phone numbers without a country are

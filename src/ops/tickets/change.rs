@@ -1,12 +1,14 @@
 //! What staff do about a ticket: reply, assign, set the status. Each leaves a line in the audit log.
 
+use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{STATUSES, find};
 use crate::database;
+use crate::ops::version::{self, Expected};
 use crate::store::audit::{self, Act};
 
 /// The longest reply, in characters.
@@ -39,10 +41,26 @@ pub enum ChangeError {
     /// There is no such ticket.
     #[error("there is no ticket {0}: `memberflow tickets list` shows them")]
     NotFound(String),
+    /// Somebody changed it meanwhile.
+    #[error("the ticket was changed or replied to meanwhile: read it again, and change that")]
+    Stale,
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
+
+/// What a ticket has come to.
+#[derive(Debug, Serialize, FromRow)]
+pub(super) struct Standing {
+    pub(super) status: Option<String>,
+    pub(super) assigned_to: Option<Uuid>,
+    pub(super) reply_count: i32,
+    pub(super) reopened_count: i32,
+}
+
+const STANDING: &str = "
+select status::text as status, assigned_to, reply_count, reopened_count from public.support_tickets
+where id = $1 for update";
 
 /// Makes the changes to the ticket with this id or number, all or none; what follows from them the database's triggers
 /// derive. The audit log says that `actor` did, and of a reply only that there was one: what it says may tell of the
@@ -57,9 +75,28 @@ pub async fn change(
     actor: &str,
     now: OffsetDateTime,
 ) -> Result<Uuid, ChangeError> {
+    change_expected(pool, name, changes, &Expected::Any, actor, now).await
+}
+
+/// The same, where the ticket still is of one of the versions that are `expected`.
+///
+/// # Errors
+/// Also where it is not.
+pub async fn change_expected(
+    pool: &PgPool,
+    name: &str,
+    changes: &[Change],
+    expected: &Expected,
+    actor: &str,
+    now: OffsetDateTime,
+) -> Result<Uuid, ChangeError> {
     changes.iter().try_for_each(Change::check)?;
     let mut tx = database::begin(pool).await?;
     let id = find(&mut tx, name).await?.ok_or_else(|| ChangeError::NotFound(name.to_owned()))?;
+    let standing: Standing = sqlx::query_as(STANDING).bind(id).fetch_one(&mut *tx).await?;
+    if !expected.is(&version::of(&standing)) {
+        return Err(ChangeError::Stale);
+    }
     for change in changes {
         change.make(&mut tx, id, now).await?;
         let (act, what) = change.audited();

@@ -9,7 +9,7 @@ use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use change::{Change, ChangeError, change};
+pub use change::{Change, ChangeError, change, change_expected};
 pub use list::{Assignee, Filter, ListError, MAX_LIMIT, Page, list};
 pub use show::{Detail, Entry, show};
 

@@ -5,8 +5,10 @@ use sqlx::{AssertSqlSafe, FromRow, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::change::Standing;
 use super::{COLUMNS, Ticket, find};
 use crate::database;
+use crate::ops::version;
 
 /// The most entries that one view holds: the newest.
 const MAX_ENTRIES: i64 = 500;
@@ -39,6 +41,15 @@ pub struct Entry {
     pub user_id: Option<Uuid>,
     /// What was said; the status that people gave it.
     pub text: String,
+}
+
+impl Detail {
+    /// The version of what it has come to.
+    #[must_use]
+    pub fn version(&self) -> String {
+        let Ticket { status, assigned_to, reply_count, reopened_count, .. } = self.ticket.clone();
+        version::of(&Standing { status, assigned_to, reply_count, reopened_count })
+    }
 }
 
 /// Reads the ticket with this id or number; `None` where there is none.

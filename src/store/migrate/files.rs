@@ -54,6 +54,8 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251204000900 "notify_changes",
     20251205000000 "keep_console_sessions",
     20251205000100 "find_events_by_moment",
+    20251205000110 "keep_answers_of_acts",
+    20251205000120 "keep_api_tokens",
     20251205000200 "keep_statuses_that_triggers_missed",
     20251205000210 "notice_urgent_tickets",
     20251205000220 "list_unmatched_numbers",

@@ -2,10 +2,12 @@
 
 mod acts;
 mod campaigns;
+mod conditions;
 mod dead_letters;
 mod events;
 mod openapi;
 mod parked;
+mod tokens;
 
 use axum::http::{Method, StatusCode};
 use memberflow::envelope::Envelope;

@@ -1,0 +1,132 @@
+//! Acts that are done once though they are asked for again: what was answered to which key, kept for a day.
+
+use sqlx::{FromRow, PgPool};
+use time::{Duration, OffsetDateTime};
+
+/// How long an answer is kept.
+const KEPT: Duration = Duration::hours(24);
+/// After so long an act without an answer is given up: its process ended in the middle.
+const GIVEN_UP: Duration = Duration::minutes(10);
+
+/// What names a request.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Who asks: keys of others are others.
+    pub actor: String,
+    /// The key.
+    pub name: String,
+    /// What is asked for.
+    pub request_hash: Vec<u8>,
+}
+
+/// What was answered.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: i16,
+    /// The header Content-Type.
+    pub content_type: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Whose the act is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Ours to do.
+    Ours,
+    /// Somebody is at it.
+    Under,
+    /// The key was used for another request.
+    Other,
+    /// It was done.
+    Answered(Answer),
+}
+
+#[derive(FromRow)]
+struct Kept {
+    request_hash: Vec<u8>,
+    status: Option<i16>,
+    content_type: Option<String>,
+    body: Option<Vec<u8>>,
+}
+
+/// Takes the act upon oneself, or says what became of it.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn claim(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<Claim, sqlx::Error> {
+    sqlx::query(
+        "delete from ingest.idempotency_keys where (actor, key) in (
+             select actor, key from ingest.idempotency_keys where began_at < $1 order by began_at limit 100
+             for update skip locked)",
+    )
+    .bind(now - KEPT)
+    .execute(pool)
+    .await?;
+    let claimed = sqlx::query(
+        "insert into ingest.idempotency_keys as k (actor, key, request_hash, began_at) values ($1, $2, $3, $4)
+         on conflict (actor, key) do update set request_hash = excluded.request_hash, began_at = excluded.began_at,
+                                                status = null, content_type = null, body = null
+         where k.began_at < $5 or k.status is null and k.began_at < $6 and k.request_hash = excluded.request_hash",
+    )
+    .bind(&key.actor)
+    .bind(&key.name)
+    .bind(&key.request_hash)
+    .bind(now)
+    .bind(now - KEPT)
+    .bind(now - GIVEN_UP)
+    .execute(pool)
+    .await?;
+    if claimed.rows_affected() > 0 {
+        return Ok(Claim::Ours);
+    }
+    let kept: Option<Kept> = sqlx::query_as(
+        "select request_hash, status, content_type, body from ingest.idempotency_keys where actor = $1 and key = $2",
+    )
+    .bind(&key.actor)
+    .bind(&key.name)
+    .fetch_optional(pool)
+    .await?;
+    Ok(match kept {
+        Some(kept) if kept.request_hash != key.request_hash => Claim::Other,
+        Some(Kept { status: Some(status), content_type, body, .. }) => Claim::Answered(Answer {
+            status,
+            content_type: content_type.unwrap_or_default(),
+            body: body.unwrap_or_default(),
+        }),
+        // Also where it has just been given up: the next attempt finds the key free.
+        _ => Claim::Under,
+    })
+}
+
+/// Keeps what was answered.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn answer(pool: &PgPool, key: &Key, answer: &Answer) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update ingest.idempotency_keys set status = $3, content_type = $4, body = $5 where actor = $1 and key = $2",
+    )
+    .bind(&key.actor)
+    .bind(&key.name)
+    .bind(answer.status)
+    .bind(&answer.content_type)
+    .bind(&answer.body)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Gives the key back: nothing was done.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn forget(pool: &PgPool, key: &Key) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from ingest.idempotency_keys where actor = $1 and key = $2")
+        .bind(&key.actor)
+        .bind(&key.name)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
