@@ -149,7 +149,7 @@ async fn a_column_that_is_yet_to_be_migrated_is_no_events_fault() {
     app.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
     queue(&app, &[]).await;
     let serving = Serving::roles("consume", &settings(&app));
-    eventually("the batch waits", &serving, async || serving.log().contains("a batch waits")).await;
+    eventually("the batch waits", &serving, async || serving.log().contains("batch failed, waiting")).await;
     app.execute("alter table ingest.customers rename column recompute_when to recompute_at").await;
     eventually("all are applied", &serving, async || count(&app, APPLIED).await == 20).await;
     assert_eq!((count(&app, PENDING).await, count(&app, DEAD).await), (0, 0));
@@ -162,7 +162,7 @@ async fn a_consumer_that_ends_by_itself_counts_no_attempt() {
     app.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
     queue(&app, &[]).await;
     let mut serving = Serving::roles("consume", &settings(&app));
-    eventually("the batch waits", &serving, async || serving.log().contains("a batch waits")).await;
+    eventually("the batch waits", &serving, async || serving.log().contains("batch failed, waiting")).await;
     serving.ask_to_stop();
     assert!(serving.ended().await.0.success());
     assert_eq!(count(&app, "state = 'pending' and attempts = 0 and not alone").await, 20);

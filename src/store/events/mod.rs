@@ -10,13 +10,13 @@ pub(super) mod unknown_values;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{PgConnection, QueryBuilder, Row as _};
 use time::OffsetDateTime;
 
 use crate::envelope::{Envelope, Source};
 use crate::project::Meaning;
 use crate::project::internal::Internal;
-use crate::project::stripe::NotCounted;
+use crate::project::stripe::{Admission, NotCounted};
 
 /// An event with what it means.
 #[derive(Debug)]
@@ -218,26 +218,51 @@ pub async fn page(
     rows.iter().map(|row| Ok((envelope(row)?, row.try_get(6)?))).collect()
 }
 
-/// The source, id and type of the applied events after `position` that are about several objects or about none: there is an
-/// index of them.
+/// Applied events that the name of no object leads to; there is an index of each kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unnamed<'a> {
+    /// About several objects, or about none.
+    WithoutSubject,
+    /// Those with these flags, which did not count when they were applied: no fact says whose they are.
+    Flagged(&'a [String]),
+}
+
+/// The source, id and type of such events after `position`.
 ///
 /// # Errors
 /// Whatever the database says.
-pub(super) async fn without_subject(
+pub(super) async fn unnamed(
     tx: &mut PgConnection,
+    which: Unnamed<'_>,
     position: &(String, String),
     limit: i64,
 ) -> Result<Vec<(String, String, String)>, sqlx::Error> {
-    sqlx::query_as(
-        "select source, event_id, event_type from ingest.events
-         where (source, event_id) > ($1, $2) and subject is null and state = 'applied' and pruned_at is null
-         order by source, event_id limit $3",
-    )
-    .bind(&position.0)
-    .bind(&position.1)
-    .bind(limit)
-    .fetch_all(tx)
-    .await
+    let mut query = QueryBuilder::new(
+        "select source, event_id, event_type from ingest.events where state = 'applied' and pruned_at is null and ",
+    );
+    match which {
+        Unnamed::WithoutSubject => query.push("subject is null"),
+        Unnamed::Flagged(flags) => query.push("not_counted = any (").push_bind(flags).push(")"),
+    };
+    query.push(" and (source, event_id) > (").push_bind(&position.0).push(", ").push_bind(&position.1);
+    query.push(") order by source, event_id limit ").push_bind(limit);
+    query.build_query_as().fetch_all(tx).await
+}
+
+/// The flags that events have whom `admission` would let count.
+///
+/// # Errors
+/// Whatever the database says.
+pub(super) async fn lifted_flags(
+    tx: &mut PgConnection,
+    admission: &Admission,
+) -> Result<Vec<String>, sqlx::Error> {
+    let flags: Vec<String> =
+        sqlx::query_scalar("select distinct not_counted from ingest.events where not_counted is not null")
+            .fetch_all(tx)
+            .await?;
+    let is_lifted = |flag: &String| NotCounted::of_code(flag).is_some_and(|it| it.is_lifted_by(admission));
+    Ok(flags.into_iter().filter(is_lifted).collect())
 }
 
 /// The applied events of these names that have their bodies.

@@ -169,7 +169,7 @@ async fn derive_part(
 ) -> Result<(Part, Scope), sqlx::Error> {
     loop {
         shadow::empty(tx).await?;
-        let scope = scope::batcher(tx, names, rules).await?;
+        let scope = scope::gather(tx, names, rules).await?;
         let pruned = seed::plant_part(tx, rules).await?;
         let mut part = Part { pruned, ..Part::default() };
         settle_events(tx, &scope.events, Some(&scope), rules, now, &mut part).await?;

@@ -9,6 +9,7 @@ use super::settle::{EventName, in_pages};
 use crate::envelope::Source;
 use crate::project::stripe::Kind;
 use crate::store::decoded_batch::{DecodedBatch, read_all};
+use crate::store::events::Unnamed;
 use crate::store::{Rules, events};
 
 /// Names of events that are in memory at once.
@@ -24,7 +25,7 @@ pub(super) struct Scope {
 }
 
 /// All that hangs together with `names`.
-pub(super) async fn batcher(
+pub(super) async fn gather(
     tx: &mut PgConnection,
     mut names: BTreeSet<String>,
     rules: &Rules,
@@ -33,7 +34,7 @@ pub(super) async fn batcher(
     while add(tx, &names, step).await? > 0 {
         step = widen(tx, step).await?;
         let scope: Vec<String> = sqlx::query_scalar("select name from scope").fetch_all(&mut *tx).await?;
-        (unindexed, names) = without_subject(tx, &scope.into_iter().collect(), rules).await?;
+        (unindexed, names) = unnamed(tx, &scope.into_iter().collect(), rules).await?;
     }
     let names: Vec<String> = sqlx::query_scalar("select name from scope").fetch_all(&mut *tx).await?;
     let mut events: Vec<EventName> = sqlx::query_as(
@@ -45,6 +46,7 @@ pub(super) async fn batcher(
     .await?;
     events.append(&mut unindexed);
     events.sort_unstable();
+    events.dedup();
     Ok(Scope { names: names.into_iter().collect(), events })
 }
 
@@ -77,34 +79,38 @@ async fn widen(tx: &mut PgConnection, mut step: i32) -> Result<i32, sqlx::Error>
     }
 }
 
-/// The events without a subject that are about a part, and the names in them. Stripe's are but those of types that an earlier
-/// version did not read.
-async fn without_subject(
+/// The events about a part that no name leads to, and the names in them: those without a subject (Stripe's are but those of
+/// types that an earlier version did not read), and those that did not count and do now, which have left no fact.
+async fn unnamed(
     tx: &mut PgConnection,
     scope: &HashSet<String>,
     rules: &Rules,
 ) -> Result<(Vec<EventName>, BTreeSet<String>), sqlx::Error> {
     let (mut found, mut names) = (Vec::new(), BTreeSet::new());
-    let mut position = EventName::default();
-    loop {
-        let mut page = events::without_subject(tx, &position, NAMES).await?;
-        let Some((source, event_id, _)) = page.last() else { return Ok((found, names)) };
-        position = (source.clone(), event_id.clone());
-        page.retain(|(source, _, event_type)| {
-            source != Source::Stripe.as_str() || Kind::of_event(event_type).is_some()
-        });
-        let page: Vec<EventName> = page.into_iter().map(|(source, event_id, _)| (source, event_id)).collect();
-        for page in in_pages(&page) {
-            for event in events::named(tx, &page).await? {
-                let mut batch = DecodedBatch::sort(read_all([&event], rules).events);
-                batch.retain(scope);
-                if !batch.is_empty() {
-                    names.append(&mut batch.names());
-                    found.push((event.source.as_str().to_owned(), event.event_id));
+    let lifted = events::lifted_flags(tx, &rules.reading.admission).await?;
+    for unnamed in [Unnamed::WithoutSubject, Unnamed::Flagged(&lifted)] {
+        let mut position = EventName::default();
+        loop {
+            let mut page = events::unnamed(tx, unnamed, &position, NAMES).await?;
+            let Some((source, event_id, _)) = page.last() else { break };
+            position = (source.clone(), event_id.clone());
+            page.retain(|(source, _, event_type)| {
+                source != Source::Stripe.as_str() || Kind::of_event(event_type).is_some()
+            });
+            let page = page.into_iter().map(|(source, event_id, _)| (source, event_id));
+            for page in in_pages(&page.collect::<Vec<EventName>>()) {
+                for event in events::named(tx, &page).await? {
+                    let mut batch = DecodedBatch::sort(read_all([&event], rules).events);
+                    batch.retain(scope);
+                    if !batch.is_empty() {
+                        names.append(&mut batch.names());
+                        found.push((event.source.as_str().to_owned(), event.event_id));
+                    }
                 }
             }
         }
     }
+    Ok((found, names))
 }
 
 /// One step further, by index. A payment's objects lead to each other; an object to its customer, the customer to its

@@ -64,7 +64,7 @@ async fn drift_is_printed_and_mended_and_the_exit_code_says_so() {
     let (code, stdout, stderr) = run(&settings, "reconcile stripe --fix").await;
     assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(stdout.contains("objects that differed and are fixed: 2"), "{stdout}");
-    let line = app.rows("select act, outcome -> 'mended' as fixed from ingest.audit_log").await;
+    let line = app.rows("select act, outcome -> 'mended' as mended from ingest.audit_log").await;
     assert_eq!(line, [json!({"act": "reconcile stripe", "mended": 2})]);
     let (code, stdout, _) = run(&settings, "reconcile stripe").await;
     assert!(code == 0 && stdout.contains("no drift: the facts are what Stripe says"), "{stdout}");

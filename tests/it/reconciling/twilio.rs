@@ -240,7 +240,7 @@ async fn commands_print_what_differs_and_end_as_the_others_do() {
     assert!(account.asked().iter().any(|it| it.contains("DateSent%3E=2026-01-01T00%3A00%3A00Z")));
     let (code, stdout, _) = run(&settings, "reconcile twilio --fix").await;
     assert!(code == 0 && stdout.contains("no drift: the messages are what Twilio says"), "{stdout}");
-    let audit = app.rows("select act, outcome -> 'mended' as fixed from ingest.audit_log").await;
+    let audit = app.rows("select act, outcome -> 'mended' as mended from ingest.audit_log").await;
     assert_eq!(audit, [json!({"act": "reconcile twilio", "mended": 2})]);
 
     settings[2].1 = "not-the-token-of-this-account".to_owned();

@@ -148,7 +148,7 @@ async fn few_of_the_users_transactions_notify_for_those_that_do_commit_one_by_on
     for _ in 0..100 {
         told.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;
     }
-    let most = began.elapsed().as_millis() / 20 + 1;
+    let most = began.elapsed().as_millis() / 5 + 1;
     let mut notified = 0;
     while let Ok(received) = tokio::time::timeout(Duration::from_millis(300), listener.recv()).await {
         received.unwrap();
