@@ -1,5 +1,5 @@
 //! What the consumer does beside events: once a minute it looks for what has become due, and at start and once
-//! a day for each member it computes what the calendar has changed.
+//! a day for each member it computes what the calendar has changed. Answers of the API that are kept for a day go then.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::database::within_reason;
 use crate::lifecycle::Lifecycle;
-use crate::ops::prune;
+use crate::ops::{idempotency, prune};
 use crate::store::{Store, StoreError};
 
 /// How often parked things are tried again and values that the clock changes are computed again.
@@ -42,6 +42,7 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
 
 /// What is due, page by page, so that events are applied in between.
 async fn round(store: &Store) -> Result<usize, StoreError> {
+    idempotency::expire(store.pool(), store.now()).await?;
     let mut total = within_reason(store.recompute_due()).await?;
     loop {
         match within_reason(store.refresh_members()).await? {

@@ -56,14 +56,6 @@ struct Kept {
 /// # Errors
 /// Whatever the database says.
 pub async fn claim(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<Claim, sqlx::Error> {
-    sqlx::query(
-        "delete from ingest.idempotency_keys where (actor, key) in (
-             select actor, key from ingest.idempotency_keys where began_at < $1 order by began_at limit 100
-             for update skip locked)",
-    )
-    .bind(now - KEPT)
-    .execute(pool)
-    .await?;
     let claimed = sqlx::query(
         "insert into ingest.idempotency_keys as k (actor, key, request_hash, began_at) values ($1, $2, $3, $4)
          on conflict (actor, key) do update set request_hash = excluded.request_hash, began_at = excluded.began_at,
@@ -115,6 +107,16 @@ pub async fn answer(pool: &PgPool, key: &Key, answer: &Answer) -> Result<(), sql
     .bind(&answer.body)
     .execute(pool)
     .await?;
+    Ok(())
+}
+
+/// Removes the answers that have been kept for long enough.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn expire(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    let delete = sqlx::query("delete from ingest.idempotency_keys where began_at < $1");
+    delete.bind(now - KEPT).execute(pool).await?;
     Ok(())
 }
 

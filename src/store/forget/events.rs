@@ -169,6 +169,12 @@ pub(super) async fn drop_letters(tx: &mut PgConnection, letters: &Ids) -> Result
     Ok(dropped.rows_affected())
 }
 
+/// Empties what the API keeps of its answers for a day, whoever they are about: who asks again hears that it was done.
+pub(super) async fn empty_answers(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let emptied = sqlx::query("update ingest.idempotency_keys set body = '{}' where body <> '{}'");
+    Ok(emptied.execute(tx).await?.rows_affected())
+}
+
 /// Empties the arguments of acts that name a followed address; returns how many.
 pub(super) async fn empty_acts(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let addresses = Person { addresses: person.addresses.clone(), ..Person::default() };

@@ -101,6 +101,7 @@ impl Store {
         done.insert("addresses of customers removed", scrub::emails(&mut tx, person).await?);
         done.insert("dead letters dropped", events::drop_letters(&mut tx, &list.dead_letters).await?);
         done.insert("acts emptied", events::empty_acts(&mut tx, person).await?);
+        done.insert("kept answers emptied", events::empty_answers(&mut tx).await?);
         done.insert(
             "reports of messages removed",
             sms::forget(&mut tx, &list.crm.messages.all(), now).await?,

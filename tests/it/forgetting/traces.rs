@@ -39,6 +39,20 @@ async fn escaped_text_is_found() {
 }
 
 #[tokio::test]
+async fn answers_that_the_api_keeps_are_emptied() {
+    let app = lives().await;
+    app.execute(
+        "insert into ingest.idempotency_keys (actor, key, request_hash, began_at, status, content_type, body)
+         values ('api', 'k', '', now(), 200, 'application/json', 'ann@example.com asks')",
+    )
+    .await;
+    forget(&app, ADDRESS).await;
+    let left =
+        app.rows("select status, convert_from(body, 'UTF8') as body from ingest.idempotency_keys").await;
+    assert_eq!(left, [json!({"status": 200, "body": "{}"})]);
+}
+
+#[tokio::test]
 async fn visits_of_the_leads_session_go() {
     let app = lives().await;
     app.execute("update public.leads set session_id = 'ann session'").await;
