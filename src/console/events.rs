@@ -3,16 +3,15 @@
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::page::{Frame, PageError, page_with};
+use super::query::Listed;
 use super::session::Session;
 use super::{Console, format, query};
 use crate::envelope::Source;
 use crate::ops::events::{self, Event, State as EventState, Wanted};
-use crate::ops::page::PageError as ListError;
 
 /// Where the list is.
 const HERE: &str = "/console/events";
@@ -94,24 +93,11 @@ pub(super) async fn show(
     let Query(params) = params?;
     let cursor = Some(params.cursor.as_str()).filter(|cursor| !cursor.is_empty());
     let found = match params.wanted() {
-        Ok(wanted) => events::list(console.pool(), &wanted, cursor, LIMIT).await,
-        Err(detail) => return Ok(answer(&session, params, Err(detail))),
+        Ok(wanted) => query::said(events::list(console.pool(), &wanted, cursor, LIMIT).await)?,
+        Err(detail) => Err(detail),
     };
-    match found {
-        Ok(page) => Ok(answer(&session, params, Ok(page))),
-        Err(ListError::Database(error)) => Err(error.into()),
-        Err(error) => Ok(answer(&session, params, Err(error.to_string()))),
-    }
-}
-
-fn answer(session: &Session, params: Params, found: Result<events::Page, String>) -> Response {
-    let frame = Frame::of(session, "Events", "Events");
-    let (status, events, next, error) = match found {
-        Ok(page) => {
-            let next = page.next_cursor.map(|cursor| params.address(&cursor));
-            (StatusCode::OK, page.events, next, None)
-        }
-        Err(detail) => (StatusCode::BAD_REQUEST, Vec::new(), None, Some(detail)),
-    };
-    page_with(status, &Events { frame, params, events, next, error })
+    let found = found.map(|page| (page.events, page.next_cursor));
+    let Listed { status, rows: events, next, error } = Listed::of(found, |cursor| params.address(cursor));
+    let frame = Frame::of(&session, "Events", "Events");
+    Ok(page_with(status, &Events { frame, params, events, next, error }))
 }

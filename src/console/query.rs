@@ -1,8 +1,47 @@
-//! What the query strings of several lists have in common.
+//! What several lists have in common: their query strings, and a page of them or why there is none.
 
+use axum::http::StatusCode;
 use time::OffsetDateTime;
 
+use super::page::PageError;
 use crate::ops::ledger::parse_since;
+use crate::ops::page::PageError as ListError;
+
+/// A page of a list as it is shown, or why there is none.
+pub(super) struct Listed<T> {
+    pub status: StatusCode,
+    pub rows: Vec<T>,
+    /// The address of the next page.
+    pub next: Option<String>,
+    pub error: Option<String>,
+}
+
+impl<T> Listed<T> {
+    /// What was `found`: rows and the next page's cursor, or what is wrong with the query string.
+    pub(super) fn of(
+        found: Result<(Vec<T>, Option<String>), String>,
+        address: impl Fn(&str) -> String,
+    ) -> Self {
+        match found {
+            Ok((rows, cursor)) => {
+                let next = cursor.map(|cursor| address(&cursor));
+                Self { status: StatusCode::OK, rows, next, error: None }
+            }
+            Err(detail) => {
+                let (status, error) = (StatusCode::BAD_REQUEST, Some(detail));
+                Self { status, rows: Vec::new(), next: None, error }
+            }
+        }
+    }
+}
+
+/// A list's answer; what is wrong with the query string is said on the page.
+pub(super) fn said<T>(found: Result<T, ListError>) -> Result<Result<T, String>, PageError> {
+    match found {
+        Err(ListError::Database(error)) => Err(error.into()),
+        found => Ok(found.map_err(|error| error.to_string())),
+    }
+}
 
 /// The address of the list at `path` with those of `pairs` that say something.
 pub(super) fn address<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {

@@ -3,12 +3,12 @@
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::page::{Frame, PageError, page_with};
+use super::query::Listed;
 use super::session::Session;
 use super::{Console, format, query};
 use crate::ops::tickets::{self, Assignee, Filter, ListError, PRIORITIES, STATUSES, Ticket, WAITING_FOR};
@@ -119,29 +119,14 @@ pub(super) async fn show(
     let Query(params) = params?;
     let cursor = Some(params.cursor.as_str()).filter(|cursor| !cursor.is_empty());
     let found = match params.filter() {
-        Ok(filter) => tickets::list(console.pool(), &filter, cursor, LIMIT).await,
-        Err(detail) => return Ok(answer(&session, params, Err(detail), console.now())),
+        Ok(filter) => match tickets::list(console.pool(), &filter, cursor, LIMIT).await {
+            Ok(page) => Ok((page.tickets, page.next_cursor)),
+            Err(ListError::Database(error)) => return Err(error.into()),
+            Err(error) => Err(error.to_string()),
+        },
+        Err(detail) => Err(detail),
     };
-    match found {
-        Ok(page) => Ok(answer(&session, params, Ok(page), console.now())),
-        Err(ListError::Database(error)) => Err(error.into()),
-        Err(error) => Ok(answer(&session, params, Err(error.to_string()), console.now())),
-    }
-}
-
-fn answer(
-    session: &Session,
-    params: Params,
-    found: Result<tickets::Page, String>,
-    now: OffsetDateTime,
-) -> Response {
-    let frame = Frame::of(session, "Tickets", "Tickets");
-    let (status, tickets, next, error) = match found {
-        Ok(page) => {
-            let next = page.next_cursor.map(|cursor| params.address(&cursor));
-            (StatusCode::OK, page.tickets, next, None)
-        }
-        Err(detail) => (StatusCode::BAD_REQUEST, Vec::new(), None, Some(detail)),
-    };
-    page_with(status, &Tickets { frame, params, tickets, next, error, now })
+    let Listed { status, rows: tickets, next, error } = Listed::of(found, |cursor| params.address(cursor));
+    let frame = Frame::of(&session, "Tickets", "Tickets");
+    Ok(page_with(status, &Tickets { frame, params, tickets, next, error, now: console.now() }))
 }

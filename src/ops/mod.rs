@@ -27,3 +27,11 @@ pub mod tokens;
 pub mod triggers;
 pub mod twilio_api;
 pub mod version;
+
+/// How long an operation took, in seconds to the tenth: what its JSON says.
+pub(crate) fn seconds<S: serde::Serializer>(
+    took: &std::time::Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
+}

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use crate::cli::terminal::write_line;
+use super::showing;
 use crate::cli::{Exit, Failure, print_data, stripe_api};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -19,7 +19,7 @@ const VALUE_MAX_CHARS: usize = 60;
 /// Objects that the events alone could not settle come first. Needs STRIPE_API_KEY.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct StripeArgs {
-    /// Mend what differs, as by an event of the second in which Stripe answered.
+    /// Fix what differs, as by an event of the second in which Stripe answered.
     #[arg(long)]
     fix: bool,
     /// Leave out invoices, charges, refunds and disputes made before this date or moment.
@@ -37,15 +37,7 @@ pub(super) struct StripeArgs {
 pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let wanted = StripeRun { command: "reconcile", fix: args.fix, since: args.since };
     let mut shown = 0;
-    let show = |drifted: &Drifted| {
-        if args.json || shown < args.limit {
-            shown += 1;
-            let text = if args.json { serde_json::to_string(drifted).ok() } else { Some(lines(drifted)) };
-            // A reader that has seen enough is no failure.
-            text.map(|text| write_line(&text).ok());
-        }
-    };
-    let report = run_stripe(wanted, config, clock, show).await?;
+    let report = run_stripe(wanted, config, clock, showing(args.json, args.limit, &mut shown, lines)).await?;
     let text = if args.json {
         serde_json::to_string(&serde_json::json!({"summary": report}))?
     } else {
@@ -68,7 +60,7 @@ fn exit(report: &Report) -> Exit {
 pub struct StripeRun {
     /// The command's name, for its progress.
     pub command: &'static str,
-    /// Mend what differs.
+    /// Fix what differs.
     pub fix: bool,
     /// Leave out what is older.
     pub since: Option<OffsetDateTime>,

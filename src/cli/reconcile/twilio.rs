@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 use time::OffsetDateTime;
 
-use crate::cli::terminal::{printable, write_line};
+use super::showing;
+use crate::cli::terminal::printable;
 use crate::cli::{Exit, Failure, print_data};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -14,12 +15,12 @@ use crate::ops::reconcile::twilio::{self, Drift, Drifted, Field, Options, Reconc
 use crate::ops::twilio_api::{TwilioApi, TwilioApiError};
 use crate::store::{Rules, Store, StoreError};
 
-/// Compare every text message of Twilio's API with what its reports have reported.
+/// Compare every text message of Twilio's API with its reports.
 ///
 /// Needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct TwilioArgs {
-    /// Mend what differs, as by one report more.
+    /// Fix what differs, as by one report more.
     #[arg(long)]
     fix: bool,
     /// Leave out messages sent before this date or moment.
@@ -37,15 +38,7 @@ pub(super) struct TwilioArgs {
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let wanted = TwilioRun { command: "reconcile", fix: args.fix, since: args.since };
     let mut shown = 0;
-    let show = |drifted: &Drifted| {
-        if args.json || shown < args.limit {
-            shown += 1;
-            let text = if args.json { serde_json::to_string(drifted).ok() } else { Some(lines(drifted)) };
-            // A reader that has seen enough is no failure.
-            text.map(|text| write_line(&text).ok());
-        }
-    };
-    let report = run_twilio(wanted, config, clock, show).await?;
+    let report = run_twilio(wanted, config, clock, showing(args.json, args.limit, &mut shown, lines)).await?;
     let text = if args.json {
         serde_json::to_string(&serde_json::json!({"summary": report}))?
     } else {
@@ -64,7 +57,7 @@ pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> any
 pub struct TwilioRun {
     /// The command's name, for its progress.
     pub command: &'static str,
-    /// Mend what differs.
+    /// Fix what differs.
     pub fix: bool,
     /// Leave out what is older.
     pub since: Option<OffsetDateTime>,

@@ -21,12 +21,8 @@ pub struct Report {
     /// What the tables could not tell.
     pub unknown: Vec<Unknown>,
     /// How long it took.
-    #[serde(rename = "took_s", serialize_with = "seconds")]
+    #[serde(rename = "took_s", serialize_with = "crate::ops::seconds")]
     pub took: Duration,
-}
-
-fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
 }
 
 /// Reads the tables of `scopes`. Where memberflow has never consumed yet, this is its first start, which reads

@@ -35,12 +35,8 @@ pub struct Report {
     /// How many rows differed from what the events make of them, by table.
     pub differing: Counts,
     /// How long it took.
-    #[serde(rename = "took_s", serialize_with = "seconds")]
+    #[serde(rename = "took_s", serialize_with = "crate::ops::seconds")]
     pub took: Duration,
-}
-
-fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
 }
 
 impl Report {

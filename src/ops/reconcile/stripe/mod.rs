@@ -30,7 +30,7 @@ pub use crate::project::stripe::Difference;
 /// What to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Mend what differs.
+    /// Fix what differs.
     pub fix: bool,
     /// Leave out invoices, payments, refunds and disputes made before. Customers, subscriptions and the
     /// catalogue are always compared whole, since any of them can change at any time.
@@ -57,12 +57,8 @@ pub struct Report {
     /// Lists that could not be read, each with the reason.
     pub skipped: BTreeMap<String, String>,
     /// How long it took.
-    #[serde(rename = "took_s", serialize_with = "seconds")]
+    #[serde(rename = "took_s", serialize_with = "crate::ops::seconds")]
     pub took: Duration,
-}
-
-fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
 }
 
 impl Report {

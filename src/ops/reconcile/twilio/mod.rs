@@ -1,4 +1,4 @@
-//! Twilio's API beside the facts: every message of its list compared with what its reports have reported, and what differs
+//! Twilio's API beside the facts: every message of its list compared with its reports, and what differs
 //! fixed by an event that holds the message as the API showed it.
 //!
 //! Such an event is one report more of its message and joins the others like any callback: it takes nothing back that
@@ -30,7 +30,7 @@ use judge::{Shown, judge};
 /// What to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Mend what differs.
+    /// Fix what differs.
     pub fix: bool,
     /// Leave out messages sent before.
     pub since: Option<OffsetDateTime>,
@@ -43,21 +43,17 @@ pub struct Report {
     pub fix: bool,
     /// Messages compared.
     pub messages: u64,
-    /// Messages of which no report has reported.
+    /// Messages that nothing was reported of.
     pub missing: u64,
-    /// Messages of which the reports reported otherwise, or less.
+    /// Messages whose reports say otherwise, or less.
     pub differing: u64,
     /// Those of both that were fixed.
     pub mended: u64,
     /// Entries of the list that no sense could be made of.
     pub unreadable: u64,
     /// How long it took.
-    #[serde(rename = "took_s", serialize_with = "seconds")]
+    #[serde(rename = "took_s", serialize_with = "crate::ops::seconds")]
     pub took: Duration,
-}
-
-fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((took.as_secs_f64() * 10.0).round() / 10.0)
 }
 
 impl Report {
