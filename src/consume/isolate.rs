@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
-use sqlx::{Postgres, Transaction};
 
 use crate::database::within_reason;
 use crate::envelope::Envelope;
@@ -21,17 +20,6 @@ pub(super) enum Fault {
     Permanent(String),
 }
 
-/// Where the events of an attempt come from.
-#[derive(Debug)]
-pub(super) enum From {
-    /// From the broker.
-    Broker,
-    /// They are pending, and may be held already.
-    Pending(Option<Transaction<'static, Postgres>>),
-    /// They are pending and to be tried alone.
-    Retry,
-}
-
 /// Applies `batch`; where that fails for its own sake, applies its halves, down to the single event at fault. That one
 /// is to be tried again alone, or is a dead letter at once where no attempt can help. `is_suspicious`: the connection
 /// was lost again and again over this batch, and while the database answers others, that is its fault, too.
@@ -44,8 +32,14 @@ pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Res
     let (mut held, is_pending) = (batch.take_held(), batch.is_pending());
     let mut parts = vec![&batch.envelopes[..]];
     while let Some(part) = parts.pop() {
-        let from = if is_pending { From::Pending(held.take()) } else { From::Broker };
-        match attempt(store, part, from, is_suspicious).await {
+        let applying = async {
+            match part {
+                part if is_pending => store.apply_pending(held.take(), part).await,
+                [] => Ok(Applied::default()),
+                part => store.apply(part).await,
+            }
+        };
+        match attempt(store, applying, is_suspicious).await {
             Ok(applied) => count(applied),
             Err(Fault::Unavailable(error)) => return Err(error),
             Err(fault) => match part {
@@ -82,18 +76,9 @@ pub(super) async fn give_up(store: &Store, event: &Envelope, reason: String) -> 
 /// One attempt, which may break down without taking the process with it.
 pub(super) async fn attempt(
     store: &Store,
-    part: &[Envelope],
-    from: From,
+    applying: impl Future<Output = Result<Applied, StoreError>>,
     is_suspicious: bool,
 ) -> Result<Applied, Fault> {
-    let applying = async {
-        match from {
-            From::Broker if part.is_empty() => Ok(Applied::default()),
-            From::Broker => store.apply(part).await,
-            From::Pending(held) => store.apply_pending(held, part, false).await,
-            From::Retry => store.apply_pending(None, part, true).await,
-        }
-    };
     match AssertUnwindSafe(within_reason(applying)).catch_unwind().await {
         Ok(Ok(applied)) => Ok(applied),
         Ok(Err(error)) if is_suspicious && error.is_lost_connection() && store.answers().await => {

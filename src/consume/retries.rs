@@ -1,11 +1,10 @@
 //! Events that failed: tried again one by one, less and less often, and dead letters in the end.
 
-use std::slice::from_ref;
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::isolate::{self, Fault, From, attempt, fault_text, give_up};
+use super::isolate::{self, Fault, attempt, fault_text, give_up};
 use crate::database::within_reason;
 use crate::lifecycle::Lifecycle;
 use crate::store::events::retries::{ATTEMPTS, Due};
@@ -41,7 +40,7 @@ async fn again(store: &Store, due: Due) -> Result<(), StoreError> {
         let reason = format!("{ATTEMPTS} attempts ended with the process; before: {before}");
         return give_up(store, &envelope, reason).await;
     }
-    match attempt(store, from_ref(&envelope), From::Retry, true).await {
+    match attempt(store, store.apply_alone(&envelope), true).await {
         Ok(applied) => {
             isolate::count(applied);
             Ok(())

@@ -117,7 +117,7 @@ impl Store {
     }
 
     /// Applies pending events, all of `batch` or nothing. `held`: the transaction that holds their rows; without it those
-    /// are applied that are still pending and that nobody else holds. `is_alone`: also those that are to be tried alone.
+    /// are applied that are still pending, not to be tried alone, and held by nobody else.
     ///
     /// # Errors
     /// [`StoreError`], which says whether waiting helps. Nothing is written then.
@@ -125,16 +125,26 @@ impl Store {
         &self,
         held: Option<Transaction<'static, Postgres>>,
         batch: &[Envelope],
-        is_alone: bool,
     ) -> Result<Applied, StoreError> {
         if let Some(tx) = held {
             return self.apply_in(tx, batch.len(), read_all(batch, &self.rules), Rows::Held).await;
         }
         let mut tx = database::begin(&self.pool).await?;
-        let is_held = pending::hold(&mut tx, batch, is_alone).await?;
+        let is_held = pending::hold(&mut tx, batch, false).await?;
         let ours = batch.iter().zip(is_held).filter_map(|(event, is_held)| is_held.then_some(event));
         let decoded = read_all(ours, &self.rules);
         self.apply_in(tx, batch.len(), decoded, Rows::Held).await
+    }
+
+    /// Applies a pending event that is tried alone, unless it is applied or dead by now. Waits for whoever holds its row:
+    /// its attempt is counted, and one that was not made would be counted all the same.
+    ///
+    /// # Errors
+    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    pub async fn apply_alone(&self, event: &Envelope) -> Result<Applied, StoreError> {
+        let mut tx = database::begin(&self.pool).await?;
+        let ours = pending::hold_alone(&mut tx, event).await?.then_some(event);
+        self.apply_in(tx, 1, read_all(ours, &self.rules), Rows::Held).await
     }
 
     async fn apply_in(

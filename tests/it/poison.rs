@@ -143,6 +143,24 @@ async fn consumers_that_are_killed_make_no_dead_letters() {
 }
 
 #[tokio::test]
+async fn a_counted_attempt_waits_for_whoever_holds_the_event() {
+    let app = TestApp::begin().await;
+    queue(&app, &[]).await;
+    app.execute("update ingest.events set alone = true").await;
+    let due = app.store.next_retry().await.unwrap().unwrap();
+    let mut holder = memberflow::database::begin(&app.database.pool).await.unwrap();
+    sqlx::query("select from ingest.events for update").execute(&mut *holder).await.unwrap();
+    let store = app.store.clone();
+    let attempt = tokio::spawn(async move { store.apply_alone(&due.envelope).await });
+    let waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    while app.rows(waiting).await.is_empty() {
+        assert!(!attempt.is_finished(), "it has passed over what is held");
+    }
+    holder.rollback().await.unwrap();
+    assert_eq!(attempt.await.unwrap().unwrap().new, 1);
+}
+
+#[tokio::test]
 async fn a_column_that_is_yet_to_be_migrated_is_no_events_fault() {
     let app = TestApp::begin().await;
     app.store.initial_import().await.unwrap();

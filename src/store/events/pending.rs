@@ -109,6 +109,21 @@ pub async fn hold(
     Ok(events.iter().map(|it| held.contains(&(it.source.as_str(), it.event_id.as_str()))).collect())
 }
 
+/// Holds `event`, and waits for whoever else does; returns whether it is still pending then.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn hold_alone(tx: &mut PgConnection, event: &Envelope) -> Result<bool, sqlx::Error> {
+    let held = sqlx::query(
+        "select from ingest.events where source = $1 and event_id = $2 and state = 'pending' for update",
+    )
+    .bind(event.source.as_str())
+    .bind(&event.event_id)
+    .fetch_optional(tx)
+    .await?;
+    Ok(held.is_some())
+}
+
 /// Counts an attempt at each of `events`, or takes one back. What is counted is nobody else's for a moment: until it is
 /// held again.
 ///

@@ -125,7 +125,7 @@ pub(super) async fn taken_by_pending(app: &TestApp, events: Vec<Envelope>) -> Ve
         let claimed = pending::claim(&mut held, limits).await.unwrap();
         pending::count_attempt(&mut *held, &claimed, 1).await.unwrap();
         assert!(pending::hold(&mut held, &claimed, false).await.unwrap().iter().all(|is_held| *is_held));
-        let applied = app.store.apply_pending(Some(held), &claimed, false).await.unwrap();
+        let applied = app.store.apply_pending(Some(held), &claimed).await.unwrap();
         assert!(app.store.next_retry().await.unwrap().is_none());
         assert_eq!(applied.new, events.len());
     })

@@ -115,7 +115,7 @@ impl Bench {
         while let Some(Some(mut batch)) = done.run_until_cancelled(consumer.next_batch()).await {
             let count = batch.envelopes.len();
             let applied = match batch.take_held() {
-                Some(held) => self.store.apply_pending(Some(held), &batch.envelopes, false).await,
+                Some(held) => self.store.apply_pending(Some(held), &batch.envelopes).await,
                 None => self.store.apply(&batch.envelopes).await,
             };
             assert_eq!(applied.unwrap().dead, 0, "an event that nobody can read");
