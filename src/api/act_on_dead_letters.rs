@@ -6,7 +6,7 @@ use axum::extract::rejection::JsonRejection;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::caller::Caller;
+use super::access::caller::Caller;
 use super::list_dead_letters::selection;
 use super::{ApiState, problem};
 use crate::http::problem::Problem;

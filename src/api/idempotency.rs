@@ -7,7 +7,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 
-use super::{ApiState, BODY_LIMIT_BYTES, caller, problem};
+use super::access::caller;
+use super::{ApiState, BODY_LIMIT_BYTES, problem};
 use crate::http::problem::Problem;
 use crate::ops::idempotency::{self, Answer, Claim, Key};
 

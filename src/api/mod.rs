@@ -1,31 +1,21 @@
 //! What the CRM and operators read and do over HTTP. One file per endpoint.
 
+pub(crate) mod access;
 mod act_on_dead_letters;
-mod allowance;
-pub(crate) mod bearer;
-mod caller;
-mod change_member;
-mod change_ticket;
-mod explain_mrr;
 mod idempotency;
 mod list_acts;
 mod list_campaigns;
 mod list_dead_letters;
 mod list_events;
-mod list_members;
 mod list_parked;
-mod list_tickets;
+mod members;
 mod openapi;
 mod problem;
 mod query;
-pub(crate) mod rejects;
-mod reply_to_ticket;
 mod show_campaign;
 mod show_event;
-mod show_member;
-mod show_mrr;
-mod show_ticket;
 mod show_waterfall;
+mod tickets;
 mod versions;
 
 use axum::extract::DefaultBodyLimit;
@@ -43,7 +33,7 @@ use crate::http::problem::Problem;
 use crate::ops::tokens::Scope;
 use crate::store::Store;
 
-use self::bearer::Guard;
+use self::access::bearer::Guard;
 
 /// The largest change that is taken, in bytes.
 const BODY_LIMIT_BYTES: usize = 64 * 1024;
@@ -74,7 +64,7 @@ pub fn routes(state: ApiState) -> Router {
         .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(middleware::from_fn_with_state(state.clone(), idempotency::keep))
-        .layer(middleware::from_fn_with_state(Guard::new(&state), bearer::require))
+        .layer(middleware::from_fn_with_state(Guard::new(&state), access::bearer::require))
         .with_state(state)
         .merge(openapi::route(&described))
 }
@@ -87,16 +77,21 @@ pub fn description() -> OpenApi {
 
 /// The endpoints by what a token needs for them.
 fn endpoints() -> OpenApiRouter<ApiState> {
-    let members = OpenApiRouter::new().routes(routes!(list_members::list)).routes(routes!(show_member::show));
+    let members = OpenApiRouter::new()
+        .routes(routes!(members::list_members::list))
+        .routes(routes!(members::show_member::show));
     let revenue = OpenApiRouter::new()
-        .routes(routes!(explain_mrr::explain))
-        .routes(routes!(show_mrr::show))
+        .routes(routes!(members::explain_mrr::explain))
+        .routes(routes!(members::show_mrr::show))
         .routes(routes!(show_waterfall::show))
         .routes(routes!(list_campaigns::list))
         .routes(routes!(show_campaign::show));
-    let tickets = OpenApiRouter::new().routes(routes!(list_tickets::list)).routes(routes!(show_ticket::show));
-    let ticket_acts =
-        OpenApiRouter::new().routes(routes!(change_ticket::change)).routes(routes!(reply_to_ticket::reply));
+    let tickets = OpenApiRouter::new()
+        .routes(routes!(tickets::list_tickets::list))
+        .routes(routes!(tickets::show_ticket::show));
+    let ticket_acts = OpenApiRouter::new()
+        .routes(routes!(tickets::change_ticket::change))
+        .routes(routes!(tickets::reply_to_ticket::reply));
     let events = OpenApiRouter::new()
         .routes(routes!(list_events::list))
         .routes(routes!(show_event::show))
@@ -107,7 +102,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
     let event_acts = OpenApiRouter::new()
         .routes(routes!(act_on_dead_letters::redrive))
         .routes(routes!(act_on_dead_letters::drop_all));
-    let changes = OpenApiRouter::new().routes(routes!(change_member::change));
+    let changes = OpenApiRouter::new().routes(routes!(members::change_member::change));
     let audit = OpenApiRouter::new().routes(routes!(list_acts::list));
     [
         (Scope::MembersRead, members),
@@ -127,7 +122,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
 
 /// `routes`, for tokens with `scope`.
 fn scoped(scope: Scope, routes: OpenApiRouter<ApiState>) -> OpenApiRouter<ApiState> {
-    let guard = middleware::from_fn(move |request, next| caller::within(scope, request, next));
+    let guard = middleware::from_fn(move |request, next| access::caller::within(scope, request, next));
     let mut routes = routes.route_layer(guard);
     openapi::require(routes.get_openapi_mut(), scope);
     routes

@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::caller::Caller;
+use super::access::caller::Caller;
 use super::{ApiState, problem};
 use crate::http::problem::Problem;
 use crate::ops::events::{self, Trace};

@@ -7,9 +7,10 @@ use axum::extract::rejection::FormRejection;
 use axum::response::{Redirect, Response};
 use serde::Deserialize;
 
-use super::page::{Frame, PageError, page};
-use super::session::{Role, Session};
-use super::{Console, format};
+use super::Console;
+use super::html::format;
+use super::html::page::{Frame, PageError, page};
+use super::signing_in::session::{Role, Session};
 use crate::ops::dead_letters::{self, Causes, Limits, MAX_COUNTED, Selection};
 use crate::ops::parked::{self, Parked};
 

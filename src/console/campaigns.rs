@@ -7,9 +7,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Frame, PageError, page, page_with};
-use super::session::Session;
-use super::{Console, format, query};
+use super::Console;
+use super::html::page::{Frame, PageError, page, page_with};
+use super::html::{format, query};
+use super::signing_in::session::Session;
 use crate::ops::campaigns::{self, Campaign, Detail, STATUSES};
 
 /// Where the list is.

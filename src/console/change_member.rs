@@ -9,8 +9,8 @@ use axum::response::Redirect;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::page::PageError;
-use super::session::{Role, Session};
+use super::html::page::PageError;
+use super::signing_in::session::{Role, Session};
 use super::{Console, member};
 use crate::ops::members::{self, Change, ChangeError};
 use crate::store::StoreError;

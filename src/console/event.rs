@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
-use super::page::{Frame, PageError, page};
-use super::session::Session;
-use super::{Console, format};
+use super::Console;
+use super::html::format;
+use super::html::page::{Frame, PageError, page};
+use super::signing_in::session::Session;
 use crate::ops::events::{self, Trace};
 
 /// The query string.

@@ -6,10 +6,11 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Frame, PageError, page_with};
-use super::query::Listed;
-use super::session::Session;
-use super::{Console, format, query};
+use super::Console;
+use super::html::page::{Frame, PageError, page_with};
+use super::html::query::Listed;
+use super::html::{format, query};
+use super::signing_in::session::Session;
 use crate::envelope::Source;
 use crate::ops::events::{self, Event, State as EventState, Wanted};
 

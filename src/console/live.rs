@@ -15,8 +15,7 @@ use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
-use futures_util::Stream;
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use serde::Deserialize;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::watch;
@@ -24,8 +23,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::Console;
-use super::page::PageError;
-use super::session::Session;
+use super::html::page::PageError;
+use super::signing_in::session::Session;
 use crate::database;
 use crate::lifecycle::Lifecycle;
 

@@ -7,9 +7,10 @@ use axum::response::Response;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::page::{Frame, PageError, page};
-use super::session::Session;
-use super::{Console, format};
+use super::Console;
+use super::html::format;
+use super::html::page::{Frame, PageError, page};
+use super::signing_in::session::Session;
 use crate::ops::ledger::{self, About, Explained, Movement};
 use crate::ops::members::{self, Contact, Detail, ENGAGEMENT_STATUSES, HEALTH_STATUSES, Payment};
 

@@ -7,9 +7,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Frame, PageError, page_with};
-use super::session::Session;
-use super::{Console, format};
+use super::Console;
+use super::html::format;
+use super::html::page::{Frame, PageError, page_with};
+use super::signing_in::session::Session;
 use crate::ops::members::{
     self, DEFAULT_LIMIT, ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, ListError, Member, PageRequest,
     SUBSCRIPTION_STATUSES, Sort, SortBy,

@@ -11,9 +11,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Console;
+use super::html::page::PageError;
 use super::members::Params;
-use super::page::PageError;
-use super::session::Session;
+use super::signing_in::session::Session;
 use crate::ops::members::{self, ListError, MAX_LIMIT, Member, PageRequest};
 use crate::store::audit::{self, Act};
 

@@ -3,34 +3,24 @@
 //!
 //! Every page reads and works as links and forms. htmx replaces a list in place where scripts run; nothing depends on it.
 
-pub mod assets;
-pub mod links;
-pub mod session;
+mod assets;
+mod html;
+pub mod signing_in;
 
 mod attention;
 mod audit;
 mod campaigns;
 mod change_member;
-mod chart;
 mod event;
 mod events;
 mod figures;
-mod format;
-mod headers;
 mod live;
 mod member;
 mod members;
 mod members_csv;
 mod not_found;
 mod overview;
-mod page;
-mod query;
 mod revenue;
-mod same_origin;
-mod sessions;
-mod sign_in;
-mod sign_in_link;
-mod sign_out;
 mod ticket;
 mod tickets;
 
@@ -44,7 +34,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use crate::api::rejects::Rejects;
+use crate::api::access::rejects::Rejects;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
@@ -104,19 +94,23 @@ pub fn routes(store: Store, clock: Clock, config: &Config, lifecycle: &Lifecycle
     let console = Console(Arc::new(shared));
     for_everybody()
         .merge(
-            for_people_signed_in().layer(middleware::from_fn_with_state(console.clone(), session::require)),
+            for_people_signed_in()
+                .layer(middleware::from_fn_with_state(console.clone(), signing_in::session::require)),
         )
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .layer(middleware::from_fn(same_origin::require))
-        .layer(middleware::from_fn(headers::add))
+        .layer(middleware::from_fn(signing_in::same_origin::require))
+        .layer(middleware::from_fn(html::headers::add))
         .with_state(console)
 }
 
 fn for_everybody() -> Router<Console> {
     Router::new()
         .route("/console/assets/{name}", get(assets::serve))
-        .route("/console/sign-in", get(sign_in::show).post(sign_in::sign_in))
-        .route("/console/sign-in/link", get(sign_in_link::show).post(sign_in_link::redeem))
+        .route("/console/sign-in", get(signing_in::sign_in::show).post(signing_in::sign_in::sign_in))
+        .route(
+            "/console/sign-in/link",
+            get(signing_in::sign_in_link::show).post(signing_in::sign_in_link::redeem),
+        )
 }
 
 fn for_people_signed_in() -> Router<Console> {
@@ -139,6 +133,6 @@ fn for_people_signed_in() -> Router<Console> {
         .route("/console/events/{source}/{event_id}", get(event::show))
         .route("/console/attention", get(attention::show).post(attention::act))
         .route("/console/audit", get(audit::show))
-        .route("/console/sign-out", post(sign_out::sign_out))
+        .route("/console/sign-out", post(signing_in::sign_out::sign_out))
         .route("/console/{*rest}", any(not_found::show))
 }

@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::response::Response;
 use time::OffsetDateTime;
 
+use super::Console;
 use super::figures::Figures;
-use super::page::{Frame, PageError, page};
-use super::session::Session;
-use super::{Console, format};
+use super::html::format;
+use super::html::page::{Frame, PageError, page};
+use super::signing_in::session::Session;
 use crate::ops::overview::{COUNTED_MAX, Overview, overview};
 
 #[derive(Template)]

@@ -8,10 +8,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::chart::Chart;
-use super::page::{Frame, PageError, page_with};
-use super::session::Session;
-use super::{Console, format};
+use super::Console;
+use super::html::chart::Chart;
+use super::html::format;
+use super::html::page::{Frame, PageError, page_with};
+use super::signing_in::session::Session;
 use crate::ops::ledger::{self, Month, Question, Row, Total};
 
 /// The query string; an empty value is what a form sends for nothing.

@@ -8,9 +8,10 @@ use axum::response::{Redirect, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::page::{Frame, PageError, page};
-use super::session::{Role, Session};
-use super::{Console, format};
+use super::Console;
+use super::html::format;
+use super::html::page::{Frame, PageError, page};
+use super::signing_in::session::{Role, Session};
 use crate::ops::tickets::{self, Change, ChangeError, Detail, Entry, STATUSES};
 
 #[derive(Template)]

@@ -7,10 +7,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::page::{Frame, PageError, page_with};
-use super::query::Listed;
-use super::session::Session;
-use super::{Console, format, query};
+use super::Console;
+use super::html::page::{Frame, PageError, page_with};
+use super::html::query::Listed;
+use super::html::{format, query};
+use super::signing_in::session::Session;
 use crate::ops::tickets::{self, Assignee, Filter, ListError, PRIORITIES, STATUSES, Ticket, WAITING_FOR};
 
 /// Where the list is.

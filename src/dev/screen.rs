@@ -10,8 +10,8 @@ use crate::cli::members::{WIDTH, table};
 use crate::cli::replay::url_of;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::console::links;
-use crate::console::session::{Role, Session};
+use crate::console::signing_in::links;
+use crate::console::signing_in::session::{Role, Session};
 use crate::ops::members::{self, MAX_LIMIT, PageRequest};
 
 /// What is said of a demo that an earlier run left in the database.

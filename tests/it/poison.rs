@@ -152,7 +152,8 @@ async fn a_counted_attempt_waits_for_whoever_holds_the_event() {
     sqlx::query("select from ingest.events for update").execute(&mut *holder).await.unwrap();
     let store = app.store.clone();
     let attempt = tokio::spawn(async move { store.apply_alone(&due.envelope).await });
-    let waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let waiting =
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     while app.rows(waiting).await.is_empty() {
         assert!(!attempt.is_finished(), "it has passed over what is held");
     }

@@ -1,8 +1,8 @@
 //! Events, what each did, and what needs somebody.
 
 use axum::http::StatusCode;
-use memberflow::console::links;
-use memberflow::console::session::{Role, Session};
+use memberflow::console::signing_in::links;
+use memberflow::console::signing_in::session::{Role, Session};
 use serde_json::{Value, json};
 
 use super::{Browser, TOKEN, config};

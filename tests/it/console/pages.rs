@@ -2,8 +2,8 @@
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use memberflow::console::links;
-use memberflow::console::session::{Role, Session};
+use memberflow::console::signing_in::links;
+use memberflow::console::signing_in::session::{Role, Session};
 use memberflow::ops::tickets;
 use serde_json::{Value, json};
 use uuid::Uuid;

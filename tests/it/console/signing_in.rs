@@ -2,8 +2,8 @@
 
 use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
-use memberflow::console::links;
-use memberflow::console::session::{Role, Session};
+use memberflow::console::signing_in::links;
+use memberflow::console::signing_in::session::{Role, Session};
 use memberflow::telemetry;
 use secrecy::SecretString;
 use time::Duration;

@@ -7,11 +7,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 
-use super::page::PageError;
-use super::{Console, HOME, sessions};
+use super::sessions;
+use crate::console::html::page::PageError;
+use crate::console::{Console, HOME};
 
 /// The cookie's name.
-pub(super) const COOKIE_NAME: &str = "memberflow_console";
+pub(in crate::console) const COOKIE_NAME: &str = "memberflow_console";
 
 /// What a person may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +37,7 @@ impl Role {
     }
 
     /// As it was stored; a word of a later version may nothing but read.
-    pub(super) fn stored(text: &str) -> Self {
+    pub(in crate::console) fn stored(text: &str) -> Self {
         match text {
             "admin" => Self::Admin,
             "operator" => Self::Operator,
@@ -60,7 +61,7 @@ impl Session {
     ///
     /// # Errors
     /// [`PageError::Forbidden`].
-    pub(super) fn require(&self, least: Role) -> Result<(), PageError> {
+    pub(in crate::console) fn require(&self, least: Role) -> Result<(), PageError> {
         if self.role >= least {
             return Ok(());
         }
@@ -85,7 +86,11 @@ impl<S: Sync> FromRequestParts<S> for Session {
 }
 
 /// Lets a request through whose cookie names a session, and sends the others to sign in.
-pub(super) async fn require(State(console): State<Console>, mut request: Request, next: Next) -> Response {
+pub(in crate::console) async fn require(
+    State(console): State<Console>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let found = match id_of(request.headers()) {
         Some(id) => sessions::find(console.pool(), console.key(), id, console.now()).await,
         None => Ok(None),
@@ -116,7 +121,7 @@ fn to_sign_in(request: &Request) -> Response {
 }
 
 /// The session's id in the request's cookies.
-pub(super) fn id_of(headers: &HeaderMap) -> Option<&str> {
+pub(in crate::console) fn id_of(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     cookies
         .flat_map(|line| line.split(';'))
@@ -124,14 +129,14 @@ pub(super) fn id_of(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The header that gives the browser `id`, or takes it away where it is empty.
-pub(super) fn cookie(id: &str, is_secure: bool) -> String {
+pub(in crate::console) fn cookie(id: &str, is_secure: bool) -> String {
     let secure = if is_secure { "; Secure" } else { "" };
     let end = if id.is_empty() { "; Max-Age=0" } else { "" };
     format!("{COOKIE_NAME}={id}; Path=/console; HttpOnly; SameSite=Strict{secure}{end}")
 }
 
 /// Where to go after signing in: a page of the console, whatever was asked for.
-pub(super) fn own_page(next: Option<&str>) -> &str {
+pub(in crate::console) fn own_page(next: Option<&str>) -> &str {
     let is_own = |next: &&str| {
         let rest = next.strip_prefix(HOME);
         let ends_there = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));

@@ -9,8 +9,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::page::{Frame, PageError, page, page_with};
-use super::{Console, HOME, links, sign_in};
+use super::{links, sign_in};
+use crate::console::html::page::{Frame, PageError, page, page_with};
+use crate::console::{Console, HOME};
 
 #[derive(Template)]
 #[template(path = "sign_in_link.html")]
@@ -22,18 +23,20 @@ struct SignInLink {
 
 /// The query string, and the form.
 #[derive(Debug, Deserialize)]
-pub(super) struct Code {
+pub(in crate::console) struct Code {
     code: String,
 }
 
 /// Shows the button.
-pub(super) async fn show(code: Result<Query<Code>, QueryRejection>) -> Result<Response, PageError> {
+pub(in crate::console) async fn show(
+    code: Result<Query<Code>, QueryRejection>,
+) -> Result<Response, PageError> {
     let Query(Code { code }) = code?;
     Ok(page(&SignInLink { frame: Frame::bare("Sign in"), code, is_used_up: false }))
 }
 
 /// Signs in, once.
-pub(super) async fn redeem(
+pub(in crate::console) async fn redeem(
     State(console): State<Console>,
     headers: HeaderMap,
     code: Result<Form<Code>, FormRejection>,

@@ -2,8 +2,8 @@
 
 use axum::extract::{Path, State};
 
-use super::versions::{Tagged, tagged};
-use super::{ApiState, problem};
+use crate::api::versions::{Tagged, tagged};
+use crate::api::{ApiState, problem};
 use crate::http::problem::Problem;
 use crate::ops::tickets::{self, Detail};
 

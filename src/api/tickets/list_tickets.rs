@@ -7,8 +7,8 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::query::one_of;
-use super::{ApiState, problem};
+use crate::api::query::one_of;
+use crate::api::{ApiState, problem};
 use crate::http::problem::Problem;
 use crate::ops::tickets::{self, Assignee, Filter, Page};
 

@@ -6,7 +6,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::{ApiState, problem};
+use crate::api::{ApiState, problem};
 use crate::ops::members::{
     self, DEFAULT_LIMIT, Direction, Filter, ListError, Page, PageRequest, Sort, SortBy,
 };

@@ -9,7 +9,7 @@ const FOOT: f64 = 22.0;
 const FILLED: f64 = 0.7;
 
 /// A drawing of bars.
-pub(super) struct Chart {
+pub(in crate::console) struct Chart {
     /// From left to right.
     pub bars: Vec<Bar>,
     /// Where zero is, from the top.
@@ -17,7 +17,7 @@ pub(super) struct Chart {
 }
 
 /// One bar.
-pub(super) struct Bar {
+pub(in crate::console) struct Bar {
     /// What it is called.
     pub name: String,
     /// What it says.
@@ -35,22 +35,22 @@ pub(super) struct Bar {
 
 impl Chart {
     /// The drawing's size, as a `viewBox`.
-    pub(super) fn view_box(&self) -> String {
+    pub(in crate::console) fn view_box(&self) -> String {
         format!("0 0 {WIDTH} {HEIGHT}")
     }
 
     /// Where names stand.
-    pub(super) fn foot(&self) -> f64 {
+    pub(in crate::console) fn foot(&self) -> f64 {
         HEIGHT - 6.0
     }
 
     /// The right edge.
-    pub(super) fn right(&self) -> f64 {
+    pub(in crate::console) fn right(&self) -> f64 {
         WIDTH
     }
 
     /// Draws bars from what they are called, their lengths, and what they say.
-    pub(super) fn of(bars: &[(String, i64, String)]) -> Self {
+    pub(in crate::console) fn of(bars: &[(String, i64, String)]) -> Self {
         let lengths = || bars.iter().map(|(_, length, _)| *length as f64);
         let (highest, lowest) = (lengths().fold(0.0, f64::max), lengths().fold(0.0, f64::min));
         let scale = (HEIGHT - FOOT) / (highest - lowest).max(1.0);

@@ -5,12 +5,13 @@ use axum::http::HeaderMap;
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse as _, Redirect, Response};
 
-use super::page::PageError;
 use super::session::{Session, cookie, id_of};
-use super::{Console, sessions};
+use super::sessions;
+use crate::console::Console;
+use crate::console::html::page::PageError;
 
 /// Ends it.
-pub(super) async fn sign_out(
+pub(in crate::console) async fn sign_out(
     State(console): State<Console>,
     session: Session,
     headers: HeaderMap,

@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use super::versions::{Tagged, tagged};
-use super::{ApiState, problem};
+use crate::api::versions::{Tagged, tagged};
+use crate::api::{ApiState, problem};
 use crate::ops::members::{self, Detail};
 
 /// There is no such member, or it can't be read.

@@ -19,10 +19,10 @@ const TO_MINUTES: StaticFormatDescription = format_description!("[year]-[month]-
 const NOTHING: &str = "–";
 
 /// A moment, if there is one, as an element: in UTC, which stays in its title when a script writes the reader's own time.
-pub(super) struct Moment(Option<OffsetDateTime>);
+pub(in crate::console) struct Moment(Option<OffsetDateTime>);
 
 /// The element of `moment`.
-pub(super) fn moment(moment: impl IntoMoment) -> Moment {
+pub(in crate::console) fn moment(moment: impl IntoMoment) -> Moment {
     Moment(moment.into_moment())
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Moment {
 impl HtmlSafe for Moment {}
 
 /// What may be a moment: templates give references.
-pub(super) trait IntoMoment {
+pub(in crate::console) trait IntoMoment {
     /// The moment, if there is one.
     fn into_moment(self) -> Option<OffsetDateTime>;
 }
@@ -65,12 +65,12 @@ impl<T: IntoMoment + Copy> IntoMoment for &T {
 }
 
 /// An amount in minor units, in its currency's units.
-pub(super) fn money(amount: impl AsAmount, currency: impl AsCurrency) -> String {
+pub(in crate::console) fn money(amount: impl AsAmount, currency: impl AsCurrency) -> String {
     format_minor_units(amount.minor_units(), currency.code().filter(|code| !code.is_empty()))
 }
 
 /// What may be an amount: templates give references.
-pub(super) trait AsAmount {
+pub(in crate::console) trait AsAmount {
     /// In minor units.
     fn minor_units(&self) -> i64;
 }
@@ -88,7 +88,7 @@ impl<T: AsAmount> AsAmount for &T {
 }
 
 /// What may name a currency: templates give references.
-pub(super) trait AsCurrency {
+pub(in crate::console) trait AsCurrency {
     /// Its code, if there is one.
     fn code(&self) -> Option<&str>;
 }
@@ -112,12 +112,12 @@ impl<T: AsCurrency> AsCurrency for &T {
 }
 
 /// What is there, or a sign that nothing is.
-pub(super) fn text(text: &Option<String>) -> &str {
+pub(in crate::console) fn text(text: &Option<String>) -> &str {
     text.as_deref().filter(|text| !text.is_empty()).unwrap_or(NOTHING)
 }
 
 /// So long ago, in the largest unit that fits.
-pub(super) fn age(since: OffsetDateTime, now: OffsetDateTime) -> String {
+pub(in crate::console) fn age(since: OffsetDateTime, now: OffsetDateTime) -> String {
     let seconds = (now - since).whole_seconds().max(0);
     let (count, unit) = match seconds {
         0..60 => (seconds, "s"),

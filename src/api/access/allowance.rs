@@ -9,12 +9,12 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use crate::http::problem::Problem;
 
 /// Requests that one token has for each span.
-pub(super) const REQUESTS: u32 = 600;
+pub(in crate::api) const REQUESTS: u32 = 600;
 const SPAN: Duration = Duration::from_secs(60);
 
 /// What each token has used of its present span.
 #[derive(Default)]
-pub(super) struct Allowances(Mutex<HashMap<i64, Span>>);
+pub(in crate::api) struct Allowances(Mutex<HashMap<i64, Span>>);
 
 struct Span {
     begun: Instant,
@@ -23,16 +23,16 @@ struct Span {
 
 /// What a token has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Left {
+pub(in crate::api) struct Left {
     /// Whether this request is one too many.
-    pub(super) is_over: bool,
+    pub(in crate::api) is_over: bool,
     remaining: u32,
     reset_s: u64,
 }
 
 impl Allowances {
     /// Takes one request off what `token` has.
-    pub(super) fn take(&self, token: i64, now: Instant) -> Left {
+    pub(in crate::api) fn take(&self, token: i64, now: Instant) -> Left {
         let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let span = spans.entry(token).or_insert(Span { begun: now, used: 0 });
         if now.duration_since(span.begun) >= SPAN {
@@ -47,7 +47,7 @@ impl Allowances {
 
 impl Left {
     /// Tells the program.
-    pub(super) fn write(self, headers: &mut HeaderMap) {
+    pub(in crate::api) fn write(self, headers: &mut HeaderMap) {
         headers.insert(HeaderName::from_static("ratelimit-limit"), REQUESTS.into());
         headers.insert(HeaderName::from_static("ratelimit-remaining"), self.remaining.into());
         headers.insert(HeaderName::from_static("ratelimit-reset"), self.reset_s.into());
@@ -57,7 +57,7 @@ impl Left {
     }
 
     /// Tells it that it must wait.
-    pub(super) fn problem(self) -> Problem {
+    pub(in crate::api) fn problem(self) -> Problem {
         let detail =
             format!("a token has {REQUESTS} requests a minute: wait {} s, as Retry-After says", self.reset_s);
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail)

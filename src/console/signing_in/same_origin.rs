@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::page::PageError;
+use crate::console::html::page::PageError;
 
 /// Refuses a request that would change something and comes from elsewhere.
-pub(super) async fn require(request: Request, next: Next) -> Response {
+pub(in crate::console) async fn require(request: Request, next: Next) -> Response {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     if is_safe || is_of_our_own(request.headers()) {
         return next.run(request).await;

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::caller::Caller;
-use super::versions::{Tagged, expected, tagged};
-use super::{ApiState, problem};
+use crate::api::access::caller::Caller;
+use crate::api::versions::{Tagged, expected, tagged};
+use crate::api::{ApiState, problem};
 use crate::ops::members::{self, Change, ChangeError, Detail};
 use crate::store::StoreError;
 
@@ -75,7 +75,7 @@ pub async fn change(
     fields: Result<Json<Map<String, Value>>, JsonRejection>,
 ) -> Result<Tagged<Detail>, Error> {
     let Path(user_id) = user_id?;
-    let change: Change = super::object(fields?)?;
+    let change: Change = crate::api::object(fields?)?;
     let (expected, now) = (expected(&headers), state.clock.now());
     members::change_expected(state.store.pool(), user_id, &change, &expected, &caller.actor, now).await?;
     // A status given back to the rule, and health, which depends on engagement, are as they should be at once.

@@ -5,8 +5,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use uuid::Uuid;
 
-use super::ApiState;
 use super::show_member::Error;
+use crate::api::ApiState;
 use crate::ops::ledger::{self, About, Explained};
 
 /// Explains one member's MRR.

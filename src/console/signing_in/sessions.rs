@@ -17,19 +17,19 @@ const IDLE: Duration = Duration::hours(2);
 const USE_KEPT_TO: Duration = Duration::minutes(1);
 
 /// A text that nobody guesses: 244 random bits.
-pub(super) fn random() -> String {
+pub(in crate::console) fn random() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
 /// What is stored of a secret: nothing that could be used, and nothing that holds under another key.
-pub(super) fn fingerprint(key: &SecretString, secret: &str) -> Vec<u8> {
+pub(in crate::console) fn fingerprint(key: &SecretString, secret: &str) -> Vec<u8> {
     // An HMAC takes a key of any length.
     let mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes());
     mac.map(|mac| mac.chain_update(secret).finalize().into_bytes().to_vec()).unwrap_or_default()
 }
 
 /// Begins a session of `session`'s person and gives its id. What has expired is removed.
-pub(super) async fn begin(
+pub(in crate::console) async fn begin(
     pool: &PgPool,
     key: &SecretString,
     session: &Session,
@@ -52,7 +52,7 @@ pub(super) async fn begin(
 }
 
 /// The session with this id, unless it has ended.
-pub(super) async fn find(
+pub(in crate::console) async fn find(
     pool: &PgPool,
     key: &SecretString,
     id: &str,
@@ -80,7 +80,7 @@ pub(super) async fn find(
 }
 
 /// Ends the session with this id, wherever else its cookie may be.
-pub(super) async fn end(pool: &PgPool, key: &SecretString, id: &str) -> Result<(), sqlx::Error> {
+pub(in crate::console) async fn end(pool: &PgPool, key: &SecretString, id: &str) -> Result<(), sqlx::Error> {
     let delete = sqlx::query("delete from ingest.console_sessions where id_hash = $1");
     delete.bind(fingerprint(key, id)).execute(pool).await?;
     Ok(())

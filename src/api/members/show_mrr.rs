@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{ApiState, problem};
+use crate::api::{ApiState, problem};
 use crate::ops::ledger::{self, InvalidMoment, MrrAt, Question};
 
 /// The query string.

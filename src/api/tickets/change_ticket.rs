@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::ApiState;
-use super::caller::Caller;
 use super::show_ticket::show;
-use super::versions::{Tagged, expected};
+use crate::api::ApiState;
+use crate::api::access::caller::Caller;
+use crate::api::versions::{Tagged, expected};
 use crate::http::problem::Problem;
 use crate::ops::tickets::{Change, Detail, change_expected};
 
@@ -50,7 +50,7 @@ pub async fn change(
     headers: HeaderMap,
     fields: Result<Json<Map<String, Value>>, JsonRejection>,
 ) -> Result<Tagged<Detail>, Problem> {
-    let fields: Fields = super::object(fields?)?;
+    let fields: Fields = crate::api::object(fields?)?;
     let assign = fields.assigned_to.map(Change::Assign);
     let changes: Vec<Change> = fields.status.map(Change::Status).into_iter().chain(assign).collect();
     let (expected, now) = (expected(&headers), state.clock.now());

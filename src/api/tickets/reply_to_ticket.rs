@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::ApiState;
-use super::caller::Caller;
 use super::show_ticket::show;
-use super::versions::Tagged;
+use crate::api::ApiState;
+use crate::api::access::caller::Caller;
+use crate::api::versions::Tagged;
 use crate::http::problem::Problem;
 use crate::ops::tickets::{Change, Detail, change};
 
@@ -44,7 +44,7 @@ pub async fn reply(
     ticket: Path<String>,
     fields: Result<Json<Map<String, Value>>, JsonRejection>,
 ) -> Result<(StatusCode, Tagged<Detail>), Problem> {
-    let Reply { message, is_internal, user_id } = super::object(fields?)?;
+    let Reply { message, is_internal, user_id } = crate::api::object(fields?)?;
     let reply = Change::Reply { message, is_internal, user_id };
     change(state.store.pool(), &ticket, &[reply], &caller.actor, state.clock.now()).await?;
     Ok((StatusCode::CREATED, show(State(state), ticket).await?))

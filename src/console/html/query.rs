@@ -8,7 +8,7 @@ use crate::ops::ledger::parse_since;
 use crate::ops::page::PageError as ListError;
 
 /// A page of a list as it is shown, or why there is none.
-pub(super) struct Listed<T> {
+pub(in crate::console) struct Listed<T> {
     pub status: StatusCode,
     pub rows: Vec<T>,
     /// The address of the next page.
@@ -18,7 +18,7 @@ pub(super) struct Listed<T> {
 
 impl<T> Listed<T> {
     /// What was `found`: rows and the next page's cursor, or what is wrong with the query string.
-    pub(super) fn of(
+    pub(in crate::console) fn of(
         found: Result<(Vec<T>, Option<String>), String>,
         address: impl Fn(&str) -> String,
     ) -> Self {
@@ -36,7 +36,7 @@ impl<T> Listed<T> {
 }
 
 /// A list's answer; what is wrong with the query string is said on the page.
-pub(super) fn said<T>(found: Result<T, ListError>) -> Result<Result<T, String>, PageError> {
+pub(in crate::console) fn said<T>(found: Result<T, ListError>) -> Result<Result<T, String>, PageError> {
     match found {
         Err(ListError::Database(error)) => Err(error.into()),
         found => Ok(found.map_err(|error| error.to_string())),
@@ -44,14 +44,17 @@ pub(super) fn said<T>(found: Result<T, ListError>) -> Result<Result<T, String>, 
 }
 
 /// The address of the list at `path` with those of `pairs` that say something.
-pub(super) fn address<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+pub(in crate::console) fn address<'a>(
+    path: &str,
+    pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
     let given = pairs.into_iter().filter(|(_, value)| !value.is_empty());
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 /// What a field says; nothing where it is empty, which is what a form sends for "any".
-pub(super) fn text(name: &str, value: &str) -> Result<Option<String>, String> {
+pub(in crate::console) fn text(name: &str, value: &str) -> Result<Option<String>, String> {
     let value = value.trim();
     if value.contains('\0') {
         return Err(format!("{name} holds no NUL character"));
@@ -60,7 +63,7 @@ pub(super) fn text(name: &str, value: &str) -> Result<Option<String>, String> {
 }
 
 /// The moment that a field says: a date, or a date and a time.
-pub(super) fn moment(name: &str, value: &str) -> Result<Option<OffsetDateTime>, String> {
+pub(in crate::console) fn moment(name: &str, value: &str) -> Result<Option<OffsetDateTime>, String> {
     let given = Some(value.trim()).filter(|value| !value.is_empty());
     given.map(parse_since).transpose().map_err(|invalid| format!("{name}: {invalid}"))
 }

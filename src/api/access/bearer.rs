@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use super::allowance::{Allowances, Left};
 use super::caller::Caller;
 use super::rejects::Rejects;
-use super::{ApiState, problem};
+use crate::api::{ApiState, problem};
 use crate::clock::Clock;
 use crate::http::problem::Problem;
 use crate::ops::tokens;

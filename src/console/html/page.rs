@@ -6,11 +6,11 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{Html, IntoResponse, Response};
 
-use super::assets;
-use super::session::Session;
+use crate::console::assets;
+use crate::console::signing_in::session::Session;
 
 /// A place in the navigation.
-pub(super) struct Place {
+pub(in crate::console) struct Place {
     /// What pages call it.
     pub name: &'static str,
     /// Its address.
@@ -32,7 +32,7 @@ const PLACES: [Place; 8] = [
 ];
 
 /// What is around a page.
-pub(super) struct Frame {
+pub(in crate::console) struct Frame {
     /// The page's own name.
     pub title: String,
     /// The [`Place`] in the navigation that it belongs to.
@@ -43,39 +43,39 @@ pub(super) struct Frame {
 
 impl Frame {
     /// Around a page of `place` for somebody who is signed in.
-    pub(super) fn of(session: &Session, place: &'static str, title: impl Into<String>) -> Self {
+    pub(in crate::console) fn of(session: &Session, place: &'static str, title: impl Into<String>) -> Self {
         Self { title: title.into(), place, session: Some(session.clone()) }
     }
 
     /// Around a page for anybody.
-    pub(super) fn bare(title: impl Into<String>) -> Self {
+    pub(in crate::console) fn bare(title: impl Into<String>) -> Self {
         Self { title: title.into(), place: "", session: None }
     }
 
-    pub(super) fn places(&self) -> &'static [Place] {
+    pub(in crate::console) fn places(&self) -> &'static [Place] {
         if self.session.is_some() { &PLACES } else { &[] }
     }
 
-    pub(super) fn styles(&self) -> String {
+    pub(in crate::console) fn styles(&self) -> String {
         assets::styles()
     }
 
-    pub(super) fn htmx(&self) -> String {
+    pub(in crate::console) fn htmx(&self) -> String {
         assets::htmx()
     }
 
-    pub(super) fn script(&self) -> String {
+    pub(in crate::console) fn script(&self) -> String {
         assets::script()
     }
 }
 
 /// A page.
-pub(super) fn page(template: &impl Template) -> Response {
+pub(in crate::console) fn page(template: &impl Template) -> Response {
     page_with(StatusCode::OK, template)
 }
 
 /// A page with another status.
-pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Response {
+pub(in crate::console) fn page_with(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(text) => (status, Html(text)).into_response(),
         Err(error) => {

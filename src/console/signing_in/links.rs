@@ -41,7 +41,7 @@ pub fn path(code: &str) -> String {
 }
 
 /// Uses up the link of this code, and says for whom it was made.
-pub(super) async fn redeem(
+pub(in crate::console) async fn redeem(
     pool: &PgPool,
     key: &SecretString,
     code: &str,

@@ -14,21 +14,21 @@ const ADMIN: &str = "api";
 
 /// Who asks, and for what.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
+pub(in crate::api) struct Caller {
     /// What the audit log says.
-    pub(super) actor: String,
+    pub(in crate::api) actor: String,
     /// None: everything.
     scopes: Option<Vec<String>>,
 }
 
 impl Caller {
     /// Who bears the admin token.
-    pub(super) fn admin() -> Self {
+    pub(in crate::api) fn admin() -> Self {
         Self { actor: ADMIN.to_owned(), scopes: None }
     }
 
     /// Who bears `token`.
-    pub(super) fn of(token: Token) -> Self {
+    pub(in crate::api) fn of(token: Token) -> Self {
         Self { actor: format!("token:{}", token.name), scopes: Some(token.scopes) }
     }
 
@@ -39,12 +39,12 @@ impl Caller {
 }
 
 /// What the audit log says of whoever makes `request`.
-pub(super) fn actor(request: &Request) -> String {
+pub(in crate::api) fn actor(request: &Request) -> String {
     request.extensions().get::<Caller>().map_or_else(String::new, |caller| caller.actor.clone())
 }
 
 /// Lets a request through that its token has `scope` for.
-pub(super) async fn within(scope: Scope, request: Request, next: Next) -> Response {
+pub(in crate::api) async fn within(scope: Scope, request: Request, next: Next) -> Response {
     match request.extensions().get::<Caller>() {
         Some(caller) if caller.may(scope) => next.run(request).await,
         _ => missing(scope).into_response(),

@@ -17,7 +17,7 @@ const ALWAYS: [(HeaderName, &str); 3] = [
 ];
 
 /// Adds them.
-pub(super) async fn add(request: Request, next: Next) -> Response {
+pub(in crate::console) async fn add(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {

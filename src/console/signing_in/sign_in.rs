@@ -10,10 +10,11 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use super::page::{Frame, PageError, page, page_with};
 use super::session::{Role, Session, cookie, id_of, own_page};
-use super::{Console, sessions};
-use crate::api::bearer;
+use super::sessions;
+use crate::api::access::bearer;
+use crate::console::Console;
+use crate::console::html::page::{Frame, PageError, page, page_with};
 
 /// What the audit log calls whoever signed in by the admin token.
 pub const BY_TOKEN: &str = "console";
@@ -28,26 +29,28 @@ struct SignIn<'a> {
 
 /// The query string.
 #[derive(Debug, Deserialize)]
-pub(super) struct Params {
+pub(in crate::console) struct Params {
     next: Option<String>,
 }
 
 /// The form.
 #[derive(Debug, Deserialize)]
-pub(super) struct Fields {
+pub(in crate::console) struct Fields {
     token: String,
     next: Option<String>,
 }
 
 /// Asks for the token.
-pub(super) async fn show(params: Result<Query<Params>, QueryRejection>) -> Result<Response, PageError> {
+pub(in crate::console) async fn show(
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Response, PageError> {
     let Query(params) = params?;
     let next = own_page(params.next.as_deref());
     Ok(page(&SignIn { frame: Frame::bare("Sign in"), next, is_wrong: false }))
 }
 
 /// Signs in whoever knows the token. The others wait for their answers, the longer the more of them come.
-pub(super) async fn sign_in(
+pub(in crate::console) async fn sign_in(
     State(console): State<Console>,
     headers: HeaderMap,
     fields: Result<Form<Fields>, FormRejection>,
@@ -65,7 +68,7 @@ pub(super) async fn sign_in(
 }
 
 /// Begins a session, with an id that nobody knew before, in place of the one that the browser may have.
-pub(super) async fn begin(
+pub(in crate::console) async fn begin(
     console: &Console,
     headers: &HeaderMap,
     session: &Session,

@@ -1,0 +1,7 @@
+//! Members, and what their revenue is made of.
+
+pub(super) mod change_member;
+pub(super) mod explain_mrr;
+pub(super) mod list_members;
+pub(super) mod show_member;
+pub(super) mod show_mrr;

@@ -1,0 +1,7 @@
+//! What all pages are made with.
+
+pub(super) mod chart;
+pub(super) mod format;
+pub(super) mod headers;
+pub(super) mod page;
+pub(super) mod query;
