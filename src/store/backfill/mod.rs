@@ -4,7 +4,7 @@
 //! A reading goes part by part ([`Part`]) and page by page. A page is one transaction under the projection's
 //! lock: it compares the rows with the facts at one moment, keeps what is new as events of our own (many rows
 //! in each), and makes the facts and counts of them that a rebuild makes of those events. How far it is stands
-//! in `ingest.backfills`, so that any process may take the next page. `docs/decisions/found-rows.md` says what
+//! in `ingest.backfills`, so that any process may take the next page. `docs/decisions/preexisting-rows.md` says what
 //! such events are worth beside others.
 
 mod corrections;
