@@ -17,7 +17,7 @@ pub(super) struct BatchLimits {
     pub max_events: usize,
     /// The last event may reach past this: a batch holds at least one.
     pub max_bytes: usize,
-    /// For company, after the first event, while an earlier batch is under way.
+    /// For company, after the first event, as long as an earlier batch is under way.
     pub wait: Duration,
 }
 

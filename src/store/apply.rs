@@ -6,6 +6,7 @@
 //! writing their bytes, which is most of the work, continues in parallel before it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice::from_ref;
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
@@ -130,7 +131,7 @@ impl Store {
             return self.apply_in(tx, batch.len(), read_all(batch, &self.rules), Rows::Held).await;
         }
         let mut tx = database::begin(&self.pool).await?;
-        let is_held = pending::hold(&mut tx, batch, false).await?;
+        let is_held = pending::hold(&mut tx, batch).await?;
         let ours = batch.iter().zip(is_held).filter_map(|(event, is_held)| is_held.then_some(event));
         let decoded = read_all(ours, &self.rules);
         self.apply_in(tx, batch.len(), decoded, Rows::Held).await
@@ -143,8 +144,8 @@ impl Store {
     /// [`StoreError`], which says whether waiting helps. Nothing is written then.
     pub async fn apply_alone(&self, event: &Envelope) -> Result<Applied, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
-        let ours = pending::hold_alone(&mut tx, event).await?.then_some(event);
-        self.apply_in(tx, 1, read_all(ours, &self.rules), Rows::Held).await
+        let is_held = pending::hold_counted(&mut tx, from_ref(event)).await? == [true];
+        self.apply_in(tx, 1, read_all(is_held.then_some(event), &self.rules), Rows::Held).await
     }
 
     async fn apply_in(

@@ -158,9 +158,15 @@ impl Service {
             .map(|process| process.peak_memory_bytes() as f64 / (1024.0 * 1024.0))
     }
 
-    /// The processor time of receiver and consumer so far, in seconds.
-    pub fn processor_s(&self) -> [f64; 2] {
-        [&self.receiver, self.consumer()].map(|process| processor_s(process.pid()))
+    /// The processor time of each process that an event passes through so far, in seconds.
+    pub fn processor_s(&self) -> [(&'static str, f64); 5] {
+        [
+            ("receiver", processor_s(self.receiver.pid())),
+            ("consumer", processor_s(self.consumer().pid())),
+            ("PostgreSQL's processes", processor_s_of_all("postgres")),
+            ("RabbitMQ", processor_s_of_all("beam.smp")),
+            ("load", processor_s(std::process::id())),
+        ]
     }
 }
 
@@ -194,9 +200,20 @@ pub async fn round_trip(url: &str) -> Duration {
     took[took.len() / 2]
 }
 
-/// User and system time of a process.
+/// User and system time of every process of that name on this machine.
+fn processor_s_of_all(name: &str) -> f64 {
+    let processes = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let named = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    processes.filter(named).map(processor_s).sum()
+}
+
+/// User and system time of a process; none of one that has ended.
 fn processor_s(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0.0 };
     // The name before it may hold anything.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap());

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{PgQueue, Waker};
 use crate::database::{self, within_reason};
@@ -41,6 +43,7 @@ pub struct Claim {
     is_careful: bool,
     is_counted: bool,
     _turn: OwnedSemaphorePermit,
+    _under_way: TaskTrackerToken,
 }
 
 /// Who may claim: as many at once as there are connections for it. A further one waits for its turn here, however long
@@ -49,8 +52,8 @@ pub struct Claim {
 pub(super) struct Claims {
     pool: PgPool,
     turns: Arc<Semaphore>,
-    /// As many turns as there are.
-    most: usize,
+    /// The claims that have not ended yet.
+    under_way: TaskTracker,
 }
 
 impl Consumer {
@@ -85,8 +88,8 @@ impl Consumer {
                 Ok(None) => {
                     let has_news = self.waker.wait().await;
                     // Only behind a batch that is being applied, which it would wait for anyway.
-                    if has_news && self.claims.under_way() {
-                        sleep(self.wait).await;
+                    if has_news {
+                        timeout(self.wait, self.claims.under_way.wait()).await.ok();
                     }
                 }
                 Err(error) => {
@@ -102,12 +105,10 @@ impl Claims {
     /// Claims over `pool`, which has one connection more than there may be claims: it listens for news.
     pub fn new(pool: PgPool) -> Self {
         let most = pool.options().get_max_connections().saturating_sub(1).max(1) as usize;
-        Self { pool, turns: Arc::new(Semaphore::new(most)), most }
-    }
-
-    /// Whether any claim is under way.
-    fn under_way(&self) -> bool {
-        self.turns.available_permits() < self.most
+        let under_way = TaskTracker::new();
+        // Closed, its end can be waited for.
+        under_way.close();
+        Self { pool, turns: Arc::new(Semaphore::new(most)), under_way }
     }
 
     async fn turn(&self) -> OwnedSemaphorePermit {
@@ -136,6 +137,7 @@ impl Claims {
             is_careful: false,
             is_counted: false,
             _turn: turn,
+            _under_way: self.under_way.token(),
         };
         Ok(Some((envelopes, claim)))
     }
@@ -150,24 +152,21 @@ impl Claim {
         }
         let mut transaction = match self.transaction.take() {
             Some(transaction) => transaction,
-            None => self.hold(envelopes, false).await?,
+            None => {
+                let mut transaction = database::begin(&self.pool).await?;
+                let is_held = pending::hold(&mut transaction, envelopes).await?;
+                retain(envelopes, is_held);
+                transaction
+            }
         };
         pending::count_attempt(&mut *transaction, envelopes, 1).await?;
         transaction.commit().await?;
         self.is_counted = true;
-        self.transaction = Some(self.hold(envelopes, true).await?);
-        Ok(())
-    }
-
-    async fn hold(
-        &self,
-        envelopes: &mut Vec<Envelope>,
-        even_alone: bool,
-    ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
         let mut transaction = database::begin(&self.pool).await?;
-        let mut is_held = pending::hold(&mut transaction, envelopes, even_alone).await?.into_iter();
-        envelopes.retain(|_| is_held.next().unwrap_or_default());
-        Ok(transaction)
+        let is_held = pending::hold_counted(&mut transaction, envelopes).await?;
+        retain(envelopes, is_held);
+        self.transaction = Some(transaction);
+        Ok(())
     }
 
     /// Call where the attempt could not be made: it does not count, and nothing is held any more.
@@ -181,4 +180,10 @@ impl Claim {
             }
         }
     }
+}
+
+/// Leaves the events that are held.
+fn retain(envelopes: &mut Vec<Envelope>, is_held: Vec<bool>) {
+    let mut is_held = is_held.into_iter();
+    envelopes.retain(|_| is_held.next().unwrap_or_default());
 }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::DropGuard;
+use tokio_util::task::TaskTracker;
 
 use super::message::Message;
 use super::settle::{Settle, Span};
@@ -23,8 +24,8 @@ pub struct Consumer {
     taken: Taken,
     /// A message that was one too many for the last batch.
     held: Option<Message>,
-    /// Shared with every batch that is not settled yet.
-    under_way: Arc<()>,
+    /// The batches that are not settled yet.
+    under_way: TaskTracker,
     /// Ends the feeds' connections.
     _end: DropGuard,
 }
@@ -58,15 +59,10 @@ impl Consumer {
         lifecycle: Lifecycle,
         end: DropGuard,
     ) -> Self {
-        Self {
-            messages,
-            limits,
-            lifecycle,
-            taken: Taken::default(),
-            held: None,
-            under_way: Arc::default(),
-            _end: end,
-        }
+        let under_way = TaskTracker::new();
+        // Closed, its end can be waited for.
+        under_way.close();
+        Self { messages, limits, lifecycle, taken: Taken::default(), held: None, under_way, _end: end }
     }
 
     /// Waits for the next batch; none once the process is stopping.
@@ -74,7 +70,7 @@ impl Consumer {
         let stopping = self.lifecycle.stopping.clone();
         stopping.run_until_cancelled(self.fill()).await??;
         let taken = std::mem::take(&mut self.taken);
-        Some((taken.events, Settle::new(taken.spans, self.lifecycle.tasks.clone(), self.under_way.clone())))
+        Some((taken.events, Settle::new(taken.spans, self.lifecycle.tasks.clone(), self.under_way.token())))
     }
 
     /// Takes messages until the batch is full or has waited long enough. Where no earlier batch is under way it waits for
@@ -92,7 +88,7 @@ impl Consumer {
                 self.held = Some(message);
                 return Some(());
             }
-            let wait = if self.is_quiet() { Duration::ZERO } else { self.limits.wait };
+            let wait = if self.under_way.is_empty() { Duration::ZERO } else { self.limits.wait };
             self.taken.add(message, wait);
             if wait.is_zero() {
                 // The feeds hand over what they hold.
@@ -102,17 +98,15 @@ impl Consumer {
         Some(())
     }
 
-    fn is_quiet(&self) -> bool {
-        Arc::strong_count(&self.under_way) == 1
-    }
-
-    /// The next message; `None` once the batch has waited long enough, `Some(None)` if no more will come.
+    /// The next message; `None` once the batch has waited long enough or no earlier one is under way any more,
+    /// `Some(None)` if no more will come.
     async fn before_deadline(&mut self) -> Option<Option<Message>> {
         let Some(deadline) = self.taken.deadline else { return Some(self.messages.recv().await) };
         tokio::select! {
             biased;
             message = self.messages.recv() => Some(message),
             () = sleep_until(deadline) => None,
+            () = self.under_way.wait() => None,
         }
     }
 }

@@ -8,6 +8,7 @@ use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// For writing the frames; a connection that does not take them is as good as gone.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,7 +40,7 @@ pub struct Settle {
     spans: Vec<Span>,
     tasks: TaskTracker,
     /// Held until it is settled.
-    _under_way: Arc<()>,
+    _under_way: TaskTrackerToken,
 }
 
 impl Tags {
@@ -96,7 +97,7 @@ impl Span {
 }
 
 impl Settle {
-    pub(super) const fn new(spans: Vec<Span>, tasks: TaskTracker, under_way: Arc<()>) -> Self {
+    pub(super) const fn new(spans: Vec<Span>, tasks: TaskTracker, under_way: TaskTrackerToken) -> Self {
         Self { spans, tasks, _under_way: under_way }
     }
 

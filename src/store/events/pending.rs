@@ -80,48 +80,60 @@ pub async fn claim(tx: &mut PgConnection, limits: Limits) -> Result<Vec<Envelope
     rows.iter().map(envelope).collect()
 }
 
-/// Holds those of `events` that are still pending and that nobody else holds; returns for each whether it does.
-/// `even_alone`: also those that are to be tried alone.
+/// Holds those of `events` that are still pending, not to be tried alone, and held by nobody else; returns for each
+/// whether it does.
 ///
 /// # Errors
 /// Whatever the database says.
-pub async fn hold(
+pub async fn hold(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
+    hold_by(tx, events, HOLD).await
+}
+
+/// Holds those of `events` that are still pending, also those to be tried alone; returns for each whether it does. The
+/// attempt at them is counted, so it is to be made: whoever holds one is waited for. Somebody may without meaning to: a
+/// claim that began before the count was committed locks the row before it sees that the row is no longer due.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn hold_counted(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
+    hold_by(tx, events, HOLD_COUNTED).await
+}
+
+/// The state is asked for outside: within, the index of what is pending could be taken for the way to each event, and
+/// read from end to end for every one of them.
+const HOLD: &str = "
+    select e.source, e.event_id
+    from unnest($1::text[], $2::text[]) as n (source, event_id)
+    cross join lateral (
+        select source, event_id, state, alone from ingest.events e
+        where e.source = n.source and e.event_id = n.event_id
+        limit 1 for update skip locked
+    ) e
+    where e.state = 'pending' and not e.alone";
+
+const HOLD_COUNTED: &str = "
+    select e.source, e.event_id
+    from unnest($1::text[], $2::text[]) as n (source, event_id)
+    cross join lateral (
+        select source, event_id, state from ingest.events e
+        where e.source = n.source and e.event_id = n.event_id
+        limit 1 for update
+    ) e
+    where e.state = 'pending'";
+
+async fn hold_by(
     tx: &mut PgConnection,
     events: &[Envelope],
-    even_alone: bool,
+    statement: &'static str,
 ) -> Result<Vec<bool>, sqlx::Error> {
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "select e.source, e.event_id
-         from unnest($1::text[], $2::text[]) as n (source, event_id)
-         cross join lateral (
-             select source, event_id from ingest.events e
-             where e.source = n.source and e.event_id = n.event_id and e.state = 'pending' and ($3 or not e.alone)
-             limit 1 for update skip locked
-         ) e",
-    )
-    .bind(events.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
-    .bind(events.iter().map(|it| it.event_id.as_str()).collect::<Vec<_>>())
-    .bind(even_alone)
-    .fetch_all(tx)
-    .await?;
+    let rows: Vec<(String, String)> = sqlx::query_as(statement)
+        .bind(events.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|it| it.event_id.as_str()).collect::<Vec<_>>())
+        .fetch_all(tx)
+        .await?;
     let held: HashSet<(&str, &str)> =
         rows.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
     Ok(events.iter().map(|it| held.contains(&(it.source.as_str(), it.event_id.as_str()))).collect())
-}
-
-/// Holds `event`, and waits for whoever else does; returns whether it is still pending then.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn hold_alone(tx: &mut PgConnection, event: &Envelope) -> Result<bool, sqlx::Error> {
-    let held = sqlx::query(
-        "select from ingest.events where source = $1 and event_id = $2 and state = 'pending' for update",
-    )
-    .bind(event.source.as_str())
-    .bind(&event.event_id)
-    .fetch_optional(tx)
-    .await?;
-    Ok(held.is_some())
 }
 
 /// Counts an attempt at each of `events`, or takes one back. What is counted is nobody else's for a moment: until it is
@@ -135,12 +147,13 @@ pub async fn count_attempt<E: Borrow<Envelope>>(
     by: i32,
 ) -> Result<(), sqlx::Error> {
     // Two arrays, and no join, which might read the whole table. An event of the same name and another source may be
-    // counted with these: it is tried alone a little earlier.
+    // counted with these: it is tried alone a little earlier. `state ||`: not by the index of what is pending, which
+    // would be read from end to end.
     sqlx::query(
         "update ingest.events
          set attempts = greatest(attempts + $3, 0), alone = reason is not null or attempts + $3 > $4,
              next_attempt_at = now() + case when $3 > 0 then interval '2 s' else interval '0' end
-         where source = any ($1) and event_id = any ($2) and state = 'pending'",
+         where source = any ($1) and event_id = any ($2) and state || '' = 'pending'",
     )
     .bind(sources(events))
     .bind(events.iter().map(|it| it.borrow().event_id.as_str()).collect::<Vec<_>>())

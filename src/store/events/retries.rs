@@ -98,7 +98,7 @@ impl Store {
     /// [`StoreError`], which says whether waiting helps.
     pub async fn failed_again(&self, event: &Envelope, reason: &str) -> Result<(), StoreError> {
         sqlx::query(
-            "update ingest.events set reason = $3 where source = $1 and event_id = $2 and state = 'pending'",
+            "update ingest.events set reason = $3 where source = $1 and event_id = $2 and state || '' = 'pending'",
         )
         .bind(event.source.as_str())
         .bind(&event.event_id)

@@ -160,8 +160,14 @@ async fn prepare(connection: &mut PgConnection, statement: &str, parameters: usi
     }
 }
 
+/// Whether a part of a plan reads a table whole, or by an index that does not lead to the one event that is searched for.
+fn reads_all(plan: &Value) -> bool {
+    let filter = plan["Filter"].as_str().unwrap_or_default();
+    plan["Node Type"] == json!("Seq Scan") || filter.contains("event_id = ")
+}
+
 fn collect(plan: &Value, growing: &[Growing], tables: &mut BTreeSet<String>) {
-    if plan["Node Type"] == json!("Seq Scan") {
+    if reads_all(plan) {
         let name = [&plan["Schema"], &plan["Relation Name"]].map(|part| part.as_str().unwrap_or_default());
         let table = name.join(".");
         tables.extend(growing.iter().any(|(grows, _)| *grows == table).then_some(table));
