@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::Context as _;
 use serde_json::{Map, Value};
 
-use super::terminal::write_line;
-use super::{Exit, Failure, print_data};
+use super::reconcile::drift::{Findings, short};
+use super::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
@@ -14,9 +14,6 @@ use crate::ops::progress::Progress;
 use crate::ops::rebuild::{self, Report};
 use crate::store::rebuild::{Difference, RebuildError, Selection};
 use crate::store::{Rules, Store};
-
-/// The longest value of a column that is shown whole as text.
-const VALUE_MAX_CHARS: usize = 60;
 
 /// Rebuild the derived tables from the event log and repair differences.
 ///
@@ -29,7 +26,7 @@ pub struct RebuildArgs {
     pub(super) check: bool,
     /// Show at most N of the rows that differ, as text; JSON shows them all.
     #[arg(long, value_name = "N", default_value_t = 50)]
-    pub(super) limit: usize,
+    pub(super) limit: u64,
     /// One line of JSON per row that differs, then one with the summary.
     #[arg(long)]
     pub(super) json: bool,
@@ -52,13 +49,8 @@ pub(super) async fn drive(
     args: RebuildArgs,
 ) -> anyhow::Result<Exit> {
     let mut progress = Progress::on_stderr(if selection.is_some() { "replay" } else { "rebuild" });
-    let mut shown = 0;
-    let show = |difference: Difference| {
-        shown += 1;
-        let text = if args.json { serde_json::to_string(&difference).ok() } else { Some(row(&difference)) };
-        let more = args.json || shown < args.limit;
-        text.is_some_and(|text| write_line(&text).is_ok()) && more
-    };
+    let mut findings = Findings::new(args.json, args.limit);
+    let show = |difference: Difference| findings.show(&difference, row);
     let work = async {
         match selection {
             Some(selection) => rebuild::replay(store, selection, args.check, &mut progress, show).await,
@@ -74,12 +66,7 @@ pub(super) async fn drive(
         Some(finished) => finished?,
         None => return interrupted(store, &progress, selection.is_some()).await,
     };
-    let text = if args.json {
-        serde_json::to_string(&serde_json::json!({"summary": report}))?
-    } else {
-        summary(&report, shown)
-    };
-    print_data(&(text + "\n"))?;
+    findings.end(&report, report.differing_rows().unsigned_abs(), summary)?;
     Ok(exit(&report))
 }
 
@@ -134,23 +121,11 @@ fn bare(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(VALUE_MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-fn summary(report: &Report, shown: usize) -> String {
+fn summary(report: &Report) -> String {
     let Report { events, pruned, customers, users, unreadable, differing, took, .. } = report;
     let rows = report.differing_rows();
-    let mut lines = Vec::new();
-    let hidden = usize::try_from(rows).unwrap_or(usize::MAX).saturating_sub(shown);
-    if hidden > 0 {
-        lines.push(format!("… and {hidden} more; --json shows them all"));
-    }
-    lines.extend(differing.iter().map(|(table, count)| format!("{count:>8}  {table}")));
+    let mut lines: Vec<String> =
+        differing.iter().map(|(table, count)| format!("{count:>8}  {table}")).collect();
     let found = match (rows, report.check, report.selected) {
         (0, _, None) => "the live tables are what the events make of them".to_owned(),
         (0, _, Some(selected)) => format!("nothing differs where the {selected} selected events have a say"),
@@ -218,6 +193,6 @@ mod tests {
         assert_eq!(exit(&report(true, 1)), Exit::Drift);
         assert_eq!(exit(&report(true, 0)), Exit::Fine);
         assert_eq!(exit(&report(false, 1)), Exit::Fine);
-        assert!(summary(&report(true, 3), 1).starts_with("… and 2 more; --json shows them all\n"));
+        assert!(summary(&report(true, 3)).starts_with("       3  ingest.claims\n"));
     }
 }

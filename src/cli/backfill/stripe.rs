@@ -26,7 +26,7 @@ pub(super) struct StripeArgs {
 pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let wanted = StripeRun { command: "backfill", fix: true, since: args.since };
     let report = reconcile::run_stripe(wanted, config, clock, |_| {}).await?;
-    let text = if args.json { serde_json::to_string(&report)? } else { reconcile::summary(&report, 0) };
+    let text = if args.json { serde_json::to_string(&report)? } else { reconcile::summary(&report) };
     print_data(&(text + "\n"))?;
     Ok(if report.skipped.is_empty() { Exit::Fine } else { Exit::SomeFailed })
 }

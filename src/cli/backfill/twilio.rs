@@ -27,8 +27,7 @@ pub(super) struct TwilioArgs {
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let wanted = TwilioRun { command: "backfill", fix: true, since: args.since };
     let report = reconcile::run_twilio(wanted, config, clock, |_| {}).await?;
-    let text =
-        if args.json { serde_json::to_string(&report)? } else { reconcile::twilio_summary(&report, 0) };
+    let text = if args.json { serde_json::to_string(&report)? } else { reconcile::twilio_summary(&report) };
     print_data(&(text + "\n"))?;
     Ok(if report.unreadable == 0 { Exit::Fine } else { Exit::SomeFailed })
 }

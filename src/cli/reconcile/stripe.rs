@@ -1,18 +1,14 @@
 //! `memberflow reconcile stripe`
 
-use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::showing;
-use crate::cli::{Exit, Failure, print_data, stripe_api};
+use super::drift::{Findings, short};
+use crate::cli::{Exit, Failure, stripe_api};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::ledger::parse_since;
 use crate::ops::progress::Progress;
 use crate::ops::reconcile::stripe::{self, Drift, Drifted, Options, Report};
-
-/// The longest value of a field that is shown whole as text.
-const VALUE_MAX_CHARS: usize = 60;
 
 /// Compare every object of Stripe's API with what the events have reported.
 ///
@@ -36,14 +32,12 @@ pub(super) struct StripeArgs {
 /// Exits with 6 if something differs still, with 3 if some lists could not be read.
 pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let wanted = StripeRun { command: "reconcile", fix: args.fix, since: args.since };
-    let mut shown = 0;
-    let report = run_stripe(wanted, config, clock, showing(args.json, args.limit, &mut shown, lines)).await?;
-    let text = if args.json {
-        serde_json::to_string(&serde_json::json!({"summary": report}))?
-    } else {
-        summary(&report, (report.total() + report.deleted_at_stripe).saturating_sub(shown))
+    let mut findings = Findings::new(args.json, args.limit);
+    let show = |drifted: &Drifted| {
+        findings.show(drifted, lines);
     };
-    print_data(&(text + "\n"))?;
+    let report = run_stripe(wanted, config, clock, show).await?;
+    findings.end(&report, report.total() + report.deleted_at_stripe, summary)?;
     Ok(exit(&report))
 }
 
@@ -105,21 +99,10 @@ fn lines(drifted: &Drifted) -> String {
     }
 }
 
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(VALUE_MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-/// The summary for people; `hidden`: objects that differ and were not shown.
+/// The summary for people.
 #[must_use]
-pub fn summary(report: &Report, hidden: u64) -> String {
+pub fn summary(report: &Report) -> String {
     let mut lines = Vec::new();
-    if hidden > 0 {
-        lines.push(format!("… and {hidden} more; --json shows them all"));
-    }
     for (kind, objects) in &report.objects {
         let drifted = report.drifted.get(kind).copied().unwrap_or_default();
         lines.push(format!(

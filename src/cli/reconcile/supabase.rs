@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 
-use crate::cli::terminal::write_line;
-use crate::cli::{Exit, Failure, print_data};
+use super::drift::Findings;
+use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
@@ -31,14 +31,10 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
     let mut progress = Progress::on_stderr("reconcile");
-    let (mut found, mut shown) = (0, 0);
+    let (mut findings, mut found) = (Findings::new(args.json, args.limit), 0);
     let show = |drift: &Drift| {
         found += 1;
-        if args.json || shown < args.limit {
-            shown += 1;
-            let text = if args.json { serde_json::to_string(drift).ok() } else { Some(line(drift)) };
-            text.map(|text| write_line(&text).ok());
-        }
+        findings.show(drift, line);
     };
     let report = tokio::select! {
         done = supabase::run(&store, args.fix, &mut progress, show) => done.map_err(failure)?,
@@ -46,12 +42,7 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
             return Err(Failure::new(Exit::Failed, "interrupted: what was fixed stays").into());
         }
     };
-    let text = if args.json {
-        serde_json::to_string(&serde_json::json!({"summary": report}))?
-    } else {
-        summary(&report, found - shown)
-    };
-    print_data(&(text + "\n"))?;
+    findings.end(&report, found, summary)?;
     Ok(exit(&report))
 }
 
@@ -81,12 +72,9 @@ fn line(drift: &Drift) -> String {
     format!("{id} {field}: {from} {} -> counted {}", value(here), value(recount))
 }
 
-fn summary(report: &Report, hidden: u64) -> String {
-    let mut lines = Vec::new();
-    if hidden > 0 {
-        lines.push(format!("… and {hidden} more; --json shows them all"));
-    }
-    lines.extend(report.skipped.iter().map(|table| format!("not there, or not to be read: {table}")));
+fn summary(report: &Report) -> String {
+    let skipped = report.skipped.iter().map(|table| format!("not there, or not to be read: {table}"));
+    let mut lines: Vec<String> = skipped.collect();
     if report.mended_members > 0 {
         lines.push(format!("members derived again: {}", report.mended_members));
     }
@@ -133,19 +121,15 @@ mod tests {
     fn the_summary_names_the_command_that_mends() {
         let mut report = Report::default();
         assert_eq!(exit(&report), Exit::Fine);
-        assert_eq!(
-            summary(&report, 0),
-            "no drift: the members' rows are what the facts and their tables say"
-        );
+        assert_eq!(summary(&report), "no drift: the members' rows are what the facts and their tables say");
         report.skipped.insert("auth.sessions".to_owned());
         assert_eq!(exit(&report), Exit::SomeFailed);
         report.differing.insert(Mend::Rebuild.command(), 2);
         report.mended_members = 4;
         assert_eq!(exit(&report), Exit::Drift);
-        let text = summary(&report, 1);
         assert_eq!(
-            text,
-            "… and 1 more; --json shows them all\nnot there, or not to be read: auth.sessions\n\
+            summary(&report),
+            "not there, or not to be read: auth.sessions\n\
              members derived again: 4\nfields that differ: 2; `memberflow rebuild` fixes them"
         );
     }

@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 use time::OffsetDateTime;
 
-use super::showing;
+use super::drift::Findings;
 use crate::cli::terminal::printable;
-use crate::cli::{Exit, Failure, print_data};
+use crate::cli::{Exit, Failure};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
@@ -37,14 +37,12 @@ pub(super) struct TwilioArgs {
 /// Exits with 6 if something differs still, with 3 if some messages could not be read.
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let wanted = TwilioRun { command: "reconcile", fix: args.fix, since: args.since };
-    let mut shown = 0;
-    let report = run_twilio(wanted, config, clock, showing(args.json, args.limit, &mut shown, lines)).await?;
-    let text = if args.json {
-        serde_json::to_string(&serde_json::json!({"summary": report}))?
-    } else {
-        summary(&report, report.total().saturating_sub(shown))
+    let mut findings = Findings::new(args.json, args.limit);
+    let show = |drifted: &Drifted| {
+        findings.show(drifted, lines);
     };
-    print_data(&(text + "\n"))?;
+    let report = run_twilio(wanted, config, clock, show).await?;
+    findings.end(&report, report.total(), summary)?;
     Ok(match (report.left(), report.unreadable) {
         (0, 0) => Exit::Fine,
         (0, _) => Exit::SomeFailed,
@@ -132,15 +130,11 @@ fn lines(drifted: &Drifted) -> String {
     format!("{direction} {sid}: here -> at Twilio{mended}{}", fields.iter().map(field).collect::<String>())
 }
 
-/// The summary for people; `hidden`: messages that differ and were not shown.
+/// The summary for people.
 #[must_use]
-pub fn summary(report: &Report, hidden: u64) -> String {
-    let mut lines = Vec::new();
-    if hidden > 0 {
-        lines.push(format!("… and {hidden} more; --json shows them all"));
-    }
+pub fn summary(report: &Report) -> String {
     let Report { messages, missing, differing, unreadable, .. } = report;
-    lines.push(format!("{messages:>8}  messages, {missing} not known, {differing} differ"));
+    let mut lines = vec![format!("{messages:>8}  messages, {missing} not known, {differing} differ")];
     if *unreadable > 0 {
         lines.push(format!("entries that no sense could be made of: {unreadable}"));
     }

@@ -49,7 +49,7 @@ pub(super) struct InboxArgs {
     force: bool,
     /// Show at most N of the rows that change, as text; JSON shows them all.
     #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    limit: u64,
 }
 
 pub(super) async fn run(args: InboxArgs, json: bool, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {

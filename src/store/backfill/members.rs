@@ -6,14 +6,13 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::counts;
 use super::pages::Page;
 use super::run::Turn;
 use crate::project::supabase::ActivityTables;
-use crate::project::supabase::tables::Metric;
 use crate::store::Rules;
 use crate::store::apply::{self, Touched};
 use crate::store::derive::tables::Tables;
-use crate::store::resolve::activity;
 
 /// Members derived at once.
 const MEMBERS: i64 = 5000;
@@ -46,27 +45,16 @@ pub(in crate::store) async fn derive(
 /// row is ours then. All that belongs to a user is looked up
 /// by its key: the page is small beside the tables.
 fn looked_at(tables: &ActivityTables) -> String {
-    let fed = Metric::ALL.into_iter().filter(|metric| tables.feed(*metric));
-    let counts = fed.map(|metric| (metric.column(), activity::column(metric)));
-    let counts: Vec<String> = [("total_logins", "logins"), ("s3_file_count", "files")]
+    let differs: Vec<String> = counts::shown(tables)
         .into_iter()
-        .chain(counts)
-        .map(|(shown, kept)| format!("m.{shown} is distinct from coalesce(a.{kept}, 0)"))
+        .map(|(column, value)| format!("m.{column} is distinct from {value}"))
         .collect();
     format!(
-        "select u.id,
-                $3 or m.user_id is null or {}
-             or m.total_storage_mb is distinct from least(round(coalesce(a.file_bytes, 0) / 1048576.0, 2), 99999999.99)
-             or m.last_login_at is distinct from (
-                 select max(l.logged_in_at) from ingest.logins l where l.user_id = u.id and l.counted)
-             or m.profile_completion_percent is distinct from coalesce((
-                 select f.amount from ingest.row_facts f
-                 where f.relation = 'public.user_profiles' and f.counted and f.user_id = u.id
-                 order by f.occurred_at desc, f.row_id desc limit 1), 0)
+        "select u.id, $3 or m.user_id is null or {}
          from (select id from auth.users where $1::text is null or id > $1::text::uuid order by id limit $2) u
          left join lateral (select * from public.user_activity_metrics m where m.user_id = u.id limit 1) m on true
          left join lateral (select * from ingest.activity a where a.user_id = u.id limit 1) a on true
          order by u.id",
-        counts.join(" or ")
+        differs.join(" or ")
     )
 }

@@ -8,6 +8,7 @@
 //! such events are worth beside others.
 
 mod corrections;
+pub mod counts;
 mod customers;
 mod gone;
 mod logins;

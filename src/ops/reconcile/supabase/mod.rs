@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 pub use report::{Drift, Mend, Report, Whose};
 
-use checks::{About, CHECKS, Check, campaigns, mapped, messages, tickets};
+use checks::{About, Check, campaigns, leads, mapped, members, messages, tickets};
 
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
@@ -76,15 +76,15 @@ async fn look(
     // One moment for all: what is applied meanwhile is no difference.
     let mut tx = reading(store.pool()).await?;
     let tables = &store.rules().reading.tables;
-    let fixed = CHECKS
-        .into_iter()
-        .chain(mapped::counts(tables))
-        .chain(campaigns::CHECKS)
-        .chain([tickets::CHECK, messages::CHECK]);
+    let fixed = leads::checks().into_iter().chain(members::checks(tables)).chain([
+        campaigns::check(),
+        tickets::check(),
+        messages::check(),
+    ]);
     let mut checks: Vec<(Check, Numbers)> = fixed.map(|check| (check, Numbers::default())).collect();
     checks.extend(recounted(&mut tx, tables, &mut found.report).await?);
     for (check, numbers) in &checks {
-        progress.begin(&check.field, 0);
+        progress.begin(&check.fields[0].name, 0);
         if let Some(table) = unreadable(&mut tx, check).await? {
             found.report.skipped.insert(table.to_owned());
             continue;
@@ -95,11 +95,12 @@ async fn look(
         }
         let mut rows = query.fetch(&mut *tx);
         while let Some(row) = rows.try_next().await? {
+            let place: i32 = row.try_get(1)?;
             let drift = Drift {
                 whose: found.note(check, row.try_get(0)?),
-                field: check.field.clone().into_owned(),
-                here: row.try_get(1)?,
-                recount: row.try_get(2)?,
+                field: check.fields[place.unsigned_abs() as usize].name.clone().into_owned(),
+                here: row.try_get(2)?,
+                recount: row.try_get(3)?,
                 mend: check.mend,
             };
             show(&drift);

@@ -1,8 +1,6 @@
 //! The campaigns' sums against their leads, and what is worked out from the sums. Only of campaigns that have or had
 //! leads: what others say is the application's.
 
-use std::borrow::Cow;
-
 use super::{About, Check};
 use crate::ops::reconcile::supabase::Mend;
 
@@ -36,56 +34,45 @@ macro_rules! sums {
     };
 }
 
-/// A column of `marketing_campaigns` and what it should be, in SQL over the campaign `m` and its sums `s`.
-macro_rules! campaign {
-    ($column:literal, $value:literal) => {
-        Check {
-            field: Cow::Borrowed(concat!("public.marketing_campaigns.", $column)),
-            source: Some("public.marketing_campaigns"),
-            about: About::Campaigns,
-            mend: Mend::Fix,
-            here: Cow::Borrowed(concat!(
-                sums!(),
-                "select id, trim_scale(",
-                $column,
-                "::numeric) from campaigns"
-            )),
-            recount: Cow::Borrowed(concat!(
-                sums!(),
-                "select m.id, trim_scale((",
-                $value,
-                ")::numeric)
-                          from campaigns m left join sums s on s.campaign_id = m.id"
-            )),
-            nothing: "null",
-        }
-    };
+/// The check of the campaigns. The two ratios follow from the sums beside them, and end where their columns do.
+pub(in crate::ops::reconcile::supabase) fn check() -> Check {
+    Check::new(
+        Mend::Fix,
+        concat!(
+            sums!(),
+            "select id, trim_scale(total_leads::numeric) as total_leads,
+                    trim_scale(total_conversions::numeric) as total_conversions,
+                    trim_scale(revenue_generated::numeric) as revenue_generated,
+                    trim_scale(calculated_cpl::numeric) as calculated_cpl,
+                    trim_scale(calculated_roi::numeric) as calculated_roi
+             from campaigns"
+        ),
+        concat!(
+            sums!(),
+            "select m.id, coalesce(s.leads, 0)::numeric as total_leads,
+                    coalesce(s.conversions, 0)::numeric as total_conversions,
+                    trim_scale((coalesce(s.value, 0)
+                        / ingest.minor_units_in(m.currency, pg_typeof(m.revenue_generated)))::numeric)
+                        as revenue_generated,
+                    trim_scale(case when m.total_leads > 0 then round(
+                        m.total_spent * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent))
+                            / m.total_leads / ingest.minor_units_in(m.currency, pg_typeof(m.calculated_cpl)),
+                        coalesce(scale(m.calculated_cpl::numeric), 2)) end::numeric) as calculated_cpl,
+                    trim_scale(case when m.total_spent > 0 then least(round(
+                        (m.revenue_generated * ingest.minor_units_in(m.currency, pg_typeof(m.revenue_generated))
+                            - m.total_spent * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent)))
+                            / (m.total_spent * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent))),
+                        coalesce(scale(m.calculated_roi::numeric), 4)), 99999999.9999) end::numeric) as calculated_roi
+             from campaigns m left join sums s on s.campaign_id = m.id"
+        ),
+    )
+    .about(About::Campaigns, "public.marketing_campaigns")
+    .columns(
+        "public.marketing_campaigns",
+        "null",
+        ["total_leads", "total_conversions", "revenue_generated", "calculated_cpl", "calculated_roi"],
+    )
 }
-
-/// The checks of the campaigns. The two ratios follow from the sums beside them, and end where their columns do.
-pub(in crate::ops::reconcile::supabase) const CHECKS: [Check; 5] = [
-    campaign!("total_leads", "coalesce(s.leads, 0)"),
-    campaign!("total_conversions", "coalesce(s.conversions, 0)"),
-    campaign!(
-        "revenue_generated",
-        "coalesce(s.value, 0) / ingest.minor_units_in(m.currency, pg_typeof(m.revenue_generated))"
-    ),
-    campaign!(
-        "calculated_cpl",
-        "case when m.total_leads > 0 then round(
-             m.total_spent * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent))
-                 / m.total_leads / ingest.minor_units_in(m.currency, pg_typeof(m.calculated_cpl)),
-             coalesce(scale(m.calculated_cpl::numeric), 2)) end"
-    ),
-    campaign!(
-        "calculated_roi",
-        "case when m.total_spent > 0 then least(round(
-             (m.revenue_generated * ingest.minor_units_in(m.currency, pg_typeof(m.revenue_generated))
-                 - m.total_spent * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent)))
-                 / (m.total_spent * ingest.minor_units_in(m.currency, pg_typeof(m.total_spent))),
-             coalesce(scale(m.calculated_roi::numeric), 4)), 99999999.9999) end"
-    ),
-];
 
 /// Counts the leads of `$1` again and sets the campaigns to what they say; the ratios follow by their trigger.
 pub(in crate::ops::reconcile::supabase) const COUNT_AGAIN: &str = "

@@ -1,7 +1,5 @@
 //! What stands in text messages against what Twilio's reports complete them to.
 
-use std::borrow::Cow;
-
 use super::{About, Check};
 use crate::ops::reconcile::supabase::Mend;
 
@@ -10,7 +8,7 @@ use crate::ops::reconcile::supabase::Mend;
 macro_rules! differing {
     ($value:literal) => {
         concat!(
-            "select m.id, d.differing from public.sms_messages m join ingest.sms_facts f on f.sid = m.twilio_sid
+            "select m.id, d.differing as value from public.sms_messages m join ingest.sms_facts f on f.sid = m.twilio_sid
              cross join lateral (
                  select jsonb_object_agg(c.key, ",
             $value,
@@ -22,17 +20,17 @@ macro_rules! differing {
 }
 
 /// The check of the messages.
-pub(in crate::ops::reconcile::supabase) const CHECK: Check = Check {
-    field: Cow::Borrowed("public.sms_messages (what Twilio has told of them)"),
-    source: Some("public.sms_messages"),
-    about: About::Messages,
-    mend: Mend::Rebuild,
-    here: Cow::Borrowed(differing!("to_jsonb(m) -> c.key")),
-    recount: Cow::Borrowed(concat!(
-        differing!("c.value"),
-        " union all
-         select md5('memberflow sms ' || f.sid)::uuid, jsonb_build_object('twilio_sid', f.sid) from ingest.sms_facts f
-         where not exists (select from public.sms_messages m where m.twilio_sid = f.sid)"
-    )),
-    nothing: "null",
-};
+pub(in crate::ops::reconcile::supabase) fn check() -> Check {
+    Check::new(
+        Mend::Rebuild,
+        differing!("to_jsonb(m) -> c.key"),
+        concat!(
+            differing!("c.value"),
+            " union all
+             select md5('memberflow sms ' || f.sid)::uuid, jsonb_build_object('twilio_sid', f.sid) from ingest.sms_facts f
+             where not exists (select from public.sms_messages m where m.twilio_sid = f.sid)"
+        ),
+    )
+    .about(About::Messages, "public.sms_messages")
+    .field("public.sms_messages (what Twilio has told of them)", "null")
+}

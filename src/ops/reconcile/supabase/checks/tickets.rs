@@ -1,7 +1,5 @@
 //! What stands in tickets against what follows from their replies and statuses.
 
-use std::borrow::Cow;
-
 use super::{About, Check};
 use crate::ops::reconcile::supabase::Mend;
 
@@ -37,16 +35,16 @@ macro_rules! derived {
 }
 
 /// The check of the tickets.
-pub(in crate::ops::reconcile::supabase) const CHECK: Check = Check {
-    field: Cow::Borrowed("public.support_tickets (what follows from replies and statuses)"),
-    source: Some("public.support_tickets"),
-    about: About::Tickets,
-    mend: Mend::Fix,
-    here: Cow::Borrowed(concat!("select t.id, ", derived!("t"), " from public.support_tickets t")),
-    recount: Cow::Borrowed(concat!(
-        "select t.id, ",
-        derived!("s"),
-        " from public.support_tickets t cross join lateral ingest.ticket_story(t.id) s"
-    )),
-    nothing: "null",
-};
+pub(in crate::ops::reconcile::supabase) fn check() -> Check {
+    Check::new(
+        Mend::Fix,
+        concat!("select t.id, ", derived!("t"), " as value from public.support_tickets t"),
+        concat!(
+            "select t.id, ",
+            derived!("s"),
+            " as value from public.support_tickets t cross join lateral ingest.ticket_story(t.id) s"
+        ),
+    )
+    .about(About::Tickets, "public.support_tickets")
+    .field("public.support_tickets (what follows from replies and statuses)", "null")
+}

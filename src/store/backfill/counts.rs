@@ -1,0 +1,73 @@
+//! What the facts amount to for each user, and what their rows show of it: in SQL, for whoever compares.
+
+use super::parts::Counted;
+use crate::database::sql;
+use crate::project::supabase::ActivityTables;
+use crate::project::supabase::tables::Metric;
+use crate::store::resolve::activity;
+
+/// What the facts amount to, in SQL: a row of `ingest.activity` for each user of whom something counts.
+#[must_use]
+pub fn of_facts(tables: &ActivityTables) -> String {
+    let columns = columns(tables);
+    let each = |one: &dyn Fn(&str, &str) -> String, between: &str| {
+        columns.iter().map(|(column, counted)| one(column, counted)).collect::<Vec<_>>().join(between)
+    };
+    format!(
+        "select user_id, sum(logins)::bigint as logins, {sums} from (
+             select user_id, count(*) as logins, {none} from ingest.logins where counted group by user_id
+             union all
+             select user_id, 0, {counts} from ingest.row_facts where counted and user_id is not null group by user_id
+         ) c group by user_id having sum(logins) <> 0 or {some}",
+        sums = each(&|column, _| format!("sum({column})::bigint as {column}"), ", "),
+        none = each(&|column, _| format!("0 as {column}"), ", "),
+        counts = each(&|_, counted| counted.to_owned(), ", "),
+        some = each(&|column, _| format!("sum({column}) <> 0"), " or "),
+    )
+}
+
+/// The columns beside the logins, each with what it counts of a user's `ingest.row_facts`.
+fn columns(tables: &ActivityTables) -> Vec<(&'static str, String)> {
+    let files = sql::literal(Counted::Files.relation());
+    let mut columns = vec![
+        ("files", format!("count(*) filter (where relation = {files})")),
+        ("file_bytes", format!("coalesce(sum(amount) filter (where relation = {files}), 0)")),
+    ];
+    columns.extend(Metric::ALL.map(|metric| {
+        let feeding = tables.iter().filter(|table| table.metric == metric);
+        let relations: Vec<String> = feeding.map(|table| sql::literal(&table.relation)).collect();
+        let counted =
+            format!("count(*) filter (where relation = any (array[{}]::text[]))", relations.join(", "));
+        (activity::column(metric), counted)
+    }));
+    columns
+}
+
+/// What a member's row of `user_activity_metrics` shows of the facts, each column with its value in SQL: `a` is the user's
+/// row of `ingest.activity`, if there is one, and `u` the user.
+#[must_use]
+pub fn shown(tables: &ActivityTables) -> Vec<(&'static str, String)> {
+    let fed = Metric::ALL.into_iter().filter(|metric| tables.feed(*metric));
+    let counts = fed.map(|metric| (metric.column(), activity::column(metric)));
+    let counts = [("total_logins", "logins"), ("s3_file_count", "files")].into_iter().chain(counts);
+    let mut shown: Vec<_> = counts.map(|(shown, kept)| (shown, format!("coalesce(a.{kept}, 0)"))).collect();
+    shown.extend([
+        (
+            "total_storage_mb",
+            "least(round(coalesce(a.file_bytes, 0) / 1048576.0, 2), 99999999.99)".to_owned(),
+        ),
+        (
+            "last_login_at",
+            "(select max(l.logged_in_at) from ingest.logins l where l.user_id = u.id and l.counted)"
+                .to_owned(),
+        ),
+        (
+            "profile_completion_percent",
+            "coalesce((select f.amount from ingest.row_facts f
+                       where f.relation = 'public.user_profiles' and f.counted and f.user_id = u.id
+                       order by f.occurred_at desc, f.row_id desc limit 1), 0)"
+                .to_owned(),
+        ),
+    ]);
+    shown
+}
