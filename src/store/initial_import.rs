@@ -29,9 +29,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`], which says whether waiting helps.
     pub async fn has_imported(&self) -> Result<bool, StoreError> {
-        let done = sqlx::query_scalar("select exists (select from ingest.switched_on where completed)")
-            .fetch_one(self.pool())
-            .await?;
+        // A process of the version before may have come to the end of its own reading while ours has not.
+        let done = sqlx::query_scalar(
+            "select exists (select from ingest.switched_on where completed) and not exists (
+                 select from ingest.backfills where scope = 'first activity' and completed_at is null)",
+        )
+        .fetch_one(self.pool())
+        .await?;
         Ok(done)
     }
 

@@ -1,10 +1,48 @@
-//! What the facts amount to for each user, and what their rows show of it: in SQL, for whoever compares.
+//! What the facts amount to for each user, and what their rows show of it. Counted in one go at the first start, where moving
+//! the counts page by page would write each user's row many times; and whenever somebody compares.
 
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use super::pages::Page;
 use super::parts::Counted;
 use crate::database::sql;
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
 use crate::store::resolve::activity;
+
+/// Makes `ingest.activity` say what the facts amount to, whoever has kept them.
+pub(in crate::store) async fn set(
+    tx: &mut PgConnection,
+    tables: &ActivityTables,
+) -> Result<Page, sqlx::Error> {
+    let row = sqlx::query(AssertSqlSafe(statement(tables))).persistent(false).fetch_one(&mut *tx).await?;
+    // The members' rows are derived next, each from its row here.
+    sqlx::query("analyze ingest.activity, ingest.logins, ingest.row_facts").execute(tx).await?;
+    Ok(Page { rows: row.try_get("counted")?, found: row.try_get("written")?, ..Page::default() })
+}
+
+fn statement(tables: &ActivityTables) -> String {
+    let names: Vec<&str> = columns(tables).into_iter().map(|(column, _)| column).collect();
+    let each =
+        |one: &dyn Fn(&str) -> String| names.iter().map(|name| one(name)).collect::<Vec<_>>().join(", ");
+    format!(
+        "with counted as materialized ({counted}), gone as (
+             delete from ingest.activity a where not exists (select from counted c where c.user_id = a.user_id)
+         ), written as (
+             insert into ingest.activity as a (user_id, logins, {names})
+             select user_id, logins, {names} from counted order by user_id
+             on conflict (user_id) do update set logins = excluded.logins, {set}
+             where (a.logins, {before}) is distinct from (excluded.logins, {after})
+             returning user_id
+         )
+         select (select count(*) from counted) as counted, (select count(*) from written) as written",
+        counted = of_facts(tables),
+        names = names.join(", "),
+        set = each(&|column| format!("{column} = excluded.{column}")),
+        before = each(&|column| format!("a.{column}")),
+        after = each(&|column| format!("excluded.{column}")),
+    )
+}
 
 /// What the facts amount to, in SQL: a row of `ingest.activity` for each user of whom something counts.
 #[must_use]

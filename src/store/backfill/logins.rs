@@ -30,7 +30,10 @@ pub(in crate::store) async fn sessions(
     );
     let is_new = "not exists (select from ingest.logins l where l.session_id = p.session_id and l.logged_in_at <= p.at)";
     let page = read(tx, turn, &source, is_new, Evidence::Session, now).await?;
-    activity::weigh_again(tx, &page.users, &page.moments).await?;
+    // A page is read in halves only where no weaker evidence is known.
+    if !turn.is_half {
+        activity::weigh_again(tx, &page.users, &page.moments).await?;
+    }
     Ok(page.page)
 }
 
@@ -126,7 +129,8 @@ fn statement(turn: &Turn, source: &str, is_new: &str, evidence: Evidence) -> Str
             pages::micros("at")
         ),
     );
-    let outcome = pages::outcome(turn);
+    let (outcome, moved) = (pages::outcome(turn), if turn.counts_later { "" } else { MOVED });
+    let weighed = if evidence == Evidence::Session && !turn.is_half { "news" } else { "news where false" };
     format!(
         "with page as materialized (select s.*, row_number() over (order by key) as n from ({source}) s),
          {news}, {kept}, told as (
@@ -135,12 +139,15 @@ fn statement(turn: &Turn, source: &str, is_new: &str, evidence: Evidence) -> Str
              on conflict (session_id) do update set logged_in_at = excluded.logged_in_at
              where excluded.logged_in_at < l.logged_in_at
              returning user_id, xmax = 0 as is_new
-         ), moved as (
+         ){moved}
+         select {outcome}, (select array_agg(user_id order by n) from {weighed}) as users,
+                (select array_agg(at order by n) from {weighed}) as moments"
+    )
+}
+
+/// What the logins make of their users' counts.
+const MOVED: &str = ", moved as (
              insert into ingest.activity as a (user_id, logins)
              select user_id, count(*) from told where is_new group by user_id order by user_id
              on conflict (user_id) do update set logins = a.logins + excluded.logins
-         )
-         select {outcome}, (select array_agg(user_id order by n) from news) as users,
-                (select array_agg(at order by n) from news) as moments"
-    )
-}
+         )";

@@ -7,15 +7,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::counts;
-use super::pages::Page;
+use super::pages::{self, Page};
 use super::run::Turn;
 use crate::project::supabase::ActivityTables;
 use crate::store::Rules;
 use crate::store::apply::{self, Touched};
 use crate::store::derive::tables::Tables;
-
-/// Members derived at once.
-const MEMBERS: i64 = 5000;
 
 /// The next members whose rows are to be derived. What only the clock changes is left to the daily round.
 pub(in crate::store) async fn derive(
@@ -24,15 +21,13 @@ pub(in crate::store) async fn derive(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(looked_at(&rules.reading.tables)))
+    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(looked_at(turn, &rules.reading.tables)))
         .bind(&turn.position)
-        .bind(MEMBERS)
-        .bind(turn.is_first)
         .persistent(false)
         .fetch_all(&mut *tx)
         .await?;
     let rows = i64::try_from(users.len()).unwrap_or(i64::MAX);
-    let next = users.last().filter(|_| rows == MEMBERS).map(|(last, _)| last.to_string());
+    let next = users.last().filter(|_| users.len() == turn.page_rows).map(|(last, _)| last.to_string());
     let users: BTreeSet<Uuid> =
         users.into_iter().filter(|(_, differs)| *differs).map(|(user, _)| user).collect();
     let found = i64::try_from(users.len()).unwrap_or(i64::MAX);
@@ -42,16 +37,23 @@ pub(in crate::store) async fn derive(
 }
 
 /// The next users, each with whether its row is missing or says otherwise; at the first start all, for nothing of a
-/// row is ours then. All that belongs to a user is looked up
-/// by its key: the page is small beside the tables.
-fn looked_at(tables: &ActivityTables) -> String {
+/// row is ours then. All that belongs to a user is looked up by its key: the page is small beside the tables.
+fn looked_at(turn: &Turn, tables: &ActivityTables) -> String {
+    let users = format!(
+        "select t.id from auth.users t where {} order by t.id limit {}",
+        pages::after(turn, "t.id", "uuid"),
+        turn.page_rows
+    );
+    if turn.is_first {
+        return format!("select id, true from ({users}) u order by id");
+    }
     let differs: Vec<String> = counts::shown(tables)
         .into_iter()
         .map(|(column, value)| format!("m.{column} is distinct from {value}"))
         .collect();
     format!(
-        "select u.id, $3 or m.user_id is null or {}
-         from (select id from auth.users where $1::text is null or id > $1::text::uuid order by id limit $2) u
+        "select u.id, m.user_id is null or {}
+         from ({users}) u
          left join lateral (select * from public.user_activity_metrics m where m.user_id = u.id limit 1) m on true
          left join lateral (select * from ingest.activity a where a.user_id = u.id limit 1) a on true
          order by u.id",

@@ -1,8 +1,8 @@
 //! What stands in the application's tables, read into the set of events: at the first start all of it, later
 //! what no event has reported, or reported otherwise.
 //!
-//! A reading goes part by part ([`Part`]) and page by page. A page is one transaction under the projection's
-//! lock: it compares the rows with the facts at one moment, keeps what is new as events of our own (many rows
+//! A reading goes part by part ([`Part`]) and page by page. A page is one transaction (two at the first start, see
+//! [`halves`]) under the projection's lock: it compares the rows with the facts at one moment, keeps what is new as events of our own (many rows
 //! in each), and makes the facts and counts of them that a rebuild makes of those events. How far it is stands
 //! in `ingest.backfills`, so that any process may take the next page. `docs/decisions/preexisting-rows.md` says what
 //! such events are worth beside others.
@@ -11,6 +11,7 @@ mod corrections;
 pub mod counts;
 mod customers;
 mod gone;
+mod halves;
 mod logins;
 mod members;
 mod pages;
@@ -44,6 +45,10 @@ use self::run::Turn;
 pub struct Reading {
     store: Store,
     id: i64,
+    /// Pages may be read in halves.
+    is_in_halves: bool,
+    /// Rows of a page, where it is not as many as usual.
+    page_rows: Option<usize>,
 }
 
 /// One page that was read.
@@ -66,18 +71,34 @@ impl Store {
     pub async fn read_tables(&self, scope: Scope, is_first: bool) -> Result<Reading, StoreError> {
         let (pool, now) = self.parts();
         let id = run::begin(pool, scope, is_first, &self.rules.reading.tables, now).await?;
-        Ok(Reading { store: self.clone(), id })
+        let is_in_halves = is_first && scope == Scope::Activity;
+        Ok(Reading { store: self.clone(), id, is_in_halves, page_rows: None })
     }
 }
 
 impl Reading {
+    /// The same with `rows` in a page.
+    #[must_use]
+    pub fn in_pages_of(self, rows: usize) -> Self {
+        Self { page_rows: Some(rows), ..self }
+    }
+
     /// Reads the next page; none at the end.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Nothing of the page is written then.
+    /// [`StoreError`], which says whether waiting helps. Where nothing had been read before, half of the page may be written
+    /// then; the next step finds that half known.
     pub async fn step(&self) -> Result<Option<Step>, StoreError> {
+        // Whatever hinders two, one alone will see whether it is an error.
+        if self.is_in_halves
+            && let Ok(Some(step)) = halves::step(self).await
+        {
+            return Ok(Some(step));
+        }
         let mut tx = database::begin(self.store.pool()).await?;
-        let Some(turn) = run::take(&mut tx, self.id, self.tables()).await? else { return Ok(None) };
+        let turn = run::take(&mut tx, self.id, self.page_rows, self.tables()).await?;
+        let Some(turn) = turn else { return Ok(None) };
+        apply::lock(&mut tx).await?;
         sqlx::query(SETTINGS).execute(&mut *tx).await?;
         let page = read(&mut tx, &turn, &self.store).await?;
         run::advance(&mut tx, &turn, &page, self.store.clock.now()).await?;
@@ -127,7 +148,6 @@ const SETTINGS: &str = "set local work_mem = '64MB'";
 
 async fn read(tx: &mut PgConnection, turn: &Turn, store: &Store) -> Result<Page, sqlx::Error> {
     let (rules, now) = (&store.rules, store.clock.now());
-    apply::lock(tx).await?;
     match &turn.part {
         Part::Users => users::there(tx, turn, now).await,
         Part::GoneUsers => users::gone(tx, turn, rules, now).await,
@@ -136,6 +156,7 @@ async fn read(tx: &mut PgConnection, turn: &Turn, store: &Store) -> Result<Page,
         Part::SignIns => logins::sign_ins(tx, turn, now).await,
         Part::Rows(counted) => rows::standing(tx, turn, counted, rules, now).await,
         Part::Gone(counted) => gone::rows(tx, turn, counted, now).await,
+        Part::Counts => counts::set(tx, &rules.reading.tables).await,
         Part::Members => members::derive(tx, turn, rules, now).await,
         Part::Subscriptions => subscriptions::standing(tx, turn, rules, now).await,
         Part::Payments => payments::standing(tx, turn, rules, now).await,

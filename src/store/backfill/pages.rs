@@ -8,12 +8,8 @@ use time::OffsetDateTime;
 
 use super::parts::Part;
 use super::run::Turn;
+use crate::database::sql;
 
-/// Rows of a table that are compared at once. While one page is read, events wait for their turn.
-pub(in crate::store) const PAGE: usize = 20_000;
-/// The same at the first start, when nobody waits: the more rows at once, the less often the same blocks of a large
-/// table or index are fetched for rows that lie all over it.
-pub(in crate::store) const FIRST_PAGE: usize = 200_000;
 /// Rows reported by one event.
 const ROWS_OF_AN_EVENT: usize = 1000;
 
@@ -28,6 +24,8 @@ pub(in crate::store) struct Page {
     pub told_gone: i64,
     /// Where the next page begins; none where there can't be one.
     pub next: Option<String>,
+    /// Something is to be corrected, which takes the whole of a page.
+    pub is_for_one: bool,
 }
 
 /// In the counts: rows that stand there although an event reported that they are gone.
@@ -39,6 +37,17 @@ impl Page {
     /// A table that is not there or may not be read.
     pub(in crate::store) fn unreadable() -> Self {
         Self { found: -1, ..Self::default() }
+    }
+
+    /// The page whose halves these are.
+    pub(in crate::store) fn of_halves(first: Self, second: Self) -> Self {
+        Self {
+            rows: first.rows + second.rows,
+            found: first.found + second.found,
+            told_gone: first.told_gone + second.told_gone,
+            next: second.next,
+            is_for_one: first.is_for_one || second.is_for_one,
+        }
     }
 
     /// What to add to the counts.
@@ -55,12 +64,16 @@ impl Page {
     }
 }
 
-/// `position` in SQL: `$1`, compared in the key's own type. It is named at the beginning, too, so that the
-/// parameters are the same.
+/// Where the page lies, in SQL: after the position `$1`, compared in the key's own type. It is named at the beginning, too,
+/// so that the parameters are the same.
 pub(in crate::store) fn after(turn: &Turn, key: &str, key_type: &str) -> String {
-    match turn.position {
+    let after = match turn.position {
         Some(_) => format!("{key} > $1::text::{key_type}"),
         None => "$1::text is null".to_owned(),
+    };
+    match &turn.until {
+        Some(until) => format!("{after} and {key} <= {}::{key_type}", sql::literal(until)),
+        None => after,
     }
 }
 
@@ -124,7 +137,7 @@ pub(in crate::store) fn page(row: &PgRow) -> Result<Page, sqlx::Error> {
     Ok(Page {
         rows: row.try_get("looked_at")?,
         found: row.try_get("found")?,
-        told_gone: 0,
         next: row.try_get("next")?,
+        ..Page::default()
     })
 }

@@ -6,6 +6,9 @@ use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::ActivityTable;
 use crate::store::resolve::activity;
 
+/// The name of the first reading of activity.
+pub(in crate::store) const FIRST_ACTIVITY: &str = "first activity";
+
 /// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -28,7 +31,16 @@ impl Scope {
         }
     }
 
-    pub(in crate::store) fn of(name: &str) -> Option<Self> {
+    /// The name of its reading in the database. Processes of the version before do not know that the first one of
+    /// activity leaves the counts to its end.
+    pub(in crate::store) fn reading(self, is_first: bool) -> &'static str {
+        if is_first && self == Self::Activity { FIRST_ACTIVITY } else { self.as_str() }
+    }
+
+    pub(in crate::store) fn of_reading(name: &str) -> Option<Self> {
+        if name == FIRST_ACTIVITY {
+            return Some(Self::Activity);
+        }
         Self::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
 
@@ -44,7 +56,7 @@ impl Scope {
         let mut parts = vec![Part::Users, Part::Sessions, Part::AuditLog, Part::SignIns];
         parts.extend(counted.iter().cloned().map(Part::Rows));
         parts.extend(counted.into_iter().map(Part::Gone));
-        parts.extend([Part::GoneUsers, Part::Members]);
+        parts.extend([Part::GoneUsers, Part::Counts, Part::Members]);
         parts
     }
 }
@@ -107,6 +119,8 @@ pub enum Part {
     Gone(Counted),
     /// Users who are known and are there no more.
     GoneUsers,
+    /// What the facts amount to for each user.
+    Counts,
     /// The members' own rows.
     Members,
     /// Subscriptions that no event has reported.
@@ -131,6 +145,7 @@ impl Part {
             Self::Rows(counted) => counted.name(),
             Self::Gone(counted) => return Cow::Owned(format!("{} gone", counted.name())),
             Self::GoneUsers => "users gone",
+            Self::Counts => "counts",
             Self::Members => "members",
             Self::Subscriptions => "subscriptions",
             Self::Payments => "payments",
@@ -146,7 +161,7 @@ impl Part {
             Self::Sessions => "auth.sessions",
             Self::AuditLog => "auth.audit_log_entries",
             Self::Rows(counted) | Self::Gone(counted) => counted.relation(),
-            Self::GoneUsers => "ingest.users",
+            Self::GoneUsers | Self::Counts => "ingest.users",
             Self::Subscriptions => "public.customer_subscriptions",
             Self::Payments | Self::GonePayments => "public.payment_history",
             Self::Customers => "ingest.customers",
@@ -156,5 +171,10 @@ impl Part {
     /// Whether there is anything to do at the first start, when nothing can be out of date yet.
     pub(in crate::store) const fn is_for_a_first_reading(&self) -> bool {
         !matches!(self, Self::Gone(_) | Self::GoneUsers | Self::GonePayments | Self::Customers)
+    }
+
+    /// Whether there is anything to do later, when each page moves the counts.
+    pub(in crate::store) const fn is_for_later_readings(&self) -> bool {
+        !matches!(self, Self::Counts)
     }
 }

@@ -27,7 +27,7 @@ pub(in crate::store) async fn standing(
     let table = Table::find(tx, relation).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
     let rows = reading::page(tx, turn, &table, relation, tables).await?;
-    let row = bound(statement(counted), &rows)
+    let row = bound(statement(counted, turn), &rows)
         .bind(turn.prefix())
         .bind(turn.at)
         .bind(now)
@@ -40,8 +40,9 @@ pub(in crate::store) async fn standing(
         found: row.try_get("found")?,
         told_gone: row.try_get("told_gone")?,
         next: rows.last.clone().filter(|_| rows.looked_at == turn.page_rows),
+        is_for_one: differing > 0,
     };
-    if differing > 0 {
+    if differing > 0 && !turn.is_half {
         page.found += corrections::correct(tx, turn, &table, counted, &rows, rules, now).await?;
     }
     Ok(page)
@@ -86,7 +87,7 @@ pub(in crate::store) fn known(counted: &Counted) -> String {
     )
 }
 
-fn statement(counted: &Counted) -> String {
+fn statement(counted: &Counted, turn: &Turn) -> String {
     let known = known(counted);
     let news = pages::news(
         "select * from known
@@ -104,7 +105,7 @@ fn statement(counted: &Counted) -> String {
     );
     // Numbered after those of the page.
     let (news, kept) = (news.replace("$2", "$7"), kept.replace("$4", "$9").replace("$3", "$8"));
-    let moved = moved(counted);
+    let moved = if turn.counts_later { String::new() } else { moved(counted) };
     format!(
         "with {PAGE}, {known}, {news}, {kept}, facts as (
              insert into ingest.row_facts

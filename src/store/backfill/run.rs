@@ -7,9 +7,18 @@ use sqlx::{PgConnection, PgPool, Row as _};
 use time::OffsetDateTime;
 
 use super::Counts;
-use super::pages::{FIRST_PAGE, PAGE, Page};
-use super::parts::{Part, Scope};
+use super::pages::Page;
+use super::parts::{FIRST_ACTIVITY, Part, Scope};
 use crate::project::supabase::ActivityTables;
+
+/// Rows of a table that are compared at once. While one page is read, events wait for their turn.
+const PAGE: usize = 20_000;
+/// The same at the first start, when nobody waits: the more rows at once, the less often the same blocks of a large
+/// table or index are fetched for rows that lie all over it.
+const FIRST_PAGE: usize = 200_000;
+/// Members derived at once: each takes more than a row that is read.
+const MEMBERS: usize = 5_000;
+const FIRST_MEMBERS: usize = 20_000;
 
 /// The page that is to be read next.
 #[derive(Debug)]
@@ -22,8 +31,14 @@ pub(in crate::store) struct Turn {
     next_part: Option<Part>,
     /// The last key read of the part.
     pub position: Option<String>,
+    /// The last key to read, where another reads what comes after it.
+    pub until: Option<String>,
     /// Nothing has been read before.
     pub is_first: bool,
+    /// Pages leave the counts to the part that counts everything.
+    pub counts_later: bool,
+    /// One of two who read a page.
+    pub is_half: bool,
     /// Rows of a page.
     pub page_rows: usize,
 }
@@ -32,6 +47,25 @@ impl Turn {
     /// What the names of the part's events begin with. Later readings come later in the order of names.
     pub(in crate::store) fn prefix(&self) -> String {
         format!("found/{:010}/{}/", self.id, self.part.name())
+    }
+
+    /// The page up to the key in its `middle`, and the `rest` of its rows. Whatever comes up to the middle meanwhile belongs
+    /// to the first half, however much it is.
+    pub(in crate::store) fn halves(&self, middle: String, rest: usize) -> (Self, Self) {
+        let half = |position, until, page_rows| Self {
+            id: self.id,
+            at: self.at,
+            part: self.part.clone(),
+            next_part: None,
+            position,
+            until,
+            is_first: self.is_first,
+            counts_later: self.counts_later,
+            is_half: true,
+            page_rows,
+        };
+        let all = usize::try_from(i64::MAX).unwrap_or(usize::MAX);
+        (half(self.position.clone(), Some(middle.clone()), all), half(Some(middle), None, rest))
     }
 }
 
@@ -43,7 +77,8 @@ pub(in crate::store) async fn begin(
     tables: &ActivityTables,
     now: OffsetDateTime,
 ) -> Result<i64, sqlx::Error> {
-    let first = parts(scope, is_first, tables).next();
+    let reading = scope.reading(is_first);
+    let first = parts(reading, is_first, tables).next();
     let first = first.as_ref().map_or(Cow::Borrowed(""), Part::name);
     loop {
         let id = sqlx::query_scalar(
@@ -58,7 +93,7 @@ pub(in crate::store) async fn begin(
              select id from ingest.backfills where scope = $1 and (completed_at is null or $3 and is_first)
              limit 1",
         )
-        .bind(scope.as_str())
+        .bind(reading)
         .bind(now)
         .bind(is_first)
         .bind(&first)
@@ -71,14 +106,19 @@ pub(in crate::store) async fn begin(
     }
 }
 
-fn parts(scope: Scope, is_first: bool, tables: &ActivityTables) -> impl Iterator<Item = Part> {
-    scope.parts(tables).into_iter().filter(move |part| !is_first || part.is_for_a_first_reading())
+fn parts(reading: &str, is_first: bool, tables: &ActivityTables) -> impl Iterator<Item = Part> + use<> {
+    let counts_later = reading == FIRST_ACTIVITY;
+    let all = Scope::of_reading(reading).map(|scope| scope.parts(tables)).unwrap_or_default();
+    all.into_iter().filter(move |part| {
+        (!is_first || part.is_for_a_first_reading()) && (counts_later || part.is_for_later_readings())
+    })
 }
 
-/// Waits for the turn to take the next page; none if the reading has come to its end.
+/// Waits for the turn to take the next page; none if the reading has come to its end. `page_rows`: other than usual.
 pub(in crate::store) async fn take(
     tx: &mut PgConnection,
     id: i64,
+    page_rows: Option<usize>,
     tables: &ActivityTables,
 ) -> Result<Option<Turn>, sqlx::Error> {
     let row = sqlx::query(
@@ -89,26 +129,35 @@ pub(in crate::store) async fn take(
     .fetch_optional(tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let (scope, name): (&str, &str) = (row.try_get(0)?, row.try_get(3)?);
+    let (reading, name): (&str, &str) = (row.try_get(0)?, row.try_get(3)?);
     let unknown = || {
         sqlx::Error::Decode(
             format!(
-                "a reading of {scope} has come to {name}, which MEMBERFLOW_ACTIVITY_TABLES no longer names"
+                "a reading of {reading} has come to {name}, which MEMBERFLOW_ACTIVITY_TABLES no longer names"
             )
             .into(),
         )
     };
-    let scope = Scope::of(scope).ok_or_else(unknown)?;
     let is_first = row.try_get(2)?;
-    let mut parts = parts(scope, is_first, tables).skip_while(|part| part.name() != name);
+    let mut parts = parts(reading, is_first, tables).skip_while(|part| part.name() != name);
+    let part = parts.next().ok_or_else(unknown)?;
+    let usual = match (&part, is_first) {
+        (Part::Members, false) => MEMBERS,
+        (Part::Members, true) => FIRST_MEMBERS,
+        (_, false) => PAGE,
+        (_, true) => FIRST_PAGE,
+    };
     Ok(Some(Turn {
         id,
         at: row.try_get(1)?,
-        part: parts.next().ok_or_else(unknown)?,
+        part,
         next_part: parts.next(),
         position: row.try_get(4)?,
+        until: None,
         is_first,
-        page_rows: if is_first { FIRST_PAGE } else { PAGE },
+        counts_later: reading == FIRST_ACTIVITY,
+        is_half: false,
+        page_rows: page_rows.unwrap_or(usual),
     }))
 }
 
@@ -162,5 +211,5 @@ pub(in crate::store) async fn outcome(
             .bind(id)
             .fetch_one(tx)
             .await?;
-    Ok((Scope::of(&scope).unwrap_or(Scope::Activity), found))
+    Ok((Scope::of_reading(&scope).unwrap_or(Scope::Activity), found))
 }

@@ -62,6 +62,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251205000300 "hold_users",
     20251205000310 "find_events_without_a_subject",
     20251205000400 "wake_consumers_sooner",
+    20251206003000 "read_first_activity_apart",
 ];
 
 /// What applies them.

@@ -1,0 +1,94 @@
+//! A page of a first reading in two halves, each in a transaction of its own on a connection of its own: Postgres works for
+//! one connection on one core. The one that has the reading's turn holds the projection's lock for both, and commits last.
+//! Where only the other half was committed, the page is read again, and finds that half known.
+//!
+//! Each waits for the other, which Postgres cannot know. So halves are read only where they write different rows, and
+//! neither waits long for a lock: what goes wrong is done again by one alone.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::pages::{self, Page};
+use super::parts::Part;
+use super::run::{self, Turn};
+use super::tables::Table;
+use super::{Reading, SETTINGS, Step, read};
+use crate::database;
+use crate::store::apply;
+use crate::store::derive::tables::Tables;
+
+/// A half waits this long for a lock at most. Whoever is ready first may wait longer for the other half than for a statement.
+const PATIENCE: &str = "select set_config('lock_timeout', '5s', true),
+                               set_config('idle_in_transaction_session_timeout', '5min', true)";
+
+/// Reads the next page in halves; none where it is for one alone.
+pub(in crate::store) async fn step(reading: &Reading) -> Result<Option<Step>, sqlx::Error> {
+    let pool = reading.store.pool();
+    if pool.options().get_max_connections() < 2 {
+        return Ok(None);
+    }
+    let mut tx = database::begin(pool).await?;
+    let Some(turn) = run::take(&mut tx, reading.id, reading.page_rows, reading.tables()).await? else {
+        return Ok(None);
+    };
+    apply::lock(&mut tx).await?;
+    let Some((first, second)) = split(&mut tx, &turn).await? else { return Ok(None) };
+    let mut other = database::begin(pool).await?;
+    Tables::Live.choose(&mut other).await?;
+    let (one, two) = tokio::try_join!(half(&mut tx, &first, reading), half(&mut other, &second, reading))?;
+    let page = Page::of_halves(one, two);
+    if page.is_for_one {
+        return Ok(None);
+    }
+    run::advance(&mut tx, &turn, &page, reading.store.now()).await?;
+    other.commit().await?;
+    tx.commit().await?;
+    Ok(Some(Step { part: turn.part, rows: page.rows }))
+}
+
+async fn half(tx: &mut PgConnection, turn: &Turn, reading: &Reading) -> Result<Page, sqlx::Error> {
+    sqlx::query(PATIENCE).execute(&mut *tx).await?;
+    sqlx::query(SETTINGS).execute(&mut *tx).await?;
+    read(tx, turn, &reading.store).await
+}
+
+/// The two halves of the page; none where it has not that many rows or where the halves would be about the same rows.
+async fn split(tx: &mut PgConnection, turn: &Turn) -> Result<Option<(Turn, Turn)>, sqlx::Error> {
+    let relation = match &turn.part {
+        Part::Users | Part::Sessions | Part::AuditLog | Part::SignIns | Part::Members | Part::Rows(_) => {
+            turn.part.relation()
+        }
+        _ => return Ok(None),
+    };
+    let Some(table) = Table::find(tx, relation).await? else { return Ok(None) };
+    // Text may be the same id in several ways.
+    let Some(key_type @ ("uuid" | "bigint" | "integer" | "smallint")) = table.key_type() else {
+        return Ok(None);
+    };
+    if !turn.counts_later || is_shared(tx, &turn.part).await? {
+        return Ok(None);
+    }
+    let half = turn.page_rows.div_ceil(2);
+    let middle = format!(
+        "select t.id::text from {} t where {} order by t.id offset {} limit 1",
+        table.name(),
+        pages::after(turn, "t.id", key_type),
+        half.saturating_sub(1),
+    );
+    let middle: Option<String> = sqlx::query_scalar(AssertSqlSafe(middle))
+        .bind(&turn.position)
+        .persistent(false)
+        .fetch_optional(tx)
+        .await?;
+    Ok(middle.map(|middle| turn.halves(middle, half)))
+}
+
+/// Whether rows of the two halves may change the same rows: sessions the weaker evidence of a login, members the sums of
+/// their leads' campaign, or of a customer whose user is decided again.
+async fn is_shared(tx: &mut PgConnection, part: &Part) -> Result<bool, sqlx::Error> {
+    let statement = match part {
+        Part::Sessions => "select exists (select from ingest.logins where evidence > 0)",
+        Part::Members => "select exists (select from public.leads) or exists (select from ingest.customers)",
+        _ => return Ok(false),
+    };
+    sqlx::query_scalar(statement).fetch_one(tx).await
+}
