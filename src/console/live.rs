@@ -60,6 +60,8 @@ impl Live {
     fn subscribe(&self, options: &PgConnectOptions) -> watch::Receiver<Changes> {
         let receiver = self.changes.subscribe();
         if !self.is_listening.swap(true, Ordering::SeqCst) {
+            // Nobody listened till now: who comes again may have missed something.
+            self.tell("");
             let (live, options) = (self.clone(), options.clone());
             self.lifecycle.tasks.spawn(async move { live.listen_while_watched(options).await });
         }
