@@ -17,6 +17,9 @@
   localize();
   document.addEventListener('htmx:after:swap', localize);
 
+  // A page out of the browser's memory may be older than its rows, or than its reader's signing out.
+  window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+
   // Keys: / searches, ? tells, g and a letter goes, j and k choose a row, Enter opens it, Esc leaves.
   const sheet = document.getElementById('keys');
   const rows = () => all('[data-row]');

@@ -1,8 +1,8 @@
 //! `POST /console/sign-out`: ends the session, here and wherever else its cookie may be.
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::session::{Session, cookie, id_of};
@@ -20,6 +20,10 @@ pub(in crate::console) async fn sign_out(
         sessions::end(console.pool(), console.key(), id).await?;
     }
     tracing::info!(actor = session.actor, "signed out of the console");
-    let taken_away = [(SET_COOKIE, cookie("", console.0.is_secure))];
+    let taken_away = [
+        (SET_COOKIE, cookie("", console.0.is_secure)),
+        // With the pages that the browser would show from memory to whoever goes back.
+        (HeaderName::from_static("clear-site-data"), "\"cache\"".to_owned()),
+    ];
     Ok((taken_away, Redirect::to("/console/sign-in")).into_response())
 }
