@@ -14,11 +14,27 @@
       if (!Number.isNaN(moment.getTime())) time.textContent = here.format(moment);
     }
   };
-  localize();
-  document.addEventListener('htmx:after:swap', localize);
 
   // A page out of the browser's memory may be older than its rows, or than its reader's signing out.
   window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
+
+  // Where a table is wider than the screen, Tab stops at it, so that arrow keys scroll it.
+  const stopAtWide = () => {
+    for (const box of all('.scroll')) {
+      const name = `${box.querySelector('caption')?.textContent ?? 'Table'}, scrolls sideways`;
+      for (const [attribute, value] of [['tabindex', '0'], ['role', 'group'], ['aria-label', name]]) {
+        if (box.scrollWidth > box.clientWidth) box.setAttribute(attribute, value);
+        else box.removeAttribute(attribute);
+      }
+    }
+  };
+  const arrange = () => {
+    localize();
+    stopAtWide();
+  };
+  arrange();
+  document.addEventListener('htmx:after:swap', arrange);
+  window.addEventListener('resize', stopAtWide);
 
   // Keys: / searches, ? tells, g and a letter goes, j and k choose a row, Enter opens it, Esc leaves.
   const sheet = document.getElementById('keys');
@@ -47,7 +63,11 @@
     k: () => choose(-1),
   };
   document.addEventListener('keydown', (event) => {
-    if (event.key === 'Escape') return leave();
+    if (event.key === 'Escape') {
+      // Else it empties a search field, and the list changes.
+      if (event.target.type === 'search') event.preventDefault();
+      return leave();
+    }
     const isTyping = event.target.closest('input, select, textarea, [contenteditable]');
     if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
     const place = goes && all('[data-key]').find((link) => link.dataset.key === event.key);
