@@ -7,7 +7,7 @@ VENV := target/interop
 IGNORED := $(if $(findstring nextest,$(shell cargo nextest --version 2>/dev/null)),--run-ignored only,-- --ignored)
 TESTS := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: help run test bench soak faults lint interop compiler clean
+.PHONY: help run test bench soak faults lint interop compiler browser clean
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ run: compiler ## Everything locally: members on the screen, then serving until C
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	@$(MEMBERFLOW) dev $(if $(ONCE),--once)
 
-test: compiler ## All tests, on a real PostgreSQL and a real RabbitMQ.
+test: compiler browser ## All tests, on a real PostgreSQL, a real RabbitMQ and in a real Chromium.
 	cargo $(TESTS) --locked --no-run
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS)
@@ -60,3 +60,6 @@ clean: ## Removes what was built and the private servers' data.
 
 compiler:
 	@command -v cc >/dev/null || scripts/setup.sh compiler
+
+browser:
+	@command -v chromedriver >/dev/null || scripts/setup.sh chromium

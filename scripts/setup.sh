@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is named: compiler, postgresql, rabbitmq. Starts no server: memberflow does that,
+# Installs what is named: compiler, postgresql, rabbitmq, chromium. Starts no server: memberflow does that,
 # privately. Where something cannot be installed it says what to do and ends well, so that its caller
 # goes on with what there is.
 set -eu
@@ -11,8 +11,11 @@ packages() {
     case "$1:$2" in
         apt:compiler) echo gcc libc6-dev ;;
         apt:rabbitmq) echo rabbitmq-server ;;
+        apt:chromium) echo chromium chromium-driver ;;
         brew:compiler) echo gcc ;;
         brew:postgresql) echo postgresql@17 ;;
+        # chromedriver drives Chrome of the same version, which is what Homebrew has.
+        brew:chromium) echo google-chrome chromedriver ;;
         *) echo "$2" ;;
     esac
 }

@@ -4,6 +4,7 @@ mod api;
 mod applying;
 mod auditing;
 mod benchmark;
+mod browser;
 mod campaigns;
 mod changes;
 mod ci_run;

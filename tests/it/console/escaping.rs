@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::Browser;
 use crate::support::app::{TestApp, customer, stripe, subscription};
 
-const EVE: Uuid = Uuid::from_u128(0xe0e0_0000_0000_4000_8000_0000_0000_0001);
-const TICKET: Uuid = Uuid::from_u128(0xb001);
-const CAMPAIGN: Uuid = Uuid::from_u128(0xc001);
+pub const EVE: Uuid = Uuid::from_u128(0xe0e0_0000_0000_4000_8000_0000_0000_0001);
+pub const TICKET: Uuid = Uuid::from_u128(0xb001);
+pub const CAMPAIGN: Uuid = Uuid::from_u128(0xc001);
 
 /// Leaves elements, attributes and texts.
 const SCRIPT: &str = r#""></textarea></title></svg><script>alert(1)</script><img src=x onerror=alert(1)>"#;
@@ -18,7 +18,7 @@ fn literal(field: &str) -> String {
     format!("'{field}{SCRIPT}'")
 }
 
-async fn eve() -> TestApp {
+pub async fn eve() -> TestApp {
     let app = TestApp::begin().await;
     app.sign_up(EVE, "eve@example.com").await;
     app.name_tier("Pro", "price_pro").await;

@@ -22,7 +22,7 @@ async fn someone() -> TestApp {
 }
 
 /// Dead letters of one cause.
-async fn dead(app: &TestApp, letters: u32, reason: &str) {
+pub async fn dead(app: &TestApp, letters: u32, reason: &str) {
     app.execute(&format!(
         "insert into ingest.events (source, event_id, event_type, occurred_at, received_at, body, state, reason, dead_at)
          select 'stripe', '{reason}_' || n, 'invoice.paid', now(), now(), '{{}}', 'dead', '{reason}', now()

@@ -1,10 +1,10 @@
 //! The console as a browser without scripts sees it: requests to its routes, and the pages that come back.
 
-mod escaping;
-mod events;
+pub mod escaping;
+pub mod events;
 mod frame;
 mod live;
-mod pages;
+pub mod pages;
 mod signing_in;
 
 use axum::Router;

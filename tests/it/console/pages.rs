@@ -12,12 +12,12 @@ use super::{Browser, Page, TOKEN, config};
 use crate::support::app::{NOW, TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::database::TestDatabase;
 
-const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
-const TICKET: Uuid = Uuid::from_u128(0xb001);
-const CAMPAIGN: Uuid = Uuid::from_u128(0xc001);
+pub const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
+pub const TICKET: Uuid = Uuid::from_u128(0xb001);
+pub const CAMPAIGN: Uuid = Uuid::from_u128(0xc001);
 
 /// Ada, who pays, asks for help and came by a campaign.
-async fn ada() -> TestApp {
+pub async fn ada() -> TestApp {
     let app = TestApp::begin().await;
     app.sign_up(ADA, "ada@example.com").await;
     app.name_tier("Pro", "price_pro").await;

@@ -1,0 +1,96 @@
+//! The console by keys alone.
+
+use serde_json::json;
+
+use super::chromium::{Chromium, ENTER, ESCAPE, TAB};
+use super::world::world;
+use super::{Console, axe};
+use crate::console::pages::ADA;
+
+/// Waits until the focus is on what `selector` names.
+async fn wait_for_focus(chromium: &Chromium, selector: &str) {
+    chromium.wait_until(&format!("document.activeElement.matches({})", json!(selector))).await;
+}
+
+/// Waits until the row with this number is chosen, no other is, and Enter would open it.
+async fn wait_for_row(chromium: &Chromium, number: usize) {
+    let row = format!("tbody tr:nth-child({number}).at");
+    let is_alone = "document.querySelectorAll('tr.at').length === 1";
+    let has_focus = format!("document.activeElement.closest('tr') === document.querySelector('{row}')");
+    chromium.wait_until(&format!("{is_alone} && {has_focus}")).await;
+}
+
+#[tokio::test]
+async fn rows_are_chosen_opened_and_left() {
+    let console = Console::signed_in(world().await).await;
+    let chromium = &console.chromium;
+    console.go("/console/members?sort=mrr").await;
+    chromium.press(&["j"]).await;
+    wait_for_row(chromium, 1).await;
+    chromium.press(&["j", "j"]).await;
+    wait_for_row(chromium, 3).await;
+    chromium.press(&["k", "k", "k", "k"]).await;
+    wait_for_row(chromium, 1).await;
+    chromium.press(&[ESCAPE]).await;
+    chromium.wait_until("!document.querySelector('tr.at') && document.activeElement === document.body").await;
+    chromium.press(&["j", ENTER]).await;
+    chromium.wait_for_path(&format!("/console/members/{ADA}")).await;
+    chromium.back().await;
+    chromium.wait_for_path("/console/members?sort=mrr").await;
+    console.close().await;
+}
+
+#[tokio::test]
+async fn keys_search_and_lead_to_every_place() {
+    let console = Console::signed_in(world().await).await;
+    let chromium = &console.chromium;
+    console.go("/console/members").await;
+    chromium.press(&["/"]).await;
+    wait_for_focus(chromium, "[data-search]").await;
+    chromium.press(&["g", "j", "?"]).await;
+    chromium.wait_until("document.querySelector('#text').value === 'gj?'").await;
+    chromium.wait_for("#list", "No member matches").await;
+    chromium.press(&[ESCAPE]).await;
+    wait_for_focus(chromium, "body").await;
+    chromium.wait_until("document.querySelector('#text').value === 'gj?'").await;
+
+    chromium.press(&["?"]).await;
+    chromium.wait_until("document.querySelector('#keys').open").await;
+    axe::assert_clean(chromium, "the keys").await;
+    let places = chromium
+        .run(
+            "return [...document.querySelectorAll('[data-key]')].map((it) => [it.dataset.key, it.pathname])",
+            json!([]),
+        )
+        .await;
+    let places: Vec<(String, String)> = serde_json::from_value(places).unwrap();
+    assert!(places.len() >= 8, "{places:?}");
+    let sheet = chromium.text("#keys").await;
+    chromium.press(&[ESCAPE]).await;
+    chromium.wait_until("!document.querySelector('#keys').open").await;
+    for (key, path) in &places {
+        assert!(sheet.contains(&format!("g {key}")), "{sheet}");
+        chromium.press(&["g", key.as_str()]).await;
+        chromium.wait_for_path(path).await;
+    }
+    // A letter alone leads nowhere, nor does one long after g.
+    chromium.press(&["m", "g", "m"]).await;
+    chromium.wait_for_path("/console/members").await;
+    chromium.assert_quiet("everywhere").await;
+    console.close().await;
+}
+
+#[tokio::test]
+async fn tab_reaches_the_page_itself_and_tables_that_scroll() {
+    let console = Console::signed_in(world().await).await;
+    let chromium = &console.chromium;
+    console.go("/console/revenue?from=2026-01&to=2026-06").await;
+    chromium.press(&[TAB]).await;
+    wait_for_focus(chromium, "a.skip").await;
+    chromium.press(&[ENTER]).await;
+    wait_for_focus(chromium, "main").await;
+    assert_eq!(chromium.count(".scroll[tabindex]").await, 0, "everything is seen");
+    chromium.set_narrow(true).await;
+    chromium.wait_until("document.querySelector('.scroll').tabIndex === 0").await;
+    console.close().await;
+}

@@ -1,0 +1,67 @@
+//! An open page says that what it shows has changed, and moves nothing under its reader's hand.
+
+use std::time::Duration;
+
+use memberflow::ops::realtime;
+
+use super::world::world;
+use super::{Console, axe};
+use crate::support::edge::eventually;
+
+/// From a change to the offer, which waits for more changes.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
+const OFFERS: &str = "!document.getElementById('changed').hidden";
+
+impl Console {
+    async fn open_ticket(&self) {
+        self.app
+            .execute(
+                "insert into public.support_tickets (subject, description, guest_email, created_at, updated_at)
+                 values ('Later', 'x', 'guest@example.com', now(), now())",
+            )
+            .await;
+    }
+
+    /// Opens tickets until the page says so: it begins to listen meanwhile. Each has its time to be told of.
+    async fn open_tickets_until_told(&self) {
+        eventually("the page says that something changed", async || {
+            self.open_ticket().await;
+            let told = self.chromium.wait_until(OFFERS);
+            tokio::time::timeout(TOLD_WITHIN, told).await.ok()
+        })
+        .await;
+    }
+}
+
+/// Lets the test look at the page's streams.
+const KEEP_STREAMS: &str = "
+    window.streams = [];
+    window.EventSource = class extends EventSource {
+        constructor(address) { super(address); window.streams.push(this); }
+    };";
+
+#[tokio::test]
+async fn a_page_offers_what_is_new_and_pauses_while_nobody_sees_it() {
+    let app = world().await;
+    realtime::install(&app.database.pool).await.unwrap();
+    let console = Console::signed_in(app).await;
+    let chromium = &console.chromium;
+    chromium.run_before_pages(KEEP_STREAMS).await;
+    console.go("/console/tickets").await;
+    let rows = "document.querySelectorAll('#list tbody tr').length";
+    chromium.wait_until(&format!("{rows} === 1 && !({OFFERS})")).await;
+    console.open_tickets_until_told().await;
+    chromium.wait_until(&format!("{rows} === 1")).await;
+    axe::assert_clean(chromium, "with something new").await;
+    chromium.click("#changed button").await;
+    chromium.wait_until(&format!("{rows} > 1 && streams.length === 1 && streams[0].readyState === 1")).await;
+
+    chromium.set_hidden(true).await;
+    chromium.wait_until("streams.every((it) => it.readyState === 2)").await;
+    console.open_ticket().await;
+    chromium.set_hidden(false).await;
+    chromium.wait_until(OFFERS).await;
+    chromium.wait_until("streams.length === 2 && /after=[^&]+/.test(streams[1].url)").await;
+    chromium.assert_quiet("all the time").await;
+    console.close().await;
+}

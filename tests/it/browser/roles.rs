@@ -1,0 +1,67 @@
+//! Each role: who may read reads everything, and is neither shown nor let do more.
+
+use memberflow::console::signing_in::session::Role;
+use serde_json::{Value, json};
+
+use super::Console;
+use super::world::{pages, world};
+use crate::console::pages::{ADA, TICKET};
+
+/// What changes something, beside signing out, which everybody may.
+const ACTS: &str = "form[method=post]:not(.person)";
+
+/// A form that no page has shown, sent as a page of the console would.
+const SEND: &str = "
+    const [path, fields] = arguments;
+    return fetch(path, { method: 'POST', body: new URLSearchParams(fields) }).then((it) => it.status)";
+
+#[tokio::test]
+async fn a_viewer_reads_every_page_and_can_change_nothing() {
+    let console = Console::open(world().await).await;
+    let chromium = &console.chromium;
+    console.sign_in_as("vera", Role::Viewer).await;
+    chromium.wait_for("header", "vera (viewer)").await;
+    for (path, text) in pages() {
+        console.go(&path).await;
+        // What is to be typed to confirm is not shown, either.
+        chromium.wait_for("main", if path.ends_with("attention") { "unreadable" } else { text }).await;
+        assert_eq!(chromium.count(ACTS).await, 0, "{path}");
+        chromium.assert_quiet(&path).await;
+    }
+    for (path, fields) in [
+        (format!("/console/tickets/{TICKET}/reply"), json!({"message": "hello"})),
+        (format!("/console/tickets/{TICKET}/status"), json!({"status": "closed"})),
+        (
+            "/console/attention".to_owned(),
+            json!({"source": "stripe", "event_type": "invoice.paid", "reason": "broken", "act": "drop"}),
+        ),
+    ] {
+        assert_eq!(chromium.run(SEND, json!([path, fields])).await, 403, "{path}");
+    }
+    assert_eq!(chromium.log().await.len(), 3, "the refusals");
+    let acts =
+        console.app.rows("select act from ingest.audit_log where actor = 'vera' and act <> 'events open'");
+    assert_eq!(acts.await, [] as [Value; 0]);
+    console.close().await;
+}
+
+#[tokio::test]
+async fn operators_and_admins_are_shown_what_they_may_do() {
+    let console = Console::open(world().await).await;
+    let chromium = &console.chromium;
+    for role in [Role::Operator, Role::Admin] {
+        console.sign_in_as("olga", role).await;
+        chromium.wait_for("header", &format!("olga ({})", role.as_str())).await;
+        for (path, acts) in [
+            (format!("/console/members/{ADA}"), 1),
+            (format!("/console/tickets/{TICKET}"), 3),
+            ("/console/attention".to_owned(), 2),
+        ] {
+            console.go(&path).await;
+            assert_eq!(chromium.count(ACTS).await, acts, "{path}");
+        }
+        chromium.click_on("header", "Sign out").await;
+        chromium.wait_for("h1", "Sign in to memberflow").await;
+    }
+    console.close().await;
+}

@@ -1,0 +1,47 @@
+//! What strangers write runs in no page: a dialog would end the test, and a broken policy stands in the browser's log.
+
+use serde_json::json;
+
+use super::Console;
+use crate::console::escaping::{CAMPAIGN, EVE, TICKET, eve};
+
+/// What of a stranger's text has become an element.
+const INJECTED: &str =
+    "return [...document.querySelectorAll('body script, body img')].map((it) => it.outerHTML)";
+
+#[tokio::test]
+async fn stored_scripts_run_on_no_page() {
+    let console = Console::signed_in(eve().await).await;
+    let chromium = &console.chromium;
+    let looked_for = "%3Cscript%3Ealert(1)%3C/script%3E";
+    for path in [
+        "/console".to_owned(),
+        "/console/members".to_owned(),
+        format!("/console/members?text={looked_for}"),
+        format!("/console/members/{EVE}"),
+        "/console/tickets".to_owned(),
+        format!("/console/tickets?category={looked_for}"),
+        format!("/console/tickets/{TICKET}"),
+        "/console/revenue".to_owned(),
+        "/console/campaigns".to_owned(),
+        format!("/console/campaigns/{CAMPAIGN}"),
+        "/console/events".to_owned(),
+        format!("/console/events?type={looked_for}"),
+        "/console/events/stripe/evt_1?body=true".to_owned(),
+        "/console/events/stripe/evt_2".to_owned(),
+        "/console/attention".to_owned(),
+        "/console/audit".to_owned(),
+    ] {
+        console.go(&path).await;
+        chromium.wait_until("document.readyState === 'complete' && document.querySelector('h1')").await;
+        assert_eq!(chromium.run(INJECTED, json!([])).await, json!([]), "{path}");
+        chromium.assert_quiet(&path).await;
+    }
+    // What a script puts in place is the same text.
+    console.go("/console/members").await;
+    chromium.fill("#text", "first_name").await;
+    chromium.wait_until("location.search.includes('text=first_name')").await;
+    chromium.wait_for("tbody tr", "<script>alert(1)</script>").await;
+    assert_eq!(chromium.run(INJECTED, json!([])).await, json!([]));
+    console.close().await;
+}

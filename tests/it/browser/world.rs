@@ -1,0 +1,53 @@
+//! What the pages show here: Ada with everything that a member can have, many others, and what went wrong.
+
+use uuid::Uuid;
+
+use crate::console::events::dead;
+use crate::console::pages::{ADA, CAMPAIGN, TICKET, ada};
+use crate::support::app::TestApp;
+
+/// More than a page holds.
+const OTHERS: u128 = 60;
+
+pub async fn world() -> TestApp {
+    let app = ada().await;
+    for n in 1..=OTHERS {
+        app.sign_up(Uuid::from_u128(n), &format!("member-{n:02}@example.com")).await;
+    }
+    app.execute(
+        "insert into ingest.parked values ('cus_9', 'unknown_user', 'nobody has this address', now())",
+    )
+    .await;
+    dead(&app, 2, "broken").await;
+    dead(&app, 101, "unreadable").await;
+    app.execute(
+        "insert into ingest.audit_log (actor, act, arguments, outcome, at)
+         values ('grace', 'members change', '{\"health_status\": \"healthy\"}', '{\"changed\": 1}', now())",
+    )
+    .await;
+    app.execute(&format!(
+        "insert into public.support_ticket_replies (ticket_id, user_id, message, is_staff, created_at)
+         values ('{TICKET}', '{ADA}', 'It still does not.', false, '2026-11-20 11:00Z')"
+    ))
+    .await;
+    app
+}
+
+/// Every page, with something that it shows of the above.
+pub fn pages() -> Vec<(String, &'static str)> {
+    [
+        ("/console".to_owned(), "10.00 USD"),
+        ("/console/members?sort=mrr".to_owned(), "Ada Lovelace"),
+        (format!("/console/members/{ADA}"), "MRR new: 0.00 USD → 10.00 USD"),
+        ("/console/tickets".to_owned(), "No engine"),
+        (format!("/console/tickets/{TICKET}"), "It still does not."),
+        ("/console/revenue?from=2026-01&to=2026-06".to_owned(), "2026-06"),
+        ("/console/campaigns".to_owned(), "Spring"),
+        (format!("/console/campaigns/{CAMPAIGN}"), "lead@example.com"),
+        ("/console/events?source=stripe&state=applied".to_owned(), "customer.subscription.created"),
+        ("/console/events/stripe/evt_2?body=true".to_owned(), "livemode"),
+        ("/console/attention".to_owned(), "Type 101 to confirm"),
+        ("/console/audit".to_owned(), "members change"),
+    ]
+    .into()
+}
