@@ -5,8 +5,10 @@ mod act_on_dead_letters;
 mod idempotency;
 mod list_acts;
 mod list_campaigns;
+mod list_cohorts;
 mod list_dead_letters;
 mod list_events;
+mod list_movements;
 mod list_parked;
 mod members;
 mod openapi;
@@ -84,6 +86,8 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(members::explain_mrr::explain))
         .routes(routes!(members::show_mrr::show))
         .routes(routes!(show_waterfall::show))
+        .routes(routes!(list_movements::list))
+        .routes(routes!(list_cohorts::list))
         .routes(routes!(list_campaigns::list))
         .routes(routes!(show_campaign::show));
     let tickets = OpenApiRouter::new()

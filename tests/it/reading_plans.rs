@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use memberflow::clock::Clock;
 use memberflow::ops::dead_letters::{self, Limits, Selection};
 use memberflow::ops::events::{self, State, Wanted};
-use memberflow::ops::ledger::About;
+use memberflow::ops::ledger::{About, Cell, Question};
 use memberflow::ops::members::{Direction, Filter, PageRequest, Sort, SortBy};
 use memberflow::ops::{audit, campaigns, ledger, members, overview, parked, tickets};
 use memberflow::store::events::pending;
@@ -96,6 +96,7 @@ async fn read_everything(pool: &PgPool) {
         assert!(ledger::explain(pool, &about, NOW).await.unwrap().is_some());
     }
     assert_eq!(events::trace(pool, "evt_in_1_before").await.unwrap().len(), 1);
+    read_revenue(pool, user).await;
     read_events(pool).await;
     read_acts(pool).await;
     for (reason, subject) in
@@ -114,6 +115,24 @@ async fn read_everything(pool: &PgPool) {
     }
     assert!(campaigns::show(pool, "spring").await.unwrap().is_some());
     act_on_dead_letters(pool).await;
+}
+
+/// As it is known now: what was known at an earlier moment costs what was recorded since.
+async fn read_revenue(pool: &PgPool, user: Uuid) {
+    for (at, user_id) in [(None, None), (Some(NOW), None), (None, Some(user))] {
+        ledger::mrr_at(pool, &Question { at, known_at: None, user_id }, NOW).await.unwrap();
+    }
+    let months = ledger::months(None, None, NOW).unwrap();
+    let rows = ledger::waterfall(pool, &months, None).await.unwrap().rows;
+    assert!(!ledger::cohorts(pool, &months).await.unwrap().cohorts.is_empty());
+    let new = rows.iter().find(|row| row.movements.new > 1).unwrap();
+    for known_at in [None, Some(NOW)] {
+        let (currency, month) = (new.currency.clone(), new.month);
+        let cell = Cell { currency, month, kind: "new".to_owned(), known_at };
+        let page = ledger::movements(pool, &cell, None, 1).await.unwrap();
+        assert!(page.next_cursor.is_some());
+        ledger::movements(pool, &cell, page.next_cursor.as_deref(), 1).await.unwrap();
+    }
 }
 
 async fn read_events(pool: &PgPool) {

@@ -1,11 +1,11 @@
 //! The MRR at a moment.
 
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{DEFINITION, believed};
+use super::{DEFINITION, sums};
 
 /// Which MRR is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,23 +45,42 @@ pub struct Total {
 /// # Errors
 /// The database does not answer.
 pub async fn mrr_at(pool: &PgPool, question: &Question, now: OffsetDateTime) -> Result<MrrAt, sqlx::Error> {
-    let at = question.at.unwrap_or(now);
-    let totals = sqlx::query_as(TOTALS)
-        .bind(question.known_at)
-        .bind(at)
-        .bind(question.user_id)
-        .fetch_all(pool)
-        .await?;
-    Ok(MrrAt { definition: DEFINITION, at, known_at: question.known_at, totals })
+    let &Question { at, known_at, user_id } = question;
+    let at = at.unwrap_or(now);
+    let mut query = match user_id {
+        Some(user_id) => of_member(user_id, at, known_at),
+        None => of_everybody(at, known_at),
+    };
+    // Which way is the best depends on how much was recorded since.
+    let totals = query.build_query_as().persistent(known_at.is_none()).fetch_all(pool).await?;
+    Ok(MrrAt { definition: DEFINITION, at, known_at, totals })
 }
 
-const TOTALS: &str = concat!(
-    "select currency, sum(mrr)::bigint as mrr, count(*) as customers
-     from (
-         select customer_id, currency, sum(delta) as mrr from public.mrr_movements
-         where effective_at <= $2 and ($3::uuid is null or user_id = $3) and ",
-    believed!(),
-    " group by customer_id, currency
-     ) of_customer
-     where mrr <> 0 group by currency order by currency"
-);
+/// From the sums. A customer brings something from a movement that begins at 0 until one that ends there.
+fn of_everybody(at: OffsetDateTime, known_at: Option<OffsetDateTime>) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(
+        "select currency, sum(amount)::bigint as mrr,
+                coalesce(sum(case when kind in ('new', 'reactivation') then movements
+                                  when kind = 'churn' then -movements end), 0)::bigint as customers
+         from (select currency, kind, movements, amount from (",
+    );
+    sums::push(&mut query, known_at);
+    query.push(") sums where day <= ").push_bind(sums::day(at)).push(" union all ");
+    sums::push_less_later_that_day(&mut query, at, known_at);
+    query.push(") moved group by currency having sum(amount) <> 0 order by currency");
+    query
+}
+
+/// From the member's movements.
+fn of_member(user_id: Uuid, at: OffsetDateTime, known_at: Option<OffsetDateTime>) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(
+        "select currency, sum(mrr)::bigint as mrr, count(*) as customers
+         from (select customer_id, currency, sum(delta) as mrr from public.mrr_movements where user_id = ",
+    );
+    query.push_bind(user_id).push(" and effective_at <= ").push_bind(at);
+    sums::push_believed(&mut query, known_at);
+    query.push(
+        " group by customer_id, currency) of_customer where mrr <> 0 group by currency order by currency",
+    );
+    query
+}

@@ -1,12 +1,10 @@
 //! The monthly waterfall: how the MRR of one month became that of the next.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
-use sqlx::PgPool;
-use time::OffsetDateTime;
+use sqlx::{PgPool, QueryBuilder};
+use time::{Date, OffsetDateTime};
 
-use super::{DEFINITION, Month, believed};
+use super::{DEFINITION, Month, sums};
 
 /// The most months in one waterfall.
 pub const MAX_MONTHS: i32 = 120;
@@ -47,6 +45,28 @@ pub struct Row {
     pub churn: i64,
     pub reactivation: i64,
     pub closing: i64,
+    /// How many movements made each of the amounts.
+    pub movements: Counts,
+    /// Stripe customers who bring any of `closing`.
+    pub customers: i64,
+}
+
+/// Movements by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = WaterfallCounts)]
+pub struct Counts {
+    pub new: i64,
+    pub expansion: i64,
+    pub contraction: i64,
+    pub churn: i64,
+    pub reactivation: i64,
+}
+
+impl Counts {
+    /// By how many more customers bring anything after the movements than before.
+    const fn joined(self) -> i64 {
+        self.new + self.reactivation - self.churn
+    }
 }
 
 /// All months from `from` to `to`; by default the twelve that end with the present one.
@@ -83,41 +103,54 @@ pub async fn waterfall(
 ) -> Result<Waterfall, sqlx::Error> {
     let mut waterfall = Waterfall { definition: DEFINITION, known_at, rows: Vec::new() };
     let (Some(first), Some(last)) = (months.first(), months.last()) else { return Ok(waterfall) };
-    let sums: Vec<Sum> = sqlx::query_as(SUMS)
-        .bind(known_at)
-        .bind(first.begin())
-        .bind(last.plus(1).map(Month::begin))
-        .fetch_all(pool)
-        .await?;
-    let mut currencies = BTreeMap::<String, Vec<Sum>>::new();
-    for sum in sums {
-        currencies.entry(sum.currency.clone()).or_default().push(sum);
-    }
-    for (currency, sums) in currencies {
-        let before = sums.iter().filter(|sum| sum.month.is_none());
-        let mut opening = before.map(|sum| sum.delta).sum();
+    let sums = read(pool, *first, last.plus(1), known_at).await?;
+    for sums in sums.chunk_by(|one, next| one.currency == next.currency) {
+        let (mut opening, mut customers) = (amount_of(sums, None), counts_of(sums, None).joined());
         for month in months {
-            let row = row(&currency, *month, opening, &sums);
-            opening = row.closing;
+            let row = row(*month, sums, opening, customers);
+            (opening, customers) = (row.closing, row.customers);
             waterfall.rows.push(row);
         }
     }
     Ok(waterfall)
 }
 
-fn row(currency: &str, month: Month, opening: i64, sums: &[Sum]) -> Row {
-    let of_month = || sums.iter().filter(|sum| sum.month.is_some_and(|begin| begin == month.begin()));
-    let of = |kind| of_month().filter(|sum| sum.kind == kind).map(|sum| sum.delta).sum();
+/// What `sums`, all of one currency, say of `month`.
+fn row(month: Month, sums: &[Sum], opening: i64, customers: i64) -> Row {
+    let begin = Some(sums::day(month.begin()));
+    let amount = |kind| of(sums, begin, kind).map(|sum| sum.amount).sum();
+    let movements = counts_of(sums, begin);
     Row {
-        currency: currency.to_owned(),
+        currency: sums.first().map(|sum| sum.currency.clone()).unwrap_or_default(),
         month,
         opening,
-        new: of("new"),
-        expansion: of("expansion"),
-        contraction: of("contraction"),
-        churn: of("churn"),
-        reactivation: of("reactivation"),
-        closing: opening + of_month().map(|sum| sum.delta).sum::<i64>(),
+        new: amount("new"),
+        expansion: amount("expansion"),
+        contraction: amount("contraction"),
+        churn: amount("churn"),
+        reactivation: amount("reactivation"),
+        closing: opening + amount_of(sums, begin),
+        movements,
+        customers: customers + movements.joined(),
+    }
+}
+
+fn of<'a>(sums: &'a [Sum], month: Option<Date>, kind: &'a str) -> impl Iterator<Item = &'a Sum> {
+    sums.iter().filter(move |sum| sum.month == month && sum.kind == kind)
+}
+
+fn amount_of(sums: &[Sum], month: Option<Date>) -> i64 {
+    sums.iter().filter(|sum| sum.month == month).map(|sum| sum.amount).sum()
+}
+
+fn counts_of(sums: &[Sum], month: Option<Date>) -> Counts {
+    let count = |kind| of(sums, month, kind).map(|sum| sum.movements).sum();
+    Counts {
+        new: count("new"),
+        expansion: count("expansion"),
+        contraction: count("contraction"),
+        churn: count("churn"),
+        reactivation: count("reactivation"),
     }
 }
 
@@ -125,20 +158,36 @@ fn row(currency: &str, month: Month, opening: i64, sums: &[Sum]) -> Row {
 #[derive(sqlx::FromRow)]
 struct Sum {
     currency: String,
-    month: Option<OffsetDateTime>,
+    /// Its first day.
+    month: Option<Date>,
     kind: String,
-    delta: i64,
+    movements: i64,
+    amount: i64,
 }
 
-const SUMS: &str = concat!(
-    "select currency,
-            case when effective_at >= $2 then date_trunc('month', effective_at, 'UTC') end as month,
-            kind, sum(delta)::bigint as delta
-     from public.mrr_movements
-     where ($3::timestamptz is null or effective_at < $3) and ",
-    believed!(),
-    " group by 1, 2, 3"
-);
+/// By currency: from `first` on by month, and before it in one. `end`: the month after the last.
+async fn read(
+    pool: &PgPool,
+    first: Month,
+    end: Option<Month>,
+    known_at: Option<OffsetDateTime>,
+) -> Result<Vec<Sum>, sqlx::Error> {
+    let mut query = QueryBuilder::new("select currency, case when day >= ");
+    query.push_bind(sums::day(first.begin()));
+    query.push(
+        " then date_trunc('month', day::timestamp)::date end as month, kind, sum(movements)::bigint as movements,
+                sum(amount)::bigint as amount
+         from (",
+    );
+    sums::push(&mut query, known_at);
+    query.push(") sums");
+    if let Some(end) = end {
+        query.push(" where day < ").push_bind(sums::day(end.begin()));
+    }
+    query.push(" group by 1, 2, 3 having (sum(movements), sum(amount)) <> (0, 0) order by 1");
+    // Which way is the best depends on how much was recorded since.
+    query.build_query_as().persistent(known_at.is_none()).fetch_all(pool).await
+}
 
 #[cfg(test)]
 mod tests {

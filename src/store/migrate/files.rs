@@ -63,6 +63,9 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251205000310 "find_events_without_a_subject",
     20251205000400 "wake_consumers_sooner",
     20251206003000 "read_first_activity_apart",
+    20251206001000 "keep_mrr_totals",
+    20251206001100 "find_movements_of_a_sum",
+    20251206001200 "keep_mrr_cohorts",
 ];
 
 /// What applies them.

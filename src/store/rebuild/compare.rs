@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, rows, scope};
+use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, rows, scope, totals};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
 use crate::store::derive::tables::{Derived, TABLES, Tables};
@@ -122,6 +122,9 @@ async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     }
     uncounted::compare(tx).await?;
     sms::compare(tx).await?;
+    if !is_part {
+        totals::compare(tx).await?;
+    }
     scope::keep(tx).await
 }
 

@@ -19,6 +19,7 @@ mod seed;
 mod selection;
 mod settle;
 mod shadow;
+mod totals;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

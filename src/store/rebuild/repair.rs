@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow};
+use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow, totals};
 use crate::store::audit::{self, Act};
 use crate::store::derive::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
 use crate::store::events::uncounted;
@@ -84,6 +84,7 @@ async fn write(tx: &mut PgConnection, texting: &Texting, now: OffsetDateTime) ->
         tx.execute(AssertSqlSafe(upsert(table))).await?;
     }
     uncounted::repair(tx).await?;
+    totals::repair(tx).await?;
     sms::repair(tx, texting, now).await
 }
 

@@ -110,6 +110,8 @@ fn requests() -> Vec<(Method, &'static str, String, Value)> {
         get("/api/members/{user_id}/mrr", format!("/api/members/{user}/mrr")),
         plain("/api/mrr"),
         plain("/api/mrr/waterfall"),
+        plain("/api/mrr/cohorts"),
+        get("/api/mrr/movements", "/api/mrr/movements?currency=usd&month=2026-01&kind=new".to_owned()),
         plain("/api/tickets"),
         (Method::PATCH, ticket, "/api/tickets/T-1".to_owned(), json!({"status": "in_progress"})),
         (

@@ -3,6 +3,7 @@
 mod movements;
 mod orders;
 mod questions;
+mod totals;
 
 use memberflow::envelope::Envelope;
 use serde_json::{Value, json};
@@ -83,4 +84,30 @@ async fn assert_adds_up(app: &TestApp, when: &str) {
         )
         .await;
     assert!(broken.is_empty(), "{when}: {broken:?}");
+    assert_totals_are_sums(app, when).await;
+}
+
+/// Fails where the totals are not what the ledger believes.
+async fn assert_totals_are_sums(app: &TestApp, when: &str) {
+    let differing = app
+        .rows(
+            "select * from (select * from ingest.mrr_totals where (movements, amount) <> (0, 0)) t
+             full join (
+                 select currency, (effective_at at time zone 'UTC')::date as day, kind, count(*) as counted,
+                        sum(delta)::bigint as summed
+                 from public.mrr_movements where superseded_at is null group by 1, 2, 3
+             ) l using (currency, day, kind)
+             where (t.movements, t.amount) is distinct from (l.counted, l.summed)",
+        )
+        .await;
+    assert!(differing.is_empty(), "{when}: {differing:?}");
+    let cohorts = app
+        .rows(
+            "select * from (select * from ingest.mrr_cohorts where (customers, amount) <> (0, 0)) t
+             full join (select currency, cohort, month, customers as counted, amount as summed
+                        from ingest.summed_cohorts) l using (currency, cohort, month)
+             where (t.customers, t.amount) is distinct from (l.counted, l.summed)",
+        )
+        .await;
+    assert!(cohorts.is_empty(), "{when}: {cohorts:?}");
 }

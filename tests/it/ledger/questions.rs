@@ -4,7 +4,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use memberflow::api::{ApiState, routes};
 use memberflow::clock::Clock;
-use memberflow::ops::ledger::{self, About, Question, Row};
+use memberflow::ops::ledger::{self, About, Cell, Counts, Question, Row};
 use secrecy::SecretString;
 use time::macros::datetime;
 use tower::ServiceExt as _;
@@ -69,22 +69,61 @@ async fn the_waterfall_adds_up_month_by_month() {
             row.closing
         );
         format!(
-            "{} {}: {} {} {} {} -> {}",
-            row.currency, row.month, row.opening, row.new, row.expansion, row.churn, row.closing
+            "{} {}: {} {} {} {} -> {} of {}",
+            row.currency,
+            row.month,
+            row.opening,
+            row.new,
+            row.expansion,
+            row.churn,
+            row.closing,
+            row.customers
         )
     };
     assert!(rows.windows(2).all(|pair| pair[0].closing == pair[1].opening));
     assert_eq!(
         rows.iter().map(told_of).collect::<Vec<_>>(),
         [
-            "usd 2026-02: 1000 0 0 0 -> 1000",
-            "usd 2026-03: 1000 0 1500 0 -> 2500",
-            "usd 2026-04: 2500 700 0 -700 -> 2500",
-            "usd 2026-05: 2500 0 0 0 -> 2500",
+            "usd 2026-02: 1000 0 0 0 -> 1000 of 1",
+            "usd 2026-03: 1000 0 1500 0 -> 2500 of 1",
+            "usd 2026-04: 2500 700 0 -700 -> 2500 of 1",
+            "usd 2026-05: 2500 0 0 0 -> 2500 of 1",
         ]
     );
+    assert_eq!(rows[2].movements, Counts { new: 1, churn: 1, ..Counts::default() });
     let then = ledger::waterfall(&app.database.pool, &months, Some(day(100))).await.unwrap().rows;
-    assert_eq!(told_of(&then[2]), "usd 2026-04: 2500 0 0 0 -> 2500");
+    assert_eq!(told_of(&then[2]), "usd 2026-04: 2500 0 0 0 -> 2500 of 1");
+}
+
+#[tokio::test]
+async fn the_movements_of_a_sum_come_page_by_page() {
+    let app = app().await;
+    let more = (0..3).map(|n| on(93, of(&format!("sub_1{n}"), &format!("cus_1{n}"), "active", 900)));
+    app.store_at(day(130)).apply(&more.collect::<Vec<_>>()).await.unwrap();
+    let cell = |kind: &str, known_at| {
+        let month = "2026-04".parse().unwrap();
+        Cell { currency: "usd".to_owned(), month, kind: kind.to_owned(), known_at }
+    };
+    let pool = &app.database.pool;
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = ledger::movements(pool, &cell("new", None), cursor.as_deref(), 2).await.unwrap();
+        seen.extend(page.movements.into_iter().map(|it| (it.movement.customer_id, it.movement.delta)));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.pop(), Some(("cus_2".to_owned(), 700)), "the oldest");
+    seen.sort();
+    assert_eq!(seen, [10, 11, 12].map(|n| (format!("cus_{n}"), 900)));
+    let then = ledger::movements(pool, &cell("new", Some(day(125))), None, 50).await.unwrap().movements;
+    assert_eq!(then.len(), 1);
+    assert_eq!((then[0].user_id, then[0].cause_source.as_deref()), (None, Some("stripe")));
+    let march = Cell { month: "2026-03".parse().unwrap(), ..cell("expansion", None) };
+    let of_ann = ledger::movements(pool, &march, None, 50).await.unwrap().movements;
+    assert_eq!((of_ann[0].user_id, of_ann[0].email.as_deref()), (Some(ANN), Some("ann@example.com")));
+    assert!(ledger::movements(pool, &march, Some("x"), 50).await.is_err());
 }
 
 #[tokio::test]
@@ -158,6 +197,13 @@ async fn the_api_answers_with_the_definition_beside_the_number() {
     let (_, body) = get(&app, "/api/mrr/waterfall?from=2026-03").await;
     assert_eq!(body["rows"].as_array().unwrap().len(), 3);
     assert_eq!((&body["rows"][0]["month"], &body["rows"][0]["expansion"]), (&json!("2026-03"), &json!(1500)));
+    let (_, body) = get(&app, "/api/mrr/movements?currency=USD&month=2026-03&kind=expansion").await;
+    assert_eq!(
+        (&body["movements"][0]["email"], &body["movements"][0]["delta"]),
+        (&json!("ann@example.com"), &json!(1500))
+    );
+    let (_, body) = get(&app, "/api/mrr/cohorts?from=2026-01").await;
+    assert_eq!(body["cohorts"][0]["months"][3], json!({"month": "2026-04", "customers": 1, "mrr": 2500}));
     let (_, body) = get(&app, &format!("/api/members/{ANN}/mrr")).await;
     assert_eq!(
         (&body["mrr"]["usd"], &body["subscriptions"][0]["items"][0]["factor"]),
@@ -175,6 +221,16 @@ async fn the_api_says_what_is_wrong_with_a_question() {
         ("/api/mrr/waterfall?from=2026", StatusCode::BAD_REQUEST, "is no month"),
         ("/api/mrr/waterfall?from=2026-06", StatusCode::BAD_REQUEST, "before the first"),
         ("/api/mrr/waterfall?from=1990-01", StatusCode::BAD_REQUEST, "more than 120 months"),
+        ("/api/mrr/movements?currency=usd&month=2026-03", StatusCode::BAD_REQUEST, "kind"),
+        (
+            "/api/mrr/movements?currency=usd&month=2026-03&kind=gift",
+            StatusCode::BAD_REQUEST,
+            "kind is one of",
+        ),
+        ("/api/mrr/movements?currency=%00&month=2026-03&kind=new", StatusCode::BAD_REQUEST, "NUL"),
+        ("/api/mrr/movements?currency=usd&month=march&kind=new", StatusCode::BAD_REQUEST, "is no month"),
+        ("/api/mrr/cohorts?from=2026", StatusCode::BAD_REQUEST, "is no month"),
+        ("/api/mrr/cohorts?from=2026-06", StatusCode::BAD_REQUEST, "before the first"),
         ("/api/members/ann/mrr", StatusCode::BAD_REQUEST, "UUID"),
         ("/api/members/00000000-0000-0000-0000-00000000000f/mrr", StatusCode::NOT_FOUND, "no account"),
     ] {

@@ -103,6 +103,18 @@ const CHANGED: Damage = &[
         2,
     ),
     (
+        "ingest.mrr_totals",
+        "update ingest.mrr_totals set amount = amount + 5 where (currency, day, kind) in
+             (select currency, day, kind from ingest.mrr_totals where movements > 0 order by 1, 2, 3 limit 1)",
+        1,
+    ),
+    (
+        "ingest.mrr_cohorts",
+        "update ingest.mrr_cohorts set customers = customers + 1 where (currency, cohort, month) in
+             (select currency, cohort, month from ingest.mrr_cohorts where amount > 0 order by 1, 2, 3 limit 1)",
+        1,
+    ),
+    (
         "public.customer_subscriptions",
         "update public.customer_subscriptions set status = 'unpaid', trial_end = now(), promo_code = 'FRIEND'
          where stripe_subscription_id = (select min(stripe_subscription_id) from public.customer_subscriptions)",
@@ -219,6 +231,18 @@ const DELETED: Damage = &[
         2,
     ),
     (
+        "ingest.mrr_totals",
+        "delete from ingest.mrr_totals where (currency, day, kind) in
+             (select currency, day, kind from ingest.mrr_totals where movements > 0 order by 1, 2, 3 limit 1)",
+        1,
+    ),
+    (
+        "ingest.mrr_cohorts",
+        "delete from ingest.mrr_cohorts where (currency, cohort, month) in
+             (select currency, cohort, month from ingest.mrr_cohorts where amount > 0 order by 1, 2, 3 limit 1)",
+        1,
+    ),
+    (
         "public.payment_history",
         "delete from public.payment_history where id in (select id from public.payment_history order by id limit 2)",
         2,
@@ -307,6 +331,8 @@ const ADDED: Damage = &[
          select customer_id, currency, '2020-02-02', now(), 'new', 1, 0, 1, 1 from public.mrr_movements limit 1",
         1,
     ),
+    ("ingest.mrr_totals", "insert into ingest.mrr_totals values ('xts', '2020-02-02', 'new', 1, 5)", 1),
+    ("ingest.mrr_cohorts", "insert into ingest.mrr_cohorts values ('xts', '2020-02-01', '2020-03-01', 1, 5)", 1),
     (
         "public.customer_subscriptions",
         "insert into public.customer_subscriptions

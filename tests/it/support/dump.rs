@@ -42,7 +42,11 @@ const OWN_DECISIONS: [(&str, &str); 2] =
     [("ingest.inbox", "source <> 'internal'"), ("ingest.customer_emails", "object_id not like 'match/%'")];
 
 /// What was believed in between depends on the order in which things became known; what is believed does not.
-const BELIEFS: (&str, &str) = ("public.mrr_movements", "superseded_at is null");
+const BELIEFS: [(&str, &str); 3] = [
+    ("public.mrr_movements", "superseded_at is null"),
+    ("ingest.mrr_totals", "movements <> 0"),
+    ("ingest.mrr_cohorts", "(customers, amount) <> (0, 0)"),
+];
 
 /// Rows that are numbered as they come.
 const NUMBERED: [&str; 2] = ["public.mrr_movements", "ingest.inbox"];
@@ -61,7 +65,7 @@ pub async fn everything(pool: &PgPool) -> Dump {
     .unwrap();
     let mut dump = Dump::new();
     for table in tables.into_iter().filter(|table| !LEFT_OUT.contains(&table.as_str())) {
-        let mut conditions = OWN_DECISIONS.iter().chain([&BELIEFS]);
+        let mut conditions = OWN_DECISIONS.iter().chain(&BELIEFS);
         let own = conditions.find(|(of, _)| *of == table).map_or("true", |(_, condition)| *condition);
         let receipt = RECEIPT.iter().find(|(of, _)| *of == table).map(|(_, column)| *column);
         let number = NUMBERED.contains(&table.as_str()).then_some("id");

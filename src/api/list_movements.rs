@@ -1,0 +1,63 @@
+//! `GET /api/mrr/movements`: one page of the movements behind a sum of the waterfall, the newest first.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde::Deserialize;
+
+use super::{ApiState, problem, query};
+use crate::http::problem::Problem;
+use crate::ops::ledger::{self, Cell, InvalidMoment, KINDS, Page};
+
+/// The query string.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Params {
+    /// `usd`.
+    currency: String,
+    /// `2026-03`.
+    month: String,
+    /// `new`, `expansion`, `contraction`, `churn` or `reactivation`.
+    kind: String,
+    /// As it was known at this date or moment.
+    known_at: Option<String>,
+    /// 1 to 200; 50.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Reads the page that the query string asks for.
+#[utoipa::path(
+    get,
+    path = "/api/mrr/movements",
+    operation_id = "list_movements",
+    tag = "revenue",
+    params(Params),
+    responses((status = 200, body = Page, description = "As asked for")),
+)]
+pub async fn list(
+    State(state): State<ApiState>,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(params) = params?;
+    let (limit, cursor) = (query::limit(params.limit), params.cursor.clone());
+    let cell = params.into_cell()?;
+    Ok(Json(ledger::movements(state.store.pool(), &cell, cursor.as_deref(), limit).await?))
+}
+
+fn unreadable(invalid: InvalidMoment) -> Problem {
+    problem::bad_request(invalid.to_string())
+}
+
+impl Params {
+    fn into_cell(self) -> Result<Cell, Problem> {
+        query::one_of("kind", Some(&self.kind), &KINDS)?;
+        let currency = query::text("currency", Some(self.currency))?.unwrap_or_default().to_lowercase();
+        let month = self.month.parse().map_err(unreadable)?;
+        let known_at =
+            self.known_at.map(|text| ledger::parse_moment(&text)).transpose().map_err(unreadable)?;
+        Ok(Cell { currency, month, kind: self.kind, known_at })
+    }
+}

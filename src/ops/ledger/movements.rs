@@ -1,0 +1,100 @@
+//! The movements behind a sum of the waterfall, a page at a time, the newest first.
+
+use serde::Serialize;
+use sqlx::{FromRow, PgPool, QueryBuilder};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Month, Movement, sums};
+use crate::ops::page::{self, PageError};
+use crate::project::movements::Kind;
+
+/// What a movement can be.
+pub const KINDS: [&str; 5] = [
+    Kind::New.as_str(),
+    Kind::Expansion.as_str(),
+    Kind::Contraction.as_str(),
+    Kind::Churn.as_str(),
+    Kind::Reactivation.as_str(),
+];
+
+/// A sum of the waterfall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Its code, in lower case.
+    pub currency: String,
+    /// In UTC.
+    pub month: Month,
+    /// One of [`KINDS`].
+    pub kind: String,
+    /// As it was known then; none: as it is known now.
+    pub known_at: Option<OffsetDateTime>,
+}
+
+/// A movement, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = ListedMrrMovement)]
+pub struct Listed {
+    #[serde(skip)]
+    id: i64,
+    /// None while the user is unknown, and after the user was deleted.
+    pub user_id: Option<Uuid>,
+    /// The user's address.
+    pub email: Option<String>,
+    /// Where the event came from that made the movement, if it is there.
+    pub cause_source: Option<String>,
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub movement: Movement,
+}
+
+/// Some movements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = MrrMovementPage)]
+pub struct Page {
+    /// The newest first.
+    pub movements: Vec<Listed>,
+    /// Where the next page continues; none on the last one.
+    pub next_cursor: Option<String>,
+}
+
+/// One page of the movements behind `cell`, after `cursor`, at most `limit`. Each page is read by index, however many
+/// movements there are.
+///
+/// # Errors
+/// The cursor or the limit makes no sense, or the database does not answer.
+pub async fn movements(
+    pool: &PgPool,
+    cell: &Cell,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page, PageError> {
+    let limit = page::checked(limit)?;
+    let mut query = QueryBuilder::new(
+        "select m.id, m.user_id, (select u.email::text from auth.users u where u.id = m.user_id) as email,
+                m.customer_id, m.currency, m.effective_at, m.recorded_at, m.kind, m.delta, m.mrr_before, m.mrr_after,
+                m.cause_event_id,
+                (select e.source from ingest.events e
+                 where e.source in ('stripe', 'internal') and e.event_id = m.cause_event_id limit 1) as cause_source
+         from (select * from public.mrr_movements where currency = ",
+    );
+    query.push_bind(cell.currency.clone()).push(" and kind = ").push_bind(cell.kind.clone());
+    query.push(" and effective_at >= ").push_bind(cell.month.begin());
+    if let Some(next) = cell.month.plus(1) {
+        query.push(" and effective_at < ").push_bind(next.begin());
+    }
+    sums::push_believed(&mut query, cell.known_at);
+    if let Some(cursor) = cursor {
+        let [at, id] = page::decode(cursor)?;
+        let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
+        query.push(" and (effective_at, id) < (").push_bind(page::to_moment(&at)?);
+        query.push(", ").push_bind(id).push(")");
+    }
+    query.push(" order by effective_at desc, id desc limit ").push_bind(page::one_more(limit));
+    query.push(") m order by m.effective_at desc, m.id desc");
+    let mut movements: Vec<Listed> = query.build_query_as().fetch_all(pool).await?;
+    let place =
+        |last: &Listed| page::encode([page::from_moment(last.movement.effective_at), last.id.to_string()]);
+    let next_cursor = page::cut(&mut movements, limit, place);
+    Ok(Page { movements, next_cursor })
+}

@@ -1,0 +1,62 @@
+//! The ledger summed by currency, day (UTC) and kind.
+//!
+//! What is believed now stands in `ingest.mrr_totals`, which triggers of the ledger keep: it costs the same however long the
+//! ledger is. What was believed at an earlier moment differs from that by what was recorded or superseded since, which is read
+//! from the ledger by index: the further back, the more it costs, up to the whole ledger.
+
+use sqlx::{Postgres, QueryBuilder};
+use time::{Date, OffsetDateTime, UtcOffset};
+
+/// What is believed now.
+const PRESENT: &str =
+    "select currency, day, kind, movements, amount from ingest.mrr_totals where movements <> 0";
+
+/// Adds a query of `currency, day, kind, movements, amount` as it was known at `known_at` (none: now). A sum may come in
+/// several rows.
+pub(super) fn push(query: &mut QueryBuilder<Postgres>, known_at: Option<OffsetDateTime>) {
+    query.push(PRESENT);
+    let Some(known_at) = known_at else { return };
+    let rows = " union all select currency, (effective_at at time zone 'UTC')::date, kind";
+    query.push(rows).push(", 1, delta from public.mrr_movements where superseded_at > ").push_bind(known_at);
+    query.push(" and recorded_at <= ").push_bind(known_at);
+    query
+        .push(rows)
+        .push(", -1, -delta from public.mrr_movements where superseded_at is null and recorded_at > ");
+    query.push_bind(known_at);
+}
+
+/// Adds a query of `currency, kind, movements, amount` that takes away what took effect after `at` on the same day.
+pub(super) fn push_less_later_that_day(
+    query: &mut QueryBuilder<Postgres>,
+    at: OffsetDateTime,
+    known_at: Option<OffsetDateTime>,
+) {
+    // The subquery that cannot be merged (`offset 0`) is looked up by index for each currency and kind.
+    query.push(
+        "select k.currency, k.kind, -1, -m.delta from (select distinct currency, kind from ingest.mrr_totals) k
+         cross join lateral (
+             select m.delta from public.mrr_movements m
+             where m.currency = k.currency and m.kind = k.kind and m.effective_at > ",
+    );
+    query.push_bind(at);
+    if let Some(next) = day(at).next_day() {
+        query.push(" and m.effective_at < ").push_bind(next.midnight().assume_utc());
+    }
+    push_believed(query, known_at);
+    query.push(" offset 0) m");
+}
+
+/// Adds the condition that a movement was believed at `known_at` (none: is believed now).
+pub(super) fn push_believed(query: &mut QueryBuilder<Postgres>, known_at: Option<OffsetDateTime>) {
+    let Some(known_at) = known_at else {
+        query.push(" and superseded_at is null");
+        return;
+    };
+    query.push(" and recorded_at <= ").push_bind(known_at);
+    query.push(" and (superseded_at is null or superseded_at > ").push_bind(known_at).push(")");
+}
+
+/// The day of `moment` in UTC.
+pub(super) fn day(moment: OffsetDateTime) -> Date {
+    moment.to_offset(UtcOffset::UTC).date()
+}
