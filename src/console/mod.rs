@@ -13,7 +13,6 @@ mod campaigns;
 mod change_member;
 mod event;
 mod events;
-mod figures;
 mod live;
 mod member;
 mod members;
@@ -57,7 +56,6 @@ struct Shared {
     /// Whether people reach the console over TLS.
     is_secure: bool,
     rejects: Rejects,
-    figures: figures::Cache,
     live: live::Live,
 }
 
@@ -88,7 +86,6 @@ pub fn routes(store: Store, clock: Clock, config: &Config, lifecycle: &Lifecycle
         admin_token,
         is_secure,
         rejects: Rejects::default(),
-        figures: figures::Cache::default(),
         live: live::Live::new(lifecycle),
     };
     let console = Console(Arc::new(shared));
@@ -127,6 +124,7 @@ fn for_people_signed_in() -> Router<Console> {
         .route("/console/tickets/{ticket}/assign", post(ticket::assign))
         .route("/console/tickets/{ticket}/status", post(ticket::set_status))
         .route("/console/revenue", get(revenue::show))
+        .route("/console/revenue/movements", get(revenue::movements::show))
         .route("/console/campaigns", get(campaigns::list))
         .route("/console/campaigns/{campaign}", get(campaigns::show))
         .route("/console/events", get(events::show))

@@ -6,10 +6,10 @@ use axum::response::Response;
 use time::OffsetDateTime;
 
 use super::Console;
-use super::figures::Figures;
 use super::html::format;
 use super::html::page::{Frame, PageError, page};
 use super::signing_in::session::Session;
+use crate::ops::ledger::{self, Month, Row};
 use crate::ops::overview::{COUNTED_MAX, Overview, overview};
 
 #[derive(Template)]
@@ -17,7 +17,8 @@ use crate::ops::overview::{COUNTED_MAX, Overview, overview};
 struct OverviewPage {
     frame: Frame,
     standing: Overview,
-    figures: Figures,
+    /// The present month by currency.
+    mrr: Vec<Row>,
     now: OffsetDateTime,
 }
 
@@ -36,7 +37,7 @@ impl OverviewPage {
 pub(super) async fn show(State(console): State<Console>, session: Session) -> Result<Response, PageError> {
     let (pool, now) = (console.pool(), console.now());
     let standing = overview(pool).await?;
-    let figures = console.0.figures.figures(pool, now).await?;
+    let mrr = ledger::waterfall(pool, &[Month::of(now)], None).await?.rows;
     let frame = Frame::of(&session, "Overview", "Overview");
-    Ok(page(&OverviewPage { frame, standing, figures, now }))
+    Ok(page(&OverviewPage { frame, standing, mrr, now }))
 }

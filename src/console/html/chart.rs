@@ -3,12 +3,28 @@
 /// The drawing's width and height, in its own units.
 const WIDTH: f64 = 800.0;
 const HEIGHT: f64 = 220.0;
+/// Room above, for the line and its points.
+const HEAD: f64 = 6.0;
 /// Room below the bars for what they are called.
 const FOOT: f64 = 22.0;
 /// The share of its place that a bar fills.
 const FILLED: f64 = 0.7;
 
-/// A drawing of bars.
+/// What a bar, or a point of a line, is to show.
+pub(in crate::console) struct Span {
+    /// What it is called.
+    pub name: String,
+    /// Where it begins: 0, or where the one before ended.
+    pub from: i64,
+    /// Where it ends.
+    pub to: i64,
+    /// What it says.
+    pub value: String,
+    /// How it looks, in CSS.
+    pub class: &'static str,
+}
+
+/// A drawing of bars, or of a line through their ends.
 pub(in crate::console) struct Chart {
     /// From left to right.
     pub bars: Vec<Bar>,
@@ -22,11 +38,15 @@ pub(in crate::console) struct Bar {
     pub name: String,
     /// What it says.
     pub value: String,
+    /// How it looks, in CSS.
+    pub class: &'static str,
     /// Its left edge, its upper edge, its width and its height.
     pub x: f64,
     pub y: f64,
     pub width: f64,
     pub height: f64,
+    /// Where it ends, from the top.
+    pub end: f64,
     /// The middle, where its name stands.
     pub middle: f64,
     /// Whether there is room for the name.
@@ -49,28 +69,36 @@ impl Chart {
         WIDTH
     }
 
-    /// Draws bars from what they are called, their lengths, and what they say.
-    pub(in crate::console) fn of(bars: &[(String, i64, String)]) -> Self {
-        let lengths = || bars.iter().map(|(_, length, _)| *length as f64);
-        let (highest, lowest) = (lengths().fold(0.0, f64::max), lengths().fold(0.0, f64::min));
-        let scale = (HEIGHT - FOOT) / (highest - lowest).max(1.0);
-        let (zero, place) = (highest * scale, WIDTH / (bars.len().max(1) as f64));
-        // A name is about 60 wide.
-        let named_each = (60.0 / place).ceil().max(1.0) as usize;
-        let bar = |(at, (name, length, value)): (usize, &(String, i64, String))| {
-            let (left, height) = (at as f64 * place, *length as f64 * scale);
+    /// The ends of the bars as the points of a line.
+    pub(in crate::console) fn points(&self) -> String {
+        self.bars.iter().map(|bar| format!("{},{}", bar.middle, bar.end)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Draws them.
+    pub(in crate::console) fn of(spans: &[Span]) -> Self {
+        let ends = || spans.iter().flat_map(|span| [span.from as f64, span.to as f64]);
+        let (highest, lowest) = (ends().fold(0.0, f64::max), ends().fold(0.0, f64::min));
+        let scale = (HEIGHT - HEAD - FOOT) / (highest - lowest).max(1.0);
+        let (zero, place) = (HEAD + highest * scale, WIDTH / (spans.len().max(1) as f64));
+        // A name is about 80 wide.
+        let named_each = (80.0 / place).ceil().max(1.0) as usize;
+        let bar = |(at, span): (usize, &Span)| {
+            let (from, to) = (zero - span.from as f64 * scale, zero - span.to as f64 * scale);
+            let left = at as f64 * place;
             Bar {
-                name: name.clone(),
-                value: value.clone(),
+                name: span.name.clone(),
+                value: span.value.clone(),
+                class: span.class,
                 x: round(left + place * (1.0 - FILLED) / 2.0),
-                y: round(zero - height.max(0.0)),
+                y: round(from.min(to)),
                 width: round(place * FILLED),
-                height: round(height.abs()),
+                height: round((from - to).abs()),
+                end: round(to),
                 middle: round(left + place / 2.0),
                 is_named: at % named_each == 0,
             }
         };
-        Self { bars: bars.iter().enumerate().map(bar).collect(), zero: round(zero) }
+        Self { bars: spans.iter().enumerate().map(bar).collect(), zero: round(zero) }
     }
 }
 
@@ -82,14 +110,27 @@ fn round(length: f64) -> f64 {
 mod tests {
     use super::*;
 
+    fn span((name, from, to): (&str, i64, i64)) -> Span {
+        Span { name: name.to_owned(), from, to, value: to.to_string(), class: "bar" }
+    }
+
+    fn drawn(chart: &Chart) -> Vec<(f64, f64)> {
+        chart.bars.iter().map(|bar| (bar.y, bar.height)).collect()
+    }
+
     #[test]
     fn bars_stand_on_zero_and_hang_from_it() {
-        let bars = [("a", 300), ("b", 0), ("c", -100)];
-        let bars = bars.map(|(name, length)| (name.to_owned(), length, length.to_string()));
-        let chart = Chart::of(&bars);
-        let drawn: Vec<(f64, f64)> = chart.bars.iter().map(|bar| (bar.y, bar.height)).collect();
-        assert_eq!(chart.zero, 148.5);
-        assert_eq!(drawn, [(0.0, 148.5), (148.5, 0.0), (148.5, 49.5)]);
+        let chart = Chart::of(&[("a", 0, 300), ("b", 0, 0), ("c", 0, -100)].map(span));
+        assert_eq!(chart.zero, 150.0);
+        assert_eq!(drawn(&chart), [(6.0, 144.0), (150.0, 0.0), (150.0, 48.0)]);
+        assert_eq!(chart.points(), "133.3,6 400,150 666.7,198");
         assert!(Chart::of(&[]).bars.is_empty());
+    }
+
+    #[test]
+    fn a_bar_begins_where_the_one_before_ended() {
+        let chart = Chart::of(&[("a", 0, 100), ("up", 100, 192), ("down", 192, 96)].map(span));
+        assert_eq!(chart.zero, 198.0);
+        assert_eq!(drawn(&chart), [(98.0, 100.0), (6.0, 92.0), (6.0, 96.0)]);
     }
 }

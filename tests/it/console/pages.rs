@@ -118,6 +118,10 @@ async fn filters_that_make_no_sense_are_said_and_fill_no_list() {
         ("/console/tickets?category=%00", "NUL"),
         ("/console/revenue?from=2026-13", "is no month"),
         ("/console/revenue?from=2026-05&to=2026-04", "comes before the first"),
+        ("/console/revenue?date=soon", "is no date"),
+        ("/console/revenue/movements?currency=usd&month=2026-01&kind=gift", "kind is one of"),
+        ("/console/revenue/movements?currency=usd&month=January&kind=new", "is no month"),
+        ("/console/revenue/movements?currency=%00&month=2026-01&kind=new", "NUL"),
         ("/console/campaigns?status=happy", "status is one of draft"),
         ("/console/events?state=happy", "state is one of applied"),
         ("/console/events?since=soon", "since: "),
@@ -220,6 +224,26 @@ async fn a_member_s_page_tells_what_happened_and_why_the_mrr_is_what_it_is() {
         "1 open tickets",
         "title=\"2026-11-20 10:00:00 UTC\"",
     ]);
+}
+
+#[tokio::test]
+async fn an_amount_of_the_waterfall_leads_to_its_movements_their_members_and_events() {
+    let app = ada().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
+    let page = browser.get("/console/revenue?from=2025-12&to=2026-02&date=2026-01-31").await;
+    page.assert_shows(&["from 1 customers", "<polyline", "Opening: 0.00 USD", "Closing: 10.00 USD"]);
+    page.assert_says(&[
+        "Customers who are still there",
+        "100 % <small>1</small>",
+        "100 % <small>10.00 USD</small>",
+    ]);
+    let movements = browser.get(&link(&page, "10.00 USD")).await;
+    movements.assert_shows(&["ada@example.com", &format!("/console/members/{ADA}"), "10.00 USD"]);
+    browser.get(&link(&movements, "evt_2")).await.assert_shows(&["customer.subscription.created"]);
+    let before = browser.get("/console/revenue?from=2026-01&to=2026-01&known_at=2025-01-01").await;
+    before.assert_shows(&["No subscription has been worth anything yet"]);
+    let none = "/console/revenue/movements?currency=usd&month=2026-01&kind=churn";
+    browser.get(none).await.assert_shows(&["No movement of this kind in this month"]);
 }
 
 #[tokio::test]
@@ -331,7 +355,7 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn revenue_shows_months_as_bars_and_as_a_table() {
+async fn revenue_shows_a_line_a_waterfall_and_a_table() {
     let app = ada().await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
     let page = browser.get("/console/revenue?from=2026-01&to=2026-02").await;
@@ -341,7 +365,11 @@ async fn revenue_shows_months_as_bars_and_as_a_table() {
         "<th scope=\"row\">2026-01</th>",
         "<title>2026-02: 10.00 USD",
     ]);
-    assert_eq!(page.body.matches("<rect").count(), 2);
+    assert_eq!(
+        ["<circle", "<rect"].map(|it| page.body.matches(it).count()),
+        [2, 7],
+        "two months, seven bars"
+    );
     let before = browser.get("/console/revenue?known_at=2020-01-01").await;
     before.assert_shows(&["as it was known at", "No subscription has been worth anything yet"]);
 }

@@ -1,0 +1,92 @@
+//! `/console/revenue/movements`: the movements behind an amount of the waterfall, the newest first.
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::console::Console;
+use crate::console::html::page::{Frame, PageError, page_with};
+use crate::console::html::query::Listed;
+use crate::console::html::{format, query};
+use crate::console::signing_in::session::Session;
+use crate::ops::ledger::{self, Cell, KINDS, Listed as Movement};
+
+/// Where the list is.
+pub(super) const HERE: &str = "/console/revenue/movements";
+/// Movements on a page.
+const LIMIT: u32 = 50;
+
+/// The query string; an empty value is what a form sends for nothing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::console) struct Params {
+    currency: String,
+    month: String,
+    kind: String,
+    /// As it was known then.
+    known_at: String,
+    cursor: String,
+}
+
+impl Params {
+    fn address(&self, cursor: &str) -> String {
+        let pairs = [
+            ("currency", self.currency.as_str()),
+            ("month", &self.month),
+            ("kind", &self.kind),
+            ("known_at", &self.known_at),
+            ("cursor", cursor),
+        ];
+        query::address(HERE, pairs)
+    }
+
+    fn cell(&self) -> Result<Cell, String> {
+        if !KINDS.contains(&self.kind.as_str()) {
+            return Err(format!("kind is one of {}; {:?} is not", KINDS.join(", "), self.kind));
+        }
+        Ok(Cell {
+            currency: query::text("currency", &self.currency)?.unwrap_or_default().to_lowercase(),
+            month: self.month.trim().parse().map_err(|invalid: ledger::InvalidMoment| invalid.to_string())?,
+            kind: self.kind.clone(),
+            known_at: super::moment(&self.known_at)?,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "movements.html")]
+struct Movements {
+    frame: Frame,
+    params: Params,
+    movements: Vec<Movement>,
+    next: Option<String>,
+    error: Option<String>,
+}
+
+impl Movements {
+    const KINDS: [&'static str; 5] = KINDS;
+
+    fn first(&self) -> String {
+        self.params.address("")
+    }
+}
+
+/// Shows a page of the list.
+pub(in crate::console) async fn show(
+    State(console): State<Console>,
+    session: Session,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Response, PageError> {
+    let Query(params) = params?;
+    let cursor = Some(params.cursor.as_str()).filter(|cursor| !cursor.is_empty());
+    let found = match params.cell() {
+        Ok(cell) => query::said(ledger::movements(console.pool(), &cell, cursor, LIMIT).await)?,
+        Err(detail) => Err(detail),
+    };
+    let found = found.map(|page| (page.movements, page.next_cursor));
+    let Listed { status, rows: movements, next, error } = Listed::of(found, |cursor| params.address(cursor));
+    let frame = Frame::of(&session, "Revenue", "Movements of the MRR");
+    Ok(page_with(status, &Movements { frame, params, movements, next, error }))
+}
