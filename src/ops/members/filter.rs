@@ -80,6 +80,7 @@ impl Filter {
             }
             query.push(")");
         }
+        self.push_any_subscription(query);
         if let Some(tier) = &self.tier {
             query.push(" and lower(s.tier) = lower(").push_bind(tier).push(")");
         }
@@ -92,6 +93,27 @@ impl Filter {
             }
             query.push(sql::SHOWN_TEXT_END);
         }
+    }
+
+    /// Who has no such subscription at all is left out before it is asked which one leads, which costs more.
+    fn push_any_subscription(&self, query: &mut QueryBuilder<Postgres>) {
+        if self.tier.is_none() && self.status.is_none() {
+            return;
+        }
+        // No `exists`, which Postgres may answer by a list of everybody that there is.
+        query.push(sql::ANY_SUBSCRIPTION);
+        if let Some(status) = &self.status {
+            query.push(" and x.status = (").push_bind(status).push(")::public.subscription_status");
+        }
+        if let Some(tier) = &self.tier {
+            query.push(" and lower(y.name) = lower(").push_bind(tier).push(")");
+        }
+        query.push(" limit 1)");
+    }
+
+    /// Whether a condition is about the leading subscription.
+    pub(super) fn asks_for_subscription(&self) -> bool {
+        self.tier.is_some() || self.status.is_some() || self.health_status.as_deref() == Some("healthy")
     }
 
     /// What [`Filter::text`] looks for, as a `like` pattern.

@@ -114,6 +114,8 @@ async fn read(
     query.build_query_as().persistent(false).fetch_all(pool).await
 }
 
+/// First the accounts of the page, with no more of each than decides that, for many may be looked at; then all that is shown
+/// of these few.
 fn compose(
     request: &PageRequest,
     stretch: Stretch,
@@ -122,24 +124,55 @@ fn compose(
     limit: i64,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(sql::COLUMNS);
-    let named = request.sort.by == SortBy::Name && stretch.key.is_some();
-    query.push(if named { sql::FROM_PROFILES } else { sql::FROM_USERS });
-    query.push(sql::FACTS).push(" and ").push(stretch.condition);
+    for piece in [sql::FROM_USERS, sql::METRICS, sql::LEADING, sql::PRESENT] {
+        query.push(piece);
+    }
+    query.push(" and u.id = any(array(");
+    push_page(&mut query, request, stretch, candidates, after, limit);
+    query.push("))").push(order_of(stretch, request.sort.direction));
+    query
+}
+
+/// The ids of the page's accounts.
+fn push_page(
+    query: &mut QueryBuilder<Postgres>,
+    request: &PageRequest,
+    stretch: Stretch,
+    candidates: Option<Vec<Uuid>>,
+    after: Option<&Cursor>,
+    limit: i64,
+) {
+    let PageRequest { filter, sort, .. } = request;
+    let accounts = match (sort.by, stretch.key) {
+        (SortBy::Name, Some(_)) => sql::FROM_PROFILES,
+        (SortBy::Name, None) => sql::FROM_USERS,
+        _ if filter.pattern().is_some() => sql::FROM_USERS,
+        _ => sql::FROM_ACCOUNTS,
+    };
+    query.push("select u.id").push(accounts).push(sql::METRICS);
+    if filter.asks_for_subscription() {
+        query.push(sql::LEADING);
+    }
+    query.push(sql::PRESENT).push(" and ").push(stretch.condition);
     if let Some(candidates) = candidates {
         query.push(" and u.id = any(").push_bind(candidates).push(")");
     }
-    request.filter.push(&mut query);
-    let (order, beyond) = match (stretch.key, request.sort.direction) {
-        (Some(_), Direction::Desc) => (" desc", " < ("),
-        _ => ("", " > ("),
-    };
-    let key = stretch.key.map_or_else(|| "u.id".to_owned(), |(key, id)| format!("{key}{order}, {id}"));
+    filter.push(query);
     if let Some(cursor) = after {
         let columns = stretch.key.map_or_else(|| "u.id".to_owned(), |(key, id)| format!("{key}, {id}"));
-        query.push(" and (").push(columns).push(")").push(beyond);
-        cursor.push_values(&mut query);
+        let is_descending = stretch.key.is_some() && sort.direction == Direction::Desc;
+        query.push(" and (").push(columns).push(if is_descending { ") < (" } else { ") > (" });
+        cursor.push_values(query);
         query.push(")");
     }
-    query.push(" order by ").push(key).push(order).push(" limit ").push_bind(limit);
-    query
+    query.push(order_of(stretch, sort.direction)).push(" limit ").push_bind(limit);
+}
+
+/// Members of equal value stand in the order of their ids; so do those who have none, whatever the direction.
+fn order_of(stretch: Stretch, direction: Direction) -> String {
+    match (stretch.key, direction) {
+        (Some((key, id)), Direction::Desc) => format!(" order by {key} desc, {id} desc"),
+        (Some((key, id)), Direction::Asc) => format!(" order by {key}, {id}"),
+        (None, _) => " order by u.id".to_owned(),
+    }
 }

@@ -70,11 +70,18 @@ from (
 join auth.users u on u.id = p.user_id"
 );
 
-/// What is known of each account. The leading subscription: an active one, then a trialing one, then
-/// the others; of several the one whose tier leads in the revenue metrics, then the oldest.
-pub(super) const FACTS: &str = "
+/// The accounts alone.
+pub(super) const FROM_ACCOUNTS: &str = "
+from auth.users u";
+
+/// What was computed of each account.
+pub(super) const METRICS: &str = "
 left join public.user_revenue_metrics r on r.user_id = u.id
-left join public.user_activity_metrics a on a.user_id = u.id
+left join public.user_activity_metrics a on a.user_id = u.id";
+
+/// The leading subscription: an active one, then a trialing one, then the others; of several the one whose tier leads in the
+/// revenue metrics, then the oldest.
+pub(super) const LEADING: &str = "
 left join lateral (
     select c.status::text as status, t.name::text as tier, c.stripe_customer_id
     from public.customer_subscriptions c
@@ -84,7 +91,16 @@ left join lateral (
                                   'canceled', 'incomplete_expired'], c.status::text),
              (t.name = r.subscription_tier) desc nulls last, c.created_at, c.id
     limit 1
-) s on true
+) s on true";
+
+/// Whether an account has a subscription, whichever leads. Conditions on it and on its tier follow.
+pub(super) const ANY_SUBSCRIPTION: &str = "
+and (select true from public.customer_subscriptions x
+     join public.membership_tiers y on y.id = x.membership_tier_id
+     where x.user_id = u.id";
+
+/// Accounts that are there. Conditions follow.
+pub(super) const PRESENT: &str = "
 where u.deleted_at is null";
 
 /// Accounts with a subscription, whichever leads. A condition on its status follows the first piece, one on the tier the
