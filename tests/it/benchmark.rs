@@ -16,6 +16,7 @@ async fn benchmark_writes_its_table_between_the_marks() {
     let options = Options {
         only: vec![Part::Accept],
         rounds: 1,
+        listed: None,
         quick: true,
         json: json.clone(),
         write: Some(document.clone()),

@@ -25,6 +25,8 @@ pub struct Connection {
 /// The answer to one request.
 pub struct Answer {
     pub status: u16,
+    /// The lines before the body.
+    pub head: String,
     pub body: String,
 }
 
@@ -50,14 +52,15 @@ impl Connection {
             }
             self.read().await;
         };
-        let headers = String::from_utf8_lossy(&self.received[..head]).to_lowercase();
+        let lines = String::from_utf8_lossy(&self.received[..head]).into_owned();
+        let headers = lines.to_lowercase();
         let status = headers.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
         let length = headers.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         let length: usize = length.trim().parse().unwrap();
         while self.received.len() < head + length {
             self.read().await;
         }
-        Answer { status, body: String::from_utf8_lossy(&self.received[head..]).into_owned() }
+        Answer { status, head: lines, body: String::from_utf8_lossy(&self.received[head..]).into_owned() }
     }
 
     async fn read(&mut self) {

@@ -1,16 +1,19 @@
 //! The member list over HTTP, with very many members: every order, its first page and one far inside, each filter, and
 //! texts that many, few and none of them bear.
 
+use std::net::SocketAddr;
+
 use memberflow::ops::members::Cursor;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use tokio::time::Instant;
+use uuid::Uuid;
 
-use super::Options;
 use super::client::Connection;
 use super::population::empty;
 use super::report::{Report, Target};
 use super::visible::ms_at;
+use super::{Options, Part, console};
 use crate::support::database::TestDatabase;
 use crate::support::edge::ADMIN_TOKEN;
 use crate::support::process::Serving;
@@ -20,7 +23,7 @@ const READINGS: usize = 5;
 
 /// The service's API over a database full of members.
 pub struct Listed {
-    _database: TestDatabase,
+    database: TestDatabase,
     api: Serving,
     pages: Vec<String>,
 }
@@ -28,7 +31,9 @@ pub struct Listed {
 impl Listed {
     pub async fn filled(options: &Options) -> Self {
         let database = empty().await;
-        let fill = include_str!("members.sql").replace("MEMBERS", &options.scale().listed.to_string());
+        let beside = if options.wants(Part::Console) { console::FILL } else { "" };
+        let fill = [include_str!("members.sql"), beside].join("\n");
+        let fill = fill.replace("MEMBERS", &options.listed().to_string());
         let fill = format!("set session_replication_role = replica; {fill}; reset session_replication_role");
         let mut connection = database.pool.acquire().await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut *connection).await.unwrap();
@@ -38,7 +43,17 @@ impl Listed {
             vec![("DATABASE_URL", database.url()), ("MEMBERFLOW_ADMIN_TOKEN", ADMIN_TOKEN.to_owned())];
         let api = Serving::roles("api", &settings);
         let pages = pages(&api).await;
-        Self { _database: database, api, pages }
+        Self { database, api, pages }
+    }
+
+    /// Where the service listens.
+    pub fn address(&self) -> SocketAddr {
+        self.api.address
+    }
+
+    /// Somebody with a subscription.
+    pub async fn member(&self) -> Uuid {
+        sqlx::query_scalar("select md5('member10041')::uuid").fetch_one(&self.database.pool).await.unwrap()
     }
 
     /// One round.
@@ -57,7 +72,7 @@ impl Listed {
         }
         took.sort();
         let times: Vec<_> = took.iter().map(|(took, _)| *took).collect();
-        let name = format!("a page of the list of {} members", options.scale().listed);
+        let name = format!("a page of the list of {} members", options.listed());
         let unit = " ms";
         report.value(&format!("{name}, median of {}", times.len()), ms_at(&times, 0.5), unit, Target::None);
         report.value(

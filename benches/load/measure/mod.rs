@@ -3,6 +3,7 @@
 
 mod accept;
 mod client;
+mod console;
 mod freshness;
 mod instructions;
 mod machine;
@@ -42,6 +43,8 @@ pub enum Part {
     Away,
     /// Pages of the member list
     Members,
+    /// Pages of the console
+    Console,
 }
 
 /// Which parts, how often, and where to.
@@ -53,6 +56,9 @@ pub struct Options {
     /// How often; medians are reported.
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
+    /// So many members to list, instead of a million.
+    #[arg(long)]
+    pub listed: Option<u64>,
     /// With so little load that the figures mean nothing: shows that everything works.
     #[arg(long)]
     pub quick: bool,
@@ -123,6 +129,11 @@ impl Options {
         if self.quick { &QUICK } else { &FULL }
     }
 
+    /// How many members are listed.
+    fn listed(&self) -> u64 {
+        self.listed.unwrap_or(self.scale().listed)
+    }
+
     fn wants(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
@@ -154,7 +165,8 @@ impl Peaks {
 pub async fn run(options: &Options) -> String {
     let mut report = Report::default();
     let mut filled = Filled::default();
-    let listed = if options.wants(Part::Members) { Some(Listed::filled(options).await) } else { None };
+    let lists = options.wants(Part::Members) || options.wants(Part::Console);
+    let listed = if lists { Some(Listed::filled(options).await) } else { None };
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
         let mut peaks = Peaks::default();
@@ -174,7 +186,12 @@ pub async fn run(options: &Options) -> String {
             peaks.report(&mut report);
         }
         if let Some(listed) = &listed {
-            listed.measure(options, &mut report).await;
+            if options.wants(Part::Members) {
+                listed.measure(options, &mut report).await;
+            }
+            if options.wants(Part::Console) {
+                console::measure(listed, options, &mut report).await;
+            }
         }
     }
     let machine = machine::describe(options).await;
