@@ -63,6 +63,7 @@ fn exit_code(error: &MigrateError) -> u8 {
         | MigrateError::NoAuthSchema
         | MigrateError::Locked(_)
         | MigrateError::OtherVersion(_)
+        | MigrateError::Combined
         | MigrateError::Migration(_)
         | MigrateError::Database(_) => 1,
     }
@@ -118,6 +119,7 @@ fn state_word(state: State) -> &'static str {
         State::Applied => "applied",
         State::Pending => "pending",
         State::Changed => "changed since it was applied",
+        State::Combined => "of an earlier version; `memberflow migrate` says how to go on",
         State::Unknown => "unknown to this version of memberflow",
     }
 }
@@ -152,5 +154,6 @@ mod tests {
         assert_eq!(exit_code(&MigrateError::StubRefused("reason")), 4);
         assert_eq!(exit_code(&MigrateError::Unreachable(sqlx::Error::PoolClosed)), 7);
         assert_eq!(exit_code(&MigrateError::NoAuthSchema), 1);
+        assert_eq!(exit_code(&MigrateError::Combined), 1);
     }
 }

@@ -220,7 +220,7 @@ async fn migration_counts_the_leads_that_stood_before() {
     lead(&app, "a@example.com", ["spring", "", ""]).await;
     app.execute("alter table public.leads enable trigger user").await;
     for _ in 0..2 {
-        let migration = include_str!("../../migrations/20251203001100_match_leads_to_campaigns.sql");
+        let migration = include_str!("../../migrations/20251205001300_count_leads_in_campaigns.sql");
         sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
         assert_eq!(sums(&app).await, ["spring: 1 0 0"]);
     }

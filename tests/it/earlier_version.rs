@@ -11,6 +11,7 @@ use sqlx::{PgPool, Postgres, Row as _, Transaction};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
+use crate::migrations::combined::of_the_version_before;
 use crate::migrations::{execute, files};
 use crate::support::app::{TestApp, customer, stripe};
 use crate::support::database::TestDatabase;
@@ -163,11 +164,7 @@ async fn what_failed_and_what_died_moves_with_its_attempts_and_reasons() {
 
 #[tokio::test]
 async fn a_database_of_the_version_before_migrates_without_loss() {
-    let database = TestDatabase::stubbed().await;
-    let files = files();
-    for file in files.iter().take_while(|file| !file.contains(NEW)) {
-        execute(&database.pool, file).await;
-    }
+    let database = of_the_version_before().await;
     let pool = &database.pool;
     apply(pool, &[event("evt_0"), event("evt_1")]).await;
     for number in [2, 3] {
@@ -222,7 +219,7 @@ async fn a_database_of_the_version_before_migrates_without_loss() {
     .await;
 }
 
-/// What only the migration to this version says.
+/// What only the file says that makes the table of events.
 const NEW: &str = "create or replace view ingest.events";
 
 /// A trigger as the version before makes it, for one table and one kind of change.

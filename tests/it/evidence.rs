@@ -411,35 +411,3 @@ async fn address_that_becomes_ambiguous_is_said_by_the_next_round() {
     assert_eq!(app.store.recompute_due().await.unwrap(), 1);
     assert_eq!(app.parked().await, ["cus_1 unknown_user"]);
 }
-
-/// What a version before this one kept: the newest address, and the match that an older one had made.
-#[tokio::test]
-async fn addresses_and_matches_kept_before_are_taken_over() {
-    let app = with_ada_and_bea().await;
-    let matched = json!({
-        "type": "matched", "customer": "cus_1", "user_id": ADA, "email": "former@example.com", "matched_at": BEGIN
-    });
-    app.execute(&format!(
-        "insert into ingest.claims
-             (object_id, strength, customer_id, claimed_users, email, object_created, reported_at, event_id)
-         values ('cus_1', 4, 'cus_1', '{{}}', 'bea@example.com', now(), now(), 'evt_1'),
-                ('cus_2', 4, 'cus_2', '{{}}', 'bea@example.com', now(), now(), 'evt_2'),
-                ('match/cus_1', 4, 'cus_1', '{{{ADA}}}', null, now(), now(), 'match/cus_1/{ADA}')"
-    ))
-    .await;
-    app.execute(&format!(
-        "insert into ingest.inbox (source, event_id, event_type, occurred_at, received_at, applied_at, body)
-         values ('internal', 'match/cus_1/{ADA}', 'matched', now(), now(), now(), convert_to('{matched}', 'UTF8'))"
-    ))
-    .await;
-    let migration = include_str!("../../migrations/20251203000400_keep_every_email.sql");
-    for _ in 0..2 {
-        sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
-    }
-    assert_eq!(app.rows("select 1 from ingest.claims where strength = 4").await.len(), 0);
-    let customers = ["cus_1", "cus_2"].map(str::to_owned).into();
-    app.store.recompute(customers, Default::default()).await.unwrap();
-    let owners = app.rows("select id, user_id from ingest.customers order by id").await;
-    let expected = [json!({"id": "cus_1", "user_id": ADA}), json!({"id": "cus_2", "user_id": BEA})];
-    assert_eq!(owners, expected, "the match stays, and the address counts");
-}

@@ -95,6 +95,12 @@ async fn migrations(options: &PgConnectOptions) -> Vec<Finding> {
             "compare the file with the one it was applied from; never change a migration that is out",
         ),
         (
+            State::Combined,
+            Level::Failed,
+            "applied by an earlier version, whose last migrations are missing",
+            "`memberflow migrate` says which revision's `memberflow migrate` to run first",
+        ),
+        (
             State::Unknown,
             Level::Warning,
             "applied by another version of memberflow",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::combined::{LAST, REVISION};
+
 /// How long to wait for another migration, or for a table that a long transaction holds.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -35,6 +37,11 @@ pub enum MigrateError {
         "the database was migrated by another version of memberflow; use that one or a newer one (`memberflow migrate --status` shows the difference)"
     )]
     OtherVersion(#[source] sqlx::migrate::MigrateError),
+    /// Some of the files that were combined are applied, and not the last of them: what it lacks is in files that are gone.
+    #[error(
+        "this database has migrations of an earlier version, but not the last of them ({LAST}), from where this version goes on; build revision {REVISION} of memberflow, run its `memberflow migrate` once, then this one's"
+    )]
+    Combined,
     /// A migration failed. Those before it stay applied.
     #[error("a migration failed; nothing of it was kept")]
     Migration(#[source] sqlx::migrate::MigrateError),

@@ -7,11 +7,13 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 use time::OffsetDateTime;
 
 use super::supabase_stub::{self, StubOutcome};
+use combined::Combined;
 use error::LOCK_TIMEOUT;
 use files::{FILES, TABLE, migrator};
 
 pub use error::MigrateError;
 
+mod combined;
 mod error;
 mod files;
 
@@ -43,6 +45,8 @@ pub enum State {
     Pending,
     /// Applied, but from a file with other content.
     Changed,
+    /// Applied from a file that was combined with others since, where some of those are missing.
+    Combined,
     /// Applied by a newer memberflow; this binary does not know it.
     Unknown,
 }
@@ -78,6 +82,12 @@ pub async fn run(database: &PgConnectOptions, options: MigrateOptions) -> Result
         return Err(MigrateError::NoAuthSchema);
     }
     let before = applied(&mut connection).await?;
+    match Combined::of(&before) {
+        Combined::None => {}
+        Combined::All(applied_at) => combined::rewrite(&mut connection, applied_at).await?,
+        Combined::Some => return Err(MigrateError::Combined),
+    }
+    let before = combined::rewritten(before);
     migrator().run(&mut connection).await?;
     let report = Report {
         supabase_stub,
@@ -98,7 +108,7 @@ pub async fn run(database: &PgConnectOptions, options: MigrateOptions) -> Result
 /// Where the database can't be reached or read.
 pub async fn status(database: &PgConnectOptions) -> Result<Vec<MigrationStatus>, MigrateError> {
     let mut connection = connect(database).await?;
-    let applied = applied(&mut connection).await?;
+    let applied = combined::rewritten(applied(&mut connection).await?);
     connection.close().await?;
     let mut lines: Vec<MigrationStatus> = migrator()
         .iter()
@@ -109,7 +119,7 @@ pub async fn status(database: &PgConnectOptions) -> Result<Vec<MigrationStatus>,
             |row| MigrationStatus {
                 version: row.version,
                 name: row.description.replace(' ', "_"),
-                state: State::Unknown,
+                state: if combined::is_combined(&row) { State::Combined } else { State::Unknown },
                 applied_at: Some(row.installed_on),
             },
         ),

@@ -192,18 +192,3 @@ async fn movements_follow_their_customer_to_the_user_and_stay_when_the_user_goes
     app.store.recompute_due().await.unwrap();
     assert_eq!(users(&app).await, [json!({"user_id": BOB})], "who comes back has them again");
 }
-
-#[tokio::test]
-async fn a_database_that_kept_facts_before_begins_its_ledger_with_them() {
-    let app = TestApp::begin().await;
-    app.apply([on(1, of("sub_1", "cus_1", "active", 1000)), on(9, of("sub_1", "cus_1", "active", 3000))])
-        .await;
-    app.execute("delete from public.mrr_movements").await;
-    app.execute("delete from ingest.stripe_versions").await;
-    let file = include_str!("../../../migrations/20251127000000_create_mrr_ledger.sql");
-    sqlx::raw_sql(file).execute(&app.database.pool).await.unwrap();
-    assert_eq!(app.store.recompute_due().await.unwrap(), 1);
-    assert_eq!(believed(&app).await, ["cus_1 9 new 3000 3000 sub_1_9"]);
-    assert_adds_up(&app, "begun").await;
-    assert_eq!(app.store_at(NOW).recompute_due().await.unwrap(), 0);
-}

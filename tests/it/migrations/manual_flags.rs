@@ -1,7 +1,5 @@
 //! Which statuses count as set by hand: those that stood there before memberflow, and those whose writer says so.
 
-use memberflow::store::migrate::{self, MigrateOptions};
-
 use super::{apply, execute, files, texts};
 use crate::support::database::TestDatabase;
 
@@ -27,14 +25,6 @@ async fn deployed(statuses: &str) -> TestDatabase {
     );
     execute(&database.pool, &table).await;
     database
-}
-
-/// The files before the one that sets the flags.
-async fn apply_those_before(database: &TestDatabase) {
-    let older = files().into_iter().take_while(|file| !file.contains("engagement_is_ours"));
-    for file in older {
-        execute(&database.pool, &file).await;
-    }
 }
 
 #[tokio::test]
@@ -67,37 +57,30 @@ async fn columns_that_the_deployment_lacked_are_not_flagged() {
     assert_eq!(texts(&database.pool, FLAGS).await, ["inactive f churned t"]);
 }
 
-#[tokio::test]
-async fn deployment_migrated_before_and_never_started_is_flagged() {
-    let database = deployed("'vip', 'churned'").await;
-    apply_those_before(&database).await;
-    assert_eq!(texts(&database.pool, FLAGS).await, ["vip f churned f"]);
-    apply(&database).await;
-    assert_eq!(texts(&database.pool, FLAGS).await, ["vip t churned t"]);
-}
-
-#[tokio::test]
-async fn row_with_a_flag_was_written_by_somebody_who_knows_them() {
-    let database = deployed("'vip', 'churned'").await;
-    apply_those_before(&database).await;
-    execute(&database.pool, "update public.user_activity_metrics set health_status_is_manual = true").await;
-    apply(&database).await;
-    assert_eq!(texts(&database.pool, FLAGS).await, ["vip f churned t"]);
-}
-
+/// The words on the flag are what tells that the values were flagged; the deployment's own words do not undo that.
 #[tokio::test]
 async fn deployment_that_has_started_before_keeps_its_flags() {
     let database = deployed("'vip', 'churned'").await;
-    apply_those_before(&database).await;
-    execute(&database.pool, "insert into ingest.switched_on (at, completed) values (now(), true)").await;
     apply(&database).await;
+    execute(
+        &database.pool,
+        "insert into ingest.switched_on (at, completed) values (now(), true);
+         update public.user_activity_metrics set engagement_status_is_manual = false, health_status_is_manual = false;
+         comment on column public.user_activity_metrics.engagement_status_is_manual is 'Their own words.'",
+    )
+    .await;
+    for file in files() {
+        execute(&database.pool, &file).await;
+    }
     assert_eq!(texts(&database.pool, FLAGS).await, ["vip f churned f"]);
 }
 
 #[tokio::test]
 async fn database_that_memberflow_made_gets_no_flags() {
     let database = with_member().await;
-    apply_those_before(&database).await;
+    for file in files().into_iter().take_while(|file| !file.contains("engagement_status_is_manual =")) {
+        execute(&database.pool, &file).await;
+    }
     execute(
         &database.pool,
         &format!(
@@ -105,6 +88,6 @@ async fn database_that_memberflow_made_gets_no_flags() {
         ),
     )
     .await;
-    migrate::run(&database.options(), MigrateOptions::default()).await.unwrap();
+    apply(&database).await;
     assert_eq!(texts(&database.pool, FLAGS).await, ["champion f healthy f"]);
 }

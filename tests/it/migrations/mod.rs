@@ -2,6 +2,7 @@
 
 mod application_rows;
 mod applying;
+pub mod combined;
 mod deployment;
 mod lint;
 mod manual_flags;

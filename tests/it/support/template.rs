@@ -1,4 +1,4 @@
-//! The migrated database that tests copy theirs from. A copy takes a tenth of the time of some thirty migrations.
+//! The migrated database that tests copy theirs from. A copy takes a tenth of the time of the migrations.
 //!
 //! Templates stay on the server after the tests: the next run begins with its own. Of other migrations a few stay too, so
 //! that several checkouts are tested side by side.

@@ -67,7 +67,7 @@ async fn installing_lets_the_numbers_go_on_above_all_that_were_given() {
 async fn an_existing_databases_numbers_are_lifted_by_the_migration() {
     let app = TestApp::begin().await;
     restore(&app.database.pool, 41).await;
-    let migration = include_str!("../../../migrations/20251203000800_never_repeat_change_numbers.sql");
+    let migration = include_str!("../../../migrations/20251205001000_create_ingest.sql");
     let apply = async || sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
     apply().await;
     let lifted = last_number(&app.database.pool).await;

@@ -29,12 +29,6 @@ comment on column public.support_ticket_replies.is_internal is 'A note among sta
 create index if not exists support_tickets_waiting on public.support_tickets
     ((coalesce(waiting_since, 'infinity'::timestamptz)), (coalesce(created_at, '-infinity'::timestamptz)), id);
 
--- Members and admins are one role of Postgres: whatever another policy grants, notes are for admins, and theirs to write.
-drop policy if exists "memberflow: internal notes" on public.support_ticket_replies;
-create policy "memberflow: internal notes" on public.support_ticket_replies as restrictive for all to authenticated
-    using (not is_internal or ((select auth.jwt()) -> 'app_metadata' ->> 'role') = 'admin')
-    with check (not is_internal or ((select auth.jwt()) -> 'app_metadata' ->> 'role') = 'admin');
-
 create table if not exists ingest.ticket_changes (
     number bigint generated always as identity primary key,
     ticket_id uuid not null references public.support_tickets (id) on delete cascade,
@@ -43,15 +37,19 @@ create table if not exists ingest.ticket_changes (
     is_first boolean not null default false,
     settled_until timestamptz,
     resolved_at timestamptz,
-    closed_at timestamptz
+    closed_at timestamptz,
+    shown_status text
 );
 comment on table ingest.ticket_changes is 'The statuses that people gave tickets, each with its moment.';
 comment on column ingest.ticket_changes.is_first is 'The status that the ticket had when it was first seen.';
 comment on column ingest.ticket_changes.settled_until is 'Replies up to here move no status: it stood when they were there already.';
 comment on column ingest.ticket_changes.resolved_at is 'Of a first status: what the ticket said.';
 comment on column ingest.ticket_changes.closed_at is 'Of a first status: what the ticket said.';
+comment on column ingest.ticket_changes.shown_status is
+    'Of a first status: the one that the ticket was left with. Another one there was given by somebody who was not noticed.';
 create unique index if not exists ticket_changes_first on ingest.ticket_changes (ticket_id) where is_first;
 create index if not exists ticket_changes_ticket on ingest.ticket_changes (ticket_id);
+
 create table if not exists ingest.ticket_settings (
     is_here boolean primary key default true check (is_here),
     automatic_status boolean not null default true
@@ -60,10 +58,16 @@ comment on table ingest.ticket_settings is 'How tickets are kept: one row.';
 comment on column ingest.ticket_settings.automatic_status is
     'Whether replies move the status. Set it by ingest.set_automatic_ticket_status.';
 insert into ingest.ticket_settings default values on conflict do nothing;
-alter table ingest.ticket_changes enable row level security;
-alter table ingest.ticket_settings enable row level security;
-revoke all on ingest.ticket_changes, ingest.ticket_settings from public, anon, authenticated;
-revoke all on sequence ingest.ticket_changes_number_seq from public, anon, authenticated;
+
+-- Who has an urgent ticket that waits is looked for once a minute and kept here, so that a member's row and a rebuild of it
+-- say the same.
+create table if not exists ingest.urgent_waits (
+    user_id uuid primary key
+);
+comment on table ingest.urgent_waits is
+    'Members with an urgent ticket that has waited for staff for more than a day, as their health says.';
+create index if not exists support_tickets_urgent on public.support_tickets (waiting_since)
+    where priority = 'urgent' and waiting_for = 'staff';
 
 create or replace function ingest.ticket_story(
     ticket uuid, out status text, out first_response_at timestamptz, out last_member_reply_at timestamptz,
@@ -147,6 +151,8 @@ $$;
 comment on function ingest.ticket_story(uuid) is
     'What follows from a ticket, its replies and the statuses that people gave it, whatever the ticket''s columns say.';
 
+-- A status that somebody gave a ticket while the triggers were off, or failed, is a decision like any other: the next time
+-- the ticket is derived it is noted, and never taken back.
 create or replace function ingest.derive_tickets(tickets uuid[]) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -157,6 +163,14 @@ begin
     where t.id = any (tickets)
         and not exists (select from ingest.ticket_changes c where c.ticket_id = t.id and c.is_first)
     on conflict do nothing;
+    -- A status other than the one left here: somebody decided it while the triggers were off or failed.
+    insert into ingest.ticket_changes (ticket_id, at, status)
+    select t.id, case when t.updated_at > coalesce(told.last_at, t.created_at, 'infinity')
+                      then least(clock_timestamp(), t.updated_at) else clock_timestamp() end, t.status
+    from public.support_tickets t
+    join ingest.ticket_changes f on f.ticket_id = t.id and f.is_first
+    cross join lateral (select max(c.at) as last_at from ingest.ticket_changes c where c.ticket_id = t.id) told
+    where t.id = any (tickets) and f.shown_status is not null and t.status is distinct from f.shown_status;
     perform set_config('memberflow.derives_tickets', 'yes', true);
     update public.support_tickets t set
         status = s.status, first_response_at = s.first_response_at, last_member_reply_at = s.last_member_reply_at,
@@ -171,6 +185,9 @@ begin
             (s.status, s.first_response_at, s.last_member_reply_at, s.last_staff_reply_at, s.waiting_since, s.waiting_for,
              s.reply_count, s.reopened_count, s.resolved_at, s.closed_at, s.resolution_seconds);
     perform set_config('memberflow.derives_tickets', 'no', true);
+    update ingest.ticket_changes f set shown_status = t.status
+    from public.support_tickets t
+    where f.is_first and f.ticket_id = t.id and t.id = any (tickets) and f.shown_status is distinct from t.status;
 end
 $$;
 comment on function ingest.derive_tickets(uuid[]) is 'Gives the tickets what follows from their replies and statuses.';
@@ -203,6 +220,9 @@ begin
                case when n.updated_at is distinct from o.updated_at then n.updated_at end,
                clock_timestamp())), n.status
     from new_rows n join old_rows o on o.id = n.id where n.status is distinct from o.status;
+    update ingest.ticket_changes f set shown_status = n.status
+    from new_rows n join old_rows o on o.id = n.id
+    where f.is_first and f.ticket_id = n.id and n.status is distinct from o.status;
     perform ingest.derive_tickets(array(select id from new_rows));
     return null;
 exception when others then
