@@ -1,6 +1,7 @@
-//! How many requests each program may make, and the headers that tell it how many are left.
+//! How often each of many may do something, and the headers that tell a program how many requests are left.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,38 +11,55 @@ use crate::http::problem::Problem;
 
 /// Requests that one token has for each span.
 pub(in crate::api) const REQUESTS: u32 = 600;
-const SPAN: Duration = Duration::from_secs(60);
+/// How long a token's span is.
+pub(in crate::api) const SPAN: Duration = Duration::from_secs(60);
+/// So many are remembered at once. Beyond that nobody new is let in until a span ends.
+const REMEMBERED_MAX: usize = 20_000;
 
-/// What each token has used of its present span.
-#[derive(Default)]
-pub(in crate::api) struct Allowances(Mutex<HashMap<i64, Span>>);
+/// What each has used of its present span.
+pub(crate) struct Allowances<K> {
+    most: u32,
+    span: Duration,
+    spans: Mutex<HashMap<K, Span>>,
+}
 
 struct Span {
     begun: Instant,
     used: u32,
 }
 
-/// What a token has left.
+/// What is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::api) struct Left {
-    /// Whether this request is one too many.
-    pub(in crate::api) is_over: bool,
+pub(crate) struct Left {
+    /// Whether this one is one too many.
+    pub(crate) is_over: bool,
     remaining: u32,
     reset_s: u64,
 }
 
-impl Allowances {
-    /// Takes one request off what `token` has.
-    pub(in crate::api) fn take(&self, token: i64, now: Instant) -> Left {
-        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let span = spans.entry(token).or_insert(Span { begun: now, used: 0 });
-        if now.duration_since(span.begun) >= SPAN {
+impl<K: Eq + Hash> Allowances<K> {
+    /// `most` for each in every `span`.
+    pub(crate) fn new(most: u32, span: Duration) -> Self {
+        Self { most, span, spans: Mutex::default() }
+    }
+
+    /// Takes one off what `key` has.
+    pub(crate) fn take(&self, key: K, now: Instant) -> Left {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        if spans.len() >= REMEMBERED_MAX && !spans.contains_key(&key) {
+            spans.retain(|_, span| now.duration_since(span.begun) < self.span);
+            if spans.len() >= REMEMBERED_MAX {
+                return Left { is_over: true, remaining: 0, reset_s: self.span.as_secs() };
+            }
+        }
+        let span = spans.entry(key).or_insert(Span { begun: now, used: 0 });
+        if now.duration_since(span.begun) >= self.span {
             *span = Span { begun: now, used: 0 };
         }
-        let is_over = span.used >= REQUESTS;
-        span.used = (span.used + 1).min(REQUESTS);
-        let reset = SPAN.saturating_sub(now.duration_since(span.begun));
-        Left { is_over, remaining: REQUESTS - span.used, reset_s: reset.as_secs().max(1) }
+        let is_over = span.used >= self.most;
+        span.used = (span.used + 1).min(self.most);
+        let reset = self.span.saturating_sub(now.duration_since(span.begun));
+        Left { is_over, remaining: self.most - span.used, reset_s: reset.as_secs().max(1) }
     }
 }
 
@@ -70,12 +88,24 @@ mod tests {
 
     #[test]
     fn each_token_has_its_own_requests_again_every_minute() {
-        let (allowances, begun) = (Allowances::default(), Instant::now());
+        let (allowances, begun) = (Allowances::new(REQUESTS, SPAN), Instant::now());
         let last = (0..REQUESTS).fold(None, |_, _| Some(allowances.take(1, begun))).unwrap();
         assert_eq!(last, Left { is_over: false, remaining: 0, reset_s: 60 });
         let half = begun + SPAN / 2;
         assert_eq!(allowances.take(1, half), Left { is_over: true, remaining: 0, reset_s: 30 });
         assert!(!allowances.take(2, half).is_over, "of another token");
         assert!(!allowances.take(1, begun + SPAN).is_over);
+    }
+
+    #[test]
+    fn whoever_invents_keys_fills_no_memory_and_lets_nobody_known_down() {
+        let (allowances, begun) = (Allowances::new(2, SPAN), Instant::now());
+        for key in 0..REMEMBERED_MAX {
+            assert!(!allowances.take(key, begun).is_over);
+        }
+        assert!(allowances.take(usize::MAX, begun).is_over);
+        assert!(!allowances.take(0, begun).is_over);
+        assert!(!allowances.take(usize::MAX, begun + SPAN).is_over);
+        assert_eq!(allowances.spans.lock().unwrap().len(), 1);
     }
 }

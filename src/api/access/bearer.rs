@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 use sqlx::PgPool;
 
-use super::allowance::{Allowances, Left};
+use super::allowance::{Allowances, Left, REQUESTS, SPAN};
 use super::caller::Caller;
 use super::rejects::Rejects;
 use crate::api::{ApiState, problem};
@@ -27,7 +27,7 @@ pub struct Guard {
     pool: PgPool,
     clock: Clock,
     rejects: Arc<Rejects>,
-    allowances: Arc<Allowances>,
+    allowances: Arc<Allowances<i64>>,
 }
 
 impl Guard {
@@ -38,7 +38,7 @@ impl Guard {
             pool: state.store.pool().clone(),
             clock: state.clock.clone(),
             rejects: Arc::default(),
-            allowances: Arc::default(),
+            allowances: Arc::new(Allowances::new(REQUESTS, SPAN)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Who may ask, and how often.
 
-pub(super) mod allowance;
+pub(crate) mod allowance;
 pub(crate) mod bearer;
 pub(super) mod caller;
 pub(crate) mod rejects;
