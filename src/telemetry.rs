@@ -19,7 +19,9 @@ pub const HOOKS_DROPPED: &str = "memberflow_hooks_dropped_total";
 /// Connections ended because their place was needed for newer ones.
 pub const CONNECTIONS_GIVEN_UP: &str = "memberflow_connections_given_up_total";
 /// Requests to the API that were turned away, by `reason`: `token-missing`, `token-malformed` or `token-wrong`;
-/// and sign-ins to the console: `console-token-wrong`, `console-link-wrong`.
+/// and sign-ins to the console, `console-…`: `token-wrong`, `link-wrong`, and by Supabase `password-wrong`,
+/// `email-malformed`, `email-refused`, `email-link-wrong`, `email-code-wrong`, `factor-wrong`, `factor-unknown`,
+/// `email-link-elsewhere`, `code-missing`, `jwt-refused`, `role-missing`, `attempts`, `supabase-busy`.
 pub const API_REJECTS: &str = "memberflow_api_rejected_total";
 
 /// Events that said something that is not recognised, by `what`: a status that is new, a needed field that is

@@ -6,7 +6,8 @@ use std::{env, fs};
 use secrecy::SecretString;
 
 use super::Config;
-use super::settings::{SETTINGS, Setting, has_database};
+use super::settings::{SETTINGS, Setting};
+use super::values::has_database;
 
 /// The file that is read where none is named, if it is there.
 const DEFAULT_FILE: &str = "memberflow.toml";

@@ -4,12 +4,14 @@ pub mod hosts;
 
 mod load;
 mod settings;
+mod values;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::console::signing_in::supabase::roles::RoleSource;
 use crate::project::identity::Matching;
 use crate::project::stripe::{Admission, StripeMode};
 use crate::project::supabase::ActivityTables;
@@ -69,13 +71,19 @@ pub struct Config {
     pub sms_consent_tables: Vec<String>,
     /// `MEMBERFLOW_PHONE_COUNTRY_CODE`: what begins phone numbers that are written without a country.
     pub phone_country_code: String,
-    /// `SUPABASE_URL`: the project, for admin sign-in by Supabase JWT.
+    /// `SUPABASE_URL`: the project, by which people sign in to the console.
     pub supabase_url: Option<String>,
+    /// `SUPABASE_PUBLISHABLE_KEY`: what its Auth API wants to see of every caller. Without it nobody signs in by Supabase.
+    pub supabase_publishable_key: Option<SecretString>,
+    /// `MEMBERFLOW_CONSOLE_URL`: where people reach the console. Absent: at [`Self::public_url`].
+    pub console_url: Option<String>,
+    /// `MEMBERFLOW_CONSOLE_ROLES`: what says what somebody may do who signs in by Supabase.
+    pub console_roles: RoleSource,
     /// `MEMBERFLOW_BIND`: where the service listens.
     pub bind: SocketAddr,
     /// `MEMBERFLOW_OPS_BIND`: where `/readyz`, `/metrics`, the API and the console are served instead. Absent: at `bind`.
     pub ops_bind: Option<SocketAddr>,
-    /// `MEMBERFLOW_ADMIN_TOKEN`: the bearer token of the API, and what signs in to the console. Without it both are off.
+    /// `MEMBERFLOW_ADMIN_TOKEN`: the bearer token of the API, and one way to sign in to the console.
     pub admin_token: Option<SecretString>,
     /// How far a signature's timestamp may lie from our clock, either way.
     pub webhook_tolerance: Duration,
@@ -135,6 +143,9 @@ impl Config {
             sms_consent_tables: SMS_CONSENT_TABLES.map(str::to_owned).to_vec(),
             phone_country_code: "1".to_owned(),
             supabase_url: None,
+            supabase_publishable_key: None,
+            console_url: None,
+            console_roles: RoleSource::default(),
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             ops_bind: None,
             admin_token: None,
@@ -168,6 +179,12 @@ impl Config {
     pub fn hook_secrets(&self) -> &[SecretString] {
         let own = &self.supabase_hook_secrets;
         if own.is_empty() { &self.supabase_webhook_secrets } else { own }
+    }
+
+    /// The address under which people reach the console, as far as it is known.
+    #[must_use]
+    pub fn console_address(&self) -> Option<&str> {
+        self.console_url.as_deref().or(self.public_url.as_deref())
     }
 
     /// The operators' address, where it is another than the public one. Port 0 is always another.

@@ -1,19 +1,20 @@
 //! The table of settings: what each is called, what it accepts, and where it goes.
 
-use std::ops::RangeBounds;
-use std::str::FromStr;
+use std::str::FromStr as _;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
+use super::values::{SUPABASE_FORM, WEB, address, is_secret_key, number, one, put, supabase_secrets, url};
 use super::{Config, LogFormat, SMS_CONSENT_TABLES};
+use crate::console::signing_in::supabase::roles::{self, RoleSource};
 use crate::project::identity::MATCHING_FORM;
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::{self, ActivityTable};
-use crate::verify::secrets::{split_stripe, split_supabase, split_twilio};
-use crate::verify::{StripeSecrets, SupabaseSecrets, TwilioTokens};
+use crate::verify::secrets::{split_stripe, split_twilio};
+use crate::verify::{StripeSecrets, TwilioTokens};
 
 /// One setting.
 pub(super) struct Setting {
@@ -154,13 +155,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "public_url",
         env: "MEMBERFLOW_PUBLIC_URL",
         form: "the address under which providers reach this service, such as https://hooks.example.com",
-        set: |config, parts| {
-            let url = url(parts, WEB)?.trim_end_matches('/');
-            if url.contains(['?', '#', ' ']) {
-                return None;
-            }
-            put(&mut config.public_url, Some(url.to_owned()))
-        },
+        set: |config, parts| put(&mut config.public_url, Some(address(parts)?)),
     },
     Setting {
         key: "sms_consent_tables",
@@ -188,6 +183,27 @@ pub(super) const SETTINGS: &[Setting] = &[
         env: "SUPABASE_URL",
         form: "https://<project>.supabase.co",
         set: |config, parts| put(&mut config.supabase_url, Some(url(parts, WEB)?.to_owned())),
+    },
+    Setting {
+        key: "supabase_publishable_key",
+        env: "SUPABASE_PUBLISHABLE_KEY",
+        form: "sb_publishable_…, or the project's anon key; never sb_secret_… or the service_role key",
+        set: |config, parts| {
+            let key = one(parts).filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()))?;
+            (!is_secret_key(key)).then(|| config.supabase_publishable_key = Some(key.into()))
+        },
+    },
+    Setting {
+        key: "console_url",
+        env: "MEMBERFLOW_CONSOLE_URL",
+        form: "the address before /console under which people reach it, such as https://crm.example.com",
+        set: |config, parts| put(&mut config.console_url, Some(address(parts)?)),
+    },
+    Setting {
+        key: "console_roles",
+        env: "MEMBERFLOW_CONSOLE_ROLES",
+        form: roles::FORM,
+        set: |config, parts| put(&mut config.console_roles, one(parts)?.parse::<RoleSource>().ok()?),
     },
     Setting {
         key: "bind",
@@ -334,42 +350,3 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
 ];
-
-const SUPABASE_FORM: &str =
-    "v1,whsec_<base64> of at least 16 bytes, several joined by | (v1a secrets are asymmetric and never sign)";
-
-fn supabase_secrets(parts: &[String]) -> Option<Vec<SecretString>> {
-    let secrets: Vec<SecretString> = parts.iter().flat_map(|part| split_supabase(part)).collect();
-    SupabaseSecrets::new(&secrets).ok()??;
-    Some(secrets)
-}
-
-const WEB: &[&str] = &["https://", "http://"];
-
-/// Whether the configuration has a database to work on.
-pub(super) fn has_database(config: &Config) -> bool {
-    !config.database_url.expose_secret().is_empty()
-}
-
-fn put<T>(place: &mut T, value: T) -> Option<()> {
-    *place = value;
-    Some(())
-}
-
-/// The value of a setting that takes one.
-fn one(parts: &[String]) -> Option<&str> {
-    match parts {
-        [value] if !value.is_empty() => Some(value),
-        _ => None,
-    }
-}
-
-fn number<T: FromStr + PartialOrd>(parts: &[String], range: impl RangeBounds<T>) -> Option<T> {
-    one(parts)?.parse().ok().filter(|value| range.contains(value))
-}
-
-fn url<'a>(parts: &'a [String], schemes: &[&str]) -> Option<&'a str> {
-    let url = one(parts)?;
-    let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme))?;
-    (!rest.is_empty() && !rest.starts_with('/')).then_some(url)
-}

@@ -1,4 +1,4 @@
-//! `/console/audit`: what operators did, the newest first.
+//! `/console/audit`: what operators did, the newest first. For admins.
 
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
@@ -10,7 +10,7 @@ use super::Console;
 use super::html::page::{Frame, PageError, page_with};
 use super::html::query::Listed;
 use super::html::{format, query};
-use super::signing_in::session::Session;
+use super::signing_in::session::{Role, Session};
 use crate::ops::audit::{self, Line, Wanted};
 
 /// Where the list is.
@@ -74,6 +74,7 @@ pub(super) async fn show(
     session: Session,
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Response, PageError> {
+    session.require(Role::Admin)?;
     let Query(params) = params?;
     let cursor = Some(params.cursor.as_str()).filter(|cursor| !cursor.is_empty());
     let found = match params.wanted() {

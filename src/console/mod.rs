@@ -39,6 +39,10 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::store::Store;
 
+use self::html::page::PageError;
+use self::signing_in::supabase::{Supabase, by_email, by_password};
+use self::signing_in::{sign_in, sign_in_link, sign_out};
+
 /// The largest form that is taken, in bytes.
 const BODY_LIMIT_BYTES: usize = 256 * 1024;
 
@@ -52,7 +56,12 @@ pub struct Console(Arc<Shared>);
 struct Shared {
     store: Store,
     clock: Clock,
-    admin_token: SecretString,
+    /// What signs in an admin, if it is set.
+    admin_token: Option<SecretString>,
+    /// What fingerprints of sessions are made with.
+    key: SecretString,
+    /// The project whose users sign in, if it is set.
+    supabase: Option<Supabase>,
     /// Whether people reach the console over TLS.
     is_secure: bool,
     rejects: Rejects,
@@ -69,21 +78,29 @@ impl Console {
     }
 
     fn key(&self) -> &SecretString {
-        &self.0.admin_token
+        &self.0.key
+    }
+
+    /// The project whose users sign in; without one there are no such pages.
+    fn supabase(&self) -> Result<&Supabase, PageError> {
+        self.0.supabase.as_ref().ok_or(PageError::NotFound)
     }
 }
 
-/// The pages; none without an admin token, for then nobody could sign in.
+/// The pages; none without an admin token and without Supabase, for then nobody could sign in.
 pub fn routes(store: Store, clock: Clock, config: &Config, lifecycle: &Lifecycle) -> Router {
-    let Some(admin_token) = config.admin_token.clone().filter(|token| !token.expose_secret().is_empty())
-    else {
-        return Router::new();
-    };
-    let is_secure = config.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    let admin_token = config.admin_token.clone().filter(|token| !token.expose_secret().is_empty());
+    let supabase = Supabase::new(config);
+    // Ids are too long to be guessed, whoever knows the key. A changed one ends all sessions.
+    let by_supabase = config.supabase_publishable_key.clone().filter(|_| supabase.is_some());
+    let Some(key) = admin_token.clone().or(by_supabase) else { return Router::new() };
+    let is_secure = config.console_address().is_some_and(|url| url.starts_with("https://"));
     let shared = Shared {
         store,
         clock,
         admin_token,
+        key,
+        supabase,
         is_secure,
         rejects: Rejects::default(),
         live: live::Live::new(lifecycle),
@@ -103,11 +120,12 @@ pub fn routes(store: Store, clock: Clock, config: &Config, lifecycle: &Lifecycle
 fn for_everybody() -> Router<Console> {
     Router::new()
         .route("/console/assets/{name}", get(assets::serve))
-        .route("/console/sign-in", get(signing_in::sign_in::show).post(signing_in::sign_in::sign_in))
-        .route(
-            "/console/sign-in/link",
-            get(signing_in::sign_in_link::show).post(signing_in::sign_in_link::redeem),
-        )
+        .route("/console/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/console/sign-in/link", get(sign_in_link::show).post(sign_in_link::redeem))
+        .route("/console/sign-in/password", post(by_password::sign_in))
+        .route("/console/sign-in/email", get(by_email::show).post(by_email::send))
+        .route("/console/sign-in/email/link", post(by_email::redeem))
+        .route("/console/sign-in/email/code", post(by_email::enter_code))
 }
 
 fn for_people_signed_in() -> Router<Console> {
@@ -131,6 +149,7 @@ fn for_people_signed_in() -> Router<Console> {
         .route("/console/events/{source}/{event_id}", get(event::show))
         .route("/console/attention", get(attention::show).post(attention::act))
         .route("/console/audit", get(audit::show))
-        .route("/console/sign-out", post(signing_in::sign_out::sign_out))
+        .route("/console/sign-out", post(sign_out::sign_out))
+        .route("/console/sign-out/everywhere", post(sign_out::sign_out_everywhere))
         .route("/console/{*rest}", any(not_found::show))
 }

@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memberflow::config::{Config, Flags, Given, LogFormat, read};
 use memberflow::project::stripe::StripeMode;
 use secrecy::ExposeSecret as _;
@@ -39,6 +41,9 @@ fn every_setting_can_stand_in_the_file() {
         stripe_mode = "test"
         stripe_account = "acct_1Connected"
         supabase_url = "https://x.supabase.co"
+        supabase_publishable_key = "sb_publishable_x"
+        console_url = "https://crm.example.com/"
+        console_roles = "public.user_accounts:user_id:role:super_admin=admin"
         bind = "0.0.0.0:9000"
         match_by = ["metadata", "email"]
         match_sso_email = true
@@ -76,7 +81,10 @@ fn every_setting_can_stand_in_the_file() {
     assert_eq!(config.stripe_requests_per_second, 7);
     assert_eq!(config.stripe_mode, Some(StripeMode::Test));
     assert_eq!(config.stripe_account.as_deref(), Some("acct_1Connected"));
+    assert_eq!(config.console_url.unwrap(), "https://crm.example.com");
     assert_eq!(config.supabase_url.unwrap(), "https://x.supabase.co");
+    assert_eq!(config.supabase_publishable_key.unwrap().expose_secret(), "sb_publishable_x");
+    assert_eq!(config.console_roles.table.unwrap().relation(), r#""public"."user_accounts""#);
     assert_eq!(config.bind, "0.0.0.0:9000".parse().unwrap());
     assert_eq!(config.admin_token.unwrap().expose_secret(), "0123456789abcdef");
     assert_eq!(config.webhook_tolerance, Duration::from_secs(60));
@@ -156,6 +164,8 @@ fn values_that_cannot_be_are_refused_with_the_form_that_can() {
         ("MEMBERFLOW_STRIPE_ACCOUNT", "hunter2", "acct_"),
         ("MEMBERFLOW_STRIPE_ACCOUNT", "acct_hunter2'", "acct_"),
         ("SUPABASE_URL", "https://", "https://"),
+        ("MEMBERFLOW_CONSOLE_URL", "crm.example.com", "the address before /console"),
+        ("MEMBERFLOW_CONSOLE_ROLES", "user_metadata", "app_metadata"),
         ("MEMBERFLOW_BIND", "8080", "127.0.0.1:8080"),
         ("MEMBERFLOW_ADMIN_TOKEN", "hunter2", "at least 16"),
         ("MEMBERFLOW_WEBHOOK_TOLERANCE_SECONDS", "-1", "seconds"),
@@ -322,6 +332,23 @@ fn match_by_takes_known_kinds_and_nothing() {
     let listed =
         read(&given("match_by = ['metadata', 'email']\nmatch_sso_email = true", &[])).unwrap().matching;
     assert_eq!((listed.reference, listed.email, listed.sso_email), (false, true, true));
+}
+
+/// It may do everything, and needs to do nothing here.
+#[test]
+fn a_secret_key_of_supabase_is_refused_as_the_publishable_one() {
+    let key = |role: &str| {
+        let claims = format!(r#"{{"iss": "supabase", "ref": "x", "role": "{role}"}}"#);
+        format!("eyJhbGciOiJIUzI1NiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims))
+    };
+    let set = |key: &str| read(&given("", &[("SUPABASE_PUBLISHABLE_KEY", key)]));
+    for good in ["sb_publishable_abc", &key("anon")] {
+        assert!(set(good).unwrap().supabase_publishable_key.is_some(), "{good}");
+    }
+    for bad in ["sb_secret_hunter2", &key("service_role"), "two words"] {
+        let said = set(bad).unwrap_err().to_string();
+        assert!(said.contains("never sb_secret_") && !said.contains(bad), "{said}");
+    }
 }
 
 /// Whatever stands in a published file is known to everybody.

@@ -1,5 +1,6 @@
 //! What the doctor sees of a healthy and of an ailing installation.
 
+mod sign_in;
 mod stripe;
 mod twilio;
 

@@ -7,7 +7,7 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::console::assets;
-use crate::console::signing_in::session::Session;
+use crate::console::signing_in::session::{Role, Session};
 
 /// A place in the navigation.
 pub(in crate::console) struct Place {
@@ -17,18 +17,26 @@ pub(in crate::console) struct Place {
     pub href: &'static str,
     /// With `g` before it, it leads there.
     pub key: &'static str,
+    /// Who may go there.
+    least: Role,
+}
+
+impl Place {
+    const fn of(name: &'static str, href: &'static str, key: &'static str, least: Role) -> Self {
+        Self { name, href, key, least }
+    }
 }
 
 /// The navigation, in its order.
 const PLACES: [Place; 8] = [
-    Place { name: "Overview", href: "/console", key: "o" },
-    Place { name: "Members", href: "/console/members", key: "m" },
-    Place { name: "Tickets", href: "/console/tickets", key: "t" },
-    Place { name: "Revenue", href: "/console/revenue", key: "r" },
-    Place { name: "Campaigns", href: "/console/campaigns", key: "c" },
-    Place { name: "Events", href: "/console/events", key: "e" },
-    Place { name: "Attention", href: "/console/attention", key: "a" },
-    Place { name: "Audit", href: "/console/audit", key: "u" },
+    Place::of("Overview", "/console", "o", Role::Viewer),
+    Place::of("Members", "/console/members", "m", Role::Viewer),
+    Place::of("Tickets", "/console/tickets", "t", Role::Viewer),
+    Place::of("Revenue", "/console/revenue", "r", Role::Viewer),
+    Place::of("Campaigns", "/console/campaigns", "c", Role::Viewer),
+    Place::of("Events", "/console/events", "e", Role::Viewer),
+    Place::of("Attention", "/console/attention", "a", Role::Viewer),
+    Place::of("Audit", "/console/audit", "u", Role::Admin),
 ];
 
 /// What is around a page.
@@ -52,8 +60,10 @@ impl Frame {
         Self { title: title.into(), place: "", session: None }
     }
 
-    pub(in crate::console) fn places(&self) -> &'static [Place] {
-        if self.session.is_some() { &PLACES } else { &[] }
+    /// Where this person may go.
+    pub(in crate::console) fn places(&self) -> impl Iterator<Item = &'static Place> {
+        let role = self.session.as_ref().map(|session| session.role);
+        PLACES.iter().filter(move |place| role.is_some_and(|role| role >= place.least))
     }
 
     pub(in crate::console) fn styles(&self) -> String {

@@ -7,3 +7,4 @@ pub(super) mod sessions;
 pub(super) mod sign_in;
 pub(super) mod sign_in_link;
 pub(super) mod sign_out;
+pub mod supabase;

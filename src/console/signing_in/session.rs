@@ -21,7 +21,7 @@ pub enum Role {
     Viewer,
     /// Change what people may set.
     Operator,
-    /// Everything.
+    /// Everything, and see who did what.
     Admin,
 }
 
@@ -36,13 +36,14 @@ impl Role {
         }
     }
 
+    /// The role of this name.
+    pub(in crate::console) fn named(text: &str) -> Option<Self> {
+        [Self::Viewer, Self::Operator, Self::Admin].into_iter().find(|role| role.as_str() == text)
+    }
+
     /// As it was stored; a word of a later version may nothing but read.
     pub(in crate::console) fn stored(text: &str) -> Self {
-        match text {
-            "admin" => Self::Admin,
-            "operator" => Self::Operator,
-            _ => Self::Viewer,
-        }
+        Self::named(text).unwrap_or(Self::Viewer)
     }
 }
 
@@ -65,9 +66,10 @@ impl Session {
         if self.role >= least {
             return Ok(());
         }
-        Err(PageError::Forbidden(
-            "Your role may read and not change anything. Ask an admin for the role operator.",
-        ))
+        Err(PageError::Forbidden(match least {
+            Role::Admin => "This is for admins. Ask one of them for what you need.",
+            _ => "Your role may read and not change anything. Ask an admin for the role operator.",
+        }))
     }
 
     /// Whether the page shows what changes something.
@@ -92,7 +94,7 @@ pub(in crate::console) async fn require(
     next: Next,
 ) -> Response {
     let found = match id_of(request.headers()) {
-        Some(id) => sessions::find(console.pool(), console.key(), id, console.now()).await,
+        Some(id) => sessions::find(&console, id).await,
         None => Ok(None),
     };
     match found {
@@ -122,10 +124,15 @@ fn to_sign_in(request: &Request) -> Response {
 
 /// The session's id in the request's cookies.
 pub(in crate::console) fn id_of(headers: &HeaderMap) -> Option<&str> {
+    cookie_named(headers, COOKIE_NAME)
+}
+
+/// The value of the cookie of this name.
+pub(in crate::console) fn cookie_named<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let cookies = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     cookies
         .flat_map(|line| line.split(';'))
-        .find_map(|cookie| cookie.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+        .find_map(|cookie| cookie.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// The header that gives the browser `id`, or takes it away where it is empty.

@@ -3,11 +3,13 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
-use sqlx::PgPool;
+use sqlx::{FromRow, PgPool};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::session::{Role, Session};
+use super::supabase::{Account, Supabase, roles};
+use crate::console::Console;
 
 /// A session ends so long after it began,
 const LASTS: Duration = Duration::hours(12);
@@ -33,34 +35,47 @@ pub(in crate::console) async fn begin(
     pool: &PgPool,
     key: &SecretString,
     session: &Session,
+    account: Option<Account>,
     now: OffsetDateTime,
 ) -> Result<String, sqlx::Error> {
     let id = random();
+    // What somebody who signed in by Supabase may do is looked up. A version that does not know that lets them read.
+    let role = if account.is_some() { Role::Viewer } else { session.role };
     sqlx::query("delete from ingest.console_sessions where expires_at <= $1").bind(now).execute(pool).await?;
     sqlx::query(
-        "insert into ingest.console_sessions (id_hash, actor, role, created_at, last_used_at, expires_at)
-         values ($1, $2, $3, $4, $4, $5)",
+        "insert into ingest.console_sessions
+             (id_hash, actor, role, created_at, last_used_at, expires_at, user_id, auth_session_id)
+         values ($1, $2, $3, $4, $4, $5, $6, $7)",
     )
     .bind(fingerprint(key, &id))
     .bind(&session.actor)
-    .bind(session.role.as_str())
+    .bind(role.as_str())
     .bind(now)
     .bind(now + LASTS)
+    .bind(account.map(|account| account.user_id))
+    .bind(account.map(|account| account.auth_session_id))
     .execute(pool)
     .await?;
     Ok(id)
 }
 
-/// The session with this id, unless it has ended.
-pub(in crate::console) async fn find(
-    pool: &PgPool,
-    key: &SecretString,
-    id: &str,
-    now: OffsetDateTime,
-) -> Result<Option<Session>, sqlx::Error> {
-    let id_hash = fingerprint(key, id);
-    let found: Option<(String, String, OffsetDateTime)> = sqlx::query_as(
-        "select actor, role, last_used_at from ingest.console_sessions
+/// A session as it is stored.
+#[derive(FromRow)]
+struct Stored {
+    actor: String,
+    role: String,
+    last_used_at: OffsetDateTime,
+    user_id: Option<Uuid>,
+    auth_session_id: Option<Uuid>,
+}
+
+/// The session with this id, unless it has ended. That of somebody who signed in by Supabase ends as soon as they are no
+/// longer signed in there, or may not use the console any more.
+pub(in crate::console) async fn find(console: &Console, id: &str) -> Result<Option<Session>, sqlx::Error> {
+    let (pool, now) = (console.pool(), console.now());
+    let id_hash = fingerprint(console.key(), id);
+    let found: Option<Stored> = sqlx::query_as(
+        "select actor, role, last_used_at, user_id, auth_session_id from ingest.console_sessions
          where id_hash = $1 and expires_at > $2 and last_used_at > $3",
     )
     .bind(&id_hash)
@@ -68,15 +83,32 @@ pub(in crate::console) async fn find(
     .bind(now - IDLE)
     .fetch_optional(pool)
     .await?;
-    let Some((actor, role, last_used_at)) = found else { return Ok(None) };
-    if last_used_at <= now - USE_KEPT_TO {
+    let Some(stored) = found else { return Ok(None) };
+    let Some(role) = role_of(pool, console.0.supabase.as_ref(), &stored, now).await? else {
+        end(pool, console.key(), id).await?;
+        return Ok(None);
+    };
+    if stored.last_used_at <= now - USE_KEPT_TO {
         sqlx::query("update ingest.console_sessions set last_used_at = $2 where id_hash = $1")
             .bind(&id_hash)
             .bind(now)
             .execute(pool)
             .await?;
     }
-    Ok(Some(Session { actor, role: Role::stored(&role) }))
+    Ok(Some(Session { actor: stored.actor, role }))
+}
+
+/// What the person of this session may do now.
+async fn role_of(
+    pool: &PgPool,
+    supabase: Option<&Supabase>,
+    stored: &Stored,
+    now: OffsetDateTime,
+) -> Result<Option<Role>, sqlx::Error> {
+    let Some(user_id) = stored.user_id else { return Ok(Some(Role::stored(&stored.role))) };
+    let (Some(supabase), Some(auth_session_id)) = (supabase, stored.auth_session_id) else { return Ok(None) };
+    let account = Account { user_id, auth_session_id };
+    Ok(roles::present(pool, supabase.roles(), account, now).await?.map(|person| person.role))
 }
 
 /// Ends the session with this id, wherever else its cookie may be.
@@ -84,4 +116,22 @@ pub(in crate::console) async fn end(pool: &PgPool, key: &SecretString, id: &str)
     let delete = sqlx::query("delete from ingest.console_sessions where id_hash = $1");
     delete.bind(fingerprint(key, id)).execute(pool).await?;
     Ok(())
+}
+
+/// Ends every session of the person whose session has this id, and says how many those were. Who signed in by the admin
+/// token is whoever has it.
+pub(in crate::console) async fn end_all(
+    pool: &PgPool,
+    key: &SecretString,
+    id: &str,
+) -> Result<u64, sqlx::Error> {
+    let ended = sqlx::query(
+        "delete from ingest.console_sessions s using ingest.console_sessions own
+         where own.id_hash = $1
+           and (s.user_id = own.user_id or (own.user_id is null and s.user_id is null and s.actor = own.actor))",
+    )
+    .bind(fingerprint(key, id))
+    .execute(pool)
+    .await?;
+    Ok(ended.rows_affected())
 }

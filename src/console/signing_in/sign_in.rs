@@ -1,4 +1,4 @@
-//! `/console/sign-in`: signing in by the admin token.
+//! `/console/sign-in`: the ways to sign in, and the one by the admin token.
 
 use askama::Template;
 use axum::Form;
@@ -12,9 +12,10 @@ use serde::Deserialize;
 
 use super::session::{Role, Session, cookie, id_of, own_page};
 use super::sessions;
+use super::supabase::{Account, SignInError};
 use crate::api::access::bearer;
 use crate::console::Console;
-use crate::console::html::page::{Frame, PageError, page, page_with};
+use crate::console::html::page::{Frame, PageError, page_with};
 
 /// What the audit log calls whoever signed in by the admin token.
 pub const BY_TOKEN: &str = "console";
@@ -24,7 +25,11 @@ pub const BY_TOKEN: &str = "console";
 struct SignIn<'a> {
     frame: Frame,
     next: &'a str,
-    is_wrong: bool,
+    /// Why nobody was signed in; empty before the first attempt.
+    error: &'a str,
+    by_password: bool,
+    by_email: bool,
+    by_token: bool,
 }
 
 /// The query string.
@@ -40,13 +45,26 @@ pub(in crate::console) struct Fields {
     next: Option<String>,
 }
 
-/// Asks for the token.
+/// Asks for what signs in.
 pub(in crate::console) async fn show(
+    State(console): State<Console>,
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let Query(params) = params?;
-    let next = own_page(params.next.as_deref());
-    Ok(page(&SignIn { frame: Frame::bare("Sign in"), next, is_wrong: false }))
+    Ok(ask(&console, StatusCode::OK, "", own_page(params.next.as_deref())))
+}
+
+fn ask(console: &Console, status: StatusCode, error: &str, next: &str) -> Response {
+    let supabase = console.0.supabase.as_ref();
+    let page = SignIn {
+        frame: Frame::bare("Sign in"),
+        next,
+        error,
+        by_password: supabase.is_some(),
+        by_email: supabase.is_some_and(|supabase| supabase.sends_links()),
+        by_token: console.0.admin_token.is_some(),
+    };
+    page_with(status, &page)
 }
 
 /// Signs in whoever knows the token. The others wait for their answers, the longer the more of them come.
@@ -58,13 +76,14 @@ pub(in crate::console) async fn sign_in(
     let Form(fields) = fields?;
     let next = own_page(fields.next.as_deref());
     let token = fields.token.trim().as_bytes();
-    if !bearer::same(token, console.key().expose_secret().as_bytes()) {
+    let is_right = |admin: &secrecy::SecretString| bearer::same(token, admin.expose_secret().as_bytes());
+    if !console.0.admin_token.as_ref().is_some_and(is_right) {
         console.0.rejects.add("console-token-wrong").await;
-        let again = SignIn { frame: Frame::bare("Sign in"), next, is_wrong: true };
-        return Ok(page_with(StatusCode::UNAUTHORIZED, &again));
+        let error = "This is not the admin token that the service was started with.";
+        return Ok(ask(&console, StatusCode::UNAUTHORIZED, error, next));
     }
     let session = Session { actor: BY_TOKEN.to_owned(), role: Role::Admin };
-    begin(&console, &headers, &session, next).await
+    begin(&console, &headers, &session, None, next).await
 }
 
 /// Begins a session, with an id that nobody knew before, in place of the one that the browser may have.
@@ -72,13 +91,56 @@ pub(in crate::console) async fn begin(
     console: &Console,
     headers: &HeaderMap,
     session: &Session,
+    account: Option<Account>,
     next: &str,
 ) -> Result<Response, PageError> {
     if let Some(former) = id_of(headers) {
         sessions::end(console.pool(), console.key(), former).await?;
     }
-    let id = sessions::begin(console.pool(), console.key(), session, console.now()).await?;
-    tracing::info!(actor = session.actor, role = session.role.as_str(), "signed in to the console");
+    let id = sessions::begin(console.pool(), console.key(), session, account, console.now()).await?;
+    // An address is not for the log; the id tells the same to whoever may ask the database.
+    match account {
+        Some(account) => {
+            tracing::info!(user = %account.user_id, role = session.role.as_str(), "signed in to the console")
+        }
+        None => {
+            tracing::info!(actor = session.actor, role = session.role.as_str(), "signed in to the console")
+        }
+    }
     let set_cookie = [(SET_COOKIE, cookie(&id, console.0.is_secure))];
     Ok((set_cookie, Redirect::to(next)).into_response())
+}
+
+/// Says that nobody was signed in, to those who are refused at the pace of all refusals.
+pub(in crate::console) async fn refuse(
+    console: &Console,
+    error: SignInError,
+    next: &str,
+) -> Result<Response, PageError> {
+    let (reason, status, text) = match error {
+        SignInError::Refused(reason) => (
+            reason,
+            StatusCode::UNAUTHORIZED,
+            "That is not right, or not somebody who may use the console. After ten attempts at an address, wait a quarter \
+             of an hour.",
+        ),
+        SignInError::CodeNeeded => (
+            "console-code-missing",
+            StatusCode::UNAUTHORIZED,
+            "Your account has a second factor: try again with the code of your authenticator app as well.",
+        ),
+        SignInError::TooMany => (
+            "console-supabase-busy",
+            StatusCode::TOO_MANY_REQUESTS,
+            "Supabase takes no more attempts for now. Try again in some minutes.",
+        ),
+        SignInError::Away => {
+            let text = "Supabase is out of reach, or does not take our questions: the log of the service tells more.";
+            return Ok(ask(console, StatusCode::SERVICE_UNAVAILABLE, text, next));
+        }
+        SignInError::NoLinks => return Err(PageError::NotFound),
+        SignInError::Database(error) => return Err(error.into()),
+    };
+    console.0.rejects.add(reason).await;
+    Ok(ask(console, status, text, next))
 }

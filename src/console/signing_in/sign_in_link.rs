@@ -43,7 +43,7 @@ pub(in crate::console) async fn redeem(
 ) -> Result<Response, PageError> {
     let Form(Code { code }) = code?;
     match links::redeem(console.pool(), console.key(), &code, console.now()).await? {
-        Some(session) => sign_in::begin(&console, &headers, &session, HOME).await,
+        Some(session) => sign_in::begin(&console, &headers, &session, None, HOME).await,
         None => {
             console.0.rejects.add("console-link-wrong").await;
             let used_up = SignInLink { frame: Frame::bare("Sign in"), code: String::new(), is_used_up: true };

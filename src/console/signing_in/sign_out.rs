@@ -1,4 +1,5 @@
-//! `POST /console/sign-out`: ends the session, here and wherever else its cookie may be.
+//! `POST /console/sign-out`: ends the session, here and wherever else its cookie may be; and
+//! `POST /console/sign-out/everywhere`: ends every session of the same person.
 
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
@@ -10,20 +11,37 @@ use super::sessions;
 use crate::console::Console;
 use crate::console::html::page::PageError;
 
-/// Ends it.
+/// Ends the session.
 pub(in crate::console) async fn sign_out(
     State(console): State<Console>,
-    session: Session,
+    _: Session,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     if let Some(id) = id_of(&headers) {
         sessions::end(console.pool(), console.key(), id).await?;
     }
-    tracing::info!(actor = session.actor, "signed out of the console");
+    Ok(signed_out(&console))
+}
+
+/// Ends all of this person's sessions.
+pub(in crate::console) async fn sign_out_everywhere(
+    State(console): State<Console>,
+    _: Session,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    if let Some(id) = id_of(&headers) {
+        let ended = sessions::end_all(console.pool(), console.key(), id).await?;
+        tracing::info!(ended, "signed out of the console everywhere");
+    }
+    Ok(signed_out(&console))
+}
+
+fn signed_out(console: &Console) -> Response {
+    tracing::info!("signed out of the console");
     let taken_away = [
         (SET_COOKIE, cookie("", console.0.is_secure)),
         // With the pages that the browser would show from memory to whoever goes back.
         (HeaderName::from_static("clear-site-data"), "\"cache\"".to_owned()),
     ];
-    Ok((taken_away, Redirect::to("/console/sign-in")).into_response())
+    (taken_away, Redirect::to("/console/sign-in")).into_response()
 }

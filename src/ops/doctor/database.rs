@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{Finding, Level, backlog, counted, tables, triggers};
+use super::{Finding, Level, backlog, counted, sign_in, tables, triggers};
 use crate::config::Config;
 use crate::store::migrate::{self, MigrationStatus, State};
 
@@ -48,6 +48,7 @@ async fn look(
     findings.extend(triggers::examine(connection, config).await?);
     findings.extend(backlog::examine(connection).await?);
     findings.extend(counted::examine(connection, config).await?);
+    findings.extend(sign_in::roles(connection, config).await?);
     Ok(findings)
 }
 

@@ -11,6 +11,7 @@ mod exposure;
 mod readers;
 mod secrets;
 mod settings;
+mod sign_in;
 mod stripe;
 mod tables;
 mod triggers;
@@ -89,5 +90,6 @@ pub async fn examine(config: &Config) -> Report {
     findings.extend(broker::examine(config).await);
     findings.extend(stripe::examine(config).await);
     findings.extend(twilio::examine(config).await);
+    findings.extend(sign_in::examine(config).await);
     Report { findings }
 }

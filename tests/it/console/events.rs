@@ -1,12 +1,11 @@
 //! Events, what each did, and what needs somebody.
 
 use axum::http::StatusCode;
-use memberflow::console::signing_in::links;
-use memberflow::console::signing_in::session::{Role, Session};
+use memberflow::console::signing_in::session::Role;
 use serde_json::{Value, json};
 
-use super::{Browser, TOKEN, config};
-use crate::support::app::{NOW, TestApp, customer, paid_invoice, stripe, subscription};
+use super::Browser;
+use crate::support::app::{TestApp, customer, paid_invoice, stripe, subscription};
 
 /// A customer, who pays, of nobody.
 async fn someone() -> TestApp {
@@ -135,10 +134,7 @@ async fn more_than_a_hundred_letters_take_their_number_typed() {
 async fn a_viewer_sees_dead_letters_and_cannot_touch_them() {
     let app = TestApp::begin().await;
     dead(&app, 1, "broken").await;
-    let viewer = Session { actor: "vera".to_owned(), role: Role::Viewer };
-    let code = links::make(&app.database.pool, &TOKEN.into(), &viewer, NOW).await.unwrap();
-    let mut browser = Browser::at(&app.database.pool, &config(), NOW);
-    browser.post("/console/sign-in/link", &[("code", &code)]).await;
+    let mut browser = Browser::with_role(&app.database.pool, "vera", Role::Viewer).await;
     let page = browser.get("/console/attention").await;
     page.assert_shows(&["broken"]);
     assert!(!page.body.contains(">Redrive<"), "{}", page.body);

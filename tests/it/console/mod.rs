@@ -1,10 +1,12 @@
 //! The console as a browser without scripts sees it: requests to its routes, and the pages that come back.
 
+mod by_supabase;
 pub mod escaping;
 pub mod events;
 mod frame;
 mod live;
 pub mod pages;
+mod roles;
 mod signing_in;
 
 use axum::Router;
@@ -15,6 +17,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::console;
+use memberflow::console::signing_in::links;
+use memberflow::console::signing_in::session::{Role, Session};
 use memberflow::lifecycle::Lifecycle;
 use memberflow::store::{Rules, Store};
 use sqlx::PgPool;
@@ -29,6 +33,8 @@ const TOKEN: &str = "a-long-random-token";
 struct Browser {
     pages: Router,
     cookie: Option<String>,
+    /// What links in e-mails work together with.
+    link_cookie: Option<String>,
 }
 
 /// What came back.
@@ -78,7 +84,22 @@ impl Browser {
     /// Not signed in, at `now`.
     fn at(pool: &PgPool, config: &Config, now: OffsetDateTime) -> Self {
         let store = Store::new(pool.clone(), Clock::fixed(now), Rules::new(config));
-        Self { pages: console::routes(store, Clock::fixed(now), config, &Lifecycle::default()), cookie: None }
+        Self::of(console::routes(store, Clock::fixed(now), config, &Lifecycle::default()))
+    }
+
+    /// Without a cookie.
+    fn of(pages: Router) -> Self {
+        Self { pages, cookie: None, link_cookie: None }
+    }
+
+    /// Signed in with this role, by a link.
+    async fn with_role(pool: &PgPool, actor: &str, role: Role) -> Self {
+        let session = Session { actor: actor.to_owned(), role };
+        let code = links::make(pool, &TOKEN.into(), &session, NOW).await.unwrap();
+        let mut browser = Self::at(pool, &config(), NOW);
+        let answer = browser.post("/console/sign-in/link", &[("code", &code)]).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+        browser
     }
 
     /// Signed in.
@@ -115,18 +136,23 @@ impl Browser {
         self.send(request, Body::from(body)).await
     }
 
-    /// Sends the cookie that it has, and keeps the one that it is given.
+    /// Sends the cookies that it has, and keeps those that it is given.
     async fn send(&mut self, request: Builder, body: Body) -> Page {
-        let request = match &self.cookie {
-            Some(cookie) => request.header(COOKIE, format!("a=b; {cookie}")),
-            None => request,
-        };
+        let cookies = [Some("a=b"), self.cookie.as_deref(), self.link_cookie.as_deref()];
+        let cookies: Vec<&str> = cookies.into_iter().flatten().collect();
+        let request = request.header(COOKIE, cookies.join("; "));
         let response = self.pages.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = to_bytes(response.into_body(), 4 << 20).await.unwrap();
-        if let Some(cookie) = headers.get(SET_COOKIE) {
+        for cookie in headers.get_all(SET_COOKIE) {
             let pair = cookie.to_str().unwrap().split(';').next().unwrap();
-            self.cookie = (!pair.ends_with('=')).then(|| pair.to_owned());
+            let kept = (!pair.ends_with('=')).then(|| pair.to_owned());
+            let place = if pair.starts_with("memberflow_console_link=") {
+                &mut self.link_cookie
+            } else {
+                &mut self.cookie
+            };
+            *place = kept;
         }
         Page { status, headers, body: String::from_utf8(bytes.into()).unwrap() }
     }

@@ -2,14 +2,13 @@
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use memberflow::console::signing_in::links;
-use memberflow::console::signing_in::session::{Role, Session};
+use memberflow::console::signing_in::session::Role;
 use memberflow::ops::tickets;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Browser, Page, TOKEN, config};
-use crate::support::app::{NOW, TestApp, customer, paid_invoice, stripe, subscription};
+use super::{Browser, Page};
+use crate::support::app::{TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::database::TestDatabase;
 
 pub const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
@@ -329,10 +328,7 @@ async fn a_ticket_is_answered_assigned_and_resolved_from_its_page() {
 #[tokio::test]
 async fn a_viewer_reads_everything_and_changes_nothing() {
     let app = ada().await;
-    let viewer = Session { actor: "bob".to_owned(), role: Role::Viewer };
-    let code = links::make(&app.database.pool, &TOKEN.into(), &viewer, NOW).await.unwrap();
-    let mut browser = Browser::at(&app.database.pool, &config(), NOW);
-    browser.post("/console/sign-in/link", &[("code", &code)]).await;
+    let mut browser = Browser::with_role(&app.database.pool, "bob", Role::Viewer).await;
     for path in [format!("/console/members/{ADA}"), format!("/console/tickets/{TICKET}")] {
         let page = browser.get(&path).await;
         assert_eq!(page.status, StatusCode::OK);

@@ -35,11 +35,33 @@ async fn the_token_opens_the_console_and_signing_out_closes_it() {
 }
 
 #[tokio::test]
+async fn signing_out_everywhere_ends_the_sessions_of_the_same_person_alone() {
+    let database = TestDatabase::migrated().await;
+    let mut here = Browser::signed_in(&database.pool).await;
+    let mut there = Browser::signed_in(&database.pool).await;
+    let mut other = Browser::with_role(&database.pool, "ada", Role::Operator).await;
+    here.get("/console").await.assert_shows(&["formaction=\"/console/sign-out/everywhere\""]);
+    let foreign = here.post_from("cross-site", "/console/sign-out/everywhere", &[]).await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    let out = here.post("/console/sign-out/everywhere", &[]).await;
+    assert_eq!((out.status, out.location()), (StatusCode::SEE_OTHER, "/console/sign-in"));
+    assert_eq!(here.cookie, None);
+    assert_eq!(there.get("/console").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(other.get("/console").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn the_cookie_is_out_of_reach_of_scripts_and_other_sites() {
     let database = TestDatabase::migrated().await;
-    for (url, secure) in [("https://crm.example", "; Secure"), ("http://crm.example", "")] {
+    for (public, console, secure) in [
+        ("https://crm.example", None, "; Secure"),
+        ("http://crm.example", None, ""),
+        ("http://hooks.example", Some("https://crm.example"), "; Secure"),
+        ("https://hooks.example", Some("http://crm.example"), ""),
+    ] {
         let mut config = config();
-        config.public_url = Some(url.to_owned());
+        config.public_url = Some(public.to_owned());
+        config.console_url = console.map(str::to_owned);
         let answer = Browser::at(&database.pool, &config, NOW).sign_in(TOKEN, None).await;
         let cookie = answer.header(SET_COOKIE);
         let attributes = format!("; Path=/console; HttpOnly; SameSite=Strict{secure}");
@@ -115,7 +137,7 @@ async fn wrong_tokens_wait_for_their_answers_and_are_counted() {
     let mut one = Browser::at(&database.pool, &config(), NOW);
     let pages = one.pages.clone();
     let attempts = (0..25).map(|_| {
-        let mut browser = Browser { pages: pages.clone(), cookie: None };
+        let mut browser = Browser::of(pages.clone());
         async move { browser.sign_in("a-guess", None).await }
     });
     for answer in futures_util::future::join_all(attempts).await {
@@ -180,7 +202,7 @@ async fn a_link_signs_in_once_and_looking_at_it_uses_nothing_up() {
 }
 
 #[tokio::test]
-async fn without_a_token_there_is_no_console() {
+async fn without_a_token_and_without_supabase_there_is_no_console() {
     let database = TestDatabase::migrated().await;
     for token in [None, Some("")] {
         let mut config = config();

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod app;
+pub mod auth_server;
 pub mod broker;
 pub mod consuming;
 pub mod database;

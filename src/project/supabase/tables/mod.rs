@@ -114,7 +114,8 @@ fn condition(text: &str) -> Result<Condition, ()> {
     Ok(Condition { column: column.to_owned(), value: value.to_owned(), is: !left.ends_with('!') })
 }
 
-fn is_identifier(name: &str) -> bool {
+/// Whether a name can stand in SQL between quotation marks as it is.
+pub(crate) fn is_identifier(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !name.is_empty() && name.len() <= 63 && name.chars().all(plain)
 }
