@@ -8,17 +8,22 @@ mod list_campaigns;
 mod list_cohorts;
 mod list_dead_letters;
 mod list_events;
+mod list_messages;
 mod list_movements;
 mod list_parked;
 mod members;
 mod openapi;
 mod problem;
 mod query;
+mod replay_events;
 mod show_campaign;
 mod show_event;
+mod show_overview;
 mod show_waterfall;
 mod tickets;
 mod versions;
+
+use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -32,6 +37,7 @@ use utoipa_axum::routes;
 
 use crate::clock::Clock;
 use crate::http::problem::Problem;
+use crate::ops::doctor::Doctor;
 use crate::ops::tokens::Scope;
 use crate::store::Store;
 
@@ -49,6 +55,8 @@ pub struct ApiState {
     pub clock: Clock,
     /// Who knows it may read and set everything; without it the API is off.
     pub admin_token: Option<SecretString>,
+    /// Looks at what the service needs.
+    pub doctor: Arc<Doctor>,
 }
 
 impl ApiState {
@@ -92,7 +100,8 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(show_campaign::show));
     let tickets = OpenApiRouter::new()
         .routes(routes!(tickets::list_tickets::list))
-        .routes(routes!(tickets::show_ticket::show));
+        .routes(routes!(tickets::show_ticket::show))
+        .routes(routes!(list_messages::list));
     let ticket_acts = OpenApiRouter::new()
         .routes(routes!(tickets::change_ticket::change))
         .routes(routes!(tickets::reply_to_ticket::reply));
@@ -102,12 +111,14 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(list_dead_letters::list))
         .routes(routes!(list_dead_letters::causes))
         .routes(routes!(list_parked::list))
-        .routes(routes!(list_parked::reasons));
+        .routes(routes!(list_parked::reasons))
+        .routes(routes!(show_overview::show));
     let event_acts = OpenApiRouter::new()
         .routes(routes!(act_on_dead_letters::redrive))
-        .routes(routes!(act_on_dead_letters::drop_all));
+        .routes(routes!(act_on_dead_letters::drop_all))
+        .routes(routes!(replay_events::replay));
     let changes = OpenApiRouter::new().routes(routes!(members::change_member::change));
-    let audit = OpenApiRouter::new().routes(routes!(list_acts::list));
+    let audit = OpenApiRouter::new().routes(routes!(list_acts::list)).routes(routes!(show_overview::examine));
     [
         (Scope::MembersRead, members),
         (Scope::MembersWrite, changes),

@@ -17,8 +17,8 @@ use crate::http::problem::{KINDS, type_of};
 use crate::ops::tokens::Scope;
 
 /// How the API is asked, in short.
-const DESCRIPTION: &str = "What the CRM and operators read and do. Lists are read by page: `next_cursor` of one is the \
-    `cursor` of the next. Unknown parameters and fields are refused. Money is in minor units of the currency beside it, \
+const DESCRIPTION: &str = "What the CRM and operators read and do. Lists are read by page, both ways: \
+    `next_cursor` of one is the `cursor` of the next, `prev_cursor` that of the one before; what is added meanwhile moves none. Unknown parameters and fields are refused. Money is in minor units of the currency beside it, \
     moments are RFC 3339. What goes wrong is `application/problem+json`; docs/problems.md says what to do about each type.";
 /// What the scheme of the token is called.
 const BEARER: &str = "token";

@@ -4,6 +4,7 @@
 
 mod dead;
 mod earlier;
+mod gauges;
 mod isolate;
 mod retries;
 mod upkeep;

@@ -1,10 +1,11 @@
-//! What the consumer does beside events: once a minute it looks for what has become due, and at start and once
+//! What the consumer does beside events: once a minute it looks for what has become due and measures how everything stands, and at start and once
 //! a day for each member it computes what the calendar has changed. Answers of the API that are kept for a day go then.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use super::gauges::Gauges;
 use crate::database::within_reason;
 use crate::lifecycle::Lifecycle;
 use crate::ops::{idempotency, prune};
@@ -19,6 +20,7 @@ const PRUNING_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 /// Keeps up until the process stops.
 pub async fn run(store: &Store, lifecycle: &Lifecycle) {
     let mut pruned: Option<Instant> = None;
+    let mut gauges = Gauges::described();
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while lifecycle.until_stopping(ticks.tick()).await.is_some() {
@@ -26,6 +28,9 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
             None | Some(Ok(0)) => {}
             Some(Ok(count)) => tracing::info!(count, "recomputed customers and members"),
             Some(Err(error)) => tracing::warn!(%error, "recompute failed, will retry"),
+        }
+        if let Some(Err(error)) = lifecycle.until_stopping(gauges.measure(store)).await {
+            tracing::warn!(%error, "state not measured, will retry");
         }
         if pruned.is_none_or(|at| at.elapsed() >= PRUNING_PERIOD) {
             match lifecycle.until_stopping(prune(store)).await {

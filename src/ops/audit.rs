@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgPool, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::page::{self, PageError};
+use super::page::{self, Neighbours, PageError};
 
 /// One act.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
@@ -50,6 +50,8 @@ pub struct Page {
     pub acts: Vec<Line>,
     /// Where the next page continues; none on the last one.
     pub next_cursor: Option<String>,
+    /// Where the page before continues; none on the first one.
+    pub prev_cursor: Option<String>,
 }
 
 /// One page of the acts that are `wanted`, after `cursor`, at most `limit`.
@@ -75,14 +77,18 @@ pub async fn list(
             query.push(bound).push_bind(moment);
         }
     }
-    if let Some(cursor) = cursor {
-        let [at, id] = page::decode(cursor)?;
+    let from = cursor.map(page::decode).transpose()?;
+    let way = from.as_ref().map(|(way, _)| *way);
+    let (beyond, order) = way.unwrap_or_default().descending();
+    if let Some((_, [at, id])) = from {
         let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
-        query.push(" and (at, id) < (").push_bind(page::to_moment(&at)?).push(", ").push_bind(id).push(")");
+        query.push(" and (at, id)").push(beyond).push("(").push_bind(page::to_moment(&at)?);
+        query.push(", ").push_bind(id).push(")");
     }
-    query.push(" order by at desc, id desc limit ").push_bind(page::one_more(limit));
+    query.push(" order by at").push(order).push(", id").push(order).push(" limit ");
+    query.push_bind(page::one_more(limit));
     let mut acts: Vec<Line> = query.build_query_as().fetch_all(pool).await?;
-    let next_cursor =
-        page::cut(&mut acts, limit, |last| page::encode([page::from_moment(last.at), last.id.to_string()]));
-    Ok(Page { acts, next_cursor })
+    let Neighbours { next, prev } =
+        page::cut(&mut acts, limit, way, |act| [page::from_moment(act.at), act.id.to_string()]);
+    Ok(Page { acts, next_cursor: next, prev_cursor: prev })
 }

@@ -7,11 +7,13 @@ pub mod backfill;
 pub mod campaigns;
 pub mod dead_letters;
 pub mod doctor;
+pub mod drift;
 pub mod events;
 pub mod fixture;
 pub mod idempotency;
 pub mod ledger;
 pub mod members;
+pub mod messages;
 pub mod overview;
 pub mod page;
 pub mod parked;
@@ -21,12 +23,14 @@ pub mod realtime;
 pub mod rebuild;
 pub mod reconcile;
 pub mod replay;
+pub mod sources;
 pub mod stripe_api;
 pub mod tickets;
 pub mod tokens;
 pub mod triggers;
 pub mod twilio_api;
 pub mod version;
+pub mod views;
 
 /// How long an operation took, in seconds to the tenth: what its JSON says.
 pub(crate) fn seconds<S: serde::Serializer>(

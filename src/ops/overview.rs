@@ -5,13 +5,15 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
+use super::drift::{self, Check};
+use super::sources::{self, Source};
 use crate::database;
 
 /// Where exact counts end.
 pub const COUNTED_MAX: i64 = 10_000;
 
 /// How everything stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Overview {
     /// Accounts.
     pub members: Members,
@@ -21,12 +23,15 @@ pub struct Overview {
     pub dead: i64,
     /// What is parked, by reason, the most first; likewise.
     pub parked: Vec<Parked>,
-    /// The latest event of each source, among the last thousand that were applied.
-    pub latest: Vec<Latest>,
+    /// When each source was last heard of, how often that is usual, and whether it is silent.
+    pub sources: Vec<Source>,
+    /// The last comparison of each kind, and what differed.
+    pub checks: Vec<Check>,
 }
 
 /// The accounts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = MemberCount)]
 pub struct Members {
     /// How many; beyond [`COUNTED_MAX`] as Postgres estimates.
     pub count: i64,
@@ -35,7 +40,8 @@ pub struct Members {
 }
 
 /// The events that wait.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = PendingEvents)]
 pub struct Pending {
     /// How many; one more than [`COUNTED_MAX`] means more.
     pub count: i64,
@@ -45,7 +51,8 @@ pub struct Pending {
 }
 
 /// What waits for one thing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = ParkedCount)]
 pub struct Parked {
     /// Why.
     pub reason: String,
@@ -53,29 +60,20 @@ pub struct Parked {
     pub count: i64,
 }
 
-/// A source's latest event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
-pub struct Latest {
-    /// The provider's endpoint.
-    pub source: String,
-    /// When it was received.
-    #[serde(with = "time::serde::rfc3339")]
-    pub received_at: OffsetDateTime,
-}
-
 /// Reads how everything stands.
 ///
 /// # Errors
 /// The database does not answer.
-pub async fn overview(pool: &PgPool) -> Result<Overview, sqlx::Error> {
+pub async fn overview(pool: &PgPool, now: OffsetDateTime) -> Result<Overview, sqlx::Error> {
     let mut reading = database::begin_reading(pool).await?;
     let members = sqlx::query_as(MEMBERS).bind(COUNTED_MAX).fetch_one(&mut *reading).await?;
     let pending = sqlx::query_as(PENDING).bind(COUNTED_MAX + 1).fetch_one(&mut *reading).await?;
     let dead = sqlx::query_scalar(DEAD).bind(COUNTED_MAX + 1).fetch_one(&mut *reading).await?;
     let parked = sqlx::query_as(PARKED).bind(COUNTED_MAX + 1).fetch_all(&mut *reading).await?;
-    let latest = sqlx::query_as(LATEST).fetch_all(&mut *reading).await?;
+    let sources = sources::list(&mut reading, now).await?;
     reading.commit().await?;
-    Ok(Overview { members, pending, dead, parked, latest })
+    let checks = drift::last(pool).await?;
+    Ok(Overview { members, pending, dead, parked, sources, checks })
 }
 
 const MEMBERS: &str = "
@@ -96,8 +94,3 @@ const PARKED: &str = "
 select reason, count(*) as count from (
     select reason from ingest.parked order by parked_at, subject, reason limit $1
 ) parked group by reason order by 2 desc, 1";
-
-const LATEST: &str = "
-select source, max(received_at) as received_at from (
-    select source, received_at from ingest.events where applied_at is not null order by applied_at desc limit 1000
-) applied group by source order by source";

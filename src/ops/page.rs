@@ -1,4 +1,4 @@
-//! What lists have in common that are read a page at a time: the place where a page ends, as text.
+//! What lists have in common that are read a page at a time, both ways: the places where a page begins and ends, as text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -35,28 +35,96 @@ pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
-/// Cuts `rows` to `limit`, and names the place of the last one where there are more.
-pub(super) fn cut<T>(rows: &mut Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Option<String> {
-    let has_more = rows.len() > limit;
+/// Which way a page goes from the place that its cursor names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The rows behind it.
+    #[default]
+    Forth,
+    /// The rows before it, those next to it: rows that came meanwhile at the list's beginning move nothing.
+    Back,
+}
+
+impl Way {
+    /// The comparison with the place, and the order in which rows are read, of a list in descending order.
+    pub(super) const fn descending(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Forth => (" < ", " desc"),
+            Self::Back => (" > ", " asc"),
+        }
+    }
+
+    /// The same of a list in ascending order.
+    pub(super) const fn ascending(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Forth => (" > ", " asc"),
+            Self::Back => (" < ", " desc"),
+        }
+    }
+}
+
+/// The cursors of the pages beside one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Neighbours {
+    pub next: Option<String>,
+    pub prev: Option<String>,
+}
+
+/// Whether there is a page behind and one before a page that was reached by `way` (none: the first), where there are
+/// `more` rows that way.
+pub(super) const fn beside(way: Option<Way>, more: bool) -> (bool, bool) {
+    match way {
+        None => (more, false),
+        // Where it comes from.
+        Some(Way::Forth) => (more, true),
+        Some(Way::Back) => (true, more),
+    }
+}
+
+/// Makes of `rows`, read by `way` from a place (none: from the beginning), a page of `limit` in the list's order, and names
+/// the places where its neighbours begin.
+pub(super) fn cut<T, const N: usize>(
+    rows: &mut Vec<T>,
+    limit: usize,
+    way: Option<Way>,
+    place: impl Fn(&T) -> [String; N],
+) -> Neighbours {
+    let more = rows.len() > limit;
     rows.truncate(limit);
-    rows.last().filter(|_| has_more).map(place)
+    if way == Some(Way::Back) {
+        rows.reverse();
+    }
+    let (has_next, has_prev) = beside(way, more);
+    Neighbours {
+        next: rows.last().filter(|_| has_next).map(|row| encode(Way::Forth, place(row))),
+        prev: rows.first().filter(|_| has_prev).map(|row| encode(Way::Back, place(row))),
+    }
 }
 
-/// The text that stands for a place.
-pub(super) fn encode<const N: usize>(place: [String; N]) -> String {
+/// What a cursor for the way back begins with.
+const BACK: &str = "<";
+
+/// The text that stands for a place and a way.
+pub(super) fn encode<const N: usize>(way: Way, place: [String; N]) -> String {
+    let parts: Vec<String> = (way == Way::Back).then(|| BACK.to_owned()).into_iter().chain(place).collect();
     // Texts always have a JSON form.
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&place[..]).unwrap_or_default())
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&parts).unwrap_or_default())
 }
 
-/// The place that a text stands for.
-pub(super) fn decode<const N: usize>(cursor: &str) -> Result<[String; N], PageError> {
+/// The way and the place that a text stands for.
+pub(super) fn decode<const N: usize>(cursor: &str) -> Result<(Way, [String; N]), PageError> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| PageError::Cursor)?;
-    let place: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| PageError::Cursor)?;
+    let mut parts: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| PageError::Cursor)?;
     // Postgres takes no NUL in a text.
-    if place.iter().any(|part| part.contains('\0')) {
+    if parts.iter().any(|part| part.contains('\0')) {
         return Err(PageError::Cursor);
     }
-    place.try_into().map_err(|_| PageError::Cursor)
+    let is_back = parts.len() == N + 1 && parts[0] == BACK;
+    if is_back {
+        parts.remove(0);
+    }
+    let place = parts.try_into().map_err(|_| PageError::Cursor)?;
+    Ok((if is_back { Way::Back } else { Way::Forth }, place))
 }
 
 /// A moment as part of a place.
@@ -77,9 +145,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn places_read_back(moment: i64, text in "[^\0]*") {
-            let place = [moment.to_string(), text];
-            prop_assert_eq!(decode(&encode(place.clone())).unwrap(), place);
+        fn places_read_back(moment: i64, text in "[^\0]*", back: bool) {
+            let (way, place) = (if back { Way::Back } else { Way::Forth }, [moment.to_string(), text]);
+            prop_assert_eq!(decode(&encode(way, place.clone())).unwrap(), (way, place));
         }
 
         #[test]
@@ -90,9 +158,32 @@ mod tests {
 
     #[test]
     fn a_place_of_another_list_or_with_nul_is_refused() {
-        for wrong in [encode(["1".to_owned()]), encode(["1".to_owned(), "a\0".to_owned()])] {
+        let of = |place| encode(Way::Forth, place);
+        for wrong in [
+            encode(Way::Forth, ["1".to_owned()]),
+            of(["1".to_owned(), "a\0".to_owned()]),
+            encode(Way::Back, ["1".to_owned(), "2".to_owned(), "3".to_owned()]),
+        ] {
             assert!(decode::<2>(&wrong).is_err(), "{wrong}");
         }
         assert!(to_moment("-99999999999999999999").is_err());
+    }
+
+    #[test]
+    fn a_page_names_the_places_of_its_neighbours() {
+        let ends = |way, rows: &[u8]| {
+            let mut rows = rows.to_vec();
+            let Neighbours { next, prev } = cut(&mut rows, 2, way, |row| [row.to_string()]);
+            let place = |cursor: Option<String>| cursor.map(|it| decode::<1>(&it).unwrap().1[0].clone());
+            (rows, place(prev), place(next))
+        };
+        let at = |place: &str| Some(place.to_owned());
+        assert_eq!(ends(None, &[1, 2]), (vec![1, 2], None, None));
+        assert_eq!(ends(None, &[1, 2, 3]), (vec![1, 2], None, at("2")));
+        assert_eq!(ends(Some(Way::Forth), &[3, 4]), (vec![3, 4], at("3"), None));
+        assert_eq!(ends(Some(Way::Forth), &[3, 4, 5]), (vec![3, 4], at("3"), at("4")));
+        assert_eq!(ends(Some(Way::Back), &[4, 3, 2]), (vec![3, 4], at("3"), at("4")));
+        assert_eq!(ends(Some(Way::Back), &[2, 1]), (vec![1, 2], None, at("2")));
+        assert_eq!(ends(Some(Way::Forth), &[]), (vec![], None, None));
     }
 }

@@ -4,6 +4,7 @@ mod listeners;
 mod shares;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,6 +24,7 @@ use crate::http::connection_limit::{ConnectionLimit, connections_max, ops_connec
 use crate::http::listener;
 use crate::http::readiness::Readiness;
 use crate::lifecycle::Lifecycle;
+use crate::ops::doctor::Doctor;
 use crate::queue::Queue;
 use crate::receive::{self, Dependencies, Receive};
 use crate::store::{Rules, Store};
@@ -128,7 +130,9 @@ fn routes(
     if roles.contains(&Role::Api) {
         let store = Store::new(api, clock.clone(), Rules::new(config));
         ops = ops.merge(console::routes(store.clone(), clock.clone(), config, lifecycle));
-        ops = ops.merge(api::routes(ApiState { store, clock, admin_token: config.admin_token.clone() }));
+        let doctor = Arc::new(Doctor::new(config));
+        let admin_token = config.admin_token.clone();
+        ops = ops.merge(api::routes(ApiState { store, clock, admin_token, doctor }));
     }
     let public = if roles.contains(&Role::Receive) { receive::webhooks(receive) } else { Router::new() };
     (public, ops)

@@ -208,6 +208,10 @@ async fn list_of_campaigns_goes_on_where_a_page_ended() {
     assert_eq!((page.campaigns.len(), page.next_after.as_deref()), (2, Some("b")));
     let page = campaigns::list(&app.database.pool, None, Some("b"), 2).await.unwrap();
     assert_eq!((page.campaigns[0].slug.as_str(), page.next_after), ("c", None));
+    let back = campaigns::list(&app.database.pool, None, page.prev_cursor.as_deref(), 1).await.unwrap();
+    assert_eq!((back.campaigns[0].slug.as_str(), back.next_after.as_deref()), ("b", Some("b")));
+    let first = campaigns::list(&app.database.pool, None, back.prev_cursor.as_deref(), 1).await.unwrap();
+    assert_eq!((first.campaigns[0].slug.as_str(), first.prev_cursor), ("a", None));
     assert!(campaigns::list(&app.database.pool, Some("paused"), None, 2).await.unwrap().campaigns.is_empty());
 }
 

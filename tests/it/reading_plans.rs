@@ -7,7 +7,7 @@ use memberflow::ops::dead_letters::{self, Limits, Selection};
 use memberflow::ops::events::{self, State, Wanted};
 use memberflow::ops::ledger::{About, Cell, Question};
 use memberflow::ops::members::{Direction, Filter, PageRequest, Sort, SortBy};
-use memberflow::ops::{audit, campaigns, ledger, members, overview, parked, tickets};
+use memberflow::ops::{audit, campaigns, ledger, members, messages, overview, parked, sources, tickets};
 use memberflow::store::events::pending;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::support::app::{NOW, TestApp, customer, stripe};
 const OTHERS: i32 = 20_000;
 
 /// What grows with members and their tickets and leads beside the tables that batches write.
-const READ: [Growing; 8] = [
+const READ: [Growing; 9] = [
     ("auth.users", "'id', md5('user' || n)::uuid, 'email', n || '@other.org', 'phone', null"),
     ("public.user_profiles", "'id', md5('profile' || n)::uuid, 'user_id', md5('user' || n)::uuid"),
     ("public.leads", "'id', md5('lead' || n)::uuid, 'email', n || '@other.org'"),
@@ -33,6 +33,10 @@ const READ: [Growing; 8] = [
         "'id', md5('ticket' || n)::uuid, 'user_id', md5('user' || n)::uuid, 'ticket_number', 'T-other-' || n",
     ),
     ("public.support_ticket_replies", "'id', md5('reply' || n)::uuid, 'ticket_id', md5('ticket' || n)::uuid"),
+    (
+        "public.sms_messages",
+        "'id', md5('sms' || n)::uuid, 'from_number', '+1999' || n, 'to_number', '+1888' || n, 'twilio_sid', null",
+    ),
     ("ingest.audit_log", "'id', 1000000 + n, 'actor', 'other_' || n, 'act', 'act_' || n"),
     ("ingest.ticket_changes", "'number', 1000000 + n, 'ticket_id', md5('ticket' || n)::uuid"),
 ];
@@ -83,6 +87,8 @@ async fn some_of_everything(app: &TestApp) {
         "insert into public.support_tickets (id, user_id, subject, description, ticket_number)
          select md5('one')::uuid, id, 'Help', 'It is broken.', 'T-1' from auth.users limit 1",
         "insert into public.support_ticket_replies (ticket_id, message, is_staff) values (md5('one')::uuid, 'x', false)",
+        "insert into public.sms_messages (direction, from_number, to_number, body)
+         select 'inbound', '+12025550100', '+1', n::text from generate_series(1, 3) n",
     ] {
         app.execute(statement).await;
     }
@@ -104,10 +110,13 @@ async fn read_everything(pool: &PgPool) {
     {
         let page = parked::page(pool, reason, subject, None, 1).await.unwrap();
         if let Some(cursor) = page.next_cursor {
-            parked::page(pool, reason, subject, Some(&cursor), 1).await.unwrap();
+            let behind = parked::page(pool, reason, subject, Some(&cursor), 1).await.unwrap();
+            parked::page(pool, reason, subject, behind.prev_cursor.as_deref(), 1).await.unwrap();
         }
     }
-    overview::overview(pool).await.unwrap();
+    overview::overview(pool, NOW).await.unwrap();
+    sources::count(pool, NOW).await.unwrap();
+    read_messages(pool).await;
     parked::reasons(pool).await.unwrap();
     read_tickets(pool, user).await;
     for (status, after) in [(None, None), (Some("active"), Some("a"))] {
@@ -153,10 +162,31 @@ async fn read_events(pool: &PgPool) {
     ] {
         let page = events::list(pool, &wanted, None, 1).await.unwrap();
         if let Some(cursor) = page.next_cursor {
-            events::list(pool, &wanted, Some(&cursor), 1).await.unwrap();
+            let behind = events::list(pool, &wanted, Some(&cursor), 1).await.unwrap();
+            events::list(pool, &wanted, behind.prev_cursor.as_deref(), 1).await.unwrap();
         }
     }
     assert!(events::show(pool, "stripe", "evt_dead_1").await.unwrap().is_some());
+}
+
+async fn read_messages(pool: &PgPool) {
+    let text = |text: &str| Some(text.to_owned());
+    for filter in [
+        messages::Filter::default(),
+        messages::Filter { number: text("+12025550100"), ..messages::Filter::default() },
+        messages::Filter {
+            member: Some(Uuid::from_u128(1)),
+            status: text("sent"),
+            ..messages::Filter::default()
+        },
+        messages::Filter { since: Some(NOW), direction: text("inbound"), ..messages::Filter::default() },
+    ] {
+        let page = messages::list(pool, &filter, None, 1).await.unwrap();
+        if let Some(cursor) = page.next_cursor {
+            let behind = messages::list(pool, &filter, Some(&cursor), 1).await.unwrap();
+            messages::list(pool, &filter, behind.prev_cursor.as_deref(), 1).await.unwrap();
+        }
+    }
 }
 
 async fn read_acts(pool: &PgPool) {
@@ -174,7 +204,8 @@ async fn read_acts(pool: &PgPool) {
     ] {
         let page = audit::list(pool, &wanted, None, 1).await.unwrap();
         if let Some(cursor) = page.next_cursor {
-            audit::list(pool, &wanted, Some(&cursor), 1).await.unwrap();
+            let behind = audit::list(pool, &wanted, Some(&cursor), 1).await.unwrap();
+            audit::list(pool, &wanted, behind.prev_cursor.as_deref(), 1).await.unwrap();
         }
     }
 }
@@ -190,7 +221,8 @@ async fn act_on_dead_letters(pool: &PgPool) {
     ] {
         let page = dead_letters::page(pool, &selection, None, 1).await.unwrap();
         if let Some(cursor) = page.next_cursor {
-            dead_letters::page(pool, &selection, Some(&cursor), 1).await.unwrap();
+            let behind = dead_letters::page(pool, &selection, Some(&cursor), 1).await.unwrap();
+            dead_letters::page(pool, &selection, behind.prev_cursor.as_deref(), 1).await.unwrap();
         }
         dead_letters::count(pool, &selection).await.unwrap();
         dead_letters::causes(pool, &selection).await.unwrap();
@@ -226,6 +258,7 @@ async fn read_members(pool: &PgPool) {
             Filter { tier: text("Pro"), ..Filter::default() },
             Filter { engagement_status: text("at_risk"), ..Filter::default() },
             Filter { health_status: text("needs_attention"), ..Filter::default() },
+            Filter { since: Some(NOW), ..Filter::default() },
         ] {
             let sort = Sort { by, direction: by.natural_direction() };
             members::list(pool, &PageRequest { filter, sort, ..PageRequest::default() }, NOW).await.unwrap();
@@ -254,7 +287,8 @@ async fn read_tickets(pool: &PgPool, user: Uuid) {
     for filter in filters {
         let page = tickets::list(pool, &filter, None, 1).await.unwrap();
         if let Some(cursor) = page.next_cursor {
-            tickets::list(pool, &filter, Some(&cursor), 1).await.unwrap();
+            let behind = tickets::list(pool, &filter, Some(&cursor), 1).await.unwrap();
+            tickets::list(pool, &filter, behind.prev_cursor.as_deref(), 1).await.unwrap();
         }
     }
     assert!(tickets::show(pool, "t-1").await.unwrap().is_some());

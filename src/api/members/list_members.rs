@@ -5,8 +5,10 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use crate::api::{ApiState, problem};
+use crate::ops::ledger::parse_since;
 use crate::ops::members::{
     self, DEFAULT_LIMIT, Direction, Filter, ListError, Page, PageRequest, Sort, SortBy,
 };
@@ -21,9 +23,15 @@ pub struct Params {
     tier: Option<String>,
     status: Option<String>,
     text: Option<String>,
+    /// With an account made since this date or moment.
+    since: Option<String>,
+    /// With an account made before this date or moment.
+    until: Option<String>,
     sort: Option<String>,
     order: Option<String>,
+    /// 1 to 200; 50.
     limit: Option<u32>,
+    /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
     cursor: Option<String>,
 }
 
@@ -82,10 +90,16 @@ impl Params {
             tier: self.tier,
             status: self.status,
             text: self.text,
+            since: moment("since", self.since.as_deref())?,
+            until: moment("until", self.until.as_deref())?,
         };
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         Ok(PageRequest { filter, sort: Sort { by, direction }, limit, cursor: self.cursor })
     }
+}
+
+fn moment(name: &'static str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Error> {
+    text.map(parse_since).transpose().map_err(param(name))
 }
 
 fn param<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> Error {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::api::query::one_of;
+use crate::api::query::{moment, one_of};
 use crate::api::{ApiState, problem};
 use crate::http::problem::Problem;
 use crate::ops::tickets::{self, Assignee, Filter, Page};
@@ -30,7 +30,13 @@ pub struct Params {
     assignee: Option<String>,
     member: Option<Uuid>,
     text: Option<String>,
+    /// Made since this date or moment.
+    since: Option<String>,
+    /// Made before this date or moment.
+    until: Option<String>,
+    /// 1 to 200; 50.
     limit: Option<u32>,
+    /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
     cursor: Option<String>,
 }
 
@@ -77,6 +83,8 @@ impl Params {
             assignee,
             member: self.member,
             text: self.text,
+            since: moment("since", self.since.as_deref())?,
+            until: moment("until", self.until.as_deref())?,
         })
     }
 }

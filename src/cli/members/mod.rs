@@ -120,6 +120,7 @@ impl ListArgs {
                 tier: self.tier,
                 status: self.status,
                 text: self.text,
+                ..Filter::default()
             },
             sort: Sort { by: self.sort, direction },
             limit: if self.all { MAX_LIMIT } else { self.limit },

@@ -179,6 +179,7 @@ async fn list(pool: &PgPool, args: ListArgs) -> anyhow::Result<Exit> {
         assignee,
         member,
         text: args.text,
+        ..Filter::default()
     };
     let page = tickets::list(pool, &filter, args.cursor.as_deref(), args.limit).await;
     let page = page.map_err(|error| match error {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::page::{self, MAX_LIMIT};
+use super::page::{self, MAX_LIMIT, Neighbours, Way};
 
 pub use show::{Detail, Lead, show};
 
@@ -49,6 +49,8 @@ pub struct Page {
     /// The slug after which the next page continues; none on the last one.
     #[serde(rename = "next_cursor")]
     pub next_after: Option<String>,
+    /// Where the page before continues; none on the first one.
+    pub prev_cursor: Option<String>,
 }
 
 /// The columns of a [`Campaign`]. Decimal columns of a deployment hold major units.
@@ -66,7 +68,8 @@ from (
     from public.marketing_campaigns m
 ) m";
 
-/// The campaigns in this status (else all) whose slugs come after `after`, at most `limit`.
+/// The campaigns in this status (else all) whose slugs come after `after`, a slug, or from the cursor of a page on; at most
+/// `limit`.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -77,15 +80,21 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page, sqlx::Error> {
     let limit = limit.clamp(1, MAX_LIMIT) as usize;
+    // The cursor of a next page is a slug.
+    let from = after.map(|after| page::decode(after).unwrap_or((Way::Forth, [after.to_owned()])));
+    let way = from.as_ref().map(|(way, _)| *way);
+    let (beyond, order) = way.unwrap_or_default().ascending();
     let mut query = QueryBuilder::new(COLUMNS);
     query.push(" where true");
-    for (condition, value) in [(" and status::text = ", status), (" and slug::text > ", after)] {
-        if let Some(value) = value {
-            query.push(condition).push_bind(value.to_owned());
-        }
+    if let Some(status) = status {
+        query.push(" and status::text = ").push_bind(status.to_owned());
     }
-    query.push(" order by slug::text limit ").push_bind(page::one_more(limit));
+    if let Some((_, [slug])) = from {
+        query.push(" and slug::text").push(beyond).push_bind(slug);
+    }
+    query.push(" order by slug::text").push(order).push(" limit ").push_bind(page::one_more(limit));
     let mut campaigns: Vec<Campaign> = query.build_query_as().fetch_all(pool).await?;
-    let next_after = page::cut(&mut campaigns, limit, |last| last.slug.clone());
-    Ok(Page { campaigns, next_after })
+    let Neighbours { next, prev } = page::cut(&mut campaigns, limit, way, |it| [it.slug.clone()]);
+    let next_after = campaigns.last().filter(|_| next.is_some()).map(|last| last.slug.clone());
+    Ok(Page { campaigns, next_after, prev_cursor: prev })
 }

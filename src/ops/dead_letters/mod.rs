@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::page::{self, PageError};
+use super::page::{self, Neighbours, PageError, Way};
 
 pub use act::{Acted, Limits, drop_all, redrive};
 pub use causes::{Cause, Causes, MAX_COUNTED, causes};
@@ -45,6 +45,8 @@ pub struct Page {
     pub dead_letters: Vec<DeadLetter>,
     /// Where the next page continues; none on the last one.
     pub next_cursor: Option<String>,
+    /// Where the page before continues; none on the first one.
+    pub prev_cursor: Option<String>,
 }
 
 /// Which dead letters; all of what is said must hold.
@@ -124,12 +126,23 @@ pub async fn list(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<DeadLetter>, sqlx::Error> {
+    read(pool, selection, before.map(|before| (Way::Forth, before)), limit).await
+}
+
+/// The selected dead letters that way from the one of this id, those next to it first.
+async fn read(
+    pool: &PgPool,
+    selection: &Selection,
+    from: Option<(Way, i64)>,
+    limit: i64,
+) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let mut query = QueryBuilder::new(LETTER);
     selection.push(&mut query);
-    if let Some(before) = before {
-        query.push(" and id < ").push_bind(before);
+    let (beyond, order) = from.map_or(Way::default(), |(way, _)| way).descending();
+    if let Some((_, id)) = from {
+        query.push(" and id").push(beyond).push_bind(id);
     }
-    query.push(" order by id desc limit ").push_bind(limit);
+    query.push(" order by id").push(order).push(" limit ").push_bind(limit);
     query.build_query_as().fetch_all(pool).await
 }
 
@@ -144,16 +157,18 @@ pub async fn page(
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
-    let before = match cursor {
+    let from = match cursor {
         Some(cursor) => {
-            let [id] = page::decode(cursor)?;
-            Some(id.parse().map_err(|_| PageError::Cursor)?)
+            let (way, [id]) = page::decode(cursor)?;
+            Some((way, id.parse().map_err(|_| PageError::Cursor)?))
         }
         None => None,
     };
-    let mut dead_letters = list(pool, selection, before, page::one_more(limit)).await?;
-    let next_cursor = page::cut(&mut dead_letters, limit, |letter| page::encode([letter.id.to_string()]));
-    Ok(Page { dead_letters, next_cursor })
+    let mut dead_letters = read(pool, selection, from, page::one_more(limit)).await?;
+    let way = from.map(|(way, _)| way);
+    let Neighbours { next, prev } =
+        page::cut(&mut dead_letters, limit, way, |letter| [letter.id.to_string()]);
+    Ok(Page { dead_letters, next_cursor: next, prev_cursor: prev })
 }
 
 /// How many are selected, by source and reason, the most first.
@@ -165,6 +180,16 @@ pub async fn count(pool: &PgPool, selection: &Selection) -> Result<Vec<(String, 
     selection.push(&mut query);
     query.push(" group by source, reason order by count(*) desc, source, reason");
     query.build_query_as().fetch_all(pool).await
+}
+
+/// The ids of those dead letters that have one of these names, a source and an id each.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn named(pool: &PgPool, sources: &[&str], event_ids: &[&str]) -> Result<Vec<i64>, sqlx::Error> {
+    let select = "select e.id from unnest($1::text[], $2::text[]) as n (source, event_id)
+                  join ingest.events e using (source, event_id) where e.state = 'dead' order by e.id";
+    sqlx::query_scalar(select).bind(sources).bind(event_ids).fetch_all(pool).await
 }
 
 /// One dead letter with the bytes of its body.

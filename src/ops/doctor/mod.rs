@@ -4,6 +4,7 @@
 
 mod backlog;
 mod broker;
+mod cache;
 mod counted;
 mod database;
 mod expected;
@@ -17,15 +18,23 @@ mod tables;
 mod triggers;
 mod twilio;
 
+use std::time::Duration;
+
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::config::Config;
 
+pub use cache::{Doctor, Examined};
 pub use stripe::NEEDED_EVENTS;
 
+/// How long all looks at one thing may take where nobody says otherwise: each of them has a bound of its own.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// How a finding stands. The later, the worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = FindingLevel)]
 pub enum Level {
     /// As it should be.
     Fine,
@@ -40,7 +49,7 @@ pub enum Level {
 }
 
 /// What one look found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Finding {
     /// What was looked at: `database`, `tables`, `queue`, `secrets`, `stripe`, …
     pub check: &'static str,
@@ -83,13 +92,33 @@ impl Report {
 
 /// Looks at everything.
 pub async fn examine(config: &Config) -> Report {
+    examine_within(config, PATIENCE).await
+}
+
+/// The same; what does not answer within the `bound` is down.
+pub async fn examine_within(config: &Config, bound: Duration) -> Report {
     let mut findings = secrets::examine(config);
     findings.extend(settings::examine(config));
     findings.extend(exposure::examine(config));
-    findings.extend(database::examine(config).await);
-    findings.extend(broker::examine(config).await);
-    findings.extend(stripe::examine(config).await);
-    findings.extend(twilio::examine(config).await);
-    findings.extend(sign_in::examine(config).await);
+    let (database, broker, stripe, twilio, sign_in) = tokio::join!(
+        within(bound, "database", database::examine(config)),
+        within(bound, "queue", broker::examine(config)),
+        within(bound, "stripe", stripe::examine(config)),
+        within(bound, "twilio", twilio::examine(config)),
+        within(bound, "sign-in", sign_in::examine(config)),
+    );
+    findings.extend([database, broker, stripe, twilio, sign_in].into_iter().flatten());
     Report { findings }
+}
+
+async fn within(
+    bound: Duration,
+    check: &'static str,
+    looking: impl Future<Output = Vec<Finding>>,
+) -> Vec<Finding> {
+    timeout(bound, looking).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {} s", bound.as_secs());
+        let fix = "run memberflow doctor, which waits for longer";
+        vec![Finding::wrong(check, Level::Down, message, fix)]
+    })
 }

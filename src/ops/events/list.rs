@@ -5,7 +5,7 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::{EVENT, Event, State};
-use crate::ops::page::{self, PageError};
+use crate::ops::page::{self, PageError, Way};
 
 /// Events that are looked at in one statement where a filter leaves some out.
 const WALK: usize = 1_000;
@@ -37,6 +37,8 @@ pub struct Page {
     pub events: Vec<Event>,
     /// Where the next page continues; none on the last one.
     pub next_cursor: Option<String>,
+    /// Where the page before continues; none on the first one.
+    pub prev_cursor: Option<String>,
 }
 
 /// An event and where it stands in the list.
@@ -82,27 +84,49 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
-    let mut after = cursor.map(Place::decode).transpose()?;
+    let (way, mut from) = match cursor {
+        Some(cursor) => Place::decode(cursor).map(|(way, place)| (Some(way), Some(place)))?,
+        None => (None, None),
+    };
+    let (walk_by, start) = (way.unwrap_or_default(), from.clone());
     let step = if wanted.leaves_some_out() { WALK } else { limit + 1 };
     let mut found: Vec<Placed> = Vec::with_capacity(limit + 1);
+    let mut more = true;
     for _ in 0..WALKS {
-        let walked = walk(pool, wanted, after.as_ref(), step).await?;
-        let is_end = walked.len() < step;
-        after = walked.last().map(Placed::place).or(after);
+        let walked = walk(pool, wanted, (walk_by, from.as_ref()), step).await?;
+        more = walked.len() == step;
+        from = walked.last().map(Placed::place).or(from);
         found.extend(walked.into_iter().filter(|placed| wanted.matches(&placed.event)));
-        if is_end || found.len() > limit {
-            if found.len() <= limit {
-                after = None;
-            }
+        if !more || found.len() > limit {
             break;
         }
     }
     if found.len() > limit {
+        more = true;
         found.truncate(limit);
-        after = found.last().map(Placed::place);
+        from = found.last().map(Placed::place);
     }
-    let events = found.into_iter().map(|placed| placed.event).collect();
-    Ok(Page { events, next_cursor: after.map(Place::encode) })
+    let begin = found.first().map(Placed::place).or(start);
+    Ok(turned(found, way, (begin, from), more))
+}
+
+/// The page of the events that were `found` by `way` from one place to another, behind which there are `more`.
+fn turned(
+    mut found: Vec<Placed>,
+    way: Option<Way>,
+    (begin, end): (Option<Place>, Option<Place>),
+    more: bool,
+) -> Page {
+    if way == Some(Way::Back) {
+        found.reverse();
+    }
+    let (has_next, has_prev) = page::beside(way, more);
+    let (first, last) = if way == Some(Way::Back) { (end, begin) } else { (begin, end) };
+    Page {
+        next_cursor: last.filter(|_| has_next).map(|place| place.encode(Way::Forth)),
+        prev_cursor: first.filter(|_| has_prev).map(|place| place.encode(Way::Back)),
+        events: found.into_iter().map(|placed| placed.event).collect(),
+    }
 }
 
 /// The newest events that are `wanted`, at most `limit`, however far back.
@@ -126,23 +150,24 @@ pub async fn newest(pool: &PgPool, wanted: &Wanted, limit: usize) -> Result<Vec<
 async fn walk(
     pool: &PgPool,
     wanted: &Wanted,
-    after: Option<&Place>,
+    from: (Way, Option<&Place>),
     step: usize,
 ) -> Result<Vec<Placed>, sqlx::Error> {
     let step = i64::try_from(step).unwrap_or(i64::MAX);
     let mut query = QueryBuilder::new("select * from (");
     match &wanted.subject {
-        Some(subject) => push(&mut query, &OF_OBJECT, Some(subject), wanted, after, step),
+        Some(subject) => push(&mut query, &OF_OBJECT, Some(subject), wanted, from, step),
         None => {
             let is_asked =
                 |stretch: &&Stretch| wanted.state.is_none_or(|state| stretch.states.contains(&state));
             for (at, stretch) in STRETCHES.iter().filter(is_asked).enumerate() {
                 query.push(if at > 0 { " union all " } else { "" });
-                push(&mut query, stretch, None, wanted, after, step);
+                push(&mut query, stretch, None, wanted, from, step);
             }
         }
     }
-    query.push(") e order by place desc, source desc, event_id desc limit ").push_bind(step);
+    query.push(") e");
+    push_order(&mut query, "place", from.0, step);
     query.build_query_as().fetch_all(pool).await
 }
 
@@ -151,7 +176,7 @@ fn push(
     stretch: &Stretch,
     subject: Option<&String>,
     wanted: &Wanted,
-    after: Option<&Place>,
+    (way, from): (Way, Option<&Place>),
     step: i64,
 ) {
     let place = stretch.place;
@@ -167,12 +192,22 @@ fn push(
             }
         }
     }
-    if let Some(Place(moment, source, event_id)) = after {
-        query.push(" and (").push(place).push(", source, event_id) < (").push_bind(*moment);
-        query.push(", ").push_bind(source.clone()).push(", ").push_bind(event_id.clone()).push(")");
+    if let Some(Place(moment, source, event_id)) = from {
+        let (beyond, _) = way.descending();
+        query.push(" and (").push(place).push(", source, event_id)").push(beyond).push("(");
+        query.push_bind(*moment).push(", ").push_bind(source.clone());
+        query.push(", ").push_bind(event_id.clone()).push(")");
     }
-    query.push(" order by ").push(place).push(" desc, source desc, event_id desc limit ");
-    query.push_bind(step).push(")");
+    push_order(query, place, way, step);
+    query.push(")");
+}
+
+fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, way: Way, step: i64) {
+    let (_, order) = way.descending();
+    for (at, column) in [place, "source", "event_id"].into_iter().enumerate() {
+        query.push(if at == 0 { " order by " } else { ", " }).push(column).push(order);
+    }
+    query.push(" limit ").push_bind(step);
 }
 
 impl Wanted {
@@ -212,13 +247,13 @@ impl Placed {
 }
 
 impl Place {
-    fn encode(self) -> String {
-        page::encode([page::from_moment(self.0), self.1, self.2])
+    fn encode(self, way: Way) -> String {
+        page::encode(way, [page::from_moment(self.0), self.1, self.2])
     }
 
-    fn decode(cursor: &str) -> Result<Self, PageError> {
-        let [moment, source, event_id] = page::decode(cursor)?;
-        Ok(Self(page::to_moment(&moment)?, source, event_id))
+    fn decode(cursor: &str) -> Result<(Way, Self), PageError> {
+        let (way, [moment, source, event_id]) = page::decode(cursor)?;
+        Ok((way, Self(page::to_moment(&moment)?, source, event_id)))
     }
 }
 

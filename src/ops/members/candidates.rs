@@ -27,7 +27,7 @@ pub(super) async fn candidates(
     // Those without a value are told by a condition on the account alone. It matters here: nobody with a
     // subscription may be without revenue, however many subscriptions there are.
     let within = stretch.of_account.then_some(Reach::Within(stretch));
-    for found_by in [subscribers, bearers_of_text] {
+    for found_by in [subscribers, bearers_of_text, made_then] {
         for reach in [Some(Reach::First), within].into_iter().flatten() {
             let Some(query) = found_by(filter, reach) else { continue };
             let found = few(pool, query).await?;
@@ -75,6 +75,16 @@ fn bearers_of_text(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgre
         query.push(if at > 0 { " union all " } else { "" }).push(place).push_bind(&pattern);
     }
     query.push(") found where true");
+    Some(reach.end(query))
+}
+
+fn made_then(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgres>> {
+    if filter.since.is_none() && filter.until.is_none() {
+        return None;
+    }
+    let mut query = reach.begin();
+    query.push(sql::MADE_THEN);
+    filter.push_moments(&mut query, "m.created_at");
     Some(reach.end(query))
 }
 

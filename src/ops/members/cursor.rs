@@ -9,11 +9,15 @@ use uuid::Uuid;
 
 use super::Member;
 use super::sort::{Sort, SortBy, Stretch};
+use crate::ops::page::Way;
 
-/// The place right after one member. Stays valid whatever is added or goes away meanwhile.
+/// The place of one member, behind which or before which a page begins. Stays valid whatever is added or goes away meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
+    /// Whether the page holds the members before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_back: bool,
     sort: Sort,
     /// Which of the sort's stretches the member stands in.
     pub(super) stretch: usize,
@@ -38,11 +42,16 @@ enum Key {
 pub struct InvalidCursor;
 
 impl Cursor {
-    /// The place after `member`, which stands in the given stretch of `sort`.
-    pub(super) fn after(member: &Member, sort: Sort, stretch: usize) -> Self {
+    /// The place of `member`, which stands in the given stretch of `sort`, and the way from there.
+    pub(super) fn at(member: &Member, sort: Sort, stretch: usize, way: Way) -> Self {
         let keyed = sort.stretches().get(stretch).is_some_and(|stretch| stretch.key.is_some());
         let key = if keyed { key_of(member, sort.by) } else { None };
-        Self { sort, stretch, key, user_id: member.user_id }
+        Self { is_back: way == Way::Back, sort, stretch, key, user_id: member.user_id }
+    }
+
+    /// Which way the page goes.
+    pub(super) const fn way(&self) -> Way {
+        if self.is_back { Way::Back } else { Way::Forth }
     }
 
     /// The text that stands for this place.
@@ -125,7 +134,7 @@ mod tests {
     }
 
     fn cursor(sort: Sort, stretch: usize, key: Option<Key>) -> Cursor {
-        Cursor { sort, stretch, key, user_id: Uuid::nil() }
+        Cursor { is_back: false, sort, stretch, key, user_id: Uuid::nil() }
     }
 
     #[test]
@@ -135,6 +144,8 @@ mod tests {
         assert_eq!(Cursor::decode(&name.encode(), by(SortBy::Email)), Err(InvalidCursor));
         let other_way = Sort { by: SortBy::Name, direction: Direction::Asc };
         assert_eq!(Cursor::decode(&name.encode(), other_way), Err(InvalidCursor));
+        let back = Cursor { is_back: true, ..name };
+        assert_eq!(Cursor::decode(&back.encode(), by(SortBy::Name)).unwrap().way(), Way::Back);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which members a list holds.
 
 use sqlx::{Postgres, QueryBuilder};
+use time::OffsetDateTime;
 
 use super::sql;
 
@@ -27,6 +28,10 @@ pub struct Filter {
     pub status: Option<String>,
     /// Stands somewhere in the name, e-mail address or phone number, in any case.
     pub text: Option<String>,
+    /// The account was made since then.
+    pub since: Option<OffsetDateTime>,
+    /// The account was made before then.
+    pub until: Option<OffsetDateTime>,
 }
 
 /// A condition that no member could ever meet, or that can't be searched for.
@@ -87,6 +92,7 @@ impl Filter {
         if let Some(status) = &self.status {
             query.push(" and s.status = ").push_bind(status);
         }
+        self.push_moments(query, "u.created_at");
         if let Some(pattern) = self.pattern() {
             for piece in sql::SHOWN_TEXT {
                 query.push(piece).push_bind(&pattern);
@@ -114,6 +120,15 @@ impl Filter {
     /// Whether a condition is about the leading subscription.
     pub(super) fn asks_for_subscription(&self) -> bool {
         self.tier.is_some() || self.status.is_some() || self.health_status.as_deref() == Some("healthy")
+    }
+
+    /// Adds the conditions on when the account was made, which this column tells.
+    pub(super) fn push_moments(&self, query: &mut QueryBuilder<Postgres>, column: &str) {
+        for (bound, moment) in [(" >= ", self.since), (" < ", self.until)] {
+            if let Some(moment) = moment {
+                query.push(" and ").push(column).push(bound).push_bind(moment);
+            }
+        }
     }
 
     /// What [`Filter::text`] looks for, as a `like` pattern.

@@ -10,6 +10,7 @@ use super::cursor::{Cursor, InvalidCursor};
 use super::filter::{Filter, InvalidFilter};
 use super::sort::{Direction, Sort, SortBy, Stretch};
 use super::{Member, sql};
+use crate::ops::page::{Way, beside};
 
 /// The members on a page where nothing else is said.
 pub const DEFAULT_LIMIT: u32 = 50;
@@ -25,7 +26,8 @@ pub struct PageRequest {
     pub sort: Sort,
     /// How many, 1 to [`MAX_LIMIT`].
     pub limit: u32,
-    /// After which place: [`Page::next_cursor`] of the page before; `None` for the first.
+    /// From which place: [`Page::next_cursor`] of the page before or [`Page::prev_cursor`] of the one behind; `None` for
+    /// the first.
     pub cursor: Option<String>,
 }
 
@@ -43,6 +45,8 @@ pub struct Page {
     pub members: Vec<Member>,
     /// Asks for the next page; absent on the last.
     pub next_cursor: Option<String>,
+    /// Asks for the page before; absent on the first.
+    pub prev_cursor: Option<String>,
 }
 
 /// There is no such page, or it could not be read.
@@ -72,35 +76,58 @@ pub async fn list(pool: &PgPool, request: &PageRequest, now: OffsetDateTime) -> 
     }
     request.filter.check()?;
     let cursor = request.cursor.as_deref().map(|text| Cursor::decode(text, request.sort)).transpose()?;
+    let way = cursor.as_ref().map(Cursor::way);
     let wanted = request.limit as usize;
-    let mut found: Vec<(usize, Member)> = Vec::with_capacity(wanted + 1);
-    let first = cursor.as_ref().map_or(0, |cursor| cursor.stretch);
-    for (at, stretch) in request.sort.stretches().into_iter().enumerate().skip(first) {
-        let after = cursor.as_ref().filter(|cursor| cursor.stretch == at);
-        // One more than fits tells whether there is a next page.
+    let mut stretches: Vec<(usize, Stretch)> = request.sort.stretches().into_iter().enumerate().collect();
+    if way == Some(Way::Back) {
+        stretches.reverse();
+    }
+    let is_passed = |(at, _): &(usize, Stretch)| cursor.as_ref().is_some_and(|cursor| cursor.stretch != *at);
+    let mut found: Vec<Stood> = Vec::with_capacity(wanted + 1);
+    for (at, stretch) in stretches.into_iter().skip_while(is_passed) {
+        let from =
+            Position { way: way.unwrap_or_default(), cursor: cursor.as_ref().filter(|it| it.stretch == at) };
+        // One more than fits tells whether there is another page.
         let missing = wanted + 1 - found.len();
-        let members = read(pool, request, stretch, after, missing).await?;
+        let members = read(pool, request, stretch, from, missing).await?;
         found.extend(members.into_iter().map(|member| (at, member.at(now))));
         if found.len() > wanted {
             break;
         }
     }
-    Ok(page(found, request.sort, wanted))
+    Ok(page(found, request.sort, wanted, way))
 }
 
-fn page(mut found: Vec<(usize, Member)>, sort: Sort, wanted: usize) -> Page {
+/// A member and the stretch that it stands in.
+type Stood = (usize, Member);
+
+/// Where reading begins in a stretch (at its beginning, where no cursor is), and which way it goes.
+#[derive(Clone, Copy)]
+struct Position<'a> {
+    way: Way,
+    cursor: Option<&'a Cursor>,
+}
+
+fn page(mut found: Vec<Stood>, sort: Sort, wanted: usize, way: Option<Way>) -> Page {
     let more = found.len() > wanted;
     found.truncate(wanted);
-    let last = found.last().filter(|_| more);
-    let next_cursor = last.map(|(stretch, member)| Cursor::after(member, sort, *stretch).encode());
-    Page { members: found.into_iter().map(|(_, member)| member).collect(), next_cursor }
+    if way == Some(Way::Back) {
+        found.reverse();
+    }
+    let (has_next, has_prev) = beside(way, more);
+    let cursor = |stood: Option<&Stood>, way| {
+        stood.map(|(stretch, member)| Cursor::at(member, sort, *stretch, way).encode())
+    };
+    let next_cursor = cursor(found.last().filter(|_| has_next), Way::Forth);
+    let prev_cursor = cursor(found.first().filter(|_| has_prev), Way::Back);
+    Page { members: found.into_iter().map(|(_, member)| member).collect(), next_cursor, prev_cursor }
 }
 
 async fn read(
     pool: &PgPool,
     request: &PageRequest,
     stretch: Stretch,
-    after: Option<&Cursor>,
+    from: Position<'_>,
     limit: usize,
 ) -> Result<Vec<Member>, sqlx::Error> {
     let candidates = candidates(pool, &request.filter, stretch).await?;
@@ -108,7 +135,7 @@ async fn read(
         return Ok(Vec::new());
     }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut query = compose(request, stretch, candidates, after, limit);
+    let mut query = compose(request, stretch, candidates, from, limit);
     // Not kept as a prepared statement: the best way depends on how rare the filters' values are, and
     // a plan made for any value would be the wrong one for most.
     query.build_query_as().persistent(false).fetch_all(pool).await
@@ -120,7 +147,7 @@ fn compose(
     request: &PageRequest,
     stretch: Stretch,
     candidates: Option<Vec<Uuid>>,
-    after: Option<&Cursor>,
+    from: Position<'_>,
     limit: i64,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(sql::COLUMNS);
@@ -128,8 +155,9 @@ fn compose(
         query.push(piece);
     }
     query.push(" and u.id = any(array(");
-    push_page(&mut query, request, stretch, candidates, after, limit);
-    query.push("))").push(order_of(stretch, request.sort.direction));
+    push_page(&mut query, request, stretch, candidates, from, limit);
+    let (_, order) = order_of(stretch, request.sort.direction, from.way);
+    query.push("))").push(order);
     query
 }
 
@@ -139,7 +167,7 @@ fn push_page(
     request: &PageRequest,
     stretch: Stretch,
     candidates: Option<Vec<Uuid>>,
-    after: Option<&Cursor>,
+    from: Position<'_>,
     limit: i64,
 ) {
     let PageRequest { filter, sort, .. } = request;
@@ -158,21 +186,21 @@ fn push_page(
         query.push(" and u.id = any(").push_bind(candidates).push(")");
     }
     filter.push(query);
-    if let Some(cursor) = after {
+    let (beyond, order) = order_of(stretch, sort.direction, from.way);
+    if let Some(cursor) = from.cursor {
         let columns = stretch.key.map_or_else(|| "u.id".to_owned(), |(key, id)| format!("{key}, {id}"));
-        let is_descending = stretch.key.is_some() && sort.direction == Direction::Desc;
-        query.push(" and (").push(columns).push(if is_descending { ") < (" } else { ") > (" });
+        query.push(" and (").push(columns).push(")").push(beyond).push("(");
         cursor.push_values(query);
         query.push(")");
     }
-    query.push(order_of(stretch, sort.direction)).push(" limit ").push_bind(limit);
+    query.push(order).push(" limit ").push_bind(limit);
 }
 
-/// Members of equal value stand in the order of their ids; so do those who have none, whatever the direction.
-fn order_of(stretch: Stretch, direction: Direction) -> String {
-    match (stretch.key, direction) {
-        (Some((key, id)), Direction::Desc) => format!(" order by {key} desc, {id} desc"),
-        (Some((key, id)), Direction::Asc) => format!(" order by {key}, {id}"),
-        (None, _) => " order by u.id".to_owned(),
-    }
+/// What lies beyond a place, and the order that leads there. Members of equal value stand in the order of their ids; so do
+/// those who have none, whatever the direction.
+fn order_of(stretch: Stretch, direction: Direction, way: Way) -> (&'static str, String) {
+    let is_descending = stretch.key.is_some() && direction == Direction::Desc;
+    let (beyond, order) = if is_descending { way.descending() } else { way.ascending() };
+    let key = stretch.key.map_or_else(|| format!("u.id{order}"), |(key, id)| format!("{key}{order}, {id}{order}"));
+    (beyond, format!(" order by {key}"))
 }

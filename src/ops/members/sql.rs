@@ -125,6 +125,9 @@ pub(super) const OF_ACCOUNTS: [&str; 2] = [
     ") given cross join lateral (select * from auth.users u where u.id = given.id offset 0) u where ",
 ];
 
+/// Accounts by when they were made: conditions on `m.created_at` follow.
+pub(super) const MADE_THEN: &str = "select m.id from auth.users m where m.created_at is not null";
+
 /// Accounts with a text in one of the places where it is looked for. A `like` pattern goes after each.
 pub(super) const BEARERS_OF_TEXT: [&str; 3] = [
     "select id from auth.users where email ilike ",

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::page::{self, PageError};
+use super::page::{self, Neighbours, PageError, Way};
 
 pub use reasons::{Parked, fix, reasons};
 
@@ -33,10 +33,13 @@ pub struct Page {
     pub parked: Vec<Waiting>,
     /// Where the next page continues; none on the last one.
     pub next_cursor: Option<String>,
+    /// Where the page before continues; none on the first one.
+    pub prev_cursor: Option<String>,
 }
 
-/// A place in the list.
+/// A place in the list, and which way the page goes from it.
 struct Place {
+    way: Way,
     parked_at: OffsetDateTime,
     subject: String,
     reason: String,
@@ -71,16 +74,17 @@ pub async fn page(
     let after = cursor.map(Place::decode).transpose()?;
     let equal = [("reason", reason), ("subject", subject)];
     let mut parked = list_after(pool, equal, after.as_ref(), page::one_more(limit)).await?;
-    let next_cursor = page::cut(&mut parked, limit, |last| {
-        page::encode([page::from_moment(last.parked_at), last.subject.clone(), last.reason.clone()])
+    let way = after.map(|place| place.way);
+    let Neighbours { next, prev } = page::cut(&mut parked, limit, way, |it| {
+        [page::from_moment(it.parked_at), it.subject.clone(), it.reason.clone()]
     });
-    Ok(Page { parked, next_cursor })
+    Ok(Page { parked, next_cursor: next, prev_cursor: prev })
 }
 
 impl Place {
     fn decode(cursor: &str) -> Result<Self, PageError> {
-        let [moment, subject, reason] = page::decode(cursor)?;
-        Ok(Self { parked_at: page::to_moment(&moment)?, subject, reason })
+        let (way, [moment, subject, reason]) = page::decode(cursor)?;
+        Ok(Self { way, parked_at: page::to_moment(&moment)?, subject, reason })
     }
 }
 
@@ -96,7 +100,8 @@ async fn list_after(
     push(&mut query, equal, after, limit);
     query.push(") union all (").push(NUMBERS);
     push(&mut query, equal, after, limit);
-    query.push(") order by parked_at, subject, reason limit ").push_bind(limit);
+    query.push(")");
+    push_order(&mut query, after, limit);
     query.build_query_as().fetch_all(pool).await
 }
 
@@ -132,9 +137,18 @@ fn push(
             query.push(" and ").push(column).push(" = ").push_bind(value.to_owned());
         }
     }
-    if let Some(Place { parked_at, subject, reason }) = after {
-        query.push(" and (parked_at, subject, reason) > (").push_bind(*parked_at).push(", ");
-        query.push_bind(subject.clone()).push(", ").push_bind(reason.clone()).push(")");
+    if let Some(Place { way, parked_at, subject, reason }) = after {
+        let (beyond, _) = way.ascending();
+        query.push(" and (parked_at, subject, reason)").push(beyond).push("(").push_bind(*parked_at);
+        query.push(", ").push_bind(subject.clone()).push(", ").push_bind(reason.clone()).push(")");
     }
-    query.push(" order by parked_at, subject, reason limit ").push_bind(limit);
+    push_order(query, after, limit);
+}
+
+fn push_order(query: &mut QueryBuilder<Postgres>, after: Option<&Place>, limit: i64) {
+    let (_, order) = after.map_or(Way::default(), |place| place.way).ascending();
+    for (at, column) in ["parked_at", "subject", "reason"].into_iter().enumerate() {
+        query.push(if at == 0 { " order by " } else { ", " }).push(column).push(order);
+    }
+    query.push(" limit ").push_bind(limit);
 }

@@ -1,20 +1,27 @@
 //! Rebuild: all derived tables again from the inbox, beside the live ones, to compare them or to fix them.
 
+mod bounded;
+
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::ops::actor::{actor, note};
+use crate::ops::actor::actor;
+use crate::ops::drift::{Comparison, Found};
 use crate::ops::progress::Progress;
 use crate::store::Store;
+use crate::store::audit::{self, Act};
 use crate::store::rebuild::{self, Counts, Difference, Part, Rebuild, RebuildError, Selection};
+
+pub use bounded::{BoundedError, Replayed, replay_within};
 
 /// Differences that are in memory at once.
 const PAGE: i64 = 500;
 
 /// What came of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = ReplayReport)]
 pub struct Report {
     /// It only compared.
     pub check: bool,
@@ -33,9 +40,11 @@ pub struct Report {
     /// Users without a customer.
     pub users: u64,
     /// How many rows differed from what the events make of them, by table.
+    #[schema(value_type = HashMap<String, i64>)]
     pub differing: Counts,
     /// How long it took.
     #[serde(rename = "took_s", serialize_with = "crate::ops::seconds")]
+    #[schema(value_type = f64)]
     pub took: Duration,
 }
 
@@ -87,6 +96,21 @@ pub async fn replay(
     selection: &Selection,
     check: bool,
     progress: &mut Progress,
+    show: impl FnMut(Difference) -> bool,
+) -> Result<Report, RebuildError> {
+    replay_by(store, selection, check, &actor(), progress, show).await
+}
+
+/// The same; the audit log says that `actor` did it.
+///
+/// # Errors
+/// [`RebuildError`]
+pub async fn replay_by(
+    store: &Store,
+    selection: &Selection,
+    check: bool,
+    actor: &str,
+    progress: &mut Progress,
     mut show: impl FnMut(Difference) -> bool,
 ) -> Result<Report, RebuildError> {
     let begun = Instant::now();
@@ -100,7 +124,7 @@ pub async fn replay(
     let mut report = Report { check, selected: Some(parts.total() as u64), ..Report::default() };
     progress.begin("projecting events again", parts.total() as u64);
     let (mut left, mut more) = (parts.left(), true);
-    while let Some(part) = rebuild.next_part(&mut parts, check, &actor(), &arguments).await? {
+    while let Some(part) = rebuild.next_part(&mut parts, check, actor, &arguments).await? {
         progress.advance((left - parts.left()) as u64);
         left = parts.left();
         let is_equal = part.differing.is_empty();
@@ -109,7 +133,8 @@ pub async fn replay(
     }
     progress.finish();
     if !check && report.differing.is_empty() {
-        note(store.pool(), "replay", arguments, json!({"differing": {}}), store.now()).await?;
+        let act = Act { actor, act: "replay", arguments, outcome: json!({"differing": {}}) };
+        audit::record(&mut *store.pool().acquire().await?, act, store.now()).await?;
     }
     rebuild.end().await?;
     report.took = begun.elapsed();
@@ -126,14 +151,23 @@ async fn everything(
     let begun = Instant::now();
     let mut rebuild = Rebuild::begin(store).await?;
     let mut report = derive(&mut rebuild, progress).await?;
+    let mut found = Found::default();
     report.check = check;
     progress.begin("comparing with the live tables", 0);
     report.differing =
         if check { rebuild.compare().await? } else { rebuild.repair(&actor(), act, arguments).await? };
     progress.finish();
-    show_differences(&mut rebuild, &mut show).await?;
+    show_differences(&mut rebuild, &mut |difference: Difference| {
+        found.add_row(&difference);
+        show(difference)
+    })
+    .await?;
     rebuild.end().await?;
     report.took = begun.elapsed();
+    let rows = report.differing_rows().unsigned_abs();
+    let (is_fix, remaining) = if check { (false, rows) } else { (true, 0) };
+    let comparison = Comparison { name: "rebuild", is_fix, found: rows, remaining, at: store.now() };
+    found.keep(store.pool(), comparison).await;
     Ok(report)
 }
 

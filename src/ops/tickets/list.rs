@@ -1,14 +1,12 @@
 //! Tickets by page, the longest waiting first.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{COLUMNS, Ticket};
-use crate::ops::members;
+use crate::ops::page::{self, Neighbours, PageError, Way};
 
 /// The most tickets on one page.
 pub const MAX_LIMIT: u32 = 200;
@@ -34,6 +32,10 @@ pub struct Filter {
     pub member: Option<Uuid>,
     /// Stands somewhere in the number, the subject, the description or the guest's address, in any case.
     pub text: Option<String>,
+    /// Made since then.
+    pub since: Option<OffsetDateTime>,
+    /// Made before then.
+    pub until: Option<OffsetDateTime>,
 }
 
 /// Who sees to a ticket.
@@ -53,6 +55,8 @@ pub struct Page {
     pub tickets: Vec<Ticket>,
     /// Where the next page continues; none on the last one.
     pub next_cursor: Option<String>,
+    /// Where the page before continues; none on the first one.
+    pub prev_cursor: Option<String>,
 }
 
 /// There is no such page.
@@ -83,20 +87,27 @@ pub async fn list(
     let mut query = QueryBuilder::new(COLUMNS);
     query.push(" where true");
     filter.push(&mut query)?;
-    if let Some(cursor) = cursor {
-        let (waiting, created, id) = decode(cursor).ok_or(ListError::Cursor)?;
-        query.push(" and (coalesce(t.waiting_since, 'infinity'::timestamptz), coalesce(t.created_at, '-infinity'::timestamptz), t.id) > (coalesce(");
+    let from = cursor.map(Place::decode).transpose()?;
+    let way = from.as_ref().map(|place| place.way);
+    let (beyond, order) = way.unwrap_or_default().ascending();
+    if let Some(Place { waiting, created, id, .. }) = from {
+        query.push(" and (").push(PLACE.join(", ")).push(")").push(beyond).push("(coalesce(");
         query.push_bind(waiting).push(", 'infinity'::timestamptz), coalesce(").push_bind(created);
         query.push(", '-infinity'::timestamptz), ").push_bind(id).push(")");
     }
-    query.push(" order by coalesce(t.waiting_since, 'infinity'::timestamptz), coalesce(t.created_at, '-infinity'::timestamptz), t.id limit ");
-    query.push_bind(i64::try_from(limit + 1).unwrap_or(i64::MAX));
+    query.push(" order by ").push(PLACE.map(|column| format!("{column}{order}")).join(", "));
+    query.push(" limit ").push_bind(page::one_more(limit));
     let mut tickets: Vec<Ticket> = query.build_query_as().fetch_all(pool).await?;
-    let has_more = tickets.len() > limit;
-    tickets.truncate(limit);
-    let next_cursor = tickets.last().filter(|_| has_more).map(encode);
-    Ok(Page { tickets, next_cursor })
+    let Neighbours { next, prev } = page::cut(&mut tickets, limit, way, Place::of);
+    Ok(Page { tickets, next_cursor: next, prev_cursor: prev })
 }
+
+/// What the list is sorted by, as an index has it.
+const PLACE: [&str; 3] = [
+    "coalesce(t.waiting_since, 'infinity'::timestamptz)",
+    "coalesce(t.created_at, '-infinity'::timestamptz)",
+    "t.id",
+];
 
 impl Filter {
     fn push(&self, query: &mut QueryBuilder<Postgres>) -> Result<(), ListError> {
@@ -113,6 +124,12 @@ impl Filter {
         for (column, value) in equal {
             if let Some(value) = value {
                 query.push(" and case ").push(column).push(" when ").push_bind(value.clone());
+                query.push(" then true else false end");
+            }
+        }
+        for (bound, moment) in [(" >= ", self.since), (" < ", self.until)] {
+            if let Some(moment) = moment {
+                query.push(" and case when t.created_at").push(bound).push_bind(moment);
                 query.push(" then true else false end");
             }
         }
@@ -143,26 +160,40 @@ impl Filter {
     }
 }
 
-/// What a ticket is sorted by.
-type Place = (Option<OffsetDateTime>, Option<OffsetDateTime>, Uuid);
-
-fn encode(ticket: &Ticket) -> String {
-    let nanos = |moment: Option<OffsetDateTime>| {
-        moment.map_or_else(String::new, |moment| moment.unix_timestamp_nanos().to_string())
-    };
-    let place = [nanos(ticket.waiting_since), nanos(ticket.created_at), ticket.id.to_string()];
-    URL_SAFE_NO_PAD.encode(place.join(" "))
+/// Where a ticket stands in the list, and which way the page goes from it.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    way: Way,
+    waiting: Option<OffsetDateTime>,
+    created: Option<OffsetDateTime>,
+    id: Uuid,
 }
 
-fn decode(cursor: &str) -> Option<Place> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-    let mut parts = text.split(' ');
-    let mut next = || match parts.next()? {
-        "" => Some(None),
-        nanos => members::moment(nanos).map(Some),
-    };
-    let (waiting, created) = (next()?, next()?);
-    Some((waiting, created, parts.next()?.parse().ok()?))
+impl Place {
+    /// The parts of a ticket's place; an empty one stands for none.
+    fn of(ticket: &Ticket) -> [String; 3] {
+        let moment = |moment: Option<OffsetDateTime>| moment.map(page::from_moment).unwrap_or_default();
+        [moment(ticket.waiting_since), moment(ticket.created_at), ticket.id.to_string()]
+    }
+
+    fn decode(cursor: &str) -> Result<Self, PageError> {
+        let (way, [waiting, created, id]) = page::decode(cursor)?;
+        let moment = |part: &str| {
+            let given = Some(part).filter(|part| !part.is_empty());
+            given.map(page::to_moment).transpose()
+        };
+        let id = id.parse().map_err(|_| PageError::Cursor)?;
+        Ok(Self { way, waiting: moment(&waiting)?, created: moment(&created)?, id })
+    }
+}
+
+impl From<PageError> for ListError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Database(error) => Self::Database(error),
+            PageError::Cursor | PageError::Limit => Self::Cursor,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -171,16 +202,11 @@ mod tests {
 
     #[test]
     fn text_that_no_page_gave_is_no_cursor() {
-        for wrong in [
-            "",
-            "x",
-            "é",
-            &URL_SAFE_NO_PAD.encode("1 2"),
-            &URL_SAFE_NO_PAD.encode("-99999999999999999999999 1 x"),
-        ] {
-            assert_eq!(decode(wrong), None, "{wrong}");
+        let of = |parts: [&str; 3]| page::encode(Way::Back, parts.map(str::to_owned));
+        for wrong in ["", "x", "é", &of(["1", "2", "x"]), &of(["-99999999999999999999999", "", "x"])] {
+            assert!(Place::decode(wrong).is_err(), "{wrong}");
         }
-        let place = (None, None, Uuid::nil());
-        assert_eq!(decode(&URL_SAFE_NO_PAD.encode(format!("  {}", Uuid::nil()))), Some(place));
+        let place = Place { way: Way::Back, waiting: None, created: None, id: Uuid::nil() };
+        assert_eq!(Place::decode(&of(["", "", &Uuid::nil().to_string()])).unwrap(), place);
     }
 }

@@ -175,6 +175,29 @@ pub(super) async fn empty_answers(tx: &mut PgConnection) -> Result<u64, sqlx::Er
     Ok(emptied.execute(tx).await?.rows_affected())
 }
 
+/// Empties what the last comparisons keep of differences, whoever they are about: the next comparison tells them again.
+pub(super) async fn empty_differences(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
+    let emptied = sqlx::query("update ingest.last_checks set differences = '[]' where differences <> '[]'");
+    Ok(emptied.execute(tx).await?.rows_affected())
+}
+
+/// Deletes the views of the console's lists that look for a followed address; returns how many.
+pub(super) async fn delete_views(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
+    let views: Vec<(String, String, String, String)> =
+        sqlx::query_as("select actor, list, name, query from ingest.saved_views").fetch_all(&mut *tx).await?;
+    let mut deleted = 0;
+    for (actor, list, name, query) in views {
+        let values = form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value.into_owned());
+        let text = values.chain([name.clone()]).collect::<Vec<_>>().join("\n");
+        if body::is_named_in(person, &text) {
+            let delete = "delete from ingest.saved_views where actor = $1 and list = $2 and name = $3";
+            sqlx::query(delete).bind(actor).bind(list).bind(name).execute(&mut *tx).await?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}
+
 /// Empties the arguments of acts that name a followed address; returns how many.
 pub(super) async fn empty_acts(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let addresses = Person { addresses: person.addresses.clone(), ..Person::default() };

@@ -102,6 +102,8 @@ impl Store {
         done.insert("dead letters dropped", events::drop_letters(&mut tx, &list.dead_letters).await?);
         done.insert("acts emptied", events::empty_acts(&mut tx, person).await?);
         done.insert("kept answers emptied", events::empty_answers(&mut tx).await?);
+        done.insert("saved views deleted", events::delete_views(&mut tx, person).await?);
+        done.insert("kept differences emptied", events::empty_differences(&mut tx).await?);
         done.insert(
             "reports of messages removed",
             sms::forget(&mut tx, &list.crm.messages.all(), now).await?,

@@ -15,7 +15,8 @@ use crate::store::events::uncounted;
 use crate::store::{Rules, sms};
 
 /// A row that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = RowDifference)]
 pub struct Difference {
     /// The place among the differences found.
     #[serde(skip)]
@@ -23,10 +24,13 @@ pub struct Difference {
     /// The live table.
     pub table: String,
     /// What the row is found by.
+    #[schema(value_type = HashMap<String, Value>)]
     pub key: Map<String, Value>,
     /// The live row's columns that differ; nothing: there is no such row.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     pub before: Option<Map<String, Value>>,
     /// The same columns as derived from the inbox; nothing: there should be no such row.
+    #[schema(value_type = Option<HashMap<String, Value>>)]
     pub after: Option<Map<String, Value>>,
 }
 

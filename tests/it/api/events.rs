@@ -1,10 +1,10 @@
 //! Events over HTTP: lists by page and filter, one event's way, and its body.
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use memberflow::store::events::pending;
 use serde_json::{Value, json};
 
-use super::{get, made, pages, read, with_letters};
+use super::{ask, get, made, pages, read, with_letters};
 use crate::support::api::assert_problem;
 use crate::support::app::{NOW, TestApp, paid_invoice, stripe, subscription};
 
@@ -131,4 +131,29 @@ async fn names_with_slashes_are_found_when_encoded() {
     app.execute("update ingest.events set event_id = 'trigger/public.x/1' where event_id = 'evt_1'").await;
     let event = read(&app, "/api/events/stripe/trigger%2Fpublic.x%2F1").await;
     assert_eq!((&event["event"]["state"], &event["via"]), (&json!("dead"), &json!("trigger")));
+}
+
+#[tokio::test]
+async fn events_are_applied_again_after_a_dry_run_and_audited() {
+    let app = crate::applying::statements::town(1).await;
+    app.execute("update public.user_revenue_metrics set mrr = 4711").await;
+    let replay = async |body: Value| ask(&app, Method::POST, "/api/events/replay", &body).await;
+    let mrr = async || app.rows("select mrr from public.user_revenue_metrics").await[0]["mrr"].clone();
+    let tried = replay(json!({"ids": ["evt_sub_1"], "dry_run": true})).await.body;
+    assert_eq!((&tried["check"], &tried["selected"]), (&json!(true), &json!(1)), "{tried}");
+    assert_eq!(tried["differences"][0]["before"]["mrr"], 4711, "{tried}");
+    assert_eq!(mrr().await, 4711);
+    let done = replay(json!({"ids": ["evt_sub_1"]})).await.body;
+    assert_eq!(done["differing"]["public.user_revenue_metrics"], 1, "{done}");
+    assert_ne!(mrr().await, 4711);
+    let acts = app.rows("select actor, act from ingest.audit_log").await;
+    assert_eq!(acts, [json!({"actor": "api", "act": "replay"})]);
+    for (body, says) in [
+        (json!({}), "more than 1000"),
+        (json!({"ids": ["evt_9"]}), "no event in the inbox"),
+        (json!({"type": "a\u{0}"}), "NUL"),
+        (json!({"since": "soon"}), "since"),
+    ] {
+        assert_problem(&replay(body).await, StatusCode::BAD_REQUEST, says);
+    }
 }

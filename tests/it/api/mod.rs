@@ -5,6 +5,7 @@ mod campaigns;
 mod conditions;
 mod dead_letters;
 mod events;
+mod messages;
 mod openapi;
 mod parked;
 mod tokens;
@@ -32,19 +33,34 @@ async fn read(app: &TestApp, path: &str) -> Value {
     reply.body
 }
 
-/// Every page of a list whose rows stand in `field`, `limit` rows a page: what `name` tells of each row.
+/// Every page of a list whose rows stand in `field`, `limit` rows a page: what `name` tells of each row. On the way back
+/// the pages hold the same.
 async fn pages(app: &TestApp, path: &str, limit: u32, field: &str, name: &str) -> Vec<Vec<String>> {
-    let (mut pages, mut cursor) = (Vec::new(), String::new());
-    loop {
+    let read = async |cursor: &Value| {
         let sign = if path.contains('?') { '&' } else { '?' };
-        let page = read(app, &format!("{path}{sign}limit={limit}{cursor}")).await;
-        let names = page[field].as_array().unwrap().iter().map(|row| text(&row[name]));
-        pages.push(names.collect());
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => return pages,
+        let cursor = cursor.as_str().map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+        read(app, &format!("{path}{sign}limit={limit}{cursor}")).await
+    };
+    let names = |page: &Value| -> Vec<String> {
+        page[field].as_array().unwrap().iter().map(|row| text(&row[name])).collect()
+    };
+    let (mut pages, mut cursor) = (Vec::new(), Value::Null);
+    loop {
+        let page = read(&cursor).await;
+        cursor = page["next_cursor"].clone();
+        pages.push(page);
+        if cursor.is_null() {
+            break;
         }
     }
+    let all: Vec<Vec<String>> = pages.iter().map(names).collect();
+    assert_eq!(pages[0]["prev_cursor"], Value::Null);
+    for at in (1..pages.len()).rev() {
+        let before = read(&pages[at]["prev_cursor"]).await;
+        assert_eq!(names(&before), all[at - 1], "back from page {at}");
+        assert_eq!(before["prev_cursor"].is_string(), at > 1);
+    }
+    all
 }
 
 fn text(value: &Value) -> String {

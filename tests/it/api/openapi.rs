@@ -86,6 +86,9 @@ async fn told_everything() -> TestApp {
     for statement in [
         "insert into ingest.parked (subject, reason, detail, parked_at) values ('cus', 'unknown_user', 'no user', now())",
         "insert into ingest.audit_log (at, actor, act, arguments, outcome) values (now(), 'ada', 'rebuild', '{}', '{}')",
+        "insert into ingest.last_checks values ('rebuild', now(), 'ada', false, 1, 1,
+             '[{\"object\": \"t\", \"field\": \"mrr\", \"here\": 1, \"there\": null}]')",
+        "insert into public.sms_messages (direction, from_number, to_number, body) values ('inbound', '+1', '+2', 'Hi')",
         "insert into public.marketing_campaigns (name, slug, utm_source) values ('Spring', 'spring', 'google')",
         "insert into public.leads (email, campaign_id) select 'a@example.com', id from public.marketing_campaigns",
         "insert into public.support_tickets (id, user_id, subject, description, ticket_number)
@@ -139,9 +142,18 @@ fn requests() -> Vec<(Method, &'static str, String, Value)> {
             "/api/dead-letters/drop".to_owned(),
             json!({"reason": "often"}),
         ),
+        (
+            Method::POST,
+            "/api/events/replay",
+            "/api/events/replay".to_owned(),
+            json!({"ids": ["evt_sub_1"], "dry_run": true}),
+        ),
         plain("/api/parked"),
         plain("/api/parked/reasons"),
         plain("/api/audit"),
+        plain("/api/overview"),
+        plain("/api/doctor"),
+        plain("/api/messages"),
     ]
 }
 

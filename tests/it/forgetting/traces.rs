@@ -53,6 +53,24 @@ async fn answers_that_the_api_keeps_are_emptied() {
 }
 
 #[tokio::test]
+async fn views_that_look_for_the_person_and_kept_differences_go() {
+    let app = lives().await;
+    app.execute(
+        "insert into ingest.saved_views (actor, list, name, query, saved_at)
+         values ('bob', 'members', 'Ann', 'text=Ann%40example.com', now()), ('bob', 'members', 'all', 'sort=mrr', now())",
+    )
+    .await;
+    app.execute(
+        "insert into ingest.last_checks values ('rebuild', now(), 'bob', false, 1, 1, '[{\"here\": \"ann@example.com\"}]')",
+    )
+    .await;
+    forget(&app, ADDRESS).await;
+    assert_eq!(app.rows("select name from ingest.saved_views").await, [json!({"name": "all"})]);
+    let left = app.rows("select found, differences from ingest.last_checks").await;
+    assert_eq!(left, [json!({"found": 1, "differences": []})]);
+}
+
+#[tokio::test]
 async fn visits_of_the_leads_session_go() {
     let app = lives().await;
     app.execute("update public.leads set session_id = 'ann session'").await;

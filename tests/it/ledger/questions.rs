@@ -1,9 +1,12 @@
 //! What the ledger answers, by the functions that the API and the command line share, and over HTTP.
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use memberflow::api::{ApiState, routes};
 use memberflow::clock::Clock;
+use memberflow::ops::doctor::Doctor;
 use memberflow::ops::ledger::{self, About, Cell, Counts, Question, Row};
 use secrecy::SecretString;
 use time::macros::datetime;
@@ -158,7 +161,8 @@ async fn an_mrr_is_explained_step_by_step() {
 async fn get(app: &TestApp, path: &str) -> (StatusCode, Value) {
     let admin_token = Some(SecretString::from("a-long-random-token".to_owned()));
     let clock = Clock::fixed(datetime!(2026-05-15 12:00 UTC));
-    let api = routes(ApiState { store: app.store.clone(), clock, admin_token });
+    let doctor = Arc::new(Doctor::new(&crate::support::config(String::new())));
+    let api = routes(ApiState { store: app.store.clone(), clock, admin_token, doctor });
     let request = Request::get(path).header("authorization", "Bearer a-long-random-token");
     let response = api.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let status = response.status();

@@ -123,6 +123,21 @@ async fn a_deleted_account_is_hidden() {
 }
 
 #[tokio::test]
+async fn members_are_found_by_when_their_account_was_made() {
+    let database = database().await;
+    let pool = &database.pool;
+    for (email, days) in [("ada@example.com", 3), ("bob@example.com", 2), ("cy@example.com", 1)] {
+        let created_at = Some(NOW - Duration::days(days));
+        account(pool, Account { email: Some(email), created_at, ..Account::default() }).await;
+    }
+    let (since, until) = (Some(NOW - Duration::days(2)), Some(NOW - Duration::days(1)));
+    let of = async |since, until| emails(pool, Filter { since, until, ..Filter::default() }).await;
+    assert_eq!(of(since, until).await, ["bob@example.com"]);
+    assert_eq!(of(since, None).await, ["bob@example.com", "cy@example.com"]);
+    assert_eq!(of(None, since).await, ["ada@example.com"]);
+}
+
+#[tokio::test]
 async fn a_text_is_found_in_name_address_and_phone_as_it_stands() {
     let database = database().await;
     let pool = &database.pool;
@@ -248,18 +263,24 @@ async fn population(pool: &PgPool) {
     .unwrap();
 }
 
+/// All pages, from the first to the last; on the way back they hold the same.
 async fn walk(pool: &PgPool, sort: Sort, limit: u32) -> Vec<Member> {
     let mut request = PageRequest { sort, limit, ..PageRequest::default() };
-    let mut members = Vec::new();
-    loop {
-        let Page { members: page, next_cursor } = list(pool, &request, NOW).await.unwrap();
-        assert!(page.len() <= limit as usize);
-        assert!(next_cursor.is_none() || page.len() == limit as usize, "only the last page is short");
-        members.extend(page);
-        let Some(cursor) = next_cursor else { return members };
+    let mut pages = vec![list(pool, &request, NOW).await.unwrap()];
+    while let Some(cursor) = pages[pages.len() - 1].next_cursor.clone() {
+        assert_eq!(pages[pages.len() - 1].members.len(), limit as usize, "only the last page is short");
+        assert!(pages.len() <= 60, "the pages never end");
         request.cursor = Some(cursor);
-        assert!(members.len() <= 60, "the pages never end");
+        pages.push(list(pool, &request, NOW).await.unwrap());
     }
+    assert_eq!(pages[0].prev_cursor, None);
+    for at in (1..pages.len()).rev() {
+        request.cursor.clone_from(&pages[at].prev_cursor);
+        let Page { members, next_cursor, prev_cursor } = list(pool, &request, NOW).await.unwrap();
+        assert_eq!(members, pages[at - 1].members, "back from page {at}");
+        assert_eq!((next_cursor.is_some(), prev_cursor.is_some()), (true, at > 1));
+    }
+    pages.into_iter().flat_map(|page| page.members).collect()
 }
 
 /// What a member is sorted by, as something that compares like it; `None` where there is no value.

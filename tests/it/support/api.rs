@@ -1,10 +1,13 @@
 //! The API without a socket: requests to its routes, and what they answer.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use memberflow::api::{ApiState, routes};
 use memberflow::clock::Clock;
+use memberflow::ops::doctor::Doctor;
 use memberflow::store::{Rules, Store};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -18,9 +21,9 @@ pub const TOKEN: &str = "a-long-random-token";
 /// The API on `pool` with the clock at `now`; off without a token.
 pub fn api_at(pool: &PgPool, token: Option<&str>, now: OffsetDateTime) -> Router {
     let admin_token = token.map(|token| SecretString::from(token.to_owned()));
-    let rules = Rules::new(&super::config(String::new()));
-    let store = Store::new(pool.clone(), Clock::fixed(now), rules);
-    routes(ApiState { store, clock: Clock::fixed(now), admin_token })
+    let config = super::config(String::new());
+    let store = Store::new(pool.clone(), Clock::fixed(now), Rules::new(&config));
+    routes(ApiState { store, clock: Clock::fixed(now), admin_token, doctor: Arc::new(Doctor::new(&config)) })
 }
 
 pub struct Reply {

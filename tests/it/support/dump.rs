@@ -26,12 +26,16 @@ const RECEIPT: [(&str, &str); 3] = [
 ];
 
 /// Tables that memberflow does not derive.
-const LEFT_OUT: [&str; 7] = [
+const LEFT_OUT: [&str; 11] = [
     "ingest.audit_log",
     "ingest.backfills",
     "ingest.consumers",
+    "ingest.last_checks",
     "ingest.outbox",
+    "ingest.saved_views",
     "ingest.schema_migrations",
+    "ingest.source_days",
+    "ingest.sources_counted",
     "public.membership_tiers",
     "public.user_profiles",
 ];

@@ -1,6 +1,7 @@
 //! The door on a port of its own, over a database of its own, with a clock that stands still.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use memberflow::api::{self, ApiState};
@@ -9,6 +10,7 @@ use memberflow::config::Config;
 use memberflow::http::connection_limit::{ConnectionLimit, connections_max};
 use memberflow::http::readiness::Readiness;
 use memberflow::lifecycle::Lifecycle;
+use memberflow::ops::doctor::Doctor;
 use memberflow::queue::Queue;
 use memberflow::store::{Rules, Store};
 use memberflow::telemetry;
@@ -83,7 +85,8 @@ impl Edge {
         let door = Receive::new(&config, rests).unwrap();
         let store = Store::new(database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
         let admin_token = Some(SecretString::from(ADMIN_TOKEN));
-        let members = api::routes(ApiState { store, clock: Clock::fixed(NOW), admin_token });
+        let doctor = Arc::new(Doctor::new(&config));
+        let members = api::routes(ApiState { store, clock: Clock::fixed(NOW), admin_token, doctor });
         let routes = receive::webhooks(door.clone()).merge(receive::ops(door)).merge(members);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -35,7 +35,15 @@ async fn list_filters_and_continues_with_its_cursor() {
         (&page.body["tickets"][0]["subject"], &page.body["next_cursor"]),
         (&json!("Help 3"), &Value::Null)
     );
+    let cursor = page.body["prev_cursor"].as_str().unwrap();
+    let back = get(&app, &format!("/api/tickets?waiting_for=staff&limit=1&cursor={cursor}")).await;
+    assert_eq!(
+        (&back.body["tickets"][0]["subject"], &back.body["prev_cursor"]),
+        (&json!("Help 1"), &Value::Null)
+    );
     for (query, count) in [
+        ("since=2099-01-01".to_owned(), 0),
+        ("until=2099-01-01".to_owned(), 3),
         (format!("member={ADA}"), 3),
         (format!("member={GRACE}"), 0),
         ("assignee=nobody&text=help".to_owned(), 3),

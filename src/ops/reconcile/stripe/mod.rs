@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::clock::Clock;
 use crate::ops::actor::note;
+use crate::ops::drift::{Comparison, Found};
 use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::store::{Store, StoreError};
@@ -102,14 +103,19 @@ pub async fn run(
     clock: &Clock,
     options: Options,
     progress: &mut Progress,
-    show: impl FnMut(&Drifted),
+    mut show: impl FnMut(&Drifted),
 ) -> Result<Report, ReconcileError> {
     let begun = Instant::now();
     if options.fix {
         // What stood in the tables before memberflow is older than anything that the API says now.
         store.initial_import().await?;
     }
-    let mut walk = walk::Walk::new(store, api, clock, options, show);
+    let mut found = Found::default();
+    let found_and_shown = |drifted: &Drifted| {
+        note_differences(&mut found, drifted);
+        show(drifted);
+    };
+    let mut walk = walk::Walk::new(store, api, clock, options, found_and_shown);
     let result = walk.all(progress).await;
     progress.finish();
     let mut report = walk.report;
@@ -120,5 +126,31 @@ pub async fn run(
             .await
             .map_err(StoreError::from)?;
     }
-    result.map(|()| report)
+    result?;
+    let comparison = Comparison {
+        name: "reconcile stripe",
+        is_fix: options.fix,
+        found: report.total(),
+        remaining: report.left(),
+        at: store.now(),
+    };
+    found.keep(store.pool(), comparison).await;
+    Ok(report)
+}
+
+fn note_differences(found: &mut Found, drifted: &Drifted) {
+    let object = || format!("{} {}", drifted.kind, drifted.id);
+    let whole = match drifted.drift {
+        // No drift.
+        Drift::DeletedAtStripe => return,
+        Drift::Missing => "missing",
+        Drift::NotAtStripe => "not at Stripe",
+        Drift::Differs => "",
+    };
+    if !whole.is_empty() {
+        found.add(object, whole, &Value::Null, &Value::Null);
+    }
+    for field in &drifted.fields {
+        found.add(object, &field.field, &field.here, &field.stripe);
+    }
 }

@@ -22,6 +22,7 @@ pub use report::{Drift, Mend, Report, Whose};
 use checks::{About, Check, campaigns, leads, mapped, members, messages, tickets};
 
 use crate::ops::actor::note;
+use crate::ops::drift;
 use crate::ops::progress::Progress;
 use crate::project::supabase::ActivityTables;
 use crate::store::backfill::recount;
@@ -37,22 +38,53 @@ pub async fn run(
     progress: &mut Progress,
     mut show: impl FnMut(&Drift),
 ) -> Result<Report, StoreError> {
-    let mut found = look(store, progress, &mut show).await?;
-    if fix && !found.is_empty() {
-        let [members, campaigns, tickets] =
-            [&found.members, &found.campaigns, &found.tickets].map(|ids| ids.len() as u64);
-        mend::run(store, &found, progress).await?;
-        found = look(store, progress, |_| {}).await?;
-        found.report.mended_members = members;
-        found.report.mended_campaigns = campaigns;
-        found.report.mended_tickets = tickets;
-        let outcome = json!({
-            "mended_members": members, "mended_campaigns": campaigns, "mended_tickets": tickets
-        });
-        note(store.pool(), "reconcile supabase", json!({}), outcome, store.now()).await?;
+    let mut differences = drift::Found::default();
+    let mut first = look(store, progress, |difference| {
+        note_difference(&mut differences, difference);
+        show(difference);
+    })
+    .await?;
+    let total = first.report.total();
+    if fix && !first.is_empty() {
+        first = mended(store, first, progress).await?;
     }
     progress.finish();
-    Ok(found.report)
+    let comparison = drift::Comparison {
+        name: "reconcile supabase",
+        is_fix: fix,
+        found: total,
+        remaining: first.report.total(),
+        at: store.now(),
+    };
+    differences.keep(store.pool(), comparison).await;
+    Ok(first.report)
+}
+
+/// Derives again what was `found`, and looks once more.
+async fn mended(store: &Store, found: Found, progress: &mut Progress) -> Result<Found, StoreError> {
+    let [members, campaigns, tickets] =
+        [&found.members, &found.campaigns, &found.tickets].map(|ids| ids.len() as u64);
+    mend::run(store, &found, progress).await?;
+    let mut found = look(store, progress, |_| {}).await?;
+    found.report.mended_members = members;
+    found.report.mended_campaigns = campaigns;
+    found.report.mended_tickets = tickets;
+    let outcome = json!({
+        "mended_members": members, "mended_campaigns": campaigns, "mended_tickets": tickets
+    });
+    note(store.pool(), "reconcile supabase", json!({}), outcome, store.now()).await?;
+    Ok(found)
+}
+
+fn note_difference(found: &mut drift::Found, difference: &Drift) {
+    let Drift { whose, field, here, recount, .. } = difference;
+    let object = || match whose {
+        Whose::Member(id) => format!("member {id}"),
+        Whose::Campaign(id) => format!("campaign {id}"),
+        Whose::Ticket(id) => format!("ticket {id}"),
+        Whose::Message(id) => format!("message {id}"),
+    };
+    found.add(object, field, &json!(here), &json!(recount));
 }
 
 /// What one look found.

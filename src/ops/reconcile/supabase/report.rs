@@ -78,3 +78,11 @@ pub struct Report {
     /// Tables that could not be read.
     pub skipped: BTreeSet<String>,
 }
+
+impl Report {
+    /// How many fields differ.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.differing.values().sum()
+    }
+}

@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::envelope::twilio as envelope;
 use crate::ops::actor::note;
+use crate::ops::drift::{Comparison, Found};
 use crate::ops::progress::Progress;
 use crate::ops::twilio_api::{TwilioApi, TwilioApiError};
 use crate::project::Meaning;
@@ -92,10 +93,15 @@ pub async fn run(
     clock: &Clock,
     options: Options,
     progress: &mut Progress,
-    show: impl FnMut(&Drifted),
+    mut show: impl FnMut(&Drifted),
 ) -> Result<Report, ReconcileError> {
     let begun = Instant::now();
     let report = Report { fix: options.fix, ..Report::default() };
+    let mut found = Found::default();
+    let show = |drifted: &Drifted| {
+        note_differences(&mut found, drifted);
+        show(drifted);
+    };
     let mut walk = Walk { store, api, clock, options, show, report, seen: HashSet::new() };
     let result = walk.all(progress).await;
     progress.finish();
@@ -107,7 +113,26 @@ pub async fn run(
             .await
             .map_err(StoreError::from)?;
     }
-    result.map(|()| report)
+    result?;
+    let comparison = Comparison {
+        name: "reconcile twilio",
+        is_fix: options.fix,
+        found: report.total(),
+        remaining: report.left(),
+        at: store.now(),
+    };
+    found.keep(store.pool(), comparison).await;
+    Ok(report)
+}
+
+fn note_differences(found: &mut Found, drifted: &Drifted) {
+    let object = || format!("{} message {}", drifted.direction, drifted.sid);
+    if drifted.drift == Drift::Missing {
+        found.add(object, "missing", &Value::Null, &Value::Null);
+    }
+    for field in &drifted.fields {
+        found.add(object, field.field, &field.here, &field.twilio);
+    }
 }
 
 struct Walk<'a, S> {

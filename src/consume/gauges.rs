@@ -1,0 +1,82 @@
+//! How everything stands, in `/metrics`: set once a minute from counts that are kept or end at a limit, so that no scrape
+//! reads a table.
+
+use std::collections::BTreeSet;
+
+use metrics::{Unit, describe_gauge, gauge};
+use time::OffsetDateTime;
+
+use crate::ops::overview::{Overview, overview};
+use crate::ops::sources;
+use crate::store::Store;
+
+/// The age of the event that waits longest, in seconds; 0 where none waits.
+const OLDEST_PENDING: &str = "memberflow_oldest_pending_event_seconds";
+/// Dead letters; counting stops at 10,001.
+const DEAD: &str = "memberflow_dead_letters";
+/// What is parked, by `reason`; counting stops at 10,001.
+const PARKED: &str = "memberflow_parked";
+/// When the latest event of each `source` was received, in Unix seconds.
+const LAST_EVENT: &str = "memberflow_source_last_event_timestamp_seconds";
+/// From one event of each `source` to the next, on average over a week, in seconds.
+const USUAL_GAP: &str = "memberflow_source_usual_gap_seconds";
+/// 1 where nothing has come of a `source` for longer than it ever did in a week, by half.
+const SILENT: &str = "memberflow_source_silent";
+/// What the last comparison, by `check`, left differing.
+const DRIFT: &str = "memberflow_drift";
+/// When that was, in Unix seconds.
+const DRIFT_CHECKED: &str = "memberflow_drift_checked_timestamp_seconds";
+
+/// The gauges, and the reasons that are shown: one for which nothing waits any more is 0.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    reasons: BTreeSet<String>,
+}
+
+impl Gauges {
+    /// Tells the recorder what each means.
+    pub(super) fn described() -> Self {
+        describe_gauge!(OLDEST_PENDING, Unit::Seconds, "Age of the event that waits longest.");
+        describe_gauge!(DEAD, Unit::Count, "Dead letters; counting stops at 10,001.");
+        describe_gauge!(PARKED, Unit::Count, "What is parked, by reason; counting stops at 10,001.");
+        describe_gauge!(LAST_EVENT, Unit::Seconds, "When the latest event of each source was received.");
+        describe_gauge!(USUAL_GAP, Unit::Seconds, "From one event of a source to the next, on average.");
+        describe_gauge!(SILENT, "1 where a source has been silent for longer than ever in a week, by half.");
+        describe_gauge!(DRIFT, Unit::Count, "What the last comparison left differing, by check.");
+        describe_gauge!(DRIFT_CHECKED, Unit::Seconds, "When the last comparison ended, by check.");
+        Self::default()
+    }
+
+    /// Counts what has come of each source, and measures.
+    pub(super) async fn measure(&mut self, store: &Store) -> Result<(), sqlx::Error> {
+        let now = store.now();
+        sources::count(store.pool(), now).await?;
+        self.set(overview(store.pool(), now).await?, now);
+        Ok(())
+    }
+
+    fn set(&mut self, standing: Overview, now: OffsetDateTime) {
+        let oldest = standing.pending.oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64());
+        gauge!(OLDEST_PENDING).set(oldest.max(0.0));
+        gauge!(DEAD).set(standing.dead as f64);
+        for reason in &self.reasons {
+            gauge!(PARKED, "reason" => reason.clone()).set(0.0);
+        }
+        for parked in standing.parked {
+            gauge!(PARKED, "reason" => parked.reason.clone()).set(parked.count as f64);
+            self.reasons.insert(parked.reason);
+        }
+        for source in standing.sources {
+            let name = source.source;
+            gauge!(LAST_EVENT, "source" => name.clone()).set(source.last_received_at.unix_timestamp() as f64);
+            if let Some(gap) = source.usual_gap_s {
+                gauge!(USUAL_GAP, "source" => name.clone()).set(gap);
+            }
+            gauge!(SILENT, "source" => name).set(f64::from(u8::from(source.is_silent)));
+        }
+        for check in standing.checks {
+            gauge!(DRIFT, "check" => check.name.clone()).set(check.remaining as f64);
+            gauge!(DRIFT_CHECKED, "check" => check.name).set(check.at.unix_timestamp() as f64);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What the last comparison of each kind found, kept so that pages and `/metrics` tell of it: each by whom and when, and the
+//! first differences with both values.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sqlx::types::Json;
+use sqlx::{FromRow, PgPool};
+use time::OffsetDateTime;
+
+use super::actor::actor;
+use crate::store::rebuild::Difference as Row;
+
+/// Differences that are kept of one comparison.
+const KEPT_MAX: usize = 50;
+/// The longest value that is kept whole, in characters of its JSON.
+const VALUE_MAX_CHARS: usize = 200;
+
+/// A comparison.
+#[derive(Clone, Debug, PartialEq, Serialize, FromRow, utoipa::ToSchema)]
+#[schema(as = DriftCheck)]
+pub struct Check {
+    /// The command: `reconcile stripe`, `reconcile supabase`, `reconcile twilio` or `rebuild`.
+    pub name: String,
+    /// When it ended.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// Who ran it: user and host.
+    pub actor: String,
+    /// Whether it fixed what it found.
+    pub is_fix: bool,
+    /// How many objects, fields or rows differed.
+    pub found: i64,
+    /// How many of them differ still.
+    pub remaining: i64,
+    /// The first of those that differed, at most 50.
+    #[schema(value_type = Vec<Difference>)]
+    pub differences: Json<Vec<Difference>>,
+}
+
+impl Check {
+    /// The command that fixes what differs still.
+    #[must_use]
+    pub fn fix(&self) -> String {
+        let flag = if self.name == "rebuild" { "" } else { " --fix" };
+        format!("memberflow {}{flag}", self.name)
+    }
+}
+
+/// Something that differed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = DriftDifference)]
+pub struct Difference {
+    /// The object or row.
+    pub object: String,
+    /// Its field; `missing`, say, where the object as a whole differs.
+    pub field: String,
+    /// What stands here; null: nothing.
+    #[schema(value_type = Option<Value>)]
+    pub here: Value,
+    /// What it is compared with; null: nothing.
+    #[schema(value_type = Option<Value>)]
+    pub there: Value,
+}
+
+/// What is kept of the differences that a comparison finds.
+#[derive(Debug, Default)]
+pub(super) struct Found(Vec<Difference>);
+
+impl Found {
+    /// Keeps one, if there is room.
+    pub(super) fn add(&mut self, object: impl FnOnce() -> String, field: &str, here: &Value, there: &Value) {
+        if self.0.len() < KEPT_MAX {
+            let (here, there) = (cut(here), cut(there));
+            self.0.push(Difference { object: object(), field: field.to_owned(), here, there });
+        }
+    }
+
+    /// Keeps the columns of a row that differ.
+    pub(super) fn add_row(&mut self, row: &Row) {
+        let key: Vec<String> = row.key.iter().map(|(column, value)| format!("{column}={value}")).collect();
+        let object = || format!("{} {}", row.table, key.join(" "));
+        let (before, after) = match (&row.before, &row.after) {
+            (Some(before), Some(after)) => (before, after),
+            (None, _) => return self.add(object, "missing", &Value::Null, &Value::Null),
+            (_, None) => return self.add(object, "too much", &Value::Null, &Value::Null),
+        };
+        let value = |row: &Map<String, Value>, column: &str| row.get(column).cloned().unwrap_or_default();
+        for column in after.keys() {
+            self.add(object, column, &value(before, column), &value(after, column));
+        }
+    }
+
+    /// Remembers the comparison of this `name` in place of the one before. It has ended well, whether or not that can be
+    /// remembered.
+    pub(super) async fn keep(self, pool: &PgPool, comparison: Comparison<'_>) {
+        let Comparison { name, is_fix, found, remaining, at } = comparison;
+        let kept = sqlx::query(
+            "insert into ingest.last_checks as c (name, at, actor, is_fix, found, remaining, differences)
+             values ($1, $2, $3, $4, $5, $6, $7)
+             on conflict (name) do update set at = excluded.at, actor = excluded.actor, is_fix = excluded.is_fix,
+                 found = excluded.found, remaining = excluded.remaining, differences = excluded.differences
+             where c.at <= excluded.at",
+        )
+        .bind(name)
+        .bind(at)
+        .bind(actor())
+        .bind(is_fix)
+        .bind(i64::try_from(found).unwrap_or(i64::MAX))
+        .bind(i64::try_from(remaining).unwrap_or(i64::MAX))
+        .bind(Json(self.0))
+        .execute(pool)
+        .await;
+        if let Err(error) = kept {
+            tracing::warn!(%error, name, "result of a comparison not kept");
+        }
+    }
+}
+
+/// A comparison that has ended.
+pub(super) struct Comparison<'a> {
+    pub name: &'a str,
+    pub is_fix: bool,
+    pub found: u64,
+    pub remaining: u64,
+    pub at: OffsetDateTime,
+}
+
+/// A value; of a long one the beginning, as text.
+fn cut(value: &Value) -> Value {
+    let text = value.to_string();
+    match text.char_indices().nth(VALUE_MAX_CHARS) {
+        Some((end, _)) => Value::String(format!("{}…", &text[..end])),
+        None => value.clone(),
+    }
+}
+
+/// The last comparison of each kind.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn last(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
+    let select =
+        "select name, at, actor, is_fix, found, remaining, differences from ingest.last_checks order by name";
+    sqlx::query_as(select).fetch_all(pool).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn differing_columns_are_kept_with_both_values_up_to_a_limit() {
+        let mut found = Found::default();
+        let object = |value: Value| value.as_object().cloned();
+        let row = |before, after| Row {
+            id: 1,
+            table: "public.t".to_owned(),
+            key: object(json!({"id": 7})).unwrap_or_default(),
+            before,
+            after,
+        };
+        found.add_row(&row(object(json!({"a": 1, "b": "x"})), object(json!({"a": 2, "b": "y".repeat(300)}))));
+        found.add_row(&row(None, object(json!({"a": 2}))));
+        let kept = |at: usize| (found.0[at].field.as_str(), &found.0[at].here, &found.0[at].there);
+        assert_eq!(found.0[0].object, "public.t id=7");
+        assert_eq!(kept(0), ("a", &json!(1), &json!(2)));
+        assert!(kept(1).2.as_str().is_some_and(|text| text.chars().count() == VALUE_MAX_CHARS + 1));
+        assert_eq!(kept(2), ("missing", &Value::Null, &Value::Null));
+        for _ in 0..100 {
+            found.add(String::new, "a", &Value::Null, &Value::Null);
+        }
+        assert_eq!(found.0.len(), KEPT_MAX);
+    }
+}

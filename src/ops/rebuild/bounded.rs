@@ -1,0 +1,96 @@
+//! A replay that somebody waits for: bounded in events, in time and in what it shows.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::{Report, clear, replay_by};
+use crate::ops::progress::Progress;
+use crate::store::rebuild::{Difference, RebuildError, Selection};
+use crate::store::{Store, StoreError};
+
+/// The most events that are projected again while somebody waits.
+const EVENTS_MAX: i64 = 1_000;
+/// Rows that are shown.
+const SHOWN_MAX: usize = 50;
+/// How long it may take.
+const BOUND: Duration = Duration::from_secs(25);
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Replayed {
+    /// In figures.
+    #[serde(flatten)]
+    pub report: Report,
+    /// The first of the rows that differed, at most 50.
+    pub differences: Vec<Difference>,
+}
+
+/// It was not done, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BoundedError {
+    /// Too many for somebody who waits.
+    #[error(
+        "more than {EVENTS_MAX} events match: choose fewer, or run memberflow replay --from-inbox --dry-run"
+    )]
+    TooMany,
+    /// What was fixed by then stays so.
+    #[error(
+        "it takes longer than {} s; what was not fixed by then is as it was: run memberflow replay --from-inbox",
+        BOUND.as_secs()
+    )]
+    TooLong,
+    /// Another is under way.
+    #[error("{}", RebuildError::AnotherIsRunning)]
+    AnotherIsRunning,
+    /// There is no such event.
+    #[error("{}", RebuildError::NothingSelected)]
+    NothingSelected,
+    /// The database does not answer, or refuses.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<RebuildError> for BoundedError {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::AnotherIsRunning => Self::AnotherIsRunning,
+            RebuildError::NothingSelected => Self::NothingSelected,
+            RebuildError::Database(error)
+            | RebuildError::Due(StoreError::Unavailable(error) | StoreError::Refused(error)) => {
+                Self::Database(error)
+            }
+        }
+    }
+}
+
+/// The same as [`super::replay`], for at most 1,000 events and 25 seconds.
+///
+/// # Errors
+/// [`BoundedError`]
+pub async fn replay_within(
+    store: &Store,
+    selection: &Selection,
+    check: bool,
+    actor: &str,
+) -> Result<Replayed, BoundedError> {
+    if selection.is_everything() || selection.count(store.pool(), EVENTS_MAX + 1).await? > EVENTS_MAX {
+        return Err(BoundedError::TooMany);
+    }
+    let (mut progress, mut differences) = (Progress::Silent, Vec::new());
+    let show = |difference: Difference| {
+        differences.push(difference);
+        differences.len() < SHOWN_MAX
+    };
+    let replay = replay_by(store, selection, check, actor, &mut progress, show);
+    let ended = timeout(BOUND, replay).await;
+    if matches!(ended, Err(_) | Ok(Err(RebuildError::NothingSelected))) {
+        // What it has left behind goes with the next one otherwise.
+        if let Err(error) = clear(store).await {
+            tracing::warn!(%error, "leftovers of a replay not removed");
+        }
+    }
+    let report = ended.map_err(|_| BoundedError::TooLong)??;
+    Ok(Replayed { report, differences })
+}

@@ -1,0 +1,160 @@
+//! How busy each source is, and whether one has fallen silent: told from counts by day, to which what was applied since is
+//! added once a minute, by index.
+
+use serde::Serialize;
+use sqlx::{FromRow, PgConnection, PgPool};
+use time::{Duration, OffsetDateTime};
+
+use crate::database;
+
+/// What is applied so lately may stand beside something that is applied still and was counted at an earlier moment.
+const LAG: Duration = Duration::seconds(10);
+/// The most events that are counted at once: the latest.
+const COUNTED_MAX: i64 = 50_000;
+/// The days whose habits count.
+const HABIT: Duration = Duration::days(7);
+/// For how long days are kept.
+const KEPT: Duration = Duration::days(30);
+/// Fewer events in those days are no habit.
+const HABIT_EVENTS_MIN: i64 = 20;
+/// Silence that is shorter is none.
+const SILENCE_MIN_S: f64 = 300.0;
+/// Silence is longer than the longest gap, by this.
+const SILENCE_FACTOR: f64 = 1.5;
+
+/// A source of events.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = EventSource)]
+pub struct Source {
+    /// The provider's endpoint.
+    pub source: String,
+    /// When its latest event was received, of those that are applied.
+    #[serde(with = "time::serde::rfc3339")]
+    pub last_received_at: OffsetDateTime,
+    /// Events of the last seven days.
+    pub events: i64,
+    /// From one event to the next, on average over those days, in seconds; null where there are too few.
+    pub usual_gap_s: Option<f64>,
+    /// The longest gap of those days, in seconds.
+    pub longest_gap_s: Option<f64>,
+    /// Nothing has come for longer than ever in those days, by half, and for five minutes at least.
+    pub is_silent: bool,
+}
+
+#[derive(FromRow)]
+struct Counted {
+    source: String,
+    last_received_at: OffsetDateTime,
+    since: Option<OffsetDateTime>,
+    events: i64,
+    longest_gap_s: Option<f64>,
+}
+
+impl Counted {
+    fn at(self, now: OffsetDateTime) -> Source {
+        let Self { source, last_received_at, since, events, longest_gap_s } = self;
+        let watched = since.map(|since| last_received_at - since).unwrap_or_default();
+        let has_habit = events >= HABIT_EVENTS_MIN && watched >= Duration::days(1);
+        let silence_s = (now - last_received_at).as_seconds_f64();
+        let bound_s = longest_gap_s.map(|gap| (gap * SILENCE_FACTOR).max(SILENCE_MIN_S));
+        Source {
+            usual_gap_s: has_habit.then(|| watched.as_seconds_f64() / events as f64),
+            is_silent: has_habit && bound_s.is_some_and(|bound| silence_s > bound),
+            source,
+            last_received_at,
+            events,
+            longest_gap_s,
+        }
+    }
+}
+
+/// The sources that events came from.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn list(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<Source>, sqlx::Error> {
+    let counted: Vec<Counted> = sqlx::query_as(LIST).bind((now - HABIT).date()).fetch_all(connection).await?;
+    Ok(counted.into_iter().map(|counted| counted.at(now)).collect())
+}
+
+/// By day, and what has come since these were counted: among the last thousand that were applied.
+const LIST: &str = "
+select source, max(last_received_at) as last_received_at,
+       min(day) filter (where day >= $1)::timestamp at time zone 'UTC' as since,
+       coalesce(sum(events) filter (where day >= $1), 0)::bigint as events,
+       max(longest_gap_s) filter (where day >= $1) as longest_gap_s
+from (
+    select source, day, events, longest_gap_s, last_received_at from ingest.source_days
+    union all
+    select source, null, 0, null, max(received_at) from (
+        select source, received_at from ingest.events where applied_at is not null order by applied_at desc limit 1000
+    ) applied where source <> 'internal' group by source
+) days group by source order by source";
+
+/// Counts what was applied since the last time, unless another process is at it.
+///
+/// # Errors
+/// Whatever the database says; nothing is counted then.
+pub async fn count(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    let mut tx = database::begin(pool).await?;
+    let since = "select until from ingest.sources_counted for update skip locked";
+    let since: Option<OffsetDateTime> = sqlx::query_scalar(since).fetch_optional(&mut *tx).await?;
+    let until = now - LAG;
+    let Some(since) = since.filter(|since| *since < until) else { return Ok(()) };
+    sqlx::query(COUNT).bind(since).bind(until).bind(COUNTED_MAX).execute(&mut *tx).await?;
+    sqlx::query("delete from ingest.source_days where day < $1")
+        .bind((now - KEPT).date())
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("update ingest.sources_counted set until = $1").bind(until).execute(&mut *tx).await?;
+    tx.commit().await
+}
+
+/// A gap belongs to the day on which it ended.
+const COUNT: &str = "
+with applied as (
+    select source, received_at from ingest.events
+    where applied_at > $1 and applied_at <= $2 order by applied_at desc limit $3
+), spaced as (
+    select source, received_at, received_at - coalesce(
+               lag(received_at) over (partition by source order by received_at),
+               (select max(d.last_received_at) from ingest.source_days d where d.source = a.source)) as gap
+    from applied a where source <> 'internal'
+)
+insert into ingest.source_days as d (source, day, events, longest_gap_s, last_received_at)
+select source, (received_at at time zone 'UTC')::date, count(*), greatest(max(extract(epoch from gap)), 0)::float8,
+       max(received_at)
+from spaced group by 1, 2
+on conflict (source, day) do update set
+    events = d.events + excluded.events,
+    longest_gap_s = greatest(d.longest_gap_s, excluded.longest_gap_s),
+    last_received_at = greatest(d.last_received_at, excluded.last_received_at)";
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_source_is_silent_when_nothing_came_for_longer_than_ever_of_late() {
+        let last = datetime!(2026-11-20 12:00 UTC);
+        let silent = |events: i64, days: i64, longest_gap_s: f64, minutes: i64| {
+            let since = Some(last - Duration::days(days));
+            let counted = Counted {
+                source: "stripe".to_owned(),
+                last_received_at: last,
+                since,
+                events,
+                longest_gap_s: Some(longest_gap_s),
+            };
+            counted.at(last + Duration::minutes(minutes)).is_silent
+        };
+        assert!(silent(1000, 7, 600.0, 16), "longer than the longest gap by half");
+        assert!(!silent(1000, 7, 600.0, 14));
+        assert!(!silent(1000, 7, 1.0, 4), "five minutes at least");
+        assert!(silent(1000, 7, 1.0, 6));
+        assert!(!silent(19, 7, 600.0, 1000), "too few");
+        assert!(!silent(1000, 0, 600.0, 1000), "too new");
+    }
+}
