@@ -26,7 +26,7 @@ struct Asset {
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 4] = [
     Asset {
         stem: "console",
         extension: "css",
@@ -45,6 +45,7 @@ const ASSETS: [Asset; 3] = [
         content_type: SCRIPT,
         bytes: include_bytes!("assets/console.js"),
     },
+    Asset { stem: "theme", extension: "js", content_type: SCRIPT, bytes: include_bytes!("assets/theme.js") },
 ];
 
 /// The names under which they are served, in the same order.
@@ -71,6 +72,12 @@ pub fn htmx() -> String {
 #[must_use]
 pub fn script() -> String {
     address(2)
+}
+
+/// The address of the script that runs before a page is painted.
+#[must_use]
+pub fn theme() -> String {
+    address(3)
 }
 
 fn address(at: usize) -> String {

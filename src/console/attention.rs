@@ -1,4 +1,5 @@
-//! `/console/attention`: what needs somebody: dead letters by cause, and what is parked by reason.
+//! `/console/attention`: what needs somebody: dead letters by cause, what is parked by reason, silent sources
+//! and drift.
 
 use askama::Template;
 use axum::Form;
@@ -6,18 +7,19 @@ use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::response::{Redirect, Response};
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use super::Console;
-use super::html::format;
 use super::html::page::{Frame, PageError, page};
+use super::html::{confirm, format};
 use super::signing_in::session::{Role, Session};
 use crate::ops::dead_letters::{self, Causes, Limits, MAX_COUNTED, Selection};
+use crate::ops::drift::{self, Check};
 use crate::ops::parked::{self, Parked};
+use crate::ops::sources::{self, Source};
 
 /// Where it is.
 const HERE: &str = "/console/attention";
-/// More letters than these are acted on only where their number was typed.
-const UNCONFIRMED_MAX: i64 = 100;
 
 #[derive(Template)]
 #[template(path = "attention.html")]
@@ -26,20 +28,33 @@ struct Attention {
     may_change: bool,
     dead: Causes,
     parked: Vec<Parked>,
+    /// Those that are silent.
+    sources: Vec<Source>,
+    /// The last comparisons.
+    checks: Vec<Check>,
+    now: OffsetDateTime,
 }
 
 impl Attention {
     fn needs_confirmation(&self, letters: &i64) -> bool {
-        *letters > UNCONFIRMED_MAX
+        confirm::is_needed(*letters)
+    }
+
+    fn age(&self, since: &OffsetDateTime) -> String {
+        format::age(*since, self.now)
     }
 }
 
 /// Shows it.
 pub(super) async fn show(State(console): State<Console>, session: Session) -> Result<Response, PageError> {
     let dead = dead_letters::causes(console.pool(), &Selection::default()).await?;
-    let parked = parked::reasons(console.pool()).await?;
-    let frame = Frame::of(&session, "Attention", "Needs attention");
-    Ok(page(&Attention { frame, may_change: session.may_change(), dead, parked }))
+    let (pool, now) = (console.pool(), console.now());
+    let parked = parked::reasons(pool).await?;
+    let mut sources = sources::list(&mut *pool.acquire().await?, now).await?;
+    sources.retain(|source| source.is_silent);
+    let checks = drift::last(pool).await?;
+    let (frame, may_change) = (Frame::of(&session, "Attention", "Needs attention"), session.may_change());
+    Ok(page(&Attention { frame, may_change, dead, parked, sources, checks, now }))
 }
 
 /// Which letters, and what is done with them.
@@ -61,7 +76,7 @@ pub(super) async fn act(
     fields: Result<Form<Act>, FormRejection>,
 ) -> Result<Redirect, PageError> {
     session.require(Role::Operator)?;
-    let Form(Act { source, event_type, reason, act, confirm }) = fields?;
+    let Form(Act { source, event_type, reason, act, confirm: typed }) = fields?;
     let chosen = Selection {
         source: Some(source),
         event_type: Some(event_type),
@@ -70,11 +85,7 @@ pub(super) async fn act(
     };
     let (pool, clock, actor) = (console.pool(), &console.0.clock, session.actor.as_str());
     let letters = dead_letters::causes(pool, &chosen).await?.letters;
-    if letters > UNCONFIRMED_MAX && confirm.trim() != letters.to_string() {
-        return Err(PageError::Invalid(format!(
-            "These are {letters} dead letters. Go back, type {letters} beside the button, and press it again."
-        )));
-    }
+    confirm::check(letters, "dead letters", &typed)?;
     let limits = Limits { most: Some(MAX_COUNTED), ..Limits::default() };
     match act.as_str() {
         "redrive" => dead_letters::redrive(pool, &chosen, limits, actor, clock).await?,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Console;
 use super::html::page::{Frame, PageError, page_with};
-use super::html::query::Listed;
+use super::html::query::{Found, Listed, Pages};
 use super::html::{format, query};
 use super::signing_in::session::{Role, Session};
 use crate::ops::audit::{self, Line, Wanted};
@@ -30,7 +30,7 @@ pub(super) struct Params {
 }
 
 impl Params {
-    fn filters(&self) -> [(&'static str, &str); 4] {
+    pub(super) fn filters(&self) -> [(&'static str, &str); 4] {
         [("actor", &self.actor), ("act", &self.act), ("since", &self.since), ("until", &self.until)]
     }
 
@@ -42,7 +42,7 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
     }
 
-    fn wanted(&self) -> Result<Wanted, String> {
+    pub(super) fn wanted(&self) -> Result<Wanted, String> {
         Ok(Wanted {
             actor: query::text("actor", &self.actor)?,
             act: query::text("act", &self.act)?,
@@ -58,14 +58,9 @@ struct Audit {
     frame: Frame,
     params: Params,
     acts: Vec<Line>,
-    next: Option<String>,
+    pages: Pages,
+    downloads: [(&'static str, String); 2],
     error: Option<String>,
-}
-
-impl Audit {
-    fn first(&self) -> String {
-        self.params.address("")
-    }
 }
 
 /// Shows a page of the list.
@@ -76,13 +71,15 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     session.require(Role::Admin)?;
     let Query(params) = params?;
-    let cursor = Some(params.cursor.as_str()).filter(|cursor| !cursor.is_empty());
+    let cursor = query::cursor(&params.cursor);
     let found = match params.wanted() {
         Ok(wanted) => query::said(audit::list(console.pool(), &wanted, cursor, LIMIT).await)?,
         Err(detail) => Err(detail),
     };
-    let found = found.map(|page| (page.acts, page.next_cursor));
-    let Listed { status, rows: acts, next, error } = Listed::of(found, |cursor| params.address(cursor));
+    let found = found.map(|page| Found { rows: page.acts, next: page.next_cursor, prev: page.prev_cursor });
+    let Listed { status, rows: acts, pages, error } =
+        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+    let downloads = query::downloads(HERE, params.filters());
     let frame = Frame::of(&session, "Audit", "Audit log");
-    Ok(page_with(status, &Audit { frame, params, acts, next, error }))
+    Ok(page_with(status, &Audit { frame, params, acts, pages, downloads, error }))
 }

@@ -3,12 +3,12 @@
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::Console;
 use super::html::page::{Frame, PageError, page, page_with};
+use super::html::query::{Found, Listed, Pages};
 use super::html::{format, query};
 use super::signing_in::session::Session;
 use crate::ops::campaigns::{self, Campaign, Detail, STATUSES};
@@ -23,13 +23,18 @@ const LIMIT: u32 = 50;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Params {
     status: String,
-    /// The slug of the last campaign of the page before.
-    after: String,
+    cursor: String,
 }
 
 impl Params {
-    fn address(&self, after: &str) -> String {
-        query::address(HERE, [("status", self.status.as_str()), ("after", after)])
+    fn address(&self, cursor: &str) -> String {
+        query::address(HERE, [("status", self.status.as_str()), ("cursor", cursor)])
+    }
+
+    /// The status that is asked for.
+    fn wanted(&self) -> Result<Option<String>, String> {
+        query::text("cursor", &self.cursor)?;
+        query::one_of("status", &self.status, &STATUSES)
     }
 }
 
@@ -39,16 +44,12 @@ struct Campaigns {
     frame: Frame,
     params: Params,
     campaigns: Vec<Campaign>,
-    next: Option<String>,
+    pages: Pages,
     error: Option<String>,
 }
 
 impl Campaigns {
     const STATUSES: [&'static str; 5] = STATUSES;
-
-    fn first(&self) -> String {
-        self.params.address("")
-    }
 }
 
 /// Shows a page of the list.
@@ -58,17 +59,18 @@ pub(super) async fn list(
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let Query(params) = params?;
+    let found = match params.wanted() {
+        Ok(status) => {
+            let cursor = query::cursor(&params.cursor);
+            let page = campaigns::list(console.pool(), status.as_deref(), cursor, LIMIT).await?;
+            Ok(Found { rows: page.campaigns, next: page.next_after, prev: page.prev_cursor })
+        }
+        Err(detail) => Err(detail),
+    };
+    let Listed { status, rows: campaigns, pages, error } =
+        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
     let frame = Frame::of(&session, "Campaigns", "Campaigns");
-    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let (status, after) = (given(&params.status), given(&params.after));
-    if status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) || params.after.contains('\0') {
-        let error = Some(format!("status is one of {}", STATUSES.join(", ")));
-        let page = Campaigns { frame, params, campaigns: Vec::new(), next: None, error };
-        return Ok(page_with(StatusCode::BAD_REQUEST, &page));
-    }
-    let found = campaigns::list(console.pool(), status.as_deref(), after.as_deref(), LIMIT).await?;
-    let next = found.next_after.map(|after| params.address(&after));
-    Ok(page(&Campaigns { frame, params, campaigns: found.campaigns, next, error: None }))
+    Ok(page_with(status, &Campaigns { frame, params, campaigns, pages, error }))
 }
 
 #[derive(Template)]

@@ -2,7 +2,9 @@
 //! itself.
 //!
 //! One connection of the process listens to what tables notify (`docs/live-changes.md`), while anybody watches; every stream
-//! waits for the same numbers. Readers cost the tables and the consumer nothing.
+//! waits for the same numbers. Readers cost the tables and the consumer nothing. Events notify nobody, since only one
+//! transaction that notifies can commit at a time: the process looks for the newest by index now and then, however many
+//! read.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -17,7 +19,7 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
 use futures_util::{Stream, stream};
 use serde::Deserialize;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
@@ -37,8 +39,22 @@ const KEEP_ALIVE: Duration = Duration::from_secs(25);
 /// Between attempts to listen.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// Between looks for what notifies nobody.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What notifies nobody, each with the newest of it: what an index ends with.
+const NEWEST: &str = "
+select 'events' as name, concat_ws(' ',
+    (select max(applied_at) from ingest.events where applied_at is not null),
+    (select max(dead_at) from ingest.events where state = 'dead'),
+    (select max(next_attempt_at) from ingest.events where state = 'pending' and not alone)) as mark
+union all select 'parked', (select max(parked_at) from ingest.parked)::text
+union all select 'audit_log', (select max(at) from ingest.audit_log)::text";
+
 /// How often each table has changed, as far as this process knows.
 type Changes = Arc<BTreeMap<String, u64>>;
+
+/// A table that notifies nobody, and what tells its newest row.
+type Newest = (String, Option<String>);
 
 /// What all streams share. Cheap to clone.
 #[derive(Clone)]
@@ -57,23 +73,25 @@ impl Live {
     }
 
     /// What changes from here on; listens from the first reader on.
-    fn subscribe(&self, options: &PgConnectOptions) -> watch::Receiver<Changes> {
+    fn subscribe(&self, pool: &PgPool) -> watch::Receiver<Changes> {
         let receiver = self.changes.subscribe();
         if !self.is_listening.swap(true, Ordering::SeqCst) {
             // Nobody listened till now: who comes again may have missed something.
             self.tell("");
-            let (live, options) = (self.clone(), options.clone());
-            self.lifecycle.tasks.spawn(async move { live.listen_while_watched(options).await });
+            let (live, pool) = (self.clone(), pool.clone());
+            self.lifecycle.tasks.spawn(async move { live.listen_while_watched(pool).await });
         }
         receiver
     }
 
-    async fn listen_while_watched(self, options: PgConnectOptions) {
+    async fn listen_while_watched(self, pool: PgPool) {
+        let options = pool.connect_options();
         loop {
             let watched = async {
                 tokio::select! {
                     () = self.changes.closed() => {}
                     () = self.keep_listening(&options) => {}
+                    () = self.keep_looking(&pool) => {}
                 }
             };
             if self.lifecycle.until_stopping(watched).await.is_none() {
@@ -107,6 +125,26 @@ impl Live {
                 Some(notification) => self.tell(&table_of(notification.payload())),
                 // The connection was lost and is there again.
                 None => self.tell(""),
+            }
+        }
+    }
+
+    async fn keep_looking(&self, pool: &PgPool) {
+        let mut last: Option<Vec<Newest>> = None;
+        loop {
+            match sqlx::query_as(NEWEST).fetch_all(pool).await {
+                Ok(newest) => self.compare(last.replace(newest).as_deref(), last.as_deref()),
+                Err(error) => tracing::debug!(%error, "no look for changes, will retry"),
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Counts a change of each table whose newest is another than `before`.
+    fn compare(&self, before: Option<&[Newest]>, now: Option<&[Newest]>) {
+        for ((_, before), (name, now)) in before.into_iter().flatten().zip(now.into_iter().flatten()) {
+            if before != now {
+                self.tell(name);
             }
         }
     }
@@ -164,7 +202,7 @@ pub(super) async fn stream(
     let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or(&params.after);
     let told = told_before(after, &live);
     let tables = params.tables.split(',').map(str::to_owned).collect();
-    let changes = live.subscribe(&console.pool().connect_options());
+    let changes = live.subscribe(console.pool());
     let watching = Watching { live, changes, tables, told, until: Instant::now() + LASTS };
     Ok(Sse::new(stream::unfold(watching, next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
@@ -214,6 +252,20 @@ mod tests {
             live.tell(&table_of(payload));
             assert_eq!(told(), expected, "{payload}");
         }
+    }
+
+    #[test]
+    fn what_notifies_nobody_is_told_of_once_its_newest_is_another() {
+        let live = Live::new(&Lifecycle::default());
+        let newest =
+            |mark: &str| vec![("events".to_owned(), Some(mark.to_owned())), ("parked".to_owned(), None)];
+        let told = |table: &str| count(&live.changes.borrow(), &[table.to_owned()]);
+        let looks = ["1", "1", "2"].map(newest);
+        live.compare(None, Some(&looks[0]));
+        live.compare(Some(&looks[0]), Some(&looks[1]));
+        assert_eq!(told("events"), 0);
+        live.compare(Some(&looks[1]), Some(&looks[2]));
+        assert_eq!((told("events"), told("parked")), (1, 0));
     }
 
     #[test]

@@ -1,21 +1,24 @@
 //! `/console/members`: the member list, with the API's filters and orders.
 
 use askama::Template;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::Console;
-use super::html::format;
+use super::html::columns::{self, Choice, Known};
 use super::html::page::{Frame, PageError, page_with};
+use super::html::query::{Found, Listed, Pages};
+use super::html::{format, query};
 use super::signing_in::session::Session;
 use crate::ops::members::{
     self, DEFAULT_LIMIT, ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, ListError, Member, PageRequest,
     SUBSCRIPTION_STATUSES, Sort, SortBy,
 };
+use crate::ops::views::{self, View};
 
+/// What the list is called in addresses.
+const LIST: &str = "members";
 /// Where the list is.
 const HERE: &str = "/console/members";
 
@@ -28,19 +31,25 @@ pub(super) struct Params {
     tier: String,
     status: String,
     text: String,
+    since: String,
+    until: String,
     sort: String,
     order: String,
+    /// Those shown, joined by commas.
+    columns: String,
     cursor: String,
 }
 
 impl Params {
-    fn filters(&self) -> [(&'static str, &str); 5] {
+    pub(super) fn filters(&self) -> [(&'static str, &str); 7] {
         [
             ("engagement_status", &self.engagement_status),
             ("health_status", &self.health_status),
             ("tier", &self.tier),
             ("status", &self.status),
             ("text", &self.text),
+            ("since", &self.since),
+            ("until", &self.until),
         ]
     }
 
@@ -48,11 +57,15 @@ impl Params {
         self.filters().iter().any(|(_, value)| !value.is_empty())
     }
 
-    /// The query string of the same list, in this order and from this place on.
-    fn query(&self, sort: &str, order: &str, cursor: &str) -> String {
-        let rest = [("sort", sort), ("order", order), ("cursor", cursor)];
-        let given = self.filters().into_iter().chain(rest).filter(|(_, value)| !value.is_empty());
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish()
+    /// The address of the same list, in this order and from this place on.
+    fn address(&self, sort: &str, order: &str, cursor: &str) -> String {
+        let rest = [("sort", sort), ("order", order), ("columns", self.columns.as_str()), ("cursor", cursor)];
+        query::address(HERE, self.filters().into_iter().chain(rest))
+    }
+
+    /// The address of another page of the same list.
+    fn page(&self, cursor: &str) -> String {
+        self.address(&self.sort, &self.order, cursor)
     }
 
     pub(super) fn request(&self, limit: u32) -> Result<PageRequest, String> {
@@ -73,24 +86,19 @@ impl Params {
             tier: given(&self.tier),
             status: given(&self.status),
             text: given(&self.text),
+            since: query::moment("since", &self.since)?,
+            until: query::moment("until", &self.until)?,
         };
         Ok(PageRequest { filter, sort: Sort { by, direction }, limit, cursor: given(&self.cursor) })
     }
-
-    /// What the audit log keeps: what a person typed may tell of somebody.
-    pub(super) fn audited(&self) -> serde_json::Value {
-        let shown = |(name, value): (&str, &str)| {
-            let value = if name == "text" { "given" } else { value };
-            (name.to_owned(), serde_json::Value::from(value))
-        };
-        self.filters().into_iter().filter(|(_, value)| !value.is_empty()).map(shown).collect()
-    }
 }
 
-/// A column by which the list can be sorted.
+/// A column that is shown.
 struct Column {
+    key: &'static str,
     title: &'static str,
     class: &'static str,
+    /// Where the list is sorted by it; empty where it cannot be.
     href: String,
     /// For `aria-sort`; empty where the list is sorted by another.
     sorted: &'static str,
@@ -101,11 +109,16 @@ struct Column {
 struct Members {
     frame: Frame,
     params: Params,
+    name: Column,
     columns: Vec<Column>,
+    choices: Vec<Choice>,
     members: Vec<Member>,
-    first: Option<String>,
-    next: Option<String>,
-    csv: String,
+    pages: Pages,
+    downloads: [(&'static str, String); 2],
+    list: &'static str,
+    views: Vec<View>,
+    /// The query string of what is shown.
+    query: String,
     error: Option<String>,
 }
 
@@ -113,75 +126,92 @@ impl Members {
     const ENGAGEMENT: [&'static str; 4] = ENGAGEMENT_STATUSES;
     const HEALTH: [&'static str; 3] = HEALTH_STATUSES;
     const STATUSES: [&'static str; 8] = SUBSCRIPTION_STATUSES;
+
+    fn headings(&self) -> impl Iterator<Item = &Column> {
+        std::iter::once(&self.name).chain(&self.columns)
+    }
 }
 
 /// Shows a page of the list.
 pub(super) async fn show(
     State(console): State<Console>,
     session: Session,
-    params: Result<Query<Params>, QueryRejection>,
+    OriginalUri(uri): OriginalUri,
 ) -> Result<Response, PageError> {
-    let Query(params) = params?;
+    let params: Params = query::parse(&uri)?;
     let found = match params.request(DEFAULT_LIMIT) {
-        Ok(request) => members::list(console.pool(), &request, console.now()).await,
-        Err(detail) => return Ok(answer(&session, params, Vec::new(), None, Some(detail))),
+        Ok(request) => match members::list(console.pool(), &request, console.now()).await {
+            Ok(page) => Ok(Found { rows: page.members, next: page.next_cursor, prev: page.prev_cursor }),
+            Err(ListError::Database(error)) => return Err(error.into()),
+            Err(error) => Err(error.to_string()),
+        },
+        Err(detail) => Err(detail),
     };
-    match found {
-        Ok(page) => Ok(answer(&session, params, page.members, page.next_cursor, None)),
-        Err(ListError::Database(error)) => Err(error.into()),
-        Err(error) => Ok(answer(&session, params, Vec::new(), None, Some(error.to_string()))),
-    }
-}
-
-fn answer(
-    session: &Session,
-    params: Params,
-    members: Vec<Member>,
-    next_cursor: Option<String>,
-    error: Option<String>,
-) -> Response {
-    let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    let next = next_cursor.map(|cursor| address(&params.query(&params.sort, &params.order, &cursor)));
-    let first = (!params.cursor.is_empty()).then(|| address(&params.query(&params.sort, &params.order, "")));
-    let csv = format!("/console/members.csv?{}", params.query(&params.sort, &params.order, ""));
-    let frame = Frame::of(session, "Members", "Members");
-    let columns = columns(&params);
-    page_with(status, &Members { frame, columns, members, first, next, csv, error, params })
-}
-
-fn address(query: &str) -> String {
-    if query.is_empty() { HERE.to_owned() } else { format!("{HERE}?{query}") }
-}
-
-fn columns(params: &Params) -> Vec<Column> {
-    let column = |(title, by, class): (&'static str, &str, &'static str)| {
-        let present = if params.sort.is_empty() { "created_at" } else { &params.sort };
-        let natural = if matches!(by, "name" | "email") { "asc" } else { "desc" };
-        let order = if params.order.is_empty() { natural } else { &params.order };
-        let is_here = !by.is_empty() && present == by;
-        let (other, sorted) = match (is_here, order) {
-            (true, "asc") => ("desc", "ascending"),
-            (true, _) => ("asc", "descending"),
-            _ => (natural, ""),
-        };
-        let href = if by.is_empty() { String::new() } else { address(&params.query(by, other, "")) };
-        Column { title, class, href, sorted }
+    let Listed { status, rows: members, pages, error } =
+        Listed::of(found, &params.cursor, |cursor| params.page(cursor));
+    let order = [("sort", params.sort.as_str()), ("order", &params.order)];
+    let downloads = query::downloads(HERE, params.filters().into_iter().chain(order));
+    let choices = columns::chosen(&COLUMNS.map(|(known, ..)| known), &params.columns);
+    let is_shown = |key: &str| choices.iter().any(|choice| choice.key == key && choice.is_shown);
+    let columns = COLUMNS.iter().filter(|(known, ..)| is_shown(known.key));
+    let columns =
+        columns.map(|(known, class, sort)| column(&params, known.key, known.title, *class, *sort)).collect();
+    let page = Members {
+        frame: Frame::of(&session, "Members", "Members"),
+        name: column(&params, "name", "Name", "", "name"),
+        views: views::of(console.pool(), &session.actor, LIST).await?,
+        query: query::of(&params.page("")),
+        list: LIST,
+        columns,
+        choices,
+        members,
+        pages,
+        downloads,
+        error,
+        params,
     };
-    [
-        ("Name", "name", ""),
-        ("E-mail", "email", ""),
-        ("Tier", "", ""),
-        ("Subscription", "", ""),
-        ("MRR", "mrr", "number"),
-        ("LTV", "ltv", "number"),
-        ("Engagement", "", ""),
-        ("Health", "", ""),
-        ("Last login", "last_login_at", ""),
-        ("Visions", "", "number"),
-        ("Created", "created_at", ""),
-    ]
-    .map(column)
-    .into()
+    Ok(page_with(status, &page))
+}
+
+/// What can be shown beside the name, its class in CSS, and what the list is sorted by where it can be.
+static COLUMNS: [(Known, &str, &str); 12] = [
+    (known("email", "E-mail", true), "", "email"),
+    (known("phone", "Phone", false), "", ""),
+    (known("tier", "Tier", true), "", ""),
+    (known("subscription", "Subscription", true), "", ""),
+    (known("mrr", "MRR", true), "number", "mrr"),
+    (known("ltv", "LTV", true), "number", "ltv"),
+    (known("total_spent", "Total spent", false), "number", "total_spent"),
+    (known("engagement", "Engagement", true), "", ""),
+    (known("health", "Health", true), "", ""),
+    (known("last_login", "Last login", true), "", "last_login_at"),
+    (known("visions", "Visions", true), "number", ""),
+    (known("created", "Created", true), "", "created_at"),
+];
+
+const fn known(key: &'static str, title: &'static str, is_usual: bool) -> Known {
+    Known { key, title, is_usual }
+}
+
+/// A column with the address that sorts by it.
+fn column(
+    params: &Params,
+    key: &'static str,
+    title: &'static str,
+    class: &'static str,
+    by: &'static str,
+) -> Column {
+    let present = if params.sort.is_empty() { "created_at" } else { &params.sort };
+    let natural = if matches!(by, "name" | "email") { "asc" } else { "desc" };
+    let order = if params.order.is_empty() { natural } else { &params.order };
+    let is_here = !by.is_empty() && present == by;
+    let (other, sorted) = match (is_here, order) {
+        (true, "asc") => ("desc", "ascending"),
+        (true, _) => ("asc", "descending"),
+        _ => (natural, ""),
+    };
+    let href = if by.is_empty() { String::new() } else { params.address(by, other, "") };
+    Column { key, title, class, href, sorted }
 }
 
 #[cfg(test)]
@@ -191,22 +221,24 @@ mod tests {
     #[test]
     fn the_address_keeps_the_filter_and_says_no_more_than_was_asked() {
         let params = Params { text: "a&b".to_owned(), tier: "Pro".to_owned(), ..Params::default() };
-        assert_eq!(params.query("mrr", "", "x"), "tier=Pro&text=a%26b&sort=mrr&cursor=x");
-        assert_eq!(address(&Params::default().query("", "", "")), HERE);
+        assert_eq!(params.address("mrr", "", "x"), "/console/members?tier=Pro&text=a%26b&sort=mrr&cursor=x");
+        assert_eq!(Params::default().page(""), HERE);
     }
 
     #[test]
     fn a_column_sorts_the_other_way_once_it_sorts() {
-        let columns = columns(&Params { sort: "mrr".to_owned(), ..Params::default() });
-        let mrr = columns.iter().find(|column| column.title == "MRR").unwrap();
-        assert_eq!((mrr.sorted, mrr.href.as_str()), ("descending", "/console/members?sort=mrr&order=asc"));
-        let name = columns.iter().find(|column| column.title == "Name").unwrap();
-        assert_eq!((name.sorted, name.href.as_str()), ("", "/console/members?sort=name&order=asc"));
-    }
-
-    #[test]
-    fn what_was_typed_is_not_audited() {
-        let params = Params { text: "ada".to_owned(), status: "active".to_owned(), ..Params::default() };
-        assert_eq!(params.audited(), serde_json::json!({"status": "active", "text": "given"}));
+        let params = Params { sort: "mrr".to_owned(), columns: "mrr".to_owned(), ..Params::default() };
+        let column = |by: &'static str| column(&params, by, "", "", by);
+        let mrr = column("mrr");
+        assert_eq!(
+            (mrr.sorted, mrr.href.as_str()),
+            ("descending", "/console/members?sort=mrr&order=asc&columns=mrr")
+        );
+        let name = column("name");
+        assert_eq!(
+            (name.sorted, name.href.as_str()),
+            ("", "/console/members?sort=name&order=asc&columns=mrr")
+        );
+        assert_eq!(column("").href, "");
     }
 }

@@ -11,17 +11,19 @@ mod attention;
 mod audit;
 mod campaigns;
 mod change_member;
-mod event;
 mod events;
+mod export;
 mod live;
 mod member;
 mod members;
-mod members_csv;
+mod messages;
 mod not_found;
 mod overview;
 mod revenue;
+mod settings;
 mod ticket;
 mod tickets;
+mod views;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ use crate::api::access::rejects::Rejects;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
+use crate::ops::doctor::Doctor;
 use crate::store::Store;
 
 use self::html::page::PageError;
@@ -66,6 +69,7 @@ struct Shared {
     is_secure: bool,
     rejects: Rejects,
     live: live::Live,
+    doctor: Doctor,
 }
 
 impl Console {
@@ -104,6 +108,7 @@ pub fn routes(store: Store, clock: Clock, config: &Config, lifecycle: &Lifecycle
         is_secure,
         rejects: Rejects::default(),
         live: live::Live::new(lifecycle),
+        doctor: Doctor::new(config),
     };
     let console = Console(Arc::new(shared));
     for_everybody()
@@ -128,27 +133,39 @@ fn for_everybody() -> Router<Console> {
         .route("/console/sign-in/email/code", post(by_email::enter_code))
 }
 
+/// Each list whole, in each form.
+fn downloads() -> Router<Console> {
+    let files = export::LISTS
+        .iter()
+        .flat_map(|list| export::FORMATS.map(|format| format!("/console/{list}.{format}")));
+    files.fold(Router::new(), |routes, file| routes.route(&file, get(export::download)))
+}
+
 fn for_people_signed_in() -> Router<Console> {
-    Router::new()
+    downloads()
         .route("/console", get(overview::show))
         .route("/console/", get(async || Redirect::permanent(HOME)))
         .route("/console/live", get(live::stream))
         .route("/console/members", get(members::show))
-        .route("/console/members.csv", get(members_csv::download))
         .route("/console/members/{user_id}", get(member::show).post(change_member::change))
         .route("/console/tickets", get(tickets::show))
         .route("/console/tickets/{ticket}", get(ticket::show))
         .route("/console/tickets/{ticket}/reply", post(ticket::reply))
         .route("/console/tickets/{ticket}/assign", post(ticket::assign))
         .route("/console/tickets/{ticket}/status", post(ticket::set_status))
+        .route("/console/messages", get(messages::list))
+        .route("/console/messages/{number}", get(messages::conversation))
         .route("/console/revenue", get(revenue::show))
         .route("/console/revenue/movements", get(revenue::movements::show))
         .route("/console/campaigns", get(campaigns::list))
         .route("/console/campaigns/{campaign}", get(campaigns::show))
-        .route("/console/events", get(events::show))
-        .route("/console/events/{source}/{event_id}", get(event::show))
+        .route("/console/events", get(events::list::show))
+        .route("/console/events/acts", post(events::acts::act))
+        .route("/console/events/{source}/{event_id}", get(events::show::show))
         .route("/console/attention", get(attention::show).post(attention::act))
         .route("/console/audit", get(audit::show))
+        .route("/console/settings", get(settings::show))
+        .route("/console/views", post(views::change))
         .route("/console/sign-out", post(sign_out::sign_out))
         .route("/console/sign-out/everywhere", post(sign_out::sign_out_everywhere))
         .route("/console/{*rest}", any(not_found::show))

@@ -36,7 +36,7 @@ impl OverviewPage {
 /// Shows it.
 pub(super) async fn show(State(console): State<Console>, session: Session) -> Result<Response, PageError> {
     let (pool, now) = (console.pool(), console.now());
-    let standing = overview(pool).await?;
+    let standing = overview(pool, now).await?;
     let mrr = ledger::waterfall(pool, &[Month::of(now)], None).await?.rows;
     let frame = Frame::of(&session, "Overview", "Overview");
     Ok(page(&OverviewPage { frame, standing, mrr, now }))

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::Console;
 use super::html::page::{Frame, PageError, page_with};
-use super::html::query::Listed;
+use super::html::query::{Found, Listed, Pages};
 use super::html::{format, query};
 use super::signing_in::session::Session;
 use crate::ops::tickets::{self, Assignee, Filter, ListError, PRIORITIES, STATUSES, Ticket, WAITING_FOR};
@@ -31,11 +31,13 @@ pub(super) struct Params {
     assignee: String,
     member: String,
     text: String,
+    since: String,
+    until: String,
     cursor: String,
 }
 
 impl Params {
-    fn filters(&self) -> [(&'static str, &str); 7] {
+    pub(super) fn filters(&self) -> [(&'static str, &str); 9] {
         [
             ("status", &self.status),
             ("waiting_for", &self.waiting_for),
@@ -44,6 +46,8 @@ impl Params {
             ("assignee", &self.assignee),
             ("member", &self.member),
             ("text", &self.text),
+            ("since", &self.since),
+            ("until", &self.until),
         ]
     }
 
@@ -55,7 +59,7 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
     }
 
-    fn filter(&self) -> Result<Filter, String> {
+    pub(super) fn filter(&self) -> Result<Filter, String> {
         let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let user = |text: String, name: &str| {
             text.parse().map_err(|_| format!("{name} is a user id; {text:?} is none"))
@@ -66,23 +70,17 @@ impl Params {
             Some(text) => Some(Assignee::User(user(text.to_owned(), "assignee")?)),
         };
         Ok(Filter {
-            status: one_of("status", &self.status, &STATUSES)?,
-            waiting_for: one_of("waiting_for", &self.waiting_for, &WAITING_FOR)?,
+            status: query::one_of("status", &self.status, &STATUSES)?,
+            waiting_for: query::one_of("waiting_for", &self.waiting_for, &WAITING_FOR)?,
             waiting_before: None,
-            priority: one_of("priority", &self.priority, &PRIORITIES)?,
+            priority: query::one_of("priority", &self.priority, &PRIORITIES)?,
             category: given(&self.category),
             assignee,
             member: given(&self.member).map(|text| user(text, "member")).transpose()?,
             text: given(&self.text),
+            since: query::moment("since", &self.since)?,
+            until: query::moment("until", &self.until)?,
         })
-    }
-}
-
-fn one_of(name: &str, value: &str, known: &[&str]) -> Result<Option<String>, String> {
-    match value {
-        "" => Ok(None),
-        value if known.contains(&value) => Ok(Some(value.to_owned())),
-        value => Err(format!("{name} is one of {}; {value:?} is not", known.join(", "))),
     }
 }
 
@@ -92,7 +90,8 @@ struct Tickets {
     frame: Frame,
     params: Params,
     tickets: Vec<Ticket>,
-    next: Option<String>,
+    pages: Pages,
+    downloads: [(&'static str, String); 2],
     error: Option<String>,
     now: OffsetDateTime,
 }
@@ -105,10 +104,6 @@ impl Tickets {
     fn age(&self, since: &OffsetDateTime) -> String {
         format::age(*since, self.now)
     }
-
-    fn first(&self) -> String {
-        self.params.address("")
-    }
 }
 
 /// Shows a page of the list.
@@ -118,16 +113,18 @@ pub(super) async fn show(
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let Query(params) = params?;
-    let cursor = Some(params.cursor.as_str()).filter(|cursor| !cursor.is_empty());
+    let cursor = query::cursor(&params.cursor);
     let found = match params.filter() {
         Ok(filter) => match tickets::list(console.pool(), &filter, cursor, LIMIT).await {
-            Ok(page) => Ok((page.tickets, page.next_cursor)),
+            Ok(page) => Ok(Found { rows: page.tickets, next: page.next_cursor, prev: page.prev_cursor }),
             Err(ListError::Database(error)) => return Err(error.into()),
             Err(error) => Err(error.to_string()),
         },
         Err(detail) => Err(detail),
     };
-    let Listed { status, rows: tickets, next, error } = Listed::of(found, |cursor| params.address(cursor));
+    let Listed { status, rows: tickets, pages, error } =
+        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+    let downloads = query::downloads(HERE, params.filters());
     let frame = Frame::of(&session, "Tickets", "Tickets");
-    Ok(page_with(status, &Tickets { frame, params, tickets, next, error, now: console.now() }))
+    Ok(page_with(status, &Tickets { frame, params, tickets, pages, downloads, error, now: console.now() }))
 }

@@ -3,6 +3,9 @@
   'use strict';
 
   const all = (selector) => [...document.querySelectorAll(selector)];
+  // What the browser keeps; it may refuse to.
+  const recall = (name) => { try { return localStorage.getItem(name) ?? ''; } catch { return ''; } };
+  const keep = (name, value) => { try { localStorage.setItem(name, value); } catch { /* Only for this page, then. */ } };
 
   // Moments in the reader's own time; UTC stays in the title.
   const here = new Intl.DateTimeFormat(undefined, {
@@ -36,7 +39,7 @@
   document.addEventListener('htmx:after:swap', arrange);
   window.addEventListener('resize', stopAtWide);
 
-  // Keys: / searches, ? tells, g and a letter goes, j and k choose a row, Enter opens it, Esc leaves.
+  // Keys: / searches, ? tells, g and a letter goes, j and k choose a row, x selects it, Enter opens it, Esc leaves.
   const sheet = document.getElementById('keys');
   const rows = () => all('[data-row]');
   let goes = false;
@@ -61,6 +64,7 @@
     g: () => { goes = true; setTimeout(() => { goes = false; }, 1500); },
     j: () => choose(1),
     k: () => choose(-1),
+    x: () => document.querySelector('tr.at input[type="checkbox"]')?.click(),
   };
   document.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') {
@@ -81,29 +85,90 @@
     }
   });
 
-  // Live: the page is told that it has changed, and moves nothing by itself. Paused while nobody sees it.
+  // How many rows are selected.
+  document.addEventListener('change', (event) => {
+    const picked = document.querySelector('[data-picked]');
+    if (!picked || !event.target.closest('input[type="checkbox"][form]')) return;
+    const count = all('input[type="checkbox"][form]:checked').length;
+    picked.textContent = count === 0 ? 'Select events, or take' : `${count} selected, or`;
+  });
+
+  // Live: the page is told that it has changed, and moves nothing by itself. Paused while nobody sees it, and on request.
   const watched = document.querySelector('[data-live]');
   const changed = document.getElementById('changed');
-  if (watched && changed && 'EventSource' in window) {
+  const toggle = document.getElementById('live');
+  if (watched && changed && toggle && 'EventSource' in window) {
+    const PAUSED = 'memberflow-live-paused';
+    // Between a change and the look for what is new, so that many changes cost one look.
+    const LOOK_AFTER_MS = 1500;
+    const button = changed.querySelector('button');
     let source = null;
     let last = '';
+    let look = 0;
+
+    // How many rows stand before the one that is first here; the rows of a first page that is in the order of time.
+    const arrived = async () => {
+      const isFirst = !new URLSearchParams(location.search).get('cursor');
+      if (!watched.hasAttribute('data-newest') || !isFirst) return '';
+      const answer = await fetch(location.href, { headers: { Accept: 'text/html' } });
+      if (!answer.ok || answer.redirected) return '';
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      const names = (of) => [...of.querySelectorAll('#list [data-row]')].map((row) => row.dataset.row);
+      const [here, there] = [names(document), names(page)];
+      const count = here.length === 0 ? there.length : there.indexOf(here[0]);
+      if (count < 0) return `${there.length}+`;
+      return count === 0 ? '' : String(count);
+    };
+    const offer = async () => {
+      look = 0;
+      const count = await arrived().catch(() => '');
+      button.textContent = count ? `${count} new: show` : 'Something changed: show';
+      changed.hidden = false;
+    };
     const watch = () => {
       const query = new URLSearchParams({ tables: watched.dataset.live, after: last });
       source = new EventSource(`/console/live?${query}`);
       source.addEventListener('at', (event) => { last = event.lastEventId; });
       source.addEventListener('changed', (event) => {
         last = event.lastEventId;
-        changed.hidden = false;
+        if (!look) look = setTimeout(offer, LOOK_AFTER_MS);
       });
     };
     const follow = () => {
       source?.close();
       source = null;
-      if (!document.hidden) watch();
+      const isPaused = recall(PAUSED) === 'yes';
+      toggle.setAttribute('aria-pressed', String(!isPaused));
+      if (!document.hidden && !isPaused) watch();
     };
+    toggle.hidden = false;
+    toggle.addEventListener('click', () => {
+      keep(PAUSED, recall(PAUSED) === 'yes' ? '' : 'yes');
+      follow();
+    });
+    keys['.'] = () => toggle.click();
     document.addEventListener('visibilitychange', follow);
     window.addEventListener('pagehide', () => source?.close());
-    changed.querySelector('button').addEventListener('click', () => location.reload());
+    document.addEventListener('htmx:after:swap', () => { changed.hidden = true; });
+    button.addEventListener('click', () => location.reload());
     follow();
+  }
+
+  // Light, dark, or as the system says; kept in the browser.
+  const theme = document.getElementById('theme');
+  if (theme) {
+    const THEMES = ['auto', 'light', 'dark'];
+    const name = () => THEMES.find((one) => one === recall('memberflow-theme')) ?? 'auto';
+    const show = () => {
+      theme.textContent = `Colours: ${name()}`;
+      if (name() === 'auto') delete document.documentElement.dataset.theme;
+      else document.documentElement.dataset.theme = name();
+    };
+    theme.hidden = false;
+    theme.addEventListener('click', () => {
+      keep('memberflow-theme', THEMES[(THEMES.indexOf(name()) + 1) % THEMES.length]);
+      show();
+    });
+    show();
   }
 })();

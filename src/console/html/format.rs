@@ -118,7 +118,15 @@ pub(in crate::console) fn text(text: &Option<String>) -> &str {
 
 /// So long ago, in the largest unit that fits.
 pub(in crate::console) fn age(since: OffsetDateTime, now: OffsetDateTime) -> String {
-    let seconds = (now - since).whole_seconds().max(0);
+    lasting((now - since).whole_seconds().max(0))
+}
+
+/// A time in seconds, in the largest unit that fits.
+pub(in crate::console) fn seconds(seconds: &Option<f64>) -> String {
+    seconds.map_or_else(|| NOTHING.to_owned(), |seconds| lasting(seconds.round() as i64))
+}
+
+fn lasting(seconds: i64) -> String {
     let (count, unit) = match seconds {
         0..60 => (seconds, "s"),
         60..3_600 => (seconds / 60, "min"),

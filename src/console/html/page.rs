@@ -28,15 +28,17 @@ impl Place {
 }
 
 /// The navigation, in its order.
-const PLACES: [Place; 8] = [
+const PLACES: [Place; 10] = [
     Place::of("Overview", "/console", "o", Role::Viewer),
     Place::of("Members", "/console/members", "m", Role::Viewer),
     Place::of("Tickets", "/console/tickets", "t", Role::Viewer),
+    Place::of("Messages", "/console/messages", "x", Role::Viewer),
     Place::of("Revenue", "/console/revenue", "r", Role::Viewer),
     Place::of("Campaigns", "/console/campaigns", "c", Role::Viewer),
     Place::of("Events", "/console/events", "e", Role::Viewer),
     Place::of("Attention", "/console/attention", "a", Role::Viewer),
     Place::of("Audit", "/console/audit", "u", Role::Admin),
+    Place::of("Settings", "/console/settings", "s", Role::Operator),
 ];
 
 /// What is around a page.
@@ -72,6 +74,10 @@ impl Frame {
 
     pub(in crate::console) fn htmx(&self) -> String {
         assets::htmx()
+    }
+
+    pub(in crate::console) fn theme(&self) -> String {
+        assets::theme()
     }
 
     pub(in crate::console) fn script(&self) -> String {

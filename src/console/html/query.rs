@@ -1,38 +1,69 @@
 //! What several lists have in common: their query strings, and a page of them or why there is none.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::page::PageError;
 use crate::ops::ledger::parse_since;
 use crate::ops::page::PageError as ListError;
 
+/// Rows, and the cursors of the pages beside them.
+pub(in crate::console) struct Found<T> {
+    pub rows: Vec<T>,
+    pub next: Option<String>,
+    pub prev: Option<String>,
+}
+
+/// The addresses of the pages beside one: `pages.html` shows them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::console) struct Pages {
+    /// None on the first.
+    pub first: Option<String>,
+    pub prev: Option<String>,
+    pub next: Option<String>,
+}
+
 /// A page of a list as it is shown, or why there is none.
 pub(in crate::console) struct Listed<T> {
     pub status: StatusCode,
     pub rows: Vec<T>,
-    /// The address of the next page.
-    pub next: Option<String>,
+    pub pages: Pages,
     pub error: Option<String>,
 }
 
 impl<T> Listed<T> {
-    /// What was `found`: rows and the next page's cursor, or what is wrong with the query string.
+    /// What was `found` at `cursor` (empty: the beginning), or what is wrong with the query string; `address` is that of
+    /// the list at a cursor.
     pub(in crate::console) fn of(
-        found: Result<(Vec<T>, Option<String>), String>,
+        found: Result<Found<T>, String>,
+        cursor: &str,
         address: impl Fn(&str) -> String,
     ) -> Self {
         match found {
-            Ok((rows, cursor)) => {
-                let next = cursor.map(|cursor| address(&cursor));
-                Self { status: StatusCode::OK, rows, next, error: None }
+            Ok(Found { rows, next, prev }) => {
+                let at = |cursor: Option<String>| cursor.map(|cursor| address(&cursor));
+                let first = (!cursor.is_empty()).then(|| address(""));
+                let pages = Pages { first, prev: at(prev), next: at(next) };
+                Self { status: StatusCode::OK, rows, pages, error: None }
             }
             Err(detail) => {
                 let (status, error) = (StatusCode::BAD_REQUEST, Some(detail));
-                Self { status, rows: Vec::new(), next: None, error }
+                Self { status, rows: Vec::new(), pages: Pages::default(), error }
             }
         }
     }
+}
+
+/// The query string of an address.
+pub(in crate::console) fn of(address: &str) -> String {
+    address.split_once('?').map_or_else(String::new, |(_, query)| query.to_owned())
+}
+
+/// The cursor that a query string says.
+pub(in crate::console) fn cursor(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// A list's answer; what is wrong with the query string is said on the page.
@@ -53,6 +84,41 @@ pub(in crate::console) fn address<'a>(
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
+/// What the query string of an address says. Of a name that is there several times, which boxes of one name send, the
+/// values are joined by commas.
+///
+/// # Errors
+/// A name is none of the list's.
+pub(in crate::console) fn parse<T: DeserializeOwned>(uri: &Uri) -> Result<T, PageError> {
+    let mut fields: Map<String, Value> = Map::new();
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        let values = match fields.get(name.as_ref()).and_then(Value::as_str) {
+            Some(values) => format!("{values},{value}"),
+            None => value.into_owned(),
+        };
+        fields.insert(name.into_owned(), values.into());
+    }
+    serde_json::from_value(fields.into()).map_err(|error| PageError::Invalid(error.to_string()))
+}
+
+/// Where a list can be had whole, by what each form is called.
+pub(in crate::console) fn downloads<'a>(
+    list: &str,
+    pairs: impl IntoIterator<Item = (&'a str, &'a str)> + Clone,
+) -> [(&'static str, String); 2] {
+    [("CSV", "csv"), ("JSON", "json")]
+        .map(|(name, format)| (name, address(&format!("{list}.{format}"), pairs.clone())))
+}
+
+/// What the audit log keeps of a filter: not what a person typed, which may tell of somebody.
+pub(in crate::console) fn audited(filters: &[(&'static str, &str)]) -> Value {
+    let shown = |(name, value): &(&str, &str)| {
+        let value = if *name == "text" { "given" } else { value };
+        ((*name).to_owned(), Value::from(value))
+    };
+    filters.iter().filter(|(_, value)| !value.is_empty()).map(shown).collect()
+}
+
 /// What a field says; nothing where it is empty, which is what a form sends for "any".
 pub(in crate::console) fn text(name: &str, value: &str) -> Result<Option<String>, String> {
     let value = value.trim();
@@ -62,8 +128,37 @@ pub(in crate::console) fn text(name: &str, value: &str) -> Result<Option<String>
     Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
 }
 
+/// One of the words that a field can say.
+pub(in crate::console) fn one_of(name: &str, value: &str, known: &[&str]) -> Result<Option<String>, String> {
+    match value {
+        "" => Ok(None),
+        value if known.contains(&value) => Ok(Some(value.to_owned())),
+        value => Err(format!("{name} is one of {}; {value:?} is not", known.join(", "))),
+    }
+}
+
 /// The moment that a field says: a date, or a date and a time.
 pub(in crate::console) fn moment(name: &str, value: &str) -> Result<Option<OffsetDateTime>, String> {
     let given = Some(value.trim()).filter(|value| !value.is_empty());
     given.map(parse_since).transpose().map_err(|invalid| format!("{name}: {invalid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_typed_is_not_audited() {
+        let filters = [("status", "active"), ("text", "ada"), ("tier", "")];
+        assert_eq!(audited(&filters), json!({"status": "active", "text": "given"}));
+    }
+
+    #[test]
+    fn values_of_one_name_are_joined() {
+        let parsed = |uri: &str| parse::<Value>(&uri.parse().unwrap()).unwrap();
+        assert_eq!(parsed("/x?a=1&b=%26&a=2"), json!({"a": "1,2", "b": "&"}));
+        assert_eq!(parsed("/x"), json!({}));
+    }
 }

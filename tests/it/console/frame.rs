@@ -47,7 +47,7 @@ async fn assets_are_kept_for_ever_under_names_that_change_with_them() {
     let page = browser.get("/console/sign-in").await;
     let assets: Vec<&str> =
         page.body.split('"').filter(|text| text.starts_with("/console/assets/")).collect();
-    assert_eq!(assets.len(), 3, "{assets:?}");
+    assert_eq!(assets.len(), 4, "{assets:?}");
     for path in assets {
         let asset = browser.get(path).await;
         assert_eq!(asset.status, StatusCode::OK, "{path}");

@@ -78,6 +78,26 @@ async fn a_change_is_told_once_and_again_to_who_was_away() {
 }
 
 #[tokio::test]
+async fn events_are_told_of_though_they_notify_nobody() {
+    let app = TestApp::begin().await;
+    let browser = Browser::signed_in(&app.database.pool).await;
+    let mut events = Stream::open(&browser, "events", None).await;
+    assert_eq!(events.next().await.0, "at");
+    // The process begins to look meanwhile: an event comes until one is told of.
+    for number in 0.. {
+        app.execute(&format!(
+            "insert into ingest.events (source, event_id, event_type, occurred_at, received_at, body, state, reason, dead_at)
+             values ('stripe', 'evt_{number}', 'x', now(), now(), '{{}}', 'dead', 'x', clock_timestamp())"
+        ))
+        .await;
+        if let Ok((name, _)) = timeout(Duration::from_millis(500), events.next()).await {
+            assert_eq!(name, "changed");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_is_not_signed_in_is_told_nothing() {
     let app = TestApp::begin().await;
     let mut browser = Browser::signed_in(&app.database.pool).await;

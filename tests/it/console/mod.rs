@@ -1,13 +1,18 @@
 //! The console as a browser without scripts sees it: requests to its routes, and the pages that come back.
 
+mod acts;
 mod by_supabase;
 pub mod escaping;
 pub mod events;
 mod frame;
+mod lists;
 mod live;
+mod messages;
 pub mod pages;
+mod paging;
 mod roles;
 mod signing_in;
+mod standing;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -51,6 +56,18 @@ impl Page {
 
     fn location(&self) -> &str {
         self.header(LOCATION)
+    }
+
+    /// Where the link with this text leads.
+    fn link(&self, text: &str) -> String {
+        let before = self.body.split(&format!(">{text}</a>")).next().unwrap();
+        let href = before.rsplit("href=\"").next().unwrap().split('"').next().unwrap();
+        href.replace("&#38;", "&")
+    }
+
+    /// The names of the list's rows.
+    fn rows(&self) -> Vec<&str> {
+        self.body.split("data-row=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
     }
 
     /// Checks that the page came and says all of `texts`.

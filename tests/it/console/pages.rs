@@ -7,8 +7,8 @@ use memberflow::ops::tickets;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Browser, Page};
-use crate::support::app::{TestApp, customer, paid_invoice, stripe, subscription};
+use super::{Browser, Page, TOKEN, config};
+use crate::support::app::{NOW, TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::database::TestDatabase;
 
 pub const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
@@ -81,6 +81,9 @@ async fn pages_of_an_empty_database_say_what_to_do_next() {
         ("/console/attention", "Every event could be applied"),
         ("/console/attention", "Nothing waits for a missing piece"),
         ("/console/audit", "Nobody has changed anything yet"),
+        ("/console/messages", "No text message was sent or received yet"),
+        ("/console/attention", "No source has been silent"),
+        ("/console/attention", "Nothing was compared yet"),
     ] {
         browser.get(path).await.assert_shows(&[says]);
     }
@@ -97,6 +100,7 @@ async fn lists_without_a_match_offer_to_clear_the_filter() {
         ("/console/campaigns?status=archived", "No campaign matches"),
         ("/console/events?type=price.*", "No event matches"),
         ("/console/audit?actor=nobody", "No act matches"),
+        ("/console/messages?number=%2B1", "No message matches"),
     ] {
         browser.get(path).await.assert_shows(&[says, "Clear the filter"]);
     }
@@ -164,19 +168,12 @@ async fn members_are_listed_filtered_sorted_and_continued() {
     page.assert_shows(&["Ada Lovelace", "10.00 USD", "Pro", "aria-sort=\"descending\"", "Next page"]);
     let row = page.body.split("<tbody>").nth(1).unwrap();
     assert!(row.find("Ada Lovelace").unwrap() < row.find("member-").unwrap(), "the largest first");
-    let next = link(&page, "Next page");
+    let next = page.link("Next page");
     let second = browser.get(&next).await;
     second.assert_shows(&["member-", "First page"]);
     assert!(!second.body.contains("Ada Lovelace") && !second.body.contains("Next page"));
     browser.get("/console/members?tier=pro&status=active&text=LOVE").await.assert_shows(&["Ada Lovelace"]);
     browser.get("/console/members?text=&tier=&sort=&order=").await.assert_shows(&["member-59"]);
-}
-
-/// Where the link with this text leads.
-fn link(page: &Page, text: &str) -> String {
-    let before = page.body.split(&format!(">{text}</a>")).next().unwrap();
-    let href = before.rsplit("href=\"").next().unwrap().split('"').next().unwrap();
-    href.replace("&#38;", "&")
 }
 
 #[tokio::test]

@@ -8,16 +8,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
-use super::Console;
-use super::html::format;
-use super::html::page::{Frame, PageError, page};
-use super::signing_in::session::Session;
+use crate::console::Console;
+use crate::console::html::format;
+use crate::console::html::page::{Frame, PageError, page};
+use crate::console::signing_in::session::Session;
 use crate::ops::events::{self, Trace};
 
 /// The query string.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Params {
+pub(in crate::console) struct Params {
     /// Whether the body is shown, which the audit log notes.
     body: bool,
 }
@@ -26,6 +26,7 @@ pub(super) struct Params {
 #[template(path = "event.html")]
 struct EventPage {
     frame: Frame,
+    may_change: bool,
     trace: Trace,
     /// Where it was asked for.
     body: Option<String>,
@@ -34,20 +35,25 @@ struct EventPage {
 impl EventPage {
     /// The columns of a changed row, each with its value before and after.
     fn fields(&self, change: &events::Change) -> Vec<(String, String, String)> {
-        let text = |row: Option<&Map<String, Value>>, column: &str| {
-            row.and_then(|row| row.get(column)).map_or_else(|| "–".to_owned(), shown)
-        };
-        let before = change.before.as_ref().map(|Json(row)| row);
-        let after = &change.after.0;
-        let columns = before.into_iter().flat_map(Map::keys).chain(after.keys());
-        let mut columns: Vec<&String> = columns.collect();
-        columns.sort_unstable();
-        columns.dedup();
-        columns.into_iter().map(|it| (it.clone(), text(before, it), text(Some(after), it))).collect()
+        fields(change.before.as_ref().map(|Json(row)| row), Some(&change.after.0))
     }
 }
 
-fn shown(value: &Value) -> String {
+/// The columns of a row, each with its value before and after.
+pub(super) fn fields(
+    before: Option<&Map<String, Value>>,
+    after: Option<&Map<String, Value>>,
+) -> Vec<(String, String, String)> {
+    let text = |row: Option<&Map<String, Value>>, column: &str| {
+        row.and_then(|row| row.get(column)).map_or_else(|| "–".to_owned(), shown)
+    };
+    let mut columns: Vec<&String> = before.into_iter().chain(after).flat_map(Map::keys).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns.into_iter().map(|it| (it.clone(), text(before, it), text(after, it))).collect()
+}
+
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -55,7 +61,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// Shows it.
-pub(super) async fn show(
+pub(in crate::console) async fn show(
     State(console): State<Console>,
     session: Session,
     name: Result<Path<(String, String)>, PathRejection>,
@@ -71,7 +77,7 @@ pub(super) async fn show(
         None
     };
     let frame = Frame::of(&session, "Events", format!("Event {}", trace.event.event_id));
-    Ok(page(&EventPage { frame, trace, body }))
+    Ok(page(&EventPage { frame, may_change: session.may_change(), trace, body }))
 }
 
 /// A body for reading: JSON in lines, integers as they came; anything else as text.

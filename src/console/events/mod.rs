@@ -1,0 +1,7 @@
+//! Events: listed, shown one by one, and what operators do with them.
+
+pub(super) mod acts;
+mod chosen;
+pub(super) mod list;
+pub(super) mod replay;
+pub(super) mod show;

@@ -1,0 +1,314 @@
+//! `/console/members.csv`, `/console/events.json` and the like: a whole list of the present filter, streamed a page at a
+//! time. An act, and audited as one.
+//!
+//! JSON has the rows as the API has them; CSV has some of their fields, amounts in minor units.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{OriginalUri, State};
+use axum::http::Uri;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::html::page::PageError;
+use super::html::query;
+use super::signing_in::session::{Role, Session};
+use super::{
+    Console, audit as audit_page, events as events_page, members as members_page, tickets as tickets_page,
+};
+use crate::ops::page::{MAX_LIMIT, PageError as ListError};
+use crate::ops::{audit, events, members, tickets};
+use crate::store::audit as log;
+
+/// The lists that can be had whole.
+pub(super) const LISTS: [&str; 4] = ["members", "events", "tickets", "audit"];
+/// And how.
+pub(super) const FORMATS: [&str; 2] = ["csv", "json"];
+
+/// A list and its filter.
+enum List {
+    Members(members::PageRequest),
+    Events(events::Wanted),
+    Tickets(tickets::Filter),
+    Acts(audit::Wanted),
+}
+
+/// Why a page of it cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error(transparent)]
+    Members(#[from] members::ListError),
+    #[error(transparent)]
+    Tickets(#[from] tickets::ListError),
+    #[error(transparent)]
+    Page(#[from] ListError),
+}
+
+impl From<ExportError> for PageError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Members(members::ListError::Database(error))
+            | ExportError::Tickets(tickets::ListError::Database(error))
+            | ExportError::Page(ListError::Database(error)) => error.into(),
+            error => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
+/// Rows as the API has them, and where the next ones begin.
+struct Rows {
+    rows: Vec<Value>,
+    next: Option<String>,
+}
+
+impl Rows {
+    fn of<T: Serialize>(rows: &[T], next: Option<String>) -> Self {
+        Self { rows: rows.iter().map(|row| json!(row)).collect(), next }
+    }
+}
+
+impl List {
+    /// The list of this name, with the filter of an address.
+    fn of(name: &str, uri: &Uri) -> Result<(Self, Value), PageError> {
+        Ok(match name {
+            "members" => {
+                let params: members_page::Params = query::parse(uri)?;
+                (
+                    Self::Members(params.request(MAX_LIMIT).map_err(PageError::Invalid)?),
+                    query::audited(&params.filters()),
+                )
+            }
+            "events" => {
+                let params: events_page::list::Params = query::parse(uri)?;
+                (
+                    Self::Events(params.wanted().map_err(PageError::Invalid)?),
+                    query::audited(&params.filters()),
+                )
+            }
+            "tickets" => {
+                let params: tickets_page::Params = query::parse(uri)?;
+                (
+                    Self::Tickets(params.filter().map_err(PageError::Invalid)?),
+                    query::audited(&params.filters()),
+                )
+            }
+            "audit" => {
+                let params: audit_page::Params = query::parse(uri)?;
+                (Self::Acts(params.wanted().map_err(PageError::Invalid)?), query::audited(&params.filters()))
+            }
+            _ => return Err(PageError::NotFound),
+        })
+    }
+
+    /// Who may have it: who sees its page.
+    const fn least(&self) -> Role {
+        match self {
+            Self::Acts(_) => Role::Admin,
+            _ => Role::Viewer,
+        }
+    }
+
+    /// The fields of a CSV file.
+    const fn columns(&self) -> &'static [&'static str] {
+        match self {
+            Self::Members(_) => &[
+                "user_id",
+                "full_name",
+                "email",
+                "phone",
+                "subscription_tier",
+                "subscription_status",
+                "mrr",
+                "ltv",
+                "total_spent",
+                "currency",
+                "engagement_status",
+                "health_status",
+                "last_login_at",
+                "vision_count",
+                "created_at",
+            ],
+            Self::Events(_) => &[
+                "source",
+                "event_id",
+                "event_type",
+                "subject",
+                "occurred_at",
+                "received_at",
+                "state",
+                "at",
+                "reason",
+                "not_counted",
+            ],
+            Self::Tickets(_) => &[
+                "id",
+                "ticket_number",
+                "user_id",
+                "email",
+                "subject",
+                "status",
+                "priority",
+                "category",
+                "assigned_to",
+                "waiting_for",
+                "waiting_since",
+                "first_response_at",
+                "reply_count",
+                "reopened_count",
+                "created_at",
+                "resolved_at",
+                "closed_at",
+                "resolution_seconds",
+            ],
+            Self::Acts(_) => &["id", "at", "actor", "act", "arguments", "outcome"],
+        }
+    }
+
+    async fn page(&self, console: &Console, cursor: Option<String>) -> Result<Rows, ExportError> {
+        let pool = console.pool();
+        Ok(match self {
+            Self::Members(request) => {
+                let request = members::PageRequest { cursor, ..request.clone() };
+                let page = members::list(pool, &request, console.now()).await?;
+                Rows::of(&page.members, page.next_cursor)
+            }
+            Self::Events(wanted) => {
+                let page = events::list(pool, wanted, cursor.as_deref(), MAX_LIMIT).await?;
+                Rows::of(&page.events, page.next_cursor)
+            }
+            Self::Tickets(filter) => {
+                let page = tickets::list(pool, filter, cursor.as_deref(), MAX_LIMIT).await?;
+                Rows::of(&page.tickets, page.next_cursor)
+            }
+            Self::Acts(wanted) => {
+                let page = audit::list(pool, wanted, cursor.as_deref(), MAX_LIMIT).await?;
+                Rows::of(&page.acts, page.next_cursor)
+            }
+        })
+    }
+}
+
+/// Streams it.
+pub(super) async fn download(
+    State(console): State<Console>,
+    session: Session,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Response, PageError> {
+    let file = uri.path().rsplit('/').next().unwrap_or_default();
+    let (name, format) = file.split_once('.').ok_or(PageError::NotFound)?;
+    let (list, arguments) = List::of(name, &uri)?;
+    session.require(list.least())?;
+    let is_json = format == "json";
+    // Whatever page is shown, the file begins with the first; what is wrong with the filter is said before it begins.
+    let first = list.page(&console, None).await?;
+    let act = format!("{name} export");
+    let act = log::Act { actor: &session.actor, act: &act, arguments, outcome: json!({"format": format}) };
+    log::record(&mut *console.pool().acquire().await?, act, console.now()).await?;
+    let content_type = if is_json { "application/json" } else { "text/csv; charset=utf-8" };
+    let headers = [
+        (CONTENT_TYPE, content_type.to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\"")),
+    ];
+    let rest = Rest { console, list, is_json, next: Some(first), is_begun: false, has_rows: false };
+    Ok((headers, Body::from_stream(stream::unfold(rest, next))).into_response())
+}
+
+/// What is still to be written: after the last page nothing.
+struct Rest {
+    console: Console,
+    list: List,
+    is_json: bool,
+    next: Option<Rows>,
+    is_begun: bool,
+    has_rows: bool,
+}
+
+type Chunk = Result<Bytes, ExportError>;
+
+async fn next(mut rest: Rest) -> Option<(Chunk, Rest)> {
+    let Rows { rows, next } = rest.next.take()?;
+    let mut text = rest.write(&rows);
+    let Some(cursor) = next else {
+        text += if rest.is_json { "\n]\n" } else { "" };
+        return Some((Ok(text.into()), rest));
+    };
+    match rest.list.page(&rest.console, Some(cursor)).await {
+        Ok(rows) => {
+            rest.next = Some(rows);
+            Some((Ok(text.into()), rest))
+        }
+        Err(error) => {
+            // The reader sees a file that breaks off.
+            tracing::warn!(%error, "export broken off");
+            Some((Err(error), rest))
+        }
+    }
+}
+
+impl Rest {
+    fn write(&mut self, rows: &[Value]) -> String {
+        let columns = self.list.columns();
+        let mut text = match (self.is_begun, self.is_json) {
+            (true, _) => String::new(),
+            (false, true) => "[".to_owned(),
+            (false, false) => columns.join(",") + "\r\n",
+        };
+        for (at, row) in rows.iter().enumerate() {
+            if self.is_json {
+                text += if self.has_rows || at > 0 { ",\n" } else { "\n" };
+                text += &row.to_string();
+            } else {
+                let cells: Vec<String> = columns.iter().map(|column| quoted(&cell(&row[*column]))).collect();
+                text += &(cells.join(",") + "\r\n");
+            }
+        }
+        self.is_begun = true;
+        // A page of events may hold none and be followed by others.
+        self.has_rows |= !rows.is_empty();
+        text
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A cell as RFC 4180 writes it. What a spreadsheet would take for a formula is text, and begins with a quote; numbers and
+/// phone numbers stay what they are.
+fn quoted(cell: &str) -> String {
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || b" ()-".contains(&byte));
+    let is_formula = match cell.as_bytes().first() {
+        Some(b'+' | b'-') => !is_number(&cell[1..]),
+        Some(first) => b"=@\t\r".contains(first),
+        None => false,
+    };
+    let cell = if is_formula { format!("'{cell}") } else { cell.to_owned() };
+    if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_is_one_cell_and_no_formula() {
+        for (cell, expected) in [
+            ("Ada", "Ada"),
+            ("Ada, \"Countess\"", r#""Ada, ""Countess""""#),
+            ("=HYPERLINK(\"https://evil.example\")", r#""'=HYPERLINK(""https://evil.example"")""#),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("+1 (555) 010-0001", "+1 (555) 010-0001"),
+            ("-500", "-500"),
+            ("-2+cmd|' /C calc'!A0", "'-2+cmd|' /C calc'!A0"),
+            ("a\nb", "\"a\nb\""),
+        ] {
+            assert_eq!(quoted(cell), expected);
+        }
+    }
+}

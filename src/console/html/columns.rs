@@ -1,0 +1,50 @@
+//! Which columns of a list are shown: the address says it, or those that are usual.
+
+/// A column that a list can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::console) struct Known {
+    /// In the address.
+    pub key: &'static str,
+    /// For people.
+    pub title: &'static str,
+    /// Whether it is shown where the address says nothing.
+    pub is_usual: bool,
+}
+
+/// A column, and whether it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::console) struct Choice {
+    pub key: &'static str,
+    pub title: &'static str,
+    pub is_shown: bool,
+}
+
+/// The `known` columns with those shown that are `asked` for, joined by commas. Names that are none are passed over: a view
+/// that was saved may hold some of another version.
+pub(in crate::console) fn chosen(known: &[Known], asked: &str) -> Vec<Choice> {
+    let is_asked = |key: &str| asked.split(',').any(|name| name == key);
+    let says_nothing = !known.iter().any(|column| is_asked(column.key));
+    let choice = |column: &Known| Choice {
+        key: column.key,
+        title: column.title,
+        is_shown: if says_nothing { column.is_usual } else { is_asked(column.key) },
+    };
+    known.iter().map(choice).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_says_which_columns_are_shown_else_the_usual_ones_are() {
+        let known = [("email", true), ("phone", false), ("mrr", true)];
+        let known = known.map(|(key, is_usual)| Known { key, title: key, is_usual });
+        let shown = |asked: &str| -> Vec<&str> {
+            chosen(&known, asked).into_iter().filter(|it| it.is_shown).map(|it| it.key).collect()
+        };
+        assert_eq!(shown(""), ["email", "mrr"]);
+        assert_eq!(shown("mrr,phone,gone"), ["phone", "mrr"]);
+        assert_eq!(shown("gone"), ["email", "mrr"]);
+    }
+}

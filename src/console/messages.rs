@@ -1,0 +1,148 @@
+//! `/console/messages` and `/console/messages/{number}`: the text messages, and those with one number.
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::Console;
+use super::html::page::{Frame, PageError, page_with};
+use super::html::query::{Found, Listed, Pages};
+use super::html::{format, query};
+use super::signing_in::session::Session;
+use crate::ops::messages::{self, DIRECTIONS, Filter, Message, STATUSES};
+
+/// Where the list is.
+const HERE: &str = "/console/messages";
+/// Messages on a page.
+const LIMIT: u32 = 50;
+
+/// The query string; an empty value is what a form sends for "any".
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Params {
+    status: String,
+    direction: String,
+    number: String,
+    member: String,
+    since: String,
+    until: String,
+    cursor: String,
+}
+
+impl Params {
+    fn filters(&self) -> [(&'static str, &str); 6] {
+        [
+            ("status", &self.status),
+            ("direction", &self.direction),
+            ("number", &self.number),
+            ("member", &self.member),
+            ("since", &self.since),
+            ("until", &self.until),
+        ]
+    }
+
+    fn is_filtered(&self) -> bool {
+        self.filters().iter().any(|(_, value)| !value.is_empty())
+    }
+
+    fn address(&self, cursor: &str) -> String {
+        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+    }
+
+    fn filter(&self) -> Result<Filter, String> {
+        let member = query::text("member", &self.member)?
+            .map(|text| text.parse().map_err(|_| format!("member is a user id; {text:?} is none")));
+        Ok(Filter {
+            status: query::one_of("status", &self.status, &STATUSES)?,
+            direction: query::one_of("direction", &self.direction, &DIRECTIONS)?,
+            number: query::text("number", &self.number)?,
+            member: member.transpose()?,
+            since: query::moment("since", &self.since)?,
+            until: query::moment("until", &self.until)?,
+        })
+    }
+}
+
+/// Reads a page, or says what is wrong with the query string.
+async fn found(
+    console: &Console,
+    filter: Result<Filter, String>,
+    cursor: &str,
+) -> Result<Result<Found<Message>, String>, PageError> {
+    let filter = match filter {
+        Ok(filter) => filter,
+        Err(detail) => return Ok(Err(detail)),
+    };
+    let page = messages::list(console.pool(), &filter, query::cursor(cursor), LIMIT).await;
+    let found =
+        |page: messages::Page| Found { rows: page.messages, next: page.next_cursor, prev: page.prev_cursor };
+    Ok(query::said(page)?.map(found))
+}
+
+#[derive(Template)]
+#[template(path = "messages.html")]
+struct Messages {
+    frame: Frame,
+    params: Params,
+    messages: Vec<Message>,
+    pages: Pages,
+    error: Option<String>,
+}
+
+impl Messages {
+    const STATUSES: [&'static str; 5] = STATUSES;
+    const DIRECTIONS: [&'static str; 2] = DIRECTIONS;
+}
+
+/// Shows a page of the list.
+pub(super) async fn list(
+    State(console): State<Console>,
+    session: Session,
+    params: Result<Query<Params>, QueryRejection>,
+) -> Result<Response, PageError> {
+    let Query(params) = params?;
+    let found = found(&console, params.filter(), &params.cursor).await?;
+    let Listed { status, rows: messages, pages, error } =
+        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+    let frame = Frame::of(&session, "Messages", "Text messages");
+    Ok(page_with(status, &Messages { frame, params, messages, pages, error }))
+}
+
+/// The query string of a conversation.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Place {
+    cursor: String,
+}
+
+#[derive(Template)]
+#[template(path = "conversation.html")]
+struct Conversation {
+    frame: Frame,
+    messages: Vec<Message>,
+    pages: Pages,
+    error: Option<String>,
+}
+
+/// Shows what was written to and by one number.
+pub(super) async fn conversation(
+    State(console): State<Console>,
+    session: Session,
+    Path(number): Path<String>,
+    place: Result<Query<Place>, QueryRejection>,
+) -> Result<Response, PageError> {
+    let Query(Place { cursor }) = place?;
+    let filter = Filter { number: Some(number.clone()), ..Filter::default() };
+    let found = found(&console, Ok(filter), &cursor).await?;
+    if cursor.is_empty() && found.as_ref().is_ok_and(|found| found.rows.is_empty()) {
+        return Err(PageError::Unknown(format!("There is no text message with {number}.")));
+    }
+    let name: String = form_urlencoded::byte_serialize(number.as_bytes()).collect();
+    let path = format!("{HERE}/{}", name.replace('+', "%20"));
+    let Listed { status, rows: messages, pages, error } =
+        Listed::of(found, &cursor, |cursor| query::address(&path, [("cursor", cursor)]));
+    let frame = Frame::of(&session, "Messages", format!("Text messages with {number}"));
+    Ok(page_with(status, &Conversation { frame, messages, pages, error }))
+}

@@ -1,0 +1,110 @@
+//! What is silent, what drifted and what the doctor finds, on the pages.
+
+use axum::http::StatusCode;
+use memberflow::console::signing_in::links;
+use memberflow::console::signing_in::session::{Role, Session};
+use memberflow::envelope::Envelope;
+use memberflow::ops::progress::Progress;
+use memberflow::ops::{rebuild, sources};
+use serde_json::json;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::{Browser, TOKEN, config};
+use crate::support::app::{NOW, TestApp, customer, stripe, subscription};
+
+const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
+
+#[tokio::test]
+async fn applied_events_are_counted_by_day_once_with_their_longest_gap() {
+    let app = TestApp::begin().await;
+    app.apply(
+        ["evt_1", "evt_2"].map(|id| stripe(id, "customer.created", 0, customer("cus_1", "a@example.com"))),
+    )
+    .await;
+    let pool = &app.database.pool;
+    let days = "select source, events, longest_gap_s, day::text as day from ingest.source_days order by day";
+    for _ in 0..2 {
+        sources::count(pool, NOW + Duration::minutes(1)).await.unwrap();
+        let day = json!({"source": "stripe", "events": 2, "longest_gap_s": 0, "day": "2026-11-20"});
+        assert_eq!(app.rows(days).await, [day]);
+    }
+    let later = NOW + Duration::hours(3);
+    app.store_at(later).apply(&[received_at(later)]).await.unwrap();
+    sources::count(pool, later + Duration::minutes(1)).await.unwrap();
+    let day = json!({"source": "stripe", "events": 3, "longest_gap_s": 10800, "day": "2026-11-20"});
+    assert_eq!(app.rows(days).await, [day]);
+}
+
+fn received_at(moment: OffsetDateTime) -> Envelope {
+    let event = stripe("evt_3", "customer.updated", 1, customer("cus_1", "a@example.com"));
+    Envelope { received_at: moment, ..event }
+}
+
+#[tokio::test]
+async fn a_silent_source_is_shown_until_it_is_heard_of_again() {
+    let app = TestApp::begin().await;
+    app.execute(
+        "insert into ingest.source_days (source, day, events, longest_gap_s, last_received_at) values
+             ('stripe', '2026-11-15', 500, 120, '2026-11-15 12:00Z'), ('stripe', '2026-11-20', 10, 60, '2026-11-20 11:00Z'),
+             ('twilio', '2026-11-15', 500, 99999, '2026-11-15 12:00Z'), ('twilio', '2026-11-20', 9, 60, '2026-11-20 11:00Z')",
+    )
+    .await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
+    let overview = browser.get("/console").await;
+    overview.assert_shows(&["<span class=\"bad\">silent</span>", "as usual", "2 min"]);
+    let attention = browser.get("/console/attention").await;
+    attention.assert_shows(&["<th scope=\"row\">stripe</th>"]);
+    assert!(!attention.body.contains("<th scope=\"row\">twilio</th>"));
+    let event = stripe("evt_1", "customer.created", 0, customer("cus_1", "a@example.com"));
+    app.apply([Envelope { received_at: NOW, ..event }]).await;
+    browser.get("/console/attention").await.assert_shows(&["No source has been silent"]);
+}
+
+#[tokio::test]
+async fn drift_is_shown_with_both_values_until_it_is_fixed() {
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
+    app.apply([
+        stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
+        stripe("evt_2", "customer.subscription.created", 1, subscription("sub_1", "cus_1", "active")),
+    ])
+    .await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
+    browser.get("/console").await.assert_shows(&["Nothing was compared yet"]);
+    app.execute("update public.user_revenue_metrics set mrr = 4711").await;
+    for (check, says) in [(true, "differ</span>"), (false, "differed and are fixed")] {
+        let report = rebuild::run(&app.store, check, &mut Progress::Silent, |_| true).await.unwrap();
+        assert!(report.differing_rows() > 0);
+        let page = browser.get("/console/attention").await;
+        page.assert_shows(&["rebuild", says, "public.user_revenue_metrics", "<td>mrr</td>", "4711"]);
+    }
+    rebuild::run(&app.store, true, &mut Progress::Silent, |_| true).await.unwrap();
+    browser.get("/console/attention").await.assert_shows(&["no drift"]);
+    browser.get("/console").await.assert_shows(&["<th scope=\"row\">rebuild</th>"]);
+}
+
+#[tokio::test]
+async fn settings_show_what_the_doctor_finds_to_those_who_can_mend_it_and_no_secret() {
+    let app = TestApp::begin().await;
+    let mut config = config();
+    config.database_url = app.database.url().into();
+    config.stripe_webhook_secrets = memberflow::verify::secrets::split_stripe("whsec_a_secret_of_stripes");
+    let sign_in = async |role: Role| {
+        let session = Session { actor: "bob".to_owned(), role };
+        let code = links::make(&app.database.pool, &TOKEN.into(), &session, NOW).await.unwrap();
+        let mut browser = Browser::at(&app.database.pool, &config, NOW);
+        browser.post("/console/sign-in/link", &[("code", &code)]).await;
+        browser
+    };
+    let mut operator = sign_in(Role::Operator).await;
+    let page = operator.get("/console/settings").await;
+    page.assert_shows(&["<h1>Settings</h1>", "the queue is in Postgres", "migrations"]);
+    for secret in ["whsec_a_secret_of_stripes", TOKEN] {
+        assert!(!page.body.contains(secret), "{secret}");
+    }
+    let mut viewer = sign_in(Role::Viewer).await;
+    viewer.get("/console/settings").await.assert_is(StatusCode::FORBIDDEN, "Ask an admin");
+    assert!(!viewer.get("/console").await.body.contains("/console/settings"));
+}
