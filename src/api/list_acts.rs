@@ -22,6 +22,8 @@ pub struct Params {
     since: Option<String>,
     /// Done before this date or moment.
     until: Option<String>,
+    /// Whether to count those that match, up to 10,000.
+    count: Option<bool>,
     /// 1 to 200; 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
@@ -49,5 +51,9 @@ pub async fn list(
         until: query::moment("until", params.until.as_deref())?,
     };
     let (cursor, limit) = (params.cursor.as_deref(), query::limit(params.limit));
-    Ok(Json(audit::list(state.store.pool(), &wanted, cursor, limit).await?))
+    let mut page = audit::list(state.store.pool(), &wanted, cursor, limit).await?;
+    if params.count == Some(true) {
+        page.count = audit::count(state.store.pool(), &wanted).await?;
+    }
+    Ok(Json(page))
 }

@@ -27,6 +27,8 @@ pub struct Params {
     since: Option<String>,
     /// Written before this date or moment.
     until: Option<String>,
+    /// Whether to count those that match, up to 10,000.
+    count: Option<bool>,
     /// 1 to 200; 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
@@ -58,5 +60,9 @@ pub async fn list(
         until: query::moment("until", params.until.as_deref())?,
     };
     let (cursor, limit) = (params.cursor.as_deref(), query::limit(params.limit));
-    Ok(Json(messages::list(state.store.pool(), &filter, cursor, limit).await?))
+    let mut page = messages::list(state.store.pool(), &filter, cursor, limit).await?;
+    if params.count == Some(true) {
+        page.count = messages::count(state.store.pool(), &filter).await?;
+    }
+    Ok(Json(page))
 }

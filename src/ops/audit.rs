@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::types::Json;
-use sqlx::{FromRow, PgPool, QueryBuilder};
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::page::{self, Neighbours, PageError};
+use super::page::{self, Count, Neighbours, PageError};
 
 /// One act.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
@@ -52,6 +52,9 @@ pub struct Page {
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
 }
 
 /// One page of the acts that are `wanted`, after `cursor`, at most `limit`.
@@ -65,18 +68,8 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
-    let mut query =
-        QueryBuilder::new("select id, at, actor, act, arguments, outcome from ingest.audit_log where true");
-    for (column, value) in [(" and actor = ", &wanted.actor), (" and act = ", &wanted.act)] {
-        if let Some(value) = value {
-            query.push(column).push_bind(value.clone());
-        }
-    }
-    for (bound, moment) in [(" and at >= ", wanted.since), (" and at < ", wanted.until)] {
-        if let Some(moment) = moment {
-            query.push(bound).push_bind(moment);
-        }
-    }
+    let mut query = QueryBuilder::new(LINES);
+    wanted.push(&mut query);
     let from = cursor.map(page::decode).transpose()?;
     let way = from.as_ref().map(|(way, _)| *way);
     let (beyond, order) = way.unwrap_or_default().descending();
@@ -90,5 +83,33 @@ pub async fn list(
     let mut acts: Vec<Line> = query.build_query_as().fetch_all(pool).await?;
     let Neighbours { next, prev } =
         page::cut(&mut acts, limit, way, |act| [page::from_moment(act.at), act.id.to_string()]);
-    Ok(Page { acts, next_cursor: next, prev_cursor: prev })
+    Ok(Page { acts, next_cursor: next, prev_cursor: prev, count: None })
+}
+
+const LINES: &str = "select id, at, actor, act, arguments, outcome from ingest.audit_log where true";
+
+/// How many acts are `wanted`; none where counting takes too long.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
+    let mut query = page::counting();
+    query.push(LINES);
+    wanted.push(&mut query);
+    page::count(pool, query).await
+}
+
+impl Wanted {
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        for (column, value) in [(" and actor = ", &self.actor), (" and act = ", &self.act)] {
+            if let Some(value) = value {
+                query.push(column).push_bind(value.clone());
+            }
+        }
+        for (bound, moment) in [(" and at >= ", self.since), (" and at < ", self.until)] {
+            if let Some(moment) = moment {
+                query.push(bound).push_bind(moment);
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::page::{self, Neighbours, PageError};
+use super::page::{self, Count, Neighbours, PageError};
 
 /// What a status can be.
 pub const STATUSES: [&str; 5] = ["queued", "sent", "delivered", "failed", "received"];
@@ -74,6 +74,9 @@ pub struct Page {
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
 }
 
 /// The number that is not ours, as an index has it.
@@ -123,7 +126,18 @@ pub async fn list(
     let Neighbours { next, prev } = page::cut(&mut messages, limit, way, |message| {
         [message.created_at.map(page::from_moment).unwrap_or_default(), message.id.to_string()]
     });
-    Ok(Page { messages, next_cursor: next, prev_cursor: prev })
+    Ok(Page { messages, next_cursor: next, prev_cursor: prev, count: None })
+}
+
+/// How many messages meet `filter`; none where counting takes too long.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, sqlx::Error> {
+    let mut query = page::counting();
+    query.push(COLUMNS);
+    filter.push(&mut query);
+    page::count(pool, query).await
 }
 
 impl Filter {

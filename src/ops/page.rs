@@ -2,9 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use sqlx::{PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::members::moment;
+use crate::database;
 
 /// The rows on a page where nothing else is said.
 pub const DEFAULT_LIMIT: u32 = 50;
@@ -125,6 +128,43 @@ pub(super) fn decode<const N: usize>(cursor: &str) -> Result<(Way, [String; N]),
     }
     let place = parts.try_into().map_err(|_| PageError::Cursor)?;
     Ok((if is_back { Way::Back } else { Way::Forth }, place))
+}
+
+/// How many rows of a list match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = MatchCount)]
+pub struct Count {
+    /// At most 10,000 are counted.
+    pub rows: i64,
+    /// Whether there are more.
+    pub is_capped: bool,
+}
+
+/// The most rows that are counted.
+const COUNTED_MAX: i64 = 10_000;
+/// Rows are counted for half a second at most: a filter that few of many rows meet takes longer than anybody waits.
+const BOUND: &str = "set local statement_timeout = 500";
+/// What Postgres calls a statement that takes longer.
+const TOO_LONG: &str = "57014";
+
+/// Begins a statement that counts: a `select` without order and limit follows, and [`count`] ends it.
+pub(super) fn counting() -> QueryBuilder<Postgres> {
+    QueryBuilder::new("select count(*) from (")
+}
+
+/// Counts what a statement begun by [`counting`] selects; none where that takes too long.
+pub(super) async fn count(
+    pool: &PgPool,
+    mut query: QueryBuilder<Postgres>,
+) -> Result<Option<Count>, sqlx::Error> {
+    query.push(" limit ").push_bind(COUNTED_MAX + 1).push(") matching");
+    let mut reading = database::begin_reading(pool).await?;
+    sqlx::query(BOUND).execute(&mut *reading).await?;
+    match query.build_query_scalar::<i64>().persistent(false).fetch_one(&mut *reading).await {
+        Ok(rows) => Ok(Some(Count { rows: rows.min(COUNTED_MAX), is_capped: rows > COUNTED_MAX })),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(TOO_LONG) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A moment as part of a place.

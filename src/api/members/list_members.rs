@@ -29,6 +29,8 @@ pub struct Params {
     until: Option<String>,
     sort: Option<String>,
     order: Option<String>,
+    /// Whether to count those that match, up to 10,000.
+    count: Option<bool>,
     /// 1 to 200; 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
@@ -74,8 +76,13 @@ pub async fn list(
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Json<Page>, Error> {
     let Query(params) = params?;
+    let (pool, is_counted) = (state.store.pool(), params.count == Some(true));
     let request = params.into_request()?;
-    Ok(Json(members::list(state.store.pool(), &request, state.clock.now()).await?))
+    let mut page = members::list(pool, &request, state.clock.now()).await?;
+    if is_counted {
+        page.count = members::count(pool, &request.filter).await?;
+    }
+    Ok(Json(page))
 }
 
 impl Params {

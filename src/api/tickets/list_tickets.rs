@@ -34,6 +34,8 @@ pub struct Params {
     since: Option<String>,
     /// Made before this date or moment.
     until: Option<String>,
+    /// Whether to count those that match, up to 10,000.
+    count: Option<bool>,
     /// 1 to 200; 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
@@ -55,8 +57,13 @@ pub async fn list(
 ) -> Result<Json<Page>, Problem> {
     let Query(params) = params?;
     let (limit, cursor) = (params.limit.unwrap_or(DEFAULT_LIMIT), params.cursor.clone());
+    let (pool, is_counted) = (state.store.pool(), params.count == Some(true));
     let filter = params.into_filter()?;
-    Ok(Json(tickets::list(state.store.pool(), &filter, cursor.as_deref(), limit).await?))
+    let mut page = tickets::list(pool, &filter, cursor.as_deref(), limit).await?;
+    if is_counted {
+        page.count = tickets::count(pool, &filter).await?;
+    }
+    Ok(Json(page))
 }
 
 impl Params {

@@ -10,7 +10,7 @@ use super::cursor::{Cursor, InvalidCursor};
 use super::filter::{Filter, InvalidFilter};
 use super::sort::{Direction, Sort, SortBy, Stretch};
 use super::{Member, sql};
-use crate::ops::page::{Way, beside};
+use crate::ops::page::{Count, Way, beside, count as counted, counting};
 
 /// The members on a page where nothing else is said.
 pub const DEFAULT_LIMIT: u32 = 50;
@@ -47,6 +47,9 @@ pub struct Page {
     pub next_cursor: Option<String>,
     /// Asks for the page before; absent on the first.
     pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
 }
 
 /// There is no such page, or it could not be read.
@@ -98,6 +101,24 @@ pub async fn list(pool: &PgPool, request: &PageRequest, now: OffsetDateTime) -> 
     Ok(page(found, request.sort, wanted, way))
 }
 
+/// How many members `filter` leaves; none where counting takes too long.
+///
+/// # Errors
+/// The filter makes no sense, or the database does not answer.
+pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, ListError> {
+    filter.check()?;
+    let mut query = counting();
+    query.push("select u.id").push(sql::FROM_USERS).push(sql::FACTS);
+    // Of whichever stretch: few that come into question for a filter are few in all.
+    let stretch = Sort::default().stretches()[0];
+    let candidates = candidates(pool, filter, stretch).await?;
+    if let Some(candidates) = candidates {
+        query.push(" and u.id = any(").push_bind(candidates).push(")");
+    }
+    filter.push(&mut query);
+    Ok(counted(pool, query).await?)
+}
+
 /// A member and the stretch that it stands in.
 type Stood = (usize, Member);
 
@@ -120,7 +141,8 @@ fn page(mut found: Vec<Stood>, sort: Sort, wanted: usize, way: Option<Way>) -> P
     };
     let next_cursor = cursor(found.last().filter(|_| has_next), Way::Forth);
     let prev_cursor = cursor(found.first().filter(|_| has_prev), Way::Back);
-    Page { members: found.into_iter().map(|(_, member)| member).collect(), next_cursor, prev_cursor }
+    let members = found.into_iter().map(|(_, member)| member).collect();
+    Page { members, next_cursor, prev_cursor, count: None }
 }
 
 async fn read(

@@ -21,7 +21,7 @@ pub use contact::{Contact, Support};
 pub(super) use cursor::moment;
 pub use cursor::{Cursor, InvalidCursor};
 pub use filter::{ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, InvalidFilter, SUBSCRIPTION_STATUSES};
-pub use list::{DEFAULT_LIMIT, ListError, MAX_LIMIT, Page, PageRequest, list};
+pub use list::{DEFAULT_LIMIT, ListError, MAX_LIMIT, Page, PageRequest, count, list};
 pub use show::{Detail, Payment, Subscription, find_by_email, show};
 pub use sort::{Direction, Sort, SortBy};
 

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{COLUMNS, Ticket};
-use crate::ops::page::{self, Neighbours, PageError, Way};
+use crate::ops::page::{self, Count, Neighbours, PageError, Way};
 
 /// The most tickets on one page.
 pub const MAX_LIMIT: u32 = 200;
@@ -57,6 +57,9 @@ pub struct Page {
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
 }
 
 /// There is no such page.
@@ -99,7 +102,18 @@ pub async fn list(
     query.push(" limit ").push_bind(page::one_more(limit));
     let mut tickets: Vec<Ticket> = query.build_query_as().fetch_all(pool).await?;
     let Neighbours { next, prev } = page::cut(&mut tickets, limit, way, Place::of);
-    Ok(Page { tickets, next_cursor: next, prev_cursor: prev })
+    Ok(Page { tickets, next_cursor: next, prev_cursor: prev, count: None })
+}
+
+/// How many tickets meet `filter`; none where counting takes too long.
+///
+/// # Errors
+/// The text makes no sense, or the database does not answer.
+pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, ListError> {
+    let mut query = page::counting();
+    query.push(COLUMNS).push(" where true");
+    filter.push(&mut query)?;
+    Ok(page::count(pool, query).await?)
 }
 
 /// What the list is sorted by, as an index has it.

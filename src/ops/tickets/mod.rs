@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 pub use change::{Change, ChangeError, change, change_expected};
-pub use list::{Assignee, Filter, ListError, MAX_LIMIT, Page, list};
+pub use list::{Assignee, Filter, ListError, MAX_LIMIT, Page, count, list};
 pub use show::{Detail, Entry, show};
 
 /// What a status can be.

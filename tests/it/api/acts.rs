@@ -30,6 +30,16 @@ async fn acts_are_listed_newest_first_by_page_and_filter() {
         assert_eq!(pages(&app, &format!("/api/audit?{query}"), 9, "acts", "id").await, [expected], "{query}");
     }
     let acts = read(&app, "/api/audit?limit=1").await;
+    assert_eq!(acts.get("count"), None, "counted only where that is asked for");
+    let counted = read(&app, "/api/audit?limit=1&count=true&actor=api").await;
+    assert_eq!(counted["count"], json!({"rows": 3, "is_capped": false}));
+    app.execute(
+        "insert into ingest.audit_log (at, actor, act, arguments, outcome)
+         select now(), 'many', 'x', '{}', '{}' from generate_series(1, 10001) n",
+    )
+    .await;
+    let counted = read(&app, "/api/audit?limit=1&count=true&actor=many").await;
+    assert_eq!(counted["count"], json!({"rows": 10_000, "is_capped": true}));
     assert_eq!(acts["acts"][0]["arguments"], json!({"n": 1}));
     assert_problem(&get(&app, "/api/audit?who=x").await, StatusCode::BAD_REQUEST, "who");
     assert_problem(&get(&app, "/api/audit?cursor=x").await, StatusCode::BAD_REQUEST, "again");

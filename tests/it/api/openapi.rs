@@ -107,7 +107,7 @@ fn requests() -> Vec<(Method, &'static str, String, Value)> {
     let member = "/api/members/{user_id}";
     let ticket = "/api/tickets/{ticket}";
     vec![
-        plain("/api/members"),
+        get("/api/members", "/api/members?count=true".to_owned()),
         get(member, format!("/api/members/{user}")),
         (Method::PATCH, member, format!("/api/members/{user}"), json!({"custom_tags": ["vip"]})),
         get("/api/members/{user_id}/mrr", format!("/api/members/{user}/mrr")),
@@ -115,7 +115,7 @@ fn requests() -> Vec<(Method, &'static str, String, Value)> {
         plain("/api/mrr/waterfall"),
         plain("/api/mrr/cohorts"),
         get("/api/mrr/movements", "/api/mrr/movements?currency=usd&month=2026-01&kind=new".to_owned()),
-        plain("/api/tickets"),
+        get("/api/tickets", "/api/tickets?count=true".to_owned()),
         (Method::PATCH, ticket, "/api/tickets/T-1".to_owned(), json!({"status": "in_progress"})),
         (
             Method::POST,
@@ -150,10 +150,10 @@ fn requests() -> Vec<(Method, &'static str, String, Value)> {
         ),
         plain("/api/parked"),
         plain("/api/parked/reasons"),
-        plain("/api/audit"),
+        get("/api/audit", "/api/audit?count=true".to_owned()),
         plain("/api/overview"),
         plain("/api/doctor"),
-        plain("/api/messages"),
+        get("/api/messages", "/api/messages?count=true".to_owned()),
     ]
 }
 

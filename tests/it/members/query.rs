@@ -1,8 +1,9 @@
 //! Which members a list holds, in which order, page by page.
 
 use memberflow::ops::members::{
-    Direction, Filter, ListError, Member, Page, PageRequest, Sort, SortBy, list, show,
+    Direction, Filter, ListError, Member, Page, PageRequest, Sort, SortBy, count, list, show,
 };
+use memberflow::ops::page::Count;
 use serde_json::json;
 use sqlx::PgPool;
 use time::Duration;
@@ -135,6 +136,13 @@ async fn members_are_found_by_when_their_account_was_made() {
     assert_eq!(of(since, until).await, ["bob@example.com"]);
     assert_eq!(of(since, None).await, ["bob@example.com", "cy@example.com"]);
     assert_eq!(of(None, since).await, ["ada@example.com"]);
+    for (filter, rows) in [
+        (Filter::default(), 3),
+        (Filter { since, ..Filter::default() }, 2),
+        (Filter { text: Some("bob".to_owned()), ..Filter::default() }, 1),
+    ] {
+        assert_eq!(count(pool, &filter).await.unwrap(), Some(Count { rows, is_capped: false }));
+    }
 }
 
 #[tokio::test]
@@ -276,7 +284,7 @@ async fn walk(pool: &PgPool, sort: Sort, limit: u32) -> Vec<Member> {
     assert_eq!(pages[0].prev_cursor, None);
     for at in (1..pages.len()).rev() {
         request.cursor.clone_from(&pages[at].prev_cursor);
-        let Page { members, next_cursor, prev_cursor } = list(pool, &request, NOW).await.unwrap();
+        let Page { members, next_cursor, prev_cursor, .. } = list(pool, &request, NOW).await.unwrap();
         assert_eq!(members, pages[at - 1].members, "back from page {at}");
         assert_eq!((next_cursor.is_some(), prev_cursor.is_some()), (true, at > 1));
     }
