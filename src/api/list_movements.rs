@@ -24,7 +24,7 @@ pub struct Params {
     known_at: Option<String>,
     /// 1 to 200; 50.
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
     cursor: Option<String>,
 }
 

@@ -4,7 +4,7 @@
 //! JSON has the rows as the API has them; CSV has some of their fields, amounts in minor units.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{OriginalUri, State};
+use axum::extract::State;
 use axum::http::Uri;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
@@ -194,7 +194,7 @@ impl List {
 pub(super) async fn download(
     State(console): State<Console>,
     session: Session,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
 ) -> Result<Response, PageError> {
     let file = uri.path().rsplit('/').next().unwrap_or_default();
     let (name, format) = file.split_once('.').ok_or(PageError::NotFound)?;

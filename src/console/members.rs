@@ -1,7 +1,8 @@
 //! `/console/members`: the member list, with the API's filters and orders.
 
 use askama::Template;
-use axum::extract::{OriginalUri, State};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -136,7 +137,7 @@ impl Members {
 pub(super) async fn show(
     State(console): State<Console>,
     session: Session,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
 ) -> Result<Response, PageError> {
     let params: Params = query::parse(&uri)?;
     let found = match params.request(DEFAULT_LIMIT) {

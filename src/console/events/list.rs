@@ -1,7 +1,8 @@
 //! `/console/events`: the events, the newest first.
 
 use askama::Template;
-use axum::extract::{OriginalUri, State};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -112,7 +113,7 @@ impl Events {
 pub(in crate::console) async fn show(
     State(console): State<Console>,
     session: Session,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
 ) -> Result<Response, PageError> {
     let params: Params = query::parse(&uri)?;
     let cursor = query::cursor(&params.cursor);

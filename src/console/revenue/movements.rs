@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::console::Console;
 use crate::console::html::page::{Frame, PageError, page_with};
-use crate::console::html::query::Listed;
+use crate::console::html::query::{Found, Listed, Pages};
 use crate::console::html::{format, query};
 use crate::console::signing_in::session::Session;
 use crate::ops::ledger::{self, Cell, KINDS, Listed as Movement};
@@ -61,16 +61,12 @@ struct Movements {
     frame: Frame,
     params: Params,
     movements: Vec<Movement>,
-    next: Option<String>,
+    pages: Pages,
     error: Option<String>,
 }
 
 impl Movements {
     const KINDS: [&'static str; 5] = KINDS;
-
-    fn first(&self) -> String {
-        self.params.address("")
-    }
 }
 
 /// Shows a page of the list.
@@ -80,13 +76,15 @@ pub(in crate::console) async fn show(
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let Query(params) = params?;
-    let cursor = Some(params.cursor.as_str()).filter(|cursor| !cursor.is_empty());
+    let cursor = query::cursor(&params.cursor);
     let found = match params.cell() {
         Ok(cell) => query::said(ledger::movements(console.pool(), &cell, cursor, LIMIT).await)?,
         Err(detail) => Err(detail),
     };
-    let found = found.map(|page| (page.movements, page.next_cursor));
-    let Listed { status, rows: movements, next, error } = Listed::of(found, |cursor| params.address(cursor));
+    let found =
+        found.map(|page| Found { rows: page.movements, next: page.next_cursor, prev: page.prev_cursor });
+    let Listed { status, rows: movements, pages, error } =
+        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
     let frame = Frame::of(&session, "Revenue", "Movements of the MRR");
-    Ok(page_with(status, &Movements { frame, params, movements, next, error }))
+    Ok(page_with(status, &Movements { frame, params, movements, pages, error }))
 }

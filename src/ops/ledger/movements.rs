@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Month, Movement, sums};
-use crate::ops::page::{self, PageError};
+use crate::ops::page::{self, Neighbours, PageError};
 use crate::project::movements::Kind;
 
 /// What a movement can be.
@@ -54,8 +54,10 @@ pub struct Listed {
 pub struct Page {
     /// The newest first.
     pub movements: Vec<Listed>,
-    /// Where the next page continues; none on the last one.
+    /// Asks for the next page; none on the last.
     pub next_cursor: Option<String>,
+    /// Asks for the page before; none on the first.
+    pub prev_cursor: Option<String>,
 }
 
 /// One page of the movements behind `cell`, after `cursor`, at most `limit`. Each page is read by index, however many
@@ -84,17 +86,19 @@ pub async fn movements(
         query.push(" and effective_at < ").push_bind(next.begin());
     }
     sums::push_believed(&mut query, cell.known_at);
-    if let Some(cursor) = cursor {
-        let [at, id] = page::decode(cursor)?;
+    let from = cursor.map(page::decode).transpose()?;
+    let way = from.as_ref().map(|(way, _)| *way);
+    let (beyond, order) = way.unwrap_or_default().descending();
+    if let Some((_, [at, id])) = from {
         let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
-        query.push(" and (effective_at, id) < (").push_bind(page::to_moment(&at)?);
+        query.push(" and (effective_at, id)").push(beyond).push("(").push_bind(page::to_moment(&at)?);
         query.push(", ").push_bind(id).push(")");
     }
-    query.push(" order by effective_at desc, id desc limit ").push_bind(page::one_more(limit));
-    query.push(") m order by m.effective_at desc, m.id desc");
+    query.push(" order by effective_at").push(order).push(", id").push(order).push(" limit ");
+    query.push_bind(page::one_more(limit));
+    query.push(") m order by m.effective_at").push(order).push(", m.id").push(order);
     let mut movements: Vec<Listed> = query.build_query_as().fetch_all(pool).await?;
-    let place =
-        |last: &Listed| page::encode([page::from_moment(last.movement.effective_at), last.id.to_string()]);
-    let next_cursor = page::cut(&mut movements, limit, place);
-    Ok(Page { movements, next_cursor })
+    let place = |it: &Listed| [page::from_moment(it.movement.effective_at), it.id.to_string()];
+    let Neighbours { next, prev } = page::cut(&mut movements, limit, way, place);
+    Ok(Page { movements, next_cursor: next, prev_cursor: prev })
 }

@@ -108,7 +108,10 @@ pub async fn list(pool: &PgPool, request: &PageRequest, now: OffsetDateTime) -> 
 pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, ListError> {
     filter.check()?;
     let mut query = counting();
-    query.push("select u.id").push(sql::FROM_USERS).push(sql::FACTS);
+    query.push("select u.id");
+    for piece in [sql::FROM_USERS, sql::METRICS, sql::LEADING, sql::PRESENT] {
+        query.push(piece);
+    }
     // Of whichever stretch: few that come into question for a filter are few in all.
     let stretch = Sort::default().stretches()[0];
     let candidates = candidates(pool, filter, stretch).await?;
@@ -223,6 +226,7 @@ fn push_page(
 fn order_of(stretch: Stretch, direction: Direction, way: Way) -> (&'static str, String) {
     let is_descending = stretch.key.is_some() && direction == Direction::Desc;
     let (beyond, order) = if is_descending { way.descending() } else { way.ascending() };
-    let key = stretch.key.map_or_else(|| format!("u.id{order}"), |(key, id)| format!("{key}{order}, {id}{order}"));
+    let key =
+        stretch.key.map_or_else(|| format!("u.id{order}"), |(key, id)| format!("{key}{order}, {id}{order}"));
     (beyond, format!(" order by {key}"))
 }

@@ -7,8 +7,8 @@ use memberflow::ops::tickets;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Browser, Page, TOKEN, config};
-use crate::support::app::{NOW, TestApp, customer, paid_invoice, stripe, subscription};
+use super::Browser;
+use crate::support::app::{TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::database::TestDatabase;
 
 pub const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
@@ -233,9 +233,9 @@ async fn an_amount_of_the_waterfall_leads_to_its_movements_their_members_and_eve
         "100 % <small>1</small>",
         "100 % <small>10.00 USD</small>",
     ]);
-    let movements = browser.get(&link(&page, "10.00 USD")).await;
+    let movements = browser.get(&page.link("10.00 USD")).await;
     movements.assert_shows(&["ada@example.com", &format!("/console/members/{ADA}"), "10.00 USD"]);
-    browser.get(&link(&movements, "evt_2")).await.assert_shows(&["customer.subscription.created"]);
+    browser.get(&movements.link("evt_2")).await.assert_shows(&["customer.subscription.created"]);
     let before = browser.get("/console/revenue?from=2026-01&to=2026-01&known_at=2025-01-01").await;
     before.assert_shows(&["No subscription has been worth anything yet"]);
     let none = "/console/revenue/movements?currency=usd&month=2026-01&kind=churn";

@@ -4,6 +4,7 @@
 use fastrand::Rng;
 use memberflow::ops::ledger::{self, Month, Question};
 use sqlx::{AssertSqlSafe, PgConnection};
+use tokio::task::JoinSet;
 
 use super::*;
 
@@ -63,21 +64,20 @@ async fn any_sequence_of_changes_keeps_the_totals_equal_to_the_sums() {
 #[tokio::test]
 async fn many_writers_at_once_keep_the_totals_equal_to_the_sums() {
     let app = TestApp::begin().await;
-    let writers = (0..5).map(|seed| {
+    let mut writers = JoinSet::new();
+    for seed in 0..5 {
         let pool = app.database.pool.clone();
-        tokio::spawn(async move {
+        writers.spawn(async move {
             let mut rng = Rng::with_seed(seed);
             for _ in 0..40 {
-                let mut tx = pool.begin().await.unwrap();
+                let mut tx = memberflow::database::begin(&pool).await.unwrap();
                 // Customers of their own: two who change each other's rows would wait in a circle, whatever the totals do.
                 run(&mut tx, &change(&mut rng, seed)).await;
                 if rng.u8(..) < 50 { tx.rollback().await.unwrap() } else { tx.commit().await.unwrap() }
             }
-        })
-    });
-    for writer in writers.collect::<Vec<_>>() {
-        writer.await.unwrap();
+        });
     }
+    writers.join_all().await;
     assert!(!app.rows("select currency from ingest.mrr_totals where movements > 0 limit 1").await.is_empty());
     assert_totals_are_sums(&app, "all have written").await;
 }
