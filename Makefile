@@ -31,7 +31,7 @@ soak: compiler ## Whole lives in 10,000 orders, and a rebuild of 100,000 events;
 	cargo build --locked
 	cargo test --profile soak --locked --no-run --test it
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
-	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture --test-threads=1 lives:: fuzzing::
+	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture --test-threads=1 simulation:: fuzzing::
 
 faults: compiler ## Everything fails at random under load for half an hour; MEMBERFLOW_TEST_MINUTES=n, OTHER=revision beside it.
 	cargo build --locked --profile soak --bin memberflow

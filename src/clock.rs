@@ -1,21 +1,21 @@
-//! The one place that reads the wall clock, so that tests can stand at any moment they like.
+//! The only place that reads the wall clock, so that tests can set the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use time::OffsetDateTime;
 
-/// Where "now" comes from. Cheap to clone.
+/// The source of the present time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// The machine's clock.
     System,
-    /// A clock that stands still until it is set: nanoseconds since the Unix epoch.
+    /// A clock that does not move until it is set: nanoseconds since the Unix epoch.
     Fixed(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// A clock that stands at `moment`.
+    /// A clock set to `moment`.
     ///
     /// # Panics
     /// If `moment` lies outside the years 1677 to 2262, which nanoseconds in 64 bits can't hold.

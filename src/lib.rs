@@ -1,12 +1,13 @@
 //! memberflow: signed webhooks in, live member metrics out.
 //!
-//! The modules stand in the order in which an event travels through them:
+//! The modules are listed in the order in which an event passes through them:
 //!
-//! [`http`] serves connections, [`receive`] takes the bytes, [`verify`] checks the provider's signature over them, [`envelope`]
-//! names the event without touching its body, [`queue`] makes it durable, [`consume`] takes it out in
-//! batches, [`project`] works out what it means (pure, no I/O), and [`store`] writes a whole batch in
-//! one transaction. Around that path stand [`ops`] (replay, doctor), [`api`] (what the CRM reads),
-//! [`console`] (the operators' pages), [`cli`] and [`dev`] (everything locally). `docs/ARCHITECTURE.md` is the map.
+//! [`http`] serves connections, [`receive`] reads the request, [`verify`] checks the provider's signature
+//! over them, [`envelope`] wraps the event without touching its body, [`queue`] makes it durable, [`consume`]
+//! consumes it in batches, [`project`] works out what it means (pure, no I/O), and [`store`] writes a whole
+//! batch in one transaction. Around that path are [`ops`] (replay, doctor), [`api`] (what the CRM reads),
+//! [`console`] (the web pages for operators), [`cli`] and [`dev`] (a local environment).
+//! `docs/ARCHITECTURE.md` is the map.
 
 pub mod http;
 pub mod receive;
@@ -31,7 +32,7 @@ pub mod dev;
 pub mod ops;
 pub mod roles;
 
-// What all of it uses.
+// Shared by all of them.
 pub mod clock;
 pub mod config;
 pub mod database;

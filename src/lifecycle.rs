@@ -1,4 +1,4 @@
-//! Start and stop in order: what is under way finishes, within a deadline.
+//! Ordered shutdown: work in progress finishes, within a deadline.
 
 use std::future::Future;
 use std::io;
@@ -12,12 +12,12 @@ use tokio_util::task::TaskTracker;
 /// Shared by everything that runs in the background. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
-    /// Cancelled when the process should take nothing new and finish what it has.
+    /// Cancelled when the process should accept nothing new and finish what it has.
     pub stopping: CancellationToken,
-    /// Cancelled once no request is under way any more: what requests rest on (the way to the broker,
-    /// say) may end then, and not before.
+    /// Cancelled once no request is in progress: what requests depend on (the broker connection, for example)
+    /// may end then, and not before.
     pub quiet: CancellationToken,
-    /// The listener, its connections and what requests have set going: the first that shutdown waits for.
+    /// The listener, its connections and tasks of requests: shutdown waits for these first.
     pub requests: TaskTracker,
     /// Every other background task, so that shutdown can wait for them.
     pub tasks: TaskTracker,
@@ -34,7 +34,7 @@ pub struct Unfinished {
 }
 
 impl Lifecycle {
-    /// Begins to stop on SIGTERM or SIGINT; a second one ends the process at once, with exit 1.
+    /// Stops on SIGTERM or SIGINT; a second one ends the process at once, with exit 1.
     ///
     /// # Errors
     /// If the signals cannot be listened to.
@@ -42,7 +42,7 @@ impl Lifecycle {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let stopping = self.stopping.clone();
-        // Not among the tasks that shutdown waits for: it watches for the second signal till the end.
+        // Not among the tasks that shutdown waits for: it waits for the second signal until the end.
         TaskTracker::new().spawn(async move {
             either(&mut terminate, &mut interrupt).await;
             tracing::info!("stopping; a second signal ends at once");
@@ -53,7 +53,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Stops in order: the listener closes, requests under way are answered, then the rest ends.
+    /// Stops in order: the listener closes, requests in progress are answered, then the rest ends.
     ///
     /// # Errors
     /// What was still running when `deadline` had passed.
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn requests_are_answered_before_what_they_rest_on_ends() {
+    async fn requests_finish_before_their_dependencies_stop() {
         let lifecycle = Lifecycle::default();
         let here = lifecycle.clone();
         lifecycle.requests.spawn(async move {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_deadline_holds() {
+    async fn shutdown_deadline_holds() {
         let lifecycle = Lifecycle::default();
         lifecycle.requests.spawn(std::future::pending::<()>());
         lifecycle.tasks.spawn(std::future::pending::<()>());

@@ -1,20 +1,19 @@
-//! Waiting between attempts: the only module that knows the `backoff` crate.
+//! Delays between attempts: the only module that uses the `backoff` crate.
 //!
-//! That crate is no longer maintained; keeping it behind these few lines makes its replacement a
-//! change of one file.
+//! That crate is no longer maintained; with this wrapper it can be replaced in one file.
 
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-/// Delays that double from `first` up to `longest`, each spread by half so that several processes
-/// do not come back in step. Never ends by itself; [`Delays::reset`] starts it again after a success.
+/// Delays that double from `first` up to `longest`, each with jitter of one half, so that several processes
+/// do not retry in step. Never ends by itself; [`Delays::reset`] starts it again after a success.
 #[derive(Debug)]
 pub struct Delays(ExponentialBackoff);
 
 impl Delays {
-    /// A ladder of delays from `first` to `longest`.
+    /// Delays from `first` to `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self(ExponentialBackoff {

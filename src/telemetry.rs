@@ -1,4 +1,4 @@
-//! Logs to stderr, and the metrics that `GET /metrics` shows.
+//! Logs to stderr, and the metrics of `GET /metrics`.
 
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
@@ -10,36 +10,36 @@ use tracing_subscriber::util::TryInitError;
 
 use crate::config::{Config, LogFormat};
 
-/// Deliveries by `source` and `outcome`: `accepted`, or the kind of the problem answered.
+/// Deliveries by `source` and `outcome`: `accepted`, or the kind of the problem.
 pub const DELIVERIES: &str = "memberflow_deliveries_total";
 /// Seconds from a delivery's headers to its answer, by `source`.
 pub const DELIVERY_SECONDS: &str = "memberflow_delivery_seconds";
-/// Auth Hooks answered neutrally though their event could not be kept: for reconciliation to heal.
+/// Auth Hooks answered neutrally although their event could not be stored; reconciliation finds such logins.
 pub const HOOKS_DROPPED: &str = "memberflow_hooks_dropped_total";
-/// Connections ended because their place was needed for newer ones.
+/// Connections evicted for newer ones.
 pub const CONNECTIONS_GIVEN_UP: &str = "memberflow_connections_given_up_total";
-/// Requests to the API that were turned away, by `reason`: `token-missing`, `token-malformed` or `token-wrong`;
+/// Rejected requests to the API, by `reason`: `token-missing`, `token-malformed` or `token-wrong`;
 /// and sign-ins to the console, `console-…`: `token-wrong`, `link-wrong`, and by Supabase `password-wrong`,
 /// `email-malformed`, `email-refused`, `email-link-wrong`, `email-code-wrong`, `factor-wrong`, `factor-unknown`,
 /// `email-link-elsewhere`, `code-missing`, `jwt-refused`, `role-missing`, `attempts`, `supabase-busy`.
 pub const API_REJECTS: &str = "memberflow_api_rejected_total";
 
-/// Events that said something that is not recognised, by `what`: a status that is new, a needed field that is
-/// nowhere. The words themselves stand in `ingest.unknown_values`.
+/// Events with unknown values, by `what`: a new status, a missing field. The values are in
+/// `ingest.unknown_values`.
 pub const UNRECOGNISED: &str = "memberflow_stripe_unrecognised_total";
-/// Stripe's events that no table depends on, kept as they are, by `event_type`.
+/// Stripe events that no table depends on, stored as they are, by `event_type`.
 pub const IGNORED_EVENTS: &str = "memberflow_stripe_ignored_events_total";
 
-/// Stripe's events that are of a mode or an account that does not count, by `reason`: applied, and nothing changed.
+/// Stripe events of a mode or account that does not count, by `reason`: applied without a change.
 pub const NOT_COUNTED: &str = "memberflow_stripe_not_counted_total";
 
 /// Bounds of every histogram's buckets, in seconds.
 const BUCKETS_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Sends logs to stderr: for people on a terminal, as JSON elsewhere, or as the settings say.
+/// Sends logs to stderr: human-readable on a terminal, otherwise JSON, or as configured.
 ///
 /// # Errors
-/// If something else takes the logs already.
+/// If a log subscriber is installed already.
 pub fn init_logs(config: &Config) -> Result<(), TryInitError> {
     let json = match config.log_format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
@@ -50,7 +50,8 @@ pub fn init_logs(config: &Config) -> Result<(), TryInitError> {
         .with_env_filter(EnvFilter::new(&config.log_filter))
         .with_ansi(!json && std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
-        // Whoever read the log may be gone. To tell of that on stderr, too, would be a panic wherever something is logged.
+        // The reader of stderr may be gone. Reporting that on stderr would panic wherever something is
+        // logged.
         .log_internal_errors(false);
     if json { logs.json().flatten_event(true).finish().try_init() } else { logs.finish().try_init() }
 }
@@ -69,7 +70,7 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
             describe();
             Ok(HANDLE.get_or_init(|| handle).clone())
         }
-        // Two first uses at once: the other one installed it.
+        // Two concurrent first uses: the other one installed it.
         Err(fault) => HANDLE.get().cloned().ok_or(fault),
     }
 }
@@ -98,8 +99,5 @@ fn describe() {
         HOOKS_DROPPED,
         "Auth Hooks answered neutrally though their event could not be kept."
     );
-    metrics::describe_counter!(
-        CONNECTIONS_GIVEN_UP,
-        "Connections ended because their place was needed for newer ones."
-    );
+    metrics::describe_counter!(CONNECTIONS_GIVEN_UP, "Connections evicted for newer ones.");
 }

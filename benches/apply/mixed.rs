@@ -140,6 +140,6 @@ impl Member {
 /// What the receiver keeps of a row's change.
 fn kept(whole: Envelope) -> Envelope {
     use memberflow::project::supabase::{self, ActivityTables};
-    let body = supabase::kept(&whole.body, &ActivityTables::default());
+    let body = supabase::reduced(&whole.body, &ActivityTables::default());
     Envelope { body: body.map_or_else(|| whole.body.clone(), Bytes::from), ..whole }
 }

@@ -54,7 +54,7 @@ struct ShowArgs {
     json: bool,
 }
 
-/// Runs the command; data goes to stdout, remarks to stderr.
+/// Runs the command; data goes to stdout, messages to stderr.
 ///
 /// # Errors
 /// There is no such campaign, the database does not answer, or stdout can't be written to.

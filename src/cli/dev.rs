@@ -1,4 +1,4 @@
-//! `memberflow dev`: everything locally, from nothing to members on the screen.
+//! `memberflow dev`: runs everything locally, with demo members.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use crate::dev::services::{Broker, Wanted, run_with_services};
 use crate::dev::{self, Local};
 use crate::telemetry;
 
-/// Where private servers keep their data, below the folder that `memberflow dev` is called in.
+/// The data folder of private servers, below the working directory.
 const FOLDER: &str = ".memberflow";
 
 /// Run everything locally: servers found or started, demo members, their stories replayed.
@@ -56,7 +56,7 @@ enum DevCommand {
 /// Runs the subcommand.
 ///
 /// # Errors
-/// The first thing that did not work, and what to do.
+/// The first failure, and what to do.
 pub async fn run(global: &Global, args: DevArgs) -> Result<ExitCode> {
     let mut config = config::load_without_database(global.flags(args.bind.clone()))?;
     if config.log_format == LogFormat::Auto {
@@ -85,7 +85,7 @@ pub async fn run(global: &Global, args: DevArgs) -> Result<ExitCode> {
     }
 }
 
-/// What the settings say about servers. An `AMQP_URL` set to nothing asks for the queue in Postgres.
+/// The requested servers. An empty `AMQP_URL` means the queue in Postgres.
 fn wanted(config: &Config, no_rabbitmq: bool) -> Result<Wanted> {
     let database_url = Some(config.database_url.expose_secret()).filter(|url| !url.is_empty());
     let set_to_nothing = env::var_os("AMQP_URL").is_some_and(|url| url.is_empty());
@@ -103,7 +103,7 @@ fn wanted(config: &Config, no_rabbitmq: bool) -> Result<Wanted> {
     })
 }
 
-/// The port where a running server is looked for; only tests set the variable.
+/// The port to look for a running server; only tests set the variable.
 fn port(variable: &str, standard: u16) -> Result<u16> {
     let Ok(text) = env::var(variable) else { return Ok(standard) };
     text.parse().with_context(|| format!("{variable} is no port: {text:?}"))

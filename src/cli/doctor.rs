@@ -1,4 +1,4 @@
-//! `memberflow doctor`: looks at everything that memberflow needs, and says what fixes what is wrong.
+//! `memberflow doctor`: checks everything that memberflow needs, and prints fixes.
 
 use super::{Exit, print_data};
 use crate::config::Config;
@@ -23,7 +23,7 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
     Ok(exit(&report))
 }
 
-/// 0 nothing failed, 1 a check failed, 7 something that we depend on does not answer.
+/// 0 nothing failed, 1 a check failed, 7 a dependency does not answer.
 fn exit(report: &Report) -> Exit {
     match report.worst() {
         Level::Fine | Level::Note | Level::Warning => Exit::Fine,
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_finding_decides_the_exit_code() {
+    fn worst_finding_decides_exit_code() {
         for (levels, code) in [
             (&[][..], Exit::Fine),
             (&[Level::Fine, Level::Warning], Exit::Fine),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn each_finding_is_a_line_with_what_mends_it() {
+    fn finding_is_a_line_with_its_fix() {
         assert_eq!(
             text(&report(&[Level::Fine, Level::Failed])),
             "ok    database: a message\nFAIL  database: a message\n      -> do this\n\nfailed: 1, warnings: 0"

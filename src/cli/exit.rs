@@ -1,4 +1,4 @@
-//! How commands end: the exit codes, and which error means which.
+//! Exit codes, and which error has which.
 
 use std::process::ExitCode;
 
@@ -8,21 +8,21 @@ use crate::ops::page::PageError;
 /// The exit code of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All done.
+    /// Success.
     Fine = 0,
-    /// It did not work.
+    /// Failure.
     Failed = 1,
-    /// It was asked for in a way that cannot be.
+    /// Wrong usage.
     Usage = 2,
-    /// Some of many did not work.
+    /// Some of many failed.
     SomeFailed = 3,
-    /// Whoever asked may not.
+    /// Not allowed.
     NotAllowed = 4,
-    /// There is no such thing.
+    /// Not found.
     NotFound = 5,
     /// Tables and facts disagree.
     Drift = 6,
-    /// Postgres, RabbitMQ or a provider's API is not there.
+    /// Postgres, RabbitMQ or a provider's API is down.
     DependencyDown = 7,
 }
 
@@ -44,7 +44,7 @@ impl Failure {
 }
 
 impl Exit {
-    /// The exit code that an error deserves, by the first of its causes that tells.
+    /// The exit code of an error, by the first of its causes that has one.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
         let failure =
@@ -55,13 +55,13 @@ impl Exit {
             let is_down = cause.downcast_ref::<sqlx::Error>().is_some_and(is_down);
             is_down.then_some(Self::DependencyDown)
         };
-        let told =
+        let exit =
             error.chain().find_map(|cause| failure(cause).or_else(|| config(cause)).or_else(|| down(cause)));
-        told.unwrap_or(Self::Failed)
+        exit.unwrap_or(Self::Failed)
     }
 }
 
-/// Postgres is not there, or not the database that this program works on.
+/// Whether Postgres is down, or the database is not ours.
 fn is_down(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => true,
@@ -70,7 +70,7 @@ fn is_down(error: &sqlx::Error) -> bool {
     }
 }
 
-/// What to do where Postgres says that what a statement needs does not exist.
+/// What to do if Postgres reports that something does not exist.
 fn advice(sqlstate: Option<&str>) -> Option<&'static str> {
     match sqlstate? {
         "3D000" => Some("correct DATABASE_URL or create the database"),
@@ -79,7 +79,7 @@ fn advice(sqlstate: Option<&str>) -> Option<&'static str> {
     }
 }
 
-/// An error with its causes, each said once, and what to do where that is known.
+/// An error with its causes, without repetitions, and what to do if known.
 #[must_use]
 pub fn describe(error: &anyhow::Error) -> String {
     let refusals =
@@ -88,7 +88,7 @@ pub fn describe(error: &anyhow::Error) -> String {
     for cause in error.chain() {
         let mut link = cause.to_string();
         for refusal in refusals() {
-            // Postgres says in which line of its own source it refused; that helps nobody.
+            // Removes the line number of Postgres' own source.
             link = link.replace(&format!("error returned from database: {refusal}"), refusal.message());
             link = link.replace(&refusal.to_string(), refusal.message());
         }
@@ -104,7 +104,7 @@ pub fn describe(error: &anyhow::Error) -> String {
     }
 }
 
-/// A page that can't be read, by what is at fault.
+/// The failure of reading a page.
 pub(super) fn of_page(error: PageError) -> anyhow::Error {
     match error {
         PageError::Database(error) => error.into(),
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_ends_with_the_code_of_its_cause() {
+    fn error_exit_code_is_that_of_its_cause() {
         let of = |error: anyhow::Error| Exit::of(&error);
         assert_eq!(of(anyhow::anyhow!("whatever")), Exit::Failed);
         assert_eq!(of(ConfigError::NoDatabase.into()), Exit::Usage);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_cause_is_said_once() {
+    fn repeated_cause_is_printed_once() {
         let io = || std::io::Error::other("connection refused");
         let error =
             anyhow::Error::new(io()).context("cannot connect: connection refused").context("members list");

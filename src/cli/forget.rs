@@ -1,4 +1,4 @@
-//! `memberflow forget`: removes a person, and keeps the books.
+//! `memberflow forget`: removes a person's data, and keeps the accounting records.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
@@ -41,13 +41,13 @@ pub struct ForgetArgs {
     json: bool,
 }
 
-/// What is said of it.
+/// The output.
 #[derive(Serialize)]
 struct Said<'a> {
     list: &'a List,
-    /// Messages in RabbitMQ by queue: nobody knows whom they tell of.
+    /// Messages in RabbitMQ by queue: they may be about the person.
     messages_in_queues: BTreeMap<String, u32>,
-    /// What was done; absent where it was only listed.
+    /// What was done; absent for a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     done: Option<Done>,
 }
@@ -55,7 +55,7 @@ struct Said<'a> {
 /// Runs the command; data goes to stdout.
 ///
 /// # Errors
-/// Nobody is known by that name, it was not confirmed, a rebuild is under way, or the database does not answer.
+/// If there is no such person, it was not confirmed, a rebuild is running, or the database does not answer.
 pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let asks = !args.yes && !args.dry_run;
     if asks && !io::stdin().is_terminal() {
@@ -86,7 +86,7 @@ pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Re
     print(&said, args.json, text)
 }
 
-/// The address does not tell who is meant: a matter of how it was asked for.
+/// An ambiguous address is a usage error.
 fn explained(error: ForgetError) -> anyhow::Error {
     match error {
         ForgetError::Ambiguous(_) => Failure::new(Exit::Usage, error.to_string()).into(),
@@ -94,7 +94,7 @@ fn explained(error: ForgetError) -> anyhow::Error {
     }
 }
 
-/// Wants the name once more.
+/// Asks for the name again.
 fn confirm(member: &str) -> anyhow::Result<()> {
     complain("there is no way back: type the user id or the address once more to remove all of this");
     let mut typed = String::new();
@@ -131,7 +131,7 @@ fn text(said: &Said<'_>) -> String {
         lines.push("they bring the person back: run this again after them".to_owned());
     }
     lines.extend(said.messages_in_queues.iter().map(|(queue, count)| {
-        format!("messages in {queue}: {count}; they may tell of the person: run this again after them")
+        format!("messages in {queue}: {count}; they may be about the person: run this again after them")
     }));
     lines.join("\n")
 }

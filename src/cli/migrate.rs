@@ -1,4 +1,4 @@
-//! `memberflow migrate`: brings the database to the schema of this binary, or says how it stands.
+//! `memberflow migrate`: applies migrations, or shows their status.
 
 use std::process::ExitCode;
 
@@ -26,11 +26,11 @@ pub struct MigrateArgs {
     json: bool,
 }
 
-/// Runs the subcommand: data on stdout, what went wrong on stderr.
+/// Runs the subcommand: data on stdout, errors on stderr.
 ///
 /// # Errors
-/// Where `DATABASE_URL` can't be read or stdout can't be written. What the database refuses is reported
-/// here and ends in an exit code of its own.
+/// If `DATABASE_URL` is invalid or stdout cannot be written to. Refusals of the database are reported here,
+/// with their own exit codes.
 pub async fn run(args: MigrateArgs, config: &Config) -> anyhow::Result<ExitCode> {
     let database: PgConnectOptions =
         config.database_url.expose_secret().parse().context("DATABASE_URL is not a Postgres URL")?;
@@ -76,9 +76,9 @@ fn report_text(report: &Report, json: bool) -> anyhow::Result<String> {
     let mut sentences = Vec::new();
     match report.supabase_stub {
         StubOutcome::NotAsked => {}
-        StubOutcome::Created => sentences.push("Made the local stand-in of Supabase.".to_owned()),
+        StubOutcome::Created => sentences.push("Created the local Supabase stub.".to_owned()),
         StubOutcome::AlreadyThere => {
-            sentences.push("The local stand-in of Supabase was there already.".to_owned());
+            sentences.push("The local Supabase stub exists already.".to_owned());
         }
     }
     sentences.extend(report.applied.iter().map(|name| format!("Applied {name}.")));
@@ -137,20 +137,20 @@ mod tests {
     }
 
     #[test]
-    fn says_in_sentences_what_was_applied() {
+    fn applied_migrations_are_printed() {
         assert_eq!(report_text(&report(&["1_a", "2_b"]), false).unwrap(), "Applied 1_a.\nApplied 2_b.");
         assert_eq!(report_text(&report(&[]), false).unwrap(), "The schema is up to date; nothing to apply.");
     }
 
     #[test]
-    fn names_policies_that_let_everybody_in() {
+    fn open_policies_are_named() {
         let mut report = report(&[]);
         report.unsafe_policies.push("\"Admins\" on public.leads".to_owned());
         assert!(report_text(&report, false).unwrap().contains("policy \"Admins\" on public.leads trusts"));
     }
 
     #[test]
-    fn refusal_and_outage_have_exit_codes_of_their_own() {
+    fn refusal_and_outage_have_distinct_exit_codes() {
         assert_eq!(exit_code(&MigrateError::StubRefused("reason")), 4);
         assert_eq!(exit_code(&MigrateError::Unreachable(sqlx::Error::PoolClosed)), 7);
         assert_eq!(exit_code(&MigrateError::NoAuthSchema), 1);

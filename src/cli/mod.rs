@@ -103,7 +103,7 @@ enum Command {
 }
 
 impl Global {
-    /// The settings, for a command that works on the database.
+    /// The settings, for a command that needs the database.
     ///
     /// # Errors
     /// The first setting that cannot be used, or a missing database.
@@ -111,7 +111,7 @@ impl Global {
         config::load(self.flags(None))
     }
 
-    /// The settings, for a command that can do without a database.
+    /// The settings, for a command that does not need a database.
     ///
     /// # Errors
     /// The first setting that cannot be used.
@@ -129,7 +129,7 @@ impl Global {
     }
 }
 
-/// The whole program: reads the command line, runs the command, says what went wrong.
+/// The program: parses the command line, runs the command, prints errors.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -140,7 +140,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    // Only one provider is compiled in, and TLS is not used before this: it cannot be set already.
+    // TLS is not used before this, so no provider can be installed already.
     rustls::crypto::ring::default_provider().install_default().ok();
     let Cli { global, command } = cli;
     match command {
@@ -207,7 +207,7 @@ fn completion(shell: Shell) -> anyhow::Result<Exit> {
     print_data(&String::from_utf8(script)?)
 }
 
-/// Writes an answer to stdout, as JSON or as text for people.
+/// Writes a result to stdout, as JSON or as text.
 fn print<T: Serialize + ?Sized>(
     answer: &T,
     json: bool,
@@ -222,12 +222,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_commands_fit_together() {
+    fn command_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn the_mrr_is_asked_for_in_several_ways() {
+    fn mrr_subcommands_parse() {
         for line in [
             "memberflow mrr",
             "memberflow mrr --date 2026-03-31 --json",
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn json_may_stand_before_or_behind_any_command() {
+    fn json_flag_works_before_and_after_command() {
         for line in
             [["memberflow", "--json", "migrate", "--status"], ["memberflow", "migrate", "--json", "--status"]]
         {

@@ -1,4 +1,4 @@
-//! Moments for people, in UTC.
+//! Timestamps as text, in UTC.
 
 use time::OffsetDateTime;
 use time::format_description::StaticFormatDescription;

@@ -1,13 +1,13 @@
-//! Amounts of money as people read them.
+//! Amounts of money as text.
 
 /// Currencies whose amounts Stripe sends in whole units.
 const WITHOUT_MINOR_UNIT: [&str; 15] =
     ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
-/// Currencies with a thousand minor units to the unit.
+/// Currencies with three decimal places.
 const WITH_THOUSANDTHS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
-/// An amount in minor units, in the currency's units: `1,234.50 USD`. An amount without a currency is
-/// one that nobody ever paid: `0`.
+/// An amount in minor units, in the currency's units: `1,234.50 USD`. Without a currency nothing was ever
+/// paid: `0`.
 #[must_use]
 pub fn format_minor_units(amount: i64, currency: Option<&str>) -> String {
     let Some(currency) = currency else { return amount.to_string() };
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_amount_stands_in_units_of_its_currency() {
+    fn amount_is_formatted_in_currency_units() {
         for (amount, currency, text) in [
             (0, None, "0"),
             (0, Some("usd"), "0.00 USD"),

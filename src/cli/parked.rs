@@ -1,4 +1,4 @@
-//! `memberflow parked list`: what waits for a missing piece.
+//! `memberflow parked list`: what waits for missing information.
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -43,7 +43,7 @@ struct ListArgs {
 /// Runs the command; data goes to stdout.
 ///
 /// # Errors
-/// The database does not answer, or stdout can't be written to.
+/// If the database does not answer, or stdout cannot be written to.
 pub async fn run(args: ParkedArgs, config: &Config) -> anyhow::Result<Exit> {
     let ParkedCommand::List(args) = args.command;
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;

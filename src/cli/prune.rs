@@ -31,7 +31,7 @@ pub struct PruneArgs {
 /// Runs the command; data goes to stdout.
 ///
 /// # Errors
-/// No age was given, a rebuild is under way, or the database does not answer.
+/// If no age was given, a rebuild is running, or the database does not answer.
 pub async fn run(args: PruneArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
@@ -44,7 +44,7 @@ pub async fn run(args: PruneArgs, config: &Config, clock: &Clock) -> anyhow::Res
         let prunable = store.prunable(before).await.context("cannot look through the inbox")?;
         return print(&prunable, args.json, |it| text(it, "would be"));
     }
-    let pruned = prune::run(&store, before).await.context("cannot go on; what is removed stays so")?;
+    let pruned = prune::run(&store, before).await.context("cannot continue; what is removed stays so")?;
     let Some(pruned) = pruned else {
         let message = "a rebuild is under way, which reads the bodies: wait until it has ended";
         return Err(Failure::new(Exit::Failed, message).into());
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_a_number_of_days_that_is_no_shorter_than_events_may_be_late() {
+    fn prune_age_below_minimum_is_rejected() {
         assert_eq!(days("90d"), Ok(Duration::days(90)));
         assert_eq!(days("35"), Ok(Duration::days(35)));
         for wrong in ["34d", "0", "-90d", "3m", "", "99999999999999999999d", "40000"] {

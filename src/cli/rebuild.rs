@@ -1,4 +1,4 @@
-//! `memberflow rebuild`: derives all tables again from the events, and compares or fixes the live ones.
+//! `memberflow rebuild`: rederives all tables from the events, and compares or fixes the live ones.
 
 use std::collections::BTreeSet;
 
@@ -32,17 +32,17 @@ pub struct RebuildArgs {
     pub(super) json: bool,
 }
 
-/// Runs the subcommand: the rows that differ (or differed) and the summary on stdout, progress on stderr.
+/// Runs the subcommand: differing rows and the summary on stdout, progress on stderr.
 ///
 /// # Errors
-/// The database is away or refuses, another rebuild is under way, or this one was interrupted.
+/// If the database is down or refuses, another rebuild is running, or this one was interrupted.
 pub async fn run(args: RebuildArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
     drive(&store, None, args).await
 }
 
-/// Rebuilds all tables, or the part that a `selection` of events has a say in, and prints what came of it.
+/// Rebuilds all tables, or the part that a `selection` of events affects, and prints the result.
 pub(super) async fn drive(
     store: &Store,
     selection: Option<&Selection>,
@@ -70,7 +70,7 @@ pub(super) async fn drive(
     Ok(exit(&report))
 }
 
-/// 6 where a comparison found a difference; what a rebuild found is fixed.
+/// 6 if a comparison found a difference; a rebuild has fixed what it found.
 fn exit(report: &Report) -> Exit {
     if report.check && report.differing_rows() > 0 { Exit::Drift } else { Exit::Fine }
 }
@@ -102,7 +102,7 @@ fn row(difference: &Difference) -> String {
     }
 }
 
-/// Columns that differ, a line each.
+/// The columns that differ, one per line.
 pub(super) fn columns(before: &Map<String, Value>, after: &Map<String, Value>) -> String {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let value = |row: &Map<String, Value>, name| row.get(name).map_or_else(|| "-".to_owned(), short);
@@ -138,8 +138,7 @@ fn summary(report: &Report) -> String {
         "{found} ({events} events, {customers} customers, {users} other users, {seconds:.1} s)"
     ));
     if *pruned > 0 {
-        lines
-            .push(format!("events whose bodies were pruned: {pruned}; what they told is taken as it stands"));
+        lines.push(format!("events whose bodies were pruned: {pruned}; their facts are used as they are"));
     }
     if *unreadable > 0 {
         lines.push(format!("events that can't be read any more: {unreadable}"));
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn each_differing_column_is_shown_before_and_after() {
+    fn differing_columns_are_shown_before_and_after() {
         let changed = difference(Some(json!({"mrr": 1})), Some(json!({"mrr": 900})));
         assert_eq!(row(&changed), "public.user_revenue_metrics user_id=u\n    mrr: 1 -> 900");
         let missing = difference(None, Some(json!({"mrr": 900})));
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_comparison_ends_with_drift() {
+    fn only_a_check_exits_with_drift() {
         let report = |check, rows: i64| Report {
             check,
             selected: None,

@@ -1,4 +1,4 @@
-//! `memberflow serve`: the service, in all its roles or some.
+//! `memberflow serve`: the service, in all or some of its roles.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::lifecycle::Lifecycle;
 use crate::roles::{self, Role};
 use crate::telemetry;
 
-/// The longest that a stop may take. Whoever stops us kills after some 10 to 30 s.
+/// The shutdown deadline. Supervisors kill after 10 to 30 s.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
 
 /// What to run, and where.
@@ -28,7 +28,7 @@ pub(super) struct Args {
     bind: Option<String>,
 }
 
-/// It may be a private network, so that it is not refused; but nobody should find out by reading the settings again.
+/// Only a warning, since it may be a private network.
 fn warn_of_plaintext(config: &Config) {
     let options = database::options(config).ok().filter(may_be_plaintext);
     if let Some(options) = options {

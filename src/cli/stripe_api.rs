@@ -1,5 +1,4 @@
-//! What the commands that read from Stripe's API have in common: the client, and how a run ends that does not
-//! come to its end.
+//! Shared by the commands that read from Stripe's API: the client, and failures with their exit codes.
 
 use anyhow::Context as _;
 
@@ -24,7 +23,7 @@ pub(super) fn open(config: &Config, clock: &crate::clock::Clock) -> anyhow::Resu
     Ok((Store::new(pool, clock.clone(), Rules::new(config)), api))
 }
 
-/// 7 where Stripe or the database is down, 4 where Stripe refuses the key or its mode does not count, 1 otherwise.
+/// 7 if Stripe or the database is down, 4 if Stripe rejects the key or its mode does not count, 1 otherwise.
 pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
     let ReconcileError::Api { path, source } = error else {
         let exit = match &error {
@@ -50,7 +49,7 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
             (Exit::DependencyDown, "lower MEMBERFLOW_STRIPE_REQUESTS_PER_SECOND, or try again later")
         }
         StripeApiError::Refused { status: 500.., .. } | StripeApiError::Unreachable(_) => {
-            (Exit::DependencyDown, "try again later; https://status.stripe.com tells how Stripe is")
+            (Exit::DependencyDown, "try again later; see https://status.stripe.com")
         }
         StripeApiError::Unreadable(_) | StripeApiError::Endless(_) => {
             (Exit::DependencyDown, "see that STRIPE_API_BASE, if set, is the address of Stripe's API")
@@ -62,7 +61,7 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
     };
     Failure::new(
         exit,
-        format!("{path}: {source}; {hint}. What was fixed by then stays, and the next run goes on"),
+        format!("{path}: {source}; {hint}. What was fixed by then stays, and the next run continues"),
     )
     .into()
 }
@@ -77,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_told_from_a_refusal() {
+    fn stripe_outage_and_refusal_have_distinct_codes() {
         let refused = |status| StripeApiError::Refused { status, message: "no".to_owned() };
         for (source, expected) in [
             (refused(401), Exit::NotAllowed),

@@ -1,4 +1,5 @@
-//! `memberflow supabase install` and `memberflow supabase uninstall`: the triggers by which the database tells.
+//! `memberflow supabase install` and `memberflow supabase uninstall`: the triggers that record changes as
+//! events.
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -48,10 +49,10 @@ struct HowArgs {
     json: bool,
 }
 
-/// Runs the subcommand: what was done, or the SQL, on stdout.
+/// Runs the subcommand: results, or the SQL, on stdout.
 ///
 /// # Errors
-/// The database is away, not migrated, or belongs to another role.
+/// If the database is down, not migrated, or belongs to another role.
 pub async fn run(args: SupabaseArgs, config: &Config) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let tables = &config.activity_tables;
@@ -104,7 +105,7 @@ async fn uninstall_script(pool: &PgPool, tables: &ActivityTables) -> anyhow::Res
 
 const REALTIME: &str = "the tables' publication and notifications could not be seen to";
 
-/// One line in the audit log, where something was done.
+/// Writes one row to the audit log, if something was done.
 async fn audit(pool: &PgPool, act: &str, done: &[Done]) -> Result<(), sqlx::Error> {
     let of = |outcome| {
         done.iter().filter(|one| one.outcome == outcome).map(|one| &one.relation).collect::<Vec<_>>()
@@ -117,7 +118,7 @@ async fn audit(pool: &PgPool, act: &str, done: &[Done]) -> Result<(), sqlx::Erro
     note(pool, act, json!({}), outcome, Clock::System.now()).await
 }
 
-/// 0 all is as asked for, 3 some tables could not be changed, 1 none could.
+/// 0 all done, 3 some tables could not be changed, 1 none could.
 fn exit(done: &[Done]) -> Exit {
     let failed = done.iter().filter(|one| matches!(one.outcome, Outcome::Failed(_))).count();
     let worked = done.iter().any(|one| !matches!(one.outcome, Outcome::Failed(_) | Outcome::Skipped(_)));
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_is_skipped_is_no_failure_and_one_that_refuses_is() {
+    fn skipped_table_succeeds_refused_table_fails() {
         let (skipped, failed) = (Outcome::Skipped("s".to_owned()), Outcome::Failed("f".to_owned()));
         for (outcomes, code) in [
             (&[Outcome::Installed, skipped.clone()][..], Exit::Fine),

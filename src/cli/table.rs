@@ -1,4 +1,4 @@
-//! Tables for a terminal, and what stands in their cells.
+//! Tables for a terminal, and the text of their cells.
 
 use std::ops::RangeBounds;
 
@@ -10,7 +10,7 @@ use super::terminal::printable;
 /// The spaces between two columns.
 pub(super) const GAP: u16 = 2;
 
-/// Columns two spaces apart, a line under the header, nothing else: easy on eyes and on `awk`.
+/// Columns two spaces apart and a line under the header: readable, and easy for `awk`.
 pub(super) fn plain(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING.header_separator(LineStyle::none().fill('─')));
@@ -29,7 +29,7 @@ pub(super) fn spaced(mut table: Table) -> Table {
     table
 }
 
-/// Likewise, with numbers in these columns: they stand at the right.
+/// Likewise, with these columns right-aligned.
 pub(super) fn right_aligned(mut table: Table, numbers: impl RangeBounds<usize>) -> Table {
     let columns = table.column_iter_mut().enumerate();
     for (_, column) in columns.filter(|(at, _)| numbers.contains(at)) {
@@ -38,17 +38,17 @@ pub(super) fn right_aligned(mut table: Table, numbers: impl RangeBounds<usize>) 
     spaced(table)
 }
 
-/// What somebody wrote, or a dash.
+/// Free text, or a dash.
 pub(super) fn text(value: Option<&str>) -> String {
     value.map_or_else(|| "-".to_owned(), printable)
 }
 
-/// A word of ours or a provider's, without its underscores.
+/// An enum value, without its underscores.
 pub(super) fn word(value: Option<&str>) -> String {
     text(value.map(in_words).as_deref())
 }
 
-/// `needs_attention` as it is read.
+/// `needs_attention` as `needs attention`.
 pub(super) fn in_words(value: &str) -> String {
     value.replace('_', " ")
 }

@@ -1,5 +1,5 @@
-//! What a terminal may be shown. Bodies, names and reasons come from outside: what they hold must not steer it, nor show
-//! text in another order than it has. All output of the command line goes through here.
+//! Sanitises output for a terminal. Bodies, names and reasons come from outside: they must not contain
+//! control sequences or reorder text. All output of the command line goes through here.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use super::Exit;
 
-/// Control characters (C0, DEL, C1), the marks by which text changes its direction, and Unicode's own line ends.
+/// Control characters (C0, DEL, C1), bidirectional marks, and Unicode line separators.
 fn steers(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -18,13 +18,13 @@ fn steers(character: char) -> bool {
         )
 }
 
-/// A value for one cell or line, with a replacement for each character that steers.
+/// A value for one cell or line, with control characters replaced.
 pub(in crate::cli) fn printable(value: &str) -> String {
     value.chars().map(|character| if steers(character) { '\u{fffd}' } else { character }).collect()
 }
 
-/// Whole output: line ends and tabs are ours, the other characters that steer are written as JSON escapes them, so that
-/// JSON says the same as before.
+/// Whole output: line ends and tabs are ours, other control characters are escaped as in JSON, so that JSON
+/// keeps its meaning.
 pub(in crate::cli) fn safe(text: &str) -> Cow<'_, str> {
     let is_unsafe = |character: char| steers(character) && !matches!(character, '\n' | '\t');
     if !text.contains(is_unsafe) {
@@ -33,7 +33,7 @@ pub(in crate::cli) fn safe(text: &str) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(text.len() + 8);
     for character in text.chars() {
         if is_unsafe(character) {
-            // None of them lies beyond the first plane.
+            // All of them are in the first plane.
             write!(escaped, "\\u{:04x}", u32::from(character)).ok();
         } else {
             escaped.push(character);
@@ -47,7 +47,7 @@ pub(in crate::cli) fn write_line(text: &str) -> io::Result<()> {
     io::stdout().write_all(format!("{}\n", safe(text)).as_bytes())
 }
 
-/// Writes data to stdout. A reader that has seen enough is no failure.
+/// Writes data to stdout. A closed pipe is not a failure.
 pub(in crate::cli) fn print_data(text: &str) -> anyhow::Result<Exit> {
     match io::stdout().write_all(safe(text).as_bytes()) {
         Err(fault) if fault.kind() != io::ErrorKind::BrokenPipe => {
@@ -57,7 +57,7 @@ pub(in crate::cli) fn print_data(text: &str) -> anyhow::Result<Exit> {
     }
 }
 
-/// Says on stderr what went wrong.
+/// Prints an error to stderr.
 pub(in crate::cli) fn complain(message: &str) {
     anstream::eprintln!("memberflow: {}", safe(message));
 }
@@ -71,7 +71,7 @@ mod tests {
     const STEERING: &str = "\u{1b}]0;x\u{7}\u{7f}\u{9b}31m\u{202e}gpj\u{2066}\u{200f}\u{61c}\u{2028}\r";
 
     #[test]
-    fn escaped_json_says_the_same() {
+    fn escaped_json_keeps_its_meaning() {
         let body = json!({ STEERING: [STEERING, "Zoë 👩‍💻\n"] });
         for text in [serde_json::to_string(&body).unwrap(), serde_json::to_string_pretty(&body).unwrap()] {
             let safe = safe(&text);
@@ -81,13 +81,13 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_text_is_left_alone() {
+    fn ordinary_text_is_unchanged() {
         let text = "Zoë\t👩‍💻 שלום\n";
         assert!(matches!(safe(text), Cow::Borrowed(same) if same == text));
     }
 
     #[test]
-    fn a_cell_stays_on_its_line_and_steers_nothing() {
+    fn cell_has_no_control_characters() {
         let cell = printable(&format!("a\n{STEERING}b"));
         assert!(!cell.contains(steers), "{cell:?}");
         assert_eq!((cell.chars().next(), cell.chars().last()), (Some('a'), Some('b')));

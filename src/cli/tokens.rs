@@ -68,7 +68,7 @@ struct RevokeArgs {
 /// Runs the command; data goes to stdout.
 ///
 /// # Errors
-/// The name is taken or there is none such, the database does not answer, or stdout can't be written to.
+/// If the name is taken or unknown, the database does not answer, or stdout cannot be written to.
 pub async fn run(args: TokensArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     match args.command {

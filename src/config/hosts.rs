@@ -1,10 +1,10 @@
-//! What stays on this machine, and what travels over a network.
+//! Which hosts are this machine, and which connections cross a network.
 
 use std::net::IpAddr;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-/// Whether a host is this machine: its name, an address of its loopback, or a socket's path.
+/// Whether a host is this machine: `localhost`, a loopback address, or a socket path.
 #[must_use]
 pub fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
@@ -12,8 +12,8 @@ pub fn is_this_machine(host: &str) -> bool {
     is_loopback || host.starts_with('/') || host.eq_ignore_ascii_case("localhost")
 }
 
-/// Whether the connection to Postgres leaves this machine and may go unencrypted: `sslmode=prefer`, the default, falls
-/// back to plaintext as soon as somebody on the way says that the server has no TLS.
+/// Whether the connection to Postgres leaves this machine and may go unencrypted: `sslmode=prefer`, the
+/// default, falls back to plaintext if the server, or a man in the middle, says that it has no TLS.
 #[must_use]
 pub fn may_be_plaintext(options: &PgConnectOptions) -> bool {
     let is_optional =

@@ -1,4 +1,4 @@
-//! Loading the settings from file, environment and flags, and saying exactly what is wrong with them.
+//! Loads the settings from file, environment and flags, with exact error messages.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -9,17 +9,17 @@ use super::Config;
 use super::settings::{SETTINGS, Setting};
 use super::values::has_database;
 
-/// The file that is read where none is named, if it is there.
+/// The file that is read if none is named and it exists.
 const DEFAULT_FILE: &str = "memberflow.toml";
-/// Names the file.
+/// The variable that names the file.
 const FILE_VARIABLE: &str = "MEMBERFLOW_CONFIG";
-/// Variables that begin like this are ours, and therefore must be known.
+/// Variables with this prefix are ours, and must be known settings.
 const OWN_PREFIX: &str = "MEMBERFLOW_";
-/// Never settings: what the tests tell themselves, and what Kubernetes tells every pod about a service
-/// that happens to be called memberflow.
+/// Not settings: variables of the tests, and those that Kubernetes sets in every pod for a service called
+/// memberflow.
 const FOREIGN_PREFIXES: [&str; 3] = ["MEMBERFLOW_TEST_", "MEMBERFLOW_SERVICE_", "MEMBERFLOW_PORT"];
 
-/// Settings to which nothing is a value.
+/// Settings for which empty is a value.
 const MEANT_EMPTY: [&str; 2] = ["MEMBERFLOW_MATCH_BY", "MEMBERFLOW_SMS_CONSENT_TABLES"];
 
 /// Settings given on the command line.
@@ -49,12 +49,12 @@ pub struct Given {
 /// A setting that cannot be used. Values of secrets are never repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file that was asked for is not readable.
+    /// The named file is not readable.
     #[error("cannot read the configuration file {}: {reason}", path.display())]
     FileUnreadable {
-        /// Where it should be.
+        /// Its path.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: std::io::Error,
     },
     /// The file is not TOML.
@@ -64,15 +64,15 @@ pub enum ConfigError {
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What the parser says.
+        /// The parser's error.
         reason: String,
     },
-    /// A name that is no setting.
+    /// Not a setting.
     #[error("unknown setting {name}: did you mean {nearest}?")]
     Unknown {
         /// As given.
         name: String,
-        /// The known one that looks most like it.
+        /// The most similar known one.
         nearest: &'static str,
     },
     /// A value that the setting does not accept.
@@ -83,17 +83,17 @@ pub enum ConfigError {
         /// What it accepts.
         form: &'static str,
     },
-    /// Some part of the process would have no connection to the database.
+    /// A part of the process would have no database connection.
     #[error(
         "MEMBERFLOW_DATABASE_CONNECTIONS is {given}, and these roles need {needed} at least: set it to {needed} or more, or run fewer roles in this process"
     )]
     TooFewConnections {
         /// As set.
         given: u32,
-        /// The least that works.
+        /// The minimum.
         needed: u32,
     },
-    /// Nothing works without a database.
+    /// No database is configured.
     #[error("DATABASE_URL is not set: give the Postgres to work on, {}", SETTINGS[0].form)]
     NoDatabase,
 }
@@ -107,12 +107,12 @@ pub fn load(flags: Flags) -> Result<Config, ConfigError> {
     if has_database(&config) { Ok(config) } else { Err(ConfigError::NoDatabase) }
 }
 
-/// The settings of this process, for commands that can do without a database: its URL may be empty.
+/// The settings of this process, for commands that do not need a database: its URL may be empty.
 ///
 /// # Errors
 /// The first setting that cannot be used.
 pub fn load_without_database(flags: Flags) -> Result<Config, ConfigError> {
-    // Variables that are not Unicode can be none of ours.
+    // Variables that are not Unicode cannot be ours.
     let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
@@ -123,7 +123,7 @@ pub fn load_without_database(flags: Flags) -> Result<Config, ConfigError> {
     read(&Given { file, variables, flags })
 }
 
-/// The settings that `given` makes. The database may be missing.
+/// Reads the settings from `given`. The database may be missing.
 ///
 /// # Errors
 /// The first setting that cannot be used.
@@ -174,7 +174,7 @@ fn apply_variables(config: &mut Config, variables: &[(String, String)]) -> Resul
         let foreign = FOREIGN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         let own = name.starts_with(OWN_PREFIX) && !foreign && name != FILE_VARIABLE;
         match known {
-            // Compose files and CI set variables they have no value for to nothing.
+            // Compose files and CI set variables without a value to the empty string.
             Some(setting) if value.is_empty() && !MEANT_EMPTY.contains(&setting.env) => {}
             Some(setting) => apply(config, setting, name.clone(), std::slice::from_ref(value))?,
             None if own => {
@@ -207,7 +207,7 @@ fn apply(config: &mut Config, setting: &Setting, name: String, parts: &[String])
     (setting.set)(config, parts).ok_or(ConfigError::Invalid { name, form: setting.form })
 }
 
-/// A TOML value as text: a list is several parts, a table is nothing we take.
+/// A TOML value as text: a list is several parts; tables are not accepted.
 fn parts(value: toml::Value) -> Option<Vec<String>> {
     match value {
         toml::Value::String(text) => Some(vec![text]),

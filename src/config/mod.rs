@@ -18,21 +18,21 @@ use crate::project::supabase::ActivityTables;
 
 pub use load::{ConfigError, Flags, Given, load, load_without_database, read};
 
-/// The tables that have people's phone numbers and their consent.
+/// The default tables with phone numbers and consent.
 pub const SMS_CONSENT_TABLES: [&str; 3] = ["user_accounts", "user_profiles", "leads"];
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people on a terminal, as JSON elsewhere.
+    /// Human-readable on a terminal, otherwise JSON.
     Auto,
-    /// For people.
+    /// Human-readable.
     Human,
     /// One JSON object a line.
     Json,
 }
 
-/// Everything that can be set, with its defaults filled in.
+/// All settings, with defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `DATABASE_URL`: Postgres, direct or through the session pooler.
@@ -41,7 +41,8 @@ pub struct Config {
     pub database_connections: u32,
     /// `AMQP_URL`: RabbitMQ. Absent: the queue is in Postgres.
     pub amqp_url: Option<SecretString>,
-    /// What the names of the exchange and the queues begin with; lets several installations share a broker.
+    /// The prefix of the names of the exchange and the queues, so that several installations can share a
+    /// broker.
     pub queue_prefix: String,
     /// `STRIPE_WEBHOOK_SECRETS`: the `whsec_…` strings, any of which may sign.
     pub stripe_webhook_secrets: Vec<SecretString>,
@@ -51,25 +52,27 @@ pub struct Config {
     pub supabase_hook_secrets: Vec<SecretString>,
     /// `STRIPE_API_KEY`: for reading from Stripe.
     pub stripe_api_key: Option<SecretString>,
-    /// `STRIPE_API_BASE`: where Stripe's API is; Stripe's own unless set.
+    /// `STRIPE_API_BASE`: the base URL of Stripe's API, unless the default.
     pub stripe_api_base: Option<String>,
-    /// `MEMBERFLOW_STRIPE_MODE`: which mode's events count; where it is not set, live mode, and in `memberflow dev` any.
+    /// `MEMBERFLOW_STRIPE_MODE`: which mode's events count; if not set, live mode, and in `memberflow dev`
+    /// any.
     pub stripe_mode: Option<StripeMode>,
     /// `MEMBERFLOW_STRIPE_ACCOUNT`: the account whose events count; absent: those that name none.
     pub stripe_account: Option<String>,
-    /// Requests to Stripe's API that a backfill or a comparison sends in a second at most.
+    /// The most requests per second that a backfill or reconcile sends to Stripe's API.
     pub stripe_requests_per_second: u32,
     /// `TWILIO_ACCOUNT_SID`: the account whose messages count; absent: those of every account whose token signs.
     pub twilio_account_sid: Option<String>,
     /// `TWILIO_AUTH_TOKENS`: the account's tokens, any of which may sign.
     pub twilio_auth_tokens: Vec<SecretString>,
-    /// `TWILIO_API_BASE`: where Twilio's API is; Twilio's own unless set.
+    /// `TWILIO_API_BASE`: the base URL of Twilio's API, unless the default.
     pub twilio_api_base: Option<String>,
     /// `MEMBERFLOW_PUBLIC_URL`: the address under which Twilio reaches us, which it signs.
     pub public_url: Option<String>,
-    /// `MEMBERFLOW_SMS_CONSENT_TABLES`: the tables whose `sms_opt_in` follows what people say by text.
+    /// `MEMBERFLOW_SMS_CONSENT_TABLES`: the tables whose `sms_opt_in` follows opt-ins and opt-outs by text
+    /// message.
     pub sms_consent_tables: Vec<String>,
-    /// `MEMBERFLOW_PHONE_COUNTRY_CODE`: what begins phone numbers that are written without a country.
+    /// `MEMBERFLOW_PHONE_COUNTRY_CODE`: the country code of phone numbers written without one.
     pub phone_country_code: String,
     /// `SUPABASE_URL`: the project, by which people sign in to the console.
     pub supabase_url: Option<String>,
@@ -85,24 +88,24 @@ pub struct Config {
     pub ops_bind: Option<SocketAddr>,
     /// `MEMBERFLOW_ADMIN_TOKEN`: the bearer token of the API, and one way to sign in to the console.
     pub admin_token: Option<SecretString>,
-    /// How far a signature's timestamp may lie from our clock, either way.
+    /// How far a signature's timestamp may differ from our clock.
     pub webhook_tolerance: Duration,
     /// The largest body taken.
     pub body_limit_bytes: usize,
     /// How long a client may take to send its headers, and again its body.
     pub read_timeout: Duration,
-    /// Requests that may be under way at once, read whole; further ones are shed with 429. Each source has as many: a
-    /// flood from one sheds nothing of the others.
+    /// The most requests per source that are being made durable at once; further ones get 429. A flood from
+    /// one source does not affect the others.
     pub max_requests: usize,
     /// Events that one batch holds at most.
     pub batch_max_events: usize,
-    /// How long a batch waits for company after its first event, while an earlier one is under way.
+    /// How long a batch waits for more events after its first one, while an earlier batch is being applied.
     pub batch_wait: Duration,
     /// Metadata keys that name a user explicitly, strongest first.
     pub user_id_metadata_keys: Vec<String>,
     /// `MEMBERFLOW_MATCH_BY` and `MEMBERFLOW_MATCH_SSO_EMAIL`: what counts as evidence of whose a customer is.
     pub matching: Matching,
-    /// `MEMBERFLOW_ACTIVITY_TABLES`: the tables whose rows count, beside logins, files and profiles.
+    /// `MEMBERFLOW_ACTIVITY_TABLES`: the tables whose rows count, besides logins, files and profiles.
     pub activity_tables: ActivityTables,
     /// Full days since the last login up to which a member is `active`.
     pub active_days: i64,
@@ -110,16 +113,16 @@ pub struct Config {
     pub at_risk_days: i64,
     /// Months subscribed from which an active member is a `champion`.
     pub champion_months: i32,
-    /// `MEMBERFLOW_RETENTION_DAYS`: for how long the bodies of events are kept; absent: for ever.
+    /// `MEMBERFLOW_RETENTION_DAYS`: how long the bodies of events are kept; absent: forever.
     pub retention_days: Option<i64>,
-    /// `MEMBERFLOW_LOG_FILTER`: which log messages are written, as `tracing` filters them.
+    /// `MEMBERFLOW_LOG_FILTER`: which log messages are written, in the syntax of `tracing`.
     pub log_filter: String,
     /// `MEMBERFLOW_LOG_FORMAT`: how they are written.
     pub log_format: LogFormat,
 }
 
 impl Config {
-    /// The defaults, with the one setting that has none.
+    /// The defaults, with the database URL, which has none.
     #[must_use]
     pub fn new(database_url: impl Into<String>) -> Self {
         Self {
@@ -134,7 +137,7 @@ impl Config {
             stripe_api_base: None,
             stripe_mode: None,
             stripe_account: None,
-            // A sandbox takes 25, a live account 100.
+            // A sandbox allows 25, a live account 100.
             stripe_requests_per_second: 20,
             twilio_account_sid: None,
             twilio_auth_tokens: Vec::new(),
@@ -162,7 +165,7 @@ impl Config {
             at_risk_days: 30,
             champion_months: 6,
             retention_days: None,
-            // The queue says itself what a lost connection means; lapin would say it again as an error.
+            // The queue itself logs a lost connection; lapin would log it again as an error.
             log_filter: "info,lapin=off".to_owned(),
             log_format: LogFormat::Auto,
         }
@@ -181,13 +184,13 @@ impl Config {
         if own.is_empty() { &self.supabase_webhook_secrets } else { own }
     }
 
-    /// The address under which people reach the console, as far as it is known.
+    /// The address of the console for people, if known.
     #[must_use]
     pub fn console_address(&self) -> Option<&str> {
         self.console_url.as_deref().or(self.public_url.as_deref())
     }
 
-    /// The operators' address, where it is another than the public one. Port 0 is always another.
+    /// The operators' address, if it differs from the public one. Port 0 always differs.
     #[must_use]
     pub fn separate_ops_bind(&self) -> Option<SocketAddr> {
         self.ops_bind.filter(|ops| *ops != self.bind || ops.port() == 0)

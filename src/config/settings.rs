@@ -1,4 +1,4 @@
-//! The table of settings: what each is called, what it accepts, and where it goes.
+//! The table of settings: names, accepted values, and targets.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -24,11 +24,11 @@ pub(super) struct Setting {
     pub env: &'static str,
     /// What it accepts, for the error message.
     pub form: &'static str,
-    /// Puts a value (a list in the file has several parts) in its place, if it is acceptable.
+    /// Sets the value (a list in the file has several parts), if it is valid.
     pub set: fn(&mut Config, &[String]) -> Option<()>,
 }
 
-/// Every setting there is.
+/// Every setting.
 pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "database_url",

@@ -1,4 +1,4 @@
-//! What the broker gave up on becomes dead letters, which operators see and can redrive.
+//! Stores the broker's dead letters in Postgres, where operators can see and redrive them.
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,10 +10,10 @@ use crate::queue::{DeadContent, DeadMessage, Queue};
 use crate::retry::Delays;
 use crate::store::{Store, StoreError};
 
-/// What stands for a type where nobody knows it.
+/// The event type of an undecodable message.
 const UNREADABLE: &str = "unreadable";
 
-/// Keeps dead messages until the process stops.
+/// Stores dead messages until the process stops.
 pub async fn keep(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     let Some(mut messages) = queue.dead_messages() else { return };
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
@@ -43,7 +43,7 @@ async fn dead_letter(store: &Store, message: &DeadMessage) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Bytes that are no event, as one: named by what they are, so that the same bytes are kept once.
+/// An undecodable message as an event, whose id is a hash of its bytes: the same bytes are stored once.
 fn unreadable(store: &Store, source: Option<Source>, body: &bytes::Bytes) -> Envelope {
     let now = store.now();
     Envelope {

@@ -1,4 +1,4 @@
-//! What processes and triggers of earlier versions still write: moved to where this version keeps events.
+//! Moves what processes and triggers of earlier versions still write to where this version keeps events.
 
 use tokio::time::sleep;
 
@@ -10,21 +10,21 @@ use crate::queue::metric_names::RELAYED;
 use crate::retry::Delays;
 use crate::store::Store;
 
-/// Moves until the process stops: at once, when it is reported news, and once a minute.
+/// Runs until the process stops: at start, on each notification, and once a minute.
 pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     lifecycle.until_stopping(keep_moving(queue, store)).await;
 }
 
 async fn keep_moving(queue: &Queue, store: &Store) {
-    let mut news = queue.earlier();
+    let mut notified = queue.earlier();
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
-        news.about_to_look();
+        notified.before_poll();
         match within_reason(store.move_earlier()).await {
             Ok(events) => {
                 metrics::counter!(RELAYED).increment(events);
                 delays.reset();
-                news.wait().await;
+                notified.wait().await;
             }
             Err(error) => {
                 tracing::warn!(%error, "moving events of an earlier version failed, will retry");

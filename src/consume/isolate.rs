@@ -1,4 +1,4 @@
-//! Cutting a poison event out of its batch, and telling what fails for its own sake from what waits.
+//! Isolates a poison event from its batch, and distinguishes a bad event from an unavailable database.
 
 use std::panic::AssertUnwindSafe;
 
@@ -12,22 +12,22 @@ use crate::store::{Applied, Store, StoreError};
 /// Why a part of a batch was not applied.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The database is away or too busy: nothing is wrong with the events.
+    /// The database is down or too busy: nothing is wrong with the events.
     Unavailable(StoreError),
-    /// Some event fails, and may not do so later.
-    Passing(String),
-    /// Some event can never be applied.
+    /// An event fails, but may succeed later.
+    Transient(String),
+    /// An event can never be applied.
     Permanent(String),
 }
 
-/// Applies `batch`; where that fails for its own sake, applies its halves, down to the single event at fault. That one
-/// is to be tried again alone, or is a dead letter at once where no attempt can help. `is_suspicious`: the connection
-/// was lost again and again over this batch, and while the database answers others, that is its fault, too.
+/// Applies `batch`; if that fails because of an event, applies its halves, down to the single event at fault.
+/// That one is retried alone later, or dead-lettered at once if no retry can help. `is_suspicious`: the
+/// connection was lost repeatedly during this batch; if the database answers others, an event is at fault.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] alone: nothing is lost by applying the same batch again later.
+/// Only [`StoreError::Unavailable`]: apply the same batch again later.
 pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Result<(), StoreError> {
-    within_reason(store.set_aside(&batch.suspects)).await?;
+    within_reason(store.store_suspects(&batch.suspects)).await?;
     within_reason(batch.begin()).await?;
     let (mut held, is_pending) = (batch.take_held(), batch.is_pending());
     let mut parts = vec![&batch.envelopes[..]];
@@ -65,7 +65,7 @@ async fn end(store: &Store, event: &Envelope, fault: Fault) -> Result<(), StoreE
     }
 }
 
-/// Makes an event a dead letter.
+/// Dead-letters an event.
 pub(super) async fn give_up(store: &Store, event: &Envelope, reason: String) -> Result<(), StoreError> {
     tracing::error!(source = %event.source, event_id = event.event_id, reason, "event dead-lettered");
     store.dead_letter(&[(event, reason)]).await?;
@@ -73,7 +73,7 @@ pub(super) async fn give_up(store: &Store, event: &Envelope, reason: String) -> 
     Ok(())
 }
 
-/// One attempt, which may break down without taking the process with it.
+/// One attempt; a panic is caught.
 pub(super) async fn attempt(
     store: &Store,
     applying: impl Future<Output = Result<Applied, StoreError>>,
@@ -82,25 +82,27 @@ pub(super) async fn attempt(
     match AssertUnwindSafe(within_reason(applying)).catch_unwind().await {
         Ok(Ok(applied)) => Ok(applied),
         Ok(Err(error)) if is_suspicious && error.is_lost_connection() && store.answers().await => {
-            Err(Fault::Passing(format!("it ends the connection to the database: {error}")))
+            Err(Fault::Transient(format!("it ends the connection to the database: {error}")))
         }
         Ok(Err(error @ StoreError::Unavailable(_))) => Err(Fault::Unavailable(error)),
-        Ok(Err(StoreError::Refused(error))) if StoreError::is_hopeless(&error) => {
+        Ok(Err(StoreError::Refused(error))) if StoreError::is_permanent(&error) => {
             Err(Fault::Permanent(error.to_string()))
         }
-        Ok(Err(StoreError::Refused(error))) => Err(Fault::Passing(error.to_string())),
-        Err(panic) => Err(Fault::Passing(format!("it breaks the program: {}", said(panic.as_ref())))),
+        Ok(Err(StoreError::Refused(error))) => Err(Fault::Transient(error.to_string())),
+        Err(panic) => {
+            Err(Fault::Transient(format!("it breaks the program: {}", panic_message(panic.as_ref()))))
+        }
     }
 }
 
 pub(super) fn fault_text(fault: &Fault) -> &str {
     match fault {
-        Fault::Unavailable(_) => "the database is away",
-        Fault::Passing(reason) | Fault::Permanent(reason) => reason,
+        Fault::Unavailable(_) => "the database is unavailable",
+        Fault::Transient(reason) | Fault::Permanent(reason) => reason,
     }
 }
 
-fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic")
 }

@@ -1,6 +1,6 @@
-//! Consume: take a batch, apply it, settle it. What the database is too busy for waits; an event that fails is cut
-//! out of its batch, tried again alone a few times and then a dead letter, at once where no attempt can help; and
-//! its neighbours continue.
+//! Takes a batch, applies it, settles it. While the database is unavailable a batch waits. An event that
+//! fails is isolated from its batch, retried alone a few times and then dead-lettered (at once if no retry
+//! can help); the rest of its batch is applied.
 
 mod dead;
 mod earlier;
@@ -23,15 +23,16 @@ use crate::queue::{Batch, Consumer, Queue};
 use crate::retry::Delays;
 use crate::store::Store;
 
-/// How long to wait after the first and the later failures of a thing that the consumer depends on.
+/// Delays after failures of a dependency.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
-/// How often a batch may lose the connection before its events are suspected of it.
+/// How often a batch may lose the connection before its events are suspected of causing it.
 const SUSPICIOUS: u32 = 3;
-/// Batches under way of each consumer: one derives while the other is read and its bytes are written.
+/// Concurrent batches per consumer: one derives while the other is read and stored.
 const BATCHES_AT_ONCE: usize = 2;
 
-/// Consumes until the process stops, and keeps up what changes without events. A queue or database that is away only delays it.
+/// Consumes until the process stops, and recomputes what changes without events. A queue or database that is
+/// down only delays it.
 pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     while let Err(error) = store.initial_import().await {
@@ -51,7 +52,7 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     );
 }
 
-/// Applies one batch while the next is on its way: only the derivation itself is done in turn.
+/// Applies one batch while the next is fetched; only the derivation is serialised.
 async fn consume(consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
     let mut batches = pin!(batches(consumer));
     let mut under_way = FuturesUnordered::new();
@@ -72,19 +73,20 @@ async fn consume(consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
     }
 }
 
-/// The batches one by one. What the consumer has begun to fetch waits here while another is settled.
+/// The batches one by one.
 fn batches(consumer: Consumer) -> impl Stream<Item = Batch> {
     stream::unfold(consumer, |mut consumer| async move { Some((consumer.next_batch().await?, consumer)) })
 }
 
-/// A batch whose task broke down was given back when it was dropped.
+/// A batch whose task panicked was requeued when it was dropped.
 fn checked(settled: Result<(), JoinError>) {
     if let Err(fault) = settled {
         tracing::error!(%fault, "batch task failed, will be redelivered");
     }
 }
 
-/// Applies `batch` and acknowledges it after the commit. Stopping while the database is away gives it back.
+/// Applies `batch` and acks it after the commit. If the process stops while the database is down, requeues
+/// it.
 async fn settle(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     let mut lost = 0;

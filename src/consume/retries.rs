@@ -1,4 +1,4 @@
-//! Events that failed: tried again one by one, less and less often, and dead letters in the end.
+//! Retries failed events one by one, with growing delays, and finally dead-letters them.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::lifecycle::Lifecycle;
 use crate::store::events::retries::{ATTEMPTS, Due};
 use crate::store::{Store, StoreError};
 
-/// How often it is looked for what is due.
+/// How often due events are looked up.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Tries again until the process stops.
+/// Runs until the process stops.
 pub async fn run(store: &Store, lifecycle: &Lifecycle) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -27,16 +27,16 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
 async fn round(store: &Store, lifecycle: &Lifecycle) -> Result<(), StoreError> {
     while !lifecycle.stopping.is_cancelled() {
         let Some(due) = within_reason(store.next_retry()).await? else { return Ok(()) };
-        within_reason(again(store, due)).await?;
+        within_reason(retry(store, due)).await?;
     }
     Ok(())
 }
 
-/// The attempt is counted already: should it end the process, the count stands.
-async fn again(store: &Store, due: Due) -> Result<(), StoreError> {
+/// The attempt was already counted: the count holds even if it crashes the process.
+async fn retry(store: &Store, due: Due) -> Result<(), StoreError> {
     let Due { envelope, attempts, reason } = due;
     if attempts > ATTEMPTS {
-        let before = reason.unwrap_or_else(|| "no error was told".to_owned());
+        let before = reason.unwrap_or_else(|| "no error was recorded".to_owned());
         let reason = format!("{ATTEMPTS} attempts ended with the process; before: {before}");
         return give_up(store, &envelope, reason).await;
     }

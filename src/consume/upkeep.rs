@@ -1,5 +1,6 @@
-//! What the consumer does beside events: once a minute it looks for what has become due and measures how everything stands, and at start and once
-//! a day for each member it computes what the calendar has changed. Answers of the API that are kept for a day go then.
+//! Work that no event triggers: once a minute it recomputes what has become due and measures the overview, and at start
+//! and once a day it recomputes what the calendar has changed for each member. Expired API idempotency answers are deleted
+//! then.
 
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use crate::lifecycle::Lifecycle;
 use crate::ops::{idempotency, prune};
 use crate::store::{Store, StoreError};
 
-/// How often parked things are tried again and values that the clock changes are computed again.
+/// How often parked items are retried and time-dependent values recomputed.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// How often bodies are pruned that have become older than they are kept.
+/// How often bodies older than the retention are pruned.
 const PRUNING_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Keeps up until the process stops.
+/// Runs until the process stops.
 pub async fn run(store: &Store, lifecycle: &Lifecycle) {
     let mut pruned: Option<Instant> = None;
     let mut gauges = Gauges::described();
@@ -37,7 +38,7 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
                 Some(Ok(true)) => pruned = Some(Instant::now()),
                 None => {}
                 Some(Ok(false)) => {
-                    tracing::info!("pruning skipped: a rebuild or another process is at it");
+                    tracing::info!("pruning skipped: a rebuild or another process is running");
                 }
                 Some(Err(error)) => tracing::warn!(%error, "pruning failed, will retry"),
             }
@@ -45,7 +46,7 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
     }
 }
 
-/// What is due, page by page, so that events are applied in between.
+/// Does what is due, page by page, so that events are applied in between.
 async fn round(store: &Store) -> Result<usize, StoreError> {
     idempotency::expire(store.pool(), store.now()).await?;
     let mut total = within_reason(store.recompute_due()).await?;
@@ -57,7 +58,7 @@ async fn round(store: &Store) -> Result<usize, StoreError> {
     }
 }
 
-/// Removes the bodies that are older than the settings want; whether that was done.
+/// Prunes bodies older than the retention; returns whether that succeeded.
 async fn prune(store: &Store) -> Result<bool, StoreError> {
     let Some(retention) = store.rules().retention else { return Ok(true) };
     let pruned = prune::run(store, store.now() - retention).await?;

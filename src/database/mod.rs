@@ -13,17 +13,17 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 
-/// How long a statement of ours may wait for a connection: short, so that a receiver can say 503 in time.
+/// How long to wait for a connection: short, so that the receiver can answer 503 in time.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a connection may take to come to rest before it is lent again.
+/// How long a returned connection may take to become idle before it is reused.
 const REST_LIMIT: Duration = Duration::from_secs(5);
-/// Between attempts to replace a connection whose other end vanished.
+/// Between attempts to replace a connection to a vanished server.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
-/// Nothing that a service asks of the database takes as long: it is gone without a word.
+/// No statement of the service takes as long: the server has vanished.
 const SILENCE_LIMIT: Duration = Duration::from_secs(300);
 
-/// A pool of all configured connections, for a command that is one process and has one use for them.
+/// A pool of all configured connections, for commands.
 ///
 /// # Errors
 /// If `DATABASE_URL` cannot be read as a URL.
@@ -31,23 +31,23 @@ pub fn connect(config: &Config) -> Result<PgPool, sqlx::Error> {
     pool(config, config.database_connections)
 }
 
-/// How to connect.
 ///
 /// # Errors
 /// If `DATABASE_URL` cannot be read as a URL.
 pub fn options(config: &Config) -> Result<PgConnectOptions, sqlx::Error> {
     let options: PgConnectOptions = config.database_url.expose_secret().parse()?;
     Ok(options.application_name("memberflow").options([
-        // A process that stops in mid-transaction must not hold the projection's lock for long.
+        // A process that hangs in a transaction must not hold the projection lock for long.
         ("idle_in_transaction_session_timeout", "15s"),
         ("timezone", "UTC"),
-        // Postgres would compile statements that it takes for dear, for a second and more under the projection's
-        // lock, which run in milliseconds: its guesses are far too high where statistics lag behind.
+        // Postgres would JIT-compile statements with a high estimated cost, for a second and more under the
+        // projection lock, although they run in milliseconds: estimates are far too high when statistics are
+        // stale.
         ("jit", "off"),
     ]))
 }
 
-/// A pool that connects when it is first needed, so that nothing waits for a database that is away.
+/// A pool that connects lazily, so that nothing waits for a database that is down.
 ///
 /// # Errors
 /// If `DATABASE_URL` cannot be read as a URL.
@@ -55,7 +55,7 @@ pub fn pool(config: &Config, connections: u32) -> Result<PgPool, sqlx::Error> {
     let options = options(config)?;
     let again = options.clone();
     Ok(without_delay(PgPoolOptions::new())
-        // Where a share is 0 its pool is never used; sqlx knows no empty one.
+        // If a share is 0, its pool is never used; sqlx has no empty pools.
         .max_connections(connections.max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
@@ -66,7 +66,7 @@ pub fn pool(config: &Config, connections: u32) -> Result<PgPool, sqlx::Error> {
         .connect_lazy_with(options))
 }
 
-/// `options` of a pool whose connections send each statement at once.
+/// `options` with TCP_NODELAY on every connection.
 #[must_use]
 pub fn without_delay(options: PgPoolOptions) -> PgPoolOptions {
     options.after_connect(|_, _| {
@@ -75,19 +75,19 @@ pub fn without_delay(options: PgPoolOptions) -> PgPoolOptions {
     })
 }
 
-/// A connection of its own, outside any pool, that sends each statement at once.
+/// A connection outside any pool, with TCP_NODELAY.
 ///
 /// # Errors
-/// The database cannot be reached or refuses.
+/// If the database cannot be reached or refuses.
 pub async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let connection = PgConnection::connect_with(options).await?;
     nodelay::set_on_open_sockets();
     Ok(connection)
 }
 
-/// A server or a network that vanished without a word says nothing for ever, and sqlx would wait as long for the end of
-/// what somebody has given up, and for a farewell over TLS: the connection would be lost to the pool. Here another one
-/// takes its place, and its own socket is closed as it is dropped.
+/// A server that vanished without closing the connection never answers, and sqlx would wait forever for the
+/// end of a cancelled statement, or for a TLS shutdown: the pool would lose the connection. Here another one
+/// replaces it, and its socket is closed when it is dropped.
 async fn come_to_rest(
     connection: &mut PgConnection,
     options: &PgConnectOptions,
@@ -110,11 +110,11 @@ async fn connect_again(options: &PgConnectOptions) -> PgConnection {
     }
 }
 
-/// `work` on the database, given up where it lasts for minutes: sqlx sets no keep-alive on its connections, so that
-/// one to a server that vanished without a word would be waited for without end.
+/// Runs `work` with a time limit of minutes: sqlx sets no keep-alive, so a vanished server would be waited
+/// for forever.
 ///
 /// # Errors
-/// What `work` says, or that it was given up.
+/// The error of `work`, or a time-out.
 pub async fn within_reason<T, E: From<sqlx::Error>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
@@ -129,26 +129,20 @@ async fn within<T, E: From<sqlx::Error>>(
     timeout(limit, work).await.unwrap_or_else(|_| Err(sqlx::Error::from(silent()).into()))
 }
 
-/// A transaction on a connection of `pool`. May be cancelled at any point.
-///
-/// # Errors
-/// The database does not answer.
+/// A transaction on a connection of `pool`. Cancel-safe.
 pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     begin_with(pool, "begin").await
 }
 
-/// A transaction that only reads, all of it at one moment. May be cancelled at any point.
-///
-/// # Errors
-/// The database does not answer.
+/// A read-only transaction with one snapshot. Cancel-safe.
 pub async fn begin_reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     begin_with(pool, "begin isolation level repeatable read read only").await
 }
 
-/// sqlx 0.9 rolls back what is cancelled except the BEGIN itself: cancelled while that is on its way, the
-/// connection goes back to the pool inside a transaction that nobody will commit, and the next borrower's
-/// writes are lost with it (<https://github.com/launchbadge/sqlx/issues/4393>). In a task of its own it
-/// always comes to its end, and the transaction that nobody waits for any more is rolled back.
+/// sqlx 0.9 does not roll back a cancelled BEGIN: the connection returns to the pool inside a transaction
+/// that nobody will commit, and the next user's writes are lost
+/// (<https://github.com/launchbadge/sqlx/issues/4393>). In its own task it always completes, and an abandoned
+/// transaction is rolled back.
 async fn begin_with(
     pool: &PgPool,
     statement: &'static str,
@@ -164,16 +158,15 @@ mod tests {
     use std::future::pending;
 
     use super::*;
-    use crate::store::StoreError;
 
     #[tokio::test]
-    async fn what_never_ends_is_given_up_as_if_the_database_were_away() {
+    async fn endless_statement_times_out_as_unavailable() {
         let limit = Duration::from_millis(10);
-        let error = within(limit, pending::<Result<(), StoreError>>()).await.unwrap_err();
-        assert!(error.is_lost_connection());
+        let error = within(limit, pending::<Result<(), sqlx::Error>>()).await.unwrap_err();
+        assert!(matches!(error, sqlx::Error::Io(_)), "a lost connection");
         assert_eq!(
             error.to_string(),
-            "the database is not available: error communicating with database: the database did not answer for 10ms"
+            "error communicating with database: the database did not answer for 10ms"
         );
     }
 }

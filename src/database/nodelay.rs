@@ -1,8 +1,8 @@
 //! TCP_NODELAY for the connections to Postgres.
 //!
-//! sqlx 0.9.0 no longer sets it (<https://github.com/launchbadge/sqlx/issues/4335>), and gives no way to reach the
-//! socket. Without it every statement longer than one TLS record waits 40 ms for a delayed acknowledgement.
-//! `docs/decisions/tcp-nodelay.md` says why it is done this way and when this file can go.
+//! sqlx 0.9.0 no longer sets it (<https://github.com/launchbadge/sqlx/issues/4335>), and gives no access to
+//! the socket. Without it every statement longer than one TLS record waits 40 ms for a delayed
+//! acknowledgement. `docs/decisions/tcp-nodelay.md` explains this way and when this file can be removed.
 
 use std::ffi::c_int;
 use std::sync::Once;
@@ -11,11 +11,11 @@ use std::{fs, io, mem, ptr};
 /// The process's own descriptors: Linux and macOS both have it.
 const OPEN_DESCRIPTORS: &str = "/dev/fd";
 
-/// Said once: a service that is slow is better than none.
+/// Warn once: a slow service is better than none.
 static WARNING: Once = Once::new();
 
-/// Sets the option on every TCP socket that this process has open. Called once a connection is there, so that its
-/// socket is among them; for the others it changes nothing that they would not want.
+/// Sets the option on every open TCP socket of this process. Called after connecting, so that the new socket
+/// is among them; for the others it does no harm.
 pub fn set_on_open_sockets() {
     match open_descriptors() {
         Ok(descriptors) => descriptors.into_iter().for_each(set),
@@ -31,7 +31,7 @@ fn open_descriptors() -> io::Result<Vec<c_int>> {
     Ok(entries.filter_map(number).collect())
 }
 
-/// Whatever is no TCP socket refuses, and so does a descriptor that has been closed meanwhile.
+/// Fails for anything but a TCP socket, and for a descriptor closed meanwhile.
 fn set(descriptor: c_int) {
     let on: c_int = 1;
     let size = libc::socklen_t::try_from(mem::size_of_val(&on)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Names and texts as SQL writes them, where a statement is put together.
+//! Quoting of names and texts in generated SQL.
 
 /// A name, quoted.
 #[must_use]

@@ -1,4 +1,4 @@
-//! The database of a local run, and waiting until events have arrived in it.
+//! The database of a local run, and waiting until its events are applied.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use crate::ops::fixture::{FixtureEvent, Story};
 /// An event's name: its source and its id.
 pub type EventName = (String, String);
 
-/// The database made where the environment names none.
+/// The database created if the environment names none.
 const NAME: &str = "memberflow_dev";
 
 /// How long the events of the demo may take; they are a few hundred.
 const APPLY_LIMIT: Duration = Duration::from_secs(120);
 
-/// The URL of our own database on the server of `server_url`; the database is made if it is missing.
+/// The URL of our own database on the server of `server_url`; creates it if missing.
 ///
 /// # Errors
 /// If the server refuses.
@@ -31,11 +31,11 @@ pub async fn own(server_url: &str) -> Result<String> {
         sqlx::query(create).execute(&mut server).await.context("cannot create a database")?;
     }
     server.close().await.ok();
-    Ok(beside(server_url, NAME))
+    Ok(with_database(server_url, NAME))
 }
 
 /// `url` with another database.
-fn beside(url: &str, name: &str) -> String {
+fn with_database(url: &str, name: &str) -> String {
     let (address, query) = url.split_once('?').map_or((url, String::new()), |(a, q)| (a, format!("?{q}")));
     let scheme = address.find("://").map_or(0, |at| at + 3);
     let server = address[scheme..].find('/').map_or(address, |at| &address[..scheme + at]);
@@ -67,11 +67,8 @@ pub async fn wait_until_applied(pool: &PgPool, events: &[EventName]) -> Result<(
     }
 }
 
-/// The day of the demo that an earlier run left in the database, if it is not that of `stories`.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn standing_since(pool: &PgPool, stories: &[Story]) -> Result<Option<Date>, sqlx::Error> {
+/// The day of an older demo in the database, if it is not that of `stories`.
+pub async fn older_demo_day(pool: &PgPool, stories: &[Story]) -> Result<Option<Date>, sqlx::Error> {
     let of_stripe = |event: &&FixtureEvent| event.source == Source::Stripe;
     let Some(event) = stories.iter().flat_map(|story| &story.events).find(of_stripe) else { return Ok(None) };
     let body = "select body from ingest.events where source = $1 and event_id = $2 and state = 'applied'";
@@ -89,10 +86,10 @@ async fn missing(pool: &PgPool, events: &[EventName]) -> Result<i64, sqlx::Error
     let (sources, ids): (Vec<&str>, Vec<&str>) =
         events.iter().map(|(s, id)| (s.as_str(), id.as_str())).unzip();
     let count = "
-        select count(*) from unnest($1::text[], $2::text[]) as told (source, event_id)
+        select count(*) from unnest($1::text[], $2::text[]) as wanted (source, event_id)
         where not exists (
             select from ingest.events as e
-            where e.source = told.source and e.event_id = told.event_id and e.state = 'applied'
+            where e.source = wanted.source and e.event_id = wanted.event_id and e.state = 'applied'
         )";
     sqlx::query_scalar(count).bind(sources).bind(ids).fetch_one(pool).await
 }
@@ -109,7 +106,7 @@ async fn dead(pool: &PgPool, events: &[EventName]) -> Result<Option<String>, sql
 
 #[cfg(test)]
 mod tests {
-    use super::beside;
+    use super::with_database;
 
     #[test]
     fn only_the_database_of_a_url_changes() {
@@ -119,7 +116,7 @@ mod tests {
             ("postgres://me@%2Fvar%2Frun:5433/a", "postgres://me@%2Fvar%2Frun:5433/ours"),
             ("postgres://host/a?sslmode=disable", "postgres://host/ours?sslmode=disable"),
         ] {
-            assert_eq!(beside(url, "ours"), expected);
+            assert_eq!(with_database(url, "ours"), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Demo data: the tiers, members and tickets of the stories in `fixtures/`, in a local stand-in of Supabase.
+//! Demo data: the tiers, members and tickets of `fixtures/`, in the local Supabase stub.
 
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
@@ -60,9 +60,6 @@ const SET_STATUSES: &str = "
     where s.id = t.id and t.status is not null and t.id = any ($3)";
 
 /// Opens `tickets` of members who have signed up, as the application would, so long before `now`. Twice is a no-op.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn open_tickets(
     pool: &PgPool,
     tickets: &[serde_json::Value],
@@ -78,19 +75,13 @@ pub async fn open_tickets(
 }
 
 /// Writes `tiers` into `membership_tiers`. Twice is a no-op.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn name_tiers(pool: &PgPool, tiers: &[Tier]) -> Result<(), sqlx::Error> {
     sqlx::query(INSERT_TIERS).bind(Json(tiers)).execute(pool).await?;
     Ok(())
 }
 
-/// Signs `members` up: a row in `auth.users` and an active profile each. Twice is a no-op. Gives the
-/// names of the events by which the database's own triggers tell of it.
-///
-/// # Errors
-/// Whatever the database says.
+/// Signs `members` up: a row in `auth.users` and an active profile each. Twice is a no-op. Returns the ids of
+/// the trigger events that this caused.
 pub async fn sign_up(pool: &PgPool, members: &[&Member]) -> Result<Vec<EventName>, sqlx::Error> {
     let mut tx = database::begin(pool).await?;
     let last = "select last_value from ingest.event_ids";
@@ -98,11 +89,12 @@ pub async fn sign_up(pool: &PgPool, members: &[&Member]) -> Result<Vec<EventName
     for member in members {
         insert(&mut tx, member).await?;
     }
-    // Until the commit nobody else sees these rows, so none can have gone on yet.
-    let told = "select source, event_id from ingest.events where state = 'pending' and id > $1 order by id";
-    let told = sqlx::query_as(told).bind(last).fetch_all(&mut *tx).await?;
+    // Until the commit nobody else sees these rows, so all are still pending.
+    let recorded =
+        "select source, event_id from ingest.events where state = 'pending' and id > $1 order by id";
+    let recorded = sqlx::query_as(recorded).bind(last).fetch_all(&mut *tx).await?;
     tx.commit().await?;
-    Ok(told)
+    Ok(recorded)
 }
 
 async fn insert(connection: &mut PgConnection, member: &Member) -> Result<(), sqlx::Error> {

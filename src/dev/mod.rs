@@ -1,5 +1,5 @@
-//! Everything locally, from nothing to members on the screen: servers found or started, the schema, demo
-//! data, the service itself, and the stories of `fixtures/` replayed through its signed endpoints.
+//! Runs everything locally: finds or starts servers, migrates, seeds demo data, starts the service, and
+//! replays `fixtures/` through its signed endpoints.
 
 pub mod demo;
 pub mod services;
@@ -18,13 +18,12 @@ use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use crate::cli::replay::url_of;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::ops::fixture::{self, Member, SignsUp, Story, Tier};
 use crate::ops::progress::Progress;
-use crate::ops::replay::{self, Options, Secrets};
+use crate::ops::replay::{self, Options, Secrets, url_of};
 use crate::roles::{self, Role};
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::{Rules, Store};
@@ -32,20 +31,20 @@ use crate::store::{Rules, Store};
 use database::EventName;
 use services::{Services, Wanted};
 
-/// The longest that a stop may take.
+/// The shutdown deadline.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
 
-/// Requests under way at once while the stories are replayed.
+/// Concurrent requests while the fixtures are replayed.
 const REPLAY_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 
 /// How to run locally.
 #[derive(Clone, Debug)]
 pub struct Local {
-    /// End once the members are on the screen.
+    /// End once the members have been printed.
     pub once: bool,
-    /// Whether the address in the settings must be had; else another port will do.
+    /// Whether exactly the configured address is required; otherwise another port will do.
     pub bind_is_wanted: bool,
-    /// The folder of stories.
+    /// The folder of fixtures.
     pub fixtures: PathBuf,
     /// Where the settings of this run are written.
     pub settings: PathBuf,
@@ -53,7 +52,7 @@ pub struct Local {
     pub clock: Clock,
 }
 
-/// The demo: its tiers, tickets and stories, moved in time so that they happen now.
+/// The demo: its tiers, tickets and fixtures, shifted in time to now.
 struct Demo {
     tiers: Vec<Tier>,
     tickets: Vec<serde_json::Value>,
@@ -61,11 +60,11 @@ struct Demo {
     now: OffsetDateTime,
 }
 
-/// Runs everything until the process is asked to stop or, with [`Local::once`], until the members have
-/// been shown. Stops what was started for it, whatever happens. `config` is what the environment says.
+/// Runs everything until the process is asked to stop or, with [`Local::once`], until the members have been
+/// shown. Always stops what was started for it. `config` is from the environment.
 ///
 /// # Errors
-/// The first thing that did not work, and what to do.
+/// The first failure, and what to do.
 pub async fn run(wanted: &Wanted, local: &Local, config: Config) -> Result<()> {
     let demo = Demo::read(local)?;
     let lifecycle = Lifecycle::default();
@@ -85,7 +84,7 @@ pub async fn run(wanted: &Wanted, local: &Local, config: Config) -> Result<()> {
     ended
 }
 
-/// The way from servers to members on the screen.
+/// Everything between starting servers and printing members.
 async fn show(
     demo: &Demo,
     services: &Services,
@@ -99,7 +98,7 @@ async fn show(
         None => database::own(&services.database_url).await?.into(),
     };
     config.amqp_url = services.amqp_url.clone().map(Into::into);
-    migrate_stand_in(&config).await?;
+    migrate_stub(&config).await?;
     let pool = crate::database::connect(&config)?;
     demo::name_tiers(&pool, &demo.tiers).await.context("cannot write the tiers")?;
     let mut events = demo.sign_up(&pool, SignsUp::Before).await?;
@@ -114,11 +113,11 @@ async fn show(
     let late = demo.sign_up(&pool, SignsUp::AfterEvents).await?;
     database::wait_until_applied(&pool, &late).await?;
     demo::open_tickets(&pool, &demo.tickets, demo.now).await.context("cannot write the tickets")?;
-    // What waited for them would be tried again within a minute; nobody wants to watch that.
+    // Parked items would be retried within a minute; that is too long to watch.
     let store = Store::new(pool.clone(), local.clock.clone(), Rules::new(&config));
     while store.recompute_due().await? > 0 {}
 
-    if let Some(since) = database::standing_since(&pool, &demo.stories).await? {
+    if let Some(since) = database::older_demo_day(&pool, &demo.stories).await? {
         tracing::warn!(%since, "{}", screen::AGED);
     }
     screen::print(&pool, &config, &local.settings, &local.clock).await?;
@@ -152,8 +151,8 @@ impl Demo {
     }
 }
 
-/// The schema, on our own stand-in of Supabase: demo members must never get into a real project.
-async fn migrate_stand_in(config: &Config) -> Result<()> {
+/// Migrates the local Supabase stub: demo members must never get into a real project.
+async fn migrate_stub(config: &Config) -> Result<()> {
     let database =
         config.database_url.expose_secret().parse().context("DATABASE_URL is not a Postgres URL")?;
     let options = MigrateOptions { supabase_stub: true };
@@ -163,7 +162,7 @@ async fn migrate_stand_in(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// The address in the settings or, unless exactly that is wanted, another port where it is taken.
+/// The configured address or, if it is taken and not required, another port.
 fn address(bind: SocketAddr, is_wanted: bool) -> Result<SocketAddr> {
     let listener = match TcpListener::bind(bind) {
         Err(fault) if !is_wanted && fault.kind() == std::io::ErrorKind::AddrInUse => {

@@ -1,4 +1,4 @@
-//! What a local run shows at its end: the members, and where to go from there.
+//! The output of a local run: the members, and the URLs.
 
 use std::path::Path;
 
@@ -7,21 +7,21 @@ use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 
 use crate::cli::members::{WIDTH, table};
-use crate::cli::replay::url_of;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::console::signing_in::links;
 use crate::console::signing_in::session::{Role, Session};
 use crate::ops::members::{self, MAX_LIMIT, PageRequest};
+use crate::ops::replay::url_of;
 
-/// What is said of a demo that an earlier run left in the database.
+/// Printed if the database has an older demo.
 pub const AGED: &str =
     "the demo members are those of an earlier day: drop this database and run again to have them as of today";
 
-/// What the audit log calls whoever signed in by the link of a local run.
+/// The actor in the audit log for a sign-in by the link of a local run.
 const BY_LINK: &str = "console (local run)";
 
-/// Prints the members and the ways in.
+/// Prints the members and the URLs.
 ///
 /// # Errors
 /// If the members cannot be read.

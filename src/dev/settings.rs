@@ -16,8 +16,8 @@ use crate::project::stripe::StripeMode;
 /// Keeps what we declare on a broker that we share apart from a real installation.
 const QUEUE_PREFIX: &str = "memberflow_dev";
 
-/// What the file holds. The secrets are made up once per checkout, so that what was set up with them
-/// (a browser, `stripe listen`) continues working.
+/// What the file holds. The secrets are generated once per checkout, so that a browser or `stripe listen` set
+/// up with them keeps working.
 #[derive(Debug, Serialize, Deserialize)]
 struct File {
     database_url: String,
@@ -25,12 +25,12 @@ struct File {
     amqp_url: Option<String>,
     queue_prefix: String,
     bind: String,
-    /// What `stripe listen` sends is of test mode; the demo's members too.
+    /// `stripe listen` and the demo send test mode events.
     #[serde(default)]
     stripe_mode: String,
     stripe_webhook_secrets: Vec<String>,
     supabase_webhook_secrets: Vec<String>,
-    /// Made up where the file is older.
+    /// Generated if the file is older.
     #[serde(default)]
     twilio_auth_tokens: Vec<String>,
     #[serde(default)]
@@ -38,8 +38,8 @@ struct File {
     admin_token: String,
 }
 
-/// Completes `config`, which has what the environment says, and writes the file `path`. Secrets from the
-/// environment stay valid beside our own.
+/// Completes `config`, which is from the environment, and writes the file `path`. Secrets from the
+/// environment stay valid next to ours.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -50,7 +50,7 @@ pub fn complete(config: &mut Config, path: &Path) -> Result<()> {
     let (stripe, supabase, token) = known.map_or_else(made_up, |known| {
         (known.stripe_webhook_secrets, known.supabase_webhook_secrets, known.admin_token)
     });
-    // Who calls from outside, through a tunnel say, calls that address.
+    // Calls from outside, through a tunnel for example, use that address.
     let public_url = config.public_url.get_or_insert_with(|| format!("http://{}", config.bind)).clone();
     config.queue_prefix = QUEUE_PREFIX.to_owned();
     let token = config.admin_token.get_or_insert(token.into()).expose_secret().to_owned();
@@ -76,7 +76,7 @@ pub fn complete(config: &mut Config, path: &Path) -> Result<()> {
     write(path, &file).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Secrets in the providers' own forms: 32 random bytes, whose hexadecimal digits are base64 as well.
+/// Secrets in the providers' formats: 32 random bytes, whose hexadecimal digits are base64 as well.
 fn made_up() -> (Vec<String>, Vec<String>, String) {
     let random = || format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
     (vec![format!("whsec_{}", random())], vec![format!("v1,whsec_{}", random())], random())
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_run_keeps_the_secrets_and_those_of_the_environment() {
+    fn second_run_keeps_all_secrets() {
         let path = std::env::temp_dir().join(format!("mf-settings-{}.toml", uuid::Uuid::new_v4().simple()));
         let secrets = |config: &Config| -> Vec<String> {
             let all = config.stripe_webhook_secrets.iter().chain(&config.supabase_webhook_secrets);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_secrets_have_the_providers_forms() {
+    fn generated_secrets_have_provider_formats() {
         let (stripe, supabase, _) = made_up();
         let stripe: Vec<_> = stripe.into_iter().map(Into::into).collect();
         let supabase: Vec<_> = supabase.into_iter().map(Into::into).collect();

@@ -1,24 +1,23 @@
-//! Reading single fields out of a document without building the rest of it, and what to say of a field
-//! that is not there.
+//! Reads single fields of a JSON document without parsing the rest, with an error that names the field.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The longest name of an event or of its type, in bytes: what AMQP's short strings hold.
+/// The longest event id or type, in bytes: the limit of AMQP short strings.
 const NAME_MAX_BYTES: usize = 255;
-/// What a name is, for its sender.
+/// What a name must be, as shown to the sender.
 pub(super) const NAME_FORM: &str = "1 to 255 bytes of text without control characters";
 
-/// What an event's id is, for its sender.
+/// What an event id must be, as shown to the sender.
 pub(super) const ID_FORM: &str = "an id of the provider's own: trigger/, found/, match/, corrected/, snapshot/ and \
      unreadable/ begin names that memberflow gives";
-/// Begins the names of what the database's own triggers tell.
+/// The prefix of ids of events that the database triggers write.
 pub const TRIGGER: &str = "trigger/";
-/// Begins the names of dead letters that are no events.
+/// The prefix of ids of dead letters that could not be decoded.
 pub const UNREADABLE: &str = "unreadable/";
-/// What the names begin with that memberflow gives events itself. From outside they would pass for its own.
+/// The prefixes of ids that memberflow gives itself. From outside such an id could be mistaken for its own.
 const RESERVED: [&str; 6] = [TRIGGER, "found/", "match/", "corrected/", "snapshot/", UNREADABLE];
 
 /// Whether only memberflow itself may give an event this id.
@@ -31,7 +30,7 @@ pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_MAX_BYTES && !name.contains(char::is_control)
 }
 
-/// A body that is not an event. The text tells its sender what is missing.
+/// A body that is not an event. The text says what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// JSON is UTF-8.
@@ -43,10 +42,10 @@ pub enum Malformed {
     /// JSON, but an array or a bare value.
     #[error("the body is not a JSON object")]
     NotAnObject,
-    /// A field without which it is no event.
+    /// A required field is absent.
     #[error("the field {0} is missing or null")]
     Missing(&'static str),
-    /// The field is there with a value that it cannot have.
+    /// The field has an invalid value.
     #[error("the field {field} is not {form}")]
     Invalid {
         /// Its path in the document.
@@ -83,7 +82,7 @@ fn kebab(field: &str) -> String {
     kebab
 }
 
-/// One field of a document: where it stands, and its text if it is there.
+/// One field of a document: its path, and its JSON text if present.
 #[derive(Clone, Copy)]
 pub(super) struct Field<'a> {
     path: &'static str,
@@ -125,7 +124,7 @@ impl<'a> Field<'a> {
         const FORM: &str = "an RFC 3339 timestamp";
         let text: String = self.read(FORM)?;
         let moment = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| self.invalid(FORM))?;
-        // The offset may carry the year past those that a date can hold.
+        // The offset may move the year out of range.
         moment.checked_to_offset(time::UtcOffset::UTC).ok_or(self.invalid(FORM))
     }
 
@@ -154,7 +153,7 @@ pub(super) fn document<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malf
     let text = std::str::from_utf8(body).map_err(|_| Malformed::NotUtf8)?;
     let object = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
     if !object {
-        // Told apart for the sender: text that is no JSON at all, and JSON of another kind.
+        // Distinguishes text that is not JSON from JSON that is not an object.
         let fault = serde_json::from_str::<serde::de::IgnoredAny>(text).err();
         return Err(fault.map_or(Malformed::NotAnObject, |fault| Malformed::NotJson(fault.to_string())));
     }

@@ -8,15 +8,15 @@ use super::fields::{Malformed, document};
 /// Parameters in one request at most; Twilio sends about thirty.
 const PARAMETERS_MAX: usize = 1000;
 
-/// Names and values in the order in which they came, each name as often as it came.
+/// Names and values in their order of arrival, with repeated names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Those of a form, or of the query in an address.
+    /// Parses a form, or a query string.
     ///
     /// # Errors
-    /// If there are more than anybody sends.
+    /// If there are more than [`PARAMETERS_MAX`].
     pub fn of_form(form: &[u8]) -> Result<Self, Malformed> {
         let pairs = form_urlencoded::parse(form).map(|(name, value)| (name.into_owned(), value.into_owned()));
         let pairs: Vec<_> = pairs.take(PARAMETERS_MAX + 1).collect();
@@ -26,7 +26,7 @@ impl Parameters {
         Ok(Self(pairs))
     }
 
-    /// Those of a JSON object: texts, numbers and booleans, or lists of them. Other values are no parameters.
+    /// Parses a JSON object: strings, numbers and booleans, or arrays of them. Other values are ignored.
     ///
     /// # Errors
     /// If the body is not a JSON object.
@@ -53,7 +53,7 @@ impl Parameters {
         self.0.iter().any(|(of, _)| of == name)
     }
 
-    /// Gives the parameters of this name another value.
+    /// Replaces the value of all parameters of this name.
     pub fn set(&mut self, name: &str, value: &str) {
         for (_, held) in self.0.iter_mut().filter(|(of, _)| of == name) {
             value.clone_into(held);
@@ -72,7 +72,7 @@ impl Parameters {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
 
-    /// As a JSON object, by name; a name that came more than once has a list.
+    /// As a JSON object by name; a repeated name has an array.
     #[must_use]
     pub fn to_json(&self) -> Bytes {
         let mut object = Map::new();
@@ -118,21 +118,21 @@ mod tests {
     }
 
     #[test]
-    fn more_parameters_than_anybody_sends_are_refused() {
+    fn too_many_parameters_are_rejected() {
         assert!(Parameters::of_form("a=1&".repeat(1000).as_bytes()).is_ok());
         assert_eq!(Parameters::of_form("a=1&".repeat(1001).as_bytes()).unwrap_err().kind(), "body-invalid");
     }
 
     proptest! {
         #[test]
-        fn parameters_survive_a_form_and_json(pairs in prop::collection::btree_map("[A-Za-z0-9]{1,9}", ".{0,30}", 0..9)) {
+        fn parameters_round_trip_as_form_and_json(pairs in prop::collection::btree_map("[A-Za-z0-9]{1,9}", ".{0,30}", 0..9)) {
             let parameters = Parameters(pairs.into_iter().collect());
             prop_assert_eq!(&Parameters::of_form(parameters.to_form().as_bytes()).unwrap(), &parameters);
             prop_assert_eq!(&Parameters::of_json(&parameters.to_json()).unwrap(), &parameters);
         }
 
         #[test]
-        fn no_bytes_whatever_bring_it_down(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(parameters) = Parameters::of_form(&bytes) {
                 prop_assert!(!parameters.to_json().is_empty());
             }

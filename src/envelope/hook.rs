@@ -1,7 +1,7 @@
-//! Auth Hooks: what of a call is kept, and which calls want a code sent.
+//! Auth Hooks: which part of a call is stored, and which calls ask for a code to be sent.
 //!
-//! A call carries the whole user, with metadata that users write themselves, to any depth. What nobody reads is
-//! never parsed and never kept; of a call that is no login and names no user nothing is kept but its id.
+//! A call carries the whole user, with metadata that users write themselves, at any depth. What is not needed
+//! is neither parsed nor stored; for a call that is not a login and names no user only its id is stored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::fields::Malformed;
 
-/// The hook that makes tokens, whose answer is the claims.
+/// The hook for tokens; its answer returns the claims.
 pub const TOKEN_HOOK: &str = "customize-access-token";
 /// The hooks around a sign-up.
 pub const USER_HOOKS: [&str; 2] = ["before-user-created", "after-user-created"];
@@ -20,13 +20,13 @@ pub const USER_HOOKS: [&str; 2] = ["before-user-created", "after-user-created"];
 pub const VERIFICATION_HOOKS: [&str; 2] = ["mfa-verification", "password-verification"];
 /// The hooks that have a one-time code sent.
 pub const SENDING_HOOKS: [&str; 2] = ["send-sms", "send-email"];
-/// The token hook's `authentication_method` where nobody logs in.
+/// Values of the token hook's `authentication_method` that are not a login.
 const NO_LOGIN: [&str; 2] = ["token_refresh", "oauth_provider/authorization_code"];
 
 /// An object's fields, raw; the last of those with one name.
 pub type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-/// The fields of `raw`; none where it is no object.
+/// The fields of `raw`; empty if it is not an object.
 #[must_use]
 pub fn fields(raw: &RawValue) -> Fields<'_> {
     serde_json::from_str(raw.get()).unwrap_or_default()
@@ -52,15 +52,15 @@ struct Kept<'a> {
     authentication_method: Option<&'a RawValue>,
 }
 
-/// What is kept of the body `call` of the hook called `name`.
-pub(super) fn kept(name: &str, call: &RawValue) -> Result<Bytes, Malformed> {
+/// The part of the body `call` of the hook `name` that is stored.
+pub(super) fn stored_part(name: &str, call: &RawValue) -> Result<Bytes, Malformed> {
     let call = fields(call);
     let raw = |field: &str| call.get(field).copied();
     let part = |field: &str, names: &[&str]| raw(field).map(|part| only(part, names));
     let method = raw("authentication_method");
     let metadata = |names: &[&str]| part("metadata", names).unwrap_or_default();
     let whole = ["uuid", "time", "name"];
-    let kept = if name == TOKEN_HOOK && !is_no_login(method) {
+    let stored_part = if name == TOKEN_HOOK && !is_no_login(method) {
         Kept {
             metadata: metadata(&whole),
             user_id: raw("user_id"),
@@ -73,7 +73,7 @@ pub(super) fn kept(name: &str, call: &RawValue) -> Result<Bytes, Malformed> {
     } else {
         Kept { metadata: metadata(&["uuid"]), ..Kept::default() }
     };
-    serde_json::to_vec(&kept).map(Bytes::from).map_err(|fault| Malformed::NotJson(fault.to_string()))
+    serde_json::to_vec(&stored_part).map(Bytes::from).map_err(|fault| Malformed::NotJson(fault.to_string()))
 }
 
 fn only<'a>(object: &'a RawValue, names: &[&str]) -> Fields<'a> {

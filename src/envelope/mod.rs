@@ -1,4 +1,4 @@
-//! The envelope: an event's exact bytes with what the queue and the inbox need to know about it.
+//! The envelope: an event's exact bytes with the metadata that the queue and the store need.
 
 pub mod form;
 pub mod hook;
@@ -19,12 +19,12 @@ pub use form::Parameters;
 pub use origin::Origin;
 pub use source::Source;
 
-/// One event on its way, named by `(source, event_id)`. The body is what the provider sent, byte for
-/// byte (of Twilio's forms the parameters, as JSON), except that secrets which must never be stored (password hashes, tokens) and what nobody reads
-/// of an Auth Hook are cut out before the envelope is made.
+/// One event, identified by `(source, event_id)`. The body is what the provider sent, byte for byte (of
+/// Twilio's forms the parameters, as JSON), except that secrets (password hashes, tokens) and the unused
+/// parts of an Auth Hook are removed before the envelope is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// The provider's endpoint that told us.
+    /// The endpoint that received it.
     pub source: Source,
     /// The provider's stable id of the event: Stripe's `evt_…`, an Auth Hook's `metadata.uuid`, a
     /// database webhook's `webhook-id`, a message's sid. The same event delivered twice has the same id.

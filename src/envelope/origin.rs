@@ -1,19 +1,19 @@
-//! Where a Stripe event comes from: its mode, and the account that it happened in.
+//! Where a Stripe event comes from: its mode and its account.
 
 use serde_json::Value;
 
-/// The longest account id that is kept; Stripe's own have about 25 characters.
+/// Account ids are truncated to this length; Stripe's own have about 25 characters.
 const ACCOUNT_MAX_CHARS: usize = 64;
 /// What the ids of accounts begin with.
 const ACCOUNT_PREFIX: &str = "acct_";
 
-/// What an event, or an object of the API, says of the mode and the account that it belongs to.
+/// The mode and the account that an event or an API object names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// `livemode`; none where nothing is said.
+    /// `livemode`; `None` if absent.
     pub livemode: Option<bool>,
-    /// Another account than the one that the webhook endpoint or the key belongs to: a connected one, or one of an
-    /// organization's.
+    /// The account, if it is not the one of the webhook endpoint or API key: a connected account, or one of
+    /// an organization.
     pub account: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl Origin {
     }
 }
 
-/// An id that any column and any terminal can hold: it was signed, and may still be anything.
+/// Replaces unprintable characters: the id is signed, but may still contain anything.
 fn plain(id: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '?' };
     id.chars().take(ACCOUNT_MAX_CHARS).map(plain).collect()
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn account_is_found_wherever_the_api_version_puts_it() {
+    fn account_is_found_in_every_api_version() {
         for (event, account) in [
             (json!({}), None),
             (json!({"account": null, "context": null}), None),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn mode_is_told_by_a_boolean_alone() {
+    fn mode_is_read_only_from_a_boolean() {
         for (event, livemode) in [
             (json!({"livemode": true}), Some(true)),
             (json!({"livemode": false}), Some(false)),

@@ -1,5 +1,4 @@
-//! Password hashes and tokens never get further than this: of a row of the schema `auth` only columns
-//! known to be harmless are kept.
+//! Removes password hashes and tokens: only columns of the schema `auth` known to be harmless are harmless.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +9,6 @@ use serde_json::value::RawValue;
 
 use super::fields::{Field, Malformed};
 
-/// The schema whose rows hold secrets.
 pub(super) const SCHEMA: &str = "auth";
 
 /// The columns of `auth.users` that may be stored.
@@ -46,7 +44,7 @@ const SESSIONS: &[&str] = &[
     "refreshed_at",
     "oauth_client_id",
 ];
-/// What any other table of the schema may show.
+/// The columns of any other table of the schema that may be stored.
 const OTHERS: &[&str] = &["id", "user_id", "created_at", "updated_at"];
 
 type Row<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
@@ -61,7 +59,7 @@ struct Scrubbed<'a> {
     old_record: Option<Row<'a>>,
 }
 
-/// The body of a Database Webhook for `auth.{table}`, written again without what must not be kept.
+/// The body of a Database Webhook for `auth.{table}`, rewritten without the other columns.
 pub(super) fn row_change(
     operation: &str,
     table: &str,
@@ -73,13 +71,13 @@ pub(super) fn row_change(
         "sessions" => SESSIONS,
         _ => OTHERS,
     };
-    let record = kept(record, columns)?;
-    let old_record = kept(old_record, columns)?;
+    let record = harmless(record, columns)?;
+    let old_record = harmless(old_record, columns)?;
     let scrubbed = Scrubbed { operation, table, schema: SCHEMA, record, old_record };
     serde_json::to_vec(&scrubbed).map(Bytes::from).map_err(|fault| Malformed::NotJson(fault.to_string()))
 }
 
-fn kept<'a>(row: Field<'a>, columns: &[&str]) -> Result<Option<Row<'a>>, Malformed> {
+fn harmless<'a>(row: Field<'a>, columns: &[&str]) -> Result<Option<Row<'a>>, Malformed> {
     let Ok(_) = row.raw() else { return Ok(None) };
     let mut row: Row<'a> = row.object()?;
     row.retain(|column, _| columns.contains(&column.as_ref()));

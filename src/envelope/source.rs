@@ -1,10 +1,9 @@
-//! The sources: who can tell us of an event.
+//! The sources of events.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A provider's endpoint. Each has a queue of its own, so that one in trouble does not hold up the
-/// others.
+/// A provider's endpoint. Each has its own queue, so that one in trouble does not delay the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// Stripe's webhook endpoint.
@@ -15,8 +14,8 @@ pub enum Source {
     SupabaseDatabase,
     /// Twilio's webhooks for text messages.
     Twilio,
-    /// What memberflow itself decided from the state of the database, kept as an event so that a
-    /// rebuild sees it again. Goes straight to the inbox, never through a queue.
+    /// What memberflow itself decided from the state of the database, stored as an event so that a rebuild
+    /// repeats it. Written directly to `ingest.events`, never queued.
     Internal,
 }
 
@@ -24,7 +23,7 @@ impl Source {
     /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Stripe, Self::SupabaseAuth, Self::SupabaseDatabase, Self::Twilio, Self::Internal];
-    /// The sources whose events travel through the queue.
+    /// The sources whose events are queued.
     pub const QUEUED: [Self; 4] = [Self::Stripe, Self::SupabaseAuth, Self::SupabaseDatabase, Self::Twilio];
 
     /// The name in the database, in routing keys and in metrics.
@@ -46,7 +45,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// The name is not that of a source.
+/// Not the name of a source.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown source {0:?}; known are stripe, supabase.auth, supabase.database, twilio and internal")]
 pub struct UnknownSource(pub String);

@@ -1,4 +1,4 @@
-//! From Twilio's parameters to an envelope: which message, and whether it came in or something became of it.
+//! From Twilio's parameters to an envelope: an incoming message, or a status report of an outgoing one.
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -8,11 +8,11 @@ use time::format_description::well_known::Rfc2822;
 use super::fields::Malformed;
 use super::{Envelope, Parameters, Source};
 
-/// The names under which an id may come, the present one first.
+/// The parameters that may hold the message id, the current one first.
 const SIDS: [&str; 3] = ["MessageSid", "SmsMessageSid", "SmsSid"];
-/// Twilio's words for a message that comes in.
+/// The statuses of incoming messages.
 const INCOMING: [&str; 2] = ["received", "receiving"];
-/// What is kept in the place of a text that holds a one-time code.
+/// Stored instead of a text that holds a one-time code.
 pub const CODE_WITHHELD: &str = "(one-time code, not kept)";
 
 /// The type of an event that holds a message as Twilio's API showed it.
@@ -32,7 +32,7 @@ const FIELDS: [(&str, &str); 11] = [
     ("date_updated", "DateUpdated"),
 ];
 
-/// What a request tells of.
+/// The event of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TwilioEvent {
     /// The event; its body holds all parameters as a JSON object.
@@ -41,12 +41,12 @@ pub struct TwilioEvent {
     pub account: String,
 }
 
-/// The envelope of an incoming message or of a status callback, whichever address it came to. The same report has
-/// the same id: of an incoming message its own, of a callback also the status, the error and the carrier's moment. Twilio gives no moment
-/// of its own, so that of receipt stands for it.
+/// The envelope of an incoming message or of a status callback, whichever address it came to. The same report
+/// has the same id: an incoming message has its own sid, a callback also the status, the error and the
+/// carrier's timestamp. Twilio sends no timestamp of its own, so the time of receipt is used.
 ///
 /// # Errors
-/// The parameter that keeps it from being one.
+/// The missing or invalid parameter.
 pub fn event(mut parameters: Parameters, received_at: OffsetDateTime) -> Result<TwilioEvent, Malformed> {
     let sid = SIDS.into_iter().find_map(|name| parameters.get(name));
     let sid =
@@ -75,12 +75,12 @@ pub fn event(mut parameters: Parameters, received_at: OffsetDateTime) -> Result<
     Ok(TwilioEvent { envelope, account })
 }
 
-/// Twilio's word for what became of an outgoing message; none where the message has come in.
+/// The status of an outgoing message; `None` for an incoming one.
 fn status(parameters: &Parameters) -> Result<Option<String>, Malformed> {
     let status = parameters.get("MessageStatus").or_else(|| parameters.get("SmsStatus"));
     match status.map(str::to_ascii_lowercase) {
         Some(status) if INCOMING.contains(&status.as_str()) => Ok(None),
-        // An incoming message has a body, if an empty one.
+        // An incoming message has a body, though it may be empty.
         None if parameters.has("Body") || parameters.has("NumMedia") => Ok(None),
         None => Err(Malformed::Missing("MessageStatus")),
         Some(status) if is_word(&status) => Ok(Some(status)),
@@ -88,11 +88,12 @@ fn status(parameters: &Parameters) -> Result<Option<String>, Malformed> {
     }
 }
 
-/// The envelope of a message as Twilio's API showed it, with the addresses and types of its files. Its moment is when
-/// Twilio made the message; its name says what was shown, so that the same is one event however often it is read.
+/// The envelope of a message as Twilio's API showed it, with the addresses and types of its files. It
+/// occurred when Twilio created the message; its id is a hash of what was shown, so reading the same state
+/// twice gives one event.
 ///
 /// # Errors
-/// The field that keeps it from being a message.
+/// The missing or invalid field.
 pub fn listed(
     message: &Value,
     media: &[(String, String)],
@@ -159,7 +160,7 @@ fn is_short(text: &str) -> bool {
     text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Whether a text hands somebody a code to sign in with: it says so, and it has a number of four to eight digits.
+/// Whether a text holds a one-time code: it has one of the phrases and a number of four to eight digits.
 #[must_use]
 pub fn is_one_time_code(text: &str) -> bool {
     const PHRASES: [&str; 11] = [
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn same_report_has_the_same_name_and_others_have_their_own() {
+    fn report_id_is_stable_and_unique() {
         let incoming = Ok((SID.to_owned(), "message.received".to_owned()));
         assert_eq!(good(&[("Body", "Hi"), ("SmsStatus", "received")]), incoming);
         assert_eq!(good(&[("Body", ""), ("NumMedia", "1")]), incoming);
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_make_no_event_are_named() {
+    fn invalid_parameters_are_named() {
         for (pairs, kind) in [
             (&[("AccountSid", ACCOUNT), ("Body", "Hi")][..], "message-sid-missing"),
             (&[("MessageSid", "CA1"), ("AccountSid", ACCOUNT), ("Body", "Hi")], "message-sid-invalid"),
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn one_time_codes_are_withheld_and_talk_of_codes_is_not() {
+    fn only_one_time_codes_are_withheld() {
         for text in
             ["Your verification code is 123456", "OTP: 4821", "Your code is 482-193.", "Passcode 12345678"]
         {

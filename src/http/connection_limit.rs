@@ -1,4 +1,5 @@
-//! Places for connections: as many as the process's open files allow, and a newcomer finds one always.
+//! The connection limit: as many as the open-file limit allows. A new connection is always accepted; the one
+//! idle longest is evicted for it.
 
 use std::sync::Arc;
 
@@ -8,78 +9,78 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::eviction::{EvictionQueue, Waiter};
 use crate::telemetry::CONNECTIONS_GIVEN_UP;
 
-/// Connections open at once, however many files the process may open.
+/// Connections open at once, whatever the open-file limit.
 const CONNECTIONS_MAX: usize = 16_384;
-/// The same of the operators' own listener.
+/// The same for the operators' listener.
 const OPS_CONNECTIONS_MAX: usize = 256;
 
-/// Lets the process open as many files as the system allows it: each connection is one.
+/// Raises the soft open-file limit to the hard one: each connection is a file.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(fault) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::debug!(%fault, "the limit of open files stays as it is");
+        tracing::debug!(%fault, "open-file limit not raised");
     }
 }
 
-/// Connections that one listener for all may have open. Of the files three quarters are for them; the rest for
-/// operators, Postgres, the broker, and connections that are being closed.
+/// The limit of the public listener: three quarters of the open-file limit. The rest is for operators,
+/// Postgres, the broker, and connections that are closing.
 #[must_use]
 pub fn connections_max() -> usize {
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
     files.map_or(CONNECTIONS_MAX, |files| (files / 4 * 3).clamp(1, CONNECTIONS_MAX))
 }
 
-/// Connections that the operators' own listener may have open.
+/// The limit of the operators' listener.
 #[must_use]
 pub fn ops_connections_max() -> usize {
     (connections_max() / 8).clamp(1, OPS_CONNECTIONS_MAX)
 }
 
-/// All places, and who has them.
+/// Permits for connections, and the order in which their holders are evicted.
 pub struct ConnectionLimit {
     free: Arc<Semaphore>,
     taken: EvictionQueue,
 }
 
-/// One connection's place, given back when dropped.
-pub(crate) struct Place {
+/// One connection's permit, released when dropped.
+pub(crate) struct ConnectionPermit {
     waiter: Waiter,
     _taken: OwnedSemaphorePermit,
 }
 
 impl ConnectionLimit {
-    /// So many places.
+    /// A limit of `count` connections.
     #[must_use]
     pub fn new(count: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(count)), taken: EvictionQueue::default() }
     }
 
-    /// A place. Where all are taken, the connection whose last answer, or beginning, is longest ago gives its
-    /// own up.
-    pub(crate) async fn take(&self) -> Option<Place> {
+    /// Takes a permit. If none is free, evicts the connection whose last response (or opening) is longest
+    /// ago.
+    pub(crate) async fn take(&self) -> Option<ConnectionPermit> {
         if self.free.available_permits() == 0 {
-            self.give_up_longest();
+            self.evict_longest();
         }
         let taken = self.free.clone().acquire_owned().await.ok()?;
-        Some(Place { waiter: self.taken.join(), _taken: taken })
+        Some(ConnectionPermit { waiter: self.taken.join(), _taken: taken })
     }
 
-    /// Ends the connection that has waited longest.
-    pub(crate) fn give_up_longest(&self) {
-        if self.taken.dismiss_longest() {
+    /// Evicts the connection that has been idle longest.
+    pub(crate) fn evict_longest(&self) {
+        if self.taken.evict_longest() {
             metrics::counter!(CONNECTIONS_GIVEN_UP).increment(1);
         }
     }
 }
 
-impl Place {
-    /// An answer is on its way: the connection has proved its worth.
+impl ConnectionPermit {
+    /// A response was sent: the connection is the last to be evicted.
     pub(crate) fn answered(&self) {
-        self.waiter.begin_again();
+        self.waiter.move_to_back();
     }
 
-    /// Resolves once the place is needed for another.
-    pub(crate) async fn needed(&self) {
-        self.waiter.dismissed().await;
+    /// Resolves once the connection is evicted.
+    pub(crate) async fn evicted(&self) {
+        self.waiter.evicted().await;
     }
 }

@@ -1,12 +1,12 @@
-//! Who waits for their clients, in the order in which they began to: where there is no room for a newcomer, the
-//! one who has waited longest gives way. A client in earnest is soon done; one that only holds on never is.
+//! Eviction: those that wait for their clients, oldest first. If there is no room for a new one, the one that
+//! has waited longest is evicted: an honest client is soon done, one that only holds a connection never is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// All who wait. Cheap to clone.
+/// All waiters. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct EvictionQueue(Arc<Mutex<Line>>);
 
@@ -17,27 +17,27 @@ struct Line {
 }
 
 impl Line {
-    fn join(&mut self, dismissed: CancellationToken) -> u64 {
+    fn join(&mut self, evicted: CancellationToken) -> u64 {
         let turn = self.next;
         self.next += 1;
-        self.by_turn.insert(turn, dismissed);
+        self.by_turn.insert(turn, evicted);
         turn
     }
 }
 
 impl EvictionQueue {
-    /// Joins the end of the line, until the waiter is dropped.
+    /// Adds a waiter at the end, until it is dropped.
     pub(crate) fn join(&self) -> Waiter {
-        let dismissed = CancellationToken::new();
-        let turn = Mutex::new(self.line().join(dismissed.clone()));
-        Waiter { waiting: self.clone(), turn, dismissed }
+        let evicted = CancellationToken::new();
+        let turn = Mutex::new(self.line().join(evicted.clone()));
+        Waiter { waiting: self.clone(), turn, evicted }
     }
 
-    /// Asks the one who has waited longest to give way; false where nobody waits.
-    pub(crate) fn dismiss_longest(&self) -> bool {
+    /// Evicts the one that has waited longest; false if nobody waits.
+    pub(crate) fn evict_longest(&self) -> bool {
         let longest = self.line().by_turn.pop_first();
-        longest.is_some_and(|(_, dismissed)| {
-            dismissed.cancel();
+        longest.is_some_and(|(_, evicted)| {
+            evicted.cancel();
             true
         })
     }
@@ -47,27 +47,26 @@ impl EvictionQueue {
     }
 }
 
-/// One of those who wait.
+/// One place in the eviction order.
 pub(crate) struct Waiter {
     waiting: EvictionQueue,
     turn: Mutex<u64>,
-    dismissed: CancellationToken,
+    evicted: CancellationToken,
 }
 
 impl Waiter {
-    /// Goes back to the end of the line: what was waited for has come, and the next is waited for. Who was
-    /// dismissed stays so.
-    pub(crate) fn begin_again(&self) {
+    /// Moves to the end, because the client has made progress. An evicted waiter stays evicted.
+    pub(crate) fn move_to_back(&self) {
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut line = self.waiting.line();
         if line.by_turn.remove(&turn).is_some() {
-            *turn = line.join(self.dismissed.clone());
+            *turn = line.join(self.evicted.clone());
         }
     }
 
-    /// Resolves once this one has to give way.
-    pub(crate) async fn dismissed(&self) {
-        self.dismissed.cancelled().await;
+    /// Resolves once this waiter is evicted.
+    pub(crate) async fn evicted(&self) {
+        self.evicted.cancelled().await;
     }
 }
 
@@ -83,20 +82,20 @@ mod tests {
     use super::*;
 
     fn gone(waiters: &[&Waiter]) -> Vec<bool> {
-        waiters.iter().map(|waiter| waiter.dismissed.is_cancelled()).collect()
+        waiters.iter().map(|waiter| waiter.evicted.is_cancelled()).collect()
     }
 
     #[test]
-    fn the_longest_waiting_gives_way_and_what_has_come_begins_a_new_wait() {
+    fn longest_waiter_is_evicted_progress_moves_to_back() {
         let waiting = EvictionQueue::default();
         let (first, second, third) = (waiting.join(), waiting.join(), waiting.join());
-        first.begin_again();
-        assert!(waiting.dismiss_longest());
+        first.move_to_back();
+        assert!(waiting.evict_longest());
         assert_eq!(gone(&[&first, &second, &third]), [false, true, false]);
         drop(third);
-        assert!(waiting.dismiss_longest());
+        assert!(waiting.evict_longest());
         assert_eq!(gone(&[&first, &second]), [true, true]);
-        first.begin_again();
-        assert!(!waiting.dismiss_longest(), "who is dismissed does not wait again");
+        first.move_to_back();
+        assert!(!waiting.evict_longest(), "an evicted waiter does not wait again");
     }
 }

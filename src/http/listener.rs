@@ -1,7 +1,6 @@
-//! Taking connections: bounded in number, patience and header size, and closed in order.
+//! Accepts connections: bounded in number, read time and header size, and closed in order.
 //!
-//! HTTP/1.1 alone: every proxy in front speaks it, and waiting to hear which version a client means
-//! would be a wait without a bound.
+//! HTTP/1.1 only: every proxy speaks it, and detecting the client's version would be a wait without a bound.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +14,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapResponse;
 
-use super::connection_limit::{ConnectionLimit, Place};
+use super::connection_limit::{ConnectionLimit, ConnectionPermit};
 use crate::lifecycle::Lifecycle;
 
-/// A request's line and headers altogether.
+/// Request line and headers together.
 const HEADERS_MAX_BYTES: usize = 64 * 1024;
-/// What is read ahead of a body.
+/// Read ahead of a body.
 const READ_AHEAD_MAX_BYTES: usize = 64 * 1024;
-/// The pause after the system has refused us a connection (no file descriptors left, say).
+/// The pause after `accept` failed, for example because no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `routes` on `listener` until the process stops, over as many connections at once as `connection_limit` has. A client has `read_timeout` for its headers,
-/// and for saying something at all. Connections are tracked among the lifecycle's requests.
+/// Serves `routes` on `listener` until the process stops, within `connection_limit`. A client has
+/// `read_timeout` to send its headers. Connections are tracked in the lifecycle's `requests`.
 pub async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -40,14 +39,16 @@ pub async fn serve(
             Ok((stream, _)) => stream,
             Err(fault) => {
                 tracing::warn!(%fault, "connection rejected");
-                connection_limit.give_up_longest();
+                connection_limit.evict_longest();
                 lifecycle.until_stopping(tokio::time::sleep(ACCEPT_PAUSE)).await;
                 continue;
             }
         };
-        let Some(Some(place)) = lifecycle.until_stopping(connection_limit.take()).await else { break };
+        let Some(Some(permit)) = lifecycle.until_stopping(connection_limit.take()).await else { break };
         let (builder, routes, stopping) = (builder.clone(), routes.clone(), lifecycle.stopping.clone());
-        lifecycle.requests.spawn(async move { converse(&builder, stream, place, routes, &stopping).await });
+        lifecycle
+            .requests
+            .spawn(async move { serve_connection(&builder, stream, permit, routes, &stopping).await });
     }
 }
 
@@ -61,18 +62,19 @@ fn connection_builder(read_timeout: Duration) -> Builder {
     builder
 }
 
-/// Serves one connection, until its place is needed. When the process stops, the request under way is the last.
-async fn converse(
+/// Serves one connection until it ends or is evicted. When the process stops, the request in progress is the
+/// last.
+async fn serve_connection(
     builder: &Builder,
     stream: TcpStream,
-    place: Place,
+    permit: ConnectionPermit,
     routes: Router,
     stopping: &CancellationToken,
 ) {
-    // Answers are small and awaited: they must not wait for company.
+    // Responses are small and somebody waits for them.
     stream.set_nodelay(true).ok();
-    let place = Arc::new(place);
-    let answering = place.clone();
+    let permit = Arc::new(permit);
+    let answering = permit.clone();
     let routes = MapResponse::new(routes, move |response: Response| {
         answering.answered();
         response
@@ -81,13 +83,13 @@ async fn converse(
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = place.needed() => return,
+        () = permit.evicted() => return,
         () = stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
     if let Err(fault) = ended {
-        tracing::debug!(%fault, "connection broken off");
+        tracing::debug!(%fault, "connection closed with an error");
     }
 }

@@ -1,8 +1,8 @@
-//! Serving HTTP, whoever asks: connections within bounds, problems as answers, rejections at a bounded rate.
+//! HTTP for all endpoints: a connection limit, problem documents, and a throttle for rejected requests.
 //!
-//! [`listener`] accepts within [`connection_limit`], which evicts who has waited longest ([`eviction`]); [`throttle`] and
-//! [`rejection_log`] bound what rejected requests may cost; [`problem`] says what went wrong; [`readiness`] checks the
-//! dependencies in the background.
+//! [`listener`] accepts within [`connection_limit`], which evicts the longest idle one ([`eviction`]);
+//! [`throttle`] and [`rejection_log`] bound what rejected requests may cost; [`problem`] is the error
+//! response; [`readiness`] checks the dependencies in the background.
 
 pub mod connection_limit;
 pub(crate) mod eviction;

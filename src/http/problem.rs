@@ -1,4 +1,4 @@
-//! What went wrong, as `application/problem+json` (RFC 9457) that says what to do about it.
+//! Error responses: `application/problem+json` (RFC 9457), whose detail says what to do.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 use crate::envelope::Malformed;
 use crate::verify::Refusal;
 
-/// Seconds after which a sender that was turned away for the moment may come back.
+/// `Retry-After` of 429 and 503, in seconds.
 const RETRY_AFTER_S: u16 = 5;
 
-/// The machine-readable name of every problem but those of events' fields, `<field>-missing` and `<field>-invalid`.
-/// `docs/problems.md` says what to do about each.
+/// The machine-readable name of every problem, except those about event fields: `<field>-missing` and
+/// `<field>-invalid`. Each is explained in `docs/problems.md`.
 pub const KINDS: [&str; 41] = [
     "api-off",
     "bad-request",
@@ -59,18 +59,17 @@ pub const KINDS: [&str; 41] = [
     "token-wrong",
 ];
 
-/// Whether a problem may have this name.
 fn is_known(kind: &str) -> bool {
     KINDS.contains(&kind) || kind.ends_with("-missing") || kind.ends_with("-invalid")
 }
 
-/// The address that names a problem of this kind, for good.
+/// The stable `type` of a problem of this kind.
 #[must_use]
 pub fn type_of(kind: &str) -> String {
     format!("urn:memberflow:problem:{kind}")
 }
 
-/// An answer other than success.
+/// An error response.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -93,7 +92,7 @@ impl Problem {
         Self { status, kind, title, detail: detail.into(), extra: Map::new() }
     }
 
-    /// Adds a member of its own to the document.
+    /// Adds an extension member to the document.
     #[must_use]
     pub fn with(mut self, name: &str, value: Value) -> Self {
         self.extra.insert(name.to_owned(), value);
@@ -106,13 +105,13 @@ impl Problem {
         &self.kind
     }
 
-    /// What the sender is told.
+    /// The `detail` of the document.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// Whether the sender had better do otherwise; else it is ours to fix.
+    /// Whether the sender must change the request (4xx); otherwise it is ours to fix.
     pub(crate) fn is_the_senders(&self) -> bool {
         self.status.is_client_error()
     }
@@ -134,9 +133,9 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", "Too many requests under way", detail)
     }
 
-    /// Something is wrong on our side; the caller learns no more than that.
+    /// 500. The caller learns nothing about the cause.
     pub fn internal() -> Self {
-        let detail = "the log of the service tells more; `memberflow doctor` finds what is missing";
+        let detail = "see the log of the service; `memberflow doctor` finds what is missing";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is wrong on our side", detail)
     }
 

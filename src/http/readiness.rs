@@ -1,5 +1,5 @@
-//! Whether the dependencies answer: checked once a second in the background, on a connection of its own. Whoever asks
-//! gets the last result, so that no number of questions costs the data path a connection.
+//! Whether the dependencies answer: checked once a second in the background, on a separate connection. Probes
+//! get the last result, so they never take a connection from the data path.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use crate::queue::Queue;
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long the database may take to connect and answer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the first question of a process's life may wait for the first result.
+/// How long the first probe may wait for the first result.
 const FIRST_CHECK: Duration = Duration::from_secs(6);
 
-/// A dependency's state: why it is down, where it is.
+/// A dependency's state, or why it is down.
 pub type State = Result<(), Arc<str>>;
 
 /// The last result. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Readiness(watch::Receiver<Option<Checked>>);
 
-/// One check's result.
+/// The result of one check.
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// When it ended.
@@ -47,7 +47,7 @@ impl Readiness {
         Self(last)
     }
 
-    /// The last result; none where there was no check yet.
+    /// The last result; `None` if the first check has not finished.
     pub async fn last(&self) -> Option<Checked> {
         let mut results = self.0.clone();
         let checked = timeout(FIRST_CHECK, results.wait_for(Option::is_some)).await;
@@ -70,7 +70,7 @@ async fn keep_checking(database: PgConnectOptions, queue: Queue, results: watch:
     }
 }
 
-/// Logs each dependency whose state is another than before.
+/// Logs each dependency whose state has changed.
 fn log_changes(before: Option<&Checked>, now: &[(&'static str, State)]) {
     for (dependency, state) in now {
         let known = before.and_then(|it| it.dependencies.iter().find(|(name, _)| name == dependency));
@@ -97,7 +97,7 @@ impl Database {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {CHECK_TIMEOUT:?}"),
         };
-        // Dropped, its socket is closed: the next check connects again.
+        // Dropping it closes the socket; the next check connects again.
         self.connection = None;
         Err(state.into())
     }

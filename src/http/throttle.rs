@@ -1,40 +1,40 @@
-//! Answering what was not taken at a bounded pace: who sends nothing good, again as soon as there is an answer, waits
-//! for the answer, and leaves the machine to those who send what is.
+//! Throttles rejections: a sender of bad requests that repeats as soon as it is answered waits for the
+//! answer, which leaves the CPU to good requests.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How much is answered, in units of what an answer costs.
+/// A rate, in units of what one answer costs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
     per_second: u32,
     /// The least that one answer costs.
     least: u32,
-    /// So much is answered without a wait after a calm time.
+    /// Answered without a wait after a quiet period.
     burst: Duration,
-    /// The longest wait. Where even that does not pay for all, the waits spread over its second half: answers that
-    /// came together would bring the next requests together.
+    /// The longest wait. When the backlog would need longer, waits spread over the second half of it, so that
+    /// the next requests do not arrive all at once.
     wait_max: Duration,
 }
 
 impl Rate {
-    /// Deliveries of one source that were not taken, in bytes read: a thousand of them in a second, however short.
+    /// Rejected deliveries of one source, in bytes read; at most a thousand per second, however short.
     pub(crate) const REJECTED_DELIVERIES: Self = Self {
         per_second: 16_000_000,
         least: 16_000,
         burst: Duration::from_millis(500),
         wait_max: Duration::from_secs(5),
     };
-    /// Answers about the process itself. Nobody waits long for them: a load balancer's patience ends after a second or two.
+    /// Health and metrics. The wait stays short: load balancers time out after a second or two.
     pub(crate) const OPS: Self = Self {
         per_second: 2_000,
         least: 1,
         burst: Duration::from_millis(500),
         wait_max: Duration::from_millis(500),
     };
-    /// Requests to the API without the right token: ten at once, as somebody makes who has mistyped it, then ten a second.
+    /// API requests with a wrong token: ten at once, then ten per second.
     pub(crate) const REJECTED_TOKENS: Self =
         Self { per_second: 10, least: 1, burst: Duration::from_secs(1), wait_max: Duration::from_secs(5) };
 }
@@ -42,7 +42,7 @@ impl Rate {
 /// The answers that share one rate.
 pub(crate) struct Throttle {
     rate: Rate,
-    /// When all that was answered so far is paid for.
+    /// When the cost of all answers so far is paid.
     paid: Mutex<Option<Instant>>,
 }
 
@@ -52,12 +52,11 @@ impl Throttle {
         Self { rate, paid: Mutex::default() }
     }
 
-    /// Resolves when it is the turn of an answer that costs so much.
+    /// Waits until an answer of this cost may be sent.
     pub(crate) async fn turn(&self, cost: usize) {
         sleep(self.wait(Instant::now(), cost)).await;
     }
 
-    /// How long that answer waits.
     fn wait(&self, now: Instant, cost: usize) -> Duration {
         let Rate { per_second, least, burst, wait_max } = self.rate;
         let cost = u32::try_from(cost).unwrap_or(u32::MAX).max(least);
@@ -84,7 +83,7 @@ mod tests {
     const WAIT_MAX: Duration = Rate::REJECTED_DELIVERIES.wait_max;
 
     #[test]
-    fn a_thousand_short_ones_a_second_are_answered_at_once() {
+    fn thousand_short_rejections_per_second_do_not_wait() {
         let (throttle, begun) = (Throttle::new(Rate::REJECTED_DELIVERIES), Instant::now());
         for ms in 0..3000 {
             assert_eq!(throttle.wait(begun + Duration::from_millis(ms), 2500), Duration::ZERO);
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_that_each_waits_for_those_before_it_but_not_without_end() {
+    fn excess_rejections_wait_at_most_wait_max() {
         let (throttle, now) = (Throttle::new(Rate::REJECTED_DELIVERIES), Instant::now());
         let waits: Vec<Duration> = (0..10_000).map(|_| throttle.wait(now, 2500)).collect();
         assert_eq!(waits[499], Duration::ZERO);
@@ -102,11 +101,15 @@ mod tests {
             assert!(spread.len() > 2400 && later.iter().all(|wait| (WAIT_MAX / 2..=WAIT_MAX).contains(wait)));
         }
         let calm_again = now + BURST + WAIT_MAX;
-        assert_eq!(throttle.wait(calm_again, 2500), Duration::ZERO, "what was not waited for is not owed");
+        assert_eq!(
+            throttle.wait(calm_again, 2500),
+            Duration::ZERO,
+            "waits beyond the maximum are not carried over"
+        );
     }
 
     #[test]
-    fn long_bodies_cost_what_they_hold() {
+    fn long_bodies_cost_their_length() {
         let (throttle, now) = (Throttle::new(Rate::REJECTED_DELIVERIES), Instant::now());
         let megabyte = 1_000_000;
         for _ in 0..8 {
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_during_a_flood_waits_half_a_second_at_most() {
+    fn probe_during_flood_waits_at_most_half_a_second() {
         let (throttle, now) = (Throttle::new(Rate::OPS), Instant::now());
         let longest = (0..10_000).map(|_| throttle.wait(now, 1)).max();
         assert_eq!(longest, Some(Duration::from_millis(500)));

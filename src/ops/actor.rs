@@ -1,4 +1,4 @@
-//! Who is at the keyboard, and the line that an operator's act leaves in the audit log.
+//! The operator of a command, and its row in the audit log.
 
 use std::env;
 
@@ -13,15 +13,12 @@ use crate::store::audit::{self, Act};
 pub fn actor() -> String {
     let name =
         ["LOGNAME", "USER"].into_iter().find_map(|name| env::var(name).ok().filter(|it| !it.is_empty()));
-    // Containers have users without a name.
+    // Container users may have no name.
     let name = name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
     format!("{name}@{}", rustix::system::uname().nodename().to_string_lossy())
 }
 
-/// Notes in the audit log an act that took more than one transaction, or one that is not ours.
-///
-/// # Errors
-/// Whatever the database says.
+/// Records an action in the audit log that used several transactions, or not ours.
 pub async fn note(
     pool: &PgPool,
     act: &str,

@@ -1,4 +1,4 @@
-//! What operators did: the audit log by page, the newest first.
+//! The audit log, page by page, newest first.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use super::page::{self, Count, Neighbours, PageError};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = AuditLine)]
 pub struct Line {
-    /// Numbers the lines.
+    /// The row's number.
     pub id: i64,
     /// When.
     #[serde(with = "time::serde::rfc3339")]
@@ -21,15 +21,15 @@ pub struct Line {
     pub actor: String,
     /// What: `members change`.
     pub act: String,
-    /// What it was asked for.
+    /// Its arguments.
     #[schema(value_type = Value)]
     pub arguments: Json<Value>,
-    /// What came of it.
+    /// Its outcome.
     #[schema(value_type = Value)]
     pub outcome: Json<Value>,
 }
 
-/// Which acts; all of what is said must hold.
+/// A filter; all conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// By whom.
@@ -48,7 +48,7 @@ pub struct Wanted {
 pub struct Page {
     /// The newest first.
     pub acts: Vec<Line>,
-    /// Where the next page continues; none on the last one.
+    /// The cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
@@ -60,7 +60,7 @@ pub struct Page {
 /// One page of the acts that are `wanted`, after `cursor`, at most `limit`.
 ///
 /// # Errors
-/// The cursor or the limit makes no sense, or the database does not answer.
+/// If the cursor or the limit is invalid, or the database does not answer.
 pub async fn list(
     pool: &PgPool,
     wanted: &Wanted,

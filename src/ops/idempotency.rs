@@ -1,25 +1,25 @@
-//! Acts that are done once though they are asked for again: what was answered to which key, kept for a day.
+//! Idempotency keys: the answers to requests, kept for a day.
 
 use sqlx::{FromRow, PgPool};
 use time::{Duration, OffsetDateTime};
 
 /// How long an answer is kept.
 const KEPT: Duration = Duration::hours(24);
-/// After so long an act without an answer is given up: its process ended in the middle.
+/// After this time an action without an answer is abandoned: its process crashed.
 const GIVEN_UP: Duration = Duration::minutes(10);
 
-/// What names a request.
+/// Identifies a request.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// Who asks: keys of others are others.
+    /// Who asks: keys are per actor.
     pub actor: String,
     /// The key.
     pub name: String,
-    /// What is asked for.
+    /// The hash of the request.
     pub request_hash: Vec<u8>,
 }
 
-/// What was answered.
+/// The stored answer.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Answer {
     /// The HTTP status.
@@ -30,16 +30,16 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// Whose the act is.
+/// The outcome of claiming a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Ours to do.
+    /// The caller executes the action.
     Ours,
-    /// Somebody is at it.
+    /// Another request is executing it.
     Under,
     /// The key was used for another request.
     Other,
-    /// It was done.
+    /// It was executed before.
     Answered(Answer),
 }
 
@@ -51,10 +51,7 @@ struct Kept {
     body: Option<Vec<u8>>,
 }
 
-/// Takes the act upon oneself, or says what became of it.
-///
-/// # Errors
-/// Whatever the database says.
+/// Claims the key, or returns what became of it.
 pub async fn claim(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<Claim, sqlx::Error> {
     let claimed = sqlx::query(
         "insert into ingest.idempotency_keys as k (actor, key, request_hash, began_at) values ($1, $2, $3, $4)
@@ -87,15 +84,12 @@ pub async fn claim(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<Clai
             content_type: content_type.unwrap_or_default(),
             body: body.unwrap_or_default(),
         }),
-        // Also where it has just been given up: the next attempt finds the key free.
+        // Also if it was just released: the next attempt finds the key free.
         _ => Claim::Under,
     })
 }
 
-/// Keeps what was answered.
-///
-/// # Errors
-/// Whatever the database says.
+/// Stores the answer.
 pub async fn answer(pool: &PgPool, key: &Key, answer: &Answer) -> Result<(), sqlx::Error> {
     sqlx::query(
         "update ingest.idempotency_keys set status = $3, content_type = $4, body = $5 where actor = $1 and key = $2",
@@ -110,20 +104,14 @@ pub async fn answer(pool: &PgPool, key: &Key, answer: &Answer) -> Result<(), sql
     Ok(())
 }
 
-/// Removes the answers that have been kept for long enough.
-///
-/// # Errors
-/// Whatever the database says.
+/// Deletes expired answers.
 pub async fn expire(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     let delete = sqlx::query("delete from ingest.idempotency_keys where began_at < $1");
     delete.bind(now - KEPT).execute(pool).await?;
     Ok(())
 }
 
-/// Gives the key back: nothing was done.
-///
-/// # Errors
-/// Whatever the database says.
+/// Releases the key: nothing was executed.
 pub async fn forget(pool: &PgPool, key: &Key) -> Result<(), sqlx::Error> {
     sqlx::query("delete from ingest.idempotency_keys where actor = $1 and key = $2")
         .bind(&key.actor)

@@ -1,5 +1,4 @@
-//! What operators and the CRM ask for: reading fixtures, replaying events, the members, the MRR, the triggers
-//! in the database, and whether everything is in order.
+//! Operations for operators and the CRM, shared by the CLI, the API and the console: one folder each.
 
 pub mod actor;
 pub mod audit;
@@ -32,7 +31,7 @@ pub mod twilio_api;
 pub mod version;
 pub mod views;
 
-/// How long an operation took, in seconds to the tenth: what its JSON says.
+/// Serialises a duration in seconds, rounded to tenths.
 pub(crate) fn seconds<S: serde::Serializer>(
     took: &std::time::Duration,
     serializer: S,

@@ -1,5 +1,5 @@
-//! How everything stands, in figures that cost the same however much there is: counts end at a limit, and the latest events
-//! are looked for among the last thousand.
+//! An overview with bounded cost: counts are capped, and the latest events are looked up among the last
+//! thousand.
 
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
@@ -12,7 +12,7 @@ use crate::database;
 /// Where exact counts end.
 pub const COUNTED_MAX: i64 = 10_000;
 
-/// How everything stands.
+/// An overview of the installation.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Overview {
     /// Accounts.
@@ -21,7 +21,7 @@ pub struct Overview {
     pub pending: Pending,
     /// Dead letters; one more than [`COUNTED_MAX`] means more.
     pub dead: i64,
-    /// What is parked, by reason, the most first; likewise.
+    /// What is parked, by reason, the most frequent first; capped likewise.
     pub parked: Vec<Parked>,
     /// When each source was last heard of, how often that is usual, and whether it is silent.
     pub sources: Vec<Source>,
@@ -33,24 +33,24 @@ pub struct Overview {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = MemberCount)]
 pub struct Members {
-    /// How many; beyond [`COUNTED_MAX`] as Postgres estimates.
+    /// The number; beyond [`COUNTED_MAX`] an estimate by Postgres.
     pub count: i64,
     /// Whether that is an estimate.
     pub is_estimate: bool,
 }
 
-/// The events that wait.
+/// Pending events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = PendingEvents)]
 pub struct Pending {
     /// How many; one more than [`COUNTED_MAX`] means more.
     pub count: i64,
-    /// When the one of them that waits longest was received.
+    /// When the oldest of them was received.
     #[serde(with = "time::serde::rfc3339::option")]
     pub oldest: Option<OffsetDateTime>,
 }
 
-/// What waits for one thing.
+/// Parked items of one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = ParkedCount)]
 pub struct Parked {
@@ -60,10 +60,7 @@ pub struct Parked {
     pub count: i64,
 }
 
-/// Reads how everything stands.
-///
-/// # Errors
-/// The database does not answer.
+/// Reads the overview.
 pub async fn overview(pool: &PgPool, now: OffsetDateTime) -> Result<Overview, sqlx::Error> {
     let mut reading = database::begin_reading(pool).await?;
     let members = sqlx::query_as(MEMBERS).bind(COUNTED_MAX).fetch_one(&mut *reading).await?;
@@ -81,7 +78,7 @@ select case when counted > $1 then greatest(estimated, counted) else counted end
 from (select (select count(*) from (select from auth.users where deleted_at is null order by id limit $1 + 1) u) as counted,
              (select reltuples::bigint from pg_class where oid = 'auth.users'::regclass) as estimated) members";
 
-/// In the order in which they are due, which an index has.
+/// In the order of an index: when they are due.
 const PENDING: &str = "
 select count(*) as count, min(received_at) as oldest from (
     select received_at from ingest.events where state = 'pending' order by alone, next_attempt_at, id limit $1

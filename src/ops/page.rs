@@ -1,4 +1,4 @@
-//! What lists have in common that are read a page at a time, both ways: the places where a page begins and ends, as text.
+//! Pagination in both directions: opaque cursors for the positions before and after a page.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,12 +9,12 @@ use time::OffsetDateTime;
 use super::members::moment;
 use crate::database;
 
-/// The rows on a page where nothing else is said.
+/// The default number of rows on a page.
 pub const DEFAULT_LIMIT: u32 = 50;
 /// The most rows on one page.
 pub const MAX_LIMIT: u32 = 200;
 
-/// There is no such page, or it could not be read.
+/// The page is invalid, or could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
     /// A page holds at least one row, and not too many.
@@ -28,28 +28,28 @@ pub enum PageError {
     Database(#[from] sqlx::Error),
 }
 
-/// How many rows a page of `limit` holds.
+/// Validates `limit`.
 pub(crate) fn checked(limit: u32) -> Result<usize, PageError> {
     if (1..=MAX_LIMIT).contains(&limit) { Ok(limit as usize) } else { Err(PageError::Limit) }
 }
 
-/// One row more than fits tells whether there is a next page.
+/// One more row than fits shows whether there is a next page.
 pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
-/// Which way a page goes from the place that its cursor names.
+/// The direction of a page from its cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Way {
-    /// The rows behind it.
+    /// The rows after it.
     #[default]
     Forth,
-    /// The rows before it, those next to it: rows that came meanwhile at the list's beginning move nothing.
+    /// The rows just before it: rows inserted meanwhile at the beginning of the list do not matter.
     Back,
 }
 
 impl Way {
-    /// The comparison with the place, and the order in which rows are read, of a list in descending order.
+    /// The comparison with the position and the order of reading, for a list in descending order.
     pub(super) const fn descending(self) -> (&'static str, &'static str) {
         match self {
             Self::Forth => (" < ", " desc"),
@@ -57,7 +57,7 @@ impl Way {
         }
     }
 
-    /// The same of a list in ascending order.
+    /// The same for a list in ascending order.
     pub(super) const fn ascending(self) -> (&'static str, &'static str) {
         match self {
             Self::Forth => (" > ", " asc"),
@@ -66,26 +66,26 @@ impl Way {
     }
 }
 
-/// The cursors of the pages beside one.
+/// The cursors of the next and previous pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Neighbours {
     pub next: Option<String>,
     pub prev: Option<String>,
 }
 
-/// Whether there is a page behind and one before a page that was reached by `way` (none: the first), where there are
-/// `more` rows that way.
+/// Whether there is a next and a previous page of one that was reached by `way` (`None`: the first); `more`: whether there
+/// are more rows that way.
 pub(super) const fn beside(way: Option<Way>, more: bool) -> (bool, bool) {
     match way {
         None => (more, false),
-        // Where it comes from.
+        // The previous page is the one it was reached from.
         Some(Way::Forth) => (more, true),
         Some(Way::Back) => (true, more),
     }
 }
 
-/// Makes of `rows`, read by `way` from a place (none: from the beginning), a page of `limit` in the list's order, and names
-/// the places where its neighbours begin.
+/// Turns `rows`, read by `way` from a position (`None`: from the beginning), into a page of `limit` rows in the order of
+/// the list; returns the cursors of its neighbours.
 pub(super) fn cut<T, const N: usize>(
     rows: &mut Vec<T>,
     limit: usize,
@@ -104,21 +104,21 @@ pub(super) fn cut<T, const N: usize>(
     }
 }
 
-/// What a cursor for the way back begins with.
+/// The first part of a cursor to a previous page.
 const BACK: &str = "<";
 
-/// The text that stands for a place and a way.
+/// Encodes a position and a direction as a cursor.
 pub(super) fn encode<const N: usize>(way: Way, place: [String; N]) -> String {
     let parts: Vec<String> = (way == Way::Back).then(|| BACK.to_owned()).into_iter().chain(place).collect();
-    // Texts always have a JSON form.
+    // Strings always serialise.
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&parts).unwrap_or_default())
 }
 
-/// The way and the place that a text stands for.
+/// Decodes a cursor.
 pub(super) fn decode<const N: usize>(cursor: &str) -> Result<(Way, [String; N]), PageError> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| PageError::Cursor)?;
     let mut parts: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| PageError::Cursor)?;
-    // Postgres takes no NUL in a text.
+    // Postgres text cannot hold NUL.
     if parts.iter().any(|part| part.contains('\0')) {
         return Err(PageError::Cursor);
     }
@@ -167,12 +167,12 @@ pub(super) async fn count(
     }
 }
 
-/// A moment as part of a place.
+/// A timestamp as part of a position.
 pub(super) fn from_moment(moment: OffsetDateTime) -> String {
     moment.unix_timestamp_nanos().to_string()
 }
 
-/// The moment that a part of a place stands for.
+/// The timestamp of a part of a position.
 pub(super) fn to_moment(part: &str) -> Result<OffsetDateTime, PageError> {
     moment(part).ok_or(PageError::Cursor)
 }
@@ -185,19 +185,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn places_read_back(moment: i64, text in "[^\0]*", back: bool) {
+        fn cursors_round_trip(moment: i64, text in "[^\0]*", back: bool) {
             let (way, place) = (if back { Way::Back } else { Way::Forth }, [moment.to_string(), text]);
             prop_assert_eq!(decode(&encode(way, place.clone())).unwrap(), (way, place));
         }
 
         #[test]
-        fn any_text_is_a_place_or_refused(text in ".*") {
+        fn any_text_as_cursor_does_not_panic(text in ".*") {
             prop_assert!(decode::<2>(&text).is_err());
         }
     }
 
     #[test]
-    fn a_place_of_another_list_or_with_nul_is_refused() {
+    fn foreign_cursor_or_nul_is_rejected() {
         let of = |place| encode(Way::Forth, place);
         for wrong in [
             encode(Way::Forth, ["1".to_owned()]),

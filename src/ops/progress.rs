@@ -1,4 +1,4 @@
-//! How far a long piece of work is: a bar on a terminal, elsewhere a line now and then. Both on stderr.
+//! Progress of long operations on stderr: a bar on a terminal, otherwise a line now and then.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ pub enum Progress {
     Lines(Lines),
 }
 
-/// How far the part is, and when that was last said.
+/// The progress of the part, and when it was last printed.
 #[derive(Debug)]
 pub struct Lines {
     command: &'static str,
@@ -30,7 +30,7 @@ pub struct Lines {
 }
 
 impl Progress {
-    /// What suits stderr. `command` begins each line of a log.
+    /// A bar or lines, as suits stderr. `command` is the prefix of lines.
     #[must_use]
     pub fn on_stderr(command: &'static str) -> Self {
         if std::io::stderr().is_terminal() {
@@ -41,7 +41,7 @@ impl Progress {
         }
     }
 
-    /// A part of `total` pieces begins; 0 where nobody knows.
+    /// Begins a part of `total` pieces; 0 if unknown.
     pub fn begin(&mut self, part: &str, total: u64) {
         match self {
             Self::Silent => {}
@@ -64,7 +64,7 @@ impl Progress {
         }
     }
 
-    /// So many more pieces are done.
+    /// Adds finished pieces.
     pub fn advance(&mut self, pieces: u64) {
         match self {
             Self::Silent => {}
@@ -79,7 +79,7 @@ impl Progress {
         }
     }
 
-    /// One more piece is done, and this is what came of all so far.
+    /// Adds one finished piece, with a summary so far.
     pub fn advance_with(&mut self, so_far: impl FnOnce() -> String) {
         match self {
             Self::Silent => {}
@@ -97,7 +97,7 @@ impl Progress {
         }
     }
 
-    /// Nothing more is shown.
+    /// Ends the display.
     pub fn finish(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_counts_the_pieces_that_are_done() {
+    fn progress_line_counts_finished_pieces() {
         let lines = Lines { command: "replay", part: String::new(), done: 0, total: 0, said: Instant::now() };
         let mut progress = Progress::Lines(lines);
         progress.begin("posting events", 308);

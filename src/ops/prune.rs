@@ -1,4 +1,4 @@
-//! Prune: the bodies of old events go, page by page; the audit log says how many.
+//! Prunes the bodies of old events, page by page, with a row in the audit log.
 
 use serde_json::json;
 use time::OffsetDateTime;
@@ -8,11 +8,8 @@ use super::actor::note;
 use crate::store::events::prune::Pruned;
 use crate::store::{Store, StoreError};
 
-/// Removes the bodies of events that were applied before a moment. Nothing where a rebuild is under way, which
-/// reads them. Can be stopped at any moment: what is removed by then stays so.
-///
-/// # Errors
-/// [`StoreError`], which says whether waiting helps.
+/// Removes the bodies of events applied before `before`; `None` while a rebuild reads them. Can be
+/// interrupted at any time; pages removed before that are committed.
 pub async fn run(store: &Store, before: OffsetDateTime) -> Result<Option<Pruned>, StoreError> {
     let mut total = Pruned::default();
     let ended = loop {

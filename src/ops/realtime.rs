@@ -1,7 +1,7 @@
-//! Out to the application: notifications of whose rows changed, and the publication through which Supabase Realtime
-//! sends the rows to browsers.
+//! Realtime for the application: notifications of changed rows, and the publication by which Supabase
+//! Realtime sends rows to browsers.
 //!
-//! Realtime sends a row to whoever may read it: the tables' policies hold there, too
+//! Realtime sends a row only to users who may read it: the tables' policies apply
 //! (<https://supabase.com/docs/guides/realtime/postgres-changes>).
 
 use sqlx::{Executor as _, FromRow, PgPool};
@@ -11,7 +11,7 @@ use crate::ops::triggers::{self, Done, Outcome};
 /// The publication that Supabase Realtime reads.
 const PUBLICATION: &str = "supabase_realtime";
 
-/// What members and staff look at while it changes.
+/// The tables that members and staff watch.
 const TABLES: [&str; 7] = [
     "public.customer_subscriptions",
     "public.payment_history",
@@ -22,27 +22,27 @@ const TABLES: [&str; 7] = [
     "public.sms_messages",
 ];
 
-/// The triggers of one table. Of those that name the rows' states each is for one kind of change.
+/// The triggers of one table. Triggers with transition tables need one per kind of change.
 const TRIGGERS: [(&str, &str, &str); 3] = [
     ("memberflow_notify_inserts", "insert", "new table as new_rows"),
     ("memberflow_notify_updates", "update", "old table as old_rows new table as new_rows"),
     ("memberflow_notify_deletes", "delete", "old table as old_rows"),
 ];
 
-/// How a table stands.
+/// The state of a table.
 #[derive(FromRow)]
-struct Standing {
+struct TableStatus {
     relation: String,
     is_published: bool,
     triggers: i64,
 }
 
-impl Standing {
+impl TableStatus {
     fn done(&self, outcome: Outcome) -> Done {
         Done { relation: format!("{} (realtime)", self.relation), outcome }
     }
 
-    /// What makes it as it should be; empty where it is.
+    /// The SQL that installs what is missing; empty if nothing is.
     fn missing(&self) -> String {
         let mut script = String::new();
         if !self.is_published {
@@ -68,42 +68,33 @@ impl Standing {
     }
 }
 
-/// Publishes the tables and makes them notify; makes the publication where it is missing.
+/// Publishes the tables and adds the triggers; creates the publication if missing.
 ///
 /// # Errors
-/// The database does not answer, or refuses a publication.
+/// If the database does not answer, or refuses the publication.
 pub async fn install(pool: &PgPool) -> Result<Vec<Done>, sqlx::Error> {
     if let Some(create) = create(pool).await? {
         pool.execute(create).await?;
     }
-    run(pool, Standing::missing, &Outcome::Installed).await
+    run(pool, TableStatus::missing, &Outcome::Installed).await
 }
 
-/// Removes the triggers; what is published stays.
-///
-/// # Errors
-/// The database does not answer.
+/// Removes the triggers; the publication stays.
 pub async fn uninstall(pool: &PgPool) -> Result<Vec<Done>, sqlx::Error> {
-    let done = run(pool, Standing::removal, &Outcome::Removed).await?;
+    let done = run(pool, TableStatus::removal, &Outcome::Removed).await?;
     Ok(done.into_iter().filter(|one| one.outcome != Outcome::Unchanged).collect())
 }
 
 /// The SQL that [`install`] would run on this database.
-///
-/// # Errors
-/// The database does not answer.
 pub async fn install_script(pool: &PgPool) -> Result<String, sqlx::Error> {
     let create = create(pool).await?.map(|create| format!("{create};\n"));
-    let scripts = standings(pool).await?.into_iter().map(|standing| standing.missing());
+    let scripts = statuses(pool).await?.into_iter().map(|status| status.missing());
     Ok(create.into_iter().chain(scripts).collect())
 }
 
 /// The SQL that [`uninstall`] would run on this database.
-///
-/// # Errors
-/// The database does not answer.
 pub async fn uninstall_script(pool: &PgPool) -> Result<String, sqlx::Error> {
-    Ok(standings(pool).await?.iter().map(Standing::removal).collect())
+    Ok(statuses(pool).await?.iter().map(TableStatus::removal).collect())
 }
 
 async fn create(pool: &PgPool) -> Result<Option<&'static str>, sqlx::Error> {
@@ -114,7 +105,7 @@ async fn create(pool: &PgPool) -> Result<Option<&'static str>, sqlx::Error> {
     Ok((!exists).then_some("create publication supabase_realtime"))
 }
 
-async fn standings(pool: &PgPool) -> Result<Vec<Standing>, sqlx::Error> {
+async fn statuses(pool: &PgPool) -> Result<Vec<TableStatus>, sqlx::Error> {
     sqlx::query_as(
         "select t.relation,
                 exists (select from pg_publication_tables p
@@ -130,20 +121,20 @@ async fn standings(pool: &PgPool) -> Result<Vec<Standing>, sqlx::Error> {
     .await
 }
 
-/// Runs what `script` says of each table, in a transaction a table; one that cannot be had is said.
+/// Runs `script` for each table, each in its own transaction; a failure is reported for its table.
 async fn run(
     pool: &PgPool,
-    script: fn(&Standing) -> String,
+    script: fn(&TableStatus) -> String,
     outcome: &Outcome,
 ) -> Result<Vec<Done>, sqlx::Error> {
     let mut done = Vec::new();
-    for standing in standings(pool).await? {
-        let script = script(&standing);
+    for status in statuses(pool).await? {
+        let script = script(&status);
         let outcome = match script.is_empty() {
             true => Outcome::Unchanged,
             false => triggers::run(pool, &script, outcome.clone()).await,
         };
-        done.push(standing.done(outcome));
+        done.push(status.done(outcome));
     }
     Ok(done)
 }

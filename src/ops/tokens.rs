@@ -1,4 +1,4 @@
-//! Tokens for programs: each with a name, scopes and perhaps an end. Only their hashes are stored.
+//! Tokens for programs: each with a name, scopes and an optional expiry. Only their hashes are stored.
 
 use std::str::FromStr;
 
@@ -13,15 +13,15 @@ use uuid::Uuid;
 use crate::database;
 use crate::store::audit::{self, Act};
 
-/// What every token begins with, so that scanners for secrets know it.
+/// The prefix of every token, for secret scanners.
 pub const PREFIX: &str = "mfl_";
 /// The random hexadecimal digits of a token.
 const RANDOM_DIGITS: usize = 40;
-/// The digits behind them, by which a slip of the keys shows without a look into the database.
+/// The check digits after them, which detect typing errors without the database.
 const CHECK_DIGITS: usize = 8;
 /// The longest name, in characters.
 const NAME_MAX_CHARS: usize = 60;
-/// A use is written down at most so often.
+/// The use of a token is recorded at most this often.
 const USE_NOTED_EVERY: Duration = Duration::minutes(1);
 
 /// What a token allows.
@@ -85,10 +85,10 @@ impl FromStr for Scope {
     }
 }
 
-/// One token, without what makes it one.
+/// One token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
 pub struct Token {
-    /// Numbers the tokens.
+    /// The token's number.
     pub id: i64,
     /// What the audit log calls it: `token:<name>`.
     pub name: String,
@@ -97,7 +97,7 @@ pub struct Token {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// From when on it is refused; none: never.
+    /// When it expires; `None`: never.
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// When it was last used, to the minute.
@@ -108,10 +108,10 @@ pub struct Token {
     pub revoked_at: Option<OffsetDateTime>,
 }
 
-/// The token can't be made or revoked.
+/// The token cannot be created or revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Not a name.
+    /// The name is invalid.
     #[error("a name holds 1 to {NAME_MAX_CHARS} letters, digits, dots, dashes and underscores")]
     Name,
     /// Another token in use has it.
@@ -128,7 +128,7 @@ pub enum TokenError {
 /// Makes a token. It is shown this once: only its hash is stored.
 ///
 /// # Errors
-/// The name makes no sense or is taken, or the database does not answer.
+/// If the name is invalid or taken, or the database does not answer.
 pub async fn create(
     pool: &PgPool,
     name: &str,
@@ -165,9 +165,6 @@ pub async fn create(
 }
 
 /// Every token, those in use first, the newest first.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn list(pool: &PgPool) -> Result<Vec<Token>, sqlx::Error> {
     sqlx::query_as(
         "select id, name, scopes, created_at, expires_at, last_used_at, revoked_at from ingest.api_tokens
@@ -180,7 +177,7 @@ pub async fn list(pool: &PgPool) -> Result<Vec<Token>, sqlx::Error> {
 /// Ends a token at once.
 ///
 /// # Errors
-/// There is none of this name in use, or the database does not answer.
+/// If no token in use has this name, or the database does not answer.
 pub async fn revoke(pool: &PgPool, name: &str, actor: &str, now: OffsetDateTime) -> Result<(), TokenError> {
     let mut tx = database::begin(pool).await?;
     let revoked =
@@ -197,10 +194,7 @@ pub async fn revoke(pool: &PgPool, name: &str, actor: &str, now: OffsetDateTime)
     Ok(tx.commit().await?)
 }
 
-/// The token that was presented, where it is in use; notes that it is used.
-///
-/// # Errors
-/// Whatever the database says.
+/// The presented token, if it is valid; records its use.
 pub async fn present(pool: &PgPool, token: &str, now: OffsetDateTime) -> Result<Option<Token>, sqlx::Error> {
     let found: Option<Token> = sqlx::query_as(
         "select id, name, scopes, created_at, expires_at, last_used_at, revoked_at from ingest.api_tokens
@@ -230,7 +224,7 @@ pub fn is_well_formed(text: &str) -> bool {
     check == check_of(random)
 }
 
-/// What the operating system's randomness makes: 160 bits and their check digits.
+/// 160 bits from the operating system, with check digits.
 fn random() -> String {
     let mut random =
         hex::encode(Sha256::new().chain_update(Uuid::new_v4()).chain_update(Uuid::new_v4()).finalize());
@@ -253,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_known_by_its_form_and_a_slip_shows() {
+    fn token_check_digits_detect_typos() {
         let (one, other) = (random(), random());
         assert!(one != other && is_well_formed(&one) && is_well_formed(&other));
         assert_eq!(one.len(), PREFIX.len() + RANDOM_DIGITS + CHECK_DIGITS);
@@ -264,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_read_by_their_names() {
+    fn scopes_parse_by_name() {
         for scope in Scope::ALL {
             assert_eq!(scope.as_str().parse(), Ok(scope));
         }

@@ -1,4 +1,4 @@
-//! Versions of what people set, so that two who change the same thing do not overwrite each other unseen.
+//! Versions (entity tags) of manual settings, against lost updates.
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -6,26 +6,26 @@ use sha2::{Digest as _, Sha256};
 /// The length of a version, in hexadecimal digits.
 const DIGITS: usize = 32;
 
-/// What stands for a state, and for no other.
+/// The version of a state.
 pub(super) fn of(state: &impl Serialize) -> String {
-    // Texts and numbers always have a JSON form.
+    // Strings and numbers always serialise.
     let text = serde_json::to_vec(state).unwrap_or_default();
     let mut version = hex::encode(Sha256::digest(text));
     version.truncate(DIGITS);
     version
 }
 
-/// Which versions a change is meant for.
+/// The expected version of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Whichever there is.
+    /// Any version.
     Any,
     /// One of these.
     OneOf(Vec<String>),
 }
 
 impl Expected {
-    /// As the header If-Match says it: `*`, or entity tags in quotes. A weak one is never the one that is there.
+    /// Parses If-Match: `*`, or quoted entity tags. A weak one never matches.
     #[must_use]
     pub fn of_header(header: &str) -> Self {
         if header.trim() == "*" {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_names_any_version_or_some() {
+    fn if_match_parses_any_or_several_versions() {
         assert!(Expected::of_header(" * ").is("a"));
         for (header, expected) in [
             (r#""a""#, true),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn states_that_differ_have_other_versions() {
+    fn different_states_have_different_versions() {
         assert_eq!(of(&("a", 1)).len(), DIGITS);
         assert_ne!(of(&("a", Some("b"))), of(&("a", None::<&str>)));
     }

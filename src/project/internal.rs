@@ -1,5 +1,4 @@
-//! What memberflow told itself: decisions taken from the state of the database, kept as events so that a
-//! rebuild takes them again.
+//! Internal events: decisions from the state of the database, stored so that a rebuild repeats them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,33 +7,38 @@ use uuid::Uuid;
 
 use super::identity::Match;
 use super::meaning::Evidence;
-use super::stripe::FoundPayment;
+use super::stripe::ImportedPayment;
 use super::supabase::{self, ActivityTables};
 use super::{Meaning, Unreadable};
 use crate::envelope::Origin;
 
-/// What the names of events begin with that tell what stood in the application's tables.
+/// The prefix of ids of import events, which hold rows of the application's tables.
 pub const FOUND: &str = "found/";
 
-/// The body of an event of our own.
+/// The body of an internal event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Internal {
     /// A customer was matched to a user by e-mail address.
     Matched(Match),
-    /// A row that stood in `customer_subscriptions` when memberflow was switched on.
-    Found(FoundSubscription),
-    /// Rows that stood in a table whose rows count, or that stand there no more.
-    FoundRows(FoundRows),
-    /// Logins that Supabase Auth's tables knew of.
-    FoundLogins(FoundLogins),
-    /// Users who were there, or are there no more.
-    FoundUsers(FoundUsers),
-    /// Rows that stood in `payment_history`, or that stand there no more.
-    FoundPayments(FoundPayments),
-    /// A row that stood otherwise than the last event about it had reported.
+    /// A pre-existing row of `customer_subscriptions`.
+    #[serde(rename = "found")]
+    ImportedSubscription(ImportedSubscription),
+    /// Rows of a counted table, or rows deleted from it.
+    #[serde(rename = "found_rows")]
+    ImportedRows(ImportedRows),
+    /// Logins from Supabase Auth's tables.
+    #[serde(rename = "found_logins")]
+    ImportedLogins(ImportedLogins),
+    /// Users that existed, or were deleted.
+    #[serde(rename = "found_users")]
+    ImportedUsers(ImportedUsers),
+    /// Rows of `payment_history`, or rows deleted from it.
+    #[serde(rename = "found_payments")]
+    ImportedPayments(ImportedPayments),
+    /// A row that differed from what the last event had reported.
     Corrected(Corrected),
-    /// A Stripe object as the API showed it, where that was not what the events had reported.
+    /// A Stripe object as the API showed it, when that differed from what events had reported.
     Snapshot(Snapshot),
 }
 
@@ -44,12 +48,12 @@ pub struct Snapshot {
     /// Its place in the object's history, in Unix seconds: later than the events of earlier seconds, earlier
     /// than those of later ones.
     pub at: i64,
-    /// The object, byte for byte what the API said of it, but for the order of its keys.
+    /// The object exactly as the API returned it, except for the order of keys.
     pub object: Value,
-    /// The mode of the key that asked, where it is known: not every object tells its own.
+    /// The mode of the API key, if known: not every object has `livemode`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub livemode: Option<bool>,
-    /// The account that was asked for, where that is not the key's own.
+    /// The requested account, if it is not the key's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
 }
@@ -65,7 +69,7 @@ impl Snapshot {
 
 /// A row of `customer_subscriptions` that no event has reported yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundSubscription {
+pub struct ImportedSubscription {
     /// The row's own id.
     pub id: Uuid,
     pub user_id: Uuid,
@@ -82,72 +86,72 @@ pub struct FoundSubscription {
     pub canceled_at: Option<i64>,
 }
 
-/// Rows of one table, each as it counted when it was read. Lists and not objects: there are millions of them.
+/// Rows of one table, each as it counted when it was read. Stored as arrays, not objects: there are millions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundRows {
+pub struct ImportedRows {
     /// `schema.table`
     pub relation: String,
-    /// Rows that stood there.
+    /// Rows that existed.
     #[serde(default)]
-    pub rows: Vec<FoundRow>,
-    /// Rows that were known and stand there no more, each as it was known.
+    pub rows: Vec<ImportedRow>,
+    /// Known rows that no longer exist, each as it was known.
     #[serde(default)]
-    pub gone: Vec<FoundRow>,
+    pub gone: Vec<ImportedRow>,
 }
 
 /// A row's id, its owner, whether it counts, its amount, and its moment in microseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundRow(pub String, pub Option<Uuid>, pub bool, pub i64, pub i64);
+pub struct ImportedRow(pub String, pub Option<Uuid>, pub bool, pub i64, pub i64);
 
 /// Logins, all known from the same kind of evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundLogins {
+pub struct ImportedLogins {
     pub evidence: Evidence,
-    pub logins: Vec<FoundLogin>,
+    pub logins: Vec<ImportedLogin>,
 }
 
 /// The login's id, who, and when in microseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundLogin(pub String, pub Uuid, pub i64);
+pub struct ImportedLogin(pub String, pub Uuid, pub i64);
 
 /// Users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundUsers {
-    /// Those who were there.
+pub struct ImportedUsers {
+    /// Those who existed.
     #[serde(default)]
     pub there: Vec<Uuid>,
-    /// Those who had been there and are gone.
+    /// Those who had existed and were deleted.
     #[serde(default)]
     pub gone: Vec<Uuid>,
 }
 
-/// Payments that the application kept.
+/// Payments that the application recorded before memberflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FoundPayments {
+pub struct ImportedPayments {
     #[serde(default)]
-    pub rows: Vec<FoundPayment>,
-    /// The ids of rows that were found once and stand there no more.
+    pub rows: Vec<ImportedPayment>,
+    /// Imported rows that no longer exist.
     #[serde(default)]
-    pub gone: Vec<FoundPayment>,
+    pub gone: Vec<ImportedPayment>,
 }
 
-/// A row that an event was missing of: what the table says now follows what was reported last.
+/// A correction for a missing event of a row: the table's state follows what was reported last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Corrected {
     /// The moment of what was reported last, in microseconds since the Unix epoch.
     pub at_us: i64,
-    /// Events that had reported a change away from that, earlier in a row's walk back and forth.
+    /// Earlier events that had reported a change away from the same state.
     #[serde(default)]
     pub left_before: u32,
-    /// As a Database Webhook would have reported it, in the form in which those are stored.
+    /// As a Database Webhook would have reported it, in its stored form.
     pub change: Value,
 }
 
 impl Corrected {
-    /// The change takes the place of the one that nobody reported: next to the last one in the row's history.
+    /// The report of the missing change, placed after the last reported one.
     ///
     /// # Errors
-    /// [`Unreadable`] where the row is none that counts.
+    /// [`Unreadable`], if the row does not count.
     pub fn meaning(self, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
         let mut meaning = supabase::row::read(self.change.to_string().as_bytes(), None, tables)?;
         if let Meaning::Row(report) = &mut meaning {
@@ -158,7 +162,7 @@ impl Corrected {
     }
 }
 
-/// A moment in microseconds since the Unix epoch, or the epoch where it lies beyond what a date can be.
+/// Microseconds since the Unix epoch as a date, or the epoch if out of range.
 #[must_use]
 pub fn moment(micros: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH)

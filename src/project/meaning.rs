@@ -1,4 +1,4 @@
-//! From an envelope to what it reports.
+//! Decodes an envelope into what it reports.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,13 +23,13 @@ pub enum Meaning {
     Row(Report<Row>),
     /// Somebody logged in.
     Login(Login),
-    /// A user appeared, changed or went away.
+    /// A user was created, changed or deleted.
     User(UserSeen),
-    /// What became of a text message.
+    /// The state of a text message.
     Sms(Box<SmsReport>),
     /// What memberflow decided from the state of the database.
     Internal(Internal),
-    /// Something happened to a Stripe object, whose state only the API can tell.
+    /// A Stripe object changed; its state must be fetched from the API.
     Thin {
         /// The object's id.
         object_id: String,
@@ -43,41 +43,40 @@ pub enum Meaning {
 /// An event that does not count.
 #[derive(Clone, Debug)]
 pub struct Uncounted {
-    /// Why.
+    /// The reason.
     pub reason: NotCounted,
-    /// What it would report if it did: so it is found under its object once the settings let it count.
+    /// What it would report if it counted: by this it is found when the settings change.
     pub meaning: Meaning,
 }
 
-/// The state of one object as one event tells it.
+/// The state of one object as one event reports it.
 #[derive(Clone, Debug)]
 pub struct Report<T> {
     /// The object's id, unique over all kinds: `sub_…`, `public.vision_versions/<id>`.
     pub subject: String,
-    /// The event's place in the object's history: Stripe's `created`, a row's `updated_at`; where a
-    /// table has none, the Unix epoch for all of a row's events, so that they are chained instead.
+    /// The event's moment in the object's history: Stripe's `created`, or a row's `updated_at`. For tables
+    /// without it, the Unix epoch for all events, which are then ordered by chaining.
     pub occurred_at: OffsetDateTime,
-    /// The number that the database itself gave the change under the row's lock, where a trigger tells of it.
-    /// Among the reports of one object those with a number are later than those without, and the higher is
-    /// later than the lower, whatever the clocks say.
+    /// The sequence number that a trigger gave the change under the row lock. Reports of an object with a
+    /// number are later than those without, and higher ones later than lower ones, whatever the clocks say.
     pub number: Option<i64>,
-    /// The part of the object's life that the event belongs to.
+    /// Creation, update or deletion.
     pub stage: Stage,
     /// The object can never leave this state.
     pub is_final: bool,
-    /// What is kept of the state.
+    /// The stored part of the state.
     pub state: T,
     /// The whole object as the event shows it, for chaining.
     pub object: Value,
-    /// The values before this event of what it changed, where the event says.
+    /// The previous values of what the event changed, if reported.
     pub previous: Option<Value>,
-    /// Of a correction, which stands for events that are missing: how many others had reported by then of a change
-    /// away from what was there before.
+    /// For a correction of missing events: how many events had reported a change away from the same previous
+    /// state.
     pub corrects_after: Option<u32>,
 }
 
 impl Meaning {
-    /// Lets go of the whole objects.
+    /// Drops the whole objects.
     #[must_use]
     fn without_objects(mut self) -> Self {
         match &mut self {
@@ -106,7 +105,7 @@ impl<T> Report<T> {
     }
 }
 
-/// What a login is known from, the strongest first.
+/// The evidence of a login, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
@@ -130,37 +129,37 @@ impl Evidence {
     }
 }
 
-/// A login, which is a session.
+/// A login, which creates a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
-    /// The session's id; where less than a session is known, a name of its own.
+    /// The session's id; with weaker evidence an id of its own.
     pub session_id: String,
-    /// What is known.
+    /// The evidence.
     pub evidence: Evidence,
     /// Who logged in.
     pub user_id: Uuid,
-    /// The moment that this report gives; the earliest of all reports counts.
+    /// The reported time; the earliest of all reports counts.
     pub logged_in_at: OffsetDateTime,
 }
 
-/// News of a user.
+/// A report about a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSeen {
     /// Who.
     pub user_id: Uuid,
-    /// The e-mail addresses that the event gives, now and before, in lower case.
+    /// The present and previous e-mail addresses in the event, in lower case.
     pub emails: Vec<String>,
-    /// The row is gone for good.
+    /// The row was deleted.
     pub is_gone: bool,
 }
 
-/// The event's body can't be read, now or ever: a dead letter.
+/// The event's body can never be decoded: a dead letter.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// Not JSON after all (the door looks only at the envelope's fields).
+    /// Not JSON (the endpoint parses only the envelope's fields).
     #[error("the body is not valid JSON: {0}")]
     NotJson(#[from] serde_json::Error),
-    /// A field without which the event has no meaning is missing or of the wrong type.
+    /// A required field is missing or of the wrong type.
     #[error("{event_type} has no usable {field}")]
     Field {
         /// The event's type.
@@ -170,7 +169,7 @@ pub enum Unreadable {
     },
 }
 
-/// What of the settings decides how an event is read.
+/// The settings for decoding events.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// The metadata keys that name a user, strongest first.
@@ -179,14 +178,14 @@ pub struct Reading {
     pub tables: ActivityTables,
     /// Which of Stripe's events count.
     pub admission: Admission,
-    /// The Twilio account whose messages count; none: all do.
+    /// The Twilio account whose messages count; `None`: all do.
     pub twilio_account: Option<String>,
 }
 
-/// What `envelope` reports.
+/// Decodes `envelope`.
 ///
 /// # Errors
-/// [`Unreadable`] where the body has no meaning and never will.
+/// [`Unreadable`], if the body can never be decoded.
 pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadable> {
     let body = &envelope.body[..];
     match envelope.source {
@@ -216,7 +215,7 @@ pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadabl
     }
 }
 
-/// The same without the whole objects, which only chaining needs: they take the most time and, in a batch, memory.
+/// The same without the whole objects, which only chaining needs: they take most of the time and memory.
 ///
 /// # Errors
 /// As [`read`].
@@ -233,7 +232,8 @@ fn read_stripe(event: Value, reading: &Reading) -> Result<Meaning, Unreadable> {
     counted(reading, &origin, || stripe::read(event, &reading.user_id_keys))
 }
 
-/// What is read, if what comes from `origin` counts. What does not is never unreadable: it is kept as it is.
+/// Decodes the event if its `origin` counts. An event that does not count is never unreadable: it is stored
+/// as it is.
 fn counted(
     reading: &Reading,
     origin: &Origin,

@@ -1,8 +1,8 @@
-//! What an event means: pure functions, no I/O, no clock of their own.
+//! What an event means: pure functions without I/O or clock.
 //!
-//! [`meaning`] turns an envelope into what it reports; [`order`] decides which of an object's reports
-//! is its present state; [`payments`], [`mrr`], [`identity`] and [`member`] derive the tables' rows
-//! from the present states, and [`movements`] the MRR ledger from the states before them too.
+//! [`meaning`] decodes an envelope; [`order`] decides which of an object's reports is its present state;
+//! [`payments`], [`mrr`], [`identity`] and [`member`] derive the tables' rows from the present states, and
+//! [`movements`] the MRR ledger from the states before them too.
 
 pub mod identity;
 pub mod internal;
@@ -17,6 +17,6 @@ pub mod supabase;
 pub mod twilio;
 
 #[cfg(test)]
-mod stories;
+mod fixtures;
 
 pub use meaning::{Meaning, Reading, Unreadable, read, read_states};

@@ -1,4 +1,4 @@
-//! What the consumer gets: batches of events, each of which ends in an ack or a requeue.
+//! Batches of events for the consumer, each of which is acked or requeued.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) struct BatchLimits {
     pub max_events: usize,
     /// The last event may reach past this: a batch holds at least one.
     pub max_bytes: usize,
-    /// For company, after the first event, as long as an earlier batch is under way.
+    /// How long to wait for more after the first event, while an earlier batch is being applied.
     pub wait: Duration,
 }
 
@@ -27,20 +27,20 @@ impl BatchLimits {
     }
 }
 
-/// Gives batches of events. Reconnects by itself.
+/// Produces batches of events. Reconnects by itself.
 pub enum Consumer {
     /// From the broker.
     RabbitMq(Box<rabbitmq::Consumer>),
-    /// Those that are pending in Postgres.
+    /// From the pending events in Postgres.
     Postgres(postgres::Consumer),
 }
 
-/// Events to apply. Dropping it is a requeue.
+/// Events to apply. Dropping it requeues them.
 #[must_use = "a batch that is dropped comes again"]
 pub struct Batch {
     /// In no particular order, of any sources, possibly some that were applied before.
     pub envelopes: Vec<Envelope>,
-    /// Events that were given out again and again and never acked: they may end whoever applies them.
+    /// Events that were delivered repeatedly and never acked: they may crash the process that applies them.
     pub suspects: Vec<Envelope>,
     settle: Settle,
 }
@@ -51,9 +51,9 @@ enum Settle {
 }
 
 impl Consumer {
-    /// Waits for events and gives what is there; none once the process is stopping. While an earlier batch is under way it
-    /// waits a moment for company; an event that comes when nothing else is going on is given at once. May be cancelled at
-    /// any point without losing an event.
+    /// Waits for events and returns those available; `None` once the process is stopping. While an earlier
+    /// batch is being applied it waits a moment for more; on an idle consumer an event is returned at once.
+    /// Cancel-safe.
     pub async fn next_batch(&mut self) -> Option<Batch> {
         match self {
             Self::RabbitMq(consumer) => {
@@ -76,11 +76,11 @@ impl Batch {
         matches!(self.settle, Settle::Postgres(_))
     }
 
-    /// Call before each attempt to apply the batch: where it may end the process, that it was tried is known
-    /// afterwards. Leaves out what somebody else has applied meanwhile.
+    /// Call before each attempt to apply the batch: events that may crash the process have their attempt
+    /// counted first. Drops events that another process has applied meanwhile.
     ///
     /// # Errors
-    /// Where the database fails; nothing is held then.
+    /// If the database fails; no event is held then.
     pub async fn begin(&mut self) -> Result<(), sqlx::Error> {
         match &mut self.settle {
             Settle::RabbitMq(_) => Ok(()),
@@ -88,7 +88,7 @@ impl Batch {
         }
     }
 
-    /// Call where an attempt could not be made for a reason that lies outside the batch.
+    /// Call if an attempt could not be made for a reason outside the batch.
     pub async fn not_attempted(&mut self) {
         match &mut self.settle {
             Settle::RabbitMq(_) => {}
@@ -96,8 +96,8 @@ impl Batch {
         }
     }
 
-    /// The transaction that holds pending events, for whoever applies them, once. Where it ends without a commit they
-    /// are there again.
+    /// The transaction that holds the pending events, to apply them in; can be taken once. If it ends without
+    /// a commit, the events are pending again.
     pub fn take_held(&mut self) -> Option<Transaction<'static, Postgres>> {
         match &mut self.settle {
             Settle::RabbitMq(_) => None,
@@ -105,9 +105,9 @@ impl Batch {
         }
     }
 
-    /// The events are applied and never need to come again. Call it before the [`Consumer`] is dropped. Over a connection
-    /// to the broker that has been lost since they come again all the same. (Those that were pending are done with the
-    /// commit that applied them.)
+    /// Acks the events. Call it before the [`Consumer`] is dropped. If the connection to the broker was lost
+    /// meanwhile, they are redelivered all the same. (Pending events are done with the commit that applied
+    /// them.)
     pub async fn ack(self) {
         match self.settle {
             Settle::RabbitMq(settle) => settle.ack().await,
@@ -115,9 +115,8 @@ impl Batch {
         }
     }
 
-    /// The events shall come again. On the broker each requeue counts towards the delivery limit, after
-    /// which a message is dead: while the database is away hold on to the batch rather than requeue it
-    /// over and over.
+    /// Requeues the events. On the broker each requeue counts towards the delivery limit, after which a
+    /// message is dead-lettered: while the database is unavailable, hold the batch instead.
     pub async fn requeue(self) {
         match self.settle {
             Settle::RabbitMq(settle) => settle.requeue().await,

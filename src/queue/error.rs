@@ -1,16 +1,16 @@
-//! What can go wrong between accepting an event and handing it to the consumer.
+//! Errors of the queue.
 
 use std::sync::Arc;
 
-/// The event is not durable anywhere: the provider must be told to come back.
+/// The event is not durable anywhere: the provider must retry.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the event could not be made durable: {reason}")]
 pub struct NotDurable {
-    /// What each place said that was tried.
+    /// What the broker and Postgres reported.
     pub reason: Arc<str>,
 }
 
-/// One place (the broker, Postgres) did not take the event; another may.
+/// The broker or Postgres did not take the event; the other may.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(pub Arc<str>);
@@ -32,10 +32,10 @@ impl NotDurable {
     }
 }
 
-/// The queue can't do what was asked.
+/// An operation on the queue failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// `AMQP_URL` is not one. The URL itself is not shown: it may hold a password.
+    /// `AMQP_URL` is not a valid URL. The URL itself is not shown: it may hold a password.
     #[error("AMQP_URL is not a valid AMQP address ({0}); it looks like amqp://user:password@host:5672/%2f")]
     Url(String),
     /// The broker holds an exchange or queue of our name with other properties.
@@ -46,7 +46,7 @@ pub enum QueueError {
     Topology {
         /// The exchange or queue.
         name: String,
-        /// What the broker says differs.
+        /// The difference, as the broker reports it.
         detail: String,
     },
     /// The broker did not answer in time.
@@ -55,7 +55,7 @@ pub enum QueueError {
     /// A queue was deleted, or its node went away.
     #[error("the broker ended the subscription")]
     Unsubscribed,
-    /// The broker said no, or the connection broke.
+    /// The broker refused, or the connection broke.
     #[error("the broker failed: {0}")]
     Broker(#[from] lapin::Error),
 }

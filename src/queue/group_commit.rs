@@ -1,7 +1,7 @@
-//! Whatever waits while one write is confirmed travels together in the next.
+//! Group commit: events that wait while one write is being confirmed share the next.
 //!
-//! Callers hand in single events and wait; a few lanes take all that wait, write them as one group
-//! and tell every caller the outcome. Under load groups grow by themselves, at rest an event goes at
+//! Callers submit single events and wait; a few lanes take all that are waiting, write them as one group and
+//! return the outcome to every caller. Under load groups grow by themselves, when idle an event is written at
 //! once: there is no timer to tune.
 
 use std::sync::{Arc, OnceLock};
@@ -16,26 +16,25 @@ use crate::envelope::{Envelope, wire};
 
 /// Events that may wait before further callers are held back.
 const WAITING_MAX_EVENTS: usize = 1024;
-/// A stopping process still takes the events of requests that are under way, until none has come for
-/// this long,
+/// A stopping process still takes the events of requests in progress, until none has come for this long,
 const GRACE: Duration = Duration::from_millis(500);
 /// but no longer than this in all.
 const LONGEST_GRACE: Duration = Duration::from_secs(5);
 
 /// An event and its caller.
-struct Waiting {
+struct Submission {
     envelope: Envelope,
     outcome: oneshot::Sender<Result<(), Refused>>,
 }
 
 /// The callers' side. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Submitter(mpsc::Sender<Waiting>);
+pub(super) struct Submitter(mpsc::Sender<Submission>);
 
 /// The lanes' side.
 #[derive(Clone, Debug)]
 pub(super) struct Batcher {
-    waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+    waiting: Arc<Mutex<mpsc::Receiver<Submission>>>,
     limits: Limits,
     stopping: CancellationToken,
     latest_end: Arc<OnceLock<Instant>>,
@@ -63,18 +62,18 @@ pub(super) fn batcher(limits: Limits, stopping: CancellationToken) -> (Submitter
 }
 
 impl Submitter {
-    /// Hands in an event and waits for what became of it.
-    pub async fn enter(&self, envelope: Envelope) -> Result<(), Refused> {
+    /// Submits an event and waits for the outcome.
+    pub async fn submit(&self, envelope: Envelope) -> Result<(), Refused> {
         let (outcome, decided) = oneshot::channel();
         let stopped = || Refused::new("the process is stopping");
-        self.0.send(Waiting { envelope, outcome }).await.map_err(|_| stopped())?;
+        self.0.send(Submission { envelope, outcome }).await.map_err(|_| stopped())?;
         decided.await.map_err(|_| stopped())?
     }
 }
 
 impl Batcher {
-    /// All that waits, within the limits; waits for the first. `None` once the process is stopping and
-    /// the grace is over.
+    /// All waiting events, within the limits; waits for the first. `None` once the process is stopping and
+    /// the grace period is over.
     pub async fn next(&self) -> Option<CommitGroup> {
         let mut waiting = self.waiting.lock().await;
         let first = tokio::select! {
@@ -103,16 +102,16 @@ impl Batcher {
 }
 
 impl CommitGroup {
-    fn of(first: Waiting) -> Self {
+    fn of(first: Submission) -> Self {
         Self { envelopes: vec![first.envelope], outcomes: vec![first.outcome] }
     }
 
-    fn push(&mut self, next: Waiting) {
+    fn push(&mut self, next: Submission) {
         self.envelopes.push(next.envelope);
         self.outcomes.push(next.outcome);
     }
 
-    /// Tells every caller. One that has gone away is none of our concern.
+    /// Returns the outcome to every caller that still waits.
     pub fn settle(self, outcome: Result<(), Refused>) {
         for caller in self.outcomes {
             caller.send(outcome.clone()).ok();
@@ -122,6 +121,6 @@ impl CommitGroup {
     /// Each event as a group of its own.
     pub fn singly(self) -> impl Iterator<Item = Self> {
         let singles = self.envelopes.into_iter().zip(self.outcomes);
-        singles.map(|(envelope, outcome)| Self::of(Waiting { envelope, outcome }))
+        singles.map(|(envelope, outcome)| Self::of(Submission { envelope, outcome }))
     }
 }

@@ -1,4 +1,4 @@
-//! The figures that the queue reports.
+//! The queue's metrics.
 
 use metrics::{Unit, describe_counter, describe_gauge};
 
@@ -17,7 +17,7 @@ pub const UNDECODABLE: &str = "memberflow_queue_undecodable_total";
 /// Pending events, counted up to a limit.
 pub const BACKLOG: &str = "memberflow_events_pending";
 
-/// Tells the recorder what each figure means.
+/// Describes the metrics to the recorder.
 pub fn describe() {
     describe_counter!(ACCEPTED, Unit::Count, "Events made durable, by path (rabbitmq, outbox).");
     describe_counter!(CONFIRMS, Unit::Count, "Messages sent to RabbitMQ, by what it answered.");

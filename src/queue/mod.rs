@@ -1,9 +1,9 @@
-//! Between accepting an event and applying it: RabbitMQ, or Postgres where there is no broker.
+//! Between accepting an event and applying it: RabbitMQ, or Postgres if there is no broker.
 //!
-//! An enum chooses. Either way [`Queue::accept`] resolves only once the event is durable, and what
-//! [`Consumer::next_batch`] gave comes again until it is acked. With a broker, too, there are pending events in Postgres:
-//! those that came while it was away, those that triggers write and those that failed. None of them ever travels to the
-//! broker, for whatever the order, the tables come out the same.
+//! With either, [`Queue::accept`] resolves only once the event is durable, and what [`Consumer::next_batch`]
+//! returned is redelivered until it is acked. With a broker there are pending events in Postgres too: those
+//! accepted while it was down, those that triggers write and those that failed. They are applied from there
+//! and never sent to the broker: the order of events does not change the result.
 
 mod batch;
 mod error;
@@ -29,10 +29,10 @@ pub use self::postgres::Waker;
 use self::rabbitmq::RabbitMq;
 pub use self::rabbitmq::{DeadContent, DeadMessage};
 
-/// The broker's queues that hold messages, with how many no consumer has been given yet; none where there is no broker.
+/// The broker's non-empty queues with their number of ready messages; empty if there is no broker.
 ///
 /// # Errors
-/// The broker cannot be asked.
+/// If the broker does not answer.
 pub async fn messages_waiting(config: &Config) -> Result<BTreeMap<String, u32>, QueueError> {
     match &config.amqp_url {
         Some(url) => rabbitmq::depths(url.expose_secret(), &config.queue_prefix).await,
@@ -43,19 +43,19 @@ pub async fn messages_waiting(config: &Config) -> Result<BTreeMap<String, u32>, 
 /// Where accepted events wait. Cheap to clone.
 #[derive(Clone)]
 pub enum Queue {
-    /// The broker, and Postgres for while it is away.
+    /// The broker, and Postgres as a fallback.
     RabbitMq(RabbitMq, PgQueue),
-    /// Postgres alone.
+    /// Postgres only.
     Postgres(PgQueue),
 }
 
 impl Queue {
-    /// Starts connecting in the background, and keeps at it: a broker or database that is away right
-    /// now is no failure. Call it within the Tokio runtime. Pending events are written over the connections of `intake`
-    /// and taken over those of `reading`, so that neither waits for the other.
+    /// Starts connecting in the background and retries: a broker or database that is down now is not an
+    /// error. Call it within the Tokio runtime. Pending events are written over `intake` and claimed over
+    /// `reading`, so that neither waits for the other.
     ///
     /// # Errors
-    /// [`QueueError::Url`], where `AMQP_URL` is not one.
+    /// [`QueueError::Url`], if `AMQP_URL` is not valid.
     pub fn open(
         config: &Config,
         intake: PgPool,
@@ -70,12 +70,11 @@ impl Queue {
         })
     }
 
-    /// Resolves once the event is durable: confirmed by RabbitMQ, or committed to Postgres where the
-    /// broker is away or there is none.
+    /// Resolves once the event is durable: confirmed by RabbitMQ, or committed to Postgres if the broker is
+    /// down or there is none.
     ///
     /// # Errors
-    /// [`NotDurable`], where neither took it within a few seconds. It may have been taken all the same,
-    /// by a broker or database that could not say so in time.
+    /// [`NotDurable`], if neither confirmed it within a few seconds. It may still become durable later.
     pub async fn accept(&self, envelope: Envelope) -> Result<(), NotDurable> {
         let (postgres, refused) = match self {
             Self::Postgres(postgres) => (postgres, None),
@@ -95,8 +94,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Consumers of everything, each for itself, so that none starves another: one of pending events, and one of the
-    /// broker's where there is one.
+    /// One consumer of pending events and, if there is a broker, one of its queues. They are separate, so
+    /// that neither starves the other.
     #[must_use]
     pub fn consumers(&self) -> Vec<Consumer> {
         match self {
@@ -108,14 +107,14 @@ impl Queue {
         }
     }
 
-    /// Something to wait on until a process or trigger of an earlier version has written to its outbox.
+    /// Wakes when a process or trigger of an earlier version has written to the old outbox.
     #[must_use]
     pub fn earlier(&self) -> Waker {
         let (Self::RabbitMq(_, postgres) | Self::Postgres(postgres)) = self;
         postgres.earlier()
     }
 
-    /// What the broker gives up on, taken until the receiver is dropped; `None` where there is no broker.
+    /// The broker's dead letters, until the receiver is dropped; `None` if there is no broker.
     #[must_use]
     pub fn dead_messages(&self) -> Option<mpsc::Receiver<DeadMessage>> {
         match self {
@@ -124,7 +123,7 @@ impl Queue {
         }
     }
 
-    /// Whether the broker can be published to, else why not; none where there is no broker. Asks nobody: its
+    /// Whether the broker can be published to, else why not; `None` if there is no broker. Does no I/O: the
     /// connection is watched anyway.
     #[must_use]
     pub fn broker_state(&self) -> Option<Result<(), String>> {

@@ -1,9 +1,8 @@
 //! `POST /webhooks/supabase/auth`: Auth Hooks.
 //!
-//! A hook is part of somebody's login, which fails unless it is answered well and soon. So once it is
-//! known to be genuine the answer is the neutral one of its kind, in time, whatever becomes of its
-//! event: also where the call lacks the `metadata` without which there is none; reconciliation finds
-//! what such a login left behind.
+//! A hook blocks a login, which fails unless the hook is answered correctly and in time. So a verified hook
+//! always gets the neutral answer of its kind, even if its event cannot be stored or the call has no
+//! `metadata` to make an event of; reconciliation finds such logins later.
 
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use crate::envelope::{Malformed, Source, peek};
 use crate::http::problem::Problem;
 use crate::verify::standard_webhooks;
 
-/// From the arrival of the headers to the answer, with room to spare below 1.5 s.
+/// From the arrival of the headers to the answer; well below 1.5 s.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1200);
 
 pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
@@ -39,19 +38,19 @@ async fn take(receive: &Receive, request: Request, deadline: Instant) -> Result<
     let answer = Answer::to(&peek::hook_kind(&delivery.body)?)?;
     if let Answer::Neutral(_) = answer {
         match peek::auth_hook(delivery.body, window.now) {
-            Ok(hook) => receive.keep_hook(hook.envelope, deadline).await,
+            Ok(hook) => receive.enqueue_hook(hook.envelope, deadline).await,
             Err(fault) => dropped("", &fault.to_string()),
         }
     }
     Ok(answer.into_response())
 }
 
-/// What a hook is told.
+/// The answer to a hook.
 enum Answer {
-    /// What changes nothing about what Supabase is doing.
+    /// Lets Supabase continue unchanged.
     Neutral(Bytes),
-    /// An observer cannot do what this hook is there for. Its event holds a one-time password and is
-    /// not stored.
+    /// The hook asks us to send a message, which memberflow cannot. Its body holds a one-time code and is not
+    /// stored.
     Refused,
 }
 
@@ -64,14 +63,14 @@ impl Answer {
                 [&b"{\"claims\":"[..], claims, b"}"].concat().into()
             }
             name if VERIFICATION_HOOKS.contains(&name) => Bytes::from_static(br#"{"decision":"continue"}"#),
-            // A hook of tomorrow may want a code sent too.
+            // A future hook may also want a code sent.
             name if hook.carries_code && !USER_HOOKS.contains(&name) => return Ok(Self::Refused),
             _ => Bytes::from_static(b"{}"),
         };
         Ok(Self::Neutral(neutral))
     }
 
-    /// Always 200: anything else would hide the body from Supabase.
+    /// Always 200: with any other status Supabase ignores the body.
     fn into_response(self) -> Response {
         match self {
             Self::Neutral(body) => json_response(body),
@@ -84,7 +83,7 @@ impl Answer {
     }
 }
 
-/// The headers of Standard Webhooks among those received.
+/// The Standard Webhooks headers of a request.
 pub(super) fn signed_headers(headers: &HeaderMap) -> standard_webhooks::Headers<'_> {
     standard_webhooks::Headers {
         id: header(headers, standard_webhooks::ID),

@@ -1,5 +1,5 @@
-//! Bodies that are still coming in: what they hold altogether is bounded, and where it is too much the one that has
-//! been coming for longest is given up. So bodies that dawdle cannot keep out those that do not.
+//! Reads bodies: together they may hold a bounded number of bytes, and when there are more, the body that has
+//! taken longest is evicted. So slow senders cannot block the others.
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -9,10 +9,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::http::eviction::EvictionQueue;
 use crate::http::problem::Problem;
 
-/// What a source's bodies may hold altogether while they come in.
+/// Bytes that the unfinished bodies of one source may hold together.
 const READING_MAX_BYTES: usize = 64 * 1024 * 1024;
-/// How many times the limit is read and thrown away before the answer: a sender that is still writing
-/// would otherwise see a broken connection instead of the 413.
+/// A body that is too large is drained up to this many times the limit: a sender that is still writing would
+/// otherwise see a broken connection instead of the 413.
 const DRAIN_FACTOR: usize = 8;
 
 /// The bodies of one source.
@@ -37,21 +37,21 @@ impl BodyReader {
         self.limit
     }
 
-    /// Of a longer body no byte is read.
+    /// A body longer than this is not read at all.
     pub(super) fn reads_at_most(&self) -> usize {
         self.limit.saturating_mul(DRAIN_FACTOR)
     }
 
-    /// The whole body, unless it has to give way to others.
+    /// The whole body, unless it is evicted.
     pub(super) async fn read(&self, body: Body) -> Result<Bytes, Problem> {
         let waiter = self.coming.join();
         tokio::select! {
             body = self.whole(body) => body,
-            () = waiter.dismissed() => Err(Problem::overloaded()),
+            () = waiter.evicted() => Err(Problem::overloaded()),
         }
     }
 
-    /// The whole body, if it keeps to the limit however it is sent.
+    /// The whole body, if it is within the limit; a declared length is not trusted.
     async fn whole(&self, body: Body) -> Result<Bytes, Problem> {
         let mut held = Vec::new();
         let mut chunks = body.into_data_stream();
@@ -71,7 +71,7 @@ impl BodyReader {
             }
             held.push(self.hold(chunk.len()).await?);
             if length == chunk.len() {
-                // Most bodies come in one piece, which then is not copied.
+                // Most bodies come in one chunk, which is not copied.
                 first = chunk;
             } else {
                 joined.extend_from_slice(&std::mem::take(&mut first));
@@ -85,17 +85,17 @@ impl BodyReader {
         }
     }
 
-    /// Room for so many bytes, at the cost of whoever has taken longest: it may be who asks.
+    /// Room for so many bytes. Evicts the body that has taken longest, which may be the caller's.
     async fn hold(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         loop {
             if let Ok(held) = self.free_bytes.try_acquire_many(bytes) {
                 return Ok(held);
             }
-            if !self.coming.dismiss_longest() {
+            if !self.coming.evict_longest() {
                 return Err(Problem::overloaded());
             }
-            // What was dismissed lets go in its own task.
+            // The evicted body releases its bytes in its own task.
             tokio::task::yield_now().await;
         }
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_that_dawdle_give_way_to_one_that_does_not() {
+    async fn slow_bodies_are_evicted_for_a_fast_one() {
         let body_reader = BodyReader::new(LIMIT);
         let mut dawdling: Vec<_> = (0..8).map(|_| Box::pin(body_reader.read(body(1, false)))).collect();
         for body in &mut dawdling {
@@ -133,7 +133,7 @@ mod tests {
         };
         let (whole, ()) = tokio::join!(body_reader.read(body(2, true)), others);
         assert_eq!(whole.unwrap().len(), LIMIT);
-        // Two have to; another may be asked before they have let go.
+        // Two have to be evicted; another may be before those two have released their bytes.
         assert!((4..=6).contains(&dawdling.len()), "{}", dawdling.len());
     }
 }

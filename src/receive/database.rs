@@ -22,9 +22,9 @@ async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> 
     let headers = signed_headers(&delivery.headers);
     let verified = standard_webhooks::verify(secrets, headers, &delivery.body, window)?;
     let mut envelope = peek::database(verified.id, verified.signed_at, delivery.body, window.now)?;
-    // Before anything can store it: members fill the rest of a row as they like, and it is none of our business.
-    if let Some(kept) = supabase::kept(&envelope.body, receive.tables()) {
-        envelope.body = kept.into();
+    // Only the columns that count are stored: members can write anything into the others.
+    if let Some(reduced) = supabase::reduced(&envelope.body, receive.tables()) {
+        envelope.body = reduced.into();
     }
-    receive.enqueue(envelope, delivery.place).await
+    receive.enqueue(envelope, delivery.permit).await
 }

@@ -1,4 +1,4 @@
-//! Making an event durable in a task of its own: a client that hangs up does not undo it.
+//! Makes an event durable in its own task, so that a client that hangs up does not cancel it.
 
 use std::time::Duration;
 
@@ -8,65 +8,69 @@ use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Receive;
-use super::read::Place;
+use super::read::DeliveryPermit;
 use crate::envelope::Envelope;
 use crate::http::problem::Problem;
 use crate::project::stripe::NotCounted;
 use crate::telemetry::HOOKS_DROPPED;
 
-/// The longest that a sender waits for its event to be durable; then it had better try again, before it
-/// gives up on us. The event may still get there: the inbox absorbs the repeat.
-const KEEP_WITHIN: Duration = Duration::from_millis(2500);
+/// How long a sender waits for its event to be durable, shorter than its own timeout. The event may still
+/// become durable later: a repeat is deduplicated.
+const ENQUEUE_TIMEOUT: Duration = Duration::from_millis(2500);
 
 impl Receive {
     /// Makes the event durable and acknowledges it.
-    pub(super) async fn enqueue(&self, envelope: Envelope, place: Place) -> Result<Response, Problem> {
-        let id = self.make_durable(envelope, place).await?;
+    pub(super) async fn enqueue(
+        &self,
+        envelope: Envelope,
+        permit: DeliveryPermit,
+    ) -> Result<Response, Problem> {
+        let id = self.make_durable(envelope, permit).await?;
         Ok(json_response(json!({"received": true, "id": id}).to_string()))
     }
 
-    /// Makes an event durable that does not count, and tells its sender so: a good event all the same, which would
-    /// otherwise be sent again and again.
-    pub(super) async fn keep_uncounted(
+    /// Stores an event that does not count and answers 2xx with the reason: with an error the provider would
+    /// retry it for days.
+    pub(super) async fn enqueue_not_counted(
         &self,
         envelope: Envelope,
-        place: Place,
+        permit: DeliveryPermit,
         reason: &NotCounted,
     ) -> Result<Response, Problem> {
-        let id = self.keep_quietly(envelope, place, Some(reason)).await?;
-        let told = format!(
+        let id = self.enqueue_silently(envelope, permit, Some(reason)).await?;
+        let reason_text = format!(
             "events of {reason} do not count: it is kept and changes nothing; to count them {}",
             reason.setting()
         );
-        let answer = json!({"received": true, "id": id, "counted": false, "reason": told});
+        let answer = json!({"received": true, "id": id, "counted": false, "reason": reason_text});
         Ok(json_response(answer.to_string()))
     }
 
-    /// Makes an event durable whose sender wants to know no more; says in the log if it does not count. Returns its id.
-    pub(super) async fn keep_quietly(
+    /// Makes an event durable and returns its id; logs it if it does not count.
+    pub(super) async fn enqueue_silently(
         &self,
         envelope: Envelope,
-        place: Place,
+        permit: DeliveryPermit,
         not_counted: Option<&NotCounted>,
     ) -> Result<String, Problem> {
         let source = envelope.source;
-        let id = self.make_durable(envelope, place).await?;
+        let id = self.make_durable(envelope, permit).await?;
         if let Some(reason) = not_counted {
-            self.limits(source)?.rejection_log.say_not_counted(source, &id, reason);
+            self.limits(source)?.rejection_log.log_not_counted(source, &id, reason);
         }
         Ok(id)
     }
 
     /// Returns the event's id once it is durable.
-    async fn make_durable(&self, envelope: Envelope, place: Place) -> Result<String, Problem> {
+    async fn make_durable(&self, envelope: Envelope, permit: DeliveryPermit) -> Result<String, Problem> {
         let id = envelope.event_id.clone();
         let source = envelope.source;
         let queue = self.0.dependencies.queue.clone();
-        let kept = self.0.dependencies.lifecycle.requests.spawn(async move {
-            let _place = place;
+        let accepted = self.0.dependencies.lifecycle.requests.spawn(async move {
+            let _permit = permit;
             queue.accept(envelope).await
         });
-        match timeout(KEEP_WITHIN, kept).await {
+        match timeout(ENQUEUE_TIMEOUT, accepted).await {
             Ok(Ok(Ok(()))) => return Ok(id),
             Ok(Ok(Err(fault))) => tracing::warn!(%source, event_id = id, %fault, "event not persisted"),
             Ok(Err(fault)) => tracing::error!(%source, event_id = id, %fault, "event not persisted"),
@@ -75,33 +79,33 @@ impl Receive {
         Err(Problem::not_durable())
     }
 
-    /// Tries to make a hook's event durable, and returns when it is, or at `deadline` at the latest.
-    /// What could not be kept is counted; the answer does not depend on it.
-    pub(super) async fn keep_hook(&self, envelope: Envelope, deadline: Instant) {
-        let Ok(place) = self.0.hooks_waiting.clone().try_acquire_owned() else {
+    /// Tries to make a hook's event durable until `deadline`. A dropped event is counted; the answer does not
+    /// depend on it.
+    pub(super) async fn enqueue_hook(&self, envelope: Envelope, deadline: Instant) {
+        let Ok(permit) = self.0.hook_permits.clone().try_acquire_owned() else {
             return dropped(&envelope.event_id, "too many hooks are waiting already");
         };
         let queue = self.0.dependencies.queue.clone();
-        let kept = self.0.dependencies.lifecycle.requests.spawn(async move {
-            let _place = place;
+        let accepted = self.0.dependencies.lifecycle.requests.spawn(async move {
+            let _permit = permit;
             let id = envelope.event_id.clone();
             if let Err(fault) = queue.accept(envelope).await {
                 dropped(&id, &fault.reason);
             }
         });
-        if timeout_at(deadline, kept).await.is_err() {
+        if timeout_at(deadline, accepted).await.is_err() {
             tracing::warn!("hook answered while its event is still on the way to the queue");
         }
     }
 }
 
-/// Counts a hook that was answered though its event could not be kept.
+/// Counts a hook that was answered although its event could not be stored.
 pub(super) fn dropped(event_id: &str, reason: &str) {
     metrics::counter!(HOOKS_DROPPED).increment(1);
     tracing::warn!(event_id, reason, "hook answered, event dropped");
 }
 
-/// 200 with a JSON body that is written already.
+/// 200 with a JSON body.
 pub(super) fn json_response(body: impl Into<axum::body::Body>) -> Response {
     ([(CONTENT_TYPE, "application/json")], body.into()).into_response()
 }

@@ -13,17 +13,17 @@ use super::enqueue::json_response;
 use crate::http::problem::Problem;
 use crate::http::readiness::Checked;
 
-/// A result older than this says nothing: the check has ended, or the process has no time for it.
+/// A result older than this is not trusted: the check has stopped, or the process is overloaded.
 const STALE_AFTER: Duration = Duration::from_secs(30);
-/// What a page of metrics costs beside an answer about readiness.
+/// The cost of `/metrics`, in `/readyz` requests.
 const METRICS_COST: usize = 40;
 
-/// The process runs. Nothing else is asked: a restart heals nothing but the process.
+/// The process runs. Dependencies are not checked: a restart would not fix them.
 pub(super) async fn alive() -> Response {
     json_response(r#"{"alive":true}"#)
 }
 
-/// Whether Postgres and, where there is one, the broker are there, each by its name.
+/// The state of Postgres and, if configured, of the broker.
 pub(super) async fn ready(State(receive): State<Receive>) -> Result<Response, Problem> {
     receive.ops_turn(1).await;
     if receive.0.dependencies.lifecycle.stopping.is_cancelled() {
@@ -66,7 +66,7 @@ fn unready(kind: &'static str, title: &'static str, detail: impl Into<String>) -
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, detail)
 }
 
-/// Everything counted, in Prometheus' text form.
+/// All metrics in the Prometheus text format.
 pub(super) async fn metrics(State(receive): State<Receive>) -> impl IntoResponse {
     receive.ops_turn(METRICS_COST).await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], receive.0.dependencies.metrics.render())

@@ -1,7 +1,7 @@
-//! The webhook endpoints: a request in, an answer once its event is durable.
+//! The webhook endpoints. A delivery is acknowledged once its event is durable.
 //!
-//! A request is read within limits ([`read`]), its signature is checked, its event is named, and a task
-//! that outlives the connection makes it durable ([`enqueue`]). One file per endpoint.
+//! A request is read within limits ([`read`]), its signature is checked, its event is put into an envelope,
+//! and a task that outlives the connection makes it durable ([`enqueue`]). One file per endpoint.
 
 mod auth_hooks;
 mod body;
@@ -47,15 +47,14 @@ use crate::http::throttle::{Rate, Throttle};
 #[derive(Clone)]
 pub struct Receive(Arc<Shared>);
 
-/// What the endpoints rest on.
+/// What the endpoints depend on.
 pub struct Dependencies {
     /// Where accepted events go.
     pub queue: Queue,
-    /// Where "now" comes from.
     pub clock: Clock,
     /// Whether the dependencies answer.
     pub readiness: Readiness,
-    /// Who waits for what is under way.
+    /// Tracks the requests in progress.
     pub lifecycle: Lifecycle,
     /// What `GET /metrics` shows.
     pub metrics: PrometheusHandle,
@@ -74,59 +73,59 @@ struct Shared {
     tolerance: Duration,
     read_timeout: Duration,
     limits_by_source: [SourceLimits; Source::QUEUED.len()],
-    /// Answers about the process itself, which anybody may ask for.
-    ops_pace: Throttle,
-    /// Places for hooks' events that are still being made durable after their hook was answered.
-    hooks_waiting: Arc<Semaphore>,
+    /// Throttles health and metrics.
+    ops_throttle: Throttle,
+    /// Permits for hook events that are still being made durable after the hook was answered.
+    hook_permits: Arc<Semaphore>,
 }
 
-/// What one source may take up; each has its own, so that none can starve the others.
+/// The limits of one source; each has its own, so that none can starve the others.
 struct SourceLimits {
     source: Source,
-    /// Places for requests that are here whole and are being made durable.
-    connection_limit: Arc<Semaphore>,
-    /// What their bodies hold.
+    /// Permits for deliveries that are read and are being made durable.
+    delivery_permits: Arc<Semaphore>,
+    /// Permits for the bytes of their bodies.
     bytes: Arc<Semaphore>,
-    /// Bodies that are still coming in.
+    /// Reads bodies.
     body_reader: BodyReader,
     rejection_log: RejectionLog,
     throttle: Throttle,
 }
 
-/// A delivery that has just come.
+/// A delivery whose headers have arrived.
 struct Arrival {
     source: Source,
     at: Instant,
-    /// What its body holds at most.
+    /// The size of its body, as declared.
     body_bytes: usize,
 }
 
 impl Arrival {
     fn of(source: Source, request: &Request) -> Self {
-        let told = request.body().size_hint().upper();
+        let declared = request.body().size_hint().upper();
         let body_bytes =
-            told.map_or(UNDECLARED_BODY_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+            declared.map_or(UNDECLARED_BODY_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         Self { source, at: Instant::now(), body_bytes }
     }
 }
 
-/// What a body counts for that does not tell how long it is.
+/// Assumed for a body without a content-length.
 const UNDECLARED_BODY_BYTES: usize = 1024 * 1024;
-/// What a source's bodies may hold altogether while they are made durable.
-const KEEPING_MAX_BYTES: usize = 256 * 1024 * 1024;
-/// The largest body of Twilio's: a text has 1600 characters, ten pictures an address each.
+/// Bytes that the deliveries of one source may hold together while they are made durable.
+const ENQUEUEING_MAX_BYTES: usize = 256 * 1024 * 1024;
+/// The largest Twilio body: a text has at most 1600 characters and ten media URLs.
 const TWILIO_BODY_MAX_BYTES: usize = 64 * 1024;
 
 impl Receive {
-    /// The door as `config` wants it.
+    /// The endpoints as configured.
     ///
     /// # Errors
-    /// If a signing secret is not one.
+    /// If a signing secret is invalid.
     pub fn new(config: &Config, dependencies: Dependencies) -> Result<Self, InvalidSecret> {
         let limits = |source| SourceLimits {
             source,
-            connection_limit: Arc::new(Semaphore::new(config.max_requests)),
-            bytes: Arc::new(Semaphore::new(KEEPING_MAX_BYTES.max(config.body_limit_bytes))),
+            delivery_permits: Arc::new(Semaphore::new(config.max_requests)),
+            bytes: Arc::new(Semaphore::new(ENQUEUEING_MAX_BYTES.max(config.body_limit_bytes))),
             body_reader: BodyReader::new(match source {
                 Source::Twilio => config.body_limit_bytes.min(TWILIO_BODY_MAX_BYTES),
                 _ => config.body_limit_bytes,
@@ -147,12 +146,12 @@ impl Receive {
             tolerance: config.webhook_tolerance,
             read_timeout: config.read_timeout,
             limits_by_source: Source::QUEUED.map(limits),
-            ops_pace: Throttle::new(Rate::OPS),
-            hooks_waiting: Arc::new(Semaphore::new(config.max_requests)),
+            ops_throttle: Throttle::new(Rate::OPS),
+            hook_permits: Arc::new(Semaphore::new(config.max_requests)),
         })))
     }
 
-    /// Counts and times one delivery, and turns a problem into its answer, at its turn where it is the sender's.
+    /// Counts and times one delivery, and turns a problem into a response; client errors are throttled.
     async fn answer(&self, arrival: Arrival, outcome: Result<Response, Problem>) -> Response {
         let Arrival { source, at, body_bytes } = arrival;
         let name = outcome.as_ref().map_or_else(Problem::kind, |_| "accepted").to_owned();
@@ -163,7 +162,7 @@ impl Receive {
             Err(problem) => problem,
         };
         if let Ok(limits) = self.limits(source) {
-            limits.rejection_log.say(source, &problem);
+            limits.rejection_log.log(source, &problem);
             if problem.is_the_senders() {
                 let read_bytes = body_bytes.min(limits.body_reader.reads_at_most());
                 self.0.dependencies.lifecycle.until_stopping(limits.throttle.turn(read_bytes)).await;
@@ -172,9 +171,9 @@ impl Receive {
         problem.into_response()
     }
 
-    /// Resolves when it is the turn of an answer about the process itself.
+    /// Throttles an answer about health or metrics.
     async fn ops_turn(&self, cost: usize) {
-        self.0.dependencies.lifecycle.until_stopping(self.0.ops_pace.turn(cost)).await;
+        self.0.dependencies.lifecycle.until_stopping(self.0.ops_throttle.turn(cost)).await;
     }
 
     fn window(&self) -> Window {
@@ -185,7 +184,7 @@ impl Receive {
         self.0.stripe.as_ref().ok_or_else(|| Problem::not_configured("STRIPE_WEBHOOK_SECRETS"))
     }
 
-    /// Which of Stripe's events count.
+    /// Decides which Stripe events count.
     fn admission(&self) -> &Admission {
         &self.0.admission
     }
@@ -195,13 +194,13 @@ impl Receive {
         self.0.hooks.as_ref().ok_or_else(missing)
     }
 
-    /// What signs Twilio's requests, and the address that it signs.
+    /// Twilio's auth tokens, and the public URL that it signs.
     fn twilio(&self) -> Result<(&TwilioTokens, &str), Problem> {
         let missing = || Problem::not_configured("TWILIO_AUTH_TOKENS and MEMBERFLOW_PUBLIC_URL");
         self.0.twilio.as_ref().zip(self.0.public_url.as_deref()).ok_or_else(missing)
     }
 
-    /// Whether messages of this account of Twilio's do not count.
+    /// Whether this is a Twilio account whose messages do not count.
     fn is_other_account(&self, account: &str) -> bool {
         self.0.twilio_account.as_ref().is_some_and(|ours| ours != account)
     }
@@ -216,7 +215,7 @@ impl Receive {
     }
 }
 
-/// As Twilio's console may be set.
+/// Twilio calls by POST or GET, as set in its console.
 const TWILIO_METHODS: MethodFilter = MethodFilter::POST.or(MethodFilter::GET);
 
 /// The webhook endpoints.
@@ -230,12 +229,12 @@ pub fn webhooks(receive: Receive) -> Router {
         .with_state(receive)
 }
 
-/// Whether the process runs, for all to see.
+/// `/healthz`, on the public listener.
 pub fn alive() -> Router {
     Router::new().route("/healthz", get(health::alive))
 }
 
-/// What tells operators and their machines how the process is.
+/// Health, readiness and metrics, for operators and monitoring.
 pub fn ops(receive: Receive) -> Router {
     Router::new()
         .route("/readyz", get(health::ready))
@@ -243,8 +242,7 @@ pub fn ops(receive: Receive) -> Router {
         .with_state(receive)
 }
 
-/// Makes a problem of every request that no route takes, and of one over which the program breaks. Goes around all
-/// routes, last.
+/// Answers unknown routes, wrong methods and panics with a problem. Apply after all routes are merged.
 pub fn with_fallbacks(routes: Router) -> Router {
     routes
         .fallback(|uri: Uri| async move { Problem::not_found(uri.path()) })
@@ -252,13 +250,13 @@ pub fn with_fallbacks(routes: Router) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
 }
 
-/// What it said stands in the log already, by the panic hook.
+/// The panic hook has already logged the message.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("request panicked; answered 500");
     Problem::internal().into_response()
 }
 
-/// A header's text; one that is not visible ASCII counts as absent.
+/// A header's text; a value that is not visible ASCII is treated as absent.
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

@@ -1,4 +1,4 @@
-//! Reading a request's body: within its limits of form, size and time, and not a byte changed.
+//! Reads a request's body: checks content type, size and time, and changes no byte.
 
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -11,16 +11,16 @@ use super::{Receive, SourceLimits, header};
 use crate::envelope::Source;
 use crate::http::problem::Problem;
 
-/// A request that has come in completely.
+/// A request that was read completely.
 pub(super) struct Delivery {
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// What the body says that it is; none where nothing was asked of it.
+    /// The content type of the body; `None` if there is no body.
     pub form: Option<Form>,
-    pub place: Place,
+    pub permit: DeliveryPermit,
 }
 
-/// A form that a body may have.
+/// A content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Json,
@@ -36,8 +36,8 @@ impl Form {
     }
 }
 
-/// A delivery's place among those under way, and what its body holds; given back when dropped.
-pub(super) struct Place {
+/// A delivery's permits: one of the limit, and the bytes of its body. Released when dropped.
+pub(super) struct DeliveryPermit {
     _request: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
 }
@@ -48,7 +48,8 @@ impl Receive {
         self.read_as(source, request, &[Form::Json]).await
     }
 
-    /// Reads a request for `source`, whose body has one of `forms`; where there is none it does not matter.
+    /// Reads a request for `source`, whose body has one of the content types `forms`; an empty body may have
+    /// any.
     pub(super) async fn read_as(
         &self,
         source: Source,
@@ -56,7 +57,7 @@ impl Receive {
         forms: &[Form],
     ) -> Result<Delivery, Problem> {
         let limits = self.limits(source)?;
-        if limits.connection_limit.available_permits() == 0 {
+        if limits.delivery_permits.available_permits() == 0 {
             return Err(Problem::overloaded());
         }
         let (parts, body) = request.into_parts();
@@ -67,9 +68,9 @@ impl Receive {
         }
         let body = timeout(self.0.read_timeout, limits.body_reader.read(body));
         let body = body.await.map_err(|_| Problem::too_slow())??;
-        // Only now: bodies that dawdle would otherwise hold all places against those that are here.
-        let place = limits.place(body.len()).ok_or_else(Problem::overloaded)?;
-        Ok(Delivery { headers: parts.headers, body, form, place })
+        // Taken after reading: otherwise slow bodies would hold all permits.
+        let permit = limits.permit(body.len()).ok_or_else(Problem::overloaded)?;
+        Ok(Delivery { headers: parts.headers, body, form, permit })
     }
 
     pub(super) fn limits(&self, source: Source) -> Result<&SourceLimits, Problem> {
@@ -78,15 +79,15 @@ impl Receive {
 }
 
 impl SourceLimits {
-    /// A place for a body of so many bytes, if one is free.
-    fn place(&self, bytes: usize) -> Option<Place> {
-        let request = self.connection_limit.clone().try_acquire_owned().ok()?;
+    /// A permit for a body of so many bytes, if one is free.
+    fn permit(&self, bytes: usize) -> Option<DeliveryPermit> {
+        let request = self.delivery_permits.clone().try_acquire_owned().ok()?;
         let bytes = self.bytes.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
-        Some(Place { _request: request, _bytes: bytes })
+        Some(DeliveryPermit { _request: request, _bytes: bytes })
     }
 }
 
-/// The body as it was signed: of a form that is taken here, without compression.
+/// Checks the content type, and that the body is not compressed: the signature is over the plain bytes.
 fn form(headers: &HeaderMap, forms: &[Form]) -> Result<Option<Form>, Problem> {
     let essence = header(headers, CONTENT_TYPE.as_str()).and_then(|text| text.split(';').next());
     let is_named = |form: &&Form| essence.is_some_and(|of| of.trim().eq_ignore_ascii_case(form.essence()));

@@ -20,7 +20,7 @@ async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> 
     stripe::verify(secrets, header(&delivery.headers, stripe::HEADER), &delivery.body, window)?;
     let (envelope, origin) = peek::stripe_with_origin(delivery.body, window.now)?;
     match receive.admission().check(&origin) {
-        Ok(()) => receive.enqueue(envelope, delivery.place).await,
-        Err(reason) => receive.keep_uncounted(envelope, delivery.place, &reason).await,
+        Ok(()) => receive.enqueue(envelope, delivery.permit).await,
+        Err(reason) => receive.enqueue_not_counted(envelope, delivery.permit, &reason).await,
     }
 }

@@ -1,7 +1,8 @@
-//! `/webhooks/twilio/messages` and `/webhooks/twilio/status`: messages that come in, and what became of those sent.
+//! `/webhooks/twilio/messages` and `/webhooks/twilio/status`: incoming messages, and the status of outgoing
+//! ones.
 //!
-//! Twilio calls by POST or by GET, as its console is set. It tries twice within fifteen seconds and gives up then, so
-//! what was accepted must be durable like everywhere, and what was missed is read from its API.
+//! Twilio calls by POST or by GET, as its console is set. It tries twice within fifteen seconds and then
+//! gives up; what was missed is read from its API by `memberflow reconcile twilio`.
 
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
@@ -15,7 +16,7 @@ use crate::http::problem::Problem;
 use crate::project::stripe::NotCounted;
 use crate::verify::twilio;
 
-/// What Twilio takes for an answer that asks for nothing: no message is sent back.
+/// An empty TwiML response: no message is sent back.
 const NO_ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response></Response>"#;
 
 pub(super) async fn call(State(receive): State<Receive>, request: Request) -> Response {
@@ -55,11 +56,11 @@ async fn enqueue(receive: &Receive, parameters: Parameters, delivery: Delivery) 
     let event = envelope::event(parameters, receive.window().now)?;
     let reason =
         receive.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
-    receive.keep_quietly(event.envelope, delivery.place, reason.as_ref()).await?;
+    receive.enqueue_silently(event.envelope, delivery.permit, reason.as_ref()).await?;
     Ok(([(CONTENT_TYPE, "text/xml")], NO_ANSWER).into_response())
 }
 
-/// As it came: the signature is over these very characters.
+/// The path as received: the signature covers these exact characters.
 fn path_and_query(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |it| it.as_str())
 }

@@ -1,4 +1,4 @@
-//! The addresses at which the process listens, taken before anything connects anywhere.
+//! The listening addresses, bound before anything connects.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -10,17 +10,17 @@ use crate::config::Config;
 
 /// The bound listeners.
 pub(super) struct Listeners {
-    /// Where providers reach us.
+    /// For providers.
     pub public: TcpListener,
-    /// Where operators do, unless it is the same.
+    /// For operators, unless it is the same.
     pub ops: Option<TcpListener>,
 }
 
 impl Listeners {
-    /// Binds what `config` asks for.
+    /// Binds the configured addresses.
     ///
     /// # Errors
-    /// Which address cannot be had, and what to do about it.
+    /// Which address cannot be bound, and what to do about it.
     pub(super) async fn bind(config: &Config) -> anyhow::Result<Self> {
         let public = bind(config.bind, "MEMBERFLOW_BIND (--bind)").await?;
         let ops = match config.separate_ops_bind() {

@@ -1,4 +1,4 @@
-//! What one process does: its roles, started together.
+//! The roles of one process, started together.
 
 mod listeners;
 mod shares;
@@ -30,10 +30,10 @@ use crate::receive::{self, Dependencies, Receive};
 use crate::store::{Rules, Store};
 use crate::telemetry;
 
-/// How often samples are put into their buckets, so that they don't pile up where nobody scrapes.
+/// How often histogram samples are aggregated, so that they do not pile up without scrapes.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 
-/// A part of the service that can run in a process of its own.
+/// A part of the service that can run in its own process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
     /// Take webhooks
@@ -47,7 +47,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// All that there is to do.
+    /// All roles.
     pub const ALL: [Self; 4] = [Self::Receive, Self::Relay, Self::Consume, Self::Api];
 }
 
@@ -71,11 +71,11 @@ impl Pools {
     }
 }
 
-/// Starts `roles` and listens at `config.bind`; returns where. Nothing waits for Postgres or RabbitMQ: a
-/// service that starts before them answers, and works as soon as they are there.
+/// Starts `roles` and listens at `config.bind`; returns the address. Does not wait for Postgres or RabbitMQ:
+/// a service that starts before them answers, and works as soon as they are up.
 ///
 /// # Errors
-/// If a setting cannot be used or an address is taken. Nothing has connected anywhere then.
+/// If a setting cannot be used or an address is taken. Nothing has connected then.
 pub async fn start(
     config: &Config,
     roles: &[Role],
@@ -117,7 +117,7 @@ fn keep_up_metrics(dependencies: &Dependencies) {
     });
 }
 
-/// What providers may call, and what operators and the CRM may.
+/// The routes for providers, and those for operators and the CRM.
 fn routes(
     config: &Config,
     roles: &[Role],
@@ -138,7 +138,7 @@ fn routes(
     (public, ops)
 }
 
-/// Serves both at their own address, or together where there is one.
+/// Serves both at their own addresses, or together if there is only one.
 fn serve(
     listeners: Listeners,
     public: Router,

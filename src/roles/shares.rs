@@ -1,4 +1,4 @@
-//! How one process shares out its database connections: what waits for its own share takes nothing from another.
+//! How one process divides its database connections: no part can take another's share.
 
 use super::Role;
 use crate::config::ConfigError;
@@ -6,20 +6,20 @@ use crate::config::ConfigError;
 /// The readiness check's connection, outside of all shares.
 const CHECK: u32 = 1;
 
-/// Connections of each part of the process; none where it does not run.
+/// Connections of each part of the process; 0 if it does not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shares {
     /// Writes accepted events to Postgres.
     pub intake: u32,
-    /// Takes pending events and applies them: one connection listens, each of the others holds a batch.
+    /// Claims and applies pending events: one connection listens, each of the others holds a batch.
     pub pending: u32,
-    /// Applies the broker's batches, and what the consumer does beside them.
+    /// Applies the broker's batches, and does the consumer's upkeep.
     pub apply: u32,
     /// Answers the API.
     pub api: u32,
 }
 
-/// Where connections beyond the least go, one by one. What remains is the API's, whose callers alone can use more.
+/// Where connections beyond the minimum go, one by one. The rest goes to the API, which alone can use more.
 const GROWTH: [fn(&mut Shares) -> &mut u32; 7] = [
     |shares| &mut shares.apply,
     |shares| &mut shares.pending,
@@ -34,7 +34,7 @@ impl Shares {
     /// The shares of `total` connections.
     ///
     /// # Errors
-    /// [`ConfigError::TooFewConnections`], where a part would have none.
+    /// [`ConfigError::TooFewConnections`], if a part would have none.
     pub(super) fn of(total: u32, roles: &[Role]) -> Result<Self, ConfigError> {
         let has = |role| u32::from(roles.contains(&role));
         let mut shares = Self {

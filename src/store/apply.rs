@@ -1,9 +1,8 @@
-//! Applying a batch: one transaction from the events to the public tables.
+//! Applies a batch: one transaction from the events to the public tables.
 //!
-//! The steps stand in [`Store::apply`]. From the moment that the facts are read until the commit, one
-//! transaction at a time holds the projection's lock: what one batch derives always sees what all
-//! batches before it stored, and writers cannot wait for each other in a circle. Reading the events and
-//! writing their bytes, which is most of the work, continues in parallel before it.
+//! The steps are in [`Store::apply`]. From reading the facts until the commit, one transaction at a time
+//! holds the projection lock: each batch sees what all batches before it stored, and writers cannot deadlock.
+//! Reading the events and storing their bodies, which is most of the work, runs in parallel before that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice::from_ref;
@@ -34,53 +33,53 @@ use crate::project::stripe::StripeObject;
 /// "memberflo" in ASCII: the advisory lock under which facts and projections change.
 const PROJECTION_LOCK: i64 = 0x6d65_6d62_6572_666c;
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Events applied now.
     pub new: usize,
     /// Events that were applied before.
     pub repeated: usize,
-    /// Events that can't be read: dead letters now.
+    /// Events that could not be decoded, now dead letters.
     pub dead: usize,
 }
 
-/// What must be derived again.
+/// What must be rederived.
 #[derive(Debug, Default)]
 pub struct Touched {
-    /// Customers whose user may be another now, and of whom everything may have changed.
+    /// Customers whose user may have changed, and with it everything about them.
     pub customers: BTreeSet<String>,
-    /// Customers of whom something was reported.
+    /// Customers that events were about.
     pub involved: BTreeSet<String>,
-    /// Those of them whose subscriptions may have another value now.
+    /// Those of them whose subscriptions may have changed in value.
     pub valued: BTreeSet<String>,
     /// Users whose revenue and activity may have changed.
     pub users: BTreeSet<Uuid>,
-    /// Users named as members or customers, who are to have rows from then on.
+    /// Users named as members or customers; each gets rows.
     pub named: BTreeSet<Uuid>,
-    /// Users whose activity alone may have changed.
+    /// Users of whom only the activity may have changed.
     pub active: BTreeSet<Uuid>,
     pub payments: ChangedPayments,
     /// Objects whose state was reported.
     pub objects: BTreeSet<String>,
     pub parked: Vec<Parked>,
-    /// Customers whose payments' rows are to be written whether or not they changed.
+    /// Customers whose payment rows are written even if they did not change.
     pub force_rewrite: BTreeSet<String>,
-    /// From when on the customers' ledgers are to be worked out again.
+    /// The second from which each customer's ledger is recomputed.
     pub since: RecomputeFrom,
-    /// Text messages of which something was reported.
+    /// Text messages that events were about.
     pub(super) sms: TouchedSms,
 }
 
 impl Touched {
-    /// Notes of whom evidence was `reported`.
-    fn know(&mut self, reported: claims::Reported) {
+    /// Adds the customers of whom evidence was `reported`.
+    fn add_evidence(&mut self, reported: claims::Reported) {
         self.customers.extend(reported.new);
         self.involved.extend(reported.repeated);
     }
 
-    /// Notes whom `changed` facts are about, and what follows from them.
-    fn involve(&mut self, changed: &BTreeMap<String, Changed<StripeObject>>) {
+    /// Adds what the `changed` facts affect.
+    fn add_changed(&mut self, changed: &BTreeMap<String, Changed<StripeObject>>) {
         self.valued.extend(self.since.keys().cloned());
         for fact in changed.values() {
             let customers = fact.before.iter().chain([&fact.after]).filter_map(StripeObject::customer_id);
@@ -94,7 +93,7 @@ impl Touched {
         self.involved.extend(self.payments.customers().map(ToOwned::to_owned));
     }
 
-    /// Whether anything can have changed but activity.
+    /// Whether anything besides activity can have changed.
     pub(super) fn reaches_revenue(&self) -> bool {
         !(self.customers.is_empty()
             && self.involved.is_empty()
@@ -107,21 +106,22 @@ impl Touched {
 }
 
 impl Store {
-    /// Applies `batch`, all of it or nothing, each event once however often it comes.
+    /// Applies `batch`, all of it or nothing, each event once even if it is redelivered.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    /// [`StoreError`]; nothing was written.
     pub async fn apply(&self, batch: &[Envelope]) -> Result<Applied, StoreError> {
         let decoded = read_all(batch, &self.rules);
         let tx = database::begin(&self.pool).await?;
         self.apply_in(tx, batch.len(), decoded, Rows::Missing).await
     }
 
-    /// Applies pending events, all of `batch` or nothing. `held`: the transaction that holds their rows; without it those
-    /// are applied that are still pending, not to be tried alone, and held by nobody else.
+    /// Applies pending events, all of `batch` or nothing. `held`: the transaction that holds their row locks.
+    /// Without it, only events are applied that are still pending, not due for a retry alone, and not locked
+    /// by another process.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    /// [`StoreError`]; nothing was written.
     pub async fn apply_pending(
         &self,
         held: Option<Transaction<'static, Postgres>>,
@@ -137,11 +137,11 @@ impl Store {
         self.apply_in(tx, batch.len(), decoded, Rows::Held).await
     }
 
-    /// Applies a pending event that is tried alone, unless it is applied or dead by now. Waits for whoever holds its row:
-    /// its attempt is counted, and one that was not made would be counted all the same.
+    /// Retries a pending event alone, unless it is applied or dead by now. Waits for its row lock: the
+    /// attempt is already counted, so it must be made.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    /// [`StoreError`]; nothing was written.
     pub async fn apply_alone(&self, event: &Envelope) -> Result<Applied, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
         let is_held = pending::hold_counted(&mut tx, from_ref(event)).await? == [true];
@@ -175,20 +175,20 @@ impl Store {
         Ok(applied)
     }
 
-    /// Derives the rows of these customers and users again, without an event: the clock, a tier or a user
-    /// has changed what they say.
+    /// Rederives the rows of these customers and users without an event: the clock, a tier or a user has
+    /// changed.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    /// [`StoreError`]; nothing was written.
     pub async fn recompute(
         &self,
         customers: BTreeSet<String>,
         users: BTreeSet<Uuid>,
     ) -> Result<(), StoreError> {
-        self.derive_anew(Touched { customers, users, ..Touched::default() }).await
+        self.rederive(Touched { customers, users, ..Touched::default() }).await
     }
 
-    pub(super) async fn derive_anew(&self, touched: Touched) -> Result<(), StoreError> {
+    pub(super) async fn rederive(&self, touched: Touched) -> Result<(), StoreError> {
         let mut tx = database::begin(&self.pool).await?;
         lock_for_batch(&mut tx).await?;
         derive(&mut tx, Tables::Live, touched, &self.rules, self.clock.now()).await?;
@@ -196,13 +196,13 @@ impl Store {
         Ok(())
     }
 
-    /// The connections and the moment: for what is derived beside events.
+    /// The pool and the present moment, for derivations without events.
     pub(super) fn parts(&self) -> (&PgPool, OffsetDateTime) {
         (&self.pool, self.clock.now())
     }
 }
 
-/// Applies `events` of our own in a transaction that has the projection's turn.
+/// Applies internal `events` in a transaction that holds the projection lock.
 pub(super) async fn within(
     tx: &mut PgConnection,
     events: &[Envelope],
@@ -219,13 +219,14 @@ pub(super) async fn within(
     derive(tx, Tables::Live, touched, rules, now).await
 }
 
-/// Waits for the projection's turn, which lasts until the transaction ends, and names its tables.
+/// Takes the projection lock until the transaction ends, and selects the live tables.
 pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     take_turn(tx, "select pg_advisory_xact_lock($1), set_config('search_path', $2, true)").await
 }
 
-/// The same for a batch: its statements find their rows by index whatever the planner believes, so that one plan
-/// serves all batches. Left to itself the planner would make a new one for each, because it knows how many ids that has.
+/// The same for a batch, with settings that make its statements use indexes whatever the statistics say, so
+/// that one generic plan serves all batches. By default the planner would make a new plan for each batch's
+/// number of ids.
 pub(super) async fn lock_for_batch(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     let statement = "select pg_advisory_xact_lock($1), set_config('search_path', $2, true),
                             set_config('plan_cache_mode', 'force_generic_plan', true)";
@@ -237,7 +238,7 @@ async fn take_turn(tx: &mut PgConnection, statement: &'static str) -> Result<(),
     Ok(())
 }
 
-/// Facts first: what each object is now, and whom that touches.
+/// Resolves the facts: what each object is now, and what that affects.
 pub(super) async fn settle(
     tx: &mut PgConnection,
     batch: DecodedBatch,
@@ -249,15 +250,15 @@ pub(super) async fn settle(
     let links = links(&batch.stripe);
     let settled = facts::settle_stripe(tx, batch.stripe, &links, &rules.reading).await?;
     let Settled { changed, since, claims, thin } = settled;
-    touched.know(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
-    touched.know(emails::write(tx, batch.emails).await?);
+    touched.add_evidence(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
+    touched.add_evidence(emails::write(tx, batch.emails).await?);
     touched.parked = parked::thin(tx, &batch.thin, &thin).await?;
     touched.objects = batch.thin;
     touched.objects.extend(thin);
     touched.since = since;
     versions::add_known_terms(tx, &mut touched.since, &changed).await?;
     touched.payments = payments::settle(tx, &changed).await?;
-    touched.involve(&changed);
+    touched.add_changed(&changed);
 
     let mut differences = activity::Differences::new();
     let rows = facts::settle_rows(tx, batch.rows, &rules.reading).await?;
@@ -279,8 +280,8 @@ pub(super) async fn settle(
     Ok(touched)
 }
 
-/// What the `reported` objects belong to and hang on. Taken from every report, whether or not it becomes the fact:
-/// what the table of links holds then depends on the set of events alone.
+/// The links of the `reported` objects to others. Taken from every report, whether or not it becomes the
+/// fact, so that the links depend on the set of events only.
 fn links(reported: &[Reported<StripeObject>]) -> BTreeSet<(String, String)> {
     let states = reported.iter().map(|reported| &reported.report.state);
     states.flat_map(|state| catalogue::links(state).into_iter().chain(payments::edges(state))).collect()

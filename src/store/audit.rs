@@ -1,4 +1,4 @@
-//! The audit log: a line for each act of an operator.
+//! The audit log: a row for each action of an operator.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -12,16 +12,13 @@ pub struct Act<'a> {
     pub actor: &'a str,
     /// The command.
     pub act: &'a str,
-    /// What it was asked for.
+    /// Its arguments.
     pub arguments: Value,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: Value,
 }
 
-/// Writes the line, in the transaction of the act where it has one.
-///
-/// # Errors
-/// Whatever the database says.
+/// Writes the row, in the transaction of the action if it has one.
 pub async fn record(
     connection: &mut PgConnection,
     act: Act<'_>,

@@ -1,4 +1,4 @@
-//! What a batch says, sorted by what it means: the beginning of every derivation.
+//! A decoded batch: its events, sorted by what they mean.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -7,37 +7,37 @@ use uuid::Uuid;
 
 use super::Rules;
 use super::events::Read;
-use super::resolve::claims::Made;
-use super::resolve::emails::Given;
+use super::resolve::claims::ClaimReport;
+use super::resolve::emails::AddressReport;
 use super::resolve::facts;
 use super::resolve::facts::{Reported, Versioned as _};
 use crate::envelope::Envelope;
 use crate::project::identity::{self, Address};
 use crate::project::internal::{
-    self, FoundLogin, FoundLogins, FoundPayments, FoundRow, FoundRows, FoundSubscription, FoundUsers,
-    Internal,
+    self, ImportedLogin, ImportedLogins, ImportedPayments, ImportedRow, ImportedRows, ImportedSubscription,
+    ImportedUsers, Internal,
 };
 use crate::project::meaning::{Login, Meaning, UserSeen};
 use crate::project::read_states;
-use crate::project::stripe::{FoundPayment, Item, Price, StripeObject, Subscription};
+use crate::project::stripe::{ImportedPayment, Item, Price, StripeObject, Subscription};
 use crate::project::supabase::Row;
 use crate::project::twilio::SmsReport;
 
-/// What stands for the Stripe customers of a user whose payments the application had kept.
-pub(super) const FOUND_USER: &str = "found/user/";
+/// The prefix of the stand-in customer of a user whose payments the application recorded before memberflow.
+pub(super) const PREEXISTING_USER: &str = "found/user/";
 
-/// A batch, read.
+/// A batch as it is read.
 pub(super) struct Decoded<'a> {
     pub events: Vec<Read<'a>>,
-    /// Those that mean nothing, now and ever, with the reason.
+    /// Events that can never be decoded, with the reason.
     pub dead: Vec<(&'a Envelope, String)>,
 }
 
-/// What each event of `batch` means.
+/// Decodes each event of `batch`.
 pub(super) fn read_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rules: &Rules) -> Decoded<'a> {
     let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
     for envelope in batch {
-        // Events that are chained are read again from the table, with those that came before.
+        // Without whole objects: events that need chaining are read again from the table with their peers.
         match read_states(envelope, &rules.reading) {
             Ok(meaning) => decoded.events.push(Read { envelope, meaning }),
             Err(unreadable) => decoded.dead.push((envelope, unreadable.to_string())),
@@ -53,10 +53,10 @@ pub(super) struct DecodedBatch {
     pub(super) rows: Vec<Reported<Row>>,
     pub(super) logins: Vec<Login>,
     pub(super) users: Vec<UserSeen>,
-    pub(super) claims: Vec<Made>,
-    pub(super) emails: Vec<Given>,
+    pub(super) claims: Vec<ClaimReport>,
+    pub(super) emails: Vec<AddressReport>,
     pub(super) sms: Vec<SmsReport>,
-    /// Objects that something happened to, without their state.
+    /// Objects that changed, by events without their state.
     pub(super) thin: BTreeSet<String>,
 }
 
@@ -69,13 +69,15 @@ impl DecodedBatch {
             match meaning {
                 Meaning::Stripe(report) => {
                     let addresses = identity::addresses(&report.state, report.occurred_at, report.stage);
-                    batch.give(addresses, event_id);
+                    batch.add_addresses(addresses, event_id);
                     if !report.state.has_history() {
-                        batch.claims.extend(identity::claims(&report.state).into_iter().map(|claim| Made {
-                            claim,
-                            reported_at: report.occurred_at,
-                            event_id: event_id.clone(),
-                            is_last: false,
+                        batch.claims.extend(identity::claims(&report.state).into_iter().map(|claim| {
+                            ClaimReport {
+                                claim,
+                                reported_at: report.occurred_at,
+                                event_id: event_id.clone(),
+                                is_last: false,
+                            }
                         }));
                     }
                     batch.stripe.push(Reported { event_id: event_id.clone(), report: *report });
@@ -85,17 +87,19 @@ impl DecodedBatch {
                 Meaning::User(user) => batch.users.push(user),
                 Meaning::Sms(report) => batch.sms.push(*report),
                 Meaning::Internal(Internal::Matched(matched)) => {
-                    batch.give(identity::of_match(&matched, envelope.occurred_at), event_id);
+                    batch.add_addresses(identity::of_match(&matched, envelope.occurred_at), event_id);
                 }
-                Meaning::Internal(Internal::Found(found)) => batch.found(found, event_id.clone()),
-                Meaning::Internal(Internal::FoundRows(found)) => batch.found_rows(found, event_id),
-                Meaning::Internal(Internal::FoundLogins(found)) => batch.found_logins(found),
-                Meaning::Internal(Internal::FoundUsers(found)) => batch.found_users(found),
-                Meaning::Internal(Internal::FoundPayments(found)) => {
-                    batch.found_payments(found, event_id, envelope.occurred_at);
+                Meaning::Internal(Internal::ImportedSubscription(imported)) => {
+                    batch.import_subscription(imported, event_id.clone())
+                }
+                Meaning::Internal(Internal::ImportedRows(imported)) => batch.import_rows(imported, event_id),
+                Meaning::Internal(Internal::ImportedLogins(imported)) => batch.import_logins(imported),
+                Meaning::Internal(Internal::ImportedUsers(imported)) => batch.import_users(imported),
+                Meaning::Internal(Internal::ImportedPayments(imported)) => {
+                    batch.import_payments(imported, event_id, envelope.occurred_at);
                 }
                 Meaning::Thin { object_id } => drop(batch.thin.insert(object_id)),
-                // A snapshot is read as the state that it shows, a correction as news of its row.
+                // `meaning::read` turns snapshots and corrections into reports.
                 Meaning::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
                 | Meaning::Nothing
                 | Meaning::NotCounted(_) => {}
@@ -104,7 +108,7 @@ impl DecodedBatch {
         batch
     }
 
-    /// Leaves what is about the objects, customers, users and rows of these `names`.
+    /// Keeps only what is about the objects, customers, users and rows of these `names`.
     pub(super) fn retain(&mut self, names: &HashSet<String>) {
         let is = |name: &str| names.contains(name);
         let is_user = |id: Uuid| names.contains(&id.to_string());
@@ -122,7 +126,7 @@ impl DecodedBatch {
         self.thin.retain(|id| is(id));
     }
 
-    /// The objects, customers, users and rows that it is about.
+    /// The objects, customers, users and rows that the batch is about.
     pub(super) fn names(&self) -> BTreeSet<String> {
         let stripe = self.stripe.iter().flat_map(|reported| {
             let customer = reported.report.state.customer_id().map(ToOwned::to_owned);
@@ -140,7 +144,7 @@ impl DecodedBatch {
         stripe.chain(claims).chain(emails).chain(rows).chain(users).chain(sms).chain(thin).collect()
     }
 
-    /// It says nothing.
+    /// Whether nothing is in it.
     pub(super) fn is_empty(&self) -> bool {
         self.stripe.is_empty()
             && self.rows.is_empty()
@@ -152,13 +156,14 @@ impl DecodedBatch {
             && self.thin.is_empty()
     }
 
-    fn give(&mut self, addresses: Vec<Address>, event_id: &str) {
-        let given = addresses.into_iter().map(|address| Given { address, event_id: event_id.to_owned() });
+    fn add_addresses(&mut self, addresses: Vec<Address>, event_id: &str) {
+        let given =
+            addresses.into_iter().map(|address| AddressReport { address, event_id: event_id.to_owned() });
         self.emails.extend(given);
     }
 
-    /// Every user named, also by what is superseded at once: each has a row from then on, in whatever order
-    /// and batches the events come.
+    /// Every user named, even by a report that is superseded at once: each gets a row, so that the result
+    /// does not depend on the order and batches of events.
     pub(super) fn named(&self) -> BTreeSet<Uuid> {
         self.claimed().into_iter().chain(self.owners()).collect()
     }
@@ -178,55 +183,55 @@ impl DecodedBatch {
         self.rows.iter().filter_map(|reported| reported.report.state.user_id)
     }
 
-    /// A row found in `customer_subscriptions` says whose the customer is, and stands for the subscription
-    /// until the first event about it, which is always later.
-    fn found(&mut self, found: FoundSubscription, event_id: String) {
+    /// A pre-existing row of `customer_subscriptions` says whose the customer is, and represents the
+    /// subscription until the first event about it, which is always later.
+    fn import_subscription(&mut self, imported: ImportedSubscription, event_id: String) {
         let epoch = OffsetDateTime::UNIX_EPOCH;
-        self.claims.push(Made {
+        self.claims.push(ClaimReport {
             claim: identity::Claim {
-                object_id: format!("found/{}", found.id),
-                customer: found.customer.clone(),
+                object_id: format!("found/{}", imported.id),
+                customer: imported.customer.clone(),
                 strength: identity::Strength::KnownCustomer,
-                claimed_users: vec![found.user_id.to_string()],
-                object_created: found.created,
+                claimed_users: vec![imported.user_id.to_string()],
+                object_created: imported.created,
             },
             reported_at: epoch,
             event_id: event_id.clone(),
             is_last: false,
         });
-        let Some(id) = found.subscription else { return };
+        let Some(id) = imported.subscription else { return };
         let price = |id| Item { price: Price { id, ..Price::default() }, ..Item::default() };
         let subscription = Subscription {
             id: id.clone(),
-            customer: found.customer,
-            created: found.created,
-            status: found.status,
+            customer: imported.customer,
+            created: imported.created,
+            status: imported.status,
             needs_stripe: true,
-            start_date: Some(found.created),
-            canceled_at: found.canceled_at,
-            ended_at: found.canceled_at,
-            items: found.price.map(price).into_iter().collect(),
+            start_date: Some(imported.created),
+            canceled_at: imported.canceled_at,
+            ended_at: imported.canceled_at,
+            items: imported.price.map(price).into_iter().collect(),
             ..Subscription::default()
         };
-        let report = facts::found(id, StripeObject::Subscription(subscription), epoch, false);
+        let report = facts::imported(id, StripeObject::Subscription(subscription), epoch, false);
         self.stripe.push(Reported { event_id, report });
     }
 
-    /// Rows of a table as they stood, or that are gone from it.
-    fn found_rows(&mut self, found: FoundRows, event_id: &str) {
-        let FoundRows { relation, rows, gone } = found;
+    /// Rows imported from a table, or deleted from it.
+    fn import_rows(&mut self, imported: ImportedRows, event_id: &str) {
+        let ImportedRows { relation, rows, gone } = imported;
         let all = rows.into_iter().map(|row| (row, false)).chain(gone.into_iter().map(|row| (row, true)));
-        self.rows.extend(all.map(|(FoundRow(row_id, user_id, counted, amount, at), is_gone)| {
+        self.rows.extend(all.map(|(ImportedRow(row_id, user_id, counted, amount, at), is_gone)| {
             let subject = format!("{relation}/{row_id}");
             let counted = counted && !is_gone;
             let row = Row { relation: relation.clone(), row_id, user_id, counted, amount };
-            let report = facts::found(subject, row, internal::moment(at), is_gone);
+            let report = facts::imported(subject, row, internal::moment(at), is_gone);
             Reported { event_id: event_id.to_owned(), report }
         }));
     }
 
-    fn found_logins(&mut self, FoundLogins { evidence, logins }: FoundLogins) {
-        self.logins.extend(logins.into_iter().map(|FoundLogin(session_id, user_id, at)| Login {
+    fn import_logins(&mut self, ImportedLogins { evidence, logins }: ImportedLogins) {
+        self.logins.extend(logins.into_iter().map(|ImportedLogin(session_id, user_id, at)| Login {
             session_id,
             evidence,
             user_id,
@@ -234,37 +239,37 @@ impl DecodedBatch {
         }));
     }
 
-    fn found_users(&mut self, FoundUsers { there, gone }: FoundUsers) {
+    fn import_users(&mut self, ImportedUsers { there, gone }: ImportedUsers) {
         let all = there.into_iter().map(|id| (id, false)).chain(gone.into_iter().map(|id| (id, true)));
         self.users.extend(all.map(|(user_id, is_gone)| UserSeen { user_id, emails: Vec::new(), is_gone }));
     }
 
-    /// Payments that the application had kept: each stands for what Stripe will tell of it, and says whose it
-    /// is. A later reading knows better than an earlier one.
-    fn found_payments(&mut self, found: FoundPayments, event_id: &str, at: OffsetDateTime) {
-        let FoundPayments { rows, gone } = found;
+    /// Imported payments: each represents the payment until Stripe reports it, and says whose it is. A later
+    /// import supersedes an earlier one.
+    fn import_payments(&mut self, imported: ImportedPayments, event_id: &str, at: OffsetDateTime) {
+        let ImportedPayments { rows, gone } = imported;
         let all = rows.into_iter().map(|row| (row, false)).chain(gone.into_iter().map(|row| (row, true)));
         for (mut payment, is_gone) in all {
             if is_gone {
-                // No status of a payment that counts.
+                // Any status that does not count.
                 "gone".clone_into(&mut payment.status);
             }
-            self.claims.extend(claim_of(&payment).map(|claim| Made {
+            self.claims.extend(claim_of(&payment).map(|claim| ClaimReport {
                 claim,
                 reported_at: OffsetDateTime::UNIX_EPOCH,
                 event_id: event_id.to_owned(),
                 is_last: false,
             }));
-            let state = StripeObject::FoundPayment(payment);
-            let report = facts::found(state.id().to_owned(), state, at, is_gone);
+            let state = StripeObject::ImportedPayment(payment);
+            let report = facts::imported(state.id().to_owned(), state, at, is_gone);
             self.stripe.push(Reported { event_id: event_id.to_owned(), report });
         }
     }
 }
 
-/// The row said whose payment it is.
-fn claim_of(payment: &FoundPayment) -> Option<identity::Claim> {
-    let user = payment.customer.strip_prefix(FOUND_USER)?;
+/// The claim of an imported payment: its row says whose it is.
+fn claim_of(payment: &ImportedPayment) -> Option<identity::Claim> {
+    let user = payment.customer.strip_prefix(PREEXISTING_USER)?;
     Some(identity::Claim {
         object_id: payment.customer.clone(),
         customer: payment.customer.clone(),

@@ -1,14 +1,11 @@
-//! The first start: what the tables held before memberflow becomes part of the set of events.
+//! The initial import: rows that existed before memberflow become events.
 
 use super::backfill::Scope;
 use super::{Store, StoreError};
 
 impl Store {
-    /// Reads in what stands in the tables, unless that was done before. Interrupted, it continues next time; nothing
-    /// is read twice, whoever else starts at the same time.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Imports the pre-existing rows, unless that was done before. An interrupted import continues next time;
+    /// processes that start together share the work.
     pub async fn initial_import(&self) -> Result<(), StoreError> {
         if self.has_imported().await? {
             return Ok(());
@@ -24,10 +21,7 @@ impl Store {
         self.end_first_start().await
     }
 
-    /// Whether the first start has come to its end.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Whether the initial import is complete.
     pub async fn has_imported(&self) -> Result<bool, StoreError> {
         // A process of the version before may have come to the end of its own reading while ours has not.
         let done = sqlx::query_scalar(
@@ -39,10 +33,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Notes the moment of the first start: once, whoever else begins at the same time.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Records the start of the initial import, once.
     pub async fn begin_first_start(&self) -> Result<(), StoreError> {
         sqlx::query("insert into ingest.switched_on (at) values ($1) on conflict do nothing")
             .bind(self.now())
@@ -51,10 +42,7 @@ impl Store {
         Ok(())
     }
 
-    /// Everything that stood in the tables is read in.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Records the end of the initial import.
     pub async fn end_first_start(&self) -> Result<(), StoreError> {
         sqlx::query("update ingest.switched_on set completed = true").execute(self.pool()).await?;
         Ok(())

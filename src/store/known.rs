@@ -1,4 +1,4 @@
-//! What is known of Stripe's objects, for comparing it with what the API shows. Reads only.
+//! The stored state of Stripe objects, for comparison with the API. Read-only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::derive::parked::Reason;
 use super::{Store, StoreError};
 use crate::project::stripe::StripeObject;
 
-/// The reasons for which an object waits that a look at the API can end.
+/// The parking reasons that the API can resolve.
 const HEALED_BY_THE_API: [Reason; 7] = [
     Reason::ThinEvent,
     Reason::NeedsStripe,
@@ -21,59 +21,56 @@ const HEALED_BY_THE_API: [Reason; 7] = [
     Reason::EstimatedMrr,
 ];
 
-/// What is known of one object.
+/// The stored state of one object.
 #[derive(Clone, Debug)]
 pub struct Known {
     /// Its present state, if any event reported it.
     pub fact: Option<Fact>,
-    /// What it is parked for, of all that the API can tell.
+    /// Its parking reasons that the API can resolve.
     pub parked: BTreeSet<String>,
 }
 
 /// The present state of an object, and the event that reported it.
 #[derive(Clone, Debug)]
 pub struct Fact {
-    /// What is kept of it.
+    /// The stored part of the object.
     pub state: StripeObject,
-    /// The moment of the event that reported it.
+    /// When the event that reported it occurred.
     pub occurred_at: OffsetDateTime,
     /// The event.
     pub event_id: String,
     /// The object can never leave this state.
     pub is_final: bool,
-    /// The events could not tell whether this is the last.
+    /// The order of the last events could not be determined.
     pub is_tied: bool,
 }
 
-/// An object that deserves a look before the others.
+/// An object to check first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flagged {
     /// Its id.
     pub id: String,
-    /// The kind of its fact, if there is one.
+    /// The kind of its fact, if any.
     pub kind: Option<String>,
-    /// What the parked row says: where there is no fact, it begins with the type of a thin event.
+    /// The detail of the parked row; without a fact it begins with the type of a thin event.
     pub detail: String,
 }
 
-/// An object among the facts, in few words.
+/// A fact in brief.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Its id.
     pub id: String,
     /// The name of its kind.
     pub kind: String,
-    /// Unix seconds, where its kind tells.
+    /// Unix seconds, if its kind has it.
     pub created: Option<i64>,
-    /// Events have reported its end: the API need not list it any more.
+    /// Events have reported its deletion: the API may not list it any more.
     pub is_gone: bool,
 }
 
 impl Store {
-    /// What is known of the objects `ids`. Those of which nothing is known are left out.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// The stored state of the objects `ids`, without unknown ones.
     pub async fn known_objects(&self, ids: &[&str]) -> Result<BTreeMap<String, Known>, StoreError> {
         let rows = sqlx::query(
             "select w.id, f.state, f.occurred_at, f.event_id, f.final, f.tied, p.reasons
@@ -94,11 +91,8 @@ impl Store {
         Ok(known?)
     }
 
-    /// The discounts on these customers' own level that are not over, as their events reported them: the API shows
-    /// each within its customer alone.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// The customer-level discounts of these customers that have not ended: the API shows each only within
+    /// its customer.
     pub async fn discounts_of(&self, customers: &[&str]) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
             "select id from ingest.stripe_facts
@@ -111,11 +105,8 @@ impl Store {
         .await?)
     }
 
-    /// The objects that events alone could not settle, at most `limit`: parked for something that the API can
-    /// tell, or tied.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// The objects that events alone could not resolve, at most `limit`: parked for a reason that the API can
+    /// resolve, or tied.
     pub async fn flagged_objects(&self, limit: i64) -> Result<Vec<Flagged>, StoreError> {
         let rows = sqlx::query(
             "select w.id, f.kind, min(w.detail)
@@ -137,9 +128,6 @@ impl Store {
     }
 
     /// The next `limit` facts after the id `after` that were reported before `until`.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
     pub async fn listed_objects(
         &self,
         after: &str,

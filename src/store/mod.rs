@@ -1,9 +1,9 @@
 //! Postgres: the transaction that applies a batch of events, and what it reads and writes.
 //!
-//! [`apply`] is the way in, and its steps are the folders: [`events`] keeps each event once, pending, applied or dead;
-//! [`resolve`] decides what each object is now, in whatever order its events came; [`derive`](mod@derive) writes what follows from
-//! that: owners, valuations, the ledger, the public tables. [`migrate`] makes the tables; [`initial_import`] and
-//! [`backfill`] read the rows that stood there before.
+//! [`apply`] is the entry point, and its steps are the folders: [`events`] stores each event once, pending,
+//! applied or dead; [`resolve`] decides what each object is now, in whatever order its events arrived;
+//! [`derive`](mod@derive) writes what follows from that: owners, valuations, the ledger, the public tables.
+//! [`migrate`] creates the tables; [`initial_import`] and [`backfill`] import pre-existing rows.
 
 pub mod apply;
 pub mod audit;
@@ -36,7 +36,7 @@ use crate::project::member::Thresholds;
 pub use apply::Applied;
 pub use error::StoreError;
 
-/// Where events are applied. Cheap to clone.
+/// The database that events are applied to. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pool: PgPool,
@@ -44,7 +44,7 @@ pub struct Store {
     rules: Rules,
 }
 
-/// What the projection needs to know of the settings.
+/// The settings of the projection.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// How events are read.
@@ -55,16 +55,16 @@ pub struct Rules {
     pub texting: Texting,
     /// When a member is active, at risk, a champion.
     pub thresholds: Thresholds,
-    /// For how long the bodies of events are kept; for ever where nothing is said.
+    /// How long the bodies of events are kept; `None` keeps them forever.
     pub retention: Option<time::Duration>,
 }
 
-/// How phone numbers are read, and which tables follow what people say by text.
+/// How phone numbers are read, and which tables hold consent.
 #[derive(Clone, Debug)]
 pub struct Texting {
-    /// Tables whose consent columns follow.
+    /// Tables whose consent columns are kept current.
     pub consent_tables: Vec<String>,
-    /// What begins numbers that are written without a country.
+    /// The country code of numbers written without one.
     pub country_code: String,
 }
 
@@ -107,23 +107,20 @@ impl Store {
         self.clock.now()
     }
 
-    /// What the projection knows of the settings.
+    /// The settings of the projection.
     #[must_use]
     pub const fn rules(&self) -> &Rules {
         &self.rules
     }
 
-    /// The connections it uses.
+    /// Its connection pool.
     #[must_use]
     pub const fn pool(&self) -> &PgPool {
         &self.pool
     }
 }
 
-/// A transaction that only reads, all of it at one moment, and finds the derived tables by their names.
-///
-/// # Errors
-/// The database does not answer.
+/// A read-only transaction with one snapshot, whose search path has the derived tables.
 pub async fn reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut reading = database::begin_reading(pool).await?;
     derive::tables::Tables::Live.choose(&mut reading).await?;

@@ -1,4 +1,4 @@
-//! What is due without an event: a missing piece has arrived, or the clock has changed a value.
+//! Recomputes what is due without an event: something missing has arrived, or the clock has changed a value.
 
 use std::collections::BTreeSet;
 
@@ -13,26 +13,26 @@ use crate::database;
 /// Customers or members that are derived in one transaction.
 const PAGE: i64 = 500;
 
-/// "upkeep" in ASCII: the advisory lock under which what is due is looked for and derived. Of several processes
-/// one at a time takes a page, and the next one finds what is left.
+/// "upkeep" in ASCII: the advisory lock under which due items are found and derived, one process at a time.
 const UPKEEP_LOCK: i64 = 0x0000_7570_6b65_6570;
 
 impl Store {
-    /// Derives again what is due, page by page, in the order of customers; returns how many customers that were, numbers of
-    /// text messages that found their holder, and members whose urgent ticket began or ceased to wait too long.
+    /// Rederives what is due, page by page, in the order of customers. Returns the number of customers, of
+    /// phone numbers that were matched to a member, and of members whose urgent ticket became or ceased to be
+    /// overdue.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Pages derived before stay so.
+    /// [`StoreError`]; pages derived before it are committed.
     pub async fn recompute_due(&self) -> Result<usize, StoreError> {
         let (mut total, mut after) = (0, String::new());
         while let Some((last, count)) = self.recompute_page(&after).await? {
             total += count;
             after = last;
         }
-        Ok(total + sms::match_again(self).await? + self.notice_urgent_tickets().await?)
+        Ok(total + sms::match_again(self).await? + self.refresh_urgent_tickets().await?)
     }
 
-    /// Derives the first customers after this one that are due; returns the last of them, and how many.
+    /// Derives the next due customers; returns the last of them and their number.
     async fn recompute_page(&self, after: &str) -> Result<Option<(String, usize)>, StoreError> {
         let (pool, now) = self.parts();
         let mut tx = database::begin(pool).await?;
@@ -63,12 +63,9 @@ impl Store {
         Ok(Some((last, due.len())))
     }
 
-    /// Derives the members again who were last derived a day ago, the oldest first: days since the last
-    /// login, engagement and months subscribed change with the calendar alone. Before them those whose row the
-    /// application made and that was never derived. Returns how many those were; there may be more.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Rederives a page of the members that were last derived a day ago, the oldest first: days since the
+    /// last login, engagement and months subscribed change with the calendar. Rows that the application
+    /// inserted and that were never derived come first. Returns their number; there may be more.
     pub async fn refresh_members(&self) -> Result<usize, StoreError> {
         let (pool, now) = self.parts();
         let mut tx = database::begin(pool).await?;
@@ -96,13 +93,13 @@ impl Store {
     }
 }
 
-/// Waits until no other process keeps up here; lasts until the transaction ends.
+/// Takes the upkeep lock until the transaction ends.
 pub(super) async fn take_turn(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock($1)").bind(UPKEEP_LOCK).execute(tx).await?;
     Ok(())
 }
 
-/// Customers that are due, each with whether its payments' rows are to be written whether or not they changed.
+/// Customers that are due, each with whether its payment rows are written even if unchanged.
 const DUE: &str = "
     select id, bool_or(again) from (
         (select id, false as again from ingest.customers

@@ -1,4 +1,4 @@
-//! The local stand-in of Supabase: made only where nothing of Supabase's is, never twice, never over it.
+//! A local stub of Supabase's schemas. Never created over a real Supabase.
 
 use serde::Serialize;
 use sqlx::{Connection as _, Executor as _, PgConnection};
@@ -7,25 +7,25 @@ use super::migrate::MigrateError;
 
 const SQL: &str = include_str!("supabase_stub.sql");
 
-/// How we know our own stub again: the words on its `auth` schema.
+/// The comment on the `auth` schema that identifies our stub.
 const MARK: &str = "memberflow's local stand-in for Supabase";
 
-/// What became of the stub.
+/// The outcome of creating the stub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StubOutcome {
-    /// Nobody asked for it.
+    /// Not requested.
     NotAsked,
     /// Made now.
     Created,
-    /// Our own stub was there already.
+    /// Our stub exists already.
     AlreadyThere,
 }
 
-/// Makes the stub. The caller holds the lock on migrations.
+/// Creates the stub. The caller holds the migration lock.
 ///
 /// # Errors
-/// [`MigrateError::StubRefused`] where the database has an `auth` or a `storage` schema that is not ours.
+/// [`MigrateError::StubRefused`], if the database has an `auth` or `storage` schema that is not ours.
 pub async fn create(connection: &mut PgConnection) -> Result<StubOutcome, MigrateError> {
     if is_ours(connection).await? {
         return Ok(StubOutcome::AlreadyThere);

@@ -1,4 +1,4 @@
-//! Members whose urgent ticket waits too long: noticed as the time passes, and no longer once it was answered.
+//! Members with an overdue urgent ticket: updates them as time passes and tickets are answered.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,14 @@ const PATIENCE: time::Duration = time::Duration::days(1);
 const PAGE: i64 = 500;
 
 impl Store {
-    /// Derives again the members whose urgent ticket has begun or ceased to wait too long; returns how many those were.
+    /// Rederives the members whose urgent ticket became or ceased to be overdue; returns their number.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Pages derived before stay so.
-    pub(super) async fn notice_urgent_tickets(&self) -> Result<usize, StoreError> {
+    /// [`StoreError`]; pages derived before it are committed.
+    pub(super) async fn refresh_urgent_tickets(&self) -> Result<usize, StoreError> {
         let mut total = 0;
         loop {
-            let count = self.notice_page().await?;
+            let count = self.refresh_page().await?;
             total += count;
             if count < PAGE.unsigned_abs() as usize {
                 return Ok(total);
@@ -31,7 +31,7 @@ impl Store {
         }
     }
 
-    async fn notice_page(&self) -> Result<usize, StoreError> {
+    async fn refresh_page(&self) -> Result<usize, StoreError> {
         let (pool, now) = self.parts();
         let mut tx = database::begin(pool).await?;
         recompute::take_turn(&mut tx).await?;
@@ -48,7 +48,7 @@ impl Store {
     }
 }
 
-/// Notes who waits too long by now and who does no longer; returns them.
+/// Records whose tickets are overdue now and whose no longer are; returns both.
 async fn changed(tx: &mut sqlx::PgConnection, now: OffsetDateTime) -> Result<BTreeSet<Uuid>, sqlx::Error> {
     let users: Vec<Uuid> = sqlx::query_scalar(
         "with waiting as materialized (

@@ -1,8 +1,9 @@
-//! The provider's signature, checked over the very bytes that came in.
+//! Verifies the provider's signature over the bytes received.
 //!
-//! Three schemes: Stripe's own ([`stripe`]), Standard Webhooks ([`standard_webhooks`]), which Supabase uses, and
-//! Twilio's ([`mod@twilio`]). All try every secret against every signature offered, in constant time. The first two refuse a
-//! timestamp that lies too far off either way; Twilio signs none. A signature is checked once, at the door: it ages.
+//! Three schemes: Stripe's own ([`stripe`]), Standard Webhooks ([`standard_webhooks`]), which Supabase uses,
+//! and Twilio's ([`mod@twilio`]). All try every secret against every signature offered, in constant time. The
+//! first two reject a timestamp that is too old or too new; Twilio signs none. A signature is checked only
+//! when the delivery is received, because it expires.
 
 pub mod secrets;
 pub mod standard_webhooks;
@@ -28,12 +29,12 @@ use secrets::Key;
 pub struct Window {
     /// The present moment.
     pub now: OffsetDateTime,
-    /// How far a timestamp may lie from `now`, either way, in whole seconds. Zero: any age will do.
+    /// How far a timestamp may differ from `now`, in whole seconds. Zero switches the check off.
     pub tolerance: Duration,
 }
 
 impl Window {
-    /// Refuses a moment outside the window.
+    /// Rejects a timestamp outside the window.
     fn admit(self, signed_at: OffsetDateTime) -> Result<(), Refusal> {
         let tolerance_s = i64::try_from(self.tolerance.as_secs()).unwrap_or(i64::MAX);
         let age_s = self.now.unix_timestamp().saturating_sub(signed_at.unix_timestamp());
@@ -61,7 +62,7 @@ fn any_matches(keys: &[Key], parts: &[&[u8]], macs: &[[u8; 32]]) -> bool {
     })
 }
 
-/// The MAC of `parts` by `key`, not yet finished. The keyed state is cloned, never made again.
+/// The unfinished MAC of `parts`. Cloning the keyed state saves deriving it again.
 fn over(key: &Key, parts: &[&[u8]]) -> Key {
     let mut mac = key.clone();
     parts.iter().for_each(|part| mac.update(part));

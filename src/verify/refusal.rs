@@ -1,6 +1,6 @@
 //! Why a delivery's signature was not accepted.
 
-/// A delivery that does not prove where it comes from. The text tells its sender what to do.
+/// A delivery that failed verification. The text says what its sender should do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A header that carries the signature is absent or empty.
@@ -33,7 +33,7 @@ pub enum Refusal {
         "no signature matches: check that the endpoint's signing secret is among those configured here, and that nothing on the way changes the body"
     )]
     Mismatch,
-    /// Rightly signed, too long ago.
+    /// Signed correctly, but too long ago.
     #[error(
         "signed {age_s} s ago, more than the {tolerance_s} s allowed: send it again with a new signature, and check the clocks"
     )]
@@ -43,7 +43,7 @@ pub enum Refusal {
         /// Seconds allowed.
         tolerance_s: i64,
     },
-    /// Rightly signed, in the future.
+    /// Signed correctly, but in the future.
     #[error("signed {ahead_s} s in the future, more than the {tolerance_s} s allowed: check the clocks")]
     TooNew {
         /// Seconds until the moment it claims to have been signed.

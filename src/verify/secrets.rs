@@ -10,25 +10,25 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha1::Sha1;
 use sha2::Sha256;
 
-/// A MAC that has its key already.
+/// A keyed MAC.
 pub(super) type Key = Hmac<Sha256>;
 /// The same with the hash that Twilio uses.
 pub(super) type Sha1Key = Hmac<Sha1>;
 
-/// Secrets are pasted by hand: padding or none, both are the same key.
+/// Secrets are pasted by hand: base64 padding is optional.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What a Stripe secret holds behind its prefix at least. Stripe's own are 32 or 64 characters long.
+/// The shortest Stripe secret, without its prefix. Stripe's own are 32 or 64 characters long.
 const STRIPE_MIN_CHARS: usize = 8;
-/// What a Supabase secret stands for at least, decoded. Supabase's own are 24 to 64 bytes long.
+/// The shortest Supabase secret, decoded. Supabase's own are 24 to 64 bytes long.
 const SUPABASE_MIN_BYTES: usize = 16;
-/// What a Twilio auth token has at least. Twilio's own are 32 characters long.
+/// The shortest Twilio auth token. Twilio's own are 32 characters long.
 const TWILIO_MIN_CHARS: usize = 16;
 
-/// A secret that cannot be one. Its text is never repeated.
+/// An invalid secret. Its text is never shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSecret {
     /// Stripe's signing secrets begin with `whsec_`; an API key does not.
@@ -77,10 +77,10 @@ pub(super) struct TwilioKey {
 }
 
 impl TwilioTokens {
-    /// The keys of `tokens`; nothing where there are none.
+    /// The keys of `tokens`; `None` if there are none.
     ///
     /// # Errors
-    /// If one of them cannot be an auth token.
+    /// If one of them is not an auth token.
     pub fn new(tokens: &[SecretString]) -> Result<Option<Self>, InvalidSecret> {
         let is_token =
             |text: &str| text.len() >= TWILIO_MIN_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -105,7 +105,7 @@ impl TwilioTokens {
 }
 
 impl StripeSecrets {
-    /// The keys of `secrets`; nothing where there are none.
+    /// The keys of `secrets`; `None` if there are none.
     ///
     /// # Errors
     /// If one of them is not a Stripe signing secret.
@@ -117,7 +117,7 @@ impl StripeSecrets {
 }
 
 impl SupabaseSecrets {
-    /// The keys of `secrets`; nothing where there are none.
+    /// The keys of `secrets`; `None` if there are none.
     ///
     /// # Errors
     /// If one of them is not a symmetric Supabase secret.
@@ -157,7 +157,7 @@ fn stripe_key(secret: &str) -> Result<Key, InvalidSecret> {
     Key::new_from_slice(secret.as_bytes()).map_err(|_| InvalidSecret::Stripe)
 }
 
-/// Supabase's key is what the base64 behind the prefix stands for.
+/// Supabase's key is the decoded base64 after the prefix.
 fn supabase_key(secret: &str) -> Result<Key, InvalidSecret> {
     if secret.starts_with("v1a,") {
         return Err(InvalidSecret::Asymmetric);

@@ -29,7 +29,7 @@ pub struct Headers<'a> {
     pub signature: Option<&'a str>,
 }
 
-/// What the signature vouches for besides the body.
+/// What the signature covers besides the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified<'a> {
     /// The delivery's id.
@@ -91,7 +91,7 @@ fn present<'a>(header: Option<&'a str>, name: &'static str) -> Result<&'a str, R
     header.filter(|text| !text.is_empty()).ok_or(Refusal::HeaderMissing(name))
 }
 
-/// The base64 text of one signature of the scheme `v1`; nothing for other schemes and for an empty one.
+/// The base64 text of one signature of the scheme `v1`; `None` for other schemes and for an empty one.
 fn v1(item: &str) -> Option<&str> {
     let (scheme, mac) = item.trim_matches(',').split_once(',')?;
     (scheme == "v1" && !mac.is_empty()).then_some(mac)

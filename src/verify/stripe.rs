@@ -47,7 +47,7 @@ pub fn sign(secrets: &StripeSecrets, timestamp_s: i64, body: &[u8]) -> String {
     format!("t={timestamp}{}", macs.collect::<String>())
 }
 
-/// Stripe writes lower-case hex; one spelling per signature, so that no byte of it is without meaning.
+/// Stripe writes lower-case hex, and only that is accepted.
 fn mac_from_hex(text: &str) -> Option<[u8; 32]> {
     let mut mac = [0; 32];
     let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());

@@ -1,4 +1,4 @@
-//! Both schemes against vectors made by other implementations, and against everything that must fail.
+//! Both schemes against vectors made by other implementations, and against inputs that must fail.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ fn stripe_signs_like_stripe() {
 }
 
 #[test]
-fn the_tolerance_holds_both_ways_and_zero_switches_it_off() {
+fn tolerance_applies_both_ways_zero_disables_it() {
     let header = format!("t={NOW_S},v1={STRIPE_MAC}");
     let verdict = |window| stripe::verify(&stripe_secrets(STRIPE), Some(&header), BODY.as_bytes(), window);
     assert_eq!(verdict(at(NOW_S + 300)), Ok(()));
@@ -221,7 +221,7 @@ fn several_supabase_secrets_sign_and_verify_together() {
 }
 
 #[test]
-fn secrets_that_cannot_be_are_refused_and_never_shown() {
+fn invalid_secrets_are_rejected_and_never_shown() {
     for secret in ["", "whsec_", "whsec_7charss", "sk_live_123", "secret"] {
         let refused = StripeSecrets::new(&[SecretString::from(secret)]);
         assert_eq!(refused.unwrap_err(), InvalidSecret::Stripe, "{secret:?}");
@@ -255,7 +255,7 @@ fn headers(signed: &Signed) -> Headers<'_> {
 
 proptest! {
     #[test]
-    fn what_stripe_signs_verifies_and_any_changed_byte_fails(
+    fn stripe_signature_verifies_changed_byte_fails(
         secret in "whsec_[!-~&&[^,]]{8,60}",
         body in proptest::collection::vec(any::<u8>(), 1..400),
         timestamp_s in 0_i64..4_000_000_000,
@@ -276,7 +276,7 @@ proptest! {
     }
 
     #[test]
-    fn what_supabase_signs_verifies_and_any_changed_byte_fails(
+    fn supabase_signature_verifies_changed_byte_fails(
         key in proptest::collection::vec(any::<u8>(), 16..80),
         id in "[!-~]{1,60}",
         body in proptest::collection::vec(any::<u8>(), 1..400),

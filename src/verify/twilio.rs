@@ -1,8 +1,8 @@
-//! Twilio's scheme: `X-Twilio-Signature: <base64>`, HMAC-SHA1 with the account's auth token over the address as it was
-//! given to Twilio, followed by the parameters of a form. The address is the configured one: what a request says of its
-//! own host proves nothing, and behind a proxy it is another.
+//! Twilio's scheme: `X-Twilio-Signature: <base64>`, HMAC-SHA1 with the account's auth token over the address
+//! as it was given to Twilio, followed by the parameters of a form. The address is the configured one: the
+//! host in a request proves nothing, and behind a proxy it differs.
 //!
-//! A shared key signs by HMAC-SHA256 instead; which of the two it was shows in the length.
+//! A shared key signs by HMAC-SHA256 instead; the length of the signature shows which it was.
 //!
 //! Twilio signs the address sometimes with and sometimes without its port, and its own libraries accept both; so do we.
 
@@ -16,18 +16,18 @@ use super::{Refusal, TwilioTokens};
 
 /// The header that carries the signature.
 pub const HEADER: &str = "x-twilio-signature";
-/// The parameter of the address that vouches for a body which is no form.
+/// The query parameter with the hash of a body that is not a form.
 pub const BODY_HASH: &str = "bodySHA256";
 const FORM: &str = "the base64 of 20 bytes, or of the 32 of a shared key";
 
-/// What is signed beside the address.
+/// What is signed besides the URL.
 #[derive(Clone, Copy, Debug)]
 pub enum Content<'a> {
-    /// Nothing: the parameters are in the address.
+    /// Nothing: the parameters are in the URL.
     None,
     /// The parameters of a form, in any order.
     Form(&'a [(String, String)]),
-    /// A body whose hash is in the address.
+    /// A body whose hash is in the URL.
     Body(&'a [u8]),
 }
 
@@ -67,13 +67,14 @@ pub fn sign(tokens: &TwilioTokens, url: &str, content: Content<'_>) -> String {
     mac.map_or_else(String::new, |mac| BASE64_STANDARD.encode(mac))
 }
 
-/// What [`BODY_HASH`] says of `body`.
+/// The value of [`BODY_HASH`] for `body`.
 #[must_use]
 pub fn body_hash(body: &[u8]) -> String {
     hex::encode(Sha256::digest(body))
 }
 
-/// The hash in the address must be that of the body. The address is signed, so the comparison hides nothing.
+/// The hash in the URL must be that of the body. The URL is signed, so the comparison need not be in constant
+/// time.
 fn check_body(url: &str, body: &[u8]) -> Result<(), Refusal> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let hash = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == BODY_HASH);
@@ -81,7 +82,7 @@ fn check_body(url: &str, body: &[u8]) -> Result<(), Refusal> {
     if hash.eq_ignore_ascii_case(&body_hash(body)) { Ok(()) } else { Err(Refusal::BodyMismatch) }
 }
 
-/// The parameters as they are signed: by name, of one name each value once, by value, all of it without separators.
+/// The parameters as they are signed: sorted by name, then value, without duplicates and separators.
 fn signed_parameters(content: Content<'_>) -> String {
     let Content::Form(parameters) = content else { return String::new() };
     let mut sorted: Vec<(&str, &str)> =
@@ -98,8 +99,8 @@ fn over<M: hmac::Mac + Clone>(key: &M, url: &str, parameters: &str) -> M {
     mac
 }
 
-/// The address as given, without its port, and with the standard one where it has none; each also with the query as
-/// older systems of Twilio's write it.
+/// The URL as given, without its port, and with the standard one if it has none; each also with the query
+/// encoded as older Twilio systems do.
 fn spellings(url: &str) -> Vec<String> {
     let mut spellings = with_and_without_port(url);
     let rewritten: Vec<String> = spellings.iter().filter_map(|url| with_rewritten_query(url)).collect();
@@ -107,7 +108,7 @@ fn spellings(url: &str) -> Vec<String> {
     spellings
 }
 
-/// Every byte of the query escaped that need not stand for itself, a space as `%20`.
+/// Escapes every byte of the query that is not unreserved, a space as `%20`.
 fn with_rewritten_query(url: &str) -> Option<String> {
     const PLAIN: &[u8] = b"-_.!~*'()";
     let escaped = |text: &str| -> String {
@@ -171,9 +172,9 @@ mod tests {
         verify(&tokens(&["12345"]), Some(header), url, content)
     }
 
-    /// Those that Twilio's own libraries are tested with.
+    /// The test vectors of Twilio's own libraries.
     #[test]
-    fn twilios_own_vectors_verify_with_and_without_the_port() {
+    fn twilio_test_vectors_verify_with_any_port() {
         let call = form(&CALL);
         let call = Content::Form(&call);
         let at = |address: &str| format!("{address}/myapp.php?foo=1&bar=2");
@@ -203,13 +204,13 @@ mod tests {
     }
 
     #[test]
-    fn body_that_the_address_does_not_vouch_for_is_refused() {
+    fn body_without_signed_hash_is_rejected() {
         let signature = sign(&tokens(&["12345"]), URL, Content::None);
         assert_eq!(check(URL, &signature, Content::Body(BODY)), Err(Refusal::BodyNotSigned));
     }
 
     #[test]
-    fn each_of_several_tokens_signs_and_no_other() {
+    fn only_configured_tokens_verify() {
         let call = form(&CALL);
         let ours = tokens(&["12345", "67890"]);
         for token in ["12345", "67890"] {
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_parameter_is_signed_by_its_distinct_values() {
+    fn repeated_parameter_signs_distinct_values() {
         let once = form(&[("MediaUrl", "a"), ("MediaUrl", "b"), ("To", "+1")]);
         let again = form(&[("To", "+1"), ("MediaUrl", "b"), ("MediaUrl", "a"), ("MediaUrl", "b")]);
         let signed = |pairs| sign(&tokens(&["12345"]), URL, Content::Form(pairs));
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_prove_nothing_are_refused() {
+    fn invalid_signature_headers_are_rejected() {
         let call = form(&CALL);
         for (header, kind) in [
             (None, "signature-header-missing"),
@@ -262,7 +263,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_signed_verifies_and_any_change_fails(
+        fn twilio_signature_verifies_change_fails(
             path in "[a-z]{0,9}", name in "[A-Za-z]{1,9}", value in ".{0,20}", other in ".{0,20}",
         ) {
             let (url, ours) = (format!("https://example.com/{path}"), tokens(&["12345"]));

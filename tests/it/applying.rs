@@ -1,5 +1,5 @@
-//! The stories in `fixtures/`: each member's tables say at the end what the story promises, in whatever
-//! order, batches and number the events come.
+//! The fixtures in `fixtures/`: the tables match the expected rows, in any order, batches and repetition of
+//! events.
 
 mod deletions;
 mod history;
@@ -26,13 +26,13 @@ use crate::support::events::envelope;
 
 const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
 
-struct Told {
+struct FixtureRun {
     database: TestDatabase,
     store: Store,
     stories: Vec<Story>,
 }
 
-impl Told {
+impl FixtureRun {
     async fn begin() -> Self {
         let stories = fixture::stories(Path::new("fixtures")).unwrap();
         Self::of(stories, NOW).await
@@ -44,9 +44,9 @@ impl Told {
         demo::name_tiers(&database.pool, &fixture::tiers(folder).unwrap()).await.unwrap();
         let rules = Rules::new(&crate::support::config(database.url()));
         let store = Store::new(database.pool.clone(), Clock::fixed(now), rules);
-        let told = Self { database, store, stories };
-        told.sign_up(SignsUp::Before).await;
-        told
+        let app = Self { database, store, stories };
+        app.sign_up(SignsUp::Before).await;
+        app
     }
 
     async fn sign_up(&self, when: SignsUp) {
@@ -63,7 +63,7 @@ impl Told {
         self.stories.iter().flat_map(|story| &story.events).map(|event| envelope(event, NOW)).collect()
     }
 
-    /// The members who come last come, and what waited for them is tried again.
+    /// Signs up the members that come last, and retries what was parked.
     async fn end(&self) {
         self.sign_up(SignsUp::AfterEvents).await;
         while self.store.recompute_due().await.unwrap() > 0 {}
@@ -71,72 +71,72 @@ impl Told {
 }
 
 #[tokio::test]
-async fn every_story_ends_as_it_promises() {
-    ends_as_promised(Told::begin().await).await;
+async fn every_fixture_matches_expectations() {
+    ends_as_promised(FixtureRun::begin().await).await;
 }
 
 #[tokio::test]
-async fn every_story_moved_in_time_ends_as_it_promises() {
+async fn every_shifted_fixture_matches_expectations() {
     for now in [datetime!(2024-02-29 23:59:59 UTC), datetime!(2033-07-01 00:00 UTC)] {
         let stories = fixture::stories(Path::new("fixtures")).unwrap();
         let moved = stories.into_iter().map(|story| story.moved_to(now)).collect();
-        ends_as_promised(Told::of(moved, now).await).await;
+        ends_as_promised(FixtureRun::of(moved, now).await).await;
     }
 }
 
-async fn ends_as_promised(told: Told) {
-    for batch in told.events().chunks(37) {
-        let applied = told.store.apply(batch).await.unwrap();
+async fn ends_as_promised(app: FixtureRun) {
+    for batch in app.events().chunks(37) {
+        let applied = app.store.apply(batch).await.unwrap();
         assert_eq!((applied.new, applied.dead), (batch.len(), 0));
     }
-    told.end().await;
+    app.end().await;
     let mut wrong = Vec::new();
-    for story in &told.stories {
+    for story in &app.stories {
         for (table, expected) in &story.expected {
-            compare(&told, story, table, expected, &mut wrong).await;
+            compare(&app, story, table, expected, &mut wrong).await;
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test]
-async fn any_order_any_batches_and_any_repetition_give_the_same_tables() {
-    let told = Told::begin().await;
-    for event in told.events() {
-        told.store.apply(&[event]).await.unwrap();
+async fn order_batches_and_repeats_do_not_matter() {
+    let app = FixtureRun::begin().await;
+    for event in app.events() {
+        app.store.apply(&[event]).await.unwrap();
     }
-    told.end().await;
-    let in_order = dump::everything(&told.database.pool).await;
+    app.end().await;
+    let in_order = dump::everything(&app.database.pool).await;
     for seed in 0..10 {
-        let told = Told::begin().await;
+        let app = FixtureRun::begin().await;
         let mut rng = Rng::with_seed(seed);
-        let mut events = told.events();
+        let mut events = app.events();
         let repeated: Vec<_> = events.iter().filter(|_| rng.u8(..) < 77).cloned().collect();
         events.extend(repeated);
         rng.shuffle(&mut events);
         while !events.is_empty() {
             let size = rng.usize(1..=60).min(events.len());
-            told.store.apply(&events.split_off(events.len() - size)).await.unwrap();
+            app.store.apply(&events.split_off(events.len() - size)).await.unwrap();
         }
-        told.end().await;
-        dump::assert_same(&in_order, &dump::everything(&told.database.pool).await, &format!("seed {seed}"));
+        app.end().await;
+        dump::assert_same(&in_order, &dump::everything(&app.database.pool).await, &format!("seed {seed}"));
     }
 }
 
 #[tokio::test]
 async fn applying_everything_again_changes_nothing() {
-    let told = Told::begin().await;
-    told.store.apply(&told.events()).await.unwrap();
-    told.end().await;
-    let once = dump::everything(&told.database.pool).await;
-    let applied = told.store.apply(&told.events()).await.unwrap();
-    assert_eq!((applied.new, applied.repeated), (0, told.events().len()));
-    dump::assert_same(&once, &dump::everything(&told.database.pool).await, "applied again");
+    let app = FixtureRun::begin().await;
+    app.store.apply(&app.events()).await.unwrap();
+    app.end().await;
+    let once = dump::everything(&app.database.pool).await;
+    let applied = app.store.apply(&app.events()).await.unwrap();
+    assert_eq!((applied.new, applied.repeated), (0, app.events().len()));
+    dump::assert_same(&once, &dump::everything(&app.database.pool).await, "applied again");
 }
 
-/// Compares the rows of one table that belong to the story's members with those promised.
+/// Compares the rows of the fixture's members in one table with the expected ones.
 async fn compare(
-    told: &Told,
+    app: &FixtureRun,
     story: &Story,
     table: &str,
     expected: &[Map<String, Value>],
@@ -146,7 +146,7 @@ async fn compare(
     let select = format!("select to_jsonb(t) from public.{table} t where user_id = any($1)");
     let actual: Vec<Value> = sqlx::query_scalar(sqlx::AssertSqlSafe(select))
         .bind(users)
-        .fetch_all(&told.database.pool)
+        .fetch_all(&app.database.pool)
         .await
         .unwrap();
     let mut actual: BTreeMap<String, Value> = actual.into_iter().map(|row| (key(table, &row), row)).collect();

@@ -1,4 +1,4 @@
-//! Every act of an operator leaves a line in the audit log, and an event's way can be traced.
+//! Operator actions are recorded in the audit log, and events can be traced.
 
 use memberflow::ops::members::{self, Change};
 use memberflow::ops::progress::Progress;
@@ -10,7 +10,7 @@ use crate::support::app::{NOW, TestApp, customer, stripe, subscription};
 use crate::support::process::{Settings, memberflow};
 
 #[tokio::test]
-async fn each_act_is_a_line_with_who_did_it_to_what() {
+async fn actions_are_audited_with_actor_and_arguments() {
     let app = TestApp::begin().await;
     let user = Uuid::new_v4();
     app.sign_up(user, "ann@example.com").await;
@@ -65,7 +65,7 @@ async fn each_act_is_a_line_with_who_did_it_to_what() {
 }
 
 #[tokio::test]
-async fn a_change_that_fails_leaves_no_line() {
+async fn failed_change_is_not_audited() {
     let app = TestApp::begin().await;
     let change: Change = serde_json::from_value(json!({"health_status": "churned"})).unwrap();
     members::change(&app.database.pool, Uuid::new_v4(), &change, "api", NOW).await.unwrap_err();
@@ -73,7 +73,7 @@ async fn a_change_that_fails_leaves_no_line() {
 }
 
 #[tokio::test]
-async fn an_event_is_traced_from_its_delivery_to_the_rows_that_it_changed() {
+async fn event_trace_shows_delivery_and_changed_rows() {
     let app = TestApp::begin().await;
     let of = |status: &str| subscription("sub_1", "cus_1", status);
     let mut later = of("canceled");
@@ -117,7 +117,7 @@ async fn an_event_is_traced_from_its_delivery_to_the_rows_that_it_changed() {
 }
 
 #[tokio::test]
-async fn what_operators_did_with_an_event_is_part_of_its_trace() {
+async fn event_trace_shows_operator_actions() {
     let app = TestApp::begin().await;
     let event = stripe("evt_1", "customer.created", 0, customer("cus_1", "ann@example.com"));
     app.store.dead_letter(&[(event, "too often".to_owned())]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Leads find their campaigns by UTM, and campaigns show what came of them.
+//! Leads are matched to campaigns by UTM, and campaigns show their results.
 
 use memberflow::ops::campaigns;
 use memberflow::ops::parked;
@@ -12,7 +12,7 @@ use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, row, stripe};
 
 const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
 
-/// A campaign of these columns, beside name and slug.
+/// A campaign with these columns, besides name and slug.
 async fn campaign(app: &TestApp, slug: &str, columns: &str, values: &str) {
     let (comma, name) = (if columns.is_empty() { "" } else { ", " }, slug.replace('-', " "));
     app.execute(&format!(
@@ -65,7 +65,7 @@ async fn ada_pays(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn lead_belongs_to_the_campaign_that_its_utm_fields_name() {
+async fn lead_belongs_to_campaign_of_its_utm_fields() {
     let app = TestApp::begin().await;
     campaign(&app, "by-utm", "utm_campaign", "' Spring26 '").await;
     campaign(&app, "by-slug", "", "").await;
@@ -103,7 +103,7 @@ async fn campaign_set_by_hand_wins_and_counts_once() {
 }
 
 #[tokio::test]
-async fn lead_named_by_two_campaigns_counts_in_none_and_is_parked() {
+async fn lead_of_two_campaigns_is_parked() {
     let app = TestApp::begin().await;
     campaign(&app, "one", "utm_campaign", "'spring'").await;
     lead(&app, "a@example.com", ["spring", "google", ""]).await;
@@ -143,7 +143,7 @@ async fn utm_leads_count_the_same_in_every_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn value_follows_the_currency_of_the_campaign_that_utm_names() {
+async fn lead_value_uses_currency_of_utm_campaign() {
     let app = TestApp::begin().await;
     campaign(&app, "spring", "currency", "'eur'").await;
     lead(&app, "ada@example.com", ["spring", "", ""]).await;
@@ -155,7 +155,7 @@ async fn value_follows_the_currency_of_the_campaign_that_utm_names() {
 }
 
 #[tokio::test]
-async fn reconcile_finds_and_fixes_leads_that_no_trigger_counted() {
+async fn reconcile_fixes_leads_missed_by_triggers() {
     let app = TestApp::begin().await;
     campaign(&app, "spring", "", "").await;
     app.execute("alter table public.leads disable trigger user").await;
@@ -199,7 +199,7 @@ async fn campaign_shows_cost_and_return_to_the_cent() {
 }
 
 #[tokio::test]
-async fn list_of_campaigns_goes_on_where_a_page_ended() {
+async fn campaign_list_continues_after_cursor() {
     let app = TestApp::begin().await;
     for slug in ["c", "a", "b"] {
         campaign(&app, slug, "status", "'active'").await;
@@ -215,9 +215,9 @@ async fn list_of_campaigns_goes_on_where_a_page_ended() {
     assert!(campaigns::list(&app.database.pool, Some("paused"), None, 2).await.unwrap().campaigns.is_empty());
 }
 
-/// The rows that stand there when the migration is applied are counted by it.
+/// The migration counts pre-existing rows.
 #[tokio::test]
-async fn migration_counts_the_leads_that_stood_before() {
+async fn migration_counts_preexisting_leads() {
     let app = TestApp::begin().await;
     campaign(&app, "spring", "", "").await;
     app.execute("alter table public.leads disable trigger user").await;

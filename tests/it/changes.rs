@@ -1,4 +1,4 @@
-//! Out to the application: notifications of what changed, and the publication that Supabase Realtime reads.
+//! Realtime for the application: notifications of changes, and the publication that Supabase Realtime reads.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn each_commit_names_its_tables_and_members_once() {
 }
 
 #[tokio::test]
-async fn applied_events_are_heard_with_their_members() {
+async fn applied_events_notify_with_their_members() {
     let app = notifying().await;
     app.sign_up(ADA, "ada@example.com").await;
     app.name_tier("Pro", "price_pro").await;
@@ -123,7 +123,7 @@ async fn realtime_publishes_the_tables_once() {
 }
 
 #[tokio::test]
-async fn uninstall_removes_the_notifications_and_leaves_the_publication() {
+async fn uninstall_keeps_the_publication() {
     let app = TestApp::begin().await;
     let settings: Settings = vec![("DATABASE_URL", app.database.url())];
     let run = |args: &[&str]| {

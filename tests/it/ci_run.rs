@@ -42,7 +42,7 @@ impl Drop for StandIns {
 }
 
 #[test]
-fn advisories_are_checked_where_their_data_can_be_had() {
+fn advisories_are_checked_if_data_is_available() {
     let (passed, _, calls) = StandIns::new("exit 0").run();
     assert!(passed && calls.contains("check --disable-fetch advisories"), "{calls}");
     assert!(calls.contains("--manifest-path fuzz/Cargo.toml"), "{calls}");
@@ -55,7 +55,7 @@ fn an_advisory_fails_the_run() {
 }
 
 #[test]
-fn without_the_data_a_note_is_printed_and_the_run_passes() {
+fn missing_advisory_data_only_prints_a_note() {
     for fetch in ["exit 1", "sleep 60"] {
         let deny = format!("case \"$*\" in *fetch*db*) {fetch};; *advisories*) exit 1;; esac");
         let (passed, output, _) = StandIns::new(&deny).run();
@@ -64,7 +64,7 @@ fn without_the_data_a_note_is_printed_and_the_run_passes() {
 }
 
 #[test]
-fn without_cargo_deny_a_note_is_printed_and_the_run_passes() {
+fn missing_cargo_deny_only_prints_a_note() {
     let (passed, output, _) = StandIns::new("exit 101").run();
     assert!(passed && output.contains("cargo-deny is not installed here: advisories"), "{output}");
 }

@@ -1,4 +1,4 @@
-//! Settings from file, environment and flags; and what is said of those that cannot be.
+//! Settings from file, environment and flags, and their errors.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -26,7 +26,7 @@ fn fault(file: &str, variables: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn every_setting_can_stand_in_the_file() {
+fn every_setting_can_be_in_the_file() {
     let config = read(&given(
         r#"
         database_url = "postgres://file@localhost/db"
@@ -112,7 +112,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
 }
 
 #[test]
-fn names_that_are_no_setting_are_refused_with_the_nearest_that_is() {
+fn unknown_setting_names_the_nearest_one() {
     for (file, variables, name, nearest) in [
         ("databse_url = \"x\"", &[][..], "databse_url (in memberflow.toml)", "database_url"),
         ("", &[("MEMBERFLOW_BIN", "x")], "MEMBERFLOW_BIN", "MEMBERFLOW_BIND"),
@@ -124,7 +124,7 @@ fn names_that_are_no_setting_are_refused_with_the_nearest_that_is() {
 }
 
 #[test]
-fn variables_of_others_are_left_alone_and_empty_ones_count_as_absent() {
+fn foreign_variables_ignored_empty_ones_absent() {
     let config = read(&given(
         "",
         &[
@@ -144,7 +144,7 @@ fn variables_of_others_are_left_alone_and_empty_ones_count_as_absent() {
 }
 
 #[test]
-fn values_that_cannot_be_are_refused_with_the_form_that_can() {
+fn invalid_value_names_the_accepted_form() {
     for (name, value, form) in [
         ("DATABASE_URL", "mysql://hunter2@localhost", "postgres://"),
         ("DATABASE_URL", "postgres://hunter2@localhost:port/db", "postgres://"),
@@ -189,7 +189,7 @@ fn values_that_cannot_be_are_refused_with_the_form_that_can() {
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_named_with_its_line_and_quoted_nowhere() {
+fn invalid_toml_names_line_without_quoting_it() {
     let said = fault("bind = \"127.0.0.1:1\"\nstripe_api_key = sk_live_hunter2\n", &[]);
     assert!(said.starts_with("memberflow.toml, line 2: "), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
@@ -221,7 +221,7 @@ fn memberflow(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 #[test]
-fn the_program_ends_with_2_for_what_cannot_be_asked() {
+fn wrong_usage_exits_with_2() {
     for (arguments, variables, said) in [
         (&["serve"][..], &[][..], "DATABASE_URL is not set"),
         (&["serve", "--bind", "nowhere"], &[("DATABASE_URL", URL)], "--bind is not valid"),
@@ -294,7 +294,7 @@ fn wait_until(what: &str, done: impl Fn() -> bool) {
 }
 
 #[test]
-fn serve_starts_without_postgres_and_stops_on_a_signal() {
+fn serve_without_postgres_stops_on_signal() {
     let mut serving = Serving::start();
     serving.terminate();
     assert_eq!(serving.process.wait().unwrap().code(), Some(0));
@@ -334,9 +334,9 @@ fn match_by_takes_known_kinds_and_nothing() {
     assert_eq!((listed.reference, listed.email, listed.sso_email), (false, true, true));
 }
 
-/// It may do everything, and needs to do nothing here.
+/// It has all permissions, and none are needed here.
 #[test]
-fn a_secret_key_of_supabase_is_refused_as_the_publishable_one() {
+fn secret_key_as_the_publishable_one_is_rejected() {
     let key = |role: &str| {
         let claims = format!(r#"{{"iss": "supabase", "ref": "x", "role": "{role}"}}"#);
         format!("eyJhbGciOiJIUzI1NiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims))
@@ -351,7 +351,7 @@ fn a_secret_key_of_supabase_is_refused_as_the_publishable_one() {
     }
 }
 
-/// Whatever stands in a published file is known to everybody.
+/// Published files must hold no secrets.
 #[test]
 fn compose_and_its_script_hold_no_secret() {
     let compose = include_str!("../../docker-compose.yml");

@@ -1,4 +1,4 @@
-//! Demo data: the stories' tiers, members and tickets, written once however often they are asked for.
+//! Demo data: tiers, members and tickets of the fixtures; seeding is idempotent.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use memberflow::ops::fixture::{self, Member};
 use crate::support::database::TestDatabase;
 
 #[tokio::test]
-async fn signing_up_twice_changes_nothing_and_names_what_the_triggers_told() {
+async fn second_sign_up_changes_nothing() {
     let database = TestDatabase::migrated().await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let tiers = fixture::tiers(&folder).unwrap();
@@ -17,7 +17,7 @@ async fn signing_up_twice_changes_nothing_and_names_what_the_triggers_told() {
     let members: Vec<&Member> = stories.iter().flat_map(|story| &story.members).collect();
 
     demo::name_tiers(&database.pool, &tiers).await.unwrap();
-    let told = demo::sign_up(&database.pool, &members).await.unwrap();
+    let reported = demo::sign_up(&database.pool, &members).await.unwrap();
     let before = content(&database).await;
     demo::name_tiers(&database.pool, &tiers).await.unwrap();
     let told_again = demo::sign_up(&database.pool, &members).await.unwrap();
@@ -27,7 +27,7 @@ async fn signing_up_twice_changes_nothing_and_names_what_the_triggers_told() {
     assert_eq!((before.1, before.2), (members.len(), members.len()));
     let pending = "select source, event_id from ingest.events where state = 'pending' order by id";
     let pending: Vec<(String, String)> = sqlx::query_as(pending).fetch_all(&database.pool).await.unwrap();
-    assert_eq!(told, pending);
+    assert_eq!(reported, pending);
     assert_eq!(told_again, [], "nobody signed up a second time");
 }
 

@@ -1,4 +1,4 @@
-//! What the doctor sees of a healthy and of an ailing installation.
+//! The doctor's findings for healthy and broken installations.
 
 mod sign_in;
 mod stripe;
@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use crate::support::broker::{broker_address, broker_url};
 use crate::support::database::TestDatabase;
 
-/// Every table of `public` in a fresh database is one that the doctor looks at.
+/// The doctor checks every table of `public` in a fresh database.
 #[tokio::test]
 async fn tables_without_row_level_security_are_named_each() {
     let database = TestDatabase::migrated().await;
@@ -96,7 +96,7 @@ async fn run(pool: &PgPool, sql: &'static str) {
 }
 
 #[tokio::test]
-async fn a_healthy_installation_is_in_order() {
+async fn healthy_installation_has_no_findings() {
     let database = TestDatabase::migrated().await;
     let report = examine(&config(&database)).await;
     assert!(report.worst() <= Level::Note, "{report:#?}");
@@ -118,7 +118,7 @@ async fn an_empty_database_needs_the_migrations() {
 }
 
 #[tokio::test]
-async fn what_is_missing_or_open_is_named_with_what_mends_it() {
+async fn missing_or_open_tables_are_named_with_fixes() {
     let database = TestDatabase::migrated().await;
     run(
         &database.pool,
@@ -148,7 +148,7 @@ async fn what_is_missing_or_open_is_named_with_what_mends_it() {
 }
 
 #[tokio::test]
-async fn what_waits_is_counted() {
+async fn backlogs_are_counted() {
     let database = TestDatabase::migrated().await;
     run(
         &database.pool,
@@ -189,7 +189,7 @@ async fn what_waits_is_counted() {
 }
 
 #[tokio::test]
-async fn what_does_not_answer_is_down_and_no_password_is_shown() {
+async fn unreachable_dependency_is_down_without_password() {
     let away = Config {
         amqp_url: Some(secret("amqp://user:hunter2@127.0.0.1:1/%2f")),
         ..Config::new("postgres://user:hunter2@127.0.0.1:1/nothing")
@@ -202,7 +202,7 @@ async fn what_does_not_answer_is_down_and_no_password_is_shown() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_from_an_outage() {
+async fn wrong_credentials_differ_from_outage() {
     let database = TestDatabase::migrated().await;
     let url = format!("amqp://guest:wrong@{}/%2f", broker_address());
     let wrong = Config { amqp_url: Some(secret(&url)), ..config(&database) };
@@ -218,7 +218,7 @@ async fn without_a_broker_the_queue_is_in_postgres() {
 }
 
 #[tokio::test]
-async fn triggers_that_are_missing_or_not_as_they_should_be_are_named() {
+async fn missing_or_outdated_triggers_are_named() {
     let database = TestDatabase::migrated().await;
     let mut config = config(&database);
     let install = "memberflow supabase install";
@@ -231,7 +231,7 @@ async fn triggers_that_are_missing_or_not_as_they_should_be_are_named() {
         &report,
         Level::Fine,
         "triggers",
-        "they tell of auth.users, auth.sessions, storage.objects",
+        "they record changes of auth.users, auth.sessions, storage.objects",
         "",
     );
 

@@ -1,5 +1,5 @@
-//! The version before, with its outbox, its table of failing events and its dead letters, beside this one and before it:
-//! nothing that it holds is lost, and nothing is applied twice. Its statements stand here as it makes them.
+//! The previous version, with its outbox, failing events and dead letters, before and next to this one:
+//! nothing is lost, and nothing is applied twice. Its statements are copied here.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ const ACCEPT: &str = "
     values ($1, $2, $3, $4, $5, $6)";
 
 #[tokio::test]
-async fn two_versions_at_work_apply_each_event_once() {
+async fn two_versions_apply_each_event_once() {
     const EVENTS: usize = 300;
     let app = TestApp::begin().await;
     app.store.initial_import().await.unwrap();
@@ -96,7 +96,7 @@ async fn earlier_consumer(pool: &PgPool, events: usize) -> i64 {
 }
 
 #[tokio::test]
-async fn what_an_earlier_consumer_holds_is_neither_taken_nor_waited_for() {
+async fn rows_locked_by_earlier_consumer_are_skipped() {
     let app = TestApp::begin().await;
     app.store.initial_import().await.unwrap();
     let pool = &app.database.pool;
@@ -117,7 +117,7 @@ async fn what_an_earlier_consumer_holds_is_neither_taken_nor_waited_for() {
 }
 
 #[tokio::test]
-async fn migrating_and_an_earlier_consumer_never_wait_for_each_other() {
+async fn migration_and_earlier_consumer_do_not_block() {
     let app = TestApp::begin().await;
     let pool = &app.database.pool;
     bound(ACCEPT, &event("evt_1")).execute(pool).await.unwrap();
@@ -130,7 +130,7 @@ async fn migrating_and_an_earlier_consumer_never_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn what_failed_and_what_died_moves_with_its_attempts_and_reasons() {
+async fn failed_and_dead_events_move_with_their_state() {
     let app = TestApp::begin().await;
     let pool = &app.database.pool;
     app.apply([event("evt_applied")]).await;
@@ -163,7 +163,7 @@ async fn what_failed_and_what_died_moves_with_its_attempts_and_reasons() {
 }
 
 #[tokio::test]
-async fn a_database_of_the_version_before_migrates_without_loss() {
+async fn previous_version_migrates_without_loss() {
     let database = of_the_version_before().await;
     let pool = &database.pool;
     apply(pool, &[event("evt_0"), event("evt_1")]).await;

@@ -1,4 +1,4 @@
-//! What counts as evidence of whose a customer is, in any order, and what is flagged where it contradicts itself.
+//! Evidence of whose a customer is, in any order, and flagged contradictions.
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
@@ -24,7 +24,7 @@ async fn with_ada_and_bea() -> TestApp {
     app
 }
 
-/// As if nothing had been told; the users stay.
+/// Empties everything except the users.
 async fn forget_events(app: &TestApp) {
     app.execute(
         "truncate ingest.inbox, ingest.claims, ingest.customer_emails, ingest.customers, ingest.parked,
@@ -87,7 +87,7 @@ fn session(id: &str, status: &str, payment: &str, reference: Option<Uuid>, email
 }
 
 #[tokio::test]
-async fn address_changes_in_every_order_match_the_earliest_users() {
+async fn address_changes_in_any_order_match_earliest_user() {
     let emails = ["nobody@example.com", "ADA@example.com", "bea@example.com"];
     let app = with_ada_and_bea().await;
     for with_previous in [false, true] {
@@ -106,7 +106,7 @@ async fn address_changes_in_every_order_match_the_earliest_users() {
 }
 
 #[tokio::test]
-async fn previous_address_counts_where_its_own_event_is_missing() {
+async fn previous_address_counts_if_its_event_is_missing() {
     let app = with_ada_and_bea().await;
     let [_, last] =
         <[Envelope; 2]>::try_from(address_changes(&["ada@example.com", "bea@example.com"], true)).unwrap();
@@ -148,7 +148,7 @@ async fn addresses_shuffled_anyhow_match_the_same_user() {
 }
 
 #[tokio::test]
-async fn match_stays_when_an_earlier_address_is_confirmed_later() {
+async fn match_stays_when_earlier_address_is_confirmed() {
     let app = TestApp::begin().await;
     app.sign_up(BEA, "bea@example.com").await;
     app.apply(address_changes(&["ada@example.com", "bea@example.com"], true)).await;
@@ -166,7 +166,7 @@ async fn match_stays_when_an_earlier_address_is_confirmed_later() {
 }
 
 #[tokio::test]
-async fn matched_user_who_comes_back_is_found_by_the_next_round() {
+async fn returning_user_is_matched_by_the_next_upkeep() {
     let app = with_ada_and_bea().await;
     app.apply(address_changes(&["ada@example.com"], false)).await;
     app.execute(&format!("delete from auth.users where id = '{ADA}'")).await;
@@ -179,7 +179,7 @@ async fn matched_user_who_comes_back_is_found_by_the_next_round() {
 }
 
 #[tokio::test]
-async fn addresses_of_one_customer_are_bounded_whatever_the_order() {
+async fn addresses_per_customer_are_bounded_in_any_order() {
     let emails: Vec<String> = (0..30).map(|n| format!("n{n}@example.com")).collect();
     let mut events = address_changes(&emails.iter().map(String::as_str).collect::<Vec<_>>(), false);
     let mut kept = Vec::new();
@@ -200,7 +200,7 @@ async fn addresses_of_one_customer_are_bounded_whatever_the_order() {
 }
 
 #[tokio::test]
-async fn users_without_instance_are_found_whichever_came_first() {
+async fn users_without_instance_are_matched_in_any_order() {
     for user_first in [true, false] {
         let app = TestApp::begin().await;
         let sign_up = format!(
@@ -256,7 +256,7 @@ async fn users_are_found_by_index_before_the_first_analyze() {
 }
 
 #[tokio::test]
-async fn unpaid_checkout_is_no_evidence() {
+async fn unpaid_checkout_is_not_evidence() {
     for (kind, status, payment) in [
         ("checkout.session.expired", "expired", "unpaid"),
         ("checkout.session.completed", "complete", "unpaid"),
@@ -284,7 +284,7 @@ async fn unpaid_checkout_is_no_evidence() {
 }
 
 #[tokio::test]
-async fn reference_to_a_stranger_is_flagged_until_the_contradiction_is_gone() {
+async fn contradicting_reference_is_flagged_until_resolved() {
     for by_event in [false, true] {
         let app = with_ada_and_bea().await;
         // Bea pays through a link on which she put Ada's id.
@@ -310,7 +310,7 @@ async fn reference_to_a_stranger_is_flagged_until_the_contradiction_is_gone() {
 }
 
 #[tokio::test]
-async fn weaker_evidence_of_another_user_is_flagged_whatever_came_first() {
+async fn weaker_contradiction_is_flagged_in_any_order() {
     let mut explicit = customer("cus_1", "bea@example.com");
     explicit["metadata"]["user_id"] = json!(ADA);
     let events = [
@@ -329,7 +329,7 @@ async fn weaker_evidence_of_another_user_is_flagged_whatever_came_first() {
 }
 
 #[tokio::test]
-async fn single_sign_on_neither_matches_nor_blocks_unless_configured() {
+async fn sso_users_match_only_if_configured() {
     let app = TestApp::begin().await;
     app.sign_up(ADA, "shared@example.com").await;
     app.execute(&format!(
@@ -356,7 +356,7 @@ async fn single_sign_on_neither_matches_nor_blocks_unless_configured() {
 }
 
 #[tokio::test]
-async fn kelvin_sign_is_no_k() {
+async fn kelvin_sign_is_not_folded_to_k() {
     let app = TestApp::begin().await;
     app.sign_up(ADA, "kim@example.com").await;
     app.apply([stripe("evt_1", "customer.created", 0, customer("cus_1", "\u{212A}im@example.com"))]).await;
@@ -370,7 +370,7 @@ async fn kelvin_sign_is_no_k() {
 }
 
 #[tokio::test]
-async fn kinds_left_out_do_not_count_and_rebuild_applies_the_setting() {
+async fn disabled_evidence_does_not_count_after_rebuild() {
     let app = with_ada_and_bea().await;
     let mut explicit = customer("cus_1", "bea@example.com");
     explicit["metadata"]["user_id"] = json!(ADA);
@@ -399,7 +399,7 @@ async fn kinds_left_out_do_not_count_and_rebuild_applies_the_setting() {
 }
 
 #[tokio::test]
-async fn address_that_becomes_ambiguous_is_said_by_the_next_round() {
+async fn address_becoming_ambiguous_is_flagged_by_upkeep() {
     let app = TestApp::begin().await;
     app.apply([stripe("evt_1", "customer.created", 0, customer("cus_1", "two@example.com"))]).await;
     app.sign_up(ADA, "two@example.com").await;

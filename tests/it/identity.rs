@@ -1,4 +1,4 @@
-//! Whose customer it is, by each kind of evidence, and that everything goes with a customer who moves.
+//! The owner of a customer by each kind of evidence; everything moves with the customer.
 
 use memberflow::envelope::Envelope;
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ fn all_of(user: Value) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn stronger_evidence_moves_everything_and_weaker_evidence_nothing() {
+async fn stronger_evidence_moves_weaker_does_not() {
     let app = with_two_users().await;
     app.apply(of_ada()).await;
     assert_eq!(owners(&app).await, all_of(json!(ADA)), "by e-mail address");
@@ -78,7 +78,7 @@ async fn stronger_evidence_moves_everything_and_weaker_evidence_nothing() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_named_in_capitals_is_found_when_they_appear() {
+async fn upper_case_user_id_matches_later_user() {
     for by_event in [false, true] {
         let app = TestApp::begin().await;
         let explicit = named(subscription("sub_1", "cus_1", "active"), &ADA.to_string().to_uppercase());
@@ -94,7 +94,7 @@ async fn a_user_who_is_named_in_capitals_is_found_when_they_appear() {
 }
 
 #[tokio::test]
-async fn nothing_stays_with_a_user_whose_customer_turns_out_to_be_somebodys_who_is_gone() {
+async fn customer_of_deleted_user_leaves_present_user() {
     for gone_first in [false, true] {
         let app = with_two_users().await;
         let leave = [row("msg_1", "DELETE", "auth.users", json!(null), json!({"id": NOBODY}))];
@@ -113,7 +113,7 @@ async fn nothing_stays_with_a_user_whose_customer_turns_out_to_be_somebodys_who_
 }
 
 #[tokio::test]
-async fn an_address_that_two_confirmed_users_have_matches_nobody_until_one_is_left() {
+async fn shared_address_matches_when_one_user_is_left() {
     let app = TestApp::begin().await;
     app.sign_up(ADA, "shared@example.com").await;
     app.execute(&format!(
@@ -132,7 +132,7 @@ async fn an_address_that_two_confirmed_users_have_matches_nobody_until_one_is_le
 }
 
 #[tokio::test]
-async fn a_match_by_address_stays_whatever_addresses_do_until_its_user_is_gone() {
+async fn address_match_stays_until_user_is_deleted() {
     let app = with_two_users().await;
     app.apply(of_ada()).await;
     app.execute(&format!("update auth.users set email = 'new@example.com' where id = '{ADA}'")).await;
@@ -146,7 +146,7 @@ async fn a_match_by_address_stays_whatever_addresses_do_until_its_user_is_gone()
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_confirmed_is_no_evidence() {
+async fn unconfirmed_address_is_not_evidence() {
     let app = with_two_users().await;
     app.execute("update auth.users set email_confirmed_at = null").await;
     app.apply(of_ada()).await;
@@ -157,7 +157,7 @@ async fn an_address_that_is_not_confirmed_is_no_evidence() {
 }
 
 #[tokio::test]
-async fn of_explicit_ids_that_disagree_the_newest_objects_counts_and_the_customer_is_flagged() {
+async fn conflicting_explicit_ids_newest_wins_and_is_flagged() {
     let app = with_two_users().await;
     let mut newer = named(subscription("sub_2", "cus_1", "active"), &BEA.to_string());
     newer["created"] = json!(1_767_225_700);
@@ -182,7 +182,7 @@ async fn of_explicit_ids_that_disagree_the_newest_objects_counts_and_the_custome
 }
 
 #[tokio::test]
-async fn an_id_of_nobody_is_passed_over_and_counts_once_that_user_appears() {
+async fn unknown_user_id_counts_once_user_appears() {
     let app = with_two_users().await;
     let explicit = named(customer("cus_1", "ada@example.com"), &NOBODY.to_string());
     app.apply([stripe("evt_1", "customer.created", 0, explicit)]).await;
@@ -199,7 +199,7 @@ async fn an_id_of_nobody_is_passed_over_and_counts_once_that_user_appears() {
 }
 
 #[tokio::test]
-async fn a_guests_payment_belongs_to_the_confirmed_address_given_at_checkout() {
+async fn guest_payment_matches_confirmed_checkout_address() {
     let app = with_two_users().await;
     let mut session = checkout("cs_1", None, None);
     session["payment_intent"] = json!("pi_1");
@@ -252,7 +252,7 @@ async fn several_customers_of_one_user_add_up() {
 }
 
 #[tokio::test]
-async fn what_ends_a_subscription_has_the_last_word_of_its_second_on_whose_it_is() {
+async fn final_event_decides_owner_within_its_second() {
     let updated = named(subscription("sub_1", "cus_1", "active"), &BEA.to_string());
     let deleted = named(subscription("sub_1", "cus_1", "canceled"), &ADA.to_string());
     let updated = stripe("evt_9", "customer.subscription.updated", 5, updated);

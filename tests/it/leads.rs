@@ -1,4 +1,4 @@
-//! Leads become members, and campaigns know what came of them, in whatever order the news arrives.
+//! Leads become members, and campaigns show it, in any order of events.
 
 use memberflow::envelope::Envelope;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const SPRING: &str = "5b000000-0000-4000-8000-000000000001";
 const AUTUMN: &str = "5b000000-0000-4000-8000-000000000002";
 
 #[tokio::test]
-async fn a_lead_is_converted_when_its_address_signs_up() {
+async fn lead_converts_when_its_address_signs_up() {
     let app = begin().await;
     lead(&app, "Ada@Example.com", Some(SPRING)).await;
     assert_eq!(leads(&app).await, [json!({"status": "new", "user": null, "value": null})]);
@@ -26,7 +26,7 @@ async fn a_lead_is_converted_when_its_address_signs_up() {
 }
 
 #[tokio::test]
-async fn lead_made_before_the_first_payment_converts_when_it_comes_late() {
+async fn late_lead_before_first_payment_converts() {
     let app = begin().await;
     app.sign_up(ADA, "ada@example.com").await;
     app.apply(paid()).await;
@@ -36,7 +36,7 @@ async fn lead_made_before_the_first_payment_converts_when_it_comes_late() {
 }
 
 #[tokio::test]
-async fn lead_made_after_the_first_payment_converts_nothing() {
+async fn lead_after_first_payment_does_not_convert() {
     let app = begin().await;
     app.sign_up(ADA, "ada@example.com").await;
     app.apply(paid()).await;
@@ -52,7 +52,7 @@ async fn lead_made_after_the_first_payment_converts_nothing() {
 }
 
 #[tokio::test]
-async fn lead_converted_by_hand_counts_only_what_was_paid_since() {
+async fn manually_converted_lead_counts_later_payments() {
     let app = begin().await;
     app.sign_up(ADA, "ada@example.com").await;
     app.apply(paid()).await;
@@ -106,7 +106,7 @@ async fn conversions_are_the_same_in_every_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn insert_through_the_api_neither_backdates_nor_tells_of_members() {
+async fn api_insert_cannot_backdate_or_probe_members() {
     let app = begin().await;
     app.sign_up(ADA, "ada@example.com").await;
     app.apply(paid()).await;
@@ -130,7 +130,7 @@ async fn insert_through_the_api_neither_backdates_nor_tells_of_members() {
     }
     assert_eq!(campaign(&app, SPRING).await, json!({"leads": 2, "conversions": 0, "revenue": 0}));
 
-    // One that led to the member is converted, and the insert does not tell that either.
+    // A lead of an existing member is converted, but the insert does not reveal that.
     let returned: Option<Uuid> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
         "insert into public.leads (email, campaign_id, created_at)
          values ('ada@example.com', '{AUTUMN}', '2020-01-01') returning converted_to_user_id"
@@ -143,7 +143,7 @@ async fn insert_through_the_api_neither_backdates_nor_tells_of_members() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_not_confirmed_or_not_unique_converts_nobody() {
+async fn unconfirmed_or_shared_address_does_not_convert() {
     let app = begin().await;
     lead(&app, "ada@example.com", Some(SPRING)).await;
     app.sign_up(ADA, "ada@example.com").await;
@@ -159,7 +159,7 @@ async fn an_address_that_is_not_confirmed_or_not_unique_converts_nobody() {
 }
 
 #[tokio::test]
-async fn value_and_revenue_follow_payments_and_refunds_in_any_order() {
+async fn lead_value_follows_payments_in_any_order() {
     let events = || [vec![signed_up()], paid()].concat();
     for turn in 0..events().len() {
         let app = begin().await;
@@ -184,7 +184,7 @@ async fn value_and_revenue_follow_payments_and_refunds_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_member_counts_once_in_a_campaign_and_goes_on_counting_when_gone() {
+async fn member_counts_once_per_campaign_even_if_deleted() {
     let app = begin().await;
     app.sign_up(ADA, "ada@example.com").await;
     app.apply(paid()).await;
@@ -208,7 +208,7 @@ async fn a_member_counts_once_in_a_campaign_and_goes_on_counting_when_gone() {
 }
 
 #[tokio::test]
-async fn money_of_another_currency_is_never_added_to_a_campaigns() {
+async fn campaign_revenue_ignores_other_currencies() {
     let app = begin().await;
     app.execute(&format!("update public.marketing_campaigns set currency = 'eur' where id = '{SPRING}'"))
         .await;
@@ -223,7 +223,7 @@ async fn money_of_another_currency_is_never_added_to_a_campaigns() {
 }
 
 #[tokio::test]
-async fn what_people_decide_by_hand_stays_and_counts() {
+async fn manual_conversion_stays_and_counts() {
     let app = begin().await;
     lead(&app, "offline@example.com", Some(SPRING)).await;
     app.execute("update public.leads set status = 'converted', conversion_value = 700").await;
@@ -278,7 +278,7 @@ async fn decimal_columns_of_a_deployment_hold_major_units() {
 }
 
 #[tokio::test]
-async fn a_recount_sets_the_campaigns_to_what_their_leads_say() {
+async fn recount_sets_campaigns_from_leads() {
     let app = begin().await;
     app.sign_up(ADA, "ada@example.com").await;
     app.apply(paid()).await;
@@ -348,7 +348,7 @@ fn renewal() -> Envelope {
     stripe("evt_4", "invoice.paid", 2_592_010, invoice)
 }
 
-/// Ada is there.
+/// Ada signs up.
 fn signed_up() -> Envelope {
     named("msg_1", ADA)
 }

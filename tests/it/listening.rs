@@ -1,5 +1,5 @@
-//! Where the process listens: an address that cannot be had ends it before it connects anywhere, and operators may
-//! have an address of their own.
+//! Listening addresses: a taken one ends the process before it connects, and operators may have a separate
+//! one.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -23,7 +23,7 @@ fn serve(settings: &Settings, bind: &str) -> Output {
 }
 
 #[test]
-fn an_address_that_is_taken_ends_serve_before_it_connects() {
+fn taken_address_ends_serve_before_connecting() {
     let (postgres, rabbitmq, other) = (taken(), taken(), taken());
     let address = |listener: &TcpListener| listener.local_addr().unwrap();
     let urls = [
@@ -60,7 +60,7 @@ fn too_few_connections_for_the_roles_end_serve_with_2() {
 }
 
 #[tokio::test]
-async fn a_plaintext_connection_to_another_host_is_warned_of() {
+async fn remote_plaintext_connection_is_warned_about() {
     for (host, warned) in [("postgres.invalid", true), ("127.0.0.1", false)] {
         let url = format!("postgres://nobody:hunter2@{host}:1/none");
         let serving = Serving::roles("api", &vec![("DATABASE_URL", url)]);
@@ -71,7 +71,7 @@ async fn a_plaintext_connection_to_another_host_is_warned_of() {
 }
 
 #[tokio::test]
-async fn operators_have_an_address_of_their_own() {
+async fn ops_endpoints_have_a_separate_address() {
     rustls::crypto::ring::default_provider().install_default().ok();
     let database = TestDatabase::migrated().await;
     let settings: Settings = vec![

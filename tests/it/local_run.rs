@@ -1,4 +1,4 @@
-//! `memberflow dev --once`: from an empty database to the members that the stories promise.
+//! `memberflow dev --once`: from an empty database to the expected members.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use crate::support::database::TestDatabase;
 
-/// A folder that holds nothing but the stories, removed with this value.
+/// A temporary folder with only the fixtures.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -50,7 +50,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn shows_every_member_of_the_stories_and_the_same_again() {
+async fn local_run_shows_every_demo_member_repeatedly() {
     let (folder, database) = (Folder::new(), TestDatabase::empty().await);
 
     let first = folder.run_once(&database).await;
@@ -89,12 +89,12 @@ async fn keeps_demo_members_out_of_a_real_supabase() {
 }
 
 #[tokio::test]
-async fn the_demo_is_alive_whatever_the_date() {
+async fn demo_is_current_on_any_date() {
     alive_at(datetime!(2031-03-05 09:30 UTC)).await;
 }
 
 #[tokio::test]
-async fn the_demo_is_alive_on_the_last_of_february() {
+async fn demo_is_current_on_last_of_february() {
     alive_at(datetime!(2024-02-29 23:59:59 UTC)).await;
 }
 

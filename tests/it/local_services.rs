@@ -1,4 +1,4 @@
-//! Private servers: started where none can be used, shared, found again after a kill, stopped at the end.
+//! Private servers: started if none can be used, shared, found after a kill, stopped at the end.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ async fn start(wanted: &Wanted) -> Services {
 }
 
 #[tokio::test]
-async fn servers_named_by_the_environment_are_taken_as_they_are() {
+async fn servers_of_the_environment_are_used() {
     let checkout = Checkout::new();
     let mut wanted = checkout.wanted();
     wanted.database_url = Some("postgres://nobody@127.0.0.1:1/nothing".to_owned());
@@ -77,7 +77,7 @@ async fn servers_named_by_the_environment_are_taken_as_they_are() {
 }
 
 #[tokio::test]
-async fn private_servers_are_shared_and_stopped_by_the_last_run() {
+async fn last_run_stops_shared_servers() {
     if !can_start() {
         eprintln!("skipped: PostgreSQL and RabbitMQ are not both installed here");
         return;
@@ -101,7 +101,7 @@ async fn private_servers_are_shared_and_stopped_by_the_last_run() {
 }
 
 #[tokio::test]
-async fn a_server_left_by_a_killed_run_is_used_and_then_stopped() {
+async fn server_of_a_killed_run_is_reused_then_stopped() {
     if !can_start() {
         return;
     }
@@ -119,7 +119,7 @@ async fn a_server_left_by_a_killed_run_is_used_and_then_stopped() {
 }
 
 #[tokio::test]
-async fn a_server_that_died_comes_back_with_its_data() {
+async fn crashed_server_restarts_with_its_data() {
     if !can_start() {
         return;
     }
@@ -139,7 +139,7 @@ async fn a_server_that_died_comes_back_with_its_data() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_us_is_left_alone_and_another_port_taken() {
+async fn refusing_server_is_left_alone() {
     if !can_start() {
         return;
     }
@@ -158,7 +158,7 @@ async fn a_server_that_refuses_us_is_left_alone_and_another_port_taken() {
 }
 
 #[tokio::test]
-async fn a_broker_that_was_killed_and_started_again_leaves_no_process() {
+async fn restarted_broker_leaves_no_process() {
     if !can_start() || !Path::new("/proc/self/cwd").exists() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Payments in every order in which they are told, beside rows that the application wrote itself.
+//! Payments in every order of events, with pre-existing rows of the application.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -50,7 +50,7 @@ async fn revenue(app: &TestApp) -> Vec<Value> {
     app.rows("select total_spent, ltv from public.user_revenue_metrics").await
 }
 
-/// As if nothing but the customer had ever been told of.
+/// Empties everything except the customer.
 async fn forget_payments(app: &TestApp) {
     app.execute(
         "truncate ingest.inbox, ingest.stripe_facts, ingest.payments, ingest.stripe_links, ingest.customer_revenue",
@@ -60,7 +60,7 @@ async fn forget_payments(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn an_invoices_payment_is_counted_once_whatever_tells_of_it_first() {
+async fn invoice_payment_counts_once_in_any_order() {
     let events = [
         stripe("evt_1", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000)),
         stripe("evt_2", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000)),
@@ -91,7 +91,7 @@ async fn an_invoices_payment_is_counted_once_whatever_tells_of_it_first() {
 }
 
 #[tokio::test]
-async fn a_row_that_stood_there_before_is_taken_over_whatever_is_told_first() {
+async fn preexisting_row_is_adopted_in_any_order() {
     let events = [
         stripe("evt_1", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000)),
         stripe("evt_2", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 1000)),
@@ -123,7 +123,7 @@ async fn a_row_that_stood_there_before_is_taken_over_whatever_is_told_first() {
 }
 
 #[tokio::test]
-async fn two_rows_that_stood_there_about_one_payment_become_one() {
+async fn two_preexisting_rows_of_a_payment_are_merged() {
     let app = with_ada().await;
     app.execute(&format!(
         "insert into public.payment_history (user_id, stripe_payment_intent_id, stripe_invoice_id, amount, status)
@@ -140,7 +140,7 @@ async fn two_rows_that_stood_there_about_one_payment_become_one() {
 }
 
 #[tokio::test]
-async fn a_row_that_the_application_refers_to_holds_nothing_up() {
+async fn referenced_row_does_not_block_others() {
     let app = with_ada().await;
     app.execute("create table public.receipts (payment uuid references public.payment_history (id))").await;
     app.apply([stripe("evt_1", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000))]).await;
@@ -158,7 +158,7 @@ async fn a_row_that_the_application_refers_to_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn two_invoices_may_exchange_their_payment_intents_in_one_batch() {
+async fn invoices_can_swap_payment_intents_in_a_batch() {
     let app = with_ada().await;
     let old_shape = |invoice: &str, intent: &str| {
         let mut object = paid_invoice(invoice, "cus_1", 1000);
@@ -182,7 +182,7 @@ async fn two_invoices_may_exchange_their_payment_intents_in_one_batch() {
 }
 
 #[tokio::test]
-async fn a_guests_payment_that_turns_out_to_be_a_customers_is_counted_once() {
+async fn guest_payment_of_a_customer_counts_once() {
     let guest = stripe("evt_1", "charge.succeeded", 1, charge("ch_1", None, "pi_1", 1000));
     let known = stripe("evt_2", "charge.updated", 2, charge("ch_1", Some("cus_1"), "pi_1", 1000));
     for order in [[guest.clone(), known.clone()], [known, guest]] {
@@ -199,7 +199,7 @@ async fn a_guests_payment_that_turns_out_to_be_a_customers_is_counted_once() {
 }
 
 #[tokio::test]
-async fn disputed_money_is_gone_while_it_is_withdrawn_and_back_once_won() {
+async fn disputed_amount_counts_until_dispute_is_won() {
     let app = with_ada().await;
     app.apply([stripe("evt_1", "charge.succeeded", 1, charge("ch_1", Some("cus_1"), "pi_1", 1000))]).await;
     let steps = [
@@ -218,7 +218,7 @@ async fn disputed_money_is_gone_while_it_is_withdrawn_and_back_once_won() {
 }
 
 #[tokio::test]
-async fn refunds_count_by_their_own_ids_and_status_before_or_after_their_charge() {
+async fn refunds_count_in_any_order_with_their_charge() {
     let app = with_ada().await;
     app.apply([
         stripe("evt_1", "refund.created", 3, refund("re_1", "ch_1", 300, "pending")),
@@ -253,7 +253,7 @@ async fn currencies_are_never_added_up() {
 }
 
 #[tokio::test]
-async fn an_invoice_stands_as_its_last_attempt_and_its_end_say() {
+async fn invoice_status_follows_last_attempt_and_end() {
     let app = with_ada().await;
     let invoice = |status: &str, attempts: i64, paid: i64| {
         let mut object = paid_invoice("in_1", "cus_1", paid);
@@ -281,7 +281,7 @@ async fn an_invoice_stands_as_its_last_attempt_and_its_end_say() {
 }
 
 #[tokio::test]
-async fn a_payment_that_was_too_large_is_shown_once_the_column_is_wide_enough() {
+async fn too_large_payment_is_shown_after_widening() {
     let app = with_ada().await;
     app.execute("alter table public.payment_history alter column amount type int4").await;
     app.apply([stripe("evt_1", "invoice.paid", 2, paid_invoice("in_1", "cus_1", 3_000_000_000))]).await;

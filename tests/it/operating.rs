@@ -1,4 +1,4 @@
-//! What operators do with events that could not be applied, and how they look for events at all.
+//! Operations on dead letters and events.
 
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
@@ -13,7 +13,7 @@ use crate::support::database::TestDatabase;
 use crate::support::process::{Serving, Settings, memberflow};
 
 #[tokio::test]
-async fn what_the_broker_gives_up_on_is_a_dead_letter_that_can_be_redriven() {
+async fn broker_dead_letter_can_be_redriven() {
     let (database, broker) = (TestDatabase::migrated().await, TestBroker::new());
     let settings = vec![
         ("DATABASE_URL", database.url()),
@@ -43,7 +43,7 @@ async fn what_the_broker_gives_up_on_is_a_dead_letter_that_can_be_redriven() {
 }
 
 #[tokio::test]
-async fn an_event_that_was_applied_is_not_buried() {
+async fn applied_event_is_not_dead_lettered() {
     let app = TestApp::begin().await;
     let event = stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com"));
     app.apply([event.clone()]).await;
@@ -55,7 +55,7 @@ async fn an_event_that_was_applied_is_not_buried() {
 }
 
 #[tokio::test]
-async fn dead_letters_are_listed_shown_tried_and_dropped() {
+async fn dead_letters_are_listed_shown_redriven_dropped() {
     let (app, settings) = with_letters().await;
     let (exit, list) = run(&settings, &["dead-letters", "list"]);
     assert_eq!(exit, 0);
@@ -91,7 +91,7 @@ async fn dead_letters_are_listed_shown_tried_and_dropped() {
 }
 
 #[tokio::test]
-async fn letters_are_chosen_or_it_says_how() {
+async fn dead_letter_commands_need_a_selection() {
     let (_told, settings) = with_letters().await;
     let (exit, said) = run(&settings, &["dead-letters", "drop"]);
     assert_eq!(exit, 2);
@@ -102,7 +102,7 @@ async fn letters_are_chosen_or_it_says_how() {
 }
 
 #[tokio::test]
-async fn internal_letters_stay_where_they_are() {
+async fn internal_dead_letters_are_not_redriven() {
     let (app, settings) = with_letters().await;
     app.execute("update ingest.events set source = 'internal' where event_id = 'evt_1'").await;
     let (exit, said) = run(&settings, &["dead-letters", "redrive", "--all"]);
@@ -114,7 +114,7 @@ async fn internal_letters_stay_where_they_are() {
 }
 
 #[tokio::test]
-async fn what_is_parked_is_listed_with_what_is_missing() {
+async fn parked_items_are_listed_with_reasons() {
     let app = TestApp::begin().await;
     let settings = settings(&app);
     assert_eq!(run(&settings, &["parked", "list"]), (0, "nothing is parked\n".to_owned()));
@@ -133,7 +133,7 @@ async fn what_is_parked_is_listed_with_what_is_missing() {
 }
 
 #[tokio::test]
-async fn events_are_found_wherever_they_are() {
+async fn events_are_found_in_every_state() {
     let (app, settings) = with_letters().await;
     let applied =
         stripe("evt_3", "customer.subscription.created", 1, subscription("sub_1", "cus_1", "active"));
@@ -157,7 +157,7 @@ async fn events_are_found_wherever_they_are() {
 }
 
 #[tokio::test]
-async fn events_can_be_watched_as_they_are_applied() {
+async fn tail_shows_events_as_they_are_applied() {
     let app = TestApp::begin().await;
     let mut command = memberflow(&settings(&app));
     command.args(["events", "tail", "--json"]).stdout(std::process::Stdio::piped());
@@ -176,7 +176,7 @@ async fn events_can_be_watched_as_they_are_applied() {
     }
 }
 
-/// Two letters, given up for different reasons.
+/// Two dead letters with different reasons.
 async fn with_letters() -> (TestApp, Settings) {
     let app = TestApp::begin().await;
     let event =
@@ -229,7 +229,7 @@ async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
 
 /// Bodies are written by others: a terminal must show them and obey nothing in them.
 #[tokio::test]
-async fn shown_bodies_steer_no_terminal() {
+async fn shown_bodies_have_no_control_characters() {
     let app = TestApp::begin().await;
     let settings = vec![("DATABASE_URL", app.database.url())];
     let name = "a\u{9b}2Jb\u{7f}c\u{202e}gpj\u{2066}\u{200f}";
@@ -249,7 +249,7 @@ async fn shown_bodies_steer_no_terminal() {
 }
 
 #[tokio::test]
-async fn missing_database_and_missing_migrations_are_said_once_with_what_to_do() {
+async fn missing_database_or_migrations_is_explained_once() {
     let database = TestDatabase::empty().await;
     let missing = database.url().replace(&database.name, "mf_missing");
     for (arguments, reading) in [

@@ -6,7 +6,7 @@ use std::{env, fs};
 
 const PAGE: &str = include_str!("../../docs/operations.md");
 
-/// What stands between backticks, and the lines of code blocks.
+/// The text in backticks, and the lines of code blocks.
 fn code() -> Vec<String> {
     let mut code = Vec::new();
     let mut inside = false;
@@ -31,7 +31,7 @@ fn source(folder: &Path) -> String {
 }
 
 #[test]
-fn every_metric_named_is_one_that_is_reported() {
+fn every_documented_metric_exists() {
     let source = source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     let code = code().join("\n");
     let words = code.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
@@ -45,7 +45,7 @@ fn every_metric_named_is_one_that_is_reported() {
 }
 
 #[test]
-fn every_command_and_flag_named_exists() {
+fn every_documented_command_and_flag_exists() {
     let code = code();
     let lines = code.iter().filter_map(|line| line.split_once("memberflow ").map(|(_, rest)| rest));
     let lines: Vec<&str> = lines.collect();

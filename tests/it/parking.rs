@@ -1,6 +1,6 @@
-//! What cannot be placed yet is parked with its reason, counted where it can be, and applied by itself once
-//! the missing piece is there. What can never be applied is a dead letter. Nothing is dropped, and words that
-//! are not known are counted.
+//! Incomplete items are parked with a reason, counted as far as possible, and completed once the missing
+//! information arrives. Undecodable events are dead letters. Nothing is dropped, and unknown values are
+//! counted.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::database::TestDatabase;
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 
 #[tokio::test]
-async fn a_customer_of_nobody_is_counted_and_shown_once_its_user_signs_up() {
+async fn unowned_customer_is_shown_once_user_signs_up() {
     let app = TestApp::begin().await;
     app.name_tier("Pro", "price_pro").await;
     app.apply([
@@ -43,7 +43,7 @@ async fn a_customer_of_nobody_is_counted_and_shown_once_its_user_signs_up() {
 }
 
 #[tokio::test]
-async fn a_user_who_appears_without_an_event_is_found_by_the_next_round() {
+async fn user_without_event_is_found_by_upkeep() {
     let app = TestApp::begin().await;
     let mut named = subscription("sub_1", "cus_1", "active");
     named["metadata"]["user_id"] = json!(MEMBER);
@@ -64,7 +64,7 @@ async fn a_user_who_appears_without_an_event_is_found_by_the_next_round() {
 }
 
 #[tokio::test]
-async fn a_deleted_users_money_stays_with_the_customer_and_never_goes_to_somebody_else() {
+async fn deleted_users_revenue_stays_with_customer() {
     let app = TestApp::begin().await;
     app.sign_up(MEMBER, "ada@example.com").await;
     let mut named = subscription("sub_1", "cus_1", "active");
@@ -90,7 +90,7 @@ async fn a_deleted_users_money_stays_with_the_customer_and_never_goes_to_somebod
 }
 
 #[tokio::test]
-async fn a_status_that_nobody_knows_keeps_the_last_known_one() {
+async fn unknown_status_keeps_the_last_known_one() {
     for late in [false, true] {
         let app = TestApp::begin().await;
         app.sign_up(MEMBER, "ada@example.com").await;
@@ -111,7 +111,7 @@ async fn a_status_that_nobody_knows_keeps_the_last_known_one() {
 }
 
 #[tokio::test]
-async fn an_end_that_was_announced_and_never_told_is_flagged_an_hour_later_and_changes_nothing() {
+async fn unreported_announced_end_is_flagged_as_overdue() {
     let app = TestApp::begin().await;
     app.sign_up(MEMBER, "ada@example.com").await;
     app.name_tier("Pro", "price_pro").await;
@@ -151,7 +151,7 @@ async fn an_end_that_was_announced_and_never_told_is_flagged_an_hour_later_and_c
 }
 
 #[tokio::test]
-async fn news_without_a_state_waits_for_the_state() {
+async fn thin_event_is_parked_until_state_arrives() {
     let app = TestApp::begin().await;
     let thin = json!({
         "id": "evt_thin", "object": "v2.core.event", "type": "v1.invoice.paid", "created": "2026-01-01T00:00:00Z",
@@ -166,7 +166,7 @@ async fn news_without_a_state_waits_for_the_state() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_a_dead_letter_and_its_neighbours_are_applied() {
+async fn unreadable_event_is_dead_others_are_applied() {
     let app = TestApp::begin().await;
     let nameless = stripe("evt_2", "invoice.paid", 1, json!({"object": "invoice"}));
     let applied = app
@@ -184,7 +184,7 @@ async fn what_cannot_be_read_is_a_dead_letter_and_its_neighbours_are_applied() {
 }
 
 #[tokio::test]
-async fn text_that_postgres_cannot_hold_is_shown_with_a_replacement_character() {
+async fn nul_is_shown_as_replacement_character() {
     let app = TestApp::begin().await;
     app.sign_up(MEMBER, "ada@example.com").await;
     let mut odd = customer("cus_1", "ada@example.com");
@@ -196,7 +196,7 @@ async fn text_that_postgres_cannot_hold_is_shown_with_a_replacement_character() 
 }
 
 #[tokio::test]
-async fn a_payment_too_large_for_an_older_table_is_parked_and_counted() {
+async fn too_large_payment_is_parked_and_counted() {
     let app = TestApp::begin().await;
     app.execute("alter table public.payment_history alter column amount type int4").await;
     app.sign_up(MEMBER, "ada@example.com").await;
@@ -217,7 +217,7 @@ async fn a_payment_too_large_for_an_older_table_is_parked_and_counted() {
 }
 
 #[tokio::test]
-async fn what_the_database_refuses_is_told_apart_from_a_database_that_is_away() {
+async fn refusal_differs_from_database_outage() {
     let app = TestApp::begin().await;
     app.execute("alter table ingest.stripe_facts add constraint no_such check (id <> 'cus_poison')").await;
     let poison = stripe("evt_1", "customer.created", 0, customer("cus_poison", "ada@example.com"));
@@ -231,7 +231,7 @@ async fn what_the_database_refuses_is_told_apart_from_a_database_that_is_away() 
 }
 
 #[tokio::test]
-async fn words_that_are_not_recognised_are_counted_once_for_each_event() {
+async fn unknown_values_count_once_per_event() {
     let metrics = memberflow::telemetry::metrics().unwrap();
     let app = TestApp::begin().await;
     let dormant = |id: &str, second| {

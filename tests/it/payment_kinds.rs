@@ -1,6 +1,6 @@
-//! Kinds of payments that API versions tell differently: refunds told by an amount alone, partial captures, bank
-//! debits, payments by other means, invoices that Checkout makes afterwards. Each in every order, doubled, and
-//! after a rebuild.
+//! Payments that API versions report differently: refunds only as an amount, partial captures, bank debits,
+//! out-of-band payments, invoices created by Checkout afterwards. Each in every order, doubled, and after a
+//! rebuild.
 
 use memberflow::envelope::Envelope;
 use memberflow::ops::progress::Progress;
@@ -113,9 +113,9 @@ fn open(attempts: i64, paid: i64) -> Value {
     )
 }
 
-/// What versions between 2022-11-15 and 2024-09-30 tell of a refund: the charge, without a list.
+/// A refund in versions between 2022-11-15 and 2024-09-30: the charge, without a list.
 #[tokio::test]
-async fn refund_told_by_its_charge_alone_counts_once() {
+async fn refund_reported_by_charge_counts_once() {
     let app = with_ada().await;
     let first = charge("ch_1", 5000, json!({"amount_refunded": 2000}));
     let both = charge("ch_1", 5000, json!({"amount_refunded": 2500}));
@@ -148,7 +148,7 @@ async fn refund_of_an_invoices_charge_is_the_invoices() {
 }
 
 #[tokio::test]
-async fn refund_that_fails_later_is_no_refund() {
+async fn refund_that_fails_later_does_not_count() {
     let app = with_ada().await;
     let refunded = |amount| charge("ch_1", 5000, json!({"amount_refunded": amount}));
     let events = [
@@ -192,7 +192,7 @@ async fn uncaptured_part_is_neither_money_nor_refund() {
 
 /// Before 2020 no field said how much was captured.
 #[tokio::test]
-async fn partial_capture_of_old_is_known_by_the_capture() {
+async fn old_partial_capture_is_read_from_capture_event() {
     let app = with_ada().await;
     let of_old = |refunded: i64, refunds: Value| {
         charge(

@@ -1,5 +1,5 @@
-//! An event that fails is tried again alone and given up in the end; one that can never be applied is given up at
-//! once; one that ends the connection or the process is found out. Their neighbours are applied.
+//! A failing event is retried alone and finally dead-lettered; one that can never be applied is dead-lettered
+//! at once; one that breaks the connection or crashes the process is isolated. The other events are applied.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ const PENDING: &str = "state = 'pending'";
 const ALONE: &str = "state = 'pending' and alone";
 
 #[tokio::test]
-async fn events_that_fail_are_tried_again_and_given_up_while_their_neighbours_flow_on() {
+async fn failing_events_are_retried_then_dead_lettered() {
     let app = trapped().await;
     queue(&app, &["evt_fails", "evt_hopeless", "evt_cuts"]).await;
     let serving = Serving::roles("consume", &settings(&app));
@@ -59,7 +59,7 @@ async fn events_that_fail_are_tried_again_and_given_up_while_their_neighbours_fl
 }
 
 #[tokio::test]
-async fn an_event_that_fails_for_a_while_is_applied_in_the_end() {
+async fn temporarily_failing_event_is_applied() {
     let app = trapped().await;
     queue(&app, &["evt_fails"]).await;
     let serving = Serving::roles("consume", &settings(&app));
@@ -74,14 +74,14 @@ async fn an_event_that_fails_for_a_while_is_applied_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_pending_event_that_ends_the_process_is_found_out() {
+async fn crashing_pending_event_is_isolated() {
     let app = trapped().await;
     queue(&app, &["evt_ends"]).await;
     crash_until_dead(&app, &settings(&app)).await;
 }
 
 #[tokio::test]
-async fn an_event_from_the_broker_that_ends_the_process_is_found_out() {
+async fn crashing_broker_event_is_isolated() {
     let (app, broker) = (trapped().await, TestBroker::new());
     let mut settings = settings(&app);
     settings.extend([("AMQP_URL", broker_url()), ("MEMBERFLOW_QUEUE_PREFIX", broker.prefix.clone())]);
@@ -117,7 +117,7 @@ async fn crash_until_dead(app: &TestApp, settings: &Settings) {
 }
 
 #[tokio::test]
-async fn consumers_that_are_killed_make_no_dead_letters() {
+async fn killed_consumers_cause_no_dead_letters() {
     let app = TestApp::begin().await;
     app.store.initial_import().await.unwrap();
     queue(&app, &[]).await;
@@ -144,7 +144,7 @@ async fn consumers_that_are_killed_make_no_dead_letters() {
 }
 
 #[tokio::test]
-async fn a_counted_attempt_waits_for_whoever_holds_the_event() {
+async fn counted_attempt_waits_for_the_row_lock() {
     let app = TestApp::begin().await;
     queue(&app, &[]).await;
     app.execute("update ingest.events set alone = true").await;
@@ -164,7 +164,7 @@ async fn a_counted_attempt_waits_for_whoever_holds_the_event() {
 }
 
 #[tokio::test]
-async fn a_column_that_is_yet_to_be_migrated_is_no_events_fault() {
+async fn missing_column_does_not_fail_events() {
     let app = TestApp::begin().await;
     app.store.initial_import().await.unwrap();
     app.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
@@ -177,7 +177,7 @@ async fn a_column_that_is_yet_to_be_migrated_is_no_events_fault() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_ends_by_itself_counts_no_attempt() {
+async fn orderly_shutdown_counts_no_attempt() {
     let app = TestApp::begin().await;
     app.store.initial_import().await.unwrap();
     app.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
@@ -258,7 +258,7 @@ async fn hasten(app: &TestApp) {
     app.execute(due).await;
 }
 
-/// Ends what stands in the trap: the process is gone, and a backend that sleeps does not notice.
+/// Terminates trapped backends: the process is gone, and a sleeping backend does not notice.
 async fn wake(app: &TestApp) {
     let end = "select pg_terminate_backend(pid) from pg_stat_activity
                where datname = current_database() and wait_event = 'PgSleep'";
@@ -267,7 +267,7 @@ async fn wake(app: &TestApp) {
     }
 }
 
-/// Backends that stand in the trap.
+/// Trapped backends.
 async fn asleep(app: &TestApp) -> i64 {
     let asleep = "select count(*) as it from pg_stat_activity
                   where datname = current_database() and wait_event = 'PgSleep'";

@@ -1,4 +1,4 @@
-//! `docs/problems.md` lists the problems that there are.
+//! `docs/problems.md` lists all problems.
 
 use memberflow::http::problem::KINDS;
 
@@ -11,7 +11,7 @@ fn named() -> Vec<&'static str> {
 }
 
 #[test]
-fn every_kind_is_listed_in_order_with_what_to_do() {
+fn every_problem_kind_is_documented_in_order() {
     let (fields, kinds): (Vec<&str>, Vec<&str>) = named().into_iter().partition(|name| name.contains('<'));
     assert_eq!(kinds, KINDS);
     assert_eq!(fields, ["<field>-missing", "<field>-invalid"]);

@@ -1,4 +1,4 @@
-//! How what the API and the commands read is found: by index, whatever the planner believes.
+//! Queries of the API and the CLI use indexes, whatever the table statistics say.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use crate::support::app::{NOW, TestApp, customer, stripe};
 /// Rows of others in each table, where there is no more time.
 const OTHERS: i32 = 20_000;
 
-/// What grows with members and their tickets and leads beside the tables that batches write.
+/// Tables that grow with members, tickets and leads, besides those that batches write.
 const READ: [Growing; 9] = [
     ("auth.users", "'id', md5('user' || n)::uuid, 'email', n || '@other.org', 'phone', null"),
     ("public.user_profiles", "'id', md5('profile' || n)::uuid, 'user_id', md5('user' || n)::uuid"),
@@ -42,13 +42,13 @@ const READ: [Growing; 9] = [
 ];
 
 #[tokio::test]
-async fn no_reading_path_reads_a_table_that_grows() {
+async fn read_paths_never_scan_growing_tables() {
     assert_found_by_index(OTHERS).await;
 }
 
 #[tokio::test]
 #[ignore = "takes minutes: a million rows in each table"]
-async fn no_reading_path_reads_a_table_of_a_million() {
+async fn read_paths_never_scan_a_million_rows() {
     assert_found_by_index(1_000_000).await;
 }
 

@@ -1,4 +1,4 @@
-//! What the door answers, and what it keeps: every row of the table of replies.
+//! What the endpoints answer and store: every row of the table of replies.
 
 mod attacks;
 mod bad_requests;
@@ -53,7 +53,7 @@ async fn an_accepted_event_is_durable_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn requests_that_no_endpoint_takes_are_told_where_to_go() {
+async fn unknown_routes_name_the_endpoints() {
     let edge = Edge::start().await;
     let problem =
         assert_problem(edge.post("/webhooks/paypal", "{}").send().await.unwrap(), 404, "not-found").await;
@@ -67,7 +67,7 @@ async fn requests_that_no_endpoint_takes_are_told_where_to_go() {
 }
 
 #[tokio::test]
-async fn only_plain_json_is_taken() {
+async fn only_plain_json_is_accepted() {
     let edge = Edge::start().await;
     for content_type in ["text/plain", "application/json-seq", "application/x-www-form-urlencoded", ""] {
         let replaced = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
@@ -84,7 +84,7 @@ async fn only_plain_json_is_taken() {
 }
 
 #[tokio::test]
-async fn a_body_may_be_as_long_as_the_limit_and_no_longer() {
+async fn body_length_limit_is_exact() {
     let edge = Edge::with(|config| config.body_limit_bytes = 2048).await;
     let padded = |length: usize| {
         let empty = r#"{"id":"evt_1","type":"t","created":1,"pad":""}"#;
@@ -99,7 +99,7 @@ async fn a_body_may_be_as_long_as_the_limit_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_source_without_a_secret_takes_nothing_and_names_the_variable() {
+async fn source_without_secret_rejects_and_names_variable() {
     let edge = Edge::with(|config| {
         config.stripe_webhook_secrets.clear();
         config.supabase_webhook_secrets.clear();
@@ -116,7 +116,7 @@ async fn a_source_without_a_secret_takes_nothing_and_names_the_variable() {
 }
 
 #[tokio::test]
-async fn without_anything_durable_to_write_to_stripe_is_told_to_come_back() {
+async fn not_durable_event_asks_stripe_to_retry() {
     let edge = Edge::start().await;
     sqlx::query("alter view ingest.events rename to gone").execute(&edge.database.pool).await.unwrap();
     assert_problem(edge.stripe(EVENT).send().await.unwrap(), 503, "not-durable").await;
@@ -125,7 +125,7 @@ async fn without_anything_durable_to_write_to_stripe_is_told_to_come_back() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_durable_in_time_is_not_acknowledged() {
+async fn late_durability_is_not_acknowledged() {
     let edge = Edge::start().await;
     let lock = stall(&edge.database.pool).await;
     assert_problem(edge.stripe(EVENT).send().await.unwrap(), 503, "not-durable").await;
@@ -143,9 +143,9 @@ async fn secrets_in_rows_of_auth_are_never_stored() {
     assert_eq!(text(edge.supabase("database", "msg_1", body.to_string())).await.0, 200);
     let kept = edge.kept().await;
     assert_eq!(kept[0].event_type, "auth.users.update");
-    let told: Value = serde_json::from_slice(&kept[0].body).unwrap();
-    assert_eq!(told["record"], json!({"id": "u1", "email": "a@b.c"}));
-    assert_eq!(told["old_record"], told["record"]);
+    let reported: Value = serde_json::from_slice(&kept[0].body).unwrap();
+    assert_eq!(reported["record"], json!({"id": "u1", "email": "a@b.c"}));
+    assert_eq!(reported["old_record"], reported["record"]);
 }
 
 #[tokio::test]

@@ -155,7 +155,7 @@ fn counted(bodies: Vec<Bytes>) -> HashMap<Bytes, usize> {
 }
 
 #[tokio::test]
-async fn posts_every_fixture_rightly_signed_to_its_endpoint_byte_for_byte() {
+async fn fixtures_are_signed_and_posted_unchanged() {
     let (url, receiver) = Receiver::start(accept).await;
     let events: Vec<_> = fixture::events(&[story("")]).map(Result::unwrap).collect();
     // As a task of its own, as `dev` may run it.
@@ -174,7 +174,7 @@ async fn posts_every_fixture_rightly_signed_to_its_endpoint_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn with_one_request_at_a_time_the_events_arrive_in_order() {
+async fn concurrency_one_keeps_the_order() {
     let (url, receiver) = Receiver::start(accept).await;
     let one = Options { concurrency: 1.try_into().unwrap(), ..options(&url) };
     replayed(&one, story("12-free-member")).await.unwrap();
@@ -184,7 +184,7 @@ async fn with_one_request_at_a_time_the_events_arrive_in_order() {
 }
 
 #[tokio::test]
-async fn mixes_by_seed_and_posts_duplicates_as_often_as_asked() {
+async fn shuffle_and_duplicates_follow_the_options() {
     let (url, receiver) = Receiver::start(accept).await;
     let one = Options { concurrency: 1.try_into().unwrap(), ..options(&url) };
     let mixed = Options { shuffle: Some(11), duplicate: 3.try_into().unwrap(), ..one };
@@ -200,7 +200,7 @@ async fn mixes_by_seed_and_posts_duplicates_as_often_as_asked() {
 }
 
 #[tokio::test]
-async fn says_what_was_refused_and_why_and_goes_on_with_the_others() {
+async fn rejected_events_are_reported_and_skipped() {
     let (url, _receiver) = Receiver::start(|_, body| {
         if body.contains("\"invoice.paid\"") {
             problem(400, "https://example.com/problems/created-missing", "the field created is missing")
@@ -222,7 +222,7 @@ async fn says_what_was_refused_and_why_and_goes_on_with_the_others() {
 }
 
 #[tokio::test]
-async fn an_auth_hook_that_answers_200_with_an_error_was_refused() {
+async fn auth_hook_error_with_200_is_a_rejection() {
     let (url, _receiver) = Receiver::start(|_, _| {
         let body = r#"{"error":{"http_code":422,"message":"memberflow sends no SMS"}}"#;
         (StatusCode::OK, body).into_response()
@@ -233,7 +233,7 @@ async fn an_auth_hook_that_answers_200_with_an_error_was_refused() {
 }
 
 #[tokio::test]
-async fn waits_as_asked_while_the_service_sheds_load() {
+async fn retry_after_is_respected() {
     let (url, receiver) = Receiver::start(|nth, body| match nth {
         1 => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")]).into_response(),
         2 => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response(),
@@ -258,7 +258,7 @@ async fn gives_up_after_a_bounded_number_of_attempts() {
 }
 
 #[tokio::test]
-async fn secrets_other_than_the_services_are_refused_as_a_mismatch() {
+async fn wrong_secrets_are_rejected_as_mismatch() {
     let (url, receiver) = Receiver::start(accept).await;
     let stripe = StripeSecrets::new(&[SecretString::from("whsec_another_one")]).unwrap();
     let other = Options { secrets: Secrets { stripe, ..Secrets::default() }, ..options(&url) };
@@ -268,7 +268,7 @@ async fn secrets_other_than_the_services_are_refused_as_a_mismatch() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_counted_and_the_rest_is_posted() {
+async fn unreadable_fixtures_are_counted_rest_is_posted() {
     let (url, receiver) = Receiver::start(accept).await;
     let paths = [story("absent.json"), story("11-guest-checkout"), story("tiers.json")];
     let summary =
@@ -280,7 +280,7 @@ async fn what_cannot_be_read_is_counted_and_the_rest_is_posted() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_away_ends_the_replay() {
+async fn unreachable_service_aborts_the_replay() {
     // A port that was free a moment ago and that nobody listens on.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -291,7 +291,7 @@ async fn a_service_that_is_away_ends_the_replay() {
 }
 
 #[tokio::test]
-async fn asks_for_the_secret_and_the_address_that_it_needs() {
+async fn missing_secret_or_address_is_named() {
     let (url, _receiver) = Receiver::start(accept).await;
     let none = Options { secrets: Secrets::default(), ..options(&url) };
     let error = replayed(&none, story("12-free-member")).await.unwrap_err();
@@ -314,7 +314,7 @@ async fn a_base_path_is_kept() {
 }
 
 #[tokio::test]
-async fn begins_no_more_deliveries_per_second_than_allowed() {
+async fn delivery_rate_is_limited() {
     let (url, _receiver) = Receiver::start(accept).await;
     let slow = Options { rate_per_s: Some(20.0), ..options(&url) };
     let summary = replayed(&slow, story("11-guest-checkout")).await.unwrap();
@@ -323,7 +323,7 @@ async fn begins_no_more_deliveries_per_second_than_allowed() {
 }
 
 #[tokio::test]
-async fn shifted_stories_end_now_under_their_own_ids_and_valid_signatures() {
+async fn shifted_fixtures_end_now_with_valid_signatures() {
     let (url, receiver) = Receiver::start(accept).await;
     let shifted = Options { shift_to: Some(NOW), ..options(&url) };
     let summary = replayed(&shifted, story("")).await.unwrap();
@@ -344,7 +344,7 @@ async fn shifted_stories_end_now_under_their_own_ids_and_valid_signatures() {
 }
 
 #[tokio::test]
-async fn shifted_loose_files_move_together_so_that_their_last_event_is_now() {
+async fn shifted_loose_files_end_now_together() {
     let (url, receiver) = Receiver::start(accept).await;
     let folder = std::env::temp_dir().join(format!("mf-shift-{}", uuid::Uuid::new_v4().simple()));
     std::fs::create_dir(&folder).unwrap();
@@ -369,7 +369,7 @@ async fn shifted_loose_files_move_together_so_that_their_last_event_is_now() {
     assert_eq!(created, [now - 3000, now - 1500, now]);
 }
 
-/// The fault: the number of bytes stood where the number of events belongs.
+/// Regression test: the number of bytes was printed instead of the number of events.
 #[tokio::test]
 async fn progress_off_a_terminal_counts_events_not_bytes() {
     let (url, _receiver) = Receiver::start(accept).await;

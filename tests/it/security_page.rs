@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = include_str!("../../docs/SECURITY.md");
 
 #[test]
-fn every_test_that_the_page_names_exists() {
+fn every_test_named_on_the_page_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources: String =
         [root.join("src"), root.join("tests/it")].iter().flat_map(|folder| rust_files(folder)).collect();

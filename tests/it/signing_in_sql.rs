@@ -1,5 +1,5 @@
-//! The SQL of docs/supabase-webhooks.sql: what it posts is signed as the endpoint wants it, holds no secret,
-//! and never undoes what the user did.
+//! The SQL of docs/supabase-webhooks.sql: its posts are signed correctly, hold no secret, and never abort the
+//! user's transaction.
 
 use memberflow::verify::{SupabaseSecrets, Window, secrets, standard_webhooks};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::support::app::TestApp;
 
 const SECRET: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// What stands for pg_net and the vault: the calls are kept in a table.
+/// A stub of pg_net and the vault: the calls are kept in a table.
 const PEERS: &str = "
     create schema vault;
     create table vault.decrypted_secrets (name text, decrypted_secret text);
@@ -34,7 +34,7 @@ async fn installed() -> TestApp {
 }
 
 #[tokio::test]
-async fn what_the_trigger_posts_verifies_and_holds_no_secret() {
+async fn trigger_post_verifies_without_secrets() {
     let app = installed().await;
     app.sign_up(uuid::Uuid::from_u128(1), "ümlaut@example.com").await;
     app.execute("update auth.users set encrypted_password = 'hash', email = 'new@example.com'").await;
@@ -59,7 +59,7 @@ async fn what_the_trigger_posts_verifies_and_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn a_fault_of_the_trigger_does_not_undo_the_users_own_change() {
+async fn trigger_error_does_not_abort_user_transaction() {
     let app = installed().await;
     app.execute("drop table net.posted").await;
     app.sign_up(uuid::Uuid::from_u128(1), "ada@example.com").await;

@@ -1,5 +1,5 @@
-//! What the CRM sees of a subscription, and MRR before tax: told in every order, everything twice, and the same
-//! after a rebuild.
+//! Subscriptions in the CRM, and MRR before tax: in every order of events, everything twice, and after a
+//! rebuild.
 
 use memberflow::envelope::{Envelope, peek};
 use memberflow::ops::ledger::{self, About};
@@ -58,7 +58,7 @@ impl Story {
         self
     }
 
-    /// Tells it in every order, each of a customer of its own, every event twice.
+    /// Applies it in every order, each for its own customer, every event twice.
     async fn app(self) -> Orders {
         let app = TestApp::begin().await;
         app.name_tier("Starter", "price_starter").await;
@@ -102,7 +102,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     shorter.into_iter().flat_map(|order| (0..count).map(move |at| place(order.clone(), at))).collect()
 }
 
-/// The database in which a story was told in every order.
+/// The database with one history applied in every order.
 struct Orders {
     app: TestApp,
     store: Store,
@@ -160,7 +160,7 @@ fn flexible() -> Story {
 }
 
 #[tokio::test]
-async fn a_cancellation_in_flexible_billing_shows_its_day_and_reason() {
+async fn flexible_billing_cancellation_shows_day_and_reason() {
     let orders = flexible().app().await;
     let canceling = json!({"status": "active", "cancel_at": "2026-12-20T10:00:00+00:00", "at_period_end": false,
         "reason": "cancellation_requested", "feedback": null, "paused": false});
@@ -171,7 +171,7 @@ async fn a_cancellation_in_flexible_billing_shows_its_day_and_reason() {
 }
 
 #[tokio::test]
-async fn a_cancellation_day_that_passed_untold_is_flagged_as_overdue() {
+async fn unreported_cancellation_is_flagged_as_overdue() {
     let orders = flexible().app().await;
     let within_the_hour = orders.app.store_at(datetime!(2026-12-20 10:59:59 UTC));
     assert_eq!(within_the_hour.recompute_due().await.unwrap(), 0);
@@ -184,7 +184,7 @@ async fn a_cancellation_day_that_passed_untold_is_flagged_as_overdue() {
 }
 
 #[tokio::test]
-async fn what_is_taken_back_is_shown_no_more_and_a_pause_is() {
+async fn revoked_cancellation_is_cleared_pause_is_shown() {
     let changes = json!({"cancel_at": null, "canceled_at": null,
         "cancellation_details": {"reason": null, "feedback": "too_expensive", "comment": "a person's own words"},
         "pause_collection": {"behavior": "keep_as_draft", "resumes_at": null}});
@@ -232,7 +232,7 @@ async fn an_included_tax_of_unknown_rate_leaves_an_estimate() {
 }
 
 #[tokio::test]
-async fn what_the_catalogue_says_of_tax_settles_the_estimate() {
+async fn catalogue_tax_behavior_resolves_the_estimate() {
     let mut story = taxed();
     let subscription = story.object(CREATED);
     subscription["default_tax_rates"] = json!([]);
@@ -255,7 +255,7 @@ fn abroad() -> Story {
 }
 
 #[tokio::test]
-async fn an_amount_off_in_another_currency_is_what_the_invoice_took() {
+async fn foreign_amount_off_is_taken_from_invoice() {
     let orders = abroad().app().await;
     orders.all_bring(2450).await;
     orders.all_parked(&["estimated_mrr", "no_tier"]).await;
@@ -263,7 +263,7 @@ async fn an_amount_off_in_another_currency_is_what_the_invoice_took() {
 }
 
 #[tokio::test]
-async fn a_discount_shown_in_full_is_what_the_invoice_took_too() {
+async fn complete_foreign_discount_is_taken_from_invoice() {
     let mut story = abroad().without("customer.discount.created").without("coupon.created");
     let subscription = story.object(CREATED);
     let coupon = json!({"id": "FIVEOFF", "object": "coupon", "amount_off": 500, "currency": "usd", "duration": "forever"});
@@ -277,7 +277,7 @@ async fn a_discount_shown_in_full_is_what_the_invoice_took_too() {
 }
 
 #[tokio::test]
-async fn an_amount_off_in_another_currency_takes_nothing_unless_told() {
+async fn unknown_foreign_amount_off_takes_nothing() {
     let orders = abroad().without("invoice.paid").app().await;
     orders.all_bring(2900).await;
     orders.all_parked(&["estimated_mrr", "no_tier"]).await;
@@ -285,7 +285,7 @@ async fn an_amount_off_in_another_currency_takes_nothing_unless_told() {
 }
 
 #[tokio::test]
-async fn the_coupons_own_amount_in_a_currency_is_no_estimate() {
+async fn coupon_currency_option_is_not_an_estimate() {
     let mut story = abroad().without("invoice.paid");
     story.object("coupon.created")["currency_options"] =
         json!({"usd": {"amount_off": 500}, "eur": {"amount_off": 470}});
@@ -300,7 +300,7 @@ fn gone() -> Story {
 }
 
 #[tokio::test]
-async fn a_deleted_customers_subscription_waits_for_a_look_at_stripe() {
+async fn deleted_customers_subscription_needs_stripe() {
     let orders = gone().app().await;
     orders.all_parked(&["needs_stripe"]).await;
     orders
@@ -313,7 +313,7 @@ async fn a_deleted_customers_subscription_waits_for_a_look_at_stripe() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_deleted_customers_subscription_clears_the_flag() {
+async fn reported_end_clears_deleted_customer_flag() {
     let end = json!({"status": "canceled", "ended_at": 1_786_356_000, "canceled_at": 1_786_356_000,
         "cancellation_details": {"reason": "cancellation_requested"}});
     let orders = gone().then("customer.subscription.deleted", CREATED, &end).app().await;

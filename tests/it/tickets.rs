@@ -1,4 +1,4 @@
-//! Support tickets know who waits for whom, whatever the order in which replies and statuses are written.
+//! Support tickets: whose turn it is, in any order of replies and statuses.
 
 mod api;
 mod missed;
@@ -91,7 +91,7 @@ async fn differences(app: &TestApp, fix: bool) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_order_of_replies_and_statuses_gives_the_same_ticket() {
+async fn ticket_does_not_depend_on_order() {
     let app = TestApp::begin().await;
     for (number, order) in orders(5).into_iter().enumerate() {
         let ticket = open(&app, number).await;
@@ -117,7 +117,7 @@ async fn every_order_of_replies_and_statuses_gives_the_same_ticket() {
 }
 
 #[tokio::test]
-async fn reply_that_comes_late_moves_what_it_would_have_moved_in_time() {
+async fn late_reply_has_the_same_effect() {
     let app = TestApp::begin().await;
     let ticket = open(&app, 1).await;
     set_status(&app, ticket, 60, "resolved").await;
@@ -172,7 +172,7 @@ async fn member_never_sees_or_writes_an_internal_note() {
 }
 
 #[tokio::test]
-async fn statuses_stay_where_replies_are_not_to_move_them() {
+async fn replies_do_not_move_manual_statuses() {
     let app = TestApp::begin().await;
     let ticket = open(&app, 1).await;
     reply(&app, ticket, 10, true).await;
@@ -184,7 +184,7 @@ async fn statuses_stay_where_replies_are_not_to_move_them() {
 }
 
 #[tokio::test]
-async fn tickets_that_stood_before_keep_their_status_and_times() {
+async fn preexisting_tickets_keep_status_and_times() {
     let app = TestApp::begin().await;
     app.execute("alter table public.support_tickets disable trigger user; ").await;
     app.execute("alter table public.support_ticket_replies disable trigger user").await;
@@ -205,7 +205,7 @@ async fn tickets_that_stood_before_keep_their_status_and_times() {
 }
 
 #[tokio::test]
-async fn writer_never_fails_and_reconcile_derives_what_was_missed() {
+async fn missed_ticket_updates_are_reconciled() {
     let app = TestApp::begin().await;
     let ticket = open(&app, 1).await;
     app.execute("alter function ingest.ticket_story(uuid) rename to lost").await;
@@ -272,7 +272,7 @@ async fn list_shows_the_longest_waiting_first_page_by_page() {
 }
 
 #[tokio::test]
-async fn what_staff_do_is_audited_without_the_text() {
+async fn staff_actions_are_audited_without_text() {
     let app = TestApp::begin().await;
     app.sign_up(GRACE, "grace@example.com").await;
     let ticket = open(&app, 1).await;

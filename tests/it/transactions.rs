@@ -1,4 +1,4 @@
-//! Transactions and connections that somebody no longer waits for.
+//! Abandoned transactions and connections.
 
 use std::fs;
 use std::mem::ManuallyDrop;
@@ -22,7 +22,7 @@ use crate::support::proxy::Proxy;
 const POINTS: usize = 40;
 
 #[tokio::test]
-async fn a_begin_that_is_given_up_leaves_no_transaction_on_the_connection() {
+async fn cancelled_begin_leaves_no_open_transaction() {
     let database = TestDatabase::empty().await;
     sqlx::query("create table kept (point int)").execute(&database.pool).await.unwrap();
     let one = PgPoolOptions::new().max_connections(1).connect_with(database.options()).await.unwrap();
@@ -37,7 +37,7 @@ async fn a_begin_that_is_given_up_leaves_no_transaction_on_the_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_other_end_vanished_is_replaced() {
+async fn vanished_connection_is_replaced() {
     let database = TestDatabase::empty().await;
     let server = database.options();
     let server = lookup_host((server.get_host(), server.get_port())).await.unwrap().next().unwrap();

@@ -1,5 +1,5 @@
-//! Nothing unsigned gets in: the real endpoints and the real command line, against forgeries and against
-//! signatures made elsewhere.
+//! Signature verification at the real endpoints and command line, against forgeries and other
+//! implementations' signatures.
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -15,7 +15,7 @@ const HOOK: &str = r#"{"metadata":{"uuid":"u-1","time":"2025-11-26T11:59:59Z","n
 const ROW: &str = r#"{"type":"INSERT","schema":"public","table":"t","record":null,"old_record":null}"#;
 
 #[tokio::test]
-async fn stripe_deliveries_that_prove_nothing_are_refused_each_for_its_reason() {
+async fn invalid_stripe_signatures_are_rejected_with_reason() {
     let edge = Edge::start().await;
     let good = stripe_signature(EVENT.as_bytes());
     let now = NOW.unix_timestamp();
@@ -42,7 +42,7 @@ async fn stripe_deliveries_that_prove_nothing_are_refused_each_for_its_reason() 
 }
 
 #[tokio::test]
-async fn supabase_deliveries_that_prove_nothing_are_refused_at_both_endpoints() {
+async fn invalid_supabase_signatures_are_rejected() {
     let edge = Edge::start().await;
     for (what, body) in [("auth", HOOK), ("database", ROW)] {
         let good = supabase_signature("msg_1", body.as_bytes());
@@ -73,7 +73,7 @@ async fn supabase_deliveries_that_prove_nothing_are_refused_at_both_endpoints() 
 }
 
 #[tokio::test]
-async fn old_and_early_signatures_are_refused_unless_the_tolerance_is_off() {
+async fn old_and_early_signatures_are_rejected() {
     let strict = Edge::start().await;
     let lax = Edge::with(|config| config.webhook_tolerance = std::time::Duration::ZERO).await;
     let now = NOW.unix_timestamp();
@@ -103,7 +103,7 @@ async fn old_and_early_signatures_are_refused_unless_the_tolerance_is_off() {
 }
 
 #[tokio::test]
-async fn several_secrets_and_both_ways_of_joining_signatures_are_taken() {
+async fn several_secrets_and_signature_lists_are_accepted() {
     let edge = Edge::start().await;
     let stripe = stripe_signature(EVENT.as_bytes());
     let parts: Vec<&str> = stripe.split(',').collect();
@@ -133,7 +133,7 @@ async fn several_secrets_and_both_ways_of_joining_signatures_are_taken() {
 }
 
 #[test]
-fn sign_reads_standard_input_and_makes_up_an_id() {
+fn sign_reads_stdin_and_generates_an_id() {
     let ended = memberflow(&["sign", "supabase", "--file", "-"], EVENT);
     let printed = String::from_utf8(ended.stdout).unwrap();
     assert!(printed.starts_with("webhook-id: msg_"), "{printed}");

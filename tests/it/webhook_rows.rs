@@ -1,9 +1,9 @@
-//! What members write into their rows costs us no more than what we count of them: rows of Database Webhooks are
-//! reduced before they are stored, and however often a row changes within one moment, what is read is bounded.
+//! Rows of Database Webhooks are reduced before they are stored, and reads are bounded however often a row
+//! changes within one moment.
 
 use bytes::Bytes;
 use memberflow::envelope::Envelope;
-use memberflow::project::supabase::{ActivityTables, kept};
+use memberflow::project::supabase::{ActivityTables, reduced};
 use serde_json::{Value, json};
 use sqlx::Row as _;
 use time::Duration;
@@ -32,7 +32,7 @@ fn profile(edit: usize, first_name: &str) -> Value {
 fn edit(number: usize, record: Value, old_record: Value) -> Envelope {
     let mut event = row(&format!("msg_{number:05}"), "UPDATE", TABLE, record, old_record);
     event.received_at = NOW + Duration::seconds(i64::try_from(number).unwrap());
-    event.body = kept(&event.body, &ActivityTables::default()).unwrap().into();
+    event.body = reduced(&event.body, &ActivityTables::default()).unwrap().into();
     event
 }
 
@@ -65,12 +65,12 @@ async fn rows_are_stored_as_the_columns_that_count() {
     assert!(texts[1].len() < 400, "{}", texts[1]);
 }
 
-/// Which of many edits of one moment was the last is told by what each says was there before.
+/// The previous values order many edits of one moment.
 #[tokio::test]
-async fn reduced_edits_of_one_moment_are_chained_in_any_order() {
+async fn reduced_edits_of_one_moment_are_chained() {
     let edits: Vec<Envelope> = (1..=9)
         .map(|number| {
-            // Back and forth, with nothing else that counts to tell the states apart.
+            // Back and forth, with no other counted column to distinguish the states.
             let name = |edit: usize| if edit.is_multiple_of(2) { "" } else { "Ada" };
             edit(10 - number, profile(number, name(number)), profile(number - 1, name(number - 1)))
         })
@@ -93,7 +93,7 @@ async fn reduced_edits_of_one_moment_are_chained_in_any_order() {
 }
 
 #[tokio::test]
-async fn four_hundred_edits_of_a_large_row_within_one_moment_stay_bounded() {
+async fn many_edits_of_one_moment_are_bounded() {
     let app = TestApp::begin().await;
     app.sign_up(MEMBER, "ada@example.com").await;
     let name = |edit: usize| if edit.is_multiple_of(3) { "Ada" } else { "" };

@@ -1,4 +1,4 @@
-//! `memberflow backfill`: makes events of what exists already.
+//! `memberflow backfill`: imports existing data as events.
 
 mod stripe;
 mod stripe_events;
@@ -34,10 +34,7 @@ enum BackfillCommand {
     Twilio(twilio::TwilioArgs),
 }
 
-/// Runs the subcommand: what came of it on stdout, progress on stderr.
-///
-/// # Errors
-/// The database, Stripe or Twilio is away or refuses, or the command was interrupted.
+/// Runs the subcommand: summary on stdout, progress on stderr.
 pub async fn run(args: BackfillArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     match args.command {
         BackfillCommand::Activity(args) => tables::run(args, &[Scope::Activity], config, clock).await,

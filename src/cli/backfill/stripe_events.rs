@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_went_wrong_is_told_of_beside_the_counts() {
+    fn summary_names_only_failures_besides_counts() {
         let fine = Report { listed: 9, new: 2, ..Report::default() };
         assert_eq!(summary(&fine), "events that Stripe has: 9; new and applied: 2");
         let text = summary(&Report { dead: 1, unreadable: 3, ..fine });

@@ -1,4 +1,4 @@
-//! `memberflow backfill activity`, `revenue` and `all`: reads what stands in the application's tables.
+//! `memberflow backfill activity`, `revenue` and `all`: imports the application's tables.
 
 use anyhow::Context as _;
 
@@ -21,10 +21,10 @@ pub(super) struct TablesArgs {
     json: bool,
 }
 
-/// Runs the subcommand: what was found and what could not be known on stdout, progress on stderr.
+/// Runs the subcommand: findings and unknowns on stdout, progress on stderr.
 ///
 /// # Errors
-/// The database is away or refuses, or this was interrupted.
+/// If the database is down or refuses, or this was interrupted.
 pub(super) async fn run(
     args: TablesArgs,
     scopes: &[Scope],
@@ -40,7 +40,7 @@ pub(super) async fn run(
     };
     progress.finish();
     let Some(finished) = finished else {
-        let message = "interrupted: what was read is kept, and the next run goes on there";
+        let message = "interrupted: the next run continues from here";
         return Err(Failure::new(Exit::Failed, message).into());
     };
     let report = finished.map_err(explained)?;
@@ -82,7 +82,7 @@ mod tests {
     use crate::store::backfill::Unknown;
 
     #[test]
-    fn the_summary_says_what_was_found_and_what_is_not_known() {
+    fn summary_shows_findings_and_unknowns() {
         let counts = |rows| [("visions".to_owned(), rows)].into();
         let unknown = |count, what: &str| Unknown { count, what: what.to_owned() };
         let report = Report {

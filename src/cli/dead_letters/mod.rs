@@ -122,7 +122,7 @@ impl SelectionArgs {
 /// Runs the command; data goes to stdout.
 ///
 /// # Errors
-/// There is no such letter, none was chosen, or the database does not answer.
+/// If there is no such letter, none was selected, or the database does not answer.
 pub async fn run(args: DeadLettersArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     match args.command {
@@ -162,7 +162,7 @@ async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
     print(&whole, args.json, |_| text::detail(&letter, &body))
 }
 
-/// Chooses, says what would be done or does it, and says what was.
+/// Selects letters, then acts on them or, for a dry run, counts them.
 async fn act(
     pool: &PgPool,
     args: ChosenArgs,
@@ -180,7 +180,7 @@ async fn act(
         let counts = dead_letters::count(pool, &selection).await.context("cannot read the dead letters")?;
         return print(&text::counted(&counts), json, |_| text::counts(&counts, done));
     }
-    let acted = act(&selection).await.context("cannot go on; what was done until now stays done")?;
+    let acted = act(&selection).await.context("cannot continue; what was done until now stays done")?;
     print(&acted, json, |acted| text::acted(*acted, done))?;
     Ok(if acted.left > 0 { Exit::SomeFailed } else { Exit::Fine })
 }

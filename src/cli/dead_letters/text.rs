@@ -8,7 +8,7 @@ use crate::cli::terminal::printable;
 use crate::ops::dead_letters::{Acted, DeadLetter};
 use crate::ops::events::body;
 
-/// The most of a reason that a line shows.
+/// The characters of a reason in a table.
 const REASON_MAX_CHARS: usize = 60;
 
 pub(super) fn table(letters: &[DeadLetter]) -> String {
@@ -46,7 +46,7 @@ pub(super) fn detail(letter: &DeadLetter, body: &[u8]) -> String {
     format!("{}\n\n{}", spaced(table).trim_fmt(), pretty(body))
 }
 
-/// The body for people.
+/// The body, pretty-printed.
 pub(in crate::cli) fn pretty(bytes: &[u8]) -> String {
     match body(bytes) {
         Value::String(text) => text.lines().map(printable).collect::<Vec<_>>().join("\n"),

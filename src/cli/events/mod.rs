@@ -1,5 +1,4 @@
-//! `memberflow events list|show|trace|tail`: which events came, where each is, what it said and
-//! what became of it.
+//! `memberflow events list|show|trace|tail`: events with their state, body and effects.
 
 mod tail;
 mod text;
@@ -101,7 +100,7 @@ impl WantedArgs {
 /// Runs the command; data goes to stdout.
 ///
 /// # Errors
-/// There is no such event, the database does not answer, or stdout can't be written to.
+/// If there is no such event, the database does not answer, or stdout cannot be written to.
 pub async fn run(args: EventsArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     match args.command {

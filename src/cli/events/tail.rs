@@ -14,15 +14,15 @@ use crate::cli::{Exit, print_data};
 use crate::clock::Clock;
 use crate::ops::events::{self, Event, State, Wanted};
 
-/// Between two looks.
+/// The polling interval.
 const EVERY: Duration = Duration::from_millis(500);
-/// A transaction's events carry the moment at which it began, and are seen when it ends: so far back each look
-/// goes.
+/// A transaction's events have the time at which it began, and become visible when it commits: each poll
+/// looks this far back.
 const OVERLAP: Duration = Duration::from_secs(60);
-/// What one look shows at most; the rest is skipped, and that is said.
+/// The most events of one poll; the rest is skipped with a message.
 const PAGE: usize = 1000;
 
-/// Names of what was shown within the overlap.
+/// The events shown within the overlap.
 type Shown = BTreeSet<(OffsetDateTime, String, String)>;
 
 pub(super) async fn follow(pool: &PgPool, args: &WantedArgs, clock: &Clock) -> anyhow::Result<Exit> {

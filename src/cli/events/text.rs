@@ -48,7 +48,7 @@ fn detail(event: &Event, body: &[u8]) -> String {
     format!("{}\n\n{body}", facts(event))
 }
 
-/// Where an event is, a line each.
+/// The facts of an event, one per line.
 pub(super) fn facts(event: &Event) -> String {
     let state = match (event.state.as_str(), event.at) {
         ("failing", at) => format!("failing, tried again {}", at.map(minutes).unwrap_or_default()),
@@ -75,7 +75,7 @@ pub(super) fn facts(event: &Event) -> String {
     spaced(table).trim_fmt()
 }
 
-/// Why an event changes nothing, and what would let such events count.
+/// Why an event does not count, and the setting that would change that.
 fn explained(code: &str) -> String {
     NotCounted::of_code(code).map_or_else(
         || code.to_owned(),

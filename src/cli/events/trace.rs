@@ -1,4 +1,4 @@
-//! The way of an event as text.
+//! The trace of an event as text.
 
 use serde_json::{Map, Value};
 

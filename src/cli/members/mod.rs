@@ -78,7 +78,7 @@ struct ShowArgs {
     json: bool,
 }
 
-/// Runs the command; data goes to stdout, remarks to stderr.
+/// Runs the command; data goes to stdout, messages to stderr.
 ///
 /// # Errors
 /// There is no such member or page, the database does not answer, or stdout can't be written to.
@@ -155,7 +155,7 @@ async fn show(pool: &PgPool, args: &ShowArgs, config: &Config, clock: &Clock) ->
     print_data(&(text + "\n"))
 }
 
-/// The one account of that id or address.
+/// The account of that id or address.
 pub(super) async fn find(pool: &PgPool, name: &str) -> anyhow::Result<Uuid> {
     if let Ok(user_id) = Uuid::parse_str(name) {
         return Ok(user_id);

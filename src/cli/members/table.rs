@@ -7,18 +7,18 @@ use crate::cli::money::format_minor_units;
 use crate::cli::table::{GAP, in_words, plain, right_aligned, spaced, text, word};
 use crate::ops::members::{Detail, Member, Subscription};
 
-/// The columns that a table fills at most.
+/// The width of a table, in characters.
 pub const WIDTH: u16 = 120;
-/// The fewest characters that are left of a word.
+/// The minimum width of a shortened column.
 const LEAST: usize = 8;
 /// Entries of a member's timeline; JSON shows more.
 const CONTACTS_IN_TEXT: usize = 20;
-/// Characters of what was said.
+/// Characters of an entry's text.
 const CONTACT_CHARS: usize = 60;
 
 /// The member list, one line per member, at most `width` columns wide.
 ///
-/// What is too long ends with an ellipsis, but only words: a cut amount would be a wrong one.
+/// Long texts end with an ellipsis; amounts are never cut, because that would be wrong.
 #[must_use]
 pub fn table(members: &[Member], width: u16) -> Table {
     let header = ["Name", "Email", "Tier", "Status", "Engagement", "Health", "MRR", "LTV", "Login"];
@@ -58,8 +58,8 @@ fn row(member: &Member) -> [String; 9] {
     ]
 }
 
-/// How wide each column may be so that all fit into `room`: the narrow ones as wide as they are, the
-/// others alike, none below [`LEAST`].
+/// Column widths that fit into `room`: narrow columns keep their width, the others share the rest, none below
+/// [`LEAST`].
 fn share(room: usize, widths: [usize; 3]) -> [usize; 3] {
     let mut order = [0, 1, 2];
     order.sort_by_key(|column| widths[*column]);
@@ -178,7 +178,7 @@ fn subscriptions(detail: &Detail) -> Table {
     spaced(table)
 }
 
-/// Why it was canceled, and what the member said.
+/// Why it was canceled, and the member's feedback.
 fn reason(subscription: &Subscription) -> Option<String> {
     let said = [&subscription.cancellation_reason, &subscription.cancellation_feedback];
     let said: Vec<&str> = said.into_iter().flatten().map(String::as_str).collect();
@@ -202,7 +202,7 @@ fn payments(detail: &Detail) -> Table {
     right_aligned(table, 2..5)
 }
 
-/// The latest of what was said, the newest first.
+/// The latest contacts, newest first.
 fn contacts(detail: &Detail) -> Table {
     let mut table = plain(&["When", "What", "By", "Ticket", "Text"]);
     for contact in detail.timeline.iter().take(CONTACTS_IN_TEXT) {

@@ -1,4 +1,4 @@
-//! `memberflow mrr`: the MRR at any date, its waterfall, and why a member's is what it is.
+//! `memberflow mrr`: the MRR at any date, its waterfall, and how a member's is computed.
 
 mod table;
 
@@ -78,7 +78,7 @@ struct ExplainArgs {
 /// Runs the command; data goes to stdout.
 ///
 /// # Errors
-/// There is no such member, the months make no waterfall, the database does not answer, or stdout can't be
+/// If there is no such member, the months are invalid, the database does not answer, or stdout cannot be
 /// written to.
 pub async fn run(args: MrrArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL can't be read")?;

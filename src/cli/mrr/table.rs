@@ -1,4 +1,4 @@
-//! The ledger's answers as tables for a terminal, each under the definition of what it counts.
+//! The ledger's results as tables for a terminal, each with its definition.
 
 use comfy_table::Table;
 
@@ -21,7 +21,7 @@ pub fn totals(answer: &MrrAt) -> String {
     [title, answer.definition.to_owned(), or(&table, answer.totals.is_empty(), "no MRR")].join("\n\n")
 }
 
-/// The months, each with what moved in it.
+/// The movements by month.
 pub fn waterfall(answer: &Waterfall) -> String {
     let header = ["Month", "Opening", "New", "Expansion", "Contraction", "Churn", "Reactivation", "Closing"];
     let mut table = plain(&header);
@@ -35,7 +35,7 @@ pub fn waterfall(answer: &Waterfall) -> String {
     [answer.definition.to_owned(), or(&table, answer.rows.is_empty(), "no movements")].join("\n\n")
 }
 
-/// Each subscription's way to its MRR, and the movements that led there.
+/// How each subscription's MRR is computed, and its movements.
 pub fn explained(answer: &Explained) -> String {
     let sums = answer.mrr.iter().map(|(currency, amount)| format_minor_units(*amount, Some(currency)));
     let sums: Vec<String> = sums.collect();

@@ -1,4 +1,4 @@
-//! `memberflow reconcile`: what Stripe, Twilio and the database itself say, beside what the events have reported.
+//! `memberflow reconcile`: compares the facts with Stripe, Twilio and the database itself.
 
 pub(super) mod drift;
 mod stripe;
@@ -28,10 +28,7 @@ enum ReconcileCommand {
     Twilio(twilio::TwilioArgs),
 }
 
-/// Runs the subcommand: what differs and a summary on stdout, progress on stderr.
-///
-/// # Errors
-/// The database, Stripe or Twilio is away or refuses, or the command was interrupted.
+/// Runs the subcommand: differences and a summary on stdout, progress on stderr.
 pub async fn run(args: ReconcileArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     match args.command {
         ReconcileCommand::Stripe(args) => stripe::run(args, config, clock).await,

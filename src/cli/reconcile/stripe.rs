@@ -29,7 +29,7 @@ pub(super) struct StripeArgs {
     json: bool,
 }
 
-/// Exits with 6 if something differs still, with 3 if some lists could not be read.
+/// Exits with 6 if differences remain, with 3 if some lists could not be read.
 pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let wanted = StripeRun { command: "reconcile", fix: args.fix, since: args.since };
     let mut findings = Findings::new(args.json, args.limit);
@@ -49,7 +49,7 @@ fn exit(report: &Report) -> Exit {
     }
 }
 
-/// What a command wants of the comparison.
+/// The options of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct StripeRun {
     /// The command's name, for its progress.
@@ -60,10 +60,10 @@ pub struct StripeRun {
     pub since: Option<OffsetDateTime>,
 }
 
-/// Compares, and fixes if that is wanted.
+/// Compares, and fixes if requested.
 ///
 /// # Errors
-/// With the exit code that the fault deserves.
+/// A failure with its exit code.
 pub async fn run_stripe(
     wanted: StripeRun,
     config: &Config,
@@ -76,7 +76,7 @@ pub async fn run_stripe(
     tokio::select! {
         done = stripe::run(&store, &api, clock, options, &mut progress, show) => done.map_err(stripe_api::failure),
         _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Failed, "interrupted: what was fixed stays; the next run goes on").into())
+            Err(Failure::new(Exit::Failed, "interrupted: what was fixed stays; the next run continues").into())
         }
     }
 }
@@ -85,11 +85,11 @@ fn lines(drifted: &Drifted) -> String {
     let Drifted { kind, id, customer, drift, fields, mended } = drifted;
     let of = customer.as_deref().filter(|customer| customer != id).map(|it| format!(" of {it}"));
     let name = format!("{kind} {id}{}", of.unwrap_or_default());
-    let mended = if *mended { ", mended" } else { "" };
+    let mended = if *mended { ", fixed" } else { "" };
     match drift {
         Drift::Missing => format!("{name}: not known here{mended}"),
         Drift::NotAtStripe => format!("{name}: not known to Stripe"),
-        Drift::DeletedAtStripe => format!("{name}: deleted at Stripe, its terms go on holding"),
+        Drift::DeletedAtStripe => format!("{name}: deleted at Stripe, its terms still apply"),
         Drift::Differs => {
             let field = |it: &stripe::Difference| {
                 format!("\n    {}: {} -> {}", it.field, short(&it.here), short(&it.stripe))
@@ -111,12 +111,14 @@ pub fn summary(report: &Report) -> String {
         ));
     }
     lines.extend(report.skipped.iter().map(|(list, reason)| format!("could not be read: {list}: {reason}")));
-    let told = [
+    let counts = [
         (report.unreadable, "objects that no sense could be made of"),
         (report.not_at_stripe, "objects that Stripe does not know"),
         (report.deleted_at_stripe, "prices, products and coupons deleted at Stripe, which is no drift"),
     ];
-    lines.extend(told.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what}: {count}")));
+    lines.extend(
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what}: {count}")),
+    );
     let seconds = report.took.as_secs_f64();
     lines.push(match (report.total(), report.left()) {
         (0, _) => format!("no drift: the facts are what Stripe says ({seconds:.1} s)"),

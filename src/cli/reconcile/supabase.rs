@@ -26,7 +26,7 @@ pub(super) struct SupabaseArgs {
     json: bool,
 }
 
-/// Exits with 6 if something differs still, with 3 if some tables could not be read.
+/// Exits with 6 if differences remain, with 3 if some tables could not be read.
 pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
@@ -68,7 +68,7 @@ fn line(drift: &Drift) -> String {
         mend,
     } = drift;
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-    let from = if *mend == Mend::Backfill { "told" } else { "here" };
+    let from = if *mend == Mend::Backfill { "reported" } else { "here" };
     format!("{id} {field}: {from} {} -> counted {}", value(here), value(recount))
 }
 
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_line_says_whose_field_it_is_and_what_is_counted() {
+    fn drift_line_names_owner_field_and_count() {
         let drift = Drift {
             whose: Whose::Member(Uuid::nil()),
             field: "storage.objects (files)".to_owned(),
@@ -113,12 +113,12 @@ mod tests {
         };
         assert_eq!(
             line(&drift),
-            format!("{} storage.objects (files): told nothing -> counted 3", Uuid::nil())
+            format!("{} storage.objects (files): reported nothing -> counted 3", Uuid::nil())
         );
     }
 
     #[test]
-    fn the_summary_names_the_command_that_mends() {
+    fn summary_names_the_fixing_command() {
         let mut report = Report::default();
         assert_eq!(exit(&report), Exit::Fine);
         assert_eq!(summary(&report), "no drift: the members' rows are what the facts and their tables say");

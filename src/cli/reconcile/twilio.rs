@@ -34,7 +34,7 @@ pub(super) struct TwilioArgs {
     json: bool,
 }
 
-/// Exits with 6 if something differs still, with 3 if some messages could not be read.
+/// Exits with 6 if differences remain, with 3 if some messages could not be read.
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let wanted = TwilioRun { command: "reconcile", fix: args.fix, since: args.since };
     let mut findings = Findings::new(args.json, args.limit);
@@ -50,7 +50,7 @@ pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> any
     })
 }
 
-/// What a command wants of the comparison.
+/// The options of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct TwilioRun {
     /// The command's name, for its progress.
@@ -61,10 +61,10 @@ pub struct TwilioRun {
     pub since: Option<OffsetDateTime>,
 }
 
-/// Compares, and fixes if that is wanted.
+/// Compares, and fixes if requested.
 ///
 /// # Errors
-/// With the exit code that the fault deserves.
+/// A failure with its exit code.
 pub async fn run_twilio(
     wanted: TwilioRun,
     config: &Config,
@@ -86,7 +86,7 @@ pub async fn run_twilio(
     }
 }
 
-/// 7 where Twilio or the database is down, 4 where Twilio refuses the token, 1 otherwise.
+/// 7 if Twilio or the database is down, 4 if Twilio rejects the token, 1 otherwise.
 fn failure(error: ReconcileError) -> anyhow::Error {
     let (exit, hint) = match &error {
         ReconcileError::Store(StoreError::Unavailable(_)) => (Exit::DependencyDown, "try again later"),
@@ -97,7 +97,7 @@ fn failure(error: ReconcileError) -> anyhow::Error {
         ),
         ReconcileError::Api(
             TwilioApiError::Refused { status: 429 | 500.., .. } | TwilioApiError::Unreachable(_),
-        ) => (Exit::DependencyDown, "try again later; https://status.twilio.com tells how Twilio is"),
+        ) => (Exit::DependencyDown, "try again later; see https://status.twilio.com"),
         ReconcileError::Api(TwilioApiError::Unreadable(_)) => {
             (Exit::DependencyDown, "see that TWILIO_API_BASE, if set, is the address of Twilio's API")
         }
@@ -115,7 +115,7 @@ fn failure(error: ReconcileError) -> anyhow::Error {
 
 fn lines(drifted: &Drifted) -> String {
     let Drifted { sid, direction, drift, fields, mended } = drifted;
-    let mended = if *mended { ", mended" } else { "" };
+    let mended = if *mended { ", fixed" } else { "" };
     if *drift == Drift::Missing {
         return format!("{direction} {sid}: not known here{mended}");
     }
@@ -130,7 +130,7 @@ fn lines(drifted: &Drifted) -> String {
     format!("{direction} {sid}: here -> at Twilio{mended}{}", fields.iter().map(field).collect::<String>())
 }
 
-/// The summary for people.
+/// The summary as text.
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let Report { messages, missing, differing, unreadable, .. } = report;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn twilio_outage_is_told_from_a_refusal() {
+    fn twilio_outage_and_refusal_have_distinct_codes() {
         let refused = |status| TwilioApiError::Refused { status, message: "no".to_owned() };
         for (error, expected) in [
             (refused(401), Exit::NotAllowed),

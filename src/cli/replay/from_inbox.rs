@@ -1,4 +1,4 @@
-//! `memberflow replay --from-inbox`: projects chosen events again, and shows or fixes the rows that differ.
+//! `memberflow replay --from-inbox`: re-applies selected events, and shows or fixes the rows that differ.
 
 use anyhow::Context as _;
 use time::OffsetDateTime;
@@ -13,7 +13,7 @@ use crate::ops::ledger::parse_since;
 use crate::store::rebuild::Selection;
 use crate::store::{Rules, Store};
 
-/// More events than these are taken only by force.
+/// Above this number of events `--force` is needed.
 const MANY: i64 = 10_000;
 
 #[derive(Clone, Debug, clap::Args)]

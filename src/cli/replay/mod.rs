@@ -1,9 +1,8 @@
-//! `memberflow replay`: signs the events of fixtures and posts them to the running service; or projects events of
-//! the inbox again.
+//! `memberflow replay`: signs the events of fixtures and posts them to the running service; or re-applies
+//! stored events.
 
 mod from_inbox;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::ledger::parse_moment;
 use crate::ops::progress::Progress;
-use crate::ops::replay::{self, Options, ReplayError, Secrets, Summary};
+use crate::ops::replay::{self, Options, ReplayError, Secrets, Summary, url_of};
 
 /// Sign events and post them to the running service, as Stripe and Supabase would.
 ///
@@ -55,7 +54,7 @@ pub struct ReplayArgs {
     json: bool,
 }
 
-/// Where the events' times are moved to.
+/// The target of `--shift-to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ShiftTo {
     Now,
@@ -72,18 +71,18 @@ impl ShiftTo {
 }
 
 impl ReplayArgs {
-    /// Whether it works on the database, and not through the service.
+    /// Whether it works on the database instead of the service.
     #[must_use]
     pub const fn is_from_inbox(&self) -> bool {
         self.inbox.from_inbox
     }
 }
 
-/// Runs the subcommand: the summary on stdout, progress and what went wrong on stderr. Exits with 0 if
-/// everything was accepted, 3 if some was not, 7 if the service is away.
+/// Runs the subcommand: summary on stdout, progress and errors on stderr. Exits with 0 if everything was
+/// accepted, 3 if some was not, 7 if the service is down.
 ///
 /// # Errors
-/// If a configured secret is none; from the inbox also whatever ends a rebuild.
+/// If a configured secret is invalid; with `--from-inbox` also the errors of a rebuild.
 pub async fn run(args: ReplayArgs, config: &Config, clock: &Clock) -> anyhow::Result<ExitCode> {
     if args.is_from_inbox() {
         return from_inbox::run(args.inbox, args.json, config, clock).await.map(Into::into);
@@ -111,13 +110,13 @@ pub async fn run(args: ReplayArgs, config: &Config, clock: &Clock) -> anyhow::Re
     }
 }
 
-/// 0 everything accepted, 3 some refused or not read.
+/// 0 everything accepted, 3 some rejected or not readable.
 #[must_use]
 pub fn exit_code(summary: &Summary) -> u8 {
     if summary.is_complete() { 0 } else { 3 }
 }
 
-/// 7 the service is away, 2 asked for something that cannot be, 1 failed.
+/// 7 the service is down, 2 wrong usage, 1 failed.
 #[must_use]
 pub fn error_code(error: &ReplayError) -> u8 {
     match error {
@@ -130,24 +129,13 @@ pub fn error_code(error: &ReplayError) -> u8 {
     }
 }
 
-/// Where a service that listens on `bind` answers on this machine.
-#[must_use]
-pub fn url_of(bind: SocketAddr) -> String {
-    let host = match bind.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    format!("http://{}", SocketAddr::new(host, bind.port()))
-}
-
 fn shift_to(text: &str) -> Result<ShiftTo, String> {
     if text == "now" {
         return Ok(ShiftTo::Now);
     }
     OffsetDateTime::parse(text, &Rfc3339)
         .map_err(|_| "expected now or RFC 3339, as 2026-11-20T12:00:00Z".to_owned())?;
-    // The same years as everywhere else.
+    // Limits the years, as elsewhere.
     parse_moment(text).map(ShiftTo::At).map_err(|invalid| invalid.to_string())
 }
 
@@ -179,12 +167,5 @@ mod tests {
         for wrong in ["", "Now", "2026-11-20", "yesterday"] {
             assert!(shift_to(wrong).unwrap_err().contains("RFC 3339"), "{wrong}");
         }
-    }
-
-    #[test]
-    fn posts_to_the_loopback_address_of_a_service_that_listens_everywhere() {
-        assert_eq!(url_of("0.0.0.0:8080".parse().unwrap()), "http://127.0.0.1:8080");
-        assert_eq!(url_of("[::]:81".parse().unwrap()), "http://[::1]:81");
-        assert_eq!(url_of("192.0.2.7:8080".parse().unwrap()), "http://192.0.2.7:8080");
     }
 }

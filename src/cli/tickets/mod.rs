@@ -129,7 +129,7 @@ struct StatusArgs {
     json: bool,
 }
 
-/// Runs the command; data goes to stdout, remarks to stderr.
+/// Runs the command; data goes to stdout, messages to stderr.
 ///
 /// # Errors
 /// There is no such ticket, person or page, the database does not answer, or stdout can't be written to.

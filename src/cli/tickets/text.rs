@@ -5,7 +5,7 @@ use crate::cli::table::{plain, spaced, text, word};
 use crate::cli::terminal::printable;
 use crate::ops::tickets::{Detail, Entry, Page, Ticket};
 
-/// The characters of a subject that a line shows.
+/// The characters of a subject in a table.
 const SUBJECT_CHARS: usize = 40;
 
 pub(super) fn table(page: &Page) -> String {
@@ -70,7 +70,7 @@ fn entry(entry: &Entry) -> String {
     }
 }
 
-/// A text of several lines, each free of what steers a terminal.
+/// The lines of a text, without control characters.
 fn lines(text: &str) -> String {
     text.lines().map(|line| format!("  {}", printable(line))).collect::<Vec<_>>().join("\n")
 }

@@ -1,4 +1,4 @@
-//! Who runs the private servers when we are root.
+//! The account of private servers if we are root.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-/// The account that servers run under when we are root, which PostgreSQL refuses to be.
+/// The account of servers if we are root: PostgreSQL refuses to run as root.
 #[derive(Clone, Copy, Debug)]
 pub struct Account {
     /// The user's id.
@@ -17,10 +17,10 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whoever owns the data in `folder` already, else `postgres`, else `nobody`.
+    /// The owner of existing data in `folder`, else `postgres`, else `nobody`.
     ///
     /// # Errors
-    /// If the machine has neither.
+    /// If there is neither.
     pub fn for_servers(folder: &Path) -> Result<Self> {
         if let Some(owner) = fs::metadata(folder.join("postgres")).ok().filter(|data| data.uid() != 0) {
             return Ok(Self { uid: owner.uid(), gid: owner.gid() });
@@ -38,7 +38,7 @@ impl Account {
         Some(Self { uid: id("-u")?, gid: id("-g")? })
     }
 
-    /// Whether every folder on the way lets the account through.
+    /// Whether the account can enter every parent folder.
     #[must_use]
     pub fn can_enter(self, folder: &Path) -> bool {
         folder.ancestors().all(|step| {
@@ -59,7 +59,7 @@ mod tests {
     use super::Account;
 
     #[test]
-    fn one_closed_folder_on_the_way_keeps_others_out() {
+    fn closed_parent_folder_denies_access() {
         let outer = std::env::temp_dir().join(format!("mf-account-{}", uuid::Uuid::new_v4().simple()));
         let inner = outer.join("checkout");
         fs::create_dir_all(&inner).unwrap();

@@ -1,4 +1,4 @@
-//! Runs another program with servers at hand, as `make test` does with the test runner.
+//! Runs another program with servers, as `make test` does with the test runner.
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;

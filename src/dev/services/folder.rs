@@ -1,8 +1,8 @@
-//! `.memberflow/`: where private servers keep their data, under which account, and who is using them.
+//! `.memberflow/`: the data of private servers, their account, and the locks of their users.
 //!
-//! Several runs may share the private servers of one checkout (`make run` in one terminal, `make test`
-//! in another). Each holds a shared lock for as long as it needs them; the last to leave stops them.
-//! Locks go with the process, so a killed run never blocks the next.
+//! Several runs may share the private servers of one checkout (`make run` in one terminal, `make test` in
+//! another). Each holds a shared lock while it uses them; the last one stops them. Locks go with the process,
+//! so a killed run never blocks the next.
 
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
@@ -19,7 +19,7 @@ use super::account::Account;
 /// How long another run may take to start or stop the private servers.
 const TURN_LIMIT: Duration = Duration::from_secs(180);
 
-/// Where root puts servers if the checkout lies where no other account can go (`/root`, say).
+/// Used by root if no other account can enter the checkout (below `/root`, for example).
 const ROOT_FALLBACK: &str = "/var/lib/memberflow-dev";
 
 /// The folder of one checkout's private servers.
@@ -30,7 +30,7 @@ pub struct Folder {
     account: Option<Account>,
 }
 
-/// A file lock, given back when dropped.
+/// A file lock, released when dropped.
 #[derive(Debug)]
 pub struct Lock {
     #[expect(dead_code, reason = "held for its lock alone")]
@@ -110,7 +110,7 @@ impl Folder {
         command.current_dir(folder).process_group(0);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         if let Some(account) = self.account {
-            // Root's folder for temporary files may be closed to that account.
+            // That account may not have access to root's temporary folder.
             command.uid(account.uid).gid(account.gid).env_remove("TMPDIR").env("HOME", folder);
         }
         Ok(command)
@@ -135,7 +135,7 @@ impl Folder {
         Ok(Lock { file })
     }
 
-    /// Says that this run uses the private servers.
+    /// Records that this run uses the private servers.
     ///
     /// # Errors
     /// If the file system has no locks.
@@ -145,7 +145,7 @@ impl Folder {
         Ok(Lock { file })
     }
 
-    /// Whether no run uses the private servers. To be asked in one's turn.
+    /// Whether no run uses the private servers. Call while holding the turn.
     ///
     /// # Errors
     /// If the file system has no locks.

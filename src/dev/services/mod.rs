@@ -1,7 +1,7 @@
 //! PostgreSQL and RabbitMQ on this machine: named by the environment, found running, or started.
 //!
-//! What is found running is left alone. What we start is private to the checkout (`.memberflow/`,
-//! loopback, a password of its own) and is stopped by the last run that uses it.
+//! Running servers are only used. What we start is private to the checkout (`.memberflow/`, loopback, its own
+//! password) and is stopped by the last run that uses it.
 
 mod account;
 mod command;
@@ -26,7 +26,7 @@ use server::Server;
 /// How long a server of this machine may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// What to do where there is no PostgreSQL at all.
+/// What to do without any PostgreSQL.
 const NO_POSTGRES: &str = "PostgreSQL is neither running here nor installed. Either
   install it:       sudo apt-get install postgresql     (macOS: brew install postgresql@17)
                     and run this again: a private server is started with it, or
@@ -38,7 +38,7 @@ pub fn can_start() -> bool {
     programs::postgres_folder().is_some() && programs::rabbitmq_server().is_some()
 }
 
-/// Where to look, and what has been decided already.
+/// Which servers to use, and where to look for them.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// The folder of private servers.
@@ -47,9 +47,9 @@ pub struct Wanted {
     pub database_url: Option<String>,
     /// Which broker to use.
     pub broker: Broker,
-    /// Where a PostgreSQL that is running is looked for.
+    /// The port to look for a running PostgreSQL.
     pub postgres_port: u16,
-    /// Where a RabbitMQ that is running is looked for.
+    /// The port to look for a running RabbitMQ.
     pub rabbitmq_port: u16,
 }
 
@@ -76,9 +76,8 @@ pub struct Services {
 }
 
 impl Wanted {
-    /// Finds the servers, and starts privately what is missing. Without a usable RabbitMQ the queue is
-    /// in Postgres; that is said and is no failure. A caller that gives up waiting calls
-    /// [`Wanted::stop_unused`].
+    /// Finds the servers, and starts privately what is missing. Without a usable RabbitMQ the queue is in
+    /// Postgres, with a message. A caller that gives up waiting calls [`Wanted::stop_unused`].
     ///
     /// # Errors
     /// If there is no PostgreSQL and none can be started.
@@ -183,14 +182,14 @@ impl Services {
     }
 }
 
-/// A connection to `port` of this machine. Where a server that stands still has filled its backlog, the system alone would
-/// try for two minutes.
+/// A connection to `port` of this machine. With a hung server and a full backlog the system would try for two
+/// minutes.
 fn connect(port: u16) -> io::Result<TcpStream> {
     TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), CONNECT_LIMIT)
 }
 
-/// The URL of the private server in `home` if it runs: another run's, or left over from a killed one.
-/// What does not answer any more is ended.
+/// The URL of the private server in `home` if it runs: another run's, or left over from a killed one. One
+/// that does not answer is stopped.
 async fn left_running(home: &Path, answers: impl AsyncFn(&str) -> bool) -> Option<String> {
     let left = Server::load(home)?;
     if answers(&left.url).await {

@@ -1,4 +1,4 @@
-//! PostgreSQL: one that is running and lets us in, else a private cluster.
+//! PostgreSQL: a running one that accepts us, else a private cluster.
 
 use std::fs;
 use std::path::Path;
@@ -16,11 +16,10 @@ use super::server::{Server, free_port, password, tail, wait_until_ready};
 /// The oldest version that the migrations run on.
 const OLDEST_VERSION: i32 = 15;
 
-/// Who may come in, on the loopback address alone: the superuser with the password, and without one the
-/// roles that tests make for themselves.
+/// `pg_hba.conf` entries for loopback: the superuser with a password, and roles created by tests without.
 const WHO_MAY: &str = "host all postgres 127.0.0.1/32 password\nhost all all 127.0.0.1/32 trust\n";
 
-/// How long a running server may take to let us in.
+/// How long a login may take.
 const LOGIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where distributions put the socket.
@@ -68,7 +67,7 @@ fn current_user() -> Option<String> {
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Lets pass a server of a sufficient version, reached as a superuser.
+/// Accepts a server of a sufficient version, reached as a superuser.
 async fn check(url: &str) -> Result<()> {
     let login = tokio::time::timeout(LOGIN_LIMIT, PgConnection::connect(url));
     let mut connection = login.await.context("does not answer")??;
@@ -85,7 +84,7 @@ async fn check(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// How long the processes of a killed server may take to notice and go: their memory is still in use.
+/// How long the processes of a killed server may take to exit: until then they use its shared memory.
 const PREDECESSOR_LIMIT: Duration = Duration::from_secs(10);
 
 /// Starts the private cluster of `folder`, on `port` if that is free; makes it first if need be.
@@ -106,7 +105,7 @@ pub async fn start(folder: &Folder, port: u16) -> Result<Server> {
         let (server, mut child) = launch(folder, &programs, &home, &password, port)?;
         match wait_until_ready(&mut child, &home.join("log"), async || answers(&server.url).await).await {
             Ok(()) => return Ok(server),
-            // Someone else took the port between our look and the start.
+            // Someone else took the port meanwhile.
             Err(_) if super::connect(port).is_ok() => port = free_port(0)?,
             Err(reason) if reason.to_string().contains("is still in use") && Instant::now() < given_up => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -121,7 +120,8 @@ pub async fn start(folder: &Folder, port: u16) -> Result<Server> {
     }
 }
 
-/// Makes the cluster beside its place and moves it there when complete: a killed run leaves no half.
+/// Creates the cluster in a temporary folder and renames it when complete: a killed run leaves no partial
+/// cluster.
 async fn make_cluster(folder: &Folder, programs: &Path, home: &Path) -> Result<()> {
     let unfinished = home.join("data.new");
     fs::remove_dir_all(&unfinished).ok();

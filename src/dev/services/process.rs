@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-/// How often a process that is ending is looked at again.
+/// How often a process that is ending is checked.
 const POLL: Duration = Duration::from_millis(50);
 
 /// A process that leads a group of its own.
 ///
-/// Ids are given out again by the system. Before a signal is sent, the command line must still hold
-/// `mark`, so that nothing but what we started is ever ended.
+/// Process ids are reused. Before a signal is sent, the command line must still hold `mark`, so that nothing
+/// but what we started is ever ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// The process id.
@@ -100,11 +100,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leaves_a_process_alone_that_took_over_the_id() {
+    async fn process_with_reused_id_is_left_alone() {
         let mut child = Command::new("sleep").arg("61.5").spawn().unwrap();
         let gone = Process { pid: child.id(), mark: "postgres -D /nowhere".to_owned() };
         gone.stop(Duration::from_secs(5)).await;
-        assert!(child.try_wait().unwrap().is_none(), "another's process must go on");
+        assert!(child.try_wait().unwrap().is_none(), "another's process must continue");
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// Folders beside PATH in which PostgreSQL's programs are found. A `*` stands for one folder's name.
+/// Folders besides PATH in which PostgreSQL's programs are found. `*` matches one folder name.
 const POSTGRES_FOLDERS: &[&str] = &[
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -23,7 +23,7 @@ const RABBITMQ_FOLDERS: &[&str] = &[
     "/opt/rabbitmq/sbin",
 ];
 
-/// Folders beside PATH in which Erlang's port mapper is found.
+/// Folders besides PATH in which Erlang's port mapper is found.
 const ERLANG_FOLDERS: &[&str] = &[
     "/usr/lib/erlang/erts-*/bin",
     "/usr/lib64/erlang/erts-*/bin",
@@ -41,7 +41,7 @@ pub fn postgres_folder() -> Option<PathBuf> {
         .find(|folder| is_program(&folder.join("initdb")) && is_program(&folder.join("postgres")))
 }
 
-/// RabbitMQ's start script, where Erlang is there to run it.
+/// RabbitMQ's start script, if Erlang is installed.
 #[must_use]
 pub fn rabbitmq_server() -> Option<PathBuf> {
     find(RABBITMQ_FOLDERS, "rabbitmq-server").filter(|_| epmd().is_some())
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_versions_the_newest_comes_first() {
+    fn newest_version_comes_first() {
         let folder = std::env::temp_dir().join(format!("mf-programs-{}", uuid::Uuid::new_v4().simple()));
         for version in ["9.6", "17", "15"] {
             fs::create_dir_all(folder.join(version).join("bin")).unwrap();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_matches_nothing_names_no_folder() {
+    fn unmatched_pattern_gives_no_folder() {
         assert!(expand("/nowhere/at/all/*/bin").is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! RabbitMQ: one that is running and lets us in, else a private node.
+//! RabbitMQ: a running one that accepts us, else a private node.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::process::Process;
 use super::programs;
 use super::server::{Server, free_port, password, wait_until_ready};
 
-/// How long a broker may take to let us in.
+/// How long a login may take.
 const LOGIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The URL of a broker that is running on `port` with its default user.
@@ -22,8 +22,8 @@ const LOGIN_LIMIT: Duration = Duration::from_secs(5);
 /// Why it was refused; None if nothing listens there.
 pub async fn find_running(port: u16) -> Result<String, Option<String>> {
     if let Err(error) = super::connect(port) {
-        let stands_still = error.kind() == ErrorKind::TimedOut;
-        return Err(stands_still.then(|| "does not answer".to_owned()));
+        let timed_out = error.kind() == ErrorKind::TimedOut;
+        return Err(timed_out.then(|| "does not answer".to_owned()));
     }
     let url = format!("amqp://guest:guest@127.0.0.1:{port}/%2f");
     check(&url).await.map(|()| url).map_err(|reason| Some(format!("{reason:#}")))
@@ -109,8 +109,8 @@ fn write_settings(folder: &Folder, home: &Path, password: &str) -> Result<()> {
     )
 }
 
-/// Everything a node reads from its surroundings, so that an installed broker's settings, cookie and
-/// data stay out of this one.
+/// All environment variables that a node reads, so that an installed broker's settings, cookie and data are
+/// not used.
 fn environment(home: &Path, ports: &Ports) -> Vec<(&'static str, String)> {
     let inside = |name: &str| home.join(name).display().to_string();
     vec![

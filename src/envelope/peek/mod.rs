@@ -1,5 +1,5 @@
-//! From verified bytes to an envelope: id, type and time are read, the body is left as it is but for what must not
-//! be kept.
+//! From verified bytes to an envelope: reads id, type and time, and leaves the body as it is except for what
+//! must not be stored.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::fields::{Field, ID_FORM, Malformed, NAME_FORM, document, is_name, is_reserved};
 use super::{Envelope, Origin, Source, hook, scrub};
 
-/// What Stripe calls an event that carries no state, only the name of the object it is about.
+/// The `object` of Stripe's thin events, which carry only the id of the object they are about.
 const THIN_EVENT: &str = "\"v2.core.event\"";
 
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ impl StripeEvent<'_> {
 /// The envelope of a Stripe event.
 ///
 /// # Errors
-/// The field that keeps the body from being one.
+/// The missing or invalid field.
 pub fn stripe(body: Bytes, received_at: OffsetDateTime) -> Result<Envelope, Malformed> {
     stripe_with_origin(body, received_at).map(|(envelope, _)| envelope)
 }
@@ -56,7 +56,7 @@ pub fn stripe(body: Bytes, received_at: OffsetDateTime) -> Result<Envelope, Malf
 /// The envelope of a Stripe event, and which mode and account it is of.
 ///
 /// # Errors
-/// The field that keeps the body from being one.
+/// The missing or invalid field.
 pub fn stripe_with_origin(body: Bytes, received_at: OffsetDateTime) -> Result<(Envelope, Origin), Malformed> {
     let event: StripeEvent<'_> = document(&body)?;
     let thin = event.object.is_some_and(|object| object.get() == THIN_EVENT);
@@ -68,12 +68,12 @@ pub fn stripe_with_origin(body: Bytes, received_at: OffsetDateTime) -> Result<(E
     Ok((Envelope { source: Source::Stripe, event_id, event_type, occurred_at, received_at, body }, origin))
 }
 
-/// An Auth Hook's call: the event, and what its answer needs.
+/// An Auth Hook call: the event, and what its answer needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthHook {
     /// The event; its type is the hook's name.
     pub envelope: Envelope,
-    /// The bytes of `claims`, where there are any: the token hook gives them back.
+    /// The bytes of `claims`, if any: the token hook returns them.
     pub claims: Option<Bytes>,
 }
 
@@ -95,11 +95,11 @@ struct HookMetadata<'a> {
     time: Option<&'a RawValue>,
 }
 
-/// The envelope of an Auth Hook's call, which holds no more of the body than is read of it. Its id is the
-/// invocation's (`metadata.uuid`), which all attempts share, unlike the `webhook-id`.
+/// The envelope of an Auth Hook call, with only the needed part of its body. Its id is that of the invocation
+/// (`metadata.uuid`), which all attempts share, unlike the `webhook-id`.
 ///
 /// # Errors
-/// The field that keeps the body from being one.
+/// The missing or invalid field.
 pub fn auth_hook(body: Bytes, received_at: OffsetDateTime) -> Result<AuthHook, Malformed> {
     let call: HookCall<'_> = document(&body)?;
     let metadata: HookMetadata<'_> = Field::new("metadata", call.metadata).object()?;
@@ -108,17 +108,17 @@ pub fn auth_hook(body: Bytes, received_at: OffsetDateTime) -> Result<AuthHook, M
     let occurred_at = Field::new("metadata.time", metadata.time).rfc3339()?;
     let claims = call.claims.map(|raw| body.slice_ref(raw.get().as_bytes()));
     let source = Source::SupabaseAuth;
-    let body = hook::kept(&event_type, document(&body)?)?;
+    let body = hook::stored_part(&event_type, document(&body)?)?;
     Ok(AuthHook {
         envelope: Envelope { source, event_id, event_type, occurred_at, received_at, body },
         claims,
     })
 }
 
-/// What an answer needs of a hook's call that has no good `metadata`.
+/// What the answer needs to know, even if the call has no valid `metadata`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookKind {
-    /// The hook's name: reported, or else the only one that has these fields; empty where none has.
+    /// The hook's name: as reported, else inferred from the fields; empty if unknown.
     pub name: String,
     /// As in [`AuthHook`].
     pub claims: Option<Bytes>,
@@ -140,15 +140,15 @@ struct HookShape<'a> {
     valid: Option<&'a RawValue>,
 }
 
-/// Which hook calls, by the name it gives or else by its fields: somebody's login waits for the answer,
-/// even where the call is not complete enough to be an event.
+/// Determines the hook by the name it gives, or else by its fields: a login waits for the answer even if the
+/// call is too incomplete to be an event.
 ///
 /// # Errors
 /// If the body is not a JSON object.
 pub fn hook_kind(body: &Bytes) -> Result<HookKind, Malformed> {
     let shape: HookShape<'_> = document(body)?;
     let metadata: Result<HookMetadata<'_>, _> = Field::new("metadata", shape.metadata).object();
-    let told = metadata.and_then(|metadata| Field::new("metadata.name", metadata.name).name());
+    let reported = metadata.and_then(|metadata| Field::new("metadata.name", metadata.name).name());
     let fields = [
         (shape.claims, hook::TOKEN_HOOK),
         (shape.sms, "send-sms"),
@@ -156,7 +156,7 @@ pub fn hook_kind(body: &Bytes) -> Result<HookKind, Malformed> {
         (shape.valid, "mfa-verification"),
     ];
     let known = || fields.iter().find(|(field, _)| field.is_some()).map_or("", |(_, name)| *name);
-    let name = told.unwrap_or_else(|_| known().to_owned());
+    let name = reported.unwrap_or_else(|_| known().to_owned());
     let claims = shape.claims.map(|raw| body.slice_ref(raw.get().as_bytes()));
     let carries_code = hook::carries_code(shape.sms, shape.email_data);
     Ok(HookKind { name, claims, carries_code })
@@ -176,11 +176,11 @@ struct RowChange<'a> {
     old_record: Option<&'a RawValue>,
 }
 
-/// The envelope of a Database Webhook. Its body has neither id nor time: both come from the signed
-/// headers. A row of the schema `auth` loses its secrets here, before anything can store it.
+/// The envelope of a Database Webhook. Its body has neither id nor time: both come from the signed headers.
+/// The secrets of a row of the schema `auth` are removed here, before anything can store it.
 ///
 /// # Errors
-/// The field that keeps the body from being one.
+/// The missing or invalid field.
 pub fn database(
     webhook_id: &str,
     signed_at: OffsetDateTime,

@@ -1,4 +1,4 @@
-//! What is an event, what is not and why, and what never leaves a row of the schema `auth`.
+//! Which bodies are events, which errors the others get, and which columns of `auth` are removed.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn database_text(body: &str) -> Result<Envelope, Malformed> {
 }
 
 #[test]
-fn a_stripe_event_is_named_and_its_body_untouched() {
+fn stripe_event_has_id_and_unchanged_body() {
     let body = r#" { "data":{"object":{"n":1e400,"deep":[[["\ud800","\u0000"]]]}}, "created" : 1700000000,
         "type":"invoice.paid","id":"evt_1","object":"event" } "#;
     let envelope = stripe_text(body).unwrap();
@@ -32,7 +32,7 @@ fn a_stripe_event_is_named_and_its_body_untouched() {
 }
 
 #[test]
-fn a_thin_event_has_its_time_in_words() {
+fn thin_event_time_is_rfc3339() {
     let thin = |created: &str| {
         stripe_text(&format!(
             r#"{{"id":"evt_1","object":"v2.core.event","type":"v1.invoice.paid","created":{created}}}"#
@@ -44,7 +44,7 @@ fn a_thin_event_has_its_time_in_words() {
 }
 
 #[test]
-fn bodies_that_are_no_stripe_event_say_why() {
+fn invalid_stripe_events_are_explained() {
     let long = format!(r#"{{"id":"{}","type":"t","created":1}}"#, "x".repeat(256));
     let deep = "[".repeat(200_000);
     for (body, kind) in [
@@ -82,7 +82,7 @@ fn bodies_that_are_no_stripe_event_say_why() {
 }
 
 #[test]
-fn a_hook_is_named_by_its_metadata_and_its_claims_are_answered_byte_for_byte() {
+fn hook_id_is_metadata_uuid_and_claims_are_unchanged() {
     let body = r#"{"metadata":{"uuid":"u-1","time":"2025-11-26T11:59:59.5Z","name":"customize-access-token","ip_address":"::1"},
         "user_id":"x","claims": {"exp":1700003600, "aud":["a"],  "n":1.50} ,"authentication_method":"password"}"#;
     let hook = hook_text(body).unwrap();
@@ -95,7 +95,7 @@ fn a_hook_is_named_by_its_metadata_and_its_claims_are_answered_byte_for_byte() {
 }
 
 #[test]
-fn of_a_hook_only_what_is_read_is_kept() {
+fn hook_body_keeps_only_used_fields() {
     let call = |name: &str, method: &str| {
         let user = r#"{"id":"u","email":"a@b.c","phone":"1","user_metadata":{"private":1},"identities":[]}"#;
         hook_text(&format!(
@@ -134,7 +134,7 @@ fn of_a_hook_only_what_is_read_is_kept() {
 }
 
 #[test]
-fn a_code_is_found_by_its_field_whatever_the_hook_is_called() {
+fn one_time_code_is_found_in_any_hook() {
     let carries = |fields: &str| {
         let body = format!(r#"{{"metadata":{{"name":"send-push"}}{fields}}}"#);
         hook_kind(&Bytes::from(body)).unwrap().carries_code
@@ -154,7 +154,7 @@ fn a_code_is_found_by_its_field_whatever_the_hook_is_called() {
 }
 
 #[test]
-fn names_that_memberflow_gives_itself_are_refused_from_outside() {
+fn reserved_ids_are_rejected_from_outside() {
     for id in [
         "trigger/9223372036854775807",
         "found/user/x",
@@ -174,7 +174,7 @@ fn names_that_memberflow_gives_itself_are_refused_from_outside() {
 }
 
 #[test]
-fn bodies_that_are_no_hook_say_why() {
+fn invalid_hooks_are_explained() {
     for (body, kind) in [
         (r#"{"claims":{}}"#, "metadata-missing"),
         (r#"{"metadata":["u","n","2025-11-26T12:00:00Z"]}"#, "metadata-invalid"),
@@ -189,7 +189,7 @@ fn bodies_that_are_no_hook_say_why() {
 }
 
 #[test]
-fn a_row_change_is_named_by_table_and_operation() {
+fn row_change_type_is_table_and_operation() {
     let body = r#"{"type":"UPDATE","schema":"public","table":"vision_versions","record":{"s":"\u0000"},"old_record":null}"#;
     let envelope = database_text(body).unwrap();
     assert_eq!(envelope.event_id, "msg_1");
@@ -198,7 +198,7 @@ fn a_row_change_is_named_by_table_and_operation() {
 }
 
 #[test]
-fn bodies_that_are_no_row_change_say_why() {
+fn invalid_row_changes_are_explained() {
     let long = format!(r#"{{"type":"INSERT","schema":"public","table":"{}"}}"#, "x".repeat(250));
     for (body, kind) in [
         (r#"{"schema":"public","table":"t"}"#, "type-missing"),
@@ -219,7 +219,7 @@ fn bodies_that_are_no_row_change_say_why() {
 }
 
 #[test]
-fn rows_of_auth_keep_only_harmless_columns() {
+fn auth_rows_keep_only_harmless_columns() {
     let secrets = json!({
         "encrypted_password": "SECRET", "confirmation_token": "SECRET", "recovery_token": "SECRET",
         "reauthentication_token": "SECRET", "token": "SECRET", "refresh_token_hmac_key": "SECRET",
@@ -235,15 +235,15 @@ fn rows_of_auth_keep_only_harmless_columns() {
         let body = json!({"type": "UPDATE", "schema": "auth", "table": table,
             "record": row, "old_record": row, "secret": "SECRET"});
         let envelope = database_text(&body.to_string()).unwrap();
-        let told: Value = serde_json::from_slice(&envelope.body).unwrap();
+        let reported: Value = serde_json::from_slice(&envelope.body).unwrap();
         let expected = json!({"type": "UPDATE", "schema": "auth", "table": table,
             "record": kept, "old_record": kept});
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
     }
 }
 
 #[test]
-fn escapes_hide_no_secret() {
+fn escaped_keys_hide_no_secret() {
     let body = r#"{"type":"INSERT","schema":"\u0061uth","table":"users","record":{"id":"u","\u0065ncrypted_password":"SECRET"},"old_record":null}"#;
     let envelope = database_text(body).unwrap();
     assert_eq!(
@@ -254,7 +254,7 @@ fn escapes_hide_no_secret() {
 
 proptest! {
     #[test]
-    fn no_bytes_whatever_bring_it_down(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn any_bytes_do_not_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let body = Bytes::from(body);
         let _ = stripe(body.clone(), NOW);
         let _ = (hook_kind(&body), auth_hook(body.clone(), NOW));
@@ -262,7 +262,7 @@ proptest! {
     }
 
     #[test]
-    fn no_json_like_text_whatever_brings_it_down(body in r#"\{("(id|type|created|metadata|schema|table|record)":("auth"|"INSERT"|"users"|-?[0-9]{1,30}|[0-9]e[0-9]{3}|\{"x":"\\ud[89a-f]00"\}|\[+|null),){0,6}"id":1?\}?"#) {
+    fn any_json_like_text_does_not_panic(body in r#"\{("(id|type|created|metadata|schema|table|record)":("auth"|"INSERT"|"users"|-?[0-9]{1,30}|[0-9]e[0-9]{3}|\{"x":"\\ud[89a-f]00"\}|\[+|null),){0,6}"id":1?\}?"#) {
         let _ = stripe_text(&body);
         let _ = hook_text(&body);
         let _ = database_text(&body);

@@ -7,8 +7,8 @@
 //! field    = length in bytes (u64) · the bytes
 //! ```
 //!
-//! Integers are little-endian. Bodies are exact bytes, never re-encoded. Decoding is total: whatever
-//! the bytes, it gives envelopes or an error, and never allocates by a length it has only been told.
+//! Integers are little-endian. Bodies are exact bytes, never re-encoded. Decoding is total: whatever the
+//! bytes, it gives envelopes or an error, and never allocates by a length that the message declares.
 
 use bytes::{Buf as _, Bytes};
 use time::OffsetDateTime;
@@ -17,9 +17,9 @@ use super::Envelope;
 use super::fields::{TRIGGER, UNREADABLE, is_reserved};
 use super::source::{Source, UnknownSource};
 
-/// The one version that is written and read. A new layout gets a new number.
+/// The only version written and read. A new layout gets a new number.
 const VERSION: u8 = 1;
-/// What an envelope takes beside its id, type and body: two moments and three lengths.
+/// What an envelope takes besides its id, type and body: two moments and three lengths.
 const OVERHEAD_BYTES: usize = 2 * 12 + 3 * 8;
 
 /// The bytes are not a message of ours.
@@ -37,24 +37,24 @@ pub enum WireError {
     /// A name that is not UTF-8.
     #[error("a name is not UTF-8")]
     Text,
-    /// A moment outside the years that time can hold.
+    /// A timestamp out of range.
     #[error("a moment is out of range")]
     Moment,
-    /// What memberflow decides itself never travels: somebody else wrote it.
+    /// Internal events are never queued: somebody else wrote it.
     #[error("the message claims to hold events of memberflow's own, which never travel through a queue")]
     Internal,
-    /// Another source's events than its queue is for.
-    #[error("the message holds events of {told} in the queue of {queue}")]
+    /// Events of another source than the queue is for.
+    #[error("the message holds events of {declared} in the queue of {queue}")]
     Foreign {
-        /// What the message says.
-        told: Source,
-        /// Whose queue it was in.
+        /// The source that the message names.
+        declared: Source,
+        /// The source of the queue.
         queue: Source,
     },
-    /// An id that only memberflow gives, and never to events of this source.
+    /// A reserved id that no event of this source has.
     #[error("the event id {0:?} is one that memberflow gives itself")]
     Reserved(String),
-    /// No envelope at all: nobody sends that.
+    /// No envelope at all.
     #[error("the message carries no envelope")]
     Empty,
 }
@@ -94,10 +94,10 @@ fn put_field(message: &mut Vec<u8>, field: &[u8]) {
     message.extend_from_slice(field);
 }
 
-/// The envelopes of a message. Bodies are slices of it, not copies.
+/// Decodes a message. Bodies are slices of it, not copies.
 ///
 /// # Errors
-/// Where the bytes are not a message that [`encode`] could have written.
+/// If the bytes are not a message that [`encode`] could have written.
 pub fn decode(mut message: Bytes) -> Result<Vec<Envelope>, WireError> {
     match message.try_get_u8().map_err(|_| WireError::Truncated)? {
         VERSION => {}
@@ -118,17 +118,17 @@ pub fn decode(mut message: Bytes) -> Result<Vec<Envelope>, WireError> {
 /// The envelopes of a message from the queue of `queue`.
 ///
 /// # Errors
-/// As of [`decode`], and where they are of another source.
+/// As [`decode`], and if they are of another source.
 pub fn decode_from(queue: Source, message: Bytes) -> Result<Vec<Envelope>, WireError> {
     let envelopes = decode(message)?;
     match envelopes.first() {
-        Some(first) if first.source != queue => Err(WireError::Foreign { told: first.source, queue }),
+        Some(first) if first.source != queue => Err(WireError::Foreign { declared: first.source, queue }),
         _ => Ok(envelopes),
     }
 }
 
-/// Whether `id` is a name of memberflow's own that no event of `source` has on the broker. The relay sends what the
-/// triggers tell, and dead letters that could not be read may be redriven.
+/// Whether `id` is a reserved id that no event of `source` has on the broker. Trigger events of earlier
+/// versions and undecodable dead letters may be there.
 fn is_foreign_name(source: Source, id: &str) -> bool {
     let is_triggers = source == Source::SupabaseDatabase && id.starts_with(TRIGGER);
     is_reserved(id) && !is_triggers && !id.starts_with(UNREADABLE)

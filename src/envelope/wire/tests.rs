@@ -34,7 +34,7 @@ fn messages() -> impl Strategy<Value = (Source, Vec<Envelope>)> {
 
 proptest! {
     #[test]
-    fn what_is_encoded_decodes_to_the_same((source, envelopes) in messages()) {
+    fn encoding_round_trips((source, envelopes) in messages()) {
         let message = encode(source, &envelopes);
         let head = 2 + source.as_str().len();
         prop_assert_eq!(message.len(), head + envelopes.iter().map(encoded_len).sum::<usize>());
@@ -42,7 +42,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_cut_short_never_gives_all_its_envelopes(
+    fn truncated_message_never_gives_all_envelopes(
         (source, envelopes) in messages(),
         cut in any::<prop::sample::Index>(),
     ) {
@@ -52,7 +52,7 @@ proptest! {
     }
 
     #[test]
-    fn garbage_is_an_error_or_envelopes_but_never_a_panic(bytes in vec(any::<u8>(), 0..400)) {
+    fn garbage_never_panics(bytes in vec(any::<u8>(), 0..400)) {
         decode(bytes.into()).ok();
     }
 
@@ -78,21 +78,23 @@ fn one(source: Source, event_id: &str) -> Bytes {
 }
 
 #[test]
-fn no_event_of_memberflows_own_is_taken_from_a_queue() {
+fn internal_events_are_rejected_from_a_queue() {
     assert!(matches!(decode(one(Source::Internal, "found/1")), Err(WireError::Internal)));
 }
 
 #[test]
-fn a_queue_gives_events_of_its_own_source_alone() {
+fn events_of_another_source_are_rejected() {
     let message = one(Source::SupabaseAuth, "u");
     assert_eq!(decode_from(Source::SupabaseAuth, message.clone()).unwrap().len(), 1);
     let foreign = decode_from(Source::Stripe, message);
-    let (told, queue) = (Source::SupabaseAuth, Source::Stripe);
-    assert!(matches!(foreign, Err(WireError::Foreign { told: t, queue: q }) if (t, q) == (told, queue)));
+    let (declared, queue) = (Source::SupabaseAuth, Source::Stripe);
+    assert!(
+        matches!(foreign, Err(WireError::Foreign { declared: t, queue: q }) if (t, q) == (declared, queue))
+    );
 }
 
 #[test]
-fn reserved_names_are_taken_from_a_queue_only_where_memberflow_sends_them() {
+fn reserved_ids_are_accepted_only_from_known_senders() {
     let is_taken = |source, id: &str| decode(one(source, id)).is_ok();
     assert!(is_taken(Source::SupabaseDatabase, "trigger/0000000000000000042/1700000000000000"));
     assert!(is_taken(Source::Stripe, "unreadable/00ff"));
@@ -107,7 +109,7 @@ fn reserved_names_are_taken_from_a_queue_only_where_memberflow_sends_them() {
 }
 
 #[test]
-fn each_kind_of_garbage_has_its_own_error() {
+fn garbage_kinds_have_distinct_errors() {
     let stripe = |rest: &[u8]| [&[1, 6][..], b"stripe", rest].concat();
     let far = [&i64::MAX.to_le_bytes()[..], &[0; 4]].concat();
     let no_such_nanosecond = [&[0; 8][..], &u32::MAX.to_le_bytes()].concat();

@@ -1,4 +1,4 @@
-//! The marketing campaigns and what came of them, as their leads say.
+//! The marketing campaigns and their results, by their leads.
 
 mod show;
 
@@ -18,7 +18,7 @@ pub const STATUSES: [&str; 5] = ["draft", "active", "paused", "completed", "arch
 pub struct Campaign {
     /// `marketing_campaigns.id`
     pub id: Uuid,
-    /// For people.
+    /// The display name.
     pub name: String,
     /// In links.
     pub slug: String,
@@ -30,13 +30,13 @@ pub struct Campaign {
     pub leads: i64,
     /// Members whom its leads became, each once.
     pub members: i64,
-    /// What they paid since and kept.
+    /// What they paid since, without refunds.
     pub revenue: i64,
     /// What was spent on it.
     pub cost: i64,
-    /// Cost per lead, rounded half up; none without leads.
+    /// Cost per lead, rounded half up; `None` without leads.
     pub cost_per_lead: Option<i64>,
-    /// Revenue less cost, by cost, to four decimals; none where nothing was spent.
+    /// (Revenue - cost) / cost, to four decimals; `None` without cost.
     pub roi: Option<f64>,
 }
 
@@ -46,7 +46,7 @@ pub struct Campaign {
 pub struct Page {
     /// At most as many as were asked for.
     pub campaigns: Vec<Campaign>,
-    /// The slug after which the next page continues; none on the last one.
+    /// The slug after which the next page continues; `None` on the last one.
     #[serde(rename = "next_cursor")]
     pub next_after: Option<String>,
     /// Where the page before continues; none on the first one.
@@ -68,11 +68,8 @@ from (
     from public.marketing_campaigns m
 ) m";
 
-/// The campaigns in this status (else all) whose slugs come after `after`, a slug, or from the cursor of a page on; at most
-/// `limit`.
-///
-/// # Errors
-/// Whatever the database says.
+/// The campaigns in this status (else all) whose slugs come after `after`, a slug, or those of a page by its cursor; at
+/// most `limit`.
 pub async fn list(
     pool: &PgPool,
     status: Option<&str>,

@@ -20,7 +20,7 @@ pub struct Detail {
     /// What the list shows.
     #[serde(flatten)]
     pub campaign: Campaign,
-    /// What leads find it by, where they have no `campaign_id`.
+    /// What leads without `campaign_id` are matched by.
     #[serde(flatten)]
     pub utm: Utm,
     /// How many leads are in which status.
@@ -55,17 +55,14 @@ pub struct Lead {
     pub matched_by: String,
     /// The member whom it became.
     pub converted_to_user_id: Option<Uuid>,
-    /// What the member paid since and kept; 0 in another currency.
+    /// What the member paid since, without refunds; 0 in another currency.
     pub value: i64,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339::option")]
     pub created_at: Option<OffsetDateTime>,
 }
 
-/// Reads the campaign with this id or slug; `None` where there is none.
-///
-/// # Errors
-/// Whatever the database says.
+/// Reads the campaign with this id or slug; `None` if there is none.
 pub async fn show(pool: &PgPool, name: &str) -> Result<Option<Detail>, sqlx::Error> {
     // One snapshot: the sums and the leads that they are made of belong together.
     let mut reading = database::begin_reading(pool).await?;

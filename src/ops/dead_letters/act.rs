@@ -1,4 +1,4 @@
-//! Redriving and dropping, page by page, each page in one transaction with its line in the audit log.
+//! Redrives and drops dead letters, page by page, each in one transaction with its row in the audit log.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -15,28 +15,28 @@ use crate::store::audit::{self, Act};
 /// Letters in one transaction.
 const PAGE: u32 = 500;
 
-/// How fast, and how many.
+/// Limits of an action.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// Letters a second, on average; without it as fast as it goes.
+    /// Letters per second, on average; `None` for no limit.
     pub rate: Option<NonZeroU32>,
-    /// Letters altogether; without it all.
+    /// The most letters; `None` for all.
     pub most: Option<u32>,
 }
 
-/// What became of the selected letters.
+/// The outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Acted {
-    /// Sent back to work, or dropped.
+    /// Redriven or dropped.
     pub done: u64,
-    /// Left where they are: events that do not travel through the queue.
+    /// Not redriven: internal events.
     pub left: u64,
-    /// Whether the limit left some for the next time.
+    /// Whether the limit left some.
     #[serde(skip)]
     pub has_more: bool,
 }
 
-/// What is done with a page of letters, before and behind the conditions that select it.
+/// The SQL before and after the conditions that select a page.
 struct Statement {
     act: &'static str,
     before: &'static str,
@@ -65,11 +65,11 @@ const DROP: Statement = Statement {
          select id, source || '/' || event_id, null from taken order by id",
 };
 
-/// Gives the selected letters another try: they are pending again, like events that have just come. One that fails again
-/// is a dead letter again. Internal events are never pending, and stay. The audit log says that `actor` did.
+/// Redrives the selected letters: they become pending again. One that fails again is dead-lettered again.
+/// Internal events are never pending and stay dead. Recorded in the audit log for `actor`.
 ///
 /// # Errors
-/// Whatever the database says; the pages done until then have gone on.
+/// A database error; pages redriven before it are committed.
 pub async fn redrive(
     pool: &PgPool,
     selection: &Selection,
@@ -81,10 +81,10 @@ pub async fn redrive(
     Ok(Acted { left: internal(pool, selection).await?, ..acted })
 }
 
-/// Drops the selected letters for good; the audit log keeps their names, and that `actor` did.
+/// Drops the selected letters for good; the audit log keeps their ids, for `actor`.
 ///
 /// # Errors
-/// Whatever the database says; the pages done until then are gone.
+/// A database error; pages dropped before it are committed.
 pub async fn drop_all(
     pool: &PgPool,
     selection: &Selection,
@@ -95,7 +95,7 @@ pub async fn drop_all(
     pages(pool, &DROP, selection, limits, actor, clock).await
 }
 
-/// A letter that something was done with: its number, and its name.
+/// A processed letter: its number, source and id.
 type Taken = (i64, String, Option<String>);
 
 async fn pages(

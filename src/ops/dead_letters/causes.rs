@@ -1,4 +1,4 @@
-//! Dead letters by what they died of.
+//! Dead letters grouped by cause.
 
 use serde::Serialize;
 use sqlx::{FromRow, PgPool, QueryBuilder};
@@ -6,12 +6,12 @@ use time::OffsetDateTime;
 
 use super::Selection;
 
-/// The most letters that are counted, the newest; an act over the API takes as many at once.
+/// The most letters counted, newest first; also the most that one API action processes.
 pub const MAX_COUNTED: u32 = 10_000;
-/// The most causes that are named.
+/// The most causes listed.
 const MAX_CAUSES: i64 = 100;
 
-/// Dead letters that have source, type and reason in common.
+/// Dead letters with the same source, type and reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = DeadLetterCause)]
 pub struct Cause {
@@ -19,25 +19,25 @@ pub struct Cause {
     pub source: String,
     /// The provider's type.
     pub event_type: String,
-    /// Why they were given up.
+    /// Why they were dead-lettered.
     pub reason: String,
     /// How many there are.
     pub letters: i64,
-    /// When the first was given up.
+    /// When the first was dead-lettered.
     #[serde(with = "time::serde::rfc3339")]
     pub first_dead_at: OffsetDateTime,
-    /// When the last was given up.
+    /// When the last was dead-lettered.
     #[serde(with = "time::serde::rfc3339")]
     pub last_dead_at: OffsetDateTime,
     /// The newest of them.
     pub newest_id: i64,
 }
 
-/// What the selected dead letters died of.
+/// The causes of the selected dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = DeadLetterCauses)]
 pub struct Causes {
-    /// The commonest first, at most 100.
+    /// The most frequent first, at most 100.
     pub causes: Vec<Cause>,
     /// How many letters were counted.
     pub letters: i64,
@@ -46,9 +46,6 @@ pub struct Causes {
 }
 
 /// Counts the selected dead letters by cause, the newest [`MAX_COUNTED`].
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn causes(pool: &PgPool, selection: &Selection) -> Result<Causes, sqlx::Error> {
     let mut query = QueryBuilder::new(
         "select source, event_type, reason, count(*) as letters, min(dead_at) as first_dead_at,

@@ -1,4 +1,4 @@
-//! Dead letters: which there are, and what an operator makes of them.
+//! Dead letters: list, redrive, drop.
 
 mod act;
 mod causes;
@@ -16,7 +16,7 @@ pub use causes::{Cause, Causes, MAX_COUNTED, causes};
 /// An event that cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 pub struct DeadLetter {
-    /// What operators name it by.
+    /// Its number, for operators.
     pub id: i64,
     /// The provider's endpoint.
     pub source: String,
@@ -24,13 +24,13 @@ pub struct DeadLetter {
     pub event_id: String,
     /// The provider's type.
     pub event_type: String,
-    /// When it happened, as the provider says.
+    /// When it occurred, by the provider.
     #[serde(with = "time::serde::rfc3339")]
     pub occurred_at: OffsetDateTime,
     /// When it was received.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
-    /// When it was given up.
+    /// When it was dead-lettered.
     #[serde(with = "time::serde::rfc3339")]
     pub dead_at: OffsetDateTime,
     /// Why.
@@ -43,13 +43,13 @@ pub struct DeadLetter {
 pub struct Page {
     /// The newest first.
     pub dead_letters: Vec<DeadLetter>,
-    /// Where the next page continues; none on the last one.
+    /// The cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
 }
 
-/// Which dead letters; all of what is said must hold.
+/// A filter; all conditions must hold.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Selection {
     /// These, by their ids.
@@ -58,19 +58,19 @@ pub struct Selection {
     /// Of this source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Of this type; `*` stands for anything.
+    /// Of this type; `*` matches anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_type: Option<String>,
     /// With this text in the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Given up since then.
+    /// Dead-lettered since then.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub since: Option<OffsetDateTime>,
 }
 
 impl Selection {
-    /// Whether it leaves none out.
+    /// Whether it selects all.
     #[must_use]
     pub const fn is_everything(&self) -> bool {
         self.ids.is_empty()
@@ -82,14 +82,14 @@ impl Selection {
 }
 
 impl Selection {
-    /// Adds the conditions that are asked for, over the columns of `ingest.events`, and no other.
+    /// Adds the conditions on columns of `ingest.events`.
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
         query.push(" where state = 'dead'");
         if !self.ids.is_empty() {
             query.push(" and id = any (").push_bind(self.ids.clone()).push(")");
         }
-        // In a `case`, of which Postgres assumes that it is often true: no index has these, and dead letters are read in
-        // the order of their ids.
+        // In a `case`, which Postgres assumes to be often true: no index covers these conditions, and dead
+        // letters should be read in the order of their ids.
         if let Some(source) = &self.source {
             query.push(" and case source when ").push_bind(source.clone()).push(" then true else false end");
         }
@@ -107,7 +107,7 @@ impl Selection {
     }
 }
 
-/// The pattern for `like` that says the same as one in which `*` stands for anything.
+/// The `like` pattern of a pattern with `*`.
 fn like(pattern: &str) -> String {
     pattern.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_").replace('*', "%")
 }
@@ -116,10 +116,7 @@ fn like(pattern: &str) -> String {
 const LETTER: &str = "
 select id, source, event_id, event_type, occurred_at, received_at, dead_at, reason from ingest.events";
 
-/// The newest of the selected dead letters, at most `limit`; those numbered below `before` alone, where it is said.
-///
-/// # Errors
-/// Whatever the database says.
+/// The newest of the selected dead letters, at most `limit`, only those numbered below `before` if given.
 pub async fn list(
     pool: &PgPool,
     selection: &Selection,
@@ -149,7 +146,7 @@ async fn read(
 /// One page of [`list`], after `cursor`.
 ///
 /// # Errors
-/// The cursor or the limit makes no sense, or the database does not answer.
+/// If the cursor or the limit is invalid, or the database does not answer.
 pub async fn page(
     pool: &PgPool,
     selection: &Selection,
@@ -171,10 +168,7 @@ pub async fn page(
     Ok(Page { dead_letters, next_cursor: next, prev_cursor: prev })
 }
 
-/// How many are selected, by source and reason, the most first.
-///
-/// # Errors
-/// Whatever the database says.
+/// The number selected, by source and reason, the most frequent first.
 pub async fn count(pool: &PgPool, selection: &Selection) -> Result<Vec<(String, String, i64)>, sqlx::Error> {
     let mut query = QueryBuilder::new("select source, reason, count(*) from ingest.events");
     selection.push(&mut query);
@@ -193,9 +187,6 @@ pub async fn named(pool: &PgPool, sources: &[&str], event_ids: &[&str]) -> Resul
 }
 
 /// One dead letter with the bytes of its body.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn show(pool: &PgPool, id: i64) -> Result<Option<(DeadLetter, Vec<u8>)>, sqlx::Error> {
     let chosen = Selection { ids: vec![id], ..Selection::default() };
     let Some(letter) = list(pool, &chosen, None, 1).await?.pop() else { return Ok(None) };
@@ -203,7 +194,7 @@ pub async fn show(pool: &PgPool, id: i64) -> Result<Option<(DeadLetter, Vec<u8>)
     Ok(body.bind(id).fetch_optional(pool).await?.map(|body| (letter, body)))
 }
 
-/// What the audit log keeps of a selection.
+/// A selection as recorded in the audit log.
 fn arguments(selection: &Selection) -> serde_json::Value {
     serde_json::to_value(Json(selection)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What waits: events on their way, events that fail, parked facts, dead letters.
+//! Backlogs: pending events, failing events, parked facts, dead letters.
 
 use sqlx::PgConnection;
 
@@ -6,7 +6,7 @@ use super::{Finding, Level};
 use crate::store::events::retries::ATTEMPTS;
 
 const CHECK: &str = "backlog";
-/// From so many pending events on, the service is not merely busy.
+/// From this many pending events on, the service is not just busy.
 const MANY_PENDING: i64 = 10_000;
 
 pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
@@ -16,7 +16,7 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
     .fetch_one(&mut *connection)
     .await?;
     if !there {
-        // The migrations' finding says so already.
+        // The finding about migrations covers that.
         return Ok(Vec::new());
     }
     let pending: i64 = count(
@@ -44,10 +44,10 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
     Ok(findings)
 }
 
-/// Events that failed and are tried again, with one to look at.
+/// Events that failed and are retried, with an example.
 async fn failing(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     let failing: Vec<(String, i64, String)> = sqlx::query_as(
-        "select left(coalesce(reason, 'no error was told'), 80), count(*), min(event_id)
+        "select left(coalesce(reason, 'no error was recorded'), 80), count(*), min(event_id)
          from ingest.events where state = 'pending' and alone group by 1 order by 2 desc, 1 limit 10",
     )
     .fetch_all(connection)
@@ -64,7 +64,7 @@ async fn failing(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> 
     Ok(Finding::wrong(CHECK, Level::Warning, message, fix))
 }
 
-/// Prices that members pay and no tier names: nobody but the deployment can say which tier they are.
+/// Prices that members pay but no tier names: only the deployment can map them.
 async fn unmapped_prices(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx::Error> {
     let prices: Vec<(String, i64)> = sqlx::query_as(
         "select coalesce(f.state #>> '{items,0,price,id}', p.detail), count(*)
@@ -85,7 +85,7 @@ async fn unmapped_prices(connection: &mut PgConnection) -> Result<Option<Finding
     Ok(Some(Finding::wrong(CHECK, Level::Warning, message, fix)))
 }
 
-/// What events alone cannot settle, and a look at Stripe's API can.
+/// What events alone cannot resolve, but Stripe's API can.
 async fn healed_by_the_api(
     connection: &mut PgConnection,
     parked: &[(String, i64)],
@@ -104,7 +104,7 @@ async fn healed_by_the_api(
     Ok(Some(Finding::wrong(CHECK, Level::Warning, message, fix)))
 }
 
-/// Words that Stripe began to use after this was built.
+/// Values that Stripe introduced after this was built.
 async fn unknown_values(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     let there: bool = sqlx::query_scalar("select to_regclass('ingest.unrecognised') is not null")
         .fetch_one(&mut *connection)
@@ -120,14 +120,14 @@ async fn unknown_values(connection: &mut PgConnection) -> Result<Finding, sqlx::
     if words.is_empty() {
         return Ok(Finding::fine(CHECK, "everything that Stripe's events said was recognised"));
     }
-    let told: Vec<String> = words
+    let named: Vec<String> = words
         .iter()
         .map(|(what, value, events, example)| match value.as_str() {
             "" => format!("{what} missing ({events} events, {example})"),
             value => format!("{what} {value:?} ({events} events, {example})"),
         })
         .collect();
-    let message = format!("not recognised in Stripe's events: {}", told.join(", "));
+    let message = format!("unknown values in Stripe events: {}", named.join(", "));
     Ok(Finding::wrong(
         CHECK,
         Level::Warning,

@@ -1,4 +1,4 @@
-//! RabbitMQ, where there is one.
+//! Checks RabbitMQ, if configured.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::config::Config;
 
 const CHECK: &str = "queue";
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The broker's greeting is a few hundred bytes; more is not one.
+/// The broker's greeting has a few hundred bytes; more is not a greeting.
 const GREETING_LIMIT_BYTES: u64 = 16 * 1024;
 
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
@@ -45,7 +45,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     }
 }
 
-/// It answers, and says no: the credentials or the virtual host are wrong.
+/// It answers but refuses: the credentials or the virtual host are wrong.
 fn refused(place: &str, error: &lapin::Error) -> Finding {
     Finding::wrong(
         CHECK,
@@ -70,7 +70,7 @@ async fn permitted(connection: &Connection) -> Finding {
 }
 
 async fn version(uri: &AMQPUri) -> Finding {
-    // What the broker says of itself comes before TLS has anything to do with it only on a plain port.
+    // The greeting can be read directly only without TLS.
     if uri.scheme != AMQPScheme::AMQP {
         return Finding::fine(CHECK, "RabbitMQ answers, encrypted");
     }
@@ -82,7 +82,7 @@ async fn version(uri: &AMQPUri) -> Finding {
 
 fn judge(version: Option<&str>) -> Finding {
     let Some(version) = version else {
-        return Finding::note(CHECK, "the broker answers, but does not tell its version");
+        return Finding::note(CHECK, "the broker answers, but does not show its version");
     };
     let major: Option<u32> = version.split('.').next().and_then(|major| major.parse().ok());
     let minor: Option<u32> = version.split('.').nth(1).and_then(|minor| minor.parse().ok());
@@ -97,7 +97,7 @@ fn judge(version: Option<&str>) -> Finding {
     )
 }
 
-/// The broker's first frame, in which it introduces itself. The client library keeps it to itself.
+/// The broker's first frame, with its version. The client library does not expose it.
 async fn greeting(host: &str, port: u16) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect((host, port)).await?;
     stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_is_read_from_the_greeting() {
+    fn broker_version_is_read_from_greeting() {
         let table = b"\x07productS\0\0\0\x08RabbitMQ\x07versionS\0\0\0\x064.1.20rest";
         assert_eq!(text_property(table, "version").as_deref(), Some("4.1.20"));
         assert_eq!(text_property(table, "cluster"), None);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_broker_is_named() {
+    fn old_broker_is_reported() {
         for (version, level) in [
             (Some("4.0.5"), Level::Fine),
             (Some("3.10.0"), Level::Fine),

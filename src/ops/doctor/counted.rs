@@ -1,4 +1,4 @@
-//! Which of Stripe's events count, and which do not.
+//! Checks which Stripe events count, and which do not.
 
 use sqlx::PgConnection;
 
@@ -7,10 +7,10 @@ use crate::config::Config;
 use crate::project::stripe::{Admission, NotCounted, StripeMode};
 
 const CHECK: &str = "stripe";
-/// Reasons that are named; each account is one.
+/// The most reasons listed; each account is one.
 const NAMED_MAX: i64 = 10;
 
-/// What the settings let count.
+/// What counts by the settings.
 pub(super) fn settings(config: &Config) -> Finding {
     let Admission { mode, account } = config.admission();
     let account = account.map_or_else(
@@ -31,7 +31,7 @@ pub(super) fn settings(config: &Config) -> Finding {
 /// Events of one reason.
 type Flagged = (String, i64, String);
 
-/// The events that were kept and not counted.
+/// Events that were stored and not counted.
 pub(super) async fn examine(
     connection: &mut PgConnection,
     config: &Config,
@@ -43,7 +43,7 @@ pub(super) async fn examine(
     .fetch_one(&mut *connection)
     .await?;
     if !there {
-        // The migrations' finding says so already.
+        // The finding about migrations covers that.
         return Ok(None);
     }
     let flagged: Vec<Flagged> = sqlx::query_as(
@@ -66,14 +66,14 @@ pub(super) async fn examine(
 
 fn judge(flagged: &[Flagged], some_count: bool, admission: &Admission) -> Finding {
     let known = |code: &str| NotCounted::of_code(code);
-    let told: Vec<String> = flagged
+    let named: Vec<String> = flagged
         .iter()
         .map(|(code, count, example)| {
             let of = known(code).map_or_else(|| code.clone(), |reason| reason.to_string());
             format!("{count} of {of} (one is {example})")
         })
         .collect();
-    let message = format!("events kept and not counted: {}", told.join("; "));
+    let message = format!("events stored but not counted: {}", named.join("; "));
     let reasons: Vec<NotCounted> = flagged.iter().filter_map(|(code, ..)| known(code)).collect();
     if reasons.iter().any(|reason| reason.is_lifted_by(admission)) {
         let fix =
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_counted_is_a_note_unless_nothing_counts_or_the_settings_changed() {
+    fn uncounted_events_warn_only_if_settings_look_wrong() {
         let flagged = [
             ("test_mode".to_owned(), 3, "evt_1".to_owned()),
             ("other_account:acct_2".to_owned(), 1, "evt_2".to_owned()),

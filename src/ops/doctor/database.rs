@@ -1,4 +1,4 @@
-//! The database: whether it answers, its version, its migrations.
+//! Checks the database: connection, version, migrations.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const OLDEST_VERSION: i32 = 150_000;
 
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
-    // A URL that can't be read is the settings' finding.
+    // The finding about settings covers an invalid URL.
     let Ok(options) = config.database_url.expose_secret().parse::<PgConnectOptions>() else {
         return Vec::new();
     };
@@ -28,9 +28,9 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         Ok(Err(error)) => return vec![down(&options, &error.to_string())],
         Err(_) => return vec![down(&options, "no answer within 10 s")],
     };
-    let looked = timeout(PATIENCE, look(&mut connection, &options, config)).await;
+    let findings = timeout(PATIENCE, look(&mut connection, &options, config)).await;
     connection.close().await.ok();
-    match looked {
+    match findings {
         Ok(Ok(findings)) => findings,
         Ok(Err(error)) => vec![refused(&error)],
         Err(_) => vec![down(&options, "it answers, but not within 10 s")],

@@ -10,7 +10,7 @@ const fn table(table: &'static str, columns: &'static [&'static str]) -> Expecte
     Expected { table, columns }
 }
 
-/// All of them. `bigint` where [`AMOUNTS`] says so; otherwise only the name counts.
+/// All of them. `bigint` for those in [`AMOUNTS`]; otherwise only the name is checked.
 pub(super) const PUBLIC: &[Expected] = &[
     table(
         "user_profiles",

@@ -1,4 +1,4 @@
-//! What the settings open to others: addresses, plaintext connections, a signature's age.
+//! Checks what the settings expose: addresses, plaintext connections, the signature tolerance.
 
 use lapin::uri::{AMQPScheme, AMQPUri};
 use secrecy::ExposeSecret as _;
@@ -29,7 +29,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Providers must reach the public address; what is for operators need not be there.
+/// Providers must reach the public address; operators' endpoints need not be there.
 fn addresses(config: &Config) -> Option<Finding> {
     match config.separate_ops_bind() {
         None if !config.bind.ip().is_loopback() => Some(Finding::wrong(
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_on_this_machine_is_no_finding() {
+    fn local_addresses_are_not_exposed() {
         let local = Config {
             amqp_url: Some(SecretString::from("amqp://guest:guest@localhost:5672/%2f")),
             stripe_api_base: Some("http://127.0.0.1:12111".to_owned()),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn each_exposure_is_named() {
+    fn exposures_are_reported() {
         let everywhere = "0.0.0.0:9090".parse().unwrap();
         for (exposed, level, says_what) in [
             (

@@ -1,6 +1,6 @@
-//! The doctor: looks at everything that memberflow needs and says what fixes what is wrong.
+//! The doctor: checks everything that memberflow needs and suggests fixes.
 //!
-//! Looks only. Each check says one or more findings and never stops the others.
+//! Read-only. Each check gives one or more findings and never stops the others.
 
 mod backlog;
 mod broker;
@@ -28,34 +28,34 @@ use crate::config::Config;
 pub use cache::{Doctor, Examined};
 pub use stripe::NEEDED_EVENTS;
 
-/// How long all looks at one thing may take where nobody says otherwise: each of them has a bound of its own.
+/// The limit for all checks of one thing, unless given: each of them has its own.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How a finding stands. The later, the worse.
+/// The severity of a finding, increasing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = FindingLevel)]
 pub enum Level {
-    /// As it should be.
+    /// Fine.
     Fine,
     /// Worth knowing.
     Note,
     /// Works, but not as well or as safely as it should.
     Warning,
-    /// Does not work until somebody fixes it.
+    /// Does not work until it is fixed.
     Failed,
-    /// Something that we depend on does not answer.
+    /// A dependency does not answer.
     Down,
 }
 
-/// What one look found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Finding {
-    /// What was looked at: `database`, `tables`, `queue`, `secrets`, `stripe`, …
+    /// What was checked: `database`, `tables`, `queue`, `secrets`, `stripe`, …
     pub check: &'static str,
-    /// How it stands.
+    /// Its severity.
     pub level: Level,
-    /// What was seen.
+    /// What was found.
     pub message: String,
     /// The command or action that fixes it.
     pub fix: Option<String>,
@@ -75,7 +75,7 @@ impl Finding {
     }
 }
 
-/// Everything that was found, in the order of the checks.
+/// All findings, in the order of the checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The findings.
@@ -83,14 +83,14 @@ pub struct Report {
 }
 
 impl Report {
-    /// How the worst finding stands; fine where there is none.
+    /// The worst severity.
     #[must_use]
     pub fn worst(&self) -> Level {
         self.findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fine)
     }
 }
 
-/// Looks at everything.
+/// Runs all checks.
 pub async fn examine(config: &Config) -> Report {
     examine_within(config, PATIENCE).await
 }

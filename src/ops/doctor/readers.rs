@@ -1,4 +1,4 @@
-//! Who can read the CRM's tables through Supabase's API: row level security, and the policies that let everybody in.
+//! Checks who can read the CRM's tables through Supabase's API: row level security, and open policies.
 
 use sqlx::PgConnection;
 
@@ -9,7 +9,7 @@ const CHECK: &str = "tables";
 /// The price list is for everybody to read.
 const FOR_EVERYBODY: &str = "membership_tiers";
 
-/// Looks at the tables `names`.
+/// Checks the tables `names`.
 pub(super) async fn examine(
     connection: &mut PgConnection,
     names: &[&str],
@@ -22,7 +22,7 @@ pub(super) async fn examine(
     Ok(findings)
 }
 
-/// Without row level security, whoever has the anon key reads and writes a table of `public`.
+/// Without row level security, anyone with the anon key can read and write a table of `public`.
 async fn open_tables(connection: &mut PgConnection, names: &[&str]) -> Result<Option<Finding>, sqlx::Error> {
     let open: Vec<String> = sqlx::query_scalar(
         "select c.relname::text from pg_catalog.pg_class c
@@ -42,7 +42,7 @@ async fn open_tables(connection: &mut PgConnection, names: &[&str]) -> Result<Op
     Ok(Some(Finding::wrong(CHECK, Level::Failed, message, alter.join(" "))))
 }
 
-/// A policy that lets rows be read whoever asks.
+/// A policy that does not depend on the user.
 #[derive(sqlx::FromRow)]
 struct OpenPolicy {
     table: String,
@@ -51,7 +51,7 @@ struct OpenPolicy {
     is_for_anon: bool,
 }
 
-/// A condition without a function and without a query can't know who asks: `true`, or `is_public`.
+/// A condition without a function or query cannot depend on the user: `true`, or `is_public`.
 const OPEN_POLICIES: &str = r"
     with readers as (
         select rolname, oid from pg_catalog.pg_roles where rolname in ('anon', 'authenticated')

@@ -1,4 +1,4 @@
-//! The secrets: whether they are there, and whether somebody else may know or guess them.
+//! Checks that the secrets are set, and not weak or published.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -8,11 +8,11 @@ use crate::config::hosts::{host_of, is_this_machine};
 use crate::verify::{StripeSecrets, SupabaseSecrets};
 
 const CHECK: &str = "secrets";
-/// A token that could be guessed is none.
+/// Shorter tokens could be guessed.
 const SHORT_TOKEN_CHARS: usize = 20;
-/// What providers' own secrets hold behind `whsec_` at least: Stripe's 32 characters, Supabase's 24 bytes in base64.
+/// The shortest secrets of providers, after `whsec_`: Stripe's 32 characters, Supabase's 24 bytes in base64.
 const PROVIDERS_CHARS: usize = 32;
-/// Values that stand, or once stood, in this project's files for all to read.
+/// Values that are, or once were, published in this project's files.
 const PUBLISHED: [&str; 3] =
     ["whsec_local_only", "whsec_bG9jYWwtb25seS1ub3QtYS1zZWNyZXQtMDAwMDAwMDA=", "local-only-no-secret"];
 
@@ -73,7 +73,7 @@ fn hooks(config: &Config) -> Option<Finding> {
     }
 }
 
-/// Twilio's tokens do nothing without the address that it signs.
+/// Twilio's tokens need the public URL, which Twilio signs.
 fn twilio(config: &Config) -> Finding {
     let warning = |message: &str, fix: &str| Finding::wrong(CHECK, Level::Warning, message, fix);
     match (&config.twilio_auth_tokens[..], &config.public_url) {
@@ -94,7 +94,7 @@ fn twilio(config: &Config) -> Finding {
     }
 }
 
-/// Secrets that anybody can read in this project, or that are shorter than any provider makes them.
+/// Secrets that are published in this project, or shorter than those of providers.
 fn weak(name: &str, secrets: &[SecretString]) -> Option<Finding> {
     let texts = || secrets.iter().map(|it| it.expose_secret()).map(|it| it.strip_prefix("v1,").unwrap_or(it));
     if texts().any(|text| PUBLISHED.contains(&text)) {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn each_secret_is_judged() {
+    fn secrets_are_checked() {
         let (wrong, short) = (vec![secret("sk_test_1")], vec![secret("whsec_12345678")]);
         let short_key = vec![secret("v1,whsec_MDEyMzQ1Njc4OWFiY2RlZg==")];
         let published = vec![secret("v1,whsec_bG9jYWwtb25seS1ub3QtYS1zZWNyZXQtMDAwMDAwMDA=")];

@@ -1,4 +1,4 @@
-//! What the settings alone tell of the connection to Postgres.
+//! Checks the settings, without connecting.
 
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -24,7 +24,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// What whose customer it is depends on, and what that asks of the settings elsewhere.
+/// Which evidence matches customers to users, and the Supabase settings that it requires.
 fn matching(config: &Config) -> Finding {
     let matching = config.matching;
     let kinds = [
@@ -40,7 +40,7 @@ fn matching(config: &Config) -> Finding {
     Finding::fine("matching", format!("customers are matched by {by}{note}"))
 }
 
-/// Behind a transaction pooler each transaction may meet another session.
+/// Behind a transaction pooler each transaction may run in another session.
 fn pooler(options: &PgConnectOptions) -> Option<Finding> {
     (options.get_port() == 6543).then(|| {
         Finding::wrong(
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_connect_is_judged() {
+    fn connection_settings_are_checked() {
         for (url, level, says) in [
             ("postgres://postgres@127.0.0.1/postgres", Level::Fine, ""),
             ("postgres://u:p@db.example.com/postgres?sslmode=verify-full", Level::Fine, ""),

@@ -1,4 +1,4 @@
-//! Stripe: whether the key works, and whether an endpoint sends us what we need.
+//! Checks Stripe: the key, and whether an endpoint sends us the needed events.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::project::stripe::StripeMode;
 const CHECK: &str = "stripe";
 /// Longer than all attempts at one request together.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// An account has at most 16 endpoints; more pages are not an account's.
+/// An account has at most 16 endpoints.
 const MAX_PAGES: usize = 3;
-/// Where our endpoint stands, whatever the host.
+/// The path of our endpoint.
 const OUR_PATH: &str = "/webhooks/stripe";
 
-/// The newest version of Stripe's API whose objects this was built for. Older ones are all read.
+/// The newest version of Stripe's API that this was built for. All older ones are supported.
 pub const NEWEST_VERSION: &str = "2026-10-28.endive";
 
-/// The events that the metrics are made of. Others do no harm.
+/// The events that the metrics need. Others do no harm.
 pub const NEEDED_EVENTS: &[&str] = &[
     "charge.captured",
     "charge.dispute.closed",
@@ -98,7 +98,7 @@ async fn bounded(check: impl Future<Output = Finding>) -> Finding {
     timeout(PATIENCE, check).await.unwrap_or_else(|_| failed("the API", &late()))
 }
 
-/// What can be told from the key's beginning; the key itself is never shown.
+/// Checks the key's prefix; the key itself is never shown.
 fn form(key: &SecretString) -> Option<Finding> {
     let key = key.expose_secret();
     let fix =
@@ -119,23 +119,23 @@ struct Balance {
     livemode: bool,
 }
 
-/// The cheapest answer that only a working key gets.
+/// The cheapest request that needs a valid key.
 async fn balance(api: &StripeApi, mode: StripeMode) -> Finding {
-    let told = match api.get::<Balance>("/balance", &[]).await {
+    let reported = match api.get::<Balance>("/balance", &[]).await {
         Ok(Balance { livemode }) => Some(livemode),
-        // A restricted key need not be allowed to see money to be a good one.
+        // A restricted key need not have access to the balance.
         Err(StripeApiError::Refused { status: 403, .. }) => None,
         Err(error) => return failed("the key", &error),
     };
-    // Such a key may still say of which mode it is.
-    let livemode = told.or_else(|| api.livemode());
+    // Such a key may still show its mode.
+    let livemode = reported.or_else(|| api.livemode());
     if let Err(reason) = mode.check(livemode) {
         let message = format!(
             "STRIPE_API_KEY is a key of {reason}, which does not count: backfill and reconcile refuse it"
         );
         return Finding::wrong(CHECK, Level::Failed, message, other_key(&reason));
     }
-    match (told, livemode) {
+    match (reported, livemode) {
         (None, _) => Finding::fine(CHECK, "the key works; it may not read the balance, which is not needed"),
         (_, Some(false)) => Finding::fine(CHECK, "the key works, in test mode"),
         _ => Finding::fine(CHECK, "the key works, in live mode"),
@@ -213,7 +213,7 @@ fn judge(endpoint: &Endpoint) -> Finding {
     )
 }
 
-/// Versions begin with their date. An endpoint without one of its own follows the account's default.
+/// Versions begin with their date. An endpoint without its own version uses the account's default.
 fn is_newer(endpoint: &Endpoint) -> bool {
     let date = |version: &str| version.get(..10).map(ToOwned::to_owned);
     endpoint.api_version.as_deref().and_then(date) > date(NEWEST_VERSION)
@@ -243,7 +243,7 @@ fn failed(what: &str, error: &StripeApiError) -> Finding {
             "make a new key (Developers -> API keys in Stripe's dashboard) and set STRIPE_API_KEY",
         ),
         StripeApiError::Refused { status: 429 | 500.., .. } | StripeApiError::Unreachable(_) => {
-            (Level::Down, "try again later; https://status.stripe.com tells how Stripe is")
+            (Level::Down, "try again later; see https://status.stripe.com")
         }
         StripeApiError::Unreadable(_) | StripeApiError::Endless(_) => (
             Level::Down,

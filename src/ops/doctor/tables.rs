@@ -1,4 +1,4 @@
-//! The CRM's tables: whether they and their columns are there, and who can read them.
+//! Checks the CRM's tables: their columns, and who can read them.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,10 +1,10 @@
-//! The triggers by which the database itself tells: whether they are there, and as they should be.
+//! Checks the triggers that record changes as events.
 
 use sqlx::PgConnection;
 
 use super::{Finding, Level};
 use crate::config::Config;
-use crate::ops::triggers::{self, Standing, State};
+use crate::ops::triggers::{self, State, TriggerStatus};
 use crate::project::supabase::ActivityTables;
 
 const CHECK: &str = "triggers";
@@ -14,18 +14,18 @@ pub(super) async fn examine(
     connection: &mut PgConnection,
     config: &Config,
 ) -> Result<Vec<Finding>, sqlx::Error> {
-    let standings = triggers::look(connection, &config.activity_tables).await?;
-    let mut findings = findings(&standings);
-    findings.extend(standings.iter().filter_map(|standing| uncountable(standing, config)));
+    let statuses = triggers::inspect(connection, &config.activity_tables).await?;
+    let mut findings = findings(&statuses);
+    findings.extend(statuses.iter().filter_map(|status| uncountable(status, config)));
     Ok(findings)
 }
 
-fn findings(standings: &[Standing]) -> Vec<Finding> {
+fn findings(statuses: &[TriggerStatus]) -> Vec<Finding> {
     let of = |state: &State| -> Vec<&str> {
-        let of_state = standings.iter().filter(|standing| standing.state == *state);
-        of_state.map(|standing| standing.relation.as_str()).collect()
+        let of_state = statuses.iter().filter(|status| status.state == *state);
+        of_state.map(|status| status.relation.as_str()).collect()
     };
-    if standings.iter().all(|standing| !standing.has_function) {
+    if statuses.iter().all(|status| !status.has_function) {
         let message = "none: logins, sign-ups, files and rows are known by Auth Hooks and Database Webhooks alone, which can be lost";
         return vec![Finding::wrong(CHECK, Level::Note, message, INSTALL)];
     }
@@ -43,19 +43,20 @@ fn findings(standings: &[Standing]) -> Vec<Finding> {
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::fine(CHECK, format!("they tell of {}", of(&State::Present).join(", "))));
+        findings
+            .push(Finding::fine(CHECK, format!("they record changes of {}", of(&State::Present).join(", "))));
     }
     findings
 }
 
-/// A table whose rows cannot be counted, with a trigger or without.
-fn uncountable(standing: &Standing, config: &Config) -> Option<Finding> {
-    let is_named = config.activity_tables.of(&standing.relation).is_some()
-        && ActivityTables::default().of(&standing.relation).is_none();
-    let relation = &standing.relation;
-    let message = match &standing.state {
+/// A table whose rows cannot be counted.
+fn uncountable(status: &TriggerStatus, config: &Config) -> Option<Finding> {
+    let is_named = config.activity_tables.of(&status.relation).is_some()
+        && ActivityTables::default().of(&status.relation).is_none();
+    let relation = &status.relation;
+    let message = match &status.state {
         State::NoColumn(column) => format!("{relation} has no column {column}, so its rows do not count"),
-        // Those that every deployment has are looked at with the tables.
+        // Tables that every deployment has are checked elsewhere.
         State::NoTable if is_named => format!("the settings name {relation}, which is not there"),
         _ => return None,
     };

@@ -1,21 +1,21 @@
-//! Twilio: whether the account's token works, and whether its numbers send us what comes in.
+//! Checks Twilio: the account's token, and the webhooks of its numbers.
 
 use super::{Finding, Level};
 use crate::config::Config;
 use crate::ops::twilio_api::{Settings, TwilioApi, TwilioApiError};
 
 const CHECK: &str = "twilio";
-/// Where texts that come in belong.
+/// The webhook path for incoming messages.
 const MESSAGES: &str = "/webhooks/twilio/messages";
-/// Where reports of those sent belong; the other address takes them as well.
+/// The webhook path for status callbacks; the other path accepts them too.
 const STATUS: &str = "/webhooks/twilio/status";
-/// Numbers that a finding names.
+/// The most numbers listed in a finding.
 const NAMED_MAX: usize = 5;
 
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let api = match TwilioApi::new(config) {
         Ok(Some(api)) => api.hasty(),
-        // What is missing is reported among the secrets.
+        // The finding about secrets covers that.
         Ok(None) => return Vec::new(),
         Err(error) => return vec![failed("the API", &error)],
     };
@@ -62,7 +62,7 @@ fn numbers(settings: &Settings, public_url: &str) -> Finding {
     )
 }
 
-/// Who sends may name the address with each message, so that a service without one is no fault.
+/// The sender may set the callback with each message, so a service without one is not a fault.
 fn services(settings: &Settings, public_url: &str) -> Finding {
     let set = || settings.services.iter().filter_map(|(name, url)| Some((name, url.as_deref()?)));
     let elsewhere =
@@ -86,7 +86,7 @@ fn services(settings: &Settings, public_url: &str) -> Finding {
     }
 }
 
-/// Whether `url`, without what it says of retries, is one of our addresses, with or without the scheme's own port.
+/// Whether `url`, without its retry parameters, is one of our addresses, with or without the default port.
 fn leads_to(url: Option<&str>, public_url: &str, paths: &[&str]) -> bool {
     let bare = |url: &str| url.split(['#', '?']).next().unwrap_or_default().trim_end_matches('/').to_owned();
     let plain = |url: &str| match url.split_once("://") {
@@ -104,7 +104,7 @@ fn failed(what: &str, error: &TwilioApiError) -> Finding {
             "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS to what Twilio's console shows under Account Info",
         ),
         TwilioApiError::Refused { status: 429 | 500.., .. } | TwilioApiError::Unreachable(_) => {
-            (Level::Down, "try again later; https://status.twilio.com tells how Twilio is")
+            (Level::Down, "try again later; see https://status.twilio.com")
         }
         TwilioApiError::Unreadable(_) => (
             Level::Down,
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_is_ours_whatever_it_says_of_retries_and_ports() {
+    fn our_address_matches_with_retries_and_default_port() {
         let ours = "https://hooks.example.com";
         for (url, expected) in [
             ("https://hooks.example.com/webhooks/twilio/messages", true),

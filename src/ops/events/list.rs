@@ -1,4 +1,4 @@
-//! Events by page, the newest first: by when each came to its state, of one object by when they happened.
+//! Events by page, newest first: by when each reached its state, or for one object by when they occurred.
 
 use serde::Serialize;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
@@ -7,23 +7,23 @@ use time::OffsetDateTime;
 use super::{EVENT, Event, State};
 use crate::ops::page::{self, PageError, Way};
 
-/// Events that are looked at in one statement where a filter leaves some out.
+/// Events read by one statement if a filter skips some.
 const WALK: usize = 1_000;
-/// Such statements for one page: where few events match, a page ends early and the next one continues.
+/// Statements per page: if few events match, a page ends early and the next one continues.
 const WALKS: usize = 10;
 
-/// Which of the events; all of what is said must hold.
+/// A filter; all conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// Of this source.
     pub source: Option<String>,
-    /// Of this type; `*` stands for anything.
+    /// Of this type; `*` matches anything.
     pub event_type: Option<String>,
-    /// About this object: known of applied events.
+    /// About this object; only for applied events.
     pub subject: Option<String>,
     /// In this state.
     pub state: Option<State>,
-    /// In its state since then; waiting: since then due.
+    /// In its state since then; for waiting events, due since then.
     pub since: Option<OffsetDateTime>,
     /// The same before then.
     pub until: Option<OffsetDateTime>,
@@ -33,15 +33,16 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = EventPage)]
 pub struct Page {
-    /// The newest first. Fewer than asked for, or none, where few of many match: the next page looks further back.
+    /// Newest first. May be shorter than the limit, or empty, if few events match: the next page continues
+    /// further back.
     pub events: Vec<Event>,
-    /// Where the next page continues; none on the last one.
+    /// The cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
 }
 
-/// An event and where it stands in the list.
+/// An event with its position in the list.
 #[derive(Debug, FromRow)]
 struct Placed {
     #[sqlx(flatten)]
@@ -49,11 +50,11 @@ struct Placed {
     place: OffsetDateTime,
 }
 
-/// Where a page ends.
+/// The position after a page.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place(OffsetDateTime, String, String);
 
-/// A part of the events that one index has in order.
+/// A range of events that one index has in order.
 struct Stretch {
     states: &'static [State],
     condition: &'static str,
@@ -76,7 +77,7 @@ const OF_OBJECT: Stretch = Stretch { states: &State::ALL, condition: "subject = 
 /// One page of the events that are `wanted`, after `cursor`, at most `limit`.
 ///
 /// # Errors
-/// The cursor or the limit makes no sense, or the database does not answer.
+/// If the cursor or the limit is invalid, or the database does not answer.
 pub async fn list(
     pool: &PgPool,
     wanted: &Wanted,
@@ -130,9 +131,6 @@ fn turned(
 }
 
 /// The newest events that are `wanted`, at most `limit`, however far back.
-///
-/// # Errors
-/// The database does not answer.
 pub async fn newest(pool: &PgPool, wanted: &Wanted, limit: usize) -> Result<Vec<Event>, PageError> {
     let (mut events, mut cursor) = (Vec::new(), None);
     loop {
@@ -146,7 +144,7 @@ pub async fn newest(pool: &PgPool, wanted: &Wanted, limit: usize) -> Result<Vec<
     }
 }
 
-/// The next `step` events, matching or not: a statement whose conditions are all those of an index.
+/// The next `step` events, matching or not, by a statement whose conditions are all covered by an index.
 async fn walk(
     pool: &PgPool,
     wanted: &Wanted,
@@ -211,7 +209,7 @@ fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, way: Way, step: i
 }
 
 impl Wanted {
-    /// Whether events are read that are not shown.
+    /// Whether some events that are read may not match.
     const fn leaves_some_out(&self) -> bool {
         self.source.is_some() || self.event_type.is_some() || self.subject.is_some()
     }
@@ -221,14 +219,14 @@ impl Wanted {
         self.source.as_ref().is_none_or(|source| *source == event.source)
             && self.event_type.as_ref().is_none_or(|pattern| fits(pattern, &event.event_type))
             && self.state.is_none_or(|state| state.as_str() == event.state)
-            // Where events are not found by their moment.
+            // If events are not selected by their time.
             && (self.subject.is_none()
                 || self.since.is_none_or(|since| moment >= since)
                     && self.until.is_none_or(|until| moment < until))
     }
 }
 
-/// Whether `text` is `pattern`, in which `*` stands for anything.
+/// Whether `text` matches `pattern`, in which `*` matches anything.
 fn fits(pattern: &str, text: &str) -> bool {
     let Some((begin, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(begin) else { return false };
@@ -262,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_anything() {
+    fn star_matches_anything() {
         for (pattern, text, expected) in [
             ("invoice.paid", "invoice.paid", true),
             ("invoice.paid", "invoice.paid2", false),

@@ -1,4 +1,4 @@
-//! Events: which came, where each is now, and what it said.
+//! Events with their state and body.
 
 mod list;
 mod trace;
@@ -16,7 +16,7 @@ use crate::store::audit::{self, Act};
 pub use list::{Page, Wanted, list, newest};
 pub use trace::{Change, Fact, Trace, show, trace};
 
-/// Where an event is.
+/// An event and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 pub struct Event {
     /// The provider's endpoint.
@@ -25,35 +25,35 @@ pub struct Event {
     pub event_id: String,
     /// The provider's type.
     pub event_type: String,
-    /// The object that it is about, where it changes one.
+    /// The object that it is about, if any.
     pub subject: Option<String>,
-    /// When it happened, as the provider says.
+    /// When it occurred, by the provider.
     #[serde(with = "time::serde::rfc3339")]
     pub occurred_at: OffsetDateTime,
     /// When it was received.
     #[serde(with = "time::serde::rfc3339")]
     pub received_at: OffsetDateTime,
-    /// `applied`, `waiting`, `failing` (tried again, next at `at`) or `dead`.
+    /// `applied`, `waiting`, `failing` (retried next at `at`) or `dead`.
     pub state: String,
-    /// When it came to that state; null while it waits.
+    /// When it reached that state; null while it waits.
     #[serde(with = "time::serde::rfc3339::option")]
     pub at: Option<OffsetDateTime>,
-    /// Why it is dead, or what the last attempt said.
+    /// Why it is dead, or the error of the last attempt.
     pub reason: Option<String>,
-    /// Why it was applied and changes nothing: `test_mode`, `live_mode`, `other_account:<id>` or `no_account`.
+    /// Why it was applied but does not count: `test_mode`, `live_mode`, `other_account:<id>` or `no_account`.
     pub not_counted: Option<String>,
 }
 
-/// What an event's state can be.
+/// The state of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Its rows are written.
+    /// Applied.
     Applied,
-    /// Accepted, and not tried yet.
+    /// Accepted, not tried yet.
     Waiting,
-    /// Tried in vain, and tried again.
+    /// Failed, and will be retried.
     Failing,
-    /// Given up until it is redriven.
+    /// Dead-lettered until it is redriven.
     Dead,
 }
 
@@ -93,10 +93,7 @@ select source, event_id, event_type, subject, occurred_at, received_at, not_coun
        case when state = 'pending' and alone then 'attempts: ' || attempts || coalesce('; ' || reason, '')
             else reason end as reason";
 
-/// The events of this name, each with its body. Of several sources several may have one name.
-///
-/// # Errors
-/// Whatever the database says.
+/// The events with this id, each with its body: several sources may use the same id.
 pub async fn find(pool: &PgPool, event_id: &str) -> Result<Vec<(Event, Vec<u8>)>, sqlx::Error> {
     let sources: Vec<&str> =
         Source::QUEUED.into_iter().chain([Source::Internal]).map(Source::as_str).collect();
@@ -119,10 +116,7 @@ pub fn body(bytes: &[u8]) -> Value {
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
 }
 
-/// Notes in the audit log that `actor` opened an event's body, which may tell of a person.
-///
-/// # Errors
-/// Whatever the database says.
+/// Records in the audit log that `actor` opened an event's body, which may hold personal data.
 pub async fn note_opened(
     pool: &PgPool,
     event: &Event,

@@ -1,4 +1,4 @@
-//! What became of an event: how it came, what it decided and what it changed, as far as that is kept.
+//! Traces an event: how it arrived, what it decided and what it changed, as far as that is stored.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -9,25 +9,25 @@ use time::OffsetDateTime;
 use super::{Event, find, find_in};
 use crate::store::reading;
 
-/// The way of one event.
+/// The trace of one event.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = EventTrace)]
 pub struct Trace {
-    /// Where it is.
+    /// The event and its state.
     pub event: Event,
-    /// How it came: `webhook`, `trigger` or `memberflow itself`.
+    /// How it arrived: `webhook`, `trigger` or `memberflow itself`.
     pub via: &'static str,
-    /// Facts that it decided: the table and what the row is found by.
+    /// Facts that it decided.
     pub won: Vec<Fact>,
-    /// Facts about its object that another event decided.
+    /// Facts about its object that other events decided.
     pub lost: Vec<Fact>,
     /// What it changed, before and after.
     pub changes: Vec<Change>,
-    /// What of its object waits for something.
+    /// What is parked about its object.
     pub parked: Vec<Parked>,
     /// What operators did with it.
     pub acts: Vec<Line>,
-    /// What nobody can tell any more.
+    /// What is not stored.
     #[schema(value_type = Vec<String>)]
     pub not_kept: &'static [&'static str],
 }
@@ -36,26 +36,26 @@ pub struct Trace {
 #[derive(Clone, Debug, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = EventFact)]
 pub struct Fact {
-    /// Where it stands.
+    /// The table.
     pub table: String,
     /// The object.
     pub id: String,
     /// The event that decided it.
     pub by: String,
-    /// That event's place in the object's history.
+    /// That event's moment in the object's history.
     #[serde(with = "time::serde::rfc3339")]
     pub occurred_at: OffsetDateTime,
 }
 
-/// A row that it changed. Of rows with more than one event only the columns that differ.
+/// A row that it changed; for rows with several events only the columns that differ.
 #[derive(Clone, Debug, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = EventChange)]
 pub struct Change {
-    /// Where the row stands; `event`: what the event itself says that it changed of its object.
+    /// The table; `event`: the changes of its object as reported by the event itself.
     pub table: String,
-    /// What the row is found by.
+    /// The key of the row.
     pub id: String,
-    /// Nothing: there was no such row.
+    /// Before it; `None` if there was no such row.
     #[schema(value_type = Option<HashMap<String, Value>>)]
     pub before: Option<Json<Map<String, Value>>>,
     /// After it.
@@ -63,7 +63,7 @@ pub struct Change {
     pub after: Json<Map<String, Value>>,
 }
 
-/// What waits.
+/// A parked item.
 #[derive(Clone, Debug, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = EventParked)]
 pub struct Parked {
@@ -71,7 +71,7 @@ pub struct Parked {
     pub subject: String,
     /// Why.
     pub reason: String,
-    /// For what.
+    /// The detail.
     pub detail: String,
 }
 
@@ -94,10 +94,7 @@ const NOT_KEPT: &[&str] = &[
     "the former values of the members' rows: each is derived from all facts at once",
 ];
 
-/// Traces the events of this name, wherever they are.
-///
-/// # Errors
-/// Whatever the database says.
+/// Traces the events with this id.
 pub async fn trace(pool: &PgPool, event_id: &str) -> Result<Vec<Trace>, sqlx::Error> {
     let mut traces = Vec::new();
     for (event, body) in find(pool, event_id).await? {
@@ -106,10 +103,7 @@ pub async fn trace(pool: &PgPool, event_id: &str) -> Result<Vec<Trace>, sqlx::Er
     Ok(traces)
 }
 
-/// The event of this name and source with its way and its body; `None` where there is none.
-///
-/// # Errors
-/// Whatever the database says.
+/// The event with this id and source, with its trace and body; `None` if there is none.
 pub async fn show(
     pool: &PgPool,
     source: &str,
@@ -122,7 +116,7 @@ pub async fn show(
 async fn traced(pool: &PgPool, event: Event, body: &[u8]) -> Result<Trace, sqlx::Error> {
     let mut tx = reading(pool).await?;
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let mut changes: Vec<Change> = told(&event, &body).into_iter().collect();
+    let mut changes: Vec<Change> = reported_change(&event, &body).into_iter().collect();
     let (won, lost) = facts(&mut tx, &event).await?;
     changes.extend(changed(&mut tx, &event).await?);
     let parked = parked(&mut tx, &event).await?;
@@ -138,8 +132,8 @@ fn via(event: &Event) -> &'static str {
     }
 }
 
-/// What Stripe says that the event changed.
-fn told(event: &Event, body: &Value) -> Option<Change> {
+/// The change as reported by Stripe.
+fn reported_change(event: &Event, body: &Value) -> Option<Change> {
     let before = body.pointer("/data/previous_attributes")?.as_object()?.clone();
     let object = body.pointer("/data/object")?;
     let after = before.keys().map(|key| (key.clone(), object.get(key).cloned().unwrap_or_default()));
@@ -171,8 +165,8 @@ async fn facts(tx: &mut Reading, event: &Event) -> Result<(Vec<Fact>, Vec<Fact>)
     Ok(facts.into_iter().partition(|fact| fact.by == event.event_id))
 }
 
-/// The versions that it made beside those before them, and the movements that it caused, also those that are
-/// not believed any more.
+/// The versions that it created, compared with those before, and the movements that it caused, including
+/// superseded ones.
 async fn changed(tx: &mut Reading, event: &Event) -> Result<Vec<Change>, sqlx::Error> {
     sqlx::query_as(
         "select 'ingest.stripe_versions' as table, v.id,

@@ -1,4 +1,4 @@
-//! What is parked: known, counted where it can be, and waiting for a missing piece.
+//! Parked items: known, counted as far as possible, and waiting for missing information.
 
 mod reasons;
 
@@ -10,13 +10,13 @@ use super::page::{self, Neighbours, PageError, Way};
 
 pub use reasons::{Parked, fix, reasons};
 
-/// Something that waits.
+/// A parked item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = ParkedObject)]
 pub struct Waiting {
     /// The object's id (a customer, a subscription, a payment, a lead), or a phone number.
     pub subject: String,
-    /// Why it waits.
+    /// Why it is parked.
     pub reason: String,
     /// What is missing.
     pub detail: String,
@@ -25,19 +25,19 @@ pub struct Waiting {
     pub parked_at: OffsetDateTime,
 }
 
-/// Some of what waits.
+/// A page of parked items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = ParkedPage)]
 pub struct Page {
-    /// The longest waiting first.
+    /// Oldest first.
     pub parked: Vec<Waiting>,
-    /// Where the next page continues; none on the last one.
+    /// The cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
 }
 
-/// A place in the list, and which way the page goes from it.
+/// A position in the list, and the direction of the page from it.
 struct Place {
     way: Way,
     parked_at: OffsetDateTime,
@@ -45,11 +45,7 @@ struct Place {
     reason: String,
 }
 
-/// What waits for `reason` (else for any), the longest waiting first, at most `limit`; of one `subject` alone
-/// where it is named.
-///
-/// # Errors
-/// Whatever the database says.
+/// Parked items, oldest first, at most `limit`; only those of `reason` and `subject` if given.
 pub async fn list(
     pool: &PgPool,
     reason: Option<&str>,
@@ -62,7 +58,7 @@ pub async fn list(
 /// One page of [`list`], after `cursor`.
 ///
 /// # Errors
-/// The cursor or the limit makes no sense, or the database does not answer.
+/// If the cursor or the limit is invalid, or the database does not answer.
 pub async fn page(
     pool: &PgPool,
     reason: Option<&str>,
@@ -105,7 +101,7 @@ async fn list_after(
     query.build_query_as().fetch_all(pool).await
 }
 
-/// Each part ends in its own order and limit, so that none is read further than that.
+/// Each part has its own order and limit, so that none is read further than needed.
 const OBJECTS: &str = "(select subject, reason, detail, parked_at from ingest.parked where true";
 const LEADS: &str = "
 select * from (

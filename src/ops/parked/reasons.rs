@@ -1,4 +1,4 @@
-//! Why things wait: how many for which reason, and what fixes each.
+//! Parked items by reason, and the fix for each.
 
 use serde::Serialize;
 use sqlx::{FromRow, PgPool};
@@ -8,22 +8,22 @@ use crate::store::derive::parked::Reason;
 
 /// The most of one reason that are counted.
 const MAX_COUNTED: i64 = 10_000;
-/// The reason for which leads wait.
+/// The reason of parked leads.
 const AMBIGUOUS_CAMPAIGN: &str = "ambiguous_campaign";
-/// The reason for which phone numbers wait.
+/// The reason of parked phone numbers.
 const UNMATCHED_NUMBER: &str = "unmatched_number";
 
-/// What waits for one reason.
+/// The parked items of one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = ParkedReason)]
 pub struct Parked {
-    /// Why it waits.
+    /// The reason.
     pub reason: String,
-    /// How much of it there is; at most 10,000 are counted.
+    /// The number of items; at most 10,000 are counted.
     pub waiting: i64,
-    /// Whether there is more than was counted.
+    /// Whether there are more than were counted.
     pub is_capped: bool,
-    /// What has waited longest.
+    /// The oldest item.
     pub oldest_subject: String,
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
@@ -40,7 +40,7 @@ struct Counted {
     oldest_parked_at: OffsetDateTime,
 }
 
-/// Each reason for which something waits, the most waited for first. Each is counted along the index of its own rows.
+/// Each reason with parked items, the most frequent first. Each is counted by its own index.
 const REASONS: &str = "
 select reason, waiting, oldest_subject, oldest_parked_at
 from (
@@ -62,10 +62,7 @@ from (
 ) r
 order by waiting desc, reason";
 
-/// What waits, by reason, the most first.
-///
-/// # Errors
-/// Whatever the database says.
+/// Parked items by reason, the most frequent first.
 pub async fn reasons(pool: &PgPool) -> Result<Vec<Parked>, sqlx::Error> {
     let counted: Vec<Counted> = sqlx::query_as(REASONS)
         .bind(Reason::ALL.map(Reason::as_str).as_slice())
@@ -90,7 +87,7 @@ impl From<Counted> for Parked {
     }
 }
 
-/// What fixes what waits for this reason. What is fixed applies itself within a minute.
+/// How to fix items of this reason. A fix takes effect within a minute.
 #[must_use]
 pub fn fix(reason: &str) -> &'static str {
     if reason == AMBIGUOUS_CAMPAIGN {

@@ -1,4 +1,4 @@
-//! What is posted, and in which order: every event as often as asked, mixed if asked.
+//! The deliveries and their order: copies of every event, shuffled if requested.
 
 use std::iter;
 use std::path::PathBuf;
@@ -7,12 +7,12 @@ use crate::ops::fixture;
 
 use super::{Delivery, Options, ReplayError};
 
-/// The most that may be mixed, in bytes of events: that much has to lie in memory.
+/// The most bytes of events to shuffle, which happens in memory.
 pub const SHUFFLE_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
 type Deliveries = Box<dyn Iterator<Item = Delivery> + Send>;
 
-/// The deliveries of what is in `paths`. Unmixed they stream, an event's copies one after the other.
+/// The deliveries of `paths`. Without shuffling they stream, an event's copies one after the other.
 pub(super) fn of(paths: &[PathBuf], options: &Options) -> Result<Deliveries, ReplayError> {
     let copies = options.duplicate.get() as usize;
     let events: Deliveries = match options.shift_to {
@@ -30,7 +30,7 @@ pub(super) fn of(paths: &[PathBuf], options: &Options) -> Result<Deliveries, Rep
     }
 }
 
-/// `copies` of an event; what cannot be read is said once. Copies share the body's bytes.
+/// `copies` of an event, which share its body; an unreadable one is reported once.
 fn repeated(delivery: Delivery, copies: usize) -> Deliveries {
     match delivery {
         Ok(event) => Box::new(iter::repeat_n(event, copies).map(Ok)),
@@ -38,7 +38,7 @@ fn repeated(delivery: Delivery, copies: usize) -> Deliveries {
     }
 }
 
-/// All of `events`, as long as they hold no more than `max_bytes`.
+/// All of `events`, if they are within `max_bytes`.
 fn within(events: impl Iterator<Item = Delivery>, max_bytes: u64) -> Result<Vec<Delivery>, ReplayError> {
     let mut size_bytes = 0;
     let mut held = Vec::new();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_one_order_and_loses_nothing() {
+    fn shuffle_is_deterministic_and_complete() {
         let (plain, mixed) = (bodies(None, 1), bodies(Some(7), 1));
         assert_eq!(mixed, bodies(Some(7), 1));
         assert_ne!(mixed, plain);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn every_event_comes_as_often_as_asked_mixed_or_not() {
+    fn duplicates_are_posted_as_requested() {
         let once = bodies(None, 1);
         for shuffle in [None, Some(3)] {
             let thrice = bodies(shuffle, 3);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mixed_in_memory_is_bounded() {
+    fn shuffle_memory_is_bounded() {
         let stories = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/12-free-member");
         let events = || fixture::events(std::slice::from_ref(&stories));
         assert!(matches!(within(events(), 4096), Err(ReplayError::TooLargeToShuffle(4096))));

@@ -1,9 +1,10 @@
-//! Replay: signs the events of fixtures and posts them to the running service, as their providers would.
+//! Replay: signs the events of fixtures and posts them to the running service, like their providers.
 
 mod deliveries;
 mod post;
 mod summary;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -28,7 +29,7 @@ pub use summary::{Refusal, Summary};
 /// How to replay.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the service is: `http://127.0.0.1:8080`.
+    /// The URL of the service, such as `http://127.0.0.1:8080`.
     pub url: String,
     /// Mixes all deliveries; the same seed gives the same order.
     pub shuffle: Option<u64>,
@@ -36,16 +37,16 @@ pub struct Options {
     pub duplicate: NonZeroU32,
     /// Deliveries begun per second at most.
     pub rate_per_s: Option<f64>,
-    /// Requests under way at once. With one, the service gets the events in order.
+    /// Concurrent requests. With one, the service gets the events in order.
     pub concurrency: NonZeroUsize,
-    /// Moves all times in the events before they are signed: stories so that the moment as of which they are
-    /// written becomes this one, all other events so that the last of them does.
+    /// Moves all times in the events before they are signed, so that the `as_of` of a fixture with a
+    /// `story.json`, or the last of all other events, is at this moment.
     pub shift_to: Option<OffsetDateTime>,
-    /// What signs.
+    /// The secrets to sign with.
     pub secrets: Secrets,
 }
 
-/// What signs, for each provider.
+/// The secrets of each provider.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     /// Stripe's.
@@ -54,16 +55,16 @@ pub struct Secrets {
     pub hooks: Option<SupabaseSecrets>,
     /// Those of Supabase's Database Webhooks.
     pub supabase: Option<SupabaseSecrets>,
-    /// Twilio's, with the address that it signs; where none is set, the one that is posted to.
+    /// Twilio's, with the URL that it signs; if none is set, the one that is posted to.
     pub twilio: Option<TwilioTokens>,
     pub public_url: Option<String>,
 }
 
 impl Secrets {
-    /// The secrets with which the service checks.
+    /// The configured secrets, with which the service verifies.
     ///
     /// # Errors
-    /// If one of them is none.
+    /// If one of them is invalid.
     pub fn of(config: &Config) -> Result<Self, InvalidSecret> {
         Ok(Self {
             stripe: StripeSecrets::new(&config.stripe_webhook_secrets)?,
@@ -75,20 +76,20 @@ impl Secrets {
     }
 }
 
-/// Why a replay ended before its time. Single events that are refused don't end it.
+/// Why a replay was aborted. Rejected events do not abort it.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// Nobody answers.
+    /// The service does not answer.
     #[error(
         "no answer from {url} ({cause}): start the service with `memberflow serve`, or say where it is with --url"
     )]
     Unreachable {
-        /// Where we asked.
+        /// The URL.
         url: String,
-        /// The last attempt's fault, with its causes.
+        /// The error of the last attempt, with its causes.
         cause: String,
     },
-    /// An event that we cannot sign.
+    /// An event without a secret to sign it.
     #[error(
         "{origin} is an event of {source_name}, and no secret is set to sign it: set {variable} as the service has it"
     )]
@@ -97,10 +98,10 @@ pub enum ReplayError {
         origin: Origin,
         /// Its source.
         source_name: Source,
-        /// Where to set it.
+        /// The setting for it.
         variable: &'static str,
     },
-    /// The address is none.
+    /// The URL is invalid.
     #[error("{url:?} is not an http or https address ({cause})")]
     BadUrl {
         /// As given.
@@ -108,22 +109,22 @@ pub enum ReplayError {
         /// Why.
         cause: String,
     },
-    /// Mixing needs every event at hand.
+    /// Too many events to shuffle in memory.
     #[error(
         "more than {0} bytes of events: they are mixed in memory, so replay fewer files at once or without --shuffle"
     )]
     TooLargeToShuffle(u64),
-    /// Nobody knows how far to move its events.
+    /// It is unknown how far to move its events.
     #[error(transparent)]
     Story(#[from] BadStory),
-    /// No HTTP client on this machine.
+    /// The HTTP client cannot be created.
     #[error("the HTTP client cannot be made: {0}")]
     Client(#[source] reqwest::Error),
 }
 
-/// What became of one event.
+/// The outcome of one delivery.
 enum Outcome {
-    /// `not_counted`: the service's reason, where it kept the event and does not count it.
+    /// `not_counted`: the service's reason, if it stored the event without counting it.
     Accepted {
         attempts: u32,
         not_counted: Option<String>,
@@ -132,7 +133,7 @@ enum Outcome {
     Unreadable(BadFixture),
 }
 
-/// The service's answer, where it was no.
+/// The service's answer, if it was a rejection.
 struct Refused {
     status: u16,
     kind: String,
@@ -140,11 +141,11 @@ struct Refused {
     origin: Origin,
 }
 
-/// Posts every event in `paths` and tells what came of it. Fixtures that cannot be read are part of the
-/// summary, and the others are posted all the same.
+/// Posts every event in `paths` and returns a summary. Unreadable fixtures are part of the summary, and the
+/// others are posted.
 ///
 /// # Errors
-/// Where going on makes no sense: nobody answers, or there is nothing to sign with.
+/// If continuing makes no sense: the service does not answer, or a secret is missing.
 pub async fn replay(
     options: &Options,
     paths: &[PathBuf],
@@ -156,7 +157,7 @@ pub async fn replay(
     let total = fixture::count(paths).unwrap_or_default();
     progress.begin("posting events", total.saturating_mul(options.duplicate.get().into()));
     let started = Instant::now();
-    // Files are read between two requests, a buffer at a time: short enough to do without a thread.
+    // Files are read between two requests, a buffer at a time: short enough not to need a thread.
     let outcomes = stream::iter(deliveries.zip(0_u64..))
         .then(|(delivery, nth)| paced(delivery, nth, started, options.rate_per_s))
         .map(|delivery| outcome(&poster, delivery))
@@ -180,7 +181,7 @@ async fn outcome(poster: &Poster, delivery: Delivery) -> Result<Outcome, ReplayE
     }
 }
 
-/// Holds the `nth` delivery back until its turn. Counted from the start, so that a late one is caught up.
+/// Delays the `nth` delivery. Computed from the start, so that a delay is caught up.
 async fn paced(delivery: Delivery, nth: u64, started: Instant, rate_per_s: Option<f64>) -> Delivery {
     if let Some(rate) = rate_per_s {
         #[expect(clippy::cast_precision_loss, reason = "after 2^53 events a nanosecond will not matter")]
@@ -188,4 +189,27 @@ async fn paced(delivery: Delivery, nth: u64, started: Instant, rate_per_s: Optio
         tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
     }
     delivery
+}
+
+/// The URL on this machine of a service that listens on `bind`.
+#[must_use]
+pub fn url_of(bind: SocketAddr) -> String {
+    let host = match bind.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(host, bind.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcard_bind_is_reached_on_loopback() {
+        assert_eq!(url_of("0.0.0.0:8080".parse().unwrap()), "http://127.0.0.1:8080");
+        assert_eq!(url_of("[::]:81".parse().unwrap()), "http://[::1]:81");
+        assert_eq!(url_of("192.0.2.7:8080".parse().unwrap()), "http://192.0.2.7:8080");
+    }
 }

@@ -1,4 +1,4 @@
-//! One delivery: signed at the moment it is posted, repeated as its provider would.
+//! One delivery: signed when it is posted, retried as its provider would.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::ops::fixture::{self, FixtureEvent};
 use crate::retry::Delays;
 use crate::verify::{standard_webhooks, stripe, twilio};
 
-/// Attempts at one event, the first included.
+/// Attempts per event, including the first.
 const ATTEMPTS_MAX: u32 = 5;
-/// The longest wait that we let the service ask for.
+/// The longest accepted `Retry-After`.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How much of an answer that is no problem document is repeated.
+/// How much is shown of an answer that is not a problem document.
 const DETAIL_MAX_CHARS: usize = 200;
 
-/// What posts.
+/// Posts deliveries.
 pub(super) struct Poster {
     client: Client,
     base: Url,
@@ -30,7 +30,7 @@ pub(super) struct Poster {
     clock: Clock,
 }
 
-/// One attempt's end, where it was answered.
+/// The answer to one attempt.
 enum Answer {
     Taken { not_counted: Option<String> },
     Busy { refused: Refused, retry_after: Option<Duration> },
@@ -40,13 +40,13 @@ enum Answer {
 impl Poster {
     pub(super) fn new(options: &Options, clock: Clock) -> Result<Self, ReplayError> {
         let base = base(&options.url)?;
-        // Whoever is first decides for the process; a second call changes nothing.
+        // The first call decides for the process; an error means it was installed already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
             .pool_max_idle_per_host(options.concurrency.get())
-            // A provider takes a redirect for a failure.
+            // Providers treat a redirect as a failure.
             .redirect(reqwest::redirect::Policy::none());
         let local = base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
         let client = if local { client.no_proxy() } else { client };
@@ -54,7 +54,7 @@ impl Poster {
         Ok(Self { client, base, secrets: options.secrets.clone(), clock })
     }
 
-    /// Posts `event` until it is answered with yes or no, a bounded number of times.
+    /// Posts `event` until it is accepted or rejected, a bounded number of times.
     pub(super) async fn deliver(&self, event: &FixtureEvent) -> Result<Outcome, ReplayError> {
         let mut delays = Delays::new(Duration::from_millis(100), Duration::from_secs(2));
         let mut attempts = 1;
@@ -75,7 +75,7 @@ impl Poster {
         }
     }
 
-    /// One request, signed now: a signature ages, so each attempt has its own.
+    /// One request, signed now: signatures expire, so each attempt has its own.
     async fn attempt(&self, event: &FixtureEvent) -> Result<Result<Answer, reqwest::Error>, ReplayError> {
         let mut url = self.base.clone();
         let path = fixture::endpoint(event.source, &event.event_id).unwrap_or_default();
@@ -117,7 +117,8 @@ impl Poster {
                 _ => self.secrets.supabase.as_ref(),
             };
             let secrets = secrets.ok_or_else(|| no_secret(event, "SUPABASE_WEBHOOK_SECRETS"))?;
-            // A database webhook is known by its id. An Auth Hook has one in its body, this one is never read.
+            // A Database Webhook is identified by this id. An Auth Hook has its id in the body, and this one
+            // is not used.
             let id = match event.source {
                 Source::SupabaseDatabase => event.event_id.clone(),
                 _ => fixture::name_by_hash(&event.body),
@@ -150,14 +151,14 @@ fn no_secret(event: &FixtureEvent, variable: &'static str) -> ReplayError {
     ReplayError::NoSecret { origin: event.origin.clone(), source_name: event.source, variable }
 }
 
-/// Signatures and ids are ASCII; what is not could not be verified anyway.
+/// Signatures and ids are ASCII.
 fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);
     }
 }
 
-/// A problem document, or an Auth Hook's refusal, which comes with status 200.
+/// A problem document, or an Auth Hook's error, which has status 200.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Problem {
@@ -168,7 +169,7 @@ struct Problem {
     error: Option<HookError>,
 }
 
-/// What the service says of an event that it took.
+/// The service's answer to an accepted event.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Receipt {

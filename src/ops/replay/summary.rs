@@ -1,4 +1,4 @@
-//! What came of a replay: accepted, refused and why.
+//! The summary of a replay: accepted, rejected and why.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,24 +8,24 @@ use serde::{Serialize, Serializer};
 
 use super::{Outcome, Refused};
 
-/// Reasons kept apart; a service that gives more of them is broken in a way that the first ones show.
+/// The most reasons listed.
 const REASONS_MAX: usize = 50;
-/// Fixtures named that could not be read; the others are counted.
+/// The most unreadable fixtures listed; the others are counted.
 const UNREADABLE_MAX: usize = 20;
 
-/// What came of a replay.
+/// The summary of a replay.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
-    /// Deliveries answered with success.
+    /// Accepted deliveries.
     pub accepted: u64,
     /// Accepted ones that needed more than one attempt.
     pub accepted_after_waiting: u64,
-    /// Accepted ones that the service keeps and does not count.
+    /// Accepted ones that the service stores without counting.
     pub not_counted: u64,
-    /// Why, as the first of these answers said.
+    /// The reason of the first of these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_counted_reason: Option<String>,
-    /// Deliveries answered otherwise, to the end.
+    /// Rejected deliveries, after all attempts.
     pub refused: u64,
     /// Why, by status and problem type, each with an example.
     #[serde(serialize_with = "values")]
@@ -40,7 +40,7 @@ pub struct Summary {
     pub rate_per_s: f64,
 }
 
-/// Deliveries refused for one reason.
+/// Deliveries rejected for one reason.
 #[derive(Clone, Debug, Serialize)]
 pub struct Refusal {
     /// The HTTP status.
@@ -48,22 +48,22 @@ pub struct Refusal {
     /// The problem's type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What the first answer said.
+    /// The detail of the first answer.
     pub detail: String,
-    /// Where the first event refused stands.
+    /// The origin of the first rejected event.
     pub example: String,
     /// How many.
     pub count: u64,
 }
 
 impl Summary {
-    /// Whether every event there was has been accepted.
+    /// Whether every event was accepted.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.refused == 0 && self.unreadable == 0
     }
 
-    /// Adds what came of one delivery, `elapsed` after the first began.
+    /// Adds the outcome of one delivery, `elapsed` after the start.
     pub(super) fn count(&mut self, outcome: Outcome, elapsed: Duration) {
         self.add(outcome);
         self.elapsed_s = elapsed.as_secs_f64();
@@ -72,7 +72,7 @@ impl Summary {
         self.rate_per_s = answers / self.elapsed_s.max(1e-6);
     }
 
-    /// In a line, while it continues.
+    /// One line, for progress.
     pub(super) fn so_far(&self) -> String {
         let Self { accepted, refused, unreadable, rate_per_s, .. } = self;
         format!("{accepted} accepted, {refused} refused, {unreadable} not read, {rate_per_s:.0}/s")
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_refusals_by_reason_with_the_first_as_example() {
+    fn rejections_are_grouped_with_an_example() {
         let mut summary = Summary::default();
         let outcomes =
             [refused(400, "a", 3), refused(400, "b", 4), refused(400, "a", 5), refused(413, "a", 6)];
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn accepted_and_not_counted_is_told_with_the_first_reason() {
+    fn not_counted_events_show_the_first_reason() {
         let mut summary = Summary::default();
         for reason in [None, Some("of test mode"), Some("of another account")] {
             let not_counted = reason.map(ToOwned::to_owned);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_a_bounded_number_of_reasons_and_counts_the_rest() {
+    fn rejection_reasons_are_bounded() {
         let mut summary = Summary::default();
         (0..200).for_each(|n| summary.count(refused(400, &format!("kind-{n}"), n), Duration::from_secs(1)));
         assert_eq!(summary.refusals.len(), REASONS_MAX + 1);

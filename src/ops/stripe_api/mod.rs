@@ -1,7 +1,7 @@
-//! Reading from Stripe's API.
+//! A read-only client of Stripe's API.
 //!
-//! The client comes from async-stripe; its typed objects do not: they refuse what other API versions
-//! send. Answers are plain JSON, and each caller reads the few fields it needs.
+//! The HTTP client is async-stripe's; its typed objects are not used, because they reject other API versions.
+//! Answers are plain JSON, and each caller reads the fields it needs.
 
 mod mode;
 mod request;
@@ -27,16 +27,16 @@ use crate::project::stripe::{Admission, NotCounted, StripeMode};
 
 /// Attempts at one request, with 1, 2, 4, … seconds between them, on 429, 409, 5xx and broken connections.
 const ATTEMPTS: u32 = 3;
-/// The same where a long run would be lost with one request: half a minute of waiting in all.
+/// The same for long runs: half a minute of waiting in total.
 const PATIENT_ATTEMPTS: u32 = 6;
 /// How long one attempt may take.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same for a page of a hundred large objects.
 const PATIENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Objects on one page of a list: Stripe's most.
+/// Objects on one page of a list: Stripe's maximum.
 const PAGE_SIZE: usize = 100;
 
-/// Stripe's API, as one account's key opens it. Cheap to clone.
+/// Stripe's API with one account's key. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StripeApi {
     client: Client,
@@ -44,39 +44,39 @@ pub struct StripeApi {
     mode: Arc<KeyMode>,
 }
 
-/// How often requests are sent: one at a time, each so long after the end of the one before. A request that is
-/// tried again waits for a second and more by itself, so no second ever sees more requests than the pace allows.
+/// Limits the rate: one request at a time, with a pause after each. Retries wait a second or more, so the
+/// rate is never exceeded.
 #[derive(Debug)]
 struct Pace {
     interval: Duration,
     next: Mutex<Instant>,
 }
 
-/// Stripe's API did not give what was asked for.
+/// A request to Stripe's API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StripeApiError {
-    /// The key or the address can't be used at all.
+    /// The key or the base URL is invalid.
     #[error("STRIPE_API_KEY or STRIPE_API_BASE can't be used: {0}")]
     Settings(String),
-    /// Stripe said no; the message is Stripe's own.
+    /// Stripe rejected the request; the message is Stripe's.
     #[error("Stripe answered {status}: {message}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What Stripe said.
+        /// Stripe's message.
         message: String,
     },
-    /// No answer, however often it was tried.
+    /// No answer after all attempts.
     #[error("Stripe's API can't be reached: {0}")]
     Unreachable(String),
-    /// An answer, but not one of Stripe's.
+    /// An answer that is not Stripe's.
     #[error("the answer is not one that Stripe's API gives: {0}")]
     Unreadable(String),
     /// The key is of a mode that does not count.
     #[error("STRIPE_API_KEY reads objects of {0}, which do not count")]
     OtherMode(NotCounted),
-    /// There are more objects than we are prepared to read.
-    #[error("the list goes on after {0} pages")]
+    /// There are more objects than the limit.
+    #[error("the list continues after {0} pages")]
     Endless(usize),
 }
 
@@ -84,15 +84,15 @@ impl StripeApi {
     /// A client for the account of `key`, whatever its mode, at Stripe's own address unless `base` names another.
     ///
     /// # Errors
-    /// The key or the address can't stand in a request.
+    /// If the key or the base URL is invalid.
     pub fn new(key: &SecretString, base: Option<&str>) -> Result<Self, StripeApiError> {
         let client = client(builder(key, base, ATTEMPTS, ATTEMPT_TIMEOUT))?;
         let mode = KeyMode::of(key.expose_secret(), StripeMode::Any)?;
         Ok(Self { client, pace: None, mode: Arc::new(mode) })
     }
 
-    /// A client for reading all of the account whose events count: patient, and never with more requests a second
-    /// than `config` allows. None without a key.
+    /// A client for long runs on the account whose events count: with more retries, and the configured rate
+    /// limit. `None` without a key.
     ///
     /// # Errors
     /// As [`StripeApi::new`]; also if the key is of a mode that does not count.
@@ -111,8 +111,8 @@ impl StripeApi {
         Ok(Some(Self { client, pace: Some(Arc::new(pace)), mode: Arc::new(mode) }))
     }
 
-    /// Asks of which mode the key is, where it does not say. A restricted key may not be allowed to tell; then what it
-    /// reads does.
+    /// Determines the key's mode, if its prefix does not show it. A restricted key may not be allowed to;
+    /// then the first object read shows it.
     ///
     /// # Errors
     /// As [`StripeApi::get`]; also if the mode is one that does not count.
@@ -126,7 +126,7 @@ impl StripeApi {
         }
     }
 
-    /// The mode of what is read, as far as it is known: the key tells it, or an object has.
+    /// The mode, if known from the key or an object.
     #[must_use]
     pub fn livemode(&self) -> Option<bool> {
         self.mode.livemode()
@@ -135,7 +135,7 @@ impl StripeApi {
     /// Reads what is at `path` (`/account`), with `params` in the query string.
     ///
     /// # Errors
-    /// Stripe refuses, does not answer, or answers with something that is not a `T`.
+    /// If Stripe rejects the request, does not answer, or answers with something that is not a `T`.
     pub async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -146,7 +146,7 @@ impl StripeApi {
         serde_json::from_value(answer).map_err(|error| StripeApiError::Unreadable(error.to_string()))
     }
 
-    /// Reads one object as it comes, with what `expand` names in full.
+    /// Reads one object as JSON, with the `expand` fields expanded.
     ///
     /// # Errors
     /// As [`StripeApi::get`].
@@ -156,7 +156,7 @@ impl StripeApi {
         Ok(object)
     }
 
-    /// Reads the page of a list that comes after the object `after`; the first one without it.
+    /// Reads the page of a list after the object `after`; the first one if `None`.
     ///
     /// # Errors
     /// As [`StripeApi::get`].
@@ -231,7 +231,7 @@ fn builder(key: &SecretString, base: Option<&str>, attempts: u32, timeout: Durat
         .timeout(timeout)
         .app_info("memberflow", Some(env!("CARGO_PKG_VERSION").to_owned()), None);
     if let Some(base) = base {
-        // The client puts `v1/…` right behind it.
+        // The client appends `v1/…`.
         builder = builder.url(format!("{}/", base.trim_end_matches('/')));
     }
     builder
@@ -244,15 +244,15 @@ fn client(builder: ClientBuilder) -> Result<Client, StripeApiError> {
 /// A part of a list.
 #[derive(Debug, serde::Deserialize)]
 pub struct Page {
-    /// The objects, as they come.
+    /// The objects as JSON.
     pub data: Vec<Value>,
-    /// There are more behind the last one.
+    /// Whether there are more.
     #[serde(default)]
     pub has_more: bool,
 }
 
 impl Page {
-    /// What the next page comes after.
+    /// The object after which the next page starts.
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {
         self.data.last()?["id"].as_str()

@@ -1,4 +1,4 @@
-//! The mode of the key: what is read with a key of the other mode must not count, and is refused.
+//! The mode of the key: objects of the other mode must not count, and are rejected.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::StripeApiError;
 use crate::project::stripe::{NotCounted, StripeMode};
 
-/// Which mode may be read, and which is.
+/// The allowed mode and the key's mode.
 #[derive(Debug, Default)]
 pub(super) struct KeyMode {
     wanted: StripeMode,
@@ -15,7 +15,7 @@ pub(super) struct KeyMode {
 }
 
 impl KeyMode {
-    /// For `key`, as far as its beginning tells.
+    /// The mode by the prefix of `key`.
     pub(super) fn of(key: &str, wanted: StripeMode) -> Result<Self, StripeApiError> {
         let mode = Self { wanted, livemode: OnceLock::new() };
         match livemode_of(key) {
@@ -29,7 +29,7 @@ impl KeyMode {
         self.livemode.get().copied()
     }
 
-    /// Refuses an object of the other mode. Not every object says.
+    /// Rejects an object of the other mode. Not every object has `livemode`.
     pub(super) fn check(&self, object: &Value) -> Result<(), StripeApiError> {
         object["livemode"].as_bool().map_or(Ok(()), |livemode| self.learn(livemode))
     }
@@ -49,7 +49,7 @@ pub fn other_key(reason: &NotCounted) -> String {
     format!("set STRIPE_API_KEY to a key of {wanted} mode (sk_{wanted}_… or rk_{wanted}_…), or {setting}")
 }
 
-/// Whether `key` is of live mode, where it says: `sk_live_…`, `rk_test_…`, `sk_org_live_…`.
+/// Whether `key` is of live mode, if its prefix shows it: `sk_live_…`, `rk_test_…`, `sk_org_live_…`.
 fn livemode_of(key: &str) -> Option<bool> {
     let mut parts = key.split('_').skip(1);
     let mode = parts.next().and_then(|part| if part == "org" { parts.next() } else { Some(part) });
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn key_tells_its_mode_by_how_it_begins() {
+    fn key_prefix_shows_its_mode() {
         for (key, livemode) in [
             ("sk_live_1", Some(true)),
             ("rk_live_1", Some(true)),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn key_of_the_other_mode_is_refused_at_once_or_by_what_it_reads() {
+    fn key_of_other_mode_is_rejected() {
         assert!(matches!(KeyMode::of("sk_test_1", StripeMode::Live), Err(StripeApiError::OtherMode(_))));
         assert!(matches!(KeyMode::of("rk_live_1", StripeMode::Test), Err(StripeApiError::OtherMode(_))));
         assert_eq!(KeyMode::of("rk_live_1", StripeMode::Any).unwrap().livemode(), Some(true));

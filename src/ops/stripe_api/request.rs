@@ -1,11 +1,11 @@
-//! The one kind of request that is sent.
+//! The only kind of request.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use stripe_client_core::{RequestBuilder, StripeMethod, StripeRequest};
 
-/// A GET whose answer is taken as it comes.
+/// A GET with a JSON answer.
 pub(super) struct Get<'a> {
     pub path: &'a str,
     pub params: Params<'a>,

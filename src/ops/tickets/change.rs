@@ -1,4 +1,4 @@
-//! What staff do about a ticket: reply, assign, set the status. Each leaves a line in the audit log.
+//! Staff actions on a ticket: reply, assign, set the status. Each is recorded in the audit log.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,34 +14,34 @@ use crate::store::audit::{self, Act};
 /// The longest reply, in characters.
 const MAX_MESSAGE_CHARS: usize = 20_000;
 
-/// What is done.
+/// An action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Says something, as staff.
     Reply {
         /// What.
         message: String,
-        /// To staff alone.
+        /// Visible only to staff.
         is_internal: bool,
-        /// Who of the staff.
+        /// The staff member.
         user_id: Option<Uuid>,
     },
-    /// Gives it to a colleague, or to nobody.
+    /// Assigns it to a colleague, or to nobody.
     Assign(Option<Uuid>),
     /// Sets the status.
     Status(String),
 }
 
-/// The change can't be made.
+/// The change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// It makes no sense; says why.
+    /// It is invalid, with the reason.
     #[error("{0}")]
     Invalid(String),
     /// There is no such ticket.
     #[error("there is no ticket {0}: `memberflow tickets list` shows them")]
     NotFound(String),
-    /// Somebody changed it meanwhile.
+    /// It was changed meanwhile.
     #[error("the ticket was changed or replied to meanwhile: read it again, and change that")]
     Stale,
     /// The database did not answer.
@@ -49,22 +49,21 @@ pub enum ChangeError {
     Database(#[from] sqlx::Error),
 }
 
-/// What a ticket has come to.
+/// The state of a ticket.
 #[derive(Debug, Serialize, FromRow)]
-pub(super) struct Standing {
+pub(super) struct TicketState {
     pub(super) status: Option<String>,
     pub(super) assigned_to: Option<Uuid>,
     pub(super) reply_count: i32,
     pub(super) reopened_count: i32,
 }
 
-const STANDING: &str = "
+const STATE: &str = "
 select status::text as status, assigned_to, reply_count, reopened_count from public.support_tickets
 where id = $1 for update";
 
-/// Makes the changes to the ticket with this id or number, all or none; what follows from them the database's triggers
-/// derive. The audit log says that `actor` did, and of a reply only that there was one: what it says may tell of the
-/// person.
+/// Makes the changes to the ticket with this id or number, all or none; triggers in the database derive the
+/// rest. Recorded in the audit log for `actor`, without the text of a reply, which may hold personal data.
 ///
 /// # Errors
 /// The change makes no sense, there is no such ticket, or the database does not answer.
@@ -78,7 +77,7 @@ pub async fn change(
     change_expected(pool, name, changes, &Expected::Any, actor, now).await
 }
 
-/// The same, where the ticket still is of one of the versions that are `expected`.
+/// The same, if the ticket has one of the `expected` versions.
 ///
 /// # Errors
 /// Also where it is not.
@@ -93,8 +92,8 @@ pub async fn change_expected(
     changes.iter().try_for_each(Change::check)?;
     let mut tx = database::begin(pool).await?;
     let id = find(&mut tx, name).await?.ok_or_else(|| ChangeError::NotFound(name.to_owned()))?;
-    let standing: Standing = sqlx::query_as(STANDING).bind(id).fetch_one(&mut *tx).await?;
-    if !expected.is(&version::of(&standing)) {
+    let state: TicketState = sqlx::query_as(STATE).bind(id).fetch_one(&mut *tx).await?;
+    if !expected.is(&version::of(&state)) {
         return Err(ChangeError::Stale);
     }
     for change in changes {

@@ -1,4 +1,4 @@
-//! Tickets by page, the longest waiting first.
+//! Tickets by page, longest waiting first.
 
 use serde::Serialize;
 use sqlx::{PgPool, Postgres, QueryBuilder};
@@ -26,11 +26,11 @@ pub struct Filter {
     pub priority: Option<String>,
     /// In the application's words.
     pub category: Option<String>,
-    /// Who sees to it.
+    /// The assignee.
     pub assignee: Option<Assignee>,
     /// Whose it is.
     pub member: Option<Uuid>,
-    /// Stands somewhere in the number, the subject, the description or the guest's address, in any case.
+    /// A substring of the number, the subject, the description or the guest's address, in any case.
     pub text: Option<String>,
     /// Made since then.
     pub since: Option<OffsetDateTime>,
@@ -38,7 +38,7 @@ pub struct Filter {
     pub until: Option<OffsetDateTime>,
 }
 
-/// Who sees to a ticket.
+/// The assignee of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assignee {
     /// Nobody yet.
@@ -53,7 +53,7 @@ pub enum Assignee {
 pub struct Page {
     /// Those that wait for staff, the longest first, then the others, the oldest first.
     pub tickets: Vec<Ticket>,
-    /// Where the next page continues; none on the last one.
+    /// The cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
@@ -133,8 +133,8 @@ impl Filter {
             ("t.priority::text", &self.priority),
             ("t.category::text", &self.category),
         ];
-        // In a `case`, of which Postgres assumes that it is often true: no index has these, and the list is read along
-        // its order until the page is full.
+        // In a `case`, which Postgres assumes to be often true: no index covers these conditions, and the
+        // list should be read in its order until the page is full.
         for (column, value) in equal {
             if let Some(value) = value {
                 query.push(" and case ").push(column).push(" when ").push_bind(value.clone());
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_no_page_gave_is_no_cursor() {
+    fn invalid_cursor_is_rejected() {
         let of = |parts: [&str; 3]| page::encode(Way::Back, parts.map(str::to_owned));
         for wrong in ["", "x", "é", &of(["1", "2", "x"]), &of(["-99999999999999999999999", "", "x"])] {
             assert!(Place::decode(wrong).is_err(), "{wrong}");

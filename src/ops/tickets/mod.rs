@@ -1,4 +1,4 @@
-//! Support tickets: which wait for whom, what was said, and what staff do about it.
+//! Support tickets: list, show, change.
 
 mod change;
 mod list;
@@ -17,7 +17,7 @@ pub use show::{Detail, Entry, show};
 pub const STATUSES: [&str; 5] = ["open", "in_progress", "waiting_reply", "resolved", "closed"];
 /// What a priority can be.
 pub const PRIORITIES: [&str; 4] = ["low", "normal", "high", "urgent"];
-/// Who can be waited for.
+/// Whose turn it can be.
 pub const WAITING_FOR: [&str; 2] = ["staff", "member"];
 
 /// One ticket and what follows from its replies and statuses.
@@ -25,7 +25,7 @@ pub const WAITING_FOR: [&str; 2] = ["staff", "member"];
 pub struct Ticket {
     /// `support_tickets.id`
     pub id: Uuid,
-    /// What people quote.
+    /// The number that people quote.
     pub ticket_number: String,
     /// The member; none for a guest.
     pub user_id: Option<Uuid>,
@@ -39,7 +39,7 @@ pub struct Ticket {
     pub priority: Option<String>,
     /// In the application's words.
     pub category: Option<String>,
-    /// The colleague who sees to it.
+    /// The assigned colleague.
     pub assigned_to: Option<Uuid>,
     /// Whose turn it is: one of [`WAITING_FOR`]; none once resolved or closed.
     pub waiting_for: Option<String>,
@@ -55,7 +55,7 @@ pub struct Ticket {
     /// The latest reply of staff.
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_staff_reply_at: Option<OffsetDateTime>,
-    /// Replies, internal notes aside.
+    /// Replies, without internal notes.
     pub reply_count: i32,
     /// How often it left resolved or closed.
     pub reopened_count: i32,
@@ -68,7 +68,7 @@ pub struct Ticket {
     /// Likewise.
     #[serde(with = "time::serde::rfc3339::option")]
     pub closed_at: Option<OffsetDateTime>,
-    /// From its making to `resolved_at`, else `closed_at`.
+    /// From its creation to `resolved_at`, else `closed_at`.
     pub resolution_seconds: Option<i64>,
 }
 

@@ -1,11 +1,11 @@
-//! One ticket with everything that was said and decided, in the order of its moments.
+//! One ticket with its replies and statuses in order of time.
 
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, FromRow, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::change::Standing;
+use super::change::TicketState;
 use super::{COLUMNS, Ticket, find};
 use crate::database;
 use crate::ops::version;
@@ -44,18 +44,15 @@ pub struct Entry {
 }
 
 impl Detail {
-    /// The version of what it has come to.
+    /// The version of its state.
     #[must_use]
     pub fn version(&self) -> String {
         let Ticket { status, assigned_to, reply_count, reopened_count, .. } = self.ticket.clone();
-        version::of(&Standing { status, assigned_to, reply_count, reopened_count })
+        version::of(&TicketState { status, assigned_to, reply_count, reopened_count })
     }
 }
 
-/// Reads the ticket with this id or number; `None` where there is none.
-///
-/// # Errors
-/// The database does not answer.
+/// Reads the ticket with this id or number; `None` if there is none.
 pub async fn show(pool: &PgPool, name: &str) -> Result<Option<Detail>, sqlx::Error> {
     let mut reading = database::begin_reading(pool).await?;
     let Some(id) = find(&mut reading, name).await? else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! How the triggers stand in a database.
+//! The state of the triggers in a database.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,84 +9,81 @@ use super::sql::{self, FUNCTION, NAME, Script};
 use super::watched::{self, Watched};
 use crate::project::supabase::ActivityTables;
 
-/// How the trigger of one table stands.
+/// The state of the trigger of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// As this version makes it.
+    /// As this version creates it.
     Present,
-    /// Not there.
+    /// Missing.
     Absent,
-    /// Made by another version, or for other columns than the table has or the settings name now.
+    /// Created by another version, or for other columns than the table has or the settings name now.
     Outdated,
-    /// There, but switched off by hand.
+    /// Disabled by hand.
     Disabled,
     /// There is no such table.
     NoTable,
-    /// The table lacks a column without which its rows mean nothing.
+    /// The table lacks a required column.
     NoColumn(String),
-    /// There, on a table that the settings no longer name.
+    /// On a table that the settings no longer name.
     Unwanted,
 }
 
 /// The trigger of one table.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct TriggerStatus {
     /// `schema.table`
     pub relation: String,
     pub state: State,
-    /// What makes it; none where it cannot or need not be made.
+    /// The SQL that creates it; `None` if it cannot or need not be created.
     pub script: Option<Script>,
     /// Its function in `ingest`.
     pub function: String,
-    /// The function is there, whatever has become of the trigger or the table.
+    /// Whether the function exists, even without trigger or table.
     pub has_function: bool,
 }
 
 /// A function of ours, and the trigger that calls it.
 struct Found {
     mark: Option<String>,
-    /// None where there is no trigger any more.
+    /// `None` if there is no trigger any more.
     is_enabled: Option<bool>,
 }
 
-/// How each table stands: those that are to have a trigger, then those that have one too many.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn look(
+/// The state of each table: those that need a trigger, then those with an unwanted one.
+pub async fn inspect(
     connection: &mut PgConnection,
     tables: &ActivityTables,
-) -> Result<Vec<Standing>, sqlx::Error> {
+) -> Result<Vec<TriggerStatus>, sqlx::Error> {
     let watched = watched::all(tables);
     let columns = columns(connection, &watched).await?;
     let mut found = found(connection).await?;
-    let mut standings: Vec<Standing> = watched
+    let mut statuses: Vec<TriggerStatus> = watched
         .iter()
         .map(|watched| {
             let function = sql::function_name(&watched.relation);
-            standing(watched, columns.get(&watched.relation), found.remove(&function), function)
+            status(watched, columns.get(&watched.relation), found.remove(&function), function)
         })
         .collect();
-    standings.extend(found.into_keys().map(|function| Standing {
+    statuses.extend(found.into_keys().map(|function| TriggerStatus {
         relation: function.strip_prefix(FUNCTION).unwrap_or(&function).to_owned(),
         state: State::Unwanted,
         script: None,
         function,
         has_function: true,
     }));
-    Ok(standings)
+    Ok(statuses)
 }
 
-fn standing(
+fn status(
     watched: &Watched,
     there: Option<&Vec<String>>,
     found: Option<Found>,
     function: String,
-) -> Standing {
+) -> TriggerStatus {
     let has_function = found.is_some();
     let relation = watched.relation.clone();
-    let of = |state, script| Standing { relation, state, script, function, has_function };
+    let of = |state, script| TriggerStatus { relation, state, script, function, has_function };
     let Some(there) = there else { return of(State::NoTable, None) };
     let lacks = watched.columns.iter().find(|column| column.is_needed && !there.contains(&column.name));
     if let Some(column) = lacks {

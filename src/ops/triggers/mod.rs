@@ -1,7 +1,8 @@
-//! Triggers: the database itself tells of logins, sign-ups, deletions, files and rows, in the
-//! transaction that makes them. Nothing is lost that way, whatever becomes of a webhook.
+//! Triggers: the database itself records logins, sign-ups, deletions, files and rows as events, in the
+//! transaction that makes them. So nothing is lost, even if a webhook fails.
 //!
-//! [`watched`] says what of which table, [`sql`] how, [`catalogue`] how it stands in a database.
+//! [`watched`] lists the tables and columns, [`sql`] generates the triggers, [`catalogue`] reads their state
+//! in a database.
 
 mod catalogue;
 mod sql;
@@ -16,33 +17,33 @@ use tokio::time::sleep;
 use crate::database::begin;
 use crate::project::supabase::ActivityTables;
 
-pub use catalogue::{Standing, State, look};
+pub use catalogue::{State, TriggerStatus, inspect};
 
-/// How long one attempt waits for a table, with everybody who wants to write to it waiting behind.
+/// How long one attempt waits for a table lock, which blocks all writers behind it.
 const LOCK_TIMEOUT: &str = "1s";
 const ATTEMPTS: u32 = 5;
-/// Lets the numbers of changes continue from the clock.
+/// Advances the change numbers to the clock.
 const ADVANCE_NUMBERS: &str = "select ingest.advance_change_numbers()";
-/// Between two attempts, for those who have waited behind the last one.
+/// Between two attempts, so that blocked writers can proceed.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// What became of one table's trigger.
+/// The outcome for one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", content = "reason", rename_all = "snake_case")]
 pub enum Outcome {
-    /// Made now.
+    /// Created.
     Installed,
-    /// Removed now.
+    /// Removed.
     Removed,
-    /// It was there, or gone, already.
+    /// Nothing to do.
     Unchanged,
-    /// The table is not there, or not as it must be.
+    /// The table does not exist or lacks columns.
     Skipped(String),
-    /// The database refused; nothing was changed there.
+    /// The database refused; nothing was changed.
     Failed(String),
 }
 
-/// One table and what became of its trigger.
+/// One table with its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Done {
     /// `schema.table`
@@ -51,38 +52,38 @@ pub struct Done {
     pub outcome: Outcome,
 }
 
-/// Why nothing was done at all.
+/// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum TriggersError {
     #[error("this database has no schema `ingest` yet: run `memberflow migrate` first")]
     NotMigrated,
-    /// The functions write as whoever makes them, past row level security.
+    /// The functions run with the rights of their creator, bypassing row level security.
     #[error("the triggers write to ingest.events as the role that makes them: connect as {0}, which owns it")]
     NotTheOwner(String),
-    #[error("the database did not say how its triggers stand")]
+    #[error("the state of the triggers could not be read")]
     Database(#[from] sqlx::Error),
 }
 
-/// Makes the triggers that are missing or outdated, and removes those on tables that are no longer named. One
-/// short transaction per table; a table that cannot be had is passed over and said.
+/// Creates the triggers that are missing or outdated, and removes those on tables that are no longer named.
+/// One short transaction per table; a table that cannot be locked is skipped and reported.
 ///
 /// # Errors
 /// [`TriggersError`]; nothing was changed then.
 pub async fn install(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Done>, TriggersError> {
     let mut done = Vec::new();
-    let standings = wanted(pool, tables).await?;
-    // Also where nothing is to be made: after a restore of the database this is what is asked for.
+    let statuses = wanted(pool, tables).await?;
+    // Also if no trigger is missing: it is needed after a restore of the database.
     sqlx::query(ADVANCE_NUMBERS).execute(pool).await?;
-    for standing in standings {
-        let outcome = match (&standing.state, &standing.script) {
+    for status in statuses {
+        let outcome = match (&status.state, &status.script) {
             (State::Present, _) => Outcome::Unchanged,
             (State::NoTable, _) => Outcome::Skipped("there is no such table".to_owned()),
             (State::NoColumn(column), _) => Outcome::Skipped(format!("it has no column {column}")),
-            (State::Unwanted, _) => run(pool, &sql::uninstall(&standing.function), Outcome::Removed).await,
+            (State::Unwanted, _) => run(pool, &sql::uninstall(&status.function), Outcome::Removed).await,
             (_, Some(script)) => run(pool, &script.text, Outcome::Installed).await,
             (_, None) => Outcome::Unchanged,
         };
-        done.push(Done { relation: standing.relation, outcome });
+        done.push(Done { relation: status.relation, outcome });
     }
     Ok(done)
 }
@@ -93,39 +94,33 @@ pub async fn install(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Done>
 /// [`TriggersError`]; nothing was changed then.
 pub async fn uninstall(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Done>, TriggersError> {
     let mut done = Vec::new();
-    for standing in look(&mut *pool.acquire().await?, tables).await? {
-        let outcome = match standing.has_function {
-            true => run(pool, &sql::uninstall(&standing.function), Outcome::Removed).await,
+    for status in inspect(&mut *pool.acquire().await?, tables).await? {
+        let outcome = match status.has_function {
+            true => run(pool, &sql::uninstall(&status.function), Outcome::Removed).await,
             false => Outcome::Unchanged,
         };
-        done.push(Done { relation: standing.relation, outcome });
+        done.push(Done { relation: status.relation, outcome });
     }
     Ok(done)
 }
 
 /// The SQL that [`install`] would run on this database, table by table.
-///
-/// # Errors
-/// [`TriggersError`]
 pub async fn install_script(pool: &PgPool, tables: &ActivityTables) -> Result<String, TriggersError> {
-    let standings = wanted(pool, tables).await?;
+    let statuses = wanted(pool, tables).await?;
     let advance = whole(&format!("{ADVANCE_NUMBERS};\n"));
-    let scripts = standings.iter().filter_map(|standing| standing.script.as_ref());
+    let scripts = statuses.iter().filter_map(|status| status.script.as_ref());
     Ok(std::iter::once(advance).chain(scripts.map(|it| whole(&it.text))).collect())
 }
 
 /// The SQL that [`uninstall`] would run on this database.
-///
-/// # Errors
-/// [`TriggersError`]
 pub async fn uninstall_script(pool: &PgPool, tables: &ActivityTables) -> Result<String, TriggersError> {
-    let standings = look(&mut *pool.acquire().await?, tables).await?;
-    let there = standings.iter().filter(|standing| standing.has_function);
-    Ok(there.map(|standing| whole(&sql::uninstall(&standing.function))).collect())
+    let statuses = inspect(&mut *pool.acquire().await?, tables).await?;
+    let there = statuses.iter().filter(|status| status.has_function);
+    Ok(there.map(|status| whole(&sql::uninstall(&status.function))).collect())
 }
 
-/// How the tables stand, where this role can make triggers that work.
-async fn wanted(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Standing>, TriggersError> {
+/// The state of the tables, if this role can create working triggers.
+async fn wanted(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<TriggerStatus>, TriggersError> {
     let mut connection = pool.acquire().await?;
     let owner: Option<(String, bool)> = sqlx::query_as(
         "select pg_get_userbyid(c.relowner)::text,
@@ -140,16 +135,16 @@ async fn wanted(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Standing>,
     match owner {
         None => Err(TriggersError::NotMigrated),
         Some((owner, false)) => Err(TriggersError::NotTheOwner(owner)),
-        Some((_, true)) => Ok(look(&mut connection, tables).await?),
+        Some((_, true)) => Ok(inspect(&mut connection, tables).await?),
     }
 }
 
-/// A transaction as it can be run by hand.
+/// A transaction as a script.
 fn whole(statements: &str) -> String {
     format!("begin;\nset local lock_timeout = '{LOCK_TIMEOUT}';\n{statements}commit;\n\n")
 }
 
-/// Runs `statements` in one transaction, again where another holds the table for a while; what became of it.
+/// Runs `statements` in one transaction, with retries if the table is locked; returns the outcome.
 pub(super) async fn run(pool: &PgPool, statements: &str, outcome: Outcome) -> Outcome {
     for attempt in 1..=ATTEMPTS {
         match try_once(pool, statements).await {

@@ -1,14 +1,14 @@
 //! The SQL of the triggers.
 //!
-//! A function per table, which names the few columns that it copies and so never touches the others. It lives
-//! in `ingest`, for nobody but Supabase may make functions in `auth` and `storage`.
+//! One function per table, which copies only the used columns. It is in `ingest`, because only Supabase may
+//! create functions in `auth` and `storage`.
 //!
-//! - **It never fails**, and so never undoes what the user did: whatever goes wrong becomes a warning. A table
-//!   of events that somebody holds is waited for briefly, and once per transaction.
-//! - **It is not in the way** of changes to the table: no column is named in the trigger itself (`update of`,
-//!   `when`), which would keep Postgres from altering that column.
-//! - **It fires first** among the table's triggers, by its name: one that changes the same row again must be
-//!   reported after the change that made it fire. The number is taken while the row is held.
+//! - **It never fails**, so it never aborts the user's transaction: errors become warnings. It waits for a
+//!   locked table of events only briefly, and once per transaction.
+//! - **It does not block** changes to the table: no column is named in the trigger itself (`update of`,
+//!   `when`), which would prevent altering that column.
+//! - **It fires first** among the table's triggers, by its name: a trigger that changes the same row again
+//!   must be recorded after the change that fired it. The number is taken under the row lock.
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,19 +18,19 @@ use crate::project::supabase::row::TRIGGER;
 
 /// The triggers' name on every table.
 pub(super) const NAME: &str = "00_memberflow";
-/// What the names of their functions in `ingest` begin with. The table's name follows.
+/// The prefix of their functions in `ingest`. The table's name follows.
 pub(super) const FUNCTION: &str = "outbox_";
-/// The longest name that Postgres keeps whole, in bytes.
+/// The longest name in Postgres, in bytes.
 const NAME_MAX_BYTES: usize = 63;
-/// How long a user's statement waits for a table of events that somebody holds.
+/// How long a user's statement waits for a locked table of events.
 const PATIENCE: &str = "500ms";
 
-/// What makes the trigger of one table, and how it is known again.
+/// The script that creates the trigger of one table, and its mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// The statements, for one transaction.
     pub text: String,
-    /// The comment on the function: another comment is another script's.
+    /// The comment on the function, which identifies the script.
     pub mark: String,
 }
 
@@ -55,8 +55,8 @@ create or replace trigger \"{NAME}\" after {events} on {table}
     Script { text: format!("{statements}comment on function {function}() is {};\n", literal(&mark)), mark }
 }
 
-/// With the function goes the trigger. Postgres lets only a table's owner drop its triggers by name, which on
-/// `auth` and `storage` nobody but Supabase is.
+/// Dropping the function drops the trigger. Only a table's owner may drop its triggers by name, which for
+/// `auth` and `storage` is Supabase.
 pub(super) fn uninstall(function: &str) -> String {
     format!("drop function if exists ingest.{}() cascade;\n", name(function))
 }

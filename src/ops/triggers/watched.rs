@@ -1,17 +1,17 @@
-//! Which tables triggers tell of, and which of their columns they copy: what [`crate::project::supabase`] reads,
-//! and nothing that is secret.
+//! The tables with triggers, and the columns that they copy: what [`crate::project::supabase`] reads, without
+//! secrets.
 
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::columns::{self, Content};
 
-/// A table that triggers tell of.
+/// A table with a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
     /// `schema.table`
     pub relation: String,
-    /// What is copied of a row.
+    /// The copied columns.
     pub columns: Vec<Column>,
-    /// Only its new rows are of interest.
+    /// Only inserts are recorded.
     pub only_new: bool,
 }
 
@@ -19,9 +19,9 @@ pub struct Watched {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     pub name: String,
-    /// Without it the rows mean nothing; others are copied where the table has them.
+    /// Required; others are copied if the table has them.
     pub is_needed: bool,
-    /// What is copied, in SQL over the row `$row`; the whole value unless said otherwise.
+    /// SQL over the row `$row`; `None` for the whole value.
     pub expression: Option<&'static str>,
 }
 
@@ -39,7 +39,7 @@ impl Column {
     }
 }
 
-/// All of them: Supabase's own, the profiles, and those of the map.
+/// All tables: Supabase's own, the profiles, and those of the settings.
 pub fn all(tables: &ActivityTables) -> Vec<Watched> {
     let others =
         ["storage.objects", PROFILES].into_iter().chain(tables.iter().map(|it| it.relation.as_str()));
@@ -51,7 +51,7 @@ fn users() -> Watched {
     watched("auth.users", [Column::needed("id"), Column::needed("email")].into_iter().chain(columns))
 }
 
-/// Sessions are deleted at logout and touched at every refresh; neither is a login.
+/// Only inserts: sessions are deleted at logout and updated at every refresh.
 fn sessions() -> Watched {
     let created_at = Column::needed("created_at").copied_as("coalesce($row.created_at, clock_timestamp())");
     let columns = ["id", "user_id"].map(Column::needed);
@@ -59,8 +59,8 @@ fn sessions() -> Watched {
     Watched { only_new: true, ..watched("auth.sessions", columns) }
 }
 
-/// Of a file's metadata only its size. Files and rows of the map come in the order of their numbers; when they were
-/// changed does not matter. Of a user's profiles the one changed last speaks.
+/// Of a file's metadata only the size. Files and counted rows are ordered by change number, so `updated_at`
+/// is not copied. Of a user's profiles the last updated one counts.
 fn counting(tables: &ActivityTables, relation: &str) -> Watched {
     let read = columns::of(tables, relation).unwrap_or_default();
     let read = read.into_iter().filter(|it| it.name != "updated_at" || relation == PROFILES || it.is_needed);

@@ -1,7 +1,8 @@
-//! Twilio's REST API, read: one account's messages page by page, and what its numbers and services are set to.
+//! A read-only client of Twilio's REST API: an account's messages by page, and the settings of its numbers
+//! and services.
 //!
-//! Requests go one at a time. What Twilio refuses for their number (429), and what fails on the way or at Twilio (5xx),
-//! is tried again after longer and longer waits, or after as long as Twilio asks for.
+//! Requests are sent one at a time. Rate limits (429), network errors and 5xx are retried with growing
+//! delays, or after `Retry-After`.
 
 mod pages;
 
@@ -20,19 +21,19 @@ use crate::config::Config;
 use crate::config::hosts::{host_of, is_this_machine};
 use crate::retry::Delays;
 
-/// Where Twilio has it.
+/// Twilio's base URL.
 const BASE: &str = "https://api.twilio.com";
-/// Where Twilio has Messaging Services. With another base they are there as well.
+/// The base URL of Messaging Services, unless the base is configured.
 const MESSAGING_BASE: &str = "https://messaging.twilio.com";
-/// Attempts at one request: half a minute of waiting in all.
+/// Attempts per request: half a minute of waiting in total.
 const ATTEMPTS: u32 = 6;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
-/// The longest wait, whatever Twilio asks for.
+/// The longest accepted `Retry-After`.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Twilio's API, as one account's token opens it.
+/// Twilio's API with one account's tokens.
 #[derive(Debug)]
 pub struct TwilioApi {
     client: Client,
@@ -40,34 +41,34 @@ pub struct TwilioApi {
     messaging_base: String,
     account: String,
     tokens: Vec<SecretString>,
-    /// The place of the token that opened last. Beside the account's there may be one that only signs.
+    /// The index of the token that worked last. There may be others that only sign.
     opening: AtomicUsize,
     attempts: u32,
 }
 
-/// Twilio's API did not give what was asked for.
+/// A request to Twilio's API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TwilioApiError {
-    /// It can't be asked at all.
+    /// The settings are invalid.
     #[error("TWILIO_API_BASE can't be used: {0}")]
     Settings(String),
-    /// Twilio said no; the message is Twilio's own.
+    /// Twilio rejected the request; the message is Twilio's.
     #[error("Twilio answered {status}: {message}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What Twilio said.
+        /// Twilio's message.
         message: String,
     },
-    /// No answer, however often it was tried.
+    /// No answer after all attempts.
     #[error("Twilio's API can't be reached: {0}")]
     Unreachable(String),
-    /// An answer, but not one of Twilio's.
+    /// An answer that is not Twilio's.
     #[error("the answer is not one that Twilio's API gives: {0}")]
     Unreadable(String),
 }
 
-/// What an attempt came to, if not to an answer.
+/// The failure of one attempt.
 struct Fault {
     error: TwilioApiError,
     is_passing: bool,
@@ -75,10 +76,10 @@ struct Fault {
 }
 
 impl TwilioApi {
-    /// A patient client for the account whose messages count. None without the account or a token.
+    /// A client with retries for the account whose messages count. `None` without an account or token.
     ///
     /// # Errors
-    /// The address can't be used.
+    /// If the base URL is invalid.
     pub fn new(config: &Config) -> Result<Option<Self>, TwilioApiError> {
         let Some(account) = &config.twilio_account_sid else { return Ok(None) };
         if config.twilio_auth_tokens.is_empty() {
@@ -86,12 +87,12 @@ impl TwilioApi {
         }
         let given = config.twilio_api_base.as_deref().map(|base| base.trim_end_matches('/').to_owned());
         let base = given.clone().unwrap_or_else(|| BASE.to_owned());
-        // Whoever is first decides for the process; a second call changes nothing.
+        // The first call decides for the process; an error means it was installed already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
-            // The token is for this address alone.
+            // The token must not be sent elsewhere.
             .redirect(reqwest::redirect::Policy::none());
         let client = if is_this_machine(host_of(&base)) { client.no_proxy() } else { client };
         let client = client.build().map_err(|fault| TwilioApiError::Settings(fault.to_string()))?;
@@ -106,14 +107,14 @@ impl TwilioApi {
         }))
     }
 
-    /// The same for somebody who waits for the answer: two attempts.
+    /// The same for interactive use: two attempts.
     #[must_use]
     pub fn hasty(mut self) -> Self {
         self.attempts = 2;
         self
     }
 
-    /// What is at `address`, tried a bounded number of times.
+    /// Reads `address`, with bounded retries.
     async fn get<T: DeserializeOwned>(&self, address: &str) -> Result<T, TwilioApiError> {
         let answer = self.get_value(address).await?;
         serde_json::from_value(answer).map_err(|fault| TwilioApiError::Unreadable(fault.to_string()))
@@ -136,7 +137,7 @@ impl TwilioApi {
         }
     }
 
-    /// One attempt, with each token until one opens.
+    /// One attempt, with each token until one works.
     async fn attempt(&self, address: &str) -> Result<Value, Fault> {
         let count = self.tokens.len();
         let begin = self.opening.load(Ordering::Relaxed);
@@ -167,8 +168,8 @@ async fn read(response: Response) -> Result<Value, Fault> {
     if status.is_success() {
         return answer.map_err(|fault| lasting(TwilioApiError::Unreadable(fault.to_string())));
     }
-    let told = answer.ok().and_then(|answer| answer["message"].as_str().map(str::to_owned));
-    let message = told.unwrap_or_else(|| "without a message".to_owned());
+    let reported = answer.ok().and_then(|answer| answer["message"].as_str().map(str::to_owned));
+    let message = reported.unwrap_or_else(|| "without a message".to_owned());
     Err(Fault {
         error: TwilioApiError::Refused { status: status.as_u16(), message },
         is_passing: status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
@@ -181,7 +182,7 @@ const fn lasting(error: TwilioApiError) -> Fault {
 }
 
 fn unreachable(fault: reqwest::Error) -> Fault {
-    // The address says nothing that the caller does not, and a cause says more than `error sending request`.
+    // Without the URL, and with the cause instead of `error sending request`.
     let fault = fault.without_url();
     let mut reason = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(&fault);

@@ -1,4 +1,4 @@
-//! What is read of the account: its messages, a message's files, and where Twilio sends what comes in.
+//! What is read of the account: its messages, their media, and its webhook settings.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use super::{BASE, TwilioApi, TwilioApiError};
 use crate::project::twilio::Media;
 
-/// Messages on one page; Twilio gives a thousand at most.
+/// Messages on one page; Twilio's maximum is a thousand.
 const PAGE_SIZE: usize = 500;
 /// Pages of numbers, of services and of a service's numbers at most.
 const PAGES_MAX: usize = 20;
@@ -16,15 +16,15 @@ const PAGES_MAX: usize = 20;
 /// A page of messages.
 #[derive(Debug, Deserialize)]
 pub struct Page {
-    /// The messages, as they come, the newest first.
+    /// The messages as JSON, newest first.
     pub messages: Vec<Value>,
-    /// Where the next page is.
+    /// The URL of the next page.
     #[serde(default)]
     next_page_uri: Option<String>,
 }
 
 impl Page {
-    /// Where the next page is, if there is one.
+    /// The URL of the next page, if any.
     #[must_use]
     pub fn next(&self) -> Option<&str> {
         self.next_page_uri.as_deref()
@@ -104,12 +104,12 @@ struct Member {
     sid: String,
 }
 
-/// Where Twilio sends what comes in, and what becomes of what is sent, where it is set at a service.
+/// The webhook settings of numbers and services.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Each number that takes texts, with the address that it sends them to: its own, or its service's.
+    /// Each number with SMS, with the URL for incoming messages: its own, or its service's.
     pub numbers: Vec<(String, Option<String>)>,
-    /// Each service, with the address for status callbacks.
+    /// Each service, with the URL for status callbacks.
     pub services: Vec<(String, Option<String>)>,
 }
 
@@ -117,7 +117,7 @@ impl TwilioApi {
     /// The account's status: `active`, `suspended`, `closed`.
     ///
     /// # Errors
-    /// Twilio refuses, does not answer, or answers otherwise.
+    /// If Twilio rejects the request, does not answer, or answers unexpectedly.
     pub async fn account_status(&self) -> Result<String, TwilioApiError> {
         let account: Account =
             self.get(&format!("{}/2010-04-01/Accounts/{}.json", self.base, self.account)).await?;
@@ -127,7 +127,7 @@ impl TwilioApi {
     /// The page of messages at `next`; without it the first one, of messages sent `since`.
     ///
     /// # Errors
-    /// As [`TwilioApi::account_status`]; also if the list does not get on.
+    /// As [`TwilioApi::account_status`]; also if the list does not advance.
     pub async fn messages(
         &self,
         since: Option<OffsetDateTime>,
@@ -151,7 +151,7 @@ impl TwilioApi {
         format!("{}/2010-04-01/Accounts/{}/Messages.json?{}", self.base, self.account, query.finish())
     }
 
-    /// The address of what Twilio names as next, which must be of this account: the token goes there.
+    /// The URL of the next page, which must be of this account: the token is sent there.
     fn followed(&self, next: &str) -> Result<String, TwilioApiError> {
         let ours = format!("/2010-04-01/Accounts/{}/", self.account);
         if !next.starts_with(&ours) {
@@ -160,14 +160,14 @@ impl TwilioApi {
         Ok(format!("{}{next}", self.base))
     }
 
-    /// The files of a message, named as the webhook names them.
+    /// The media of a message, as parameters of the webhook.
     ///
     /// # Errors
     /// As [`TwilioApi::account_status`].
     pub async fn media(&self, message: &str) -> Result<Vec<Media>, TwilioApiError> {
         let path = format!("/2010-04-01/Accounts/{}/Messages/{message}/Media.json", self.account);
         let files: Files = match self.get(&format!("{}{path}", self.base)).await {
-            // Deleted since: it had files, and they are gone.
+            // Its media were deleted since.
             Err(TwilioApiError::Refused { status: 404, .. }) => return Ok(Vec::new()),
             files => files?,
         };
@@ -178,7 +178,7 @@ impl TwilioApi {
         Ok(files.media_list.into_iter().map(named).collect())
     }
 
-    /// What numbers and services are set to.
+    /// The settings of numbers and services.
     ///
     /// # Errors
     /// As [`TwilioApi::account_status`].

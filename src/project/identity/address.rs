@@ -1,4 +1,4 @@
-//! E-mail addresses as evidence: every one that was ever given, each with the earliest moment of it.
+//! E-mail addresses as evidence: every address ever given, each with its earliest moment.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,11 +15,11 @@ const LONGEST_BYTES: usize = 512;
 pub enum Role {
     /// The customer has or had it, or a guest gave it at checkout: evidence.
     Given,
-    /// Typed at a checkout of a customer who is known: no evidence, but it may contradict some.
+    /// Typed at a checkout of a known customer: not evidence, but it may contradict other evidence.
     Checkout,
     /// The customer was matched to a user by it (an internal event).
     Matched,
-    /// Nobody had it when the customer was matched by a later one (the same internal event).
+    /// No user had it when the customer was matched by a later one (the same internal event).
     Passed,
 }
 
@@ -39,27 +39,27 @@ impl Role {
     }
 }
 
-/// Where in its second an address was given, as far as one event alone can tell: the order of addresses in one
-/// second. Beyond that the address itself decides.
+/// The order of addresses given in one second, as far as a single event shows it. Ties are broken by the
+/// address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i16)]
 pub enum Place {
-    /// The customer was made with it.
+    /// The customer was created with it.
     Created = 0,
-    /// An event says that it was there before.
+    /// An event shows it as the previous address.
     Previous = 1,
-    /// It is there now.
+    /// An event shows it as the present address.
     Present = 2,
 }
 
 /// One address of a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// The object that gave it; of a recorded match, the match.
+    /// The object that gave it; for a recorded match, the match.
     pub object_id: String,
     /// The customer; for a guest checkout, its payment intent.
     pub customer: String,
-    /// In the form in which addresses are compared. Of a match that was forgotten: empty.
+    /// Normalised for comparison. Empty for a match whose person was forgotten.
     pub email: String,
     /// What it is.
     pub role: Role,
@@ -67,19 +67,19 @@ pub struct Address {
     pub user_id: Option<Uuid>,
     /// The earliest event that gave it.
     pub given_at: OffsetDateTime,
-    /// Where in that event's second; a [`Place`].
+    /// Its order within that second; a [`Place`].
     pub place: i16,
 }
 
-/// An address in the form in which addresses are compared: without the space around it, ASCII letters small. Other
-/// letters stay: what Unicode folds into one letter is not the same address (the Kelvin sign is no `k`).
+/// Normalises an address for comparison: trimmed, ASCII letters in lower case. Other letters are not folded,
+/// because Unicode folds different addresses together (the Kelvin sign is not `k`).
 #[must_use]
 pub fn folded_email(email: &str) -> Option<String> {
     let email = email.trim();
     (!email.is_empty() && email.len() <= LONGEST_BYTES).then(|| email.to_ascii_lowercase())
 }
 
-/// The addresses that `object` gives, reported at `at` in this part of its life.
+/// The addresses that `object` gives, reported at `at` in this stage.
 #[must_use]
 pub fn addresses(object: &StripeObject, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
     match object {
@@ -89,7 +89,7 @@ pub fn addresses(object: &StripeObject, at: OffsetDateTime, stage: Stage) -> Vec
     }
 }
 
-/// What a change says that was there before was given, too: it may be all that is left of an event that is missing.
+/// The previous address of a change counts too: the event that gave it may be missing.
 fn of_customer(it: &Customer, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
     let now = if stage == Stage::Created { Place::Created } else { Place::Present };
     let given = [(&it.previous_email, Place::Previous), (&it.email, now)];
@@ -100,7 +100,7 @@ fn of_customer(it: &Customer, at: OffsetDateTime, stage: Stage) -> Vec<Address> 
     given.into_iter().filter_map(address).collect()
 }
 
-/// A guest has no customer: the payment stands for it, and the address given at checkout counts.
+/// A guest has no customer: the payment represents it, and the address given at checkout counts.
 fn of_checkout(it: &Checkout, at: OffsetDateTime) -> Option<Address> {
     let customer = it.customer.as_deref().or(it.payment_intent.as_deref()).filter(|_| it.is_settled)?;
     let role = if it.customer.is_some() { Role::Checkout } else { Role::Given };
@@ -120,7 +120,7 @@ fn given_by(
     Address { object_id, customer, email, role, user_id: None, given_at, place: place as i16 }
 }
 
-/// What a recorded match says of the customer's addresses.
+/// The addresses of a recorded match.
 #[must_use]
 pub fn of_match(matched: &Match, at: OffsetDateTime) -> Vec<Address> {
     let object = format!("match/{}/{}", matched.customer, matched.user_id);

@@ -1,4 +1,4 @@
-//! What an object says about whose customer it is.
+//! The claims of an object about whose customer it is.
 
 use super::{Claim, Strength, user_id};
 use crate::project::stripe::{Checkout, StripeObject};
@@ -8,11 +8,11 @@ use crate::project::stripe::{Checkout, StripeObject};
 pub fn claims(object: &StripeObject) -> Vec<Claim> {
     match object {
         StripeObject::Subscription(it) => {
-            let says = Speaker { id: &it.id, created: it.created, customer: &it.customer };
+            let says = Claimant { id: &it.id, created: it.created, customer: &it.customer };
             says.users(Strength::Metadata, &it.user_ids).into_iter().collect()
         }
         StripeObject::Customer(it) => {
-            let says = Speaker { id: &it.id, created: it.created, customer: &it.id };
+            let says = Claimant { id: &it.id, created: it.created, customer: &it.id };
             says.users(Strength::Metadata, &it.user_ids).into_iter().collect()
         }
         StripeObject::Checkout(it) => of_checkout(it),
@@ -20,11 +20,11 @@ pub fn claims(object: &StripeObject) -> Vec<Claim> {
     }
 }
 
-/// A guest has no customer: the payment stands for it. Before it is paid a session claims nothing.
+/// A guest has no customer: the payment represents it. An unpaid session claims nothing.
 fn of_checkout(it: &Checkout) -> Vec<Claim> {
     let customer = it.customer.as_deref().or(it.payment_intent.as_deref()).filter(|_| it.is_settled);
     let Some(customer) = customer else { return Vec::new() };
-    let says = Speaker { id: &it.id, created: it.created, customer };
+    let says = Claimant { id: &it.id, created: it.created, customer };
     let reference: Vec<String> = it.client_reference_id.iter().cloned().collect();
     let metadata = says.users(Strength::Metadata, &it.user_ids);
     let reference = says.users(Strength::ClientReferenceId, &reference);
@@ -32,14 +32,14 @@ fn of_checkout(it: &Checkout) -> Vec<Claim> {
 }
 
 /// The object that makes a claim.
-struct Speaker<'a> {
+struct Claimant<'a> {
     id: &'a str,
     created: i64,
     customer: &'a str,
 }
 
-impl Speaker<'_> {
-    /// A UUID is kept in the one form that it has everywhere, so that its user finds the claim by it.
+impl Claimant<'_> {
+    /// UUIDs are normalised, so that the claim is found by the user's id.
     fn users(&self, strength: Strength, ids: &[String]) -> Option<Claim> {
         let one_form = |id: &String| user_id(id).map_or_else(|| id.clone(), |uuid| uuid.to_string());
         let ids: Vec<String> = ids.iter().filter(|id| !id.trim().is_empty()).map(one_form).collect();

@@ -5,42 +5,42 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::address::{Address, Role};
-use super::{Known, MAX_ADDRESSES};
+use super::{MAX_ADDRESSES, UserState};
 
-/// Where the addresses lead.
+/// The result of matching by address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ByEmail {
-    /// To this user.
+    /// This user.
     User {
         user_id: Uuid,
-        /// What of that no event has recorded yet.
+        /// The part of the match that is not recorded as an event yet.
         unrecorded: Option<Unrecorded>,
     },
     /// Several confirmed users have the earliest address that anybody has.
     Ambiguous { email: String },
-    /// To a user who is gone.
+    /// A user who was deleted.
     Gone { user_id: Uuid },
-    /// To nobody.
+    /// No user.
     Nobody,
 }
 
-/// A match that has to be recorded: what was decided from the state of `auth.users` must stay.
+/// A match to record: a decision from the state of `auth.users` must be repeatable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unrecorded {
     /// The user.
     pub user_id: Uuid,
     /// By this address.
     pub email: String,
-    /// Earlier addresses that nobody has.
+    /// Earlier addresses that no user has.
     pub passed: Vec<String>,
 }
 
-/// The user of the earliest address that belongs to a confirmed user. Whose an address is, once it has been decided,
-/// the record says as long as that user is there; an address that was nobody's then is passed over. A match whose
-/// address is not among those known any more counts before them.
+/// The user of the earliest address that belongs to a confirmed user. A recorded match decides as long as its
+/// user exists; addresses that had no user then are skipped. A recorded match whose address is no longer
+/// known comes first.
 pub(super) fn by_email(
     addresses: &[Address],
-    known: impl Fn(Uuid) -> Known,
+    known: impl Fn(Uuid) -> UserState,
     confirmed: impl Fn(&str) -> Vec<Uuid>,
 ) -> ByEmail {
     let records = Records::of(addresses, known);
@@ -64,8 +64,8 @@ pub(super) fn by_email(
     records.gone().map_or(ByEmail::Nobody, |user_id| ByEmail::Gone { user_id })
 }
 
-/// The users who are confirmed today and whom the addresses name, where none of them is the `owner`: by the earliest
-/// address that anybody has, where that is evidence beside stronger one, and by each that was typed at a checkout.
+/// The confirmed users that contradict `owner`: those of the earliest address that any user has, if addresses
+/// are evidence next to a stronger one, and those of addresses typed at a checkout.
 pub(super) fn contradicting(
     addresses: &[Address],
     owner: Uuid,
@@ -98,34 +98,34 @@ const fn user(address: &Address) -> Option<Uuid> {
 
 /// The recorded matches of one customer, the earliest first.
 struct Records<'a> {
-    all: Vec<(&'a Address, Known)>,
+    all: Vec<(&'a Address, UserState)>,
 }
 
 impl<'a> Records<'a> {
-    fn of(addresses: &'a [Address], known: impl Fn(Uuid) -> Known) -> Self {
+    fn of(addresses: &'a [Address], known: impl Fn(Uuid) -> UserState) -> Self {
         let recorded = addresses.iter().filter_map(|it| Some((it, known(it.user_id?))));
-        let mut all: Vec<(&Address, Known)> = recorded.collect();
+        let mut all: Vec<(&Address, UserState)> = recorded.collect();
         all.sort_by_key(|(it, _)| (it.given_at, it.user_id, &it.email));
         Self { all }
     }
 
-    fn with(&self, role: Role) -> impl Iterator<Item = &(&'a Address, Known)> {
+    fn with(&self, role: Role) -> impl Iterator<Item = &(&'a Address, UserState)> {
         self.all.iter().filter(move |(it, _)| it.role == role)
     }
 
     fn present(&self) -> impl Iterator<Item = &'a Address> {
-        self.with(Role::Matched).filter(|(_, known)| *known == Known::Present).map(|(it, _)| *it)
+        self.with(Role::Matched).filter(|(_, known)| *known == UserState::Present).map(|(it, _)| *it)
     }
 
     fn gone(&self) -> Option<Uuid> {
-        self.with(Role::Matched).find(|(_, known)| *known == Known::Gone).and_then(|(it, _)| it.user_id)
+        self.with(Role::Matched).find(|(_, known)| *known == UserState::Gone).and_then(|(it, _)| it.user_id)
     }
 
     fn is_passed(&self, email: &str) -> bool {
-        self.with(Role::Passed).any(|(it, known)| it.email == email && *known == Known::Present)
+        self.with(Role::Passed).any(|(it, known)| it.email == email && *known == UserState::Present)
     }
 
-    /// The match, with what of it is not recorded yet. There is an end to recording, as to addresses.
+    /// The match, with the part that is not recorded yet. Recording is bounded, like the number of addresses.
     fn matched(&self, user_id: Uuid, email: &str, earlier: &[&str]) -> ByEmail {
         let is_recorded = |role, email: &str| {
             self.with(role).any(|(it, _)| it.user_id == Some(user_id) && it.email == email)

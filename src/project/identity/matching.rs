@@ -2,11 +2,11 @@
 
 use super::Strength;
 
-/// What is accepted where it is set.
+/// The accepted values, for error messages.
 pub const FORM: &str = "metadata, reference and email, joined by commas, each of which can be left out; \
                         nothing (or none) for customers known before alone";
 
-/// The kinds of evidence that count, beside the customers that were known before memberflow.
+/// The kinds of evidence that count, besides pre-existing subscriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Matching {
     /// User ids in metadata.
@@ -26,7 +26,7 @@ impl Default for Matching {
 }
 
 impl Matching {
-    /// Takes over the kinds that `words` name; none where a word names no kind.
+    /// Enables the kinds that `words` name; `None` if a word names no kind.
     #[must_use]
     pub fn by<'a>(self, words: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut matching = Self { metadata: false, reference: false, email: false, ..self };

@@ -1,17 +1,17 @@
 //! Whose customer is it?
 //!
-//! Evidence is weighed by its [`Strength`] first; within a strength the newest-created object counts
-//! (in one second the higher object id). What names nobody we ever saw is passed over, and counts again
-//! once that user appears. What names a user who is gone is an answer: it never falls through to weaker
-//! evidence, which could hand one person's payments to another.
+//! Evidence is weighed by its [`Strength`] first; within a strength the newest-created object counts (in one
+//! second the higher object id). Evidence for a user we never saw is skipped until that user appears.
+//! Evidence for a deleted user is a result: it never falls through to weaker evidence, which could give one
+//! person's payments to another.
 //!
-//! Of e-mail addresses all count that were ever given, each from the earliest moment on, and the match is the user
-//! of the earliest that belongs to a confirmed user: so it is the same in whatever order they are reported. It is recorded
-//! as a [`Match`] and stays, whatever addresses do later. Only when its user is gone are addresses compared again, so
-//! that a person who signs up again with the same confirmed address is known again; until then the customer belongs to
-//! the user who is gone.
+//! All e-mail addresses ever given count, each from its earliest moment, and the match is the user of the
+//! earliest that belongs to a confirmed user; so it does not depend on the order of reports. It is recorded
+//! as a [`Match`] and stays, whatever happens to addresses later. Only when its user is deleted are addresses
+//! compared again, so that a person who signs up again with the same confirmed address is recognised; until
+//! then the customer belongs to the deleted user.
 //!
-//! Evidence that names another user than the one that it lost to is a contradiction: the customer is flagged.
+//! If weaker evidence names another user than the winning one, the customer is flagged.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -31,7 +31,7 @@ pub use email::Unrecorded;
 pub use matching::{FORM as MATCHING_FORM, Matching};
 pub use owner::{listed, owner};
 
-/// How many addresses of a customer are kept, the earliest ones.
+/// How many addresses of a customer are stored, the earliest ones.
 pub const MAX_ADDRESSES: usize = 20;
 
 /// How strong a claim is; smaller is stronger.
@@ -42,7 +42,7 @@ pub enum Strength {
     Metadata = 1,
     /// Checkout's `client_reference_id`.
     ClientReferenceId = 2,
-    /// The customer stood in `customer_subscriptions` before memberflow was switched on.
+    /// The customer was in `customer_subscriptions` before memberflow.
     KnownCustomer = 3,
     /// A customer's e-mail address is a confirmed one.
     Email = 4,
@@ -64,17 +64,17 @@ impl Strength {
     }
 }
 
-/// What one object says about whose customer it is.
+/// One object's claim about whose customer it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The object that says so.
+    /// The object that makes the claim.
     pub object_id: String,
     /// The customer; for a guest checkout, its payment intent.
     pub customer: String,
     pub strength: Strength,
-    /// The user ids it names, preferred first: they may be nobody's, or (as written then) no UUID.
+    /// The user ids it names, preferred first. They may be unknown or not even UUIDs (kept as written).
     pub claimed_users: Vec<String>,
-    /// Unix seconds; of disagreeing explicit ids the newest-created object's wins.
+    /// Unix seconds. If explicit ids conflict, the newest object's wins.
     pub object_created: i64,
 }
 
@@ -82,48 +82,48 @@ fn user_id(text: &str) -> Option<Uuid> {
     Uuid::parse_str(text.trim()).ok()
 }
 
-/// A match by e-mail address, as it is kept (an internal event's body): it stays until stronger
-/// evidence comes or the user goes.
+/// A match by e-mail address, the body of an internal event. It holds until stronger evidence arrives or the
+/// user is deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Match {
     pub customer: String,
     pub user_id: Uuid,
     /// The address; empty once the person was forgotten.
     pub email: String,
-    /// Addresses given earlier that were nobody's then.
+    /// Addresses given earlier that had no user then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed: Vec<String>,
     /// Unix seconds.
     pub matched_at: i64,
 }
 
-/// What the database knows of the users that the claims name.
+/// The state of a user that claims name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum UserState {
     /// In `auth.users`.
     Present,
-    /// Seen before, and gone.
+    /// Seen before, and deleted.
     Gone,
     /// Never seen.
     Never,
 }
 
-/// Whose customer it is, or why that is not known.
+/// Whose customer it is, or why that is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// This user, by this evidence.
     User {
         user_id: Uuid,
         by: Strength,
-        /// What else is named, by which kind of evidence: other users, and in metadata what is no user.
+        /// What contradicts it, by kind of evidence: other users, and ids in metadata that are not a user's.
         contradicted_by: Vec<(Strength, String)>,
-        /// A match by e-mail address that no event has recorded yet.
+        /// A match by e-mail address that is not recorded as an event yet.
         unrecorded: Option<Unrecorded>,
     },
-    /// The evidence names a user who is gone.
+    /// The evidence names a deleted user.
     Gone { user_id: Uuid },
     /// Several confirmed users have the address.
     Ambiguous { email: String },
-    /// Nobody yet. `wanted`: what the evidence named, to say in the parked row.
+    /// No user yet. `wanted`: what the evidence named, for the parked row.
     Unknown { wanted: String },
 }

@@ -1,4 +1,4 @@
-//! Weighing the evidence.
+//! Weighs the evidence.
 
 use std::cmp::Reverse;
 
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::address::{Address, Role};
 use super::email::{ByEmail, by_email, contradicting};
-use super::{Claim, Known, Owner, Strength, user_id};
+use super::{Claim, Owner, Strength, UserState, user_id};
 
 /// How many ids and addresses a parked row names.
 const NAMED_AT_MOST: usize = 8;
@@ -14,20 +14,20 @@ const NAMED_AT_MOST: usize = 8;
 /// The strengths of which objects make claims, the strongest first.
 const CLAIMED: [Strength; 3] = [Strength::Metadata, Strength::ClientReferenceId, Strength::KnownCustomer];
 
-/// Whose customer it is by its `claims` and `addresses` (all of one customer), given what is `known` of a user id
-/// and which confirmed users have an address (`confirmed`).
+/// Decides the owner by the `claims` and `addresses` of one customer, given the state of a user id (`known`)
+/// and the confirmed users of an address (`confirmed`).
 #[must_use]
 pub fn owner(
     claims: &[Claim],
     addresses: &[Address],
-    known: impl Fn(Uuid) -> Known,
+    known: impl Fn(Uuid) -> UserState,
     confirmed: impl Fn(&str) -> Vec<Uuid>,
 ) -> Owner {
     let votes = CLAIMED.map(|strength| Votes::of(claims, strength, &known));
     let strongest =
         votes.iter().find_map(|votes| Some((votes.by, votes.cast.first()?.0, votes.cast.first()?.1)));
     let (by, user_id, unrecorded) = match strongest {
-        Some((_, user_id, Known::Gone)) => return Owner::Gone { user_id },
+        Some((_, user_id, UserState::Gone)) => return Owner::Gone { user_id },
         Some((by, user_id, _)) => (by, user_id, None),
         None => match by_email(addresses, &known, &confirmed) {
             ByEmail::User { user_id, unrecorded } => (Strength::Email, user_id, unrecorded),
@@ -46,17 +46,17 @@ pub fn owner(
 /// What the claims of one strength say.
 struct Votes {
     by: Strength,
-    /// The users named that were ever seen, the one that counts first.
-    cast: Vec<(Uuid, Known)>,
-    /// What else is named: no UUID, or nobody.
+    /// The named users that were ever seen, the winning one first.
+    cast: Vec<(Uuid, UserState)>,
+    /// Other ids: not UUIDs, or unknown.
     unusable: Vec<String>,
 }
 
 impl Votes {
-    fn of(claims: &[Claim], by: Strength, known: impl Fn(Uuid) -> Known) -> Self {
+    fn of(claims: &[Claim], by: Strength, known: impl Fn(Uuid) -> UserState) -> Self {
         let mut votes = Self { by, cast: Vec::new(), unusable: Vec::new() };
         for id in newest_first(claims, by).into_iter().flat_map(|claim| &claim.claimed_users) {
-            match user_id(id).map(|user| (user, known(user))).filter(|(_, it)| *it != Known::Never) {
+            match user_id(id).map(|user| (user, known(user))).filter(|(_, it)| *it != UserState::Never) {
                 Some(vote) => votes.cast.push(vote),
                 None => votes.unusable.push(id.clone()),
             }
@@ -64,8 +64,8 @@ impl Votes {
         votes
     }
 
-    /// What contradicts that it is this user: everybody else, and in metadata what is nobody. A reference is the
-    /// application's own business where it names no user.
+    /// What contradicts this user: all other users, and unusable ids in metadata. An unusable
+    /// `client_reference_id` is not a contradiction: applications use it for other things.
     fn others(self, user_id: Uuid) -> Vec<(Strength, String)> {
         let unusable = self.unusable.into_iter().filter(|_| self.by == Strength::Metadata);
         let others = self.cast.into_iter().filter(|(other, _)| *other != user_id);
@@ -79,7 +79,7 @@ fn newest_first(claims: &[Claim], strength: Strength) -> Vec<&Claim> {
     of_strength
 }
 
-/// What the evidence named, strongest first, for a person to read.
+/// What the evidence named, strongest first, for operators.
 fn wanted(claims: &[Claim], addresses: &[Address]) -> String {
     let ids =
         claims.iter().flat_map(|claim| claim.claimed_users.iter().map(|id| (claim.strength, id.clone())));

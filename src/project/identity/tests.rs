@@ -6,7 +6,7 @@ use uuid::Uuid;
 use time::OffsetDateTime;
 
 use super::{
-    Address, Claim, Known, Match, Matching, Owner, Role, Strength, Unrecorded, addresses, claims,
+    Address, Claim, Match, Matching, Owner, Role, Strength, Unrecorded, UserState, addresses, claims,
     folded_email, of_match, owner,
 };
 use crate::project::order::Stage;
@@ -17,11 +17,11 @@ const PRESENT_B: Uuid = Uuid::from_u128(0xB);
 const GONE: Uuid = Uuid::from_u128(0xC);
 const NEVER: Uuid = Uuid::from_u128(0xD);
 
-fn known(user: Uuid) -> Known {
+fn known(user: Uuid) -> UserState {
     match user {
-        PRESENT_A | PRESENT_B => Known::Present,
-        GONE => Known::Gone,
-        _ => Known::Never,
+        PRESENT_A | PRESENT_B => UserState::Present,
+        GONE => UserState::Gone,
+        _ => UserState::Never,
     }
 }
 
@@ -108,7 +108,7 @@ fn seen(owner: Owner) -> (Uuid, Strength, bool) {
 }
 
 #[test]
-fn evidence_counts_by_its_strength_and_what_it_beats_is_named() {
+fn stronger_evidence_wins_weaker_is_flagged() {
     let (a, b) = (PRESENT_A.to_string(), PRESENT_B.to_string());
     let mut all = vec![
         names(Strength::Metadata, "sub_1", 1, &[&b]),
@@ -129,7 +129,7 @@ fn evidence_counts_by_its_strength_and_what_it_beats_is_named() {
 }
 
 #[test]
-fn conflicting_user_ids_newest_object_wins_and_is_flagged() {
+fn conflicting_user_ids_newest_object_wins() {
     let (a, b) = (PRESENT_A.to_string(), PRESENT_B.to_string());
     let older = names(Strength::Metadata, "sub_9", 1, &[&a]);
     let newer = names(Strength::Metadata, "cus_1", 2, &[&b]);
@@ -142,7 +142,7 @@ fn conflicting_user_ids_newest_object_wins_and_is_flagged() {
 }
 
 #[test]
-fn unusable_id_is_passed_over_and_flagged() {
+fn unusable_user_id_is_skipped_and_flagged() {
     let (a, never) = (PRESENT_A.to_string(), NEVER.to_string());
     for unusable in ["42", "", never.as_str()] {
         let both_keys = names(Strength::Metadata, "sub_1", 1, &[unusable, &a]);
@@ -154,14 +154,14 @@ fn unusable_id_is_passed_over_and_flagged() {
 }
 
 #[test]
-fn client_reference_of_another_kind_is_no_contradiction() {
+fn unusable_client_reference_is_not_flagged() {
     let cart = names(Strength::ClientReferenceId, "cs_1", 1, &["cart-77"]);
     let owner = decided(&[cart], &[address("a@x.org")]);
     assert_eq!(seen(owner), user(PRESENT_A, Strength::Email, false));
 }
 
 #[test]
-fn gone_user_never_gives_way_to_weaker_evidence() {
+fn deleted_user_blocks_weaker_evidence() {
     let gone = GONE.to_string();
     for strength in [Strength::Metadata, Strength::ClientReferenceId, Strength::KnownCustomer] {
         let owner = decided(&[names(strength, "sub_1", 1, &[&gone])], &[address("a@x.org")]);
@@ -183,7 +183,7 @@ fn earliest_address_of_a_confirmed_user_matches() {
 }
 
 #[test]
-fn recorded_match_stays_until_its_user_is_gone() {
+fn recorded_match_stays_until_user_is_deleted() {
     let lost = |user| [recorded(user, "none@x.org", &[], 9), vec![given("none@x.org", 1)]].concat();
     assert_eq!(by_addresses(&lost(PRESENT_B)), Some(PRESENT_B), "the address is nobody's by now");
     let theirs = [recorded(PRESENT_B, "a@x.org", &[], 9), vec![given("a@x.org", 1)]].concat();
@@ -196,13 +196,13 @@ fn recorded_match_stays_until_its_user_is_gone() {
 }
 
 #[test]
-fn recorded_match_gives_way_to_an_earlier_address_unless_that_was_nobodys() {
+fn recorded_match_yields_to_earlier_unskipped_address() {
     let both = [given("a@x.org", 1), given("b@x.org", 2)];
     let late = |passed: &[&str]| [recorded(PRESENT_B, "b@x.org", passed, 9), both.to_vec()].concat();
     assert_eq!(by_addresses(&late(&[])), Some(PRESENT_A), "it came later only");
     assert_eq!(by_addresses(&late(&["a@x.org"])), Some(PRESENT_B), "it was nobody's then");
     let gone = [recorded(GONE, "b@x.org", &["a@x.org"], 9), both.to_vec()].concat();
-    assert_eq!(by_addresses(&gone), Some(PRESENT_A), "whoever is gone holds nothing");
+    assert_eq!(by_addresses(&gone), Some(PRESENT_A), "a deleted user has no addresses");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn forgotten_match_stays_without_its_address() {
 }
 
 #[test]
-fn match_is_recorded_once_with_what_it_passed() {
+fn match_is_recorded_once_with_skipped_addresses() {
     let list = vec![given("none@x.org", 1), given("b@x.org", 2)];
     let unrecorded = |addresses: &[Address]| match decided(&[], addresses) {
         Owner::User { unrecorded, .. } => unrecorded,
@@ -250,7 +250,7 @@ fn address_of_another_confirmed_user_contradicts() {
 }
 
 #[test]
-fn wanted_evidence_is_named() {
+fn unmatched_evidence_is_listed() {
     let claims =
         [names(Strength::Metadata, "sub_2", 2, &["7"]), names(Strength::Metadata, "sub_1", 1, &["7"])];
     let owner = decided(&claims, &[address("none@x.org")]);
@@ -258,7 +258,7 @@ fn wanted_evidence_is_named() {
 }
 
 #[test]
-fn addresses_fold_ascii_letters_alone() {
+fn addresses_fold_only_ascii_letters() {
     assert_eq!(folded_email(" Ada@X.org "), Some("ada@x.org".to_owned()));
     assert_eq!(
         folded_email("\u{212A}im@x.org"),
@@ -270,7 +270,7 @@ fn addresses_fold_ascii_letters_alone() {
 }
 
 #[test]
-fn matching_words_switch_kinds_on() {
+fn matching_setting_enables_kinds() {
     let all = Matching::default();
     let by = |words: &str| all.by(words.split(','));
     assert_eq!(by("metadata, reference,email"), Some(all));
@@ -286,7 +286,7 @@ fn texts(values: &[&str]) -> Vec<String> {
 }
 
 /// Customer, strength, users.
-fn told(object: &StripeObject) -> Vec<(String, Strength, Vec<String>)> {
+fn reported(object: &StripeObject) -> Vec<(String, Strength, Vec<String>)> {
     claims(object).into_iter().map(|it| (it.customer, it.strength, it.claimed_users)).collect()
 }
 
@@ -307,7 +307,7 @@ fn customer_names_a_user_and_its_addresses() {
         ..Customer::default()
     };
     let object = StripeObject::Customer(customer);
-    assert_eq!(told(&object), [("cus_1".to_owned(), Strength::Metadata, texts(&["u1", "u2"]))]);
+    assert_eq!(reported(&object), [("cus_1".to_owned(), Strength::Metadata, texts(&["u1", "u2"]))]);
     assert!(claims(&object).iter().all(|claim| claim.object_created == 7 && claim.object_id == "cus_1"));
     let given = |email: &str, place| ("cus_1".to_owned(), Role::Given, email.to_owned(), place);
     assert_eq!(gives(&object, Stage::Updated), [given("old@x.org", 1), given("ada@x.org", 2)]);
@@ -315,7 +315,7 @@ fn customer_names_a_user_and_its_addresses() {
 }
 
 #[test]
-fn subscription_speaks_for_its_customer() {
+fn subscription_claims_for_its_customer() {
     let mut subscription = Subscription {
         id: "sub_1".to_owned(),
         customer: "cus_1".to_owned(),
@@ -323,13 +323,13 @@ fn subscription_speaks_for_its_customer() {
         ..Subscription::default()
     };
     let expected = [("cus_1".to_owned(), Strength::Metadata, texts(&["u1"]))];
-    assert_eq!(told(&StripeObject::Subscription(subscription.clone())), expected);
+    assert_eq!(reported(&StripeObject::Subscription(subscription.clone())), expected);
     subscription.user_ids.clear();
-    assert_eq!(told(&StripeObject::Subscription(subscription)), []);
+    assert_eq!(reported(&StripeObject::Subscription(subscription)), []);
 }
 
 #[test]
-fn settled_checkout_speaks_for_its_customer_or_payment() {
+fn settled_checkout_claims_for_customer_or_payment() {
     let mut checkout = Checkout {
         id: "cs_1".to_owned(),
         customer: Some("cus_1".to_owned()),
@@ -348,16 +348,16 @@ fn settled_checkout_speaks_for_its_customer_or_payment() {
     };
     let email = |customer: &str, role| vec![(customer.to_owned(), role, "ada@x.org".to_owned(), 2)];
     let object = |it: &Checkout| StripeObject::Checkout(it.clone());
-    assert_eq!(told(&object(&checkout)), explicit("cus_1"));
+    assert_eq!(reported(&object(&checkout)), explicit("cus_1"));
     assert_eq!(gives(&object(&checkout), Stage::Updated), email("cus_1", Role::Checkout));
     checkout.customer = None;
-    assert_eq!(told(&object(&checkout)), explicit("pi_1"));
+    assert_eq!(reported(&object(&checkout)), explicit("pi_1"));
     assert_eq!(gives(&object(&checkout), Stage::Updated), email("pi_1", Role::Given));
     checkout.is_settled = false;
-    assert_eq!((told(&object(&checkout)), gives(&object(&checkout), Stage::Updated)), (vec![], vec![]));
+    assert_eq!((reported(&object(&checkout)), gives(&object(&checkout), Stage::Updated)), (vec![], vec![]));
     (checkout.is_settled, checkout.payment_intent) = (true, None);
-    assert_eq!(told(&object(&checkout)), []);
-    assert_eq!(told(&StripeObject::Charge(Charge::default())), []);
+    assert_eq!(reported(&object(&checkout)), []);
+    assert_eq!(reported(&StripeObject::Charge(Charge::default())), []);
 }
 
 fn any_claim() -> impl Strategy<Value = Claim> {
@@ -387,7 +387,7 @@ fn any_address() -> impl Strategy<Value = Vec<Address>> {
 
 proptest! {
     #[test]
-    fn owner_depends_on_the_set_alone(
+    fn owner_does_not_depend_on_order(
         (claims, shuffled) in proptest::collection::vec(any_claim(), 0..5)
             .prop_flat_map(|claims| (Just(claims.clone()), Just(claims).prop_shuffle())),
         (addresses, moved) in proptest::collection::vec(any_address(), 0..7)
@@ -399,9 +399,9 @@ proptest! {
         prop_assert_eq!(&decided(&[claims, shuffled].concat(), &[addresses, moved].concat()), &expected);
     }
 
-    /// Told one by one in any order, each match recorded as it is made: the last word is that of all at once.
+    /// Reported one by one in any order, with each match recorded: the result equals that of all at once.
     #[test]
-    fn match_does_not_depend_on_which_report_came_first(
+    fn match_does_not_depend_on_order(
         shuffled in proptest::collection::vec(
             (proptest::sample::select(vec!["a@x.org", "b@x.org", "two@x.org", "none@x.org", "x@x.org"]), 1..4_i64),
             1..8,

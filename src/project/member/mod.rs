@@ -17,12 +17,12 @@ pub use months::whole_months;
 const STATUSES: [&str; 8] =
     ["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "canceled", "incomplete_expired"];
 
-/// A subscription with what was derived of it.
+/// A subscription with its derived values.
 #[derive(Clone, Debug)]
 pub struct Valued {
     /// The fact.
     pub subscription: Subscription,
-    /// Its status as the tables show it: the last one that the enum knows; none if there was none.
+    /// Its status as the tables show it: the last one that the enum has; `None` if there was none.
     pub status: Option<String>,
     /// Its MRR in minor units of `currency`.
     pub mrr: i64,
@@ -31,7 +31,7 @@ pub struct Valued {
     pub tier: Option<String>,
 }
 
-/// What a member's subscriptions say together.
+/// The summary of a member's subscriptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// The leading subscription's status.
@@ -42,9 +42,9 @@ pub struct Standing {
     pub subscription_start_date: Option<OffsetDateTime>,
     /// Whole calendar months.
     pub months_subscribed: Option<i32>,
-    /// A subscription is active or trialing: what makes a champion.
+    /// A subscription is active or trialing.
     pub is_live: bool,
-    /// Had a subscription that was more than incomplete, and none lives.
+    /// Had a subscription that was more than incomplete, and none continues.
     pub has_churned: bool,
     /// A subscription is past_due or unpaid.
     pub is_behind: bool,
@@ -55,28 +55,28 @@ impl Valued {
         self.status.as_deref().is_some_and(|status| statuses.contains(&status))
     }
 
-    /// It was more than an attempt: its first payment (or trial) came about.
+    /// Whether it was more than an attempt: its first payment or trial happened.
     fn has_begun(&self) -> bool {
         self.status.is_some() && !self.has_status(&["incomplete", "incomplete_expired"])
     }
 
-    /// It has begun and continues, paid or not.
+    /// Whether it has begun and continues, paid or not.
     fn lives(&self) -> bool {
         self.has_begun() && !self.has_status(&["canceled"])
     }
 
-    /// Very old events have no `start_date`; such subscriptions started when they were made.
+    /// Very old events have no `start_date`; such subscriptions started when they were created.
     fn started_at(&self) -> i64 {
         self.subscription.start_date.unwrap_or(self.subscription.created)
     }
 
     fn ended_at(&self) -> i64 {
-        let told = self.subscription.ended_at.or(self.subscription.canceled_at);
-        told.unwrap_or_else(|| self.started_at())
+        let reported = self.subscription.ended_at.or(self.subscription.canceled_at);
+        reported.unwrap_or_else(|| self.started_at())
     }
 }
 
-/// What `subscriptions` of one member say together at `now`.
+/// Summarises the `subscriptions` of one member at `now`.
 #[must_use]
 pub fn standing(subscriptions: &[Valued], now: OffsetDateTime) -> Standing {
     let leading = leading(subscriptions);
@@ -95,8 +95,8 @@ pub fn standing(subscriptions: &[Valued], now: OffsetDateTime) -> Standing {
     }
 }
 
-/// The one that speaks for the member: by status, then larger MRR (whatever the currency), then older
-/// start, then id. Those without a status that the tables can show stand back.
+/// The leading subscription: by status, then larger MRR (whatever the currency), then older start, then id.
+/// Those without a representable status come last.
 fn leading(subscriptions: &[Valued]) -> Option<&Valued> {
     let place = |it: &Valued| STATUSES.iter().position(|status| it.has_status(&[status]));
     let ranked = subscriptions.iter().filter_map(|it| Some((place(it)?, it)));
@@ -151,8 +151,8 @@ pub fn engagement(
     }
 }
 
-/// `churned`, `needs_attention` or `healthy`; `engagement` as the table shows it, by hand or not. `waits_urgently`: an
-/// urgent ticket of theirs has waited for too long.
+/// `churned`, `needs_attention` or `healthy`; `engagement` as the table shows it, manual or not.
+/// `waits_urgently`: an urgent ticket of theirs is overdue.
 #[must_use]
 pub fn health(standing: &Standing, engagement: &str, waits_urgently: bool) -> &'static str {
     if standing.has_churned {

@@ -4,10 +4,9 @@ use time::{OffsetDateTime, UtcOffset};
 
 /// Whole calendar months from `start` to `end`, in UTC and to the second; never negative.
 ///
-/// A month is over at the same day and time of the next one or, where that month is too short for the
-/// day, at its last day: from 31 January to 28 February is a whole month, as it is for Stripe's billing
-/// periods. (Postgres' `age` would call it 28 days, and a member renewed on the last day of each month
-/// would seem a month younger than the invoices say.)
+/// A month ends at the same day and time of the next one or, if that month is too short, on its last day:
+/// from 31 January to 28 February is a whole month, as it is for Stripe's billing periods. (By Postgres'
+/// `age` it is 28 days, and a member renewed on the last day of each month would seem a month short.)
 #[must_use]
 pub fn whole_months(start: OffsetDateTime, end: OffsetDateTime) -> i32 {
     let (start, end) = (start.to_offset(UtcOffset::UTC), end.to_offset(UtcOffset::UTC));

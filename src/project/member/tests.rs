@@ -1,4 +1,4 @@
-//! What a member's rows say, rule by rule.
+//! The rules of a member's rows.
 
 use proptest::prelude::*;
 use time::macros::datetime;
@@ -37,12 +37,12 @@ const MARCH: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 const APRIL: OffsetDateTime = datetime!(2026-04-01 12:00 UTC);
 
 #[test]
-fn nobody_stands_nowhere() {
+fn member_without_subscriptions_has_empty_summary() {
     assert_eq!(standing(&[], NOW), Standing::default());
 }
 
 #[test]
-fn the_leading_subscription_goes_by_status_then_value_then_age_then_id() {
+fn leading_subscription_by_status_value_age_id() {
     let falling = super::STATUSES.windows(2);
     for pair in falling {
         let stronger = valued("sub_b", pair[0], 0, APRIL);
@@ -62,7 +62,7 @@ fn the_leading_subscription_goes_by_status_then_value_then_age_then_id() {
 }
 
 #[test]
-fn an_unknown_status_leads_nothing() {
+fn unknown_status_is_never_leading() {
     let mut unknown = valued("sub_1", "active", 900, MARCH);
     unknown.status = None;
     assert_eq!(standing(std::slice::from_ref(&unknown), NOW), Standing::default());
@@ -71,7 +71,7 @@ fn an_unknown_status_leads_nothing() {
 }
 
 #[test]
-fn months_run_on_while_any_lives_and_stop_at_the_latest_end() {
+fn months_count_until_the_last_subscription_ends() {
     let old = ended(valued("sub_1", "canceled", 0, MARCH), datetime!(2026-04-15 12:00 UTC));
     let new = valued("sub_2", "past_due", 100, datetime!(2026-06-01 12:00 UTC));
     let both = standing(&[old.clone(), new], NOW);
@@ -83,7 +83,7 @@ fn months_run_on_while_any_lives_and_stop_at_the_latest_end() {
 }
 
 #[test]
-fn attempts_that_came_to_nothing_are_no_start() {
+fn incomplete_subscriptions_are_not_a_start() {
     for status in ["incomplete", "incomplete_expired"] {
         let standing = standing(&[valued("sub_1", status, 0, MARCH)], NOW);
         assert_eq!(standing.subscription_status.as_deref(), Some(status));
@@ -93,7 +93,7 @@ fn attempts_that_came_to_nothing_are_no_start() {
 }
 
 #[test]
-fn a_start_or_an_end_that_is_not_told_is_the_next_best_moment() {
+fn missing_start_or_end_falls_back() {
     let mut old = valued("sub_1", "canceled", 0, MARCH);
     old.subscription.start_date = None;
     old.subscription.canceled_at = Some(datetime!(2026-05-02 12:00 UTC).unix_timestamp());
@@ -103,7 +103,7 @@ fn a_start_or_an_end_that_is_not_told_is_the_next_best_moment() {
 }
 
 #[test]
-fn who_lives_who_is_behind_and_who_has_churned() {
+fn live_behind_and_churned_are_distinguished() {
     let cases = [
         ("active", true, false, false),
         ("trialing", true, false, false),
@@ -129,7 +129,7 @@ fn who_lives_who_is_behind_and_who_has_churned() {
 }
 
 #[test]
-fn a_month_is_over_at_its_day_or_at_the_months_last() {
+fn month_ends_on_its_day_or_last_of_month() {
     let cases = [
         (datetime!(2026-01-15 10:00 UTC), datetime!(2026-02-15 09:59:59 UTC), 0),
         (datetime!(2026-01-15 10:00 UTC), datetime!(2026-02-15 10:00 UTC), 1),
@@ -160,7 +160,7 @@ fn months_after(start: OffsetDateTime, months: i32) -> OffsetDateTime {
 
 proptest! {
     #[test]
-    fn whole_months_lie_between_the_last_anniversary_and_the_next(
+    fn whole_months_match_anniversaries(
         start in 0..2_000_000_000_i64, length in 0..400_000_000_i64,
     ) {
         let start = OffsetDateTime::from_unix_timestamp(start).unwrap();
@@ -170,7 +170,7 @@ proptest! {
     }
 
     #[test]
-    fn a_members_standing_depends_on_the_set_alone(
+    fn standing_does_not_depend_on_order(
         (kept, shuffled) in proptest::collection::vec((0..8_usize, 0..3_i64, 0..90_i64), 0..6)
             .prop_map(|parts| parts.into_iter().enumerate().map(|(number, (status, mrr, days))| {
                 let start = MARCH + Duration::days(days);
@@ -184,7 +184,7 @@ proptest! {
 }
 
 #[test]
-fn the_main_currency_is_that_of_the_largest_mrr_then_spend_then_the_alphabet() {
+fn main_currency_by_mrr_then_spend_then_name() {
     let revenue = |currency: &str, mrr, total_spent| Revenue {
         currency: currency.to_owned(),
         mrr,
@@ -203,7 +203,7 @@ fn the_main_currency_is_that_of_the_largest_mrr_then_spend_then_the_alphabet() {
 }
 
 #[test]
-fn engagement_goes_by_full_days_since_the_last_login() {
+fn engagement_by_full_days_since_last_login() {
     let loyal = Standing { is_live: true, months_subscribed: Some(6), ..Standing::default() };
     let recent = Standing { months_subscribed: Some(5), ..loyal.clone() };
     let past = Standing { is_live: false, ..loyal.clone() };

@@ -1,16 +1,16 @@
-//! The book: from sums that follow each other to movements.
+//! Turns successive sums into movements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Kind, Movement};
 
-/// MRR by currency, in minor units; what is 0 is not in it.
+/// MRR by currency, in minor units, without zeros.
 pub type Sums = BTreeMap<String, i64>;
 
-/// The movements noted so far, and where they have led.
+/// The movements so far, and the resulting sums.
 pub struct Book {
     sums: Sums,
-    /// Currencies in which there has been revenue.
+    /// Currencies that had revenue before.
     seen: BTreeSet<String>,
     pub movements: Vec<Movement>,
 }
@@ -22,7 +22,7 @@ impl Book {
         Self { sums, seen, movements: Vec::new() }
     }
 
-    /// Notes that from `effective_at` on the sums are `after`.
+    /// Records that from `effective_at` on the sums are `after`.
     pub fn note(&mut self, effective_at: i64, after: Sums, cause: impl Fn(&str) -> Option<String>) {
         let currencies: BTreeSet<&String> = self.sums.keys().chain(after.keys()).collect();
         for currency in currencies {

@@ -1,10 +1,10 @@
-//! Versions: what an object was from a second on, and the seconds at which that counts.
+//! Versions: the state of an object from a second on.
 
 use std::collections::BTreeMap;
 
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 
-/// What an object was from a second on: the winner among its reports of that second.
+/// The state of an object from a second on: the winner among its reports of that second.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     /// Unix seconds.
@@ -13,12 +13,12 @@ pub struct Version {
     pub is_final: bool,
     /// The event that reported it.
     pub event_id: String,
-    /// A subscription, a customer, a discount; an invoice for what its lines ask.
+    /// A subscription, customer or discount; or an invoice, for its lines.
     pub state: StripeObject,
 }
 
 impl Version {
-    /// Discounts and lines first, so that a subscription of the same second finds them; then by id.
+    /// Discounts and invoices first, so that a subscription of the same second sees them; then by id.
     fn place(&self) -> (u8, String) {
         let kind = match self.state {
             StripeObject::Subscription(_) => 1,
@@ -28,10 +28,10 @@ impl Version {
     }
 }
 
-/// What is kept of a state whose history the ledger needs, without what tells of the person; none for all
-/// other objects, and for a subscription of which nothing is known but that it was there.
+/// The part of a state that the ledger needs, without personal data; `None` for all other objects, and for an
+/// imported subscription without a known state.
 #[must_use]
-pub fn kept(state: &StripeObject) -> Option<StripeObject> {
+pub fn versioned_state(state: &StripeObject) -> Option<StripeObject> {
     match state {
         StripeObject::Subscription(it) if !it.needs_stripe => {
             Some(StripeObject::Subscription(Subscription { user_ids: Vec::new(), ..it.clone() }))
@@ -45,8 +45,8 @@ pub fn kept(state: &StripeObject) -> Option<StripeObject> {
     }
 }
 
-/// The versions by the second from which each is in force. A final one absorbs what is reported its object
-/// in the same second and later.
+/// The versions by the second from which each is in force. A final version hides other versions of the same
+/// second and later.
 pub fn points(versions: Vec<Version>) -> BTreeMap<i64, Vec<Version>> {
     let mut objects = BTreeMap::<String, Vec<Version>>::new();
     for version in versions {
@@ -68,7 +68,7 @@ pub fn points(versions: Vec<Version>) -> BTreeMap<i64, Vec<Version>> {
     points
 }
 
-/// A discount that is first heard of after its start has run since then.
+/// A discount first reported after its start has applied since its start.
 fn began_earlier(first: &Version) -> Option<Version> {
     let StripeObject::Discount(discount) = &first.state else { return None };
     let start = discount.start.filter(|start| *start < first.at)?;

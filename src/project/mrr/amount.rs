@@ -1,4 +1,4 @@
-//! What one subscription item asks for per billing interval, before discounts.
+//! The amount of one subscription item per billing interval, before discounts.
 
 use num_traits::Zero;
 
@@ -9,11 +9,11 @@ use crate::project::stripe::{InvoiceLine, Item, Price, Subscription, Tier, Trans
 /// An amount in minor units per interval.
 pub struct Amount {
     pub exact: Ratio,
-    /// Taken from an invoice line, or from nothing at all.
+    /// Taken from an invoice line, or assumed to be zero.
     pub estimated: bool,
 }
 
-/// The price with the terms to reckon by: the item's own, else the catalogue's where that knows more.
+/// The price with the terms to use: the item's own, else the catalogue's if it has more.
 pub fn known_price<'a>(price: &'a Price, catalogue: &'a Catalogue) -> &'a Price {
     if shows_terms(price) {
         return price;
@@ -21,12 +21,12 @@ pub fn known_price<'a>(price: &'a Price, catalogue: &'a Catalogue) -> &'a Price 
     catalogue.prices.get(&price.id).filter(|known| shows_terms(known)).unwrap_or(price)
 }
 
-/// Whether the price alone tells what a quantity of it costs.
+/// Whether the price alone shows what a quantity of it costs.
 pub fn shows_terms(price: &Price) -> bool {
     price.metered || price.unit_amount.is_some() || !price.tiers.is_empty()
 }
 
-/// What `item` asks for per interval of `price`, or where the price does not tell, what was billed last.
+/// The amount of `item` per interval of `price`, or if the price does not show it, what was billed last.
 pub fn per_interval(
     subscription: &Subscription,
     item: &Item,
@@ -34,20 +34,20 @@ pub fn per_interval(
     currency: &str,
     catalogue: &Catalogue,
 ) -> Amount {
-    match told(item, price, currency) {
+    match by_price(item, price, currency) {
         Some(exact) => Amount { exact, estimated: false },
         None => Amount { exact: last_billed(subscription, item, catalogue), estimated: true },
     }
 }
 
-/// The amount as the price tells it. In another currency than the subscription's a price's own amount says
-/// nothing: the one that is billed is not shown.
-pub fn told(item: &Item, price: &Price, currency: &str) -> Option<Ratio> {
+/// The amount by the price. `None` if the price is in another currency than the subscription: the billed
+/// amount is not shown.
+pub fn by_price(item: &Item, price: &Price, currency: &str) -> Option<Ratio> {
     let is_foreign = price.currency.as_deref().is_some_and(|own| own != currency);
     if is_foreign { None } else { of_price(price, item.quantity.unwrap_or(1)) }
 }
 
-/// The amount for `quantity` units; none where the price does not tell.
+/// The amount for `quantity` units; `None` if the price does not show it.
 fn of_price(price: &Price, quantity: u64) -> Option<Ratio> {
     if let Some(unit) = &price.unit_amount {
         return Some(decimal(unit)? * whole(packages(price.transform_quantity.as_ref(), quantity)));
@@ -68,8 +68,8 @@ fn packages(transform: Option<&TransformQuantity>, quantity: u64) -> u64 {
     }
 }
 
-/// Each unit at the price of the tier it falls into, and the flat amount of every tier reached; the
-/// first one is reached by no units at all. Units beyond a last tier that ends are priced like those in it.
+/// Each unit at the price of its tier, plus the flat amount of every tier reached; the first tier is reached
+/// even with no units. Units beyond a bounded last tier are priced like those in it.
 fn graduated(tiers: &[Tier], quantity: u64) -> Option<Ratio> {
     let mut total = Ratio::zero();
     let mut filled = 0;
@@ -85,7 +85,7 @@ fn graduated(tiers: &[Tier], quantity: u64) -> Option<Ratio> {
     None
 }
 
-/// All units at the price of the tier that the whole quantity falls into, and its flat amount.
+/// All units at the price of the tier of the whole quantity, plus its flat amount.
 fn volume(tiers: &[Tier], quantity: u64) -> Option<Ratio> {
     let reached = tiers.iter().find(|tier| tier.up_to.is_none_or(|up_to| quantity <= up_to));
     cost(reached.or(tiers.last())?, quantity)
@@ -96,7 +96,7 @@ fn cost(tier: &Tier, units: u64) -> Option<Ratio> {
     Some(part(&tier.unit_amount)? * whole(units) + part(&tier.flat_amount)?)
 }
 
-/// What the newest invoice asked for the item; nothing where no invoice tells.
+/// The item's amount on the newest invoice; zero if there is none.
 fn last_billed(subscription: &Subscription, item: &Item, catalogue: &Catalogue) -> Ratio {
     let lines = catalogue.last_lines.get(&subscription.id).map_or(&[][..], Vec::as_slice);
     let is_items = |line: &&InvoiceLine| line.subscription_item.as_deref() == Some(&item.id);

@@ -1,4 +1,4 @@
-//! What discounts take off: whether one runs at a moment, and how much it takes.
+//! Discounts: which apply at a moment, and how much they take off.
 
 use num_traits::One;
 use time::{Date, Month, OffsetDateTime};
@@ -7,7 +7,7 @@ use super::Catalogue;
 use super::ratio::{Ratio, decimal, never_negative, whole};
 use crate::project::stripe::{Coupon, Discount};
 
-/// What is discounted, and when.
+/// The discounted subscription and the moment.
 #[derive(Clone, Copy)]
 pub struct Billed<'a, 'c> {
     /// The subscription's id.
@@ -18,19 +18,19 @@ pub struct Billed<'a, 'c> {
     pub now: i64,
 }
 
-/// The discounts that run on one level at one moment.
+/// The discounts that apply on one level at one moment.
 #[derive(Default)]
 pub struct Running<'a> {
     /// In list order.
     pub reductions: Vec<Reduction<'a>>,
-    /// A discount stands there whose terms are not known.
+    /// There is a discount with unknown terms.
     pub unresolved: bool,
-    /// Something about one that runs had to be assumed.
+    /// Something about one had to be assumed.
     pub estimated: bool,
 }
 
 impl Running<'_> {
-    /// Whether nothing stands there, known or not.
+    /// Whether there is no discount, known or unknown.
     pub const fn is_empty(&self) -> bool {
         self.reductions.is_empty() && !self.unresolved
     }
@@ -45,13 +45,13 @@ pub struct Reduction<'a> {
 /// How much it takes off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Off {
-    /// This share of what is left.
+    /// This share of the rest.
     Share(Ratio),
-    /// An amount in the currency that is billed, each interval.
+    /// An amount in the billed currency, each interval.
     Amount(i64),
-    /// An amount in another currency; in the one that is billed, the last invoice that shows it took this off.
+    /// An amount in another currency; the last invoice that shows it took this off in the billed currency.
     LastInvoiced(i64),
-    /// An amount in another currency, and nothing tells what it is in the one that is billed: nothing off.
+    /// An amount in another currency, unknown in the billed one: nothing off.
     OtherCurrency,
 }
 
@@ -69,11 +69,11 @@ impl Off {
     }
 }
 
-/// What is known of one discount.
+/// The terms of one discount.
 enum Terms<'a> {
     Unknown,
     Over,
-    /// Runs until `end`, for ever without one; `guessed` where it should have an end and tells none.
+    /// Applies until `end`, or forever; `guessed` if it should have an end but shows none.
     Runs {
         coupon: &'a Coupon,
         end: Option<i64>,
@@ -81,7 +81,7 @@ enum Terms<'a> {
     },
 }
 
-/// Those of `discounts` that run. One that only carries an id is looked up in the catalogue.
+/// Those of `discounts` that apply. One with only an id is looked up in the catalogue.
 pub fn running<'a>(discounts: impl IntoIterator<Item = &'a Discount>, billed: Billed<'a, '_>) -> Running<'a> {
     let mut running = Running::default();
     for discount in discounts {
@@ -98,7 +98,7 @@ pub fn running<'a>(discounts: impl IntoIterator<Item = &'a Discount>, billed: Bi
     running
 }
 
-/// How much `coupon` takes off what is billed, as the discount of this id.
+/// How much `coupon` takes off, as the discount of this id.
 fn off(coupon: &Coupon, discount: &str, billed: Billed<'_, '_>) -> Off {
     if let Some(percent) = coupon.percent_off.as_deref().and_then(decimal) {
         return Off::Share(never_negative(percent) / whole(100));
@@ -111,7 +111,7 @@ fn off(coupon: &Coupon, discount: &str, billed: Billed<'_, '_>) -> Off {
     taken.map_or(Off::OtherCurrency, |amount| Off::LastInvoiced(*amount))
 }
 
-/// The amount that a coupon takes off in `currency`, where it says that. Nothing is nothing in any currency.
+/// The amount that a coupon takes off in `currency`, if shown. Zero is zero in any currency.
 fn amount_in(coupon: &Coupon, currency: &str) -> Option<i64> {
     let off = coupon.amount_off.unwrap_or_default().max(0);
     let is_own = coupon.currency.as_deref() == Some(currency);
@@ -119,18 +119,18 @@ fn amount_in(coupon: &Coupon, currency: &str) -> Option<i64> {
     if is_own || off == 0 { Some(off) } else { option() }
 }
 
-/// Whether only an invoice can tell what `discount` takes off in `currency`.
+/// Whether only an invoice shows what `discount` takes off in `currency`.
 pub fn needs_invoice(discount: &Discount, currency: &str, catalogue: &Catalogue) -> bool {
     let Terms::Runs { coupon, .. } = terms(discount, catalogue) else { return false };
     coupon.percent_off.as_deref().and_then(decimal).is_none() && amount_in(coupon, currency).is_none()
 }
 
-/// The discount on a customer's own level. A customer has at most one at a time, and the one put there last
-/// decides: where that is gone, an earlier one that it took the place of does not come back. `shown`: the
-/// one that the customer itself shows; `reported`: those that events about discounts reported. One that older
-/// versions reported without an id is the one of the same start that newer versions tell with theirs.
-pub fn of_customer<'a>(shown: Option<&'a Discount>, told: &'a [Discount]) -> Option<&'a Discount> {
-    let on_customer = told.iter().chain(shown).filter(|discount| discount.is_on_customer());
+/// The customer-level discount. A customer has at most one at a time, and the last one set decides: when it
+/// ends, an earlier one that it replaced does not come back. `shown`: the one that the customer object shows;
+/// `reported`: those from discount events. One without an id (older API versions) is the same as the one with
+/// the same start and an id.
+pub fn of_customer<'a>(shown: Option<&'a Discount>, reported: &'a [Discount]) -> Option<&'a Discount> {
+    let on_customer = reported.iter().chain(shown).filter(|discount| discount.is_on_customer());
     let last = on_customer.max_by_key(|it| (it.start, !it.has_stand_in_id(), &it.id, it.deleted));
     last.filter(|newest| !newest.deleted)
 }
@@ -150,7 +150,7 @@ fn terms<'a>(discount: &'a Discount, catalogue: &'a Catalogue) -> Terms<'a> {
         return Terms::Over;
     }
     let by_id = || discount.coupon_id.as_ref().and_then(|id| catalogue.coupons.get(id));
-    let Some(coupon) = discount.coupon.as_ref().or_else(by_id).filter(|it| tells_how_much(it)) else {
+    let Some(coupon) = discount.coupon.as_ref().or_else(by_id).filter(|it| has_amount(it)) else {
         return Terms::Unknown;
     };
     match coupon.duration.as_str() {
@@ -164,7 +164,7 @@ fn terms<'a>(discount: &'a Discount, catalogue: &'a Catalogue) -> Terms<'a> {
     }
 }
 
-fn tells_how_much(coupon: &Coupon) -> bool {
+fn has_amount(coupon: &Coupon) -> bool {
     coupon.percent_off.as_deref().and_then(decimal).is_some() || coupon.amount_off.is_some()
 }
 
@@ -180,8 +180,8 @@ fn months_after(start: i64, months: u32) -> Option<i64> {
     Some(start.replace_date(date).unix_timestamp())
 }
 
-/// What is left of `amount`. `factor`: what turns an amount per interval into one per month; none where there
-/// is no interval to go by.
+/// The rest of `amount`. `factor`: from an amount per interval to one per month; `None` if there is no
+/// interval.
 pub fn take_off(amount: Ratio, off: &Off, factor: Option<&Ratio>) -> Ratio {
     match (off, off.amount(), factor) {
         (Off::Share(share), ..) => never_negative(amount * (Ratio::one() - share)),
@@ -195,25 +195,27 @@ mod tests {
     use super::{Discount, months_after, of_customer};
 
     #[test]
-    fn a_discount_that_older_versions_told_without_an_id_ends_under_the_id_it_has_since() {
-        let told = |id: &str, start, deleted| Discount {
+    fn discount_without_id_is_matched_by_start() {
+        let reported = |id: &str, start, deleted| Discount {
             id: id.to_owned(),
             customer: Some("cus_1".to_owned()),
             start: Some(start),
             deleted,
             ..Discount::default()
         };
-        let old = told("discount:cus_1", 100, false);
-        for (same, expected) in [(told("di_1", 100, true), None), (told("di_1", 100, false), Some("di_1"))] {
+        let old = reported("discount:cus_1", 100, false);
+        for (same, expected) in
+            [(reported("di_1", 100, true), None), (reported("di_1", 100, false), Some("di_1"))]
+        {
             let both = [old.clone(), same];
             assert_eq!(of_customer(None, &both).map(|it| it.id.as_str()), expected);
         }
-        let earlier = [told("di_1", 99, true), old];
+        let earlier = [reported("di_1", 99, true), old];
         assert_eq!(of_customer(None, &earlier).map(|it| it.id.as_str()), Some("discount:cus_1"));
     }
 
     #[test]
-    fn months_are_calendar_months_and_short_ones_end_earlier() {
+    fn discount_months_end_on_last_day_of_short_months() {
         let cases = [
             // 2026-01-31 12:00 -> 2026-02-28 12:00
             (1_769_860_800, 1, 1_772_280_000),

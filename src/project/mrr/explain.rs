@@ -6,15 +6,15 @@ use serde::Serialize;
 use super::discount::{Off, Reduction};
 use super::ratio::{Ratio, whole};
 use super::tax::Included;
-use super::value::{self, Reckoned, ReckonedItem};
+use super::value::{self, Breakdown, ItemBreakdown};
 use super::{Catalogue, Mrr, counts};
 use crate::project::stripe::{Discount, Price, Subscription};
 
-/// What is printed beside the number. `docs/mrr.md` says it in full.
+/// Printed next to the number. The full definition is `docs/mrr.md`.
 pub const DEFINITION: &str = "What active and past-due subscriptions bring in an average month (12 in 365 days), after recurring \
      discounts, before tax.";
 
-/// The way to one subscription's MRR. Amounts are minor units, exact fractions as text.
+/// How one subscription's MRR was computed. Amounts are minor units, exact fractions as text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = MrrExplanation)]
 pub struct Explanation {
@@ -22,12 +22,12 @@ pub struct Explanation {
     pub customer: String,
     pub status: String,
     pub currency: String,
-    /// Why all of it is worth nothing, where its status or a pause says so.
+    /// Why the value is zero, if because of its status or a pause.
     pub worth_nothing: Option<String>,
     pub items: Vec<ItemExplanation>,
     /// Taken off the sum of the items, in this order.
     pub discounts: Vec<String>,
-    /// The tax in what is left after them, which is taken out last; none where no tax is included or known.
+    /// The tax included in the rest, taken out last; `None` if no tax is included or known.
     pub tax: Option<String>,
     /// Before rounding.
     pub exact: String,
@@ -38,30 +38,30 @@ pub struct Explanation {
     pub unresolved_discount: bool,
 }
 
-/// One item's part in it.
+/// One item's part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = MrrItemExplanation)]
 pub struct ItemExplanation {
     pub item: String,
     pub price: String,
     pub quantity: u64,
-    /// `28 days`; none for a price that does not recur.
+    /// `28 days`; `None` for a one-off price.
     pub interval: Option<String>,
-    /// What it asks for per interval.
+    /// Its amount per interval.
     pub per_interval: Option<String>,
     /// The share of the interval that is one month: `365/336`.
     pub factor: Option<String>,
     /// Taken off it, in this order.
     pub discounts: Vec<String>,
-    /// A month, after them, with the tax that is in it.
+    /// Per month, after discounts, including tax.
     pub monthly: String,
-    /// The tax in it, where there is any or may be.
+    /// The tax in it, if any or possibly.
     pub tax: Option<String>,
-    /// Why it is worth nothing.
+    /// Why its value is zero.
     pub worth_nothing: Option<&'static str>,
 }
 
-/// The way from `subscription` to its MRR at `now`, by the arguments of [`super::of_subscription`].
+/// Explains the MRR of `subscription` at `now`, with the arguments of [`super::of_subscription`].
 #[must_use]
 pub fn explain(
     subscription: &Subscription,
@@ -69,20 +69,20 @@ pub fn explain(
     catalogue: &Catalogue,
     now: i64,
 ) -> Explanation {
-    let reckoned = value::reckon(subscription, customer_discounts, catalogue, now);
+    let breakdown = value::breakdown(subscription, customer_discounts, catalogue, now);
     let worth_nothing = (!counts(subscription)).then(|| nothing(subscription));
     let (mrr, exact, tax) = if worth_nothing.is_some() {
         (Mrr::default(), Ratio::zero(), Ratio::zero())
     } else {
-        (reckoned.mrr.clone(), reckoned.exact.clone(), reckoned.tax.clone())
+        (breakdown.mrr.clone(), breakdown.exact.clone(), breakdown.tax.clone())
     };
     Explanation {
         subscription: subscription.id.clone(),
         customer: subscription.customer.clone(),
         status: subscription.status.clone(),
-        currency: reckoned.mrr.currency.clone(),
-        items: reckoned.items.iter().map(|item| of_item(item, now)).collect(),
-        discounts: of_all(&reckoned),
+        currency: breakdown.mrr.currency.clone(),
+        items: breakdown.items.iter().map(|item| of_item(item, now)).collect(),
+        discounts: of_all(&breakdown),
         tax: (!tax.is_zero()).then(|| tax.to_string()),
         exact: exact.to_string(),
         mrr: mrr.minor,
@@ -94,7 +94,7 @@ pub fn explain(
 
 fn nothing(subscription: &Subscription) -> String {
     if subscription.needs_stripe {
-        return "no event has told of its items yet".to_owned();
+        return "no event has reported its items yet".to_owned();
     }
     match (subscription.status_in_force(), subscription.pause_behavior.as_deref()) {
         (Some("active" | "past_due"), Some(behavior)) => format!("collection is paused: {behavior}"),
@@ -103,14 +103,14 @@ fn nothing(subscription: &Subscription) -> String {
     }
 }
 
-fn of_all(reckoned: &Reckoned<'_>) -> Vec<String> {
-    let whose = if reckoned.of_customer { ", of the customer" } else { "" };
-    let factor = reckoned.factor.as_ref();
-    reckoned.reductions.iter().map(|reduction| off(reduction, factor) + whose).collect()
+fn of_all(breakdown: &Breakdown<'_>) -> Vec<String> {
+    let whose = if breakdown.of_customer { ", of the customer" } else { "" };
+    let factor = breakdown.factor.as_ref();
+    breakdown.reductions.iter().map(|reduction| off(reduction, factor) + whose).collect()
 }
 
-fn of_item(reckoned: &ReckonedItem<'_>, now: i64) -> ItemExplanation {
-    let ReckonedItem { item, price, amount, factor, reductions, monthly, tax } = reckoned;
+fn of_item(breakdown: &ItemBreakdown<'_>, now: i64) -> ItemExplanation {
+    let ItemBreakdown { item, price, amount, factor, reductions, monthly, tax } = breakdown;
     let is_on_trial = item.trial_end.is_some_and(|end| end > now);
     let worth_nothing = match (price.metered, is_on_trial, factor) {
         (true, ..) => Some("metered: what it will bring is not agreed"),
@@ -147,7 +147,7 @@ fn included(tax: &Included, price: &Price) -> Option<String> {
         Included::Unknown if price.tax_behavior.as_deref() == Some("inclusive") => {
             Some("its tax included, at a rate that is not known".to_owned())
         }
-        Included::Unknown => Some("perhaps with its tax included: nothing tells".to_owned()),
+        Included::Unknown => Some("tax possibly included: unknown".to_owned()),
     }
 }
 

@@ -1,11 +1,11 @@
-//! How much of a billing interval's amount falls on one month.
+//! The monthly share of a billing interval's amount.
 
 use super::ratio::{Ratio, fraction};
 use crate::project::stripe::Price;
 
-/// The share of a price's interval that is one month, in years of 365 days and twelve equal months: so a
-/// year is twelve months, and 28 days are four weeks. None where the price does not recur or its interval
-/// is none we know.
+/// The share of a price's interval that is one month, in years of 365 days and twelve equal months: so a year
+/// is twelve months, and 28 days are four weeks. `None` if the price does not recur or its interval is
+/// unknown.
 pub fn monthly(price: &Price) -> Option<Ratio> {
     let (numerator, denominator) = match price.interval.as_deref()? {
         "day" => (365, 12),

@@ -18,16 +18,16 @@ pub use explain::{DEFINITION, Explanation, ItemExplanation, explain};
 
 use super::stripe::{Coupon, Customer, Discount, InvoiceLine, Item, Price, Subscription};
 
-/// What a subscription's value depends on beside itself.
+/// What a subscription's value depends on besides itself.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    /// Prices by id, for tiers that subscriptions do not show.
+    /// Prices by id, with the tiers that subscriptions do not show.
     pub prices: HashMap<String, Price>,
     /// Coupons by id.
     pub coupons: HashMap<String, Coupon>,
     /// Discounts by id, as `customer.discount.*` reported them.
     pub discounts: HashMap<String, Discount>,
-    /// By subscription id: the newest invoice's lines that are no proration.
+    /// By subscription id: the newest invoice's lines without prorations.
     pub last_lines: HashMap<String, Vec<InvoiceLine>>,
     /// By subscription id: what each discount, by its id, took off the newest invoice that shows it.
     pub discount_amounts: HashMap<String, BTreeMap<String, i64>>,
@@ -38,7 +38,7 @@ pub struct Catalogue {
 pub struct Mrr {
     /// Minor units, rounded half-even once.
     pub minor: i64,
-    /// Lower-case ISO code; empty where the subscription has no priced item.
+    /// Lower-case ISO code; empty if the subscription has no priced item.
     pub currency: String,
     /// Something had to be assumed.
     pub estimated: bool,
@@ -48,11 +48,11 @@ pub struct Mrr {
     pub changes_at: Option<i64>,
 }
 
-/// The most moments looked at for [`Mrr::changes_at`]: each is a reckoning of its own.
+/// The most moments checked for [`Mrr::changes_at`]: each is a valuation.
 const MOMENTS_MAX: usize = 8;
 
 /// The MRR of `subscription` at `now` (Unix seconds). `customer_discounts`: those of its customer, in list
-/// order, each once (see [`customer_discounts`]); those that lie on a subscription are passed over.
+/// order, each once (see [`customer_discounts`]); those of a subscription are ignored.
 #[must_use]
 pub fn of_subscription(
     subscription: &Subscription,
@@ -67,21 +67,21 @@ pub fn of_subscription(
     let present = at(now);
     let moments = moments(subscription, customer_discounts, catalogue, now);
     let changes_at = moments.iter().copied().find(|moment| at(*moment).minor != present.minor);
-    // Where there are more moments than we look at, the next look is due at the last of them.
+    // If there are more moments than are checked, the next check is due at the last of them.
     let next_look = moments.last().copied().filter(|_| moments.len() == MOMENTS_MAX);
     Mrr { changes_at: changes_at.or(next_look), ..present }
 }
 
-/// The discounts on a customer's own level, as [`of_subscription`] takes them: at most one. `customer`: the
-/// present state, where it is known; `reported`: the customer's discounts as `customer.discount.*` reported them,
-/// in any order, deleted ones too.
+/// The customer-level discounts for [`of_subscription`]: at most one. `customer`: the present state, if
+/// known; `reported`: the customer's discounts as `customer.discount.*` reported them, in any order,
+/// including deleted ones.
 #[must_use]
-pub fn customer_discounts(customer: Option<&Customer>, told: &[Discount]) -> Vec<Discount> {
+pub fn customer_discounts(customer: Option<&Customer>, reported: &[Discount]) -> Vec<Discount> {
     let shown = customer.and_then(|customer| customer.discount.as_ref());
-    discount::of_customer(shown, told).cloned().into_iter().collect()
+    discount::of_customer(shown, reported).cloned().into_iter().collect()
 }
 
-/// Whether the subscription is of a status, and not paused in a way, that brings revenue.
+/// Whether the subscription's status and pause let it bring revenue.
 fn counts(subscription: &Subscription) -> bool {
     let is_given_up = matches!(subscription.pause_behavior.as_deref(), Some("void" | "mark_uncollectible"));
     matches!(subscription.status_in_force(), Some("active" | "past_due"))
@@ -107,9 +107,9 @@ fn moments(
     moments
 }
 
-/// The ids of prices, coupons and discounts that the value of `subscription` waits for or depends on
-/// beyond what it shows itself: a later event about one of them makes it worth computing again. A discount
-/// found by such an id may wait for its coupon in turn: see [`awaited_coupon`].
+/// The ids of prices, coupons and discounts that the value of `subscription` depends on beyond what it shows
+/// itself: a later event about one of them requires a new valuation. A discount may depend on its coupon in
+/// turn: see [`awaited_coupon`].
 #[must_use]
 pub fn dependencies(subscription: &Subscription) -> Vec<String> {
     let items = &subscription.items;
@@ -124,20 +124,20 @@ pub fn dependencies(subscription: &Subscription) -> Vec<String> {
     ids
 }
 
-/// Whether the value of `subscription` has to be taken from [`Catalogue::last_lines`], since neither it nor
-/// the catalogue's prices tell what an item costs.
+/// Whether the value of `subscription` must be taken from [`Catalogue::last_lines`], because neither it nor
+/// the catalogue's prices show what an item costs.
 #[must_use]
 pub fn needs_lines(subscription: &Subscription, catalogue: &Catalogue) -> bool {
     let currency = value::currency(subscription);
     let mut items = subscription.items.iter();
     items.any(|item| {
         let price = amount::known_price(&item.price, catalogue);
-        !price.metered && amount::told(item, price, &currency).is_none()
+        !price.metered && amount::by_price(item, price, &currency).is_none()
     })
 }
 
-/// Whether only an invoice tells what a discount of `subscription`, or one of `customer_discounts`, takes off:
-/// an amount in another currency. Such amounts are looked for in [`Catalogue::discount_amounts`].
+/// Whether only an invoice shows what a discount of `subscription`, or one of `customer_discounts`, takes
+/// off: an amount in another currency. Such amounts are looked up in [`Catalogue::discount_amounts`].
 #[must_use]
 pub fn needs_discount_amounts(
     subscription: &Subscription,

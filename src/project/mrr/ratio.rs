@@ -11,8 +11,8 @@ pub type Ratio = BigRational;
 
 /// The longest text read: what comes from Stripe has far fewer digits.
 const TEXT_MAX_BYTES: usize = 40;
-/// The largest exponent and the most decimal places read; Stripe writes at most twelve. Without a bound
-/// ten bytes could ask for a gigabyte, and a few long percentages for minutes of work.
+/// The largest exponent and the most decimal places read; Stripe writes at most twelve. Without a bound ten
+/// bytes could need a gigabyte, and a few long percentages minutes of CPU.
 const PLACES_MAX: i32 = 20;
 
 /// A whole number.
@@ -25,7 +25,7 @@ pub fn fraction(numerator: u32, denominator: u32) -> Ratio {
     Ratio::new(numerator.into(), denominator.into())
 }
 
-/// A decimal such as `33.5`, `-7` or `1e-7`, exactly. None where the text is no such number or absurd.
+/// A decimal such as `33.5`, `-7` or `1e-7`, exactly. `None` if the text is not a number or out of bounds.
 pub fn decimal(text: &str) -> Option<Ratio> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
@@ -45,8 +45,7 @@ pub fn decimal(text: &str) -> Option<Ratio> {
     Some(if shift < 0 { whole(digits) / power } else { whole(digits) * power })
 }
 
-/// The nearest whole number, of two equally near ones the even one, and whether it had to be cut to what
-/// an amount may be.
+/// The nearest whole number, half to even, and whether it was capped at the largest amount.
 pub fn round_half_even(exact: &Ratio) -> (i64, bool) {
     let below = exact.floor();
     let rest = exact - &below;
@@ -60,7 +59,7 @@ pub fn round_half_even(exact: &Ratio) -> (i64, bool) {
     }
 }
 
-/// Zero for what is below.
+/// At least zero.
 pub fn never_negative(exact: Ratio) -> Ratio {
     if exact < Ratio::zero() { Ratio::zero() } else { exact }
 }
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_absurd_is_refused() {
+    fn invalid_or_huge_decimals_are_rejected() {
         for text in [
             "",
             ".",
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_go_to_the_even_neighbour() {
+    fn halves_round_to_even() {
         let halves = [(1, 0), (3, 2), (5, 2), (7, 4), (-1, 0), (-3, -2)];
         for (numerator, rounded) in halves {
             assert_eq!(round_half_even(&(whole(numerator) / whole(2))), (rounded, false), "{numerator}/2");
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_amount_can_be_is_cut_and_said() {
+    fn amounts_out_of_range_are_capped() {
         assert_eq!(round_half_even(&whole(u128::MAX)), (AMOUNT_MAX, true));
         assert_eq!(round_half_even(&-whole(u128::MAX)), (-AMOUNT_MAX, true));
     }

@@ -1,4 +1,4 @@
-//! Tax that a price includes: what its share is, and what is left without it.
+//! Tax included in a price: its share, and the amount without it.
 
 use num_traits::{One, Signed, Zero};
 
@@ -12,21 +12,21 @@ use crate::project::stripe::{Item, Price, Subscription, TaxRate};
 pub enum Included {
     /// None: it comes on top, or there is none.
     Nothing,
-    /// This share of what is left without it: a fifth at 20 %.
+    /// This share of the net amount: a fifth at 20 %.
     Share(Ratio),
-    /// It includes its tax, or may, and the rate is not known.
+    /// It includes tax, or may, and the rate is unknown.
     Unknown,
 }
 
-/// The tax that the amount of `item` includes. Rates decide where there are any: the item's own, else the
-/// subscription's. Without one the price says whether its tax is in it.
+/// The tax that the amount of `item` includes. Tax rates decide if there are any: the item's own, else the
+/// subscription's. Otherwise the price says whether tax is included.
 pub fn included(subscription: &Subscription, item: &Item, catalogue: &Catalogue) -> Included {
     let rates = rates(subscription, item);
     let is_inclusive = |behavior: Option<&str>| behavior == Some("inclusive");
     let behavior = || behavior(subscription, item, catalogue);
     if rates.is_empty() {
         return match behavior() {
-            // The account's own setting decides then, and no event shows it.
+            // The account's setting decides then, and no event shows it.
             None if subscription.automatic_tax => Included::Unknown,
             behavior if is_inclusive(behavior) => Included::Unknown,
             _ => Included::Nothing,
@@ -40,13 +40,13 @@ pub fn included(subscription: &Subscription, item: &Item, catalogue: &Catalogue)
     match inclusive().next() {
         Some(_) if total.is_zero() => Included::Nothing,
         Some(_) => Included::Share(total),
-        // The price says that its tax is in it, the rates that theirs comes on top.
+        // The price includes tax, but the rates are exclusive.
         None if is_inclusive(behavior()) => Included::Unknown,
         None => Included::Nothing,
     }
 }
 
-/// Whether the price that the item shows leaves open what the catalogue may tell: whether it includes its tax.
+/// Whether the item's price does not show if tax is included, so that the catalogue must.
 pub fn leaves_open(subscription: &Subscription, item: &Item) -> bool {
     subscription.automatic_tax
         && rates(subscription, item).is_empty()
@@ -54,8 +54,8 @@ pub fn leaves_open(subscription: &Subscription, item: &Item) -> bool {
         && !item.price.metered
 }
 
-/// What `left` of the sum of `parts` comes to without the tax in it. Each part is an item's amount and the tax
-/// that it includes; what discounts took off the sum, they took off each part in proportion.
+/// `left` (the sum of `parts` after discounts) without tax. Each part is an item's amount and its included
+/// tax; discounts on the sum reduce each part in proportion.
 pub fn without(left: Ratio, parts: &[(&Ratio, &Included)]) -> Ratio {
     let has_tax = parts.iter().any(|(_, included)| matches!(included, Included::Share(_)));
     let gross: Ratio = parts.iter().map(|(amount, _)| *amount).sum();
@@ -82,8 +82,7 @@ fn share(rate: &TaxRate) -> Option<Ratio> {
     (!percentage.is_negative()).then(|| percentage / whole(100))
 }
 
-/// What the item's price says of tax, else what the catalogue says of the same price where the value depends on
-/// it.
+/// The tax behavior of the item's price, else of the same price in the catalogue if the value depends on it.
 fn behavior<'a>(subscription: &Subscription, item: &'a Item, catalogue: &'a Catalogue) -> Option<&'a str> {
     let said = |price: &'a Price| price.tax_behavior.as_deref();
     let is_asked = leaves_open(subscription, item) || !shows_terms(&item.price);

@@ -1,4 +1,4 @@
-//! A subscription's value at one moment: its items, their discounts, then the discounts on them all.
+//! A subscription's value at one moment: its items, their discounts, then the discounts on the sum.
 
 use num_traits::Zero;
 
@@ -17,18 +17,18 @@ pub fn at(
     catalogue: &Catalogue,
     now: i64,
 ) -> Mrr {
-    reckon(subscription, customer_discounts, catalogue, now).mrr
+    breakdown(subscription, customer_discounts, catalogue, now).mrr
 }
 
-/// A value with all the steps to it.
-pub struct Reckoned<'a> {
-    pub items: Vec<ReckonedItem<'a>>,
+/// A value with all steps.
+pub struct Breakdown<'a> {
+    pub items: Vec<ItemBreakdown<'a>>,
     /// Taken off the sum of the items, in this order.
     pub reductions: Vec<Reduction<'a>>,
-    /// What turned their amounts into monthly ones.
+    /// Converts their amounts to monthly ones.
     pub factor: Option<Ratio>,
     pub of_customer: bool,
-    /// The tax in what the discounts leave, which is taken out last.
+    /// The tax included after discounts, taken out last.
     pub tax: Ratio,
     /// Before rounding.
     pub exact: Ratio,
@@ -36,10 +36,10 @@ pub struct Reckoned<'a> {
 }
 
 /// One item's part in it.
-pub struct ReckonedItem<'a> {
+pub struct ItemBreakdown<'a> {
     pub item: &'a Item,
     pub price: &'a Price,
-    /// What it asks for per interval; none where it is worth nothing.
+    /// Its amount per interval; `None` if its value is zero.
     pub amount: Option<Ratio>,
     pub factor: Option<Ratio>,
     /// Taken off it, in this order.
@@ -49,16 +49,16 @@ pub struct ReckonedItem<'a> {
     pub tax: Included,
 }
 
-/// The same as [`at`], with all the steps.
-pub fn reckon<'a>(
+/// The same as [`at`], with all steps.
+pub fn breakdown<'a>(
     subscription: &'a Subscription,
     customer_discounts: &'a [Discount],
     catalogue: &'a Catalogue,
     now: i64,
-) -> Reckoned<'a> {
+) -> Breakdown<'a> {
     let currency = currency(subscription);
     let billed = Billed { subscription: &subscription.id, currency: &currency, catalogue, now };
-    let mut reckoning = Reckoning { subscription, billed, mrr: Mrr::default() };
+    let mut reckoning = Calculation { subscription, billed, mrr: Mrr::default() };
     let items: Vec<_> = subscription.items.iter().map(|item| reckoning.item(item)).collect();
     let sum = items.iter().map(|item| &item.monthly).sum();
     let (running, of_customer) = reckoning.discounts(customer_discounts);
@@ -69,30 +69,29 @@ pub fn reckon<'a>(
     let estimated = reckoning.mrr.estimated || was_cut || subscription.items_truncated;
     let unresolved_discount = reckoning.mrr.unresolved_discount;
     let mrr = Mrr { minor, estimated, unresolved_discount, currency, changes_at: None };
-    Reckoned { items, reductions: running.reductions, factor, of_customer, tax, exact, mrr }
+    Breakdown { items, reductions: running.reductions, factor, of_customer, tax, exact, mrr }
 }
 
-/// The currency it is billed in: its own, else that of the first item whose price names one.
+/// The billed currency: its own, else that of the first item's price that has one.
 pub fn currency(subscription: &Subscription) -> String {
     let of_items = || subscription.items.iter().find_map(|item| item.price.currency.clone());
     subscription.currency.clone().or_else(of_items).unwrap_or_default()
 }
 
-/// One reckoning under way, and the doubts that come up in it.
-struct Reckoning<'a, 'c> {
+/// A valuation in progress, and the flags raised so far.
+struct Calculation<'a, 'c> {
     subscription: &'a Subscription,
     billed: Billed<'a, 'c>,
     /// Only its flags.
     mrr: Mrr,
 }
 
-impl<'a> Reckoning<'a, '_> {
-    /// An item's monthly amount after its own discounts. Metered items and items inside a trial bring
-    /// nothing yet.
-    fn item(&mut self, item: &'a Item) -> ReckonedItem<'a> {
+impl<'a> Calculation<'a, '_> {
+    /// An item's monthly amount after its own discounts. Metered items and items in a trial count as zero.
+    fn item(&mut self, item: &'a Item) -> ItemBreakdown<'a> {
         let Billed { catalogue, now, currency, .. } = self.billed;
         let price = known_price(&item.price, catalogue);
-        let nothing = |factor| ReckonedItem {
+        let nothing = |factor| ItemBreakdown {
             item,
             price,
             amount: None,
@@ -114,7 +113,7 @@ impl<'a> Reckoning<'a, '_> {
         self.note(&running);
         let gross = never_negative(&amount.exact * &factor);
         let left = running.reductions.iter().fold(gross, |left, it| take_off(left, &it.off, Some(&factor)));
-        ReckonedItem {
+        ItemBreakdown {
             amount: Some(amount.exact),
             factor: Some(factor),
             reductions: running.reductions,
@@ -124,7 +123,8 @@ impl<'a> Reckoning<'a, '_> {
         }
     }
 
-    /// The subscription's own running discounts, or else those of the customer, and whether it is these.
+    /// The subscription's own active discounts, or else those of the customer, and whether they are the
+    /// customer's.
     fn discounts(&mut self, customer_discounts: &'a [Discount]) -> (Running<'a>, bool) {
         let own = running(&self.subscription.discounts, self.billed);
         let is_customers = own.is_empty();
@@ -134,7 +134,7 @@ impl<'a> Reckoning<'a, '_> {
         (running, is_customers)
     }
 
-    /// What `reductions` leave of the sum of the `items`.
+    /// The sum of the `items` after `reductions`.
     fn after_discounts(&mut self, items: Ratio, reductions: &[Reduction<'_>]) -> (Option<Ratio>, Ratio) {
         let (factor, is_common) = self.common_factor();
         let takes_amount = reductions.iter().any(|it| it.off.amount().is_some_and(|off| off > 0));
@@ -143,16 +143,16 @@ impl<'a> Reckoning<'a, '_> {
         (factor, left)
     }
 
-    /// What is `left` of the items' sum without the tax that they include.
-    fn before_tax(&mut self, left: Ratio, items: &[ReckonedItem<'_>]) -> Ratio {
-        let is_unknown = |item: &ReckonedItem<'_>| item.tax == Included::Unknown && !item.monthly.is_zero();
+    /// `left` of the items' sum, without the included tax.
+    fn before_tax(&mut self, left: Ratio, items: &[ItemBreakdown<'_>]) -> Ratio {
+        let is_unknown = |item: &ItemBreakdown<'_>| item.tax == Included::Unknown && !item.monthly.is_zero();
         self.mrr.estimated |= !left.is_zero() && items.iter().any(is_unknown);
         let parts: Vec<_> = items.iter().map(|item| (&item.monthly, &item.tax)).collect();
         tax::without(left, &parts)
     }
 
-    /// The first item's monthly factor, and whether all items share it: an amount off is taken once per
-    /// invoice, and with different intervals it is not known how many of those there are in a month.
+    /// The first item's monthly factor, and whether all items share it: an amount off applies once per
+    /// invoice, and with different intervals the number of invoices per month is unknown.
     fn common_factor(&self) -> (Option<Ratio>, bool) {
         let mut factors = self
             .subscription

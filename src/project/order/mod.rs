@@ -1,25 +1,24 @@
 //! Which of an object's reports is its present state.
 //!
-//! Providers deliver in any order and stamp whole seconds, so several reports of one object can share
-//! a moment. What they do say is how the object looked before. Each report with a `previous` is thus a
-//! step from one state to another, and the reports together are a walk. Whoever walks enters every
-//! state as often as they leave it, but for the two ends: the state entered once more than left is the
-//! last one. That needs no order of arrival, survives toggles (A, B, and A again), and is decided by:
+//! Providers deliver in any order and with timestamps in whole seconds, so several reports of one object can
+//! share a moment. But they show the previous values. So each report with a `previous` is a step from one
+//! state to another, and the reports form a walk. In a walk every state is entered as often as it is left,
+//! except for the two ends: the state entered once more than left is the last one. This does not need the
+//! order of arrival and handles toggles (A, B, and A again). In order of precedence:
 //!
-//! 1. **Stage**: `Deleted` is later than `Updated`, `Updated` later than `Created`, whatever else is said.
-//! 2. **The walk**: states entered more often than left. A creation enters its state out of nowhere. A
+//! 1. **Stage**: `Deleted` is later than `Updated`, and `Updated` later than `Created`.
+//! 2. **Walk**: states entered more often than left. A creation enters its state without leaving one. A
 //!    report without `previous` (`invoice.paid`) is a snapshot: it shows a state, but no step.
-//! 3. **What follows what**, where the walk has gaps (a report is missing, or the provider did not list
-//!    every change): B follows A if what B says was there before is there in A. A state that is
-//!    followed is not the last. Where two follow each other, that says nothing.
-//! 4. **Rank** of the status, then the **event id**, so that the answer is always the same one.
+//! 3. **Chain**, if the walk has gaps (a report is missing, or the provider did not list every change): B
+//!    follows A if the previous values of B match A. A state that is followed is not the last. If two follow
+//!    each other, that decides nothing.
+//! 4. **Rank** of the status, then the **event id**, so that the result is deterministic.
 //!
-//! Limits. A walk that ends where it began, with no creation in sight, may have begun anywhere: any of
-//! its states may be the last, and the answer is marked `tied`. So it is where reports are missing and
-//! both of two candidates say what they changed, and where only the event id is left to decide. One
-//! change reported under two event ids looks like two changes; this matters only where the object also
-//! came back to the state before it, in the same second. Null and absent are the same thing here, for a
-//! provider that writes null for what was not there.
+//! Limits. A walk that ends where it began, without a creation, may have begun anywhere: any of its states
+//! may be the last, and the result is marked `tied`. The same holds if reports are missing and two candidates
+//! both list their changes, and if only the event id decides. One change reported under two event ids looks
+//! like two changes; this matters only if the object also returned to the previous state in the same second.
+//! Null and absent are equal here, because providers write null for absent values.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -28,43 +27,43 @@ use serde_json::Value;
 #[cfg(test)]
 mod tests;
 
-/// The part of an object's life that an event belongs to.
+/// Whether an event is a creation, an update or a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// It came to be.
+    /// The object was created.
     Created,
-    /// It changed.
+    /// It was updated.
     Updated,
-    /// It is gone.
+    /// It was deleted.
     Deleted,
 }
 
-/// One report in the running.
+/// One report to choose from.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
     /// The event's id: the last, deterministic tie-break.
     pub event_id: &'a str,
-    /// The part of the object's life.
+    /// Creation, update or deletion.
     pub stage: Stage,
-    /// How far along its life the object's status is; higher is later. Equal for all where unknown.
+    /// How far the object's status is in its lifecycle; higher is later. Equal for all if unknown.
     pub rank: i32,
     /// The whole object as the event shows it.
     pub object: &'a Value,
-    /// The values before of what the event changed.
+    /// The previous values of what the event changed.
     pub previous: Option<&'a Value>,
 }
 
-/// Who won.
+/// The winning report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Winner {
-    /// Its place among the candidates given.
+    /// Its index among the candidates.
     pub index: usize,
-    /// The events alone could not tell: the row deserves a look at the provider's API.
+    /// The events do not decide: the object should be checked with the provider's API.
     pub tied: bool,
 }
 
-/// The last among `candidates`, all of one object, of equal finality and of one second.
-/// Depends on the set alone, not on its order. `None` for no candidates.
+/// The last among `candidates`, which are all of one object, one second and equal finality. Depends on the
+/// set only, not on its order. `None` for no candidates.
 #[must_use]
 pub fn winner(candidates: &[Candidate<'_>]) -> Option<Winner> {
     let distinct = once_each(candidates);
@@ -77,7 +76,7 @@ pub fn winner(candidates: &[Candidate<'_>]) -> Option<Winner> {
     Some(Winner { index: last.index, tied: contenders.iter().any(|other| other.rivals(last)) })
 }
 
-/// Each event once, by its id, with its first place.
+/// Each event once, by its id, with its first index.
 fn once_each<'a>(candidates: &[Candidate<'a>]) -> Vec<(usize, Candidate<'a>)> {
     let mut by_id = BTreeMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
@@ -90,7 +89,7 @@ fn once_each<'a>(candidates: &[Candidate<'a>]) -> Vec<(usize, Candidate<'a>)> {
 struct Step<'a> {
     index: usize,
     event: Candidate<'a>,
-    /// The state before; none for a snapshot.
+    /// The previous state; `None` for a snapshot.
     before: Option<Value>,
     after: Value,
 }
@@ -102,7 +101,7 @@ impl<'a> Step<'a> {
         Self { index, event, before: before.filter(|before| *before != after), after }
     }
 
-    /// What this step says was there before is there in `other`, and not the other way round.
+    /// Whether this step's previous values match `other`, and not the other way round.
     fn follows(&self, other: &Self) -> bool {
         self.could_follow(other) && !other.could_follow(self)
     }
@@ -112,15 +111,15 @@ impl<'a> Step<'a> {
         previous.is_some_and(|previous| holds(&other.after, previous))
     }
 
-    /// This could as well have been the last as `last`, and would make a difference. A lower rank
-    /// excludes it only where no chain could be expected: snapshots do not say what was before them.
+    /// Whether this could be the last instead of `last`, with a different state. A lower rank excludes it
+    /// only if no chain can be expected, because snapshots have no previous values.
     fn rivals(&self, last: &Self) -> bool {
         let is_chain_broken = self.before.is_some() && last.before.is_some();
         self.event.object != last.event.object && (self.event.rank == last.event.rank || is_chain_broken)
     }
 }
 
-/// The steps that may be the last, by stage, walk and what follows what. Never empty if `steps` isn't.
+/// The steps that may be the last, by stage, walk and chain. Never empty unless `steps` is.
 fn contenders<'s, 'a>(steps: &'s [Step<'a>]) -> Vec<&'s Step<'a>> {
     let last_stage = steps.iter().map(|step| step.event.stage).max();
     let late: Vec<_> = steps.iter().filter(|step| Some(step.event.stage) == last_stage).collect();
@@ -146,8 +145,8 @@ struct Visits {
 }
 
 impl Visits {
-    /// Entered more often than left. A snapshot shows that the state was entered at all, which counts
-    /// only where no step tells the same.
+    /// Entered more often than left. A snapshot shows only that the state was entered, which counts if no
+    /// step shows that.
     fn is_end(&self) -> bool {
         let known = self.entered + usize::from(self.is_birth);
         known.max(usize::from(self.is_shown)) > self.left
@@ -170,8 +169,8 @@ fn visits<'s>(steps: &'s [Step<'_>]) -> HashMap<&'s Value, Visits> {
     visits
 }
 
-/// `object` before its change: as `previous` where that is a whole object itself (a row's), else with
-/// what `previous` names put back.
+/// `object` before its change: `previous` if that is a whole object (a row), else with the values in
+/// `previous` restored.
 fn undone(object: &Value, previous: &Value) -> Value {
     let is_whole = match (object, previous) {
         (Value::Object(now), Value::Object(then)) => now.keys().all(|key| then.contains_key(key)),
@@ -180,7 +179,7 @@ fn undone(object: &Value, previous: &Value) -> Value {
     if is_whole { previous.clone() } else { put_back(object, previous) }
 }
 
-/// Hashes by the keys that changed, everything else whole.
+/// Objects are restored by key, everything else as a whole.
 fn put_back(object: &Value, previous: &Value) -> Value {
     let (Value::Object(now), Value::Object(then)) = (object, previous) else { return previous.clone() };
     let mut former = now.clone();
@@ -191,7 +190,7 @@ fn put_back(object: &Value, previous: &Value) -> Value {
     Value::Object(former)
 }
 
-/// `state`, restricted to what `previous` names, equals it. `state` is without nulls.
+/// Whether `state`, restricted to the keys in `previous`, equals it. `state` is without nulls.
 fn holds(state: &Value, previous: &Value) -> bool {
     match (state, previous) {
         (Value::Object(now), Value::Object(then)) => {

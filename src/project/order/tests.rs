@@ -1,4 +1,4 @@
-//! Whatever the order and the number of deliveries, the same report wins, and it is the true last one.
+//! In any order and number of deliveries the same report wins, and it is the true last one.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -80,7 +80,7 @@ fn invoice(status: &str, attempts: u64) -> Value {
 }
 
 #[test]
-fn nobody_wins_among_none() {
+fn no_candidates_no_winner() {
     assert_eq!(winner(&[]), None);
 }
 
@@ -97,7 +97,7 @@ fn an_upgrades_invoice_and_subscription() {
     let paid = report("evt_2", Stage::Updated, 2, invoice("paid", 1), None);
     let succeeded = report("evt_3", Stage::Updated, 2, invoice("paid", 1), None);
     let opened = updated("evt_8", invoice("open", 0), json!({"status": "draft"}));
-    // Two events show the one state: which of them stands for it is settled by the id.
+    // Two events show the same state: the id decides between them.
     always_wins(&[finalized, paid, succeeded, opened], "evt_3");
 
     let items = json!({"items": {"data": [{"id": "si_1", "quantity": 1}]}});
@@ -147,7 +147,7 @@ fn an_immediate_cancellation_with_refund() {
 }
 
 #[test]
-fn two_writes_told_apart_by_what_was_before_alone() {
+fn previous_values_order_two_writes() {
     let first =
         updated("evt_9", subscription("active", 1, json!({"a": "1"})), json!({"metadata": {"a": null}}));
     let second = updated(
@@ -164,7 +164,7 @@ fn two_writes_told_apart_by_what_was_before_alone() {
 }
 
 #[test]
-fn the_chain_outweighs_rank_and_id() {
+fn chain_takes_precedence_over_rank_and_id() {
     let past_due = report(
         "evt_9",
         Stage::Updated,
@@ -178,14 +178,14 @@ fn the_chain_outweighs_rank_and_id() {
 }
 
 #[test]
-fn a_change_that_the_provider_does_not_list_breaks_no_chain() {
+fn unlisted_change_does_not_break_chain() {
     let first = updated("evt_9", json!({"id": 1, "x": 2, "y": 1, "etag": 7}), json!({"x": 1}));
     let second = updated("evt_1", json!({"id": 1, "x": 2, "y": 2, "etag": 8}), json!({"y": 1}));
     always_wins(&[first, second], "evt_1");
 }
 
 #[test]
-fn a_toggle_with_an_unlisted_change_is_no_evidence_against_the_later_step() {
+fn toggle_with_unlisted_change_keeps_later_step() {
     let on = updated("evt_9", json!({"id": 1, "x": 2, "y": 1, "etag": 7}), json!({"x": 1}));
     let other = updated("evt_5", json!({"id": 1, "x": 2, "y": 2, "etag": 8}), json!({"y": 1}));
     let off = updated("evt_1", json!({"id": 1, "x": 1, "y": 2, "etag": 9}), json!({"x": 2}));
@@ -193,7 +193,7 @@ fn a_toggle_with_an_unlisted_change_is_no_evidence_against_the_later_step() {
 }
 
 #[test]
-fn a_row_toggled_back_and_forth_is_where_its_walk_ends() {
+fn toggled_row_ends_where_its_walk_ends() {
     let (draft, done) = (json!({"id": 1, "is_draft": true}), json!({"id": 1, "is_draft": false}));
     let insert = report("a", Stage::Created, 0, draft.clone(), None);
     let step = |id: &str, from: &Value, to: &Value| updated(id, to.clone(), from.clone());
@@ -203,7 +203,7 @@ fn a_row_toggled_back_and_forth_is_where_its_walk_ends() {
 }
 
 #[test]
-fn a_rows_nested_document_is_compared_whole() {
+fn nested_document_is_compared_as_a_whole() {
     let row = |metadata: Value| json!({"id": 1, "metadata": metadata});
     let grown = updated("b", row(json!({"size": 1, "etag": "x"})), row(json!({"size": 1})));
     let shrunk = updated("a", row(json!({"etag": "x"})), row(json!({"size": 1, "etag": "x"})));
@@ -211,7 +211,7 @@ fn a_rows_nested_document_is_compared_whole() {
 }
 
 #[test]
-fn a_circle_without_a_beginning_is_a_tie() {
+fn circular_walk_without_creation_ties() {
     let there = updated("evt_1", json!({"id": 1, "x": 2}), json!({"x": 1}));
     let back = updated("evt_2", json!({"id": 1, "x": 1}), json!({"x": 2}));
     for order in permutations(&[there, back]) {
@@ -220,7 +220,7 @@ fn a_circle_without_a_beginning_is_a_tie() {
 }
 
 #[test]
-fn a_gap_in_the_chain_is_a_tie_even_between_ranks() {
+fn gap_in_chain_ties_despite_ranks() {
     let early = report("evt_1", Stage::Updated, 2, json!({"id": 1, "x": 2}), Some(json!({"x": 1})));
     let late = report("evt_2", Stage::Updated, 1, json!({"id": 1, "x": 4}), Some(json!({"x": 3})));
     for order in permutations(&[early, late]) {
@@ -253,7 +253,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Makes `change` to `object` and says what was there before, as Stripe does; none if nothing changed.
+/// Applies `change` to `object` and returns the previous values, as Stripe does; `None` if nothing changed.
 fn apply(object: &mut Value, change: &Change) -> Option<Value> {
     let (path, value) = match change {
         Change::Flat(key, value) => (vec![format!("f{key}")], json!(value)),
@@ -266,13 +266,13 @@ fn apply(object: &mut Value, change: &Change) -> Option<Value> {
     (old != value).then(|| path.iter().rev().fold(old, wrap))
 }
 
-/// A creation followed by updates; objects that came back to an earlier state among them.
+/// A creation followed by updates, which may return to an earlier state.
 fn life(changes: &[Change]) -> Vec<Report> {
     let mut object = json!({"id": "x", "f0": 0, "f1": 0, "f2": 0, "hash": {"n0": 0, "n1": null}, "list": []});
     let mut reports = vec![report("start", Stage::Created, 0, object.clone(), None)];
     for (number, change) in changes.iter().enumerate() {
         if let Some(previous) = apply(&mut object, change) {
-            // Ids and ranks that say nothing of the order.
+            // Ids and ranks that do not follow the order.
             let id = format!("evt_{}", (number * 7) % 11);
             let rank = i32::try_from(number % 3).unwrap_or(0);
             reports.push(report(&id, Stage::Updated, rank, object.clone(), Some(previous)));
@@ -283,7 +283,7 @@ fn life(changes: &[Change]) -> Vec<Report> {
 
 proptest! {
     #[test]
-    fn the_true_last_of_a_whole_life_wins(
+    fn complete_history_true_last_wins(
         changes in proptest::collection::vec(change(), 0..11),
         picks in proptest::collection::vec(any::<Index>(), 12),
     ) {
@@ -296,7 +296,7 @@ proptest! {
     }
 
     #[test]
-    fn without_its_creation_the_true_last_wins_unless_the_walk_is_a_circle(
+    fn missing_creation_true_last_wins_unless_circular(
         changes in proptest::collection::vec(change(), 1..11),
         picks in proptest::collection::vec(any::<Index>(), 12),
     ) {
@@ -310,9 +310,10 @@ proptest! {
         prop_assert!((is_circle && winner.tied) || (is_right && !winner.tied));
     }
 
-    /// Values never come back here, and any of the reports may be missing: right, or marked.
+    /// Values never return here, and any of the reports may be missing: the result is right or marked as
+    /// tied.
     #[test]
-    fn with_reports_missing_the_true_last_wins_or_the_answer_is_marked(
+    fn missing_reports_true_last_wins_or_ties(
         keys in proptest::collection::vec(0..3_usize, 1..9),
         missing in proptest::collection::vec(any::<bool>(), 9),
         picks in proptest::collection::vec(any::<Index>(), 12),
@@ -334,9 +335,9 @@ proptest! {
         prop_assert!(winner.tied || Some(&shuffled[winner.index].object) == last.as_ref());
     }
 
-    /// However senseless the reports: the same event and the same mark.
+    /// Even for meaningless reports the result is deterministic.
     #[test]
-    fn the_answer_is_a_function_of_the_set(
+    fn winner_does_not_depend_on_order(
         parts in proptest::collection::vec(
             (0..3_u8, 0..2_i32, 0..3_u8, 0..3_u8, proptest::option::of((0..3_u8, 0..3_u8))), 1..8),
         picks in proptest::collection::vec(any::<Index>(), 16),

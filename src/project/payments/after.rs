@@ -1,4 +1,4 @@
-//! What came back out of a payment: refunds and disputes.
+//! Refunds and disputes of payments.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use super::refunds;
 use super::set::Set;
 use crate::project::stripe::Dispute;
 
-/// Notes refunds and disputes on the rows of their payments. Those of a payment that has no row (yet)
-/// wait for it.
+/// Adds refunds and disputes to the rows of their payments. Those of a payment without a row are kept until
+/// it has one.
 pub fn take_back<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, claims: &Claims<'a>) {
     for given_back in refunds::of(set, claims) {
         let row = given_back.payment.and_then(|payment| rows.get_mut(claims.row(payment)));
@@ -25,10 +25,10 @@ pub fn take_back<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, cl
     }
 }
 
-/// What `dispute` keeps from us in `currency` at present: its movements of funds, which tell partial
-/// withdrawals and reinstatements exactly; where those are in the account's own currency (or not reported),
-/// the disputed amount while the status says that the funds are gone. A won dispute is over, whether or
-/// not the movement back was told too.
+/// The amount that `dispute` withholds in `currency` now: by its balance transactions, which show partial
+/// withdrawals and reinstatements exactly; if those are in the account's currency (or not reported), the
+/// disputed amount while the status says that the funds are withdrawn. A won dispute withholds nothing, even
+/// if the reinstatement was not reported.
 fn withdrawn(dispute: &Dispute, currency: &str) -> i64 {
     let status = dispute.status.as_str();
     if matches!(status, "won" | "prevented") || status.starts_with("warning_") {

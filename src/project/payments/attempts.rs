@@ -5,15 +5,15 @@ use super::rows::charges_of;
 use super::set::Set;
 use crate::project::stripe::{Charge, Invoice};
 
-/// An attempt alone is no failure: a bank debit is under way for days. What failed is reported by
-/// `invoice.payment_failed` or by a failed charge, and stands until a newer attempt is under way or has paid a
-/// part. Newer versions link a charge to its invoice only once it has paid, so the invoice's own count of attempts
-/// and the amount paid tell of newer attempts, too.
+/// An attempt alone is not a failure: a bank debit takes days. A failure is reported by
+/// `invoice.payment_failed` or by a failed charge, and holds until a newer attempt is in progress or has paid
+/// a part. Newer API versions link a charge to its invoice only once it has paid, so the invoice's
+/// `attempt_count` and `amount_paid` show newer attempts too.
 pub fn has_failed(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> bool {
     let last = charges_of(invoice, set, claims).max_by_key(|charge| begun(charge));
     let is_failed = |charge: &Charge| charge.status == "failed";
     match (&invoice.last_failure, last) {
-        // The report of a failure is never older than the charge that failed.
+        // The failure event is never older than the failed charge.
         (Some(failure), Some(charge)) if charge.created > failure.at => is_failed(charge),
         (Some(failure), _) => {
             failure.attempt_count >= invoice.attempt_count && failure.amount_paid >= invoice.amount_paid
@@ -22,7 +22,7 @@ pub fn has_failed(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> bool
     }
 }
 
-/// When an attempt began; of several in one second the one that continues or succeeded is the last.
+/// When an attempt began; of several in one second one that is pending or succeeded is the last.
 fn begun(charge: &Charge) -> (i64, u8, &str) {
     let outcome = match charge.status.as_str() {
         "failed" => 0,

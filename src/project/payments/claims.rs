@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::set::Set;
 use crate::project::stripe::{Invoice, Paid};
 
-/// A payment is named by its payment intent or, where it has none, by its charge. What is said of a
-/// charge (it was refunded, an invoice claims it) thereby holds for every attempt of its payment intent.
+/// A payment is identified by its payment intent or, without one, by its charge. So what is reported about a
+/// charge (a refund, its invoice) holds for every attempt of its payment intent.
 pub struct Claims<'a> {
-    /// Charge to payment intent, as any object reported it.
+    /// Charge to payment intent, as reported by any object.
     intents: BTreeMap<&'a str, &'a str>,
-    /// Payment to the invoice that shows it.
+    /// Payment to its invoice.
     invoices: BTreeMap<&'a str, &'a str>,
 }
 
@@ -32,17 +32,17 @@ impl<'a> Claims<'a> {
         claims
     }
 
-    /// The payment intent, where there is one.
+    /// The payment intent, if any.
     pub fn intent(&self, intent: Option<&'a str>, charge: Option<&'a str>) -> Option<&'a str> {
         intent.or_else(|| charge.and_then(|charge| self.intents.get(charge).copied()))
     }
 
-    /// The payment's name.
+    /// The payment's id.
     pub fn payment(&self, intent: Option<&'a str>, charge: Option<&'a str>) -> Option<&'a str> {
         self.intent(intent, charge).or(charge)
     }
 
-    /// The invoice that `payment` belongs to; none for a one-off payment.
+    /// The invoice that `payment` belongs to; `None` for a one-off payment.
     pub fn invoice(&self, payment: &str) -> Option<&'a str> {
         self.invoices.get(payment).copied()
     }
@@ -53,16 +53,16 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Of several invoices that claim one payment a single one shows it (`payment_history` holds a payment
-/// intent once): one that is known and collected money before others, then the oldest.
+/// Precedence of the invoices that claim one payment; only the first gets it (a payment intent is unique in
+/// `payment_history`): one that is known and collected money, then the oldest.
 fn precedence<'a>(set: &Set<'_>, invoice: &'a str) -> (bool, bool, i64, &'a str) {
     let known = set.invoices.get(invoice);
     let is_paid = known.is_some_and(|it| it.amount_paid > 0 && !it.paid_out_of_band);
     (known.is_none(), !is_paid, known.map_or(0, |it| it.created), invoice)
 }
 
-/// Every (charge, payment intent) that some object names together. Should they ever differ, the
-/// smallest counts, so that the answer does not depend on the order.
+/// Every (charge, payment intent) that some object names together. If they conflict, the smallest wins, so
+/// that the result does not depend on the order.
 fn intents<'a>(set: &'a Set<'a>) -> BTreeMap<&'a str, &'a str> {
     let charges = set.charges.values().map(|it| (Some(it.id.as_str()), it.payment_intent.as_deref()));
     let payments =
@@ -83,7 +83,7 @@ fn intents<'a>(set: &'a Set<'a>) -> BTreeMap<&'a str, &'a str> {
 
 type Said<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
-/// Every (invoice, payment intent, charge) that some object says belong together.
+/// Every (invoice, payment intent, charge) that some object names together.
 fn said<'a>(set: &'a Set<'a>) -> impl Iterator<Item = Said<'a>> {
     let payments = set.invoice_payments.values();
     let payments =
@@ -100,13 +100,13 @@ fn said<'a>(set: &'a Set<'a>) -> impl Iterator<Item = Said<'a>> {
     payments.chain(invoices).chain(charges).chain(checkouts)
 }
 
-/// The (payment intent, charge) that an invoice names as its payment; where its present shape names none, as
-/// newer versions of the API do not, all that events ever named.
+/// The (payment intent, charge) that an invoice names as its payment; if it names none (newer API versions),
+/// all that events ever named.
 fn paid(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
     named(invoice, |_| true)
 }
 
-/// The same without what was named before the invoice was paid: that may have come to nothing.
+/// The same without those named before the invoice was paid: they may have been failed attempts.
 pub fn shown_paid(invoice: &Invoice) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
     named(invoice, |it| it.succeeded)
 }

@@ -1,14 +1,14 @@
 //! From the objects of one payment to the rows of `payment_history`.
 //!
-//! An invoice is a row of its own; a payment that no invoice claims is another. What an invoice claims
-//! is reported in different places by different API versions: by the invoice (`payment_intent`, `charge`),
-//! by the charge (`invoice`), by a checkout session, or by an `invoice_payment` alone. Any of them may come last, so a charge
-//! can stand as a one-off payment until its invoice is known; the sums are right again once it is.
+//! An invoice is a row of its own; a payment that no invoice claims is another. Which payment belongs to an
+//! invoice is reported in different places by different API versions: by the invoice (`payment_intent`,
+//! `charge`), the charge (`invoice`), a checkout session, or only an `invoice_payment`. Any of them may come
+//! last, so a charge can be shown as a one-off payment until its invoice is known.
 //!
-//! A row that the application had kept before memberflow stands for its payment until any event tells of that.
+//! A pre-existing row represents its payment until an event reports it.
 //!
-//! Refunds and disputes never change what was collected; they stand beside it, each counted once, however it
-//! is reported. Only amounts in the row's own currency are added.
+//! Refunds and disputes never change what was collected; they are separate amounts, each counted once,
+//! however it is reported. Only amounts in the row's currency are added.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,34 +51,34 @@ pub struct Payment {
     pub paid_at: Option<i64>,
     /// Unix seconds.
     pub created: i64,
-    /// What it was for, in a few words.
+    /// A short description.
     pub description: Option<String>,
 }
 
 impl Payment {
-    /// Whether its amount is more than a column of four bytes holds.
+    /// Whether its amount exceeds a four-byte integer.
     #[must_use]
     pub fn is_large(&self) -> bool {
         i32::try_from(self.collected).is_err()
     }
 }
 
-/// The rows that one connected set of objects (invoice, invoice payments, charges, refunds, disputes, checkout
-/// sessions) makes. Depends on the set alone. Sorted by id.
+/// The rows of one connected set of objects (invoice, invoice payments, charges, refunds, disputes, checkout
+/// sessions). Depends on the set only. Sorted by id.
 #[must_use]
 pub fn settle(objects: &[StripeObject]) -> Vec<Payment> {
     let set = set::Set::of(objects);
     let claims = claims::Claims::of(&set);
     let mut rows = rows::of(&set, &claims);
     if rows.is_empty() {
-        rows.extend(rows::of_found(&set));
+        rows.extend(rows::of_imported(&set));
     }
     after::take_back(&mut rows, &set, &claims);
     rows.into_values().collect()
 }
 
-/// The ids of the objects that belong to the same payment as `object`: what the connected set is found by.
-/// Empty for objects that are no part of a payment. Sorted, each once.
+/// The ids of the objects that belong to the same payment as `object`, from which the connected set is found.
+/// Empty for objects that are not part of a payment. Sorted, without duplicates.
 #[must_use]
 pub fn links(object: &StripeObject) -> Vec<String> {
     let named: Vec<Option<&String>> = match object {
@@ -93,11 +93,11 @@ pub fn links(object: &StripeObject) -> Vec<String> {
             let refunds = it.refunds.iter().map(|refund| Some(&refund.id));
             refunds.chain([it.payment_intent.as_ref(), it.invoice.as_ref()]).collect()
         }
-        // One that names no invoice claims nothing.
+        // A session without an invoice claims nothing.
         StripeObject::Checkout(it) if it.invoice.is_some() && it.payment_intent.is_some() => {
             vec![it.invoice.as_ref(), it.payment_intent.as_ref()]
         }
-        StripeObject::FoundPayment(it) => vec![it.invoice.as_ref(), it.payment_intent.as_ref()],
+        StripeObject::ImportedPayment(it) => vec![it.invoice.as_ref(), it.payment_intent.as_ref()],
         StripeObject::Refund(it) => vec![it.charge.as_ref(), it.payment_intent.as_ref()],
         StripeObject::Dispute(it) => vec![it.charge.as_ref(), it.payment_intent.as_ref()],
         _ => Vec::new(),

@@ -1,12 +1,12 @@
-//! What was given back of each charge, whatever reported it.
+//! Refunds of each charge, however they are reported.
 //!
-//! Refunds are reported one by one, in a charge's list, or by `charge.amount_refunded` alone, which is all that some
-//! versions say. Of a charge the larger of the sum of its known refunds and of that amount was given back. Two
-//! things stand in both that are no money given back:
+//! Refunds are reported one by one, in a charge's list, or only by `charge.amount_refunded`, depending on the
+//! API version. The refunded amount is the larger of the sum of the known refunds and of that field. Both can
+//! include two things that are not refunds:
 //!
 //! - The part of an authorisation that was never captured. Stripe shows it as a refund made at the capture.
-//! - Refunds that have failed since the charge was reported. A newer report would leave them out, but
-//!   nothing makes one come; so what a later failure took back is taken off an older amount.
+//! - Refunds that have failed since the charge was reported. A newer report would omit them, but may never
+//!   come; so a later failure is subtracted from an older amount.
 
 use std::collections::BTreeMap;
 
@@ -15,32 +15,32 @@ use super::rows::has_collected;
 use super::set::Set;
 use crate::project::stripe::{Charge, Refund};
 
-/// How much later than the capture the refund of what was not captured may be dated, in seconds.
+/// How much later than the capture the refund of the uncaptured part may be dated, in seconds.
 const CAPTURE_LAG: i64 = 60;
 
-/// What was given back of one charge.
+/// The refunds of one charge.
 pub struct GivenBack<'a> {
     pub payment: Option<&'a str>,
     pub currency: &'a str,
     pub amount: i64,
 }
 
-/// What is known of one charge's refunds in one currency.
+/// The known refunds of one charge in one currency.
 #[derive(Default)]
-struct Known<'a> {
+struct KnownRefunds<'a> {
     charge: Option<&'a Charge>,
     refunds: Vec<&'a Refund>,
 }
 
-/// What was given back, charge by charge.
+/// The refunds, charge by charge.
 pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> Vec<GivenBack<'a>> {
-    let mut known: BTreeMap<(&str, &str), Known<'a>> = BTreeMap::new();
+    let mut known: BTreeMap<(&str, &str), KnownRefunds<'a>> = BTreeMap::new();
     for charge in set.charges.values().filter(|charge| has_collected(charge)) {
         known.entry((&charge.id, &charge.currency)).or_default().charge = Some(charge);
     }
     for refund in set.refunds.values() {
         let charge = charge_of(refund, set, claims);
-        // The end of an authorisation that nothing was ever captured of.
+        // An authorisation that expired without any capture.
         if charge
             .and_then(|id| set.charges.get(id))
             .is_some_and(|it| it.status == "succeeded" && !it.captured)
@@ -49,7 +49,7 @@ pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> Vec<GivenBack<'a>> {
         }
         known.entry((charge.unwrap_or(&refund.id), &refund.currency)).or_default().refunds.push(refund);
     }
-    let given_back = |((_, currency), known): ((&'a str, &'a str), Known<'a>)| GivenBack {
+    let given_back = |((_, currency), known): ((&'a str, &'a str), KnownRefunds<'a>)| GivenBack {
         payment: known.payment(claims),
         currency,
         amount: known.amount(),
@@ -70,7 +70,7 @@ fn charge_of<'a>(refund: &'a Refund, set: &'a Set<'a>, claims: &Claims<'a>) -> O
     charges.next().is_none().then_some(&only.id)
 }
 
-impl<'a> Known<'a> {
+impl<'a> KnownRefunds<'a> {
     fn payment(&self, claims: &Claims<'a>) -> Option<&'a str> {
         let of_charge = |it: &'a Charge| claims.payment(it.payment_intent.as_deref(), Some(&it.id));
         let of_refund = |it: &&'a Refund| claims.payment(it.payment_intent.as_deref(), it.charge.as_deref());
@@ -82,13 +82,13 @@ impl<'a> Known<'a> {
         let uncaptured = charge.amount.saturating_sub(charge.collected()).max(0);
         let remainder = self.remainder(charge, uncaptured);
         let refunds = || self.refunds.iter().filter(|it| Some(it.id.as_str()) != remainder);
-        let told = charge.amount_refunded;
-        let told = if told >= uncaptured { told.saturating_sub(uncaptured) } else { told };
+        let reported = charge.amount_refunded;
+        let reported = if reported >= uncaptured { reported.saturating_sub(uncaptured) } else { reported };
         let failed_since = sum(refunds().filter(|it| it.has_failed() && has_counted(it, charge)));
-        sum(refunds().filter(|it| !it.has_failed())).max(told.saturating_sub(failed_since))
+        sum(refunds().filter(|it| !it.has_failed())).max(reported.saturating_sub(failed_since))
     }
 
-    /// The refund that stands for what was never captured: as large, and made at the capture.
+    /// The refund that represents the uncaptured part: of the same amount, and created at the capture.
     fn remainder(&self, charge: &Charge, uncaptured: i64) -> Option<&'a str> {
         let at_capture =
             |it: &&&Refund| charge.captured_at.is_none_or(|at| it.created <= at.saturating_add(CAPTURE_LAG));

@@ -24,10 +24,10 @@ pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&'a str, Paymen
     invoices.chain(one_offs).collect()
 }
 
-/// Where no event has reported the payment: the row that the application kept, the oldest if there are several,
-/// under the id by which refunds and disputes know the payment.
-pub fn of_found<'a>(set: &Set<'a>) -> Option<(&'a str, Payment)> {
-    let collected = set.found.values().filter(|it| it.status == "succeeded");
+/// If no event has reported the payment: the pre-existing row, the oldest if there are several, under the id
+/// by which refunds and disputes refer to the payment.
+pub fn of_imported<'a>(set: &Set<'a>) -> Option<(&'a str, Payment)> {
+    let collected = set.imported.values().filter(|it| it.status == "succeeded");
     let it = collected.min_by_key(|it| (it.created, it.id.as_str()))?;
     let payment = Payment {
         id: it.id.clone(),
@@ -60,7 +60,7 @@ fn collected_by_payment<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&
     payments
 }
 
-/// Declined, pending and merely authorised charges are no payment.
+/// Declined, pending and only authorised charges are not payments.
 pub fn has_collected(charge: &Charge) -> bool {
     charge.status == "succeeded" && charge.captured
 }
@@ -88,15 +88,15 @@ fn of_invoice(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<P
     })
 }
 
-/// The money that was collected. What was paid by other means than Stripe is no part of `amount_paid` in those
-/// versions that say that it was.
+/// The collected amount. What was paid outside Stripe is not part of `amount_paid` in those versions that
+/// report it.
 fn collected(invoice: &Invoice) -> i64 {
     let is_by_hand = invoice.status == "paid" && invoice.paid_out_of_band;
     if is_by_hand { invoice.amount_due.max(0) } else { invoice.amount_paid.max(0) }
 }
 
-/// None: no row. Of a status that Stripe has yet to invent nothing is known but the money: with money
-/// collected it is as good as paid or open, without there is nothing to show.
+/// `None`: no row. For an unknown status only the money is known: with money collected it is treated as paid
+/// or open, otherwise it has no row.
 fn status(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<&'static str> {
     match invoice.status.as_str() {
         "paid" => Some("succeeded"),
@@ -111,7 +111,7 @@ fn status(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<&'sta
     }
 }
 
-/// The charges of `invoice`, whatever came of them.
+/// The charges of `invoice`, whatever their status.
 pub fn charges_of<'a>(
     invoice: &'a Invoice,
     set: &'a Set<'a>,
@@ -129,7 +129,7 @@ fn payer(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<String
     charges.min_by_key(|charge| (charge.created, charge.id.as_str()))?.customer.clone()
 }
 
-/// Who checked out: the customer; for a guest the payment intent, by which identity knows them.
+/// Who checked out: the customer; for a guest the payment intent, which `identity` uses as the customer.
 fn buyer(invoice: &Invoice, set: &Set<'_>) -> Option<String> {
     let sessions = set.checkouts.values().filter(|it| it.invoice.as_ref() == Some(&invoice.id));
     let session = sessions.min_by_key(|it| (it.created, it.id.as_str()))?;
@@ -138,8 +138,8 @@ fn buyer(invoice: &Invoice, set: &Set<'_>) -> Option<String> {
 
 /// The payment intent of the last successful payment, among those that `invoice` shows.
 fn last_intent(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<String> {
-    let told = set.invoice_payments.values().filter(|it| it.status == "paid" && it.invoice == invoice.id);
-    let told = told.filter_map(|it| {
+    let reported = set.invoice_payments.values().filter(|it| it.status == "paid" && it.invoice == invoice.id);
+    let reported = reported.filter_map(|it| {
         let intent = claims.intent(it.payment_intent.as_deref(), it.charge.as_deref())?;
         Some((it.paid_at.unwrap_or(i64::MIN), intent))
     });
@@ -147,10 +147,10 @@ fn last_intent(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<
         let intent = claims.intent(it.payment_intent.as_deref(), Some(&it.id))?;
         Some((it.created, intent))
     });
-    // The invoice's own word has no time: it decides only where nothing else is known.
+    // What the invoice names has no time: it decides only if nothing else is known.
     let own = shown_paid(invoice).filter_map(|(intent, charge)| claims.intent(intent, charge));
     let own = own.map(|intent| (i64::MIN, intent));
-    let shown = told.chain(charged).chain(own).filter(|(_, it)| claims.invoice(it) == Some(&invoice.id));
+    let shown = reported.chain(charged).chain(own).filter(|(_, it)| claims.invoice(it) == Some(&invoice.id));
     shown.max().map(|(_, intent)| intent.to_owned())
 }
 

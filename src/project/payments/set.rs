@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::project::stripe::{
-    Charge, Checkout, Dispute, FoundPayment, Invoice, InvoicePayment, Refund, StripeObject,
+    Charge, Checkout, Dispute, ImportedPayment, Invoice, InvoicePayment, Refund, StripeObject,
 };
 
 /// Everything about one payment, each object once, in the order of ids.
@@ -15,7 +15,7 @@ pub struct Set<'a> {
     pub refunds: BTreeMap<&'a str, Refund>,
     pub disputes: BTreeMap<&'a str, &'a Dispute>,
     pub checkouts: BTreeMap<&'a str, &'a Checkout>,
-    pub found: BTreeMap<&'a str, &'a FoundPayment>,
+    pub imported: BTreeMap<&'a str, &'a ImportedPayment>,
 }
 
 impl<'a> Set<'a> {
@@ -28,7 +28,7 @@ impl<'a> Set<'a> {
                 StripeObject::InvoicePayment(it) => drop(set.invoice_payments.insert(&it.id, it)),
                 StripeObject::Charge(it) => drop(set.charges.insert(&it.id, it)),
                 StripeObject::Dispute(it) => drop(set.disputes.insert(&it.id, it)),
-                StripeObject::FoundPayment(it) => drop(set.found.insert(&it.id, it)),
+                StripeObject::ImportedPayment(it) => drop(set.imported.insert(&it.id, it)),
                 StripeObject::Checkout(it) => drop(set.checkouts.insert(&it.id, it)),
                 StripeObject::Refund(it) => drop(refunds.insert(&it.id, it)),
                 _ => {}
@@ -39,8 +39,8 @@ impl<'a> Set<'a> {
     }
 }
 
-/// The refunds by id. One that is known from its own events and from within a charge is the same refund: who
-/// shows it further along knows better, and the charge knows where it belongs.
+/// The refunds by id. A refund from its own events and from within a charge is the same: the one further in
+/// its lifecycle wins, and the charge links it to its payment.
 fn with_embedded<'a>(
     charges: &BTreeMap<&'a str, &'a Charge>,
     own: BTreeMap<&'a str, &'a Refund>,

@@ -1,4 +1,5 @@
-//! Which of Stripe's events count: those of the configured mode and account. The others are kept and change nothing.
+//! Which of Stripe's events count: those of the configured mode and account. The others are stored and change
+//! nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,10 +29,10 @@ impl StripeMode {
         }
     }
 
-    /// Whether what is of this `livemode` counts. What does not say counts.
+    /// Whether events of this `livemode` count. Events without it count.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why not.
     pub const fn check(self, livemode: Option<bool>) -> Result<(), NotCounted> {
         match (self, livemode) {
             (Self::Live, Some(false)) => Err(NotCounted::TestMode),
@@ -49,21 +50,21 @@ impl FromStr for StripeMode {
     }
 }
 
-/// What the settings say of which events count.
+/// The settings that decide which events count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admission {
     /// The mode.
     pub mode: StripeMode,
-    /// The account whose events count. None: those that name no account, which are of the account that the webhook
-    /// endpoint belongs to.
+    /// The account whose events count. `None`: events without an account, which belong to the account of the
+    /// webhook endpoint.
     pub account: Option<String>,
 }
 
 impl Admission {
-    /// Whether what comes from `origin` counts.
+    /// Whether events from `origin` count.
     ///
     /// # Errors
-    /// Why not; the account is looked at first.
+    /// The reason why not; the account is checked first.
     pub fn check(&self, origin: &Origin) -> Result<(), NotCounted> {
         match (&self.account, &origin.account) {
             (wanted, account) if wanted == account => self.mode.check(origin.livemode),
@@ -82,14 +83,14 @@ pub enum NotCounted {
     LiveMode,
     /// It is of this account.
     OtherAccount(String),
-    /// It names no account where one is configured.
+    /// It names no account, but one is configured.
     NoAccount,
-    /// It is of this account of Twilio's.
+    /// It is of this Twilio account.
     OtherTwilioAccount(String),
 }
 
 impl NotCounted {
-    /// The kind of reason: what metrics are labelled with.
+    /// The kind of reason, as metric label.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -101,7 +102,7 @@ impl NotCounted {
         }
     }
 
-    /// The reason as it stands in the inbox: the kind, and the account where there is one.
+    /// The reason as stored: the kind, and the account if there is one.
     #[must_use]
     pub fn code(&self) -> String {
         match self {
@@ -131,12 +132,12 @@ impl NotCounted {
             Self::LiveMode => admission.mode != StripeMode::Test,
             Self::OtherAccount(account) => admission.account.as_ref() == Some(account),
             Self::NoAccount => admission.account.is_none(),
-            // Not a question of Stripe's.
+            // Not about Stripe.
             Self::OtherTwilioAccount(_) => false,
         }
     }
 
-    /// The setting to change where such events should count.
+    /// The setting to change if such events should count.
     #[must_use]
     pub fn setting(&self) -> String {
         match self {
@@ -149,7 +150,7 @@ impl NotCounted {
     }
 }
 
-/// Of what mode or account the event is.
+/// The mode or account of the event.
 impl fmt::Display for NotCounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn event_counts_only_with_the_configured_mode_and_account() {
+    fn event_counts_only_for_configured_origin() {
         use StripeMode::{Any, Live, Test};
         let other = || Err("other_account:acct_2".to_owned());
         for (mode, wanted, livemode, account, expected) in [
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_survives_its_code_and_names_the_setting_that_lifts_it() {
+    fn reason_code_round_trips_and_names_setting() {
         for (reason, mode, account) in [
             (NotCounted::TestMode, StripeMode::Test, None),
             (NotCounted::LiveMode, StripeMode::Live, None),

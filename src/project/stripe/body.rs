@@ -1,4 +1,4 @@
-//! The body of an event without what nobody reads: to make values of all of it takes longer than everything else that
+//! Parses only the fields of an event that are used: parsing all of it takes longer than everything else that
 //! is done with the event.
 
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Every name by which a reader of this folder looks something up, wherever in an event that is.
+/// Every field name that a reader in this folder uses, anywhere in an event.
 const READ: [&str; 119] = [
     "account",
     "active",
@@ -129,13 +129,13 @@ const READ: [&str; 119] = [
     "user_id",
 ];
 
-/// Those under which the names are anybody's.
+/// Fields whose members have arbitrary names.
 const WHOLE: [&str; 2] = ["currency_options", "metadata"];
 
-/// The event in `body` without what nobody reads of it. It is valid JSON or an error as if all of it were read.
+/// Parses the event in `body` without unused fields. Invalid JSON anywhere in it is an error.
 ///
 /// # Errors
-/// It is no JSON.
+/// If it is not JSON.
 pub fn read_fields(body: &[u8]) -> serde_json::Result<Value> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let event = Keep::Read.deserialize(&mut deserializer)?;
@@ -143,11 +143,11 @@ pub fn read_fields(body: &[u8]) -> serde_json::Result<Value> {
     Ok(event)
 }
 
-/// What becomes of a value.
+/// What to keep of a value.
 #[derive(Clone, Copy)]
 enum Keep {
     All,
-    /// Of objects what is read.
+    /// Of objects only the used fields.
     Read,
     Nothing,
 }
@@ -221,7 +221,7 @@ impl<'de> Visitor<'de> for Keep {
     }
 }
 
-/// A member's name, where it is kept, and what becomes of its value.
+/// A member's name, if it is kept, and what to keep of its value.
 struct Key(Keep);
 
 impl<'de> DeserializeSeed<'de> for Key {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_nobody_reads_are_left_out() {
+    fn unused_fields_are_dropped() {
         let body = r#"{"id": "evt_1", "request": {"id": "req_1"}, "data": {"object": {
             "status": "active", "rendering": [{"status": 1}], "items": {"data": [{"id": "si_1", "tax": null}]},
             "metadata": {"anything": {"status": "x"}}, "percent_off": 12.50, "amount": -3, "livemode": true}}}"#;
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_json_is_an_error_wherever_it_stands() {
+    fn invalid_json_anywhere_is_an_error() {
         for value in [r#""\ud800""#, "1e400", "01", "[1,", "{\"a\" 1}", "\"\u{1}\"", &"[".repeat(200)] {
             for key in ["status", "rendering"] {
                 let body = format!(r#"{{"{key}": {value}}}"#);
@@ -278,14 +278,14 @@ mod tests {
         assert!(read_fields(b"{} {}").is_err());
     }
 
-    /// Of a member that is there twice the last one counts, as everywhere.
+    /// Of a repeated member the last one counts, as in `serde_json`.
     #[test]
-    fn last_of_two_members_counts() {
+    fn last_repeated_member_wins() {
         assert_eq!(fields(r#"{"id": "a", "id": "b"}"#), json!({"id": "b"}));
     }
 
     #[test]
-    fn every_name_that_a_reader_looks_up_is_kept() {
+    fn every_used_field_name_is_listed() {
         let readers = [
             include_str!("objects/charge.rs"),
             include_str!("objects/customer.rs"),

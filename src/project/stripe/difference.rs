@@ -1,7 +1,7 @@
-//! How an object as the API shows it differs from what its events have reported.
+//! How an object in the API differs from what its events have reported.
 //!
-//! What one API version says in other words than another is no difference: a discount reported as an id alone,
-//! the payment that only old versions name on an invoice, `25` and `25.0`.
+//! Different representations by API versions are not differences: a discount as an id only, the payment that
+//! only old versions show on an invoice, `25` and `25.0`.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use super::{Discount, Invoice, Price, StripeObject, Subscription};
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
-    /// The field's path among those that we keep: `status`, `items[0].price.unit_amount`.
+    /// The path of a stored field: `status`, `items[0].price.unit_amount`.
     pub field: String,
     /// What the events have reported.
     pub here: Value,
@@ -18,12 +18,12 @@ pub struct Difference {
     pub stripe: Value,
 }
 
-/// The fields in which `shown` by the API differs from the `fact`. `strictly`: even what can be said in other
-/// words counts, for an object that we know too little of.
+/// The fields in which `shown` by the API differs from the `fact`. `strictly`: representations count too, for
+/// an object of which too little is stored.
 #[must_use]
 pub fn differences(fact: &StripeObject, shown: &StripeObject, strictly: bool) -> Vec<Difference> {
     let (mut here, mut there) = (fact.clone(), shown.clone());
-    there.remember(fact);
+    there.merge_sticky(fact);
     if let (StripeObject::Subscription(here), StripeObject::Subscription(there)) = (&mut here, &mut there) {
         there.known_status.clone_from(&here.known_status);
     }
@@ -35,7 +35,7 @@ pub fn differences(fact: &StripeObject, shown: &StripeObject, strictly: bool) ->
     found
 }
 
-/// Makes equal what only some API versions say.
+/// Normalises what only some API versions report.
 fn level(here: &mut StripeObject, there: &mut StripeObject) {
     match (here, there) {
         (StripeObject::Subscription(here), StripeObject::Subscription(there)) => {
@@ -47,11 +47,11 @@ fn level(here: &mut StripeObject, there: &mut StripeObject) {
             }
         }
         (StripeObject::Price(here), StripeObject::Price(there)) => level_prices(here, there),
-        // Shown on request alone, and not by events.
+        // The API shows it only on request, events never.
         (StripeObject::Coupon(here), StripeObject::Coupon(there)) if there.currency_options.is_empty() => {
             there.currency_options.clone_from(&here.currency_options);
         }
-        // A deleted customer is shown without all that it was.
+        // A deleted customer is shown without its fields.
         (StripeObject::Customer(here), StripeObject::Customer(there)) if there.deleted => {
             *there = super::Customer { deleted: true, ..here.clone() };
         }
@@ -65,7 +65,7 @@ fn level(here: &mut StripeObject, there: &mut StripeObject) {
             there.charge.clone_from(&here.charge);
             here.payments.clone_from(&there.payments);
             level_discount_amounts(here, there);
-            // Paid by other means than Stripe: newer versions count that as paid.
+            // Paid outside Stripe: newer versions count that as paid.
             if here.paid_out_of_band {
                 there.amount_paid = here.amount_paid;
             }
@@ -85,7 +85,7 @@ fn level(here: &mut StripeObject, there: &mut StripeObject) {
     }
 }
 
-/// Only newer versions say why something was canceled.
+/// Only newer versions report the reason of a cancellation.
 fn level_reasons(here: &Subscription, there: &mut Subscription) {
     let is_canceled_alike = here.canceled_at.is_some() && here.canceled_at == there.canceled_at;
     if is_canceled_alike && there.cancellation_reason.is_none() {
@@ -94,14 +94,14 @@ fn level_reasons(here: &Subscription, there: &mut Subscription) {
     }
 }
 
-/// Only newer versions say whether a price includes its tax, and once it does that is never taken back.
+/// Only newer versions report whether a price includes tax, and that never changes once set.
 fn level_prices(here: &Price, there: &mut Price) {
     if there.tax_behavior.is_none() {
         there.tax_behavior.clone_from(&here.tax_behavior);
     }
 }
 
-/// Only newer versions say what each discount took off.
+/// Only newer versions report what each discount took off.
 fn level_discount_amounts(here: &Invoice, there: &mut Invoice) {
     if here.discount_amounts.is_empty() || there.discount_amounts.is_empty() {
         there.discount_amounts.clone_from(&here.discount_amounts);
@@ -115,16 +115,16 @@ fn level_lists(here: &mut [Discount], there: &mut [Discount]) {
 }
 
 fn level_discounts(here: &mut Discount, there: &mut Discount) {
-    let tells = |it: &Discount| it.coupon_id.is_some() || it.coupon.is_some();
+    let has_coupon = |it: &Discount| it.coupon_id.is_some() || it.coupon.is_some();
     if here.has_stand_in_id() || there.has_stand_in_id() {
         there.id.clone_from(&here.id);
     }
-    if !tells(here) || !tells(there) {
+    if !has_coupon(here) || !has_coupon(there) {
         let deleted = there.deleted;
         *there = Discount { id: there.id.clone(), deleted, ..here.clone() };
         return;
     }
-    // Known from where it stands.
+    // Known from its owner.
     there.customer.clone_from(&here.customer);
     there.subscription.clone_from(&here.subscription);
     there.subscription_item.clone_from(&here.subscription_item);
@@ -163,7 +163,7 @@ fn compare_members(
     }
 }
 
-/// Decimals are kept as they were written, and `25` is `25.0`.
+/// Decimals are stored as written, and `25` equals `25.0`.
 fn is_same_decimal(field: &str, here: &Value, there: &Value) -> bool {
     let is_decimal =
         ["unit_amount", "flat_amount", "percent_off", "percentage"].iter().any(|name| field.ends_with(name));
@@ -200,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn each_field_that_differs_is_named_by_its_path() {
+    fn differing_field_is_named_by_path() {
         let mut there = subscription(&json!([]));
         there["status"] = json!("past_due");
         there["items"]["data"][0]["price"]["unit_amount_decimal"] = json!("950");
         let found = differences(&state(&subscription(&json!([]))), &state(&there), false);
-        let told: Vec<_> =
+        let reported: Vec<_> =
             found.iter().map(|it| (it.field.as_str(), it.here.clone(), it.stripe.clone())).collect();
         assert_eq!(
-            told,
+            reported,
             [
                 ("items[0].price.unit_amount", json!("900"), json!("950")),
                 ("status", json!("active"), json!("past_due"))
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn another_way_of_saying_it_is_no_difference() {
+    fn other_representation_is_not_a_difference() {
         let full = json!([{"object": "discount", "id": "di_1", "customer": "cus_1", "subscription": "sub_1",
             "start": 5, "source": {"coupon": "c"}}]);
         let cases = [
@@ -273,13 +273,13 @@ mod tests {
         };
         assert_eq!(fields(&rate(json!(20)), &rate(json!(20.0))), [""; 0]);
         let coupon = |options: &Value| json!({"object": "coupon", "id": "c", "amount_off": 5, "currency": "usd", "currency_options": options});
-        let told = coupon(&json!({"eur": {"amount_off": 4}}));
-        assert_eq!(fields(&coupon(&json!(null)), &told), ["currency_options"]);
-        assert_eq!(fields(&told, &coupon(&json!(null))), [""; 0]);
+        let reported = coupon(&json!({"eur": {"amount_off": 4}}));
+        assert_eq!(fields(&coupon(&json!(null)), &reported), ["currency_options"]);
+        assert_eq!(fields(&reported, &coupon(&json!(null))), [""; 0]);
     }
 
     #[test]
-    fn what_only_newer_versions_show_is_no_difference() {
+    fn newer_only_fields_are_not_differences() {
         let canceled = |details: &Value| {
             let mut it = subscription(&json!([]));
             it["canceled_at"] = json!(9);
@@ -287,8 +287,8 @@ mod tests {
             it["items"]["data"][0]["price"]["tax_behavior"] = details["tax_behavior"].clone();
             it
         };
-        let told = canceled(&json!({"reason": "payment_failed", "tax_behavior": "inclusive"}));
-        assert_eq!(fields(&told, &canceled(&json!(null))), [""; 0]);
+        let reported = canceled(&json!({"reason": "payment_failed", "tax_behavior": "inclusive"}));
+        assert_eq!(fields(&reported, &canceled(&json!(null))), [""; 0]);
         let discounted = json!({"object": "invoice", "id": "in_1", "status": "paid", "currency": "usd",
             "total_discount_amounts": [{"discount": "di_1", "amount": 5}]});
         let plain = json!({"object": "invoice", "id": "in_1", "status": "paid", "currency": "usd"});
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn when_a_report_was_made_is_no_difference() {
+    fn report_time_is_not_a_difference() {
         let event = |kind: &str, object: &Value| {
             let event = json!({"type": kind, "created": 50, "data": {"object": object}});
             let Ok(Meaning::Stripe(report)) = read(event, &[]) else { panic!("{object}") };
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_object_that_we_know_too_little_of_every_word_counts() {
+    fn incomplete_object_is_compared_strictly() {
         let (here, there) = (
             state(&subscription(&json!(["di_1"]))),
             state(&subscription(&json!([{"object": "discount", "id": "di_1", "source": {"coupon": "c"}}]))),
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_customer_differs_in_that_alone() {
+    fn deleted_customer_differs_only_in_deletion() {
         let here = json!({"object": "customer", "id": "cus_1", "email": "a@example.com", "created": 5});
         let gone = json!({"object": "customer", "id": "cus_1", "deleted": true});
         assert_eq!(fields(&here, &gone), ["deleted"]);

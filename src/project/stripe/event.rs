@@ -15,12 +15,11 @@ use crate::project::meaning::Report;
 use crate::project::order::Stage;
 use crate::project::{Meaning, Unreadable};
 
-/// What a Stripe event reports, whatever API version wrote it. The version is never asked: a field is
-/// read in its new place, else in its old one. `user_id_keys`: the metadata keys that name a user,
-/// strongest first.
+/// Decodes a Stripe event of any API version. The version is not used: a field is read in its new place, else
+/// in its old one. `user_id_keys`: the metadata keys that name a user, strongest first.
 ///
 /// # Errors
-/// [`Unreadable`] where an event of a kind we read has no usable type, time, object or object id.
+/// [`Unreadable`], if an event of a known kind has no usable type, time, object or object id.
 pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
     let Some(event_type) = event["type"].as_str().map(str::to_owned) else {
         return Err(Unreadable::Field { event_type: "the event".to_owned(), field: "type" });
@@ -57,8 +56,8 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unread
     })))
 }
 
-/// A thin event names the object and says nothing of its state. Its type is the ordinary one after the
-/// API's generation: `v1.invoice.paid`.
+/// A thin event has the object's id without its state. Its type is the usual one with a prefix:
+/// `v1.invoice.paid`.
 fn thin(event: &Value, event_type: &str) -> Meaning {
     let is_read = event_type.strip_prefix("v1.").and_then(Kind::of_event).is_some();
     match id(&event["related_object"]).filter(|_| is_read) {
@@ -67,7 +66,7 @@ fn thin(event: &Value, event_type: &str) -> Meaning {
     }
 }
 
-/// The part of the object's life that the last word of the event's type tells.
+/// The stage by the last part of the event's type.
 fn stage(event_type: &str) -> Stage {
     match event_type.rsplit('.').next() {
         Some("created") => Stage::Created,
@@ -76,7 +75,7 @@ fn stage(event_type: &str) -> Stage {
     }
 }
 
-/// The old values of what changed. An empty object says as little as none.
+/// The old values of what changed; an empty object means unknown.
 fn previous(event: &mut Value) -> Option<Value> {
     take(event, "/data/previous_attributes")
         .filter(|previous| previous.as_object().is_some_and(|changed| !changed.is_empty()))
@@ -86,8 +85,8 @@ fn take(event: &mut Value, pointer: &str) -> Option<Value> {
     event.pointer_mut(pointer).map(Value::take)
 }
 
-/// What is kept of an object of this kind. `event_type` and `event_created`: what reported it and when, where
-/// that matters; 0 where nothing did.
+/// The stored state of an object of this kind. `event_type` and `event_created`: the event, for fields that
+/// depend on it; 0 for none.
 pub(super) fn state(
     kind: Kind,
     object: &Value,
@@ -109,7 +108,7 @@ pub(super) fn state(
         Kind::Product => StripeObject::Product(product(object)?),
         Kind::Coupon => StripeObject::Coupon(coupon(object)?),
         Kind::Discount => StripeObject::Discount(discount(object)?),
-        // No event of Stripe's tells of these.
-        Kind::FoundPayment => return None,
+        // Imported ones are not reported by Stripe.
+        Kind::ImportedPayment => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! The kinds of Stripe objects that memberflow reads, and which events tell of them.
+//! The kinds of Stripe objects that memberflow reads, and their events.
 
 use super::StripeObject;
 
@@ -17,11 +17,11 @@ pub enum Kind {
     Product,
     Coupon,
     Discount,
-    FoundPayment,
+    ImportedPayment,
 }
 
 impl Kind {
-    /// The kind of object that events of this type carry; none for types that no table depends on.
+    /// The kind of object in events of this type; `None` for types that no table depends on.
     #[must_use]
     pub fn of_event(event_type: &str) -> Option<Self> {
         let (family, rest) = event_type.split_once('.')?;
@@ -31,7 +31,7 @@ impl Kind {
             ("customer", "subscription") => Some(Self::Subscription),
             ("customer", "discount") => Some(Self::Discount),
             ("checkout", "session") => Some(Self::Checkout),
-            // A preview of an invoice that does not exist yet, and so without an id.
+            // A preview of an invoice that does not exist yet, without an id.
             ("invoice", "") if leaf == "upcoming" => None,
             ("invoice", "") => Some(Self::Invoice),
             ("invoice_payment", "") => Some(Self::InvoicePayment),
@@ -45,12 +45,12 @@ impl Kind {
         }
     }
 
-    /// The kind that an object of the API calls itself.
+    /// The kind of an API object, by its `object` field.
     #[must_use]
     pub fn of_object(name: &str) -> Option<Self> {
         match name {
             "checkout.session" => Some(Self::Checkout),
-            // What prices were called before.
+            // The predecessor of prices.
             "plan" => Some(Self::Price),
             _ => Self::ALL.into_iter().find(|kind| kind.as_str() == name),
         }
@@ -72,7 +72,7 @@ impl Kind {
         Self::Discount,
     ];
 
-    /// The name of the kind in the facts table: stable, never to be changed.
+    /// The stable name of the kind in the facts table.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -88,11 +88,11 @@ impl Kind {
             Self::Product => "product",
             Self::Coupon => "coupon",
             Self::Discount => "discount",
-            Self::FoundPayment => "found_payment",
+            Self::ImportedPayment => "found_payment",
         }
     }
 
-    /// What an object of this kind cannot be without.
+    /// A field that every object of this kind has.
     #[must_use]
     pub(super) const fn identity(self) -> &'static str {
         match self {
@@ -103,7 +103,7 @@ impl Kind {
 }
 
 impl StripeObject {
-    /// The kind of object it is; its name is what the facts table keeps.
+    /// The name of its kind in the facts table.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         let kind = match self {
@@ -119,12 +119,12 @@ impl StripeObject {
             Self::Product(_) => Kind::Product,
             Self::Coupon(_) => Kind::Coupon,
             Self::Discount(_) => Kind::Discount,
-            Self::FoundPayment(_) => Kind::FoundPayment,
+            Self::ImportedPayment(_) => Kind::ImportedPayment,
         };
         kind.as_str()
     }
 
-    /// Stripe's id of it, unique over all kinds.
+    /// Its Stripe id, unique over all kinds.
     #[must_use]
     pub fn id(&self) -> &str {
         match self {
@@ -140,11 +140,11 @@ impl StripeObject {
             Self::Product(it) => &it.id,
             Self::Coupon(it) => &it.id,
             Self::Discount(it) => &it.id,
-            Self::FoundPayment(it) => &it.id,
+            Self::ImportedPayment(it) => &it.id,
         }
     }
 
-    /// The customer that the object itself names; its own id for a customer.
+    /// The customer of the object; for a customer its own id.
     #[must_use]
     pub fn customer_id(&self) -> Option<&str> {
         match self {
@@ -154,7 +154,7 @@ impl StripeObject {
             Self::Invoice(it) => it.customer.as_deref(),
             Self::Charge(it) => it.customer.as_deref(),
             Self::Discount(it) => it.customer.as_deref(),
-            Self::FoundPayment(it) => Some(&it.customer),
+            Self::ImportedPayment(it) => Some(&it.customer),
             Self::InvoicePayment(_)
             | Self::Refund(_)
             | Self::Dispute(_)

@@ -1,9 +1,9 @@
-//! How far along its life an object is: what it can never leave, and what came later within one second.
+//! The lifecycle of objects: final states, and which of two statuses is later.
 
 use super::{Charge, Dispute, Invoice, InvoicePayment, StripeObject, Subscription};
 use crate::project::order::Stage;
 
-/// Leaves room between two statuses for what counts up while a status lasts (attempts, refunds).
+/// The gap between two statuses, for counters within a status (attempts, refunds).
 const STEP: i32 = 1000;
 
 /// The subscription statuses that the tables can show.
@@ -11,7 +11,7 @@ pub const KNOWN_STATUSES: [&str; 8] =
     ["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "canceled", "incomplete_expired"];
 
 impl Subscription {
-    /// Whether its status is one that we know.
+    /// Whether its status is known.
     #[must_use]
     pub fn has_known_status(&self) -> bool {
         KNOWN_STATUSES.contains(&self.status.as_str())
@@ -23,7 +23,7 @@ impl Subscription {
         is_over(&self.status)
     }
 
-    /// The status in force: its own, or the last one that we know.
+    /// The status in force: its own, or the last known one.
     #[must_use]
     pub fn status_in_force(&self) -> Option<&str> {
         if self.has_known_status() { Some(&self.status) } else { self.known_status.as_deref() }
@@ -31,8 +31,8 @@ impl Subscription {
 }
 
 impl StripeObject {
-    /// Whether the object can never leave this state. Deletion is final but for the place of a
-    /// customer's one discount in old versions, which may be filled again.
+    /// Whether the object can never leave this state. Deletion is final, except for discounts with a stand-in
+    /// id (old versions), which may be set again.
     #[must_use]
     pub(super) fn is_final(&self, stage: Stage) -> bool {
         match self {
@@ -43,7 +43,7 @@ impl StripeObject {
         }
     }
 
-    /// The same object after the news that it is gone.
+    /// The same object, deleted.
     #[must_use]
     pub(super) fn deleted(mut self) -> Self {
         match &mut self {
@@ -55,8 +55,8 @@ impl StripeObject {
         self
     }
 
-    /// How far along its life the object's status is; higher is later, unknown is 0. It decides between
-    /// reports of one second only, where nothing else can.
+    /// How far the object's status is in its lifecycle; higher is later, unknown is 0. Only a tie-break
+    /// between reports of one second.
     #[must_use]
     pub fn rank(&self) -> i32 {
         match self {
@@ -72,12 +72,12 @@ impl StripeObject {
             | Self::Product(_)
             | Self::Coupon(_)
             | Self::Discount(_)
-            | Self::FoundPayment(_) => 0,
+            | Self::ImportedPayment(_) => 0,
         }
     }
 }
 
-/// Whether its status is one that has a place in the object's life.
+/// Whether its status has a rank.
 pub(super) fn is_known(object: &StripeObject) -> bool {
     object.rank() >= STEP
 }
@@ -99,7 +99,7 @@ fn subscription(status: &str) -> i32 {
     }
 }
 
-/// Attempts only ever grow in number, and failing follows trying.
+/// The number of attempts only grows, and a failure follows an attempt.
 fn invoice(it: &Invoice) -> i32 {
     let status = match it.status.as_str() {
         "draft" => 1,
@@ -121,7 +121,7 @@ fn invoice_payment(it: &InvoicePayment) -> i32 {
     }
 }
 
-/// Embedded refunds are never taken off the list again; without a list the amount says that there are any.
+/// Embedded refunds are never removed from the list; without a list the amount shows whether there are any.
 fn charge(it: &Charge) -> i32 {
     let status = match it.status.as_str() {
         "pending" => 1,
@@ -143,7 +143,7 @@ pub(super) fn refund_rank(status: &str) -> i32 {
     }
 }
 
-/// Funds withdrawn and reinstated are added to the list while the status stays.
+/// Balance transactions are added while the status stays the same.
 fn dispute(it: &Dispute) -> i32 {
     let status = match it.status.as_str() {
         "warning_needs_response" => 1,

@@ -1,9 +1,9 @@
-//! Stripe's objects in one shape, whatever the API version they came in.
+//! Stripe's objects in one shape, from any API version.
 //!
-//! [`event`] finds the object that an event is about; the readers beside it turn each [`Kind`] of object
-//! from any version, 2017 to now, into the structs of [`objects`]; [`lifecycle`] knows how far along an object is, [`sticky_fields`]
-//! what stays said of it. [`admission`] knows which mode's and account's events count,
-//! [`snapshot`] reads what the API shows, and [`difference`] tells how that differs.
+//! [`event`] finds the object that an event is about; [`objects`] turns each [`Kind`] of object from any
+//! version, 2017 to now, into structs; [`lifecycle`] ranks statuses, and [`sticky_fields`] keeps what only
+//! some events report. [`admission`] decides which mode's and account's events count, [`snapshot`] reads what
+//! the API shows, and [`difference`] compares that with the facts.
 
 pub mod admission;
 pub mod difference;

@@ -1,24 +1,24 @@
-//! What Stripe should have reported by now. Time alone never changes a status; a trial or a cancellation whose day
-//! has passed without an event is flagged, and a look at the API settles it.
+//! Changes that Stripe should have reported by now. Time alone never changes a status: a trial or a
+//! cancellation that is due without an event is flagged, and a check with the API resolves it.
 
 use super::Subscription;
 use super::lifecycle::is_over;
 
-/// How long after the day news of it is waited for, seconds: Stripe's clock, its queues and its first attempts
-/// to deliver lie in between.
+/// How long after the due time an event is waited for, in seconds: Stripe's clock, queues and delivery
+/// attempts take time.
 const PATIENCE: i64 = 3600;
 
 /// A change that Stripe announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Announced {
-    /// When it was to come, Unix seconds.
+    /// When it is due, Unix seconds.
     pub at: i64,
-    /// What was to come, for people.
+    /// The change, for operators.
     pub what: &'static str,
 }
 
 impl Announced {
-    /// From when on it is overdue, Unix seconds.
+    /// When it becomes overdue, Unix seconds.
     #[must_use]
     pub const fn overdue_from(self) -> i64 {
         self.at.saturating_add(PATIENCE)
@@ -26,7 +26,7 @@ impl Announced {
 }
 
 impl Subscription {
-    /// The next change of its status that was announced: the end of a trial, or its own.
+    /// The next announced change of its status: the end of a trial, or of itself.
     #[must_use]
     pub fn announced(&self) -> Option<Announced> {
         if is_over(&self.status) {
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_end_that_was_announced_counts_while_the_subscription_lives() {
+    fn first_announced_end_counts_while_live() {
         let it = |status: &str, trial_end, cancel_at_period_end, cancel_at| Subscription {
             status: status.to_owned(),
             trial_end,

@@ -1,4 +1,4 @@
-//! From an object as the API shows it to the report that it makes.
+//! Turns an object from the API into a report.
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -11,18 +11,18 @@ use crate::project::meaning::Report;
 use crate::project::order::Stage;
 use crate::project::{Meaning, Unreadable};
 
-/// What the API shows of an object.
+/// An object from the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// What is kept of it.
+    /// The stored state.
     pub state: StripeObject,
-    /// It is gone: the API shows that it was there, and no more.
+    /// Deleted: the API shows only that it existed.
     pub is_deleted: bool,
     /// It can never leave this state.
     pub is_final: bool,
 }
 
-/// What `object`, as the API shows it, is; none where it is of no kind that we read, or has no id.
+/// Reads an API object; `None` if its kind is not used, or it has no id.
 #[must_use]
 pub fn shown(object: &Value, user_id_keys: &[String]) -> Option<Shown> {
     shown_at(object, 0, user_id_keys)
@@ -37,10 +37,10 @@ fn shown_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<Shown> {
     Some(Shown { is_final: state.is_final(stage), is_deleted, state })
 }
 
-/// What a snapshot reports: the whole state, without a word on what it was before.
+/// The report of a snapshot: the whole state, without previous values.
 ///
 /// # Errors
-/// [`Unreadable`] where the object is of no kind that we read, or has no usable id or time.
+/// [`Unreadable`], if the object's kind is not used, or it has no usable id or time.
 pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
     let unusable = |field| Unreadable::Field { event_type: "snapshot".to_owned(), field };
     let occurred_at = OffsetDateTime::from_unix_timestamp(snapshot.at).map_err(|_| unusable("at"))?;

@@ -1,11 +1,10 @@
-//! What stays said of an object once any event said it.
+//! Sticky fields: once any event has reported them, they stay.
 //!
-//! Newer API versions are silent on what older ones reported: which payment paid an invoice, which invoice a
-//! charge was for, what was refunded of it. Some things only one event tells at all: that an attempt failed, when
-//! a refund did. An account that moves to a newer version tells the rest of an
-//! old payment's life in the new words; if its last event alone counted, a refund years later would make a
-//! one-off payment of an invoice's charge, and count it twice. These are things that are never unsaid, so
-//! all reports together know them, in whatever order they come.
+//! Newer API versions omit what older ones reported: which payment paid an invoice, which invoice a charge
+//! was for, what was refunded of it. Some things are in a single event only: that an attempt failed, or when
+//! a refund failed. If only the last event of an object counted, a refund event after an API upgrade would
+//! turn an invoice's charge into a one-off payment and count it twice. These fields are never retracted, so
+//! they are the union of all reports, in whatever order they come.
 
 use std::collections::BTreeMap;
 
@@ -13,27 +12,27 @@ use super::lifecycle::refund_rank;
 use super::{Charge, Checkout, Invoice, Refund, StripeObject};
 
 impl StripeObject {
-    /// Whether it is of a kind that remembers anything.
+    /// Whether its kind has sticky fields.
     #[must_use]
-    pub const fn has_memory(&self) -> bool {
+    pub const fn has_sticky_fields(&self) -> bool {
         matches!(self, Self::Invoice(_) | Self::Charge(_) | Self::Refund(_) | Self::Checkout(_))
     }
 
-    /// Takes over what `other`, another report of the same object, says for good. Depends on the set of
-    /// reports alone, not on their order.
-    pub fn remember(&mut self, other: &Self) {
+    /// Merges the sticky fields of `other`, another report of the same object. The result depends on the set
+    /// of reports only, not on their order.
+    pub fn merge_sticky(&mut self, other: &Self) {
         match (self, other) {
-            (Self::Invoice(this), Self::Invoice(other)) => this.remember(other),
-            (Self::Charge(this), Self::Charge(other)) => this.remember(other),
-            (Self::Refund(this), Self::Refund(other)) => this.remember(other),
-            (Self::Checkout(this), Self::Checkout(other)) => this.remember(other),
+            (Self::Invoice(this), Self::Invoice(other)) => this.merge_sticky(other),
+            (Self::Charge(this), Self::Charge(other)) => this.merge_sticky(other),
+            (Self::Refund(this), Self::Refund(other)) => this.merge_sticky(other),
+            (Self::Checkout(this), Self::Checkout(other)) => this.merge_sticky(other),
             _ => {}
         }
     }
 }
 
 impl Invoice {
-    fn remember(&mut self, other: &Self) {
+    fn merge_sticky(&mut self, other: &Self) {
         self.payments.extend(other.payments.iter().cloned());
         self.paid_out_of_band |= other.paid_out_of_band;
         self.last_failure = self.last_failure.max(other.last_failure);
@@ -41,8 +40,8 @@ impl Invoice {
 }
 
 impl Charge {
-    fn remember(&mut self, other: &Self) {
-        // A charge is for one invoice. Should two ever be named, the smaller id counts, whichever came first.
+    fn merge_sticky(&mut self, other: &Self) {
+        // A charge is for one invoice. If two are ever named, the smaller id wins, whichever came first.
         self.invoice = self.invoice.iter().chain(&other.invoice).min().cloned();
         self.stated_captured = self.stated_captured.max(other.stated_captured);
         self.captured_at = earliest(self.captured_at, other.captured_at);
@@ -61,22 +60,22 @@ impl Charge {
 }
 
 impl Refund {
-    fn remember(&mut self, other: &Self) {
+    fn merge_sticky(&mut self, other: &Self) {
         self.failed_at = earliest(self.failed_at, other.failed_at);
     }
 
-    /// Becomes the later one of itself and `other`, another report of the same refund without a time.
+    /// Becomes the later of itself and `other`, another report of the same refund without a timestamp.
     pub(crate) fn catch_up(&mut self, other: &Self) {
         if place(other) > place(self) {
             self.status.clone_from(&other.status);
             self.amount = other.amount;
         }
-        self.remember(other);
+        self.merge_sticky(other);
     }
 }
 
 impl Checkout {
-    fn remember(&mut self, other: &Self) {
+    fn merge_sticky(&mut self, other: &Self) {
         self.invoice = self.invoice.iter().chain(&other.invoice).min().cloned();
     }
 }
@@ -85,7 +84,7 @@ fn earliest(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     one.into_iter().chain(other).min()
 }
 
-/// How far along a refund is; then whatever tells two apart.
+/// How far a refund is in its lifecycle, then a tie-break.
 fn place(it: &Refund) -> (i32, Option<&str>, i64) {
     (refund_rank(it.status.as_deref().unwrap_or_default()), it.status.as_deref(), it.amount)
 }
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_any_report_said_is_known_in_whatever_order() {
+    fn sticky_fields_do_not_depend_on_order() {
         let reports = [
             charge(Some("in_1"), &[("re_1", "pending")]),
             charge(None, &[("re_1", "succeeded"), ("re_2", "failed")]),
@@ -119,14 +118,14 @@ mod tests {
         ];
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let mut last = charge(None, &[]);
-            order.iter().for_each(|index| last.remember(&reports[*index]));
+            order.iter().for_each(|index| last.merge_sticky(&reports[*index]));
             let expected = charge(Some("in_1"), &[("re_1", "succeeded"), ("re_2", "failed")]);
             assert_eq!(last, expected, "{order:?}");
         }
     }
 
     #[test]
-    fn a_failure_and_a_capture_are_known_however_the_reports_come() {
+    fn failure_and_capture_are_sticky() {
         let failed = |at| FailedAttempt { at, attempt_count: 1, amount_paid: 0 };
         let invoice = |last_failure| StripeObject::Invoice(Invoice { last_failure, ..Invoice::default() });
         let captured = |stated_captured, captured_at| {
@@ -151,33 +150,33 @@ mod tests {
         for (reports, expected) in cases {
             for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
                 let mut last = reports[order[0]].clone();
-                order[1..].iter().for_each(|index| last.remember(&reports[*index]));
+                order[1..].iter().for_each(|index| last.merge_sticky(&reports[*index]));
                 assert_eq!(last, expected, "{order:?}");
             }
         }
     }
 
     #[test]
-    fn an_invoice_paid_by_hand_stays_so_though_newer_versions_do_not_say_it() {
+    fn out_of_band_payment_is_sticky() {
         let invoice =
             |paid_out_of_band| StripeObject::Invoice(Invoice { paid_out_of_band, ..Invoice::default() });
         for (first, last) in [(true, false), (false, true)] {
             let mut present = invoice(last);
-            present.remember(&invoice(first));
+            present.merge_sticky(&invoice(first));
             assert_eq!(present, invoice(true));
         }
     }
 
     #[test]
-    fn an_invoice_keeps_every_payment_that_it_ever_named() {
+    fn invoice_payments_are_sticky() {
         let paid = |intent: &str| Paid { intent: Some(intent.to_owned()), ..Paid::default() };
         let invoice = |names: &[&str]| {
             let payments: BTreeSet<Paid> = names.iter().map(|name| paid(name)).collect();
             StripeObject::Invoice(Invoice { payments, ..Invoice::default() })
         };
         let mut last = invoice(&[]);
-        last.remember(&invoice(&["pi_2"]));
-        last.remember(&invoice(&["pi_1"]));
+        last.merge_sticky(&invoice(&["pi_2"]));
+        last.merge_sticky(&invoice(&["pi_1"]));
         assert_eq!(last, invoice(&["pi_1", "pi_2"]));
     }
 }

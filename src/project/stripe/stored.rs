@@ -1,5 +1,5 @@
-//! Reading a state as it is stored: the members go straight into the struct that `kind` names. What serde derives for
-//! an enum with its tag inside would gather all of them first.
+//! Deserializes a stored state directly into the struct that `kind` names. Serde's internally tagged enums
+//! would buffer all members first.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ impl<'de> Visitor<'de> for Stored {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<StripeObject, A::Error> {
         let mut before = Vec::new();
-        // Postgres puts short names first: nothing but the id comes before the kind.
+        // jsonb sorts keys by length: only the id comes before the kind.
         let kind = loop {
             let Some(key) = members.next_key::<String>()? else {
                 return Err(A::Error::missing_field("kind"));
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for Stored {
             "product" => StripeObject::Product(Deserialize::deserialize(all)?),
             "coupon" => StripeObject::Coupon(Deserialize::deserialize(all)?),
             "discount" => StripeObject::Discount(Deserialize::deserialize(all)?),
-            "found_payment" => StripeObject::FoundPayment(Deserialize::deserialize(all)?),
+            "found_payment" => StripeObject::ImportedPayment(Deserialize::deserialize(all)?),
             other => return Err(A::Error::unknown_variant(other, KINDS)),
         })
     }
@@ -105,7 +105,7 @@ mod tests {
     use crate::project::stripe::{Customer, Discount, Refund};
 
     #[test]
-    fn every_kind_comes_back_as_it_was_stored() {
+    fn stored_state_round_trips() {
         for kind in KINDS {
             let stored = format!(r#"{{"id": "x_1", "kind": "{kind}"}}"#);
             let object: StripeObject = serde_json::from_str(&stored).unwrap();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn kind_may_stand_anywhere() {
+    fn kind_may_be_any_member() {
         let refund = Refund { id: "re_1".to_owned(), amount: 5, ..Refund::default() };
         for stored in [
             r#"{"kind": "refund", "id": "re_1", "amount": 5}"#,
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_no_kind_is_an_error() {
+    fn missing_kind_is_an_error() {
         for stored in [r#"{"id": "x"}"#, r#"{"kind": "coin"}"#, r#"{"kind": 1}"#, "[]"] {
             assert!(serde_json::from_str::<StripeObject>(stored).is_err(), "{stored}");
         }

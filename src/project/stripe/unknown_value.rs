@@ -1,23 +1,23 @@
-//! What we do not recognise in an object: words that Stripe began to use after this was written, and fields
-//! that are in none of the places where we look.
+//! Unknown values in an object: enum values that Stripe introduced after this was written, and missing
+//! fields.
 
 use super::StripeObject;
 use super::lifecycle::{KNOWN_STATUSES, is_known};
 
-/// One thing that was not recognised.
+/// One unknown value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnknownValue {
-    /// Where: `subscription.status`, `invoice.currency`.
+    /// The field: `subscription.status`, `invoice.currency`.
     pub what: &'static str,
-    /// The word that stands there; empty where nothing does.
+    /// The value; empty if the field is missing.
     pub value: String,
 }
 
-/// The longest word kept.
+/// The longest value stored.
 const VALUE_MAX_CHARS: usize = 60;
 
 impl StripeObject {
-    /// What is not recognised in it. Nothing for objects that are gone: those are shown without their fields.
+    /// Its unknown values. Empty for deleted objects, which are shown without their fields.
     #[must_use]
     pub fn unknown_values(&self) -> Vec<UnknownValue> {
         match self {
@@ -58,7 +58,7 @@ impl StripeObject {
             | Self::Price(_)
             | Self::Product(_)
             | Self::Discount(_)
-            | Self::FoundPayment(_) => Vec::new(),
+            | Self::ImportedPayment(_) => Vec::new(),
         }
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_no_oddity_and_a_new_word_or_a_missing_field_is() {
+    fn new_values_and_missing_fields_are_unknown() {
         let items = json!([{"id": "si_1", "price": {"id": "price_1"}}]);
         let subscription = |status: &str, items: &Value| json!({"object": "subscription", "id": "sub_1", "customer": "cus_1", "status": status, "items": items});
         assert_eq!(odd(&subscription("active", &items)), []);

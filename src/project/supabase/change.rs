@@ -1,5 +1,5 @@
-//! The change of one row as a webhook or a trigger tells it: read from its text column by column, so that nothing
-//! else in the row matters, however long or deep it is. And the form in which a webhook's is stored.
+//! The change of one row from a webhook or a trigger, parsed column by column, so that other columns, however
+//! long or deep, do not matter. And the form in which a webhook's change is stored.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::columns;
 use super::tables::ActivityTables;
 use crate::project::order::Stage;
 
-/// As it was sent, or as it is kept.
+/// A body as sent, or as stored.
 #[derive(Deserialize)]
 struct Sent<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -24,15 +24,15 @@ struct Sent<'a> {
     record: Option<&'a RawValue>,
     #[serde(borrow, default)]
     old_record: Option<&'a RawValue>,
-    /// Only in what we keep.
+    /// Only in stored bodies.
     #[serde(borrow, default)]
     kept: Option<&'a RawValue>,
 }
 
-/// What of a row is kept beside the columns that are read.
+/// What is stored of a row besides the used columns.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    /// The table was none of those that count: only the rows' names are here, and they say nothing.
+pub(crate) struct Fingerprints {
+    /// The table was not counted: only the rows' ids are stored.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub names_only: bool,
     /// The whole rows' fingerprints.
@@ -45,7 +45,7 @@ pub(crate) struct Kept {
     pub columns: Vec<String>,
 }
 
-/// As it is stored.
+/// A body as stored.
 #[derive(Serialize)]
 struct Stored<'a> {
     #[serde(rename = "type")]
@@ -54,10 +54,10 @@ struct Stored<'a> {
     table: &'a str,
     record: Value,
     old_record: Value,
-    kept: Kept,
+    kept: Fingerprints,
 }
 
-/// What is kept of a row that counts for nothing.
+/// What is stored of a row that does not count.
 const NAMES: [&str; 2] = ["id", "updated_at"];
 
 fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
@@ -74,14 +74,14 @@ impl<'a> Sent<'a> {
         Some(format!("{}.{}", text(self.schema)?, text(self.table)?))
     }
 
-    fn kept(&self) -> Option<Kept> {
+    fn kept(&self) -> Option<Fingerprints> {
         serde_json::from_str(self.kept?.get()).ok()
     }
 
-    /// What is known of the whole rows: as it was kept, or from the rows themselves.
-    fn wholes(&self) -> Kept {
+    /// The fingerprints of the whole rows: as stored, or from the rows themselves.
+    fn wholes(&self) -> Fingerprints {
         let print = |row: Option<&RawValue>| columns::fingerprint(row?.get(), None);
-        self.kept().unwrap_or_else(|| Kept {
+        self.kept().unwrap_or_else(|| Fingerprints {
             names_only: false,
             record: print(self.record),
             old_record: print(self.old_record),
@@ -100,14 +100,14 @@ pub(super) struct Change {
     pub stage: Stage,
     pub record: Value,
     pub old_record: Value,
-    /// The rows' fingerprints, where the change is told apart from others by them.
+    /// The rows' fingerprints, if the change is ordered by them.
     pub state: Option<String>,
     pub old_state: Option<String>,
 }
 
 impl Change {
-    /// None for what is not the change of a row (`TRUNCATE`), or of one whose table counts for nothing.
-    /// `is_numbered`: nobody will ask how the rows looked.
+    /// `None` if it is not the change of a row (`TRUNCATE`), or its table does not count. `is_numbered`:
+    /// fingerprints are not needed.
     pub fn of(
         body: &[u8],
         is_numbered: bool,
@@ -130,22 +130,22 @@ impl Change {
             known.as_ref().map_or_else(|| columns::read_all(row), |columns| columns::read(row, columns))
         };
         let (record, old_record) = (row(sent.record), row(sent.old_record));
-        let wholes = if is_numbered || known.is_none() { Kept::default() } else { sent.wholes() };
+        let wholes = if is_numbered || known.is_none() { Fingerprints::default() } else { sent.wholes() };
         if wholes.names_only {
             return Ok(None);
         }
-        let Kept { record: state, old_record: old_state, .. } = wholes;
+        let Fingerprints { record: state, old_record: old_state, .. } = wholes;
         Ok(Some(Self { relation, stage, record, old_record, state, old_state }))
     }
 }
 
-/// A Database Webhook's body as it is stored: of the rows the columns that are read, and their fingerprints, since
-/// changes of one moment are put in order by how the whole row looked before. Of a table that counts for nothing the
-/// rows' names alone. None: it is left as it is (`auth`, which has a list of its own).
+/// A Database Webhook's body as it is stored: the used columns of the rows, and their fingerprints, because
+/// changes of one moment are ordered by the whole previous row. For a table that does not count, only the
+/// rows' ids. `None`: left as it is (`auth`, which has its own list).
 #[must_use]
-pub fn kept(body: &[u8], tables: &ActivityTables) -> Option<Vec<u8>> {
+pub fn reduced(body: &[u8], tables: &ActivityTables) -> Option<Vec<u8>> {
     let mut sent = Sent::of(body).ok()??;
-    // What the sender calls so is none of ours.
+    // Ignores a field of that name from the sender.
     sent.kept = None;
     let (schema, table) = (text(sent.schema)?, text(sent.table)?);
     if schema == "auth" {
@@ -153,7 +153,7 @@ pub fn kept(body: &[u8], tables: &ActivityTables) -> Option<Vec<u8>> {
     }
     let mut whole = sent.wholes();
     let known = columns::of(tables, &format!("{schema}.{table}")).unwrap_or_else(|| {
-        whole = Kept { names_only: true, ..Kept::default() };
+        whole = Fingerprints { names_only: true, ..Fingerprints::default() };
         NAMES.iter().map(|name| columns::whole(name)).collect()
     });
     let row = |row: Option<&RawValue>| row.map_or(Value::Null, |row| columns::read(row.get(), &known));
@@ -168,13 +168,13 @@ pub fn kept(body: &[u8], tables: &ActivityTables) -> Option<Vec<u8>> {
     serde_json::to_vec(&stored).ok()
 }
 
-/// What an event's body says of the whole rows.
-pub(crate) fn wholes(body: &[u8]) -> Option<Kept> {
+/// The fingerprints of the whole rows in an event's body.
+pub(crate) fn wholes(body: &[u8]) -> Option<Fingerprints> {
     Some(Sent::of(body).ok()??.wholes())
 }
 
-/// The change that leads from the whole row with the fingerprint `from` to `row`, which is as it stands in the table:
-/// in the form in which a webhook's is stored, with the `columns` that such a one has.
+/// The change from the whole row with the fingerprint `from` to `row`, the one in the table, in the stored
+/// form of a webhook's change with its `columns`.
 pub(crate) fn correction(
     relation: &str,
     row: &str,
@@ -190,7 +190,7 @@ pub(crate) fn correction(
         table,
         record: columns::read(row, &known),
         old_record: Value::Null,
-        kept: Kept {
+        kept: Fingerprints {
             names_only: false,
             record: columns::fingerprint(row, Some(&columns)),
             old_record: from,

@@ -1,8 +1,7 @@
-//! What is read of a row: the few columns that say whose it is, whether it counts and for how much.
+//! The used columns of a row: they say whose it is, whether it counts and for how much.
 //!
-//! One list for all who look at rows. Triggers copy these columns, of a webhook's row no others are stored, and they
-//! alone are selected where tables are read. [`read`] then makes the same of each, so that a row counts for the same
-//! whichever way it comes.
+//! One list for all readers: triggers copy these columns, webhooks' rows are stored with only these, and
+//! imports select only these. [`read`] then gives the same result, whichever way a row comes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,11 +13,11 @@ use sha2::{Digest as _, Sha256};
 use super::profile;
 use super::tables::{ActivityTable, ActivityTables};
 
-/// A column that is read.
+/// A used column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
     pub name: String,
-    /// Without it the rows mean nothing; others are read where the table has them.
+    /// Required; others are read if the table has them.
     pub is_needed: bool,
     pub content: Content,
 }
@@ -28,15 +27,15 @@ pub struct Column {
 pub enum Content {
     /// All of it.
     Whole,
-    /// Of a file's metadata the size, as the text that it is written in: numbers may be of any length.
+    /// The size in a file's metadata, as text: numbers may be of any length.
     Size,
-    /// Whether it is filled.
+    /// Whether it is not empty.
     Presence,
 }
 
 impl Content {
     fn read(self, raw: &str) -> Value {
-        // Too deep, too large a number, half a character: nothing that could name a row or a user.
+        // Too deep, too large a number, a lone surrogate: cannot be an id of a row or a user.
         let value = || serde_json::from_str(raw).unwrap_or(Value::Null);
         match self {
             Self::Whole => value(),
@@ -60,7 +59,7 @@ fn size(metadata: &str) -> Value {
     text.map_or(Value::Null, |text| Value::Object([("size".to_owned(), text)].into_iter().collect()))
 }
 
-/// A column that is read where there is one.
+/// An optional column.
 pub(super) fn whole(name: &str) -> Column {
     column(name, false, Content::Whole)
 }
@@ -69,7 +68,7 @@ fn column(name: &str, is_needed: bool, content: Content) -> Column {
     Column { name: name.to_owned(), is_needed, content }
 }
 
-/// What is read of the rows of `relation`; none where they count for nothing.
+/// The used columns of `relation`; `None` if its rows do not count.
 #[must_use]
 pub fn of(tables: &ActivityTables, relation: &str) -> Option<Vec<Column>> {
     match relation {
@@ -110,12 +109,12 @@ fn counted(table: &ActivityTable) -> Vec<Column> {
 
 pub(super) type RawRow<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-/// The columns of a row in JSON; none where it is no object.
+/// The columns of a JSON row; `None` if it is not an object.
 pub(super) fn raw_row(row: &str) -> Option<RawRow<'_>> {
     serde_json::from_str(row).ok()
 }
 
-/// Of a row in JSON the `columns`, as far as it has them; null where it is no row.
+/// The `columns` of a JSON row, as far as it has them; null if it is not a row.
 #[must_use]
 pub fn read(row: &str, columns: &[Column]) -> Value {
     let Some(row) = raw_row(row) else { return Value::Null };
@@ -126,14 +125,14 @@ pub fn read(row: &str, columns: &[Column]) -> Value {
     Value::Object(there.collect())
 }
 
-/// All columns of a row in JSON, null where one can't be read.
+/// All columns of a JSON row, null for unreadable ones.
 pub(super) fn read_all(row: &str) -> Value {
     let Some(row) = raw_row(row) else { return Value::Null };
     row.into_iter().map(|(name, raw)| (name.into_owned(), Content::Whole.read(raw.get()))).collect()
 }
 
-/// What tells two states of a row apart, whichever of its columns differ: a hash over all of them (or over those
-/// that are named), null and absent being the same. None where it is no row.
+/// The fingerprint of a row's state: a hash over all columns (or those named), null and absent being the
+/// same. `None` if it is not a row.
 #[must_use]
 pub fn fingerprint(row: &str, only: Option<&[String]>) -> Option<String> {
     let row = raw_row(row)?;
@@ -151,10 +150,10 @@ pub fn fingerprint(row: &str, only: Option<&[String]>) -> Option<String> {
     Some(hex::encode(&hash.finalize()[..FINGERPRINT_BYTES]))
 }
 
-/// Of two states of one row: no more is needed.
+/// Enough to distinguish the states of one row.
 const FINGERPRINT_BYTES: usize = 16;
 
-/// One way of writing a value, whatever its spaces, escapes and order of keys.
+/// A canonical form, independent of whitespace, escapes and order of keys.
 fn canonical(raw: &str) -> Cow<'_, str> {
     let is_plain = !raw.starts_with(['{', '[']) && !raw.contains('\\');
     let written = || serde_json::from_str::<Value>(raw).map(|value| value.to_string());

@@ -1,4 +1,4 @@
-//! What a row of each table counts for. Events, readings of the tables and the comparison with them all ask here.
+//! What a row of each table counts for: used for events, imports and reconciliation.
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -7,20 +7,21 @@ use uuid::Uuid;
 use super::tables::ActivityTables;
 use super::{field, profile};
 
-/// The largest file believed, 1 PiB: no provider stores larger ones, and sums of them fit 64 bits.
+/// The largest plausible file, 1 PiB: no provider stores larger ones, and sums fit 64 bits.
 const MAX_FILE_BYTES: i64 = 1 << 50;
 
-/// A row's owner and what it counts, before it is known whether the row is still there.
+/// A row's owner and what it counts for, whether or not it still exists.
 pub struct Count {
     pub row_id: Option<String>,
     pub user_id: Option<Uuid>,
     pub counted: bool,
     pub amount: i64,
-    /// `updated_at`, which places all that is reported the row; none where the table has none.
+    /// `updated_at`, by which reports of the row are ordered; `None` if the table has none.
     pub at: Option<OffsetDateTime>,
 }
 
-/// What `row`, read by [`super::columns`], counts for. None for a table that counts for nothing. A profile table without `is_active` has one row per user.
+/// What `row`, read by [`super::columns`], counts for. `None` if its table does not count. A profile table
+/// without `is_active` has one row per user.
 pub fn count(tables: &ActivityTables, relation: &str, row: &Value) -> Option<Count> {
     let plain = Count {
         row_id: field::id_like_uuid(&row["id"]),
@@ -44,12 +45,12 @@ pub fn count(tables: &ActivityTables, relation: &str, row: &Value) -> Option<Cou
     }
 }
 
-/// `owner_id` is the younger column; text, and not always a user.
+/// `owner_id` is the newer column; it is text, and not always a user id.
 fn file_owner(row: &Value) -> Option<Uuid> {
     field::uuid(&row["owner_id"]).or_else(|| field::uuid(&row["owner"]))
 }
 
-/// Storage writes a number; older rows and hand-made ones hold text. A whole number counts, however it is written.
+/// Storage writes a number; older and manual rows have text. Any whole number counts.
 fn file_bytes(row: &Value) -> i64 {
     let size = &row["metadata"]["size"];
     let bytes = match size {
@@ -60,8 +61,8 @@ fn file_bytes(row: &Value) -> i64 {
     bytes.unwrap_or(0)
 }
 
-/// A decimal number, with sign, point and exponent where it has them: 0 if it is negative, the largest size believed
-/// if it is larger; none where it is no whole number.
+/// A decimal number, with optional sign, point and exponent: 0 if negative, capped at the largest plausible
+/// size; `None` if it is not a whole number.
 fn whole_bytes(text: &str) -> Option<i64> {
     let (is_negative, unsigned) = match text.strip_prefix(['+', '-']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -99,7 +100,7 @@ fn whole_bytes(text: &str) -> Option<i64> {
     Some(bytes.saturating_mul(10_i64.pow(u32::try_from(lowest).ok()?)).min(MAX_FILE_BYTES))
 }
 
-/// A flag, also one that is written out.
+/// A boolean, or its text.
 fn is_true(value: &Value) -> bool {
     value.as_bool().unwrap_or(value.as_str() == Some("true"))
 }
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_count_if_they_are_whole_numbers_however_written() {
+    fn whole_number_sizes_count_in_any_notation() {
         let cases = [
             ("12", Some(12)),
             ("+12", Some(12)),

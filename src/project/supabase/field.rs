@@ -1,4 +1,4 @@
-//! Reading single fields of what Supabase sends, as its versions and Postgres' JSON write them.
+//! Reads single fields of what Supabase sends, in all its formats.
 
 use serde_json::Value;
 use time::format_description::well_known::Rfc3339;
@@ -10,7 +10,7 @@ use crate::project::identity::folded_email;
 /// The longest id or address taken: a Postgres index holds no key of several kilobytes.
 const KEY_MAX_BYTES: usize = 1024;
 
-/// Text that says something and that a key column can hold, or a number as text.
+/// Non-empty text that a key column can hold, or a number as text.
 pub fn id(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => key(text).map(str::to_owned),
@@ -19,13 +19,13 @@ pub fn id(value: &Value) -> Option<String> {
     }
 }
 
-/// The text without the space around it; none where nothing is left, or where Postgres could not hold it.
+/// The trimmed text; `None` if it is empty, or Postgres could not hold it.
 fn key(text: &str) -> Option<&str> {
     let text = text.trim();
     (!text.is_empty() && text.len() <= KEY_MAX_BYTES && !text.contains('\0')).then_some(text)
 }
 
-/// An id that is usually a UUID, in the one form that it has everywhere.
+/// An id; UUIDs are normalised.
 pub fn id_like_uuid(value: &Value) -> Option<String> {
     uuid(value).map(|uuid| uuid.to_string()).or_else(|| id(value))
 }
@@ -35,7 +35,7 @@ pub fn uuid(value: &Value) -> Option<Uuid> {
     Uuid::parse_str(value.as_str()?.trim()).ok()
 }
 
-/// An e-mail address as addresses are compared.
+/// An e-mail address, normalised for comparison.
 pub fn email(value: &Value) -> Option<String> {
     folded_email(key(value.as_str()?)?)
 }
@@ -51,6 +51,6 @@ pub fn moment(value: &Value) -> Option<OffsetDateTime> {
         Some(3) => format!("{text}:00"),
         Some(_) => text,
     };
-    // The offset may carry the year past those that a date can hold.
+    // The offset may move the year out of range.
     OffsetDateTime::parse(&complete, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)
 }

@@ -1,4 +1,4 @@
-//! What Supabase tells: logins and users by Auth Hooks, rows by Database Webhooks and by triggers.
+//! Events from Supabase: logins and users by Auth Hooks, rows by Database Webhooks and triggers.
 
 pub mod auth_hook;
 pub mod columns;
@@ -13,7 +13,7 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
-pub use change::kept;
+pub use change::reduced;
 pub(crate) use count::{Count, count};
 pub(crate) use field::moment;
 pub use row::Row;

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-/// The columns of `public.user_profiles` that every profile is to fill.
+/// The columns of `public.user_profiles` that count for every profile.
 pub const EXPECTED: [&str; 4] = ["first_name", "last_name", "email", "phone"];
 
-/// Columns that count only where the table has them. All others describe what a member wants, not who
-/// they are, and count for nothing.
+/// Columns that count only if the table has them. All others describe preferences, not the person, and do not
+/// count.
 pub const WHERE_PRESENT: [&str; 6] =
     ["date_of_birth", "gender", "profile_picture_url", "city", "country", "timezone"];
 

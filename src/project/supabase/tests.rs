@@ -1,4 +1,4 @@
-//! Whatever comes in, it is read or refused.
+//! Arbitrary input is decoded or rejected, without a panic.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::{ActivityTables, auth_hook, row};
 
 const ID: &str = "00000000-0000-4000-8000-0000000000aa";
 
-/// Any small JSON, made of the words that the readers look for.
+/// Any small JSON with the field names that the readers use.
 fn anything() -> impl Strategy<Value = Value> {
     let words = [
         "type",

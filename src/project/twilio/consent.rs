@@ -1,12 +1,12 @@
-//! What a message says of whether its number may be texted.
+//! Whether a message opts its number in or out.
 
 use super::message::Message;
 use super::words;
 
-/// What says so.
+/// The source of a consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsentSource {
-    /// Twilio, which had keywords of its own to go by.
+    /// Twilio's `OptOutType`, by its own keywords.
     OptOutType,
     /// The text was one of the keywords.
     Keyword,
@@ -31,14 +31,14 @@ impl ConsentSource {
 pub struct Consent {
     pub opted_in: bool,
     pub source: ConsentSource,
-    /// The word, where there was one.
+    /// The keyword, if any.
     pub keyword: Option<String>,
-    /// It means something by itself, and not only after an opt-out.
+    /// It counts by itself, and not only after an opt-out.
     pub is_explicit: bool,
 }
 
 impl Message {
-    /// Whether this message opts its number in or out. What Twilio says of an incoming one goes before the text.
+    /// Whether this message opts its number in or out. Twilio's `OptOutType` takes precedence over the text.
     #[must_use]
     pub fn consent(&self) -> Option<Consent> {
         if !self.is_incoming {
@@ -51,11 +51,11 @@ impl Message {
             });
         }
         let text = self.body.as_ref().map_or("", |(_, text)| text.as_str());
-        if let Some((_, told)) = &self.opt_out_type {
-            let opted_in = match told.to_ascii_uppercase().as_str() {
+        if let Some((_, reported)) = &self.opt_out_type {
+            let opted_in = match reported.to_ascii_uppercase().as_str() {
                 "STOP" => false,
                 "START" => true,
-                // HELP asks, and says nothing.
+                // HELP is neither.
                 _ => return None,
             };
             let keyword = Some(text.trim().chars().take(40).collect());

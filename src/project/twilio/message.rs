@@ -1,32 +1,32 @@
-//! All that was reported of one message. Two of these make one, in whatever order and however often they are joined.
+//! The union of all reports of one message. Joining is commutative and idempotent.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How much a report can be relied on for what the message says: a callback repeats little of it.
+/// The reliability of a report's message fields: a callback repeats few of them.
 pub const CALLBACK: u8 = 0;
-/// The same of a message as Twilio's API shows it.
+/// The same for a message from Twilio's API.
 pub const LISTED: u8 = 1;
-/// The same of the incoming message itself.
+/// The same for the incoming message itself.
 pub const INCOMING: u8 = 2;
 
-/// A value, and how much it can be relied on; the higher of two stands.
+/// A value and its reliability; the higher of two wins.
 pub type Given = Option<(u8, String)>;
 
-/// A file sent along.
+/// A media file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Media {
-    /// Where Twilio has it.
+    /// Its URL at Twilio.
     pub url: String,
-    /// Its MIME type, empty where it was not given.
+    /// Its MIME type, empty if not given.
     pub kind: String,
 }
 
-/// What was reported beside a status.
+/// What was reported with a status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Seen {
-    /// The carrier's moment, as `YYMMDDhhmm`.
+    /// The carrier's timestamp, as `YYMMDDhhmm`.
     pub done_at: Option<String>,
     /// Twilio's error code.
     pub error: Option<i32>,
@@ -36,7 +36,7 @@ pub struct Seen {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Message {
-    /// It came in.
+    /// Whether it is incoming.
     pub is_incoming: bool,
     pub from: Given,
     pub to: Given,
@@ -46,7 +46,7 @@ pub struct Message {
     pub opt_out_type: Given,
     pub error_message: Given,
     pub media: Option<(u8, Vec<Media>)>,
-    /// Each status in Twilio's words.
+    /// By Twilio's status.
     pub statuses: BTreeMap<String, Seen>,
     /// The status that Twilio's API showed last, and when that was set, in Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Takes in what `other` knows.
+    /// Merges `other`.
     pub fn join(&mut self, other: Self) {
         self.is_incoming |= other.is_incoming;
         for (mine, others) in [

@@ -1,7 +1,7 @@
-//! What Twilio tells of text messages: that one has come in, and what has become of one that was sent.
+//! Text messages from Twilio: incoming ones, and the status of outgoing ones.
 //!
-//! Twilio does not promise an order, and gives its reports no moment. So nothing here depends on one: a [`Message`] is
-//! the union of all that was reported of it, and a [`Row`] follows from that.
+//! Twilio's reports are unordered and have no timestamp. So nothing here depends on order: a [`Message`] is
+//! the union of all its reports, and a [`Row`] is computed from that.
 
 mod consent;
 mod message;

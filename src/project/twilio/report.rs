@@ -1,4 +1,4 @@
-//! From the body of an event to what it reports.
+//! Decodes the body of an event.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -9,7 +9,7 @@ use crate::project::{Meaning, Unreadable};
 
 /// Files of one message at most; Twilio takes ten.
 const MEDIA_MAX: usize = 100;
-/// What begins the types of events that tell what became of a message.
+/// The prefix of the types of message events.
 const TYPE: &str = "message.";
 /// The type of an incoming message.
 const RECEIVED: &str = "message.received";
@@ -25,21 +25,21 @@ pub struct SmsReport {
     pub message: Message,
 }
 
-/// The account that the event of this body is of.
+/// The account of the event with this body.
 ///
 /// # Errors
-/// [`Unreadable`] where the body is not what we keep.
+/// [`Unreadable`], if the body was not written by us.
 pub fn account(body: &[u8]) -> Result<Option<String>, Unreadable> {
     Ok(parameters(body)?.get("AccountSid").map(str::to_owned))
 }
 
-/// What a webhook of Twilio's reports.
+/// Decodes a Twilio webhook.
 ///
 /// # Errors
-/// [`Unreadable`] where the body is not what we keep.
+/// [`Unreadable`], if the body was not written by us.
 pub fn read(envelope: &Envelope) -> Result<Meaning, Unreadable> {
     let parameters = parameters(&envelope.body)?;
-    // The name begins with the message's id, whatever it was called in the request.
+    // The event id begins with the message's sid, whatever the parameter was called.
     let sid = envelope.event_id.split('|').next().unwrap_or_default().to_owned();
     let is_listed = envelope.event_type == twilio::LISTED;
     let is_incoming =
@@ -60,7 +60,7 @@ pub fn read(envelope: &Envelope) -> Result<Meaning, Unreadable> {
         ..Message::default()
     };
     if is_incoming || is_listed {
-        // A picture may come without a word.
+        // A picture may come without text.
         message.body = Some((strength, storable(parameters.get("Body").unwrap_or_default())));
         message.opt_out_type = given("OptOutType");
         let media = media(&parameters);
@@ -92,7 +92,7 @@ fn seen(parameters: &Parameters) -> Seen {
     }
 }
 
-/// All of it, whatever `NumMedia` says.
+/// All media parameters, whatever `NumMedia` is.
 fn media(parameters: &Parameters) -> Vec<Media> {
     let file = |n| {
         let url = parameters.get(&format!("MediaUrl{n}"))?;

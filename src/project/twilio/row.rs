@@ -1,4 +1,4 @@
-//! What follows from all that was reported of a message: the columns of its row.
+//! The columns of a message's row.
 
 use super::message::{Given, Media, Message, Seen};
 use super::words;
@@ -12,21 +12,21 @@ pub struct Row {
     pub from_number: Option<String>,
     /// As Twilio writes it.
     pub to_number: Option<String>,
-    /// The digits of the number that is not ours; none for a channel without one, and for a short code.
+    /// The digits of the other side's number; `None` for a channel without one, and for a short code.
     pub number: Option<String>,
-    /// The text, where it was reported.
+    /// The text, if reported.
     pub body: Option<String>,
     pub media: Vec<Media>,
-    /// In the table's words.
+    /// The status in the table's enum.
     pub status: &'static str,
-    /// In Twilio's; none where it was not reported.
+    /// Twilio's status; `None` if not reported.
     pub twilio_status: Option<String>,
     pub error_code: Option<i32>,
-    /// The code and what it is called.
+    /// The error code and its description.
     pub error_message: Option<String>,
     pub num_segments: Option<i32>,
     pub messaging_service_sid: Option<String>,
-    /// The reports contradict each other, and no moment tells which is the later one.
+    /// The reports conflict, and no timestamp decides.
     pub is_tied: bool,
 }
 
@@ -58,13 +58,13 @@ impl Message {
     }
 
     fn error_message(&self, word: Option<&str>, code: Option<i32>) -> String {
-        let told = self.error_message.as_ref().map(|(_, text)| text.as_str());
-        let name = told.or(code.and_then(words::error)).or(word).unwrap_or_default();
+        let reported = self.error_message.as_ref().map(|(_, text)| text.as_str());
+        let name = reported.or(code.and_then(words::error)).or(word).unwrap_or_default();
         code.map_or_else(|| name.to_owned(), |code| format!("{code} {name}"))
     }
 
-    /// The status that is furthest along; of several finals the one that Twilio's API showed, else that of the carrier's
-    /// latest moment.
+    /// The status with the highest rank; of several final ones that of Twilio's API, else that with the
+    /// carrier's latest timestamp.
     fn last_status(&self) -> Last<'_> {
         let place = |word: &str| words::status(word).map_or(0, |(_, place)| place);
         let statuses = || self.statuses.iter().map(|(word, seen)| (place(word), seen, word.as_str()));
@@ -73,7 +73,7 @@ impl Message {
             (place, listed == Some(word), seen.done_at.clone(), word == "delivered", word.to_owned())
         };
         let Some((top, seen, word)) = statuses().max_by_key(key) else { return Last::default() };
-        // Without moments, or in the same minute, nobody can tell.
+        // Without timestamps, or in the same minute, it is undecided.
         let contradicts = |(place, other, of): (i16, &Seen, &str)| {
             place == top
                 && place == words::FINAL
@@ -96,7 +96,8 @@ fn text(given: &Given) -> Option<String> {
     given.as_ref().map(|(_, text)| text.clone())
 }
 
-/// The digits of an address that is a number in full: `+1 202 555 0112` and `whatsapp:+12025550112`, not a short code.
+/// The digits of an address that is a complete number: `+1 202 555 0112` and `whatsapp:+12025550112`, not a
+/// short code.
 #[must_use]
 pub fn digits(address: &str) -> Option<String> {
     let number = address.rsplit_once(':').map_or(address, |(_, number)| number).trim();

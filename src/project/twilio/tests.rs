@@ -1,4 +1,4 @@
-//! The union of reports is the same in any order; what follows from it is what Twilio's words mean.
+//! The union of reports does not depend on their order, and rows follow Twilio's statuses.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ fn joined(messages: impl IntoIterator<Item = Message>) -> Message {
 }
 
 #[test]
-fn furthest_status_stands_with_twilios_word_and_error() {
+fn highest_status_wins_with_its_error() {
     for (callbacks, status, word, error, tied) in [
         (&["sent", "queued"][..], "sent", "sent", None, false),
         (&["delivered", "sent", "sending"], "delivered", "delivered", None, false),
@@ -99,7 +99,7 @@ fn incoming_message_has_its_text_and_all_its_pictures() {
 }
 
 #[test]
-fn number_is_the_other_sides_in_full_or_none() {
+fn number_is_the_other_sides_or_none() {
     for (address, number) in [
         ("+1 (202) 555-0112", Some("12025550112")),
         ("whatsapp:+12025550112", Some("12025550112")),
@@ -114,7 +114,7 @@ fn number_is_the_other_sides_in_full_or_none() {
 }
 
 #[test]
-fn keywords_and_what_twilio_says_of_them_tell_consent() {
+fn consent_follows_keywords_and_opt_out_type() {
     let incoming = |text: &str, kind: &str| {
         let consent = message(&[("Body", text), ("OptOutType", kind), ("From", "+12025550112")]).consent();
         consent.map(|it| (it.opted_in, it.source.as_str(), it.is_explicit))
@@ -135,7 +135,7 @@ fn keywords_and_what_twilio_says_of_them_tell_consent() {
 }
 
 #[test]
-fn refusal_for_an_opt_out_is_one_and_outgoing_keywords_are_none() {
+fn opt_out_error_counts_outgoing_keywords_do_not() {
     let refused = callback("failed", "21610", "").consent().unwrap();
     assert_eq!((refused.opted_in, refused.source.as_str()), (false, "error_21610"));
     assert_eq!(callback("failed", "30003", "").consent(), None);
@@ -166,7 +166,7 @@ fn any_report() -> impl Strategy<Value = Message> {
 
 proptest! {
     #[test]
-    fn any_order_and_repetition_give_the_same_message(
+    fn order_and_repetition_do_not_matter(
         reports in prop::collection::vec(any_report(), 1..8), picks in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
         seed in any::<u64>(),
     ) {
@@ -175,7 +175,7 @@ proptest! {
         let mut others: Vec<Message> = reports.iter().cloned().chain(again).collect();
         fastrand::Rng::with_seed(seed).shuffle(&mut others);
         let (head, tail) = others.split_at(others.len() / 2);
-        // As it is joined with what stands in the database.
+        // As it is joined with the stored message.
         let halves = joined([joined(head.to_vec()), joined(tail.to_vec())]);
         prop_assert_eq!(&halves, &expected);
         prop_assert_eq!(halves.row(), expected.row());
@@ -184,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_makes_an_event_can_be_read(pairs in prop::collection::vec((any_name(), ".{0,40}"), 0..12)) {
+    fn every_accepted_event_is_decodable(pairs in prop::collection::vec((any_name(), ".{0,40}"), 0..12)) {
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let pairs = [&[("MessageSid", SID), ("AccountSid", ACCOUNT)], &pairs[..]].concat();
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();

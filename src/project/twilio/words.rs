@@ -1,9 +1,10 @@
-//! Twilio's words: what a status means, how far along it is, what an error is called, and which texts are keywords.
+//! Twilio's vocabulary: statuses and their ranks, error codes, and keywords.
 
-/// How far along a message is. Of two reports the higher place is the later one; two finals contradict each other.
+/// The rank of final statuses. Of two reports the higher rank is the later one; two different final ones
+/// conflict.
 pub const FINAL: i16 = 6;
 
-/// A status in the table's words, and its place in a message's life. None for a word that we do not know.
+/// A status in the table's enum, and its rank. `None` if unknown.
 #[must_use]
 pub fn status(word: &str) -> Option<(&'static str, i16)> {
     Some(match word {
@@ -11,7 +12,7 @@ pub fn status(word: &str) -> Option<(&'static str, i16)> {
         "queued" => ("queued", 2),
         "sending" => ("queued", 3),
         "sent" => ("sent", 4),
-        // To a group: others of it may still be waiting.
+        // To a group: some deliveries may still be pending.
         "partially_delivered" => ("delivered", 5),
         "delivered" => ("delivered", FINAL),
         "undelivered" | "failed" | "canceled" => ("failed", FINAL),
@@ -22,10 +23,10 @@ pub fn status(word: &str) -> Option<(&'static str, i16)> {
     })
 }
 
-/// Whom an error says that the number may not be texted.
+/// The error code for a number that has opted out.
 pub const UNSUBSCRIBED: i32 = 21610;
 
-/// What Twilio calls an error; nothing for those that are rare.
+/// The description of an error code; `None` for rare ones.
 #[must_use]
 pub const fn error(code: i32) -> Option<&'static str> {
     Some(match code {
@@ -50,11 +51,11 @@ pub const OPT_OUT: [&str; 8] =
     ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"];
 /// The texts by which somebody opts in.
 pub const OPT_IN: [&str; 3] = ["START", "YES", "UNSTOP"];
-/// The one that is an answer to much else: it ends an opt-out, and is no consent by itself.
+/// The keyword with other everyday uses: it ends an opt-out, but is not a consent by itself.
 pub const AMBIGUOUS: &str = "YES";
 
-/// The keyword that a whole text is, in any case, and whether it opts in. Around an opt-out punctuation does not matter:
-/// who writes "Stop." means it.
+/// The keyword if the whole text is one, in any case, and whether it opts in. Punctuation around an opt-out
+/// is ignored: "Stop." counts.
 #[must_use]
 pub fn keyword(text: &str) -> Option<(&'static str, bool)> {
     let whole = text.trim();

@@ -1,4 +1,4 @@
-//! Keeping accepted events as pending: whatever waits during one commit goes into the next.
+//! Stores accepted events as pending, by group commit.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::queue::error::Refused;
 use crate::queue::group_commit::Batcher;
 use crate::store::events::pending;
 
-/// For getting a connection and committing one group. Longer, and the provider had better come back.
+/// For getting a connection and committing one group. After that the provider should retry.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Writes group after group; ends when there will be no more.
@@ -18,7 +18,7 @@ pub(super) async fn run(pool: PgPool, waiting: Batcher) {
     while let Some(group) = waiting.next().await {
         match insert(&pool, &group.envelopes).await {
             Err(Failure::Database(_)) if group.envelopes.len() > 1 => {
-                // One event may be at fault (a date out of range, say); the others must not suffer.
+                // One event may be at fault (a date out of range, for example): insert each on its own.
                 for single in group.singly() {
                     let outcome = insert(&pool, &single.envelopes).await;
                     single.settle(outcome.map_err(Refused::from));

@@ -1,4 +1,4 @@
-//! Pending events in `ingest.events`: the queue where there is no broker, and the place to go while there is none.
+//! Pending events in `ingest.events`: the queue if there is no broker, and the fallback while it is down.
 
 mod accept;
 mod pending;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::time::timeout;
 
-use self::pending::Claims;
+use self::pending::ClaimLimit;
 use self::wake::Wake;
 use super::batch::BatchLimits;
 use super::error::Refused;
@@ -21,18 +21,18 @@ use crate::lifecycle::Lifecycle;
 pub(super) use self::pending::{Claim, Consumer};
 pub use self::wake::Waker;
 
-/// Inserts under way at once: one is on its way to disk while the next is being written.
+/// Concurrent inserts: one is being flushed to disk while the next is written.
 const LANES: usize = 2;
 /// Events and bytes in one insert.
 const LIMITS: Limits = Limits { max_events: 256, max_bytes: 1024 * 1024 };
 
-/// For waiting one's turn and being committed.
+/// For waiting and being committed.
 const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pending events as this process uses them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PgQueue {
-    claims: Claims,
+    claims: ClaimLimit,
     submitter: Submitter,
     wake: Wake,
     batch_limits: BatchLimits,
@@ -48,7 +48,7 @@ impl PgQueue {
         }
         Self {
             wake: Wake::new(reading.clone(), lifecycle.clone()),
-            claims: Claims::new(reading),
+            claims: ClaimLimit::new(reading),
             submitter,
             batch_limits: BatchLimits::of(config),
             lifecycle: lifecycle.clone(),
@@ -60,7 +60,7 @@ impl PgQueue {
         if !Source::QUEUED.contains(&envelope.source) {
             return Err(Refused::new("internal events do not travel through the queue"));
         }
-        let waiting = timeout(INSERT_TIMEOUT, self.submitter.enter(envelope));
+        let waiting = timeout(INSERT_TIMEOUT, self.submitter.submit(envelope));
         waiting.await.unwrap_or_else(|_| Err(Refused::new("the database did not get round to it in time")))
     }
 
@@ -69,12 +69,12 @@ impl PgQueue {
         Consumer::new(self, self.batch_limits, self.lifecycle.stopping.clone())
     }
 
-    /// Something to wait on until there are new pending events.
+    /// Wakes when there are new pending events.
     fn waker(&self) -> Waker {
         self.wake.of_events()
     }
 
-    /// Something to wait on until a process or trigger of an earlier version has written to its outbox.
+    /// Wakes when a process or trigger of an earlier version has written to the old outbox.
     pub fn earlier(&self) -> Waker {
         self.wake.of_earlier()
     }

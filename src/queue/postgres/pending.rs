@@ -1,4 +1,4 @@
-//! Taking pending events from Postgres, with a broker and without one.
+//! Claims pending events from Postgres, with or without a broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,39 +17,39 @@ use crate::queue::batch::BatchLimits;
 use crate::retry::Delays;
 use crate::store::events::pending::{self, Limits};
 
-/// Waits between attempts while the database is away.
+/// Delays between attempts while the database is unavailable.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
-/// For how long from its first batch on a consumer counts attempts before it makes them: what ended the last one comes
-/// again first of all.
-const CAREFUL: Duration = Duration::from_secs(60);
+/// The crash-loop guard: for this long after its first batch a consumer commits the count of attempts before
+/// each attempt, because the event that crashed the last process comes first.
+const CRASH_GUARD: Duration = Duration::from_secs(60);
 
-/// Claims batches, whatever happens to the connection.
+/// Claims batches; reconnects by itself.
 pub struct Consumer {
-    claims: Claims,
+    claims: ClaimLimit,
     waker: Waker,
     limits: Limits,
     wait: Duration,
-    careful_until: Option<Instant>,
+    guarded_until: Option<Instant>,
     stopping: CancellationToken,
 }
 
-/// Pending events that are held for this process. Dropped, they are there again.
+/// Pending events locked for this process. Dropping it releases them.
 pub struct Claim {
-    /// What holds their rows, until it is taken.
+    /// Holds the row locks, until it is taken.
     pub transaction: Option<Transaction<'static, Postgres>>,
     pool: PgPool,
-    /// The attempt is to be counted before it is made.
-    is_careful: bool,
+    /// Whether the attempt is counted before it is made.
+    is_guarded: bool,
     is_counted: bool,
     _turn: OwnedSemaphorePermit,
     _under_way: TaskTrackerToken,
 }
 
-/// Who may claim: as many at once as there are connections for it. A further one waits for its turn here, however long
-/// that takes, and not at the pool, which would call it a database that is away.
+/// Limits claims to the number of connections. A further claim waits here and not at the pool, whose timeout
+/// would look like an unavailable database.
 #[derive(Clone, Debug)]
-pub(super) struct Claims {
+pub(super) struct ClaimLimit {
     pool: PgPool,
     turns: Arc<Semaphore>,
     /// The claims that have not ended yet.
@@ -63,12 +63,12 @@ impl Consumer {
             waker: queue.waker(),
             limits: Limits { max_events: limits.max_events, max_bytes: limits.max_bytes },
             wait: limits.wait,
-            careful_until: None,
+            guarded_until: None,
             stopping,
         }
     }
 
-    /// Waits for the next batch; none once the process is stopping.
+    /// Waits for the next batch; `None` once the process is stopping.
     pub async fn next_batch(&mut self) -> Option<(Vec<Envelope>, Claim)> {
         let stopping = self.stopping.clone();
         stopping.run_until_cancelled(self.next_claim()).await
@@ -77,18 +77,18 @@ impl Consumer {
     async fn next_claim(&mut self) -> (Vec<Envelope>, Claim) {
         let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
-            self.waker.about_to_look();
+            self.waker.before_poll();
             let turn = self.claims.turn().await;
             match within_reason(self.claims.claim(turn, self.limits)).await {
                 Ok(Some((envelopes, mut claim))) => {
                     let now = Instant::now();
-                    claim.is_careful = now < *self.careful_until.get_or_insert(now + CAREFUL);
+                    claim.is_guarded = now < *self.guarded_until.get_or_insert(now + CRASH_GUARD);
                     return (envelopes, claim);
                 }
                 Ok(None) => {
-                    let has_news = self.waker.wait().await;
-                    // Only behind a batch that is being applied, which it would wait for anyway.
-                    if has_news {
+                    let was_notified = self.waker.wait().await;
+                    // Only behind a batch that is being applied: this one would have to wait anyway.
+                    if was_notified {
                         timeout(self.wait, self.claims.under_way.wait()).await.ok();
                     }
                 }
@@ -101,12 +101,12 @@ impl Consumer {
     }
 }
 
-impl Claims {
-    /// Claims over `pool`, which has one connection more than there may be claims: it listens for news.
+impl ClaimLimit {
+    /// A limit over `pool`, which has one connection more than there may be claims, for the listener.
     pub fn new(pool: PgPool) -> Self {
         let most = pool.options().get_max_connections().saturating_sub(1).max(1) as usize;
         let under_way = TaskTracker::new();
-        // Closed, its end can be waited for.
+        // `wait` only returns for a closed tracker.
         under_way.close();
         Self { pool, turns: Arc::new(Semaphore::new(most)), under_way }
     }
@@ -119,7 +119,7 @@ impl Claims {
         }
     }
 
-    /// Claims the oldest events; none where there are none.
+    /// Claims the oldest events; `None` if there are none.
     async fn claim(
         &self,
         turn: OwnedSemaphorePermit,
@@ -134,7 +134,7 @@ impl Claims {
         let claim = Claim {
             transaction: Some(transaction),
             pool: self.pool.clone(),
-            is_careful: false,
+            is_guarded: false,
             is_counted: false,
             _turn: turn,
             _under_way: self.under_way.token(),
@@ -144,10 +144,10 @@ impl Claims {
 }
 
 impl Claim {
-    /// Call before each attempt: where the process may be one of several that did not live long, the attempt is counted and
-    /// committed, so that it is known should this one not survive it either. Leaves in `envelopes` what is still held then.
+    /// Call before each attempt. Within the crash-loop guard the attempt is counted and committed, so that it
+    /// is known if this process crashes on it. Leaves in `envelopes` what is still held.
     pub async fn begin(&mut self, envelopes: &mut Vec<Envelope>) -> Result<(), sqlx::Error> {
-        if !self.is_careful || self.is_counted {
+        if !self.is_guarded || self.is_counted {
             return Ok(());
         }
         let mut transaction = match self.transaction.take() {
@@ -169,13 +169,13 @@ impl Claim {
         Ok(())
     }
 
-    /// Call where the attempt could not be made: it does not count, and nothing is held any more.
+    /// Call if the attempt could not be made: it does not count, and the events are released.
     pub async fn put_back(&mut self, envelopes: &[Envelope]) {
         drop(self.transaction.take());
         if self.is_counted {
             match pending::count_attempt(&self.pool, envelopes, -1).await {
                 Ok(()) => self.is_counted = false,
-                // Should it stay so, they are tried alone a little earlier.
+                // If the count stays, the events are only tried alone a little earlier.
                 Err(error) => tracing::debug!(%error, "an attempt that was not made stays counted"),
             }
         }

@@ -1,4 +1,4 @@
-//! Knowing that there are pending events: whoever writes some notifies; a slow look catches what was missed.
+//! Learns of new pending events: writers send a NOTIFY, and slow polling catches a lost one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,24 +13,25 @@ use crate::lifecycle::Lifecycle;
 use crate::queue::metric_names;
 use crate::retry::Delays;
 
-/// The channel that whoever writes pending events notifies.
+/// The channel that writers of pending events notify.
 const EVENTS: &str = "memberflow_events";
-/// The channel that earlier versions notify, and triggers that they have made.
+/// The channel that earlier versions and their triggers notify.
 const EARLIER: &str = "memberflow_outbox";
-/// How long news may go unnoticed where a notification was lost.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// The same of earlier versions, which mostly are not there; what they have that failed is never notified.
-const LOOK_FOR_EARLIER_EVERY: Duration = Duration::from_secs(60);
-/// How long after a notification the next look is due: of users' transactions within 5 ms one notifies.
-const LOOK_AGAIN: Duration = Duration::from_millis(6);
-/// Waits between attempts to listen.
+/// Polling interval, in case a notification was lost.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// The same for the outbox of earlier versions, which are rarely running; their failed events are never
+/// notified.
+const POLL_EARLIER_INTERVAL: Duration = Duration::from_secs(60);
+/// The delay between a notification and the next poll: of transactions within 5 ms only one notifies.
+const POLL_AFTER_NOTIFY: Duration = Duration::from_millis(6);
+/// Delays between attempts to listen.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
-/// The backlog is counted no further than this: counting must not become a load of its own.
+/// The backlog is counted up to a limit, so that counting stays cheap.
 const BACKLOG: &str =
     "select count(*) from (select from ingest.events where state = 'pending' limit 10000) as waiting";
 
-/// Listens once somebody wants to know. Cheap to clone.
+/// Starts listening with the first [`Waker`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Wake {
     pool: PgPool,
@@ -39,25 +40,25 @@ pub(super) struct Wake {
     listening: Arc<AtomicBool>,
 }
 
-/// What has been heard on each channel.
+/// The notifications of each channel.
 #[derive(Debug)]
 struct Channels {
     events: watch::Sender<()>,
     earlier: watch::Sender<()>,
 }
 
-/// One reader's view of the news.
+/// One reader's view of the notifications.
 #[derive(Debug)]
 pub struct Waker {
     channels: watch::Receiver<()>,
-    /// How long news may go unnoticed where a notification was lost.
-    look_every: Duration,
-    /// The last wait ended with news.
-    had_news: bool,
+    /// Polling interval, in case a notification was lost.
+    poll_interval: Duration,
+    /// Whether the last wait ended with a notification.
+    was_notified: bool,
 }
 
 impl Channels {
-    fn tell_all(&self) {
+    fn notify_all(&self) {
         self.events.send_replace(());
         self.earlier.send_replace(());
     }
@@ -71,15 +72,19 @@ impl Wake {
 
     pub fn of_events(&self) -> Waker {
         self.listen();
-        Waker { channels: self.channels.events.subscribe(), look_every: LOOK_EVERY, had_news: false }
+        Waker {
+            channels: self.channels.events.subscribe(),
+            poll_interval: POLL_INTERVAL,
+            was_notified: false,
+        }
     }
 
     pub fn of_earlier(&self) -> Waker {
         self.listen();
         Waker {
             channels: self.channels.earlier.subscribe(),
-            look_every: LOOK_FOR_EARLIER_EVERY,
-            had_news: false,
+            poll_interval: POLL_EARLIER_INTERVAL,
+            was_notified: false,
         }
     }
 
@@ -95,20 +100,21 @@ impl Wake {
 }
 
 impl Waker {
-    /// Call before looking: news from here on will end the next wait.
-    pub fn about_to_look(&mut self) {
+    /// Call before reading: a notification from now on ends the next wait.
+    pub fn before_poll(&mut self) {
         self.channels.borrow_and_update();
     }
 
-    /// Waits for news since [`Waker::about_to_look`], or until it is time to look anyway. Whether there is news.
+    /// Waits for a notification since [`Waker::before_poll`], or until it is time to poll. Returns whether
+    /// there was one.
     pub async fn wait(&mut self) -> bool {
-        let patience = if self.had_news { LOOK_AGAIN } else { self.look_every };
+        let patience = if self.was_notified { POLL_AFTER_NOTIFY } else { self.poll_interval };
         let channels = timeout(patience, self.channels.changed()).await;
-        self.had_news = matches!(channels, Ok(Ok(())));
+        self.was_notified = matches!(channels, Ok(Ok(())));
         if let Ok(Err(_)) = channels {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
-        self.had_news
+        self.was_notified
     }
 }
 
@@ -116,7 +122,7 @@ async fn keep_listening(pool: &PgPool, channels: &Channels) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
         if let Err(error) = listen(pool, channels, &mut delays).await {
-            tracing::debug!(%error, "not listening for pending events; looking now and then instead");
+            tracing::debug!(%error, "not listening for pending events; polling instead");
         }
         sleep(delays.next_delay()).await;
     }
@@ -126,17 +132,17 @@ async fn listen(pool: &PgPool, channels: &Channels, delays: &mut Delays) -> Resu
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen_all([EVENTS, EARLIER]).await?;
     delays.reset();
-    // Something may have come before.
-    channels.tell_all();
+    // Events may have been written before.
+    channels.notify_all();
     loop {
-        match timeout(LOOK_EVERY, listener.try_recv()).await {
+        match timeout(POLL_INTERVAL, listener.try_recv()).await {
             Ok(received) => match received?.as_ref().map(PgNotification::channel) {
                 Some(EARLIER) => channels.earlier.send_replace(()),
                 Some(_) => channels.events.send_replace(()),
-                // The connection was lost and is there again.
-                None => channels.tell_all(),
+                // The connection was lost and is restored.
+                None => channels.notify_all(),
             },
-            // On its own connection: those that claim may hold all others.
+            // On the listener's connection: claims may hold all others.
             Err(_) => report_backlog(&mut listener).await?,
         }
     }

@@ -15,14 +15,14 @@ use crate::envelope::Envelope;
 use crate::lifecycle::Lifecycle;
 use crate::queue::batch::BatchLimits;
 
-/// Makes batches of what the feeds bring.
+/// Makes batches of the feeds' messages.
 pub struct Consumer {
     messages: mpsc::Receiver<Message>,
     limits: BatchLimits,
     lifecycle: Lifecycle,
-    /// The next batch so far. Kept here, so that nothing is lost where `next_batch` is cancelled.
+    /// The next batch so far. Kept here, so that `next_batch` is cancel-safe.
     taken: Taken,
-    /// A message that was one too many for the last batch.
+    /// A message that did not fit into the last batch.
     held: Option<Message>,
     /// The batches that are not settled yet.
     under_way: TaskTracker,
@@ -34,7 +34,7 @@ pub struct Consumer {
 #[derive(Default)]
 pub struct Events {
     pub envelopes: Vec<Envelope>,
-    /// Those of messages that may end whoever applies them.
+    /// Those of messages that may crash the process that applies them.
     pub suspects: Vec<Envelope>,
 }
 
@@ -65,7 +65,7 @@ impl Consumer {
         Self { messages, limits, lifecycle, taken: Taken::default(), held: None, under_way, _end: end }
     }
 
-    /// Waits for the next batch; none once the process is stopping.
+    /// Waits for the next batch; `None` once the process is stopping.
     pub async fn next_batch(&mut self) -> Option<(Events, Settle)> {
         let stopping = self.lifecycle.stopping.clone();
         stopping.run_until_cancelled(self.fill()).await??;
@@ -73,8 +73,8 @@ impl Consumer {
         Some((taken.events, Settle::new(taken.spans, self.lifecycle.tasks.clone(), self.under_way.token())))
     }
 
-    /// Takes messages until the batch is full or has waited long enough. Where no earlier batch is under way it waits for
-    /// none but those that have come already. None where no more will come.
+    /// Takes messages until the batch is full or has waited long enough. If no earlier batch is being
+    /// applied, takes only those that have already arrived. `None` if no more will come.
     async fn fill(&mut self) -> Option<()> {
         while !self.taken.is_full(self.limits) {
             let message = match self.held.take() {
@@ -91,7 +91,7 @@ impl Consumer {
             let wait = if self.under_way.is_empty() { Duration::ZERO } else { self.limits.wait };
             self.taken.add(message, wait);
             if wait.is_zero() {
-                // The feeds hand over what they hold.
+                // Lets the feeds hand over what they hold.
                 yield_now().await;
             }
         }
@@ -116,7 +116,7 @@ impl Taken {
         self.events.count() >= limits.max_events || self.size_bytes >= limits.max_bytes
     }
 
-    /// A message is settled as a whole, so it is never split: one too many waits for the next batch.
+    /// A message is settled as a whole, so it is never split: one that does not fit waits for the next batch.
     fn would_overflow(&self, message: &Message, limits: BatchLimits) -> bool {
         self.events.count() > 0 && self.events.count() + message.envelopes.len() > limits.max_events
     }

@@ -1,4 +1,4 @@
-//! What the broker gave up on: the messages of the dead-letter queue, brought to where operators see them.
+//! Reads the broker's dead-letter queue, whose messages become dead letters in Postgres.
 
 use bytes::Bytes;
 use lapin::message::Delivery;
@@ -9,12 +9,12 @@ use lapin::{Acker, Channel};
 use super::feed::Reader;
 use crate::envelope::{Envelope, Source, wire};
 
-/// A message that the broker gave up on.
+/// A message that the broker dead-lettered.
 #[must_use = "a message that is dropped comes again"]
 pub struct DeadMessage {
-    /// What it holds.
+    /// Its content.
     pub content: DeadContent,
-    /// What the broker says of it.
+    /// Why the broker dead-lettered it.
     pub reason: String,
     acker: Acker,
 }
@@ -24,18 +24,18 @@ pub struct DeadMessage {
 pub enum DeadContent {
     /// Events, each as it was accepted.
     Events(Vec<Envelope>),
-    /// Bytes that are no events of ours, and the source in whose queue they were.
+    /// Bytes that could not be decoded, and the source of the queue they were in.
     Unreadable(Option<Source>, Bytes),
 }
 
 impl DeadMessage {
-    /// It is kept elsewhere: the broker may forget it. Should the broker not hear this, it comes again.
+    /// Acks the message, which is stored in Postgres by now. If the ack is lost, it is redelivered.
     pub async fn forget(self) {
         self.acker.ack(BasicAckOptions::default()).await.ok();
     }
 }
 
-/// Reads dead messages. What they held was accepted once, so none is refused.
+/// Reads dead messages; never rejects one.
 pub(super) struct DeadReader;
 
 impl Reader for DeadReader {
@@ -63,7 +63,7 @@ fn read(delivery: Delivery) -> DeadMessage {
     DeadMessage { content, reason, acker: delivery.acker }
 }
 
-/// RabbitMQ notes in `x-death` why it dead-lettered a message, the latest time first.
+/// RabbitMQ records in `x-death` why it dead-lettered a message, the latest first.
 fn reason(delivery: &Delivery) -> String {
     let headers = delivery.properties.headers().as_ref();
     let latest = headers.and_then(|headers| match headers.inner().get("x-death") {

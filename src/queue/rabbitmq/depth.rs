@@ -1,4 +1,4 @@
-//! How many messages wait in each queue, for an operator's command.
+//! The number of messages in each queue, for the CLI.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::topology::Topology;
 use crate::envelope::Source;
 use crate::queue::QueueError;
 
-/// The queues that hold any, with how many no consumer has been given yet. One that is not there holds none.
+/// The non-empty queues with their number of ready messages. A missing queue is empty.
 pub async fn depths(url: &str, prefix: &str) -> Result<BTreeMap<String, u32>, QueueError> {
     let topology = Topology::new(prefix);
     let live = dial::dial(&dial::parse(url)?, "memberflow: counting").await?;

@@ -1,4 +1,4 @@
-//! One connection to the broker: opened within a time limit, and gone for certain when dropped.
+//! One connection to the broker: opened within a time limit, and closed when dropped.
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd as _;
@@ -16,12 +16,12 @@ use crate::queue::QueueError;
 
 /// For the whole of name resolution, TCP, TLS and the AMQP handshake.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// For saying goodbye.
+/// For closing a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// A peer that stays silent for twice as long is given up.
+/// A peer that is silent for twice as long is considered dead.
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// A connection that works until it is condemned.
+/// An open connection, until it is condemned.
 pub(super) struct Live {
     pub connection: Connection,
     socket: Socket,
@@ -30,8 +30,8 @@ pub(super) struct Live {
     reason: OnceLock<Arc<str>>,
 }
 
-/// The connection's socket, held beside lapin, which can't be told to let go of one: it would wait for
-/// a silent peer for ever, during the handshake and (while the broker blocks it) after.
+/// A second handle of the connection's socket: lapin cannot close one by force, and would wait for a silent
+/// peer forever, during the handshake and while the broker blocks it.
 #[derive(Clone, Default)]
 struct Socket(Arc<OnceLock<TcpStream>>);
 
@@ -43,14 +43,14 @@ impl Socket {
     }
 }
 
-/// The address with our heartbeat, unless it sets one.
+/// Parses the URL and sets our heartbeat, unless it has one.
 pub(super) fn parse(url: &str) -> Result<AMQPUri, QueueError> {
     let mut uri: AMQPUri = url.parse().map_err(QueueError::Url)?;
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
     Ok(uri)
 }
 
-/// Opens a connection that the broker's own pages list under `name`.
+/// Opens a connection that the management UI lists as `name`.
 pub(super) async fn dial(uri: &AMQPUri, name: &str) -> Result<Live, QueueError> {
     let socket = Socket::default();
     let kept = socket.clone();
@@ -88,34 +88,34 @@ pub(super) async fn dial(uri: &AMQPUri, name: &str) -> Result<Live, QueueError> 
 }
 
 impl Live {
-    /// Whoever waited in vain says so here; it is then found out whether the connection still works.
+    /// Call when an answer did not come: the connection is then probed.
     pub fn suspect(&self) {
         self.suspected.notify_one();
     }
 
-    /// Waits until somebody suspects the connection.
+    /// Waits for [`Live::suspect`].
     pub async fn suspected(&self) {
         self.suspected.notified().await;
     }
 
-    /// Whoever finds that the connection no longer does its work says so here; it is then replaced.
+    /// Call when the connection no longer works: it is then replaced.
     pub fn condemn(&self, reason: impl Into<Arc<str>>) {
         self.reason.set(reason.into()).ok();
         self.condemned.cancel();
     }
 
-    /// Waits until somebody condemns the connection, and says why.
+    /// Waits for [`Live::condemn`] and returns the reason.
     pub async fn condemned(&self) -> Arc<str> {
         self.condemned.cancelled().await;
         self.reason.get().cloned().unwrap_or_else(|| "condemned".into())
     }
 
-    /// Says goodbye.
+    /// Closes the connection in order.
     pub async fn close(&self) {
         timeout(CLOSE_TIMEOUT, self.connection.close(200, "stopping".into())).await.ok();
     }
 
-    /// Ends the connection without a word, whoever still holds it.
+    /// Shuts the socket down, whoever still uses the connection.
     pub fn hang_up(&self) {
         self.socket.hang_up();
     }

@@ -1,8 +1,8 @@
-//! One queue's messages as they come from the broker, whatever happens to the connection.
+//! Consumes one queue; reconnects by itself.
 //!
-//! Each feed has a connection of its own: the broker ends a whole connection where a single queue has
-//! lost its majority, and the other sources shall not notice. One channel per feed also means that
-//! tags grow in the order in which messages come, which acking with `multiple` depends on.
+//! Each feed has its own connection: the broker closes the whole connection when a single queue has lost its
+//! quorum, and the other sources must not be affected. One channel per feed also means that delivery tags
+//! grow in the order of the messages, which acking with `multiple` depends on.
 
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ use super::link::Link;
 use crate::envelope::Source;
 use crate::queue::QueueError;
 
-/// Subscribing takes milliseconds; a broker that needs longer is dialled again.
+/// Subscribing takes milliseconds; if it takes longer, we connect again.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What makes messages of one channel's deliveries.
+/// Turns the deliveries of one channel into messages.
 pub(super) trait Reader: Send + Sync + Sized {
     /// What a delivery becomes.
     type Message: Send;
 
-    /// Begins to read what comes on this channel.
+    /// A reader of this channel.
     fn on(channel: Channel) -> Self;
 
-    /// What `delivery`, from the queue of `source`, becomes; none where it is dealt with already.
+    /// What `delivery`, from the queue of `source`, becomes; `None` if it was already settled.
     fn read(
         &self,
         delivery: Delivery,
@@ -42,15 +42,15 @@ pub(super) trait Reader: Send + Sync + Sized {
 pub(super) struct Feed<R: Reader> {
     pub link: Link,
     pub queue: ShortString,
-    /// Whose events are in that queue; nothing where they may be anybody's.
+    /// The source of the queue; `None` for the dead-letter queue.
     pub source: Option<Source>,
-    /// Messages that may be on their way to us unacked.
+    /// Unacked messages in flight.
     pub prefetch: u16,
     pub messages: mpsc::Sender<R::Message>,
 }
 
 impl<R: Reader> Feed<R> {
-    /// Runs until nobody takes the messages any more.
+    /// Runs until the receiver is dropped.
     pub async fn run(mut self) {
         let messages = self.messages.clone();
         tokio::select! {
@@ -64,11 +64,11 @@ impl<R: Reader> Feed<R> {
             let Err(error) = self.take(&live).await else { return };
             tracing::info!(queue = %self.queue, %error, "consuming was interrupted");
             live.condemn(error.to_string());
-            self.link.no_longer(&live).await;
+            self.link.until_down(&live).await;
         }
     }
 
-    /// Ends without an error only where nobody takes the messages any more.
+    /// Returns `Ok` only if the receiver was dropped.
     async fn take(&self, live: &Live) -> Result<(), QueueError> {
         let subscribing = timeout(SUBSCRIBE_TIMEOUT, self.subscribe(live));
         let (reader, mut deliveries) =

@@ -1,8 +1,7 @@
-//! A connection that is always being kept: dialled, declared, watched, and replaced when it fails.
+//! Keeps a connection: dials, declares, watches it, and replaces it when it fails.
 //!
-//! lapin could recover connections itself; here it does not. What must happen is the same on the first
-//! connection as on the hundredth (dial, declare, open channels again), and only we know when a
-//! connection that still looks alive has stopped doing its work.
+//! lapin's own recovery is not used. The first connection and the hundredth need the same steps (dial,
+//! declare, open channels), and only we know when a connection that looks alive has stopped working.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,26 +23,26 @@ use crate::retry::Delays;
 const DECLARE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For an answer that shows whether the connection still works.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Waits between attempts.
+/// Delays between attempts.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
-/// A connection that held this long was a good one: the next attempt comes soon again.
+/// A connection that lasted this long resets the delays.
 const STEADY: Duration = Duration::from_secs(5);
-/// How often the connection is looked at where no event has told us of a change.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the connection is checked, in case no event has reported a change.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What can be done with the broker right now.
+/// The state of the connection.
 #[derive(Clone)]
 pub(super) enum State {
-    /// Publish and consume.
+    /// It can publish and consume.
     Up(Arc<Live>),
-    /// Nothing, but it is there: out of memory or disk, it takes no messages for now.
+    /// The broker is out of memory or disk and takes no messages.
     Blocked(Arc<str>),
-    /// Nothing.
+    /// There is no connection.
     Down(Arc<str>),
 }
 
-/// Read access to a connection that is kept in the background. Cheap to clone.
+/// Access to a connection that is kept in the background. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Link(watch::Receiver<State>);
 
@@ -77,8 +76,8 @@ impl Role {
 pub(super) struct Target {
     pub uri: AMQPUri,
     pub topology: Topology,
-    /// Why there is this connection. Publishing and consuming never share one, since a broker in need
-    /// blocks those that publish, and acks with them.
+    /// Publishing and consuming never share a connection: a broker under memory pressure blocks publishers,
+    /// and acks with them.
     pub role: Role,
 }
 
@@ -105,7 +104,7 @@ impl Link {
     }
 
     /// Waits until the connection can't be used (or is another), and says why.
-    pub async fn no_longer(&mut self, live: &Arc<Live>) -> Arc<str> {
+    pub async fn until_down(&mut self, live: &Arc<Live>) -> Arc<str> {
         let is_other = |state: &State| !matches!(state, State::Up(now) if Arc::ptr_eq(now, live));
         self.0.wait_for(is_other).await.ok();
         self.live().err().unwrap_or_else(|| "the connection was replaced".into())
@@ -137,7 +136,7 @@ async fn keep(target: Target, state: watch::Sender<State>, end: CancellationToke
             }
         };
         if reason != last_reason {
-            tracing::warn!(role = ?target.role, %reason, "the broker is away; trying again");
+            tracing::warn!(role = ?target.role, %reason, "broker down, reconnecting");
             last_reason = reason.clone();
         }
         state.send_replace(State::Down(reason));
@@ -155,7 +154,7 @@ async fn open(target: &Target) -> Result<Live, QueueError> {
     Ok(live)
 }
 
-/// Reports blocking and unblocking until the connection is of no use any more, and says why.
+/// Reports blocking and unblocking until the connection has failed, and returns why.
 async fn watch_over(live: &Arc<Live>, state: &watch::Sender<State>) -> Arc<str> {
     let mut events = std::pin::pin!(live.connection.events_listener());
     let mut blocked = false;
@@ -164,7 +163,7 @@ async fn watch_over(live: &Arc<Live>, state: &watch::Sender<State>) -> Arc<str> 
         tokio::select! {
             reason = live.condemned() => return reason,
             () = live.suspected() => {
-                // Opening a channel involves no queue: an answer means that the connection is fine.
+                // Opening a channel involves no queue: an answer means that the connection works.
                 if timeout(PROBE_TIMEOUT, live.connection.create_channel()).await.is_err() {
                     return format!("no answer within {PROBE_TIMEOUT:?}").into();
                 }
@@ -175,7 +174,7 @@ async fn watch_over(live: &Arc<Live>, state: &watch::Sender<State>) -> Arc<str> 
                 Some(_) => {}
                 None => return "the connection ended".into(),
             },
-            () = sleep(LOOK_EVERY) => {}
+            () = sleep(CHECK_INTERVAL) => {}
         }
         let status = live.connection.status();
         if !status.connected() {
@@ -183,7 +182,7 @@ async fn watch_over(live: &Arc<Live>, state: &watch::Sender<State>) -> Arc<str> 
         }
         if status.blocked() != blocked {
             blocked = status.blocked();
-            tracing::warn!(blocked, %alarm, "the broker changed whether it takes messages");
+            tracing::warn!(blocked, %alarm, "broker blocked or unblocked publishing");
             state.send_replace(if blocked { State::Blocked(alarm.clone()) } else { State::Up(live.clone()) });
         }
     }

@@ -1,4 +1,4 @@
-//! Messages that hold events, as a channel hands them out.
+//! Messages that hold events.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use super::settle::Tags;
 use crate::envelope::{Envelope, Source, wire};
 use crate::queue::metric_names;
 
-/// How often a message may come back before it is suspected of ending its consumers. Rolling restarts let some come back
-/// more than once.
+/// How often a message may be redelivered before it is suspected of crashing its consumers. Rolling restarts
+/// redeliver some more than once.
 const RETURNS_MAX: i64 = 2;
 
 /// A message that could be read.
 pub(super) struct Message {
-    /// What its channel has handed out.
+    /// The unsettled tags of its channel.
     pub tags: Arc<Tags>,
     pub tag: u64,
     pub envelopes: Vec<Envelope>,
-    /// It was given out so often without being settled that it may end whoever applies it.
+    /// It was redelivered so often that it may crash the process that applies it.
     pub is_suspect: bool,
 }
 
@@ -40,7 +40,7 @@ impl Reader for Arc<Tags> {
         Self::new(Tags::of(channel))
     }
 
-    /// A message that can't be read would not be readable the next time either: it goes to the dead-letter queue.
+    /// A message that cannot be decoded is rejected to the dead-letter queue: a retry would not help.
     async fn read(
         &self,
         delivery: Delivery,
@@ -66,7 +66,7 @@ impl Reader for Arc<Tags> {
     }
 }
 
-/// How often a message of a quorum queue has come back to it.
+/// How often a quorum queue has redelivered a message.
 fn returns(delivery: &Delivery) -> i64 {
     let headers = delivery.properties.headers().as_ref();
     match headers.and_then(|headers| headers.inner().get("x-delivery-count")) {

@@ -42,12 +42,12 @@ pub(super) use self::settle::Settle;
 
 /// Unconfirmed messages per source.
 const LANES_PER_SOURCE: usize = 2;
-/// Events in one message, and its size: what a consumer may prefetch stays within tens of megabytes.
+/// Limits of one message. They keep what a consumer prefetches within tens of megabytes.
 const MESSAGE_MAX_EVENTS: usize = 256;
 const MESSAGE_MAX_BYTES: usize = 128 * 1024;
-/// Messages that may be on their way to us unacked.
+/// Unacked messages in flight.
 const PREFETCH: u16 = 256;
-/// The same of the dead-letter queue, where there should be none.
+/// The same for the dead-letter queue, which should be empty.
 const DEAD_PREFETCH: u16 = 4;
 
 /// The broker as this process uses it. Cheap to clone.
@@ -58,13 +58,13 @@ pub struct RabbitMq {
     lifecycle: Lifecycle,
     batch_limits: BatchLimits,
     /// In the order of [`Source::QUEUED`].
-    ways: [Way; Source::QUEUED.len()],
+    publishers: [Publisher; Source::QUEUED.len()],
     link: Link,
 }
 
-/// The way of one source's events to the broker.
+/// The publisher of one source.
 #[derive(Clone)]
-struct Way {
+struct Publisher {
     submitter: Submitter,
     pause: Arc<Pause>,
 }
@@ -84,14 +84,14 @@ impl RabbitMq {
             max_bytes: MESSAGE_MAX_BYTES,
         };
         let mut lanes = Vec::new();
-        let ways = Source::QUEUED.map(|source| {
+        let publishers = Source::QUEUED.map(|source| {
             let (submitter, waiting) = batcher(limits, lifecycle.stopping.clone());
             let pause = Arc::new(Pause::new());
             for _ in 0..LANES_PER_SOURCE {
                 let (waiting, link, pause) = (waiting.clone(), link.clone(), pause.clone());
                 lanes.push(Lane::new(source, topology.clone(), waiting, link, pause).run());
             }
-            Way { submitter, pause }
+            Publisher { submitter, pause }
         });
         lifecycle.tasks.spawn(async move {
             join_all(lanes).await;
@@ -102,19 +102,19 @@ impl RabbitMq {
             topology,
             lifecycle: lifecycle.clone(),
             batch_limits: BatchLimits::of(config),
-            ways,
+            publishers,
             link,
         })
     }
 
-    /// Resolves once the broker has confirmed the event; at once where it is known to be away.
+    /// Resolves once the broker has confirmed the event; fails at once if it is known to be down.
     pub async fn publish(&self, envelope: Envelope) -> Result<(), Refused> {
         self.link.live().map_err(Refused)?;
         match Source::QUEUED.iter().position(|source| *source == envelope.source) {
             Some(index) => {
-                let way = &self.ways[index];
-                way.pause.check()?;
-                way.submitter.enter(envelope).await
+                let publisher = &self.publishers[index];
+                publisher.pause.check()?;
+                publisher.submitter.submit(envelope).await
             }
             None => Err(Refused::new("internal events do not travel through the queue")),
         }
@@ -128,7 +128,7 @@ impl RabbitMq {
     /// A consumer with connections of its own.
     pub fn consumer(&self) -> Consumer {
         let end = CancellationToken::new();
-        // Room for nothing but what is being handed over: the prefetch is the buffer.
+        // Capacity 1: the prefetch is the buffer.
         let (sender, messages) = mpsc::channel(1);
         for source in Source::QUEUED {
             let link = self.connect(Role::Consume(source), &end);
@@ -144,7 +144,7 @@ impl RabbitMq {
         Consumer::new(messages, self.batch_limits, self.lifecycle.clone(), end.drop_guard())
     }
 
-    /// What the broker gives up on, taken until the receiver is dropped.
+    /// The broker's dead letters, until the receiver is dropped.
     pub fn dead_messages(&self) -> mpsc::Receiver<DeadMessage> {
         let (sender, messages) = mpsc::channel(1);
         let end = CancellationToken::new();

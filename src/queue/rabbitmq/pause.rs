@@ -1,8 +1,7 @@
-//! Leaving a source alone for a while after the broker failed to take its events.
+//! Pauses publishing of one source after the broker failed to take its events.
 //!
-//! One queue can be in trouble (without its majority, deleted, full) while the others are well. Its
-//! events then go to Postgres at once instead of waiting for a confirm that won't come; now and then
-//! one group tries.
+//! One queue can be in trouble (without quorum, deleted, full) while the others work. Its events then go to
+//! Postgres at once instead of waiting for a confirm that will not come; now and then one group tries again.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use crate::retry::Delays;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
-/// Shared by the lanes of one source and those who want to enter them.
+/// Shared by the lanes of one source and their callers.
 pub(super) struct Pause(Mutex<Inner>);
 
 struct Inner {

@@ -1,11 +1,9 @@
 //! Publishing with confirms: lanes that each send one message and wait for its confirm.
 //!
-//! A lane has a channel of its own and never more than one unconfirmed message on it. That is what
-//! makes a confirm mean something: lapin hands a returned (unroutable) message to whichever confirm of
-//! the channel comes next, so with two in flight the wrong one could pass for a success. For the same
-//! reason a channel whose confirm did not come is never used again. The window is thus the number of
-//! lanes; its throughput comes from what waits during a confirm travelling together in the next
-//! message.
+//! A lane has a channel of its own and never more than one unconfirmed message on it. lapin attaches a
+//! returned (unroutable) message to whichever confirm of the channel comes next, so with two in flight the
+//! wrong one could look like a success. For the same reason a channel whose confirm did not come is never
+//! used again. The window is thus the number of lanes; throughput comes from group commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +21,8 @@ use crate::queue::error::Refused;
 use crate::queue::group_commit::Batcher;
 use crate::queue::metric_names;
 
-/// For opening a channel where needed, writing a message and getting its confirm. A broker that takes
-/// longer is treated as away: Postgres is faster.
+/// For opening a channel where needed, writing a message and getting its confirm. A broker that takes longer
+/// is treated as down: Postgres is faster.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);
 /// AMQP's number for a message that survives a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -45,12 +43,12 @@ struct ConfirmChannel {
     live: Arc<Live>,
 }
 
-/// What came of a message.
-enum Fate {
+/// The outcome of a publish.
+enum Outcome {
     Confirmed,
-    /// The queue is full, say. The channel is as good as before.
+    /// For example, the queue is full. The channel can be used again.
     Nacked,
-    /// No queue took it: what we declared is gone.
+    /// No queue took it: what we declared was deleted.
     Unroutable(String),
 }
 
@@ -77,17 +75,17 @@ impl Lane {
                 Some(kept) => kept.channel,
                 None => open(&live).await?,
             };
-            let fate = send(&channel, &self.topology, self.source, &message).await?;
-            Ok::<_, lapin::Error>((channel, fate))
+            let outcome = send(&channel, &self.topology, self.source, &message).await?;
+            Ok::<_, lapin::Error>((channel, outcome))
         });
-        // Biased: a confirm that has come counts, even if the connection has broken since.
+        // Biased: a confirm that has arrived counts, even if the connection has broken since.
         let sent = tokio::select! {
             biased;
             sent = attempt => sent,
-            reason = self.link.no_longer(&live) => return Err(lost(reason)),
+            reason = self.link.until_down(&live) => return Err(lost(reason)),
         };
         match sent {
-            Ok(Ok((channel, fate))) => self.judge(channel, live, fate),
+            Ok(Ok((channel, outcome))) => self.conclude(channel, live, outcome),
             Ok(Err(error)) => {
                 let reason: Arc<str> = error.to_string().into();
                 live.condemn(reason.clone());
@@ -97,26 +95,26 @@ impl Lane {
                 // Either this source's queue is in trouble or everything is.
                 self.pause.begin();
                 live.suspect();
-                tracing::warn!(source = %self.source, "no confirm in time; its events go to Postgres for now");
+                tracing::warn!(source = %self.source, "no confirm in time, falling back to Postgres");
                 Err(lost(format!("no confirm within {CONFIRM_TIMEOUT:?}").into()))
             }
         }
     }
 
-    fn judge(&mut self, channel: Channel, live: Arc<Live>, fate: Fate) -> Result<(), Refused> {
-        match fate {
-            Fate::Confirmed => {
+    fn conclude(&mut self, channel: Channel, live: Arc<Live>, outcome: Outcome) -> Result<(), Refused> {
+        match outcome {
+            Outcome::Confirmed => {
                 count("confirmed");
                 self.pause.end();
                 self.channel = Some(ConfirmChannel { channel, live });
                 Ok(())
             }
-            Fate::Nacked => {
+            Outcome::Nacked => {
                 count("refused");
                 self.channel = Some(ConfirmChannel { channel, live });
                 Err(Refused::new("the broker refused the message"))
             }
-            Fate::Unroutable(why) => {
+            Outcome::Unroutable(why) => {
                 count("unroutable");
                 // A new connection declares again.
                 self.pause.begin();
@@ -139,16 +137,16 @@ async fn send(
     topology: &Topology,
     source: Source,
     message: &[u8],
-) -> Result<Fate, lapin::Error> {
+) -> Result<Outcome, lapin::Error> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
     let key = source.as_str().into();
     let confirm = channel.basic_publish(topology.events(), key, options, message, properties).await?;
     Ok(match confirm.await? {
-        Confirmation::Ack(None) => Fate::Confirmed,
-        Confirmation::Ack(Some(returned)) => Fate::Unroutable(returned.reply_text.to_string()),
-        Confirmation::Nack(_) => Fate::Nacked,
-        Confirmation::NotRequested => Fate::Unroutable("the channel is not in confirm mode".to_owned()),
+        Confirmation::Ack(None) => Outcome::Confirmed,
+        Confirmation::Ack(Some(returned)) => Outcome::Unroutable(returned.reply_text.to_string()),
+        Confirmation::Nack(_) => Outcome::Nacked,
+        Confirmation::NotRequested => Outcome::Unroutable("the channel is not in confirm mode".to_owned()),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Acking what a batch holds, with as few frames as is safe.
+//! Acks a batch with as few frames as is safe.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,13 +10,13 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// For writing the frames; a connection that does not take them is as good as gone.
+/// For writing the frames; a connection that does not take them is considered broken.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The tags of one channel that were handed out but not settled.
+/// The unsettled delivery tags of one channel.
 ///
-/// `multiple` settles *all* earlier tags, so it may only be used where none of them belongs to another
-/// batch that is still being worked on.
+/// `multiple` settles *all* earlier tags, so it may only be used if none of them belongs to another batch
+/// that is still being applied.
 pub(super) struct Tags {
     pub channel: Channel,
     unsettled: Mutex<BTreeSet<u64>>,
@@ -28,14 +28,14 @@ pub(super) struct Span {
     pub tags: Vec<u64>,
 }
 
-/// How a batch ends.
+/// Ack or requeue.
 #[derive(Clone, Copy)]
 pub(super) enum Verdict {
     Ack,
     Requeue,
 }
 
-/// What a batch holds; requeued when dropped unsettled.
+/// The messages of a batch; requeued when dropped unsettled.
 pub struct Settle {
     spans: Vec<Span>,
     tasks: TaskTracker,
@@ -48,7 +48,7 @@ impl Tags {
         Self { channel, unsettled: Mutex::default() }
     }
 
-    /// A message of this channel is now being worked on.
+    /// Records a message as unsettled.
     pub fn hand_out(&self, tag: u64) {
         self.unsettled().insert(tag);
     }
@@ -82,8 +82,8 @@ impl Tags {
 impl Span {
     async fn settle(&self, verdict: Verdict) -> Result<(), lapin::Error> {
         let Some(last) = self.tags.last() else { return Ok(()) };
-        // Tags leave the set only after their frame is written: a later batch that looks meanwhile
-        // still sees them and does not settle them with its own.
+        // Tags leave the set only after their frame is written: a later batch still sees them meanwhile and
+        // does not settle them with its own.
         if self.of.are_oldest(&self.tags) {
             self.of.send(verdict, *last, true).await?;
         } else {
@@ -113,15 +113,15 @@ impl Settle {
 impl Drop for Settle {
     fn drop(&mut self) {
         let spans = std::mem::take(&mut self.spans);
-        // Without a runtime the process is ending, and the broken connection requeues.
+        // Without a runtime the process is ending, and the closed connection requeues.
         if !spans.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
             self.tasks.spawn(settle(spans, Verdict::Requeue));
         }
     }
 }
 
-/// Tags die with their channel, and the broker then delivers their messages again; the database knows
-/// what was applied. So a failure here needs no more than a line in the log.
+/// Tags end with their channel; the broker then redelivers the messages, and the database knows which were
+/// applied. So a failure is only logged.
 async fn settle(spans: Vec<Span>, verdict: Verdict) {
     for span in spans {
         match timeout(SETTLE_TIMEOUT, span.settle(verdict)).await {

@@ -1,9 +1,8 @@
-//! The exchanges and queues, declared before every use of a new connection.
+//! The exchanges and queues, declared on every new connection.
 //!
-//! Nothing newer than RabbitMQ 3.10 is asked for. One durable topic exchange routes each source to a
-//! quorum queue of its own; what a consumer rejects, or was given too often, goes at least once to the
-//! dead-letter queue. At least once needs `overflow=reject-publish`, which is also what we want of a
-//! full queue: a refusal that sends the event to Postgres.
+//! Needs RabbitMQ 3.10. One durable topic exchange routes each source to its own quorum queue; rejected
+//! messages, and those above the delivery limit, are dead-lettered at least once. That needs
+//! `overflow=reject-publish`, which we want anyway: a full queue refuses the event, and it goes to Postgres.
 
 use std::fmt::Display;
 
@@ -15,7 +14,8 @@ use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 use crate::envelope::Source;
 use crate::queue::QueueError;
 
-/// Deliveries after which a message that never gets acked (it kills its consumer, say) is dead.
+/// Deliveries after which a message that is never acked (it crashes its consumer, for example) is
+/// dead-lettered.
 const DELIVERY_LIMIT: i32 = 100;
 
 /// The names on the broker, all of which begin with the installation's prefix.
@@ -44,7 +44,7 @@ impl Topology {
         format!("{}.{source}", self.prefix).into()
     }
 
-    /// Declares everything that is not there yet.
+    /// Declares everything that does not exist yet.
     pub async fn declare(&self, connection: &Connection) -> Result<(), QueueError> {
         let channel = connection.create_channel().await?;
         exchange(&channel, self.dead(), ExchangeKind::Fanout).await?;
@@ -99,7 +99,7 @@ async fn bind(
     Ok(channel.queue_bind(queue, exchange, key, options, FieldTable::default()).await?)
 }
 
-/// 406 is the one error that continues until somebody acts, so it says how.
+/// 406 (other properties) persists until somebody acts, so the error says how.
 fn explain(name: &impl Display, error: lapin::Error) -> QueueError {
     match error.kind() {
         ErrorKind::ProtocolError(amqp)

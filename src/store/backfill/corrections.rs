@@ -1,9 +1,9 @@
-//! Rows that stand otherwise than they were reported for their own moment: a change that left the moment as it was
-//! (the table has no `updated_at`, or nobody keeps it), and of which no event came.
+//! Rows that differ from what was reported for the same moment: a change without an event that did not touch
+//! the moment (the table has no `updated_at`, or it is not maintained).
 //!
-//! Only the order in which such changes follow each other says which is the last. So the correction is reported as
-//! the change that was missing: from what was reported last to what the table says. Whatever is reported later follows
-//! from that, and an event that was only late finds its place before it.
+//! Such changes are ordered only by how they follow each other. So the correction is recorded as the missing
+//! change, from what was reported last to what the table has. Later reports follow it, and a late event is
+//! placed before it.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -19,14 +19,14 @@ use super::tables::Table;
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Corrected, Internal};
 use crate::project::supabase::ActivityTables;
-use crate::project::supabase::change::{self, Kept};
+use crate::project::supabase::change::{self, Fingerprints};
 use crate::store::events::PEERS;
 use crate::store::{Rules, apply};
 
-/// Corrections that are in memory at once.
+/// Corrections held in memory at once.
 const CORRECTIONS: usize = 100;
 
-/// Corrects the rows of a page; returns how many those are.
+/// Corrects the rows of a page; returns their number.
 pub(in crate::store) async fn correct(
     tx: &mut PgConnection,
     turn: &Turn,
@@ -65,7 +65,7 @@ fn statement(table: &Table, counted: &Counted) -> String {
          join {name} t on t.id = k.key::{key_type}
          join ingest.events i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at
               and i.event_id = k.was_event
-         where k.n > $7 and k.is_told and k.differs and not k.was_final and i.pruned_at is null
+         where k.n > $7 and k.is_reported and k.differs and not k.was_final and i.pruned_at is null
          order by k.n limit {CORRECTIONS}",
         page = rows::PAGE,
         at = super::pages::micros("k.was_at"),
@@ -98,8 +98,8 @@ fn event(
     })
 }
 
-/// What was reported last of the whole row: by an event from outside, or by a correction like this one.
-fn reported(body: &[u8]) -> Option<Kept> {
+/// The last reported state of the whole row, by an event or a correction.
+fn reported(body: &[u8]) -> Option<Fingerprints> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow, default)]
@@ -109,7 +109,7 @@ fn reported(body: &[u8]) -> Option<Kept> {
     change::wholes(outer.change.map_or(body, |change| change.get().as_bytes()))
 }
 
-/// How many events tell of a change away from the state that was reported last.
+/// How many events reported a change away from the last reported state.
 fn left_before(reported: Option<&String>, row: &PgRow) -> Result<u32, sqlx::Error> {
     let others: Option<Vec<Vec<u8>>> = row.try_get("others")?;
     let others = others.unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What the facts amount to for each user, and what their rows show of it. Counted in one go at the first start, where moving
-//! the counts page by page would write each user's row many times; and whenever somebody compares.
+//! Each user's counts by the facts, and the columns that show them. In the initial import they are counted at once,
+//! because counting page by page would write each user's row many times; a comparison counts them too.
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
@@ -10,7 +10,7 @@ use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
 use crate::store::resolve::activity;
 
-/// Makes `ingest.activity` say what the facts amount to, whoever has kept them.
+/// Writes the counts by the facts to `ingest.activity`.
 pub(in crate::store) async fn set(
     tx: &mut PgConnection,
     tables: &ActivityTables,
@@ -44,7 +44,7 @@ fn statement(tables: &ActivityTables) -> String {
     )
 }
 
-/// What the facts amount to, in SQL: a row of `ingest.activity` for each user of whom something counts.
+/// SQL: the rows of `ingest.activity` by the facts, one for each user with any count.
 #[must_use]
 pub fn of_facts(tables: &ActivityTables) -> String {
     let columns = columns(tables);
@@ -64,7 +64,7 @@ pub fn of_facts(tables: &ActivityTables) -> String {
     )
 }
 
-/// The columns beside the logins, each with what it counts of a user's `ingest.row_facts`.
+/// The columns besides the logins, each with what it counts of a user's `ingest.row_facts`.
 fn columns(tables: &ActivityTables) -> Vec<(&'static str, String)> {
     let files = sql::literal(Counted::Files.relation());
     let mut columns = vec![
@@ -81,14 +81,15 @@ fn columns(tables: &ActivityTables) -> Vec<(&'static str, String)> {
     columns
 }
 
-/// What a member's row of `user_activity_metrics` shows of the facts, each column with its value in SQL: `a` is the user's
-/// row of `ingest.activity`, if there is one, and `u` the user.
+/// The columns of `user_activity_metrics` that show facts, each with its value in SQL: `a` is the user's row of
+/// `ingest.activity`, if there is one, and `u` the user.
 #[must_use]
 pub fn shown(tables: &ActivityTables) -> Vec<(&'static str, String)> {
     let fed = Metric::ALL.into_iter().filter(|metric| tables.feed(*metric));
     let counts = fed.map(|metric| (metric.column(), activity::column(metric)));
     let counts = [("total_logins", "logins"), ("s3_file_count", "files")].into_iter().chain(counts);
-    let mut shown: Vec<_> = counts.map(|(shown, kept)| (shown, format!("coalesce(a.{kept}, 0)"))).collect();
+    let mut shown: Vec<_> =
+        counts.map(|(shown, column)| (shown, format!("coalesce(a.{column}, 0)"))).collect();
     shown.extend([
         (
             "total_storage_mb",

@@ -1,4 +1,4 @@
-//! The customers' sums and the rows of the members they belong to, derived again.
+//! Rederives the customers' sums and the rows of their members.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;

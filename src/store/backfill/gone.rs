@@ -1,4 +1,4 @@
-//! Rows that are known and stand in their table no more: a deletion that nobody reported.
+//! Known rows that are no longer in their table: unreported deletions.
 
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
@@ -10,8 +10,8 @@ use super::run::Turn;
 use super::tables::Table;
 use crate::store::resolve::activity;
 
-/// Compares a page of the facts with the table. Both are seen at one moment, and no fact is older than the row
-/// that it tells of: a row that is not there is gone.
+/// Compares a page of the facts with the table. Both are read in one snapshot, and no fact is newer than its
+/// row: a missing row was deleted.
 pub(in crate::store) async fn rows(
     tx: &mut PgConnection,
     turn: &Turn,
@@ -21,20 +21,20 @@ pub(in crate::store) async fn rows(
     let table = Table::find(tx, counted.relation()).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
     let row = pages::run(tx, turn, statement(&table, counted, turn), now).await?;
-    activity::forget_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
+    activity::delete_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
     pages::page(&row)
 }
 
 fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
     let relation = counted.relation();
     let after = pages::after(turn, "f.row_id", "text");
-    let news = pages::news(&format!(
+    let new_rows = pages::new_rows(&format!(
         "select p.*, p.row_id as name, p.user_id as was_user, p.counted as was_counted, p.amount as was_amount
          from page p
          where not p.final and not {}",
         table.holds("p.row_id"),
     ));
-    let kept = pages::kept(
+    let recorded = pages::recorded(
         "found_rows",
         &format!(
             "'relation', '{relation}', 'gone',
@@ -42,18 +42,19 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
             pages::micros("occurred_at")
         ),
     );
-    let moved = rows::moved(counted).replace("from news where counted and", "from news where false and");
+    let moved =
+        rows::moved(counted).replace("from new_rows where counted and", "from new_rows where false and");
     let outcome = pages::outcome(turn);
     format!(
         "with page as materialized (
              select p.*, p.row_id as key, row_number() over (order by row_id) as n
              from (select f.row_id, f.user_id, f.counted, f.amount, f.occurred_at, f.final from ingest.row_facts f
                    where f.relation = '{relation}' and {after} order by f.row_id limit {}) p
-         ), {news}, {kept}, facts as (
+         ), {new_rows}, {recorded}, facts as (
              update ingest.row_facts f set counted = false, final = true, number = null, event_id = n.event_id, tied = false
-             from news n where f.relation = '{relation}' and f.row_id = n.row_id
+             from new_rows n where f.relation = '{relation}' and f.row_id = n.row_id
          ){moved}
-         select {outcome}, (select array_agg(distinct was_user) from news where was_counted and was_user is not null) as less",
+         select {outcome}, (select array_agg(distinct was_user) from new_rows where was_counted and was_user is not null) as less",
         turn.page_rows
     )
 }

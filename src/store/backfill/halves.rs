@@ -1,9 +1,9 @@
-//! A page of a first reading in two halves, each in a transaction of its own on a connection of its own: Postgres works for
-//! one connection on one core. The one that has the reading's turn holds the projection's lock for both, and commits last.
-//! Where only the other half was committed, the page is read again, and finds that half known.
+//! Imports a page of the initial import in two halves, each in its own transaction on its own connection, because
+//! Postgres uses one core for a connection. The transaction that locked the page holds the projection lock for both and
+//! commits last. If only the other one is committed, the page is imported again, and that half finds nothing new.
 //!
-//! Each waits for the other, which Postgres cannot know. So halves are read only where they write different rows, and
-//! neither waits long for a lock: what goes wrong is done again by one alone.
+//! Each transaction waits for the other one, which Postgres cannot see as a deadlock. So a page is only split if the
+//! halves write different rows, and locks are waited for only briefly: a failed page is imported again as a whole.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -16,11 +16,11 @@ use crate::database;
 use crate::store::apply;
 use crate::store::derive::tables::Tables;
 
-/// A half waits this long for a lock at most. Whoever is ready first may wait longer for the other half than for a statement.
-const PATIENCE: &str = "select set_config('lock_timeout', '5s', true),
+/// The limit for locks. A half that is ready may wait longer for the other one than for a statement.
+const LIMITS: &str = "select set_config('lock_timeout', '5s', true),
                                set_config('idle_in_transaction_session_timeout', '5min', true)";
 
-/// Reads the next page in halves; none where it is for one alone.
+/// Imports the next page in halves; `None` if it must not be split.
 pub(in crate::store) async fn step(reading: &Reading) -> Result<Option<Step>, sqlx::Error> {
     let pool = reading.store.pool();
     if pool.options().get_max_connections() < 2 {
@@ -46,12 +46,12 @@ pub(in crate::store) async fn step(reading: &Reading) -> Result<Option<Step>, sq
 }
 
 async fn half(tx: &mut PgConnection, turn: &Turn, reading: &Reading) -> Result<Page, sqlx::Error> {
-    sqlx::query(PATIENCE).execute(&mut *tx).await?;
+    sqlx::query(LIMITS).execute(&mut *tx).await?;
     sqlx::query(SETTINGS).execute(&mut *tx).await?;
     read(tx, turn, &reading.store).await
 }
 
-/// The two halves of the page; none where it has not that many rows or where the halves would be about the same rows.
+/// The two halves of the page; `None` if it has too few rows or the halves would write the same rows.
 async fn split(tx: &mut PgConnection, turn: &Turn) -> Result<Option<(Turn, Turn)>, sqlx::Error> {
     let relation = match &turn.part {
         Part::Users | Part::Sessions | Part::AuditLog | Part::SignIns | Part::Members | Part::Rows(_) => {
@@ -60,7 +60,7 @@ async fn split(tx: &mut PgConnection, turn: &Turn) -> Result<Option<(Turn, Turn)
         _ => return Ok(None),
     };
     let Some(table) = Table::find(tx, relation).await? else { return Ok(None) };
-    // Text may be the same id in several ways.
+    // The same id may be written as text in several ways.
     let Some(key_type @ ("uuid" | "bigint" | "integer" | "smallint")) = table.key_type() else {
         return Ok(None);
     };
@@ -82,8 +82,8 @@ async fn split(tx: &mut PgConnection, turn: &Turn) -> Result<Option<(Turn, Turn)
     Ok(middle.map(|middle| turn.halves(middle, half)))
 }
 
-/// Whether rows of the two halves may change the same rows: sessions the weaker evidence of a login, members the sums of
-/// their leads' campaign, or of a customer whose user is decided again.
+/// Whether the two halves may write the same rows: sessions the weaker evidence of a login, members the sums of their
+/// leads' campaign or of a customer whose user is decided again.
 async fn is_shared(tx: &mut PgConnection, part: &Part) -> Result<bool, sqlx::Error> {
     let statement = match part {
         Part::Sessions => "select exists (select from ingest.logins where evidence > 0)",

@@ -1,8 +1,8 @@
-//! Logins that Supabase Auth's tables know of: by sessions, by the audit log, by the users' last sign-in.
+//! Imports logins from Supabase Auth's tables: sessions, audit log, the users' last sign-in.
 //!
-//! Sessions are deleted at logout, so the weaker evidence tells of logins that nothing else does. What stands
-//! within a second of stronger evidence is the same login (`store::activity` weighs it again whenever that
-//! changes) and is not even reported.
+//! Sessions are deleted at logout, so the weaker evidence can be the only trace of a login. Within a second
+//! of stronger evidence it is the same login (`resolve::activity` decides that again when evidence changes)
+//! and is not reported.
 
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
@@ -14,7 +14,7 @@ use super::tables::{Table, uuid};
 use crate::project::meaning::Evidence;
 use crate::store::resolve::activity;
 
-/// A page of `auth.sessions`, but for those that an OAuth client was given.
+/// A page of `auth.sessions`, without those of OAuth clients.
 pub(in crate::store) async fn sessions(
     tx: &mut PgConnection,
     turn: &Turn,
@@ -30,14 +30,14 @@ pub(in crate::store) async fn sessions(
     );
     let is_new = "not exists (select from ingest.logins l where l.session_id = p.session_id and l.logged_in_at <= p.at)";
     let page = read(tx, turn, &source, is_new, Evidence::Session, now).await?;
-    // A page is read in halves only where no weaker evidence is known.
+    // A page is only split where no weaker evidence is known.
     if !turn.is_half {
-        activity::weigh_again(tx, &page.users, &page.moments).await?;
+        activity::recheck_weak(tx, &page.users, &page.moments).await?;
     }
     Ok(page.page)
 }
 
-/// A page of `auth.audit_log_entries`: the logins of users who are there.
+/// A page of `auth.audit_log_entries`: the logins of users who exist.
 pub(in crate::store) async fn audit_log(
     tx: &mut PgConnection,
     turn: &Turn,
@@ -61,7 +61,7 @@ pub(in crate::store) async fn audit_log(
     Ok(read(tx, turn, &source, &is_new, Evidence::AuditLog, now).await?.page)
 }
 
-/// A page of `auth.users`: the last sign-in of each, reported as often as it is another one.
+/// A page of `auth.users`: the last sign-in of each, reported whenever it changed.
 pub(in crate::store) async fn sign_ins(
     tx: &mut PgConnection,
     turn: &Turn,
@@ -82,7 +82,7 @@ pub(in crate::store) async fn sign_ins(
     Ok(read(tx, turn, &source, &unreported(Evidence::SignIn), Evidence::SignIn, now).await?.page)
 }
 
-/// Neither known itself nor known better.
+/// Neither known itself nor by stronger evidence.
 fn unreported(evidence: Evidence) -> String {
     format!(
         "not exists (select from ingest.logins l where l.session_id = p.session_id)
@@ -93,7 +93,7 @@ fn unreported(evidence: Evidence) -> String {
     )
 }
 
-/// A page, and whose logins it reported, and when.
+/// A page with the users and times of its new logins.
 struct Logins {
     page: Page,
     users: Vec<Uuid>,
@@ -118,11 +118,11 @@ async fn read(
 
 fn statement(turn: &Turn, source: &str, is_new: &str, evidence: Evidence) -> String {
     let (name, strength) = (evidence.as_str(), evidence as i16);
-    let news = pages::news(&format!(
+    let new_rows = pages::new_rows(&format!(
         "select p.*, p.session_id as name from page p
          where p.is_login and p.user_id is not null and isfinite(p.at) and {is_new}"
     ));
-    let kept = pages::kept(
+    let recorded = pages::recorded(
         "found_logins",
         &format!(
             "'evidence', '{name}', 'logins', json_agg(json_build_array(session_id, user_id, {}) order by n)",
@@ -130,24 +130,25 @@ fn statement(turn: &Turn, source: &str, is_new: &str, evidence: Evidence) -> Str
         ),
     );
     let (outcome, moved) = (pages::outcome(turn), if turn.counts_later { "" } else { MOVED });
-    let weighed = if evidence == Evidence::Session && !turn.is_half { "news" } else { "news where false" };
+    let rechecked =
+        if evidence == Evidence::Session && !turn.is_half { "new_rows" } else { "new_rows where false" };
     format!(
         "with page as materialized (select s.*, row_number() over (order by key) as n from ({source}) s),
-         {news}, {kept}, told as (
+         {new_rows}, {recorded}, inserted as (
              insert into ingest.logins as l (session_id, user_id, logged_in_at, evidence)
-             select session_id, user_id, at, {strength} from news
+             select session_id, user_id, at, {strength} from new_rows
              on conflict (session_id) do update set logged_in_at = excluded.logged_in_at
              where excluded.logged_in_at < l.logged_in_at
              returning user_id, xmax = 0 as is_new
          ){moved}
-         select {outcome}, (select array_agg(user_id order by n) from {weighed}) as users,
-                (select array_agg(at order by n) from {weighed}) as moments"
+         select {outcome}, (select array_agg(user_id order by n) from {rechecked}) as users,
+                (select array_agg(at order by n) from {rechecked}) as moments"
     )
 }
 
-/// What the logins make of their users' counts.
+/// Adds the new logins to their users' counts.
 const MOVED: &str = ", moved as (
              insert into ingest.activity as a (user_id, logins)
-             select user_id, count(*) from told where is_new group by user_id order by user_id
+             select user_id, count(*) from inserted where is_new group by user_id order by user_id
              on conflict (user_id) do update set logins = a.logins + excluded.logins
          )";

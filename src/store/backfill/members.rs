@@ -1,4 +1,4 @@
-//! The members' own rows: derived where they are missing or say otherwise than the facts.
+//! The members' rows: derived if they are missing or differ from the facts.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use crate::store::Rules;
 use crate::store::apply::{self, Touched};
 use crate::store::derive::tables::Tables;
 
-/// The next members whose rows are to be derived. What only the clock changes is left to the daily round.
+/// A page of members whose rows are to be derived. What only the clock changes is left to the daily refresh.
 pub(in crate::store) async fn derive(
     tx: &mut PgConnection,
     turn: &Turn,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(looked_at(turn, &rules.reading.tables)))
+    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(next_users(turn, &rules.reading.tables)))
         .bind(&turn.position)
         .persistent(false)
         .fetch_all(&mut *tx)
@@ -36,9 +36,9 @@ pub(in crate::store) async fn derive(
     Ok(Page { rows, found, next, ..Page::default() })
 }
 
-/// The next users, each with whether its row is missing or says otherwise; at the first start all, for nothing of a
-/// row is ours then. All that belongs to a user is looked up by its key: the page is small beside the tables.
-fn looked_at(turn: &Turn, tables: &ActivityTables) -> String {
+/// The next users, each with whether its row is missing or different; in the initial import all, because their rows are
+/// not ours yet. Everything of a user is looked up by key: the page is small compared to the tables.
+fn next_users(turn: &Turn, tables: &ActivityTables) -> String {
     let users = format!(
         "select t.id from auth.users t where {} order by t.id limit {}",
         pages::after(turn, "t.id", "uuid"),

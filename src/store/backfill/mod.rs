@@ -1,11 +1,11 @@
-//! What stands in the application's tables, read into the set of events: at the first start all of it, later
-//! what no event has reported, or reported otherwise.
+//! Imports the rows of the application's tables as events: all of them in the initial import, later only what
+//! no event has reported or what differs from the facts.
 //!
-//! A reading goes part by part ([`Part`]) and page by page. A page is one transaction (two at the first start, see
-//! [`halves`]) under the projection's lock: it compares the rows with the facts at one moment, keeps what is new as events of our own (many rows
-//! in each), and makes the facts and counts of them that a rebuild makes of those events. How far it is stands
-//! in `ingest.backfills`, so that any process may take the next page. `docs/decisions/preexisting-rows.md` says what
-//! such events are worth beside others.
+//! An import runs part by part ([`Part`]) and page by page. A page is one transaction (two in the initial import, see
+//! [`halves`]) under the projection lock: it compares the rows with the facts, stores what is new as internal events
+//! (many rows in each), and writes the facts and counts that a rebuild makes of those events. Its progress is in
+//! `ingest.backfills`, so that any process can take the next page. `docs/decisions/preexisting-rows.md` explains how
+//! such events rank among others.
 
 mod corrections;
 pub mod counts;
@@ -40,22 +40,22 @@ pub use self::unknown::Unknown;
 use self::pages::Page;
 use self::run::Turn;
 
-/// A reading under way, which other processes may share.
+/// An import in progress, which other processes may share.
 #[derive(Clone, Debug)]
 pub struct Reading {
     store: Store,
     id: i64,
-    /// Pages may be read in halves.
+    /// Whether pages may be split.
     is_in_halves: bool,
-    /// Rows of a page, where it is not as many as usual.
+    /// Rows of a page, if not the default.
     page_rows: Option<usize>,
 }
 
-/// One page that was read.
+/// One page that was imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub part: Part,
-    /// Rows looked at.
+    /// Rows checked.
     pub rows: i64,
 }
 
@@ -63,11 +63,8 @@ pub struct Step {
 pub type Counts = BTreeMap<String, i64>;
 
 impl Store {
-    /// Begins to read what stands in the tables of `scope`, or continues with a reading that has not come to its
-    /// end. `is_first`: nothing has been read before, so that nothing known can be out of date.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Begins to import the tables of `scope`, or continues an unfinished import. `is_first`: nothing was
+    /// imported before, so no fact can be out of date.
     pub async fn read_tables(&self, scope: Scope, is_first: bool) -> Result<Reading, StoreError> {
         let (pool, now) = self.parts();
         let id = run::begin(pool, scope, is_first, &self.rules.reading.tables, now).await?;
@@ -83,13 +80,12 @@ impl Reading {
         Self { page_rows: Some(rows), ..self }
     }
 
-    /// Reads the next page; none at the end.
+    /// Imports the next page; `None` at the end.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Where nothing had been read before, half of the page may be written
-    /// then; the next step finds that half known.
+    /// [`StoreError`]. In the initial import half of the page may be written then; the next step skips it.
     pub async fn step(&self) -> Result<Option<Step>, StoreError> {
-        // Whatever hinders two, one alone will see whether it is an error.
+        // If the halves fail, the whole page shows whether it is an error.
         if self.is_in_halves
             && let Ok(Some(step)) = halves::step(self).await
         {
@@ -110,10 +106,7 @@ impl Reading {
         &self.store.rules.reading.tables
     }
 
-    /// How many rows there are to look at in `part`, as far as the database has an idea.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// The estimated number of rows in `part`, by the planner's statistics.
     pub async fn estimate(&self, part: &Part) -> Result<u64, StoreError> {
         let rows: Option<i64> = sqlx::query_scalar(
             "select greatest(reltuples, 0)::bigint from pg_catalog.pg_class where oid = to_regclass($1)",
@@ -124,18 +117,12 @@ impl Reading {
         Ok(rows.unwrap_or(0).unsigned_abs())
     }
 
-    /// The rows looked at and the rows found that no event had reported, or reported otherwise; by part.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// The rows checked, and the rows that were new or different; by part.
     pub async fn counts(&self) -> Result<(Counts, Counts), StoreError> {
         Ok(run::counts(self.store.pool(), self.id).await?)
     }
 
-    /// What the tables could not tell.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// What could not be determined from the tables.
     pub async fn unknown(&self) -> Result<Vec<Unknown>, StoreError> {
         let mut reading = super::reading(self.store.pool()).await?;
         let (scope, found) = run::outcome(&mut reading, self.id).await?;
@@ -143,7 +130,7 @@ impl Reading {
     }
 }
 
-/// For as long as a page takes: memory for sorting it.
+/// Memory for sorting a page.
 const SETTINGS: &str = "set local work_mem = '64MB'";
 
 async fn read(tx: &mut PgConnection, turn: &Turn, store: &Store) -> Result<Page, sqlx::Error> {
@@ -154,12 +141,12 @@ async fn read(tx: &mut PgConnection, turn: &Turn, store: &Store) -> Result<Page,
         Part::Sessions => logins::sessions(tx, turn, now).await,
         Part::AuditLog => logins::audit_log(tx, turn, now).await,
         Part::SignIns => logins::sign_ins(tx, turn, now).await,
-        Part::Rows(counted) => rows::standing(tx, turn, counted, rules, now).await,
+        Part::Rows(counted) => rows::present(tx, turn, counted, rules, now).await,
         Part::Gone(counted) => gone::rows(tx, turn, counted, now).await,
         Part::Counts => counts::set(tx, &rules.reading.tables).await,
         Part::Members => members::derive(tx, turn, rules, now).await,
-        Part::Subscriptions => subscriptions::standing(tx, turn, rules, now).await,
-        Part::Payments => payments::standing(tx, turn, rules, now).await,
+        Part::Subscriptions => subscriptions::present(tx, turn, rules, now).await,
+        Part::Payments => payments::present(tx, turn, rules, now).await,
         Part::GonePayments => payments::gone(tx, turn, rules, now).await,
         Part::Customers => customers::derive(tx, turn, rules, now).await,
     }

@@ -1,4 +1,4 @@
-//! Pages, and the SQL that all of them share.
+//! Pages, and the SQL that they share.
 
 use std::collections::BTreeMap;
 
@@ -13,28 +13,28 @@ use crate::database::sql;
 /// Rows reported by one event.
 const ROWS_OF_AN_EVENT: usize = 1000;
 
-/// What came of a page.
+/// The outcome of a page.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Page {
-    /// Rows looked at.
+    /// Rows checked.
     pub rows: i64,
-    /// Rows that no event had reported, or reported otherwise.
+    /// Rows that were new or different.
     pub found: i64,
-    /// Rows that stand there although an event reported that they are gone.
-    pub told_gone: i64,
-    /// Where the next page begins; none where there can't be one.
+    /// Rows that exist although an event reported their deletion.
+    pub reported_gone: i64,
+    /// Where the next page begins; `None` if this is the last.
     pub next: Option<String>,
-    /// Something is to be corrected, which takes the whole of a page.
+    /// Something has to be corrected: the page must not be split.
     pub is_for_one: bool,
 }
 
-/// In the counts: rows that stand there although an event reported that they are gone.
-pub(in crate::store) const TOLD_GONE: &str = "told gone";
-/// In the counts: the table is not there, or we may not read it.
+/// In the counts: rows that exist although an event reported their deletion.
+pub(in crate::store) const REPORTED_GONE: &str = "told gone";
+/// In the counts: the table does not exist or is not readable.
 pub(in crate::store) const NOT_READ: &str = "not read";
 
 impl Page {
-    /// A table that is not there or may not be read.
+    /// The outcome for a table that does not exist or is not readable.
     pub(in crate::store) fn unreadable() -> Self {
         Self { found: -1, ..Self::default() }
     }
@@ -44,28 +44,27 @@ impl Page {
         Self {
             rows: first.rows + second.rows,
             found: first.found + second.found,
-            told_gone: first.told_gone + second.told_gone,
+            reported_gone: first.reported_gone + second.reported_gone,
             next: second.next,
             is_for_one: first.is_for_one || second.is_for_one,
         }
     }
 
-    /// What to add to the counts.
     pub(in crate::store) fn found(&self, part: &Part) -> BTreeMap<String, i64> {
         let part = part.name();
         if self.found < 0 {
             return [(format!("{part} {NOT_READ}"), 1)].into();
         }
         let mut found: BTreeMap<_, _> = [(part.to_string(), self.found)].into();
-        if self.told_gone > 0 {
-            found.insert(format!("{part} {TOLD_GONE}"), self.told_gone);
+        if self.reported_gone > 0 {
+            found.insert(format!("{part} {REPORTED_GONE}"), self.reported_gone);
         }
         found
     }
 }
 
-/// Where the page lies, in SQL: after the position `$1`, compared in the key's own type. It is named at the beginning, too,
-/// so that the parameters are the same.
+/// SQL: the rows after the position `$1`, compared in the key's type. At the beginning, too, it mentions
+/// `$1`, so that the parameters are the same.
 pub(in crate::store) fn after(turn: &Turn, key: &str, key_type: &str) -> String {
     let after = match turn.position {
         Some(_) => format!("{key} > $1::text::{key_type}"),
@@ -77,25 +76,25 @@ pub(in crate::store) fn after(turn: &Turn, key: &str, key_type: &str) -> String 
     }
 }
 
-/// The CTE `news`: what `select` gives (with `n`, the place in the page, and `name`), with the name of the event
-/// (`$2` and the first row's name) that tells of each.
-pub(in crate::store) fn news(select: &str) -> String {
+/// The CTE `new_rows`: the new rows by `select` (with `n`, the position in the page, and `name`), each with the
+/// id of its event (`$2` and the first row's name).
+pub(in crate::store) fn new_rows(select: &str) -> String {
     format!(
-        "news as materialized (
+        "new_rows as materialized (
              select k.*, $2 || first_value(name) over (partition by event order by n) as event_id
              from (select c.*, (row_number() over (order by n) - 1) / {ROWS_OF_AN_EVENT} as event from ({select}) c) k
          )"
     )
 }
 
-/// The CTE `kept`: the events of `news`, their bodies with `members` beside the type.
-pub(in crate::store) fn kept(event_type: &str, members: &str) -> String {
+/// The CTE `recorded`: the stored events of `new_rows`; `members` are the JSON members of the body besides the type.
+pub(in crate::store) fn recorded(event_type: &str, members: &str) -> String {
     format!(
-        "kept as (
+        "recorded as (
              insert into ingest.events (source, event_id, event_type, occurred_at, received_at, applied_at, body)
              select 'internal', event_id, '{event_type}', $3, $3, $4,
                     convert_to(json_build_object('type', '{event_type}', {members})::text, 'UTF8')
-             from news group by event_id
+             from new_rows group by event_id
          )"
     )
 }
@@ -105,8 +104,8 @@ pub(in crate::store) fn micros(moment: &str) -> String {
     format!("(extract(epoch from {moment}) * 1000000)::bigint")
 }
 
-/// Runs the statement of a page, whose parameters are the position, the events' prefix, the reading's moment and
-/// now. Each time planned again: the tables grow from nothing.
+/// Runs the statement of a page, whose parameters are the position, the event id prefix, the import's moment
+/// and now. Not prepared: the tables grow from nothing, so each page is planned again.
 pub(in crate::store) async fn run(
     tx: &mut PgConnection,
     turn: &Turn,
@@ -123,16 +122,16 @@ pub(in crate::store) async fn run(
         .await
 }
 
-/// What all pages' statements end with: rows looked at, rows found, and the last key if the page was full.
+/// The end of every page's statement: rows checked, rows found, and the last key if the page was full.
 pub(in crate::store) fn outcome(turn: &Turn) -> String {
     format!(
-        "(select count(*) from page) as looked_at, (select count(*) from news) as found,
+        "(select count(*) from page) as looked_at, (select count(*) from new_rows) as found,
          (select key::text from page where n = {}) as next",
         turn.page_rows
     )
 }
 
-/// The page that a statement with [`outcome`] tells of.
+/// The page from the row of a statement with [`outcome`].
 pub(in crate::store) fn page(row: &PgRow) -> Result<Page, sqlx::Error> {
     Ok(Page {
         rows: row.try_get("looked_at")?,

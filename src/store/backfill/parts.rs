@@ -1,4 +1,4 @@
-//! The parts of a reading, in their order.
+//! The parts of an import, in their order.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::ActivityTable;
 use crate::store::resolve::activity;
 
-/// The name of the first reading of activity.
+/// The name of the initial import of activity.
 pub(in crate::store) const FIRST_ACTIVITY: &str = "first activity";
 
-/// What is read.
+/// What is imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Users, logins, and the rows that count for a member.
@@ -19,7 +19,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Both, in the order of a first start.
+    /// Both, in the order of the initial import.
     pub const ALL: [Self; 2] = [Self::Activity, Self::Revenue];
 
     /// The name in the database.
@@ -44,8 +44,8 @@ impl Scope {
         Self::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
 
-    /// The parts of a reading of this scope. Logins from strong evidence to weak: one that is known from the
-    /// session is not reported again.
+    /// The parts of an import of this scope. Logins by strong evidence come first, so that they are not
+    /// reported again by weaker evidence.
     pub(in crate::store) fn parts(self, tables: &ActivityTables) -> Vec<Part> {
         if self == Self::Revenue {
             return vec![Part::Subscriptions, Part::Payments, Part::GonePayments, Part::Customers];
@@ -81,7 +81,7 @@ impl Counted {
         }
     }
 
-    /// The rows' name for people.
+    /// The name shown to operators.
     fn name(&self) -> &str {
         match self.relation() {
             "public.user_profiles" => "profiles",
@@ -92,7 +92,7 @@ impl Counted {
         }
     }
 
-    /// The columns of `ingest.activity` that a row moves, each with by how much.
+    /// The columns of `ingest.activity` that a row changes, each with its amount.
     pub(in crate::store) fn sums(&self) -> Vec<(&'static str, &'static str)> {
         match self {
             Self::Profiles => Vec::new(),
@@ -102,10 +102,10 @@ impl Counted {
     }
 }
 
-/// A part of a reading.
+/// A part of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Who is there.
+    /// Users that exist.
     Users,
     /// Logins by their sessions.
     Sessions,
@@ -113,28 +113,28 @@ pub enum Part {
     AuditLog,
     /// Logins by the users' last sign-in.
     SignIns,
-    /// Rows that stand in a table.
+    /// Rows of a table.
     Rows(Counted),
-    /// Rows that are known and stand there no more.
+    /// Known rows that no longer exist.
     Gone(Counted),
-    /// Users who are known and are there no more.
+    /// Known users that no longer exist.
     GoneUsers,
-    /// What the facts amount to for each user.
+    /// The counts of each user by the facts.
     Counts,
-    /// The members' own rows.
+    /// The members' rows.
     Members,
     /// Subscriptions that no event has reported.
     Subscriptions,
     /// Payments that no event has reported.
     Payments,
-    /// Payments that were found and stand there no more.
+    /// Imported payments that no longer exist.
     GonePayments,
     /// The customers' sums and their members' rows.
     Customers,
 }
 
 impl Part {
-    /// The name in the database and for people.
+    /// The name in the database and for operators.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
@@ -154,7 +154,7 @@ impl Part {
         })
     }
 
-    /// The table whose size says how long the part takes.
+    /// The table whose size determines the duration.
     pub(in crate::store) fn relation(&self) -> &str {
         match self {
             Self::Users | Self::SignIns | Self::Members => "auth.users",
@@ -168,7 +168,7 @@ impl Part {
         }
     }
 
-    /// Whether there is anything to do at the first start, when nothing can be out of date yet.
+    /// Whether it is part of the initial import, when no fact can be out of date.
     pub(in crate::store) const fn is_for_a_first_reading(&self) -> bool {
         !matches!(self, Self::Gone(_) | Self::GoneUsers | Self::GonePayments | Self::Customers)
     }

@@ -1,4 +1,4 @@
-//! Rows of `payment_history` that no event has reported: money that was collected before memberflow.
+//! Rows of `payment_history` that no event has reported: payments from before memberflow.
 
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
@@ -10,16 +10,16 @@ use super::pages::Page;
 use super::run::Turn;
 use super::tables::Table;
 use super::users::event;
-use crate::project::internal::{FoundPayments, Internal};
-use crate::project::stripe::{FoundPayment, StripeObject};
-use crate::store::decoded_batch::FOUND_USER;
+use crate::project::internal::{ImportedPayments, Internal};
+use crate::project::stripe::{ImportedPayment, StripeObject};
+use crate::store::decoded_batch::PREEXISTING_USER;
 use crate::store::{Rules, apply};
 
 /// Rows reported by one event: their users' rows are derived with them.
 const ROWS: i64 = 500;
 
-/// The next rows that are of no payment that Stripe has reported, if they say something new.
-pub(in crate::store) async fn standing(
+/// A page of rows whose payment Stripe has not reported, if they are new or changed.
+pub(in crate::store) async fn present(
     tx: &mut PgConnection,
     turn: &Turn,
     rules: &Rules,
@@ -32,7 +32,7 @@ pub(in crate::store) async fn standing(
         "select h.id, h.user_id, nullif(btrim(h.stripe_invoice_id), '') as invoice,
                 nullif(btrim(h.stripe_payment_intent_id), '') as intent, h.status, h.amount::bigint as amount,
                 lower(coalesce(nullif(btrim(h.currency), ''), 'usd')) as currency, h.paid_at, h.created_at,
-                exists (select from ingest.payments p where p.history_id = h.id) as is_told, f.state, f.final
+                exists (select from ingest.payments p where p.history_id = h.id) as is_reported, f.state, f.final
          from (select * from public.payment_history h
                where ($1::text is null or h.id > $1::text::uuid) order by h.id limit $2) h
          left join ingest.stripe_facts f on f.id = 'found/' || h.id
@@ -47,27 +47,27 @@ pub(in crate::store) async fn standing(
     for row in &rows {
         let id: Uuid = row.try_get("id")?;
         page.next = (page.rows == ROWS).then(|| id.to_string());
-        page.told_gone += i64::from(row.try_get::<Option<bool>, _>("final")?.unwrap_or(false));
-        found.extend(news(id, row)?);
+        page.reported_gone += i64::from(row.try_get::<Option<bool>, _>("final")?.unwrap_or(false));
+        found.extend(new_payment(id, row)?);
     }
     page.found = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    tell(tx, turn, FoundPayments { rows: found, gone: Vec::new() }, rules, now).await?;
+    report(tx, turn, ImportedPayments { rows: found, gone: Vec::new() }, rules, now).await?;
     Ok(page)
 }
 
-/// What the row says, unless that is known.
-fn news(id: Uuid, row: &PgRow) -> Result<Option<FoundPayment>, sqlx::Error> {
+/// The payment of the row, unless it is known already.
+fn new_payment(id: Uuid, row: &PgRow) -> Result<Option<ImportedPayment>, sqlx::Error> {
     let known: Option<Json<StripeObject>> = row.try_get("state")?;
-    if row.try_get("is_told")? || row.try_get::<Option<bool>, _>("final")? == Some(true) {
+    if row.try_get("is_reported")? || row.try_get::<Option<bool>, _>("final")? == Some(true) {
         return Ok(None);
     }
     let user: Uuid = row.try_get("user_id")?;
     let seconds = |column| {
         row.try_get::<Option<OffsetDateTime>, _>(column).map(|at| at.map(OffsetDateTime::unix_timestamp))
     };
-    let stands = FoundPayment {
+    let payment = ImportedPayment {
         id: format!("found/{id}"),
-        customer: format!("{FOUND_USER}{user}"),
+        customer: format!("{PREEXISTING_USER}{user}"),
         invoice: row.try_get("invoice")?,
         payment_intent: row.try_get("intent")?,
         status: row.try_get("status")?,
@@ -76,11 +76,11 @@ fn news(id: Uuid, row: &PgRow) -> Result<Option<FoundPayment>, sqlx::Error> {
         paid_at: seconds("paid_at")?,
         created: seconds("created_at")?.unwrap_or(0),
     };
-    let is_known = known.is_some_and(|Json(known)| known == StripeObject::FoundPayment(stands.clone()));
-    Ok((!is_known).then_some(stands))
+    let is_known = known.is_some_and(|Json(known)| known == StripeObject::ImportedPayment(payment.clone()));
+    Ok((!is_known).then_some(payment))
 }
 
-/// Payments that were found and whose rows have been deleted since.
+/// Imported payments whose rows have been deleted since.
 pub(in crate::store) async fn gone(
     tx: &mut PgConnection,
     turn: &Turn,
@@ -101,23 +101,23 @@ pub(in crate::store) async fn gone(
     .bind(ROWS)
     .fetch_all(&mut *tx)
     .await?;
-    let payment = |Json(state)| if let StripeObject::FoundPayment(it) = state { Some(it) } else { None };
-    let gone: Vec<FoundPayment> = states.into_iter().filter_map(payment).collect();
+    let payment = |Json(state)| if let StripeObject::ImportedPayment(it) = state { Some(it) } else { None };
+    let gone: Vec<ImportedPayment> = states.into_iter().filter_map(payment).collect();
     let found = i64::try_from(gone.len()).unwrap_or(i64::MAX);
     let next = gone.last().filter(|_| found == ROWS).map(|payment| payment.id.clone());
-    tell(tx, turn, FoundPayments { rows: Vec::new(), gone }, rules, now).await?;
+    report(tx, turn, ImportedPayments { rows: Vec::new(), gone }, rules, now).await?;
     Ok(Page { rows: found, found, next, ..Page::default() })
 }
 
-async fn tell(
+async fn report(
     tx: &mut PgConnection,
     turn: &Turn,
-    found: FoundPayments,
+    found: ImportedPayments,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let Some(first) = found.rows.iter().chain(&found.gone).next() else { return Ok(()) };
     let event_id = format!("{}{}", turn.prefix(), first.id);
-    let event = event(turn, event_id, "found_payments", &Internal::FoundPayments(found))?;
+    let event = event(turn, event_id, "found_payments", &Internal::ImportedPayments(found))?;
     apply::within(tx, &[event], rules, now).await
 }

@@ -1,4 +1,4 @@
-//! Rows read from a table, each as it counts: `project::supabase` says what, as it does of a row that an event tells.
+//! Reads rows from a table, with what each counts for: decided by `project::supabase`, as for events.
 
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -14,22 +14,23 @@ use crate::project::supabase::{ActivityTables, Count, columns, count};
 #[derive(Debug, Default)]
 pub(in crate::store) struct Rows {
     pub row_ids: Vec<String>,
-    /// The keys as the table writes them, where that is another way.
+    /// The keys as stored in the table, if they differ from the ids.
     pub keys: Vec<Option<String>>,
     pub users: Vec<Option<Uuid>>,
     pub counted: Vec<bool>,
     pub amounts: Vec<i64>,
     pub moments: Vec<OffsetDateTime>,
-    /// Rows looked at, also those without a usable id.
-    pub looked_at: usize,
+    /// Rows checked, including those without a usable id.
+    pub checked: usize,
     /// The last key.
     pub last: Option<String>,
 }
 
 impl Rows {
     fn add(&mut self, key: String, count: Option<Count>) {
-        self.looked_at += 1;
-        // A row without a usable id is reported by no event either. Keys may differ in what an id leaves out.
+        self.checked += 1;
+        // Events do not report a row without a usable id either. Keys may differ only in what an id
+        // normalises.
         if let Some(Count { row_id: Some(row_id), user_id, counted, amount, at }) = count
             && self.row_ids.last() != Some(&row_id)
         {

@@ -1,4 +1,4 @@
-//! The rows of a table, counted again by their owners.
+//! Counts the rows of a table by owner.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,11 @@ use super::reading;
 use super::tables::Table;
 use crate::project::supabase::ActivityTables;
 
-/// How many rows of a user count, and what their amounts come to.
+/// By user: the number of rows that count, and the sum of their amounts.
 pub type Recount = BTreeMap<Uuid, (i64, i64)>;
 
-/// The rows as they stand; none where the table is not there, where we may not read it or not all of it. What is in
-/// memory is two numbers for each owner.
-///
-/// # Errors
-/// Whatever the database says.
+/// The counts of the table now; `None` if it does not exist or is not completely readable. Holds only two
+/// numbers per owner in memory.
 pub async fn of(
     tx: &mut PgConnection,
     relation: &str,

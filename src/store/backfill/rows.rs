@@ -1,4 +1,4 @@
-//! Rows that stand in a table: those that no event has reported, and those that were reported otherwise.
+//! Rows of a table: those that no event has reported, and those that differ from what was reported.
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -14,9 +14,9 @@ use super::tables::Table;
 use crate::store::Rules;
 use crate::store::resolve::activity;
 
-/// Compares a page of the table with the facts. A row of a later moment than its fact is reported by an event of many
-/// rows, and so is one that no event has reported; one that is reported otherwise for its own moment is corrected.
-pub(in crate::store) async fn standing(
+/// Compares a page of the table with the facts. New rows and rows of a later moment than their fact are
+/// reported by an event of many rows; a row that differs from its fact at the same moment is corrected.
+pub(in crate::store) async fn present(
     tx: &mut PgConnection,
     turn: &Turn,
     counted: &Counted,
@@ -34,12 +34,12 @@ pub(in crate::store) async fn standing(
         .fetch_one(&mut *tx)
         .await?;
     let differing: i64 = row.try_get("differing")?;
-    activity::forget_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
+    activity::delete_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
     let mut page = Page {
-        rows: i64::try_from(rows.looked_at).unwrap_or(i64::MAX),
+        rows: i64::try_from(rows.checked).unwrap_or(i64::MAX),
         found: row.try_get("found")?,
-        told_gone: row.try_get("told_gone")?,
-        next: rows.last.clone().filter(|_| rows.looked_at == turn.page_rows),
+        reported_gone: row.try_get("reported_gone")?,
+        next: rows.last.clone().filter(|_| rows.checked == turn.page_rows),
         is_for_one: differing > 0,
     };
     if differing > 0 && !turn.is_half {
@@ -48,8 +48,8 @@ pub(in crate::store) async fn standing(
     Ok(page)
 }
 
-/// A statement over the CTE `page`, which its first six parameters make. Each time planned again: the tables grow from
-/// nothing.
+/// A statement over the CTE `page`, which uses the first six parameters. Not prepared: the tables grow from
+/// nothing, so each page is planned again.
 pub(in crate::store) fn bound(statement: String, rows: &Rows) -> Query<'_, Postgres, PgArguments> {
     sqlx::query(AssertSqlSafe(statement))
         .persistent(false)
@@ -61,21 +61,22 @@ pub(in crate::store) fn bound(statement: String, rows: &Rows) -> Query<'_, Postg
         .bind(&rows.moments)
 }
 
-/// The page as it was read: `row_id`, what it counts for, its key and its place.
+/// The rows of the page: `row_id`, what it counts for, its key and its position.
 pub(in crate::store) const PAGE: &str = "page as materialized (
              select coalesce(key, row_id) as key, row_id, user_id, counted, amount, at, n
              from unnest($1::text[], $2::text[], $3::uuid[], $4::bool[], $5::bigint[], $6::timestamptz[])
                  with ordinality as p (key, row_id, user_id, counted, amount, at, n)
          )";
 
-/// The fact of each row of the page, looked up one by one by its key: the page is small beside the facts.
+/// The fact of each row of the page, looked up one by one by its key: the page is small compared to the
+/// facts.
 pub(in crate::store) fn known(counted: &Counted) -> String {
     format!(
         "known as materialized (
-             select p.*, p.row_id as name, f.row_id is not null as is_told, f.user_id as was_user,
+             select p.*, p.row_id as name, f.row_id is not null as is_reported, f.user_id as was_user,
                     f.counted as was_counted, f.amount as was_amount, f.final as was_final,
                     f.occurred_at as was_at, f.event_id as was_event,
-                    -- A trigger has told of every change since its first: what differs there is on its way.
+                    -- A trigger reports every change since its first: a difference there is an event on its way.
                     f.number is null
                         and (p.user_id, p.counted, p.amount) is distinct from (f.user_id, f.counted, f.amount) as differs
              from page p left join lateral (
@@ -89,13 +90,13 @@ pub(in crate::store) fn known(counted: &Counted) -> String {
 
 fn statement(counted: &Counted, turn: &Turn) -> String {
     let known = known(counted);
-    let news = pages::news(
+    let new_rows = pages::new_rows(
         "select * from known
-         where not is_told
+         where not is_reported
             or not was_final and differs and (at > was_at or at = was_at and was_event like 'found/%')",
     );
     let relation = counted.relation();
-    let kept = pages::kept(
+    let recorded = pages::recorded(
         "found_rows",
         &format!(
             "'relation', '{relation}', 'rows',
@@ -104,26 +105,27 @@ fn statement(counted: &Counted, turn: &Turn) -> String {
         ),
     );
     // Numbered after those of the page.
-    let (news, kept) = (news.replace("$2", "$7"), kept.replace("$4", "$9").replace("$3", "$8"));
+    let (new_rows, recorded) =
+        (new_rows.replace("$2", "$7"), recorded.replace("$4", "$9").replace("$3", "$8"));
     let moved = if turn.counts_later { String::new() } else { moved(counted) };
     format!(
-        "with {PAGE}, {known}, {news}, {kept}, facts as (
+        "with {PAGE}, {known}, {new_rows}, {recorded}, facts as (
              insert into ingest.row_facts
                  (relation, row_id, user_id, counted, amount, occurred_at, final, event_id, tied)
-             select '{relation}', row_id, user_id, counted, amount, at, false, event_id, false from news
+             select '{relation}', row_id, user_id, counted, amount, at, false, event_id, false from new_rows
              on conflict (relation, row_id) do update set
                  user_id = excluded.user_id, counted = excluded.counted, amount = excluded.amount,
                  occurred_at = excluded.occurred_at, event_id = excluded.event_id, tied = false
          ){moved}
-         select (select count(*) from news) as found,
-                (select count(*) from known where is_told and differs and not was_final)
-                    - (select count(*) from news where is_told) as differing,
-                (select count(*) from known where was_final) as told_gone,
-                (select array_agg(distinct was_user) from news where was_counted and was_user is not null) as less"
+         select (select count(*) from new_rows) as found,
+                (select count(*) from known where is_reported and differs and not was_final)
+                    - (select count(*) from new_rows where is_reported) as differing,
+                (select count(*) from known where was_final) as reported_gone,
+                (select array_agg(distinct was_user) from new_rows where was_counted and was_user is not null) as less"
     )
 }
 
-/// What the differences make of their owners' counts.
+/// Adds the differences to the owners' counts.
 pub(in crate::store) fn moved(counted: &Counted) -> String {
     let sums = counted.sums();
     if sums.is_empty() {
@@ -141,9 +143,9 @@ pub(in crate::store) fn moved(counted: &Counted) -> String {
              insert into ingest.activity as a (user_id, {columns})
              select user_id, {columns} from (
                  select user_id, {differences} from (
-                     select user_id, 1 as sign, amount from news where counted and user_id is not null
+                     select user_id, 1 as sign, amount from new_rows where counted and user_id is not null
                      union all
-                     select was_user, -1, was_amount from news where was_counted and was_user is not null
+                     select was_user, -1, was_amount from new_rows where was_counted and was_user is not null
                  ) d group by user_id order by user_id
              ) s where {some}
              on conflict (user_id) do update set {added}

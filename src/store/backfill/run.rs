@@ -1,4 +1,4 @@
-//! How far a reading is: a row of `ingest.backfills`, which whoever takes the next page holds.
+//! The progress of an import: a row of `ingest.backfills`, locked by the process that takes the next page.
 
 use std::borrow::Cow;
 
@@ -11,46 +11,46 @@ use super::pages::Page;
 use super::parts::{FIRST_ACTIVITY, Part, Scope};
 use crate::project::supabase::ActivityTables;
 
-/// Rows of a table that are compared at once. While one page is read, events wait for their turn.
+/// Rows compared at once. Events wait while a page is imported.
 const PAGE: usize = 20_000;
-/// The same at the first start, when nobody waits: the more rows at once, the less often the same blocks of a large
-/// table or index are fetched for rows that lie all over it.
+/// The same in the initial import, when no events wait: with larger pages the same blocks of a large table or index are
+/// fetched less often.
 const FIRST_PAGE: usize = 200_000;
-/// Members derived at once: each takes more than a row that is read.
+/// Members derived at once: each takes longer than a row that is imported.
 const MEMBERS: usize = 5_000;
 const FIRST_MEMBERS: usize = 20_000;
 
-/// The page that is to be read next.
+/// The next page.
 #[derive(Debug)]
 pub(in crate::store) struct Turn {
     pub id: i64,
-    /// The moment that the reading's events carry.
+    /// The moment of the import's events.
     pub at: OffsetDateTime,
     pub part: Part,
     /// The part after it, if any.
     next_part: Option<Part>,
-    /// The last key read of the part.
+    /// The last key of the part that was read.
     pub position: Option<String>,
-    /// The last key to read, where another reads what comes after it.
+    /// The last key to read, if another half reads those after it.
     pub until: Option<String>,
-    /// Nothing has been read before.
+    /// Whether nothing was imported before.
     pub is_first: bool,
-    /// Pages leave the counts to the part that counts everything.
+    /// Whether the counts are left to [`Part::Counts`].
     pub counts_later: bool,
-    /// One of two who read a page.
+    /// Whether this is one half of a page.
     pub is_half: bool,
     /// Rows of a page.
     pub page_rows: usize,
 }
 
 impl Turn {
-    /// What the names of the part's events begin with. Later readings come later in the order of names.
+    /// The prefix of the part's event ids. Later imports sort after earlier ones.
     pub(in crate::store) fn prefix(&self) -> String {
         format!("found/{:010}/{}/", self.id, self.part.name())
     }
 
-    /// The page up to the key in its `middle`, and the `rest` of its rows. Whatever comes up to the middle meanwhile belongs
-    /// to the first half, however much it is.
+    /// The page up to the key in its `middle`, and the `rest` of its rows. Rows that are inserted up to the middle
+    /// meanwhile belong to the first half.
     pub(in crate::store) fn halves(&self, middle: String, rest: usize) -> (Self, Self) {
         let half = |position, until, page_rows| Self {
             id: self.id,
@@ -69,7 +69,8 @@ impl Turn {
     }
 }
 
-/// The reading of `scope` that is under way, or a new one; its id. There is one first reading, ended or not.
+/// The id of the unfinished import of `scope`, or of a new one. There is only one initial import, finished or
+/// not.
 pub(in crate::store) async fn begin(
     pool: &PgPool,
     scope: Scope,
@@ -99,7 +100,7 @@ pub(in crate::store) async fn begin(
         .bind(&first)
         .fetch_optional(pool)
         .await?;
-        // None: another process began one in this very moment.
+        // `None`: another process has just begun one.
         if let Some(id) = id {
             return Ok(id);
         }
@@ -114,7 +115,7 @@ fn parts(reading: &str, is_first: bool, tables: &ActivityTables) -> impl Iterato
     })
 }
 
-/// Waits for the turn to take the next page; none if the reading has come to its end. `page_rows`: other than usual.
+/// Locks the next page; `None` if the import is complete. `page_rows`: if not the default.
 pub(in crate::store) async fn take(
     tx: &mut PgConnection,
     id: i64,
@@ -161,7 +162,8 @@ pub(in crate::store) async fn take(
     }))
 }
 
-/// Notes what was read, and where the next page begins: in the same part or, where that has ended, in the next.
+/// Records what was read, and where the next page begins: in the same part or, if that is complete, in the
+/// next.
 pub(in crate::store) async fn advance(
     tx: &mut PgConnection,
     turn: &Turn,
@@ -191,7 +193,7 @@ pub(in crate::store) async fn advance(
     Ok(())
 }
 
-/// Rows looked at and rows found, by part.
+/// Rows checked and rows found, by part.
 pub(in crate::store) async fn counts(pool: &PgPool, id: i64) -> Result<(Counts, Counts), sqlx::Error> {
     let (Json(looked_at), Json(found)) =
         sqlx::query_as("select looked_at, found from ingest.backfills where id = $1")

@@ -1,5 +1,5 @@
-//! Rows of `customer_subscriptions` that no event has reported: whose the customer is, and what stands for the
-//! subscription until Stripe tells.
+//! Rows of `customer_subscriptions` that no event has reported: they say whose the customer is, and represent
+//! the subscription until Stripe reports it.
 
 use sqlx::PgConnection;
 use sqlx::Row as _;
@@ -11,14 +11,14 @@ use super::pages::Page;
 use super::run::Turn;
 use super::tables::Table;
 use super::users::event;
-use crate::project::internal::{FoundSubscription, Internal};
+use crate::project::internal::{ImportedSubscription, Internal};
 use crate::store::{Rules, apply};
 
-/// Rows reported at once, each by an event of its own: what the first of them says of its subscription stays.
+/// Rows reported at once, each by its own event: the first row of a subscription counts.
 const ROWS: i64 = 500;
 
-/// The next rows.
-pub(in crate::store) async fn standing(
+/// Imports a page of rows.
+pub(in crate::store) async fn present(
     tx: &mut PgConnection,
     turn: &Turn,
     rules: &Rules,
@@ -47,18 +47,23 @@ pub(in crate::store) async fn standing(
         page.next = (page.rows == ROWS).then(|| found.id.to_string());
         if row.try_get("is_new")? {
             page.found += 1;
-            events.push(event(turn, format!("found/{}", found.id), "found", &Internal::Found(found))?);
+            events.push(event(
+                turn,
+                format!("found/{}", found.id),
+                "found",
+                &Internal::ImportedSubscription(found),
+            )?);
         }
     }
     apply::within(tx, &events, rules, now).await?;
     Ok(page)
 }
 
-fn found(row: &PgRow) -> Result<FoundSubscription, sqlx::Error> {
+fn found(row: &PgRow) -> Result<ImportedSubscription, sqlx::Error> {
     let created: Option<OffsetDateTime> = row.try_get(6)?;
     let canceled: Option<OffsetDateTime> = row.try_get(7)?;
     let id: Uuid = row.try_get(0)?;
-    Ok(FoundSubscription {
+    Ok(ImportedSubscription {
         id,
         user_id: row.try_get(1)?,
         customer: row.try_get(2)?,

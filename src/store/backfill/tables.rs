@@ -1,4 +1,4 @@
-//! The application's tables as they are: which columns are there, and how to ask for them.
+//! The application's tables: which columns exist, and how to select them.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use crate::project::supabase::columns::{Column, Content};
 /// A table's columns with their types.
 #[derive(Debug)]
 pub(in crate::store) struct Table {
-    /// As SQL writes it.
+    /// The quoted SQL name.
     name: String,
     columns: BTreeMap<String, String>,
 }
 
-/// What may stand around an id without being part of it.
+/// Whitespace around an id that is not part of it.
 const SPACE: &str = r"[\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
 /// A UUID as other systems may write it.
 const UUID: &str = "^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$";
 
 impl Table {
-    /// The table `relation`, `schema.table`, with its columns. None where it is not there, where we may not read it, or where a
-    /// policy would hide rows from us: what is not seen must not be taken for gone.
+    /// The table `relation`, `schema.table`, with its columns. `None` if it does not exist, is not readable,
+    /// or row level security would hide rows: a hidden row must not be mistaken for a deleted one.
     pub(in crate::store) async fn find(
         tx: &mut PgConnection,
         relation: &str,
@@ -47,12 +47,12 @@ impl Table {
         self.columns.contains_key(column)
     }
 
-    /// The type of the key, `id`; none where there is no such column.
+    /// The type of the key, `id`; `None` if there is no such column.
     pub(in crate::store) fn key_type(&self) -> Option<&str> {
         self.columns.get("id").map(String::as_str)
     }
 
-    /// The row `t` in JSON, with those of the `columns` that the table has: as an event tells them.
+    /// SQL: the row `t` as JSON, with those of the `columns` that the table has, as in an event.
     pub(in crate::store) fn row(&self, columns: &[Column]) -> String {
         let there = columns.iter().filter_map(|column| {
             let (kind, name) = (self.columns.get(&column.name)?, sql::name(&column.name));
@@ -66,7 +66,7 @@ impl Table {
         format!("(select row_to_json(r)::text from (select {}) r)", there.collect::<Vec<_>>().join(", "))
     }
 
-    /// Text `text` as the key, to look a row up by it: null where it can be no key of this table.
+    /// SQL: `text` cast to the key's type; null if it cannot be a key of this table.
     pub(in crate::store) fn key(&self, text: &str) -> String {
         match self.key_type() {
             Some("uuid") => uuid(text),
@@ -78,8 +78,8 @@ impl Table {
         }
     }
 
-    /// Whether the row whose id is `text` stands in the table, in SQL. Of an id that is written in other ways than it is
-    /// compared (`project::supabase` takes UUIDs in all forms) any way will do.
+    /// SQL: whether the table has a row whose id is `text`, in any of its spellings (`project::supabase`
+    /// accepts UUIDs in all forms).
     pub(in crate::store) fn holds(&self, text: &str) -> String {
         let by_key = format!("exists (select from {} t where t.id = {})", self.name, self.key(text));
         if matches!(self.key_type(), Some("uuid" | "bigint" | "integer" | "smallint")) {
@@ -90,7 +90,7 @@ impl Table {
     }
 }
 
-/// Text `text` as a UUID, or null.
+/// SQL: `text` as a UUID, or null.
 pub(in crate::store) fn uuid(text: &str) -> String {
     format!("case when btrim({text}) ~ '{UUID}' then btrim({text})::uuid end")
 }

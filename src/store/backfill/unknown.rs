@@ -1,17 +1,17 @@
-//! What the tables could not tell, for people to know how far the numbers reach.
+//! What could not be determined from the tables, so that operators know the limits of the numbers.
 
 use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::Counts;
-use super::pages::{NOT_READ, TOLD_GONE};
+use super::pages::{NOT_READ, REPORTED_GONE};
 use super::parts::{Part, Scope};
 use crate::project::supabase::ActivityTables;
 
 /// Something that could not be known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unknown {
-    /// How many, where it can be counted.
+    /// How many, if it can be counted.
     pub count: Option<i64>,
     /// What, and what follows from it.
     pub what: String,
@@ -48,13 +48,11 @@ fn of_part(part: &Part, found: &Counts) -> impl Iterator<Item = Unknown> + use<>
             _ => format!("{relation} is not there or may not be read: its {name} are not counted"),
         },
     });
-    let told_gone = found.get(&format!("{name} {TOLD_GONE}")).map(|count| Unknown {
+    let reported_gone = found.get(&format!("{name} {REPORTED_GONE}")).map(|count| Unknown {
         count: Some(*count),
-        what: format!(
-            "rows of {relation} stand there although they were told to be deleted: they do not count"
-        ),
+        what: format!("rows of {relation} exist although events reported their deletion: they do not count"),
     });
-    unread.into_iter().chain(told_gone)
+    unread.into_iter().chain(reported_gone)
 }
 
 async fn of_activity(tx: &mut PgConnection) -> Result<Vec<(i64, &'static str)>, sqlx::Error> {
@@ -95,12 +93,12 @@ async fn of_revenue(tx: &mut PgConnection) -> Result<Vec<(i64, &'static str)>, s
     .fetch_one(tx)
     .await?;
     Ok(vec![
-        (unreported, "subscriptions wait for Stripe to tell their items: until then their MRR is 0"),
+        (unreported, "subscriptions wait for Stripe to report their items: until then their MRR is 0"),
         (odd, "payments have a status that memberflow does not know: they do not count"),
-        (nameless, "payments name nothing of Stripe's: they count beside whatever Stripe tells"),
+        (nameless, "payments have no Stripe id: they count in addition to what Stripe reports"),
         (
             unconfirmed,
-            "payments count as the application kept them, refunds unknown, until Stripe tells of them",
+            "payments count as the application kept them, refunds unknown, until Stripe reports them",
         ),
     ])
 }

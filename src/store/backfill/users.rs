@@ -1,4 +1,4 @@
-//! Users: who is there, and who was.
+//! Users that exist, and users that were deleted.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -8,31 +8,31 @@ use super::pages::{self, Page};
 use super::run::Turn;
 use super::tables::Table;
 use crate::envelope::{Envelope, Source};
-use crate::project::internal::{FoundUsers, Internal};
+use crate::project::internal::{ImportedUsers, Internal};
 use crate::store::{Rules, apply};
 
-/// Users of whom it is found that they are gone, at once: their customers' rows are derived with them.
+/// Deleted users processed at once: their customers' rows are derived with them.
 const GONE: i64 = 500;
 
-/// A page of `auth.users`: those who were never seen before are seen now.
+/// A page of `auth.users`: records those never seen before.
 pub(in crate::store) async fn there(
     tx: &mut PgConnection,
     turn: &Turn,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     let after = pages::after(turn, "t.id", "uuid");
-    let news = pages::news(
+    let new_rows = pages::new_rows(
         "select p.*, p.key::text as name from page p
          where not exists (select from ingest.users u where u.id = p.key)",
     );
-    let kept = pages::kept("found_users", "'there', json_agg(key order by n)");
+    let recorded = pages::recorded("found_users", "'there', json_agg(key order by n)");
     let outcome = pages::outcome(turn);
     let statement = format!(
         "with page as materialized (
              select s.key, row_number() over (order by key) as n
              from (select t.id as key from auth.users t where {after} order by t.id limit {}) s
-         ), {news}, {kept}, seen as (
-             insert into ingest.users (id) select key from news on conflict do nothing
+         ), {new_rows}, {recorded}, seen as (
+             insert into ingest.users (id) select key from new_rows on conflict do nothing
          )
          select {outcome}",
         turn.page_rows
@@ -40,7 +40,7 @@ pub(in crate::store) async fn there(
     pages::page(&pages::run(tx, turn, statement, now).await?)
 }
 
-/// Users who were seen and are not there any more.
+/// Users who were seen and no longer exist.
 pub(in crate::store) async fn gone(
     tx: &mut PgConnection,
     turn: &Turn,
@@ -64,12 +64,12 @@ pub(in crate::store) async fn gone(
     let found = i64::try_from(gone.len()).unwrap_or(i64::MAX);
     let next = gone.last().filter(|_| found == GONE).map(Uuid::to_string);
     let event_id = format!("{}{first}", turn.prefix());
-    let internal = Internal::FoundUsers(FoundUsers { there: Vec::new(), gone });
+    let internal = Internal::ImportedUsers(ImportedUsers { there: Vec::new(), gone });
     apply::within(tx, &[event(turn, event_id, "found_users", &internal)?], rules, now).await?;
     Ok(Page { rows: found, found, next, ..Page::default() })
 }
 
-/// An event of our own, reported by this reading.
+/// An internal event of this import.
 pub(in crate::store) fn event(
     turn: &Turn,
     event_id: String,

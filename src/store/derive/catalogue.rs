@@ -1,4 +1,4 @@
-//! What subscriptions' values depend on beside themselves: prices, coupons, discounts, invoice lines.
+//! What the values of subscriptions depend on: prices, coupons, discounts, invoice lines.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,11 +9,8 @@ use crate::project::mrr::{self, Catalogue};
 use crate::project::stripe::{Discount, Price, StripeObject, Subscription};
 use crate::store::resolve::facts::Changed;
 
-/// All that `subscriptions` and `discounts` on their customers' level depend on. Terms that are `known` are not read
+/// Loads what `subscriptions` and customer-level `discounts` depend on. Terms that are `known` are not read
 /// again.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn load(
     tx: &mut PgConnection,
     known: Catalogue,
@@ -39,8 +36,8 @@ pub async fn load(
     Ok(catalogue)
 }
 
-/// The customers of those `subscriptions` of which only invoices tell what a discount takes off: one of their
-/// own, or one of `discounts`, which lie on their customers.
+/// The customers of those `subscriptions` for which only invoices show the amount of a discount: their own,
+/// or one of the customer-level `discounts`.
 #[must_use]
 pub fn need_discount_amounts<'a>(
     subscriptions: &[&'a Subscription],
@@ -87,7 +84,7 @@ async fn fetch(
     Ok(())
 }
 
-/// The newest invoice's lines of each subscription of `customers`: read only where no price tells what an item
+/// The newest invoice's lines of each subscription of `customers`: read only if no price shows what an item
 /// costs.
 async fn last_lines(
     tx: &mut PgConnection,
@@ -143,7 +140,7 @@ async fn discount_amounts(
     Ok(())
 }
 
-/// What `state` hangs on in the catalogue, to be remembered so that it is found from there.
+/// The catalogue ids that `state` depends on, stored as links so that its dependents can be found.
 #[must_use]
 pub fn links(state: &StripeObject) -> Vec<(String, String)> {
     let dependencies = match state {
@@ -159,10 +156,7 @@ fn awaited(discount: Option<&Discount>) -> Vec<String> {
     discount.and_then(mrr::awaited_coupon).map(ToOwned::to_owned).into_iter().collect()
 }
 
-/// The customers whose subscriptions hang on `changed` prices, coupons or discounts.
-///
-/// # Errors
-/// Whatever the database says.
+/// The customers whose subscriptions depend on `changed` prices, coupons or discounts.
 pub async fn dependents(
     tx: &mut PgConnection,
     changed: &BTreeMap<String, Changed<StripeObject>>,
@@ -189,8 +183,8 @@ pub async fn dependents(
     .await
 }
 
-/// Whether a price costs anything else than before: many subscriptions may hang on it, and its name is nothing
-/// to them.
+/// Whether the terms of a price changed: many subscriptions may depend on it, and a new name does not affect
+/// them.
 fn has_other_terms(before: Option<&StripeObject>, price: &Price) -> bool {
     let terms = |price: &Price| Price { nickname: None, product: None, ..price.clone() };
     !matches!(before, Some(StripeObject::Price(before)) if terms(before) == terms(price))

@@ -1,21 +1,21 @@
-//! Deleting rows that tables of the application may refer to.
+//! Deletes rows that tables of the application may reference.
 
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-/// What deletes rows of `payment_history` by their ids.
+/// Deletes rows of `payment_history` by id.
 pub const PAYMENT: &str = "delete from payment_history where id = any($1)";
-/// What deletes rows of `customer_subscriptions` by their ids.
+/// Deletes rows of `customer_subscriptions` by id.
 pub const SUBSCRIPTION: &str = "delete from customer_subscriptions where id = any($1)";
 
-/// SQLSTATE of a row that another one refers to.
+/// SQLSTATE of a foreign key violation.
 const REFERRED_TO: &str = "23503";
 
-/// Deletes the rows `ids` by `statement`. One that the application refers to stays, and the log says so: it
-/// would otherwise hold up everything behind it for as long as it is referred to.
+/// Deletes the rows `ids` by `statement`. A row that the application references is kept and logged: failing
+/// would block everything behind it.
 ///
 /// # Errors
-/// Whatever else the database says.
+/// Any other database error.
 pub async fn delete(tx: &mut PgConnection, statement: &'static str, ids: &[Uuid]) -> Result<(), sqlx::Error> {
     if ids.is_empty() || attempt(tx, statement, ids).await? {
         return Ok(());
@@ -28,7 +28,7 @@ pub async fn delete(tx: &mut PgConnection, statement: &'static str, ids: &[Uuid]
     Ok(())
 }
 
-/// Whether nothing stood against it.
+/// Whether no foreign key prevented it.
 async fn attempt(tx: &mut PgConnection, statement: &'static str, ids: &[Uuid]) -> Result<bool, sqlx::Error> {
     let mut savepoint = tx.begin().await?;
     match sqlx::query(statement).bind(ids).execute(&mut *savepoint).await {

@@ -1,4 +1,4 @@
-//! Customers of whom something was reported that says nothing of whose they are.
+//! Customers that events were about, without new evidence of whose they are.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,22 +8,22 @@ use uuid::Uuid;
 
 use super::parked::Reason;
 
-/// Why a customer's user has to be decided again whenever it is met.
+/// The parking reasons for which a customer's user is decided again with every event.
 const UNSETTLED: [Reason; 4] =
     [Reason::UnknownUser, Reason::UserGone, Reason::AmbiguousEmail, Reason::DisputedUser];
 
-/// Such customers with the others of their users, as they stand.
+/// Such customers with the other customers of their users, as stored.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Involved {
     customers: Vec<Customer>,
-    /// Whether there is any lead that what was paid could matter to.
+    /// Whether there are leads that a payment could affect.
     pub has_leads: bool,
 }
 
 #[derive(Debug)]
 struct Customer {
     id: String,
-    /// Its user, who is there.
+    /// Its user, who exists.
     user_id: Option<Uuid>,
     is_unsettled: bool,
     recompute_at: Option<OffsetDateTime>,
@@ -32,7 +32,7 @@ struct Customer {
 }
 
 impl Involved {
-    /// What is known of `customers`.
+    /// Loads `customers`.
     pub(in crate::store) async fn load(
         tx: &mut PgConnection,
         customers: &BTreeSet<String>,
@@ -60,14 +60,14 @@ impl Involved {
         Ok(involved)
     }
 
-    /// Those of the `asked` customers whose user has to be decided first.
+    /// Those of the `asked` customers whose user must be decided first.
     pub(in crate::store) fn undecided(&self, asked: &BTreeSet<String>) -> BTreeSet<String> {
         let settled = self.customers.iter().filter(|it| it.user_id.is_some() && !it.is_unsettled);
         let settled: BTreeSet<&String> = settled.map(|it| &it.id).collect();
         asked.iter().filter(|id| !settled.contains(id)).cloned().collect()
     }
 
-    /// Each customer that is somebody's, with its user.
+    /// Each customer that has a user, with that user.
     pub(in crate::store) fn by_customer(&self) -> HashMap<String, Uuid> {
         self.customers.iter().filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
     }
@@ -78,8 +78,8 @@ impl Involved {
         settled.filter_map(|it| it.user_id).collect()
     }
 
-    /// The users whose subscriptions have to be valued: those with one of the `valued` customers, one that the clock has
-    /// changed, or no row yet.
+    /// The users whose subscriptions must be valued: those with one of the `valued` customers, one whose
+    /// value the clock has changed, or no row yet.
     pub(in crate::store) fn users_to_value(
         &self,
         valued: &BTreeSet<String>,
@@ -91,7 +91,7 @@ impl Involved {
         self.customers.iter().filter(is_due).filter_map(|it| it.user_id).collect()
     }
 
-    /// When the clock changes what the customers are worth.
+    /// When the clock next changes the customers' values.
     pub(in crate::store) fn schedule(&self) -> HashMap<String, OffsetDateTime> {
         self.customers.iter().filter_map(|it| Some((it.id.clone(), it.recompute_at?))).collect()
     }
@@ -103,8 +103,8 @@ impl Involved {
     }
 }
 
-/// Everything is looked up by index: a subquery that cannot be merged (`offset 0`) or gives one value leaves the planner
-/// no other way, whatever it believes of the tables' sizes.
+/// Everything is looked up by index: subqueries that cannot be flattened (`offset 0`, scalar) force that,
+/// whatever the table statistics say.
 const INVOLVED: &str = "
     with asked as materialized (
         select c.id, c.user_id from unnest($1::text[]) as a (id)

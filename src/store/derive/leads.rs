@@ -1,16 +1,13 @@
-//! Leads: people who have shown interest, some of whom become members.
+//! Leads, some of whom become members.
 
 use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Converts the leads that have the confirmed address of one of `users` and were made before the first payment, takes
-/// back those that turn out to have been made after it, and gives their leads the value of what was paid since. The
-/// campaigns' sums follow by the triggers of `leads`.
-///
-/// # Errors
-/// Whatever the database says.
+/// Converts the leads that have the confirmed address of one of `users` and were created before the first
+/// payment, reverts those created after it, and sets their value to what was paid since. Triggers on `leads`
+/// update the campaigns' sums.
 pub async fn convert(tx: &mut PgConnection, users: &BTreeSet<Uuid>) -> Result<(), sqlx::Error> {
     if users.is_empty() {
         return Ok(());

@@ -1,7 +1,7 @@
-//! The MRR ledger: brings what is believed into line with what the versions say.
+//! The MRR ledger: revises the believed movements by the versions.
 //!
-//! Only what follows from the change is worked out: the movements from the earliest second that it touches
-//! to now. For an event in its turn that is the one movement it makes; a late one costs what came after it.
+//! Only the movements from the earliest affected second on are recomputed. For an event in order that is one
+//! movement; a late one costs what came after it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,10 +14,10 @@ use crate::project::mrr::Catalogue;
 use crate::store::resolve::claims::moment;
 use crate::store::resolve::versions::{self, RecomputeFrom};
 
-/// A customer's movement: by customer, currency and second there is one.
+/// Identifies a movement: one per customer, currency and second.
 type Key = (String, String, OffsetDateTime);
 
-/// What the ledger says of one movement.
+/// A movement as stored.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     kind: String,
@@ -39,11 +39,8 @@ impl From<Movement> for Entry {
     }
 }
 
-/// Works the customers' ledgers out again, each from its second on: what is not believed any more is
-/// superseded, what is new is recorded. `owners`: the users who are there.
-///
-/// # Errors
-/// Whatever the database says.
+/// Recomputes the customers' ledgers, each from its second on: movements that no longer hold are superseded,
+/// new ones recorded. `owners`: the users who exist.
 pub async fn revise(
     tx: &mut PgConnection,
     since: &RecomputeFrom,
@@ -79,17 +76,17 @@ pub async fn revise(
     record(tx, &entries, owners, now).await
 }
 
-/// What the ledger says of some customers.
+/// The stored ledger of some customers.
 #[derive(Default)]
 struct Recorded {
     /// The currencies in which each customer had revenue before its second.
     seen: HashMap<String, BTreeSet<String>>,
-    /// What is believed from its second on, with the rows' ids.
+    /// The believed movements from its second on, with the rows' ids.
     believed: Vec<(Key, (i64, Entry))>,
 }
 
-/// Subqueries that cannot be merged (`offset 0`) make the planner look each customer up by index, whatever it believes of
-/// the table's size: its movements from the second on, and where it began in each currency.
+/// Subqueries that cannot be flattened (`offset 0`) force an index lookup per customer: its movements from
+/// the second on, and its first in each currency.
 async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Recorded, sqlx::Error> {
     let rows = sqlx::query(
         "select w.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,
@@ -131,7 +128,7 @@ async fn supersede(tx: &mut PgConnection, ids: &[i64], now: OffsetDateTime) -> R
     if ids.is_empty() {
         return Ok(());
     }
-    // Another machine's clock may have recorded it in our future.
+    // Another machine's clock may be ahead of ours.
     sqlx::query(
         "update mrr_movements set superseded_at = greatest($2, recorded_at) where ctid = any(array(
              select m.ctid from unnest($1::bigint[]) as i (id)
@@ -178,11 +175,8 @@ async fn record(
     Ok(())
 }
 
-/// Gives the movements of `moved` customers to their users of now (`owners`), those of the past too; and
-/// those of `ownerless` customers that nobody has to whoever has the customer: a deleted user may have come back.
-///
-/// # Errors
-/// Whatever the database says.
+/// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the
+/// unowned movements of `ownerless` customers to the customer's user: a deleted user may have come back.
 pub async fn assign(
     tx: &mut PgConnection,
     moved: &BTreeSet<String>,
@@ -195,7 +189,7 @@ pub async fn assign(
     if assigned.is_empty() {
         return Ok(());
     }
-    // Found by index and updated by place, as in `parked::replace`.
+    // Found by index and updated by ctid, as in `parked::replace`.
     sqlx::query(
         "with assigned as materialized (
              select * from unnest($1::text[], $2::uuid[], $3::bool[]) as a (customer_id, user_id, ownerless_only)

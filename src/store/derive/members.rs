@@ -1,4 +1,4 @@
-//! The members' own tables: `user_revenue_metrics`, `user_revenue_by_currency` and `user_activity_metrics`.
+//! The members' tables: `user_revenue_metrics`, `user_revenue_by_currency` and `user_activity_metrics`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,9 +14,9 @@ use crate::project::stripe::StripeObject;
 use crate::project::supabase::tables::Metric;
 use crate::store::Rules;
 
-/// What the rows of the members are made of.
+/// The input of the members' rows.
 pub struct Sources<'a> {
-    /// The members: users who are there.
+    /// The members: users who exist.
     pub users: &'a BTreeSet<Uuid>,
     /// Further members, of whom only payments were reported.
     pub payers: &'a BTreeSet<Uuid>,
@@ -29,11 +29,11 @@ pub struct Sources<'a> {
     pub context: Context<'a>,
 }
 
-/// What the rows depend on beside facts.
+/// What the rows depend on besides facts.
 pub struct Context<'a> {
     pub rules: &'a Rules,
     pub now: OffsetDateTime,
-    /// Members whose rows are to say what the clock said then, and not what it says now.
+    /// Members whose rows are computed for another moment than now.
     pub moments: &'a HashMap<Uuid, OffsetDateTime>,
 }
 
@@ -44,9 +44,6 @@ impl Context<'_> {
 }
 
 /// Writes the rows of the members that `sources` names.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn write(tx: &mut PgConnection, sources: &Sources<'_>) -> Result<(), sqlx::Error> {
     if sources.users.is_empty() && sources.payers.is_empty() {
         return Ok(());
@@ -82,7 +79,7 @@ fn standings(sources: &Sources<'_>) -> BTreeMap<Uuid, (Standing, Option<String>)
     valued
         .into_iter()
         .map(|(user, valued)| {
-            // Shown where no money has flowed yet: a trial has a currency, too.
+            // Shown even if nothing was paid yet: a trial has a currency too.
             let currency = valued.iter().map(|v| v.currency.clone()).filter(|c| !c.is_empty()).min();
             (user, (member::standing(&valued, sources.context.moment(user)), currency))
         })
@@ -146,7 +143,8 @@ async fn write_revenue(
     Ok(())
 }
 
-/// Both tables at once. Of those of whom only payments were reported (`payer`) the row keeps what the subscriptions say.
+/// Both tables at once. For members of whom only payments were reported (`payer`) the subscription columns
+/// stay.
 const WRITE_REVENUE: &str = "
     with gone as (
         delete from user_revenue_metrics where user_id = any($12)
@@ -187,7 +185,7 @@ const WRITE_REVENUE: &str = "
           (excluded.subscription_tier, excluded.subscription_status, excluded.subscription_start_date,
            excluded.months_subscribed, excluded.mrr, excluded.ltv, excluded.total_spent, excluded.currency)";
 
-/// What is known of a member's activity beside the counts, which SQL adds itself.
+/// A member's activity without the counts, which SQL adds.
 pub struct Member {
     pub user_id: Uuid,
     standing: Standing,
@@ -200,15 +198,11 @@ pub struct Member {
 #[derive(Default)]
 pub struct Active {
     pub members: Vec<Member>,
-    /// Those of whom everything is due: who have no row yet, and whose revenue the calendar has changed or was not derived
-    /// today.
+    /// Those to derive completely: without a row, or whose revenue was not derived today.
     pub due: BTreeSet<Uuid>,
 }
 
-/// What is known of `users`, as far as they are there.
-///
-/// # Errors
-/// Whatever the database says.
+/// Loads those of `users` that exist.
 pub async fn active(
     tx: &mut PgConnection,
     users: &BTreeSet<Uuid>,
@@ -269,7 +263,7 @@ pub async fn active(
     Ok(active)
 }
 
-/// Subscriptions without what they are worth, which says nothing of activity.
+/// Subscriptions without their value, which activity does not need.
 fn valued(states: Vec<Json<StripeObject>>) -> Vec<Valued> {
     let subscriptions = states.into_iter().filter_map(|Json(state)| match state {
         StripeObject::Subscription(subscription) => Some(subscription),
@@ -286,7 +280,7 @@ fn valued(states: Vec<Json<StripeObject>>) -> Vec<Valued> {
         .collect()
 }
 
-/// What of a member's activity people set by hand, what changes with logins, and whether a ticket waits too long.
+/// What people set by hand, the last login, and whether an urgent ticket is overdue.
 struct Seen {
     user_id: Uuid,
     last_login_at: Option<OffsetDateTime>,
@@ -294,7 +288,7 @@ struct Seen {
     waits_urgently: bool,
 }
 
-/// What people set by hand is read from the table that they see, whichever is being derived.
+/// Manual values are read from the live table, also when the shadow is being derived.
 async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::Error> {
     let rows = sqlx::query(
         "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end,
@@ -321,9 +315,6 @@ async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::
 }
 
 /// Writes the rows of activity of `members`.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn write_activity(
     tx: &mut PgConnection,
     members: &[Member],
@@ -332,74 +323,75 @@ pub async fn write_activity(
     if members.is_empty() {
         return Ok(());
     }
-    let mut engagement = Vec::with_capacity(members.len());
-    let mut health = Vec::with_capacity(members.len());
-    for one in members {
-        let (thresholds, at) = (context.rules.thresholds, context.moment(one.user_id));
-        let computed = member::engagement(one.last_login_at, &one.standing, thresholds, at);
-        let shown = one.engagement_by_hand.as_deref().unwrap_or(computed);
-        health.push(member::health(&one.standing, shown, one.waits_urgently));
-        engagement.push(computed);
-    }
+    let (engagement, health): (Vec<_>, Vec<_>) =
+        members.iter().map(|one| engagement_and_health(one, context)).unzip();
     let tables = &context.rules.reading.tables;
     let days = |one: &Member| one.last_login_at.map(|at| whole_days(at, context.moment(one.user_id)));
-    // A megabyte is 1,048,576 bytes; numeric's round takes halves up. A size that the column cannot hold is
-    // no size of anything, and must not stop the rest of the row. A count that no table feeds is the
-    // application's and stays what it is.
-    sqlx::query(
-        "insert into user_activity_metrics as m
-             (user_id, last_login_at, days_since_last_login, engagement_status, health_status, total_logins,
-              s3_file_count, total_storage_mb, vision_count, journal_entry_count, profile_completion_percent,
-              vision_refinement_count, audio_generated_count, vision_board_image_count,
-              last_calculated_at, updated_at)
-         select n.user_id, n.last_login_at, n.days, n.engagement, n.health, coalesce(a.logins, 0),
-                coalesce(a.files, 0), least(round(coalesce(a.file_bytes, 0) / 1048576.0, 2), 99999999.99),
-                case when $7 then coalesce(a.visions, 0) else 0 end,
-                case when $8 then coalesce(a.journal_entries, 0) else 0 end, coalesce(p.amount, 0),
-                case when $9 then coalesce(a.refinements, 0) else 0 end,
-                case when $10 then coalesce(a.audio_tracks, 0) else 0 end,
-                case when $11 then coalesce(a.board_images, 0) else 0 end, $6, $6
-         from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::text[])
-             as n (user_id, last_login_at, days, engagement, health)
-         left join activity a on a.user_id = n.user_id
-         left join lateral (
-             select amount from row_facts
-             where relation = 'public.user_profiles' and counted and user_id = n.user_id
-             order by occurred_at desc, row_id desc limit 1
-         ) p on true
-         on conflict (user_id) do update set
-             last_login_at = excluded.last_login_at, days_since_last_login = excluded.days_since_last_login,
-             engagement_status = case when m.engagement_status_is_manual then m.engagement_status
-                                      else excluded.engagement_status end,
-             health_status = case when m.health_status_is_manual then m.health_status else excluded.health_status end,
-             total_logins = excluded.total_logins, s3_file_count = excluded.s3_file_count,
-             total_storage_mb = excluded.total_storage_mb,
-             profile_completion_percent = excluded.profile_completion_percent,
-             vision_count = case when $7 then excluded.vision_count else m.vision_count end,
-             journal_entry_count = case when $8 then excluded.journal_entry_count else m.journal_entry_count end,
-             vision_refinement_count = case when $9 then excluded.vision_refinement_count
-                                            else m.vision_refinement_count end,
-             audio_generated_count = case when $10 then excluded.audio_generated_count
-                                          else m.audio_generated_count end,
-             vision_board_image_count = case when $11 then excluded.vision_board_image_count
-                                             else m.vision_board_image_count end,
-             last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at",
-    )
-    .bind(members.iter().map(|one| one.user_id).collect::<Vec<_>>())
-    .bind(members.iter().map(|one| one.last_login_at).collect::<Vec<_>>())
-    .bind(members.iter().map(days).collect::<Vec<_>>())
-    .bind(engagement)
-    .bind(health)
-    .bind(context.now)
-    .bind(tables.feed(Metric::Visions))
-    .bind(tables.feed(Metric::JournalEntries))
-    .bind(tables.feed(Metric::Refinements))
-    .bind(tables.feed(Metric::AudioTracks))
-    .bind(tables.feed(Metric::BoardImages))
-    .execute(tx)
-    .await?;
+    sqlx::query(WRITE_ACTIVITY)
+        .bind(members.iter().map(|one| one.user_id).collect::<Vec<_>>())
+        .bind(members.iter().map(|one| one.last_login_at).collect::<Vec<_>>())
+        .bind(members.iter().map(days).collect::<Vec<_>>())
+        .bind(engagement)
+        .bind(health)
+        .bind(context.now)
+        .bind(tables.feed(Metric::Visions))
+        .bind(tables.feed(Metric::JournalEntries))
+        .bind(tables.feed(Metric::Refinements))
+        .bind(tables.feed(Metric::AudioTracks))
+        .bind(tables.feed(Metric::BoardImages))
+        .execute(tx)
+        .await?;
     Ok(())
 }
+
+/// The computed engagement, and the health that follows from the engagement shown, manual or not.
+fn engagement_and_health(member: &Member, context: &Context<'_>) -> (&'static str, &'static str) {
+    let at = context.moment(member.user_id);
+    let computed = member::engagement(member.last_login_at, &member.standing, context.rules.thresholds, at);
+    let shown = member.engagement_by_hand.as_deref().unwrap_or(computed);
+    (computed, member::health(&member.standing, shown, member.waits_urgently))
+}
+
+/// A megabyte is 1,048,576 bytes; numeric's round rounds halves up. A size that the column cannot hold must not
+/// fail the row. A count that no table feeds belongs to the application and is kept.
+const WRITE_ACTIVITY: &str = "
+    insert into user_activity_metrics as m
+        (user_id, last_login_at, days_since_last_login, engagement_status, health_status, total_logins,
+         s3_file_count, total_storage_mb, vision_count, journal_entry_count, profile_completion_percent,
+         vision_refinement_count, audio_generated_count, vision_board_image_count,
+         last_calculated_at, updated_at)
+    select n.user_id, n.last_login_at, n.days, n.engagement, n.health, coalesce(a.logins, 0),
+           coalesce(a.files, 0), least(round(coalesce(a.file_bytes, 0) / 1048576.0, 2), 99999999.99),
+           case when $7 then coalesce(a.visions, 0) else 0 end,
+           case when $8 then coalesce(a.journal_entries, 0) else 0 end, coalesce(p.amount, 0),
+           case when $9 then coalesce(a.refinements, 0) else 0 end,
+           case when $10 then coalesce(a.audio_tracks, 0) else 0 end,
+           case when $11 then coalesce(a.board_images, 0) else 0 end, $6, $6
+    from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::text[], $5::text[])
+        as n (user_id, last_login_at, days, engagement, health)
+    left join activity a on a.user_id = n.user_id
+    left join lateral (
+        select amount from row_facts
+        where relation = 'public.user_profiles' and counted and user_id = n.user_id
+        order by occurred_at desc, row_id desc limit 1
+    ) p on true
+    on conflict (user_id) do update set
+        last_login_at = excluded.last_login_at, days_since_last_login = excluded.days_since_last_login,
+        engagement_status = case when m.engagement_status_is_manual then m.engagement_status
+                                 else excluded.engagement_status end,
+        health_status = case when m.health_status_is_manual then m.health_status else excluded.health_status end,
+        total_logins = excluded.total_logins, s3_file_count = excluded.s3_file_count,
+        total_storage_mb = excluded.total_storage_mb,
+        profile_completion_percent = excluded.profile_completion_percent,
+        vision_count = case when $7 then excluded.vision_count else m.vision_count end,
+        journal_entry_count = case when $8 then excluded.journal_entry_count else m.journal_entry_count end,
+        vision_refinement_count = case when $9 then excluded.vision_refinement_count
+                                       else m.vision_refinement_count end,
+        audio_generated_count = case when $10 then excluded.audio_generated_count
+                                     else m.audio_generated_count end,
+        vision_board_image_count = case when $11 then excluded.vision_board_image_count
+                                        else m.vision_board_image_count end,
+        last_calculated_at = excluded.last_calculated_at, updated_at = excluded.updated_at";
 
 fn whole_days(since: OffsetDateTime, now: OffsetDateTime) -> i32 {
     i32::try_from(member::full_days(since, now)).unwrap_or(i32::MAX)

@@ -1,5 +1,5 @@
-//! What follows from the facts: owners, values, sums, rows. Only what can have changed is derived: a user of whom only
-//! activity was reported pays what they paid before, and a payment changes no subscription.
+//! Derives from the facts: owners, values, sums, rows. Only what can have changed is derived: activity
+//! changes no revenue, and a payment changes no subscription.
 
 pub mod catalogue;
 pub(super) mod delete_unreferenced;
@@ -35,10 +35,7 @@ use super::resolve::payments::ChangedPayments;
 use super::resolve::versions;
 use super::{Rules, sms};
 
-/// Derives what `touched` reaches.
-///
-/// # Errors
-/// Whatever the database says.
+/// Derives everything that `touched` affects.
 pub(super) async fn derive(
     tx: &mut PgConnection,
     tables: Tables,
@@ -68,27 +65,27 @@ pub(super) async fn derive(
     Ok(())
 }
 
-/// Whose customers are touched, and what that means for each.
+/// The affected customers and users.
 struct Reach {
     owners: Owners,
     /// Customers whose user was decided.
     decided: BTreeSet<String>,
-    /// Each customer of the users, with its user, who is there.
+    /// Each customer of the users, with its user, who exists.
     by_customer: HashMap<String, Uuid>,
-    /// The users of whom everything is derived.
+    /// The users whose rows are derived completely.
     users: BTreeSet<Uuid>,
     /// Users of whom only payments were reported.
     payers: BTreeSet<Uuid>,
     /// Customers that have a user, and perhaps movements without one.
     ownerless: HashMap<String, Uuid>,
-    /// When the clock changes the customers' values; where that has been read.
+    /// When the clock next changes the customers' values, if loaded.
     schedule: Option<HashMap<String, OffsetDateTime>>,
     has_leads: bool,
 }
 
 impl Reach {
-    /// Decides whose the touched customers are, where that may be another than before; holds their users and the `active`
-    /// ones, of whom those are left who are there.
+    /// Decides the owners of the affected customers, if they may have changed; locks their users and the
+    /// `active` ones, and drops those that do not exist.
     async fn find(
         tx: &mut PgConnection,
         tables: Tables,
@@ -103,7 +100,7 @@ impl Reach {
         decided.extend(involved.undecided(&asked));
         let mut known = involved.by_customer();
         let mut to_value = involved.users_to_value(&touched.valued, now);
-        // Who has rows and a customer that is nobody else's is derived with that one.
+        // A member with rows is derived with a customer that has no other user.
         let members = involved.members();
         touched.users.extend(std::mem::take(&mut touched.named).difference(&members));
         let mut payers: BTreeSet<Uuid> =
@@ -148,15 +145,15 @@ impl Reach {
         })
     }
 
-    /// The customers whose subscriptions are valued.
+    /// The customers whose subscriptions must be valued.
     fn valued(&self, touched: &Touched) -> BTreeSet<String> {
         let of_users = self.by_customer.iter().filter(|(_, user)| self.users.contains(user));
         let of_users = of_users.map(|(customer, _)| customer);
         self.decided.iter().chain(&touched.valued).chain(of_users).cloned().collect()
     }
 
-    /// Where no sum is left, the subscriptions tell a member's currency.
-    fn value_whom_nothing_is_left_of(&mut self, before: &money::Revenue, payments: &ChangedPayments) {
+    /// Without any sum left, a member's currency comes from the subscriptions.
+    fn value_users_without_sums(&mut self, before: &money::Revenue, payments: &ChangedPayments) {
         if self.payers.is_empty() {
             return;
         }
@@ -168,7 +165,7 @@ impl Reach {
     }
 }
 
-/// Returns the users whose rows were derived, those of their activity included.
+/// Returns the users whose rows were derived, including those of activity.
 async fn derive_revenue(
     tx: &mut PgConnection,
     tables: Tables,
@@ -184,7 +181,7 @@ async fn derive_revenue(
     let all: BTreeSet<String> =
         reach.decided.iter().chain(&touched.involved).chain(reach.by_customer.keys()).cloned().collect();
     let before = money::load(tx, &all).await?;
-    reach.value_whom_nothing_is_left_of(&before, &touched.payments);
+    reach.value_users_without_sums(&before, &touched.payments);
     let valued = reach.valued(&touched);
     let Touched { payments, objects, parked, mut force_rewrite, since, .. } = touched;
 
@@ -235,8 +232,8 @@ async fn derive_revenue(
     Ok(reach.users)
 }
 
-/// Those of `users` who are in `auth.users`. Whoever is about to write their live rows holds them: a deletion of one waits
-/// until the transaction ends, or this one waits here, where it has no row yet that the deletion wants.
+/// Those of `users` who are in `auth.users`. For live rows they are locked: a concurrent deletion waits for
+/// this transaction, or this one waits here, before it has written any row that the deletion needs.
 async fn hold_present(
     tx: &mut PgConnection,
     tables: Tables,
@@ -275,7 +272,7 @@ fn sums(
             after.entry(key).or_default().add(&money::Sums { mrr: mrr.minor, ..money::Sums::default() });
         }
     }
-    // No row, and so no currency of the member's: the next time nothing would be found here either.
+    // Rows of zeros are not stored, and must not decide the member's currency.
     after.retain(|_, sums| *sums != money::Sums::default());
     after
 }

@@ -27,9 +27,6 @@ impl Sums {
 pub type Revenue = BTreeMap<(String, String), Sums>;
 
 /// The sums of `customers`.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Revenue, sqlx::Error> {
     if customers.is_empty() {
         return Ok(Revenue::new());
@@ -54,11 +51,8 @@ pub async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result
         .collect()
 }
 
-/// Writes what differs between `before` and `after`, which holds no zeros: a row of zeros is no row, so that
-/// a currency that only a superseded event ever named leaves no trace.
-///
-/// # Errors
-/// Whatever the database says.
+/// Writes the difference between `before` and `after`, which holds no zeros: a currency that only a
+/// superseded event named must leave no trace.
 pub async fn write(tx: &mut PgConnection, before: &Revenue, after: &Revenue) -> Result<(), sqlx::Error> {
     let gone: Vec<_> = before.keys().filter(|key| !after.contains_key(*key)).collect();
     if !gone.is_empty() {
@@ -93,10 +87,7 @@ pub async fn write(tx: &mut PgConnection, before: &Revenue, after: &Revenue) -> 
     Ok(())
 }
 
-/// Adds up all payments again, into a table that is empty.
-///
-/// # Errors
-/// Whatever the database says.
+/// Adds up all payments into an empty table.
 pub async fn add_up(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into customer_revenue (customer_id, currency, collected, refunded, disputed)

@@ -1,4 +1,4 @@
-//! Customers: whose each one is.
+//! The owners of customers.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,30 +13,27 @@ use crate::project::identity::{self, Address, Claim, Match, Matching, Owner, Rol
 use crate::project::internal::Internal;
 use crate::store::events::{self, Read, Rows};
 use crate::store::resolve::claims::{self, Users};
-use crate::store::resolve::emails::{self, Given};
+use crate::store::resolve::emails::{self, AddressReport};
 
-/// Whose customers the batch touched, before and after.
+/// The owners of the customers in a batch, before and after.
 #[derive(Debug, Default)]
 pub struct Owners {
     /// The users now.
     pub after: HashMap<String, Uuid>,
     /// Users who had one of the customers before.
     pub before: BTreeSet<Uuid>,
-    /// Users who are there and could have one, by any evidence: each has rows of their own from then on,
-    /// whoever wins, so that it does not matter who was known first.
+    /// Existing users that any evidence names: each gets rows, whoever wins, so that the order of events does
+    /// not matter.
     pub named: BTreeSet<Uuid>,
-    /// Customers whose user is another now, or the first.
+    /// Customers whose user changed.
     pub moved: BTreeSet<String>,
-    /// Customers of nobody, with the reason.
+    /// Customers without a user, with the reason.
     pub parked: Vec<Parked>,
-    /// Matches by e-mail address that no event has kept yet.
+    /// New matches by e-mail address, not recorded as events yet.
     pub matches: Vec<Match>,
 }
 
-/// Decides again whose `customers` are, by the evidence that counts (`matching`).
-///
-/// # Errors
-/// Whatever the database says.
+/// Decides the owners of `customers` by the evidence that counts (`matching`).
 pub async fn decide_owners(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
@@ -48,7 +45,7 @@ pub async fn decide_owners(
         return Ok(owners);
     }
     let all = Evidence::load(tx, customers).await?;
-    let idle = forget_idle(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
+    let idle = delete_idle(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
     let evidence = all.that_counts(matching);
     let users = Users::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
     owners.named = users.present().collect();
@@ -65,7 +62,7 @@ pub async fn decide_owners(
     Ok(owners)
 }
 
-/// What is known about each of some customers.
+/// The evidence about some customers.
 struct Evidence {
     claims: HashMap<String, Vec<Claim>>,
     addresses: HashMap<String, Vec<Address>>,
@@ -102,8 +99,8 @@ impl Evidence {
 
     fn emails(&self) -> BTreeSet<String> {
         let all = self.addresses.values().flatten();
-        let looked_for = all.filter(|it| matches!(it.role, Role::Given | Role::Checkout));
-        looked_for.map(|it| it.email.clone()).collect()
+        let candidates = all.filter(|it| matches!(it.role, Role::Given | Role::Checkout));
+        candidates.map(|it| it.email.clone()).collect()
     }
 }
 
@@ -137,7 +134,7 @@ const fn user_of(owner: &Owner) -> Option<Uuid> {
     if let Owner::User { user_id, .. } = owner { Some(*user_id) } else { None }
 }
 
-/// A match by e-mail address that no event has kept yet.
+/// A match by e-mail address that is not recorded as an event yet.
 fn new_match(customer: &str, owner: &Owner, now: OffsetDateTime) -> Option<Match> {
     let Owner::User { unrecorded: Some(new), .. } = owner else { return None };
     Some(Match {
@@ -149,11 +146,8 @@ fn new_match(customer: &str, owner: &Owner, now: OffsetDateTime) -> Option<Match
     })
 }
 
-/// Keeps matches as events of our own: what was decided from the state of `auth.users` today must be
-/// decided the same when everything is derived again.
-///
-/// # Errors
-/// Whatever the database says.
+/// Records matches as internal events: a decision from the state of `auth.users` today must be the same in a
+/// rebuild.
 pub async fn record(
     tx: &mut PgConnection,
     matches: Vec<Match>,
@@ -168,7 +162,7 @@ pub async fn record(
         // A customer may be matched to a user more than once: by another address, or past another.
         let event_id = format!("match/{}/{}/{}", matched.customer, matched.user_id, Uuid::new_v4().simple());
         let addresses = identity::of_match(&matched, now).into_iter();
-        given.extend(addresses.map(|address| Given { address, event_id: event_id.clone() }));
+        given.extend(addresses.map(|address| AddressReport { address, event_id: event_id.clone() }));
         let internal = Internal::Matched(matched);
         let body = serde_json::to_vec(&internal).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
         envelopes.push(Envelope {
@@ -187,9 +181,9 @@ pub async fn record(
     Ok(())
 }
 
-/// Customers of whom nothing is left: a guest's payment that has turned out to be a customer's. Were they
-/// kept, it would matter what was reported first.
-async fn forget_idle(
+/// Deletes customers that nothing refers to any more: a guest payment that turned out to belong to a
+/// customer. Otherwise the order of events would matter.
+async fn delete_idle(
     tx: &mut PgConnection,
     unclaimed: impl Iterator<Item = &String>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
@@ -242,9 +236,6 @@ const fn matched_by(owner: &Owner) -> Option<&'static str> {
 }
 
 /// The customers of `users`, with their users.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn of_users(
     tx: &mut PgConnection,
     users: &BTreeSet<Uuid>,

@@ -1,16 +1,16 @@
-//! What waits for a missing piece, and why.
+//! Parked items: what waits for missing information, and why.
 
 use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-/// Why something waits.
+/// Why something is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// A customer of no user that we know.
+    /// A customer of an unknown user.
     UnknownUser,
-    /// A customer whose user is gone.
+    /// A customer whose user was deleted.
     UserGone,
     /// A customer whose address several confirmed users have.
     AmbiguousEmail,
@@ -18,8 +18,8 @@ pub enum Reason {
     NoTier,
     /// A subscription in a status that the tables cannot show.
     UnknownStatus,
-    /// A subscription found in the database that no event has reported, or one of a deleted customer whose end no
-    /// event has reported.
+    /// A pre-existing subscription that no event has reported, or one of a deleted customer whose end was not
+    /// reported.
     NeedsStripe,
     /// A subscription whose event shows only the first of its items.
     ItemsTruncated,
@@ -27,13 +27,13 @@ pub enum Reason {
     UnresolvedDiscount,
     /// A subscription whose value had to be assumed.
     EstimatedMrr,
-    /// A subscription whose trial or self should have ended, and no event has reported what became of it.
+    /// A subscription that, or whose trial, should have ended, without an event.
     Overdue,
-    /// A customer whose objects name different users, or one that is no user.
+    /// A customer whose objects name different users, or something that is not a user.
     DisputedUser,
-    /// A payment larger than the column of an older table can hold.
+    /// A payment too large for the column of an older table.
     AmountOutOfRange,
-    /// News of an object without its state.
+    /// An event without the state of its object.
     ThinEvent,
 }
 
@@ -76,12 +76,12 @@ impl Reason {
     }
 }
 
-/// What was looked at again, by the side that parked rows are about: nothing waits there but what is found now.
+/// What was checked: only the parked items found now remain for it.
 #[derive(Debug, Default)]
 pub struct Checked {
     /// Customers whose owner was decided.
     pub customers: BTreeSet<String>,
-    /// Subscriptions that were valued and placed.
+    /// Subscriptions that were valued and assigned a tier.
     pub subscriptions: BTreeSet<String>,
     /// Payments that were written or removed.
     pub payments: BTreeSet<String>,
@@ -90,8 +90,8 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Each subject with the reasons that a look at it confirms or clears. One id can be several things: a
-    /// guest's charge is a payment, and stands for the customer.
+    /// Each subject with the reasons that were checked. One id can be several things: a guest's charge is a
+    /// payment and represents the customer.
     fn pairs(&self) -> impl Iterator<Item = (&str, Vec<&'static str>)> {
         let sides = [
             (
@@ -120,22 +120,18 @@ impl Checked {
     }
 }
 
-/// One thing that waits.
+/// One parked item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Parked {
     /// The object's id.
     pub subject: String,
     pub reason: Reason,
-    /// What is missing, for people.
+    /// What is missing, for operators.
     pub detail: String,
 }
 
-/// What is parked because the newest that we heard of an object came without its state: all that the inbox
-/// holds of it after the moment of its fact. Looked for among `reported` objects and, where they were parked
-/// for that before, among those whose fact `changed`. Depends on the set of events alone.
-///
-/// # Errors
-/// Whatever the database says.
+/// Objects parked because their newest event came without a state. Checked for `reported` objects, and for
+/// parked ones whose fact `changed`. Depends on the set of events only.
 pub async fn thin(
     tx: &mut PgConnection,
     reported: &BTreeSet<String>,
@@ -169,10 +165,7 @@ pub async fn thin(
     Ok(rows.into_iter().map(parked).collect())
 }
 
-/// Makes `parked` all that is parked about what was `checked`.
-///
-/// # Errors
-/// Whatever the database says.
+/// Replaces the parked items of what was `checked` by `parked`.
 pub async fn replace(
     tx: &mut PgConnection,
     checked: &Checked,
@@ -185,7 +178,7 @@ pub async fn replace(
         return Ok(());
     }
     sqlx::query(
-        // Found by index and deleted by place: a join would read the whole table where its statistics are stale.
+        // Found by index and deleted by ctid: a join would scan the table if its statistics are stale.
         "with cleared as (
              delete from parked where ctid = any(array(
                  select p.ctid from unnest($1::text[], $2::text[]) as w (subject, reasons)

@@ -20,32 +20,28 @@ pub(in crate::store) struct Owned {
     pub user_id: Uuid,
 }
 
-/// What became of the rows.
+/// The outcome.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// The payments among those looked at that are larger than four bytes hold.
+    /// The checked payments that are larger than a four-byte integer.
     pub large: Vec<String>,
-    /// Those that a narrow column of an older table cannot hold.
+    /// Those too large for the column of an older table.
     pub too_large: Vec<Parked>,
 }
 
-/// Writes the rows of `changes`, and all rows of the customers in `force_rewrite`, for those whose user is there
-/// (`owners`).
-///
-/// # Errors
-/// Whatever the database says.
+/// Writes the rows of `changes`, and all rows of the customers in `force_rewrite`, for those whose user
+/// exists (`owners`).
 pub async fn write(
     tx: &mut PgConnection,
     changes: &ChangedPayments,
     force_rewrite: &BTreeSet<String>,
     owners: &HashMap<String, Uuid>,
 ) -> Result<Written, sqlx::Error> {
-    // Before anything else: the payment intent may stand in another row from now on, and a row of ours must
-    // not be taken for one that stood there before memberflow. One that did is left: the invoice that has
-    // claimed the payment will have it.
+    // First: the payment intent may move to another row, and a row of ours must not be mistaken for a
+    // pre-existing one. A pre-existing row stays: the invoice that has claimed the payment adopts it.
     let ours: Vec<Uuid> = changes.removed.iter().map(|payment| row_id(&payment.id)).collect();
     delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &ours).await?;
-    take_from_nobody(tx, changes, force_rewrite, owners).await?;
+    delete_unowned(tx, changes, force_rewrite, owners).await?;
 
     let mut rows = load(tx, changes, force_rewrite, owners).await?;
     let large = rows.iter().filter(|row| row.payment.is_large()).map(|row| row.payment.id.clone()).collect();
@@ -53,26 +49,26 @@ pub async fn write(
     if has_rivals {
         preexisting_payments::adopt(tx, &mut rows).await?;
     }
-    let too_large = set_aside_too_large(tx, &mut rows).await?;
+    let too_large = park_too_large(tx, &mut rows).await?;
     if !rows.is_empty() {
         if has_rivals {
-            preexisting_payments::make_way(tx, &rows).await?;
+            preexisting_payments::release_payment_intents(tx, &rows).await?;
         }
         upsert(tx, &rows).await?;
     }
     Ok(Written { large, too_large })
 }
 
-/// Payments that were somebody's and are nobody's now: of a customer whose user is gone, say.
-async fn take_from_nobody(
+/// Deletes rows of payments that have no user any more, for example because the user was deleted.
+async fn delete_unowned(
     tx: &mut PgConnection,
     changes: &ChangedPayments,
     force_rewrite: &BTreeSet<String>,
     owners: &HashMap<String, Uuid>,
 ) -> Result<(), sqlx::Error> {
-    let is_nobodys = |customer: &String| !owners.contains_key(customer);
-    let customers: Vec<&str> = force_rewrite.iter().filter(|it| is_nobodys(it)).map(String::as_str).collect();
-    let payments = changes.written.iter().filter(|payment| is_nobodys(&payment.customer));
+    let is_unowned = |customer: &String| !owners.contains_key(customer);
+    let customers: Vec<&str> = force_rewrite.iter().filter(|it| is_unowned(it)).map(String::as_str).collect();
+    let payments = changes.written.iter().filter(|payment| is_unowned(&payment.customer));
     let payments: Vec<&str> = payments.map(|payment| payment.id.as_str()).collect();
     if customers.is_empty() && payments.is_empty() {
         return Ok(());
@@ -97,9 +93,9 @@ async fn load(
 ) -> Result<Vec<Owned>, sqlx::Error> {
     let written = changes.written.iter().filter(|payment| !force_rewrite.contains(&payment.customer));
     let row = |payment: Payment, history_id| {
-        // What the application kept stays as it is until an event tells of it.
-        let is_told = !payment.id.starts_with(FOUND);
-        let user_id = owners.get(&payment.customer).copied().filter(|_| is_told)?;
+        // A pre-existing row stays as it is until an event reports the payment.
+        let is_reported = !payment.id.starts_with(FOUND);
+        let user_id = owners.get(&payment.customer).copied().filter(|_| is_reported)?;
         Some(Owned { payment, history_id, user_id })
     };
     let mut owned: Vec<Owned> =
@@ -118,10 +114,7 @@ async fn load(
     Ok(owned)
 }
 
-async fn set_aside_too_large(
-    tx: &mut PgConnection,
-    rows: &mut Vec<Owned>,
-) -> Result<Vec<Parked>, sqlx::Error> {
+async fn park_too_large(tx: &mut PgConnection, rows: &mut Vec<Owned>) -> Result<Vec<Parked>, sqlx::Error> {
     if !rows.iter().any(|row| row.payment.is_large()) {
         return Ok(Vec::new());
     }

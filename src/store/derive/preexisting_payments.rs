@@ -1,5 +1,5 @@
-//! Rows that stood in `payment_history` before memberflow: one that is about a payment of ours becomes its row,
-//! with its id and all that the application keeps in it, instead of having another beside it.
+//! Pre-existing rows of `payment_history`: one that is about a known payment is adopted as its row, with its
+//! id and the application's columns, instead of inserting another.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,8 @@ use super::delete_unreferenced;
 use super::payment_history::Owned;
 use crate::store::resolve::payments::row_id;
 
-/// Whether any other row names the invoice or the payment intent of one of `rows`: if none does, there is nothing to
-/// adopt, and nothing to make way for. Each is looked up by index, whatever the planner believes of the table's size.
-///
-/// # Errors
-/// Whatever the database says.
+/// Whether any other row has the invoice or the payment intent of one of `rows`: if none does, there is
+/// nothing to adopt or release. Each is looked up by index, whatever the table statistics say.
 pub(in crate::store) async fn rivals(tx: &mut PgConnection, rows: &[Owned]) -> Result<bool, sqlx::Error> {
     if rows.is_empty() {
         return Ok(false);
@@ -36,11 +33,8 @@ pub(in crate::store) async fn rivals(tx: &mut PgConnection, rows: &[Owned]) -> R
     .await
 }
 
-/// Gives each payment that has no such row yet the one that names its invoice, else its payment intent. It
-/// makes no difference which of the two was reported first: a row of ours gives way.
-///
-/// # Errors
-/// Whatever the database says.
+/// Adopts for each payment the pre-existing row that has its invoice, else its payment intent. The order of
+/// reports does not matter: a row of ours is replaced.
 pub(in crate::store) async fn adopt(tx: &mut PgConnection, rows: &mut [Owned]) -> Result<(), sqlx::Error> {
     let ours = || rows.iter().filter(|row| row.history_id == row_id(&row.payment.id));
     if ours().next().is_none() {
@@ -82,12 +76,12 @@ pub(in crate::store) async fn adopt(tx: &mut PgConnection, rows: &mut [Owned]) -
     Ok(())
 }
 
-/// A payment intent stands in one row only, and no row may be asked to take it while another still has it:
-/// rows reported a payment twice go, and rows whose payment intent changes let go of the old one.
-///
-/// # Errors
-/// Whatever the database says.
-pub(in crate::store) async fn make_way(tx: &mut PgConnection, rows: &[Owned]) -> Result<(), sqlx::Error> {
+/// The payment intent is unique, so it must be released before another row takes it: duplicate rows of a
+/// payment are deleted, and rows whose payment intent changes are cleared first.
+pub(in crate::store) async fn release_payment_intents(
+    tx: &mut PgConnection,
+    rows: &[Owned],
+) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.history_id).collect();
     let intents: Vec<Option<&str>> = rows.iter().map(|row| row.payment.payment_intent.as_deref()).collect();
     let doubles: Vec<Uuid> = sqlx::query_scalar(

@@ -1,4 +1,4 @@
-//! Rows that stood in `customer_subscriptions` before memberflow, as the inbox keeps them.
+//! Pre-existing rows of `customer_subscriptions`, as imported.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,7 @@ use uuid::Uuid;
 
 use super::subscriptions::TieredSubscription;
 
-/// The statuses that these subscriptions had in such rows: the last known ones where no event has reported any
-/// that we know.
-///
-/// # Errors
-/// Whatever the database says.
+/// The statuses of these subscriptions in such rows: used if no event has reported a known one.
 pub(in crate::store) async fn statuses(
     tx: &mut PgConnection,
     subscriptions: &[&str],
@@ -29,12 +25,9 @@ pub(in crate::store) async fn statuses(
     Ok(rows.into_iter().collect())
 }
 
-/// Gives the rows of subscriptions that no event has reported to their customers' users (`owners`). Returns
-/// those whose row went away with a former user and has to be made again.
-///
-/// # Errors
-/// Whatever the database says.
-pub(in crate::store) async fn hand_over<'a>(
+/// Assigns the rows of subscriptions that no event has reported to their customers' users (`owners`). Returns
+/// those whose row was deleted with a former user and must be inserted again.
+pub(in crate::store) async fn reassign<'a>(
     tx: &mut PgConnection,
     found: Vec<&'a TieredSubscription>,
     owners: &HashMap<String, Uuid>,

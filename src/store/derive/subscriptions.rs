@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use crate::project::stripe::Subscription;
 use crate::store::resolve::claims::moment;
 use crate::store::resolve::payments::row_id;
 
-/// A subscription with its tier: what a row is made of.
+/// A subscription with its tier: the input of a row.
 #[derive(Debug)]
 pub struct TieredSubscription {
     pub valuation: Valuation,
@@ -27,7 +27,7 @@ pub struct TieredSubscription {
 }
 
 impl TieredSubscription {
-    /// What a member's standing is made of.
+    /// The part that a member's standing is computed from.
     #[must_use]
     pub fn valued(&self) -> Valued {
         Valued {
@@ -39,7 +39,7 @@ impl TieredSubscription {
         }
     }
 
-    /// Why there is no row, or not the whole truth in it.
+    /// Why there is no row, or what in it is uncertain.
     pub fn parked(&self) -> impl Iterator<Item = Parked> {
         let Valuation { subscription, mrr, overdue, lost_customer, .. } = &self.valuation;
         let price = self.price.as_deref().unwrap_or("no price");
@@ -51,7 +51,7 @@ impl TieredSubscription {
                 format!("no row of membership_tiers names {price} or its product"),
             ),
             (!is_known, Reason::UnknownStatus, format!("status {:?}", subscription.status)),
-            (subscription.needs_stripe || *lost_customer, Reason::NeedsStripe, self.look_needed()),
+            (subscription.needs_stripe || *lost_customer, Reason::NeedsStripe, self.check_needed()),
             (
                 subscription.items_truncated,
                 Reason::ItemsTruncated,
@@ -80,8 +80,8 @@ impl TieredSubscription {
         })
     }
 
-    /// Why only a look at Stripe can tell what it is now.
-    fn look_needed(&self) -> String {
+    /// Why its state must be checked with Stripe.
+    fn check_needed(&self) -> String {
         if self.valuation.subscription.needs_stripe {
             return "no event has told of this subscription yet".to_owned();
         }
@@ -91,9 +91,6 @@ impl TieredSubscription {
 }
 
 /// Finds each subscription's tier.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn assign_tiers(
     tx: &mut PgConnection,
     valuation: Vec<Valuation>,
@@ -117,116 +114,129 @@ pub async fn assign_tiers(
     Ok(tiered)
 }
 
-/// Writes the rows of `tiered` subscriptions whose customer has a user who is there (`owners`), and takes away
-/// those that there is nothing to make of any more. Rows that stood there before memberflow and that no event
-/// has reported stay as they are and go with their customer. Returns the customers for which a row is new, so that
-/// their payments can point to it.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn write<'a>(
+/// Writes the rows of `tiered` subscriptions whose customer has an existing user (`owners`), and deletes
+/// those that no longer apply. Pre-existing rows that no event has reported are only reassigned with their
+/// customer. Returns the customers with a new row, so that their payments can reference it.
+pub async fn write(
     tx: &mut PgConnection,
-    tiered: &'a [TieredSubscription],
+    tiered: &[TieredSubscription],
     owners: &HashMap<String, Uuid>,
     now: OffsetDateTime,
 ) -> Result<HashSet<String>, sqlx::Error> {
     let (found, reported): (Vec<&TieredSubscription>, Vec<&TieredSubscription>) =
         tiered.iter().partition(|tiered| tiered.valuation.subscription.needs_stripe);
-    let row = |tiered: &&'a TieredSubscription| {
-        let subscription = &tiered.valuation.subscription;
-        let user = *owners.get(&subscription.customer)?;
-        Some((subscription, *tiered, user, tiered.tier.as_ref()?, tiered.status.as_deref()?))
-    };
     let ownerless =
         found.iter().filter(|tiered| !owners.contains_key(&tiered.valuation.subscription.customer));
-    let rowless = reported.iter().filter(|tiered| row(tiered).is_none()).chain(ownerless);
-    take_away(tx, rowless.map(|tiered| tiered.valuation.subscription.id.as_str()).collect()).await?;
-    let reported = reported.into_iter().chain(preexisting_subscriptions::hand_over(tx, found, owners).await?);
-    let rows: Vec<(&Subscription, &TieredSubscription, Uuid, &Tier, &str)> =
-        reported.filter_map(|tiered| row(&tiered)).collect();
-    if rows.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let time = |pick: fn(&Subscription) -> Option<i64>| {
-        rows.iter().map(|(s, ..)| pick(s).map(moment)).collect::<Vec<_>>()
-    };
-    let written = sqlx::query(
-        "insert into customer_subscriptions as s
-             (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status,
-              current_period_start, current_period_end, cancel_at_period_end, cancel_at, canceled_at,
-              cancellation_reason, cancellation_feedback, collection_paused, trial_start, trial_end, created_at,
-              updated_at)
-         select coalesce(f.id, n.id), n.user_id, tier, customer, subscription, price,
-                n.status::public.subscription_status, period_start, period_end, cancels, n.cancel_at, n.canceled_at,
-                reason, feedback, paused, n.trial_start, n.trial_end, n.created_at, $19
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::timestamptz[], $9::timestamptz[], $10::bool[], $11::timestamptz[], $12::timestamptz[],
-                     $13::text[], $14::text[], $15::bool[], $16::timestamptz[], $17::timestamptz[],
-                     $18::timestamptz[])
-             as n (id, user_id, tier, customer, subscription, price, status, period_start, period_end, cancels,
-                   cancel_at, canceled_at, reason, feedback, paused, trial_start, trial_end, created_at)
-         left join customer_subscriptions t on t.stripe_subscription_id = n.subscription
-         left join lateral (
-             -- The id of a row that stood there before and that went away with a former user.
-             select (convert_from(i.body, 'UTF8')::jsonb ->> 'id')::uuid as id from ingest.events i
-             where t.id is null and i.subject = n.subscription and i.source = 'internal' and i.event_type = 'found'
-             limit 1
-         ) f on true
-         on conflict (stripe_subscription_id) do update set
-             user_id = excluded.user_id, membership_tier_id = excluded.membership_tier_id,
-             stripe_customer_id = excluded.stripe_customer_id, stripe_price_id = excluded.stripe_price_id,
-             status = excluded.status, current_period_start = excluded.current_period_start,
-             current_period_end = excluded.current_period_end, cancel_at_period_end = excluded.cancel_at_period_end,
-             cancel_at = excluded.cancel_at, canceled_at = excluded.canceled_at,
-             cancellation_reason = excluded.cancellation_reason,
-             cancellation_feedback = excluded.cancellation_feedback,
-             collection_paused = excluded.collection_paused, trial_start = excluded.trial_start,
-             trial_end = excluded.trial_end, created_at = excluded.created_at, updated_at = excluded.updated_at
-         where (s.user_id, s.membership_tier_id, s.stripe_customer_id, s.stripe_price_id, s.status,
-                s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.cancel_at, s.canceled_at,
-                s.cancellation_reason, s.cancellation_feedback, s.collection_paused, s.trial_start, s.trial_end,
-                s.created_at)
-             is distinct from
-               (excluded.user_id, excluded.membership_tier_id, excluded.stripe_customer_id, excluded.stripe_price_id,
-                excluded.status, excluded.current_period_start, excluded.current_period_end,
-                excluded.cancel_at_period_end, excluded.cancel_at, excluded.canceled_at,
-                excluded.cancellation_reason, excluded.cancellation_feedback, excluded.collection_paused,
-                excluded.trial_start, excluded.trial_end, excluded.created_at)
-         returning s.stripe_customer_id, s.xmax = 0",
-    )
-    .bind(rows.iter().map(|(s, ..)| row_id(&s.id)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.2).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.3.id).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(s, ..)| s.customer.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(s, ..)| s.id.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.price.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.4).collect::<Vec<_>>())
-    .bind(time(|s| s.current_period_start))
-    .bind(time(|s| s.current_period_end))
-    .bind(rows.iter().map(|(s, ..)| s.cancel_at_period_end).collect::<Vec<_>>())
-    .bind(time(|s| s.cancel_at))
-    .bind(time(|s| s.canceled_at))
-    .bind(rows.iter().map(|(s, ..)| s.cancellation_reason.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(s, ..)| s.cancellation_feedback.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(s, ..)| s.pause_behavior.is_some()).collect::<Vec<_>>())
-    .bind(time(|s| s.trial_start))
-    .bind(time(|s| s.trial_end))
-    .bind(time(|s| Some(s.created)))
-    .bind(now)
-    .fetch_all(tx)
-    .await?;
-    let mut new = HashSet::new();
-    for row in &written {
-        if row.try_get(1)? {
-            new.insert(row.try_get(0)?);
-        }
-    }
-    Ok(new)
+    let rowless = reported.iter().filter(|tiered| Row::of(tiered, owners).is_none()).chain(ownerless);
+    delete_obsolete(tx, rowless.map(|tiered| tiered.valuation.subscription.id.as_str()).collect()).await?;
+    let reported = reported.into_iter().chain(preexisting_subscriptions::reassign(tx, found, owners).await?);
+    let rows: Vec<Row<'_>> = reported.filter_map(|tiered| Row::of(tiered, owners)).collect();
+    if rows.is_empty() { Ok(HashSet::new()) } else { upsert(tx, &rows, now).await }
 }
 
-/// Rows of subscriptions that Stripe has reported, but of nobody, of no tier or of no status that can be shown
-/// (any more).
-async fn take_away(tx: &mut PgConnection, subscriptions: Vec<&str>) -> Result<(), sqlx::Error> {
+/// The input of one row.
+struct Row<'a> {
+    subscription: &'a Subscription,
+    price: Option<&'a str>,
+    user: Uuid,
+    tier: Uuid,
+    status: &'a str,
+}
+
+impl<'a> Row<'a> {
+    fn of(tiered: &'a TieredSubscription, owners: &HashMap<String, Uuid>) -> Option<Self> {
+        let subscription = &tiered.valuation.subscription;
+        Some(Self {
+            subscription,
+            price: tiered.price.as_deref(),
+            user: *owners.get(&subscription.customer)?,
+            tier: tiered.tier.as_ref()?.id,
+            status: tiered.status.as_deref()?,
+        })
+    }
+}
+
+const WRITE: &str = "
+    insert into customer_subscriptions as s
+        (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status,
+         current_period_start, current_period_end, cancel_at_period_end, cancel_at, canceled_at,
+         cancellation_reason, cancellation_feedback, collection_paused, trial_start, trial_end, created_at,
+         updated_at)
+    select coalesce(f.id, n.id), n.user_id, tier, customer, subscription, price,
+           n.status::public.subscription_status, period_start, period_end, cancels, n.cancel_at, n.canceled_at,
+           reason, feedback, paused, n.trial_start, n.trial_end, n.created_at, $19
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+                $8::timestamptz[], $9::timestamptz[], $10::bool[], $11::timestamptz[], $12::timestamptz[],
+                $13::text[], $14::text[], $15::bool[], $16::timestamptz[], $17::timestamptz[],
+                $18::timestamptz[])
+        as n (id, user_id, tier, customer, subscription, price, status, period_start, period_end, cancels,
+              cancel_at, canceled_at, reason, feedback, paused, trial_start, trial_end, created_at)
+    left join customer_subscriptions t on t.stripe_subscription_id = n.subscription
+    left join lateral (
+        -- The id of a pre-existing row that was deleted with a former user.
+        select (convert_from(i.body, 'UTF8')::jsonb ->> 'id')::uuid as id from ingest.events i
+        where t.id is null and i.subject = n.subscription and i.source = 'internal' and i.event_type = 'found'
+        limit 1
+    ) f on true
+    on conflict (stripe_subscription_id) do update set
+        user_id = excluded.user_id, membership_tier_id = excluded.membership_tier_id,
+        stripe_customer_id = excluded.stripe_customer_id, stripe_price_id = excluded.stripe_price_id,
+        status = excluded.status, current_period_start = excluded.current_period_start,
+        current_period_end = excluded.current_period_end, cancel_at_period_end = excluded.cancel_at_period_end,
+        cancel_at = excluded.cancel_at, canceled_at = excluded.canceled_at,
+        cancellation_reason = excluded.cancellation_reason,
+        cancellation_feedback = excluded.cancellation_feedback,
+        collection_paused = excluded.collection_paused, trial_start = excluded.trial_start,
+        trial_end = excluded.trial_end, created_at = excluded.created_at, updated_at = excluded.updated_at
+    where (s.user_id, s.membership_tier_id, s.stripe_customer_id, s.stripe_price_id, s.status,
+           s.current_period_start, s.current_period_end, s.cancel_at_period_end, s.cancel_at, s.canceled_at,
+           s.cancellation_reason, s.cancellation_feedback, s.collection_paused, s.trial_start, s.trial_end,
+           s.created_at)
+        is distinct from
+          (excluded.user_id, excluded.membership_tier_id, excluded.stripe_customer_id, excluded.stripe_price_id,
+           excluded.status, excluded.current_period_start, excluded.current_period_end,
+           excluded.cancel_at_period_end, excluded.cancel_at, excluded.canceled_at,
+           excluded.cancellation_reason, excluded.cancellation_feedback, excluded.collection_paused,
+           excluded.trial_start, excluded.trial_end, excluded.created_at)
+    returning s.stripe_customer_id, s.xmax = 0";
+
+/// Returns the customers with a new row.
+async fn upsert(
+    tx: &mut PgConnection,
+    rows: &[Row<'_>],
+    now: OffsetDateTime,
+) -> Result<HashSet<String>, sqlx::Error> {
+    let subscriptions = || rows.iter().map(|row| row.subscription);
+    let time = |pick: fn(&Subscription) -> Option<i64>| {
+        subscriptions().map(|it| pick(it).map(moment)).collect::<Vec<_>>()
+    };
+    let written: Vec<(String, bool)> = sqlx::query_as(WRITE)
+        .bind(subscriptions().map(|it| row_id(&it.id)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.user).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.tier).collect::<Vec<_>>())
+        .bind(subscriptions().map(|it| it.customer.as_str()).collect::<Vec<_>>())
+        .bind(subscriptions().map(|it| it.id.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.price).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.status).collect::<Vec<_>>())
+        .bind(time(|it| it.current_period_start))
+        .bind(time(|it| it.current_period_end))
+        .bind(subscriptions().map(|it| it.cancel_at_period_end).collect::<Vec<_>>())
+        .bind(time(|it| it.cancel_at))
+        .bind(time(|it| it.canceled_at))
+        .bind(subscriptions().map(|it| it.cancellation_reason.as_deref()).collect::<Vec<_>>())
+        .bind(subscriptions().map(|it| it.cancellation_feedback.as_deref()).collect::<Vec<_>>())
+        .bind(subscriptions().map(|it| it.pause_behavior.is_some()).collect::<Vec<_>>())
+        .bind(time(|it| it.trial_start))
+        .bind(time(|it| it.trial_end))
+        .bind(time(|it| Some(it.created)))
+        .bind(now)
+        .fetch_all(tx)
+        .await?;
+    Ok(written.into_iter().filter_map(|(customer, is_new)| is_new.then_some(customer)).collect())
+}
+
+/// Deletes the rows of reported subscriptions that have no user, tier or representable status any more.
+async fn delete_obsolete(tx: &mut PgConnection, subscriptions: Vec<&str>) -> Result<(), sqlx::Error> {
     if subscriptions.is_empty() {
         return Ok(());
     }

@@ -1,8 +1,8 @@
-//! The derived tables: which they are, what makes a row of them, and where a derivation finds them.
+//! The derived tables: their keys and columns, and the schema of a derivation.
 //!
-//! Everything here is a function of the inbox. What is not listed as a column is either bookkeeping (when a
-//! row was written) or belongs to people and the application (notes, tags, promo codes): it is never
-//! compared, and never touched in a row that stays.
+//! Everything listed here is a function of the events. Other columns are either bookkeeping (when a row was
+//! written) or belong to operators and the application (notes, tags, promo codes): they are never compared,
+//! and never changed.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,9 +13,9 @@ use uuid::Uuid;
 /// Which tables a derivation reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tables {
-    /// Those that everybody sees.
+    /// The live tables.
     Live,
-    /// Those that a rebuild derives beside them.
+    /// The shadow tables of a rebuild.
     Shadow,
 }
 
@@ -23,8 +23,8 @@ pub enum Tables {
 pub const SHADOW: &str = "ingest_rebuild";
 
 impl Tables {
-    /// Names the tables for the rest of the transaction. The shadow's schema stands alone in the path: a
-    /// table that it lacks is an error, and never a write to the live one.
+    /// Sets the search path for the rest of the transaction. It has only the shadow schema: a missing shadow
+    /// table is an error, and never a write to the live one.
     pub(in crate::store) async fn choose(self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         sqlx::query("select set_config('search_path', $1, true)")
             .bind(self.search_path())
@@ -33,7 +33,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Where statements that name no schema find the tables.
+    /// The search path.
     pub(in crate::store) const fn search_path(self) -> &'static str {
         match self {
             Self::Live => "ingest, public",
@@ -41,9 +41,9 @@ impl Tables {
         }
     }
 
-    /// The moments at which the rows of `users` stand; those who are not named stand in the present. Live
-    /// rows do. A shadow row stands where its live one was last computed: what only the clock has changed
-    /// since (days, months, the statuses that follow from them) is no difference between the two.
+    /// The moments for which the rows of `users` are computed; now for those not named. Live rows are
+    /// computed for now, a shadow row for when its live row was computed: what only the clock has changed
+    /// since (days, months, statuses) is not a difference.
     pub(in crate::store) async fn moments(
         self,
         tx: &mut PgConnection,
@@ -69,32 +69,32 @@ impl Tables {
 /// A derived table.
 #[derive(Clone, Copy, Debug)]
 pub struct Derived {
-    /// Where the live one is.
+    /// The schema of the live table.
     pub schema: &'static str,
     pub name: &'static str,
-    /// What a row is found by.
+    /// The key columns.
     pub key: &'static [&'static str],
-    /// What is derived beside the key.
+    /// The derived columns besides the key.
     pub columns: &'static [&'static str],
-    /// Columns that keep a value set by hand, each with the column that says so.
+    /// Columns that may be set by hand, each with its flag column.
     pub by_hand: &'static [(&'static str, &'static str)],
-    /// What a new row has beside that. Of these only `updated_at` moves when the row changes later.
+    /// Timestamps of a new row. Only `updated_at` changes later.
     pub stamps: &'static [&'static str],
-    /// A column that is unique beside the key.
+    /// A unique column besides the key.
     pub unique: Option<&'static str>,
-    /// Rows that are derived, in SQL over the table; the others are history.
+    /// SQL condition on the table: which rows are derived; the others are history.
     pub only: &'static str,
-    /// Rows that are memberflow's, in SQL over the key as `k`. The application's tables hold others, too:
-    /// what stood there before, and what no event has reported.
+    /// SQL condition on the key `k`: which rows are memberflow's. The application's tables also hold
+    /// pre-existing rows that no event has reported.
     pub ours: &'static str,
 }
 
 const ALL: &str = "true";
 
-/// The user was touched by some event: the shadow has a row for each who was and is still there.
+/// Users that some event named: the shadow has a row for each that still exists.
 const OURS_BY_USER: &str = "k.user_id in (select user_id from ingest_rebuild.user_activity_metrics)";
 
-/// A table of ours, all of it.
+/// A table of our own.
 const fn private(
     name: &'static str,
     key: &'static [&'static str],
@@ -133,11 +133,11 @@ const fn of_members(
     }
 }
 
-/// What is believed of the MRR ledger is derived. It is never written but by revising it: what was believed
-/// before stays there, and is in no inbox.
+/// The believed movements of the MRR ledger are derived. They are only written by revising them: superseded
+/// movements are history and not in any event.
 pub const LEDGER: &str = "mrr_movements";
 
-/// The derived tables, in an order in which their rows can be written: what is referred to comes first.
+/// The derived tables, referenced ones first.
 pub const TABLES: [Derived; 21] = [
     private(
         "stripe_facts",
@@ -349,7 +349,7 @@ impl Derived {
         format!("{}.{}", self.schema, self.name)
     }
 
-    /// The column that says that this one was set by hand.
+    /// The flag column of a column that may be set by hand.
     #[must_use]
     pub fn hand(&self, column: &str) -> Option<&'static str> {
         self.by_hand.iter().find(|(kept, _)| *kept == column).map(|(_, flag)| *flag)

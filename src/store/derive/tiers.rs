@@ -1,4 +1,4 @@
-//! Which tier a subscription is of: `membership_tiers` belongs to the application and is only read.
+//! The tier of a subscription: `membership_tiers` belongs to the application and is only read.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::valuation::Valuation;
 use crate::project::stripe::Subscription;
 
-/// A plan of the application's.
+/// A tier of the application.
 #[derive(Clone, Debug)]
 pub struct Tier {
     pub id: Uuid,
@@ -38,9 +38,6 @@ pub(in crate::store) fn choose(
 }
 
 /// The tiers that name a price or product of these subscriptions.
-///
-/// # Errors
-/// Whatever the database says.
 pub(in crate::store) async fn named(
     tx: &mut PgConnection,
     valuation: &[Valuation],
@@ -59,11 +56,8 @@ pub(in crate::store) async fn named(
     rows.iter().map(|row| tier(row, 0)).collect()
 }
 
-/// The tiers that subscriptions had in rows that stood there before memberflow: they still hold where no tier
-/// names the price, which may be one that is not sold any more.
-///
-/// # Errors
-/// Whatever the database says.
+/// The tiers of subscriptions in pre-existing rows: used if no tier names the price, which may no longer be
+/// sold.
 pub(in crate::store) async fn found(
     tx: &mut PgConnection,
     subscriptions: impl Iterator<Item = &str>,

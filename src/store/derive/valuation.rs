@@ -1,4 +1,4 @@
-//! What customers' subscriptions are worth now, and when the clock will change that.
+//! The present values of customers' subscriptions, and when the clock changes them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -17,19 +17,15 @@ use crate::store::resolve::claims::moment;
 pub struct Valuation {
     pub subscription: Subscription,
     pub mrr: Mrr,
-    /// What Stripe announced and has not reported since.
+    /// A change that Stripe announced and has not reported.
     pub overdue: Option<Announced>,
-    /// Its customer is deleted, which ends it at Stripe, and no event has reported that end.
+    /// Its customer was deleted, which ends it at Stripe, but no event has reported that.
     pub lost_customer: bool,
-    /// Something is parked about it.
+    /// Whether something is parked about it.
     pub is_parked: bool,
 }
 
-/// The subscriptions of `customers` at their present value, and what that depends on; notes when the clock changes it
-/// next.
-///
-/// # Errors
-/// Whatever the database says.
+/// Values the subscriptions of `customers`; records when the clock changes the values next.
 pub async fn value(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
@@ -39,7 +35,7 @@ pub async fn value(
     if customers.is_empty() {
         return Ok((Vec::new(), Catalogue::default()));
     }
-    let Known { subscriptions, discounts, told_until, deleted, parked, catalogue } =
+    let Inputs { subscriptions, discounts, reported_until, deleted, parked, catalogue } =
         known(tx, customers).await?;
     let valuation: Vec<Valuation> = subscriptions
         .into_iter()
@@ -47,12 +43,12 @@ pub async fn value(
             let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
             let is_parked = parked.contains(&subscription.id);
             let lost_customer = deleted.contains(&subscription.customer) && !subscription.is_over();
-            // Its items are not known: worth nothing until Stripe tells.
+            // Its items are not known: it has no value until Stripe reports it.
             if subscription.needs_stripe {
                 let mrr = Mrr::default();
                 return Valuation { subscription, mrr, overdue: None, lost_customer, is_parked };
             }
-            let now = present(&told_until, &subscription, now);
+            let now = present(&reported_until, &subscription, now);
             let mrr = mrr::of_subscription(&shown(&subscription), discounts, &catalogue, now);
             let overdue = subscription.announced().filter(|announced| announced.overdue_from() <= now);
             Valuation { subscription, mrr, overdue, lost_customer, is_parked }
@@ -62,31 +58,28 @@ pub async fn value(
     Ok((valuation, catalogue))
 }
 
-/// How each of the customers' subscriptions comes by its present value.
-///
-/// # Errors
-/// Whatever the database says.
+/// Explains the present value of each of the customers' subscriptions.
 pub async fn explain(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
 ) -> Result<Vec<Explanation>, sqlx::Error> {
-    let Known { subscriptions, discounts, told_until, catalogue, .. } = known(tx, customers).await?;
+    let Inputs { subscriptions, discounts, reported_until, catalogue, .. } = known(tx, customers).await?;
     let explained = subscriptions.iter().map(|subscription| {
         let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
-        mrr::explain(subscription, discounts, &catalogue, present(&told_until, subscription, now))
+        mrr::explain(subscription, discounts, &catalogue, present(&reported_until, subscription, now))
     });
     Ok(explained.collect())
 }
 
-/// All that the present values of some customers' subscriptions depend on.
+/// The input of the valuation of some customers.
 #[derive(Default)]
-struct Known {
+struct Inputs {
     subscriptions: Vec<Subscription>,
-    /// By customer: those on its own level.
+    /// By customer: customer-level discounts.
     discounts: HashMap<String, Vec<Discount>>,
     /// By customer: the latest second that is reported.
-    told_until: HashMap<String, i64>,
+    reported_until: HashMap<String, i64>,
     /// Customers that are deleted.
     deleted: HashSet<String>,
     /// Subscriptions about which something is parked.
@@ -94,13 +87,13 @@ struct Known {
     catalogue: Catalogue,
 }
 
-/// Now; or where a provider's clock runs ahead of ours, the latest second that it reported.
-fn present(told_until: &HashMap<String, i64>, subscription: &Subscription, now: OffsetDateTime) -> i64 {
-    let reported = told_until.get(&subscription.customer).copied().unwrap_or_default();
+/// Now, or the latest second reported if a provider's clock is ahead of ours.
+fn present(reported_until: &HashMap<String, i64>, subscription: &Subscription, now: OffsetDateTime) -> i64 {
+    let reported = reported_until.get(&subscription.customer).copied().unwrap_or_default();
     now.unix_timestamp().max(reported)
 }
 
-async fn known(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Known, sqlx::Error> {
+async fn known(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inputs, sqlx::Error> {
     let mut known = facts(tx, customers).await?;
     let subscriptions: Vec<&Subscription> = known.subscriptions.iter().collect();
     let discounts: Vec<&Discount> = known.discounts.values().flatten().collect();
@@ -108,7 +101,7 @@ async fn known(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Kn
     Ok(known)
 }
 
-/// The subscription in the status that counts: the last known one where Stripe's is new to us.
+/// The subscription with the status that counts: the last known one if Stripe's is unknown.
 fn shown(subscription: &Subscription) -> Subscription {
     let mut shown = subscription.clone();
     if let Some(known) = &subscription.known_status {
@@ -118,7 +111,7 @@ fn shown(subscription: &Subscription) -> Subscription {
 }
 
 /// The same, with nothing known of the catalogue yet.
-async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Known, sqlx::Error> {
+async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inputs, sqlx::Error> {
     let rows = sqlx::query(
         "select f.state, f.customer_id, f.occurred_at,
                 (select true from parked p where p.subject = f.id limit 1) is not null
@@ -133,12 +126,12 @@ async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Kn
     .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let mut known = Known::default();
+    let mut known = Inputs::default();
     let mut reported = HashMap::<String, (Option<Customer>, Vec<Discount>)>::new();
     for row in &rows {
         let Json(state) = row.try_get(0)?;
         let at: OffsetDateTime = row.try_get(2)?;
-        let until = known.told_until.entry(row.try_get(1)?).or_default();
+        let until = known.reported_until.entry(row.try_get(1)?).or_default();
         *until = at.unix_timestamp().max(*until);
         match state {
             StripeObject::Subscription(subscription) => {
@@ -170,10 +163,7 @@ async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Kn
     Ok(known)
 }
 
-/// When the clock changes what `customers` are worth.
-///
-/// # Errors
-/// Whatever the database says.
+/// When the clock next changes the values of `customers`.
 pub(in crate::store) async fn scheduled(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,

@@ -1,10 +1,10 @@
-//! What processes and triggers of earlier versions write beside this one: their outbox, their events that failed, their
-//! dead letters. All of it moves to `ingest.events`, page by page. Whatever they do with the same events meanwhile, each is
-//! applied once: whoever comes second finds it applied.
+//! Moves what processes and triggers of earlier versions still write (outbox, failed events, dead letters) to
+//! `ingest.events`, page by page. Each event is applied once, even if an earlier version applies it
+//! meanwhile.
 //!
-//! An earlier consumer of the outbox deletes a row in one transaction and inserts its event in another, and lets the first
-//! go only after the second. What it holds is passed over here and never waited for. New rows are written in the order in
-//! which all writers write events, so that nobody waits in a circle.
+//! An earlier consumer of the outbox deletes a row in one transaction and inserts its event in another, and
+//! lets the first go only after the second. Rows that it has locked are skipped here. New rows are written in
+//! the common order of all writers, to avoid deadlocks.
 
 use crate::store::{Store, StoreError};
 
@@ -60,10 +60,10 @@ const DEAD_LETTERS: &str = r#"
     select count(*), null from taken"#;
 
 impl Store {
-    /// Moves everything that nobody holds; returns how many rows those were.
+    /// Moves all unlocked rows; returns their number.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Each page is moved as a whole or not at all.
+    /// [`StoreError`]; pages moved before it are committed.
     pub async fn move_earlier(&self) -> Result<u64, StoreError> {
         let mut total = 0;
         for page in [OUTBOX, FAILING, DEAD_LETTERS] {

@@ -1,4 +1,4 @@
-//! `ingest.events`: every event once. Here are those that are applied: marking them so, and the peers of a moment.
+//! `ingest.events`: every event once. This file marks events as applied and reads applied events.
 
 pub(super) mod earlier;
 pub mod pending;
@@ -26,7 +26,7 @@ pub struct Read<'a> {
 }
 
 impl Read<'_> {
-    /// The object that the event is about, and the event's place in its history.
+    /// The object that the event is about, and its time there.
     fn subject(&self) -> (Option<&str>, OffsetDateTime) {
         self.subject_in(&self.meaning)
     }
@@ -38,7 +38,7 @@ impl Read<'_> {
             Meaning::Row(report) => (Some(&report.subject), report.occurred_at),
             Meaning::Sms(report) => (Some(&report.sid), report.at),
             Meaning::Thin { object_id } => (Some(object_id), self.envelope.occurred_at),
-            Meaning::Internal(Internal::Found(found)) => {
+            Meaning::Internal(Internal::ImportedSubscription(found)) => {
                 (found.subscription.as_deref(), self.envelope.occurred_at)
             }
             _ => (None, self.envelope.occurred_at),
@@ -49,24 +49,21 @@ impl Read<'_> {
 /// Whether the events of a batch have their rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// They came from elsewhere: most have none.
+    /// From the broker: most have none.
     Missing,
-    /// They are pending, and this transaction holds their rows: the bodies are there.
+    /// Pending, with their rows locked by this transaction and their bodies stored.
     Held,
 }
 
-/// Marks `events` as applied and returns those that were not before, ordered by their names. Within one call and
-/// between calls each event is returned once.
-///
-/// # Errors
-/// Whatever the database says.
+/// Marks `events` as applied and returns those that were not applied before, ordered by name. Each event is
+/// returned only once, even if it is repeated within a call.
 pub async fn mark_applied<'a>(
     tx: &mut PgConnection,
     mut events: Vec<Read<'a>>,
     rows: Rows,
     now: OffsetDateTime,
 ) -> Result<Vec<Read<'a>>, sqlx::Error> {
-    // One order for all writers: two batches with the same events wait for each other, never in a circle.
+    // All writers use the same order: two batches with the same events cannot deadlock.
     events.sort_by(|a, b| key(a.envelope).cmp(&key(b.envelope)));
     events.dedup_by(|a, b| key(a.envelope) == key(b.envelope));
     let body = |event: &Read<'a>| match rows {
@@ -106,7 +103,7 @@ pub async fn mark_applied<'a>(
     Ok(events)
 }
 
-/// Events in the order in which all writers write them, each once.
+/// Events in the common order of all writers, without duplicates.
 pub(crate) fn in_order(events: &[Envelope]) -> Vec<&Envelope> {
     let mut ordered: Vec<&Envelope> = events.iter().collect();
     ordered.sort_by(|a, b| key(a).cmp(&key(b)));
@@ -118,29 +115,26 @@ fn key(envelope: &Envelope) -> (Source, &str) {
     (envelope.source, &envelope.event_id)
 }
 
-/// Moments in the history of objects.
+/// Objects, each with a moment of its history.
 pub type Moments = BTreeSet<(String, OffsetDateTime)>;
 
-/// Events of one object and one moment that are read at once, and bytes of their bodies but for the last. Whoever
-/// changes a row may leave its moment as it was, as often as they like.
+/// Limits for reading the events of one object and one moment: an application may change a row many times
+/// without changing its `updated_at`.
 pub(super) const PEERS: i64 = 200;
 const PEERS_BYTES: i64 = 8 << 20;
 
-/// Events that share their moments.
+/// Events of the same object and moment.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     pub events: Vec<Envelope>,
-    /// The moments of which some event has no body any more that counted.
+    /// The moments that have an event whose body was pruned.
     pub pruned: Moments,
-    /// The moments of which there are more events than these.
+    /// The moments that have more events than were read.
     pub cut: Moments,
 }
 
-/// The events of the given subjects at the given moments. Where there are too many: deletions, which nothing undoes,
-/// then those received last.
-///
-/// # Errors
-/// Whatever the database says.
+/// The events of the given subjects at the given moments. If there are too many: deletions first, since they
+/// are final, then those received last.
 pub(super) async fn peers(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(&str, OffsetDateTime)>,
@@ -186,15 +180,12 @@ pub(super) async fn peers(
     Ok(peers)
 }
 
-/// Bytes of bodies in a page, but for its last event: one that tells of a thousand rows is as long as twenty
-/// others.
+/// Bytes of bodies in a page (its last event may exceed it): an import event of a thousand rows is as long as
+/// twenty others.
 const PAGE_BYTES: i64 = 2 << 20;
 
-/// The applied events with a body after `position`, in the order of their names, each with the moment at which it was applied: at
-/// most `limit`, and no more than fit in memory at once.
-///
-/// # Errors
-/// Whatever the database says.
+/// A page of applied events that have a body, after `position`, in the order of their names, each with when
+/// it was applied: at most `limit` events and [`PAGE_BYTES`].
 pub async fn page(
     tx: &mut PgConnection,
     position: &(String, String),
@@ -218,19 +209,16 @@ pub async fn page(
     rows.iter().map(|row| Ok((envelope(row)?, row.try_get(6)?))).collect()
 }
 
-/// Applied events that the name of no object leads to; there is an index of each kind.
+/// Applied events that cannot be found by an object; each kind has an index.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unnamed<'a> {
     /// About several objects, or about none.
     WithoutSubject,
-    /// Those with these flags, which did not count when they were applied: no fact says whose they are.
+    /// Events with these flags, which did not count when applied: no fact refers to them.
     Flagged(&'a [String]),
 }
 
 /// The source, id and type of such events after `position`.
-///
-/// # Errors
-/// Whatever the database says.
 pub(super) async fn unnamed(
     tx: &mut PgConnection,
     which: Unnamed<'_>,
@@ -249,10 +237,7 @@ pub(super) async fn unnamed(
     query.build_query_as().fetch_all(tx).await
 }
 
-/// The flags that events have whom `admission` would let count.
-///
-/// # Errors
-/// Whatever the database says.
+/// The flags of events that `admission` would count now.
 pub(super) async fn lifted_flags(
     tx: &mut PgConnection,
     admission: &Admission,
@@ -265,10 +250,7 @@ pub(super) async fn lifted_flags(
     Ok(flags.into_iter().filter(is_lifted).collect())
 }
 
-/// The applied events of these names that have their bodies.
-///
-/// # Errors
-/// Whatever the database says.
+/// The applied events of these names that have a body.
 pub async fn named(tx: &mut PgConnection, names: &[(String, String)]) -> Result<Vec<Envelope>, sqlx::Error> {
     let rows = sqlx::query(
         "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body
@@ -282,7 +264,7 @@ pub async fn named(tx: &mut PgConnection, names: &[(String, String)]) -> Result<
     rows.iter().map(envelope).collect()
 }
 
-/// The event in a row that begins with its source, id, type, moments and body.
+/// Reads an event from a row that begins with its source, id, type, times and body.
 pub(crate) fn envelope(row: &sqlx::postgres::PgRow) -> Result<Envelope, sqlx::Error> {
     let source: String = row.try_get(0)?;
     Ok(Envelope {

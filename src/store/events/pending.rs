@@ -1,5 +1,5 @@
-//! Pending events: accepted, not applied yet. Whoever applies some holds their rows until they are applied, in the same
-//! transaction; what others hold is passed over.
+//! Pending events: accepted, not applied yet. They are locked until applied, in the same transaction (`for
+//! update skip locked`).
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -9,10 +9,10 @@ use sqlx::{PgConnection, PgExecutor};
 use super::{envelope, in_order};
 use crate::envelope::Envelope;
 
-/// A batch that a process did not survive so often is not tried as one again: each of its events is, alone.
+/// After so many crashed attempts of a batch each of its events is retried alone.
 const ALONE_AFTER: i32 = 2;
 
-/// What one claim may hold.
+/// The limits of one claim.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Events.
@@ -21,10 +21,8 @@ pub struct Limits {
     pub max_bytes: usize,
 }
 
-/// Keeps `events` as pending, due at once. One that is dead gets another try; others that are there stay as they are.
-///
-/// # Errors
-/// Whatever the database says.
+/// Stores `events` as pending, due at once. A dead one becomes pending again; others that exist are not
+/// changed.
 pub async fn insert(executor: impl PgExecutor<'_>, events: &[Envelope]) -> Result<(), sqlx::Error> {
     let events = in_order(events);
     sqlx::query(
@@ -51,16 +49,13 @@ pub async fn insert(executor: impl PgExecutor<'_>, events: &[Envelope]) -> Resul
     Ok(())
 }
 
-/// Postgres text holds every character but NUL.
+/// Postgres text cannot hold NUL.
 pub(in crate::store) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Holds the oldest events that are due and not to be tried alone. The sizes are known without reading the bodies, so
-/// that no more of them is read than fits.
-///
-/// # Errors
-/// Whatever the database says.
+/// Locks the oldest due events that are not to be retried alone. Sizes are stored next to the bodies, so that
+/// no more is read than fits.
 pub async fn claim(tx: &mut PgConnection, limits: Limits) -> Result<Vec<Envelope>, sqlx::Error> {
     let rows = sqlx::query(
         "with candidate as materialized (
@@ -80,27 +75,21 @@ pub async fn claim(tx: &mut PgConnection, limits: Limits) -> Result<Vec<Envelope
     rows.iter().map(envelope).collect()
 }
 
-/// Holds those of `events` that are still pending, not to be tried alone, and held by nobody else; returns for each
-/// whether it does.
-///
-/// # Errors
-/// Whatever the database says.
+/// Locks those of `events` that are still pending, not to be retried alone and not locked by others; returns for each
+/// whether it was.
 pub async fn hold(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
     hold_by(tx, events, HOLD).await
 }
 
-/// Holds those of `events` that are still pending, also those to be tried alone; returns for each whether it does. The
-/// attempt at them is counted, so it is to be made: whoever holds one is waited for. Somebody may without meaning to: a
-/// claim that began before the count was committed locks the row before it sees that the row is no longer due.
-///
-/// # Errors
-/// Whatever the database says.
+/// Locks those of `events` that are still pending, including those to be retried alone; returns for each whether it
+/// was. Their attempt is already counted and has to be made, so this waits for a lock of others: a claim that began
+/// before the count was committed locks the row before it sees that the row is no longer due.
 pub async fn hold_counted(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
     hold_by(tx, events, HOLD_COUNTED).await
 }
 
-/// The state is asked for outside: within, the index of what is pending could be taken for the way to each event, and
-/// read from end to end for every one of them.
+/// The state is checked outside of the lateral query: inside, the planner could choose the index of pending events and
+/// scan all of it for each event.
 const HOLD: &str = "
     select e.source, e.event_id
     from unnest($1::text[], $2::text[]) as n (source, event_id)
@@ -136,19 +125,16 @@ async fn hold_by(
     Ok(events.iter().map(|it| held.contains(&(it.source.as_str(), it.event_id.as_str()))).collect())
 }
 
-/// Counts an attempt at each of `events`, or takes one back. What is counted is nobody else's for a moment: until it is
-/// held again.
-///
-/// # Errors
-/// Whatever the database says.
+/// Counts an attempt for each of `events`, or takes one back. Counted events are not due for a moment, until they are
+/// locked again.
 pub async fn count_attempt<E: Borrow<Envelope>>(
     executor: impl PgExecutor<'_>,
     events: &[E],
     by: i32,
 ) -> Result<(), sqlx::Error> {
-    // Two arrays, and no join, which might read the whole table. An event of the same name and another source may be
-    // counted with these: it is tried alone a little earlier. `state ||`: not by the index of what is pending, which
-    // would be read from end to end.
+    // Two arrays instead of a join, which might scan the table. An event with the same id of another source may be
+    // counted too: it is only retried alone a little earlier. `state ||` keeps the planner from the index of pending
+    // events, which it would scan completely.
     sqlx::query(
         "update ingest.events
          set attempts = greatest(attempts + $3, 0), alone = reason is not null or attempts + $3 > $4,

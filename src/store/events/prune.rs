@@ -1,5 +1,5 @@
-//! Pruning: bodies of old events go, their names stay, so that a repeat is still known for one. What the events reported
-//! is in the facts, which a rebuild takes as they stand from then on (`docs/decisions/pruned-bodies.md`).
+//! Pruning: removes the bodies of old events and keeps their ids, for deduplication. What the events reported
+//! is in the facts, which a rebuild then takes as they are (`docs/decisions/pruned-bodies.md`).
 
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
@@ -8,31 +8,28 @@ use time::{Duration, OffsetDateTime};
 use crate::database;
 use crate::store::{Store, StoreError, rebuild};
 
-/// The shortest time that bodies are kept. Stripe's API lists events of 30 days: until then one that was missed can
-/// still come, and share its second with one that came.
+/// The shortest retention. Stripe's API lists events of 30 days: a missed one can still be replayed, and
+/// share its second with one that was applied.
 pub const SHORTEST: Duration = Duration::days(35);
 
 /// Bodies removed in one transaction.
 const PAGE: i64 = 2000;
 
-/// Events whose bodies may go. Of memberflow's own those stay that hold decisions and found rows: nothing else says
-/// what they say. The snapshots and corrections among them are reported into facts like events from outside.
+/// Events whose bodies may be pruned. Internal events with decisions and imported rows are kept, because
+/// nothing else records them; snapshots and corrections are in the facts like provider events.
 pub(in crate::store) const PRUNABLE: &str = "state = 'applied' and pruned_at is null and (source <> 'internal' or event_type in ('snapshot', 'corrected'))";
 
-/// What was removed, or would be.
+/// What was pruned, or would be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
 pub struct Pruned {
-    /// Events that have no body now.
+    /// Events whose body was removed.
     pub events: i64,
     /// Bytes that their bodies took.
     pub bytes: i64,
 }
 
 impl Store {
-    /// What pruning events applied before a moment would remove.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// What pruning of events applied before `before` would remove.
     pub async fn prunable(&self, before: OffsetDateTime) -> Result<Pruned, StoreError> {
         let count = format!(
             "select count(*) as events, coalesce(sum(pg_column_size(body)), 0)::bigint as bytes
@@ -41,11 +38,8 @@ impl Store {
         Ok(sqlx::query_as(AssertSqlSafe(count)).bind(before).fetch_one(&self.pool).await?)
     }
 
-    /// Removes the next bodies of events applied before a moment; no events: that was all. Nothing where a rebuild
-    /// is reading them just now.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Prunes a page of events applied before `before`; zero events means done. `None` while a rebuild is
+    /// reading them.
     pub async fn prune_page(&self, before: OffsetDateTime) -> Result<Option<Pruned>, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
         if !rebuild::keep_out(&mut tx).await? {
@@ -65,7 +59,7 @@ impl Store {
     }
 }
 
-/// Empties the events of these sources and ids, whatever their age; returns how many.
+/// Removes the bodies of these events, whatever their age; returns their number.
 pub(in crate::store) async fn empty_these(
     tx: &mut PgConnection,
     events: &[(&str, &str)],
@@ -84,7 +78,7 @@ pub(in crate::store) async fn empty_these(
     Ok(emptied.events.unsigned_abs())
 }
 
-/// The statement that empties the events that `names` selects, at the moment $1.
+/// The statement that removes the bodies of the events that `names` selects, at the time $1.
 fn emptying(names: &str) -> String {
     format!(
         "with old as ({names}), emptied as (

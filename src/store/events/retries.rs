@@ -1,4 +1,4 @@
-//! Events that fail: kept as pending, tried alone, less and less often, and dead letters in the end.
+//! Failed events: pending, retried alone with growing delays, and finally dead-lettered.
 
 use std::borrow::Borrow;
 
@@ -10,25 +10,23 @@ use super::pending::{self, storable};
 use crate::envelope::Envelope;
 use crate::store::{Store, StoreError};
 
-/// Attempts after which an event is given up.
+/// Attempts after which an event is dead-lettered.
 pub const ATTEMPTS: i32 = 5;
 
-/// An event that is due to be tried alone.
+/// An event that is due for a retry alone.
 #[derive(Debug)]
 pub struct Due {
     /// The event.
     pub envelope: Envelope,
     /// Which attempt this is.
     pub attempts: i32,
-    /// What the last one said.
+    /// The error of the last attempt.
     pub reason: Option<String>,
 }
 
 impl Store {
-    /// Keeps an event that failed in its batch, to be tried alone soon. One that has failed before stays as it is.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Schedules an event that failed in its batch for a retry alone. One that is scheduled already is not
+    /// changed.
     pub async fn schedule_retry(&self, event: &Envelope, reason: &str) -> Result<(), StoreError> {
         sqlx::query(
             "insert into ingest.events as e
@@ -51,23 +49,16 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps events as pending that ended consumers again and again before they could be applied: there attempts are
-    /// counted.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
-    pub async fn set_aside(&self, events: &[Envelope]) -> Result<(), StoreError> {
+    /// Stores events as pending that crashed consumers repeatedly: there attempts are counted.
+    pub async fn store_suspects(&self, events: &[Envelope]) -> Result<(), StoreError> {
         if events.is_empty() {
             return Ok(());
         }
         Ok(pending::insert(&self.pool, events).await?)
     }
 
-    /// Begins an attempt at the next event that is due to be tried alone. It is counted before anything else, and the
-    /// next one planned: whatever becomes of this process.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Begins an attempt at the next due event. The attempt is counted and the next one scheduled first, in
+    /// case the process crashes.
     pub async fn next_retry(&self) -> Result<Option<Due>, StoreError> {
         let row = sqlx::query(
             "update ingest.events e
@@ -92,10 +83,7 @@ impl Store {
         Ok(row.map(due).transpose()?)
     }
 
-    /// The attempt failed.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Records why the attempt failed.
     pub async fn failed_again(&self, event: &Envelope, reason: &str) -> Result<(), StoreError> {
         sqlx::query(
             "update ingest.events set reason = $3 where source = $1 and event_id = $2 and state || '' = 'pending'",
@@ -108,19 +96,16 @@ impl Store {
         Ok(())
     }
 
-    /// The attempt could not be made and does not count.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// Takes back an attempt that could not be made.
     pub async fn not_attempted(&self, event: &Envelope) -> Result<(), StoreError> {
         Ok(pending::count_attempt(&self.pool, &[event], -1).await?)
     }
 
-    /// Gives events up, each with its reason: they are dead letters from now on. One that was applied (the broker may
-    /// not have heard of it) is not dead, and one that is dead already keeps its reason.
+    /// Dead-letters events, each with its reason. An event that was applied (the ack may have been lost)
+    /// stays applied, and one that is dead already keeps its reason.
     ///
     /// # Errors
-    /// [`StoreError`], which says whether waiting helps. Nothing is written then.
+    /// [`StoreError`]; nothing was written.
     pub async fn dead_letter<E: Borrow<Envelope> + Sync>(
         &self,
         dead: &[(E, String)],
@@ -129,13 +114,13 @@ impl Store {
         Ok(dead_letter(&mut connection, dead, self.clock.now()).await?)
     }
 
-    /// Whether the database answers: what fails all the same fails for its own sake.
+    /// Whether the database answers: if so, a failure is the event's fault.
     pub async fn answers(&self) -> bool {
         sqlx::query("select 1").execute(&self.pool).await.is_ok()
     }
 }
 
-/// What [`Store::dead_letter`] does, in a transaction.
+/// [`Store::dead_letter`] within a transaction.
 pub(in crate::store) async fn dead_letter<E: Borrow<Envelope> + Sync>(
     tx: &mut PgConnection,
     dead: &[(E, String)],

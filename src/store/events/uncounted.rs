@@ -1,4 +1,4 @@
-//! Events of a mode or an account that does not count: how many were applied, and the flags that they have.
+//! Events of a mode or an account that does not count: counts and flags them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::envelope::{Envelope, Source};
 use crate::project::stripe::NotCounted;
 use crate::telemetry::NOT_COUNTED;
 
-/// The table whose column holds the flags, as differences name it.
+/// The table with the flags, as a rebuild's differences name it.
 pub(in crate::store) const FLAGGED: &str = "ingest.events";
 
 /// How many events of a batch do not count, by the kind of reason.
@@ -30,7 +30,7 @@ impl Uncounted {
         uncounted
     }
 
-    /// Shows it to whoever watches, once it is certain.
+    /// Updates the metrics, after the commit.
     pub fn count(self) {
         for (reason, events) in self.0 {
             metrics::counter!(NOT_COUNTED, "reason" => reason).increment(events);
@@ -38,8 +38,7 @@ impl Uncounted {
     }
 }
 
-/// Notes which flags the events should have otherwise, as the events were read now. `unreadable`: what has no meaning has
-/// no flag.
+/// Records the events with another flag by a rebuild. `unreadable` events have none.
 pub(in crate::store) async fn note(
     tx: &mut PgConnection,
     events: &[Read<'_>],

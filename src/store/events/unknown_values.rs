@@ -1,4 +1,4 @@
-//! What events say in words that we do not know: counted, so that somebody notices.
+//! Counts unknown values in events, so that operators notice them.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::project::order::Stage;
 use crate::project::stripe::UnknownValue;
 use crate::telemetry::{IGNORED_EVENTS, UNRECOGNISED};
 
-/// What a batch said that was not recognised.
+/// The unknown values of a batch.
 #[derive(Debug, Default)]
 pub(in crate::store) struct UnknownValues {
-    /// How many events said each, and the first of them by id.
+    /// Each with its number of events and the first of them by id.
     unknown_values: BTreeMap<UnknownValue, (i64, String)>,
     /// Events that no table depends on, by type.
     kept_unread: BTreeMap<String, u64>,
@@ -25,7 +25,7 @@ impl UnknownValues {
         let mut unknown_values = Self::default();
         for Read { envelope, meaning } in events {
             match meaning {
-                // What is gone is often shown without its fields.
+                // Deleted objects are often shown without their fields.
                 Meaning::Stripe(report) if report.stage != Stage::Deleted => {
                     for unknown_value in report.state.unknown_values() {
                         unknown_values.note(unknown_value, &envelope.event_id);
@@ -49,7 +49,7 @@ impl UnknownValues {
         }
     }
 
-    /// Adds it to what was counted before. Costs nothing where all is as it should be.
+    /// Adds them to the stored counts. Free if there are none.
     pub async fn write(&self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         if self.unknown_values.is_empty() {
             return Ok(());
@@ -69,7 +69,7 @@ impl UnknownValues {
         Ok(())
     }
 
-    /// Shows it to whoever watches, once it is certain.
+    /// Updates the metrics, after the commit.
     pub fn count(self) {
         for (unknown_value, (events, _)) in self.unknown_values {
             metrics::counter!(UNRECOGNISED, "what" => unknown_value.what).increment(events.unsigned_abs());

@@ -1,5 +1,5 @@
-//! The addresses that are the person's own. Supabase confirmed them, or the operator named one; what a payer typed at
-//! Stripe proves nothing and leads nowhere.
+//! The person's own addresses: confirmed by Supabase, or named by the operator. An address typed by a payer
+//! at Stripe proves nothing and is not followed.
 
 use std::collections::BTreeSet;
 
@@ -15,18 +15,18 @@ use crate::project::identity::folded_email;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Use {
-    /// It is the person's: what has it and belongs to nobody else goes.
+    /// It is the person's: what has it and belongs to nobody else is removed.
     Followed,
-    /// It stands on the person's own rows, and goes from those alone.
+    /// It is on the person's own rows, and is removed only from those.
     OwnRows,
-    /// Somebody else has it, too: it leads nowhere.
+    /// Somebody else has it too: it is not followed.
     LeftAlone,
 }
 
 /// An address that the person's rows have.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ListedAddress {
-    /// In the form in which addresses are compared.
+    /// Normalised for comparison.
     pub address: String,
     /// What happens to it.
     #[serde(rename = "use")]
@@ -35,15 +35,15 @@ pub struct ListedAddress {
     pub because: String,
 }
 
-/// What tells who is meant, before anything is looked for by it.
+/// The evidence of who is meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     pub user_id: Option<Uuid>,
-    /// The account is still there.
+    /// Whether the account still exists.
     pub account_is_there: bool,
     /// Addresses that are the person's.
     pub own: BTreeSet<String>,
-    /// Addresses that the account had and nobody confirmed.
+    /// Unconfirmed addresses of the account.
     pub unconfirmed: BTreeSet<String>,
 }
 
@@ -55,7 +55,7 @@ struct Reported {
 }
 
 impl Evidence {
-    /// Who is meant by a user id or an address; none where it is neither.
+    /// Who is meant by a user id or an address; `None` if it is neither.
     pub async fn find(tx: &mut PgConnection, who: &str, with_sso: bool) -> Result<Option<Self>, ForgetError> {
         let mut evidence = Self { user_id: Uuid::parse_str(who.trim()).ok(), ..Self::default() };
         if evidence.user_id.is_none() {
@@ -71,7 +71,7 @@ impl Evidence {
         Ok(Some(evidence))
     }
 
-    /// Whose the address is, or was where nobody has it.
+    /// Whose the address is, or was if nobody has it now.
     async fn user_of(
         &self,
         tx: &mut PgConnection,
@@ -118,7 +118,8 @@ impl Evidence {
         Ok(())
     }
 
-    /// What events gave the account, and what a customer was matched to it by: that was confirmed then.
+    /// Addresses from events about the account, and those by which a customer was matched, which were
+    /// confirmed then.
     async fn add_reported(
         &mut self,
         tx: &mut PgConnection,
@@ -162,7 +163,7 @@ async fn matched(
     .await
 }
 
-/// What the applied events say of users' addresses that name this id or address.
+/// The users' addresses in applied events that name this id or address.
 async fn reported(tx: &mut PgConnection, name: &str, with_sso: bool) -> Result<Vec<Reported>, sqlx::Error> {
     let statement = format!(
         "select source, body from ingest.events

@@ -1,4 +1,4 @@
-//! What a body says, text by text: however JSON writes it, and however deep or often a key stands in it.
+//! Searches bodies text by text, in any JSON escaping and at any depth.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use uuid::Uuid;
 
 use super::person::Person;
 
-/// Bodies that may name somebody, in SQL; binds the pattern as $1. Bytes that are no text do no harm. What JSON escapes
-/// can only be told by reading it.
+/// Bodies that may name somebody, in SQL; binds the pattern as $1. Invalid text does no harm. Bodies with
+/// JSON escapes must be parsed.
 pub(super) const CANDIDATES: &str = "(lower(encode(body, 'escape')) ~ $1
      or position('\\x5c75'::bytea in body) > 0 or position('\\x5c2f'::bytea in body) > 0)";
 
-/// A regular expression for any of the names, for [`CANDIDATES`]; one that nothing matches where there are none.
+/// A regular expression for any of the names, for [`CANDIDATES`]; one that matches nothing if there are none.
 pub(super) fn pattern<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.into_iter().map(escaped).collect();
     if names.is_empty() { "a^".to_owned() } else { names.join("|") }
 }
 
-/// `name` for a regular expression over text in which every byte that is not ASCII stands as its octal number.
+/// `name` for a regular expression over text in which non-ASCII bytes are octal escapes.
 fn escaped(name: &str) -> String {
     let byte = |byte: u8| match byte {
         byte if byte.is_ascii_alphanumeric() || byte == b'_' => {
@@ -30,23 +30,23 @@ fn escaped(name: &str) -> String {
     name.bytes().map(byte).collect()
 }
 
-/// Whose an event is, by the field that says so.
+/// Whose an event is, by its owner field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Theirs,
     Anothers,
-    /// It does not say.
+    /// It has no owner field.
     Unsaid,
 }
 
-/// What a body has to do with a person.
+/// How a body relates to a person.
 #[derive(Debug)]
 pub(super) struct Sight {
     /// It names the person.
     pub names_them: bool,
     /// It names a customer of somebody else's.
     pub names_another_customer: bool,
-    /// Other ids that may be users'.
+    /// Other ids that may be those of users.
     pub others: BTreeSet<Uuid>,
     pub whose: Whose,
 }
@@ -67,7 +67,7 @@ pub(super) fn look(person: &Person, source: &str, body: &[u8]) -> Sight {
     sight
 }
 
-/// Whether a text names the person: by the user id, a customer or a followed address, as a whole.
+/// Whether a text names the person: by the user id, a customer or a followed address, as a whole word.
 pub(super) fn is_named_in(person: &Person, text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     let user = person.user_id.map(|id| id.to_string());
@@ -141,7 +141,7 @@ fn of_user(person: &Person, id: &str) -> Whose {
     if is_theirs { Whose::Theirs } else { Whose::Anothers }
 }
 
-/// Every text in JSON, keys and values, as it reads.
+/// Every text in JSON, keys and values, unescaped.
 fn texts(body: &[u8]) -> impl Iterator<Item = String> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -155,7 +155,7 @@ fn texts(body: &[u8]) -> impl Iterator<Item = String> {
     })
 }
 
-/// A lone surrogate or a broken escape is no reason to read nothing.
+/// Lone surrogates and broken escapes are tolerated.
 fn unescaped(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     if !text.contains('\\') {
@@ -202,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn texts_read_the_same_however_json_writes_them() {
+    fn json_escapes_do_not_hide_names() {
         let body = br#"{"e":"ann\u0040example.com","e":"a\/b\"","\ud83d\ude00":[["\ud83d\n"]],"open":"cut\"#;
         let texts: Vec<String> = texts(body).collect();
         assert_eq!(texts, ["e", "ann@example.com", "e", "a/b\"", "😀", "\u{fffd}\n", "open", "cut"]);
     }
 
     #[test]
-    fn name_is_found_as_a_whole_alone() {
+    fn name_is_found_only_as_a_whole() {
         for (text, found) in [
             ("to ann@x.org.", true),
             ("<ann@x.org>", true),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn event_is_whose_its_customer_or_row_is() {
+    fn event_belongs_to_customer_or_row_owner() {
         let person = person(&["cus_1"]);
         let of = |source, body: &str| look(&person, source, body.as_bytes());
         let theirs = of("stripe", r#"{"data":{"object":{"customer":"cus_1","note":"cus_2"}}}"#);

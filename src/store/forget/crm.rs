@@ -1,4 +1,4 @@
-//! What people wrote down of a person in the CRM's tables. Rows that are counted stay, without the person.
+//! Personal data in the CRM's tables. Rows that are counted stay, without the person.
 
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -19,13 +19,13 @@ pub struct CrmRows {
     pub messages: Ids,
 }
 
-/// Of a lead that became a member the address may have become another's.
+/// The address of a converted lead may belong to somebody else by now.
 const LEADS: &str = "
     select id::text from public.leads
     where (converted_to_user_id = $1 or converted_to_user_id is null and ingest.folded_email(email) = any ($2))
       and email not like 'forgotten-%@invalid'";
 
-/// By user or lead; and what has neither by the session, where nobody else had that.
+/// By user or lead; and rows with neither by the session, if nobody else had it.
 const VISITS: &str = "
     with theirs as (
         select id, session_id from public.lead_tracking_events
@@ -50,7 +50,7 @@ const TICKETS: &str = "
            or exists (select from public.support_ticket_replies r
                       where r.ticket_id = t.id and (r.message, r.attachments) <> ('', '{}')))";
 
-/// By user, lead or ticket; and what has none of them by the number, where no other lead or profile has that.
+/// By user, lead or ticket; and rows with none by the number, if no other lead or profile has it.
 const MESSAGES: &str = "
     with numbers (own, digits) as (
         select id = any ($3::text[]::uuid[]), regexp_replace(phone, '\\D', '', 'g') from public.leads where phone is not null
@@ -83,7 +83,7 @@ impl CrmRows {
         person: &Person,
         statement: &str,
     ) -> Result<Ids, sqlx::Error> {
-        // Postgres must know the type of each parameter, also where a statement needs it not.
+        // Postgres must know the type of each parameter, even if a statement does not use it.
         let statement = format!(
             "with given as (select $1::uuid, $2::text[], $3::text[], $4::text[]) select id from ({statement}) as rows (id)"
         );
@@ -116,7 +116,7 @@ const EMPTY_LEADS: &str = "
         landing_page = null, video_engagement = null, pages_visited = '{}', sms_opt_in = false
     where id = any ($1::text[]::uuid[])";
 
-/// Cleans these rows, and what staff noted of the user.
+/// Cleans these rows, and staff's notes about the user.
 pub(super) async fn clean(
     tx: &mut PgConnection,
     person: &Person,

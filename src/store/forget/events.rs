@@ -1,4 +1,4 @@
-//! The events that tell of the person and of nobody else.
+//! The events that are about the person and nobody else.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,8 @@ struct Naming {
     sight: Sight,
 }
 
-/// The applied events that go: those of the person's objects, and those that name the person and nobody else.
+/// The applied events to remove: those of the person's objects, and those that name the person and nobody
+/// else.
 pub(super) async fn of(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
     let statement = format!(
         "select source, event_id, subject, '' as note, body from ingest.events where {PRUNABLE} and {CANDIDATES}"
@@ -38,7 +39,7 @@ pub(super) async fn of(tx: &mut PgConnection, person: &Person) -> Result<Ids, sq
     Ok(events)
 }
 
-/// The events about the person's objects that have their bodies.
+/// The events about the person's objects that have a body.
 pub(super) async fn about_objects(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
     let statement = format!(
         "select source || '/' || event_id from ingest.events where subject = any ($1) and {PRUNABLE}"
@@ -48,7 +49,7 @@ pub(super) async fn about_objects(tx: &mut PgConnection, person: &Person) -> Res
     Ok(Ids(names.into_iter().collect()))
 }
 
-/// The dead letters that go: by their bodies or their reasons.
+/// The dead letters to remove, by their bodies or reasons.
 pub(super) async fn letters(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
     let statement = format!(
         "select source, event_id, null as subject, reason as note, body from ingest.events
@@ -58,7 +59,7 @@ pub(super) async fn letters(tx: &mut PgConnection, person: &Person) -> Result<Id
     Ok(Ids(only_theirs(tx, person, naming).await?))
 }
 
-/// The events that name the person and are not applied yet: they will bring the person back.
+/// The events that name the person and are not applied yet: applying them will store the person again.
 pub(super) async fn waiting(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
     let statement = format!(
         "select source, event_id, null as subject, '' as note, body from ingest.events
@@ -88,7 +89,7 @@ async fn naming(
     Ok(naming)
 }
 
-/// Those that say that they are the person's, and those that do not say whose they are and name nobody else.
+/// Those owned by the person, and those without an owner field that name nobody else.
 async fn only_theirs(
     tx: &mut PgConnection,
     person: &Person,
@@ -112,7 +113,7 @@ async fn only_theirs(
     Ok(naming.iter().filter(|it| is_theirs(it)).map(|it| it.name.clone()).collect())
 }
 
-/// Which of these are users, there or gone.
+/// Which of these are users, existing or deleted.
 async fn users(tx: &mut PgConnection, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<Uuid>, sqlx::Error> {
     let users: Vec<Uuid> = sqlx::query_scalar(
         "select id from auth.users where id = any ($1) union select id from ingest.users where id = any ($1)",
@@ -123,8 +124,8 @@ async fn users(tx: &mut PgConnection, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<U
     Ok(users.into_iter().collect())
 }
 
-/// Those of the objects whose payment or self belongs to a customer that is not the person's: one with a user, or with
-/// any evidence of whose it is.
+/// Those of the objects that, or whose payment, belong to a customer that is not the person's: one with a
+/// user, or with any evidence of an owner.
 async fn of_others(
     tx: &mut PgConnection,
     person: &Person,
@@ -169,19 +170,19 @@ pub(super) async fn drop_letters(tx: &mut PgConnection, letters: &Ids) -> Result
     Ok(dropped.rows_affected())
 }
 
-/// Empties what the API keeps of its answers for a day, whoever they are about: who asks again hears that it was done.
+/// Empties all stored answers of the API: a repeated request is only told that it was executed.
 pub(super) async fn empty_answers(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query("update ingest.idempotency_keys set body = '{}' where body <> '{}'");
     Ok(emptied.execute(tx).await?.rows_affected())
 }
 
-/// Empties what the last comparisons keep of differences, whoever they are about: the next comparison tells them again.
+/// Empties the stored differences of the last comparisons, of all members: the next comparison finds them again.
 pub(super) async fn empty_differences(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query("update ingest.last_checks set differences = '[]' where differences <> '[]'");
     Ok(emptied.execute(tx).await?.rows_affected())
 }
 
-/// Deletes the views of the console's lists that look for a followed address; returns how many.
+/// Deletes the saved views of the console that search for a followed address; returns how many.
 pub(super) async fn delete_views(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let views: Vec<(String, String, String, String)> =
         sqlx::query_as("select actor, list, name, query from ingest.saved_views").fetch_all(&mut *tx).await?;
@@ -198,7 +199,7 @@ pub(super) async fn delete_views(tx: &mut PgConnection, person: &Person) -> Resu
     Ok(deleted)
 }
 
-/// Empties the arguments of acts that name a followed address; returns how many.
+/// Empties the arguments of audit log rows that name a followed address; returns how many.
 pub(super) async fn empty_acts(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let addresses = Person { addresses: person.addresses.clone(), ..Person::default() };
     let acts: Vec<(i64, String)> =

@@ -1,4 +1,4 @@
-//! What goes: the list that is shown, confirmed and done.
+//! The list of what is removed: shown, confirmed and executed.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::crm::CrmRows;
 use super::events;
 use super::person::Person;
 
-/// Ids that are shown of each kind; the count says how many there are.
+/// The most ids shown of each kind, next to their count.
 const SHOWN: usize = 100;
 
 /// The ids of rows, or the names of events (`stripe/evt_1`).
@@ -44,18 +44,18 @@ impl Serialize for Ids {
     }
 }
 
-/// Everything that goes, and what is not applied yet.
+/// Everything to remove, and what is not applied yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct List {
-    /// Who, where it is or was a user.
+    /// The user id, if it is or was a user.
     pub user_id: Option<Uuid>,
-    /// The account is still there, and the application's own tables about it.
+    /// Whether the account still exists, with the application's tables about it.
     pub account_is_there: bool,
     /// The addresses on the person's rows, and what happens to each.
     pub addresses: Vec<ListedAddress>,
-    /// Customers of Stripe's: their books stay.
+    /// Stripe customers: their accounting records stay.
     pub customers: Ids,
-    /// Events whose bodies go.
+    /// Events whose bodies are removed.
     pub events: Ids,
     /// Dead letters that are dropped.
     pub dead_letters: Ids,
@@ -87,7 +87,8 @@ impl List {
         })
     }
 
-    /// Whether the person, the customers and the rows are the same now, and no further event tells of their objects.
+    /// Whether the person, the customers and the rows are unchanged, and there is no new event about their
+    /// objects.
     pub(super) async fn still_holds(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let person = Person::of(tx, &self.evidence).await?;
         let events = events::about_objects(tx, &person).await?;

@@ -1,10 +1,10 @@
-//! Forgetting a person: what tells of them goes from the events, the facts and the CRM's tables; the books stay under
-//! the customer and the user's id, which name nobody any more.
+//! Forgets a person: removes personal data from the events, the facts and the CRM's tables. The accounting
+//! records stay under the ids of customer and user, which identify nobody any more.
 //!
-//! [`address`] finds the addresses that are the person's own, [`person`] what is theirs by those, [`body`] and [`events`]
-//! the events that tell of them and of nobody else, [`crm`] the CRM's rows. Together they make the [`List`], which is
-//! shown, confirmed and done: [`scrub`] and [`crm`] clean what it names. The events lose their bodies as pruned ones do,
-//! so that the tables stay what the events made of them.
+//! [`address`] finds the person's own addresses, [`person`] what belongs to them, [`body`] and [`events`] the
+//! events about them and nobody else, [`crm`] the CRM's rows. Together they form the [`List`], which is
+//! shown, confirmed and executed: [`scrub`] and [`crm`] clean what it names. The events lose their bodies as
+//! in pruning, so that the tables stay consistent.
 
 mod address;
 mod body;
@@ -34,19 +34,19 @@ pub use list::{Ids, List};
 use address::Evidence;
 use person::Person;
 
-/// Rows by what was done to them; nothing where there were none.
+/// The number of rows by action, without zeros.
 pub type Done = BTreeMap<&'static str, u64>;
 
-/// Why nobody was forgotten. Nothing was changed.
+/// Why nothing was forgotten. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ForgetError {
-    /// A rebuild reads what would go.
+    /// A rebuild is reading the events.
     #[error("a rebuild is under way, which reads the bodies: wait until it has ended")]
     RebuildIsRunning,
     /// The address alone does not tell who is meant.
     #[error("several users have or had this address, name one by the user id: {0}")]
     Ambiguous(String),
-    /// What was listed is not what would go now.
+    /// The list is out of date.
     #[error(
         "what is known of the person has changed since it was listed, nothing was removed: run this again"
     )]
@@ -63,11 +63,8 @@ impl From<sqlx::Error> for ForgetError {
 }
 
 impl Store {
-    /// Lists what goes when the person of this user id or e-mail address is forgotten; none where nothing is known of
-    /// them. Reads every body in the inbox, and keeps nobody waiting meanwhile.
-    ///
-    /// # Errors
-    /// [`ForgetError`]
+    /// Lists what is removed when the person of this user id or e-mail address is forgotten; `None` if
+    /// unknown. Reads every stored body, without holding locks.
     pub async fn list_to_forget(&self, who: &str) -> Result<Option<List>, ForgetError> {
         let mut tx = super::reading(&self.pool).await?;
         let Some(evidence) = Evidence::find(&mut tx, who, self.rules.matching.sso_email).await? else {
@@ -77,7 +74,7 @@ impl Store {
         Ok(list.knows_anything().then_some(list))
     }
 
-    /// Forgets what is on the list and nothing else, all in one transaction with its line in the audit log.
+    /// Forgets exactly what is on the list, in one transaction with its row in the audit log.
     ///
     /// # Errors
     /// [`ForgetError`]; nothing was changed then.
@@ -124,7 +121,7 @@ impl Store {
     }
 }
 
-/// Says whom by the id alone, which names nobody.
+/// Identifies the person only by the id.
 async fn note(
     tx: &mut PgConnection,
     person: &Person,

@@ -1,4 +1,4 @@
-//! What is the person's: their customers, and the objects of those. Nothing of it belongs to anybody else.
+//! What belongs to the person only: their customers, and the objects of those.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::address::{Evidence, ListedAddress, Use};
 
-/// A person, as far as the database knows of them.
+/// A person, as known to the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Person {
     pub user_id: Option<Uuid>,
@@ -19,7 +19,7 @@ pub(super) struct Person {
     pub objects: BTreeSet<String>,
 }
 
-/// Each customer with its user, whether that one is there or gone.
+/// Each customer with its user, existing or deleted.
 const OWNERS: &str =
     "select c.id, coalesce(c.user_id, substring(g.detail from '[0-9a-f]{8}-[0-9a-f-]{27}')::uuid) as user_id
      from ingest.customers c left join ingest.parked g on g.subject = c.id and g.reason = 'user_gone'";
@@ -53,7 +53,7 @@ impl Person {
         }
     }
 
-    /// The addresses that lead to what is theirs.
+    /// The addresses that are followed.
     pub fn followed(&self) -> Vec<&str> {
         let followed = self.addresses.iter().filter(|listed| listed.used == Use::Followed);
         followed.map(|listed| listed.address.as_str()).collect()
@@ -91,7 +91,7 @@ impl Person {
         Ok(others.into_iter().collect())
     }
 
-    /// The user's customers; and those of nobody that gave a followed address or name the user, where nothing names
+    /// The user's customers; and unowned ones that gave a followed address or name the user, if nothing names
     /// anybody else.
     async fn find_customers(&self, tx: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
         let statement = format!(
@@ -121,8 +121,8 @@ impl Person {
         Ok(customers.into_iter().collect())
     }
 
-    /// What belongs to the customers, and what belongs to one payment with it. Links of subscriptions lead to
-    /// catalogue entries, which are everybody's.
+    /// What belongs to the customers, and what belongs to one payment with it. Links of subscriptions to
+    /// catalogue entries are not followed: those are shared.
     async fn find_objects(&self, tx: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
         let objects: Vec<String> = sqlx::query_scalar(
             "with recursive reach (id) as (
@@ -148,7 +148,7 @@ impl Person {
         Ok(objects.into_iter().collect())
     }
 
-    /// The addresses that stand on the objects.
+    /// The addresses on the objects.
     async fn typed(&self, tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
         sqlx::query_scalar(
             "select email from ingest.customer_emails where customer_id = any ($1) and email <> ''

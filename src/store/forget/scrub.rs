@@ -1,4 +1,4 @@
-//! What is cleaned of what the events made: the person's own objects, and no others.
+//! Cleans derived data: only the person's own objects.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::person::Person;
 use crate::project::stripe::StripeObject;
 use crate::store::resolve::facts::Changed;
 
-/// A user id in any of its forms, which names nobody. Anything else in its place may be a name.
+/// A user id in any format. Anything else in its place may be personal data.
 const IS_ID: &str = r"~* '^[\s{]*(urn:uuid:)?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}[\s}]*$'";
 
-/// The address by which a customer was matched is part of what memberflow noted then.
+/// Removes the address from recorded matches.
 pub(super) async fn matches(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query(
         "update ingest.events
@@ -73,7 +73,7 @@ pub(super) async fn claims(tx: &mut PgConnection, person: &Person) -> Result<u64
     Ok(cleaned.rows_affected())
 }
 
-/// The addresses go; that the customer was matched to a user stays, once, without the address.
+/// Removes the addresses; the match itself stays, without the address.
 pub(super) async fn emails(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let deleted = sqlx::query(
         "delete from ingest.customer_emails e using (

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::combined::{LAST, REVISION};
 
-/// How long to wait for another migration, or for a table that a long transaction holds.
+/// How long to wait for another migration, or for a table locked by a long transaction.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a database could not be migrated. The messages say what to do.
@@ -23,10 +23,10 @@ pub enum MigrateError {
         "this database has no schema `auth`, so it is not a Supabase database; point DATABASE_URL at one or, for a local database, run `memberflow migrate --supabase-stub`"
     )]
     NoAuthSchema,
-    /// The stub was asked for where it must not be made.
+    /// The stub was requested where it must not be created.
     #[error("the Supabase stub is refused: {0}; run `memberflow migrate` without --supabase-stub")]
     StubRefused(&'static str),
-    /// Somebody holds a lock for longer than we wait.
+    /// A lock was held for longer than we wait.
     #[error(
         "another session has held a lock that the migration needs for {} seconds; end it or try again later",
         LOCK_TIMEOUT.as_secs()

@@ -1,9 +1,9 @@
-//! The files of `migrations/`, carried in the binary.
+//! The files of `migrations/`, embedded in the binary.
 
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// Where it is written down what has been applied: not in `public`, which PostgREST serves.
+/// The table of applied migrations: not in `public`, which PostgREST serves.
 pub(super) const TABLE: &str = "ingest.schema_migrations";
 
 /// Version, name and content of each file.

@@ -20,14 +20,14 @@ mod files;
 /// What [`run`] may do beyond applying migrations.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MigrateOptions {
-    /// Make the local stand-in of Supabase's roles and schemas first, where no `auth` schema exists.
+    /// First create the local stub of Supabase's roles and schemas, if no `auth` schema exists.
     pub supabase_stub: bool,
 }
 
 /// What [`run`] did.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// What became of the Supabase stub.
+    /// The outcome for the Supabase stub.
     pub supabase_stub: StubOutcome,
     /// The migrations applied now, in order. Empty: the database was up to date.
     pub applied: Vec<String>,
@@ -35,7 +35,7 @@ pub struct Report {
     pub unsafe_policies: Vec<String>,
 }
 
-/// How one migration stands in a database.
+/// The state of one migration in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -58,21 +58,21 @@ pub struct MigrationStatus {
     pub version: i64,
     /// The rest of the file's name.
     pub name: String,
-    /// How it stands.
+    /// Its state.
     pub state: State,
     /// When it was applied.
     #[serde(with = "time::serde::rfc3339::option")]
     pub applied_at: Option<OffsetDateTime>,
 }
 
-/// Applies what is missing; on a database that is up to date nothing. Of two at once, one waits.
+/// Applies missing migrations. Concurrent runs wait for each other.
 ///
 /// # Errors
-/// See [`MigrateError`]. A migration that fails leaves nothing of itself behind; those before it stay.
+/// See [`MigrateError`]. A failed migration is rolled back; those before it stay.
 pub async fn run(database: &PgConnectOptions, options: MigrateOptions) -> Result<Report, MigrateError> {
     let mut connection = connect(database).await?;
-    // Taken before looking at anything and held until the connection ends, so that the report is of what
-    // this run did. The migrator takes the same lock again inside, which a session may.
+    // Taken first and held until the connection ends, so that the report covers exactly this run. The
+    // migrator takes the same lock again, which a session may.
     connection.lock().await?;
     let supabase_stub = match options.supabase_stub {
         true => supabase_stub::create(&mut connection).await?,
@@ -102,17 +102,17 @@ pub async fn run(database: &PgConnectOptions, options: MigrateOptions) -> Result
     Ok(report)
 }
 
-/// How each migration stands. Reads only.
+/// The state of each migration. Read-only.
 ///
 /// # Errors
-/// Where the database can't be reached or read.
+/// If the database cannot be reached or read.
 pub async fn status(database: &PgConnectOptions) -> Result<Vec<MigrationStatus>, MigrateError> {
     let mut connection = connect(database).await?;
     let applied = combined::rewritten(applied(&mut connection).await?);
     connection.close().await?;
     let mut lines: Vec<MigrationStatus> = migrator()
         .iter()
-        .map(|known| standing(known, applied.iter().find(|a| a.version == known.version)))
+        .map(|known| status_of(known, applied.iter().find(|a| a.version == known.version)))
         .collect();
     lines.extend(
         applied.into_iter().filter(|row| FILES.iter().all(|(version, ..)| *version != row.version)).map(
@@ -128,7 +128,7 @@ pub async fn status(database: &PgConnectOptions) -> Result<Vec<MigrationStatus>,
     Ok(lines)
 }
 
-fn standing(known: &Migration, applied: Option<&AppliedRow>) -> MigrationStatus {
+fn status_of(known: &Migration, applied: Option<&AppliedRow>) -> MigrationStatus {
     MigrationStatus {
         version: known.version,
         name: known.description.replace(' ', "_"),
@@ -148,9 +148,9 @@ async fn connect(database: &PgConnectOptions) -> Result<PgConnection, MigrateErr
     }
     let quiet = database.clone().disable_statement_logging();
     let mut connection = crate::database::connect_alone(&quiet).await.map_err(MigrateError::Unreachable)?;
-    // By SQL, for a pooler may not pass settings of the connection on. Without the first, "already
-    // exists, skipping" would be logged for every object of every file; with the server's own statement
-    // timeout, an index on a large table could never be built. What waits is bounded by the lock timeout.
+    // By SQL, because a pooler may not pass on connection settings. Without the first, "already exists,
+    // skipping" would be logged for every object of every file; with the server's own statement timeout, an
+    // index on a large table could never be built. Waits are bounded by the lock timeout.
     let settings = format!(
         "set client_min_messages = warning; set lock_timeout = '{}s'; set statement_timeout = 0",
         LOCK_TIMEOUT.as_secs()
@@ -186,8 +186,8 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<AppliedRow>, sqlx:
     .await
 }
 
-/// Users can write their `user_metadata` themselves; a policy that reads it, or calls a function that
-/// does, lets everybody in. We leave a deployment's policies alone, but not unmentioned.
+/// Users can write their `user_metadata` themselves; a policy that reads it, or calls a function that does,
+/// lets everybody in. A deployment's policies are not changed, only reported.
 async fn unsafe_policies(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         r#"

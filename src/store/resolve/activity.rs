@@ -1,4 +1,4 @@
-//! Activity: logins, files and rows, counted exactly per user by the difference each changed fact makes.
+//! Activity: logins, files and rows, counted per user by the difference that each changed fact makes.
 
 use std::collections::BTreeMap;
 
@@ -58,11 +58,8 @@ pub const fn column(metric: Metric) -> &'static str {
 /// By user.
 pub type Differences = BTreeMap<Uuid, Counts>;
 
-/// Keeps `logins`, each once and at the earliest moment that any report gives. One known from less than a
-/// session counts unless stronger evidence stands within a second of it: then it is that login.
-///
-/// # Errors
-/// Whatever the database says.
+/// Stores `logins`, each once and at the earliest time reported. One with weaker evidence than a session
+/// counts unless stronger evidence exists within a second of it: then it is the same login.
 pub async fn settle_logins(
     tx: &mut PgConnection,
     logins: &[Login],
@@ -73,20 +70,20 @@ pub async fn settle_logins(
     }
     let mut earliest = BTreeMap::<&str, &Login>::new();
     for login in logins {
-        let kept = earliest.entry(&login.session_id).or_insert(login);
-        if (login.logged_in_at, login.user_id) < (kept.logged_in_at, kept.user_id) {
-            *kept = login;
+        let first = earliest.entry(&login.session_id).or_insert(login);
+        if (login.logged_in_at, login.user_id) < (first.logged_in_at, first.user_id) {
+            *first = login;
         }
     }
     let moved: Vec<Moved> = sqlx::query_as(
-        "with told as (
+        "with reported as (
              select * from unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::smallint[])
                  as t (session_id, user_id, logged_in_at, evidence)
          ), known as (
-             select l.session_id, l.logged_in_at from logins l join told t on t.session_id = l.session_id
+             select l.session_id, l.logged_in_at from logins l join reported t on t.session_id = l.session_id
          ), written as (
              insert into logins as l (session_id, user_id, logged_in_at, evidence, counted)
-             select session_id, user_id, logged_in_at, evidence, evidence = 0 from told
+             select session_id, user_id, logged_in_at, evidence, evidence = 0 from reported
              on conflict (session_id) do update set logged_in_at = excluded.logged_in_at
              where excluded.logged_in_at < l.logged_in_at
              returning l.session_id, l.user_id, l.logged_in_at, l.evidence
@@ -101,14 +98,14 @@ pub async fn settle_logins(
     .bind(earliest.values().map(|login| login.evidence as i16).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
-    // One that only moved counts no more than before, but may have been the last.
+    // One that only moved in time counts no more than before, but may be the last login.
     for one in &moved {
         differences.entry(one.user_id).or_default().logins += i64::from(one.is_new_session);
     }
-    weigh(tx, &moved, differences).await
+    recount_weak(tx, &moved, differences).await
 }
 
-/// A login that is new, or has moved between two moments.
+/// A login that is new, or whose time has changed.
 #[derive(Debug, sqlx::FromRow)]
 struct Moved {
     user_id: Uuid,
@@ -117,8 +114,8 @@ struct Moved {
     is_new_session: bool,
 }
 
-/// Decides again which logins that are known from less than a session count, around those that `moved`.
-async fn weigh(
+/// Decides again which logins with weak evidence count, around those that `moved`.
+async fn recount_weak(
     tx: &mut PgConnection,
     moved: &[Moved],
     differences: &mut Differences,
@@ -126,23 +123,20 @@ async fn weigh(
     if moved.is_empty() {
         return Ok(());
     }
-    let weighed: Vec<(Uuid, bool)> = sqlx::query_as(WEIGH)
+    let recounted: Vec<(Uuid, bool)> = sqlx::query_as(RECOUNT_WEAK)
         .bind(moved.iter().map(|one| one.user_id).collect::<Vec<_>>())
         .bind(moved.iter().map(|one| one.since).collect::<Vec<_>>())
         .bind(moved.iter().map(|one| one.until).collect::<Vec<_>>())
         .fetch_all(tx)
         .await?;
-    for (user, counts) in weighed {
+    for (user, counts) in recounted {
         differences.entry(user).or_default().logins += if counts { 1 } else { -1 };
     }
     Ok(())
 }
 
-/// Weighs again what is known from less than a session around logins of `users` at these `moments`.
-///
-/// # Errors
-/// Whatever the database says.
-pub(in crate::store) async fn weigh_again(
+/// The same around logins of `users` at these `moments`.
+pub(in crate::store) async fn recheck_weak(
     tx: &mut PgConnection,
     users: &[Uuid],
     moments: &[OffsetDateTime],
@@ -154,19 +148,19 @@ pub(in crate::store) async fn weigh_again(
         is_new_session: false,
     });
     let mut differences = Differences::new();
-    weigh(tx, &moved.collect::<Vec<_>>(), &mut differences).await?;
+    recount_weak(tx, &moved.collect::<Vec<_>>(), &mut differences).await?;
     write(tx, &differences).await
 }
 
 /// The window is one second either way: Supabase Auth writes a login's session, its entry in the audit log and
 /// the user's last sign-in in one transaction.
-const WEIGH: &str = "
+const RECOUNT_WEAK: &str = "
     with near as (
         select distinct l.session_id, l.user_id, l.logged_in_at, l.evidence, l.counted
         from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) as m (user_id, since, until)
         join logins l on l.evidence > 0 and l.user_id = m.user_id
             and l.logged_in_at between m.since - interval '1 second' and m.until + interval '1 second'
-    ), weighed as (
+    ), recounted as (
         select n.session_id, n.counted, not exists (
             select from logins s
             where s.user_id = n.user_id and s.evidence < n.evidence
@@ -174,11 +168,11 @@ const WEIGH: &str = "
         ) as counts
         from near n
     )
-    update logins l set counted = w.counts from weighed w
+    update logins l set counted = w.counts from recounted w
     where l.session_id = w.session_id and w.counts <> w.counted
     returning l.user_id, l.counted";
 
-/// Notes what `changed` rows and files make of their owners' counts.
+/// Adds up how `changed` rows and files change their owners' counts.
 pub fn count_rows(
     changed: &BTreeMap<String, Changed<Row>>,
     tables: &ActivityTables,
@@ -193,11 +187,8 @@ pub fn count_rows(
     }
 }
 
-/// Adds `differences` to the users' counts. A row of zeros is no row, so that a user whom only a superseded
-/// event ever named leaves no trace.
-///
-/// # Errors
-/// Whatever the database says.
+/// Adds `differences` to the users' counts. Rows of zeros are not first, so that a user named only by a
+/// superseded event leaves no trace.
 pub async fn write(tx: &mut PgConnection, differences: &Differences) -> Result<(), sqlx::Error> {
     if differences.is_empty() {
         return Ok(());
@@ -233,14 +224,11 @@ pub async fn write(tx: &mut PgConnection, differences: &Differences) -> Result<(
     .await?;
     let zeros: Vec<Uuid> =
         written.into_iter().filter(|(_, is_zero)| *is_zero).map(|(user, _)| user).collect();
-    if zeros.is_empty() { Ok(()) } else { forget_zeros(tx, &zeros).await }
+    if zeros.is_empty() { Ok(()) } else { delete_zeros(tx, &zeros).await }
 }
 
-/// Takes away rows of zeros.
-///
-/// # Errors
-/// Whatever the database says.
-pub(in crate::store) async fn forget_zeros(tx: &mut PgConnection, users: &[Uuid]) -> Result<(), sqlx::Error> {
+/// Deletes rows of zeros.
+pub(in crate::store) async fn delete_zeros(tx: &mut PgConnection, users: &[Uuid]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "delete from activity where user_id = any($1)
            and (logins, files, file_bytes, visions, journal_entries, refinements, audio_tracks, board_images)

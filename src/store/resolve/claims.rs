@@ -1,4 +1,4 @@
-//! What the objects claim about whose customer it is, and what the database knows of the users they name.
+//! Claims of objects about whose customer it is, and the state of the users they name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -7,19 +7,19 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::emails;
-use crate::project::identity::{Claim, Known, Strength};
+use crate::project::identity::{Claim, Strength, UserState};
 
 /// A claim, and the event that made it.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct ClaimReport {
     pub claim: Claim,
     pub reported_at: OffsetDateTime,
     pub event_id: String,
-    /// The last word of its second, by all events of that second; otherwise the event id decides there.
+    /// Whether it was resolved as the last of its second; otherwise the event id decides.
     pub is_last: bool,
 }
 
-impl Made {
+impl ClaimReport {
     fn is_newer_than(&self, kept: &Self) -> bool {
         let by_id = self.is_last || self.event_id > kept.event_id;
         self.reported_at > kept.reported_at || (self.reported_at == kept.reported_at && by_id)
@@ -29,19 +29,15 @@ impl Made {
 /// The customers of whom evidence was reported.
 #[derive(Debug, Default)]
 pub struct Reported {
-    /// Those of whom it says anything new, and those that it was about before.
+    /// Customers with a new or changed claim, before or after.
     pub new: BTreeSet<String>,
-    /// Those of whom one object more says what is known.
+    /// Customers whose known user one more object confirms.
     pub repeated: BTreeSet<String>,
 }
 
-/// Keeps `made` claims: of one object's claims of one strength the latest stays, also when later events
-/// make none.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<Reported, sqlx::Error> {
-    let mut latest = BTreeMap::<(String, i16), Made>::new();
+/// Stores claims: of one object's claims of one strength the latest stays, even if later events make none.
+pub async fn write(tx: &mut PgConnection, made: Vec<ClaimReport>) -> Result<Reported, sqlx::Error> {
+    let mut latest = BTreeMap::<(String, i16), ClaimReport>::new();
     for one in made {
         let key = (one.claim.object_id.clone(), one.claim.strength as i16);
         if latest.get(&key).is_none_or(|kept| one.is_newer_than(kept)) {
@@ -52,50 +48,30 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<Reported, s
         return Ok(Reported::default());
     }
     let claims = || latest.values().map(|made| &made.claim);
-    // An array of arrays must be rectangular in Postgres, so the users of a claim travel as one text.
-    // A new claim that names the user whom the customer has, by evidence as strong, cannot make it another's.
-    let changed: Vec<(String, Option<String>, bool)> = sqlx::query_as(
-        "with made as (
-             select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[],
-                                  $6::timestamptz[], $7::text[])
-                 as m (object_id, strength, customer_id, users, object_created, reported_at, event_id)
-         ), written as (
-             insert into claims
-                 (object_id, strength, customer_id, claimed_users, object_created, reported_at, event_id)
-             select object_id, strength, customer_id, string_to_array(users, ','), object_created, reported_at, event_id
-             from made
-             on conflict (object_id, strength) do update set
-                 customer_id = excluded.customer_id, claimed_users = excluded.claimed_users,
-                 object_created = excluded.object_created, reported_at = excluded.reported_at,
-                 event_id = excluded.event_id
-             where claims.reported_at < excluded.reported_at
-                or claims.reported_at = excluded.reported_at
-                   and (claims.event_id < excluded.event_id or excluded.event_id = any($8))
-         )
-         select m.customer_id, c.customer_id,
-                c.object_id is null and coalesce(k.user_id::text = m.users, false)
-                    and coalesce(array_position($9::text[], k.matched_by) <= m.strength, false)
-         from made m
-         left join lateral (
-             select * from claims c where c.object_id = m.object_id and c.strength = m.strength offset 0
-         ) c on true
-         left join lateral (
-             select k.user_id, k.matched_by from customers k where k.id = m.customer_id offset 0
-         ) k on true
-         where (c.customer_id, c.claimed_users, c.object_created)
-             is distinct from (m.customer_id, string_to_array(m.users, ','), m.object_created)",
-    )
-    .bind(claims().map(|c| c.object_id.as_str()).collect::<Vec<_>>())
-    .bind(claims().map(|c| c.strength as i16).collect::<Vec<_>>())
-    .bind(claims().map(|c| c.customer.as_str()).collect::<Vec<_>>())
-    .bind(claims().map(|c| c.claimed_users.iter().map(|user| user.replace(',', " ")).collect::<Vec<_>>().join(",")).collect::<Vec<_>>())
-    .bind(claims().map(|c| moment(c.object_created)).collect::<Vec<_>>())
-    .bind(latest.values().map(|made| made.reported_at).collect::<Vec<_>>())
-    .bind(latest.values().map(|made| made.event_id.as_str()).collect::<Vec<_>>())
-    .bind(latest.values().filter(|made| made.is_last).map(|made| made.event_id.as_str()).collect::<Vec<_>>())
-    .bind(Strength::ALL.map(Strength::as_str).as_slice())
-    .fetch_all(tx)
-    .await?;
+    let changed: Vec<(String, Option<String>, bool)> = sqlx::query_as(WRITE)
+        .bind(claims().map(|c| c.object_id.as_str()).collect::<Vec<_>>())
+        .bind(claims().map(|c| c.strength as i16).collect::<Vec<_>>())
+        .bind(claims().map(|c| c.customer.as_str()).collect::<Vec<_>>())
+        .bind(
+            claims()
+                .map(|c| {
+                    c.claimed_users.iter().map(|user| user.replace(',', " ")).collect::<Vec<_>>().join(",")
+                })
+                .collect::<Vec<_>>(),
+        )
+        .bind(claims().map(|c| moment(c.object_created)).collect::<Vec<_>>())
+        .bind(latest.values().map(|made| made.reported_at).collect::<Vec<_>>())
+        .bind(latest.values().map(|made| made.event_id.as_str()).collect::<Vec<_>>())
+        .bind(
+            latest
+                .values()
+                .filter(|made| made.is_last)
+                .map(|made| made.event_id.as_str())
+                .collect::<Vec<_>>(),
+        )
+        .bind(Strength::ALL.map(Strength::as_str).as_slice())
+        .fetch_all(tx)
+        .await?;
     let mut reported = Reported::default();
     for (customer, before, is_repeated) in changed {
         if is_repeated {
@@ -107,16 +83,46 @@ pub async fn write(tx: &mut PgConnection, made: Vec<Made>) -> Result<Reported, s
     Ok(reported)
 }
 
-/// A moment of Stripe's, or the epoch where it lies beyond what a date can be.
+/// Arrays of arrays must be rectangular in Postgres, so the users of a claim are passed as one text. A new claim of
+/// the same strength for the customer's present user cannot change the owner.
+const WRITE: &str = "
+    with made as (
+        select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[],
+                             $6::timestamptz[], $7::text[])
+            as m (object_id, strength, customer_id, users, object_created, reported_at, event_id)
+    ), written as (
+        insert into claims
+            (object_id, strength, customer_id, claimed_users, object_created, reported_at, event_id)
+        select object_id, strength, customer_id, string_to_array(users, ','), object_created, reported_at, event_id
+        from made
+        on conflict (object_id, strength) do update set
+            customer_id = excluded.customer_id, claimed_users = excluded.claimed_users,
+            object_created = excluded.object_created, reported_at = excluded.reported_at,
+            event_id = excluded.event_id
+        where claims.reported_at < excluded.reported_at
+           or claims.reported_at = excluded.reported_at
+              and (claims.event_id < excluded.event_id or excluded.event_id = any($8))
+    )
+    select m.customer_id, c.customer_id,
+           c.object_id is null and coalesce(k.user_id::text = m.users, false)
+               and coalesce(array_position($9::text[], k.matched_by) <= m.strength, false)
+    from made m
+    left join lateral (
+        select * from claims c where c.object_id = m.object_id and c.strength = m.strength offset 0
+    ) c on true
+    left join lateral (
+        select k.user_id, k.matched_by from customers k where k.id = m.customer_id offset 0
+    ) k on true
+    where (c.customer_id, c.claimed_users, c.object_created)
+        is distinct from (m.customer_id, string_to_array(m.users, ','), m.object_created)";
+
+/// Unix seconds as a date, or the epoch if out of range.
 #[must_use]
 pub fn moment(unix_seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(unix_seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// The claims about each of `customers`.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn load(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
@@ -152,9 +158,6 @@ const fn strength(number: i16) -> Strength {
 }
 
 /// The customers that claim one of `users`, or an address of theirs.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn naming(
     tx: &mut PgConnection,
     users: &BTreeSet<Uuid>,
@@ -179,7 +182,7 @@ pub async fn naming(
     .await
 }
 
-/// What the database knows of the users that some claims name.
+/// The state of the users that some claims name.
 #[derive(Debug, Default)]
 pub struct Users {
     present: HashSet<Uuid>,
@@ -188,10 +191,8 @@ pub struct Users {
 }
 
 impl Users {
-    /// Looks up `ids` and `emails`, and remembers who is there: one who goes later is gone, not unknown.
-    ///
-    /// # Errors
-    /// Whatever the database says.
+    /// Looks up `ids` and `emails`, and records which users exist: one deleted later is known as gone, not
+    /// unknown.
     pub async fn load(
         tx: &mut PgConnection,
         ids: &BTreeSet<Uuid>,
@@ -209,7 +210,7 @@ impl Users {
         Ok(users)
     }
 
-    /// Finds out which of `ids` are there and which were seen, now or before; remembers those who are there.
+    /// Looks up which of `ids` exist and which were seen before; records those that exist.
     async fn look_up(&mut self, tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
         let rows: Vec<(Uuid, bool)> = sqlx::query_as(
             "with present as materialized (
@@ -233,20 +234,20 @@ impl Users {
         Ok(())
     }
 
-    /// Those who are there.
+    /// The users that exist.
     pub fn present(&self) -> impl Iterator<Item = Uuid> {
         self.present.iter().copied()
     }
 
-    /// What is known of a user.
+    /// The state of a user.
     #[must_use]
-    pub fn known(&self, id: Uuid) -> Known {
+    pub fn known(&self, id: Uuid) -> UserState {
         if self.present.contains(&id) {
-            Known::Present
+            UserState::Present
         } else if self.seen.contains(&id) {
-            Known::Gone
+            UserState::Gone
         } else {
-            Known::Never
+            UserState::Never
         }
     }
 
@@ -257,10 +258,7 @@ impl Users {
     }
 }
 
-/// Remembers that these users were there once.
-///
-/// # Errors
-/// Whatever the database says.
+/// Records that these users existed once.
 pub async fn remember_gone(
     tx: &mut PgConnection,
     gone: &[Uuid],

@@ -1,4 +1,4 @@
-//! The e-mail addresses of customers, each from the earliest moment on, and the users who have them.
+//! The e-mail addresses of customers, each with its earliest moment, and the users who have them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,29 +11,27 @@ use crate::project::identity::{Address, MAX_ADDRESSES, Role};
 
 /// An address, and the event that gave it.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct AddressReport {
     pub address: Address,
     pub event_id: String,
 }
 
-impl Given {
+impl AddressReport {
     fn key(&self) -> (&str, &str) {
         (&self.address.object_id, &self.address.email)
     }
 
-    /// What decides which report of one address counts.
+    /// The order of reports of one address; the earliest counts.
     fn place(&self) -> (OffsetDateTime, i16, &str) {
         (self.address.given_at, self.address.place, &self.event_id)
     }
 }
 
-/// Keeps addresses, each as the earliest event tells it, and of a customer's the earliest ones. What is left depends on
-/// the set of events alone: an address that was too late once is reported again by any event that makes it earlier.
-///
-/// # Errors
-/// Whatever the database says.
-pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<Reported, sqlx::Error> {
-    let mut earliest = BTreeMap::<(String, String), Given>::new();
+/// Stores addresses, each as the earliest event reported it, and only a customer's earliest ones. The result
+/// depends on the set of events only: an address dropped as too late is reported again by any event that
+/// makes it earlier.
+pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<Reported, sqlx::Error> {
+    let mut earliest = BTreeMap::<(String, String), AddressReport>::new();
     for one in given {
         let key = (one.key().0.to_owned(), one.key().1.to_owned());
         if earliest.get(&key).is_none_or(|other| one.place() < other.place()) {
@@ -45,16 +43,16 @@ pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<Reported,
     }
     let all = || earliest.values().map(|given| &given.address);
     let rows = sqlx::query(
-        "with told as (
+        "with reported as (
              select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[],
                                   $7::smallint[], $8::text[])
                  as t (object_id, email, customer_id, role, user_id, reported_at, place, event_id)
          ), before as (
-             select e.object_id, e.email, e.customer_id from told t join customer_emails e using (object_id, email)
+             select e.object_id, e.email, e.customer_id from reported t join customer_emails e using (object_id, email)
          ), written as (
              insert into customer_emails as e
                  (object_id, email, customer_id, role, user_id, reported_at, place, event_id)
-             select object_id, email, customer_id, role, user_id, reported_at, place, event_id from told
+             select object_id, email, customer_id, role, user_id, reported_at, place, event_id from reported
              on conflict (object_id, email) do update set
                  customer_id = excluded.customer_id, role = excluded.role, user_id = excluded.user_id,
                  reported_at = excluded.reported_at, place = excluded.place, event_id = excluded.event_id
@@ -66,7 +64,7 @@ pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<Reported,
                 b.email is null and t.role = $9 and exists (
                     select from customer_emails o
                     where o.customer_id = t.customer_id and o.role = t.role and o.email = t.email)
-         from told t left join before b using (object_id, email) join written w using (object_id, email)",
+         from reported t left join before b using (object_id, email) join written w using (object_id, email)",
     )
     .bind(all().map(|it| it.object_id.as_str()).collect::<Vec<_>>())
     .bind(all().map(|it| it.email.as_str()).collect::<Vec<_>>())
@@ -92,7 +90,7 @@ pub async fn write(tx: &mut PgConnection, given: Vec<Given>) -> Result<Reported,
     Ok(reported)
 }
 
-/// There is an end to what one customer may make us keep.
+/// Bounds the number of addresses per customer.
 async fn keep_earliest(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<(), sqlx::Error> {
     if customers.is_empty() {
         return Ok(());
@@ -114,9 +112,6 @@ async fn keep_earliest(tx: &mut PgConnection, customers: &BTreeSet<String>) -> R
 }
 
 /// The addresses of each of `customers`.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn load(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
@@ -146,11 +141,8 @@ pub async fn load(
     Ok(addresses)
 }
 
-/// The confirmed users who have these addresses. The one way to look for a user by address is the function in the
-/// database: the round that looks again and the leads' triggers ask it, too.
-///
-/// # Errors
-/// Whatever the database says.
+/// The confirmed users who have these addresses. Uses the database function that the periodic recompute and
+/// the leads' triggers use too.
 pub async fn holders(
     tx: &mut PgConnection,
     emails: &BTreeSet<String>,

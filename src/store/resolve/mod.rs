@@ -1,4 +1,4 @@
-//! What each object is now: the step from a batch of events to facts, in whatever order they came.
+//! Resolves what each object is now: from a batch of events to facts, in whatever order they arrived.
 
 pub mod activity;
 pub mod claims;

@@ -1,5 +1,5 @@
-//! Payments: from the facts of an invoice, its charges, refunds and disputes to one row each, and the exact
-//! difference that the change makes to its customer's sums.
+//! Payments: from the facts of an invoice, its charges, refunds and disputes to one row each, and the
+//! difference that makes to its customer's sums.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,7 +14,7 @@ use crate::store::derive::money::Sums;
 
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d65_6d62_6572_666c_6f77_0000_0000_0001);
 
-/// The id of the row that memberflow makes for a Stripe object: the same one for ever.
+/// The id of the row that memberflow creates for a Stripe object; it never changes.
 #[must_use]
 pub fn row_id(stripe_id: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, stripe_id.as_bytes())
@@ -25,27 +25,24 @@ pub fn row_id(stripe_id: &str) -> Uuid {
 pub struct ChangedPayments {
     /// Payments that are new or differ.
     pub written: Vec<Payment>,
-    /// Payments that are none any more (a charge that an invoice has claimed).
+    /// Payments that no longer are (a charge that belongs to an invoice now).
     pub removed: Vec<Payment>,
     /// What to add to each customer's sums.
     pub differences: BTreeMap<(String, String), Sums>,
     /// The rows of those written.
     pub history_ids: HashMap<String, Uuid>,
-    /// Payments that are or were larger than four bytes hold.
+    /// Payments that are or were larger than a four-byte integer.
     pub large: BTreeSet<String>,
 }
 
 impl ChangedPayments {
-    /// The customers whose payments changed, those included that a payment has left.
+    /// The customers whose payments changed, including those that lost one.
     pub fn customers(&self) -> impl Iterator<Item = &str> {
         self.differences.keys().map(|(customer, _)| customer.as_str())
     }
 }
 
-/// Settles the payments that `changed` facts belong to. What belongs together has been remembered with the facts.
-///
-/// # Errors
-/// Whatever the database says.
+/// Resolves the payments of the `changed` facts. Their links were stored with the facts.
 pub async fn settle(
     tx: &mut PgConnection,
     changed: &BTreeMap<String, Changed<StripeObject>>,
@@ -66,7 +63,7 @@ pub async fn settle(
     Ok(changes)
 }
 
-/// Whether `object` is part of a payment, and of nothing else that is derived.
+/// Whether `object` is only part of a payment.
 pub(in crate::store) const fn is_payment(object: &StripeObject) -> bool {
     matches!(
         object,
@@ -75,29 +72,29 @@ pub(in crate::store) const fn is_payment(object: &StripeObject) -> bool {
             | StripeObject::Charge(_)
             | StripeObject::Refund(_)
             | StripeObject::Dispute(_)
-            | StripeObject::FoundPayment(_)
+            | StripeObject::ImportedPayment(_)
             | StripeObject::Checkout(Checkout { invoice: Some(_), payment_intent: Some(_), .. })
     )
 }
 
-/// What belongs to one payment with this object, both ways round.
+/// The ids that belong to the same payment as this object, in both directions.
 pub(in crate::store) fn edges(state: &StripeObject) -> impl Iterator<Item = (String, String)> {
     let id = state.id();
     let others = payments::links(state).into_iter();
     others.flat_map(move |other| [(id.to_owned(), other.clone()), (other, id.to_owned())])
 }
 
-/// All that the payments of some objects consist of, and these payments as they stand.
+/// The objects of some payments, and the payments as stored.
 #[derive(Default)]
 struct Reach {
     objects: BTreeMap<String, StripeObject>,
     payments: BTreeMap<String, Payment>,
 }
 
-/// An id that belongs together with others, and what it is.
+/// An id with its object or payment.
 type Reached = (String, Option<Json<StripeObject>>, Option<Json<Payment>>);
 
-/// Every id is looked up by index, whatever the planner believes of the tables' sizes.
+/// Every id is looked up by index, whatever the table statistics say.
 async fn reach(tx: &mut PgConnection, touched: &BTreeSet<String>) -> Result<Reach, sqlx::Error> {
     let rows: Vec<Reached> = sqlx::query_as(
         "with recursive reach (id) as (
@@ -126,7 +123,7 @@ async fn reach(tx: &mut PgConnection, touched: &BTreeSet<String>) -> Result<Reac
     Ok(reach)
 }
 
-/// The objects in sets that nothing links to each other: one set a payment.
+/// The connected components of the objects: one per payment.
 fn connected(mut objects: BTreeMap<String, StripeObject>) -> Vec<Vec<StripeObject>> {
     let mut neighbours = HashMap::<String, Vec<String>>::new();
     for (id, object) in &objects {

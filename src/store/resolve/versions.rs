@@ -1,5 +1,5 @@
-//! Versions: what each subscription, customer and discount was from a second on, and from when on a
-//! customer's ledger has to be worked out again because of them.
+//! Versions: the states of each subscription, customer and discount over time, and from which second a
+//! customer's ledger must be recomputed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,29 +9,27 @@ use time::OffsetDateTime;
 
 use super::claims::moment;
 use super::facts::{Changed, Moment, Reported, Winner};
-use crate::project::movements::{BEGINNING, Version, kept};
+use crate::project::movements::{BEGINNING, Version, versioned_state};
 use crate::project::mrr::{self, Catalogue};
 use crate::project::stripe::{Discount, KNOWN_STATUSES, StripeObject, Subscription};
 use crate::store::derive::catalogue;
 use crate::store::derive::preexisting_subscriptions;
 
-/// By customer: the second from which on its movements may be others now.
+/// By customer: the second from which its movements must be recomputed.
 pub type RecomputeFrom = BTreeMap<String, i64>;
 
 fn add(since: &mut RecomputeFrom, customer: &str, at: i64) {
     since.entry(customer.to_owned()).and_modify(|earliest| *earliest = at.min(*earliest)).or_insert(at);
 }
 
-/// Those of the moments `reported` of that have a winner already.
-///
-/// # Errors
-/// Whatever the database says.
+/// The reported moments that have a winner already.
 pub(in crate::store) async fn decided(
     tx: &mut PgConnection,
     reported: &[Reported<StripeObject>],
 ) -> Result<HashSet<(String, Moment)>, sqlx::Error> {
-    let kept: Vec<_> = reported.iter().filter(|one| kept(&one.report.state).is_some()).collect();
-    if kept.is_empty() {
+    let versioned_state: Vec<_> =
+        reported.iter().filter(|one| versioned_state(&one.report.state).is_some()).collect();
+    if versioned_state.is_empty() {
         return Ok(HashSet::new());
     }
     let rows = sqlx::query(
@@ -41,32 +39,29 @@ pub(in crate::store) async fn decided(
              where v.id = t.id and v.final = t.final and v.occurred_at = t.occurred_at offset 0
          ) v",
     )
-    .bind(kept.iter().map(|one| one.report.subject.as_str()).collect::<Vec<_>>())
-    .bind(kept.iter().map(|one| one.moment().0).collect::<Vec<_>>())
-    .bind(kept.iter().map(|one| one.moment().2).collect::<Vec<_>>())
+    .bind(versioned_state.iter().map(|one| one.report.subject.as_str()).collect::<Vec<_>>())
+    .bind(versioned_state.iter().map(|one| one.moment().0).collect::<Vec<_>>())
+    .bind(versioned_state.iter().map(|one| one.moment().2).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, None, row.try_get(2)?)))).collect()
 }
 
-/// A version that is new or another than before.
+/// A version that is new or has changed.
 pub(in crate::store) struct Revised {
     id: String,
-    /// From when on it matters.
+    /// The second from which it matters.
     since: i64,
 }
 
-/// Keeps the versions that `winners` their moments.
-///
-/// # Errors
-/// Whatever the database says.
+/// Stores the `winners` as versions.
 pub(in crate::store) async fn write(
     tx: &mut PgConnection,
     winners: &[Winner<StripeObject>],
 ) -> Result<Vec<Revised>, sqlx::Error> {
     let rows: Vec<_> = winners
         .iter()
-        .filter_map(|winners| Some((&winners.reported, kept(&winners.reported.report.state)?)))
+        .filter_map(|winners| Some((&winners.reported, versioned_state(&winners.reported.report.state)?)))
         .collect();
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -102,8 +97,8 @@ fn wants_lines(state: &StripeObject) -> bool {
     matches!(state, StripeObject::Subscription(it) if mrr::needs_lines(it, &Catalogue::default()))
 }
 
-/// From when on `revised` versions change their customers' ledgers. What is first reported a discount's terms holds from
-/// its start on, which may be long before, and for whatever names it by its id.
+/// From which second `revised` versions change their customers' ledgers. The terms of a discount, when first
+/// reported, apply from its start, which may be long before, and to everything that names it by id.
 pub(in crate::store) fn since<'a>(
     revised: &[Revised],
     customer_of: impl Fn(&str) -> Option<&'a str>,
@@ -117,13 +112,15 @@ pub(in crate::store) fn since<'a>(
     since
 }
 
-/// An object belongs to the customer that it names now, with all of its past.
+/// An object belongs to the customer that it names now, with all of its history.
 pub(in crate::store) fn add_moved(
     since: &mut RecomputeFrom,
     changed: &BTreeMap<String, Changed<StripeObject>>,
 ) {
     for fact in changed.values() {
-        let Some(before) = fact.before.as_ref().filter(|before| kept(before).is_some()) else { continue };
+        let Some(before) = fact.before.as_ref().filter(|before| versioned_state(before).is_some()) else {
+            continue;
+        };
         let customers = [before.customer_id(), fact.after.customer_id()];
         if customers[0] != customers[1] {
             customers.into_iter().flatten().for_each(|customer| add(since, customer, BEGINNING));
@@ -131,11 +128,8 @@ pub(in crate::store) fn add_moved(
     }
 }
 
-/// Adds the customers whose history is worth something else since terms became known: all of it where they are those of
-/// a price, a coupon or a discount; from an invoice on where neither tells what it asks or a discount takes off it.
-///
-/// # Errors
-/// Whatever the database says.
+/// Adds the customers whose history changes in value because terms became known: from the beginning for a
+/// price, a coupon or a discount; from an invoice on if only that tells the amount of an item or a discount.
 pub(in crate::store) async fn add_known_terms(
     tx: &mut PgConnection,
     since: &mut RecomputeFrom,
@@ -164,8 +158,7 @@ pub(in crate::store) async fn add_known_terms(
     Ok(())
 }
 
-/// By customer: the earliest of the `changed` invoices that ask for something else than before. Each counts from the
-/// second it was made.
+/// By customer: the earliest of the `changed` invoices whose amounts changed. Each counts from its creation.
 fn invoiced(changed: &BTreeMap<String, Changed<StripeObject>>) -> BTreeMap<&str, i64> {
     let invoice = |state: &StripeObject| match state {
         StripeObject::Invoice(it) => Some((it.created, it.subscription.clone(), it.last_lines.clone())),
@@ -186,7 +179,7 @@ fn invoiced(changed: &BTreeMap<String, Changed<StripeObject>>) -> BTreeMap<&str,
     earliest
 }
 
-/// The customers of `changed` invoices that tell what a discount of another currency takes off.
+/// The customers of `changed` invoices that show the amount of a discount in another currency.
 async fn discounted_in_other_currencies(
     tx: &mut PgConnection,
     changed: &BTreeMap<String, Changed<StripeObject>>,
@@ -206,7 +199,7 @@ async fn discounted_in_other_currencies(
     if taken.is_empty() {
         return Ok(Vec::new());
     }
-    // A discount is shown by an event of its own or by whatever it lies on, with its coupon or the coupon's id.
+    // A discount is shown by its own event or by the object it is on, with its coupon or the coupon's id.
     sqlx::query_scalar(
         "select distinct f.customer_id
          from unnest($1::text[], $2::text[], $3::text[]) as t (customer, discount, currency)
@@ -240,10 +233,7 @@ pub(in crate::store) fn due(
     since
 }
 
-/// What the movements of each customer are worked out from, and all that they depend on, of which some is `known`.
-///
-/// # Errors
-/// Whatever the database says.
+/// Loads the history of each customer, and the catalogue it depends on, of which some is `known`.
 pub async fn load(
     tx: &mut PgConnection,
     since: &RecomputeFrom,
@@ -251,8 +241,8 @@ pub async fn load(
 ) -> Result<(BTreeMap<String, Vec<Version>>, Catalogue), sqlx::Error> {
     let mut histories = BTreeMap::<String, Vec<Version>>::new();
     let mut waiting = BTreeSet::new();
-    // Of each object: the final version before `since`, else the last one of a status that we know, and all
-    // that came after it.
+    // For each object: the final version before `since`, else the last one with a known status, and all later
+    // ones.
     let rows = sqlx::query(
         "select w.customer_id, v.occurred_at, v.final, v.event_id, v.state, v.wants_lines
          from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
@@ -315,8 +305,7 @@ const fn discount(state: &StripeObject) -> Option<&Discount> {
     }
 }
 
-/// A subscription that events tell of in statuses that we do not know only, from the first on, is in the one that
-/// it had in the row that stood there before.
+/// A subscription whose events have only unknown statuses has the status of its pre-existing row.
 async fn add_found_statuses(
     tx: &mut PgConnection,
     histories: &mut BTreeMap<String, Vec<Version>>,
@@ -337,8 +326,7 @@ async fn add_found_statuses(
     Ok(())
 }
 
-/// The invoices of customers with a price or a discount that does not tell: each counts from the second it was
-/// made.
+/// The invoices of customers with a price or discount without known amounts: each counts from its creation.
 async fn add_invoices(
     tx: &mut PgConnection,
     histories: &mut BTreeMap<String, Vec<Version>>,

@@ -1,4 +1,5 @@
-//! Consent: the ledger of what people said by text, the one answer for each number, and the columns that follow it.
+//! Consent: the ledger of opt-ins and opt-outs by text, the result for each number, and the columns that
+//! follow it.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use super::facts::Fact;
 use crate::project::twilio::{Consent, digits};
 use crate::store::Texting;
 
-/// Notes what the messages say of consent; returns the numbers whose answer is another now.
+/// Records consent from the messages; returns the numbers whose result changed.
 pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<BTreeSet<String>, sqlx::Error> {
     let said: Vec<(&Fact, String, Consent)> = facts
         .iter()
@@ -49,8 +50,8 @@ pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<BTree
     Ok(changed.into_iter().collect())
 }
 
-/// An opt-out stands until the same number of ours, or its Messaging Service, is reported otherwise later. A number with any
-/// opt-out that stands is out. A word that is no consent by itself counts only where an opt-out came before it.
+/// An opt-out holds until a later opt-in to the same number of ours, or its Messaging Service. A number with
+/// any opt-out in force is out. A keyword that is not a consent by itself counts only after an opt-out.
 const ANSWER: &str = "
     with said as (
         select * from sms_consent_ledger where number = any($1)
@@ -58,7 +59,7 @@ const ANSWER: &str = "
         select s.* from said s
         where s.explicit or exists (
             select from said o where o.number = s.number and not o.opted_in and (o.received_at, o.sid) < (s.received_at, s.sid))
-    ), standing as (
+    ), in_force as (
         select c.* from counted c
         where c.opted_in or not exists (
             select from counted i
@@ -67,7 +68,7 @@ const ANSWER: &str = "
                    or c.sender is null and c.messaging_service_sid is null))
     ), answer as (
         select distinct on (number) number, opted_in, source, keyword, sid, received_at
-        from standing order by number, opted_in, received_at desc, sid desc
+        from in_force order by number, opted_in, received_at desc, sid desc
     )
     insert into sms_consents as a (number, opted_in, source, keyword, twilio_sid, changed_at)
     select number, opted_in, source, keyword, sid, received_at from answer
@@ -78,7 +79,7 @@ const ANSWER: &str = "
         is distinct from (excluded.opted_in, excluded.source, excluded.keyword, excluded.twilio_sid, excluded.changed_at)
     returning a.number";
 
-/// Lets the consent columns of the application's tables say what these numbers said by text.
+/// Updates the consent columns of the application's tables for these numbers.
 pub(super) async fn follow(
     tx: &mut PgConnection,
     numbers: &BTreeSet<String>,

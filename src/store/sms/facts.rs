@@ -1,4 +1,4 @@
-//! The union of all that was reported of each message, and the columns that follow from it.
+//! The union of all reports of each message, and the columns computed from it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::project::twilio::{Message, Row, SmsReport};
 
-/// A message as it stands.
+/// A message as stored.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fact {
     pub sid: String,
@@ -17,7 +17,7 @@ pub(super) struct Fact {
     pub message: Message,
 }
 
-/// Joins `reports` with what stands; returns the messages of which they say anything new.
+/// Joins `reports` with the stored messages; returns those that changed.
 pub(super) async fn join(tx: &mut PgConnection, reports: Vec<SmsReport>) -> Result<Vec<Fact>, sqlx::Error> {
     if reports.is_empty() {
         return Ok(Vec::new());

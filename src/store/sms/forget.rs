@@ -1,12 +1,13 @@
-//! Forgetting a person's text messages: what Twilio reported them goes from the events, the facts and the ledger.
+//! Forgets a person's text messages: removes Twilio's reports from the events, the facts and the consent
+//! ledger.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::store::events::prune;
 
-/// Empties the events of these rows of `sms_messages` and removes what follows from them; returns how many messages that
-/// were. A number of which nothing else is known goes with them.
+/// Empties the events of these rows of `sms_messages` and removes what was derived from them; returns the
+/// number of messages. Numbers without anything else are removed too.
 pub(in crate::store) async fn forget(
     tx: &mut PgConnection,
     rows: &[&str],

@@ -1,4 +1,4 @@
-//! What is known of text messages, for comparing it with what Twilio's API shows. Reads only.
+//! The stored state of text messages, for comparison with Twilio's API. Read-only.
 
 use std::collections::HashMap;
 
@@ -8,22 +8,19 @@ use sqlx::types::Json;
 use crate::project::twilio::Message;
 use crate::store::{Store, StoreError};
 
-/// What is known of one message.
+/// The stored state of one message.
 #[derive(Clone, Debug, Default)]
 pub struct KnownSms {
-    /// All that reports have reported, if any has.
+    /// The union of its reports, if any.
     pub message: Option<Message>,
     /// The text in its row, which the application may have written.
     pub body: Option<String>,
-    /// What was reported of it has been removed: by age it stays among the facts, so this was to forget a person.
+    /// Its reports were removed to forget a person (pruning by age keeps the facts).
     pub is_forgotten: bool,
 }
 
 impl Store {
-    /// What is known of the messages `sids`. Those of which nothing is known are left out.
-    ///
-    /// # Errors
-    /// [`StoreError`], which says whether waiting helps.
+    /// The stored state of the messages `sids`, without unknown ones.
     pub async fn known_messages(&self, sids: &[&str]) -> Result<HashMap<String, KnownSms>, StoreError> {
         let rows = sqlx::query(
             "select w.sid, f.state, m.body, p.pruned and f.sid is null

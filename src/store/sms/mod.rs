@@ -1,5 +1,5 @@
-//! Text messages: what Twilio has reported each ([`facts`]), who may be texted ([`consent`]), and the rows beside those
-//! that the application writes ([`rows`]).
+//! Text messages: Twilio's reports of each ([`facts`]), who may be texted ([`consent`]), and the rows shared
+//! with the application ([`rows`]).
 
 mod consent;
 mod facts;
@@ -19,23 +19,20 @@ pub(super) use forget::forget;
 pub use known::KnownSms;
 pub(super) use rows::{compare, match_again, repair};
 
-/// The table whose rows the application and memberflow make together, as differences name it.
+/// The table that the application and memberflow write together, as a rebuild's differences name it.
 pub(super) const MESSAGES: &str = "public.sms_messages";
 
-/// Messages of which something new was reported.
+/// Messages with new reports.
 #[derive(Debug, Default)]
 pub(super) struct TouchedSms {
     /// Their ids.
     sids: BTreeSet<String>,
-    /// Numbers whose answer is another now.
+    /// Numbers whose consent changed.
     numbers: BTreeSet<String>,
 }
 
-/// Keeps what was reported of messages, and what follows from it for their numbers. What is left depends on the set of
-/// reports alone.
-///
-/// # Errors
-/// Whatever the database says.
+/// Stores reports of messages, and the consent of their numbers. The result depends on the set of reports
+/// only.
 pub(super) async fn settle(
     tx: &mut PgConnection,
     reports: Vec<SmsReport>,
@@ -45,10 +42,7 @@ pub(super) async fn settle(
     Ok(TouchedSms { sids: changed.into_iter().map(|fact| fact.sid).collect(), numbers })
 }
 
-/// Writes the public rows, gives them to whom they belong, and lets consent follow.
-///
-/// # Errors
-/// Whatever the database says.
+/// Writes the public rows, assigns them to their members or leads, and updates consent.
 pub(super) async fn write(
     tx: &mut PgConnection,
     touched: &TouchedSms,

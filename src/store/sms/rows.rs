@@ -1,5 +1,5 @@
-//! The rows of `sms_messages`: made where the application has none, completed by a trigger where it has, and given to
-//! whom their number belongs.
+//! The rows of `sms_messages`: inserted if the application has none, completed by a trigger otherwise, and
+//! assigned to the owner of their number.
 
 use std::collections::BTreeSet;
 
@@ -10,16 +10,16 @@ use super::{MESSAGES, consent};
 use crate::store::{Store, StoreError, Texting, apply};
 use crate::{database, store};
 
-/// Numbers that are looked for again at once.
+/// Numbers matched again at once.
 const PAGE: i64 = 500;
-/// How long a number waits until it is looked for again.
+/// How long until a number is matched again.
 const PAUSE: time::Duration = time::Duration::minutes(1);
 
-/// Lets the trigger know who writes; until the transaction ends.
+/// Tells the trigger that memberflow writes, until the transaction ends.
 const WRITES: &str = "select set_config('memberflow.writes_sms', 'yes', true)";
 const WRITES_NO_MORE: &str = "select set_config('memberflow.writes_sms', 'no', true)";
 
-/// Makes the missing rows of these messages, and has the others completed.
+/// Inserts the missing rows of these messages, and completes the others.
 pub(super) async fn write(tx: &mut PgConnection, sids: &BTreeSet<String>) -> Result<(), sqlx::Error> {
     let sids: Vec<&str> = sids.iter().map(String::as_str).collect();
     tx.execute(WRITES).await?;
@@ -45,8 +45,8 @@ pub(super) async fn write(tx: &mut PgConnection, sids: &BTreeSet<String>) -> Res
     Ok(())
 }
 
-/// Gives messages that are nobody's to the one member or lead who has their number; notes the numbers that nobody has,
-/// or several.
+/// Assigns unowned messages to the one member or lead with their number; records the numbers of nobody, or of
+/// several.
 pub(super) async fn give_to_holders(
     tx: &mut PgConnection,
     sids: &BTreeSet<String>,
@@ -64,7 +64,7 @@ pub(super) async fn give_to_holders(
     Ok(())
 }
 
-/// Returns the numbers that found their holder.
+/// Returns the numbers that were matched.
 async fn give(
     tx: &mut PgConnection,
     numbers: &[String],
@@ -102,11 +102,8 @@ async fn give(
     Ok(found.into_iter().collect())
 }
 
-/// Looks again for the holders of numbers that had none, the ones first that were looked for longest ago; returns how many
-/// were found. Consent that was given by text before follows.
-///
-/// # Errors
-/// [`StoreError`], which says whether waiting helps.
+/// Matches unmatched numbers again, those checked longest ago first; returns how many were matched. Earlier
+/// consent by text then applies.
 pub(in crate::store) async fn match_again(store: &Store) -> Result<usize, StoreError> {
     let (pool, now) = store.parts();
     let texting = &store.rules().texting;
@@ -128,7 +125,7 @@ pub(in crate::store) async fn match_again(store: &Store) -> Result<usize, StoreE
     Ok(found.len())
 }
 
-/// Adds the messages that stand otherwise than their facts say to a rebuild's differences.
+/// Adds the messages that differ from their facts to a rebuild's differences.
 pub(in crate::store) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into differences (relation, key, before, after)
@@ -143,7 +140,7 @@ pub(in crate::store) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx:
     Ok(())
 }
 
-/// Writes the messages among a rebuild's differences, whose facts have been fixed by then.
+/// Writes the messages among a rebuild's differences, whose facts have already been repaired.
 pub(in crate::store) async fn repair(
     tx: &mut PgConnection,
     texting: &Texting,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::statements::{everything, town};
 
 #[tokio::test]
-async fn deleting_several_users_while_a_batch_writes_rows_of_one_is_no_deadlock() {
+async fn deleting_users_during_a_batch_does_not_deadlock() {
     let app = town(2).await;
     let pool = &app.database.pool;
     let users = [1, 2].map(Uuid::from_u128);

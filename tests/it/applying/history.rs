@@ -1,4 +1,4 @@
-//! What a new event reads does not grow with what its customer has been through.
+//! What a new event reads does not grow with its customer's history.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use uuid::Uuid;
 use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, row, stripe, subscription};
 use crate::support::database::TestDatabase;
 
-/// How much the two customers have been through: the short history has filled what is bounded, the list of addresses.
+/// The lengths of the two histories: the short one already fills bounded lists, such as addresses.
 const SHORT: i64 = 30;
 const LONG: i64 = 1_000;
 
 /// How many rows and index entries more the long history may cost: the depth of a tree, the neighbours of a row.
 const TOLERANCE: i64 = 12;
 
-/// A member, and the number of the event that is told next.
+/// A member, and the number of the next event.
 struct Member {
     name: &'static str,
     user: Uuid,
@@ -101,7 +101,7 @@ impl Member {
         row(&format!("login-{id}"), "INSERT", "auth.sessions", session, json!(null))
     }
 
-    /// The customer's discount. The first that is told of it says what holds for whatever named it before.
+    /// The customer's discount.
     fn discount(&self, number: i64) -> Envelope {
         let object = json!({
             "id": self.id("di"), "object": "discount", "customer": self.id("cus"), "start": BEGIN + 100, "end": null,
@@ -162,7 +162,7 @@ async fn counts(app: &TestApp) -> BTreeMap<String, i64> {
 }
 
 #[tokio::test]
-async fn a_new_event_reads_as_much_after_a_long_history_as_after_a_short_one() {
+async fn event_cost_does_not_grow_with_history() {
     let app = on_one_connection().await;
     app.name_tier("Pro", "price_pro").await;
     let (new, old) =

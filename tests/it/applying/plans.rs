@@ -1,4 +1,4 @@
-//! How the statements of a batch find their rows: by index, whatever the planner believes.
+//! The statements of a batch use indexes, whatever the table statistics say.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use super::statements::{everything, taken_by, taken_by_pending, town};
 use crate::support::app::TestApp;
 
-/// Rows of others in each table: enough for a plan that reads them all to look cheap beside several lookups by index.
+/// Rows of others in each table: enough for a sequential scan to look cheap compared to several index
+/// lookups.
 const OTHERS: i32 = 20_000;
 
 /// A table that grows, with what sets a row apart from all others, in terms of its number `n`.
@@ -47,7 +48,7 @@ pub(crate) const GROWING: [Growing; 20] = [
 ];
 
 #[tokio::test]
-async fn no_statement_of_a_batch_reads_a_table_that_grows() {
+async fn batch_statements_never_scan_growing_tables() {
     let app = town(3).await;
     for event in everything(3, "before") {
         app.apply([event]).await;

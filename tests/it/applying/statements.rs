@@ -1,4 +1,4 @@
-//! How many statements the database is asked for: each is a round trip, most of them under the projection's lock.
+//! The number of statements: each is a round trip, most of them under the projection lock.
 
 use std::sync::{Arc, Mutex};
 
@@ -54,7 +54,7 @@ impl Visit for Text {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
-/// A member with everything, whose events are no news of who it is.
+/// A member with everything, whose events have no new evidence of the owner.
 async fn member(app: &TestApp, number: u128) -> (Uuid, String) {
     let (user, cus) = (Uuid::from_u128(number), format!("cus_{number}"));
     app.sign_up(user, &format!("{number}@example.com")).await;
@@ -147,7 +147,7 @@ fn assert_at_most(bound: usize, taken: &[String]) {
     assert!(taken.len() <= bound, "{} statements: {taken:#?}", taken.len());
 }
 
-/// News of each member's payments, subscription, visions and logins.
+/// Events of each member's payments, subscription, visions and logins.
 pub(crate) fn everything(members: u128, name: &str) -> Vec<Envelope> {
     let mut events = Vec::new();
     for number in 1..=members {
@@ -190,7 +190,7 @@ async fn an_invoice_takes_at_most_sixteen_statements() {
 }
 
 #[tokio::test]
-async fn a_mixed_batch_takes_at_most_twenty_eight_statements() {
+async fn mixed_batch_takes_at_most_28_statements() {
     let app = town(5).await;
     assert_at_most(28, &taken_by(&app, everything(5, "second")).await);
     let behind = app.rows("select distinct health_status from user_activity_metrics").await;

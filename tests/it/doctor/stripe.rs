@@ -1,4 +1,4 @@
-//! The doctor's look at Stripe, against an HTTP server that answers as Stripe's API does.
+//! The doctor's check of Stripe, against an HTTP server that answers like Stripe's API.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,7 @@ struct Script {
     seen: Seen,
 }
 
-/// An HTTP server in Stripe's place, gone with this value.
+/// An HTTP server in Stripe's place, stopped on drop.
 struct Stripe {
     base: String,
     seen: Seen,
@@ -103,7 +103,7 @@ fn list(endpoints: &[Value], has_more: bool) -> (StatusCode, String) {
 const OURS: &str = "https://crm.example.com/webhooks/stripe";
 
 #[tokio::test]
-async fn a_key_and_an_endpoint_that_serve_are_in_order() {
+async fn valid_key_and_endpoint_are_fine() {
     for events in [NEEDED_EVENTS, &["*"]] {
         let ours = endpoint("we_1", OURS, "enabled", events);
         let other = endpoint("we_0", "https://other.example.com/hook", "disabled", &[]);
@@ -118,7 +118,7 @@ async fn a_key_and_an_endpoint_that_serve_are_in_order() {
 }
 
 #[tokio::test]
-async fn an_endpoint_of_a_newer_api_version_is_told() {
+async fn newer_api_version_is_reported() {
     for (version, level) in [("2026-10-28.endive", Level::Fine), ("2027-01-27.fennel", Level::Warning)] {
         let mut ours = endpoint("we_1", OURS, "enabled", NEEDED_EVENTS);
         ours["api_version"] = json!(version);
@@ -149,7 +149,7 @@ async fn an_endpoint_that_is_disabled_or_missing_is_found() {
 }
 
 #[tokio::test]
-async fn a_bad_key_is_told_at_once() {
+async fn bad_key_fails_at_once() {
     let stripe = Stripe::answering([refusal(401, "Invalid API Key provided: sk_test_***123")]).await;
     assert_found(&stripe.examined().await, Level::Failed, "stripe", "Invalid API Key", "new key");
     assert_eq!(stripe.seen().len(), 1, "neither tried again nor asked for more");
@@ -189,7 +189,7 @@ async fn a_restricted_key_need_not_see_everything() {
 }
 
 #[tokio::test]
-async fn a_moment_of_too_many_requests_is_waited_out() {
+async fn rate_limit_is_retried() {
     let stripe = Stripe::answering([refusal(429, "Too many requests"), balance()]).await;
     let balance: Value = stripe.api().get("/balance", &[]).await.unwrap();
     assert_eq!(balance["object"], "balance");
@@ -197,14 +197,14 @@ async fn a_moment_of_too_many_requests_is_waited_out() {
 }
 
 #[tokio::test]
-async fn an_outage_of_stripe_is_one() {
+async fn stripe_outage_is_reported_as_down() {
     let stripe = Stripe::answering([refusal(503, "Service unavailable")]).await;
     assert_found(&stripe.examined().await, Level::Down, "stripe", "503", "status.stripe.com");
     assert_eq!(stripe.seen().len(), 3, "tried three times, then no more");
 }
 
 #[tokio::test]
-async fn what_is_not_stripes_answer_is_refused() {
+async fn foreign_answer_is_rejected() {
     for body in ["<html>a proxy</html>", "", "[]", "{\"data\": 3}", "\u{0}"] {
         let stripe = Stripe::answering([(StatusCode::OK, body.to_owned())]).await;
         let refused = stripe.api().list::<Value>("/webhook_endpoints", 1).await;
@@ -215,7 +215,7 @@ async fn what_is_not_stripes_answer_is_refused() {
 }
 
 #[tokio::test]
-async fn a_long_list_is_read_page_by_page_and_not_for_ever() {
+async fn long_list_is_read_in_bounded_pages() {
     let page = |ids: [&str; 2], more| {
         let objects = ids.map(|id| endpoint(id, "https://example.com", "enabled", &[]));
         list(&objects, more)
@@ -232,7 +232,7 @@ async fn a_long_list_is_read_page_by_page_and_not_for_ever() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_wrong_kind_is_told_without_asking() {
+async fn wrong_kind_of_key_fails_without_request() {
     for (key, says) in [("pk_test_1", "publishable"), ("whsec_1", "webhook secret")] {
         let config = Config {
             stripe_api_key: Some(secret(key)),

@@ -1,4 +1,4 @@
-//! The doctor's look at Twilio.
+//! The doctor's check of Twilio.
 
 use memberflow::config::Config;
 use memberflow::ops::doctor::{Level, Report, examine};
@@ -30,7 +30,7 @@ async fn account(numbers: &[Value], services: &[Value]) -> TwilioAccount {
 }
 
 #[tokio::test]
-async fn working_account_whose_numbers_lead_here_is_in_order() {
+async fn account_with_our_webhooks_is_fine() {
     let account = account(&[number("PN1", "+15550100", MESSAGES)], &[]).await;
     let report = examined(&account).await;
     assert_found(&report, Level::Fine, "twilio", "account and token work", "");
@@ -39,7 +39,7 @@ async fn working_account_whose_numbers_lead_here_is_in_order() {
 }
 
 #[tokio::test]
-async fn numbers_that_lead_elsewhere_are_named_and_a_service_decides_for_its_own() {
+async fn numbers_with_other_webhooks_are_named() {
     let theirs = "https://app.example.com/api/webhooks/twilio-sms";
     let numbers = [
         number("PN1", "+15550100", theirs),
@@ -57,7 +57,7 @@ async fn numbers_that_lead_elsewhere_are_named_and_a_service_decides_for_its_own
 }
 
 #[tokio::test]
-async fn refused_token_an_outage_and_a_suspended_account_are_told_apart() {
+async fn token_outage_and_suspension_are_distinguished() {
     let account = account(&[], &[]).await;
     account.refuses(0, 401);
     account.refuses(1, 401);

@@ -1,5 +1,5 @@
-//! Looks at the database from outside once all faults are over: is everything there, once, and true? What is not is
-//! a finding; that none is overlooked is shown in `planted`.
+//! Checks the database once all faults are over: everything is there, once, and right. That no error is
+//! overlooked is tested in `planted`.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,14 +15,14 @@ use tokio::time::sleep;
 
 use super::cluster::Cluster;
 use super::sender::Name;
-use crate::lives::life::Life;
-use crate::lives::simulation::{NOW, moment};
-use crate::lives::{compare, tables};
+use crate::simulation::life::Life;
+use crate::simulation::state::{NOW, moment};
+use crate::simulation::{compare, tables};
 
 /// The longest that what was accepted may take until it is applied.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// Events on their way, those of another version too.
+/// Pending events, including those of another version.
 const WAITING: &str = "
     select (select count(*) from ingest.events where state = 'pending')
          + (select count(*) from ingest.outbox) + (select count(*) from ingest.failing)";
@@ -61,19 +61,19 @@ async fn applied(pool: &PgPool) -> BTreeSet<Name> {
     rows.into_iter().map(|(source, id)| (source.parse::<Source>().unwrap(), id)).collect()
 }
 
-/// What an audit goes by, of a database that nobody is at work in.
+/// The input of an audit, with no process running.
 pub struct Audit<'a> {
     pub pool: PgPool,
     pub config: Config,
     /// By which the tables were derived.
     pub clock: Clock,
     pub lives: &'a [&'a Life],
-    /// The events from outside that were answered with yes.
+    /// The acknowledged events.
     pub taken: &'a BTreeSet<Name>,
 }
 
 impl Audit<'_> {
-    /// Everything that is not as it must be, one line each.
+    /// All errors, one line each.
     pub async fn findings(&self) -> Vec<String> {
         let mut findings = self.of_events().await;
         findings.extend(self.of_a_rebuild().await);
@@ -123,7 +123,7 @@ impl Audit<'_> {
             .collect()
     }
 
-    /// What the tables say is true, at the moment of which the model speaks.
+    /// The tables match the model at its moment.
     async fn of_the_lives(&self) -> Vec<String> {
         let store = Store::new(self.pool.clone(), Clock::fixed(moment(NOW)), Rules::new(&self.config));
         recompute(&store, &self.pool).await;
@@ -133,7 +133,7 @@ impl Audit<'_> {
         let differences = compare::differences(self.lives, &said);
         differences
             .into_iter()
-            .map(|(number, said)| format!("life {number} is not told as it was:\n{said}"))
+            .map(|(number, said)| format!("life {number} is not emitted as it was:\n{said}"))
             .collect()
     }
 }

@@ -18,7 +18,7 @@ use crate::support::servers::Server;
 
 /// How often it is looked whether a queue is empty.
 const LOOKS: usize = 12;
-/// What the program's queues begin with unless told otherwise.
+/// What the program's queues begin with unless emitted otherwise.
 const PREFIX: &str = "memberflow";
 
 impl Cluster {
@@ -67,8 +67,8 @@ impl Cluster {
         }
     }
 
-    /// What is in a queue goes with it, whoever deletes it. So the publishers stand still until all of it
-    /// was taken; what is at stake are those that go on publishing and consuming where there is no queue.
+    /// Deleting a queue deletes its messages. So the publishers are paused until it is empty; what is tested
+    /// is publishing and consuming without the queue.
     async fn delete_queue(&mut self, source: Source) -> Undo {
         let mut publishers = self.places_of(Part::Receiver);
         publishers.extend(self.places_of(Part::Relay));

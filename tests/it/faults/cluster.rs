@@ -26,7 +26,7 @@ pub enum Part {
     Consumer,
 }
 
-/// A place for a process, which comes and goes.
+/// A slot for a process, which is started and stopped.
 pub struct Place {
     pub part: Part,
     bind: String,
@@ -221,11 +221,11 @@ impl Cluster {
 
     fn direct(&self) -> PgConnectOptions {
         let options: PgConnectOptions = self.servers.database_url().parse().unwrap();
-        // What the database is told to refuse is not meant for us.
+        // What the database is emitted to refuse is not meant for us.
         options.application_name("the test").options([("default_transaction_read_only", "off")])
     }
 
-    /// A way into the database beside the proxy.
+    /// A connection to the database that bypasses the proxy.
     pub async fn admin(&self) -> PgConnection {
         PgConnection::connect_with(&self.direct()).await.unwrap()
     }
@@ -235,7 +235,7 @@ impl Cluster {
         PgConnection::connect_with(&self.direct()).await
     }
 
-    /// A pool beside the proxy.
+    /// A pool that bypasses the proxy.
     pub fn pool(&self) -> PgPool {
         PgPoolOptions::new().max_connections(4).connect_lazy_with(self.direct())
     }
@@ -247,7 +247,7 @@ impl Cluster {
         self.to_broker.lead_to(self.servers.address(Server::RabbitMq));
     }
 
-    /// Ends the test with what all running processes have said lately, and how the broker's queues are.
+    /// Fails the test with the recent logs of all processes, and the state of the broker's queues.
     pub async fn give_up(&self, what: &str) -> ! {
         let running = self.places.iter().filter_map(|place| Some((place, place.serving.as_ref()?)));
         let said: String = running

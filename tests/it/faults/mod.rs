@@ -1,13 +1,12 @@
-//! Everything around the service and the service itself fails, at random moments, alone and two at once: what
-//! was answered with yes is applied, once, and the tables say what is true. No hand helps.
+//! The service and everything around it fails, at random moments, alone and two at once: acknowledged events
+//! are applied once, and the tables are right, without manual repair.
 //!
-//! Where a program of another version is given (`make faults OTHER=<revision>`), it is what runs at first, and takes
-//! places now and then after the upgrade.
+//! If another version is given (`make faults OTHER=<revision>`), it runs first, and again at times after the
+//! upgrade.
 //!
-//! Real processes and servers of the test's own ([`cluster`]); a provider that keeps the ledger of what was
-//! answered with yes ([`sender`]) while faults ([`fault`], [`strike`]) come in [`waves`]; and an [`auditor`],
-//! who knows nothing but the ledger, the database and the lives that were told, and who is shown to find what is
-//! [`planted`].
+//! Real processes and private servers ([`cluster`]); a provider that records acknowledged events ([`sender`])
+//! while faults ([`fault`], [`strike`]) come in [`waves`]; and an [`auditor`], which knows only that record,
+//! the database and the simulated members, and which is tested by [`planted`] errors.
 
 mod auditor;
 mod broker;
@@ -25,8 +24,8 @@ use std::time::{Duration, Instant};
 use memberflow::dev::services::can_start;
 use tokio::time::sleep;
 
-use crate::lives::simulation::PHASES;
-use crate::lives::{MINUTES, SEED, set};
+use crate::simulation::state::PHASES;
+use crate::simulation::{MINUTES, SEED, set};
 use crate::support::process::Version;
 use fault::Fault;
 use run::{Run, Size};
@@ -56,7 +55,7 @@ const USUAL: [&[Fault]; 9] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_fails_nothing_is_lost_and_nothing_applied_twice() {
+async fn random_faults_lose_and_duplicate_nothing() {
     if !can_start() {
         eprintln!("skipped: PostgreSQL or RabbitMQ is not installed here");
         return;
@@ -74,7 +73,7 @@ async fn whatever_fails_nothing_is_lost_and_nothing_applied_twice() {
 /// The long run of `make faults`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "half an hour long: make faults"]
-async fn soak_whatever_fails_nothing_is_lost_and_nothing_applied_twice() {
+async fn soak_random_faults_lose_and_duplicate_nothing() {
     assert!(can_start(), "PostgreSQL and RabbitMQ have to be installed here");
     let seed = set(SEED).unwrap_or_else(|| fastrand::u64(..));
     let minutes: u16 = set(MINUTES).unwrap_or(30);

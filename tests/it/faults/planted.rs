@@ -1,4 +1,4 @@
-//! The auditor is shown losses and doublings of every kind, one at a time, and names each.
+//! The auditor detects losses and duplicates of every kind.
 
 use std::collections::BTreeSet;
 
@@ -9,22 +9,22 @@ use memberflow::ops::rebuild;
 
 use super::auditor::Audit;
 use super::sender::Name;
-use crate::lives::bench::Bench;
-use crate::lives::deliver::Way;
-use crate::lives::life::Life;
-use crate::lives::simulation::{NOW, moment};
+use crate::simulation::deliver::Way;
+use crate::simulation::harness::Harness;
+use crate::simulation::life::Life;
+use crate::simulation::state::{NOW, moment};
 
 /// What is planted, and what the auditor must say of it.
 struct Plant {
     kind: &'static str,
     plant: &'static str,
     said: &'static [&'static str],
-    /// What takes it away again; without, a rebuild mends it.
+    /// How to undo it; `None` if a rebuild repairs it.
     remove: Option<&'static str>,
 }
 
 const TABLES: &str = "not what the events make: ";
-const LIFE: &str = "is not told as it was";
+const LIFE: &str = "is not emitted as it was";
 
 const PLANTS: [Plant; 7] = [
     Plant {
@@ -87,21 +87,21 @@ const PLANTS: [Plant; 7] = [
 ];
 
 #[tokio::test]
-async fn the_auditor_names_whatever_is_lost_doubled_or_wrong() {
-    let bench = Bench::new().await;
+async fn auditor_detects_lost_doubled_or_wrong_events() {
+    let harness = Harness::new().await;
     let mut rng = Rng::with_seed(5);
     let lives: Vec<Life> = (0..3).map(|number| Life::new(number, rng.u64(..))).collect();
-    let (untold, told) = lives.split_last().unwrap();
-    let told: Vec<&Life> = told.iter().collect();
-    bench.deliver(&told, &mut rng, Way::Direct { batch: 400, consumers: 1 }).await;
-    let taken = told.iter().flat_map(|life| &life.told);
+    let (unreported, emitted) = lives.split_last().unwrap();
+    let emitted: Vec<&Life> = emitted.iter().collect();
+    harness.deliver(&emitted, &mut rng, Way::Direct { batch: 400, consumers: 1 }).await;
+    let taken = emitted.iter().flat_map(|life| &life.emitted);
     let taken: BTreeSet<Name> =
-        taken.map(|told| (told.envelope.source, told.envelope.event_id.clone())).collect();
+        taken.map(|emitted| (emitted.envelope.source, emitted.envelope.event_id.clone())).collect();
     let audit = Audit {
-        pool: bench.database.pool.clone(),
-        config: crate::support::config(bench.database.url()),
+        pool: harness.database.pool.clone(),
+        config: crate::support::config(harness.database.url()),
         clock: Clock::fixed(moment(NOW)),
-        lives: &told,
+        lives: &emitted,
         taken: &taken,
     };
     assert_eq!(audit.findings().await, Vec::<String>::new(), "all is well");
@@ -116,7 +116,7 @@ async fn the_auditor_names_whatever_is_lost_doubled_or_wrong() {
             }
         }
         let Some(remove) = remove else {
-            rebuild::run(&bench.store, false, &mut Progress::Silent, |_| false).await.unwrap();
+            rebuild::run(&harness.store, false, &mut Progress::Silent, |_| false).await.unwrap();
             continue;
         };
         sqlx::raw_sql(remove).execute(&audit.pool).await.unwrap();
@@ -125,8 +125,11 @@ async fn the_auditor_names_whatever_is_lost_doubled_or_wrong() {
     assert!(overlooked.is_empty(), "{}", overlooked.join("\n"));
 
     // What never came and was answered with nothing is known to nobody but the life itself.
-    let all: Vec<&Life> = told.iter().copied().chain([untold]).collect();
+    let all: Vec<&Life> = emitted.iter().copied().chain([unreported]).collect();
     let findings = Audit { lives: &all, ..audit }.findings().await;
-    assert!(matches!(&findings[..], [one] if one.contains("life 2 is not told as it was")), "{findings:#?}");
-    bench.stop().await;
+    assert!(
+        matches!(&findings[..], [one] if one.contains("life 2 is not emitted as it was")),
+        "{findings:#?}"
+    );
+    harness.stop().await;
 }

@@ -1,4 +1,4 @@
-//! A run of the harness from its beginning to its end: who lives, who sends, and what must hold once all is over.
+//! A run of the harness: the simulated members, the sender, and what must hold at the end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::auditor::{self, Audit};
 use super::cluster::{Cluster, Part};
 use super::sender::{Name, Sender};
 use super::waves::Waves;
-use crate::lives::elsewhere::happened_here;
-use crate::lives::life::Life;
-use crate::lives::simulation::PHASES;
-use crate::lives::{SEED, acts, deliver};
+use crate::simulation::elsewhere::happened_here;
+use crate::simulation::life::Life;
+use crate::simulation::state::PHASES;
+use crate::simulation::{SEED, acts, deliver};
 use crate::support::process::Version;
 
 /// The longest that a stop may take.
@@ -31,7 +31,7 @@ pub struct Size {
     pub events_per_second: u32,
     pub small_disk: bool,
     pub stall_s: u64,
-    /// Whose program is at work at first.
+    /// Which version runs first.
     pub version: Version,
 }
 
@@ -39,7 +39,7 @@ pub struct Size {
 pub struct Run {
     seed: u64,
     lives: Vec<Life>,
-    /// What is told in the phases that have not begun.
+    /// The events of the phases that have not begun.
     phases: std::vec::IntoIter<Vec<Envelope>>,
     begun: usize,
     pub cluster: Cluster,
@@ -54,8 +54,8 @@ impl Run {
         let mut rng = Rng::with_seed(seed);
         let mut lives: Vec<Life> = (0..size.lives).map(|number| Life::new(number, rng.u64(..))).collect();
         if size.version == Version::Other {
-            // An older version may count what is told of another mode or account.
-            lives.iter_mut().for_each(|life| life.told.retain(|told| happened_here(&told.envelope)));
+            // An older version may count events of another mode or account.
+            lives.iter_mut().for_each(|life| life.emitted.retain(|emitted| happened_here(&emitted.envelope)));
         }
         let phases = deliver::spread(&lives.iter().collect::<Vec<_>>(), &mut rng).into_iter();
         let mut cluster = Cluster::found(size.small_disk, size.version).await;
@@ -86,7 +86,7 @@ impl Run {
         }
     }
 
-    /// Lets everything come to rest, without a hand, and looks.
+    /// Waits until everything is applied, and audits.
     pub async fn end(mut self) {
         self.phase(PHASES).await;
         let deadline = Instant::now() + DEADLINE;
@@ -96,7 +96,7 @@ impl Run {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        // A hook whose event was not kept is what reconciling finds. Here it is told once more.
+        // A dropped hook event would be found by reconciliation. Here it is sent again.
         self.sender.give(self.sender.hooks());
         self.sender.end();
         (&mut self.sending).await.unwrap();
@@ -107,8 +107,8 @@ impl Run {
         let all: BTreeSet<Name> = self
             .lives
             .iter()
-            .flat_map(|life| &life.told)
-            .map(|told| (told.envelope.source, told.envelope.event_id.clone()))
+            .flat_map(|life| &life.emitted)
+            .map(|emitted| (emitted.envelope.source, emitted.envelope.event_id.clone()))
             .collect();
         assert_eq!(taken, all, "everything was taken in the end");
         auditor::all_applied(&self.cluster, &taken).await;

@@ -1,4 +1,4 @@
-//! A provider that goes on until each event was answered with yes, and keeps the ledger of those that were.
+//! A provider that retries until each event is acknowledged, and records those that were.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +54,7 @@ struct Book {
     taken: BTreeSet<Name>,
     /// The same, in the order of their first yes.
     in_order: Vec<Name>,
-    /// Hooks are answered with yes whatever became of them.
+    /// Hooks are always acknowledged.
     hooks: BTreeMap<Name, Envelope>,
     last_yes: Instant,
     longest_silence: Duration,

@@ -1,4 +1,4 @@
-//! `memberflow forget`: the person goes, the books stay, and nobody else is touched.
+//! `memberflow forget`: the person is removed, accounting stays, and nobody else is affected.
 
 mod others;
 mod terminal;
@@ -24,7 +24,7 @@ const OTHERS_ADDRESS: &str = "joann@example.com";
 const TRACES: [&str; 5] = ["Ann", "Archer", "ann@example.com", "ann.old@example.com", "555-0100"];
 
 #[tokio::test]
-async fn person_goes_and_the_books_stay() {
+async fn person_is_removed_accounting_stays() {
     let app = lives().await;
     let books = books(&app).await;
     let (list, done) = forget(&app, ADDRESS).await;
@@ -43,7 +43,7 @@ async fn person_goes_and_the_books_stay() {
 }
 
 #[tokio::test]
-async fn gone_account_is_forgotten_by_its_id() {
+async fn deleted_account_is_forgotten_by_id() {
     let app = lives().await;
     app.execute(&format!("delete from auth.users where id = '{ANN}'")).await;
     let gone = json!({"id": ANN, "email": ADDRESS, "raw_user_meta_data": {"name": "Ann Archer"}});
@@ -61,7 +61,7 @@ async fn gone_account_is_forgotten_by_its_id() {
 }
 
 #[tokio::test]
-async fn dry_run_lists_what_is_done_and_changes_nothing() {
+async fn dry_run_lists_and_changes_nothing() {
     let app = lives().await;
     let before = traces(&app).await;
     let listed = list(&app, ADDRESS).await;
@@ -91,7 +91,7 @@ async fn dry_run_lists_what_is_done_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn list_that_no_longer_holds_is_refused() {
+async fn outdated_list_is_rejected() {
     let app = lives().await;
     let listed = list(&app, ADDRESS).await;
     app.apply([stripe("ann_late", "customer.updated", 70, customer("cus_1", ADDRESS))]).await;
@@ -102,7 +102,7 @@ async fn list_that_no_longer_holds_is_refused() {
 }
 
 #[tokio::test]
-async fn command_lists_wants_a_yes_and_knows_whom_it_does_not_know() {
+async fn command_lists_and_asks_for_confirmation() {
     let app = lives().await;
     let (exit, said) = run(&app, &["forget", ADDRESS]);
     assert!(exit == 2 && said.contains("--dry-run") && said.contains("--yes"), "{said}");
@@ -123,7 +123,7 @@ async fn command_lists_wants_a_yes_and_knows_whom_it_does_not_know() {
 }
 
 #[tokio::test]
-async fn nobody_is_forgotten_while_a_rebuild_reads() {
+async fn forget_is_rejected_during_a_rebuild() {
     let app = lives().await;
     let under_way = Rebuild::begin(&app.store).await.unwrap();
     let refused = app.store.forget(&list(&app, ADDRESS).await, "test").await;
@@ -131,7 +131,7 @@ async fn nobody_is_forgotten_while_a_rebuild_reads() {
     under_way.end().await.unwrap();
 }
 
-/// Ann and Bob, with all that they leave behind.
+/// Ann and Bob, with all their data.
 async fn lives() -> TestApp {
     let app = TestApp::begin().await;
     app.name_tier("Pro", "price_pro").await;
@@ -225,7 +225,7 @@ async fn books(app: &TestApp) -> Vec<Value> {
     .await
 }
 
-/// Rows of any table of ours that tell of Ann, bytes included.
+/// Rows of any of our tables about Ann, including bytea columns.
 async fn traces(app: &TestApp) -> Vec<String> {
     // Words, so that Joann is not taken for Ann.
     let pattern = format!("\\m({})\\M", TRACES.map(|trace| trace.replace('.', "\\.")).join("|"));

@@ -1,4 +1,4 @@
-//! Nobody else's rows change by a byte, whatever addresses people share, move or type.
+//! Nobody else's rows change, whatever addresses people share, move or type.
 
 use memberflow::envelope::Envelope;
 use memberflow::store::forget::Use;
@@ -97,7 +97,7 @@ async fn address_shared_with_another_user_is_left_alone() {
 }
 
 #[tokio::test]
-async fn guest_with_the_address_that_another_payer_typed_keeps_everything() {
+async fn guest_keeps_data_if_address_was_typed_by_another() {
     let app = TestApp::begin().await;
     app.name_tier("Pro", "price_pro").await;
     app.sign_up(BOB, "bob@example.com").await;
@@ -146,7 +146,7 @@ async fn address_that_moved_to_another_user_is_left_alone() {
 }
 
 #[tokio::test]
-async fn customer_that_another_paid_for_stays_its_owners() {
+async fn customer_paid_by_another_stays_with_owner() {
     let app = couple("alice@example.com", "bob@example.com").await;
     let session = json!({
         "id": "cs_alice", "object": "checkout.session", "created": 1_767_225_650, "customer": "cus_alice",
@@ -159,7 +159,7 @@ async fn customer_that_another_paid_for_stays_its_owners() {
 
 /// Its events name no customer, but its session names Alice.
 #[tokio::test]
-async fn guests_payment_is_whose_its_session_says() {
+async fn guest_payment_belongs_to_its_session() {
     let app = couple("alice@example.com", "bob@example.com").await;
     let session = json!({
         "id": "cs_alice", "object": "checkout.session", "created": 1_767_225_650, "customer": null,
@@ -181,7 +181,7 @@ async fn guests_payment_is_whose_its_session_says() {
 }
 
 #[tokio::test]
-async fn customer_of_a_user_who_is_gone_stays_that_users() {
+async fn customer_of_deleted_user_is_kept() {
     let app = couple("bob@example.com", "bob@example.com").await;
     app.execute(&format!("delete from auth.users where id = '{ALICE}'")).await;
     let gone = json!({"id": ALICE, "email": "alice@example.com"});
@@ -191,7 +191,7 @@ async fn customer_of_a_user_who_is_gone_stays_that_users() {
 }
 
 #[tokio::test]
-async fn address_that_nobody_confirmed_leads_nowhere() {
+async fn unconfirmed_address_matches_nothing() {
     let app = TestApp::begin().await;
     app.name_tier("Pro", "price_pro").await;
     app.apply(purchases("alice", None, "alice@example.com")).await;
@@ -203,7 +203,7 @@ async fn address_that_nobody_confirmed_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn address_of_two_users_names_nobody() {
+async fn address_of_two_users_is_ambiguous() {
     let app = couple("alice@example.com", "bob@example.com").await;
     // Supabase lets a user of single sign-on have the address of another.
     app.execute("update auth.users set email = 'both@example.com', is_sso_user = id::text like '%b0b'").await;

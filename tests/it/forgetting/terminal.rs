@@ -1,4 +1,4 @@
-//! At a terminal `forget` shows what goes and wants the name once more.
+//! At a terminal `forget` shows the list and asks for the name.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use crate::support::app::TestApp;
 use crate::support::process::{Settings, memberflow};
 
 #[tokio::test]
-async fn another_name_typed_removes_nothing() {
+async fn wrong_confirmation_removes_nothing() {
     let app = lives().await;
     let before = traces(&app).await;
     let (exit, said) = at_terminal(&app, "joann@example.com\n");
@@ -17,7 +17,7 @@ async fn another_name_typed_removes_nothing() {
 }
 
 #[tokio::test]
-async fn same_name_typed_removes_what_was_shown() {
+async fn confirmation_removes_what_was_listed() {
     let app = lives().await;
     let (exit, said) = at_terminal(&app, &format!("{ADDRESS}\n"));
     let asked = said.find("type the user id or the address once more").expect(&said);

@@ -1,4 +1,4 @@
-//! What tells of a person in other ways than by the usual words goes, too.
+//! Less obvious traces of a person are removed too.
 
 use lapin::BasicProperties;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
@@ -39,7 +39,7 @@ async fn escaped_text_is_found() {
 }
 
 #[tokio::test]
-async fn answers_that_the_api_keeps_are_emptied() {
+async fn stored_api_answers_are_emptied() {
     let app = lives().await;
     app.execute(
         "insert into ingest.idempotency_keys (actor, key, request_hash, began_at, status, content_type, body)
@@ -53,7 +53,7 @@ async fn answers_that_the_api_keeps_are_emptied() {
 }
 
 #[tokio::test]
-async fn views_that_look_for_the_person_and_kept_differences_go() {
+async fn saved_views_and_differences_are_deleted() {
     let app = lives().await;
     app.execute(
         "insert into ingest.saved_views (actor, list, name, query, saved_at)
@@ -71,7 +71,7 @@ async fn views_that_look_for_the_person_and_kept_differences_go() {
 }
 
 #[tokio::test]
-async fn visits_of_the_leads_session_go() {
+async fn visits_of_the_leads_session_are_deleted() {
     let app = lives().await;
     app.execute("update public.leads set session_id = 'ann session'").await;
     app.execute("insert into public.leads (email, session_id) values ('carl@example.com', 'shared')").await;
@@ -88,7 +88,7 @@ async fn visits_of_the_leads_session_go() {
 }
 
 #[tokio::test]
-async fn messages_of_the_profiles_number_go_unless_it_is_anothers() {
+async fn messages_of_the_persons_number_are_deleted() {
     let app = lives().await;
     app.execute(&format!(
         "insert into public.user_profiles (user_id, phone)
@@ -107,7 +107,7 @@ async fn messages_of_the_profiles_number_go_unless_it_is_anothers() {
 }
 
 #[tokio::test]
-async fn text_messages_go_from_events_facts_and_consent() {
+async fn text_messages_are_removed_everywhere() {
     let app = lives().await;
     app.execute(&format!(
         "insert into public.user_profiles (user_id, phone, is_active, is_draft) values ('{ANN}', '{THEIRS}', true, false)"
@@ -125,7 +125,7 @@ async fn text_messages_go_from_events_facts_and_consent() {
 }
 
 #[tokio::test]
-async fn references_that_are_no_user_id_go() {
+async fn references_other_than_user_ids_are_removed() {
     let app = lives().await;
     let session = json!({
         "id": "cs_ann", "object": "checkout.session", "created": 1_767_225_650, "customer": "cus_1",
@@ -146,7 +146,7 @@ async fn references_that_are_no_user_id_go() {
 
 /// The address leads to what belongs to nobody else: here to a guest and to a customer that was never matched.
 #[tokio::test]
-async fn customers_of_nobody_with_a_confirmed_address_go() {
+async fn unowned_customers_with_own_address_are_removed() {
     let app = lives().await;
     app.execute(&format!("delete from auth.users where id = '{ANN}'")).await;
     app.apply([row("ann_gone", "DELETE", "auth.users", Value::Null, json!({"id": ANN, "email": ADDRESS}))])
@@ -162,7 +162,7 @@ async fn customers_of_nobody_with_a_confirmed_address_go() {
 }
 
 #[tokio::test]
-async fn neither_a_rebuild_nor_a_repeat_brings_the_person_back() {
+async fn rebuild_and_repeat_do_not_restore_the_person() {
     let app = lives().await;
     let events: Vec<Envelope> = super::life("ann", ANN, "cus_1", ADDRESS, "Ann Archer");
     forget(&app, ADDRESS).await;
@@ -193,7 +193,7 @@ async fn neither_a_rebuild_nor_a_repeat_brings_the_person_back() {
 }
 
 #[tokio::test]
-async fn events_that_are_not_applied_yet_are_named() {
+async fn pending_events_are_listed() {
     let app = lives().await;
     let later = stripe("ann_waits", "customer.updated", 80, customer("cus_1", ADDRESS));
     app.execute(&format!(

@@ -1,4 +1,4 @@
-//! Good input to begin with, made of the fixtures' stories and `tests/events/` when the test runs.
+//! Valid seed input from `fixtures/` and `tests/events/`.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! Input that nobody sends: the fixtures' events, mutated, for every reader of what comes from outside.
+//! Mutated fixtures for every reader of external input.
 //!
-//! [`targets`] says what each reader promises; [`mutator`] breaks good input in seeded ways. The same targets
-//! run under libFuzzer from `fuzz/`.
+//! [`targets`] defines what each reader guarantees; [`mutator`] breaks good input in seeded ways. The same
+//! targets run under libFuzzer from `fuzz/`.
 
 mod corpus;
 mod mutator;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use mutator::Mutator;
 
-use crate::lives::{SEED, set};
+use crate::simulation::{SEED, set};
 
 /// How many inputs each target gets.
 const EXECUTIONS: &str = "MEMBERFLOW_TEST_EXECUTIONS";
@@ -23,7 +23,7 @@ const FINDINGS_MAX: usize = 5;
 /// A function that panics where a promise is broken.
 type Target = fn(&[u8]);
 
-/// What one target was given, and which inputs broke its promise.
+/// The inputs of one target, and those that failed.
 struct Run {
     name: &'static str,
     executions: usize,
@@ -31,7 +31,7 @@ struct Run {
     findings: Vec<Vec<u8>>,
 }
 
-/// All targets beside one another, each with a generator of its own.
+/// All targets in parallel, each with its own generator.
 fn run(seed: u64, executions: usize) -> Vec<Run> {
     let corpus = corpus::Corpus::read();
     let all: [(&'static str, Target, &[Vec<u8>]); 7] = [
@@ -74,7 +74,7 @@ fn assert_kept(runs: &[Run], seed: u64) {
 }
 
 #[test]
-fn mutated_input_breaks_no_readers_promise() {
+fn mutated_input_breaks_no_reader() {
     let seed = set(SEED).unwrap_or(1);
     assert_kept(&run(seed, 400), seed);
 }
@@ -82,7 +82,7 @@ fn mutated_input_breaks_no_readers_promise() {
 /// The long run of `make soak`.
 #[test]
 #[ignore = "minutes long: make soak"]
-fn soak_mutated_input_breaks_no_readers_promise() {
+fn soak_mutated_input_breaks_no_reader() {
     let seed = set(SEED).unwrap_or_else(|| fastrand::u64(..));
     let runs = run(seed, set(EXECUTIONS).unwrap_or(150_000));
     for Run { name, executions, took, findings } in &runs {

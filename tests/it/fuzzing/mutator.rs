@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use serde_json::Value;
 
-/// What stands in a document until it is written, where no `Value` can say it.
+/// A placeholder for what a `Value` cannot represent.
 const MARK: &str = "@@nasty@@";
 /// JSON of the wrong kind, size or text for almost any field.
 const NASTY: [&str; 25] = [

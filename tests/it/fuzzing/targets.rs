@@ -6,7 +6,7 @@ use memberflow::envelope::{Envelope, Origin, Source, peek, wire};
 use memberflow::project::meaning::{Login, Meaning, Report};
 use memberflow::project::order::{self, Candidate};
 use memberflow::project::stripe::{StripeObject, differences, shown};
-use memberflow::project::supabase::{ActivityTables, Row, auth_hook as hook, kept, row};
+use memberflow::project::supabase::{ActivityTables, Row, auth_hook as hook, reduced, row};
 use memberflow::project::{Unreadable, mrr, payments, stripe};
 use memberflow::verify::secrets::{split_stripe, split_supabase};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, Window, standard_webhooks as standard};
@@ -91,8 +91,8 @@ pub fn standard_webhooks(data: &[u8]) {
     };
     let verdict = verify(headers, body);
     assert_eq!(verdict, verify(headers, body), "two answers");
-    if let Ok((told, at)) = verdict {
-        assert_eq!(told, id, "another id than the signed one");
+    if let Ok((reported, at)) = verdict {
+        assert_eq!(reported, id, "another id than the signed one");
         assert!((at - now()).abs() <= Duration::seconds(300), "accepted out of its time");
         let signed = standard::sign(&secrets, id, at.unix_timestamp(), body);
         assert_eq!(signed.timestamp, timestamp, "another time than the signed one");
@@ -111,7 +111,7 @@ pub fn peek(data: &[u8]) {
     assert_eq!(stripe, peek::stripe_with_origin(body.clone(), now()), "two answers");
     if let Ok((envelope, origin)) = stripe {
         if let Ok(event) = serde_json::from_slice::<Value>(&body) {
-            assert_eq!(origin, Origin::of_event(&event), "the sender is told otherwise than it counts");
+            assert_eq!(origin, Origin::of_event(&event), "the sender is reported otherwise than it counts");
         }
         assert_eq!(envelope.body, body, "the body was touched");
         can_travel(envelope);
@@ -193,7 +193,7 @@ fn stripe_report(report: &Report<StripeObject>) {
     let kept = serde_json::to_string(state).expect("a state that can be kept");
     assert!(!kept.contains("\\u0000"), "Postgres holds no NUL: {kept}");
     let read: StripeObject = serde_json::from_str(&kept).expect("a state that can be read again");
-    assert_eq!(&read, state, "kept otherwise than told");
+    assert_eq!(&read, state, "kept otherwise than reported");
     assert_eq!(differences(state, state, true), [], "differs from itself");
     wins_whatever_the_order(report);
     payments::links(state).iter().for_each(|id| is_key(id));
@@ -242,12 +242,12 @@ impl Ranked for Row {
     }
 }
 
-/// The change of a row, as a Database Webhook tells it.
+/// The change of a row from a Database Webhook.
 pub fn database_change(data: &[u8]) {
     let tables = ActivityTables::default();
     let Ok(meaning) = row::read(data, None, &tables) else { return };
     // As it is stored where the door lets it in, else as it is.
-    let stored = kept(data, &tables).unwrap_or_else(|| data.to_vec());
+    let stored = reduced(data, &tables).unwrap_or_else(|| data.to_vec());
     match (Ok::<_, Unreadable>(meaning), row::read(&stored, None, &tables)) {
         (Ok(Meaning::Row(report)), Ok(Meaning::Row(again))) => {
             assert_eq!(report.state, again.state, "two readings");

@@ -1,4 +1,4 @@
-//! The MRR ledger: what moved, when it took effect and when it became known.
+//! The MRR ledger: movements with effective and recorded time.
 
 mod movements;
 mod orders;
@@ -13,7 +13,7 @@ use crate::support::app::{BEGIN, NOW, TestApp, stripe, subscription};
 
 const DAY: i64 = 86_400;
 
-/// The moment `days` after the stories begin.
+/// The moment `days` after [`BEGIN`].
 fn day(days: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(BEGIN).unwrap() + Duration::days(days)
 }
@@ -40,7 +40,7 @@ fn half_off(id: &str, days: i64) -> Value {
     })
 }
 
-/// What is believed: `customer day kind delta after cause`, the cause `clock` where there is none.
+/// The believed movements: `customer day kind delta after cause`, with `clock` for no cause.
 async fn believed(app: &TestApp) -> Vec<String> {
     let rows = app
         .rows(

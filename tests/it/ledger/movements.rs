@@ -1,4 +1,4 @@
-//! Movements of lives that are known.
+//! Histories with expected movements.
 
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ async fn users(app: &TestApp) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_life_is_told_by_its_movements_with_nobody_known() {
+async fn movements_are_recorded_without_a_user() {
     let app = TestApp::begin().await;
     app.apply([on(0, of("sub_1", "cus_1", "trialing", 1000))]).await;
     assert_eq!(believed(&app).await, Vec::<String>::new());
@@ -46,7 +46,7 @@ async fn a_life_is_told_by_its_movements_with_nobody_known() {
 }
 
 #[tokio::test]
-async fn a_late_event_rewrites_what_follows_it_and_nothing_else() {
+async fn late_event_rewrites_only_later_movements() {
     let app = TestApp::begin().await;
     app.apply([on(1, of("sub_1", "cus_1", "active", 1000)), on(9, of("sub_1", "cus_1", "active", 3000))])
         .await;
@@ -89,7 +89,7 @@ async fn an_event_that_changes_nothing_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_discount_that_ends_moves_by_the_clock() {
+async fn ending_discount_moves_by_clock() {
     let app = TestApp::begin().await;
     let mut discounted = of("sub_1", "cus_1", "active", 1000);
     discounted["discounts"] = json!([half_off("di_1", 60)]);
@@ -105,7 +105,7 @@ async fn a_discount_that_ends_moves_by_the_clock() {
 }
 
 #[tokio::test]
-async fn what_the_clock_did_before_an_event_is_not_laid_at_its_door() {
+async fn clock_movement_is_not_attributed_to_event() {
     let app = TestApp::begin().await;
     let mut discounted = of("sub_1", "cus_1", "active", 1000);
     discounted["discounts"] = json!([half_off("di_1", 60)]);
@@ -123,7 +123,7 @@ async fn what_the_clock_did_before_an_event_is_not_laid_at_its_door() {
 }
 
 #[tokio::test]
-async fn terms_that_become_known_late_are_put_into_history() {
+async fn late_terms_are_applied_to_history() {
     let app = TestApp::begin().await;
     let mut discounted = of("sub_1", "cus_1", "active", 1000);
     discounted["discounts"] = json!(["di_1"]);
@@ -139,7 +139,7 @@ async fn terms_that_become_known_late_are_put_into_history() {
 }
 
 #[tokio::test]
-async fn where_no_price_tells_invoices_move_it() {
+async fn without_price_invoices_make_movements() {
     let app = TestApp::begin().await;
     let mut hidden = of("sub_1", "cus_1", "active", 0);
     let price = &mut hidden["items"]["data"][0]["price"];
@@ -168,7 +168,7 @@ async fn where_no_price_tells_invoices_move_it() {
 }
 
 #[tokio::test]
-async fn movements_follow_their_customer_to_the_user_and_stay_when_the_user_goes() {
+async fn movements_follow_customer_and_outlive_user() {
     let app = TestApp::begin().await;
     app.apply([on(1, of("sub_1", "cus_1", "active", 1000))]).await;
     app.apply([on(0, of("sub_1", "cus_1", "active", 500))]).await;

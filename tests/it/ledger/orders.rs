@@ -1,15 +1,15 @@
-//! The same ledger whatever the order, the batches and the number in which events come.
+//! The same ledger in any order, batches and repetition of events.
 
 use fastrand::Rng;
 
 use super::*;
 use crate::support::dump;
 
-/// Days that a life lasts: some of its discounts end while its events still come.
+/// The length of a history in days: some discounts end while events still arrive.
 const DAYS: i64 = 40;
 
-/// Two customers' lives, with several events in one second, discounts on every level, statuses that nobody
-/// knows and news after the end.
+/// The histories of two customers, with several events in one second, discounts on every level, unknown
+/// statuses and late events.
 fn life(rng: &mut Rng) -> Vec<Envelope> {
     (0..rng.usize(10..40)).map(|number| event(rng, number)).collect()
 }
@@ -57,8 +57,8 @@ fn event(rng: &mut Rng, number: usize) -> Envelope {
     }
 }
 
-/// Tells `events` in random batches at random moments, which only go on; at the end it is the same one.
-async fn tell_at_random(app: &TestApp, mut events: Vec<Envelope>, rng: &mut Rng, name: &str) {
+/// Applies `events` in random batches at random, increasing moments; the final moment is fixed.
+async fn apply_at_random(app: &TestApp, mut events: Vec<Envelope>, rng: &mut Rng, name: &str) {
     let mut now = rng.i64(0..DAYS);
     while !events.is_empty() {
         let size = rng.usize(1..=6).min(events.len());
@@ -75,7 +75,7 @@ async fn tell_at_random(app: &TestApp, mut events: Vec<Envelope>, rng: &mut Rng,
     assert_adds_up(app, name).await;
 }
 
-/// As if nothing had ever been told.
+/// Empties everything.
 async fn forget(app: &TestApp) {
     app.execute(
         "do $$ begin
@@ -88,7 +88,7 @@ async fn forget(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn any_order_at_any_time_makes_the_same_ledger() {
+async fn ledger_does_not_depend_on_order() {
     let app = TestApp::begin().await;
     for seed in 0..8 {
         let mut rng = Rng::with_seed(seed);
@@ -103,7 +103,7 @@ async fn any_order_at_any_time_makes_the_same_ledger() {
             shuffled.extend(events.iter().filter(|_| rng.u8(..) < 50).cloned());
             rng.shuffle(&mut shuffled);
             let name = format!("seed {seed} order {order}");
-            tell_at_random(&app, shuffled, &mut rng, &name).await;
+            apply_at_random(&app, shuffled, &mut rng, &name).await;
             let actual = dump::everything(&app.database.pool).await;
             for table in ["public.mrr_movements", "ingest.stripe_versions", "ingest.customer_revenue"] {
                 assert_eq!(actual[table], expected[table], "{name} {table}");

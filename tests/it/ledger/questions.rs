@@ -1,4 +1,4 @@
-//! What the ledger answers, by the functions that the API and the command line share, and over HTTP.
+//! Queries of the ledger, by the functions shared by API and CLI, and over HTTP.
 
 use std::sync::Arc;
 
@@ -187,7 +187,7 @@ async fn dates_out_of_range_are_bad_requests() {
 }
 
 #[tokio::test]
-async fn the_api_answers_with_the_definition_beside_the_number() {
+async fn api_returns_definition_with_the_number() {
     let app = app().await;
     let (status, body) = get(&app, "/api/mrr?date=2026-04-05").await;
     assert_eq!(status, StatusCode::OK);
@@ -216,7 +216,7 @@ async fn the_api_answers_with_the_definition_beside_the_number() {
 }
 
 #[tokio::test]
-async fn the_api_says_what_is_wrong_with_a_question() {
+async fn api_explains_invalid_queries() {
     let app = TestApp::begin().await;
     for (path, expected, says) in [
         ("/api/mrr?date=yesterday", StatusCode::BAD_REQUEST, "\"yesterday\" is no date"),

@@ -1,4 +1,4 @@
-//! The members over HTTP: who may read and change them, and what wrong requests are told.
+//! The members over HTTP: access, changes, and errors.
 
 use axum::Router;
 use axum::body::Body;
@@ -27,7 +27,7 @@ async fn patch(pool: &PgPool, id: Uuid, body: Value) -> Reply {
 }
 
 #[tokio::test]
-async fn wrong_tokens_wait_for_their_answers_and_are_counted() {
+async fn wrong_tokens_are_throttled_and_counted() {
     let metrics = memberflow::telemetry::metrics().unwrap();
     let database = database().await;
     let api = api(&database.pool, Some(TOKEN));
@@ -156,7 +156,7 @@ async fn without_a_configured_token_the_api_is_off() {
 }
 
 #[tokio::test]
-async fn a_request_that_makes_no_sense_is_told_why() {
+async fn invalid_request_is_explained() {
     let database = database().await;
     for (query, says) in [
         ("limit=0", "1 to 200"),
@@ -185,7 +185,7 @@ async fn a_request_that_makes_no_sense_is_told_why() {
 }
 
 #[tokio::test]
-async fn what_people_set_stays_and_is_marked() {
+async fn manual_values_stay_and_are_flagged() {
     let database = database().await;
     let pool = &database.pool;
     let ada = named(pool, "ada@example.com").await;
@@ -215,7 +215,7 @@ async fn what_people_set_stays_and_is_marked() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_made_changes_nothing() {
+async fn impossible_change_changes_nothing() {
     let database = database().await;
     let pool = &database.pool;
     let ada = named(pool, "ada@example.com").await;
@@ -245,7 +245,7 @@ async fn a_change_that_cannot_be_made_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_change_is_refused() {
+async fn invalid_change_body_is_rejected() {
     let database = database().await;
     let api = api(&database.pool, Some(TOKEN));
     let ada = named(&database.pool, "ada@example.com").await;
@@ -261,7 +261,7 @@ async fn a_body_that_is_no_change_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_said_to_be() {
+async fn database_outage_is_reported() {
     let options = sqlx::postgres::PgPoolOptions::new().acquire_timeout(std::time::Duration::from_millis(200));
     let pool = options.connect_lazy("postgres://nobody@127.0.0.1:1/nothing").unwrap();
     let reply = get(&pool, "/api/members").await;

@@ -29,7 +29,7 @@ async fn emails(pool: &PgPool, filter: Filter) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_member_with_several_profiles_is_one_row_with_the_newest_active_name() {
+async fn several_profiles_newest_active_name_wins() {
     let database = database().await;
     let pool = &database.pool;
     let ada = named(pool, "ada@example.com").await;
@@ -124,7 +124,7 @@ async fn a_deleted_account_is_hidden() {
 }
 
 #[tokio::test]
-async fn members_are_found_by_when_their_account_was_made() {
+async fn members_are_filtered_by_creation_of_the_account() {
     let database = database().await;
     let pool = &database.pool;
     for (email, days) in [("ada@example.com", 3), ("bob@example.com", 2), ("cy@example.com", 1)] {
@@ -146,7 +146,7 @@ async fn members_are_found_by_when_their_account_was_made() {
 }
 
 #[tokio::test]
-async fn a_text_is_found_in_name_address_and_phone_as_it_stands() {
+async fn search_finds_text_in_name_address_and_phone() {
     let database = database().await;
     let pool = &database.pool;
     let ada = named(pool, "ada@example.com").await;
@@ -216,7 +216,7 @@ async fn each_filter_keeps_those_who_show_its_value() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused() {
+async fn invalid_filters_are_rejected() {
     let database = database().await;
     let request = |limit, cursor: Option<&str>| PageRequest {
         limit,
@@ -361,7 +361,7 @@ async fn filtered_pages_hold_every_match_exactly_once() {
 }
 
 #[tokio::test]
-async fn a_page_reads_a_page_and_not_the_tables() {
+async fn page_cost_does_not_grow_with_the_table() {
     let database = database().await;
     let mut connection = database.pool.acquire().await.unwrap();
     sqlx::raw_sql(

@@ -48,7 +48,7 @@ Kenji\u{fffd}[31m Wa…  a.rather.long.…  Vision Pro (2…  past due  at risk 
 ";
 
 #[tokio::test]
-async fn one_member_is_shown_with_subscriptions_and_payments() {
+async fn member_shows_subscriptions_and_payments() {
     let database = database().await;
     let pool = &database.pool;
     let ada = named(pool, "ada@example.com").await;

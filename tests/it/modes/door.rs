@@ -1,4 +1,4 @@
-//! What senders, operators and their machines are told of events that do not count.
+//! How senders, operators and metrics learn of events that do not count.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ async fn answered(edge: &Edge, id: &str, changes: Value) -> Value {
 }
 
 #[tokio::test]
-async fn answer_names_reason_and_setting_and_the_event_is_kept() {
+async fn not_counted_event_is_stored_and_explained() {
     let edge = Edge::with(|config| config.stripe_mode = None).await;
     assert_eq!(answered(&edge, "evt_1", json!({})).await, json!({"received": true, "id": "evt_1"}));
     for (id, changes, setting) in [
@@ -75,7 +75,7 @@ async fn run(settings: &Settings, args: &[&str]) -> (i32, String, String) {
 }
 
 #[tokio::test]
-async fn service_says_everywhere_what_it_does_not_count() {
+async fn not_counted_events_are_reported_everywhere() {
     rustls::crypto::ring::default_provider().install_default().ok();
     let app = app(None, None).await;
     let settings = settings(&app);
@@ -117,7 +117,7 @@ async fn service_says_everywhere_what_it_does_not_count() {
 }
 
 #[tokio::test]
-async fn doctor_counts_what_does_not_count_and_names_the_setting() {
+async fn doctor_counts_not_counted_events() {
     let app = app(None, None).await;
     let finding = async |mode| {
         let config = Config { stripe_mode: mode, ..Config::new(app.database.url()) };

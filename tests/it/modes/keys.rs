@@ -1,4 +1,5 @@
-//! Reading from Stripe's API: a key of the other mode is refused, and snapshots are of a mode and an account, too.
+//! Reading from Stripe's API: a key of the other mode is rejected, and snapshots have a mode and an account
+//! too.
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
@@ -56,7 +57,7 @@ fn settings(account: &Account, app: &TestApp, key: &str) -> Settings {
 }
 
 #[tokio::test]
-async fn key_of_the_other_mode_is_refused_with_exit_4_before_anything_is_read() {
+async fn key_of_other_mode_exits_with_4() {
     let (account, app) = (account_in(false).await, app(None, None).await);
     for command in ["backfill stripe", "backfill stripe-events", "reconcile stripe", "reconcile stripe --fix"]
     {
@@ -75,7 +76,7 @@ async fn key_of_the_other_mode_is_refused_with_exit_4_before_anything_is_read() 
 }
 
 #[tokio::test]
-async fn key_that_does_not_tell_its_mode_is_refused_by_what_it_reads() {
+async fn key_of_unknown_mode_is_rejected_by_first_object() {
     let (account, app) = (account_in(false).await, app(None, None).await);
     let (clock, options) = (Clock::fixed(NOW), Options { fix: true, since: None });
     let event = json!({"id": "evt_1", "object": "event", "type": "customer.created", "created": 1,
@@ -100,7 +101,7 @@ async fn key_that_does_not_tell_its_mode_is_refused_by_what_it_reads() {
 }
 
 #[tokio::test]
-async fn snapshots_of_the_other_mode_change_nothing_once_the_setting_says_so() {
+async fn snapshots_of_other_mode_do_not_count() {
     let (account, app) = (account_in(false).await, app(Some(StripeMode::Test), None).await);
     let clock = Clock::fixed(NOW);
     let api = api(&account, "sk_test_1", Some(StripeMode::Test), None).unwrap();
@@ -126,7 +127,7 @@ async fn snapshots_of_the_other_mode_change_nothing_once_the_setting_says_so() {
 }
 
 #[tokio::test]
-async fn configured_account_is_the_one_that_is_read_and_counts() {
+async fn only_the_configured_account_counts() {
     let account = account_in(true).await;
     let app = app(None, Some(OTHER_ACCOUNT)).await;
     let api = api(&account, "sk_live_1", None, Some(OTHER_ACCOUNT)).unwrap();

@@ -1,5 +1,5 @@
-//! Events of the other mode, and of another account, are kept and flagged and change nothing: live, in any order,
-//! repeated, rebuilt, and where the settings change.
+//! Events of the other mode or another account are stored and flagged but change nothing: live, in any order,
+//! repeated, rebuilt, and when the settings change.
 
 mod door;
 mod keys;
@@ -30,7 +30,7 @@ const OTHER_ACCOUNT: &str = "acct_1Connected";
 
 /// A store under these settings, on a database with both members and a tier.
 async fn app(mode: Option<StripeMode>, account: Option<&str>) -> TestApp {
-    let app = told_on(TestDatabase::migrated().await, mode, account);
+    let app = store_on(TestDatabase::migrated().await, mode, account);
     app.sign_up(MODES_MEMBER, "modes@example.com").await;
     app.sign_up(ACCOUNTS_MEMBER, "accounts@example.com").await;
     // The same everywhere, so that databases can be compared.
@@ -41,7 +41,7 @@ async fn app(mode: Option<StripeMode>, account: Option<&str>) -> TestApp {
     app
 }
 
-fn told_on(database: TestDatabase, mode: Option<StripeMode>, account: Option<&str>) -> TestApp {
+fn store_on(database: TestDatabase, mode: Option<StripeMode>, account: Option<&str>) -> TestApp {
     let store = store(&database, mode, account);
     TestApp { database, store }
 }
@@ -52,14 +52,14 @@ fn store(database: &TestDatabase, mode: Option<StripeMode>, account: Option<&str
     Store::new(database.pool.clone(), Clock::fixed(NOW), Rules::new(&config))
 }
 
-/// Both cases as their files tell them.
+/// Both cases from their files.
 fn cases() -> Vec<Envelope> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/modes");
     let events = fixture::events(&[folder]).map(|event| envelope(&event.unwrap(), NOW));
     events.collect()
 }
 
-/// An event of ours as another mode, or another account, would tell it of objects with the same ids.
+/// One of our events as if from another mode or account, with the same object ids.
 fn elsewhere(event: &Envelope, changes: &Value) -> Envelope {
     let mut body: Value = serde_json::from_slice(&event.body).unwrap();
     for (field, value) in changes.as_object().unwrap() {
@@ -83,7 +83,7 @@ fn live() -> Vec<Envelope> {
     events.iter().map(|event| elsewhere(event, &json!({"livemode": true}))).collect()
 }
 
-/// What test mode and a connected account tell of objects with the same ids, in the same seconds and later.
+/// Events of test mode and a connected account for objects with the same ids, in the same seconds and later.
 fn disturbances() -> Vec<Envelope> {
     let object = |mut object: Value, status: &str| {
         object["status"] = json!(status);
@@ -147,7 +147,7 @@ fn spent_5000(user: Uuid) -> Value {
 }
 
 #[tokio::test]
-async fn test_mode_and_connected_accounts_move_no_number_in_any_order() {
+async fn other_modes_and_accounts_change_nothing() {
     for seed in 0..4 {
         let app = app(None, None).await;
         apply(&app.store, cases(), seed).await;

@@ -1,4 +1,4 @@
-//! The settings change: a rebuild makes the tables that would have been.
+//! When settings change, a rebuild gives the tables of a fresh database.
 
 use super::*;
 use memberflow::store::rebuild::Selection;
@@ -31,7 +31,7 @@ fn without_traces(mut dump: Dump) -> Dump {
 }
 
 #[tokio::test]
-async fn changed_settings_and_a_rebuild_give_what_a_fresh_database_has() {
+async fn rebuild_after_setting_change_equals_fresh_start() {
     let mut expected = Vec::new();
     for (mode, account) in SETTINGS {
         let fresh = app(mode, account).await;
@@ -52,7 +52,7 @@ async fn changed_settings_and_a_rebuild_give_what_a_fresh_database_has() {
 }
 
 #[tokio::test]
-async fn narrowed_replay_lets_only_the_chosen_events_count() {
+async fn partial_replay_counts_only_selected_events() {
     let app = app(None, None).await;
     apply(&app.store, everything_told(), 9).await;
     let any = store(&app.database, Some(StripeMode::Any), None);
@@ -71,7 +71,7 @@ async fn narrowed_replay_lets_only_the_chosen_events_count() {
 }
 
 #[tokio::test]
-async fn pruned_events_that_did_not_count_stand_in_nobodys_way() {
+async fn pruned_not_counted_events_are_harmless() {
     let app = app(None, None).await;
     app.apply(disturbances()).await;
     while app.store.prune_page(NOW + time::Duration::days(1)).await.unwrap().is_some_and(|it| it.events > 0) {

@@ -1,4 +1,4 @@
-//! What the broker's queue and the database's promise alike.
+//! Guarantees of both queues.
 
 use std::time::Duration;
 

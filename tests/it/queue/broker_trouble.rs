@@ -1,5 +1,4 @@
-//! The broker goes away, stalls, blocks, or comes back: no accepted event is lost, and nobody has to
-//! do anything.
+//! The broker goes down, stalls, blocks, or comes back: no accepted event is lost, without manual action.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -23,7 +22,7 @@ async fn behind(proxy: &Proxy) -> Setup {
 }
 
 #[tokio::test]
-async fn with_the_broker_out_of_reach_events_come_from_postgres() {
+async fn unreachable_broker_events_come_from_postgres() {
     let address = closed_port();
     let url = broker_url_at(address);
     let setup =
@@ -44,7 +43,7 @@ async fn with_the_broker_out_of_reach_events_come_from_postgres() {
 }
 
 #[tokio::test]
-async fn no_event_is_lost_while_connections_keep_breaking() {
+async fn breaking_connections_lose_no_event() {
     let proxy = Proxy::to(broker_address()).await;
     let setup = behind(&proxy).await;
     let sent = events(1200);
@@ -65,7 +64,7 @@ async fn no_event_is_lost_while_connections_keep_breaking() {
 }
 
 #[tokio::test]
-async fn a_broker_that_falls_silent_is_replaced_by_postgres_and_found_again() {
+async fn silent_broker_falls_back_and_recovers() {
     let proxy = Proxy::to(broker_address()).await;
     let setup = behind(&proxy).await;
     let mut consumer = Consuming::begin(&setup.queue);
@@ -87,7 +86,7 @@ async fn a_broker_that_falls_silent_is_replaced_by_postgres_and_found_again() {
 }
 
 #[tokio::test]
-async fn a_peer_that_accepts_but_never_speaks_does_not_hold_us_up() {
+async fn mute_peer_does_not_block() {
     let proxy = Proxy::to(broker_address()).await;
     proxy.set(Mode::Stall);
     let url = broker_url_at(proxy.address);
@@ -119,13 +118,13 @@ fn connection_frame(method: u16, arguments: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_blocked_broker_is_seen_and_passed_by_at_once() {
+async fn blocked_broker_falls_back_at_once() {
     let proxy = Proxy::to(broker_address()).await;
     let setup = behind(&proxy).await;
     setup.accept(event(Source::Stripe, 0)).await;
     assert_eq!(setup.pending().await, 0, "the broker had it");
 
-    proxy.tell_clients(connection_frame(60, b"\x06no mem"));
+    proxy.send_to_clients(connection_frame(60, b"\x06no mem"));
     eventually("the alarm is seen", async || setup.broker_state().is_err_and(|said| said.contains("no mem")))
         .await;
     let sent = events(20);
@@ -134,7 +133,7 @@ async fn a_blocked_broker_is_seen_and_passed_by_at_once() {
     assert_eq!(setup.pending().await, 20);
     assert!(before.elapsed() < DEADLINE / 2, "nothing waited for the broker");
 
-    proxy.tell_clients(connection_frame(61, b""));
+    proxy.send_to_clients(connection_frame(61, b""));
     eventually("the end of the alarm is seen", async || setup.broker_state().is_ok()).await;
     let mut consumer = Consuming::begin(&setup.queue);
     expect(&mut consumer, &sent).await;
@@ -144,7 +143,7 @@ async fn a_blocked_broker_is_seen_and_passed_by_at_once() {
 }
 
 #[tokio::test]
-async fn a_batch_from_a_lost_connection_is_acked_in_vain_and_comes_again() {
+async fn batch_of_lost_connection_is_redelivered() {
     let proxy = Proxy::to(broker_address()).await;
     let setup = behind(&proxy).await;
     let sent = events(30);

@@ -1,4 +1,4 @@
-//! Between accept and consume: what both queues promise, and what each does in trouble.
+//! The queues: common guarantees, and behaviour in outages.
 
 mod both;
 mod broker_trouble;

@@ -12,7 +12,7 @@ async fn events_that_triggers_write_are_consumed() {
 }
 
 #[tokio::test]
-async fn with_a_broker_too_events_that_triggers_write_are_consumed() {
+async fn trigger_events_are_consumed_with_a_broker() {
     written_by_hand_is_consumed(Kind::RabbitMq).await;
 }
 
@@ -36,7 +36,7 @@ async fn insert_by_hand(setup: &Setup) {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_again_is_kept_once() {
+async fn repeated_event_is_stored_once() {
     let setup = Setup::new(Kind::Postgres).await;
     let sent = event(Source::Stripe, 1);
     setup.accept_all(&[sent.clone(), sent.clone(), sent.clone()]).await;
@@ -51,7 +51,7 @@ async fn an_event_that_comes_again_is_kept_once() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_comes_again_gets_another_try() {
+async fn redelivered_dead_letter_is_retried() {
     let setup = Setup::new(Kind::Postgres).await;
     let sent = event(Source::Stripe, 1);
     setup.accept(sent.clone()).await;
@@ -67,7 +67,7 @@ async fn a_dead_letter_that_comes_again_gets_another_try() {
 }
 
 #[tokio::test]
-async fn an_event_that_postgres_refuses_does_not_take_others_with_it() {
+async fn refused_event_does_not_affect_others() {
     let setup = Setup::new(Kind::Postgres).await;
     let good: Vec<_> = (0..40).map(|number| event(Source::Stripe, number)).collect();
     let mut bad = event(Source::Stripe, 1000);
@@ -83,7 +83,7 @@ async fn an_event_that_postgres_refuses_does_not_take_others_with_it() {
 }
 
 #[tokio::test]
-async fn a_nul_in_a_name_is_kept_as_the_replacement_character() {
+async fn nul_in_a_name_becomes_replacement_character() {
     let setup = Setup::new(Kind::Postgres).await;
     let mut sent = event(Source::Stripe, 1);
     sent.event_id = "evt\0_1".to_owned();
@@ -97,7 +97,7 @@ async fn a_nul_in_a_name_is_kept_as_the_replacement_character() {
 }
 
 #[tokio::test]
-async fn with_nowhere_to_write_an_event_is_not_durable() {
+async fn no_broker_and_no_database_is_not_durable() {
     let setup = Setup::new(Kind::Postgres).await;
     sqlx::query("alter view ingest.events rename to gone").execute(&setup.database.pool).await.unwrap();
     let refused = setup.queue.accept(event(Source::Stripe, 1)).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What stands on the broker: declared by itself, healed by itself, and said when it can't be.
+//! The topology on the broker: declared and repaired automatically, with clear errors.
 
 use lapin::BasicProperties;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
@@ -10,7 +10,7 @@ use crate::support::broker::{TestBroker, broker_url};
 use crate::support::consuming::Consuming;
 
 #[tokio::test]
-async fn an_unroutable_event_counts_as_refused_and_the_queue_is_declared_again() {
+async fn unroutable_event_redeclares_the_queue() {
     let setup = Setup::new(Kind::RabbitMq).await;
     let (connection, channel) = setup.broker.channel().await;
     let queue = setup.broker.name("stripe");
@@ -52,7 +52,7 @@ async fn a_removed_binding_comes_back() {
 }
 
 #[tokio::test]
-async fn a_consumer_whose_queue_is_deleted_subscribes_anew() {
+async fn consumer_of_deleted_queue_resubscribes() {
     let setup = Setup::new(Kind::RabbitMq).await;
     let mut consumer = Consuming::begin(&setup.queue);
     let first = [event(Source::Stripe, 1)];
@@ -70,7 +70,7 @@ async fn a_consumer_whose_queue_is_deleted_subscribes_anew() {
 }
 
 #[tokio::test]
-async fn an_unreadable_message_is_dead_lettered_and_holds_nothing_up() {
+async fn unreadable_message_is_dead_lettered() {
     let setup = Setup::new(Kind::RabbitMq).await;
     let (connection, channel) = setup.broker.channel().await;
     let (exchange, options) = (setup.broker.name("events"), BasicPublishOptions::default());
@@ -102,7 +102,7 @@ async fn an_unreadable_message_is_dead_lettered_and_holds_nothing_up() {
 
 /// Whoever may publish to the broker could else forge what memberflow decides itself, or another source's events.
 #[tokio::test]
-async fn events_of_memberflows_own_or_of_another_source_are_dead_lettered() {
+async fn internal_or_foreign_events_are_dead_lettered() {
     let setup = Setup::new(Kind::RabbitMq).await;
     let (connection, channel) = setup.broker.channel().await;
     let (exchange, dead) = (setup.broker.name("events"), setup.broker.name("dead"));
@@ -127,7 +127,7 @@ async fn events_of_memberflows_own_or_of_another_source_are_dead_lettered() {
 }
 
 #[tokio::test]
-async fn a_queue_with_other_properties_is_reported_with_what_to_do() {
+async fn queue_with_other_properties_is_explained() {
     let broker = TestBroker::new();
     let (connection, channel) = broker.channel().await;
     let queue = broker.name("stripe");
@@ -150,7 +150,7 @@ async fn a_queue_with_other_properties_is_reported_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_said_at_once() {
+async fn invalid_broker_url_fails_at_once() {
     let config = {
         let mut config = memberflow::config::Config::new("postgres://nowhere");
         config.amqp_url = Some("http://guest:topsecret@localhost".to_owned().into());

@@ -21,14 +21,14 @@ async fn output(populated: &PopulatedApp, args: &[&str]) -> (i32, String, String
     output_of(populated, "rebuild", args).await
 }
 
-/// The exit code of a command and what it said on stdout and stderr.
+/// The exit code, stdout and stderr of a command.
 pub(super) async fn output_of(populated: &PopulatedApp, name: &str, args: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command(populated, name, args).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-/// A run that has begun to settle events.
+/// A run that has begun to apply events.
 async fn under_way(populated: &PopulatedApp) -> Child {
     let mut child = command(populated, "rebuild", &[]).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -38,7 +38,7 @@ async fn under_way(populated: &PopulatedApp) -> Child {
 }
 
 #[tokio::test]
-async fn drift_is_shown_and_mended_and_the_exit_code_says_so() {
+async fn drift_is_shown_fixed_and_sets_exit_code() {
     let populated = PopulatedApp::lived(1).await;
     let (code, stdout, stderr) = output(&populated, &["--check"]).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
@@ -66,7 +66,7 @@ async fn drift_is_shown_and_mended_and_the_exit_code_says_so() {
 }
 
 #[tokio::test]
-async fn killed_or_interrupted_it_leaves_the_live_tables_alone() {
+async fn interrupted_rebuild_changes_no_live_table() {
     let populated = PopulatedApp::lived(8).await;
     populated.execute("update public.user_revenue_metrics set mrr = mrr + 1").await;
     let before = populated.text("select user_id, mrr from public.user_revenue_metrics").await;

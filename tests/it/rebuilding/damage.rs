@@ -1,4 +1,4 @@
-//! Damage of every kind in every derived table is found, row by row, and mended; what is no damage is not.
+//! Damage of every kind in every derived table is found and repaired, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -367,7 +367,7 @@ const ADDED: Damage = &[
 ];
 
 #[tokio::test]
-async fn what_all_events_made_needs_no_mending() {
+async fn consistent_tables_need_no_repair() {
     let populated = PopulatedApp::lived(1).await;
     populated.assert_sound("untouched").await;
     let before = dump::everything(&populated.database.pool).await;
@@ -379,7 +379,7 @@ async fn what_all_events_made_needs_no_mending() {
     assert_eq!(populated.text("select nspname from pg_namespace where nspname = 'ingest_rebuild'").await, "");
 }
 
-/// A town with something parked, and with a subscription that has no row for it.
+/// A population with something parked, and with a subscription that has no row for it.
 async fn populated() -> PopulatedApp {
     let populated = PopulatedApp::found(1).await;
     let events = populated.shuffled(7);
@@ -390,7 +390,7 @@ async fn populated() -> PopulatedApp {
 }
 
 #[tokio::test]
-async fn each_damaged_row_is_found_and_mended_and_nothing_else() {
+async fn exactly_the_damaged_rows_are_repaired() {
     let populated = populated().await;
     let sound = dump::everything(&populated.database.pool).await;
     for damage in [CHANGED, DELETED, ADDED] {
@@ -424,7 +424,7 @@ async fn each_damaged_row_is_found_and_mended_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_lost_subscription_is_found_with_the_payments_that_pointed_to_it() {
+async fn lost_subscription_is_restored_with_its_payments() {
     let populated = PopulatedApp::lived(1).await;
     let sound = dump::everything(&populated.database.pool).await;
     let pointing: i64 = sqlx::query_scalar(
@@ -444,7 +444,7 @@ async fn a_lost_subscription_is_found_with_the_payments_that_pointed_to_it() {
 }
 
 #[tokio::test]
-async fn a_difference_names_the_row_and_its_columns_before_and_after() {
+async fn difference_names_row_and_columns() {
     let populated = PopulatedApp::lived(1).await;
     populated
         .execute(
@@ -463,7 +463,7 @@ async fn a_difference_names_the_row_and_its_columns_before_and_after() {
 }
 
 #[tokio::test]
-async fn everything_lost_but_the_inbox_comes_back() {
+async fn all_tables_are_restored_from_events() {
     let populated = PopulatedApp::lived(1).await;
     let sound = dump::everything(&populated.database.pool).await;
     populated.execute(
@@ -479,7 +479,7 @@ async fn everything_lost_but_the_inbox_comes_back() {
 }
 
 #[tokio::test]
-async fn what_was_believed_of_the_ledger_is_superseded_and_not_overwritten() {
+async fn ledger_repair_supersedes_movements() {
     let populated = PopulatedApp::lived(1).await;
     populated
         .execute(
@@ -496,7 +496,7 @@ async fn what_was_believed_of_the_ledger_is_superseded_and_not_overwritten() {
 }
 
 #[tokio::test]
-async fn what_people_set_by_hand_is_no_damage_and_survives() {
+async fn manual_values_survive_a_rebuild() {
     let populated = PopulatedApp::lived(1).await;
     populated.execute(
         "update public.user_activity_metrics set engagement_status = 'at_risk', engagement_status_is_manual = true,
@@ -517,7 +517,7 @@ async fn what_people_set_by_hand_is_no_damage_and_survives() {
 }
 
 #[tokio::test]
-async fn health_follows_an_engagement_that_was_set_by_hand() {
+async fn health_follows_manual_engagement() {
     let populated = PopulatedApp::lived(1).await;
     populated.execute(
         "update public.user_activity_metrics set engagement_status = 'at_risk', engagement_status_is_manual = true",
@@ -537,7 +537,7 @@ async fn health_follows_an_engagement_that_was_set_by_hand() {
 }
 
 #[tokio::test]
-async fn that_time_has_passed_is_no_damage() {
+async fn passing_time_is_not_a_difference() {
     let populated = PopulatedApp::lived(1).await;
     for days in [1, 8, 40, 400] {
         let later = store(&populated.database, NOW + Duration::days(days));

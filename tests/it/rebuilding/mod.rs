@@ -1,5 +1,5 @@
-//! `memberflow rebuild`: the tables derived again from the inbox beside the live ones, compared with them and
-//! put in their place.
+//! `memberflow rebuild`: derives shadow tables from the events, compares them with the live ones, and repairs
+//! those.
 
 mod command;
 mod damage;
@@ -26,7 +26,7 @@ use crate::support::population::Population;
 
 const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
 
-/// A crowd and the database that their events go to.
+/// A population and the database for its events.
 struct PopulatedApp {
     database: TestDatabase,
     store: Store,

@@ -1,5 +1,4 @@
-//! `memberflow replay --from-inbox`: the part of the tables that chosen events have a say in is projected again, and
-//! nothing else.
+//! `memberflow replay --from-inbox`: re-applies selected events and repairs only the rows they affect.
 
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild::{self, Report};
@@ -14,7 +13,7 @@ use crate::support::dump;
 const DAMAGED: &str = "update public.user_revenue_metrics set mrr = mrr + 1";
 
 #[tokio::test]
-async fn on_sound_tables_a_replay_changes_nothing() {
+async fn replay_of_consistent_tables_changes_nothing() {
     let populated = PopulatedApp::lived(1).await;
     let sound = dump::everything(&populated.database.pool).await;
     let (customer, member) = somebody(&populated).await;
@@ -33,7 +32,7 @@ async fn on_sound_tables_a_replay_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_damaged_row_is_shown_by_a_dry_run_and_mended_without_its_neighbours() {
+async fn partial_replay_repairs_only_selected_rows() {
     let populated = PopulatedApp::lived(1).await;
     let (_, member) = somebody(&populated).await;
     populated.execute(DAMAGED).await;
@@ -54,7 +53,7 @@ async fn a_damaged_row_is_shown_by_a_dry_run_and_mended_without_its_neighbours()
 }
 
 #[tokio::test]
-async fn a_lost_fact_comes_back_with_what_hangs_on_it() {
+async fn lost_fact_is_restored_with_its_dependents() {
     let populated = PopulatedApp::lived(1).await;
     let sound = dump::everything(&populated.database.pool).await;
     let (customer, _) = somebody(&populated).await;
@@ -86,7 +85,7 @@ async fn a_lost_fact_comes_back_with_what_hangs_on_it() {
 }
 
 #[tokio::test]
-async fn what_no_event_has_is_said_and_leaves_nothing_behind() {
+async fn unknown_selection_is_reported() {
     let populated = PopulatedApp::lived(1).await;
     let selection = Selection { ids: vec!["evt_none".to_owned()], ..Selection::default() };
     let refused = replay(&populated, &selection, false).await;
@@ -98,7 +97,7 @@ async fn what_no_event_has_is_said_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn the_command_shows_before_it_acts_and_asks_for_force() {
+async fn command_has_dry_run_and_needs_force() {
     let populated = PopulatedApp::lived(1).await;
     populated.execute(DAMAGED).await;
     let (_, member) = somebody(&populated).await;

@@ -1,5 +1,4 @@
-//! A replay derives a part of the tables from the events about it alone, and finds and mends there exactly what a rebuild
-//! of everything would.
+//! A partial replay repairs exactly what a full rebuild would repair in its part.
 
 use fastrand::Rng;
 use memberflow::store::rebuild::{Difference, Selection};
@@ -35,7 +34,7 @@ const DERIVED: [&str; 14] = [
      where user_id = '$user'",
 ];
 
-/// What may happen to the facts themselves, with the tables that say whose they are as they are.
+/// Damage to the facts themselves, with intact ownership tables.
 const FACTS: [&str; 7] = [
     "delete from ingest.stripe_facts where customer_id in ($customers)",
     "update ingest.stripe_facts set state = state || '{\"amount\": 77}', event_id = 'x', tied = true
@@ -78,7 +77,7 @@ fn sorted(mut differences: Vec<Difference>) -> Vec<Difference> {
 }
 
 #[tokio::test]
-async fn damage_of_every_kind_is_found_and_mended_as_a_rebuild_would() {
+async fn partial_replay_repairs_like_a_rebuild() {
     let populated = PopulatedApp::lived(1).await;
     let sound = dump::everything(&populated.database.pool).await;
     let members = members(&populated).await;
@@ -96,7 +95,7 @@ async fn damage_of_every_kind_is_found_and_mended_as_a_rebuild_would() {
 }
 
 #[tokio::test]
-async fn whatever_is_damaged_of_some_members_replaying_their_events_leaves_no_drift() {
+async fn replaying_damaged_members_leaves_no_drift() {
     let populated = PopulatedApp::lived(1).await;
     let sound = dump::everything(&populated.database.pool).await;
     let all = members(&populated).await;
@@ -119,7 +118,7 @@ async fn whatever_is_damaged_of_some_members_replaying_their_events_leaves_no_dr
 }
 
 #[tokio::test]
-async fn whoever_hangs_on_a_replayed_price_or_coupon_follows() {
+async fn dependents_of_replayed_prices_are_repaired() {
     let populated = PopulatedApp::lived(1).await;
     let entries: Vec<(String, String)> = sqlx::query_as(
         "select f.id, f.event_id from ingest.stripe_facts f where f.kind in ('price', 'coupon')
@@ -147,7 +146,7 @@ async fn whoever_hangs_on_a_replayed_price_or_coupon_follows() {
 }
 
 #[tokio::test]
-async fn parts_are_mended_while_events_come_in() {
+async fn partial_replay_works_during_traffic() {
     let calm = PopulatedApp::lived(2).await;
     let expected = dump::everything(&calm.database.pool).await;
     let populated = PopulatedApp::found(2).await;

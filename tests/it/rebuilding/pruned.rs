@@ -1,4 +1,4 @@
-//! Bodies of old events are removed: nothing else changes by it, and everything goes on as if they were there.
+//! Pruned bodies: nothing else changes, and everything works as before.
 
 use memberflow::envelope::Envelope;
 use memberflow::ops::prune;
@@ -11,7 +11,7 @@ use super::{NOW, PopulatedApp, apply, store};
 use crate::support::dump::{self, Dump};
 
 #[tokio::test]
-async fn tables_are_derived_as_before_whichever_bodies_are_gone() {
+async fn rebuild_is_equal_with_any_bodies_pruned() {
     let populated = PopulatedApp::lived(1).await;
     let sound = tables(&populated).await;
     for (part, share) in [("one in three", 3), ("one in two", 2), ("all", 1)] {
@@ -36,7 +36,7 @@ async fn tables_are_derived_as_before_whichever_bodies_are_gone() {
 }
 
 #[tokio::test]
-async fn derived_rows_that_are_damaged_are_mended_without_the_bodies() {
+async fn damage_is_repaired_without_pruned_bodies() {
     let populated = PopulatedApp::lived(1).await;
     let sound = tables(&populated).await;
     let all = NOW + Duration::days(1);
@@ -52,7 +52,7 @@ async fn derived_rows_that_are_damaged_are_mended_without_the_bodies() {
 }
 
 #[tokio::test]
-async fn later_events_meet_the_same_facts() {
+async fn later_events_apply_equally_after_pruning() {
     let (populated, other) = (PopulatedApp::found(1).await, PopulatedApp::found(1).await);
     let events = populated.shuffled(7);
     // Events that share a second stay together.
@@ -76,7 +76,7 @@ async fn later_events_meet_the_same_facts() {
 }
 
 #[tokio::test]
-async fn bodies_stay_while_a_rebuild_reads_them() {
+async fn nothing_is_pruned_during_a_rebuild() {
     let populated = PopulatedApp::lived(1).await;
     let rebuild = Rebuild::begin(&populated.store).await.unwrap();
     assert_eq!(prune::run(&populated.store, NOW + Duration::days(1)).await.unwrap(), None);
@@ -88,7 +88,7 @@ async fn bodies_stay_while_a_rebuild_reads_them() {
 }
 
 #[tokio::test]
-async fn the_command_says_what_it_would_remove_and_keeps_what_is_younger() {
+async fn prune_dry_run_counts_and_keeps_newer_bodies() {
     let populated = PopulatedApp::lived(1).await;
     let prune = async |args: &[&str]| output_of(&populated, "prune", args).await;
     let (code, _, said) = prune(&[]).await;

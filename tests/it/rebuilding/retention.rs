@@ -23,7 +23,7 @@ const TRAP: &str = "
     create trigger trap before update on ingest.inbox for each row execute function ingest.trap()";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_starts_removes_the_bodies_that_are_old() {
+async fn starting_consumer_prunes_old_bodies() {
     let populated = PopulatedApp::lived(1).await;
     populated.execute(AGE).await;
     let (old, young) = (populated.text(OLD).await, populated.text(YOUNG).await);
@@ -36,7 +36,7 @@ async fn a_consumer_that_starts_removes_the_bodies_that_are_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_consumers_one_prunes_and_the_other_looks_again_later() {
+async fn only_one_of_two_consumers_prunes() {
     let populated = PopulatedApp::lived(1).await;
     populated.execute(AGE).await;
     populated.execute(TRAP).await;
@@ -49,7 +49,7 @@ async fn of_two_consumers_one_prunes_and_the_other_looks_again_later() {
         "select 1 from pg_stat_activity where datname = current_database() and wait_event = 'advisory'";
     eventually("one that prunes", async || (!populated.text(held).await.is_empty()).then_some(())).await;
     let other = start(&populated);
-    eventually("one that waits", async || other.log().contains("another process is at it").then_some(()))
+    eventually("one that waits", async || other.log().contains("another process is running").then_some(()))
         .await;
     assert_eq!(populated.text(PRUNED).await, "");
 

@@ -1,4 +1,4 @@
-//! What stood in the tables before memberflow stays what it was, and ids that were chosen once stay.
+//! Pre-existing rows are not changed, and ids are stable.
 
 use memberflow::store::Store;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::dump;
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 
-/// A database with rows of another time, switched on, and then told of some of them.
+/// A database with pre-existing rows, imported, with later events about some of them.
 async fn old_house() -> TestApp {
     let app = TestApp::begin().await;
     app.sign_up(MEMBER, "ada@example.com").await;
@@ -52,7 +52,7 @@ async fn assert_sound(store: &Store, when: &str) {
 }
 
 #[tokio::test]
-async fn rows_that_stood_there_before_are_neither_reported_nor_touched() {
+async fn preexisting_rows_are_neither_reported_nor_changed() {
     let app = old_house().await;
     let before = dump::everything(&app.database.pool).await;
     let adopted = app.rows("select history_id from ingest.payments where id = 'in_told'").await;
@@ -64,7 +64,7 @@ async fn rows_that_stood_there_before_are_neither_reported_nor_touched() {
 }
 
 #[tokio::test]
-async fn rows_that_were_taken_over_keep_their_ids_whatever_is_lost() {
+async fn adopted_rows_keep_their_ids() {
     let app = old_house().await;
     let before = dump::everything(&app.database.pool).await;
     for loss in [
@@ -82,7 +82,7 @@ async fn rows_that_were_taken_over_keep_their_ids_whatever_is_lost() {
 }
 
 #[tokio::test]
-async fn payment_intents_may_change_places() {
+async fn payment_intents_can_be_swapped() {
     let app = TestApp::begin().await;
     app.sign_up(MEMBER, "ada@example.com").await;
     let mut named = subscription("sub_1", "cus_1", "active");
@@ -108,7 +108,7 @@ async fn payment_intents_may_change_places() {
 }
 
 #[tokio::test]
-async fn a_match_that_only_the_rebuild_made_is_kept_as_an_event() {
+async fn match_made_by_rebuild_is_recorded() {
     let app = TestApp::begin().await;
     app.sign_up(MEMBER, "ada@example.com").await;
     let customer = crate::support::app::customer("cus_1", "ada@example.com");
@@ -125,7 +125,7 @@ async fn a_match_that_only_the_rebuild_made_is_kept_as_an_event() {
 }
 
 #[tokio::test]
-async fn rows_that_stood_there_before_memberflow_are_part_of_what_is_rebuilt() {
+async fn preexisting_rows_are_rebuilt() {
     let app = TestApp::begin().await;
     let untold = Uuid::from_u128(0xbbbb);
     for (user, name) in [(MEMBER, "ada"), (untold, "eve")] {

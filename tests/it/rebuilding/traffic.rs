@@ -9,7 +9,7 @@ use super::{NOW, PopulatedApp, apply, run};
 use crate::support::dump;
 
 #[tokio::test]
-async fn a_rebuild_among_live_events_loses_none_and_ends_with_the_same_tables() {
+async fn rebuild_during_traffic_loses_no_event() {
     let calm = PopulatedApp::lived(4).await;
     let expected = dump::everything(&calm.database.pool).await;
 
@@ -42,7 +42,7 @@ async fn a_rebuild_among_live_events_loses_none_and_ends_with_the_same_tables() 
 }
 
 #[tokio::test]
-async fn a_comparison_among_live_events_finds_nothing() {
+async fn check_during_traffic_finds_nothing() {
     let populated = PopulatedApp::found(3).await;
     let mut events = populated.shuffled(5);
     let late = events.split_off(events.len() / 4);
@@ -61,7 +61,7 @@ async fn a_comparison_among_live_events_finds_nothing() {
 }
 
 #[tokio::test]
-async fn stopped_at_any_moment_it_has_changed_nothing_or_everything_and_can_be_run_again() {
+async fn interrupted_rebuild_is_atomic_and_repeatable() {
     let populated = PopulatedApp::lived(2).await;
     let sound = dump::everything(&populated.database.pool).await;
     populated.execute("delete from public.user_revenue_metrics").await;
@@ -99,7 +99,7 @@ async fn only_one_runs_at_a_time() {
 }
 
 #[tokio::test]
-async fn events_that_are_settled_twice_change_nothing() {
+async fn events_resolved_twice_change_nothing() {
     let populated = PopulatedApp::lived(1).await;
     let once = dump::everything(&populated.database.pool).await;
     // Forgotten by the inbox alone, each of them is new, and settles on facts that it has made before.
@@ -113,7 +113,7 @@ async fn events_that_are_settled_twice_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_thousands_of_events_is_rebuilt_as_it_is() {
+async fn thousands_of_events_are_rebuilt_identically() {
     let populated = PopulatedApp::lived(12).await;
     let (report, differences) = populated.check().await;
     assert_eq!(differences, []);

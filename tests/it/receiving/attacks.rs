@@ -1,4 +1,4 @@
-//! Senders of nothing good, many at once: what is good is taken meanwhile, and nothing else is kept.
+//! Attacks: good events are still accepted, and nothing else is stored.
 
 use std::iter;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ async fn silent(address: SocketAddr, count: usize, said: &str) -> Vec<TcpStream>
 }
 
 #[tokio::test]
-async fn connections_that_say_nothing_or_little_keep_nobody_out() {
+async fn idle_or_slow_connections_block_nobody() {
     let edge = Edge::with(|config| config.max_requests = 4).await;
     // Five thousand, where both ends of so many may be open in one process.
     raise_open_files();
@@ -54,7 +54,7 @@ async fn connections_that_say_nothing_or_little_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_open_files_give_way_to_newer_ones() {
+async fn excess_connections_are_evicted_for_new_ones() {
     let database = TestDatabase::migrated().await;
     let settings: Settings = vec![
         ("DATABASE_URL", database.url()),
@@ -62,7 +62,7 @@ async fn connections_beyond_the_open_files_give_way_to_newer_ones() {
         ("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRETS.to_owned()),
     ];
     let mut serving = Serving::with_open_files(128, "receive", &settings);
-    let good = &Population::read().told(1)[..20];
+    let good = &Population::read().fixture_events(1)[..20];
     let sender = Sender::to(serving.url());
     sender.deliver(&good[..1], 1).await;
     let idle = silent(serving.address, 300, "").await;
@@ -75,7 +75,7 @@ async fn connections_beyond_the_open_files_give_way_to_newer_ones() {
 }
 
 #[tokio::test]
-async fn floods_of_bad_deliveries_keep_nobody_out_and_leave_no_trace() {
+async fn floods_of_bad_deliveries_block_nobody() {
     let edge = Edge::with(|config| config.body_limit_bytes = 64 * 1024).await;
     let deep = format!(r#"{{"type":"t","created":1,"x":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
     let mut floods = JoinSet::new();
@@ -107,7 +107,7 @@ async fn floods_of_bad_deliveries_keep_nobody_out_and_leave_no_trace() {
 }
 
 #[tokio::test]
-async fn load_beyond_capacity_is_told_to_come_back_and_taken_then() {
+async fn overload_is_shed_and_accepted_on_retry() {
     let edge = Edge::with(|config| config.max_requests = 4).await;
     let lock = stall(&edge.database.pool).await;
     let mut under_way = JoinSet::new();

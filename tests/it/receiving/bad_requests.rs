@@ -1,5 +1,5 @@
-//! The table in `docs/bad-requests.md`: each of its requests is sent as it goes over the wire, and gets the
-//! answer that stands there.
+//! The table in `docs/bad-requests.md`: each of its requests is sent as raw bytes, and gets the documented
+//! answer.
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -44,7 +44,7 @@ fn rows() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn every_bad_request_is_answered_as_the_table_says() {
+async fn bad_requests_match_the_documented_table() {
     let edge = Edge::with(|config| config.body_limit_bytes = LIMIT_BYTES).await;
     let rows = rows();
     assert!(rows.len() >= 40);
@@ -66,7 +66,7 @@ async fn every_bad_request_is_answered_as_the_table_says() {
 }
 
 #[tokio::test]
-async fn a_hook_without_metadata_is_answered_by_what_it_carries() {
+async fn hook_without_metadata_is_answered_by_its_fields() {
     let edge = Edge::start().await;
     for (input, answer) in [
         ("metadata missing", "{}"),

@@ -1,4 +1,4 @@
-//! Clients that send in pieces, dawdle, crowd in or hang up; and a stop while they are there.
+//! Slow, chunked, many or disconnecting clients; and shutdown with open connections.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::EVENT;
 use crate::support::edge::{Edge, assert_problem, eventually, stall, stripe_signature, wait_for_stalled};
 
 #[tokio::test]
-async fn a_chunked_body_is_read_whole_and_has_the_same_limit() {
+async fn chunked_body_has_the_same_limit() {
     let edge = Edge::with(|config| config.body_limit_bytes = 2048).await;
     let chunked = async |body: &str| {
         let mut stream = connect(&edge).await;
@@ -70,7 +70,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_does_not_undo_what_it_sent() {
+async fn hang_up_does_not_cancel_the_event() {
     let edge = Edge::start().await;
     let lock = stall(&edge.database.pool).await;
     let mut stream = connect(&edge).await;
@@ -85,7 +85,7 @@ async fn a_client_that_hangs_up_does_not_undo_what_it_sent() {
 }
 
 #[tokio::test]
-async fn a_body_that_dawdles_is_answered_and_one_that_breaks_off_is_not_kept() {
+async fn slow_body_times_out_truncated_one_is_dropped() {
     let edge = Edge::with(|config| config.read_timeout = Duration::from_millis(200)).await;
     let request = wire(EVENT);
     let part = &request.as_bytes()[..request.len() - 5];
@@ -101,7 +101,7 @@ async fn a_body_that_dawdles_is_answered_and_one_that_breaks_off_is_not_kept() {
 }
 
 #[tokio::test]
-async fn headers_that_dawdle_end_the_connection() {
+async fn slow_headers_close_the_connection() {
     let edge = Edge::with(|config| config.read_timeout = Duration::from_millis(200)).await;
     for said in ["", "P", "POST /webhooks/stripe HTTP/1.1\r\nhost: x\r\n"] {
         let mut slow = connect(&edge).await;
@@ -112,7 +112,7 @@ async fn headers_that_dawdle_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_head_may_be_as_long_as_the_limit_and_no_longer() {
+async fn header_length_limit_is_exact() {
     let edge = Edge::start().await;
     let head = |line: &str, length: usize| {
         let rest = format!("{line}\r\nhost: x\r\nconnection: close\r\nx-padding: \r\n\r\n");
@@ -137,7 +137,7 @@ async fn a_head_may_be_as_long_as_the_limit_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_stop_answers_what_is_under_way_and_takes_nothing_new() {
+async fn shutdown_finishes_requests_and_accepts_none() {
     let edge = Edge::start().await;
     let lock = stall(&edge.database.pool).await;
     let mut stream = connect(&edge).await;
@@ -153,7 +153,7 @@ async fn a_stop_answers_what_is_under_way_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_stop_answers_at_once_who_waits_for_having_sent_nothing_good() {
+async fn shutdown_answers_throttled_requests_at_once() {
     let edge = Edge::start().await;
     let mut waiting = Vec::new();
     for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! Auth Hooks: the neutral answer of their kind, in time, whatever becomes of the event.
+//! Auth Hooks: the neutral answer in time, even if the event is dropped.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::{hook, text};
 use crate::support::edge::{Edge, NOW, stall};
 
 #[tokio::test]
-async fn hooks_with_secrets_of_their_own_sign_no_row_change() {
+async fn hook_secrets_do_not_verify_row_changes() {
     let own = "v1,whsec_b2YgdGhlIGhvb2tzIGFsb25lLCAzMiBieXRlcyBpbg==";
     let edge = Edge::with(|config| config.supabase_hook_secrets = split_supabase(own)).await;
     let secrets = SupabaseSecrets::new(&split_supabase(own)).unwrap().unwrap();
@@ -57,7 +57,7 @@ async fn hooks_get_the_neutral_answer_of_their_kind() {
 }
 
 #[tokio::test]
-async fn of_a_refresh_nothing_is_kept_but_its_id() {
+async fn refresh_stores_only_its_id() {
     let edge = Edge::start().await;
     let claims = r#"{"session_id":"s","email":"ann@example.org","phone":"1","user_metadata":{"a":1}}"#;
     for method in ["token_refresh", "oauth_provider/authorization_code"] {
@@ -71,7 +71,7 @@ async fn of_a_refresh_nothing_is_kept_but_its_id() {
 }
 
 #[tokio::test]
-async fn a_login_with_deep_metadata_is_answered_and_kept_without_it() {
+async fn login_with_deep_metadata_is_stored_without_it() {
     let edge = Edge::start().await;
     let deep = format!("{}1{}", r#"{"a":"#.repeat(150), "}".repeat(150));
     let claims = format!(r#"{{"session_id":"s-1","email":"ann@example.org","user_metadata":{deep}}}"#);
@@ -85,7 +85,7 @@ async fn a_login_with_deep_metadata_is_answered_and_kept_without_it() {
 }
 
 #[tokio::test]
-async fn a_hook_of_an_unknown_name_with_a_code_is_refused_and_leaves_no_trace() {
+async fn unknown_hook_with_code_is_rejected_not_stored() {
     let edge = Edge::start().await;
     for fields in [r#","sms":{"otp":"654321"}"#, r#","email_data":{"token":"654321"}"#] {
         let (status, answer) = text(edge.supabase("auth", "msg_1", hook("send-push", fields))).await;
@@ -96,7 +96,7 @@ async fn a_hook_of_an_unknown_name_with_a_code_is_refused_and_leaves_no_trace() 
 }
 
 #[tokio::test]
-async fn hooks_that_want_something_sent_are_refused_and_leave_no_trace() {
+async fn sending_hooks_are_rejected_not_stored() {
     let edge = Edge::start().await;
     for name in ["send-sms", "send-email"] {
         let body = hook(name, r#","user":{},"sms":{"otp":"561166"},"email_data":{"token":"305805"}"#);
@@ -110,7 +110,7 @@ async fn hooks_that_want_something_sent_are_refused_and_leave_no_trace() {
 }
 
 #[tokio::test]
-async fn a_hook_is_answered_while_the_queue_stalls_and_its_event_is_kept_later() {
+async fn hook_is_answered_during_stall_event_stored_later() {
     let edge = Edge::start().await;
     let lock = stall(&edge.database.pool).await;
     // Answered at all means: without waiting for the lock, which is still held.
@@ -121,7 +121,7 @@ async fn a_hook_is_answered_while_the_queue_stalls_and_its_event_is_kept_later()
 }
 
 #[tokio::test]
-async fn a_hook_is_answered_without_a_queue_and_the_loss_is_counted() {
+async fn hook_is_answered_without_queue_drop_counted() {
     let edge = Edge::start().await;
     sqlx::query("drop view ingest.events").execute(&edge.database.pool).await.unwrap();
     let lost = async || {

@@ -32,7 +32,7 @@ struct Inner {
     accounts: Vec<Option<String>>,
 }
 
-/// The account, gone with this value.
+/// The account, stopped on drop.
 pub struct Account {
     pub base: String,
     inner: Arc<Mutex<Inner>>,

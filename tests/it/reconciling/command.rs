@@ -39,7 +39,7 @@ async fn drifting() -> (Account, TestApp) {
 }
 
 #[tokio::test]
-async fn drift_is_printed_and_mended_and_the_exit_code_says_so() {
+async fn drift_is_printed_fixed_and_sets_exit_code() {
     let (account, app) = drifting().await;
     let settings = settings(&account, &app);
     let (code, stdout, stderr) = run(&settings, "reconcile stripe").await;
@@ -76,7 +76,7 @@ async fn drift_is_printed_and_mended_and_the_exit_code_says_so() {
 }
 
 #[tokio::test]
-async fn a_backfill_takes_everything_in_and_says_how_much() {
+async fn stripe_backfill_imports_and_counts_everything() {
     let (account, app) = drifting().await;
     let settings = settings(&account, &app);
     let (code, stdout, stderr) = run(&settings, "backfill stripe --since 2020-01-01").await;
@@ -95,7 +95,7 @@ async fn a_backfill_takes_everything_in_and_says_how_much() {
 }
 
 #[tokio::test]
-async fn a_refused_key_an_outage_and_a_missing_key_are_told_apart() {
+async fn bad_key_outage_and_missing_key_are_distinguished() {
     let (account, app) = drifting().await;
     let mut settings = settings(&account, &app);
     account.refuses(0, 401);

@@ -31,7 +31,7 @@ async fn fetched(account: &Account, app: &TestApp, options: Options) -> Report {
 }
 
 #[tokio::test]
-async fn a_gap_is_filled_with_the_events_themselves_and_late_deliveries_are_repetitions() {
+async fn missed_events_are_filled_late_ones_deduplicated() {
     let (account, app) = (Account::open().await, TestApp::begin().await);
     events().into_iter().for_each(|event| account.has("events", event));
     app.apply([stripe(
@@ -58,7 +58,7 @@ async fn a_gap_is_filled_with_the_events_themselves_and_late_deliveries_are_repe
 }
 
 #[tokio::test]
-async fn only_what_was_not_delivered_or_is_young_enough_can_be_asked_for() {
+async fn backfill_filters_undelivered_and_since() {
     let (account, app) = (Account::open().await, TestApp::begin().await);
     events().into_iter().take(4).for_each(|event| account.has("events", event));
     let quick = Options { undelivered: true, since: None };

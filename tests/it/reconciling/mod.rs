@@ -1,4 +1,5 @@
-//! Stripe's and Twilio's APIs and the database itself beside what the events have told: what differs is found, exactly, and mended.
+//! Reconciliation with Stripe's and Twilio's APIs and the database itself: differences are found exactly, and
+//! fixed.
 
 pub mod account;
 mod command;
@@ -74,7 +75,7 @@ async fn found(account: &Account, app: &TestApp) -> Vec<String> {
     lines(&compared(account, app, NOW, LOOK).await.unwrap().1)
 }
 
-/// Compares and mends; returns what differed.
+/// Compares and fixes; returns the differences.
 async fn mended(account: &Account, app: &TestApp) -> Vec<String> {
     lines(&compared(account, app, NOW, FIX).await.unwrap().1)
 }

@@ -90,7 +90,7 @@ async fn run(peer: &Peer, app: &TestApp, options: Options) -> (Report, Vec<Strin
 
 #[tokio::test]
 #[ignore = "needs localstripe: `make interop`"]
-async fn drift_at_a_real_peer_is_found_and_mended() {
+async fn drift_at_localstripe_is_fixed() {
     let (peer, app) = (Peer::start().await, TestApp::begin().await);
     app.sign_up(MEMBER, "ada@example.com").await;
     app.name_tier("Pro", "price_pro").await;

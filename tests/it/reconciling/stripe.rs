@@ -1,4 +1,4 @@
-//! Drift is planted on either side, and found and mended, no more and no less.
+//! Planted drift on either side is found and fixed exactly.
 
 use memberflow::clock::Clock;
 use memberflow::envelope::{Envelope, peek};
@@ -23,7 +23,7 @@ fn coupon(id: &str) -> Value {
     json!({"id": id, "object": "coupon", "percent_off": 50, "duration": "forever"})
 }
 
-/// An account whose every object has been told of: two of each kind and more, so that lists have pages.
+/// An account with events for every object: two or more of each kind, so that lists have pages.
 async fn in_step() -> (Account, TestApp) {
     let (account, app) = (Account::open().await, TestApp::begin().await);
     app.store.initial_import().await.unwrap();
@@ -89,7 +89,7 @@ async fn rebuilds_to_the_same(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn an_account_in_step_shows_no_drift_and_is_left_alone() {
+async fn consistent_account_shows_no_drift() {
     let (account, app) = in_step().await;
     let before = everything(&app.database.pool).await;
     let (report, drifted) = compared(&account, &app, NOW, FIX).await.unwrap();
@@ -156,7 +156,7 @@ async fn plant(account: &Account, app: &TestApp) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn exactly_what_was_planted_is_found_and_mended_and_a_rebuild_says_the_same() {
+async fn planted_drift_is_found_fixed_and_rebuilds() {
     let (account, app) = in_step().await;
     let planted = plant(&account, &app).await;
     // Too many requests, and an outage of three: waited out.
@@ -188,7 +188,7 @@ async fn exactly_what_was_planted_is_found_and_mended_and_a_rebuild_says_the_sam
 }
 
 #[tokio::test]
-async fn what_has_ended_ended_when_stripe_says_also_in_the_ledger() {
+async fn ended_subscription_uses_stripes_end_in_ledger() {
     let (account, app) = in_step().await;
     let ended = json!({"status": "canceled", "ended_at": BEGIN + 86_400});
     account.has("subscriptions", with(subscription("sub_1", "cus_1", "active"), ended));
@@ -206,7 +206,7 @@ async fn what_has_ended_ended_when_stripe_says_also_in_the_ledger() {
 }
 
 #[tokio::test]
-async fn a_snapshot_wins_over_what_was_before_and_yields_to_what_comes_after() {
+async fn snapshot_is_ordered_between_events() {
     let (account, app) = in_step().await;
     account.has("subscriptions", subscription("sub_1", "cus_1", "past_due"));
     assert_eq!(mended(&account, &app).await, ["subscription sub_1 status"]);
@@ -229,7 +229,7 @@ async fn a_snapshot_wins_over_what_was_before_and_yields_to_what_comes_after() {
 }
 
 #[tokio::test]
-async fn lists_of_which_only_the_beginning_is_shown_are_fetched_whole() {
+async fn truncated_lists_are_fetched_completely() {
     let (account, app) = in_step().await;
     let mut shown = subscription("sub_1", "cus_1", "active");
     shown["items"]["has_more"] = json!(true);
@@ -251,7 +251,7 @@ async fn lists_of_which_only_the_beginning_is_shown_are_fetched_whole() {
 }
 
 #[tokio::test]
-async fn a_discount_of_unknown_terms_and_one_that_is_over_are_told_by_the_api() {
+async fn api_resolves_unknown_and_ended_discounts() {
     let (account, app) = in_step().await;
     let discount = json!({"object": "discount", "id": "di_1", "customer": "cus_1", "start": BEGIN, "source": {"coupon": "half"}});
     let by_id = with(subscription("sub_1", "cus_1", "active"), json!({"discounts": ["di_1"]}));
@@ -277,7 +277,7 @@ async fn a_discount_of_unknown_terms_and_one_that_is_over_are_told_by_the_api() 
 }
 
 #[tokio::test]
-async fn a_coupons_amounts_in_other_currencies_and_a_cancellation_are_told_by_the_api() {
+async fn api_resolves_coupon_currencies_and_cancellation() {
     let (account, app) = in_step().await;
     let coupon = json!({"object": "coupon", "id": "five", "amount_off": 500, "currency": "eur", "duration": "forever"});
     let discount = json!({"object": "discount", "id": "di_1", "customer": "cus_1", "start": BEGIN, "source": {"coupon": "five"}});
@@ -309,7 +309,7 @@ async fn a_coupons_amounts_in_other_currencies_and_a_cancellation_are_told_by_th
 }
 
 #[tokio::test]
-async fn subscriptions_that_stood_there_before_get_their_worth() {
+async fn preexisting_subscriptions_get_their_value() {
     let (account, app) = (Account::open().await, TestApp::begin().await);
     app.sign_up(MEMBER, "ada@example.com").await;
     app.name_tier("Pro", "price_pro").await;
@@ -333,7 +333,7 @@ async fn subscriptions_that_stood_there_before_get_their_worth() {
 }
 
 #[tokio::test]
-async fn what_has_ended_here_and_not_at_stripe_is_told_and_left() {
+async fn ended_here_but_not_at_stripe_is_reported() {
     let (account, app) = in_step().await;
     app.apply([stripe(
         "evt_end",
@@ -348,7 +348,7 @@ async fn what_has_ended_here_and_not_at_stripe_is_told_and_left() {
 }
 
 #[tokio::test]
-async fn an_api_that_cannot_expand_or_goes_in_a_circle_is_no_trap() {
+async fn circular_or_unexpandable_api_lists_end() {
     let (account, app) = in_step().await;
     // The first page of prices with expansions.
     account.refuses(1, 400);
@@ -374,7 +374,7 @@ async fn an_api_that_cannot_expand_or_goes_in_a_circle_is_no_trap() {
 }
 
 #[tokio::test]
-async fn since_a_date_only_what_hardly_changes_is_left_out() {
+async fn since_skips_only_old_immutable_objects() {
     let (account, app) = in_step().await;
     account.has("invoices", with(paid_invoice("in_old", "cus_1", 1), json!({"created": BEGIN - 1})));
     account.has(
@@ -391,7 +391,7 @@ async fn since_a_date_only_what_hardly_changes_is_left_out() {
 }
 
 #[tokio::test]
-async fn no_second_sees_more_requests_than_are_allowed_even_when_some_are_tried_again() {
+async fn request_rate_holds_with_retries() {
     let (account, app) = in_step().await;
     for number in [3, 9] {
         account.refuses(number, 429);

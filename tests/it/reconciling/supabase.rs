@@ -1,4 +1,4 @@
-//! The members' rows beside a recount, and the facts beside the tables that they tell of.
+//! Compares the members' rows with a recount, and the facts with their tables.
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
@@ -19,7 +19,7 @@ use crate::support::process::memberflow;
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 const OTHER: Uuid = Uuid::from_u128(0xbbbb_bbbb_bbbb_4bbb_8bbb_bbbb_bbbb_bbbb);
 
-fn told_rows() -> Vec<Envelope> {
+fn row_events() -> Vec<Envelope> {
     let at = "2026-11-19T12:00:00Z";
     let id = |number: u128| Uuid::from_u128(number);
     let file = json!({"id": id(1), "owner_id": MEMBER, "metadata": {"size": 1_048_576}, "updated_at": at});
@@ -35,7 +35,7 @@ fn told_rows() -> Vec<Envelope> {
     ]
 }
 
-/// A member and the rows that they were told of, all in step.
+/// A consistent member with rows.
 async fn in_step() -> TestApp {
     let app = TestApp::begin().await;
     app.store.initial_import().await.unwrap();
@@ -57,7 +57,7 @@ async fn in_step() -> TestApp {
         Uuid::from_u128(4)
     ))
     .await;
-    app.apply(told_rows()).await;
+    app.apply(row_events()).await;
     app.apply([
         stripe("evt_1", "customer.created", 0, customer("cus_1", "ada@example.com")),
         stripe("evt_2", "customer.subscription.created", 0, subscription("sub_1", "cus_1", "active")),
@@ -84,14 +84,14 @@ async fn compared(app: &TestApp, fix: bool) -> (Report, Vec<String>) {
 }
 
 #[tokio::test]
-async fn members_in_step_show_no_drift() {
+async fn consistent_members_show_no_drift() {
     let app = in_step().await;
     let (report, lines) = compared(&app, false).await;
     assert_eq!((lines, report), (Vec::new(), Report::default()));
 }
 
 #[tokio::test]
-async fn rows_that_are_not_what_the_counts_say_are_derived_anew() {
+async fn rows_that_differ_from_counts_are_rederived() {
     let app = in_step().await;
     app.execute(
         "update public.user_activity_metrics set total_logins = 9, s3_file_count = 0, total_storage_mb = 2",
@@ -117,7 +117,7 @@ async fn rows_that_are_not_what_the_counts_say_are_derived_anew() {
 }
 
 #[tokio::test]
-async fn leads_that_were_not_converted_or_are_worth_otherwise_are_mended() {
+async fn wrong_lead_conversions_are_fixed() {
     let app = in_step().await;
     let lead = Uuid::from_u128(9);
     app.execute(&format!(
@@ -149,7 +149,7 @@ async fn leads_that_were_not_converted_or_are_worth_otherwise_are_mended() {
 }
 
 #[tokio::test]
-async fn campaigns_that_say_otherwise_than_their_leads_are_counted_again() {
+async fn wrong_campaign_sums_are_recounted() {
     let app = in_step().await;
     let (spring, autumn) = (Uuid::from_u128(20), Uuid::from_u128(21));
     app.execute(&format!(
@@ -206,7 +206,7 @@ async fn campaigns_that_say_otherwise_than_their_leads_are_counted_again() {
 }
 
 #[tokio::test]
-async fn further_tables_of_the_settings_are_compared_too() {
+async fn configured_tables_are_compared() {
     let mut app = in_step().await;
     let table = "public.audio_tracks:owner:audio_generated_count:kind=song".parse().unwrap();
     let further = "public.letters:owner:journal_entry_count".parse().unwrap();
@@ -247,7 +247,7 @@ async fn further_tables_of_the_settings_are_compared_too() {
 
 /// A login that only the audit log knew of, within a second of its session.
 #[tokio::test]
-async fn a_login_known_twice_is_no_drift() {
+async fn login_with_two_kinds_of_evidence_is_no_drift() {
     let app = in_step().await;
     app.execute(&format!(
         "insert into auth.audit_log_entries (instance_id, id, payload, created_at)
@@ -269,7 +269,7 @@ async fn a_login_known_twice_is_no_drift() {
 }
 
 #[tokio::test]
-async fn counts_and_facts_that_differ_name_the_command_that_mends_them() {
+async fn differing_counts_name_the_fixing_command() {
     let app = in_step().await;
     app.execute("update ingest.activity set journal_entries = 5").await;
     app.execute(&format!("insert into public.vision_versions (user_id, is_draft) values ('{OTHER}', false)"))
@@ -296,7 +296,7 @@ async fn counts_and_facts_that_differ_name_the_command_that_mends_them() {
 }
 
 #[tokio::test]
-async fn the_command_says_what_differs_and_what_mends_it() {
+async fn command_prints_drift_and_its_fix() {
     let app = in_step().await;
     app.execute("update public.user_activity_metrics set vision_count = 4").await;
     app.execute("drop table public.journal_entries").await;

@@ -1,4 +1,4 @@
-//! Twilio's API beside the reports of messages: what was missed is found, and joins what was told.
+//! Twilio's API compared with the reports of messages: missed ones are found and joined.
 
 use memberflow::clock::Clock;
 use memberflow::ops::progress::Progress;
@@ -57,7 +57,7 @@ const ROWS: &str = "select string_agg(concat_ws('|', direction, body, status, tw
         coalesce(array_to_string(media_urls, ','), '')), ';' order by twilio_sid) as t from public.sms_messages";
 
 #[tokio::test]
-async fn missed_messages_are_taken_in_once_and_consent_follows() {
+async fn missed_messages_are_imported_once_with_consent() {
     let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     account.has(inbound(1, "Hello"));
     account.has(with(outbound(2, "undelivered"), "error_code", json!(30005)));
@@ -97,7 +97,7 @@ async fn missed_messages_are_taken_in_once_and_consent_follows() {
 }
 
 #[tokio::test]
-async fn messages_whose_reports_came_show_no_drift() {
+async fn reported_messages_show_no_drift() {
     let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     app.execute(&format!(
         "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid)
@@ -113,7 +113,7 @@ async fn messages_whose_reports_came_show_no_drift() {
 }
 
 #[tokio::test]
-async fn lost_callback_and_lost_text_are_mended_and_a_contradiction_decided() {
+async fn lost_callbacks_and_texts_are_fixed() {
     let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     app.apply([callback(1, 1, "sent", "")]).await;
     app.apply([callback(2, 1, "delivered", ""), callback(2, 1, "undelivered", "30003")]).await;
@@ -130,7 +130,7 @@ async fn lost_callback_and_lost_text_are_mended_and_a_contradiction_decided() {
 }
 
 #[tokio::test]
-async fn rate_limits_are_waited_for_and_an_interrupted_run_finds_the_rest() {
+async fn rate_limits_are_retried_and_runs_resume() {
     let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     for number in 1..=5 {
         account.has(inbound(number, "Hello"));
@@ -149,7 +149,7 @@ async fn rate_limits_are_waited_for_and_an_interrupted_run_finds_the_rest() {
 }
 
 #[tokio::test]
-async fn list_in_a_circle_ends_and_messages_of_no_sense_are_counted() {
+async fn circular_list_ends_bad_messages_are_counted() {
     let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     account.has(json!({"sid": "SM1", "status": "received"}));
     let (report, _) = compared(&account, &app, FIX).await.unwrap();
@@ -173,7 +173,7 @@ async fn messages_of_a_forgotten_person_stay_forgotten() {
 }
 
 #[tokio::test]
-async fn rows_that_say_otherwise_than_their_reports_are_named_until_a_rebuild() {
+async fn differing_rows_are_named_until_a_rebuild() {
     let app = TestApp::begin().await;
     app.apply([incoming(1, 1, "Hello"), incoming(2, 2, "Hi"), callback(3, 1, "sent", "")]).await;
     let found = async || {
@@ -210,7 +210,7 @@ async fn run(settings: &Settings, args: &str) -> (i32, String, String) {
 }
 
 #[tokio::test]
-async fn commands_print_what_differs_and_end_as_the_others_do() {
+async fn twilio_commands_print_drift_and_exit_codes() {
     let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     account.has(inbound(1, "Hello"));
     app.apply([callback(2, 1, "sent", "")]).await;

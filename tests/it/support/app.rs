@@ -1,4 +1,4 @@
-//! A store on a database of its own, and short forms of the events that tests tell it.
+//! A store on its own database, and short builders of events.
 
 use bytes::Bytes;
 use memberflow::clock::Clock;
@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use super::database::TestDatabase;
 
-/// The moment at which these tests stand.
+/// The present moment of these tests.
 pub const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
 
-/// 2026-01-01, in Unix seconds: when the tests' stories begin.
+/// 2026-01-01, in Unix seconds: when the tests' histories begin.
 pub const BEGIN: i64 = 1_767_225_600;
 
-/// A store to tell events to.
+/// A store to apply events to.
 pub struct TestApp {
     pub database: TestDatabase,
     pub store: Store,

@@ -1,4 +1,4 @@
-//! Names of a test's own on the shared broker, which go away with it.
+//! A test's own names on the shared broker, deleted on drop.
 
 use std::env;
 use std::net::SocketAddr;

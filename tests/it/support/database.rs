@@ -1,4 +1,4 @@
-//! A database that a test has to itself and that goes away with it.
+//! A test's own database, dropped with the value.
 
 use std::env;
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::PgPool;
 
-/// Columns that tell of our own doings, not of what happened.
+/// Bookkeeping columns.
 const BOOKKEEPING: [&str; 10] = [
     "updated_at",
     "last_calculated_at",
@@ -18,7 +18,7 @@ const BOOKKEEPING: [&str; 10] = [
     "recorded_at",
 ];
 
-/// The same of one table: Twilio gives no moments, so those of receipt stand there.
+/// The same for one table: Twilio has no timestamps, so times of receipt are used.
 const RECEIPT: [(&str, &str); 3] = [
     ("public.sms_messages", "created_at"),
     ("public.sms_consents", "changed_at"),

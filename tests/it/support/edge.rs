@@ -1,4 +1,4 @@
-//! The door on a port of its own, over a database of its own, with a clock that stands still.
+//! A receiver on its own port and database, with a fixed clock.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,11 +36,11 @@ pub const STRIPE_SECRETS: &str = "whsec_first_secret,whsec_second_secret";
 pub const SUPABASE_SECRETS: &str = "v1,whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=|v1,whsec_YW5vdGhlciBrZXksIGFub3RoZXIga2V5LCBhbm90aGU=";
 
 pub const TWILIO_TOKENS: &str = "0123456789abcdef0123456789abcdef,fedcba9876543210fedcba9876543210";
-/// The account of the stories.
+/// The account of the fixtures.
 pub const TWILIO_ACCOUNT: &str = "AC0c7a51d2e94b4f6f8a3d6b1e25c94470";
 pub const PUBLIC_URL: &str = "https://hooks.example.com";
 
-/// A running door.
+/// A running receiver.
 pub struct Edge {
     pub address: SocketAddr,
     pub lifecycle: Lifecycle,
@@ -62,7 +62,7 @@ impl Edge {
         Self::with(|_| {}).await
     }
 
-    /// A door whose settings `adjust` has changed.
+    /// A receiver whose settings `adjust` has changed.
     pub async fn with(adjust: impl FnOnce(&mut Config)) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let database = TestDatabase::migrated().await;

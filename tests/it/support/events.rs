@@ -14,7 +14,7 @@ pub fn envelope(event: &FixtureEvent, received_at: OffsetDateTime) -> Envelope {
         Source::SupabaseAuth => peek::auth_hook(body, received_at).unwrap().envelope,
         _ => {
             let whole = peek::database(&event.event_id, received_at, body, received_at).unwrap();
-            let body = supabase::kept(&whole.body, &ActivityTables::default());
+            let body = supabase::reduced(&whole.body, &ActivityTables::default());
             Envelope { body: body.map_or_else(|| whole.body.clone(), Into::into), ..whole }
         }
     }

@@ -1,4 +1,4 @@
-//! What the tests share: a database of one's own, names of one's own on the broker.
+//! Shared test support: private databases, private names on the broker.
 
 pub mod api;
 pub mod app;
@@ -21,7 +21,7 @@ pub mod twilio_api;
 use memberflow::config::Config;
 use memberflow::project::stripe::StripeMode;
 
-/// The settings' defaults on this database, but for the mode: what the tests tell is of test mode.
+/// The default settings on this database, except the mode: the tests' events are of test mode.
 pub fn config(database_url: impl Into<String>) -> Config {
     Config { stripe_mode: Some(StripeMode::Test), ..Config::new(database_url) }
 }

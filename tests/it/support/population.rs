@@ -1,4 +1,4 @@
-//! A crowd: the stories of `fixtures/` lived again and again by other members, with ids of their own.
+//! A population: the fixtures repeated for many members, with their own ids.
 
 use std::path::Path;
 
@@ -21,30 +21,30 @@ const STRIPE_IDS: [&str; 20] = [
 /// What follows is random characters; words (`in_app`) are shorter.
 const STRIPE_ID_MIN_CHARS: usize = 8;
 
-/// The stories, to be told for as many members as wanted.
+/// The fixtures, repeatable for any number of members.
 pub struct Population {
     stories: Vec<Story>,
 }
 
 impl Population {
-    /// Reads the stories.
+    /// Reads the fixtures.
     pub fn read() -> Self {
         Self { stories: fixture::stories(&folder()).unwrap() }
     }
 
-    /// How many events one round of the stories has.
+    /// The number of events in one round of the fixtures.
     pub fn events_per_round(&self) -> usize {
         self.stories.iter().map(|story| story.events.len()).sum()
     }
 
-    /// The events of all stories in the lives of the members of `round`. Round 0 is the stories' own.
-    pub fn told(&self, round: usize) -> Vec<FixtureEvent> {
-        self.stories.iter().flat_map(|story| &story.events).map(|event| told_of(event, round)).collect()
+    /// The events of all fixtures for the members of `round`. Round 0 has the fixtures' own members.
+    pub fn fixture_events(&self, round: usize) -> Vec<FixtureEvent> {
+        self.stories.iter().flat_map(|story| &story.events).map(|event| event_of(event, round)).collect()
     }
 
     /// The same, as they are applied.
     pub fn events(&self, round: usize, received_at: OffsetDateTime) -> Vec<Envelope> {
-        self.told(round).iter().map(|event| envelope(event, received_at)).collect()
+        self.fixture_events(round).iter().map(|event| envelope(event, received_at)).collect()
     }
 
     /// The members of `round`.
@@ -76,7 +76,7 @@ fn other(member: &Member, round: usize) -> Member {
     other
 }
 
-fn told_of(event: &FixtureEvent, round: usize) -> FixtureEvent {
+fn event_of(event: &FixtureEvent, round: usize) -> FixtureEvent {
     if round == 0 {
         return event.clone();
     }

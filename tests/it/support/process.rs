@@ -1,4 +1,4 @@
-//! The real binary as a process of the test's own, ended with this value.
+//! The real binary as a child process, killed on drop.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ const OTHER_BINARY: &str = "MEMBERFLOW_TEST_OTHER_BINARY";
 /// Settings as the environment of a process.
 pub type Settings = Vec<(&'static str, String)>;
 
-/// Whose program it is.
+/// The version of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// The one that is tested.
@@ -146,7 +146,7 @@ impl Serving {
         self.process.try_wait().unwrap().is_none()
     }
 
-    /// What the process has said so far.
+    /// The process's log so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }

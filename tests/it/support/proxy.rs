@@ -115,7 +115,7 @@ impl Proxy {
     }
 
     /// Sends bytes to every client, as if the server had.
-    pub fn tell_clients(&self, bytes: Vec<u8>) {
+    pub fn send_to_clients(&self, bytes: Vec<u8>) {
         self.to_clients.send(bytes).ok();
     }
 }

@@ -1,4 +1,4 @@
-//! A PostgreSQL and a RabbitMQ of a test's own, for it to kill and stall; they go away with this value.
+//! A private PostgreSQL and RabbitMQ, to kill and stall; stopped on drop.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -35,7 +35,7 @@ struct Inner {
     circles: bool,
 }
 
-/// The account, gone with this value.
+/// The account, stopped on drop.
 pub struct TwilioAccount {
     pub base: String,
     inner: Arc<Mutex<Inner>>,

@@ -15,7 +15,7 @@ async fn answer(app: &TestApp) -> String {
     text(app, row).await
 }
 
-/// Tells the events in every rotation of their order, each on a clean slate; all must end the same.
+/// Applies the events in every rotation of their order, each on empty tables; all must end the same.
 async fn ends(events: &[Envelope], expected: &str) {
     let app = TestApp::begin().await;
     for turn in 0..events.len() {
@@ -47,7 +47,7 @@ fn through(message: u32, second: i64, body: &str, to: &str, service: &str) -> En
 }
 
 #[tokio::test]
-async fn latest_word_to_a_sender_decides_in_any_order() {
+async fn latest_keyword_per_sender_decides_in_any_order() {
     let (s1, s2, s3) = (sid(1), sid(2), sid(3));
     for (events, expected) in [
         (vec![incoming(1, 1, "STOP")], format!("false keyword STOP {s1}")),
@@ -93,7 +93,7 @@ async fn opt_out_of_one_sender_is_not_undone_by_another() {
 }
 
 #[tokio::test]
-async fn what_twilio_says_of_a_keyword_goes_before_the_text() {
+async fn opt_out_type_takes_precedence_over_text() {
     let app = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "ARRET"), ("OptOutType", "STOP")]);
     ends(&[app], &format!("false opt_out_type ARRET {}", sid(1))).await;
     let help = event(1, 1, &[("From", THEIRS), ("To", OURS), ("Body", "END"), ("OptOutType", "HELP")]);
@@ -116,7 +116,7 @@ async fn with_columns() -> TestApp {
 }
 
 #[tokio::test]
-async fn columns_of_leads_and_accounts_follow_what_was_texted() {
+async fn consent_columns_follow_text_messages() {
     let app = with_columns().await;
     app.apply([incoming(1, 1, "STOP")]).await;
     assert_eq!(columns(&app).await, "f/t/f false");
@@ -129,7 +129,7 @@ async fn columns_of_leads_and_accounts_follow_what_was_texted() {
 }
 
 #[tokio::test]
-async fn only_the_tables_that_are_set_follow() {
+async fn only_configured_consent_tables_follow() {
     let app = with_columns().await;
     let config =
         Config { sms_consent_tables: vec!["leads".to_owned()], ..crate::support::config(app.database.url()) };
@@ -139,7 +139,7 @@ async fn only_the_tables_that_are_set_follow() {
 }
 
 #[tokio::test]
-async fn member_shows_whether_it_may_be_texted_and_by_which_message() {
+async fn member_shows_consent_and_its_message() {
     let app = with_columns().await;
     let user = uuid::Uuid::from_u128(0xa);
     let shown = async || {
@@ -164,7 +164,7 @@ async fn member_shows_whether_it_may_be_texted_and_by_which_message() {
 }
 
 #[tokio::test]
-async fn consent_that_came_before_its_number_follows_once_it_is_known() {
+async fn earlier_consent_applies_once_number_is_known() {
     let app = TestApp::begin().await;
     app.apply([incoming(1, 1, "STOP")]).await;
     app.execute("insert into public.leads (type, email, phone, sms_opt_in) values ('demo', 'l@example.com', '2025550112', true)").await;

@@ -1,4 +1,4 @@
-//! On a deployment's own tables: its writes go on as they did, and its rows are completed like ours.
+//! On a deployment's own tables: its writes work as before, and its rows are completed.
 
 use memberflow::clock::Clock;
 use memberflow::store::migrate::{self, MigrateOptions};
@@ -34,7 +34,7 @@ const NEWER: &str = "
 ";
 
 #[tokio::test]
-async fn every_write_of_the_application_succeeds_and_stays_as_written() {
+async fn application_writes_succeed_and_stay() {
     let app = deployed("").await;
     for (number, word) in [
         "accepted",
@@ -73,7 +73,7 @@ async fn every_write_of_the_application_succeeds_and_stays_as_written() {
 }
 
 #[tokio::test]
-async fn rows_are_completed_under_the_deployments_own_checks_and_index() {
+async fn rows_are_completed_under_deployment_constraints() {
     let app = deployed(NEWER).await;
     app.apply([
         callback(1, 2, "undelivered", "30003"),
@@ -114,7 +114,7 @@ async fn rows_are_completed_under_the_deployments_own_checks_and_index() {
 }
 
 #[tokio::test]
-async fn rows_without_a_unique_index_are_not_doubled_either() {
+async fn rows_without_unique_index_are_not_duplicated() {
     let app = deployed("").await;
     app.apply([callback(1, 2, "delivered", "")]).await;
     app.execute(&format!(

@@ -1,4 +1,4 @@
-//! The rows of messages: statuses, numbers, whose they are, and what is completed beside the application's rows.
+//! The rows of messages: statuses, numbers, owners, and completion of the application's rows.
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
@@ -15,7 +15,7 @@ const LOG: &str = "insert into public.sms_messages
      'See you on Thursday', 'sent', '$sid', null)";
 
 #[tokio::test]
-async fn callback_before_the_applications_row_keeps_its_text_and_status() {
+async fn callback_before_row_keeps_text_and_status() {
     let app = TestApp::begin().await;
     let user = member_with_phone(&app, 0xa, "202 555 0112").await;
     app.apply([callback(1, 5, "undelivered", "30003"), callback(1, 3, "sent", "")]).await;
@@ -36,7 +36,7 @@ fn sorted(text: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn applications_row_first_is_completed_and_never_doubled() {
+async fn application_row_is_completed_not_duplicated() {
     let app = TestApp::begin().await;
     app.execute(&LOG.replace("$sid", &sid(1))).await;
     app.apply([callback(1, 3, "delivered", "")]).await;
@@ -75,7 +75,7 @@ async fn all_pictures_are_kept_with_their_types() {
 }
 
 #[tokio::test]
-async fn messages_belong_to_whom_the_number_belongs_or_to_nobody() {
+async fn messages_belong_to_owner_of_the_number() {
     let app = TestApp::begin().await;
     app.apply([incoming(1, 1, "Hello?")]).await;
     let whose = "select coalesce(user_id::text, lead_id::text, 'nobody') as t from public.sms_messages";
@@ -93,7 +93,7 @@ async fn messages_belong_to_whom_the_number_belongs_or_to_nobody() {
 }
 
 #[tokio::test]
-async fn number_of_several_members_is_nobodys_and_flagged() {
+async fn number_of_several_members_is_flagged() {
     let app = TestApp::begin().await;
     let first = member_with_phone(&app, 0xa, "+12025550112").await;
     let second = member_with_phone(&app, 0xb, "2025550112").await;
@@ -117,7 +117,7 @@ async fn number_of_several_members_is_nobodys_and_flagged() {
 }
 
 #[tokio::test]
-async fn active_profile_goes_before_a_draft_and_an_account_before_both() {
+async fn account_then_active_profile_takes_precedence() {
     let app = TestApp::begin().await;
     let active = member_with_phone(&app, 0xa, "+12025550112").await;
     let other = member_with_phone(&app, 0xb, "+12025550112").await;
@@ -134,7 +134,7 @@ async fn active_profile_goes_before_a_draft_and_an_account_before_both() {
 }
 
 #[tokio::test]
-async fn another_account_is_kept_and_flagged_and_changes_nothing() {
+async fn other_account_is_stored_and_not_counted() {
     let app = TestApp::begin().await;
     let config = Config {
         twilio_account_sid: Some(TWILIO_ACCOUNT.to_owned()),
@@ -149,7 +149,7 @@ async fn another_account_is_kept_and_flagged_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn database_and_program_agree_on_what_twilios_words_mean() {
+async fn sql_and_rust_agree_on_twilio_statuses() {
     let app = TestApp::begin().await;
     for word in [
         "accepted",

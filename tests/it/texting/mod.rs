@@ -1,4 +1,4 @@
-//! Text messages: what Twilio tells of them, beside what the application writes, and who may be texted.
+//! Text messages: Twilio's reports, the application's rows, and consent.
 
 mod consent;
 mod deployment;
@@ -47,7 +47,7 @@ pub fn incoming(message: u32, second: i64, body: &str) -> Envelope {
     event(message, second, &[("From", THEIRS), ("To", OURS), ("Body", body), ("NumMedia", "0")])
 }
 
-/// What became of a text to [`THEIRS`].
+/// A status callback of a text to [`THEIRS`].
 pub fn callback(message: u32, second: i64, status: &str, error: &str) -> Envelope {
     let parameters = [("From", OURS), ("To", THEIRS), ("MessageStatus", status), ("ErrorCode", error)];
     event(message, second, &parameters)

@@ -130,7 +130,7 @@ async fn other_methods_and_a_missing_setting_are_refused() {
 }
 
 #[tokio::test]
-async fn nothing_durable_is_no_success() {
+async fn not_durable_message_is_not_acknowledged() {
     let edge = Edge::start().await;
     let parameters = form(&[("MessageStatus", "sent")]);
     let lock = stall(&edge.database.pool).await;

@@ -81,7 +81,7 @@ async fn reply_assignment_and_status_answer_with_the_ticket() {
 }
 
 #[tokio::test]
-async fn wrong_requests_say_what_is_wrong_and_change_nothing() {
+async fn invalid_ticket_requests_change_nothing() {
     let app = TestApp::begin().await;
     open(&app, 1).await;
     let path = "/api/tickets/SUPP-0001";

@@ -1,4 +1,4 @@
-//! What people decided while the triggers were off is noted later, and never taken back.
+//! Decisions made while the triggers were disabled are recorded later, and kept.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ async fn switch_triggers(app: &TestApp, how: &str) {
 }
 
 #[tokio::test]
-async fn status_given_unnoticed_stays_and_a_later_reply_moves_it() {
+async fn unnoticed_status_stays_until_a_reply() {
     let app = TestApp::begin().await;
     let ticket = open(&app, 1).await;
     reply(&app, ticket, 10, true).await;
@@ -31,7 +31,7 @@ async fn status_given_unnoticed_stays_and_a_later_reply_moves_it() {
 }
 
 #[tokio::test]
-async fn reply_after_an_unnoticed_status_notes_it_first() {
+async fn reply_records_unnoticed_status_first() {
     let app = TestApp::begin().await;
     let ticket = open(&app, 1).await;
     switch_triggers(&app, "disable").await;

@@ -1,4 +1,4 @@
-//! A member whose urgent ticket waits for longer than a day needs attention, as time passes and until it was answered.
+//! A member with an overdue urgent ticket needs attention until it is answered.
 
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
@@ -22,7 +22,7 @@ async fn differing(app: &TestApp, at: OffsetDateTime) -> i64 {
 }
 
 #[tokio::test]
-async fn urgent_ticket_makes_its_member_need_attention_after_a_day() {
+async fn overdue_urgent_ticket_needs_attention() {
     let app = TestApp::begin().await;
     app.sign_up(ADA, "ada@example.com").await;
     let ticket = open(&app, 1).await;
@@ -48,7 +48,7 @@ async fn urgent_ticket_makes_its_member_need_attention_after_a_day() {
 }
 
 #[tokio::test]
-async fn health_set_by_hand_stays_whatever_waits() {
+async fn manual_health_stays_despite_urgent_ticket() {
     let app = TestApp::begin().await;
     app.sign_up(ADA, "ada@example.com").await;
     app.execute(&format!(

@@ -1,4 +1,4 @@
-//! One thing told by hook, webhook and trigger is one thing, in whatever order it is told.
+//! A change reported by hook, webhook and trigger counts once, in any order.
 
 use memberflow::envelope::{Envelope, peek};
 use memberflow::project::supabase::ActivityTables;
@@ -28,10 +28,10 @@ async fn always(app: &TestApp, events: &[Envelope]) -> Value {
     json!([activity(app, ANN).await, activity(app, BOB).await])
 }
 
-/// What a Database Webhook tells of what a trigger has told of.
+/// A Database Webhook for a change that a trigger has recorded.
 fn webhook(id: &str, trigger: &Envelope, more: Value, before: Value) -> Envelope {
-    let app = body(trigger);
-    let table = format!("{}.{}", app["schema"].as_str().unwrap(), app["table"].as_str().unwrap());
+    let recorded = body(trigger);
+    let table = format!("{}.{}", recorded["schema"].as_str().unwrap(), recorded["table"].as_str().unwrap());
     let whole = |row: &Value| match row.as_object() {
         Some(columns) => {
             let mut columns = columns.clone();
@@ -40,12 +40,12 @@ fn webhook(id: &str, trigger: &Envelope, more: Value, before: Value) -> Envelope
         }
         None => Value::Null,
     };
-    let before = if before.is_null() { whole(&app["old_record"]) } else { before };
-    row(id, app["type"].as_str().unwrap(), &table, whole(&app["record"]), before)
+    let before = if before.is_null() { whole(&recorded["old_record"]) } else { before };
+    row(id, recorded["type"].as_str().unwrap(), &table, whole(&recorded["record"]), before)
 }
 
 #[tokio::test]
-async fn a_login_seen_by_hook_webhook_and_trigger_is_one_login() {
+async fn login_by_hook_webhook_and_trigger_counts_once() {
     let app = watched(&ActivityTables::default()).await;
     app.execute(&format!(
         "insert into auth.sessions (id, user_id, created_at) values ('{ID}', '{ANN}', '2026-01-02T03:04:05.5Z')"
@@ -65,7 +65,7 @@ async fn a_login_seen_by_hook_webhook_and_trigger_is_one_login() {
 }
 
 #[tokio::test]
-async fn a_file_told_twice_is_one_file_at_its_last_size() {
+async fn file_reported_twice_counts_once() {
     let app = watched(&ActivityTables::default()).await;
     app.execute(&format!(
         "insert into storage.objects (id, name, owner_id, metadata)
@@ -83,7 +83,7 @@ async fn a_file_told_twice_is_one_file_at_its_last_size() {
 }
 
 #[tokio::test]
-async fn what_only_a_webhook_told_counts_until_a_trigger_tells_of_the_row() {
+async fn webhook_counts_until_a_trigger_reports_the_row() {
     let app = watched(&ActivityTables::default()).await;
     let record = |bytes| json!({"id": ID, "owner_id": ANN, "metadata": {"size": bytes}, "updated_at": "2026-01-01T00:00:00Z"});
     let before = row("msg_1", "INSERT", "storage.objects", record(1_048_576), Value::Null);
@@ -100,7 +100,7 @@ async fn what_only_a_webhook_told_counts_until_a_trigger_tells_of_the_row() {
 }
 
 #[tokio::test]
-async fn a_row_deleted_stays_deleted_whoever_told_of_it() {
+async fn deletion_is_final_from_any_source() {
     let app = watched(&ActivityTables::default()).await;
     app.execute(&format!("insert into public.journal_entries (id, user_id) values ('{ID}', '{ANN}')")).await;
     app.execute("delete from public.journal_entries").await;
@@ -118,7 +118,7 @@ async fn a_row_deleted_stays_deleted_whoever_told_of_it() {
 }
 
 #[tokio::test]
-async fn a_sign_up_and_a_deletion_told_twice_are_one_of_each() {
+async fn repeated_sign_up_and_deletion_count_once() {
     let app = watched(&ActivityTables::default()).await;
     let eve = uuid::Uuid::from_u128(0xe);
     app.sign_up(eve, "eve@example.org").await;

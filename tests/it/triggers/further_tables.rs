@@ -1,4 +1,4 @@
-//! A table that the settings name moves the metric that they name, told by webhook or by trigger.
+//! A configured table moves its metric, by webhook or trigger.
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
@@ -42,7 +42,7 @@ fn of(ann: i64, bob: i64) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn its_rows_move_their_column_told_by_triggers() {
+async fn configured_table_counts_by_triggers() {
     let app = begin().await;
     installed(&app.database.pool, &map()).await;
     app.execute(&format!(
@@ -64,7 +64,7 @@ async fn its_rows_move_their_column_told_by_triggers() {
 }
 
 #[tokio::test]
-async fn its_rows_move_their_column_told_by_webhooks_and_rebuilt() {
+async fn configured_table_counts_by_webhooks_and_rebuild() {
     let app = begin().await;
     let record = |id: i64, owner, status| json!({"id": id, "author_id": owner, "status": status});
     let insert = |id, owner, status| {
@@ -81,7 +81,7 @@ async fn its_rows_move_their_column_told_by_webhooks_and_rebuilt() {
 }
 
 #[tokio::test]
-async fn a_count_that_no_table_feeds_is_the_applications_and_no_drift() {
+async fn unfed_count_belongs_to_the_application() {
     let app = begin().await;
     let entry = json!({"id": 1, "user_id": ANN});
     app.apply([row("msg_1", "INSERT", "public.journal_entries", entry, Value::Null)]).await;
@@ -96,7 +96,7 @@ async fn a_count_that_no_table_feeds_is_the_applications_and_no_drift() {
 }
 
 #[tokio::test]
-async fn its_rows_that_stand_there_are_read_in_with_all_others() {
+async fn configured_table_rows_are_imported() {
     let app = begin().await;
     app.execute(&format!(
         "insert into public.tracks
@@ -117,7 +117,7 @@ async fn its_rows_that_stand_there_are_read_in_with_all_others() {
     let report = read("nothing has changed", [2, 2]).await;
     assert_eq!([report.found["public.tracks"], report.found["members"]], [0, 0]);
 
-    // Nobody tells of these.
+    // Rows without events.
     app.execute("update public.tracks set status = 'ready' where id = 1").await;
     app.execute("delete from public.tracks where id = 5").await;
     read("a change and a deletion", [3, 1]).await;

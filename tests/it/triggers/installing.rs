@@ -30,7 +30,7 @@ fn all(outcome: &Outcome) -> Vec<(&'static str, &Outcome)> {
 }
 
 #[tokio::test]
-async fn twice_changes_nothing_and_uninstalling_leaves_the_database_as_it_was() {
+async fn install_is_idempotent_uninstall_is_complete() {
     let database = TestDatabase::migrated().await;
     let (pool, tables) = (&database.pool, ActivityTables::default());
     let before = inventory(pool).await;
@@ -49,7 +49,7 @@ async fn twice_changes_nothing_and_uninstalling_leaves_the_database_as_it_was() 
 }
 
 #[tokio::test]
-async fn installed_again_the_numbers_go_on_and_nothing_is_taken_for_a_repetition() {
+async fn reinstalled_triggers_continue_the_numbers() {
     let app = TestApp::begin().await;
     app.sign_up(ANN, "ann@example.org").await;
     let tables = ActivityTables::default();
@@ -63,7 +63,7 @@ async fn installed_again_the_numbers_go_on_and_nothing_is_taken_for_a_repetition
 }
 
 #[tokio::test]
-async fn what_is_outdated_switched_off_or_unwanted_is_mended() {
+async fn outdated_disabled_or_unwanted_triggers_are_fixed() {
     let database = TestDatabase::migrated().await;
     let (pool, tables) = (&database.pool, ActivityTables::default());
     let more = tables.clone().with("public.leads:assigned_to:vision_refinement_count".parse().unwrap());
@@ -93,7 +93,7 @@ async fn what_is_outdated_switched_off_or_unwanted_is_mended() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_missing_or_lacks_a_column_is_passed_over_and_said() {
+async fn unsuitable_table_is_skipped_and_reported() {
     let database = TestDatabase::migrated().await;
     let pool = &database.pool;
     pool.execute(
@@ -109,7 +109,7 @@ async fn a_table_that_is_missing_or_lacks_a_column_is_passed_over_and_said() {
 }
 
 #[tokio::test]
-async fn a_table_that_somebody_holds_is_passed_over_and_the_others_are_done() {
+async fn locked_table_is_skipped_others_are_installed() {
     let database = TestDatabase::migrated().await;
     let (pool, tables) = (&database.pool, ActivityTables::default());
     let mut holding = memberflow::database::begin(pool).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_table_that_somebody_holds_is_passed_over_and_the_others_are_done() {
 }
 
 #[tokio::test]
-async fn what_is_printed_does_the_same_when_run_by_hand() {
+async fn printed_script_is_equivalent() {
     let (ours, by_hand) = (TestDatabase::migrated().await, TestDatabase::migrated().await);
     let tables = ActivityTables::default();
     let before = inventory(&by_hand.pool).await;
@@ -141,7 +141,7 @@ async fn what_is_printed_does_the_same_when_run_by_hand() {
 }
 
 #[tokio::test]
-async fn before_the_migrations_or_as_a_stranger_nothing_is_done_and_it_is_said_why() {
+async fn unmigrated_or_foreign_role_is_explained() {
     let database = TestDatabase::stubbed().await;
     let refused = triggers::install(&database.pool, &ActivityTables::default()).await.unwrap_err();
     assert!(matches!(refused, TriggersError::NotMigrated));
@@ -151,7 +151,7 @@ async fn before_the_migrations_or_as_a_stranger_nothing_is_done_and_it_is_said_w
 }
 
 #[tokio::test]
-async fn the_commands_say_what_they_did() {
+async fn install_commands_print_results() {
     let database = TestDatabase::migrated().await;
     let settings = vec![("DATABASE_URL", database.url())];
     let run = |arguments: &'static [&str]| {
@@ -172,7 +172,7 @@ async fn the_commands_say_what_they_did() {
 }
 
 #[tokio::test]
-async fn supabases_linter_finds_nothing_wrong_with_them() {
+async fn supabase_linter_finds_nothing() {
     let database = TestDatabase::migrated().await;
     installed(&database.pool, &ActivityTables::default()).await;
     let mut connection = database.pool.acquire().await.unwrap();

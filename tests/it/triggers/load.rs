@@ -1,5 +1,5 @@
 //! Everything that users do by SQL from several connections, while the consumers and, in the long run, the
-//! broker are killed again and again: in the end the metrics say what SQL counts.
+//! broker are killed again and again: in the end the metrics match SQL counts.
 
 mod users;
 
@@ -64,18 +64,18 @@ impl Queue {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn activity_is_what_sql_counts_after_kills_under_load_on_rabbitmq() {
+async fn activity_is_exact_after_kills_on_rabbitmq() {
     activity_is_what_sql_counts(Queue::Shared(TestBroker::new()), 1500, Duration::from_secs(90)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn activity_is_what_sql_counts_after_kills_under_load_on_postgres() {
+async fn activity_is_exact_after_kills_on_postgres() {
     activity_is_what_sql_counts(Queue::Postgres, 1500, Duration::from_secs(90)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes long: make faults"]
-async fn activity_is_what_sql_counts_after_many_kills_under_long_load_on_rabbitmq() {
+async fn soak_activity_is_exact_after_kills_on_rabbitmq() {
     if !can_start() {
         eprintln!("skipped: RabbitMQ is not installed here");
         return;
@@ -86,7 +86,7 @@ async fn activity_is_what_sql_counts_after_many_kills_under_long_load_on_rabbitm
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes long: make faults"]
-async fn activity_is_what_sql_counts_after_many_kills_under_long_load_on_postgres() {
+async fn soak_activity_is_exact_after_kills_on_postgres() {
     activity_is_what_sql_counts(Queue::Postgres, statements(), Duration::from_secs(1800)).await;
 }
 

@@ -1,4 +1,4 @@
-//! Triggers: the database itself tells of what happens in it.
+//! Triggers: the database itself records its changes as events.
 
 mod both_ways;
 mod catalogue;
@@ -7,9 +7,9 @@ mod installing;
 mod load;
 mod never_in_the_way;
 mod order;
+mod recording;
 mod restoring;
 mod restricted_owner;
-mod telling;
 
 use bytes::Bytes;
 use memberflow::envelope::{Envelope, Source};
@@ -58,14 +58,14 @@ async fn waiting(pool: &PgPool) -> Vec<Envelope> {
         .collect()
 }
 
-/// Takes away everything that is pending.
+/// Deletes all pending events.
 async fn taken(pool: &PgPool) -> Vec<Envelope> {
     let events = waiting(pool).await;
     sqlx::query("delete from ingest.events where state = 'pending'").execute(pool).await.unwrap();
     events
 }
 
-/// Applies everything that waits.
+/// Applies all pending events.
 pub async fn drained(app: &TestApp) {
     let events = taken(&app.database.pool).await;
     let count = events.len();

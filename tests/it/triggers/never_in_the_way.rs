@@ -1,4 +1,4 @@
-//! Users' own statements succeed, whoever runs them and whatever becomes of the table of events.
+//! Users' statements succeed, whatever happens to the table of events.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -47,12 +47,12 @@ const STATEMENTS: [&str; 4] = [
 ];
 
 #[tokio::test]
-async fn supabases_roles_and_users_need_no_right_on_our_schema() {
-    let told = watched(&ActivityTables::default()).await;
-    told.execute("grant insert on public.vision_versions to authenticated").await;
-    told.execute("create policy own on public.vision_versions for insert to authenticated with check (true)")
+async fn supabase_roles_need_no_rights_on_our_schema() {
+    let app = watched(&ActivityTables::default()).await;
+    app.execute("grant insert on public.vision_versions to authenticated").await;
+    app.execute("create policy own on public.vision_versions for insert to authenticated with check (true)")
         .await;
-    let mut connection = PgConnection::connect_with(&told.database.options()).await.unwrap();
+    let mut connection = PgConnection::connect_with(&app.database.options()).await.unwrap();
     for (role, statement) in [
         (
             "supabase_auth_admin",
@@ -81,23 +81,23 @@ async fn supabases_roles_and_users_need_no_right_on_our_schema() {
         sqlx::query(AssertSqlSafe(statement)).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
     }
-    drained(&told).await;
-    assert_eq!(activity(&told, ANN).await, super::counts(1, 1, 1.0, 1, 0, 0));
+    drained(&app).await;
+    assert_eq!(activity(&app, ANN).await, super::counts(1, 1, 1.0, 1, 0, 0));
 }
 
 #[tokio::test]
-async fn without_events_or_with_a_table_that_takes_none_users_are_only_warned() {
+async fn unwritable_events_table_only_warns() {
     for (broken, says) in [
         ("alter view ingest.events rename to gone", "relation \"ingest.events\" does not exist"),
         ("alter table ingest.inbox add constraint is_full check (false) not valid", "is_full"),
         ("drop sequence ingest.change_numbers", "ingest.change_numbers"),
         ("alter view ingest.events rename body to bytes", "column \"body\""),
     ] {
-        let told = watched(&ActivityTables::default()).await;
-        told.execute(broken).await;
+        let app = watched(&ActivityTables::default()).await;
+        app.execute(broken).await;
         let (log, guard) = Log::begin();
         for statement in STATEMENTS {
-            told.execute(statement).await;
+            app.execute(statement).await;
         }
         drop(guard);
         let text = log.text();
@@ -110,43 +110,43 @@ async fn without_events_or_with_a_table_that_takes_none_users_are_only_warned() 
 }
 
 #[tokio::test]
-async fn a_column_that_went_away_costs_the_news_and_nothing_else() {
-    let told = watched(&ActivityTables::default()).await;
+async fn dropped_column_loses_only_the_event() {
+    let app = watched(&ActivityTables::default()).await;
     let (log, guard) = Log::begin();
-    told.execute("alter table public.user_profiles alter column phone type varchar(99)").await;
-    told.execute("alter table public.vision_versions rename is_draft to is_sketch").await;
-    told.execute(&format!("insert into public.vision_versions (user_id, title) values ('{ANN}', 'a')")).await;
+    app.execute("alter table public.user_profiles alter column phone type varchar(99)").await;
+    app.execute("alter table public.vision_versions rename is_draft to is_sketch").await;
+    app.execute(&format!("insert into public.vision_versions (user_id, title) values ('{ANN}', 'a')")).await;
     drop(guard);
     assert!(log.text().contains("not told of INSERT on public.vision_versions"), "{}", log.text());
-    assert_eq!(waiting(&told.database.pool).await, []);
+    assert_eq!(waiting(&app.database.pool).await, []);
 }
 
 #[tokio::test]
-async fn events_that_somebody_holds_are_waited_for_once_and_briefly() {
-    let told = watched(&ActivityTables::default()).await;
-    let held = stall(&told.database.pool).await;
+async fn locked_events_are_waited_for_briefly() {
+    let app = watched(&ActivityTables::default()).await;
+    let held = stall(&app.database.pool).await;
     let (log, guard) = Log::begin();
     let began = Instant::now();
-    told.execute(STATEMENTS[2]).await;
+    app.execute(STATEMENTS[2]).await;
     let took = began.elapsed();
     drop(guard);
     assert!(took > Duration::from_millis(400) && took < Duration::from_secs(4), "{took:?}");
     let warnings = log.text().matches("its events are held by somebody").count();
     assert_eq!(warnings, 20);
     held.rollback().await.unwrap();
-    taken(&told.database.pool).await;
-    told.execute("update storage.objects set metadata = '{\"size\": 2}'").await;
-    assert_eq!(taken(&told.database.pool).await.len(), 20, "the next transaction tells again");
+    taken(&app.database.pool).await;
+    app.execute("update storage.objects set metadata = '{\"size\": 2}'").await;
+    assert_eq!(taken(&app.database.pool).await.len(), 20, "the next transaction tells again");
 }
 
 #[tokio::test]
-async fn few_of_the_users_transactions_notify_for_those_that_do_commit_one_by_one() {
-    let told = watched(&ActivityTables::default()).await;
-    let mut listener = PgListener::connect_with(&told.database.pool).await.unwrap();
+async fn notifications_are_throttled() {
+    let app = watched(&ActivityTables::default()).await;
+    let mut listener = PgListener::connect_with(&app.database.pool).await.unwrap();
     listener.listen("memberflow_events").await.unwrap();
     let began = Instant::now();
     for _ in 0..100 {
-        told.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;
+        app.execute(&format!("insert into public.journal_entries (user_id) values ('{ANN}')")).await;
     }
     let most = began.elapsed().as_millis() / 5 + 1;
     let mut notified = 0;

@@ -1,4 +1,4 @@
-//! The order of one row's changes: the one in which the row was held, whatever clocks and commits say.
+//! The order of one row's changes is that of its row locks, whatever clocks and commits say.
 
 use memberflow::envelope::Envelope;
 use memberflow::project::supabase::ActivityTables;
@@ -27,7 +27,7 @@ pub fn permutations(events: &[Envelope]) -> Vec<Vec<Envelope>> {
     all
 }
 
-/// Everything that events have made is gone; what stands in `auth` and the application's tables stays.
+/// Empties everything derived; `auth` and the application's tables stay.
 pub async fn forget(app: &TestApp) {
     app.execute(
         "truncate ingest.inbox, ingest.row_facts, ingest.logins, ingest.activity, ingest.users,
@@ -37,7 +37,7 @@ pub async fn forget(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_transaction_that_began_first_and_wrote_last_has_the_last_word_in_every_order() {
+async fn last_writer_wins_whatever_the_commit_order() {
     let app = watched(&ActivityTables::default()).await;
     let file =
         |bytes| format!("update storage.objects set metadata = '{{\"size\": {bytes}}}', updated_at = now()");
@@ -69,7 +69,7 @@ async fn a_transaction_that_began_first_and_wrote_last_has_the_last_word_in_ever
 }
 
 #[tokio::test]
-async fn what_another_trigger_changes_in_the_same_row_comes_after_what_made_it_fire() {
+async fn other_triggers_changes_are_ordered_after() {
     let app = watched(&ActivityTables::default()).await;
     sqlx::raw_sql(
         "create function public.publish() returns trigger language plpgsql as $$
@@ -93,7 +93,7 @@ async fn what_another_trigger_changes_in_the_same_row_comes_after_what_made_it_f
 }
 
 #[tokio::test]
-async fn changes_of_one_transaction_share_their_moment_and_keep_their_order() {
+async fn changes_of_one_transaction_keep_their_order() {
     let app = watched(&ActivityTables::default()).await;
     let mut tx = memberflow::database::begin(&app.database.pool).await.unwrap();
     for statement in [
@@ -117,7 +117,7 @@ async fn changes_of_one_transaction_share_their_moment_and_keep_their_order() {
 }
 
 #[tokio::test]
-async fn what_is_rolled_back_is_not_told() {
+async fn rolled_back_change_is_not_recorded() {
     let app = watched(&ActivityTables::default()).await;
     let mut tx = memberflow::database::begin(&app.database.pool).await.unwrap();
     let insert = format!("insert into public.journal_entries (user_id) values ('{ANN}')");

@@ -23,7 +23,7 @@ async fn restore(pool: &PgPool, number: i64) {
 }
 
 #[tokio::test]
-async fn a_number_given_again_after_a_restore_names_another_event() {
+async fn repeated_number_after_restore_is_another_event() {
     let app = watched(&ActivityTables::default()).await;
     drained(&app).await;
     let restored = last_number(&app.database.pool).await;
@@ -41,7 +41,7 @@ async fn a_number_given_again_after_a_restore_names_another_event() {
 }
 
 #[tokio::test]
-async fn installing_lets_the_numbers_go_on_above_all_that_were_given() {
+async fn install_advances_the_change_numbers() {
     let app = watched(&ActivityTables::default()).await;
     entry(&app).await;
     let lost_hours = taken(&app.database.pool).await;
@@ -64,7 +64,7 @@ async fn installing_lets_the_numbers_go_on_above_all_that_were_given() {
 
 /// A database of before: small numbers, which the migration lifts above all of them.
 #[tokio::test]
-async fn an_existing_databases_numbers_are_lifted_by_the_migration() {
+async fn migration_advances_existing_numbers() {
     let app = TestApp::begin().await;
     restore(&app.database.pool, 41).await;
     let migration = include_str!("../../../migrations/20251205001000_create_ingest.sql");

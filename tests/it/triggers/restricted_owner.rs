@@ -104,7 +104,7 @@ async fn whole_stay(superuser: &PgPool, owner: &PgConnectOptions) {
 }
 
 #[tokio::test]
-async fn it_installs_uses_and_uninstalls_and_leaves_everything_as_it_was() {
+async fn restricted_owner_installs_and_uninstalls() {
     let database = TestDatabase::stubbed().await;
     let role = format!("{}_owner", database.name);
     database.pool.execute(AssertSqlSafe(rights(&role, &database.name))).await.unwrap();
@@ -117,7 +117,7 @@ async fn it_installs_uses_and_uninstalls_and_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_role_that_does_not_own_the_events_is_told_who_does() {
+async fn wrong_role_is_told_the_owner() {
     let database = TestDatabase::migrated().await;
     let role = format!("{}_stranger", database.name);
     let create =

@@ -1,5 +1,5 @@
-//! The broker goes away and comes back while events come in: all that is accepted is applied, and no
-//! process of ours ends.
+//! The broker goes away and comes back while events come in: all accepted events are applied, and no process
+//! exits.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::process::Serving;
 use crate::support::proxy::{Mode, Proxy};
 
 #[tokio::test]
-async fn with_the_broker_cut_off_and_back_every_event_is_accepted_and_applied() {
+async fn broker_outage_accepts_and_applies_every_event() {
     let deployment = Deployment::new(Kind::RabbitMq).await;
     let proxy = Proxy::to(broker_address()).await;
     let settings = deployment.settings_with("AMQP_URL", broker_url_at(proxy.address));
@@ -31,7 +31,7 @@ async fn with_the_broker_cut_off_and_back_every_event_is_accepted_and_applied() 
 
     let taken = sender.taken();
     deployment.applied(&taken).await;
-    // Postgres stands in for the broker, so no provider ever hears of the trouble.
+    // Postgres is the fallback, so no provider notices.
     let not_hooks = events.iter().filter(|event| event.source != memberflow::envelope::Source::SupabaseAuth);
     assert_eq!(taken, ids(not_hooks));
     sender.deliver(&events, 8).await;

@@ -21,7 +21,7 @@ fn json(output: &Output) -> Value {
 }
 
 #[tokio::test]
-async fn from_an_empty_database_to_a_member_on_the_screen() {
+async fn empty_database_to_listed_member() {
     let database = TestDatabase::empty().await;
     let settings = vec![("DATABASE_URL", database.url())];
     let unmigrated = run(&settings, &["doctor"]).await;
@@ -50,7 +50,7 @@ async fn from_an_empty_database_to_a_member_on_the_screen() {
 }
 
 #[tokio::test]
-async fn a_body_signed_on_the_command_line_is_taken() {
+async fn body_signed_by_the_command_is_accepted() {
     let deployment = Deployment::new(Kind::Postgres).await;
     let serving = Serving::roles("receive", &deployment.settings());
     let event = deployment.events().into_iter().find(|event| event.event_type == "customer.created").unwrap();
@@ -74,7 +74,7 @@ async fn a_body_signed_on_the_command_line_is_taken() {
 }
 
 #[tokio::test]
-async fn commands_say_by_their_exit_code_what_went_wrong() {
+async fn exit_codes_show_the_kind_of_failure() {
     let away = vec![("DATABASE_URL", "postgres://postgres@127.0.0.1:1/nothing".to_owned())];
     for (settings, arguments, code) in [
         (&away, &["members", "list"][..], 7),

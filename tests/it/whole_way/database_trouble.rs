@@ -1,4 +1,4 @@
-//! Postgres is not there when the service starts, and comes later.
+//! Postgres is down when the service starts, and comes up later.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-/// The house's settings with the database behind `address`.
+/// The deployment's settings with the database behind `address`.
 fn behind(deployment: &Deployment, address: SocketAddr) -> Settings {
     let mut url: reqwest::Url = deployment.database.url().parse().unwrap();
     url.set_ip_host(address.ip()).unwrap();
@@ -38,7 +38,7 @@ fn first(deployment: &Deployment, source: Source) -> FixtureEvent {
 }
 
 #[tokio::test]
-async fn without_database_and_broker_stripe_is_sent_away_and_a_login_is_not() {
+async fn full_outage_rejects_stripe_but_not_logins() {
     let deployment = Deployment::new(Kind::Postgres).await;
     let address = closed_port();
     let mut serving = Serving::all(&behind(&deployment, address));
@@ -66,7 +66,7 @@ async fn without_database_and_broker_stripe_is_sent_away_and_a_login_is_not() {
 }
 
 #[tokio::test]
-async fn without_database_the_broker_keeps_what_comes_until_it_is_there() {
+async fn database_outage_events_wait_in_the_broker() {
     let deployment = Deployment::new(Kind::RabbitMq).await;
     assert!(deployment.settings().contains(&("AMQP_URL", broker_url())));
     let address = closed_port();
@@ -82,7 +82,7 @@ async fn without_database_the_broker_keeps_what_comes_until_it_is_there() {
 }
 
 #[tokio::test]
-async fn doctor_ends_with_7_where_the_database_is_away() {
+async fn doctor_exits_with_7_if_database_is_down() {
     let deployment = Deployment::new(Kind::Postgres).await;
     let mut command = memberflow(&behind(&deployment, closed_port()));
     command.arg("doctor");
@@ -90,7 +90,7 @@ async fn doctor_ends_with_7_where_the_database_is_away() {
     assert_eq!(output.status.code(), Some(7), "{output:?}");
 }
 
-/// The service finds by itself what was away; until then it says no.
+/// The service recovers by itself; until then it rejects.
 async fn taken_at_last(sender: &Sender, event: &FixtureEvent) {
     eventually("the event is taken", async || {
         let response = sender.post(event).await.unwrap();

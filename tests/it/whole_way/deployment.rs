@@ -1,4 +1,4 @@
-//! A database and queue names of a test's own, and what the tables must say once all stories are told.
+//! A test's own database and queues, and the expected tables once all fixtures are applied.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub enum Kind {
     Postgres,
 }
 
-/// Everything that a service needs, and whom the stories are about.
+/// Everything that a service needs, and the fixtures' members.
 pub struct Deployment {
     pub database: TestDatabase,
     pub broker: Option<TestBroker>,
@@ -39,7 +39,7 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// A migrated database with the stories' tiers and those members who come before the events.
+    /// A migrated database with the fixtures' tiers and those members who sign up before the events.
     pub async fn new(kind: Kind) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let database = TestDatabase::migrated().await;
@@ -56,10 +56,10 @@ impl Deployment {
         let members = self.stories.iter().flat_map(|story| &story.members);
         let members: Vec<_> = members.filter(|member| member.signs_up == when).collect();
         demo::sign_up(&self.database.pool, &members).await.unwrap();
-        // The same in every house, so that what is read of them can be compared.
+        // Fixed ids, so that databases can be compared.
         let same = "update public.user_profiles set id = md5(user_id::text)::uuid, updated_at = '2026-01-01'";
         sqlx::query(same).execute(&self.database.pool).await.unwrap();
-        // What the triggers tell of it is not what these tests post.
+        // Trigger events are not part of these tests.
         sqlx::query("delete from ingest.events where state = 'pending'")
             .execute(&self.database.pool)
             .await
@@ -88,7 +88,7 @@ impl Deployment {
         settings
     }
 
-    /// Every event of the stories.
+    /// Every event of the fixtures.
     pub fn events(&self) -> Vec<FixtureEvent> {
         self.stories.iter().flat_map(|story| story.events.iter().cloned()).collect()
     }
@@ -141,7 +141,7 @@ impl Deployment {
         Store::new(self.database.pool.clone(), Clock::fixed(NOW), rules)
     }
 
-    /// What the tables say where the events are applied directly, in their order.
+    /// The tables after applying the events directly, in order.
     pub async fn tables_of_direct_application() -> Dump {
         let deployment = Self::new(Kind::Postgres).await;
         let store = deployment.store();
@@ -153,7 +153,7 @@ impl Deployment {
     }
 }
 
-/// The folder of the stories.
+/// The folder of the fixtures.
 pub fn stories() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }

@@ -1,4 +1,4 @@
-//! Processes that end in the middle of everything: what was answered with yes is applied, once.
+//! Killed processes: acknowledged events are applied exactly once.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -25,12 +25,12 @@ async fn ends_well(deployment: &Deployment, serving: &Serving, sender: &Sender, 
 }
 
 #[tokio::test]
-async fn a_receiver_killed_in_mid_stream_has_kept_all_that_it_took_on_rabbitmq() {
+async fn killed_receiver_keeps_accepted_events_on_rabbitmq() {
     a_receiver_killed_in_mid_stream(Kind::RabbitMq).await;
 }
 
 #[tokio::test]
-async fn a_receiver_killed_in_mid_stream_has_kept_all_that_it_took_on_postgres() {
+async fn killed_receiver_keeps_accepted_events_on_postgres() {
     a_receiver_killed_in_mid_stream(Kind::Postgres).await;
 }
 
@@ -55,12 +55,12 @@ async fn a_receiver_killed_in_mid_stream(kind: Kind) {
 }
 
 #[tokio::test]
-async fn a_consumer_killed_in_mid_batch_loses_and_doubles_nothing_on_rabbitmq() {
+async fn killed_consumer_is_exactly_once_on_rabbitmq() {
     a_consumer_killed_in_mid_batch(Kind::RabbitMq).await;
 }
 
 #[tokio::test]
-async fn a_consumer_killed_in_mid_batch_loses_and_doubles_nothing_on_postgres() {
+async fn killed_consumer_is_exactly_once_on_postgres() {
     a_consumer_killed_in_mid_batch(Kind::Postgres).await;
 }
 
@@ -82,12 +82,12 @@ async fn a_consumer_killed_in_mid_batch(kind: Kind) {
 }
 
 #[tokio::test]
-async fn a_service_asked_to_stop_under_load_ends_in_time_and_loses_nothing_on_rabbitmq() {
+async fn shutdown_under_load_loses_nothing_on_rabbitmq() {
     a_service_asked_to_stop_under_load(Kind::RabbitMq).await;
 }
 
 #[tokio::test]
-async fn a_service_asked_to_stop_under_load_ends_in_time_and_loses_nothing_on_postgres() {
+async fn shutdown_under_load_loses_nothing_on_postgres() {
     a_service_asked_to_stop_under_load(Kind::Postgres).await;
 }
 
@@ -114,7 +114,7 @@ async fn a_service_asked_to_stop_under_load(kind: Kind) {
 }
 
 #[tokio::test]
-async fn a_process_whose_log_nobody_reads_any_more_stops_when_asked() {
+async fn process_with_closed_stderr_still_stops() {
     let deployment = Deployment::new(Kind::Postgres).await;
     let mut command = memberflow(&deployment.settings());
     command.args(["serve", "--roles", "consume", "--bind", "127.0.0.1:0"]);

@@ -1,5 +1,4 @@
-//! The whole way of an event, from a signed request over HTTP to the tables, through faults of everything
-//! that it passes.
+//! End to end, from a signed HTTP request to the tables, with faults on the way.
 
 mod broker_trouble;
 mod commands;

@@ -1,5 +1,5 @@
-//! Whatever way the events come, the tables say the same: by HTTP or directly, in order or not, once or
-//! often, over either queue, through one process or several.
+//! The tables do not depend on how events arrive: by HTTP or directly, in order or not, repeated, over either
+//! queue, through one process or several.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ const LISTENING: &str = "
     where datname = current_database() and query ~ '(memberflow_events|as waiting$)' and pid <> pg_backend_pid()";
 
 #[tokio::test]
-async fn replayed_again_and_again_in_any_order_over_rabbitmq() {
+async fn repeated_shuffled_replay_over_rabbitmq() {
     replayed_again_and_again(Kind::RabbitMq).await;
 }
 
 #[tokio::test]
-async fn replayed_again_and_again_in_any_order_over_the_postgres_queue() {
+async fn repeated_shuffled_replay_over_postgres() {
     replayed_again_and_again(Kind::Postgres).await;
 }
 
@@ -80,7 +80,7 @@ async fn two_consumers_share_one_queue(kind: Kind) {
     assert_as_if_applied_directly(&deployment, "through two consumers").await;
 }
 
-/// Posts all stories with `memberflow replay`.
+/// Posts all fixtures with `memberflow replay`.
 async fn replay(deployment: &Deployment, serving: &Serving, flags: &[&str]) {
     let mut command = memberflow(&deployment.settings());
     command.arg("replay").arg(stories()).args(["--url", &serving.url()]).args(flags);

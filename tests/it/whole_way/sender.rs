@@ -1,4 +1,4 @@
-//! A provider that posts signed events and remembers which of them were answered with yes.
+//! A provider that posts signed events and remembers which were acknowledged.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -79,7 +79,7 @@ impl Sender {
         join_all(lanes).await;
     }
 
-    /// The events that were answered with yes.
+    /// The acknowledged events.
     pub fn taken(&self) -> BTreeSet<String> {
         self.taken.lock().unwrap().clone()
     }

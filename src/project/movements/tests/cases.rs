@@ -1,4 +1,4 @@
-//! Histories whose movements are known.
+//! Histories with expected movements.
 
 use super::*;
 use crate::project::stripe::{Invoice, InvoiceLine};
@@ -12,11 +12,11 @@ fn other(status: &str, cents: u32) -> Subscription {
 }
 
 fn check(name: &str, versions: Vec<Version>, now: i64, expected: &[&str]) {
-    assert_eq!(told(&all(versions, now)), expected, "{name}");
+    assert_eq!(reported(&all(versions, now)), expected, "{name}");
 }
 
 #[test]
-fn an_amount_off_in_another_currency_counts_from_the_invoice_on_that_shows_it() {
+fn foreign_amount_off_counts_from_its_invoice() {
     let mut euros = half_off("di_1");
     euros.coupon = Some(Coupon {
         percent_off: None,
@@ -46,7 +46,7 @@ fn an_amount_off_in_another_currency_counts_from_the_invoice_on_that_shows_it() 
 }
 
 #[test]
-fn a_life_in_one_subscription() {
+fn single_subscription_lifecycle() {
     check("nothing", vec![], 9, &[]);
     check("an attempt", vec![on(0, sub("incomplete", 2900))], 9, &[]);
     check(
@@ -77,7 +77,7 @@ fn a_life_in_one_subscription() {
         ],
     );
     check(
-        "what is told after the end, or of its very second, was before it",
+        "what is reported after the end, or of its very second, was before it",
         vec![
             on(0, sub("active", 2900)),
             on(3, sub("canceled", 2900)),
@@ -107,7 +107,7 @@ fn a_life_in_one_subscription() {
 }
 
 #[test]
-fn several_subscriptions_make_one_net_movement_a_second_and_churn_only_together() {
+fn movements_of_one_second_are_netted() {
     check(
         "the second one is expansion, the end of one is contraction",
         vec![
@@ -154,7 +154,7 @@ fn several_subscriptions_make_one_net_movement_a_second_and_churn_only_together(
 }
 
 #[test]
-fn the_clock_makes_movements_of_its_own() {
+fn clock_makes_movements() {
     let discounted = || with(sub("active", 2000), [until(half_off("di_1"), T + 30 * DAY)]);
     check(
         "a discount that ends",
@@ -186,7 +186,7 @@ fn the_clock_makes_movements_of_its_own() {
 }
 
 #[test]
-fn a_customers_discount_counts_while_it_is_there() {
+fn customer_discount_counts_until_removed() {
     let started = |day: i64| Discount { start: Some(T + day * DAY), ..half_off("di_1") };
     let gone = |discount: Discount| Discount { deleted: true, ..discount };
     let paying = || on(0, sub("active", 2000));
@@ -197,7 +197,7 @@ fn a_customers_discount_counts_while_it_is_there() {
         &["0 new +2000 2000 a_0", "5 contraction -1000 1000 di_1_5", "9 expansion +1000 2000 di_1_9"],
     );
     check(
-        "also where only its deletion is told",
+        "also where only its deletion is reported",
         vec![paying(), on(9, gone(started(5)))],
         20,
         &["0 new +2000 2000 a_0", "5 contraction -1000 1000 di_1_9", "9 expansion +1000 2000 di_1_9"],
@@ -217,10 +217,10 @@ fn a_customers_discount_counts_while_it_is_there() {
 }
 
 #[test]
-fn terms_that_become_known_late_hold_for_all_of_history_but_not_a_discounts_end() {
+fn late_terms_apply_to_history_except_discount_end() {
     let by_id = || with(sub("active", 2000), [Discount { id: "di_1".to_owned(), ..Discount::default() }]);
-    let told = Discount { subscription: Some("a".to_owned()), ..half_off("di_1") };
-    let gone = Discount { deleted: true, ..told.clone() };
+    let reported = Discount { subscription: Some("a".to_owned()), ..half_off("di_1") };
+    let gone = Discount { deleted: true, ..reported.clone() };
     check(
         "a discount known by its id",
         vec![on(0, by_id()), on(9, gone)],
@@ -233,11 +233,11 @@ fn terms_that_become_known_late_hold_for_all_of_history_but_not_a_discounts_end(
     let mut catalogue = Catalogue { prices: [("price_1".to_owned(), price)].into(), ..Catalogue::default() };
     let history = History { versions: vec![on(0, bare)], ..History::default() };
     let movements = movements(history, &mut catalogue, BEGINNING, T + 9 * DAY);
-    assert_eq!(super::told(&movements), ["0 new +1500 1500 a_0"]);
+    assert_eq!(super::reported(&movements), ["0 new +1500 1500 a_0"]);
 }
 
 #[test]
-fn where_no_price_tells_each_invoice_counts_from_its_making() {
+fn without_price_invoices_count_from_creation() {
     let mut hidden = sub("active", 0);
     hidden.items[0].price = Price { unit_amount: None, ..item(0).price };
     let invoice = |id: &str, day: i64, amount: i64| {
@@ -263,7 +263,7 @@ fn where_no_price_tells_each_invoice_counts_from_its_making() {
 }
 
 #[test]
-fn what_is_told_ahead_of_our_clock_is_in_force_already() {
+fn reports_ahead_of_our_clock_are_in_force() {
     let ends = until(half_off("di_1"), T + 3 * DAY);
     let half = || with(sub("active", 2000), [ends.clone()]);
     let versions = vec![on(0, half()), on(5, half())];

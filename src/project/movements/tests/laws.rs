@@ -1,4 +1,4 @@
-//! What holds for every history.
+//! Properties of every history.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -50,7 +50,7 @@ fn any_version() -> impl Strategy<Value = Version> {
         1 => option::of(any_discount()).prop_map(|it| customer(it.filter(|it| !it.deleted))),
     ];
     (0..DAYS, state).prop_map(|(day, state)| {
-        // A discount is never reported before its start.
+        // A discount is never reported before it starts.
         match state {
             StripeObject::Discount(it) => {
                 on(day, Discount { start: it.start.map(|start| start.min(T + day * DAY)), ..it })
@@ -60,7 +60,7 @@ fn any_version() -> impl Strategy<Value = Version> {
     })
 }
 
-/// One version per object, second and finality, as the database keeps them.
+/// One version per object, second and finality, as in the database.
 fn any_versions() -> impl Strategy<Value = Vec<Version>> {
     vec(any_version(), 0..25).prop_map(|versions| {
         let mut kept = HashSet::new();
@@ -69,7 +69,7 @@ fn any_versions() -> impl Strategy<Value = Vec<Version>> {
     })
 }
 
-/// What the present facts are worth at day `now`, the plain way.
+/// The value of the present facts at day `now`, computed directly.
 fn present(versions: &[Version], now: i64) -> BTreeMap<String, i64> {
     let mut facts = BTreeMap::<&str, &Version>::new();
     for version in versions {
@@ -78,21 +78,21 @@ fn present(versions: &[Version], now: i64) -> BTreeMap<String, i64> {
             *fact = version;
         }
     }
-    // Where a provider's clock runs ahead of ours, the latest second that is reported is now.
+    // If a provider's clock is ahead of ours, the latest reported second is now.
     let now = facts.values().map(|fact| fact.at).max().unwrap_or_default().max(T + now * DAY);
     let mut catalogue = Catalogue::default();
-    let (mut shown, mut told) = (None, Vec::new());
+    let (mut shown, mut reported) = (None, Vec::new());
     for fact in facts.values() {
         match &fact.state {
             StripeObject::Customer(it) => shown = Some(it),
             StripeObject::Discount(it) => {
                 catalogue.discounts.insert(it.id.clone(), it.clone());
-                told.push(it.clone());
+                reported.push(it.clone());
             }
             _ => {}
         }
     }
-    let discounts = mrr::customer_discounts(shown, &told);
+    let discounts = mrr::customer_discounts(shown, &reported);
     let mut sums = BTreeMap::new();
     for fact in facts.values() {
         let StripeObject::Subscription(it) = &fact.state else { continue };
@@ -116,7 +116,7 @@ fn present(versions: &[Version], now: i64) -> BTreeMap<String, i64> {
     sums
 }
 
-/// What the movements add up to, checking that each follows from the one before it.
+/// The sums of the movements, checking that each continues the one before it.
 fn sums(movements: &[Movement]) -> BTreeMap<String, i64> {
     let mut sums = BTreeMap::new();
     for movement in movements {
@@ -130,8 +130,8 @@ fn sums(movements: &[Movement]) -> BTreeMap<String, i64> {
     sums
 }
 
-/// What of `versions` a part of the ledger is worked out from: of each object the final version before `since`, else the
-/// last one of a status that we know, and all that came after it.
+/// The versions that a part of the ledger is computed from: for each object the final version before `since`,
+/// else the last one with a known status, and all later ones.
 fn in_force(versions: &[Version], since: i64) -> Vec<Version> {
     let has_known_status = |it: &Version| match &it.state {
         StripeObject::Subscription(it) => it.has_known_status(),
@@ -145,28 +145,29 @@ fn in_force(versions: &[Version], since: i64) -> Vec<Version> {
     versions.iter().filter(|it| it.at >= first(it.state.id())).cloned().collect()
 }
 
-/// From when on a version matters.
+/// The second from which a version matters.
 fn matters_since(version: &Version, versions: &[Version]) -> i64 {
-    let is_told_before = versions.iter().any(|it| it.state.id() == version.state.id() && it.at < version.at);
-    let is_first_of_discount = matches!(version.state, StripeObject::Discount(_)) && !is_told_before;
+    let is_reported_before =
+        versions.iter().any(|it| it.state.id() == version.state.id() && it.at < version.at);
+    let is_first_of_discount = matches!(version.state, StripeObject::Discount(_)) && !is_reported_before;
     if is_first_of_discount { BEGINNING } else { version.at }
 }
 
 proptest! {
     #[test]
-    fn the_last_step_is_the_present(versions in any_versions(), now in -5..DAYS + 5) {
+    fn last_movement_equals_present_value(versions in any_versions(), now in -5..DAYS + 5) {
         prop_assert_eq!(sums(&all(versions.clone(), now)), present(&versions, now));
     }
 
     #[test]
-    fn the_order_of_versions_does_not_matter(
+    fn version_order_does_not_matter(
         (versions, shuffled) in any_versions().prop_flat_map(|it| (Just(it.clone()), Just(it).prop_shuffle())),
     ) {
         prop_assert_eq!(all(versions, DAYS), all(shuffled, DAYS));
     }
 
     #[test]
-    fn there_is_one_beginning_and_one_movement_a_second(versions in any_versions(), now in -5..DAYS + 5) {
+    fn one_new_and_one_movement_per_second(versions in any_versions(), now in -5..DAYS + 5) {
         let movements = all(versions, now);
         let (mut moments, mut beginnings) = (HashSet::new(), HashSet::new());
         for movement in &movements {
@@ -178,17 +179,17 @@ proptest! {
         prop_assert!(movements.is_sorted_by_key(|movement| movement.effective_at));
     }
 
-    /// What has happened stays as it was when only the clock continues.
+    /// The passing of time does not change the past.
     #[test]
-    fn the_past_does_not_change_by_the_clock(versions in any_versions(), now in -5..DAYS + 5, later in 0..9_i64) {
+    fn clock_does_not_change_the_past(versions in any_versions(), now in -5..DAYS + 5, later in 0..9_i64) {
         let so_far = all(versions.clone(), now);
         let then = all(versions, now + later);
         prop_assert_eq!(&then[..so_far.len()], &so_far[..]);
     }
 
-    /// Worked out from any second on: the same as that part of the whole.
+    /// Computed from any second on, the ledger equals that part of the whole.
     #[test]
-    fn a_part_of_history_is_that_part_of_the_whole(versions in any_versions(), day in 0..DAYS) {
+    fn partial_ledger_equals_part_of_whole(versions in any_versions(), day in 0..DAYS) {
         let since = T + day * DAY;
         let (before, whole): (Vec<_>, Vec<_>) =
             all(versions.clone(), DAYS).into_iter().partition(|movement| movement.effective_at < since);
@@ -197,10 +198,10 @@ proptest! {
         prop_assert_eq!(movements(history, &mut Catalogue::default(), since, T + DAYS * DAY), whole);
     }
 
-    /// Whatever becomes known, late or in its turn: what was believed until its second stays, and the rest is worked out
+    /// Whatever becomes known, late or in order: movements before its second stay, and the rest is recomputed
     /// from what is in force there.
     #[test]
-    fn the_ledger_from_the_change_on_equals_the_ledger_from_the_beginning(
+    fn incremental_ledger_equals_full_ledger(
         versions in any_versions(),
         change in any_version(),
     ) {

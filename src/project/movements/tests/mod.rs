@@ -1,4 +1,4 @@
-//! Histories in few words, and the movements they make.
+//! Short notations for histories and their movements.
 
 mod cases;
 mod laws;
@@ -66,7 +66,7 @@ fn customer(discount: Option<Discount>) -> StripeObject {
     StripeObject::Customer(Customer { id: "cus_1".to_owned(), discount, ..Customer::default() })
 }
 
-/// What an object was from day `day` on; the event is named after both.
+/// A version of an object from day `day` on; the event id names both.
 fn on(day: i64, state: impl Into<StripeObject>) -> Version {
     let state = state.into();
     let event_id = format!("evt_{}_{day}", state.id());
@@ -97,8 +97,8 @@ fn all(versions: Vec<Version>, now: i64) -> Vec<Movement> {
 }
 
 /// `day kind delta after cause`, the cause without its `evt_`, `clock` for none.
-fn told(movements: &[Movement]) -> Vec<String> {
-    let tell = |it: &Movement| {
+fn reported(movements: &[Movement]) -> Vec<String> {
+    let line = |it: &Movement| {
         assert_eq!(it.mrr_before + it.delta, it.mrr_after);
         let day = (it.effective_at - T) / DAY;
         let cause = it.cause_event_id.as_deref().map_or("clock", |id| &id["evt_".len()..]);
@@ -106,5 +106,5 @@ fn told(movements: &[Movement]) -> Vec<String> {
         let currency = if it.currency == "usd" { "" } else { "eur " };
         format!("{currency}{day} {kind} {delta:+} {after} {cause}")
     };
-    movements.iter().map(tell).collect()
+    movements.iter().map(line).collect()
 }

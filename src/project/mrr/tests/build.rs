@@ -1,4 +1,4 @@
-//! Subscriptions, prices and discounts in few words.
+//! Builders of subscriptions, prices and discounts.
 
 use std::collections::HashMap;
 
@@ -94,7 +94,7 @@ pub fn paused_as(behavior: &str) -> Subscription {
     Subscription { pause_behavior: Some(behavior.to_owned()), ..active([monthly("2900")]) }
 }
 
-/// A subscription of $29 a month with `discounts` of its own.
+/// A subscription of $29 a month with its own `discounts`.
 pub fn discounted(discounts: impl IntoIterator<Item = Discount>) -> Subscription {
     with_discounts(active([monthly("2900")]), discounts)
 }
@@ -110,7 +110,7 @@ pub fn item_discount(item: Item, discount: Discount) -> Item {
     Item { discounts: vec![discount], ..item }
 }
 
-/// In a trial of its own until `end`.
+/// In a trial until `end`.
 pub fn on_trial(item: Item, end: i64) -> Item {
     Item { trial_end: Some(end), ..item }
 }
@@ -156,18 +156,18 @@ pub fn tax_rate(percentage: &str, inclusive: bool) -> TaxRate {
     TaxRate { id: format!("txr_{percentage}"), inclusive, percentage: Some(percentage.to_owned()) }
 }
 
-/// A subscription of `item` with tax rates of its own.
+/// A subscription of `item` with its own tax rates.
 pub fn taxed(item: Item, rates: impl IntoIterator<Item = TaxRate>) -> Subscription {
     Subscription { default_tax_rates: rates.into_iter().collect(), ..active([item]) }
 }
 
-/// The price of `item` says that its tax is `inclusive` or `exclusive`.
+/// The price of `item` with a tax behavior of `inclusive` or `exclusive`.
 pub fn saying(behavior: &str, item: Item) -> Item {
     let price = Price { tax_behavior: Some(behavior.to_owned()), ..item.price };
     Item { price, ..item }
 }
 
-/// Stripe works out the tax of `item`.
+/// A subscription of `item` with automatic tax.
 pub fn automatically_taxed(item: Item) -> Subscription {
     Subscription { automatic_tax: true, ..active([item]) }
 }
@@ -176,7 +176,7 @@ pub fn until(end: i64, discount: Discount) -> Discount {
     Discount { end: Some(end), ..discount }
 }
 
-/// A repeating discount of three months that does not tell its end.
+/// A repeating discount of three months that does not show its end.
 pub fn three_months_from(start: i64) -> Discount {
     let mut discount = Discount { start: Some(start), ..percent("25", "repeating") };
     if let Some(coupon) = &mut discount.coupon {
@@ -205,7 +205,7 @@ pub fn knowing_discount(id: &str, discount: Discount) -> Catalogue {
     Catalogue { discounts: HashMap::from([(id.to_owned(), discount)]), ..Catalogue::default() }
 }
 
-/// The newest invoice of `sub_1` asked `amount` for the item.
+/// The newest invoice of `sub_1` has a line of `amount` for the item.
 pub fn last_billed(item: &Item, amount: i64) -> Catalogue {
     let line = |item: &Item, amount| InvoiceLine {
         price: Some(item.price.id.clone()),

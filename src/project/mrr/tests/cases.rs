@@ -8,7 +8,7 @@ use crate::project::stripe::{Coupon, Discount, Item, Price, Subscription, TaxRat
 const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/mrr.md"));
 
 #[test]
-fn every_worked_case_of_the_document_has_its_value() {
+fn documented_cases_have_their_values() {
     let documented = documented();
     let computed: Vec<(&str, String)> = cases().into_iter().map(|(name, mrr)| (name, shown(&mrr))).collect();
     assert!(documented.len() >= 40, "the document's table was not found");
@@ -214,7 +214,7 @@ fn levels() -> Vec<(&'static str, Mrr)> {
     };
     let ended = until(NOW - DAY, percent("25", "repeating"));
     let half_off = item_discount(monthly("2900"), percent("50", "forever"));
-    let told = knowing_discount("di_1", percent("25", "forever"));
+    let reported = knowing_discount("di_1", percent("25", "forever"));
     let coupon = Coupon {
         id: "spring".to_owned(),
         percent_off: Some("25".to_owned()),
@@ -232,9 +232,9 @@ fn levels() -> Vec<(&'static str, Mrr)> {
             of_customer(discounted([by_id("di_1")])),
         ),
         ("discount known by its id alone", value(&discounted([by_id("di_1")]))),
-        ("discount by id, told of since", knowing(&told, &discounted([by_id("di_1")]))),
+        ("discount by id, reported since", knowing(&reported, &discounted([by_id("di_1")]))),
         (
-            "discount with the coupon's id, coupon told of since",
+            "discount with the coupon's id, coupon reported since",
             knowing(&knowing_coupon(coupon), &discounted([by_coupon_id("spring")])),
         ),
     ]

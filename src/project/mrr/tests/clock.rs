@@ -1,4 +1,4 @@
-//! When the clock changes a value, what a value waits for, and which discount is the customer's.
+//! When the clock changes a value, what a value depends on, and which discount is the customer's.
 
 use super::build::*;
 use crate::project::mrr::{
@@ -15,7 +15,7 @@ fn ending(days: i64, off: &str) -> Discount {
 }
 
 #[test]
-fn a_value_names_the_moment_its_discount_or_trial_ends() {
+fn value_changes_at_discount_or_trial_end() {
     let trial = on_trial(monthly("1000"), NOW + 3 * DAY);
     let half_off_for_five_days = item_discount(monthly("2900"), ending(5, "50"));
     let cases = [
@@ -45,7 +45,7 @@ fn a_value_names_the_moment_its_discount_or_trial_ends() {
 }
 
 #[test]
-fn a_customers_discount_ends_or_begins_to_apply_by_the_clock() {
+fn customer_discount_starts_and_ends_by_clock() {
     let customer = percent("10", "forever");
     assert_eq!(changes_at(&active([monthly("2900")]), &[ending(6, "10")]), Some(NOW + 6 * DAY));
     assert_eq!(changes_at(&discounted([ending(9, "25")]), &[ending(6, "10")]), Some(NOW + 9 * DAY));
@@ -53,13 +53,13 @@ fn a_customers_discount_ends_or_begins_to_apply_by_the_clock() {
 }
 
 #[test]
-fn more_ends_than_are_looked_at_ask_for_another_look() {
+fn many_ends_are_checked_in_steps() {
     let discounts = (1..=20).map(|days| ending(days, "0")).chain([ending(99, "50")]);
     assert_eq!(changes_at(&discounted(discounts), &[]), Some(NOW + 8 * DAY));
 }
 
 #[test]
-fn a_value_waits_for_what_the_subscription_does_not_show() {
+fn value_depends_on_missing_catalogue_entries() {
     let bare_price = Price { id: "price_bare".to_owned(), ..Price::default() };
     let item = Item { discounts: vec![by_id("di_item")], ..of_price(bare_price, 1) };
     let mut subscription = active([item, monthly("2900"), metered(), of_price(hidden_tiers(), 2)]);
@@ -73,7 +73,7 @@ fn a_value_waits_for_what_the_subscription_does_not_show() {
 }
 
 #[test]
-fn invoice_lines_are_needed_where_no_price_tells() {
+fn invoice_lines_are_needed_without_price() {
     let nothing = Catalogue::default();
     let hidden = || active([metered(), of_price(hidden_tiers(), 2)]);
     let in_euros = Subscription { currency: Some("eur".to_owned()), ..active([monthly("2900")]) };
@@ -84,14 +84,14 @@ fn invoice_lines_are_needed_where_no_price_tells() {
 }
 
 #[test]
-fn a_discount_found_by_id_may_wait_for_its_coupon() {
+fn discount_by_id_may_depend_on_its_coupon() {
     assert_eq!(awaited_coupon(&by_coupon_id("spring")), Some("spring"));
     assert_eq!(awaited_coupon(&percent("10", "forever")), None);
     assert_eq!(awaited_coupon(&by_id("di_1")), None);
 }
 
 #[test]
-fn the_discount_put_on_a_customer_last_is_the_customers() {
+fn last_set_customer_discount_wins() {
     let started = |id: &str, days: i64| Discount {
         id: id.to_owned(),
         start: Some(NOW + days * DAY),
@@ -100,8 +100,8 @@ fn the_discount_put_on_a_customer_last_is_the_customers() {
     let gone = |discount: Discount| Discount { deleted: true, ..discount };
     let on_subscription = Discount { subscription: Some("sub_1".to_owned()), ..started("di_9", 9) };
     let shows = |discount| Customer { discount: Some(discount), ..Customer::default() };
-    let ids = |customer: Option<&Customer>, told: &[Discount]| {
-        customer_discounts(customer, told).into_iter().map(|discount| discount.id).collect::<Vec<_>>()
+    let ids = |customer: Option<&Customer>, reported: &[Discount]| {
+        customer_discounts(customer, reported).into_iter().map(|discount| discount.id).collect::<Vec<_>>()
     };
 
     assert_eq!(ids(None, &[started("di_1", 1), started("di_2", 2), on_subscription]), ["di_2"]);
@@ -114,7 +114,7 @@ fn the_discount_put_on_a_customer_last_is_the_customers() {
 }
 
 #[test]
-fn discounts_that_lie_elsewhere_are_not_the_customers() {
+fn other_discounts_are_not_customer_level() {
     let elsewhere = Discount { subscription: Some("sub_2".to_owned()), ..percent("50", "forever") };
     let on_an_item = Discount { subscription_item: Some("si_2".to_owned()), ..percent("50", "forever") };
     let subscription = active([monthly("2900")]);

@@ -1,4 +1,4 @@
-//! What holds for every subscription.
+//! Properties of every subscription.
 
 use proptest::collection::vec;
 use proptest::option;
@@ -25,7 +25,7 @@ prop_compose! {
     }
 }
 
-/// Numbers as Stripe would never write them among such as it does.
+/// Numbers, including some that Stripe would never write.
 fn wild_decimal() -> impl Strategy<Value = String> {
     prop_oneof!["[0-9]{1,8}(\\.[0-9]{1,12})?", "-?[0-9.eE+-]{0,44}", ".{0,12}", Just("1e20".to_owned())]
 }
@@ -120,7 +120,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn any_input_has_a_value_and_it_is_an_amount(
+    fn any_input_has_a_valid_amount(
         items in vec(wild_item(), 0..4),
         own in vec(wild_discount(), 0..3),
         of_customer in vec(wild_discount(), 0..2),
@@ -137,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_items_does_not_matter(
+    fn item_order_does_not_matter(
         (items, shuffled) in vec(sane_item(), 1..6).prop_flat_map(|items| (Just(items.clone()), Just(items).prop_shuffle())),
         off in 0_u32..10_000,
     ) {
@@ -147,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn tax_on_top_changes_nothing(items in vec(sane_item(), 1..6), percent in 0_u32..40, off in 0_i64..5_000) {
+    fn exclusive_tax_changes_nothing(items in vec(sane_item(), 1..6), percent in 0_u32..40, off in 0_i64..5_000) {
         let value = |items: Vec<Item>, rates: Vec<TaxRate>| {
             let subscription = with_discounts(active(items), [amount(off, "usd")]);
             let subscription = Subscription { default_tax_rates: rates, ..subscription };
@@ -161,12 +161,12 @@ proptest! {
     }
 
     #[test]
-    fn tax_put_on_a_price_and_taken_out_again_leaves_the_price(
+    fn adding_and_removing_tax_gives_the_price(
         items in vec(sane_item(), 1..6),
         thousandths in 0_u32..40_000,
         percent_off in 0_u32..100,
     ) {
-        // Without a discount of an amount, which is taken off the price with its tax in it.
+        // Only percentage discounts: an amount is taken off the gross price.
         let off = || [percent(&percent_off.to_string(), "forever")];
         let net = minor(&with_discounts(active(items.clone()), off()));
         let gross = items.into_iter().map(|item| {
@@ -185,8 +185,8 @@ proptest! {
     }
 
     #[test]
-    fn a_discount_of_all_items_keeps_their_shares_of_tax(items in vec(sane_item(), 1..5), percent_off in 0_u32..101) {
-        // The same discount on each item and on all of them together comes to the same.
+    fn discount_keeps_tax_shares(items in vec(sane_item(), 1..5), percent_off in 0_u32..101) {
+        // The same discount on each item or on all together gives the same value.
         let off = || percent(&percent_off.to_string(), "forever");
         let taxed: Vec<Item> = items.into_iter().enumerate().map(|(at, item)| {
             Item { tax_rates: vec![tax_rate(&(7 * at).to_string(), true)], ..item }
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_off_is_as_good_as_no_discount(items in vec(sane_item(), 1..6)) {
+    fn zero_discount_changes_nothing(items in vec(sane_item(), 1..6)) {
         let undiscounted = minor(&active(items.clone()));
         for nothing in [percent("0", "forever"), percent("0.00", "forever"), amount(0, "usd")] {
             prop_assert_eq!(minor(&with_discounts(active(items.clone()), [nothing])), undiscounted);
@@ -204,13 +204,13 @@ proptest! {
     }
 
     #[test]
-    fn all_off_leaves_nothing(items in vec(sane_item(), 1..6), more in 0_u32..500) {
+    fn full_discount_gives_zero(items in vec(sane_item(), 1..6), more in 0_u32..500) {
         let all = percent(&(100 + more).to_string(), "forever");
         prop_assert_eq!(minor(&with_discounts(active(items), [all])), 0);
     }
 
     #[test]
-    fn twelve_months_make_a_year_and_seven_days_a_week(unit in 0_u32..10_000_000, quantity in 0_u64..1000) {
+    fn intervals_are_consistent(unit in 0_u32..10_000_000, quantity in 0_u64..1000) {
         let value = |interval, count| {
             minor(&active([of_price(price(&unit.to_string(), interval, count), quantity)]))
         };
@@ -220,7 +220,7 @@ proptest! {
     }
 
     #[test]
-    fn one_tier_without_end_is_a_unit_price(unit in 0_u32..100_000, quantity in any::<u32>()) {
+    fn single_unbounded_tier_is_a_unit_price(unit in 0_u32..100_000, quantity in any::<u32>()) {
         let unit = unit.to_string();
         let plain = minor(&active([seats(&unit, quantity.into())]));
         for mode in ["graduated", "volume"] {
@@ -231,19 +231,19 @@ proptest! {
 }
 
 #[test]
-fn an_absurd_quantity_is_cut_and_marked() {
+fn huge_quantity_is_capped_and_estimated() {
     let mrr = of_subscription(&active([seats("9999999999", u64::MAX)]), &[], &Catalogue::default(), NOW);
     assert_eq!((mrr.minor, mrr.estimated), (AMOUNT_MAX, true));
 }
 
 #[test]
-fn items_that_the_event_left_out_make_an_estimate() {
+fn truncated_items_make_an_estimate() {
     let subscription = Subscription { items_truncated: true, ..active([monthly("2900")]) };
     assert!(of_subscription(&subscription, &[], &Catalogue::default(), NOW).estimated);
 }
 
 #[test]
-fn items_of_one_price_are_estimated_by_their_own_lines() {
+fn items_of_one_price_use_their_own_lines() {
     let named = |id: &str| Item { id: id.to_owned(), ..of_price(hidden_tiers(), 2) };
     let line = |id: &str, amount| InvoiceLine {
         price: Some(hidden_tiers().id),

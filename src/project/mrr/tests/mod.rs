@@ -1,4 +1,4 @@
-//! The worked cases of the document, the clock, and what holds for every subscription.
+//! The worked cases of the document, the clock, and properties.
 
 mod build;
 mod cases;

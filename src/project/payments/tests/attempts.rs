@@ -15,7 +15,7 @@ fn failed(at: i64, attempt_count: i64, amount_paid: i64) -> Option<FailedAttempt
     Some(FailedAttempt { at, attempt_count, amount_paid })
 }
 
-/// A charge of the invoice's that began at `created`.
+/// A charge of the invoice, created at `created`.
 fn attempt(created: i64, status: &str) -> StripeObject {
     let id = format!("ch_{created}_{status}");
     let invoice = text("in_1");
@@ -23,19 +23,19 @@ fn attempt(created: i64, status: &str) -> StripeObject {
 }
 
 #[test]
-fn an_open_invoice_has_failed_where_its_last_attempt_has() {
+fn open_invoice_fails_with_its_last_attempt() {
     let cases: [(&str, StripeObject, Vec<StripeObject>, &str); 15] = [
         ("nobody tried", open(0, 0, None), vec![], "open"),
         ("a bank debit is under way", open(1, 0, None), vec![], "open"),
-        ("its charge is told, too", open(1, 0, None), vec![attempt(100, "pending")], "open"),
+        ("its charge is reported, too", open(1, 0, None), vec![attempt(100, "pending")], "open"),
         ("it fails days later", open(1, 0, failed(500, 1, 0)), vec![attempt(100, "failed")], "failed"),
         (
-            "the failed charge is not told",
+            "the failed charge is not reported",
             open(1, 0, failed(500, 1, 0)),
             vec![attempt(100, "pending")],
             "failed",
         ),
-        ("the failed charge alone is told", open(1, 0, None), vec![attempt(100, "failed")], "failed"),
+        ("the failed charge alone is reported", open(1, 0, None), vec![attempt(100, "failed")], "failed"),
         ("the next attempt is counted", open(2, 0, failed(500, 1, 0)), vec![attempt(100, "failed")], "open"),
         (
             "a payer's own attempt is not",
@@ -65,7 +65,7 @@ fn an_open_invoice_has_failed_where_its_last_attempt_has() {
 }
 
 #[test]
-fn an_attempt_is_the_invoices_by_whatever_links_it() {
+fn attempt_is_linked_by_any_reference() {
     let claim = O::InvoicePayment(invoice_payment("inpay_1", "in_1", "pi_1", ""));
     let failing = O::Charge(Charge { status: "failed".to_owned(), ..charge("ch_1", "pi_1") });
     assert_eq!(only(&[open(1, 0, None), claim, failing.clone()]).status, "failed");
@@ -76,7 +76,7 @@ fn an_attempt_is_the_invoices_by_whatever_links_it() {
 }
 
 #[test]
-fn what_has_ended_has_not_failed() {
+fn final_invoice_has_not_failed() {
     for (status, expected) in [("paid", "succeeded"), ("void", "void"), ("uncollectible", "uncollectible")] {
         let O::Invoice(invoice) = open(1, 0, failed(500, 1, 0)) else { unreachable!() };
         let ended = O::Invoice(Invoice { status: status.to_owned(), ..invoice });
@@ -87,7 +87,7 @@ fn what_has_ended_has_not_failed() {
 proptest! {
     /// Attempts one after the other, each reported by its charge, by the invoice's event, or by both.
     #[test]
-    fn the_last_of_many_attempts_decides(
+    fn last_attempt_decides(
         attempts in proptest::collection::vec((any::<bool>(), any::<bool>()), 1..6),
         is_under_way in any::<bool>(),
     ) {

@@ -1,4 +1,4 @@
-//! One payment reported in every API version's way, in every order, with pieces missing.
+//! One payment as reported by every API version, in every order, with pieces missing.
 
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -100,12 +100,12 @@ fn only(objects: &[StripeObject]) -> Payment {
 
 use StripeObject as O;
 
-/// An invoice and its charge, linked in each of the ways that API versions know.
+/// An invoice and its charge, linked in each of the ways of API versions.
 fn linked_in_every_way() -> Vec<(&'static str, Vec<StripeObject>)> {
     let invoice = paid_invoice("in_1");
     let by_intent = Invoice { payment_intent: text("pi_1"), ..invoice.clone() };
     let by_charge = Invoice { charge: text("ch_1"), ..invoice.clone() };
-    let told_by_charge = Charge { invoice: text("in_1"), ..charge("ch_1", "pi_1") };
+    let reported_by_charge = Charge { invoice: text("in_1"), ..charge("ch_1", "pi_1") };
     let plain = || O::Charge(charge("ch_1", "pi_1"));
     let linked = |intent, charge| O::InvoicePayment(invoice_payment("inpay_1", "in_1", intent, charge));
     vec![
@@ -113,12 +113,12 @@ fn linked_in_every_way() -> Vec<(&'static str, Vec<StripeObject>)> {
         ("invoice_payment with charge", vec![O::Invoice(invoice.clone()), linked("", "ch_1"), plain()]),
         ("invoice.payment_intent", vec![O::Invoice(by_intent), plain()]),
         ("invoice.charge", vec![O::Invoice(by_charge), plain()]),
-        ("charge.invoice", vec![O::Invoice(invoice), O::Charge(told_by_charge)]),
+        ("charge.invoice", vec![O::Invoice(invoice), O::Charge(reported_by_charge)]),
     ]
 }
 
 #[test]
-fn an_invoice_and_its_charge_are_one_row_however_they_are_linked() {
+fn linked_invoice_and_charge_are_one_row() {
     for (way, objects) in linked_in_every_way() {
         let row = only(&objects);
         assert_eq!(row.id, "in_1", "{way}");
@@ -134,7 +134,7 @@ fn an_invoice_and_its_charge_are_one_row_however_they_are_linked() {
 }
 
 #[test]
-fn a_failed_attempt_of_an_invoices_intent_is_no_row_and_no_money() {
+fn failed_attempt_has_no_row() {
     let failed = Charge { status: "failed".to_owned(), captured: false, ..charge("ch_0", "pi_1") };
     for (way, mut objects) in linked_in_every_way() {
         objects.push(O::Charge(failed.clone()));
@@ -143,7 +143,7 @@ fn a_failed_attempt_of_an_invoices_intent_is_no_row_and_no_money() {
 }
 
 #[test]
-fn a_claim_holds_before_its_invoice_is_known() {
+fn claim_of_unknown_invoice_holds() {
     let objects = [
         O::InvoicePayment(invoice_payment("inpay_1", "in_1", "pi_1", "")),
         O::Charge(charge("ch_1", "pi_1")),
@@ -153,7 +153,7 @@ fn a_claim_holds_before_its_invoice_is_known() {
 }
 
 #[test]
-fn an_invoices_status_is_told_in_our_words() {
+fn invoice_status_is_mapped() {
     let cases = [
         ("paid", false, 9900, Some("succeeded")),
         ("paid", false, 0, Some("succeeded")),
@@ -173,14 +173,14 @@ fn an_invoices_status_is_told_in_our_words() {
         let invoice =
             Invoice { status: status.to_owned(), last_failure, amount_paid, ..paid_invoice("in_1") };
         let rows = settle(&[O::Invoice(invoice)]);
-        let status_told = rows.first().map(|row| row.status.as_str());
-        assert_eq!(status_told, expected, "{status} {has_failed} {amount_paid}");
+        let reported_status = rows.first().map(|row| row.status.as_str());
+        assert_eq!(reported_status, expected, "{status} {has_failed} {amount_paid}");
         assert_eq!(rows.first().map_or(0, |row| row.collected), expected.map_or(0, |_| amount_paid));
     }
 }
 
 #[test]
-fn no_payment_intent_stands_where_none_paid() {
+fn unpaid_invoice_has_no_payment_intent() {
     let unpaid = Invoice {
         status: "open".to_owned(),
         amount_paid: 0,
@@ -191,7 +191,7 @@ fn no_payment_intent_stands_where_none_paid() {
     let by_hand = Invoice { paid_out_of_band: true, payment_intent: text("pi_1"), ..paid_invoice("in_1") };
     let row = only(&[O::Invoice(by_hand.clone())]);
     assert_eq!((row.payment_intent, row.collected), (None, 9900));
-    // Until 2025 what was paid by other means was no part of the amount paid.
+    // Until 2025 payments outside Stripe were not part of the amount paid.
     for amount_paid in [0, 1000] {
         let row = only(&[O::Invoice(Invoice { amount_paid, ..by_hand.clone() })]);
         assert_eq!((row.payment_intent, row.collected, row.status.as_str()), (None, 9900, "succeeded"));
@@ -199,7 +199,7 @@ fn no_payment_intent_stands_where_none_paid() {
 }
 
 #[test]
-fn what_an_older_version_named_paid_only_if_it_showed_the_invoice_paid() {
+fn named_payment_counts_only_if_invoice_was_paid() {
     for (succeeded, expected) in [(false, None), (true, Some("pi_1"))] {
         let named = Paid { intent: text("pi_1"), charge: None, succeeded };
         let invoice = Invoice { payments: [named].into(), ..paid_invoice("in_1") };
@@ -208,7 +208,7 @@ fn what_an_older_version_named_paid_only_if_it_showed_the_invoice_paid() {
 }
 
 #[test]
-fn of_several_payments_the_last_one_names_the_intent() {
+fn last_payment_gives_the_intent() {
     let later = InvoicePayment { paid_at: Some(120), ..invoice_payment("inpay_1", "in_1", "pi_b", "") };
     let canceled = InvoicePayment {
         status: "canceled".to_owned(),
@@ -225,7 +225,7 @@ fn of_several_payments_the_last_one_names_the_intent() {
 }
 
 #[test]
-fn an_intent_that_two_invoices_claim_stands_on_one_row_only() {
+fn intent_of_two_invoices_is_on_one_row() {
     let older = Invoice { created: 90, ..paid_invoice("in_2") };
     let unpaid = Invoice { created: 10, status: "open".to_owned(), amount_paid: 0, ..paid_invoice("in_3") };
     let objects = [
@@ -239,13 +239,13 @@ fn an_intent_that_two_invoices_claim_stands_on_one_row_only() {
         O::Refund(refund("re_1", "ch_1", 500, "succeeded")),
     ];
     let rows = settle(&objects);
-    let told: Vec<_> =
+    let reported: Vec<_> =
         rows.iter().map(|row| (row.id.as_str(), row.payment_intent.as_deref(), row.refunded)).collect();
-    assert_eq!(told, [("in_1", None, 0), ("in_2", Some("pi_1"), 500), ("in_3", None, 0)]);
+    assert_eq!(reported, [("in_1", None, 0), ("in_2", Some("pi_1"), 500), ("in_3", None, 0)]);
 }
 
 #[test]
-fn a_payment_that_a_checkout_names_with_an_invoice_is_the_invoices() {
+fn checkout_links_payment_to_invoice() {
     let session = Checkout {
         id: "cs_1".to_owned(),
         invoice: text("in_1"),
@@ -268,7 +268,7 @@ fn a_payment_that_a_checkout_names_with_an_invoice_is_the_invoices() {
 }
 
 #[test]
-fn a_one_off_payment_is_named_by_its_intent_else_by_its_charge() {
+fn one_off_payment_id_is_intent_or_charge() {
     let with_intent = only(&[O::Charge(charge("ch_1", "pi_1"))]);
     assert_eq!((with_intent.id.as_str(), with_intent.payment_intent.as_deref()), ("pi_1", Some("pi_1")));
     let without = only(&[O::Charge(charge("ch_1", ""))]);
@@ -288,7 +288,7 @@ fn a_guests_payment_is_its_own_customer() {
 }
 
 #[test]
-fn declined_pending_and_uncaptured_charges_are_no_payment() {
+fn unsuccessful_charges_are_not_payments() {
     for (status, captured) in [("failed", false), ("failed", true), ("pending", true), ("succeeded", false)] {
         let charge = Charge { status: status.to_owned(), captured, ..charge("ch_1", "pi_1") };
         assert_eq!(settle(&[O::Charge(charge)]), [], "{status} {captured}");
@@ -296,13 +296,13 @@ fn declined_pending_and_uncaptured_charges_are_no_payment() {
 }
 
 #[test]
-fn a_partly_captured_charge_counts_what_was_captured() {
+fn partial_capture_counts_captured_amount() {
     let charge = Charge { amount_captured: 4000, ..charge("ch_1", "pi_1") };
     assert_eq!(only(&[O::Charge(charge)]).collected, 4000);
 }
 
 #[test]
-fn refunds_count_unless_they_came_to_nothing() {
+fn failed_refunds_do_not_count() {
     let cases = [
         ("succeeded", 500),
         ("pending", 500),
@@ -319,7 +319,7 @@ fn refunds_count_unless_they_came_to_nothing() {
 }
 
 #[test]
-fn a_refund_told_twice_counts_once_and_its_own_events_know_better() {
+fn refund_reported_twice_own_events_win() {
     let embedding = Charge {
         refunds: vec![refund("re_1", "", 500, "pending"), refund("re_2", "", 200, "succeeded")],
         ..charge("ch_1", "pi_1")
@@ -333,7 +333,7 @@ fn a_refund_told_twice_counts_once_and_its_own_events_know_better() {
 }
 
 #[test]
-fn a_refund_finds_its_invoice_by_the_payment_intent_alone() {
+fn refund_is_linked_by_payment_intent() {
     let by_intent = Refund { payment_intent: text("pi_1"), ..refund("re_1", "ch_9", 500, "succeeded") };
     let objects = [
         O::Invoice(paid_invoice("in_1")),
@@ -347,13 +347,13 @@ fn a_refund_finds_its_invoice_by_the_payment_intent_alone() {
 }
 
 #[test]
-fn refunds_and_disputes_of_an_unknown_charge_make_no_row() {
+fn refund_of_unknown_charge_makes_no_row() {
     let objects = [O::Refund(refund("re_1", "ch_1", 500, "")), O::Dispute(dispute("lost", &[]))];
     assert_eq!(settle(&objects), []);
 }
 
 #[test]
-fn a_dispute_keeps_what_its_movements_took() {
+fn dispute_amount_follows_its_balance() {
     let cases: [(&str, Movements, i64); 17] = [
         ("needs_response", &[(-9900, "usd")], 9900),
         ("under_review", &[(-9900, "usd")], 9900),
@@ -388,7 +388,7 @@ fn other_currencies_are_never_added() {
 }
 
 #[test]
-fn absurd_amounts_stop_at_the_largest() {
+fn sums_are_capped() {
     let invoice = Invoice { amount_paid: i64::MAX, charge: text("ch_1"), ..paid_invoice("in_1") };
     let objects = [
         O::Invoice(invoice),
@@ -402,7 +402,7 @@ fn absurd_amounts_stop_at_the_largest() {
 }
 
 #[test]
-fn a_description_says_what_it_was_for() {
+fn description_is_read() {
     let renewal = Invoice {
         billing_reason: text("subscription_cycle"),
         number: text("A-0002"),
@@ -415,7 +415,7 @@ fn a_description_says_what_it_was_for() {
 }
 
 #[test]
-fn links_are_the_neighbours_within_the_payment() {
+fn links_connect_objects_of_a_payment() {
     let invoice = Invoice { payment_intent: text("pi_1"), charge: text("ch_1"), ..paid_invoice("in_1") };
     let embedding = Charge {
         invoice: text("in_1"),
@@ -442,7 +442,7 @@ fn links_are_the_neighbours_within_the_payment() {
     }
 }
 
-/// A renewal in one of the ways it is reported, refunded in part and disputed, beside a one-off payment.
+/// A renewal in one of the ways it is reported, refunded in part and disputed, and a one-off payment.
 fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
     let amounts = proptest::collection::vec((1..2000_i64, 0..4_usize, any::<bool>()), 0..5);
     (0..5_usize, amounts).prop_map(|(way, amounts)| {
@@ -466,7 +466,7 @@ fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
 
 proptest! {
     #[test]
-    fn rows_depend_on_the_set_alone(
+    fn rows_do_not_depend_on_order(
         (shuffled, expected) in story().prop_flat_map(|(objects, expected)| {
             let doubled = [objects.clone(), objects].concat();
             (Just(doubled).prop_shuffle(), Just(expected))
@@ -479,7 +479,7 @@ proptest! {
 
     /// Whatever is missing, money is never counted twice and a payment intent never shown twice.
     #[test]
-    fn with_pieces_missing_nothing_is_counted_twice(
+    fn missing_objects_cause_no_double_counting(
         (known, expected) in story().prop_flat_map(|(objects, expected)| {
             let count = objects.len();
             (subsequence(objects, 0..=count), Just(expected))

@@ -1,11 +1,11 @@
-//! What was given back, in whichever of Stripe's ways it is reported.
+//! Refunds, in each of the ways that Stripe reports them.
 
 use proptest::prelude::*;
 
 use super::{O, charge, only, refund, text};
 use crate::project::stripe::{Charge, Refund, StripeObject};
 
-/// A charge of `amount` of which `captured` was captured at 100, as it stood at `as_of`.
+/// A charge of `amount` of which `captured` was captured at 100, as reported at `as_of`.
 fn captured(amount: i64, captured: i64, refunded: i64, as_of: i64) -> Charge {
     Charge {
         amount,
@@ -32,7 +32,7 @@ fn refunded(charge: Charge, refunds: &[Refund]) -> (i64, i64) {
 }
 
 #[test]
-fn a_refund_counts_once_however_it_is_told() {
+fn refund_counts_once_in_any_form() {
     let whole = |refunded| captured(5000, 5000, refunded, 200);
     let one = made("re_1", 2000, 200, None);
     let cases: [(&str, Charge, Vec<Refund>, i64); 7] = [
@@ -50,7 +50,7 @@ fn a_refund_counts_once_however_it_is_told() {
 }
 
 #[test]
-fn a_refund_that_failed_later_is_taken_off_the_amount() {
+fn later_failed_refund_is_subtracted() {
     let whole = |refunded, as_of| captured(5000, 5000, refunded, as_of);
     let failed = |failed_at| made("re_1", 2000, 200, Some(failed_at));
     let cases: [(&str, Charge, Vec<Refund>, i64); 7] = [
@@ -73,7 +73,7 @@ fn a_refund_that_failed_later_is_taken_off_the_amount() {
 }
 
 #[test]
-fn whoever_shows_a_refund_further_along_knows_better() {
+fn most_advanced_refund_state_wins() {
     for (own, embedded, expected) in
         [("pending", "failed", 0), ("failed", "succeeded", 0), ("succeeded", "pending", 500)]
     {
@@ -86,7 +86,7 @@ fn whoever_shows_a_refund_further_along_knows_better() {
 }
 
 #[test]
-fn what_was_never_captured_is_no_refund_in_whatever_form() {
+fn uncaptured_part_is_not_a_refund() {
     let part = |refunded, as_of| captured(12_950, 7_950, refunded, as_of);
     let rest = || made("re_rest", 5000, 100, None);
     let real = |amount| made("re_1", amount, 200, None);
@@ -99,7 +99,7 @@ fn what_was_never_captured_is_no_refund_in_whatever_form() {
         ("a real refund in the amount alone", part(6000, 200), vec![rest()], 1000),
         ("a real refund as an object alone", part(5000, 100), vec![rest(), real(1000)], 1000),
         ("a real one as large, the rest as an object", part(10_000, 200), vec![rest(), real(5000)], 5000),
-        ("a real one as large, the rest not told", part(5000, 100), vec![real(5000)], 5000),
+        ("a real one as large, the rest not reported", part(5000, 100), vec![real(5000)], 5000),
         ("a version that leaves the rest out", part(1000, 200), vec![real(1000)], 1000),
     ];
     for (case, charge, refunds, expected) in cases {
@@ -108,7 +108,7 @@ fn what_was_never_captured_is_no_refund_in_whatever_form() {
 }
 
 #[test]
-fn the_end_of_an_authorisation_gives_nothing_back() {
+fn expired_authorisation_is_not_a_refund() {
     let released =
         Charge { captured: false, stated_captured: None, captured_at: None, ..captured(5000, 0, 5000, 200) };
     let captured = Charge { id: "ch_2".to_owned(), ..captured(5000, 5000, 0, 300) };
@@ -118,14 +118,14 @@ fn the_end_of_an_authorisation_gives_nothing_back() {
 }
 
 #[test]
-fn a_refund_that_names_no_charge_is_its_payments() {
+fn refund_without_charge_belongs_to_payment() {
     let nameless = Refund { charge: None, payment_intent: text("pi_1"), ..made("re_1", 2000, 200, None) };
     assert_eq!(refunded(captured(5000, 5000, 2000, 200), &[nameless]), (5000, 2000));
 }
 
-/// How much is reported the refunds.
+/// How the refunds are reported.
 #[derive(Clone, Copy, Debug)]
-enum Told {
+enum ReportedAs {
     /// The charge's amount; a refund itself only where it fails.
     Amount,
     /// The charge's list.
@@ -136,9 +136,9 @@ enum Told {
 
 /// Refunds of a charge one after the other, some of which fail later; with the rest that was never captured.
 fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
-    let told = prop_oneof![Just(Told::Amount), Just(Told::List), Just(Told::Object)];
+    let reported = prop_oneof![Just(ReportedAs::Amount), Just(ReportedAs::List), Just(ReportedAs::Object)];
     let steps = proptest::collection::vec((1..2000_i64, proptest::option::of(0..90_i64)), 0..6);
-    (told, 0..5000_i64, steps, any::<bool>()).prop_map(|(told, uncaptured, steps, is_seen_last)| {
+    (reported, 0..5000_i64, steps, any::<bool>()).prop_map(|(reported, uncaptured, steps, is_seen_last)| {
         let rest = (uncaptured > 0).then(|| made("re_rest", uncaptured, 100, None));
         let mut refunds: Vec<Refund> = Vec::new();
         for (number, (amount, fails_after)) in (2_i64..).zip(steps) {
@@ -158,18 +158,19 @@ fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
             let has_failed = it.failed_at.is_some_and(|at| at <= as_of);
             made(&it.id, it.amount, it.created, has_failed.then_some(as_of - 1))
         };
-        let list = if matches!(told, Told::List) { all().map(as_shown).collect() } else { Vec::new() };
-        let is_told = |it: &&Refund| matches!(told, Told::Object) || it.failed_at.is_some();
+        let list =
+            if matches!(reported, ReportedAs::List) { all().map(as_shown).collect() } else { Vec::new() };
+        let is_reported = |it: &&Refund| matches!(reported, ReportedAs::Object) || it.failed_at.is_some();
         let charge = Charge { refunds: list, ..captured(20_000 + uncaptured, 20_000, amount, as_of) };
         let objects =
-            all().filter(is_told).map(|it| O::Refund(it.clone())).chain([O::Charge(charge)]).collect();
+            all().filter(is_reported).map(|it| O::Refund(it.clone())).chain([O::Charge(charge)]).collect();
         (objects, refunds.iter().filter(|it| it.failed_at.is_none()).map(|it| it.amount).sum())
     })
 }
 
 proptest! {
     #[test]
-    fn what_was_given_back_is_right_in_every_version(
+    fn refunded_amount_is_right_in_every_version(
         (objects, expected) in story().prop_flat_map(|(objects, expected)| {
             (Just(objects).prop_shuffle(), Just(expected))
         })

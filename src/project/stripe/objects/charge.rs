@@ -11,7 +11,7 @@ pub fn charge(value: &Value, event_type: &str, at: Option<i64>) -> Option<Charge
     let captured = flag(&value["captured"]);
     let amount_refunded = amount(&value["amount_refunded"]).unwrap_or_default();
     let stated = amount(&value["amount_captured"]);
-    // Until 2020 nothing named the part that was captured, but the capture itself showed the rest as refunded.
+    // Until 2020 there was no captured amount, but the capture event showed the rest as refunded.
     let at_capture = (event_type == "charge.captured").then(|| total.saturating_sub(amount_refunded));
     Some(Charge {
         id: id(value)?,
@@ -29,7 +29,7 @@ pub fn charge(value: &Value, event_type: &str, at: Option<i64>) -> Option<Charge
         payment_intent: id(&value["payment_intent"]),
         invoice: id(&value["invoice"]),
         description: text(&value["description"]),
-        // What a charge shows as failed had failed before: `amount_refunded` leaves it out already.
+        // Refunds shown as failed had failed before: `amount_refunded` already excludes them.
         refunds: list(&value["refunds"]).iter().filter_map(|it| refund(it, at.map(|at| at - 1))).collect(),
     })
 }
@@ -66,7 +66,7 @@ pub fn dispute(value: &Value) -> Option<Dispute> {
     })
 }
 
-/// The funds that moved, without Stripe's fee, which the customer never paid.
+/// The moved funds without Stripe's fee, which the customer never paid.
 fn balance_transaction(value: &Value) -> Option<BalanceTransaction> {
     Some(BalanceTransaction {
         id: id(value)?,

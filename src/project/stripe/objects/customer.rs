@@ -1,4 +1,4 @@
-//! Customers, and the checkout sessions that tell who paid.
+//! Customers, and checkout sessions, which show who paid.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub fn customer(value: &Value, user_id_keys: &[String]) -> Option<Customer> {
     })
 }
 
-/// A checkout session. Older ones don't tell when they were created: the event's moment stands in.
+/// A checkout session. Older ones have no `created`: the event's is used instead.
 pub fn checkout(
     value: &Value,
     event_type: &str,
@@ -40,8 +40,8 @@ pub fn checkout(
     })
 }
 
-/// Versions before 2022 have no `status`, the oldest no `payment_status` either: what is missing there is reported by
-/// the event's type. `no_payment_required` alone is not enough, for an open session can say it.
+/// Versions before 2022 have no `status`, the oldest no `payment_status` either: there the event's type
+/// decides. `no_payment_required` is not enough, because an open session can have it too.
 fn is_settled(value: &Value, event_type: &str) -> bool {
     let is_completed = event_type == "checkout.session.completed";
     let is_paid = match value["payment_status"].as_str() {

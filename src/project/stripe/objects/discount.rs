@@ -1,4 +1,4 @@
-//! Coupons, and the discounts that put them to work.
+//! Coupons, and the discounts that apply them.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::project::stripe::{Coupon, Discount};
 /// The most discounts read of one subscription or item: Stripe's own limit.
 const DISCOUNTS_MAX: usize = 20;
 
-/// The most currencies read of one coupon: Stripe knows fewer.
+/// The most currencies read of one coupon: Stripe has fewer.
 const CURRENCIES_MAX: usize = 200;
 
 /// A coupon.
 pub fn coupon(value: &Value) -> Option<Coupon> {
     Some(Coupon {
         id: id(value)?,
-        // Versions between 2018 and 2019 cut percent_off to a whole number and gave the rest beside it.
+        // Versions between 2018 and 2019 truncate percent_off and have a precise field next to it.
         percent_off: decimal(&value["percent_off_precise"]).or_else(|| decimal(&value["percent_off"])),
         amount_off: amount(&value["amount_off"]),
         currency: currency(&value["currency"]),
@@ -56,16 +56,16 @@ pub fn discount(value: &Value) -> Option<Discount> {
     })
 }
 
-/// Discounts had no ids before 2020, when a customer and a subscription each had at most one: the owner
-/// names it. The coupon is not part of the name, since an update may exchange it.
+/// Discounts had no ids before 2020, when a customer and a subscription each had at most one: the id is made
+/// of the owner. The coupon is not part of it, because an update may change it.
 fn stand_in_id(subscription: Option<&str>, customer: Option<&str>) -> Option<String> {
     subscription.or(customer).map(|owner| format!("{STAND_IN_PREFIX}{owner}"))
 }
 
 const STAND_IN_PREFIX: &str = "discount:";
 
-/// The discounts of a subscription or an item, whether listed or in the single place of old. A list of
-/// ids beside the one object they mean is read with that object's terms.
+/// The discounts of a subscription or an item, as a list or in the old single field. A list of ids next to
+/// the single object they refer to is read with that object's terms.
 pub fn discounts(owner: &Value) -> Vec<Discount> {
     let single = discount(&owner["discount"]);
     let mut listed: Vec<Discount> =
@@ -79,20 +79,20 @@ pub fn discounts(owner: &Value) -> Vec<Discount> {
     listed
 }
 
-/// Whether it was given to one invoice or one checkout only, and so recurs nowhere.
+/// Whether it applies to one invoice or one checkout only, and so does not recur.
 pub fn is_for_one_payment(value: &Value) -> bool {
     ["invoice", "invoice_item", "checkout_session"].into_iter().any(|key| !value[key].is_null())
 }
 
 impl Discount {
-    /// Whether it lies on the customer's own level, and not on a subscription or an item of one.
+    /// Whether it is a customer-level discount, not one of a subscription or an item.
     #[must_use]
     pub const fn is_on_customer(&self) -> bool {
         self.subscription.is_none() && self.subscription_item.is_none()
     }
 
-    /// Whether its id is a stand-in: the place of an owner's one discount, which may be filled again
-    /// after a deletion.
+    /// Whether its id is a stand-in: that of the owner's only discount, which may be set again after a
+    /// deletion.
     #[must_use]
     pub fn has_stand_in_id(&self) -> bool {
         self.id.starts_with(STAND_IN_PREFIX)

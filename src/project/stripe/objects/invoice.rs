@@ -21,7 +21,7 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
     };
     let last_lines = recurring_lines(list(&value["lines"]));
     let asks_for_prorations_alone = last_lines.is_empty() && !list(&value["lines"]).is_empty();
-    // Until 2018 there was only `paid`, and it meant the whole amount due.
+    // Until 2018 there was only `paid`, which meant the whole amount due.
     let amount_paid = amount(&value["amount_paid"]).unwrap_or(if status == "paid" { amount_due } else { 0 });
     let attempt_count = value["attempt_count"].as_i64().unwrap_or_default().max(0);
     let has_failed = event_type == "invoice.payment_failed";
@@ -49,7 +49,7 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
     })
 }
 
-/// The status; before 2018-11 it has to be put together from the flags that it replaced.
+/// The status; before 2018-11 it is inferred from the flags that it replaced.
 fn status(value: &Value) -> String {
     let known = text(&value["status"]);
     known.unwrap_or_else(|| {
@@ -63,8 +63,8 @@ fn status(value: &Value) -> String {
     })
 }
 
-/// What the invoice asks for each subscription item in its latest period, prorations left out. Graduated
-/// prices make one line per tier, so the lines of one item are added up. In the order of the lines.
+/// The amount of each subscription item in the invoice's latest period, without prorations. Graduated prices
+/// have one line per tier, so the lines of one item are added up. In the order of the lines.
 fn recurring_lines(lines: &[Value]) -> Vec<InvoiceLine> {
     let mut found: Vec<(i64, InvoiceLine)> = Vec::new();
     for (period_start, line) in lines.iter().filter_map(recurring_line) {
@@ -81,15 +81,15 @@ fn recurring_lines(lines: &[Value]) -> Vec<InvoiceLine> {
     found.into_iter().map(|(_, line)| line).collect()
 }
 
-/// What each discount took off the invoice, by its id. One that took nothing off says nothing: there was
-/// nothing left to take, as in a trial.
+/// What each discount took off the invoice, by its id. Zero is omitted: there was nothing to discount, as in
+/// a trial.
 fn discount_amounts(value: &Value) -> BTreeMap<String, i64> {
     let taken = list(&value["total_discount_amounts"]).iter();
     let taken = taken.filter_map(|it| Some((id(&it["discount"])?, amount(&it["amount"])?)));
     taken.filter(|(_, amount)| *amount > 0).collect()
 }
 
-/// The line of a subscription item with the start of its period; none for prorations and one-off lines.
+/// The line of a subscription item with the start of its period; `None` for prorations and one-off lines.
 fn recurring_line(line: &Value) -> Option<(i64, InvoiceLine)> {
     let details = &line["parent"]["subscription_item_details"];
     let subscription_item = id(&details["subscription_item"]).or_else(|| id(&line["subscription_item"]));

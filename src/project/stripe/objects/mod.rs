@@ -1,5 +1,5 @@
-//! What memberflow keeps of Stripe's objects. These are stored as the facts' `state`; fields are added,
-//! never renamed. Times are Unix seconds, amounts minor units of the object's currency (lower case).
+//! The stored parts of Stripe's objects. These are the facts' `state`; fields are added, never renamed. Times
+//! are Unix seconds, amounts minor units of the object's currency (lower case).
 
 pub(super) mod charge;
 pub(super) mod customer;
@@ -39,23 +39,25 @@ pub enum StripeObject {
     Product(Product),
     /// `coupon`
     Coupon(Coupon),
-    /// `discount`, as `customer.discount.*` tells it
+    /// `discount`, as reported by `customer.discount.*`
     Discount(Discount),
-    /// A row that stood in `payment_history`: stands for Stripe's objects until events tell of those
-    FoundPayment(FoundPayment),
+    /// A pre-existing row of `payment_history`: represents Stripe's objects until events report them
+    #[serde(rename = "found_payment")]
+    ImportedPayment(ImportedPayment),
 }
 
-/// A payment that the application had kept. It is the user's, whoever Stripe's customer was.
+/// A payment that the application recorded before memberflow. It belongs to the row's user, whoever the
+/// Stripe customer was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct FoundPayment {
+pub struct ImportedPayment {
     /// `found/` and the row's id.
     pub id: String,
-    /// Stands for the user's customers: `found/user/` and the user's id.
+    /// Stand-in for the user's customers: `found/user/` and the user's id.
     pub customer: String,
     pub invoice: Option<String>,
     pub payment_intent: Option<String>,
-    /// As the row says it; the row is no payment that counts unless it is `succeeded`.
+    /// The row's status; only `succeeded` counts.
     pub status: String,
     pub currency: String,
     pub amount: i64,
@@ -73,9 +75,9 @@ pub struct Customer {
     /// Values of the configured metadata keys, strongest key first; only those present.
     pub user_ids: Vec<String>,
     pub deleted: bool,
-    /// The customer-level discount, where the object shows one.
+    /// The customer-level discount, if the object shows one.
     pub discount: Option<Discount>,
-    /// The address before the event that reported this state, where the event says. No part of the state.
+    /// The address before the event that reported this state, if the event has it. Not part of the state.
     #[serde(skip)]
     pub previous_email: Option<String>,
 }
@@ -90,14 +92,14 @@ pub struct Checkout {
     pub customer: Option<String>,
     pub subscription: Option<String>,
     pub payment_intent: Option<String>,
-    /// The invoice of the payment; any event that ever named one.
+    /// The invoice of the payment, if any event ever named one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoice: Option<String>,
     pub client_reference_id: Option<String>,
     /// `customer_details.email`, else `customer_email`.
     pub email: Option<String>,
     pub user_ids: Vec<String>,
-    /// Complete, and paid or free. Before that it says nothing of whose the payment is: anybody can open a
+    /// Complete, and paid or free. Before that it is not evidence of whose the payment is: anybody can open a
     /// session in anybody's name.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_settled: bool,
@@ -110,25 +112,24 @@ pub struct Subscription {
     pub id: String,
     pub customer: String,
     pub created: i64,
-    /// As Stripe says it, known to us or not.
+    /// As Stripe reports it, known or not.
     pub status: String,
-    /// Where `status` is none that we know: the last one before it that we do.
+    /// If `status` is unknown: the last known one before it.
     pub known_status: Option<String>,
-    /// Found in the database, and no event has reported it yet: its items are not known.
+    /// Imported from the database, and no event has reported it yet: its items are unknown.
     pub needs_stripe: bool,
     pub currency: Option<String>,
     pub start_date: Option<i64>,
     pub ended_at: Option<i64>,
     pub canceled_at: Option<i64>,
     pub cancel_at_period_end: bool,
-    /// The day on which it is to end, where one was set.
+    /// When it is to end, if set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_at: Option<i64>,
-    /// `cancellation_details.reason`: one of Stripe's words for who or what ended it.
+    /// `cancellation_details.reason`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancellation_reason: Option<String>,
-    /// `cancellation_details.feedback`: one of Stripe's words. The comment beside it is what a person wrote, and
-    /// is not kept.
+    /// `cancellation_details.feedback`. The comment next to it is free text of a person, and is not stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancellation_feedback: Option<String>,
     /// The earliest of the items' (or the old top-level) period starts, the latest of the ends.
@@ -136,18 +137,18 @@ pub struct Subscription {
     pub current_period_end: Option<i64>,
     pub trial_start: Option<i64>,
     pub trial_end: Option<i64>,
-    /// `pause_collection.behavior`; present wherever collection is paused, empty where the way is not shown.
+    /// `pause_collection.behavior`; present if collection is paused, empty if the behavior is not shown.
     pub pause_behavior: Option<String>,
     /// In Stripe's order.
     pub items: Vec<Item>,
-    /// The items' list has more than the event shows.
+    /// The list of items has more than the event shows.
     pub items_truncated: bool,
-    /// On the subscription's own level, in list order.
+    /// Subscription-level discounts, in list order.
     pub discounts: Vec<Discount>,
-    /// Tax rates of the items that have none of their own.
+    /// Tax rates of items without their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub default_tax_rates: Vec<TaxRate>,
-    /// Stripe works the tax out for each invoice: no rate is known here.
+    /// Stripe computes the tax for each invoice: the rate is unknown here.
     #[serde(skip_serializing_if = "is_false")]
     pub automatic_tax: bool,
     pub user_ids: Vec<String>,
@@ -164,23 +165,23 @@ pub struct Item {
     /// `current_trial.end_date` (2026 on).
     pub trial_end: Option<i64>,
     pub discounts: Vec<Discount>,
-    /// Where there are any, the subscription's do not apply.
+    /// If there are any, the subscription's do not apply.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tax_rates: Vec<TaxRate>,
 }
 
-/// A tax rate as a subscription or an item shows it. Its terms never change.
+/// A tax rate of a subscription or an item. Its terms never change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaxRate {
     pub id: String,
-    /// The price includes it; otherwise it comes on top.
+    /// Included in the price; otherwise added on top.
     pub inclusive: bool,
-    /// Decimal text; absent where the rate is given by its id alone.
+    /// Decimal text; absent if only the rate's id is given.
     pub percentage: Option<String>,
 }
 
-/// A price, or an old plan in the same words.
+/// A price, or an old plan in the same fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Price {
@@ -197,7 +198,7 @@ pub struct Price {
     pub transform_quantity: Option<TransformQuantity>,
     /// `graduated` or `volume`; absent unless `billing_scheme` is `tiered`.
     pub tiers_mode: Option<String>,
-    /// Present only where the object shows them (events about prices do not always).
+    /// Present only if the object shows them (events about prices do not always).
     pub tiers: Vec<Tier>,
     /// `inclusive` or `exclusive`; absent while unspecified.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -225,7 +226,7 @@ pub struct Tier {
     pub flat_amount: Option<String>,
 }
 
-/// A product of our own catalogue.
+/// A product.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Product {
@@ -243,7 +244,7 @@ pub struct Coupon {
     pub percent_off: Option<String>,
     pub amount_off: Option<i64>,
     pub currency: Option<String>,
-    /// `amount_off` in other currencies, where the object shows them: the API on request, events do not.
+    /// `amount_off` in other currencies, if shown: by the API on request, never by events.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub currency_options: BTreeMap<String, i64>,
     /// `forever`, `once` or `repeating`.
@@ -251,8 +252,8 @@ pub struct Coupon {
     pub duration_in_months: Option<u32>,
 }
 
-/// A discount: a coupon at work. Where an event gives only an id, `coupon` and `coupon_id` are absent. Those
-/// of old without an id are named after their owner, who can have but one: `discount:cus_…`.
+/// A discount: an applied coupon. If an event gives only an id, `coupon` and `coupon_id` are absent. Old ones
+/// without an id are named after their owner, which can have only one: `discount:cus_…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Discount {
@@ -276,30 +277,30 @@ pub struct Invoice {
     pub customer: Option<String>,
     pub created: i64,
     pub currency: String,
-    /// `draft`, `open`, `paid`, `void`, `uncollectible`, or what Stripe says next.
+    /// `draft`, `open`, `paid`, `void`, `uncollectible`, or a future status.
     pub status: String,
     pub subscription: Option<String>,
     pub amount_paid: i64,
     pub amount_due: i64,
     pub attempt_count: i64,
-    /// The last failed attempt that any event reported.
+    /// The last failed attempt in any event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<FailedAttempt>,
-    /// Old versions only; any event that ever said so.
+    /// Old versions only; whether any event ever reported it.
     pub paid_out_of_band: bool,
     pub paid_at: Option<i64>,
     /// Old versions only.
     pub payment_intent: Option<String>,
     /// Old versions only.
     pub charge: Option<String>,
-    /// What paid it, or tried to, as any event about it ever said.
+    /// The payments that paid it, or tried to, from all events about it.
     pub payments: BTreeSet<Paid>,
     pub billing_reason: Option<String>,
     pub number: Option<String>,
-    /// What it asks for each subscription item in its latest period, prorations left out: for prices whose
-    /// tiers we don't know. Empty where an invoice holds prorations and one-off lines only.
+    /// The amount of each subscription item in its latest period, without prorations: for prices with unknown
+    /// tiers. Empty if the invoice has only prorations and one-off lines.
     pub last_lines: Vec<InvoiceLine>,
-    /// What each discount took off it, by the discount's id; not where it asks for prorations alone.
+    /// What each discount took off it, by the discount's id; empty if it has only prorations.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub discount_amounts: BTreeMap<String, i64>,
 }
@@ -310,7 +311,7 @@ pub struct Invoice {
 pub struct FailedAttempt {
     /// When it had failed.
     pub at: i64,
-    /// The attempts until then, this one included.
+    /// The attempts until then, including this one.
     pub attempt_count: i64,
     /// What had been paid until then.
     pub amount_paid: i64,
@@ -330,12 +331,12 @@ impl Paid {
 pub struct Paid {
     pub intent: Option<String>,
     pub charge: Option<String>,
-    /// The report that named it showed the invoice paid: the payment succeeded. Otherwise it may have been
-    /// an attempt.
+    /// The event that named it showed the invoice as paid: the payment succeeded. Otherwise it may have been
+    /// a failed attempt.
     pub succeeded: bool,
 }
 
-/// What an invoice line says of a subscription item's recurring amount.
+/// A subscription item's recurring amount on an invoice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InvoiceLine {
@@ -369,9 +370,9 @@ pub struct Charge {
     pub status: String,
     pub captured: bool,
     pub amount: i64,
-    /// The whole of a captured charge where the event does not say.
+    /// The whole amount of a captured charge if the event has no captured amount.
     pub amount_captured: i64,
-    /// The most that any event said was captured. Captures are only ever added to.
+    /// The largest captured amount in any event: it only grows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stated_captured: Option<i64>,
     /// The earliest event that showed it captured.
@@ -379,15 +380,15 @@ pub struct Charge {
     pub captured_at: Option<i64>,
     /// Cumulative, without failed refunds. Includes what was never captured, once the rest was.
     pub amount_refunded: i64,
-    /// When the charge was as it stands here.
+    /// When this state of the charge was reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<i64>,
     pub payment_intent: Option<String>,
-    /// Old versions only: as any event about it ever said.
+    /// Old versions only, from any event about it.
     pub invoice: Option<String>,
     pub description: Option<String>,
-    /// Old versions carry the charge's refunds; newer ones tell of each in an event of its own. All that any
-    /// event about it ever showed.
+    /// Old versions embed the charge's refunds; newer ones report each in its own event. The union of all
+    /// events.
     pub refunds: Vec<Refund>,
 }
 
@@ -409,7 +410,7 @@ pub struct Refund {
 }
 
 impl Charge {
-    /// The money that was collected: only what was captured of it.
+    /// The collected amount: what was captured.
     #[must_use]
     pub fn collected(&self) -> i64 {
         self.stated_captured.unwrap_or(self.amount_captured).max(0)
@@ -417,7 +418,7 @@ impl Charge {
 }
 
 impl Refund {
-    /// Whether nothing was given back after all. Money on its way back counts.
+    /// Whether it failed or was canceled; a pending refund counts.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         matches!(self.status.as_deref(), Some("failed" | "canceled"))
@@ -435,7 +436,7 @@ pub struct Dispute {
     pub status: String,
     pub charge: Option<String>,
     pub payment_intent: Option<String>,
-    /// Funds taken (negative) and given back (positive), fees left out.
+    /// Funds withdrawn (negative) and reinstated (positive), without fees.
     pub balance_transactions: Vec<BalanceTransaction>,
 }
 

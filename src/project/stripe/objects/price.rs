@@ -1,4 +1,4 @@
-//! What is sold: prices, the plans that came before them, and products.
+//! Prices, plans (their predecessors), and products.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::tax::tax_behavior;
 use crate::project::stripe::field::{count, currency, decimal, flag, id, list, text};
 use crate::project::stripe::{Price, Product, Tier, TransformQuantity};
 
-/// A price or a plan. Given as an id alone, nothing but the id.
+/// A price or a plan; only the id if given as an id.
 pub fn price(value: &Value) -> Option<Price> {
     let terms = if value["recurring"].is_object() { &value["recurring"] } else { value };
     Some(Price {
@@ -26,7 +26,7 @@ pub fn price(value: &Value) -> Option<Price> {
     })
 }
 
-/// The amount of one unit in the words of prices, else of plans.
+/// The unit amount, in the fields of prices, else of plans.
 fn unit_amount(value: &Value) -> Option<String> {
     ["unit_amount_decimal", "unit_amount", "amount_decimal", "amount"]
         .into_iter()

@@ -13,7 +13,7 @@ use crate::project::stripe::{Item, Subscription};
 /// The most items read of one subscription: Stripe's own limit.
 const ITEMS_MAX: usize = 20;
 
-/// A subscription; none without an id or a customer.
+/// A subscription; `None` without an id or a customer.
 pub fn subscription(value: &Value, user_id_keys: &[String]) -> Option<Subscription> {
     let created = time(&value["created"]).unwrap_or_default();
     let (current_period_start, current_period_end) = period(value);
@@ -25,7 +25,7 @@ pub fn subscription(value: &Value, user_id_keys: &[String]) -> Option<Subscripti
         known_status: None,
         needs_stripe: false,
         currency: currency(&value["currency"]).or_else(|| currency(&value["plan"]["currency"])),
-        // Until 2019 a subscription's `start` was its last change; only `created` was its beginning.
+        // Until 2019 a subscription's `start` was its last change; `created` is its start.
         start_date: time(&value["start_date"]).or(Some(created).filter(|created| *created > 0)),
         ended_at: time(&value["ended_at"]),
         canceled_at: time(&value["canceled_at"]),
@@ -51,7 +51,7 @@ fn pause_behavior(pause: &Value) -> Option<String> {
     pause.is_object().then(|| text(&pause["behavior"]).unwrap_or_default())
 }
 
-/// The earliest start and the latest end of the items' periods, else the subscription's own of old.
+/// The earliest start and the latest end of the items' periods, else the subscription's own (old versions).
 fn period(value: &Value) -> (Option<i64>, Option<i64>) {
     let times = |key: &'static str| list(&value["items"]).iter().filter_map(move |item| time(&item[key]));
     (
@@ -60,7 +60,7 @@ fn period(value: &Value) -> (Option<i64>, Option<i64>) {
     )
 }
 
-/// The items in Stripe's order; before there were items, the one plan and its quantity.
+/// The items in Stripe's order; in versions without items, the plan and its quantity.
 fn items(value: &Value) -> Vec<Item> {
     let listed: Vec<Item> = list(&value["items"])
         .iter()
@@ -71,7 +71,7 @@ fn items(value: &Value) -> Vec<Item> {
     if listed.is_empty() { item(String::new(), value).into_iter().collect() } else { listed }
 }
 
-/// One item, or a subscription of old that is its own only item. A quantity of the wrong type is absent.
+/// One item, or an old subscription that is its own only item.
 fn item(id: String, value: &Value) -> Option<Item> {
     Some(Item {
         id,

@@ -1,4 +1,4 @@
-//! Tax: the rates that a subscription or an item shows, and whether a price includes them.
+//! Tax rates of a subscription or an item, and whether a price includes tax.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::project::stripe::field::{decimal, flag, id, list, text};
 /// The most rates read of one list: Stripe allows ten on a line.
 const RATES_MAX: usize = 20;
 
-/// The rates of a list: in full, or as an id alone.
+/// The rates of a list: complete, or only an id.
 pub fn tax_rates(value: &Value) -> Vec<TaxRate> {
     list(value).iter().take(RATES_MAX).filter_map(tax_rate).collect()
 }
@@ -21,7 +21,7 @@ fn tax_rate(value: &Value) -> Option<TaxRate> {
     })
 }
 
-/// What a price says of tax; nothing while that is unspecified.
+/// The tax behavior of a price; `None` if unspecified.
 pub fn tax_behavior(value: &Value) -> Option<String> {
     text(value).filter(|behavior| matches!(behavior.as_str(), "inclusive" | "exclusive"))
 }

@@ -1,4 +1,4 @@
-//! Which events are read, and as what.
+//! Which events are decoded, and as which kind.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::project::order::Stage;
 use crate::project::stripe::Kind;
 
 #[test]
-fn every_type_that_moves_a_table_is_read_as_its_kind() {
+fn used_event_types_have_a_kind() {
     let cases = [
         (Kind::Customer, "customer.created customer.updated customer.deleted"),
         (Kind::Subscription, "customer.subscription.created customer.subscription.updated"),
@@ -38,7 +38,7 @@ fn every_type_that_moves_a_table_is_read_as_its_kind() {
 }
 
 #[test]
-fn all_other_types_mean_nothing() {
+fn other_event_types_are_ignored() {
     let types = [
         "invoice.upcoming",
         "invoiceitem.created",
@@ -61,7 +61,7 @@ fn all_other_types_mean_nothing() {
 }
 
 #[test]
-fn a_report_has_the_events_place_in_the_objects_history() {
+fn report_has_time_and_stage_of_event() {
     let updated = report(event("subscription_2025"));
     assert_eq!(updated.subject, "sub_1SkZ0q2eZvKYlo2C");
     assert_eq!(updated.occurred_at.unix_timestamp(), START + 40);
@@ -78,14 +78,14 @@ fn a_report_has_the_events_place_in_the_objects_history() {
 }
 
 #[test]
-fn previous_attributes_that_name_nothing_are_none() {
+fn empty_previous_attributes_are_none() {
     let mut event = event("subscription_2025");
     event["data"]["previous_attributes"] = json!({});
     assert!(report(event).previous.is_none());
 }
 
 #[test]
-fn objects_name_themselves_and_their_customer() {
+fn objects_have_id_and_customer() {
     let cases = [
         ("customer_2025", "customer", Some("cus_ThqyL3kP")),
         ("checkout_2025", "checkout", Some("cus_ThqyL3kP")),
@@ -119,7 +119,7 @@ fn a_thin_event_names_its_object() {
 }
 
 #[test]
-fn a_thin_event_of_no_object_or_no_type_of_ours_means_nothing() {
+fn unknown_thin_event_is_ignored() {
     let mut without_object = event("thin_2025");
     without_object["related_object"] = json!(null);
     let mut of_a_meter = event("thin_2025");
@@ -130,7 +130,7 @@ fn a_thin_event_of_no_object_or_no_type_of_ours_means_nothing() {
 }
 
 #[test]
-fn a_discount_given_to_one_invoice_only_means_nothing() {
+fn one_off_discount_is_ignored() {
     for key in ["invoice", "invoice_item", "checkout_session"] {
         let mut event = event("discount_2025");
         event["data"]["object"][key] = json!("in_1");

@@ -1,4 +1,4 @@
-//! What is final, what comes later in one second, and when a payment has failed.
+//! Final states, ranks, and failed payments.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn with(name: &str, event_type: &str, changes: &Value) -> Value {
 }
 
 #[test]
-fn final_is_what_can_never_be_left() {
+fn final_states_are_recognised() {
     let (subscription, invoice) = ("subscription_2025", "invoice_2025");
     let status = |status| json!({ "status": status });
     let cases = [
@@ -34,7 +34,7 @@ fn final_is_what_can_never_be_left() {
         (with("customer_2025", "customer.deleted", &json!({})), true),
         (with("price_tiered_2025", "price.deleted", &json!({})), true),
         (with("discount_2025", "customer.discount.deleted", &json!({})), true),
-        // The place of the one discount of old may be filled again.
+        // A discount with a stand-in id may be set again.
         (with("discount_2018", "customer.discount.deleted", &json!({})), false),
         (with("dispute_2025", "charge.dispute.closed", &json!({})), false),
     ];
@@ -50,7 +50,7 @@ fn final_is_what_can_never_be_left() {
 }
 
 #[test]
-fn deleted_objects_say_so() {
+fn deleted_objects_are_marked() {
     let deleted = |name, event_type| report(with(name, event_type, &json!({}))).state;
     assert!(only!(Customer, deleted("customer_2025", "customer.deleted")).deleted);
     assert!(only!(Discount, deleted("discount_2025", "customer.discount.deleted")).deleted);
@@ -62,7 +62,7 @@ fn deleted_objects_say_so() {
 }
 
 #[test]
-fn an_attempt_has_failed_where_its_event_says_so() {
+fn failed_attempt_is_read_from_its_event() {
     let tried = json!({"status": "open", "attempted": true, "attempt_count": 1, "amount_paid": 40});
     let untried = json!({"status": "open", "attempted": false, "attempt_count": 0, "amount_paid": 0});
     let old =
@@ -87,17 +87,18 @@ fn an_attempt_has_failed_where_its_event_says_so() {
 }
 
 #[test]
-fn captured_is_what_any_version_says_was() {
+fn captured_amount_is_read_in_every_version() {
     let part = json!({"amount": 4400, "amount_captured": 3000, "amount_refunded": 1400, "captured": true});
     let held = json!({"amount": 4400, "amount_captured": 0, "amount_refunded": 0, "captured": false});
-    let untold = json!({"amount": 4400, "amount_captured": null, "amount_refunded": 1400, "captured": true});
+    let unreported =
+        json!({"amount": 4400, "amount_captured": null, "amount_refunded": 1400, "captured": true});
     let cases = [
         ("charge.captured", &part, Some(3000), 3000),
         ("charge.refunded", &part, Some(3000), 3000),
         ("charge.succeeded", &held, None, 0),
         // Before 2020 the capture itself shows the rest as refunded; later events can't be told from refunds.
-        ("charge.captured", &untold, Some(3000), 3000),
-        ("charge.refunded", &untold, None, 4400),
+        ("charge.captured", &unreported, Some(3000), 3000),
+        ("charge.refunded", &unreported, None, 4400),
     ];
     for (event_type, changes, stated, collected) in cases {
         let charge = only!(Charge, report(with("charge_refunded_2025", event_type, changes)).state);
@@ -111,7 +112,7 @@ fn captured_is_what_any_version_says_was() {
 }
 
 #[test]
-fn an_invoice_of_old_has_the_status_that_its_flags_mean() {
+fn old_invoice_status_follows_its_flags() {
     let flags = |paid, forgiven, attempted, closed| json!({"paid": paid, "forgiven": forgiven, "attempted": attempted, "closed": closed});
     let cases = [
         (flags(true, false, true, true), "paid", 4400),
@@ -128,7 +129,7 @@ fn an_invoice_of_old_has_the_status_that_its_flags_mean() {
 }
 
 #[test]
-fn the_lines_of_one_item_add_up_within_its_latest_period() {
+fn item_lines_add_up_within_latest_period() {
     let mut event = event("invoice_2025");
     let lines = event["data"]["object"]["lines"]["data"].as_array_mut().expect("lines");
     let mut second_tier = lines[1].clone();
@@ -149,7 +150,7 @@ fn is_rising(objects: &[StripeObject]) {
 }
 
 #[test]
-fn ranks_rise_along_a_life() {
+fn ranks_rise_along_the_lifecycle() {
     let subscription = |status: &str| {
         StripeObject::Subscription(Subscription { status: status.to_owned(), ..Subscription::default() })
     };

@@ -11,7 +11,7 @@ use super::{StripeObject, read};
 use crate::project::meaning::Report;
 use crate::project::{Meaning, Unreadable};
 
-/// 2026-01-01 00:00 UTC, when the story begins.
+/// 2026-01-01 00:00 UTC, when the fixtures begin.
 const START: i64 = 1_767_225_600;
 const DAY: i64 = 86_400;
 const USER: &str = "7f8d6a52-3c1e-4b0a-9f51-0d2a7c9e1b34";

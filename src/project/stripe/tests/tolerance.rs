@@ -1,4 +1,4 @@
-//! Whatever shape a field has, the rest of the event is read.
+//! Fields of any shape: the rest of the event is still decoded.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn unreadable_field(event: Value) -> &'static str {
 }
 
 #[test]
-fn an_event_without_what_makes_it_one_is_unreadable() {
+fn event_without_required_fields_is_unreadable() {
     let full = || event("subscription_2025");
     let without = |pointer: &str| {
         let mut event = full();
@@ -72,7 +72,7 @@ fn ids_may_be_expanded_objects_anywhere() {
 }
 
 #[test]
-fn a_list_of_ids_is_read_with_the_terms_of_the_one_object_beside_it() {
+fn discount_ids_use_terms_of_the_old_field() {
     let mut event = event("subscription_2022");
     event["data"]["object"]["discounts"] = json!(["di_other", "di_1SkZ0q2eZvKYlo2C"]);
     let discounts = only!(Subscription, report(event).state).discounts;
@@ -81,7 +81,7 @@ fn a_list_of_ids_is_read_with_the_terms_of_the_one_object_beside_it() {
 }
 
 #[test]
-fn user_ids_are_the_texts_of_the_configured_keys_in_their_order() {
+fn user_ids_follow_configured_metadata_keys() {
     let cases = [
         (json!({"supabase_user_id": "b", "user_id": "a", "other": "c"}), vec!["a", "b"]),
         (json!({"supabase_user_id": "b", "user_id": ""}), vec!["b"]),
@@ -97,7 +97,7 @@ fn user_ids_are_the_texts_of_the_configured_keys_in_their_order() {
 }
 
 #[test]
-fn what_is_paused_on_trial_or_cut_short_is_told() {
+fn pause_trial_and_truncation_are_read() {
     let mut event = event("subscription_2026");
     let object = &mut event["data"]["object"];
     object["pause_collection"] = json!({"behavior": "void", "resumes_at": null});
@@ -113,7 +113,7 @@ fn what_is_paused_on_trial_or_cut_short_is_told() {
 }
 
 #[test]
-fn no_more_is_read_than_stripe_allows() {
+fn list_sizes_are_bounded() {
     let mut event = event("subscription_2026");
     let object = &mut event["data"]["object"];
     let item = object["items"]["data"][0].clone();
@@ -125,7 +125,7 @@ fn no_more_is_read_than_stripe_allows() {
 }
 
 #[test]
-fn text_that_postgres_cannot_hold_is_made_to_fit() {
+fn nul_in_text_is_replaced() {
     let mut event = event("customer_2025");
     event["data"]["object"]["email"] = json!("a\u{0}b@example.com");
     assert_eq!(only!(Customer, report(event).state).email.as_deref(), Some("a\u{FFFD}b@example.com"));
@@ -177,7 +177,7 @@ fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
 
 proptest! {
     #[test]
-    fn no_shape_of_any_fields_makes_reading_fail(
+    fn any_field_shapes_are_readable(
         fixture in prop::sample::select(&FIXTURES[..]),
         changes in prop::collection::vec((any::<prop::sample::Index>(), wild_value()), 1..6),
     ) {
@@ -198,7 +198,7 @@ proptest! {
     }
 
     #[test]
-    fn one_field_of_the_wrong_type_leaves_the_others(
+    fn one_bad_field_does_not_affect_others(
         at in any::<prop::sample::Index>(),
         value in wild_value(),
     ) {

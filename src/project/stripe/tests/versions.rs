@@ -1,4 +1,4 @@
-//! One story reported in the words of several API versions gives one object.
+//! The same history in several API versions gives the same objects.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ fn gold() -> Price {
     }
 }
 
-/// The story's subscription without its discount, which newer events give by id alone.
+/// The subscription without its discount, which newer events give by id only.
 fn two_seats_of_gold() -> Subscription {
     Subscription {
         id: SUBSCRIPTION.to_owned(),
@@ -48,7 +48,7 @@ fn two_seats_of_gold() -> Subscription {
 }
 
 #[test]
-fn a_subscription_is_the_same_in_every_version() {
+fn subscription_is_equal_in_every_version() {
     for name in ["subscription_2018", "subscription_2022", "subscription_2025", "subscription_2026"] {
         let subscription = only!(Subscription, state(name));
         assert_eq!(subscription.discounts.len(), 1, "{name}");
@@ -57,7 +57,7 @@ fn a_subscription_is_the_same_in_every_version() {
 }
 
 #[test]
-fn a_cancellation_and_a_pause_are_the_same_in_every_version_that_has_them() {
+fn cancellation_and_pause_are_equal_across_versions() {
     for name in ["subscription_2022", "subscription_2025", "subscription_2026"] {
         let mut event = event(name);
         let object = &mut event["data"]["object"];
@@ -84,7 +84,7 @@ fn a_cancellation_and_a_pause_are_the_same_in_every_version_that_has_them() {
 }
 
 #[test]
-fn what_each_discount_took_off_is_read_but_of_prorations() {
+fn discount_amounts_exclude_prorations() {
     let mut event = event("invoice_2025");
     let taken = json!([{ "amount": 450, "discount": "di_1" }, { "amount": 0, "discount": "di_2" },
         { "amount": 7, "discount": { "id": "di_3", "object": "discount" } }]);
@@ -102,7 +102,7 @@ fn what_each_discount_took_off_is_read_but_of_prorations() {
 }
 
 #[test]
-fn a_subscription_with_a_plan_and_no_items_has_one_item() {
+fn plan_without_items_gives_one_item() {
     let subscription = only!(Subscription, state("subscription_deleted_2017"));
     let price = Price { id: "gold".to_owned(), product: None, nickname: None, ..gold() };
     let item = Item { price, quantity: Some(2), ..Item::default() };
@@ -118,7 +118,7 @@ fn a_subscription_with_a_plan_and_no_items_has_one_item() {
 }
 
 #[test]
-fn a_subscriptions_discount_is_told_in_full_or_by_id() {
+fn subscription_discount_is_read_complete_or_by_id() {
     let discount = |name| only!(Subscription, state(name)).discounts.remove(0);
     let (old, middle) = (discount("subscription_2018"), discount("subscription_2022"));
     assert_eq!(old.id, format!("discount:{SUBSCRIPTION}"));
@@ -137,7 +137,7 @@ fn a_subscriptions_discount_is_told_in_full_or_by_id() {
 }
 
 #[test]
-fn an_invoice_is_the_same_in_every_version() {
+fn invoice_is_equal_in_every_version() {
     let expected = Invoice {
         id: "in_1SkZ0q2eZvKYlo2C".to_owned(),
         customer: Some(CUSTOMER.to_owned()),
@@ -162,7 +162,7 @@ fn an_invoice_is_the_same_in_every_version() {
 
     let charge = Some("ch_3SkZ0q2eZvKYlo2C".to_owned());
     let payment_intent = Some("pi_3SkZ0q2eZvKYlo2C".to_owned());
-    // Versions that name the payment keep having said so.
+    // Versions that name the payment make it sticky.
     let named = |intent: &Option<String>| {
         [Paid { intent: intent.clone(), charge: charge.clone(), succeeded: true }].into()
     };
@@ -177,7 +177,7 @@ fn an_invoice_is_the_same_in_every_version() {
 }
 
 #[test]
-fn a_refund_is_the_same_inside_its_charge_and_in_its_own_event() {
+fn refund_is_equal_in_charge_and_own_event() {
     let charge = only!(Charge, state("charge_refunded_2018"));
     let refund = only!(Refund, state("refund_2025"));
     assert_eq!(refund.payment_intent.as_deref(), Some("pi_3SkZ0q2eZvKYlo2C"));
@@ -209,7 +209,7 @@ fn a_dispute_moves_funds_without_fees() {
 }
 
 #[test]
-fn a_checkout_is_the_same_in_every_version() {
+fn checkout_is_equal_in_every_version() {
     let expected = Checkout {
         id: "cs_test_a1".to_owned(),
         created: START + 5,
@@ -226,7 +226,7 @@ fn a_checkout_is_the_same_in_every_version() {
     assert_eq!(only!(Checkout, state("checkout_2025")), named);
 }
 
-/// Whether a session of this type, status and payment status says whose the payment is.
+/// Whether a session of this type, status and payment status is evidence of whose the payment is.
 #[test]
 fn checkout_is_settled_once_complete_and_paid() {
     for (event, status, payment, settled) in [
@@ -265,7 +265,7 @@ fn checkout_is_settled_once_complete_and_paid() {
 }
 
 #[test]
-fn a_customer_is_the_same_in_every_version() {
+fn customer_is_equal_in_every_version() {
     let (old, new) = (only!(Customer, state("customer_2018")), only!(Customer, state("customer_2025")));
     assert_eq!(old, new);
     assert_eq!(new.user_ids, [USER]);
@@ -293,7 +293,7 @@ fn a_tiered_plan_is_a_tiered_price() {
 }
 
 #[test]
-fn a_coupons_percentage_is_the_decimal_that_was_written() {
+fn coupon_percentage_keeps_its_decimals() {
     let (old, new) = (only!(Coupon, state("coupon_2018")), only!(Coupon, state("coupon_2025")));
     assert_eq!(old, new);
     assert_eq!(new.percent_off.as_deref(), Some("33.33"));

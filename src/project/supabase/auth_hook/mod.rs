@@ -1,11 +1,11 @@
 //! Auth Hooks: a login is a session, seen when its first token is made.
 //!
-//! The token hook runs again on every refresh of a session and when an OAuth client is given a token of
-//! its own; neither is somebody logging in. The hooks around sign-up tell of a user; the one before it
-//! does so early, and as the user may still be refused it says no more than that the id is in use.
+//! The token hook runs again on every refresh of a session and when an OAuth client is given a token of its
+//! own; neither is somebody logging in. The hooks around sign-up report a user; the one before it is early,
+//! and since the user may still be rejected it only shows that the id is in use.
 //!
-//! Only the fields needed are parsed: what users write into their metadata, however deep, keeps nobody's login from
-//! being counted.
+//! Only the needed fields are parsed, so that user-written metadata, however deep, cannot prevent a login
+//! from being counted.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -18,10 +18,10 @@ use crate::project::{Meaning, Unreadable};
 #[cfg(test)]
 mod tests;
 
-/// What an Auth Hook's body reports.
+/// Decodes an Auth Hook's body.
 ///
 /// # Errors
-/// [`Unreadable`] where a field that makes the hook what it is cannot be used.
+/// [`Unreadable`], if a required field cannot be used.
 pub fn read(body: &[u8]) -> Result<Meaning, Unreadable> {
     let call = fields(serde_json::from_slice(body)?);
     let metadata = object(&call, "metadata");
@@ -58,7 +58,7 @@ fn object<'a>(fields_of: &Fields<'a>, name: &str) -> Fields<'a> {
     fields_of.get(name).map(|raw: &&'a RawValue| fields(raw)).unwrap_or_default()
 }
 
-/// A field's value; null where it is absent or cannot be read.
+/// A field's value; null if it is absent or cannot be parsed.
 fn value(fields: &Fields<'_>, name: &str) -> Value {
     fields.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }

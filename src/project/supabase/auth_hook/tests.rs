@@ -48,7 +48,7 @@ fn user(name: &str, user: &Value) -> UserSeen {
 }
 
 #[test]
-fn a_token_for_somebody_who_came_in_is_a_login() {
+fn token_after_authentication_is_a_login() {
     let expected = Login {
         evidence: Evidence::Session,
         session_id: SESSION.to_owned(),
@@ -84,21 +84,21 @@ fn a_token_for_somebody_who_came_in_is_a_login() {
 }
 
 #[test]
-fn refreshing_and_letting_a_client_in_is_no_login() {
+fn refresh_and_oauth_grant_are_not_logins() {
     for method in ["token_refresh", "oauth_provider/authorization_code"] {
         assert_eq!(login(&token(method, &json!("authenticated"))), None, "{method}");
     }
 }
 
 #[test]
-fn a_sessions_id_has_one_form() {
+fn session_id_is_normalised() {
     let mut body = token("password", &json!("authenticated"));
     body["claims"]["session_id"] = json!(SESSION.to_uppercase());
     assert_eq!(login(&body).map(|it| it.session_id).as_deref(), Some(SESSION));
 }
 
 #[test]
-fn a_login_without_its_session_user_or_time_is_unreadable() {
+fn incomplete_login_is_unreadable() {
     let cases: [(&[&str], &str); 3] = [
         (&["claims", "session_id"], "claims.session_id"),
         (&["user_id"], "user_id"),
@@ -115,7 +115,7 @@ fn a_login_without_its_session_user_or_time_is_unreadable() {
 }
 
 #[test]
-fn the_hooks_around_sign_up_tell_of_a_user() {
+fn sign_up_hooks_report_a_user() {
     let ada = json!({"id": USER, "aud": "authenticated", "email": "Ada@X.org", "identities": null,
                      "created_at": "0001-01-01T00:00:00Z", "is_anonymous": false});
     let expected = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_gone: false };
@@ -128,7 +128,7 @@ fn the_hooks_around_sign_up_tell_of_a_user() {
 }
 
 #[test]
-fn other_hooks_mean_nothing() {
+fn other_hooks_are_ignored() {
     for name in ["mfa-verification", "password-verification", "send-sms", "send-email", "of-tomorrow"] {
         let body = json!({"metadata": {"name": name}, "user_id": USER, "valid": true});
         assert!(matches!(read(&body), Ok(Meaning::Nothing)), "{name}");
@@ -139,7 +139,7 @@ fn other_hooks_mean_nothing() {
 }
 
 #[test]
-fn metadata_nested_150_deep_keeps_no_login_from_counting() {
+fn deep_metadata_does_not_affect_login() {
     let mut body = token("password", &json!("authenticated"));
     body["claims"]["user_metadata"] = json!("DEEP");
     let deep = format!("{}1{}", "{\"a\":[".repeat(150), "]}".repeat(150));

@@ -1,11 +1,10 @@
 //! Database Webhooks and the database's own triggers: the state of application rows and files.
 //!
-//! The order of the webhooks is no order of events. Rows of tables that carry `updated_at` are placed by it;
-//! the others all stand at the Unix epoch and are chained, each by the whole row that it says was there
-//! before (by its fingerprint, for the row itself is not kept). A trigger numbers each change while it holds the
-//! row, which is the order of that row's changes whatever the clocks say and in whatever order the transactions end. Of a row that triggers have reported
-//! they alone decide; what a webhook tells of it counts only where no trigger did. A deletion is final,
-//! whoever tells of it: ids are not used again.
+//! Webhooks arrive in any order. Rows of tables with `updated_at` are ordered by it; the others all have the
+//! Unix epoch as moment and are chained, each by the fingerprint of the whole previous row. A trigger numbers
+//! each change under the row lock, which is the order of that row's changes whatever the clocks say and
+//! whenever the transactions commit. Once triggers have reported a row, only they decide; webhooks count only
+//! for rows without trigger events. A deletion is final, whoever reports it: ids are not reused.
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -29,7 +28,7 @@ pub struct Row {
     pub relation: String,
     /// The row's primary key.
     pub row_id: String,
-    /// Whose it is; none where the owner is no user.
+    /// Its owner; `None` if that is not a user.
     pub user_id: Option<Uuid>,
     /// It counts towards its metric (not deleted, not a draft, …).
     pub counted: bool,
@@ -37,11 +36,11 @@ pub struct Row {
     pub amount: i64,
 }
 
-/// What the names of events begin with that the database's own triggers tell. The number follows, and the moment in
-/// microseconds, by which no name is given twice should a restored database give a number again.
+/// The prefix of ids of trigger events. The number follows, and the time in microseconds, so that a restored
+/// database that repeats a number does not repeat an id.
 pub use crate::envelope::TRIGGER;
 
-/// A change as the database itself numbered it.
+/// A change as a trigger numbered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbered {
     number: i64,
@@ -49,7 +48,7 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    /// The number in the event's name; none where the event is a webhook's.
+    /// The number in the event's id; `None` for a webhook.
     #[must_use]
     pub fn of(envelope: &Envelope) -> Option<Self> {
         let number = envelope.event_id.strip_prefix(TRIGGER)?.split('/').next()?.parse().ok()?;
@@ -57,11 +56,11 @@ impl Numbered {
     }
 }
 
-/// What the body of a Database Webhook or of a trigger's event reports, as it was sent or as it is kept.
-/// `numbered`: if it is a trigger's. `tables`: those whose rows count.
+/// Decodes the body of a Database Webhook or of a trigger event, as sent or as stored. `numbered`: for a
+/// trigger event. `tables`: those whose rows count.
 ///
 /// # Errors
-/// [`Unreadable`] where the row of a table we count has no usable id.
+/// [`Unreadable`], if the row of a counted table has no usable id.
 pub fn read(body: &[u8], numbered: Option<Numbered>, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
     let Some(change) = Change::of(body, numbered.is_some(), tables)? else { return Ok(Meaning::Nothing) };
     match change.relation.as_str() {
@@ -71,7 +70,7 @@ pub fn read(body: &[u8], numbered: Option<Numbered>, tables: &ActivityTables) ->
     }
 }
 
-/// The addresses of both rows: customers that lost a user by the change must be looked at, too.
+/// The addresses of both rows: customers that lost a user by the change are affected too.
 fn emails(record: &Value, old_record: &Value) -> Vec<String> {
     let mut emails: Vec<String> =
         [record, old_record].into_iter().filter_map(|row| field::email(&row["email"])).collect();
@@ -95,8 +94,8 @@ impl Change {
         }))
     }
 
-    /// Sessions are deleted at logout, which takes no login back. Those that an OAuth client was given
-    /// are no logins.
+    /// Sessions are deleted at logout, which does not undo the login. Sessions of OAuth clients are not
+    /// logins.
     fn session(&self) -> Result<Meaning, Unreadable> {
         if self.stage == Stage::Deleted || !self.record["oauth_client_id"].is_null() {
             return Ok(Meaning::Nothing);

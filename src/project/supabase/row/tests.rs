@@ -9,7 +9,7 @@ use super::{Numbered, Row};
 use crate::envelope::{Envelope, Source};
 use crate::project::meaning::{Evidence, Login, Report, UserSeen};
 use crate::project::order::Stage;
-use crate::project::supabase::{ActivityTables, columns, field, kept};
+use crate::project::supabase::{ActivityTables, columns, field, reduced};
 use crate::project::{Meaning, Unreadable};
 
 const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");
@@ -20,7 +20,7 @@ fn read(body: Value) -> Result<Meaning, Unreadable> {
     super::read(body.to_string().as_bytes(), None, &ActivityTables::default())
 }
 
-/// What stands for a whole row where rows are compared.
+/// The fingerprint of a whole row.
 fn state(row: &Value) -> Value {
     columns::fingerprint(&row.to_string(), None).map_or(Value::Null, Value::String)
 }
@@ -58,7 +58,7 @@ fn file(size: &Value) -> Value {
 }
 
 #[test]
-fn a_row_is_placed_and_named() {
+fn row_report_has_subject_and_time() {
     let report = report("INSERT", "public.vision_versions", &vision(false), &Value::Null);
     assert_eq!(report.subject, format!("public.vision_versions/{ID}"));
     assert_eq!(report.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC));
@@ -83,7 +83,7 @@ fn a_draft_counts_once_it_is_a_version() {
 }
 
 #[test]
-fn a_new_owner_is_whose_it_is() {
+fn new_owner_gets_the_row() {
     let moved = with(&vision(false), "user_id", json!(OTHER));
     let report = report("UPDATE", "public.vision_versions", &moved, &vision(false));
     assert_eq!(report.state.user_id, Some(OTHER));
@@ -99,7 +99,7 @@ fn a_deletion_is_final_and_counts_nothing() {
 }
 
 #[test]
-fn rows_without_a_moment_of_change_all_stand_at_the_epoch() {
+fn rows_without_updated_at_use_the_epoch() {
     let entry = json!({"id": 77, "user_id": USER, "body": "…", "created_at": "2026-01-02T03:04:05+00:00"});
     for entry in [entry.clone(), with(&entry, "updated_at", Value::Null)] {
         let report = report("INSERT", "public.journal_entries", &entry, &Value::Null);
@@ -154,7 +154,7 @@ fn a_profile_counts_while_it_is_the_active_one() {
 }
 
 #[test]
-fn a_profiles_completion_counts_the_columns_that_it_has() {
+fn profile_completion_counts_existing_columns() {
     let percent = |profile: Value| {
         let row = with(&with(&profile, "id", json!(ID)), "user_id", json!(USER));
         inserted("public.user_profiles", &row).amount
@@ -188,7 +188,7 @@ fn user(verb: &str, record: &Value, old_record: &Value) -> UserSeen {
 }
 
 #[test]
-fn a_user_is_gone_only_once_the_row_is() {
+fn user_is_gone_only_when_row_is_deleted() {
     let ada = json!({"id": USER, "email": "Ada@X.org", "deleted_at": null});
     let there = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_gone: false };
     assert_eq!(user("INSERT", &ada, &Value::Null), there);
@@ -223,7 +223,7 @@ fn a_session_is_a_login_at_its_creation() {
 }
 
 #[test]
-fn tables_and_verbs_that_we_do_not_count_mean_nothing() {
+fn uncounted_tables_and_operations_are_ignored() {
     let row = json!({"id": ID, "user_id": USER});
     for (verb, relation) in [
         ("INSERT", "public.posts"),
@@ -243,7 +243,7 @@ fn tables_and_verbs_that_we_do_not_count_mean_nothing() {
 }
 
 #[test]
-fn moments_are_read_in_every_form_that_postgres_and_supabase_write() {
+fn timestamps_are_read_in_every_format() {
     let at = datetime!(2026-01-02 03:04:05 UTC);
     let cases = [
         ("2026-01-02T03:04:05.123456+00:00", Some(at + time::Duration::microseconds(123_456))),
@@ -285,25 +285,25 @@ fn numbered(event_id: &str, relation: &str, record: &Value) -> Report<Row> {
 }
 
 #[test]
-fn a_triggers_event_carries_its_number_in_its_name() {
+fn trigger_event_id_has_the_number() {
     let entry = json!({"id": 77, "user_id": USER});
-    let told = numbered("trigger/0000000000000000042", "public.journal_entries", &entry);
-    assert_eq!((told.number, told.occurred_at), (Some(42), datetime!(2026-03-01 00:00 UTC)));
+    let reported = numbered("trigger/0000000000000000042", "public.journal_entries", &entry);
+    assert_eq!((reported.number, reported.occurred_at), (Some(42), datetime!(2026-03-01 00:00 UTC)));
     let profile = numbered("trigger/7", "public.vision_versions", &vision(false));
     assert_eq!(profile.occurred_at, datetime!(2026-01-02 03:04:05.123456 UTC), "the row's own moment");
     let dated = numbered("trigger/0000000000000000043/1732579200123456", "public.journal_entries", &entry);
     assert_eq!(dated.number, Some(43));
     for other in ["msg_1", "trigger/", "trigger/x", "0000000000000000042"] {
-        let told = numbered(other, "public.journal_entries", &entry);
-        assert_eq!((told.number, told.occurred_at), (None, OffsetDateTime::UNIX_EPOCH), "{other}");
+        let reported = numbered(other, "public.journal_entries", &entry);
+        assert_eq!((reported.number, reported.occurred_at), (None, OffsetDateTime::UNIX_EPOCH), "{other}");
     }
 }
 
 #[test]
-fn a_table_of_the_map_counts_for_the_owner_that_it_names() {
+fn configured_table_counts_for_its_owner() {
     let table = "crm.tracks:author_id:audio_generated_count:status=ready".parse().expect("an entry");
     let tables = ActivityTables::default().with(table);
-    let told = |status: &str| {
+    let reported = |status: &str| {
         let track = json!({"id": ID, "author_id": USER, "user_id": OTHER, "status": status});
         let body = change("INSERT", "crm.tracks", &track, &Value::Null).to_string();
         match super::read(body.as_bytes(), None, &tables) {
@@ -311,13 +311,13 @@ fn a_table_of_the_map_counts_for_the_owner_that_it_names() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(told("ready"), (Some(USER), true));
-    assert_eq!(told("failed"), (Some(USER), false));
+    assert_eq!(reported("ready"), (Some(USER), true));
+    assert_eq!(reported("failed"), (Some(USER), false));
 }
 
-/// What a webhook's body says is the same before it is reduced and after, and after that nothing is lost any more.
+/// Reducing a webhook's body does not change what it reports, and is idempotent.
 #[test]
-fn a_reduced_body_says_what_the_whole_one_said() {
+fn reduced_body_keeps_its_meaning() {
     let tables = ActivityTables::default();
     let of = |body: &[u8]| match super::read(body, None, &tables).expect("a readable row") {
         Meaning::Row(it) => (it.subject, it.occurred_at, it.stage, it.state, it.object, it.previous),
@@ -338,7 +338,7 @@ fn a_reduced_body_says_what_the_whole_one_said() {
             [("INSERT", &row, &Value::Null), ("UPDATE", &row, &before), ("DELETE", &Value::Null, &row)]
         {
             let body = change(verb, relation, record, old_record).to_string();
-            let reduced = kept(body.as_bytes(), &tables).expect("a reduced body");
+            let reduced = reduced(body.as_bytes(), &tables).expect("a reduced body");
             assert_eq!(of(&reduced), of(body.as_bytes()), "{verb} {relation}");
             assert!(!String::from_utf8_lossy(&reduced).contains(secret), "{verb} {relation}");
         }
@@ -346,29 +346,29 @@ fn a_reduced_body_says_what_the_whole_one_said() {
 }
 
 #[test]
-fn a_row_of_a_table_that_counts_for_nothing_is_kept_as_its_name() {
+fn uncounted_row_is_stored_as_its_id() {
     let row = json!({"id": ID, "user_id": USER, "body": "secret", "updated_at": "2026-01-02T03:04:05+00:00"});
     let body = change("UPDATE", "public.letters", &row, &row).to_string();
-    let reduced = kept(body.as_bytes(), &ActivityTables::default()).expect("a reduced body");
+    let reduced = reduced(body.as_bytes(), &ActivityTables::default()).expect("a reduced body");
     let read: Value = serde_json::from_slice(&reduced).expect("JSON");
     assert_eq!(read["record"], json!({"id": ID, "updated_at": "2026-01-02T03:04:05+00:00"}));
-    // Counted later: what was not kept is read from the table, and not guessed from here.
+    // Counted later: what was not stored is imported from the table, not guessed from here.
     let later = ActivityTables::default()
         .with("public.letters:user_id:journal_entry_count".parse().expect("an entry"));
     assert!(matches!(super::read(&reduced, None, &later), Ok(Meaning::Nothing)));
     assert!(matches!(super::read(body.as_bytes(), None, &later), Ok(Meaning::Row(_))));
 }
 
-/// Neither depth nor numbers nor half characters in a column that nobody reads keep a row from being counted.
+/// Depth, huge numbers and lone surrogates in unused columns do not prevent a row from being counted.
 #[test]
-fn what_members_write_into_other_columns_does_not_matter() {
+fn unused_columns_do_not_matter() {
     let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
     for content in [deep.as_str(), "1e400", r#""\ud800""#] {
         let body = format!(
             r#"{{"type": "INSERT", "schema": "public", "table": "journal_entries", "old_record": null,
                 "record": {{"id": 7, "user_id": "{USER}", "content": {content}}}}}"#
         );
-        let reduced = kept(body.as_bytes(), &ActivityTables::default()).expect("a reduced body");
+        let reduced = reduced(body.as_bytes(), &ActivityTables::default()).expect("a reduced body");
         for body in [body.as_bytes(), &reduced] {
             let read = super::read(body, None, &ActivityTables::default());
             assert!(

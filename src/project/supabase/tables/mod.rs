@@ -1,7 +1,7 @@
-//! The map of tables whose rows count: which table, whose row it is, which metric it moves, and which of its
-//! rows count at all. The settings add to it.
+//! The tables whose rows count: the owner column, the metric, and which of the rows count. The settings add
+//! to it.
 //!
-//! Logins, files and profiles are not in it: they are read in ways of their own.
+//! Logins, files and profiles are not among them: they have their own readers.
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 #[cfg(test)]
 mod tests;
 
-/// A count of `user_activity_metrics` that rows of the application's tables make.
+/// A count in `user_activity_metrics` of rows of the application's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
     /// `vision_count`
@@ -26,7 +26,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// All of them, each at the place that its number says.
+    /// All of them, in the order of their discriminants.
     pub const ALL: [Self; 5] =
         [Self::Visions, Self::JournalEntries, Self::Refinements, Self::AudioTracks, Self::BoardImages];
 
@@ -48,7 +48,7 @@ impl Metric {
 pub struct Condition {
     pub column: String,
     pub value: String,
-    /// Rows where it is so count; else those where it is not, null among them.
+    /// Whether rows with this value count; otherwise those with another value, including null.
     pub is: bool,
 }
 
@@ -71,19 +71,19 @@ pub struct ActivityTable {
     /// The column that holds the owner's user id.
     pub owner: String,
     pub metric: Metric,
-    /// Without one all rows count.
+    /// Without it all rows count.
     pub condition: Option<Condition>,
 }
 
 impl ActivityTable {
-    /// Whether this row counts, as long as it is there.
+    /// Whether this row counts while it exists.
     #[must_use]
     pub fn counts(&self, row: &Value) -> bool {
         self.condition.as_ref().is_none_or(|condition| condition.holds(row))
     }
 }
 
-/// What an entry of the map looks like.
+/// The format of an entry.
 pub const FORM: &str = "schema.table:owner_column:metric_column, with :column=value or :column!=value behind it where not all rows count (a metric_column is vision_count, journal_entry_count, vision_refinement_count, audio_generated_count or vision_board_image_count); several joined by commas";
 
 impl FromStr for ActivityTable {
@@ -120,12 +120,12 @@ pub(crate) fn is_identifier(name: &str) -> bool {
     !name.is_empty() && name.len() <= 63 && name.chars().all(plain)
 }
 
-/// The map.
+/// The counted tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivityTables(Vec<ActivityTable>);
 
 impl Default for ActivityTables {
-    /// The CRM's own: visions that are no drafts, and journal entries.
+    /// The CRM's defaults: visions that are not drafts, and journal entries.
     fn default() -> Self {
         let table = |relation: &str, metric, condition| ActivityTable {
             relation: relation.to_owned(),
@@ -142,7 +142,7 @@ impl Default for ActivityTables {
 }
 
 impl ActivityTables {
-    /// Adds `table`; it takes the place of the entry for the same table.
+    /// Adds `table`, or replaces the entry for the same table.
     #[must_use]
     pub fn with(mut self, table: ActivityTable) -> Self {
         match self.0.iter_mut().find(|known| known.relation == table.relation) {
@@ -163,7 +163,7 @@ impl ActivityTables {
         self.0.iter()
     }
 
-    /// Whether some table moves this metric. What no table moves belongs to the application.
+    /// Whether some table feeds this metric. A metric without one belongs to the application.
     #[must_use]
     pub fn feed(&self, metric: Metric) -> bool {
         self.0.iter().any(|table| table.metric == metric)

@@ -1,4 +1,4 @@
-//! Entries of the map as the settings write them.
+//! Table entries as written in the settings.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ fn entry(text: &str) -> Option<ActivityTable> {
 }
 
 #[test]
-fn an_entry_names_table_owner_metric_and_perhaps_a_condition() {
+fn entry_parses_with_optional_condition() {
     let plain = entry("public.tracks:author_id:audio_generated_count").expect("an entry");
     assert_eq!((plain.relation.as_str(), plain.owner.as_str()), ("public.tracks", "author_id"));
     assert_eq!((plain.metric, plain.condition.is_none()), (Metric::AudioTracks, true));
@@ -19,7 +19,7 @@ fn an_entry_names_table_owner_metric_and_perhaps_a_condition() {
 }
 
 #[test]
-fn what_is_no_entry_is_refused() {
+fn invalid_entry_is_rejected() {
     for text in [
         "",
         "tracks:user_id:vision_count",
@@ -39,7 +39,7 @@ fn what_is_no_entry_is_refused() {
 }
 
 #[test]
-fn a_condition_compares_what_the_column_says_as_text() {
+fn condition_compares_values_as_text() {
     let counts = |condition: &str, row| {
         entry(&format!("public.t:user_id:vision_count:{condition}")).expect("an entry").counts(&row)
     };
@@ -54,7 +54,7 @@ fn a_condition_compares_what_the_column_says_as_text() {
 }
 
 #[test]
-fn an_entry_takes_the_place_of_the_one_for_its_table() {
+fn entry_replaces_that_of_the_same_table() {
     let tables = ActivityTables::default();
     assert!(tables.feed(Metric::Visions) && !tables.feed(Metric::BoardImages));
     let other = entry("public.journal_entries:author_id:journal_entry_count").expect("an entry");

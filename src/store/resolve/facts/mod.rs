@@ -1,10 +1,10 @@
-//! Facts: the present state of each object, whatever order its events came in.
+//! Facts: the present state of each object, in whatever order its events arrived.
 //!
-//! A fact remembers the moment of the event that won. An event of an earlier moment changes nothing, one
-//! of a later moment wins, and where several share the moment all of them are read from the inbox and
-//! [`order`] decides: so the cost does not grow with an object's history, and the result depends on the
-//! set of events alone. Of objects whose history the MRR ledger needs, every moment is decided that way
-//! and its winner kept as a version; the fact is the last of them.
+//! A fact stores the moment of the event that won. An event of an earlier moment changes nothing, one of a
+//! later moment wins, and if several share the moment, all of them are read from `ingest.events` and
+//! [`order`] decides. So the cost does not grow with an object's history, and the result depends on the set
+//! of events only. For objects whose history the MRR ledger needs, every moment is decided that way and its
+//! winner stored as a version; the fact is the last of them.
 
 mod rows;
 mod stripe;
@@ -19,8 +19,8 @@ use time::OffsetDateTime;
 
 pub(in crate::store) use self::versioned::Versioned;
 pub(in crate::store) use self::winners::Winner;
-use self::winners::{claims_of, latest, winners_of, with_found};
-use super::claims::Made;
+use self::winners::{claims_of, latest, winners_of, with_imported};
+use super::claims::ClaimReport;
 use super::versions::{self, RecomputeFrom};
 use crate::project::internal::FOUND;
 use crate::project::meaning::Report;
@@ -37,13 +37,13 @@ pub struct Reported<T> {
 }
 
 impl<T> Reported<T> {
-    /// What decides before anything else.
+    /// Compared first.
     pub(in crate::store) const fn moment(&self) -> Moment {
         (self.report.is_final, self.report.number, self.report.occurred_at)
     }
 }
 
-/// A state that cannot be left, then the higher number, where there is one, then the later second.
+/// Final states are last, then the higher trigger number, if any, then the later second.
 pub(in crate::store) type Moment = (bool, Option<i64>, OffsetDateTime);
 
 /// A fact that a batch changed.
@@ -53,7 +53,7 @@ pub struct Changed<T> {
     pub after: T,
 }
 
-/// A fact as it stands.
+/// A fact as stored.
 struct Stored<T> {
     moment: Moment,
     /// The event that reported it.
@@ -66,18 +66,15 @@ struct Stored<T> {
 pub struct Settled {
     /// The facts that changed, by object id.
     pub changed: BTreeMap<String, Changed<StripeObject>>,
-    /// From when on the customers' ledgers are to be worked out again.
+    /// The second from which each customer's ledger is recomputed.
     pub since: RecomputeFrom,
-    /// What objects with a history claim, the last of each second.
-    pub claims: Vec<Made>,
-    /// The changed objects that were parked for want of their state.
+    /// The claims of objects with a history, the last of each second.
+    pub claims: Vec<ClaimReport>,
+    /// The changed objects that were parked because their state was missing.
     pub thin: BTreeSet<String>,
 }
 
-/// Settles what the batch `reported` of Stripe's objects, which belong together as `links` say.
-///
-/// # Errors
-/// Whatever the database says.
+/// Resolves the batch's reports of Stripe objects; `links` say which belong together.
 pub async fn settle_stripe(
     tx: &mut PgConnection,
     reported: Vec<Reported<StripeObject>>,
@@ -87,20 +84,20 @@ pub async fn settle_stripe(
     if reported.is_empty() {
         return Ok(Settled::default());
     }
-    let stripe::Known { facts: stored, mut thin } = stripe::known(tx, &subjects(&reported)).await?;
+    let stripe::StoredFacts { facts: stored, mut thin } = stripe::known(tx, &subjects(&reported)).await?;
     let decided = versions::decided(tx, &reported).await?;
-    let said = stripe::said(&reported);
-    // No event of Stripe's tells of these.
-    let (found, reported): (Vec<_>, _) =
-        reported.into_iter().partition(|one| matches!(one.report.state, StripeObject::FoundPayment(_)));
+    let sticky = stripe::sticky(&reported);
+    // Imported ones are not reported by Stripe.
+    let (imported, reported): (Vec<_>, _) =
+        reported.into_iter().partition(|one| matches!(one.report.state, StripeObject::ImportedPayment(_)));
     let mut winners = winners_of(tx, reported, &stored, &decided, reading, of_stripe).await?;
     let claims = claims_of(&mut winners);
     let revised = versions::write(tx, &winners).await?;
-    let mut winners = with_found(latest(winners, &stored), found, &stored);
-    stripe::recall_statuses(tx, &mut winners).await?;
-    let reminded = stripe::remember(&mut winners, said, &stored);
+    let mut winners = with_imported(latest(winners, &stored), imported, &stored);
+    stripe::inherit_statuses(tx, &mut winners).await?;
+    let extended = stripe::merge_sticky(&mut winners, sticky, &stored);
     stripe::write(tx, &winners, links).await?;
-    stripe::write_reminded(tx, &reminded).await?;
+    stripe::write_extended(tx, &extended).await?;
     let customer_of = |id: &str| {
         let present =
             winners.iter().map(|winner| &winner.reported.report.state).find(|state| state.id() == id);
@@ -108,16 +105,13 @@ pub async fn settle_stripe(
     };
     let mut since = versions::since(&revised, customer_of);
     let mut changed = changes(winners, stored);
-    changed.extend(reminded);
+    changed.extend(extended);
     versions::add_moved(&mut since, &changed);
     thin.retain(|id| changed.contains_key(id));
     Ok(Settled { changed, since, claims, thin })
 }
 
-/// Settles what the batch `reported` of application rows and files; returns the facts that changed.
-///
-/// # Errors
-/// Whatever the database says.
+/// Resolves the batch's reports of application rows and files; returns the facts that changed.
 pub async fn settle_rows(
     tx: &mut PgConnection,
     reported: Vec<Reported<Row>>,
@@ -127,15 +121,15 @@ pub async fn settle_rows(
         return Ok(BTreeMap::new());
     }
     let stored = rows::stored(tx, &reported).await?;
-    let (found, reported) = reported.into_iter().partition(is_found);
+    let (imported, reported) = reported.into_iter().partition(is_imported);
     let winners = winners_of(tx, reported, &stored, &HashSet::new(), reading, of_row).await?;
-    let winners = with_found(latest(winners, &stored), found, &stored);
+    let winners = with_imported(latest(winners, &stored), imported, &stored);
     rows::write(tx, &winners).await?;
     Ok(changes(winners, stored))
 }
 
-/// What was read in the application's tables and not reported by an event of its own.
-fn is_found<T>(reported: &Reported<T>) -> bool {
+/// Whether it was imported from the application's tables.
+fn is_imported<T>(reported: &Reported<T>) -> bool {
     reported.event_id.starts_with(FOUND)
 }
 
@@ -165,9 +159,8 @@ fn changes<T: Clone>(
         .collect()
 }
 
-/// The report of a state that is not reported by an event but found in the database. `is_gone`: it was known and
-/// is not there any more.
-pub(in crate::store) const fn found<T>(
+/// The report of a state that was imported from the database. `is_gone`: it was known and no longer exists.
+pub(in crate::store) const fn imported<T>(
     subject: String,
     state: T,
     occurred_at: OffsetDateTime,

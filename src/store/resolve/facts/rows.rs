@@ -1,4 +1,4 @@
-//! The facts about the application's rows and files as the database holds them.
+//! The stored facts about the application's rows and files.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row as _};
 use super::{Reported, Stored, Winner};
 use crate::project::supabase::Row;
 
-/// The facts about the rows that were reported, by `relation/id`.
+/// The facts about the reported rows, by `relation/id`.
 pub(in crate::store) async fn stored(
     tx: &mut PgConnection,
     reported: &[Reported<Row>],
@@ -38,7 +38,7 @@ pub(in crate::store) async fn stored(
         .collect()
 }
 
-/// Makes the winners their rows' facts.
+/// Stores the winners as facts.
 pub(in crate::store) async fn write(
     tx: &mut PgConnection,
     winners: &[Winner<Row>],

@@ -1,4 +1,4 @@
-//! The facts about Stripe's objects as the database holds them, and what an object remembers of its earlier states.
+//! The stored facts about Stripe objects, and the fields that stick from earlier states.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,17 +11,20 @@ use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
 use crate::store::derive::parked::Reason;
 use crate::store::derive::preexisting_subscriptions;
 
-/// What is known of some objects.
+/// The stored state of some objects.
 #[derive(Default)]
-pub(in crate::store) struct Known {
+pub(in crate::store) struct StoredFacts {
     /// Their facts, by id.
     pub facts: HashMap<String, Stored<StripeObject>>,
     /// Those that are parked because the newest event about them came without a state.
     pub thin: BTreeSet<String>,
 }
 
-/// What is known of these objects.
-pub(in crate::store) async fn known(tx: &mut PgConnection, ids: &[String]) -> Result<Known, sqlx::Error> {
+/// Loads the stored state of these objects.
+pub(in crate::store) async fn known(
+    tx: &mut PgConnection,
+    ids: &[String],
+) -> Result<StoredFacts, sqlx::Error> {
     let rows = sqlx::query(
         "select w.id, f.final, f.occurred_at, f.event_id, f.state,
                 (select true from parked p where p.subject = w.id and p.reason = $2 limit 1) is not null
@@ -32,7 +35,7 @@ pub(in crate::store) async fn known(tx: &mut PgConnection, ids: &[String]) -> Re
     .bind(Reason::ThinEvent.as_str())
     .fetch_all(tx)
     .await?;
-    let mut known = Known::default();
+    let mut known = StoredFacts::default();
     for row in &rows {
         let id: String = row.try_get(0)?;
         if row.try_get(5)? {
@@ -46,7 +49,7 @@ pub(in crate::store) async fn known(tx: &mut PgConnection, ids: &[String]) -> Re
     Ok(known)
 }
 
-/// Makes the winners their objects' facts, and remembers which objects belong together.
+/// Stores the winners as facts, and which objects belong together.
 pub(in crate::store) async fn write(
     tx: &mut PgConnection,
     winners: &[Winner<StripeObject>],
@@ -82,61 +85,62 @@ pub(in crate::store) async fn write(
     Ok(())
 }
 
-/// Writes what facts that stay know more.
-pub(in crate::store) async fn write_reminded(
+/// Stores facts that stay but gained sticky fields.
+pub(in crate::store) async fn write_extended(
     tx: &mut PgConnection,
-    reminded: &BTreeMap<String, Changed<StripeObject>>,
+    extended: &BTreeMap<String, Changed<StripeObject>>,
 ) -> Result<(), sqlx::Error> {
-    if reminded.is_empty() {
+    if extended.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "update stripe_facts f set state = r.state
          from unnest($1::text[], $2::jsonb[]) as r (id, state) where f.id = r.id",
     )
-    .bind(reminded.keys().map(String::as_str).collect::<Vec<_>>())
-    .bind(reminded.values().map(|fact| Json(&fact.after)).collect::<Vec<_>>())
+    .bind(extended.keys().map(String::as_str).collect::<Vec<_>>())
+    .bind(extended.values().map(|fact| Json(&fact.after)).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// What the reports say for good of each object, whether or not they become its fact.
-pub(in crate::store) fn said(reported: &[Reported<StripeObject>]) -> BTreeMap<String, StripeObject> {
-    let mut said = BTreeMap::<String, StripeObject>::new();
-    for one in reported.iter().filter(|one| one.report.state.has_memory()) {
+/// The sticky fields of each object in the reports, whether or not they become its fact.
+pub(in crate::store) fn sticky(reported: &[Reported<StripeObject>]) -> BTreeMap<String, StripeObject> {
+    let mut sticky = BTreeMap::<String, StripeObject>::new();
+    for one in reported.iter().filter(|one| one.report.state.has_sticky_fields()) {
         let state = &one.report.state;
-        said.entry(one.report.subject.clone()).and_modify(|it| it.remember(state)).or_insert(state.clone());
+        sticky
+            .entry(one.report.subject.clone())
+            .and_modify(|it| it.merge_sticky(state))
+            .or_insert(state.clone());
     }
-    said
+    sticky
 }
 
-/// Reminds the winners of what was `said` of their objects, now and before. Returns the facts that stay, but
-/// know more now.
-pub(in crate::store) fn remember(
+/// Merges the sticky fields into the winners. Returns the facts that stay but gained some.
+pub(in crate::store) fn merge_sticky(
     winners: &mut [Winner<StripeObject>],
-    mut said: BTreeMap<String, StripeObject>,
+    mut sticky: BTreeMap<String, StripeObject>,
     stored: &HashMap<String, Stored<StripeObject>>,
 ) -> BTreeMap<String, Changed<StripeObject>> {
     for Winner { reported, .. } in winners {
         let subject = &reported.report.subject;
         let earlier = stored.get(subject).map(|fact| &fact.state);
-        for said in earlier.into_iter().chain(&said.remove(subject)) {
-            reported.report.state.remember(said);
+        for sticky in earlier.into_iter().chain(&sticky.remove(subject)) {
+            reported.report.state.merge_sticky(sticky);
         }
     }
-    let stay = said.into_iter().filter_map(|(subject, said)| {
+    let stay = sticky.into_iter().filter_map(|(subject, sticky)| {
         let before = stored.get(&subject)?.state.clone();
         let mut after = before.clone();
-        after.remember(&said);
+        after.merge_sticky(&sticky);
         (after != before).then_some((subject, Changed { before: Some(before), after }))
     });
     stay.collect()
 }
 
-/// Subscriptions in a status that we do not know keep the last one that we do: an event's, else that of the row
-/// that stood there before.
-pub(in crate::store) async fn recall_statuses(
+/// Subscriptions in an unknown status keep the last known one: an event's, else that of the pre-existing row.
+pub(in crate::store) async fn inherit_statuses(
     tx: &mut PgConnection,
     winners: &mut [Winner<StripeObject>],
 ) -> Result<(), sqlx::Error> {

@@ -1,4 +1,4 @@
-//! What the resolution needs to know of a state, be it of an object of Stripe's or of an application's row.
+//! What resolution needs from a state: of a Stripe object or an application row.
 
 use crate::project::identity::{self, Claim};
 use crate::project::stripe::StripeObject;
@@ -6,22 +6,22 @@ use crate::project::supabase::Row;
 
 /// A state of an object that reports can disagree on.
 pub(in crate::store) trait Versioned {
-    /// How far along its life the object's status is.
+    /// How far the object's status is in its lifecycle.
     fn rank(&self) -> i32;
-    /// Every moment of its past is kept, not only the present.
+    /// Whether all versions are kept, not only the present.
     fn has_history(&self) -> bool {
         false
     }
-    /// Earlier events matter to it still.
-    fn looks_back(&self) -> bool {
+    /// Whether earlier states still matter.
+    fn needs_earlier(&self) -> bool {
         false
     }
-    /// What it says about whose customer it is, where its history is kept.
+    /// Its claims about whose customer it is, if its history is kept.
     fn claims(&self) -> Vec<Claim> {
         Vec::new()
     }
-    /// Takes over what matters of an earlier state.
-    fn recall(&mut self, _earlier: Option<Self>)
+    /// Takes over what matters from an earlier state.
+    fn inherit(&mut self, _earlier: Option<Self>)
     where
         Self: Sized,
     {
@@ -41,7 +41,7 @@ impl Versioned for StripeObject {
         }
     }
 
-    fn looks_back(&self) -> bool {
+    fn needs_earlier(&self) -> bool {
         matches!(self, Self::Subscription(it) if !it.has_known_status())
     }
 
@@ -49,7 +49,7 @@ impl Versioned for StripeObject {
         if self.has_history() { identity::claims(self) } else { Vec::new() }
     }
 
-    fn recall(&mut self, earlier: Option<Self>) {
+    fn inherit(&mut self, earlier: Option<Self>) {
         if let (Self::Subscription(this), Some(Self::Subscription(earlier))) = (self, earlier) {
             this.known_status = Some(earlier.status);
         }

@@ -1,4 +1,4 @@
-//! Which report stands: of those about one object at one moment, and of an object's moments.
+//! Selects the winner among the reports of one object and moment, and among an object's moments.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::slice;
@@ -12,21 +12,21 @@ use crate::project::meaning::Report;
 use crate::project::order::{self, Candidate};
 use crate::project::{Meaning, Reading, read};
 use crate::store::events;
-use crate::store::resolve::claims::Made;
+use crate::store::resolve::claims::ClaimReport;
 
-/// The report that stands for its moment.
+/// The report that wins its moment.
 pub(in crate::store) struct Winner<T> {
     pub reported: Reported<T>,
     pub(in crate::store) tied: bool,
-    /// What the moment's reports claim last, be it by an earlier one than the last.
-    claims: Vec<Made>,
+    /// The last claims of the moment's reports, even if not made by the winner.
+    claims: Vec<ClaimReport>,
 }
 
-/// Reports by the object and the moment that they are about.
-type Contested<T> = BTreeMap<(String, Moment), Vec<Reported<T>>>;
+/// Reports by object and moment.
+type ReportsByMoment<T> = BTreeMap<(String, Moment), Vec<Reported<T>>>;
 
-/// The winner of each moment that the batch reported and that counts: an object's latest and, where its
-/// history is kept, every one. `decided`: moments that have a winner already.
+/// The winner of each relevant moment of the batch: an object's latest and, if its history is kept, every
+/// one. `decided`: moments that have a winner already.
 pub(in crate::store) async fn winners_of<T: Versioned>(
     tx: &mut PgConnection,
     reported: Vec<Reported<T>>,
@@ -36,17 +36,17 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Vec<Winner<T>>, sqlx::Error> {
     let mut winners = Vec::new();
-    let mut contested = BTreeSet::new();
+    let mut undecided = BTreeSet::new();
     let mut new = BTreeMap::new();
     let reported = group(reported);
     let tops: BTreeMap<String, Moment> = reported.keys().cloned().collect();
     for ((subject, moment), mut reported) in reported {
         let fact = stored.get(&subject);
         let is_latest = tops.get(&subject) == Some(&moment) && fact.is_none_or(|it| it.moment <= moment);
-        // A state that cannot be left has the last word of its second, also on what was claimed in it.
-        let is_outdone = |it: &Stored<T>| it.state.has_history() && it.moment.2 == moment.2;
-        if fact.is_some_and(|it| it.moment > moment && (it.state.looks_back() || is_outdone(it))) {
-            contested.extend(fact.map(|it| (subject.clone(), it.moment)));
+        // A final state is the last of its second, also for claims.
+        let is_same_second = |it: &Stored<T>| it.state.has_history() && it.moment.2 == moment.2;
+        if fact.is_some_and(|it| it.moment > moment && (it.state.needs_earlier() || is_same_second(it))) {
+            undecided.extend(fact.map(|it| (subject.clone(), it.moment)));
         }
         if !is_latest && !reported.iter().any(|one| one.report.state.has_history()) {
             continue;
@@ -54,7 +54,7 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
         let key = (subject, moment);
         if reported.len() > 1 || fact.is_some_and(|it| it.moment == moment) || decided.contains(&key) {
             new.extend(reported.pop().map(|reported| (key.clone(), reported)));
-            contested.insert(key);
+            undecided.insert(key);
         } else {
             winners.extend(reported.pop().map(|reported| Winner {
                 claims: evidence(slice::from_ref(&reported)),
@@ -63,16 +63,16 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
             }));
         }
     }
-    if !contested.is_empty() {
-        let Reports { mut peers, pruned, cut } = reports(tx, &contested, reading, pick).await?;
-        // Whoever won among events that are not there any more has won for good.
-        contested.retain(|key| {
+    if !undecided.is_empty() {
+        let Reports { mut peers, pruned, cut } = reports(tx, &undecided, reading, pick).await?;
+        // A winner among events that were pruned cannot be decided again.
+        undecided.retain(|key| {
             let has_winner = decided.contains(key) || stored.get(&key.0).is_some_and(|it| it.moment == key.1);
             !(has_winner && pruned.contains(&(key.0.clone(), key.1.2)))
         });
-        winners.extend(contested.iter().filter_map(|key| {
+        winners.extend(undecided.iter().filter_map(|key| {
             let is_cut = cut.contains(&(key.0.clone(), key.1.2));
-            // Of too many reports none of this kind was read: then the new one stands.
+            // If there were too many reports to read, the new one wins.
             let peers = peers.remove(key).or_else(|| new.remove(key).filter(|_| is_cut).map(|one| vec![one]));
             let winner = last(peers?)?;
             Some(Winner { tied: winner.tied || is_cut, ..winner })
@@ -81,12 +81,12 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
     Ok(winners)
 }
 
-/// The reports that the inbox holds of some objects at some seconds.
+/// The stored reports of some objects at some seconds.
 struct Reports<T> {
-    peers: Contested<T>,
-    /// The seconds of which it lost some.
+    peers: ReportsByMoment<T>,
+    /// The seconds with pruned reports.
     pruned: events::Moments,
-    /// The seconds of which it holds too many.
+    /// The seconds with too many reports.
     cut: events::Moments,
 }
 
@@ -106,8 +106,8 @@ async fn reports<T>(
     Ok(Reports { peers: group(reported), pruned, cut })
 }
 
-fn group<T>(reported: impl IntoIterator<Item = Reported<T>>) -> Contested<T> {
-    let mut moments = Contested::new();
+fn group<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByMoment<T> {
+    let mut moments = ReportsByMoment::new();
     for one in reported {
         moments.entry((one.report.subject.clone(), one.moment())).or_default().push(one);
     }
@@ -115,21 +115,21 @@ fn group<T>(reported: impl IntoIterator<Item = Reported<T>>) -> Contested<T> {
 }
 
 fn last<T: Versioned>(peers: Vec<Reported<T>>) -> Option<Winner<T>> {
-    let mut peers = without_overtaken(peers);
+    let mut peers = without_obsolete_corrections(peers);
     let candidates: Vec<Candidate<'_>> = peers.iter().map(candidate).collect();
     let winner = order::winner(&candidates)?;
     let claims = evidence(&peers);
     let mut reported = peers.swap_remove(winner.index);
-    if reported.report.state.looks_back() {
-        peers.retain(|peer| !peer.report.state.looks_back());
-        reported.report.state.recall(last(peers).map(|known| known.reported.report.state));
+    if reported.report.state.needs_earlier() {
+        peers.retain(|peer| !peer.report.state.needs_earlier());
+        reported.report.state.inherit(last(peers).map(|known| known.reported.report.state));
     }
     Some(Winner { reported, tied: winner.tied, claims })
 }
 
-/// A correction stands for what was missing. Once an event has reported the step that followed what the correction
-/// began at, nothing is missing there any more, and it would be one step too many.
-fn without_overtaken<T>(mut peers: Vec<Reported<T>>) -> Vec<Reported<T>> {
+/// Drops obsolete corrections. A correction replaces a missing event; once an event has reported the change
+/// from the state that the correction started from, nothing is missing any more.
+fn without_obsolete_corrections<T>(mut peers: Vec<Reported<T>>) -> Vec<Reported<T>> {
     if peers.iter().all(|peer| peer.report.corrects_after.is_none()) {
         return peers;
     }
@@ -154,10 +154,9 @@ fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candi
     }
 }
 
-/// The last claims of each strength that the reports of one moment make: those of the last report that makes
-/// any, since a claim taken away later stays.
-fn evidence<T: Versioned>(peers: &[Reported<T>]) -> Vec<Made> {
-    let mut made: Vec<Made> = Vec::new();
+/// The last claims of each strength among the reports of one moment. A claim that a later report omits stays.
+fn evidence<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
+    let mut made: Vec<ClaimReport> = Vec::new();
     let mut left: Vec<&Reported<T>> = peers.iter().collect();
     if left.iter().all(|one| one.report.state.claims().is_empty()) {
         return made;
@@ -166,8 +165,8 @@ fn evidence<T: Versioned>(peers: &[Reported<T>]) -> Vec<Made> {
         let Reported { event_id, report } = left.swap_remove(last.index);
         let claims = report.state.claims().into_iter();
         let new = claims.filter(|claim| made.iter().all(|known| known.claim.strength != claim.strength));
-        let new: Vec<Made> = new
-            .map(|claim| Made {
+        let new: Vec<ClaimReport> = new
+            .map(|claim| ClaimReport {
                 claim,
                 reported_at: report.occurred_at,
                 event_id: event_id.clone(),
@@ -179,14 +178,14 @@ fn evidence<T: Versioned>(peers: &[Reported<T>]) -> Vec<Made> {
     made
 }
 
-/// The claims of all moments, what cannot be left last in its second.
-pub(in crate::store) fn claims_of<T>(winners: &mut [Winner<T>]) -> Vec<Made> {
+/// The claims of all moments, final states last in their second.
+pub(in crate::store) fn claims_of<T>(winners: &mut [Winner<T>]) -> Vec<ClaimReport> {
     let (last, others): (Vec<_>, Vec<_>) =
         winners.iter_mut().partition(|winner| winner.reported.report.is_final);
     others.into_iter().chain(last).flat_map(|winners| std::mem::take(&mut winners.claims)).collect()
 }
 
-/// Those that become their objects' facts.
+/// The winners that become facts.
 pub(in crate::store) fn latest<T>(
     winners: Vec<Winner<T>>,
     stored: &HashMap<String, Stored<T>>,
@@ -204,28 +203,28 @@ pub(in crate::store) fn latest<T>(
     latest.into_values().collect()
 }
 
-/// What stood in a table when it was read is one of the row's states like any other, but for one thing: of
-/// events that share its moment any other knows better, since it may be about a later change that left the
-/// moment as it was. Of two readings with one moment the later one counts: their names tell which that is.
-pub(in crate::store) fn with_found<T>(
+/// An imported row is a state of the row like any other, except that any event of the same moment takes
+/// precedence: it may be about a later change that did not touch `updated_at`. Of two imports with the same
+/// moment the later one counts, by its event id.
+pub(in crate::store) fn with_imported<T>(
     winners: Vec<Winner<T>>,
-    found: Vec<Reported<T>>,
+    imported: Vec<Reported<T>>,
     stored: &HashMap<String, Stored<T>>,
 ) -> Vec<Winner<T>> {
     let mut winners: BTreeMap<String, Winner<T>> =
         winners.into_iter().map(|one| (one.reported.report.subject.clone(), one)).collect();
-    for reported in found {
+    for reported in imported {
         let subject = &reported.report.subject;
         let best = winners.get(subject).map(|one| (one.reported.moment(), one.reported.event_id.as_str()));
         let best = best.or(stored.get(subject).map(|fact| (fact.moment, fact.event_id.as_str())));
-        if best.is_none_or(|(moment, by)| gives_way(moment, by, &reported)) {
+        if best.is_none_or(|(moment, by)| is_superseded_by(moment, by, &reported)) {
             winners.insert(subject.clone(), Winner { reported, tied: false, claims: Vec::new() });
         }
     }
     winners.into_values().collect()
 }
 
-fn gives_way<T>(moment: Moment, by: &str, reported: &Reported<T>) -> bool {
-    let is_later_reading = by.starts_with(FOUND) && by < reported.event_id.as_str();
-    moment < reported.moment() || (moment == reported.moment() && is_later_reading)
+fn is_superseded_by<T>(moment: Moment, by: &str, reported: &Reported<T>) -> bool {
+    let is_later_import = by.starts_with(FOUND) && by < reported.event_id.as_str();
+    moment < reported.moment() || (moment == reported.moment() && is_later_import)
 }

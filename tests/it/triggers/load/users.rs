@@ -49,7 +49,7 @@ pub async fn pending(pool: &PgPool) -> i64 {
         .unwrap()
 }
 
-/// What became of the statements.
+/// The outcome of the statements.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub done: u64,
