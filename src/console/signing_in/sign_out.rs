@@ -14,30 +14,30 @@ use crate::console::html::page::PageError;
 /// Ends the session.
 pub(in crate::console) async fn sign_out(
     State(console): State<Console>,
-    session: Session,
+    _: Session,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     if let Some(id) = id_of(&headers) {
         sessions::end(console.pool(), console.key(), id).await?;
     }
-    Ok(signed_out(&console, &session))
+    Ok(signed_out(&console))
 }
 
 /// Ends all of this person's sessions.
 pub(in crate::console) async fn sign_out_everywhere(
     State(console): State<Console>,
-    session: Session,
+    _: Session,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     if let Some(id) = id_of(&headers) {
         let ended = sessions::end_all(console.pool(), console.key(), id).await?;
-        tracing::info!(actor = session.actor, ended, "signed out of the console everywhere");
+        tracing::info!(ended, "signed out of the console everywhere");
     }
-    Ok(signed_out(&console, &session))
+    Ok(signed_out(&console))
 }
 
-fn signed_out(console: &Console, session: &Session) -> Response {
-    tracing::info!(actor = session.actor, "signed out of the console");
+fn signed_out(console: &Console) -> Response {
+    tracing::info!("signed out of the console");
     let taken_away = [
         (SET_COOKIE, cookie("", console.0.is_secure)),
         // With the pages that the browser would show from memory to whoever goes back.
