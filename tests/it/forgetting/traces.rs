@@ -60,6 +60,7 @@ async fn saved_views_and_differences_are_deleted() {
          values ('bob', 'members', 'Ann', 'text=Ann%40example.com', now()), ('bob', 'members', 'all', 'sort=mrr', now())",
     )
     .await;
+    app.execute("delete from ingest.last_checks").await;
     app.execute(
         "insert into ingest.last_checks values ('rebuild', now(), 'bob', false, 1, 1, '[{\"here\": \"ann@example.com\"}]')",
     )
