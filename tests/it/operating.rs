@@ -255,7 +255,7 @@ async fn missing_database_or_migrations_is_explained_once() {
     for (arguments, reading) in [
         (&["members", "list"][..], "relation \"auth.users\""),
         (&["events", "list"], "relation \"ingest.events\""),
-        (&["mrr"], "relation \"public.mrr_movements\""),
+        (&["mrr"], "relation \"ingest.mrr_totals\""),
         (&["rebuild", "--check"], "schema \"ingest\""),
     ] {
         for (url, wrong, advice) in [

@@ -148,7 +148,11 @@
     });
     keys['.'] = () => toggle.click();
     document.addEventListener('visibilitychange', follow);
-    window.addEventListener('pagehide', () => source?.close());
+    window.addEventListener('pagehide', () => {
+      source?.close();
+      // Out of the browser's memory the page is loaded again, and this one follows nothing any more.
+      document.removeEventListener('visibilitychange', follow);
+    });
     document.addEventListener('htmx:after:swap', () => { changed.hidden = true; });
     button.addEventListener('click', () => location.reload());
     follow();

@@ -94,3 +94,41 @@ async fn tab_reaches_the_page_itself_and_tables_that_scroll() {
     chromium.wait_until("document.querySelector('.scroll').tabIndex === 0").await;
     console.close().await;
 }
+
+#[tokio::test]
+async fn rows_are_selected_and_their_act_is_shown_before_it_is_done() {
+    let console = Console::signed_in(world().await).await;
+    let chromium = &console.chromium;
+    console.go("/console/events?state=dead").await;
+    chromium.press(&["j", "x", "j", "x"]).await;
+    chromium.wait_for("[data-picked]", "2 selected").await;
+    chromium.press(&["x"]).await;
+    chromium.wait_for("[data-picked]", "1 selected").await;
+    chromium.click_on("#acts", "Drop …").await;
+    chromium.wait_until("location.pathname === '/console/events/acts'").await;
+    axe::assert_clean(chromium, "what dropping would do").await;
+    let dead = console.app.rows("select count(*) from ingest.events where state = 'dead'").await;
+    assert_eq!(dead, [json!({"count": 103})], "nothing is done yet");
+    console.close().await;
+}
+
+#[tokio::test]
+async fn colours_and_the_pause_are_kept_from_page_to_page() {
+    let console = Console::signed_in(world().await).await;
+    let chromium = &console.chromium;
+    chromium.set_scheme("light").await;
+    console.go("/console/members").await;
+    for chosen in ["light", "dark"] {
+        chromium.click("#theme").await;
+        chromium.wait_for("#theme", chosen).await;
+    }
+    chromium.press(&["."]).await;
+    console.go("/console/tickets").await;
+    chromium.wait_until("document.documentElement.dataset.theme === 'dark'").await;
+    chromium.wait_until("getComputedStyle(document.documentElement).colorScheme === 'dark'").await;
+    chromium.wait_until("document.querySelector('#live').ariaPressed === 'false'").await;
+    axe::assert_clean(chromium, "dark where the system is light").await;
+    chromium.press(&["."]).await;
+    chromium.wait_until("document.querySelector('#live').ariaPressed === 'true'").await;
+    console.close().await;
+}

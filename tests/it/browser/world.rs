@@ -30,6 +30,11 @@ pub async fn world() -> TestApp {
          values ('{TICKET}', '{ADA}', 'It still does not.', false, '2026-11-20 11:00Z')"
     ))
     .await;
+    app.execute(&format!(
+        "insert into public.sms_messages (user_id, direction, from_number, to_number, body, status)
+         values ('{ADA}', 'inbound', '+15550100001', '+15550100002', 'Call me.', 'received')"
+    ))
+    .await;
     app
 }
 
@@ -42,12 +47,15 @@ pub fn pages() -> Vec<(String, &'static str)> {
         ("/console/tickets".to_owned(), "No engine"),
         (format!("/console/tickets/{TICKET}"), "It still does not."),
         ("/console/revenue?from=2026-01&to=2026-06".to_owned(), "2026-06"),
+        ("/console/revenue/movements?currency=usd&month=2026-01&kind=new".to_owned(), "ada@example.com"),
+        ("/console/messages".to_owned(), "Call me."),
         ("/console/campaigns".to_owned(), "Spring"),
         (format!("/console/campaigns/{CAMPAIGN}"), "lead@example.com"),
         ("/console/events?source=stripe&state=applied".to_owned(), "customer.subscription.created"),
         ("/console/events/stripe/evt_2?body=true".to_owned(), "livemode"),
         ("/console/attention".to_owned(), "Type 101 to confirm"),
         ("/console/audit".to_owned(), "members change"),
+        ("/console/settings".to_owned(), "What fixes it"),
     ]
     .into()
 }
