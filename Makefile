@@ -7,6 +7,9 @@ VENV := target/interop
 IGNORED := $(if $(findstring nextest,$(shell cargo nextest --version 2>/dev/null)),--run-ignored only,-- --ignored)
 TESTS := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
+# Where Chromium cannot be installed.
+WITHOUT_BROWSER := $(if $(findstring nextest,$(TESTS)),-E 'not test(/^browser::/)',-- --skip browser::)
+
 .PHONY: help run test bench soak faults lint interop compiler browser clean
 
 help: ## This list.
@@ -20,7 +23,10 @@ run: compiler ## Everything locally: members on the screen, then serving until C
 test: compiler browser ## All tests, on a real PostgreSQL, a real RabbitMQ and in a real Chromium.
 	cargo $(TESTS) --locked --no-run
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
-	$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS)
+	@set --; command -v chromedriver >/dev/null || set -- $(WITHOUT_BROWSER); \
+		$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS) "$$@"; status=$$?; \
+		[ $$# = 0 ] || echo "chromedriver is missing here: the tests in a browser (browser::) were not run" >&2; \
+		exit $$status
 
 bench: compiler ## The service under load, each figure beside its target; a part: ARGS="--only accept --rounds 1".
 	cargo bench --locked --profile soak --bench load --no-run
