@@ -66,7 +66,7 @@ impl Receiver {
         let wanted = (f64::from(rate) * lasting.as_secs_f64()) as usize;
         let population = Population::read();
         let mut good: Vec<_> = (1..=wanted.div_ceil(population.events_per_round()))
-            .flat_map(|round| population.told(round))
+            .flat_map(|round| population.fixture_events(round))
             .collect();
         good.truncate(wanted);
         let receiver = Self { database, _way_to_database: way, receiver, good, rate, taken: Cell::new(0) };

@@ -156,7 +156,7 @@ pub(super) async fn show(
     let is_shown = |key: &str| choices.iter().any(|choice| choice.key == key && choice.is_shown);
     let columns = COLUMNS.iter().filter(|(known, ..)| is_shown(known.key));
     let columns =
-        columns.map(|(known, class, sort)| column(&params, known.key, known.title, *class, *sort)).collect();
+        columns.map(|(known, class, sort)| column(&params, known.key, known.title, class, sort)).collect();
     let page = Members {
         frame: Frame::of(&session, "Members", "Members"),
         name: column(&params, "name", "Name", "", "name"),
