@@ -6,6 +6,7 @@ mod damage;
 mod narrowed;
 mod parts;
 mod pruned;
+mod repairing;
 mod retention;
 mod standing;
 mod traffic;

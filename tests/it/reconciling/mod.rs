@@ -4,6 +4,7 @@
 pub mod account;
 mod command;
 mod events;
+mod lists;
 mod peer;
 mod stripe;
 mod supabase;

@@ -1,15 +1,13 @@
 //! One payment as reported by every API version, in every order, with pieces missing.
 
-use proptest::prelude::*;
-use proptest::sample::subsequence;
-
 use super::{Payment, links, settle};
 use crate::project::stripe::{
-    BalanceTransaction, Charge, Checkout, Customer, Dispute, FailedAttempt, Invoice, InvoicePayment, Paid,
-    Refund, StripeObject,
+    BalanceTransaction, Charge, Checkout, Customer, Dispute, Invoice, InvoicePayment, Refund, StripeObject,
 };
 
+mod any_order;
 mod attempts;
+mod invoices;
 mod refunds;
 
 fn text(value: &str) -> Option<String> {
@@ -118,133 +116,6 @@ fn linked_in_every_way() -> Vec<(&'static str, Vec<StripeObject>)> {
 }
 
 #[test]
-fn linked_invoice_and_charge_are_one_row() {
-    for (way, objects) in linked_in_every_way() {
-        let row = only(&objects);
-        assert_eq!(row.id, "in_1", "{way}");
-        assert_eq!(row.invoice.as_deref(), Some("in_1"), "{way}");
-        assert_eq!(row.payment_intent.as_deref(), Some("pi_1"), "{way}");
-        assert_eq!(
-            (row.collected, row.status.as_str(), row.paid_at),
-            (9900, "succeeded", Some(110)),
-            "{way}"
-        );
-        assert_eq!(row.subscription.as_deref(), Some("sub_1"), "{way}");
-    }
-}
-
-#[test]
-fn failed_attempt_has_no_row() {
-    let failed = Charge { status: "failed".to_owned(), captured: false, ..charge("ch_0", "pi_1") };
-    for (way, mut objects) in linked_in_every_way() {
-        objects.push(O::Charge(failed.clone()));
-        assert_eq!(only(&objects).collected, 9900, "{way}");
-    }
-}
-
-#[test]
-fn claim_of_unknown_invoice_holds() {
-    let objects = [
-        O::InvoicePayment(invoice_payment("inpay_1", "in_1", "pi_1", "")),
-        O::Charge(charge("ch_1", "pi_1")),
-        O::Refund(refund("re_1", "ch_1", 500, "succeeded")),
-    ];
-    assert_eq!(settle(&objects), []);
-}
-
-#[test]
-fn invoice_status_is_mapped() {
-    let cases = [
-        ("paid", false, 9900, Some("succeeded")),
-        ("paid", false, 0, Some("succeeded")),
-        ("open", false, 0, Some("open")),
-        ("open", false, 400, Some("open")),
-        ("open", true, 0, Some("failed")),
-        ("void", true, 0, Some("void")),
-        ("uncollectible", true, 0, Some("uncollectible")),
-        ("draft", false, 0, None),
-        ("", false, 0, None),
-        ("hovering", false, 0, None),
-        ("hovering", false, 100, Some("open")),
-        ("hovering", false, 9900, Some("succeeded")),
-    ];
-    for (status, has_failed, amount_paid, expected) in cases {
-        let last_failure = has_failed.then(FailedAttempt::default);
-        let invoice =
-            Invoice { status: status.to_owned(), last_failure, amount_paid, ..paid_invoice("in_1") };
-        let rows = settle(&[O::Invoice(invoice)]);
-        let reported_status = rows.first().map(|row| row.status.as_str());
-        assert_eq!(reported_status, expected, "{status} {has_failed} {amount_paid}");
-        assert_eq!(rows.first().map_or(0, |row| row.collected), expected.map_or(0, |_| amount_paid));
-    }
-}
-
-#[test]
-fn unpaid_invoice_has_no_payment_intent() {
-    let unpaid = Invoice {
-        status: "open".to_owned(),
-        amount_paid: 0,
-        payment_intent: text("pi_1"),
-        ..paid_invoice("in_1")
-    };
-    assert_eq!(only(&[O::Invoice(unpaid)]).payment_intent, None);
-    let by_hand = Invoice { paid_out_of_band: true, payment_intent: text("pi_1"), ..paid_invoice("in_1") };
-    let row = only(&[O::Invoice(by_hand.clone())]);
-    assert_eq!((row.payment_intent, row.collected), (None, 9900));
-    // Until 2025 payments outside Stripe were not part of the amount paid.
-    for amount_paid in [0, 1000] {
-        let row = only(&[O::Invoice(Invoice { amount_paid, ..by_hand.clone() })]);
-        assert_eq!((row.payment_intent, row.collected, row.status.as_str()), (None, 9900, "succeeded"));
-    }
-}
-
-#[test]
-fn named_payment_counts_only_if_invoice_was_paid() {
-    for (succeeded, expected) in [(false, None), (true, Some("pi_1"))] {
-        let named = Paid { intent: text("pi_1"), charge: None, succeeded };
-        let invoice = Invoice { payments: [named].into(), ..paid_invoice("in_1") };
-        assert_eq!(only(&[O::Invoice(invoice)]).payment_intent.as_deref(), expected);
-    }
-}
-
-#[test]
-fn last_payment_gives_the_intent() {
-    let later = InvoicePayment { paid_at: Some(120), ..invoice_payment("inpay_1", "in_1", "pi_b", "") };
-    let canceled = InvoicePayment {
-        status: "canceled".to_owned(),
-        paid_at: Some(130),
-        ..invoice_payment("inpay_0", "in_1", "pi_z", "")
-    };
-    let objects = [
-        O::Invoice(paid_invoice("in_1")),
-        O::InvoicePayment(later),
-        O::InvoicePayment(invoice_payment("inpay_2", "in_1", "pi_c", "")),
-        O::InvoicePayment(canceled),
-    ];
-    assert_eq!(only(&objects).payment_intent.as_deref(), Some("pi_b"));
-}
-
-#[test]
-fn intent_of_two_invoices_is_on_one_row() {
-    let older = Invoice { created: 90, ..paid_invoice("in_2") };
-    let unpaid = Invoice { created: 10, status: "open".to_owned(), amount_paid: 0, ..paid_invoice("in_3") };
-    let objects = [
-        O::Invoice(paid_invoice("in_1")),
-        O::Invoice(older),
-        O::Invoice(unpaid),
-        O::InvoicePayment(invoice_payment("inpay_1", "in_1", "pi_1", "")),
-        O::InvoicePayment(invoice_payment("inpay_2", "in_2", "pi_1", "")),
-        O::InvoicePayment(invoice_payment("inpay_3", "in_3", "pi_1", "")),
-        O::Charge(charge("ch_1", "pi_1")),
-        O::Refund(refund("re_1", "ch_1", 500, "succeeded")),
-    ];
-    let rows = settle(&objects);
-    let reported: Vec<_> =
-        rows.iter().map(|row| (row.id.as_str(), row.payment_intent.as_deref(), row.refunded)).collect();
-    assert_eq!(reported, [("in_1", None, 0), ("in_2", Some("pi_1"), 500), ("in_3", None, 0)]);
-}
-
-#[test]
 fn checkout_links_payment_to_invoice() {
     let session = Checkout {
         id: "cs_1".to_owned(),
@@ -302,57 +173,6 @@ fn partial_capture_counts_captured_amount() {
 }
 
 #[test]
-fn failed_refunds_do_not_count() {
-    let cases = [
-        ("succeeded", 500),
-        ("pending", 500),
-        ("requires_action", 500),
-        ("", 500),
-        ("failed", 0),
-        ("canceled", 0),
-    ];
-    for (status, expected) in cases {
-        let objects = [O::Charge(charge("ch_1", "pi_1")), O::Refund(refund("re_1", "ch_1", 500, status))];
-        let row = only(&objects);
-        assert_eq!((row.refunded, row.collected), (expected, 9900), "{status}");
-    }
-}
-
-#[test]
-fn refund_reported_twice_own_events_win() {
-    let embedding = Charge {
-        refunds: vec![refund("re_1", "", 500, "pending"), refund("re_2", "", 200, "succeeded")],
-        ..charge("ch_1", "pi_1")
-    };
-    let mut objects = vec![O::Charge(embedding)];
-    assert_eq!(only(&objects).refunded, 700);
-    objects.push(O::Refund(refund("re_1", "ch_1", 500, "succeeded")));
-    assert_eq!(only(&objects).refunded, 700);
-    objects[1] = O::Refund(refund("re_1", "", 500, "failed"));
-    assert_eq!(only(&objects).refunded, 200);
-}
-
-#[test]
-fn refund_is_linked_by_payment_intent() {
-    let by_intent = Refund { payment_intent: text("pi_1"), ..refund("re_1", "ch_9", 500, "succeeded") };
-    let objects = [
-        O::Invoice(paid_invoice("in_1")),
-        O::InvoicePayment(invoice_payment("inpay_1", "in_1", "pi_1", "")),
-        O::Refund(by_intent),
-        O::Dispute(Dispute { charge: text("ch_9"), ..dispute("lost", &[]) }),
-    ];
-    let row = only(&objects);
-    // The refund names both, so the dispute's charge is known to be this payment's too.
-    assert_eq!((row.refunded, row.disputed), (500, 9900));
-}
-
-#[test]
-fn refund_of_unknown_charge_makes_no_row() {
-    let objects = [O::Refund(refund("re_1", "ch_1", 500, "")), O::Dispute(dispute("lost", &[]))];
-    assert_eq!(settle(&objects), []);
-}
-
-#[test]
 fn dispute_amount_follows_its_balance() {
     let cases: [(&str, Movements, i64); 17] = [
         ("needs_response", &[(-9900, "usd")], 9900),
@@ -377,6 +197,12 @@ fn dispute_amount_follows_its_balance() {
         let row = only(&[O::Charge(charge("ch_1", "pi_1")), O::Dispute(dispute(status, movements))]);
         assert_eq!((row.disputed, row.collected), (expected, 9900), "{status} {movements:?}");
     }
+}
+
+#[test]
+fn refund_of_unknown_charge_makes_no_row() {
+    let objects = [O::Refund(refund("re_1", "ch_1", 500, "")), O::Dispute(dispute("lost", &[]))];
+    assert_eq!(settle(&objects), []);
 }
 
 #[test]
@@ -439,64 +265,5 @@ fn links_connect_objects_of_a_payment() {
     ];
     for (object, expected) in cases {
         assert_eq!(links(&object), expected, "{object:?}");
-    }
-}
-
-/// A renewal in one of the ways it is reported, refunded in part and disputed, and a one-off payment.
-fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
-    let amounts = proptest::collection::vec((1..2000_i64, 0..4_usize, any::<bool>()), 0..5);
-    (0..5_usize, amounts).prop_map(|(way, amounts)| {
-        let (_, mut objects) = linked_in_every_way().swap_remove(way);
-        let mut expected = 0;
-        for (number, (amount, status, is_embedded)) in amounts.into_iter().enumerate() {
-            let status = ["succeeded", "pending", "failed", ""][status];
-            let refund = refund(&format!("re_{number}"), "ch_1", amount, status);
-            expected += if status == "failed" { 0 } else { amount };
-            let charge =
-                objects.iter_mut().find_map(|it| if let O::Charge(it) = it { Some(it) } else { None });
-            if let (true, Some(charge)) = (is_embedded, charge) {
-                charge.refunds.push(refund.clone());
-            }
-            objects.push(O::Refund(refund));
-        }
-        objects.push(O::Dispute(dispute("lost", &[(-100, "usd")])));
-        (objects, expected)
-    })
-}
-
-proptest! {
-    #[test]
-    fn rows_do_not_depend_on_order(
-        (shuffled, expected) in story().prop_flat_map(|(objects, expected)| {
-            let doubled = [objects.clone(), objects].concat();
-            (Just(doubled).prop_shuffle(), Just(expected))
-        })
-    ) {
-        let row = only(&shuffled);
-        prop_assert_eq!((row.collected, row.refunded, row.disputed), (9900, expected, 100));
-        prop_assert_eq!(row.payment_intent.as_deref(), Some("pi_1"));
-    }
-
-    /// Whatever is missing, money is never counted twice and a payment intent never shown twice.
-    #[test]
-    fn missing_objects_cause_no_double_counting(
-        (known, expected) in story().prop_flat_map(|(objects, expected)| {
-            let count = objects.len();
-            (subsequence(objects, 0..=count), Just(expected))
-        })
-    ) {
-        let rows = settle(&known);
-        let has_invoice = known.iter().any(|object| matches!(object, O::Invoice(_)));
-        let has_charge = known.iter().any(|object| matches!(object, O::Charge(_)));
-        let is_claimed = known.iter().any(|object| match object {
-            O::InvoicePayment(_) => true,
-            O::Invoice(it) => it.payment_intent.is_some() || it.charge.is_some(),
-            O::Charge(it) => it.invoice.is_some(),
-            _ => false,
-        });
-        prop_assert_eq!(rows.len(), usize::from(has_invoice) + usize::from(has_charge && !is_claimed));
-        prop_assert!(rows.iter().map(|row| row.refunded).sum::<i64>() <= expected);
-        let intents = rows.iter().filter(|row| row.payment_intent.is_some()).count();
-        prop_assert!(intents <= 1);
     }
 }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{O, charge, only, refund, text};
-use crate::project::stripe::{Charge, Refund, StripeObject};
+use super::{O, charge, dispute, invoice_payment, only, paid_invoice, refund, text};
+use crate::project::stripe::{Charge, Dispute, Refund, StripeObject};
 
 /// A charge of `amount` of which `captured` was captured at 100, as reported at `as_of`.
 fn captured(amount: i64, captured: i64, refunded: i64, as_of: i64) -> Charge {
@@ -29,6 +29,51 @@ fn refunded(charge: Charge, refunds: &[Refund]) -> (i64, i64) {
     let objects: Vec<StripeObject> = std::iter::once(O::Charge(charge)).chain(refunds).collect();
     let row = only(&objects);
     (row.collected, row.refunded)
+}
+
+#[test]
+fn failed_refunds_do_not_count() {
+    let cases = [
+        ("succeeded", 500),
+        ("pending", 500),
+        ("requires_action", 500),
+        ("", 500),
+        ("failed", 0),
+        ("canceled", 0),
+    ];
+    for (status, expected) in cases {
+        let objects = [O::Charge(charge("ch_1", "pi_1")), O::Refund(refund("re_1", "ch_1", 500, status))];
+        let row = only(&objects);
+        assert_eq!((row.refunded, row.collected), (expected, 9900), "{status}");
+    }
+}
+
+#[test]
+fn refund_reported_twice_own_events_win() {
+    let embedding = Charge {
+        refunds: vec![refund("re_1", "", 500, "pending"), refund("re_2", "", 200, "succeeded")],
+        ..charge("ch_1", "pi_1")
+    };
+    let mut objects = vec![O::Charge(embedding)];
+    assert_eq!(only(&objects).refunded, 700);
+    objects.push(O::Refund(refund("re_1", "ch_1", 500, "succeeded")));
+    assert_eq!(only(&objects).refunded, 700);
+    objects[1] = O::Refund(refund("re_1", "", 500, "failed"));
+    assert_eq!(only(&objects).refunded, 200);
+}
+
+#[test]
+fn refund_is_linked_by_payment_intent() {
+    let by_intent = Refund { payment_intent: text("pi_1"), ..refund("re_1", "ch_9", 500, "succeeded") };
+    let objects = [
+        O::Invoice(paid_invoice("in_1")),
+        O::InvoicePayment(invoice_payment("inpay_1", "in_1", "pi_1", "")),
+        O::Refund(by_intent),
+        O::Dispute(Dispute { charge: text("ch_9"), ..dispute("lost", &[]) }),
+    ];
+    let row = only(&objects);
+    // The refund names both, so the dispute's charge is known to be this payment's too.
+    assert_eq!((row.refunded, row.disputed), (500, 9900));
 }
 
 #[test]

@@ -1,9 +1,100 @@
 //! Money moving: charges, refunds and disputes.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::project::stripe::field::{amount, currency, customer, flag, id, list, text, time};
-use crate::project::stripe::{BalanceTransaction, Charge, Dispute, Refund};
+
+/// A charge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Charge {
+    pub id: String,
+    pub customer: Option<String>,
+    pub created: i64,
+    pub currency: String,
+    /// `succeeded`, `pending`, `failed`.
+    pub status: String,
+    pub captured: bool,
+    pub amount: i64,
+    /// The whole amount of a captured charge if the event has no captured amount.
+    pub amount_captured: i64,
+    /// The largest captured amount in any event: it only grows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stated_captured: Option<i64>,
+    /// The earliest event that showed it captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captured_at: Option<i64>,
+    /// Cumulative, without failed refunds. Includes what was never captured, once the rest was.
+    pub amount_refunded: i64,
+    /// When this state of the charge was reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<i64>,
+    pub payment_intent: Option<String>,
+    /// Old versions only, from any event about it.
+    pub invoice: Option<String>,
+    pub description: Option<String>,
+    /// Old versions embed the charge's refunds; newer ones report each in its own event. The union of all
+    /// events.
+    pub refunds: Vec<Refund>,
+}
+
+impl Charge {
+    /// The collected amount: what was captured.
+    #[must_use]
+    pub fn collected(&self) -> i64 {
+        self.stated_captured.unwrap_or(self.amount_captured).max(0)
+    }
+}
+
+/// A refund.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Refund {
+    pub id: String,
+    pub created: i64,
+    pub currency: String,
+    pub amount: i64,
+    /// `pending`, `requires_action`, `succeeded`, `failed`, `canceled`; absent in very old versions.
+    pub status: Option<String>,
+    pub charge: Option<String>,
+    pub payment_intent: Option<String>,
+    /// The earliest event that showed it failed or canceled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_at: Option<i64>,
+}
+
+impl Refund {
+    /// Whether it failed or was canceled; a pending refund counts.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.status.as_deref(), Some("failed" | "canceled"))
+    }
+}
+
+/// A dispute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dispute {
+    pub id: String,
+    pub created: i64,
+    pub currency: String,
+    pub amount: i64,
+    pub status: String,
+    pub charge: Option<String>,
+    pub payment_intent: Option<String>,
+    /// Funds withdrawn (negative) and reinstated (positive), without fees.
+    pub balance_transactions: Vec<BalanceTransaction>,
+}
+
+/// One movement of a dispute's funds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BalanceTransaction {
+    pub id: String,
+    pub amount: i64,
+    pub currency: String,
+}
 
 /// A charge, as an event of `event_type` that was created `at` shows it.
 pub fn charge(value: &Value, event_type: &str, at: Option<i64>) -> Option<Charge> {

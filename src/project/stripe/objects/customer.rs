@@ -1,10 +1,50 @@
 //! Customers, and checkout sessions, which show who paid.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::discount::discount;
+use super::discount::{Discount, discount};
 use crate::project::stripe::field::{customer as customer_id, flag, id, text, time, user_ids};
-use crate::project::stripe::{Checkout, Customer};
+
+/// A customer. Deleted ones keep their history.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Customer {
+    pub id: String,
+    pub created: i64,
+    pub email: Option<String>,
+    /// Values of the configured metadata keys, strongest key first; only those present.
+    pub user_ids: Vec<String>,
+    pub deleted: bool,
+    /// The customer-level discount, if the object shows one.
+    pub discount: Option<Discount>,
+    /// The address before the event that reported this state, if the event has it. Not part of the state.
+    #[serde(skip)]
+    pub previous_email: Option<String>,
+}
+
+/// A checkout session: who paid.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Checkout {
+    pub id: String,
+    pub created: i64,
+    /// Absent for a guest.
+    pub customer: Option<String>,
+    pub subscription: Option<String>,
+    pub payment_intent: Option<String>,
+    /// The invoice of the payment, if any event ever named one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<String>,
+    pub client_reference_id: Option<String>,
+    /// `customer_details.email`, else `customer_email`.
+    pub email: Option<String>,
+    pub user_ids: Vec<String>,
+    /// Complete, and paid or free. Before that it is not evidence of whose the payment is: anybody can open a
+    /// session in anybody's name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_settled: bool,
+}
 
 /// A customer.
 pub fn customer(value: &Value, user_id_keys: &[String]) -> Option<Customer> {

@@ -2,16 +2,52 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::project::stripe::field::{amount, count, currency, customer, decimal, flag, id, list, text, time};
-use crate::project::stripe::{Coupon, Discount};
 
 /// The most discounts read of one subscription or item: Stripe's own limit.
 const DISCOUNTS_MAX: usize = 20;
 
 /// The most currencies read of one coupon: Stripe has fewer.
 const CURRENCIES_MAX: usize = 200;
+
+const STAND_IN_PREFIX: &str = "discount:";
+
+/// A coupon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Coupon {
+    pub id: String,
+    /// Decimal text, exactly as the JSON writes it.
+    pub percent_off: Option<String>,
+    pub amount_off: Option<i64>,
+    pub currency: Option<String>,
+    /// `amount_off` in other currencies, if shown: by the API on request, never by events.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub currency_options: BTreeMap<String, i64>,
+    /// `forever`, `once` or `repeating`.
+    pub duration: String,
+    pub duration_in_months: Option<u32>,
+}
+
+/// A discount: an applied coupon. If an event gives only an id, `coupon` and `coupon_id` are absent. Old ones
+/// without an id are named after their owner, which can have only one: `discount:cus_…`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Discount {
+    pub id: String,
+    pub customer: Option<String>,
+    pub subscription: Option<String>,
+    pub subscription_item: Option<String>,
+    pub coupon_id: Option<String>,
+    pub coupon: Option<Coupon>,
+    pub start: Option<i64>,
+    pub end: Option<i64>,
+    /// `customer.discount.deleted` has reported its end.
+    pub deleted: bool,
+}
 
 /// A coupon.
 pub fn coupon(value: &Value) -> Option<Coupon> {
@@ -61,8 +97,6 @@ pub fn discount(value: &Value) -> Option<Discount> {
 fn stand_in_id(subscription: Option<&str>, customer: Option<&str>) -> Option<String> {
     subscription.or(customer).map(|owner| format!("{STAND_IN_PREFIX}{owner}"))
 }
-
-const STAND_IN_PREFIX: &str = "discount:";
 
 /// The discounts of a subscription or an item, as a list or in the old single field. A list of ids next to
 /// the single object they refer to is read with that object's terms.

@@ -1,11 +1,100 @@
 //! Invoices, their recurring lines, and which payment paid which invoice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::project::stripe::field::{amount, currency, customer, flag, id, list, text, time};
-use crate::project::stripe::{FailedAttempt, Invoice, InvoiceLine, InvoicePayment, Paid};
+
+/// An invoice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Invoice {
+    pub id: String,
+    pub customer: Option<String>,
+    pub created: i64,
+    pub currency: String,
+    /// `draft`, `open`, `paid`, `void`, `uncollectible`, or a future status.
+    pub status: String,
+    pub subscription: Option<String>,
+    pub amount_paid: i64,
+    pub amount_due: i64,
+    pub attempt_count: i64,
+    /// The last failed attempt in any event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<FailedAttempt>,
+    /// Old versions only; whether any event ever reported it.
+    pub paid_out_of_band: bool,
+    pub paid_at: Option<i64>,
+    /// Old versions only.
+    pub payment_intent: Option<String>,
+    /// Old versions only.
+    pub charge: Option<String>,
+    /// The payments that paid it, or tried to, from all events about it.
+    pub payments: BTreeSet<Paid>,
+    pub billing_reason: Option<String>,
+    pub number: Option<String>,
+    /// The amount of each subscription item in its latest period, without prorations: for prices with unknown
+    /// tiers. Empty if the invoice has only prorations and one-off lines.
+    pub last_lines: Vec<InvoiceLine>,
+    /// What each discount took off it, by the discount's id; empty if it has only prorations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub discount_amounts: BTreeMap<String, i64>,
+}
+
+/// A failed attempt to collect an invoice, as `invoice.payment_failed` shows it. The later one is the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FailedAttempt {
+    /// When it had failed.
+    pub at: i64,
+    /// The attempts until then, including this one.
+    pub attempt_count: i64,
+    /// What had been paid until then.
+    pub amount_paid: i64,
+}
+
+/// The payment that an invoice names: in old versions only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Paid {
+    pub intent: Option<String>,
+    pub charge: Option<String>,
+    /// The event that named it showed the invoice as paid: the payment succeeded. Otherwise it may have been
+    /// a failed attempt.
+    pub succeeded: bool,
+}
+
+impl Paid {
+    /// Whether it names a payment at all.
+    #[must_use]
+    pub const fn names_any(&self) -> bool {
+        self.intent.is_some() || self.charge.is_some()
+    }
+}
+
+/// A subscription item's recurring amount on an invoice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InvoiceLine {
+    pub price: Option<String>,
+    pub subscription_item: Option<String>,
+    pub amount: i64,
+}
+
+/// `invoice_payment`: which payment paid which invoice (2025 on).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InvoicePayment {
+    pub id: String,
+    pub invoice: String,
+    pub payment_intent: Option<String>,
+    pub charge: Option<String>,
+    pub status: String,
+    pub amount_paid: Option<i64>,
+    pub paid_at: Option<i64>,
+}
 
 /// An invoice, as an event of `event_type` that was created `at` shows it.
 pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoice> {

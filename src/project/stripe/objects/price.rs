@@ -1,10 +1,64 @@
 //! Prices, plans (their predecessors), and products.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tax::tax_behavior;
 use crate::project::stripe::field::{count, currency, decimal, flag, id, list, text};
-use crate::project::stripe::{Price, Product, Tier, TransformQuantity};
+
+/// A price, or an old plan in the same fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Price {
+    pub id: String,
+    pub product: Option<String>,
+    pub currency: Option<String>,
+    /// `unit_amount_decimal`, else `unit_amount`, as decimal text in minor units; absent for tiered prices.
+    pub unit_amount: Option<String>,
+    /// `day`, `week`, `month` or `year`; absent for one-off prices.
+    pub interval: Option<String>,
+    pub interval_count: Option<u32>,
+    /// `usage_type` is `metered`.
+    pub metered: bool,
+    pub transform_quantity: Option<TransformQuantity>,
+    /// `graduated` or `volume`; absent unless `billing_scheme` is `tiered`.
+    pub tiers_mode: Option<String>,
+    /// Present only if the object shows them (events about prices do not always).
+    pub tiers: Vec<Tier>,
+    /// `inclusive` or `exclusive`; absent while unspecified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tax_behavior: Option<String>,
+    pub nickname: Option<String>,
+}
+
+/// `transform_quantity`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TransformQuantity {
+    pub divide_by: u64,
+    pub round_up: bool,
+}
+
+/// One tier of a tiered price.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tier {
+    /// Absent: to infinity.
+    pub up_to: Option<u64>,
+    /// Decimal text, minor units.
+    pub unit_amount: Option<String>,
+    /// Decimal text, minor units.
+    pub flat_amount: Option<String>,
+}
+
+/// A product.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Product {
+    pub id: String,
+    pub name: Option<String>,
+    pub active: bool,
+}
 
 /// A price or a plan; only the id if given as an id.
 pub fn price(value: &Value) -> Option<Price> {

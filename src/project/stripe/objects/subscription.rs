@@ -1,17 +1,87 @@
 //! Subscriptions and their items.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::discount::discounts;
-use super::price::price;
-use super::tax::tax_rates;
+use super::discount::{Discount, discounts};
+use super::price::{Price, price};
+use super::tax::{TaxRate, tax_rates};
 use crate::project::stripe::field::{
     count, currency, customer, flag, id, is_truncated, list, text, time, user_ids,
 };
-use crate::project::stripe::{Item, Subscription};
 
 /// The most items read of one subscription: Stripe's own limit.
 const ITEMS_MAX: usize = 20;
+
+/// A subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Subscription {
+    pub id: String,
+    pub customer: String,
+    pub created: i64,
+    /// As Stripe reports it, known or not.
+    pub status: String,
+    /// If `status` is unknown: the last known one before it.
+    pub known_status: Option<String>,
+    /// Imported from the database, and no event has reported it yet: its items are unknown.
+    pub needs_stripe: bool,
+    pub currency: Option<String>,
+    pub start_date: Option<i64>,
+    pub ended_at: Option<i64>,
+    pub canceled_at: Option<i64>,
+    pub cancel_at_period_end: bool,
+    /// When it is to end, if set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_at: Option<i64>,
+    /// `cancellation_details.reason`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_reason: Option<String>,
+    /// `cancellation_details.feedback`. The comment next to it is free text of a person, and is not stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_feedback: Option<String>,
+    /// The earliest of the items' (or the old top-level) period starts, the latest of the ends.
+    pub current_period_start: Option<i64>,
+    pub current_period_end: Option<i64>,
+    pub trial_start: Option<i64>,
+    pub trial_end: Option<i64>,
+    /// `pause_collection.behavior`; present if collection is paused, empty if the behavior is not shown.
+    pub pause_behavior: Option<String>,
+    /// In Stripe's order.
+    pub items: Vec<Item>,
+    /// The list of items has more than the event shows.
+    pub items_truncated: bool,
+    /// Subscription-level discounts, in list order.
+    pub discounts: Vec<Discount>,
+    /// Tax rates of items without their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub default_tax_rates: Vec<TaxRate>,
+    /// Stripe computes the tax for each invoice: the rate is unknown here.
+    #[serde(skip_serializing_if = "is_false")]
+    pub automatic_tax: bool,
+    pub user_ids: Vec<String>,
+}
+
+/// One line of a subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Item {
+    pub id: String,
+    pub price: Price,
+    /// Absent counts as 1.
+    pub quantity: Option<u64>,
+    /// `current_trial.end_date` (2026 on).
+    pub trial_end: Option<i64>,
+    pub discounts: Vec<Discount>,
+    /// If there are any, the subscription's do not apply.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tax_rates: Vec<TaxRate>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
 
 /// A subscription; `None` without an id or a customer.
 pub fn subscription(value: &Value, user_id_keys: &[String]) -> Option<Subscription> {

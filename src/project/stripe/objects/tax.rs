@@ -1,12 +1,23 @@
 //! Tax rates of a subscription or an item, and whether a price includes tax.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::project::stripe::TaxRate;
 use crate::project::stripe::field::{decimal, flag, id, list, text};
 
 /// The most rates read of one list: Stripe allows ten on a line.
 const RATES_MAX: usize = 20;
+
+/// A tax rate of a subscription or an item. Its terms never change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaxRate {
+    pub id: String,
+    /// Included in the price; otherwise added on top.
+    pub inclusive: bool,
+    /// Decimal text; absent if only the rate's id is given.
+    pub percentage: Option<String>,
+}
 
 /// The rates of a list: complete, or only an id.
 pub fn tax_rates(value: &Value) -> Vec<TaxRate> {

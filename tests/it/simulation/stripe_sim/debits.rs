@@ -3,7 +3,7 @@
 
 use super::super::shapes::Era;
 use super::super::state::Simulation;
-use super::money::INVOICE_UPDATED;
+use super::invoices::INVOICE_UPDATED;
 use super::objects::Refund;
 
 impl Simulation {

@@ -4,6 +4,7 @@
 mod billing;
 mod catalogue;
 mod debits;
+mod invoices;
 mod money;
 pub mod objects;
 mod people;

@@ -1,16 +1,15 @@
 //! Who a customer is, evidence by evidence.
 
+mod addresses;
+mod claims;
+
 use proptest::prelude::*;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use time::OffsetDateTime;
-
 use super::{
-    Address, Claim, Match, Matching, Owner, Role, Strength, Unrecorded, UserState, addresses, claims,
-    folded_email, of_match, owner,
+    Address, Claim, Match, Matching, Owner, Role, Strength, UserState, folded_email, of_match, owner,
 };
-use crate::project::order::Stage;
-use crate::project::stripe::{Charge, Checkout, Customer, StripeObject, Subscription};
 
 const PRESENT_A: Uuid = Uuid::from_u128(0xA);
 const PRESENT_B: Uuid = Uuid::from_u128(0xB);
@@ -170,86 +169,6 @@ fn deleted_user_blocks_weaker_evidence() {
 }
 
 #[test]
-fn earliest_address_of_a_confirmed_user_matches() {
-    let none = given("none@x.org", 1);
-    let (early, late) = (given("b@x.org", 2), given("a@x.org", 3));
-    assert_eq!(by_addresses(&[late.clone(), none.clone(), early.clone()]), Some(PRESENT_B));
-    let same_second = Address { given_at: early.given_at, ..late.clone() };
-    assert_eq!(by_addresses(&[early.clone(), same_second.clone()]), Some(PRESENT_A), "the address decides");
-    let was_there = Address { place: 1, ..early };
-    assert_eq!(by_addresses(&[was_there, same_second]), Some(PRESENT_B), "it was there before");
-    let both = [given("two@x.org", 1), late];
-    assert_eq!(decided(&[], &both), Owner::Ambiguous { email: "two@x.org".to_owned() });
-}
-
-#[test]
-fn recorded_match_stays_until_user_is_deleted() {
-    let lost = |user| [recorded(user, "none@x.org", &[], 9), vec![given("none@x.org", 1)]].concat();
-    assert_eq!(by_addresses(&lost(PRESENT_B)), Some(PRESENT_B), "the address is nobody's by now");
-    let theirs = [recorded(PRESENT_B, "a@x.org", &[], 9), vec![given("a@x.org", 1)]].concat();
-    assert_eq!(by_addresses(&theirs), Some(PRESENT_B), "the address is another's by now");
-    let stronger = names(Strength::KnownCustomer, "cus_1", 1, &[&PRESENT_A.to_string()]);
-    assert_eq!(short(decided(&[stronger], &lost(PRESENT_B))).0, Some(PRESENT_A));
-    assert_eq!(decided(&[], &lost(GONE)), Owner::Gone { user_id: GONE });
-    let moved_on = [lost(GONE), vec![given("a@x.org", 2)]].concat();
-    assert_eq!(by_addresses(&moved_on), Some(PRESENT_A), "addresses are compared again");
-}
-
-#[test]
-fn recorded_match_yields_to_earlier_unskipped_address() {
-    let both = [given("a@x.org", 1), given("b@x.org", 2)];
-    let late = |passed: &[&str]| [recorded(PRESENT_B, "b@x.org", passed, 9), both.to_vec()].concat();
-    assert_eq!(by_addresses(&late(&[])), Some(PRESENT_A), "it came later only");
-    assert_eq!(by_addresses(&late(&["a@x.org"])), Some(PRESENT_B), "it was nobody's then");
-    let gone = [recorded(GONE, "b@x.org", &["a@x.org"], 9), both.to_vec()].concat();
-    assert_eq!(by_addresses(&gone), Some(PRESENT_A), "a deleted user has no addresses");
-}
-
-#[test]
-fn forgotten_match_stays_without_its_address() {
-    let forgotten = [recorded(PRESENT_B, "", &[], 9), vec![given("a@x.org", 1)]].concat();
-    assert_eq!(by_addresses(&forgotten), Some(PRESENT_B));
-}
-
-#[test]
-fn match_is_recorded_once_with_skipped_addresses() {
-    let list = vec![given("none@x.org", 1), given("b@x.org", 2)];
-    let unrecorded = |addresses: &[Address]| match decided(&[], addresses) {
-        Owner::User { unrecorded, .. } => unrecorded,
-        other => panic!("{other:?}"),
-    };
-    let passed = texts(&["none@x.org"]);
-    let new = Unrecorded { user_id: PRESENT_B, email: "b@x.org".to_owned(), passed: passed.clone() };
-    assert_eq!(unrecorded(&list), Some(new));
-    let kept = recorded(PRESENT_B, "b@x.org", &["none@x.org"], 9);
-    assert_eq!(unrecorded(&[list.clone(), kept].concat()), None);
-    let half = recorded(PRESENT_B, "b@x.org", &[], 9);
-    assert_eq!(unrecorded(&[list.clone(), half].concat()).map(|it| it.passed), Some(passed));
-    let full: Vec<Address> =
-        (0..20).flat_map(|n| recorded(GONE, &format!("{n}@x.org"), &[], n)).chain(list).collect();
-    assert_eq!(unrecorded(&full), None, "there is an end to it");
-}
-
-#[test]
-fn address_of_another_confirmed_user_contradicts() {
-    let metadata = || [names(Strength::Metadata, "sub_1", 1, &[&PRESENT_A.to_string()])];
-    let cases: [(&[Claim], Vec<Address>, bool); 7] = [
-        (&metadata(), vec![given("b@x.org", 1)], true),
-        (&metadata(), vec![given("none@x.org", 1), given("two@x.org", 2)], false),
-        (&metadata(), vec![given("a@x.org", 1), given("b@x.org", 2)], false),
-        (&metadata(), vec![typed("b@x.org")], true),
-        (&metadata(), vec![typed("none@x.org"), typed("a@x.org")], false),
-        (&[], vec![given("a@x.org", 1), typed("b@x.org")], true),
-        (&[], vec![given("a@x.org", 1), given("b@x.org", 2)], false),
-    ];
-    for (claims, addresses, contradicts) in cases {
-        let (user, by) = short(decided(claims, &addresses));
-        assert_eq!(user, Some(PRESENT_A));
-        assert_eq!(by, if contradicts { vec![Strength::Email] } else { vec![] }, "{addresses:?}");
-    }
-}
-
-#[test]
 fn unmatched_evidence_is_listed() {
     let claims =
         [names(Strength::Metadata, "sub_2", 2, &["7"]), names(Strength::Metadata, "sub_1", 1, &["7"])];
@@ -283,81 +202,6 @@ fn matching_setting_enables_kinds() {
 
 fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|&value| value.to_owned()).collect()
-}
-
-/// Customer, strength, users.
-fn reported(object: &StripeObject) -> Vec<(String, Strength, Vec<String>)> {
-    claims(object).into_iter().map(|it| (it.customer, it.strength, it.claimed_users)).collect()
-}
-
-/// Customer, role, address, place.
-fn gives(object: &StripeObject, stage: Stage) -> Vec<(String, Role, String, i16)> {
-    let given = addresses(object, OffsetDateTime::UNIX_EPOCH, stage).into_iter();
-    given.map(|it| (it.customer, it.role, it.email, it.place)).collect()
-}
-
-#[test]
-fn customer_names_a_user_and_its_addresses() {
-    let customer = Customer {
-        id: "cus_1".to_owned(),
-        created: 7,
-        email: Some(" Ada@X.org".to_owned()),
-        previous_email: Some("Old@x.org".to_owned()),
-        user_ids: texts(&["u1", " ", "u2"]),
-        ..Customer::default()
-    };
-    let object = StripeObject::Customer(customer);
-    assert_eq!(reported(&object), [("cus_1".to_owned(), Strength::Metadata, texts(&["u1", "u2"]))]);
-    assert!(claims(&object).iter().all(|claim| claim.object_created == 7 && claim.object_id == "cus_1"));
-    let given = |email: &str, place| ("cus_1".to_owned(), Role::Given, email.to_owned(), place);
-    assert_eq!(gives(&object, Stage::Updated), [given("old@x.org", 1), given("ada@x.org", 2)]);
-    assert_eq!(gives(&object, Stage::Created), [given("old@x.org", 1), given("ada@x.org", 0)]);
-}
-
-#[test]
-fn subscription_claims_for_its_customer() {
-    let mut subscription = Subscription {
-        id: "sub_1".to_owned(),
-        customer: "cus_1".to_owned(),
-        user_ids: texts(&["u1"]),
-        ..Subscription::default()
-    };
-    let expected = [("cus_1".to_owned(), Strength::Metadata, texts(&["u1"]))];
-    assert_eq!(reported(&StripeObject::Subscription(subscription.clone())), expected);
-    subscription.user_ids.clear();
-    assert_eq!(reported(&StripeObject::Subscription(subscription)), []);
-}
-
-#[test]
-fn settled_checkout_claims_for_customer_or_payment() {
-    let mut checkout = Checkout {
-        id: "cs_1".to_owned(),
-        customer: Some("cus_1".to_owned()),
-        payment_intent: Some("pi_1".to_owned()),
-        client_reference_id: Some("u2".to_owned()),
-        email: Some("Ada@x.org".to_owned()),
-        user_ids: texts(&["u1"]),
-        is_settled: true,
-        ..Checkout::default()
-    };
-    let explicit = |customer: &str| {
-        vec![
-            (customer.to_owned(), Strength::Metadata, texts(&["u1"])),
-            (customer.to_owned(), Strength::ClientReferenceId, texts(&["u2"])),
-        ]
-    };
-    let email = |customer: &str, role| vec![(customer.to_owned(), role, "ada@x.org".to_owned(), 2)];
-    let object = |it: &Checkout| StripeObject::Checkout(it.clone());
-    assert_eq!(reported(&object(&checkout)), explicit("cus_1"));
-    assert_eq!(gives(&object(&checkout), Stage::Updated), email("cus_1", Role::Checkout));
-    checkout.customer = None;
-    assert_eq!(reported(&object(&checkout)), explicit("pi_1"));
-    assert_eq!(gives(&object(&checkout), Stage::Updated), email("pi_1", Role::Given));
-    checkout.is_settled = false;
-    assert_eq!((reported(&object(&checkout)), gives(&object(&checkout), Stage::Updated)), (vec![], vec![]));
-    (checkout.is_settled, checkout.payment_intent) = (true, None);
-    assert_eq!(reported(&object(&checkout)), []);
-    assert_eq!(reported(&StripeObject::Charge(Charge::default())), []);
 }
 
 fn any_claim() -> impl Strategy<Value = Claim> {
