@@ -37,5 +37,6 @@ pub mod clock;
 pub mod config;
 pub mod database;
 pub mod lifecycle;
+pub mod money;
 pub mod retry;
 pub mod telemetry;

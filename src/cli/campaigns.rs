@@ -5,12 +5,12 @@ use clap::{Args, Subcommand};
 use sqlx::PgPool;
 
 use super::moment::days;
-use super::money::format_minor_units;
 use super::table::{in_words, plain, right_aligned, spaced, text};
 use super::terminal::printable;
 use super::{Exit, Failure, print};
 use crate::config::Config;
 use crate::database;
+use crate::money::format_minor_units;
 use crate::ops::campaigns::{self, Campaign, Detail, Page};
 use crate::ops::page::MAX_LIMIT;
 

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
 
 use super::Global;
+use super::members::{WIDTH, table};
 use crate::clock::Clock;
 use crate::config::{self, Config, LogFormat};
 use crate::dev::services::{Broker, Wanted, run_with_services};
@@ -79,6 +80,7 @@ pub async fn run(global: &Global, args: DevArgs) -> Result<ExitCode> {
                 fixtures: "fixtures".into(),
                 settings: Path::new(FOLDER).join("dev.toml"),
                 clock: Clock::System,
+                table: |members| table(members, WIDTH).trim_fmt(),
             };
             dev::run(&wanted, &local, config).await.map(|()| ExitCode::SUCCESS)
         }

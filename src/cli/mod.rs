@@ -10,7 +10,6 @@ pub mod exit;
 pub mod forget;
 pub mod members;
 pub mod migrate;
-pub mod money;
 pub mod mrr;
 pub mod parked;
 pub mod prune;

@@ -1,5 +1,6 @@
 //! Settings: flags win over environment over file; an unknown key is an error.
 
+pub mod console_roles;
 pub mod hosts;
 
 mod load;
@@ -11,10 +12,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::console::signing_in::supabase::roles::RoleSource;
 use crate::project::identity::Matching;
 use crate::project::stripe::{Admission, StripeMode};
 use crate::project::supabase::ActivityTables;
+
+use console_roles::RoleSource;
 
 pub use load::{ConfigError, Flags, Given, load, load_without_database, read};
 

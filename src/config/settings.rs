@@ -7,9 +7,9 @@ use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
+use super::console_roles::{self, RoleSource};
 use super::values::{SUPABASE_FORM, WEB, address, is_secret_key, number, one, put, supabase_secrets, url};
 use super::{Config, LogFormat, SMS_CONSENT_TABLES};
-use crate::console::signing_in::supabase::roles::{self, RoleSource};
 use crate::project::identity::MATCHING_FORM;
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::{self, ActivityTable};
@@ -202,7 +202,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "console_roles",
         env: "MEMBERFLOW_CONSOLE_ROLES",
-        form: roles::FORM,
+        form: console_roles::FORM,
         set: |config, parts| put(&mut config.console_roles, one(parts)?.parse::<RoleSource>().ok()?),
     },
     Setting {

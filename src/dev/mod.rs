@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::ops::fixture::{self, Member, SignsUp, Story, Tier};
+use crate::ops::members;
 use crate::ops::progress::Progress;
 use crate::ops::replay::{self, Options, Secrets, url_of};
 use crate::roles::{self, Role};
@@ -50,6 +51,8 @@ pub struct Local {
     pub settings: PathBuf,
     /// What time it is.
     pub clock: Clock,
+    /// How the members are shown on a terminal.
+    pub table: fn(&[members::Member]) -> String,
 }
 
 /// The demo: its tiers, tickets and fixtures, shifted in time to now.
@@ -120,7 +123,7 @@ async fn show(
     if let Some(since) = database::older_demo_day(&pool, &demo.stories).await? {
         tracing::warn!(%since, "{}", screen::AGED);
     }
-    screen::print(&pool, &config, &local.settings, &local.clock).await?;
+    screen::print(&pool, &config, local).await?;
     pool.close().await;
     Ok(())
 }

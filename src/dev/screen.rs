@@ -6,7 +6,7 @@ use anyhow::Result;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 
-use crate::cli::members::{WIDTH, table};
+use super::Local;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::console::signing_in::links;
@@ -25,14 +25,14 @@ const BY_LINK: &str = "console (local run)";
 ///
 /// # Errors
 /// If the members cannot be read.
-pub async fn print(pool: &PgPool, config: &Config, settings: &Path, clock: &Clock) -> Result<()> {
+pub async fn print(pool: &PgPool, config: &Config, local: &Local) -> Result<()> {
     let request = PageRequest { limit: MAX_LIMIT, ..PageRequest::default() };
-    let page = members::list(pool, &request, clock.now()).await?;
-    let sign_in = sign_in_link(pool, config, clock).await?;
+    let page = members::list(pool, &request, local.clock.now()).await?;
+    let sign_in = sign_in_link(pool, config, &local.clock).await?;
     anstream::println!(
         "{}\n\n{}",
-        table(&page.members, WIDTH).trim_fmt(),
-        ways_in(config, settings, &sign_in)
+        (local.table)(&page.members),
+        addresses(config, &local.settings, &sign_in)
     );
     Ok(())
 }
@@ -49,7 +49,7 @@ fn ops_url(config: &Config) -> String {
     url_of(config.separate_ops_bind().unwrap_or(config.bind))
 }
 
-fn ways_in(config: &Config, settings: &Path, sign_in: &str) -> String {
+fn addresses(config: &Config, settings: &Path, sign_in: &str) -> String {
     let url = url_of(config.bind);
     let ops = ops_url(config);
     let token = config.admin_token.as_ref().map_or("", |token| token.expose_secret());

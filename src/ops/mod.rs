@@ -24,6 +24,7 @@ pub mod reconcile;
 pub mod replay;
 pub mod sources;
 pub mod stripe_api;
+pub mod supabase_auth_api;
 pub mod tickets;
 pub mod tokens;
 pub mod triggers;

@@ -6,7 +6,6 @@ use serde::Serialize;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::members::moment;
 use crate::database;
 
 /// The default number of rows on a page.
@@ -175,6 +174,12 @@ pub(super) fn from_moment(moment: OffsetDateTime) -> String {
 /// The timestamp of a part of a position.
 pub(super) fn to_moment(part: &str) -> Result<OffsetDateTime, PageError> {
     moment(part).ok_or(PageError::Cursor)
+}
+
+/// A moment that Postgres can hold too: its years go back to 4713 BC, so any of our era does.
+pub(super) fn moment(nanos: &str) -> Option<OffsetDateTime> {
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
+    (moment.year() >= 1).then_some(moment)
 }
 
 #[cfg(test)]

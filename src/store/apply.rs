@@ -4,7 +4,7 @@
 //! holds the projection lock: each batch sees what all batches before it stored, and writers cannot deadlock.
 //! Reading the events and storing their bodies, which is most of the work, runs in parallel before that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::slice::from_ref;
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -12,26 +12,20 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::decoded_batch::{Decoded, DecodedBatch, read_all};
-use super::derive::catalogue;
-pub(super) use super::derive::derive;
-use super::derive::parked::{self, Parked};
-use super::derive::tables::Tables;
+use super::derive::derive;
 use super::events::uncounted::Uncounted;
 use super::events::unknown_values::UnknownValues;
 use super::events::{self, Rows};
 use super::events::{pending, retries};
-use super::resolve::facts::{Changed, Reported, Settled};
-use super::resolve::payments::ChangedPayments;
-use super::resolve::versions::RecomputeFrom;
-use super::resolve::{activity, claims, emails, facts, payments, versions};
-use super::sms::{self, TouchedSms};
-use super::{Rules, Store, StoreError};
+use super::locks::lock_for_batch;
+use super::resolve::facts::{Reported, Settled};
+use super::resolve::{activity, catalogue, claims, emails, facts, payments, versions};
+use super::tables::Tables;
+use super::touched::Touched;
+use super::{Rules, Store, StoreError, parked, sms};
 use crate::database;
 use crate::envelope::Envelope;
 use crate::project::stripe::StripeObject;
-
-/// "memberflo" in ASCII: the advisory lock under which facts and projections change.
-const PROJECTION_LOCK: i64 = 0x6d65_6d62_6572_666c;
 
 /// The outcome of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,67 +36,6 @@ pub struct Applied {
     pub repeated: usize,
     /// Events that could not be decoded, now dead letters.
     pub dead: usize,
-}
-
-/// What must be rederived.
-#[derive(Debug, Default)]
-pub struct Touched {
-    /// Customers whose user may have changed, and with it everything about them.
-    pub customers: BTreeSet<String>,
-    /// Customers that events were about.
-    pub involved: BTreeSet<String>,
-    /// Those of them whose subscriptions may have changed in value.
-    pub valued: BTreeSet<String>,
-    /// Users whose revenue and activity may have changed.
-    pub users: BTreeSet<Uuid>,
-    /// Users named as members or customers; each gets rows.
-    pub named: BTreeSet<Uuid>,
-    /// Users of whom only the activity may have changed.
-    pub active: BTreeSet<Uuid>,
-    pub payments: ChangedPayments,
-    /// Objects whose state was reported.
-    pub objects: BTreeSet<String>,
-    pub parked: Vec<Parked>,
-    /// Customers whose payment rows are written even if they did not change.
-    pub force_rewrite: BTreeSet<String>,
-    /// The second from which each customer's ledger is recomputed.
-    pub since: RecomputeFrom,
-    /// Text messages that events were about.
-    pub(super) sms: TouchedSms,
-}
-
-impl Touched {
-    /// Adds the customers of whom evidence was `reported`.
-    fn add_evidence(&mut self, reported: claims::Reported) {
-        self.customers.extend(reported.new);
-        self.involved.extend(reported.repeated);
-    }
-
-    /// Adds what the `changed` facts affect.
-    fn add_changed(&mut self, changed: &BTreeMap<String, Changed<StripeObject>>) {
-        self.valued.extend(self.since.keys().cloned());
-        for fact in changed.values() {
-            let customers = fact.before.iter().chain([&fact.after]).filter_map(StripeObject::customer_id);
-            let customers: Vec<String> = customers.map(ToOwned::to_owned).collect();
-            if !payments::is_payment(&fact.after) {
-                self.valued.extend(customers.iter().cloned());
-            }
-            self.involved.extend(customers);
-        }
-        self.involved.extend(self.valued.iter().cloned());
-        self.involved.extend(self.payments.customers().map(ToOwned::to_owned));
-    }
-
-    /// Whether anything besides activity can have changed.
-    pub(super) fn reaches_revenue(&self) -> bool {
-        !(self.customers.is_empty()
-            && self.involved.is_empty()
-            && self.users.is_empty()
-            && self.named.is_empty()
-            && self.objects.is_empty()
-            && self.payments.written.is_empty()
-            && self.payments.removed.is_empty())
-    }
 }
 
 impl Store {
@@ -217,25 +150,6 @@ pub(super) async fn within(
     }
     let touched = settle(tx, DecodedBatch::sort(new), rules, now).await?;
     derive(tx, Tables::Live, touched, rules, now).await
-}
-
-/// Takes the projection lock until the transaction ends, and selects the live tables.
-pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    take_turn(tx, "select pg_advisory_xact_lock($1), set_config('search_path', $2, true)").await
-}
-
-/// The same for a batch, with settings that make its statements use indexes whatever the statistics say, so
-/// that one generic plan serves all batches. By default the planner would make a new plan for each batch's
-/// number of ids.
-pub(super) async fn lock_for_batch(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let statement = "select pg_advisory_xact_lock($1), set_config('search_path', $2, true),
-                            set_config('plan_cache_mode', 'force_generic_plan', true)";
-    take_turn(tx, statement).await
-}
-
-async fn take_turn(tx: &mut PgConnection, statement: &'static str) -> Result<(), sqlx::Error> {
-    sqlx::query(statement).bind(PROJECTION_LOCK).bind(Tables::Live.search_path()).execute(tx).await?;
-    Ok(())
 }
 
 /// Resolves the facts: what each object is now, and what that affects.

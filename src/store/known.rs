@@ -6,7 +6,7 @@ use sqlx::Row as _;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use super::derive::parked::Reason;
+use super::parked::Reason;
 use super::{Store, StoreError};
 use crate::project::stripe::StripeObject;
 

@@ -15,12 +15,16 @@ pub mod events;
 pub mod forget;
 pub mod initial_import;
 pub mod known;
+mod locks;
 pub mod migrate;
+pub mod parked;
 pub mod rebuild;
 pub mod recompute;
 pub mod resolve;
 pub mod sms;
 pub mod supabase_stub;
+pub mod tables;
+mod touched;
 mod urgent;
 
 use sqlx::{PgPool, Postgres, Transaction};
@@ -123,6 +127,6 @@ impl Store {
 /// A read-only transaction with one snapshot, whose search path has the derived tables.
 pub async fn reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut reading = database::begin_reading(pool).await?;
-    derive::tables::Tables::Live.choose(&mut reading).await?;
+    tables::Tables::Live.choose(&mut reading).await?;
     Ok(reading)
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::apply::{self, Touched};
-use super::derive::tables::Tables;
+use super::derive::derive;
+use super::locks;
+use super::tables::Tables;
+use super::touched::Touched;
 use super::{Store, StoreError, sms};
 use crate::database;
 
@@ -57,8 +59,8 @@ impl Store {
                 .collect(),
             ..Touched::default()
         };
-        apply::lock_for_batch(&mut tx).await?;
-        apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        locks::lock_for_batch(&mut tx).await?;
+        derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
         tx.commit().await?;
         Ok(Some((last, due.len())))
     }
@@ -84,9 +86,9 @@ impl Store {
         .collect();
         let count = stale.len();
         if count > 0 {
-            apply::lock_for_batch(&mut tx).await?;
+            locks::lock_for_batch(&mut tx).await?;
             let touched = Touched { users: stale, ..Touched::default() };
-            apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+            derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
             tx.commit().await?;
         }
         Ok(count)

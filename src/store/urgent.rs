@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::apply::{self, Touched};
-use super::derive::tables::Tables;
+use super::derive::derive;
+use super::locks;
+use super::tables::Tables;
+use super::touched::Touched;
 use super::{Store, StoreError, recompute};
 use crate::database;
 
@@ -40,9 +42,9 @@ impl Store {
             return Ok(0);
         }
         let count = changed.len();
-        apply::lock_for_batch(&mut tx).await?;
+        locks::lock_for_batch(&mut tx).await?;
         let touched = Touched { active: changed, ..Touched::default() };
-        apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
         tx.commit().await?;
         Ok(count)
     }

@@ -114,6 +114,7 @@ async fn alive_at(now: OffsetDateTime) {
         fixtures: stories(),
         settings: folder.0.join("dev.toml"),
         clock: Clock::fixed(now),
+        table: |_| String::new(),
     };
     dev::run(&wanted, &local, Config::new(database.url())).await.unwrap();
 

@@ -3,8 +3,8 @@
 use comfy_table::Table;
 
 use crate::cli::moment::{days, minutes};
-use crate::cli::money::format_minor_units;
 use crate::cli::table::{GAP, in_words, plain, right_aligned, spaced, text, word};
+use crate::money::format_minor_units;
 use crate::ops::members::{Detail, Member, Subscription};
 
 /// The width of a table, in characters.

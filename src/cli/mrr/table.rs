@@ -3,8 +3,8 @@
 use comfy_table::Table;
 
 use crate::cli::moment::seconds;
-use crate::cli::money::format_minor_units;
 use crate::cli::table::{plain, right_aligned};
+use crate::money::format_minor_units;
 use crate::ops::ledger::{Explained, Movement, MrrAt, Waterfall};
 use crate::project::mrr::{Explanation, ItemExplanation};
 

@@ -7,7 +7,7 @@ use time::format_description::StaticFormatDescription;
 use time::macros::format_description;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::cli::money::format_minor_units;
+use crate::money::format_minor_units;
 
 const MACHINE: StaticFormatDescription =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");

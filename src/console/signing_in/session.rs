@@ -11,41 +11,10 @@ use super::sessions;
 use crate::console::html::page::PageError;
 use crate::console::{Console, HOME};
 
+pub use crate::config::console_roles::Role;
+
 /// The cookie's name.
 pub(in crate::console) const COOKIE_NAME: &str = "memberflow_console";
-
-/// What a person may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Read.
-    Viewer,
-    /// Change what people may set.
-    Operator,
-    /// Everything, and see who did what.
-    Admin,
-}
-
-impl Role {
-    /// As it is stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The role of this name.
-    pub(in crate::console) fn named(text: &str) -> Option<Self> {
-        [Self::Viewer, Self::Operator, Self::Admin].into_iter().find(|role| role.as_str() == text)
-    }
-
-    /// As it was stored; a word of a later version may nothing but read.
-    pub(in crate::console) fn stored(text: &str) -> Self {
-        Self::named(text).unwrap_or(Self::Viewer)
-    }
-}
 
 /// A person who is signed in: what the audit log calls them, and what they may do. As an argument of a page it is there
 /// always: [`require`] goes before.

@@ -4,8 +4,8 @@ use sqlx::PgConnection;
 
 use super::{Finding, Level};
 use crate::config::Config;
-use crate::console::signing_in::supabase::auth_api::{AuthApi, AuthError};
-use crate::console::signing_in::supabase::roles::RoleTable;
+use crate::config::console_roles::RoleTable;
+use crate::ops::supabase_auth_api::{AuthApi, AuthError};
 
 const CHECK: &str = "sign-in";
 

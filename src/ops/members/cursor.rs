@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Member;
 use super::sort::{Sort, SortBy, Stretch};
-use crate::ops::page::Way;
+use crate::ops::page::{Way, moment};
 
 /// The place of one member, behind which or before which a page begins. Stays valid whatever is added or goes away meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,12 +114,6 @@ fn key_of(member: &Member, by: SortBy) -> Option<Key> {
         SortBy::Ltv => Some(Key::Amount(member.ltv)),
         SortBy::TotalSpent => Some(Key::Amount(member.total_spent)),
     }
-}
-
-/// A moment that Postgres can hold too: its years go back to 4713 BC, so any of our era does.
-pub(in crate::ops) fn moment(nanos: &str) -> Option<OffsetDateTime> {
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(nanos.parse().ok()?).ok()?;
-    (moment.year() >= 1).then_some(moment)
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ use uuid::Uuid;
 
 pub use change::{Change, ChangeError, change, change_expected};
 pub use contact::{Contact, Support};
-pub(super) use cursor::moment;
 pub use cursor::{Cursor, InvalidCursor};
 pub use filter::{ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, InvalidFilter, SUBSCRIPTION_STATUSES};
 pub use list::{DEFAULT_LIMIT, ListError, MAX_LIMIT, Page, PageRequest, count, list};

@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
-use crate::store::derive::parked::Reason;
+use crate::store::parked::Reason;
 
 /// The most of one reason that are counted.
 const MAX_COUNTED: i64 = 10_000;

@@ -6,8 +6,9 @@ use time::OffsetDateTime;
 use super::pages::Page;
 use super::run::Turn;
 use crate::store::Rules;
-use crate::store::apply::{self, Touched};
-use crate::store::derive::tables::Tables;
+use crate::store::derive;
+use crate::store::tables::Tables;
+use crate::store::touched::Touched;
 
 /// Customers derived at once.
 const CUSTOMERS: i64 = 500;
@@ -29,6 +30,6 @@ pub(in crate::store) async fn derive(
     let rows = i64::try_from(customers.len()).unwrap_or(i64::MAX);
     let next = customers.last().filter(|_| rows == CUSTOMERS).cloned();
     let touched = Touched { customers: customers.into_iter().collect(), ..Touched::default() };
-    apply::derive(tx, Tables::Live, touched, rules, now).await?;
+    derive::derive(tx, Tables::Live, touched, rules, now).await?;
     Ok(Page { rows, next, ..Page::default() })
 }

@@ -7,14 +7,14 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::locks;
 use super::pages::{self, Page};
 use super::parts::Part;
 use super::run::{self, Turn};
 use super::tables::Table;
 use super::{Reading, SETTINGS, Step, read};
 use crate::database;
-use crate::store::apply;
-use crate::store::derive::tables::Tables;
+use crate::store::tables::Tables;
 
 /// The limit for locks. A half that is ready may wait longer for the other one than for a statement.
 const LIMITS: &str = "select set_config('lock_timeout', '5s', true),
@@ -30,7 +30,7 @@ pub(in crate::store) async fn step(reading: &Reading) -> Result<Option<Step>, sq
     let Some(turn) = run::take(&mut tx, reading.id, reading.page_rows, reading.tables()).await? else {
         return Ok(None);
     };
-    apply::lock(&mut tx).await?;
+    locks::lock(&mut tx).await?;
     let Some((first, second)) = split(&mut tx, &turn).await? else { return Ok(None) };
     let mut other = database::begin(pool).await?;
     Tables::Live.choose(&mut other).await?;

@@ -30,7 +30,8 @@ use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 
-use super::{Store, StoreError, apply};
+use super::locks;
+use super::{Store, StoreError};
 use crate::database::{self, sql};
 use crate::project::supabase::ActivityTables;
 
@@ -94,7 +95,7 @@ impl Reading {
         let mut tx = database::begin(self.store.pool()).await?;
         let turn = run::take(&mut tx, self.id, self.page_rows, self.tables()).await?;
         let Some(turn) = turn else { return Ok(None) };
-        apply::lock(&mut tx).await?;
+        locks::lock(&mut tx).await?;
         sqlx::query(SETTINGS).execute(&mut *tx).await?;
         let page = read(&mut tx, &turn, &self.store).await?;
         run::advance(&mut tx, &turn, &page, self.store.clock.now()).await?;

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::parked::Reason;
+use crate::store::parked::Reason;
 
 /// The parking reasons for which a customer's user is decided again with every event.
 const UNSETTLED: [Reason; 4] =

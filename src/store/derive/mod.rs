@@ -1,7 +1,6 @@
 //! Derives from the facts: owners, values, sums, rows. Only what can have changed is derived: activity
 //! changes no revenue, and a payment changes no subscription.
 
-pub mod catalogue;
 pub(super) mod delete_unreferenced;
 pub(super) mod involved;
 pub mod leads;
@@ -9,12 +8,10 @@ pub mod ledger;
 pub mod members;
 pub mod money;
 pub mod owners;
-pub mod parked;
 pub mod payment_history;
 pub(super) mod preexisting_payments;
 pub(super) mod preexisting_subscriptions;
 pub mod subscriptions;
-pub mod tables;
 pub(super) mod tiers;
 pub mod valuation;
 
@@ -27,12 +24,12 @@ use uuid::Uuid;
 use self::involved::Involved;
 use self::members::{Active, Context, Sources};
 use self::owners::Owners;
-use self::parked::{Checked, Parked};
 use self::subscriptions::TieredSubscription;
-use self::tables::Tables;
-use super::apply::Touched;
-use super::resolve::payments::ChangedPayments;
+use super::parked::{self, Checked, Parked};
+use super::resolve::payments::{ChangedPayments, Sums};
 use super::resolve::versions;
+use super::tables::Tables;
+use super::touched::Touched;
 use super::{Rules, sms};
 
 /// Derives everything that `touched` affects.
@@ -269,10 +266,10 @@ fn sums(
         let mrr = &tiered.valuation.mrr;
         if mrr.minor != 0 {
             let key = (tiered.valuation.subscription.customer.clone(), mrr.currency.clone());
-            after.entry(key).or_default().add(&money::Sums { mrr: mrr.minor, ..money::Sums::default() });
+            after.entry(key).or_default().add(&Sums { mrr: mrr.minor, ..Sums::default() });
         }
     }
     // Rows of zeros are not stored, and must not decide the member's currency.
-    after.retain(|_, sums| *sums != money::Sums::default());
+    after.retain(|_, sums| *sums != Sums::default());
     after
 }

@@ -4,24 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::{PgConnection, Row as _};
 
-/// Sums in one currency, minor units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    pub mrr: i64,
-    pub collected: i64,
-    pub refunded: i64,
-    pub disputed: i64,
-}
-
-impl Sums {
-    /// Adds `other`, which may be negative.
-    pub const fn add(&mut self, other: &Self) {
-        self.mrr = self.mrr.saturating_add(other.mrr);
-        self.collected = self.collected.saturating_add(other.collected);
-        self.refunded = self.refunded.saturating_add(other.refunded);
-        self.disputed = self.disputed.saturating_add(other.disputed);
-    }
-}
+use crate::store::resolve::payments::Sums;
 
 /// By customer and currency.
 pub type Revenue = BTreeMap<(String, String), Sums>;

@@ -6,12 +6,12 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::parked::{Parked, Reason};
 use crate::envelope::{Envelope, Source};
 use crate::project::Meaning;
 use crate::project::identity::{self, Address, Claim, Match, Matching, Owner, Role};
 use crate::project::internal::Internal;
 use crate::store::events::{self, Read, Rows};
+use crate::store::parked::{Parked, Reason};
 use crate::store::resolve::claims::{self, Users};
 use crate::store::resolve::emails::{self, AddressReport};
 

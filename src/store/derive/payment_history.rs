@@ -6,10 +6,10 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::parked::{Parked, Reason};
 use super::{delete_unreferenced, preexisting_payments};
 use crate::project::internal::FOUND;
 use crate::project::payments::Payment;
+use crate::store::parked::{Parked, Reason};
 use crate::store::resolve::claims::moment;
 use crate::store::resolve::payments::{ChangedPayments, row_id};
 

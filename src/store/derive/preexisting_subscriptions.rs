@@ -7,24 +7,6 @@ use uuid::Uuid;
 
 use super::subscriptions::TieredSubscription;
 
-/// The statuses of these subscriptions in such rows: used if no event has reported a known one.
-pub(in crate::store) async fn statuses(
-    tx: &mut PgConnection,
-    subscriptions: &[&str],
-) -> Result<HashMap<String, String>, sqlx::Error> {
-    if subscriptions.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "select subject, convert_from(body, 'UTF8')::jsonb ->> 'status' from ingest.events
-         where subject = any($1) and source = 'internal' and event_type = 'found'",
-    )
-    .bind(subscriptions)
-    .fetch_all(tx)
-    .await?;
-    Ok(rows.into_iter().collect())
-}
-
 /// Assigns the rows of subscriptions that no event has reported to their customers' users (`owners`). Returns
 /// those whose row was deleted with a former user and must be inserted again.
 pub(in crate::store) async fn reassign<'a>(

@@ -8,12 +8,12 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::delete_unreferenced;
-use super::parked::{Parked, Reason};
 use super::preexisting_subscriptions;
 use super::tiers::{self, Tier};
 use super::valuation::Valuation;
 use crate::project::member::Valued;
 use crate::project::stripe::Subscription;
+use crate::store::parked::{Parked, Reason};
 use crate::store::resolve::claims::moment;
 use crate::store::resolve::payments::row_id;
 

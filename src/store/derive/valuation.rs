@@ -6,10 +6,10 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 
-use super::catalogue;
 use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
 use crate::project::stripe::overdue::Announced;
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
+use crate::store::resolve::catalogue;
 use crate::store::resolve::claims::moment;
 
 /// A subscription and its value.

@@ -6,7 +6,8 @@ use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use time::{Duration, OffsetDateTime};
 
 use crate::database;
-use crate::store::{Store, StoreError, rebuild};
+use crate::store::locks;
+use crate::store::{Store, StoreError};
 
 /// The shortest retention. Stripe's API lists events of 30 days: a missed one can still be replayed, and
 /// share its second with one that was applied.
@@ -42,7 +43,7 @@ impl Store {
     /// reading them.
     pub async fn prune_page(&self, before: OffsetDateTime) -> Result<Option<Pruned>, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
-        if !rebuild::keep_out(&mut tx).await? {
+        if !locks::keep_out(&mut tx).await? {
             return Ok(None);
         }
         let names = format!(

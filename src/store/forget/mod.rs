@@ -20,12 +20,14 @@ use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::apply::{self, Touched};
 use super::audit::{self, Act};
-use super::derive::tables::Tables;
+use super::derive::derive;
 use super::events::prune;
+use super::locks;
 use super::resolve::payments;
-use super::{Store, StoreError, rebuild, sms};
+use super::tables::Tables;
+use super::touched::Touched;
+use super::{Store, StoreError, sms};
 use crate::database;
 
 pub use address::{ListedAddress, Use};
@@ -81,10 +83,10 @@ impl Store {
     pub async fn forget(&self, list: &List, actor: &str) -> Result<Done, ForgetError> {
         let now = self.clock.now();
         let mut tx = database::begin(&self.pool).await?;
-        if !rebuild::keep_out(&mut tx).await? {
+        if !locks::keep_out(&mut tx).await? {
             return Err(ForgetError::RebuildIsRunning);
         }
-        apply::lock(&mut tx).await?;
+        locks::lock(&mut tx).await?;
         if !list.still_holds(&mut tx).await? {
             return Err(ForgetError::Changed);
         }
@@ -113,7 +115,7 @@ impl Store {
             force_rewrite: person.customers.clone(),
             ..Touched::default()
         };
-        apply::derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
         done.retain(|_, count| *count > 0);
         note(&mut tx, person, &done, actor, now).await?;
         tx.commit().await?;

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, rows, scope, totals};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
-use crate::store::derive::tables::{Derived, TABLES, Tables};
 use crate::store::events::uncounted;
+use crate::store::tables::{Derived, TABLES, Tables};
 use crate::store::{Rules, sms};
 
 /// A row that differs.

@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::follow::whole;
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::store::Rules;
-use crate::store::apply::{self, Touched};
-use crate::store::derive::tables::Tables;
+use crate::store::derive;
+use crate::store::tables::Tables;
+use crate::store::touched::Touched;
 
 /// Customers or users in a page.
 const PAGE: i64 = 500;
@@ -95,7 +96,7 @@ pub(super) async fn page_of_customers(
             .await?;
     let Some(end) = page.last() else { return Ok(0) };
     last.clone_from(end);
-    apply::derive(tx, Tables::Shadow, whole(&page), rules, now).await?;
+    derive::derive(tx, Tables::Shadow, whole(&page), rules, now).await?;
     Ok(page.len())
 }
 
@@ -137,7 +138,7 @@ pub(super) async fn page_of_users(
     *last = *end;
     let count = page.len();
     let touched = Touched { users: page.into_iter().collect(), ..Touched::default() };
-    apply::derive(tx, Tables::Shadow, touched, rules, now).await?;
+    derive::derive(tx, Tables::Shadow, touched, rules, now).await?;
     Ok(count)
 }
 

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::settle::{EventName, events_of, in_pages};
 use super::{Rebuild, RebuildError, begin_shadow};
 use crate::project::movements::BEGINNING;
-use crate::store::apply::{self, Touched};
-use crate::store::derive::tables::Tables;
+use crate::store::derive::derive;
+use crate::store::tables::Tables;
+use crate::store::touched::Touched;
 use crate::store::{Rules, events};
 
 /// Names of events that are taken at once.
@@ -70,7 +71,7 @@ async fn some(
     for page in in_pages(&names) {
         let events = events::named(tx, &page).await?;
         let (touched, _) = events_of(tx, &events, None, rules, now).await?;
-        apply::derive(tx, Tables::Shadow, touched, rules, now).await?;
+        derive(tx, Tables::Shadow, touched, rules, now).await?;
     }
     Ok(names.len())
 }
@@ -85,12 +86,12 @@ pub(super) async fn again(
     users: Vec<Uuid>,
 ) -> Result<(), sqlx::Error> {
     for page in customers.chunks(PAGE) {
-        apply::derive(tx, tables, whole(page), rules, now).await?;
+        derive(tx, tables, whole(page), rules, now).await?;
     }
     for page in users.chunks(PAGE) {
         let users: BTreeSet<Uuid> = page.iter().copied().collect();
         let touched = Touched { users, ..Touched::default() };
-        apply::derive(tx, tables, touched, rules, now).await?;
+        derive(tx, tables, touched, rules, now).await?;
     }
     Ok(())
 }

@@ -27,16 +27,14 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use time::OffsetDateTime;
 
-use super::derive::tables::Tables;
+use super::locks::REBUILD_LOCK;
+use super::tables::Tables;
 use super::{Rules, Store, StoreError};
 use crate::clock::Clock;
 
 pub use compare::Difference;
 pub use part::{Part, Parts};
 pub use selection::Selection;
-
-/// "rebuild" in ASCII: the advisory lock of whoever rebuilds.
-const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
 
 /// How long to wait for a rebuild that has just been killed: its backend notices within a second or two.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -165,11 +163,6 @@ async fn connect(store: &Store) -> Result<PgConnection, RebuildError> {
         }
         tokio::time::sleep(LOCK_RETRY).await;
     }
-}
-
-/// Keeps rebuilds from beginning until the transaction ends; whether that can be: none is under way.
-pub(super) async fn keep_out(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(REBUILD_LOCK).fetch_one(tx).await
 }
 
 /// For how long the oldest transaction of this database has been running: it may have written events that

@@ -22,7 +22,7 @@ use super::{
     Counts, Rebuild, RebuildError, Selection, begin_shadow, compare, derive, repair, seed, settle, shadow,
 };
 use crate::store::audit::{self, Act};
-use crate::store::{Rules, apply, events};
+use crate::store::{Rules, events, locks};
 
 /// Chosen events, or dependents, that make up a part with what hangs together with them.
 const ROOTS: usize = 100;
@@ -128,7 +128,7 @@ impl Rebuild {
         let roots = scope.names.into_iter().collect();
         if !check && !part.differing.is_empty() {
             let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-            apply::lock(&mut tx).await?;
+            locks::lock(&mut tx).await?;
             super::Tables::Shadow.choose(&mut tx).await?;
             part = derive_part(&mut tx, BTreeSet::clone(&roots), &rules, now).await?.0;
             part.differing = repair::mend(&mut tx, &rules, now).await?;

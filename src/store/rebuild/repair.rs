@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow, totals};
 use crate::store::audit::{self, Act};
-use crate::store::derive::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
 use crate::store::events::uncounted;
-use crate::store::{Rules, Texting, apply, sms};
+use crate::store::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
+use crate::store::{Rules, Texting, locks, sms};
 
 /// Events that may be left to settle under the lock.
 const FEW: usize = 500;
@@ -34,7 +34,7 @@ impl Rebuild {
         let (now, since) = (self.clock().now(), self.since);
         let rules = self.rules().clone();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        apply::lock(&mut tx).await?;
+        locks::lock(&mut tx).await?;
         Tables::Shadow.choose(&mut tx).await?;
         follow::all(&mut tx, &rules, since, now).await?;
         let counts = mend(&mut tx, &rules, now).await?;

@@ -1,6 +1,6 @@
 //! Which live rows are compared with those that were derived: all of a table, or those of a part, found by index.
 
-use crate::store::derive::tables::Derived;
+use crate::store::tables::Derived;
 
 /// All rows of the table that are derived, as a query.
 pub(super) fn all(table: &Derived) -> String {

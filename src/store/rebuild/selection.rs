@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::envelope::Source;
 use crate::store::Rules;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, read_all};
-use crate::store::derive::tables::Tables;
 use crate::store::events;
+use crate::store::tables::Tables;
 
 /// Which events of the inbox; all of what is said must hold.
 #[derive(Clone, Debug, Default, Serialize)]

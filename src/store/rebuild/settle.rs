@@ -8,11 +8,12 @@ use time::OffsetDateTime;
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::envelope::{Envelope, Source};
 use crate::store::Rules;
-use crate::store::apply::{self, Touched};
+use crate::store::apply;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, read_all};
 use crate::store::derive::money;
-use crate::store::derive::parked::{self, Checked};
 use crate::store::events::{self, uncounted};
+use crate::store::parked::{self, Checked};
+use crate::store::touched::Touched;
 
 /// Events in a page. Their bodies are in memory at once.
 const PAGE: i64 = 1000;

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 
-use crate::store::derive::tables::{SHADOW, TABLES};
+use crate::store::tables::{SHADOW, TABLES};
 
 /// What a rebuild keeps for itself. `users` is a copy that continues by itself: who was ever seen is known
 /// from more than events. `scope` holds the names of a part, and in which step they were found.

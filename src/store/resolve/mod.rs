@@ -1,8 +1,10 @@
 //! Resolves what each object is now: from a batch of events to facts, in whatever order they arrived.
 
 pub mod activity;
+pub mod catalogue;
 pub mod claims;
 pub mod emails;
 pub mod facts;
 pub mod payments;
+mod preexisting;
 pub mod versions;

@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::facts::Changed;
 use crate::project::payments::{self, Payment};
 use crate::project::stripe::{Checkout, StripeObject};
-use crate::store::derive::money::Sums;
 
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d65_6d62_6572_666c_6f77_0000_0000_0001);
 
@@ -18,6 +17,25 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6d65_6d62_6572_666c_6f77_0000_0000_000
 #[must_use]
 pub fn row_id(stripe_id: &str) -> Uuid {
     Uuid::new_v5(&NAMESPACE, stripe_id.as_bytes())
+}
+
+/// Sums in one currency, minor units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub mrr: i64,
+    pub collected: i64,
+    pub refunded: i64,
+    pub disputed: i64,
+}
+
+impl Sums {
+    /// Adds `other`, which may be negative.
+    pub const fn add(&mut self, other: &Self) {
+        self.mrr = self.mrr.saturating_add(other.mrr);
+        self.collected = self.collected.saturating_add(other.collected);
+        self.refunded = self.refunded.saturating_add(other.refunded);
+        self.disputed = self.disputed.saturating_add(other.disputed);
+    }
 }
 
 /// What a batch changed among the payments.

@@ -9,11 +9,10 @@ use time::OffsetDateTime;
 
 use super::claims::moment;
 use super::facts::{Changed, Moment, Reported, Winner};
+use super::{catalogue, preexisting};
 use crate::project::movements::{BEGINNING, Version, versioned_state};
 use crate::project::mrr::{self, Catalogue};
 use crate::project::stripe::{Discount, KNOWN_STATUSES, StripeObject, Subscription};
-use crate::store::derive::catalogue;
-use crate::store::derive::preexisting_subscriptions;
 
 /// By customer: the second from which its movements must be recomputed.
 pub type RecomputeFrom = BTreeMap<String, i64>;
@@ -319,7 +318,7 @@ async fn add_found_statuses(
     }
     first.retain(|_, (_, subscription)| subscription.status_in_force().is_none());
     let ids: Vec<&str> = first.keys().map(String::as_str).collect();
-    let mut found = preexisting_subscriptions::statuses(tx, &ids).await?;
+    let mut found = preexisting::statuses(tx, &ids).await?;
     for (id, (_, subscription)) in first {
         subscription.known_status = found.remove(&id);
     }

@@ -7,7 +7,7 @@ use sqlx::{Executor as _, PgConnection};
 use time::OffsetDateTime;
 
 use super::{MESSAGES, consent};
-use crate::store::{Store, StoreError, Texting, apply};
+use crate::store::{Store, StoreError, Texting, locks};
 use crate::{database, store};
 
 /// Numbers matched again at once.
@@ -118,7 +118,7 @@ pub(in crate::store) async fn match_again(store: &Store) -> Result<usize, StoreE
     if numbers.is_empty() {
         return Ok(0);
     }
-    apply::lock(&mut tx).await?;
+    locks::lock(&mut tx).await?;
     let found = give(&mut tx, &numbers, texting, now).await?;
     consent::follow(&mut tx, &found, texting).await?;
     tx.commit().await?;
@@ -155,8 +155,8 @@ pub(in crate::store) async fn repair(
         return Ok(());
     }
     let sids: BTreeSet<String> = sids.into_iter().collect();
-    store::derive::tables::Tables::Live.choose(&mut *tx).await?;
+    store::tables::Tables::Live.choose(&mut *tx).await?;
     write(tx, &sids).await?;
     give_to_holders(tx, &sids, texting, now).await?;
-    store::derive::tables::Tables::Shadow.choose(tx).await
+    store::tables::Tables::Shadow.choose(tx).await
 }

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use memberflow::ops::parked::fix;
-use memberflow::store::derive::parked::Reason;
+use memberflow::store::parked::Reason;
 use serde_json::json;
 
 use super::{get, pages, read};

@@ -6,8 +6,8 @@ use serde::de::IgnoredAny;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::keys::Key;
 use super::ring_verifier;
+use crate::ops::supabase_auth_api::Key;
 
 /// How far our clock and Supabase's may differ.
 const LEEWAY: Duration = Duration::seconds(30);

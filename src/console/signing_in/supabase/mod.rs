@@ -4,12 +4,11 @@
 //! user may do (`roles`). `docs/decisions/console-sign-in-by-supabase.md` says why.
 
 mod access_token;
-pub mod auth_api;
 pub(in crate::console) mod by_email;
 pub(in crate::console) mod by_password;
-pub mod keys;
+mod keys;
 mod ring_verifier;
-pub mod roles;
+pub(in crate::console) mod roles;
 
 use std::time::{Duration, Instant};
 
@@ -19,13 +18,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use self::access_token::{Claims, TokenError};
-use self::auth_api::{AuthApi, AuthError, Granted, SecondFactor};
 use self::keys::Keys;
-use self::roles::RoleSource;
 use super::session::Session;
 use crate::api::access::allowance::Allowances;
 use crate::config::Config;
+use crate::config::console_roles::RoleSource;
 use crate::http::rejection_log::LogLimit;
+use crate::ops::supabase_auth_api::{AuthApi, AuthError, Granted, SecondFactor};
 
 /// Attempts at one address in each [`ATTEMPTS_SPAN`], right ones included.
 const ATTEMPTS: u32 = 10;

@@ -3,8 +3,6 @@
 //! Asked at each request, so that who is no longer anything is out with the next page. `user_metadata` is never asked: users
 //! write it themselves.
 
-use std::str::FromStr;
-
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow, PgPool};
@@ -12,93 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Account;
-use crate::console::signing_in::session::Role;
-use crate::project::supabase::tables::is_identifier;
-
-/// What the setting looks like.
-pub const FORM: &str = "app_metadata, or schema.table:user_id_column:role_column, with :word=role behind it for each word that is not viewer, operator or admin (public.user_accounts:user_id:role:super_admin=admin)";
-
-/// What says what somebody may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RoleSource {
-    /// The table to read; none: `app_metadata`.
-    pub table: Option<RoleTable>,
-    /// Further words, each with what it allows. They come before the roles' own names.
-    words: Vec<(String, Role)>,
-}
-
-/// A table with the application's own roles.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoleTable {
-    /// Its schema.
-    pub schema: String,
-    /// Its name.
-    pub table: String,
-    /// The column with the user's id, a uuid.
-    pub user_column: String,
-    /// The column with the word.
-    pub role_column: String,
-}
-
-impl RoleTable {
-    /// As it stands in SQL. The names are plain identifiers.
-    #[must_use]
-    pub fn relation(&self) -> String {
-        format!(r#""{}"."{}""#, self.schema, self.table)
-    }
-}
-
-impl FromStr for RoleSource {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut parts = text.split(':').map(str::trim);
-        let table = match parts.next() {
-            Some("app_metadata") => None,
-            relation => {
-                let (schema, table) = relation.and_then(|it| it.split_once('.')).ok_or(())?;
-                let (user, role) = (parts.next().ok_or(())?, parts.next().ok_or(())?);
-                let is_plain = [schema, table, user, role].into_iter().all(is_identifier);
-                // What stands in these is not the application's to set.
-                if !is_plain || matches!(schema, "auth" | "storage" | "ingest") {
-                    return Err(());
-                }
-                let [schema, table, user_column, role_column] =
-                    [schema, table, user, role].map(str::to_owned);
-                Some(RoleTable { schema, table, user_column, role_column })
-            }
-        };
-        let words = parts.map(word).collect::<Option<_>>().ok_or(())?;
-        Ok(Self { table, words })
-    }
-}
-
-fn word(text: &str) -> Option<(String, Role)> {
-    let (word, role) = text.split_once('=')?;
-    Some((word.to_owned(), Role::named(role)?)).filter(|(word, _)| !word.is_empty())
-}
-
-impl RoleSource {
-    /// What the strongest of `words` allows; nothing where none of them is known.
-    fn strongest<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Option<Role> {
-        let role = |word: &str| match self.words.iter().find(|(known, _)| known == word) {
-            Some((_, role)) => Some(*role),
-            None => Role::named(word),
-        };
-        words.into_iter().filter_map(role).max()
-    }
-
-    /// An expression for the words of the user `u`; null where they stand in `app_metadata`.
-    fn words_in_sql(&self) -> String {
-        let Some(table) = &self.table else { return "null::text[]".to_owned() };
-        format!(
-            r#"array(select t."{}"::text from {} t where t."{}" = u.id)"#,
-            table.role_column,
-            table.relation(),
-            table.user_column
-        )
-    }
-}
+use crate::config::console_roles::{Role, RoleSource};
 
 /// Somebody who may use the console.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,13 +45,24 @@ fn words_of(app_metadata: &Value) -> impl Iterator<Item = &str> {
     several.chain([&app_metadata["role"]]).filter_map(Value::as_str)
 }
 
+/// An expression for the words of the user `u`; null where they stand in `app_metadata`.
+fn words_in_sql(source: &RoleSource) -> String {
+    let Some(table) = &source.table else { return "null::text[]".to_owned() };
+    format!(
+        r#"array(select t."{}"::text from {} t where t."{}" = u.id)"#,
+        table.role_column,
+        table.relation(),
+        table.user_column
+    )
+}
+
 /// Users who could sign in: not deleted, not banned, not anonymous.
 fn users(source: &RoleSource, condition: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
         "select u.email::text, u.raw_app_meta_data as app_metadata, {} as words from auth.users u
          where u.deleted_at is null and not u.is_anonymous and (u.banned_until is null or u.banned_until <= $1)
            and {condition}",
-        source.words_in_sql()
+        words_in_sql(source)
     ))
 }
 
@@ -216,29 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_a_table_and_its_columns_or_app_metadata() {
-        assert_eq!(source("app_metadata"), RoleSource::default());
+    fn words_of_a_table_are_read_by_user() {
         let accounts = source("public.user_accounts:user_id:role:super_admin=admin");
-        let sql = accounts.words_in_sql();
+        let sql = words_in_sql(&accounts);
         assert_eq!(
             sql,
             r#"array(select t."role"::text from "public"."user_accounts" t where t."user_id" = u.id)"#
         );
-        for wrong in [
-            "",
-            "user_metadata",
-            "user_accounts:user_id:role",
-            "public.user_accounts",
-            "public.user_accounts:user_id",
-            "public.user_accounts:user_id:role:super_admin",
-            "public.user_accounts:user_id:role:super_admin=owner",
-            "public.user_accounts:user_id:role:=admin",
-            "public.user_accounts:user_id:ro\"le",
-            "public.user accounts:user_id:role",
-            "auth.users:id:role",
-            "a.b.c:user_id:role",
-        ] {
-            assert_eq!(wrong.parse::<RoleSource>(), Err(()), "{wrong}");
-        }
     }
 }

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::{Changed, Reported, Stored, Winner};
 use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
-use crate::store::derive::parked::Reason;
-use crate::store::derive::preexisting_subscriptions;
+use crate::store::parked::Reason;
+use crate::store::resolve::preexisting;
 
 /// The stored state of some objects.
 #[derive(Default)]
@@ -155,7 +155,7 @@ pub(in crate::store) async fn inherit_statuses(
         return Ok(());
     }
     let ids: Vec<&str> = nameless.iter().map(|(_, it)| it.id.as_str()).collect();
-    let mut known = preexisting_subscriptions::statuses(tx, &ids).await?;
+    let mut known = preexisting::statuses(tx, &ids).await?;
     let reported: Vec<(String, String)> = sqlx::query_as(
         "select w.id, v.status from unnest($1::text[], $2::timestamptz[]) as w (id, at)
          cross join lateral (

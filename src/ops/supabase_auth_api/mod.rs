@@ -1,6 +1,7 @@
 //! The project's Auth API, asked from here: people's browsers never talk to it.
 
 mod answer;
+mod keys;
 
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::keys::{self, Key};
 use crate::config::Config;
 use crate::config::hosts::{host_of, is_this_machine};
 
-pub(super) use answer::{Granted, SecondFactor};
+pub(crate) use answer::{Granted, SecondFactor};
+pub use keys::Key;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
@@ -85,7 +86,7 @@ impl AuthApi {
     }
 
     /// What tokens of this project name as their issuer.
-    pub(super) fn issuer(&self) -> &str {
+    pub(crate) fn issuer(&self) -> &str {
         &self.base
     }
 
@@ -98,14 +99,14 @@ impl AuthApi {
     }
 
     /// The session of whoever has this password.
-    pub(super) async fn by_password(&self, email: &str, password: &str) -> Result<Granted, AuthError> {
+    pub(crate) async fn by_password(&self, email: &str, password: &str) -> Result<Granted, AuthError> {
         let fields = json!({"email": email, "password": password});
         self.granted("/token?grant_type=password", fields, None).await
     }
 
     /// Sends a link to `address` and a code, if there is such a user. The link works together with `verifier` alone, which
     /// stays with whoever asked for it (PKCE).
-    pub(super) async fn send_link(
+    pub(crate) async fn send_link(
         &self,
         email: &str,
         address: &str,
@@ -121,18 +122,18 @@ impl AuthApi {
     }
 
     /// The session of whoever opened a link, with the verifier that was made for it.
-    pub(super) async fn by_link(&self, code: &str, verifier: &str) -> Result<Granted, AuthError> {
+    pub(crate) async fn by_link(&self, code: &str, verifier: &str) -> Result<Granted, AuthError> {
         let fields = json!({"auth_code": code, "code_verifier": verifier});
         self.granted("/token?grant_type=pkce", fields, None).await
     }
 
     /// The session of whoever has the code of an e-mail.
-    pub(super) async fn by_code(&self, email: &str, code: &str) -> Result<Granted, AuthError> {
+    pub(crate) async fn by_code(&self, email: &str, code: &str) -> Result<Granted, AuthError> {
         self.granted("/verify", json!({"type": "email", "email": email, "token": code}), None).await
     }
 
     /// The same session, with the second factor.
-    pub(super) async fn answer_factor(
+    pub(crate) async fn answer_factor(
         &self,
         granted: &Granted,
         factor: Uuid,

@@ -15,7 +15,7 @@ const ANSWER_MAX_BYTES: usize = 256 * 1024;
 
 /// A session at Supabase, as far as signing in needs it. Its refresh token is not even read.
 #[derive(Debug, Deserialize)]
-pub(in super::super) struct Granted {
+pub(crate) struct Granted {
     /// Says whose session it is.
     pub access_token: SecretString,
     user: User,
@@ -36,7 +36,7 @@ struct Factor {
 
 /// What a user has set up beside the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum SecondFactor {
+pub(crate) enum SecondFactor {
     /// Nothing.
     None,
     /// An app that shows codes.
@@ -47,7 +47,7 @@ pub(in super::super) enum SecondFactor {
 
 impl Granted {
     /// The user's second factor; one that was never confirmed is none.
-    pub(in super::super) fn second_factor(&self) -> SecondFactor {
+    pub(crate) fn second_factor(&self) -> SecondFactor {
         let verified = || self.user.factors.iter().flatten().filter(|factor| factor.status == "verified");
         match (verified().find(|factor| factor.factor_type == "totp"), verified().next()) {
             (Some(app), _) => SecondFactor::App(app.id),

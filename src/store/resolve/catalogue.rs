@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
 
+use super::facts::Changed;
 use crate::project::mrr::{self, Catalogue};
 use crate::project::stripe::{Discount, Price, StripeObject, Subscription};
-use crate::store::resolve::facts::Changed;
 
 /// Loads what `subscriptions` and customer-level `discounts` depend on. Terms that are `known` are not read
 /// again.

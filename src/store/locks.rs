@@ -1,0 +1,35 @@
+//! The advisory locks: one projection at a time, and one rebuild.
+
+use sqlx::PgConnection;
+
+use super::tables::Tables;
+
+/// "memberflo" in ASCII: the advisory lock under which facts and projections change.
+const PROJECTION_LOCK: i64 = 0x6d65_6d62_6572_666c;
+
+/// "rebuild" in ASCII: the advisory lock of whoever rebuilds.
+pub(super) const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
+
+/// Takes the projection lock until the transaction ends, and selects the live tables.
+pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    take_turn(tx, "select pg_advisory_xact_lock($1), set_config('search_path', $2, true)").await
+}
+
+/// The same for a batch, with settings that make its statements use indexes whatever the statistics say, so
+/// that one generic plan serves all batches. By default the planner would make a new plan for each batch's
+/// number of ids.
+pub(super) async fn lock_for_batch(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let statement = "select pg_advisory_xact_lock($1), set_config('search_path', $2, true),
+                            set_config('plan_cache_mode', 'force_generic_plan', true)";
+    take_turn(tx, statement).await
+}
+
+async fn take_turn(tx: &mut PgConnection, statement: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query(statement).bind(PROJECTION_LOCK).bind(Tables::Live.search_path()).execute(tx).await?;
+    Ok(())
+}
+
+/// Keeps rebuilds from beginning until the transaction ends; whether that can be: none is under way.
+pub(super) async fn keep_out(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(REBUILD_LOCK).fetch_one(tx).await
+}
