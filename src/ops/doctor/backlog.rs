@@ -1,6 +1,6 @@
 //! Backlogs: pending events, failing events, parked facts, dead letters.
 
-use sqlx::PgConnection;
+use sqlx::{FromRow, PgConnection};
 
 use super::{Finding, Level};
 use crate::store::events::retries::ATTEMPTS;
@@ -104,25 +104,34 @@ async fn healed_by_the_api(
     Ok(Some(Finding::wrong(CHECK, Level::Warning, message, fix)))
 }
 
+/// A value that Stripe introduced after this was built.
+#[derive(FromRow)]
+struct UnknownValue {
+    what: String,
+    value: String,
+    events: i64,
+    example: String,
+}
+
 /// Values that Stripe introduced after this was built.
 async fn unknown_values(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     let there: bool = sqlx::query_scalar("select to_regclass('ingest.unrecognised') is not null")
         .fetch_one(&mut *connection)
         .await?;
-    let mut words: Vec<(String, String, i64, String)> = Vec::new();
+    let mut values: Vec<UnknownValue> = Vec::new();
     if there {
-        words = sqlx::query_as(
+        values = sqlx::query_as(
             "select what, value, events, example from ingest.unrecognised order by events desc, what, value limit 10",
         )
         .fetch_all(connection)
         .await?;
     }
-    if words.is_empty() {
+    if values.is_empty() {
         return Ok(Finding::fine(CHECK, "everything that Stripe's events said was recognised"));
     }
-    let named: Vec<String> = words
+    let named: Vec<String> = values
         .iter()
-        .map(|(what, value, events, example)| match value.as_str() {
+        .map(|UnknownValue { what, value, events, example }| match value.as_str() {
             "" => format!("{what} missing ({events} events, {example})"),
             value => format!("{what} {value:?} ({events} events, {example})"),
         })

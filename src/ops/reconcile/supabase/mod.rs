@@ -1,5 +1,5 @@
-//! The database beside itself: the members' tables against a recount of the facts, the facts against the tables
-//! that they tell of, the campaigns' sums against their leads, the tickets against their replies,
+//! The database against itself: the members' tables against a recount of the facts, the facts against the tables
+//! that they were read from, the campaigns' sums against their leads, the tickets against their replies,
 //! and the text messages against Twilio's reports.
 //!
 //! Each look has what fixes it. The public tables are derived from counts that are kept: deriving them again fixes
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use futures_util::TryStreamExt as _;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use uuid::Uuid;
 
 pub use report::{Drift, Mend, Report, Whose};
@@ -87,6 +87,15 @@ fn note_difference(found: &mut drift::Found, difference: &Drift) {
     found.add(object, field, &json!(here), &json!(recount));
 }
 
+/// A value that differs, as [`Check::sql`] gives it.
+#[derive(FromRow)]
+struct Differing {
+    id: Uuid,
+    place: i32,
+    here: Option<String>,
+    recount: Option<String>,
+}
+
 /// What one look found.
 #[derive(Default)]
 struct Found {
@@ -121,20 +130,14 @@ async fn look(
             found.report.skipped.insert(table.to_owned());
             continue;
         }
-        let mut query = sqlx::query(AssertSqlSafe(check.sql()));
+        let mut query = sqlx::query_as::<_, Differing>(AssertSqlSafe(check.sql()));
         if let Some((users, counts)) = numbers {
             query = query.bind(users).bind(counts);
         }
         let mut rows = query.fetch(&mut *tx);
-        while let Some(row) = rows.try_next().await? {
-            let place: i32 = row.try_get(1)?;
-            let drift = Drift {
-                whose: found.note(check, row.try_get(0)?),
-                field: check.fields[place.unsigned_abs() as usize].name.clone().into_owned(),
-                here: row.try_get(2)?,
-                recount: row.try_get(3)?,
-                mend: check.mend,
-            };
+        while let Some(Differing { id, place, here, recount }) = rows.try_next().await? {
+            let field = check.fields[place.unsigned_abs() as usize].name.clone().into_owned();
+            let drift = Drift { whose: found.note(check, id), field, here, recount, mend: check.mend };
             show(&drift);
         }
     }
