@@ -98,7 +98,7 @@ pub fn no_ticket(ticket: &str) -> Problem {
 /// There is no such event.
 pub fn no_event(source: &str, event_id: &str) -> Problem {
     let detail = format!(
-        "no event {event_id} of {source} was applied, waits or is dead: GET /api/events lists them; where a broker is used, it may be on its way there"
+        "no event {event_id} of {source} is pending, applied or dead: GET /api/events lists them; it may still be in RabbitMQ"
     );
     Problem::new(StatusCode::NOT_FOUND, "event-not-found", "No such event", detail)
 }

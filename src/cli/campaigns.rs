@@ -71,7 +71,7 @@ async fn list(pool: &PgPool, args: &ListArgs) -> anyhow::Result<Exit> {
     let page = page.context("cannot read the campaigns")?;
     let exit = print(&page, args.json, table)?;
     if let Some(slug) = page.next_after.filter(|_| !args.json) {
-        anstream::eprintln!("there are more: the same again with --after {}", printable(&slug));
+        anstream::eprintln!("more results: run again with --after {}", printable(&slug));
     }
     Ok(exit)
 }

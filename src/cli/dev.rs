@@ -20,17 +20,17 @@ use crate::telemetry;
 /// The data folder of private servers, below the working directory.
 const FOLDER: &str = ".memberflow";
 
-/// Run everything locally: servers found or started, demo members, their stories replayed.
+/// Run everything locally: find or start servers, add demo members, replay their events.
 ///
-/// The stories of `fixtures/` are moved in time so that they happen now: some members log in often, some have not
-/// for weeks, one pays today.
+/// The events of `fixtures/` are shifted in time to now: some members log in often, some have not for weeks, one pays
+/// today.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DevArgs {
     /// End once the members have been shown.
     #[arg(long)]
     once: bool,
-    /// Where to listen [default: 127.0.0.1:8080, or another port if that is taken].
+    /// Where to listen [default: 127.0.0.1:8080, or another port if that is in use].
     #[arg(long, value_name = "ADDRESS:PORT")]
     bind: Option<String>,
     /// Keep the queue in Postgres, whether or not there is a RabbitMQ.

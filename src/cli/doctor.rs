@@ -4,7 +4,7 @@ use super::{Exit, print_data};
 use crate::config::Config;
 use crate::ops::doctor::{self, Finding, Level, Report};
 
-/// Check the database, the queue, the secrets, Stripe and Twilio, and say what to do about what is wrong.
+/// Check the database, the queue, the secrets, Stripe and Twilio, and print fixes.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct DoctorArgs {
     /// As JSON.

@@ -22,18 +22,18 @@ const IDS_IN_TEXT: usize = 10;
 
 /// Remove a person from the events, the facts and the CRM's tables, and keep the books.
 ///
-/// Lists what goes and asks before it does it. Payments, subscriptions, the MRR ledger and the counts stay under Stripe's
+/// Lists what would be removed and asks for confirmation. Payments, subscriptions, the MRR ledger and the counts stay under Stripe's
 /// customer and the user's id. The account at Supabase and the customer at Stripe are not touched, and what they send
 /// later brings the person back: run this before deleting them, while profiles, tickets and messages still name the
 /// account, and once more after.
 #[derive(Clone, Debug, Args)]
 pub struct ForgetArgs {
-    /// The user id or the e-mail address, of a member who is there or gone.
+    /// The user id or the e-mail address, of a present or former member.
     member: String,
     /// Only list what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// Do it without asking: there is no way back.
+    /// Do not ask for confirmation. This cannot be undone.
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
     /// As JSON.
@@ -59,7 +59,7 @@ struct Said<'a> {
 pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let asks = !args.yes && !args.dry_run;
     if asks && !io::stdin().is_terminal() {
-        let message = "what is forgotten is gone for good: look with --dry-run, then say --yes";
+        let message = "this cannot be undone: check with --dry-run, then pass --yes";
         return Err(Failure::new(Exit::Usage, message).into());
     }
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
@@ -96,7 +96,7 @@ fn explained(error: ForgetError) -> anyhow::Error {
 
 /// Asks for the name again.
 fn confirm(member: &str) -> anyhow::Result<()> {
-    complain("there is no way back: type the user id or the address once more to remove all of this");
+    complain("this cannot be undone: type the user id or the address again to remove all of this");
     let mut typed = String::new();
     io::stdin().read_line(&mut typed).context("cannot read the answer")?;
     if typed.trim() == member.trim() {

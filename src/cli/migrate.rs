@@ -119,7 +119,7 @@ fn state_word(state: State) -> &'static str {
         State::Applied => "applied",
         State::Pending => "pending",
         State::Changed => "changed since it was applied",
-        State::Combined => "of an earlier version; `memberflow migrate` says how to go on",
+        State::Combined => "of an earlier version; `memberflow migrate` says how to continue",
         State::Unknown => "unknown to this version of memberflow",
     }
 }

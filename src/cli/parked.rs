@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::parked::{self, Waiting};
 
-/// List what is parked until a missing piece arrives: a user, a tier, an object at Stripe, whose a number is.
+/// List items that wait for missing information: a user, a tier, an object at Stripe, the owner of a number.
 #[derive(Debug, Args)]
 pub struct ParkedArgs {
     #[command(subcommand)]
@@ -56,7 +56,7 @@ fn table(waiting: &[Waiting]) -> String {
     if waiting.is_empty() {
         return "nothing is parked".to_owned();
     }
-    let mut table = plain(&["Subject", "Waits for", "Since", "What is missing"]);
+    let mut table = plain(&["Subject", "Reason", "Since", "What is missing"]);
     for one in waiting {
         let detail = printable(&one.detail);
         table.add_row([

@@ -11,16 +11,16 @@ use crate::ops::prune;
 use crate::store::events::prune::{Pruned, SHORTEST};
 use crate::store::{Rules, Store};
 
-/// Remove the bodies of old events. Their names stay, so that repeats are still known, and so do the tables.
+/// Remove the bodies of old events. Their ids stay, so that repeats are still recognised, and so do the tables.
 ///
-/// What they reported is in the facts, which `rebuild` takes as they stand from then on: it can't check those any more.
-/// `serve` does this once a day where MEMBERFLOW_RETENTION_DAYS is set.
+/// What they reported stays in the facts, which `rebuild` then uses as they are and can no longer check. `serve` does
+/// this once a day if MEMBERFLOW_RETENTION_DAYS is set.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct PruneArgs {
     /// Events applied longer ago than this, in days: 90d [default: MEMBERFLOW_RETENTION_DAYS]
     #[arg(long, value_name = "DAYS", value_parser = days)]
     older_than: Option<Duration>,
-    /// Only say how many those are.
+    /// Only count them; change nothing.
     #[arg(long)]
     dry_run: bool,
     /// As JSON.
@@ -36,17 +36,17 @@ pub async fn run(args: PruneArgs, config: &Config, clock: &Clock) -> anyhow::Res
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
     let Some(age) = args.older_than.or(store.rules().retention) else {
-        let message = "say how old, --older-than 90d, or set MEMBERFLOW_RETENTION_DAYS";
+        let message = "no age given: pass --older-than 90d, or set MEMBERFLOW_RETENTION_DAYS";
         return Err(Failure::new(Exit::Usage, message).into());
     };
     let before = clock.now() - age;
     if args.dry_run {
-        let prunable = store.prunable(before).await.context("cannot look through the inbox")?;
+        let prunable = store.prunable(before).await.context("cannot read the events")?;
         return print(&prunable, args.json, |it| text(it, "would be"));
     }
     let pruned = prune::run(&store, before).await.context("cannot continue; what is removed stays so")?;
     let Some(pruned) = pruned else {
-        let message = "a rebuild is under way, which reads the bodies: wait until it has ended";
+        let message = "a rebuild is running and reads the bodies: wait until it has finished";
         return Err(Failure::new(Exit::Failed, message).into());
     };
     print(&pruned, args.json, |it| text(it, "were"))

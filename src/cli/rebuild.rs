@@ -17,8 +17,8 @@ use crate::store::{Rules, Store};
 
 /// Rebuild the derived tables from the event log and repair differences.
 ///
-/// Events continue being applied meanwhile. Can be stopped at any moment: the live tables change in one
-/// transaction at the end, and only where they differ.
+/// New events are applied meanwhile. It can be stopped at any time: the live tables change in one transaction at the
+/// end, and only where they differ.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct RebuildArgs {
     /// Only compare; exit with 6 if a row differs.
@@ -76,17 +76,17 @@ fn exit(report: &Report) -> Exit {
 }
 
 async fn nothing_selected(store: &Store) -> anyhow::Result<Exit> {
-    rebuild::clear(store).await.context("what the replay has left behind goes with the next one")?;
+    rebuild::clear(store).await.context("the shadow tables remain; the next replay removes them")?;
     Err(Failure::new(Exit::NotFound, RebuildError::NothingSelected.to_string()).into())
 }
 
 async fn interrupted(store: &Store, progress: &Progress, is_replay: bool) -> anyhow::Result<Exit> {
     progress.finish();
-    rebuild::clear(store).await.context("what the rebuild has left behind goes with the next one")?;
+    rebuild::clear(store).await.context("the shadow tables remain; the next rebuild removes them")?;
     let message = if is_replay {
         "interrupted: what was fixed stays"
     } else {
-        "interrupted: the live tables are as they were, or rebuilt if that was in its last moment"
+        "interrupted: the live tables are unchanged, unless the last transaction had begun"
     };
     Err(Failure::new(Exit::Failed, message).into())
 }
@@ -127,10 +127,12 @@ fn summary(report: &Report) -> String {
     let mut lines: Vec<String> =
         differing.iter().map(|(table, count)| format!("{count:>8}  {table}")).collect();
     let found = match (rows, report.check, report.selected) {
-        (0, _, None) => "the live tables are what the events make of them".to_owned(),
-        (0, _, Some(selected)) => format!("nothing differs where the {selected} selected events have a say"),
+        (0, _, None) => "no drift: the live tables match the events".to_owned(),
+        (0, _, Some(selected)) => format!("no drift in the rows that the {selected} selected events affect"),
         (rows, true, None) => format!("rows that differ: {rows}; `memberflow rebuild` fixes them"),
-        (rows, true, Some(_)) => format!("rows that would change: {rows}; without --dry-run they do"),
+        (rows, true, Some(_)) => {
+            format!("rows that would change: {rows}; run without --dry-run to change them")
+        }
         (rows, false, _) => format!("rows that differed and are fixed: {rows}"),
     };
     let seconds = took.as_secs_f64();
@@ -141,7 +143,7 @@ fn summary(report: &Report) -> String {
         lines.push(format!("events whose bodies were pruned: {pruned}; their facts are used as they are"));
     }
     if *unreadable > 0 {
-        lines.push(format!("events that can't be read any more: {unreadable}"));
+        lines.push(format!("unparseable events: {unreadable}"));
     }
     lines.join("\n")
 }

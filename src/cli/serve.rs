@@ -20,7 +20,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(9);
 /// What to run, and where.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What this process does; all of it unless given
+    /// The roles of this process; all of them by default
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Role::ALL)]
     roles: Vec<Role>,
     /// Where to listen [env: MEMBERFLOW_BIND] [default: 127.0.0.1:8080]

@@ -20,7 +20,7 @@ use crate::verify::{StripeSecrets, SupabaseSecrets, TwilioTokens, standard_webho
     after_help = "The headers are printed one a line: curl -H @<(memberflow sign stripe --file body.json) --data-binary @body.json …"
 )]
 pub(super) struct Args {
-    /// Whose signature
+    /// The provider to sign as
     provider: Provider,
     /// The body, byte for byte as it will be sent; - is standard input
     #[arg(long, value_name = "FILE")]
@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// The webhook-id, for supabase [default: a new one]
     #[arg(long)]
     id: Option<String>,
-    /// The whole address that is called, for twilio; with bodySHA256 in it the body is signed by that [default: the
+    /// The full URL to call, for twilio; with bodySHA256 in it the body is signed through that [default: the
     /// messages' endpoint at MEMBERFLOW_PUBLIC_URL]
     #[arg(long)]
     url: Option<String>,
@@ -89,7 +89,7 @@ fn twilio_headers(config: &Config, url: Option<&str>, body: &[u8]) -> anyhow::Re
     let ours = || config.public_url.as_ref().map(|base| format!("{base}/webhooks/twilio/messages"));
     let url = url.map(str::to_owned).or_else(ours);
     let url = url.ok_or_else(|| {
-        Failure::new(Exit::Usage, "say which address is called: with --url, or by MEMBERFLOW_PUBLIC_URL")
+        Failure::new(Exit::Usage, "no address to sign: pass --url, or set MEMBERFLOW_PUBLIC_URL")
     })?;
     let signature = if url.contains(twilio::BODY_HASH) {
         twilio::sign(&tokens, &url, twilio::Content::Body(body))

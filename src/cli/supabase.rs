@@ -24,7 +24,7 @@ pub struct SupabaseArgs {
 
 #[derive(Debug, Subcommand)]
 enum SupabaseCommand {
-    /// Add the triggers that are missing or outdated. Twice changes nothing.
+    /// Add the triggers that are missing or outdated. Running it again changes nothing.
     Install(InstallArgs),
     /// Remove the triggers and their functions. Everything else stays as it is.
     Uninstall(HowArgs),

@@ -25,23 +25,23 @@ pub struct TokensArgs {
 
 #[derive(Debug, Subcommand)]
 enum TokensCommand {
-    /// Make a token. It is shown this once.
+    /// Create a token. It is shown only once.
     Create(CreateArgs),
     /// List the tokens and when each was last used.
     List(ListArgs),
-    /// End a token at once.
+    /// Revoke a token immediately.
     Revoke(RevokeArgs),
 }
 
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// What the audit log calls it.
+    /// Its name in the audit log.
     name: String,
     /// What it allows: members:read, members:write, events:read, events:act, revenue:read, tickets:read, tickets:write,
     /// admin. Can be given several times.
     #[arg(long = "scope", value_name = "SCOPE", required = true)]
     scopes: Vec<Scope>,
-    /// How long it can be used, in days: 90d [default: until it is revoked]
+    /// Days until it expires: 90d [default: never]
     #[arg(long, value_name = "DAYS", value_parser = days)]
     expires: Option<Duration>,
     /// As JSON.

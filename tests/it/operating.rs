@@ -108,7 +108,7 @@ async fn internal_dead_letters_are_not_redriven() {
     let (exit, said) = run(&settings, &["dead-letters", "redrive", "--all"]);
     assert_eq!(exit, 3);
     assert!(
-        said.starts_with("letters redriven: 1\nleft where they are") && said.ends_with("they say\n"),
+        said.starts_with("letters redriven: 1\nnot redriven") && said.ends_with("applies them\n"),
         "{said}"
     );
 }

@@ -14,7 +14,7 @@ use crate::store::backfill::Scope;
 
 /// Import existing data, or events that were never received.
 ///
-/// Live events continue being applied meanwhile. Each command can be stopped at any moment and run again: data that is there already is not imported twice.
+/// New events are applied meanwhile. Each command can be stopped at any time and run again: nothing is imported twice.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct BackfillArgs {
     #[command(subcommand)]

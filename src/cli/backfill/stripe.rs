@@ -10,8 +10,8 @@ use crate::ops::ledger::parse_since;
 
 /// Read all customers, subscriptions, invoices, charges, refunds, disputes and the catalogue from Stripe's API.
 ///
-/// What differs from what is known is applied like an event of the second in which Stripe answered. Nothing is
-/// written where nothing differs. Needs STRIPE_API_KEY.
+/// Differences are applied like events created in the second in which Stripe answered. Nothing is written if nothing
+/// differs. Needs STRIPE_API_KEY.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct StripeArgs {
     /// Leave out invoices, charges, refunds and disputes made before this date or moment.

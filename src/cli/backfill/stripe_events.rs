@@ -1,4 +1,4 @@
-//! `memberflow backfill stripe-events`: events that never reached us.
+//! `memberflow backfill stripe-events`: events that were never received.
 
 use time::OffsetDateTime;
 
@@ -9,16 +9,16 @@ use crate::ops::backfill::stripe_events::{self, Options, Report};
 use crate::ops::ledger::parse_since;
 use crate::ops::progress::Progress;
 
-/// Apply events that never reached us, from the thirty days that Stripe keeps them.
+/// Apply events that were never received, from the thirty days that Stripe keeps them.
 ///
-/// Each is the event that it is, with its own moment and id: one that comes later after all is not applied
-/// again. After an outage this is the exact way back; `backfill stripe` fixes what is older. Needs STRIPE_API_KEY.
+/// Events keep their ids and times: one that is delivered later after all is not applied again. After an outage this
+/// restores exactly what was missed; `backfill stripe` fixes what is older. Needs STRIPE_API_KEY.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct StripeEventsArgs {
     /// Only events made at this date or moment, or later.
     #[arg(long, value_name = "DATE", value_parser = parse_since)]
     since: Option<OffsetDateTime>,
-    /// Only events that Stripe could not deliver to every endpoint: the quick look.
+    /// Only events that Stripe could not deliver to every endpoint; faster.
     #[arg(long)]
     undelivered: bool,
     /// The summary as JSON.
@@ -49,7 +49,7 @@ fn summary(report: &Report) -> String {
         text += &format!("; dead letters, see `memberflow dead-letters list`: {dead}");
     }
     if *unreadable > 0 {
-        text += &format!("; no events at all: {unreadable}");
+        text += &format!("; unparseable: {unreadable}");
     }
     text
 }
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(summary(&fine), "events that Stripe has: 9; new and applied: 2");
         let text = summary(&Report { dead: 1, unreadable: 3, ..fine });
         assert!(
-            text.ends_with("; dead letters, see `memberflow dead-letters list`: 1; no events at all: 3"),
+            text.ends_with("; dead letters, see `memberflow dead-letters list`: 1; unparseable: 3"),
             "{text}"
         );
     }

@@ -11,9 +11,9 @@ use crate::ops::progress::Progress;
 use crate::store::backfill::Scope;
 use crate::store::{Rules, Store, StoreError};
 
-/// What stands in the tables becomes part of the events, and the members' rows are made right. The first start of
-/// `serve` does this by itself. Later it finds rows that nobody reported, rows that say otherwise than was reported, and
-/// rows that are gone. After an interruption the next run continues there.
+/// Imports the rows as events and updates the members. The first start of `serve` does this by itself. Later runs find
+/// rows that no event reported, rows that changed without an event, and rows that are gone. An interrupted run continues
+/// where it stopped.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct TablesArgs {
     /// One JSON document.
@@ -64,7 +64,7 @@ fn summary(report: &Report) -> String {
     let mut lines = Vec::new();
     for (part, rows) in looked_at {
         let found = found.get(part).copied().unwrap_or(0);
-        lines.push(format!("{rows:>10}  {part}: {found} new or otherwise"));
+        lines.push(format!("{rows:>10}  {part}: {found} new or changed"));
     }
     for unknown in unknown {
         let count = unknown.count.map(|count| format!("{count} ")).unwrap_or_default();
@@ -93,7 +93,7 @@ mod tests {
         };
         assert_eq!(
             summary(&report),
-            "        12  visions: 3 new or otherwise\nnot known: 2 files are nobody's\n\
+            "        12  visions: 3 new or changed\nnot known: 2 files are nobody's\n\
              not known: no audit log\nread in 1.2 s"
         );
     }

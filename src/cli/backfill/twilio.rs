@@ -8,11 +8,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::ledger::parse_since;
 
-/// Read all text messages from Twilio's API: those that came in or were sent while nobody reported them.
+/// Read all text messages from Twilio's API, those that no webhook reported among them.
 ///
-/// Each is applied as one report more, of the moment at which Twilio made it: with the callbacks that did come it is one
-/// message, and a STOP that was missed counts. Nothing is written where nothing differs. Needs TWILIO_ACCOUNT_SID and
-/// TWILIO_AUTH_TOKENS.
+/// Each message is merged with the reports received so far, and a missed STOP counts. Nothing is written if nothing
+/// differs. Needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct TwilioArgs {
     /// Leave out messages sent before this date or moment.

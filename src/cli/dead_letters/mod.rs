@@ -45,7 +45,7 @@ struct SelectionArgs {
     /// Only of this source: stripe, supabase.auth or supabase.database.
     #[arg(long)]
     source: Option<String>,
-    /// Only of this type: invoice.paid, say, or invoice.*
+    /// Only of this type, such as invoice.paid or invoice.*
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
     /// Only with this text in the reason.
@@ -87,7 +87,7 @@ struct ChosenArgs {
     /// All of them.
     #[arg(long)]
     all: bool,
-    /// Only say which those are.
+    /// Only list them; change nothing.
     #[arg(long)]
     dry_run: bool,
 }

@@ -74,7 +74,7 @@ pub(super) fn acted(acted: Acted, done: &str) -> String {
     let left = match acted.left {
         0 => String::new(),
         left => format!(
-            "\nleft where they are, since internal events do not travel: {left}; `memberflow rebuild` derives what they say"
+            "\nnot redriven, since they are internal events: {left}; `memberflow rebuild` applies them"
         ),
     };
     format!("letters {done}: {}{left}", acted.done)

@@ -29,7 +29,7 @@ pub struct EventsArgs {
 enum EventsCommand {
     /// List events, the newest first: those that were applied, or those in another state.
     List(ListArgs),
-    /// Show where an event is, and its body.
+    /// Show an event's state and its body.
     Show(ShowArgs),
     /// Trace an event: what it decided and which rows it changed.
     Trace(ShowArgs),
@@ -42,7 +42,7 @@ struct WantedArgs {
     /// Only of this source: stripe, supabase.auth, supabase.database or internal.
     #[arg(long)]
     source: Option<String>,
-    /// Only of this type: invoice.paid, say, or invoice.*
+    /// Only of this type, such as invoice.paid or invoice.*
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
     /// Only about this object: sub_…, in_…, public.vision_versions/…
@@ -115,12 +115,12 @@ async fn list(pool: &PgPool, args: &ListArgs) -> anyhow::Result<Exit> {
     let wanted =
         Wanted { since: args.since, until: args.until, state: Some(args.state), ..args.wanted.wanted() };
     let events = events::newest(pool, &wanted, args.limit as usize).await.map_err(of_page);
-    let events = events.context("cannot read the inbox")?;
+    let events = events.context("cannot read the events")?;
     print(&events, args.wanted.json, |events| text::table(events))
 }
 
 async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
-    let found = events::find(pool, &args.event_id).await.context("cannot look for the event")?;
+    let found = events::find(pool, &args.event_id).await.context("cannot read the event")?;
     if found.is_empty() {
         return Err(nowhere(&args.event_id).into());
     }
@@ -138,8 +138,6 @@ async fn trace(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
 }
 
 fn nowhere(event_id: &str) -> Failure {
-    let message = format!(
-        "no event {event_id} was applied, is waiting or is dead; where a broker is used, it may be on its way there"
-    );
+    let message = format!("no event {event_id} is pending, applied or dead; it may still be in RabbitMQ");
     Failure::new(Exit::NotFound, message)
 }

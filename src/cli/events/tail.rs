@@ -32,7 +32,7 @@ pub(super) async fn follow(pool: &PgPool, args: &WantedArgs, clock: &Clock) -> a
         let since = begin.max(clock.now() - OVERLAP);
         let wanted = Wanted { since: Some(since), state: Some(State::Applied), ..args.wanted() };
         let events =
-            events::newest(pool, &wanted, PAGE).await.map_err(of_page).context("cannot read the inbox")?;
+            events::newest(pool, &wanted, PAGE).await.map_err(of_page).context("cannot read the events")?;
         if events.len() == PAGE {
             anstream::eprintln!("more events than can be shown: the latest {PAGE} of the last minute");
         }

@@ -27,7 +27,7 @@ fn one(trace: &Trace) -> String {
     let acts =
         trace.acts.iter().map(|it| format!("{} {} by {}", seconds(it.at), it.act, printable(&it.actor)));
     [
-        format!("{}\nCame by   {}", facts(&trace.event), trace.via),
+        format!("{}\nVia       {}", facts(&trace.event), trace.via),
         section("Decides", trace.won.iter().map(|it| fact(it, false))),
         section("Decided by others", trace.lost.iter().map(|it| fact(it, true))),
         section("Changed", changes),

@@ -102,7 +102,7 @@ async fn list(pool: &PgPool, args: ListArgs, clock: &Clock) -> anyhow::Result<Ex
         match page.next_cursor {
             Some(cursor) if all => request.cursor = Some(cursor),
             Some(cursor) if !json => {
-                anstream::eprintln!("there are more: the same again with --cursor {cursor}, or --all");
+                anstream::eprintln!("more results: run again with --cursor {cursor}, or --all");
                 return Ok(Exit::Fine);
             }
             _ => return Ok(Exit::Fine),

@@ -26,11 +26,11 @@ pub struct MrrArgs {
 
 #[derive(Debug, Subcommand)]
 enum MrrCommand {
-    /// The MRR at a date, by currency; the same as without a subcommand.
+    /// Show the MRR at a date, by currency; the default.
     At(AtArgs),
-    /// How the MRR moved, month by month.
+    /// Show the changes of MRR, month by month.
     Waterfall(WaterfallArgs),
-    /// Why a member's MRR is what it is.
+    /// Explain how a member's MRR is computed.
     Explain(ExplainArgs),
 }
 

@@ -14,7 +14,7 @@ use super::Exit;
 use crate::clock::Clock;
 use crate::config::Config;
 
-/// Compare what was derived from events with Stripe's or Twilio's API or with the database itself; exit with 6 if they differ.
+/// Compare what events reported with Stripe's API, Twilio's API or the database; exit with 6 if they differ.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct ReconcileArgs {
     #[command(subcommand)]

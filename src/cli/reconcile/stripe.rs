@@ -12,10 +12,10 @@ use crate::ops::reconcile::stripe::{self, Drift, Drifted, Options, Report};
 
 /// Compare every object of Stripe's API with what the events have reported.
 ///
-/// Objects that the events alone could not settle come first. Needs STRIPE_API_KEY.
+/// Objects whose events left a doubt are compared first. Needs STRIPE_API_KEY.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct StripeArgs {
-    /// Fix what differs, as by an event of the second in which Stripe answered.
+    /// Fix differences, as an event created in the second in which Stripe answered would.
     #[arg(long)]
     fix: bool,
     /// Leave out invoices, charges, refunds and disputes made before this date or moment.
@@ -112,7 +112,7 @@ pub fn summary(report: &Report) -> String {
     }
     lines.extend(report.skipped.iter().map(|(list, reason)| format!("could not be read: {list}: {reason}")));
     let counts = [
-        (report.unreadable, "objects that no sense could be made of"),
+        (report.unreadable, "unparseable objects"),
         (report.not_at_stripe, "objects that Stripe does not know"),
         (report.deleted_at_stripe, "prices, products and coupons deleted at Stripe, which is no drift"),
     ];
@@ -121,7 +121,7 @@ pub fn summary(report: &Report) -> String {
     );
     let seconds = report.took.as_secs_f64();
     lines.push(match (report.total(), report.left()) {
-        (0, _) => format!("no drift: the facts are what Stripe says ({seconds:.1} s)"),
+        (0, _) => format!("no drift: the facts match Stripe ({seconds:.1} s)"),
         (total, 0) => format!("objects that differed and are fixed: {total} ({seconds:.1} s)"),
         (_, left) if report.fix => {
             format!("fixed: {}; objects that differ and cannot be fixed: {left} ({seconds:.1} s)", report.mended)

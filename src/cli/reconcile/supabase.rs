@@ -11,11 +11,11 @@ use crate::ops::progress::Progress;
 use crate::ops::reconcile::supabase::{self, Drift, Mend, Report, Whose};
 use crate::store::{Rules, Store, StoreError};
 
-/// Compare the members' activity and revenue with a recount of the facts, the facts with the tables that they tell
-/// of, the campaigns' sums with their leads, tickets with their replies, and text messages with Twilio's reports.
+/// Compare activity and revenue with a recount of the facts, the facts with the application's tables, campaigns with their
+/// leads, tickets with their replies, and text messages with Twilio's reports.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct SupabaseArgs {
-    /// Derive again the members whose rows are not what the counts say, and count the campaigns' leads again.
+    /// Rederive members whose rows differ, and recount campaigns.
     #[arg(long)]
     fix: bool,
     /// Show at most N of the fields that differ, as text; JSON shows them all.
@@ -73,16 +73,16 @@ fn line(drift: &Drift) -> String {
 }
 
 fn summary(report: &Report) -> String {
-    let skipped = report.skipped.iter().map(|table| format!("not there, or not to be read: {table}"));
+    let skipped = report.skipped.iter().map(|table| format!("missing or unreadable: {table}"));
     let mut lines: Vec<String> = skipped.collect();
     if report.mended_members > 0 {
-        lines.push(format!("members derived again: {}", report.mended_members));
+        lines.push(format!("members rederived: {}", report.mended_members));
     }
     if report.mended_campaigns > 0 {
-        lines.push(format!("campaigns counted again: {}", report.mended_campaigns));
+        lines.push(format!("campaigns recounted: {}", report.mended_campaigns));
     }
     if report.mended_tickets > 0 {
-        lines.push(format!("tickets derived again: {}", report.mended_tickets));
+        lines.push(format!("tickets rederived: {}", report.mended_tickets));
     }
     lines.extend(
         report
@@ -91,7 +91,7 @@ fn summary(report: &Report) -> String {
             .map(|(command, count)| format!("fields that differ: {count}; `{command}` fixes them")),
     );
     if report.differing.is_empty() {
-        lines.push("no drift: the members' rows are what the facts and their tables say".to_owned());
+        lines.push("no drift: the members' rows match the facts and the tables".to_owned());
     }
     lines.join("\n")
 }
@@ -121,7 +121,7 @@ mod tests {
     fn summary_names_the_fixing_command() {
         let mut report = Report::default();
         assert_eq!(exit(&report), Exit::Fine);
-        assert_eq!(summary(&report), "no drift: the members' rows are what the facts and their tables say");
+        assert_eq!(summary(&report), "no drift: the members' rows match the facts and the tables");
         report.skipped.insert("auth.sessions".to_owned());
         assert_eq!(exit(&report), Exit::SomeFailed);
         report.differing.insert(Mend::Rebuild.command(), 2);
@@ -129,8 +129,8 @@ mod tests {
         assert_eq!(exit(&report), Exit::Drift);
         assert_eq!(
             summary(&report),
-            "not there, or not to be read: auth.sessions\n\
-             members derived again: 4\nfields that differ: 2; `memberflow rebuild` fixes them"
+            "missing or unreadable: auth.sessions\n\
+             members rederived: 4\nfields that differ: 2; `memberflow rebuild` fixes them"
         );
     }
 }

@@ -20,7 +20,7 @@ use crate::store::{Rules, Store, StoreError};
 /// Needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct TwilioArgs {
-    /// Fix what differs, as by one report more.
+    /// Fix differences, as one more report would.
     #[arg(long)]
     fix: bool,
     /// Leave out messages sent before this date or moment.
@@ -136,11 +136,11 @@ pub fn summary(report: &Report) -> String {
     let Report { messages, missing, differing, unreadable, .. } = report;
     let mut lines = vec![format!("{messages:>8}  messages, {missing} not known, {differing} differ")];
     if *unreadable > 0 {
-        lines.push(format!("entries that no sense could be made of: {unreadable}"));
+        lines.push(format!("unparseable entries: {unreadable}"));
     }
     let seconds = report.took.as_secs_f64();
     lines.push(match (report.total(), report.left()) {
-        (0, _) => format!("no drift: the messages are what Twilio says ({seconds:.1} s)"),
+        (0, _) => format!("no drift: the messages match Twilio ({seconds:.1} s)"),
         (total, 0) => format!("messages that differed and are fixed: {total} ({seconds:.1} s)"),
         (total, _) => {
             format!("messages that differ: {total}; `memberflow reconcile twilio --fix` fixes them ({seconds:.1} s)")

@@ -19,20 +19,20 @@ const MANY: i64 = 10_000;
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub(super) struct InboxArgs {
-    /// Project events that were applied again, with all others about the same customers, users and rows, and repair the
-    /// rows that differ. Events continue being applied meanwhile; on tables that are right it changes nothing.
+    /// Re-apply selected events and repair the rows they affect, together with all other events about the same customers,
+    /// users and rows. New events are applied meanwhile; rows that are correct do not change.
     #[arg(long)]
     pub(super) from_inbox: bool,
-    /// The events of these names: evt_…, or a webhook's id.
+    /// Events with these ids: evt_…, or a webhook's id.
     #[arg(long = "id", value_name = "EVENT", requires = "from_inbox")]
     ids: Vec<String>,
-    /// Events of this type: invoice.paid, say.
+    /// Events of this type, such as invoice.paid.
     #[arg(long = "type", value_name = "TYPE", requires = "from_inbox")]
     event_type: Option<String>,
-    /// Events about this Stripe customer and what is theirs.
+    /// Events about this Stripe customer and its objects.
     #[arg(long, value_name = "ID", requires = "from_inbox")]
     customer: Option<String>,
-    /// Events about this member and what is theirs: the user id or the e-mail address.
+    /// Events about this member, their customers and rows: the user id or the e-mail address.
     #[arg(long, value_name = "MEMBER", requires = "from_inbox")]
     member: Option<String>,
     /// Events applied since this date or moment.
@@ -44,7 +44,7 @@ pub(super) struct InboxArgs {
     /// Only show the rows that would change, before and after; exit with 6 if there are any.
     #[arg(long, requires = "from_inbox")]
     dry_run: bool,
-    /// Take all events, or more than 10,000 of a type or time. Never needed for a dry run.
+    /// Replay all events, or more than 10,000 of a type or time. Not needed for a dry run.
     #[arg(long, requires = "from_inbox")]
     force: bool,
     /// Show at most N of the rows that change, as text; JSON shows them all.
@@ -85,7 +85,7 @@ async fn refuse_many(selection: &Selection, pool: &sqlx::PgPool) -> anyhow::Resu
     let count = selection.count(pool, MANY + 1).await.context("cannot count the events")?;
     if count > MANY {
         let message = format!(
-            "more than {MANY} events are selected: choose fewer, look with --dry-run, or take them with --force"
+            "more than {MANY} events are selected: select fewer, check with --dry-run, or replay them with --force"
         );
         return Err(Failure::new(Exit::Usage, message).into());
     }

@@ -19,8 +19,8 @@ use crate::ops::replay::{self, Options, ReplayError, Secrets, Summary, url_of};
 
 /// Sign events and post them to the running service, as Stripe and Supabase would.
 ///
-/// Reads one event per JSON file, NDJSON, and Stripe CLI fixture files; folders with all they hold. With
-/// --from-inbox it sends nothing: it projects events that were applied again, into the tables.
+/// Reads JSON files of one event each, NDJSON, Stripe CLI fixture files, and folders of them. With --from-inbox it
+/// sends nothing, and re-applies stored events.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ReplayArgs {
     /// Files and folders of events.
@@ -28,25 +28,25 @@ pub struct ReplayArgs {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     inbox: from_inbox::InboxArgs,
-    /// Where the service is [default: where MEMBERFLOW_BIND says, here].
+    /// The service's URL [default: http:// and MEMBERFLOW_BIND].
     #[arg(long)]
     url: Option<String>,
-    /// Mix all deliveries; the same seed gives the same order.
+    /// Shuffle all deliveries; the same seed gives the same order.
     #[arg(long, value_name = "SEED")]
     shuffle: Option<u64>,
     /// Post each event N times.
     #[arg(long, value_name = "N", default_value = "1")]
     duplicate: NonZeroU32,
-    /// Begin at most so many deliveries per second: 500 or 500/s.
+    /// Start at most so many deliveries per second: 500 or 500/s.
     #[arg(long, value_name = "R/s", value_parser = rate)]
     rate: Option<f64>,
-    /// Requests under way at once; with 1 the events arrive in order.
+    /// Concurrent requests; with 1 the events arrive in order.
     #[arg(long, value_name = "C", default_value = "8")]
     concurrency: NonZeroUsize,
     /// Move all times in the events to MOMENT: `now`, or 2026-11-20T12:00:00Z.
     ///
-    /// A story moves so that the moment as of which it is written (its story.json) becomes MOMENT; all other events
-    /// move together, so that the last of them happens at MOMENT. Ids and amounts stay as they are.
+    /// Events of a folder with a story.json move so that the time given there becomes MOMENT; all others move together,
+    /// so that the last of them happens at MOMENT. Ids and amounts do not change.
     #[arg(long, value_name = "MOMENT", value_parser = shift_to, conflicts_with = "from_inbox")]
     shift_to: Option<ShiftTo>,
     /// Print JSON.

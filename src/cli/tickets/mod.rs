@@ -36,7 +36,7 @@ enum TicketsCommand {
     Show(ShowArgs),
     /// Reply as staff, or leave a note that only staff see.
     Reply(ReplyArgs),
-    /// Give a ticket to a colleague, or to nobody.
+    /// Assign a ticket to a colleague, or to nobody.
     Assign(AssignArgs),
     /// Set a ticket's status.
     Status(StatusArgs),
@@ -47,7 +47,7 @@ struct ListArgs {
     /// Only tickets in this status.
     #[arg(long, value_parser = STATUSES)]
     status: Option<String>,
-    /// Only tickets where it is the turn of staff, or of the member.
+    /// Only tickets that wait for staff, or for the member.
     #[arg(long, value_parser = WAITING_FOR)]
     waiting_for: Option<String>,
     /// Only tickets that have waited since this moment or longer, such as 2026-03-31T12:00:00Z.
@@ -92,13 +92,13 @@ struct ShowArgs {
 struct ReplyArgs {
     /// The number or the id.
     ticket: String,
-    /// What to say; from stdin without it.
+    /// The text; read from stdin without it.
     #[arg(long)]
     message: Option<String>,
     /// A note that no member sees.
     #[arg(long)]
     internal: bool,
-    /// The colleague who says it: user id or e-mail address.
+    /// The author: user id or e-mail address.
     #[arg(long, value_name = "USER")]
     by: Option<String>,
     /// As JSON.
@@ -188,7 +188,7 @@ async fn list(pool: &PgPool, args: ListArgs) -> anyhow::Result<Exit> {
     })?;
     let exit = print(&page, args.json, text::table)?;
     if let Some(cursor) = page.next_cursor.filter(|_| !args.json) {
-        anstream::eprintln!("there are more: the same again with --cursor {cursor}");
+        anstream::eprintln!("more results: run again with --cursor {cursor}");
     }
     Ok(exit)
 }

@@ -43,7 +43,7 @@ pub type Done = BTreeMap<&'static str, u64>;
 #[derive(Debug, thiserror::Error)]
 pub enum ForgetError {
     /// A rebuild is reading the events.
-    #[error("a rebuild is under way, which reads the bodies: wait until it has ended")]
+    #[error("a rebuild is running and reads the bodies: wait until it has finished")]
     RebuildIsRunning,
     /// The address alone does not tell who is meant.
     #[error("several users have or had this address, name one by the user id: {0}")]

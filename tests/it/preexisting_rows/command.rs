@@ -24,7 +24,7 @@ async fn backfill_reports_findings_and_unknowns() {
     app.execute("insert into storage.objects (owner_id) values ('somebody')").await;
     let (code, stdout, stderr) = output(&app, &["activity"]).await;
     assert_eq!(code, 0, "{stdout}{stderr}");
-    assert!(stdout.contains("         1  journal entries: 1 new or otherwise\n"), "{stdout}");
+    assert!(stdout.contains("         1  journal entries: 1 new or changed\n"), "{stdout}");
     assert!(
         stdout.contains("not known: 1 files have no user for an owner and count for nobody\n"),
         "{stdout}"

@@ -109,7 +109,7 @@ async fn command_has_dry_run_and_needs_force() {
     assert!(code == 2 && said.contains("--dry-run") && said.contains("--force"), "{said}");
     let (code, shown, _) = replay(&["--member", &member, "--dry-run"]).await;
     assert!(code == 6 && shown.contains("    mrr: "), "{shown}");
-    assert!(shown.contains("rows that would change: 1; without --dry-run they do"), "{shown}");
+    assert!(shown.contains("rows that would change: 1; run without --dry-run to change them"), "{shown}");
     let (code, shown, _) = replay(&["--member", &member, "--dry-run", "--json"]).await;
     let lines: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((code, lines.len(), &lines[0]["key"]), (6, 2, &json!({"user_id": member})));

@@ -67,7 +67,7 @@ async fn drift_is_printed_fixed_and_sets_exit_code() {
     let line = app.rows("select act, outcome -> 'mended' as mended from ingest.audit_log").await;
     assert_eq!(line, [json!({"act": "reconcile stripe", "mended": 2})]);
     let (code, stdout, _) = run(&settings, "reconcile stripe").await;
-    assert!(code == 0 && stdout.contains("no drift: the facts are what Stripe says"), "{stdout}");
+    assert!(code == 0 && stdout.contains("no drift: the facts match Stripe"), "{stdout}");
 
     app.apply([stripe("evt_2", "invoice.paid", 0, paid_invoice("in_1", "cus_1", 5))]).await;
     let (code, stdout, _) = run(&settings, "reconcile stripe --fix").await;

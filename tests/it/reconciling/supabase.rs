@@ -312,7 +312,7 @@ async fn command_prints_drift_and_its_fix() {
     let (code, stdout) = run("reconcile supabase").await;
     let line = format!("{MEMBER} public.user_activity_metrics.vision_count: here 4 -> counted 1\n");
     assert!(code == 6 && stdout.contains(&line), "{stdout}");
-    assert!(stdout.contains("not there, or not to be read: public.journal_entries"), "{stdout}");
+    assert!(stdout.contains("missing or unreadable: public.journal_entries"), "{stdout}");
     assert!(
         stdout.ends_with("fields that differ: 1; `memberflow reconcile supabase --fix` fixes them\n"),
         "{stdout}"

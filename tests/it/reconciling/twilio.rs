@@ -239,7 +239,7 @@ async fn twilio_commands_print_drift_and_exit_codes() {
     assert!(stdout.contains("       2  messages, 1 not known, 1 differ\n"), "{stdout}");
     assert!(account.asked().iter().any(|it| it.contains("DateSent%3E=2026-01-01T00%3A00%3A00Z")));
     let (code, stdout, _) = run(&settings, "reconcile twilio --fix").await;
-    assert!(code == 0 && stdout.contains("no drift: the messages are what Twilio says"), "{stdout}");
+    assert!(code == 0 && stdout.contains("no drift: the messages match Twilio"), "{stdout}");
     let audit = app.rows("select act, outcome -> 'mended' as mended from ingest.audit_log").await;
     assert_eq!(audit, [json!({"act": "reconcile twilio", "mended": 2})]);
 
