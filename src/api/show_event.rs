@@ -1,4 +1,4 @@
-//! `GET /api/events/{source}/{event_id}`: one event's way, and on request its body.
+//! `GET /api/events/{source}/{event_id}`: one event's trace, and on request its body.
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -25,7 +25,7 @@ pub struct Params {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = EventDetail)]
 pub struct Detail {
-    /// Its way.
+    /// Its trace.
     #[serde(flatten)]
     trace: Trace,
     /// What the provider said, as JSON, else as text; null once it is pruned. Only where it was asked for.

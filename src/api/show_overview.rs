@@ -1,4 +1,4 @@
-//! `GET /api/overview` and `GET /api/doctor`: how everything stands, and what is wrong with what memberflow needs.
+//! `GET /api/overview` and `GET /api/doctor`: the present state of everything, and of what memberflow needs.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,7 +8,7 @@ use crate::http::problem::Problem;
 use crate::ops::doctor::Examined;
 use crate::ops::overview::{Overview, overview};
 
-/// Shows how everything stands: what waits, what is dead or parked, silent sources, drift.
+/// Shows the present state: pending, dead and parked items, silent sources, drift.
 #[utoipa::path(
     get,
     path = "/api/overview",

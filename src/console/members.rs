@@ -174,7 +174,7 @@ pub(super) async fn show(
     Ok(page_with(status, &page))
 }
 
-/// What can be shown beside the name, its class in CSS, and what the list is sorted by where it can be.
+/// The columns besides the name, each with its CSS class and sort key.
 static COLUMNS: [(Known, &str, &str); 12] = [
     (known("email", "E-mail", true), "", "email"),
     (known("phone", "Phone", false), "", ""),

@@ -82,7 +82,7 @@ async fn found(
 }
 
 #[derive(Template)]
-#[template(path = "messages.html")]
+#[template(path = "messages/list.html")]
 struct Messages {
     frame: Frame,
     params: Params,
@@ -118,7 +118,7 @@ pub(super) struct Place {
 }
 
 #[derive(Template)]
-#[template(path = "conversation.html")]
+#[template(path = "messages/conversation.html")]
 struct Conversation {
     frame: Frame,
     messages: Vec<Message>,

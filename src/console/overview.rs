@@ -1,4 +1,4 @@
-//! `/console`: how everything stands.
+//! `/console`: the present state of everything.
 
 use askama::Template;
 use axum::extract::State;

@@ -15,7 +15,7 @@ use super::signing_in::session::{Role, Session};
 use crate::ops::tickets::{self, Change, ChangeError, Detail, Entry, STATUSES};
 
 #[derive(Template)]
-#[template(path = "ticket.html")]
+#[template(path = "tickets/show.html")]
 struct TicketPage {
     frame: Frame,
     may_change: bool,

@@ -85,7 +85,7 @@ impl Params {
 }
 
 #[derive(Template)]
-#[template(path = "tickets.html")]
+#[template(path = "tickets/list.html")]
 struct Tickets {
     frame: Frame,
     params: Params,

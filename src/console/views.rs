@@ -57,7 +57,7 @@ pub(super) async fn change(
     Ok(Redirect::to(&address))
 }
 
-/// The query string, written anew; one that the list does not know is refused.
+/// The query string, normalised; one that the list does not know is rejected.
 fn checked(list: &str, text: &str) -> Result<String, PageError> {
     let pairs = form_urlencoded::parse(text.as_bytes()).filter(|(name, _)| name != "cursor");
     let query: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();

@@ -81,7 +81,7 @@ pub async fn require(State(guard): State<Guard>, mut request: Request, next: Nex
     if let Some(left) = left {
         left.write(response.headers_mut());
     }
-    // Personal data: not for any cache on the way.
+    // Personal data: no cache may store it.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -63,7 +63,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // Every route stands behind the guard, which says who it is.
+        // Every route has the guard before it, which sets the caller.
         parts.extensions.get::<Self>().cloned().ok_or_else(Problem::internal)
     }
 }

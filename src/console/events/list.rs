@@ -140,7 +140,7 @@ pub(in crate::console) async fn show(
     Ok(page_with(status, &page))
 }
 
-/// What can be shown beside the event's name.
+/// The columns besides the event's name.
 const COLUMNS: [Known; 8] = [
     known("type", "Type", true),
     known("source", "Source", true),

@@ -1,4 +1,4 @@
-//! `/console/events/{source}/{event_id}`: an event's way, what it decided, the rows it changed; its body on request.
+//! `/console/events/{source}/{event_id}`: an event's trace: what it decided, the rows it changed; its body on request.
 
 use askama::Template;
 use axum::extract::rejection::{PathRejection, QueryRejection};

@@ -81,6 +81,7 @@ impl Chart {
         let scale = (HEIGHT - HEAD - FOOT) / (highest - lowest).max(1.0);
         let (zero, place) = (HEAD + highest * scale, WIDTH / (spans.len().max(1) as f64));
         // A name is about 80 wide.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1, and few")]
         let named_each = (80.0 / place).ceil().max(1.0) as usize;
         let bar = |(at, span): (usize, &Span)| {
             let (from, to) = (zero - span.from as f64 * scale, zero - span.to as f64 * scale);
@@ -107,6 +108,7 @@ fn round(length: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "halves and quarters are exact")]
 mod tests {
     use super::*;
 

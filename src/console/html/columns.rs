@@ -19,15 +19,15 @@ pub(in crate::console) struct Choice {
     pub is_shown: bool,
 }
 
-/// The `known` columns with those shown that are `asked` for, joined by commas. Names that are none are passed over: a view
+/// The `known` columns, those shown that `wanted` names, joined by commas. Unknown names are skipped: a view
 /// that was saved may hold some of another version.
-pub(in crate::console) fn chosen(known: &[Known], asked: &str) -> Vec<Choice> {
-    let is_asked = |key: &str| asked.split(',').any(|name| name == key);
-    let says_nothing = !known.iter().any(|column| is_asked(column.key));
+pub(in crate::console) fn chosen(known: &[Known], wanted: &str) -> Vec<Choice> {
+    let is_wanted = |key: &str| wanted.split(',').any(|name| name == key);
+    let says_nothing = !known.iter().any(|column| is_wanted(column.key));
     let choice = |column: &Known| Choice {
         key: column.key,
         title: column.title,
-        is_shown: if says_nothing { column.is_usual } else { is_asked(column.key) },
+        is_shown: if says_nothing { column.is_usual } else { is_wanted(column.key) },
     };
     known.iter().map(choice).collect()
 }

@@ -15,7 +15,7 @@ const TO_SECONDS: StaticFormatDescription =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 const TO_MINUTES: StaticFormatDescription = format_description!("[year]-[month]-[day] [hour]:[minute]");
 
-/// What stands where there is nothing.
+/// Shown if there is no value.
 const NOTHING: &str = "–";
 
 /// A moment, if there is one, as an element: in UTC, which stays in its title when a script writes the reader's own time.
@@ -123,6 +123,7 @@ pub(in crate::console) fn age(since: OffsetDateTime, now: OffsetDateTime) -> Str
 
 /// A time in seconds, in the largest unit that fits.
 pub(in crate::console) fn seconds(seconds: &Option<f64>) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "rounded on purpose")]
     seconds.map_or_else(|| NOTHING.to_owned(), |seconds| lasting(seconds.round() as i64))
 }
 

@@ -23,7 +23,7 @@ pub(in crate::console) async fn add(request: Request, next: Next) -> Response {
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // Personal data, for no cache on the way and none in the browser. Assets say otherwise.
+    // Personal data: no cache may store it, nor the browser. Assets override this.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -118,17 +118,17 @@ pub enum PageError {
     #[error("{0}")]
     Forbidden(&'static str),
     /// The database does not answer.
-    #[error("The database is out of reach. Try again in some seconds.")]
+    #[error("The database does not answer. Try again in some seconds.")]
     Away,
-    /// Something is wrong on our side.
-    #[error("Something is wrong on our side. The log of the service tells more.")]
+    /// A bug, or a refusal of the database.
+    #[error("Internal error. The service log has the details.")]
     Internal,
 }
 
 impl From<sqlx::Error> for PageError {
     fn from(error: sqlx::Error) -> Self {
         if matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_)) {
-            tracing::warn!(%error, "the database is out of reach");
+            tracing::warn!(%error, "the database does not answer");
             return Self::Away;
         }
         // Postgres' text holds no NUL, and an address can.

@@ -9,14 +9,14 @@ use super::page::PageError;
 use crate::ops::ledger::parse_since;
 use crate::ops::page::PageError as ListError;
 
-/// Rows, and the cursors of the pages beside them.
+/// Rows, and the cursors of the pages before and after.
 pub(in crate::console) struct Found<T> {
     pub rows: Vec<T>,
     pub next: Option<String>,
     pub prev: Option<String>,
 }
 
-/// The addresses of the pages beside one: `pages.html` shows them.
+/// The addresses of the pages before and after one: `pages.html` shows them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::console) struct Pages {
     /// None on the first.
@@ -110,7 +110,7 @@ pub(in crate::console) fn downloads<'a>(
         .map(|(name, format)| (name, address(&format!("{list}.{format}"), pairs.clone())))
 }
 
-/// What the audit log keeps of a filter: not what a person typed, which may tell of somebody.
+/// What the audit log keeps of a filter: not what a person typed, which may be personal data.
 pub(in crate::console) fn audited(filters: &[(&'static str, &str)]) -> Value {
     let shown = |(name, value): &(&str, &str)| {
         let value = if *name == "text" { "given" } else { value };

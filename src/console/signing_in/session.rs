@@ -1,4 +1,4 @@
-//! Who is asking: the session that a request's cookie names, and what its person may do.
+//! Who sends a request: the session that a request's cookie names, and what its person may do.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::COOKIE;

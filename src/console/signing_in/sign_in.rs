@@ -21,7 +21,7 @@ use crate::console::html::page::{Frame, PageError, page_with};
 pub const BY_TOKEN: &str = "console";
 
 #[derive(Template)]
-#[template(path = "sign_in.html")]
+#[template(path = "signing_in/choose.html")]
 struct SignIn<'a> {
     frame: Frame,
     next: &'a str,
@@ -98,13 +98,13 @@ pub(in crate::console) async fn begin(
         sessions::end(console.pool(), console.key(), former).await?;
     }
     let id = sessions::begin(console.pool(), console.key(), session, account, console.now()).await?;
-    // An address is not for the log; the id tells the same to whoever may ask the database.
+    // No address in the log: the id leads to it for whoever may read the database.
     match account {
         Some(account) => {
-            tracing::info!(user = %account.user_id, role = session.role.as_str(), "signed in to the console")
+            tracing::info!(user = %account.user_id, role = session.role.as_str(), "signed in to the console");
         }
         None => {
-            tracing::info!(actor = session.actor, role = session.role.as_str(), "signed in to the console")
+            tracing::info!(actor = session.actor, role = session.role.as_str(), "signed in to the console");
         }
     }
     let set_cookie = [(SET_COOKIE, cookie(&id, console.0.is_secure))];
@@ -135,7 +135,7 @@ pub(in crate::console) async fn refuse(
             "Supabase takes no more attempts for now. Try again in some minutes.",
         ),
         SignInError::Away => {
-            let text = "Supabase is out of reach, or does not take our questions: the log of the service tells more.";
+            let text = "Supabase does not answer or rejects our requests: the service log has the details.";
             return Ok(ask(console, StatusCode::SERVICE_UNAVAILABLE, text, next));
         }
         SignInError::NoLinks => return Err(PageError::NotFound),

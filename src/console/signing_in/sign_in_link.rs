@@ -14,7 +14,7 @@ use crate::console::html::page::{Frame, PageError, page, page_with};
 use crate::console::{Console, HOME};
 
 #[derive(Template)]
-#[template(path = "sign_in_link.html")]
+#[template(path = "signing_in/by_link.html")]
 struct SignInLink {
     frame: Frame,
     code: String,

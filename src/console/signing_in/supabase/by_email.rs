@@ -24,14 +24,14 @@ const COOKIE_NAME: &str = "memberflow_console_link";
 const COOKIE_LASTS_S: u32 = 3600;
 
 #[derive(Template)]
-#[template(path = "sign_in_email.html")]
+#[template(path = "signing_in/by_email.html")]
 struct EmailSent<'a> {
     frame: Frame,
     email: &'a str,
 }
 
 #[derive(Template)]
-#[template(path = "sign_in_email_link.html")]
+#[template(path = "signing_in/by_email_link.html")]
 struct EmailLink {
     frame: Frame,
     code: String,

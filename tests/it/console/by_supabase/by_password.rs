@@ -134,23 +134,23 @@ async fn an_auth_api_that_does_not_answer_is_told_apart_from_a_wrong_password() 
             500,
             json!({"code": 500, "msg": "Database error"}),
             StatusCode::SERVICE_UNAVAILABLE,
-            "Supabase is out of reach",
+            "Supabase does not answer",
         ),
         (
             401,
             json!({"message": "Invalid API key"}),
             StatusCode::SERVICE_UNAVAILABLE,
-            "Supabase is out of reach",
+            "Supabase does not answer",
         ),
-        (200, json!({"hello": "world"}), StatusCode::SERVICE_UNAVAILABLE, "Supabase is out of reach"),
-        (200, json!("x".repeat(300_000)), StatusCode::SERVICE_UNAVAILABLE, "Supabase is out of reach"),
+        (200, json!({"hello": "world"}), StatusCode::SERVICE_UNAVAILABLE, "Supabase does not answer"),
+        (200, json!("x".repeat(300_000)), StatusCode::SERVICE_UNAVAILABLE, "Supabase does not answer"),
         (
             429,
             json!({"code": 429, "error_code": "over_request_rate_limit", "msg": "slow down"}),
             StatusCode::TOO_MANY_REQUESTS,
             "takes no more attempts",
         ),
-        (302, Value::Null, StatusCode::SERVICE_UNAVAILABLE, "Supabase is out of reach"),
+        (302, Value::Null, StatusCode::SERVICE_UNAVAILABLE, "Supabase does not answer"),
     ] {
         project.auth.answers(status, body);
         let mut browser = project.browser();
