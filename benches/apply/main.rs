@@ -3,6 +3,13 @@
 //!
 //! `cargo bench --bench apply -- --members 50 --events 40`; for instructions, under `valgrind --tool=callgrind`.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "counts and seconds of a benchmark, all of them small"
+)]
+
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 #[path = "../../tests/it/support/mod.rs"]
 mod support;

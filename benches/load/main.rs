@@ -3,6 +3,13 @@
 //!
 //! `make bench`, or a part of it: `make bench ARGS="--only accept --rounds 1"`
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "counts and seconds of a benchmark, all of them small"
+)]
+
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 #[path = "../../tests/it/support/mod.rs"]
 mod support;

@@ -28,6 +28,7 @@ pub(super) fn has_database(config: &Config) -> bool {
     !config.database_url.expose_secret().is_empty()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the last step of `set`, which may fail before it")]
 pub(super) fn put<T>(place: &mut T, value: T) -> Option<()> {
     *place = value;
     Some(())

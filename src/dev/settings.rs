@@ -52,7 +52,7 @@ pub fn complete(config: &mut Config, path: &Path) -> Result<()> {
     });
     // Calls from outside, through a tunnel for example, use that address.
     let public_url = config.public_url.get_or_insert_with(|| format!("http://{}", config.bind)).clone();
-    config.queue_prefix = QUEUE_PREFIX.to_owned();
+    QUEUE_PREFIX.clone_into(&mut config.queue_prefix);
     let token = config.admin_token.get_or_insert(token.into()).expose_secret().to_owned();
     let stripe_mode = *config.stripe_mode.get_or_insert(StripeMode::Any);
     let file = File {

@@ -134,6 +134,7 @@ impl Problem {
     }
 
     /// 500. The caller learns nothing about the cause.
+    #[must_use]
     pub fn internal() -> Self {
         let detail = "see the log of the service; `memberflow doctor` finds what is missing";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is wrong on our side", detail)

@@ -38,6 +38,7 @@ pub struct Checked {
 
 impl Readiness {
     /// Starts checking, until the process stops.
+    #[must_use]
     pub fn start(database: PgConnectOptions, queue: Queue, lifecycle: &Lifecycle) -> Self {
         let (results, last) = watch::channel(None);
         let stopping = lifecycle.stopping.clone();

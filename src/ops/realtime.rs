@@ -48,7 +48,7 @@ impl TableStatus {
         if !self.is_published {
             script += &format!("alter publication {PUBLICATION} add table {};\n", self.relation);
         }
-        if self.triggers < TRIGGERS.len() as i64 {
+        if usize::try_from(self.triggers).is_ok_and(|there| there < TRIGGERS.len()) {
             script.extend(TRIGGERS.map(|(name, event, rows)| {
                 format!(
                     "create or replace trigger {name} after {event} on {} referencing {rows}\n    \

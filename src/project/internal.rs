@@ -72,13 +72,18 @@ impl Snapshot {
 pub struct ImportedSubscription {
     /// The row's own id.
     pub id: Uuid,
+    /// The row's user.
     pub user_id: Uuid,
+    /// The Stripe customer.
     pub customer: String,
+    /// The Stripe subscription.
     pub subscription: Option<String>,
+    /// The Stripe price.
     pub price: Option<String>,
     /// The row's tier.
     #[serde(default)]
     pub tier: Option<Uuid>,
+    /// The row's status.
     pub status: String,
     /// Unix seconds.
     pub created: i64,
@@ -106,7 +111,9 @@ pub struct ImportedRow(pub String, pub Option<Uuid>, pub bool, pub i64, pub i64)
 /// Logins, all known from the same kind of evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedLogins {
+    /// How the logins are known.
     pub evidence: Evidence,
+    /// The logins, one or more.
     pub logins: Vec<ImportedLogin>,
 }
 
@@ -128,6 +135,7 @@ pub struct ImportedUsers {
 /// Payments that the application recorded before memberflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedPayments {
+    /// The rows.
     #[serde(default)]
     pub rows: Vec<ImportedPayment>,
     /// Imported rows that no longer exist.

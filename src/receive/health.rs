@@ -81,8 +81,7 @@ mod tests {
     #[test]
     fn a_stale_result_is_not_ready() {
         let checked = Checked { at: Instant::now(), dependencies: vec![("postgres", Ok(()))] };
-        let kind =
-            |age| answer(&checked, age).map(|_| "ready".to_owned()).unwrap_or_else(|it| it.kind().to_owned());
+        let kind = |age| answer(&checked, age).map_or_else(|it| it.kind().to_owned(), |_| "ready".to_owned());
         assert_eq!(kind(Duration::from_secs(30)), "ready");
         assert_eq!(kind(Duration::from_secs(31)), "dependency-unchecked");
     }

@@ -51,6 +51,7 @@ pub struct Receive(Arc<Shared>);
 pub struct Dependencies {
     /// Where accepted events go.
     pub queue: Queue,
+    /// What time it is.
     pub clock: Clock,
     /// Whether the dependencies answer.
     pub readiness: Readiness,

@@ -90,7 +90,7 @@ impl DecodedBatch {
                     batch.add_addresses(identity::of_match(&matched, envelope.occurred_at), event_id);
                 }
                 Meaning::Internal(Internal::ImportedSubscription(imported)) => {
-                    batch.import_subscription(imported, event_id.clone())
+                    batch.import_subscription(imported, event_id.clone());
                 }
                 Meaning::Internal(Internal::ImportedRows(imported)) => batch.import_rows(imported, event_id),
                 Meaning::Internal(Internal::ImportedLogins(imported)) => batch.import_logins(imported),

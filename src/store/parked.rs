@@ -125,6 +125,7 @@ impl Checked {
 pub struct Parked {
     /// The object's id.
     pub subject: String,
+    /// Why it is parked.
     pub reason: Reason,
     /// What is missing, for operators.
     pub detail: String,

@@ -71,6 +71,7 @@ impl Tables {
 pub struct Derived {
     /// The schema of the live table.
     pub schema: &'static str,
+    /// Its name, without the schema.
     pub name: &'static str,
     /// The key columns.
     pub key: &'static [&'static str],

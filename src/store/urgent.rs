@@ -27,7 +27,8 @@ impl Store {
         loop {
             let count = self.refresh_page().await?;
             total += count;
-            if count < PAGE.unsigned_abs() as usize {
+            #[expect(clippy::cast_possible_truncation, reason = "a constant")]
+            if count < PAGE as usize {
                 return Ok(total);
             }
         }

@@ -187,6 +187,7 @@ fn key(table: &str, row: &Value) -> String {
 }
 
 /// Equal, where two texts may write one moment in two ways.
+#[expect(clippy::float_cmp, reason = "the same number written twice")]
 fn same(promised: &Value, found: &Value) -> bool {
     let moment = |value: &Value| OffsetDateTime::parse(value.as_str()?, &Rfc3339).ok();
     match (promised.as_f64(), found.as_f64()) {

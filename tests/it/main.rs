@@ -1,5 +1,12 @@
 //! Behaviour tests against a real PostgreSQL and a real RabbitMQ: one binary, one module per behaviour.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "counts and seconds of tests, all of them small"
+)]
+
 mod api;
 mod applying;
 mod auditing;

@@ -72,6 +72,7 @@ pub fn encode(source: Source, envelopes: &[Envelope]) -> Vec<u8> {
     let name = source.as_str().as_bytes();
     let mut message = Vec::with_capacity(2 + name.len() + envelopes.iter().map(encoded_len).sum::<usize>());
     message.push(VERSION);
+    #[expect(clippy::cast_possible_truncation, reason = "sources have short names")]
     message.push(name.len() as u8);
     message.extend_from_slice(name);
     for envelope in envelopes {

@@ -108,6 +108,8 @@ fn reserved_ids_are_accepted_only_from_known_senders() {
     }
 }
 
+type IsExpected = fn(&WireError) -> bool;
+
 #[test]
 fn garbage_kinds_have_distinct_errors() {
     let stripe = |rest: &[u8]| [&[1, 6][..], b"stripe", rest].concat();
@@ -115,7 +117,6 @@ fn garbage_kinds_have_distinct_errors() {
     let no_such_nanosecond = [&[0; 8][..], &u32::MAX.to_le_bytes()].concat();
     let huge = [&[0; 24][..], &u64::MAX.to_le_bytes(), b"x"].concat();
     let not_utf8 = [&[0; 24][..], &1_u64.to_le_bytes(), &[0xff], &[0; 16]].concat();
-    type IsExpected = fn(&WireError) -> bool;
     let cases: [(Vec<u8>, IsExpected); 10] = [
         (vec![], |e| matches!(e, WireError::Truncated)),
         (vec![1], |e| matches!(e, WireError::Truncated)),

@@ -9,6 +9,7 @@ use super::{DEFINITION, Month, sums};
 /// Cohorts by the month in which their MRR began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Cohorts {
+    /// What MRR means here.
     pub definition: &'static str,
     /// By currency, then month. A month in which nobody began has none.
     pub cohorts: Vec<Cohort>,
@@ -17,6 +18,7 @@ pub struct Cohorts {
 /// The Stripe customers whose first MRR in a currency began in one month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Cohort {
+    /// Lower case.
     pub currency: String,
     /// The month in which they began.
     #[schema(value_type = String, example = "2026-03")]
@@ -29,6 +31,7 @@ pub struct Cohort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = CohortMonth)]
 pub struct Retained {
+    /// The month.
     #[schema(value_type = String, example = "2026-04")]
     pub month: Month,
     /// Who brings anything.

@@ -29,11 +29,15 @@ pub enum About {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = MrrExplained)]
 pub struct Explained {
+    /// What MRR means here.
     pub definition: &'static str,
+    /// The member, if there is one.
     pub user_id: Option<Uuid>,
+    /// Their Stripe customers.
     pub customers: Vec<String>,
     /// By currency, in minor units: the sum over the subscriptions.
     pub mrr: BTreeMap<String, i64>,
+    /// Their subscriptions, each with its value.
     pub subscriptions: Vec<Explanation>,
     /// What is believed now, newest first, at most 200.
     pub movements: Vec<Movement>,
@@ -43,15 +47,23 @@ pub struct Explained {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[schema(as = MrrMovement)]
 pub struct Movement {
+    /// The Stripe customer.
     pub customer_id: String,
+    /// Lower case.
     pub currency: String,
+    /// When the MRR changed.
     #[serde(with = "time::serde::rfc3339")]
     pub effective_at: OffsetDateTime,
+    /// When memberflow learnt of it.
     #[serde(with = "time::serde::rfc3339")]
     pub recorded_at: OffsetDateTime,
+    /// new, expansion, contraction, churn or reactivation.
     pub kind: String,
+    /// The change, minor units.
     pub delta: i64,
+    /// The MRR until then, minor units.
     pub mrr_before: i64,
+    /// The MRR from then on, minor units.
     pub mrr_after: i64,
     /// None where the clock alone made it.
     pub cause_event_id: Option<String>,

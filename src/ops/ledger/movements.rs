@@ -43,6 +43,7 @@ pub struct Listed {
     pub email: Option<String>,
     /// Where the event came from that made the movement, if it is there.
     pub cause_source: Option<String>,
+    /// What changed.
     #[serde(flatten)]
     #[sqlx(flatten)]
     pub movement: Movement,

@@ -21,11 +21,15 @@ pub struct Question {
 /// The MRR at a moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct MrrAt {
+    /// What MRR means here.
     pub definition: &'static str,
+    /// The moment.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
+    /// What was known until then; none: all that is known now.
     #[serde(with = "time::serde::rfc3339::option")]
     pub known_at: Option<OffsetDateTime>,
+    /// By currency.
     pub totals: Vec<Total>,
 }
 
@@ -33,6 +37,7 @@ pub struct MrrAt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 #[schema(as = MrrTotal)]
 pub struct Total {
+    /// Lower case.
     pub currency: String,
     /// Minor units.
     pub mrr: i64,

@@ -23,7 +23,9 @@ pub enum InvalidMonths {
 /// How the MRR moved, month by month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Waterfall {
+    /// What MRR means here.
     pub definition: &'static str,
+    /// What was known until then; none: all that is known now.
     #[serde(with = "time::serde::rfc3339::option")]
     pub known_at: Option<OffsetDateTime>,
     /// By currency, then month. A currency in which nobody ever paid has no rows.
@@ -35,15 +37,24 @@ pub struct Waterfall {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = WaterfallRow)]
 pub struct Row {
+    /// Lower case.
     pub currency: String,
+    /// The month.
     #[schema(value_type = String, example = "2026-03")]
     pub month: Month,
+    /// The MRR at its beginning.
     pub opening: i64,
+    /// From customers without MRR before.
     pub new: i64,
+    /// More from customers who had some.
     pub expansion: i64,
+    /// Less from customers who still have some.
     pub contraction: i64,
+    /// From customers who have none any more.
     pub churn: i64,
+    /// From customers who had none for a while.
     pub reactivation: i64,
+    /// The MRR at its end.
     pub closing: i64,
     /// How many movements made each of the amounts.
     pub movements: Counts,
@@ -55,10 +66,15 @@ pub struct Row {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = WaterfallCounts)]
 pub struct Counts {
+    /// From customers without MRR before.
     pub new: i64,
+    /// More from customers who had some.
     pub expansion: i64,
+    /// Less from customers who still have some.
     pub contraction: i64,
+    /// From customers who have none any more.
     pub churn: i64,
+    /// From customers who had none for a while.
     pub reactivation: i64,
 }
 

@@ -57,6 +57,7 @@ pub struct Secrets {
     pub supabase: Option<SupabaseSecrets>,
     /// Twilio's, with the URL that it signs; if none is set, the one that is posted to.
     pub twilio: Option<TwilioTokens>,
+    /// The address that Twilio signs.
     pub public_url: Option<String>,
 }
 

@@ -100,7 +100,7 @@ impl Summary {
         let Refused { status, mut kind, detail, origin } = refused;
         self.refused += 1;
         if self.refusals.len() >= REASONS_MAX && !self.refusals.contains_key(&(status, kind.clone())) {
-            kind = "other".to_owned();
+            "other".clone_into(&mut kind);
         }
         let reason = self.refusals.entry((status, kind.clone())).or_insert_with(|| {
             let example = origin.to_string();

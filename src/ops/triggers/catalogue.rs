@@ -34,6 +34,7 @@ pub enum State {
 pub struct TriggerStatus {
     /// `schema.table`
     pub relation: String,
+    /// Whether the triggers are there.
     pub state: State,
     /// The SQL that creates it; `None` if it cannot or need not be created.
     pub script: Option<Script>,

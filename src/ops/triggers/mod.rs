@@ -48,6 +48,7 @@ pub enum Outcome {
 pub struct Done {
     /// `schema.table`
     pub relation: String,
+    /// What was done.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
@@ -55,11 +56,13 @@ pub struct Done {
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum TriggersError {
+    /// The migrations have not run.
     #[error("this database has no schema `ingest` yet: run `memberflow migrate` first")]
     NotMigrated,
     /// The functions run with the rights of their creator, bypassing row level security.
     #[error("the triggers write to ingest.events as the role that makes them: connect as {0}, which owns it")]
     NotTheOwner(String),
+    /// The catalogue could not be read.
     #[error("the state of the triggers could not be read")]
     Database(#[from] sqlx::Error),
 }

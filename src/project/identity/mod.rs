@@ -71,6 +71,7 @@ pub struct Claim {
     pub object_id: String,
     /// The customer; for a guest checkout, its payment intent.
     pub customer: String,
+    /// How strong the evidence is.
     pub strength: Strength,
     /// The user ids it names, preferred first. They may be unknown or not even UUIDs (kept as written).
     pub claimed_users: Vec<String>,
@@ -86,7 +87,9 @@ fn user_id(text: &str) -> Option<Uuid> {
 /// user is deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Match {
+    /// The customer that was matched.
     pub customer: String,
+    /// The user it was matched to.
     pub user_id: Uuid,
     /// The address; empty once the person was forgotten.
     pub email: String,
@@ -113,7 +116,9 @@ pub enum UserState {
 pub enum Owner {
     /// This user, by this evidence.
     User {
+        /// The user.
         user_id: Uuid,
+        /// The evidence that decided.
         by: Strength,
         /// What contradicts it, by kind of evidence: other users, and ids in metadata that are not a user's.
         contradicted_by: Vec<(Strength, String)>,
@@ -121,9 +126,18 @@ pub enum Owner {
         unrecorded: Option<Unrecorded>,
     },
     /// The evidence names a deleted user.
-    Gone { user_id: Uuid },
+    Gone {
+        /// The user.
+        user_id: Uuid,
+    },
     /// Several confirmed users have the address.
-    Ambiguous { email: String },
-    /// No user yet. `wanted`: what the evidence named, for the parked row.
-    Unknown { wanted: String },
+    Ambiguous {
+        /// The address.
+        email: String,
+    },
+    /// No user yet.
+    Unknown {
+        /// What the evidence named, for the parked row.
+        wanted: String,
+    },
 }

@@ -97,6 +97,7 @@ fn some_of(mut named: Vec<(Strength, String)>) -> Vec<(Strength, String)> {
 }
 
 /// What evidence names, as text.
+#[must_use]
 pub fn listed(named: &[(Strength, String)]) -> String {
     let named: Vec<String> = named.iter().map(|(by, id)| format!("{} {id}", by.as_str())).collect();
     named.join(", ")

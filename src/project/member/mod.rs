@@ -26,6 +26,7 @@ pub struct Valued {
     pub status: Option<String>,
     /// Its MRR in minor units of `currency`.
     pub mrr: i64,
+    /// Lower case.
     pub currency: String,
     /// The name of its tier.
     pub tier: Option<String>,
@@ -113,9 +114,13 @@ fn moment(unix_seconds: i64) -> Option<OffsetDateTime> {
 /// One member's sums in one currency, minor units.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revenue {
+    /// Lower case.
     pub currency: String,
+    /// Monthly recurring revenue, minor units.
     pub mrr: i64,
+    /// Everything ever paid, minor units.
     pub total_spent: i64,
+    /// What was paid less refunds and disputes, minor units.
     pub ltv: i64,
 }
 
@@ -128,8 +133,11 @@ pub fn main_currency(revenue: &[Revenue]) -> Option<&Revenue> {
 /// Thresholds of engagement, in full 24-hour days and whole months.
 #[derive(Clone, Copy, Debug)]
 pub struct Thresholds {
+    /// Logged in within so many days: active.
     pub active_days: i64,
+    /// Not logged in for more days than that: inactive.
     pub at_risk_days: i64,
+    /// Subscribed for so many months and active: champion.
     pub champion_months: i32,
 }
 

@@ -31,13 +31,17 @@ pub const BEGINNING: i64 = 0;
 /// One change of a customer's MRR in one currency: the net of all that happened in that second.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Movement {
+    /// Lower case.
     pub currency: String,
     /// Unix seconds.
     pub effective_at: i64,
+    /// Which kind of change.
     pub kind: Kind,
     /// Minor units; never 0.
     pub delta: i64,
+    /// The MRR until then, minor units.
     pub mrr_before: i64,
+    /// The MRR from then on, minor units.
     pub mrr_after: i64,
     /// The event that caused it; `None` if it was the clock.
     pub cause_event_id: Option<String>,

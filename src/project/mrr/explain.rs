@@ -18,12 +18,17 @@ pub const DEFINITION: &str = "What active and past-due subscriptions bring in an
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = MrrExplanation)]
 pub struct Explanation {
+    /// Its id.
     pub subscription: String,
+    /// The customer it is of.
     pub customer: String,
+    /// Its status.
     pub status: String,
+    /// Lower case.
     pub currency: String,
     /// Why the value is zero, if because of its status or a pause.
     pub worth_nothing: Option<String>,
+    /// Its items, each with its value.
     pub items: Vec<ItemExplanation>,
     /// Taken off the sum of the items, in this order.
     pub discounts: Vec<String>,
@@ -31,6 +36,7 @@ pub struct Explanation {
     pub tax: Option<String>,
     /// Before rounding.
     pub exact: String,
+    /// The sum, minor units.
     pub mrr: i64,
     /// Something had to be assumed.
     pub estimated: bool,
@@ -42,8 +48,11 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = MrrItemExplanation)]
 pub struct ItemExplanation {
+    /// Its id.
     pub item: String,
+    /// Its price.
     pub price: String,
+    /// How many.
     pub quantity: u64,
     /// `28 days`; `None` for a one-off price.
     pub interval: Option<String>,

@@ -3,6 +3,7 @@
 use super::StripeObject;
 
 /// A kind of Stripe object.
+#[expect(missing_docs, reason = "they are called what Stripe calls them")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     Customer,

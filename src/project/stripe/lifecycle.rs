@@ -49,7 +49,7 @@ impl StripeObject {
         match &mut self {
             Self::Customer(it) => it.deleted = true,
             Self::Discount(it) => it.deleted = true,
-            Self::Subscription(it) if !is_over(&it.status) => it.status = "canceled".to_owned(),
+            Self::Subscription(it) if !is_over(&it.status) => "canceled".clone_into(&mut it.status),
             _ => {}
         }
         self

@@ -16,9 +16,11 @@ use super::tables::{ActivityTable, ActivityTables};
 /// A used column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
+    /// Its name.
     pub name: String,
     /// Required; others are read if the table has them.
     pub is_needed: bool,
+    /// What it holds.
     pub content: Content,
 }
 

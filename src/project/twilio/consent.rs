@@ -29,7 +29,9 @@ impl ConsentSource {
 /// Somebody opted in or out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consent {
+    /// Whether they may be texted.
     pub opted_in: bool,
+    /// Where it comes from.
     pub source: ConsentSource,
     /// The keyword, if any.
     pub keyword: Option<String>,

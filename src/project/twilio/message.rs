@@ -38,13 +38,21 @@ pub struct Seen {
 pub struct Message {
     /// Whether it is incoming.
     pub is_incoming: bool,
+    /// The sender.
     pub from: Given,
+    /// The recipient.
     pub to: Given,
+    /// The text.
     pub body: Given,
+    /// The parts that the text was sent in.
     pub segments: Given,
+    /// The messaging service.
     pub service: Given,
+    /// The keyword, as Twilio understood it.
     pub opt_out_type: Given,
+    /// Why it failed, in words.
     pub error_message: Given,
+    /// How many attachments it has, and those that a report shows.
     pub media: Option<(u8, Vec<Media>)>,
     /// By Twilio's status.
     pub statuses: BTreeMap<String, Seen>,

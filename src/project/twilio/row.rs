@@ -16,15 +16,19 @@ pub struct Row {
     pub number: Option<String>,
     /// The text, if reported.
     pub body: Option<String>,
+    /// The attachments.
     pub media: Vec<Media>,
     /// The status in the table's enum.
     pub status: &'static str,
     /// Twilio's status; `None` if not reported.
     pub twilio_status: Option<String>,
+    /// Why it failed.
     pub error_code: Option<i32>,
     /// The error code and its description.
     pub error_message: Option<String>,
+    /// The parts that the text was sent in.
     pub num_segments: Option<i32>,
+    /// The messaging service.
     pub messaging_service_sid: Option<String>,
     /// The reports conflict, and no timestamp decides.
     pub is_tied: bool,

@@ -55,6 +55,7 @@ pub struct Reading {
 /// One page that was imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
+    /// Which tables.
     pub part: Part,
     /// Rows checked.
     pub rows: i64,

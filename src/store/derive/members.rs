@@ -26,12 +26,15 @@ pub struct Sources<'a> {
     pub sums: &'a money::Revenue,
     /// The customers' subscriptions.
     pub subscriptions: &'a [TieredSubscription],
+    /// What is the same for all members.
     pub context: Context<'a>,
 }
 
 /// What the rows depend on besides facts.
 pub struct Context<'a> {
+    /// The settings.
     pub rules: &'a Rules,
+    /// The present moment.
     pub now: OffsetDateTime,
     /// Members whose rows are computed for another moment than now.
     pub moments: &'a HashMap<Uuid, OffsetDateTime>,
@@ -187,6 +190,7 @@ const WRITE_REVENUE: &str = "
 
 /// A member's activity without the counts, which SQL adds.
 pub struct Member {
+    /// The user.
     pub user_id: Uuid,
     standing: Standing,
     last_login_at: Option<OffsetDateTime>,
@@ -197,6 +201,7 @@ pub struct Member {
 /// Members of whom only activity was reported.
 #[derive(Default)]
 pub struct Active {
+    /// The members, one row each.
     pub members: Vec<Member>,
     /// Those to derive completely: without a row, or whose revenue was not derived today.
     pub due: BTreeSet<Uuid>,

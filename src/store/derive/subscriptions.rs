@@ -20,9 +20,13 @@ use crate::store::resolve::payments::row_id;
 /// A subscription with its tier: the input of a row.
 #[derive(Debug)]
 pub struct TieredSubscription {
+    /// The subscription and its value.
     pub valuation: Valuation,
+    /// The status to show; none while no known one was reported.
     pub status: Option<String>,
+    /// The price that decided the tier.
     pub price: Option<String>,
+    /// The tier; none while no price or product of it is named.
     pub tier: Option<Tier>,
 }
 

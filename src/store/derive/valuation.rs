@@ -15,7 +15,9 @@ use crate::store::resolve::claims::moment;
 /// A subscription and its value.
 #[derive(Clone, Debug)]
 pub struct Valuation {
+    /// Its present state.
     pub subscription: Subscription,
+    /// Its value.
     pub mrr: Mrr,
     /// A change that Stripe announced and has not reported.
     pub overdue: Option<Announced>,

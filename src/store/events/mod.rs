@@ -21,7 +21,9 @@ use crate::project::stripe::{Admission, NotCounted};
 /// An event with what it means.
 #[derive(Debug)]
 pub struct Read<'a> {
+    /// The event.
     pub envelope: &'a Envelope,
+    /// What it means.
     pub meaning: Meaning,
 }
 

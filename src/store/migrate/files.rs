@@ -14,6 +14,7 @@ macro_rules! embedded {
 }
 
 /// The migrations in order, each file named as the Supabase CLI and sqlx both read it.
+#[expect(clippy::unreadable_literal, reason = "versions are timestamps, as in the files' names")]
 pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251125000000 "create_membership_tables",
     20251126000000 "create_crm_system",
@@ -53,6 +54,8 @@ pub(super) fn migrator() -> Migrator {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -61,7 +64,7 @@ mod tests {
         let mut on_disk: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".sql"))
+            .filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "sql"))
             .collect();
         on_disk.sort();
         let embedded: Vec<String> =

@@ -113,6 +113,7 @@ pub(super) async fn add_up_in(tx: &mut PgConnection, now: OffsetDateTime) -> Res
 pub(super) fn in_pages(names: &[EventName]) -> Vec<Vec<EventName>> {
     let (own, others): (Vec<_>, Vec<_>) =
         names.iter().cloned().partition(|(source, _)| source == Source::Internal.as_str());
+    #[expect(clippy::cast_possible_truncation, reason = "a constant")]
     let others = others.chunks(PAGE as usize).map(<[_]>::to_vec);
     own.chunks(PAGE_OF_OUR_OWN).map(<[_]>::to_vec).chain(others).collect()
 }

@@ -14,8 +14,11 @@ use crate::project::supabase::{ActivityTables, Row};
 /// What to add to a user's counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Logins.
     pub logins: i64,
+    /// Files.
     pub files: i64,
+    /// The size of the files.
     pub file_bytes: i64,
     /// Rows, by the metric that they move.
     pub rows: [i64; Metric::ALL.len()],

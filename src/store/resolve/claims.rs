@@ -12,8 +12,11 @@ use crate::project::identity::{Claim, Strength, UserState};
 /// A claim, and the event that made it.
 #[derive(Clone, Debug)]
 pub struct ClaimReport {
+    /// The claim.
     pub claim: Claim,
+    /// When it was reported.
     pub reported_at: OffsetDateTime,
+    /// The event that reported it.
     pub event_id: String,
     /// Whether it was resolved as the last of its second; otherwise the event id decides.
     pub is_last: bool,

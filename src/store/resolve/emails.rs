@@ -12,7 +12,9 @@ use crate::project::identity::{Address, MAX_ADDRESSES, Role};
 /// An address, and the event that gave it.
 #[derive(Clone, Debug)]
 pub struct AddressReport {
+    /// The address.
     pub address: Address,
+    /// The event that reported it.
     pub event_id: String,
 }
 

@@ -22,9 +22,13 @@ pub fn row_id(stripe_id: &str) -> Uuid {
 /// Sums in one currency, minor units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
+    /// Monthly recurring revenue.
     pub mrr: i64,
+    /// Collected.
     pub collected: i64,
+    /// Refunded.
     pub refunded: i64,
+    /// Withdrawn by disputes.
     pub disputed: i64,
 }
 

@@ -110,6 +110,7 @@ impl Chromium {
         let script = json!({"script": format!("return Boolean({condition})"), "args": []});
         let deadline = Instant::now() + ANSWER_LIMIT;
         while self.ask(Method::POST, "/execute/sync", &script).await != Ok(Value::Bool(true)) {
+            #[expect(clippy::manual_assert, reason = "the text is awaited")]
             if Instant::now() > deadline {
                 panic!(
                     "waited in vain for {condition} at {}:\n{}",

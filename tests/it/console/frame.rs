@@ -52,8 +52,10 @@ async fn assets_are_kept_for_ever_under_names_that_change_with_them() {
         let asset = browser.get(path).await;
         assert_eq!(asset.status, StatusCode::OK, "{path}");
         assert_eq!(asset.header("cache-control"), "public, max-age=31536000, immutable");
-        let kind =
-            if path.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+        let kind = match path.rsplit_once('.') {
+            Some((_, "css")) => "text/css; charset=utf-8",
+            _ => "text/javascript; charset=utf-8",
+        };
         assert_eq!(asset.header("content-type"), kind);
         assert!(!asset.body.is_empty());
     }

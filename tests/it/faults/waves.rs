@@ -136,9 +136,9 @@ impl Waves {
         for fault in wave.iter().filter(|fault| !self.skipped.contains_key(fault)) {
             let line = self.lines.entry(*fault).or_default();
             if wave.len() == 1 {
-                line.alone += 1
+                line.alone += 1;
             } else {
-                line.together += 1
+                line.together += 1;
             }
             line.longest_silence = line.longest_silence.max(silence);
             line.slowest_recovery = line.slowest_recovery.max(recovery);

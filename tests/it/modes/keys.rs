@@ -89,7 +89,9 @@ async fn key_of_unknown_mode_is_rejected_by_first_object() {
         let api = api(&account, "sk_123", None, None).unwrap();
         let mut progress = Progress::Silent;
         let walked = reconcile::run(&app.store, &api, &clock, options, &mut progress, |_| {}).await;
-        let fetched = stripe_events::run(&app.store, &api, &clock, Default::default(), &mut progress).await;
+        let fetched =
+            stripe_events::run(&app.store, &api, &clock, stripe_events::Options::default(), &mut progress)
+                .await;
         for error in [walked.unwrap_err(), fetched.unwrap_err()] {
             let is_refused =
                 matches!(error, ReconcileError::Api { source: StripeApiError::OtherMode(_), .. });
@@ -138,8 +140,14 @@ async fn only_the_configured_account_counts() {
     listed["livemode"] = json!(true);
     account.has("events", listed.clone());
 
-    let fetched =
-        stripe_events::run(&app.store, &api, &clock, Default::default(), &mut Progress::Silent).await;
+    let fetched = stripe_events::run(
+        &app.store,
+        &api,
+        &clock,
+        stripe_events::Options::default(),
+        &mut Progress::Silent,
+    )
+    .await;
     assert_eq!(fetched.unwrap().new, 1);
     let options = Options { fix: true, since: None };
     reconcile::run(&app.store, &api, &clock, options, &mut Progress::Silent, |_| {}).await.unwrap();

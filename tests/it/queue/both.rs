@@ -224,7 +224,7 @@ async fn a_cancelled_wait_loses_nothing(kind: Kind) {
             ack(batch).await;
         }
     };
-    let (_, consumed) = tokio::join!(setup.accept_all(&sent), timeout(DEADLINE, consuming));
+    let ((), consumed) = tokio::join!(setup.accept_all(&sent), timeout(DEADLINE, consuming));
     consumed.expect("every event came");
     drop(consumer);
     setup.stop().await;

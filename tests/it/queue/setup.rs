@@ -55,7 +55,7 @@ impl Setup {
         logs.try_init().ok();
         let database = TestDatabase::migrated().await;
         let mut config = crate::support::config(database.url());
-        config.queue_prefix = broker.prefix.clone();
+        config.queue_prefix.clone_from(&broker.prefix);
         change(&mut config);
         let lifecycle = Lifecycle::default();
         let queue = Queue::open(&config, database.pool.clone(), database.pool.clone(), &lifecycle).unwrap();

@@ -165,7 +165,7 @@ async fn read(
     }
     // The end arrives after everything before it: the writer sees it, and ends.
     drop(under_way);
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn write(

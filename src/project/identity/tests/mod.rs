@@ -253,11 +253,11 @@ proptest! {
             .prop_shuffle()
     ) {
         let mut known = Vec::new();
-        for (at, address) in shuffled.iter().enumerate() {
+        for (second, address) in (100..).zip(&shuffled) {
             known.push(address.clone());
             if let Owner::User { unrecorded: Some(new), .. } = decided(&[], &known) {
                 let passed: Vec<&str> = new.passed.iter().map(String::as_str).collect();
-                known.extend(recorded(new.user_id, &new.email, &passed, 100 + at as i64));
+                known.extend(recorded(new.user_id, &new.email, &passed, second));
             }
         }
         prop_assert_eq!(short(decided(&[], &known)), short(decided(&[], &shuffled)));

@@ -11,6 +11,7 @@ fn open(attempt_count: i64, amount_paid: i64, last_failure: Option<FailedAttempt
     O::Invoice(Invoice { status, attempt_count, amount_paid, last_failure, paid_at: None, ..paid })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the type of the field")]
 fn failed(at: i64, attempt_count: i64, amount_paid: i64) -> Option<FailedAttempt> {
     Some(FailedAttempt { at, attempt_count, amount_paid })
 }

@@ -1,5 +1,6 @@
 //! The stored parts of Stripe's objects. These are the facts' `state`; fields are added, never renamed. Times
 //! are Unix seconds, amounts minor units of the object's currency (lower case).
+#![expect(missing_docs, reason = "fields are called what Stripe calls them")]
 
 pub(super) mod charge;
 pub(super) mod customer;

@@ -78,7 +78,6 @@ pub struct Item {
     pub tax_rates: Vec<TaxRate>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
 const fn is_false(flag: &bool) -> bool {
     !*flag
 }

@@ -46,7 +46,9 @@ impl Metric {
 /// Which rows count: those whose `column` is (or is not) `value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
+    /// The column to look at.
     pub column: String,
+    /// The value it must have.
     pub value: String,
     /// Whether rows with this value count; otherwise those with another value, including null.
     pub is: bool,
@@ -70,6 +72,7 @@ pub struct ActivityTable {
     pub relation: String,
     /// The column that holds the owner's user id.
     pub owner: String,
+    /// What its rows count for.
     pub metric: Metric,
     /// Without it all rows count.
     pub condition: Option<Condition>,

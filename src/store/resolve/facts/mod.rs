@@ -32,7 +32,9 @@ use crate::project::{Meaning, Reading};
 /// A report and the event that made it.
 #[derive(Clone, Debug)]
 pub struct Reported<T> {
+    /// The event that reported it.
     pub event_id: String,
+    /// What it reported.
     pub report: Report<T>,
 }
 
@@ -49,7 +51,9 @@ pub(in crate::store) type Moment = (bool, Option<i64>, OffsetDateTime);
 /// A fact that a batch changed.
 #[derive(Clone, Debug)]
 pub struct Changed<T> {
+    /// The fact before the batch, if there was one.
     pub before: Option<T>,
+    /// The fact now.
     pub after: T,
 }
 

@@ -201,7 +201,7 @@ impl Simulation {
             self.fail(&invoice);
             self.wait(23 * 3_600);
             self.change_subscription(id, UPDATED, |it, now| {
-                it.status = "incomplete_expired".to_owned();
+                "incomplete_expired".clone_into(&mut it.status);
                 it.ended_at = Some(now);
             });
             self.void(&invoice);
@@ -217,7 +217,7 @@ impl Simulation {
         self.change_subscription(id, UPDATED, |it, _| {
             it.period = (it.period.1, it.period.1 + 30 * DAY);
             if it.status == "trialing" {
-                it.status = "active".to_owned();
+                "active".clone_into(&mut it.status);
             }
         });
         let invoice = self.new_invoice(id, false);
@@ -254,7 +254,7 @@ impl Simulation {
     pub fn end_subscription(&mut self, id: &str) {
         let (reason, feedback) = self.some_reason();
         self.change_subscription(id, &["customer.subscription.deleted"], |it, now| {
-            it.status = "canceled".to_owned();
+            "canceled".clone_into(&mut it.status);
             it.ended_at = Some(now);
             it.canceled_at = it.canceled_at.or(Some(now));
             (it.reason, it.feedback) = (it.reason.or(reason), it.feedback.or(feedback));

@@ -113,7 +113,7 @@ impl Simulation {
             }
             _ => return,
         };
-        let phase = if self.stripe.late_prices.contains(&price.id) { 1 } else { 0 };
+        let phase = usize::from(self.stripe.late_prices.contains(&price.id));
         let tier = Tier { id, name, price: by_price, product: by_product };
         self.tiers.push(tier.clone());
         self.acts.push((phase, Act::NameTier(tier)));
