@@ -8,6 +8,7 @@
 mod batch;
 mod error;
 mod group_commit;
+mod limits;
 pub mod metric_names;
 mod postgres;
 mod rabbitmq;

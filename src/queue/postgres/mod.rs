@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use self::pending::ClaimLimit;
 use self::wake::Wake;
-use super::batch::BatchLimits;
+use super::limits::BatchLimits;
 use super::error::Refused;
 use super::group_commit::{Limits, Submitter, batcher};
 use crate::config::Config;

@@ -13,7 +13,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::{PgQueue, Waker};
 use crate::database::{self, within_reason};
 use crate::envelope::Envelope;
-use crate::queue::batch::BatchLimits;
+use crate::queue::limits::BatchLimits;
 use crate::retry::Delays;
 use crate::store::events::pending::{self, Limits};
 

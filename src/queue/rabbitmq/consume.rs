@@ -13,7 +13,7 @@ use super::message::Message;
 use super::settle::{Settle, Span};
 use crate::envelope::Envelope;
 use crate::lifecycle::Lifecycle;
-use crate::queue::batch::BatchLimits;
+use crate::queue::limits::BatchLimits;
 
 /// Makes batches of the feeds' messages.
 pub struct Consumer {

@@ -28,7 +28,7 @@ use self::publish::Lane;
 use self::settle::Tags;
 use self::topology::Topology;
 use super::QueueError;
-use super::batch::BatchLimits;
+use super::limits::BatchLimits;
 use super::error::Refused;
 use super::group_commit::{Limits, Submitter, batcher};
 use crate::config::Config;
