@@ -1,14 +1,14 @@
--- Database Webhooks that memberflow accepts: pg_net posts each change, signed as Standard Webhooks signs.
+-- Signed Database Webhooks for memberflow: pg_net posts each change, signed according to Standard Webhooks.
 --
--- `memberflow supabase install` loses nothing and is the better way (supabase-triggers.md). What both tell counts
--- once.
+-- Prefer `memberflow supabase install` (supabase-triggers.md): its triggers lose no change. Both can be used together; a change that
+-- both report counts once.
 --
--- Supabase's own Database Webhooks carry no signature, and on auth tables they would send password hashes and
--- tokens along. These triggers sign, and send only the columns named in their arguments.
+-- Supabase's own Database Webhooks are not signed, and on auth tables they would send password hashes and tokens. These triggers sign
+-- their requests and send only the columns named in their arguments.
 --
--- Before: enable the extensions pg_net and pgcrypto (Supabase keeps pgcrypto in the schema `extensions`), and
--- store two secrets in the vault: `memberflow_url` (https://…/webhooks/supabase/database) and `memberflow_secret`
--- (one of SUPABASE_WEBHOOK_SECRETS, as it stands there: v1,whsec_…).
+-- Requirements: the extensions pg_net and pgcrypto (Supabase installs pgcrypto in the schema `extensions`), and two secrets in the
+-- vault: `memberflow_url` (https://…/webhooks/supabase/database) and `memberflow_secret` (one of SUPABASE_WEBHOOK_SECRETS, in the same
+-- form: v1,whsec_…).
 
 create or replace function ingest.tell_memberflow() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -24,7 +24,7 @@ begin
         'type', tg_op, 'schema', tg_table_schema, 'table', tg_table_name,
         'record', case when tg_op <> 'DELETE' then ingest.only(to_jsonb(new), tg_argv) end,
         'old_record', case when tg_op <> 'INSERT' then ingest.only(to_jsonb(old), tg_argv) end);
-    -- pg_net sends exactly body::text in UTF-8, so that is what is signed.
+    -- pg_net sends body::text in UTF-8. Sign exactly these bytes.
     mac := extensions.hmac(
         convert_to(id || '.' || stamp || '.' || body::text, 'UTF8'),
         decode(regexp_replace(secret, '^v1,whsec_', ''), 'base64'),
@@ -37,13 +37,13 @@ begin
             'webhook-signature', 'v1,' || encode(mac, 'base64')));
     return null;
 exception when others then
-    -- A fault of ours must never undo what the user did.
+    -- An error here must never abort the user's statement.
     raise warning 'memberflow was not told: %', sqlerrm;
     return null;
 end
 $$;
 
--- The named columns of a row; all of them where none is named.
+-- The named columns of a row, or all columns if none is named.
 create or replace function ingest.only(whole jsonb, columns text[]) returns jsonb
 language sql immutable set search_path = '' as $$
     select case when cardinality(columns) is null or cardinality(columns) = 0 then whole
@@ -64,7 +64,7 @@ create or replace trigger tell_memberflow after insert or update or delete on pu
     execute function ingest.tell_memberflow('id', 'user_id', 'is_draft', 'created_at', 'updated_at');
 create or replace trigger tell_memberflow after insert or update or delete on public.journal_entries for each row
     execute function ingest.tell_memberflow('id', 'user_id', 'created_at', 'updated_at');
--- Of a profile what completion is counted from. Columns that the table lacks are left out.
+-- The columns that profile completion is computed from. Columns that do not exist are left out.
 create or replace trigger tell_memberflow after insert or update or delete on public.user_profiles for each row
     execute function ingest.tell_memberflow('id', 'user_id', 'is_active', 'is_draft', 'updated_at', 'first_name', 'last_name',
         'email', 'phone', 'date_of_birth', 'gender', 'profile_picture_url', 'city', 'country', 'timezone');
