@@ -55,6 +55,8 @@ select currency, (effective_at at time zone 'UTC')::date, kind, count(*) filter 
 from public.mrr_movements group by 1, 2, 3;
 delete from ingest.mrr_cohorts;
 insert into ingest.mrr_cohorts select * from ingest.summed_cohorts;
+delete from ingest.mrr_revisions;
+insert into ingest.mrr_revisions select * from ingest.summed_revisions;
 
 insert into public.payment_history
     (user_id, stripe_invoice_id, amount, amount_refunded, amount_disputed, currency, status, paid_at, created_at)

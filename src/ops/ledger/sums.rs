@@ -1,8 +1,8 @@
 //! The ledger summed by currency, day (UTC) and kind.
 //!
-//! What is believed now stands in `ingest.mrr_totals`, which triggers of the ledger keep: it costs the same however long the
-//! ledger is. What was believed at an earlier moment differs from that by what was recorded or superseded since, which is read
-//! from the ledger by index: the further back, the more it costs, up to the whole ledger.
+//! What is believed now stands in `ingest.mrr_totals`. What was believed at an earlier moment differs from that by what was
+//! recorded or superseded since: by the sums of `ingest.mrr_revisions` for the days after that moment's, and for the rest of
+//! its day by the ledger itself, by index. Triggers of the ledger keep both, so an answer costs the same however long it is.
 
 use sqlx::{Postgres, QueryBuilder};
 use time::{Date, OffsetDateTime, UtcOffset};
@@ -16,13 +16,23 @@ const PRESENT: &str =
 pub(super) fn push(query: &mut QueryBuilder<Postgres>, known_at: Option<OffsetDateTime>) {
     query.push(PRESENT);
     let Some(known_at) = known_at else { return };
-    let rows = " union all select currency, (effective_at at time zone 'UTC')::date, kind";
-    query.push(rows).push(", 1, delta from public.mrr_movements where superseded_at > ").push_bind(known_at);
-    query.push(" and recorded_at <= ").push_bind(known_at);
-    query
-        .push(rows)
-        .push(", -1, -delta from public.mrr_movements where superseded_at is null and recorded_at > ");
-    query.push_bind(known_at);
+    query.push(
+        " union all select currency, day, kind, -movements, -amount from ingest.mrr_revisions where known_on > ",
+    );
+    query.push_bind(day(known_at));
+    for (moment, movements, amount) in [("recorded_at", "-1", "-delta"), ("superseded_at", "1", "delta")] {
+        query.push(" union all select currency, (effective_at at time zone 'UTC')::date, kind, ");
+        query.push(movements).push(", ").push(amount).push(" from public.mrr_movements where ");
+        push_rest_of_day(query, moment, known_at);
+    }
+}
+
+/// Adds the condition that `column` lies after `moment` on the same day.
+fn push_rest_of_day(query: &mut QueryBuilder<Postgres>, column: &str, moment: OffsetDateTime) {
+    query.push(column).push(" > ").push_bind(moment);
+    if let Some(next) = day(moment).next_day() {
+        query.push(" and ").push(column).push(" < ").push_bind(next.midnight().assume_utc());
+    }
 }
 
 /// Adds a query of `currency, kind, movements, amount` that takes away what took effect after `at` on the same day.
@@ -36,12 +46,9 @@ pub(super) fn push_less_later_that_day(
         "select k.currency, k.kind, -1, -m.delta from (select distinct currency, kind from ingest.mrr_totals) k
          cross join lateral (
              select m.delta from public.mrr_movements m
-             where m.currency = k.currency and m.kind = k.kind and m.effective_at > ",
+             where m.currency = k.currency and m.kind = k.kind and ",
     );
-    query.push_bind(at);
-    if let Some(next) = day(at).next_day() {
-        query.push(" and m.effective_at < ").push_bind(next.midnight().assume_utc());
-    }
+    push_rest_of_day(query, "m.effective_at", at);
     push_believed(query, known_at);
     query.push(" offset 0) m");
 }

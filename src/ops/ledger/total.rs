@@ -56,8 +56,7 @@ pub async fn mrr_at(pool: &PgPool, question: &Question, now: OffsetDateTime) -> 
         Some(user_id) => of_member(user_id, at, known_at),
         None => of_everybody(at, known_at),
     };
-    // Which way is the best depends on how much was recorded since.
-    let totals = query.build_query_as().persistent(known_at.is_none()).fetch_all(pool).await?;
+    let totals = query.build_query_as().fetch_all(pool).await?;
     Ok(MrrAt { definition: DEFINITION, at, known_at, totals })
 }
 

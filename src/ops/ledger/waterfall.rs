@@ -201,8 +201,7 @@ async fn read(
         query.push(" where day < ").push_bind(sums::day(end.begin()));
     }
     query.push(" group by 1, 2, 3 having (sum(movements), sum(amount)) <> (0, 0) order by 1");
-    // Which way is the best depends on how much was recorded since.
-    query.build_query_as().persistent(known_at.is_none()).fetch_all(pool).await
+    query.build_query_as().fetch_all(pool).await
 }
 
 #[cfg(test)]

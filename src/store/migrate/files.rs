@@ -35,6 +35,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251206002200 "find_messages",
     20251206002300 "keep_saved_views",
     20251206003000 "read_first_activity_apart",
+    20251206010000 "keep_mrr_revisions",
 ];
 
 /// What applies them.

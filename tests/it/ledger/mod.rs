@@ -101,6 +101,15 @@ async fn assert_totals_are_sums(app: &TestApp, when: &str) {
         )
         .await;
     assert!(differing.is_empty(), "{when}: {differing:?}");
+    let revisions = app
+        .rows(
+            "select * from (select * from ingest.mrr_revisions where (movements, amount) <> (0, 0)) t
+             full join (select known_on, currency, day, kind, movements as counted, amount as summed
+                        from ingest.summed_revisions) l using (known_on, currency, day, kind)
+             where (t.movements, t.amount) is distinct from (l.counted, l.summed)",
+        )
+        .await;
+    assert!(revisions.is_empty(), "{when}: {revisions:?}");
     let cohorts = app
         .rows(
             "select * from (select * from ingest.mrr_cohorts where (customers, amount) <> (0, 0)) t

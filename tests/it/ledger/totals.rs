@@ -27,7 +27,7 @@ fn change(rng: &mut Rng, customers: u64) -> String {
              select 'cus_{customers}_' || n % 3, '{currency}',
                     timestamptz '2026-01-01 23:30Z' + ({day} + n % 3) * interval '1 day'
                         + (random() * 1000000000)::int * interval '1 microsecond',
-                    now(), case when n % 5 = 4 then now() end, '{kind}', 100 + n, 0, 100 + n, 1
+                    now() - (n % 3) * interval '1 day', case when n % 5 = 4 then now() end, '{kind}', 100 + n, 0, 100 + n, 1
              from generate_series(1, {some}) n"
         ),
         6 | 7 => format!("update public.mrr_movements set superseded_at = now() where superseded_at is null and {any}"),
@@ -89,7 +89,11 @@ async fn the_migration_fills_the_totals_of_a_ledger_that_is_there() {
     for _ in 0..30 {
         app.execute(&change(&mut rng, 0)).await;
     }
-    for (trigger, table) in [("total_inserted", "mrr_totals"), ("cohort_inserted", "mrr_cohorts")] {
+    for (trigger, table) in [
+        ("total_inserted", "mrr_totals"),
+        ("cohort_inserted", "mrr_cohorts"),
+        ("revise_inserted", "mrr_revisions"),
+    ] {
         app.execute(&format!("drop trigger memberflow_{trigger} on public.mrr_movements")).await;
         app.execute(&format!("delete from ingest.{table}")).await;
     }
@@ -97,6 +101,7 @@ async fn the_migration_fills_the_totals_of_a_ledger_that_is_there() {
     let files = [
         include_str!("../../../migrations/20251206001000_keep_mrr_totals.sql"),
         include_str!("../../../migrations/20251206001200_keep_mrr_cohorts.sql"),
+        include_str!("../../../migrations/20251206010000_keep_mrr_revisions.sql"),
     ];
     for fill in files.into_iter().chain(files) {
         run(&mut app.database.pool.acquire().await.unwrap(), fill).await;

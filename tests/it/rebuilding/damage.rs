@@ -102,6 +102,12 @@ pub(super) const CHANGED: Damage = &[
         1,
     ),
     (
+        "ingest.mrr_revisions",
+        "update ingest.mrr_revisions set amount = amount + 5 where (known_on, currency, day, kind) in
+             (select known_on, currency, day, kind from ingest.mrr_revisions where movements > 0 order by 1, 2, 3, 4 limit 1)",
+        1,
+    ),
+    (
         "ingest.mrr_cohorts",
         "update ingest.mrr_cohorts set customers = customers + 1 where (currency, cohort, month) in
              (select currency, cohort, month from ingest.mrr_cohorts where amount > 0 order by 1, 2, 3 limit 1)",
@@ -231,6 +237,12 @@ pub(super) const DELETED: Damage = &[
         1,
     ),
     (
+        "ingest.mrr_revisions",
+        "delete from ingest.mrr_revisions where (known_on, currency, day, kind) in
+             (select known_on, currency, day, kind from ingest.mrr_revisions where movements > 0 order by 1, 2, 3, 4 limit 1)",
+        1,
+    ),
+    (
         "ingest.mrr_cohorts",
         "delete from ingest.mrr_cohorts where (currency, cohort, month) in
              (select currency, cohort, month from ingest.mrr_cohorts where amount > 0 order by 1, 2, 3 limit 1)",
@@ -327,6 +339,11 @@ pub(super) const ADDED: Damage = &[
         1,
     ),
     ("ingest.mrr_totals", "insert into ingest.mrr_totals values ('xts', '2020-02-02', 'new', 1, 5)", 1),
+    (
+        "ingest.mrr_revisions",
+        "insert into ingest.mrr_revisions values ('2020-02-02', 'xts', '2020-02-02', 'new', 1, 5)",
+        1,
+    ),
     ("ingest.mrr_cohorts", "insert into ingest.mrr_cohorts values ('xts', '2020-02-01', '2020-03-01', 1, 5)", 1),
     (
         "public.customer_subscriptions",

@@ -46,9 +46,10 @@ const OWN_DECISIONS: [(&str, &str); 2] =
     [("ingest.inbox", "source <> 'internal'"), ("ingest.customer_emails", "object_id not like 'match/%'")];
 
 /// What was believed in between depends on the order in which things became known; what is believed does not.
-const BELIEFS: [(&str, &str); 3] = [
+const BELIEFS: [(&str, &str); 4] = [
     ("public.mrr_movements", "superseded_at is null"),
     ("ingest.mrr_totals", "movements <> 0"),
+    ("ingest.mrr_revisions", "false"),
     ("ingest.mrr_cohorts", "(customers, amount) <> (0, 0)"),
 ];
 
