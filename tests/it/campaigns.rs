@@ -198,6 +198,44 @@ async fn campaign_shows_cost_and_return_to_the_cent() {
     assert!(campaigns::show(&app.database.pool, "winter").await.unwrap().is_none());
 }
 
+/// `status: leads` of the campaign, then its newest leads.
+async fn leads_of(app: &TestApp, slug: &str) -> String {
+    let shown = campaigns::show(&app.database.pool, slug).await.unwrap().unwrap();
+    let statuses = shown.leads_by_status.iter().map(|(status, leads)| format!("{status}: {leads}"));
+    let newest = shown.newest_leads.into_iter().map(|lead| lead.email.replace("@example.com", ""));
+    statuses.chain(newest).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn campaign_shows_leads_as_they_are_whatever_changes() {
+    let app = TestApp::begin().await;
+    campaign(&app, "spring", "", "").await;
+    campaign(&app, "autumn", "", "").await;
+    for email in ["a@example.com", "b@example.com", "c@example.com"] {
+        lead(&app, email, ["spring", "", ""]).await;
+        app.execute("update public.leads set created_at = created_at - interval '1 day'").await;
+    }
+    assert_eq!(leads_of(&app, "spring").await, "new: 3 c b a");
+    for (change, spring, autumn) in [
+        ("update public.leads set status = 'lost' where email like 'a@%'", "lost: 1 new: 2 c b a", ""),
+        (
+            "update public.leads set created_at = created_at + interval '9 days' where email like 'a@%'",
+            "lost: 1 new: 2 a c b",
+            "",
+        ),
+        (
+            "update public.leads set campaign_id = (select id from public.marketing_campaigns where slug = 'autumn')
+             where email like 'c@%'",
+            "lost: 1 new: 1 a b",
+            "new: 1 c",
+        ),
+        ("delete from public.leads where email like 'b@%'", "lost: 1 a", "new: 1 c"),
+    ] {
+        app.execute(change).await;
+        assert_eq!((leads_of(&app, "spring").await, leads_of(&app, "autumn").await), (spring.into(), autumn.into()));
+    }
+}
+
 #[tokio::test]
 async fn campaign_list_continues_after_cursor() {
     let app = TestApp::begin().await;
@@ -227,5 +265,19 @@ async fn migration_counts_preexisting_leads() {
         let migration = include_str!("../../migrations/20251205001300_count_leads_in_campaigns.sql");
         sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
         assert_eq!(sums(&app).await, ["spring: 1 0 0"]);
+    }
+}
+
+#[tokio::test]
+async fn migration_completes_leads_that_were_counted_before() {
+    let app = TestApp::begin().await;
+    campaign(&app, "spring", "", "").await;
+    lead(&app, "a@example.com", ["spring", "", ""]).await;
+    app.execute("drop trigger memberflow_complete_counted_lead on ingest.counted_leads").await;
+    lead(&app, "b@example.com", ["spring", "", ""]).await;
+    for _ in 0..2 {
+        let migration = include_str!("../../migrations/20251206010100_keep_status_of_counted_leads.sql");
+        sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
+        assert!(leads_of(&app, "spring").await.starts_with("new: 2 "));
     }
 }

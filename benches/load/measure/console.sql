@@ -95,8 +95,8 @@ select md5('lead' || n)::uuid, 'lead' || n || '@example.org', (array['new', 'con
        md5('campaign' || (case when n % 3 = 0 then 1 else n % 300 end))::uuid,
        timestamptz '2025-01-01' + n * interval '1 minute'
 from generate_series(1::bigint, MEMBERS / 4) n;
-insert into ingest.counted_leads (lead_id, campaign_id, value)
-select id, campaign_id, 0 from public.leads;
+insert into ingest.counted_leads (lead_id, campaign_id, value, status, created_at)
+select id, campaign_id, 0, status, created_at from public.leads;
 
 insert into ingest.parked (subject, reason, detail, parked_at)
 select 'cus_parked_' || n, (array['unknown_user', 'no_tier', 'needs_stripe'])[(1 + n % 3)::int], 'nobody',

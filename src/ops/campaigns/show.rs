@@ -87,14 +87,14 @@ pub async fn show(pool: &PgPool, name: &str) -> Result<Option<Detail>, sqlx::Err
 }
 
 const BY_STATUS: &str = "
-select coalesce(l.status::text, 'none'), count(*)
-from ingest.counted_leads c join public.leads l on l.id = c.lead_id
-where c.campaign_id = $1 group by 1";
+select coalesce(status, 'none'), count(*) from ingest.counted_leads where campaign_id = $1 group by 1";
 
+/// The newest by index before their rows are read.
 const LEADS: &str = "
 select l.id, l.email::text as email, l.status::text as status,
        case when l.campaign_id is null then 'utm' else 'campaign_id' end as matched_by,
        l.converted_to_user_id, c.value::bigint as value, l.created_at
-from ingest.counted_leads c join public.leads l on l.id = c.lead_id
-where c.campaign_id = $1
-order by l.created_at desc nulls last, l.id limit $2";
+from (select * from ingest.counted_leads where campaign_id = $1
+      order by created_at desc nulls last, lead_id limit $2) c
+join public.leads l on l.id = c.lead_id
+order by c.created_at desc nulls last, c.lead_id";
