@@ -265,6 +265,10 @@ async fn list_shows_the_longest_waiting_first_page_by_page() {
         (Filter { assignee: Some(Assignee::Nobody), ..Filter::default() }, &["2", "3", "4"]),
         (Filter { member: Some(GRACE), ..Filter::default() }, &[]),
         (Filter { text: some("HELP 2"), ..Filter::default() }, &["2"]),
+        (Filter { text: some("help"), ..Filter::default() }, &["2", "1", "3", "4"]),
+        (Filter { text: some("help"), waiting_for: some("staff"), ..Filter::default() }, &["2", "1"]),
+        (Filter { text: some("help _"), ..Filter::default() }, &[]),
+        (Filter { text: some("help%"), ..Filter::default() }, &[]),
     ] {
         assert_eq!(numbers(filter.clone()).await, expected, "{filter:?}");
     }

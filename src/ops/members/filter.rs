@@ -138,7 +138,7 @@ impl Filter {
 }
 
 /// A `like` pattern that matches what contains `text`, whatever characters it has.
-fn contains_pattern(text: &str) -> String {
+pub(in crate::ops) fn contains_pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
     for character in text.chars() {

@@ -19,6 +19,7 @@ use uuid::Uuid;
 pub use change::{Change, ChangeError, change, change_expected};
 pub use contact::{Contact, Support};
 pub use cursor::{Cursor, InvalidCursor};
+pub(super) use filter::contains_pattern;
 pub use filter::{ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, InvalidFilter, SUBSCRIPTION_STATUSES};
 pub use list::{DEFAULT_LIMIT, ListError, MAX_LIMIT, Page, PageRequest, count, list};
 pub use show::{Detail, Payment, Subscription, find_by_email, show};

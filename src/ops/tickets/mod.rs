@@ -72,14 +72,21 @@ pub struct Ticket {
     pub resolution_seconds: Option<i64>,
 }
 
-/// The columns of a [`Ticket`]. A `where` clause follows.
+/// The columns of a [`Ticket`], of tickets `t` and their [`OWNERS`].
 const COLUMNS: &str = "
 select t.id, t.ticket_number::text as ticket_number, t.user_id, coalesce(u.email::text, t.guest_email::text) as email,
        t.subject::text as subject, t.status::text as status, t.priority::text as priority,
        t.category::text as category, t.assigned_to, t.waiting_for, t.waiting_since, t.first_response_at,
        t.last_member_reply_at, t.last_staff_reply_at, t.reply_count, t.reopened_count, t.created_at,
-       t.resolved_at, t.closed_at, t.resolution_seconds
-from public.support_tickets t left join auth.users u on u.id = t.user_id";
+       t.resolved_at, t.closed_at, t.resolution_seconds";
+
+/// All tickets.
+const FROM_TICKETS: &str = "
+from public.support_tickets t";
+
+/// Whose they are.
+const OWNERS: &str = "
+left join auth.users u on u.id = t.user_id";
 
 /// The ticket with this id or number, in any case.
 async fn find(connection: &mut PgConnection, name: &str) -> Result<Option<Uuid>, sqlx::Error> {

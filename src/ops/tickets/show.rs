@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::change::TicketState;
-use super::{COLUMNS, Ticket, find};
+use super::{COLUMNS, FROM_TICKETS, OWNERS, Ticket, find};
 use crate::database;
 use crate::ops::version;
 
@@ -56,10 +56,11 @@ impl Detail {
 pub async fn show(pool: &PgPool, name: &str) -> Result<Option<Detail>, sqlx::Error> {
     let mut reading = database::begin_reading(pool).await?;
     let Some(id) = find(&mut reading, name).await? else { return Ok(None) };
-    let ticket: Ticket = sqlx::query_as(AssertSqlSafe(format!("{COLUMNS} where t.id = $1")))
-        .bind(id)
-        .fetch_one(&mut *reading)
-        .await?;
+    let ticket: Ticket =
+        sqlx::query_as(AssertSqlSafe(format!("{COLUMNS}{FROM_TICKETS}{OWNERS} where t.id = $1")))
+            .bind(id)
+            .fetch_one(&mut *reading)
+            .await?;
     let description =
         sqlx::query_scalar("select description::text from public.support_tickets where id = $1")
             .bind(id)

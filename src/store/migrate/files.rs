@@ -37,6 +37,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251206003000 "read_first_activity_apart",
     20251206010000 "keep_mrr_revisions",
     20251206010100 "keep_status_of_counted_leads",
+    20251206010200 "find_tickets_by_text",
 ];
 
 /// What applies them.
