@@ -99,12 +99,16 @@ enum Reach {
 
 impl Reach {
     fn begin(self) -> QueryBuilder<Postgres> {
-        QueryBuilder::new(if matches!(self, Self::Within(_)) { sql::OF_ACCOUNTS[0] } else { "" })
+        let mut query = QueryBuilder::new("");
+        if matches!(self, Self::Within(_)) {
+            query.push("select u.id").push(sql::FROM_GIVEN_ACCOUNTS[0]);
+        }
+        query
     }
 
     fn end(self, mut query: QueryBuilder<Postgres>) -> QueryBuilder<Postgres> {
         if let Self::Within(stretch) = self {
-            query.push(sql::OF_ACCOUNTS[1]).push(stretch.condition);
+            query.push(sql::FROM_GIVEN_ACCOUNTS[1]).push(" where ").push(stretch.condition);
         }
         query.push(" limit ").push(FEW + 1);
         query

@@ -109,7 +109,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, List
     filter.check()?;
     let mut query = counting();
     query.push("select u.id");
-    for piece in [sql::FROM_USERS, sql::METRICS, sql::LEADING, sql::PRESENT] {
+    for piece in [sql::FROM_ACCOUNTS, sql::PROFILE, sql::METRICS, sql::LEADING, sql::PRESENT] {
         query.push(piece);
     }
     // Of whichever stretch: few that come into question for a filter are few in all.
@@ -176,7 +176,7 @@ fn compose(
     limit: i64,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(sql::COLUMNS);
-    for piece in [sql::FROM_USERS, sql::METRICS, sql::LEADING, sql::PRESENT] {
+    for piece in [sql::FROM_ACCOUNTS, sql::PROFILE, sql::METRICS, sql::LEADING, sql::PRESENT] {
         query.push(piece);
     }
     query.push(" and u.id = any(array(");
@@ -196,20 +196,24 @@ fn push_page(
     limit: i64,
 ) {
     let PageRequest { filter, sort, .. } = request;
-    let accounts = match (sort.by, stretch.key) {
-        (SortBy::Name, Some(_)) => sql::FROM_PROFILES,
-        (SortBy::Name, None) => sql::FROM_USERS,
-        _ if filter.pattern().is_some() => sql::FROM_USERS,
-        _ => sql::FROM_ACCOUNTS,
-    };
-    query.push("select u.id").push(accounts).push(sql::METRICS);
+    let is_by_name = sort.by == SortBy::Name;
+    let along_names = is_by_name && stretch.key.is_some() && candidates.is_none();
+    query.push("select u.id");
+    if let Some(candidates) = candidates {
+        // Else Postgres may walk along the order, although it is told the few that come into question.
+        let [begin, end] = sql::FROM_GIVEN_ACCOUNTS;
+        query.push(begin).push("select distinct unnest(").push_bind(candidates).push(") as id").push(end);
+    } else {
+        query.push(if along_names { sql::FROM_PROFILES } else { sql::FROM_ACCOUNTS });
+    }
+    if !along_names && (is_by_name || filter.pattern().is_some()) {
+        query.push(sql::PROFILE);
+    }
+    query.push(sql::METRICS);
     if filter.asks_for_subscription() {
         query.push(sql::LEADING);
     }
     query.push(sql::PRESENT).push(" and ").push(stretch.condition);
-    if let Some(candidates) = candidates {
-        query.push(" and u.id = any(").push_bind(candidates).push(")");
-    }
     filter.push(query);
     let (beyond, order) = order_of(stretch, sort.direction, from.way);
     if let Some(cursor) = from.cursor {

@@ -181,7 +181,9 @@ pub async fn show(
     // One snapshot for all: the sums and the payments that they are made of belong together.
     let mut reading = database::begin_reading(pool).await?;
     let mut query: QueryBuilder<Postgres> = QueryBuilder::new(sql::COLUMNS);
-    query.push(sql::FROM_USERS).push(sql::METRICS).push(sql::LEADING).push(sql::PRESENT);
+    for piece in [sql::FROM_ACCOUNTS, sql::PROFILE, sql::METRICS, sql::LEADING, sql::PRESENT] {
+        query.push(piece);
+    }
     query.push(" and u.id = ").push_bind(user_id);
     let member: Option<Member> = query.build_query_as().fetch_optional(&mut *reading).await?;
     let Some(member) = member else { return Ok(None) };

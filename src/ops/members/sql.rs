@@ -31,10 +31,21 @@ select u.id as user_id, u.email::text as email, coalesce(p.phone, nullif(u.phone
        coalesce(r.total_spent, 0)::bigint as total_spent, r.currency::text as currency,
        r.subscription_start_date";
 
-/// The accounts, each with its newest active profile.
-pub(super) const FROM_USERS: &str = concat!(
+/// The accounts.
+pub(super) const FROM_ACCOUNTS: &str = "
+from auth.users u";
+
+/// The same, of which a query between the pieces gives the `id`s: looked up one by one, whatever order is asked for.
+pub(super) const FROM_GIVEN_ACCOUNTS: [&str; 2] = [
     "
-from auth.users u
+from (",
+    ") given
+cross join lateral (select * from auth.users u where u.id = given.id offset 0) u",
+];
+
+/// The newest active profile of each.
+pub(super) const PROFILE: &str = concat!(
+    "
 left join lateral (
     select q.user_id, ",
     full_name!("q"),
@@ -49,8 +60,7 @@ left join lateral (
 ) p on true"
 );
 
-/// The same, but only accounts with an active profile, in a shape that can be read in the order of
-/// the index on names.
+/// Both, but only accounts with an active profile, in a shape that can be read in the order of the index on names.
 pub(super) const FROM_PROFILES: &str = concat!(
     "
 from (
@@ -69,10 +79,6 @@ from (
 ) p
 join auth.users u on u.id = p.user_id"
 );
-
-/// The accounts alone.
-pub(super) const FROM_ACCOUNTS: &str = "
-from auth.users u";
 
 /// What was computed of each account.
 pub(super) const METRICS: &str = "
@@ -118,12 +124,6 @@ where true",
 
 /// In the order of an index, so that a tier that few have is not looked for among all subscriptions.
 pub(super) const FIRST_SUBSCRIBERS: &str = " order by c.status, c.user_id limit ";
-
-/// Goes around accounts whose ids are found otherwise, where a condition on the account follows.
-pub(super) const OF_ACCOUNTS: [&str; 2] = [
-    "select given.id from (",
-    ") given cross join lateral (select * from auth.users u where u.id = given.id offset 0) u where ",
-];
 
 /// Accounts by when they were made: conditions on `m.created_at` follow.
 pub(super) const MADE_THEN: &str = "select m.id from auth.users m where m.created_at is not null";
