@@ -55,8 +55,8 @@ pub async fn list(
 impl Params {
     fn into_wanted(self) -> Result<Wanted, Problem> {
         Ok(Wanted {
-            source: self.source,
-            event_type: self.event_type,
+            source: query::text("source", self.source)?,
+            event_type: query::text("type", self.event_type)?,
             subject: query::text("object", self.object)?,
             state: self.state.map(|state| state.parse()).transpose().map_err(problem::bad_request)?,
             since: query::moment("since", self.since.as_deref())?,

@@ -8,6 +8,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
+use super::events::like;
 use super::page::{self, Neighbours, PageError, Way};
 
 pub use act::{Acted, Limits, drop_all, redrive};
@@ -105,11 +106,6 @@ impl Selection {
             query.push(" and case when dead_at >= ").push_bind(since).push(" then true else false end");
         }
     }
-}
-
-/// The `like` pattern of a pattern with `*`.
-fn like(pattern: &str) -> String {
-    pattern.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_").replace('*', "%")
 }
 
 /// The columns of a [`DeadLetter`].

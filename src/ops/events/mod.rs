@@ -93,6 +93,11 @@ select source, event_id, event_type, subject, occurred_at, received_at, not_coun
        case when state = 'pending' and alone then 'attempts: ' || attempts || coalesce('; ' || reason, '')
             else reason end as reason";
 
+/// The `like` pattern of a pattern in which `*` matches anything.
+pub(super) fn like(pattern: &str) -> String {
+    pattern.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_").replace('*', "%")
+}
+
 /// The events with this id, each with its body: several sources may use the same id.
 pub async fn find(pool: &PgPool, event_id: &str) -> Result<Vec<(Event, Vec<u8>)>, sqlx::Error> {
     let sources: Vec<&str> =
