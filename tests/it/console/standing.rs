@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use memberflow::console::signing_in::links;
 use memberflow::console::signing_in::session::{Role, Session};
 use memberflow::envelope::Envelope;
+use memberflow::ops::overview::overview;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::{rebuild, sources};
 use serde_json::json;
@@ -39,6 +40,20 @@ async fn applied_events_are_counted_by_day_once_with_their_longest_gap() {
 fn received_at(moment: OffsetDateTime) -> Envelope {
     let event = stripe("evt_3", "customer.updated", 1, customer("cus_1", "a@example.com"));
     Envelope { received_at: moment, ..event }
+}
+
+#[tokio::test]
+async fn members_are_counted_unless_postgres_knows_of_far_more() {
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    for (known, count, is_estimate) in [(-1, 1, false), (20_000, 1, false), (30_000, 30_000, true)] {
+        app.execute(&format!(
+            "update pg_catalog.pg_class set reltuples = {known} where oid = 'auth.users'::regclass"
+        ))
+        .await;
+        let members = overview(&app.database.pool, NOW).await.unwrap().members;
+        assert_eq!((members.count, members.is_estimate), (count, is_estimate));
+    }
 }
 
 #[tokio::test]
