@@ -34,6 +34,9 @@ use crate::lifecycle::Lifecycle;
 const CHANNEL: &str = "memberflow_changes";
 /// A stream ends after so long; the browser comes again, if its session still holds.
 const LASTS: Duration = Duration::from_secs(600);
+/// Between two events of a stream: a page that was told waits longer before it looks. However often tables change, streams
+/// cost no more.
+const APART: Duration = Duration::from_secs(1);
 /// Between signs of life, which find out readers that are gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
 /// Between attempts to listen.
@@ -187,6 +190,8 @@ struct Watching {
     tables: Vec<String>,
     /// Nothing yet: where everything stands now is reported first, so that the page has an id to come again with.
     told: Option<u64>,
+    /// When it may report again.
+    rests_until: Instant,
     until: Instant,
 }
 
@@ -203,7 +208,8 @@ pub(super) async fn stream(
     let told = told_before(after, &live);
     let tables = params.tables.split(',').map(str::to_owned).collect();
     let changes = live.subscribe(console.pool());
-    let watching = Watching { live, changes, tables, told, until: Instant::now() + LASTS };
+    let now = Instant::now();
+    let watching = Watching { live, changes, tables, told, rests_until: now, until: now + LASTS };
     Ok(Sse::new(stream::unfold(watching, next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
@@ -217,19 +223,29 @@ fn told_before(id: &str, live: &Live) -> Option<u64> {
 }
 
 async fn next(mut watching: Watching) -> Option<(Result<Event, Infallible>, Watching)> {
-    loop {
-        let now = count(&watching.changes.borrow_and_update().clone(), &watching.tables);
-        if watching.told != Some(now) {
-            let name = if watching.told.is_none() { "at" } else { "changed" };
-            watching.told = Some(now);
-            let event =
-                Event::default().event(name).id(format!("{}.{now}", watching.live.process)).data(name);
-            return Some((Ok(event), watching));
-        }
-        tokio::select! {
-            changed = watching.changes.changed() => changed.ok()?,
-            () = sleep_until(watching.until) => return None,
-            () = watching.live.lifecycle.stopping.cancelled() => return None,
+    let (until, stopping) = (watching.until, watching.live.lifecycle.stopping.clone());
+    let event = tokio::select! {
+        event = watching.next_event() => event?,
+        () = sleep_until(until) => return None,
+        () = stopping.cancelled() => return None,
+    };
+    Some((Ok(event), watching))
+}
+
+impl Watching {
+    async fn next_event(&mut self) -> Option<Event> {
+        sleep_until(self.rests_until).await;
+        loop {
+            let now = count(&self.changes.borrow_and_update().clone(), &self.tables);
+            if self.told != Some(now) {
+                let name = if self.told.is_none() { "at" } else { "changed" };
+                self.told = Some(now);
+                self.rests_until = Instant::now() + APART;
+                return Some(
+                    Event::default().event(name).id(format!("{}.{now}", self.live.process)).data(name),
+                );
+            }
+            self.changes.changed().await.ok()?;
         }
     }
 }
@@ -266,6 +282,27 @@ mod tests {
         assert_eq!(told("events"), 0);
         live.compare(Some(&looks[1]), Some(&looks[2]));
         assert_eq!((told("events"), told("parked")), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_stream_tells_of_many_changes_once_a_second() {
+        let live = Live::new(&Lifecycle::default());
+        let now = Instant::now();
+        let mut watching = Watching {
+            changes: live.changes.subscribe(),
+            tables: vec!["events".to_owned()],
+            told: None,
+            rests_until: now,
+            until: now + LASTS,
+            live,
+        };
+        for seconds in 0..3 {
+            assert!(watching.next_event().await.is_some());
+            assert!(now.elapsed() >= APART * seconds);
+            for _ in 0..50 {
+                watching.live.tell("events");
+            }
+        }
     }
 
     #[test]
