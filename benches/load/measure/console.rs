@@ -46,7 +46,8 @@ pub async fn measure(listed: &Listed, options: &Options, report: &mut Report) {
     }
 }
 
-async fn sign_in(connection: &mut Connection) -> String {
+/// The cookie of a session that begins.
+pub async fn sign_in(connection: &mut Connection) -> String {
     let form = format!("token={ADMIN_TOKEN}");
     let request = format!(
         "POST /console/sign-in HTTP/1.1\r\nhost: memberflow\r\nsec-fetch-site: same-origin\r\n\
@@ -63,7 +64,8 @@ async fn sign_in(connection: &mut Connection) -> String {
     cookie.expect("a session")
 }
 
-async fn read(connection: &mut Connection, cookie: &str, path: &str) -> String {
+/// A page, as a person reads it who is signed in.
+pub async fn read(connection: &mut Connection, cookie: &str, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: memberflow\r\ncookie: {cookie}\r\n\r\n");
     let answer = connection.send(request.as_bytes()).await;
     assert_eq!(answer.status, 200, "{path}: {}", answer.body);
@@ -118,7 +120,7 @@ const PAGES: &[(&str, &str)] = &[
     ("tickets", "/console/tickets?status=closed"),
     ("tickets", "/console/tickets?status=waiting_reply"),
     ("tickets", "/console/tickets?priority=urgent&category=billing"),
-    ("tickets", "/console/tickets?assignee=none&waiting_for=staff"),
+    ("tickets", "/console/tickets?assignee=nobody&waiting_for=staff"),
     ("tickets", "/console/tickets?text=nothing%20like%20it"),
     ("ticket", "/console/tickets/SUPP-8"),
     ("revenue", "/console/revenue"),

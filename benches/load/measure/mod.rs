@@ -10,6 +10,7 @@ mod machine;
 mod members;
 mod population;
 mod post;
+mod readers;
 mod report;
 mod service;
 mod traffic;
@@ -45,6 +46,8 @@ pub enum Part {
     Members,
     /// Pages of the console
     Console,
+    /// Events a second while pages of the console are open
+    Readers,
 }
 
 /// Which parts, how often, and where to.
@@ -92,6 +95,8 @@ struct Scale {
     steady: Duration,
     /// Members to list.
     listed: u64,
+    /// Pages of the console that are open.
+    readers: usize,
 }
 
 const FULL: Scale = Scale {
@@ -107,6 +112,7 @@ const FULL: Scale = Scale {
     quick: 1000.0,
     steady: Duration::from_secs(8),
     listed: 1_000_000,
+    readers: 100,
 };
 
 const QUICK: Scale = Scale {
@@ -122,6 +128,7 @@ const QUICK: Scale = Scale {
     quick: 100.0,
     steady: Duration::from_secs(1),
     listed: 20_000,
+    readers: 16,
 };
 
 impl Options {
@@ -181,6 +188,9 @@ pub async fn run(options: &Options) -> String {
         }
         if options.wants(Part::Away) {
             freshness::measure_away(options, &mut report).await;
+        }
+        if options.wants(Part::Readers) {
+            readers::measure(options, &mut report).await;
         }
         if options.wants(Part::Whole) || options.wants(Part::Freshness) {
             peaks.report(&mut report);
