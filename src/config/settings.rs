@@ -350,3 +350,23 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::SETTINGS;
+
+    const README: &str = include_str!("../../README.md");
+
+    #[test]
+    fn readme_lists_every_setting_once() {
+        let (_, section) = README.split_once("\n## Settings\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let names = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+        let names: Vec<&str> = names.flat_map(|cell| cell.trim_end_matches('`').split("`, `")).collect();
+        let listed: BTreeSet<&str> = names.iter().copied().collect();
+        assert_eq!(listed, SETTINGS.iter().map(|setting| setting.env).collect());
+        assert_eq!(names.len(), listed.len(), "{names:?}");
+    }
+}
