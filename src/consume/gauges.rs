@@ -1,4 +1,4 @@
-//! How everything stands, in `/metrics`: set once a minute from counts that are kept or end at a limit, so that no scrape
+//! The present state in `/metrics`: set once a minute from counts that are kept or end at a limit, so that no scrape
 //! reads a table.
 
 use std::collections::BTreeSet;

@@ -9,7 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::meaning::Report;
 use super::order::{self, Candidate};
-use super::payments::{Payment, settle};
+use super::payments::{Payment, resolve};
 use super::stripe::StripeObject;
 use super::{Meaning, stripe};
 
@@ -88,7 +88,7 @@ fn rows(story: &Path) -> Vec<Value> {
             "paid_at": paid_at.and_then(|at| at.format(&Rfc3339).ok()),
         })
     };
-    sorted(settle(&facts).into_iter().map(reported).collect())
+    sorted(resolve(&facts).into_iter().map(reported).collect())
 }
 
 fn sorted(mut rows: Vec<Value>) -> Vec<Value> {

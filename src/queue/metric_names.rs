@@ -21,7 +21,7 @@ pub const BACKLOG: &str = "memberflow_events_pending";
 pub fn describe() {
     describe_counter!(ACCEPTED, Unit::Count, "Events made durable, by path (rabbitmq, outbox).");
     describe_counter!(CONFIRMS, Unit::Count, "Messages sent to RabbitMQ, by what it answered.");
-    describe_counter!(FALLBACKS, Unit::Count, "Events that RabbitMQ did not take and Postgres was asked to.");
+    describe_counter!(FALLBACKS, Unit::Count, "Events that RabbitMQ did not accept, stored in Postgres instead.");
     describe_counter!(RELAYED, Unit::Count, "Events taken over from the outbox of an earlier version.");
     describe_counter!(
         CONNECTS,

@@ -18,7 +18,7 @@ use super::events::unknown_values::UnknownValues;
 use super::events::{self, Rows};
 use super::events::{pending, retries};
 use super::locks::lock_for_batch;
-use super::resolve::facts::{Reported, Settled};
+use super::resolve::facts::{Reported, Resolved};
 use super::resolve::{activity, catalogue, claims, emails, facts, payments, versions};
 use super::tables::Tables;
 use super::touched::Touched;
@@ -99,7 +99,7 @@ impl Store {
             lock_for_batch(&mut tx).await?;
             unknown_values.write(&mut tx).await?;
             let batch = DecodedBatch::sort(new);
-            let touched = settle(&mut tx, batch, &self.rules, now).await?;
+            let touched = resolve(&mut tx, batch, &self.rules, now).await?;
             derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
         }
         tx.commit().await?;
@@ -148,12 +148,12 @@ pub(super) async fn within(
     if new.is_empty() {
         return Ok(());
     }
-    let touched = settle(tx, DecodedBatch::sort(new), rules, now).await?;
+    let touched = resolve(tx, DecodedBatch::sort(new), rules, now).await?;
     derive(tx, Tables::Live, touched, rules, now).await
 }
 
 /// Resolves the facts: what each object is now, and what that affects.
-pub(super) async fn settle(
+pub(super) async fn resolve(
     tx: &mut PgConnection,
     batch: DecodedBatch,
     rules: &Rules,
@@ -162,8 +162,8 @@ pub(super) async fn settle(
     let mut touched =
         Touched { named: batch.claimed(), active: batch.owners().collect(), ..Touched::default() };
     let links = links(&batch.stripe);
-    let settled = facts::settle_stripe(tx, batch.stripe, &links, &rules.reading).await?;
-    let Settled { changed, since, claims, thin } = settled;
+    let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.reading).await?;
+    let Resolved { changed, since, claims, thin } = resolved;
     touched.add_evidence(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
     touched.add_evidence(emails::write(tx, batch.emails).await?);
     touched.parked = parked::thin(tx, &batch.thin, &thin).await?;
@@ -171,19 +171,19 @@ pub(super) async fn settle(
     touched.objects.extend(thin);
     touched.since = since;
     versions::add_known_terms(tx, &mut touched.since, &changed).await?;
-    touched.payments = payments::settle(tx, &changed).await?;
+    touched.payments = payments::resolve(tx, &changed).await?;
     touched.add_changed(&changed);
 
     let mut differences = activity::Differences::new();
-    let rows = facts::settle_rows(tx, batch.rows, &rules.reading).await?;
+    let rows = facts::resolve_rows(tx, batch.rows, &rules.reading).await?;
     activity::count_rows(&rows, &rules.reading.tables, &mut differences);
-    activity::settle_logins(tx, &batch.logins, &mut differences).await?;
+    activity::resolve_logins(tx, &batch.logins, &mut differences).await?;
     activity::write(tx, &differences).await?;
     touched.active.extend(differences.keys());
     let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
     touched.active.extend(owners.filter_map(|row| row.user_id));
 
-    touched.sms = sms::settle(tx, batch.sms).await?;
+    touched.sms = sms::resolve(tx, batch.sms).await?;
 
     let gone: Vec<Uuid> = batch.users.iter().filter(|user| user.is_gone).map(|user| user.user_id).collect();
     claims::remember_gone(tx, &gone, now).await?;

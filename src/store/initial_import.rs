@@ -23,7 +23,7 @@ impl Store {
 
     /// Whether the initial import is complete.
     pub async fn has_imported(&self) -> Result<bool, StoreError> {
-        // A process of the version before may have come to the end of its own reading while ours has not.
+        // A process of the version before may have finished its import while ours has not.
         let done = sqlx::query_scalar(
             "select exists (select from ingest.switched_on where completed) and not exists (
                  select from ingest.backfills where scope = 'first activity' and completed_at is null)",

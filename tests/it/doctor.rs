@@ -178,8 +178,14 @@ async fn backlogs_are_counted() {
         "prices that no tier names, with their subscriptions: price_1 (1)",
         tier,
     );
-    let settle = "memberflow reconcile stripe --fix";
-    assert_found(&report, Level::Warning, "backlog", "only Stripe's API can settle: needs_stripe 1", settle);
+    let resolve = "memberflow reconcile stripe --fix";
+    assert_found(
+        &report,
+        Level::Warning,
+        "backlog",
+        "only Stripe's API can resolve: needs_stripe 1",
+        resolve,
+    );
     let words =
         "subscription.status \"dormant\" (3 events, evt_7), invoice.currency missing (1 events, evt_8)";
     assert_found(&report, Level::Warning, "backlog", words, "memberflow rebuild");

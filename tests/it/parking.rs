@@ -137,7 +137,7 @@ async fn unreported_announced_end_is_flagged_as_overdue() {
     assert_eq!(app.store.recompute_due().await.unwrap(), 1);
     assert_eq!(app.store.recompute_due().await.unwrap(), 0, "flagged once");
     let flagged = app.rows("select subject, detail from ingest.parked order by subject").await;
-    let detail = |subject: &str, what: &str, at: &str| json!({"subject": subject, "detail": format!("{what} was to end at {at}, and no event has told that")});
+    let detail = |subject: &str, what: &str, at: &str| json!({"subject": subject, "detail": format!("{what} was to end at {at}, and no event has reported it")});
     let expected =
         [detail("sub_1", "it", "2026-02-01T00:00:00Z"), detail("sub_2", "its trial", "2026-01-02T00:00:00Z")];
     assert_eq!(flagged, expected);

@@ -308,7 +308,7 @@ async fn deleted_customers_subscription_needs_stripe() {
         .await;
     orders.all_bring(2900).await;
     let detail = "select split_part(detail, ',', 2) as detail from ingest.parked";
-    orders.all_say(detail, json!({"detail": " and no event has told of its end"})).await;
+    orders.all_say(detail, json!({"detail": " and no event has reported its end"})).await;
     orders.rebuild_to_the_same().await;
 }
 

@@ -99,7 +99,7 @@ async fn healed_by_the_api(
     if reasons.is_empty() {
         return Ok(None);
     }
-    let message = format!("objects that only Stripe's API can settle: {}", reasons.join(", "));
+    let message = format!("objects that only Stripe's API can resolve: {}", reasons.join(", "));
     let fix = "memberflow reconcile stripe (shows what differs), then memberflow reconcile stripe --fix";
     Ok(Some(Finding::wrong(CHECK, Level::Warning, message, fix)))
 }

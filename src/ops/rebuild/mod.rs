@@ -28,7 +28,7 @@ pub struct Report {
     /// Events that were chosen to be projected again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected: Option<u64>,
-    /// Events that were settled: those in the inbox when it began, with their bodies, or those about the chosen events'
+    /// Events that were resolved: those in the inbox when it began, with their bodies, or those about the chosen events'
     /// part of the tables.
     pub events: u64,
     /// Events whose bodies were pruned: what they reported is taken as it stands.
@@ -202,7 +202,7 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
     progress.begin("settling events", events);
     let mut unreadable = 0;
     loop {
-        let page = rebuild.settle_page().await?;
+        let page = rebuild.resolve_page().await?;
         if page.events == 0 {
             break;
         }

@@ -66,7 +66,7 @@ impl Payment {
 /// The rows of one connected set of objects (invoice, invoice payments, charges, refunds, disputes, checkout
 /// sessions). Depends on the set only. Sorted by id.
 #[must_use]
-pub fn settle(objects: &[StripeObject]) -> Vec<Payment> {
+pub fn resolve(objects: &[StripeObject]) -> Vec<Payment> {
     let set = set::Set::of(objects);
     let claims = claims::Claims::of(&set);
     let mut rows = rows::of(&set, &claims);

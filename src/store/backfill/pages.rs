@@ -29,7 +29,7 @@ pub(in crate::store) struct Page {
 }
 
 /// In the counts: rows that exist although an event reported their deletion.
-pub(in crate::store) const REPORTED_GONE: &str = "told gone";
+pub(in crate::store) const REPORTED_GONE: &str = "reported gone";
 /// In the counts: the table does not exist or is not readable.
 pub(in crate::store) const NOT_READ: &str = "not read";
 

@@ -25,7 +25,7 @@ struct Customer {
     id: String,
     /// Its user, who exists.
     user_id: Option<Uuid>,
-    is_unsettled: bool,
+    is_undecided: bool,
     recompute_at: Option<OffsetDateTime>,
     has_revenue_row: bool,
     has_ownerless_movements: bool,
@@ -51,7 +51,7 @@ impl Involved {
             involved.customers.push(Customer {
                 id: row.try_get(0)?,
                 user_id: row.try_get(1)?,
-                is_unsettled: row.try_get(2)?,
+                is_undecided: row.try_get(2)?,
                 recompute_at: row.try_get(3)?,
                 has_revenue_row: row.try_get(4)?,
                 has_ownerless_movements: row.try_get(5)?,
@@ -62,9 +62,9 @@ impl Involved {
 
     /// Those of the `asked` customers whose user must be decided first.
     pub(in crate::store) fn undecided(&self, asked: &BTreeSet<String>) -> BTreeSet<String> {
-        let settled = self.customers.iter().filter(|it| it.user_id.is_some() && !it.is_unsettled);
-        let settled: BTreeSet<&String> = settled.map(|it| &it.id).collect();
-        asked.iter().filter(|id| !settled.contains(id)).cloned().collect()
+        let decided = self.customers.iter().filter(|it| it.user_id.is_some() && !it.is_undecided);
+        let decided: BTreeSet<&String> = decided.map(|it| &it.id).collect();
+        asked.iter().filter(|id| !decided.contains(id)).cloned().collect()
     }
 
     /// Each customer that has a user, with that user.
@@ -74,8 +74,8 @@ impl Involved {
 
     /// The users who have rows.
     pub(in crate::store) fn members(&self) -> BTreeSet<Uuid> {
-        let settled = self.customers.iter().filter(|it| it.has_revenue_row && !it.is_unsettled);
-        settled.filter_map(|it| it.user_id).collect()
+        let decided = self.customers.iter().filter(|it| it.has_revenue_row && !it.is_undecided);
+        decided.filter_map(|it| it.user_id).collect()
     }
 
     /// The users whose subscriptions must be valued: those with one of the `valued` customers, one whose

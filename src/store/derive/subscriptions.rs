@@ -64,7 +64,7 @@ impl TieredSubscription {
             (
                 mrr.unresolved_discount,
                 Reason::UnresolvedDiscount,
-                "no event has told the terms of a discount".to_owned(),
+                "no event has reported the terms of a discount".to_owned(),
             ),
             (mrr.estimated, Reason::EstimatedMrr, format!("{} {} is assumed", mrr.minor, mrr.currency)),
             (
@@ -72,7 +72,7 @@ impl TieredSubscription {
                 Reason::Overdue,
                 overdue.map_or_else(String::new, |it| {
                     let at = moment(it.at).format(&Rfc3339).unwrap_or_default();
-                    format!("{} was to end at {at}, and no event has told that", it.what)
+                    format!("{} was to end at {at}, and no event has reported it", it.what)
                 }),
             ),
         ];
@@ -87,10 +87,10 @@ impl TieredSubscription {
     /// Why its state must be checked with Stripe.
     fn check_needed(&self) -> String {
         if self.valuation.subscription.needs_stripe {
-            return "no event has told of this subscription yet".to_owned();
+            return "no event has reported this subscription yet".to_owned();
         }
         let customer = &self.valuation.subscription.customer;
-        format!("its customer {customer} is deleted, and no event has told of its end")
+        format!("its customer {customer} is deleted, and no event has reported its end")
     }
 }
 

@@ -170,7 +170,7 @@ pub(super) async fn drop_letters(tx: &mut PgConnection, letters: &Ids) -> Result
     Ok(dropped.rows_affected())
 }
 
-/// Empties all stored answers of the API: a repeated request is only told that it was executed.
+/// Empties all stored answers of the API: a repeated request only learns that it was executed.
 pub(super) async fn empty_answers(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query("update ingest.idempotency_keys set body = '{}' where body <> '{}'");
     Ok(emptied.execute(tx).await?.rows_affected())

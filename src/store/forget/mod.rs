@@ -45,7 +45,7 @@ pub enum ForgetError {
     /// A rebuild is reading the events.
     #[error("a rebuild is running and reads the bodies: wait until it has finished")]
     RebuildIsRunning,
-    /// The address alone does not tell who is meant.
+    /// The address alone does not identify one person.
     #[error("several users have or had this address, name one by the user id: {0}")]
     Ambiguous(String),
     /// The list is out of date.
@@ -111,7 +111,7 @@ impl Store {
         let touched = Touched {
             customers: person.customers.clone(),
             users: person.user_id.into_iter().collect(),
-            payments: payments::settle(&mut tx, &changed).await?,
+            payments: payments::resolve(&mut tx, &changed).await?,
             force_rewrite: person.customers.clone(),
             ..Touched::default()
         };

@@ -12,7 +12,7 @@ pub(super) const LAST: i64 = 20_251_205_000_400;
 /// SHA-384 of its text: what is noted of it where it was applied.
 const LAST_CHECKSUM: &str =
     "2eacf3c9e35d17be109669a94ce9e68096c6fc4d22047dcdc138cb914f68595f98d307078f6e6eb8b140dd35840f4c08";
-/// The version of the last file that stands in their place.
+/// The version of the last file that replaces them.
 const REPLACED_UP_TO: i64 = 20_251_205_001_700;
 /// A revision of memberflow that has all of them.
 pub(super) const REVISION: &str = "70e741f";

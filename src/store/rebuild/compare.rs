@@ -1,4 +1,4 @@
-//! What differs between the live tables and those derived beside them.
+//! What differs between the live tables and the shadow tables.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -217,7 +217,7 @@ const ALIGN: &str = "
     from public.customer_subscriptions l
     where l.stripe_subscription_id = s.stripe_subscription_id and l.id <> s.id;
 
-    -- A payment's row that stood there before memberflow: the one that was taken for it, else one that
+    -- A payment's row that existed before memberflow: the one that was matched to it, else one that
     -- says the same already, else the one that would be taken.
     with adopted as (
         select distinct on (there.id) p.id, p.history_id, there.id as there_id

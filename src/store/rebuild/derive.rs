@@ -110,7 +110,7 @@ pub(super) async fn find_users_in(tx: &mut PgConnection) -> Result<u64, sqlx::Er
              union
              select user_id from row_facts where user_id is not null
              union
-             -- Whose customers are known from events alone that count no more: their rows lose what those told.
+             -- Users whose customers are known only from events that no longer count: their rows lose what those reported.
              select user_id from ingest.customers
              where user_id is not null and exists (select from flags)
                and (not exists (select from scope) or user_id in (select id from scope))
@@ -142,7 +142,7 @@ pub(super) async fn page_of_users(
     Ok(count)
 }
 
-/// Subscriptions of which only a row is known that stood there before memberflow: payments point to it, so
+/// Subscriptions known only from a row that existed before memberflow: payments point to it, so
 /// the shadow needs it, too.
 async fn adopt_unknown_subscriptions(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(

@@ -1,4 +1,4 @@
-//! What has come since the rebuild began: settled and derived at once, as live events are.
+//! What has come since the rebuild began: resolved and derived at once, as live events are.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::settle::{EventName, events_of, in_pages};
+use super::resolve::{EventName, events_of, in_pages};
 use super::{Rebuild, RebuildError, begin_shadow};
 use crate::project::movements::BEGINNING;
 use crate::store::derive::derive;
@@ -57,10 +57,10 @@ async fn some(
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
     let names: Vec<EventName> = sqlx::query_as(
-        "insert into settled (source, event_id)
+        "insert into resolved (source, event_id)
          select i.source, i.event_id from ingest.events i
          where i.applied_at >= $1 and not exists (
-             select from settled s where s.source = i.source and s.event_id = i.event_id)
+             select from resolved s where s.source = i.source and s.event_id = i.event_id)
          limit $2
          returning source, event_id",
     )

@@ -1,10 +1,10 @@
-//! A rebuild: everything derived again from the inbox, in tables beside the live ones, by the code that
+//! A rebuild: everything derived again from the inbox, in shadow tables, by the code that
 //! derives the live ones; then the two are compared, and the live ones made equal where they are not.
 //!
 //! A replay does the same for a [`part`] of the tables at a time, with the events about that part alone.
 //!
 //! A rebuild works on a connection of its own and in pages, without the projection's lock, while events keep
-//! coming. [`settle`] makes the facts of all events and [`mod@derive`] everything else; [`follow`] takes what
+//! coming. [`resolve`] makes the facts of all events and [`mod@derive`] everything else; [`follow`] takes what
 //! has come meanwhile; [`compare`] finds each differing row and [`repair`] fixes it. Until the one
 //! transaction that fixes, a rebuild writes nothing but its own schema: it can end at any moment.
 
@@ -13,11 +13,11 @@ mod derive;
 mod follow;
 mod part;
 mod repair;
+mod resolve;
 mod rows;
 mod scope;
 mod seed;
 mod selection;
-mod settle;
 mod shadow;
 mod totals;
 
@@ -50,7 +50,7 @@ pub enum RebuildError {
     /// There can be one at a time.
     #[error("another rebuild is under way: wait until it has ended")]
     AnotherIsRunning,
-    /// A part was asked for that no event of the inbox belongs to.
+    /// No stored event belongs to the requested part.
     #[error("no event in the inbox is among the selected ones: `memberflow events list` shows what there is")]
     NothingSelected,
     /// The database is away or refuses. Nothing in the live tables was changed.
@@ -71,9 +71,9 @@ pub struct Rebuild {
     store: Store,
     /// Every event that was not to be seen when this began is applied at this moment or later.
     since: OffsetDateTime,
-    /// The name of the last event settled.
+    /// The name of the last event resolved.
     position: (String, String),
-    /// The pages of events settled.
+    /// The pages of events resolved.
     pages: u32,
     /// The last customer and the last user derived.
     last: (String, uuid::Uuid),

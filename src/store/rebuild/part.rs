@@ -1,12 +1,12 @@
-//! A part of the tables derived again beside the live ones, compared with them and fixed: what chosen events, and what
-//! hangs together with those, have a say in.
+//! A part of the tables derived again in shadow tables, compared with the live ones and repaired: what chosen events, and what
+//! is connected with them, affect.
 //!
-//! Each part is looked at in one transaction that keeps nobody waiting. Only where something differs it is derived once
+//! Each part is compared in one transaction that blocks nobody. Only where something differs it is derived once
 //! more, under the projection's lock, and fixed in the same transaction. So a part is as large as consumers may wait for.
 //!
-//! What the values of a part depend on beside itself is its subscriptions' prices, coupons and discounts. They are settled
-//! from their events like the rest, and valued with, but neither compared nor fixed: many others may hang on them. Where
-//! the chosen events are about a price or a coupon, it is fixed as a part, and whoever hangs on it follows in parts of
+//! Besides itself, the values of a part depend on its subscriptions' prices, coupons and discounts. They are resolved
+//! from their events like the rest, and valued with, but neither compared nor fixed: many others may depend on them. Where
+//! the chosen events are about a price or a coupon, it is fixed as a part, and whoever depends on it follows in parts of
 //! their own.
 
 use std::collections::BTreeSet;
@@ -15,23 +15,23 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use time::OffsetDateTime;
 
+use super::resolve::{EventName, in_pages};
 use super::scope::{self, Scope};
 use super::selection::{self, Chosen};
-use super::settle::{EventName, in_pages};
 use super::{
-    Counts, Rebuild, RebuildError, Selection, begin_shadow, compare, derive, repair, seed, settle, shadow,
+    Counts, Rebuild, RebuildError, Selection, begin_shadow, compare, derive, repair, resolve, seed, shadow,
 };
 use crate::store::audit::{self, Act};
 use crate::store::{Rules, events, locks};
 
-/// Chosen events, or dependents, that make up a part with what hangs together with them.
+/// Chosen events, or dependents, that make up a part with everything connected with them.
 const ROOTS: usize = 100;
 
 /// What is to be projected again.
 #[derive(Debug)]
 pub struct Parts {
     chosen: Vec<Chosen>,
-    /// Customers that hang on a price or a coupon that was chosen.
+    /// Customers that depend on a price or a coupon that was chosen.
     dependents: BTreeSet<String>,
     /// The customer and the member that the events are about.
     somebody: Vec<String>,
@@ -57,7 +57,7 @@ impl Parts {
 /// What came of a part.
 #[derive(Debug, Default)]
 pub struct Part {
-    /// Events settled.
+    /// Events resolved.
     pub events: u64,
     /// Events whose bodies were pruned.
     pub pruned: u64,
@@ -160,7 +160,7 @@ impl Rebuild {
     }
 }
 
-/// Makes the shadow tables hold the part that hangs together with `names`, and nothing else that is compared.
+/// Makes the shadow tables hold the part connected with `names`, and nothing else that is compared.
 async fn derive_part(
     tx: &mut PgConnection,
     mut names: BTreeSet<String>,
@@ -172,9 +172,9 @@ async fn derive_part(
         let scope = scope::gather(tx, names, rules).await?;
         let pruned = seed::plant_part(tx, rules).await?;
         let mut part = Part { pruned, ..Part::default() };
-        settle_events(tx, &scope.events, Some(&scope), rules, now, &mut part).await?;
-        settle_dependencies(tx, rules, now, &mut part).await?;
-        settle::add_up_in(tx, now).await?;
+        resolve_events(tx, &scope.events, Some(&scope), rules, now, &mut part).await?;
+        resolve_dependencies(tx, rules, now, &mut part).await?;
+        resolve::add_up_in(tx, now).await?;
         tx.execute(KNOWN_USERS).await?;
         part.customers = derive::find_customers_in(tx).await?;
         let mut last = String::new();
@@ -190,8 +190,8 @@ async fn derive_part(
     }
 }
 
-/// Settles events of these names; of what is reported a scope, only that.
-async fn settle_events(
+/// Resolves events of these names; of what is reported a scope, only that.
+async fn resolve_events(
     tx: &mut PgConnection,
     names: &[EventName],
     scope: Option<&Scope>,
@@ -202,16 +202,16 @@ async fn settle_events(
     for page in in_pages(names) {
         let events = events::named(tx, &page).await?;
         let names = scope.map(|scope| &scope.names);
-        let settled = settle::page_of(tx, &events, names, rules, now).await?;
-        part.events += settled.events as u64;
-        part.unreadable += settled.unreadable as u64;
+        let resolved = resolve::page_of(tx, &events, names, rules, now).await?;
+        part.events += resolved.events as u64;
+        part.unreadable += resolved.unreadable as u64;
     }
     tx.execute("analyze stripe_facts; analyze stripe_links; analyze row_facts; analyze logins").await?;
     Ok(())
 }
 
-/// Settles the prices, coupons and discounts that the part's objects hang on, and what those hang on.
-async fn settle_dependencies(
+/// Resolves the prices, coupons and discounts that the part's objects depend on, and what those depend on.
+async fn resolve_dependencies(
     tx: &mut PgConnection,
     rules: &Rules,
     now: OffsetDateTime,
@@ -238,7 +238,7 @@ async fn settle_dependencies(
         .bind(&unknown)
         .fetch_all(&mut *tx)
         .await?;
-        settle_events(tx, &events, None, rules, now, part).await?;
+        resolve_events(tx, &events, None, rules, now, part).await?;
         asked.extend(unknown);
     }
 }

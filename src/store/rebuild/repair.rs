@@ -12,7 +12,7 @@ use crate::store::events::uncounted;
 use crate::store::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
 use crate::store::{Rules, Texting, locks, sms};
 
-/// Events that may be left to settle under the lock.
+/// Events that may be left to resolve under the lock.
 const FEW: usize = 500;
 /// How often what has come meanwhile is taken before the lock; what still comes then is left for it.
 const ROUNDS: usize = 20;
@@ -158,7 +158,7 @@ async fn to_derive(tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     .await
 }
 
-/// Users whose revenue differs: what hangs on it beside their rows (their leads) follows.
+/// Users whose revenue differs: what depends on it besides their rows (their leads) follows.
 async fn with_other_revenue(tx: &mut PgConnection) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar(
         "select (key ->> 'user_id')::uuid from differences where relation = 'public.user_revenue_metrics'",

@@ -32,7 +32,7 @@ fn belonging(table: &Derived) -> &'static [&'static str] {
     match table.name {
         "stripe_facts" | "payments" => &["l.id = s.name", "l.customer_id = s.name"],
         "stripe_versions" => &["l.id = s.name"],
-        // What hangs on a price or a coupon may be of other parts.
+        // What depends on a price or a coupon may belong to other parts.
         "stripe_links" => &["l.id = s.name and exists (select from scope o where o.name = l.other)"],
         "claims" | "customer_emails" => &["l.object_id = s.name", "l.customer_id = s.name"],
         "customers" => &["l.id = s.name", "l.user_id = s.id"],

@@ -1,11 +1,11 @@
-//! A part of the tables: what hangs together with some names, as far as the live tables and the events know. All events
+//! A part of the tables: what is connected with some names, as far as the live tables and the events know. All events
 //! about it make its rows what they are, so that it can be derived without the rest.
 
 use std::collections::{BTreeSet, HashSet};
 
 use sqlx::{Executor as _, PgConnection};
 
-use super::settle::{EventName, in_pages};
+use super::resolve::{EventName, in_pages};
 use crate::envelope::Source;
 use crate::project::stripe::Kind;
 use crate::store::decoded_batch::{DecodedBatch, read_all};
@@ -24,7 +24,7 @@ pub(super) struct Scope {
     pub events: Vec<EventName>,
 }
 
-/// All that hangs together with `names`.
+/// Everything connected with `names`.
 pub(super) async fn gather(
     tx: &mut PgConnection,
     mut names: BTreeSet<String>,
@@ -115,7 +115,7 @@ async fn unnamed(
 
 /// One step further, by index. A payment's objects lead to each other; an object to its customer, the customer to its
 /// user, the user to all their customers and rows, and a customer to all its objects; a text message to those of its
-/// number. A price or a coupon leads nowhere: whoever hangs on one is a part of their own.
+/// number. A price or a coupon leads nowhere: whoever depends on one is a separate part.
 const WIDEN: &str = "
     insert into scope (name, step)
     select n.name, $1 + 1 from scope s
@@ -181,7 +181,7 @@ pub(super) async fn missed(tx: &mut PgConnection) -> Result<BTreeSet<String>, sq
     Ok(names.into_iter().collect())
 }
 
-/// The customers that hang on the prices and coupons among these names.
+/// The customers that depend on the prices and coupons among these names.
 pub(super) async fn dependents(
     tx: &mut PgConnection,
     names: &BTreeSet<String>,

@@ -1,5 +1,5 @@
 //! What a rebuild can't derive again: facts of objects that some event reported whose body was pruned. They are
-//! taken as they stand, with what hangs on them, before the events are settled that still have their bodies;
+//! copied as they are, with what depends on them, before the events that still have their bodies are resolved;
 //! those then change nothing that they had not changed before.
 
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub(super) async fn plant_part(tx: &mut PgConnection, rules: &Rules) -> Result<u
     Ok(pruned.unsigned_abs())
 }
 
-/// Plants prices, coupons or discounts that others hang on.
+/// Plants prices, coupons or discounts that others depend on.
 pub(super) async fn plant_objects(tx: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "with planted as (
@@ -118,7 +118,7 @@ fn copy(Copied { subjects, logins, users }: &Copied) -> String {
          insert into row_facts
          select f.* from pruned p join ingest.row_facts f
            on f.relation = split_part(p.subject, '/', 1) and f.row_id = substr(p.subject, strpos(p.subject, '/') + 1);
-         -- What tells of a login or a user has no subject.
+         -- Events about a login or a user have no subject.
          insert into logins select * from ingest.logins
          where exists (select from ingest.events where pruned_at is not null and subject is null) and {logins};
          insert into seen_users select id from ingest.users where {users} on conflict do nothing;
@@ -138,7 +138,7 @@ async fn plant_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         let Some((end, _)) = page.last() else { return Ok(()) };
         last.clone_from(end);
         let planted = page.into_iter().map(|(id, Json(after))| (id, Changed { before: None, after }));
-        payments::settle(tx, &planted.collect()).await?;
+        payments::resolve(tx, &planted.collect()).await?;
     }
 }
 

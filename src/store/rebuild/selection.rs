@@ -39,7 +39,7 @@ pub struct Selection {
 /// The source and name of an event, and the object that it is about.
 pub(super) type Chosen = (String, String, Option<String>);
 
-/// What of a selection the inbox alone can tell, in SQL over it; binds $1 to $4, and the names of all sources.
+/// The conditions of a selection that need only the stored events, in SQL over them; binds $1 to $4, and the names of all sources.
 macro_rules! selected {
     () => {
         "i.state = 'applied'

@@ -9,7 +9,7 @@ use crate::store::tables::{SHADOW, TABLES};
 const OWN_TABLES: &str = "
     create unlogged table users (like ingest.users including all);
     create unlogged table seen_users (id uuid primary key);
-    create unlogged table settled (source text, event_id text, primary key (source, event_id));
+    create unlogged table resolved (source text, event_id text, primary key (source, event_id));
     create unlogged table found_customers (id text primary key);
     create unlogged table pruned (subject text primary key);
     create unlogged table scope (
@@ -48,7 +48,7 @@ pub(super) async fn copy_users(connection: &mut PgConnection) -> Result<(), sqlx
 
 /// Empties them all, in a transaction that has chosen them.
 pub(super) async fn empty(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let own = "users, seen_users, settled, found_customers, pruned, scope, flags, found_users, differences, known_differences";
+    let own = "users, seen_users, resolved, found_customers, pruned, scope, flags, found_users, differences, known_differences";
     let names: Vec<&str> = TABLES.iter().map(|table| table.name).chain([own]).collect();
     tx.execute(AssertSqlSafe(format!("truncate {}", names.join(", ")))).await?;
     Ok(())
@@ -63,7 +63,7 @@ pub(super) async fn remove(connection: &mut PgConnection) -> Result<(), sqlx::Er
 
 /// Tells the planner how large they have become.
 pub(super) async fn analyze(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let own = ["settled", "found_customers", "found_users"];
+    let own = ["resolved", "found_customers", "found_users"];
     let names = TABLES.iter().map(|table| table.name).chain(own);
     let statements: String = names.map(|name| format!("analyze {SHADOW}.{name};")).collect();
     connection.execute(AssertSqlSafe(statements)).await?;

@@ -63,7 +63,7 @@ pub type Differences = BTreeMap<Uuid, Counts>;
 
 /// Stores `logins`, each once and at the earliest time reported. One with weaker evidence than a session
 /// counts unless stronger evidence exists within a second of it: then it is the same login.
-pub async fn settle_logins(
+pub async fn resolve_logins(
     tx: &mut PgConnection,
     logins: &[Login],
     differences: &mut Differences,

@@ -65,7 +65,7 @@ impl ChangedPayments {
 }
 
 /// Resolves the payments of the `changed` facts. Their links were stored with the facts.
-pub async fn settle(
+pub async fn resolve(
     tx: &mut PgConnection,
     changed: &BTreeMap<String, Changed<StripeObject>>,
 ) -> Result<ChangedPayments, sqlx::Error> {
@@ -75,12 +75,12 @@ pub async fn settle(
         return Ok(ChangedPayments::default());
     }
     let Reach { objects, payments: stored } = reach(tx, &touched).await?;
-    let settled: BTreeMap<String, Payment> = connected(objects)
+    let resolved: BTreeMap<String, Payment> = connected(objects)
         .iter()
-        .flat_map(|set| payments::settle(set))
+        .flat_map(|set| payments::resolve(set))
         .map(|payment| (payment.id.clone(), payment))
         .collect();
-    let mut changes = compare(settled, stored);
+    let mut changes = compare(resolved, stored);
     write(tx, &mut changes).await?;
     Ok(changes)
 }
@@ -167,9 +167,9 @@ fn connected(mut objects: BTreeMap<String, StripeObject>) -> Vec<Vec<StripeObjec
     sets
 }
 
-fn compare(settled: BTreeMap<String, Payment>, mut stored: BTreeMap<String, Payment>) -> ChangedPayments {
+fn compare(resolved: BTreeMap<String, Payment>, mut stored: BTreeMap<String, Payment>) -> ChangedPayments {
     let mut changes = ChangedPayments::default();
-    for (id, payment) in settled {
+    for (id, payment) in resolved {
         let before = stored.remove(&id);
         if before.as_ref() == Some(&payment) {
             continue;

@@ -128,7 +128,7 @@ pub(in crate::store) fn add_moved(
 }
 
 /// Adds the customers whose history changes in value because terms became known: from the beginning for a
-/// price, a coupon or a discount; from an invoice on if only that tells the amount of an item or a discount.
+/// price, a coupon or a discount; from an invoice on if only that has the amount of an item or a discount.
 pub(in crate::store) async fn add_known_terms(
     tx: &mut PgConnection,
     since: &mut RecomputeFrom,

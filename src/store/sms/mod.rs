@@ -33,7 +33,7 @@ pub(super) struct TouchedSms {
 
 /// Stores reports of messages, and the consent of their numbers. The result depends on the set of reports
 /// only.
-pub(super) async fn settle(
+pub(super) async fn resolve(
     tx: &mut PgConnection,
     reports: Vec<SmsReport>,
 ) -> Result<TouchedSms, sqlx::Error> {

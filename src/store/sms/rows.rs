@@ -84,7 +84,7 @@ async fn give(
              update public.sms_messages m set user_id = h.users[1], lead_id = h.leads[1]
              from found h join ingest.sms_facts f on f.number = h.number
              where m.twilio_sid = f.sid and m.user_id is null and m.lead_id is null
-         ), settled as (
+         ), resolved as (
              delete from ingest.unmatched_numbers u using found h where u.number = h.number
          ), noted as (
              insert into ingest.unmatched_numbers as u (number, users, leads, checked_at, since)

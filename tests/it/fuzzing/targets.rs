@@ -197,7 +197,7 @@ fn stripe_report(report: &Report<StripeObject>) {
     assert_eq!(differences(state, state, true), [], "differs from itself");
     wins_whatever_the_order(report);
     payments::links(state).iter().for_each(|id| is_key(id));
-    for payment in payments::settle(std::slice::from_ref(state)) {
+    for payment in payments::resolve(std::slice::from_ref(state)) {
         is_key(&payment.id);
         assert!(payment.refunded >= 0 && payment.disputed >= 0, "{payment:?}");
     }

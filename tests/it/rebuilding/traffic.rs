@@ -102,14 +102,14 @@ async fn only_one_runs_at_a_time() {
 async fn events_resolved_twice_change_nothing() {
     let populated = PopulatedApp::lived(1).await;
     let once = dump::everything(&populated.database.pool).await;
-    // Forgotten by the inbox alone, each of them is new, and settles on facts that it has made before.
+    // Forgotten by the inbox alone, each of them is new, and resolves on facts that it has made before.
     let kept = "select source, event_id, event_type, subject, occurred_at, received_at, applied_at, body
                 from ingest.inbox where source = 'internal'";
     populated.execute(&format!("create table public.kept as {kept}")).await;
     populated.execute("truncate ingest.inbox").await;
     populated.execute("insert into ingest.inbox select * from public.kept; drop table public.kept").await;
     apply(&populated.store, populated.shuffled(1234)).await;
-    dump::assert_same(&once, &dump::everything(&populated.database.pool).await, "settled twice");
+    dump::assert_same(&once, &dump::everything(&populated.database.pool).await, "resolved twice");
 }
 
 #[tokio::test]

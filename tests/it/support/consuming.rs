@@ -18,7 +18,7 @@ impl Consuming {
     }
 }
 
-/// Settles a batch as if its events had been applied.
+/// Resolves a batch as if its events had been applied.
 pub async fn ack(mut batch: Batch) {
     if let Some(mut held) = batch.take_held() {
         let applied = "update ingest.events set state = 'applied', applied_at = now()

@@ -30,7 +30,7 @@ async fn replayed_again_and_again(kind: Kind) {
     let serving = Serving::all(&deployment.settings());
     let mut posted = deployment.events().len();
     replay(&deployment, &serving, &["--concurrency", "16"]).await;
-    settled(&deployment, &serving, posted).await;
+    resolved(&deployment, &serving, posted).await;
     deployment.applied(&ids(&deployment.events())).await;
     assert_as_if_applied_directly(&deployment, "replayed once").await;
 
@@ -39,7 +39,7 @@ async fn replayed_again_and_again(kind: Kind) {
         let seed = seed.to_string();
         replay(&deployment, &serving, &["--shuffle", &seed, "--duplicate", "2"]).await;
         posted += 2 * deployment.events().len();
-        settled(&deployment, &serving, posted).await;
+        resolved(&deployment, &serving, posted).await;
         dump::assert_same(&once, &deployment.tables().await, &format!("replayed with seed {seed}"));
     }
 }
@@ -90,7 +90,7 @@ async fn replay(deployment: &Deployment, serving: &Serving, flags: &[&str]) {
 
 /// Waits until the service has come to terms with as many deliveries as were posted. Those that come again to Postgres
 /// are known for that as they are accepted: there nothing may be pending.
-async fn settled(deployment: &Deployment, serving: &Serving, posted: usize) {
+async fn resolved(deployment: &Deployment, serving: &Serving, posted: usize) {
     let deadline = Instant::now() + DEADLINE;
     let is_settled = async || match deployment.broker {
         Some(_) => applied_by(serving).await >= posted,

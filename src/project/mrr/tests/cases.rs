@@ -93,7 +93,7 @@ fn quantities() -> Vec<(&'static str, Mrr)> {
         ("1001 units at half a cent", plain([seats("0.5", 1001)])),
         ("monthly and yearly item", plain([monthly("2000"), item("12000", "year", 1)])),
         ("three items of $1 a year", plain([of_a_year(), of_a_year(), of_a_year()])),
-        ("metered item beside a licensed one", plain([monthly("2000"), metered()])),
+        ("metered item with a licensed one", plain([monthly("2000"), metered()])),
         ("only a metered item", plain([metered()])),
         ("101 units in packages of 50, rounded up", plain([packages(101, true)])),
         ("101 units in packages of 50, rounded down", plain([packages(101, false)])),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 
 use super::{O, dispute, linked_in_every_way, only, refund};
-use crate::project::payments::settle;
+use crate::project::payments::resolve;
 use crate::project::stripe::StripeObject;
 
 /// A renewal in one of the ways it is reported, refunded in part and disputed, and a one-off payment.
@@ -50,7 +50,7 @@ proptest! {
             (subsequence(objects, 0..=count), Just(expected))
         })
     ) {
-        let rows = settle(&known);
+        let rows = resolve(&known);
         let has_invoice = known.iter().any(|object| matches!(object, O::Invoice(_)));
         let has_charge = known.iter().any(|object| matches!(object, O::Charge(_)));
         let is_claimed = known.iter().any(|object| match object {

@@ -1,7 +1,7 @@
 //! Invoices and what paid them.
 
 use super::{O, charge, invoice_payment, linked_in_every_way, only, paid_invoice, refund, text};
-use crate::project::payments::settle;
+use crate::project::payments::resolve;
 use crate::project::stripe::{Charge, FailedAttempt, Invoice, InvoicePayment, Paid};
 
 #[test]
@@ -36,7 +36,7 @@ fn claim_of_unknown_invoice_holds() {
         O::Charge(charge("ch_1", "pi_1")),
         O::Refund(refund("re_1", "ch_1", 500, "succeeded")),
     ];
-    assert_eq!(settle(&objects), []);
+    assert_eq!(resolve(&objects), []);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn invoice_status_is_mapped() {
         let last_failure = has_failed.then(FailedAttempt::default);
         let invoice =
             Invoice { status: status.to_owned(), last_failure, amount_paid, ..paid_invoice("in_1") };
-        let rows = settle(&[O::Invoice(invoice)]);
+        let rows = resolve(&[O::Invoice(invoice)]);
         let reported_status = rows.first().map(|row| row.status.as_str());
         assert_eq!(reported_status, expected, "{status} {has_failed} {amount_paid}");
         assert_eq!(rows.first().map_or(0, |row| row.collected), expected.map_or(0, |_| amount_paid));
@@ -125,7 +125,7 @@ fn intent_of_two_invoices_is_on_one_row() {
         O::Charge(charge("ch_1", "pi_1")),
         O::Refund(refund("re_1", "ch_1", 500, "succeeded")),
     ];
-    let rows = settle(&objects);
+    let rows = resolve(&objects);
     let reported: Vec<_> =
         rows.iter().map(|row| (row.id.as_str(), row.payment_intent.as_deref(), row.refunded)).collect();
     assert_eq!(reported, [("in_1", None, 0), ("in_2", Some("pi_1"), 500), ("in_3", None, 0)]);

@@ -1,6 +1,6 @@
 //! One payment as reported by every API version, in every order, with pieces missing.
 
-use super::{Payment, links, settle};
+use super::{Payment, links, resolve};
 use crate::project::stripe::{
     BalanceTransaction, Charge, Checkout, Customer, Dispute, Invoice, InvoicePayment, Refund, StripeObject,
 };
@@ -91,7 +91,7 @@ fn dispute(status: &str, movements: Movements<'_>) -> Dispute {
 }
 
 fn only(objects: &[StripeObject]) -> Payment {
-    let mut rows = settle(objects);
+    let mut rows = resolve(objects);
     assert_eq!(rows.len(), 1, "{rows:#?}");
     rows.remove(0)
 }
@@ -162,7 +162,7 @@ fn a_guests_payment_is_its_own_customer() {
 fn unsuccessful_charges_are_not_payments() {
     for (status, captured) in [("failed", false), ("failed", true), ("pending", true), ("succeeded", false)] {
         let charge = Charge { status: status.to_owned(), captured, ..charge("ch_1", "pi_1") };
-        assert_eq!(settle(&[O::Charge(charge)]), [], "{status} {captured}");
+        assert_eq!(resolve(&[O::Charge(charge)]), [], "{status} {captured}");
     }
 }
 
@@ -202,7 +202,7 @@ fn dispute_amount_follows_its_balance() {
 #[test]
 fn refund_of_unknown_charge_makes_no_row() {
     let objects = [O::Refund(refund("re_1", "ch_1", 500, "")), O::Dispute(dispute("lost", &[]))];
-    assert_eq!(settle(&objects), []);
+    assert_eq!(resolve(&objects), []);
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn captured_amount_is_read_in_every_version() {
         ("charge.captured", &part, Some(3000), 3000),
         ("charge.refunded", &part, Some(3000), 3000),
         ("charge.succeeded", &held, None, 0),
-        // Before 2020 the capture itself shows the rest as refunded; later events can't be told from refunds.
+        // Before 2020 the capture itself shows the rest as refunded; later events can't be distinguished from refunds.
         ("charge.captured", &unreported, Some(3000), 3000),
         ("charge.refunded", &unreported, None, 4400),
     ];

@@ -67,7 +67,7 @@ struct Stored<T> {
 
 /// What a batch changed among Stripe's objects.
 #[derive(Debug, Default)]
-pub struct Settled {
+pub struct Resolved {
     /// The facts that changed, by object id.
     pub changed: BTreeMap<String, Changed<StripeObject>>,
     /// The second from which each customer's ledger is recomputed.
@@ -79,14 +79,14 @@ pub struct Settled {
 }
 
 /// Resolves the batch's reports of Stripe objects; `links` say which belong together.
-pub async fn settle_stripe(
+pub async fn resolve_stripe(
     tx: &mut PgConnection,
     reported: Vec<Reported<StripeObject>>,
     links: &BTreeSet<(String, String)>,
     reading: &Reading,
-) -> Result<Settled, sqlx::Error> {
+) -> Result<Resolved, sqlx::Error> {
     if reported.is_empty() {
-        return Ok(Settled::default());
+        return Ok(Resolved::default());
     }
     let stripe::StoredFacts { facts: stored, mut thin } = stripe::known(tx, &subjects(&reported)).await?;
     let decided = versions::decided(tx, &reported).await?;
@@ -112,11 +112,11 @@ pub async fn settle_stripe(
     changed.extend(extended);
     versions::add_moved(&mut since, &changed);
     thin.retain(|id| changed.contains_key(id));
-    Ok(Settled { changed, since, claims, thin })
+    Ok(Resolved { changed, since, claims, thin })
 }
 
 /// Resolves the batch's reports of application rows and files; returns the facts that changed.
-pub async fn settle_rows(
+pub async fn resolve_rows(
     tx: &mut PgConnection,
     reported: Vec<Reported<Row>>,
     reading: &Reading,

@@ -25,7 +25,7 @@ pub(super) type EventName = (String, String);
 
 /// What became of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct Resolved {
     /// Events in it.
     pub events: usize,
     /// Events that can't be read (any more): passed over, as at a delivery.
@@ -33,7 +33,7 @@ pub struct Settled {
 }
 
 impl Rebuild {
-    /// How many events there are to settle, and how many whose bodies were pruned: their facts stand.
+    /// How many events there are to resolve, and how many whose bodies were pruned: their facts stand.
     ///
     /// # Errors
     /// [`RebuildError`]
@@ -47,26 +47,26 @@ impl Rebuild {
         Ok((events.unsigned_abs(), pruned.unsigned_abs()))
     }
 
-    /// Settles the next page of events; an empty one is the end.
+    /// Resolves the next page of events; an empty one is the end.
     ///
     /// # Errors
     /// [`RebuildError`]
-    pub async fn settle_page(&mut self) -> Result<Settled, RebuildError> {
+    pub async fn resolve_page(&mut self) -> Result<Resolved, RebuildError> {
         let (now, since) = (self.clock().now(), self.since);
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
         let page = events::page(&mut tx, &self.position, PAGE).await?;
-        let Some((last, _)) = page.last() else { return Ok(Settled::default()) };
+        let Some((last, _)) = page.last() else { return Ok(Resolved::default()) };
         self.position = (last.source.as_str().to_owned(), last.event_id.clone());
         note(&mut tx, &page, since).await?;
         let page: Vec<Envelope> = page.into_iter().map(|(envelope, _)| envelope).collect();
-        let settled = page_of(&mut tx, &page, None, &self.store.rules, now).await?;
+        let resolved = page_of(&mut tx, &page, None, &self.store.rules, now).await?;
         tx.commit().await?;
         self.pages += 1;
         // As the tables grow, not as often as they do.
         if self.pages.is_power_of_two() {
             shadow::analyze(&mut self.connection).await?;
         }
-        Ok(settled)
+        Ok(resolved)
     }
 
     /// After the last page: what depends on all of them.
@@ -83,29 +83,29 @@ impl Rebuild {
     }
 }
 
-/// Settles `events` as a page, and of what they tell only what is about these `names`, if there are any.
+/// Resolves `events` as a page, and of their reports only those about these `names`, if there are any.
 pub(super) async fn page_of(
     tx: &mut PgConnection,
     events: &[Envelope],
     names: Option<&HashSet<String>>,
     rules: &Rules,
     now: OffsetDateTime,
-) -> Result<Settled, sqlx::Error> {
+) -> Result<Resolved, sqlx::Error> {
     let (touched, unreadable) = events_of(tx, events, names, rules, now).await?;
     let thin: BTreeSet<String> = touched.parked.iter().map(|parked| parked.subject.clone()).collect();
     let checked = Checked { objects: thin, ..Checked::default() };
     parked::replace(tx, &checked, &touched.parked, now).await?;
-    Ok(Settled { events: events.len(), unreadable })
+    Ok(Resolved { events: events.len(), unreadable })
 }
 
-/// What depends on all events that were settled.
+/// What depends on all events that were resolved.
 pub(super) async fn add_up_in(tx: &mut PgConnection, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     money::add_up(tx).await?;
-    // What came without its state was looked at before all events about it were there.
-    let asked: BTreeSet<String> =
+    // An object that came without its state was checked before all events about it were resolved.
+    let objects: BTreeSet<String> =
         sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
-    let thin = parked::thin(tx, &asked, &BTreeSet::new()).await?;
-    let checked = Checked { objects: asked, ..Checked::default() };
+    let thin = parked::thin(tx, &objects, &BTreeSet::new()).await?;
+    let checked = Checked { objects, ..Checked::default() };
     parked::replace(tx, &checked, &thin, now).await
 }
 
@@ -118,7 +118,7 @@ pub(super) fn in_pages(names: &[EventName]) -> Vec<Vec<EventName>> {
     own.chunks(PAGE_OF_OUR_OWN).map(<[_]>::to_vec).chain(others).collect()
 }
 
-/// Settles `events` in the shadow tables. Those that were settled before change nothing.
+/// Resolves `events` in the shadow tables. Those that were resolved before change nothing.
 pub(super) async fn events_of(
     tx: &mut PgConnection,
     events: &[Envelope],
@@ -137,7 +137,7 @@ pub(super) async fn events_of(
         .bind(batch.named().into_iter().collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
-    Ok((apply::settle(tx, batch, rules, now).await?, unreadable))
+    Ok((apply::resolve(tx, batch, rules, now).await?, unreadable))
 }
 
 /// Notes the newest events of the page: among those applied as late there are others still to come.
@@ -148,7 +148,7 @@ async fn note(
 ) -> Result<(), sqlx::Error> {
     let new = || page.iter().filter(|(_, applied_at)| *applied_at >= since).map(|(envelope, _)| envelope);
     sqlx::query(
-        "insert into settled (source, event_id) select * from unnest($1::text[], $2::text[])
+        "insert into resolved (source, event_id) select * from unnest($1::text[], $2::text[])
          on conflict do nothing",
     )
     .bind(new().map(|envelope| envelope.source.as_str()).collect::<Vec<_>>())
