@@ -151,38 +151,38 @@ pub(in crate::store) async fn add_known_terms(
             add(since, &customer, invoiced[customer.as_str()]);
         }
     }
-    for customer in discounted_in_other_currencies(tx, changed).await? {
-        add(since, &customer, BEGINNING);
+    for (customer, at) in discounted_in_other_currencies(tx, changed).await? {
+        add(since, &customer, at);
     }
     Ok(())
 }
 
-/// By customer: the earliest of the `changed` invoices whose amounts changed. Each counts from its creation.
+/// By customer: the earliest of the `changed` invoices with lines. Each counts from its creation, and its last event
+/// is the cause of the movement: so the ledger is recomputed even if the lines stayed the same.
 fn invoiced(changed: &BTreeMap<String, Changed<StripeObject>>) -> BTreeMap<&str, i64> {
-    let invoice = |state: &StripeObject| match state {
-        StripeObject::Invoice(it) => Some((it.created, it.subscription.clone(), it.last_lines.clone())),
+    let created_with_lines = |state: &StripeObject| match state {
+        StripeObject::Invoice(it) if !it.last_lines.is_empty() => Some(it.created),
         _ => None,
     };
     let mut earliest = BTreeMap::<&str, i64>::new();
     for fact in changed.values() {
-        let (before, after) = (fact.before.as_ref().and_then(invoice), invoice(&fact.after));
-        let states = [&before, &after].into_iter().flatten();
-        let asking = states.filter(|(_, _, lines)| !lines.is_empty());
-        let (Some(customer), Some(at)) = (fact.after.customer_id(), asking.map(|(at, ..)| *at).min()) else {
+        let states = fact.before.iter().chain([&fact.after]);
+        let (Some(customer), Some(at)) =
+            (fact.after.customer_id(), states.filter_map(created_with_lines).min())
+        else {
             continue;
         };
-        if before != after {
-            earliest.entry(customer).and_modify(|it| *it = at.min(*it)).or_insert(at);
-        }
+        earliest.entry(customer).and_modify(|it| *it = at.min(*it)).or_insert(at);
     }
     earliest
 }
 
-/// The customers of `changed` invoices that show the amount of a discount in another currency.
+/// The customers of `changed` invoices that show the amount of a discount in another currency, each with the second
+/// from which that matters: the beginning for a new amount, else the invoice's creation, as in [`invoiced`].
 async fn discounted_in_other_currencies(
     tx: &mut PgConnection,
     changed: &BTreeMap<String, Changed<StripeObject>>,
-) -> Result<Vec<String>, sqlx::Error> {
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let amounts = |state: &StripeObject| match state {
         StripeObject::Invoice(it) => it.discount_amounts.clone(),
         _ => BTreeMap::new(),
@@ -191,28 +191,33 @@ async fn discounted_in_other_currencies(
     for fact in changed.values() {
         let (before, after) = (fact.before.as_ref().map(amounts).unwrap_or_default(), amounts(&fact.after));
         let StripeObject::Invoice(invoice) = &fact.after else { continue };
-        let Some(customer) = invoice.customer.as_deref().filter(|_| before != after) else { continue };
+        let Some(customer) = invoice.customer.as_deref() else { continue };
+        let since = if before == after { invoice.created } else { BEGINNING };
         let discounts: BTreeSet<String> = before.into_keys().chain(after.into_keys()).collect();
-        taken.extend(discounts.into_iter().map(|discount| (customer, discount, invoice.currency.as_str())));
+        taken.extend(
+            discounts.into_iter().map(|discount| (customer, discount, invoice.currency.as_str(), since)),
+        );
     }
     if taken.is_empty() {
         return Ok(Vec::new());
     }
     // A discount is shown by its own event or by the object it is on, with its coupon or the coupon's id.
-    sqlx::query_scalar(
-        "select distinct f.customer_id
-         from unnest($1::text[], $2::text[], $3::text[]) as t (customer, discount, currency)
+    sqlx::query_as(
+        "select f.customer_id, min(t.since)
+         from unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) as t (customer, discount, currency, since)
          join stripe_facts f
            on f.customer_id = t.customer and f.kind in ('subscription', 'customer', 'discount')
          join stripe_versions v on v.id = f.id
          cross join lateral jsonb_path_query(
              v.state, '$.** ? (@.id == $id)', jsonb_build_object('id', t.discount)) as d (shown)
          left join stripe_facts c on c.id = d.shown ->> 'coupon_id' and c.kind = 'coupon'
-         where coalesce(nullif(d.shown -> 'coupon', 'null'), c.state) ->> 'currency' <> t.currency",
+         where coalesce(nullif(d.shown -> 'coupon', 'null'), c.state) ->> 'currency' <> t.currency
+         group by f.customer_id",
     )
     .bind(taken.iter().map(|(customer, ..)| *customer).collect::<Vec<_>>())
-    .bind(taken.iter().map(|(_, discount, _)| discount.as_str()).collect::<Vec<_>>())
-    .bind(taken.iter().map(|(.., currency)| *currency).collect::<Vec<_>>())
+    .bind(taken.iter().map(|(_, discount, ..)| discount.as_str()).collect::<Vec<_>>())
+    .bind(taken.iter().map(|(.., currency, _)| *currency).collect::<Vec<_>>())
+    .bind(taken.iter().map(|(.., since)| *since).collect::<Vec<_>>())
     .fetch_all(tx)
     .await
 }

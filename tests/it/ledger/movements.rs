@@ -138,33 +138,58 @@ async fn late_terms_are_applied_to_history() {
     assert_adds_up(&app, "with the terms").await;
 }
 
-#[tokio::test]
-async fn without_price_invoices_make_movements() {
-    let app = TestApp::begin().await;
+/// A subscription whose price does not say what it costs.
+fn of_hidden_price() -> Value {
     let mut hidden = of("sub_1", "cus_1", "active", 0);
     let price = &mut hidden["items"]["data"][0]["price"];
     (price["unit_amount"], price["unit_amount_decimal"]) = (Value::Null, Value::Null);
     (price["billing_scheme"], price["tiers_mode"]) = (json!("tiered"), json!("graduated"));
-    let invoice = |id: &str, day: i64, amount: i64| {
-        let object = json!({
-            "id": id, "object": "invoice", "customer": "cus_1", "status": "paid", "currency": "usd",
-            "created": BEGIN + day * DAY, "amount_paid": amount, "amount_due": amount, "attempt_count": 1,
-            "subscription": "sub_1",
-            "lines": {"data": [{
-                "id": format!("il_{id}"), "object": "line_item", "amount": amount, "currency": "usd",
-                "type": "subscription", "proration": false, "subscription_item": "si_1",
-                "price": {"id": "price_pro"}, "quantity": 1,
-                "period": {"start": BEGIN + day * DAY, "end": BEGIN + (day + 30) * DAY}
-            }]}
-        });
-        stripe(&format!("evt_{id}"), "invoice.paid", day * DAY + 5, object)
-    };
-    app.apply([on(0, hidden.clone())]).await;
-    app.apply([invoice("in_2", 31, 6000)]).await;
-    app.apply([on(40, hidden)]).await;
-    app.apply([invoice("in_1", 0, 4500)]).await;
+    hidden
+}
+
+/// An event, some seconds after day `day`, about the invoice of that day for [`of_hidden_price`].
+fn invoiced(event: &str, seconds: i64, id: &str, day: i64, amount: i64) -> Envelope {
+    let object = json!({
+        "id": id, "object": "invoice", "customer": "cus_1", "status": "paid", "currency": "usd",
+        "created": BEGIN + day * DAY, "amount_paid": amount, "amount_due": amount, "attempt_count": 1,
+        "subscription": "sub_1",
+        "lines": {"data": [{
+            "id": format!("il_{id}"), "object": "line_item", "amount": amount, "currency": "usd",
+            "type": "subscription", "proration": false, "subscription_item": "si_1",
+            "price": {"id": "price_pro"}, "quantity": 1,
+            "period": {"start": BEGIN + day * DAY, "end": BEGIN + (day + 30) * DAY}
+        }]}
+    });
+    stripe(event, "invoice.paid", day * DAY + seconds, object)
+}
+
+#[tokio::test]
+async fn without_price_invoices_make_movements() {
+    let app = TestApp::begin().await;
+    app.apply([on(0, of_hidden_price())]).await;
+    app.apply([invoiced("evt_in_2", 5, "in_2", 31, 6000)]).await;
+    app.apply([on(40, of_hidden_price())]).await;
+    app.apply([invoiced("evt_in_1", 5, "in_1", 0, 4500)]).await;
     assert_eq!(believed(&app).await, ["cus_1 0 new 4500 4500 sub_1_0", "cus_1 31 expansion 1500 6000 in_2"]);
     assert_adds_up(&app, "with the invoices").await;
+}
+
+#[tokio::test]
+async fn movement_names_its_invoices_last_event_in_any_order() {
+    let events = [
+        on(0, of_hidden_price()),
+        invoiced("evt_first", 5, "in_1", 0, 4500),
+        invoiced("evt_open", 5, "in_2", 31, 6000),
+        invoiced("evt_paid", 9, "in_2", 31, 6000),
+    ];
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        let app = TestApp::begin().await;
+        for nth in order {
+            app.apply([events[nth].clone()]).await;
+        }
+        let expected = ["cus_1 0 new 4500 4500 sub_1_0", "cus_1 31 expansion 1500 6000 paid"];
+        assert_eq!(believed(&app).await, expected, "{order:?}");
+    }
 }
 
 #[tokio::test]
