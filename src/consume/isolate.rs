@@ -21,8 +21,8 @@ pub(super) enum Fault {
 }
 
 /// Applies `batch`; if that fails because of an event, applies its halves, down to the single event at fault.
-/// That one is retried alone later, or dead-lettered at once if no retry can help. `is_suspicious`: the
-/// connection was lost repeatedly during this batch; if the database answers others, an event is at fault.
+/// That one is retried alone later, or dead-lettered at once if no retry can help. `is_suspicious`: this
+/// batch has failed repeatedly although the database may be available; if it answers, an event is at fault.
 ///
 /// # Errors
 /// Only [`StoreError::Unavailable`]: apply the same batch again later.
@@ -43,7 +43,7 @@ pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Res
             Ok(applied) => count(applied),
             Err(Fault::Unavailable(error)) => return Err(error),
             Err(fault) => match part {
-                [event] => end(store, event, fault).await?,
+                [event] => within_reason(end(store, event, fault)).await?,
                 _ => {
                     let (first, rest) = part.split_at(part.len() / 2);
                     parts.extend([rest, first]);
@@ -81,17 +81,16 @@ pub(super) async fn attempt(
 ) -> Result<Applied, Fault> {
     match AssertUnwindSafe(within_reason(applying)).catch_unwind().await {
         Ok(Ok(applied)) => Ok(applied),
-        Ok(Err(error)) if is_suspicious && error.is_lost_connection() && store.answers().await => {
-            Err(Fault::Transient(format!("it ends the connection to the database: {error}")))
+        Ok(Err(error)) if is_suspicious && error.may_be_caused_by_an_event() && store.answers().await => {
+            let reason = if error.is_lost_connection() { "applying it loses the connection: " } else { "" };
+            Err(Fault::Transient(format!("{reason}{error}")))
         }
         Ok(Err(error @ StoreError::Unavailable(_))) => Err(Fault::Unavailable(error)),
         Ok(Err(StoreError::Refused(error))) if StoreError::is_permanent(&error) => {
             Err(Fault::Permanent(error.to_string()))
         }
         Ok(Err(StoreError::Refused(error))) => Err(Fault::Transient(error.to_string())),
-        Err(panic) => {
-            Err(Fault::Transient(format!("it breaks the program: {}", panic_message(panic.as_ref()))))
-        }
+        Err(panic) => Err(Fault::Transient(format!("applying it panics: {}", panic_message(panic.as_ref())))),
     }
 }
 

@@ -26,8 +26,8 @@ use crate::store::Store;
 /// Delays after failures of a dependency.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
-/// How often a batch may lose the connection before its events are suspected of causing it.
-const SUSPICIOUS: u32 = 3;
+/// How often a batch may fail for a reason that one of its events may cause before it is bisected.
+const FAILURES_BEFORE_BISECT: u32 = 3;
 /// Concurrent batches per consumer: one derives while the other is read and stored.
 const BATCHES_AT_ONCE: usize = 2;
 
@@ -35,12 +35,13 @@ const BATCHES_AT_ONCE: usize = 2;
 /// down only delays it.
 pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
-    while let Err(error) = store.initial_import().await {
-        tracing::warn!(%error, "initial import failed, will retry");
-        wait(delays.next_delay(), lifecycle).await;
-        if lifecycle.stopping.is_cancelled() {
-            return;
+    loop {
+        match lifecycle.until_stopping(store.initial_import()).await {
+            Some(Ok(())) => break,
+            Some(Err(error)) => tracing::warn!(%error, "initial import failed, will retry"),
+            None => return,
         }
+        wait(delays.next_delay(), lifecycle).await;
     }
     let consuming = queue.consumers().into_iter().map(|consumer| consume(consumer, store, lifecycle));
     tokio::join!(
@@ -53,8 +54,8 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
 }
 
 /// Applies one batch while the next is fetched; only the derivation is serialised.
-async fn consume(consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
-    let mut batches = pin!(batches(consumer));
+async fn consume(mut consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
+    let mut batches = pin!(batches(&mut consumer));
     let mut under_way = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -67,15 +68,15 @@ async fn consume(consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
             }
         }
     }
-    // A batch is settled before its consumer goes.
+    // Batches are settled over the consumer's connections, which end when it is dropped.
     while let Some(settled) = under_way.next().await {
         checked(settled);
     }
 }
 
-/// The batches one by one.
-fn batches(consumer: Consumer) -> impl Stream<Item = Batch> {
-    stream::unfold(consumer, |mut consumer| async move { Some((consumer.next_batch().await?, consumer)) })
+/// The batches one by one, without ending the consumer after the last.
+fn batches(consumer: &mut Consumer) -> impl Stream<Item = Batch> {
+    stream::unfold(consumer, |consumer| async move { Some((consumer.next_batch().await?, consumer)) })
 }
 
 /// A batch whose task panicked was requeued when it was dropped.
@@ -89,12 +90,12 @@ fn checked(settled: Result<(), JoinError>) {
 /// it.
 async fn settle(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
-    let mut lost = 0;
+    let mut suspicious = 0;
     loop {
-        match isolate::apply(store, &mut batch, lost >= SUSPICIOUS).await {
+        match isolate::apply(store, &mut batch, suspicious >= FAILURES_BEFORE_BISECT).await {
             Ok(()) => return batch.ack().await,
             Err(error) => {
-                lost += u32::from(error.is_lost_connection());
+                suspicious += u32::from(error.may_be_caused_by_an_event());
                 batch.not_attempted().await;
                 let delay = delays.next_delay();
                 tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "batch failed, waiting for the database");

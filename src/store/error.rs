@@ -12,14 +12,25 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the connection was lost during a statement: the database restarted, or the statement crashed
-    /// it.
+    /// Whether one event of the batch may be the cause although the database is available: it loses the
+    /// connection, or it violates a foreign key (23503), for example one that the application has added.
+    #[must_use]
+    pub fn may_be_caused_by_an_event(&self) -> bool {
+        let is_foreign_key = match self {
+            Self::Unavailable(sqlx::Error::Database(error)) => error.is_foreign_key_violation(),
+            _ => false,
+        };
+        is_foreign_key || self.is_lost_connection()
+    }
+
+    /// Whether the connection was lost during a statement: the database restarted, the statement crashed it, or
+    /// the transaction was idle for too long (25P03).
     #[must_use]
     pub fn is_lost_connection(&self) -> bool {
         match self {
-            Self::Unavailable(sqlx::Error::Database(error)) => {
-                error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
-            }
+            Self::Unavailable(sqlx::Error::Database(error)) => error
+                .code()
+                .is_some_and(|code| ["57P", "08", "25P03"].iter().any(|start| code.starts_with(start))),
             Self::Unavailable(error) => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
             Self::Refused(_) => false,
         }
@@ -41,15 +52,15 @@ impl From<sqlx::Error> for StoreError {
 }
 
 /// Whether the same statement may succeed later. SQLSTATE classes: 08 connection, 25 read-only or time-out in
-/// a transaction, 40 serialization and deadlock, 53 resources (disk full, connections), 55 lock not
-/// available, 57 operator intervention, 58 system error; 23503 is a user deleted concurrently, who is looked
-/// up again next time; 3D000, 42P01, 42703 and 42883 are a missing database, table, column or function: not
-/// yet created, or not yet migrated to this version.
+/// a transaction, 40 serialization and deadlock, 42 a missing or different table, column, function or privilege
+/// (our statements are fixed, so the schema is at fault and not the event), 53 resources (disk full,
+/// connections), 55 lock not available, 57 operator intervention, 58 system error; 23503 is a user deleted
+/// concurrently, who is looked up again next time; 3D000 is a missing database.
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error.code().is_none_or(|code| {
-            ["08", "25", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
-                || ["23503", "3D000", "42P01", "42703", "42883", "28P01", "28000"].contains(&code.as_ref())
+            ["08", "25", "40", "42", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
+                || ["23503", "3D000", "28P01", "28000"].contains(&code.as_ref())
         }),
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)

@@ -19,6 +19,8 @@ const TRAPS: &str = "
     begin
         if new.event_id = 'evt_fails' then raise exception 'not today'; end if;
         if new.event_id = 'evt_hopeless' then raise exception 'never' using errcode = '22003'; end if;
+        if new.event_id = 'evt_unreferenced' then raise exception 'no such row' using errcode = '23503'; end if;
+        if new.event_id = 'evt_forbidden' then raise exception 'not yours' using errcode = '42501'; end if;
         if new.event_id = 'evt_cuts' then perform pg_terminate_backend(pg_backend_pid()); end if;
         if new.event_id = 'evt_ends' then perform pg_sleep(600); end if;
         return new;
@@ -34,17 +36,17 @@ const ALONE: &str = "state = 'pending' and alone";
 #[tokio::test]
 async fn failing_events_are_retried_then_dead_lettered() {
     let app = trapped().await;
-    queue(&app, &["evt_fails", "evt_hopeless", "evt_cuts"]).await;
+    queue(&app, &["evt_fails", "evt_hopeless", "evt_cuts", "evt_unreferenced"]).await;
     let serving = Serving::roles("consume", &settings(&app));
     eventually("the neighbours are applied", &serving, async || count(&app, APPLIED).await == 20).await;
     eventually("what can never be is dead", &serving, async || count(&app, DEAD).await == 1).await;
-    eventually("the others are tried alone", &serving, async || count(&app, ALONE).await == 2).await;
-    assert_eq!(count(&app, PENDING).await, 2);
+    eventually("the others are tried alone", &serving, async || count(&app, ALONE).await == 3).await;
+    assert_eq!(count(&app, PENDING).await, 3);
     let shown = memberflow(&settings(&app)).args(["events", "show", "evt_fails"]).output().unwrap();
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("failing, tried again") && shown.contains("not today"), "{shown}");
 
-    eventually("both are given up", &serving, async || {
+    eventually("all are given up", &serving, async || {
         hasten(&app).await;
         count(&app, PENDING).await == 0
     })
@@ -52,10 +54,11 @@ async fn failing_events_are_retried_then_dead_lettered() {
     let dead = "select event_id, reason from ingest.events where state = 'dead' order by event_id";
     let reasons = app.rows(dead).await;
     let reason = |nth: usize| reasons[nth]["reason"].as_str().unwrap();
-    assert_eq!(reasons.len(), 3, "{reasons:?}");
-    assert!(reason(0).contains("failed 5 times: it ends the connection"), "{reasons:?}");
+    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    assert!(reason(0).contains("failed 5 times: applying it loses the connection"), "{reasons:?}");
     assert!(reason(1).contains("failed 5 times: ") && reason(1).contains("not today"), "{reasons:?}");
     assert!(!reason(2).contains("times") && reason(2).contains("never"), "{reasons:?}");
+    assert!(reason(3).contains("failed 5 times: ") && reason(3).contains("no such row"), "{reasons:?}");
 }
 
 #[tokio::test]
@@ -177,6 +180,69 @@ async fn missing_column_does_not_fail_events() {
 }
 
 #[tokio::test]
+async fn missing_privilege_does_not_fail_events() {
+    let app = trapped().await;
+    app.store.initial_import().await.unwrap();
+    queue(&app, &["evt_forbidden"]).await;
+    let serving = Serving::roles("consume", &settings(&app));
+    eventually("the batch waits", &serving, async || serving.log().contains("batch failed, waiting")).await;
+    app.execute("drop trigger trap on ingest.inbox").await;
+    eventually("all are applied", &serving, async || count(&app, APPLIED).await == 21).await;
+    assert_eq!((count(&app, PENDING).await, count(&app, DEAD).await), (0, 0));
+}
+
+#[tokio::test]
+async fn orderly_shutdown_acks_the_batch_under_way() {
+    let (app, broker) = (TestApp::begin().await, TestBroker::new());
+    app.store.initial_import().await.unwrap();
+    let mut settings = settings(&app);
+    settings.extend([("AMQP_URL", broker_url()), ("MEMBERFLOW_QUEUE_PREFIX", broker.prefix.clone())]);
+    publish(&app, &broker, &names(&[])).await;
+    let mut holder = memberflow::database::begin(&app.database.pool).await.unwrap();
+    sqlx::query("lock table ingest.stripe_facts in access exclusive mode")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let mut serving = Serving::roles("consume", &settings);
+    let waiting =
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("a batch is under way", &serving, async || !app.rows(waiting).await.is_empty()).await;
+    serving.ask_to_stop();
+    eventually("it is stopping", &serving, async || serving.log().contains("stopping")).await;
+    holder.rollback().await.unwrap();
+    assert!(serving.ended().await.0.success(), "{}", serving.log());
+    let applied = count(&app, APPLIED).await;
+    assert!(applied > 0);
+    let (connection, channel) = broker.channel().await;
+    let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
+    let declared =
+        channel.queue_declare(broker.name("stripe").into(), options, Default::default()).await.unwrap();
+    connection.close(200, "done".into()).await.unwrap();
+    assert_eq!(i64::from(declared.message_count()) + applied, 20, "what was applied is acked");
+}
+
+#[tokio::test]
+async fn locked_row_delays_only_its_batch() {
+    let app = TestApp::begin().await;
+    app.store.initial_import().await.unwrap();
+    app.apply([event("evt_first")]).await;
+    let mut holder = memberflow::database::begin(&app.database.pool).await.unwrap();
+    let lock = "select from ingest.stripe_facts where id = 'cus_evt_first' for update";
+    assert_eq!(sqlx::query(lock).execute(&mut *holder).await.unwrap().rows_affected(), 1);
+    let serving = Serving::roles("consume", &settings(&app));
+    let update = stripe("evt_second", "customer.updated", 9, customer("cus_evt_first", "b@b.example"));
+    store_pending(&app, update).await;
+    let waiting =
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("its batch waits", &serving, async || !app.rows(waiting).await.is_empty()).await;
+    queue(&app, &[]).await;
+    eventually("others are applied", &serving, async || count(&app, APPLIED).await == 21).await;
+    holder.rollback().await.unwrap();
+    eventually("it is applied", &serving, async || count(&app, APPLIED).await == 22).await;
+    assert_eq!(count(&app, DEAD).await, 0);
+}
+
+#[tokio::test]
 async fn orderly_shutdown_counts_no_attempt() {
     let app = TestApp::begin().await;
     app.store.initial_import().await.unwrap();
@@ -208,24 +274,27 @@ fn event(name: &str) -> Envelope {
 
 /// Twenty pending events and `others` among them.
 async fn queue(app: &TestApp, others: &[&str]) {
-    for Envelope { source, event_id, event_type, occurred_at, received_at, body } in
-        names(others).iter().map(|name| event(name))
-    {
-        sqlx::query(
-            "insert into ingest.events
-                 (source, event_id, event_type, occurred_at, received_at, body, state, next_attempt_at)
-             values ($1, $2, $3, $4, $5, $6, 'pending', now())",
-        )
-        .bind(source.as_str())
-        .bind(event_id)
-        .bind(event_type)
-        .bind(occurred_at)
-        .bind(received_at)
-        .bind(&body[..])
-        .execute(&app.database.pool)
-        .await
-        .unwrap();
+    for name in names(others) {
+        store_pending(app, event(&name)).await;
     }
+}
+
+async fn store_pending(app: &TestApp, event: Envelope) {
+    let Envelope { source, event_id, event_type, occurred_at, received_at, body } = event;
+    sqlx::query(
+        "insert into ingest.events
+             (source, event_id, event_type, occurred_at, received_at, body, state, next_attempt_at)
+         values ($1, $2, $3, $4, $5, $6, 'pending', now())",
+    )
+    .bind(source.as_str())
+    .bind(event_id)
+    .bind(event_type)
+    .bind(occurred_at)
+    .bind(received_at)
+    .bind(&body[..])
+    .execute(&app.database.pool)
+    .await
+    .unwrap();
 }
 
 /// Hands events to the broker.
