@@ -31,6 +31,7 @@ pub fn connect(config: &Config) -> Result<PgPool, sqlx::Error> {
     pool(config, config.database_connections)
 }
 
+/// The connection options of `DATABASE_URL`, with the settings of every session.
 ///
 /// # Errors
 /// If `DATABASE_URL` cannot be read as a URL.
@@ -129,9 +130,10 @@ async fn within<T, E: From<sqlx::Error>>(
     timeout(limit, work).await.unwrap_or_else(|_| Err(sqlx::Error::from(silent()).into()))
 }
 
-/// A transaction on a connection of `pool`. Cancel-safe.
+/// A transaction on a connection of `pool`. Cancel-safe. Read committed whatever the role's default is: what a
+/// batch reads after it took the projection lock must be what all batches before it committed.
 pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    begin_with(pool, "begin").await
+    begin_with(pool, "begin isolation level read committed").await
 }
 
 /// A read-only transaction with one snapshot. Cancel-safe.

@@ -97,12 +97,17 @@ impl Store {
         let unknown_values = UnknownValues::of(&new);
         if !new.is_empty() {
             lock_for_batch(&mut tx).await?;
+            // Read again: a batch that held the lock meanwhile may have derived what a later moment made due.
+            let now = self.clock.now();
             unknown_values.write(&mut tx).await?;
             let batch = DecodedBatch::sort(new);
             let touched = resolve(&mut tx, batch, &self.rules, now).await?;
             derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
         }
         tx.commit().await?;
+        for (event, reason) in &dead {
+            tracing::error!(source = %event.source, event_id = event.event_id, reason, "event dead-lettered");
+        }
         uncounted.count();
         unknown_values.count();
         Ok(applied)

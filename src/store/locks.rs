@@ -17,10 +17,12 @@ pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
 
 /// The same for a batch, with settings that make its statements use indexes whatever the statistics say, so
 /// that one generic plan serves all batches. By default the planner would make a new plan for each batch's
-/// number of ids.
+/// number of ids. Rows that the application has locked are waited for only briefly, because all other batches
+/// wait for this one; the projection lock itself is waited for without limit.
 pub(super) async fn lock_for_batch(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     let statement = "select pg_advisory_xact_lock($1), set_config('search_path', $2, true),
-                            set_config('plan_cache_mode', 'force_generic_plan', true)";
+                            set_config('plan_cache_mode', 'force_generic_plan', true),
+                            set_config('lock_timeout', '5s', true)";
     take_turn(tx, statement).await
 }
 

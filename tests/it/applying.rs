@@ -5,6 +5,7 @@ mod deletions;
 mod history;
 pub(crate) mod plans;
 pub(crate) mod statements;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::path::Path;

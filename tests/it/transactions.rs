@@ -37,6 +37,20 @@ async fn cancelled_begin_leaves_no_open_transaction() {
 }
 
 #[tokio::test]
+async fn transaction_is_read_committed_whatever_the_default() {
+    let database = TestDatabase::empty().await;
+    let name = database.options().get_database().unwrap().to_owned();
+    let other = format!("alter database {name} set default_transaction_isolation = 'serializable'");
+    sqlx::query(sqlx::AssertSqlSafe(other)).execute(&database.pool).await.unwrap();
+    let pool = connect(&crate::support::config(database.url())).unwrap();
+    let show = "show transaction_isolation";
+    let default: String = sqlx::query_scalar(show).fetch_one(&pool).await.unwrap();
+    let mut transaction = begin(&pool).await.unwrap();
+    let begun: String = sqlx::query_scalar(show).fetch_one(&mut *transaction).await.unwrap();
+    assert_eq!((default.as_str(), begun.as_str()), ("serializable", "read committed"));
+}
+
+#[tokio::test]
 async fn vanished_connection_is_replaced() {
     let database = TestDatabase::empty().await;
     let server = database.options();

@@ -42,7 +42,7 @@ async fn deleting_users_during_a_batch_does_not_deadlock() {
 }
 
 /// Waits until so many of the database's sessions wait for each other.
-async fn until_waiting(pool: &PgPool, sessions: i64) {
+pub(super) async fn until_waiting(pool: &PgPool, sessions: i64) {
     let waiting = "select count(*) from pg_stat_activity
                    where datname = current_database() and wait_event_type = 'Lock'";
     while sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap() < sessions {
