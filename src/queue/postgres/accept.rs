@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use crate::envelope::Envelope;
 use crate::queue::error::Refused;
 use crate::queue::group_commit::Batcher;
+use crate::store::StoreError;
 use crate::store::events::pending;
 
 /// For getting a connection and committing one group. After that the provider should retry.
@@ -17,7 +18,9 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) async fn run(pool: PgPool, waiting: Batcher) {
     while let Some(group) = waiting.next().await {
         match insert(&pool, &group.envelopes).await {
-            Err(Failure::Database(_)) if group.envelopes.len() > 1 => {
+            Err(Failure::Database(error))
+                if group.envelopes.len() > 1 && StoreError::is_permanent(&error) =>
+            {
                 // One event may be at fault (a date out of range, for example): insert each on its own.
                 for single in group.singly() {
                     let outcome = insert(&pool, &single.envelopes).await;

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use self::pending::ClaimLimit;
 use self::wake::Wake;
-use super::limits::BatchLimits;
 use super::error::Refused;
 use super::group_commit::{Limits, Submitter, batcher};
+use super::limits::BatchLimits;
 use crate::config::Config;
 use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;

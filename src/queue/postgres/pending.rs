@@ -86,6 +86,7 @@ impl Consumer {
                     return (envelopes, claim);
                 }
                 Ok(None) => {
+                    delays.reset();
                     let was_notified = self.waker.wait().await;
                     // Only behind a batch that is being applied: this one would have to wait anyway.
                     if was_notified {

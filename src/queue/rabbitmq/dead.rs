@@ -1,11 +1,14 @@
 //! Reads the broker's dead-letter queue, whose messages become dead letters in Postgres.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use lapin::message::Delivery;
 use lapin::options::BasicAckOptions;
 use lapin::types::AMQPValue;
 use lapin::{Acker, Channel};
 
+use super::dial::Live;
 use super::feed::Reader;
 use crate::envelope::{Envelope, Source, wire};
 
@@ -41,7 +44,7 @@ pub(super) struct DeadReader;
 impl Reader for DeadReader {
     type Message = DeadMessage;
 
-    fn on(_channel: Channel) -> Self {
+    fn on(_channel: Channel, _live: &Arc<Live>) -> Self {
         Self
     }
 

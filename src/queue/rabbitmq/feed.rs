@@ -4,6 +4,7 @@
 //! quorum, and the other sources must not be affected. One channel per feed also means that delivery tags
 //! grow in the order of the messages, which acking with `multiple` depends on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -27,8 +28,8 @@ pub(super) trait Reader: Send + Sync + Sized {
     /// What a delivery becomes.
     type Message: Send;
 
-    /// A reader of this channel.
-    fn on(channel: Channel) -> Self;
+    /// A reader of this channel of `live`.
+    fn on(channel: Channel, live: &Arc<Live>) -> Self;
 
     /// What `delivery`, from the queue of `source`, becomes; `None` if it was already settled.
     fn read(
@@ -69,7 +70,7 @@ impl<R: Reader> Feed<R> {
     }
 
     /// Returns `Ok` only if the receiver was dropped.
-    async fn take(&self, live: &Live) -> Result<(), QueueError> {
+    async fn take(&self, live: &Arc<Live>) -> Result<(), QueueError> {
         let subscribing = timeout(SUBSCRIBE_TIMEOUT, self.subscribe(live));
         let (reader, mut deliveries) =
             subscribing.await.map_err(|_| QueueError::Silent(SUBSCRIBE_TIMEOUT))??;
@@ -82,11 +83,11 @@ impl<R: Reader> Feed<R> {
         Err(QueueError::Unsubscribed)
     }
 
-    async fn subscribe(&self, live: &Live) -> Result<(R, lapin::Consumer), lapin::Error> {
+    async fn subscribe(&self, live: &Arc<Live>) -> Result<(R, lapin::Consumer), lapin::Error> {
         let channel = live.connection.create_channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
         let (queue, options) = (self.queue.clone(), BasicConsumeOptions::default());
         let deliveries = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
-        Ok((R::on(channel), deliveries))
+        Ok((R::on(channel, live), deliveries))
     }
 }

@@ -67,7 +67,7 @@ impl Role {
         match self {
             Self::Publish => "publish",
             Self::Consume(_) => "consume",
-            Self::DeadLetter => "bury",
+            Self::DeadLetter => "dead_letter",
         }
     }
 }

@@ -8,6 +8,7 @@ use lapin::message::Delivery;
 use lapin::options::BasicRejectOptions;
 use lapin::types::AMQPValue;
 
+use super::dial::Live;
 use super::feed::Reader;
 use super::settle::Tags;
 use crate::envelope::{Envelope, Source, wire};
@@ -36,8 +37,8 @@ impl Message {
 impl Reader for Arc<Tags> {
     type Message = Message;
 
-    fn on(channel: Channel) -> Self {
-        Self::new(Tags::of(channel))
+    fn on(channel: Channel, live: &Arc<Live>) -> Self {
+        Self::new(Tags::of(channel, live))
     }
 
     /// A message that cannot be decoded is rejected to the dead-letter queue: a retry would not help.

@@ -1,7 +1,7 @@
 //! Acks a batch with as few frames as is safe.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use lapin::Channel;
@@ -9,6 +9,8 @@ use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::dial::Live;
 
 /// For writing the frames; a connection that does not take them is considered broken.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,6 +21,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// that is still being applied.
 pub(super) struct Tags {
     pub channel: Channel,
+    live: Weak<Live>,
     unsettled: Mutex<BTreeSet<u64>>,
 }
 
@@ -44,8 +47,8 @@ pub struct Settle {
 }
 
 impl Tags {
-    pub fn of(channel: Channel) -> Self {
-        Self { channel, unsettled: Mutex::default() }
+    pub fn of(channel: Channel, live: &Arc<Live>) -> Self {
+        Self { channel, live: Arc::downgrade(live), unsettled: Mutex::default() }
     }
 
     /// Records a message as unsettled.
@@ -120,14 +123,19 @@ impl Drop for Settle {
     }
 }
 
-/// Tags end with their channel; the broker then redelivers the messages, and the database knows which were
-/// applied. So a failure is only logged.
+/// Tags end with their connection; the broker then redelivers the messages, and the database knows which were
+/// applied. So after a failure the connection is replaced: on one that recovered, the tags would stay unsettled
+/// and take up the prefetch.
 async fn settle(spans: Vec<Span>, verdict: Verdict) {
     for span in spans {
-        match timeout(SETTLE_TIMEOUT, span.settle(verdict)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "settling a batch failed, it will be redelivered"),
-            Err(_) => tracing::debug!("acks timed out, batch will be redelivered"),
+        let failure = match timeout(SETTLE_TIMEOUT, span.settle(verdict)).await {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no frame could be written for {SETTLE_TIMEOUT:?}"),
+        };
+        tracing::debug!(failure, "settling a batch failed, it will be redelivered");
+        if let Some(live) = span.of.live.upgrade() {
+            live.condemn(format!("settling a batch failed: {failure}"));
         }
     }
 }

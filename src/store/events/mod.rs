@@ -13,7 +13,7 @@ use bytes::Bytes;
 use sqlx::{PgConnection, QueryBuilder, Row as _};
 use time::OffsetDateTime;
 
-use crate::envelope::{Envelope, Source};
+use crate::envelope::Envelope;
 use crate::project::Meaning;
 use crate::project::internal::Internal;
 use crate::project::stripe::{Admission, NotCounted};
@@ -113,8 +113,8 @@ pub(crate) fn in_order(events: &[Envelope]) -> Vec<&Envelope> {
     ordered
 }
 
-fn key(envelope: &Envelope) -> (Source, &str) {
-    (envelope.source, &envelope.event_id)
+fn key(envelope: &Envelope) -> (&str, &str) {
+    (envelope.source.as_str(), &envelope.event_id)
 }
 
 /// Objects, each with a moment of its history.

@@ -5,8 +5,8 @@ use std::borrow::Borrow;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 
-use super::envelope;
 use super::pending::{self, storable};
+use super::{envelope, key};
 use crate::envelope::Envelope;
 use crate::store::{Store, StoreError};
 
@@ -131,8 +131,8 @@ pub(in crate::store) async fn dead_letter<E: Borrow<Envelope> + Sync>(
     }
     let mut dead: Vec<(&Envelope, &str)> =
         dead.iter().map(|(event, reason)| (event.borrow(), reason.as_str())).collect();
-    dead.sort_by_key(|(event, _)| (event.source, event.event_id.as_str()));
-    dead.dedup_by_key(|(event, _)| (event.source, event.event_id.as_str()));
+    dead.sort_by_key(|(event, _)| key(event));
+    dead.dedup_by_key(|(event, _)| key(event));
     sqlx::query(
         "insert into ingest.events as e
              (source, event_id, event_type, occurred_at, received_at, body, state, reason, dead_at)
