@@ -2,6 +2,7 @@
 //!
 //! HTTP/1.1 only: every proxy speaks it, and detecting the client's version would be a wait without a bound.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::lifecycle::Lifecycle;
 const HEADERS_MAX_BYTES: usize = 64 * 1024;
 /// Read ahead of a body.
 const READ_AHEAD_MAX_BYTES: usize = 64 * 1024;
-/// The pause after `accept` failed, for example because no file descriptors are left.
+/// The pause after `accept` failed because no file descriptors or memory are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `routes` on `listener` until the process stops, within `connection_limit`. A client has
@@ -37,8 +38,13 @@ pub async fn serve(
     while let Some(accepted) = lifecycle.until_stopping(listener.accept()).await {
         let stream = match accepted {
             Ok((stream, _)) => stream,
+            // The client has gone already.
+            Err(fault) if is_of_the_client(&fault) => {
+                tracing::debug!(%fault, "accept failed");
+                continue;
+            }
             Err(fault) => {
-                tracing::warn!(%fault, "connection rejected");
+                tracing::warn!(%fault, "accept failed");
                 connection_limit.evict_longest();
                 lifecycle.until_stopping(tokio::time::sleep(ACCEPT_PAUSE)).await;
                 continue;
@@ -50,6 +56,14 @@ pub async fn serve(
             .requests
             .spawn(async move { serve_connection(&builder, stream, permit, routes, &stopping).await });
     }
+}
+
+/// Whether only the connection that was to be accepted failed.
+fn is_of_the_client(fault: &io::Error) -> bool {
+    matches!(
+        fault.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
+    )
 }
 
 fn connection_builder(read_timeout: Duration) -> Builder {
@@ -71,7 +85,7 @@ async fn serve_connection(
     routes: Router,
     stopping: &CancellationToken,
 ) {
-    // Responses are small and somebody waits for them.
+    // Disables Nagle's algorithm: responses are small.
     stream.set_nodelay(true).ok();
     let permit = Arc::new(permit);
     let answering = permit.clone();
