@@ -40,7 +40,7 @@ pub async fn serve(
             Ok((stream, _)) => stream,
             // The client has gone already.
             Err(fault) if is_of_the_client(&fault) => {
-                tracing::debug!(%fault, "accept failed");
+                tracing::debug!(%fault, "connection closed before it was accepted");
                 continue;
             }
             Err(fault) => {
