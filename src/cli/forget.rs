@@ -72,7 +72,7 @@ pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Re
         Failure::new(Exit::NotFound, message)
     })?;
     let messages_in_queues =
-        queue::messages_waiting(config).await.context("cannot count the messages in RabbitMQ");
+        queue::broker_queue_depths(config).await.context("cannot count the messages in RabbitMQ");
     let messages_in_queues =
         messages_in_queues.map_err(|fault| Failure::new(Exit::DependencyDown, format!("{fault:#}")))?;
     let mut said = Said { list: &list, messages_in_queues, done: None };

@@ -19,7 +19,7 @@ pub async fn keep(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     while let Some(Some(message)) = lifecycle.until_stopping(messages.recv()).await {
         while let Err(error) = dead_letter(store, &message).await {
-            tracing::warn!(%error, "dead message not stored, waiting for the database");
+            tracing::warn!(%error, "storing a dead letter failed, will retry");
             wait(delays.next_delay(), lifecycle).await;
             if lifecycle.stopping.is_cancelled() {
                 return;

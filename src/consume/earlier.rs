@@ -3,7 +3,7 @@
 use tokio::time::sleep;
 
 use super::{FIRST_DELAY, LONGEST_DELAY};
-use crate::database::within_reason;
+use crate::database::with_time_limit;
 use crate::lifecycle::Lifecycle;
 use crate::queue::Queue;
 use crate::queue::metric_names::RELAYED;
@@ -20,7 +20,7 @@ async fn keep_moving(queue: &Queue, store: &Store) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
         notified.before_poll();
-        match within_reason(store.move_earlier()).await {
+        match with_time_limit(store.move_earlier()).await {
             Ok(events) => {
                 metrics::counter!(RELAYED).increment(events);
                 delays.reset();

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 
-use crate::database::within_reason;
+use crate::database::with_time_limit;
 use crate::envelope::Envelope;
 use crate::queue::Batch;
 use crate::store::{Applied, Store, StoreError};
@@ -27,9 +27,9 @@ pub(super) enum Fault {
 /// # Errors
 /// Only [`StoreError::Unavailable`]: apply the same batch again later.
 pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Result<(), StoreError> {
-    within_reason(store.store_suspects(&batch.suspects)).await?;
-    within_reason(batch.begin()).await?;
-    let (mut held, is_pending) = (batch.take_held(), batch.is_pending());
+    with_time_limit(store.store_suspects(&batch.suspects)).await?;
+    with_time_limit(batch.begin()).await?;
+    let (mut held, is_pending) = (batch.take_transaction(), batch.is_pending());
     let mut parts = vec![&batch.envelopes[..]];
     while let Some(part) = parts.pop() {
         let applying = async {
@@ -43,7 +43,7 @@ pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Res
             Ok(applied) => count(applied),
             Err(Fault::Unavailable(error)) => return Err(error),
             Err(fault) => match part {
-                [event] => within_reason(end(store, event, fault)).await?,
+                [event] => with_time_limit(end(store, event, fault)).await?,
                 _ => {
                     let (first, rest) = part.split_at(part.len() / 2);
                     parts.extend([rest, first]);
@@ -79,7 +79,7 @@ pub(super) async fn attempt(
     applying: impl Future<Output = Result<Applied, StoreError>>,
     is_suspicious: bool,
 ) -> Result<Applied, Fault> {
-    match AssertUnwindSafe(within_reason(applying)).catch_unwind().await {
+    match AssertUnwindSafe(with_time_limit(applying)).catch_unwind().await {
         Ok(Ok(applied)) => Ok(applied),
         Ok(Err(error)) if is_suspicious && error.may_be_caused_by_an_event() && store.answers().await => {
             let reason = if error.is_lost_connection() { "applying it loses the connection: " } else { "" };

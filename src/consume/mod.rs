@@ -59,18 +59,18 @@ async fn consume(mut consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
     let mut under_way = FuturesUnordered::new();
     loop {
         tokio::select! {
-            Some(settled) = under_way.next() => checked(settled),
+            Some(ended) = under_way.next() => log_panic(ended),
             batch = batches.next(), if under_way.len() < BATCHES_AT_ONCE => {
                 let Some(batch) = batch else { break };
                 let (store, here) = (store.clone(), lifecycle.clone());
-                let settled = async move { settle(batch, &store, &here).await };
-                under_way.push(lifecycle.tasks.spawn(settled));
+                let applying = async move { apply_and_ack(batch, &store, &here).await };
+                under_way.push(lifecycle.tasks.spawn(applying));
             }
         }
     }
     // Batches are settled over the consumer's connections, which end when it is dropped.
-    while let Some(settled) = under_way.next().await {
-        checked(settled);
+    while let Some(ended) = under_way.next().await {
+        log_panic(ended);
     }
 }
 
@@ -80,15 +80,15 @@ fn batches(consumer: &mut Consumer) -> impl Stream<Item = Batch> {
 }
 
 /// A batch whose task panicked was requeued when it was dropped.
-fn checked(settled: Result<(), JoinError>) {
-    if let Err(fault) = settled {
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(fault) = ended {
         tracing::error!(%fault, "batch task failed, will be redelivered");
     }
 }
 
 /// Applies `batch` and acks it after the commit. If the process stops while the database is down, requeues
 /// it.
-async fn settle(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
+async fn apply_and_ack(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     let mut suspicious = 0;
     loop {
@@ -98,7 +98,7 @@ async fn settle(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
                 suspicious += u32::from(error.may_be_caused_by_an_event());
                 batch.not_attempted().await;
                 let delay = delays.next_delay();
-                tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "batch failed, waiting for the database");
+                tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "batch failed, will retry");
                 wait(delay, lifecycle).await;
             }
         }

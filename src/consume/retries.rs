@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::isolate::{self, Fault, attempt, fault_text, give_up};
-use crate::database::within_reason;
+use crate::database::with_time_limit;
 use crate::lifecycle::Lifecycle;
 use crate::store::events::retries::{ATTEMPTS, Due};
 use crate::store::{Store, StoreError};
@@ -19,15 +19,15 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while lifecycle.until_stopping(ticks.tick()).await.is_some() {
         if let Err(error) = round(store, lifecycle).await {
-            tracing::debug!(%error, "retries failed, waiting for the database");
+            tracing::debug!(%error, "retrying failed events was interrupted, will run again");
         }
     }
 }
 
 async fn round(store: &Store, lifecycle: &Lifecycle) -> Result<(), StoreError> {
     while !lifecycle.stopping.is_cancelled() {
-        let Some(due) = within_reason(store.next_retry()).await? else { return Ok(()) };
-        within_reason(retry(store, due)).await?;
+        let Some(due) = with_time_limit(store.next_retry()).await? else { return Ok(()) };
+        with_time_limit(retry(store, due)).await?;
     }
     Ok(())
 }
@@ -37,7 +37,7 @@ async fn retry(store: &Store, due: Due) -> Result<(), StoreError> {
     let Due { envelope, attempts, reason } = due;
     if attempts > ATTEMPTS {
         let before = reason.unwrap_or_else(|| "no error was recorded".to_owned());
-        let reason = format!("{ATTEMPTS} attempts ended with the process; before: {before}");
+        let reason = format!("the process ended during {ATTEMPTS} attempts; last error: {before}");
         return give_up(store, &envelope, reason).await;
     }
     match attempt(store, store.apply_alone(&envelope), true).await {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::gauges::Gauges;
-use crate::database::within_reason;
+use crate::database::with_time_limit;
 use crate::lifecycle::Lifecycle;
 use crate::ops::{idempotency, prune};
 use crate::store::{Store, StoreError};
@@ -49,9 +49,9 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
 /// Does what is due, page by page, so that events are applied in between.
 async fn round(store: &Store) -> Result<usize, StoreError> {
     idempotency::expire(store.pool(), store.now()).await?;
-    let mut total = within_reason(store.recompute_due()).await?;
+    let mut total = with_time_limit(store.recompute_due()).await?;
     loop {
-        match within_reason(store.refresh_members()).await? {
+        match with_time_limit(store.refresh_members()).await? {
             0 => return Ok(total),
             count => total += count,
         }

@@ -17,11 +17,11 @@ use crate::config::Config;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a returned connection may take to become idle before it is reused.
-const REST_LIMIT: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between attempts to replace a connection to a vanished server.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// No statement of the service takes as long: the server has vanished.
-const SILENCE_LIMIT: Duration = Duration::from_secs(300);
+const STATEMENT_TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// A pool of all configured connections, for commands.
 ///
@@ -62,7 +62,7 @@ pub fn pool(config: &Config, connections: u32) -> Result<PgPool, sqlx::Error> {
         .test_before_acquire(false)
         .after_release(move |connection, _| {
             let again = again.clone();
-            Box::pin(async move { come_to_rest(connection, &again).await })
+            Box::pin(async move { check_or_replace(connection, &again).await })
         })
         .connect_lazy_with(options))
 }
@@ -80,7 +80,7 @@ pub fn without_delay(options: PgPoolOptions) -> PgPoolOptions {
 ///
 /// # Errors
 /// If the database cannot be reached or refuses.
-pub async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+pub async fn connect_unpooled(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let connection = PgConnection::connect_with(options).await?;
     nodelay::set_on_open_sockets();
     Ok(connection)
@@ -89,22 +89,22 @@ pub async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnection, s
 /// A server that vanished without closing the connection never answers, and sqlx would wait forever for the
 /// end of a cancelled statement, or for a TLS shutdown: the pool would lose the connection. Here another one
 /// replaces it, and its socket is closed when it is dropped.
-async fn come_to_rest(
+async fn check_or_replace(
     connection: &mut PgConnection,
     options: &PgConnectOptions,
 ) -> Result<bool, sqlx::Error> {
-    match timeout(REST_LIMIT, connection.ping()).await {
+    match timeout(PING_TIMEOUT, connection.ping()).await {
         Ok(pinged) => pinged.map(|()| true),
         Err(_) => {
-            *connection = connect_again(options).await;
+            *connection = reconnect(options).await;
             Ok(true)
         }
     }
 }
 
-async fn connect_again(options: &PgConnectOptions) -> PgConnection {
+async fn reconnect(options: &PgConnectOptions) -> PgConnection {
     loop {
-        if let Ok(Ok(connection)) = timeout(REST_LIMIT, connect_alone(options)).await {
+        if let Ok(Ok(connection)) = timeout(PING_TIMEOUT, connect_unpooled(options)).await {
             return connection;
         }
         sleep(RECONNECT_DELAY).await;
@@ -116,10 +116,10 @@ async fn connect_again(options: &PgConnectOptions) -> PgConnection {
 ///
 /// # Errors
 /// The error of `work`, or a time-out.
-pub async fn within_reason<T, E: From<sqlx::Error>>(
+pub async fn with_time_limit<T, E: From<sqlx::Error>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
-    within(SILENCE_LIMIT, work).await
+    within(STATEMENT_TIME_LIMIT, work).await
 }
 
 async fn within<T, E: From<sqlx::Error>>(

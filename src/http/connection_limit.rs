@@ -59,15 +59,15 @@ impl ConnectionLimit {
     /// ago.
     pub(crate) async fn take(&self) -> Option<ConnectionPermit> {
         if self.free.available_permits() == 0 {
-            self.evict_longest();
+            self.evict_oldest();
         }
         let taken = self.free.clone().acquire_owned().await.ok()?;
         Some(ConnectionPermit { waiter: self.taken.join(), _taken: taken })
     }
 
     /// Evicts the connection that has been idle longest.
-    pub(crate) fn evict_longest(&self) {
-        if self.taken.evict_longest() {
+    pub(crate) fn evict_oldest(&self) {
+        if self.taken.evict_oldest() {
             metrics::counter!(CONNECTIONS_GIVEN_UP).increment(1);
         }
     }

@@ -34,7 +34,7 @@ impl EvictionQueue {
     }
 
     /// Evicts the one that has waited longest; false if nobody waits.
-    pub(crate) fn evict_longest(&self) -> bool {
+    pub(crate) fn evict_oldest(&self) -> bool {
         let longest = self.line().by_turn.pop_first();
         longest.is_some_and(|(_, evicted)| {
             evicted.cancel();
@@ -90,12 +90,12 @@ mod tests {
         let waiting = EvictionQueue::default();
         let (first, second, third) = (waiting.join(), waiting.join(), waiting.join());
         first.move_to_back();
-        assert!(waiting.evict_longest());
+        assert!(waiting.evict_oldest());
         assert_eq!(gone(&[&first, &second, &third]), [false, true, false]);
         drop(third);
-        assert!(waiting.evict_longest());
+        assert!(waiting.evict_oldest());
         assert_eq!(gone(&[&first, &second]), [true, true]);
         first.move_to_back();
-        assert!(!waiting.evict_longest(), "an evicted waiter does not wait again");
+        assert!(!waiting.evict_oldest(), "an evicted waiter does not wait again");
     }
 }

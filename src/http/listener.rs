@@ -45,7 +45,7 @@ pub async fn serve(
             }
             Err(fault) => {
                 tracing::warn!(%fault, "accept failed");
-                connection_limit.evict_longest();
+                connection_limit.evict_oldest();
                 lifecycle.until_stopping(tokio::time::sleep(ACCEPT_PAUSE)).await;
                 continue;
             }

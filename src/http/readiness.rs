@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::database::connect_alone;
+use crate::database::connect_unpooled;
 use crate::lifecycle::Lifecycle;
 use crate::queue::Queue;
 
@@ -106,7 +106,7 @@ impl Database {
     async fn ask(&mut self) -> Result<(), sqlx::Error> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connect_alone(&self.options).await?),
+            none => none.insert(connect_unpooled(&self.options).await?),
         };
         connection.ping().await
     }

@@ -76,7 +76,7 @@ impl Batch {
 
     /// The transaction that holds the pending events, to apply them in; can be taken once. If it ends without
     /// a commit, the events are pending again.
-    pub fn take_held(&mut self) -> Option<Transaction<'static, Postgres>> {
+    pub fn take_transaction(&mut self) -> Option<Transaction<'static, Postgres>> {
         match &mut self.settle {
             Settle::RabbitMq(_) => None,
             Settle::Postgres(claim) => claim.transaction.take(),

@@ -34,7 +34,7 @@ pub use self::rabbitmq::{DeadContent, DeadMessage};
 ///
 /// # Errors
 /// If the broker does not answer.
-pub async fn messages_waiting(config: &Config) -> Result<BTreeMap<String, u32>, QueueError> {
+pub async fn broker_queue_depths(config: &Config) -> Result<BTreeMap<String, u32>, QueueError> {
     match &config.amqp_url {
         Some(url) => rabbitmq::depths(url.expose_secret(), &config.queue_prefix).await,
         None => Ok(BTreeMap::new()),

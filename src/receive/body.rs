@@ -92,7 +92,7 @@ impl BodyReader {
             if let Ok(held) = self.free_bytes.try_acquire_many(bytes) {
                 return Ok(held);
             }
-            if !self.coming.evict_longest() {
+            if !self.coming.evict_oldest() {
                 return Err(Problem::overloaded());
             }
             // The evicted body releases its bytes in its own task.

@@ -37,7 +37,7 @@ impl Receive {
         permit: DeliveryPermit,
         reason: &NotCounted,
     ) -> Result<Response, Problem> {
-        let id = self.enqueue_silently(envelope, permit, Some(reason)).await?;
+        let id = self.make_durable_and_log(envelope, permit, Some(reason)).await?;
         let reason_text = format!(
             "events of {reason} do not count: it is kept and changes nothing; to count them {}",
             reason.setting()
@@ -47,7 +47,7 @@ impl Receive {
     }
 
     /// Makes an event durable and returns its id; logs it if it does not count.
-    pub(super) async fn enqueue_silently(
+    pub(super) async fn make_durable_and_log(
         &self,
         envelope: Envelope,
         permit: DeliveryPermit,

@@ -56,7 +56,7 @@ async fn enqueue(receive: &Receive, parameters: Parameters, delivery: Delivery) 
     let event = envelope::event(parameters, receive.window().now)?;
     let reason =
         receive.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
-    receive.enqueue_silently(event.envelope, delivery.permit, reason.as_ref()).await?;
+    receive.make_durable_and_log(event.envelope, delivery.permit, reason.as_ref()).await?;
     Ok(([(CONTENT_TYPE, "text/xml")], NO_ANSWER).into_response())
 }
 

@@ -173,7 +173,7 @@ pub async fn replace(
     parked: &[Parked],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let (subjects, confirmed): (Vec<&str>, Vec<String>) =
+    let (subjects, reasons): (Vec<&str>, Vec<String>) =
         checked.pairs().map(|(subject, reasons)| (subject, reasons.join(" "))).unzip();
     if subjects.is_empty() {
         return Ok(());
@@ -197,7 +197,7 @@ pub async fn replace(
          on conflict (subject, reason) do update set detail = excluded.detail where parked.detail <> excluded.detail",
     )
     .bind(subjects)
-    .bind(confirmed)
+    .bind(reasons)
     .bind(parked.iter().map(|p| p.subject.as_str()).collect::<Vec<_>>())
     .bind(parked.iter().map(|p| p.reason.as_str()).collect::<Vec<_>>())
     .bind(parked.iter().map(|p| p.detail.as_str()).collect::<Vec<_>>())

@@ -30,8 +30,8 @@ async fn broker_dead_letter_can_be_redriven() {
     eventually("both are dead letters", async || number(&database.pool, count).await == 2).await;
     let reasons = "select reason from ingest.events where state = 'dead' order by event_id";
     let reasons: Vec<String> = sqlx::query_scalar(reasons).fetch_all(&database.pool).await.unwrap();
-    assert_eq!(reasons[0], "the broker gave up on it: no reason given");
-    assert!(reasons[1].starts_with("a message that can't be read: "), "{reasons:?}");
+    assert_eq!(reasons[0], "dead-lettered by the broker: no reason given");
+    assert!(reasons[1].starts_with("undecodable message: "), "{reasons:?}");
 
     let (exit, said) =
         run(&settings, &["dead-letters", "redrive", "--type", "customer.created", "--rate", "50"]);

@@ -173,7 +173,8 @@ async fn missing_column_does_not_fail_events() {
     app.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
     queue(&app, &[]).await;
     let serving = Serving::roles("consume", &settings(&app));
-    eventually("the batch waits", &serving, async || serving.log().contains("batch failed, waiting")).await;
+    eventually("the batch waits", &serving, async || serving.log().contains("batch failed, will retry"))
+        .await;
     app.execute("alter table ingest.customers rename column recompute_when to recompute_at").await;
     eventually("all are applied", &serving, async || count(&app, APPLIED).await == 20).await;
     assert_eq!((count(&app, PENDING).await, count(&app, DEAD).await), (0, 0));
@@ -185,7 +186,8 @@ async fn missing_privilege_does_not_fail_events() {
     app.store.initial_import().await.unwrap();
     queue(&app, &["evt_forbidden"]).await;
     let serving = Serving::roles("consume", &settings(&app));
-    eventually("the batch waits", &serving, async || serving.log().contains("batch failed, waiting")).await;
+    eventually("the batch waits", &serving, async || serving.log().contains("batch failed, will retry"))
+        .await;
     app.execute("drop trigger trap on ingest.inbox").await;
     eventually("all are applied", &serving, async || count(&app, APPLIED).await == 21).await;
     assert_eq!((count(&app, PENDING).await, count(&app, DEAD).await), (0, 0));
@@ -249,7 +251,8 @@ async fn orderly_shutdown_counts_no_attempt() {
     app.execute("alter table ingest.customers rename column recompute_at to recompute_when").await;
     queue(&app, &[]).await;
     let mut serving = Serving::roles("consume", &settings(&app));
-    eventually("the batch waits", &serving, async || serving.log().contains("batch failed, waiting")).await;
+    eventually("the batch waits", &serving, async || serving.log().contains("batch failed, will retry"))
+        .await;
     serving.ask_to_stop();
     assert!(serving.ended().await.0.success());
     assert_eq!(count(&app, "state = 'pending' and attempts = 0 and not alone").await, 20);

@@ -130,7 +130,7 @@ pub fn decode_from(queue: Source, message: Bytes) -> Result<Vec<Envelope>, WireE
 
 /// Whether `id` is a reserved id that no event of `source` has on the broker. Trigger events of earlier
 /// versions and undecodable dead letters may be there.
-fn is_foreign_name(source: Source, id: &str) -> bool {
+fn is_forbidden_id(source: Source, id: &str) -> bool {
     let is_triggers = source == Source::SupabaseDatabase && id.starts_with(TRIGGER);
     is_reserved(id) && !is_triggers && !id.starts_with(UNREADABLE)
 }
@@ -139,7 +139,7 @@ fn take_envelope(source: Source, message: &mut Bytes) -> Result<Envelope, WireEr
     let occurred_at = take_moment(message)?;
     let received_at = take_moment(message)?;
     let event_id = text(take_field(message)?)?;
-    if is_foreign_name(source, &event_id) {
+    if is_forbidden_id(source, &event_id) {
         return Err(WireError::Reserved(event_id));
     }
     let event_type = text(take_field(message)?)?;

@@ -23,7 +23,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         return Vec::new();
     };
     let options = options.disable_statement_logging();
-    let mut connection = match timeout(PATIENCE, crate::database::connect_alone(&options)).await {
+    let mut connection = match timeout(PATIENCE, crate::database::connect_unpooled(&options)).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return vec![down(&options, &error.to_string())],
         Err(_) => return vec![down(&options, "no answer within 10 s")],

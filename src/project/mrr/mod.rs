@@ -68,8 +68,8 @@ pub fn of_subscription(
     let moments = moments(subscription, customer_discounts, catalogue, now);
     let changes_at = moments.iter().copied().find(|moment| at(*moment).minor != present.minor);
     // If there are more moments than are checked, the next check is due at the last of them.
-    let next_look = moments.last().copied().filter(|_| moments.len() == MOMENTS_MAX);
-    Mrr { changes_at: changes_at.or(next_look), ..present }
+    let recheck_at = moments.last().copied().filter(|_| moments.len() == MOMENTS_MAX);
+    Mrr { changes_at: changes_at.or(recheck_at), ..present }
 }
 
 /// The customer-level discounts for [`of_subscription`]: at most one. `customer`: the present state, if
@@ -83,9 +83,10 @@ pub fn customer_discounts(customer: Option<&Customer>, reported: &[Discount]) ->
 
 /// Whether the subscription's status and pause let it bring revenue.
 fn counts(subscription: &Subscription) -> bool {
-    let is_given_up = matches!(subscription.pause_behavior.as_deref(), Some("void" | "mark_uncollectible"));
+    let is_written_off =
+        matches!(subscription.pause_behavior.as_deref(), Some("void" | "mark_uncollectible"));
     matches!(subscription.status_in_force(), Some("active" | "past_due"))
-        && !is_given_up
+        && !is_written_off
         && !subscription.needs_stripe
 }
 

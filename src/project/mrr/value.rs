@@ -58,16 +58,16 @@ pub fn breakdown<'a>(
 ) -> Breakdown<'a> {
     let currency = currency(subscription);
     let billed = Billed { subscription: &subscription.id, currency: &currency, catalogue, now };
-    let mut reckoning = Calculation { subscription, billed, mrr: Mrr::default() };
-    let items: Vec<_> = subscription.items.iter().map(|item| reckoning.item(item)).collect();
+    let mut calculation = Calculation { subscription, billed, mrr: Mrr::default() };
+    let items: Vec<_> = subscription.items.iter().map(|item| calculation.item(item)).collect();
     let sum = items.iter().map(|item| &item.monthly).sum();
-    let (running, of_customer) = reckoning.discounts(customer_discounts);
-    let (factor, left) = reckoning.after_discounts(sum, &running.reductions);
-    let exact = reckoning.before_tax(left.clone(), &items);
+    let (running, of_customer) = calculation.discounts(customer_discounts);
+    let (factor, left) = calculation.after_discounts(sum, &running.reductions);
+    let exact = calculation.before_tax(left.clone(), &items);
     let tax = left - &exact;
     let (minor, was_cut) = round_half_even(&exact);
-    let estimated = reckoning.mrr.estimated || was_cut || subscription.items_truncated;
-    let unresolved_discount = reckoning.mrr.unresolved_discount;
+    let estimated = calculation.mrr.estimated || was_cut || subscription.items_truncated;
+    let unresolved_discount = calculation.mrr.unresolved_discount;
     let mrr = Mrr { minor, estimated, unresolved_discount, currency, changes_at: None };
     Breakdown { items, reductions: running.reductions, factor, of_customer, tax, exact, mrr }
 }

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::stripe::StripeObject;
 
-mod after;
 mod attempts;
 mod claims;
 mod refunds;
+mod refunds_and_disputes;
 mod rows;
 mod set;
 
@@ -73,7 +73,7 @@ pub fn resolve(objects: &[StripeObject]) -> Vec<Payment> {
     if rows.is_empty() {
         rows.extend(rows::of_imported(&set));
     }
-    after::take_back(&mut rows, &set, &claims);
+    refunds_and_disputes::add_to(&mut rows, &set, &claims);
     rows.into_values().collect()
 }
 

@@ -19,7 +19,7 @@ use crate::project::stripe::{Charge, Refund};
 const CAPTURE_LAG: i64 = 60;
 
 /// The refunds of one charge.
-pub struct GivenBack<'a> {
+pub struct ChargeRefunds<'a> {
     pub payment: Option<&'a str>,
     pub currency: &'a str,
     pub amount: i64,
@@ -33,7 +33,7 @@ struct KnownRefunds<'a> {
 }
 
 /// The refunds, charge by charge.
-pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> Vec<GivenBack<'a>> {
+pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> Vec<ChargeRefunds<'a>> {
     let mut known: BTreeMap<(&str, &str), KnownRefunds<'a>> = BTreeMap::new();
     for charge in set.charges.values().filter(|charge| has_collected(charge)) {
         known.entry((&charge.id, &charge.currency)).or_default().charge = Some(charge);
@@ -49,7 +49,7 @@ pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> Vec<GivenBack<'a>> {
         }
         known.entry((charge.unwrap_or(&refund.id), &refund.currency)).or_default().refunds.push(refund);
     }
-    let given_back = |((_, currency), known): ((&'a str, &'a str), KnownRefunds<'a>)| GivenBack {
+    let given_back = |((_, currency), known): ((&'a str, &'a str), KnownRefunds<'a>)| ChargeRefunds {
         payment: known.payment(claims),
         currency,
         amount: known.amount(),

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{PgQueue, Waker};
-use crate::database::{self, within_reason};
+use crate::database::{self, with_time_limit};
 use crate::envelope::Envelope;
 use crate::queue::limits::BatchLimits;
 use crate::retry::Delays;
@@ -79,7 +79,7 @@ impl Consumer {
         loop {
             self.waker.before_poll();
             let turn = self.claims.turn().await;
-            match within_reason(self.claims.claim(turn, self.limits)).await {
+            match with_time_limit(self.claims.claim(turn, self.limits)).await {
                 Ok(Some((envelopes, mut claim))) => {
                     let now = Instant::now();
                     claim.is_guarded = now < *self.guarded_until.get_or_insert(now + CRASH_GUARD);

@@ -50,7 +50,7 @@ struct Channels {
 /// One reader's view of the notifications.
 #[derive(Debug)]
 pub struct Waker {
-    channels: watch::Receiver<()>,
+    notifications: watch::Receiver<()>,
     /// Polling interval, in case a notification was lost.
     poll_interval: Duration,
     /// Whether the last wait ended with a notification.
@@ -73,7 +73,7 @@ impl Wake {
     pub fn of_events(&self) -> Waker {
         self.listen();
         Waker {
-            channels: self.channels.events.subscribe(),
+            notifications: self.channels.events.subscribe(),
             poll_interval: POLL_INTERVAL,
             was_notified: false,
         }
@@ -82,7 +82,7 @@ impl Wake {
     pub fn of_earlier(&self) -> Waker {
         self.listen();
         Waker {
-            channels: self.channels.earlier.subscribe(),
+            notifications: self.channels.earlier.subscribe(),
             poll_interval: POLL_EARLIER_INTERVAL,
             was_notified: false,
         }
@@ -102,16 +102,16 @@ impl Wake {
 impl Waker {
     /// Call before reading: a notification from now on ends the next wait.
     pub fn before_poll(&mut self) {
-        self.channels.borrow_and_update();
+        self.notifications.borrow_and_update();
     }
 
     /// Waits for a notification since [`Waker::before_poll`], or until it is time to poll. Returns whether
     /// there was one.
     pub async fn wait(&mut self) -> bool {
-        let patience = if self.was_notified { POLL_AFTER_NOTIFY } else { self.poll_interval };
-        let channels = timeout(patience, self.channels.changed()).await;
-        self.was_notified = matches!(channels, Ok(Ok(())));
-        if let Ok(Err(_)) = channels {
+        let limit = if self.was_notified { POLL_AFTER_NOTIFY } else { self.poll_interval };
+        let notified = timeout(limit, self.notifications.changed()).await;
+        self.was_notified = matches!(notified, Ok(Ok(())));
+        if let Ok(Err(_)) = notified {
             sleep(POLL_INTERVAL).await;
         }
         self.was_notified

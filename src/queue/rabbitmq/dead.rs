@@ -60,7 +60,7 @@ fn read(delivery: Delivery) -> DeadMessage {
         Ok(envelopes) => (DeadContent::Events(envelopes), reason),
         Err(error) => (
             DeadContent::Unreadable(delivery.routing_key.as_str().parse().ok(), body),
-            format!("a message that can't be read: {error}"),
+            format!("undecodable message: {error}"),
         ),
     };
     DeadMessage { content, reason, acker: delivery.acker }
@@ -81,9 +81,7 @@ fn reason(delivery: &Delivery) -> String {
         _ => "no reason given".to_owned(),
     };
     match why.as_str() {
-        "delivery_limit" => {
-            "given to a consumer too often without being applied (did it end the process?)".to_owned()
-        }
-        why => format!("the broker gave up on it: {why}"),
+        "delivery_limit" => "delivered too often without an ack (does it crash the consumer?)".to_owned(),
+        why => format!("dead-lettered by the broker: {why}"),
     }
 }

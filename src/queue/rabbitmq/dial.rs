@@ -21,12 +21,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A peer that is silent for twice as long is considered dead.
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// An open connection, until it is condemned.
+/// An open connection, until it has failed.
 pub(super) struct Live {
     pub connection: Connection,
     socket: Socket,
     suspected: Notify,
-    condemned: CancellationToken,
+    failed: CancellationToken,
     reason: OnceLock<Arc<str>>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Live {
 struct Socket(Arc<OnceLock<TcpStream>>);
 
 impl Socket {
-    fn hang_up(&self) {
+    fn shutdown_socket(&self) {
         if let Some(socket) = self.0.get() {
             socket.shutdown(Shutdown::Both).ok();
         }
@@ -76,12 +76,12 @@ pub(super) async fn dial(uri: &AMQPUri, name: &str) -> Result<Live, QueueError> 
     );
     match timeout(DIAL_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => {
-            let (suspected, condemned, reason) = Default::default();
-            Ok(Live { connection, socket, suspected, condemned, reason })
+            let (suspected, failed, reason) = Default::default();
+            Ok(Live { connection, socket, suspected, failed, reason })
         }
         Ok(Err(error)) => Err(error.into()),
         Err(_) => {
-            socket.hang_up();
+            socket.shutdown_socket();
             Err(QueueError::Silent(DIAL_TIMEOUT))
         }
     }
@@ -99,15 +99,15 @@ impl Live {
     }
 
     /// Call when the connection no longer works: it is then replaced.
-    pub fn condemn(&self, reason: impl Into<Arc<str>>) {
+    pub fn mark_failed(&self, reason: impl Into<Arc<str>>) {
         self.reason.set(reason.into()).ok();
-        self.condemned.cancel();
+        self.failed.cancel();
     }
 
-    /// Waits for [`Live::condemn`] and returns the reason.
-    pub async fn condemned(&self) -> Arc<str> {
-        self.condemned.cancelled().await;
-        self.reason.get().cloned().unwrap_or_else(|| "condemned".into())
+    /// Waits for [`Live::mark_failed`] and returns the reason.
+    pub async fn failed(&self) -> Arc<str> {
+        self.failed.cancelled().await;
+        self.reason.get().cloned().unwrap_or_else(|| "failed".into())
     }
 
     /// Closes the connection in order.
@@ -116,13 +116,13 @@ impl Live {
     }
 
     /// Shuts the socket down, whoever still uses the connection.
-    pub fn hang_up(&self) {
-        self.socket.hang_up();
+    pub fn shutdown_socket(&self) {
+        self.socket.shutdown_socket();
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.hang_up();
+        self.shutdown_socket();
     }
 }

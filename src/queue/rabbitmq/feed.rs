@@ -56,15 +56,15 @@ impl<R: Reader> Feed<R> {
         let messages = self.messages.clone();
         tokio::select! {
             () = messages.closed() => {}
-            () = self.keep_taking() => {}
+            () = self.consume_with_reconnect() => {}
         }
     }
 
-    async fn keep_taking(&mut self) {
+    async fn consume_with_reconnect(&mut self) {
         while let Some(live) = self.link.up().await {
             let Err(error) = self.take(&live).await else { return };
             tracing::info!(queue = %self.queue, %error, "consuming was interrupted");
-            live.condemn(error.to_string());
+            live.mark_failed(error.to_string());
             self.link.until_down(&live).await;
         }
     }

@@ -128,7 +128,7 @@ async fn keep(target: Target, state: watch::Sender<State>, end: CancellationToke
                     state.send_replace(State::Down("stopped".into()));
                     return live.close().await;
                 };
-                live.hang_up();
+                live.shutdown_socket();
                 if since.elapsed() > STEADY {
                     delays.reset();
                 }
@@ -161,7 +161,7 @@ async fn watch_over(live: &Arc<Live>, state: &watch::Sender<State>) -> Arc<str> 
     let mut alarm: Arc<str> = "no reason given".into();
     loop {
         tokio::select! {
-            reason = live.condemned() => return reason,
+            reason = live.failed() => return reason,
             () = live.suspected() => {
                 // Opening a channel involves no queue: an answer means that the connection works.
                 if timeout(PROBE_TIMEOUT, live.connection.create_channel()).await.is_err() {

@@ -54,7 +54,7 @@ impl Reader for Arc<Tags> {
             .map_or_else(|| wire::decode(data.clone()), |source| wire::decode_from(source, data.clone()))
         {
             Ok(envelopes) => {
-                self.hand_out(tag);
+                self.track(tag);
                 Ok(Some(Message { tags: self.clone(), tag, envelopes, is_suspect }))
             }
             Err(error) => {

@@ -88,7 +88,7 @@ impl Lane {
             Ok(Ok((channel, outcome))) => self.conclude(channel, live, outcome),
             Ok(Err(error)) => {
                 let reason: Arc<str> = error.to_string().into();
-                live.condemn(reason.clone());
+                live.mark_failed(reason.clone());
                 Err(lost(reason))
             }
             Err(_) => {
@@ -119,7 +119,7 @@ impl Lane {
                 // A new connection declares again.
                 self.pause.begin();
                 let reason: Arc<str> = format!("no queue takes {}: {why}", self.source).into();
-                live.condemn(reason.clone());
+                live.mark_failed(reason.clone());
                 Err(Refused(reason))
             }
         }

@@ -52,7 +52,7 @@ impl Tags {
     }
 
     /// Records a message as unsettled.
-    pub fn hand_out(&self, tag: u64) {
+    pub fn track(&self, tag: u64) {
         self.unsettled().insert(tag);
     }
 
@@ -135,7 +135,7 @@ async fn settle(spans: Vec<Span>, verdict: Verdict) {
         };
         tracing::debug!(failure, "settling a batch failed, it will be redelivered");
         if let Some(live) = span.of.live.upgrade() {
-            live.condemn(format!("settling a batch failed: {failure}"));
+            live.mark_failed(format!("settling a batch failed: {failure}"));
         }
     }
 }

@@ -45,7 +45,7 @@ pub async fn decide_owners(
         return Ok(owners);
     }
     let all = Evidence::load(tx, customers).await?;
-    let idle = delete_idle(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
+    let idle = delete_unreferenced_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
     let evidence = all.that_counts(matching);
     let users = Users::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
     owners.named = users.present().collect();
@@ -183,7 +183,7 @@ pub async fn record(
 
 /// Deletes customers that nothing refers to any more: a guest payment that turned out to belong to a
 /// customer. Otherwise the order of events would matter.
-async fn delete_idle(
+async fn delete_unreferenced_customers(
     tx: &mut PgConnection,
     unclaimed: impl Iterator<Item = &String>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {

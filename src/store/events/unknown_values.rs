@@ -17,7 +17,7 @@ pub(in crate::store) struct UnknownValues {
     /// Each with its number of events and the first of them by id.
     unknown_values: BTreeMap<UnknownValue, (i64, String)>,
     /// Events that no table depends on, by type.
-    kept_unread: BTreeMap<String, u64>,
+    ignored_by_type: BTreeMap<String, u64>,
 }
 
 impl UnknownValues {
@@ -32,7 +32,7 @@ impl UnknownValues {
                     }
                 }
                 Meaning::Nothing if envelope.source == Source::Stripe => {
-                    *unknown_values.kept_unread.entry(envelope.event_type.clone()).or_default() += 1;
+                    *unknown_values.ignored_by_type.entry(envelope.event_type.clone()).or_default() += 1;
                 }
                 _ => {}
             }
@@ -74,7 +74,7 @@ impl UnknownValues {
         for (unknown_value, (events, _)) in self.unknown_values {
             metrics::counter!(UNRECOGNISED, "what" => unknown_value.what).increment(events.unsigned_abs());
         }
-        for (event_type, events) in self.kept_unread {
+        for (event_type, events) in self.ignored_by_type {
             metrics::counter!(IGNORED_EVENTS, "event_type" => event_type).increment(events);
         }
     }

@@ -147,7 +147,8 @@ async fn connect(database: &PgConnectOptions) -> Result<PgConnection, MigrateErr
         return Err(MigrateError::TransactionPooler);
     }
     let quiet = database.clone().disable_statement_logging();
-    let mut connection = crate::database::connect_alone(&quiet).await.map_err(MigrateError::Unreachable)?;
+    let mut connection =
+        crate::database::connect_unpooled(&quiet).await.map_err(MigrateError::Unreachable)?;
     // By SQL, because a pooler may not pass on connection settings. Without the first, "already exists,
     // skipping" would be logged for every object of every file; with the server's own statement timeout, an
     // index on a large table could never be built. Waits are bounded by the lock timeout.

@@ -140,7 +140,7 @@ async fn leave(mut connection: PgConnection) -> Result<(), RebuildError> {
 
 /// A session of our own that holds the lock of whoever rebuilds; both end together, whatever happens.
 async fn connect(store: &Store) -> Result<PgConnection, RebuildError> {
-    let mut connection = crate::database::connect_alone(&store.pool.connect_options()).await?;
+    let mut connection = crate::database::connect_unpooled(&store.pool.connect_options()).await?;
     // The shadow's tables grow from nothing, so that no plan made for them may be kept. A backend whose
     // client is gone must not continue, for the next rebuild waits for it.
     connection

@@ -114,7 +114,7 @@ impl Harness {
         let mut consumer = Consuming::begin(queue);
         while let Some(Some(mut batch)) = done.run_until_cancelled(consumer.next_batch()).await {
             let count = batch.envelopes.len();
-            let applied = match batch.take_held() {
+            let applied = match batch.take_transaction() {
                 Some(held) => self.store.apply_pending(Some(held), &batch.envelopes).await,
                 None => self.store.apply(&batch.envelopes).await,
             };

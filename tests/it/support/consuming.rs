@@ -20,7 +20,7 @@ impl Consuming {
 
 /// Resolves a batch as if its events had been applied.
 pub async fn ack(mut batch: Batch) {
-    if let Some(mut held) = batch.take_held() {
+    if let Some(mut held) = batch.take_transaction() {
         let applied = "update ingest.events set state = 'applied', applied_at = now()
                        where source || '/' || event_id = any ($1) and state = 'pending'";
         let names = batch.envelopes.iter().map(|it| format!("{}/{}", it.source, it.event_id));

@@ -109,7 +109,7 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
         succeeded: status == "paid" && !by_hand,
     };
     let last_lines = recurring_lines(list(&value["lines"]));
-    let asks_for_prorations_alone = last_lines.is_empty() && !list(&value["lines"]).is_empty();
+    let has_only_prorations = last_lines.is_empty() && !list(&value["lines"]).is_empty();
     // Until 2018 there was only `paid`, which meant the whole amount due.
     let amount_paid = amount(&value["amount_paid"]).unwrap_or(if status == "paid" { amount_due } else { 0 });
     let attempt_count = value["attempt_count"].as_i64().unwrap_or_default().max(0);
@@ -132,7 +132,7 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
         payments: Some(paid).filter(Paid::names_any).into_iter().collect(),
         billing_reason: text(&value["billing_reason"]),
         number: text(&value["number"]),
-        discount_amounts: if asks_for_prorations_alone { BTreeMap::new() } else { discount_amounts(value) },
+        discount_amounts: if has_only_prorations { BTreeMap::new() } else { discount_amounts(value) },
         last_lines,
         status,
     })
@@ -142,13 +142,13 @@ pub fn invoice(value: &Value, event_type: &str, at: Option<i64>) -> Option<Invoi
 fn status(value: &Value) -> String {
     let known = text(&value["status"]);
     known.unwrap_or_else(|| {
-        let put_together = match () {
+        let inferred = match () {
             () if flag(&value["paid"]) => "paid",
             () if flag(&value["forgiven"]) => "uncollectible",
             () if flag(&value["attempted"]) || flag(&value["closed"]) => "open",
             () => "draft",
         };
-        put_together.to_owned()
+        inferred.to_owned()
     })
 }
 

@@ -39,10 +39,11 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
     let mut undecided = BTreeSet::new();
     let mut new = BTreeMap::new();
     let reported = group(reported);
-    let tops: BTreeMap<String, Moment> = reported.keys().cloned().collect();
+    let latest_moments: BTreeMap<String, Moment> = reported.keys().cloned().collect();
     for ((subject, moment), mut reported) in reported {
         let fact = stored.get(&subject);
-        let is_latest = tops.get(&subject) == Some(&moment) && fact.is_none_or(|it| it.moment <= moment);
+        let is_latest =
+            latest_moments.get(&subject) == Some(&moment) && fact.is_none_or(|it| it.moment <= moment);
         // A final state is the last of its second, also for claims.
         let is_same_second = |it: &Stored<T>| it.state.has_history() && it.moment.2 == moment.2;
         if fact.is_some_and(|it| it.moment > moment && (it.state.needs_earlier() || is_same_second(it))) {

@@ -34,8 +34,8 @@ fn fraction(top: i64, bottom: i64) -> BigRational {
 pub fn worth(it: &Subscription, scene: &Scene<'_>) -> Worth {
     let mut worth = Worth::default();
     let status = it.known_status.as_deref().unwrap_or_default();
-    let is_given_up = matches!(it.pause, Some("void" | "mark_uncollectible"));
-    if !["active", "past_due"].contains(&status) || is_given_up {
+    let is_written_off = matches!(it.pause, Some("void" | "mark_uncollectible"));
+    if !["active", "past_due"].contains(&status) || is_written_off {
         return worth;
     }
     // An event shows ten items at most.

@@ -10,7 +10,7 @@ use crate::project::stripe::Dispute;
 
 /// Adds refunds and disputes to the rows of their payments. Those of a payment without a row are kept until
 /// it has one.
-pub fn take_back<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, claims: &Claims<'a>) {
+pub fn add_to<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, claims: &Claims<'a>) {
     for given_back in refunds::of(set, claims) {
         let row = given_back.payment.and_then(|payment| rows.get_mut(claims.row(payment)));
         if let Some(row) = row.filter(|row| row.currency == given_back.currency) {
