@@ -29,6 +29,8 @@ pub struct Chosen {
     reason: Option<String>,
     /// Given up since this date or moment.
     since: Option<String>,
+    /// Given up before this date or moment.
+    until: Option<String>,
     /// All of them: needed where nothing else is said.
     #[serde(default)]
     all: bool,
@@ -98,9 +100,10 @@ pub async fn drop_all(
 
 async fn act(state: &ApiState, caller: &Caller, chosen: Chosen, act: Act) -> Result<Outcome, Problem> {
     let (all, dry_run) = (chosen.all, chosen.dry_run);
-    let selection = selection(chosen.ids, [chosen.source, chosen.event_type, chosen.reason, chosen.since])?;
+    let Chosen { ids, source, event_type, reason, since, until, .. } = chosen;
+    let selection = selection(ids, [source, event_type, reason, since, until])?;
     if selection.is_everything() && !all {
-        let detail = "name letters by ids, choose some by source, type, reason or since, or take all";
+        let detail = "name letters by ids, choose some by source, type, reason, since or until, or take all";
         return Err(problem::bad_request(detail));
     }
     if dry_run {

@@ -17,6 +17,8 @@ use crate::ops::page;
 pub struct Params {
     /// `draft`, `active`, `paused`, `completed` or `archived`.
     status: Option<String>,
+    /// Whether to count those that match, up to 10,000.
+    count: Option<bool>,
     /// 1 to 200; 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
@@ -36,10 +38,14 @@ pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(Params { status, limit, cursor }) = params?;
+    let Query(Params { status, count, limit, cursor }) = params?;
     query::one_of("status", status.as_deref(), &STATUSES)?;
     let cursor = query::text("cursor", cursor)?;
     let (pool, limit) = (state.store.pool(), query::limit(limit));
     page::checked(limit)?;
-    Ok(Json(campaigns::list(pool, status.as_deref(), cursor.as_deref(), limit).await?))
+    let mut page = campaigns::list(pool, status.as_deref(), cursor.as_deref(), limit).await?;
+    if count == Some(true) {
+        page.count = campaigns::count(pool, status.as_deref()).await?;
+    }
+    Ok(Json(page))
 }

@@ -24,6 +24,10 @@ pub struct Params {
     reason: Option<String>,
     /// Given up since this date or moment.
     since: Option<String>,
+    /// Given up before this date or moment.
+    until: Option<String>,
+    /// Whether to count those that match, up to 10,000.
+    count: Option<bool>,
     /// 1 to 200; 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
@@ -44,6 +48,8 @@ pub struct CauseParams {
     reason: Option<String>,
     /// Given up since this date or moment.
     since: Option<String>,
+    /// Given up before this date or moment.
+    until: Option<String>,
 }
 
 /// Reads the page that the query string asks for.
@@ -59,10 +65,14 @@ pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(Params { source, event_type, reason, since, limit, cursor }) = params?;
-    let selection = selection(Vec::new(), [source, event_type, reason, since])?;
-    let limit = query::limit(limit);
-    Ok(Json(dead_letters::page(state.store.pool(), &selection, cursor.as_deref(), limit).await?))
+    let Query(Params { source, event_type, reason, since, until, count, limit, cursor }) = params?;
+    let selection = selection(Vec::new(), [source, event_type, reason, since, until])?;
+    let (pool, limit) = (state.store.pool(), query::limit(limit));
+    let mut page = dead_letters::page(pool, &selection, cursor.as_deref(), limit).await?;
+    if count == Some(true) {
+        page.count = dead_letters::capped_count(pool, &selection).await?;
+    }
+    Ok(Json(page))
 }
 
 /// Counts the dead letters that the query string asks for by cause.
@@ -78,15 +88,15 @@ pub async fn causes(
     State(state): State<ApiState>,
     params: Result<Query<CauseParams>, QueryRejection>,
 ) -> Result<Json<Causes>, Problem> {
-    let Query(CauseParams { source, event_type, reason, since }) = params?;
-    let selection = selection(Vec::new(), [source, event_type, reason, since])?;
+    let Query(CauseParams { source, event_type, reason, since, until }) = params?;
+    let selection = selection(Vec::new(), [source, event_type, reason, since, until])?;
     Ok(Json(dead_letters::causes(state.store.pool(), &selection).await?))
 }
 
-/// The dead letters of these ids, source, type and reason, given up since then.
+/// The dead letters of these ids, source, type and reason, given up in this time.
 pub(super) fn selection(
     ids: Vec<i64>,
-    [source, event_type, reason, since]: [Option<String>; 4],
+    [source, event_type, reason, since, until]: [Option<String>; 5],
 ) -> Result<Selection, Problem> {
     Ok(Selection {
         ids,
@@ -94,5 +104,6 @@ pub(super) fn selection(
         event_type: query::text("type", event_type)?,
         reason: query::text("reason", reason)?,
         since: query::moment("since", since.as_deref())?,
+        until: query::moment("until", until.as_deref())?,
     })
 }

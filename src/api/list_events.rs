@@ -27,6 +27,8 @@ pub struct Params {
     since: Option<String>,
     /// In its state before this date or moment.
     until: Option<String>,
+    /// Whether to count those that match, up to 10,000.
+    count: Option<bool>,
     /// 1 to 200; 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
@@ -48,8 +50,13 @@ pub async fn list(
 ) -> Result<Json<Page>, Problem> {
     let Query(params) = params?;
     let (limit, cursor) = (query::limit(params.limit), params.cursor.clone());
+    let is_counted = params.count == Some(true);
     let wanted = params.into_wanted()?;
-    Ok(Json(events::list(state.store.pool(), &wanted, cursor.as_deref(), limit).await?))
+    let mut page = events::list(state.store.pool(), &wanted, cursor.as_deref(), limit).await?;
+    if is_counted {
+        page.count = events::count(state.store.pool(), &wanted).await?;
+    }
+    Ok(Json(page))
 }
 
 impl Params {

@@ -22,6 +22,8 @@ pub struct Params {
     kind: String,
     /// As it was known at this date or moment.
     known_at: Option<String>,
+    /// Whether to count them, up to 10,000.
+    count: Option<bool>,
     /// 1 to 200; 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
@@ -43,8 +45,13 @@ pub async fn list(
 ) -> Result<Json<Page>, Problem> {
     let Query(params) = params?;
     let (limit, cursor) = (query::limit(params.limit), params.cursor.clone());
+    let is_counted = params.count == Some(true);
     let cell = params.into_cell()?;
-    Ok(Json(ledger::movements(state.store.pool(), &cell, cursor.as_deref(), limit).await?))
+    let mut page = ledger::movements(state.store.pool(), &cell, cursor.as_deref(), limit).await?;
+    if is_counted {
+        page.count = ledger::count_movements(state.store.pool(), &cell).await?;
+    }
+    Ok(Json(page))
 }
 
 fn unreadable(invalid: InvalidMoment) -> Problem {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ApiState, query};
 use crate::http::problem::Problem;
-use crate::ops::parked::{self, Page, Parked};
+use crate::ops::parked::{self, Page, Parked, Wanted};
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -18,6 +18,12 @@ pub struct Params {
     reason: Option<String>,
     /// This customer, subscription, payment or lead.
     subject: Option<String>,
+    /// Parked since this date or moment.
+    since: Option<String>,
+    /// Parked before this date or moment.
+    until: Option<String>,
+    /// Whether to count those that match, up to 10,000.
+    count: Option<bool>,
     /// 1 to 200; 50.
     limit: Option<u32>,
     /// `next_cursor` of the page before, or `prev_cursor` of the one behind.
@@ -45,10 +51,18 @@ pub async fn list(
     State(state): State<ApiState>,
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(Params { reason, subject, limit, cursor }) = params?;
-    let (reason, subject) = (query::text("reason", reason)?, query::text("subject", subject)?);
-    let (pool, limit) = (state.store.pool(), query::limit(limit));
-    let page = parked::page(pool, reason.as_deref(), subject.as_deref(), cursor.as_deref(), limit).await?;
+    let Query(params) = params?;
+    let wanted = Wanted {
+        reason: query::text("reason", params.reason)?,
+        subject: query::text("subject", params.subject)?,
+        since: query::moment("since", params.since.as_deref())?,
+        until: query::moment("until", params.until.as_deref())?,
+    };
+    let (cursor, limit) = (params.cursor.as_deref(), query::limit(params.limit));
+    let mut page = parked::page(state.store.pool(), &wanted, cursor, limit).await?;
+    if params.count == Some(true) {
+        page.count = parked::count(state.store.pool(), &wanted).await?;
+    }
     Ok(Json(page))
 }
 

@@ -108,11 +108,15 @@ async fn read_everything(pool: &PgPool) {
     for (reason, subject) in
         [(None, None), (Some("unknown_user"), None), (None, Some("cus")), (Some("no_tier"), Some("cus"))]
     {
-        let page = parked::page(pool, reason, subject, None, 1).await.unwrap();
+        let (reason, subject) = (reason.map(str::to_owned), subject.map(str::to_owned));
+        let wanted = parked::Wanted { reason, subject, ..parked::Wanted::default() };
+        let page = parked::page(pool, &wanted, None, 1).await.unwrap();
         if let Some(cursor) = page.next_cursor {
-            let behind = parked::page(pool, reason, subject, Some(&cursor), 1).await.unwrap();
-            parked::page(pool, reason, subject, behind.prev_cursor.as_deref(), 1).await.unwrap();
+            let behind = parked::page(pool, &wanted, Some(&cursor), 1).await.unwrap();
+            parked::page(pool, &wanted, behind.prev_cursor.as_deref(), 1).await.unwrap();
         }
+        let subjects = parked::subjects(pool, &wanted).await.unwrap();
+        parked::events(pool, &subjects).await.unwrap();
     }
     overview::overview(pool, NOW).await.unwrap();
     sources::count(pool, NOW).await.unwrap();

@@ -54,6 +54,9 @@ struct SelectionArgs {
     /// Only those given up since this date or moment.
     #[arg(long, value_name = "DATE", value_parser = parse_since)]
     since: Option<OffsetDateTime>,
+    /// Only those given up before this date or moment.
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    until: Option<OffsetDateTime>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -115,6 +118,7 @@ impl SelectionArgs {
             event_type: self.event_type,
             reason: self.reason,
             since: self.since,
+            until: self.until,
         }
     }
 }
@@ -172,8 +176,8 @@ async fn act(
     let (json, dry_run, all) = (args.selection.json, args.dry_run, args.all);
     let selection = args.selection.selection(args.ids);
     if selection.is_everything() && !all {
-        let message = "name letters by their numbers, choose some by --source, --type, --reason or --since, \
-                       or take --all";
+        let message = "name letters by their numbers, choose some by --source, --type, --reason, --since \
+                       or --until, or take --all";
         return Err(Failure::new(Exit::Usage, message).into());
     }
     if dry_run {

@@ -2,7 +2,7 @@
 
 use super::list::Params;
 use crate::console::html::page::PageError;
-use crate::ops::dead_letters;
+use crate::ops::{dead_letters, events};
 use crate::store::rebuild;
 
 /// The form of the list, and that of the preview, which sends the same again.
@@ -58,13 +58,13 @@ impl Chosen {
     /// The filter shows others, too, or is none that letters are found by.
     pub(super) fn matching_letters(&self) -> Result<dead_letters::Selection, PageError> {
         let wanted = self.params.wanted().map_err(PageError::Invalid)?;
-        if self.params.state != "dead" || wanted.subject.is_some() || wanted.until.is_some() {
+        if self.params.state != "dead" || wanted.subject.is_some() {
             let detail = "All that match can be redriven or dropped where the list shows the state dead, and is \
-                          filtered by source, type and since alone.";
+                          filtered by source, type and time alone.";
             return Err(PageError::Invalid(detail.to_owned()));
         }
-        let (source, event_type, since) = (wanted.source, wanted.event_type, wanted.since);
-        Ok(dead_letters::Selection { source, event_type, since, ..dead_letters::Selection::default() })
+        let events::Wanted { source, event_type, since, until, .. } = wanted;
+        Ok(dead_letters::Selection { source, event_type, since, until, ..dead_letters::Selection::default() })
     }
 
     /// The applied events to project again.
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn filters_that_an_act_does_not_know_are_refused() {
-        for wrong in ["state=applied", "state=", "state=dead&object=sub_1", "state=dead&until=2026-01-01"] {
+        for wrong in ["state=applied", "state=", "state=dead&object=sub_1"] {
             let choice = Chosen::parse(format!("all=yes&{wrong}").as_bytes()).unwrap();
             assert!(choice.matching_letters().is_err(), "{wrong}");
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::page::{self, MAX_LIMIT, Neighbours, Way};
+use super::page::{self, Count, MAX_LIMIT, Neighbours, Way};
 
 pub use show::{Detail, Lead, show};
 
@@ -51,6 +51,9 @@ pub struct Page {
     pub next_after: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
 }
 
 /// The columns of a [`Campaign`]. Decimal columns of a deployment hold major units.
@@ -93,5 +96,18 @@ pub async fn list(
     let mut campaigns: Vec<Campaign> = query.build_query_as().fetch_all(pool).await?;
     let Neighbours { next, prev } = page::cut(&mut campaigns, limit, way, |it| [it.slug.clone()]);
     let next_after = campaigns.last().filter(|_| next.is_some()).map(|last| last.slug.clone());
-    Ok(Page { campaigns, next_after, prev_cursor: prev })
+    Ok(Page { campaigns, next_after, prev_cursor: prev, count: None })
+}
+
+/// How many campaigns are in this status, else in any; none where counting takes too long.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count(pool: &PgPool, status: Option<&str>) -> Result<Option<Count>, sqlx::Error> {
+    let mut query = page::counting();
+    query.push("select from public.marketing_campaigns where true");
+    if let Some(status) = status {
+        query.push(" and status::text = ").push_bind(status.to_owned());
+    }
+    page::count(pool, query).await
 }

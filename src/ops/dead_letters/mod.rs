@@ -9,7 +9,7 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::events::like;
-use super::page::{self, Neighbours, PageError, Way};
+use super::page::{self, Count, Neighbours, PageError, Way};
 
 pub use act::{Acted, Limits, drop_all, redrive};
 pub use causes::{Cause, Causes, MAX_COUNTED, causes};
@@ -48,6 +48,9 @@ pub struct Page {
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
 }
 
 /// A filter; all conditions must hold.
@@ -68,6 +71,9 @@ pub struct Selection {
     /// Dead-lettered since then.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub since: Option<OffsetDateTime>,
+    /// Dead-lettered before then.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub until: Option<OffsetDateTime>,
 }
 
 impl Selection {
@@ -79,6 +85,7 @@ impl Selection {
             && self.event_type.is_none()
             && self.reason.is_none()
             && self.since.is_none()
+            && self.until.is_none()
     }
 }
 
@@ -102,8 +109,11 @@ impl Selection {
             query.push(" and case when strpos(lower(reason), lower(").push_bind(reason.clone());
             query.push(")) > 0 then true else false end");
         }
-        if let Some(since) = self.since {
-            query.push(" and case when dead_at >= ").push_bind(since).push(" then true else false end");
+        for (bound, moment) in [(" >= ", self.since), (" < ", self.until)] {
+            if let Some(moment) = moment {
+                query.push(" and case when dead_at").push(bound).push_bind(moment);
+                query.push(" then true else false end");
+            }
         }
     }
 }
@@ -161,7 +171,18 @@ pub async fn page(
     let way = from.map(|(way, _)| way);
     let Neighbours { next, prev } =
         page::cut(&mut dead_letters, limit, way, |letter| [letter.id.to_string()]);
-    Ok(Page { dead_letters, next_cursor: next, prev_cursor: prev })
+    Ok(Page { dead_letters, next_cursor: next, prev_cursor: prev, count: None })
+}
+
+/// How many are selected; none where counting takes too long.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn capped_count(pool: &PgPool, selection: &Selection) -> Result<Option<Count>, sqlx::Error> {
+    let mut query = page::counting();
+    query.push("select from ingest.events");
+    selection.push(&mut query);
+    page::count(pool, query).await
 }
 
 /// The number selected, by source and reason, the most frequent first.

@@ -5,7 +5,7 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::{EVENT, Event, State, like};
-use crate::ops::page::{self, PageError, Way};
+use crate::ops::page::{self, Count, PageError, Way};
 
 /// Events read by one statement if a filter skips some.
 const WALK: i64 = 1_000;
@@ -40,6 +40,9 @@ pub struct Page {
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
 }
 
 /// An event with its position in the list.
@@ -130,7 +133,30 @@ fn turned(
         next_cursor: last.filter(|_| has_next).map(|place| place.encode(Way::Forth)),
         prev_cursor: first.filter(|_| has_prev).map(|place| place.encode(Way::Back)),
         events: found.into_iter().map(|placed| placed.event).collect(),
+        count: None,
     }
+}
+
+/// How many events are `wanted`; none where counting takes too long.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
+    let mut query = page::counting();
+    for (at, stretch) in wanted.stretches().enumerate() {
+        query.push(if at > 0 { " union all " } else { "" }).push("select 1 from ingest.events where ");
+        query.push(stretch.condition);
+        push_bounds(&mut query, stretch, wanted);
+        for (column, value) in [(" and source = ", &wanted.source), (" and subject = ", &wanted.subject)] {
+            if let Some(value) = value {
+                query.push(column).push_bind(value.clone());
+            }
+        }
+        if let Some(pattern) = &wanted.event_type {
+            query.push(" and event_type like ").push_bind(like(pattern));
+        }
+    }
+    page::count(pool, query).await
 }
 
 /// The newest events that are `wanted`, at most `limit`, however far back.
@@ -163,9 +189,7 @@ async fn walk(
     match &wanted.subject {
         Some(subject) => push(&mut query, &OF_OBJECT, Some(subject), wanted, from, step),
         None => {
-            let is_asked =
-                |stretch: &&Stretch| wanted.state.is_none_or(|state| stretch.states.contains(&state));
-            for (at, stretch) in STRETCHES.iter().filter(is_asked).enumerate() {
+            for (at, stretch) in wanted.stretches().enumerate() {
                 query.push(if at > 0 { " union all " } else { "" });
                 push(&mut query, stretch, None, wanted, from, step);
             }
@@ -192,12 +216,7 @@ fn push(
     if let Some(subject) = subject {
         query.push_bind(subject.clone());
     } else {
-        query.push(" and ").push(place).push(" is not null");
-        for (bound, moment) in [(" >= ", wanted.since), (" < ", wanted.until)] {
-            if let Some(moment) = moment {
-                query.push(" and ").push(place).push(bound).push_bind(moment);
-            }
-        }
+        push_bounds(query, stretch, wanted);
     }
     if let Some(Place(moment, source, event_id)) = from {
         let (beyond, _) = way.descending();
@@ -209,6 +228,15 @@ fn push(
     query.push(" limit ").push_bind(step).push(")");
 }
 
+fn push_bounds(query: &mut QueryBuilder<Postgres>, &Stretch { place, .. }: &Stretch, wanted: &Wanted) {
+    query.push(" and ").push(place).push(" is not null");
+    for (bound, moment) in [(" >= ", wanted.since), (" < ", wanted.until)] {
+        if let Some(moment) = moment {
+            query.push(" and ").push(place).push(bound).push_bind(moment);
+        }
+    }
+}
+
 fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, way: Way) {
     let (_, order) = way.descending();
     for (at, column) in [place, "source", "event_id"].into_iter().enumerate() {
@@ -217,6 +245,12 @@ fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, way: Way) {
 }
 
 impl Wanted {
+    /// The ranges with events in the state, or in any.
+    fn stretches(&self) -> impl Iterator<Item = &'static Stretch> {
+        let state = self.state;
+        STRETCHES.iter().filter(move |stretch| state.is_none_or(|state| stretch.states.contains(&state)))
+    }
+
     /// Whether some events that are read may not match.
     const fn leaves_some_out(&self) -> bool {
         self.source.is_some() || self.event_type.is_some() || self.subject.is_some()

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::envelope::Source;
 use crate::store::audit::{self, Act};
 
-pub use list::{Page, Wanted, list, newest};
+pub use list::{Page, Wanted, count, list, newest};
 pub use trace::{Change, Fact, Trace, show, trace};
 
 /// An event and its state.
@@ -56,6 +56,10 @@ pub enum State {
     /// Dead-lettered until it is redriven.
     Dead,
 }
+
+/// What a state can be.
+pub const STATES: [&str; 4] =
+    [State::Applied.as_str(), State::Waiting.as_str(), State::Failing.as_str(), State::Dead.as_str()];
 
 impl State {
     /// All of them.

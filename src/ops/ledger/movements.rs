@@ -1,12 +1,12 @@
 //! The movements behind a sum of the waterfall, a page at a time, the newest first.
 
 use serde::Serialize;
-use sqlx::{FromRow, PgPool, QueryBuilder};
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Month, Movement, sums};
-use crate::ops::page::{self, Neighbours, PageError};
+use crate::ops::page::{self, Count, Neighbours, PageError};
 use crate::project::movements::Kind;
 
 /// What a movement can be.
@@ -59,6 +59,9 @@ pub struct Page {
     pub next_cursor: Option<String>,
     /// Asks for the page before; none on the first.
     pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
 }
 
 /// One page of the movements behind `cell`, after `cursor`, at most `limit`. Each page is read by index, however many
@@ -79,14 +82,9 @@ pub async fn movements(
                 m.cause_event_id,
                 (select e.source from ingest.events e
                  where e.source in ('stripe', 'internal') and e.event_id = m.cause_event_id limit 1) as cause_source
-         from (select * from public.mrr_movements where currency = ",
+         from (",
     );
-    query.push_bind(cell.currency.clone()).push(" and kind = ").push_bind(cell.kind.clone());
-    query.push(" and effective_at >= ").push_bind(cell.month.begin());
-    if let Some(next) = cell.month.plus(1) {
-        query.push(" and effective_at < ").push_bind(next.begin());
-    }
-    sums::push_believed(&mut query, cell.known_at);
+    cell.push(&mut query);
     let from = cursor.map(page::decode).transpose()?;
     let way = from.as_ref().map(|(way, _)| *way);
     let (beyond, order) = way.unwrap_or_default().descending();
@@ -101,5 +99,27 @@ pub async fn movements(
     let mut movements: Vec<Listed> = query.build_query_as().fetch_all(pool).await?;
     let place = |it: &Listed| [page::from_moment(it.movement.effective_at), it.id.to_string()];
     let Neighbours { next, prev } = page::cut(&mut movements, limit, way, place);
-    Ok(Page { movements, next_cursor: next, prev_cursor: prev })
+    Ok(Page { movements, next_cursor: next, prev_cursor: prev, count: None })
+}
+
+/// How many movements there are behind `cell`; none where counting takes too long.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count_movements(pool: &PgPool, cell: &Cell) -> Result<Option<Count>, sqlx::Error> {
+    let mut query = page::counting();
+    cell.push(&mut query);
+    page::count(pool, query).await
+}
+
+impl Cell {
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push("select * from public.mrr_movements where currency = ").push_bind(self.currency.clone());
+        query.push(" and kind = ").push_bind(self.kind.clone());
+        query.push(" and effective_at >= ").push_bind(self.month.begin());
+        if let Some(next) = self.month.plus(1) {
+            query.push(" and effective_at < ").push_bind(next.begin());
+        }
+        sums::push_believed(query, self.known_at);
+    }
 }

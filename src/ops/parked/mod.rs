@@ -2,11 +2,13 @@
 
 mod reasons;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::page::{self, Neighbours, PageError, Way};
+use super::page::{self, Count, Neighbours, PageError, Way};
 
 pub use reasons::{Parked, fix, reasons};
 
@@ -35,6 +37,47 @@ pub struct Page {
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
     pub prev_cursor: Option<String>,
+    /// How many match; only where that was asked for, and could be counted within a moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
+}
+
+/// A filter; all conditions must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// For this reason.
+    pub reason: Option<String>,
+    /// This object or number.
+    pub subject: Option<String>,
+    /// Parked since then.
+    pub since: Option<OffsetDateTime>,
+    /// Parked before then.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// The most items, and events about them, that are acted on at once: one more than a replay takes.
+const MAX_CHOSEN: i64 = 1_001;
+
+/// The objects of the parked items that are `wanted`, each once.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn subjects(pool: &PgPool, wanted: &Wanted) -> Result<Vec<String>, sqlx::Error> {
+    let parked = list(pool, wanted, MAX_CHOSEN).await?;
+    let subjects: BTreeSet<String> = parked.into_iter().map(|it| it.subject).collect();
+    Ok(subjects.into_iter().collect())
+}
+
+/// The applied events about these objects, each as `stripe/evt_1`.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn events(pool: &PgPool, subjects: &[String]) -> Result<Vec<String>, sqlx::Error> {
+    let select = "select e.source || '/' || e.event_id from unnest($1::text[]) s (subject)
+                  cross join lateral (select source, event_id from ingest.events i
+                                      where i.subject = s.subject and i.state = 'applied' offset 0) e
+                  order by 1 limit $2";
+    sqlx::query_scalar(select).bind(subjects).bind(MAX_CHOSEN).fetch_all(pool).await
 }
 
 /// A position in the list, and the direction of the page from it.
@@ -45,14 +88,9 @@ struct Place {
     reason: String,
 }
 
-/// Parked items, oldest first, at most `limit`; only those of `reason` and `subject` if given.
-pub async fn list(
-    pool: &PgPool,
-    reason: Option<&str>,
-    subject: Option<&str>,
-    limit: i64,
-) -> Result<Vec<Waiting>, sqlx::Error> {
-    list_after(pool, [("reason", reason), ("subject", subject)], None, limit).await
+/// The parked items that are `wanted`, oldest first, at most `limit`.
+pub async fn list(pool: &PgPool, wanted: &Wanted, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
+    list_after(pool, wanted, None, limit).await
 }
 
 /// One page of [`list`], after `cursor`.
@@ -61,20 +99,31 @@ pub async fn list(
 /// If the cursor or the limit is invalid, or the database does not answer.
 pub async fn page(
     pool: &PgPool,
-    reason: Option<&str>,
-    subject: Option<&str>,
+    wanted: &Wanted,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
     let after = cursor.map(Place::decode).transpose()?;
-    let equal = [("reason", reason), ("subject", subject)];
-    let mut parked = list_after(pool, equal, after.as_ref(), page::one_more(limit)).await?;
+    let mut parked = list_after(pool, wanted, after.as_ref(), page::one_more(limit)).await?;
     let way = after.map(|place| place.way);
     let Neighbours { next, prev } = page::cut(&mut parked, limit, way, |it| {
         [page::from_moment(it.parked_at), it.subject.clone(), it.reason.clone()]
     });
-    Ok(Page { parked, next_cursor: next, prev_cursor: prev })
+    Ok(Page { parked, next_cursor: next, prev_cursor: prev, count: None })
+}
+
+/// How many parked items are `wanted`; none where counting takes too long.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
+    let mut query = page::counting();
+    for (at, part) in [OBJECTS, LEADS, NUMBERS].into_iter().enumerate() {
+        query.push(if at > 0 { " union all " } else { "" }).push(part);
+        wanted.push(&mut query);
+    }
+    page::count(pool, query).await
 }
 
 impl Place {
@@ -86,23 +135,23 @@ impl Place {
 
 async fn list_after(
     pool: &PgPool,
-    equal: [(&str, Option<&str>); 2],
+    wanted: &Wanted,
     after: Option<&Place>,
     limit: i64,
 ) -> Result<Vec<Waiting>, sqlx::Error> {
-    let mut query = QueryBuilder::new(OBJECTS);
-    push(&mut query, equal, after, limit);
-    query.push(") union all (").push(LEADS);
-    push(&mut query, equal, after, limit);
-    query.push(") union all (").push(NUMBERS);
-    push(&mut query, equal, after, limit);
-    query.push(")");
+    let mut query = QueryBuilder::new("");
+    for (at, part) in [OBJECTS, LEADS, NUMBERS].into_iter().enumerate() {
+        query.push(if at > 0 { " union all (" } else { "(" }).push(part);
+        wanted.push(&mut query);
+        push_place(&mut query, after, limit);
+        query.push(")");
+    }
     push_order(&mut query, after, limit);
     query.build_query_as().fetch_all(pool).await
 }
 
 /// Each part has its own order and limit, so that none is read further than needed.
-const OBJECTS: &str = "(select subject, reason, detail, parked_at from ingest.parked where true";
+const OBJECTS: &str = "select subject, reason, detail, parked_at from ingest.parked where true";
 const LEADS: &str = "
 select * from (
     select a.lead_id::text as subject, 'ambiguous_campaign' as reason,
@@ -122,17 +171,22 @@ select * from (
     from ingest.unmatched_numbers n
 ) numbers where true";
 
-fn push(
-    query: &mut QueryBuilder<Postgres>,
-    equal: [(&str, Option<&str>); 2],
-    after: Option<&Place>,
-    limit: i64,
-) {
-    for (column, value) in equal {
-        if let Some(value) = value {
-            query.push(" and ").push(column).push(" = ").push_bind(value.to_owned());
+impl Wanted {
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        for (column, value) in [(" and reason = ", &self.reason), (" and subject = ", &self.subject)] {
+            if let Some(value) = value {
+                query.push(column).push_bind(value.clone());
+            }
+        }
+        for (bound, moment) in [(" and parked_at >= ", self.since), (" and parked_at < ", self.until)] {
+            if let Some(moment) = moment {
+                query.push(bound).push_bind(moment);
+            }
         }
     }
+}
+
+fn push_place(query: &mut QueryBuilder<Postgres>, after: Option<&Place>, limit: i64) {
     if let Some(Place { way, parked_at, subject, reason }) = after {
         let (beyond, _) = way.ascending();
         query.push(" and (parked_at, subject, reason)").push(beyond).push("(").push_bind(*parked_at);

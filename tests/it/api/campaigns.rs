@@ -19,6 +19,8 @@ async fn campaigns_are_listed_by_page_and_shown_with_their_leads() {
     assert_eq!(pages(&app, "/api/campaigns", 2, "campaigns", "slug").await, [vec!["a", "b"], vec!["c"]]);
     let active = pages(&app, "/api/campaigns?status=active", 9, "campaigns", "slug").await;
     assert_eq!(active, [["a", "c"]]);
+    let counted = read(&app, "/api/campaigns?status=active&limit=1&count=true").await;
+    assert_eq!(counted["count"], json!({"rows": 2, "is_capped": false}));
     let shown = read(&app, "/api/campaigns/a").await;
     assert_eq!(
         (&shown["name"], &shown["leads"], &shown["newest_leads"][0]["email"]),

@@ -29,9 +29,12 @@ async fn dead_letters_are_listed_by_page_and_filter() {
         ("source=twilio", 0),
         ("since=2026-11-20", 3),
         ("since=2026-11-21", 0),
+        ("since=2026-11-20&until=2026-11-21", 3),
+        ("until=2026-11-20", 0),
     ] {
-        let page = read(&app, &format!("/api/dead-letters?{query}")).await;
+        let page = read(&app, &format!("/api/dead-letters?count=true&{query}")).await;
         assert_eq!(page["dead_letters"].as_array().unwrap().len(), count, "{query}");
+        assert_eq!(page["count"], json!({"rows": count, "is_capped": false}), "{query}");
     }
     assert_problem(&get(&app, "/api/dead-letters?kind=x").await, StatusCode::BAD_REQUEST, "kind");
     assert_problem(&get(&app, "/api/dead-letters?cursor=WyJ4Il0").await, StatusCode::BAD_REQUEST, "again");

@@ -28,8 +28,10 @@ async fn town() -> TestApp {
 }
 
 async fn names(app: &TestApp, query: &str) -> String {
-    let page = read(app, &format!("/api/events?{query}")).await;
+    let page = read(app, &format!("/api/events?count=true&{query}")).await;
     assert_eq!(page["next_cursor"], Value::Null, "{page}");
+    let listed = page["events"].as_array().unwrap().len();
+    assert_eq!(page["count"], json!({"rows": listed, "is_capped": false}), "{query}");
     let names: Vec<&str> =
         page["events"].as_array().unwrap().iter().map(|event| event["event_id"].as_str().unwrap()).collect();
     names.join(" ")

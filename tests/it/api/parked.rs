@@ -29,6 +29,16 @@ async fn what_waits_is_listed_longest_first_by_page() {
     assert_eq!(some["parked"][0]["detail"], "price_pro");
     let some = read(&app, "/api/parked?subject=cus_2").await;
     assert_eq!(some["parked"].as_array().unwrap().len(), 1);
+    for (query, expected) in [
+        ("since=2026-11-02", 2),
+        ("until=2026-11-02", 2),
+        ("since=2026-11-01&until=2026-11-03&reason=unknown_user", 2),
+        ("reason=no_tier&subject=cus_1", 0),
+    ] {
+        let page = read(&app, &format!("/api/parked?count=true&{query}")).await;
+        assert_eq!(page["parked"].as_array().unwrap().len(), expected, "{query}");
+        assert_eq!(page["count"], json!({"rows": expected, "is_capped": false}), "{query}");
+    }
     assert_problem(&get(&app, "/api/parked?why=x").await, StatusCode::BAD_REQUEST, "why");
     assert_problem(&get(&app, "/api/parked?cursor=WyIxIl0").await, StatusCode::BAD_REQUEST, "again");
 }

@@ -106,7 +106,8 @@ async fn number_of_several_members_is_flagged() {
         "select array_to_string(users, ' ') as t from ingest.unmatched_numbers where number = '12025550112'";
     assert_eq!(text(&app, flagged).await, format!("{first} {second}"));
     app.apply([event(2, 2, &[("From", "+15550199"), ("To", OURS), ("Body", "Hi")])]).await;
-    let listed = parked::list(&app.database.pool, Some("unmatched_number"), None, 9).await.unwrap();
+    let wanted = parked::Wanted { reason: Some("unmatched_number".to_owned()), ..parked::Wanted::default() };
+    let listed = parked::list(&app.database.pool, &wanted, 9).await.unwrap();
     let listed: Vec<(&str, &str)> =
         listed.iter().map(|it| (it.subject.as_str(), it.detail.as_str())).collect();
     let several = format!("several have this number: {first}, {second}");
