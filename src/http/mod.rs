@@ -2,12 +2,13 @@
 //!
 //! [`listener`] accepts within [`connection_limit`], which evicts the longest idle one ([`eviction`]);
 //! [`throttle`] and [`rejection_log`] bound what rejected requests may cost; [`problem`] is the error
-//! response; [`readiness`] checks the dependencies in the background.
+//! response, [`problem_docs`] explains each; [`readiness`] checks the dependencies in the background.
 
 pub mod connection_limit;
 pub(crate) mod eviction;
 pub mod listener;
 pub mod problem;
+pub(crate) mod problem_docs;
 pub mod readiness;
 pub(crate) mod rejection_log;
 pub(crate) mod throttle;

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use super::problem_docs;
 use crate::envelope::Malformed;
 use crate::verify::Refusal;
 
@@ -203,6 +204,7 @@ impl IntoResponse for Problem {
         document.insert("title".to_owned(), json!(self.title));
         document.insert("status".to_owned(), json!(self.status.as_u16()));
         document.insert("detail".to_owned(), json!(self.detail));
+        document.insert("help".to_owned(), json!(problem_docs::address(&self.kind)));
         let mut response = (self.status, Value::Object(document).to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

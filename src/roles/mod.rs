@@ -22,6 +22,7 @@ use crate::consume;
 use crate::database;
 use crate::http::connection_limit::{ConnectionLimit, connections_max, ops_connections_max};
 use crate::http::listener;
+use crate::http::problem_docs;
 use crate::http::readiness::Readiness;
 use crate::lifecycle::Lifecycle;
 use crate::ops::doctor::Doctor;
@@ -148,7 +149,7 @@ fn serve(
 ) -> anyhow::Result<SocketAddr> {
     let address = listeners.public.local_addr()?;
     let start = |listener, routes: Router, connections| {
-        let routes = receive::with_fallbacks(routes.merge(receive::alive()));
+        let routes = receive::with_fallbacks(routes.merge(receive::alive()).merge(problem_docs::routes()));
         let connection_limit = ConnectionLimit::new(connections);
         lifecycle.requests.spawn(listener::serve(
             listener,

@@ -58,6 +58,8 @@ pub fn assert_problem(reply: &Reply, status: StatusCode, says: &str) {
     assert_eq!(reply.content_type, "application/problem+json");
     assert_eq!(reply.body["status"], status.as_u16());
     assert!(reply.body["type"].as_str().is_some_and(|kind| !kind.is_empty()), "{}", reply.body);
+    let help = reply.body["help"].as_str().unwrap();
+    assert_eq!(reply.body["type"], help.replace("/problems/", "urn:memberflow:problem:"));
     let detail = reply.body["detail"].as_str().unwrap();
     assert!(detail.contains(says), "{detail:?} does not say {says:?}");
 }
