@@ -53,13 +53,13 @@ lint: compiler ## Formatting, clippy, documentation.
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
 
-interop: ## Signatures against the providers' own Python packages; reconcile against localstripe.
+interop: ## Signatures against the providers' own Python packages; reconcile against localstripe; the API against schemathesis.
 	cargo build --locked
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement tests/interop/requirements.txt
 	$(VENV)/bin/python tests/interop/interop.py $(MEMBERFLOW)
-	LOCALSTRIPE=$(abspath $(VENV))/bin/localstripe $(MEMBERFLOW) dev services -- \
-		cargo $(TESTS) --locked reconciling::peer $(IGNORED)
+	LOCALSTRIPE=$(abspath $(VENV))/bin/localstripe SCHEMATHESIS=$(abspath $(VENV))/bin/schemathesis \
+		$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked ::peer:: $(IGNORED)
 
 clean: ## Removes what was built and the private servers' data.
 	rm -rf target .memberflow /var/lib/memberflow-dev$(CURDIR)/.memberflow

@@ -17,7 +17,7 @@ const NAME: &str = "idempotency-key";
 /// Says that an answer is one that was given before.
 const REPLAYED: &str = "idempotent-replayed";
 /// The longest key, in characters.
-const KEY_MAX_CHARS: usize = 255;
+pub(super) const KEY_MAX_CHARS: usize = 255;
 /// The largest answer that is kept, in bytes.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
 

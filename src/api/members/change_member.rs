@@ -65,7 +65,12 @@ impl IntoResponse for Error {
     tag = "members",
     params(("If-Match" = Option<String>, Header, description = "The ETag of what was read: the change is refused where somebody made another meanwhile"), ("user_id" = Uuid, Path, description = "The account's id")),
     request_body = Change,
-    responses((status = 200, body = Detail, description = "As asked for")),
+    responses((
+        status = 200,
+        body = Detail,
+        description = "As asked for",
+        headers(("ETag" = String, description = "The version of what people set, for `If-Match`")),
+    )),
 )]
 pub async fn change(
     State(state): State<ApiState>,

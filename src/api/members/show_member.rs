@@ -41,7 +41,12 @@ impl IntoResponse for Error {
     operation_id = "show_member",
     tag = "members",
     params(("user_id" = Uuid, Path, description = "The account's id")),
-    responses((status = 200, body = Detail, description = "As asked for")),
+    responses((
+        status = 200,
+        body = Detail,
+        description = "As asked for",
+        headers(("ETag" = String, description = "The version of what people set, for `If-Match`")),
+    )),
 )]
 pub async fn show(
     State(state): State<ApiState>,

@@ -41,7 +41,12 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<U
     tag = "tickets",
     params(("If-Match" = Option<String>, Header, description = "The ETag of what was read: the change is refused where somebody made another meanwhile"), ("ticket" = String, Path, description = "Its id or number")),
     request_body = Fields,
-    responses((status = 200, body = Detail, description = "As asked for")),
+    responses((
+        status = 200,
+        body = Detail,
+        description = "As asked for",
+        headers(("ETag" = String, description = "The version of what people set, for `If-Match`")),
+    )),
 )]
 pub async fn change(
     State(state): State<ApiState>,

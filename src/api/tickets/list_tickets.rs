@@ -7,13 +7,11 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::api::query::{moment, one_of};
+use crate::api::query::{limit, moment, one_of, text};
 use crate::api::{ApiState, problem};
 use crate::http::problem::Problem;
+use crate::ops::page;
 use crate::ops::tickets::{self, Assignee, Filter, Page};
-
-/// Tickets on a page that says nothing else.
-const DEFAULT_LIMIT: u32 = 50;
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -56,7 +54,8 @@ pub async fn list(
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     let Query(params) = params?;
-    let (limit, cursor) = (params.limit.unwrap_or(DEFAULT_LIMIT), params.cursor.clone());
+    let (limit, cursor) = (limit(params.limit), params.cursor.clone());
+    page::checked(limit)?;
     let (pool, is_counted) = (state.store.pool(), params.count == Some(true));
     let filter = params.into_filter()?;
     let mut page = tickets::list(pool, &filter, cursor.as_deref(), limit).await?;
@@ -86,7 +85,7 @@ impl Params {
             waiting_for: self.waiting_for,
             waiting_before: self.waiting_before,
             priority: self.priority,
-            category: self.category,
+            category: text("category", self.category)?,
             assignee,
             member: self.member,
             text: self.text,

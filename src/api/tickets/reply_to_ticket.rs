@@ -20,6 +20,7 @@ use crate::ops::tickets::{Change, Detail, change};
 #[serde(deny_unknown_fields)]
 #[schema(as = TicketReply)]
 struct Reply {
+    #[schema(max_length = 20_000, pattern = r"\S")]
     message: String,
     /// A note that no member sees.
     #[serde(default)]
@@ -36,7 +37,12 @@ struct Reply {
     tag = "tickets",
     params(("Idempotency-Key" = Option<String>, Header, description = "Names the act: sent again within 24 hours it is done once, and answered alike"), ("ticket" = String, Path, description = "Its id or number")),
     request_body = Reply,
-    responses((status = 201, body = Detail, description = "As asked for")),
+    responses((
+        status = 201,
+        body = Detail,
+        description = "As asked for",
+        headers(("ETag" = String, description = "The version of what people set, for `If-Match`")),
+    )),
 )]
 pub async fn reply(
     State(state): State<ApiState>,

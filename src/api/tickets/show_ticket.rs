@@ -14,7 +14,12 @@ use crate::ops::tickets::{self, Detail};
     operation_id = "show_ticket",
     tag = "tickets",
     params(("ticket" = String, Path, description = "Its id or number")),
-    responses((status = 200, body = Detail, description = "As asked for")),
+    responses((
+        status = 200,
+        body = Detail,
+        description = "As asked for",
+        headers(("ETag" = String, description = "The version of what people set, for `If-Match`")),
+    )),
 )]
 pub async fn show(
     State(state): State<ApiState>,

@@ -11,8 +11,10 @@ use crate::database;
 use crate::ops::version::{self, Expected};
 use crate::store::audit::{self, Act};
 
-const MAX_TAGS: usize = 50;
-const MAX_TAG_CHARS: usize = 100;
+/// The most tags of one member.
+pub const MAX_TAGS: usize = 50;
+/// The longest tag, in characters.
+pub const MAX_TAG_CHARS: usize = 100;
 const MAX_NOTES_CHARS: usize = 10_000;
 
 /// What to change; a field that is absent stays as it is.
@@ -33,7 +35,7 @@ pub struct Change {
     pub custom_tags: Option<Vec<String>>,
     /// `Some(None)` removes the notes.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 10_000)]
     pub admin_notes: Option<Option<String>>,
 }
 

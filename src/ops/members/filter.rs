@@ -12,8 +12,8 @@ pub const HEALTH_STATUSES: [&str; 3] = ["churned", "healthy", "needs_attention"]
 /// What a subscription's status can be.
 pub const SUBSCRIPTION_STATUSES: [&str; 8] =
     ["active", "canceled", "incomplete", "incomplete_expired", "past_due", "paused", "trialing", "unpaid"];
-/// The longest text that is searched for, in bytes.
-const MAX_TEXT_BYTES: usize = 200;
+/// The longest text that is searched for, in characters.
+pub const MAX_TEXT_CHARS: usize = 200;
 
 /// Conditions that all must hold; an absent one always does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum InvalidFilter {
         known: &'static [&'static str],
     },
     /// Longer than a name can sensibly be, or with a NUL, which Postgres text can't hold.
-    #[error("{name} holds at most {MAX_TEXT_BYTES} bytes and no NUL character")]
+    #[error("{name} holds at most {MAX_TEXT_CHARS} characters and no NUL")]
     Unsearchable {
         /// The filter.
         name: &'static str,
@@ -166,7 +166,7 @@ fn known(
 
 fn searchable(name: &'static str, given: Option<&str>) -> Result<(), InvalidFilter> {
     match given {
-        Some(text) if text.len() > MAX_TEXT_BYTES || text.contains('\0') => {
+        Some(text) if text.chars().count() > MAX_TEXT_CHARS || text.contains('\0') => {
             Err(InvalidFilter::Unsearchable { name })
         }
         _ => Ok(()),

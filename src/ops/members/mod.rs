@@ -16,14 +16,16 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use change::{Change, ChangeError, change, change_expected};
+pub use change::{Change, ChangeError, MAX_TAG_CHARS, MAX_TAGS, change, change_expected};
 pub use contact::{Contact, Support};
 pub use cursor::{Cursor, InvalidCursor};
 pub(super) use filter::contains_pattern;
-pub use filter::{ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, InvalidFilter, SUBSCRIPTION_STATUSES};
+pub use filter::{
+    ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, InvalidFilter, MAX_TEXT_CHARS, SUBSCRIPTION_STATUSES,
+};
 pub use list::{DEFAULT_LIMIT, ListError, MAX_LIMIT, Page, PageRequest, count, list};
 pub use show::{Detail, Payment, Subscription, find_by_email, show};
-pub use sort::{Direction, Sort, SortBy};
+pub use sort::{DIRECTION_NAMES, Direction, SORT_NAMES, Sort, SortBy};
 
 /// One account and what is known of it. Money is in minor units of `currency`.
 #[derive(Clone, Debug, PartialEq, Serialize, sqlx::FromRow, utoipa::ToSchema)]

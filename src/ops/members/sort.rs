@@ -58,7 +58,10 @@ pub struct UnknownName {
     known: &'static [&'static str],
 }
 
-const SORT_NAMES: [&str; 7] = ["created_at", "email", "name", "mrr", "ltv", "total_spent", "last_login_at"];
+/// What `sort` can be.
+pub const SORT_NAMES: [&str; 7] = ["created_at", "email", "name", "mrr", "ltv", "total_spent", "last_login_at"];
+/// What `order` can be.
+pub const DIRECTION_NAMES: [&str; 2] = ["asc", "desc"];
 const SORTS: [SortBy; 7] = [
     SortBy::CreatedAt,
     SortBy::Email,
@@ -85,7 +88,7 @@ impl FromStr for Direction {
         match name {
             "asc" => Ok(Self::Asc),
             "desc" => Ok(Self::Desc),
-            _ => Err(UnknownName { given: name.to_owned(), known: &["asc", "desc"] }),
+            _ => Err(UnknownName { given: name.to_owned(), known: &DIRECTION_NAMES }),
         }
     }
 }

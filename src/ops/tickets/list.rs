@@ -6,13 +6,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{COLUMNS, FROM_TICKETS, OWNERS, Ticket};
-use crate::ops::members::contains_pattern;
+use crate::ops::members::{MAX_TEXT_CHARS, contains_pattern};
 use crate::ops::page::{self, Count, Neighbours, PageError, Way};
 
 /// The most tickets on one page.
 pub const MAX_LIMIT: u32 = 200;
-/// The longest text that is searched for, in bytes.
-const MAX_TEXT_BYTES: usize = 200;
 
 /// Conditions that all must hold; an absent one always does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +68,7 @@ pub enum ListError {
     #[error("the cursor is not one that a page gave; start again without it")]
     Cursor,
     /// A text that can't be searched for.
-    #[error("text holds at most {MAX_TEXT_BYTES} bytes and no NUL character")]
+    #[error("text holds at most {MAX_TEXT_CHARS} characters and no NUL")]
     Text,
     /// The database does not answer.
     #[error(transparent)]
@@ -166,7 +164,7 @@ impl Filter {
     /// [`Filter::text`], unless it is empty.
     fn text(&self) -> Result<Option<&str>, ListError> {
         match self.text.as_deref().filter(|text| !text.is_empty()) {
-            Some(text) if text.len() > MAX_TEXT_BYTES || text.contains('\0') => Err(ListError::Text),
+            Some(text) if text.chars().count() > MAX_TEXT_CHARS || text.contains('\0') => Err(ListError::Text),
             text => Ok(text),
         }
     }

@@ -94,6 +94,10 @@ async fn find(connection: &mut PgConnection, name: &str) -> Result<Option<Uuid>,
         let found = sqlx::query_scalar("select id from public.support_tickets where id = $1").bind(id);
         return found.fetch_optional(connection).await;
     }
+    // Postgres text holds none.
+    if name.contains('\0') {
+        return Ok(None);
+    }
     sqlx::query_scalar("select id from public.support_tickets where ticket_number in ($1, upper($1)) limit 1")
         .bind(name)
         .fetch_optional(connection)

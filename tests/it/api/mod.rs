@@ -8,6 +8,7 @@ mod events;
 mod messages;
 mod openapi;
 mod parked;
+mod peer;
 mod tokens;
 
 use axum::http::{Method, StatusCode};

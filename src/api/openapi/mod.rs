@@ -2,6 +2,8 @@
 //!
 //! It is there for everybody: it says nothing that the source does not.
 
+mod values;
+
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
@@ -18,8 +20,12 @@ use crate::ops::tokens::Scope;
 
 /// How the API is asked, in short.
 const DESCRIPTION: &str = "What the CRM and operators read and do. Lists are read by page, both ways: \
-    `next_cursor` of one is the `cursor` of the next, `prev_cursor` that of the one before; what is added meanwhile moves none. Unknown parameters and fields are refused. Money is in minor units of the currency beside it, \
-    moments are RFC 3339. What goes wrong is `application/problem+json`; docs/problems.md says what to do about each type.";
+    `next_cursor` of one is the `cursor` of the next, `prev_cursor` that of the one before; what is added meanwhile moves none. \
+    `count=true` counts up to 10,000 rows. Unknown parameters and fields are refused. Years are 0001 to 9998. Money is in minor \
+    units of the currency beside it, moments are RFC 3339.\n\n\
+    A token of `memberflow tokens` has 600 requests a minute: `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` \
+    (seconds) stand in each answer, `Retry-After` in the 429 of those beyond. What goes wrong is `application/problem+json`; its \
+    `help` is an address here that explains it, `/problems` explains all.";
 /// What the scheme of the token is called.
 const BEARER: &str = "token";
 
@@ -43,10 +49,12 @@ pub(super) fn require(openapi: &mut OpenApi, scope: Scope) {
     }
 }
 
-/// Adds to each operation what all have in common: problems.
+/// Adds to each operation what all have in common: what parameters can be, and problems.
 pub(super) fn complete(mut openapi: OpenApi) -> OpenApi {
+    openapi.components.as_mut().map(values::describe_fields);
     for item in openapi.paths.paths.values_mut() {
         for operation in operations(item) {
+            values::describe(operation);
             let content = Content::new(Some(Ref::from_schema_name("Problem")));
             let response = ResponseBuilder::new()
                 .description("What went wrong, and what to do")
@@ -71,7 +79,7 @@ fn problem() -> Object {
     let kind = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(kinds))
-        .description(Some("Names the problem, for good: docs/problems.md lists all"))
+        .description(Some("Names the problem, for good: `/problems` lists all"))
         .build();
     ObjectBuilder::new()
         .description(Some("What went wrong (RFC 9457)"))
@@ -83,6 +91,8 @@ fn problem() -> Object {
         .required("status")
         .property("detail", text("What to do about it"))
         .required("detail")
+        .property("help", text("Where this service explains the problem"))
+        .required("help")
         .build()
 }
 
