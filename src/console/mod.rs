@@ -19,6 +19,7 @@ mod members;
 mod messages;
 mod not_found;
 mod overview;
+mod parked;
 mod revenue;
 mod settings;
 mod ticket;
@@ -163,6 +164,7 @@ fn for_people_signed_in() -> Router<Console> {
         .route("/console/events/acts", post(events::acts::act))
         .route("/console/events/{source}/{event_id}", get(events::show::show))
         .route("/console/attention", get(attention::show).post(attention::act))
+        .route("/console/parked", get(parked::show).post(parked::act))
         .route("/console/audit", get(audit::show))
         .route("/console/settings", get(settings::show))
         .route("/console/views", post(views::change))

@@ -90,7 +90,7 @@
     const picked = document.querySelector('[data-picked]');
     if (!picked || !event.target.closest('input[type="checkbox"][form]')) return;
     const count = all('input[type="checkbox"][form]:checked').length;
-    picked.textContent = count === 0 ? 'Select events, or take' : `${count} selected, or`;
+    picked.textContent = count === 0 ? 'Select some, or take' : `${count} selected, or`;
   });
 
   // Live: the page is told that it has changed, and moves nothing by itself. Paused while nobody sees it, and on request.

@@ -60,6 +60,15 @@ pub(in crate::console) async fn act(
     }
 }
 
+/// Shows what applying these events again would change, by their sources and ids.
+pub(in crate::console) async fn apply_again(
+    console: &Console,
+    session: &Session,
+    events: Vec<String>,
+) -> Result<Response, PageError> {
+    replay::of(console, session, Chosen { act: "replay".to_owned(), events, ..Chosen::default() }).await
+}
+
 async fn of_letters(console: &Console, session: &Session, choice: Chosen) -> Result<Response, PageError> {
     let selection = selection(console, &choice).await?;
     let pool = console.pool();

@@ -54,6 +54,7 @@ pub fn pages() -> Vec<(String, &'static str)> {
         ("/console/events?source=stripe&state=applied".to_owned(), "customer.subscription.created"),
         ("/console/events/stripe/evt_2?body=true".to_owned(), "livemode"),
         ("/console/attention".to_owned(), "Type 101 to confirm"),
+        ("/console/parked?reason=unknown_user".to_owned(), "nobody has this address"),
         ("/console/audit".to_owned(), "members change"),
         ("/console/settings".to_owned(), "What fixes it"),
     ]

@@ -27,7 +27,7 @@ async fn states(app: &TestApp) -> Vec<Value> {
 }
 
 /// Presses the button of the page that shows what would be done, with this number typed.
-async fn confirm(browser: &mut Browser, preview: &Page, typed: &str) -> Page {
+pub async fn confirm(browser: &mut Browser, preview: &Page, typed: &str) -> Page {
     let form = preview.body.split("<main").nth(1).unwrap().split("<form").nth(1).unwrap();
     let mut fields: Vec<(String, String)> = form
         .split("<input type=\"hidden\" name=\"")

@@ -9,6 +9,7 @@ mod lists;
 mod live;
 mod messages;
 pub mod pages;
+mod parked;
 mod paging;
 mod roles;
 mod signing_in;
