@@ -5,6 +5,7 @@
 
 mod acting;
 mod axe;
+mod by_supabase;
 mod chromium;
 mod driver;
 mod keyboard;
@@ -20,6 +21,7 @@ mod world;
 use std::net::SocketAddr;
 
 use memberflow::clock::Clock;
+use memberflow::config::Config;
 use memberflow::console;
 use memberflow::console::signing_in::links;
 use memberflow::console::signing_in::session::{Role, Session};
@@ -45,14 +47,20 @@ struct Console {
 impl Console {
     /// Of what `app` holds; nobody is signed in.
     async fn open(app: TestApp) -> Self {
-        let mut config = crate::support::config(app.database.url());
+        let config = crate::support::config(app.database.url());
+        Self::with(app, config).await
+    }
+
+    /// The same as `config` says, at an address that is known as the console's.
+    async fn with(app: TestApp, mut config: Config) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
         config.admin_token = Some(TOKEN.into());
+        config.console_url = Some(format!("http://{address}"));
         let lifecycle = Lifecycle::default();
         let clock = Clock::fixed(NOW);
         let store = Store::new(app.database.pool.clone(), clock.clone(), Rules::new(&config));
         let routes = console::routes(store, clock, &config, &lifecycle);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let limit = ConnectionLimit::new(connections_max());
         let serving = listener::serve(listener, routes, limit, config.read_timeout, lifecycle.clone());
         lifecycle.requests.spawn(serving);
@@ -66,9 +74,14 @@ impl Console {
         console
     }
 
+    /// The address of a page.
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// Goes to a page, whatever it answers.
     async fn go(&self, path: &str) {
-        self.chromium.go(&format!("http://{}{path}", self.address)).await;
+        self.chromium.go(&self.url(path)).await;
     }
 
     /// Signs `actor` in by a link, as whoever may do what `role` may.
