@@ -30,6 +30,8 @@ pub(in crate::console) struct Chart {
     pub bars: Vec<Bar>,
     /// Where zero is, from the top.
     pub zero: f64,
+    /// The width of the place that each has.
+    pub place: f64,
 }
 
 /// One bar.
@@ -47,6 +49,8 @@ pub(in crate::console) struct Bar {
     pub height: f64,
     /// Where it ends, from the top.
     pub end: f64,
+    /// The left edge of its place.
+    pub left: f64,
     /// The middle, where its name stands.
     pub middle: f64,
     /// Whether there is room for the name.
@@ -95,11 +99,12 @@ impl Chart {
                 width: round(place * FILLED),
                 height: round((from - to).abs()),
                 end: round(to),
+                left: round(left),
                 middle: round(left + place / 2.0),
                 is_named: at % named_each == 0,
             }
         };
-        Self { bars: spans.iter().enumerate().map(bar).collect(), zero: round(zero) }
+        Self { bars: spans.iter().enumerate().map(bar).collect(), zero: round(zero), place: round(place) }
     }
 }
 

@@ -20,6 +20,9 @@ use crate::ops::ledger::{self, Cohort, Month, Question, Row, Total};
 
 use cohorts::Grid;
 
+/// Where it is.
+const HERE: &str = "/console/revenue";
+
 /// The query string; an empty value is what a form sends for nothing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,6 +50,8 @@ struct Currency {
 /// One month.
 struct MonthRow {
     row: Row,
+    /// The page as of the month's end.
+    href: String,
     cells: [CellShown; 5],
 }
 
@@ -139,7 +144,7 @@ fn by_currency(rows: Vec<Row>, cohorts: &[Cohort], known_at: &str) -> Vec<Curren
         let of_currency: Vec<&Cohort> = cohorts.iter().filter(|cohort| cohort.currency == code).collect();
         Currency {
             code: code.to_uppercase(),
-            months: rows.iter().map(|row| month(row, known_at)).collect(),
+            months: rows.iter().map(|row| month(row, rows, known_at)).collect(),
             line: line(rows),
             waterfall: waterfall(rows),
             cohorts: cohorts::grids(&of_currency),
@@ -148,7 +153,7 @@ fn by_currency(rows: Vec<Row>, cohorts: &[Cohort], known_at: &str) -> Vec<Curren
     rows.chunk_by(|one, next| one.currency == next.currency).map(currency).collect()
 }
 
-fn month(row: &Row, known_at: &str) -> MonthRow {
+fn month(row: &Row, rows: &[Row], known_at: &str) -> MonthRow {
     let month = row.month.to_string();
     let cell = |kind, amount, movements| CellShown {
         amount: format::money(amount, &row.currency),
@@ -166,7 +171,14 @@ fn month(row: &Row, known_at: &str) -> MonthRow {
         cell("churn", row.churn, counts.churn),
         cell("reactivation", row.reactivation, counts.reactivation),
     ];
-    MonthRow { row: row.clone(), cells }
+    MonthRow { row: row.clone(), href: as_of(row.month, rows, known_at), cells }
+}
+
+/// The page with the same `rows` as of the end of `month`.
+fn as_of(month: Month, rows: &[Row], known_at: &str) -> String {
+    let name = |row: Option<&Row>| row.map_or_else(String::new, |row| row.month.to_string());
+    let (from, to, date) = (name(rows.first()), name(rows.last()), month.last_day().to_string());
+    query::address(HERE, [("from", from.as_str()), ("to", &to), ("date", &date), ("known_at", known_at)])
 }
 
 fn line(rows: &[Row]) -> Chart {

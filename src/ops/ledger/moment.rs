@@ -80,6 +80,13 @@ impl Month {
         self.first.midnight().assume_utc()
     }
 
+    /// Its last day.
+    #[must_use]
+    pub fn last_day(self) -> Date {
+        let days = self.first.month().length(self.first.year());
+        self.first.replace_day(days).unwrap_or(self.first)
+    }
+
     /// The month `count` months later, or earlier where it is negative; none beyond what a date can be.
     #[must_use]
     pub fn plus(self, count: i32) -> Option<Self> {
@@ -166,6 +173,7 @@ mod tests {
             assert_eq!(month.plus(count).unwrap().to_string(), text);
         }
         assert_eq!(Month::of(datetime!(2026-03-01 00:30 +01:00)).to_string(), "2026-02");
+        assert_eq!("2028-02".parse::<Month>().unwrap().last_day().to_string(), "2028-02-29");
         assert!("2026-13".parse::<Month>().is_err());
         let last: Month = "9998-12".parse().unwrap();
         assert_eq!(last.plus(12).and_then(|it| it.plus(1)), None);

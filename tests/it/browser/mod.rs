@@ -12,6 +12,7 @@ mod keyboard;
 mod lists;
 mod live;
 mod reading;
+mod revenue;
 mod roles;
 mod signing_in;
 mod stored_scripts;

@@ -356,12 +356,12 @@ async fn revenue_shows_a_line_a_waterfall_and_a_table() {
         "10.00 USD",
         "from 1 customers",
         "<th scope=\"row\">2026-01</th>",
-        "<title>2026-02: 10.00 USD",
+        "/console/revenue?from=2026-01&#38;to=2026-02&#38;date=2026-02-28\" aria-label=\"2026-02: 10.00 USD\"",
     ]);
     assert_eq!(
         ["<circle", "<rect"].map(|it| page.body.matches(it).count()),
-        [2, 7],
-        "two months, seven bars"
+        [2, 9],
+        "two months, each with its place, and seven bars"
     );
     let before = browser.get("/console/revenue?known_at=2020-01-01").await;
     before.assert_shows(&["as it was known at", "No subscription has been worth anything yet"]);
