@@ -112,7 +112,8 @@ pub(super) async fn act(
     }
     let events = parked::events(console.pool(), &subjects).await?;
     if events.is_empty() {
-        let detail = "None of these came by an event that could be applied again. What fixes them stands at each.";
+        let detail =
+            "None of these came by an event that could be applied again. What fixes them stands at each.";
         return Err(PageError::Invalid(detail.to_owned()));
     }
     apply_again(&console, &session, events).await

@@ -55,7 +55,10 @@ mod tests {
     fn every_kind_is_explained() {
         for kind in KINDS.into_iter().chain(["created-missing", "event_id-invalid"]) {
             let text = explain(kind).unwrap_or_default();
-            assert!(text.starts_with(&format!("{kind} (")) && text.contains("What to do: "), "{kind}: {text}");
+            assert!(
+                text.starts_with(&format!("{kind} (")) && text.contains("What to do: "),
+                "{kind}: {text}"
+            );
         }
         assert_eq!(explain("nonsense"), None);
         assert_eq!(explain("<field>"), None);

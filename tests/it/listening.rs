@@ -93,7 +93,10 @@ async fn ops_endpoints_have_a_separate_address() {
         assert_eq!(get(format!("{address}/healthz")).await.status(), 200);
         let problem = assert_problem(get(format!("{address}/nowhere")).await, 404, "not-found").await;
         let help = get(format!("{address}{}", problem["help"].as_str().unwrap())).await;
-        assert_eq!((help.status().as_u16(), &help.headers()["content-type"]), (200, &"text/plain; charset=utf-8".parse().unwrap()));
+        assert_eq!(
+            (help.status().as_u16(), &help.headers()["content-type"]),
+            (200, &"text/plain; charset=utf-8".parse().unwrap())
+        );
         assert!(help.text().await.unwrap().contains("correct the address"));
         assert_eq!(get(format!("{address}/problems")).await.status(), 200);
         assert_problem(get(format!("{address}/problems/none")).await, 404, "not-found").await;

@@ -217,8 +217,10 @@ async fn orderly_shutdown_acks_the_batch_under_way() {
     assert!(applied > 0);
     let (connection, channel) = broker.channel().await;
     let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
-    let declared =
-        channel.queue_declare(broker.name("stripe").into(), options, Default::default()).await.unwrap();
+    let declared = channel
+        .queue_declare(broker.name("stripe").into(), options, lapin::types::FieldTable::default())
+        .await
+        .unwrap();
     connection.close(200, "done".into()).await.unwrap();
     assert_eq!(i64::from(declared.message_count()) + applied, 20, "what was applied is acked");
 }

@@ -2,14 +2,16 @@
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
-use utoipa::openapi::schema::{AnyOfBuilder, ArrayItems, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{
+    AnyOfBuilder, ArrayItems, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
+};
 use utoipa::openapi::{Components, RefOr};
 
 use crate::api::idempotency::KEY_MAX_CHARS;
 use crate::ops::ledger::KINDS;
 use crate::ops::members::{
-    DIRECTION_NAMES, ENGAGEMENT_STATUSES, HEALTH_STATUSES, MAX_TAG_CHARS, MAX_TAGS, MAX_TEXT_CHARS, SORT_NAMES,
-    SUBSCRIPTION_STATUSES,
+    DIRECTION_NAMES, ENGAGEMENT_STATUSES, HEALTH_STATUSES, MAX_TAG_CHARS, MAX_TAGS, MAX_TEXT_CHARS,
+    SORT_NAMES, SUBSCRIPTION_STATUSES,
 };
 use crate::ops::{campaigns, events, messages, page, tickets};
 

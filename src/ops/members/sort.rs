@@ -59,7 +59,8 @@ pub struct UnknownName {
 }
 
 /// What `sort` can be.
-pub const SORT_NAMES: [&str; 7] = ["created_at", "email", "name", "mrr", "ltv", "total_spent", "last_login_at"];
+pub const SORT_NAMES: [&str; 7] =
+    ["created_at", "email", "name", "mrr", "ltv", "total_spent", "last_login_at"];
 /// What `order` can be.
 pub const DIRECTION_NAMES: [&str; 2] = ["asc", "desc"];
 const SORTS: [SortBy; 7] = [

@@ -164,7 +164,9 @@ impl Filter {
     /// [`Filter::text`], unless it is empty.
     fn text(&self) -> Result<Option<&str>, ListError> {
         match self.text.as_deref().filter(|text| !text.is_empty()) {
-            Some(text) if text.chars().count() > MAX_TEXT_CHARS || text.contains('\0') => Err(ListError::Text),
+            Some(text) if text.chars().count() > MAX_TEXT_CHARS || text.contains('\0') => {
+                Err(ListError::Text)
+            }
             text => Ok(text),
         }
     }

@@ -114,7 +114,10 @@ fn requests() -> Vec<(Method, &'static str, String, Value)> {
         plain("/api/mrr"),
         plain("/api/mrr/waterfall"),
         plain("/api/mrr/cohorts"),
-        get("/api/mrr/movements", "/api/mrr/movements?currency=usd&month=2026-01&kind=new&count=true".to_owned()),
+        get(
+            "/api/mrr/movements",
+            "/api/mrr/movements?currency=usd&month=2026-01&kind=new&count=true".to_owned(),
+        ),
         get("/api/tickets", "/api/tickets?count=true".to_owned()),
         (Method::PATCH, ticket, "/api/tickets/T-1".to_owned(), json!({"status": "in_progress"})),
         (

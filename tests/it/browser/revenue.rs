@@ -14,7 +14,9 @@ async fn months_of_the_line_show_their_values_and_open_the_page_as_of_their_end(
     chromium.run("document.querySelector('main form button').focus()", serde_json::json!([])).await;
     for month in ["2026-01: 10.00 USD", "2026-02: 10.00 USD"] {
         chromium.press(&[TAB]).await;
-        chromium.wait_until(&format!("document.activeElement.getAttribute('aria-label') === '{month}'")).await;
+        chromium
+            .wait_until(&format!("document.activeElement.getAttribute('aria-label') === '{month}'"))
+            .await;
         assert_eq!(chromium.count(".chart .value").await, 1, "{month}");
     }
     chromium.press(&[ENTER]).await;

@@ -201,7 +201,8 @@ async fn api_returns_definition_with_the_number() {
     let (_, body) = get(&app, "/api/mrr/waterfall?from=2026-03").await;
     assert_eq!(body["rows"].as_array().unwrap().len(), 3);
     assert_eq!((&body["rows"][0]["month"], &body["rows"][0]["expansion"]), (&json!("2026-03"), &json!(1500)));
-    let (_, body) = get(&app, "/api/mrr/movements?currency=USD&month=2026-03&kind=expansion&count=true").await;
+    let (_, body) =
+        get(&app, "/api/mrr/movements?currency=USD&month=2026-03&kind=expansion&count=true").await;
     assert_eq!(body["count"], json!({"rows": 1, "is_capped": false}));
     assert_eq!(
         (&body["movements"][0]["email"], &body["movements"][0]["delta"]),
