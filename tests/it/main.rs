@@ -25,6 +25,7 @@ mod faults;
 mod fixtures;
 mod forgetting;
 mod fuzzing;
+mod help;
 mod identity;
 mod leads;
 mod ledger;
