@@ -26,16 +26,13 @@ pub struct Sources<'a> {
     pub sums: &'a money::Revenue,
     /// The customers' subscriptions.
     pub subscriptions: &'a [TieredSubscription],
-    /// What is the same for all members.
-    pub context: Context<'a>,
+    pub(super) context: Context<'a>,
 }
 
 /// What the rows depend on besides facts.
 pub struct Context<'a> {
-    /// The settings.
-    pub rules: &'a Rules,
-    /// The present moment.
-    pub now: OffsetDateTime,
+    pub(super) rules: &'a Rules,
+    pub(super) now: OffsetDateTime,
     /// Members whose rows are computed for another moment than now.
     pub moments: &'a HashMap<Uuid, OffsetDateTime>,
 }
@@ -146,8 +143,7 @@ async fn write_revenue(
     Ok(())
 }
 
-/// Both tables at once. For members of whom only payments were reported (`payer`) the subscription columns
-/// stay.
+/// Both tables at once. If only payments of a member were reported (`payer`), the subscription columns stay.
 const WRITE_REVENUE: &str = "
     with gone as (
         delete from user_revenue_metrics where user_id = any($12)
