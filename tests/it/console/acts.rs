@@ -63,7 +63,7 @@ async fn selected_dead_letters_are_shown_then_redriven_or_dropped() {
     ];
     let preview = browser.post(ACTS, &selected).await;
     preview.assert_shows(&[
-        "2 dead letters would be tried again",
+        "2 dead letters would become pending again",
         "1 of the selected events",
         "broken",
         "hopeless",

@@ -115,7 +115,7 @@ async fn filters_that_make_no_sense_are_said_and_fill_no_list() {
         ("/console/members?sort=shoe_size", "sort: "),
         ("/console/members?cursor=x", "the cursor is not one that a page"),
         ("/console/members?misspelt=x", "unknown field"),
-        ("/console/members?text=%00", "no NUL character"),
+        ("/console/members?text=%00", "no NUL"),
         ("/console/tickets?status=happy", "status is one of open"),
         ("/console/tickets?assignee=ada", "assignee is a user id"),
         ("/console/tickets?category=%00", "NUL"),
@@ -147,14 +147,13 @@ async fn what_is_not_there_is_a_page_that_says_so() {
         ("/console/members/ada".to_owned(), "nothing at this address"),
         (format!("/console/tickets/{TICKET}"), "There is no ticket"),
         ("/console/tickets/SUPP-9999".to_owned(), "There is no ticket SUPP-9999"),
+        ("/console/tickets/%00".to_owned(), "There is no ticket"),
         ("/console/campaigns/none".to_owned(), "There is no campaign none"),
         ("/console/events/stripe/evt_0".to_owned(), "There is no event evt_0 of stripe"),
     ] {
         browser.get(&path).await.assert_is(StatusCode::NOT_FOUND, says);
     }
-    for path in ["/console/tickets/%00", "/console/campaigns/%00"] {
-        browser.get(path).await.assert_is(StatusCode::BAD_REQUEST, "NUL");
-    }
+    browser.get("/console/campaigns/%00").await.assert_is(StatusCode::BAD_REQUEST, "NUL");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn wrong_confirmation_removes_nothing() {
 async fn confirmation_removes_what_was_listed() {
     let app = lives().await;
     let (exit, said) = at_terminal(&app, &format!("{ADDRESS}\n"));
-    let asked = said.find("type the user id or the address once more").expect(&said);
+    let asked = said.find("type the user id or the address again").expect(&said);
     let shown = said.find("customers: 1: cus_1").expect(&said);
     let done = said.find("the person is forgotten").expect(&said);
     assert!(exit == 0 && shown < asked && asked < done, "{said}");
