@@ -16,7 +16,7 @@ const RETRY_AFTER_S: u16 = 5;
 
 /// The machine-readable name of every problem, except those about event fields: `<field>-missing` and
 /// `<field>-invalid`. Each is explained in `docs/problems.md`.
-pub const KINDS: [&str; 41] = [
+pub const KINDS: [&str; 42] = [
     "api-off",
     "bad-request",
     "body-broken-off",
@@ -54,6 +54,7 @@ pub const KINDS: [&str; 41] = [
     "signature-too-old",
     "signature-without-body",
     "source-not-configured",
+    "stopping",
     "ticket-not-found",
     "token-malformed",
     "token-missing",

@@ -153,7 +153,7 @@ async fn events_are_found_in_every_state() {
     assert!(shown.contains("waiting to be applied"), "{shown}");
     let (exit, said) = run(&settings, &["events", "show", "evt_9"]);
     assert_eq!(exit, 5);
-    assert!(said.contains("no event evt_9 was applied"), "{said}");
+    assert!(said.contains("no event evt_9 is pending, applied or dead"), "{said}");
 }
 
 #[tokio::test]

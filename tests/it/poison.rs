@@ -206,8 +206,10 @@ async fn orderly_shutdown_acks_the_batch_under_way() {
         .await
         .unwrap();
     let mut serving = Serving::roles("consume", &settings);
+    // The statement by which a batch reads the facts that its events are about.
     let waiting =
-        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+                     and query like 'select w.id, f.final%'";
     eventually("a batch is under way", &serving, async || !app.rows(waiting).await.is_empty()).await;
     serving.ask_to_stop();
     eventually("it is stopping", &serving, async || serving.log().contains("stopping")).await;
