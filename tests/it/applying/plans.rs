@@ -138,7 +138,10 @@ async fn scanned(connection: &mut PgConnection, statement: &str, growing: &[Grow
         ("force_generic_plan", "null")
     };
     run(connection, &format!("set plan_cache_mode = {mode}")).await;
-    let values = vec![value; parameters].join(", ");
+    // A limit beside the pattern is none.
+    let values = (1..=parameters)
+        .map(|number| if statement.contains(&format!("limit ${number}")) { "null" } else { value });
+    let values = values.collect::<Vec<_>>().join(", ");
     prepare(connection, statement, parameters).await;
     let explain = match parameters {
         0 => "explain (format json, verbose, costs off) execute explained".to_owned(),

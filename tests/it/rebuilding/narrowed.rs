@@ -118,7 +118,7 @@ async fn command_has_dry_run_and_needs_force() {
     let (code, shown, _) = replay(&["--member", &member]).await;
     assert!(code == 0 && shown.contains("rows that differed and are fixed: 1"), "{shown}");
     let (code, shown, _) = replay(&["--member", &member]).await;
-    assert!(code == 0 && shown.contains("nothing differs where the "), "{shown}");
+    assert!(code == 0 && shown.contains("no drift in the rows that the "), "{shown}");
     assert_eq!(replay(&["--force"]).await.0, 0);
     populated.assert_sound("replayed by force").await;
     let acts = "select act, arguments, outcome -> 'differing' ->> 'public.user_revenue_metrics' as rows
