@@ -150,7 +150,7 @@ pub async fn thin(
          select distinct on (i.subject) i.subject, i.event_type, i.event_id
          from asked a join ingest.events i on i.subject = a.subject and i.source = 'stripe'
          left join stripe_facts f on f.id = a.subject
-         where f.id is null or (not f.final and i.occurred_at > f.occurred_at)
+         where i.not_counted is null and (f.id is null or (not f.final and i.occurred_at > f.occurred_at))
          order by i.subject, i.occurred_at desc, i.event_id desc",
     )
     .bind(reported.iter().map(String::as_str).collect::<Vec<_>>())

@@ -189,3 +189,23 @@ fn without_inbox(mut dump: Dump) -> Dump {
     dump.remove("ingest.inbox");
     dump
 }
+
+#[tokio::test]
+async fn state_is_awaited_from_events_that_count_alone() {
+    let thin = |id: &str, is_live: bool| {
+        let event = json!({
+            "id": id, "object": "v2.core.event", "type": "v1.invoice.paid", "created": "2026-01-01T00:00:00Z",
+            "livemode": is_live, "related_object": {"id": "in_1", "type": "invoice", "url": "/v1/invoices/in_1"}
+        });
+        peek::stripe(serde_json::to_vec(&event).unwrap().into(), NOW).unwrap()
+    };
+    let events = [thin("evt_a", true), thin("evt_b", false)];
+    for order in [[0, 1], [1, 0]] {
+        let app = app(None, None).await;
+        for nth in order {
+            app.apply([events[nth].clone()]).await;
+        }
+        let awaited = app.rows("select detail from ingest.parked").await;
+        assert_eq!(awaited, [json!({"detail": "v1.invoice.paid evt_a carries no state"})], "{order:?}");
+    }
+}
