@@ -53,8 +53,11 @@ impl Cluster {
                 let tables =
                     rng.choice(["ingest.inbox", "ingest.stripe_facts", "ingest.inbox, ingest.outbox"]);
                 let lock = format!("lock table {} in access exclusive mode", tables.unwrap());
+                // In a deadlock with a consumer Postgres may end either of them.
                 sqlx::query("begin").execute(&mut admin).await.unwrap();
-                sqlx::query(sqlx::AssertSqlSafe(lock)).execute(&mut admin).await.unwrap();
+                while sqlx::query(sqlx::AssertSqlSafe(lock.clone())).execute(&mut admin).await.is_err() {
+                    sqlx::raw_sql("rollback; begin").execute(&mut admin).await.unwrap();
+                }
                 Undo::Drop(vec![admin])
             }
             Fault::ReadOnly => {
