@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use memberflow::console::signing_in::session::Role;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Browser;
@@ -24,10 +24,6 @@ async fn parked() -> TestApp {
     .await;
     app.execute("insert into ingest.unmatched_numbers (number, users, leads, checked_at) values ('15550199', '{}', '{}', now())").await;
     app
-}
-
-async fn waiting(app: &TestApp) -> Vec<Value> {
-    app.rows("select subject, reason from ingest.parked order by subject").await
 }
 
 #[tokio::test]
