@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use crate::database::with_time_limit;
 use crate::envelope::Envelope;
 use crate::queue::Batch;
+use crate::store::events::retries;
 use crate::store::{Applied, Store, StoreError};
 
 /// Why a part of a batch was not applied.
@@ -67,8 +68,9 @@ async fn end(store: &Store, event: &Envelope, fault: Fault) -> Result<(), StoreE
 
 /// Dead-letters an event.
 pub(super) async fn give_up(store: &Store, event: &Envelope, reason: String) -> Result<(), StoreError> {
-    tracing::error!(source = %event.source, event_id = event.event_id, reason, "event dead-lettered");
-    store.dead_letter(&[(event, reason)]).await?;
+    let dead = [(event, reason)];
+    store.dead_letter(&dead).await?;
+    retries::log_dead_letter(event, &dead[0].1);
     metrics::counter!(APPLIED, "outcome" => "dead").increment(1);
     Ok(())
 }

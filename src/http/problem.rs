@@ -126,7 +126,7 @@ impl Problem {
     }
 
     pub(crate) fn not_durable() -> Self {
-        let detail = "the event could not be made durable just now and was not taken: send it again later";
+        let detail = "the event was not made durable in time: send it again; if it was stored after all, the repeat changes nothing";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", "Nothing durable to write to", detail)
     }
 

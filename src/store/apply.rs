@@ -46,7 +46,7 @@ impl Store {
     pub async fn apply(&self, batch: &[Envelope]) -> Result<Applied, StoreError> {
         let decoded = read_all(batch, &self.rules);
         let tx = database::begin(&self.pool).await?;
-        self.apply_in(tx, batch.len(), decoded, Rows::Missing).await
+        self.apply_in(tx, decoded, Rows::Missing).await
     }
 
     /// Applies pending events, all of `batch` or nothing. `held`: the transaction that holds their row locks.
@@ -61,13 +61,13 @@ impl Store {
         batch: &[Envelope],
     ) -> Result<Applied, StoreError> {
         if let Some(tx) = held {
-            return self.apply_in(tx, batch.len(), read_all(batch, &self.rules), Rows::Held).await;
+            return self.apply_in(tx, read_all(batch, &self.rules), Rows::Held).await;
         }
         let mut tx = database::begin(&self.pool).await?;
         let is_held = pending::hold(&mut tx, batch).await?;
         let ours = batch.iter().zip(is_held).filter_map(|(event, is_held)| is_held.then_some(event));
         let decoded = read_all(ours, &self.rules);
-        self.apply_in(tx, batch.len(), decoded, Rows::Held).await
+        self.apply_in(tx, decoded, Rows::Held).await
     }
 
     /// Retries a pending event alone, unless it is applied or dead by now. Waits for its row lock: the
@@ -78,21 +78,21 @@ impl Store {
     pub async fn apply_alone(&self, event: &Envelope) -> Result<Applied, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
         let is_held = pending::hold_counted(&mut tx, from_ref(event)).await? == [true];
-        self.apply_in(tx, 1, read_all(is_held.then_some(event), &self.rules), Rows::Held).await
+        self.apply_in(tx, read_all(is_held.then_some(event), &self.rules), Rows::Held).await
     }
 
     async fn apply_in(
         &self,
         mut tx: Transaction<'static, Postgres>,
-        total: usize,
         decoded: Decoded<'_>,
         rows: Rows,
     ) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let Decoded { events, dead } = decoded;
+        let decoded = events.len();
         retries::dead_letter(&mut tx, &dead, now).await?;
         let mut new = events::mark_applied(&mut tx, events, rows, now).await?;
-        let applied = Applied { new: new.len(), repeated: total - new.len() - dead.len(), dead: dead.len() };
+        let applied = Applied { new: new.len(), repeated: decoded - new.len(), dead: dead.len() };
         let uncounted = Uncounted::take_from(&mut new);
         let unknown_values = UnknownValues::of(&new);
         if !new.is_empty() {
@@ -106,7 +106,7 @@ impl Store {
         }
         tx.commit().await?;
         for (event, reason) in &dead {
-            tracing::error!(source = %event.source, event_id = event.event_id, reason, "event dead-lettered");
+            retries::log_dead_letter(event, reason);
         }
         uncounted.count();
         unknown_values.count();

@@ -174,7 +174,7 @@ impl Claim {
     pub async fn put_back(&mut self, envelopes: &[Envelope]) {
         drop(self.transaction.take());
         if self.is_counted {
-            match pending::count_attempt(&self.pool, envelopes, -1).await {
+            match with_time_limit(pending::count_attempt(&self.pool, envelopes, -1)).await {
                 Ok(()) => self.is_counted = false,
                 // If the count stays, the events are only tried alone a little earlier.
                 Err(error) => tracing::debug!(%error, "an attempt that was not made stays counted"),

@@ -120,6 +120,11 @@ impl Store {
     }
 }
 
+/// Logs that `event` is a dead letter.
+pub fn log_dead_letter(event: &Envelope, reason: &str) {
+    tracing::error!(source = %event.source, event_id = event.event_id, reason, "event dead-lettered");
+}
+
 /// [`Store::dead_letter`] within a transaction.
 pub(in crate::store) async fn dead_letter<E: Borrow<Envelope> + Sync>(
     tx: &mut PgConnection,
