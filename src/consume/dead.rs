@@ -26,7 +26,7 @@ pub async fn keep(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
             }
         }
         delays.reset();
-        message.forget().await;
+        message.ack().await;
     }
 }
 

@@ -16,15 +16,15 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
 }
 
 async fn keep_moving(queue: &Queue, store: &Store) {
-    let mut notified = queue.earlier();
+    let mut notifications = queue.outbox_notifications();
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
-        notified.before_poll();
+        notifications.before_poll();
         match with_time_limit(store.move_earlier()).await {
             Ok(events) => {
                 metrics::counter!(RELAYED).increment(events);
                 delays.reset();
-                notified.wait().await;
+                notifications.wait().await;
             }
             Err(error) => {
                 tracing::warn!(%error, "moving events of an earlier version failed, will retry");

@@ -13,16 +13,16 @@ pub struct NotDurable {
 /// The broker or Postgres did not take the event; the other may.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(pub Arc<str>);
+pub struct EnqueueError(pub Arc<str>);
 
-impl Refused {
+impl EnqueueError {
     pub fn new(reason: impl Into<Arc<str>>) -> Self {
         Self(reason.into())
     }
 }
 
 impl NotDurable {
-    pub(super) fn of(broker: Option<Refused>, postgres: Refused) -> Self {
+    pub(super) fn of(broker: Option<EnqueueError>, postgres: EnqueueError) -> Self {
         Self {
             reason: match broker {
                 Some(broker) => format!("{broker}; {postgres}").into(),

@@ -1,6 +1,6 @@
 //! Group commit: events that wait while one write is being confirmed share the next.
 //!
-//! Callers submit single events and wait; a few lanes take all that are waiting, write them as one group and
+//! Callers submit single events and wait; a few workers take all that are waiting, write them as one group and
 //! return the outcome to every caller. Under load groups grow by themselves, when idle an event is written at
 //! once: there is no timer to tune.
 
@@ -11,27 +11,27 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::error::Refused;
+use super::error::EnqueueError;
 use crate::envelope::{Envelope, wire};
 
 /// Events that may wait before further callers are held back.
 const WAITING_MAX_EVENTS: usize = 1024;
-/// A stopping process still takes the events of requests in progress, until none has come for this long,
+/// A stopping process still takes the events of requests in progress until none has come for this long.
 const GRACE: Duration = Duration::from_millis(500);
-/// but no longer than this in all.
+/// The longest time that it takes them.
 const LONGEST_GRACE: Duration = Duration::from_secs(5);
 
 /// An event and its caller.
 struct Submission {
     envelope: Envelope,
-    outcome: oneshot::Sender<Result<(), Refused>>,
+    outcome: oneshot::Sender<Result<(), EnqueueError>>,
 }
 
 /// The callers' side. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Submitter(mpsc::Sender<Submission>);
 
-/// The lanes' side.
+/// The workers' side.
 #[derive(Clone, Debug)]
 pub(super) struct Batcher {
     waiting: Arc<Mutex<mpsc::Receiver<Submission>>>,
@@ -51,7 +51,7 @@ pub(super) struct Limits {
 /// Events that share one write.
 pub(super) struct CommitGroup {
     pub envelopes: Vec<Envelope>,
-    outcomes: Vec<oneshot::Sender<Result<(), Refused>>>,
+    outcomes: Vec<oneshot::Sender<Result<(), EnqueueError>>>,
 }
 
 /// Both sides.
@@ -63,9 +63,9 @@ pub(super) fn batcher(limits: Limits, stopping: CancellationToken) -> (Submitter
 
 impl Submitter {
     /// Submits an event and waits for the outcome.
-    pub async fn submit(&self, envelope: Envelope) -> Result<(), Refused> {
+    pub async fn submit(&self, envelope: Envelope) -> Result<(), EnqueueError> {
         let (outcome, decided) = oneshot::channel();
-        let stopped = || Refused::new("the process is stopping");
+        let stopped = || EnqueueError::new("the process is stopping");
         self.0.send(Submission { envelope, outcome }).await.map_err(|_| stopped())?;
         decided.await.map_err(|_| stopped())?
     }
@@ -112,7 +112,7 @@ impl CommitGroup {
     }
 
     /// Returns the outcome to every caller that still waits.
-    pub fn settle(self, outcome: Result<(), Refused>) {
+    pub fn settle(self, outcome: Result<(), EnqueueError>) {
         for caller in self.outcomes {
             caller.send(outcome.clone()).ok();
         }

@@ -26,7 +26,7 @@ use crate::lifecycle::Lifecycle;
 pub use self::batch::{Batch, Consumer};
 pub use self::error::{NotDurable, QueueError};
 use self::postgres::PgQueue;
-pub use self::postgres::Waker;
+pub use self::postgres::Notifications;
 use self::rabbitmq::RabbitMq;
 pub use self::rabbitmq::{DeadContent, DeadMessage};
 
@@ -53,18 +53,18 @@ pub enum Queue {
 impl Queue {
     /// Starts connecting in the background and retries: a broker or database that is down now is not an
     /// error. Call it within the Tokio runtime. Pending events are written over `intake` and claimed over
-    /// `reading`, so that neither waits for the other.
+    /// `claiming`, so that neither waits for the other.
     ///
     /// # Errors
     /// [`QueueError::Url`], if `AMQP_URL` is not valid.
     pub fn open(
         config: &Config,
         intake: PgPool,
-        reading: PgPool,
+        claiming: PgPool,
         lifecycle: &Lifecycle,
     ) -> Result<Self, QueueError> {
         metric_names::describe();
-        let postgres = PgQueue::open(intake, reading, config, lifecycle);
+        let postgres = PgQueue::open(intake, claiming, config, lifecycle);
         Ok(match &config.amqp_url {
             Some(url) => Self::RabbitMq(RabbitMq::open(url, config, lifecycle)?, postgres),
             None => Self::Postgres(postgres),
@@ -77,20 +77,20 @@ impl Queue {
     /// # Errors
     /// [`NotDurable`], if neither confirmed it within a few seconds. It may still become durable later.
     pub async fn accept(&self, envelope: Envelope) -> Result<(), NotDurable> {
-        let (postgres, refused) = match self {
+        let (postgres, broker_error) = match self {
             Self::Postgres(postgres) => (postgres, None),
             Self::RabbitMq(rabbitmq, postgres) => match rabbitmq.publish(envelope.clone()).await {
                 Ok(()) => {
                     metrics::counter!(metric_names::ACCEPTED, "path" => "rabbitmq").increment(1);
                     return Ok(());
                 }
-                Err(refused) => (postgres, Some(refused)),
+                Err(error) => (postgres, Some(error)),
             },
         };
-        if refused.is_some() {
+        if broker_error.is_some() {
             metrics::counter!(metric_names::FALLBACKS).increment(1);
         }
-        postgres.insert(envelope).await.map_err(|error| NotDurable::of(refused, error))?;
+        postgres.insert(envelope).await.map_err(|error| NotDurable::of(broker_error, error))?;
         metrics::counter!(metric_names::ACCEPTED, "path" => "postgres").increment(1);
         Ok(())
     }
@@ -108,11 +108,11 @@ impl Queue {
         }
     }
 
-    /// Wakes when a process or trigger of an earlier version has written to the old outbox.
+    /// Notifications that a process or trigger of an earlier version has written to the old outbox.
     #[must_use]
-    pub fn earlier(&self) -> Waker {
+    pub fn outbox_notifications(&self) -> Notifications {
         let (Self::RabbitMq(_, postgres) | Self::Postgres(postgres)) = self;
-        postgres.earlier()
+        postgres.outbox_notifications()
     }
 
     /// The broker's dead letters, until the receiver is dropped; `None` if there is no broker.

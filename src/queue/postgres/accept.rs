@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use tokio::time::timeout;
 
 use crate::envelope::Envelope;
-use crate::queue::error::Refused;
+use crate::queue::error::EnqueueError;
 use crate::queue::group_commit::Batcher;
 use crate::store::StoreError;
 use crate::store::events::pending;
@@ -15,8 +15,8 @@ use crate::store::events::pending;
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Writes group after group; ends when there will be no more.
-pub(super) async fn run(pool: PgPool, waiting: Batcher) {
-    while let Some(group) = waiting.next().await {
+pub(super) async fn run(pool: PgPool, batcher: Batcher) {
+    while let Some(group) = batcher.next().await {
         match insert(&pool, &group.envelopes).await {
             Err(Failure::Database(error))
                 if group.envelopes.len() > 1 && StoreError::is_permanent(&error) =>
@@ -24,10 +24,10 @@ pub(super) async fn run(pool: PgPool, waiting: Batcher) {
                 // One event may be at fault (a date out of range, for example): insert each on its own.
                 for single in group.singly() {
                     let outcome = insert(&pool, &single.envelopes).await;
-                    single.settle(outcome.map_err(Refused::from));
+                    single.settle(outcome.map_err(EnqueueError::from));
                 }
             }
-            outcome => group.settle(outcome.map_err(Refused::from)),
+            outcome => group.settle(outcome.map_err(EnqueueError::from)),
         }
     }
 }
@@ -43,7 +43,7 @@ enum Failure {
     Silent,
 }
 
-impl From<Failure> for Refused {
+impl From<Failure> for EnqueueError {
     fn from(failure: Failure) -> Self {
         Self::new(failure.to_string())
     }

@@ -1,28 +1,28 @@
 //! Pending events in `ingest.events`: the queue if there is no broker, and the fallback while it is down.
 
 mod accept;
+mod notifications;
 mod pending;
-mod wake;
 
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::time::timeout;
 
+use self::notifications::Listener;
 use self::pending::ClaimLimit;
-use self::wake::Wake;
-use super::error::Refused;
+use super::error::EnqueueError;
 use super::group_commit::{Limits, Submitter, batcher};
 use super::limits::BatchLimits;
 use crate::config::Config;
 use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
 
+pub use self::notifications::Notifications;
 pub(super) use self::pending::{Claim, Consumer};
-pub use self::wake::Waker;
 
 /// Concurrent inserts: one is being flushed to disk while the next is written.
-const LANES: usize = 2;
+const INSERT_WORKERS: usize = 2;
 /// Events and bytes in one insert.
 const LIMITS: Limits = Limits { max_events: 256, max_bytes: 1024 * 1024 };
 
@@ -34,21 +34,21 @@ const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct PgQueue {
     claims: ClaimLimit,
     submitter: Submitter,
-    wake: Wake,
+    listener: Listener,
     batch_limits: BatchLimits,
     lifecycle: Lifecycle,
 }
 
 impl PgQueue {
-    /// Starts the lanes that write.
-    pub fn open(intake: PgPool, reading: PgPool, config: &Config, lifecycle: &Lifecycle) -> Self {
-        let (submitter, waiting) = batcher(LIMITS, lifecycle.stopping.clone());
-        for _ in 0..LANES {
-            lifecycle.tasks.spawn(accept::run(intake.clone(), waiting.clone()));
+    /// Starts the workers that insert.
+    pub fn open(intake: PgPool, claiming: PgPool, config: &Config, lifecycle: &Lifecycle) -> Self {
+        let (submitter, batcher) = batcher(LIMITS, lifecycle.stopping.clone());
+        for _ in 0..INSERT_WORKERS {
+            lifecycle.tasks.spawn(accept::run(intake.clone(), batcher.clone()));
         }
         Self {
-            wake: Wake::new(reading.clone(), lifecycle.clone()),
-            claims: ClaimLimit::new(reading),
+            listener: Listener::new(claiming.clone(), lifecycle.clone()),
+            claims: ClaimLimit::new(claiming),
             submitter,
             batch_limits: BatchLimits::of(config),
             lifecycle: lifecycle.clone(),
@@ -56,12 +56,12 @@ impl PgQueue {
     }
 
     /// Resolves once the event is committed.
-    pub async fn insert(&self, envelope: Envelope) -> Result<(), Refused> {
+    pub async fn insert(&self, envelope: Envelope) -> Result<(), EnqueueError> {
         if !Source::QUEUED.contains(&envelope.source) {
-            return Err(Refused::new("internal events do not travel through the queue"));
+            return Err(EnqueueError::new("internal events do not travel through the queue"));
         }
         let waiting = timeout(INSERT_TIMEOUT, self.submitter.submit(envelope));
-        waiting.await.unwrap_or_else(|_| Err(Refused::new("the database did not get round to it in time")))
+        waiting.await.unwrap_or_else(|_| Err(EnqueueError::new("the database did not get round to it in time")))
     }
 
     /// A consumer of all pending events.
@@ -69,13 +69,13 @@ impl PgQueue {
         Consumer::new(self, self.batch_limits, self.lifecycle.stopping.clone())
     }
 
-    /// Wakes when there are new pending events.
-    fn waker(&self) -> Waker {
-        self.wake.of_events()
+    /// Notifications of new pending events.
+    fn notifications(&self) -> Notifications {
+        self.listener.events()
     }
 
-    /// Wakes when a process or trigger of an earlier version has written to the old outbox.
-    pub fn earlier(&self) -> Waker {
-        self.wake.of_earlier()
+    /// Notifications that a process or trigger of an earlier version has written to the old outbox.
+    pub fn outbox_notifications(&self) -> Notifications {
+        self.listener.outbox()
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{PgQueue, Waker};
+use super::{Notifications, PgQueue};
 use crate::database::{self, with_time_limit};
 use crate::envelope::Envelope;
 use crate::queue::limits::BatchLimits;
@@ -27,7 +27,7 @@ const CRASH_GUARD: Duration = Duration::from_secs(60);
 /// Claims batches; reconnects by itself.
 pub struct Consumer {
     claims: ClaimLimit,
-    waker: Waker,
+    notifications: Notifications,
     limits: Limits,
     wait: Duration,
     guarded_until: Option<Instant>,
@@ -42,8 +42,8 @@ pub struct Claim {
     /// Whether the attempt is counted before it is made.
     is_guarded: bool,
     is_counted: bool,
-    _turn: OwnedSemaphorePermit,
-    _under_way: TaskTrackerToken,
+    _permit: OwnedSemaphorePermit,
+    _in_flight: TaskTrackerToken,
 }
 
 /// Limits claims to the number of connections. A further claim waits here and not at the pool, whose timeout
@@ -51,16 +51,16 @@ pub struct Claim {
 #[derive(Clone, Debug)]
 pub(super) struct ClaimLimit {
     pool: PgPool,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// The claims that have not ended yet.
-    under_way: TaskTracker,
+    in_flight: TaskTracker,
 }
 
 impl Consumer {
     pub(in crate::queue) fn new(queue: &PgQueue, limits: BatchLimits, stopping: CancellationToken) -> Self {
         Self {
             claims: queue.claims.clone(),
-            waker: queue.waker(),
+            notifications: queue.notifications(),
             limits: Limits { max_events: limits.max_events, max_bytes: limits.max_bytes },
             wait: limits.wait,
             guarded_until: None,
@@ -77,9 +77,9 @@ impl Consumer {
     async fn next_claim(&mut self) -> (Vec<Envelope>, Claim) {
         let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
-            self.waker.before_poll();
-            let turn = self.claims.turn().await;
-            match with_time_limit(self.claims.claim(turn, self.limits)).await {
+            self.notifications.before_poll();
+            let permit = self.claims.permit().await;
+            match with_time_limit(self.claims.claim(permit, self.limits)).await {
                 Ok(Some((envelopes, mut claim))) => {
                     let now = Instant::now();
                     claim.is_guarded = now < *self.guarded_until.get_or_insert(now + CRASH_GUARD);
@@ -87,10 +87,10 @@ impl Consumer {
                 }
                 Ok(None) => {
                     delays.reset();
-                    let was_notified = self.waker.wait().await;
+                    let was_notified = self.notifications.wait().await;
                     // Only behind a batch that is being applied: this one would have to wait anyway.
                     if was_notified {
-                        timeout(self.wait, self.claims.under_way.wait()).await.ok();
+                        timeout(self.wait, self.claims.in_flight.wait()).await.ok();
                     }
                 }
                 Err(error) => {
@@ -106,15 +106,15 @@ impl ClaimLimit {
     /// A limit over `pool`, which has one connection more than there may be claims, for the listener.
     pub fn new(pool: PgPool) -> Self {
         let most = pool.options().get_max_connections().saturating_sub(1).max(1) as usize;
-        let under_way = TaskTracker::new();
+        let in_flight = TaskTracker::new();
         // `wait` only returns for a closed tracker.
-        under_way.close();
-        Self { pool, turns: Arc::new(Semaphore::new(most)), under_way }
+        in_flight.close();
+        Self { pool, permits: Arc::new(Semaphore::new(most)), in_flight }
     }
 
-    async fn turn(&self) -> OwnedSemaphorePermit {
-        match self.turns.clone().acquire_owned().await {
-            Ok(turn) => turn,
+    async fn permit(&self) -> OwnedSemaphorePermit {
+        match self.permits.clone().acquire_owned().await {
+            Ok(permit) => permit,
             // It is never closed.
             Err(_) => std::future::pending().await,
         }
@@ -123,7 +123,7 @@ impl ClaimLimit {
     /// Claims the oldest events; `None` if there are none.
     async fn claim(
         &self,
-        turn: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         limits: Limits,
     ) -> Result<Option<(Vec<Envelope>, Claim)>, sqlx::Error> {
         let mut transaction = database::begin(&self.pool).await?;
@@ -137,8 +137,8 @@ impl ClaimLimit {
             pool: self.pool.clone(),
             is_guarded: false,
             is_counted: false,
-            _turn: turn,
-            _under_way: self.under_way.token(),
+            _permit: permit,
+            _in_flight: self.in_flight.token(),
         };
         Ok(Some((envelopes, claim)))
     }

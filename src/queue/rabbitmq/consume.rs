@@ -1,4 +1,4 @@
-//! Consuming: the messages of all feeds merged into batches.
+//! Consuming: the messages of all queues merged into batches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
 use super::message::Message;
-use super::settle::{Settle, Span};
+use super::settle::{ChannelTags, UnackedMessages};
 use crate::envelope::Envelope;
 use crate::lifecycle::Lifecycle;
 use crate::queue::limits::BatchLimits;
 
-/// Makes batches of the feeds' messages.
+/// Makes batches of all queues' messages.
 pub struct Consumer {
     messages: mpsc::Receiver<Message>,
     limits: BatchLimits,
     lifecycle: Lifecycle,
     /// The next batch so far. Kept here, so that `next_batch` is cancel-safe.
-    taken: Taken,
+    partial: PartialBatch,
     /// A message that did not fit into the last batch.
-    held: Option<Message>,
+    carried_over: Option<Message>,
     /// The batches that are not settled yet.
-    under_way: TaskTracker,
-    /// Ends the feeds' connections.
+    in_flight: TaskTracker,
+    /// Ends the connections of the queues' consumers.
     _end: DropGuard,
 }
 
@@ -45,10 +45,10 @@ impl Events {
 }
 
 #[derive(Default)]
-struct Taken {
+struct PartialBatch {
     events: Events,
     size_bytes: usize,
-    spans: Vec<Span>,
+    unacked: Vec<ChannelTags>,
     deadline: Option<Instant>,
 }
 
@@ -59,59 +59,74 @@ impl Consumer {
         lifecycle: Lifecycle,
         end: DropGuard,
     ) -> Self {
-        let under_way = TaskTracker::new();
-        // Closed, its end can be waited for.
-        under_way.close();
-        Self { messages, limits, lifecycle, taken: Taken::default(), held: None, under_way, _end: end }
+        let in_flight = TaskTracker::new();
+        // `wait` only returns for a closed tracker.
+        in_flight.close();
+        let partial = PartialBatch::default();
+        Self { messages, limits, lifecycle, partial, carried_over: None, in_flight, _end: end }
     }
 
     /// Waits for the next batch; `None` once the process is stopping.
-    pub async fn next_batch(&mut self) -> Option<(Events, Settle)> {
+    pub async fn next_batch(&mut self) -> Option<(Events, UnackedMessages)> {
         let stopping = self.lifecycle.stopping.clone();
         stopping.run_until_cancelled(self.fill()).await??;
-        let taken = std::mem::take(&mut self.taken);
-        Some((taken.events, Settle::new(taken.spans, self.lifecycle.tasks.clone(), self.under_way.token())))
+        let PartialBatch { events, unacked, .. } = std::mem::take(&mut self.partial);
+        let (tasks, in_flight) = (self.lifecycle.tasks.clone(), self.in_flight.token());
+        Some((events, UnackedMessages::new(unacked, tasks, in_flight)))
     }
 
     /// Takes messages until the batch is full or has waited long enough. If no earlier batch is being
     /// applied, takes only those that have already arrived. `None` if no more will come.
     async fn fill(&mut self) -> Option<()> {
-        while !self.taken.is_full(self.limits) {
-            let message = match self.held.take() {
-                Some(held) => held,
-                None => match self.before_deadline().await {
-                    Some(message) => message?,
-                    None => return Some(()),
+        while !self.partial.is_full(self.limits) {
+            let message = match self.carried_over.take() {
+                Some(message) => message,
+                None => match self.next_message().await {
+                    Next::Message(message) => message,
+                    Next::WaitedEnough => return Some(()),
+                    Next::Closed => return None,
                 },
             };
-            if self.taken.would_overflow(&message, self.limits) {
-                self.held = Some(message);
+            if self.partial.would_overflow(&message, self.limits) {
+                self.carried_over = Some(message);
                 return Some(());
             }
-            let wait = if self.under_way.is_empty() { Duration::ZERO } else { self.limits.wait };
-            self.taken.add(message, wait);
+            let wait = if self.in_flight.is_empty() { Duration::ZERO } else { self.limits.wait };
+            self.partial.add(message, wait);
             if wait.is_zero() {
-                // Lets the feeds hand over what they hold.
+                // Lets the queues' consumers hand over what they hold.
                 yield_now().await;
             }
         }
         Some(())
     }
 
-    /// The next message; `None` once the batch has waited long enough or no earlier one is under way any more,
-    /// `Some(None)` if no more will come.
-    async fn before_deadline(&mut self) -> Option<Option<Message>> {
-        let Some(deadline) = self.taken.deadline else { return Some(self.messages.recv().await) };
-        tokio::select! {
-            biased;
-            message = self.messages.recv() => Some(message),
-            () = sleep_until(deadline) => None,
-            () = self.under_way.wait() => None,
-        }
+    /// Waits for the next message: the first of a batch without limit, a further one until the deadline or until
+    /// no earlier batch is in flight any more.
+    async fn next_message(&mut self) -> Next {
+        let received = match self.partial.deadline {
+            None => self.messages.recv().await,
+            Some(deadline) => tokio::select! {
+                biased;
+                received = self.messages.recv() => received,
+                () = sleep_until(deadline) => return Next::WaitedEnough,
+                () = self.in_flight.wait() => return Next::WaitedEnough,
+            },
+        };
+        received.map_or(Next::Closed, Next::Message)
     }
 }
 
-impl Taken {
+/// What came next.
+enum Next {
+    Message(Message),
+    /// The batch has waited long enough.
+    WaitedEnough,
+    /// No more will come.
+    Closed,
+}
+
+impl PartialBatch {
     fn is_full(&self, limits: BatchLimits) -> bool {
         self.events.count() >= limits.max_events || self.size_bytes >= limits.max_bytes
     }
@@ -126,9 +141,9 @@ impl Taken {
         self.size_bytes += message.size_bytes();
         let events = if message.is_suspect { &mut self.events.suspects } else { &mut self.events.envelopes };
         events.extend(message.envelopes);
-        match self.spans.iter_mut().find(|span| Arc::ptr_eq(&span.of, &message.tags)) {
-            Some(span) => span.tags.push(message.tag),
-            None => self.spans.push(Span { of: message.tags, tags: vec![message.tag] }),
+        match self.unacked.iter_mut().find(|of| Arc::ptr_eq(&of.channel, &message.channel)) {
+            Some(of) => of.tags.push(message.tag),
+            None => self.unacked.push(ChannelTags { channel: message.channel, tags: vec![message.tag] }),
         }
     }
 }

@@ -8,8 +8,8 @@ use lapin::options::BasicAckOptions;
 use lapin::types::AMQPValue;
 use lapin::{Acker, Channel};
 
-use super::dial::Live;
-use super::feed::Reader;
+use super::connection::BrokerConnection;
+use super::queue_consumer::Decoder;
 use crate::envelope::{Envelope, Source, wire};
 
 /// A message that the broker dead-lettered.
@@ -33,27 +33,27 @@ pub enum DeadContent {
 
 impl DeadMessage {
     /// Acks the message, which is stored in Postgres by now. If the ack is lost, it is redelivered.
-    pub async fn forget(self) {
+    pub async fn ack(self) {
         self.acker.ack(BasicAckOptions::default()).await.ok();
     }
 }
 
-/// Reads dead messages; never rejects one.
-pub(super) struct DeadReader;
+/// Decodes dead messages; never rejects one.
+pub(super) struct DeadDecoder;
 
-impl Reader for DeadReader {
+impl Decoder for DeadDecoder {
     type Message = DeadMessage;
 
-    fn on(_channel: Channel, _live: &Arc<Live>) -> Self {
+    fn on_channel(_: Channel, _: &Arc<BrokerConnection>) -> Self {
         Self
     }
 
-    async fn read(&self, delivery: Delivery, _: Option<Source>) -> Result<Option<DeadMessage>, lapin::Error> {
-        Ok(Some(read(delivery)))
+    async fn decode(&self, delivery: Delivery, _: Option<Source>) -> Result<Option<DeadMessage>, lapin::Error> {
+        Ok(Some(decode(delivery)))
     }
 }
 
-fn read(delivery: Delivery) -> DeadMessage {
+fn decode(delivery: Delivery) -> DeadMessage {
     let reason = reason(&delivery);
     let body = Bytes::from(delivery.data);
     let (content, reason) = match wire::decode(body.clone()) {

@@ -7,7 +7,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
 
-use super::dial;
+use super::connection;
 use super::topology::Topology;
 use crate::envelope::Source;
 use crate::queue::QueueError;
@@ -15,10 +15,10 @@ use crate::queue::QueueError;
 /// The non-empty queues with their number of ready messages. A missing queue is empty.
 pub async fn depths(url: &str, prefix: &str) -> Result<BTreeMap<String, u32>, QueueError> {
     let topology = Topology::new(prefix);
-    let live = dial::dial(&dial::parse(url)?, "memberflow: counting").await?;
+    let connection = connection::open(&connection::parse(url)?, "memberflow: counting").await?;
     let mut depths = BTreeMap::new();
     for queue in Source::QUEUED.map(|source| topology.queue(source)).into_iter().chain([topology.dead()]) {
-        let channel = live.connection.create_channel().await?;
+        let channel = connection.amqp.create_channel().await?;
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         match channel.queue_declare(queue.clone(), options, FieldTable::default()).await {
             Ok(queue) if queue.message_count() == 0 => {}

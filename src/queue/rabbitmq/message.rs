@@ -8,20 +8,20 @@ use lapin::message::Delivery;
 use lapin::options::BasicRejectOptions;
 use lapin::types::AMQPValue;
 
-use super::dial::Live;
-use super::feed::Reader;
-use super::settle::Tags;
+use super::connection::BrokerConnection;
+use super::queue_consumer::Decoder;
+use super::settle::ConsumerChannel;
 use crate::envelope::{Envelope, Source, wire};
 use crate::queue::metric_names;
 
 /// How often a message may be redelivered before it is suspected of crashing its consumers. Rolling restarts
 /// redeliver some more than once.
-const RETURNS_MAX: i64 = 2;
+const REDELIVERIES_MAX: i64 = 2;
 
-/// A message that could be read.
+/// A message that could be decoded.
 pub(super) struct Message {
-    /// The unsettled tags of its channel.
-    pub tags: Arc<Tags>,
+    /// The channel that delivered it, on which it must be settled.
+    pub channel: Arc<ConsumerChannel>,
     pub tag: u64,
     pub envelopes: Vec<Envelope>,
     /// It was redelivered so often that it may crash the process that applies it.
@@ -34,28 +34,30 @@ impl Message {
     }
 }
 
-impl Reader for Arc<Tags> {
+impl Decoder for Arc<ConsumerChannel> {
     type Message = Message;
 
-    fn on(channel: Channel, live: &Arc<Live>) -> Self {
-        Self::new(Tags::of(channel, live))
+    fn on_channel(channel: Channel, connection: &Arc<BrokerConnection>) -> Self {
+        Self::new(ConsumerChannel::of(channel, connection))
     }
 
     /// A message that cannot be decoded is rejected to the dead-letter queue: a retry would not help.
-    async fn read(
+    async fn decode(
         &self,
         delivery: Delivery,
         source: Option<Source>,
     ) -> Result<Option<Message>, lapin::Error> {
         let tag = delivery.delivery_tag;
-        let is_suspect = returns(&delivery) > RETURNS_MAX;
+        let is_suspect = redeliveries(&delivery) > REDELIVERIES_MAX;
         let data = Bytes::from(delivery.data);
-        match source
-            .map_or_else(|| wire::decode(data.clone()), |source| wire::decode_from(source, data.clone()))
-        {
+        let decoded = match source {
+            Some(source) => wire::decode_from(source, data),
+            None => wire::decode(data),
+        };
+        match decoded {
             Ok(envelopes) => {
                 self.track(tag);
-                Ok(Some(Message { tags: self.clone(), tag, envelopes, is_suspect }))
+                Ok(Some(Message { channel: self.clone(), tag, envelopes, is_suspect }))
             }
             Err(error) => {
                 tracing::error!(%error, routing_key = %delivery.routing_key, "dead-lettering an unreadable message");
@@ -68,7 +70,7 @@ impl Reader for Arc<Tags> {
 }
 
 /// How often a quorum queue has redelivered a message.
-fn returns(delivery: &Delivery) -> i64 {
+fn redeliveries(delivery: &Delivery) -> i64 {
     let headers = delivery.properties.headers().as_ref();
     match headers.and_then(|headers| headers.inner().get("x-delivery-count")) {
         Some(AMQPValue::LongLongInt(count)) => *count,

@@ -1,14 +1,14 @@
 //! The queue in RabbitMQ: publishing here, consuming in `consume`.
 
+mod circuit_breaker;
+mod connection;
+mod connection_manager;
 mod consume;
 mod dead;
 mod depth;
-mod dial;
-mod feed;
-mod link;
 mod message;
-mod pause;
 mod publish;
+mod queue_consumer;
 mod settle;
 mod topology;
 
@@ -20,15 +20,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::dead::DeadReader;
-use self::feed::Feed;
-use self::link::{Link, Role, Target};
-use self::pause::Pause;
-use self::publish::Lane;
-use self::settle::Tags;
+use self::circuit_breaker::CircuitBreaker;
+use self::connection_manager::{ConnectionManager, Role, Target};
+use self::dead::DeadDecoder;
+use self::publish::PublishWorker;
+use self::queue_consumer::QueueConsumer;
+use self::settle::ConsumerChannel;
 use self::topology::Topology;
 use super::QueueError;
-use super::error::Refused;
+use super::error::EnqueueError;
 use super::group_commit::{Limits, Submitter, batcher};
 use super::limits::BatchLimits;
 use crate::config::Config;
@@ -38,10 +38,10 @@ use crate::lifecycle::Lifecycle;
 pub(super) use self::consume::{Consumer, Events};
 pub use self::dead::{DeadContent, DeadMessage};
 pub(super) use self::depth::depths;
-pub(super) use self::settle::Settle;
+pub(super) use self::settle::UnackedMessages;
 
-/// Unconfirmed messages per source.
-const LANES_PER_SOURCE: usize = 2;
+/// Each has at most one unconfirmed message.
+const PUBLISH_WORKERS_PER_SOURCE: usize = 2;
 /// Limits of one message. They keep what a consumer prefetches within tens of megabytes.
 const MESSAGE_MAX_EVENTS: usize = 256;
 const MESSAGE_MAX_BYTES: usize = 128 * 1024;
@@ -59,42 +59,44 @@ pub struct RabbitMq {
     batch_limits: BatchLimits,
     /// In the order of [`Source::QUEUED`].
     publishers: [Publisher; Source::QUEUED.len()],
-    link: Link,
+    connections: ConnectionManager,
 }
 
 /// The publisher of one source.
 #[derive(Clone)]
 struct Publisher {
     submitter: Submitter,
-    pause: Arc<Pause>,
+    circuit_breaker: Arc<CircuitBreaker>,
 }
 
 impl RabbitMq {
     /// Starts connecting in the background.
     pub fn open(url: &SecretString, config: &Config, lifecycle: &Lifecycle) -> Result<Self, QueueError> {
-        let uri = dial::parse(url.expose_secret())?;
+        let uri = connection::parse(url.expose_secret())?;
         let topology = Topology::new(&config.queue_prefix);
         let finished = CancellationToken::new();
         let target = Target { uri: uri.clone(), topology: topology.clone(), role: Role::Publish };
-        let (link, keeping) = Link::new(target, finished.clone());
-        lifecycle.tasks.spawn(keeping);
+        let (connections, managing) = ConnectionManager::new(target, finished.clone());
+        lifecycle.tasks.spawn(managing);
 
         let limits = Limits {
             max_events: config.batch_max_events.clamp(1, MESSAGE_MAX_EVENTS),
             max_bytes: MESSAGE_MAX_BYTES,
         };
-        let mut lanes = Vec::new();
+        let mut workers = Vec::new();
         let publishers = Source::QUEUED.map(|source| {
-            let (submitter, waiting) = batcher(limits, lifecycle.stopping.clone());
-            let pause = Arc::new(Pause::new());
-            for _ in 0..LANES_PER_SOURCE {
-                let (waiting, link, pause) = (waiting.clone(), link.clone(), pause.clone());
-                lanes.push(Lane::new(source, topology.clone(), waiting, link, pause).run());
+            let (submitter, batcher) = batcher(limits, lifecycle.stopping.clone());
+            let circuit_breaker = Arc::new(CircuitBreaker::new());
+            for _ in 0..PUBLISH_WORKERS_PER_SOURCE {
+                let (topology, batcher) = (topology.clone(), batcher.clone());
+                let (connections, circuit_breaker) = (connections.clone(), circuit_breaker.clone());
+                let worker = PublishWorker::new(source, topology, batcher, connections, circuit_breaker);
+                workers.push(worker.run());
             }
-            Publisher { submitter, pause }
+            Publisher { submitter, circuit_breaker }
         });
         lifecycle.tasks.spawn(async move {
-            join_all(lanes).await;
+            join_all(workers).await;
             finished.cancel();
         });
         Ok(Self {
@@ -103,26 +105,26 @@ impl RabbitMq {
             lifecycle: lifecycle.clone(),
             batch_limits: BatchLimits::of(config),
             publishers,
-            link,
+            connections,
         })
     }
 
     /// Resolves once the broker has confirmed the event; fails at once if it is known to be down.
-    pub async fn publish(&self, envelope: Envelope) -> Result<(), Refused> {
-        self.link.live().map_err(Refused)?;
+    pub async fn publish(&self, envelope: Envelope) -> Result<(), EnqueueError> {
+        self.connections.connection().map_err(EnqueueError)?;
         match Source::QUEUED.iter().position(|source| *source == envelope.source) {
             Some(index) => {
                 let publisher = &self.publishers[index];
-                publisher.pause.check()?;
+                publisher.circuit_breaker.check()?;
                 publisher.submitter.submit(envelope).await
             }
-            None => Err(Refused::new("internal events do not travel through the queue")),
+            None => Err(EnqueueError::new("internal events do not travel through the queue")),
         }
     }
 
     /// Whether the broker can be published to, else why not.
     pub fn health(&self) -> Result<(), String> {
-        self.link.live().map(drop).map_err(|reason| reason.to_string())
+        self.connections.connection().map(drop).map_err(|reason| reason.to_string())
     }
 
     /// A consumer with connections of its own.
@@ -131,15 +133,15 @@ impl RabbitMq {
         // Capacity 1: the prefetch is the buffer.
         let (sender, messages) = mpsc::channel(1);
         for source in Source::QUEUED {
-            let link = self.connect(Role::Consume(source), &end);
-            let feed = Feed::<Arc<Tags>> {
-                link,
+            let connections = self.connect(Role::Consume(source), &end);
+            let consumer = QueueConsumer::<Arc<ConsumerChannel>> {
+                connections,
                 queue: self.topology.queue(source),
                 source: Some(source),
                 prefetch: PREFETCH,
                 messages: sender.clone(),
             };
-            self.lifecycle.tasks.spawn(feed.run());
+            self.lifecycle.tasks.spawn(consumer.run());
         }
         Consumer::new(messages, self.batch_limits, self.lifecycle.clone(), end.drop_guard())
     }
@@ -148,26 +150,26 @@ impl RabbitMq {
     pub fn dead_messages(&self) -> mpsc::Receiver<DeadMessage> {
         let (sender, messages) = mpsc::channel(1);
         let end = CancellationToken::new();
-        let link = self.connect(Role::DeadLetter, &end);
-        let feed = Feed::<DeadReader> {
-            link,
+        let connections = self.connect(Role::DeadLetter, &end);
+        let consumer = QueueConsumer::<DeadDecoder> {
+            connections,
             queue: self.topology.dead(),
             source: None,
             prefetch: DEAD_PREFETCH,
             messages: sender,
         };
         self.lifecycle.tasks.spawn(async move {
-            feed.run().await;
+            consumer.run().await;
             end.cancel();
         });
         messages
     }
 
-    /// A connection that is kept until `end`.
-    fn connect(&self, role: Role, end: &CancellationToken) -> Link {
+    /// A connection that is managed until `end`.
+    fn connect(&self, role: Role, end: &CancellationToken) -> ConnectionManager {
         let target = Target { uri: (*self.uri).clone(), topology: self.topology.clone(), role };
-        let (link, keeping) = Link::new(target, end.clone());
-        self.lifecycle.tasks.spawn(keeping);
-        link
+        let (connections, managing) = ConnectionManager::new(target, end.clone());
+        self.lifecycle.tasks.spawn(managing);
+        connections
     }
 }

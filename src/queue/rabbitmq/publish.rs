@@ -1,9 +1,9 @@
-//! Publishing with confirms: lanes that each send one message and wait for its confirm.
+//! Publishing with confirms: workers that each send one message and wait for its confirm.
 //!
-//! A lane has a channel of its own and never more than one unconfirmed message on it. lapin attaches a
+//! A worker has a channel of its own and never more than one unconfirmed message on it. lapin attaches a
 //! returned (unroutable) message to whichever confirm of the channel comes next, so with two in flight the
 //! wrong one could look like a success. For the same reason a channel whose confirm did not come is never
-//! used again. The window is thus the number of lanes; throughput comes from group commit.
+//! used again. The window is thus the number of workers; throughput comes from group commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::time::timeout;
 
-use super::dial::Live;
-use super::link::Link;
-use super::pause::Pause;
+use super::circuit_breaker::CircuitBreaker;
+use super::connection::BrokerConnection;
+use super::connection_manager::ConnectionManager;
 use super::topology::Topology;
 use crate::envelope::{Envelope, Source, wire};
-use crate::queue::error::Refused;
+use crate::queue::error::EnqueueError;
 use crate::queue::group_commit::Batcher;
 use crate::queue::metric_names;
 
@@ -27,20 +27,20 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);
 /// AMQP's number for a message that survives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
-/// One lane of one source.
-pub(super) struct Lane {
+/// Publishes the events of one source, over one channel.
+pub(super) struct PublishWorker {
     source: Source,
     topology: Topology,
     batcher: Batcher,
-    link: Link,
-    pause: Arc<Pause>,
+    connections: ConnectionManager,
+    circuit_breaker: Arc<CircuitBreaker>,
     channel: Option<ConfirmChannel>,
 }
 
 /// A channel in confirm mode with nothing unconfirmed on it.
 struct ConfirmChannel {
     channel: Channel,
-    live: Arc<Live>,
+    connection: Arc<BrokerConnection>,
 }
 
 /// The outcome of a publish.
@@ -52,9 +52,15 @@ enum Outcome {
     Unroutable(String),
 }
 
-impl Lane {
-    pub fn new(source: Source, topology: Topology, batcher: Batcher, link: Link, pause: Arc<Pause>) -> Self {
-        Self { source, topology, batcher, link, pause, channel: None }
+impl PublishWorker {
+    pub fn new(
+        source: Source,
+        topology: Topology,
+        batcher: Batcher,
+        connections: ConnectionManager,
+        circuit_breaker: Arc<CircuitBreaker>,
+    ) -> Self {
+        Self { source, topology, batcher, connections, circuit_breaker, channel: None }
     }
 
     /// Publishes group after group; ends when there will be no more.
@@ -65,15 +71,15 @@ impl Lane {
         }
     }
 
-    async fn publish(&mut self, envelopes: &[Envelope]) -> Result<(), Refused> {
-        self.pause.check()?;
-        let live = self.link.live().map_err(Refused::new)?;
-        let kept = self.channel.take().filter(|kept| Arc::ptr_eq(&kept.live, &live));
+    async fn publish(&mut self, envelopes: &[Envelope]) -> Result<(), EnqueueError> {
+        self.circuit_breaker.check()?;
+        let connection = self.connections.connection().map_err(EnqueueError)?;
+        let open_channel = self.channel.take().filter(|it| Arc::ptr_eq(&it.connection, &connection));
         let message = wire::encode(self.source, envelopes);
         let attempt = timeout(CONFIRM_TIMEOUT, async {
-            let channel = match kept {
-                Some(kept) => kept.channel,
-                None => open(&live).await?,
+            let channel = match open_channel {
+                Some(it) => it.channel,
+                None => open(&connection).await?,
             };
             let outcome = send(&channel, &self.topology, self.source, &message).await?;
             Ok::<_, lapin::Error>((channel, outcome))
@@ -82,52 +88,57 @@ impl Lane {
         let sent = tokio::select! {
             biased;
             sent = attempt => sent,
-            reason = self.link.until_down(&live) => return Err(lost(reason)),
+            reason = self.connections.wait_until_down(&connection) => return Err(lost(reason)),
         };
         match sent {
-            Ok(Ok((channel, outcome))) => self.conclude(channel, live, outcome),
+            Ok(Ok((channel, outcome))) => self.conclude(channel, connection, outcome),
             Ok(Err(error)) => {
                 let reason: Arc<str> = error.to_string().into();
-                live.mark_failed(reason.clone());
+                connection.mark_failed(reason.clone());
                 Err(lost(reason))
             }
             Err(_) => {
                 // Either this source's queue is in trouble or everything is.
-                self.pause.begin();
-                live.suspect();
+                self.circuit_breaker.trip();
+                connection.suspect();
                 tracing::warn!(source = %self.source, "no confirm in time, falling back to Postgres");
                 Err(lost(format!("no confirm within {CONFIRM_TIMEOUT:?}").into()))
             }
         }
     }
 
-    fn conclude(&mut self, channel: Channel, live: Arc<Live>, outcome: Outcome) -> Result<(), Refused> {
+    fn conclude(
+        &mut self,
+        channel: Channel,
+        connection: Arc<BrokerConnection>,
+        outcome: Outcome,
+    ) -> Result<(), EnqueueError> {
         match outcome {
             Outcome::Confirmed => {
                 count("confirmed");
-                self.pause.end();
-                self.channel = Some(ConfirmChannel { channel, live });
+                self.circuit_breaker.reset();
+                self.channel = Some(ConfirmChannel { channel, connection });
                 Ok(())
             }
             Outcome::Nacked => {
                 count("refused");
-                self.channel = Some(ConfirmChannel { channel, live });
-                Err(Refused::new("the broker refused the message"))
+                self.channel = Some(ConfirmChannel { channel, connection });
+                Err(EnqueueError::new("the broker refused the message"))
             }
             Outcome::Unroutable(why) => {
                 count("unroutable");
                 // A new connection declares again.
-                self.pause.begin();
+                self.circuit_breaker.trip();
                 let reason: Arc<str> = format!("no queue takes {}: {why}", self.source).into();
-                live.mark_failed(reason.clone());
-                Err(Refused(reason))
+                connection.mark_failed(reason.clone());
+                Err(EnqueueError(reason))
             }
         }
     }
 }
 
-async fn open(live: &Live) -> Result<Channel, lapin::Error> {
-    let channel = live.connection.create_channel().await?;
+async fn open(connection: &BrokerConnection) -> Result<Channel, lapin::Error> {
+    let channel = connection.amqp.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(channel)
 }
@@ -150,9 +161,9 @@ async fn send(
     })
 }
 
-fn lost(reason: Arc<str>) -> Refused {
+fn lost(reason: Arc<str>) -> EnqueueError {
     count("lost");
-    Refused(reason)
+    EnqueueError(reason)
 }
 
 fn count(outcome: &'static str) {

@@ -10,24 +10,24 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::dial::Live;
+use super::connection::BrokerConnection;
 
 /// For writing the frames; a connection that does not take them is considered broken.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The unsettled delivery tags of one channel.
+/// A channel that messages are consumed on, with their unsettled delivery tags.
 ///
 /// `multiple` settles *all* earlier tags, so it may only be used if none of them belongs to another batch
 /// that is still being applied.
-pub(super) struct Tags {
+pub(super) struct ConsumerChannel {
     pub channel: Channel,
-    live: Weak<Live>,
+    connection: Weak<BrokerConnection>,
     unsettled: Mutex<BTreeSet<u64>>,
 }
 
 /// A batch's messages of one channel, oldest first.
-pub(super) struct Span {
-    pub of: Arc<Tags>,
+pub(super) struct ChannelTags {
+    pub channel: Arc<ConsumerChannel>,
     pub tags: Vec<u64>,
 }
 
@@ -39,16 +39,16 @@ pub(super) enum Verdict {
 }
 
 /// The messages of a batch; requeued when dropped unsettled.
-pub struct Settle {
-    spans: Vec<Span>,
+pub struct UnackedMessages {
+    by_channel: Vec<ChannelTags>,
     tasks: TaskTracker,
     /// Held until it is settled.
-    _under_way: TaskTrackerToken,
+    _in_flight: TaskTrackerToken,
 }
 
-impl Tags {
-    pub fn of(channel: Channel, live: &Arc<Live>) -> Self {
-        Self { channel, live: Arc::downgrade(live), unsettled: Mutex::default() }
+impl ConsumerChannel {
+    pub fn of(channel: Channel, connection: &Arc<BrokerConnection>) -> Self {
+        Self { channel, connection: Arc::downgrade(connection), unsettled: Mutex::default() }
     }
 
     /// Records a message as unsettled.
@@ -82,43 +82,47 @@ impl Tags {
     }
 }
 
-impl Span {
+impl ChannelTags {
     async fn settle(&self, verdict: Verdict) -> Result<(), lapin::Error> {
         let Some(last) = self.tags.last() else { return Ok(()) };
         // Tags leave the set only after their frame is written: a later batch still sees them meanwhile and
         // does not settle them with its own.
-        if self.of.are_oldest(&self.tags) {
-            self.of.send(verdict, *last, true).await?;
+        if self.channel.are_oldest(&self.tags) {
+            self.channel.send(verdict, *last, true).await?;
         } else {
             for tag in &self.tags {
-                self.of.send(verdict, *tag, false).await?;
+                self.channel.send(verdict, *tag, false).await?;
             }
         }
-        self.of.settled(&self.tags);
+        self.channel.settled(&self.tags);
         Ok(())
     }
 }
 
-impl Settle {
-    pub(super) const fn new(spans: Vec<Span>, tasks: TaskTracker, under_way: TaskTrackerToken) -> Self {
-        Self { spans, tasks, _under_way: under_way }
+impl UnackedMessages {
+    pub(super) const fn new(
+        by_channel: Vec<ChannelTags>,
+        tasks: TaskTracker,
+        in_flight: TaskTrackerToken,
+    ) -> Self {
+        Self { by_channel, tasks, _in_flight: in_flight }
     }
 
     pub async fn ack(mut self) {
-        settle(std::mem::take(&mut self.spans), Verdict::Ack).await;
+        settle(std::mem::take(&mut self.by_channel), Verdict::Ack).await;
     }
 
     pub async fn requeue(mut self) {
-        settle(std::mem::take(&mut self.spans), Verdict::Requeue).await;
+        settle(std::mem::take(&mut self.by_channel), Verdict::Requeue).await;
     }
 }
 
-impl Drop for Settle {
+impl Drop for UnackedMessages {
     fn drop(&mut self) {
-        let spans = std::mem::take(&mut self.spans);
+        let by_channel = std::mem::take(&mut self.by_channel);
         // Without a runtime the process is ending, and the closed connection requeues.
-        if !spans.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
-            self.tasks.spawn(settle(spans, Verdict::Requeue));
+        if !by_channel.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
+            self.tasks.spawn(settle(by_channel, Verdict::Requeue));
         }
     }
 }
@@ -126,16 +130,16 @@ impl Drop for Settle {
 /// Tags end with their connection; the broker then redelivers the messages, and the database knows which were
 /// applied. So after a failure the connection is replaced: on one that recovered, the tags would stay unsettled
 /// and take up the prefetch.
-async fn settle(spans: Vec<Span>, verdict: Verdict) {
-    for span in spans {
-        let failure = match timeout(SETTLE_TIMEOUT, span.settle(verdict)).await {
+async fn settle(by_channel: Vec<ChannelTags>, verdict: Verdict) {
+    for messages in by_channel {
+        let failure = match timeout(SETTLE_TIMEOUT, messages.settle(verdict)).await {
             Ok(Ok(())) => continue,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no frame could be written for {SETTLE_TIMEOUT:?}"),
         };
         tracing::debug!(failure, "settling a batch failed, it will be redelivered");
-        if let Some(live) = span.of.live.upgrade() {
-            live.mark_failed(format!("settling a batch failed: {failure}"));
+        if let Some(connection) = messages.channel.connection.upgrade() {
+            connection.mark_failed(format!("settling a batch failed: {failure}"));
         }
     }
 }

@@ -14,14 +14,14 @@ use crate::queue::metric_names;
 use crate::retry::Delays;
 
 /// The channel that writers of pending events notify.
-const EVENTS: &str = "memberflow_events";
+const EVENTS_CHANNEL: &str = "memberflow_events";
 /// The channel that earlier versions and their triggers notify.
-const EARLIER: &str = "memberflow_outbox";
+const OUTBOX_CHANNEL: &str = "memberflow_outbox";
 /// Polling interval, in case a notification was lost.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The same for the outbox of earlier versions, which are rarely running; their failed events are never
 /// notified.
-const POLL_EARLIER_INTERVAL: Duration = Duration::from_secs(60);
+const OUTBOX_POLL_INTERVAL: Duration = Duration::from_secs(60);
 /// The delay between a notification and the next poll: of transactions within 5 ms only one notifies.
 const POLL_AFTER_NOTIFY: Duration = Duration::from_millis(6);
 /// Delays between attempts to listen.
@@ -31,9 +31,9 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 const BACKLOG: &str =
     "select count(*) from (select from ingest.events where state = 'pending' limit 10000) as waiting";
 
-/// Starts listening with the first [`Waker`]. Cheap to clone.
+/// Starts listening with the first [`Notifications`]. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Wake {
+pub(super) struct Listener {
     pool: PgPool,
     lifecycle: Lifecycle,
     channels: Arc<Channels>,
@@ -44,13 +44,13 @@ pub(super) struct Wake {
 #[derive(Debug)]
 struct Channels {
     events: watch::Sender<()>,
-    earlier: watch::Sender<()>,
+    outbox: watch::Sender<()>,
 }
 
-/// One reader's view of the notifications.
+/// A subscription to the notifications of one channel.
 #[derive(Debug)]
-pub struct Waker {
-    notifications: watch::Receiver<()>,
+pub struct Notifications {
+    received: watch::Receiver<()>,
     /// Polling interval, in case a notification was lost.
     poll_interval: Duration,
     /// Whether the last wait ended with a notification.
@@ -60,35 +60,32 @@ pub struct Waker {
 impl Channels {
     fn notify_all(&self) {
         self.events.send_replace(());
-        self.earlier.send_replace(());
+        self.outbox.send_replace(());
     }
 }
 
-impl Wake {
+impl Listener {
     pub fn new(pool: PgPool, lifecycle: Lifecycle) -> Self {
-        let channels = Channels { events: watch::channel(()).0, earlier: watch::channel(()).0 };
+        let channels = Channels { events: watch::channel(()).0, outbox: watch::channel(()).0 };
         Self { pool, lifecycle, channels: Arc::new(channels), listening: Arc::default() }
     }
 
-    pub fn of_events(&self) -> Waker {
-        self.listen();
-        Waker {
-            notifications: self.channels.events.subscribe(),
-            poll_interval: POLL_INTERVAL,
-            was_notified: false,
-        }
+    /// Notifications of new pending events.
+    pub fn events(&self) -> Notifications {
+        self.subscribe(&self.channels.events, POLL_INTERVAL)
     }
 
-    pub fn of_earlier(&self) -> Waker {
-        self.listen();
-        Waker {
-            notifications: self.channels.earlier.subscribe(),
-            poll_interval: POLL_EARLIER_INTERVAL,
-            was_notified: false,
-        }
+    /// Notifications of rows in the outbox of earlier versions.
+    pub fn outbox(&self) -> Notifications {
+        self.subscribe(&self.channels.outbox, OUTBOX_POLL_INTERVAL)
     }
 
-    fn listen(&self) {
+    fn subscribe(&self, channel: &watch::Sender<()>, poll_interval: Duration) -> Notifications {
+        self.start();
+        Notifications { received: channel.subscribe(), poll_interval, was_notified: false }
+    }
+
+    fn start(&self) {
         if !self.listening.swap(true, Ordering::Relaxed) {
             let stopping = self.lifecycle.stopping.clone();
             let (pool, channels) = (self.pool.clone(), self.channels.clone());
@@ -99,17 +96,17 @@ impl Wake {
     }
 }
 
-impl Waker {
+impl Notifications {
     /// Call before reading: a notification from now on ends the next wait.
     pub fn before_poll(&mut self) {
-        self.notifications.borrow_and_update();
+        self.received.borrow_and_update();
     }
 
-    /// Waits for a notification since [`Waker::before_poll`], or until it is time to poll. Returns whether
+    /// Waits for a notification since [`Notifications::before_poll`], or until it is time to poll. Returns whether
     /// there was one.
     pub async fn wait(&mut self) -> bool {
         let limit = if self.was_notified { POLL_AFTER_NOTIFY } else { self.poll_interval };
-        let notified = timeout(limit, self.notifications.changed()).await;
+        let notified = timeout(limit, self.received.changed()).await;
         self.was_notified = matches!(notified, Ok(Ok(())));
         if let Ok(Err(_)) = notified {
             sleep(POLL_INTERVAL).await;
@@ -130,14 +127,14 @@ async fn keep_listening(pool: &PgPool, channels: &Channels) {
 
 async fn listen(pool: &PgPool, channels: &Channels, delays: &mut Delays) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen_all([EVENTS, EARLIER]).await?;
+    listener.listen_all([EVENTS_CHANNEL, OUTBOX_CHANNEL]).await?;
     delays.reset();
     // Events may have been written before.
     channels.notify_all();
     loop {
         match timeout(POLL_INTERVAL, listener.try_recv()).await {
             Ok(received) => match received?.as_ref().map(PgNotification::channel) {
-                Some(EARLIER) => channels.earlier.send_replace(()),
+                Some(OUTBOX_CHANNEL) => channels.outbox.send_replace(()),
                 Some(_) => channels.events.send_replace(()),
                 // The connection was lost and is restored.
                 None => channels.notify_all(),

@@ -15,15 +15,15 @@ use tokio_util::sync::CancellationToken;
 use crate::queue::QueueError;
 
 /// For the whole of name resolution, TCP, TLS and the AMQP handshake.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// For closing a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A peer that is silent for twice as long is considered dead.
 const HEARTBEAT_SECONDS: u16 = 10;
 
 /// An open connection, until it has failed.
-pub(super) struct Live {
-    pub connection: Connection,
+pub(super) struct BrokerConnection {
+    pub amqp: Connection,
     socket: Socket,
     suspected: Notify,
     failed: CancellationToken,
@@ -36,7 +36,7 @@ pub(super) struct Live {
 struct Socket(Arc<OnceLock<TcpStream>>);
 
 impl Socket {
-    fn shutdown_socket(&self) {
+    fn shutdown(&self) {
         if let Some(socket) = self.0.get() {
             socket.shutdown(Shutdown::Both).ok();
         }
@@ -51,19 +51,19 @@ pub(super) fn parse(url: &str) -> Result<AMQPUri, QueueError> {
 }
 
 /// Opens a connection that the management UI lists as `name`.
-pub(super) async fn dial(uri: &AMQPUri, name: &str) -> Result<Live, QueueError> {
+pub(super) async fn open(uri: &AMQPUri, name: &str) -> Result<BrokerConnection, QueueError> {
     let socket = Socket::default();
-    let kept = socket.clone();
+    let handle = socket.clone();
     let connecting = Connection::connector(
         uri.clone(),
         lapin::runtime::default_runtime()?,
         async move |uri: AMQPUri, runtime| {
             let address = runtime.to_socket_addrs((uri.authority.host.clone(), uri.authority.port));
-            let connecting = timeout(DIAL_TIMEOUT, AsyncTcpStream::connect(&runtime, address));
+            let connecting = timeout(OPEN_TIMEOUT, AsyncTcpStream::connect(&runtime, address));
             let stream = connecting.await.map_err(std::io::Error::from)??;
             if let AsyncTcpStream::Plain(plain) = &stream {
                 let socket = plain.get_ref().as_fd().try_clone_to_owned()?;
-                kept.0.set(TcpStream::from(socket)).ok();
+                handle.0.set(TcpStream::from(socket)).ok();
             }
             Ok(match uri.scheme {
                 AMQPScheme::AMQP => stream,
@@ -74,26 +74,26 @@ pub(super) async fn dial(uri: &AMQPUri, name: &str) -> Result<Live, QueueError> 
         },
         ConnectionProperties::default().with_connection_name(name.into()),
     );
-    match timeout(DIAL_TIMEOUT, connecting).await {
-        Ok(Ok(connection)) => {
+    match timeout(OPEN_TIMEOUT, connecting).await {
+        Ok(Ok(amqp)) => {
             let (suspected, failed, reason) = Default::default();
-            Ok(Live { connection, socket, suspected, failed, reason })
+            Ok(BrokerConnection { amqp, socket, suspected, failed, reason })
         }
         Ok(Err(error)) => Err(error.into()),
         Err(_) => {
-            socket.shutdown_socket();
-            Err(QueueError::Silent(DIAL_TIMEOUT))
+            socket.shutdown();
+            Err(QueueError::Silent(OPEN_TIMEOUT))
         }
     }
 }
 
-impl Live {
+impl BrokerConnection {
     /// Call when an answer did not come: the connection is then probed.
     pub fn suspect(&self) {
         self.suspected.notify_one();
     }
 
-    /// Waits for [`Live::suspect`].
+    /// Waits for [`BrokerConnection::suspect`].
     pub async fn suspected(&self) {
         self.suspected.notified().await;
     }
@@ -104,7 +104,7 @@ impl Live {
         self.failed.cancel();
     }
 
-    /// Waits for [`Live::mark_failed`] and returns the reason.
+    /// Waits for [`BrokerConnection::mark_failed`] and returns the reason.
     pub async fn failed(&self) -> Arc<str> {
         self.failed.cancelled().await;
         self.reason.get().cloned().unwrap_or_else(|| "failed".into())
@@ -112,16 +112,16 @@ impl Live {
 
     /// Closes the connection in order.
     pub async fn close(&self) {
-        timeout(CLOSE_TIMEOUT, self.connection.close(200, "stopping".into())).await.ok();
+        timeout(CLOSE_TIMEOUT, self.amqp.close(200, "stopping".into())).await.ok();
     }
 
     /// Shuts the socket down, whoever still uses the connection.
     pub fn shutdown_socket(&self) {
-        self.socket.shutdown_socket();
+        self.socket.shutdown();
     }
 }
 
-impl Drop for Live {
+impl Drop for BrokerConnection {
     fn drop(&mut self) {
         self.shutdown_socket();
     }

@@ -1,6 +1,6 @@
-//! Keeps a connection: dials, declares, watches it, and replaces it when it fails.
+//! Manages a connection: opens it, declares the topology, watches it, and replaces it when it fails.
 //!
-//! lapin's own recovery is not used. The first connection and the hundredth need the same steps (dial,
+//! lapin's own recovery is not used. The first connection and the hundredth need the same steps (connect,
 //! declare, open channels), and only we know when a connection that looks alive has stopped working.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::dial::{Live, dial};
+use super::connection::{self, BrokerConnection};
 use super::topology::Topology;
 use crate::envelope::Source;
 use crate::queue::{QueueError, metric_names};
@@ -35,16 +35,16 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub(super) enum State {
     /// It can publish and consume.
-    Up(Arc<Live>),
+    Up(Arc<BrokerConnection>),
     /// The broker is out of memory or disk and takes no messages.
     Blocked(Arc<str>),
     /// There is no connection.
     Down(Arc<str>),
 }
 
-/// Access to a connection that is kept in the background. Cheap to clone.
+/// Access to a connection that is managed in the background. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Link(watch::Receiver<State>);
+pub(super) struct ConnectionManager(watch::Receiver<State>);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug)]
@@ -81,54 +81,54 @@ pub(super) struct Target {
     pub role: Role,
 }
 
-impl Link {
-    /// The link and the task that keeps it until `end`.
+impl ConnectionManager {
+    /// The manager and its background task, which ends with `end`.
     pub fn new(target: Target, end: CancellationToken) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (state, link) = watch::channel(State::Down("not connected yet".into()));
-        (Self(link), keep(target, state, end))
+        let (sender, state) = watch::channel(State::Down("not connected yet".into()));
+        (Self(state), manage(target, sender, end))
     }
 
     /// The connection, if it can be used.
-    pub fn live(&self) -> Result<Arc<Live>, Arc<str>> {
+    pub fn connection(&self) -> Result<Arc<BrokerConnection>, Arc<str>> {
         match &*self.0.borrow() {
-            State::Up(live) => Ok(live.clone()),
+            State::Up(connection) => Ok(connection.clone()),
             State::Blocked(reason) => Err(format!("the broker takes no messages: {reason}").into()),
             State::Down(reason) => Err(format!("the broker is away: {reason}").into()),
         }
     }
 
-    /// Waits until the connection can be used. `None` if the link has ended.
-    pub async fn up(&mut self) -> Option<Arc<Live>> {
+    /// Waits until the connection can be used. `None` if the manager has ended.
+    pub async fn wait_until_up(&mut self) -> Option<Arc<BrokerConnection>> {
         let up = self.0.wait_for(|state| matches!(state, State::Up(_))).await.ok()?;
-        if let State::Up(live) = &*up { Some(live.clone()) } else { None }
+        if let State::Up(connection) = &*up { Some(connection.clone()) } else { None }
     }
 
-    /// Waits until the connection can't be used (or is another), and says why.
-    pub async fn until_down(&mut self, live: &Arc<Live>) -> Arc<str> {
-        let is_other = |state: &State| !matches!(state, State::Up(now) if Arc::ptr_eq(now, live));
-        self.0.wait_for(is_other).await.ok();
-        self.live().err().unwrap_or_else(|| "the connection was replaced".into())
+    /// Waits until `connection` can't be used (or was replaced), and says why.
+    pub async fn wait_until_down(&mut self, connection: &Arc<BrokerConnection>) -> Arc<str> {
+        let is_down = |state: &State| !matches!(state, State::Up(now) if Arc::ptr_eq(now, connection));
+        self.0.wait_for(is_down).await.ok();
+        self.connection().err().unwrap_or_else(|| "the connection was replaced".into())
     }
 }
 
-async fn keep(target: Target, state: watch::Sender<State>, end: CancellationToken) {
+async fn manage(target: Target, state: watch::Sender<State>, end: CancellationToken) {
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     let mut last_reason: Arc<str> = "".into();
     loop {
         let reason: Arc<str> = match end.run_until_cancelled(open(&target)).await {
             None => return,
             Some(Err(error)) => error.to_string().into(),
-            Some(Ok(live)) => {
+            Some(Ok(connection)) => {
                 let since = Instant::now();
-                let live = Arc::new(live);
-                state.send_replace(State::Up(live.clone()));
+                let connection = Arc::new(connection);
+                state.send_replace(State::Up(connection.clone()));
                 tracing::info!(role = ?target.role, "connected to the broker");
                 last_reason = "".into();
-                let Some(reason) = end.run_until_cancelled(watch_over(&live, &state)).await else {
+                let Some(reason) = end.run_until_cancelled(watch_over(&connection, &state)).await else {
                     state.send_replace(State::Down("stopped".into()));
-                    return live.close().await;
+                    return connection.close().await;
                 };
-                live.shutdown_socket();
+                connection.shutdown_socket();
                 if since.elapsed() > STEADY {
                     delays.reset();
                 }
@@ -146,25 +146,25 @@ async fn keep(target: Target, state: watch::Sender<State>, end: CancellationToke
     }
 }
 
-async fn open(target: &Target) -> Result<Live, QueueError> {
-    let live = dial(&target.uri, &target.role.name()).await?;
-    let declaring = timeout(DECLARE_TIMEOUT, target.topology.declare(&live.connection));
+async fn open(target: &Target) -> Result<BrokerConnection, QueueError> {
+    let connection = connection::open(&target.uri, &target.role.name()).await?;
+    let declaring = timeout(DECLARE_TIMEOUT, target.topology.declare(&connection.amqp));
     declaring.await.map_err(|_| QueueError::Silent(DECLARE_TIMEOUT))??;
     metrics::counter!(metric_names::CONNECTS, "use" => target.role.label()).increment(1);
-    Ok(live)
+    Ok(connection)
 }
 
 /// Reports blocking and unblocking until the connection has failed, and returns why.
-async fn watch_over(live: &Arc<Live>, state: &watch::Sender<State>) -> Arc<str> {
-    let mut events = std::pin::pin!(live.connection.events_listener());
+async fn watch_over(connection: &Arc<BrokerConnection>, state: &watch::Sender<State>) -> Arc<str> {
+    let mut events = std::pin::pin!(connection.amqp.events_listener());
     let mut blocked = false;
     let mut alarm: Arc<str> = "no reason given".into();
     loop {
         tokio::select! {
-            reason = live.failed() => return reason,
-            () = live.suspected() => {
+            reason = connection.failed() => return reason,
+            () = connection.suspected() => {
                 // Opening a channel involves no queue: an answer means that the connection works.
-                if timeout(PROBE_TIMEOUT, live.connection.create_channel()).await.is_err() {
+                if timeout(PROBE_TIMEOUT, connection.amqp.create_channel()).await.is_err() {
                     return format!("no answer within {PROBE_TIMEOUT:?}").into();
                 }
             }
@@ -176,14 +176,14 @@ async fn watch_over(live: &Arc<Live>, state: &watch::Sender<State>) -> Arc<str> 
             },
             () = sleep(CHECK_INTERVAL) => {}
         }
-        let status = live.connection.status();
+        let status = connection.amqp.status();
         if !status.connected() {
             return "the broker closed the connection".into();
         }
         if status.blocked() != blocked {
             blocked = status.blocked();
             tracing::warn!(blocked, %alarm, "broker blocked or unblocked publishing");
-            state.send_replace(if blocked { State::Blocked(alarm.clone()) } else { State::Up(live.clone()) });
+            state.send_replace(if blocked { State::Blocked(alarm.clone()) } else { State::Up(connection.clone()) });
         }
     }
 }
