@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::eviction::{EvictionQueue, Waiter};
+use super::eviction::{EvictionHandle, EvictionQueue};
 use crate::telemetry::CONNECTIONS_GIVEN_UP;
 
 /// Connections open at once, whatever the open-file limit.
@@ -38,36 +38,36 @@ pub fn ops_connections_max() -> usize {
 
 /// Permits for connections, and the order in which their holders are evicted.
 pub struct ConnectionLimit {
-    free: Arc<Semaphore>,
-    taken: EvictionQueue,
+    permits: Arc<Semaphore>,
+    holders: EvictionQueue,
 }
 
 /// One connection's permit, released when dropped.
 pub(crate) struct ConnectionPermit {
-    waiter: Waiter,
-    _taken: OwnedSemaphorePermit,
+    eviction: EvictionHandle,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl ConnectionLimit {
     /// A limit of `count` connections.
     #[must_use]
     pub fn new(count: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(count)), taken: EvictionQueue::default() }
+        Self { permits: Arc::new(Semaphore::new(count)), holders: EvictionQueue::default() }
     }
 
     /// Takes a permit. If none is free, evicts the connection whose last response (or opening) is longest
     /// ago.
     pub(crate) async fn take(&self) -> Option<ConnectionPermit> {
-        if self.free.available_permits() == 0 {
+        if self.permits.available_permits() == 0 {
             self.evict_oldest();
         }
-        let taken = self.free.clone().acquire_owned().await.ok()?;
-        Some(ConnectionPermit { waiter: self.taken.join(), _taken: taken })
+        let permit = self.permits.clone().acquire_owned().await.ok()?;
+        Some(ConnectionPermit { eviction: self.holders.push(), _permit: permit })
     }
 
     /// Evicts the connection that has been idle longest.
     pub(crate) fn evict_oldest(&self) {
-        if self.taken.evict_oldest() {
+        if self.holders.evict_oldest() {
             metrics::counter!(CONNECTIONS_GIVEN_UP).increment(1);
         }
     }
@@ -76,11 +76,11 @@ impl ConnectionLimit {
 impl ConnectionPermit {
     /// A response was sent: the connection is the last to be evicted.
     pub(crate) fn answered(&self) {
-        self.waiter.move_to_back();
+        self.eviction.move_to_back();
     }
 
     /// Resolves once the connection is evicted.
     pub(crate) async fn evicted(&self) {
-        self.waiter.evicted().await;
+        self.eviction.evicted().await;
     }
 }

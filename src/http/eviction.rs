@@ -1,79 +1,79 @@
-//! Eviction: those that wait for their clients, oldest first. If there is no room for a new one, the one that
-//! has waited longest is evicted: an honest client is soon done, one that only holds a connection never is.
+//! Eviction: what waits for its client, the longest waiting first. If there is no room for a new one, the one
+//! that has waited longest is evicted: an honest client is soon done, one that only holds a connection never is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// All waiters. Cheap to clone.
+/// All entries. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct EvictionQueue(Arc<Mutex<Line>>);
+pub(crate) struct EvictionQueue(Arc<Mutex<Entries>>);
 
 #[derive(Default)]
-struct Line {
-    next: u64,
-    by_turn: BTreeMap<u64, CancellationToken>,
+struct Entries {
+    next_position: u64,
+    by_position: BTreeMap<u64, CancellationToken>,
 }
 
-impl Line {
-    fn join(&mut self, evicted: CancellationToken) -> u64 {
-        let turn = self.next;
-        self.next += 1;
-        self.by_turn.insert(turn, evicted);
-        turn
+impl Entries {
+    fn push(&mut self, evicted: CancellationToken) -> u64 {
+        let position = self.next_position;
+        self.next_position += 1;
+        self.by_position.insert(position, evicted);
+        position
     }
 }
 
 impl EvictionQueue {
-    /// Adds a waiter at the end, until it is dropped.
-    pub(crate) fn join(&self) -> Waiter {
+    /// Adds an entry at the back, until the handle is dropped.
+    pub(crate) fn push(&self) -> EvictionHandle {
         let evicted = CancellationToken::new();
-        let turn = Mutex::new(self.line().join(evicted.clone()));
-        Waiter { waiting: self.clone(), turn, evicted }
+        let position = Mutex::new(self.entries().push(evicted.clone()));
+        EvictionHandle { queue: self.clone(), position, evicted }
     }
 
-    /// Evicts the one that has waited longest; false if nobody waits.
+    /// Evicts the entry that has waited longest; false if there is none.
     pub(crate) fn evict_oldest(&self) -> bool {
-        let longest = self.line().by_turn.pop_first();
-        longest.is_some_and(|(_, evicted)| {
+        let oldest = self.entries().by_position.pop_first();
+        oldest.is_some_and(|(_, evicted)| {
             evicted.cancel();
             true
         })
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One place in the eviction order.
-pub(crate) struct Waiter {
-    waiting: EvictionQueue,
-    turn: Mutex<u64>,
+/// One entry.
+pub(crate) struct EvictionHandle {
+    queue: EvictionQueue,
+    position: Mutex<u64>,
     evicted: CancellationToken,
 }
 
-impl Waiter {
-    /// Moves to the end, because the client has made progress. An evicted waiter stays evicted.
+impl EvictionHandle {
+    /// Moves to the back, because the client has made progress. An evicted entry stays evicted.
     pub(crate) fn move_to_back(&self) {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut line = self.waiting.line();
-        if line.by_turn.remove(&turn).is_some() {
-            *turn = line.join(self.evicted.clone());
+        let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.queue.entries();
+        if entries.by_position.remove(&position).is_some() {
+            *position = entries.push(self.evicted.clone());
         }
     }
 
-    /// Resolves once this waiter is evicted.
+    /// Resolves once this entry is evicted.
     pub(crate) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
 }
 
-impl Drop for Waiter {
+impl Drop for EvictionHandle {
     fn drop(&mut self) {
-        let turn = self.turn.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.waiting.line().by_turn.remove(turn);
+        let position = self.position.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.queue.entries().by_position.remove(position);
     }
 }
 
@@ -81,21 +81,21 @@ impl Drop for Waiter {
 mod tests {
     use super::*;
 
-    fn gone(waiters: &[&Waiter]) -> Vec<bool> {
-        waiters.iter().map(|waiter| waiter.evicted.is_cancelled()).collect()
+    fn are_evicted(handles: &[&EvictionHandle]) -> Vec<bool> {
+        handles.iter().map(|handle| handle.evicted.is_cancelled()).collect()
     }
 
     #[test]
-    fn longest_waiter_is_evicted_progress_moves_to_back() {
-        let waiting = EvictionQueue::default();
-        let (first, second, third) = (waiting.join(), waiting.join(), waiting.join());
+    fn oldest_is_evicted_progress_moves_to_back() {
+        let queue = EvictionQueue::default();
+        let (first, second, third) = (queue.push(), queue.push(), queue.push());
         first.move_to_back();
-        assert!(waiting.evict_oldest());
-        assert_eq!(gone(&[&first, &second, &third]), [false, true, false]);
+        assert!(queue.evict_oldest());
+        assert_eq!(are_evicted(&[&first, &second, &third]), [false, true, false]);
         drop(third);
-        assert!(waiting.evict_oldest());
-        assert_eq!(gone(&[&first, &second]), [true, true]);
+        assert!(queue.evict_oldest());
+        assert_eq!(are_evicted(&[&first, &second]), [true, true]);
         first.move_to_back();
-        assert!(!waiting.evict_oldest(), "an evicted waiter does not wait again");
+        assert!(!queue.evict_oldest(), "an evicted entry does not come back");
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::problem_docs;
 use crate::envelope::Malformed;
-use crate::verify::Refusal;
+use crate::verify::SignatureError;
 
 /// `Retry-After` of 429 and 503, in seconds.
 const RETRY_AFTER_S: u16 = 5;
@@ -114,7 +114,7 @@ impl Problem {
     }
 
     /// Whether the sender must change the request (4xx); otherwise it is ours to fix.
-    pub(crate) fn is_the_senders(&self) -> bool {
+    pub(crate) fn is_client_error(&self) -> bool {
         self.status.is_client_error()
     }
 
@@ -185,9 +185,9 @@ impl Problem {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, refusal.kind(), "Signature not accepted", refusal.to_string())
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.kind(), "Signature not accepted", error.to_string())
     }
 }
 

@@ -18,7 +18,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How long the database may take to connect and answer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the first probe may wait for the first result.
-const FIRST_CHECK: Duration = Duration::from_secs(6);
+const FIRST_CHECK_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// A dependency's state, or why it is down.
 pub type State = Result<(), Arc<str>>;
@@ -51,7 +51,7 @@ impl Readiness {
     /// The last result; `None` if the first check has not finished.
     pub async fn last(&self) -> Option<Checked> {
         let mut results = self.0.clone();
-        let checked = timeout(FIRST_CHECK, results.wait_for(Option::is_some)).await;
+        let checked = timeout(FIRST_CHECK_TIMEOUT, results.wait_for(Option::is_some)).await;
         checked.ok()?.ok()?.clone()
     }
 }

@@ -28,7 +28,7 @@ struct Second {
 impl RejectionLog {
     /// Logs a rejected delivery, within the limit.
     pub fn log(&self, source: Source, problem: &Problem) {
-        let Some(suppressed) = self.0.turn(Instant::now()) else { return };
+        let Some(suppressed) = self.0.admit(Instant::now()) else { return };
         if suppressed > 0 {
             tracing::warn!(%source, suppressed, "suppressed rejection logs");
         }
@@ -37,17 +37,17 @@ impl RejectionLog {
 
     /// Logs an event that was stored but does not count, within the limit.
     pub fn log_not_counted(&self, source: Source, event_id: &str, reason: &NotCounted) {
-        let Some(suppressed) = self.0.turn(Instant::now()) else { return };
+        let Some(suppressed) = self.0.admit(Instant::now()) else { return };
         if suppressed > 0 {
             tracing::warn!(%source, suppressed, "suppressed rejection logs");
         }
-        tracing::info!(%source, event_id, of = %reason, fix = reason.setting(), "event stored, not counted");
+        tracing::info!(%source, event_id, %reason, fix = reason.setting(), "event stored, not counted");
     }
 }
 
 impl LogLimit {
-    /// The number of lines suppressed since the last one; `None` if this one is suppressed too.
-    pub(crate) fn turn(&self, now: Instant) -> Option<u64> {
+    /// Admits a line, with the number of lines suppressed since the last one; `None` if this one is suppressed too.
+    pub(crate) fn admit(&self, now: Instant) -> Option<u64> {
         let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if second.started.is_none_or(|started| now.duration_since(started) >= Duration::from_secs(1)) {
             (second.started, second.logged) = (Some(now), 0);
@@ -69,10 +69,10 @@ mod tests {
     fn flood_is_logged_at_a_bounded_rate_and_counted() {
         let (limit, started) = (LogLimit::default(), Instant::now());
         let at = |ms| started + Duration::from_millis(ms);
-        let logged: Vec<Option<u64>> = (0..1000).map(|ms| limit.turn(at(ms))).collect();
-        assert_eq!(logged.iter().filter(|turn| **turn == Some(0)).count(), 20);
+        let logged: Vec<Option<u64>> = (0..1000).map(|ms| limit.admit(at(ms))).collect();
+        assert_eq!(logged.iter().filter(|line| **line == Some(0)).count(), 20);
         assert_eq!(logged[20..], [None; 980]);
-        assert_eq!(limit.turn(at(1000)), Some(980));
-        assert_eq!(limit.turn(at(1001)), Some(0));
+        assert_eq!(limit.admit(at(1000)), Some(980));
+        assert_eq!(limit.admit(at(1001)), Some(0));
     }
 }

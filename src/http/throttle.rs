@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 pub(crate) struct Rate {
     per_second: u32,
     /// The least that one answer costs.
-    least: u32,
+    min_cost: u32,
     /// Answered without a wait after a quiet period.
     burst: Duration,
     /// The longest wait. When the backlog would need longer, waits spread over the second half of it, so that
@@ -23,52 +23,52 @@ impl Rate {
     /// Rejected deliveries of one source, in bytes read; at most a thousand per second, however short.
     pub(crate) const REJECTED_DELIVERIES: Self = Self {
         per_second: 16_000_000,
-        least: 16_000,
+        min_cost: 16_000,
         burst: Duration::from_millis(500),
         wait_max: Duration::from_secs(5),
     };
     /// Health and metrics. The wait stays short: load balancers time out after a second or two.
     pub(crate) const OPS: Self = Self {
         per_second: 2_000,
-        least: 1,
+        min_cost: 1,
         burst: Duration::from_millis(500),
         wait_max: Duration::from_millis(500),
     };
     /// API requests with a wrong token: ten at once, then ten per second.
     pub(crate) const REJECTED_TOKENS: Self =
-        Self { per_second: 10, least: 1, burst: Duration::from_secs(1), wait_max: Duration::from_secs(5) };
+        Self { per_second: 10, min_cost: 1, burst: Duration::from_secs(1), wait_max: Duration::from_secs(5) };
 }
 
 /// The answers that share one rate.
 pub(crate) struct Throttle {
     rate: Rate,
-    /// When the cost of all answers so far is paid.
-    paid: Mutex<Option<Instant>>,
+    /// When the rate has made up for the cost of all answers so far.
+    paid_until: Mutex<Option<Instant>>,
 }
 
 impl Throttle {
     /// Answers at `rate`.
     pub(crate) fn new(rate: Rate) -> Self {
-        Self { rate, paid: Mutex::default() }
+        Self { rate, paid_until: Mutex::default() }
     }
 
     /// Waits until an answer of this cost may be sent.
-    pub(crate) async fn turn(&self, cost: usize) {
+    pub(crate) async fn until_ready(&self, cost: usize) {
         sleep(self.wait(Instant::now(), cost)).await;
     }
 
     fn wait(&self, now: Instant, cost: usize) -> Duration {
-        let Rate { per_second, least, burst, wait_max } = self.rate;
-        let cost = u32::try_from(cost).unwrap_or(u32::MAX).max(least);
+        let Rate { per_second, min_cost, burst, wait_max } = self.rate;
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX).max(min_cost);
         let cost = Duration::from_secs(1) * cost / per_second;
-        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut then = paid.map_or(now, |paid| paid.max(now)) + cost;
-        let mut wait = then.saturating_duration_since(now + burst);
+        let mut paid_until = self.paid_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paid = paid_until.map_or(now, |earlier| earlier.max(now)) + cost;
+        let mut wait = paid.saturating_duration_since(now + burst);
         if wait > wait_max {
             wait = wait_max / 2;
-            then = now + burst + wait;
+            paid = now + burst + wait;
         }
-        *paid = Some(then);
+        *paid_until = Some(paid);
         wait
     }
 }

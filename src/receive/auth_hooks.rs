@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::enqueue::{dropped, json_response};
-use super::{Arrival, Receive, header};
+use super::{Arrival, Endpoints, header};
 use crate::envelope::hook::{SENDING_HOOKS, TOKEN_HOOK, USER_HOOKS, VERIFICATION_HOOKS};
 use crate::envelope::peek::HookKind;
 use crate::envelope::{Malformed, Source, peek};
@@ -24,21 +24,21 @@ use crate::verify::standard_webhooks;
 /// From the arrival of the headers to the answer; well below 1.5 s.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1200);
 
-pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
+pub(super) async fn post(State(endpoints): State<Endpoints>, request: Request) -> Response {
     let arrival = Arrival::of(Source::SupabaseAuth, &request);
     let deadline = arrival.at + ANSWER_WITHIN;
-    receive.answer(arrival, take(&receive, request, deadline).await).await
+    endpoints.answer(arrival, handle(&endpoints, request, deadline).await).await
 }
 
-async fn take(receive: &Receive, request: Request, deadline: Instant) -> Result<Response, Problem> {
-    let secrets = receive.hook_secrets()?;
-    let delivery = receive.read(Source::SupabaseAuth, request).await?;
-    let window = receive.window();
+async fn handle(endpoints: &Endpoints, request: Request, deadline: Instant) -> Result<Response, Problem> {
+    let secrets = endpoints.hook_secrets()?;
+    let delivery = endpoints.read(Source::SupabaseAuth, request).await?;
+    let window = endpoints.window();
     standard_webhooks::verify(secrets, signed_headers(&delivery.headers), &delivery.body, window)?;
     let answer = Answer::to(&peek::hook_kind(&delivery.body)?)?;
     if let Answer::Neutral(_) = answer {
         match peek::auth_hook(delivery.body, window.now) {
-            Ok(hook) => receive.enqueue_hook(hook.envelope, deadline).await,
+            Ok(hook) => endpoints.enqueue_hook(hook.envelope, deadline).await,
             Err(fault) => dropped("", &fault.to_string()),
         }
     }

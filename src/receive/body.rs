@@ -19,7 +19,7 @@ const DRAIN_FACTOR: usize = 8;
 pub(super) struct BodyReader {
     limit: usize,
     free_bytes: Semaphore,
-    coming: EvictionQueue,
+    in_progress: EvictionQueue,
 }
 
 impl BodyReader {
@@ -28,7 +28,7 @@ impl BodyReader {
         Self {
             limit,
             free_bytes: Semaphore::new(READING_MAX_BYTES.max(limit)),
-            coming: EvictionQueue::default(),
+            in_progress: EvictionQueue::default(),
         }
     }
 
@@ -44,16 +44,16 @@ impl BodyReader {
 
     /// The whole body, unless it is evicted.
     pub(super) async fn read(&self, body: Body) -> Result<Bytes, Problem> {
-        let waiter = self.coming.join();
+        let eviction = self.in_progress.push();
         tokio::select! {
             body = self.whole(body) => body,
-            () = waiter.evicted() => Err(Problem::overloaded()),
+            () = eviction.evicted() => Err(Problem::overloaded()),
         }
     }
 
     /// The whole body, if it is within the limit; a declared length is not trusted.
     async fn whole(&self, body: Body) -> Result<Bytes, Problem> {
-        let mut held = Vec::new();
+        let mut permits = Vec::new();
         let mut chunks = body.into_data_stream();
         let mut first = Bytes::new();
         let mut joined = BytesMut::new();
@@ -66,10 +66,10 @@ impl BodyReader {
             }
             if length > self.limit {
                 (first, joined) = (Bytes::new(), BytesMut::new());
-                held.clear();
+                permits.clear();
                 continue;
             }
-            held.push(self.hold(chunk.len()).await?);
+            permits.push(self.reserve(chunk.len()).await?);
             if length == chunk.len() {
                 // Most bodies come in one chunk, which is not copied.
                 first = chunk;
@@ -86,13 +86,13 @@ impl BodyReader {
     }
 
     /// Room for so many bytes. Evicts the body that has taken longest, which may be the caller's.
-    async fn hold(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
+    async fn reserve(&self, bytes: usize) -> Result<SemaphorePermit<'_>, Problem> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         loop {
-            if let Ok(held) = self.free_bytes.try_acquire_many(bytes) {
-                return Ok(held);
+            if let Ok(permit) = self.free_bytes.try_acquire_many(bytes) {
+                return Ok(permit);
             }
-            if !self.coming.evict_oldest() {
+            if !self.in_progress.evict_oldest() {
                 return Err(Problem::overloaded());
             }
             // The evicted body releases its bytes in its own task.
@@ -120,20 +120,20 @@ mod tests {
     #[tokio::test]
     async fn slow_bodies_are_evicted_for_a_fast_one() {
         let body_reader = BodyReader::new(LIMIT);
-        let mut dawdling: Vec<_> = (0..8).map(|_| Box::pin(body_reader.read(body(1, false)))).collect();
-        for body in &mut dawdling {
+        let mut slow: Vec<_> = (0..8).map(|_| Box::pin(body_reader.read(body(1, false)))).collect();
+        for body in &mut slow {
             assert!(body.as_mut().now_or_never().is_none());
         }
         assert_eq!(body_reader.free_bytes.available_permits(), 0);
         let others = async {
-            while dawdling.len() > 6 {
-                dawdling.retain_mut(|body| body.as_mut().now_or_never().is_none());
+            while slow.len() > 6 {
+                slow.retain_mut(|body| body.as_mut().now_or_never().is_none());
                 tokio::task::yield_now().await;
             }
         };
         let (whole, ()) = tokio::join!(body_reader.read(body(2, true)), others);
         assert_eq!(whole.unwrap().len(), LIMIT);
         // Two have to be evicted; another may be before those two have released their bytes.
-        assert!((4..=6).contains(&dawdling.len()), "{}", dawdling.len());
+        assert!((4..=6).contains(&slow.len()), "{}", slow.len());
     }
 }

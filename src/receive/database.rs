@@ -4,27 +4,27 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::auth_hooks::signed_headers;
-use super::{Arrival, Receive};
+use super::{Arrival, Endpoints};
 use crate::envelope::{Source, peek};
 use crate::http::problem::Problem;
 use crate::project::supabase;
 use crate::verify::standard_webhooks;
 
-pub(super) async fn post(State(receive): State<Receive>, request: Request) -> Response {
+pub(super) async fn post(State(endpoints): State<Endpoints>, request: Request) -> Response {
     let arrival = Arrival::of(Source::SupabaseDatabase, &request);
-    receive.answer(arrival, take(&receive, request).await).await
+    endpoints.answer(arrival, handle(&endpoints, request).await).await
 }
 
-async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> {
-    let secrets = receive.supabase_secrets()?;
-    let delivery = receive.read(Source::SupabaseDatabase, request).await?;
-    let window = receive.window();
+async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Problem> {
+    let secrets = endpoints.supabase_secrets()?;
+    let delivery = endpoints.read(Source::SupabaseDatabase, request).await?;
+    let window = endpoints.window();
     let headers = signed_headers(&delivery.headers);
     let verified = standard_webhooks::verify(secrets, headers, &delivery.body, window)?;
     let mut envelope = peek::database(verified.id, verified.signed_at, delivery.body, window.now)?;
     // Only the columns that count are stored: members can write anything into the others.
-    if let Some(reduced) = supabase::reduced(&envelope.body, receive.tables()) {
+    if let Some(reduced) = supabase::reduced(&envelope.body, endpoints.tables()) {
         envelope.body = reduced.into();
     }
-    receive.enqueue(envelope, delivery.permit).await
+    endpoints.enqueue(envelope, delivery.permit).await
 }

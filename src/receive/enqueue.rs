@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Receive;
+use super::Endpoints;
 use super::read::DeliveryPermit;
 use crate::envelope::Envelope;
 use crate::http::problem::Problem;
@@ -18,7 +18,7 @@ use crate::telemetry::HOOKS_DROPPED;
 /// become durable later: a repeat is deduplicated.
 const ENQUEUE_TIMEOUT: Duration = Duration::from_millis(2500);
 
-impl Receive {
+impl Endpoints {
     /// Makes the event durable and acknowledges it.
     pub(super) async fn enqueue(
         &self,

@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::Receive;
+use super::Endpoints;
 use super::enqueue::json_response;
 use crate::http::problem::Problem;
 use crate::http::readiness::Checked;
@@ -24,12 +24,12 @@ pub(super) async fn alive() -> Response {
 }
 
 /// The state of Postgres and, if configured, of the broker.
-pub(super) async fn ready(State(receive): State<Receive>) -> Result<Response, Problem> {
-    receive.ops_turn(1).await;
-    if receive.0.dependencies.lifecycle.stopping.is_cancelled() {
+pub(super) async fn ready(State(endpoints): State<Endpoints>) -> Result<Response, Problem> {
+    endpoints.throttle_ops(1).await;
+    if endpoints.0.dependencies.lifecycle.stopping.is_cancelled() {
         return Err(unready("stopping", "Stopping", "the process is stopping: send requests to another one"));
     }
-    let checked = receive.0.dependencies.readiness.last().await;
+    let checked = endpoints.0.dependencies.readiness.last().await;
     let unchecked =
         || unready("dependency-unchecked", "Not checked", "no dependency was checked yet: ask again");
     let checked = checked.ok_or_else(unchecked)?;
@@ -67,9 +67,9 @@ fn unready(kind: &'static str, title: &'static str, detail: impl Into<String>) -
 }
 
 /// All metrics in the Prometheus text format.
-pub(super) async fn metrics(State(receive): State<Receive>) -> impl IntoResponse {
-    receive.ops_turn(METRICS_COST).await;
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], receive.0.dependencies.metrics.render())
+pub(super) async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
+    endpoints.throttle_ops(METRICS_COST).await;
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], endpoints.0.dependencies.metrics.render())
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ use crate::http::throttle::{Rate, Throttle};
 
 /// What the endpoints share. Cheap to clone.
 #[derive(Clone)]
-pub struct Receive(Arc<Shared>);
+pub struct Endpoints(Arc<Shared>);
 
 /// What the endpoints depend on.
 pub struct Dependencies {
@@ -117,7 +117,7 @@ const ENQUEUEING_MAX_BYTES: usize = 256 * 1024 * 1024;
 /// The largest Twilio body: a text has at most 1600 characters and ten media URLs.
 const TWILIO_BODY_MAX_BYTES: usize = 64 * 1024;
 
-impl Receive {
+impl Endpoints {
     /// The endpoints as configured.
     ///
     /// # Errors
@@ -164,17 +164,17 @@ impl Receive {
         };
         if let Ok(limits) = self.limits(source) {
             limits.rejection_log.log(source, &problem);
-            if problem.is_the_senders() {
+            if problem.is_client_error() {
                 let read_bytes = body_bytes.min(limits.body_reader.reads_at_most());
-                self.0.dependencies.lifecycle.until_stopping(limits.throttle.turn(read_bytes)).await;
+                self.0.dependencies.lifecycle.until_stopping(limits.throttle.until_ready(read_bytes)).await;
             }
         }
         problem.into_response()
     }
 
     /// Throttles an answer about health or metrics.
-    async fn ops_turn(&self, cost: usize) {
-        self.0.dependencies.lifecycle.until_stopping(self.0.ops_throttle.turn(cost)).await;
+    async fn throttle_ops(&self, cost: usize) {
+        self.0.dependencies.lifecycle.until_stopping(self.0.ops_throttle.until_ready(cost)).await;
     }
 
     fn window(&self) -> Window {
@@ -220,14 +220,14 @@ impl Receive {
 const TWILIO_METHODS: MethodFilter = MethodFilter::POST.or(MethodFilter::GET);
 
 /// The webhook endpoints.
-pub fn webhooks(receive: Receive) -> Router {
+pub fn webhooks(endpoints: Endpoints) -> Router {
     Router::new()
         .route("/webhooks/stripe", post(stripe::post))
         .route("/webhooks/supabase/auth", post(auth_hooks::post))
         .route("/webhooks/supabase/database", post(database::post))
         .route("/webhooks/twilio/messages", on(TWILIO_METHODS, twilio::call))
         .route("/webhooks/twilio/status", on(TWILIO_METHODS, twilio::call))
-        .with_state(receive)
+        .with_state(endpoints)
 }
 
 /// `/healthz`, on the public listener.
@@ -236,11 +236,11 @@ pub fn alive() -> Router {
 }
 
 /// Health, readiness and metrics, for operators and monitoring.
-pub fn ops(receive: Receive) -> Router {
+pub fn ops(endpoints: Endpoints) -> Router {
     Router::new()
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .with_state(receive)
+        .with_state(endpoints)
 }
 
 /// Answers unknown routes, wrong methods and panics with a problem. Apply after all routes are merged.

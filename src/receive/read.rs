@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::{Receive, SourceLimits, header};
+use super::{Endpoints, SourceLimits, header};
 use crate::envelope::Source;
 use crate::http::problem::Problem;
 
@@ -15,19 +15,19 @@ use crate::http::problem::Problem;
 pub(super) struct Delivery {
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// The content type of the body; `None` if there is no body.
-    pub form: Option<Form>,
+    /// `None` if there is no body.
+    pub content_type: Option<ContentType>,
     pub permit: DeliveryPermit,
 }
 
-/// A content type.
+/// The content type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ContentType {
     Json,
     Urlencoded,
 }
 
-impl Form {
+impl ContentType {
     const fn essence(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -42,26 +42,25 @@ pub(super) struct DeliveryPermit {
     _bytes: OwnedSemaphorePermit,
 }
 
-impl Receive {
+impl Endpoints {
     /// Reads a request for `source`, whose body is JSON.
     pub(super) async fn read(&self, source: Source, request: Request) -> Result<Delivery, Problem> {
-        self.read_as(source, request, &[Form::Json]).await
+        self.read_as(source, request, &[ContentType::Json]).await
     }
 
-    /// Reads a request for `source`, whose body has one of the content types `forms`; an empty body may have
-    /// any.
+    /// Reads a request for `source`. `accepted`: the content types that its body may have; none if it needs no body.
     pub(super) async fn read_as(
         &self,
         source: Source,
         request: Request,
-        forms: &[Form],
+        accepted: &[ContentType],
     ) -> Result<Delivery, Problem> {
         let limits = self.limits(source)?;
         if limits.delivery_permits.available_permits() == 0 {
             return Err(Problem::overloaded());
         }
         let (parts, body) = request.into_parts();
-        let form = form(&parts.headers, forms)?;
+        let content_type = content_type(&parts.headers, accepted)?;
         let declared = header(&parts.headers, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
         if declared.is_some_and(|length: usize| length > limits.body_reader.reads_at_most()) {
             return Err(Problem::too_large(limits.body_reader.limit()));
@@ -70,9 +69,10 @@ impl Receive {
         let body = body.await.map_err(|_| Problem::too_slow())??;
         // Taken after reading: otherwise slow bodies would hold all permits.
         let permit = limits.permit(body.len()).ok_or_else(Problem::overloaded)?;
-        Ok(Delivery { headers: parts.headers, body, form, permit })
+        Ok(Delivery { headers: parts.headers, body, content_type, permit })
     }
 
+    /// Every queued source has limits; only those have endpoints.
     pub(super) fn limits(&self, source: Source) -> Result<&SourceLimits, Problem> {
         self.0.limits_by_source.iter().find(|limits| limits.source == source).ok_or_else(Problem::overloaded)
     }
@@ -88,13 +88,13 @@ impl SourceLimits {
 }
 
 /// Checks the content type, and that the body is not compressed: the signature is over the plain bytes.
-fn form(headers: &HeaderMap, forms: &[Form]) -> Result<Option<Form>, Problem> {
+fn content_type(headers: &HeaderMap, accepted: &[ContentType]) -> Result<Option<ContentType>, Problem> {
     let essence = header(headers, CONTENT_TYPE.as_str()).and_then(|text| text.split(';').next());
-    let is_named = |form: &&Form| essence.is_some_and(|of| of.trim().eq_ignore_ascii_case(form.essence()));
-    let form = forms.iter().find(is_named).copied();
-    if form.is_none() && !forms.is_empty() {
-        return Err(if forms == [Form::Json] { Problem::not_json() } else { Problem::not_a_form() });
+    let is_named = |it: &&ContentType| essence.is_some_and(|of| of.trim().eq_ignore_ascii_case(it.essence()));
+    let content_type = accepted.iter().find(is_named).copied();
+    if content_type.is_none() && !accepted.is_empty() {
+        return Err(if accepted == [ContentType::Json] { Problem::not_json() } else { Problem::not_a_form() });
     }
     let plain = headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding.as_bytes() == b"identity");
-    if plain { Ok(form) } else { Err(Problem::encoded()) }
+    if plain { Ok(content_type) } else { Err(Problem::encoded()) }
 }

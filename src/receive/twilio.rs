@@ -9,8 +9,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse as _, Response};
 
-use super::read::{Delivery, Form};
-use super::{Arrival, Receive, header};
+use super::read::{ContentType, Delivery};
+use super::{Arrival, Endpoints, header};
 use crate::envelope::{Malformed, Parameters, Source, twilio as envelope};
 use crate::http::problem::Problem;
 use crate::project::stripe::NotCounted;
@@ -19,27 +19,28 @@ use crate::verify::twilio;
 /// An empty TwiML response: no message is sent back.
 const NO_ANSWER: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response></Response>"#;
 
-pub(super) async fn call(State(receive): State<Receive>, request: Request) -> Response {
+pub(super) async fn call(State(endpoints): State<Endpoints>, request: Request) -> Response {
     let arrival = Arrival::of(Source::Twilio, &request);
-    receive.answer(arrival, take(&receive, request).await).await
+    endpoints.answer(arrival, handle(&endpoints, request).await).await
 }
 
-async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> {
-    let (tokens, public_url) = receive.twilio()?;
+async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Problem> {
+    let (tokens, public_url) = endpoints.twilio()?;
     let method = request.method().clone();
     if !matches!(method, Method::GET | Method::POST) {
         return Err(Problem::method_not_allowed(&method));
     }
     let url = format!("{public_url}{}", path_and_query(request.uri()));
-    let forms: &[Form] = if method == Method::GET { &[] } else { &[Form::Urlencoded, Form::Json] };
-    let delivery = receive.read_as(Source::Twilio, request, forms).await?;
+    let accepted: &[ContentType] =
+        if method == Method::GET { &[] } else { &[ContentType::Urlencoded, ContentType::Json] };
+    let delivery = endpoints.read_as(Source::Twilio, request, accepted).await?;
     let signature = header(&delivery.headers, twilio::HEADER);
-    let parameters = match (&method, delivery.form) {
+    let parameters = match (&method, delivery.content_type) {
         (&Method::GET, _) => {
             twilio::verify(tokens, signature, &url, twilio::Content::None)?;
             of_query(&url)?
         }
-        (_, Some(Form::Json)) => {
+        (_, Some(ContentType::Json)) => {
             twilio::verify(tokens, signature, &url, twilio::Content::Body(&delivery.body))?;
             Parameters::of_json(&delivery.body)?
         }
@@ -49,14 +50,14 @@ async fn take(receive: &Receive, request: Request) -> Result<Response, Problem> 
             parameters
         }
     };
-    enqueue(receive, parameters, delivery).await
+    enqueue(endpoints, parameters, delivery).await
 }
 
-async fn enqueue(receive: &Receive, parameters: Parameters, delivery: Delivery) -> Result<Response, Problem> {
-    let event = envelope::event(parameters, receive.window().now)?;
+async fn enqueue(endpoints: &Endpoints, parameters: Parameters, delivery: Delivery) -> Result<Response, Problem> {
+    let event = envelope::event(parameters, endpoints.window().now)?;
     let reason =
-        receive.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
-    receive.make_durable_and_log(event.envelope, delivery.permit, reason.as_ref()).await?;
+        endpoints.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));
+    endpoints.make_durable_and_log(event.envelope, delivery.permit, reason.as_ref()).await?;
     Ok(([(CONTENT_TYPE, "text/xml")], NO_ANSWER).into_response())
 }
 

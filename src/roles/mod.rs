@@ -27,7 +27,7 @@ use crate::http::readiness::Readiness;
 use crate::lifecycle::Lifecycle;
 use crate::ops::doctor::Doctor;
 use crate::queue::Queue;
-use crate::receive::{self, Dependencies, Receive};
+use crate::receive::{self, Dependencies, Endpoints};
 use crate::store::{Rules, Store};
 use crate::telemetry;
 
@@ -96,7 +96,7 @@ pub async fn start(
         metrics,
     };
     keep_up_metrics(&dependencies);
-    let receive = Receive::new(config, dependencies)?;
+    let endpoints = Endpoints::new(config, dependencies)?;
     if roles.contains(&Role::Relay) && !roles.contains(&Role::Consume) {
         tracing::info!("the role relay does nothing any more: consumers read pending events themselves");
     }
@@ -105,7 +105,7 @@ pub async fn start(
         let here = lifecycle.clone();
         lifecycle.tasks.spawn(async move { consume::run(&queue, &store, &here).await });
     }
-    let (public, ops) = routes(config, roles, receive, pools.api, clock, lifecycle);
+    let (public, ops) = routes(config, roles, endpoints, pools.api, clock, lifecycle);
     serve(listeners, public, ops, config, lifecycle)
 }
 
@@ -122,12 +122,12 @@ fn keep_up_metrics(dependencies: &Dependencies) {
 fn routes(
     config: &Config,
     roles: &[Role],
-    receive: Receive,
+    endpoints: Endpoints,
     api: PgPool,
     clock: Clock,
     lifecycle: &Lifecycle,
 ) -> (Router, Router) {
-    let mut ops = receive::ops(receive.clone());
+    let mut ops = receive::ops(endpoints.clone());
     if roles.contains(&Role::Api) {
         let store = Store::new(api, clock.clone(), Rules::new(config));
         ops = ops.merge(console::routes(store.clone(), clock.clone(), config, lifecycle));
@@ -135,7 +135,7 @@ fn routes(
         let admin_token = config.admin_token.clone();
         ops = ops.merge(api::routes(ApiState { store, clock, admin_token, doctor }));
     }
-    let public = if roles.contains(&Role::Receive) { receive::webhooks(receive) } else { Router::new() };
+    let public = if roles.contains(&Role::Receive) { receive::webhooks(endpoints) } else { Router::new() };
     (public, ops)
 }
 

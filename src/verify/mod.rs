@@ -10,7 +10,7 @@ pub mod standard_webhooks;
 pub mod stripe;
 pub mod twilio;
 
-mod refusal;
+mod error;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 use hmac::Mac as _;
 use time::OffsetDateTime;
 
-pub use refusal::Refusal;
+pub use error::SignatureError;
 pub use secrets::{InvalidSecret, StripeSecrets, SupabaseSecrets, TwilioTokens};
 
 use secrets::Key;
@@ -35,15 +35,15 @@ pub struct Window {
 
 impl Window {
     /// Rejects a timestamp outside the window.
-    fn admit(self, signed_at: OffsetDateTime) -> Result<(), Refusal> {
+    fn admit(self, signed_at: OffsetDateTime) -> Result<(), SignatureError> {
         let tolerance_s = i64::try_from(self.tolerance.as_secs()).unwrap_or(i64::MAX);
         let age_s = self.now.unix_timestamp().saturating_sub(signed_at.unix_timestamp());
         if tolerance_s == 0 || age_s.saturating_abs() <= tolerance_s {
             Ok(())
         } else if age_s > 0 {
-            Err(Refusal::TooOld { age_s, tolerance_s })
+            Err(SignatureError::TooOld { age_s, tolerance_s })
         } else {
-            Err(Refusal::TooNew { ahead_s: -age_s, tolerance_s })
+            Err(SignatureError::TooNew { ahead_s: -age_s, tolerance_s })
         }
     }
 }
@@ -57,13 +57,13 @@ fn unix_seconds(text: &str) -> Option<OffsetDateTime> {
 /// Whether any of `keys` made any of `macs` over `parts`, compared in constant time.
 fn any_matches(keys: &[Key], parts: &[&[u8]], macs: &[[u8; 32]]) -> bool {
     keys.iter().any(|key| {
-        let mac = over(key, parts);
+        let mac = mac_of(key, parts);
         macs.iter().any(|candidate| mac.clone().verify_slice(candidate).is_ok())
     })
 }
 
 /// The unfinished MAC of `parts`. Cloning the keyed state saves deriving it again.
-fn over(key: &Key, parts: &[&[u8]]) -> Key {
+fn mac_of(key: &Key, parts: &[&[u8]]) -> Key {
     let mut mac = key.clone();
     parts.iter().for_each(|part| mac.update(part));
     mac

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::Mac as _;
 use time::OffsetDateTime;
 
-use super::{Refusal, SupabaseSecrets, Window, any_matches, over, unix_seconds};
+use super::{SignatureError, SupabaseSecrets, Window, any_matches, mac_of, unix_seconds};
 
 /// The header with the id of this delivery.
 pub const ID: &str = "webhook-id";
@@ -58,19 +58,19 @@ pub fn verify<'a>(
     headers: Headers<'a>,
     body: &[u8],
     window: Window,
-) -> Result<Verified<'a>, Refusal> {
+) -> Result<Verified<'a>, SignatureError> {
     let id = present(headers.id, ID)?;
     let timestamp = present(headers.timestamp, TIMESTAMP)?;
     let signature = present(headers.signature, SIGNATURE)?;
-    let signed_at = unix_seconds(timestamp).ok_or(Refusal::TimestampInvalid)?;
+    let signed_at = unix_seconds(timestamp).ok_or(SignatureError::TimestampInvalid)?;
     let mut offered = signature.split_ascii_whitespace().filter_map(v1).peekable();
     if offered.peek().is_none() {
-        return Err(Refusal::NoSignature);
+        return Err(SignatureError::NoSignature);
     }
     let macs: Vec<[u8; 32]> = offered.filter_map(mac_from_base64).collect();
     let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
     if !any_matches(&secrets.keys, &parts, &macs) {
-        return Err(Refusal::Mismatch);
+        return Err(SignatureError::Mismatch);
     }
     window.admit(signed_at)?;
     Ok(Verified { id, signed_at })
@@ -82,13 +82,13 @@ pub fn verify<'a>(
 pub fn sign(secrets: &SupabaseSecrets, id: &str, timestamp_s: i64, body: &[u8]) -> Signed {
     let timestamp = timestamp_s.to_string();
     let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
-    let macs = secrets.keys.iter().map(|key| over(key, &parts).finalize().into_bytes());
+    let macs = secrets.keys.iter().map(|key| mac_of(key, &parts).finalize().into_bytes());
     let signatures: Vec<String> = macs.map(|mac| format!("v1,{}", BASE64_STANDARD.encode(mac))).collect();
     Signed { id: id.to_owned(), timestamp, signature: signatures.join(" ") }
 }
 
-fn present<'a>(header: Option<&'a str>, name: &'static str) -> Result<&'a str, Refusal> {
-    header.filter(|text| !text.is_empty()).ok_or(Refusal::HeaderMissing(name))
+fn present<'a>(header: Option<&'a str>, name: &'static str) -> Result<&'a str, SignatureError> {
+    header.filter(|text| !text.is_empty()).ok_or(SignatureError::HeaderMissing(name))
 }
 
 /// The base64 text of one signature of the scheme `v1`; `None` for other schemes and for an empty one.

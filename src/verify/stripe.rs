@@ -3,7 +3,7 @@
 
 use hmac::Mac as _;
 
-use super::{Refusal, StripeSecrets, Window, any_matches, over, unix_seconds};
+use super::{SignatureError, StripeSecrets, Window, any_matches, mac_of, unix_seconds};
 
 /// The header that carries the signature.
 pub const HEADER: &str = "stripe-signature";
@@ -18,20 +18,20 @@ pub fn verify(
     header: Option<&str>,
     body: &[u8],
     window: Window,
-) -> Result<(), Refusal> {
-    let header = header.filter(|text| !text.is_empty()).ok_or(Refusal::HeaderMissing(HEADER))?;
+) -> Result<(), SignatureError> {
+    let header = header.filter(|text| !text.is_empty()).ok_or(SignatureError::HeaderMissing(HEADER))?;
     let fields = || header.split(',').filter_map(|field| field.trim().split_once('='));
     let (_, timestamp) = fields()
         .find(|(name, _)| *name == "t")
-        .ok_or(Refusal::HeaderMalformed { header: HEADER, form: FORM })?;
-    let signed_at = unix_seconds(timestamp).ok_or(Refusal::TimestampInvalid)?;
+        .ok_or(SignatureError::HeaderMalformed { header: HEADER, form: FORM })?;
+    let signed_at = unix_seconds(timestamp).ok_or(SignatureError::TimestampInvalid)?;
     let mut offered = fields().filter(|(name, _)| *name == "v1").peekable();
     if offered.peek().is_none() {
-        return Err(Refusal::NoSignature);
+        return Err(SignatureError::NoSignature);
     }
     let macs: Vec<[u8; 32]> = offered.filter_map(|(_, hex)| mac_from_hex(hex)).collect();
     if !any_matches(&secrets.keys, &[timestamp.as_bytes(), b".", body], &macs) {
-        return Err(Refusal::Mismatch);
+        return Err(SignatureError::Mismatch);
     }
     window.admit(signed_at)
 }
@@ -41,7 +41,7 @@ pub fn verify(
 pub fn sign(secrets: &StripeSecrets, timestamp_s: i64, body: &[u8]) -> String {
     let timestamp = timestamp_s.to_string();
     let macs = secrets.keys.iter().map(|key| {
-        let mac = over(key, &[timestamp.as_bytes(), b".", body]).finalize();
+        let mac = mac_of(key, &[timestamp.as_bytes(), b".", body]).finalize();
         format!(",v1={}", hex::encode(mac.into_bytes()))
     });
     format!("t={timestamp}{}", macs.collect::<String>())

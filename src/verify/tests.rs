@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::standard_webhooks::{Headers, Signed};
 use super::{
-    InvalidSecret, Refusal, StripeSecrets, SupabaseSecrets, Window, secrets, standard_webhooks, stripe,
+    InvalidSecret, SignatureError, StripeSecrets, SupabaseSecrets, Window, secrets, standard_webhooks, stripe,
 };
 
 const BODY: &str = r#"{"id":"evt_1","object":"event","type":"invoice.paid","created":1700000000,"data":{"object":{"id":"in_1","name":"Zoë"}}}"#;
@@ -38,11 +38,11 @@ fn supabase_secrets(list: &str) -> SupabaseSecrets {
     SupabaseSecrets::new(&secrets::split_supabase(list)).unwrap().unwrap()
 }
 
-fn stripe_says(header: &str) -> Result<(), Refusal> {
+fn stripe_says(header: &str) -> Result<(), SignatureError> {
     stripe::verify(&stripe_secrets(STRIPE), Some(header), BODY.as_bytes(), at(NOW_S))
 }
 
-fn supabase_says(signature: &str) -> Result<(), Refusal> {
+fn supabase_says(signature: &str) -> Result<(), SignatureError> {
     let timestamp = NOW_S.to_string();
     let headers = Headers { id: Some("msg_1"), timestamp: Some(&timestamp), signature: Some(signature) };
     standard_webhooks::verify(&supabase_secrets(SUPABASE), headers, BODY.as_bytes(), at(NOW_S)).map(|_| ())
@@ -67,7 +67,7 @@ fn stripe_headers_that_must_be_accepted() {
 
 #[test]
 fn stripe_headers_that_must_be_refused() {
-    let missing = Refusal::HeaderMissing("stripe-signature");
+    let missing = SignatureError::HeaderMissing("stripe-signature");
     assert_eq!(
         stripe::verify(&stripe_secrets(STRIPE), None, BODY.as_bytes(), at(NOW_S)),
         Err(missing.clone())
@@ -119,8 +119,8 @@ fn tolerance_applies_both_ways_zero_disables_it() {
     let verdict = |window| stripe::verify(&stripe_secrets(STRIPE), Some(&header), BODY.as_bytes(), window);
     assert_eq!(verdict(at(NOW_S + 300)), Ok(()));
     assert_eq!(verdict(at(NOW_S - 300)), Ok(()));
-    assert_eq!(verdict(at(NOW_S + 301)), Err(Refusal::TooOld { age_s: 301, tolerance_s: 300 }));
-    assert_eq!(verdict(at(NOW_S - 301)), Err(Refusal::TooNew { ahead_s: 301, tolerance_s: 300 }));
+    assert_eq!(verdict(at(NOW_S + 301)), Err(SignatureError::TooOld { age_s: 301, tolerance_s: 300 }));
+    assert_eq!(verdict(at(NOW_S - 301)), Err(SignatureError::TooNew { ahead_s: 301, tolerance_s: 300 }));
     assert_eq!(verdict(Window { tolerance: Duration::ZERO, ..at(NOW_S + 1_000_000) }), Ok(()));
     assert_eq!(verdict(Window { tolerance: Duration::ZERO, ..at(0) }), Ok(()));
 }

@@ -12,7 +12,7 @@ use hmac::Mac as _;
 use sha2::{Digest as _, Sha256};
 
 use super::secrets::TwilioKey;
-use super::{Refusal, TwilioTokens};
+use super::{SignatureError, TwilioTokens};
 
 /// The header that carries the signature.
 pub const HEADER: &str = "x-twilio-signature";
@@ -40,18 +40,18 @@ pub fn verify(
     header: Option<&str>,
     url: &str,
     content: Content<'_>,
-) -> Result<(), Refusal> {
-    let header = header.filter(|text| !text.is_empty()).ok_or(Refusal::HeaderMissing(HEADER))?;
+) -> Result<(), SignatureError> {
+    let header = header.filter(|text| !text.is_empty()).ok_or(SignatureError::HeaderMissing(HEADER))?;
     let mac = BASE64_STANDARD.decode(header).ok().filter(|mac| matches!(mac.len(), 20 | 32));
-    let mac = mac.ok_or(Refusal::HeaderMalformed { header: HEADER, form: FORM })?;
+    let mac = mac.ok_or(SignatureError::HeaderMalformed { header: HEADER, form: FORM })?;
     let parameters = signed_parameters(content);
     let urls = spellings(url);
     let matches = |key: &TwilioKey, url: &str| match mac.len() {
-        20 => over(&key.sha1, url, &parameters).verify_slice(&mac).is_ok(),
-        _ => over(&key.sha256, url, &parameters).verify_slice(&mac).is_ok(),
+        20 => mac_of(&key.sha1, url, &parameters).verify_slice(&mac).is_ok(),
+        _ => mac_of(&key.sha256, url, &parameters).verify_slice(&mac).is_ok(),
     };
     if !tokens.keys.iter().any(|key| urls.iter().any(|url| matches(key, url))) {
-        return Err(Refusal::Mismatch);
+        return Err(SignatureError::Mismatch);
     }
     match content {
         Content::Body(body) => check_body(url, body),
@@ -63,7 +63,7 @@ pub fn verify(
 #[must_use]
 pub fn sign(tokens: &TwilioTokens, url: &str, content: Content<'_>) -> String {
     let parameters = signed_parameters(content);
-    let mac = tokens.keys.first().map(|key| over(&key.sha1, url, &parameters).finalize().into_bytes());
+    let mac = tokens.keys.first().map(|key| mac_of(&key.sha1, url, &parameters).finalize().into_bytes());
     mac.map_or_else(String::new, |mac| BASE64_STANDARD.encode(mac))
 }
 
@@ -75,11 +75,11 @@ pub fn body_hash(body: &[u8]) -> String {
 
 /// The hash in the URL must be that of the body. The URL is signed, so the comparison need not be in constant
 /// time.
-fn check_body(url: &str, body: &[u8]) -> Result<(), Refusal> {
+fn check_body(url: &str, body: &[u8]) -> Result<(), SignatureError> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let hash = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == BODY_HASH);
-    let (_, hash) = hash.ok_or(Refusal::BodyNotSigned)?;
-    if hash.eq_ignore_ascii_case(&body_hash(body)) { Ok(()) } else { Err(Refusal::BodyMismatch) }
+    let (_, hash) = hash.ok_or(SignatureError::BodyNotSigned)?;
+    if hash.eq_ignore_ascii_case(&body_hash(body)) { Ok(()) } else { Err(SignatureError::BodyMismatch) }
 }
 
 /// The parameters as they are signed: sorted by name, then value, without duplicates and separators.
@@ -92,7 +92,7 @@ fn signed_parameters(content: Content<'_>) -> String {
     sorted.into_iter().flat_map(|(name, value)| [name, value]).collect()
 }
 
-fn over<M: hmac::Mac + Clone>(key: &M, url: &str, parameters: &str) -> M {
+fn mac_of<M: hmac::Mac + Clone>(key: &M, url: &str, parameters: &str) -> M {
     let mut mac = key.clone();
     mac.update(url.as_bytes());
     mac.update(parameters.as_bytes());
@@ -168,7 +168,7 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn check(url: &str, header: &str, content: Content<'_>) -> Result<(), Refusal> {
+    fn check(url: &str, header: &str, content: Content<'_>) -> Result<(), SignatureError> {
         verify(&tokens(&["12345"]), Some(header), url, content)
     }
 
@@ -199,14 +199,14 @@ mod tests {
         ] {
             assert_eq!(check(&url, signature, Content::Body(body)), Ok(()), "{url}");
             let other = check(&url, signature, Content::Body(b"{} "));
-            assert_eq!(other, Err(Refusal::BodyMismatch));
+            assert_eq!(other, Err(SignatureError::BodyMismatch));
         }
     }
 
     #[test]
     fn body_without_signed_hash_is_rejected() {
         let signature = sign(&tokens(&["12345"]), URL, Content::None);
-        assert_eq!(check(URL, &signature, Content::Body(BODY)), Err(Refusal::BodyNotSigned));
+        assert_eq!(check(URL, &signature, Content::Body(BODY)), Err(SignatureError::BodyNotSigned));
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
             assert_eq!(verify(&ours, Some(&signature), URL, Content::Form(&call)), Ok(()));
         }
         let signature = sign(&tokens(&["another"]), URL, Content::Form(&call));
-        assert_eq!(verify(&ours, Some(&signature), URL, Content::Form(&call)), Err(Refusal::Mismatch));
+        assert_eq!(verify(&ours, Some(&signature), URL, Content::Form(&call)), Err(SignatureError::Mismatch));
     }
 
     /// Made by Twilio's own library for Python.
@@ -227,7 +227,7 @@ mod tests {
         let call = form(&CALL);
         let signature = "033hgUJA9M/hXIZsYjwkerEP/DBm35nEri5FhCYjA5s=";
         assert_eq!(check(URL, signature, Content::Form(&call)), Ok(()));
-        assert_eq!(check(&URL[1..], signature, Content::Form(&call)), Err(Refusal::Mismatch));
+        assert_eq!(check(&URL[1..], signature, Content::Form(&call)), Err(SignatureError::Mismatch));
     }
 
     #[test]

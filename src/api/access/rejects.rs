@@ -22,9 +22,9 @@ impl Rejects {
     /// Notes a request that is turned away for `reason`, and resolves when it is the turn of its answer.
     pub(crate) async fn add(&self, reason: &'static str) {
         metrics::counter!(API_REJECTS, "reason" => reason).increment(1);
-        if let Some(suppressed) = self.log.turn(Instant::now()) {
+        if let Some(suppressed) = self.log.admit(Instant::now()) {
             tracing::warn!(reason, suppressed, "api request rejected");
         }
-        self.throttle.turn(1).await;
+        self.throttle.until_ready(1).await;
     }
 }

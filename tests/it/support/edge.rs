@@ -18,7 +18,7 @@ use memberflow::verify::secrets::{split_stripe, split_supabase, split_twilio};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
 use memberflow::{
     http::listener,
-    receive::{self, Dependencies, Receive},
+    receive::{self, Dependencies, Endpoints},
 };
 use reqwest::{RequestBuilder, Response};
 use secrecy::SecretString;
@@ -75,19 +75,19 @@ impl Edge {
         adjust(&mut config);
         let lifecycle = Lifecycle::default();
         let queue = Queue::open(&config, database.pool.clone(), database.pool.clone(), &lifecycle).unwrap();
-        let rests = Dependencies {
+        let dependencies = Dependencies {
             readiness: Readiness::start(database.options(), queue.clone(), &lifecycle),
             queue,
             clock: Clock::fixed(NOW),
             lifecycle: lifecycle.clone(),
             metrics: telemetry::metrics().unwrap(),
         };
-        let door = Receive::new(&config, rests).unwrap();
+        let endpoints = Endpoints::new(&config, dependencies).unwrap();
         let store = Store::new(database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
         let admin_token = Some(SecretString::from(ADMIN_TOKEN));
         let doctor = Arc::new(Doctor::new(&config));
         let members = api::routes(ApiState { store, clock: Clock::fixed(NOW), admin_token, doctor });
-        let routes = receive::webhooks(door.clone()).merge(receive::ops(door)).merge(members);
+        let routes = receive::webhooks(endpoints.clone()).merge(receive::ops(endpoints)).merge(members);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = receive::with_fallbacks(routes.merge(receive::alive()));

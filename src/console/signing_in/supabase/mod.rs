@@ -232,7 +232,7 @@ impl Supabase {
     }
 
     fn away(&self, error: &AuthError) -> SignInError {
-        if let Some(suppressed) = self.log.turn(Instant::now()) {
+        if let Some(suppressed) = self.log.admit(Instant::now()) {
             tracing::error!(%error, suppressed, "cannot sign anybody in by Supabase");
         }
         SignInError::Away

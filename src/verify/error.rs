@@ -2,7 +2,7 @@
 
 /// A delivery that failed verification. The text says what its sender should do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum SignatureError {
     /// A header that carries the signature is absent or empty.
     #[error("the header {0} is missing: send the provider's signature headers with the body they sign")]
     HeaderMissing(&'static str),
@@ -53,7 +53,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl SignatureError {
     /// The machine-readable name of the reason: the last part of a problem's `type`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
