@@ -67,7 +67,7 @@ impl ConnectionLimit {
 
     /// Evicts the connection that has been idle longest.
     pub(crate) fn evict_oldest(&self) {
-        if self.holders.evict_oldest() {
+        if self.holders.evict_oldest().is_some() {
             metrics::counter!(CONNECTIONS_GIVEN_UP).increment(1);
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// All entries. Cheap to clone.
@@ -13,14 +14,19 @@ pub(crate) struct EvictionQueue(Arc<Mutex<Entries>>);
 #[derive(Default)]
 struct Entries {
     next_position: u64,
-    by_position: BTreeMap<u64, CancellationToken>,
+    by_position: BTreeMap<u64, Entry>,
+}
+
+struct Entry {
+    evicted: CancellationToken,
+    left: oneshot::Receiver<()>,
 }
 
 impl Entries {
-    fn push(&mut self, evicted: CancellationToken) -> u64 {
+    fn push(&mut self, entry: Entry) -> u64 {
         let position = self.next_position;
         self.next_position += 1;
-        self.by_position.insert(position, evicted);
+        self.by_position.insert(position, entry);
         position
     }
 }
@@ -29,17 +35,17 @@ impl EvictionQueue {
     /// Adds an entry at the back, until the handle is dropped.
     pub(crate) fn push(&self) -> EvictionHandle {
         let evicted = CancellationToken::new();
-        let position = Mutex::new(self.entries().push(evicted.clone()));
-        EvictionHandle { queue: self.clone(), position, evicted }
+        let (leaving, left) = oneshot::channel();
+        let entry = Entry { evicted: evicted.clone(), left };
+        let position = Mutex::new(self.entries().push(entry));
+        EvictionHandle { queue: self.clone(), position, evicted, _leaving: leaving }
     }
 
-    /// Evicts the entry that has waited longest; false if there is none.
-    pub(crate) fn evict_oldest(&self) -> bool {
-        let oldest = self.entries().by_position.pop_first();
-        oldest.is_some_and(|(_, evicted)| {
-            evicted.cancel();
-            true
-        })
+    /// Evicts the entry that has waited longest; `None` if there is none.
+    pub(crate) fn evict_oldest(&self) -> Option<Evicted> {
+        let (_, Entry { evicted, left }) = self.entries().by_position.pop_first()?;
+        evicted.cancel();
+        Some(Evicted(left))
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -52,6 +58,17 @@ pub(crate) struct EvictionHandle {
     queue: EvictionQueue,
     position: Mutex<u64>,
     evicted: CancellationToken,
+    _leaving: oneshot::Sender<()>,
+}
+
+/// An evicted entry.
+pub(crate) struct Evicted(oneshot::Receiver<()>);
+
+impl Evicted {
+    /// Resolves once its handle is dropped.
+    pub(crate) async fn left(self) {
+        self.0.await.ok();
+    }
 }
 
 impl EvictionHandle {
@@ -59,8 +76,8 @@ impl EvictionHandle {
     pub(crate) fn move_to_back(&self) {
         let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = self.queue.entries();
-        if entries.by_position.remove(&position).is_some() {
-            *position = entries.push(self.evicted.clone());
+        if let Some(entry) = entries.by_position.remove(&position) {
+            *position = entries.push(entry);
         }
     }
 
@@ -79,6 +96,10 @@ impl Drop for EvictionHandle {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn are_evicted(handles: &[&EvictionHandle]) -> Vec<bool> {
@@ -90,12 +111,22 @@ mod tests {
         let queue = EvictionQueue::default();
         let (first, second, third) = (queue.push(), queue.push(), queue.push());
         first.move_to_back();
-        assert!(queue.evict_oldest());
+        assert!(queue.evict_oldest().is_some());
         assert_eq!(are_evicted(&[&first, &second, &third]), [false, true, false]);
         drop(third);
-        assert!(queue.evict_oldest());
+        assert!(queue.evict_oldest().is_some());
         assert_eq!(are_evicted(&[&first, &second]), [true, true]);
         first.move_to_back();
-        assert!(!queue.evict_oldest(), "an evicted entry does not come back");
+        assert!(queue.evict_oldest().is_none(), "an evicted entry does not come back");
+    }
+
+    #[tokio::test]
+    async fn evicted_entry_has_left_once_its_handle_is_dropped() {
+        let queue = EvictionQueue::default();
+        let handle = queue.push();
+        let mut left = pin!(queue.evict_oldest().unwrap().left());
+        assert!(left.as_mut().now_or_never().is_none());
+        drop(handle);
+        assert!(left.now_or_never().is_some());
     }
 }
