@@ -171,7 +171,7 @@ pub enum Unreadable {
 
 /// The settings for decoding events.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub struct DecodeSettings {
     /// The metadata keys that name a user, strongest first.
     pub user_id_keys: Vec<String>,
     /// The tables whose rows count.
@@ -186,15 +186,15 @@ pub struct Reading {
 ///
 /// # Errors
 /// [`Unreadable`], if the body can never be decoded.
-pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadable> {
+pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Meaning, Unreadable> {
     let body = &envelope.body[..];
     match envelope.source {
-        Source::Stripe => read_stripe(serde_json::from_slice(body)?, reading),
+        Source::Stripe => read_stripe(serde_json::from_slice(body)?, settings),
         Source::SupabaseAuth => supabase::auth_hook::read(body),
-        Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &reading.tables),
+        Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &settings.tables),
         Source::Twilio => {
             let account = twilio::account(body)?;
-            let is_another = |of: &String| reading.twilio_account.as_ref().is_some_and(|ours| ours != of);
+            let is_another = |of: &String| settings.twilio_account.as_ref().is_some_and(|ours| ours != of);
             let meaning = twilio::read(envelope)?;
             Ok(match account.filter(is_another) {
                 Some(account) => {
@@ -207,9 +207,9 @@ pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadabl
         Source::Internal => match serde_json::from_slice(body)? {
             Internal::Snapshot(snapshot) => {
                 let origin = snapshot.origin();
-                counted(reading, &origin, || stripe::read_snapshot(snapshot, &reading.user_id_keys))
+                counted(settings, &origin, || stripe::read_snapshot(snapshot, &settings.user_id_keys))
             }
-            Internal::Corrected(corrected) => corrected.meaning(&reading.tables),
+            Internal::Corrected(corrected) => corrected.meaning(&settings.tables),
             internal => Ok(Meaning::Internal(internal)),
         },
     }
@@ -219,27 +219,27 @@ pub fn read(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadabl
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_states(envelope: &Envelope, reading: &Reading) -> Result<Meaning, Unreadable> {
+pub fn read_states(envelope: &Envelope, settings: &DecodeSettings) -> Result<Meaning, Unreadable> {
     let meaning = match envelope.source {
-        Source::Stripe => read_stripe(stripe::read_fields(&envelope.body)?, reading),
-        _ => read(envelope, reading),
+        Source::Stripe => read_stripe(stripe::read_fields(&envelope.body)?, settings),
+        _ => read(envelope, settings),
     };
     meaning.map(Meaning::without_objects)
 }
 
-fn read_stripe(event: Value, reading: &Reading) -> Result<Meaning, Unreadable> {
+fn read_stripe(event: Value, settings: &DecodeSettings) -> Result<Meaning, Unreadable> {
     let origin = Origin::of_event(&event);
-    counted(reading, &origin, || stripe::read(event, &reading.user_id_keys))
+    counted(settings, &origin, || stripe::read(event, &settings.user_id_keys))
 }
 
 /// Decodes the event if its `origin` counts. An event that does not count is never unreadable: it is stored
 /// as it is.
 fn counted(
-    reading: &Reading,
+    settings: &DecodeSettings,
     origin: &Origin,
     read: impl FnOnce() -> Result<Meaning, Unreadable>,
 ) -> Result<Meaning, Unreadable> {
-    match reading.admission.check(origin) {
+    match settings.admission.check(origin) {
         Ok(()) => read(),
         Err(reason) => {
             let meaning = read().unwrap_or(Meaning::Nothing);

@@ -19,4 +19,4 @@ pub mod twilio;
 #[cfg(test)]
 mod fixtures;
 
-pub use meaning::{Meaning, Reading, Unreadable, read, read_states};
+pub use meaning::{DecodeSettings, Meaning, Unreadable, read, read_states};

@@ -167,7 +167,7 @@ pub(super) async fn resolve(
     let mut touched =
         Touched { named: batch.claimed(), active: batch.owners().collect(), ..Touched::default() };
     let links = links(&batch.stripe);
-    let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.reading).await?;
+    let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.decoding).await?;
     let Resolved { changed, since, claims, thin } = resolved;
     touched.add_evidence(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
     touched.add_evidence(emails::write(tx, batch.emails).await?);
@@ -180,8 +180,8 @@ pub(super) async fn resolve(
     touched.add_changed(&changed);
 
     let mut differences = activity::Differences::new();
-    let rows = facts::resolve_rows(tx, batch.rows, &rules.reading).await?;
-    activity::count_rows(&rows, &rules.reading.tables, &mut differences);
+    let rows = facts::resolve_rows(tx, batch.rows, &rules.decoding).await?;
+    activity::count_rows(&rows, &rules.decoding.tables, &mut differences);
     activity::resolve_logins(tx, &batch.logins, &mut differences).await?;
     activity::write(tx, &differences).await?;
     touched.active.extend(differences.keys());

@@ -38,7 +38,7 @@ pub(super) fn read_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rules:
     let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
     for envelope in batch {
         // Without whole objects: events that need chaining are read again from the table with their peers.
-        match read_states(envelope, &rules.reading) {
+        match read_states(envelope, &rules.decoding) {
             Ok(meaning) => decoded.events.push(Read { envelope, meaning }),
             Err(unreadable) => decoded.dead.push((envelope, unreadable.to_string())),
         }

@@ -33,7 +33,7 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
-use crate::project::Reading;
+use crate::project::DecodeSettings;
 use crate::project::identity::Matching;
 use crate::project::member::Thresholds;
 
@@ -51,8 +51,8 @@ pub struct Store {
 /// The settings of the projection.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// How events are read.
-    pub reading: Reading,
+    /// How events are decoded.
+    pub decoding: DecodeSettings,
     /// What counts as evidence of whose a customer is.
     pub matching: Matching,
     /// How phone numbers and consent are read.
@@ -77,7 +77,7 @@ impl Rules {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
-            reading: Reading {
+            decoding: DecodeSettings {
                 user_id_keys: config.user_id_metadata_keys.clone(),
                 tables: config.activity_tables.clone(),
                 admission: config.admission(),

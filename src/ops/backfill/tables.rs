@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
-use crate::store::backfill::{Counts, Part, Reading, Scope, Unknown};
+use crate::store::backfill::{Counts, Part, Import, Scope, Unknown};
 use crate::store::{Store, StoreError};
 
 /// What came of it.
@@ -40,12 +40,12 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
         store.begin_first_start().await?;
     }
     for scope in if is_first { &Scope::ALL } else { scopes } {
-        let reading = store.read_tables(*scope, is_first).await?;
-        follow(&reading, progress).await?;
-        let (looked_at, found) = reading.counts().await?;
+        let import = store.read_tables(*scope, is_first).await?;
+        follow(&import, progress).await?;
+        let (looked_at, found) = import.counts().await?;
         report.looked_at.extend(looked_at);
         report.found.extend(found);
-        report.unknown.extend(reading.unknown().await?);
+        report.unknown.extend(import.unknown().await?);
     }
     if is_first {
         store.end_first_start().await?;
@@ -58,11 +58,11 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
     Ok(report)
 }
 
-async fn follow(reading: &Reading, progress: &mut Progress) -> Result<(), StoreError> {
+async fn follow(import: &Import, progress: &mut Progress) -> Result<(), StoreError> {
     let mut under_way: Option<Part> = None;
-    while let Some(step) = reading.step().await? {
+    while let Some(step) = import.step().await? {
         if under_way.as_ref() != Some(&step.part) {
-            let estimate = reading.estimate(&step.part).await?;
+            let estimate = import.estimate(&step.part).await?;
             progress.begin(&format!("reading {}", step.part.name()), estimate);
             under_way = Some(step.part);
         }

@@ -36,7 +36,7 @@ pub(in crate::store) async fn correct(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<i64, sqlx::Error> {
-    let tables = &rules.reading.tables;
+    let tables = &rules.decoding.tables;
     let statement = statement(table, counted);
     let (mut total, mut after) = (0, 0_i64);
     loop {

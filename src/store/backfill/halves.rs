@@ -12,7 +12,7 @@ use super::pages::{self, Page};
 use super::parts::Part;
 use super::run::{self, Turn};
 use super::tables::Table;
-use super::{Reading, SETTINGS, Step, read};
+use super::{Import, SETTINGS, Step, read};
 use crate::database;
 use crate::store::tables::Tables;
 
@@ -21,34 +21,34 @@ const LIMITS: &str = "select set_config('lock_timeout', '5s', true),
                                set_config('idle_in_transaction_session_timeout', '5min', true)";
 
 /// Imports the next page in halves; `None` if it must not be split.
-pub(in crate::store) async fn step(reading: &Reading) -> Result<Option<Step>, sqlx::Error> {
-    let pool = reading.store.pool();
+pub(in crate::store) async fn step(import: &Import) -> Result<Option<Step>, sqlx::Error> {
+    let pool = import.store.pool();
     if pool.options().get_max_connections() < 2 {
         return Ok(None);
     }
     let mut tx = database::begin(pool).await?;
-    let Some(turn) = run::take(&mut tx, reading.id, reading.page_rows, reading.tables()).await? else {
+    let Some(turn) = run::take(&mut tx, import.id, import.page_rows, import.tables()).await? else {
         return Ok(None);
     };
     locks::lock(&mut tx).await?;
     let Some((first, second)) = split(&mut tx, &turn).await? else { return Ok(None) };
     let mut other = database::begin(pool).await?;
     Tables::Live.choose(&mut other).await?;
-    let (one, two) = tokio::try_join!(half(&mut tx, &first, reading), half(&mut other, &second, reading))?;
+    let (one, two) = tokio::try_join!(half(&mut tx, &first, import), half(&mut other, &second, import))?;
     let page = Page::of_halves(one, two);
     if page.is_for_one {
         return Ok(None);
     }
-    run::advance(&mut tx, &turn, &page, reading.store.now()).await?;
+    run::advance(&mut tx, &turn, &page, import.store.now()).await?;
     other.commit().await?;
     tx.commit().await?;
     Ok(Some(Step { part: turn.part, rows: page.rows }))
 }
 
-async fn half(tx: &mut PgConnection, turn: &Turn, reading: &Reading) -> Result<Page, sqlx::Error> {
+async fn half(tx: &mut PgConnection, turn: &Turn, import: &Import) -> Result<Page, sqlx::Error> {
     sqlx::query(LIMITS).execute(&mut *tx).await?;
     sqlx::query(SETTINGS).execute(&mut *tx).await?;
-    read(tx, turn, &reading.store).await
+    read(tx, turn, &import.store).await
 }
 
 /// The two halves of the page; `None` if it has too few rows or the halves would write the same rows.

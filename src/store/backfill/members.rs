@@ -22,7 +22,7 @@ pub(in crate::store) async fn derive(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(next_users(turn, &rules.reading.tables)))
+    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(next_users(turn, &rules.decoding.tables)))
         .bind(&turn.position)
         .persistent(false)
         .fetch_all(&mut *tx)

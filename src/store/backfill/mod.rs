@@ -43,7 +43,7 @@ use self::run::Turn;
 
 /// An import in progress, which other processes may share.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct Import {
     store: Store,
     id: i64,
     /// Whether pages may be split.
@@ -67,15 +67,15 @@ pub type Counts = BTreeMap<String, i64>;
 impl Store {
     /// Begins to import the tables of `scope`, or continues an unfinished import. `is_first`: nothing was
     /// imported before, so no fact can be out of date.
-    pub async fn read_tables(&self, scope: Scope, is_first: bool) -> Result<Reading, StoreError> {
+    pub async fn read_tables(&self, scope: Scope, is_first: bool) -> Result<Import, StoreError> {
         let (pool, now) = self.parts();
-        let id = run::begin(pool, scope, is_first, &self.rules.reading.tables, now).await?;
+        let id = run::begin(pool, scope, is_first, &self.rules.decoding.tables, now).await?;
         let is_in_halves = is_first && scope == Scope::Activity;
-        Ok(Reading { store: self.clone(), id, is_in_halves, page_rows: None })
+        Ok(Import { store: self.clone(), id, is_in_halves, page_rows: None })
     }
 }
 
-impl Reading {
+impl Import {
     /// The same with `rows` in a page.
     #[must_use]
     pub fn in_pages_of(self, rows: usize) -> Self {
@@ -105,7 +105,7 @@ impl Reading {
     }
 
     fn tables(&self) -> &ActivityTables {
-        &self.store.rules.reading.tables
+        &self.store.rules.decoding.tables
     }
 
     /// The estimated number of rows in `part`, by the planner's statistics.
@@ -145,7 +145,7 @@ async fn read(tx: &mut PgConnection, turn: &Turn, store: &Store) -> Result<Page,
         Part::SignIns => logins::sign_ins(tx, turn, now).await,
         Part::Rows(counted) => rows::present(tx, turn, counted, rules, now).await,
         Part::Gone(counted) => gone::rows(tx, turn, counted, now).await,
-        Part::Counts => counts::set(tx, &rules.reading.tables).await,
+        Part::Counts => counts::set(tx, &rules.decoding.tables).await,
         Part::Members => members::derive(tx, turn, rules, now).await,
         Part::Subscriptions => subscriptions::present(tx, turn, rules, now).await,
         Part::Payments => payments::present(tx, turn, rules, now).await,

@@ -23,7 +23,7 @@ pub(in crate::store) async fn present(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let (relation, tables) = (counted.relation(), &rules.reading.tables);
+    let (relation, tables) = (counted.relation(), &rules.decoding.tables);
     let table = Table::find(tx, relation).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
     let rows = reading::page(tx, turn, &table, relation, tables).await?;

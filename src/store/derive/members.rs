@@ -326,7 +326,7 @@ pub async fn write_activity(
     }
     let (engagement, health): (Vec<_>, Vec<_>) =
         members.iter().map(|one| engagement_and_health(one, context)).unzip();
-    let tables = &context.rules.reading.tables;
+    let tables = &context.rules.decoding.tables;
     let days = |one: &Member| one.last_login_at.map(|at| whole_days(at, context.moment(one.user_id)));
     sqlx::query(WRITE_ACTIVITY)
         .bind(members.iter().map(|one| one.user_id).collect::<Vec<_>>())

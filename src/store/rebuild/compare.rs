@@ -117,7 +117,7 @@ pub(super) async fn look(
 
 async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     align(tx).await?;
-    leave_to_the_application(tx, &rules.reading.tables).await?;
+    leave_to_the_application(tx, &rules.decoding.tables).await?;
     tx.execute("truncate differences").await?;
     let is_part: bool = sqlx::query_scalar("select exists (select from scope)").fetch_one(&mut *tx).await?;
     for table in &TABLES {

@@ -87,7 +87,7 @@ async fn unnamed(
     rules: &Rules,
 ) -> Result<(Vec<EventName>, BTreeSet<String>), sqlx::Error> {
     let (mut found, mut names) = (Vec::new(), BTreeSet::new());
-    let lifted = events::lifted_flags(tx, &rules.reading.admission).await?;
+    let lifted = events::lifted_flags(tx, &rules.decoding.admission).await?;
     for unnamed in [Unnamed::WithoutSubject, Unnamed::Flagged(&lifted)] {
         let mut position = EventName::default();
         loop {

@@ -164,7 +164,7 @@ async fn plant_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx
             })
             .collect();
         let mut differences = activity::Differences::new();
-        activity::count_rows(&planted, &rules.reading.tables, &mut differences);
+        activity::count_rows(&planted, &rules.decoding.tables, &mut differences);
         activity::write(tx, &differences).await?;
     }
 }

@@ -199,7 +199,7 @@ async fn row_counts_equal_by_event_import_and_reconcile() {
 
     app.execute("delete from ingest.row_facts").await;
     app.execute("delete from ingest.activity").await;
-    let tables = &app.store.rules().reading.tables;
+    let tables = &app.store.rules().decoding.tables;
     for relation in [
         "storage.objects",
         "public.tracks",

@@ -71,10 +71,10 @@ async fn interrupted_shared_import_gives_same_result() {
                 break;
             }
         }
-        let reading = pieces.store.read_tables(scope, true).await.unwrap();
-        let (one, other) = (reading.clone(), reading);
-        let all = async |reading: memberflow::store::backfill::Reading| {
-            while reading.step().await.unwrap().is_some() {}
+        let import = pieces.store.read_tables(scope, true).await.unwrap();
+        let (one, other) = (import.clone(), import);
+        let all = async |import: memberflow::store::backfill::Import| {
+            while import.step().await.unwrap().is_some() {}
         };
         tokio::join!(all(one), all(other));
     }

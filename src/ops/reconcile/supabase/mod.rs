@@ -116,7 +116,7 @@ async fn look(
     let mut found = Found::default();
     // One moment for all: what is applied meanwhile is no difference.
     let mut tx = reading(store.pool()).await?;
-    let tables = &store.rules().reading.tables;
+    let tables = &store.rules().decoding.tables;
     let fixed = leads::checks().into_iter().chain(members::checks(tables)).chain([
         campaigns::check(),
         tickets::check(),

@@ -27,7 +27,7 @@ use crate::project::meaning::Report;
 use crate::project::order;
 use crate::project::stripe::StripeObject;
 use crate::project::supabase::Row;
-use crate::project::{Meaning, Reading};
+use crate::project::{DecodeSettings, Meaning};
 
 /// A report and the event that made it.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub async fn resolve_stripe(
     tx: &mut PgConnection,
     reported: Vec<Reported<StripeObject>>,
     links: &BTreeSet<(String, String)>,
-    reading: &Reading,
+    settings: &DecodeSettings,
 ) -> Result<Resolved, sqlx::Error> {
     if reported.is_empty() {
         return Ok(Resolved::default());
@@ -94,7 +94,7 @@ pub async fn resolve_stripe(
     // Imported ones are not reported by Stripe.
     let (imported, reported): (Vec<_>, _) =
         reported.into_iter().partition(|one| matches!(one.report.state, StripeObject::ImportedPayment(_)));
-    let mut winners = winners_of(tx, reported, &stored, &decided, reading, of_stripe).await?;
+    let mut winners = winners_of(tx, reported, &stored, &decided, settings, of_stripe).await?;
     let claims = claims_of(&mut winners);
     let revised = versions::write(tx, &winners).await?;
     let mut winners = with_imported(latest(winners, &stored), imported, &stored);
@@ -119,14 +119,14 @@ pub async fn resolve_stripe(
 pub async fn resolve_rows(
     tx: &mut PgConnection,
     reported: Vec<Reported<Row>>,
-    reading: &Reading,
+    settings: &DecodeSettings,
 ) -> Result<BTreeMap<String, Changed<Row>>, sqlx::Error> {
     if reported.is_empty() {
         return Ok(BTreeMap::new());
     }
     let stored = rows::stored(tx, &reported).await?;
     let (imported, reported) = reported.into_iter().partition(is_imported);
-    let winners = winners_of(tx, reported, &stored, &HashSet::new(), reading, of_row).await?;
+    let winners = winners_of(tx, reported, &stored, &HashSet::new(), settings, of_row).await?;
     let winners = with_imported(latest(winners, &stored), imported, &stored);
     rows::write(tx, &winners).await?;
     Ok(changes(winners, stored))

@@ -10,7 +10,7 @@ use super::{Moment, Reported, Stored, Versioned};
 use crate::project::internal::FOUND;
 use crate::project::meaning::Report;
 use crate::project::order::{self, Candidate};
-use crate::project::{Meaning, Reading, read};
+use crate::project::{DecodeSettings, Meaning, read};
 use crate::store::events;
 use crate::store::resolve::claims::ClaimReport;
 
@@ -32,7 +32,7 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
     reported: Vec<Reported<T>>,
     stored: &HashMap<String, Stored<T>>,
     decided: &HashSet<(String, Moment)>,
-    reading: &Reading,
+    settings: &DecodeSettings,
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Vec<Winner<T>>, sqlx::Error> {
     let mut winners = Vec::new();
@@ -65,7 +65,7 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
         }
     }
     if !undecided.is_empty() {
-        let Reports { mut peers, pruned, cut } = reports(tx, &undecided, reading, pick).await?;
+        let Reports { mut peers, pruned, cut } = reports(tx, &undecided, settings, pick).await?;
         // A winner among events that were pruned cannot be decided again.
         undecided.retain(|key| {
             let has_winner = decided.contains(key) || stored.get(&key.0).is_some_and(|it| it.moment == key.1);
@@ -95,13 +95,13 @@ struct Reports<T> {
 async fn reports<T>(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(String, Moment)>,
-    reading: &Reading,
+    settings: &DecodeSettings,
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Reports<T>, sqlx::Error> {
     let seconds: BTreeSet<_> = wanted.iter().map(|(subject, (_, _, at))| (subject.as_str(), *at)).collect();
     let events::Peers { events, pruned, cut } = events::peers(tx, &seconds).await?;
     let reported = events.into_iter().filter_map(|envelope| {
-        let report = pick(read(&envelope, reading).ok()?)?;
+        let report = pick(read(&envelope, settings).ok()?)?;
         Some(Reported { event_id: envelope.event_id, report })
     });
     Ok(Reports { peers: group(reported), pruned, cut })

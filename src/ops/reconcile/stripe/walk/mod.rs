@@ -113,7 +113,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
             complete(self.api, object).await.map_err(|source| ReconcileError::Api { path, source })?;
         }
         objects.extend(self.discounts(&objects).await?);
-        let keys = &self.store.rules().reading.user_id_keys;
+        let keys = &self.store.rules().decoding.user_id_keys;
         let total = objects.len();
         let read = objects.into_iter().filter_map(|object| shown(&object, keys).map(|shown| (object, shown)));
         let read: Vec<(Value, Shown)> = read.collect();
@@ -124,7 +124,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
     async fn compare(&mut self, read: &[(Value, Shown)], at: OffsetDateTime) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = read.iter().map(|(_, shown)| shown.state.id()).collect();
         let known = self.store.known_objects(&ids).await?;
-        let account = self.store.rules().reading.admission.account.clone();
+        let account = self.store.rules().decoding.admission.account.clone();
         let seen = Seen { at, livemode: self.api.livemode(), account };
         let mut events = Vec::new();
         let mut drifted = Vec::new();
