@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::isolate::{self, Fault, attempt, fault_text, give_up};
 use crate::database::with_time_limit;
 use crate::lifecycle::Lifecycle;
-use crate::store::events::retries::{ATTEMPTS, Due};
+use crate::store::events::retries::{ATTEMPTS, DueRetry};
 use crate::store::{Store, StoreError};
 
 /// How often due events are looked up.
@@ -33,8 +33,8 @@ async fn round(store: &Store, lifecycle: &Lifecycle) -> Result<(), StoreError> {
 }
 
 /// The attempt was already counted: the count holds even if it crashes the process.
-async fn retry(store: &Store, due: Due) -> Result<(), StoreError> {
-    let Due { envelope, attempts, reason } = due;
+async fn retry(store: &Store, due: DueRetry) -> Result<(), StoreError> {
+    let DueRetry { envelope, attempts, reason } = due;
     if attempts > ATTEMPTS {
         let before = reason.unwrap_or_else(|| "no error was recorded".to_owned());
         let reason = format!("the process ended during {ATTEMPTS} attempts; last error: {before}");

@@ -11,11 +11,11 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::decoded_batch::{Decoded, DecodedBatch, read_all};
+use super::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use super::derive::derive;
 use super::events::uncounted::Uncounted;
 use super::events::unknown_values::UnknownValues;
-use super::events::{self, Rows};
+use super::events::{self, EventRows};
 use super::events::{pending, retries};
 use super::locks::lock_for_batch;
 use super::resolve::facts::{Reported, Resolved};
@@ -44,9 +44,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing was written.
     pub async fn apply(&self, batch: &[Envelope]) -> Result<Applied, StoreError> {
-        let decoded = read_all(batch, &self.rules);
+        let decoded = decode_all(batch, &self.rules);
         let tx = database::begin(&self.pool).await?;
-        self.apply_in(tx, decoded, Rows::Missing).await
+        self.apply_in(tx, decoded, EventRows::Missing).await
     }
 
     /// Applies pending events, all of `batch` or nothing. `held`: the transaction that holds their row locks.
@@ -61,13 +61,13 @@ impl Store {
         batch: &[Envelope],
     ) -> Result<Applied, StoreError> {
         if let Some(tx) = held {
-            return self.apply_in(tx, read_all(batch, &self.rules), Rows::Held).await;
+            return self.apply_in(tx, decode_all(batch, &self.rules), EventRows::Locked).await;
         }
         let mut tx = database::begin(&self.pool).await?;
-        let is_held = pending::hold(&mut tx, batch).await?;
-        let ours = batch.iter().zip(is_held).filter_map(|(event, is_held)| is_held.then_some(event));
-        let decoded = read_all(ours, &self.rules);
-        self.apply_in(tx, decoded, Rows::Held).await
+        let is_locked = pending::lock(&mut tx, batch).await?;
+        let ours = batch.iter().zip(is_locked).filter_map(|(event, is_locked)| is_locked.then_some(event));
+        let decoded = decode_all(ours, &self.rules);
+        self.apply_in(tx, decoded, EventRows::Locked).await
     }
 
     /// Retries a pending event alone, unless it is applied or dead by now. Waits for its row lock: the
@@ -77,15 +77,15 @@ impl Store {
     /// [`StoreError`]; nothing was written.
     pub async fn apply_alone(&self, event: &Envelope) -> Result<Applied, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
-        let is_held = pending::hold_counted(&mut tx, from_ref(event)).await? == [true];
-        self.apply_in(tx, read_all(is_held.then_some(event), &self.rules), Rows::Held).await
+        let is_locked = pending::lock_counted(&mut tx, from_ref(event)).await? == [true];
+        self.apply_in(tx, decode_all(is_locked.then_some(event), &self.rules), EventRows::Locked).await
     }
 
     async fn apply_in(
         &self,
         mut tx: Transaction<'static, Postgres>,
         decoded: Decoded<'_>,
-        rows: Rows,
+        rows: EventRows,
     ) -> Result<Applied, StoreError> {
         let now = self.clock.now();
         let Decoded { events, dead } = decoded;
@@ -147,9 +147,9 @@ pub(super) async fn within(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let Decoded { events, dead } = read_all(events, rules);
+    let Decoded { events, dead } = decode_all(events, rules);
     retries::dead_letter(tx, &dead, now).await?;
-    let new = events::mark_applied(tx, events, Rows::Missing, now).await?;
+    let new = events::mark_applied(tx, events, EventRows::Missing, now).await?;
     if new.is_empty() {
         return Ok(());
     }

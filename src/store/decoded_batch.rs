@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Rules;
-use super::events::Read;
+use super::events::DecodedEvent;
 use super::resolve::claims::ClaimReport;
 use super::resolve::emails::AddressReport;
 use super::resolve::facts;
@@ -26,20 +26,20 @@ use crate::project::twilio::SmsReport;
 /// The prefix of the stand-in customer of a user whose payments the application recorded before memberflow.
 pub(super) const PREEXISTING_USER: &str = "found/user/";
 
-/// A batch as it is read.
+/// The events of a batch, each decoded.
 pub(super) struct Decoded<'a> {
-    pub events: Vec<Read<'a>>,
+    pub events: Vec<DecodedEvent<'a>>,
     /// Events that can never be decoded, with the reason.
     pub dead: Vec<(&'a Envelope, String)>,
 }
 
 /// Decodes each event of `batch`.
-pub(super) fn read_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rules: &Rules) -> Decoded<'a> {
+pub(super) fn decode_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rules: &Rules) -> Decoded<'a> {
     let mut decoded = Decoded { events: Vec::new(), dead: Vec::new() };
     for envelope in batch {
         // Without whole objects: events that need chaining are read again from the table with their peers.
         match read_states(envelope, &rules.decoding) {
-            Ok(meaning) => decoded.events.push(Read { envelope, meaning }),
+            Ok(meaning) => decoded.events.push(DecodedEvent { envelope, meaning }),
             Err(unreadable) => decoded.dead.push((envelope, unreadable.to_string())),
         }
     }
@@ -62,9 +62,9 @@ pub(super) struct DecodedBatch {
 
 impl DecodedBatch {
     /// Sorts `events`.
-    pub(super) fn sort(events: Vec<Read<'_>>) -> Self {
+    pub(super) fn sort(events: Vec<DecodedEvent<'_>>) -> Self {
         let mut batch = Self::default();
-        for Read { envelope, meaning } in events {
+        for DecodedEvent { envelope, meaning } in events {
             let event_id = &envelope.event_id;
             match meaning {
                 Meaning::Stripe(report) => {

@@ -146,7 +146,7 @@ impl ClaimLimit {
 
 impl Claim {
     /// Call before each attempt. Within the crash-loop guard the attempt is counted and committed, so that it
-    /// is known if this process crashes on it. Leaves in `envelopes` what is still held.
+    /// is known if this process crashes on it. Leaves in `envelopes` what is still locked.
     pub async fn begin(&mut self, envelopes: &mut Vec<Envelope>) -> Result<(), sqlx::Error> {
         if !self.is_guarded || self.is_counted {
             return Ok(());
@@ -155,8 +155,8 @@ impl Claim {
             Some(transaction) => transaction,
             None => {
                 let mut transaction = database::begin(&self.pool).await?;
-                let is_held = pending::hold(&mut transaction, envelopes).await?;
-                retain(envelopes, is_held);
+                let is_locked = pending::lock(&mut transaction, envelopes).await?;
+                retain(envelopes, is_locked);
                 transaction
             }
         };
@@ -164,8 +164,8 @@ impl Claim {
         transaction.commit().await?;
         self.is_counted = true;
         let mut transaction = database::begin(&self.pool).await?;
-        let is_held = pending::hold_counted(&mut transaction, envelopes).await?;
-        retain(envelopes, is_held);
+        let is_locked = pending::lock_counted(&mut transaction, envelopes).await?;
+        retain(envelopes, is_locked);
         self.transaction = Some(transaction);
         Ok(())
     }
@@ -183,8 +183,8 @@ impl Claim {
     }
 }
 
-/// Leaves the events that are held.
-fn retain(envelopes: &mut Vec<Envelope>, is_held: Vec<bool>) {
-    let mut is_held = is_held.into_iter();
-    envelopes.retain(|_| is_held.next().unwrap_or_default());
+/// Leaves the events that are locked.
+fn retain(envelopes: &mut Vec<Envelope>, is_locked: Vec<bool>) {
+    let mut is_locked = is_locked.into_iter();
+    envelopes.retain(|_| is_locked.next().unwrap_or_default());
 }

@@ -10,7 +10,7 @@ use crate::envelope::{Envelope, Source};
 use crate::project::Meaning;
 use crate::project::identity::{self, Address, Claim, Match, Matching, Owner, Role};
 use crate::project::internal::Internal;
-use crate::store::events::{self, Read, Rows};
+use crate::store::events::{self, DecodedEvent, EventRows};
 use crate::store::parked::{Parked, Reason};
 use crate::store::resolve::claims::{self, Users};
 use crate::store::resolve::emails::{self, AddressReport};
@@ -175,8 +175,8 @@ pub async fn record(
         });
         meanings.push(Meaning::Internal(internal));
     }
-    let matches = envelopes.iter().zip(meanings).map(|(envelope, meaning)| Read { envelope, meaning });
-    events::mark_applied(tx, matches.collect(), Rows::Missing, now).await?;
+    let matches = envelopes.iter().zip(meanings).map(|(envelope, meaning)| DecodedEvent { envelope, meaning });
+    events::mark_applied(tx, matches.collect(), EventRows::Missing, now).await?;
     emails::write(tx, given).await?;
     Ok(())
 }

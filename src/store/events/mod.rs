@@ -10,7 +10,8 @@ pub(super) mod unknown_values;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
-use sqlx::{PgConnection, QueryBuilder, Row as _};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgConnection, QueryBuilder, Row as _};
 use time::OffsetDateTime;
 
 use crate::envelope::Envelope;
@@ -20,14 +21,14 @@ use crate::project::stripe::{Admission, NotCounted};
 
 /// An event with what it means.
 #[derive(Debug)]
-pub struct Read<'a> {
+pub struct DecodedEvent<'a> {
     /// The event.
     pub envelope: &'a Envelope,
     /// What it means.
     pub meaning: Meaning,
 }
 
-impl Read<'_> {
+impl DecodedEvent<'_> {
     /// The object that the event is about, and its time there.
     fn subject(&self) -> (Option<&str>, OffsetDateTime) {
         self.subject_in(&self.meaning)
@@ -48,31 +49,31 @@ impl Read<'_> {
     }
 }
 
-/// Whether the events of a batch have their rows.
+/// Whether the events of a batch have rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rows {
+pub enum EventRows {
     /// From the broker: most have none.
     Missing,
     /// Pending, with their rows locked by this transaction and their bodies stored.
-    Held,
+    Locked,
 }
 
 /// Marks `events` as applied and returns those that were not applied before, ordered by name. Each event is
 /// returned only once, even if it is repeated within a call.
 pub async fn mark_applied<'a>(
     tx: &mut PgConnection,
-    mut events: Vec<Read<'a>>,
-    rows: Rows,
+    mut events: Vec<DecodedEvent<'a>>,
+    rows: EventRows,
     now: OffsetDateTime,
-) -> Result<Vec<Read<'a>>, sqlx::Error> {
+) -> Result<Vec<DecodedEvent<'a>>, sqlx::Error> {
     // All writers use the same order: two batches with the same events cannot deadlock.
     events.sort_by(|a, b| key(a.envelope).cmp(&key(b.envelope)));
     events.dedup_by(|a, b| key(a.envelope) == key(b.envelope));
-    let body = |event: &Read<'a>| match rows {
-        Rows::Missing => &event.envelope.body[..],
-        Rows::Held => &[],
+    let body = |event: &DecodedEvent<'a>| match rows {
+        EventRows::Missing => &event.envelope.body[..],
+        EventRows::Locked => &[],
     };
-    let marked = sqlx::query(
+    let marked: Vec<(String, String)> = sqlx::query_as(
         "insert into ingest.events as e
              (source, event_id, event_type, subject, occurred_at, received_at, applied_at, body, not_counted, state)
          select source, event_id, event_type, subject, occurred_at, received_at, $8, body, not_counted, 'applied'
@@ -97,11 +98,9 @@ pub async fn mark_applied<'a>(
     .bind(events.iter().map(|e| e.meaning.not_counted().map(NotCounted::code)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let new: HashSet<(&str, &str)> = marked
-        .iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-        .collect::<Result<_, sqlx::Error>>()?;
-    events.retain(|e| new.contains(&(e.envelope.source.as_str(), e.envelope.event_id.as_str())));
+    let new: HashSet<(&str, &str)> =
+        marked.iter().map(|(source, event_id)| (source.as_str(), event_id.as_str())).collect();
+    events.retain(|e| new.contains(&key(e.envelope)));
     Ok(events)
 }
 
@@ -135,15 +134,25 @@ pub(super) struct Peers {
     pub cut: Moments,
 }
 
+#[derive(FromRow)]
+struct Peer {
+    #[sqlx(flatten)]
+    envelope: Envelope,
+    subject: String,
+    is_pruned: bool,
+    /// How many events its moment has.
+    total: i64,
+}
+
 /// The events of the given subjects at the given moments. If there are too many: deletions first, since they
 /// are final, then those received last.
 pub(super) async fn peers(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(&str, OffsetDateTime)>,
 ) -> Result<Peers, sqlx::Error> {
-    let rows = sqlx::query(
+    let rows: Vec<Peer> = sqlx::query_as(
         "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body, w.subject,
-                i.pruned_at is not null, n.total
+                i.pruned_at is not null as is_pruned, n.total
          from unnest($1::text[], $2::timestamptz[]) as w (subject, occurred_at)
          cross join lateral (
              select c.*, sum(c.bytes) over (order by c.place) - c.bytes as bytes_before
@@ -166,19 +175,17 @@ pub(super) async fn peers(
     .fetch_all(tx)
     .await?;
     let mut peers = Peers::default();
-    let mut read = HashMap::<(String, OffsetDateTime), (i64, i64)>::new();
-    for row in &rows {
-        let moment: (String, OffsetDateTime) = (row.try_get(6)?, row.try_get(3)?);
-        if row.try_get(7)? {
-            peers.pruned.insert(moment.clone());
+    let mut unread = HashMap::<(String, OffsetDateTime), i64>::new();
+    for Peer { envelope, subject, is_pruned, total } in rows {
+        let moment = (subject, envelope.occurred_at);
+        *unread.entry(moment.clone()).or_insert(total) -= 1;
+        if is_pruned {
+            peers.pruned.insert(moment);
         } else {
-            peers.events.push(envelope(row)?);
+            peers.events.push(envelope);
         }
-        let (count, total) = read.entry(moment).or_default();
-        (*count, *total) = (*count + 1, row.try_get(8)?);
     }
-    peers.cut =
-        read.into_iter().filter(|(_, (count, total))| count < total).map(|(moment, _)| moment).collect();
+    peers.cut = unread.into_iter().filter(|(_, count)| *count > 0).map(|(moment, _)| moment).collect();
     Ok(peers)
 }
 
@@ -186,14 +193,24 @@ pub(super) async fn peers(
 /// twenty others.
 const PAGE_BYTES: i64 = 2 << 20;
 
-/// A page of applied events that have a body, after `position`, in the order of their names, each with when
-/// it was applied: at most `limit` events and [`PAGE_BYTES`].
+/// An applied event, with its body.
+#[derive(Debug, FromRow)]
+pub struct AppliedEvent {
+    /// The event.
+    #[sqlx(flatten)]
+    pub envelope: Envelope,
+    /// When it was applied.
+    pub applied_at: OffsetDateTime,
+}
+
+/// A page of applied events that have a body, after `position`, in the order of their names: at most
+/// `limit` events and [`PAGE_BYTES`].
 pub async fn page(
     tx: &mut PgConnection,
     position: &(String, String),
     limit: i64,
-) -> Result<Vec<(Envelope, OffsetDateTime)>, sqlx::Error> {
-    let rows = sqlx::query(
+) -> Result<Vec<AppliedEvent>, sqlx::Error> {
+    sqlx::query_as(
         "select source, event_id, event_type, occurred_at, received_at, body, applied_at
          from (
              select p.*, sum(octet_length(body)) over (order by source, event_id) - octet_length(body) as bytes
@@ -207,8 +224,7 @@ pub async fn page(
     .bind(limit)
     .bind(PAGE_BYTES)
     .fetch_all(tx)
-    .await?;
-    rows.iter().map(|row| Ok((envelope(row)?, row.try_get(6)?))).collect()
+    .await
 }
 
 /// Applied events that cannot be found by an object; each kind has an index.
@@ -254,7 +270,7 @@ pub(super) async fn lifted_flags(
 
 /// The applied events of these names that have a body.
 pub async fn named(tx: &mut PgConnection, names: &[(String, String)]) -> Result<Vec<Envelope>, sqlx::Error> {
-    let rows = sqlx::query(
+    sqlx::query_as(
         "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body
          from unnest($1::text[], $2::text[]) as n (source, event_id)
          join ingest.events i using (source, event_id) where i.state = 'applied' and i.pruned_at is null",
@@ -262,19 +278,19 @@ pub async fn named(tx: &mut PgConnection, names: &[(String, String)]) -> Result<
     .bind(names.iter().map(|(source, _)| source.as_str()).collect::<Vec<_>>())
     .bind(names.iter().map(|(_, event_id)| event_id.as_str()).collect::<Vec<_>>())
     .fetch_all(tx)
-    .await?;
-    rows.iter().map(envelope).collect()
+    .await
 }
 
-/// Reads an event from a row that begins with its source, id, type, times and body.
-pub(crate) fn envelope(row: &sqlx::postgres::PgRow) -> Result<Envelope, sqlx::Error> {
-    let source: String = row.try_get(0)?;
-    Ok(Envelope {
-        source: source.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-        event_id: row.try_get(1)?,
-        event_type: row.try_get(2)?,
-        occurred_at: row.try_get(3)?,
-        received_at: row.try_get(4)?,
-        body: Bytes::from(row.try_get::<Vec<u8>, _>(5)?),
-    })
+impl FromRow<'_, PgRow> for Envelope {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let source: &str = row.try_get("source")?;
+        Ok(Self {
+            source: source.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+            event_id: row.try_get("event_id")?,
+            event_type: row.try_get("event_type")?,
+            occurred_at: row.try_get("occurred_at")?,
+            received_at: row.try_get("received_at")?,
+            body: Bytes::from(row.try_get::<Vec<u8>, _>("body")?),
+        })
+    }
 }

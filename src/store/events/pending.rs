@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use sqlx::{PgConnection, PgExecutor};
 
-use super::{envelope, in_order};
+use super::in_order;
 use crate::envelope::Envelope;
 
 /// After so many crashed attempts of a batch each of its events is retried alone.
@@ -56,8 +56,12 @@ pub(in crate::store) fn storable(text: &str) -> String {
 
 /// Locks the oldest due events that are not to be retried alone. Sizes are stored next to the bodies, so that
 /// no more is read than fits.
+///
+/// Events beyond the limit of bytes are locked, too, because `skip locked` has to be applied before the sizes are
+/// added up. That does no harm: other claims skip them and take later ones, and they are free again with the end of
+/// this transaction, at most one batch later. The order of events does not change the result.
 pub async fn claim(tx: &mut PgConnection, limits: Limits) -> Result<Vec<Envelope>, sqlx::Error> {
-    let rows = sqlx::query(
+    sqlx::query_as(
         "with candidate as materialized (
              select source, event_id, event_type, occurred_at, received_at, body, next_attempt_at, id
              from ingest.events where state = 'pending' and not alone and next_attempt_at <= now()
@@ -71,26 +75,25 @@ pub async fn claim(tx: &mut PgConnection, limits: Limits) -> Result<Vec<Envelope
     .bind(i64::try_from(limits.max_events).unwrap_or(i64::MAX))
     .bind(i64::try_from(limits.max_bytes).unwrap_or(i64::MAX))
     .fetch_all(tx)
-    .await?;
-    rows.iter().map(envelope).collect()
+    .await
 }
 
 /// Locks those of `events` that are still pending, not to be retried alone and not locked by others; returns for each
 /// whether it was.
-pub async fn hold(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
-    hold_by(tx, events, HOLD).await
+pub async fn lock(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
+    lock_by(tx, events, LOCK).await
 }
 
 /// Locks those of `events` that are still pending, including those to be retried alone; returns for each whether it
 /// was. Their attempt is already counted and has to be made, so this waits for a lock of others: a claim that began
 /// before the count was committed locks the row before it sees that the row is no longer due.
-pub async fn hold_counted(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
-    hold_by(tx, events, HOLD_COUNTED).await
+pub async fn lock_counted(tx: &mut PgConnection, events: &[Envelope]) -> Result<Vec<bool>, sqlx::Error> {
+    lock_by(tx, events, LOCK_COUNTED).await
 }
 
 /// The state is checked outside of the lateral query: inside, the planner could choose the index of pending events and
 /// scan all of it for each event.
-const HOLD: &str = "
+const LOCK: &str = "
     select e.source, e.event_id
     from unnest($1::text[], $2::text[]) as n (source, event_id)
     cross join lateral (
@@ -100,7 +103,7 @@ const HOLD: &str = "
     ) e
     where e.state = 'pending' and not e.alone";
 
-const HOLD_COUNTED: &str = "
+const LOCK_COUNTED: &str = "
     select e.source, e.event_id
     from unnest($1::text[], $2::text[]) as n (source, event_id)
     cross join lateral (
@@ -110,7 +113,7 @@ const HOLD_COUNTED: &str = "
     ) e
     where e.state = 'pending'";
 
-async fn hold_by(
+async fn lock_by(
     tx: &mut PgConnection,
     events: &[Envelope],
     statement: &'static str,
@@ -120,9 +123,9 @@ async fn hold_by(
         .bind(events.iter().map(|it| it.event_id.as_str()).collect::<Vec<_>>())
         .fetch_all(tx)
         .await?;
-    let held: HashSet<(&str, &str)> =
+    let locked: HashSet<(&str, &str)> =
         rows.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
-    Ok(events.iter().map(|it| held.contains(&(it.source.as_str(), it.event_id.as_str()))).collect())
+    Ok(events.iter().map(|it| locked.contains(&(it.source.as_str(), it.event_id.as_str()))).collect())
 }
 
 /// Counts an attempt for each of `events`, or takes one back. Counted events are not due for a moment, until they are

@@ -2,11 +2,11 @@
 
 use std::borrow::Borrow;
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use super::pending::{self, storable};
-use super::{envelope, key};
+use super::key;
 use crate::envelope::Envelope;
 use crate::store::{Store, StoreError};
 
@@ -14,9 +14,10 @@ use crate::store::{Store, StoreError};
 pub const ATTEMPTS: i32 = 5;
 
 /// An event that is due for a retry alone.
-#[derive(Debug)]
-pub struct Due {
+#[derive(Debug, FromRow)]
+pub struct DueRetry {
     /// The event.
+    #[sqlx(flatten)]
     pub envelope: Envelope,
     /// Which attempt this is.
     pub attempts: i32,
@@ -59,8 +60,8 @@ impl Store {
 
     /// Begins an attempt at the next due event. The attempt is counted and the next one scheduled first, in
     /// case the process crashes.
-    pub async fn next_retry(&self) -> Result<Option<Due>, StoreError> {
-        let row = sqlx::query(
+    pub async fn next_retry(&self) -> Result<Option<DueRetry>, StoreError> {
+        let due = sqlx::query_as(
             "update ingest.events e
              set attempts = e.attempts + 1,
                  next_attempt_at = now()
@@ -73,14 +74,7 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        let due = |row| {
-            Ok::<_, sqlx::Error>(Due {
-                envelope: envelope(&row)?,
-                attempts: row.try_get(6)?,
-                reason: row.try_get(7)?,
-            })
-        };
-        Ok(row.map(due).transpose()?)
+        Ok(due)
     }
 
     /// Records why the attempt failed.

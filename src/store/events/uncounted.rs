@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{Executor as _, PgConnection};
 
-use super::Read;
+use super::DecodedEvent;
 use crate::envelope::{Envelope, Source};
 use crate::project::stripe::NotCounted;
 use crate::telemetry::NOT_COUNTED;
@@ -18,7 +18,7 @@ pub(in crate::store) struct Uncounted(BTreeMap<&'static str, u64>);
 
 impl Uncounted {
     /// Takes those that do not count out of `events`.
-    pub fn take_from(events: &mut Vec<Read<'_>>) -> Self {
+    pub fn take_from(events: &mut Vec<DecodedEvent<'_>>) -> Self {
         let mut uncounted = Self::default();
         events.retain(|event| match event.meaning.not_counted() {
             Some(reason) => {
@@ -41,7 +41,7 @@ impl Uncounted {
 /// Records the events with another flag by a rebuild. `unreadable` events have none.
 pub(in crate::store) async fn note(
     tx: &mut PgConnection,
-    events: &[Read<'_>],
+    events: &[DecodedEvent<'_>],
     unreadable: &[(&Envelope, String)],
 ) -> Result<(), sqlx::Error> {
     let read = events.iter().map(|event| (event.envelope, event.meaning.not_counted().map(NotCounted::code)));

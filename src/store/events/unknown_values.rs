@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::PgConnection;
 
-use super::Read;
+use super::DecodedEvent;
 use crate::envelope::Source;
 use crate::project::Meaning;
 use crate::project::order::Stage;
@@ -21,9 +21,9 @@ pub(in crate::store) struct UnknownValues {
 }
 
 impl UnknownValues {
-    pub fn of(events: &[Read<'_>]) -> Self {
+    pub fn of(events: &[DecodedEvent<'_>]) -> Self {
         let mut unknown_values = Self::default();
-        for Read { envelope, meaning } in events {
+        for DecodedEvent { envelope, meaning } in events {
             match meaning {
                 // Deleted objects are often shown without their fields.
                 Meaning::Stripe(report) if report.stage != Stage::Deleted => {

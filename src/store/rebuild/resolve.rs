@@ -9,9 +9,9 @@ use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::envelope::{Envelope, Source};
 use crate::store::Rules;
 use crate::store::apply;
-use crate::store::decoded_batch::{Decoded, DecodedBatch, read_all};
+use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use crate::store::derive::money;
-use crate::store::events::{self, uncounted};
+use crate::store::events::{self, AppliedEvent, uncounted};
 use crate::store::parked::{self, Checked};
 use crate::store::touched::Touched;
 
@@ -55,10 +55,10 @@ impl Rebuild {
         let (now, since) = (self.clock().now(), self.since);
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
         let page = events::page(&mut tx, &self.position, PAGE).await?;
-        let Some((last, _)) = page.last() else { return Ok(Resolved::default()) };
-        self.position = (last.source.as_str().to_owned(), last.event_id.clone());
+        let Some(last) = page.last() else { return Ok(Resolved::default()) };
+        self.position = (last.envelope.source.as_str().to_owned(), last.envelope.event_id.clone());
         note(&mut tx, &page, since).await?;
-        let page: Vec<Envelope> = page.into_iter().map(|(envelope, _)| envelope).collect();
+        let page: Vec<Envelope> = page.into_iter().map(|event| event.envelope).collect();
         let resolved = page_of(&mut tx, &page, None, &self.store.rules, now).await?;
         tx.commit().await?;
         self.pages += 1;
@@ -126,7 +126,7 @@ pub(super) async fn events_of(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(Touched, usize), sqlx::Error> {
-    let Decoded { events, dead } = read_all(events, rules);
+    let Decoded { events, dead } = decode_all(events, rules);
     uncounted::note(tx, &events, &dead).await?;
     let unreadable = dead.len();
     let mut batch = DecodedBatch::sort(events);
@@ -143,10 +143,10 @@ pub(super) async fn events_of(
 /// Notes the newest events of the page: among those applied as late there are others still to come.
 async fn note(
     tx: &mut PgConnection,
-    page: &[(Envelope, OffsetDateTime)],
+    page: &[AppliedEvent],
     since: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let new = || page.iter().filter(|(_, applied_at)| *applied_at >= since).map(|(envelope, _)| envelope);
+    let new = || page.iter().filter(|event| event.applied_at >= since).map(|event| &event.envelope);
     sqlx::query(
         "insert into resolved (source, event_id) select * from unnest($1::text[], $2::text[])
          on conflict do nothing",

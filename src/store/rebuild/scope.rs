@@ -8,7 +8,7 @@ use sqlx::{Executor as _, PgConnection};
 use super::resolve::{EventName, in_pages};
 use crate::envelope::Source;
 use crate::project::stripe::Kind;
-use crate::store::decoded_batch::{DecodedBatch, read_all};
+use crate::store::decoded_batch::{DecodedBatch, decode_all};
 use crate::store::events::Unnamed;
 use crate::store::{Rules, events};
 
@@ -100,7 +100,7 @@ async fn unnamed(
             let page = page.into_iter().map(|(source, event_id, _)| (source, event_id));
             for page in in_pages(&page.collect::<Vec<EventName>>()) {
                 for event in events::named(tx, &page).await? {
-                    let mut batch = DecodedBatch::sort(read_all([&event], rules).events);
+                    let mut batch = DecodedBatch::sort(decode_all([&event], rules).events);
                     batch.retain(scope);
                     if !batch.is_empty() {
                         names.append(&mut batch.names());

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::envelope::Source;
 use crate::store::Rules;
-use crate::store::decoded_batch::{Decoded, DecodedBatch, read_all};
+use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use crate::store::events;
 use crate::store::tables::Tables;
 
@@ -150,7 +150,7 @@ pub(super) async fn names(
     let mut names: BTreeSet<String> = chosen.iter().filter_map(|(.., subject)| subject.clone()).collect();
     let named: Vec<_> = chosen.iter().map(|(source, id, _)| (source.clone(), id.clone())).collect();
     let events = events::named(tx, &named).await?;
-    let Decoded { events, .. } = read_all(&events, rules);
+    let Decoded { events, .. } = decode_all(&events, rules);
     names.extend(DecodedBatch::sort(events).names());
     Ok(names)
 }

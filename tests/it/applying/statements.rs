@@ -123,9 +123,9 @@ pub(super) async fn taken_by_pending(app: &TestApp, events: Vec<Envelope>) -> Ve
         let mut held = memberflow::database::begin(pool).await.unwrap();
         let limits = pending::Limits { max_events: 500, max_bytes: 1 << 20 };
         let claimed = pending::claim(&mut held, limits).await.unwrap();
-        assert!(pending::hold(&mut held, &claimed).await.unwrap().iter().all(|is_held| *is_held));
+        assert!(pending::lock(&mut held, &claimed).await.unwrap().iter().all(|is_locked| *is_locked));
         pending::count_attempt(&mut *held, &claimed, 1).await.unwrap();
-        assert!(pending::hold_counted(&mut held, &claimed).await.unwrap().iter().all(|is_held| *is_held));
+        assert!(pending::lock_counted(&mut held, &claimed).await.unwrap().iter().all(|is_locked| *is_locked));
         let applied = app.store.apply_pending(Some(held), &claimed).await.unwrap();
         assert!(app.store.next_retry().await.unwrap().is_none());
         assert_eq!(applied.new, events.len());
