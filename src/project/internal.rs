@@ -163,7 +163,7 @@ impl Corrected {
     pub fn meaning(self, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
         let mut meaning = supabase::row::read(self.change.to_string().as_bytes(), None, tables)?;
         if let Meaning::Row(report) = &mut meaning {
-            report.occurred_at = moment(self.at_us);
+            report.occurred_at = from_unix_micros(self.at_us);
             report.corrects_after = Some(self.left_before);
         }
         Ok(meaning)
@@ -172,6 +172,6 @@ impl Corrected {
 
 /// Microseconds since the Unix epoch as a date, or the epoch if out of range.
 #[must_use]
-pub fn moment(micros: i64) -> OffsetDateTime {
+pub fn from_unix_micros(micros: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

@@ -225,7 +225,7 @@ impl DecodedBatch {
             let subject = format!("{relation}/{row_id}");
             let counted = counted && !is_gone;
             let row = Row { relation: relation.clone(), row_id, user_id, counted, amount };
-            let report = facts::imported(subject, row, internal::moment(at), is_gone);
+            let report = facts::imported(subject, row, internal::from_unix_micros(at), is_gone);
             Reported { event_id: event_id.to_owned(), report }
         }));
     }
@@ -235,7 +235,7 @@ impl DecodedBatch {
             session_id,
             evidence,
             user_id,
-            logged_in_at: internal::moment(at),
+            logged_in_at: internal::from_unix_micros(at),
         }));
     }
 

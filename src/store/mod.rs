@@ -124,6 +124,12 @@ impl Store {
     }
 }
 
+/// Unix seconds as a date, or the epoch if out of range.
+#[must_use]
+pub(crate) fn from_unix_seconds(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
 /// A read-only transaction with one snapshot, whose search path has the derived tables.
 pub async fn reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut reading = database::begin_reading(pool).await?;

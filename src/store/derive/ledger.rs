@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::project::movements::{self, CALC_VERSION, History, Movement};
 use crate::project::mrr::Catalogue;
-use crate::store::resolve::claims::moment;
+use crate::store::from_unix_seconds;
 use crate::store::resolve::versions::{self, RecomputeFrom};
 
 /// Identifies a movement: one per customer, currency and second.
@@ -60,7 +60,7 @@ pub async fn revise(
             seen: seen.remove(customer).unwrap_or_default(),
         };
         for movement in movements::movements(history, &mut catalogue, at, now.unix_timestamp()) {
-            let key = (customer.clone(), movement.currency.clone(), moment(movement.effective_at));
+            let key = (customer.clone(), movement.currency.clone(), from_unix_seconds(movement.effective_at));
             entries.insert(key, movement.into());
         }
     }
@@ -102,7 +102,7 @@ async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Record
          ) m",
     )
     .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
-    .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())
+    .bind(since.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
     let mut recorded = Recorded::default();

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::{delete_unreferenced, preexisting_payments};
 use crate::project::internal::FOUND;
 use crate::project::payments::Payment;
+use crate::store::from_unix_seconds;
 use crate::store::parked::{Parked, Reason};
-use crate::store::resolve::claims::moment;
 use crate::store::resolve::payments::{ChangedPayments, row_id};
 
 /// A payment with its row's id and its user.
@@ -168,8 +168,8 @@ async fn upsert(tx: &mut PgConnection, rows: &[Owned]) -> Result<(), sqlx::Error
     .bind(payments().map(|p| p.currency.as_str()).collect::<Vec<_>>())
     .bind(payments().map(|p| p.status.as_str()).collect::<Vec<_>>())
     .bind(payments().map(|p| p.description.as_deref()).collect::<Vec<_>>())
-    .bind(payments().map(|p| p.paid_at.map(moment)).collect::<Vec<_>>())
-    .bind(payments().map(|p| moment(p.created)).collect::<Vec<_>>())
+    .bind(payments().map(|p| p.paid_at.map(from_unix_seconds)).collect::<Vec<_>>())
+    .bind(payments().map(|p| from_unix_seconds(p.created)).collect::<Vec<_>>())
     .bind(payments().map(|p| p.refunded).collect::<Vec<_>>())
     .bind(payments().map(|p| p.disputed).collect::<Vec<_>>())
     .execute(tx)

@@ -13,8 +13,8 @@ use super::tiers::{self, Tier};
 use super::valuation::Valuation;
 use crate::project::member::Valued;
 use crate::project::stripe::Subscription;
+use crate::store::from_unix_seconds;
 use crate::store::parked::{Parked, Reason};
-use crate::store::resolve::claims::moment;
 use crate::store::resolve::payments::row_id;
 
 /// A subscription with its tier: the input of a row.
@@ -71,7 +71,7 @@ impl TieredSubscription {
                 overdue.is_some(),
                 Reason::Overdue,
                 overdue.map_or_else(String::new, |it| {
-                    let at = moment(it.at).format(&Rfc3339).unwrap_or_default();
+                    let at = from_unix_seconds(it.at).format(&Rfc3339).unwrap_or_default();
                     format!("{} was to end at {at}, and no event has reported it", it.what)
                 }),
             ),
@@ -212,7 +212,7 @@ async fn upsert(
 ) -> Result<HashSet<String>, sqlx::Error> {
     let subscriptions = || rows.iter().map(|row| row.subscription);
     let time = |pick: fn(&Subscription) -> Option<i64>| {
-        subscriptions().map(|it| pick(it).map(moment)).collect::<Vec<_>>()
+        subscriptions().map(|it| pick(it).map(from_unix_seconds)).collect::<Vec<_>>()
     };
     let written: Vec<(String, bool)> = sqlx::query_as(WRITE)
         .bind(subscriptions().map(|it| row_id(&it.id)).collect::<Vec<_>>())

@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
 use crate::project::stripe::overdue::Announced;
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
+use crate::store::from_unix_seconds;
 use crate::store::resolve::catalogue;
-use crate::store::resolve::claims::moment;
 
 /// A subscription and its value.
 #[derive(Clone, Debug)]
@@ -202,7 +202,7 @@ async fn schedule(
                 .or_insert(at);
         }
     }
-    let at = |id: &String| next.get(id.as_str()).map(|at| moment(*at));
+    let at = |id: &String| next.get(id.as_str()).map(|at| from_unix_seconds(*at));
     let changed: Vec<&String> =
         customers.iter().filter(|id| at(id) != scheduled.get(id.as_str()).copied()).collect();
     if changed.is_empty() {

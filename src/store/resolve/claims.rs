@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::emails;
 use crate::project::identity::{Claim, Strength, UserState};
+use crate::store::from_unix_seconds;
 
 /// A claim, and the event that made it.
 #[derive(Clone, Debug)]
@@ -62,7 +63,7 @@ pub async fn write(tx: &mut PgConnection, made: Vec<ClaimReport>) -> Result<Repo
                 })
                 .collect::<Vec<_>>(),
         )
-        .bind(claims().map(|c| moment(c.object_created)).collect::<Vec<_>>())
+        .bind(claims().map(|c| from_unix_seconds(c.object_created)).collect::<Vec<_>>())
         .bind(latest.values().map(|made| made.reported_at).collect::<Vec<_>>())
         .bind(latest.values().map(|made| made.event_id.as_str()).collect::<Vec<_>>())
         .bind(
@@ -118,12 +119,6 @@ const WRITE: &str = "
     ) k on true
     where (c.customer_id, c.claimed_users, c.object_created)
         is distinct from (m.customer_id, string_to_array(m.users, ','), m.object_created)";
-
-/// Unix seconds as a date, or the epoch if out of range.
-#[must_use]
-pub fn moment(unix_seconds: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(unix_seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
-}
 
 /// The claims about each of `customers`.
 pub async fn load(

@@ -7,12 +7,12 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 
-use super::claims::moment;
 use super::facts::{Changed, Moment, Reported, Winner};
 use super::{catalogue, preexisting};
 use crate::project::movements::{BEGINNING, Version, versioned_state};
 use crate::project::mrr::{self, Catalogue};
 use crate::project::stripe::{Discount, KNOWN_STATUSES, StripeObject, Subscription};
+use crate::store::from_unix_seconds;
 
 /// By customer: the second from which its movements must be recomputed.
 pub type RecomputeFrom = BTreeMap<String, i64>;
@@ -269,7 +269,7 @@ pub async fn load(
          ) v",
     )
     .bind(since.keys().map(String::as_str).collect::<Vec<_>>())
-    .bind(since.values().map(|at| moment(*at)).collect::<Vec<_>>())
+    .bind(since.values().map(|at| from_unix_seconds(*at)).collect::<Vec<_>>())
     .bind(KNOWN_STATUSES.as_slice())
     .fetch_all(&mut *tx)
     .await?;
