@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::Row as _;
+use sqlx::FromRow;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 use crate::project::stripe::StripeObject;
 
 /// The parking reasons that the API can resolve.
-const HEALED_BY_THE_API: [Reason; 7] = [
+const RESOLVED_BY_THE_API: [Reason; 7] = [
     Reason::ThinEvent,
     Reason::NeedsStripe,
     Reason::Overdue,
@@ -46,7 +46,7 @@ pub struct Fact {
 }
 
 /// An object to check first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Flagged {
     /// Its id.
     pub id: String,
@@ -57,7 +57,7 @@ pub struct Flagged {
 }
 
 /// A fact in brief.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Listed {
     /// Its id.
     pub id: String,
@@ -72,7 +72,7 @@ pub struct Listed {
 impl Store {
     /// The stored state of the objects `ids`, without unknown ones.
     pub async fn known_objects(&self, ids: &[&str]) -> Result<BTreeMap<String, Known>, StoreError> {
-        let rows = sqlx::query(
+        let objects: Vec<LoadedObject> = sqlx::query_as(
             "select w.id, f.state, f.occurred_at, f.event_id, f.final, f.tied, p.reasons
              from (select distinct id from unnest($1::text[]) as w (id)) w
              left join ingest.stripe_facts f using (id)
@@ -83,12 +83,10 @@ impl Store {
              where f.id is not null or p.reasons <> '{}'",
         )
         .bind(ids)
-        .bind(HEALED_BY_THE_API.map(Reason::as_str).as_slice())
+        .bind(RESOLVED_BY_THE_API.map(Reason::as_str).as_slice())
         .fetch_all(self.pool())
         .await?;
-        let known: Result<_, sqlx::Error> =
-            rows.iter().map(|row| Ok((row.try_get(0)?, known(row)?))).collect();
-        Ok(known?)
+        Ok(objects.into_iter().map(LoadedObject::known).collect())
     }
 
     /// The customer-level discounts of these customers that have not ended: the API shows each only within
@@ -108,23 +106,18 @@ impl Store {
     /// The objects that events alone could not resolve, at most `limit`: parked for a reason that the API can
     /// resolve, or tied.
     pub async fn flagged_objects(&self, limit: i64) -> Result<Vec<Flagged>, StoreError> {
-        let rows = sqlx::query(
-            "select w.id, f.kind, min(w.detail)
+        Ok(sqlx::query_as(
+            "select w.id, f.kind, min(w.detail) as detail
              from (select id, '' as detail from ingest.stripe_facts where tied
                    union all
                    select subject, detail from ingest.parked where reason = any($1)) w
              left join ingest.stripe_facts f using (id)
              group by w.id, f.kind order by w.id limit $2",
         )
-        .bind(HEALED_BY_THE_API.map(Reason::as_str).as_slice())
+        .bind(RESOLVED_BY_THE_API.map(Reason::as_str).as_slice())
         .bind(limit)
         .fetch_all(self.pool())
-        .await?;
-        let flagged = |row: &sqlx::postgres::PgRow| {
-            Ok(Flagged { id: row.try_get(0)?, kind: row.try_get(1)?, detail: row.try_get(2)? })
-        };
-        let flagged: Result<_, sqlx::Error> = rows.iter().map(flagged).collect();
-        Ok(flagged?)
+        .await?)
     }
 
     /// The next `limit` facts after the id `after` that were reported before `until`.
@@ -134,42 +127,47 @@ impl Store {
         until: OffsetDateTime,
         limit: i64,
     ) -> Result<Vec<Listed>, StoreError> {
-        let rows = sqlx::query(
-            "select id, kind, (state ->> 'created')::bigint,
+        Ok(sqlx::query_as(
+            "select id, kind, (state ->> 'created')::bigint as created,
                     final and (kind in ('customer', 'price', 'product', 'coupon')
-                               or kind = 'invoice' and state ->> 'status' not in ('paid', 'void'))
+                               or kind = 'invoice' and state ->> 'status' not in ('paid', 'void')) as is_gone
              from ingest.stripe_facts where id > $1 and occurred_at < $2 order by id limit $3",
         )
         .bind(after)
         .bind(until)
         .bind(limit)
         .fetch_all(self.pool())
-        .await?;
-        let listed = |row: &sqlx::postgres::PgRow| {
-            Ok(Listed {
-                id: row.try_get(0)?,
-                kind: row.try_get(1)?,
-                created: row.try_get(2)?,
-                is_gone: row.try_get(3)?,
-            })
-        };
-        let listed: Result<_, sqlx::Error> = rows.iter().map(listed).collect();
-        Ok(listed?)
+        .await?)
     }
 }
 
-fn known(row: &sqlx::postgres::PgRow) -> Result<Known, sqlx::Error> {
-    let state: Option<Json<StripeObject>> = row.try_get(1)?;
-    let fact = match state {
-        Some(Json(state)) => Some(Fact {
+#[derive(FromRow)]
+struct LoadedObject {
+    id: String,
+    reasons: Vec<String>,
+    /// `None` without a fact, as the following.
+    state: Option<Json<StripeObject>>,
+    occurred_at: Option<OffsetDateTime>,
+    event_id: Option<String>,
+    #[sqlx(rename = "final")]
+    is_final: Option<bool>,
+    tied: Option<bool>,
+}
+
+impl LoadedObject {
+    fn known(self) -> (String, Known) {
+        let parked = self.reasons.iter().cloned().collect();
+        (self.id.clone(), Known { fact: self.fact(), parked })
+    }
+
+    fn fact(self) -> Option<Fact> {
+        let Json(state) = self.state?;
+        Some(Fact {
             state,
-            occurred_at: row.try_get(2)?,
-            event_id: row.try_get(3)?,
-            is_final: row.try_get(4)?,
-            is_tied: row.try_get(5)?,
-        }),
-        None => None,
-    };
-    let parked: Vec<String> = row.try_get(6)?;
-    Ok(Known { fact, parked: parked.into_iter().collect() })
+            occurred_at: self.occurred_at?,
+            event_id: self.event_id?,
+            is_final: self.is_final?,
+            is_tied: self.tied?,
+        })
+    }
 }

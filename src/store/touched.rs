@@ -40,10 +40,10 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// Adds the customers of whom evidence was `reported`.
-    pub(super) fn add_evidence(&mut self, reported: claims::Reported) {
-        self.customers.extend(reported.new);
-        self.involved.extend(reported.repeated);
+    /// Adds the customers whose `evidence` changed.
+    pub(super) fn add_evidence(&mut self, evidence: claims::ChangedEvidence) {
+        self.customers.extend(evidence.new);
+        self.involved.extend(evidence.repeated);
     }
 
     /// Adds what the `changed` facts affect.

@@ -116,22 +116,22 @@ fn key(envelope: &Envelope) -> (&str, &str) {
     (envelope.source.as_str(), &envelope.event_id)
 }
 
-/// Objects, each with a moment of its history.
-pub type Moments = BTreeSet<(String, OffsetDateTime)>;
+/// Objects, each with a second of its history.
+pub type Seconds = BTreeSet<(String, OffsetDateTime)>;
 
-/// Limits for reading the events of one object and one moment: an application may change a row many times
+/// Limits for reading the events of one object and one second: an application may change a row many times
 /// without changing its `updated_at`.
 pub(super) const PEERS: i64 = 200;
 const PEERS_BYTES: i64 = 8 << 20;
 
-/// Events of the same object and moment.
+/// Events of the same object and second.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     pub events: Vec<Envelope>,
-    /// The moments that have an event whose body was pruned.
-    pub pruned: Moments,
-    /// The moments that have more events than were read.
-    pub cut: Moments,
+    /// The seconds that have an event whose body was pruned.
+    pub pruned: Seconds,
+    /// The seconds that have more events than were read.
+    pub cut: Seconds,
 }
 
 #[derive(FromRow)]
@@ -140,11 +140,11 @@ struct Peer {
     envelope: Envelope,
     subject: String,
     is_pruned: bool,
-    /// How many events its moment has.
+    /// How many events its second has.
     total: i64,
 }
 
-/// The events of the given subjects at the given moments. If there are too many: deletions first, since they
+/// The events of the given subjects at the given seconds. If there are too many: deletions first, since they
 /// are final, then those received last.
 pub(super) async fn peers(
     tx: &mut PgConnection,
@@ -177,15 +177,15 @@ pub(super) async fn peers(
     let mut peers = Peers::default();
     let mut unread = HashMap::<(String, OffsetDateTime), i64>::new();
     for Peer { envelope, subject, is_pruned, total } in rows {
-        let moment = (subject, envelope.occurred_at);
-        *unread.entry(moment.clone()).or_insert(total) -= 1;
+        let second = (subject, envelope.occurred_at);
+        *unread.entry(second.clone()).or_insert(total) -= 1;
         if is_pruned {
-            peers.pruned.insert(moment);
+            peers.pruned.insert(second);
         } else {
             peers.events.push(envelope);
         }
     }
-    peers.cut = unread.into_iter().filter(|(_, count)| *count > 0).map(|(moment, _)| moment).collect();
+    peers.cut = unread.into_iter().filter(|(_, count)| *count > 0).map(|(second, _)| second).collect();
     Ok(peers)
 }
 

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row as _};
+use sqlx::PgConnection;
 
 use super::facts::Changed;
 use crate::project::mrr::{self, Catalogue};
-use crate::project::stripe::{Discount, Price, StripeObject, Subscription};
+use crate::project::stripe::{Discount, InvoiceLine, Price, StripeObject, Subscription};
 
 /// Loads what `subscriptions` and customer-level `discounts` depend on. Terms that are `known` are not read
 /// again.
@@ -17,8 +17,8 @@ pub async fn load(
     subscriptions: &[&Subscription],
     discounts: &[&Discount],
 ) -> Result<Catalogue, sqlx::Error> {
-    let Catalogue { prices, coupons, discounts: shown, .. } = known;
-    let mut catalogue = Catalogue { prices, coupons, discounts: shown, ..Catalogue::default() };
+    let mut catalogue =
+        Catalogue { last_lines: HashMap::new(), discount_amounts: HashMap::new(), ..known };
     let wanted: BTreeSet<String> = subscriptions
         .iter()
         .flat_map(|subscription| mrr::dependencies(subscription))
@@ -94,7 +94,7 @@ async fn last_lines(
     if customers.is_empty() {
         return Ok(());
     }
-    let rows = sqlx::query(
+    let lines: Vec<(String, Json<Vec<InvoiceLine>>)> = sqlx::query_as(
         "select distinct on (state ->> 'subscription') state ->> 'subscription', state -> 'last_lines'
          from stripe_facts
          where customer_id = any($1) and kind = 'invoice' and state ->> 'subscription' is not null
@@ -104,14 +104,7 @@ async fn last_lines(
     .bind(customers.into_iter().collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let lines: Result<HashMap<_, _>, sqlx::Error> = rows
-        .iter()
-        .map(|row| {
-            let Json(lines) = row.try_get(1)?;
-            Ok((row.try_get(0)?, lines))
-        })
-        .collect();
-    catalogue.last_lines = lines?;
+    catalogue.last_lines = lines.into_iter().map(|(subscription, Json(lines))| (subscription, lines)).collect();
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -30,17 +30,17 @@ impl ClaimReport {
     }
 }
 
-/// The customers of whom evidence was reported.
+/// The customers whose evidence changed.
 #[derive(Debug, Default)]
-pub struct Reported {
-    /// Customers with a new or changed claim, before or after.
+pub struct ChangedEvidence {
+    /// Customers with a new or changed claim or address, before or after.
     pub new: BTreeSet<String>,
-    /// Customers whose known user one more object confirms.
+    /// Customers with one more object that says what is known already.
     pub repeated: BTreeSet<String>,
 }
 
 /// Stores claims: of one object's claims of one strength the latest stays, even if later events make none.
-pub async fn write(tx: &mut PgConnection, made: Vec<ClaimReport>) -> Result<Reported, sqlx::Error> {
+pub async fn write(tx: &mut PgConnection, made: Vec<ClaimReport>) -> Result<ChangedEvidence, sqlx::Error> {
     let mut latest = BTreeMap::<(String, i16), ClaimReport>::new();
     for one in made {
         let key = (one.claim.object_id.clone(), one.claim.strength as i16);
@@ -49,7 +49,7 @@ pub async fn write(tx: &mut PgConnection, made: Vec<ClaimReport>) -> Result<Repo
         }
     }
     if latest.is_empty() {
-        return Ok(Reported::default());
+        return Ok(ChangedEvidence::default());
     }
     let claims = || latest.values().map(|made| &made.claim);
     let changed: Vec<(String, Option<String>, bool)> = sqlx::query_as(WRITE)
@@ -76,15 +76,15 @@ pub async fn write(tx: &mut PgConnection, made: Vec<ClaimReport>) -> Result<Repo
         .bind(Strength::ALL.map(Strength::as_str).as_slice())
         .fetch_all(tx)
         .await?;
-    let mut reported = Reported::default();
+    let mut evidence = ChangedEvidence::default();
     for (customer, before, is_repeated) in changed {
         if is_repeated {
-            reported.repeated.insert(customer);
+            evidence.repeated.insert(customer);
         } else {
-            reported.new.extend(before.into_iter().chain([customer]));
+            evidence.new.extend(before.into_iter().chain([customer]));
         }
     }
-    Ok(reported)
+    Ok(evidence)
 }
 
 /// Arrays of arrays must be rectangular in Postgres, so the users of a claim are passed as one text. A new claim of
@@ -125,7 +125,15 @@ pub async fn load(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
 ) -> Result<HashMap<String, Vec<Claim>>, sqlx::Error> {
-    let rows = sqlx::query(
+    #[derive(FromRow)]
+    struct LoadedClaim {
+        customer_id: String,
+        object_id: String,
+        strength: i16,
+        claimed_users: Vec<String>,
+        object_created: OffsetDateTime,
+    }
+    let loaded: Vec<LoadedClaim> = sqlx::query_as(
         "select customer_id, object_id, strength, claimed_users, object_created
          from claims where customer_id = any($1)",
     )
@@ -133,15 +141,13 @@ pub async fn load(
     .fetch_all(tx)
     .await?;
     let mut claims = HashMap::<String, Vec<Claim>>::new();
-    for row in &rows {
-        let customer: String = row.try_get(0)?;
-        let created: OffsetDateTime = row.try_get(4)?;
-        claims.entry(customer.clone()).or_default().push(Claim {
-            object_id: row.try_get(1)?,
-            customer,
-            strength: strength(row.try_get(2)?),
-            claimed_users: row.try_get(3)?,
-            object_created: created.unix_timestamp(),
+    for claim in loaded {
+        claims.entry(claim.customer_id.clone()).or_default().push(Claim {
+            object_id: claim.object_id,
+            customer: claim.customer_id,
+            strength: strength(claim.strength),
+            claimed_users: claim.claimed_users,
+            object_created: claim.object_created.unix_timestamp(),
         });
     }
     Ok(claims)

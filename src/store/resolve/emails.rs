@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::claims::Reported;
+use super::claims::ChangedEvidence;
 use crate::project::identity::{Address, MAX_ADDRESSES, Role};
 
 /// An address, and the event that gave it.
@@ -32,7 +32,7 @@ impl AddressReport {
 /// Stores addresses, each as the earliest event reported it, and only a customer's earliest ones. The result
 /// depends on the set of events only: an address dropped as too late is reported again by any event that
 /// makes it earlier.
-pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<Reported, sqlx::Error> {
+pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<ChangedEvidence, sqlx::Error> {
     let mut earliest = BTreeMap::<(String, String), AddressReport>::new();
     for one in given {
         let key = (one.key().0.to_owned(), one.key().1.to_owned());
@@ -41,10 +41,10 @@ pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<R
         }
     }
     if earliest.is_empty() {
-        return Ok(Reported::default());
+        return Ok(ChangedEvidence::default());
     }
     let all = || earliest.values().map(|given| &given.address);
-    let rows = sqlx::query(
+    let written: Vec<(String, Option<String>, bool, bool)> = sqlx::query_as(
         "with reported as (
              select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[],
                                   $7::smallint[], $8::text[])
@@ -79,17 +79,16 @@ pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<R
     .bind(Role::Checkout.as_str())
     .fetch_all(&mut *tx)
     .await?;
-    let (mut reported, mut grown) = (Reported::default(), BTreeSet::new());
-    for row in &rows {
-        let customer: String = row.try_get(0)?;
-        reported.new.extend(row.try_get::<Option<String>, _>(1)?);
-        if row.try_get(2)? {
+    let (mut evidence, mut grown) = (ChangedEvidence::default(), BTreeSet::new());
+    for (customer, before, is_new, is_repeated) in written {
+        evidence.new.extend(before);
+        if is_new {
             grown.insert(customer.clone());
         }
-        if row.try_get(3)? { &mut reported.repeated } else { &mut reported.new }.insert(customer);
+        if is_repeated { &mut evidence.repeated } else { &mut evidence.new }.insert(customer);
     }
     keep_earliest(tx, &grown).await?;
-    Ok(reported)
+    Ok(evidence)
 }
 
 /// Bounds the number of addresses per customer.
@@ -118,7 +117,17 @@ pub async fn load(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
 ) -> Result<HashMap<String, Vec<Address>>, sqlx::Error> {
-    let rows = sqlx::query(
+    #[derive(FromRow)]
+    struct LoadedAddress {
+        customer_id: String,
+        object_id: String,
+        email: String,
+        role: String,
+        user_id: Option<Uuid>,
+        reported_at: OffsetDateTime,
+        place: i16,
+    }
+    let loaded: Vec<LoadedAddress> = sqlx::query_as(
         "select customer_id, object_id, email, role, user_id, reported_at, place
          from customer_emails where customer_id = any($1)",
     )
@@ -126,18 +135,16 @@ pub async fn load(
     .fetch_all(tx)
     .await?;
     let mut addresses = HashMap::<String, Vec<Address>>::new();
-    for row in &rows {
-        let customer: String = row.try_get(0)?;
-        let name: &str = row.try_get(3)?;
-        let Some(role) = Role::ALL.into_iter().find(|role| role.as_str() == name) else { continue };
-        addresses.entry(customer.clone()).or_default().push(Address {
-            customer,
-            object_id: row.try_get(1)?,
-            email: row.try_get(2)?,
+    for address in loaded {
+        let Some(role) = Role::ALL.into_iter().find(|role| role.as_str() == address.role) else { continue };
+        addresses.entry(address.customer_id.clone()).or_default().push(Address {
+            customer: address.customer_id,
+            object_id: address.object_id,
+            email: address.email,
             role,
-            user_id: row.try_get(4)?,
-            given_at: row.try_get(5)?,
-            place: row.try_get(6)?,
+            user_id: address.user_id,
+            given_at: address.reported_at,
+            place: address.place,
         });
     }
     Ok(addresses)

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use super::facts::{Changed, Moment, Reported, Winner};
@@ -26,24 +26,25 @@ pub(in crate::store) async fn decided(
     tx: &mut PgConnection,
     reported: &[Reported<StripeObject>],
 ) -> Result<HashSet<(String, Moment)>, sqlx::Error> {
-    let versioned_state: Vec<_> =
+    let versioned: Vec<_> =
         reported.iter().filter(|one| versioned_state(&one.report.state).is_some()).collect();
-    if versioned_state.is_empty() {
+    if versioned.is_empty() {
         return Ok(HashSet::new());
     }
-    let rows = sqlx::query(
+    let decided: Vec<(String, bool, OffsetDateTime)> = sqlx::query_as(
         "select t.* from unnest($1::text[], $2::bool[], $3::timestamptz[]) as t (id, final, occurred_at)
          cross join lateral (
              select from stripe_versions v
              where v.id = t.id and v.final = t.final and v.occurred_at = t.occurred_at offset 0
          ) v",
     )
-    .bind(versioned_state.iter().map(|one| one.report.subject.as_str()).collect::<Vec<_>>())
-    .bind(versioned_state.iter().map(|one| one.moment().0).collect::<Vec<_>>())
-    .bind(versioned_state.iter().map(|one| one.moment().2).collect::<Vec<_>>())
+    .bind(versioned.iter().map(|one| one.report.subject.as_str()).collect::<Vec<_>>())
+    .bind(versioned.iter().map(|one| one.report.is_final).collect::<Vec<_>>())
+    .bind(versioned.iter().map(|one| one.report.occurred_at).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, None, row.try_get(2)?)))).collect()
+    let moment = |is_final, occurred_at| Moment { is_final, number: None, occurred_at };
+    Ok(decided.into_iter().map(|(id, is_final, at)| (id, moment(is_final, at))).collect())
 }
 
 /// A version that is new or has changed.
@@ -60,12 +61,12 @@ pub(in crate::store) async fn write(
 ) -> Result<Vec<Revised>, sqlx::Error> {
     let rows: Vec<_> = winners
         .iter()
-        .filter_map(|winners| Some((&winners.reported, versioned_state(&winners.reported.report.state)?)))
+        .filter_map(|winner| Some((&winner.reported, versioned_state(&winner.reported.report.state)?)))
         .collect();
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let written = sqlx::query(
+    let written: Vec<(String, OffsetDateTime, bool)> = sqlx::query_as(
         "insert into stripe_versions as v (id, occurred_at, final, kind, event_id, wants_lines, state)
          select * from unnest($1::text[], $2::timestamptz[], $3::bool[], $4::text[], $5::text[], $6::bool[], $7::jsonb[])
          on conflict (id, occurred_at, final) do update set
@@ -84,12 +85,11 @@ pub(in crate::store) async fn write(
     .bind(rows.iter().map(|(_, state)| Json(state)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let revised = |row: &sqlx::postgres::PgRow| {
-        let (at, is_first_of_discount): (OffsetDateTime, bool) = (row.try_get(1)?, row.try_get(2)?);
-        let since = if is_first_of_discount { BEGINNING } else { at.unix_timestamp() };
-        Ok(Revised { id: row.try_get(0)?, since })
+    let revised = |(id, at, is_first_of_discount): (_, OffsetDateTime, _)| Revised {
+        id,
+        since: if is_first_of_discount { BEGINNING } else { at.unix_timestamp() },
     };
-    written.iter().map(revised).collect()
+    Ok(written.into_iter().map(revised).collect())
 }
 
 fn wants_lines(state: &StripeObject) -> bool {
@@ -139,7 +139,7 @@ pub(in crate::store) async fn add_known_terms(
     }
     let invoiced = invoiced(changed);
     if !invoiced.is_empty() {
-        let waiting: Vec<String> = sqlx::query_scalar(
+        let without_amounts: Vec<String> = sqlx::query_scalar(
             "select distinct f.customer_id from stripe_facts f
              join stripe_versions v on v.id = f.id and v.wants_lines
              where f.customer_id = any($1) and f.kind = 'subscription'",
@@ -147,7 +147,7 @@ pub(in crate::store) async fn add_known_terms(
         .bind(invoiced.keys().copied().collect::<Vec<_>>())
         .fetch_all(&mut *tx)
         .await?;
-        for customer in waiting {
+        for customer in without_amounts {
             add(since, &customer, invoiced[customer.as_str()]);
         }
     }
@@ -237,6 +237,25 @@ pub(in crate::store) fn due(
     since
 }
 
+#[derive(FromRow)]
+struct LoadedVersion {
+    customer_id: String,
+    occurred_at: OffsetDateTime,
+    #[sqlx(rename = "final")]
+    is_final: bool,
+    event_id: String,
+    state: Json<StripeObject>,
+    #[sqlx(default)]
+    wants_lines: bool,
+}
+
+impl From<LoadedVersion> for Version {
+    fn from(it: LoadedVersion) -> Self {
+        let LoadedVersion { occurred_at, is_final, event_id, state: Json(state), .. } = it;
+        Self { at: occurred_at.unix_timestamp(), is_final, event_id, state }
+    }
+}
+
 /// Loads the history of each customer, and the catalogue it depends on, of which some is `known`.
 pub async fn load(
     tx: &mut PgConnection,
@@ -244,10 +263,10 @@ pub async fn load(
     known: Catalogue,
 ) -> Result<(BTreeMap<String, Vec<Version>>, Catalogue), sqlx::Error> {
     let mut histories = BTreeMap::<String, Vec<Version>>::new();
-    let mut waiting = BTreeSet::new();
+    let mut need_invoices = BTreeSet::new();
     // For each object: the final version before `since`, else the last one with a known status, and all later
     // ones.
-    let rows = sqlx::query(
+    let versions: Vec<LoadedVersion> = sqlx::query_as(
         "select w.customer_id, v.occurred_at, v.final, v.event_id, v.state, v.wants_lines
          from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
          cross join lateral (
@@ -273,28 +292,21 @@ pub async fn load(
     .bind(KNOWN_STATUSES.as_slice())
     .fetch_all(&mut *tx)
     .await?;
-    for row in &rows {
-        let customer: &str = row.try_get(0)?;
-        if row.try_get(5)? {
-            waiting.insert(customer.to_owned());
+    for version in versions {
+        if version.wants_lines {
+            need_invoices.insert(version.customer_id.clone());
         }
-        histories.entry(customer.to_owned()).or_default().push(version(row)?);
+        histories.entry(version.customer_id.clone()).or_default().push(version.into());
     }
-    add_found_statuses(tx, &mut histories).await?;
+    add_preexisting_statuses(tx, &mut histories).await?;
     let states = || histories.values().flatten().map(|version| &version.state);
     let subscriptions: Vec<&Subscription> = states().filter_map(subscription).collect();
     let discounts: Vec<&Discount> = states().filter_map(discount).collect();
     let catalogue = catalogue::load(tx, known, &subscriptions, &discounts).await?;
     let discounted = catalogue::need_discount_amounts(&subscriptions, &discounts, &catalogue);
-    waiting.extend(discounted.into_iter().map(ToOwned::to_owned));
-    add_invoices(tx, &mut histories, &waiting).await?;
+    need_invoices.extend(discounted.into_iter().map(ToOwned::to_owned));
+    add_invoices(tx, &mut histories, &need_invoices).await?;
     Ok((histories, catalogue))
-}
-
-fn version(row: &sqlx::postgres::PgRow) -> Result<Version, sqlx::Error> {
-    let at: OffsetDateTime = row.try_get(1)?;
-    let Json(state) = row.try_get(4)?;
-    Ok(Version { at: at.unix_timestamp(), is_final: row.try_get(2)?, event_id: row.try_get(3)?, state })
 }
 
 const fn subscription(state: &StripeObject) -> Option<&Subscription> {
@@ -310,7 +322,7 @@ const fn discount(state: &StripeObject) -> Option<&Discount> {
 }
 
 /// A subscription whose events have only unknown statuses has the status of its pre-existing row.
-async fn add_found_statuses(
+async fn add_preexisting_statuses(
     tx: &mut PgConnection,
     histories: &mut BTreeMap<String, Vec<Version>>,
 ) -> Result<(), sqlx::Error> {
@@ -323,9 +335,9 @@ async fn add_found_statuses(
     }
     first.retain(|_, (_, subscription)| subscription.status_in_force().is_none());
     let ids: Vec<&str> = first.keys().map(String::as_str).collect();
-    let mut found = preexisting::statuses(tx, &ids).await?;
+    let mut statuses = preexisting::statuses(tx, &ids).await?;
     for (id, (_, subscription)) in first {
-        subscription.known_status = found.remove(&id);
+        subscription.known_status = statuses.remove(&id);
     }
     Ok(())
 }
@@ -339,8 +351,8 @@ async fn add_invoices(
     if customers.is_empty() {
         return Ok(());
     }
-    let rows = sqlx::query(
-        "select customer_id, to_timestamp((state ->> 'created')::bigint), false, event_id, state
+    let invoices: Vec<LoadedVersion> = sqlx::query_as(
+        "select customer_id, to_timestamp((state ->> 'created')::bigint) as occurred_at, false as final, event_id, state
          from stripe_facts
          where customer_id = any($1) and kind = 'invoice' and state ->> 'subscription' is not null
            and (jsonb_array_length(state -> 'last_lines') > 0 or state ? 'discount_amounts')",
@@ -348,8 +360,8 @@ async fn add_invoices(
     .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    for row in &rows {
-        histories.entry(row.try_get(0)?).or_default().push(version(row)?);
+    for invoice in invoices {
+        histories.entry(invoice.customer_id.clone()).or_default().push(invoice.into());
     }
     Ok(())
 }

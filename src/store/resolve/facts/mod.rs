@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 pub(in crate::store) use self::versioned::Versioned;
 pub(in crate::store) use self::winners::Winner;
-use self::winners::{claims_of, latest, winners_of, with_imported};
+use self::winners::{add_imported, latest, take_claims, winners_of};
 use super::claims::ClaimReport;
 use super::versions::{self, RecomputeFrom};
 use crate::project::internal::FOUND;
@@ -39,14 +39,21 @@ pub struct Reported<T> {
 }
 
 impl<T> Reported<T> {
-    /// Compared first.
+    /// When in the object's history it belongs.
     pub(in crate::store) const fn moment(&self) -> Moment {
-        (self.report.is_final, self.report.number, self.report.occurred_at)
+        let Report { is_final, number, occurred_at, .. } = self.report;
+        Moment { is_final, number, occurred_at }
     }
 }
 
-/// Final states are last, then the higher trigger number, if any, then the later second.
-pub(in crate::store) type Moment = (bool, Option<i64>, OffsetDateTime);
+/// A moment in an object's history, compared field by field: final states are last, then the higher trigger
+/// number, if any, then the later second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::store) struct Moment {
+    pub is_final: bool,
+    pub number: Option<i64>,
+    pub occurred_at: OffsetDateTime,
+}
 
 /// A fact that a batch changed.
 #[derive(Clone, Debug)]
@@ -88,16 +95,16 @@ pub async fn resolve_stripe(
     if reported.is_empty() {
         return Ok(Resolved::default());
     }
-    let stripe::StoredFacts { facts: stored, mut thin } = stripe::known(tx, &subjects(&reported)).await?;
+    let stripe::StoredFacts { facts: stored, mut thin } = stripe::load(tx, &subjects(&reported)).await?;
     let decided = versions::decided(tx, &reported).await?;
     let sticky = stripe::sticky(&reported);
     // Imported ones are not reported by Stripe.
     let (imported, reported): (Vec<_>, _) =
         reported.into_iter().partition(|one| matches!(one.report.state, StripeObject::ImportedPayment(_)));
     let mut winners = winners_of(tx, reported, &stored, &decided, settings, of_stripe).await?;
-    let claims = claims_of(&mut winners);
+    let claims = take_claims(&mut winners);
     let revised = versions::write(tx, &winners).await?;
-    let mut winners = with_imported(latest(winners, &stored), imported, &stored);
+    let mut winners = add_imported(latest(winners, &stored), imported, &stored);
     stripe::inherit_statuses(tx, &mut winners).await?;
     let extended = stripe::merge_sticky(&mut winners, sticky, &stored);
     stripe::write(tx, &winners, links).await?;
@@ -124,10 +131,10 @@ pub async fn resolve_rows(
     if reported.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let stored = rows::stored(tx, &reported).await?;
+    let stored = rows::load(tx, &reported).await?;
     let (imported, reported) = reported.into_iter().partition(is_imported);
     let winners = winners_of(tx, reported, &stored, &HashSet::new(), settings, of_row).await?;
-    let winners = with_imported(latest(winners, &stored), imported, &stored);
+    let winners = add_imported(latest(winners, &stored), imported, &stored);
     rows::write(tx, &winners).await?;
     Ok(changes(winners, stored))
 }

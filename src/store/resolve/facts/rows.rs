@@ -2,18 +2,34 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
+use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::{Reported, Stored, Winner};
+use super::{Moment, Reported, Stored, Winner};
 use crate::project::supabase::Row;
 
+#[derive(FromRow)]
+struct LoadedFact {
+    relation: String,
+    row_id: String,
+    user_id: Option<Uuid>,
+    counted: bool,
+    amount: i64,
+    #[sqlx(rename = "final")]
+    is_final: bool,
+    number: Option<i64>,
+    occurred_at: OffsetDateTime,
+    event_id: String,
+}
+
 /// The facts about the reported rows, by `relation/id`.
-pub(in crate::store) async fn stored(
+pub(in crate::store) async fn load(
     tx: &mut PgConnection,
     reported: &[Reported<Row>],
 ) -> Result<HashMap<String, Stored<Row>>, sqlx::Error> {
     let states = || reported.iter().map(|reported| &reported.report.state);
-    let rows = sqlx::query(
+    let facts: Vec<LoadedFact> = sqlx::query_as(
         "select f.relation, f.row_id, f.user_id, f.counted, f.amount, f.final, f.number, f.occurred_at, f.event_id
          from (select distinct * from unnest($1::text[], $2::text[])) as w (relation, row_id)
          join row_facts f using (relation, row_id)",
@@ -22,20 +38,14 @@ pub(in crate::store) async fn stored(
     .bind(states().map(|row| row.row_id.as_str()).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let state = Row {
-                relation: row.try_get(0)?,
-                row_id: row.try_get(1)?,
-                user_id: row.try_get(2)?,
-                counted: row.try_get(3)?,
-                amount: row.try_get(4)?,
-            };
-            let subject = format!("{}/{}", state.relation, state.row_id);
-            let moment = (row.try_get(5)?, row.try_get(6)?, row.try_get(7)?);
-            Ok((subject, Stored { moment, event_id: row.try_get(8)?, state }))
-        })
-        .collect()
+    let facts = facts.into_iter().map(|fact| {
+        let LoadedFact { relation, row_id, user_id, counted, amount, .. } = fact;
+        let LoadedFact { is_final, number, occurred_at, event_id, .. } = fact;
+        let subject = format!("{relation}/{row_id}");
+        let state = Row { relation, row_id, user_id, counted, amount };
+        (subject, Stored { moment: Moment { is_final, number, occurred_at }, event_id, state })
+    });
+    Ok(facts.collect())
 }
 
 /// Stores the winners as facts.

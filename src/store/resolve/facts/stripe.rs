@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
-use super::{Changed, Reported, Stored, Winner};
+use super::{Changed, Moment, Reported, Stored, Winner};
 use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
 use crate::store::parked::Reason;
 use crate::store::resolve::preexisting;
@@ -20,14 +20,22 @@ pub(in crate::store) struct StoredFacts {
     pub thin: BTreeSet<String>,
 }
 
+#[derive(FromRow)]
+struct LoadedObject {
+    id: String,
+    is_thin: bool,
+    /// `None` without a fact, as the following.
+    state: Option<Json<StripeObject>>,
+    is_final: Option<bool>,
+    occurred_at: Option<OffsetDateTime>,
+    event_id: Option<String>,
+}
+
 /// Loads the stored state of these objects.
-pub(in crate::store) async fn known(
-    tx: &mut PgConnection,
-    ids: &[String],
-) -> Result<StoredFacts, sqlx::Error> {
-    let rows = sqlx::query(
-        "select w.id, f.final, f.occurred_at, f.event_id, f.state,
-                (select true from parked p where p.subject = w.id and p.reason = $2 limit 1) is not null
+pub(in crate::store) async fn load(tx: &mut PgConnection, ids: &[String]) -> Result<StoredFacts, sqlx::Error> {
+    let rows: Vec<LoadedObject> = sqlx::query_as(
+        "select w.id, f.final as is_final, f.occurred_at, f.event_id, f.state,
+                (select true from parked p where p.subject = w.id and p.reason = $2 limit 1) is not null as is_thin
          from unnest($1::text[]) as w (id)
          left join lateral (select * from stripe_facts f where f.id = w.id offset 0) f on true",
     )
@@ -35,18 +43,19 @@ pub(in crate::store) async fn known(
     .bind(Reason::ThinEvent.as_str())
     .fetch_all(tx)
     .await?;
-    let mut known = StoredFacts::default();
-    for row in &rows {
-        let id: String = row.try_get(0)?;
-        if row.try_get(5)? {
-            known.thin.insert(id.clone());
+    let mut loaded = StoredFacts::default();
+    for LoadedObject { id, is_thin, state, is_final, occurred_at, event_id } in rows {
+        if is_thin {
+            loaded.thin.insert(id.clone());
         }
-        if let Some(Json(state)) = row.try_get(4)? {
-            let moment = (row.try_get(1)?, None, row.try_get(2)?);
-            known.facts.insert(id, Stored { moment, event_id: row.try_get(3)?, state });
+        if let (Some(Json(state)), Some(is_final), Some(occurred_at), Some(event_id)) =
+            (state, is_final, occurred_at, event_id)
+        {
+            let moment = Moment { is_final, number: None, occurred_at };
+            loaded.facts.insert(id, Stored { moment, event_id, state });
         }
     }
-    Ok(known)
+    Ok(loaded)
 }
 
 /// Stores the winners as facts, and which objects belong together.
@@ -144,17 +153,17 @@ pub(in crate::store) async fn inherit_statuses(
     tx: &mut PgConnection,
     winners: &mut [Winner<StripeObject>],
 ) -> Result<(), sqlx::Error> {
-    let mut nameless: Vec<(OffsetDateTime, &mut Subscription)> = winners
+    let mut unknown: Vec<(OffsetDateTime, &mut Subscription)> = winners
         .iter_mut()
-        .filter_map(|winners| {
-            Some((winners.reported.report.occurred_at, subscription(&mut winners.reported.report.state)?))
+        .filter_map(|Winner { reported: Reported { report, .. }, .. }| {
+            Some((report.occurred_at, subscription(&mut report.state)?))
         })
         .filter(|(_, subscription)| subscription.status_in_force().is_none())
         .collect();
-    if nameless.is_empty() {
+    if unknown.is_empty() {
         return Ok(());
     }
-    let ids: Vec<&str> = nameless.iter().map(|(_, it)| it.id.as_str()).collect();
+    let ids: Vec<&str> = unknown.iter().map(|(_, it)| it.id.as_str()).collect();
     let mut known = preexisting::statuses(tx, &ids).await?;
     let reported: Vec<(String, String)> = sqlx::query_as(
         "select w.id, v.status from unnest($1::text[], $2::timestamptz[]) as w (id, at)
@@ -166,12 +175,12 @@ pub(in crate::store) async fn inherit_statuses(
          ) v",
     )
     .bind(&ids)
-    .bind(nameless.iter().map(|(at, _)| *at).collect::<Vec<_>>())
+    .bind(unknown.iter().map(|(at, _)| *at).collect::<Vec<_>>())
     .bind(KNOWN_STATUSES.as_slice())
     .fetch_all(tx)
     .await?;
     known.extend(reported);
-    for (_, subscription) in &mut nameless {
+    for (_, subscription) in &mut unknown {
         subscription.known_status = known.remove(&subscription.id);
     }
     Ok(())

@@ -38,16 +38,19 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
     let mut winners = Vec::new();
     let mut undecided = BTreeSet::new();
     let mut new = BTreeMap::new();
-    let reported = group(reported);
+    let reported = by_moment(reported);
     let latest_moments: BTreeMap<String, Moment> = reported.keys().cloned().collect();
     for ((subject, moment), mut reported) in reported {
         let fact = stored.get(&subject);
         let is_latest =
             latest_moments.get(&subject) == Some(&moment) && fact.is_none_or(|it| it.moment <= moment);
         // A final state is the last of its second, also for claims.
-        let is_same_second = |it: &Stored<T>| it.state.has_history() && it.moment.2 == moment.2;
-        if fact.is_some_and(|it| it.moment > moment && (it.state.needs_earlier() || is_same_second(it))) {
-            undecided.extend(fact.map(|it| (subject.clone(), it.moment)));
+        let is_same_second =
+            |it: &&Stored<T>| it.state.has_history() && it.moment.occurred_at == moment.occurred_at;
+        let later = fact.filter(|it| it.moment > moment);
+        if let Some(fact) = later.filter(|it| it.state.needs_earlier() || is_same_second(it)) {
+            // The fact stays, but may take over something of this earlier report.
+            undecided.insert((subject.clone(), fact.moment));
         }
         if !is_latest && !reported.iter().any(|one| one.report.state.has_history()) {
             continue;
@@ -58,24 +61,26 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
             undecided.insert(key);
         } else {
             winners.extend(reported.pop().map(|reported| Winner {
-                claims: evidence(slice::from_ref(&reported)),
+                claims: last_claims(slice::from_ref(&reported)),
                 reported,
                 tied: false,
             }));
         }
     }
     if !undecided.is_empty() {
-        let Reports { mut peers, pruned, cut } = reports(tx, &undecided, settings, pick).await?;
+        let Reports { mut peers, pruned, cut } = load_reports(tx, &undecided, settings, pick).await?;
         // A winner among events that were pruned cannot be decided again.
         undecided.retain(|key| {
-            let has_winner = decided.contains(key) || stored.get(&key.0).is_some_and(|it| it.moment == key.1);
-            !(has_winner && pruned.contains(&(key.0.clone(), key.1.2)))
+            let (subject, moment) = key;
+            let has_winner =
+                decided.contains(key) || stored.get(subject).is_some_and(|it| it.moment == *moment);
+            !(has_winner && pruned.contains(&(subject.clone(), moment.occurred_at)))
         });
         winners.extend(undecided.iter().filter_map(|key| {
-            let is_cut = cut.contains(&(key.0.clone(), key.1.2));
+            let is_cut = cut.contains(&(key.0.clone(), key.1.occurred_at));
             // If there were too many reports to read, the new one wins.
             let peers = peers.remove(key).or_else(|| new.remove(key).filter(|_| is_cut).map(|one| vec![one]));
-            let winner = last(peers?)?;
+            let winner = winner_among(peers?)?;
             Some(Winner { tied: winner.tied || is_cut, ..winner })
         }));
     }
@@ -86,28 +91,28 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
 struct Reports<T> {
     peers: ReportsByMoment<T>,
     /// The seconds with pruned reports.
-    pruned: events::Moments,
+    pruned: events::Seconds,
     /// The seconds with too many reports.
-    cut: events::Moments,
+    cut: events::Seconds,
 }
 
-/// Of the `wanted` objects and seconds.
-async fn reports<T>(
+/// Loads the reports of the `wanted` objects and seconds.
+async fn load_reports<T>(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(String, Moment)>,
     settings: &DecodeSettings,
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Reports<T>, sqlx::Error> {
-    let seconds: BTreeSet<_> = wanted.iter().map(|(subject, (_, _, at))| (subject.as_str(), *at)).collect();
+    let seconds: BTreeSet<_> = wanted.iter().map(|(subject, moment)| (subject.as_str(), moment.occurred_at)).collect();
     let events::Peers { events, pruned, cut } = events::peers(tx, &seconds).await?;
     let reported = events.into_iter().filter_map(|envelope| {
         let report = pick(read(&envelope, settings).ok()?)?;
         Some(Reported { event_id: envelope.event_id, report })
     });
-    Ok(Reports { peers: group(reported), pruned, cut })
+    Ok(Reports { peers: by_moment(reported), pruned, cut })
 }
 
-fn group<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByMoment<T> {
+fn by_moment<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByMoment<T> {
     let mut moments = ReportsByMoment::new();
     for one in reported {
         moments.entry((one.report.subject.clone(), one.moment())).or_default().push(one);
@@ -115,15 +120,16 @@ fn group<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByMoment<
     moments
 }
 
-fn last<T: Versioned>(peers: Vec<Reported<T>>) -> Option<Winner<T>> {
+/// The winner among the reports of one moment.
+fn winner_among<T: Versioned>(peers: Vec<Reported<T>>) -> Option<Winner<T>> {
     let mut peers = without_obsolete_corrections(peers);
     let candidates: Vec<Candidate<'_>> = peers.iter().map(candidate).collect();
     let winner = order::winner(&candidates)?;
-    let claims = evidence(&peers);
+    let claims = last_claims(&peers);
     let mut reported = peers.swap_remove(winner.index);
     if reported.report.state.needs_earlier() {
         peers.retain(|peer| !peer.report.state.needs_earlier());
-        reported.report.state.inherit(last(peers).map(|known| known.reported.report.state));
+        reported.report.state.inherit(winner_among(peers).map(|known| known.reported.report.state));
     }
     Some(Winner { reported, tied: winner.tied, claims })
 }
@@ -156,7 +162,7 @@ fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candi
 }
 
 /// The last claims of each strength among the reports of one moment. A claim that a later report omits stays.
-fn evidence<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
+fn last_claims<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
     let mut made: Vec<ClaimReport> = Vec::new();
     let mut left: Vec<&Reported<T>> = peers.iter().collect();
     if left.iter().all(|one| one.report.state.claims().is_empty()) {
@@ -179,8 +185,8 @@ fn evidence<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
     made
 }
 
-/// The claims of all moments, final states last in their second.
-pub(in crate::store) fn claims_of<T>(winners: &mut [Winner<T>]) -> Vec<ClaimReport> {
+/// Takes the claims of all moments, final states last in their second.
+pub(in crate::store) fn take_claims<T>(winners: &mut [Winner<T>]) -> Vec<ClaimReport> {
     let (last, others): (Vec<_>, Vec<_>) =
         winners.iter_mut().partition(|winner| winner.reported.report.is_final);
     others.into_iter().chain(last).flat_map(|winners| std::mem::take(&mut winners.claims)).collect()
@@ -207,7 +213,7 @@ pub(in crate::store) fn latest<T>(
 /// An imported row is a state of the row like any other, except that any event of the same moment takes
 /// precedence: it may be about a later change that did not touch `updated_at`. Of two imports with the same
 /// moment the later one counts, by its event id.
-pub(in crate::store) fn with_imported<T>(
+pub(in crate::store) fn add_imported<T>(
     winners: Vec<Winner<T>>,
     imported: Vec<Reported<T>>,
     stored: &HashMap<String, Stored<T>>,
