@@ -25,8 +25,8 @@ use crate::lifecycle::Lifecycle;
 
 pub use self::batch::{Batch, Consumer};
 pub use self::error::{NotDurable, QueueError};
-use self::postgres::PgQueue;
 pub use self::postgres::Notifications;
+use self::postgres::PgQueue;
 use self::rabbitmq::RabbitMq;
 pub use self::rabbitmq::{DeadContent, DeadMessage};
 

@@ -93,7 +93,11 @@ fn content_type(headers: &HeaderMap, accepted: &[ContentType]) -> Result<Option<
     let is_named = |it: &&ContentType| essence.is_some_and(|of| of.trim().eq_ignore_ascii_case(it.essence()));
     let content_type = accepted.iter().find(is_named).copied();
     if content_type.is_none() && !accepted.is_empty() {
-        return Err(if accepted == [ContentType::Json] { Problem::not_json() } else { Problem::not_a_form() });
+        return Err(if accepted == [ContentType::Json] {
+            Problem::not_json()
+        } else {
+            Problem::not_a_form()
+        });
     }
     let plain = headers.get_all(CONTENT_ENCODING).iter().all(|coding| coding.as_bytes() == b"identity");
     if plain { Ok(content_type) } else { Err(Problem::encoded()) }

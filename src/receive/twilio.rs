@@ -53,7 +53,11 @@ async fn handle(endpoints: &Endpoints, request: Request) -> Result<Response, Pro
     enqueue(endpoints, parameters, delivery).await
 }
 
-async fn enqueue(endpoints: &Endpoints, parameters: Parameters, delivery: Delivery) -> Result<Response, Problem> {
+async fn enqueue(
+    endpoints: &Endpoints,
+    parameters: Parameters,
+    delivery: Delivery,
+) -> Result<Response, Problem> {
     let event = envelope::event(parameters, endpoints.window().now)?;
     let reason =
         endpoints.is_other_account(&event.account).then_some(NotCounted::OtherTwilioAccount(event.account));

@@ -11,6 +11,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::affected::{Affected, AffectedRevenue};
 use super::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use super::derive::derive;
 use super::events::uncounted::Uncounted;
@@ -21,7 +22,6 @@ use super::locks::lock_for_batch;
 use super::resolve::facts::{Reported, Resolved};
 use super::resolve::{activity, catalogue, claims, emails, facts, payments, versions};
 use super::tables::Tables;
-use super::touched::Touched;
 use super::{Rules, Store, StoreError, parked, sms};
 use crate::database;
 use crate::envelope::Envelope;
@@ -101,8 +101,8 @@ impl Store {
             let now = self.clock.now();
             unknown_values.write(&mut tx).await?;
             let batch = DecodedBatch::sort(new);
-            let touched = resolve(&mut tx, batch, &self.rules, now).await?;
-            derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+            let affected = resolve(&mut tx, batch, &self.rules, now).await?;
+            derive(&mut tx, Tables::Live, affected, &self.rules, now).await?;
         }
         tx.commit().await?;
         for (event, reason) in &dead {
@@ -123,13 +123,14 @@ impl Store {
         customers: BTreeSet<String>,
         users: BTreeSet<Uuid>,
     ) -> Result<(), StoreError> {
-        self.rederive(Touched { customers, users, ..Touched::default() }).await
+        let to_decide = customers;
+        self.rederive(AffectedRevenue { to_decide, users, ..AffectedRevenue::default() }.into()).await
     }
 
-    pub(super) async fn rederive(&self, touched: Touched) -> Result<(), StoreError> {
+    pub(super) async fn rederive(&self, affected: Affected) -> Result<(), StoreError> {
         let mut tx = database::begin(&self.pool).await?;
         lock_for_batch(&mut tx).await?;
-        derive(&mut tx, Tables::Live, touched, &self.rules, self.clock.now()).await?;
+        derive(&mut tx, Tables::Live, affected, &self.rules, self.clock.now()).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -141,7 +142,7 @@ impl Store {
 }
 
 /// Applies internal `events` in a transaction that holds the projection lock.
-pub(super) async fn within(
+pub(super) async fn apply_internal(
     tx: &mut PgConnection,
     events: &[Envelope],
     rules: &Rules,
@@ -153,8 +154,8 @@ pub(super) async fn within(
     if new.is_empty() {
         return Ok(());
     }
-    let touched = resolve(tx, DecodedBatch::sort(new), rules, now).await?;
-    derive(tx, Tables::Live, touched, rules, now).await
+    let affected = resolve(tx, DecodedBatch::sort(new), rules, now).await?;
+    derive(tx, Tables::Live, affected, rules, now).await
 }
 
 /// Resolves the facts: what each object is now, and what that affects.
@@ -163,40 +164,40 @@ pub(super) async fn resolve(
     batch: DecodedBatch,
     rules: &Rules,
     now: OffsetDateTime,
-) -> Result<Touched, sqlx::Error> {
-    let mut touched =
-        Touched { named: batch.claimed(), active: batch.owners().collect(), ..Touched::default() };
+) -> Result<Affected, sqlx::Error> {
+    let mut revenue = AffectedRevenue { named: batch.claimed(), ..AffectedRevenue::default() };
+    let mut active: BTreeSet<Uuid> = batch.owners().collect();
     let links = links(&batch.stripe);
     let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.decoding).await?;
-    let Resolved { changed, since, claims, thin } = resolved;
-    touched.add_evidence(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
-    touched.add_evidence(emails::write(tx, batch.emails).await?);
-    touched.parked = parked::thin(tx, &batch.thin, &thin).await?;
-    touched.objects = batch.thin;
-    touched.objects.extend(thin);
-    touched.since = since;
-    versions::add_known_terms(tx, &mut touched.since, &changed).await?;
-    touched.payments = payments::resolve(tx, &changed).await?;
-    touched.add_changed(&changed);
+    let Resolved { changed, recompute_from, claims, thin } = resolved;
+    revenue.add_evidence(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
+    revenue.add_evidence(emails::write(tx, batch.emails).await?);
+    revenue.parked = parked::thin(tx, &batch.thin, &thin).await?;
+    revenue.objects = batch.thin;
+    revenue.objects.extend(thin);
+    revenue.recompute_from = recompute_from;
+    versions::add_known_terms(tx, &mut revenue.recompute_from, &changed).await?;
+    revenue.payments = payments::resolve(tx, &changed).await?;
+    revenue.add_customers(&changed);
 
     let mut differences = activity::Differences::new();
     let rows = facts::resolve_rows(tx, batch.rows, &rules.decoding).await?;
     activity::count_rows(&rows, &rules.decoding.tables, &mut differences);
     activity::resolve_logins(tx, &batch.logins, &mut differences).await?;
     activity::write(tx, &differences).await?;
-    touched.active.extend(differences.keys());
+    active.extend(differences.keys());
     let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
-    touched.active.extend(owners.filter_map(|row| row.user_id));
+    active.extend(owners.filter_map(|row| row.user_id));
 
-    touched.sms = sms::resolve(tx, batch.sms).await?;
+    let sms = sms::resolve(tx, batch.sms).await?;
 
     let gone: Vec<Uuid> = batch.users.iter().filter(|user| user.is_gone).map(|user| user.user_id).collect();
     claims::remember_gone(tx, &gone, now).await?;
     let seen: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
     let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
-    touched.customers.extend(claims::naming(tx, &seen, &emails).await?);
-    touched.users.extend(seen);
-    Ok(touched)
+    revenue.to_decide.extend(claims::naming(tx, &seen, &emails).await?);
+    revenue.users.extend(seen);
+    Ok(Affected { revenue, active, sms })
 }
 
 /// The links of the `reported` objects to others. Taken from every report, whether or not it becomes the

@@ -12,7 +12,7 @@ pub(super) const REBUILD_LOCK: i64 = 0x0072_6562_7569_6c64;
 
 /// Takes the projection lock until the transaction ends, and selects the live tables.
 pub(super) async fn lock(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    take_turn(tx, "select pg_advisory_xact_lock($1), set_config('search_path', $2, true)").await
+    lock_by(tx, "select pg_advisory_xact_lock($1), set_config('search_path', $2, true)").await
 }
 
 /// The same for a batch, with settings that make its statements use indexes whatever the statistics say, so
@@ -23,15 +23,15 @@ pub(super) async fn lock_for_batch(tx: &mut PgConnection) -> Result<(), sqlx::Er
     let statement = "select pg_advisory_xact_lock($1), set_config('search_path', $2, true),
                             set_config('plan_cache_mode', 'force_generic_plan', true),
                             set_config('lock_timeout', '5s', true)";
-    take_turn(tx, statement).await
+    lock_by(tx, statement).await
 }
 
-async fn take_turn(tx: &mut PgConnection, statement: &'static str) -> Result<(), sqlx::Error> {
+async fn lock_by(tx: &mut PgConnection, statement: &'static str) -> Result<(), sqlx::Error> {
     sqlx::query(statement).bind(PROJECTION_LOCK).bind(Tables::Live.search_path()).execute(tx).await?;
     Ok(())
 }
 
-/// Keeps rebuilds from beginning until the transaction ends; whether that can be: none is under way.
-pub(super) async fn keep_out(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+/// Prevents rebuilds until the transaction ends; false if one is running.
+pub(super) async fn prevent_rebuild(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select pg_try_advisory_xact_lock($1)").bind(REBUILD_LOCK).fetch_one(tx).await
 }

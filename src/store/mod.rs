@@ -5,6 +5,7 @@
 //! [`derive`](mod@derive) writes what follows from that: owners, valuations, the ledger, the public tables.
 //! [`migrate`] creates the tables; [`initial_import`] and [`backfill`] import pre-existing rows.
 
+mod affected;
 pub mod apply;
 pub mod audit;
 pub mod backfill;
@@ -24,7 +25,6 @@ pub mod resolve;
 pub mod sms;
 pub mod supabase_stub;
 pub mod tables;
-mod touched;
 mod urgent;
 
 use sqlx::{PgPool, Postgres, Transaction};
@@ -133,6 +133,6 @@ pub(crate) fn from_unix_seconds(seconds: i64) -> OffsetDateTime {
 /// A read-only transaction with one snapshot, whose search path has the derived tables.
 pub async fn reading(pool: &PgPool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut reading = database::begin_reading(pool).await?;
-    tables::Tables::Live.choose(&mut reading).await?;
+    tables::Tables::Live.set_search_path(&mut reading).await?;
     Ok(reading)
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::affected::AffectedRevenue;
 use super::derive::derive;
 use super::locks;
 use super::tables::Tables;
-use super::touched::Touched;
 use super::{Store, StoreError, sms};
 use crate::database;
 
@@ -38,7 +38,7 @@ impl Store {
     async fn recompute_page(&self, after: &str) -> Result<Option<(String, usize)>, StoreError> {
         let (pool, now) = self.parts();
         let mut tx = database::begin(pool).await?;
-        take_turn(&mut tx).await?;
+        lock_upkeep(&mut tx).await?;
         let matching = self.rules.matching;
         let due: Vec<(String, bool)> = sqlx::query_as(DUE)
             .bind(now)
@@ -50,17 +50,17 @@ impl Store {
             .fetch_all(&mut *tx)
             .await?;
         let Some((last, _)) = due.last().cloned() else { return Ok(None) };
-        let touched = Touched {
-            customers: due.iter().map(|(customer, _)| customer.clone()).collect(),
+        let affected = AffectedRevenue {
+            to_decide: due.iter().map(|(customer, _)| customer.clone()).collect(),
             force_rewrite: due
                 .iter()
                 .filter(|(_, force_rewrite)| *force_rewrite)
                 .map(|(customer, _)| customer.clone())
                 .collect(),
-            ..Touched::default()
+            ..AffectedRevenue::default()
         };
         locks::lock_for_batch(&mut tx).await?;
-        derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        derive(&mut tx, Tables::Live, affected.into(), &self.rules, now).await?;
         tx.commit().await?;
         Ok(Some((last, due.len())))
     }
@@ -71,7 +71,7 @@ impl Store {
     pub async fn refresh_members(&self) -> Result<usize, StoreError> {
         let (pool, now) = self.parts();
         let mut tx = database::begin(pool).await?;
-        take_turn(&mut tx).await?;
+        lock_upkeep(&mut tx).await?;
         let stale: BTreeSet<Uuid> = sqlx::query_scalar(
             "select user_id from public.user_activity_metrics
              where (last_calculated_at < $1 - interval '1 day' or last_calculated_at is null)
@@ -87,8 +87,8 @@ impl Store {
         let count = stale.len();
         if count > 0 {
             locks::lock_for_batch(&mut tx).await?;
-            let touched = Touched { users: stale, ..Touched::default() };
-            derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+            let affected = AffectedRevenue { users: stale, ..AffectedRevenue::default() };
+            derive(&mut tx, Tables::Live, affected.into(), &self.rules, now).await?;
             tx.commit().await?;
         }
         Ok(count)
@@ -96,7 +96,7 @@ impl Store {
 }
 
 /// Takes the upkeep lock until the transaction ends.
-pub(super) async fn take_turn(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn lock_upkeep(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_xact_lock($1)").bind(UPKEEP_LOCK).execute(tx).await?;
     Ok(())
 }

@@ -25,7 +25,7 @@ pub const SHADOW: &str = "ingest_rebuild";
 impl Tables {
     /// Sets the search path for the rest of the transaction. It has only the shadow schema: a missing shadow
     /// table is an error, and never a write to the live one.
-    pub(in crate::store) async fn choose(self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    pub(in crate::store) async fn set_search_path(self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         sqlx::query("select set_config('search_path', $1, true)")
             .bind(self.search_path())
             .execute(tx)
@@ -41,10 +41,9 @@ impl Tables {
         }
     }
 
-    /// The moments for which the rows of `users` are computed; now for those not named. Live rows are
-    /// computed for now, a shadow row for when its live row was computed: what only the clock has changed
+    /// As of when the rows of `users` are computed; now for those not named. Live rows are computed for now, a shadow row for when its live row was computed: what only the clock has changed
     /// since (days, months, statuses) is not a difference.
-    pub(in crate::store) async fn moments(
+    pub(in crate::store) async fn as_of(
         self,
         tx: &mut PgConnection,
         users: &BTreeSet<Uuid>,
@@ -52,7 +51,7 @@ impl Tables {
         if self == Self::Live || users.is_empty() {
             return Ok(HashMap::new());
         }
-        let moments: Vec<(Uuid, OffsetDateTime)> = sqlx::query_as(
+        let as_of: Vec<(Uuid, OffsetDateTime)> = sqlx::query_as(
             "select u.id, coalesce(a.last_calculated_at, r.last_calculated_at)
              from unnest($1::uuid[]) as u (id)
              left join public.user_activity_metrics a on a.user_id = u.id
@@ -62,7 +61,7 @@ impl Tables {
         .bind(users.iter().copied().collect::<Vec<_>>())
         .fetch_all(tx)
         .await?;
-        Ok(moments.into_iter().collect())
+        Ok(as_of.into_iter().collect())
     }
 }
 
@@ -352,7 +351,7 @@ impl Derived {
 
     /// The flag column of a column that may be set by hand.
     #[must_use]
-    pub fn hand(&self, column: &str) -> Option<&'static str> {
-        self.by_hand.iter().find(|(kept, _)| *kept == column).map(|(_, flag)| *flag)
+    pub fn manual_flag(&self, column: &str) -> Option<&'static str> {
+        self.by_hand.iter().find(|(name, _)| *name == column).map(|(_, flag)| *flag)
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::affected::Affected;
 use super::derive::derive;
 use super::locks;
 use super::tables::Tables;
-use super::touched::Touched;
 use super::{Store, StoreError, recompute};
 use crate::database;
 
@@ -37,15 +37,15 @@ impl Store {
     async fn refresh_page(&self) -> Result<usize, StoreError> {
         let (pool, now) = self.parts();
         let mut tx = database::begin(pool).await?;
-        recompute::take_turn(&mut tx).await?;
+        recompute::lock_upkeep(&mut tx).await?;
         let changed = changed(&mut tx, now).await?;
         if changed.is_empty() {
             return Ok(0);
         }
         let count = changed.len();
         locks::lock_for_batch(&mut tx).await?;
-        let touched = Touched { active: changed, ..Touched::default() };
-        derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        let affected = Affected { active: changed, ..Affected::default() };
+        derive(&mut tx, Tables::Live, affected, &self.rules, now).await?;
         tx.commit().await?;
         Ok(count)
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
-use crate::store::backfill::{Counts, Part, Import, Scope, Unknown};
+use crate::store::backfill::{Counts, Import, Part, Scope, Unknown};
 use crate::store::{Store, StoreError};
 
 /// What came of it.

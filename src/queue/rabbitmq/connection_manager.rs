@@ -183,7 +183,11 @@ async fn watch_over(connection: &Arc<BrokerConnection>, state: &watch::Sender<St
         if status.blocked() != blocked {
             blocked = status.blocked();
             tracing::warn!(blocked, %alarm, "broker blocked or unblocked publishing");
-            state.send_replace(if blocked { State::Blocked(alarm.clone()) } else { State::Up(connection.clone()) });
+            state.send_replace(if blocked {
+                State::Blocked(alarm.clone())
+            } else {
+                State::Up(connection.clone())
+            });
         }
     }
 }

@@ -48,7 +48,11 @@ impl Decoder for DeadDecoder {
         Self
     }
 
-    async fn decode(&self, delivery: Delivery, _: Option<Source>) -> Result<Option<DeadMessage>, lapin::Error> {
+    async fn decode(
+        &self,
+        delivery: Delivery,
+        _: Option<Source>,
+    ) -> Result<Option<DeadMessage>, lapin::Error> {
         Ok(Some(decode(delivery)))
     }
 }

@@ -45,7 +45,7 @@ pub(in crate::store) async fn correct(
         after = end.try_get("n")?;
         total += i64::try_from(rows.len()).unwrap_or(i64::MAX);
         let events: Result<Vec<_>, _> = rows.iter().map(|row| event(turn, counted, row, tables)).collect();
-        apply::within(tx, &events?, rules, now).await?;
+        apply::apply_internal(tx, &events?, rules, now).await?;
     }
 }
 

@@ -6,9 +6,9 @@ use time::OffsetDateTime;
 use super::pages::Page;
 use super::run::Turn;
 use crate::store::Rules;
+use crate::store::affected::AffectedRevenue;
 use crate::store::derive;
 use crate::store::tables::Tables;
-use crate::store::touched::Touched;
 
 /// Customers derived at once.
 const CUSTOMERS: i64 = 500;
@@ -29,7 +29,8 @@ pub(in crate::store) async fn derive(
     .await?;
     let rows = i64::try_from(customers.len()).unwrap_or(i64::MAX);
     let next = customers.last().filter(|_| rows == CUSTOMERS).cloned();
-    let touched = Touched { customers: customers.into_iter().collect(), ..Touched::default() };
-    derive::derive(tx, Tables::Live, touched, rules, now).await?;
+    let affected =
+        AffectedRevenue { to_decide: customers.into_iter().collect(), ..AffectedRevenue::default() };
+    derive::derive(tx, Tables::Live, affected.into(), rules, now).await?;
     Ok(Page { rows, next, ..Page::default() })
 }

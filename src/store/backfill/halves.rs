@@ -33,7 +33,7 @@ pub(in crate::store) async fn step(import: &Import) -> Result<Option<Step>, sqlx
     locks::lock(&mut tx).await?;
     let Some((first, second)) = split(&mut tx, &turn).await? else { return Ok(None) };
     let mut other = database::begin(pool).await?;
-    Tables::Live.choose(&mut other).await?;
+    Tables::Live.set_search_path(&mut other).await?;
     let (one, two) = tokio::try_join!(half(&mut tx, &first, import), half(&mut other, &second, import))?;
     let page = Page::of_halves(one, two);
     if page.is_for_one {

@@ -11,9 +11,9 @@ use super::pages::{self, Page};
 use super::run::Turn;
 use crate::project::supabase::ActivityTables;
 use crate::store::Rules;
+use crate::store::affected::AffectedRevenue;
 use crate::store::derive;
 use crate::store::tables::Tables;
-use crate::store::touched::Touched;
 
 /// A page of members whose rows are to be derived. What only the clock changes is left to the daily refresh.
 pub(in crate::store) async fn derive(
@@ -32,8 +32,8 @@ pub(in crate::store) async fn derive(
     let users: BTreeSet<Uuid> =
         users.into_iter().filter(|(_, differs)| *differs).map(|(user, _)| user).collect();
     let found = i64::try_from(users.len()).unwrap_or(i64::MAX);
-    let touched = Touched { users, ..Touched::default() };
-    derive::derive(tx, Tables::Live, touched, rules, now).await?;
+    let affected = AffectedRevenue { users, ..AffectedRevenue::default() };
+    derive::derive(tx, Tables::Live, affected.into(), rules, now).await?;
     Ok(Page { rows, found, next, ..Page::default() })
 }
 

@@ -119,5 +119,5 @@ async fn report(
     let Some(first) = found.rows.iter().chain(&found.gone).next() else { return Ok(()) };
     let event_id = format!("{}{}", turn.prefix(), first.id);
     let event = event(turn, event_id, "found_payments", &Internal::ImportedPayments(found))?;
-    apply::within(tx, &[event], rules, now).await
+    apply::apply_internal(tx, &[event], rules, now).await
 }

@@ -55,7 +55,7 @@ pub(in crate::store) async fn present(
             )?);
         }
     }
-    apply::within(tx, &events, rules, now).await?;
+    apply::apply_internal(tx, &events, rules, now).await?;
     Ok(page)
 }
 

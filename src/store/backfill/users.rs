@@ -65,7 +65,7 @@ pub(in crate::store) async fn gone(
     let next = gone.last().filter(|_| found == GONE).map(Uuid::to_string);
     let event_id = format!("{}{first}", turn.prefix());
     let internal = Internal::ImportedUsers(ImportedUsers { there: Vec::new(), gone });
-    apply::within(tx, &[event(turn, event_id, "found_users", &internal)?], rules, now).await?;
+    apply::apply_internal(tx, &[event(turn, event_id, "found_users", &internal)?], rules, now).await?;
     Ok(Page { rows: found, found, next, ..Page::default() })
 }
 

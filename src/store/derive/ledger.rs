@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::store::resolve::versions::{self, RecomputeFrom};
 type Key = (String, String, OffsetDateTime);
 
 /// A movement as stored.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, FromRow)]
 struct Entry {
     kind: String,
     delta: i64,
@@ -85,12 +85,24 @@ struct Recorded {
     believed: Vec<(Key, (i64, Entry))>,
 }
 
+#[derive(FromRow)]
+struct StoredMovement {
+    id: i64,
+    customer_id: String,
+    currency: String,
+    effective_at: OffsetDateTime,
+    /// It is the first in its currency, before the second.
+    is_before: bool,
+    #[sqlx(flatten)]
+    entry: Entry,
+}
+
 /// Subqueries that cannot be flattened (`offset 0`) force an index lookup per customer: its movements from
 /// the second on, and its first in each currency.
 async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Recorded, sqlx::Error> {
-    let rows = sqlx::query(
+    let movements: Vec<StoredMovement> = sqlx::query_as(
         "select w.customer_id, m.currency, m.effective_at, m.id, m.kind, m.delta, m.mrr_before, m.mrr_after,
-                m.cause_event_id, m.effective_at < w.since
+                m.cause_event_id, m.effective_at < w.since as is_before
          from unnest($1::text[], $2::timestamptz[]) as w (customer_id, since)
          cross join lateral (
              (select m.* from mrr_movements m
@@ -106,20 +118,12 @@ async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Record
     .fetch_all(tx)
     .await?;
     let mut recorded = Recorded::default();
-    for row in &rows {
-        if row.try_get(9)? {
-            recorded.seen.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
-            continue;
+    for StoredMovement { id, customer_id, currency, effective_at, is_before, entry } in movements {
+        if is_before {
+            recorded.seen.entry(customer_id).or_default().insert(currency);
+        } else {
+            recorded.believed.push(((customer_id, currency, effective_at), (id, entry)));
         }
-        let entry = Entry {
-            kind: row.try_get(4)?,
-            delta: row.try_get(5)?,
-            mrr_before: row.try_get(6)?,
-            mrr_after: row.try_get(7)?,
-            cause_event_id: row.try_get(8)?,
-        };
-        let key = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        recorded.believed.push((key, (row.try_get(3)?, entry)));
     }
     Ok(recorded)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -33,13 +33,13 @@ pub struct Sources<'a> {
 pub struct Context<'a> {
     pub(super) rules: &'a Rules,
     pub(super) now: OffsetDateTime,
-    /// Members whose rows are computed for another moment than now.
-    pub moments: &'a HashMap<Uuid, OffsetDateTime>,
+    /// Members whose rows are computed as of another moment than now.
+    pub as_of: &'a HashMap<Uuid, OffsetDateTime>,
 }
 
 impl Context<'_> {
-    fn moment(&self, user: Uuid) -> OffsetDateTime {
-        self.moments.get(&user).copied().unwrap_or(self.now)
+    fn as_of(&self, user: Uuid) -> OffsetDateTime {
+        self.as_of.get(&user).copied().unwrap_or(self.now)
     }
 }
 
@@ -55,15 +55,12 @@ pub async fn write(tx: &mut PgConnection, sources: &Sources<'_>) -> Result<(), s
     }
     let users: Vec<Uuid> = sources.users.iter().copied().collect();
     let none = (Standing::default(), None);
-    let members: Vec<Member> = seen(tx, &users)
+    let members: Vec<Member> = load_activity(tx, &users)
         .await?
         .into_iter()
-        .map(|seen| Member {
-            user_id: seen.user_id,
-            standing: standings.get(&seen.user_id).unwrap_or(&none).0.clone(),
-            last_login_at: seen.last_login_at,
-            engagement_by_hand: seen.engagement_by_hand,
-            waits_urgently: seen.waits_urgently,
+        .map(|activity| Member {
+            standing: standings.get(&activity.user_id).unwrap_or(&none).0.clone(),
+            activity,
         })
         .collect();
     write_activity(tx, &members, &sources.context).await
@@ -81,7 +78,7 @@ fn standings(sources: &Sources<'_>) -> BTreeMap<Uuid, (Standing, Option<String>)
         .map(|(user, valued)| {
             // Shown even if nothing was paid yet: a trial has a currency too.
             let currency = valued.iter().map(|v| v.currency.clone()).filter(|c| !c.is_empty()).min();
-            (user, (member::standing(&valued, sources.context.moment(user)), currency))
+            (user, (member::standing(&valued, sources.context.as_of(user)), currency))
         })
         .collect()
 }
@@ -186,12 +183,29 @@ const WRITE_REVENUE: &str = "
 
 /// A member's activity without the counts, which SQL adds.
 pub struct Member {
-    /// The user.
-    pub user_id: Uuid,
     standing: Standing,
+    activity: Activity,
+}
+
+#[derive(FromRow)]
+struct Activity {
+    user_id: Uuid,
     last_login_at: Option<OffsetDateTime>,
-    engagement_by_hand: Option<String>,
+    /// The engagement, if set by hand.
+    manual_engagement: Option<String>,
+    /// An urgent ticket is overdue.
     waits_urgently: bool,
+}
+
+#[derive(FromRow)]
+struct ActiveMember {
+    #[sqlx(flatten)]
+    activity: Activity,
+    /// As shown in the row of revenue, if any.
+    months_subscribed: Option<i32>,
+    last_calculated_at: Option<OffsetDateTime>,
+    /// The subscriptions.
+    states: Option<Vec<Json<StripeObject>>>,
 }
 
 /// Members of whom only activity was reported.
@@ -212,10 +226,11 @@ pub async fn active(
     if users.is_empty() {
         return Ok(Active::default());
     }
-    let rows = sqlx::query(
-        "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end,
+    let loaded: Vec<ActiveMember> = sqlx::query_as(
+        "select u.id as user_id, l.last_login_at,
+                case when m.engagement_status_is_manual then m.engagement_status end as manual_engagement,
                 r.months_subscribed, m.last_calculated_at, s.states,
-                exists (select from ingest.urgent_waits w where w.user_id = u.id)
+                exists (select from ingest.urgent_waits w where w.user_id = u.id) as waits_urgently
          from auth.users u
          left join lateral (
              select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
@@ -240,26 +255,17 @@ pub async fn active(
     .fetch_all(tx)
     .await?;
     let mut active = Active::default();
-    for row in &rows {
-        let user_id: Uuid = row.try_get(0)?;
-        let states: Vec<Json<StripeObject>> = row.try_get::<Option<_>, _>(5)?.unwrap_or_default();
-        let standing = member::standing(&valued(states), context.moment(user_id));
-        let (shown, derived_at): (Option<i32>, Option<OffsetDateTime>) = (row.try_get(3)?, row.try_get(4)?);
-        let is_current = shown.is_none_or(|months| {
+    for ActiveMember { activity, months_subscribed, last_calculated_at, states } in loaded {
+        let standing = member::standing(&valued(states.unwrap_or_default()), context.as_of(activity.user_id));
+        let is_current = months_subscribed.is_none_or(|months| {
             months == standing.months_subscribed.unwrap_or(0)
-                && derived_at.map(OffsetDateTime::date) == Some(context.now.date())
+                && last_calculated_at.map(OffsetDateTime::date) == Some(context.now.date())
         });
-        if derived_at.is_none() || !is_current {
-            active.due.insert(user_id);
-            continue;
+        if last_calculated_at.is_some() && is_current {
+            active.members.push(Member { standing, activity });
+        } else {
+            active.due.insert(activity.user_id);
         }
-        active.members.push(Member {
-            user_id,
-            standing,
-            last_login_at: row.try_get(1)?,
-            engagement_by_hand: row.try_get(2)?,
-            waits_urgently: row.try_get(6)?,
-        });
     }
     Ok(active)
 }
@@ -281,19 +287,12 @@ fn valued(states: Vec<Json<StripeObject>>) -> Vec<Valued> {
         .collect()
 }
 
-/// What people set by hand, the last login, and whether an urgent ticket is overdue.
-struct Seen {
-    user_id: Uuid,
-    last_login_at: Option<OffsetDateTime>,
-    engagement_by_hand: Option<String>,
-    waits_urgently: bool,
-}
-
 /// Manual values are read from the live table, also when the shadow is being derived.
-async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select u.id, l.last_login_at, case when m.engagement_status_is_manual then m.engagement_status end,
-                exists (select from ingest.urgent_waits w where w.user_id = u.id)
+async fn load_activity(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Activity>, sqlx::Error> {
+    sqlx::query_as(
+        "select u.id as user_id, l.last_login_at,
+                case when m.engagement_status_is_manual then m.engagement_status end as manual_engagement,
+                exists (select from ingest.urgent_waits w where w.user_id = u.id) as waits_urgently
          from unnest($1::uuid[]) as u (id)
          left join lateral (
              select max(logged_in_at) as last_login_at from logins where user_id = u.id and counted
@@ -302,17 +301,7 @@ async fn seen(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Seen>, sqlx::
     )
     .bind(users)
     .fetch_all(tx)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Seen {
-                user_id: row.try_get(0)?,
-                last_login_at: row.try_get(1)?,
-                engagement_by_hand: row.try_get(2)?,
-                waits_urgently: row.try_get(3)?,
-            })
-        })
-        .collect()
+    .await
 }
 
 /// Writes the rows of activity of `members`.
@@ -327,11 +316,12 @@ pub async fn write_activity(
     let (engagement, health): (Vec<_>, Vec<_>) =
         members.iter().map(|one| engagement_and_health(one, context)).unzip();
     let tables = &context.rules.decoding.tables;
-    let days = |one: &Member| one.last_login_at.map(|at| whole_days(at, context.moment(one.user_id)));
+    let activity = || members.iter().map(|member| &member.activity);
+    let days = |one: &Activity| one.last_login_at.map(|at| whole_days(at, context.as_of(one.user_id)));
     sqlx::query(WRITE_ACTIVITY)
-        .bind(members.iter().map(|one| one.user_id).collect::<Vec<_>>())
-        .bind(members.iter().map(|one| one.last_login_at).collect::<Vec<_>>())
-        .bind(members.iter().map(days).collect::<Vec<_>>())
+        .bind(activity().map(|one| one.user_id).collect::<Vec<_>>())
+        .bind(activity().map(|one| one.last_login_at).collect::<Vec<_>>())
+        .bind(activity().map(days).collect::<Vec<_>>())
         .bind(engagement)
         .bind(health)
         .bind(context.now)
@@ -347,10 +337,11 @@ pub async fn write_activity(
 
 /// The computed engagement, and the health that follows from the engagement shown, manual or not.
 fn engagement_and_health(member: &Member, context: &Context<'_>) -> (&'static str, &'static str) {
-    let at = context.moment(member.user_id);
-    let computed = member::engagement(member.last_login_at, &member.standing, context.rules.thresholds, at);
-    let shown = member.engagement_by_hand.as_deref().unwrap_or(computed);
-    (computed, member::health(&member.standing, shown, member.waits_urgently))
+    let Member { standing, activity } = member;
+    let at = context.as_of(activity.user_id);
+    let computed = member::engagement(activity.last_login_at, standing, context.rules.thresholds, at);
+    let shown = activity.manual_engagement.as_deref().unwrap_or(computed);
+    (computed, member::health(standing, shown, activity.waits_urgently))
 }
 
 /// A megabyte is 1,048,576 bytes; numeric's round rounds halves up. A size that the column cannot hold must not

@@ -2,7 +2,6 @@
 //! changes no revenue, and a payment changes no subscription.
 
 pub(super) mod delete_unreferenced;
-pub(super) mod involved;
 pub mod leads;
 pub mod ledger;
 pub mod members;
@@ -11,6 +10,7 @@ pub mod owners;
 pub mod payment_history;
 pub(super) mod preexisting_payments;
 pub(super) mod preexisting_subscriptions;
+pub(super) mod stored_owners;
 pub mod subscriptions;
 pub(super) mod tiers;
 pub mod valuation;
@@ -21,40 +21,39 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use self::involved::Involved;
 use self::members::{Active, Context, Sources};
 use self::owners::Owners;
+use self::stored_owners::StoredOwners;
 use self::subscriptions::TieredSubscription;
+use super::affected::{Affected, AffectedRevenue};
 use super::parked::{self, Checked, Parked};
 use super::resolve::payments::{ChangedPayments, Sums};
 use super::resolve::versions;
 use super::tables::Tables;
-use super::touched::Touched;
 use super::{Rules, sms};
 
-/// Derives everything that `touched` affects.
+/// Derives everything that is `affected`.
 pub(super) async fn derive(
     tx: &mut PgConnection,
     tables: Tables,
-    mut touched: Touched,
+    affected: Affected,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let sms = std::mem::take(&mut touched.sms);
-    let mut active = std::mem::take(&mut touched.active);
-    if touched.reaches_revenue() {
-        let derived = derive_revenue(tx, tables, touched, &mut active, rules, now).await?;
-        active.retain(|user| !derived.contains(user));
+    let Affected { revenue, mut active, sms } = affected;
+    if revenue.is_empty() {
+        retain_existing(tx, tables, [&mut active]).await?;
     } else {
-        active = hold_present(tx, tables, &active).await?;
+        let derived = derive_revenue(tx, tables, revenue, &mut active, rules, now).await?;
+        active.retain(|user| !derived.contains(user));
     }
-    let moments = tables.moments(tx, &active).await?;
-    let context = Context { rules, now, moments: &moments };
+    let as_of = tables.as_of(tx, &active).await?;
+    let context = Context { rules, now, as_of: &as_of };
     let Active { members, due } = members::active(tx, &active, &context).await?;
     members::write_activity(tx, &members, &context).await?;
     if !due.is_empty() {
-        let touched = Touched { users: due, ..Touched::default() };
-        derive_revenue(tx, tables, touched, &mut BTreeSet::new(), rules, now).await?;
+        let due = AffectedRevenue { users: due, ..AffectedRevenue::default() };
+        derive_revenue(tx, tables, due, &mut BTreeSet::new(), rules, now).await?;
     }
     if tables == Tables::Live {
         sms::write(tx, &sms, &rules.texting, now).await?;
@@ -62,10 +61,9 @@ pub(super) async fn derive(
     Ok(())
 }
 
-/// The affected customers and users.
-struct Reach {
-    owners: Owners,
-    /// Customers whose user was decided.
+/// The customers and users whose revenue is derived.
+struct Scope {
+    /// Customers whose owner was decided.
     decided: BTreeSet<String>,
     /// Each customer of the users, with its user, who exists.
     by_customer: HashMap<String, Uuid>,
@@ -75,78 +73,63 @@ struct Reach {
     payers: BTreeSet<Uuid>,
     /// Customers that have a user, and perhaps movements without one.
     ownerless: HashMap<String, Uuid>,
-    /// When the clock next changes the customers' values, if loaded.
+    /// When the clock next changes the customers' values, if that was loaded with their owners.
     schedule: Option<HashMap<String, OffsetDateTime>>,
     has_leads: bool,
 }
 
-impl Reach {
+impl Scope {
     /// Decides the owners of the affected customers, if they may have changed; locks their users and the
     /// `active` ones, and drops those that do not exist.
-    async fn find(
+    async fn of(
         tx: &mut PgConnection,
         tables: Tables,
-        touched: &mut Touched,
+        affected: &AffectedRevenue,
         active: &mut BTreeSet<Uuid>,
         rules: &Rules,
         now: OffsetDateTime,
-    ) -> Result<Self, sqlx::Error> {
-        let asked: BTreeSet<String> = touched.involved.difference(&touched.customers).cloned().collect();
-        let involved = Involved::load(tx, &asked).await?;
-        let mut decided = std::mem::take(&mut touched.customers);
-        decided.extend(involved.undecided(&asked));
-        let mut known = involved.by_customer();
-        let mut to_value = involved.users_to_value(&touched.valued, now);
+    ) -> Result<(Self, Owners), sqlx::Error> {
+        let reported: BTreeSet<String> = affected.reported.difference(&affected.to_decide).cloned().collect();
+        let stored = StoredOwners::load(tx, &reported).await?;
+        let mut decided = affected.to_decide.clone();
+        decided.extend(stored.undecided(&reported));
+        let mut users = affected.users.clone();
         // A member with rows is derived with a customer that has no other user.
-        let members = involved.members();
-        touched.users.extend(std::mem::take(&mut touched.named).difference(&members));
-        let mut payers: BTreeSet<Uuid> =
-            known.values().copied().filter(|user| !to_value.contains(user)).collect();
-        if decided.is_empty() && touched.users.is_empty() {
-            let all = known.values().chain(&*active).copied().collect();
-            let present = hold_present(tx, tables, &all).await?;
-            active.retain(|user| present.contains(user));
-            known.retain(|_, user| present.contains(user));
-            to_value.retain(|user| present.contains(user));
-            payers.retain(|user| present.contains(user));
-            return Ok(Self {
-                owners: Owners::default(),
-                decided,
-                payers,
-                users: to_value,
-                ownerless: involved.with_ownerless_movements(),
-                schedule: Some(involved.schedule()),
-                has_leads: involved.has_leads,
-                by_customer: known,
-            });
-        }
+        users.extend(affected.named.difference(&stored.members()));
+        // If no owner can change, everything was loaded with them.
+        let is_loaded = decided.is_empty() && users.is_empty();
+
         let owners = owners::decide_owners(tx, &decided, rules.matching, now).await?;
-        let mut users = std::mem::take(&mut touched.users);
-        users.extend(owners.before.iter().chain(&owners.named).chain(&to_value));
-        payers.retain(|user| !users.contains(user));
-        let all = users.iter().chain(&payers).chain(&*active).copied().collect();
-        let mut present = hold_present(tx, tables, &all).await?;
-        active.retain(|user| present.contains(user));
-        present.retain(|user| users.contains(user) || payers.contains(user));
-        let by_customer = owners::of_users(tx, &present).await?;
-        users.retain(|user| present.contains(user));
-        Ok(Self {
-            owners,
-            decided,
-            users,
-            payers,
-            ownerless: by_customer.clone(),
-            schedule: None,
-            has_leads: true,
-            by_customer,
-        })
+        users.extend(owners.before.iter().chain(&owners.named));
+        users.extend(stored.users_to_value(&affected.to_value, now));
+        let mut by_customer = stored.by_customer();
+        let mut payers: BTreeSet<Uuid> =
+            by_customer.values().copied().filter(|user| !users.contains(user)).collect();
+        retain_existing(tx, tables, [&mut users, &mut payers, active]).await?;
+        if is_loaded {
+            by_customer.retain(|_, user| users.contains(user) || payers.contains(user));
+            let (ownerless, schedule) = (stored.with_ownerless_movements(), Some(stored.schedule()));
+            let has_leads = stored.has_leads();
+            return Ok((
+                Self { decided, by_customer, users, payers, ownerless, schedule, has_leads },
+                owners,
+            ));
+        }
+        let by_customer = owners::of_users(tx, &users.union(&payers).copied().collect()).await?;
+        let (ownerless, schedule, has_leads) = (by_customer.clone(), None, true);
+        Ok((Self { decided, by_customer, users, payers, ownerless, schedule, has_leads }, owners))
+    }
+
+    /// All affected customers.
+    fn customers(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
+        self.decided.iter().chain(&affected.reported).chain(self.by_customer.keys()).cloned().collect()
     }
 
     /// The customers whose subscriptions must be valued.
-    fn valued(&self, touched: &Touched) -> BTreeSet<String> {
+    fn to_value(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
         let of_users = self.by_customer.iter().filter(|(_, user)| self.users.contains(user));
         let of_users = of_users.map(|(customer, _)| customer);
-        self.decided.iter().chain(&touched.valued).chain(of_users).cloned().collect()
+        self.decided.iter().chain(&affected.to_value).chain(of_users).cloned().collect()
     }
 
     /// Without any sum left, a member's currency comes from the subscriptions.
@@ -166,86 +149,91 @@ impl Reach {
 async fn derive_revenue(
     tx: &mut PgConnection,
     tables: Tables,
-    mut touched: Touched,
+    affected: AffectedRevenue,
     active: &mut BTreeSet<Uuid>,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let mut reach = Reach::find(tx, tables, &mut touched, active, rules, now).await?;
+    let (mut scope, owners) = Scope::of(tx, tables, &affected, active, rules, now).await?;
     if tables == Tables::Live {
-        owners::record(tx, std::mem::take(&mut reach.owners.matches), now).await?;
+        owners::record(tx, owners.matches, now).await?;
     }
-    let all: BTreeSet<String> =
-        reach.decided.iter().chain(&touched.involved).chain(reach.by_customer.keys()).cloned().collect();
-    let before = money::load(tx, &all).await?;
-    reach.value_users_without_sums(&before, &touched.payments);
-    let valued = reach.valued(&touched);
-    let Touched { payments, objects, parked, mut force_rewrite, since, .. } = touched;
+    let before = money::load(tx, &scope.customers(&affected)).await?;
+    scope.value_users_without_sums(&before, &affected.payments);
+    let to_value = scope.to_value(&affected);
+    let AffectedRevenue { payments, objects, parked, mut force_rewrite, recompute_from, .. } = affected;
+    let Scope { decided, by_customer, users, payers, ownerless, schedule, has_leads } = scope;
 
-    let schedule = match reach.schedule.take() {
+    let schedule = match schedule {
         Some(schedule) => schedule,
-        None => valuation::scheduled(tx, &valued).await?,
+        None => valuation::scheduled(tx, &to_value).await?,
     };
-    let since = versions::due(since, &schedule, &valued, now);
-    let (valuation, catalogue) = valuation::value(tx, &valued, &schedule, now).await?;
+    let recompute_from = versions::due(recompute_from, &schedule, &to_value, now);
+    let (valuation, catalogue) = valuation::value(tx, &to_value, &schedule, now).await?;
     let tiered = subscriptions::assign_tiers(tx, valuation).await?;
-    let after = sums(&before, &payments, &tiered, &valued);
+    let after = sums(&before, &payments, &tiered, &to_value);
     money::write(tx, &before, &after).await?;
-    ledger::revise(tx, &since, catalogue, &reach.by_customer, now).await?;
-    ledger::assign(tx, &reach.owners.moved, &reach.by_customer, &reach.ownerless).await?;
+    ledger::revise(tx, &recompute_from, catalogue, &by_customer, now).await?;
+    ledger::assign(tx, &owners.moved, &by_customer, &ownerless).await?;
 
-    let new_rows = subscriptions::write(tx, &tiered, &reach.by_customer, now).await?;
-    force_rewrite.extend(reach.owners.moved.iter().cloned().chain(new_rows));
-    let history = payment_history::write(tx, &payments, &force_rewrite, &reach.by_customer).await?;
-    let moments = tables.moments(tx, &reach.users).await?;
+    let new_rows = subscriptions::write(tx, &tiered, &by_customer, now).await?;
+    force_rewrite.extend(owners.moved.into_iter().chain(new_rows));
+    let history = payment_history::write(tx, &payments, &force_rewrite, &by_customer).await?;
+    let as_of = tables.as_of(tx, &users).await?;
     let sources = Sources {
-        users: &reach.users,
-        payers: &reach.payers,
-        customers: &reach.by_customer,
+        users: &users,
+        payers: &payers,
+        customers: &by_customer,
         sums: &after,
         subscriptions: &tiered,
-        context: Context { rules, now, moments: &moments },
+        context: Context { rules, now, as_of: &as_of },
     };
     members::write(tx, &sources).await?;
-    if tables == Tables::Live && reach.has_leads {
-        leads::convert(tx, &reach.users.union(&reach.payers).copied().collect()).await?;
+    if tables == Tables::Live && has_leads {
+        leads::convert(tx, &users.union(&payers).copied().collect()).await?;
     }
 
-    let to_note =
+    let may_be_parked =
         |tiered: &&TieredSubscription| tiered.valuation.is_parked || tiered.parked().next().is_some();
+    let subscriptions = tiered.iter().filter(may_be_parked);
     let checked = Checked {
-        customers: reach.decided,
-        subscriptions: tiered.iter().filter(to_note).map(|it| it.valuation.subscription.id.clone()).collect(),
+        customers: decided,
+        subscriptions: subscriptions.map(|it| it.valuation.subscription.id.clone()).collect(),
         payments: payments.large.into_iter().chain(history.large).collect(),
         objects,
     };
     let parked: Vec<Parked> = parked
         .into_iter()
-        .chain(reach.owners.parked)
+        .chain(owners.parked)
         .chain(tiered.iter().flat_map(TieredSubscription::parked))
         .chain(history.too_large)
         .collect();
     parked::replace(tx, &checked, &parked, now).await?;
-    Ok(reach.users)
+    Ok(users)
 }
 
-/// Those of `users` who are in `auth.users`. For live rows they are locked: a concurrent deletion waits for
+/// Drops users who are not in `auth.users`. For live rows the others are locked: a concurrent deletion waits for
 /// this transaction, or this one waits here, before it has written any row that the deletion needs.
-async fn hold_present(
+async fn retain_existing<const N: usize>(
     tx: &mut PgConnection,
     tables: Tables,
-    users: &BTreeSet<Uuid>,
-) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    sets: [&mut BTreeSet<Uuid>; N],
+) -> Result<(), sqlx::Error> {
+    let users: BTreeSet<Uuid> = sets.iter().flat_map(|users| users.iter().copied()).collect();
     if users.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(());
     }
     let statement = match tables {
         Tables::Live => "select ingest.hold_users($1)",
         Tables::Shadow => "select id from auth.users where id = any($1)",
     };
-    let users: Vec<Uuid> = users.iter().copied().collect();
-    let present: Vec<Uuid> = sqlx::query_scalar(statement).bind(users).fetch_all(tx).await?;
-    Ok(present.into_iter().collect())
+    let users: Vec<Uuid> = users.into_iter().collect();
+    let existing: Vec<Uuid> = sqlx::query_scalar(statement).bind(users).fetch_all(tx).await?;
+    let existing: BTreeSet<Uuid> = existing.into_iter().collect();
+    for users in sets {
+        users.retain(|user| existing.contains(user));
+    }
+    Ok(())
 }
 
 /// The customers' sums with what the batch changed: money by its differences, MRR as it is now.
@@ -253,10 +241,10 @@ fn sums(
     before: &money::Revenue,
     payments: &ChangedPayments,
     tiered: &[TieredSubscription],
-    valued: &BTreeSet<String>,
+    to_value: &BTreeSet<String>,
 ) -> money::Revenue {
     let mut after = before.clone();
-    for (_, sums) in after.iter_mut().filter(|((customer, _), _)| valued.contains(customer)) {
+    for (_, sums) in after.iter_mut().filter(|((customer, _), _)| to_value.contains(customer)) {
         sums.mrr = 0;
     }
     for (key, difference) in &payments.differences {

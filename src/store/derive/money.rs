@@ -2,36 +2,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 
 use crate::store::resolve::payments::Sums;
 
 /// By customer and currency.
 pub type Revenue = BTreeMap<(String, String), Sums>;
 
+#[derive(FromRow)]
+struct CustomerRevenue {
+    customer_id: String,
+    currency: String,
+    mrr: i64,
+    collected: i64,
+    refunded: i64,
+    disputed: i64,
+}
+
 /// The sums of `customers`.
 pub async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Revenue, sqlx::Error> {
     if customers.is_empty() {
         return Ok(Revenue::new());
     }
-    let rows = sqlx::query(
+    let rows: Vec<CustomerRevenue> = sqlx::query_as(
         "select customer_id, currency, mrr, collected, refunded, disputed
          from customer_revenue where customer_id = any($1)",
     )
     .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let sums = Sums {
-                mrr: row.try_get(2)?,
-                collected: row.try_get(3)?,
-                refunded: row.try_get(4)?,
-                disputed: row.try_get(5)?,
-            };
-            Ok(((row.try_get(0)?, row.try_get(1)?), sums))
-        })
-        .collect()
+    let revenue = rows.into_iter().map(|row| {
+        let CustomerRevenue { customer_id, currency, mrr, collected, refunded, disputed } = row;
+        ((customer_id, currency), Sums { mrr, collected, refunded, disputed })
+    });
+    Ok(revenue.collect())
 }
 
 /// Writes the difference between `before` and `after`, which holds no zeros: a currency that only a

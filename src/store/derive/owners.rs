@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,8 +18,6 @@ use crate::store::resolve::emails::{self, AddressReport};
 /// The owners of the customers in a batch, before and after.
 #[derive(Debug, Default)]
 pub struct Owners {
-    /// The users now.
-    pub after: HashMap<String, Uuid>,
     /// Users who had one of the customers before.
     pub before: BTreeSet<Uuid>,
     /// Existing users that any evidence names: each gets rows, whoever wins, so that the order of events does
@@ -108,9 +106,6 @@ impl Owners {
     fn note(&mut self, customer: &str, before: Option<Uuid>, owner: &Owner) {
         let after = user_of(owner);
         self.before.extend(before);
-        if let Some(user) = after {
-            self.after.insert(customer.to_owned(), user);
-        }
         if before != after {
             self.moved.insert(customer.to_owned());
         }
@@ -175,7 +170,8 @@ pub async fn record(
         });
         meanings.push(Meaning::Internal(internal));
     }
-    let matches = envelopes.iter().zip(meanings).map(|(envelope, meaning)| DecodedEvent { envelope, meaning });
+    let matches =
+        envelopes.iter().zip(meanings).map(|(envelope, meaning)| DecodedEvent { envelope, meaning });
     events::mark_applied(tx, matches.collect(), EventRows::Missing, now).await?;
     emails::write(tx, given).await?;
     Ok(())
@@ -209,11 +205,12 @@ async fn stored_owners(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
 ) -> Result<HashMap<String, Option<Uuid>>, sqlx::Error> {
-    let rows = sqlx::query("select id, user_id from customers where id = any($1)")
-        .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
-        .fetch_all(tx)
-        .await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    let owners: Vec<(String, Option<Uuid>)> =
+        sqlx::query_as("select id, user_id from customers where id = any($1)")
+            .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
+            .fetch_all(tx)
+            .await?;
+    Ok(owners.into_iter().collect())
 }
 
 async fn write_owners(tx: &mut PgConnection, decided: &[(&str, Owner)]) -> Result<(), sqlx::Error> {
@@ -243,9 +240,10 @@ pub async fn of_users(
     if users.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = sqlx::query("select id, user_id from customers where user_id = any($1)")
-        .bind(users.iter().copied().collect::<Vec<_>>())
-        .fetch_all(tx)
-        .await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    let customers: Vec<(String, Uuid)> =
+        sqlx::query_as("select id, user_id from customers where user_id = any($1)")
+            .bind(users.iter().copied().collect::<Vec<_>>())
+            .fetch_all(tx)
+            .await?;
+    Ok(customers.into_iter().collect())
 }

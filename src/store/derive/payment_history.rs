@@ -45,13 +45,13 @@ pub async fn write(
 
     let mut rows = load(tx, changes, force_rewrite, owners).await?;
     let large = rows.iter().filter(|row| row.payment.is_large()).map(|row| row.payment.id.clone()).collect();
-    let has_rivals = preexisting_payments::rivals(tx, &rows).await?;
-    if has_rivals {
+    let has_conflicts = preexisting_payments::has_conflicts(tx, &rows).await?;
+    if has_conflicts {
         preexisting_payments::adopt(tx, &mut rows).await?;
     }
     let too_large = park_too_large(tx, &mut rows).await?;
     if !rows.is_empty() {
-        if has_rivals {
+        if has_conflicts {
             preexisting_payments::release_payment_intents(tx, &rows).await?;
         }
         upsert(tx, &rows).await?;

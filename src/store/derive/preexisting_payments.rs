@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::delete_unreferenced;
@@ -12,7 +12,10 @@ use crate::store::resolve::payments::row_id;
 
 /// Whether any other row has the invoice or the payment intent of one of `rows`: if none does, there is
 /// nothing to adopt or release. Each is looked up by index, whatever the table statistics say.
-pub(in crate::store) async fn rivals(tx: &mut PgConnection, rows: &[Owned]) -> Result<bool, sqlx::Error> {
+pub(in crate::store) async fn has_conflicts(
+    tx: &mut PgConnection,
+    rows: &[Owned],
+) -> Result<bool, sqlx::Error> {
     if rows.is_empty() {
         return Ok(false);
     }
@@ -40,16 +43,16 @@ pub(in crate::store) async fn adopt(tx: &mut PgConnection, rows: &mut [Owned]) -
     if ours().next().is_none() {
         return Ok(());
     }
-    let found = sqlx::query(
+    let adopted: Vec<(String, Uuid)> = sqlx::query_as(
         "with ours as (
              select * from unnest($1::text[], $2::text[], $3::text[]) as o (id, invoice, intent)
-         ), there as (
+         ), candidates as (
              select o.id, h.id as history_id, coalesce(h.stripe_invoice_id = o.invoice, false) as by_invoice, h.created_at
              from ours o join payment_history h
                on h.stripe_invoice_id = o.invoice or h.stripe_payment_intent_id = o.intent
              where not exists (select from payments p where p.history_id = h.id)
          ), one_payment_each as (
-             select distinct on (history_id) * from there order by history_id, by_invoice desc, id
+             select distinct on (history_id) * from candidates order by history_id, by_invoice desc, id
          ), one_row_each as (
              select distinct on (id) id, history_id from one_payment_each
              order by id, by_invoice desc, created_at, history_id
@@ -62,12 +65,9 @@ pub(in crate::store) async fn adopt(tx: &mut PgConnection, rows: &mut [Owned]) -
     .bind(ours().map(|row| row.payment.payment_intent.as_deref()).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
-    let mut adopted = HashMap::<String, Uuid>::new();
-    for row in &found {
-        adopted.insert(row.try_get(0)?, row.try_get(1)?);
-    }
-    let gives_way: Vec<Uuid> = adopted.keys().map(|id| row_id(id)).collect();
-    delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &gives_way).await?;
+    let adopted: HashMap<String, Uuid> = adopted.into_iter().collect();
+    let replaced: Vec<Uuid> = adopted.keys().map(|id| row_id(id)).collect();
+    delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &replaced).await?;
     for row in rows {
         if let Some(history_id) = adopted.get(&row.payment.id) {
             row.history_id = *history_id;
@@ -84,7 +84,7 @@ pub(in crate::store) async fn release_payment_intents(
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.history_id).collect();
     let intents: Vec<Option<&str>> = rows.iter().map(|row| row.payment.payment_intent.as_deref()).collect();
-    let doubles: Vec<Uuid> = sqlx::query_scalar(
+    let duplicates: Vec<Uuid> = sqlx::query_scalar(
         "select h.id from unnest($1::uuid[], $2::text[]) as n (id, intent)
          join payment_history h on h.stripe_payment_intent_id = n.intent and h.id <> n.id
          where not exists (select from payments p where p.history_id = h.id)",
@@ -93,7 +93,7 @@ pub(in crate::store) async fn release_payment_intents(
     .bind(&intents)
     .fetch_all(&mut *tx)
     .await?;
-    delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &doubles).await?;
+    delete_unreferenced::delete(tx, delete_unreferenced::PAYMENT, &duplicates).await?;
     sqlx::query(
         "with n as (select * from unnest($1::uuid[], $2::text[]) as n (id, intent)), held as (
              select h.id from n join payment_history h on h.id = n.id

@@ -11,16 +11,16 @@ use super::subscriptions::TieredSubscription;
 /// those whose row was deleted with a former user and must be inserted again.
 pub(in crate::store) async fn reassign<'a>(
     tx: &mut PgConnection,
-    found: Vec<&'a TieredSubscription>,
+    preexisting: Vec<&'a TieredSubscription>,
     owners: &HashMap<String, Uuid>,
 ) -> Result<Vec<&'a TieredSubscription>, sqlx::Error> {
     let owner = |tiered: &TieredSubscription| owners.get(&tiered.valuation.subscription.customer).copied();
     let owned: Vec<(&TieredSubscription, Uuid)> =
-        found.into_iter().filter_map(|tiered| Some((tiered, owner(tiered)?))).collect();
+        preexisting.into_iter().filter_map(|tiered| Some((tiered, owner(tiered)?))).collect();
     if owned.is_empty() {
         return Ok(Vec::new());
     }
-    let there: Vec<String> = sqlx::query_scalar(
+    let with_row: Vec<String> = sqlx::query_scalar(
         "with owned as (
              select s.id, s.stripe_subscription_id, n.user_id
              from unnest($1::text[], $2::uuid[]) as n (subscription, user_id)
@@ -35,6 +35,6 @@ pub(in crate::store) async fn reassign<'a>(
     .bind(owned.iter().map(|(_, user)| *user).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let is_missing = |tiered: &&TieredSubscription| !there.contains(&tiered.valuation.subscription.id);
+    let is_missing = |tiered: &&TieredSubscription| !with_row.contains(&tiered.valuation.subscription.id);
     Ok(owned.into_iter().map(|(tiered, _)| tiered).filter(is_missing).collect())
 }

@@ -103,17 +103,18 @@ pub async fn assign_tiers(
         return Ok(Vec::new());
     }
     let named = tiers::named(tx, &valuation).await?;
-    let assign_tiers = |valuation: Valuation| {
+    let assign = |valuation: Valuation| {
         let subscription = &valuation.subscription;
         let status = subscription.status_in_force().map(ToOwned::to_owned);
         let (price, tier) = tiers::choose(subscription, &named);
         TieredSubscription { valuation, status, price, tier }
     };
-    let mut tiered: Vec<TieredSubscription> = valuation.into_iter().map(assign_tiers).collect();
+    let mut tiered: Vec<TieredSubscription> = valuation.into_iter().map(assign).collect();
     let without = tiered.iter().filter(|tiered| tiered.tier.is_none());
-    let found = tiers::found(tx, without.map(|tiered| tiered.valuation.subscription.id.as_str())).await?;
+    let preexisting =
+        tiers::of_preexisting(tx, without.map(|tiered| tiered.valuation.subscription.id.as_str())).await?;
     for tiered in tiered.iter_mut().filter(|tiered| tiered.tier.is_none()) {
-        tiered.tier = found.get(&tiered.valuation.subscription.id).cloned();
+        tiered.tier = preexisting.get(&tiered.valuation.subscription.id).cloned();
     }
     Ok(tiered)
 }
@@ -127,13 +128,14 @@ pub async fn write(
     owners: &HashMap<String, Uuid>,
     now: OffsetDateTime,
 ) -> Result<HashSet<String>, sqlx::Error> {
-    let (found, reported): (Vec<&TieredSubscription>, Vec<&TieredSubscription>) =
+    let (preexisting, reported): (Vec<&TieredSubscription>, Vec<&TieredSubscription>) =
         tiered.iter().partition(|tiered| tiered.valuation.subscription.needs_stripe);
     let ownerless =
-        found.iter().filter(|tiered| !owners.contains_key(&tiered.valuation.subscription.customer));
+        preexisting.iter().filter(|tiered| !owners.contains_key(&tiered.valuation.subscription.customer));
     let rowless = reported.iter().filter(|tiered| Row::of(tiered, owners).is_none()).chain(ownerless);
     delete_obsolete(tx, rowless.map(|tiered| tiered.valuation.subscription.id.as_str()).collect()).await?;
-    let reported = reported.into_iter().chain(preexisting_subscriptions::reassign(tx, found, owners).await?);
+    let reported =
+        reported.into_iter().chain(preexisting_subscriptions::reassign(tx, preexisting, owners).await?);
     let rows: Vec<Row<'_>> = reported.filter_map(|tiered| Row::of(tiered, owners)).collect();
     if rows.is_empty() { Ok(HashSet::new()) } else { upsert(tx, &rows, now).await }
 }

@@ -2,19 +2,26 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::valuation::Valuation;
 use crate::project::stripe::Subscription;
 
 /// A tier of the application.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRow)]
 pub struct Tier {
     pub id: Uuid,
     pub name: String,
-    price: Option<String>,
-    product: Option<String>,
+    stripe_price_id: Option<String>,
+    stripe_product_id: Option<String>,
+}
+
+#[derive(FromRow)]
+struct PreexistingTier {
+    subject: String,
+    #[sqlx(flatten)]
+    tier: Tier,
 }
 
 /// The first item whose price a tier names, else whose product a tier names, else the first item.
@@ -23,12 +30,13 @@ pub(in crate::store) fn choose(
     tiers: &[Tier],
 ) -> (Option<String>, Option<Tier>) {
     let prices = || subscription.items.iter().map(|item| &item.price);
-    let by_price = prices()
-        .find_map(|price| Some((price, tiers.iter().find(|tier| tier.price.as_ref() == Some(&price.id))?)));
+    let by_price = prices().find_map(|price| {
+        Some((price, tiers.iter().find(|tier| tier.stripe_price_id.as_ref() == Some(&price.id))?))
+    });
     let by_product = || {
         prices().find_map(|price| {
             let product = price.product.as_ref()?;
-            Some((price, tiers.iter().find(|tier| tier.product.as_ref() == Some(product))?))
+            Some((price, tiers.iter().find(|tier| tier.stripe_product_id.as_ref() == Some(product))?))
         })
     };
     match by_price.or_else(by_product) {
@@ -45,20 +53,19 @@ pub(in crate::store) async fn named(
     let prices = || valuation.iter().flat_map(|one| &one.subscription.items).map(|item| &item.price);
     let ids: BTreeSet<&str> = prices().map(|price| price.id.as_str()).collect();
     let products: BTreeSet<&str> = prices().filter_map(|price| price.product.as_deref()).collect();
-    let rows = sqlx::query(
+    sqlx::query_as(
         "select id, name, stripe_price_id, stripe_product_id from public.membership_tiers
          where stripe_price_id = any($1) or stripe_product_id = any($2) order by id",
     )
     .bind(ids.into_iter().collect::<Vec<_>>())
     .bind(products.into_iter().collect::<Vec<_>>())
     .fetch_all(tx)
-    .await?;
-    rows.iter().map(|row| tier(row, 0)).collect()
+    .await
 }
 
 /// The tiers of subscriptions in pre-existing rows: used if no tier names the price, which may no longer be
 /// sold.
-pub(in crate::store) async fn found(
+pub(in crate::store) async fn of_preexisting(
     tx: &mut PgConnection,
     subscriptions: impl Iterator<Item = &str>,
 ) -> Result<HashMap<String, Tier>, sqlx::Error> {
@@ -66,7 +73,7 @@ pub(in crate::store) async fn found(
     if subscriptions.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = sqlx::query(
+    let tiers: Vec<PreexistingTier> = sqlx::query_as(
         "select i.subject, t.id, t.name, t.stripe_price_id, t.stripe_product_id
          from ingest.events i
          join public.membership_tiers t on t.id::text = convert_from(i.body, 'UTF8')::jsonb ->> 'tier'
@@ -75,14 +82,5 @@ pub(in crate::store) async fn found(
     .bind(subscriptions)
     .fetch_all(tx)
     .await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, tier(row, 1)?))).collect()
-}
-
-fn tier(row: &sqlx::postgres::PgRow, first: usize) -> Result<Tier, sqlx::Error> {
-    Ok(Tier {
-        id: row.try_get(first)?,
-        name: row.try_get(first + 1)?,
-        price: row.try_get(first + 2)?,
-        product: row.try_get(first + 3)?,
-    })
+    Ok(tiers.into_iter().map(|it| (it.subject, it.tier)).collect())
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
@@ -38,7 +38,7 @@ pub async fn value(
         return Ok((Vec::new(), Catalogue::default()));
     }
     let Inputs { subscriptions, discounts, reported_until, deleted, parked, catalogue } =
-        known(tx, customers).await?;
+        load(tx, customers).await?;
     let valuation: Vec<Valuation> = subscriptions
         .into_iter()
         .map(|subscription| {
@@ -51,7 +51,7 @@ pub async fn value(
                 return Valuation { subscription, mrr, overdue: None, lost_customer, is_parked };
             }
             let now = present(&reported_until, &subscription, now);
-            let mrr = mrr::of_subscription(&shown(&subscription), discounts, &catalogue, now);
+            let mrr = mrr::of_subscription(&with_status_in_force(&subscription), discounts, &catalogue, now);
             let overdue = subscription.announced().filter(|announced| announced.overdue_from() <= now);
             Valuation { subscription, mrr, overdue, lost_customer, is_parked }
         })
@@ -66,7 +66,7 @@ pub async fn explain(
     customers: &BTreeSet<String>,
     now: OffsetDateTime,
 ) -> Result<Vec<Explanation>, sqlx::Error> {
-    let Inputs { subscriptions, discounts, reported_until, catalogue, .. } = known(tx, customers).await?;
+    let Inputs { subscriptions, discounts, reported_until, catalogue, .. } = load(tx, customers).await?;
     let explained = subscriptions.iter().map(|subscription| {
         let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
         mrr::explain(subscription, discounts, &catalogue, present(&reported_until, subscription, now))
@@ -95,28 +95,36 @@ fn present(reported_until: &HashMap<String, i64>, subscription: &Subscription, n
     now.unix_timestamp().max(reported)
 }
 
-async fn known(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inputs, sqlx::Error> {
-    let mut known = facts(tx, customers).await?;
-    let subscriptions: Vec<&Subscription> = known.subscriptions.iter().collect();
-    let discounts: Vec<&Discount> = known.discounts.values().flatten().collect();
-    known.catalogue = catalogue::load(tx, Catalogue::default(), &subscriptions, &discounts).await?;
-    Ok(known)
+async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inputs, sqlx::Error> {
+    let mut inputs = load_facts(tx, customers).await?;
+    let subscriptions: Vec<&Subscription> = inputs.subscriptions.iter().collect();
+    let discounts: Vec<&Discount> = inputs.discounts.values().flatten().collect();
+    inputs.catalogue = catalogue::load(tx, Catalogue::default(), &subscriptions, &discounts).await?;
+    Ok(inputs)
 }
 
 /// The subscription with the status that counts: the last known one if Stripe's is unknown.
-fn shown(subscription: &Subscription) -> Subscription {
-    let mut shown = subscription.clone();
+fn with_status_in_force(subscription: &Subscription) -> Subscription {
+    let mut subscription = subscription.clone();
     if let Some(known) = &subscription.known_status {
-        shown.status.clone_from(known);
+        subscription.status.clone_from(known);
     }
-    shown
+    subscription
 }
 
-/// The same, with nothing known of the catalogue yet.
-async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inputs, sqlx::Error> {
-    let rows = sqlx::query(
+#[derive(FromRow)]
+struct LoadedFact {
+    state: Json<StripeObject>,
+    customer_id: String,
+    occurred_at: OffsetDateTime,
+    is_parked: bool,
+}
+
+/// Loads all inputs but the catalogue.
+async fn load_facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inputs, sqlx::Error> {
+    let facts: Vec<LoadedFact> = sqlx::query_as(
         "select f.state, f.customer_id, f.occurred_at,
-                (select true from parked p where p.subject = f.id limit 1) is not null
+                (select true from parked p where p.subject = f.id limit 1) is not null as is_parked
          from unnest($1::text[]) as c (id)
          cross join lateral (
              select * from stripe_facts f
@@ -128,19 +136,17 @@ async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<In
     .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let mut known = Inputs::default();
+    let mut inputs = Inputs::default();
     let mut reported = HashMap::<String, (Option<Customer>, Vec<Discount>)>::new();
-    for row in &rows {
-        let Json(state) = row.try_get(0)?;
-        let at: OffsetDateTime = row.try_get(2)?;
-        let until = known.reported_until.entry(row.try_get(1)?).or_default();
-        *until = at.unix_timestamp().max(*until);
+    for LoadedFact { state: Json(state), customer_id, occurred_at, is_parked } in facts {
+        let until = inputs.reported_until.entry(customer_id).or_default();
+        *until = occurred_at.unix_timestamp().max(*until);
         match state {
             StripeObject::Subscription(subscription) => {
-                if row.try_get(3)? {
-                    known.parked.insert(subscription.id.clone());
+                if is_parked {
+                    inputs.parked.insert(subscription.id.clone());
                 }
-                known.subscriptions.push(subscription);
+                inputs.subscriptions.push(subscription);
             }
             StripeObject::Discount(discount) => {
                 if let Some(customer) = discount.customer.clone() {
@@ -150,7 +156,7 @@ async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<In
             StripeObject::Customer(customer) => {
                 let id = customer.id.clone();
                 if customer.deleted {
-                    known.deleted.insert(id.clone());
+                    inputs.deleted.insert(id.clone());
                 }
                 reported.entry(id).or_default().0 = Some(customer);
             }
@@ -161,8 +167,8 @@ async fn facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<In
         let discounts = mrr::customer_discounts(customer.as_ref(), &reported);
         (id, discounts)
     });
-    known.discounts = discounts.collect();
-    Ok(known)
+    inputs.discounts = discounts.collect();
+    Ok(inputs)
 }
 
 /// When the clock next changes the values of `customers`.

@@ -43,7 +43,7 @@ impl Store {
     /// reading them.
     pub async fn prune_page(&self, before: OffsetDateTime) -> Result<Option<Pruned>, StoreError> {
         let mut tx = database::begin(&self.pool).await?;
-        if !locks::keep_out(&mut tx).await? {
+        if !locks::prevent_rebuild(&mut tx).await? {
             return Ok(None);
         }
         let names = format!(

@@ -5,8 +5,8 @@ use std::borrow::Borrow;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
-use super::pending::{self, storable};
 use super::key;
+use super::pending::{self, storable};
 use crate::envelope::Envelope;
 use crate::store::{Store, StoreError};
 

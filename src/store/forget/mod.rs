@@ -20,13 +20,13 @@ use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::affected::AffectedRevenue;
 use super::audit::{self, Act};
 use super::derive::derive;
 use super::events::prune;
 use super::locks;
 use super::resolve::payments;
 use super::tables::Tables;
-use super::touched::Touched;
 use super::{Store, StoreError, sms};
 use crate::database;
 
@@ -83,7 +83,7 @@ impl Store {
     pub async fn forget(&self, list: &List, actor: &str) -> Result<Done, ForgetError> {
         let now = self.clock.now();
         let mut tx = database::begin(&self.pool).await?;
-        if !locks::keep_out(&mut tx).await? {
+        if !locks::prevent_rebuild(&mut tx).await? {
             return Err(ForgetError::RebuildIsRunning);
         }
         locks::lock(&mut tx).await?;
@@ -108,14 +108,14 @@ impl Store {
             sms::forget(&mut tx, &list.crm.messages.all(), now).await?,
         );
         done.extend(crm::clean(&mut tx, person, &list.crm).await?);
-        let touched = Touched {
-            customers: person.customers.clone(),
+        let affected = AffectedRevenue {
+            to_decide: person.customers.clone(),
             users: person.user_id.into_iter().collect(),
             payments: payments::resolve(&mut tx, &changed).await?,
             force_rewrite: person.customers.clone(),
-            ..Touched::default()
+            ..AffectedRevenue::default()
         };
-        derive(&mut tx, Tables::Live, touched, &self.rules, now).await?;
+        derive(&mut tx, Tables::Live, affected.into(), &self.rules, now).await?;
         done.retain(|_, count| *count > 0);
         note(&mut tx, person, &done, actor, now).await?;
         tx.commit().await?;

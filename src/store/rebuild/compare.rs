@@ -149,7 +149,7 @@ fn statement(table: &Derived, live_rows: &str) -> String {
     let on = each(key, &|column| format!("l.{column} = s.{column}"), " and ");
     let keys = each(key, &|column| format!("coalesce(l.{column}, s.{column}) as {column}"), ", ");
     let named = each(key, &|column| format!("'{column}', k.{column}"), ", ");
-    let derived = |column: &str| match table.hand(column) {
+    let derived = |column: &str| match table.manual_flag(column) {
         Some(flag) => format!("case when l.{flag} then l.{column} else s.{column} end"),
         None => format!("s.{column}"),
     };

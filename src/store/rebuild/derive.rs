@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::follow::whole;
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::store::Rules;
+use crate::store::affected::AffectedRevenue;
 use crate::store::derive;
 use crate::store::tables::Tables;
-use crate::store::touched::Touched;
 
 /// Customers or users in a page.
 const PAGE: i64 = 500;
@@ -137,8 +137,8 @@ pub(super) async fn page_of_users(
     let Some(end) = page.last() else { return Ok(0) };
     *last = *end;
     let count = page.len();
-    let touched = Touched { users: page.into_iter().collect(), ..Touched::default() };
-    derive::derive(tx, Tables::Shadow, touched, rules, now).await?;
+    let affected = AffectedRevenue { users: page.into_iter().collect(), ..AffectedRevenue::default() };
+    derive::derive(tx, Tables::Shadow, affected.into(), rules, now).await?;
     Ok(count)
 }
 

@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::resolve::{EventName, events_of, in_pages};
 use super::{Rebuild, RebuildError, begin_shadow};
 use crate::project::movements::BEGINNING;
+use crate::store::affected::{Affected, AffectedRevenue};
 use crate::store::derive::derive;
 use crate::store::tables::Tables;
-use crate::store::touched::Touched;
 use crate::store::{Rules, events};
 
 /// Names of events that are taken at once.
@@ -70,8 +70,8 @@ async fn some(
     .await?;
     for page in in_pages(&names) {
         let events = events::named(tx, &page).await?;
-        let (touched, _) = events_of(tx, &events, None, rules, now).await?;
-        derive(tx, Tables::Shadow, touched, rules, now).await?;
+        let (affected, _) = events_of(tx, &events, None, rules, now).await?;
+        derive(tx, Tables::Shadow, affected, rules, now).await?;
     }
     Ok(names.len())
 }
@@ -90,17 +90,18 @@ pub(super) async fn again(
     }
     for page in users.chunks(PAGE) {
         let users: BTreeSet<Uuid> = page.iter().copied().collect();
-        let touched = Touched { users, ..Touched::default() };
-        derive(tx, tables, touched, rules, now).await?;
+        let affected = AffectedRevenue { users, ..AffectedRevenue::default() };
+        derive(tx, tables, affected.into(), rules, now).await?;
     }
     Ok(())
 }
 
 /// These customers, with their ledgers from the beginning.
-pub(super) fn whole(customers: &[String]) -> Touched {
-    Touched {
-        customers: customers.iter().cloned().collect(),
-        since: customers.iter().map(|customer| (customer.clone(), BEGINNING)).collect(),
-        ..Touched::default()
-    }
+pub(super) fn whole(customers: &[String]) -> Affected {
+    let revenue = AffectedRevenue {
+        to_decide: customers.iter().cloned().collect(),
+        recompute_from: customers.iter().map(|customer| (customer.clone(), BEGINNING)).collect(),
+        ..AffectedRevenue::default()
+    };
+    revenue.into()
 }

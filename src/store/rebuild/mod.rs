@@ -183,6 +183,6 @@ async fn begin_shadow<'c>(
     how: &'static str,
 ) -> Result<sqlx::Transaction<'c, sqlx::Postgres>, sqlx::Error> {
     let mut tx = connection.begin_with(how).await?;
-    Tables::Shadow.choose(&mut tx).await?;
+    Tables::Shadow.set_search_path(&mut tx).await?;
     Ok(tx)
 }

@@ -129,7 +129,7 @@ impl Rebuild {
         if !check && !part.differing.is_empty() {
             let mut tx = begin_shadow(&mut self.connection, "begin").await?;
             locks::lock(&mut tx).await?;
-            super::Tables::Shadow.choose(&mut tx).await?;
+            super::Tables::Shadow.set_search_path(&mut tx).await?;
             part = derive_part(&mut tx, BTreeSet::clone(&roots), &rules, now).await?.0;
             part.differing = repair::mend(&mut tx, &rules, now).await?;
             let outcome = json!({"differing": part.differing});

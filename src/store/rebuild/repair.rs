@@ -35,7 +35,7 @@ impl Rebuild {
         let rules = self.rules().clone();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
         locks::lock(&mut tx).await?;
-        Tables::Shadow.choose(&mut tx).await?;
+        Tables::Shadow.set_search_path(&mut tx).await?;
         follow::all(&mut tx, &rules, since, now).await?;
         let counts = mend(&mut tx, &rules, now).await?;
         let outcome = json!({"differing": counts});
@@ -65,7 +65,7 @@ pub(super) async fn mend(
     write(tx, &rules.texting, now).await?;
     let again = to_derive(tx).await?;
     let users = with_other_revenue(tx).await?;
-    Tables::Live.choose(tx).await?;
+    Tables::Live.set_search_path(tx).await?;
     assign_ledger(tx).await?;
     follow::again(tx, Tables::Live, rules, now, again, users).await?;
     Ok(counts)
@@ -125,7 +125,7 @@ fn upsert(table: &Derived) -> String {
     let Derived { name, key, columns, stamps, .. } = table;
     let all: Vec<_> = key.iter().chain(*columns).chain(*stamps).copied().collect();
     let selected: Vec<_> = all.iter().map(|column| format!("s.{column}")).collect();
-    let new = |column: &str| match table.hand(column) {
+    let new = |column: &str| match table.manual_flag(column) {
         Some(flag) => format!("{column} = case when l.{flag} then l.{column} else excluded.{column} end"),
         None => format!("{column} = excluded.{column}"),
     };

@@ -8,12 +8,12 @@ use time::OffsetDateTime;
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::envelope::{Envelope, Source};
 use crate::store::Rules;
+use crate::store::affected::Affected;
 use crate::store::apply;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use crate::store::derive::money;
 use crate::store::events::{self, AppliedEvent, uncounted};
 use crate::store::parked::{self, Checked};
-use crate::store::touched::Touched;
 
 /// Events in a page. Their bodies are in memory at once.
 const PAGE: i64 = 1000;
@@ -91,10 +91,11 @@ pub(super) async fn page_of(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Resolved, sqlx::Error> {
-    let (touched, unreadable) = events_of(tx, events, names, rules, now).await?;
-    let thin: BTreeSet<String> = touched.parked.iter().map(|parked| parked.subject.clone()).collect();
+    let (affected, unreadable) = events_of(tx, events, names, rules, now).await?;
+    let thin: BTreeSet<String> =
+        affected.revenue.parked.iter().map(|parked| parked.subject.clone()).collect();
     let checked = Checked { objects: thin, ..Checked::default() };
-    parked::replace(tx, &checked, &touched.parked, now).await?;
+    parked::replace(tx, &checked, &affected.revenue.parked, now).await?;
     Ok(Resolved { events: events.len(), unreadable })
 }
 
@@ -125,7 +126,7 @@ pub(super) async fn events_of(
     names: Option<&HashSet<String>>,
     rules: &Rules,
     now: OffsetDateTime,
-) -> Result<(Touched, usize), sqlx::Error> {
+) -> Result<(Affected, usize), sqlx::Error> {
     let Decoded { events, dead } = decode_all(events, rules);
     uncounted::note(tx, &events, &dead).await?;
     let unreadable = dead.len();

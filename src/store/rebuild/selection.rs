@@ -94,7 +94,7 @@ impl Selection {
 
     /// The names of the events. Whose each object is, the live tables know.
     pub(super) async fn choose(&self, tx: &mut PgConnection) -> Result<Vec<Chosen>, sqlx::Error> {
-        Tables::Live.choose(&mut *tx).await?;
+        Tables::Live.set_search_path(&mut *tx).await?;
         let statement = if self.is_of_somebody() { OF_SOMEBODY } else { CHOSEN };
         let sources = Source::ALL.map(Source::as_str);
         let mut query = sqlx::query_as(statement)

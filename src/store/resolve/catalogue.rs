@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sqlx::types::Json;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 
 use super::facts::Changed;
 use crate::project::mrr::{self, Catalogue};
@@ -17,8 +17,7 @@ pub async fn load(
     subscriptions: &[&Subscription],
     discounts: &[&Discount],
 ) -> Result<Catalogue, sqlx::Error> {
-    let mut catalogue =
-        Catalogue { last_lines: HashMap::new(), discount_amounts: HashMap::new(), ..known };
+    let mut catalogue = Catalogue { last_lines: HashMap::new(), discount_amounts: HashMap::new(), ..known };
     let wanted: BTreeSet<String> = subscriptions
         .iter()
         .flat_map(|subscription| mrr::dependencies(subscription))
@@ -104,7 +103,8 @@ async fn last_lines(
     .bind(customers.into_iter().collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    catalogue.last_lines = lines.into_iter().map(|(subscription, Json(lines))| (subscription, lines)).collect();
+    catalogue.last_lines =
+        lines.into_iter().map(|(subscription, Json(lines))| (subscription, lines)).collect();
     Ok(())
 }
 

@@ -98,7 +98,7 @@ fn wants_lines(state: &StripeObject) -> bool {
 
 /// From which second `revised` versions change their customers' ledgers. The terms of a discount, when first
 /// reported, apply from its start, which may be long before, and to everything that names it by id.
-pub(in crate::store) fn since<'a>(
+pub(in crate::store) fn recompute_from<'a>(
     revised: &[Revised],
     customer_of: impl Fn(&str) -> Option<&'a str>,
 ) -> RecomputeFrom {

@@ -24,7 +24,7 @@ pub(super) const MESSAGES: &str = "public.sms_messages";
 
 /// Messages with new reports.
 #[derive(Debug, Default)]
-pub(super) struct TouchedSms {
+pub(super) struct AffectedSms {
     /// Their ids.
     sids: BTreeSet<String>,
     /// Numbers whose consent changed.
@@ -36,23 +36,23 @@ pub(super) struct TouchedSms {
 pub(super) async fn resolve(
     tx: &mut PgConnection,
     reports: Vec<SmsReport>,
-) -> Result<TouchedSms, sqlx::Error> {
+) -> Result<AffectedSms, sqlx::Error> {
     let changed = facts::join(tx, reports).await?;
     let numbers = consent::write(tx, &changed).await?;
-    Ok(TouchedSms { sids: changed.into_iter().map(|fact| fact.sid).collect(), numbers })
+    Ok(AffectedSms { sids: changed.into_iter().map(|fact| fact.sid).collect(), numbers })
 }
 
 /// Writes the public rows, assigns them to their members or leads, and updates consent.
 pub(super) async fn write(
     tx: &mut PgConnection,
-    touched: &TouchedSms,
+    affected: &AffectedSms,
     texting: &Texting,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    if touched.sids.is_empty() {
+    if affected.sids.is_empty() {
         return Ok(());
     }
-    rows::write(tx, &touched.sids).await?;
-    rows::give_to_holders(tx, &touched.sids, texting, now).await?;
-    consent::follow(tx, &touched.numbers, texting).await
+    rows::write(tx, &affected.sids).await?;
+    rows::give_to_holders(tx, &affected.sids, texting, now).await?;
+    consent::follow(tx, &affected.numbers, texting).await
 }

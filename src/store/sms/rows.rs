@@ -155,8 +155,8 @@ pub(in crate::store) async fn repair(
         return Ok(());
     }
     let sids: BTreeSet<String> = sids.into_iter().collect();
-    store::tables::Tables::Live.choose(&mut *tx).await?;
+    store::tables::Tables::Live.set_search_path(&mut *tx).await?;
     write(tx, &sids).await?;
     give_to_holders(tx, &sids, texting, now).await?;
-    store::tables::Tables::Shadow.choose(tx).await
+    store::tables::Tables::Shadow.set_search_path(tx).await
 }

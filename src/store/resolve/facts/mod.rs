@@ -78,7 +78,7 @@ pub struct Resolved {
     /// The facts that changed, by object id.
     pub changed: BTreeMap<String, Changed<StripeObject>>,
     /// The second from which each customer's ledger is recomputed.
-    pub since: RecomputeFrom,
+    pub recompute_from: RecomputeFrom,
     /// The claims of objects with a history, the last of each second.
     pub claims: Vec<ClaimReport>,
     /// The changed objects that were parked because their state was missing.
@@ -114,12 +114,12 @@ pub async fn resolve_stripe(
             winners.iter().map(|winner| &winner.reported.report.state).find(|state| state.id() == id);
         present.or(stored.get(id).map(|stored| &stored.state))?.customer_id()
     };
-    let mut since = versions::since(&revised, customer_of);
+    let mut recompute_from = versions::recompute_from(&revised, customer_of);
     let mut changed = changes(winners, stored);
     changed.extend(extended);
-    versions::add_moved(&mut since, &changed);
+    versions::add_moved(&mut recompute_from, &changed);
     thin.retain(|id| changed.contains_key(id));
-    Ok(Resolved { changed, since, claims, thin })
+    Ok(Resolved { changed, recompute_from, claims, thin })
 }
 
 /// Resolves the batch's reports of application rows and files; returns the facts that changed.

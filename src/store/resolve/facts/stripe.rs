@@ -32,7 +32,10 @@ struct LoadedObject {
 }
 
 /// Loads the stored state of these objects.
-pub(in crate::store) async fn load(tx: &mut PgConnection, ids: &[String]) -> Result<StoredFacts, sqlx::Error> {
+pub(in crate::store) async fn load(
+    tx: &mut PgConnection,
+    ids: &[String],
+) -> Result<StoredFacts, sqlx::Error> {
     let rows: Vec<LoadedObject> = sqlx::query_as(
         "select w.id, f.final as is_final, f.occurred_at, f.event_id, f.state,
                 (select true from parked p where p.subject = w.id and p.reason = $2 limit 1) is not null as is_thin

@@ -103,7 +103,8 @@ async fn load_reports<T>(
     settings: &DecodeSettings,
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Reports<T>, sqlx::Error> {
-    let seconds: BTreeSet<_> = wanted.iter().map(|(subject, moment)| (subject.as_str(), moment.occurred_at)).collect();
+    let seconds: BTreeSet<_> =
+        wanted.iter().map(|(subject, moment)| (subject.as_str(), moment.occurred_at)).collect();
     let events::Peers { events, pruned, cut } = events::peers(tx, &seconds).await?;
     let reported = events.into_iter().filter_map(|envelope| {
         let report = pick(read(&envelope, settings).ok()?)?;

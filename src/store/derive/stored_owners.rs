@@ -1,70 +1,58 @@
-//! Customers that events were about, without new evidence of whose they are.
+//! The owners of customers as stored: for customers that events were about without new evidence of whose they are.
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::store::parked::Reason;
 
-/// The parking reasons for which a customer's user is decided again with every event.
+/// The parking reasons for which a customer's owner is decided again with every event.
 const UNSETTLED: [Reason; 4] =
     [Reason::UnknownUser, Reason::UserGone, Reason::AmbiguousEmail, Reason::DisputedUser];
 
-/// Such customers with the other customers of their users, as stored.
+/// Some customers and the other customers of their users.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Involved {
+pub(in crate::store) struct StoredOwners {
     customers: Vec<Customer>,
-    /// Whether there are leads that a payment could affect.
-    pub has_leads: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, FromRow)]
 struct Customer {
     id: String,
     /// Its user, who exists.
     user_id: Option<Uuid>,
-    is_undecided: bool,
+    /// Its owner must be decided again.
+    is_unsettled: bool,
     recompute_at: Option<OffsetDateTime>,
     has_revenue_row: bool,
     has_ownerless_movements: bool,
+    has_leads: bool,
 }
 
-impl Involved {
+impl StoredOwners {
     /// Loads `customers`.
     pub(in crate::store) async fn load(
         tx: &mut PgConnection,
         customers: &BTreeSet<String>,
     ) -> Result<Self, sqlx::Error> {
         if customers.is_empty() {
-            return Ok(Self { has_leads: true, ..Self::default() });
+            return Ok(Self::default());
         }
-        let rows = sqlx::query(INVOLVED)
+        let customers = sqlx::query_as(STORED)
             .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
             .bind(UNSETTLED.map(Reason::as_str).as_slice())
             .fetch_all(tx)
             .await?;
-        let mut involved = Self { has_leads: rows.is_empty(), ..Self::default() };
-        for row in &rows {
-            involved.has_leads = row.try_get(6)?;
-            involved.customers.push(Customer {
-                id: row.try_get(0)?,
-                user_id: row.try_get(1)?,
-                is_undecided: row.try_get(2)?,
-                recompute_at: row.try_get(3)?,
-                has_revenue_row: row.try_get(4)?,
-                has_ownerless_movements: row.try_get(5)?,
-            });
-        }
-        Ok(involved)
+        Ok(Self { customers })
     }
 
-    /// Those of the `asked` customers whose user must be decided first.
-    pub(in crate::store) fn undecided(&self, asked: &BTreeSet<String>) -> BTreeSet<String> {
-        let decided = self.customers.iter().filter(|it| it.user_id.is_some() && !it.is_undecided);
+    /// Those of `customers` whose owner must be decided.
+    pub(in crate::store) fn undecided(&self, customers: &BTreeSet<String>) -> BTreeSet<String> {
+        let decided = self.customers.iter().filter(|it| it.user_id.is_some() && !it.is_unsettled);
         let decided: BTreeSet<&String> = decided.map(|it| &it.id).collect();
-        asked.iter().filter(|id| !decided.contains(id)).cloned().collect()
+        customers.iter().filter(|id| !decided.contains(id)).cloned().collect()
     }
 
     /// Each customer that has a user, with that user.
@@ -74,19 +62,19 @@ impl Involved {
 
     /// The users who have rows.
     pub(in crate::store) fn members(&self) -> BTreeSet<Uuid> {
-        let decided = self.customers.iter().filter(|it| it.has_revenue_row && !it.is_undecided);
+        let decided = self.customers.iter().filter(|it| it.has_revenue_row && !it.is_unsettled);
         decided.filter_map(|it| it.user_id).collect()
     }
 
-    /// The users whose subscriptions must be valued: those with one of the `valued` customers, one whose
+    /// The users whose subscriptions must be valued: those with one of the customers `to_value`, one whose
     /// value the clock has changed, or no row yet.
     pub(in crate::store) fn users_to_value(
         &self,
-        valued: &BTreeSet<String>,
+        to_value: &BTreeSet<String>,
         now: OffsetDateTime,
     ) -> BTreeSet<Uuid> {
         let is_due = |it: &&Customer| {
-            valued.contains(&it.id) || !it.has_revenue_row || it.recompute_at.is_some_and(|at| at <= now)
+            to_value.contains(&it.id) || !it.has_revenue_row || it.recompute_at.is_some_and(|at| at <= now)
         };
         self.customers.iter().filter(is_due).filter_map(|it| it.user_id).collect()
     }
@@ -101,26 +89,32 @@ impl Involved {
         let ownerless = self.customers.iter().filter(|it| it.has_ownerless_movements);
         ownerless.filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
     }
+
+    /// Whether there may be leads that a payment could affect.
+    pub(in crate::store) fn has_leads(&self) -> bool {
+        self.customers.last().is_none_or(|it| it.has_leads)
+    }
 }
 
 /// Everything is looked up by index: subqueries that cannot be flattened (`offset 0`, scalar) force that,
 /// whatever the table statistics say.
-const INVOLVED: &str = "
-    with asked as materialized (
-        select c.id, c.user_id from unnest($1::text[]) as a (id)
-        cross join lateral (select c.id, c.user_id from customers c where c.id = a.id offset 0) c
-    ), named as (
-        select id from asked
+const STORED: &str = "
+    with wanted as materialized (
+        select c.id, c.user_id from unnest($1::text[]) as w (id)
+        cross join lateral (select c.id, c.user_id from customers c where c.id = w.id offset 0) c
+    ), connected as (
+        select id from wanted
         union
-        select s.id from (select distinct user_id from asked where user_id is not null) u
+        select s.id from (select distinct user_id from wanted where user_id is not null) u
         cross join lateral (select s.id from customers s where s.user_id = u.user_id offset 0) s
     )
-    select c.id, u.id,
-           (select true from parked p where p.subject = c.id and p.reason = any($2) limit 1) is not null,
+    select c.id, u.id as user_id,
+           (select true from parked p where p.subject = c.id and p.reason = any($2) limit 1) is not null as is_unsettled,
            c.recompute_at,
-           (select true from user_revenue_metrics m where m.user_id = c.user_id limit 1) is not null,
-           (select true from mrr_movements m where m.customer_id = c.id and m.user_id is null limit 1) is not null,
-           exists (select from public.leads)
-    from named n
+           (select true from user_revenue_metrics m where m.user_id = c.user_id limit 1) is not null as has_revenue_row,
+           (select true from mrr_movements m where m.customer_id = c.id and m.user_id is null limit 1) is not null
+               as has_ownerless_movements,
+           exists (select from public.leads) as has_leads
+    from connected n
     cross join lateral (select * from customers c where c.id = n.id offset 0) c
     left join lateral (select u.id from auth.users u where u.id = c.user_id offset 0) u on true";
