@@ -20,12 +20,12 @@ pub enum Role {
     /// The customer was matched to a user by it (an internal event).
     Matched,
     /// No user had it when the customer was matched by a later one (the same internal event).
-    Passed,
+    Skipped,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Given, Self::Checkout, Self::Matched, Self::Passed];
+    pub const ALL: [Self; 4] = [Self::Given, Self::Checkout, Self::Matched, Self::Skipped];
 
     /// The name in `ingest.customer_emails.role`.
     #[must_use]
@@ -34,7 +34,7 @@ impl Role {
             Self::Given => "given",
             Self::Checkout => "checkout",
             Self::Matched => "matched",
-            Self::Passed => "passed",
+            Self::Skipped => "passed",
         }
     }
 }
@@ -135,6 +135,6 @@ pub fn of_match(matched: &Match, at: OffsetDateTime) -> Vec<Address> {
             Place::Present,
         )
     };
-    let passed = matched.passed.iter().map(|email| recorded(email, Role::Passed));
-    std::iter::once(recorded(&matched.email, Role::Matched)).chain(passed).collect()
+    let skipped = matched.skipped.iter().map(|email| recorded(email, Role::Skipped));
+    std::iter::once(recorded(&matched.email, Role::Matched)).chain(skipped).collect()
 }

@@ -32,7 +32,7 @@ pub struct Unrecorded {
     /// By this address.
     pub email: String,
     /// Earlier addresses that no user has.
-    pub passed: Vec<String>,
+    pub skipped: Vec<String>,
 }
 
 /// The user of the earliest address that belongs to a confirmed user. A recorded match decides as long as its
@@ -52,7 +52,7 @@ pub(super) fn by_email(
         if let Some(user_id) = records.present().find(|it| it.email == *email).and_then(user) {
             return records.matched(user_id, email, &given[..position]);
         }
-        if records.is_passed(email) {
+        if records.is_skipped(email) {
             continue;
         }
         match holders(confirmed(email)).as_slice() {
@@ -121,8 +121,8 @@ impl<'a> Records<'a> {
         self.with(Role::Matched).find(|(_, known)| *known == UserState::Gone).and_then(|(it, _)| it.user_id)
     }
 
-    fn is_passed(&self, email: &str) -> bool {
-        self.with(Role::Passed).any(|(it, known)| it.email == email && *known == UserState::Present)
+    fn is_skipped(&self, email: &str) -> bool {
+        self.with(Role::Skipped).any(|(it, known)| it.email == email && *known == UserState::Present)
     }
 
     /// The match, with the part that is not recorded yet. Recording is bounded, like the number of addresses.
@@ -130,16 +130,16 @@ impl<'a> Records<'a> {
         let is_recorded = |role, email: &str| {
             self.with(role).any(|(it, _)| it.user_id == Some(user_id) && it.email == email)
         };
-        let passed: Vec<String> = earlier
+        let skipped: Vec<String> = earlier
             .iter()
-            .filter(|email| !is_recorded(Role::Passed, email))
+            .filter(|email| !is_recorded(Role::Skipped, email))
             .map(|it| (*it).to_owned())
             .collect();
-        let is_new = !is_recorded(Role::Matched, email) || !passed.is_empty();
+        let is_new = !is_recorded(Role::Matched, email) || !skipped.is_empty();
         let is_bounded = self.with(Role::Matched).count() < MAX_ADDRESSES
-            && self.with(Role::Passed).count() + passed.len() <= MAX_ADDRESSES;
+            && self.with(Role::Skipped).count() + skipped.len() <= MAX_ADDRESSES;
         let unrecorded =
-            (is_new && is_bounded).then(|| Unrecorded { user_id, email: email.to_owned(), passed });
+            (is_new && is_bounded).then(|| Unrecorded { user_id, email: email.to_owned(), skipped });
         ByEmail::User { user_id, unrecorded }
     }
 }

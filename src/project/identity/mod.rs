@@ -94,8 +94,8 @@ pub struct Match {
     /// The address; empty once the person was forgotten.
     pub email: String,
     /// Addresses given earlier that had no user then.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub passed: Vec<String>,
+    #[serde(default, rename = "passed", skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
     /// Unix seconds.
     pub matched_at: i64,
 }

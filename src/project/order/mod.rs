@@ -66,18 +66,21 @@ pub struct Winner {
 /// set only, not on its order. `None` for no candidates.
 #[must_use]
 pub fn winner(candidates: &[Candidate<'_>]) -> Option<Winner> {
-    let distinct = once_each(candidates);
+    let distinct = deduplicated(candidates);
     if let [(index, _)] = distinct[..] {
         return Some(Winner { index, tied: false });
     }
     let steps: Vec<Step<'_>> = distinct.into_iter().map(|(index, event)| Step::new(index, event)).collect();
     let contenders = contenders(&steps);
     let last = contenders.iter().max_by_key(|step| (step.event.rank, step.event.event_id))?;
-    Some(Winner { index: last.index, tied: contenders.iter().any(|other| other.rivals(last)) })
+    Some(Winner {
+        index: last.index,
+        tied: contenders.iter().any(|other| other.may_be_last_instead_of(last)),
+    })
 }
 
 /// Each event once, by its id, with its first index.
-fn once_each<'a>(candidates: &[Candidate<'a>]) -> Vec<(usize, Candidate<'a>)> {
+fn deduplicated<'a>(candidates: &[Candidate<'a>]) -> Vec<(usize, Candidate<'a>)> {
     let mut by_id = BTreeMap::new();
     for (index, candidate) in candidates.iter().enumerate() {
         by_id.entry(candidate.event_id).or_insert((index, *candidate));
@@ -97,7 +100,7 @@ struct Step<'a> {
 impl<'a> Step<'a> {
     fn new(index: usize, event: Candidate<'a>) -> Self {
         let after = without_nulls(event.object);
-        let before = event.previous.map(|previous| without_nulls(&undone(event.object, previous)));
+        let before = event.previous.map(|previous| without_nulls(&state_before(event.object, previous)));
         Self { index, event, before: before.filter(|before| *before != after), after }
     }
 
@@ -111,9 +114,9 @@ impl<'a> Step<'a> {
         previous.is_some_and(|previous| holds(&other.after, previous))
     }
 
-    /// Whether this could be the last instead of `last`, with a different state. A lower rank excludes it
+    /// Whether this may as well be the last, with a different state than `last`. A lower rank excludes it
     /// only if no chain can be expected, because snapshots have no previous values.
-    fn rivals(&self, last: &Self) -> bool {
+    fn may_be_last_instead_of(&self, last: &Self) -> bool {
         let is_chain_broken = self.before.is_some() && last.before.is_some();
         self.event.object != last.event.object && (self.event.rank == last.event.rank || is_chain_broken)
     }
@@ -141,14 +144,14 @@ struct Visits {
     entered: usize,
     left: usize,
     is_shown: bool,
-    is_birth: bool,
+    is_created: bool,
 }
 
 impl Visits {
     /// Entered more often than left. A snapshot shows only that the state was entered, which counts if no
     /// step shows that.
     fn is_end(&self) -> bool {
-        let known = self.entered + usize::from(self.is_birth);
+        let known = self.entered + usize::from(self.is_created);
         known.max(usize::from(self.is_shown)) > self.left
     }
 }
@@ -162,7 +165,7 @@ fn visits<'s>(steps: &'s [Step<'_>]) -> HashMap<&'s Value, Visits> {
                 state.entered += 1;
                 visits.entry(before).or_default().left += 1;
             }
-            None if step.event.stage == Stage::Created => state.is_birth = true,
+            None if step.event.stage == Stage::Created => state.is_created = true,
             None => state.is_shown = true,
         }
     }
@@ -171,20 +174,20 @@ fn visits<'s>(steps: &'s [Step<'_>]) -> HashMap<&'s Value, Visits> {
 
 /// `object` before its change: `previous` if that is a whole object (a row), else with the values in
 /// `previous` restored.
-fn undone(object: &Value, previous: &Value) -> Value {
+fn state_before(object: &Value, previous: &Value) -> Value {
     let is_whole = match (object, previous) {
         (Value::Object(now), Value::Object(then)) => now.keys().all(|key| then.contains_key(key)),
         _ => true,
     };
-    if is_whole { previous.clone() } else { put_back(object, previous) }
+    if is_whole { previous.clone() } else { restore(object, previous) }
 }
 
 /// Objects are restored by key, everything else as a whole.
-fn put_back(object: &Value, previous: &Value) -> Value {
+fn restore(object: &Value, previous: &Value) -> Value {
     let (Value::Object(now), Value::Object(then)) = (object, previous) else { return previous.clone() };
     let mut former = now.clone();
     for (key, old) in then {
-        let old = now.get(key).map_or_else(|| old.clone(), |new| put_back(new, old));
+        let old = now.get(key).map_or_else(|| old.clone(), |new| restore(new, old));
         former.insert(key.clone(), old);
     }
     Value::Object(former)

@@ -55,7 +55,7 @@ fn with_embedded<'a>(
     for (id, refund) in own {
         let mut refund = refund.clone();
         if let Some(embedded) = refunds.remove(id) {
-            refund.catch_up(&embedded);
+            refund.merge_embedded(&embedded);
             refund.charge = refund.charge.or(embedded.charge);
         }
         refunds.insert(id, refund);

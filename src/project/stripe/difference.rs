@@ -28,7 +28,7 @@ pub fn differences(fact: &StripeObject, shown: &StripeObject, strictly: bool) ->
         there.known_status.clone_from(&here.known_status);
     }
     if !strictly {
-        level(&mut here, &mut there);
+        normalise(&mut here, &mut there);
     }
     let mut found = Vec::new();
     compare("", &json!(here), &json!(there), &mut found);
@@ -36,17 +36,17 @@ pub fn differences(fact: &StripeObject, shown: &StripeObject, strictly: bool) ->
 }
 
 /// Normalises what only some API versions report.
-fn level(here: &mut StripeObject, there: &mut StripeObject) {
+fn normalise(here: &mut StripeObject, there: &mut StripeObject) {
     match (here, there) {
         (StripeObject::Subscription(here), StripeObject::Subscription(there)) => {
-            level_reasons(here, there);
-            level_lists(&mut here.discounts, &mut there.discounts);
+            normalise_reasons(here, there);
+            normalise_lists(&mut here.discounts, &mut there.discounts);
             for (here, there) in here.items.iter_mut().zip(&mut there.items) {
-                level_lists(&mut here.discounts, &mut there.discounts);
-                level_prices(&here.price, &mut there.price);
+                normalise_lists(&mut here.discounts, &mut there.discounts);
+                normalise_prices(&here.price, &mut there.price);
             }
         }
-        (StripeObject::Price(here), StripeObject::Price(there)) => level_prices(here, there),
+        (StripeObject::Price(here), StripeObject::Price(there)) => normalise_prices(here, there),
         // The API shows it only on request, events never.
         (StripeObject::Coupon(here), StripeObject::Coupon(there)) if there.currency_options.is_empty() => {
             there.currency_options.clone_from(&here.currency_options);
@@ -57,14 +57,14 @@ fn level(here: &mut StripeObject, there: &mut StripeObject) {
         }
         (StripeObject::Customer(here), StripeObject::Customer(there)) => {
             if let (Some(here), Some(there)) = (&mut here.discount, &mut there.discount) {
-                level_discounts(here, there);
+                normalise_discounts(here, there);
             }
         }
         (StripeObject::Invoice(here), StripeObject::Invoice(there)) => {
             there.payment_intent.clone_from(&here.payment_intent);
             there.charge.clone_from(&here.charge);
             here.payments.clone_from(&there.payments);
-            level_discount_amounts(here, there);
+            normalise_discount_amounts(here, there);
             // Paid outside Stripe: newer versions count that as paid.
             if here.paid_out_of_band {
                 there.amount_paid = here.amount_paid;
@@ -80,13 +80,13 @@ fn level(here: &mut StripeObject, there: &mut StripeObject) {
             there.captured_at = here.captured_at;
             there.as_of = here.as_of;
         }
-        (StripeObject::Discount(here), StripeObject::Discount(there)) => level_discounts(here, there),
+        (StripeObject::Discount(here), StripeObject::Discount(there)) => normalise_discounts(here, there),
         _ => {}
     }
 }
 
 /// Only newer versions report the reason of a cancellation.
-fn level_reasons(here: &Subscription, there: &mut Subscription) {
+fn normalise_reasons(here: &Subscription, there: &mut Subscription) {
     let is_canceled_alike = here.canceled_at.is_some() && here.canceled_at == there.canceled_at;
     if is_canceled_alike && there.cancellation_reason.is_none() {
         there.cancellation_reason.clone_from(&here.cancellation_reason);
@@ -95,26 +95,26 @@ fn level_reasons(here: &Subscription, there: &mut Subscription) {
 }
 
 /// Only newer versions report whether a price includes tax, and that never changes once set.
-fn level_prices(here: &Price, there: &mut Price) {
+fn normalise_prices(here: &Price, there: &mut Price) {
     if there.tax_behavior.is_none() {
         there.tax_behavior.clone_from(&here.tax_behavior);
     }
 }
 
 /// Only newer versions report what each discount took off.
-fn level_discount_amounts(here: &Invoice, there: &mut Invoice) {
+fn normalise_discount_amounts(here: &Invoice, there: &mut Invoice) {
     if here.discount_amounts.is_empty() || there.discount_amounts.is_empty() {
         there.discount_amounts.clone_from(&here.discount_amounts);
     }
 }
 
-fn level_lists(here: &mut [Discount], there: &mut [Discount]) {
+fn normalise_lists(here: &mut [Discount], there: &mut [Discount]) {
     for (here, there) in here.iter_mut().zip(there) {
-        level_discounts(here, there);
+        normalise_discounts(here, there);
     }
 }
 
-fn level_discounts(here: &mut Discount, there: &mut Discount) {
+fn normalise_discounts(here: &mut Discount, there: &mut Discount) {
     let has_coupon = |it: &Discount| it.coupon_id.is_some() || it.coupon.is_some();
     if here.has_stand_in_id() || there.has_stand_in_id() {
         there.id.clone_from(&here.id);

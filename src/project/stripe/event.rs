@@ -39,7 +39,7 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unread
     let previous = previous(&mut event);
     let mut state = state(kind, &object, &event_type, created, user_id_keys)
         .map(|state| if stage == Stage::Deleted { state.deleted() } else { state })
-        .ok_or_else(|| unusable(kind.identity()))?;
+        .ok_or_else(|| unusable(kind.id_field()))?;
     if let (StripeObject::Customer(customer), Some(previous)) = (&mut state, &previous) {
         customer.previous_email = text(&previous["email"]);
     }

@@ -93,9 +93,9 @@ impl Kind {
         }
     }
 
-    /// A field that every object of this kind has.
+    /// The path of the field that identifies an object of this kind, for error messages.
     #[must_use]
-    pub(super) const fn identity(self) -> &'static str {
+    pub(super) const fn id_field(self) -> &'static str {
         match self {
             Self::Subscription => "data.object.id or data.object.customer",
             _ => "data.object.id",

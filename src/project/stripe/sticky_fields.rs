@@ -51,7 +51,7 @@ impl Charge {
         let mut refunds = BTreeMap::<String, Refund>::new();
         for refund in self.refunds.drain(..).chain(other.refunds.iter().cloned()) {
             match refunds.get_mut(&refund.id) {
-                Some(known) => known.catch_up(&refund),
+                Some(known) => known.merge_embedded(&refund),
                 None => drop(refunds.insert(refund.id.clone(), refund)),
             }
         }
@@ -65,8 +65,8 @@ impl Refund {
     }
 
     /// Becomes the later of itself and `other`, another report of the same refund without a timestamp.
-    pub(crate) fn catch_up(&mut self, other: &Self) {
-        if place(other) > place(self) {
+    pub(crate) fn merge_embedded(&mut self, other: &Self) {
+        if progress(other) > progress(self) {
             self.status.clone_from(&other.status);
             self.amount = other.amount;
         }
@@ -85,7 +85,7 @@ fn earliest(one: Option<i64>, other: Option<i64>) -> Option<i64> {
 }
 
 /// How far a refund is in its lifecycle, then a tie-break.
-fn place(it: &Refund) -> (i32, Option<&str>, i64) {
+fn progress(it: &Refund) -> (i32, Option<&str>, i64) {
     (refund_rank(it.status.as_deref().unwrap_or_default()), it.status.as_deref(), it.amount)
 }
 

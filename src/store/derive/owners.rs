@@ -136,7 +136,7 @@ fn new_match(customer: &str, owner: &Owner, now: OffsetDateTime) -> Option<Match
         customer: customer.to_owned(),
         user_id: new.user_id,
         email: new.email.clone(),
-        passed: new.passed.clone(),
+        skipped: new.skipped.clone(),
         matched_at: now.unix_timestamp(),
     })
 }

@@ -32,7 +32,7 @@ fn recorded_match_stays_until_user_is_deleted() {
 #[test]
 fn recorded_match_yields_to_earlier_unskipped_address() {
     let both = [given("a@x.org", 1), given("b@x.org", 2)];
-    let late = |passed: &[&str]| [recorded(PRESENT_B, "b@x.org", passed, 9), both.to_vec()].concat();
+    let late = |skipped: &[&str]| [recorded(PRESENT_B, "b@x.org", skipped, 9), both.to_vec()].concat();
     assert_eq!(by_addresses(&late(&[])), Some(PRESENT_A), "it came later only");
     assert_eq!(by_addresses(&late(&["a@x.org"])), Some(PRESENT_B), "it was nobody's then");
     let gone = [recorded(GONE, "b@x.org", &["a@x.org"], 9), both.to_vec()].concat();
@@ -52,13 +52,13 @@ fn match_is_recorded_once_with_skipped_addresses() {
         Owner::User { unrecorded, .. } => unrecorded,
         other => panic!("{other:?}"),
     };
-    let passed = texts(&["none@x.org"]);
-    let new = Unrecorded { user_id: PRESENT_B, email: "b@x.org".to_owned(), passed: passed.clone() };
+    let skipped = texts(&["none@x.org"]);
+    let new = Unrecorded { user_id: PRESENT_B, email: "b@x.org".to_owned(), skipped: skipped.clone() };
     assert_eq!(unrecorded(&list), Some(new));
     let kept = recorded(PRESENT_B, "b@x.org", &["none@x.org"], 9);
     assert_eq!(unrecorded(&[list.clone(), kept].concat()), None);
     let half = recorded(PRESENT_B, "b@x.org", &[], 9);
-    assert_eq!(unrecorded(&[list.clone(), half].concat()).map(|it| it.passed), Some(passed));
+    assert_eq!(unrecorded(&[list.clone(), half].concat()).map(|it| it.skipped), Some(skipped));
     let full: Vec<Address> =
         (0..20).flat_map(|n| recorded(GONE, &format!("{n}@x.org"), &[], n)).chain(list).collect();
     assert_eq!(unrecorded(&full), None, "there is an end to it");

@@ -67,9 +67,9 @@ fn typed(email: &str) -> Address {
 }
 
 /// A recorded match by an address, past others.
-fn recorded(user_id: Uuid, email: &str, passed: &[&str], second: i64) -> Vec<Address> {
-    let (email, passed) = (email.to_owned(), texts(passed));
-    let matched = Match { customer: "cus_1".to_owned(), user_id, email, passed, matched_at: second };
+fn recorded(user_id: Uuid, email: &str, skipped: &[&str], second: i64) -> Vec<Address> {
+    let (email, skipped) = (email.to_owned(), texts(skipped));
+    let matched = Match { customer: "cus_1".to_owned(), user_id, email, skipped, matched_at: second };
     of_match(&matched, OffsetDateTime::from_unix_timestamp(second).unwrap())
 }
 
@@ -220,10 +220,10 @@ fn any_claim() -> impl Strategy<Value = Claim> {
 
 fn any_address() -> impl Strategy<Value = Vec<Address>> {
     let emails = proptest::sample::select(vec!["a@x.org", "b@x.org", "two@x.org", "none@x.org", "x@x.org"]);
-    let passed = proptest::sample::subsequence(vec!["a@x.org", "none@x.org"], 0..=2);
+    let skipped = proptest::sample::subsequence(vec!["a@x.org", "none@x.org"], 0..=2);
     let users = proptest::sample::select(vec![PRESENT_A, PRESENT_B, GONE]);
-    (0..6_u8, emails, 1..4_i64, passed, users).prop_map(|(kind, email, second, passed, user)| match kind {
-        0 => recorded(user, email, &passed, second),
+    (0..6_u8, emails, 1..4_i64, skipped, users).prop_map(|(kind, email, second, skipped, user)| match kind {
+        0 => recorded(user, email, &skipped, second),
         1 => vec![typed(email)],
         _ => vec![given(email, second)],
     })
@@ -256,8 +256,8 @@ proptest! {
         for (second, address) in (100..).zip(&shuffled) {
             known.push(address.clone());
             if let Owner::User { unrecorded: Some(new), .. } = decided(&[], &known) {
-                let passed: Vec<&str> = new.passed.iter().map(String::as_str).collect();
-                known.extend(recorded(new.user_id, &new.email, &passed, second));
+                let skipped: Vec<&str> = new.skipped.iter().map(String::as_str).collect();
+                known.extend(recorded(new.user_id, &new.email, &skipped, second));
             }
         }
         prop_assert_eq!(short(decided(&[], &known)), short(decided(&[], &shuffled)));
