@@ -14,7 +14,7 @@ use crate::store::{Store, StoreError};
 const UNREADABLE: &str = "unreadable";
 
 /// Stores dead messages until the process stops.
-pub async fn keep(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
+pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     let Some(mut messages) = queue.dead_messages() else { return };
     let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
     while let Some(Some(message)) = lifecycle.until_stopping(messages.recv()).await {

@@ -55,18 +55,18 @@ impl Gauges {
         Ok(())
     }
 
-    fn set(&mut self, standing: Overview, now: OffsetDateTime) {
-        let oldest = standing.pending.oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64());
+    fn set(&mut self, overview: Overview, now: OffsetDateTime) {
+        let oldest = overview.pending.oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64());
         gauge!(OLDEST_PENDING).set(oldest.max(0.0));
-        gauge!(DEAD).set(standing.dead as f64);
+        gauge!(DEAD).set(overview.dead as f64);
         for reason in &self.reasons {
             gauge!(PARKED, "reason" => reason.clone()).set(0.0);
         }
-        for parked in standing.parked {
+        for parked in overview.parked {
             gauge!(PARKED, "reason" => parked.reason.clone()).set(parked.count as f64);
             self.reasons.insert(parked.reason);
         }
-        for source in standing.sources {
+        for source in overview.sources {
             let name = source.source;
             gauge!(LAST_EVENT, "source" => name.clone()).set(source.last_received_at.unix_timestamp() as f64);
             if let Some(gap) = source.usual_gap_s {
@@ -74,7 +74,7 @@ impl Gauges {
             }
             gauge!(SILENT, "source" => name).set(f64::from(u8::from(source.is_silent)));
         }
-        for check in standing.checks {
+        for check in overview.checks {
             gauge!(DRIFT, "check" => check.name.clone()).set(check.remaining as f64);
             gauge!(DRIFT_CHECKED, "check" => check.name).set(check.at.unix_timestamp() as f64);
         }

@@ -44,7 +44,7 @@ pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Res
             Ok(applied) => count(applied),
             Err(Fault::Unavailable(error)) => return Err(error),
             Err(fault) => match part {
-                [event] => with_time_limit(end(store, event, fault)).await?,
+                [event] => with_time_limit(record_failure(store, event, fault)).await?,
                 _ => {
                     let (first, rest) = part.split_at(part.len() / 2);
                     parts.extend([rest, first]);
@@ -55,7 +55,8 @@ pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Res
     Ok(())
 }
 
-async fn end(store: &Store, event: &Envelope, fault: Fault) -> Result<(), StoreError> {
+/// Dead-letters the event, or schedules its retry.
+async fn record_failure(store: &Store, event: &Envelope, fault: Fault) -> Result<(), StoreError> {
     match fault {
         Fault::Permanent(reason) => give_up(store, event, reason).await,
         fault => {

@@ -47,7 +47,7 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     tokio::join!(
         join_all(consuming),
         upkeep::run(store, lifecycle),
-        dead::keep(queue, store, lifecycle),
+        dead::run(queue, store, lifecycle),
         retries::run(store, lifecycle),
         earlier::run(queue, store, lifecycle),
     );
@@ -56,20 +56,20 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
 /// Applies one batch while the next is fetched; only the derivation is serialised.
 async fn consume(mut consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
     let mut batches = pin!(batches(&mut consumer));
-    let mut under_way = FuturesUnordered::new();
+    let mut in_flight = FuturesUnordered::new();
     loop {
         tokio::select! {
-            Some(ended) = under_way.next() => log_panic(ended),
-            batch = batches.next(), if under_way.len() < BATCHES_AT_ONCE => {
+            Some(ended) = in_flight.next() => log_panic(ended),
+            batch = batches.next(), if in_flight.len() < BATCHES_AT_ONCE => {
                 let Some(batch) = batch else { break };
                 let (store, here) = (store.clone(), lifecycle.clone());
                 let applying = async move { apply_and_ack(batch, &store, &here).await };
-                under_way.push(lifecycle.tasks.spawn(applying));
+                in_flight.push(lifecycle.tasks.spawn(applying));
             }
         }
     }
     // Batches are settled over the consumer's connections, which end when it is dropped.
-    while let Some(ended) = under_way.next().await {
+    while let Some(ended) = in_flight.next().await {
         log_panic(ended);
     }
 }

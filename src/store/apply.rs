@@ -172,7 +172,7 @@ pub(super) async fn resolve(
     let Resolved { changed, recompute_from, claims, thin } = resolved;
     revenue.add_evidence(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
     revenue.add_evidence(emails::write(tx, batch.emails).await?);
-    revenue.parked = parked::thin(tx, &batch.thin, &thin).await?;
+    revenue.parked = parked::thin_objects(tx, &batch.thin, &thin).await?;
     revenue.objects = batch.thin;
     revenue.objects.extend(thin);
     revenue.recompute_from = recompute_from;

@@ -93,7 +93,7 @@ impl Checked {
     /// Each subject with the reasons that were checked. One id can be several things: a guest's charge is a
     /// payment and represents the customer.
     fn pairs(&self) -> impl Iterator<Item = (&str, Vec<&'static str>)> {
-        let sides = [
+        let groups = [
             (
                 &self.customers,
                 &[Reason::UnknownUser, Reason::UserGone, Reason::AmbiguousEmail, Reason::DisputedUser][..],
@@ -113,7 +113,7 @@ impl Checked {
             (&self.payments, &[Reason::AmountOutOfRange]),
             (&self.objects, &[Reason::ThinEvent]),
         ];
-        sides.into_iter().flat_map(|(subjects, reasons)| {
+        groups.into_iter().flat_map(|(subjects, reasons)| {
             let names: Vec<&str> = reasons.iter().map(|reason| reason.as_str()).collect();
             subjects.iter().map(move |subject| (subject.as_str(), names.clone()))
         })
@@ -133,7 +133,7 @@ pub struct Parked {
 
 /// Objects parked because their newest event came without a state. Checked for `reported` objects, and for
 /// parked ones whose fact `changed`. Depends on the set of events only.
-pub async fn thin(
+pub async fn thin_objects(
     tx: &mut PgConnection,
     reported: &BTreeSet<String>,
     changed: &BTreeSet<String>,
@@ -142,14 +142,14 @@ pub async fn thin(
         return Ok(Vec::new());
     }
     let rows = sqlx::query_as::<_, (String, String, String)>(
-        "with asked (subject) as (
+        "with checked (subject) as (
              select unnest($1::text[])
              union
              select subject from parked where reason = $3 and subject = any($2)
          )
          select distinct on (i.subject) i.subject, i.event_type, i.event_id
-         from asked a join ingest.events i on i.subject = a.subject and i.source = 'stripe'
-         left join stripe_facts f on f.id = a.subject
+         from checked c join ingest.events i on i.subject = c.subject and i.source = 'stripe'
+         left join stripe_facts f on f.id = c.subject
          where i.not_counted is null and (f.id is null or (not f.final and i.occurred_at > f.occurred_at))
          order by i.subject, i.occurred_at desc, i.event_id desc",
     )

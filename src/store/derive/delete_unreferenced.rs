@@ -8,9 +8,6 @@ pub const PAYMENT: &str = "delete from payment_history where id = any($1)";
 /// Deletes rows of `customer_subscriptions` by id.
 pub const SUBSCRIPTION: &str = "delete from customer_subscriptions where id = any($1)";
 
-/// SQLSTATE of a foreign key violation.
-const REFERRED_TO: &str = "23503";
-
 /// Deletes the rows `ids` by `statement`. A row that the application references is kept and logged: failing
 /// would block everything behind it.
 ///
@@ -36,7 +33,7 @@ async fn attempt(tx: &mut PgConnection, statement: &'static str, ids: &[Uuid]) -
             savepoint.commit().await?;
             Ok(true)
         }
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(REFERRED_TO) => {
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
             savepoint.rollback().await?;
             Ok(false)
         }

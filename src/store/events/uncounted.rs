@@ -39,7 +39,7 @@ impl Uncounted {
 }
 
 /// Records the events with another flag by a rebuild. `unreadable` events have none.
-pub(in crate::store) async fn note(
+pub(in crate::store) async fn record_flags(
     tx: &mut PgConnection,
     events: &[DecodedEvent<'_>],
     unreadable: &[(&Envelope, String)],
@@ -69,7 +69,7 @@ pub(in crate::store) async fn note(
 }
 
 /// Adds the flags that differ to a rebuild's differences.
-pub(in crate::store) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn compare_flags(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into differences (relation, key, before, after)
          select $1, jsonb_build_object('source', source, 'event_id', event_id, 'subject', i.subject),
@@ -84,7 +84,7 @@ pub(in crate::store) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx:
 }
 
 /// Sets the flags among a rebuild's differences.
-pub(in crate::store) async fn repair(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn repair_flags(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     tx.execute(
         "update ingest.events i set not_counted = d.after ->> 'not_counted' from differences d
          where d.relation = 'ingest.events' and i.source = d.key ->> 'source' and i.event_id = d.key ->> 'event_id'",

@@ -124,7 +124,7 @@ async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
         let live = if is_part { rows::of_part(table) } else { rows::all(table) };
         tx.execute(AssertSqlSafe(statement(table, &live))).await?;
     }
-    uncounted::compare(tx).await?;
+    uncounted::compare_flags(tx).await?;
     sms::compare(tx).await?;
     if !is_part {
         totals::compare(tx).await?;

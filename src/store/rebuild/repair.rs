@@ -83,7 +83,7 @@ async fn write(tx: &mut PgConnection, texting: &Texting, now: OffsetDateTime) ->
         }
         tx.execute(AssertSqlSafe(upsert(table))).await?;
     }
-    uncounted::repair(tx).await?;
+    uncounted::repair_flags(tx).await?;
     totals::repair(tx).await?;
     sms::repair(tx, texting, now).await
 }

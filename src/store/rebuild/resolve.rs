@@ -105,7 +105,7 @@ pub(super) async fn add_up_in(tx: &mut PgConnection, now: OffsetDateTime) -> Res
     // An object that came without its state was checked before all events about it were resolved.
     let objects: BTreeSet<String> =
         sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
-    let thin = parked::thin(tx, &objects, &BTreeSet::new()).await?;
+    let thin = parked::thin_objects(tx, &objects, &BTreeSet::new()).await?;
     let checked = Checked { objects, ..Checked::default() };
     parked::replace(tx, &checked, &thin, now).await
 }
@@ -128,7 +128,7 @@ pub(super) async fn events_of(
     now: OffsetDateTime,
 ) -> Result<(Affected, usize), sqlx::Error> {
     let Decoded { events, dead } = decode_all(events, rules);
-    uncounted::note(tx, &events, &dead).await?;
+    uncounted::record_flags(tx, &events, &dead).await?;
     let unreadable = dead.len();
     let mut batch = DecodedBatch::sort(events);
     if let Some(names) = names {
