@@ -126,19 +126,19 @@ impl Member {
             "id": id, "user_id": self.user, "status": "complete", "is_draft": false,
             "created_at": "2026-11-20T10:00:00Z", "updated_at": "2026-11-20T10:00:00Z"
         });
-        kept(row(&id, "INSERT", "public.vision_versions", record, json!(null)))
+        reduced(row(&id, "INSERT", "public.vision_versions", record, json!(null)))
     }
 
     fn login(&self, number: u32) -> Envelope {
         let at = format!("2026-11-{:02}T10:{:02}:00Z", 1 + number / 60 % 19, number % 60);
         let id = Uuid::new_v5(&self.user, &number.to_be_bytes());
         let session = json!({"id": id, "user_id": self.user, "created_at": at, "updated_at": at});
-        kept(row(&format!("login-{id}"), "INSERT", "auth.sessions", session, json!(null)))
+        reduced(row(&format!("login-{id}"), "INSERT", "auth.sessions", session, json!(null)))
     }
 }
 
-/// What the receiver keeps of a row's change.
-fn kept(whole: Envelope) -> Envelope {
+/// A row's change as the receiver stores it.
+fn reduced(whole: Envelope) -> Envelope {
     use memberflow::project::supabase::{self, ActivityTables};
     let body = supabase::reduced(&whole.body, &ActivityTables::default());
     Envelope { body: body.map_or_else(|| whole.body.clone(), Bytes::from), ..whole }

@@ -1,4 +1,4 @@
-//! The attacker: a process that attacks until its stdin is closed, and then tells what it was answered.
+//! The attacker: a process that attacks until its stdin is closed, and then prints the answers that it got.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -20,25 +20,25 @@ const OPENED_PER_SECOND: u32 = 8000;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often which status was answered; `closed` where there was none.
-type Told = Arc<Mutex<BTreeMap<String, usize>>>;
+type Answers = Arc<Mutex<BTreeMap<String, usize>>>;
 
 /// Makes `attack` on `at`.
 pub async fn run(attack: Attack, at: SocketAddr) {
-    let (told, open) = (Told::default(), Arc::new(AtomicUsize::new(0)));
+    let (answers, open) = (Answers::default(), Arc::new(AtomicUsize::new(0)));
     let mut attackers = JoinSet::new();
     let began = Instant::now();
     match attack.manner() {
         Manner::Flood { request, per_second, connections } => {
             let (request, turn): (Arc<[u8]>, _) = (request.into(), Arc::new(AtomicU32::new(0)));
             for _ in 0..connections {
-                attackers.spawn(flood(at, request.clone(), per_second, turn.clone(), told.clone()));
+                attackers.spawn(flood(at, request.clone(), per_second, turn.clone(), answers.clone()));
             }
         }
         Manner::Hold { connections, begin, piece } => {
             let begin: Arc<[u8]> = begin.into();
             for number in (0_u32..).take(connections) {
                 sleep_until(began + Duration::from_secs(1) * number / OPENED_PER_SECOND).await;
-                attackers.spawn(hold(at, begin.clone(), piece, told.clone(), open.clone()));
+                attackers.spawn(hold(at, begin.clone(), piece, answers.clone(), open.clone()));
             }
         }
     }
@@ -46,13 +46,13 @@ pub async fn run(attack: Attack, at: SocketAddr) {
     ended.await.unwrap().unwrap();
     let lasted = began.elapsed().as_secs_f64();
     let open = open.load(Ordering::Relaxed);
-    let told = told.lock().unwrap();
-    let answers: Vec<String> = told.iter().map(|(status, count)| format!("{count} × {status}")).collect();
-    let per_second = told.values().sum::<usize>() as f64 / lasted;
-    println!("{open} open at the end; {} ({per_second:.0}/s)", answers.join(", "));
+    let answers = answers.lock().unwrap();
+    let counts: Vec<String> = answers.iter().map(|(status, count)| format!("{count} × {status}")).collect();
+    let per_second = answers.values().sum::<usize>() as f64 / lasted;
+    println!("{open} open at the end; {} ({per_second:.0}/s)", counts.join(", "));
 }
 
-async fn flood(at: SocketAddr, request: Arc<[u8]>, per_second: u32, turn: Arc<AtomicU32>, told: Told) {
+async fn flood(at: SocketAddr, request: Arc<[u8]>, per_second: u32, turn: Arc<AtomicU32>, answers: Answers) {
     let began = Instant::now();
     let mut stream = None;
     loop {
@@ -66,7 +66,7 @@ async fn flood(at: SocketAddr, request: Arc<[u8]>, per_second: u32, turn: Arc<At
         let Some(connected) = stream.as_mut() else { continue };
         connected.write_all(&request).await.ok();
         let (status, open) = answer(connected).await;
-        *told.lock().unwrap().entry(status).or_default() += 1;
+        *answers.lock().unwrap().entry(status).or_default() += 1;
         if !open {
             stream = None;
         }
@@ -87,13 +87,19 @@ async fn answer(stream: &mut TcpStream) -> (String, bool) {
     (status, stays)
 }
 
-async fn hold(at: SocketAddr, begin: Arc<[u8]>, piece: &'static [u8], told: Told, open: Arc<AtomicUsize>) {
+async fn hold(
+    at: SocketAddr,
+    begin: Arc<[u8]>,
+    piece: &'static [u8],
+    answers: Answers,
+    open: Arc<AtomicUsize>,
+) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(at).await {
             open.fetch_add(1, Ordering::Relaxed);
             let status = dawdle(&mut stream, &begin, piece).await;
             open.fetch_sub(1, Ordering::Relaxed);
-            *told.lock().unwrap().entry(status).or_default() += 1;
+            *answers.lock().unwrap().entry(status).or_default() += 1;
         }
         sleep(PAUSE).await;
     }

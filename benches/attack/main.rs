@@ -102,6 +102,6 @@ async fn line(attack: Attack, rounds: &[Measured], receiver: &Receiver) -> Strin
         rounds.iter().map(|it| it.refused).sum::<usize>(),
         receiver.peak_memory_bytes() / (1024 * 1024),
         receiver.left_by_attacks().await,
-        rounds.last().map_or("", |it| it.told.as_str()),
+        rounds.last().map_or("", |it| it.answers.as_str()),
     )
 }

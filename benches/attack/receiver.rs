@@ -41,7 +41,7 @@ pub struct Measured {
     /// Good deliveries that were not taken beside the attack.
     pub refused: usize,
     /// The answers that the attacker got.
-    pub told: String,
+    pub answers: String,
 }
 
 impl Receiver {
@@ -83,7 +83,7 @@ impl Receiver {
         let before = self.taken.get();
         let took = self.good_traffic().await;
         let refused = self.good.len() - (self.taken.get() - before);
-        let told = end(attacker);
+        let answers = end(attacker);
         // What it has left open is closed before the next quiet.
         sleep(UNTIL_IN_FULL).await;
         Measured {
@@ -91,7 +91,7 @@ impl Receiver {
             p50_ms: pace::ms_at(&took, 0.5),
             p99_ms: pace::ms_at(&took, 0.99),
             refused,
-            told,
+            answers,
         }
     }
 
@@ -124,9 +124,9 @@ impl Receiver {
     }
 }
 
-/// Ends the attacker by closing its stdin, and gives what it has to tell.
+/// Ends the attacker by closing its stdin, and returns its output.
 fn end(mut attacker: Child) -> String {
     drop(attacker.stdin.take());
-    let told = attacker.wait_with_output().unwrap();
-    String::from_utf8(told.stdout).unwrap().trim().to_owned()
+    let output = attacker.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

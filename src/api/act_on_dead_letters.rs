@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::access::caller::Caller;
+use super::extract::Object;
+use super::idempotency::KeyHeader;
 use super::list_dead_letters::selection;
 use super::{ApiState, problem};
 use crate::http::problem::Problem;
-use crate::ops::dead_letters::{self, Acted, Cause, Limits, MAX_COUNTED, Selection};
+use crate::ops::dead_letters::{self, Acted, Cause, Limits, Selection};
 
 /// Which dead letters; all of what is said must hold.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -68,16 +68,16 @@ enum Act {
     path = "/api/dead-letters/redrive",
     operation_id = "redrive_dead_letters",
     tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the act: sent again within 24 hours it is done once, and answered alike")),
+    params(KeyHeader),
     request_body = Chosen,
     responses((status = 200, body = Outcome, description = "As asked for")),
 )]
 pub async fn redrive(
     State(state): State<ApiState>,
     caller: Caller,
-    chosen: Result<Json<Map<String, Value>>, JsonRejection>,
+    Object(chosen): Object<Chosen>,
 ) -> Result<Json<Outcome>, Problem> {
-    act(&state, &caller, super::object(chosen?)?, Act::Redrive).await.map(Json)
+    act(&state, &caller, chosen, Act::Redrive).await.map(Json)
 }
 
 /// Drops the chosen letters for good.
@@ -86,16 +86,16 @@ pub async fn redrive(
     path = "/api/dead-letters/drop",
     operation_id = "drop_dead_letters",
     tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the act: sent again within 24 hours it is done once, and answered alike")),
+    params(KeyHeader),
     request_body = Chosen,
     responses((status = 200, body = Outcome, description = "As asked for")),
 )]
 pub async fn drop_all(
     State(state): State<ApiState>,
     caller: Caller,
-    chosen: Result<Json<Map<String, Value>>, JsonRejection>,
+    Object(chosen): Object<Chosen>,
 ) -> Result<Json<Outcome>, Problem> {
-    act(&state, &caller, super::object(chosen?)?, Act::Drop).await.map(Json)
+    act(&state, &caller, chosen, Act::Drop).await.map(Json)
 }
 
 async fn act(state: &ApiState, caller: &Caller, chosen: Chosen, act: Act) -> Result<Outcome, Problem> {
@@ -119,7 +119,7 @@ async fn make(
     selection: &Selection,
     act: Act,
 ) -> Result<Acted, sqlx::Error> {
-    let limits = Limits { most: Some(MAX_COUNTED), ..Limits::default() };
+    let limits = Limits::ONE_REQUEST;
     let (pool, clock) = (state.store.pool(), &state.clock);
     match act {
         Act::Redrive => dead_letters::redrive(pool, selection, limits, &caller.actor, clock).await,

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: an act that is sent again, because nobody knows whether it was done, is done once.
+//! `Idempotency-Key`: a request that is retried with the same key is executed once.
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -12,17 +12,27 @@ use super::{ApiState, BODY_LIMIT_BYTES, problem};
 use crate::http::problem::Problem;
 use crate::ops::idempotency::{self, Answer, Claim, Key};
 
-/// What a request that may come again is named by.
+/// The request header.
 const NAME: &str = "idempotency-key";
-/// Says that an answer is one that was given before.
+/// The header of a replayed response.
 const REPLAYED: &str = "idempotent-replayed";
 /// The longest key, in characters.
 pub(super) const KEY_MAX_CHARS: usize = 255;
-/// The largest answer that is kept, in bytes.
+/// The largest response that is stored, in bytes.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Lets an act with a key through once; repeats get the answer of the first.
-pub(super) async fn keep(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+/// The header as the API's description shows it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read from the headers, before the handler")]
+pub(super) struct KeyHeader {
+    /// Names the act: sent again within 24 hours it is done once, and answered alike
+    #[param(rename = "Idempotency-Key")]
+    key: Option<String>,
+}
+
+/// Executes a request with a key once; retries get the stored response.
+pub(super) async fn require_once(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     if request.method() != Method::POST || !request.headers().contains_key(NAME) {
         return next.run(request).await;
     }
@@ -41,15 +51,15 @@ async fn act_once(state: &ApiState, request: Request, next: Next) -> Result<Resp
     let key = Key { actor, name, request_hash };
     let pool = state.store.pool();
     match idempotency::claim(pool, &key, state.clock.now()).await? {
-        Claim::Ours => {}
-        Claim::Under => return Err(in_use()),
-        Claim::Other => return Err(reused()),
+        Claim::Claimed => {}
+        Claim::InProgress => return Err(in_use()),
+        Claim::Reused => return Err(reused()),
         Claim::Answered(answer) => return Ok(again(answer)),
     }
     let request = Request::from_parts(parts, Body::from(body));
     let pool = pool.clone();
-    // Who hangs up asks again, and wants to learn what became of it.
-    #[expect(clippy::disallowed_methods, reason = "ends by itself, and whoever asked waits for it")]
+    // A client that disconnects retries with the same key, and must get this result.
+    #[expect(clippy::disallowed_methods, reason = "ends by itself, and the request awaits it")]
     let acting = tokio::spawn(async move {
         let response = next.run(request).await;
         let (parts, body) = response.into_parts();
@@ -59,14 +69,14 @@ async fn act_once(state: &ApiState, request: Request, next: Next) -> Result<Resp
             content_type: text(&parts.headers, header::CONTENT_TYPE.as_str()).unwrap_or_default().to_owned(),
             body: body.to_vec(),
         };
-        // What went wrong on our side may go well the next time.
-        let kept = if parts.status.is_server_error() {
-            idempotency::forget(&pool, &key).await
+        // After a server error the client may retry with the same key.
+        let stored = if parts.status.is_server_error() {
+            idempotency::release(&pool, &key).await
         } else {
             idempotency::answer(&pool, &key, &answer).await
         };
-        if let Err(error) = kept {
-            tracing::warn!(%error, "answer of an act not kept");
+        if let Err(error) = stored {
+            tracing::warn!(%error, "response not stored for its idempotency key");
         }
         Response::from_parts(parts, Body::from(body))
     });

@@ -1,10 +1,10 @@
 //! `GET /api/audit`: one page of what operators did, the newest first.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
+use super::extract::Query;
 use super::{ApiState, query};
 use crate::http::problem::Problem;
 use crate::ops::audit::{self, Page, Wanted};
@@ -41,9 +41,8 @@ pub struct Params {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(params): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(params) = params?;
     let wanted = Wanted {
         actor: query::text("actor", params.actor)?,
         act: query::text("act", params.act)?,

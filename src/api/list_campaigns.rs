@@ -1,10 +1,10 @@
 //! `GET /api/campaigns`: one page of the campaigns and what came of them.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
+use super::extract::Query;
 use super::{ApiState, query};
 use crate::http::problem::Problem;
 use crate::ops::campaigns::{self, Page, STATUSES};
@@ -36,9 +36,8 @@ pub struct Params {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(Params { status, count, limit, cursor }): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(Params { status, count, limit, cursor }) = params?;
     query::one_of("status", status.as_deref(), &STATUSES)?;
     let cursor = query::text("cursor", cursor)?;
     let (pool, limit) = (state.store.pool(), query::limit(limit));

@@ -1,11 +1,11 @@
 //! `GET /api/mrr/cohorts`: of those who began in a month, how many are still there and what they bring.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
-use super::{ApiState, problem};
+use super::ApiState;
+use super::extract::Query;
 use crate::http::problem::Problem;
 use crate::ops::ledger::{self, Cohorts, Month};
 
@@ -31,15 +31,9 @@ pub struct Params {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(Params { from, to }): Query<Params>,
 ) -> Result<Json<Cohorts>, Problem> {
-    let Query(Params { from, to }) = params?;
-    let months = ledger::months(month(from)?, month(to)?, state.clock.now());
-    let months = months.map_err(|invalid| problem::bad_request(invalid.to_string()))?;
+    let month = |text: Option<String>| text.map(|text| text.parse::<Month>()).transpose();
+    let months = ledger::months(month(from)?, month(to)?, state.clock.now())?;
     Ok(Json(ledger::cohorts(state.store.pool(), &months).await?))
-}
-
-fn month(text: Option<String>) -> Result<Option<Month>, Problem> {
-    let month = text.map(|text| text.parse::<Month>()).transpose();
-    month.map_err(|invalid| problem::bad_request(invalid.to_string()))
 }

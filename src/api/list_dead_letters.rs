@@ -2,10 +2,10 @@
 //! what they died of.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
+use super::extract::Query;
 use super::{ApiState, query};
 use crate::http::problem::Problem;
 use crate::ops::dead_letters::{self, Causes, Page, Selection};
@@ -63,9 +63,8 @@ pub struct CauseParams {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(Params { source, event_type, reason, since, until, count, limit, cursor }): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(Params { source, event_type, reason, since, until, count, limit, cursor }) = params?;
     let selection = selection(Vec::new(), [source, event_type, reason, since, until])?;
     let (pool, limit) = (state.store.pool(), query::limit(limit));
     let mut page = dead_letters::page(pool, &selection, cursor.as_deref(), limit).await?;
@@ -86,9 +85,8 @@ pub async fn list(
 )]
 pub async fn causes(
     State(state): State<ApiState>,
-    params: Result<Query<CauseParams>, QueryRejection>,
+    Query(CauseParams { source, event_type, reason, since, until }): Query<CauseParams>,
 ) -> Result<Json<Causes>, Problem> {
-    let Query(CauseParams { source, event_type, reason, since, until }) = params?;
     let selection = selection(Vec::new(), [source, event_type, reason, since, until])?;
     Ok(Json(dead_letters::causes(state.store.pool(), &selection).await?))
 }

@@ -1,10 +1,10 @@
 //! `GET /api/events`: one page of the events, the newest first.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
+use super::extract::Query;
 use super::{ApiState, problem, query};
 use crate::http::problem::Problem;
 use crate::ops::events::{self, Page, Wanted};
@@ -46,9 +46,8 @@ pub struct Params {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(params): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(params) = params?;
     let (limit, cursor) = (query::limit(params.limit), params.cursor.clone());
     let is_counted = params.count == Some(true);
     let wanted = params.into_wanted()?;

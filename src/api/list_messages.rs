@@ -1,11 +1,11 @@
 //! `GET /api/messages`: one page of the text messages, the newest first.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::extract::Query;
 use super::{ApiState, query};
 use crate::http::problem::Problem;
 use crate::ops::messages::{self, DIRECTIONS, Filter, Page, STATUSES};
@@ -46,9 +46,8 @@ pub struct Params {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(params): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(params) = params?;
     query::one_of("status", params.status.as_deref(), &STATUSES)?;
     query::one_of("direction", params.direction.as_deref(), &DIRECTIONS)?;
     let filter = Filter {

@@ -1,13 +1,13 @@
 //! `GET /api/mrr/movements`: one page of the movements behind a sum of the waterfall, the newest first.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 
-use super::{ApiState, problem, query};
+use super::extract::Query;
+use super::{ApiState, query};
 use crate::http::problem::Problem;
-use crate::ops::ledger::{self, Cell, InvalidMoment, KINDS, Page};
+use crate::ops::ledger::{self, Cell, KINDS, Page};
 
 /// The query string.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -41,9 +41,8 @@ pub struct Params {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(params): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(params) = params?;
     let (limit, cursor) = (query::limit(params.limit), params.cursor.clone());
     let is_counted = params.count == Some(true);
     let cell = params.into_cell()?;
@@ -54,17 +53,12 @@ pub async fn list(
     Ok(Json(page))
 }
 
-fn unreadable(invalid: InvalidMoment) -> Problem {
-    problem::bad_request(invalid.to_string())
-}
-
 impl Params {
     fn into_cell(self) -> Result<Cell, Problem> {
         query::one_of("kind", Some(&self.kind), &KINDS)?;
         let currency = query::text("currency", Some(self.currency))?.unwrap_or_default().to_lowercase();
-        let month = self.month.parse().map_err(unreadable)?;
-        let known_at =
-            self.known_at.map(|text| ledger::parse_moment(&text)).transpose().map_err(unreadable)?;
+        let month = self.month.parse()?;
+        let known_at = self.known_at.map(|text| ledger::parse_moment(&text)).transpose()?;
         Ok(Cell { currency, month, kind: self.kind, known_at })
     }
 }

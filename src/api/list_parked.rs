@@ -1,10 +1,10 @@
 //! `GET /api/parked` and `GET /api/parked/reasons`: what waits for a missing piece, one by one and by what is missing.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 
+use super::extract::Query;
 use super::{ApiState, query};
 use crate::http::problem::Problem;
 use crate::ops::parked::{self, Page, Parked, Wanted};
@@ -49,9 +49,8 @@ pub struct Reasons {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(params): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(params) = params?;
     let wanted = Wanted {
         reason: query::text("reason", params.reason)?,
         subject: query::text("subject", params.subject)?,

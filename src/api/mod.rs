@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod act_on_dead_letters;
+mod extract;
 mod idempotency;
 mod list_acts;
 mod list_campaigns;
@@ -27,10 +28,8 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 use secrecy::SecretString;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -73,7 +72,7 @@ pub fn routes(state: ApiState) -> Router {
     endpoints
         .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
-        .layer(middleware::from_fn_with_state(state.clone(), idempotency::keep))
+        .layer(middleware::from_fn_with_state(state.clone(), idempotency::require_once))
         .layer(middleware::from_fn_with_state(Guard::new(&state), access::bearer::require))
         .with_state(state)
         .merge(openapi::route(&described))
@@ -141,11 +140,6 @@ fn scoped(scope: Scope, routes: OpenApiRouter<ApiState>) -> OpenApiRouter<ApiSta
     let mut routes = routes.route_layer(guard);
     openapi::require(routes.get_openapi_mut(), scope);
     routes
-}
-
-/// The fields of a JSON object. An object first: a struct alone would take an array for its fields in order.
-fn object<T: DeserializeOwned>(Json(fields): Json<Map<String, Value>>) -> Result<T, serde_json::Error> {
-    serde_json::from_value(Value::Object(fields))
 }
 
 async fn refuse_method() -> Problem {

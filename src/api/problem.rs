@@ -1,30 +1,14 @@
 //! The problems that several endpoints have in common.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 
 use crate::http::problem::Problem;
+use crate::ops::ledger::{InvalidMoment, InvalidMonths};
 use crate::ops::page::PageError;
-use crate::ops::tickets::{ChangeError, ListError};
-
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        bad_request(rejection.body_text())
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        unreadable(&rejection)
-    }
-}
-
-/// A field that can't be set, or not to that.
-impl From<serde_json::Error> for Problem {
-    fn from(error: serde_json::Error) -> Self {
-        bad_request(error.to_string())
-    }
-}
+use crate::ops::rebuild::BoundedError;
+use crate::ops::{members, tickets};
+use crate::store::StoreError;
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
@@ -32,12 +16,22 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-impl From<ListError> for Problem {
-    fn from(error: ListError) -> Self {
-        match error {
-            ListError::Database(error) => database(&error),
-            ListError::Cursor | ListError::Text => bad_request(error.to_string()),
-        }
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let (StoreError::Unavailable(error) | StoreError::Refused(error)) = error;
+        database(&error)
+    }
+}
+
+impl From<InvalidMoment> for Problem {
+    fn from(invalid: InvalidMoment) -> Self {
+        bad_request(invalid.to_string())
+    }
+}
+
+impl From<InvalidMonths> for Problem {
+    fn from(invalid: InvalidMonths) -> Self {
+        bad_request(invalid.to_string())
     }
 }
 
@@ -45,18 +39,56 @@ impl From<PageError> for Problem {
     fn from(error: PageError) -> Self {
         match error {
             PageError::Database(error) => database(&error),
-            PageError::Limit | PageError::Cursor => bad_request(error.to_string()),
+            error => bad_request(error.to_string()),
         }
     }
 }
 
-impl From<ChangeError> for Problem {
-    fn from(error: ChangeError) -> Self {
+impl From<BoundedError> for Problem {
+    fn from(error: BoundedError) -> Self {
         match error {
-            ChangeError::Invalid(detail) => bad_request(detail),
-            ChangeError::Stale => stale(error.to_string()),
-            ChangeError::NotFound(ticket) => no_ticket(&ticket),
-            ChangeError::Database(error) => database(&error),
+            BoundedError::Database(error) => database(&error),
+            error => bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<members::ListError> for Problem {
+    fn from(error: members::ListError) -> Self {
+        match error {
+            members::ListError::Database(error) => database(&error),
+            error => bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<members::ChangeError> for Problem {
+    fn from(error: members::ChangeError) -> Self {
+        match error {
+            members::ChangeError::Invalid(detail) => bad_request(detail),
+            members::ChangeError::Stale => stale(error.to_string()),
+            members::ChangeError::NotFound(user_id) => no_member(user_id),
+            members::ChangeError::Database(error) => database(&error),
+        }
+    }
+}
+
+impl From<tickets::ListError> for Problem {
+    fn from(error: tickets::ListError) -> Self {
+        match error {
+            tickets::ListError::Database(error) => database(&error),
+            error => bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<tickets::ChangeError> for Problem {
+    fn from(error: tickets::ChangeError) -> Self {
+        match error {
+            tickets::ChangeError::Invalid(detail) => bad_request(detail),
+            tickets::ChangeError::Stale => stale(error.to_string()),
+            tickets::ChangeError::NotFound(ticket) => no_ticket(&ticket),
+            tickets::ChangeError::Database(error) => database(&error),
         }
     }
 }

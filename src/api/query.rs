@@ -23,7 +23,7 @@ pub(super) fn text(name: &str, value: Option<String>) -> Result<Option<String>, 
     }
 }
 
-/// A word that nothing can have must not look like "none".
+/// An unknown value is an error, not a filter that matches nothing.
 pub(super) fn one_of(name: &str, value: Option<&str>, words: &[&str]) -> Result<(), Problem> {
     match value {
         Some(value) if !words.contains(&value) => {

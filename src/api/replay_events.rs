@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::access::caller::Caller;
+use super::extract::Object;
+use super::idempotency::KeyHeader;
 use super::{ApiState, problem, query};
 use crate::http::problem::Problem;
-use crate::ops::rebuild::{BoundedError, Replayed, replay_within};
+use crate::ops::rebuild::{Replayed, replay_within};
 use crate::store::rebuild::Selection;
 
 /// Which applied events, at most 1,000; all of what is said must hold.
@@ -43,16 +43,16 @@ pub struct Chosen {
     path = "/api/events/replay",
     operation_id = "replay_events",
     tag = "events",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the act: sent again within 24 hours it is done once, and answered alike")),
+    params(KeyHeader),
     request_body = Chosen,
     responses((status = 200, body = Replayed, description = "As asked for")),
 )]
 pub async fn replay(
     State(state): State<ApiState>,
     caller: Caller,
-    chosen: Result<Json<Map<String, Value>>, JsonRejection>,
+    Object(chosen): Object<Chosen>,
 ) -> Result<Json<Replayed>, Problem> {
-    let Chosen { ids, event_type, customer, member, since, until, dry_run } = super::object(chosen?)?;
+    let Chosen { ids, event_type, customer, member, since, until, dry_run } = chosen;
     if ids.iter().any(|id| id.contains('\0')) {
         return Err(problem::bad_request("ids hold no NUL character"));
     }
@@ -65,13 +65,4 @@ pub async fn replay(
         until: query::moment("until", until.as_deref())?,
     };
     Ok(Json(replay_within(&state.store, &selection, dry_run, &caller.actor).await?))
-}
-
-impl From<BoundedError> for Problem {
-    fn from(error: BoundedError) -> Self {
-        match error {
-            BoundedError::Database(error) => problem::database(&error),
-            error => problem::bad_request(error.to_string()),
-        }
-    }
 }

@@ -1,12 +1,13 @@
 //! `GET /api/events/{source}/{event_id}`: one event's trace, and on request its body.
 
 use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::access::caller::Caller;
+use super::extract::Query;
 use super::{ApiState, problem};
 use crate::http::problem::Problem;
 use crate::ops::events::{self, Trace};
@@ -46,10 +47,9 @@ pub async fn show(
     State(state): State<ApiState>,
     caller: Caller,
     name: Result<Path<(String, String)>, PathRejection>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(Params { body: is_wanted }): Query<Params>,
 ) -> Result<Json<Detail>, Problem> {
     let Path((source, event_id)) = name.map_err(|invalid| problem::bad_request(invalid.body_text()))?;
-    let Query(Params { body: is_wanted }) = params?;
     let pool = state.store.pool();
     let found = if event_id.contains('\0') { None } else { events::show(pool, &source, &event_id).await? };
     let (trace, bytes) = found.ok_or_else(|| problem::no_event(&source, &event_id))?;

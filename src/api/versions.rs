@@ -6,6 +6,16 @@ use axum::http::{HeaderMap, HeaderName};
 
 use crate::ops::version::Expected;
 
+/// The header as the API's description shows it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by `expected`")]
+pub(super) struct MatchHeader {
+    /// The ETag of what was read: the change is refused where somebody made another meanwhile
+    #[param(rename = "If-Match")]
+    versions: Option<String>,
+}
+
 /// An answer with the version of what people set in it.
 pub(super) type Tagged<T> = ([(HeaderName, String); 1], Json<T>);
 

@@ -57,8 +57,8 @@ struct Said<'a> {
 /// # Errors
 /// If there is no such person, it was not confirmed, a rebuild is running, or the database does not answer.
 pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let asks = !args.yes && !args.dry_run;
-    if asks && !io::stdin().is_terminal() {
+    let needs_confirmation = !args.yes && !args.dry_run;
+    if needs_confirmation && !io::stdin().is_terminal() {
         let message = "this cannot be undone: check with --dry-run, then pass --yes";
         return Err(Failure::new(Exit::Usage, message).into());
     }
@@ -76,7 +76,7 @@ pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Re
     let messages_in_queues =
         messages_in_queues.map_err(|fault| Failure::new(Exit::DependencyDown, format!("{fault:#}")))?;
     let mut said = Said { list: &list, messages_in_queues, done: None };
-    if asks {
+    if needs_confirmation {
         complain(&text(&said));
         confirm(&args.member)?;
     }

@@ -10,7 +10,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 
-use super::html::page::PageError;
+use super::html::error::PageError;
 
 /// Hexadecimal digits of the hash in a name.
 const HASH_DIGITS: usize = 16;

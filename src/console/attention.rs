@@ -9,11 +9,12 @@ use axum::response::{Redirect, Response};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::Console;
-use super::html::page::{Frame, PageError, page};
+use super::html::error::PageError;
+use super::html::page::{Frame, page};
 use super::html::{confirm, format};
 use super::signing_in::session::{Role, Session};
-use crate::ops::dead_letters::{self, Causes, Limits, MAX_COUNTED, Selection};
+use super::state::Console;
+use crate::ops::dead_letters::{self, Causes, Limits, Selection};
 use crate::ops::drift::{self, Check};
 use crate::ops::parked::{self, Parked};
 use crate::ops::sources::{self, Source};
@@ -86,7 +87,7 @@ pub(super) async fn act(
     let (pool, clock, actor) = (console.pool(), &console.0.clock, session.actor.as_str());
     let letters = dead_letters::causes(pool, &chosen).await?.letters;
     confirm::check(letters, "dead letters", &typed)?;
-    let limits = Limits { most: Some(MAX_COUNTED), ..Limits::default() };
+    let limits = Limits::ONE_REQUEST;
     match act.as_str() {
         "redrive" => dead_letters::redrive(pool, &chosen, limits, actor, clock).await?,
         "drop" => dead_letters::drop_all(pool, &chosen, limits, actor, clock).await?,

@@ -6,11 +6,12 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::Console;
-use super::html::page::{Frame, PageError, page_with};
-use super::html::query::{Found, Listed, Pages};
+use super::html::error::PageError;
+use super::html::page::{Frame, page_with};
+use super::html::query::{Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::{Role, Session};
+use super::state::Console;
 use crate::ops::audit::{self, Line, Wanted};
 
 /// Where the list is.
@@ -42,7 +43,7 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
     }
 
-    pub(super) fn wanted(&self) -> Result<Wanted, String> {
+    pub(super) fn wanted(&self) -> Result<Wanted, PageError> {
         Ok(Wanted {
             actor: query::text("actor", &self.actor)?,
             act: query::text("act", &self.act)?,
@@ -63,6 +64,12 @@ struct Audit {
     error: Option<String>,
 }
 
+async fn read(console: &Console, params: &Params) -> Result<Rows<Line>, PageError> {
+    let cursor = query::cursor(&params.cursor);
+    let page = audit::list(console.pool(), &params.wanted()?, cursor, LIMIT).await?;
+    Ok(Rows { rows: page.acts, next: page.next_cursor, prev: page.prev_cursor })
+}
+
 /// Shows a page of the list.
 pub(super) async fn show(
     State(console): State<Console>,
@@ -71,14 +78,8 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     session.require(Role::Admin)?;
     let Query(params) = params?;
-    let cursor = query::cursor(&params.cursor);
-    let found = match params.wanted() {
-        Ok(wanted) => query::said(audit::list(console.pool(), &wanted, cursor, LIMIT).await)?,
-        Err(detail) => Err(detail),
-    };
-    let found = found.map(|page| Found { rows: page.acts, next: page.next_cursor, prev: page.prev_cursor });
     let Listed { status, rows: acts, pages, error } =
-        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+        Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
     let downloads = query::downloads(HERE, params.filters());
     let frame = Frame::of(&session, "Audit", "Audit log");
     Ok(page_with(status, &Audit { frame, params, acts, pages, downloads, error }))

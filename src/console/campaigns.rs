@@ -6,11 +6,12 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::Console;
-use super::html::page::{Frame, PageError, page, page_with};
-use super::html::query::{Found, Listed, Pages};
+use super::html::error::PageError;
+use super::html::page::{Frame, page, page_with};
+use super::html::query::{Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::Session;
+use super::state::Console;
 use crate::ops::campaigns::{self, Campaign, Detail, STATUSES};
 
 /// Where the list is.
@@ -30,12 +31,6 @@ impl Params {
     fn address(&self, cursor: &str) -> String {
         query::address(HERE, [("status", self.status.as_str()), ("cursor", cursor)])
     }
-
-    /// The status that is asked for.
-    fn wanted(&self) -> Result<Option<String>, String> {
-        query::text("cursor", &self.cursor)?;
-        query::one_of("status", &self.status, &STATUSES)
-    }
 }
 
 #[derive(Template)]
@@ -52,6 +47,13 @@ impl Campaigns {
     const STATUSES: [&'static str; 5] = STATUSES;
 }
 
+async fn read(console: &Console, params: &Params) -> Result<Rows<Campaign>, PageError> {
+    let cursor = query::text("cursor", &params.cursor)?;
+    let status = query::one_of("status", &params.status, &STATUSES)?;
+    let page = campaigns::list(console.pool(), status.as_deref(), cursor.as_deref(), LIMIT).await?;
+    Ok(Rows { rows: page.campaigns, next: page.next_after, prev: page.prev_cursor })
+}
+
 /// Shows a page of the list.
 pub(super) async fn list(
     State(console): State<Console>,
@@ -59,16 +61,8 @@ pub(super) async fn list(
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let Query(params) = params?;
-    let found = match params.wanted() {
-        Ok(status) => {
-            let cursor = query::cursor(&params.cursor);
-            let page = campaigns::list(console.pool(), status.as_deref(), cursor, LIMIT).await?;
-            Ok(Found { rows: page.campaigns, next: page.next_after, prev: page.prev_cursor })
-        }
-        Err(detail) => Err(detail),
-    };
     let Listed { status, rows: campaigns, pages, error } =
-        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+        Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
     let frame = Frame::of(&session, "Campaigns", "Campaigns");
     Ok(page_with(status, &Campaigns { frame, params, campaigns, pages, error }))
 }

@@ -9,9 +9,10 @@ use axum::response::Redirect;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::html::page::PageError;
+use super::html::error::PageError;
+use super::member;
 use super::signing_in::session::{Role, Session};
-use super::{Console, member};
+use super::state::Console;
 use crate::ops::members::{self, Change, ChangeError};
 use crate::store::StoreError;
 

@@ -12,13 +12,12 @@ use futures_util::stream;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::html::page::PageError;
+use super::html::error::PageError;
 use super::html::query;
 use super::signing_in::session::{Role, Session};
-use super::{
-    Console, audit as audit_page, events as events_page, members as members_page, tickets as tickets_page,
-};
-use crate::ops::page::{MAX_LIMIT, PageError as ListError};
+use super::state::Console;
+use super::{audit as audit_page, events as events_page, members as members_page, tickets as tickets_page};
+use crate::ops::page::MAX_LIMIT;
 use crate::ops::{audit, events, members, tickets};
 use crate::store::audit as log;
 
@@ -33,28 +32,6 @@ enum List {
     Events(events::Wanted),
     Tickets(tickets::Filter),
     Acts(audit::Wanted),
-}
-
-/// Why a page of it cannot be read.
-#[derive(Debug, thiserror::Error)]
-enum ExportError {
-    #[error(transparent)]
-    Members(#[from] members::ListError),
-    #[error(transparent)]
-    Tickets(#[from] tickets::ListError),
-    #[error(transparent)]
-    Page(#[from] ListError),
-}
-
-impl From<ExportError> for PageError {
-    fn from(error: ExportError) -> Self {
-        match error {
-            ExportError::Members(members::ListError::Database(error))
-            | ExportError::Tickets(tickets::ListError::Database(error))
-            | ExportError::Page(ListError::Database(error)) => error.into(),
-            error => Self::Invalid(error.to_string()),
-        }
-    }
 }
 
 /// Rows as the API has them, and where the next ones begin.
@@ -75,28 +52,19 @@ impl List {
         Ok(match name {
             "members" => {
                 let params: members_page::Params = query::parse(uri)?;
-                (
-                    Self::Members(params.request(MAX_LIMIT).map_err(PageError::Invalid)?),
-                    query::audited(&params.filters()),
-                )
+                (Self::Members(params.request(MAX_LIMIT)?), query::audited(&params.filters()))
             }
             "events" => {
                 let params: events_page::list::Params = query::parse(uri)?;
-                (
-                    Self::Events(params.wanted().map_err(PageError::Invalid)?),
-                    query::audited(&params.filters()),
-                )
+                (Self::Events(params.wanted()?), query::audited(&params.filters()))
             }
             "tickets" => {
                 let params: tickets_page::Params = query::parse(uri)?;
-                (
-                    Self::Tickets(params.filter().map_err(PageError::Invalid)?),
-                    query::audited(&params.filters()),
-                )
+                (Self::Tickets(params.filter()?), query::audited(&params.filters()))
             }
             "audit" => {
                 let params: audit_page::Params = query::parse(uri)?;
-                (Self::Acts(params.wanted().map_err(PageError::Invalid)?), query::audited(&params.filters()))
+                (Self::Acts(params.wanted()?), query::audited(&params.filters()))
             }
             _ => return Err(PageError::NotFound),
         })
@@ -166,7 +134,7 @@ impl List {
         }
     }
 
-    async fn page(&self, console: &Console, cursor: Option<String>) -> Result<Rows, ExportError> {
+    async fn page(&self, console: &Console, cursor: Option<String>) -> Result<Rows, PageError> {
         let pool = console.pool();
         Ok(match self {
             Self::Members(request) => {
@@ -225,7 +193,7 @@ struct Rest {
     has_rows: bool,
 }
 
-type Chunk = Result<Bytes, ExportError>;
+type Chunk = Result<Bytes, PageError>;
 
 async fn next(mut rest: Rest) -> Option<(Chunk, Rest)> {
     let Rows { rows, next } = rest.next.take()?;

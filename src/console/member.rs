@@ -7,10 +7,11 @@ use axum::response::Response;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Console;
+use super::html::error::PageError;
 use super::html::format;
-use super::html::page::{Frame, PageError, page};
+use super::html::page::{Frame, page};
 use super::signing_in::session::Session;
+use super::state::Console;
 use crate::ops::ledger::{self, About, Explained, Movement};
 use crate::ops::members::{self, Contact, Detail, ENGAGEMENT_STATUSES, HEALTH_STATUSES, Payment};
 

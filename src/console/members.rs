@@ -6,14 +6,15 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::Console;
 use super::html::columns::{self, Choice, Known};
-use super::html::page::{Frame, PageError, page_with};
-use super::html::query::{Found, Listed, Pages};
+use super::html::error::PageError;
+use super::html::page::{Frame, page_with};
+use super::html::query::{Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::Session;
+use super::state::Console;
 use crate::ops::members::{
-    self, DEFAULT_LIMIT, ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, ListError, Member, PageRequest,
+    self, DEFAULT_LIMIT, ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, Member, PageRequest,
     SUBSCRIPTION_STATUSES, Sort, SortBy,
 };
 use crate::ops::views::{self, View};
@@ -69,28 +70,27 @@ impl Params {
         self.address(&self.sort, &self.order, cursor)
     }
 
-    pub(super) fn request(&self, limit: u32) -> Result<PageRequest, String> {
-        let named = |name: &str, text: &str| (!text.is_empty()).then(|| (name.to_owned(), text.to_owned()));
-        let said = |error: &dyn std::fmt::Display, name: &str| format!("{name}: {error}");
-        let by: SortBy = match named("sort", &self.sort) {
-            Some((name, text)) => text.parse().map_err(|error| said(&error, &name))?,
-            None => SortBy::default(),
+    pub(super) fn request(&self, limit: u32) -> Result<PageRequest, PageError> {
+        let invalid =
+            |name: &str, error: &dyn std::fmt::Display| PageError::Invalid(format!("{name}: {error}"));
+        let by: SortBy = match self.sort.as_str() {
+            "" => SortBy::default(),
+            text => text.parse().map_err(|error| invalid("sort", &error))?,
         };
-        let direction = match named("order", &self.order) {
-            Some((name, text)) => text.parse().map_err(|error| said(&error, &name))?,
-            None => by.natural_direction(),
+        let direction = match self.order.as_str() {
+            "" => by.natural_direction(),
+            text => text.parse().map_err(|error| invalid("order", &error))?,
         };
-        let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let filter = Filter {
-            engagement_status: given(&self.engagement_status),
-            health_status: given(&self.health_status),
-            tier: given(&self.tier),
-            status: given(&self.status),
-            text: given(&self.text),
+            engagement_status: query::given(&self.engagement_status),
+            health_status: query::given(&self.health_status),
+            tier: query::given(&self.tier),
+            status: query::given(&self.status),
+            text: query::given(&self.text),
             since: query::moment("since", &self.since)?,
             until: query::moment("until", &self.until)?,
         };
-        Ok(PageRequest { filter, sort: Sort { by, direction }, limit, cursor: given(&self.cursor) })
+        Ok(PageRequest { filter, sort: Sort { by, direction }, limit, cursor: query::given(&self.cursor) })
     }
 }
 
@@ -133,6 +133,11 @@ impl Members {
     }
 }
 
+async fn read(console: &Console, params: &Params) -> Result<Rows<Member>, PageError> {
+    let page = members::list(console.pool(), &params.request(DEFAULT_LIMIT)?, console.now()).await?;
+    Ok(Rows { rows: page.members, next: page.next_cursor, prev: page.prev_cursor })
+}
+
 /// Shows a page of the list.
 pub(super) async fn show(
     State(console): State<Console>,
@@ -140,16 +145,8 @@ pub(super) async fn show(
     uri: Uri,
 ) -> Result<Response, PageError> {
     let params: Params = query::parse(&uri)?;
-    let found = match params.request(DEFAULT_LIMIT) {
-        Ok(request) => match members::list(console.pool(), &request, console.now()).await {
-            Ok(page) => Ok(Found { rows: page.members, next: page.next_cursor, prev: page.prev_cursor }),
-            Err(ListError::Database(error)) => return Err(error.into()),
-            Err(error) => Err(error.to_string()),
-        },
-        Err(detail) => Err(detail),
-    };
     let Listed { status, rows: members, pages, error } =
-        Listed::of(found, &params.cursor, |cursor| params.page(cursor));
+        Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.page(cursor))?;
     let order = [("sort", params.sort.as_str()), ("order", &params.order)];
     let downloads = query::downloads(HERE, params.filters().into_iter().chain(order));
     let choices = columns::chosen(&COLUMNS.map(|(known, ..)| known), &params.columns);

@@ -6,11 +6,12 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::Console;
-use super::html::page::{Frame, PageError, page_with};
-use super::html::query::{Found, Listed, Pages};
+use super::html::error::PageError;
+use super::html::page::{Frame, page_with};
+use super::html::query::{Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::Session;
+use super::state::Console;
 use crate::ops::messages::{self, DIRECTIONS, Filter, Message, STATUSES};
 
 /// Where the list is.
@@ -51,34 +52,25 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
     }
 
-    fn filter(&self) -> Result<Filter, String> {
-        let member = query::text("member", &self.member)?
-            .map(|text| text.parse().map_err(|_| format!("member is a user id; {text:?} is none")));
+    fn filter(&self) -> Result<Filter, PageError> {
         Ok(Filter {
             status: query::one_of("status", &self.status, &STATUSES)?,
             direction: query::one_of("direction", &self.direction, &DIRECTIONS)?,
             number: query::text("number", &self.number)?,
-            member: member.transpose()?,
+            member: query::user("member", &self.member)?,
             since: query::moment("since", &self.since)?,
             until: query::moment("until", &self.until)?,
         })
     }
 }
 
-/// Reads a page, or says what is wrong with the query string.
-async fn found(
+async fn read(
     console: &Console,
-    filter: Result<Filter, String>,
+    filter: Result<Filter, PageError>,
     cursor: &str,
-) -> Result<Result<Found<Message>, String>, PageError> {
-    let filter = match filter {
-        Ok(filter) => filter,
-        Err(detail) => return Ok(Err(detail)),
-    };
-    let page = messages::list(console.pool(), &filter, query::cursor(cursor), LIMIT).await;
-    let found =
-        |page: messages::Page| Found { rows: page.messages, next: page.next_cursor, prev: page.prev_cursor };
-    Ok(query::said(page)?.map(found))
+) -> Result<Rows<Message>, PageError> {
+    let page = messages::list(console.pool(), &filter?, query::cursor(cursor), LIMIT).await?;
+    Ok(Rows { rows: page.messages, next: page.next_cursor, prev: page.prev_cursor })
 }
 
 #[derive(Template)]
@@ -103,9 +95,9 @@ pub(super) async fn list(
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let Query(params) = params?;
-    let found = found(&console, params.filter(), &params.cursor).await?;
+    let read = read(&console, params.filter(), &params.cursor).await;
     let Listed { status, rows: messages, pages, error } =
-        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+        Listed::of(read, &params.cursor, |cursor| params.address(cursor))?;
     let frame = Frame::of(&session, "Messages", "Text messages");
     Ok(page_with(status, &Messages { frame, params, messages, pages, error }))
 }
@@ -135,14 +127,14 @@ pub(super) async fn conversation(
 ) -> Result<Response, PageError> {
     let Query(Place { cursor }) = place?;
     let filter = Filter { number: Some(number.clone()), ..Filter::default() };
-    let found = found(&console, Ok(filter), &cursor).await?;
-    if cursor.is_empty() && found.as_ref().is_ok_and(|found| found.rows.is_empty()) {
+    let read = read(&console, Ok(filter), &cursor).await;
+    if cursor.is_empty() && read.as_ref().is_ok_and(|read| read.rows.is_empty()) {
         return Err(PageError::Unknown(format!("There is no text message with {number}.")));
     }
     let name: String = form_urlencoded::byte_serialize(number.as_bytes()).collect();
     let path = format!("{HERE}/{}", name.replace('+', "%20"));
     let Listed { status, rows: messages, pages, error } =
-        Listed::of(found, &cursor, |cursor| query::address(&path, [("cursor", cursor)]));
+        Listed::of(read, &cursor, |cursor| query::address(&path, [("cursor", cursor)]))?;
     let frame = Frame::of(&session, "Messages", format!("Text messages with {number}"));
     Ok(page_with(status, &Conversation { frame, messages, pages, error }))
 }

@@ -22,100 +22,36 @@ mod overview;
 mod parked;
 mod revenue;
 mod settings;
+mod state;
 mod ticket;
 mod tickets;
 mod views;
-
-use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::response::Redirect;
 use axum::routing::{any, get, post};
 use axum::{Router, middleware};
-use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::PgPool;
-use time::OffsetDateTime;
 
-use crate::api::access::rejects::Rejects;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
-use crate::ops::doctor::Doctor;
 use crate::store::Store;
 
-use self::html::page::PageError;
-use self::signing_in::supabase::{Supabase, by_email, by_password};
+use self::signing_in::session::HOME;
+use self::signing_in::supabase::{by_email, by_password};
 use self::signing_in::{sign_in, sign_in_link, sign_out};
+use self::state::Console;
 
 /// The largest form that is taken, in bytes.
 const BODY_LIMIT_BYTES: usize = 256 * 1024;
 
-/// Where the console is.
-pub const HOME: &str = "/console";
-
-/// What the pages share. Cheap to clone.
-#[derive(Clone)]
-pub struct Console(Arc<Shared>);
-
-struct Shared {
-    store: Store,
-    clock: Clock,
-    /// What signs in an admin, if it is set.
-    admin_token: Option<SecretString>,
-    /// What fingerprints of sessions are made with.
-    key: SecretString,
-    /// The project whose users sign in, if it is set.
-    supabase: Option<Supabase>,
-    /// Whether people reach the console over TLS.
-    is_secure: bool,
-    rejects: Rejects,
-    live: live::Live,
-    doctor: Doctor,
-}
-
-impl Console {
-    fn pool(&self) -> &PgPool {
-        self.0.store.pool()
-    }
-
-    fn now(&self) -> OffsetDateTime {
-        self.0.clock.now()
-    }
-
-    fn key(&self) -> &SecretString {
-        &self.0.key
-    }
-
-    /// The project whose users sign in; without one there are no such pages.
-    fn supabase(&self) -> Result<&Supabase, PageError> {
-        self.0.supabase.as_ref().ok_or(PageError::NotFound)
-    }
-}
-
-/// The pages; none without an admin token and without Supabase, for then nobody could sign in.
+/// The pages; none if nobody could sign in.
 pub fn routes(store: Store, clock: Clock, config: &Config, lifecycle: &Lifecycle) -> Router {
-    let admin_token = config.admin_token.clone().filter(|token| !token.expose_secret().is_empty());
-    let supabase = Supabase::new(config);
-    // Ids are too long to be guessed, whoever knows the key. A changed one ends all sessions.
-    let by_supabase = config.supabase_publishable_key.clone().filter(|_| supabase.is_some());
-    let Some(key) = admin_token.clone().or(by_supabase) else { return Router::new() };
-    let is_secure = config.console_address().is_some_and(|url| url.starts_with("https://"));
-    let shared = Shared {
-        store,
-        clock,
-        admin_token,
-        key,
-        supabase,
-        is_secure,
-        rejects: Rejects::default(),
-        live: live::Live::new(lifecycle),
-        doctor: Doctor::new(config),
-    };
-    let console = Console(Arc::new(shared));
+    let Some(console) = Console::new(store, clock, config, lifecycle) else { return Router::new() };
     for_everybody()
         .merge(
             for_people_signed_in()
-                .layer(middleware::from_fn_with_state(console.clone(), signing_in::session::require)),
+                .layer(middleware::from_fn_with_state(console.clone(), signing_in::guard::require)),
         )
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(middleware::from_fn(signing_in::same_origin::require))

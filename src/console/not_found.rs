@@ -1,6 +1,6 @@
 //! Addresses below `/console` that no page has.
 
-use super::html::page::PageError;
+use super::html::error::PageError;
 
 /// Says so.
 pub(super) async fn show() -> PageError {

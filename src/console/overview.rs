@@ -1,14 +1,15 @@
-//! `/console`: the present state of everything.
+//! `/console`: the overview.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use time::OffsetDateTime;
 
-use super::Console;
+use super::html::error::PageError;
 use super::html::format;
-use super::html::page::{Frame, PageError, page};
+use super::html::page::{Frame, page};
 use super::signing_in::session::Session;
+use super::state::Console;
 use crate::ops::ledger::{self, Month, Row};
 use crate::ops::overview::{COUNTED_MAX, Overview, overview};
 
@@ -16,7 +17,7 @@ use crate::ops::overview::{COUNTED_MAX, Overview, overview};
 #[template(path = "overview.html")]
 struct OverviewPage {
     frame: Frame,
-    standing: Overview,
+    overview: Overview,
     /// The present month by currency.
     mrr: Vec<Row>,
     now: OffsetDateTime,
@@ -36,8 +37,8 @@ impl OverviewPage {
 /// Shows it.
 pub(super) async fn show(State(console): State<Console>, session: Session) -> Result<Response, PageError> {
     let (pool, now) = (console.pool(), console.now());
-    let standing = overview(pool, now).await?;
+    let overview = overview(pool, now).await?;
     let mrr = ledger::waterfall(pool, &[Month::of(now)], None).await?.rows;
     let frame = Frame::of(&session, "Overview", "Overview");
-    Ok(page(&OverviewPage { frame, standing, mrr, now }))
+    Ok(page(&OverviewPage { frame, overview, mrr, now }))
 }

@@ -8,12 +8,14 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::Console;
 use super::events::acts::apply_again;
-use super::html::page::{Frame, PageError, page_with};
-use super::html::query::{Found, Listed, Pages};
+use super::html::error::PageError;
+use super::html::page::{Frame, page_with};
+use super::html::query::{Listed, Pages, Rows};
+use super::html::selection::Selection;
 use super::html::{format, query};
 use super::signing_in::session::{Role, Session};
+use super::state::Console;
 use crate::ops::parked::{self, Parked, Waiting, Wanted};
 
 /// Where the list is.
@@ -45,7 +47,7 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
     }
 
-    fn wanted(&self) -> Result<Wanted, String> {
+    fn wanted(&self) -> Result<Wanted, PageError> {
         Ok(Wanted {
             reason: query::text("reason", &self.reason)?,
             subject: query::text("object", &self.object)?,
@@ -67,6 +69,12 @@ struct List {
     error: Option<String>,
 }
 
+async fn read(console: &Console, params: &Params) -> Result<Rows<Waiting>, PageError> {
+    let cursor = query::cursor(&params.cursor);
+    let page = parked::page(console.pool(), &params.wanted()?, cursor, LIMIT).await?;
+    Ok(Rows { rows: page.parked, next: page.next_cursor, prev: page.prev_cursor })
+}
+
 /// Shows a page of the list.
 pub(super) async fn show(
     State(console): State<Console>,
@@ -74,16 +82,10 @@ pub(super) async fn show(
     uri: Uri,
 ) -> Result<Response, PageError> {
     let params: Params = query::parse(&uri)?;
-    let (pool, cursor) = (console.pool(), query::cursor(&params.cursor));
-    let found = match params.wanted() {
-        Ok(wanted) => query::said(parked::page(pool, &wanted, cursor, LIMIT).await)?,
-        Err(detail) => Err(detail),
-    };
-    let found = found.map(|page| Found { rows: page.parked, next: page.next_cursor, prev: page.prev_cursor });
     let Listed { status, rows: parked, pages, error } =
-        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+        Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
     let frame = Frame::of(&session, "Attention", "Parked");
-    let (may_change, reasons) = (session.may_change(), parked::reasons(pool).await?);
+    let (may_change, reasons) = (session.may_change(), parked::reasons(console.pool()).await?);
     Ok(page_with(status, &List { frame, may_change, params, reasons, parked, pages, error }))
 }
 
@@ -94,23 +96,11 @@ pub(super) async fn act(
     body: Bytes,
 ) -> Result<Response, PageError> {
     session.require(Role::Operator)?;
-    let (mut subjects, mut is_all, mut params) = (Vec::new(), false, Params::default());
-    for (name, value) in form_urlencoded::parse(&body) {
-        match name.as_ref() {
-            "parked" => subjects.push(value.into_owned()),
-            "all" => is_all = value == "yes",
-            "reason" => params.reason = value.into_owned(),
-            "object" => params.object = value.into_owned(),
-            "since" => params.since = value.into_owned(),
-            "until" => params.until = value.into_owned(),
-            other => return Err(PageError::Invalid(format!("there is no field {other}"))),
-        }
-    }
+    let Selection { mut rows, is_all, params } = Selection::<Params>::parse(&body, "parked", |_, _| false)?;
     if is_all {
-        let wanted = params.wanted().map_err(PageError::Invalid)?;
-        subjects = parked::subjects(console.pool(), &wanted).await?;
+        rows = parked::subjects(console.pool(), &params.wanted()?).await?;
     }
-    let events = parked::events(console.pool(), &subjects).await?;
+    let events = parked::events(console.pool(), &rows).await?;
     if events.is_empty() {
         let detail =
             "None of these came by an event that could be applied again. What fixes them stands at each.";

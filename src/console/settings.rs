@@ -4,10 +4,11 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::Console;
+use super::html::error::PageError;
 use super::html::format;
-use super::html::page::{Frame, PageError, page};
+use super::html::page::{Frame, page};
 use super::signing_in::session::{Role, Session};
+use super::state::Console;
 use crate::ops::doctor::{Examined, Level};
 
 #[derive(Template)]

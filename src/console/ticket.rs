@@ -8,10 +8,11 @@ use axum::response::{Redirect, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::Console;
+use super::html::error::PageError;
 use super::html::format;
-use super::html::page::{Frame, PageError, page};
+use super::html::page::{Frame, page};
 use super::signing_in::session::{Role, Session};
+use super::state::Console;
 use crate::ops::tickets::{self, Change, ChangeError, Detail, Entry, STATUSES};
 
 #[derive(Template)]

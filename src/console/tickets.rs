@@ -7,12 +7,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::Console;
-use super::html::page::{Frame, PageError, page_with};
-use super::html::query::{Found, Listed, Pages};
+use super::html::error::PageError;
+use super::html::page::{Frame, page_with};
+use super::html::query::{Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::Session;
-use crate::ops::tickets::{self, Assignee, Filter, ListError, PRIORITIES, STATUSES, Ticket, WAITING_FOR};
+use super::state::Console;
+use crate::ops::tickets::{self, Assignee, Filter, PRIORITIES, STATUSES, Ticket, WAITING_FOR};
 
 /// Where the list is.
 const HERE: &str = "/console/tickets";
@@ -59,25 +60,20 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
     }
 
-    pub(super) fn filter(&self) -> Result<Filter, String> {
-        let given = |text: &String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let user = |text: String, name: &str| {
-            text.parse().map_err(|_| format!("{name} is a user id; {text:?} is none"))
-        };
-        let assignee = match given(&self.assignee).as_deref() {
-            None => None,
-            Some("nobody") => Some(Assignee::Nobody),
-            Some(text) => Some(Assignee::User(user(text.to_owned(), "assignee")?)),
+    pub(super) fn filter(&self) -> Result<Filter, PageError> {
+        let assignee = match self.assignee.trim() {
+            "nobody" => Some(Assignee::Nobody),
+            text => query::user("assignee", text)?.map(Assignee::User),
         };
         Ok(Filter {
             status: query::one_of("status", &self.status, &STATUSES)?,
             waiting_for: query::one_of("waiting_for", &self.waiting_for, &WAITING_FOR)?,
             waiting_before: None,
             priority: query::one_of("priority", &self.priority, &PRIORITIES)?,
-            category: given(&self.category),
+            category: query::given(&self.category),
             assignee,
-            member: given(&self.member).map(|text| user(text, "member")).transpose()?,
-            text: given(&self.text),
+            member: query::user("member", &self.member)?,
+            text: query::given(&self.text),
             since: query::moment("since", &self.since)?,
             until: query::moment("until", &self.until)?,
         })
@@ -106,6 +102,12 @@ impl Tickets {
     }
 }
 
+async fn read(console: &Console, params: &Params) -> Result<Rows<Ticket>, PageError> {
+    let cursor = query::cursor(&params.cursor);
+    let page = tickets::list(console.pool(), &params.filter()?, cursor, LIMIT).await?;
+    Ok(Rows { rows: page.tickets, next: page.next_cursor, prev: page.prev_cursor })
+}
+
 /// Shows a page of the list.
 pub(super) async fn show(
     State(console): State<Console>,
@@ -113,17 +115,8 @@ pub(super) async fn show(
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let Query(params) = params?;
-    let cursor = query::cursor(&params.cursor);
-    let found = match params.filter() {
-        Ok(filter) => match tickets::list(console.pool(), &filter, cursor, LIMIT).await {
-            Ok(page) => Ok(Found { rows: page.tickets, next: page.next_cursor, prev: page.prev_cursor }),
-            Err(ListError::Database(error)) => return Err(error.into()),
-            Err(error) => Err(error.to_string()),
-        },
-        Err(detail) => Err(detail),
-    };
     let Listed { status, rows: tickets, pages, error } =
-        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+        Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
     let downloads = query::downloads(HERE, params.filters());
     let frame = Frame::of(&session, "Tickets", "Tickets");
     Ok(page_with(status, &Tickets { frame, params, tickets, pages, downloads, error, now: console.now() }))

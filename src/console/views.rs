@@ -7,10 +7,11 @@ use axum::extract::rejection::FormRejection;
 use axum::response::Redirect;
 use serde::Deserialize;
 
-use super::html::page::PageError;
+use super::html::error::PageError;
 use super::html::query;
 use super::signing_in::session::Session;
-use super::{Console, events, members};
+use super::state::Console;
+use super::{events, members};
 use crate::ops::views::{self, VIEWS_MAX, View};
 
 /// The longest name, in characters.

@@ -71,8 +71,8 @@ pub async fn list(
     let mut query = QueryBuilder::new(LINES);
     wanted.push(&mut query);
     let from = cursor.map(page::decode).transpose()?;
-    let way = from.as_ref().map(|(way, _)| *way);
-    let (beyond, order) = way.unwrap_or_default().descending();
+    let seek = from.as_ref().map(|(seek, _)| *seek);
+    let (beyond, order) = seek.unwrap_or_default().descending();
     if let Some((_, [at, id])) = from {
         let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
         query.push(" and (at, id)").push(beyond).push("(").push_bind(page::to_moment(&at)?);
@@ -82,13 +82,13 @@ pub async fn list(
     query.push_bind(page::one_more(limit));
     let mut acts: Vec<Line> = query.build_query_as().fetch_all(pool).await?;
     let Neighbours { next, prev } =
-        page::cut(&mut acts, limit, way, |act| [page::from_moment(act.at), act.id.to_string()]);
+        page::paginate(&mut acts, limit, seek, |act| [page::from_moment(act.at), act.id.to_string()]);
     Ok(Page { acts, next_cursor: next, prev_cursor: prev, count: None })
 }
 
 const LINES: &str = "select id, at, actor, act, arguments, outcome from ingest.audit_log where true";
 
-/// How many acts are `wanted`; none where counting takes too long.
+/// How many acts are `wanted`; `None` if counting takes too long.
 ///
 /// # Errors
 /// Whatever the database says.

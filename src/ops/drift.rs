@@ -1,5 +1,5 @@
-//! What the last comparison of each kind found, kept so that pages and `/metrics` tell of it: each by whom and when, and the
-//! first differences with both values.
+//! The result of the last comparison of each kind, stored for pages and `/metrics`: who ran it and when, and the first
+//! differences with both values.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 use super::actor::actor;
 use crate::store::rebuild::Difference as Row;
 
-/// Differences that are kept of one comparison.
-const KEPT_MAX: usize = 50;
-/// The longest value that is kept whole, in characters of its JSON.
+/// The most differences stored of one comparison.
+const STORED_MAX: usize = 50;
+/// The longest value that is stored whole, in characters of its JSON.
 const VALUE_MAX_CHARS: usize = 200;
 
 /// A comparison.
@@ -62,20 +62,20 @@ pub struct Difference {
     pub there: Value,
 }
 
-/// What is kept of the differences that a comparison finds.
+/// The first differences of a comparison.
 #[derive(Debug, Default)]
-pub(super) struct Found(Vec<Difference>);
+pub(super) struct Sample(Vec<Difference>);
 
-impl Found {
-    /// Keeps one, if there is room.
+impl Sample {
+    /// Adds one, up to the limit.
     pub(super) fn add(&mut self, object: impl FnOnce() -> String, field: &str, here: &Value, there: &Value) {
-        if self.0.len() < KEPT_MAX {
+        if self.0.len() < STORED_MAX {
             let (here, there) = (cut(here), cut(there));
             self.0.push(Difference { object: object(), field: field.to_owned(), here, there });
         }
     }
 
-    /// Keeps the columns of a row that differ.
+    /// Adds the columns of a row that differ.
     pub(super) fn add_row(&mut self, row: &Row) {
         let key: Vec<String> = row.key.iter().map(|(column, value)| format!("{column}={value}")).collect();
         let object = || format!("{} {}", row.table, key.join(" "));
@@ -90,11 +90,11 @@ impl Found {
         }
     }
 
-    /// Remembers the comparison of this `name` in place of the one before. It has ended well, whether or not that can be
-    /// remembered.
-    pub(super) async fn keep(self, pool: &PgPool, comparison: Comparison<'_>) {
+    /// Stores the comparison in place of the previous one of its `name`. A failure is only logged: the comparison itself
+    /// has succeeded.
+    pub(super) async fn store(self, pool: &PgPool, comparison: Comparison<'_>) {
         let Comparison { name, is_fix, found, remaining, at } = comparison;
-        let kept = sqlx::query(
+        let stored = sqlx::query(
             "insert into ingest.last_checks as c (name, at, actor, is_fix, found, remaining, differences)
              values ($1, $2, $3, $4, $5, $6, $7)
              on conflict (name) do update set at = excluded.at, actor = excluded.actor, is_fix = excluded.is_fix,
@@ -110,8 +110,8 @@ impl Found {
         .bind(Json(self.0))
         .execute(pool)
         .await;
-        if let Err(error) = kept {
-            tracing::warn!(%error, name, "result of a comparison not kept");
+        if let Err(error) = stored {
+            tracing::warn!(%error, name, "result of a comparison not stored");
         }
     }
 }
@@ -151,8 +151,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn differing_columns_are_kept_with_both_values_up_to_a_limit() {
-        let mut found = Found::default();
+    fn differing_columns_are_stored_with_both_values_up_to_a_limit() {
+        let mut sample = Sample::default();
         let object = |value: Value| value.as_object().cloned();
         let row = |before, after| Row {
             id: 1,
@@ -161,16 +161,17 @@ mod tests {
             before,
             after,
         };
-        found.add_row(&row(object(json!({"a": 1, "b": "x"})), object(json!({"a": 2, "b": "y".repeat(300)}))));
-        found.add_row(&row(None, object(json!({"a": 2}))));
-        let kept = |at: usize| (found.0[at].field.as_str(), &found.0[at].here, &found.0[at].there);
-        assert_eq!(found.0[0].object, "public.t id=7");
-        assert_eq!(kept(0), ("a", &json!(1), &json!(2)));
-        assert!(kept(1).2.as_str().is_some_and(|text| text.chars().count() == VALUE_MAX_CHARS + 1));
-        assert_eq!(kept(2), ("missing", &Value::Null, &Value::Null));
+        sample
+            .add_row(&row(object(json!({"a": 1, "b": "x"})), object(json!({"a": 2, "b": "y".repeat(300)}))));
+        sample.add_row(&row(None, object(json!({"a": 2}))));
+        let stored = |at: usize| (sample.0[at].field.as_str(), &sample.0[at].here, &sample.0[at].there);
+        assert_eq!(sample.0[0].object, "public.t id=7");
+        assert_eq!(stored(0), ("a", &json!(1), &json!(2)));
+        assert!(stored(1).2.as_str().is_some_and(|text| text.chars().count() == VALUE_MAX_CHARS + 1));
+        assert_eq!(stored(2), ("missing", &Value::Null, &Value::Null));
         for _ in 0..100 {
-            found.add(String::new, "a", &Value::Null, &Value::Null);
+            sample.add(String::new, "a", &Value::Null, &Value::Null);
         }
-        assert_eq!(found.0.len(), KEPT_MAX);
+        assert_eq!(sample.0.len(), STORED_MAX);
     }
 }

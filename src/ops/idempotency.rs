@@ -1,17 +1,17 @@
-//! Idempotency keys: the answers to requests, kept for a day.
+//! Idempotency keys: stores the responses to requests for a day.
 
 use sqlx::{FromRow, PgPool};
 use time::{Duration, OffsetDateTime};
 
-/// How long an answer is kept.
-const KEPT: Duration = Duration::hours(24);
-/// After this time an action without an answer is abandoned: its process crashed.
-const GIVEN_UP: Duration = Duration::minutes(10);
+/// How long a response is stored.
+const RETENTION: Duration = Duration::hours(24);
+/// After this time an action without a response is abandoned: its process crashed.
+const ABANDONED_AFTER: Duration = Duration::minutes(10);
 
 /// Identifies a request.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// Who asks: keys are per actor.
+    /// Who sends the request: keys are per actor.
     pub actor: String,
     /// The key.
     pub name: String,
@@ -19,7 +19,7 @@ pub struct Key {
     pub request_hash: Vec<u8>,
 }
 
-/// The stored answer.
+/// The stored response.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Answer {
     /// The HTTP status.
@@ -34,24 +34,24 @@ pub struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// The caller executes the action.
-    Ours,
+    Claimed,
     /// Another request is executing it.
-    Under,
+    InProgress,
     /// The key was used for another request.
-    Other,
+    Reused,
     /// It was executed before.
     Answered(Answer),
 }
 
 #[derive(FromRow)]
-struct Kept {
+struct Row {
     request_hash: Vec<u8>,
     status: Option<i16>,
     content_type: Option<String>,
     body: Option<Vec<u8>>,
 }
 
-/// Claims the key, or returns what became of it.
+/// Claims the key, or returns its state.
 pub async fn claim(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<Claim, sqlx::Error> {
     let claimed = sqlx::query(
         "insert into ingest.idempotency_keys as k (actor, key, request_hash, began_at) values ($1, $2, $3, $4)
@@ -63,33 +63,33 @@ pub async fn claim(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<Clai
     .bind(&key.name)
     .bind(&key.request_hash)
     .bind(now)
-    .bind(now - KEPT)
-    .bind(now - GIVEN_UP)
+    .bind(now - RETENTION)
+    .bind(now - ABANDONED_AFTER)
     .execute(pool)
     .await?;
     if claimed.rows_affected() > 0 {
-        return Ok(Claim::Ours);
+        return Ok(Claim::Claimed);
     }
-    let kept: Option<Kept> = sqlx::query_as(
+    let row: Option<Row> = sqlx::query_as(
         "select request_hash, status, content_type, body from ingest.idempotency_keys where actor = $1 and key = $2",
     )
     .bind(&key.actor)
     .bind(&key.name)
     .fetch_optional(pool)
     .await?;
-    Ok(match kept {
-        Some(kept) if kept.request_hash != key.request_hash => Claim::Other,
-        Some(Kept { status: Some(status), content_type, body, .. }) => Claim::Answered(Answer {
+    Ok(match row {
+        Some(row) if row.request_hash != key.request_hash => Claim::Reused,
+        Some(Row { status: Some(status), content_type, body, .. }) => Claim::Answered(Answer {
             status,
             content_type: content_type.unwrap_or_default(),
             body: body.unwrap_or_default(),
         }),
         // Also if it was just released: the next attempt finds the key free.
-        _ => Claim::Under,
+        _ => Claim::InProgress,
     })
 }
 
-/// Stores the answer.
+/// Stores the response.
 pub async fn answer(pool: &PgPool, key: &Key, answer: &Answer) -> Result<(), sqlx::Error> {
     sqlx::query(
         "update ingest.idempotency_keys set status = $3, content_type = $4, body = $5 where actor = $1 and key = $2",
@@ -104,15 +104,15 @@ pub async fn answer(pool: &PgPool, key: &Key, answer: &Answer) -> Result<(), sql
     Ok(())
 }
 
-/// Deletes expired answers.
+/// Deletes expired responses.
 pub async fn expire(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     let delete = sqlx::query("delete from ingest.idempotency_keys where began_at < $1");
-    delete.bind(now - KEPT).execute(pool).await?;
+    delete.bind(now - RETENTION).execute(pool).await?;
     Ok(())
 }
 
 /// Releases the key: nothing was executed.
-pub async fn forget(pool: &PgPool, key: &Key) -> Result<(), sqlx::Error> {
+pub async fn release(pool: &PgPool, key: &Key) -> Result<(), sqlx::Error> {
     sqlx::query("delete from ingest.idempotency_keys where actor = $1 and key = $2")
         .bind(&key.actor)
         .bind(&key.name)

@@ -9,7 +9,7 @@ use super::page::{self, Count, Neighbours, PageError};
 
 /// What a status can be.
 pub const STATUSES: [&str; 5] = ["queued", "sent", "delivered", "failed", "received"];
-/// Which way a message can go.
+/// The directions of messages.
 pub const DIRECTIONS: [&str; 2] = ["inbound", "outbound"];
 
 /// One text message.
@@ -96,7 +96,7 @@ left join auth.users u on u.id = m.user_id
 left join public.support_tickets t on t.id = m.ticket_id
 where true";
 
-/// One page of the messages that meet `filter`, from `cursor` on, at most `limit`.
+/// One page of the messages that match `filter`, after `cursor`, at most `limit`.
 ///
 /// # Errors
 /// The cursor or the limit makes no sense, or the database does not answer.
@@ -108,8 +108,8 @@ pub async fn list(
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
     let from = cursor.map(page::decode).transpose()?;
-    let way = from.as_ref().map(|(way, _)| *way);
-    let (beyond, order) = way.unwrap_or_default().descending();
+    let seek = from.as_ref().map(|(seek, _)| *seek);
+    let (beyond, order) = seek.unwrap_or_default().descending();
     let mut query = QueryBuilder::new(COLUMNS);
     filter.push(&mut query);
     if let Some((_, [moment, id])) = from {
@@ -121,15 +121,15 @@ pub async fn list(
     }
     query.push(" order by ").push(MOMENT).push(order).push(", m.id").push(order);
     query.push(" limit ").push_bind(page::one_more(limit));
-    // Not kept as a prepared statement: which index is best depends on how rare the filters' values are.
+    // Not a prepared statement: the best index depends on how rare the filters' values are.
     let mut messages: Vec<Message> = query.build_query_as().persistent(false).fetch_all(pool).await?;
-    let Neighbours { next, prev } = page::cut(&mut messages, limit, way, |message| {
+    let Neighbours { next, prev } = page::paginate(&mut messages, limit, seek, |message| {
         [message.created_at.map(page::from_moment).unwrap_or_default(), message.id.to_string()]
     });
     Ok(Page { messages, next_cursor: next, prev_cursor: prev, count: None })
 }
 
-/// How many messages meet `filter`; none where counting takes too long.
+/// How many messages match `filter`; `None` if counting takes too long.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -142,8 +142,8 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, sqlx
 
 impl Filter {
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
-        // In a `case`, of which Postgres assumes that it is often true: no index has these, and the list is read along
-        // its order until the page is full.
+        // In a `case`, which Postgres assumes to be often true: no index covers these conditions, and the list should be
+        // read in its order until the page is full.
         for (column, value) in [("m.status", &self.status), ("m.direction", &self.direction)] {
             if let Some(value) = value {
                 query.push(" and case ").push(column).push("::text when ").push_bind(value.clone());
@@ -164,7 +164,7 @@ impl Filter {
     }
 }
 
-/// A number without what people put between its digits.
+/// A number without separators.
 fn plain(number: &str) -> String {
     number.chars().filter(|character| !" ()-.\u{a0}".contains(*character)).collect()
 }
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_between_digits_counts_for_nothing() {
+    fn separators_between_digits_are_ignored() {
         assert_eq!(plain("+1 (555) 010-0001"), "+15550100001");
     }
 }

@@ -39,28 +39,28 @@ pub(super) fn one_more(limit: usize) -> i64 {
 
 /// The direction of a page from its cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Seek {
     /// The rows after it.
     #[default]
-    Forth,
+    Forward,
     /// The rows just before it: rows inserted meanwhile at the beginning of the list do not matter.
-    Back,
+    Backward,
 }
 
-impl Way {
+impl Seek {
     /// The comparison with the position and the order of reading, for a list in descending order.
     pub(super) const fn descending(self) -> (&'static str, &'static str) {
         match self {
-            Self::Forth => (" < ", " desc"),
-            Self::Back => (" > ", " asc"),
+            Self::Forward => (" < ", " desc"),
+            Self::Backward => (" > ", " asc"),
         }
     }
 
     /// The same for a list in ascending order.
     pub(super) const fn ascending(self) -> (&'static str, &'static str) {
         match self {
-            Self::Forth => (" > ", " asc"),
-            Self::Back => (" < ", " desc"),
+            Self::Forward => (" > ", " asc"),
+            Self::Backward => (" < ", " desc"),
         }
     }
 }
@@ -72,34 +72,34 @@ pub(super) struct Neighbours {
     pub prev: Option<String>,
 }
 
-/// Whether there is a next and a previous page of one that was reached by `way` (`None`: the first); `more`: whether there
-/// are more rows that way.
-pub(super) const fn beside(way: Option<Way>, more: bool) -> (bool, bool) {
-    match way {
+/// Whether a page read by `seek` (`None`: the first) has a next and a previous one; `more`: whether there are more rows in
+/// that direction.
+pub(super) const fn has_neighbours(seek: Option<Seek>, more: bool) -> (bool, bool) {
+    match seek {
         None => (more, false),
         // The previous page is the one it was reached from.
-        Some(Way::Forth) => (more, true),
-        Some(Way::Back) => (true, more),
+        Some(Seek::Forward) => (more, true),
+        Some(Seek::Backward) => (true, more),
     }
 }
 
-/// Turns `rows`, read by `way` from a position (`None`: from the beginning), into a page of `limit` rows in the order of
+/// Turns `rows`, read by `seek` from a position (`None`: from the beginning), into a page of `limit` rows in the order of
 /// the list; returns the cursors of its neighbours.
-pub(super) fn cut<T, const N: usize>(
+pub(super) fn paginate<T, const N: usize>(
     rows: &mut Vec<T>,
     limit: usize,
-    way: Option<Way>,
+    seek: Option<Seek>,
     place: impl Fn(&T) -> [String; N],
 ) -> Neighbours {
     let more = rows.len() > limit;
     rows.truncate(limit);
-    if way == Some(Way::Back) {
+    if seek == Some(Seek::Backward) {
         rows.reverse();
     }
-    let (has_next, has_prev) = beside(way, more);
+    let (has_next, has_prev) = has_neighbours(seek, more);
     Neighbours {
-        next: rows.last().filter(|_| has_next).map(|row| encode(Way::Forth, place(row))),
-        prev: rows.first().filter(|_| has_prev).map(|row| encode(Way::Back, place(row))),
+        next: rows.last().filter(|_| has_next).map(|row| encode(Seek::Forward, place(row))),
+        prev: rows.first().filter(|_| has_prev).map(|row| encode(Seek::Backward, place(row))),
     }
 }
 
@@ -107,14 +107,15 @@ pub(super) fn cut<T, const N: usize>(
 const BACK: &str = "<";
 
 /// Encodes a position and a direction as a cursor.
-pub(super) fn encode<const N: usize>(way: Way, place: [String; N]) -> String {
-    let parts: Vec<String> = (way == Way::Back).then(|| BACK.to_owned()).into_iter().chain(place).collect();
+pub(super) fn encode<const N: usize>(seek: Seek, place: [String; N]) -> String {
+    let parts: Vec<String> =
+        (seek == Seek::Backward).then(|| BACK.to_owned()).into_iter().chain(place).collect();
     // Strings always serialise.
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&parts).unwrap_or_default())
 }
 
 /// Decodes a cursor.
-pub(super) fn decode<const N: usize>(cursor: &str) -> Result<(Way, [String; N]), PageError> {
+pub(super) fn decode<const N: usize>(cursor: &str) -> Result<(Seek, [String; N]), PageError> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| PageError::Cursor)?;
     let mut parts: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| PageError::Cursor)?;
     // Postgres text cannot hold NUL.
@@ -126,7 +127,7 @@ pub(super) fn decode<const N: usize>(cursor: &str) -> Result<(Way, [String; N]),
         parts.remove(0);
     }
     let place = parts.try_into().map_err(|_| PageError::Cursor)?;
-    Ok((if is_back { Way::Back } else { Way::Forth }, place))
+    Ok((if is_back { Seek::Backward } else { Seek::Forward }, place))
 }
 
 /// How many rows of a list match.
@@ -141,9 +142,9 @@ pub struct Count {
 
 /// The most rows that are counted.
 const COUNTED_MAX: i64 = 10_000;
-/// Rows are counted for half a second at most: a filter that few of many rows meet takes longer than anybody waits.
+/// Counting is limited to half a second: a filter that few of many rows match can take very long.
 const BOUND: &str = "set local statement_timeout = 500";
-/// What Postgres calls a statement that takes longer.
+/// The SQLSTATE of a statement that was cancelled by the timeout.
 const TOO_LONG: &str = "57014";
 
 /// Begins a statement that counts: a `select` without order and limit follows, and [`count`] ends it.
@@ -151,7 +152,7 @@ pub(super) fn counting() -> QueryBuilder<Postgres> {
     QueryBuilder::new("select count(*) from (")
 }
 
-/// Counts what a statement begun by [`counting`] selects; none where that takes too long.
+/// Counts what a statement begun by [`counting`] selects; `None` if that takes too long.
 pub(super) async fn count(
     pool: &PgPool,
     mut query: QueryBuilder<Postgres>,
@@ -191,8 +192,8 @@ mod tests {
     proptest! {
         #[test]
         fn cursors_round_trip(moment: i64, text in "[^\0]*", back: bool) {
-            let (way, place) = (if back { Way::Back } else { Way::Forth }, [moment.to_string(), text]);
-            prop_assert_eq!(decode(&encode(way, place.clone())).unwrap(), (way, place));
+            let (seek, place) = (if back { Seek::Backward } else { Seek::Forward }, [moment.to_string(), text]);
+            prop_assert_eq!(decode(&encode(seek, place.clone())).unwrap(), (seek, place));
         }
 
         #[test]
@@ -203,11 +204,11 @@ mod tests {
 
     #[test]
     fn foreign_cursor_or_nul_is_rejected() {
-        let of = |place| encode(Way::Forth, place);
+        let of = |place| encode(Seek::Forward, place);
         for wrong in [
-            encode(Way::Forth, ["1".to_owned()]),
+            encode(Seek::Forward, ["1".to_owned()]),
             of(["1".to_owned(), "a\0".to_owned()]),
-            encode(Way::Back, ["1".to_owned(), "2".to_owned(), "3".to_owned()]),
+            encode(Seek::Backward, ["1".to_owned(), "2".to_owned(), "3".to_owned()]),
         ] {
             assert!(decode::<2>(&wrong).is_err(), "{wrong}");
         }
@@ -216,19 +217,19 @@ mod tests {
 
     #[test]
     fn a_page_names_the_places_of_its_neighbours() {
-        let ends = |way, rows: &[u8]| {
+        let ends = |seek, rows: &[u8]| {
             let mut rows = rows.to_vec();
-            let Neighbours { next, prev } = cut(&mut rows, 2, way, |row| [row.to_string()]);
+            let Neighbours { next, prev } = paginate(&mut rows, 2, seek, |row| [row.to_string()]);
             let place = |cursor: Option<String>| cursor.map(|it| decode::<1>(&it).unwrap().1[0].clone());
             (rows, place(prev), place(next))
         };
         let at = |place: &str| Some(place.to_owned());
         assert_eq!(ends(None, &[1, 2]), (vec![1, 2], None, None));
         assert_eq!(ends(None, &[1, 2, 3]), (vec![1, 2], None, at("2")));
-        assert_eq!(ends(Some(Way::Forth), &[3, 4]), (vec![3, 4], at("3"), None));
-        assert_eq!(ends(Some(Way::Forth), &[3, 4, 5]), (vec![3, 4], at("3"), at("4")));
-        assert_eq!(ends(Some(Way::Back), &[4, 3, 2]), (vec![3, 4], at("3"), at("4")));
-        assert_eq!(ends(Some(Way::Back), &[2, 1]), (vec![1, 2], None, at("2")));
-        assert_eq!(ends(Some(Way::Forth), &[]), (vec![], None, None));
+        assert_eq!(ends(Some(Seek::Forward), &[3, 4]), (vec![3, 4], at("3"), None));
+        assert_eq!(ends(Some(Seek::Forward), &[3, 4, 5]), (vec![3, 4], at("3"), at("4")));
+        assert_eq!(ends(Some(Seek::Backward), &[4, 3, 2]), (vec![3, 4], at("3"), at("4")));
+        assert_eq!(ends(Some(Seek::Backward), &[2, 1]), (vec![1, 2], None, at("2")));
+        assert_eq!(ends(Some(Seek::Forward), &[]), (vec![], None, None));
     }
 }

@@ -1,5 +1,5 @@
-//! How busy each source is, and whether one has fallen silent: told from counts by day, to which what was applied since is
-//! added once a minute, by index.
+//! How busy each source is, and whether one has fallen silent: derived from counts by day, to which events applied since
+//! then are added once a minute, by index.
 
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
@@ -7,19 +7,19 @@ use time::{Duration, OffsetDateTime};
 
 use crate::database;
 
-/// What is applied so lately may stand beside something that is applied still and was counted at an earlier moment.
+/// Events applied this recently are not counted yet: a transaction that began earlier may still commit.
 const LAG: Duration = Duration::seconds(10);
 /// The most events that are counted at once: the latest.
 const COUNTED_MAX: i64 = 50_000;
-/// The days whose habits count.
+/// The period whose gaps are compared with.
 const HABIT: Duration = Duration::days(7);
-/// For how long days are kept.
+/// How long the counts by day are kept.
 const KEPT: Duration = Duration::days(30);
-/// Fewer events in those days are no habit.
+/// With fewer events in this period, no source is called silent.
 const HABIT_EVENTS_MIN: i64 = 20;
-/// Silence that is shorter is none.
+/// A shorter gap is never called silence.
 const SILENCE_MIN_S: f64 = 300.0;
-/// Silence is longer than the longest gap, by this.
+/// A source is silent once its gap is this many times its longest.
 const SILENCE_FACTOR: f64 = 1.5;
 
 /// A source of events.

@@ -6,14 +6,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::identity::Match;
-use super::meaning::Evidence;
 use super::stripe::ImportedPayment;
-use super::supabase::{self, ActivityTables};
-use super::{Meaning, Unreadable};
 use crate::envelope::Origin;
 
 /// The prefix of ids of import events, which hold rows of the application's tables.
-pub const FOUND: &str = "found/";
+pub const IMPORT_PREFIX: &str = "found/";
 
 /// The body of an internal event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +105,30 @@ pub struct ImportedRows {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedRow(pub String, pub Option<Uuid>, pub bool, pub i64, pub i64);
 
+/// The evidence of a login, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// The session itself.
+    Session = 0,
+    /// An entry of Supabase Auth's audit log.
+    AuditLog = 1,
+    /// The user's last sign-in.
+    SignIn = 2,
+}
+
+impl Evidence {
+    /// The name in events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::AuditLog => "audit_log",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
 /// Logins, all known from the same kind of evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedLogins {
@@ -153,21 +174,6 @@ pub struct Corrected {
     pub left_before: u32,
     /// As a Database Webhook would have reported it, in its stored form.
     pub change: Value,
-}
-
-impl Corrected {
-    /// The report of the missing change, placed after the last reported one.
-    ///
-    /// # Errors
-    /// [`Unreadable`], if the row does not count.
-    pub fn meaning(self, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
-        let mut meaning = supabase::row::read(self.change.to_string().as_bytes(), None, tables)?;
-        if let Meaning::Row(report) = &mut meaning {
-            report.occurred_at = from_unix_micros(self.at_us);
-            report.corrects_after = Some(self.left_before);
-        }
-        Ok(meaning)
-    }
 }
 
 /// Microseconds since the Unix epoch as a date, or the epoch if out of range.

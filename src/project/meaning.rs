@@ -1,18 +1,14 @@
-//! Decodes an envelope into what it reports.
+//! What one event reports.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::internal::Internal;
+use super::internal::{Evidence, Internal};
 use super::order::Stage;
-use super::stripe::{Admission, NotCounted, StripeObject};
-use super::supabase::row::Numbered;
-use super::supabase::{ActivityTables, Row};
+use super::stripe::{NotCounted, StripeObject};
+use super::supabase::Row;
 use super::twilio::SmsReport;
-use super::{stripe, supabase, twilio};
-use crate::envelope::{Envelope, Origin, Source};
 
 /// What one event reports.
 #[derive(Clone, Debug)]
@@ -78,7 +74,7 @@ pub struct Report<T> {
 impl Meaning {
     /// Drops the whole objects.
     #[must_use]
-    fn without_objects(mut self) -> Self {
+    pub(super) fn without_objects(mut self) -> Self {
         match &mut self {
             Self::Stripe(report) => report.forget_object(),
             Self::Row(report) => report.forget_object(),
@@ -102,30 +98,6 @@ impl<T> Report<T> {
     fn forget_object(&mut self) {
         self.object = Value::Null;
         self.previous = None;
-    }
-}
-
-/// The evidence of a login, the strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    /// The session itself.
-    Session = 0,
-    /// An entry of Supabase Auth's audit log.
-    AuditLog = 1,
-    /// The user's last sign-in.
-    SignIn = 2,
-}
-
-impl Evidence {
-    /// The name in events.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Session => "session",
-            Self::AuditLog => "audit_log",
-            Self::SignIn => "sign_in",
-        }
     }
 }
 
@@ -167,83 +139,4 @@ pub enum Unreadable {
         /// The field's path in the body.
         field: &'static str,
     },
-}
-
-/// The settings for decoding events.
-#[derive(Clone, Debug, Default)]
-pub struct DecodeSettings {
-    /// The metadata keys that name a user, strongest first.
-    pub user_id_keys: Vec<String>,
-    /// The tables whose rows count.
-    pub tables: ActivityTables,
-    /// Which of Stripe's events count.
-    pub admission: Admission,
-    /// The Twilio account whose messages count; `None`: all do.
-    pub twilio_account: Option<String>,
-}
-
-/// Decodes `envelope`.
-///
-/// # Errors
-/// [`Unreadable`], if the body can never be decoded.
-pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Meaning, Unreadable> {
-    let body = &envelope.body[..];
-    match envelope.source {
-        Source::Stripe => read_stripe(serde_json::from_slice(body)?, settings),
-        Source::SupabaseAuth => supabase::auth_hook::read(body),
-        Source::SupabaseDatabase => supabase::row::read(body, Numbered::of(envelope), &settings.tables),
-        Source::Twilio => {
-            let account = twilio::account(body)?;
-            let is_another = |of: &String| settings.twilio_account.as_ref().is_some_and(|ours| ours != of);
-            let meaning = twilio::read(envelope)?;
-            Ok(match account.filter(is_another) {
-                Some(account) => {
-                    let reason = NotCounted::OtherTwilioAccount(account);
-                    Meaning::NotCounted(Box::new(Uncounted { reason, meaning }))
-                }
-                None => meaning,
-            })
-        }
-        Source::Internal => match serde_json::from_slice(body)? {
-            Internal::Snapshot(snapshot) => {
-                let origin = snapshot.origin();
-                counted(settings, &origin, || stripe::read_snapshot(snapshot, &settings.user_id_keys))
-            }
-            Internal::Corrected(corrected) => corrected.meaning(&settings.tables),
-            internal => Ok(Meaning::Internal(internal)),
-        },
-    }
-}
-
-/// The same without the whole objects, which only chaining needs: they take most of the time and memory.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_states(envelope: &Envelope, settings: &DecodeSettings) -> Result<Meaning, Unreadable> {
-    let meaning = match envelope.source {
-        Source::Stripe => read_stripe(stripe::read_fields(&envelope.body)?, settings),
-        _ => read(envelope, settings),
-    };
-    meaning.map(Meaning::without_objects)
-}
-
-fn read_stripe(event: Value, settings: &DecodeSettings) -> Result<Meaning, Unreadable> {
-    let origin = Origin::of_event(&event);
-    counted(settings, &origin, || stripe::read(event, &settings.user_id_keys))
-}
-
-/// Decodes the event if its `origin` counts. An event that does not count is never unreadable: it is stored
-/// as it is.
-fn counted(
-    settings: &DecodeSettings,
-    origin: &Origin,
-    read: impl FnOnce() -> Result<Meaning, Unreadable>,
-) -> Result<Meaning, Unreadable> {
-    match settings.admission.check(origin) {
-        Ok(()) => read(),
-        Err(reason) => {
-            let meaning = read().unwrap_or(Meaning::Nothing);
-            Ok(Meaning::NotCounted(Box::new(Uncounted { reason, meaning })))
-        }
-    }
 }

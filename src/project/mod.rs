@@ -1,9 +1,10 @@
 //! What an event means: pure functions without I/O or clock.
 //!
-//! [`meaning`] decodes an envelope; [`order`] decides which of an object's reports is its present state;
+//! [`read`] decodes an envelope into its [`meaning`]; [`order`] decides which of an object's reports is its present state;
 //! [`payments`], [`mrr`], [`identity`] and [`member`] derive the tables' rows from the present states, and
 //! [`movements`] the MRR ledger from the states before them too.
 
+mod decode;
 pub mod identity;
 pub mod internal;
 pub mod meaning;
@@ -19,4 +20,5 @@ pub mod twilio;
 #[cfg(test)]
 mod fixtures;
 
-pub use meaning::{DecodeSettings, Meaning, Unreadable, read, read_states};
+pub use decode::{DecodeSettings, read, read_states};
+pub use meaning::{Meaning, Unreadable};

@@ -42,7 +42,6 @@ mod parking;
 mod payment_kinds;
 mod poison;
 mod preexisting_rows;
-mod problems_page;
 mod queue;
 mod reading_plans;
 mod rebuilding;

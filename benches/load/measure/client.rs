@@ -94,7 +94,7 @@ pub async fn flood(address: SocketAddr, posts: Vec<Post>, connections: usize) ->
     began.elapsed()
 }
 
-/// Posts `posts` at `rate` a second, each when it is due, and tells `follower` so. How long that took.
+/// Posts `posts` at `rate` a second, each when it is due, and hands it to `follower`. How long that took.
 pub async fn steady(address: SocketAddr, posts: Vec<Post>, rate: f64, follower: Arc<Follower>) -> Duration {
     let (posts, next) = (Arc::new(posts), Arc::new(AtomicUsize::new(0)));
     let began = Instant::now();

@@ -17,9 +17,6 @@ const READINGS: usize = 7;
 /// What every page is to take at most, in milliseconds.
 const MOST_MS: f64 = 100.0;
 
-/// Fills what the console shows beside the members.
-pub const FILL: &str = include_str!("console.sql");
-
 /// One round: each page's median, reported by the page that is the slowest of its kind.
 pub async fn measure(listed: &Listed, options: &Options, report: &mut Report) {
     let mut connection = Connection::open(listed.address()).await;

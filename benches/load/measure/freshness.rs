@@ -87,7 +87,7 @@ async fn at(
         },
         follower.watch(&url)
     );
-    assert_eq!(given_up, 0, "payments that never came into sight");
+    assert_eq!(given_up, 0, "payments that never became visible");
     let waited = tokio::time::Instant::now();
     service.wait_until_applied(before + count as u64).await;
     let behind = waited.elapsed().saturating_sub(BEHIND);

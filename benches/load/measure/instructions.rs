@@ -34,10 +34,10 @@ fn count(pid: u32) -> Result<Child, String> {
 
 fn counted(mut perf: Child) -> Result<f64, String> {
     kill_process(Pid::from_child(&perf), Signal::INT).ok();
-    let mut said = String::new();
-    perf.stderr.take().into_iter().for_each(|mut stderr| drop(stderr.read_to_string(&mut said)));
+    let mut output = String::new();
+    perf.stderr.take().into_iter().for_each(|mut stderr| drop(stderr.read_to_string(&mut output)));
     perf.wait().map_err(|error| error.to_string())?;
     let count =
-        said.lines().find(|line| line.contains("instructions")).and_then(|line| line.split(',').next());
+        output.lines().find(|line| line.contains("instructions")).and_then(|line| line.split(',').next());
     count.and_then(|count| count.parse().ok()).ok_or_else(|| "`perf` counts none on this machine".to_owned())
 }

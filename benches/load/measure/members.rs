@@ -13,7 +13,7 @@ use super::client::Connection;
 use super::population::empty;
 use super::report::{Report, Target};
 use super::visible::ms_at;
-use super::{Options, Part, console};
+use super::{Options, Part};
 use crate::support::database::TestDatabase;
 use crate::support::edge::ADMIN_TOKEN;
 use crate::support::process::Serving;
@@ -31,8 +31,8 @@ pub struct Listed {
 impl Listed {
     pub async fn filled(options: &Options) -> Self {
         let database = empty().await;
-        let beside = if options.wants(Part::Console) { console::FILL } else { "" };
-        let fill = [include_str!("members.sql"), beside].join("\n");
+        let console = if options.wants(Part::Console) { include_str!("console.sql") } else { "" };
+        let fill = [include_str!("members.sql"), console].join("\n");
         let fill = fill.replace("MEMBERS", &options.listed().to_string());
         let fill = format!("set session_replication_role = replica; {fill}; reset session_replication_role");
         let mut connection = database.pool.acquire().await.unwrap();

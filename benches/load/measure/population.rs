@@ -1,4 +1,4 @@
-//! A database full of members: one lives through the service, and SQL copies all that was written for it.
+//! A database full of members: one member's events go through the service, and SQL copies all rows written for it.
 //!
 //! It knows no table: whatever holds the first member's tag is copied, with another tag.
 
@@ -60,7 +60,7 @@ pub async fn populated(members: u64, history: u64) -> (TestDatabase, Traffic) {
     (database, traffic)
 }
 
-/// Without what triggers tell of it: the traffic is all that is measured.
+/// Without the events of triggers: only the traffic is measured.
 async fn sign_up_prototype(pool: &PgPool) {
     let user = Traffic::prototype_user();
     let sign_up = format!(

@@ -5,7 +5,6 @@ use memberflow::clock::Clock;
 use memberflow::verify::secrets::{split_stripe, split_supabase};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
 
-use super::traffic::Shown;
 use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
 
 /// One delivery.
@@ -13,6 +12,14 @@ pub struct Post {
     pub request: Vec<u8>,
     /// Where its effect can be seen, for those that are followed.
     pub shown: Option<Shown>,
+}
+
+/// What a followed event leaves in `payment_history`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shown {
+    pub invoice_id: String,
+    /// Whether it shows as paid; any status will do for one that was only finalized.
+    pub paid: bool,
 }
 
 /// Signs as the providers do, at the moment of signing.

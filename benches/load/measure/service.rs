@@ -16,8 +16,8 @@ use crate::support::proxy::Proxy;
 
 /// A batch that takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks at how much is applied: seldom enough to cost nothing.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Between two polls of the metrics: seldom enough to cost nothing.
+const POLL_EVERY: Duration = Duration::from_millis(20);
 /// Clock ticks of `/proc/<pid>/stat`, which Linux shows as 100 a second everywhere.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -143,7 +143,7 @@ impl Service {
                 "{applied} of {count} are applied:\n{}",
                 self.consumer().log()
             );
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
     }
 

@@ -1,6 +1,6 @@
 //! The traffic of members who renew, pay, log in, upload and write.
 //!
-//! Each member's life goes on in turns of eight events, half of them Stripe's and half rows of the application's tables.
+//! Each member has turns of eight events, half of them Stripe's and half rows of the application's tables.
 //! The members are at different places in their turn, so any stretch of the traffic holds all kinds alike.
 
 use std::path::Path;
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use super::post::{Post, Signer};
+use super::post::{Post, Shown, Signer};
 
 /// Events in one turn.
 pub const TURN: u64 = 8;
 /// Between two events of a member.
 const STEP_S: i64 = 3600;
-/// How long ago the members' lives began.
+/// How long ago the members' first events were.
 const BEGAN: Duration = Duration::days(100);
 
 /// A member's events number `step` and later; member 0 is the one whom the others are copies of.
@@ -36,14 +36,6 @@ impl Moment {
     const fn turn(self) -> u64 {
         (self.step + self.member % TURN) / TURN
     }
-}
-
-/// What a followed event leaves in `payment_history`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Shown {
-    pub invoice_id: String,
-    /// Whether it shows as paid; any status will do for one that was only finalized.
-    pub paid: bool,
 }
 
 /// Makes events for so many members, each of which has had so many before.
@@ -87,7 +79,7 @@ impl Traffic {
         user(0)
     }
 
-    /// How the life of member 0 begins: a customer, a subscription, and its history.
+    /// The events of member 0: a customer, a subscription, and its history.
     pub fn prototype(&self) -> Vec<Post> {
         let first = Moment { member: 0, step: 0 };
         let begin = [&self.templates.customer, &self.templates.subscription_created];

@@ -9,13 +9,13 @@ use std::time::Duration;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, sleep};
 
-use super::traffic::Shown;
+use super::post::Shown;
 
-/// Between two readings: the resolution of the figures.
-const READ_EVERY: Duration = Duration::from_millis(1);
-/// So many of the events that wait longest are looked for at once.
-const LOOKED_FOR: usize = 500;
-/// Without any coming into sight for so long, the rest is given up.
+/// Between two polls: the resolution of the figures.
+const POLL_EVERY: Duration = Duration::from_millis(1);
+/// Events that one poll looks for, the longest waiting first.
+const POLLED_AT_ONCE: usize = 500;
+/// If none becomes visible for this long, the rest is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const ROWS: &str =
@@ -44,18 +44,18 @@ impl Follower {
         let (mut took, mut last) = (Vec::new(), Instant::now());
         loop {
             let ended = self.all_posted.load(Ordering::Relaxed);
-            let asked: Vec<String> = {
+            let invoices: Vec<String> = {
                 let waiting = self.waiting.lock().unwrap();
-                waiting.iter().take(LOOKED_FOR).map(|(shown, _)| shown.invoice_id.clone()).collect()
+                waiting.iter().take(POLLED_AT_ONCE).map(|(shown, _)| shown.invoice_id.clone()).collect()
             };
-            if asked.is_empty() {
+            if invoices.is_empty() {
                 if ended {
                     break;
                 }
                 last = Instant::now();
             } else {
                 let rows: Vec<(String, String)> =
-                    sqlx::query_as(ROWS).bind(asked).fetch_all(&mut connection).await.unwrap();
+                    sqlx::query_as(ROWS).bind(invoices).fetch_all(&mut connection).await.unwrap();
                 let now = Instant::now();
                 let seen = self.take(&rows, now);
                 if !seen.is_empty() {
@@ -66,7 +66,7 @@ impl Follower {
             if last.elapsed() > PATIENCE {
                 break;
             }
-            sleep(READ_EVERY).await;
+            sleep(POLL_EVERY).await;
         }
         connection.close().await.ok();
         took.sort();

@@ -1,4 +1,4 @@
-//! How often each of many may do something, and the headers that tell a program how many requests are left.
+//! Rate limits per caller, and the headers with the number of requests that are left.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -1,4 +1,4 @@
-//! Who asks: whoever bears the admin token, or a program with a token of its own.
+//! The caller: whoever bears the admin token, or a program with a token of its own.
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::StatusCode;
@@ -12,7 +12,7 @@ use crate::ops::tokens::{Scope, Token};
 /// What the audit log calls whoever bears the admin token.
 const ADMIN: &str = "api";
 
-/// Who asks, and for what.
+/// The caller, and what it requests.
 #[derive(Clone, Debug)]
 pub(in crate::api) struct Caller {
     /// What the audit log says.

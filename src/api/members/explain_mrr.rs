@@ -1,12 +1,11 @@
 //! `GET /api/members/{user_id}/mrr`: why a member's MRR is what it is.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use uuid::Uuid;
+use axum::extract::State;
 
-use super::show_member::Error;
-use crate::api::ApiState;
+use crate::api::extract::UserId;
+use crate::api::{ApiState, problem};
+use crate::http::problem::Problem;
 use crate::ops::ledger::{self, About, Explained};
 
 /// Explains one member's MRR.
@@ -20,9 +19,8 @@ use crate::ops::ledger::{self, About, Explained};
 )]
 pub async fn explain(
     State(state): State<ApiState>,
-    user_id: Result<Path<Uuid>, PathRejection>,
-) -> Result<Json<Explained>, Error> {
-    let Path(user_id) = user_id?;
+    UserId(user_id): UserId,
+) -> Result<Json<Explained>, Problem> {
     let explained = ledger::explain(state.store.pool(), &About::User(user_id), state.clock.now()).await?;
-    explained.map(Json).ok_or(Error::NotFound(user_id))
+    explained.map(Json).ok_or_else(|| problem::no_member(user_id))
 }

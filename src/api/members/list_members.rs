@@ -1,17 +1,14 @@
 //! `GET /api/members`: one page of the member list.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
 use serde::Deserialize;
-use time::OffsetDateTime;
 
+use crate::api::extract::Query;
+use crate::api::query::moment;
 use crate::api::{ApiState, problem};
-use crate::ops::ledger::parse_since;
-use crate::ops::members::{
-    self, DEFAULT_LIMIT, Direction, Filter, ListError, Page, PageRequest, Sort, SortBy,
-};
+use crate::http::problem::Problem;
+use crate::ops::members::{self, DEFAULT_LIMIT, Direction, Filter, Page, PageRequest, Sort, SortBy};
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everyone".
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -37,31 +34,6 @@ pub struct Params {
     cursor: Option<String>,
 }
 
-/// There is no such page, or it can't be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The query string can't be read.
-    #[error(transparent)]
-    Query(#[from] QueryRejection),
-    /// A value in it makes no sense.
-    #[error("{0}")]
-    Param(String),
-    /// There is no such page, or the database is away.
-    #[error(transparent)]
-    List(#[from] ListError),
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        match self {
-            Self::List(ListError::Database(error)) => problem::database(&error),
-            Self::Query(rejection) => problem::bad_request(rejection.body_text()),
-            other => problem::bad_request(other.to_string()),
-        }
-        .into_response()
-    }
-}
-
 /// Reads the page that the query string asks for.
 #[utoipa::path(
     get,
@@ -73,9 +45,8 @@ impl IntoResponse for Error {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
-) -> Result<Json<Page>, Error> {
-    let Query(params) = params?;
+    Query(params): Query<Params>,
+) -> Result<Json<Page>, Problem> {
     let (pool, is_counted) = (state.store.pool(), params.count == Some(true));
     let request = params.into_request()?;
     let mut page = members::list(pool, &request, state.clock.now()).await?;
@@ -86,7 +57,7 @@ pub async fn list(
 }
 
 impl Params {
-    fn into_request(self) -> Result<PageRequest, Error> {
+    fn into_request(self) -> Result<PageRequest, Problem> {
         let by: SortBy =
             self.sort.map_or(Ok(SortBy::default()), |name| name.parse()).map_err(param("sort"))?;
         let direction: Direction =
@@ -105,10 +76,6 @@ impl Params {
     }
 }
 
-fn moment(name: &'static str, text: Option<&str>) -> Result<Option<OffsetDateTime>, Error> {
-    text.map(parse_since).transpose().map_err(param(name))
-}
-
-fn param<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> Error {
-    move |error| Error::Param(format!("{name}: {error}"))
+fn param<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> Problem {
+    move |error| problem::bad_request(format!("{name}: {error}"))
 }

@@ -1,17 +1,15 @@
 //! `PATCH /api/tickets/{ticket}`: the status, and who sees to it.
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::show_ticket::show;
 use crate::api::ApiState;
 use crate::api::access::caller::Caller;
-use crate::api::versions::{Tagged, expected};
+use crate::api::extract::Object;
+use crate::api::versions::{MatchHeader, Tagged, expected};
 use crate::http::problem::Problem;
 use crate::ops::tickets::{Change, Detail, change_expected};
 
@@ -19,7 +17,7 @@ use crate::ops::tickets::{Change, Detail, change_expected};
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TicketChange)]
-struct Fields {
+pub struct Fields {
     /// `open`, `in_progress`, …
     status: Option<String>,
     /// Null gives it to nobody.
@@ -39,7 +37,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<U
     path = "/api/tickets/{ticket}",
     operation_id = "change_ticket",
     tag = "tickets",
-    params(("If-Match" = Option<String>, Header, description = "The ETag of what was read: the change is refused where somebody made another meanwhile"), ("ticket" = String, Path, description = "Its id or number")),
+    params(MatchHeader, ("ticket" = String, Path, description = "Its id or number")),
     request_body = Fields,
     responses((
         status = 200,
@@ -53,9 +51,8 @@ pub async fn change(
     caller: Caller,
     ticket: Path<String>,
     headers: HeaderMap,
-    fields: Result<Json<Map<String, Value>>, JsonRejection>,
+    Object(fields): Object<Fields>,
 ) -> Result<Tagged<Detail>, Problem> {
-    let fields: Fields = crate::api::object(fields?)?;
     let assign = fields.assigned_to.map(Change::Assign);
     let changes: Vec<Change> = fields.status.map(Change::Status).into_iter().chain(assign).collect();
     let (expected, now) = (expected(&headers), state.clock.now());

@@ -1,12 +1,12 @@
 //! `GET /api/tickets`: one page of the support tickets, the longest waiting first.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::api::extract::Query;
 use crate::api::query::{limit, moment, one_of, text};
 use crate::api::{ApiState, problem};
 use crate::http::problem::Problem;
@@ -51,9 +51,8 @@ pub struct Params {
 )]
 pub async fn list(
     State(state): State<ApiState>,
-    params: Result<Query<Params>, QueryRejection>,
+    Query(params): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(params) = params?;
     let (limit, cursor) = (limit(params.limit), params.cursor.clone());
     page::checked(limit)?;
     let (pool, is_counted) = (state.store.pool(), params.count == Some(true));

@@ -1,16 +1,15 @@
 //! `POST /api/tickets/{ticket}/replies`: what staff say, to the member or among themselves.
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::show_ticket::show;
 use crate::api::ApiState;
 use crate::api::access::caller::Caller;
+use crate::api::extract::Object;
+use crate::api::idempotency::KeyHeader;
 use crate::api::versions::Tagged;
 use crate::http::problem::Problem;
 use crate::ops::tickets::{Change, Detail, change};
@@ -19,7 +18,7 @@ use crate::ops::tickets::{Change, Detail, change};
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TicketReply)]
-struct Reply {
+pub struct Reply {
     #[schema(max_length = 20_000, pattern = r"\S")]
     message: String,
     /// A note that no member sees.
@@ -35,7 +34,7 @@ struct Reply {
     path = "/api/tickets/{ticket}/replies",
     operation_id = "reply_to_ticket",
     tag = "tickets",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the act: sent again within 24 hours it is done once, and answered alike"), ("ticket" = String, Path, description = "Its id or number")),
+    params(KeyHeader, ("ticket" = String, Path, description = "Its id or number")),
     request_body = Reply,
     responses((
         status = 201,
@@ -48,9 +47,9 @@ pub async fn reply(
     State(state): State<ApiState>,
     caller: Caller,
     ticket: Path<String>,
-    fields: Result<Json<Map<String, Value>>, JsonRejection>,
+    Object(reply): Object<Reply>,
 ) -> Result<(StatusCode, Tagged<Detail>), Problem> {
-    let Reply { message, is_internal, user_id } = crate::api::object(fields?)?;
+    let Reply { message, is_internal, user_id } = reply;
     let reply = Change::Reply { message, is_internal, user_id };
     change(state.store.pool(), &ticket, &[reply], &caller.actor, state.clock.now()).await?;
     Ok((StatusCode::CREATED, show(State(state), ticket).await?))

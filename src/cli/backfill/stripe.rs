@@ -2,11 +2,11 @@
 
 use time::OffsetDateTime;
 
-use crate::cli::reconcile::{self, StripeRun};
-use crate::cli::{Exit, print_data};
+use crate::cli::{Exit, print_data, reconcile};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::ledger::parse_since;
+use crate::ops::reconcile::Options;
 
 /// Read all customers, subscriptions, invoices, charges, refunds, disputes and the catalogue from Stripe's API.
 ///
@@ -24,8 +24,8 @@ pub(super) struct StripeArgs {
 
 /// Exits with 0, or with 3 if some lists could not be read.
 pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let wanted = StripeRun { command: "backfill", fix: true, since: args.since };
-    let report = reconcile::run_stripe(wanted, config, clock, |_| {}).await?;
+    let options = Options { fix: true, since: args.since };
+    let report = reconcile::run_stripe("backfill", options, config, clock, |_| {}).await?;
     let text = if args.json { serde_json::to_string(&report)? } else { reconcile::summary(&report) };
     print_data(&(text + "\n"))?;
     Ok(if report.skipped.is_empty() { Exit::Fine } else { Exit::SomeFailed })

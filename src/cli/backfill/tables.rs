@@ -60,11 +60,11 @@ fn explained(error: StoreError) -> anyhow::Error {
 }
 
 fn summary(report: &Report) -> String {
-    let Report { looked_at, found, unknown, took } = report;
+    let Report { checked, imported, unknown, took } = report;
     let mut lines = Vec::new();
-    for (part, rows) in looked_at {
-        let found = found.get(part).copied().unwrap_or(0);
-        lines.push(format!("{rows:>10}  {part}: {found} new or changed"));
+    for (part, rows) in checked {
+        let imported = imported.get(part).copied().unwrap_or(0);
+        lines.push(format!("{rows:>10}  {part}: {imported} new or changed"));
     }
     for unknown in unknown {
         let count = unknown.count.map(|count| format!("{count} ")).unwrap_or_default();
@@ -86,8 +86,8 @@ mod tests {
         let counts = |rows| [("visions".to_owned(), rows)].into();
         let unknown = |count, what: &str| Unknown { count, what: what.to_owned() };
         let report = Report {
-            looked_at: counts(12),
-            found: counts(3),
+            checked: counts(12),
+            imported: counts(3),
             unknown: vec![unknown(Some(2), "files are nobody's"), unknown(None, "no audit log")],
             took: Duration::from_millis(1234),
         };

@@ -2,11 +2,11 @@
 
 use time::OffsetDateTime;
 
-use crate::cli::reconcile::{self, TwilioRun};
-use crate::cli::{Exit, print_data};
+use crate::cli::{Exit, print_data, reconcile};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::ledger::parse_since;
+use crate::ops::reconcile::Options;
 
 /// Read all text messages from Twilio's API, those that no webhook reported among them.
 ///
@@ -24,8 +24,8 @@ pub(super) struct TwilioArgs {
 
 /// Exits with 0, or with 3 if some messages could not be read.
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let wanted = TwilioRun { command: "backfill", fix: true, since: args.since };
-    let report = reconcile::run_twilio(wanted, config, clock, |_| {}).await?;
+    let options = Options { fix: true, since: args.since };
+    let report = reconcile::run_twilio("backfill", options, config, clock, |_| {}).await?;
     let text = if args.json { serde_json::to_string(&report)? } else { reconcile::twilio_summary(&report) };
     print_data(&(text + "\n"))?;
     Ok(if report.unreadable == 0 { Exit::Fine } else { Exit::SomeFailed })

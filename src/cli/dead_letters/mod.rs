@@ -182,7 +182,7 @@ async fn act(
     }
     if dry_run {
         let counts = dead_letters::count(pool, &selection).await.context("cannot read the dead letters")?;
-        return print(&text::counted(&counts), json, |_| text::counts(&counts, done));
+        return print(&counts, json, |counts| text::counts(counts, done));
     }
     let acted = act(&selection).await.context("cannot continue; what was done until now stays done")?;
     print(&acted, json, |acted| text::acted(*acted, done))?;

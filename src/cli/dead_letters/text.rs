@@ -1,11 +1,11 @@
 //! Dead letters as text.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::moment::minutes;
 use crate::cli::table::{plain, spaced};
 use crate::cli::terminal::printable;
-use crate::ops::dead_letters::{Acted, DeadLetter};
+use crate::ops::dead_letters::{Acted, DeadLetter, ReasonCount};
 use crate::ops::events::body;
 
 /// The characters of a reason in a table.
@@ -54,16 +54,9 @@ pub(in crate::cli) fn pretty(bytes: &[u8]) -> String {
     }
 }
 
-pub(super) fn counted(counts: &[(String, String, i64)]) -> Value {
-    counts
-        .iter()
-        .map(|(source, reason, letters)| json!({"source": source, "reason": reason, "letters": letters}))
-        .collect()
-}
-
-pub(super) fn counts(counts: &[(String, String, i64)], done: &str) -> String {
-    let total: i64 = counts.iter().map(|(.., letters)| letters).sum();
-    let line = |(source, reason, letters): &(String, String, i64)| {
+pub(super) fn counts(counts: &[ReasonCount], done: &str) -> String {
+    let total: i64 = counts.iter().map(|count| count.letters).sum();
+    let line = |ReasonCount { source, reason, letters }: &ReasonCount| {
         format!("{letters:>8}  {source}  {}", printable(reason))
     };
     let lines = counts.iter().map(line);

@@ -7,8 +7,8 @@ mod twilio;
 
 use clap::Subcommand;
 
-pub(super) use stripe::{StripeRun, run_stripe, summary};
-pub(super) use twilio::{TwilioRun, run_twilio, summary as twilio_summary};
+pub(super) use stripe::{run_stripe, summary};
+pub(super) use twilio::{run_twilio, summary as twilio_summary};
 
 use super::Exit;
 use crate::clock::Clock;

@@ -8,7 +8,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::ledger::parse_since;
 use crate::ops::progress::Progress;
-use crate::ops::reconcile::stripe::{self, Drift, Drifted, Options, Report};
+use crate::ops::reconcile::Options;
+use crate::ops::reconcile::stripe::{self, Drift, Drifted, Report};
 
 /// Compare every object of Stripe's API with what the events have reported.
 ///
@@ -31,12 +32,12 @@ pub(super) struct StripeArgs {
 
 /// Exits with 6 if differences remain, with 3 if some lists could not be read.
 pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let wanted = StripeRun { command: "reconcile", fix: args.fix, since: args.since };
+    let options = Options { fix: args.fix, since: args.since };
     let mut findings = Findings::new(args.json, args.limit);
     let show = |drifted: &Drifted| {
         findings.show(drifted, lines);
     };
-    let report = run_stripe(wanted, config, clock, show).await?;
+    let report = run_stripe("reconcile", options, config, clock, show).await?;
     findings.end(&report, report.total() + report.deleted_at_stripe, summary)?;
     Ok(exit(&report))
 }
@@ -49,30 +50,19 @@ fn exit(report: &Report) -> Exit {
     }
 }
 
-/// The options of a comparison.
-#[derive(Clone, Copy, Debug)]
-pub struct StripeRun {
-    /// The command's name, for its progress.
-    pub command: &'static str,
-    /// Fix what differs.
-    pub fix: bool,
-    /// Leave out what is older.
-    pub since: Option<OffsetDateTime>,
-}
-
-/// Compares, and fixes if requested.
+/// Compares, and fixes if requested. The progress names `command`.
 ///
 /// # Errors
 /// A failure with its exit code.
 pub async fn run_stripe(
-    wanted: StripeRun,
+    command: &'static str,
+    options: Options,
     config: &Config,
     clock: &Clock,
     show: impl FnMut(&Drifted),
 ) -> anyhow::Result<Report> {
     let (store, api) = stripe_api::open(config, clock)?;
-    let options = Options { fix: wanted.fix, since: wanted.since };
-    let mut progress = Progress::on_stderr(wanted.command);
+    let mut progress = Progress::on_stderr(command);
     tokio::select! {
         done = stripe::run(&store, &api, clock, options, &mut progress, show) => done.map_err(stripe_api::failure),
         _ = tokio::signal::ctrl_c() => {
@@ -82,19 +72,19 @@ pub async fn run_stripe(
 }
 
 fn lines(drifted: &Drifted) -> String {
-    let Drifted { kind, id, customer, drift, fields, mended } = drifted;
+    let Drifted { kind, id, customer, drift, fields, is_fixed } = drifted;
     let of = customer.as_deref().filter(|customer| customer != id).map(|it| format!(" of {it}"));
     let name = format!("{kind} {id}{}", of.unwrap_or_default());
-    let mended = if *mended { ", fixed" } else { "" };
+    let fixed = if *is_fixed { ", fixed" } else { "" };
     match drift {
-        Drift::Missing => format!("{name}: not known here{mended}"),
+        Drift::Missing => format!("{name}: not known here{fixed}"),
         Drift::NotAtStripe => format!("{name}: not known to Stripe"),
         Drift::DeletedAtStripe => format!("{name}: deleted at Stripe, its terms still apply"),
         Drift::Differs => {
             let field = |it: &stripe::Difference| {
                 format!("\n    {}: {} -> {}", it.field, short(&it.here), short(&it.stripe))
             };
-            format!("{name}: here -> at Stripe{mended}{}", fields.iter().map(field).collect::<String>())
+            format!("{name}: here -> at Stripe{fixed}{}", fields.iter().map(field).collect::<String>())
         }
     }
 }
@@ -124,7 +114,7 @@ pub fn summary(report: &Report) -> String {
         (0, _) => format!("no drift: the facts match Stripe ({seconds:.1} s)"),
         (total, 0) => format!("objects that differed and are fixed: {total} ({seconds:.1} s)"),
         (_, left) if report.fix => {
-            format!("fixed: {}; objects that differ and cannot be fixed: {left} ({seconds:.1} s)", report.mended)
+            format!("fixed: {}; objects that differ and cannot be fixed: {left} ({seconds:.1} s)", report.fixed)
         }
         (total, _) => {
             format!("objects that differ: {total}; `memberflow reconcile stripe --fix` fixes them ({seconds:.1} s)")

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
 use crate::ops::progress::Progress;
-use crate::ops::reconcile::supabase::{self, Drift, Mend, Report, Whose};
+use crate::ops::reconcile::supabase::{self, Drift, FixedBy, Report, Whose};
 use crate::store::{Rules, Store, StoreError};
 
 /// Compare activity and revenue with a recount of the facts, the facts with the application's tables, campaigns with their
@@ -31,9 +31,9 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
     let mut progress = Progress::on_stderr("reconcile");
-    let (mut findings, mut found) = (Findings::new(args.json, args.limit), 0);
+    let (mut findings, mut total) = (Findings::new(args.json, args.limit), 0);
     let show = |drift: &Drift| {
-        found += 1;
+        total += 1;
         findings.show(drift, line);
     };
     let report = tokio::select! {
@@ -42,7 +42,7 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
             return Err(Failure::new(Exit::Failed, "interrupted: what was fixed stays").into());
         }
     };
-    findings.end(&report, found, summary)?;
+    findings.end(&report, total, summary)?;
     Ok(exit(&report))
 }
 
@@ -65,24 +65,24 @@ fn line(drift: &Drift) -> String {
         field,
         here,
         recount,
-        mend,
+        fixed_by,
     } = drift;
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-    let from = if *mend == Mend::Backfill { "reported" } else { "here" };
+    let from = if *fixed_by == FixedBy::Backfill { "reported" } else { "here" };
     format!("{id} {field}: {from} {} -> counted {}", value(here), value(recount))
 }
 
 fn summary(report: &Report) -> String {
     let skipped = report.skipped.iter().map(|table| format!("missing or unreadable: {table}"));
     let mut lines: Vec<String> = skipped.collect();
-    if report.mended_members > 0 {
-        lines.push(format!("members rederived: {}", report.mended_members));
+    if report.fixed_members > 0 {
+        lines.push(format!("members rederived: {}", report.fixed_members));
     }
-    if report.mended_campaigns > 0 {
-        lines.push(format!("campaigns recounted: {}", report.mended_campaigns));
+    if report.fixed_campaigns > 0 {
+        lines.push(format!("campaigns recounted: {}", report.fixed_campaigns));
     }
-    if report.mended_tickets > 0 {
-        lines.push(format!("tickets rederived: {}", report.mended_tickets));
+    if report.fixed_tickets > 0 {
+        lines.push(format!("tickets rederived: {}", report.fixed_tickets));
     }
     lines.extend(
         report
@@ -109,7 +109,7 @@ mod tests {
             field: "storage.objects (files)".to_owned(),
             here: None,
             recount: Some("3".to_owned()),
-            mend: Mend::Backfill,
+            fixed_by: FixedBy::Backfill,
         };
         assert_eq!(
             line(&drift),
@@ -124,8 +124,8 @@ mod tests {
         assert_eq!(summary(&report), "no drift: the members' rows match the facts and the tables");
         report.skipped.insert("auth.sessions".to_owned());
         assert_eq!(exit(&report), Exit::SomeFailed);
-        report.differing.insert(Mend::Rebuild.command(), 2);
-        report.mended_members = 4;
+        report.differing.insert(FixedBy::Rebuild.command(), 2);
+        report.fixed_members = 4;
         assert_eq!(exit(&report), Exit::Drift);
         assert_eq!(
             summary(&report),

@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::ledger::parse_since;
 use crate::ops::progress::Progress;
-use crate::ops::reconcile::twilio::{self, Drift, Drifted, Field, Options, ReconcileError, Report};
+use crate::ops::reconcile::Options;
+use crate::ops::reconcile::twilio::{self, Drift, Drifted, Field, ReconcileError, Report};
 use crate::ops::twilio_api::{TwilioApi, TwilioApiError};
 use crate::store::{Rules, Store, StoreError};
 
@@ -36,12 +37,12 @@ pub(super) struct TwilioArgs {
 
 /// Exits with 6 if differences remain, with 3 if some messages could not be read.
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let wanted = TwilioRun { command: "reconcile", fix: args.fix, since: args.since };
+    let options = Options { fix: args.fix, since: args.since };
     let mut findings = Findings::new(args.json, args.limit);
     let show = |drifted: &Drifted| {
         findings.show(drifted, lines);
     };
-    let report = run_twilio(wanted, config, clock, show).await?;
+    let report = run_twilio("reconcile", options, config, clock, show).await?;
     findings.end(&report, report.total(), summary)?;
     Ok(match (report.left(), report.unreadable) {
         (0, 0) => Exit::Fine,
@@ -50,23 +51,13 @@ pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> any
     })
 }
 
-/// The options of a comparison.
-#[derive(Clone, Copy, Debug)]
-pub struct TwilioRun {
-    /// The command's name, for its progress.
-    pub command: &'static str,
-    /// Fix what differs.
-    pub fix: bool,
-    /// Leave out what is older.
-    pub since: Option<OffsetDateTime>,
-}
-
-/// Compares, and fixes if requested.
+/// Compares, and fixes if requested. The progress names `command`.
 ///
 /// # Errors
 /// A failure with its exit code.
 pub async fn run_twilio(
-    wanted: TwilioRun,
+    command: &'static str,
+    options: Options,
     config: &Config,
     clock: &Clock,
     show: impl FnMut(&Drifted),
@@ -76,8 +67,7 @@ pub async fn run_twilio(
     let api = api.ok_or_else(|| Failure::new(Exit::Usage, missing))?;
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
-    let options = Options { fix: wanted.fix, since: wanted.since };
-    let mut progress = Progress::on_stderr(wanted.command);
+    let mut progress = Progress::on_stderr(command);
     tokio::select! {
         done = twilio::run(&store, &api, clock, options, &mut progress, show) => done.map_err(failure),
         _ = tokio::signal::ctrl_c() => {
@@ -114,10 +104,10 @@ fn failure(error: ReconcileError) -> anyhow::Error {
 }
 
 fn lines(drifted: &Drifted) -> String {
-    let Drifted { sid, direction, drift, fields, mended } = drifted;
-    let mended = if *mended { ", fixed" } else { "" };
+    let Drifted { sid, direction, drift, fields, is_fixed } = drifted;
+    let fixed = if *is_fixed { ", fixed" } else { "" };
     if *drift == Drift::Missing {
-        return format!("{direction} {sid}: not known here{mended}");
+        return format!("{direction} {sid}: not known here{fixed}");
     }
     let field = |it: &Field| {
         format!(
@@ -127,7 +117,7 @@ fn lines(drifted: &Drifted) -> String {
             printable(&it.twilio.to_string())
         )
     };
-    format!("{direction} {sid}: here -> at Twilio{mended}{}", fields.iter().map(field).collect::<String>())
+    format!("{direction} {sid}: here -> at Twilio{fixed}{}", fields.iter().map(field).collect::<String>())
 }
 
 /// The summary as text.

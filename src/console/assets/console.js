@@ -39,7 +39,7 @@
   document.addEventListener('htmx:after:swap', arrange);
   window.addEventListener('resize', stopAtWide);
 
-  // Keys: / searches, ? tells, g and a letter goes, j and k choose a row, x selects it, Enter opens it, Esc leaves.
+  // Keys: / searches, ? lists the keys, g and a letter goes, j and k choose a row, x selects it, Enter opens it, Esc leaves.
   const sheet = document.getElementById('keys');
   const rows = () => all('[data-row]');
   let goes = false;
@@ -93,20 +93,21 @@
     picked.textContent = count === 0 ? 'Select some, or take' : `${count} selected, or`;
   });
 
-  // Live: the page is told that it has changed, and moves nothing by itself. Paused while nobody sees it, and on request.
+  // Live: changes are notified over server-sent events and offered by a button; the page never reloads by itself. The
+  // stream is closed while the page is hidden, and on request.
   const watched = document.querySelector('[data-live]');
   const changed = document.getElementById('changed');
   const toggle = document.getElementById('live');
   if (watched && changed && toggle && 'EventSource' in window) {
     const PAUSED = 'memberflow-live-paused';
-    // Between a change and the look for what is new, so that many changes cost one look.
-    const LOOK_AFTER_MS = 1500;
+    // From the first notification to the count of new rows, so that many changes cost one request.
+    const COUNT_AFTER_MS = 1500;
     const button = changed.querySelector('button');
     let source = null;
     let last = '';
-    let look = 0;
+    let timer = 0;
 
-    // How many rows stand before the one that is first here; the rows of a first page that is in the order of time.
+    // How many rows now precede the first row of this page. Only of a first page in the order of time.
     const arrived = async () => {
       const isFirst = !new URLSearchParams(location.search).get('cursor');
       if (!watched.hasAttribute('data-newest') || !isFirst) return '';
@@ -120,7 +121,7 @@
       return count === 0 ? '' : String(count);
     };
     const offer = async () => {
-      look = 0;
+      timer = 0;
       const count = await arrived().catch(() => '');
       button.textContent = count ? `${count} new: show` : 'Something changed: show';
       changed.hidden = false;
@@ -131,7 +132,7 @@
       source.addEventListener('at', (event) => { last = event.lastEventId; });
       source.addEventListener('changed', (event) => {
         last = event.lastEventId;
-        if (!look) look = setTimeout(offer, LOOK_AFTER_MS);
+        if (!timer) timer = setTimeout(offer, COUNT_AFTER_MS);
       });
     };
     const follow = () => {

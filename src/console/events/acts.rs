@@ -8,11 +8,13 @@ use axum::response::Response;
 
 use super::chosen::Chosen;
 use super::replay;
-use crate::console::Console;
 use crate::console::html::confirm;
-use crate::console::html::page::{Frame, PageError, page};
+use crate::console::html::error::PageError;
+use crate::console::html::page::{Frame, page};
+use crate::console::html::selection::Selection;
 use crate::console::signing_in::session::{Role, Session};
-use crate::ops::dead_letters::{self, Acted, Cause, Limits, MAX_COUNTED, Selection};
+use crate::console::state::Console;
+use crate::ops::dead_letters::{self, Acted, Cause, Limits};
 
 /// What an act on dead letters would do.
 #[derive(Template)]
@@ -66,13 +68,14 @@ pub(in crate::console) async fn apply_again(
     session: &Session,
     events: Vec<String>,
 ) -> Result<Response, PageError> {
-    replay::of(console, session, Chosen { act: "replay".to_owned(), events, ..Chosen::default() }).await
+    let selection = Selection { rows: events, ..Selection::default() };
+    replay::of(console, session, Chosen { act: "replay".to_owned(), selection, ..Chosen::default() }).await
 }
 
 async fn of_letters(console: &Console, session: &Session, choice: Chosen) -> Result<Response, PageError> {
-    let selection = selection(console, &choice).await?;
+    let selection = letters(console, &choice).await?;
     let pool = console.pool();
-    let nothing = !choice.is_all && selection.ids.is_empty();
+    let nothing = !choice.selection.is_all && selection.ids.is_empty();
     if nothing {
         let detail = "None of the selected events is a dead letter: only those are redriven or dropped.";
         return Err(PageError::Invalid(detail.to_owned()));
@@ -81,33 +84,33 @@ async fn of_letters(console: &Console, session: &Session, choice: Chosen) -> Res
     if choice.is_sure {
         confirm::check(counted.letters, "dead letters", &choice.confirm)?;
         let acted = make(console, session, &choice, &selection).await?;
-        let (frame, back) = (Frame::of(session, "Events", "Done"), choice.params.address(""));
+        let (frame, back) = (Frame::of(session, "Events", "Done"), choice.selection.params.address(""));
         return Ok(page(&Done { frame, choice, acted, back }));
     }
-    let chosen = i64::try_from(choice.events.len()).unwrap_or(i64::MAX);
-    let others = if choice.is_all { 0 } else { (chosen - counted.letters).max(0) };
+    let chosen = i64::try_from(choice.selection.rows.len()).unwrap_or(i64::MAX);
+    let others = if choice.selection.is_all { 0 } else { (chosen - counted.letters).max(0) };
     let frame = Frame::of(session, "Events", "What this would do");
     let (letters, is_capped, causes) = (counted.letters, counted.is_capped, counted.causes);
     Ok(page(&Preview { frame, choice, letters, is_capped, others, causes }))
 }
 
 /// The letters that are meant.
-async fn selection(console: &Console, choice: &Chosen) -> Result<Selection, PageError> {
-    if choice.is_all {
+async fn letters(console: &Console, choice: &Chosen) -> Result<dead_letters::Selection, PageError> {
+    if choice.selection.is_all {
         return choice.matching_letters();
     }
     let (sources, ids) = choice.names();
     let ids = dead_letters::named(console.pool(), &sources, &ids).await?;
-    Ok(Selection { ids, ..Selection::default() })
+    Ok(dead_letters::Selection { ids, ..dead_letters::Selection::default() })
 }
 
 async fn make(
     console: &Console,
     session: &Session,
     choice: &Chosen,
-    selection: &Selection,
+    selection: &dead_letters::Selection,
 ) -> Result<Acted, sqlx::Error> {
-    let limits = Limits { most: Some(MAX_COUNTED), ..Limits::default() };
+    let limits = Limits::ONE_REQUEST;
     let (pool, clock, actor) = (console.pool(), &console.0.clock, session.actor.as_str());
     match choice.act.as_str() {
         "redrive" => dead_letters::redrive(pool, selection, limits, actor, clock).await,

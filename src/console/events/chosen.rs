@@ -1,7 +1,8 @@
 //! Which events an act is for: those that were selected, or all that match the list's filter.
 
 use super::list::Params;
-use crate::console::html::page::PageError;
+use crate::console::html::error::PageError;
+use crate::console::html::selection::Selection;
 use crate::ops::{dead_letters, events};
 use crate::store::rebuild;
 
@@ -10,13 +11,9 @@ use crate::store::rebuild;
 pub(super) struct Chosen {
     /// `redrive`, `drop` or `replay`.
     pub act: String,
-    /// As `stripe/evt_1`.
-    pub events: Vec<String>,
-    /// All that match, whatever is selected.
-    pub is_all: bool,
-    /// The list's filter.
-    pub params: Params,
-    /// Whether it was looked at and is to be done.
+    /// Which events, each as `stripe/evt_1`.
+    pub selection: Selection<Params>,
+    /// Whether the preview was confirmed.
     pub is_sure: bool,
     /// How many things it changes, typed.
     pub confirm: String,
@@ -26,30 +23,28 @@ impl Chosen {
     /// Reads a form's body.
     ///
     /// # Errors
-    /// A field is none of ours.
+    /// A field is unknown, or nothing is selected.
     pub(super) fn parse(body: &[u8]) -> Result<Self, PageError> {
-        let mut choice = Self::default();
-        for (name, value) in form_urlencoded::parse(body) {
-            let value = value.into_owned();
-            match name.as_ref() {
-                "act" => choice.act = value,
-                "event" => choice.events.push(value),
-                "all" => choice.is_all = value == "yes",
-                "sure" => choice.is_sure = value == "yes",
-                "confirm" => choice.confirm = value,
-                name => choice.params.set(name, value).map_err(PageError::Invalid)?,
+        let (mut act, mut is_sure, mut confirm) = (String::new(), false, String::new());
+        let selection = Selection::parse(body, "event", |name, value| {
+            match name {
+                "act" => value.clone_into(&mut act),
+                "sure" => is_sure = value == "yes",
+                "confirm" => value.clone_into(&mut confirm),
+                _ => return false,
             }
-        }
-        if choice.events.is_empty() && !choice.is_all {
+            true
+        })?;
+        if selection.rows.is_empty() && !selection.is_all {
             let detail = "Nothing is selected. Go back and select events, or all that match.";
             return Err(PageError::Invalid(detail.to_owned()));
         }
-        Ok(choice)
+        Ok(Self { act, selection, is_sure, confirm })
     }
 
     /// The sources and ids of those that were selected.
     pub(super) fn names(&self) -> (Vec<&str>, Vec<&str>) {
-        self.events.iter().filter_map(|name| name.split_once('/')).unzip()
+        self.selection.rows.iter().filter_map(|name| name.split_once('/')).unzip()
     }
 
     /// All dead letters that match.
@@ -57,8 +52,8 @@ impl Chosen {
     /// # Errors
     /// The filter shows others, too, or is none that letters are found by.
     pub(super) fn matching_letters(&self) -> Result<dead_letters::Selection, PageError> {
-        let wanted = self.params.wanted().map_err(PageError::Invalid)?;
-        if self.params.state != "dead" || wanted.subject.is_some() {
+        let wanted = self.selection.params.wanted()?;
+        if self.selection.params.state != "dead" || wanted.subject.is_some() {
             let detail = "All that match can be redriven or dropped where the list shows the state dead, and is \
                           filtered by source, type and time alone.";
             return Err(PageError::Invalid(detail.to_owned()));
@@ -72,13 +67,13 @@ impl Chosen {
     /// # Errors
     /// The filter is none that a replay knows.
     pub(super) fn replayed(&self) -> Result<rebuild::Selection, PageError> {
-        if !self.is_all {
+        if !self.selection.is_all {
             let ids = self.names().1.into_iter().map(str::to_owned).collect();
             return Ok(rebuild::Selection { ids, ..rebuild::Selection::default() });
         }
-        let wanted = self.params.wanted().map_err(PageError::Invalid)?;
+        let wanted = self.selection.params.wanted()?;
         let is_starred = wanted.event_type.as_ref().is_some_and(|name| name.contains('*'));
-        let is_applied = ["", "applied"].contains(&self.params.state.as_str());
+        let is_applied = ["", "applied"].contains(&self.selection.params.state.as_str());
         if wanted.source.is_some() || wanted.subject.is_some() || is_starred || !is_applied {
             let detail = "All that match can be applied again where the list is filtered by one type and by time \
                           alone, and shows applied events.";

@@ -6,12 +6,13 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::console::Console;
 use crate::console::html::columns::{self, Choice, Known};
-use crate::console::html::page::{Frame, PageError, page_with};
-use crate::console::html::query::{Found, Listed, Pages};
+use crate::console::html::error::PageError;
+use crate::console::html::page::{Frame, page_with};
+use crate::console::html::query::{Listed, Pages, Rows};
 use crate::console::html::{format, query};
 use crate::console::signing_in::session::Session;
+use crate::console::state::Console;
 use crate::envelope::Source;
 use crate::ops::events::{self, Event, State as EventState, Wanted};
 use crate::ops::views::{self, View};
@@ -52,20 +53,6 @@ impl Params {
         ]
     }
 
-    /// Sets the filter of this name, as a form sends it.
-    pub(super) fn set(&mut self, name: &str, value: String) -> Result<(), String> {
-        *match name {
-            "source" => &mut self.source,
-            "type" => &mut self.event_type,
-            "object" => &mut self.object,
-            "state" => &mut self.state,
-            "since" => &mut self.since,
-            "until" => &mut self.until,
-            _ => return Err(format!("there is no filter {name}")),
-        } = value;
-        Ok(())
-    }
-
     fn is_filtered(&self) -> bool {
         self.filters().iter().any(|(_, value)| !value.is_empty())
     }
@@ -75,12 +62,13 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
-    pub(in crate::console) fn wanted(&self) -> Result<Wanted, String> {
+    pub(in crate::console) fn wanted(&self) -> Result<Wanted, PageError> {
+        let state = query::text("state", &self.state)?.map(|state| state.parse()).transpose();
         Ok(Wanted {
             source: query::text("source", &self.source)?,
             event_type: query::text("type", &self.event_type)?,
             subject: query::text("object", &self.object)?,
-            state: query::text("state", &self.state)?.map(|state| state.parse()).transpose()?,
+            state: state.map_err(PageError::Invalid)?,
             since: query::moment("since", &self.since)?,
             until: query::moment("until", &self.until)?,
         })
@@ -109,6 +97,12 @@ impl Events {
     const STATES: [EventState; 4] = EventState::ALL;
 }
 
+async fn read(console: &Console, params: &Params) -> Result<Rows<Event>, PageError> {
+    let cursor = query::cursor(&params.cursor);
+    let page = events::list(console.pool(), &params.wanted()?, cursor, LIMIT).await?;
+    Ok(Rows { rows: page.events, next: page.next_cursor, prev: page.prev_cursor })
+}
+
 /// Shows a page of the list.
 pub(in crate::console) async fn show(
     State(console): State<Console>,
@@ -116,14 +110,8 @@ pub(in crate::console) async fn show(
     uri: Uri,
 ) -> Result<Response, PageError> {
     let params: Params = query::parse(&uri)?;
-    let cursor = query::cursor(&params.cursor);
-    let found = match params.wanted() {
-        Ok(wanted) => query::said(events::list(console.pool(), &wanted, cursor, LIMIT).await)?,
-        Err(detail) => Err(detail),
-    };
-    let found = found.map(|page| Found { rows: page.events, next: page.next_cursor, prev: page.prev_cursor });
     let Listed { status, rows: events, pages, error } =
-        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+        Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
     let page = Events {
         frame: Frame::of(&session, "Events", "Events"),
         may_change: session.may_change(),

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use super::chosen::Chosen;
 use super::show;
-use crate::console::Console;
 use crate::console::html::confirm;
-use crate::console::html::page::{Frame, PageError, page};
+use crate::console::html::error::PageError;
+use crate::console::html::page::{Frame, page};
 use crate::console::signing_in::session::Session;
+use crate::console::state::Console;
 use crate::ops::rebuild::{BoundedError, Replayed, Report, replay_within};
 use crate::store::rebuild::Difference;
 
@@ -52,7 +53,7 @@ pub(super) async fn of(console: &Console, session: &Session, choice: Chosen) -> 
         replayed = replay_within(store, &selection, false, actor).await?;
     }
     let Replayed { report, differences } = replayed;
-    let (rows, back) = (report.differing_rows(), choice.params.address(""));
+    let (rows, back) = (report.differing_rows(), choice.selection.params.address(""));
     let title = if choice.is_sure { "Applied again" } else { "What applying again would change" };
     let frame = Frame::of(session, "Events", title);
     Ok(page(&Replay { frame, choice, report, rows, differences, back }))

@@ -8,10 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 
-use crate::console::Console;
+use crate::console::html::error::PageError;
 use crate::console::html::format;
-use crate::console::html::page::{Frame, PageError, page};
+use crate::console::html::page::{Frame, page};
 use crate::console::signing_in::session::Session;
+use crate::console::state::Console;
 use crate::ops::events::{self, Trace};
 
 /// The query string.
@@ -28,7 +29,7 @@ struct EventPage {
     frame: Frame,
     may_change: bool,
     trace: Trace,
-    /// Where it was asked for.
+    /// Where it was requested.
     body: Option<String>,
 }
 

@@ -40,8 +40,8 @@ mod tests {
     fn the_address_says_which_columns_are_shown_else_the_usual_ones_are() {
         let known = [("email", true), ("phone", false), ("mrr", true)];
         let known = known.map(|(key, is_usual)| Known { key, title: key, is_usual });
-        let shown = |asked: &str| -> Vec<&str> {
-            chosen(&known, asked).into_iter().filter(|it| it.is_shown).map(|it| it.key).collect()
+        let shown = |wanted: &str| -> Vec<&str> {
+            chosen(&known, wanted).into_iter().filter(|it| it.is_shown).map(|it| it.key).collect()
         };
         assert_eq!(shown(""), ["email", "mrr"]);
         assert_eq!(shown("mrr,phone,gone"), ["phone", "mrr"]);

@@ -1,11 +1,11 @@
 //! Acts on many things are confirmed by typing how many there are.
 
-use super::page::PageError;
+use super::error::PageError;
 
 /// More things than these are acted on only where their number was typed.
 const UNCONFIRMED_MAX: i64 = 100;
 
-/// Whether the number is asked for.
+/// Whether the number must be typed.
 pub(in crate::console) const fn is_needed(count: i64) -> bool {
     count > UNCONFIRMED_MAX
 }

@@ -1,11 +1,11 @@
 //! What all pages have in common: their frame, and what is shown instead where there is no page.
 
 use askama::Template;
-use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{Html, IntoResponse, Response};
 
+use super::error::PageError;
 use crate::console::assets;
 use crate::console::signing_in::session::{Role, Session};
 
@@ -102,79 +102,11 @@ pub(in crate::console) fn page_with(status: StatusCode, template: &impl Template
     }
 }
 
-/// There is no page, or not for this person, or not now.
-#[derive(Debug, thiserror::Error)]
-pub enum PageError {
-    /// Nothing has this address.
-    #[error("There is nothing at this address.")]
-    NotFound,
-    /// Something that a page is about does not exist (any more).
-    #[error("{0}")]
-    Unknown(String),
-    /// The request makes no sense; says why.
-    #[error("{0}")]
-    Invalid(String),
-    /// Not for this person, or not from there.
-    #[error("{0}")]
-    Forbidden(&'static str),
-    /// The database does not answer.
-    #[error("The database does not answer. Try again in some seconds.")]
-    Away,
-    /// A bug, or a refusal of the database.
-    #[error("Internal error. The service log has the details.")]
-    Internal,
-}
-
-impl From<sqlx::Error> for PageError {
-    fn from(error: sqlx::Error) -> Self {
-        if matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_)) {
-            tracing::warn!(%error, "the database does not answer");
-            return Self::Away;
-        }
-        // Postgres' text holds no NUL, and an address can.
-        if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("22021") {
-            return Self::Invalid("A text with a NUL character cannot be looked for.".to_owned());
-        }
-        tracing::error!(%error, "the database refused a query");
-        Self::Internal
-    }
-}
-
-impl From<FormRejection> for PageError {
-    fn from(rejection: FormRejection) -> Self {
-        Self::Invalid(rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for PageError {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::Invalid(rejection.body_text())
-    }
-}
-
-impl From<PathRejection> for PageError {
-    fn from(_: PathRejection) -> Self {
-        Self::NotFound
-    }
-}
-
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage {
     frame: Frame,
     detail: String,
-}
-
-impl PageError {
-    const fn status(&self) -> (StatusCode, &'static str) {
-        match self {
-            Self::NotFound | Self::Unknown(_) => (StatusCode::NOT_FOUND, "Not found"),
-            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "This makes no sense"),
-            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "Not allowed"),
-            Self::Away => (StatusCode::SERVICE_UNAVAILABLE, "Not now"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong"),
-        }
-    }
 }
 
 impl IntoResponse for PageError {

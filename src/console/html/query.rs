@@ -1,16 +1,18 @@
 //! What several lists have in common: their query strings, and a page of them or why there is none.
 
+use std::borrow::Cow;
+
 use axum::http::{StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::page::PageError;
-use crate::ops::ledger::parse_since;
-use crate::ops::page::PageError as ListError;
+use super::error::PageError;
+use crate::ops::ledger::{InvalidMoment, parse_moment, parse_since};
 
 /// Rows, and the cursors of the pages before and after.
-pub(in crate::console) struct Found<T> {
+pub(in crate::console) struct Rows<T> {
     pub rows: Vec<T>,
     pub next: Option<String>,
     pub prev: Option<String>,
@@ -34,24 +36,28 @@ pub(in crate::console) struct Listed<T> {
 }
 
 impl<T> Listed<T> {
-    /// What was `found` at `cursor` (empty: the beginning), or what is wrong with the query string; `address` is that of
+    /// What was `read` at `cursor` (empty: the beginning), or what is wrong with the query string; `address` is that of
     /// the list at a cursor.
+    ///
+    /// # Errors
+    /// Any other error than [`PageError::Invalid`], which the page shows in place of rows.
     pub(in crate::console) fn of(
-        found: Result<Found<T>, String>,
+        read: Result<Rows<T>, PageError>,
         cursor: &str,
         address: impl Fn(&str) -> String,
-    ) -> Self {
-        match found {
-            Ok(Found { rows, next, prev }) => {
+    ) -> Result<Self, PageError> {
+        match read {
+            Ok(Rows { rows, next, prev }) => {
                 let at = |cursor: Option<String>| cursor.map(|cursor| address(&cursor));
                 let first = (!cursor.is_empty()).then(|| address(""));
                 let pages = Pages { first, prev: at(prev), next: at(next) };
-                Self { status: StatusCode::OK, rows, pages, error: None }
+                Ok(Self { status: StatusCode::OK, rows, pages, error: None })
             }
-            Err(detail) => {
+            Err(PageError::Invalid(detail)) => {
                 let (status, error) = (StatusCode::BAD_REQUEST, Some(detail));
-                Self { status, rows: Vec::new(), pages: Pages::default(), error }
+                Ok(Self { status, rows: Vec::new(), pages: Pages::default(), error })
             }
+            Err(error) => Err(error),
         }
     }
 }
@@ -64,14 +70,6 @@ pub(in crate::console) fn of(address: &str) -> String {
 /// The cursor that a query string says.
 pub(in crate::console) fn cursor(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
-}
-
-/// A list's answer; what is wrong with the query string is said on the page.
-pub(in crate::console) fn said<T>(found: Result<T, ListError>) -> Result<Result<T, String>, PageError> {
-    match found {
-        Err(ListError::Database(error)) => Err(error.into()),
-        found => Ok(found.map_err(|error| error.to_string())),
-    }
 }
 
 /// The address of the list at `path` with those of `pairs` that say something.
@@ -90,8 +88,18 @@ pub(in crate::console) fn address<'a>(
 /// # Errors
 /// A name is none of the list's.
 pub(in crate::console) fn parse<T: DeserializeOwned>(uri: &Uri) -> Result<T, PageError> {
+    of_pairs(form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()))
+}
+
+/// The same of pairs that are decoded already.
+///
+/// # Errors
+/// A name is none of the list's.
+pub(super) fn of_pairs<'a, T: DeserializeOwned>(
+    pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+) -> Result<T, PageError> {
     let mut fields: Map<String, Value> = Map::new();
-    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+    for (name, value) in pairs {
         let values = match fields.get(name.as_ref()).and_then(Value::as_str) {
             Some(values) => format!("{values},{value}"),
             None => value.into_owned(),
@@ -120,27 +128,49 @@ pub(in crate::console) fn audited(filters: &[(&'static str, &str)]) -> Value {
 }
 
 /// What a field says; nothing where it is empty, which is what a form sends for "any".
-pub(in crate::console) fn text(name: &str, value: &str) -> Result<Option<String>, String> {
+pub(in crate::console) fn text(name: &str, value: &str) -> Result<Option<String>, PageError> {
     let value = value.trim();
     if value.contains('\0') {
-        return Err(format!("{name} holds no NUL character"));
+        return Err(PageError::Invalid(format!("{name} holds no NUL character")));
     }
-    Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
+    Ok(given(value))
+}
+
+/// The text of a field without the spaces around it, unless it is empty.
+pub(in crate::console) fn given(value: &str) -> Option<String> {
+    Some(value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 /// One of the words that a field can say.
-pub(in crate::console) fn one_of(name: &str, value: &str, known: &[&str]) -> Result<Option<String>, String> {
+pub(in crate::console) fn one_of(
+    name: &str,
+    value: &str,
+    known: &[&str],
+) -> Result<Option<String>, PageError> {
     match value {
         "" => Ok(None),
         value if known.contains(&value) => Ok(Some(value.to_owned())),
-        value => Err(format!("{name} is one of {}; {value:?} is not", known.join(", "))),
+        value => Err(PageError::Invalid(format!("{name} is one of {}; {value:?} is not", known.join(", ")))),
     }
 }
 
+/// The user whose id a field says.
+pub(in crate::console) fn user(name: &str, value: &str) -> Result<Option<Uuid>, PageError> {
+    let parse = |text: String| {
+        text.parse().map_err(|_| PageError::Invalid(format!("{name} is a user id; {text:?} is none")))
+    };
+    text(name, value)?.map(parse).transpose()
+}
+
 /// The moment that a field says: a date, or a date and a time.
-pub(in crate::console) fn moment(name: &str, value: &str) -> Result<Option<OffsetDateTime>, String> {
-    let given = Some(value.trim()).filter(|value| !value.is_empty());
-    given.map(parse_since).transpose().map_err(|invalid| format!("{name}: {invalid}"))
+pub(in crate::console) fn moment(name: &str, value: &str) -> Result<Option<OffsetDateTime>, PageError> {
+    let moment = given(value).map(|value| parse_since(&value)).transpose();
+    moment.map_err(|invalid| PageError::Invalid(format!("{name}: {invalid}")))
+}
+
+/// The moment that a field says; of a date the end.
+pub(in crate::console) fn end_of(value: &str) -> Result<Option<OffsetDateTime>, InvalidMoment> {
+    given(value).map(|value| parse_moment(&value)).transpose()
 }
 
 #[cfg(test)]

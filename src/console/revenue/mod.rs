@@ -11,11 +11,12 @@ use axum::response::Response;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::Console;
 use super::html::chart::{Chart, Span};
-use super::html::page::{Frame, PageError, page_with};
+use super::html::error::PageError;
+use super::html::page::{Frame, page_with};
 use super::html::{format, query};
 use super::signing_in::session::Session;
+use super::state::Console;
 use crate::ops::ledger::{self, Cohort, Month, Question, Row, Total};
 
 use cohorts::Grid;
@@ -75,29 +76,21 @@ struct Revenue {
     error: Option<String>,
 }
 
-/// What is asked for.
-struct Asked {
+/// The query string, parsed.
+struct Request {
     months: Vec<Month>,
     at: Option<OffsetDateTime>,
     known_at: Option<OffsetDateTime>,
 }
 
 impl Params {
-    fn asked(&self, now: OffsetDateTime) -> Result<Asked, String> {
-        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let month = |text: &str| given(text).map(|text| text.parse::<Month>()).transpose();
-        let (from, to) = (month(&self.from), month(&self.to));
-        let (from, to) = (from.map_err(|error| error.to_string())?, to.map_err(|error| error.to_string())?);
-        let (at, known_at) = (moment(&self.date)?, moment(&self.known_at)?);
-        let months = ledger::months(from, to.or(at.map(Month::of)), now);
-        Ok(Asked { months: months.map_err(|error| error.to_string())?, at, known_at })
+    fn request(&self, now: OffsetDateTime) -> Result<Request, PageError> {
+        let month = |text: &str| query::given(text).map(|text| text.parse::<Month>()).transpose();
+        let (from, to) = (month(&self.from)?, month(&self.to)?);
+        let (at, known_at) = (query::end_of(&self.date)?, query::end_of(&self.known_at)?);
+        let months = ledger::months(from, to.or(at.map(Month::of)), now)?;
+        Ok(Request { months, at, known_at })
     }
-}
-
-/// The moment that a field says; the end of a date.
-fn moment(text: &str) -> Result<Option<OffsetDateTime>, String> {
-    let given = Some(text.trim()).filter(|text| !text.is_empty());
-    given.map(ledger::parse_moment).transpose().map_err(|error| error.to_string())
 }
 
 /// Shows it.
@@ -118,10 +111,10 @@ pub(super) async fn show(
         error: None,
         params,
     };
-    let Asked { months, at, known_at } = match page.params.asked(now) {
-        Ok(asked) => asked,
-        Err(detail) => {
-            page.error = Some(detail);
+    let Request { months, at, known_at } = match page.params.request(now) {
+        Ok(request) => request,
+        Err(error) => {
+            page.error = Some(error.to_string());
             return Ok(page_with(StatusCode::BAD_REQUEST, &page));
         }
     };

@@ -6,11 +6,12 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::console::Console;
-use crate::console::html::page::{Frame, PageError, page_with};
-use crate::console::html::query::{Found, Listed, Pages};
+use crate::console::html::error::PageError;
+use crate::console::html::page::{Frame, page_with};
+use crate::console::html::query::{Listed, Pages, Rows};
 use crate::console::html::{format, query};
 use crate::console::signing_in::session::Session;
+use crate::console::state::Console;
 use crate::ops::ledger::{self, Cell, KINDS, Listed as Movement};
 
 /// Where the list is.
@@ -42,15 +43,16 @@ impl Params {
         query::address(HERE, pairs)
     }
 
-    fn cell(&self) -> Result<Cell, String> {
+    fn cell(&self) -> Result<Cell, PageError> {
         if !KINDS.contains(&self.kind.as_str()) {
-            return Err(format!("kind is one of {}; {:?} is not", KINDS.join(", "), self.kind));
+            let detail = format!("kind is one of {}; {:?} is not", KINDS.join(", "), self.kind);
+            return Err(PageError::Invalid(detail));
         }
         Ok(Cell {
             currency: query::text("currency", &self.currency)?.unwrap_or_default().to_lowercase(),
-            month: self.month.trim().parse().map_err(|invalid: ledger::InvalidMoment| invalid.to_string())?,
+            month: self.month.trim().parse()?,
             kind: self.kind.clone(),
-            known_at: super::moment(&self.known_at)?,
+            known_at: query::end_of(&self.known_at)?,
         })
     }
 }
@@ -69,6 +71,12 @@ impl Movements {
     const KINDS: [&'static str; 5] = KINDS;
 }
 
+async fn read(console: &Console, params: &Params) -> Result<Rows<Movement>, PageError> {
+    let cursor = query::cursor(&params.cursor);
+    let page = ledger::movements(console.pool(), &params.cell()?, cursor, LIMIT).await?;
+    Ok(Rows { rows: page.movements, next: page.next_cursor, prev: page.prev_cursor })
+}
+
 /// Shows a page of the list.
 pub(in crate::console) async fn show(
     State(console): State<Console>,
@@ -76,15 +84,8 @@ pub(in crate::console) async fn show(
     params: Result<Query<Params>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let Query(params) = params?;
-    let cursor = query::cursor(&params.cursor);
-    let found = match params.cell() {
-        Ok(cell) => query::said(ledger::movements(console.pool(), &cell, cursor, LIMIT).await)?,
-        Err(detail) => Err(detail),
-    };
-    let found =
-        found.map(|page| Found { rows: page.movements, next: page.next_cursor, prev: page.prev_cursor });
     let Listed { status, rows: movements, pages, error } =
-        Listed::of(found, &params.cursor, |cursor| params.address(cursor));
+        Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
     let frame = Frame::of(&session, "Revenue", "Movements of the MRR");
     Ok(page_with(status, &Movements { frame, params, movements, pages, error }))
 }

@@ -1,5 +1,6 @@
 //! Who is at the console: signing in and out, sessions, and what keeps other sites out.
 
+pub(super) mod guard;
 pub mod links;
 pub(super) mod same_origin;
 pub mod session;

@@ -1,7 +1,7 @@
 //! Forged requests: what changes something must come from a page of our own.
 //!
 //! Browsers say where a request comes from in `Sec-Fetch-Site`, which no page can set. Those that leave it out (old ones,
-//! and all of them over plain HTTP from another host) are asked for an `Origin` that is the address they called.
+//! and all of them over plain HTTP from another host) must send an `Origin` that is the address they called.
 
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use crate::console::html::page::PageError;
+use crate::console::html::error::PageError;
 
 /// Refuses a request that would change something and comes from elsewhere.
 pub(in crate::console) async fn require(request: Request, next: Next) -> Response {

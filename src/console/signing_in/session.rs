@@ -1,23 +1,21 @@
-//! Who sends a request: the session that a request's cookie names, and what its person may do.
+//! A session, and the cookie that names it.
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Redirect, Response};
 
-use super::sessions;
-use crate::console::html::page::PageError;
-use crate::console::{Console, HOME};
+use crate::console::html::error::PageError;
 
 pub use crate::config::console_roles::Role;
 
+/// Where the console is.
+pub(in crate::console) const HOME: &str = "/console";
 /// The cookie's name.
 pub(in crate::console) const COOKIE_NAME: &str = "memberflow_console";
 
 /// A person who is signed in: what the audit log calls them, and what they may do. As an argument of a page it is there
-/// always: [`require`] goes before.
+/// always: [`super::guard`] goes before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// For the audit log.
@@ -56,41 +54,6 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// Lets a request through whose cookie names a session, and sends the others to sign in.
-pub(in crate::console) async fn require(
-    State(console): State<Console>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let found = match id_of(request.headers()) {
-        Some(id) => sessions::find(&console, id).await,
-        None => Ok(None),
-    };
-    match found {
-        Ok(Some(session)) => {
-            request.extensions_mut().insert(session);
-            next.run(request).await
-        }
-        Ok(None) => to_sign_in(&request),
-        Err(error) => PageError::from(error).into_response(),
-    }
-}
-
-/// Afterwards the reader comes back to the page asked for; a form is lost, and its page's home is shown.
-fn to_sign_in(request: &Request) -> Response {
-    let wanted = request.uri().path_and_query().map_or(HOME, |it| it.as_str());
-    let next = if request.method() == Method::GET { wanted } else { HOME };
-    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
-    let address = format!("/console/sign-in?{query}");
-    // A script that asked for part of a page must not put the sign-in page into it.
-    match HeaderValue::from_str(&address) {
-        Ok(address) if request.headers().contains_key("hx-request") => {
-            (StatusCode::OK, [("hx-redirect", address)]).into_response()
-        }
-        _ => Redirect::to(&address).into_response(),
-    }
-}
-
 /// The session's id in the request's cookies.
 pub(in crate::console) fn id_of(headers: &HeaderMap) -> Option<&str> {
     cookie_named(headers, COOKIE_NAME)
@@ -111,7 +74,7 @@ pub(in crate::console) fn cookie(id: &str, is_secure: bool) -> String {
     format!("{COOKIE_NAME}={id}; Path=/console; HttpOnly; SameSite=Strict{secure}{end}")
 }
 
-/// Where to go after signing in: a page of the console, whatever was asked for.
+/// Where to go after signing in: a page of the console, whatever was requested.
 pub(in crate::console) fn own_page(next: Option<&str>) -> &str {
     let is_own = |next: &&str| {
         let rest = next.strip_prefix(HOME);
@@ -125,6 +88,8 @@ pub(in crate::console) fn own_page(next: Option<&str>) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]

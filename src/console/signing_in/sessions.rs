@@ -8,8 +8,9 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::session::{Role, Session};
-use super::supabase::{Account, Supabase, roles};
-use crate::console::Console;
+use super::supabase::Supabase;
+use super::supabase::roles::{self, Account};
+use crate::console::state::Console;
 
 /// A session ends so long after it began,
 const LASTS: Duration = Duration::hours(12);

@@ -12,10 +12,12 @@ use serde::Deserialize;
 
 use super::session::{Role, Session, cookie, id_of, own_page};
 use super::sessions;
-use super::supabase::{Account, SignInError};
+use super::supabase::SignInError;
+use super::supabase::roles::Account;
 use crate::api::access::bearer;
-use crate::console::Console;
-use crate::console::html::page::{Frame, PageError, page_with};
+use crate::console::html::error::PageError;
+use crate::console::html::page::{Frame, page_with};
+use crate::console::state::Console;
 
 /// What the audit log calls whoever signed in by the admin token.
 pub const BY_TOKEN: &str = "console";

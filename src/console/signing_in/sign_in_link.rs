@@ -9,9 +9,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::session::HOME;
 use super::{links, sign_in};
-use crate::console::html::page::{Frame, PageError, page, page_with};
-use crate::console::{Console, HOME};
+use crate::console::html::error::PageError;
+use crate::console::html::page::{Frame, page, page_with};
+use crate::console::state::Console;
 
 #[derive(Template)]
 #[template(path = "signing_in/by_link.html")]

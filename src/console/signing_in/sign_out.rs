@@ -8,8 +8,8 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::session::{Session, cookie, id_of};
 use super::sessions;
-use crate::console::Console;
-use crate::console::html::page::PageError;
+use crate::console::html::error::PageError;
+use crate::console::state::Console;
 
 /// Ends the session.
 pub(in crate::console) async fn sign_out(

@@ -1,5 +1,5 @@
-//! Events that Stripe has kept: `GET /v1/events` reaches thirty days back. Each is applied as what it is, under
-//! its own id, so that one that came before, or that comes later after all, is the same event.
+//! Imports events from Stripe's list, `GET /v1/events`, which goes back thirty days. They keep their ids, so one that was
+//! delivered before or is delivered later is the same event.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -25,23 +25,23 @@ pub struct Options {
     pub undelivered: bool,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Events that Stripe listed.
     pub listed: u64,
-    /// Those that had not come, and are applied now.
+    /// Those that had not been received, and were applied.
     pub new: u64,
-    /// Those that can't be read: dead letters now.
+    /// Those that could not be decoded: dead letters.
     pub dead: u64,
-    /// Those that are no events.
+    /// Entries that are no events.
     pub unreadable: u64,
 }
 
-/// Applies the events that have not come.
+/// Applies the events that were not received.
 ///
 /// # Errors
-/// [`ReconcileError`]; what was applied by then stays.
+/// [`ReconcileError`]; what was applied until then stays.
 pub async fn run(
     store: &Store,
     api: &StripeApi,
@@ -66,8 +66,8 @@ pub async fn run(
     loop {
         let page = api.page(PATH, &params, &[], last.as_deref()).await.map_err(at_fault(PATH))?;
         if page.has_more && page.last_id() == last.as_deref() {
-            let circle = StripeApiError::Unreadable("the list goes in a circle".to_owned());
-            return Err(at_fault(PATH)(circle));
+            let stuck = StripeApiError::Unreadable("the list does not advance".to_owned());
+            return Err(at_fault(PATH)(stuck));
         }
         last = page.last_id().map(ToOwned::to_owned);
         let listed = page.data.len();
@@ -90,7 +90,7 @@ pub async fn run(
     }
 }
 
-/// `account`: the one that was asked for. Its events name it where they come by a webhook, and must here, too.
+/// `account`: the requested one. Events of a webhook name it, so these must too.
 fn envelope(mut event: Value, account: Option<&str>, clock: &Clock) -> Option<Envelope> {
     if let (Some(account), None, true) = (account, Origin::of_event(&event).account, event.is_object()) {
         event["account"] = account.into();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool, QueryBuilder};
 use uuid::Uuid;
 
-use super::page::{self, Count, MAX_LIMIT, Neighbours, Way};
+use super::page::{self, Count, MAX_LIMIT, Neighbours, Seek};
 
 pub use show::{Detail, Lead, show};
 
@@ -71,8 +71,7 @@ from (
     from public.marketing_campaigns m
 ) m";
 
-/// The campaigns in this status (else all) whose slugs come after `after`, a slug, or those of a page by its cursor; at
-/// most `limit`.
+/// The campaigns in this status (else all) after `after`, a slug or a cursor, at most `limit`.
 pub async fn list(
     pool: &PgPool,
     status: Option<&str>,
@@ -81,9 +80,9 @@ pub async fn list(
 ) -> Result<Page, sqlx::Error> {
     let limit = limit.clamp(1, MAX_LIMIT) as usize;
     // The cursor of a next page is a slug.
-    let from = after.map(|after| page::decode(after).unwrap_or((Way::Forth, [after.to_owned()])));
-    let way = from.as_ref().map(|(way, _)| *way);
-    let (beyond, order) = way.unwrap_or_default().ascending();
+    let from = after.map(|after| page::decode(after).unwrap_or((Seek::Forward, [after.to_owned()])));
+    let seek = from.as_ref().map(|(seek, _)| *seek);
+    let (beyond, order) = seek.unwrap_or_default().ascending();
     let mut query = QueryBuilder::new(COLUMNS);
     query.push(" where true");
     if let Some(status) = status {
@@ -94,12 +93,12 @@ pub async fn list(
     }
     query.push(" order by slug::text").push(order).push(" limit ").push_bind(page::one_more(limit));
     let mut campaigns: Vec<Campaign> = query.build_query_as().fetch_all(pool).await?;
-    let Neighbours { next, prev } = page::cut(&mut campaigns, limit, way, |it| [it.slug.clone()]);
+    let Neighbours { next, prev } = page::paginate(&mut campaigns, limit, seek, |it| [it.slug.clone()]);
     let next_after = campaigns.last().filter(|_| next.is_some()).map(|last| last.slug.clone());
     Ok(Page { campaigns, next_after, prev_cursor: prev, count: None })
 }
 
-/// How many campaigns are in this status, else in any; none where counting takes too long.
+/// How many campaigns are in this status, else in any; `None` if counting takes too long.
 ///
 /// # Errors
 /// Whatever the database says.

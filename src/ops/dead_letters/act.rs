@@ -4,9 +4,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::{PgConnection, PgPool, QueryBuilder};
+use sqlx::{FromRow, PgConnection, PgPool, QueryBuilder};
 use tokio::time::{Instant, sleep_until};
 
+use super::causes::MAX_COUNTED;
 use super::{Selection, arguments};
 use crate::clock::Clock;
 use crate::database;
@@ -22,6 +23,11 @@ pub struct Limits {
     pub rate: Option<NonZeroU32>,
     /// The most letters; `None` for all.
     pub most: Option<u32>,
+}
+
+impl Limits {
+    /// The limits of one request: no more letters than are counted before.
+    pub const ONE_REQUEST: Self = Self { rate: None, most: Some(MAX_COUNTED) };
 }
 
 /// The outcome.
@@ -53,7 +59,7 @@ const REDRIVE: Statement = Statement {
     also: " and source <> 'internal'",
     behind: " returning id, source, event_id
          )
-         select id, source || '/' || event_id, ingest.wake_consumers()::text from taken order by id",
+         select id, source || '/' || event_id as event, ingest.wake_consumers() from taken order by id",
 };
 const DROP: Statement = Statement {
     act: "dead-letters drop",
@@ -62,7 +68,7 @@ const DROP: Statement = Statement {
     also: "",
     behind: " returning id, source, event_id
          )
-         select id, source || '/' || event_id, null from taken order by id",
+         select id, source || '/' || event_id as event from taken order by id",
 };
 
 /// Redrives the selected letters: they become pending again. One that fails again is dead-lettered again.
@@ -95,8 +101,13 @@ pub async fn drop_all(
     pages(pool, &DROP, selection, limits, actor, clock).await
 }
 
-/// A processed letter: its number, source and id.
-type Taken = (i64, String, Option<String>);
+/// A letter that was redriven or dropped.
+#[derive(FromRow)]
+struct Taken {
+    id: i64,
+    /// As `stripe/evt_1`.
+    event: String,
+}
 
 async fn pages(
     pool: &PgPool,
@@ -118,8 +129,8 @@ async fn pages(
         }
         let mut tx = database::begin(pool).await?;
         let taken = take(&mut tx, statement, selection, after, page).await?;
-        let Some((last, ..)) = taken.last() else { return Ok(acted) };
-        after = *last;
+        let Some(last) = taken.last() else { return Ok(acted) };
+        after = last.id;
         record(&mut tx, statement.act, selection, &taken, actor, clock).await?;
         tx.commit().await?;
         acted.done += taken.len() as u64;
@@ -163,7 +174,7 @@ async fn record(
     actor: &str,
     clock: &Clock,
 ) -> Result<(), sqlx::Error> {
-    let events: Vec<&str> = taken.iter().map(|(_, event, _)| event.as_str()).collect();
+    let events: Vec<&str> = taken.iter().map(|taken| taken.event.as_str()).collect();
     let act = Act {
         actor,
         act,
@@ -175,9 +186,6 @@ async fn record(
 
 async fn internal(pool: &PgPool, selection: &Selection) -> Result<u64, sqlx::Error> {
     let counts = super::count(pool, selection).await?;
-    Ok(counts
-        .iter()
-        .filter(|(source, ..)| source == "internal")
-        .map(|(.., count)| count.unsigned_abs())
-        .sum())
+    let internal = counts.iter().filter(|count| count.source == "internal");
+    Ok(internal.map(|count| count.letters.unsigned_abs()).sum())
 }

@@ -9,7 +9,7 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::events::like;
-use super::page::{self, Count, Neighbours, PageError, Way};
+use super::page::{self, Count, Neighbours, PageError, Seek};
 
 pub use act::{Acted, Limits, drop_all, redrive};
 pub use causes::{Cause, Causes, MAX_COUNTED, causes};
@@ -129,19 +129,19 @@ pub async fn list(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<DeadLetter>, sqlx::Error> {
-    read(pool, selection, before.map(|before| (Way::Forth, before)), limit).await
+    read(pool, selection, before.map(|before| (Seek::Forward, before)), limit).await
 }
 
-/// The selected dead letters that way from the one of this id, those next to it first.
+/// The selected dead letters before or after the one of this id, the nearest first.
 async fn read(
     pool: &PgPool,
     selection: &Selection,
-    from: Option<(Way, i64)>,
+    from: Option<(Seek, i64)>,
     limit: i64,
 ) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let mut query = QueryBuilder::new(LETTER);
     selection.push(&mut query);
-    let (beyond, order) = from.map_or(Way::default(), |(way, _)| way).descending();
+    let (beyond, order) = from.map_or(Seek::default(), |(seek, _)| seek).descending();
     if let Some((_, id)) = from {
         query.push(" and id").push(beyond).push_bind(id);
     }
@@ -162,19 +162,19 @@ pub async fn page(
     let limit = page::checked(limit)?;
     let from = match cursor {
         Some(cursor) => {
-            let (way, [id]) = page::decode(cursor)?;
-            Some((way, id.parse().map_err(|_| PageError::Cursor)?))
+            let (seek, [id]) = page::decode(cursor)?;
+            Some((seek, id.parse().map_err(|_| PageError::Cursor)?))
         }
         None => None,
     };
     let mut dead_letters = read(pool, selection, from, page::one_more(limit)).await?;
-    let way = from.map(|(way, _)| way);
+    let seek = from.map(|(seek, _)| seek);
     let Neighbours { next, prev } =
-        page::cut(&mut dead_letters, limit, way, |letter| [letter.id.to_string()]);
+        page::paginate(&mut dead_letters, limit, seek, |letter| [letter.id.to_string()]);
     Ok(Page { dead_letters, next_cursor: next, prev_cursor: prev, count: None })
 }
 
-/// How many are selected; none where counting takes too long.
+/// How many are selected; `None` if counting takes too long.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -185,9 +185,20 @@ pub async fn capped_count(pool: &PgPool, selection: &Selection) -> Result<Option
     page::count(pool, query).await
 }
 
+/// Dead letters with the same source and reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow)]
+pub struct ReasonCount {
+    /// The provider's endpoint.
+    pub source: String,
+    /// Why they were dead-lettered.
+    pub reason: String,
+    /// How many there are.
+    pub letters: i64,
+}
+
 /// The number selected, by source and reason, the most frequent first.
-pub async fn count(pool: &PgPool, selection: &Selection) -> Result<Vec<(String, String, i64)>, sqlx::Error> {
-    let mut query = QueryBuilder::new("select source, reason, count(*) from ingest.events");
+pub async fn count(pool: &PgPool, selection: &Selection) -> Result<Vec<ReasonCount>, sqlx::Error> {
+    let mut query = QueryBuilder::new("select source, reason, count(*) as letters from ingest.events");
     selection.push(&mut query);
     query.push(" group by source, reason order by count(*) desc, source, reason");
     query.build_query_as().fetch_all(pool).await

@@ -9,6 +9,23 @@ const CHECK: &str = "backlog";
 /// From this many pending events on, the service is not just busy.
 const MANY_PENDING: i64 = 10_000;
 
+/// How many there are of something, such as a reason.
+#[derive(FromRow)]
+struct Counted {
+    what: String,
+    count: i64,
+}
+
+impl Counted {
+    fn total(counted: &[Self]) -> i64 {
+        counted.iter().map(|one| one.count).sum()
+    }
+
+    fn listed(counted: &[Self]) -> String {
+        counted.iter().map(|Self { what, count }| format!("{what} ({count})")).collect::<Vec<_>>().join(", ")
+    }
+}
+
 pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding>, sqlx::Error> {
     let there: bool = sqlx::query_scalar(
         "select to_regclass('ingest.events') is not null and to_regclass('ingest.parked') is not null",
@@ -25,15 +42,15 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
               + (select count(*) from ingest.outbox) + (select count(*) from ingest.failing)",
     )
     .await?;
-    let dead: Vec<(String, i64)> = sqlx::query_as(
-        "select left(reason, 80), count(*)
+    let dead: Vec<Counted> = sqlx::query_as(
+        "select left(reason, 80) as what, count(*)
          from (select reason from ingest.events where state = 'dead' union all select reason from ingest.dead_letters) d
          group by 1 order by 2 desc, 1 limit 10",
     )
     .fetch_all(&mut *connection)
     .await?;
-    let parked: Vec<(String, i64)> =
-        sqlx::query_as("select reason, count(*) from ingest.parked group by reason order by reason")
+    let parked: Vec<Counted> =
+        sqlx::query_as("select reason as what, count(*) from ingest.parked group by reason order by reason")
             .fetch_all(&mut *connection)
             .await?;
     let mut findings = vec![waiting(pending), parked_facts(&parked), dead_letters(&dead)];
@@ -44,21 +61,29 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
     Ok(findings)
 }
 
+/// Events that failed for the same reason.
+#[derive(FromRow)]
+struct Failing {
+    #[sqlx(flatten)]
+    reason: Counted,
+    example: String,
+}
+
 /// Events that failed and are retried, with an example.
 async fn failing(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
-    let failing: Vec<(String, i64, String)> = sqlx::query_as(
-        "select left(coalesce(reason, 'no error was recorded'), 80), count(*), min(event_id)
+    let failing: Vec<Failing> = sqlx::query_as(
+        "select left(coalesce(reason, 'no error was recorded'), 80) as what, count(*), min(event_id) as example
          from ingest.events where state = 'pending' and alone group by 1 order by 2 desc, 1 limit 10",
     )
     .fetch_all(connection)
     .await?;
-    let Some((.., example)) = failing.first() else {
+    let Some(Failing { example, .. }) = failing.first() else {
         return Ok(Finding::fine(CHECK, "no event fails"));
     };
-    let total: i64 = failing.iter().map(|(_, count, _)| count).sum();
-    let reasons: Vec<String> =
-        failing.iter().map(|(reason, count, _)| format!("{reason} ({count})")).collect();
-    let message = format!("events that fail and are tried again: {total}: {}", reasons.join(", "));
+    let example = example.clone();
+    let reasons: Vec<Counted> = failing.into_iter().map(|failing| failing.reason).collect();
+    let (total, listed) = (Counted::total(&reasons), Counted::listed(&reasons));
+    let message = format!("events that fail and are tried again: {total}: {listed}");
     let fix =
         format!("memberflow events show {example}; after {ATTEMPTS} attempts an event is a dead letter");
     Ok(Finding::wrong(CHECK, Level::Warning, message, fix))
@@ -66,21 +91,19 @@ async fn failing(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> 
 
 /// Prices that members pay but no tier names: only the deployment can map them.
 async fn unmapped_prices(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx::Error> {
-    let prices: Vec<(String, i64)> = sqlx::query_as(
-        "select coalesce(f.state #>> '{items,0,price,id}', p.detail), count(*)
+    let prices: Vec<Counted> = sqlx::query_as(
+        "select coalesce(f.state #>> '{items,0,price,id}', p.detail) as what, count(*)
          from ingest.parked p left join ingest.stripe_facts f on f.id = p.subject
          where p.reason = 'no_tier' group by 1 order by 2 desc, 1 limit 20",
     )
     .fetch_all(connection)
     .await?;
-    if prices.is_empty() {
-        return Ok(None);
-    }
-    let counts: Vec<String> = prices.iter().map(|(price, count)| format!("{price} ({count})")).collect();
-    let message = format!("prices that no tier names, with their subscriptions: {}", counts.join(", "));
+    let Some(first) = prices.first() else { return Ok(None) };
+    let message =
+        format!("prices that no tier names, with their subscriptions: {}", Counted::listed(&prices));
     let fix = format!(
         "update public.membership_tiers set stripe_price_id = '{}' where name = …; -- or stripe_product_id; the subscriptions follow within a minute",
-        prices[0].0.replace('\'', "''")
+        first.what.replace('\'', "''")
     );
     Ok(Some(Finding::wrong(CHECK, Level::Warning, message, fix)))
 }
@@ -88,14 +111,13 @@ async fn unmapped_prices(connection: &mut PgConnection) -> Result<Option<Finding
 /// What events alone cannot resolve, but Stripe's API can.
 async fn healed_by_the_api(
     connection: &mut PgConnection,
-    parked: &[(String, i64)],
+    parked: &[Counted],
 ) -> Result<Option<Finding>, sqlx::Error> {
     let tied = count(connection, "select count(*) from ingest.stripe_facts where tied").await?;
     let healed = ["items_truncated", "needs_stripe", "overdue", "thin_event", "unresolved_discount"];
-    let parked = parked.iter().filter(|(reason, _)| healed.contains(&reason.as_str()));
-    let tied = Some(("tied".to_owned(), tied)).filter(|(_, count)| *count > 0);
-    let reasons: Vec<String> =
-        parked.cloned().chain(tied).map(|(reason, count)| format!("{reason} {count}")).collect();
+    let parked = parked.iter().filter(|parked| healed.contains(&parked.what.as_str()));
+    let parked = parked.map(|Counted { what, count }| format!("{what} {count}"));
+    let reasons: Vec<String> = parked.chain((tied > 0).then(|| format!("tied {tied}"))).collect();
     if reasons.is_empty() {
         return Ok(None);
     }
@@ -161,25 +183,23 @@ fn waiting(events: i64) -> Finding {
     )
 }
 
-fn parked_facts(parked: &[(String, i64)]) -> Finding {
-    let total: i64 = parked.iter().map(|(_, count)| count).sum();
-    if total == 0 {
+fn parked_facts(parked: &[Counted]) -> Finding {
+    if parked.is_empty() {
         return Finding::fine(CHECK, "nothing is parked");
     }
-    let reasons: Vec<String> = parked.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let reasons: Vec<String> =
+        parked.iter().map(|Counted { what, count }| format!("{what} {count}")).collect();
     Finding::note(CHECK, format!("parked until the missing piece arrives: {}", reasons.join(", ")))
 }
 
-fn dead_letters(dead: &[(String, i64)]) -> Finding {
-    let total: i64 = dead.iter().map(|(_, count)| count).sum();
-    if total == 0 {
+fn dead_letters(dead: &[Counted]) -> Finding {
+    if dead.is_empty() {
         return Finding::fine(CHECK, "no dead letters");
     }
-    let reasons: Vec<String> = dead.iter().map(|(reason, count)| format!("{reason} ({count})")).collect();
     Finding::wrong(
         CHECK,
         Level::Warning,
-        format!("dead letters: {total}: {}", reasons.join(", ")),
+        format!("dead letters: {}: {}", Counted::total(dead), Counted::listed(dead)),
         "memberflow dead-letters list; then redrive or drop each",
     )
 }

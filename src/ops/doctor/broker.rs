@@ -75,12 +75,12 @@ async fn version(uri: &AMQPUri) -> Finding {
         return Finding::fine(CHECK, "RabbitMQ answers, encrypted");
     }
     match timeout(PATIENCE, greeting(&uri.authority.host, uri.authority.port)).await {
-        Ok(Ok(greeting)) => judge(text_property(&greeting, "version").as_deref()),
-        _ => judge(None),
+        Ok(Ok(greeting)) => check_version(text_property(&greeting, "version").as_deref()),
+        _ => check_version(None),
     }
 }
 
-fn judge(version: Option<&str>) -> Finding {
+fn check_version(version: Option<&str>) -> Finding {
     let Some(version) = version else {
         return Finding::note(CHECK, "the broker answers, but does not show its version");
     };
@@ -152,7 +152,7 @@ mod tests {
             (Some("2.8.1"), Level::Warning),
             (None, Level::Note),
         ] {
-            assert_eq!(judge(version).level, level, "{version:?}");
+            assert_eq!(check_version(version).level, level, "{version:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the doctor found lately, for pages: each look asks the database, the broker and the providers' APIs.
+//! The doctor's latest findings, cached for pages: each run queries the database, the broker and the providers' APIs.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::{Finding, examine_within};
 use crate::config::Config;
 
-/// How old what is shown may be.
+/// How long findings are served from the cache.
 const FRESH_FOR: Duration = Duration::from_secs(30);
-/// How long a page waits for what is looked at.
+/// The time limit of the checks.
 const BOUND: Duration = Duration::from_secs(8);
 
 /// What was found, and when.
@@ -34,13 +34,13 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// Of these settings.
+    /// A doctor with these settings and an empty cache.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self { config: config.clone(), last: Mutex::default() }
     }
 
-    /// What was found, at most half a minute ago. Who asks while it is looked at waits for that.
+    /// Findings at most half a minute old. Concurrent callers wait for the same run.
     pub async fn examined(&self, now: OffsetDateTime) -> Examined {
         let mut last = self.last.lock().await;
         if let Some((_, examined)) = last.as_ref().filter(|(since, _)| since.elapsed() < FRESH_FOR) {

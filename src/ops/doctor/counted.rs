@@ -1,6 +1,6 @@
 //! Checks which Stripe events count, and which do not.
 
-use sqlx::PgConnection;
+use sqlx::{FromRow, PgConnection};
 
 use super::{Finding, Level};
 use crate::config::Config;
@@ -28,8 +28,13 @@ pub(super) fn settings(config: &Config) -> Finding {
     }
 }
 
-/// Events of one reason.
-type Flagged = (String, i64, String);
+/// Events that do not count for the same reason.
+#[derive(FromRow)]
+struct Flagged {
+    code: String,
+    events: i64,
+    example: String,
+}
 
 /// Events that were stored and not counted.
 pub(super) async fn examine(
@@ -47,7 +52,8 @@ pub(super) async fn examine(
         return Ok(None);
     }
     let flagged: Vec<Flagged> = sqlx::query_as(
-        "select not_counted, count(*), min(event_id) from ingest.events where not_counted is not null
+        "select not_counted as code, count(*) as events, min(event_id) as example from ingest.events
+         where not_counted is not null
          group by 1 order by 2 desc, 1 limit $1",
     )
     .bind(NAMED_MAX)
@@ -61,20 +67,20 @@ pub(super) async fn examine(
     )
     .fetch_one(connection)
     .await?;
-    Ok(Some(judge(&flagged, some_count, &config.admission())))
+    Ok(Some(finding(&flagged, some_count, &config.admission())))
 }
 
-fn judge(flagged: &[Flagged], some_count: bool, admission: &Admission) -> Finding {
+fn finding(flagged: &[Flagged], some_count: bool, admission: &Admission) -> Finding {
     let known = |code: &str| NotCounted::of_code(code);
     let named: Vec<String> = flagged
         .iter()
-        .map(|(code, count, example)| {
+        .map(|Flagged { code, events, example }| {
             let of = known(code).map_or_else(|| code.clone(), |reason| reason.to_string());
-            format!("{count} of {of} (one is {example})")
+            format!("{events} of {of} (one is {example})")
         })
         .collect();
     let message = format!("events stored but not counted: {}", named.join("; "));
-    let reasons: Vec<NotCounted> = flagged.iter().filter_map(|(code, ..)| known(code)).collect();
+    let reasons: Vec<NotCounted> = flagged.iter().filter_map(|flagged| known(&flagged.code)).collect();
     if reasons.iter().any(|reason| reason.is_lifted_by(admission)) {
         let fix =
             "memberflow rebuild: the settings have changed since, and some of these events may count now";
@@ -100,10 +106,8 @@ mod tests {
 
     #[test]
     fn uncounted_events_warn_only_if_settings_look_wrong() {
-        let flagged = [
-            ("test_mode".to_owned(), 3, "evt_1".to_owned()),
-            ("other_account:acct_2".to_owned(), 1, "evt_2".to_owned()),
-        ];
+        let flagged = [("test_mode", 3, "evt_1"), ("other_account:acct_2", 1, "evt_2")]
+            .map(|(code, events, example)| Flagged { code: code.into(), events, example: example.into() });
         for (some_count, mode, level, says, fix) in [
             (true, StripeMode::Live, Level::Note, "3 of test mode", "MEMBERFLOW_STRIPE_MODE=test"),
             (true, StripeMode::Live, Level::Note, "the account acct_2", "MEMBERFLOW_STRIPE_ACCOUNT=acct_2"),
@@ -116,7 +120,7 @@ mod tests {
             ),
             (true, StripeMode::Any, Level::Warning, "3 of test mode", "memberflow rebuild: the settings"),
         ] {
-            let finding = judge(&flagged, some_count, &admission(mode));
+            let finding = finding(&flagged, some_count, &admission(mode));
             assert_eq!(finding.level, level, "{finding:?}");
             assert!(finding.message.contains(says), "{finding:?}");
             assert!(finding.fix.as_deref().unwrap_or_default().contains(fix), "{finding:?}");

@@ -28,7 +28,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         Ok(Err(error)) => return vec![down(&options, &error.to_string())],
         Err(_) => return vec![down(&options, "no answer within 10 s")],
     };
-    let findings = timeout(PATIENCE, look(&mut connection, &options, config)).await;
+    let findings = timeout(PATIENCE, check(&mut connection, &options, config)).await;
     connection.close().await.ok();
     match findings {
         Ok(Ok(findings)) => findings,
@@ -37,7 +37,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     }
 }
 
-async fn look(
+async fn check(
     connection: &mut PgConnection,
     options: &PgConnectOptions,
     config: &Config,

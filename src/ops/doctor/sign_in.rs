@@ -9,7 +9,7 @@ use crate::ops::supabase_auth_api::{AuthApi, AuthError};
 
 const CHECK: &str = "sign-in";
 
-/// Looks at the settings, and asks the project.
+/// Checks the settings, and calls the project's Auth API.
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = settings(config).into_iter().collect();
     match AuthApi::new(config) {

@@ -169,11 +169,11 @@ async fn endpoints(api: &StripeApi) -> Finding {
     let ours: Vec<&Endpoint> =
         endpoints.iter().filter(|endpoint| endpoint.url.trim_end_matches('/').ends_with(OUR_PATH)).collect();
     // Of several, one that sends everything is enough.
-    let judged = ours.iter().map(|endpoint| judge(endpoint));
-    judged.min_by_key(|finding| finding.level).unwrap_or_else(|| nowhere(&endpoints))
+    let findings = ours.iter().map(|endpoint| check(endpoint));
+    findings.min_by_key(|finding| finding.level).unwrap_or_else(|| nowhere(&endpoints))
 }
 
-fn judge(endpoint: &Endpoint) -> Finding {
+fn check(endpoint: &Endpoint) -> Finding {
     let Endpoint { id, url, .. } = endpoint;
     let version = endpoint.api_version.as_deref().unwrap_or("the account's default");
     if endpoint.status == "disabled" {

@@ -5,7 +5,7 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::{EVENT, Event, State, like};
-use crate::ops::page::{self, Count, PageError, Way};
+use crate::ops::page::{self, Count, PageError, Seek};
 
 /// Events read by one statement if a filter skips some.
 const WALK: i64 = 1_000;
@@ -51,7 +51,7 @@ struct Placed {
     #[sqlx(flatten)]
     event: Event,
     place: OffsetDateTime,
-    /// Which of those that the statement read.
+    /// Its index among the events that the statement read.
     number: i64,
     is_wanted: bool,
 }
@@ -91,12 +91,12 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
-    let (way, mut from) = match cursor {
-        Some(cursor) => Place::decode(cursor).map(|(way, place)| (Some(way), Some(place)))?,
+    let (seek, mut from) = match cursor {
+        Some(cursor) => Place::decode(cursor).map(|(seek, place)| (Some(seek), Some(place)))?,
         None => (None, None),
     };
-    let (walk_by, start) = (way.unwrap_or_default(), from.clone());
-    let step = if wanted.leaves_some_out() { WALK } else { page::one_more(limit) };
+    let (walk_by, start) = (seek.unwrap_or_default(), from.clone());
+    let step = if wanted.may_skip_some() { WALK } else { page::one_more(limit) };
     let mut found: Vec<Placed> = Vec::with_capacity(limit + 1);
     let mut more = true;
     for _ in 0..WALKS {
@@ -114,30 +114,30 @@ pub async fn list(
         from = found.last().map(Placed::place);
     }
     let begin = found.first().map(Placed::place).or(start);
-    Ok(turned(found, way, (begin, from), more))
+    Ok(to_page(found, seek, (begin, from), more))
 }
 
-/// The page of the events that were `found` by `way` from one place to another, behind which there are `more`.
-fn turned(
+/// The page of the events that were read by `seek` from one position to another, and whether there are `more` after it.
+fn to_page(
     mut found: Vec<Placed>,
-    way: Option<Way>,
+    seek: Option<Seek>,
     (begin, end): (Option<Place>, Option<Place>),
     more: bool,
 ) -> Page {
-    if way == Some(Way::Back) {
+    if seek == Some(Seek::Backward) {
         found.reverse();
     }
-    let (has_next, has_prev) = page::beside(way, more);
-    let (first, last) = if way == Some(Way::Back) { (end, begin) } else { (begin, end) };
+    let (has_next, has_prev) = page::has_neighbours(seek, more);
+    let (first, last) = if seek == Some(Seek::Backward) { (end, begin) } else { (begin, end) };
     Page {
-        next_cursor: last.filter(|_| has_next).map(|place| place.encode(Way::Forth)),
-        prev_cursor: first.filter(|_| has_prev).map(|place| place.encode(Way::Back)),
+        next_cursor: last.filter(|_| has_next).map(|place| place.encode(Seek::Forward)),
+        prev_cursor: first.filter(|_| has_prev).map(|place| place.encode(Seek::Backward)),
         events: found.into_iter().map(|placed| placed.event).collect(),
         count: None,
     }
 }
 
-/// How many events are `wanted`; none where counting takes too long.
+/// How many events are `wanted`; `None` if counting takes too long.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -173,12 +173,11 @@ pub async fn newest(pool: &PgPool, wanted: &Wanted, limit: usize) -> Result<Vec<
     }
 }
 
-/// Of the next `step` events, read by a statement whose conditions are all covered by an index: those that are wanted, and
-/// the last in any case.
+/// Reads the next `step` events by an index; returns those that are wanted, and always the last one.
 async fn walk(
     pool: &PgPool,
     wanted: &Wanted,
-    from: (Way, Option<&Place>),
+    from: (Seek, Option<&Place>),
     step: i64,
 ) -> Result<Vec<Placed>, sqlx::Error> {
     let mut query = QueryBuilder::new("select * from (select e.*, row_number() over (");
@@ -207,7 +206,7 @@ fn push(
     stretch: &Stretch,
     subject: Option<&String>,
     wanted: &Wanted,
-    (way, from): (Way, Option<&Place>),
+    (seek, from): (Seek, Option<&Place>),
     step: i64,
 ) {
     let place = stretch.place;
@@ -219,12 +218,12 @@ fn push(
         push_bounds(query, stretch, wanted);
     }
     if let Some(Place(moment, source, event_id)) = from {
-        let (beyond, _) = way.descending();
+        let (beyond, _) = seek.descending();
         query.push(" and (").push(place).push(", source, event_id)").push(beyond).push("(");
         query.push_bind(*moment).push(", ").push_bind(source.clone());
         query.push(", ").push_bind(event_id.clone()).push(")");
     }
-    push_order(query, place, way);
+    push_order(query, place, seek);
     query.push(" limit ").push_bind(step).push(")");
 }
 
@@ -237,8 +236,8 @@ fn push_bounds(query: &mut QueryBuilder<Postgres>, &Stretch { place, .. }: &Stre
     }
 }
 
-fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, way: Way) {
-    let (_, order) = way.descending();
+fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, seek: Seek) {
+    let (_, order) = seek.descending();
     for (at, column) in [place, "source", "event_id"].into_iter().enumerate() {
         query.push(if at == 0 { " order by " } else { ", " }).push(column).push(order);
     }
@@ -252,7 +251,7 @@ impl Wanted {
     }
 
     /// Whether some events that are read may not match.
-    const fn leaves_some_out(&self) -> bool {
+    const fn may_skip_some(&self) -> bool {
         self.source.is_some() || self.event_type.is_some() || self.subject.is_some()
     }
 
@@ -287,12 +286,12 @@ impl Placed {
 }
 
 impl Place {
-    fn encode(self, way: Way) -> String {
-        page::encode(way, [page::from_moment(self.0), self.1, self.2])
+    fn encode(self, seek: Seek) -> String {
+        page::encode(seek, [page::from_moment(self.0), self.1, self.2])
     }
 
-    fn decode(cursor: &str) -> Result<(Way, Self), PageError> {
-        let (way, [moment, source, event_id]) = page::decode(cursor)?;
-        Ok((way, Self(page::to_moment(&moment)?, source, event_id)))
+    fn decode(cursor: &str) -> Result<(Seek, Self), PageError> {
+        let (seek, [moment, source, event_id]) = page::decode(cursor)?;
+        Ok((seek, Self(page::to_moment(&moment)?, source, event_id)))
     }
 }

@@ -114,8 +114,8 @@ async fn find_in(pool: &PgPool, sources: &[&str], event_id: &str) -> Result<Vec<
     let mut query = QueryBuilder::new(EVENT);
     query.push(", body from ingest.events where source = any (").push_bind(sources);
     query.push(") and event_id = ").push_bind(event_id);
-    let found: Vec<Found> = query.build_query_as().fetch_all(pool).await?;
-    Ok(found.into_iter().map(|found| (found.event, found.body)).collect())
+    let rows: Vec<EventRow> = query.build_query_as().fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|row| (row.event, row.body)).collect())
 }
 
 /// A body as JSON, else as text.
@@ -144,7 +144,7 @@ pub async fn note_opened(
 type Body = Vec<u8>;
 
 #[derive(FromRow)]
-struct Found {
+struct EventRow {
     #[sqlx(flatten)]
     event: Event,
     body: Body,

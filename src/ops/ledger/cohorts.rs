@@ -72,7 +72,7 @@ pub async fn cohorts(pool: &PgPool, months: &[Month]) -> Result<Cohorts, sqlx::E
     Ok(answer)
 }
 
-/// What `changes`, all of one cohort, make of it month by month.
+/// The cohort of these `changes`, month by month.
 fn cohort(changes: &[Change], months: &[Month]) -> Option<Cohort> {
     let began = changes.first()?;
     let (mut customers, mut mrr) = (0, 0);

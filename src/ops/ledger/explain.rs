@@ -1,4 +1,4 @@
-//! Why a member's MRR is what it is, and how it became that.
+//! Explains a member's MRR: its subscriptions and movements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::DEFINITION;
-use crate::project::internal::FOUND;
+use crate::project::internal::IMPORT_PREFIX;
 use crate::project::mrr::Explanation;
 use crate::store;
 use crate::store::derive::{owners, valuation};
@@ -69,7 +69,7 @@ pub struct Movement {
     pub cause_event_id: Option<String>,
 }
 
-/// Explains the MRR `about` somebody at `now`; none where there is no such account or customer.
+/// Explains the MRR `about` somebody at `now`; `None` if there is no such account or customer.
 ///
 /// # Errors
 /// The database does not answer.
@@ -89,8 +89,8 @@ pub async fn explain(
                 return Ok(None);
             }
             let of_user = owners::of_users(&mut reading, &BTreeSet::from([*user_id])).await?;
-            // What stands for payments that the application had kept is no customer of Stripe's.
-            let of_stripe = of_user.into_keys().filter(|customer| !customer.starts_with(FOUND));
+            // The stand-in for imported payments is not a Stripe customer.
+            let of_stripe = of_user.into_keys().filter(|customer| !customer.starts_with(IMPORT_PREFIX));
             (Some(*user_id), of_stripe.collect())
         }
         About::Customer(customer) => {

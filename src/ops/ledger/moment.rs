@@ -19,8 +19,8 @@ const YEARS: RangeInclusive<i32> = 1..=9998;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMoment {
     /// Neither a date nor a moment, or no month.
-    #[error("{0:?} is no {1}")]
-    Form(String, &'static str),
+    #[error("invalid {1} {0:?}: expected {2}")]
+    Form(String, &'static str, &'static str),
     /// Out of range.
     #[error("{0:?} is out of range: give a year from 0001 to 9998")]
     Year(String),
@@ -42,7 +42,7 @@ pub fn parse_moment(text: &str) -> Result<OffsetDateTime, InvalidMoment> {
         return Ok(begin + Duration::DAY - Duration::MICROSECOND);
     }
     let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
-        InvalidMoment::Form(text.to_owned(), "date (2026-03-31) and no moment (2026-03-31T12:00:00Z)")
+        InvalidMoment::Form(text.to_owned(), "date", "2026-03-31 or RFC 3339, as 2026-03-31T12:00:00Z")
     })?;
     in_range(moment, text)
 }
@@ -103,7 +103,7 @@ impl FromStr for Month {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let first = Date::parse(&format!("{text}-01"), &DATE)
-            .map_err(|_| InvalidMoment::Form(text.to_owned(), "month (2026-03)"))?;
+            .map_err(|_| InvalidMoment::Form(text.to_owned(), "month", "2026-03"))?;
         in_range(first.midnight().assume_utc(), text)?;
         Ok(Self { first })
     }

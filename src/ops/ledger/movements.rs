@@ -68,7 +68,7 @@ pub struct Page {
 /// movements there are.
 ///
 /// # Errors
-/// The cursor or the limit makes no sense, or the database does not answer.
+/// If the cursor or the limit is invalid, or the database does not answer.
 pub async fn movements(
     pool: &PgPool,
     cell: &Cell,
@@ -86,8 +86,8 @@ pub async fn movements(
     );
     cell.push(&mut query);
     let from = cursor.map(page::decode).transpose()?;
-    let way = from.as_ref().map(|(way, _)| *way);
-    let (beyond, order) = way.unwrap_or_default().descending();
+    let seek = from.as_ref().map(|(seek, _)| *seek);
+    let (beyond, order) = seek.unwrap_or_default().descending();
     if let Some((_, [at, id])) = from {
         let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
         query.push(" and (effective_at, id)").push(beyond).push("(").push_bind(page::to_moment(&at)?);
@@ -98,11 +98,11 @@ pub async fn movements(
     query.push(") m order by m.effective_at").push(order).push(", m.id").push(order);
     let mut movements: Vec<Listed> = query.build_query_as().fetch_all(pool).await?;
     let place = |it: &Listed| [page::from_moment(it.movement.effective_at), it.id.to_string()];
-    let Neighbours { next, prev } = page::cut(&mut movements, limit, way, place);
+    let Neighbours { next, prev } = page::paginate(&mut movements, limit, seek, place);
     Ok(Page { movements, next_cursor: next, prev_cursor: prev, count: None })
 }
 
-/// How many movements there are behind `cell`; none where counting takes too long.
+/// How many movements there are behind `cell`; `None` if counting takes too long.
 ///
 /// # Errors
 /// Whatever the database says.

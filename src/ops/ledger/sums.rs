@@ -1,7 +1,6 @@
 //! The ledger summed by currency, day (UTC) and kind.
 //!
-//! What is believed now stands in `ingest.mrr_totals`. What was believed at an earlier moment differs from that by what was
-//! recorded or superseded since: by the sums of `ingest.mrr_revisions` for the days after that moment's, and for the rest of
+//! The present sums are in `ingest.mrr_totals`. Those of an earlier moment differ by what was recorded or superseded since: by the sums of `ingest.mrr_revisions` for the days after that moment's, and for the rest of
 //! its day by the ledger itself, by index. Triggers of the ledger keep both, so an answer costs the same however long it is.
 
 use sqlx::{Postgres, QueryBuilder};

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{DEFINITION, sums};
 
-/// Which MRR is asked for.
+/// Which MRR to read.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Question {
     /// The moment; none: now.
@@ -45,7 +45,7 @@ pub struct Total {
     pub customers: i64,
 }
 
-/// Reads the MRR that `question` asks for, in each currency.
+/// Reads the MRR that `question` describes, in each currency.
 ///
 /// # Errors
 /// The database does not answer.

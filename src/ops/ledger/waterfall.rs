@@ -131,7 +131,7 @@ pub async fn waterfall(
     Ok(waterfall)
 }
 
-/// What `sums`, all of one currency, say of `month`.
+/// The row of `month`, from the `sums` of one currency.
 fn row(month: Month, sums: &[Sum], opening: i64, customers: i64) -> Row {
     let begin = Some(sums::day(month.begin()));
     let amount = |kind| of(sums, begin, kind).map(|sum| sum.amount).sum();

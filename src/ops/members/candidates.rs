@@ -1,9 +1,8 @@
-//! The accounts that come into question for a rare filter.
+//! The candidate accounts of a rare filter.
 //!
-//! A list is read along its order until the page is full: quick where every tenth member matches,
-//! endless where one in a million does. So what no index of that order can see (a tier, a status, a
-//! text) is first looked up from its own side: few matches are all the list needs to look at, many mean
-//! that walking along the order soon finds enough.
+//! A list is read in its order until the page is full: fast if every tenth member matches, slow if one in a million
+//! does. So conditions that the order's index does not cover (a tier, a status, a text) are first looked up by their own
+//! indexes: if they match few accounts, only these are read; if many, reading in order soon fills the page.
 
 use sqlx::postgres::PgPool;
 use sqlx::{Postgres, QueryBuilder};
@@ -13,23 +12,22 @@ use super::filter::Filter;
 use super::sort::Stretch;
 use super::sql;
 
-/// From so many matches on, walking along the order is quicker than sorting them: of a million members a page of 50 is full
-/// after 10,000 then.
+/// With more matches, reading in order is faster than sorting them: of a million members a page of 50 is full after
+/// 10,000.
 const FEW: usize = 5_000;
 
-/// The accounts that a filter leaves in this stretch, perhaps with some of others, if they are few; `None` where they
-/// may be many.
+/// The accounts that can match a filter in this stretch, perhaps with some of other stretches; `None` if they may be many.
 pub(super) async fn candidates(
     pool: &PgPool,
     filter: &Filter,
     stretch: Stretch,
 ) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
-    // Those without a value are told by a condition on the account alone. It matters here: nobody with a
-    // subscription may be without revenue, however many subscriptions there are.
+    // Members without a value are selected by a condition on the account alone, which matters: possibly no subscriber
+    // is without revenue, however many subscribers there are.
     let within = stretch.of_account.then_some(Reach::Within(stretch));
-    for found_by in [subscribers, bearers_of_text, made_then] {
+    for lookup in [subscribers, with_text, created_between] {
         for reach in [Some(Reach::First), within].into_iter().flatten() {
-            let Some(query) = found_by(filter, reach) else { continue };
+            let Some(query) = lookup(filter, reach) else { continue };
             let found = few(pool, query).await?;
             if found.is_some() {
                 return Ok(found);
@@ -64,7 +62,7 @@ fn subscribers(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgres>> 
     Some(reach.end(query))
 }
 
-fn bearers_of_text(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgres>> {
+fn with_text(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgres>> {
     let pattern = filter.pattern()?;
     let is_number = filter.text.iter().flat_map(|text| text.chars()).all(|c| c.is_ascii_digit() || c == '+');
     let mut places = sql::BEARERS_OF_TEXT.to_vec();
@@ -78,7 +76,7 @@ fn bearers_of_text(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgre
     Some(reach.end(query))
 }
 
-fn made_then(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgres>> {
+fn created_between(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgres>> {
     if filter.since.is_none() && filter.until.is_none() {
         return None;
     }
@@ -88,12 +86,12 @@ fn made_then(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgres>> {
     Some(reach.end(query))
 }
 
-/// Which of the accounts are looked for.
+/// Which accounts are looked up.
 #[derive(Clone, Copy)]
 enum Reach {
-    /// Any, as soon as they are more than few.
+    /// Any, until there are more than a few.
     First,
-    /// Those of this stretch, however many others there are. Its condition must hold of an account alone.
+    /// Those of this stretch, however many others there are. Its condition must be on the account alone.
     Within(Stretch),
 }
 

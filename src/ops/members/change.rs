@@ -150,7 +150,7 @@ on conflict (user_id) do update set
     updated_at = now()";
 
 impl Change {
-    /// What the audit log keeps: statuses with their values; of tags and notes, which may tell of the person, only
+    /// What the audit log keeps: statuses with their values; of tags and notes, which may be personal, only
     /// that they changed.
     fn audited(&self, user_id: Uuid) -> Value {
         let mut audited = Map::from_iter([("user_id".to_owned(), json!(user_id))]);

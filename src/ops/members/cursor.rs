@@ -1,4 +1,4 @@
-//! A place in a sorted list, as an opaque text.
+//! A position in a sorted list, as an opaque cursor.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::Member;
 use super::sort::{Sort, SortBy, Stretch};
-use crate::ops::page::{Way, moment};
+use crate::ops::page::{Seek, moment};
 
-/// The place of one member, behind which or before which a page begins. Stays valid whatever is added or goes away meanwhile.
+/// The position of one member, after or before which a page begins. Stays valid if rows are added or removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
@@ -19,14 +19,14 @@ pub struct Cursor {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_back: bool,
     sort: Sort,
-    /// Which of the sort's stretches the member stands in.
+    /// The index of the member's stretch in the sort.
     pub(super) stretch: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<Key>,
     user_id: Uuid,
 }
 
-/// What the member is sorted by, in its stretch.
+/// The sort key of the member in its stretch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Key {
@@ -42,26 +42,26 @@ enum Key {
 pub struct InvalidCursor;
 
 impl Cursor {
-    /// The place of `member`, which stands in the given stretch of `sort`, and the way from there.
-    pub(super) fn at(member: &Member, sort: Sort, stretch: usize, way: Way) -> Self {
+    /// The position of `member` in the given stretch of `sort`, and the direction from there.
+    pub(super) fn at(member: &Member, sort: Sort, stretch: usize, seek: Seek) -> Self {
         let keyed = sort.stretches().get(stretch).is_some_and(|stretch| stretch.key.is_some());
         let key = if keyed { key_of(member, sort.by) } else { None };
-        Self { is_back: way == Way::Back, sort, stretch, key, user_id: member.user_id }
+        Self { is_back: seek == Seek::Backward, sort, stretch, key, user_id: member.user_id }
     }
 
-    /// Which way the page goes.
-    pub(super) const fn way(&self) -> Way {
-        if self.is_back { Way::Back } else { Way::Forth }
+    /// The direction of the page.
+    pub(super) const fn seek(&self) -> Seek {
+        if self.is_back { Seek::Backward } else { Seek::Forward }
     }
 
-    /// The text that stands for this place.
+    /// Encodes it.
     #[must_use]
     pub fn encode(&self) -> String {
         // A struct of numbers and texts always has a JSON form.
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// Reads a place in a list sorted by `sort`.
+    /// Decodes a position in a list sorted by `sort`.
     ///
     /// # Errors
     /// The text is not what [`Cursor::encode`] gave, or belongs to a list in another order.
@@ -85,7 +85,7 @@ impl Cursor {
         }
     }
 
-    /// Adds the values that a row comparison with this place needs: the key, where there is one, and the id.
+    /// Adds the values for a row comparison with this position: the key, if there is one, and the id.
     pub(super) fn push_values(&self, query: &mut QueryBuilder<Postgres>) {
         match &self.key {
             None => {}
@@ -139,7 +139,7 @@ mod tests {
         let other_way = Sort { by: SortBy::Name, direction: Direction::Asc };
         assert_eq!(Cursor::decode(&name.encode(), other_way), Err(InvalidCursor));
         let back = Cursor { is_back: true, ..name };
-        assert_eq!(Cursor::decode(&back.encode(), by(SortBy::Name)).unwrap().way(), Way::Back);
+        assert_eq!(Cursor::decode(&back.encode(), by(SortBy::Name)).unwrap().seek(), Seek::Backward);
     }
 
     #[test]

@@ -34,17 +34,17 @@ pub struct Filter {
     pub until: Option<OffsetDateTime>,
 }
 
-/// A condition that no member could ever meet, or that can't be searched for.
+/// A condition with an unknown value, or a text that cannot be searched for.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFilter {
-    /// Not a value that the column can have.
+    /// The column does not have this value.
     #[error("{name} is one of {}; {given:?} is not", known.join(", "))]
     Unknown {
         /// The filter.
         name: &'static str,
-        /// What was asked for.
+        /// The given value.
         given: String,
-        /// What can be asked for.
+        /// The known values.
         known: &'static [&'static str],
     },
     /// Longer than a name can sensibly be, or with a NUL, which Postgres text can't hold.
@@ -56,7 +56,7 @@ pub enum InvalidFilter {
 }
 
 impl Filter {
-    /// Finds the first condition that makes no sense.
+    /// Rejects the first invalid condition.
     ///
     /// # Errors
     /// Names the condition and what it can be.
@@ -72,7 +72,7 @@ impl Filter {
     pub(super) fn push(&self, query: &mut QueryBuilder<Postgres>) {
         if let Some(status) = &self.engagement_status {
             query.push(" and (a.engagement_status = ").push_bind(status);
-            // Nobody has computed it yet, and who never logged in is inactive.
+            // Not derived yet: a member who never logged in is inactive.
             if status == "inactive" {
                 query.push(" or (a.engagement_status is null and a.last_login_at is null)");
             }
@@ -101,12 +101,12 @@ impl Filter {
         }
     }
 
-    /// Who has no such subscription at all is left out before it is asked which one leads, which costs more.
+    /// Excludes members without any such subscription before the leading one is determined, which costs more.
     fn push_any_subscription(&self, query: &mut QueryBuilder<Postgres>) {
         if self.tier.is_none() && self.status.is_none() {
             return;
         }
-        // No `exists`, which Postgres may answer by a list of everybody that there is.
+        // Not `exists`, which Postgres may answer by reading all subscriptions.
         query.push(sql::ANY_SUBSCRIPTION);
         if let Some(status) = &self.status {
             query.push(" and x.status = (").push_bind(status).push(")::public.subscription_status");
@@ -118,11 +118,11 @@ impl Filter {
     }
 
     /// Whether a condition is about the leading subscription.
-    pub(super) fn asks_for_subscription(&self) -> bool {
+    pub(super) fn needs_subscription(&self) -> bool {
         self.tier.is_some() || self.status.is_some() || self.health_status.as_deref() == Some("healthy")
     }
 
-    /// Adds the conditions on when the account was made, which this column tells.
+    /// Adds the conditions on the creation of the account, in this column.
     pub(super) fn push_moments(&self, query: &mut QueryBuilder<Postgres>, column: &str) {
         for (bound, moment) in [(" >= ", self.since), (" < ", self.until)] {
             if let Some(moment) = moment {
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_searched_for_as_it_stands() {
+    fn wildcards_in_search_text_are_escaped() {
         for (text, pattern) in
             [("ada", "%ada%"), ("50%", r"%50\%%"), ("a_b", r"%a\_b%"), (r"a\b", r"%a\\b%"), ("", "%%")]
         {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_the_column_cannot_have_is_named_with_those_it_can() {
+    fn unknown_value_error_lists_known_values() {
         let filter = Filter { health_status: Some("sick".to_owned()), ..Filter::default() };
         let message = filter.check().unwrap_err().to_string();
         assert_eq!(message, r#"health_status is one of churned, healthy, needs_attention; "sick" is not"#);

@@ -10,11 +10,11 @@ use super::cursor::{Cursor, InvalidCursor};
 use super::filter::{Filter, InvalidFilter};
 use super::sort::{Direction, Sort, SortBy, Stretch};
 use super::{Member, sql};
-use crate::ops::page::{Count, Way, beside, count as counted, counting};
+use crate::ops::page::{Count, Seek, count as counted, counting, has_neighbours};
 
-/// The members on a page where nothing else is said.
+/// The default number of members on a page.
 pub const DEFAULT_LIMIT: u32 = 50;
-/// The most members that one page holds.
+/// The most members on one page.
 pub const MAX_LIMIT: u32 = 200;
 
 /// Which page of which list.
@@ -41,7 +41,7 @@ impl Default for PageRequest {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, utoipa::ToSchema)]
 #[schema(as = MemberPage)]
 pub struct Page {
-    /// In the order asked for.
+    /// In the requested order.
     pub members: Vec<Member>,
     /// Asks for the next page; absent on the last.
     pub next_cursor: Option<String>,
@@ -52,13 +52,13 @@ pub struct Page {
     pub count: Option<Count>,
 }
 
-/// There is no such page, or it could not be read.
+/// The request is invalid, or the page could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// A page holds at least one member, and not too many.
     #[error("limit is 1 to {MAX_LIMIT}")]
     Limit,
-    /// The filter makes no sense.
+    /// The filter is invalid.
     #[error(transparent)]
     Filter(#[from] InvalidFilter),
     /// The cursor is not of this list.
@@ -72,25 +72,27 @@ pub enum ListError {
 /// Reads one page, as of `now`.
 ///
 /// # Errors
-/// The request makes no sense, or the database does not answer.
+/// If the request is invalid, or the database does not answer.
 pub async fn list(pool: &PgPool, request: &PageRequest, now: OffsetDateTime) -> Result<Page, ListError> {
     if !(1..=MAX_LIMIT).contains(&request.limit) {
         return Err(ListError::Limit);
     }
     request.filter.check()?;
     let cursor = request.cursor.as_deref().map(|text| Cursor::decode(text, request.sort)).transpose()?;
-    let way = cursor.as_ref().map(Cursor::way);
+    let seek = cursor.as_ref().map(Cursor::seek);
     let wanted = request.limit as usize;
     let mut stretches: Vec<(usize, Stretch)> = request.sort.stretches().into_iter().enumerate().collect();
-    if way == Some(Way::Back) {
+    if seek == Some(Seek::Backward) {
         stretches.reverse();
     }
     let is_passed = |(at, _): &(usize, Stretch)| cursor.as_ref().is_some_and(|cursor| cursor.stretch != *at);
-    let mut found: Vec<Stood> = Vec::with_capacity(wanted + 1);
+    let mut found: Vec<Placed> = Vec::with_capacity(wanted + 1);
     for (at, stretch) in stretches.into_iter().skip_while(is_passed) {
-        let from =
-            Position { way: way.unwrap_or_default(), cursor: cursor.as_ref().filter(|it| it.stretch == at) };
-        // One more than fits tells whether there is another page.
+        let from = Position {
+            seek: seek.unwrap_or_default(),
+            cursor: cursor.as_ref().filter(|it| it.stretch == at),
+        };
+        // One more than fits shows whether there is another page.
         let missing = wanted + 1 - found.len();
         let members = read(pool, request, stretch, from, missing).await?;
         found.extend(members.into_iter().map(|member| (at, member.at(now))));
@@ -98,13 +100,13 @@ pub async fn list(pool: &PgPool, request: &PageRequest, now: OffsetDateTime) -> 
             break;
         }
     }
-    Ok(page(found, request.sort, wanted, way))
+    Ok(page(found, request.sort, wanted, seek))
 }
 
-/// How many members `filter` leaves; none where counting takes too long.
+/// How many members match `filter`; `None` if counting takes too long.
 ///
 /// # Errors
-/// The filter makes no sense, or the database does not answer.
+/// If the filter is invalid, or the database does not answer.
 pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, ListError> {
     filter.check()?;
     let mut query = counting();
@@ -112,7 +114,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, List
     for piece in [sql::FROM_ACCOUNTS, sql::PROFILE, sql::METRICS, sql::LEADING, sql::PRESENT] {
         query.push(piece);
     }
-    // Of whichever stretch: few that come into question for a filter are few in all.
+    // Of any stretch: few candidates of a filter are few in all.
     let stretch = Sort::default().stretches()[0];
     let candidates = candidates(pool, filter, stretch).await?;
     if let Some(candidates) = candidates {
@@ -122,28 +124,28 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, List
     Ok(counted(pool, query).await?)
 }
 
-/// A member and the stretch that it stands in.
-type Stood = (usize, Member);
+/// A member and the index of its stretch.
+type Placed = (usize, Member);
 
-/// Where reading begins in a stretch (at its beginning, where no cursor is), and which way it goes.
+/// Where reading begins in a stretch (without a cursor at its beginning), and in which direction.
 #[derive(Clone, Copy)]
 struct Position<'a> {
-    way: Way,
+    seek: Seek,
     cursor: Option<&'a Cursor>,
 }
 
-fn page(mut found: Vec<Stood>, sort: Sort, wanted: usize, way: Option<Way>) -> Page {
+fn page(mut found: Vec<Placed>, sort: Sort, wanted: usize, seek: Option<Seek>) -> Page {
     let more = found.len() > wanted;
     found.truncate(wanted);
-    if way == Some(Way::Back) {
+    if seek == Some(Seek::Backward) {
         found.reverse();
     }
-    let (has_next, has_prev) = beside(way, more);
-    let cursor = |stood: Option<&Stood>, way| {
-        stood.map(|(stretch, member)| Cursor::at(member, sort, *stretch, way).encode())
+    let (has_next, has_prev) = has_neighbours(seek, more);
+    let cursor = |placed: Option<&Placed>, seek| {
+        placed.map(|(stretch, member)| Cursor::at(member, sort, *stretch, seek).encode())
     };
-    let next_cursor = cursor(found.last().filter(|_| has_next), Way::Forth);
-    let prev_cursor = cursor(found.first().filter(|_| has_prev), Way::Back);
+    let next_cursor = cursor(found.last().filter(|_| has_next), Seek::Forward);
+    let prev_cursor = cursor(found.first().filter(|_| has_prev), Seek::Backward);
     let members = found.into_iter().map(|(_, member)| member).collect();
     Page { members, next_cursor, prev_cursor, count: None }
 }
@@ -161,13 +163,13 @@ async fn read(
     }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut query = compose(request, stretch, candidates, from, limit);
-    // Not kept as a prepared statement: the best way depends on how rare the filters' values are, and
-    // a plan made for any value would be the wrong one for most.
+    // Not a prepared statement: the best plan depends on how rare the filters' values are, and a generic plan
+    // would be wrong for most.
     query.build_query_as().persistent(false).fetch_all(pool).await
 }
 
-/// First the accounts of the page, with no more of each than decides that, for many may be looked at; then all that is shown
-/// of these few.
+/// First selects the accounts of the page by the filter and sort columns alone, for many rows may be read; then joins the
+/// rest for these few.
 fn compose(
     request: &PageRequest,
     stretch: Stretch,
@@ -181,7 +183,7 @@ fn compose(
     }
     query.push(" and u.id = any(array(");
     push_page(&mut query, request, stretch, candidates, from, limit);
-    let (_, order) = order_of(stretch, request.sort.direction, from.way);
+    let (_, order) = order_of(stretch, request.sort.direction, from.seek);
     query.push("))").push(order);
     query
 }
@@ -200,7 +202,7 @@ fn push_page(
     let along_names = is_by_name && stretch.key.is_some() && candidates.is_none();
     query.push("select u.id");
     if let Some(candidates) = candidates {
-        // Else Postgres may walk along the order, although it is told the few that come into question.
+        // Else Postgres may walk along the order, although it has the few candidates' ids.
         let [begin, end] = sql::FROM_GIVEN_ACCOUNTS;
         query.push(begin).push("select distinct unnest(").push_bind(candidates).push(") as id").push(end);
     } else {
@@ -210,12 +212,12 @@ fn push_page(
         query.push(sql::PROFILE);
     }
     query.push(sql::METRICS);
-    if filter.asks_for_subscription() {
+    if filter.needs_subscription() {
         query.push(sql::LEADING);
     }
     query.push(sql::PRESENT).push(" and ").push(stretch.condition);
     filter.push(query);
-    let (beyond, order) = order_of(stretch, sort.direction, from.way);
+    let (beyond, order) = order_of(stretch, sort.direction, from.seek);
     if let Some(cursor) = from.cursor {
         let columns = stretch.key.map_or_else(|| "u.id".to_owned(), |(key, id)| format!("{key}, {id}"));
         query.push(" and (").push(columns).push(")").push(beyond).push("(");
@@ -227,9 +229,9 @@ fn push_page(
 
 /// What lies beyond a place, and the order that leads there. Members of equal value stand in the order of their ids; so do
 /// those who have none, whatever the direction.
-fn order_of(stretch: Stretch, direction: Direction, way: Way) -> (&'static str, String) {
+fn order_of(stretch: Stretch, direction: Direction, seek: Seek) -> (&'static str, String) {
     let is_descending = stretch.key.is_some() && direction == Direction::Desc;
-    let (beyond, order) = if is_descending { way.descending() } else { way.ascending() };
+    let (beyond, order) = if is_descending { seek.descending() } else { seek.ascending() };
     let key =
         stretch.key.map_or_else(|| format!("u.id{order}"), |(key, id)| format!("{key}{order}, {id}{order}"));
     (beyond, format!(" order by {key}"))

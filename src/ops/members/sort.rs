@@ -95,7 +95,7 @@ impl FromStr for Direction {
 }
 
 impl SortBy {
-    /// The direction people expect: words from A, everything else from the newest or largest.
+    /// The usual direction: words from A, everything else from the newest or largest.
     #[must_use]
     pub const fn natural_direction(self) -> Direction {
         match self {
@@ -131,7 +131,7 @@ impl Sort {
     }
 }
 
-/// Members that stand together in an order.
+/// A part of an order that one index delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
     /// What makes a member belong here, in SQL.

@@ -35,7 +35,7 @@ select u.id as user_id, u.email::text as email, coalesce(p.phone, nullif(u.phone
 pub(super) const FROM_ACCOUNTS: &str = "
 from auth.users u";
 
-/// The same, of which a query between the pieces gives the `id`s: looked up one by one, whatever order is asked for.
+/// The same, of which a query between the pieces gives the `id`s: looked up one by one, whatever the order.
 pub(super) const FROM_GIVEN_ACCOUNTS: [&str; 2] = [
     "
 from (",

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::page::{self, Count, Neighbours, PageError, Way};
+use super::page::{self, Count, Neighbours, PageError, Seek};
 
 pub use reasons::{Parked, fix, reasons};
 
@@ -82,7 +82,7 @@ pub async fn events(pool: &PgPool, subjects: &[String]) -> Result<Vec<String>, s
 
 /// A position in the list, and the direction of the page from it.
 struct Place {
-    way: Way,
+    seek: Seek,
     parked_at: OffsetDateTime,
     subject: String,
     reason: String,
@@ -106,14 +106,14 @@ pub async fn page(
     let limit = page::checked(limit)?;
     let after = cursor.map(Place::decode).transpose()?;
     let mut parked = list_after(pool, wanted, after.as_ref(), page::one_more(limit)).await?;
-    let way = after.map(|place| place.way);
-    let Neighbours { next, prev } = page::cut(&mut parked, limit, way, |it| {
+    let seek = after.map(|place| place.seek);
+    let Neighbours { next, prev } = page::paginate(&mut parked, limit, seek, |it| {
         [page::from_moment(it.parked_at), it.subject.clone(), it.reason.clone()]
     });
     Ok(Page { parked, next_cursor: next, prev_cursor: prev, count: None })
 }
 
-/// How many parked items are `wanted`; none where counting takes too long.
+/// How many parked items are `wanted`; `None` if counting takes too long.
 ///
 /// # Errors
 /// Whatever the database says.
@@ -128,8 +128,8 @@ pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx
 
 impl Place {
     fn decode(cursor: &str) -> Result<Self, PageError> {
-        let (way, [moment, subject, reason]) = page::decode(cursor)?;
-        Ok(Self { way, parked_at: page::to_moment(&moment)?, subject, reason })
+        let (seek, [moment, subject, reason]) = page::decode(cursor)?;
+        Ok(Self { seek, parked_at: page::to_moment(&moment)?, subject, reason })
     }
 }
 
@@ -187,8 +187,8 @@ impl Wanted {
 }
 
 fn push_place(query: &mut QueryBuilder<Postgres>, after: Option<&Place>, limit: i64) {
-    if let Some(Place { way, parked_at, subject, reason }) = after {
-        let (beyond, _) = way.ascending();
+    if let Some(Place { seek, parked_at, subject, reason }) = after {
+        let (beyond, _) = seek.ascending();
         query.push(" and (parked_at, subject, reason)").push(beyond).push("(").push_bind(*parked_at);
         query.push(", ").push_bind(subject.clone()).push(", ").push_bind(reason.clone()).push(")");
     }
@@ -196,7 +196,7 @@ fn push_place(query: &mut QueryBuilder<Postgres>, after: Option<&Place>, limit: 
 }
 
 fn push_order(query: &mut QueryBuilder<Postgres>, after: Option<&Place>, limit: i64) {
-    let (_, order) = after.map_or(Way::default(), |place| place.way).ascending();
+    let (_, order) = after.map_or(Seek::default(), |place| place.seek).ascending();
     for (at, column) in ["parked_at", "subject", "reason"].into_iter().enumerate() {
         query.push(if at == 0 { " order by " } else { ", " }).push(column).push(order);
     }

@@ -1,4 +1,4 @@
-//! A replay that somebody waits for: bounded in events, in time and in what it shows.
+//! An interactive replay: with limits of events, time and rows shown.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::ops::progress::Progress;
 use crate::store::rebuild::{Difference, RebuildError, Selection};
 use crate::store::{Store, StoreError};
 
-/// The most events that are projected again while somebody waits.
+/// The most events of an interactive replay.
 const EVENTS_MAX: i64 = 1_000;
-/// Rows that are shown.
+/// The most rows shown.
 const SHOWN_MAX: usize = 50;
 /// How long it may take.
 const BOUND: Duration = Duration::from_secs(25);
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Replayed {
     /// In figures.
@@ -27,21 +27,21 @@ pub struct Replayed {
     pub differences: Vec<Difference>,
 }
 
-/// It was not done, or not to its end.
+/// It failed, or was aborted.
 #[derive(Debug, thiserror::Error)]
 pub enum BoundedError {
-    /// Too many for somebody who waits.
+    /// Too many events.
     #[error(
         "more than {EVENTS_MAX} events match: choose fewer, or run memberflow replay --from-inbox --dry-run"
     )]
     TooMany,
-    /// What was fixed by then stays so.
+    /// What was fixed until then stays fixed.
     #[error(
         "it takes longer than {} s; what was not fixed by then is as it was: run memberflow replay --from-inbox",
         BOUND.as_secs()
     )]
     TooLong,
-    /// Another is under way.
+    /// Another rebuild or replay is running.
     #[error("{}", RebuildError::AnotherIsRunning)]
     AnotherIsRunning,
     /// There is no such event.
@@ -86,7 +86,7 @@ pub async fn replay_within(
     let replay = replay_by(store, selection, check, actor, &mut progress, show);
     let ended = timeout(BOUND, replay).await;
     if matches!(ended, Err(_) | Ok(Err(RebuildError::NothingSelected))) {
-        // What it has left behind goes with the next one otherwise.
+        // Otherwise the next one would remove its leftovers.
         if let Err(error) = clear(store).await {
             tracing::warn!(%error, "leftovers of a replay not removed");
         }

@@ -1,4 +1,4 @@
-//! Rebuild: all derived tables again from the inbox, beside the live ones, to compare them or to fix them.
+//! Rebuild: derives all tables again from the events, into shadow tables, and compares or fixes the live ones.
 
 mod bounded;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::ops::actor::actor;
-use crate::ops::drift::{Comparison, Found};
+use crate::ops::drift::{Comparison, Sample};
 use crate::ops::progress::Progress;
 use crate::store::Store;
 use crate::store::audit::{self, Act};
@@ -19,7 +19,7 @@ pub use bounded::{BoundedError, Replayed, replay_within};
 /// Differences that are in memory at once.
 const PAGE: i64 = 500;
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = ReplayReport)]
 pub struct Report {
@@ -67,11 +67,11 @@ impl Report {
     }
 }
 
-/// Derives everything again; then compares (`check`) or makes the live tables equal. `show` gets the rows
-/// that differed, until it has seen enough and says `false`.
+/// Derives everything again, then compares (`check`) or fixes the live tables. `show` gets the rows that
+/// differed, until it returns `false`.
 ///
 /// Can be stopped at any moment, by dropping the future or killing the process: the live tables change in
-/// one transaction at the end. What is left behind then is replaced by the next run.
+/// one transaction at the end. Leftovers are replaced by the next run.
 ///
 /// # Errors
 /// [`RebuildError`]; nothing was changed then.
@@ -84,8 +84,8 @@ pub async fn run(
     everything(store, ("rebuild", json!({})), check, progress, show).await
 }
 
-/// Projects the selected events again: the same as [`run`], for the rows that these events have a say in and what hangs
-/// together with those, part by part. Only all events together are rebuilt as a whole.
+/// Re-applies the selected events: the same as [`run`] for the rows that these events affect and everything connected
+/// with them, part by part. A selection of all events is a rebuild.
 ///
 /// Can be stopped at any moment: each part is fixed in one transaction, and those fixed before stay so.
 ///
@@ -122,7 +122,7 @@ pub async fn replay_by(
     let mut rebuild = Rebuild::begin_parts(store).await?;
     let mut parts = rebuild.choose(selection).await?;
     let mut report = Report { check, selected: Some(parts.total() as u64), ..Report::default() };
-    progress.begin("projecting events again", parts.total() as u64);
+    progress.begin("re-applying events", parts.total() as u64);
     let (mut left, mut more) = (parts.left(), true);
     while let Some(part) = rebuild.next_part(&mut parts, check, actor, &arguments).await? {
         progress.advance((left - parts.left()) as u64);
@@ -151,14 +151,14 @@ async fn everything(
     let begun = Instant::now();
     let mut rebuild = Rebuild::begin(store).await?;
     let mut report = derive(&mut rebuild, progress).await?;
-    let mut found = Found::default();
+    let mut sample = Sample::default();
     report.check = check;
     progress.begin("comparing with the live tables", 0);
     report.differing =
         if check { rebuild.compare().await? } else { rebuild.repair(&actor(), act, arguments).await? };
     progress.finish();
     show_differences(&mut rebuild, &mut |difference: Difference| {
-        found.add_row(&difference);
+        sample.add_row(&difference);
         show(difference)
     })
     .await?;
@@ -167,11 +167,11 @@ async fn everything(
     let rows = report.differing_rows().unsigned_abs();
     let (is_fix, remaining) = if check { (false, rows) } else { (true, 0) };
     let comparison = Comparison { name: "rebuild", is_fix, found: rows, remaining, at: store.now() };
-    found.keep(store.pool(), comparison).await;
+    sample.store(store.pool(), comparison).await;
     Ok(report)
 }
 
-/// Shows the differences found last; whether more are wanted.
+/// Shows the differences of the last comparison; returns whether more are wanted.
 async fn show_differences(
     rebuild: &mut Rebuild,
     show: &mut impl FnMut(Difference) -> bool,
@@ -189,7 +189,7 @@ async fn show_differences(
     }
 }
 
-/// Removes what a run that was stopped has left behind.
+/// Removes the leftovers of an interrupted run.
 ///
 /// # Errors
 /// [`RebuildError`]
@@ -199,7 +199,7 @@ pub async fn clear(store: &Store) -> Result<(), RebuildError> {
 
 async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report, RebuildError> {
     let (events, pruned) = rebuild.count_events().await?;
-    progress.begin("settling events", events);
+    progress.begin("resolving events", events);
     let mut unreadable = 0;
     loop {
         let page = rebuild.resolve_page().await?;

@@ -1,5 +1,33 @@
-//! Reconcile: what Stripe's API and the database itself say, beside what the events have reported.
+//! Reconcile: compares what events have reported with Stripe's API, Twilio's API, and the database itself.
 
 pub mod stripe;
 pub mod supabase;
 pub mod twilio;
+
+use serde::Serialize;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::actor::note;
+use crate::store::{Store, StoreError};
+
+/// How to compare with a provider's API.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Fix what differs.
+    pub fix: bool,
+    /// Leave out invoices, payments, refunds, disputes and messages made before. Stripe's customers, subscriptions and
+    /// catalogue are always compared whole, since any of them can change at any time.
+    pub since: Option<OffsetDateTime>,
+}
+
+/// Records a run that fixed something in the audit log.
+async fn audit(
+    store: &Store,
+    act: &str,
+    options: Options,
+    report: &(impl Serialize + Sync),
+) -> Result<(), StoreError> {
+    let arguments = json!({"since": options.since.map(OffsetDateTime::unix_timestamp)});
+    Ok(note(store.pool(), act, arguments, json!(report), store.now()).await?)
+}

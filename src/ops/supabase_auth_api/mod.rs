@@ -1,4 +1,4 @@
-//! The project's Auth API, asked from here: people's browsers never talk to it.
+//! A client of the project's Auth API: browsers never call it themselves.
 
 mod answer;
 mod keys;
@@ -23,7 +23,7 @@ pub use keys::Key;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
-/// Requests that are under way at once; others wait, so that a flood of sign-ins is none for Supabase.
+/// The most concurrent requests; others wait, so that a flood of sign-ins does not reach Supabase.
 const REQUESTS_MAX: usize = 8;
 
 /// The Auth API of one project.
@@ -35,13 +35,13 @@ pub struct AuthApi {
     turns: Semaphore,
 }
 
-/// The Auth API did not do what was asked for.
+/// A request to the Auth API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// It can't be asked at all.
+    /// The settings do not allow a request.
     #[error("SUPABASE_URL can't be used: {0}")]
     Settings(String),
-    /// It said no: the password, link or code is not right.
+    /// It rejected the request: the password, link or code is wrong.
     #[error("Supabase refused with {status} {code}")]
     Refused {
         /// The HTTP status.
@@ -105,7 +105,7 @@ impl AuthApi {
     }
 
     /// Sends a link to `address` and a code, if there is such a user. The link works together with `verifier` alone, which
-    /// stays with whoever asked for it (PKCE).
+    /// stays with the browser that requested it (PKCE).
     pub(crate) async fn send_link(
         &self,
         email: &str,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{COLUMNS, FROM_TICKETS, OWNERS, Ticket};
 use crate::ops::members::{MAX_TEXT_CHARS, contains_pattern};
-use crate::ops::page::{self, Count, Neighbours, PageError, Way};
+use crate::ops::page::{self, Count, Neighbours, PageError, Seek};
 
 /// The most tickets on one page.
 pub const MAX_LIMIT: u32 = 200;
@@ -61,7 +61,7 @@ pub struct Page {
     pub count: Option<Count>,
 }
 
-/// There is no such page.
+/// The request is invalid, or the page could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// Not a cursor that came with a page.
@@ -75,10 +75,10 @@ pub enum ListError {
     Database(#[from] sqlx::Error),
 }
 
-/// The tickets that meet `filter`, after `cursor`, at most `limit`.
+/// The tickets that match `filter`, after `cursor`, at most `limit`.
 ///
 /// # Errors
-/// The cursor or the text makes no sense, or the database does not answer.
+/// If the cursor or the text is invalid, or the database does not answer.
 pub async fn list(
     pool: &PgPool,
     filter: &Filter,
@@ -89,8 +89,8 @@ pub async fn list(
     let mut query = QueryBuilder::new("");
     push_matching(pool, &mut query, filter).await?;
     let from = cursor.map(Place::decode).transpose()?;
-    let way = from.as_ref().map(|place| place.way);
-    let (beyond, order) = way.unwrap_or_default().ascending();
+    let seek = from.as_ref().map(|place| place.seek);
+    let (beyond, order) = seek.unwrap_or_default().ascending();
     if let Some(Place { waiting, created, id, .. }) = from {
         query.push(" and (").push(PLACE.join(", ")).push(")").push(beyond).push("(coalesce(");
         query.push_bind(waiting).push(", 'infinity'::timestamptz), coalesce(").push_bind(created);
@@ -99,29 +99,29 @@ pub async fn list(
     query.push(" order by ").push(PLACE.map(|column| format!("{column}{order}")).join(", "));
     query.push(" limit ").push_bind(page::one_more(limit));
     let mut tickets: Vec<Ticket> = query.build_query_as().fetch_all(pool).await?;
-    let Neighbours { next, prev } = page::cut(&mut tickets, limit, way, Place::of);
+    let Neighbours { next, prev } = page::paginate(&mut tickets, limit, seek, Place::of);
     Ok(Page { tickets, next_cursor: next, prev_cursor: prev, count: None })
 }
 
-/// How many tickets meet `filter`; none where counting takes too long.
+/// How many tickets match `filter`; `None` if counting takes too long.
 ///
 /// # Errors
-/// The text makes no sense, or the database does not answer.
+/// If the text is invalid, or the database does not answer.
 pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, ListError> {
     let mut query = page::counting();
     push_matching(pool, &mut query, filter).await?;
     Ok(page::count(pool, query).await?)
 }
 
-/// Adds a query of the tickets that meet `filter`.
+/// Adds a query of the tickets that match `filter`.
 async fn push_matching(
     pool: &PgPool,
     query: &mut QueryBuilder<Postgres>,
     filter: &Filter,
 ) -> Result<(), ListError> {
     query.push(COLUMNS);
-    match bearers_of_text(pool, filter).await? {
-        // One by one, or Postgres may walk along the order, although it is told the few that come into question.
+    match with_text(pool, filter).await? {
+        // One by one, or Postgres may read in order although it has the few candidates.
         Some(few) => {
             query.push(" from (select unnest(").push_bind(few).push(") as id) given cross join lateral");
             query.push(" (select * from public.support_tickets t where t.id = given.id offset 0) t");
@@ -133,9 +133,8 @@ async fn push_matching(
     Ok(())
 }
 
-/// The tickets with the text that is searched for, perhaps with some others, if they are few; `None` where they may be many:
-/// then reading along the order soon finds enough.
-async fn bearers_of_text(pool: &PgPool, filter: &Filter) -> Result<Option<Vec<Uuid>>, ListError> {
+/// The tickets that may have the searched text; `None` if they may be many: then reading in order soon fills the page.
+async fn with_text(pool: &PgPool, filter: &Filter) -> Result<Option<Vec<Uuid>>, ListError> {
     let Some(text) = filter.text()? else { return Ok(None) };
     let mut query = QueryBuilder::new(WITH_TEXT);
     query.push_bind(contains_pattern(text)).push(") limit ").push_bind(page::one_more(FEW));
@@ -144,7 +143,7 @@ async fn bearers_of_text(pool: &PgPool, filter: &Filter) -> Result<Option<Vec<Uu
     Ok((found.len() <= FEW).then_some(found))
 }
 
-/// Of a million tickets in their order, 25,000 are looked at until a page of 50 is full of as many as this.
+/// With this many matches among a million tickets, 25,000 are read in order until a page of 50 is full.
 const FEW: usize = 2_000;
 
 /// Tickets by text, as an index of trigrams has it. A `like` pattern follows.
@@ -217,10 +216,10 @@ impl Filter {
     }
 }
 
-/// Where a ticket stands in the list, and which way the page goes from it.
+/// A position in the list, and the direction of the page from it.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
-    way: Way,
+    seek: Seek,
     waiting: Option<OffsetDateTime>,
     created: Option<OffsetDateTime>,
     id: Uuid,
@@ -234,13 +233,13 @@ impl Place {
     }
 
     fn decode(cursor: &str) -> Result<Self, PageError> {
-        let (way, [waiting, created, id]) = page::decode(cursor)?;
+        let (seek, [waiting, created, id]) = page::decode(cursor)?;
         let moment = |part: &str| {
             let given = Some(part).filter(|part| !part.is_empty());
             given.map(page::to_moment).transpose()
         };
         let id = id.parse().map_err(|_| PageError::Cursor)?;
-        Ok(Self { way, waiting: moment(&waiting)?, created: moment(&created)?, id })
+        Ok(Self { seek, waiting: moment(&waiting)?, created: moment(&created)?, id })
     }
 }
 
@@ -259,11 +258,11 @@ mod tests {
 
     #[test]
     fn invalid_cursor_is_rejected() {
-        let of = |parts: [&str; 3]| page::encode(Way::Back, parts.map(str::to_owned));
+        let of = |parts: [&str; 3]| page::encode(Seek::Backward, parts.map(str::to_owned));
         for wrong in ["", "x", "é", &of(["1", "2", "x"]), &of(["-99999999999999999999999", "", "x"])] {
             assert!(Place::decode(wrong).is_err(), "{wrong}");
         }
-        let place = Place { way: Way::Back, waiting: None, created: None, id: Uuid::nil() };
+        let place = Place { seek: Seek::Backward, waiting: None, created: None, id: Uuid::nil() };
         assert_eq!(Place::decode(&of(["", "", &Uuid::nil().to_string()])).unwrap(), place);
     }
 }

@@ -31,7 +31,7 @@ pub struct Ticket {
     pub user_id: Option<Uuid>,
     /// The member's address, else the guest's.
     pub email: Option<String>,
-    /// In the words of who asks.
+    /// As the member worded it.
     pub subject: String,
     /// One of [`STATUSES`].
     pub status: Option<String>,

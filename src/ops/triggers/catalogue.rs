@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{FromRow, PgConnection};
 
 use super::sql::{self, FUNCTION, NAME, Script};
 use super::watched::{self, Watched};
@@ -44,10 +44,13 @@ pub struct TriggerStatus {
     pub has_function: bool,
 }
 
-/// A function of ours, and the trigger that calls it.
-struct Found {
+/// A function of memberflow's, and the trigger that calls it.
+#[derive(FromRow)]
+struct Installed {
+    name: String,
+    /// The version of its SQL.
     mark: Option<String>,
-    /// `None` if there is no trigger any more.
+    /// `None` if the trigger is gone.
     is_enabled: Option<bool>,
 }
 
@@ -58,15 +61,15 @@ pub async fn inspect(
 ) -> Result<Vec<TriggerStatus>, sqlx::Error> {
     let watched = watched::all(tables);
     let columns = columns(connection, &watched).await?;
-    let mut found = found(connection).await?;
+    let mut installed = installed(connection).await?;
     let mut statuses: Vec<TriggerStatus> = watched
         .iter()
         .map(|watched| {
             let function = sql::function_name(&watched.relation);
-            status(watched, columns.get(&watched.relation), found.remove(&function), function)
+            status(watched, columns.get(&watched.relation), installed.remove(&function), function)
         })
         .collect();
-    statuses.extend(found.into_keys().map(|function| TriggerStatus {
+    statuses.extend(installed.into_keys().map(|function| TriggerStatus {
         relation: function.strip_prefix(FUNCTION).unwrap_or(&function).to_owned(),
         state: State::Unwanted,
         script: None,
@@ -79,10 +82,10 @@ pub async fn inspect(
 fn status(
     watched: &Watched,
     there: Option<&Vec<String>>,
-    found: Option<Found>,
+    installed: Option<Installed>,
     function: String,
 ) -> TriggerStatus {
-    let has_function = found.is_some();
+    let has_function = installed.is_some();
     let relation = watched.relation.clone();
     let of = |state, script| TriggerStatus { relation, state, script, function, has_function };
     let Some(there) = there else { return of(State::NoTable, None) };
@@ -92,11 +95,13 @@ fn status(
     }
     let columns: Vec<_> = watched.columns.iter().filter(|column| there.contains(&column.name)).collect();
     let script = sql::install(watched, &columns);
-    let state = match found {
-        Some(Found { is_enabled: Some(false), .. }) => State::Disabled,
-        Some(Found { mark, is_enabled: Some(true) }) if mark.as_ref() == Some(&script.mark) => State::Present,
-        Some(Found { is_enabled: Some(true), .. }) => State::Outdated,
-        Some(Found { is_enabled: None, .. }) | None => State::Absent,
+    let state = match installed {
+        Some(Installed { is_enabled: Some(false), .. }) => State::Disabled,
+        Some(Installed { mark, is_enabled: Some(true), .. }) if mark.as_ref() == Some(&script.mark) => {
+            State::Present
+        }
+        Some(Installed { is_enabled: Some(true), .. }) => State::Outdated,
+        Some(Installed { is_enabled: None, .. }) | None => State::Absent,
     };
     of(state, Some(script))
 }
@@ -122,10 +127,11 @@ async fn columns(
     Ok(rows.into_iter().collect())
 }
 
-/// What is there of ours, by the function's name.
-async fn found(connection: &mut PgConnection) -> Result<BTreeMap<String, Found>, sqlx::Error> {
-    let rows: Vec<(String, Option<String>, Option<bool>)> = sqlx::query_as(
-        "select p.proname::text, obj_description(p.oid, 'pg_proc'), bool_and(t.tgenabled in ('O', 'A'))
+/// The functions that are installed, by name.
+async fn installed(connection: &mut PgConnection) -> Result<BTreeMap<String, Installed>, sqlx::Error> {
+    let functions: Vec<Installed> = sqlx::query_as(
+        "select p.proname::text as name, obj_description(p.oid, 'pg_proc') as mark,
+                bool_and(t.tgenabled in ('O', 'A')) as is_enabled
          from pg_catalog.pg_proc p
          left join pg_catalog.pg_trigger t on t.tgfoid = p.oid and t.tgname = $2
          where p.pronamespace = to_regnamespace('ingest') and p.prorettype = 'trigger'::regtype
@@ -136,6 +142,5 @@ async fn found(connection: &mut PgConnection) -> Result<BTreeMap<String, Found>,
     .bind(NAME)
     .fetch_all(connection)
     .await?;
-    let found = |(name, mark, is_enabled)| (name, Found { mark, is_enabled });
-    Ok(rows.into_iter().map(found).collect())
+    Ok(functions.into_iter().map(|function| (function.name.clone(), function)).collect())
 }

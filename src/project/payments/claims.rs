@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::set::Set;
-use crate::project::stripe::{Invoice, Paid};
+use crate::project::stripe::{Charge, Invoice, Paid};
 
 /// A payment is identified by its payment intent or, without one, by its charge. So what is reported about a
 /// charge (a refund, its invoice) holds for every attempt of its payment intent.
@@ -50,6 +50,14 @@ impl<'a> Claims<'a> {
     /// The id of the row that `payment` belongs to.
     pub fn row(&self, payment: &'a str) -> &'a str {
         self.invoice(payment).unwrap_or(payment)
+    }
+
+    /// The charges of `invoice`, whatever their status.
+    pub fn charges_of(&'a self, invoice: &'a Invoice, set: &'a Set<'a>) -> impl Iterator<Item = &'a Charge> {
+        set.charges.values().copied().filter(move |charge| {
+            let payment = self.payment(charge.payment_intent.as_deref(), Some(&charge.id));
+            payment.and_then(|it| self.invoice(it)) == Some(&invoice.id)
+        })
     }
 }
 

@@ -111,20 +111,8 @@ fn status(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<&'sta
     }
 }
 
-/// The charges of `invoice`, whatever their status.
-pub fn charges_of<'a>(
-    invoice: &'a Invoice,
-    set: &'a Set<'a>,
-    claims: &'a Claims<'a>,
-) -> impl Iterator<Item = &'a Charge> {
-    set.charges.values().copied().filter(move |charge| {
-        let payment = claims.payment(charge.payment_intent.as_deref(), Some(&charge.id));
-        payment.and_then(|it| claims.invoice(it)) == Some(&invoice.id)
-    })
-}
-
 fn payer(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<String> {
-    let charges = charges_of(invoice, set, claims).filter(|charge| has_collected(charge));
+    let charges = claims.charges_of(invoice, set).filter(|charge| has_collected(charge));
     let charges = charges.filter(|charge| charge.customer.is_some());
     charges.min_by_key(|charge| (charge.created, charge.id.as_str()))?.customer.clone()
 }
@@ -143,7 +131,7 @@ fn last_intent(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<
         let intent = claims.intent(it.payment_intent.as_deref(), it.charge.as_deref())?;
         Some((it.paid_at.unwrap_or(i64::MIN), intent))
     });
-    let charged = charges_of(invoice, set, claims).filter(|it| has_collected(it)).filter_map(|it| {
+    let charged = claims.charges_of(invoice, set).filter(|it| has_collected(it)).filter_map(|it| {
         let intent = claims.intent(it.payment_intent.as_deref(), Some(&it.id))?;
         Some((it.created, intent))
     });

@@ -20,6 +20,21 @@ pub struct Count {
     pub at: Option<OffsetDateTime>,
 }
 
+/// What an application row or a file counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// `schema.table`
+    pub relation: String,
+    /// The row's primary key.
+    pub row_id: String,
+    /// Its owner; `None` if that is not a user.
+    pub user_id: Option<Uuid>,
+    /// It counts towards its metric (not deleted, not a draft, …).
+    pub counted: bool,
+    /// Bytes of a file, filled percent of a profile; otherwise 0.
+    pub amount: i64,
+}
+
 /// What `row`, read by [`super::columns`], counts for. `None` if its table does not count. A profile table
 /// without `is_active` has one row per user.
 pub fn count(tables: &ActivityTables, relation: &str, row: &Value) -> Option<Count> {

@@ -14,7 +14,7 @@ mod profile;
 mod tests;
 
 pub use change::reduced;
+pub use count::Row;
 pub(crate) use count::{Count, count};
 pub(crate) use field::moment;
-pub use row::Row;
 pub use tables::ActivityTables;

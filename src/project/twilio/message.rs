@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 /// The reliability of a report's message fields: a callback repeats few of them.
 pub const CALLBACK: u8 = 0;
@@ -30,6 +31,17 @@ pub struct Seen {
     pub done_at: Option<String>,
     /// Twilio's error code.
     pub error: Option<i32>,
+}
+
+/// What one event reports of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmsReport {
+    /// Twilio's id of the message.
+    pub sid: String,
+    /// When it was reported.
+    pub at: OffsetDateTime,
+    /// What was reported.
+    pub message: Message,
 }
 
 /// Everything that is known of one message.

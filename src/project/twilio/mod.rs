@@ -13,6 +13,6 @@ pub mod words;
 mod tests;
 
 pub use consent::{Consent, ConsentSource};
-pub use message::{Given, Media, Message, Seen};
-pub use report::{SmsReport, account, read};
+pub use message::{Given, Media, Message, Seen, SmsReport};
+pub use report::{account, read};
 pub use row::{Row, digits};

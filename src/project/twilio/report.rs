@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::message::{CALLBACK, Given, INCOMING, LISTED, Media, Message, Seen};
+use super::message::{CALLBACK, Given, INCOMING, LISTED, Media, Message, Seen, SmsReport};
 use crate::envelope::{Envelope, Parameters, twilio};
 use crate::project::{Meaning, Unreadable};
 
@@ -13,17 +13,6 @@ const MEDIA_MAX: usize = 100;
 const TYPE: &str = "message.";
 /// The type of an incoming message.
 const RECEIVED: &str = "message.received";
-
-/// What one event reports of a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SmsReport {
-    /// Twilio's id of the message.
-    pub sid: String,
-    /// When it was reported.
-    pub at: OffsetDateTime,
-    /// What was reported.
-    pub message: Message,
-}
 
 /// The account of the event with this body.
 ///

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::pages::{self, Page};
 use super::run::Turn;
 use super::tables::{Table, uuid};
-use crate::project::meaning::Evidence;
+use crate::project::internal::Evidence;
 use crate::store::resolve::activity;
 
 /// A page of `auth.sessions`, without those of OAuth clients.

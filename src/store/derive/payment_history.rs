@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{delete_unreferenced, preexisting_payments};
-use crate::project::internal::FOUND;
+use crate::project::internal::IMPORT_PREFIX;
 use crate::project::payments::Payment;
 use crate::store::from_unix_seconds;
 use crate::store::parked::{Parked, Reason};
@@ -94,7 +94,7 @@ async fn load(
     let written = changes.written.iter().filter(|payment| !force_rewrite.contains(&payment.customer));
     let row = |payment: Payment, history_id| {
         // A pre-existing row stays as it is until an event reports the payment.
-        let is_reported = !payment.id.starts_with(FOUND);
+        let is_reported = !payment.id.starts_with(IMPORT_PREFIX);
         let user_id = owners.get(&payment.customer).copied().filter(|_| is_reported)?;
         Some(Owned { payment, history_id, user_id })
     };

@@ -1,4 +1,4 @@
-//! What is parked, over HTTP: by page, and by reason with what mends it.
+//! What is parked, over HTTP: by page, and by reason with what fixes it.
 
 use axum::http::StatusCode;
 use memberflow::ops::parked::fix;

@@ -1,4 +1,4 @@
-//! An open page says that what it shows has changed, and moves nothing under its reader's hand.
+//! An open page offers changes to what it shows, and never reloads by itself.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{Console, axe};
 use crate::support::edge::eventually;
 
 /// From a change to the offer, which waits for more changes.
-const TOLD_WITHIN: Duration = Duration::from_secs(3);
+const OFFERED_WITHIN: Duration = Duration::from_secs(3);
 const OFFERS: &str = "!document.getElementById('changed').hidden";
 
 impl Console {
@@ -22,12 +22,12 @@ impl Console {
             .await;
     }
 
-    /// Opens tickets until the page says so: it begins to listen meanwhile. Each has its time to be told of.
-    async fn open_tickets_until_told(&self) {
+    /// Opens tickets until the page offers them: its stream may begin only now.
+    async fn open_tickets_until_offered(&self) {
         eventually("the page says that something changed", async || {
             self.open_ticket().await;
-            let told = self.chromium.wait_until(OFFERS);
-            tokio::time::timeout(TOLD_WITHIN, told).await.ok()
+            let offered = self.chromium.wait_until(OFFERS);
+            tokio::time::timeout(OFFERED_WITHIN, offered).await.ok()
         })
         .await;
     }
@@ -50,7 +50,7 @@ async fn a_page_offers_what_is_new_and_pauses_while_nobody_sees_it() {
     console.go("/console/tickets").await;
     let rows = "document.querySelectorAll('#list tbody tr').length";
     chromium.wait_until(&format!("{rows} === 1 && !({OFFERS})")).await;
-    console.open_tickets_until_told().await;
+    console.open_tickets_until_offered().await;
     chromium.wait_until(&format!("{rows} === 1")).await;
     axe::assert_clean(chromium, "with something new").await;
     chromium.click("#changed button").await;

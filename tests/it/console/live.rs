@@ -1,4 +1,4 @@
-//! An open page is told that it has changed, of its own tables alone, and comes again where it left.
+//! The stream of an open page notifies it of changes to its own tables, and resumes after a reconnection.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Stream {
 }
 
 #[tokio::test]
-async fn a_change_is_told_once_and_again_to_who_was_away() {
+async fn a_change_is_notified_once_and_again_after_a_reconnection() {
     let app = TestApp::begin().await;
     realtime::install(&app.database.pool).await.unwrap();
     app.sign_up(ADA, "ada@example.com").await;
@@ -56,7 +56,7 @@ async fn a_change_is_told_once_and_again_to_who_was_away() {
     assert_eq!(name, "at");
     assert_eq!(payments.next().await.0, "at");
 
-    // The first reader's process begins to listen meanwhile: a change is made until one is told.
+    // The process may begin to listen only now: changes are made until one is notified.
     let (name, changed) = loop {
         app.execute(&format!(
             "insert into public.support_tickets (user_id, subject, description, created_at, updated_at)
@@ -78,12 +78,12 @@ async fn a_change_is_told_once_and_again_to_who_was_away() {
 }
 
 #[tokio::test]
-async fn events_are_told_of_though_they_notify_nobody() {
+async fn events_are_notified_without_a_trigger() {
     let app = TestApp::begin().await;
     let browser = Browser::signed_in(&app.database.pool).await;
     let mut events = Stream::open(&browser, "events", None).await;
     assert_eq!(events.next().await.0, "at");
-    // The process begins to look meanwhile: an event comes until one is told of.
+    // The process may begin to poll only now: events are added until one is notified.
     for number in 0.. {
         app.execute(&format!(
             "insert into ingest.events (source, event_id, event_type, occurred_at, received_at, body, state, reason, dead_at)
@@ -98,7 +98,7 @@ async fn events_are_told_of_though_they_notify_nobody() {
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_is_told_nothing() {
+async fn a_stream_without_a_session_is_rejected() {
     let app = TestApp::begin().await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
     browser.cookie = None;

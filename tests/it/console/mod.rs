@@ -8,12 +8,12 @@ mod frame;
 mod lists;
 mod live;
 mod messages;
+mod overview;
 pub mod pages;
 mod paging;
 mod parked;
 mod roles;
 mod signing_in;
-mod standing;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

@@ -5,7 +5,8 @@ use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::ops::backfill::stripe_events;
 use memberflow::ops::progress::Progress;
-use memberflow::ops::reconcile::stripe::{self as reconcile, Options, ReconcileError};
+use memberflow::ops::reconcile::Options;
+use memberflow::ops::reconcile::stripe::{self as reconcile, ReconcileError};
 use memberflow::ops::stripe_api::{StripeApi, StripeApiError};
 use memberflow::project::stripe::StripeMode;
 use secrecy::SecretString;
@@ -116,7 +117,7 @@ async fn snapshots_of_other_mode_do_not_count() {
     let options = Options { fix: true, since: None };
     let report =
         reconcile::run(&app.store, &api, &clock, options, &mut Progress::Silent, |_| {}).await.unwrap();
-    assert_eq!(report.mended, 3, "{report:?}");
+    assert_eq!(report.fixed, 3, "{report:?}");
     let revenue = "select mrr from public.user_revenue_metrics where mrr > 0";
     assert_eq!(app.rows(revenue).await, [json!({"mrr": 1000})]);
     assert_eq!(flags(&app).await, [] as [Value; 0]);

@@ -38,7 +38,7 @@ async fn unreported_rows_and_deletions_are_imported() {
         .await;
     }
     let report = backfill(&app).await;
-    assert_eq!((report.found["visions"], report.found["files"], report.found["members"]), (3, 3, 2));
+    assert_eq!((report.imported["visions"], report.imported["files"], report.imported["members"]), (3, 3, 2));
     assert_counted(&app, "found").await;
     assert_sound(&app, "found").await;
 
@@ -47,7 +47,7 @@ async fn unreported_rows_and_deletions_are_imported() {
     app.execute("delete from storage.objects").await;
     let report = backfill(&app).await;
     assert_eq!(
-        (report.found["visions"], report.found["visions gone"], report.found["files gone"]),
+        (report.imported["visions"], report.imported["visions gone"], report.imported["files gone"]),
         (1, 1, 3)
     );
     assert_eq!(activity(&app, MEMBER).await["vision_count"], 1);
@@ -64,7 +64,7 @@ async fn second_backfill_changes_nothing() {
     let before = dump::everything(&app.database.pool).await;
     let events = app.rows("select count(*) from ingest.inbox").await;
     let report = backfill(&app).await;
-    assert!(report.found.values().all(|found| *found == 0), "{report:?}");
+    assert!(report.imported.values().all(|found| *found == 0), "{report:?}");
     assert_eq!(app.rows("select count(*) from ingest.inbox").await, events);
     dump::assert_same(&before, &dump::everything(&app.database.pool).await, "read again");
 }
@@ -80,9 +80,9 @@ async fn lost_change_is_corrected_before_later_ones() {
     assert_eq!(entries(&app).await, [json!(1), json!(0)], "the change of owner was lost");
 
     let report = backfill(&app).await;
-    assert_eq!(report.found["journal entries"], 1);
+    assert_eq!(report.imported["journal entries"], 1);
     assert_eq!(entries(&app).await, [json!(0), json!(1)]);
-    assert_eq!(backfill(&app).await.found["journal entries"], 0);
+    assert_eq!(backfill(&app).await.imported["journal entries"], 0);
     assert_sound(&app, "corrected").await;
 
     app.apply([row("msg_2", "UPDATE", "public.journal_entries", entry(OTHER), entry(MEMBER))]).await;
@@ -104,7 +104,7 @@ async fn correction_is_dropped_when_its_events_arrive() {
     let (first, second, third) = (unread(MEMBER, "a"), unread(MEMBER, "b"), unread(OTHER, "b"));
     app.execute("update public.journal_entries set title = 'b'").await;
     app.apply([row("msg_1", "INSERT", "public.journal_entries", first.clone(), json!(null))]).await;
-    assert_eq!(backfill(&app).await.found["journal entries"], 1);
+    assert_eq!(backfill(&app).await.imported["journal entries"], 1);
     assert_eq!(entries(&app).await, [json!(0), json!(1)], "corrected");
     app.apply([step("msg_3", second.clone(), third.clone())]).await;
     app.apply([step("msg_2", first.clone(), second)]).await;
@@ -122,12 +122,12 @@ async fn event_of_same_moment_supersedes_import() {
         .await;
     app.store.initial_import().await.unwrap();
     app.execute(&format!("update public.journal_entries set user_id = '{OTHER}'")).await;
-    assert_eq!(backfill(&app).await.found["journal entries"], 1, "otherwise than it was found");
+    assert_eq!(backfill(&app).await.imported["journal entries"], 1, "otherwise than it was found");
     assert_eq!(entries(&app).await, [json!(0), json!(1)]);
     app.execute(&format!("update public.journal_entries set user_id = '{MEMBER}'")).await;
     app.apply([row("msg_1", "UPDATE", "public.journal_entries", entry(MEMBER), entry(OTHER))]).await;
     assert_eq!(entries(&app).await, [json!(1), json!(0)]);
-    assert_eq!(backfill(&app).await.found["journal entries"], 0);
+    assert_eq!(backfill(&app).await.imported["journal entries"], 0);
     app.apply([row("msg_2", "DELETE", "public.journal_entries", json!(null), entry(MEMBER))]).await;
     assert_eq!(entries(&app).await, [json!(0), json!(0)]);
     let report = backfill(&app).await;
@@ -168,7 +168,7 @@ async fn unreported_user_deletions_keep_their_customers() {
     named["metadata"]["user_id"] = json!(OTHER);
     app.execute(&format!("delete from auth.users where id = '{OTHER}'")).await;
     let report = backfill(&app).await;
-    assert_eq!(report.found["users gone"], 1);
+    assert_eq!(report.imported["users gone"], 1);
     app.apply([
         crate::support::app::stripe(
             "evt_1",

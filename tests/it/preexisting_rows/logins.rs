@@ -51,7 +51,7 @@ async fn login_counts_once_across_evidence() {
     assert_sound(&app, "switched on").await;
     let report = backfill(&app).await;
     assert_eq!(
-        (report.found["sessions"], report.found["audit log"], report.found["last sign-ins"]),
+        (report.imported["sessions"], report.imported["audit log"], report.imported["last sign-ins"]),
         (0, 0, 0)
     );
     assert_eq!(report.unknown[0].count, Some(1), "of Eve's logins only the last is known");
@@ -91,7 +91,7 @@ async fn lost_logins_are_imported() {
     .await;
     app.execute(&format!("update auth.users set last_sign_in_at = '2026-11-16' where id = '{OTHER}'")).await;
     let report = backfill(&app).await;
-    assert_eq!((report.found["sessions"], report.found["last sign-ins"]), (1, 1));
+    assert_eq!((report.imported["sessions"], report.imported["last sign-ins"]), (1, 1));
     assert_eq!(logins(&app, MEMBER).await, (json!(4), json!("2026-11-15T00:00:00+00:00")));
     assert_eq!(logins(&app, OTHER).await, (json!(2), json!("2026-11-16T00:00:00+00:00")));
     assert_sound(&app, "found").await;

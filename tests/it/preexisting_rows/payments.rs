@@ -39,7 +39,7 @@ async fn preexisting_payments_count_once_rows_unchanged() {
     let app = with_payments_on(app).await;
     let rows = app.rows("select * from public.payment_history order by id").await;
     let report = backfill(&app).await;
-    assert_eq!(report.found["payments"], 6);
+    assert_eq!(report.imported["payments"], 6);
     let expected = [
         json!({"currency": "eur", "total_spent": 9, "ltv": 9}),
         json!({"currency": "usd", "total_spent": 3500, "ltv": 3500}),
@@ -94,7 +94,7 @@ async fn stripe_report_replaces_imported_payment() {
     assert_eq!(spent(&app).await[1], json!({"currency": "usd", "total_spent": 3600, "ltv": 3300}));
     assert_sound(&app, "told").await;
     let before = dump::everything(&app.database.pool).await;
-    assert_eq!(backfill(&app).await.found["payments"], 0);
+    assert_eq!(backfill(&app).await.imported["payments"], 0);
     dump::assert_same(&before, &dump::everything(&app.database.pool).await, "read again");
 }
 
@@ -104,7 +104,7 @@ async fn changed_payment_rows_are_imported_again() {
     app.execute("update public.payment_history set amount = 2700 where amount = 2000").await;
     app.execute("delete from public.payment_history where amount = 500").await;
     let report = backfill(&app).await;
-    assert_eq!((report.found["payments"], report.found["payments gone"]), (1, 1));
+    assert_eq!((report.imported["payments"], report.imported["payments gone"]), (1, 1));
     assert_eq!(spent(&app).await[1]["total_spent"], 3700);
     assert_sound(&app, "found again").await;
 }

@@ -174,7 +174,7 @@ async fn facts(app: &TestApp) -> Vec<Value> {
 async fn drift(app: &TestApp) -> Vec<String> {
     let mut drift = Vec::new();
     supabase::run(&app.store, false, &mut Progress::Silent, |it| {
-        if it.mend == supabase::Mend::Backfill {
+        if it.fixed_by == supabase::FixedBy::Backfill {
             drift.push(format!("{}: {:?} -> {:?}", it.field, it.here, it.recount));
         }
     })
@@ -195,7 +195,7 @@ async fn row_counts_equal_by_event_import_and_reconcile() {
     }
     assert_eq!(drift(&app).await, [""; 0], "as they were read");
     let report = backfill(&app).await;
-    assert!(report.found.values().all(|found| *found == 0), "read again: {report:?}");
+    assert!(report.imported.values().all(|found| *found == 0), "read again: {report:?}");
 
     app.execute("delete from ingest.row_facts").await;
     app.execute("delete from ingest.activity").await;

@@ -223,7 +223,7 @@ async fn import_during_traffic_matches_tables() {
     assert_counted(&app, "after the traffic").await;
     let report = backfill(&app).await;
     let corrected: i64 =
-        report.found.iter().filter(|(part, _)| *part != "members").map(|(_, found)| *found).sum();
+        report.imported.iter().filter(|(part, _)| *part != "members").map(|(_, found)| *found).sum();
     assert_eq!(corrected, 0, "{report:?}");
     assert_sound(&app, "after the traffic").await;
 }

@@ -90,8 +90,8 @@ async fn partial_replay_repairs_like_a_rebuild() {
         assert!(report.selected > Some(0), "{statement}");
         replay(&populated, &of(member), false).await.unwrap();
     }
-    populated.assert_sound("all mended").await;
-    dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "all mended");
+    populated.assert_sound("all fixed").await;
+    dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "all fixed");
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn replaying_damaged_members_leaves_no_drift() {
         }
         populated.assert_sound(&format!("round {round}, {some:?}")).await;
     }
-    dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "all mended");
+    dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "all fixed");
 }
 
 #[tokio::test]

@@ -46,15 +46,15 @@ async fn exactly_the_damaged_rows_are_repaired() {
         assert_eq!(report.differing, expected, "{differences:#?}");
         assert_eq!(report.differing_rows(), i64::try_from(differences.len()).unwrap());
 
-        let (mended, _) = populated.rebuild().await;
-        assert_eq!(mended.differing, expected);
-        populated.assert_sound("mended").await;
+        let (fixed, _) = populated.rebuild().await;
+        assert_eq!(fixed.differing, expected);
+        populated.assert_sound("fixed").await;
         let mut after = dump::everything(&populated.database.pool).await;
         // What the application wrote into a row stays.
         for row in after.get_mut("public.customer_subscriptions").unwrap() {
             *row = row.replace("\"promo_code\": \"FRIEND\"", "\"promo_code\": null");
         }
-        dump::assert_same(&sound, &after, "mended");
+        dump::assert_same(&sound, &after, "fixed");
     }
     assert_eq!(
         populated.text("select act, count(*) from ingest.audit_log group by act").await,
@@ -83,7 +83,7 @@ async fn lost_subscription_is_restored_with_its_payments() {
     assert_eq!(report.differing["public.customer_subscriptions"], 1);
     assert_eq!(report.differing["public.payment_history"], pointing);
     assert_eq!(report.differing.len(), 2);
-    dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "mended");
+    dump::assert_same(&sound, &dump::everything(&populated.database.pool).await, "fixed");
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn ledger_repair_supersedes_movements() {
     let (report, _) = populated.rebuild().await;
     assert_eq!(report.differing, BTreeMap::from([("public.mrr_movements".to_owned(), 1)]));
     assert_ne!(populated.text(rows).await, before, "the wrong one stays beside the right one");
-    populated.assert_sound("mended").await;
+    populated.assert_sound("fixed").await;
 }
 
 #[tokio::test]
@@ -193,5 +193,5 @@ async fn passing_time_is_not_a_difference() {
     let (report, _) = run(&later, false).await.unwrap();
     assert_eq!(report.differing.len(), 1, "{:?}", report.differing);
     let (_, differences) = run(&later, true).await.unwrap();
-    assert_eq!(differences, [], "mended later, looked at from then");
+    assert_eq!(differences, [], "fixed later, looked at from then");
 }

@@ -5,7 +5,7 @@ use memberflow::ops::progress::Progress;
 use serde_json::json;
 
 use super::stripe::in_step;
-use super::{LOOK, Options, ReconcileError, compared, config, found, lines, mended, reconcile, with};
+use super::{COMPARE, Options, ReconcileError, compared, config, fixed, found, lines, reconcile, with};
 use crate::support::app::{BEGIN, NOW, paid_invoice, stripe, subscription};
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn truncated_lists_are_fetched_completely() {
         account.has("subscription_items", item);
     }
     assert_eq!(app.parked().await.iter().filter(|it| it.ends_with("items_truncated")).count(), 1);
-    assert_eq!(mended(&account, &app).await, ["subscription sub_1 items,items_truncated"]);
+    assert_eq!(fixed(&account, &app).await, ["subscription sub_1 items,items_truncated"]);
     assert_eq!(app.parked().await.iter().filter(|it| it.ends_with("items_truncated")).count(), 0);
     let mrr = app.rows("select mrr from public.user_revenue_metrics").await;
     assert_eq!(mrr, [json!({"mrr": 5000})]);
@@ -42,7 +42,7 @@ async fn circular_or_unexpandable_api_lists_end() {
         account.lacks(list);
     }
     account.repeats("invoices");
-    let (report, drifted) = compared(&account, &app, NOW, LOOK).await.unwrap();
+    let (report, drifted) = compared(&account, &app, NOW, COMPARE).await.unwrap();
     assert_eq!(
         (report.skipped.len(), lines(&drifted)),
         (6, Vec::new()),
@@ -52,7 +52,7 @@ async fn circular_or_unexpandable_api_lists_end() {
     for list in ["invoices", "invoice_payments", "charges", "refunds", "disputes"] {
         account.lacks(list);
     }
-    let fault = compared(&account, &app, NOW, LOOK).await.unwrap_err();
+    let fault = compared(&account, &app, NOW, COMPARE).await.unwrap_err();
     assert!(matches!(fault, ReconcileError::Api { .. }), "no list at all is no account: {fault}");
 }
 
@@ -66,10 +66,10 @@ async fn since_skips_only_old_immutable_objects() {
     );
     account.forgets("charges", "ch_2");
     let since = Some(time::OffsetDateTime::from_unix_timestamp(BEGIN).unwrap());
-    let (_, drifted) = compared(&account, &app, NOW, Options { since, ..LOOK }).await.unwrap();
+    let (_, drifted) = compared(&account, &app, NOW, Options { since, ..COMPARE }).await.unwrap();
     assert_eq!(lines(&drifted), ["charge ch_2 not at Stripe", "subscription sub_old missing"]);
     let since = Some(time::OffsetDateTime::from_unix_timestamp(BEGIN + 1).unwrap());
-    let (_, drifted) = compared(&account, &app, NOW, Options { since, ..LOOK }).await.unwrap();
+    let (_, drifted) = compared(&account, &app, NOW, Options { since, ..COMPARE }).await.unwrap();
     assert_eq!(lines(&drifted), ["subscription sub_old missing"]);
 }
 
@@ -82,7 +82,7 @@ async fn request_rate_holds_with_retries() {
     let config = memberflow::config::Config { stripe_requests_per_second: 4, ..config(&account, &app) };
     let api = memberflow::ops::stripe_api::StripeApi::paced(&config).unwrap().unwrap();
     let clock = Clock::fixed(NOW);
-    reconcile::run(&app.store, &api, &clock, LOOK, &mut Progress::Silent, |_| {}).await.unwrap();
+    reconcile::run(&app.store, &api, &clock, COMPARE, &mut Progress::Silent, |_| {}).await.unwrap();
     assert!(account.asked().len() > 12, "{:?}", account.asked());
     assert!(account.most_in_a_second() <= 4, "{}", account.most_in_a_second());
 }

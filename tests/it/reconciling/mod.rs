@@ -13,9 +13,8 @@ mod twilio;
 use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::ops::progress::Progress;
-use memberflow::ops::reconcile::stripe::{
-    self as reconcile, Drift, Drifted, Options, ReconcileError, Report,
-};
+use memberflow::ops::reconcile::Options;
+use memberflow::ops::reconcile::stripe::{self as reconcile, Drift, Drifted, ReconcileError, Report};
 use memberflow::ops::stripe_api::StripeApi;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -52,7 +51,7 @@ async fn compared(
     Ok((report, drifted))
 }
 
-const LOOK: Options = Options { fix: false, since: None };
+const COMPARE: Options = Options { fix: false, since: None };
 const FIX: Options = Options { fix: true, since: None };
 
 /// Each object that differs in one line: `subscription sub_1 status,ended_at`.
@@ -73,11 +72,11 @@ fn lines(drifted: &[Drifted]) -> Vec<String> {
 }
 
 async fn found(account: &Account, app: &TestApp) -> Vec<String> {
-    lines(&compared(account, app, NOW, LOOK).await.unwrap().1)
+    lines(&compared(account, app, NOW, COMPARE).await.unwrap().1)
 }
 
 /// Compares and fixes; returns the differences.
-async fn mended(account: &Account, app: &TestApp) -> Vec<String> {
+async fn fixed(account: &Account, app: &TestApp) -> Vec<String> {
     lines(&compared(account, app, NOW, FIX).await.unwrap().1)
 }
 

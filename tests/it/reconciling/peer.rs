@@ -7,13 +7,14 @@ use std::process::{Child, Command, Stdio};
 use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::ops::progress::Progress;
-use memberflow::ops::reconcile::stripe::{self as reconcile, Drifted, Options, Report};
+use memberflow::ops::reconcile::Options;
+use memberflow::ops::reconcile::stripe::{self as reconcile, Drifted, Report};
 use memberflow::ops::stripe_api::StripeApi;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{FIX, LOOK, lines};
+use super::{COMPARE, FIX, lines};
 use crate::support::app::TestApp;
 use crate::support::edge::eventually;
 
@@ -101,7 +102,7 @@ async fn drift_at_localstripe_is_fixed() {
     let (customer, subscription) = peer.subscriber("ada@example.com").await;
     let (_, ending) = peer.subscriber("bob@example.com").await;
 
-    let (report, missing) = run(&peer, &app, LOOK).await;
+    let (report, missing) = run(&peer, &app, COMPARE).await;
     assert_eq!(
         report.drifted.len(),
         6,
@@ -109,13 +110,13 @@ async fn drift_at_localstripe_is_fixed() {
     );
     // It has no such lists, and says so without JSON.
     assert_eq!(report.skipped.keys().collect::<Vec<_>>(), ["/disputes", "/invoice_payments", "/prices"]);
-    let (report, mended) = run(&peer, &app, FIX).await;
-    assert_eq!((&mended, report.left()), (&missing, 0));
+    let (report, fixed) = run(&peer, &app, FIX).await;
+    assert_eq!((&fixed, report.left()), (&missing, 0));
     let metrics =
         "select mrr, total_spent, subscription_status, subscription_tier from public.user_revenue_metrics";
     let ada = json!({"mrr": 2000, "total_spent": 2000, "subscription_status": "active", "subscription_tier": "Pro"});
     assert_eq!(app.rows(metrics).await, [ada]);
-    assert_eq!(run(&peer, &app, LOOK).await.1, [""; 0]);
+    assert_eq!(run(&peer, &app, COMPARE).await.1, [""; 0]);
 
     // A second later: what is written now is younger than what was read.
     let then = Clock::System.now().unix_timestamp();
@@ -131,14 +132,14 @@ async fn drift_at_localstripe_is_fixed() {
     let charge = charges["data"][0]["id"].as_str().unwrap();
     let refund = peer.post("refunds", &format!("charge={charge}&amount=500")).await;
 
-    let (_, drifted) = run(&peer, &app, LOOK).await;
+    let (_, drifted) = run(&peer, &app, COMPARE).await;
     let about = |id: &str| drifted.iter().find(|line| line.contains(id)).cloned().unwrap_or_default();
     assert_eq!(about(&customer), format!("customer {customer} email"));
     assert!(about(&ending).ends_with("status"), "{drifted:?}");
     assert!(about(&subscription).contains("quantity"), "{drifted:?}");
     assert_eq!(about(&refund), format!("refund {refund} missing"));
     assert_eq!(run(&peer, &app, FIX).await.1, drifted);
-    assert_eq!(run(&peer, &app, LOOK).await.1, [""; 0]);
+    assert_eq!(run(&peer, &app, COMPARE).await.1, [""; 0]);
     let metrics = "select mrr, ltv, total_spent from public.user_revenue_metrics";
     assert_eq!(app.rows(metrics).await, [json!({"mrr": 3000, "ltv": 1500, "total_spent": 2000})]);
 }

@@ -8,7 +8,7 @@ use time::Duration;
 use uuid::Uuid;
 
 use super::account::Account;
-use super::{FIX, charge, compared, found, lines, mended, with};
+use super::{FIX, charge, compared, fixed, found, lines, with};
 use crate::support::app::{BEGIN, NOW, TestApp, customer, paid_invoice, stripe, subscription};
 use crate::support::dump::{assert_same, everything};
 
@@ -94,7 +94,7 @@ async fn consistent_account_shows_no_drift() {
     let (report, drifted) = compared(&account, &app, NOW, FIX).await.unwrap();
     assert_eq!(lines(&drifted), [""; 0]);
     assert_eq!((report.objects.values().sum::<u64>(), report.total(), report.unreadable), (15, 0, 0));
-    assert_same(&before, &everything(&app.database.pool).await, "nothing was to be mended");
+    assert_same(&before, &everything(&app.database.pool).await, "nothing was to be fixed");
     assert!(
         account.asked().iter().any(|uri| uri.starts_with("/v1/subscriptions?") && uri.contains("status=all"))
     );
@@ -171,7 +171,7 @@ async fn planted_drift_is_found_fixed_and_rebuilds() {
     assert_eq!(found(&account, &app).await, planted, "looking changes nothing");
 
     let (report, _) = compared(&account, &app, NOW, FIX).await.unwrap();
-    assert_eq!((report.mended, report.left(), report.not_at_stripe, report.deleted_at_stripe), (9, 1, 1, 1));
+    assert_eq!((report.fixed, report.left(), report.not_at_stripe, report.deleted_at_stripe), (9, 1, 1, 1));
     let left = ["charge ch_2 not at Stripe", "coupon half deleted at Stripe"];
     assert_eq!(found(&account, &app).await, left);
     // The customer of sub_3 is deleted, and nothing says that sub_3 has ended.
@@ -179,7 +179,7 @@ async fn planted_drift_is_found_fixed_and_rebuilds() {
 
     let snapshots = "select 1 from ingest.inbox where source = 'internal' and event_type = 'snapshot'";
     assert_eq!(app.rows(snapshots).await.len(), 9);
-    assert_eq!(mended(&account, &app).await, left);
+    assert_eq!(fixed(&account, &app).await, left);
     let later = compared(&account, &app, NOW + Duration::DAY, FIX).await.unwrap();
     assert_eq!(lines(&later.1), left);
     assert_eq!(app.rows(snapshots).await.len(), 9, "twice adds nothing");
@@ -191,7 +191,7 @@ async fn ended_subscription_uses_stripes_end_in_ledger() {
     let (account, app) = in_step().await;
     let ended = json!({"status": "canceled", "ended_at": BEGIN + 86_400});
     account.has("subscriptions", with(subscription("sub_1", "cus_1", "active"), ended));
-    mended(&account, &app).await;
+    fixed(&account, &app).await;
     let movements =
         "select kind, delta, extract(epoch from effective_at)::bigint as at from public.mrr_movements
                      where customer_id = 'cus_1' and superseded_at is null order by effective_at";
@@ -208,7 +208,7 @@ async fn ended_subscription_uses_stripes_end_in_ledger() {
 async fn snapshot_is_ordered_between_events() {
     let (account, app) = in_step().await;
     account.has("subscriptions", subscription("sub_1", "cus_1", "past_due"));
-    assert_eq!(mended(&account, &app).await, ["subscription sub_1 status"]);
+    assert_eq!(fixed(&account, &app).await, ["subscription sub_1 status"]);
     let status =
         "select status::text from public.customer_subscriptions where stripe_subscription_id = 'sub_1'";
     let second = (NOW.unix_timestamp() - BEGIN) - 1;
@@ -247,7 +247,7 @@ async fn api_resolves_unknown_and_ended_discounts() {
         "discount di_2 deleted",
         "subscription sub_1 discounts[0].coupon_id,discounts[0].customer,discounts[0].start",
     ];
-    assert_eq!(mended(&account, &app).await, differing);
+    assert_eq!(fixed(&account, &app).await, differing);
     assert_eq!(app.rows(mrr).await, rows(500, 1000));
     assert_eq!(found(&account, &app).await, [""; 0]);
     rebuilds_to_the_same(&app).await;
@@ -277,7 +277,7 @@ async fn api_resolves_coupon_currencies_and_cancellation() {
         "coupon five currency_options",
         "subscription sub_1 canceled_at,cancel_at,cancellation_feedback,cancellation_reason",
     ];
-    assert_eq!(mended(&account, &app).await, differing);
+    assert_eq!(fixed(&account, &app).await, differing);
     let mrr = "select mrr from ingest.customer_revenue where customer_id = 'cus_1' and currency = 'usd'";
     assert_eq!(app.rows(mrr).await, [json!({"mrr": 450})]);
     assert!(!app.parked().await.contains(&"sub_1 estimated_mrr".to_owned()));
@@ -300,12 +300,12 @@ async fn preexisting_subscriptions_get_their_value() {
     account.has("subscriptions", subscription("sub_1", "cus_1", "active"));
     account.has("invoices", paid_invoice("in_1", "cus_1", 1000));
     // The first run on this database: what stands there is read in before.
-    let differing = mended(&account, &app).await;
+    let differing = fixed(&account, &app).await;
     assert_eq!(differing.len(), 3, "{differing:?}");
     let metrics = app.rows("select user_id, mrr, total_spent from public.user_revenue_metrics").await;
     assert_eq!(metrics, [json!({"user_id": MEMBER, "mrr": 1000, "total_spent": 1000})]);
     assert_eq!(app.parked().await, [""; 0]);
-    assert_eq!(mended(&account, &app).await, [""; 0]);
+    assert_eq!(fixed(&account, &app).await, [""; 0]);
     rebuilds_to_the_same(&app).await;
 }
 
@@ -321,5 +321,5 @@ async fn ended_here_but_not_at_stripe_is_reported() {
     .await;
     let (report, drifted) = compared(&account, &app, NOW, FIX).await.unwrap();
     assert_eq!(lines(&drifted), ["subscription sub_1 status"]);
-    assert_eq!((report.mended, report.left(), drifted[0].mended), (0, 1, false));
+    assert_eq!((report.fixed, report.left(), drifted[0].is_fixed), (0, 1, false));
 }

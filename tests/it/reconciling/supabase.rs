@@ -5,7 +5,7 @@ use memberflow::config::Config;
 use memberflow::envelope::Envelope;
 use memberflow::ops::backfill::tables;
 use memberflow::ops::progress::Progress;
-use memberflow::ops::reconcile::supabase::{self, Drift, Mend, Report};
+use memberflow::ops::reconcile::supabase::{self, Drift, FixedBy, Report};
 use memberflow::project::supabase::ActivityTables;
 use memberflow::store::backfill::Scope;
 use memberflow::store::{Rules, Store};
@@ -76,7 +76,7 @@ async fn compared(app: &TestApp, fix: bool) -> (Report, Vec<String>) {
             it.field,
             value(&it.here),
             value(&it.recount),
-            it.mend.command()
+            it.fixed_by.command()
         ));
     };
     let report = supabase::run(&app.store, fix, &mut Progress::Silent, show).await.unwrap();
@@ -99,7 +99,7 @@ async fn rows_that_differ_from_counts_are_rederived() {
     .await;
     app.execute("update public.user_revenue_metrics set mrr = 7, ltv = 7").await;
     app.execute("delete from public.user_revenue_by_currency").await;
-    let fix = Mend::Fix.command();
+    let fix = FixedBy::Reconcile.command();
     let expected = [
         format!("public.user_activity_metrics.total_logins 9 -> 1 by {fix}"),
         format!("public.user_activity_metrics.s3_file_count 0 -> 1 by {fix}"),
@@ -112,7 +112,7 @@ async fn rows_that_differ_from_counts_are_rederived() {
     ];
     assert_eq!(compared(&app, false).await.1, expected);
     let (report, lines) = compared(&app, true).await;
-    assert_eq!((lines.as_slice(), report.mended_members, report.differing.len()), (&expected[..], 1, 0));
+    assert_eq!((lines.as_slice(), report.fixed_members, report.differing.len()), (&expected[..], 1, 0));
     assert_eq!(compared(&app, false).await.1, [""; 0]);
 }
 
@@ -127,7 +127,7 @@ async fn wrong_lead_conversions_are_fixed() {
     assert_eq!(compared(&app, false).await.1, [""; 0]);
     // As somebody leaves them who works past the triggers.
     let behind = "do $$ begin set local session_replication_role = replica; update public.leads set";
-    let fix = Mend::Fix.command();
+    let fix = FixedBy::Reconcile.command();
     app.execute(&format!("{behind} conversion_value = 1; end $$")).await;
     let value = format!("public.leads.conversion_value {{\"{lead}\": 1}} -> {{\"{lead}\": 500}} by {fix}");
     assert_eq!(compared(&app, true).await.1, [value]);
@@ -166,7 +166,7 @@ async fn wrong_campaign_sums_are_recounted() {
     assert_eq!(compared(&app, false).await.1, [""; 0]);
     let behind = "do $$ begin set local session_replication_role = replica;";
     let campaign = "public.marketing_campaigns";
-    let fix = Mend::Fix.command();
+    let fix = FixedBy::Reconcile.command();
     // Sums that went astray; one that its campaign's leads never told of stays as the application has it.
     app.execute(&format!(
         "{behind} update {campaign} set total_leads = 9, total_conversions = 0, revenue_generated = 1,
@@ -188,7 +188,7 @@ async fn wrong_campaign_sums_are_recounted() {
         "{lines:?}"
     );
     let (report, _) = compared(&app, true).await;
-    assert_eq!((report.mended_campaigns, report.differing.len()), (1, 0));
+    assert_eq!((report.fixed_campaigns, report.differing.len()), (1, 0));
     // A lead that went past the triggers.
     app.execute(&format!("{behind} delete from public.leads where email = 'nobody@example.com'; end $$"))
         .await;
@@ -223,7 +223,7 @@ async fn configured_tables_are_compared() {
     ))
     .await;
     app.execute(&format!("insert into public.letters values (1, '{MEMBER}')")).await;
-    let by = Mend::Backfill.command();
+    let by = FixedBy::Backfill.command();
     assert_eq!(
         compared(&app, false).await.1,
         [
@@ -233,7 +233,7 @@ async fn configured_tables_are_compared() {
     );
     backfill().await;
     assert_eq!(compared(&app, false).await.1, [""; 0]);
-    let (fix, rebuild) = (Mend::Fix.command(), Mend::Rebuild.command());
+    let (fix, rebuild) = (FixedBy::Reconcile.command(), FixedBy::Rebuild.command());
     app.execute("update public.user_activity_metrics set audio_generated_count = 4").await;
     let shown = format!("public.user_activity_metrics.audio_generated_count 4 -> 1 by {fix}");
     assert!(compared(&app, true).await.1.contains(&shown));

@@ -2,8 +2,9 @@
 
 use memberflow::clock::Clock;
 use memberflow::ops::progress::Progress;
+use memberflow::ops::reconcile::Options;
 use memberflow::ops::reconcile::supabase;
-use memberflow::ops::reconcile::twilio::{self, Drift, Drifted, Options, ReconcileError, Report};
+use memberflow::ops::reconcile::twilio::{self, Drift, Drifted, ReconcileError, Report};
 use memberflow::ops::twilio_api::{TwilioApi, TwilioApiError};
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use crate::support::process::{Settings, memberflow};
 use crate::support::twilio_api::{TwilioAccount, message};
 use crate::texting::{OURS, THEIRS, callback, incoming, sid, text};
 
-const LOOK: Options = Options { fix: false, since: None };
+const COMPARE: Options = Options { fix: false, since: None };
 const FIX: Options = Options { fix: true, since: None };
 
 async fn compared(
@@ -67,7 +68,7 @@ async fn missed_messages_are_imported_once_with_consent() {
     account.has_file(&sid(5), "ME1", "image/png");
     account.has(inbound(6, "Your code is 123456"));
     let all = ["1 missing", "2 missing", "3 missing", "4 missing", "5 missing", "6 missing"];
-    assert_eq!(lines(&account, &app, LOOK).await, all);
+    assert_eq!(lines(&account, &app, COMPARE).await, all);
     assert!(app.rows("select * from ingest.events").await.is_empty(), "only looked at");
     assert_eq!(lines(&account, &app, FIX).await, all);
     assert_eq!(lines(&account, &app, FIX).await, [""; 0]);
@@ -93,7 +94,7 @@ async fn missed_messages_are_imported_once_with_consent() {
     // The callbacks come after all: nothing is doubled, and nothing is taken back.
     app.apply([incoming(1, 1, "Hello"), callback(4, 1, "sent", ""), incoming(3, 1, "STOP")]).await;
     assert_eq!(text(&app, ROWS).await, expected.join(";"));
-    assert_eq!(lines(&account, &app, LOOK).await, [""; 0]);
+    assert_eq!(lines(&account, &app, COMPARE).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -108,7 +109,7 @@ async fn reported_messages_show_no_drift() {
     app.apply([incoming(1, 1, "Hello"), callback(2, 1, "delivered", ""), callback(2, 2, "sent", "")]).await;
     account.has(inbound(1, "Hello"));
     account.has(outbound(2, "delivered"));
-    let (report, drifted) = compared(&account, &app, LOOK).await.unwrap();
+    let (report, drifted) = compared(&account, &app, COMPARE).await.unwrap();
     assert_eq!((report.messages, drifted), (2, Vec::new()));
 }
 
@@ -126,7 +127,7 @@ async fn lost_callbacks_and_texts_are_fixed() {
     let expected =
         "delivered delivered See you on Thursday false;failed undelivered 30003 See you on Thursday false";
     assert_eq!(text(&app, row).await, expected);
-    assert_eq!(lines(&account, &app, LOOK).await, [""; 0]);
+    assert_eq!(lines(&account, &app, COMPARE).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -179,7 +180,7 @@ async fn differing_rows_are_named_until_a_rebuild() {
     let found = async || {
         let mut found = Vec::new();
         let show =
-            |it: &supabase::Drift| found.push((it.here.clone(), it.recount.clone(), it.mend.command()));
+            |it: &supabase::Drift| found.push((it.here.clone(), it.recount.clone(), it.fixed_by.command()));
         supabase::run(&app.store, false, &mut Progress::Silent, show).await.unwrap();
         found.sort();
         found

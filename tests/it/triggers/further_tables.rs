@@ -113,9 +113,9 @@ async fn configured_table_rows_are_imported() {
         report
     };
     let report = read("the first start", [2, 2]).await;
-    assert_eq!(report.looked_at["public.tracks"], 5);
+    assert_eq!(report.checked["public.tracks"], 5);
     let report = read("nothing has changed", [2, 2]).await;
-    assert_eq!([report.found["public.tracks"], report.found["members"]], [0, 0]);
+    assert_eq!([report.imported["public.tracks"], report.imported["members"]], [0, 0]);
 
     // Rows without events.
     app.execute("update public.tracks set status = 'ready' where id = 1").await;

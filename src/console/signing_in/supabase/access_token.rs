@@ -41,7 +41,7 @@ pub(super) enum TokenError {
     /// It must name the key that signed it.
     #[error("its header names no key")]
     NoKey,
-    /// It asks for an extension of the form, and there is none that we know.
+    /// It requires an extension (`crit`), and none is supported.
     #[error("its header has critical extensions")]
     Extensions,
     /// The project publishes no such key.
@@ -77,7 +77,7 @@ pub(super) fn verify(
     validation.set_issuer(&[issuer]);
     validation.set_audience(&[AUTHENTICATED]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    // The library asks the system's clock, and wraps around where the moment is out of range.
+    // The library reads the system's clock, and wraps around where the moment is out of range.
     validation.validate_exp = false;
     validation.validate_nbf = false;
     let claims: Claims = decode(token, &key.key, &validation)?.claims;

@@ -1,6 +1,6 @@
 //! `/console/sign-in/email`: signing in by a link or a code that Supabase sends by e-mail.
 //!
-//! The link works in the browser alone that asked for it, and opening it only shows a button: what looks at links before
+//! The link works only in the browser that requested it, and opening it only shows a button: what looks at links before
 //! people do signs nobody in, and a link that somebody else sends signs nobody in as themselves.
 
 use askama::Template;
@@ -13,10 +13,11 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::{Password, SignInError};
-use crate::console::html::page::{Frame, PageError, page, page_with};
-use crate::console::signing_in::session::cookie_named;
+use crate::console::html::error::PageError;
+use crate::console::html::page::{Frame, page, page_with};
+use crate::console::signing_in::session::{HOME, cookie_named};
 use crate::console::signing_in::{sessions, sign_in};
-use crate::console::{Console, HOME};
+use crate::console::state::Console;
 
 /// The cookie with what a link works together with.
 const COOKIE_NAME: &str = "memberflow_console_link";
@@ -77,7 +78,7 @@ pub(in crate::console) async fn show(
     let Query(Arrival { code }) = arrival?;
     console.supabase()?;
     let status = if code.is_empty() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
-    // Whether this browser asked shows when the button is pressed: on the way from an e-mail, its cookie stays behind.
+    // Whether this browser requested it shows when the button is pressed: on the way from an e-mail, its cookie stays behind.
     let link = EmailLink { frame: Frame::bare("Sign in"), code, is_here: true };
     Ok(page_with(status, &link))
 }

@@ -8,10 +8,10 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::Password;
-use crate::console::Console;
-use crate::console::html::page::PageError;
+use crate::console::html::error::PageError;
 use crate::console::signing_in::session::own_page;
 use crate::console::signing_in::sign_in;
+use crate::console::state::Console;
 
 /// The form.
 #[derive(Debug, Deserialize)]

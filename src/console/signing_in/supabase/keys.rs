@@ -1,4 +1,4 @@
-//! The keys with which the project signs tokens, kept for as long as the project allows.
+//! The keys with which the project signs tokens, cached for as long as the project allows.
 
 use std::time::{Duration, Instant};
 
@@ -6,20 +6,20 @@ use tokio::sync::Mutex;
 
 use crate::ops::supabase_auth_api::{AuthApi, AuthError, Key};
 
-/// How long keys are kept: what the project's own `Cache-Control` says. A key that is revoked signs nothing after that.
-const LASTS: Duration = Duration::from_secs(600);
-/// Between requests for a key that is not among them: whoever invents names of keys makes no more.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// How long keys are cached: the project's own `Cache-Control`. A revoked key is rejected after that.
+const TTL: Duration = Duration::from_secs(600);
+/// The least time between two fetches for unknown keys, so that invented key ids do not flood the project.
+const REFETCH_AFTER: Duration = Duration::from_secs(10);
 
-/// The project's keys. One request at a time asks for them, and the others wait for its answer.
+/// The project's keys. One request at a time fetches them, and the others wait for its result.
 #[derive(Default)]
-pub(super) struct Keys(Mutex<Kept>);
+pub(super) struct Keys(Mutex<Cached>);
 
 #[derive(Default)]
-struct Kept {
+struct Cached {
     keys: Vec<Key>,
     read_at: Option<Instant>,
-    asked_again_at: Option<Instant>,
+    refetched_at: Option<Instant>,
 }
 
 impl Keys {
@@ -30,31 +30,31 @@ impl Keys {
         kid: &str,
         now: Instant,
     ) -> Result<Option<Key>, AuthError> {
-        let mut kept = self.0.lock().await;
-        if !kept.is_due(kid, now) {
-            return Ok(kept.named(kid));
+        let mut cached = self.0.lock().await;
+        if !cached.is_due(kid, now) {
+            return Ok(cached.named(kid));
         }
-        kept.keys = api.keys().await?;
-        kept.read_at = Some(now);
-        Ok(kept.named(kid))
+        cached.keys = api.keys().await?;
+        cached.read_at = Some(now);
+        Ok(cached.named(kid))
     }
 }
 
-impl Kept {
+impl Cached {
     fn named(&self, kid: &str) -> Option<Key> {
         self.keys.iter().find(|key| key.kid == kid).cloned()
     }
 
-    /// Whether the keys are asked for: they are old, or this one is not among them and nobody asked lately.
+    /// Whether to fetch the keys: they are old, or this one is unknown and they were not fetched lately.
     fn is_due(&mut self, kid: &str, now: Instant) -> bool {
         let is_within = |at: Option<Instant>, span| at.is_some_and(|at| now.duration_since(at) < span);
-        if !is_within(self.read_at, LASTS) {
+        if !is_within(self.read_at, TTL) {
             return true;
         }
-        if self.named(kid).is_some() || is_within(self.asked_again_at, ASK_AGAIN) {
+        if self.named(kid).is_some() || is_within(self.refetched_at, REFETCH_AFTER) {
             return false;
         }
-        self.asked_again_at = Some(now);
+        self.refetched_at = Some(now);
         true
     }
 }
@@ -65,21 +65,21 @@ mod tests {
 
     use super::*;
 
-    fn kept(kid: &str, read_at: Instant) -> Kept {
+    fn cached(kid: &str, read_at: Instant) -> Cached {
         let key = Key {
             kid: kid.to_owned(),
             algorithm: Algorithm::RS256,
             key: DecodingKey::from_rsa_components("AQAB", "AQAB").unwrap(),
         };
-        Kept { keys: vec![key], read_at: Some(read_at), asked_again_at: None }
+        Cached { keys: vec![key], read_at: Some(read_at), refetched_at: None }
     }
 
     #[test]
-    fn keys_are_asked_for_when_old_and_for_an_unknown_one_at_most_every_ten_seconds() {
+    fn keys_are_fetched_when_old_and_for_an_unknown_one_at_most_every_ten_seconds() {
         let begun = Instant::now();
         let at = |seconds| begun + Duration::from_secs(seconds);
-        let mut keys = kept("one", begun);
-        assert!(Kept::default().is_due("one", begun), "none were read yet");
+        let mut keys = cached("one", begun);
+        assert!(Cached::default().is_due("one", begun), "none were read yet");
         for (seconds, kid, expected) in [
             (0, "one", false),
             (0, "other", true),

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use self::access_token::{Claims, TokenError};
 use self::keys::Keys;
+use self::roles::Account;
 use super::session::Session;
 use crate::api::access::allowance::Allowances;
 use crate::config::Config;
@@ -41,13 +41,6 @@ pub(in crate::console) struct Supabase {
     /// Where links in e-mails lead, where that is known.
     link_address: Option<String>,
     log: LogLimit,
-}
-
-/// The user and the session at Supabase that a session of the console belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::console) struct Account {
-    pub user_id: Uuid,
-    pub auth_session_id: Uuid,
 }
 
 /// What somebody types to be signed in.
@@ -116,7 +109,7 @@ impl Supabase {
     }
 
     /// Notes an attempt to be the user with this address, which comes back as Supabase writes it. Where nobody of that
-    /// address may use the console, the Auth API is not even asked: no way to try members' passwords, or to send them mail.
+    /// address may use the console, the Auth API is not even called: no way to try members' passwords, or to send them mail.
     async fn attempt(&self, pool: &PgPool, email: &str, now: OffsetDateTime) -> Result<String, SignInError> {
         let email = email.trim().to_lowercase();
         let is_address = (3..=EMAIL_MAX_BYTES).contains(&email.len())
@@ -129,7 +122,7 @@ impl Supabase {
             return Err(SignInError::Refused("console-role-missing"));
         }
         if self.attempts.take(email.clone(), Instant::now()).is_over {
-            // Of an address without a role nobody counts: said aloud, this would tell who has one.
+            // Of an address without a role nobody counts: an answer would reveal who has one.
             return Err(SignInError::Refused("console-attempts"));
         }
         Ok(email)
@@ -144,7 +137,7 @@ impl Supabase {
     }
 
     /// Sends an e-mail whose link works together with `verifier`, if somebody of this address may use the console. Whether
-    /// it did is not said: it would tell who may.
+    /// it did is not said: that would reveal who may.
     async fn send_link(
         &self,
         pool: &PgPool,

@@ -1,6 +1,6 @@
 //! What somebody may do who signs in by Supabase: their word in `app_metadata`, or in a table of the application.
 //!
-//! Asked at each request, so that who is no longer anything is out with the next page. `user_metadata` is never asked: users
+//! Read at each request, so that a revoked role takes effect with the next page. `user_metadata` is never read: users
 //! write it themselves.
 
 use serde_json::Value;
@@ -9,8 +9,14 @@ use sqlx::{AssertSqlSafe, FromRow, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Account;
 use crate::config::console_roles::{Role, RoleSource};
+
+/// The user and the session at Supabase that a session of the console belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::console) struct Account {
+    pub user_id: Uuid,
+    pub auth_session_id: Uuid,
+}
 
 /// Somebody who may use the console.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! One object: whether what the API shows is what the events have reported, and the event that fixes it.
+//! Compares one object of the API with what events have reported, and makes the event that fixes it.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,20 +11,20 @@ use crate::project::stripe::snapshot::Shown;
 use crate::project::stripe::{Difference, StripeObject, differences};
 use crate::store::known::{Fact, Known};
 
-/// The type of the events that snapshots are kept as.
+/// The type of events that hold a snapshot.
 pub const SNAPSHOT: &str = "snapshot";
 
-/// What became of an object that differs.
+/// How an object differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Drift {
-    /// The API shows it, and no event has reported it.
+    /// The API has it, and no event has reported it.
     Missing,
-    /// The API shows it otherwise than the events have reported.
+    /// The API shows other values than the events have reported.
     Differs,
     /// Events have reported it, and the API does not know it.
     NotAtStripe,
-    /// A price, product or coupon that has been deleted at Stripe: nothing to fix, its terms go on holding.
+    /// A price, product or coupon deleted at Stripe: nothing to fix, its terms still apply.
     DeletedAtStripe,
 }
 
@@ -41,31 +41,37 @@ pub struct Drifted {
     pub drift: Drift,
     /// The fields that differ.
     pub fields: Vec<Difference>,
-    /// An event with what the API shows has been applied.
-    pub mended: bool,
+    /// An event with the object as the API shows it was applied.
+    #[serde(rename = "mended")]
+    pub is_fixed: bool,
 }
 
-/// What differs in an object, and the event that fixes it where one can.
-pub(super) struct Verdict {
+/// An object that differs, and the event that fixes it, if one can.
+pub(super) struct Compared {
     pub drifted: Drifted,
     pub event: Option<Envelope>,
 }
 
-/// When, with a key of which mode, and in which account objects were looked at.
-pub(super) struct Seen {
+/// When objects were read, with a key of which mode, and in which account.
+pub(super) struct ReadFrom {
     pub at: OffsetDateTime,
     pub livemode: Option<bool>,
     pub account: Option<String>,
 }
 
-/// Compares an object as the API showed it with what is `known` of it. None: all is well.
-pub(super) fn judge(object: &Value, shown: &Shown, known: Option<&Known>, seen: &Seen) -> Option<Verdict> {
+/// Compares an object of the API with what is `known` of it. `None` if nothing differs.
+pub(super) fn compare(
+    object: &Value,
+    shown: &Shown,
+    known: Option<&Known>,
+    read_from: &ReadFrom,
+) -> Option<Compared> {
     let fact = known.and_then(|known| known.fact.as_ref());
     let fields = fact.map_or_else(Vec::new, |fact| fields(fact, shown, known));
     if fact.is_some() && fields.is_empty() {
         return None;
     }
-    // A deleted object that nobody ever heard of is of no use to anybody.
+    // A deleted object that no event has reported is of no interest.
     if fact.is_none() && shown.is_deleted {
         return None;
     }
@@ -76,12 +82,12 @@ pub(super) fn judge(object: &Value, shown: &Shown, known: Option<&Known>, seen: 
         customer: state.customer_id().map(ToOwned::to_owned),
         drift: if fact.is_some() { Drift::Differs } else { Drift::Missing },
         fields,
-        mended: false,
+        is_fixed: false,
     };
-    // What has ended stays so, whatever is shown.
+    // A final state stays, whatever the API shows.
     let can_win = fact.is_none_or(|fact| shown.is_final || !fact.is_final);
-    let event = if can_win { event(object, shown, fact, seen) } else { None };
-    Some(Verdict { drifted, event })
+    let event = if can_win { event(object, shown, fact, read_from) } else { None };
+    Some(Compared { drifted, event })
 }
 
 fn fields(fact: &Fact, shown: &Shown, known: Option<&Known>) -> Vec<Difference> {
@@ -100,31 +106,35 @@ fn fields(fact: &Fact, shown: &Shown, known: Option<&Known>) -> Vec<Difference> 
     fields
 }
 
-/// The snapshot as an event. Its name says what it shows and when, so that it is one event however often it is
-/// written.
-fn event(object: &Value, shown: &Shown, fact: Option<&Fact>, seen: &Seen) -> Option<Envelope> {
-    let at = moment(shown, fact, seen.at.unix_timestamp());
+/// The snapshot as an event. Its id names the object, the moment and the content, so that writing it twice gives one
+/// event.
+fn event(object: &Value, shown: &Shown, fact: Option<&Fact>, read_from: &ReadFrom) -> Option<Envelope> {
+    let at = moment(shown, fact, read_from.at.unix_timestamp());
     let hash = hex::encode(&Sha256::digest(object.to_string())[..16]);
-    let snapshot =
-        Snapshot { at, object: object.clone(), livemode: seen.livemode, account: seen.account.clone() };
+    let snapshot = Snapshot {
+        at,
+        object: object.clone(),
+        livemode: read_from.livemode,
+        account: read_from.account.clone(),
+    };
     let body = serde_json::to_vec(&Internal::Snapshot(snapshot)).ok()?;
     Some(Envelope {
         source: Source::Internal,
         event_id: format!("{SNAPSHOT}/{}/{at}/{hash}", shown.state.id()),
         event_type: SNAPSHOT.to_owned(),
         occurred_at: OffsetDateTime::from_unix_timestamp(at).ok()?,
-        received_at: seen.at,
+        received_at: read_from.at,
         body: body.into(),
     })
 }
 
-/// When the object was as it is shown: the second of the answer. A subscription that has ended tells when, and
-/// there the ledger's churn belongs; an end wins over everything else, however early it was.
-fn moment(shown: &Shown, fact: Option<&Fact>, seen_at: i64) -> i64 {
+/// When the object was as it is shown: the second of the answer. For a subscription that has ended, its end, which is when
+/// it churned; an end wins over everything else, however early it was.
+fn moment(shown: &Shown, fact: Option<&Fact>, read_at: i64) -> i64 {
     let ended_at = match &shown.state {
         StripeObject::Subscription(it) if shown.is_final => it.ended_at,
         _ => None,
     };
-    let is_news = fact.is_none_or(|fact| !fact.is_final);
-    ended_at.filter(|at| is_news && *at <= seen_at).unwrap_or(seen_at)
+    let is_new = fact.is_none_or(|fact| !fact.is_final);
+    ended_at.filter(|at| is_new && *at <= read_at).unwrap_or(read_at)
 }

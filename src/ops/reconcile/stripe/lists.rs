@@ -7,15 +7,15 @@ use crate::project::stripe::Kind;
 pub(super) struct List {
     /// The kind of its objects.
     pub kind: Kind,
-    /// Where it is; an object is behind it under its id.
+    /// Its path; an object is below it by its id.
     pub path: &'static str,
-    /// What has to be asked for, or it would leave some out.
+    /// Parameters without which it would leave objects out.
     params: &'static [(&'static str, &'static str)],
-    /// What is otherwise shown as an id, or not at all.
+    /// Fields that are otherwise only an id, or missing.
     expand: &'static [&'static str],
-    /// Its objects hardly change after their first weeks: those of before a date can be left out.
+    /// Its objects hardly change after their first weeks: those made before a date can be left out.
     pub is_dated: bool,
-    /// What is deleted is not listed any more, and its terms go on holding.
+    /// Deleted objects are no longer listed, but their terms still apply.
     pub is_catalogue: bool,
 }
 
@@ -62,12 +62,15 @@ impl List {
         let since = since.filter(|_| self.is_dated).map(|since| ("created[gte]", since));
         let params: Vec<_> = self.params.iter().copied().chain(since).collect();
         let page = match api.page(self.path, &params, self.expand, after).await {
-            // An API that knows nothing of an expansion or of dates refuses the whole request: it is asked for
-            // everything, plainly.
+            // An API that does not know an expansion or the dates rejects the whole request: try without them.
             Err(StripeApiError::Refused { status: 400, message })
                 if !self.expand.is_empty() || since.is_some() =>
             {
-                tracing::warn!(list = self.path, message, "asking again without expansions and dates");
+                tracing::warn!(
+                    list = self.path,
+                    message,
+                    "request rejected, retrying without expansions and dates"
+                );
                 api.page(self.path, self.params, &[], after).await?
             }
             page => page?,
@@ -100,7 +103,7 @@ impl List {
     }
 }
 
-/// An id as a part of a path: a coupon's is whatever somebody typed.
+/// An id as a part of a path: a coupon's id can be any text.
 fn escaped(id: &str) -> String {
     let escape = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),

@@ -1,13 +1,13 @@
-//! The database against itself: the members' tables against a recount of the facts, the facts against the tables
-//! that they were read from, the campaigns' sums against their leads, the tickets against their replies,
-//! and the text messages against Twilio's reports.
+//! Compares the database with itself: the members' tables with a recount of the facts, the facts with the application's
+//! tables, the campaigns' sums with their leads, the tickets with their replies, and the text messages with Twilio's
+//! reports.
 //!
-//! Each look has what fixes it. The public tables are derived from counts that are kept: deriving them again fixes
-//! them, and counting the leads again the campaigns. The counts are derived from facts: `rebuild` fixes them. The
-//! facts come from rows of the application, of which some may never have been reported: `backfill activity` reads them in.
+//! Each check knows what fixes it. The public tables are derived from counters: deriving them again fixes them, and
+//! counting the leads again fixes campaigns. The counters are derived from facts: `rebuild` fixes them. The facts come
+//! from rows of the application, some of which may not have been reported: `backfill activity` imports them.
 
 mod checks;
-mod mend;
+mod fix;
 mod report;
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use uuid::Uuid;
 
-pub use report::{Drift, Mend, Report, Whose};
+pub use report::{Drift, FixedBy, Report, Whose};
 
 use checks::{About, Check, campaigns, leads, mapped, members, messages, tickets};
 
@@ -28,7 +28,7 @@ use crate::project::supabase::ActivityTables;
 use crate::store::backfill::recount;
 use crate::store::{Store, StoreError, reading};
 
-/// Compares, and derives again what that fixes if `fix`. `show` gets each field that differs.
+/// Compares and, if `fix`, derives differing rows again. `show` gets each field that differs.
 ///
 /// # Errors
 /// [`StoreError`], which says whether waiting helps.
@@ -38,45 +38,49 @@ pub async fn run(
     progress: &mut Progress,
     mut show: impl FnMut(&Drift),
 ) -> Result<Report, StoreError> {
-    let mut differences = drift::Found::default();
-    let mut first = look(store, progress, |difference| {
-        note_difference(&mut differences, difference);
+    let mut sample = drift::Sample::default();
+    let mut compared = compare(store, progress, |difference| {
+        note_difference(&mut sample, difference);
         show(difference);
     })
     .await?;
-    let total = first.report.total();
-    if fix && !first.is_empty() {
-        first = mended(store, first, progress).await?;
+    let total = compared.report.total();
+    if fix && !compared.is_empty() {
+        compared = fix_and_compare(store, &compared, progress).await?;
     }
     progress.finish();
     let comparison = drift::Comparison {
         name: "reconcile supabase",
         is_fix: fix,
         found: total,
-        remaining: first.report.total(),
+        remaining: compared.report.total(),
         at: store.now(),
     };
-    differences.keep(store.pool(), comparison).await;
-    Ok(first.report)
+    sample.store(store.pool(), comparison).await;
+    Ok(compared.report)
 }
 
-/// Derives again what was `found`, and looks once more.
-async fn mended(store: &Store, found: Found, progress: &mut Progress) -> Result<Found, StoreError> {
+/// Fixes the rows that `differ`, and compares again.
+async fn fix_and_compare(
+    store: &Store,
+    differ: &Compared,
+    progress: &mut Progress,
+) -> Result<Compared, StoreError> {
     let [members, campaigns, tickets] =
-        [&found.members, &found.campaigns, &found.tickets].map(|ids| ids.len() as u64);
-    mend::run(store, &found, progress).await?;
-    let mut found = look(store, progress, |_| {}).await?;
-    found.report.mended_members = members;
-    found.report.mended_campaigns = campaigns;
-    found.report.mended_tickets = tickets;
+        [&differ.members, &differ.campaigns, &differ.tickets].map(|ids| ids.len() as u64);
+    fix::run(store, differ, progress).await?;
+    let mut compared = compare(store, progress, |_| {}).await?;
+    compared.report.fixed_members = members;
+    compared.report.fixed_campaigns = campaigns;
+    compared.report.fixed_tickets = tickets;
     let outcome = json!({
         "mended_members": members, "mended_campaigns": campaigns, "mended_tickets": tickets
     });
     note(store.pool(), "reconcile supabase", json!({}), outcome, store.now()).await?;
-    Ok(found)
+    Ok(compared)
 }
 
-fn note_difference(found: &mut drift::Found, difference: &Drift) {
+fn note_difference(sample: &mut drift::Sample, difference: &Drift) {
     let Drift { whose, field, here, recount, .. } = difference;
     let object = || match whose {
         Whose::Member(id) => format!("member {id}"),
@@ -84,7 +88,7 @@ fn note_difference(found: &mut drift::Found, difference: &Drift) {
         Whose::Ticket(id) => format!("ticket {id}"),
         Whose::Message(id) => format!("message {id}"),
     };
-    found.add(object, field, &json!(here), &json!(recount));
+    sample.add(object, field, &json!(here), &json!(recount));
 }
 
 /// A value that differs, as [`Check::sql`] gives it.
@@ -96,25 +100,25 @@ struct Differing {
     recount: Option<String>,
 }
 
-/// What one look found.
+/// The result of one comparison.
 #[derive(Default)]
-struct Found {
+struct Compared {
     report: Report,
-    /// Those whom deriving again may fix.
+    /// Members to derive again.
     members: BTreeSet<Uuid>,
-    /// Those whose leads are to be counted again.
+    /// Campaigns whose leads are to be counted again.
     campaigns: BTreeSet<Uuid>,
-    /// Those that are to be derived again.
+    /// Tickets to derive again.
     tickets: BTreeSet<Uuid>,
 }
 
-async fn look(
+async fn compare(
     store: &Store,
     progress: &mut Progress,
     mut show: impl FnMut(&Drift),
-) -> Result<Found, StoreError> {
-    let mut found = Found::default();
-    // One moment for all: what is applied meanwhile is no difference.
+) -> Result<Compared, StoreError> {
+    let mut compared = Compared::default();
+    // One snapshot for all: what is applied meanwhile is no difference.
     let mut tx = reading(store.pool()).await?;
     let tables = &store.rules().decoding.tables;
     let fixed = leads::checks().into_iter().chain(members::checks(tables)).chain([
@@ -123,11 +127,11 @@ async fn look(
         messages::check(),
     ]);
     let mut checks: Vec<(Check, Numbers)> = fixed.map(|check| (check, Numbers::default())).collect();
-    checks.extend(recounted(&mut tx, tables, &mut found.report).await?);
+    checks.extend(recounted(&mut tx, tables, &mut compared.report).await?);
     for (check, numbers) in &checks {
         progress.begin(&check.fields[0].name, 0);
         if let Some(table) = unreadable(&mut tx, check).await? {
-            found.report.skipped.insert(table.to_owned());
+            compared.report.skipped.insert(table.to_owned());
             continue;
         }
         let mut query = sqlx::query_as::<_, Differing>(AssertSqlSafe(check.sql()));
@@ -137,18 +141,19 @@ async fn look(
         let mut rows = query.fetch(&mut *tx);
         while let Some(Differing { id, place, here, recount }) = rows.try_next().await? {
             let field = check.fields[place.unsigned_abs() as usize].name.clone().into_owned();
-            let drift = Drift { whose: found.note(check, id), field, here, recount, mend: check.mend };
+            let (whose, fixed_by) = (compared.note(check, id), check.fixed_by);
+            let drift = Drift { whose, field, here, recount, fixed_by };
             show(&drift);
         }
     }
     tx.rollback().await?;
-    Ok(found)
+    Ok(compared)
 }
 
-/// Numbers by user, where the recount is not SQL's.
+/// Numbers by user, if the recount is not done in SQL.
 type Numbers = Option<(Vec<Uuid>, Vec<i64>)>;
 
-/// What the application's rows count for, read and counted as the events of them are.
+/// What the application's rows count for, read and counted like their events.
 async fn recounted(
     tx: &mut PgConnection,
     tables: &ActivityTables,
@@ -165,38 +170,38 @@ async fn recounted(
             Some((recount.keys().copied().collect(), recount.values().map(pick).collect()))
         };
         if let Some(table) = tables.of(relation) {
-            checks.push((mapped::told(table), by_user(|(rows, _)| *rows)));
+            checks.push((mapped::rows(table), by_user(|(rows, _)| *rows)));
         } else {
-            checks.push((mapped::told_of_files("files"), by_user(|(rows, _)| *rows)));
-            checks.push((mapped::told_of_files("file_bytes"), by_user(|(_, bytes)| *bytes)));
+            checks.push((mapped::files("files"), by_user(|(rows, _)| *rows)));
+            checks.push((mapped::files("file_bytes"), by_user(|(_, bytes)| *bytes)));
         }
     }
     Ok(checks)
 }
 
-impl Found {
+impl Compared {
     fn is_empty(&self) -> bool {
         self.members.is_empty() && self.campaigns.is_empty() && self.tickets.is_empty()
     }
 
     /// Notes that a field of this member, campaign, ticket or message differs.
     fn note(&mut self, check: &Check, id: Uuid) -> Whose {
-        *self.report.differing.entry(check.mend.command()).or_default() += 1;
-        let (mended, whose) = match check.about {
+        *self.report.differing.entry(check.fixed_by.command()).or_default() += 1;
+        let (to_fix, whose) = match check.about {
             About::Members => (&mut self.members, Whose::Member(id)),
             About::Campaigns => (&mut self.campaigns, Whose::Campaign(id)),
             About::Tickets => (&mut self.tickets, Whose::Ticket(id)),
             // A rebuild fixes them.
             About::Messages => return Whose::Message(id),
         };
-        if check.mend == Mend::Fix {
-            mended.insert(id);
+        if check.fixed_by == FixedBy::Reconcile {
+            to_fix.insert(id);
         }
         whose
     }
 }
 
-/// The table that a check needs and that is not there, or not for us to read.
+/// The table that a check needs, if it is missing or may not be read.
 async fn unreadable(tx: &mut PgConnection, check: &Check) -> Result<Option<&'static str>, sqlx::Error> {
     let Some(table) = check.source else { return Ok(None) };
     let readable: bool = sqlx::query_scalar(

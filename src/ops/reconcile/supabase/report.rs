@@ -1,30 +1,30 @@
-//! What a look finds, and what came of fixing it.
+//! The differences, and the result of fixing them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What fixes a field that differs.
+/// The command that fixes a field that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Mend {
-    /// Deriving the member's rows again, or counting the campaign's leads again.
+pub enum FixedBy {
+    /// Derives the member's rows again, or counts the campaign's leads again.
     #[serde(rename = "memberflow reconcile supabase --fix")]
-    Fix,
-    /// Deriving everything again from the events.
+    Reconcile,
+    /// Derives everything again from the events.
     #[serde(rename = "memberflow rebuild")]
     Rebuild,
-    /// Reading in rows that no event has reported.
+    /// Imports rows that no event has reported.
     #[serde(rename = "memberflow backfill activity")]
     Backfill,
 }
 
-impl Mend {
+impl FixedBy {
     /// The command.
     #[must_use]
     pub const fn command(self) -> &'static str {
         match self {
-            Self::Fix => "memberflow reconcile supabase --fix",
+            Self::Reconcile => "memberflow reconcile supabase --fix",
             Self::Rebuild => "memberflow rebuild",
             Self::Backfill => "memberflow backfill activity",
         }
@@ -54,25 +54,29 @@ pub struct Drift {
     /// Whose it is.
     #[serde(flatten)]
     pub whose: Whose,
-    /// What was looked at: `public.user_activity_metrics.total_logins`.
+    /// What was compared: `public.user_activity_metrics.total_logins`.
     pub field: String,
-    /// What stands there; nothing: there is no row.
+    /// Its value; `None` if there is no row.
     pub here: Option<String>,
-    /// What the recount says; nothing: there should be no row.
+    /// The recounted value; `None` if there should be no row.
     pub recount: Option<String>,
     /// What fixes it.
-    pub mend: Mend,
+    #[serde(rename = "mend")]
+    pub fixed_by: FixedBy,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Members derived again.
-    pub mended_members: u64,
+    #[serde(rename = "mended_members")]
+    pub fixed_members: u64,
     /// Campaigns counted again.
-    pub mended_campaigns: u64,
+    #[serde(rename = "mended_campaigns")]
+    pub fixed_campaigns: u64,
     /// Tickets derived again.
-    pub mended_tickets: u64,
+    #[serde(rename = "mended_tickets")]
+    pub fixed_tickets: u64,
     /// Fields that differ, by the command that fixes them; after fixing, those that differ still.
     pub differing: BTreeMap<&'static str, u64>,
     /// Tables that could not be read.

@@ -1,56 +1,47 @@
-//! Twilio's API beside the facts: every message of its list compared with its reports, and what differs
-//! fixed by an event that holds the message as the API showed it.
+//! Compares every message of Twilio's list with its reports, and fixes differences by an event that holds the message as
+//! the API showed it.
 //!
-//! Such an event is one report more of its message and joins the others like any callback: it takes nothing back that
-//! they reported. It is written only where something differs, so that a second run finds nothing to do; and it is kept
-//! among the events, so that a rebuild takes it again.
+//! Such an event is one more report of its message and is merged like any callback: it takes back nothing that others
+//! reported. It is written only if something differs, so a second run changes nothing; and it is stored among the events,
+//! so a rebuild applies it again.
 
-mod judge;
+mod compare;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::{Value, json};
-use time::OffsetDateTime;
+use serde_json::Value;
 
+use super::{Options, audit};
 use crate::clock::Clock;
 use crate::envelope::twilio as envelope;
-use crate::ops::actor::note;
-use crate::ops::drift::{Comparison, Found};
+use crate::ops::drift::{Comparison, Sample};
 use crate::ops::progress::Progress;
 use crate::ops::twilio_api::{TwilioApi, TwilioApiError};
 use crate::project::Meaning;
 use crate::project::twilio::{self, Media};
 use crate::store::{Store, StoreError};
 
-pub use judge::{Drift, Drifted, Field};
+pub use compare::{Drift, Drifted, Field};
 
-use judge::{Shown, judge};
+use compare::{ListedMessage, compare};
 
-/// What to do.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Fix what differs.
-    pub fix: bool,
-    /// Leave out messages sent before.
-    pub since: Option<OffsetDateTime>,
-}
-
-/// What came of it.
+/// The result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// What differed was fixed.
+    /// Whether differences were to be fixed.
     pub fix: bool,
     /// Messages compared.
     pub messages: u64,
-    /// Messages that nothing was reported of.
+    /// Messages without a report.
     pub missing: u64,
-    /// Messages whose reports say otherwise, or less.
+    /// Messages whose reports have other or fewer values.
     pub differing: u64,
-    /// Those of both that were fixed.
-    pub mended: u64,
-    /// Entries of the list that no sense could be made of.
+    /// How many of both were fixed.
+    #[serde(rename = "mended")]
+    pub fixed: u64,
+    /// Entries of the list that could not be decoded.
     pub unreadable: u64,
     /// How long it took.
     #[serde(rename = "took_s", serialize_with = "crate::ops::seconds")]
@@ -67,11 +58,11 @@ impl Report {
     /// How many messages still differ.
     #[must_use]
     pub const fn left(&self) -> u64 {
-        self.total().saturating_sub(self.mended)
+        self.total().saturating_sub(self.fixed)
     }
 }
 
-/// It ended before its end. What was fixed by then stays fixed, and the next run finds the rest.
+/// The run was aborted. What was fixed until then stays fixed, and the next run finds the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// Twilio's API refuses or does not answer.
@@ -97,9 +88,9 @@ pub async fn run(
 ) -> Result<Report, ReconcileError> {
     let begun = Instant::now();
     let report = Report { fix: options.fix, ..Report::default() };
-    let mut found = Found::default();
+    let mut sample = Sample::default();
     let show = |drifted: &Drifted| {
-        note_differences(&mut found, drifted);
+        note_differences(&mut sample, drifted);
         show(drifted);
     };
     let mut walk = Walk { store, api, clock, options, show, report, seen: HashSet::new() };
@@ -107,11 +98,8 @@ pub async fn run(
     progress.finish();
     let mut report = walk.report;
     report.took = begun.elapsed();
-    if report.mended > 0 {
-        let arguments = json!({"since": options.since.map(OffsetDateTime::unix_timestamp)});
-        note(store.pool(), "reconcile twilio", arguments, json!(report), store.now())
-            .await
-            .map_err(StoreError::from)?;
+    if report.fixed > 0 {
+        audit(store, "reconcile twilio", options, &report).await?;
     }
     result?;
     let comparison = Comparison {
@@ -121,17 +109,17 @@ pub async fn run(
         remaining: report.left(),
         at: store.now(),
     };
-    found.keep(store.pool(), comparison).await;
+    sample.store(store.pool(), comparison).await;
     Ok(report)
 }
 
-fn note_differences(found: &mut Found, drifted: &Drifted) {
+fn note_differences(sample: &mut Sample, drifted: &Drifted) {
     let object = || format!("{} message {}", drifted.direction, drifted.sid);
     if drifted.drift == Drift::Missing {
-        found.add(object, "missing", &Value::Null, &Value::Null);
+        sample.add(object, "missing", &Value::Null, &Value::Null);
     }
     for field in &drifted.fields {
-        found.add(object, field.field, &field.here, &field.twilio);
+        sample.add(object, field.field, &field.here, &field.twilio);
     }
 }
 
@@ -142,7 +130,7 @@ struct Walk<'a, S> {
     options: Options,
     show: S,
     report: Report,
-    /// What the page before held: a message that comes meanwhile moves the others on to the next page.
+    /// The messages of the previous page: a new message moves older ones on to the next page.
     seen: HashSet<String>,
 }
 
@@ -172,17 +160,17 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
         let known = self.store.known_messages(&sids).await?;
         let (mut events, mut drifted) = (Vec::new(), Vec::new());
         for message in &messages {
-            let told = known.get(&sid(message));
-            let has_files = told.and_then(|it| it.message.as_ref()).is_some_and(|it| it.media.is_some());
+            let known = known.get(&sid(message));
+            let has_files = known.and_then(|it| it.message.as_ref()).is_some_and(|it| it.media.is_some());
             let media = if has_files { Vec::new() } else { self.media(message).await? };
-            let Some(shown) = self.shown(message, &media) else {
+            let Some(listed) = self.decode(message, &media) else {
                 self.report.unreadable += 1;
                 continue;
             };
             self.report.messages += 1;
-            if let Some(one) = judge(&shown, told) {
-                drifted.push(Drifted { mended: self.options.fix, ..one });
-                events.push(shown.event);
+            if let Some(one) = compare(&listed, known) {
+                drifted.push(Drifted { is_fixed: self.options.fix, ..one });
+                events.push(listed.event);
             }
         }
         if self.options.fix && !events.is_empty() {
@@ -193,7 +181,7 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
                 Drift::Missing => self.report.missing += 1,
                 Drift::Differs => self.report.differing += 1,
             }
-            self.report.mended += u64::from(one.mended);
+            self.report.fixed += u64::from(one.is_fixed);
             (self.show)(&one);
         }
         Ok(())
@@ -207,11 +195,11 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
         }
     }
 
-    fn shown(&self, message: &Value, media: &[Media]) -> Option<Shown> {
+    fn decode(&self, message: &Value, media: &[Media]) -> Option<ListedMessage> {
         let media: Vec<(String, String)> =
             media.iter().map(|file| (file.url.clone(), file.kind.clone())).collect();
         let event = envelope::listed(message, &media, self.clock.now()).ok()?.envelope;
         let Meaning::Sms(report) = twilio::read(&event).ok()? else { return None };
-        Some(Shown { sid: report.sid, message: report.message, event })
+        Some(ListedMessage { sid: report.sid, message: report.message, event })
     }
 }

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 
 use super::field;
 use crate::envelope::hook::{Fields, TOKEN_HOOK, USER_HOOKS, fields, is_no_login};
-use crate::project::meaning::{Evidence, Login, UserSeen};
+use crate::project::internal::Evidence;
+use crate::project::meaning::{Login, UserSeen};
 use crate::project::{Meaning, Unreadable};
 
 #[cfg(test)]

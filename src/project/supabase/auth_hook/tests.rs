@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use time::macros::datetime;
 use uuid::{Uuid, uuid};
 
-use crate::project::meaning::{Evidence, Login, UserSeen};
+use crate::project::internal::Evidence;
+use crate::project::meaning::{Login, UserSeen};
 use crate::project::{Meaning, Unreadable};
 
 const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");

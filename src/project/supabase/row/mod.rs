@@ -8,33 +8,19 @@
 
 use serde_json::Value;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::change::Change;
+use super::count::{self, Row};
+use super::field;
 use super::tables::ActivityTables;
-use super::{count, field};
 use crate::envelope::Envelope;
-use crate::project::meaning::{Evidence, Login, Report, UserSeen};
+use crate::project::internal::Evidence;
+use crate::project::meaning::{Login, Report, UserSeen};
 use crate::project::order::Stage;
 use crate::project::{Meaning, Unreadable};
 
 #[cfg(test)]
 mod tests;
-
-/// What an application row or a file counts for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// `schema.table`
-    pub relation: String,
-    /// The row's primary key.
-    pub row_id: String,
-    /// Its owner; `None` if that is not a user.
-    pub user_id: Option<Uuid>,
-    /// It counts towards its metric (not deleted, not a draft, …).
-    pub counted: bool,
-    /// Bytes of a file, filled percent of a profile; otherwise 0.
-    pub amount: i64,
-}
 
 /// The prefix of ids of trigger events. The number follows, and the time in microseconds, so that a restored
 /// database that repeats a number does not repeat an id.

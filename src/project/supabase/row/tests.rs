@@ -7,7 +7,8 @@ use uuid::{Uuid, uuid};
 
 use super::{Numbered, Row};
 use crate::envelope::{Envelope, Source};
-use crate::project::meaning::{Evidence, Login, Report, UserSeen};
+use crate::project::internal::Evidence;
+use crate::project::meaning::{Login, Report, UserSeen};
 use crate::project::order::Stage;
 use crate::project::supabase::{ActivityTables, columns, field, reduced};
 use crate::project::{Meaning, Unreadable};

@@ -22,7 +22,7 @@ pub(in crate::store) use self::winners::Winner;
 use self::winners::{add_imported, latest, take_claims, winners_of};
 use super::claims::ClaimReport;
 use super::versions::{self, RecomputeFrom};
-use crate::project::internal::FOUND;
+use crate::project::internal::IMPORT_PREFIX;
 use crate::project::meaning::Report;
 use crate::project::order;
 use crate::project::stripe::StripeObject;
@@ -141,7 +141,7 @@ pub async fn resolve_rows(
 
 /// Whether it was imported from the application's tables.
 fn is_imported<T>(reported: &Reported<T>) -> bool {
-    reported.event_id.starts_with(FOUND)
+    reported.event_id.starts_with(IMPORT_PREFIX)
 }
 
 fn of_stripe(meaning: Meaning) -> Option<Report<StripeObject>> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::{Moment, Reported, Stored, Versioned};
-use crate::project::internal::FOUND;
+use crate::project::internal::IMPORT_PREFIX;
 use crate::project::meaning::Report;
 use crate::project::order::{self, Candidate};
 use crate::project::{DecodeSettings, Meaning, read};
@@ -233,6 +233,6 @@ pub(in crate::store) fn add_imported<T>(
 }
 
 fn is_superseded_by<T>(moment: Moment, by: &str, reported: &Reported<T>) -> bool {
-    let is_later_import = by.starts_with(FOUND) && by < reported.event_id.as_str();
+    let is_later_import = by.starts_with(IMPORT_PREFIX) && by < reported.event_id.as_str();
     moment < reported.moment() || (moment == reported.moment() && is_later_import)
 }

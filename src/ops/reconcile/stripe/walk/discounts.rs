@@ -1,4 +1,4 @@
-//! Discounts on a customer's own level: events tell of each, the API shows it within its customer alone.
+//! Discounts of a customer: events report each on its own, the API shows it only within its customer.
 
 use serde_json::{Value, json};
 
@@ -6,34 +6,35 @@ use super::{ReconcileError, Walk};
 use crate::project::stripe::StripeObject;
 
 impl<S> Walk<'_, S> {
-    /// The own discounts of the customers among `objects`, of which events have reported. One that is not there any
-    /// more is over.
+    /// The reported discounts of the customers among `objects`, as the API shows them: one that is gone has ended.
     pub(super) async fn discounts(&self, objects: &[Value]) -> Result<Vec<Value>, ReconcileError> {
         let customers: Vec<&Value> = objects.iter().filter(|object| object["object"] == "customer").collect();
         let ids: Vec<&str> = customers.iter().filter_map(|customer| customer["id"].as_str()).collect();
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let told = self.store.discounts_of(&ids).await?;
-        let told: Vec<&str> = told.iter().map(String::as_str).collect();
-        let known = self.store.known_objects(&told).await?;
+        let reported = self.store.discounts_of(&ids).await?;
+        let reported: Vec<&str> = reported.iter().map(String::as_str).collect();
+        let known = self.store.known_objects(&reported).await?;
         let facts = known.values().filter_map(|known| known.fact.as_ref());
         Ok(facts.filter_map(|fact| as_shown(&fact.state, &customers)).collect())
     }
 }
 
-/// A customer's discount as the customer shows it: itself, or that it is over.
+/// A reported discount as its customer shows it now, or its end.
 fn as_shown(fact: &StripeObject, customers: &[&Value]) -> Option<Value> {
-    let StripeObject::Discount(told) = fact else { return None };
-    let customer = customers.iter().find(|it| it["id"].as_str() == told.customer.as_deref())?;
+    let StripeObject::Discount(reported) = fact else { return None };
+    let customer = customers.iter().find(|it| it["id"].as_str() == reported.customer.as_deref())?;
     let shown = &customer["discount"];
-    if shown["id"].as_str() == Some(&told.id) || told.has_stand_in_id() && shown.is_object() {
+    if shown["id"].as_str() == Some(&reported.id) || reported.has_stand_in_id() && shown.is_object() {
         let mut shown = shown.clone();
         shown["object"] = json!("discount");
-        shown["id"] = json!(told.id);
-        shown["customer"] = json!(told.customer);
+        shown["id"] = json!(reported.id);
+        shown["customer"] = json!(reported.customer);
         return Some(shown);
     }
-    Some(json!({"object": "discount", "id": told.id, "customer": told.customer, "start": told.start,
-        "coupon": told.coupon_id, "end": told.end, "deleted": true}))
+    Some(
+        json!({"object": "discount", "id": reported.id, "customer": reported.customer, "start": reported.start,
+        "coupon": reported.coupon_id, "end": reported.end, "deleted": true}),
+    )
 }

@@ -1,4 +1,4 @@
-//! Through the lists, page by page.
+//! Reads the lists of the API, page by page.
 
 mod discounts;
 mod unlisted;
@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::compare::{Drifted, Seen, judge};
+use super::compare::{Drifted, ReadFrom, compare};
 use super::lists::{LISTS, List, of_kind};
 use super::whole::complete;
 use super::{Options, ReconcileError, Report};
@@ -21,7 +21,7 @@ use crate::project::stripe::{Kind, shown};
 use crate::store::Store;
 use crate::store::known::Flagged;
 
-/// The most flagged objects that are asked for one by one before the lists; the lists have the others.
+/// The most flagged objects that are requested one by one before the lists; the lists have the others.
 const FLAGGED_FIRST: i64 = 200;
 
 pub(super) struct Walk<'a, S> {
@@ -31,7 +31,7 @@ pub(super) struct Walk<'a, S> {
     options: Options,
     since: Option<String>,
     show: S,
-    /// The objects seen, each as a number of its id: an account may have millions.
+    /// The hashes of the ids of the objects seen: an account may have millions.
     seen: HashSet<u64>,
     pub report: Report,
 }
@@ -47,7 +47,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         let begun = self.clock.now();
         let at_fault = |source| ReconcileError::Api { path: "/balance".to_owned(), source };
         self.api.check_mode().await.map_err(at_fault)?;
-        progress.begin("what is flagged", 0);
+        progress.begin("flagged objects", 0);
         for flagged in self.store.flagged_objects(FLAGGED_FIRST).await? {
             self.flagged(&flagged).await?;
             progress.advance(1);
@@ -56,19 +56,19 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
             progress.begin(list.path, 0);
             self.list(list, progress).await?;
         }
-        progress.begin("facts that no list has", 0);
+        progress.begin("facts that are in no list", 0);
         self.unlisted(begun, progress).await
     }
 
     async fn flagged(&mut self, flagged: &Flagged) -> Result<(), ReconcileError> {
-        // `v1.invoice.paid evt_1 carries no state`: all that is known of it.
-        let told = flagged.detail.split(' ').next().and_then(|told| told.strip_prefix("v1."));
-        let told = told.and_then(Kind::of_event).map(Kind::as_str);
-        let Some(list) = flagged.kind.as_deref().or(told).and_then(of_kind) else { return Ok(()) };
+        // `v1.invoice.paid evt_1 carries no state`: the type is all that is known of it.
+        let event_type = flagged.detail.split(' ').next().and_then(|word| word.strip_prefix("v1."));
+        let kind = event_type.and_then(Kind::of_event).map(Kind::as_str);
+        let Some(list) = flagged.kind.as_deref().or(kind).and_then(of_kind) else { return Ok(()) };
         let at = self.clock.now();
         match list.one(self.api, &flagged.id).await {
             Ok(Some(object)) => self.page(vec![object], at).await,
-            // Its list says more.
+            // Its list shows more.
             Ok(None) | Err(StripeApiError::Unreadable(_)) => Ok(()),
             Err(source) => Err(ReconcileError::Api { path: list.path.to_owned(), source }),
         }
@@ -92,12 +92,12 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         }
     }
 
-    /// A list that this API does not have is named; whatever else is wrong ends the run.
+    /// A list that this API does not have is skipped and named; any other error ends the run.
     fn skip(&mut self, list: &List, source: StripeApiError) -> Result<(), ReconcileError> {
         let path = list.path.to_owned();
         let is_its_own =
             matches!(source, StripeApiError::Refused { status: 404, .. } | StripeApiError::Unreadable(_));
-        // Where nothing has been read at all it is the address that is wrong.
+        // If nothing was read at all, the address is wrong.
         if !is_its_own || self.report.objects.is_empty() && self.report.skipped.len() + 1 >= LISTS.len() {
             return Err(ReconcileError::Api { path, source });
         }
@@ -105,9 +105,9 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         Ok(())
     }
 
-    /// Objects as the API showed them at `at`: compared, shown where they differ, fixed where that is wanted.
+    /// Compares objects as the API showed them at `at`; shows and, if requested, fixes those that differ.
     async fn page(&mut self, mut objects: Vec<Value>, at: OffsetDateTime) -> Result<(), ReconcileError> {
-        objects.retain(|object| self.seen.insert(number(object["id"].as_str().unwrap_or_default())));
+        objects.retain(|object| self.seen.insert(hash(object["id"].as_str().unwrap_or_default())));
         for object in &mut objects {
             let path = object["id"].as_str().unwrap_or_default().to_owned();
             complete(self.api, object).await.map_err(|source| ReconcileError::Api { path, source })?;
@@ -125,29 +125,30 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         let ids: Vec<&str> = read.iter().map(|(_, shown)| shown.state.id()).collect();
         let known = self.store.known_objects(&ids).await?;
         let account = self.store.rules().decoding.admission.account.clone();
-        let seen = Seen { at, livemode: self.api.livemode(), account };
+        let read_from = ReadFrom { at, livemode: self.api.livemode(), account };
         let mut events = Vec::new();
         let mut drifted = Vec::new();
         for (object, shown) in read {
             *self.report.objects.entry(shown.state.kind().to_owned()).or_default() += 1;
-            let Some(verdict) = judge(object, shown, known.get(shown.state.id()), &seen) else { continue };
-            let mended = self.options.fix && verdict.event.is_some();
-            drifted.push(Drifted { mended, ..verdict.drifted });
-            events.extend(verdict.event.filter(|_| self.options.fix));
+            let known = known.get(shown.state.id());
+            let Some(compared) = compare(object, shown, known, &read_from) else { continue };
+            let is_fixed = self.options.fix && compared.event.is_some();
+            drifted.push(Drifted { is_fixed, ..compared.drifted });
+            events.extend(compared.event.filter(|_| self.options.fix));
         }
         if !events.is_empty() {
             self.store.apply(&events).await?;
         }
         for one in drifted {
             *self.report.drifted.entry(one.kind.clone()).or_default() += 1;
-            self.report.mended += u64::from(one.mended);
+            self.report.fixed += u64::from(one.is_fixed);
             (self.show)(&one);
         }
         Ok(())
     }
 }
 
-fn number(id: &str) -> u64 {
+fn hash(id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     hasher.finish()

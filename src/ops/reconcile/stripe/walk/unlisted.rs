@@ -1,17 +1,17 @@
-//! What no list had.
+//! Facts about objects that were in no list.
 
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{Drifted, List, Progress, ReconcileError, Walk, number, of_kind};
+use super::{Drifted, List, Progress, ReconcileError, Walk, hash, of_kind};
 use crate::ops::reconcile::stripe::compare::Drift;
 use crate::store::known::Listed;
 
-/// Facts looked through at once.
+/// Facts read at once.
 const PAGE: i64 = 1000;
 
 impl<S: FnMut(&Drifted)> Walk<'_, S> {
-    /// The facts that no list had: asked for one by one.
+    /// Requests the facts that were in no list one by one.
     pub(super) async fn unlisted(
         &mut self,
         begun: OffsetDateTime,
@@ -38,15 +38,15 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
             _ => true,
         };
         let was_read = !self.report.skipped.contains_key(list.path);
-        (was_read && is_in_time && !fact.is_gone && !self.seen.contains(&number(&fact.id))).then_some(list)
+        (was_read && is_in_time && !fact.is_gone && !self.seen.contains(&hash(&fact.id))).then_some(list)
     }
 
     async fn unlisted_one(&mut self, list: &List, fact: Listed) -> Result<(), ReconcileError> {
         let at = self.clock.now();
-        let found = list.one(self.api, &fact.id).await;
-        let found = found.map_err(|source| ReconcileError::Api { path: list.path.to_owned(), source })?;
-        let is_deleted = found.as_ref().is_some_and(|object| object["deleted"] == json!(true));
-        let drift = match found {
+        let object = list.one(self.api, &fact.id).await;
+        let object = object.map_err(|source| ReconcileError::Api { path: list.path.to_owned(), source })?;
+        let is_deleted = object.as_ref().is_some_and(|object| object["deleted"] == json!(true));
+        let drift = match object {
             Some(object) if !(list.is_catalogue && is_deleted) => return self.page(vec![object], at).await,
             _ if list.is_catalogue => Drift::DeletedAtStripe,
             _ => Drift::NotAtStripe,
@@ -56,7 +56,7 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
             _ => self.report.not_at_stripe += 1,
         }
         let Listed { id, kind, .. } = fact;
-        (self.show)(&Drifted { kind, id, customer: None, drift, fields: Vec::new(), mended: false });
+        (self.show)(&Drifted { kind, id, customer: None, drift, fields: Vec::new(), is_fixed: false });
         Ok(())
     }
 }

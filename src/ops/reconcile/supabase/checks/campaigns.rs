@@ -1,8 +1,8 @@
-//! The campaigns' sums against their leads, and what is worked out from the sums. Only of campaigns that have or had
-//! leads: what others say is the application's.
+//! Compares the campaigns' sums with their leads, and the ratios with the sums. Only of campaigns that have or had leads:
+//! the values of others are the application's own.
 
 use super::{About, Check};
-use crate::ops::reconcile::supabase::Mend;
+use crate::ops::reconcile::supabase::FixedBy;
 
 /// What each campaign's leads amount to, as the triggers of `leads` count: a member once in a campaign, and one who
 /// is gone as the one it was, a lead without `campaign_id` in the campaign that its UTM fields name.
@@ -37,7 +37,7 @@ macro_rules! sums {
 /// The check of the campaigns. The two ratios follow from the sums beside them, and end where their columns do.
 pub(in crate::ops::reconcile::supabase) fn check() -> Check {
     Check::new(
-        Mend::Fix,
+        FixedBy::Reconcile,
         concat!(
             sums!(),
             "select id, trim_scale(total_leads::numeric) as total_leads,

@@ -1,13 +1,13 @@
-//! The leads: whom they converted to, and what they are worth.
+//! Compares the leads: whom they converted to, and their value.
 
-use super::super::Mend;
+use super::super::FixedBy;
 use super::Check;
 
 /// The checks of the leads, by the members that they are of.
 pub(in crate::ops::reconcile::supabase) fn checks() -> [Check; 3] {
     let nobody = "select null::uuid as id, 0::bigint as value where false";
     let to_convert = Check::new(
-        Mend::Fix,
+        FixedBy::Reconcile,
         nobody,
         "select u.id, count(*) as value from public.leads l join auth.users u on lower(u.email) = lower(l.email)
          where l.converted_to_user_id is null and ingest.member_with_address(u.email) = u.id
@@ -16,15 +16,15 @@ pub(in crate::ops::reconcile::supabase) fn checks() -> [Check; 3] {
     )
     .field("public.leads.converted_to_user_id (leads to convert)", "0");
     let of_members_already = Check::new(
-        Mend::Fix,
+        FixedBy::Reconcile,
         "select c.user_id as id, count(*) as value from ingest.lead_conversions c
          join public.leads l on l.id = c.lead_id and l.converted_to_user_id = c.user_id
          where not ingest.lead_came_first(l.created_at, c.user_id) group by c.user_id",
         nobody,
     )
     .field("public.leads.converted_to_user_id (leads of members already)", "0");
-    let worth = Check::new(
-        Mend::Fix,
+    let value = Check::new(
+        FixedBy::Reconcile,
         "select converted_to_user_id as id, jsonb_object_agg(id, conversion_value) as value from public.leads
          where converted_to_user_id is not null group by 1",
         "select l.converted_to_user_id as id,
@@ -37,5 +37,5 @@ pub(in crate::ops::reconcile::supabase) fn checks() -> [Check; 3] {
          where l.converted_to_user_id is not null group by 1",
     )
     .field("public.leads.conversion_value", "'{}'");
-    [to_convert, of_members_already, worth].map(|check| Check { source: Some("public.leads"), ..check })
+    [to_convert, of_members_already, value].map(|check| Check { source: Some("public.leads"), ..check })
 }

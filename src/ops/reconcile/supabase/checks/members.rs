@@ -1,7 +1,7 @@
 //! The members' rows against the counts and sums that they are derived from, those counts against the facts, and the
 //! sessions against the logins.
 
-use super::super::Mend;
+use super::super::FixedBy;
 use super::Check;
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
@@ -10,10 +10,10 @@ use crate::store::resolve::activity as activities;
 
 /// The checks of the members.
 pub(in crate::ops::reconcile::supabase) fn checks(tables: &ActivityTables) -> [Check; 5] {
-    [sessions(), activity(tables), by_currency(), in_main_currency(), kept(tables)]
+    [sessions(), activity(tables), by_currency(), in_main_currency(), counters(tables)]
 }
 
-/// Sessions go at logout, so only those that are there and that nobody has reported are a difference.
+/// Sessions are deleted at logout, so only existing sessions that were not reported are a difference.
 fn sessions() -> Check {
     let unreported = "select s.user_id as id, count(*) as value from auth.sessions s
                       where s.oauth_client_id is null
@@ -21,17 +21,17 @@ fn sessions() -> Check {
                         and not exists (select from ingest.logins l where l.session_id = s.id::text)
                       group by s.user_id";
     let check =
-        Check::new(Mend::Backfill, "select null::uuid as id, 0::bigint as value where false", unreported);
+        Check::new(FixedBy::Backfill, "select null::uuid as id, 0::bigint as value where false", unreported);
     Check { source: Some("auth.sessions"), ..check }.field("auth.sessions (logins)", "0")
 }
 
-/// Users who are gone have no row.
+/// Deleted users have no row.
 fn activity(tables: &ActivityTables) -> Check {
     let shown = counts::shown(tables);
     let names: Vec<&str> = shown.iter().map(|(column, _)| *column).collect();
     let values: Vec<String> = shown.iter().map(|(column, value)| format!("{value} as {column}")).collect();
     Check::new(
-        Mend::Fix,
+        FixedBy::Reconcile,
         format!("select user_id as id, {} from public.user_activity_metrics", names.join(", ")),
         format!(
             "select u.id, {} from auth.users u left join ingest.activity a on a.user_id = u.id",
@@ -59,7 +59,7 @@ fn by_currency() -> Check {
         };
     }
     Check::new(
-        Mend::Fix,
+        FixedBy::Reconcile,
         by_currency!("public.user_revenue_by_currency"),
         by_currency!(
             "(select c.user_id, r.currency, sum(r.mrr) as mrr, sum(r.collected) as total_spent,
@@ -75,7 +75,7 @@ fn by_currency() -> Check {
 /// In the row's currency.
 fn in_main_currency() -> Check {
     Check::new(
-        Mend::Fix,
+        FixedBy::Reconcile,
         "select user_id as id, mrr, total_spent, ltv from public.user_revenue_metrics",
         "select m.user_id as id, coalesce(sum(r.mrr), 0)::bigint as mrr,
                 coalesce(sum(r.collected), 0)::bigint as total_spent,
@@ -88,11 +88,11 @@ fn in_main_currency() -> Check {
     .columns("public.user_revenue_metrics", "0", ["mrr", "total_spent", "ltv"])
 }
 
-/// The counts that are kept, and the facts that they are the counts of.
-fn kept(tables: &ActivityTables) -> Check {
+/// The counters, compared with the facts that they count.
+fn counters(tables: &ActivityTables) -> Check {
     let fed = Metric::ALL.into_iter().filter(|metric| tables.feed(*metric)).map(activities::column);
     Check::new(
-        Mend::Rebuild,
+        FixedBy::Rebuild,
         "select user_id as id, a.* from ingest.activity a",
         format!("select user_id as id, c.* from ({}) c", counts::of_facts(tables)),
     )

@@ -1,10 +1,10 @@
-//! What stands in text messages against what Twilio's reports complete them to.
+//! Compares text messages with Twilio's reports of them.
 
 use super::{About, Check};
-use crate::ops::reconcile::supabase::Mend;
+use crate::ops::reconcile::supabase::FixedBy;
 
-/// The columns in which a message differs from what it is completed to, as it stands (`to_jsonb(m) -> c.key`) or as it
-/// should.
+/// The columns in which a message differs from its reports: with the stored values (`to_jsonb(m) -> c.key`), or with the
+/// reported ones.
 macro_rules! differing {
     ($value:literal) => {
         concat!(
@@ -22,7 +22,7 @@ macro_rules! differing {
 /// The check of the messages.
 pub(in crate::ops::reconcile::supabase) fn check() -> Check {
     Check::new(
-        Mend::Rebuild,
+        FixedBy::Rebuild,
         differing!("to_jsonb(m) -> c.key"),
         concat!(
             differing!("c.value"),

@@ -1,5 +1,5 @@
-//! What is compared with what, in SQL: each check says what stands there and what a recount gives, by member,
-//! campaign, ticket or text message.
+//! The comparisons, in SQL: each check has the stored values and the recounted ones, by member, campaign, ticket or text
+//! message.
 
 pub(super) mod campaigns;
 pub(super) mod leads;
@@ -10,9 +10,9 @@ pub(super) mod tickets;
 
 use std::borrow::Cow;
 
-use super::Mend;
+use super::FixedBy;
 
-/// Whom a check is about.
+/// What a check is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum About {
     Members,
@@ -21,17 +21,17 @@ pub(super) enum About {
     Messages,
 }
 
-/// A comparison of rows as they stand with the same rows as they are counted again.
+/// A comparison of stored rows with the same rows counted again.
 pub(super) struct Check {
-    /// What is looked at.
+    /// The compared fields.
     pub fields: Vec<Field>,
-    /// A table of the application's that it reads.
+    /// A table of the application that it reads.
     pub source: Option<&'static str>,
     pub about: About,
-    pub mend: Mend,
-    /// The rows as they stand: `id`, and a column for each field.
+    pub fixed_by: FixedBy,
+    /// The stored rows: `id`, and a column for each field.
     here: Cow<'static, str>,
-    /// The same as counted again.
+    /// The same, counted again.
     recount: Cow<'static, str>,
 }
 
@@ -39,15 +39,19 @@ pub(super) struct Check {
 pub(super) struct Field {
     pub name: Cow<'static, str>,
     column: Cow<'static, str>,
-    /// What no row at all amounts to.
+    /// The value that stands for no row.
     nothing: &'static str,
 }
 
 impl Check {
-    /// One of members.
-    fn new(mend: Mend, here: impl Into<Cow<'static, str>>, recount: impl Into<Cow<'static, str>>) -> Self {
+    /// A check of members.
+    fn new(
+        fixed_by: FixedBy,
+        here: impl Into<Cow<'static, str>>,
+        recount: impl Into<Cow<'static, str>>,
+    ) -> Self {
         let (here, recount) = (here.into(), recount.into());
-        Self { fields: Vec::new(), source: None, about: About::Members, mend, here, recount }
+        Self { fields: Vec::new(), source: None, about: About::Members, fixed_by, here, recount }
     }
 
     fn about(self, about: About, source: &'static str) -> Self {
@@ -74,7 +78,7 @@ impl Check {
         self
     }
 
-    /// The statement that gives `(id, field, here, recount)` where they differ, the field by its place.
+    /// The statement that selects `(id, place, here, recount)` of values that differ; `place` is the field's index.
     pub fn sql(&self) -> String {
         let Self { here, recount, .. } = self;
         let fields = self.fields.iter().enumerate().map(|(place, Field { column, nothing, .. })| {

@@ -1,9 +1,9 @@
-//! What stands in tickets against what follows from their replies and statuses.
+//! Compares the derived columns of tickets with what follows from their replies and statuses.
 
 use super::{About, Check};
-use crate::ops::reconcile::supabase::Mend;
+use crate::ops::reconcile::supabase::FixedBy;
 
-/// The derived columns of the ticket or of its story.
+/// The derived columns, of the ticket or of its story.
 macro_rules! derived {
     ($of:literal) => {
         concat!(
@@ -37,7 +37,7 @@ macro_rules! derived {
 /// The check of the tickets.
 pub(in crate::ops::reconcile::supabase) fn check() -> Check {
     Check::new(
-        Mend::Fix,
+        FixedBy::Reconcile,
         concat!("select t.id, ", derived!("t"), " as value from public.support_tickets t"),
         concat!(
             "select t.id, ",

@@ -1,4 +1,4 @@
-//! One message: whether what the API shows is what the reports have reported, and the event that fixes it.
+//! Compares one message of the API with its reports, and makes the event that fixes it.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,13 +7,13 @@ use crate::envelope::Envelope;
 use crate::project::twilio::{Consent, Message, Row};
 use crate::store::sms::KnownSms;
 
-/// What became of a message that differs.
+/// How a message differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Drift {
-    /// The API shows it, and no report has reported it.
+    /// The API has it, and there is no report of it.
     Missing,
-    /// The API shows more or otherwise than the reports have reported.
+    /// The API shows more or other values than the reports.
     Differs,
 }
 
@@ -39,44 +39,45 @@ pub struct Drifted {
     pub drift: Drift,
     /// The fields that differ.
     pub fields: Vec<Field>,
-    /// An event with what the API shows has been applied.
-    pub mended: bool,
+    /// An event with the message as the API shows it was applied.
+    #[serde(rename = "mended")]
+    pub is_fixed: bool,
 }
 
-/// A message as the API shows it: the event that would tell of it, and what that reports.
-pub(super) struct Shown {
+/// A message of the API's list: as a report, and as the event that would report it.
+pub(super) struct ListedMessage {
     pub sid: String,
     pub message: Message,
     pub event: Envelope,
 }
 
-/// Compares a message as the API showed it with what is `known` of it. None: all is well.
-pub(super) fn judge(shown: &Shown, known: Option<&KnownSms>) -> Option<Drifted> {
+/// Compares a message of the API with what is `known` of it. `None` if nothing differs.
+pub(super) fn compare(listed: &ListedMessage, known: Option<&KnownSms>) -> Option<Drifted> {
     if known.is_some_and(|known| known.is_forgotten) {
         return None;
     }
-    let told = known.and_then(|known| known.message.as_ref());
-    let mut joined = told.cloned().unwrap_or_default();
-    joined.join(shown.message.clone());
+    let reported = known.and_then(|known| known.message.as_ref());
+    let mut joined = reported.cloned().unwrap_or_default();
+    joined.join(listed.message.clone());
     let after = joined.row();
-    let fields = told.map_or_else(Vec::new, |told| {
+    let fields = reported.map_or_else(Vec::new, |reported| {
         let text = known.and_then(|known| known.body.as_deref());
-        fields(&told.row(), &after, text, (told.consent(), joined.consent()))
+        fields(&reported.row(), &after, text, (reported.consent(), joined.consent()))
     });
-    if told.is_some() && fields.is_empty() {
+    if reported.is_some() && fields.is_empty() {
         return None;
     }
     Some(Drifted {
-        sid: shown.sid.clone(),
+        sid: listed.sid.clone(),
         direction: after.direction,
-        drift: if told.is_some() { Drift::Differs } else { Drift::Missing },
+        drift: if reported.is_some() { Drift::Differs } else { Drift::Missing },
         fields,
-        mended: false,
+        is_fixed: false,
     })
 }
 
-/// The fields that count. What a callback never tells (segments, another text than the application has
-/// written) is no difference.
+/// The fields that differ. What no callback reports (the segments, a text other than the application's own) is no
+/// difference.
 fn fields(
     before: &Row,
     after: &Row,
