@@ -11,17 +11,23 @@ const WITH_THOUSANDTHS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 #[must_use]
 pub fn format_minor_units(amount: i64, currency: Option<&str>) -> String {
     let Some(currency) = currency else { return amount.to_string() };
-    let code = currency.to_ascii_lowercase();
-    let decimals = match code.as_str() {
-        code if WITHOUT_MINOR_UNIT.contains(&code) => 0,
-        code if WITH_THOUSANDTHS.contains(&code) => 3,
-        _ => 2,
-    };
+    let decimals = decimals(currency);
     let sign = if amount < 0 { "-" } else { "" };
     let digits = format!("{:0>width$}", amount.unsigned_abs(), width = decimals + 1);
     let (units, fraction) = digits.split_at(digits.len() - decimals);
     let point = if fraction.is_empty() { "" } else { "." };
-    format!("{sign}{}{point}{fraction} {}", in_thousands(units), code.to_ascii_uppercase())
+    format!("{sign}{}{point}{fraction} {}", in_thousands(units), currency.to_ascii_uppercase())
+}
+
+/// The decimal places of a currency's amounts, as Stripe counts its minor units
+/// (<https://docs.stripe.com/currencies#zero-decimal>). `ingest.minor_units_in` says the same in SQL.
+#[must_use]
+pub fn decimals(currency: &str) -> usize {
+    match currency.to_ascii_lowercase().as_str() {
+        code if WITHOUT_MINOR_UNIT.contains(&code) => 0,
+        code if WITH_THOUSANDTHS.contains(&code) => 3,
+        _ => 2,
+    }
 }
 
 fn in_thousands(digits: &str) -> String {

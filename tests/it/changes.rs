@@ -157,3 +157,16 @@ async fn uninstall_keeps_the_publication() {
 fn outcomes(done: Vec<Done>) -> Vec<Outcome> {
     done.into_iter().map(|one| one.outcome).collect()
 }
+
+#[tokio::test]
+async fn change_that_cannot_be_notified_is_committed() {
+    let app = notifying().await;
+    app.execute("create table public.without_members (id integer)").await;
+    app.execute(
+        "create trigger changed after insert on public.without_members referencing new table as new_rows
+         for each statement execute function ingest.notify_changes()",
+    )
+    .await;
+    assert_eq!(heard(&app, "insert into public.without_members values (1)").await, Vec::<Value>::new());
+    assert_eq!(app.rows("select id from public.without_members").await, [json!({"id": 1})]);
+}

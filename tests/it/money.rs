@@ -1,5 +1,6 @@
 //! Payments in every order of events, with pre-existing rows of the application.
 
+use memberflow::money::decimals;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -293,4 +294,30 @@ async fn too_large_payment_is_shown_after_widening() {
     assert_eq!(app.parked().await, [""; 0]);
     let rows = app.rows("select amount from public.payment_history").await;
     assert_eq!(rows, [json!({"amount": 3_000_000_000_i64})]);
+}
+
+#[tokio::test]
+async fn sql_and_program_know_the_same_minor_units_of_every_currency() {
+    let app = TestApp::begin().await;
+    let letters = || ('a'..='z').map(String::from);
+    let codes: Vec<String> = letters()
+        .flat_map(|first| {
+            letters().flat_map(move |second| {
+                letters().map({
+                    let first = first.clone();
+                    move |third| format!("{first}{second}{third}")
+                })
+            })
+        })
+        .collect();
+    let in_sql: Vec<i32> = sqlx::query_scalar(
+        "select ingest.minor_units_in(code, 'numeric')::integer from unnest($1::text[]) with ordinality as c (code, n) order by n",
+    )
+    .bind(&codes)
+    .fetch_all(&app.database.pool)
+    .await
+    .unwrap();
+    for (code, units) in codes.iter().zip(in_sql) {
+        assert_eq!(units, 10_i32.pow(u32::try_from(decimals(code)).unwrap()), "{code}");
+    }
 }
