@@ -116,6 +116,38 @@ async fn ticket_does_not_depend_on_order() {
     assert_eq!(differences(&app, false).await, [""; 0]);
 }
 
+/// Resolves the ticket and says when, as an application does that sets both columns.
+async fn resolve(app: &TestApp, ticket: Uuid, second: i64) {
+    app.execute(&format!(
+        "update public.support_tickets set status = 'resolved', resolved_at = to_timestamp({}) where id = '{ticket}'",
+        BEGIN + second
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn statuses_and_replies_in_any_order_give_the_same_ticket() {
+    let app = TestApp::begin().await;
+    for (number, order) in orders(4).into_iter().enumerate() {
+        let ticket = open(&app, number).await;
+        for act in order.iter().chain(&order[..2]) {
+            match act {
+                0 => resolve(&app, ticket, 20).await,
+                1 => reply(&app, ticket, 30, false).await,
+                2 => reply(&app, ticket, 35, true).await,
+                _ => resolve(&app, ticket, 40).await,
+            }
+        }
+        let expected = json!({
+            "status": "resolved", "waiting_for": null, "reply_count": 2, "reopened_count": 1,
+            "resolution_seconds": 40, "first_response_at": 35, "last_member_reply_at": 30,
+            "last_staff_reply_at": 35, "waiting_since": null, "resolved_at": 40
+        });
+        assert_eq!(derived(&app, ticket).await, expected, "{order:?}");
+    }
+    assert_eq!(differences(&app, false).await, [""; 0]);
+}
+
 #[tokio::test]
 async fn late_reply_has_the_same_effect() {
     let app = TestApp::begin().await;
