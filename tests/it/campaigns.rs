@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::app::{BEGIN, TestApp, customer, paid_invoice, row, stripe};
+use crate::support::process::memberflow;
 
 const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
 
@@ -282,4 +283,36 @@ async fn migration_completes_leads_that_were_counted_before() {
         sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
         assert!(leads_of(&app, "spring").await.starts_with("new: 2 "));
     }
+}
+
+#[tokio::test]
+async fn commands_list_and_show_what_a_campaign_brought() {
+    let app = TestApp::begin().await;
+    campaign(&app, "spring-sale", "total_spent, status", "10000, 'active'").await;
+    campaign(&app, "autumn", "", "").await;
+    lead(&app, "ada@example.com", ["spring-sale", "", ""]).await;
+    ada_signs_up(&app).await;
+    ada_pays(&app).await;
+    let settings = vec![("DATABASE_URL", app.database.url())];
+    let run = |arguments: &[&str]| {
+        let output = memberflow(&settings).arg("campaigns").args(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, listed, more) = run(&["list", "--limit", "1"]);
+    assert_eq!((code, more.contains("--after autumn")), (Some(0), true), "{more}");
+    assert!(listed.contains("autumn") && !listed.contains("spring-sale"), "{listed}");
+    let (_, active, _) = run(&["list", "--status", "active", "--json"]);
+    let active: Value = serde_json::from_str(&active).unwrap();
+    let sums = |it: &Value| json!([it["slug"], it["leads"], it["members"], it["revenue"], it["cost"]]);
+    assert_eq!(
+        active["campaigns"].as_array().unwrap().iter().map(sums).collect::<Vec<_>>(),
+        [json!(["spring-sale", 1, 1, 5001, 10_000])]
+    );
+    let (code, shown, _) = run(&["show", "spring-sale"]);
+    assert_eq!(code, Some(0));
+    assert!(shown.contains("ada@example.com") && shown.contains("100.00 USD"), "{shown}");
+    let (code, shown, refused) = run(&["show", "winter"]);
+    assert_eq!((code, shown.as_str()), (Some(5), ""), "{refused}");
+    assert!(refused.contains("winter") && refused.contains("memberflow campaigns list"), "{refused}");
 }

@@ -7,6 +7,7 @@ mod twilio;
 use memberflow::config::Config;
 use memberflow::ops::doctor::{Finding, Level, Report, examine};
 use memberflow::ops::triggers;
+use memberflow::project::supabase::ActivityTables;
 use secrecy::SecretString;
 use sqlx::PgPool;
 
@@ -263,4 +264,35 @@ async fn missing_or_outdated_triggers_are_named() {
     ] {
         assert_found(&report, Level::Warning, "triggers", says, fix);
     }
+}
+
+#[tokio::test]
+async fn lost_triggers_of_migrations_are_named_and_restored() {
+    let database = TestDatabase::migrated().await;
+    let (pool, tables) = (&database.pool, ActivityTables::default());
+    let unrecorded: Vec<String> = sqlx::query_scalar(
+        "select t.tgname::text from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+         where not t.tgisinternal and p.pronamespace = 'ingest'::regnamespace and t.tgname like 'memberflow%'
+           and t.tgname not in (select name from ingest.deriving_triggers)",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    assert_eq!(unrecorded, [""; 0], "a migration adds its triggers to ingest.deriving_triggers");
+    let lost = async || triggers::lost(&mut pool.acquire().await.unwrap()).await.unwrap();
+    assert_eq!(lost().await, []);
+    run(
+        pool,
+        "drop trigger memberflow_note_new_tickets on public.support_tickets;
+         alter table public.sms_messages disable trigger memberflow_complete_sms_message;",
+    )
+    .await;
+    let report = examine(&config(&database)).await;
+    let says = "missing: memberflow_note_new_tickets on public.support_tickets; \
+                disabled: memberflow_complete_sms_message on public.sms_messages";
+    assert_found(&report, Level::Warning, "triggers", says, "memberflow supabase install");
+    let script = triggers::install_script(pool, &tables).await.unwrap();
+    assert!(script.contains("enable trigger \"memberflow_complete_sms_message\""), "{script}");
+    triggers::install(pool, &tables).await.unwrap();
+    assert_eq!(lost().await, []);
 }

@@ -1,6 +1,7 @@
 //! Support tickets: whose turn it is, in any order of replies and statuses.
 
 mod api;
+mod commands;
 mod missed;
 mod urgent;
 

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::{Finding, Level};
 use crate::config::Config;
-use crate::ops::triggers::{self, State, TriggerStatus};
+use crate::ops::triggers::{self, Lost, State, TriggerStatus};
 use crate::project::supabase::ActivityTables;
 
 const CHECK: &str = "triggers";
@@ -17,6 +17,7 @@ pub(super) async fn examine(
     let statuses = triggers::inspect(connection, &config.activity_tables).await?;
     let mut findings = findings(&statuses);
     findings.extend(statuses.iter().filter_map(|status| uncountable(status, config)));
+    findings.extend(lost(&triggers::lost(connection).await?));
     Ok(findings)
 }
 
@@ -47,6 +48,23 @@ fn findings(statuses: &[TriggerStatus]) -> Vec<Finding> {
             .push(Finding::fine(CHECK, format!("they record changes of {}", of(&State::Present).join(", "))));
     }
     findings
+}
+
+/// Triggers of the migrations that are missing or disabled.
+fn lost(lost: &[Lost]) -> Option<Finding> {
+    let of = |is_disabled| -> Vec<String> {
+        let lost = lost.iter().filter(|lost| lost.is_disabled == is_disabled);
+        lost.map(|lost| format!("{} on {}", lost.name, lost.relation)).collect()
+    };
+    let what = [("missing", of(false)), ("disabled", of(true))];
+    let what = what.iter().filter(|(_, triggers)| !triggers.is_empty());
+    let what: Vec<String> = what.map(|(what, triggers)| format!("{what}: {}", triggers.join(", "))).collect();
+    if what.is_empty() {
+        return None;
+    }
+    let message = format!("{}; what the application writes there is not completed", what.join("; "));
+    let fix = "memberflow supabase install, then: memberflow reconcile supabase --fix";
+    Some(Finding::wrong(CHECK, Level::Warning, message, fix))
 }
 
 /// A table whose rows cannot be counted.

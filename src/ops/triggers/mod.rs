@@ -2,9 +2,10 @@
 //! transaction that makes them. So nothing is lost, even if a webhook fails.
 //!
 //! [`watched`] lists the tables and columns, [`sql`] generates the triggers, [`catalogue`] reads their state
-//! in a database.
+//! in a database. [`deriving`] has the triggers of the migrations.
 
 mod catalogue;
+mod deriving;
 mod sql;
 mod watched;
 
@@ -18,6 +19,7 @@ use crate::database::begin;
 use crate::project::supabase::ActivityTables;
 
 pub use catalogue::{State, TriggerStatus, inspect};
+pub use deriving::{Lost, lost};
 
 /// How long one attempt waits for a table lock, which blocks all writers behind it.
 const LOCK_TIMEOUT: &str = "1s";
@@ -67,7 +69,8 @@ pub enum TriggersError {
     Database(#[from] sqlx::Error),
 }
 
-/// Creates the triggers that are missing or outdated, and removes those on tables that are no longer named.
+/// Creates the triggers that are missing or outdated, removes those on tables that are no longer named, and
+/// restores those of the migrations.
 /// One short transaction per table; a table that cannot be locked is skipped and reported.
 ///
 /// # Errors
@@ -88,6 +91,7 @@ pub async fn install(pool: &PgPool, tables: &ActivityTables) -> Result<Vec<Done>
         };
         done.push(Done { relation: status.relation, outcome });
     }
+    done.extend(deriving::restore(pool).await?);
     Ok(done)
 }
 
@@ -112,7 +116,9 @@ pub async fn install_script(pool: &PgPool, tables: &ActivityTables) -> Result<St
     let statuses = wanted(pool, tables).await?;
     let advance = whole(&format!("{ADVANCE_NUMBERS};\n"));
     let scripts = statuses.iter().filter_map(|status| status.script.as_ref());
-    Ok(std::iter::once(advance).chain(scripts.map(|it| whole(&it.text))).collect())
+    let lost = lost(&mut *pool.acquire().await?).await?;
+    let lost = lost.iter().map(|lost| whole(&lost.restoration()));
+    Ok(std::iter::once(advance).chain(scripts.map(|it| whole(&it.text))).chain(lost).collect())
 }
 
 /// The SQL that [`uninstall`] would run on this database.
