@@ -69,7 +69,7 @@ async fn parked_items_without_events_and_without_the_role_are_refused() {
     for (fields, says) in [
         (&[("parked", "+15550199")][..], "None of these came by an event"),
         (&[], "None of these came by an event"),
-        (&[("parked", "sub_1"), ("colour", "red")], "no field colour"),
+        (&[("parked", "sub_1"), ("colour", "red")], "unknown field `colour`"),
         (&[("all", "yes"), ("since", "soon")], "since"),
     ] {
         browser.post(HERE, fields).await.assert_is(StatusCode::BAD_REQUEST, says);
