@@ -41,7 +41,7 @@ impl Default for PageRequest {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, utoipa::ToSchema)]
 #[schema(as = MemberPage)]
 pub struct Page {
-    /// In the requested order.
+    /// In the order asked for.
     pub members: Vec<Member>,
     /// Asks for the next page; absent on the last.
     pub next_cursor: Option<String>,

@@ -17,7 +17,7 @@ const SHOWN_MAX: usize = 50;
 /// How long it may take.
 const BOUND: Duration = Duration::from_secs(25);
 
-/// The outcome.
+/// What came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Replayed {
     /// In figures.

@@ -19,7 +19,7 @@ pub use bounded::{BoundedError, Replayed, replay_within};
 /// Differences that are in memory at once.
 const PAGE: i64 = 500;
 
-/// The outcome.
+/// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = ReplayReport)]
 pub struct Report {

@@ -31,7 +31,7 @@ pub struct Ticket {
     pub user_id: Option<Uuid>,
     /// The member's address, else the guest's.
     pub email: Option<String>,
-    /// As the member worded it.
+    /// In the words of who asks.
     pub subject: String,
     /// One of [`STATUSES`].
     pub status: Option<String>,

@@ -20,7 +20,7 @@ pub struct Detail {
     /// What the list shows.
     #[serde(flatten)]
     pub ticket: Ticket,
-    /// What it is about, as the member worded it.
+    /// What it is about, in the words of who asks.
     pub description: String,
     /// Replies, notes, text messages and statuses, the oldest first; at most the 500 newest.
     pub timeline: Vec<Entry>,
