@@ -9,20 +9,60 @@ use super::facts::Fact;
 use crate::project::twilio::{Consent, digits};
 use crate::store::Texting;
 
-/// Records consent from the messages; returns the numbers whose result changed.
-pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<BTreeSet<String>, sqlx::Error> {
-    let said: Vec<(&Fact, String, Consent)> = facts
-        .iter()
-        .filter_map(|fact| Some((fact, fact.message.row().number?, fact.message.consent()?)))
-        .collect();
+/// The numbers whose consent changed.
+#[derive(Debug, Default)]
+pub(super) struct ChangedConsent {
+    /// Those whose result changed.
+    pub numbers: BTreeSet<String>,
+    /// Those of which a message turned out to be no consent, or the opposite.
+    pub withdrawn: BTreeSet<String>,
+}
+
+/// Records consent from the messages, and removes that of messages that no longer say anything.
+pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<ChangedConsent, sqlx::Error> {
+    let mut said: Vec<(&Fact, String, Consent)> = Vec::new();
+    let (mut sids, mut withdrawn) = (Vec::new(), BTreeSet::new());
+    let mut numbers = BTreeSet::new();
+    for fact in facts {
+        let consent = fact.consent();
+        if let Some((number, opted_in)) = &fact.consented_before
+            && consent.as_ref().is_none_or(|(now, consent)| (now, consent.opted_in) != (number, *opted_in))
+        {
+            withdrawn.insert(number.clone());
+        }
+        match consent {
+            Some((number, consent)) => {
+                numbers.insert(number.clone());
+                said.push((fact, number, consent));
+            }
+            None if fact.consented_before.is_some() => sids.push(fact.sid.as_str()),
+            None => {}
+        }
+    }
+    if !sids.is_empty() {
+        sqlx::query("delete from sms_consent_ledger where sid = any($1)")
+            .bind(sids)
+            .execute(&mut *tx)
+            .await?;
+    }
+    record(tx, &said).await?;
+    numbers.extend(withdrawn.iter().cloned());
+    if numbers.is_empty() {
+        return Ok(ChangedConsent::default());
+    }
+    let changed: Vec<String> =
+        sqlx::query_scalar(ANSWER).bind(numbers.into_iter().collect::<Vec<_>>()).fetch_all(tx).await?;
+    Ok(ChangedConsent { numbers: changed.into_iter().collect(), withdrawn })
+}
+
+async fn record(tx: &mut PgConnection, said: &[(&Fact, String, Consent)]) -> Result<(), sqlx::Error> {
     if said.is_empty() {
-        return Ok(BTreeSet::new());
+        return Ok(());
     }
     let ours = |fact: &Fact| {
         let address = if fact.message.is_incoming { &fact.message.to } else { &fact.message.from };
         address.as_ref().and_then(|(_, address)| digits(address))
     };
-    let numbers: BTreeSet<String> = said.iter().map(|(_, number, _)| number.clone()).collect();
     sqlx::query(
         "insert into sms_consent_ledger
              (sid, number, sender, messaging_service_sid, opted_in, explicit, source, keyword, received_at)
@@ -43,15 +83,14 @@ pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<BTree
     .bind(said.iter().map(|(.., consent)| consent.source.as_str()).collect::<Vec<_>>())
     .bind(said.iter().map(|(.., consent)| consent.keyword.as_deref()).collect::<Vec<_>>())
     .bind(said.iter().map(|(fact, ..)| fact.received_at).collect::<Vec<_>>())
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    let changed: Vec<String> =
-        sqlx::query_scalar(ANSWER).bind(numbers.into_iter().collect::<Vec<_>>()).fetch_all(tx).await?;
-    Ok(changed.into_iter().collect())
+    Ok(())
 }
 
 /// An opt-out holds until a later opt-in to the same number of ours, or its Messaging Service. A number with
-/// any opt-out in force is out. A keyword that is not a consent by itself counts only after an opt-out.
+/// any opt-out in force is out. A keyword that is not a consent by itself counts only after an opt-out. Numbers
+/// of which nothing is left in the ledger have no result.
 const ANSWER: &str = "
     with said as (
         select * from sms_consent_ledger where number = any($1)
@@ -69,30 +108,47 @@ const ANSWER: &str = "
     ), answer as (
         select distinct on (number) number, opted_in, source, keyword, sid, received_at
         from in_force order by number, opted_in, received_at desc, sid desc
+    ), withdrawn as (
+        delete from sms_consents a
+        where a.number = any($1) and not exists (select from answer w where w.number = a.number)
+        returning a.number
+    ), written as (
+        insert into sms_consents as a (number, opted_in, source, keyword, twilio_sid, changed_at)
+        select number, opted_in, source, keyword, sid, received_at from answer
+        on conflict (number) do update set
+            opted_in = excluded.opted_in, source = excluded.source, keyword = excluded.keyword,
+            twilio_sid = excluded.twilio_sid, changed_at = excluded.changed_at
+        where (a.opted_in, a.source, a.keyword, a.twilio_sid, a.changed_at)
+            is distinct from (excluded.opted_in, excluded.source, excluded.keyword, excluded.twilio_sid, excluded.changed_at)
+        returning a.number
     )
-    insert into sms_consents as a (number, opted_in, source, keyword, twilio_sid, changed_at)
-    select number, opted_in, source, keyword, sid, received_at from answer
-    on conflict (number) do update set
-        opted_in = excluded.opted_in, source = excluded.source, keyword = excluded.keyword,
-        twilio_sid = excluded.twilio_sid, changed_at = excluded.changed_at
-    where (a.opted_in, a.source, a.keyword, a.twilio_sid, a.changed_at)
-        is distinct from (excluded.opted_in, excluded.source, excluded.keyword, excluded.twilio_sid, excluded.changed_at)
-    returning a.number";
+    select number from written union all select number from withdrawn";
 
-/// Updates the consent columns of the application's tables for these numbers.
+/// Updates the consent columns of the application's tables. Those of numbers with a withdrawn consent are first set
+/// to what they were without it.
 pub(super) async fn follow(
     tx: &mut PgConnection,
-    numbers: &BTreeSet<String>,
+    ChangedConsent { numbers, withdrawn }: &ChangedConsent,
     texting: &Texting,
 ) -> Result<(), sqlx::Error> {
-    if numbers.is_empty() || texting.consent_tables.is_empty() {
+    if texting.consent_tables.is_empty() {
         return Ok(());
     }
-    sqlx::query("select ingest.follow_sms_consent($1, $2, $3)")
-        .bind(numbers.iter().map(String::as_str).collect::<Vec<_>>())
-        .bind(&texting.consent_tables)
-        .bind(&texting.country_code)
-        .execute(tx)
-        .await?;
+    if !withdrawn.is_empty() {
+        sqlx::query("select ingest.give_back_sms_consent($1, $2)")
+            .bind(withdrawn.iter().map(String::as_str).collect::<Vec<_>>())
+            .bind(&texting.consent_tables)
+            .execute(&mut *tx)
+            .await?;
+    }
+    let numbers: Vec<String> = numbers.union(withdrawn).cloned().collect();
+    if !numbers.is_empty() {
+        sqlx::query("select ingest.follow_sms_consent($1, $2, $3)")
+            .bind(numbers)
+            .bind(&texting.consent_tables)
+            .bind(&texting.country_code)
+            .execute(tx)
+            .await?;
+    }
     Ok(())
 }

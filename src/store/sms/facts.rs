@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use crate::project::twilio::{Message, Row, SmsReport};
+use crate::project::twilio::{Consent, Message, Row, SmsReport};
 
 /// A message as stored.
 #[derive(Debug, PartialEq)]
@@ -15,6 +15,19 @@ pub(super) struct Fact {
     /// When the first report came.
     pub received_at: OffsetDateTime,
     pub message: Message,
+    /// The number that had opted in or out by this message according to earlier reports, and whether in.
+    pub consented_before: Option<(String, bool)>,
+}
+
+impl Fact {
+    /// The number that opts in or out by this message, and how.
+    pub fn consent(&self) -> Option<(String, Consent)> {
+        consent_of(&self.message)
+    }
+}
+
+fn consent_of(message: &Message) -> Option<(String, Consent)> {
+    Some((message.row().number?, message.consent()?))
 }
 
 /// Joins `reports` with the stored messages; returns those that changed.
@@ -39,8 +52,13 @@ pub(super) async fn join(tx: &mut PgConnection, reports: Vec<SmsReport>) -> Resu
         of.1.join(message);
     }
     let changed = joined.into_iter().filter(|(sid, fact)| stored.get(sid) != Some(fact));
-    let changed: Vec<Fact> =
-        changed.map(|(sid, (received_at, message))| Fact { sid, received_at, message }).collect();
+    let changed: Vec<Fact> = changed
+        .map(|(sid, (received_at, message))| {
+            let before = stored.get(&sid).and_then(|(_, message)| consent_of(message));
+            let consented_before = before.map(|(number, consent)| (number, consent.opted_in));
+            Fact { sid, received_at, message, consented_before }
+        })
+        .collect();
     write(tx, &changed).await?;
     Ok(changed)
 }

@@ -36,6 +36,8 @@ pub(in crate::store) async fn forget(
              delete from ingest.sms_consent_ledger l using theirs t where l.sid = t.sid
          ), answers as (
              delete from public.sms_consents c using numbers n where c.number = n.number
+         ), followers as (
+             delete from ingest.sms_consent_followers f using numbers n where f.number = n.number
          ), unmatched as (
              delete from ingest.unmatched_numbers u using numbers n where u.number = n.number
          )

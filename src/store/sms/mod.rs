@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use self::consent::ChangedConsent;
 use super::Texting;
 use crate::project::twilio::SmsReport;
 
@@ -21,14 +22,16 @@ pub(super) use rows::{compare, match_again, repair};
 
 /// The table that the application and memberflow write together, as a rebuild's differences name it.
 pub(super) const MESSAGES: &str = "public.sms_messages";
+/// The table of consent, named likewise.
+const CONSENTS: &str = "public.sms_consents";
 
 /// Messages with new reports.
 #[derive(Debug, Default)]
 pub(super) struct AffectedSms {
     /// Their ids.
     sids: BTreeSet<String>,
-    /// Numbers whose consent changed.
-    numbers: BTreeSet<String>,
+    /// The consent that changed.
+    consent: ChangedConsent,
 }
 
 /// Stores reports of messages, and the consent of their numbers. The result depends on the set of reports
@@ -38,8 +41,8 @@ pub(super) async fn resolve(
     reports: Vec<SmsReport>,
 ) -> Result<AffectedSms, sqlx::Error> {
     let changed = facts::join(tx, reports).await?;
-    let numbers = consent::write(tx, &changed).await?;
-    Ok(AffectedSms { sids: changed.into_iter().map(|fact| fact.sid).collect(), numbers })
+    let consent = consent::write(tx, &changed).await?;
+    Ok(AffectedSms { sids: changed.into_iter().map(|fact| fact.sid).collect(), consent })
 }
 
 /// Writes the public rows, assigns them to their members or leads, and updates consent.
@@ -54,5 +57,5 @@ pub(super) async fn write(
     }
     rows::write(tx, &affected.sids).await?;
     rows::give_to_holders(tx, &affected.sids, texting, now).await?;
-    consent::follow(tx, &affected.numbers, texting).await
+    consent::follow(tx, &affected.consent, texting).await
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use sqlx::{Executor as _, PgConnection};
 use time::OffsetDateTime;
 
-use super::{MESSAGES, consent};
+use super::consent::{self, ChangedConsent};
+use super::{CONSENTS, MESSAGES};
 use crate::store::{Store, StoreError, Texting, locks};
 use crate::{database, store};
 
@@ -119,10 +120,11 @@ pub(in crate::store) async fn match_again(store: &Store) -> Result<usize, StoreE
         return Ok(0);
     }
     locks::lock(&mut tx).await?;
-    let found = give(&mut tx, &numbers, texting, now).await?;
-    consent::follow(&mut tx, &found, texting).await?;
+    let numbers = give(&mut tx, &numbers, texting, now).await?;
+    let matched = numbers.len();
+    consent::follow(&mut tx, &ChangedConsent { numbers, ..ChangedConsent::default() }, texting).await?;
     tx.commit().await?;
-    Ok(found.len())
+    Ok(matched)
 }
 
 /// Adds the messages that differ from their facts to a rebuild's differences.
@@ -140,23 +142,38 @@ pub(in crate::store) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx:
     Ok(())
 }
 
-/// Writes the messages among a rebuild's differences, whose facts have already been repaired.
+/// Writes the messages among a rebuild's differences, whose facts have already been repaired, and the columns that
+/// follow repaired consent.
 pub(in crate::store) async fn repair(
     tx: &mut PgConnection,
     texting: &Texting,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let sids: Vec<String> =
-        sqlx::query_scalar("select key ->> 'twilio_sid' from differences where relation = $1")
-            .bind(MESSAGES)
-            .fetch_all(&mut *tx)
-            .await?;
-    if sids.is_empty() {
+    let sids = different(tx, MESSAGES, "twilio_sid").await?;
+    let withdrawn = different(tx, CONSENTS, "number").await?;
+    if sids.is_empty() && withdrawn.is_empty() {
         return Ok(());
     }
-    let sids: BTreeSet<String> = sids.into_iter().collect();
     store::tables::Tables::Live.set_search_path(&mut *tx).await?;
-    write(tx, &sids).await?;
-    give_to_holders(tx, &sids, texting, now).await?;
+    if !sids.is_empty() {
+        write(tx, &sids).await?;
+        give_to_holders(tx, &sids, texting, now).await?;
+    }
+    let changed = ChangedConsent { withdrawn, ..ChangedConsent::default() };
+    consent::follow(tx, &changed, texting).await?;
     store::tables::Tables::Shadow.set_search_path(tx).await
+}
+
+/// The keys of a rebuild's differences of this table.
+async fn different(
+    tx: &mut PgConnection,
+    relation: &str,
+    column: &str,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let keys: Vec<String> = sqlx::query_scalar("select key ->> $2 from differences where relation = $1")
+        .bind(relation)
+        .bind(column)
+        .fetch_all(tx)
+        .await?;
+    Ok(keys.into_iter().collect())
 }

@@ -26,7 +26,7 @@ const RECEIPT: [(&str, &str); 3] = [
 ];
 
 /// Tables that memberflow does not derive.
-const LEFT_OUT: [&str; 11] = [
+const LEFT_OUT: [&str; 12] = [
     "ingest.audit_log",
     "ingest.backfills",
     "ingest.consumers",
@@ -34,6 +34,7 @@ const LEFT_OUT: [&str; 11] = [
     "ingest.outbox",
     "ingest.saved_views",
     "ingest.schema_migrations",
+    "ingest.sms_consent_followers",
     "ingest.source_days",
     "ingest.sources_counted",
     "public.membership_tiers",

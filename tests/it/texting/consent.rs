@@ -2,12 +2,18 @@
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
-use memberflow::envelope::Envelope;
+use memberflow::envelope::{Envelope, twilio};
 use memberflow::ops::members;
+use memberflow::ops::progress::Progress;
+use memberflow::ops::rebuild;
 use memberflow::store::{Rules, Store};
+use serde_json::json;
+use time::Duration;
+use time::format_description::well_known::Rfc2822;
 
-use super::{OURS, THEIRS, callback, event, incoming, member_with_phone, sid, text};
+use super::{OURS, THEIRS, begin, callback, event, incoming, member_with_phone, sid, text};
 use crate::support::app::{NOW, TestApp};
+use crate::support::edge::TWILIO_ACCOUNT;
 
 async fn answer(app: &TestApp) -> String {
     let row = "select coalesce(string_agg(concat_ws(' ', opted_in::text, source, keyword, twilio_sid), ';'), 'nothing') as t
@@ -170,4 +176,121 @@ async fn earlier_consent_applies_once_number_is_known() {
     app.execute("insert into public.leads (type, email, phone, sms_opt_in) values ('demo', 'l@example.com', '2025550112', true)").await;
     app.store_at(NOW + time::Duration::minutes(2)).recompute_due().await.unwrap();
     assert_eq!(text(&app, "select sms_opt_in::text as t from public.leads").await, "false");
+}
+
+/// The message of the pair as Twilio's API lists it.
+fn listed(message: u32, number: &str, body: &str) -> Envelope {
+    let at = (begin() + Duration::seconds(50)).format(&Rfc2822).unwrap();
+    let shown = json!({
+        "sid": sid(message), "account_sid": TWILIO_ACCOUNT, "direction": "inbound", "status": "received",
+        "from": number, "to": OURS, "body": body, "date_created": at, "date_updated": at,
+    });
+    twilio::listed(&shown, &[], begin() + Duration::seconds(60)).unwrap().envelope
+}
+
+/// What may be reported of one message, whichever report comes first.
+fn reports(message: u32, number: &str) -> Vec<Envelope> {
+    let webhook = |body: &str, kind: &str| {
+        let mut parameters = vec![("From", number), ("To", OURS), ("Body", body)];
+        parameters.extend((!kind.is_empty()).then_some(("OptOutType", kind)));
+        event(message, 55, &parameters)
+    };
+    vec![
+        listed(message, number, "END"),
+        listed(message, number, "START"),
+        listed(message, number, "Hello"),
+        webhook("END", "HELP"),
+        webhook("END", ""),
+        webhook("end", "START"),
+        webhook("Thanks", ""),
+        event(
+            message,
+            56,
+            &[("From", OURS), ("To", number), ("MessageStatus", "failed"), ("ErrorCode", "21610")],
+        ),
+    ]
+}
+
+/// Consent of one number, wherever it is written.
+async fn consent_of(app: &TestApp, number: &str) -> String {
+    let digits = number.trim_start_matches('+');
+    let rows = format!(
+        "select concat_ws(' | ',
+            (select string_agg(concat_ws(' ', opted_in, source, keyword, received_at), ',' order by received_at)
+             from ingest.sms_consent_ledger where number = '{digits}'),
+            (select concat_ws(' ', opted_in, source, keyword, changed_at) from public.sms_consents where number = '{digits}'),
+            (select sms_opt_in::text from public.leads where phone = '{number}')) as t"
+    );
+    text(app, &rows).await
+}
+
+#[tokio::test]
+async fn consent_is_the_same_in_both_orders_of_any_two_reports() {
+    let app = TestApp::begin().await;
+    let kinds = reports(0, THEIRS).len();
+    let mut message = 100;
+    // Alone, and after an earlier opt-in or opt-out.
+    for earlier in ["", "START", "STOP"] {
+        for (first, second) in (0..kinds).flat_map(|a| (a + 1..kinds).map(move |b| (a, b))) {
+            let mut ends = Vec::new();
+            for order in [[first, second], [second, first]] {
+                message += 2;
+                let number = format!("+1202666{message:04}");
+                app.execute(&format!(
+                    "insert into public.leads (type, email, phone, sms_opt_in)
+                     values ('demo', '{message}@example.com', '{number}', {})",
+                    first % 2 == 0
+                ))
+                .await;
+                if !earlier.is_empty() {
+                    app.apply([event(message + 1, 1, &[("From", &number), ("To", OURS), ("Body", earlier)])])
+                        .await;
+                }
+                for report in order {
+                    app.apply([reports(message, &number).swap_remove(report)]).await;
+                }
+                ends.push(consent_of(&app, &number).await);
+            }
+            assert_eq!(ends[0], ends[1], "reports {first} and {second} after {earlier:?}");
+        }
+    }
+    let mut differences = Vec::new();
+    let show = |difference| {
+        differences.push(difference);
+        true
+    };
+    let report = rebuild::run(&app.store, true, &mut Progress::Silent, show).await.unwrap();
+    assert_eq!(differences, []);
+    assert_eq!(report.differing_rows(), 0);
+}
+
+#[tokio::test]
+async fn withdrawn_opt_out_gives_columns_back_unless_the_application_changed_them() {
+    let help = || event(1, 55, &[("From", THEIRS), ("To", OURS), ("Body", "END"), ("OptOutType", "HELP")]);
+    let app = with_columns().await;
+    app.apply([listed(1, THEIRS, "END")]).await;
+    assert_eq!(
+        (columns(&app).await, answer(&app).await),
+        ("f/t/f false".to_owned(), format!("false keyword END {}", sid(1)))
+    );
+    app.apply([help()]).await;
+    assert_eq!((columns(&app).await.as_str(), answer(&app).await.as_str()), ("t/f/f true", "nothing"));
+
+    let app = with_columns().await;
+    app.apply([listed(1, THEIRS, "START")]).await;
+    app.execute("update public.leads set sms_opt_in = false").await;
+    app.apply([help()]).await;
+    assert_eq!(columns(&app).await, "f/f/f true", "a form said no since");
+}
+
+#[tokio::test]
+async fn rebuild_repairs_consent_and_the_columns_that_follow() {
+    let app = with_columns().await;
+    app.apply([incoming(1, 1, "STOP")]).await;
+    app.execute("delete from public.sms_consents; delete from ingest.sms_consent_ledger; update public.leads set sms_opt_in = true").await;
+    rebuild::run(&app.store, false, &mut Progress::Silent, |_| true).await.unwrap();
+    assert_eq!(
+        (columns(&app).await, answer(&app).await),
+        ("f/t/f false".to_owned(), format!("false keyword STOP {}", sid(1)))
+    );
 }
