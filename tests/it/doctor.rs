@@ -196,6 +196,28 @@ async fn backlogs_are_counted() {
 }
 
 #[tokio::test]
+async fn messages_without_text_or_with_contradicting_statuses_are_counted() {
+    let database = TestDatabase::migrated().await;
+    let report = examine(&config(&database)).await;
+    assert!(!report.findings.iter().any(|it| it.message.contains("only Twilio's API")), "{report:?}");
+    run(
+        &database.pool,
+        "insert into ingest.sms_facts (sid, direction, body, media_urls, media_types, status, tied, received_at, state)
+         values ('SM1', 'outbound', null, '{}', '{}', 'delivered', true, now(), '{}'),
+                ('SM2', 'outbound', null, '{}', '{}', 'delivered', false, now(), '{}'),
+                ('SM3', 'inbound', '', '{https://x/0}', '{image/png}', 'received', false, now(), '{}');
+         insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid, created_at)
+         values ('outbound', '+15550100', '+12025550112', 'Hello', 'delivered', 'SM1', now() - interval '2 hours'),
+                ('outbound', '+15550100', '+12025550112', '', 'delivered', 'SM2', now() - interval '2 hours'),
+                ('inbound', '+12025550112', '+15550100', '', 'received', 'SM3', now() - interval '2 hours')",
+    )
+    .await;
+    let report = examine(&config(&database)).await;
+    let counted = "only Twilio's API can complete: contradicting_status 1, without a text 1";
+    assert_found(&report, Level::Warning, "backlog", counted, "memberflow reconcile twilio --fix");
+}
+
+#[tokio::test]
 async fn unreachable_dependency_is_down_without_password() {
     let away = Config {
         amqp_url: Some(secret("amqp://user:hunter2@127.0.0.1:1/%2f")),

@@ -57,6 +57,7 @@ pub(super) async fn examine(connection: &mut PgConnection) -> Result<Vec<Finding
     findings.push(failing(connection).await?);
     findings.extend(unmapped_prices(connection).await?);
     findings.extend(healed_by_the_api(connection, &parked).await?);
+    findings.extend(unresolved_messages(connection).await?);
     findings.push(unknown_values(connection).await?);
     Ok(findings)
 }
@@ -123,6 +124,27 @@ async fn healed_by_the_api(
     }
     let message = format!("objects that only Stripe's API can resolve: {}", reasons.join(", "));
     let fix = "memberflow reconcile stripe (shows what differs), then memberflow reconcile stripe --fix";
+    Ok(Some(Finding::wrong(CHECK, Level::Warning, message, fix)))
+}
+
+/// Text messages that reports alone cannot complete, but Twilio's API can. A text may take a moment: the application
+/// writes it after Twilio has accepted the message.
+async fn unresolved_messages(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx::Error> {
+    let (contradicting, without_text): (i64, i64) = sqlx::query_as(
+        "select (select count(*) from ingest.sms_facts where tied),
+                (select count(*) from public.sms_messages m
+                 where m.twilio_sid is not null and coalesce(m.body, '') = '' and m.created_at < now() - interval '1 hour'
+                   and exists (select from ingest.sms_facts f where f.sid = m.twilio_sid and f.body is null))",
+    )
+    .fetch_one(connection)
+    .await?;
+    if contradicting + without_text == 0 {
+        return Ok(None);
+    }
+    let message = format!(
+        "text messages that only Twilio's API can complete: contradicting_status {contradicting}, without a text {without_text}"
+    );
+    let fix = "memberflow reconcile twilio (shows what differs), then memberflow reconcile twilio --fix";
     Ok(Some(Finding::wrong(CHECK, Level::Warning, message, fix)))
 }
 

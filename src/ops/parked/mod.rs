@@ -16,7 +16,7 @@ pub use reasons::{Parked, fix, reasons};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = ParkedObject)]
 pub struct Waiting {
-    /// The object's id (a customer, a subscription, a payment, a lead), or a phone number.
+    /// The object's id (a customer, a subscription, a payment, a lead, a text message), or a phone number.
     pub subject: String,
     /// Why it is parked.
     pub reason: String,
@@ -119,7 +119,7 @@ pub async fn page(
 /// Whatever the database says.
 pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
-    for (at, part) in [OBJECTS, LEADS, NUMBERS].into_iter().enumerate() {
+    for (at, part) in PARTS.into_iter().enumerate() {
         query.push(if at > 0 { " union all " } else { "" }).push(part);
         wanted.push(&mut query);
     }
@@ -140,7 +140,7 @@ async fn list_after(
     limit: i64,
 ) -> Result<Vec<Waiting>, sqlx::Error> {
     let mut query = QueryBuilder::new("");
-    for (at, part) in [OBJECTS, LEADS, NUMBERS].into_iter().enumerate() {
+    for (at, part) in PARTS.into_iter().enumerate() {
         query.push(if at > 0 { " union all (" } else { "(" }).push(part);
         wanted.push(&mut query);
         push_place(&mut query, after, limit);
@@ -151,6 +151,7 @@ async fn list_after(
 }
 
 /// Each part has its own order and limit, so that none is read further than needed.
+const PARTS: [&str; 4] = [OBJECTS, LEADS, NUMBERS, MESSAGES];
 const OBJECTS: &str = "select subject, reason, detail, parked_at from ingest.parked where true";
 const LEADS: &str = "
 select * from (
@@ -170,6 +171,16 @@ select * from (
            n.since as parked_at
     from ingest.unmatched_numbers n
 ) numbers where true";
+
+const MESSAGES: &str = "
+select * from (
+    select f.sid as subject, 'contradicting_status' as reason,
+           'Twilio reported ' || (
+               select coalesce(string_agg(s.word, ' and ' order by s.word), 'several final statuses') from jsonb_object_keys(f.state -> 'statuses') s (word)
+               where s.word in ('canceled', 'delivered', 'failed', 'undelivered')) || ', and not which came last' as detail,
+           f.received_at as parked_at
+    from ingest.sms_facts f where f.tied
+) messages where true";
 
 impl Wanted {
     fn push(&self, query: &mut QueryBuilder<Postgres>) {

@@ -12,6 +12,8 @@ const MAX_COUNTED: i64 = 10_000;
 const AMBIGUOUS_CAMPAIGN: &str = "ambiguous_campaign";
 /// The reason of parked phone numbers.
 const UNMATCHED_NUMBER: &str = "unmatched_number";
+/// The reason of parked text messages.
+const CONTRADICTING_STATUS: &str = "contradicting_status";
 
 /// The parked items of one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -59,6 +61,11 @@ from (
     select $4, c.waiting, '+' || o.number, o.since
     from (select number, since from ingest.unmatched_numbers order by since limit 1) o
     cross join (select count(*) as waiting from (select from ingest.unmatched_numbers order by since limit $3) n) c
+    union all
+    select $5, c.waiting, o.sid, o.received_at
+    from (select sid, received_at from ingest.sms_facts where tied order by received_at, sid limit 1) o
+    cross join (select count(*) as waiting from (
+        select from ingest.sms_facts where tied order by received_at, sid limit $3) m) c
 ) r
 order by waiting desc, reason";
 
@@ -69,6 +76,7 @@ pub async fn reasons(pool: &PgPool) -> Result<Vec<Parked>, sqlx::Error> {
         .bind(AMBIGUOUS_CAMPAIGN)
         .bind(MAX_COUNTED + 1)
         .bind(UNMATCHED_NUMBER)
+        .bind(CONTRADICTING_STATUS)
         .fetch_all(pool)
         .await?;
     Ok(counted.into_iter().map(Parked::from).collect())
@@ -95,6 +103,9 @@ pub fn fix(reason: &str) -> &'static str {
     }
     if reason == UNMATCHED_NUMBER {
         return "give the number to one member's profile or one lead alone, in phone";
+    }
+    if reason == CONTRADICTING_STATUS {
+        return "run memberflow reconcile twilio --fix: Twilio's API knows which final status is right";
     }
     match Reason::ALL.into_iter().find(|known| known.as_str() == reason) {
         Some(Reason::UnknownUser) => {

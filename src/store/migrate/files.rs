@@ -39,6 +39,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251206010100 "keep_status_of_counted_leads",
     20251206010200 "find_tickets_by_text",
     20251206020000 "withdraw_sms_consent",
+    20251206020100 "find_messages_to_reconcile",
     20251206030000 "keep_commits_from_failing_to_notify",
     20251206030100 "count_thousandths",
     20251206030200 "note_each_end_of_a_ticket",

@@ -59,7 +59,11 @@ async fn reasons_are_counted_with_what_mends_them() {
 
 #[test]
 fn every_reason_says_what_to_do() {
-    for reason in Reason::ALL.map(Reason::as_str).into_iter().chain(["ambiguous_campaign"]) {
+    for reason in Reason::ALL.map(Reason::as_str).into_iter().chain([
+        "ambiguous_campaign",
+        "unmatched_number",
+        "contradicting_status",
+    ]) {
         assert!(!fix(reason).contains("update memberflow") || reason == "unknown_status", "{reason}");
     }
 }

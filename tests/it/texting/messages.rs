@@ -118,6 +118,34 @@ async fn number_of_several_members_is_flagged() {
 }
 
 #[tokio::test]
+async fn contradicting_final_statuses_are_parked_until_one_is_later() {
+    let app = TestApp::begin().await;
+    let final_one = |status, error, done_at| {
+        let parameters = [("From", OURS), ("To", THEIRS), ("MessageStatus", status), ("ErrorCode", error)];
+        event(1, 2, &[&parameters[..], &[("RawDlrDoneDate", done_at)]].concat())
+    };
+    app.apply([final_one("delivered", "", ""), final_one("undelivered", "30003", "")]).await;
+    let wanted =
+        parked::Wanted { reason: Some("contradicting_status".to_owned()), ..parked::Wanted::default() };
+    let listed = parked::list(&app.database.pool, &wanted, 9).await.unwrap();
+    let listed: Vec<(&str, &str)> =
+        listed.iter().map(|it| (it.subject.as_str(), it.detail.as_str())).collect();
+    assert_eq!(
+        listed,
+        [(sid(1).as_str(), "Twilio reported delivered and undelivered, and not which came last")]
+    );
+    let reasons = parked::reasons(&app.database.pool).await.unwrap();
+    let reason = reasons.iter().find(|it| it.reason == "contradicting_status").unwrap();
+    assert_eq!((reason.waiting, reason.oldest_subject.as_str()), (1, sid(1).as_str()));
+    assert!(reason.fix.contains("memberflow reconcile twilio --fix"), "{reason:?}");
+
+    app.apply([final_one("delivered", "", "2611201159"), final_one("undelivered", "30003", "2611201200")])
+        .await;
+    assert_eq!(parked::list(&app.database.pool, &wanted, 9).await.unwrap(), []);
+    assert_eq!(text(&app, "select status from public.sms_messages").await, "failed");
+}
+
+#[tokio::test]
 async fn account_then_active_profile_takes_precedence() {
     let app = TestApp::begin().await;
     let active = member_with_phone(&app, 0xa, "+12025550112").await;
