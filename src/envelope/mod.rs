@@ -2,6 +2,7 @@
 
 pub mod form;
 pub mod hook;
+mod one_time_code;
 pub mod origin;
 pub mod peek;
 pub mod source;
