@@ -53,12 +53,12 @@ lint: compiler ## Formatting, clippy, documentation.
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps --document-private-items
 
-interop: ## Signatures against the providers' own Python packages; reconcile against localstripe; the API against schemathesis.
+interop: ## Signatures against the providers' own Python packages, both ways; reconcile against localstripe; the API against schemathesis.
 	cargo build --locked
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --requirement tests/interop/requirements.txt
 	$(VENV)/bin/python tests/interop/interop.py $(MEMBERFLOW)
-	LOCALSTRIPE=$(abspath $(VENV))/bin/localstripe SCHEMATHESIS=$(abspath $(VENV))/bin/schemathesis \
+	INTEROP_PYTHON=$(abspath $(VENV))/bin/python LOCALSTRIPE=$(abspath $(VENV))/bin/localstripe SCHEMATHESIS=$(abspath $(VENV))/bin/schemathesis \
 		$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked ::peer:: $(IGNORED)
 
 clean: ## Removes what was built and the private servers' data.

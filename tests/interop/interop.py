@@ -1,10 +1,11 @@
 """Signatures against those of the providers' own libraries, both ways.
 
-    python tests/interop/interop.py target/debug/memberflow
+    python tests/interop/interop.py target/debug/memberflow [URL [MOMENT]]
 
 needs the packages in requirements.txt. What memberflow signs, the libraries verify; what the libraries
 sign for a moment, memberflow signs for it too, byte for byte; and a running memberflow takes what they
-sign (where a URL is given as a second argument, with the secrets below configured).
+sign: with the address of one that has the secrets below, whose clock may stand at a moment (Unix seconds).
+tests/it/verification/peer.rs starts such a one.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from datetime import datetime, timezone
@@ -102,7 +104,10 @@ class Multi(dict):
 
 def post(url, body, headers):
     headers = {"content-type": "application/json", **headers}
-    request = urllib.request.Request(url, body.encode(), headers, method="POST")
+    ask(urllib.request.Request(url, body.encode(), headers, method="POST"))
+
+
+def ask(request):
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200, answer.status
 
@@ -116,21 +121,58 @@ def running_memberflow_takes_theirs(base, now):
         signature = Webhook(secret).sign("msg_interop", moment, HOOK)
         headers = {"webhook-id": "msg_interop", "webhook-timestamp": str(now), "webhook-signature": signature}
         post(f"{base}/webhooks/supabase/auth", HOOK, headers)
+    messages = [twilio_requests(base, token, number) for number, token in enumerate(TWILIO)]
+    for request in (request for requests in messages for request in requests):
+        ask(request)
+    refused = twilio_requests(base, "ffffffffffffffffffffffffffffffff", len(TWILIO))
+    for request in refused:
+        try:
+            ask(request)
+        except urllib.error.HTTPError as error:
+            assert error.code == 400, error.code
+        else:
+            raise AssertionError(f"{request.full_url} was taken with another token")
 
 
-    for token in TWILIO:
-        for form, path in zip(FORMS, ["messages", "status"]):
-            path = f"/webhooks/twilio/{path}"
-            signature = RequestValidator(token).compute_signature(PUBLIC_URL + path, Multi(form))
-            body = urllib.parse.urlencode(form, doseq=True)
-            kind = "application/x-www-form-urlencoded"
-            post(base + path, body, {"x-twilio-signature": signature, "content-type": kind})
-            shared = RequestValidator(token).compute_signature(PUBLIC_URL + path, Multi(form), "HMAC_SHA256")
-            post(base + path, body, {"x-twilio-signature": shared, "content-type": kind})
+def twilio_requests(base, token, number):
+    """A request of each kind, signed by their library; each is a message of its own."""
+    sids = iter(f"SM{number:016x}{kind:016x}" for kind in range(1, 9))
+    validator = RequestValidator(token)
+
+    def request(path, form=None, signed=None, algorithm=None, text=None, port=""):
+        """`signed` are the parameters that are not in the address."""
+        signature = validator.compute_signature(PUBLIC_URL + port + path, signed, algorithm)
+        headers = {"x-twilio-signature": signature}
+        if text is not None:
+            return urllib.request.Request(base + path, text.encode(), {**headers, "content-type": "application/json"})
+        if form is None:
+            return urllib.request.Request(base + path, headers=headers)
+        body = urllib.parse.urlencode(form, doseq=True)
+        return urllib.request.Request(
+            base + path, body.encode(), {**headers, "content-type": "application/x-www-form-urlencoded"})
+
+    def form(**more):
+        return Multi({**FORMS[0], "MessageSid": next(sids), **more})
+
+    messages, status = "/webhooks/twilio/messages", "/webhooks/twilio/status"
+    one = form()
+    yield request(messages, one, one)
+    one = form(Again=["b", "a", "b"], Empty="")
+    yield request(messages + "?from=here&again=1%202", one, one)
+    one = form()
+    yield request(messages, one, one, port=":443")
+    one = form()
+    yield request(messages, one, one, algorithm="HMAC_SHA256")
+    one = Multi({**FORMS[1], "MessageSid": next(sids)})
+    yield request(status, one, one)
+    yield request(f"{messages}?{urllib.parse.urlencode(form(), doseq=True)}")
+    yield request(f"{messages}?{urllib.parse.urlencode(form(), doseq=True)}", port=":443")
+    text = json.dumps(form())
+    yield request(f"{messages}?bodySHA256={hashlib.sha256(text.encode()).hexdigest()}", text=text)
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (2, 3, 4):
         sys.exit(__doc__)
     binary, now = sys.argv[1], int(time.time())
     for body in BODIES:
@@ -138,8 +180,9 @@ def main():
         supabase_both_ways(binary, body, now)
     for form in FORMS:
         twilio_both_ways(binary, form)
-    if len(sys.argv) == 3:
-        running_memberflow_takes_theirs(sys.argv[2], now)
+    if len(sys.argv) > 2:
+        at = int(sys.argv[3]) if len(sys.argv) > 3 else now
+        running_memberflow_takes_theirs(sys.argv[2], at)
     print(f"{len(BODIES)} bodies and {len(FORMS)} forms signed and verified both ways")
 
 

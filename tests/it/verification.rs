@@ -1,6 +1,8 @@
 //! Signature verification at the real endpoints and command line, against forgeries and other
 //! implementations' signatures.
 
+mod peer;
+
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
