@@ -17,7 +17,7 @@ use crate::queue;
 use crate::store::forget::{Done, ForgetError, Ids, List, Use};
 use crate::store::{Rules, Store};
 
-/// Ids of one kind in a line of text; JSON shows more.
+/// Ids of one kind in a line of text; JSON has all of them.
 const IDS_IN_TEXT: usize = 10;
 
 /// Remove a person from the events, the facts and the CRM's tables, and keep the books.
@@ -148,10 +148,11 @@ fn done_lines(said: &Said<'_>) -> Vec<String> {
 
 fn ids_line(kind: &str, ids: &Ids) -> String {
     let count = ids.0.len();
-    let mut shown: Vec<&str> = ids.shown().take(IDS_IN_TEXT).collect();
-    if count > shown.len() {
-        shown.push("…");
-    }
+    let shown: Vec<&str> = ids.0.iter().take(IDS_IN_TEXT).map(String::as_str).collect();
     let separator = if shown.is_empty() { "" } else { ": " };
-    format!("{kind}: {count}{separator}{}", shown.join(", "))
+    let more = match count - shown.len() {
+        0 => String::new(),
+        more => format!(" and {more} more (--json lists all)"),
+    };
+    format!("{kind}: {count}{separator}{}{more}", shown.join(", "))
 }

@@ -50,13 +50,14 @@ const TICKETS: &str = "
            or exists (select from public.support_ticket_replies r
                       where r.ticket_id = t.id and (r.message, r.attachments) <> ('', '{}')))";
 
-/// By user, lead or ticket; and rows with none by the number, if no other lead or profile has it.
+/// By user, lead or ticket; and rows with none by the number, if no other lead, profile or account has it.
 const MESSAGES: &str = "
     with numbers (own, digits) as (
         select id = any ($3::text[]::uuid[]), regexp_replace(phone, '\\D', '', 'g') from public.leads where phone is not null
         union all
         select user_id is not distinct from $1, regexp_replace(phone, '\\D', '', 'g') from public.user_profiles
         where phone is not null
+        {accounts}
     ), own as (
         select digits from numbers where length(digits) > 4 group by digits having bool_and(own)
     )
@@ -67,13 +68,28 @@ const MESSAGES: &str = "
             or regexp_replace(case direction when 'inbound' then from_number else to_number end, '\\D', '', 'g')
                in (select digits from own)))";
 
+/// The numbers of `user_accounts`, where the application has such a table; `{key}` names the user's column.
+const ACCOUNTS: &str = "union all
+        select {key}::text is not distinct from $1::text, regexp_replace(phone, '\\D', '', 'g') from public.user_accounts
+        where phone is not null";
+
+/// The column of `user_accounts` that names the user, if the table has phone numbers.
+const ACCOUNTS_KEY: &str = "
+    select c.column_name::text from information_schema.columns c
+    where c.table_schema = 'public' and c.table_name = 'user_accounts' and c.column_name in ('user_id', 'id')
+      and exists (select from information_schema.columns p
+                  where p.table_schema = 'public' and p.table_name = 'user_accounts' and p.column_name = 'phone')
+    order by c.column_name desc limit 1";
+
 impl CrmRows {
     pub(super) async fn of(tx: &mut PgConnection, person: &Person) -> Result<Self, sqlx::Error> {
         let mut rows = Self::default();
         rows.leads = rows.select(tx, person, LEADS).await?;
         rows.visits = rows.select(tx, person, VISITS).await?;
         rows.tickets = rows.select(tx, person, TICKETS).await?;
-        rows.messages = rows.select(tx, person, MESSAGES).await?;
+        let key: Option<String> = sqlx::query_scalar(ACCOUNTS_KEY).fetch_optional(&mut *tx).await?;
+        let accounts = key.map_or_else(String::new, |key| ACCOUNTS.replace("{key}", &key));
+        rows.messages = rows.select(tx, person, &MESSAGES.replace("{accounts}", &accounts)).await?;
         Ok(rows)
     }
 

@@ -12,20 +12,14 @@ use super::crm::CrmRows;
 use super::events;
 use super::person::Person;
 
-/// The most ids shown of each kind, next to their count.
-const SHOWN: usize = 100;
-
 /// The ids of rows, or the names of events (`stripe/evt_1`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ids(pub BTreeSet<String>);
 
 impl Ids {
-    /// The first ones, as many as are shown.
-    pub fn shown(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().take(SHOWN).map(String::as_str)
-    }
-
-    pub(super) fn all(&self) -> Vec<&str> {
+    /// All of them, in order.
+    #[must_use]
+    pub fn all(&self) -> Vec<&str> {
         self.0.iter().map(String::as_str).collect()
     }
 
@@ -39,7 +33,7 @@ impl Serialize for Ids {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Ids", 2)?;
         fields.serialize_field("count", &self.0.len())?;
-        fields.serialize_field("ids", &self.shown().collect::<Vec<_>>())?;
+        fields.serialize_field("ids", &self.0)?;
         fields.end()
     }
 }

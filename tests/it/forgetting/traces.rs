@@ -108,6 +108,45 @@ async fn messages_of_the_persons_number_are_deleted() {
 }
 
 #[tokio::test]
+async fn messages_of_the_accounts_number_are_deleted() {
+    for key in ["id", "user_id"] {
+        let app = lives().await;
+        app.execute(&format!(
+            "create table public.user_accounts ({key} uuid primary key, phone text);
+             insert into public.user_accounts values ('{ANN}', '+1 (555) 777-0001'), ('{BOB}', '+1 555 777 0002');
+             insert into public.user_profiles (user_id, phone) values ('{ANN}', '+1 555 777 0002');
+             insert into public.sms_messages (direction, from_number, to_number, body)
+             values ('inbound', '+15557770001', '+15550000000', 'mine'), ('inbound', '+15557770002', '+15550000000', 'of Bob')"
+        ))
+        .await;
+        forget(&app, ADDRESS).await;
+        assert_eq!(
+            app.rows("select body from public.sms_messages").await,
+            [json!({"body": "of Bob"})],
+            "{key}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn list_counts_what_it_does_not_show_and_json_has_all() {
+    let app = lives().await;
+    app.execute(&format!(
+        "insert into public.sms_messages (direction, from_number, to_number, body, user_id)
+         select 'inbound', '+1555777' || n, '+15550000000', 'x', '{ANN}' from generate_series(1000, 1149) n"
+    ))
+    .await;
+    let count = list(&app, ADDRESS).await.crm.messages.0.len();
+    assert!(count >= 150, "{count}");
+    let (_, said) = command(&app, &[]);
+    let line = said.lines().find(|line| line.starts_with("messages: ")).expect(&said);
+    assert!(line.ends_with(&format!(" and {} more (--json lists all)", count - 10)), "{line}");
+    let shown = serde_json::to_value(list(&app, ADDRESS).await).unwrap();
+    assert_eq!(shown["messages"]["count"], count);
+    assert_eq!(shown["messages"]["ids"].as_array().unwrap().len(), count);
+}
+
+#[tokio::test]
 async fn text_messages_are_removed_everywhere() {
     let app = lives().await;
     app.execute(&format!(
@@ -155,7 +194,7 @@ async fn unowned_customers_with_own_address_are_removed() {
     app.apply([stripe("guest_1", "customer.created", 70, customer("cus_guest", ADDRESS))]).await;
     app.apply([stripe("guest_2", "customer.created", 70, customer("cus_joann", "jo.ann@example.com"))]).await;
     let (list, _) = forget(&app, &ANN.to_string()).await;
-    assert_eq!(list.customers.shown().collect::<Vec<_>>(), ["cus_1", "cus_guest"]);
+    assert_eq!(list.customers.all(), ["cus_1", "cus_guest"]);
     let left =
         app.rows("select event_id from ingest.inbox where event_id like 'guest%' and body <> ''").await;
     assert_eq!(left, [json!({"event_id": "guest_2"})]);
@@ -179,18 +218,7 @@ async fn rebuild_and_repeat_do_not_restore_the_person() {
     .unwrap();
     app.store.recompute_due().await.unwrap();
     assert_eq!(super::traces(&app).await, [] as [String; 0]);
-    assert_eq!(
-        app.store
-            .list_to_forget(OTHERS_ADDRESS)
-            .await
-            .unwrap()
-            .unwrap()
-            .events
-            .shown()
-            .collect::<Vec<_>>()
-            .len(),
-        7
-    );
+    assert_eq!(app.store.list_to_forget(OTHERS_ADDRESS).await.unwrap().unwrap().events.all().len(), 7);
 }
 
 #[tokio::test]
@@ -205,7 +233,7 @@ async fn pending_events_are_listed() {
         String::from_utf8(later.body.to_vec()).unwrap()
     ))
     .await;
-    assert_eq!(list(&app, ADDRESS).await.waiting.shown().collect::<Vec<_>>(), ["stripe/ann_waits"]);
+    assert_eq!(list(&app, ADDRESS).await.waiting.all(), ["stripe/ann_waits"]);
     let (exit, said) = command(&app, &[]);
     assert!(exit == 0 && said.contains("stripe/ann_waits") && said.contains("run this again"), "{said}");
 }
