@@ -20,6 +20,9 @@ mod support;
 #[path = "../../tests/it/whole_way/sender.rs"]
 mod sender;
 
+#[path = "../durable.rs"]
+mod durable;
+
 mod attacker;
 mod attacks;
 mod pace;

@@ -10,6 +10,7 @@ use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep};
 
 use crate::attacks::Attack;
+use crate::durable::durable;
 use crate::pace;
 use crate::sender::Sender;
 use crate::support::broker::url_at;
@@ -46,7 +47,7 @@ pub struct Measured {
 
 impl Receiver {
     pub async fn open(rate: u32, lasting: Duration, round_trip: Duration) -> Self {
-        let database = TestDatabase::migrated().await;
+        let database = durable(TestDatabase::migrated().await).await;
         let (way, url) = if round_trip.is_zero() {
             (None, database.url())
         } else {

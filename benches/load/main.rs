@@ -14,6 +14,9 @@
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
 
+#[path = "../durable.rs"]
+mod durable;
+
 mod measure;
 
 use clap::Parser as _;

@@ -19,6 +19,8 @@ mod configuration;
 mod console;
 mod demo_data;
 mod doctor;
+#[path = "../../benches/durable.rs"]
+mod durable;
 mod earlier_version;
 mod evidence;
 mod faults;

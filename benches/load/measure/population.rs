@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use super::client;
 use super::service::{Queue, Service};
 use super::traffic::{TAG_SQL, Traffic, tag};
+use crate::durable::durable;
 use crate::support::database::TestDatabase;
 
 /// Copied at once.
@@ -42,7 +43,7 @@ const COLUMNS: &str = r"
 
 /// A database without members.
 pub async fn empty() -> TestDatabase {
-    TestDatabase::migrated().await
+    durable(TestDatabase::migrated().await).await
 }
 
 /// A database with so many members, each of whom has had so many events.

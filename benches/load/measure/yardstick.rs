@@ -7,6 +7,7 @@ use sqlx::types::Uuid;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 
+use crate::durable::durable;
 use crate::support::database::TestDatabase;
 
 const ROWS: u128 = 20_000;
@@ -21,7 +22,7 @@ const UPSERT: &str = "
 
 /// Rows per second, measured for so long.
 pub async fn measure(lasting: Duration) -> f64 {
-    let database = TestDatabase::empty().await;
+    let database = durable(TestDatabase::empty().await).await;
     // With the server's own settings, as the service connects: every commit is on disk.
     let mut connection = PgConnection::connect(&database.url()).await.unwrap();
     let table =
