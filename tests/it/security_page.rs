@@ -19,7 +19,8 @@ fn every_test_named_on_the_pages_exists() {
         [root.join("src"), root.join("tests/it")].iter().flat_map(|folder| sources(folder, folder)).collect();
     for page in PAGES {
         // A name in code marks with `::` in it is a test's path.
-        let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|text| text.contains("::")).collect();
+        let named: Vec<&str> =
+            page.split('`').skip(1).step_by(2).filter(|text| text.contains("::")).collect();
         assert!(named.len() > 25, "{named:?}");
         let missing: Vec<&&str> = named.iter().filter(|path| !is_defined(&sources, path)).collect();
         assert!(missing.is_empty(), "{missing:#?}");
