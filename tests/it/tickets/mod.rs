@@ -229,7 +229,7 @@ async fn preexisting_tickets_keep_status_and_times() {
     app.execute("alter table public.support_ticket_replies enable trigger user").await;
     assert_eq!(differences(&app, false).await.len(), 1);
     for _ in 0..2 {
-        let migration = include_str!("../../migrations/20251205001400_derive_tickets.sql");
+        let migration = include_str!("../../../migrations/20251205001400_derive_tickets.sql");
         sqlx::raw_sql(migration).execute(&app.database.pool).await.unwrap();
         let here = derived(&app, ticket).await;
         assert_eq!([&here["status"], &here["resolved_at"]], [&json!("resolved"), &json!(null)]);
