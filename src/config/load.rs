@@ -222,19 +222,7 @@ fn parts(value: toml::Value) -> Option<Vec<String>> {
 }
 
 fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> &'static str {
-    known.min_by_key(|candidate| edits(name, candidate)).unwrap_or_default()
-}
-
-/// The number of letters to insert, delete or change to make one word of the other (Levenshtein).
-fn edits(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in other.bytes().enumerate() {
-            let change = diagonal + usize::from(!a.eq_ignore_ascii_case(&b));
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
+    let name = name.to_ascii_lowercase();
+    let distance = |known: &&str| strsim::levenshtein(&name, &known.to_ascii_lowercase());
+    known.min_by_key(distance).unwrap_or_default()
 }

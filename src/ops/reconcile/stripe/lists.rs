@@ -1,5 +1,7 @@
 //! The lists of Stripe's API that are compared.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::ops::stripe_api::{Page, StripeApi, StripeApiError};
 use crate::project::stripe::Kind;
 
@@ -103,13 +105,12 @@ impl List {
     }
 }
 
+/// What stays as it is in a part of a path.
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// An id as a part of a path: a coupon's id can be any text.
 fn escaped(id: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    id.bytes().map(escape).collect()
+    utf8_percent_encode(id, &UNRESERVED).to_string()
 }
 
 #[cfg(test)]
