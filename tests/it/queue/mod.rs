@@ -3,6 +3,5 @@
 mod both;
 mod broker_trouble;
 mod pending;
-mod rate;
 mod setup;
 mod topology;
