@@ -64,17 +64,29 @@ impl Exit {
 /// Whether Postgres is down, or the database is not ours.
 fn is_down(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(error) => advice(error.code().as_deref()).is_some(),
-        _ => false,
+        sqlx::Error::Database(error) => missing(error.code().as_deref()).is_some(),
+        error => is_unreachable(error),
     }
 }
 
+fn is_unreachable(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut)
+}
+
 /// What to do if Postgres reports that something does not exist.
-fn advice(sqlstate: Option<&str>) -> Option<&'static str> {
+fn missing(sqlstate: Option<&str>) -> Option<&'static str> {
     match sqlstate? {
         "3D000" => Some("correct DATABASE_URL or create the database"),
         "3F000" | "42P01" | "42703" | "42883" => Some("run `memberflow migrate` on this database"),
+        _ => None,
+    }
+}
+
+/// What to do about any other error of the database.
+fn advice(error: &sqlx::Error) -> Option<&'static str> {
+    match error {
+        sqlx::Error::Database(_) => Some("`memberflow doctor` checks the database, its tables and our rights"),
+        error if is_unreachable(error) => Some("start PostgreSQL or correct DATABASE_URL, then try again"),
         _ => None,
     }
 }
@@ -98,7 +110,10 @@ pub fn describe(error: &anyhow::Error) -> String {
             text = format!("{text}: {link}");
         }
     }
-    match refusals().find_map(|refusal| advice(refusal.code().as_deref())) {
+    let specific = refusals().find_map(|refusal| missing(refusal.code().as_deref()));
+    // Errors of ours say themselves what to do, behind a semicolon.
+    let general = || error.chain().find_map(|cause| advice(cause.downcast_ref()?));
+    match specific.or_else(|| general().filter(|_| !text.contains("; "))) {
         Some(advice) => format!("{text}; {advice}"),
         None => text,
     }
@@ -123,6 +138,7 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+    use crate::store::StoreError;
 
     #[test]
     fn error_exit_code_is_that_of_its_cause() {
@@ -133,6 +149,18 @@ mod tests {
         assert_eq!(of(sqlx::Error::RowNotFound.into()), Exit::Failed);
         let wrapped = Err::<(), _>(Failure::new(Exit::NotFound, "no such member")).context("members show");
         assert_eq!(of(wrapped.unwrap_err()), Exit::NotFound);
+    }
+
+    #[test]
+    fn database_error_ends_in_what_to_do() {
+        let of = |error: StoreError| describe(&error.into());
+        assert_eq!(
+            of(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
+            "the database is not available: pool timed out while waiting for an open connection; \
+             start PostgreSQL or correct DATABASE_URL, then try again"
+        );
+        let advised = anyhow::Error::new(sqlx::Error::PoolTimedOut).context("it is full; empty it");
+        assert!(describe(&advised).ends_with("open connection"));
     }
 
     #[test]

@@ -26,11 +26,11 @@ pub(super) fn open(config: &Config, clock: &crate::clock::Clock) -> anyhow::Resu
 /// 7 if Stripe or the database is down, 4 if Stripe rejects the key or its mode does not count, 1 otherwise.
 pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
     let ReconcileError::Api { path, source } = error else {
-        let exit = match &error {
-            ReconcileError::Store(StoreError::Unavailable(_)) => Exit::DependencyDown,
-            _ => Exit::Failed,
+        let (exit, hint) = match &error {
+            ReconcileError::Store(StoreError::Unavailable(_)) => (Exit::DependencyDown, "try again later"),
+            _ => (Exit::Failed, "`memberflow doctor` checks the database, its tables and our rights"),
         };
-        return Failure::new(exit, error.to_string()).into();
+        return Failure::new(exit, format!("{error}; {hint}")).into();
     };
     let key;
     let (exit, hint) = match &source {

@@ -50,12 +50,12 @@ pub enum QueueError {
         detail: String,
     },
     /// The broker did not answer in time.
-    #[error("the broker did not answer within {0:?}")]
+    #[error("the broker did not answer within {0:?}: see that it runs, and what AMQP_URL says")]
     Silent(std::time::Duration),
     /// A queue was deleted, or its node went away.
     #[error("the broker ended the subscription")]
     Unsubscribed,
     /// The broker refused, or the connection broke.
-    #[error("the broker failed: {0}")]
+    #[error("the broker refused or the connection broke: {0}; see the broker's log, and what AMQP_URL says")]
     Broker(#[from] lapin::Error),
 }

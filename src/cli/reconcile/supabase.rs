@@ -47,8 +47,13 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
 }
 
 fn failure(error: StoreError) -> anyhow::Error {
-    let exit = if matches!(error, StoreError::Unavailable(_)) { Exit::DependencyDown } else { Exit::Failed };
-    Failure::new(exit, error.to_string()).into()
+    let (exit, hint) = match &error {
+        StoreError::Unavailable(_) => (Exit::DependencyDown, "try again later"),
+        StoreError::Refused(_) => {
+            (Exit::Failed, "`memberflow doctor` checks the database, its tables and our rights")
+        }
+    };
+    Failure::new(exit, format!("{error}; {hint}")).into()
 }
 
 fn exit(report: &Report) -> Exit {

@@ -38,7 +38,7 @@ pub enum WireError {
     #[error("a name is not UTF-8")]
     Text,
     /// A timestamp out of range.
-    #[error("a moment is out of range")]
+    #[error("a timestamp is out of range: the message was not written by memberflow")]
     Moment,
     /// Internal events are never queued: somebody else wrote it.
     #[error("the message claims to hold events of memberflow's own, which never travel through a queue")]

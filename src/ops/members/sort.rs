@@ -52,7 +52,7 @@ pub struct Sort {
 
 /// A name that is none of those known.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is not one of {}", .known.join(", "))]
+#[error("unknown {given:?}: use one of {}", .known.join(", "))]
 pub struct UnknownName {
     given: String,
     known: &'static [&'static str],
