@@ -89,9 +89,6 @@ pub async fn list(
 const LINES: &str = "select id, at, actor, act, arguments, outcome from ingest.audit_log where true";
 
 /// How many acts are `wanted`; `None` if counting takes too long.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
     query.push(LINES);

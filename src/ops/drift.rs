@@ -135,9 +135,6 @@ fn cut(value: &Value) -> Value {
 }
 
 /// The last comparison of each kind.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn last(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
     let select =
         "select name, at, actor, is_fix, found, remaining, differences from ingest.last_checks order by name";

@@ -130,9 +130,6 @@ pub async fn list(
 }
 
 /// How many messages match `filter`; `None` if counting takes too long.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
     query.push(COLUMNS);

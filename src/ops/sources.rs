@@ -69,9 +69,6 @@ impl Counted {
 }
 
 /// The sources that events came from.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn list(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<Source>, sqlx::Error> {
     let counted: Vec<Counted> = sqlx::query_as(LIST).bind((now - HABIT).date()).fetch_all(connection).await?;
     Ok(counted.into_iter().map(|counted| counted.at(now)).collect())
@@ -94,7 +91,7 @@ from (
 /// Counts what was applied since the last time, unless another process is at it.
 ///
 /// # Errors
-/// Whatever the database says; nothing is counted then.
+/// Nothing is counted then.
 pub async fn count(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     let mut tx = database::begin(pool).await?;
     let since = "select until from ingest.sources_counted for update skip locked";

@@ -16,9 +16,6 @@ pub struct View {
 }
 
 /// The views of `list` that `actor` saved, by name.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn of(pool: &PgPool, actor: &str, list: &str) -> Result<Vec<View>, sqlx::Error> {
     let select =
         "select name, query from ingest.saved_views where actor = $1 and list = $2 order by name limit $3";
@@ -26,9 +23,6 @@ pub async fn of(pool: &PgPool, actor: &str, list: &str) -> Result<Vec<View>, sql
 }
 
 /// Saves a view, in place of one that has the name; false where the person has too many already.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn save(
     pool: &PgPool,
     actor: &str,
@@ -54,9 +48,6 @@ pub async fn save(
 }
 
 /// Deletes the view of this name.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn delete(pool: &PgPool, actor: &str, list: &str, name: &str) -> Result<(), sqlx::Error> {
     let delete = "delete from ingest.saved_views where actor = $1 and list = $2 and name = $3";
     sqlx::query(delete).bind(actor).bind(list).bind(name).execute(pool).await?;

@@ -11,9 +11,6 @@ use super::sessions::{fingerprint, random};
 pub const LASTS: Duration = Duration::minutes(15);
 
 /// Makes a link for `session`'s person and gives its code. `key` is the admin token.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn make(
     pool: &PgPool,
     key: &SecretString,

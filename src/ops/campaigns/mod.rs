@@ -99,9 +99,6 @@ pub async fn list(
 }
 
 /// How many campaigns are in this status, else in any; `None` if counting takes too long.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn count(pool: &PgPool, status: Option<&str>) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
     query.push("select from public.marketing_campaigns where true");

@@ -175,9 +175,6 @@ pub async fn page(
 }
 
 /// How many are selected; `None` if counting takes too long.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn capped_count(pool: &PgPool, selection: &Selection) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
     query.push("select from ingest.events");
@@ -205,9 +202,6 @@ pub async fn count(pool: &PgPool, selection: &Selection) -> Result<Vec<ReasonCou
 }
 
 /// The ids of those dead letters that have one of these names, a source and an id each.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn named(pool: &PgPool, sources: &[&str], event_ids: &[&str]) -> Result<Vec<i64>, sqlx::Error> {
     let select = "select e.id from unnest($1::text[], $2::text[]) as n (source, event_id)
                   join ingest.events e using (source, event_id) where e.state = 'dead' order by e.id";

@@ -138,9 +138,6 @@ fn to_page(
 }
 
 /// How many events are `wanted`; `None` if counting takes too long.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
     for (at, stretch) in wanted.stretches().enumerate() {

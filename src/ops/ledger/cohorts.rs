@@ -51,9 +51,6 @@ struct Change {
 }
 
 /// Reads the cohorts that began in `months`, which follow each other, up to the last of these.
-///
-/// # Errors
-/// The database does not answer.
 pub async fn cohorts(pool: &PgPool, months: &[Month]) -> Result<Cohorts, sqlx::Error> {
     let mut answer = Cohorts { definition: DEFINITION, cohorts: Vec::new() };
     let (Some(first), Some(last)) = (months.first(), months.last()) else { return Ok(answer) };

@@ -70,9 +70,6 @@ pub struct Movement {
 }
 
 /// Explains the MRR `about` somebody at `now`; `None` if there is no such account or customer.
-///
-/// # Errors
-/// The database does not answer.
 pub async fn explain(
     pool: &PgPool,
     about: &About,

@@ -103,9 +103,6 @@ pub async fn movements(
 }
 
 /// How many movements there are behind `cell`; `None` if counting takes too long.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn count_movements(pool: &PgPool, cell: &Cell) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
     cell.push(&mut query);

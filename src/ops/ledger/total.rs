@@ -46,9 +46,6 @@ pub struct Total {
 }
 
 /// Reads the MRR that `question` describes, in each currency.
-///
-/// # Errors
-/// The database does not answer.
 pub async fn mrr_at(pool: &PgPool, question: &Question, now: OffsetDateTime) -> Result<MrrAt, sqlx::Error> {
     let &Question { at, known_at, user_id } = question;
     let at = at.unwrap_or(now);

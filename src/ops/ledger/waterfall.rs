@@ -109,9 +109,6 @@ pub fn months(
 }
 
 /// Reads the waterfall over `months`, which follow each other, as it was known at `known_at` (none: now).
-///
-/// # Errors
-/// The database does not answer.
 pub async fn waterfall(
     pool: &PgPool,
     months: &[Month],

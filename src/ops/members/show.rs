@@ -169,9 +169,6 @@ impl Detail {
 
 /// Reads one member, as of `now`; `None` where there is no such account (any more). Phone numbers without a country are
 /// of `country`.
-///
-/// # Errors
-/// The database does not answer.
 pub async fn show(
     pool: &PgPool,
     user_id: Uuid,
@@ -204,9 +201,6 @@ pub async fn show(
 }
 
 /// The accounts with this address, in any case: usually one, but Supabase lets an SSO account share it.
-///
-/// # Errors
-/// The database does not answer.
 pub async fn find_by_email(pool: &PgPool, email: &str) -> Result<Vec<Uuid>, sqlx::Error> {
     // Supabase keeps addresses in lower case, so the index on the column serves.
     sqlx::query_scalar(

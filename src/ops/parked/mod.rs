@@ -59,9 +59,6 @@ pub struct Wanted {
 const MAX_CHOSEN: i64 = 1_001;
 
 /// The objects of the parked items that are `wanted`, each once.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn subjects(pool: &PgPool, wanted: &Wanted) -> Result<Vec<String>, sqlx::Error> {
     let parked = list(pool, wanted, MAX_CHOSEN).await?;
     let subjects: BTreeSet<String> = parked.into_iter().map(|it| it.subject).collect();
@@ -69,9 +66,6 @@ pub async fn subjects(pool: &PgPool, wanted: &Wanted) -> Result<Vec<String>, sql
 }
 
 /// The applied events about these objects, each as `stripe/evt_1`.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn events(pool: &PgPool, subjects: &[String]) -> Result<Vec<String>, sqlx::Error> {
     let select = "select e.source || '/' || e.event_id from unnest($1::text[]) s (subject)
                   cross join lateral (select source, event_id from ingest.events i
@@ -114,9 +108,6 @@ pub async fn page(
 }
 
 /// How many parked items are `wanted`; `None` if counting takes too long.
-///
-/// # Errors
-/// Whatever the database says.
 pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
     for (at, part) in PARTS.into_iter().enumerate() {

@@ -66,9 +66,6 @@ impl From<RebuildError> for BoundedError {
 }
 
 /// The same as [`super::replay`], for at most 1,000 events and 25 seconds.
-///
-/// # Errors
-/// [`BoundedError`]
 pub async fn replay_within(
     store: &Store,
     selection: &Selection,

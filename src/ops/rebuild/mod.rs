@@ -88,9 +88,6 @@ pub async fn run(
 /// with them, part by part. A selection of all events is a rebuild.
 ///
 /// Can be stopped at any moment: each part is fixed in one transaction, and those fixed before stay so.
-///
-/// # Errors
-/// [`RebuildError`]
 pub async fn replay(
     store: &Store,
     selection: &Selection,
@@ -102,9 +99,6 @@ pub async fn replay(
 }
 
 /// The same; the audit log says that `actor` did it.
-///
-/// # Errors
-/// [`RebuildError`]
 pub async fn replay_by(
     store: &Store,
     selection: &Selection,
@@ -190,9 +184,6 @@ async fn show_differences(
 }
 
 /// Removes the leftovers of an interrupted run.
-///
-/// # Errors
-/// [`RebuildError`]
 pub async fn clear(store: &Store) -> Result<(), RebuildError> {
     rebuild::clear(store).await
 }

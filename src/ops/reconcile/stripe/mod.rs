@@ -83,9 +83,6 @@ pub enum ReconcileError {
 
 /// Compares all objects of the API with the facts: first the flagged ones, then list by list, page by page.
 /// `show` gets each object that differs.
-///
-/// # Errors
-/// [`ReconcileError`]
 pub async fn run(
     store: &Store,
     api: &StripeApi,

@@ -75,9 +75,6 @@ pub enum ReconcileError {
 
 /// Compares all messages that the API shows with the facts, page by page, the newest first. `show` gets each that
 /// differs.
-///
-/// # Errors
-/// [`ReconcileError`]
 pub async fn run(
     store: &Store,
     api: &TwilioApi,
