@@ -7,8 +7,15 @@ VENV := target/interop
 IGNORED := $(if $(findstring nextest,$(shell cargo nextest --version 2>/dev/null)),--run-ignored only,-- --ignored)
 TESTS := $(shell cargo nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-# Where Chromium cannot be installed.
-WITHOUT_BROWSER := $(if $(findstring nextest,$(TESTS)),-E 'not test(/^browser::/)',-- --skip browser::)
+# Where Chromium or the servers cannot be installed: leaves out the tests that $$left names.
+ifneq (,$(findstring nextest,$(TESTS)))
+WITHOUT_LEFT = -E "not ($$(printf ' + test(/%s/)' $$left | cut -c 4-))"
+else
+WITHOUT_LEFT = -- $$(printf -- '--skip %s ' $$left)
+endif
+# What private servers lack here, whatever is running.
+NOT_INSTALLED := env -u DATABASE_URL -u AMQP_URL MEMBERFLOW_TEST_POSTGRES_PORT=1 MEMBERFLOW_TEST_RABBITMQ_PORT=1 \
+	$(MEMBERFLOW) dev services --missing
 
 .PHONY: help run test bench soak faults lint interop compiler browser clean
 
@@ -23,9 +30,12 @@ run: compiler ## Everything locally: members on the screen, then serving until C
 test: compiler browser ## All tests, on a real PostgreSQL, a real RabbitMQ and in a real Chromium.
 	cargo $(TESTS) --locked --no-run
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
-	@set --; command -v chromedriver >/dev/null || set -- $(WITHOUT_BROWSER); \
+	@left=; command -v chromedriver >/dev/null || left='browser::'; \
+		[ -z "$$($(NOT_INSTALLED))" ] || left="$$left private_servers:: faults::random_faults"; \
+		set --; [ -z "$$left" ] || set -- $(WITHOUT_LEFT); \
 		$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS) "$$@"; status=$$?; \
-		[ $$# = 0 ] || echo "chromedriver is missing here: the tests in a browser (browser::) were not run" >&2; \
+		case $$left in *browser*) echo "chromedriver is missing here: the tests in a browser (browser::) were not run" >&2;; esac; \
+		case $$left in *private*) echo "PostgreSQL or RabbitMQ is not installed here: the tests that start their own (private_servers::, faults::random_faults) were not run" >&2;; esac; \
 		exit $$status
 
 bench: compiler ## The service under load, each figure beside its target; a part: ARGS="--only accept --rounds 1".

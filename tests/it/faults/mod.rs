@@ -21,7 +21,6 @@ mod waves;
 
 use std::time::{Duration, Instant};
 
-use memberflow::dev::services::can_start;
 use tokio::time::sleep;
 
 use crate::simulation::state::PHASES;
@@ -56,10 +55,6 @@ const USUAL: [&[Fault]; 9] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_faults_lose_and_duplicate_nothing() {
-    if !can_start() {
-        eprintln!("skipped: PostgreSQL or RabbitMQ is not installed here");
-        return;
-    }
     let version = Version::Tested;
     let size = Size { lives: 6, events_per_second: 60, small_disk: false, stall_s: 2, version };
     let mut run = Run::begin(11, &size).await;
@@ -74,7 +69,6 @@ async fn random_faults_lose_and_duplicate_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "half an hour long: make faults"]
 async fn soak_random_faults_lose_and_duplicate_nothing() {
-    assert!(can_start(), "PostgreSQL and RabbitMQ have to be installed here");
     let seed = set(SEED).unwrap_or_else(|| fastrand::u64(..));
     let minutes: u16 = set(MINUTES).unwrap_or(30);
     eprintln!("{minutes} minutes; again with {SEED}={seed}");

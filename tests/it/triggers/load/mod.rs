@@ -5,7 +5,6 @@ mod users;
 
 use std::time::Duration;
 
-use memberflow::dev::services::can_start;
 use memberflow::project::supabase::ActivityTables;
 use rustix::process::Signal;
 use sqlx::PgPool;
@@ -76,10 +75,6 @@ async fn activity_is_exact_after_kills_on_postgres() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes long: make faults"]
 async fn soak_activity_is_exact_after_kills_on_rabbitmq() {
-    if !can_start() {
-        eprintln!("skipped: RabbitMQ is not installed here");
-        return;
-    }
     let servers = Servers::start(None).await;
     activity_is_what_sql_counts(Queue::Own(Box::new(servers)), statements(), Duration::from_secs(1800)).await;
 }

@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
-use memberflow::dev::services::{Broker, Services, Wanted, can_start};
+use memberflow::dev::services::{Broker, Services, Wanted};
 use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::edge::eventually;
-use crate::support::servers::{Server, Servers};
+use crate::support::servers::{Server, Servers, assert_can_start};
 
 /// A folder of its own under the system's folder for temporary files, removed with this value.
 struct Checkout(PathBuf);
@@ -78,10 +78,7 @@ async fn servers_of_the_environment_are_used() {
 
 #[tokio::test]
 async fn last_run_stops_shared_servers() {
-    if !can_start() {
-        eprintln!("skipped: PostgreSQL and RabbitMQ are not both installed here");
-        return;
-    }
+    assert_can_start();
     let checkout = Checkout::new();
     let wanted = Wanted { broker: Broker::Local, ..checkout.wanted() };
 
@@ -102,9 +99,7 @@ async fn last_run_stops_shared_servers() {
 
 #[tokio::test]
 async fn server_of_a_killed_run_is_reused_then_stopped() {
-    if !can_start() {
-        return;
-    }
+    assert_can_start();
     let checkout = Checkout::new();
     let wanted = checkout.wanted();
 
@@ -120,9 +115,7 @@ async fn server_of_a_killed_run_is_reused_then_stopped() {
 
 #[tokio::test]
 async fn crashed_server_restarts_with_its_data() {
-    if !can_start() {
-        return;
-    }
+    assert_can_start();
     let checkout = Checkout::new();
     let wanted = checkout.wanted();
     let first = start(&wanted).await;
@@ -140,9 +133,7 @@ async fn crashed_server_restarts_with_its_data() {
 
 #[tokio::test]
 async fn refusing_server_is_left_alone() {
-    if !can_start() {
-        return;
-    }
+    assert_can_start();
     let (theirs, ours) = (Checkout::new(), Checkout::new());
     // A private server wants its password, which the other checkout does not know.
     let refusing = start(&theirs.wanted()).await;
@@ -158,10 +149,8 @@ async fn refusing_server_is_left_alone() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(target_os = "linux"), ignore = "looks for processes in /proc")]
 async fn restarted_broker_leaves_no_process() {
-    if !can_start() || !Path::new("/proc/self/cwd").exists() {
-        return;
-    }
     let mut servers = Servers::start(None).await;
     let folder = servers.folder().to_owned();
     servers.end(Server::RabbitMq, Signal::KILL).await;
