@@ -6,8 +6,19 @@ use std::time::Duration;
 use super::deployment::{Deployment, Kind, assert_as_if_applied_directly, ids};
 use super::sender::Sender;
 use crate::support::broker::{broker_address, broker_url_at};
+use crate::support::edge::eventually;
 use crate::support::process::Serving;
 use crate::support::proxy::{Mode, Proxy};
+
+/// How often the process has logged `message`.
+fn times(process: &Serving, message: &str) -> usize {
+    process.log().matches(message).count()
+}
+
+/// Waits until the process has logged `message` once more than `before`.
+async fn logs(process: &Serving, message: &str, before: usize) {
+    eventually(message, async || (times(process, message) > before).then_some(())).await;
+}
 
 #[tokio::test]
 async fn broker_outage_accepts_and_applies_every_event() {
@@ -18,16 +29,21 @@ async fn broker_outage_accepts_and_applies_every_event() {
     let mut consumer = Serving::roles("consume", &settings);
     let events = deployment.events();
     let sender = Sender::to(receiver.url());
+    let mut connections = 0;
     let trouble = async {
-        for (round, mode) in [Mode::Refuse, Mode::Pass, Mode::Stall, Mode::Refuse].into_iter().enumerate() {
-            tokio::time::sleep(Duration::from_millis(150 + 40 * round as u64)).await;
+        for mode in [Mode::Refuse, Mode::Pass, Mode::Stall, Mode::Refuse] {
+            logs(&receiver, "connected to the broker", connections).await;
+            sender.acknowledges(10).await;
+            connections = times(&receiver, "connected to the broker");
+            let breaks = times(&receiver, "broker down");
             proxy.set(mode);
             proxy.cut();
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            logs(&receiver, "broker down", breaks).await;
+            sender.acknowledges(10).await;
             proxy.set(Mode::Pass);
         }
     };
-    tokio::join!(sender.post_all(&events, 3, Duration::from_millis(15)), trouble);
+    sender.post_during(&events, (3, Duration::from_millis(15)), trouble).await;
 
     let taken = sender.taken();
     deployment.applied(&taken).await;

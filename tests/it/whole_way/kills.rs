@@ -8,12 +8,15 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::deployment::{DEADLINE, Deployment, Kind, assert_as_if_applied_directly, ids};
 use super::sender::Sender;
+use crate::support::edge::eventually;
 use crate::support::process::{Serving, memberflow};
 
 /// The longest that a stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Between two posts of one lane: a stream that lasts long enough to be interrupted.
 const PAUSE: Duration = Duration::from_millis(10);
+
+const APPLIED: &str = "select count(*) from ingest.events where state = 'applied' and source <> 'internal'";
 
 /// Posts what remains, and checks that the tables are as they must be.
 async fn ends_well(deployment: &Deployment, serving: &Serving, sender: &Sender, when: &str) {
@@ -42,14 +45,13 @@ async fn a_receiver_killed_in_mid_stream(kind: Kind) {
     let sender = Sender::to(receiver.url());
     let killing = async {
         for _ in 0..3 {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            sender.acknowledges(20).await;
             receiver.kill();
             receiver = Serving::at(&address, "receive,relay", &deployment.settings());
         }
         receiver
     };
-    let ((), receiver) = tokio::join!(sender.post_all(&events, 6, PAUSE), killing);
-    assert!(!sender.taken().is_empty());
+    let receiver = sender.post_during(&events, (6, PAUSE), killing).await;
     ends_well(&deployment, &receiver, &sender, "after kills of the receiver").await;
     drop(consumer);
 }
@@ -71,9 +73,11 @@ async fn a_consumer_killed_in_mid_batch(kind: Kind) {
     let events = deployment.events();
     let sender = Sender::to(receiver.url());
     sender.deliver(&events, 8).await;
-    for lifetime_ms in [120, 40, 200, 80] {
+    let (all, kills) = (i64::try_from(ids(&events).len()).unwrap(), 4);
+    for kill in 1..=kills {
         let consumer = Serving::roles("consume", &settings);
-        tokio::time::sleep(Duration::from_millis(lifetime_ms)).await;
+        let some = all * kill / (kills + 1);
+        eventually("some applied", async || (deployment.count(APPLIED).await >= some).then_some(())).await;
         consumer.kill();
     }
     let _consumer = Serving::roles("consume", &settings);

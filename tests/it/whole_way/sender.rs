@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ use memberflow::envelope::Source;
 use memberflow::ops::fixture::{self, FixtureEvent};
 use reqwest::{RequestBuilder, Response};
 
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
+use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS, eventually};
 use crate::support::signing::Keys;
 
 /// Posts to one address.
@@ -20,6 +20,7 @@ pub struct Sender {
     url: String,
     clock: Clock,
     taken: Mutex<BTreeSet<String>>,
+    acknowledged: AtomicUsize,
 }
 
 impl Sender {
@@ -31,7 +32,7 @@ impl Sender {
     pub fn with_clock(url: impl Into<String>, clock: Clock) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-        Self { client, url: url.into(), clock, taken: Mutex::default() }
+        Self { client, url: url.into(), clock, taken: Mutex::default(), acknowledged: AtomicUsize::new(0) }
     }
 
     fn request(&self, event: &FixtureEvent) -> RequestBuilder {
@@ -49,6 +50,9 @@ impl Sender {
     /// Posts `event` once. A yes is remembered, unless it is an Auth Hook's, which is always yes.
     pub async fn post(&self, event: &FixtureEvent) -> Result<Response, reqwest::Error> {
         let response = self.request(event).send().await?;
+        if response.status().is_success() {
+            self.acknowledged.fetch_add(1, Ordering::Relaxed);
+        }
         if response.status().is_success() && event.source != Source::SupabaseAuth {
             self.taken.lock().unwrap().insert(event.event_id.clone());
         }
@@ -65,6 +69,34 @@ impl Sender {
             }
         });
         join_all(lanes).await;
+    }
+
+    /// Posts all of `events` in rounds until `work` is done, and the round that has begun by then.
+    pub async fn post_during<T>(
+        &self,
+        events: &[FixtureEvent],
+        (lanes, pause): (usize, Duration),
+        work: impl Future<Output = T>,
+    ) -> T {
+        let is_done = AtomicBool::new(false);
+        let posting = async {
+            while !is_done.load(Ordering::Relaxed) {
+                self.post_all(events, lanes, pause).await;
+            }
+        };
+        let working = async {
+            let done = work.await;
+            is_done.store(true, Ordering::Relaxed);
+            done
+        };
+        tokio::join!(working, posting).0
+    }
+
+    /// Waits until `count` more posts have been acknowledged.
+    pub async fn acknowledges(&self, count: usize) {
+        let wanted = self.acknowledged.load(Ordering::Relaxed) + count;
+        let is_reached = || self.acknowledged.load(Ordering::Relaxed) >= wanted;
+        eventually("acknowledgements", async || is_reached().then_some(())).await;
     }
 
     /// Posts each of `events`, all of which must be taken.
