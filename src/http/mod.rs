@@ -2,10 +2,13 @@
 //!
 //! [`listener`] accepts within [`connection_limit`], which evicts the longest idle one ([`eviction`]);
 //! [`throttle`] and [`rejection_log`] bound what rejected requests may cost; [`problem`] is the error
-//! response, [`problem_docs`] explains each; [`readiness`] checks the dependencies in the background.
+//! response, [`problem_docs`] explains each; [`readiness`] checks the dependencies in the background, and [`health`]
+//! shows them.
 
 pub mod connection_limit;
 pub(crate) mod eviction;
+pub mod fallbacks;
+pub mod health;
 pub mod listener;
 pub mod problem;
 pub(crate) mod problem_docs;

@@ -7,25 +7,21 @@ mod auth_hooks;
 mod body;
 mod database;
 mod enqueue;
-mod health;
 mod read;
 mod stripe;
 mod twilio;
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodFilter, get, on, post};
-use metrics_exporter_prometheus::PrometheusHandle;
+use axum::routing::{MethodFilter, on, post};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -39,7 +35,6 @@ use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, TwilioTokens,
 
 use self::body::BodyReader;
 use crate::http::problem::Problem;
-use crate::http::readiness::Readiness;
 use crate::http::rejection_log::RejectionLog;
 use crate::http::throttle::{Rate, Throttle};
 
@@ -53,12 +48,8 @@ pub struct Dependencies {
     pub queue: Queue,
     /// What time it is.
     pub clock: Clock,
-    /// Whether the dependencies answer.
-    pub readiness: Readiness,
     /// Tracks the requests in progress.
     pub lifecycle: Lifecycle,
-    /// What `GET /metrics` shows.
-    pub metrics: PrometheusHandle,
 }
 
 struct Shared {
@@ -74,8 +65,6 @@ struct Shared {
     tolerance: Duration,
     read_timeout: Duration,
     limits_by_source: [SourceLimits; Source::QUEUED.len()],
-    /// Throttles health and metrics.
-    ops_throttle: Throttle,
     /// Permits for hook events that are still being made durable after the hook was answered.
     hook_permits: Arc<Semaphore>,
 }
@@ -147,7 +136,6 @@ impl Endpoints {
             tolerance: config.webhook_tolerance,
             read_timeout: config.read_timeout,
             limits_by_source: Source::QUEUED.map(limits),
-            ops_throttle: Throttle::new(Rate::OPS),
             hook_permits: Arc::new(Semaphore::new(config.max_requests)),
         })))
     }
@@ -170,11 +158,6 @@ impl Endpoints {
             }
         }
         problem.into_response()
-    }
-
-    /// Throttles an answer about health or metrics.
-    async fn throttle_ops(&self, cost: usize) {
-        self.0.dependencies.lifecycle.until_stopping(self.0.ops_throttle.until_ready(cost)).await;
     }
 
     fn window(&self) -> Window {
@@ -230,54 +213,7 @@ pub fn webhooks(endpoints: Endpoints) -> Router {
         .with_state(endpoints)
 }
 
-/// `/healthz`, on the public listener.
-pub fn alive() -> Router {
-    Router::new().route("/healthz", get(health::alive))
-}
-
-/// Health, readiness and metrics, for operators and monitoring.
-pub fn ops(endpoints: Endpoints) -> Router {
-    Router::new()
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .with_state(endpoints)
-}
-
-/// Answers unknown routes, wrong methods and panics with a problem. Apply after all routes are merged.
-pub fn with_fallbacks(routes: Router) -> Router {
-    routes
-        .fallback(|uri: Uri| async move { Problem::not_found(uri.path()) })
-        .method_not_allowed_fallback(|method: Method| async move { Problem::method_not_allowed(&method) })
-        .layer(CatchPanicLayer::custom(panicked))
-}
-
-/// The panic hook has already logged the message.
-fn panicked(_: Box<dyn Any + Send>) -> Response {
-    tracing::error!("request panicked; answered 500");
-    Problem::internal().into_response()
-}
-
 /// A header's text; a value that is not visible ASCII is treated as absent.
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::StatusCode;
-    use tower::ServiceExt as _;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panicking_route_answers_a_problem() {
-        async fn breaks() -> Response {
-            panic!("a bug")
-        }
-        let routes = with_fallbacks(Router::new().route("/breaks", get(breaks)));
-        let request = Request::builder().uri("/breaks").body(axum::body::Body::empty()).unwrap();
-        let response = routes.oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
-    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use clap::ValueEnum;
+use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 
 use self::listeners::Listeners;
@@ -21,6 +22,8 @@ use crate::console;
 use crate::consume;
 use crate::database;
 use crate::http::connection_limit::{ConnectionLimit, connections_max, ops_connections_max};
+use crate::http::fallbacks::with_fallbacks;
+use crate::http::health::{self, Health};
 use crate::http::listener;
 use crate::http::problem_docs;
 use crate::http::readiness::Readiness;
@@ -88,15 +91,16 @@ pub async fn start(
     let pools = Pools::open(config, shares)?;
     let metrics = telemetry::metrics()?;
     let queue = Queue::open(config, pools.intake.clone(), pools.pending.clone(), lifecycle)?;
-    let dependencies = Dependencies {
-        readiness: Readiness::start(database::options(config)?, queue.clone(), lifecycle),
-        queue: queue.clone(),
-        clock: clock.clone(),
-        lifecycle: lifecycle.clone(),
-        metrics,
+    let readiness = Readiness::start(database::options(config)?, queue.clone(), lifecycle);
+    keep_up_metrics(metrics.clone(), lifecycle);
+    let health = Health::new(readiness, lifecycle.clone(), metrics);
+    let receive = match roles.contains(&Role::Receive) {
+        true => {
+            let (queue, clock, lifecycle) = (queue.clone(), clock.clone(), lifecycle.clone());
+            Some(Endpoints::new(config, Dependencies { queue, clock, lifecycle })?)
+        }
+        false => None,
     };
-    keep_up_metrics(&dependencies);
-    let endpoints = Endpoints::new(config, dependencies)?;
     if roles.contains(&Role::Relay) && !roles.contains(&Role::Consume) {
         tracing::info!("the role relay does nothing any more: consumers read pending events themselves");
     }
@@ -105,38 +109,30 @@ pub async fn start(
         let here = lifecycle.clone();
         lifecycle.tasks.spawn(async move { consume::run(&queue, &store, &here).await });
     }
-    let (public, ops) = routes(config, roles, endpoints, pools.api, clock, lifecycle);
+    let public = receive.map_or_else(Router::new, receive::webhooks);
+    let mut ops = health::routes(health);
+    if roles.contains(&Role::Api) {
+        ops = ops.merge(for_people(config, pools.api, clock, lifecycle));
+    }
     serve(listeners, public, ops, config, lifecycle)
 }
 
-fn keep_up_metrics(dependencies: &Dependencies) {
-    let (upkeep, stopping) = (dependencies.metrics.clone(), dependencies.lifecycle.stopping.clone());
-    dependencies.lifecycle.tasks.spawn(async move {
+fn keep_up_metrics(metrics: PrometheusHandle, lifecycle: &Lifecycle) {
+    let stopping = lifecycle.stopping.clone();
+    lifecycle.tasks.spawn(async move {
         while stopping.run_until_cancelled(tokio::time::sleep(METRICS_UPKEEP)).await.is_some() {
-            upkeep.run_upkeep();
+            metrics.run_upkeep();
         }
     });
 }
 
-/// The routes for providers, and those for operators and the CRM.
-fn routes(
-    config: &Config,
-    roles: &[Role],
-    endpoints: Endpoints,
-    api: PgPool,
-    clock: Clock,
-    lifecycle: &Lifecycle,
-) -> (Router, Router) {
-    let mut ops = receive::ops(endpoints.clone());
-    if roles.contains(&Role::Api) {
-        let store = Store::new(api, clock.clone(), Rules::new(config));
-        ops = ops.merge(console::routes(store.clone(), clock.clone(), config, lifecycle));
-        let doctor = Arc::new(Doctor::new(config));
-        let admin_token = config.admin_token.clone();
-        ops = ops.merge(api::routes(ApiState { store, clock, admin_token, doctor }));
-    }
-    let public = if roles.contains(&Role::Receive) { receive::webhooks(endpoints) } else { Router::new() };
-    (public, ops)
+/// The API and the console.
+fn for_people(config: &Config, pool: PgPool, clock: Clock, lifecycle: &Lifecycle) -> Router {
+    let store = Store::new(pool, clock.clone(), Rules::new(config));
+    let console = console::routes(store.clone(), clock.clone(), config, lifecycle);
+    let doctor = Arc::new(Doctor::new(config));
+    let admin_token = config.admin_token.clone();
+    console.merge(api::routes(ApiState { store, clock, admin_token, doctor }))
 }
 
 /// Serves both at their own addresses, or together if there is only one.
@@ -149,7 +145,7 @@ fn serve(
 ) -> anyhow::Result<SocketAddr> {
     let address = listeners.public.local_addr()?;
     let start = |listener, routes: Router, connections| {
-        let routes = receive::with_fallbacks(routes.merge(receive::alive()).merge(problem_docs::routes()));
+        let routes = with_fallbacks(routes.merge(health::alive()).merge(problem_docs::routes()));
         let connection_limit = ConnectionLimit::new(connections);
         lifecycle.requests.spawn(listener::serve(
             listener,

@@ -8,18 +8,18 @@ use memberflow::api::{self, ApiState};
 use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::http::connection_limit::{ConnectionLimit, connections_max};
+use memberflow::http::fallbacks::with_fallbacks;
+use memberflow::http::health::{self, Health};
+use memberflow::http::listener;
 use memberflow::http::readiness::Readiness;
 use memberflow::lifecycle::Lifecycle;
 use memberflow::ops::doctor::Doctor;
 use memberflow::queue::Queue;
+use memberflow::receive::{self, Dependencies, Endpoints};
 use memberflow::store::{Rules, Store};
 use memberflow::telemetry;
 use memberflow::verify::secrets::{split_stripe, split_supabase, split_twilio};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
-use memberflow::{
-    http::listener,
-    receive::{self, Dependencies, Endpoints},
-};
 use reqwest::{RequestBuilder, Response};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -75,22 +75,22 @@ impl Edge {
         adjust(&mut config);
         let lifecycle = Lifecycle::default();
         let queue = Queue::open(&config, database.pool.clone(), database.pool.clone(), &lifecycle).unwrap();
+        let readiness = Readiness::start(database.options(), queue.clone(), &lifecycle);
+        let health = Health::new(readiness, lifecycle.clone(), telemetry::metrics().unwrap());
         let dependencies = Dependencies {
-            readiness: Readiness::start(database.options(), queue.clone(), &lifecycle),
             queue,
             clock: Clock::fixed(NOW),
             lifecycle: lifecycle.clone(),
-            metrics: telemetry::metrics().unwrap(),
         };
         let endpoints = Endpoints::new(&config, dependencies).unwrap();
         let store = Store::new(database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
         let admin_token = Some(SecretString::from(ADMIN_TOKEN));
         let doctor = Arc::new(Doctor::new(&config));
         let members = api::routes(ApiState { store, clock: Clock::fixed(NOW), admin_token, doctor });
-        let routes = receive::webhooks(endpoints.clone()).merge(receive::ops(endpoints)).merge(members);
+        let routes = receive::webhooks(endpoints).merge(health::routes(health)).merge(members);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = receive::with_fallbacks(routes.merge(receive::alive()));
+        let routes = with_fallbacks(routes.merge(health::alive()));
         let serving = listener::serve(
             listener,
             routes,

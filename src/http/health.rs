@@ -1,42 +1,78 @@
 //! `GET /healthz`, `GET /readyz`, `GET /metrics`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
 
-use super::Endpoints;
-use super::enqueue::json_response;
-use crate::http::problem::Problem;
-use crate::http::readiness::Checked;
+use super::problem::Problem;
+use super::readiness::{Checked, Readiness};
+use super::throttle::{Rate, Throttle};
+use crate::lifecycle::Lifecycle;
 
 /// A result older than this is not trusted: the check has stopped, or the process is overloaded.
 const STALE_AFTER: Duration = Duration::from_secs(30);
 /// The cost of `/metrics`, in `/readyz` requests.
 const METRICS_COST: usize = 40;
 
+/// What the endpoints show. Cheap to clone.
+#[derive(Clone)]
+pub struct Health {
+    readiness: Readiness,
+    lifecycle: Lifecycle,
+    metrics: PrometheusHandle,
+    throttle: Arc<Throttle>,
+}
+
+impl Health {
+    /// The state of one process.
+    #[must_use]
+    pub fn new(readiness: Readiness, lifecycle: Lifecycle, metrics: PrometheusHandle) -> Self {
+        Self { readiness, lifecycle, metrics, throttle: Arc::new(Throttle::new(Rate::OPS)) }
+    }
+
+    /// Throttles an answer.
+    async fn turn(&self, cost: usize) {
+        self.lifecycle.until_stopping(self.throttle.until_ready(cost)).await;
+    }
+}
+
+/// `/healthz`, on the public listener.
+pub fn alive() -> Router {
+    Router::new().route("/healthz", get(show_alive))
+}
+
+/// Readiness and metrics, for operators and monitoring.
+pub fn routes(health: Health) -> Router {
+    Router::new().route("/readyz", get(show_ready)).route("/metrics", get(show_metrics)).with_state(health)
+}
+
 /// The process runs. Dependencies are not checked: a restart would not fix them.
-pub(super) async fn alive() -> Response {
-    json_response(r#"{"alive":true}"#)
+async fn show_alive() -> Json<Value> {
+    Json(json!({"alive": true}))
 }
 
 /// The state of Postgres and, if configured, of the broker.
-pub(super) async fn ready(State(endpoints): State<Endpoints>) -> Result<Response, Problem> {
-    endpoints.throttle_ops(1).await;
-    if endpoints.0.dependencies.lifecycle.stopping.is_cancelled() {
+async fn show_ready(State(health): State<Health>) -> Result<Json<Value>, Problem> {
+    health.turn(1).await;
+    if health.lifecycle.stopping.is_cancelled() {
         return Err(unready("stopping", "Stopping", "the process is stopping: send requests to another one"));
     }
-    let checked = endpoints.0.dependencies.readiness.last().await;
+    let checked = health.readiness.last().await;
     let unchecked =
         || unready("dependency-unchecked", "Not checked", "no dependency was checked yet: ask again");
     let checked = checked.ok_or_else(unchecked)?;
     answer(&checked, checked.at.elapsed())
 }
 
-fn answer(checked: &Checked, age: Duration) -> Result<Response, Problem> {
+fn answer(checked: &Checked, age: Duration) -> Result<Json<Value>, Problem> {
     let age_s = age.as_millis() as f64 / 1000.0;
     let states = || checked.dependencies.iter();
     let dependencies: Map<String, Value> = states()
@@ -48,8 +84,9 @@ fn answer(checked: &Checked, age: Duration) -> Result<Response, Problem> {
             "the dependencies were not checked lately: the process is overloaded, restart it if that lasts";
         unready("dependency-unchecked", "Not checked", detail)
     } else if down.is_empty() {
-        let document = json!({"ready": true, "checked_seconds_ago": age_s, "dependencies": dependencies});
-        return Ok(json_response(document.to_string()));
+        return Ok(Json(
+            json!({"ready": true, "checked_seconds_ago": age_s, "dependencies": dependencies}),
+        ));
     } else {
         let names = down.join(", ");
         let detail =
@@ -67,9 +104,9 @@ fn unready(kind: &'static str, title: &'static str, detail: impl Into<String>) -
 }
 
 /// All metrics in the Prometheus text format.
-pub(super) async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
-    endpoints.throttle_ops(METRICS_COST).await;
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], endpoints.0.dependencies.metrics.render())
+async fn show_metrics(State(health): State<Health>) -> impl IntoResponse {
+    health.turn(METRICS_COST).await;
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], health.metrics.render())
 }
 
 #[cfg(test)]
