@@ -1,6 +1,6 @@
 //! What the CRM and operators read and do over HTTP. One file per endpoint.
 
-pub(crate) mod access;
+mod access;
 mod act_on_dead_letters;
 mod extract;
 mod idempotency;
@@ -69,11 +69,12 @@ impl ApiState {
 pub fn routes(state: ApiState) -> Router {
     let (endpoints, described) = endpoints().split_for_parts();
     let described = openapi::complete(described);
+    let guard = Guard::new(state.admin_token.clone(), state.store.pool().clone(), state.clock.clone());
     endpoints
         .method_not_allowed_fallback(refuse_method)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(middleware::from_fn_with_state(state.clone(), idempotency::require_once))
-        .layer(middleware::from_fn_with_state(Guard::new(&state), access::bearer::require))
+        .layer(middleware::from_fn_with_state(guard, access::bearer::require))
         .with_state(state)
         .merge(openapi::route(&described))
 }

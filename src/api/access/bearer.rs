@@ -1,24 +1,28 @@
 //! Who may ask: whoever knows the admin token, or a token that was made for a program.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::Sha256;
 use sqlx::PgPool;
 
-use super::allowance::{Allowances, Left, REQUESTS, SPAN};
 use super::caller::Caller;
-use super::rejects::Rejects;
-use crate::api::{ApiState, problem};
+use crate::api::problem;
 use crate::clock::Clock;
+use crate::http::allowance::{Allowances, Left};
 use crate::http::problem::Problem;
+use crate::http::rejects::Rejects;
+use crate::http::secret::same;
 use crate::ops::tokens;
+
+/// Requests that one token has for each [`SPAN`].
+const REQUESTS: u32 = 600;
+/// How long a token's span is.
+const SPAN: Duration = Duration::from_secs(60);
 
 /// What decides about requests. Cheap to clone.
 #[derive(Clone)]
@@ -31,12 +35,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Lets through who knows the admin token of `state`, or one of the database's.
-    pub fn new(state: &ApiState) -> Self {
+    /// Lets through who knows the admin token, or one of the database's.
+    pub fn new(admin_token: Option<SecretString>, pool: PgPool, clock: Clock) -> Self {
         Self {
-            admin_token: state.admin_token.clone(),
-            pool: state.store.pool().clone(),
-            clock: state.clock.clone(),
+            admin_token,
+            pool,
+            clock,
             rejects: Arc::default(),
             allowances: Arc::new(Allowances::new(REQUESTS, SPAN)),
         }
@@ -73,7 +77,7 @@ pub async fn require(State(guard): State<Guard>, mut request: Request, next: Nex
         Err(response) => return response,
     };
     let mut response = if let Some(over) = left.filter(|left| left.is_over) {
-        over.problem().into_response()
+        too_many(over).into_response()
     } else {
         request.extensions_mut().insert(caller);
         next.run(request).await
@@ -84,6 +88,13 @@ pub async fn require(State(guard): State<Guard>, mut request: Request, next: Nex
     // Personal data: no cache may store it.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// What somebody is answered who must wait.
+fn too_many(left: Left) -> Problem {
+    let (most, wait_s) = (left.most(), left.reset_s());
+    let detail = format!("a token has {most} requests a minute: wait {wait_s} s, as Retry-After says");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail)
 }
 
 /// A token that can be a program's.
@@ -103,15 +114,6 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = header.split_at_checked(7)?;
     let presented = rest.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"bearer ") && !presented.is_empty()).then_some(presented)
-}
-
-/// Compares the MACs of both under one key: in constant time, and blind to their lengths.
-pub(crate) fn same(presented: &[u8], expected: &[u8]) -> bool {
-    let mac = |text: &[u8]| Hmac::<Sha256>::new_from_slice(expected).map(|mac| mac.chain_update(text));
-    match (mac(presented), mac(expected)) {
-        (Ok(presented), Ok(expected)) => presented.verify_slice(&expected.finalize().into_bytes()).is_ok(),
-        _ => false,
-    }
 }
 
 /// What is wrong with the Authorization header.

@@ -14,10 +14,10 @@ use super::session::{Role, Session, cookie, id_of, own_page};
 use super::sessions;
 use super::supabase::SignInError;
 use super::supabase::roles::Account;
-use crate::api::access::bearer;
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
 use crate::console::state::Console;
+use crate::http::secret::same;
 
 /// What the audit log calls whoever signed in by the admin token.
 pub const BY_TOKEN: &str = "console";
@@ -78,7 +78,7 @@ pub(in crate::console) async fn sign_in(
     let Form(fields) = fields?;
     let next = own_page(fields.next.as_deref());
     let token = fields.token.trim().as_bytes();
-    let is_right = |admin: &secrecy::SecretString| bearer::same(token, admin.expose_secret().as_bytes());
+    let is_right = |admin: &secrecy::SecretString| same(token, admin.expose_secret().as_bytes());
     if !console.0.admin_token.as_ref().is_some_and(is_right) {
         console.0.rejects.add("console-token-wrong").await;
         let error = "This is not the admin token that the service was started with.";

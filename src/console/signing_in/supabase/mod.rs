@@ -20,9 +20,9 @@ use self::access_token::{Claims, TokenError};
 use self::keys::Keys;
 use self::roles::Account;
 use super::session::Session;
-use crate::api::access::allowance::Allowances;
 use crate::config::Config;
 use crate::config::console_roles::RoleSource;
+use crate::http::allowance::Allowances;
 use crate::http::rejection_log::LogLimit;
 use crate::ops::supabase_auth_api::{AuthApi, AuthError, Granted, SecondFactor};
 

@@ -5,14 +5,8 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName};
 
-use crate::http::problem::Problem;
-
-/// Requests that one token has for each span.
-pub(in crate::api) const REQUESTS: u32 = 600;
-/// How long a token's span is.
-pub(in crate::api) const SPAN: Duration = Duration::from_secs(60);
 /// So many are remembered at once. Beyond that nobody new is let in until a span ends.
 const REMEMBERED_MAX: usize = 20_000;
 
@@ -33,6 +27,7 @@ struct Span {
 pub(crate) struct Left {
     /// Whether this one is one too many.
     pub(crate) is_over: bool,
+    most: u32,
     remaining: u32,
     reset_s: u64,
 }
@@ -49,7 +44,7 @@ impl<K: Eq + Hash> Allowances<K> {
         if spans.len() >= REMEMBERED_MAX && !spans.contains_key(&key) {
             spans.retain(|_, span| now.duration_since(span.begun) < self.span);
             if spans.len() >= REMEMBERED_MAX {
-                return Left { is_over: true, remaining: 0, reset_s: self.span.as_secs() };
+                return Left { is_over: true, most: self.most, remaining: 0, reset_s: self.span.as_secs() };
             }
         }
         let span = spans.entry(key).or_insert(Span { begun: now, used: 0 });
@@ -59,26 +54,30 @@ impl<K: Eq + Hash> Allowances<K> {
         let is_over = span.used >= self.most;
         span.used = (span.used + 1).min(self.most);
         let reset = self.span.saturating_sub(now.duration_since(span.begun));
-        Left { is_over, remaining: self.most - span.used, reset_s: reset.as_secs().max(1) }
+        let (most, remaining) = (self.most, self.most - span.used);
+        Left { is_over, most, remaining, reset_s: reset.as_secs().max(1) }
     }
 }
 
 impl Left {
-    /// Tells the program.
-    pub(in crate::api) fn write(self, headers: &mut HeaderMap) {
-        headers.insert(HeaderName::from_static("ratelimit-limit"), REQUESTS.into());
+    /// How many there are in a whole span.
+    pub(crate) const fn most(self) -> u32 {
+        self.most
+    }
+
+    /// Seconds until the span ends.
+    pub(crate) const fn reset_s(self) -> u64 {
+        self.reset_s
+    }
+
+    /// Says it in the headers of an answer.
+    pub(crate) fn write(self, headers: &mut HeaderMap) {
+        headers.insert(HeaderName::from_static("ratelimit-limit"), self.most.into());
         headers.insert(HeaderName::from_static("ratelimit-remaining"), self.remaining.into());
         headers.insert(HeaderName::from_static("ratelimit-reset"), self.reset_s.into());
         if self.is_over {
             headers.insert(axum::http::header::RETRY_AFTER, self.reset_s.into());
         }
-    }
-
-    /// Tells it that it must wait.
-    pub(in crate::api) fn problem(self) -> Problem {
-        let detail =
-            format!("a token has {REQUESTS} requests a minute: wait {} s, as Retry-After says", self.reset_s);
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail)
     }
 }
 
@@ -86,13 +85,16 @@ impl Left {
 mod tests {
     use super::*;
 
+    const MOST: u32 = 600;
+    const SPAN: Duration = Duration::from_secs(60);
+
     #[test]
     fn each_token_has_its_own_requests_again_every_minute() {
-        let (allowances, begun) = (Allowances::new(REQUESTS, SPAN), Instant::now());
-        let last = (0..REQUESTS).fold(None, |_, _| Some(allowances.take(1, begun))).unwrap();
-        assert_eq!(last, Left { is_over: false, remaining: 0, reset_s: 60 });
+        let (allowances, begun) = (Allowances::new(MOST, SPAN), Instant::now());
+        let last = (0..MOST).fold(None, |_, _| Some(allowances.take(1, begun))).unwrap();
+        assert_eq!(last, Left { is_over: false, most: MOST, remaining: 0, reset_s: 60 });
         let half = begun + SPAN / 2;
-        assert_eq!(allowances.take(1, half), Left { is_over: true, remaining: 0, reset_s: 30 });
+        assert_eq!(allowances.take(1, half), Left { is_over: true, most: MOST, remaining: 0, reset_s: 30 });
         assert!(!allowances.take(2, half).is_over, "of another token");
         assert!(!allowances.take(1, begun + SPAN).is_over);
     }
