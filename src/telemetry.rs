@@ -23,6 +23,8 @@ pub const CONNECTIONS_GIVEN_UP: &str = "memberflow_connections_given_up_total";
 /// `email-malformed`, `email-refused`, `email-link-wrong`, `email-code-wrong`, `factor-wrong`, `factor-unknown`,
 /// `email-link-elsewhere`, `code-missing`, `jwt-refused`, `role-missing`, `attempts`, `supabase-busy`.
 pub const API_REJECTS: &str = "memberflow_api_rejected_total";
+/// Requests to the API beyond what a token has, by `outcome`: `over`, or `full` where too many callers are remembered.
+pub const API_LIMITED: &str = "memberflow_api_limited_total";
 
 /// Events with unknown values, by `what`: a new status, a missing field. The values are in
 /// `ingest.unknown_values`.
@@ -80,6 +82,7 @@ fn describe() {
         API_REJECTS,
         "Requests to the API and sign-ins to the console without the right token, by reason."
     );
+    metrics::describe_counter!(API_LIMITED, "Requests to the API beyond what a token has, by outcome.");
     metrics::describe_counter!(DELIVERIES, "Deliveries by source and outcome.");
     metrics::describe_histogram!(
         DELIVERY_SECONDS,

@@ -27,6 +27,8 @@ struct Span {
 pub(crate) struct Left {
     /// Whether this one is one too many.
     pub(crate) is_over: bool,
+    /// Whether that is for want of room to remember another caller.
+    pub(crate) is_full: bool,
     most: u32,
     remaining: u32,
     reset_s: u64,
@@ -44,7 +46,7 @@ impl<K: Eq + Hash> Allowances<K> {
         if spans.len() >= REMEMBERED_MAX && !spans.contains_key(&key) {
             spans.retain(|_, span| now.duration_since(span.begun) < self.span);
             if spans.len() >= REMEMBERED_MAX {
-                return Left { is_over: true, most: self.most, remaining: 0, reset_s: self.span.as_secs() };
+                return Left { is_over: true, is_full: true, most: self.most, remaining: 0, reset_s: self.span.as_secs() };
             }
         }
         let span = spans.entry(key).or_insert(Span { begun: now, used: 0 });
@@ -55,7 +57,7 @@ impl<K: Eq + Hash> Allowances<K> {
         span.used = (span.used + 1).min(self.most);
         let reset = self.span.saturating_sub(now.duration_since(span.begun));
         let (most, remaining) = (self.most, self.most - span.used);
-        Left { is_over, most, remaining, reset_s: reset.as_secs().max(1) }
+        Left { is_over, is_full: false, most, remaining, reset_s: reset.as_secs().max(1) }
     }
 }
 
@@ -92,9 +94,9 @@ mod tests {
     fn each_token_has_its_own_requests_again_every_minute() {
         let (allowances, begun) = (Allowances::new(MOST, SPAN), Instant::now());
         let last = (0..MOST).fold(None, |_, _| Some(allowances.take(1, begun))).unwrap();
-        assert_eq!(last, Left { is_over: false, most: MOST, remaining: 0, reset_s: 60 });
+        assert_eq!(last, Left { is_over: false, is_full: false, most: MOST, remaining: 0, reset_s: 60 });
         let half = begun + SPAN / 2;
-        assert_eq!(allowances.take(1, half), Left { is_over: true, most: MOST, remaining: 0, reset_s: 30 });
+        assert_eq!(allowances.take(1, half), Left { is_over: true, is_full: false, most: MOST, remaining: 0, reset_s: 30 });
         assert!(!allowances.take(2, half).is_over, "of another token");
         assert!(!allowances.take(1, begun + SPAN).is_over);
     }
@@ -105,7 +107,7 @@ mod tests {
         for key in 0..REMEMBERED_MAX {
             assert!(!allowances.take(key, begun).is_over);
         }
-        assert!(allowances.take(usize::MAX, begun).is_over);
+        assert!(allowances.take(usize::MAX, begun).is_full);
         assert!(!allowances.take(0, begun).is_over);
         assert!(!allowances.take(usize::MAX, begun + SPAN).is_over);
         assert_eq!(allowances.spans.lock().unwrap().len(), 1);

@@ -18,9 +18,12 @@ use crate::http::problem::Problem;
 use crate::http::rejects::Rejects;
 use crate::http::secret::same;
 use crate::ops::tokens;
+use crate::telemetry::API_LIMITED;
 
-/// Requests that one token has for each [`SPAN`].
+/// Requests that a program's token has for each [`SPAN`].
 const REQUESTS: u32 = 600;
+/// The same for the admin token, which several programs may share.
+const ADMIN_REQUESTS: u32 = 6_000;
 /// How long a token's span is.
 const SPAN: Duration = Duration::from_secs(60);
 
@@ -31,7 +34,8 @@ pub struct Guard {
     pool: PgPool,
     clock: Clock,
     rejects: Arc<Rejects>,
-    allowances: Arc<Allowances<i64>>,
+    by_program: Arc<Allowances<i64>>,
+    by_admin: Arc<Allowances<()>>,
 }
 
 impl Guard {
@@ -42,24 +46,25 @@ impl Guard {
             pool,
             clock,
             rejects: Arc::default(),
-            allowances: Arc::new(Allowances::new(REQUESTS, SPAN)),
+            by_program: Arc::new(Allowances::new(REQUESTS, SPAN)),
+            by_admin: Arc::new(Allowances::new(ADMIN_REQUESTS, SPAN)),
         }
     }
 
     /// Who bears the token of this header, and what it has left.
-    async fn admit(&self, authorization: Option<&HeaderValue>) -> Result<(Caller, Option<Left>), Response> {
+    async fn admit(&self, authorization: Option<&HeaderValue>) -> Result<(Caller, Left), Response> {
         if let Some(token) = program_token(authorization) {
             let found = tokens::present(&self.pool, token, self.clock.now()).await;
             let found = found.map_err(|error| problem::database(&error).into_response())?;
             let Some(token) = found else { return Err(self.turn_away(Refusal::Wrong).await) };
-            let left = self.allowances.take(token.id, Instant::now());
-            return Ok((Caller::of(token), Some(left)));
+            let left = self.by_program.take(token.id, Instant::now());
+            return Ok((Caller::of(token), left));
         }
         let Some(token) = self.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty()) else {
             return Err(off().into_response());
         };
         match check(authorization, token) {
-            Ok(()) => Ok((Caller::admin(), None)),
+            Ok(()) => Ok((Caller::admin(), self.by_admin.take((), Instant::now()))),
             Err(refusal) => Err(self.turn_away(refusal).await),
         }
     }
@@ -76,15 +81,14 @@ pub async fn require(State(guard): State<Guard>, mut request: Request, next: Nex
         Ok(admitted) => admitted,
         Err(response) => return response,
     };
-    let mut response = if let Some(over) = left.filter(|left| left.is_over) {
-        too_many(over).into_response()
+    let mut response = if left.is_over {
+        metrics::counter!(API_LIMITED, "outcome" => if left.is_full { "full" } else { "over" }).increment(1);
+        too_many(left).into_response()
     } else {
         request.extensions_mut().insert(caller);
         next.run(request).await
     };
-    if let Some(left) = left {
-        left.write(response.headers_mut());
-    }
+    left.write(response.headers_mut());
     // Personal data: no cache may store it.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -93,7 +97,7 @@ pub async fn require(State(guard): State<Guard>, mut request: Request, next: Nex
 /// What somebody is answered who must wait.
 fn too_many(left: Left) -> Problem {
     let (most, wait_s) = (left.most(), left.reset_s());
-    let detail = format!("a token has {most} requests a minute: wait {wait_s} s, as Retry-After says");
+    let detail = format!("this token has {most} requests a minute: wait {wait_s} s, as Retry-After says");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail)
 }
 

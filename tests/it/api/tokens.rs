@@ -150,6 +150,7 @@ async fn only_the_hash_is_stored_and_uses_are_noted_by_the_minute() {
 
 #[tokio::test]
 async fn a_program_hears_how_many_requests_it_has_left() {
+    let metrics = memberflow::telemetry::metrics().unwrap();
     let app = TestApp::begin().await;
     let token = make(&app, "crm", &[Scope::MembersRead]).await;
     let api = api_at(&app.database.pool, Some(TOKEN), NOW);
@@ -171,6 +172,22 @@ async fn a_program_hears_how_many_requests_it_has_left() {
         (StatusCode::TOO_MANY_REQUESTS, &"0".parse().unwrap())
     );
     assert_eq!(over.headers()["retry-after"], over.headers()["ratelimit-reset"]);
+    let counted = "memberflow_api_limited_total{outcome=\"over\"} 1";
+    assert!(metrics.render().contains(counted), "{}", metrics.render());
+}
+
+#[tokio::test]
+async fn the_admin_token_has_its_own_allowance() {
+    use tower::ServiceExt as _;
+    let app = TestApp::begin().await;
+    let api = api_at(&app.database.pool, Some(TOKEN), NOW);
+    for remaining in ["5999", "5998"] {
+        let request =
+            Request::get("/api/members?limit=x").header(header::AUTHORIZATION, format!("Bearer {TOKEN}"));
+        let answer = api.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.headers()["ratelimit-limit"], "6000");
+        assert_eq!(answer.headers()["ratelimit-remaining"], remaining);
+    }
 }
 
 #[tokio::test]
