@@ -85,7 +85,9 @@ fn missing(sqlstate: Option<&str>) -> Option<&'static str> {
 /// What to do about any other error of the database.
 fn advice(error: &sqlx::Error) -> Option<&'static str> {
     match error {
-        sqlx::Error::Database(_) => Some("`memberflow doctor` checks the database, its tables and our rights"),
+        sqlx::Error::Database(_) => {
+            Some("`memberflow doctor` checks the database, its tables and our rights")
+        }
         error if is_unreachable(error) => Some("start PostgreSQL or correct DATABASE_URL, then try again"),
         _ => None,
     }

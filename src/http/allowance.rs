@@ -46,7 +46,13 @@ impl<K: Eq + Hash> Allowances<K> {
         if spans.len() >= REMEMBERED_MAX && !spans.contains_key(&key) {
             spans.retain(|_, span| now.duration_since(span.begun) < self.span);
             if spans.len() >= REMEMBERED_MAX {
-                return Left { is_over: true, is_full: true, most: self.most, remaining: 0, reset_s: self.span.as_secs() };
+                return Left {
+                    is_over: true,
+                    is_full: true,
+                    most: self.most,
+                    remaining: 0,
+                    reset_s: self.span.as_secs(),
+                };
             }
         }
         let span = spans.entry(key).or_insert(Span { begun: now, used: 0 });
@@ -96,7 +102,10 @@ mod tests {
         let last = (0..MOST).fold(None, |_, _| Some(allowances.take(1, begun))).unwrap();
         assert_eq!(last, Left { is_over: false, is_full: false, most: MOST, remaining: 0, reset_s: 60 });
         let half = begun + SPAN / 2;
-        assert_eq!(allowances.take(1, half), Left { is_over: true, is_full: false, most: MOST, remaining: 0, reset_s: 30 });
+        assert_eq!(
+            allowances.take(1, half),
+            Left { is_over: true, is_full: false, most: MOST, remaining: 0, reset_s: 30 }
+        );
         assert!(!allowances.take(2, half).is_over, "of another token");
         assert!(!allowances.take(1, begun + SPAN).is_over);
     }

@@ -84,9 +84,7 @@ fn answer(checked: &Checked, age: Duration) -> Result<Json<Value>, Problem> {
             "the dependencies were not checked lately: the process is overloaded, restart it if that lasts";
         unready("dependency-unchecked", "Not checked", detail)
     } else if down.is_empty() {
-        return Ok(Json(
-            json!({"ready": true, "checked_seconds_ago": age_s, "dependencies": dependencies}),
-        ));
+        return Ok(Json(json!({"ready": true, "checked_seconds_ago": age_s, "dependencies": dependencies})));
     } else {
         let names = down.join(", ");
         let detail =

@@ -9,9 +9,10 @@ use std::time::Duration;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use axum::response::Sse;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Sse};
 use axum::response::sse::{Event, KeepAlive};
-use futures_util::{Stream, stream};
+use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -60,7 +61,7 @@ pub(super) async fn stream(
     _: Session,
     headers: HeaderMap,
     params: Result<Query<Params>, QueryRejection>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
+) -> Result<impl IntoResponse, PageError> {
     let Query(params) = params?;
     let changes = console.0.changes.clone();
     let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or(&params.after);
@@ -70,7 +71,9 @@ pub(super) async fn stream(
     let now = Instant::now();
     let subscription =
         Subscription { changes, counts, tables, sent, next_event_at: now, ends_at: now + STREAM_MAX };
-    Ok(Sse::new(stream::unfold(subscription, next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    let events = Sse::new(stream::unfold(subscription, next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    // Instead of what a stream says by itself, which lets caches keep it.
+    Ok(([(CACHE_CONTROL, "no-store")], events))
 }
 
 /// The count in an event id; `None` without an id. That of another process differs from every count of this one.

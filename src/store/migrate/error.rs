@@ -43,10 +43,14 @@ pub enum MigrateError {
     )]
     Combined,
     /// A migration failed. Those before it stay applied.
-    #[error("a migration failed, and nothing of it was kept; correct what the database reports, then run `memberflow migrate` again")]
+    #[error(
+        "a migration failed, and nothing of it was kept; correct what the database reports, then run `memberflow migrate` again"
+    )]
     Migration(#[source] sqlx::migrate::MigrateError),
     /// Any other failure on the way.
-    #[error("the database refused a statement of the migration; connect as the owner of the tables, then run `memberflow migrate` again")]
+    #[error(
+        "the database refused a statement of the migration; connect as the owner of the tables, then run `memberflow migrate` again"
+    )]
     Database(#[source] sqlx::Error),
 }
 

@@ -52,6 +52,7 @@ async fn every_operation_answers_as_it_is_described() {
         let reply = ask(&app, method.clone(), &path, &body).await;
         let operation = format!("{} {template}", method.as_str().to_lowercase());
         assert!(reply.status.is_success(), "{operation}: {} {}", reply.status, reply.body);
+        assert_eq!(reply.cache_control.as_deref(), Some("no-store"), "{operation}");
         description.check(&operation, reply.status, &reply.body);
         missing.remove(&operation);
     }

@@ -3,11 +3,19 @@
 use serde_json::json;
 
 use super::Console;
-use crate::console::escaping::{CAMPAIGN, EVE, TICKET, eve};
+use super::chromium::Chromium;
+use crate::console::escaping::{CAMPAIGN, EVE, MOVEMENTS, TICKET, eve};
 
 /// What of a stranger's text has become an element.
 const INJECTED: &str =
     "return [...document.querySelectorAll('body script, body img')].map((it) => it.outerHTML)";
+
+/// Checks the page that is open.
+async fn nothing_runs(chromium: &Chromium, at: &str) {
+    chromium.wait_until("document.readyState === 'complete' && document.querySelector('h1')").await;
+    assert_eq!(chromium.run(INJECTED, json!([])).await, json!([]), "{at}");
+    chromium.assert_quiet(at).await;
+}
 
 #[tokio::test]
 async fn stored_scripts_run_on_no_page() {
@@ -22,7 +30,10 @@ async fn stored_scripts_run_on_no_page() {
         "/console/tickets".to_owned(),
         format!("/console/tickets?category={looked_for}"),
         format!("/console/tickets/{TICKET}"),
+        "/console/messages".to_owned(),
+        "/console/messages/%2B15550100001".to_owned(),
         "/console/revenue".to_owned(),
+        MOVEMENTS.to_owned(),
         "/console/campaigns".to_owned(),
         format!("/console/campaigns/{CAMPAIGN}"),
         "/console/events".to_owned(),
@@ -30,13 +41,26 @@ async fn stored_scripts_run_on_no_page() {
         "/console/events/stripe/evt_1?body=true".to_owned(),
         "/console/events/stripe/evt_2".to_owned(),
         "/console/attention".to_owned(),
+        "/console/parked".to_owned(),
         "/console/audit".to_owned(),
     ] {
         console.go(&path).await;
-        chromium.wait_until("document.readyState === 'complete' && document.querySelector('h1')").await;
-        assert_eq!(chromium.run(INJECTED, json!([])).await, json!([]), "{path}");
-        chromium.assert_quiet(&path).await;
+        nothing_runs(chromium, &path).await;
     }
+    // What an act would do, and what it did.
+    console.go("/console/events?state=dead").await;
+    chromium.click("tbody [name=event]").await;
+    chromium.click_on("#acts", "Redrive …").await;
+    chromium.wait_for("h1", "What this would do").await;
+    nothing_runs(chromium, "what redriving does").await;
+    chromium.click_on("main", "Redrive them").await;
+    chromium.wait_for("h1", "Done").await;
+    nothing_runs(chromium, "what redriving did").await;
+    console.go("/console/events?type=customer.subscription.created").await;
+    chromium.click("tbody [name=event]").await;
+    chromium.click_on("#acts", "Apply again …").await;
+    chromium.wait_for("main", "promo").await;
+    nothing_runs(chromium, "what applying again does").await;
     // What a script puts in place is the same text.
     console.go("/console/members").await;
     chromium.fill("#text", "first_name").await;

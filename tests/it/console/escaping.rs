@@ -3,12 +3,16 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::Browser;
+use super::{Browser, Page};
 use crate::support::app::{TestApp, customer, stripe, subscription};
 
 pub const EVE: Uuid = Uuid::from_u128(0xe0e0_0000_0000_4000_8000_0000_0000_0001);
 pub const TICKET: Uuid = Uuid::from_u128(0xb001);
 pub const CAMPAIGN: Uuid = Uuid::from_u128(0xc001);
+
+/// Where Eve's subscription began.
+pub const MOVEMENTS: &str = "/console/revenue/movements?currency=usd&month=2026-01&kind=new";
+const ACTS: &str = "/console/events/acts";
 
 /// Leaves elements, attributes and texts.
 const SCRIPT: &str = r#""></textarea></title></svg><script>alert(1)</script><img src=x onerror=alert(1)>"#;
@@ -92,7 +96,63 @@ pub async fn eve() -> TestApp {
         literal("tag")
     ))
     .await;
+    app.execute(&format!(
+        "insert into ingest.parked values ({}, {}, {}, now())",
+        literal("object"),
+        literal("parked"),
+        literal("missing")
+    ))
+    .await;
+    for actor in ["console", "ada"] {
+        app.execute(&format!(
+            "insert into ingest.saved_views (actor, list, name, query, saved_at)
+             select '{actor}', list, {}, 'x={}', now() from unnest(array['members', 'events']) list",
+            literal("view"),
+            SCRIPT
+        ))
+        .await;
+    }
+    app.execute(&format!(
+        "insert into ingest.audit_log (actor, act, arguments, outcome, at)
+         values ({}, {}, jsonb_build_object('filter', {}), '{{}}', now())",
+        literal("actor"),
+        literal("act"),
+        literal("filter")
+    ))
+    .await;
+    app.execute(&format!("update public.customer_subscriptions set promo_code = {}", literal("promo"))).await;
     app
+}
+
+/// Checks that the page came, and that `fields` stand in it as text.
+#[track_caller]
+fn assert_is_text(page: &Page, path: &str, fields: &[&str]) {
+    page.assert_shows(&[]);
+    for field in fields {
+        page.assert_says(&[&format!("{field}&#34;&#62;&#60;/textarea&#62;")]);
+    }
+    for raw in ["<script>", "<img", "</textarea></title>"] {
+        assert!(!page.body.contains(raw), "{path} has {raw}");
+    }
+}
+
+#[tokio::test]
+async fn stored_scripts_are_text_where_acts_are_shown_and_done() {
+    let app = eve().await;
+    let mut browser = Browser::signed_in(&app.database.pool).await;
+    let letter = format!("stripe/event{SCRIPT}");
+    let redrive = [("act", "redrive"), ("event", letter.as_str())];
+    let preview = browser.post(ACTS, &redrive).await;
+    assert_is_text(&preview, "what redriving does", &["event", "reason", "type"]);
+    let sure = [redrive[0], redrive[1], ("sure", "yes")];
+    assert_is_text(&browser.post(ACTS, &sure).await, "what redriving did", &[]);
+
+    let replay = [("act", "replay"), ("event", "stripe/evt_2")];
+    let preview = browser.post(ACTS, &replay).await;
+    assert_is_text(&preview, "what applying again does", &["promo"]);
+    let sure = [replay[0], replay[1], ("sure", "yes")];
+    assert_is_text(&browser.post(ACTS, &sure).await, "what applying again did", &["promo"]);
+    assert_is_text(&browser.get("/console/audit").await, "the audit log", &["actor", "act", "filter"]);
 }
 
 #[tokio::test]
@@ -100,7 +160,7 @@ async fn stored_scripts_are_shown_and_never_run() {
     let app = eve().await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
     for (path, fields) in [
-        ("/console/members".to_owned(), &["first_name", "email"][..]),
+        ("/console/members".to_owned(), &["first_name", "email", "view"][..]),
         (
             format!("/console/members/{EVE}"),
             &["first_name", "phone", "subject", "message", "sms", "notes", "tag"],
@@ -113,20 +173,15 @@ async fn stored_scripts_are_shown_and_never_run() {
         (format!("/console/campaigns/{CAMPAIGN}"), &["name", "slug", "utm", "lead"]),
         ("/console".to_owned(), &[]),
         ("/console/revenue".to_owned(), &[]),
-        ("/console/events?state=dead".to_owned(), &["event", "type"]),
+        (MOVEMENTS.to_owned(), &["email"]),
+        ("/console/events?state=dead".to_owned(), &["event", "type", "view"]),
         ("/console/events/stripe/evt_1?body=true".to_owned(), &[]),
         ("/console/events/stripe/evt_2".to_owned(), &[]),
         ("/console/attention".to_owned(), &["reason", "type"]),
-        ("/console/audit".to_owned(), &[]),
+        ("/console/parked".to_owned(), &["object", "parked", "missing"]),
+        ("/console/audit".to_owned(), &["actor", "act", "filter"]),
     ] {
-        let page = browser.get(&path).await;
-        page.assert_shows(&[]);
-        for field in fields {
-            page.assert_says(&[&format!("{field}&#34;&#62;&#60;/textarea&#62;")]);
-        }
-        for raw in ["<script>", "<img", "</textarea></title>"] {
-            assert!(!page.body.contains(raw), "{path} has {raw}");
-        }
+        assert_is_text(&browser.get(&path).await, &path, fields);
     }
 }
 
@@ -159,6 +214,11 @@ async fn what_an_address_says_is_text_too() {
         "/console/messages?number=",
         "/console/messages?member=",
         "/console/messages/",
+        "/console/revenue/movements?currency=",
+        "/console/revenue/movements?month=",
+        "/console/parked?reason=",
+        "/console/parked?object=",
+        "/console/parked?since=",
         "/console/audit?actor=",
         "/console/audit?until=",
         "/console/sign-in?next=",

@@ -1,8 +1,11 @@
 //! What holds for every page: headers, assets, forged requests, addresses that nothing has.
 
 use axum::body::Body;
+use axum::http::header::COOKIE;
 use axum::http::{Method, Request, StatusCode};
+use tower::ServiceExt as _;
 
+use super::pages::{ADA, CAMPAIGN, TICKET, ada};
 use super::{Browser, config};
 use crate::support::app::NOW;
 use crate::support::database::TestDatabase;
@@ -38,6 +41,58 @@ async fn every_answer_forbids_what_no_page_needs() {
             assert!(!page.body.contains(forbidden), "{path} has {forbidden}");
         }
     }
+}
+
+/// Where the addresses of the console are.
+const ROUTES: &str = include_str!("../../../src/console/mod.rs");
+
+/// Each address of [`ROUTES`], about Ada; the downloads, which are not written out there; and the one that ends sessions last.
+fn addresses() -> Vec<String> {
+    let (ada, ticket, campaign) = (ADA.to_string(), TICKET.to_string(), CAMPAIGN.to_string());
+    let about = [
+        ("{user_id}", ada.as_str()),
+        ("{ticket}", &ticket),
+        ("{campaign}", &campaign),
+        ("{number}", "%2B15550100001"),
+        ("{source}/{event_id}", "stripe/evt_2?body=true"),
+        ("{*rest}", "nothing"),
+        ("/console/live", "/console/live?tables=support_tickets"),
+        ("/revenue/movements", "/revenue/movements?currency=usd&month=2026-01&kind=new"),
+    ];
+    let routes = ROUTES.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let pages = routes.filter(|route| !route.ends_with("/{name}")).map(|route| {
+        about.iter().fold(route.to_owned(), |address, (name, value)| address.replace(name, value))
+    });
+    let downloads = ["members.csv", "events.json", "tickets.csv", "audit.json"];
+    let mut addresses: Vec<String> =
+        pages.chain(downloads.map(|file| format!("/console/{file}"))).collect();
+    addresses.sort_by_key(|address| address.contains("sign-out"));
+    addresses
+}
+
+#[tokio::test]
+async fn no_cache_may_store_an_answer_of_any_route() {
+    let app = ada().await;
+    let browser = Browser::signed_in(&app.database.pool).await;
+    let addresses = addresses();
+    assert!(addresses.len() > 30 && !addresses.iter().any(|it| it.contains('{')), "{addresses:#?}");
+    let mut read = 0;
+    for method in [Method::GET, Method::POST] {
+        for address in &addresses {
+            let request = Request::builder()
+                .method(&method)
+                .uri(address)
+                .header(COOKIE, browser.cookie.as_deref().unwrap())
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("sec-fetch-site", "same-origin");
+            // The headers alone: a stream does not end.
+            let answer =
+                browser.pages.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.headers()["cache-control"], "no-store", "{method} {address}");
+            read += usize::from(method == Method::GET && answer.status() == StatusCode::OK);
+        }
+    }
+    assert!(read >= 22, "only {read} pages were read, the others refused");
 }
 
 #[tokio::test]

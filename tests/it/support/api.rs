@@ -30,6 +30,7 @@ pub struct Reply {
     pub status: StatusCode,
     pub content_type: String,
     pub challenge: Option<String>,
+    pub cache_control: Option<String>,
     pub body: Value,
 }
 
@@ -38,9 +39,11 @@ pub async fn send(api: &Router, request: Request<Body>) -> Reply {
     let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let content_type = header(header::CONTENT_TYPE).unwrap_or_default();
     let challenge = header(header::WWW_AUTHENTICATE);
+    let cache_control = header(header::CACHE_CONTROL);
     let status = response.status();
     let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    Reply { status, content_type, challenge, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Reply { status, content_type, challenge, cache_control, body }
 }
 
 pub fn request(method: Method, path: &str, body: &str) -> Request<Body> {
