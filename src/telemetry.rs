@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::util::TryInitError;
@@ -14,6 +14,8 @@ use crate::config::{Config, LogFormat};
 pub const DELIVERIES: &str = "memberflow_deliveries_total";
 /// Seconds from a delivery's headers to its answer, by `source`.
 pub const DELIVERY_SECONDS: &str = "memberflow_delivery_seconds";
+/// Seconds from an event's receipt to the commit that makes it visible, by `source`.
+pub const FRESHNESS_SECONDS: &str = "memberflow_freshness_seconds";
 /// Auth Hooks answered neutrally although their event could not be stored; reconciliation finds such logins.
 pub const HOOKS_DROPPED: &str = "memberflow_hooks_dropped_total";
 /// Connections evicted for newer ones.
@@ -37,6 +39,10 @@ pub const NOT_COUNTED: &str = "memberflow_stripe_not_counted_total";
 
 /// Bounds of every histogram's buckets, in seconds.
 const BUCKETS_S: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The same of [`FRESHNESS_SECONDS`]: an event may wait for hours while a dependency is down.
+const FRESHNESS_BUCKETS_S: &[f64] =
+    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
 
 /// Sends logs to stderr: human-readable on a terminal, otherwise JSON, or as configured.
 ///
@@ -67,7 +73,9 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());
     }
-    match PrometheusBuilder::new().set_buckets(BUCKETS_S)?.install_recorder() {
+    let freshness = Matcher::Full(FRESHNESS_SECONDS.to_owned());
+    let builder = PrometheusBuilder::new().set_buckets(BUCKETS_S)?;
+    match builder.set_buckets_for_metric(freshness, FRESHNESS_BUCKETS_S)?.install_recorder() {
         Ok(handle) => {
             describe();
             Ok(HANDLE.get_or_init(|| handle).clone())
@@ -88,6 +96,11 @@ fn describe() {
         DELIVERY_SECONDS,
         metrics::Unit::Seconds,
         "From a delivery's headers to its answer."
+    );
+    metrics::describe_histogram!(
+        FRESHNESS_SECONDS,
+        metrics::Unit::Seconds,
+        "From an event's receipt to the commit that makes it visible, by source."
     );
     metrics::describe_counter!(
         UNRECOGNISED,

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::affected::{Affected, AffectedRevenue};
 use super::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use super::derive::derive;
+use super::events::freshness::Received;
 use super::events::uncounted::Uncounted;
 use super::events::unknown_values::UnknownValues;
 use super::events::{self, EventRows};
@@ -95,6 +96,7 @@ impl Store {
         let applied = Applied { new: new.len(), repeated: decoded - new.len(), dead: dead.len() };
         let uncounted = Uncounted::take_from(&mut new);
         let unknown_values = UnknownValues::of(&new);
+        let received = Received::of(&new);
         if !new.is_empty() {
             lock_for_batch(&mut tx).await?;
             // Read again: a batch that held the lock meanwhile may have derived what a later moment made due.
@@ -110,6 +112,7 @@ impl Store {
         }
         uncounted.count();
         unknown_values.count();
+        received.visible_at(self.clock.now());
         Ok(applied)
     }
 

@@ -1,6 +1,7 @@
 //! `ingest.events`: every event once. This file marks events as applied and reads applied events.
 
 pub(super) mod earlier;
+pub(super) mod freshness;
 pub mod pending;
 pub mod prune;
 pub mod retries;

@@ -37,6 +37,25 @@ async fn applied_events_are_counted_by_day_once_with_their_longest_gap() {
     assert_eq!(app.rows(days).await, [day]);
 }
 
+#[tokio::test]
+async fn freshness_is_measured_from_receipt_to_commit() {
+    let metrics = memberflow::telemetry::metrics().unwrap();
+    let app = TestApp::begin().await;
+    let event = received_at(NOW);
+    for _ in 0..2 {
+        app.store_at(NOW + Duration::seconds(90)).apply(std::slice::from_ref(&event)).await.unwrap();
+    }
+    let shown = metrics.render();
+    for line in [
+        "memberflow_freshness_seconds_bucket{source=\"stripe\",le=\"60\"} 0",
+        "memberflow_freshness_seconds_bucket{source=\"stripe\",le=\"300\"} 1",
+        "memberflow_freshness_seconds_sum{source=\"stripe\"} 90",
+        "memberflow_freshness_seconds_count{source=\"stripe\"} 1",
+    ] {
+        assert!(shown.contains(line), "{line} is not in {shown}");
+    }
+}
+
 fn received_at(moment: OffsetDateTime) -> Envelope {
     let event = stripe("evt_3", "customer.updated", 1, customer("cus_1", "a@example.com"));
     Envelope { received_at: moment, ..event }
