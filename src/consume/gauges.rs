@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use metrics::{Unit, describe_gauge, gauge};
 use time::OffsetDateTime;
 
+use super::held::Held;
 use crate::ops::overview::{Overview, overview};
 use crate::ops::sources;
 use crate::store::Store;
 
-/// The age of the event that waits longest, in seconds; 0 where none waits.
+/// The age of the event that waits longest, in seconds, by `stage`; 0 where none waits.
 const OLDEST_PENDING: &str = "memberflow_oldest_pending_event_seconds";
 /// Dead letters; counting stops at 10,001.
 const DEAD: &str = "memberflow_dead_letters";
@@ -36,7 +37,7 @@ pub(super) struct Gauges {
 impl Gauges {
     /// Tells the recorder what each means.
     pub(super) fn described() -> Self {
-        describe_gauge!(OLDEST_PENDING, Unit::Seconds, "Age of the event that waits longest.");
+        describe_gauge!(OLDEST_PENDING, Unit::Seconds, "Age of the event that waits longest, by stage.");
         describe_gauge!(DEAD, Unit::Count, "Dead letters; counting stops at 10,001.");
         describe_gauge!(PARKED, Unit::Count, "What is parked, by reason; counting stops at 10,001.");
         describe_gauge!(LAST_EVENT, Unit::Seconds, "When the latest event of each source was received.");
@@ -48,16 +49,17 @@ impl Gauges {
     }
 
     /// Counts what has come of each source, and measures.
-    pub(super) async fn measure(&mut self, store: &Store) -> Result<(), sqlx::Error> {
+    pub(super) async fn measure(&mut self, store: &Store, held: &Held) -> Result<(), sqlx::Error> {
         let now = store.now();
+        set_oldest("received", held.oldest(), now);
         sources::count(store.pool(), now).await?;
         self.set(overview(store.pool(), now).await?, now);
         Ok(())
     }
 
     fn set(&mut self, overview: Overview, now: OffsetDateTime) {
-        let oldest = overview.pending.oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64());
-        gauge!(OLDEST_PENDING).set(oldest.max(0.0));
+        set_oldest("waiting", overview.pending.oldest, now);
+        set_oldest("failing", overview.pending.oldest_failing, now);
         gauge!(DEAD).set(overview.dead as f64);
         for reason in &self.reasons {
             gauge!(PARKED, "reason" => reason.clone()).set(0.0);
@@ -79,4 +81,9 @@ impl Gauges {
             gauge!(DRIFT_CHECKED, "check" => check.name).set(check.at.unix_timestamp() as f64);
         }
     }
+}
+
+fn set_oldest(stage: &'static str, oldest: Option<OffsetDateTime>, now: OffsetDateTime) {
+    let age_s = oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64());
+    gauge!(OLDEST_PENDING, "stage" => stage).set(age_s.max(0.0));
 }

@@ -5,6 +5,7 @@
 mod dead;
 mod earlier;
 mod gauges;
+mod held;
 mod isolate;
 mod retries;
 mod upkeep;
@@ -17,6 +18,8 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, FuturesUnordered, Stream};
 use tokio::task::JoinError;
 use tokio::time::sleep;
+
+use held::Held;
 
 use crate::lifecycle::Lifecycle;
 use crate::queue::{Batch, Consumer, Queue};
@@ -43,10 +46,11 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
         }
         wait(delays.next_delay(), lifecycle).await;
     }
-    let consuming = queue.consumers().into_iter().map(|consumer| consume(consumer, store, lifecycle));
+    let held = Held::default();
+    let consuming = queue.consumers().into_iter().map(|consumer| consume(consumer, store, &held, lifecycle));
     tokio::join!(
         join_all(consuming),
-        upkeep::run(store, lifecycle),
+        upkeep::run(store, &held, lifecycle),
         dead::run(queue, store, lifecycle),
         retries::run(store, lifecycle),
         earlier::run(queue, store, lifecycle),
@@ -54,7 +58,7 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
 }
 
 /// Applies one batch while the next is fetched; only the derivation is serialised.
-async fn consume(mut consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
+async fn consume(mut consumer: Consumer, store: &Store, held: &Held, lifecycle: &Lifecycle) {
     let mut batches = pin!(batches(&mut consumer));
     let mut in_flight = FuturesUnordered::new();
     loop {
@@ -63,7 +67,11 @@ async fn consume(mut consumer: Consumer, store: &Store, lifecycle: &Lifecycle) {
             batch = batches.next(), if in_flight.len() < BATCHES_AT_ONCE => {
                 let Some(batch) = batch else { break };
                 let (store, here) = (store.clone(), lifecycle.clone());
-                let applying = async move { apply_and_ack(batch, &store, &here).await };
+                let holding = held.hold(&batch);
+                let applying = async move {
+                    apply_and_ack(batch, &store, &here).await;
+                    drop(holding);
+                };
                 in_flight.push(lifecycle.tasks.spawn(applying));
             }
         }

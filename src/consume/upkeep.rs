@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::gauges::Gauges;
+use super::held::Held;
 use crate::database::with_time_limit;
 use crate::lifecycle::Lifecycle;
 use crate::ops::{idempotency, prune};
@@ -19,7 +20,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 const PRUNING_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs until the process stops.
-pub async fn run(store: &Store, lifecycle: &Lifecycle) {
+pub async fn run(store: &Store, held: &Held, lifecycle: &Lifecycle) {
     let mut pruned: Option<Instant> = None;
     let mut gauges = Gauges::described();
     let mut ticks = interval(PERIOD);
@@ -30,7 +31,7 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
             Some(Ok(count)) => tracing::info!(count, "recomputed customers and members"),
             Some(Err(error)) => tracing::warn!(%error, "recompute failed, will retry"),
         }
-        if let Some(Err(error)) = lifecycle.until_stopping(gauges.measure(store)).await {
+        if let Some(Err(error)) = lifecycle.until_stopping(gauges.measure(store, held)).await {
             tracing::warn!(%error, "state not measured, will retry");
         }
         if pruned.is_none_or(|at| at.elapsed() >= PRUNING_PERIOD) {

@@ -43,11 +43,16 @@ pub struct Members {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = PendingEvents)]
 pub struct Pending {
-    /// How many; one more than [`COUNTED_MAX`] means more.
+    /// How many have not been tried yet; one more than [`COUNTED_MAX`] means more.
     pub count: i64,
     /// When the oldest of them was received.
     #[serde(with = "time::serde::rfc3339::option")]
     pub oldest: Option<OffsetDateTime>,
+    /// How many have failed and are retried later; capped likewise.
+    pub failing: i64,
+    /// When the oldest of these was received.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub oldest_failing: Option<OffsetDateTime>,
 }
 
 /// Parked items of one reason.
@@ -84,10 +89,16 @@ cross join lateral (
     from (select from auth.users where not is_large and deleted_at is null order by id limit $1 + 1) u
 ) accounts";
 
-/// In the order of an index: when they are due.
+/// Each stage in the order of an index: when they are due.
 const PENDING: &str = "
-select count(*) as count, min(received_at) as oldest from (
-    select received_at from ingest.events where state = 'pending' order by alone, next_attempt_at, id limit $1
+select count(*) filter (where not alone) as count, min(received_at) filter (where not alone) as oldest,
+       count(*) filter (where alone) as failing, min(received_at) filter (where alone) as oldest_failing
+from (
+    (select alone, received_at from ingest.events
+     where state = 'pending' and not alone order by next_attempt_at, id limit $1)
+    union all
+    (select alone, received_at from ingest.events
+     where state = 'pending' and alone order by next_attempt_at, id limit $1)
 ) pending";
 
 const DEAD: &str =
