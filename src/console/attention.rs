@@ -1,5 +1,5 @@
-//! `/console/attention`: what needs somebody: dead letters by cause, what is parked by reason, silent sources
-//! and drift.
+//! `/console/attention`: what needs somebody: dead letters by cause, events that fail and are retried, what is parked by
+//! reason, silent sources and drift.
 
 use askama::Template;
 use axum::Form;
@@ -16,11 +16,14 @@ use super::signing_in::session::{Role, Session};
 use super::state::Console;
 use crate::ops::dead_letters::{self, Causes, Limits, Selection};
 use crate::ops::drift::{self, Check};
+use crate::ops::events::{self, Event, State as EventState, Wanted};
 use crate::ops::parked::{self, Parked};
 use crate::ops::sources::{self, Source};
 
 /// Where it is.
 const HERE: &str = "/console/attention";
+/// The most failing events that are shown here; their list has all.
+const FAILING_SHOWN: u32 = 10;
 
 #[derive(Template)]
 #[template(path = "attention.html")]
@@ -28,6 +31,8 @@ struct Attention {
     frame: Frame,
     may_change: bool,
     dead: Causes,
+    /// The newest of those that are retried.
+    failing: Vec<Event>,
     parked: Vec<Parked>,
     /// Those that are silent.
     sources: Vec<Source>,
@@ -50,12 +55,14 @@ impl Attention {
 pub(super) async fn show(State(console): State<Console>, session: Session) -> Result<Response, PageError> {
     let dead = dead_letters::causes(console.pool(), &Selection::default()).await?;
     let (pool, now) = (console.pool(), console.now());
+    let retried = Wanted { state: Some(EventState::Failing), ..Wanted::default() };
+    let failing = events::list(pool, &retried, None, FAILING_SHOWN).await?.events;
     let parked = parked::reasons(pool).await?;
     let mut sources = sources::list(&mut *pool.acquire().await?, now).await?;
     sources.retain(|source| source.is_silent);
     let checks = drift::last(pool).await?;
     let (frame, may_change) = (Frame::of(&session, "Attention", "Needs attention"), session.may_change());
-    Ok(page(&Attention { frame, may_change, dead, parked, sources, checks, now }))
+    Ok(page(&Attention { frame, may_change, dead, failing, parked, sources, checks, now }))
 }
 
 /// Which letters, and what is done with them.
