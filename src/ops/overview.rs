@@ -12,9 +12,14 @@ use crate::database;
 /// Where exact counts end.
 pub const COUNTED_MAX: i64 = 10_000;
 
+/// The version of this build.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// An overview of the installation.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Overview {
+    /// The version of memberflow.
+    pub version: &'static str,
     /// Accounts.
     pub members: Members,
     /// Events that wait to be applied.
@@ -75,7 +80,7 @@ pub async fn overview(pool: &PgPool, now: OffsetDateTime) -> Result<Overview, sq
     let sources = sources::list(&mut reading, now).await?;
     reading.commit().await?;
     let checks = drift::last(pool).await?;
-    Ok(Overview { members, pending, dead, parked, sources, checks })
+    Ok(Overview { version: VERSION, members, pending, dead, parked, sources, checks })
 }
 
 /// Where Postgres knows of far more they are not counted, which would read a page of the table for each: ids are random.

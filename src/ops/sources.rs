@@ -1,5 +1,5 @@
-//! How busy each source is, and whether one has fallen silent: derived from counts by day, to which events applied since
-//! then are added once a minute, by index.
+//! How busy each source is, how soon its events are visible, and whether one has fallen silent: derived from counts by
+//! day, to which events applied since then are added once a minute, by index, and from the latest applied events.
 
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, PgPool};
@@ -15,6 +15,10 @@ const COUNTED_MAX: i64 = 50_000;
 const HABIT: Duration = Duration::days(7);
 /// How long the counts by day are kept.
 const KEPT: Duration = Duration::days(30);
+/// The period over which events a second and their freshness are measured.
+const RECENT: Duration = Duration::minutes(5);
+/// The most events that these are measured by: the latest. If there are more, the period is shorter.
+const RECENT_MAX: i64 = 5_000;
 /// With fewer events in this period, no source is called silent.
 const HABIT_EVENTS_MIN: i64 = 20;
 /// A shorter gap is never called silence.
@@ -39,6 +43,12 @@ pub struct Source {
     pub longest_gap_s: Option<f64>,
     /// Nothing has come for longer than ever in those days, by half, and for five minutes at least.
     pub is_silent: bool,
+    /// Events a second, of those applied in the last five minutes, or of the latest 5,000 events.
+    pub per_second: f64,
+    /// From their receipt until they were applied, in seconds: the median; null where there are none.
+    pub freshness_p50_s: Option<f64>,
+    /// The same of the slowest in a hundred.
+    pub freshness_p99_s: Option<f64>,
 }
 
 #[derive(FromRow)]
@@ -48,11 +58,15 @@ struct Counted {
     since: Option<OffsetDateTime>,
     events: i64,
     longest_gap_s: Option<f64>,
+    recent: i64,
+    recent_since: Option<OffsetDateTime>,
+    freshness_p50_s: Option<f64>,
+    freshness_p99_s: Option<f64>,
 }
 
 impl Counted {
     fn at(self, now: OffsetDateTime) -> Source {
-        let Self { source, last_received_at, since, events, longest_gap_s } = self;
+        let Self { source, last_received_at, since, events, longest_gap_s, .. } = self;
         let watched = since.map(|since| last_received_at - since).unwrap_or_default();
         let has_habit = events >= HABIT_EVENTS_MIN && watched >= Duration::days(1);
         let silence_s = (now - last_received_at).as_seconds_f64();
@@ -64,29 +78,55 @@ impl Counted {
             last_received_at,
             events,
             longest_gap_s,
+            per_second: per_second(self.recent, self.recent_since, now),
+            freshness_p50_s: self.freshness_p50_s,
+            freshness_p99_s: self.freshness_p99_s,
         }
     }
 }
 
+/// `since`: when the first of the events was applied, if there may have been others before it.
+fn per_second(events: i64, since: Option<OffsetDateTime>, now: OffsetDateTime) -> f64 {
+    let period = since.map_or(RECENT, |since| now - since);
+    events as f64 / period.as_seconds_f64().max(1.0)
+}
+
 /// The sources that events came from.
 pub async fn list(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<Source>, sqlx::Error> {
-    let counted: Vec<Counted> = sqlx::query_as(LIST).bind((now - HABIT).date()).fetch_all(connection).await?;
+    let query = sqlx::query_as(LIST).bind((now - HABIT).date()).bind(now - RECENT).bind(RECENT_MAX);
+    let counted: Vec<Counted> = query.fetch_all(connection).await?;
     Ok(counted.into_iter().map(|counted| counted.at(now)).collect())
 }
 
 /// By day, and what has come since these were counted: among the last thousand that were applied.
 const LIST: &str = "
-select source, max(last_received_at) as last_received_at,
-       min(day) filter (where day >= $1)::timestamp at time zone 'UTC' as since,
-       coalesce(sum(events) filter (where day >= $1), 0)::bigint as events,
-       max(longest_gap_s) filter (where day >= $1) as longest_gap_s
+with recent as materialized (
+    select source, received_at, applied_at, count(*) over () = $3 as is_cut, min(applied_at) over () as since from (
+        select source, received_at, applied_at from ingest.events
+        where applied_at > $2 order by applied_at desc limit $3
+    ) latest
+), measured as (
+    select source, count(*) as events, min(since) filter (where is_cut) as since,
+           percentile_cont(array[0.5, 0.99]::float8[]) within group (
+               order by greatest(extract(epoch from applied_at - received_at), 0)::float8) as freshness_s
+    from recent group by source
+)
+select d.source, d.last_received_at, d.since, d.events, d.longest_gap_s, coalesce(m.events, 0) as recent,
+       m.since as recent_since, m.freshness_s[1] as freshness_p50_s, m.freshness_s[2] as freshness_p99_s
 from (
-    select source, day, events, longest_gap_s, last_received_at from ingest.source_days
-    union all
-    select source, null, 0, null, max(received_at) from (
-        select source, received_at from ingest.events where applied_at is not null order by applied_at desc limit 1000
-    ) applied where source <> 'internal' group by source
-) days group by source order by source";
+    select source, max(last_received_at) as last_received_at,
+           min(day) filter (where day >= $1)::timestamp at time zone 'UTC' as since,
+           coalesce(sum(events) filter (where day >= $1), 0)::bigint as events,
+           max(longest_gap_s) filter (where day >= $1) as longest_gap_s
+    from (
+        select source, day, events, longest_gap_s, last_received_at from ingest.source_days
+        union all
+        select source, null, 0, null, max(received_at) from (
+            select source, received_at from ingest.events where applied_at is not null
+            order by applied_at desc limit 1000
+        ) applied where source <> 'internal' group by source
+    ) days group by source
+) d left join measured m using (source) order by d.source";
 
 /// Counts what was applied since the last time, unless another process is at it.
 ///
@@ -144,6 +184,10 @@ mod tests {
                 since,
                 events,
                 longest_gap_s: Some(longest_gap_s),
+                recent: 0,
+                recent_since: None,
+                freshness_p50_s: None,
+                freshness_p99_s: None,
             };
             counted.at(last + Duration::minutes(minutes)).is_silent
         };
@@ -153,5 +197,16 @@ mod tests {
         assert!(silent(1000, 7, 1.0, 6));
         assert!(!silent(19, 7, 600.0, 1000), "too few");
         assert!(!silent(1000, 0, 600.0, 1000), "too new");
+    }
+
+    #[test]
+    fn events_a_second_are_measured_over_five_minutes_or_since_the_first_that_was_read() {
+        let now = datetime!(2026-11-20 12:00 UTC);
+        let rate = |events, seconds: Option<i64>| {
+            per_second(events, seconds.map(|seconds| now - Duration::seconds(seconds)), now)
+        };
+        assert!((rate(600, None) - 2.0).abs() < 1e-9);
+        assert!((rate(5_000, Some(10)) - 500.0).abs() < 1e-9);
+        assert!((rate(5_000, Some(0)) - 5_000.0).abs() < 1e-9);
     }
 }

@@ -121,6 +121,20 @@ pub(in crate::console) fn age(since: OffsetDateTime, now: OffsetDateTime) -> Str
     lasting((now - since).whole_seconds().max(0))
 }
 
+/// So many a second.
+pub(in crate::console) fn rate(per_second: &f64) -> String {
+    if *per_second >= 10.0 { format!("{per_second:.0}") } else { format!("{per_second:.2}") }
+}
+
+/// A time in seconds that may be a fraction of one.
+pub(in crate::console) fn latency(latency_s: &Option<f64>) -> String {
+    match latency_s {
+        Some(latency) if *latency < 1.0 => format!("{:.0} ms", latency * 1000.0),
+        Some(latency) if *latency < 10.0 => format!("{latency:.1} s"),
+        longer => seconds(longer),
+    }
+}
+
 /// A time in seconds, in the largest unit that fits.
 pub(in crate::console) fn seconds(seconds: &Option<f64>) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "rounded on purpose")]

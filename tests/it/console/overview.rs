@@ -88,11 +88,49 @@ async fn a_silent_source_is_shown_until_it_is_heard_of_again() {
     let overview = browser.get("/console").await;
     overview.assert_shows(&["<span class=\"bad\">silent</span>", "as usual", "2 min"]);
     let attention = browser.get("/console/attention").await;
-    attention.assert_shows(&["<th scope=\"row\">stripe</th>"]);
-    assert!(!attention.body.contains("<th scope=\"row\">twilio</th>"));
+    attention.assert_shows(&["source=stripe\" data-row>stripe</a>"]);
+    assert!(!attention.body.contains("source=twilio"));
     let event = stripe("evt_1", "customer.created", 0, customer("cus_1", "a@example.com"));
     app.apply([Envelope { received_at: NOW, ..event }]).await;
     browser.get("/console/attention").await.assert_shows(&["No source has been silent"]);
+}
+
+#[tokio::test]
+async fn overview_shows_rate_and_freshness_and_each_number_leads_to_its_list() {
+    let app = TestApp::begin().await;
+    app.sign_up(ADA, "ada@example.com").await;
+    app.name_tier("Pro", "price_pro").await;
+    let at = |id: &str, second: i64, object| {
+        let event = stripe(id, "customer.subscription.created", second, object);
+        Envelope { received_at: NOW - Duration::milliseconds(250), ..event }
+    };
+    app.apply([at("evt_1", 0, subscription("sub_1", "cus_1", "active"))]).await;
+    let poison = stripe("evt_2", "customer.created", 1, customer("cus_2", "b@example.com"));
+    app.store.dead_letter(&[(poison, "too often".to_owned())]).await.unwrap();
+    let failing = stripe("evt_3", "customer.created", 2, customer("cus_3", "c@example.com"));
+    app.store.schedule_retry(&failing, "deadlock detected").await.unwrap();
+    let source = overview(&app.database.pool, NOW).await.unwrap().sources.remove(0);
+    assert_eq!(source.source, "stripe");
+    assert!((source.per_second - 1.0 / 300.0).abs() < 1e-9, "{source:?}");
+    assert_eq!((source.freshness_p50_s, source.freshness_p99_s), (Some(0.25), Some(0.25)));
+
+    let mut browser = Browser::signed_in(&app.database.pool).await;
+    browser.get("/console").await.assert_shows(&[
+        "<a href=\"/console/members\">1</a>",
+        "<a href=\"/console/revenue\">",
+        "<a href=\"/console/events?state=waiting\">",
+        "<a href=\"/console/events?state=failing\" class=\"bad\">1 failing</a>",
+        "<a href=\"/console/events?state=dead\" class=\"bad\">1</a>",
+        "<a href=\"/console/parked?reason=unknown_user\"",
+        "<a href=\"/console/events?source=stripe\"",
+        "250 ms",
+        concat!("memberflow ", env!("CARGO_PKG_VERSION")),
+    ]);
+    browser.get("/console/attention").await.assert_shows(&[
+        "<a href=\"/console/events/stripe/evt_3\" data-row>evt_3</a>",
+        "attempts: 1; deadlock detected",
+        "<a href=\"/console/events?state=failing\">",
+    ]);
 }
 
 #[tokio::test]
@@ -116,7 +154,7 @@ async fn drift_is_shown_with_both_values_until_it_is_fixed() {
     }
     rebuild::run(&app.store, true, &mut Progress::Silent, |_| true).await.unwrap();
     browser.get("/console/attention").await.assert_shows(&["no drift"]);
-    browser.get("/console").await.assert_shows(&["<th scope=\"row\">rebuild</th>"]);
+    browser.get("/console").await.assert_shows(&["data-row>rebuild</a>"]);
 }
 
 #[tokio::test]
