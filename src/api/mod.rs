@@ -6,6 +6,7 @@ mod extract;
 mod idempotency;
 mod list_acts;
 mod list_campaigns;
+mod list_cohort_customers;
 mod list_cohorts;
 mod list_dead_letters;
 mod list_events;
@@ -96,6 +97,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(show_waterfall::show))
         .routes(routes!(list_movements::list))
         .routes(routes!(list_cohorts::list))
+        .routes(routes!(list_cohort_customers::list))
         .routes(routes!(list_campaigns::list))
         .routes(routes!(show_campaign::show));
     let tickets = OpenApiRouter::new()

@@ -94,6 +94,7 @@ fn for_people_signed_in() -> Router<Console> {
         .route("/console/messages/{number}", get(messages::conversation))
         .route("/console/revenue", get(revenue::show))
         .route("/console/revenue/movements", get(revenue::movements::show))
+        .route("/console/revenue/cohort", get(revenue::cohort::show))
         .route("/console/campaigns", get(campaigns::list))
         .route("/console/campaigns/{campaign}", get(campaigns::show))
         .route("/console/events", get(events::list::show))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use memberflow::clock::Clock;
 use memberflow::ops::dead_letters::{self, Limits, Selection};
 use memberflow::ops::events::{self, State, Wanted};
-use memberflow::ops::ledger::{About, Cell, Question};
+use memberflow::ops::ledger::{About, Cell, CohortMonth, Month, Question};
 use memberflow::ops::members::{Direction, Filter, PageRequest, Sort, SortBy};
 use memberflow::ops::{audit, campaigns, ledger, members, messages, overview, parked, sources, tickets};
 use memberflow::store::events::pending;
@@ -141,6 +141,7 @@ async fn read_revenue(pool: &PgPool, user: Uuid) {
     let rows = ledger::waterfall(pool, &months, None).await.unwrap().rows;
     assert!(!ledger::cohorts(pool, &months).await.unwrap().cohorts.is_empty());
     let new = rows.iter().find(|row| row.movements.new > 1).unwrap();
+    read_cohort(pool, &new.currency, new.month).await;
     for known_at in [None, Some(NOW)] {
         let (currency, month) = (new.currency.clone(), new.month);
         let cell = Cell { currency, month, kind: "new".to_owned(), known_at };
@@ -148,6 +149,13 @@ async fn read_revenue(pool: &PgPool, user: Uuid) {
         assert!(page.next_cursor.is_some());
         ledger::movements(pool, &cell, page.next_cursor.as_deref(), 1).await.unwrap();
     }
+}
+
+async fn read_cohort(pool: &PgPool, currency: &str, began: Month) {
+    let cohort = CohortMonth { currency: currency.to_owned(), began, month: Month::of(NOW) };
+    let page = ledger::cohort_customers(pool, &cohort, None, 1).await.unwrap();
+    let behind = ledger::cohort_customers(pool, &cohort, page.next_cursor.as_deref(), 1).await.unwrap();
+    ledger::cohort_customers(pool, &cohort, behind.prev_cursor.as_deref(), 1).await.unwrap();
 }
 
 async fn read_events(pool: &PgPool) {

@@ -1,6 +1,7 @@
 //! The grids of cohorts on the Revenue page: who is still there, and what they bring.
 
-use crate::console::html::format;
+use super::cohort;
+use crate::console::html::{format, query};
 use crate::ops::ledger::{Cohort, Retained};
 
 /// The most cohorts in one grid, and so the most months that one is followed.
@@ -26,6 +27,8 @@ pub(super) struct Cell {
     /// Of the end of the first month; empty where nothing was left there.
     pub percent: String,
     pub value: String,
+    /// Where its customers are.
+    pub href: String,
 }
 
 /// The grids of `cohorts`, all of one currency; none where there is no cohort.
@@ -50,13 +53,15 @@ fn grid(caption: &'static str, cohorts: &[&Cohort], line: &dyn Fn(&Cohort) -> Li
 }
 
 fn line(cohort: &Cohort, measure: fn(&Retained) -> i64, shown: &dyn Fn(i64) -> String) -> Line {
-    let first = cohort.months.first().map_or(0, measure);
+    let (first, began) = (cohort.months.first().map_or(0, measure), cohort.month.to_string());
     let cell = |retained: &Retained| {
         let value = measure(retained);
         let percent = percent(value, first).map_or_else(String::new, |percent| format!("{percent} %"));
-        Cell { percent, value: shown(value) }
+        let month = retained.month.to_string();
+        let pairs = [("currency", cohort.currency.as_str()), ("began", &began), ("month", &month)];
+        Cell { percent, value: shown(value), href: query::address(cohort::HERE, pairs) }
     };
-    Line { month: cohort.month.to_string(), cells: cohort.months.iter().map(cell).collect() }
+    Line { month: began.clone(), cells: cohort.months.iter().map(cell).collect() }
 }
 
 /// In whole percent, half up.

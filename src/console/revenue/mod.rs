@@ -1,5 +1,6 @@
 //! `/console/revenue`: the MRR at a moment, and how it moved month by month.
 
+pub(super) mod cohort;
 mod cohorts;
 pub(super) mod movements;
 

@@ -116,6 +116,10 @@ fn requests() -> Vec<(Method, &'static str, String, Value)> {
         plain("/api/mrr/waterfall"),
         plain("/api/mrr/cohorts"),
         get(
+            "/api/mrr/cohorts/customers",
+            "/api/mrr/cohorts/customers?currency=usd&began=2026-01&month=2026-02&count=true".to_owned(),
+        ),
+        get(
             "/api/mrr/movements",
             "/api/mrr/movements?currency=usd&month=2026-01&kind=new&count=true".to_owned(),
         ),

@@ -48,6 +48,7 @@ pub fn pages() -> Vec<(String, &'static str)> {
         (format!("/console/tickets/{TICKET}"), "It still does not."),
         ("/console/revenue?from=2026-01&to=2026-06".to_owned(), "2026-06"),
         ("/console/revenue/movements?currency=usd&month=2026-01&kind=new".to_owned(), "ada@example.com"),
+        ("/console/revenue/cohort?currency=usd&began=2026-01&month=2026-03".to_owned(), "ada@example.com"),
         ("/console/messages".to_owned(), "Call me."),
         ("/console/campaigns".to_owned(), "Spring"),
         (format!("/console/campaigns/{CAMPAIGN}"), "lead@example.com"),

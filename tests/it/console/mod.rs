@@ -12,6 +12,7 @@ mod overview;
 pub mod pages;
 mod paging;
 mod parked;
+mod revenue;
 mod roles;
 mod signing_in;
 
@@ -96,6 +97,13 @@ fn config() -> Config {
     let mut config = crate::support::config(String::new());
     config.admin_token = Some(TOKEN.into());
     config
+}
+
+/// The page at `path`, as an admin reads it.
+pub async fn read(pool: &PgPool, path: &str) -> String {
+    let page = Browser::signed_in(pool).await.get(path).await;
+    assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+    page.body
 }
 
 impl Browser {

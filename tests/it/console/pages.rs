@@ -222,26 +222,6 @@ async fn a_member_s_page_tells_what_happened_and_why_the_mrr_is_what_it_is() {
 }
 
 #[tokio::test]
-async fn an_amount_of_the_waterfall_leads_to_its_movements_their_members_and_events() {
-    let app = ada().await;
-    let mut browser = Browser::signed_in(&app.database.pool).await;
-    let page = browser.get("/console/revenue?from=2025-12&to=2026-02&date=2026-01-31").await;
-    page.assert_shows(&["from 1 customers", "<polyline", "Opening: 0.00 USD", "Closing: 10.00 USD"]);
-    page.assert_says(&[
-        "Customers who are still there",
-        "100 % <small>1</small>",
-        "100 % <small>10.00 USD</small>",
-    ]);
-    let movements = browser.get(&page.link("10.00 USD")).await;
-    movements.assert_shows(&["ada@example.com", &format!("/console/members/{ADA}"), "10.00 USD"]);
-    browser.get(&movements.link("evt_2")).await.assert_shows(&["customer.subscription.created"]);
-    let before = browser.get("/console/revenue?from=2026-01&to=2026-01&known_at=2025-01-01").await;
-    before.assert_shows(&["No subscription has been worth anything yet"]);
-    let none = "/console/revenue/movements?currency=usd&month=2026-01&kind=churn";
-    browser.get(none).await.assert_shows(&["No movement of this kind in this month"]);
-}
-
-#[tokio::test]
 async fn statuses_tags_and_notes_are_set_by_hand_and_given_back() {
     let app = ada().await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
@@ -344,26 +324,6 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
         browser.post(&path, fields).await.assert_is(StatusCode::FORBIDDEN, "may read and not change");
     }
     assert_eq!(acts(&app).await, [] as [Value; 0]);
-}
-
-#[tokio::test]
-async fn revenue_shows_a_line_a_waterfall_and_a_table() {
-    let app = ada().await;
-    let mut browser = Browser::signed_in(&app.database.pool).await;
-    let page = browser.get("/console/revenue?from=2026-01&to=2026-02").await;
-    page.assert_shows(&[
-        "10.00 USD",
-        "from 1 customers",
-        "<th scope=\"row\">2026-01</th>",
-        "/console/revenue?from=2026-01&#38;to=2026-02&#38;date=2026-02-28\" aria-label=\"2026-02: 10.00 USD\"",
-    ]);
-    assert_eq!(
-        ["<circle", "<rect"].map(|it| page.body.matches(it).count()),
-        [2, 9],
-        "two months, each with its place, and seven bars"
-    );
-    let before = browser.get("/console/revenue?known_at=2020-01-01").await;
-    before.assert_shows(&["as it was known at", "No subscription has been worth anything yet"]);
 }
 
 #[tokio::test]
