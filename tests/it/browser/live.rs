@@ -33,6 +33,34 @@ impl Console {
     }
 }
 
+#[tokio::test]
+async fn page_in_the_order_of_time_counts_what_is_new() {
+    let console = Console::signed_in(world().await).await;
+    let chromium = &console.chromium;
+    console.go("/console/audit").await;
+    chromium.wait_for("main", "members change").await;
+    let mut acts = 0;
+    eventually("the page counts what is new", async || {
+        acts += 1;
+        console
+            .app
+            .execute(
+                "insert into ingest.audit_log (actor, act, arguments, outcome, at)
+                 values ('grace', 'rebuild', '{}', '{}', clock_timestamp() + interval '1 day')",
+            )
+            .await;
+        let offered = chromium.wait_until(OFFERS);
+        tokio::time::timeout(OFFERED_WITHIN, offered).await.ok()
+    })
+    .await;
+    chromium
+        .wait_until(&format!("document.querySelector('#changed button').textContent === '{acts} new: show'"))
+        .await;
+    chromium.click("#changed button").await;
+    chromium.wait_until("document.querySelectorAll('#list tbody tr').length > 1").await;
+    console.close().await;
+}
+
 /// Lets the test look at the page's streams.
 const KEEP_STREAMS: &str = "
     window.streams = [];
