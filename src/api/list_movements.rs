@@ -49,6 +49,7 @@ pub async fn list(
     let mut page = ledger::movements(state.store.pool(), &cell, cursor.as_deref(), limit).await?;
     if is_counted {
         page.count = ledger::count_movements(state.store.pool(), &cell).await?;
+        page.customers = ledger::count_customers(state.store.pool(), &cell).await?;
     }
     Ok(Json(page))
 }

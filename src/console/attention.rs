@@ -11,7 +11,8 @@ use time::OffsetDateTime;
 
 use super::html::error::PageError;
 use super::html::page::{Frame, page};
-use super::html::{confirm, format};
+use super::html::query::Downloads;
+use super::html::{confirm, format, query};
 use super::signing_in::session::{Role, Session};
 use super::state::Console;
 use crate::ops::dead_letters::{self, Causes, Limits, Selection};
@@ -22,6 +23,8 @@ use crate::ops::sources::{self, Source};
 
 /// Where it is.
 const HERE: &str = "/console/attention";
+/// The dead letters as files.
+const DEAD_LETTERS: &str = "/console/dead-letters";
 /// The most failing events that are shown here; their list has all.
 const FAILING_SHOWN: u32 = 10;
 
@@ -31,6 +34,8 @@ struct Attention {
     frame: Frame,
     may_change: bool,
     dead: Causes,
+    /// Of the dead letters.
+    downloads: Downloads,
     /// The newest of those that are retried.
     failing: Vec<Event>,
     parked: Vec<Parked>,
@@ -61,8 +66,9 @@ pub(super) async fn show(State(console): State<Console>, session: Session) -> Re
     let mut sources = sources::list(&mut *pool.acquire().await?, now).await?;
     sources.retain(|source| source.is_silent);
     let checks = drift::last(pool).await?;
+    let downloads = query::downloads(DEAD_LETTERS, []);
     let (frame, may_change) = (Frame::of(&session, "Attention", "Needs attention"), session.may_change());
-    Ok(page(&Attention { frame, may_change, dead, failing, parked, sources, checks, now }))
+    Ok(page(&Attention { frame, may_change, dead, downloads, failing, parked, sources, checks, now }))
 }
 
 /// Which letters, and what is done with them.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
-use super::html::query::{Listed, Pages, Rows};
+use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::{Role, Session};
 use super::state::Console;
@@ -60,7 +60,7 @@ struct Audit {
     params: Params,
     acts: Vec<Line>,
     pages: Pages,
-    downloads: [(&'static str, String); 2],
+    downloads: Downloads,
     error: Option<String>,
 }
 

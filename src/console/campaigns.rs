@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::html::error::PageError;
 use super::html::page::{Frame, page, page_with};
-use super::html::query::{Listed, Pages, Rows};
+use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::Session;
 use super::state::Console;
@@ -28,8 +28,16 @@ pub(super) struct Params {
 }
 
 impl Params {
+    pub(super) fn filters(&self) -> [(&'static str, &str); 1] {
+        [("status", &self.status)]
+    }
+
     fn address(&self, cursor: &str) -> String {
-        query::address(HERE, [("status", self.status.as_str()), ("cursor", cursor)])
+        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+    }
+
+    pub(super) fn status(&self) -> Result<Option<String>, PageError> {
+        query::one_of("status", &self.status, &STATUSES)
     }
 }
 
@@ -40,6 +48,7 @@ struct Campaigns {
     params: Params,
     campaigns: Vec<Campaign>,
     pages: Pages,
+    downloads: Downloads,
     error: Option<String>,
 }
 
@@ -49,8 +58,7 @@ impl Campaigns {
 
 async fn read(console: &Console, params: &Params) -> Result<Rows<Campaign>, PageError> {
     let cursor = query::text("cursor", &params.cursor)?;
-    let status = query::one_of("status", &params.status, &STATUSES)?;
-    let page = campaigns::list(console.pool(), status.as_deref(), cursor.as_deref(), LIMIT).await?;
+    let page = campaigns::list(console.pool(), params.status()?.as_deref(), cursor.as_deref(), LIMIT).await?;
     Ok(Rows { rows: page.campaigns, next: page.next_after, prev: page.prev_cursor })
 }
 
@@ -63,8 +71,9 @@ pub(super) async fn list(
     let Query(params) = params?;
     let Listed { status, rows: campaigns, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
+    let downloads = query::downloads(HERE, params.filters());
     let frame = Frame::of(&session, "Campaigns", "Campaigns");
-    Ok(page_with(status, &Campaigns { frame, params, campaigns, pages, error }))
+    Ok(page_with(status, &Campaigns { frame, params, campaigns, pages, downloads, error }))
 }
 
 #[derive(Template)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::html::columns::{self, Choice, Known};
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
-use super::html::query::{Listed, Pages, Rows};
+use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::Session;
 use super::state::Console;
@@ -115,7 +115,7 @@ struct Members {
     choices: Vec<Choice>,
     members: Vec<Member>,
     pages: Pages,
-    downloads: [(&'static str, String); 2],
+    downloads: Downloads,
     list: &'static str,
     views: Vec<View>,
     /// The query string of what is shown.

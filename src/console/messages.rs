@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
-use super::html::query::{Listed, Pages, Rows};
+use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::Session;
 use super::state::Console;
@@ -33,7 +33,7 @@ pub(super) struct Params {
 }
 
 impl Params {
-    fn filters(&self) -> [(&'static str, &str); 6] {
+    pub(super) fn filters(&self) -> [(&'static str, &str); 6] {
         [
             ("status", &self.status),
             ("direction", &self.direction),
@@ -52,7 +52,7 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
     }
 
-    fn filter(&self) -> Result<Filter, PageError> {
+    pub(super) fn filter(&self) -> Result<Filter, PageError> {
         Ok(Filter {
             status: query::one_of("status", &self.status, &STATUSES)?,
             direction: query::one_of("direction", &self.direction, &DIRECTIONS)?,
@@ -80,6 +80,7 @@ struct Messages {
     params: Params,
     messages: Vec<Message>,
     pages: Pages,
+    downloads: Downloads,
     error: Option<String>,
 }
 
@@ -98,8 +99,9 @@ pub(super) async fn list(
     let read = read(&console, params.filter(), &params.cursor).await;
     let Listed { status, rows: messages, pages, error } =
         Listed::of(read, &params.cursor, |cursor| params.address(cursor))?;
+    let downloads = query::downloads(HERE, params.filters());
     let frame = Frame::of(&session, "Messages", "Text messages");
-    Ok(page_with(status, &Messages { frame, params, messages, pages, error }))
+    Ok(page_with(status, &Messages { frame, params, messages, pages, downloads, error }))
 }
 
 /// The query string of a conversation.

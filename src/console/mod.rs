@@ -12,7 +12,7 @@ mod audit;
 mod campaigns;
 mod change_member;
 mod events;
-mod export;
+mod lists;
 mod live;
 mod member;
 mod members;
@@ -37,6 +37,7 @@ use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::store::Store;
 
+use self::lists::{counted, export};
 use self::signing_in::session::HOME;
 use self::signing_in::supabase::{by_email, by_password};
 use self::signing_in::{sign_in, sign_in_link, sign_out};
@@ -70,16 +71,19 @@ fn for_everybody() -> Router<Console> {
         .route("/console/sign-in/email/code", post(by_email::enter_code))
 }
 
-/// Each list whole, in each form.
-fn downloads() -> Router<Console> {
-    let files = export::LISTS
-        .iter()
-        .flat_map(|list| export::FORMATS.map(|format| format!("/console/{list}.{format}")));
-    files.fold(Router::new(), |routes, file| routes.route(&file, get(export::download)))
+/// Each list whole, in each form, and counted.
+fn whole_lists() -> Router<Console> {
+    lists::LISTS.iter().fold(Router::new(), |routes, list| {
+        let counted =
+            routes.route(&format!("/console/{list}.{}", counted::ENDING), get(counted::show));
+        export::FORMATS.iter().fold(counted, |routes, format| {
+            routes.route(&format!("/console/{list}.{format}"), get(export::download))
+        })
+    })
 }
 
 fn for_people_signed_in() -> Router<Console> {
-    downloads()
+    whole_lists()
         .route("/console", get(overview::show))
         .route("/console/", get(async || Redirect::permanent(HOME)))
         .route("/console/live", get(live::stream))

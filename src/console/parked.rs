@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::events::acts::apply_again;
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
-use super::html::query::{Listed, Pages, Rows};
+use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::selection::Selection;
 use super::html::{format, query};
 use super::signing_in::session::{Role, Session};
@@ -26,7 +26,7 @@ const LIMIT: u32 = 50;
 /// The query string; an empty value is what a form sends for "any".
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Params {
+pub(super) struct Params {
     reason: String,
     object: String,
     since: String,
@@ -35,7 +35,7 @@ struct Params {
 }
 
 impl Params {
-    fn filters(&self) -> [(&'static str, &str); 4] {
+    pub(super) fn filters(&self) -> [(&'static str, &str); 4] {
         [("reason", &self.reason), ("object", &self.object), ("since", &self.since), ("until", &self.until)]
     }
 
@@ -47,7 +47,7 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
     }
 
-    fn wanted(&self) -> Result<Wanted, PageError> {
+    pub(super) fn wanted(&self) -> Result<Wanted, PageError> {
         Ok(Wanted {
             reason: query::text("reason", &self.reason)?,
             subject: query::text("object", &self.object)?,
@@ -66,6 +66,7 @@ struct List {
     reasons: Vec<Parked>,
     parked: Vec<Waiting>,
     pages: Pages,
+    downloads: Downloads,
     error: Option<String>,
 }
 
@@ -84,9 +85,10 @@ pub(super) async fn show(
     let params: Params = query::parse(&uri)?;
     let Listed { status, rows: parked, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
+    let downloads = query::downloads(HERE, params.filters());
     let frame = Frame::of(&session, "Attention", "Parked");
     let (may_change, reasons) = (session.may_change(), parked::reasons(console.pool()).await?);
-    Ok(page_with(status, &List { frame, may_change, params, reasons, parked, pages, error }))
+    Ok(page_with(status, &List { frame, may_change, params, reasons, parked, pages, downloads, error }))
 }
 
 /// Shows what applying the chosen ones again would change.

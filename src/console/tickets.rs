@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
-use super::html::query::{Listed, Pages, Rows};
+use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
 use super::signing_in::session::Session;
 use super::state::Console;
@@ -87,7 +87,7 @@ struct Tickets {
     params: Params,
     tickets: Vec<Ticket>,
     pages: Pages,
-    downloads: [(&'static str, String); 2],
+    downloads: Downloads,
     error: Option<String>,
     now: OffsetDateTime,
 }

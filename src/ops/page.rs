@@ -152,12 +152,18 @@ pub(super) fn counting() -> QueryBuilder<Postgres> {
     QueryBuilder::new("select count(*) from (")
 }
 
+/// Ends reading where counting ends.
+pub(super) fn push_cap(query: &mut QueryBuilder<Postgres>) {
+    query.push(" limit ").push_bind(COUNTED_MAX + 1);
+}
+
 /// Counts what a statement begun by [`counting`] selects; `None` if that takes too long.
 pub(super) async fn count(
     pool: &PgPool,
     mut query: QueryBuilder<Postgres>,
 ) -> Result<Option<Count>, sqlx::Error> {
-    query.push(" limit ").push_bind(COUNTED_MAX + 1).push(") matching");
+    push_cap(&mut query);
+    query.push(") matching");
     let mut reading = database::begin_reading(pool).await?;
     sqlx::query(BOUND).execute(&mut *reading).await?;
     match query.build_query_scalar::<i64>().persistent(false).fetch_one(&mut *reading).await {

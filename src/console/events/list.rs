@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::console::html::columns::{self, Choice, Known};
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
-use crate::console::html::query::{Listed, Pages, Rows};
+use crate::console::html::query::{Downloads, Listed, Pages, Rows};
 use crate::console::html::{format, query};
 use crate::console::signing_in::session::Session;
 use crate::console::state::Console;
@@ -84,7 +84,7 @@ struct Events {
     choices: Vec<Choice>,
     events: Vec<Event>,
     pages: Pages,
-    downloads: [(&'static str, String); 2],
+    downloads: Downloads,
     list: &'static str,
     views: Vec<View>,
     /// The query string of what is shown.

@@ -109,13 +109,21 @@ pub(super) fn of_pairs<'a, T: DeserializeOwned>(
     serde_json::from_value(fields.into()).map_err(|error| PageError::Invalid(error.to_string()))
 }
 
-/// Where a list can be had whole, by what each form is called.
+/// The addresses of a list apart from its page: `downloads.html` shows them.
+pub(in crate::console) struct Downloads {
+    /// Where the list can be had whole, by what each form is called.
+    pub files: [(&'static str, String); 2],
+    /// Where it is counted.
+    pub count: String,
+}
+
+/// Where the list at this address can be had whole, and where it is counted.
 pub(in crate::console) fn downloads<'a>(
     list: &str,
     pairs: impl IntoIterator<Item = (&'a str, &'a str)> + Clone,
-) -> [(&'static str, String); 2] {
-    [("CSV", "csv"), ("JSON", "json")]
-        .map(|(name, format)| (name, address(&format!("{list}.{format}"), pairs.clone())))
+) -> Downloads {
+    let at = |ending: &str| address(&format!("{list}.{ending}"), pairs.clone());
+    Downloads { files: [("CSV", at("csv")), ("JSON", at("json"))], count: at("count") }
 }
 
 /// What the audit log keeps of a filter: not what a person typed, which may be personal data.

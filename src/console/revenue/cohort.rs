@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
-use crate::console::html::query::{Listed, Pages, Rows};
+use crate::console::html::query::{Downloads, Listed, Pages, Rows};
 use crate::console::html::{format, query};
 use crate::console::signing_in::session::Session;
 use crate::console::state::Console;
@@ -54,6 +54,7 @@ struct CohortPage {
     params: Params,
     customers: Vec<CohortCustomer>,
     pages: Pages,
+    downloads: Downloads,
     error: Option<String>,
 }
 
@@ -72,6 +73,7 @@ pub(in crate::console) async fn show(
     let Query(params) = params?;
     let Listed { status, rows: customers, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
+    let downloads = query::downloads(HERE, params.filters());
     let frame = Frame::of(&session, "Revenue", "Customers of a cohort");
-    Ok(page_with(status, &CohortPage { frame, params, customers, pages, error }))
+    Ok(page_with(status, &CohortPage { frame, params, customers, pages, downloads, error }))
 }

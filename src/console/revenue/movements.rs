@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
-use crate::console::html::query::{Listed, Pages, Rows};
+use crate::console::html::query::{Downloads, Listed, Pages, Rows};
 use crate::console::html::{format, query};
 use crate::console::signing_in::session::Session;
 use crate::console::state::Console;
@@ -32,18 +32,20 @@ pub(in crate::console) struct Params {
 }
 
 impl Params {
-    fn address(&self, cursor: &str) -> String {
-        let pairs = [
-            ("currency", self.currency.as_str()),
+    pub(in crate::console) fn filters(&self) -> [(&'static str, &str); 4] {
+        [
+            ("currency", &self.currency),
             ("month", &self.month),
             ("kind", &self.kind),
             ("known_at", &self.known_at),
-            ("cursor", cursor),
-        ];
-        query::address(HERE, pairs)
+        ]
     }
 
-    fn cell(&self) -> Result<Cell, PageError> {
+    fn address(&self, cursor: &str) -> String {
+        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+    }
+
+    pub(in crate::console) fn cell(&self) -> Result<Cell, PageError> {
         if !KINDS.contains(&self.kind.as_str()) {
             let detail = format!("kind is one of {}; {:?} is not", KINDS.join(", "), self.kind);
             return Err(PageError::Invalid(detail));
@@ -64,6 +66,7 @@ struct Movements {
     params: Params,
     movements: Vec<Movement>,
     pages: Pages,
+    downloads: Downloads,
     error: Option<String>,
 }
 
@@ -86,6 +89,7 @@ pub(in crate::console) async fn show(
     let Query(params) = params?;
     let Listed { status, rows: movements, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
+    let downloads = query::downloads(HERE, params.filters());
     let frame = Frame::of(&session, "Revenue", "Movements of the MRR");
-    Ok(page_with(status, &Movements { frame, params, movements, pages, error }))
+    Ok(page_with(status, &Movements { frame, params, movements, pages, downloads, error }))
 }

@@ -15,6 +15,6 @@ pub use cohort_customers::{CohortCustomer, CohortMonth, CohortPage, cohort_custo
 pub use cohorts::{Cohort, Cohorts, Retained, cohorts};
 pub use explain::{About, Explained, Movement, explain};
 pub use moment::{InvalidMoment, Month, parse_moment, parse_since};
-pub use movements::{Cell, KINDS, Listed, Page, count_movements, movements};
+pub use movements::{Cell, KINDS, Listed, Page, count_customers, count_movements, movements};
 pub use total::{MrrAt, Question, Total, mrr_at};
 pub use waterfall::{Counts, InvalidMonths, MAX_MONTHS, Row, Waterfall, months, waterfall};

@@ -62,6 +62,9 @@ pub struct Page {
     /// How many match; only where that was asked for, and could be counted within a moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<Count>,
+    /// Whose they are: how many customers, likewise, of at most 10,000 movements.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customers: Option<Count>,
 }
 
 /// One page of the movements behind `cell`, after `cursor`, at most `limit`. Each page is read by index, however many
@@ -99,13 +102,26 @@ pub async fn movements(
     let mut movements: Vec<Listed> = query.build_query_as().fetch_all(pool).await?;
     let place = |it: &Listed| [page::from_moment(it.movement.effective_at), it.id.to_string()];
     let Neighbours { next, prev } = page::paginate(&mut movements, limit, seek, place);
-    Ok(Page { movements, next_cursor: next, prev_cursor: prev, count: None })
+    Ok(Page { movements, next_cursor: next, prev_cursor: prev, count: None, customers: None })
 }
 
 /// How many movements there are behind `cell`; `None` if counting takes too long.
 pub async fn count_movements(pool: &PgPool, cell: &Cell) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
     cell.push(&mut query);
+    page::count(pool, query).await
+}
+
+/// How many customers the movements behind `cell` are of, as far as these are counted; `None` if that takes too long.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn count_customers(pool: &PgPool, cell: &Cell) -> Result<Option<Count>, sqlx::Error> {
+    let mut query = page::counting();
+    query.push("select distinct customer_id from (");
+    cell.push(&mut query);
+    page::push_cap(&mut query);
+    query.push(") movements");
     page::count(pool, query).await
 }
 

@@ -6,7 +6,7 @@ use memberflow::console::signing_in::session::{Role, Session};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Browser, TOKEN, config};
+use super::{Browser, TOKEN, config, pages};
 use crate::support::app::{NOW, TestApp, customer, stripe};
 
 const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
@@ -52,7 +52,54 @@ async fn each_list_is_had_whole_as_csv_and_json_and_each_time_audited() {
         acts,
         [line("members export", "csv"), line("members export", "json"), line("events export", "csv")]
     );
-    browser.get("/console/campaigns.csv").await.assert_is(StatusCode::NOT_FOUND, "nothing at this address");
+    browser.get("/console/settings.csv").await.assert_is(StatusCode::NOT_FOUND, "nothing at this address");
+}
+
+#[tokio::test]
+async fn every_list_is_had_whole_and_counted() {
+    let app = pages::ada().await;
+    let dead = stripe("evt_dead", "customer.created", 0, customer("cus_9", "b@example.com"));
+    app.store.dead_letter(&[(dead, "too often".to_owned())]).await.unwrap();
+    for statement in [
+        "insert into ingest.parked values ('cus_9', 'unknown_user', 'nobody has this address', now())",
+        "insert into public.sms_messages (direction, from_number, to_number, body, status)
+         values ('inbound', '+15550100001', '+15550100002', '=Call me', 'received')",
+    ] {
+        app.execute(statement).await;
+    }
+    let mut browser = Browser::signed_in(&app.database.pool).await;
+    let month = "currency=usd&month=2026-01";
+    for (list, query, text, count) in [
+        ("members", "tier=Pro".to_owned(), "ada@example.com", "1 match"),
+        ("events", "type=invoice.*".to_owned(), "evt_3", "1 match"),
+        ("dead-letters", "source=stripe&type=customer.*".to_owned(), "too often", "1 match"),
+        ("parked", "reason=unknown_user".to_owned(), "nobody has this address", "1 match"),
+        ("tickets", "text=engine".to_owned(), "No engine", "1 match"),
+        ("messages", "direction=inbound".to_owned(), "Call me", "1 match"),
+        ("campaigns", "status=active".to_owned(), "spring", "1 match"),
+        ("revenue/movements", format!("{month}&kind=new"), "cus_1", "1 match, of 1 customers"),
+        ("revenue/cohort", format!("{month}&began=2026-01"), "cus_1", "1 match"),
+    ] {
+        let csv = browser.get(&format!("/console/{list}.csv?{query}")).await;
+        csv.assert_shows(&[text]);
+        assert_eq!(csv.body.lines().count(), 2, "{list}: {}", csv.body);
+        assert!(!csv.body.contains(",=Call"), "a spreadsheet would take it for a formula");
+        let file = browser.get(&format!("/console/{list}.json?{query}")).await;
+        let rows: Vec<Value> = serde_json::from_str(&file.body).unwrap();
+        assert_eq!(rows.len(), 1, "{list}");
+        let header = csv.body.lines().next().unwrap();
+        let unknown = header.split(',').find(|column| rows[0].get(column).is_none());
+        assert_eq!(unknown, None, "{list}: {}", rows[0]);
+        browser.get(&format!("/console/{list}.count?{query}")).await.assert_shows(&[&format!(">{count}<")]);
+        let page = if list == "dead-letters" { "attention".to_owned() } else { format!("{list}?{query}") };
+        let page = browser.get(&format!("/console/{page}")).await;
+        page.assert_shows(&["How many?", &format!("/console/{list}.csv"), &format!("/console/{list}.count")]);
+    }
+    let mut viewer = Browser::with_role(&app.database.pool, "vera", Role::Viewer).await;
+    for ending in ["count", "csv"] {
+        assert_eq!(viewer.get(&format!("/console/audit.{ending}")).await.status, StatusCode::FORBIDDEN);
+    }
+    browser.get("/console/parked.count?colour=red").await.assert_is(StatusCode::BAD_REQUEST, "colour");
 }
 
 #[tokio::test]
