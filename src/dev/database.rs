@@ -67,6 +67,28 @@ pub async fn wait_until_applied(pool: &PgPool, events: &[EventName]) -> Result<(
     }
 }
 
+/// Waits until every one of `events` has been applied or is a dead letter.
+///
+/// # Errors
+/// If some are still missing after two minutes.
+pub async fn wait_until_ended(pool: &PgPool, events: &[EventName]) -> Result<()> {
+    let (sources, ids): (Vec<&str>, Vec<&str>) =
+        events.iter().map(|(source, id)| (source.as_str(), id.as_str())).unzip();
+    let ended = "select count(*) from ingest.events where state <> 'pending'
+                 and (source, event_id) in (select * from unnest($1::text[], $2::text[]))";
+    let deadline = Instant::now() + APPLY_LIMIT;
+    loop {
+        let ended: i64 = sqlx::query_scalar(ended).bind(&sources).bind(&ids).fetch_one(pool).await?;
+        if usize::try_from(ended).is_ok_and(|ended| ended >= events.len()) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("{ended} of {} events ended in {} s", events.len(), APPLY_LIMIT.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// The day of an older demo in the database, if it is not that of `stories`.
 pub async fn older_demo_day(pool: &PgPool, stories: &[Story]) -> Result<Option<Date>, sqlx::Error> {
     let of_stripe = |event: &&FixtureEvent| event.source == Source::Stripe;

@@ -1,4 +1,4 @@
-//! Demo data: the tiers, members and tickets of `fixtures/`, in the local Supabase stub.
+//! Demo data: the tiers, members, campaigns and tickets of `fixtures/`, in the local Supabase stub.
 
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
@@ -58,6 +58,39 @@ const SET_STATUSES: &str = "
     set status = t.status, updated_at = $2 - make_interval(mins => t.status_minutes_ago)
     from jsonb_to_recordset($1) as t (id uuid, status text, status_minutes_ago int)
     where s.id = t.id and t.status is not null and t.id = any ($3)";
+
+const INSERT_CAMPAIGNS: &str = "
+    insert into public.marketing_campaigns
+        (id, name, slug, status, campaign_type, utm_source, utm_medium, utm_campaign, total_spent)
+    select * from jsonb_to_recordset($1) as c (
+        id uuid, name text, slug text, status text, campaign_type text, utm_source text, utm_medium text,
+        utm_campaign text, total_spent bigint)
+    on conflict do nothing";
+
+const INSERT_LEADS: &str = "
+    insert into public.leads (
+        id, email, first_name, last_name, status, campaign_id, utm_source, utm_medium, utm_campaign, created_at, updated_at
+    )
+    select l.id, l.email, l.first_name, l.last_name, l.status, case l.by when 'campaign' then c.id end,
+           case l.by when 'utm' then c.utm_source end, case l.by when 'utm' then c.utm_medium end,
+           case l.by when 'utm' then c.utm_campaign end, $2 - make_interval(days => l.days_ago),
+           $2 - make_interval(days => l.days_ago)
+    from jsonb_to_recordset($1) as c (id uuid, utm_source text, utm_medium text, utm_campaign text, leads jsonb)
+    cross join lateral jsonb_to_recordset(c.leads) as l (
+        id uuid, email text, first_name text, last_name text, status text, days_ago int, by text)
+    on conflict do nothing";
+
+/// Begins `campaigns`, and makes their leads so long before `now`, as the application would. Twice is a no-op.
+pub async fn begin_campaigns(
+    pool: &PgPool,
+    campaigns: &[serde_json::Value],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let mut tx = database::begin(pool).await?;
+    sqlx::query(INSERT_CAMPAIGNS).bind(Json(campaigns)).execute(&mut *tx).await?;
+    sqlx::query(INSERT_LEADS).bind(Json(campaigns)).bind(now).execute(&mut *tx).await?;
+    tx.commit().await
+}
 
 /// Opens `tickets` of members who have signed up, as the application would, so long before `now`. Twice is a no-op.
 pub async fn open_tickets(

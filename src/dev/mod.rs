@@ -4,13 +4,14 @@
 pub mod demo;
 pub mod services;
 
+mod attention;
 mod database;
 mod screen;
 mod settings;
 
 use std::net::{SocketAddr, TcpListener};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -55,10 +56,13 @@ pub struct Local {
     pub table: fn(&[members::Member]) -> String,
 }
 
-/// The demo: its tiers, tickets and fixtures, shifted in time to now.
+/// The demo: its tiers, campaigns, tickets and fixtures, shifted in time to now.
 struct Demo {
     tiers: Vec<Tier>,
+    campaigns: Vec<serde_json::Value>,
     tickets: Vec<serde_json::Value>,
+    /// Events of nobody's story.
+    attention: Option<PathBuf>,
     stories: Vec<Story>,
     now: OffsetDateTime,
 }
@@ -104,13 +108,15 @@ async fn show(
     migrate_stub(&config).await?;
     let pool = crate::database::connect(&config)?;
     demo::name_tiers(&pool, &demo.tiers).await.context("cannot write the tiers")?;
+    // Before their members pay: else the leads would not be converted.
+    demo::begin_campaigns(&pool, &demo.campaigns, demo.now).await.context("cannot write the campaigns")?;
     let mut events = demo.sign_up(&pool, SignsUp::Before).await?;
 
     config.bind = address(config.bind, local.bind_is_wanted)?;
     settings::complete(&mut config, &local.settings)?;
     roles::start(&config, &Role::ALL, local.clock.clone(), lifecycle).await?;
 
-    replay_stories(&config, local, demo.now).await?;
+    replay_stories(&config, local, demo.now, &local.fixtures).await?;
     events.extend(demo.events());
     database::wait_until_applied(&pool, &events).await?;
     let late = demo.sign_up(&pool, SignsUp::AfterEvents).await?;
@@ -119,6 +125,7 @@ async fn show(
     // Parked items would be retried within a minute; that is too long to watch.
     let store = Store::new(pool.clone(), local.clock.clone(), Rules::new(&config));
     while store.recompute_due().await? > 0 {}
+    demo.need_attention(&pool, &config, local, &store).await?;
 
     if let Some(since) = database::older_demo_day(&pool, &demo.stories).await? {
         tracing::warn!(%since, "{}", screen::AGED);
@@ -136,7 +143,9 @@ impl Demo {
         let stories = fixture::stories(folder).with_context(hint)?;
         Ok(Self {
             tiers: fixture::tiers(folder).with_context(hint)?,
+            campaigns: fixture::campaigns(folder).with_context(hint)?,
             tickets: fixture::tickets(folder).with_context(hint)?,
+            attention: fixture::attention(folder),
             stories: stories.into_iter().map(|story| story.moved_to(now)).collect(),
             now,
         })
@@ -146,6 +155,23 @@ impl Demo {
         let members = self.stories.iter().flat_map(|story| &story.members);
         let members: Vec<&Member> = members.filter(|member| member.signs_up == when).collect();
         demo::sign_up(pool, &members).await.context("cannot write the demo members")
+    }
+
+    /// What the pages of operators show.
+    async fn need_attention(
+        &self,
+        pool: &PgPool,
+        config: &Config,
+        local: &Local,
+        store: &Store,
+    ) -> Result<()> {
+        if let Some(path) = &self.attention {
+            replay_stories(config, local, self.now, path).await?;
+            attention::wait(pool, path).await?;
+        }
+        let Some(member) = self.stories.iter().flat_map(|story| &story.members).next() else { return Ok(()) };
+        attention::act(pool, member.id, &local.clock).await?;
+        attention::damage_and_rebuild(pool, member.id, store).await
     }
 
     fn events(&self) -> impl Iterator<Item = EventName> {
@@ -178,7 +204,7 @@ fn address(bind: SocketAddr, is_wanted: bool) -> Result<SocketAddr> {
 }
 
 /// Posts every event as its provider would. All of them must be accepted.
-async fn replay_stories(config: &Config, local: &Local, now: OffsetDateTime) -> Result<()> {
+async fn replay_stories(config: &Config, local: &Local, now: OffsetDateTime, path: &Path) -> Result<()> {
     let options = Options {
         url: url_of(config.bind),
         shuffle: None,
@@ -188,7 +214,7 @@ async fn replay_stories(config: &Config, local: &Local, now: OffsetDateTime) -> 
         shift_to: Some(now),
         secrets: Secrets::of(config)?,
     };
-    let paths = [local.fixtures.clone()];
+    let paths = [path.to_owned()];
     let mut progress = Progress::on_stderr("replay");
     let summary = replay::replay(&options, &paths, &local.clock, &mut progress).await?;
     tracing::info!("stories replayed: {summary}");

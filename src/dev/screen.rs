@@ -19,7 +19,7 @@ pub const AGED: &str =
     "the demo members are those of an earlier day: drop this database and run again to have them as of today";
 
 /// The actor in the audit log for a sign-in by the link of a local run.
-const BY_LINK: &str = "console (local run)";
+pub const BY_LINK: &str = "console (local run)";
 
 /// Prints the members and the URLs.
 ///

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use tokio::process::Command;
 
+use crate::support::app::NOW;
 use crate::support::database::TestDatabase;
 
 /// A temporary folder with only the fixtures.
@@ -94,12 +95,41 @@ async fn demo_is_current_on_any_date() {
 }
 
 #[tokio::test]
+async fn demo_fills_every_page() {
+    let database = demo_at(NOW).await;
+    let campaign = "/console/campaigns/spring-webinar";
+    let pages = [
+        ("/console".to_owned(), vec!["Events a second", "unknown_user", "rebuild", "MRR"]),
+        ("/console/members".to_owned(), vec!["Ben Carter"]),
+        ("/console/tickets".to_owned(), vec!["Charged twice?"]),
+        ("/console/messages".to_owned(), vec!["data-row"]),
+        ("/console/revenue".to_owned(), vec!["/console/revenue/movements?", "/console/revenue/cohort?"]),
+        ("/console/campaigns".to_owned(), vec!["Spring webinar", "Partner newsletter"]),
+        (campaign.to_owned(), vec!["tess.ngo@example.com", "data-row>member</a>"]),
+        ("/console/events?state=applied".to_owned(), vec!["data-row"]),
+        ("/console/events?state=dead".to_owned(), vec!["evt_1Unreadable01", "evt_1Unreadable02"]),
+        (
+            "/console/attention".to_owned(),
+            vec!["has no usable", "unknown_user", "differed and are fixed", "<td>mrr</td>"],
+        ),
+        ("/console/parked".to_owned(), vec!["cus_Unplaced01"]),
+        ("/console/audit".to_owned(), vec!["members change", "rebuild"]),
+    ];
+    for (path, texts) in pages {
+        let body = crate::console::read(&database.pool, &path).await;
+        for text in texts {
+            assert!(body.contains(text), "{path} does not show {text:?}:\n{body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn demo_is_current_on_last_of_february() {
     alive_at(datetime!(2024-02-29 23:59:59 UTC)).await;
 }
 
-/// Runs the demo where the clock stands at `now`: there are champions and members at risk, and a period ends today.
-async fn alive_at(now: OffsetDateTime) {
+/// Runs the demo where the clock stands at `now`.
+async fn demo_at(now: OffsetDateTime) -> TestDatabase {
     let (folder, database) = (Folder::new(), TestDatabase::empty().await);
     let wanted = Wanted {
         folder: folder.0.clone(),
@@ -117,7 +147,12 @@ async fn alive_at(now: OffsetDateTime) {
         table: |_| String::new(),
     };
     dev::run(&wanted, &local, Config::new(database.url())).await.unwrap();
+    database
+}
 
+/// Runs the demo where the clock stands at `now`: there are champions and members at risk, and a period ends today.
+async fn alive_at(now: OffsetDateTime) {
+    let database = demo_at(now).await;
     let request = PageRequest { limit: MAX_LIMIT, ..PageRequest::default() };
     let page = members::list(&database.pool, &request, now).await.unwrap();
     let with = |status: &str| {
