@@ -1,11 +1,12 @@
 //! `/console/audit`: what operators did, the newest first. For admins.
 
 use askama::Template;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::html::columns::{self, Choice, Known, usual};
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
@@ -13,7 +14,10 @@ use super::html::{format, query};
 use super::signing_in::session::{Role, Session};
 use super::state::Console;
 use crate::ops::audit::{self, Line, Wanted};
+use crate::ops::views::{self, View};
 
+/// What the list is called in addresses.
+const LIST: &str = "audit";
 /// Where the list is.
 const HERE: &str = "/console/audit";
 /// Acts on a page.
@@ -27,6 +31,8 @@ pub(super) struct Params {
     act: String,
     since: String,
     until: String,
+    /// Those shown, joined by commas.
+    columns: String,
     cursor: String,
 }
 
@@ -40,7 +46,8 @@ impl Params {
     }
 
     fn address(&self, cursor: &str) -> String {
-        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+        let rest = [("columns", self.columns.as_str()), ("cursor", cursor)];
+        query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
     pub(super) fn wanted(&self) -> Result<Wanted, PageError> {
@@ -61,8 +68,27 @@ struct Audit {
     acts: Vec<Line>,
     pages: Pages,
     downloads: Downloads,
+    choices: Vec<Choice>,
+    list: &'static str,
+    views: Vec<View>,
+    /// The query string of what is shown.
+    query: String,
     error: Option<String>,
 }
+
+impl Audit {
+    fn shows(&self, column: &str) -> bool {
+        columns::is_shown(&self.choices, column)
+    }
+}
+
+/// The columns besides the moment.
+const COLUMNS: [Known; 4] = [
+    usual("who", "Who"),
+    usual("what", "What"),
+    usual("arguments", "Arguments"),
+    usual("outcome", "Outcome"),
+];
 
 async fn read(console: &Console, params: &Params) -> Result<Rows<Line>, PageError> {
     let cursor = query::cursor(&params.cursor);
@@ -74,13 +100,23 @@ async fn read(console: &Console, params: &Params) -> Result<Rows<Line>, PageErro
 pub(super) async fn show(
     State(console): State<Console>,
     session: Session,
-    params: Result<Query<Params>, QueryRejection>,
+    uri: Uri,
 ) -> Result<Response, PageError> {
     session.require(Role::Admin)?;
-    let Query(params) = params?;
+    let params: Params = query::parse(&uri)?;
     let Listed { status, rows: acts, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
-    let downloads = query::downloads(HERE, params.filters());
-    let frame = Frame::of(&session, "Audit", "Audit log");
-    Ok(page_with(status, &Audit { frame, params, acts, pages, downloads, error }))
+    let page = Audit {
+        frame: Frame::of(&session, "Audit", "Audit log"),
+        choices: columns::chosen(&COLUMNS, &params.columns),
+        downloads: query::downloads(HERE, params.filters()),
+        list: LIST,
+        views: views::of(console.pool(), &session.actor, LIST).await?,
+        query: query::of(&params.address("")),
+        acts,
+        pages,
+        error,
+        params,
+    };
+    Ok(page_with(status, &page))
 }

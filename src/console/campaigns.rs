@@ -1,11 +1,12 @@
 //! `/console/campaigns` and `/console/campaigns/{campaign}`: what each campaign brought, and whom.
 
 use askama::Template;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::html::columns::{self, Choice, Known, usual};
 use super::html::error::PageError;
 use super::html::page::{Frame, page, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
@@ -13,7 +14,10 @@ use super::html::{format, query};
 use super::signing_in::session::Session;
 use super::state::Console;
 use crate::ops::campaigns::{self, Campaign, Detail, STATUSES};
+use crate::ops::views::{self, View};
 
+/// What the list is called in addresses.
+const LIST: &str = "campaigns";
 /// Where the list is.
 const HERE: &str = "/console/campaigns";
 /// Campaigns on a page.
@@ -24,6 +28,8 @@ const LIMIT: u32 = 50;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Params {
     status: String,
+    /// Those shown, joined by commas.
+    columns: String,
     cursor: String,
 }
 
@@ -33,7 +39,8 @@ impl Params {
     }
 
     fn address(&self, cursor: &str) -> String {
-        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+        let rest = [("columns", self.columns.as_str()), ("cursor", cursor)];
+        query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
     pub(super) fn status(&self) -> Result<Option<String>, PageError> {
@@ -49,12 +56,32 @@ struct Campaigns {
     campaigns: Vec<Campaign>,
     pages: Pages,
     downloads: Downloads,
+    choices: Vec<Choice>,
+    list: &'static str,
+    views: Vec<View>,
+    /// The query string of what is shown.
+    query: String,
     error: Option<String>,
 }
 
 impl Campaigns {
     const STATUSES: [&'static str; 5] = STATUSES;
+
+    fn shows(&self, column: &str) -> bool {
+        columns::is_shown(&self.choices, column)
+    }
 }
+
+/// The columns besides the name.
+const COLUMNS: [Known; 7] = [
+    usual("status", "Status"),
+    usual("leads", "Leads"),
+    usual("members", "Members"),
+    usual("revenue", "Revenue"),
+    usual("cost", "Cost"),
+    usual("per_lead", "Per lead"),
+    usual("return", "Return"),
+];
 
 async fn read(console: &Console, params: &Params) -> Result<Rows<Campaign>, PageError> {
     let cursor = query::text("cursor", &params.cursor)?;
@@ -66,14 +93,24 @@ async fn read(console: &Console, params: &Params) -> Result<Rows<Campaign>, Page
 pub(super) async fn list(
     State(console): State<Console>,
     session: Session,
-    params: Result<Query<Params>, QueryRejection>,
+    uri: Uri,
 ) -> Result<Response, PageError> {
-    let Query(params) = params?;
+    let params: Params = query::parse(&uri)?;
     let Listed { status, rows: campaigns, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
-    let downloads = query::downloads(HERE, params.filters());
-    let frame = Frame::of(&session, "Campaigns", "Campaigns");
-    Ok(page_with(status, &Campaigns { frame, params, campaigns, pages, downloads, error }))
+    let page = Campaigns {
+        frame: Frame::of(&session, "Campaigns", "Campaigns"),
+        choices: columns::chosen(&COLUMNS, &params.columns),
+        downloads: query::downloads(HERE, params.filters()),
+        list: LIST,
+        views: views::of(console.pool(), &session.actor, LIST).await?,
+        query: query::of(&params.address("")),
+        campaigns,
+        pages,
+        error,
+        params,
+    };
+    Ok(page_with(status, &page))
 }
 
 #[derive(Template)]

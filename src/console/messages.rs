@@ -3,9 +3,11 @@
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::html::columns::{self, Choice, Known, usual};
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
@@ -13,7 +15,10 @@ use super::html::{format, query};
 use super::signing_in::session::Session;
 use super::state::Console;
 use crate::ops::messages::{self, DIRECTIONS, Filter, Message, STATUSES};
+use crate::ops::views::{self, View};
 
+/// What the list is called in addresses.
+const LIST: &str = "messages";
 /// Where the list is.
 const HERE: &str = "/console/messages";
 /// Messages on a page.
@@ -29,6 +34,8 @@ pub(super) struct Params {
     member: String,
     since: String,
     until: String,
+    /// Those shown, joined by commas.
+    columns: String,
     cursor: String,
 }
 
@@ -49,7 +56,8 @@ impl Params {
     }
 
     fn address(&self, cursor: &str) -> String {
-        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+        let rest = [("columns", self.columns.as_str()), ("cursor", cursor)];
+        query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
     pub(super) fn filter(&self) -> Result<Filter, PageError> {
@@ -63,6 +71,16 @@ impl Params {
         })
     }
 }
+
+/// The columns besides the number.
+const COLUMNS: [Known; 6] = [
+    usual("written", "Written"),
+    usual("direction", "Direction"),
+    usual("text", "Text"),
+    usual("status", "Status"),
+    usual("member", "Member"),
+    usual("ticket", "Ticket"),
+];
 
 async fn read(
     console: &Console,
@@ -81,27 +99,46 @@ struct Messages {
     messages: Vec<Message>,
     pages: Pages,
     downloads: Downloads,
+    choices: Vec<Choice>,
+    list: &'static str,
+    views: Vec<View>,
+    /// The query string of what is shown.
+    query: String,
     error: Option<String>,
 }
 
 impl Messages {
     const STATUSES: [&'static str; 5] = STATUSES;
     const DIRECTIONS: [&'static str; 2] = DIRECTIONS;
+
+    fn shows(&self, column: &str) -> bool {
+        columns::is_shown(&self.choices, column)
+    }
 }
 
 /// Shows a page of the list.
 pub(super) async fn list(
     State(console): State<Console>,
     session: Session,
-    params: Result<Query<Params>, QueryRejection>,
+    uri: Uri,
 ) -> Result<Response, PageError> {
-    let Query(params) = params?;
+    let params: Params = query::parse(&uri)?;
     let read = read(&console, params.filter(), &params.cursor).await;
     let Listed { status, rows: messages, pages, error } =
         Listed::of(read, &params.cursor, |cursor| params.address(cursor))?;
-    let downloads = query::downloads(HERE, params.filters());
-    let frame = Frame::of(&session, "Messages", "Text messages");
-    Ok(page_with(status, &Messages { frame, params, messages, pages, downloads, error }))
+    let page = Messages {
+        frame: Frame::of(&session, "Messages", "Text messages"),
+        choices: columns::chosen(&COLUMNS, &params.columns),
+        downloads: query::downloads(HERE, params.filters()),
+        list: LIST,
+        views: views::of(console.pool(), &session.actor, LIST).await?,
+        query: query::of(&params.address("")),
+        messages,
+        pages,
+        error,
+        params,
+    };
+    Ok(page_with(status, &page))
 }
 
 /// The query string of a conversation.

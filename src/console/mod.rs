@@ -74,8 +74,7 @@ fn for_everybody() -> Router<Console> {
 /// Each list whole, in each form, and counted.
 fn whole_lists() -> Router<Console> {
     lists::LISTS.iter().fold(Router::new(), |routes, list| {
-        let counted =
-            routes.route(&format!("/console/{list}.{}", counted::ENDING), get(counted::show));
+        let counted = routes.route(&format!("/console/{list}.{}", counted::ENDING), get(counted::show));
         export::FORMATS.iter().fold(counted, |routes, format| {
             routes.route(&format!("/console/{list}.{format}"), get(export::download))
         })

@@ -9,6 +9,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::events::acts::apply_again;
+use super::html::columns::{self, Choice, Known, usual};
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
@@ -17,7 +18,10 @@ use super::html::{format, query};
 use super::signing_in::session::{Role, Session};
 use super::state::Console;
 use crate::ops::parked::{self, Parked, Waiting, Wanted};
+use crate::ops::views::{self, View};
 
+/// What the list is called in addresses.
+const LIST: &str = "parked";
 /// Where the list is.
 const HERE: &str = "/console/parked";
 /// Parked items on a page.
@@ -31,6 +35,8 @@ pub(super) struct Params {
     object: String,
     since: String,
     until: String,
+    /// Those shown, joined by commas.
+    columns: String,
     cursor: String,
 }
 
@@ -44,7 +50,8 @@ impl Params {
     }
 
     fn address(&self, cursor: &str) -> String {
-        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+        let rest = [("columns", self.columns.as_str()), ("cursor", cursor)];
+        query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
     pub(super) fn wanted(&self) -> Result<Wanted, PageError> {
@@ -67,8 +74,27 @@ struct List {
     parked: Vec<Waiting>,
     pages: Pages,
     downloads: Downloads,
+    choices: Vec<Choice>,
+    list: &'static str,
+    views: Vec<View>,
+    /// The query string of what is shown.
+    query: String,
     error: Option<String>,
 }
+
+impl List {
+    fn shows(&self, column: &str) -> bool {
+        columns::is_shown(&self.choices, column)
+    }
+}
+
+/// The columns besides the object.
+const COLUMNS: [Known; 4] = [
+    usual("reason", "Reason"),
+    usual("missing", "What is missing"),
+    usual("fix", "What fixes it"),
+    usual("since", "Since"),
+];
 
 async fn read(console: &Console, params: &Params) -> Result<Rows<Waiting>, PageError> {
     let cursor = query::cursor(&params.cursor);
@@ -85,10 +111,21 @@ pub(super) async fn show(
     let params: Params = query::parse(&uri)?;
     let Listed { status, rows: parked, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
-    let downloads = query::downloads(HERE, params.filters());
-    let frame = Frame::of(&session, "Attention", "Parked");
-    let (may_change, reasons) = (session.may_change(), parked::reasons(console.pool()).await?);
-    Ok(page_with(status, &List { frame, may_change, params, reasons, parked, pages, downloads, error }))
+    let page = List {
+        frame: Frame::of(&session, "Attention", "Parked"),
+        may_change: session.may_change(),
+        reasons: parked::reasons(console.pool()).await?,
+        choices: columns::chosen(&COLUMNS, &params.columns),
+        downloads: query::downloads(HERE, params.filters()),
+        list: LIST,
+        views: views::of(console.pool(), &session.actor, LIST).await?,
+        query: query::of(&params.address("")),
+        parked,
+        pages,
+        error,
+        params,
+    };
+    Ok(page_with(status, &page))
 }
 
 /// Shows what applying the chosen ones again would change.

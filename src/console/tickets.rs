@@ -1,12 +1,13 @@
 //! `/console/tickets`: the support tickets, the longest waiting first.
 
 use askama::Template;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use super::html::columns::{self, Choice, Known, usual};
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
@@ -14,7 +15,10 @@ use super::html::{format, query};
 use super::signing_in::session::Session;
 use super::state::Console;
 use crate::ops::tickets::{self, Assignee, Filter, PRIORITIES, STATUSES, Ticket, WAITING_FOR};
+use crate::ops::views::{self, View};
 
+/// What the list is called in addresses.
+const LIST: &str = "tickets";
 /// Where the list is.
 const HERE: &str = "/console/tickets";
 /// Tickets on a page.
@@ -34,6 +38,8 @@ pub(super) struct Params {
     text: String,
     since: String,
     until: String,
+    /// Those shown, joined by commas.
+    columns: String,
     cursor: String,
 }
 
@@ -57,7 +63,8 @@ impl Params {
     }
 
     fn address(&self, cursor: &str) -> String {
-        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+        let rest = [("columns", self.columns.as_str()), ("cursor", cursor)];
+        query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
     pub(super) fn filter(&self) -> Result<Filter, PageError> {
@@ -88,6 +95,11 @@ struct Tickets {
     tickets: Vec<Ticket>,
     pages: Pages,
     downloads: Downloads,
+    choices: Vec<Choice>,
+    list: &'static str,
+    views: Vec<View>,
+    /// The query string of what is shown.
+    query: String,
     error: Option<String>,
     now: OffsetDateTime,
 }
@@ -100,7 +112,24 @@ impl Tickets {
     fn age(&self, since: &OffsetDateTime) -> String {
         format::age(*since, self.now)
     }
+
+    fn shows(&self, column: &str) -> bool {
+        columns::is_shown(&self.choices, column)
+    }
 }
+
+/// The columns besides the number.
+const COLUMNS: [Known; 9] = [
+    usual("subject", "Subject"),
+    usual("from", "From"),
+    usual("status", "Status"),
+    usual("waiting_for", "Waits for"),
+    usual("since", "Since"),
+    usual("priority", "Priority"),
+    usual("category", "Category"),
+    usual("replies", "Replies"),
+    usual("made", "Made"),
+];
 
 async fn read(console: &Console, params: &Params) -> Result<Rows<Ticket>, PageError> {
     let cursor = query::cursor(&params.cursor);
@@ -112,12 +141,23 @@ async fn read(console: &Console, params: &Params) -> Result<Rows<Ticket>, PageEr
 pub(super) async fn show(
     State(console): State<Console>,
     session: Session,
-    params: Result<Query<Params>, QueryRejection>,
+    uri: Uri,
 ) -> Result<Response, PageError> {
-    let Query(params) = params?;
+    let params: Params = query::parse(&uri)?;
     let Listed { status, rows: tickets, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
-    let downloads = query::downloads(HERE, params.filters());
-    let frame = Frame::of(&session, "Tickets", "Tickets");
-    Ok(page_with(status, &Tickets { frame, params, tickets, pages, downloads, error, now: console.now() }))
+    let page = Tickets {
+        frame: Frame::of(&session, "Tickets", "Tickets"),
+        choices: columns::chosen(&COLUMNS, &params.columns),
+        downloads: query::downloads(HERE, params.filters()),
+        list: LIST,
+        views: views::of(console.pool(), &session.actor, LIST).await?,
+        query: query::of(&params.address("")),
+        now: console.now(),
+        tickets,
+        pages,
+        error,
+        params,
+    };
+    Ok(page_with(status, &page))
 }

@@ -11,7 +11,7 @@ use super::html::error::PageError;
 use super::html::query;
 use super::signing_in::session::Session;
 use super::state::Console;
-use super::{events, members};
+use super::{audit, campaigns, events, members, messages, parked, revenue, tickets};
 use crate::ops::views::{self, VIEWS_MAX, View};
 
 /// The longest name, in characters.
@@ -71,7 +71,13 @@ fn checked(list: &str, text: &str) -> Result<String, PageError> {
     match list {
         "members" => drop(query::parse::<members::Params>(&uri)?),
         "events" => drop(query::parse::<events::list::Params>(&uri)?),
-        other => return Err(PageError::Invalid(format!("list is members or events; {other:?} is neither"))),
+        "tickets" => drop(query::parse::<tickets::Params>(&uri)?),
+        "messages" => drop(query::parse::<messages::Params>(&uri)?),
+        "campaigns" => drop(query::parse::<campaigns::Params>(&uri)?),
+        "revenue/movements" => drop(query::parse::<revenue::movements::Params>(&uri)?),
+        "parked" => drop(query::parse::<parked::Params>(&uri)?),
+        "audit" => drop(query::parse::<audit::Params>(&uri)?),
+        other => return Err(PageError::Invalid(format!("{other:?} is no list that has views"))),
     }
     Ok(query)
 }

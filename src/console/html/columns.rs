@@ -19,6 +19,16 @@ pub(in crate::console) struct Choice {
     pub is_shown: bool,
 }
 
+/// A column that is usually shown.
+pub(in crate::console) const fn usual(key: &'static str, title: &'static str) -> Known {
+    Known { key, title, is_usual: true }
+}
+
+/// Whether the column with this key is one of those that are shown.
+pub(in crate::console) fn is_shown(choices: &[Choice], key: &str) -> bool {
+    choices.iter().any(|choice| choice.key == key && choice.is_shown)
+}
+
 /// The `known` columns, those shown that `wanted` names, joined by commas. Unknown names are skipped: a view
 /// that was saved may hold some of another version.
 pub(in crate::console) fn chosen(known: &[Known], wanted: &str) -> Vec<Choice> {

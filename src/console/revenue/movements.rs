@@ -1,11 +1,12 @@
 //! `/console/revenue/movements`: the movements behind an amount of the waterfall, the newest first.
 
 use askama::Template;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
+use crate::console::html::columns::{self, Choice, Known, usual};
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
 use crate::console::html::query::{Downloads, Listed, Pages, Rows};
@@ -13,7 +14,10 @@ use crate::console::html::{format, query};
 use crate::console::signing_in::session::Session;
 use crate::console::state::Console;
 use crate::ops::ledger::{self, Cell, KINDS, Listed as Movement};
+use crate::ops::views::{self, View};
 
+/// What the list is called in addresses.
+const LIST: &str = "revenue/movements";
 /// Where the list is.
 pub(super) const HERE: &str = "/console/revenue/movements";
 /// Movements on a page.
@@ -28,6 +32,8 @@ pub(in crate::console) struct Params {
     kind: String,
     /// As it was known then.
     known_at: String,
+    /// Those shown, joined by commas.
+    columns: String,
     cursor: String,
 }
 
@@ -42,7 +48,8 @@ impl Params {
     }
 
     fn address(&self, cursor: &str) -> String {
-        query::address(HERE, self.filters().into_iter().chain([("cursor", cursor)]))
+        let rest = [("columns", self.columns.as_str()), ("cursor", cursor)];
+        query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
     pub(in crate::console) fn cell(&self) -> Result<Cell, PageError> {
@@ -67,12 +74,31 @@ struct Movements {
     movements: Vec<Movement>,
     pages: Pages,
     downloads: Downloads,
+    choices: Vec<Choice>,
+    list: &'static str,
+    views: Vec<View>,
+    /// The query string of what is shown.
+    query: String,
     error: Option<String>,
 }
 
 impl Movements {
     const KINDS: [&'static str; 5] = KINDS;
+
+    fn shows(&self, column: &str) -> bool {
+        columns::is_shown(&self.choices, column)
+    }
 }
+
+/// The columns besides the member.
+const COLUMNS: [Known; 6] = [
+    usual("customer", "Customer"),
+    usual("effective", "Effective"),
+    usual("change", "Change"),
+    usual("before", "Before"),
+    usual("after", "After"),
+    usual("made_by", "Made by"),
+];
 
 async fn read(console: &Console, params: &Params) -> Result<Rows<Movement>, PageError> {
     let cursor = query::cursor(&params.cursor);
@@ -84,12 +110,22 @@ async fn read(console: &Console, params: &Params) -> Result<Rows<Movement>, Page
 pub(in crate::console) async fn show(
     State(console): State<Console>,
     session: Session,
-    params: Result<Query<Params>, QueryRejection>,
+    uri: Uri,
 ) -> Result<Response, PageError> {
-    let Query(params) = params?;
+    let params: Params = query::parse(&uri)?;
     let Listed { status, rows: movements, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
-    let downloads = query::downloads(HERE, params.filters());
-    let frame = Frame::of(&session, "Revenue", "Movements of the MRR");
-    Ok(page_with(status, &Movements { frame, params, movements, pages, downloads, error }))
+    let page = Movements {
+        frame: Frame::of(&session, "Revenue", "Movements of the MRR"),
+        choices: columns::chosen(&COLUMNS, &params.columns),
+        downloads: query::downloads(HERE, params.filters()),
+        list: LIST,
+        views: views::of(console.pool(), &session.actor, LIST).await?,
+        query: query::of(&params.address("")),
+        movements,
+        pages,
+        error,
+        params,
+    };
+    Ok(page_with(status, &page))
 }
