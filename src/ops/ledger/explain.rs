@@ -31,6 +31,9 @@ pub enum About {
 pub struct Explained {
     /// What MRR means here.
     pub definition: &'static str,
+    /// The moment that this is about.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
     /// The member, if there is one.
     pub user_id: Option<Uuid>,
     /// Their Stripe customers.
@@ -39,7 +42,7 @@ pub struct Explained {
     pub mrr: BTreeMap<String, i64>,
     /// Their subscriptions, each with its value.
     pub subscriptions: Vec<Explanation>,
-    /// What is believed now, newest first, at most 200.
+    /// Up to then, as believed now, newest first, at most 200.
     pub movements: Vec<Movement>,
 }
 
@@ -75,6 +78,19 @@ pub async fn explain(
     about: &About,
     now: OffsetDateTime,
 ) -> Result<Option<Explained>, sqlx::Error> {
+    explain_at(pool, about, None, now).await
+}
+
+/// The same at `at`, if given. Whose a customer is, and which states it had, are as known now.
+///
+/// # Errors
+/// The database does not answer.
+pub async fn explain_at(
+    pool: &PgPool,
+    about: &About,
+    at: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Result<Option<Explained>, sqlx::Error> {
     let mut reading = store::reading(pool).await?;
     let (user_id, customers): (Option<Uuid>, BTreeSet<String>) = match about {
         About::User(user_id) => {
@@ -100,23 +116,27 @@ pub async fn explain(
             (owner, BTreeSet::from([customer.clone()]))
         }
     };
-    let subscriptions = valuation::explain(&mut reading, &customers, now).await?;
+    let subscriptions = match at {
+        Some(at) => valuation::explain_at(&mut reading, &customers, at).await?,
+        None => valuation::explain(&mut reading, &customers, now).await?,
+    };
     let movements = sqlx::query_as(MOVEMENTS)
         .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
         .bind(MAX_MOVEMENTS)
+        .bind(at)
         .fetch_all(&mut *reading)
         .await?;
     let mut mrr = BTreeMap::<String, i64>::new();
     for subscription in subscriptions.iter().filter(|it| it.mrr != 0) {
         *mrr.entry(subscription.currency.clone()).or_default() += subscription.mrr;
     }
-    let customers = customers.into_iter().collect();
-    Ok(Some(Explained { definition: DEFINITION, user_id, customers, mrr, subscriptions, movements }))
+    let (customers, at) = (customers.into_iter().collect(), at.unwrap_or(now));
+    Ok(Some(Explained { definition: DEFINITION, at, user_id, customers, mrr, subscriptions, movements }))
 }
 
 const MOVEMENTS: &str = "
 select customer_id, currency, effective_at, recorded_at, kind, delta, mrr_before, mrr_after, cause_event_id
 from mrr_movements
-where customer_id = any($1) and superseded_at is null
+where customer_id = any($1) and superseded_at is null and ($3::timestamptz is null or effective_at <= $3)
 order by effective_at desc, customer_id, currency
 limit $2";

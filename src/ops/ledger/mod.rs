@@ -13,7 +13,7 @@ mod waterfall;
 pub use crate::project::mrr::DEFINITION;
 pub use cohort_customers::{CohortCustomer, CohortMonth, CohortPage, cohort_customers, count_cohort};
 pub use cohorts::{Cohort, Cohorts, Retained, cohorts};
-pub use explain::{About, Explained, Movement, explain};
+pub use explain::{About, Explained, Movement, explain, explain_at};
 pub use moment::{InvalidMoment, Month, parse_moment, parse_since};
 pub use movements::{Cell, KINDS, Listed, Page, count_customers, count_movements, movements};
 pub use total::{MrrAt, Question, Total, mrr_at};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::book::Sums;
 use super::version::Version;
-use crate::project::mrr::{self, Catalogue, Mrr};
+use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 
 /// The versions in force, each subscription with its value.
@@ -120,6 +120,13 @@ impl<'a> InForce<'a> {
         self.value_where(now, |_, _| true);
     }
 
+    /// Explains the value of each subscription at `now`.
+    pub fn explain(&self, now: i64) -> Vec<Explanation> {
+        let discounts = self.customer_discounts();
+        let subscriptions = self.subscriptions.values();
+        subscriptions.map(|(it, _)| mrr::explain(it, &discounts, self.catalogue, now)).collect()
+    }
+
     /// Values what the clock changes at `moment`.
     pub fn pass(&mut self, moment: i64) {
         self.value_where(moment, |_, mrr| mrr.changes_at.is_some_and(|change| change <= moment));
@@ -141,13 +148,18 @@ impl<'a> InForce<'a> {
     }
 
     fn value_where(&mut self, now: i64, is_due: impl Fn(&str, &Mrr) -> bool) {
-        let reported: Vec<Discount> = self.discounts.values().cloned().collect();
-        let discounts = mrr::customer_discounts(self.customer.as_ref(), &reported);
+        let discounts = self.customer_discounts();
         for (id, (subscription, mrr)) in &mut self.subscriptions {
             if is_due(id, mrr) {
                 *mrr = mrr::of_subscription(subscription, &discounts, self.catalogue, now);
             }
         }
+    }
+
+    /// The discounts of the customer that are in force.
+    fn customer_discounts(&self) -> Vec<Discount> {
+        let reported: Vec<Discount> = self.discounts.values().cloned().collect();
+        mrr::customer_discounts(self.customer.as_ref(), &reported)
     }
 
     /// The currency and the amount of a subscription, unless zero.

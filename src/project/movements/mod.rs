@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::mrr::Catalogue;
+use super::mrr::{Catalogue, Explanation};
 use book::Book;
 use in_force::InForce;
 
@@ -109,6 +109,18 @@ pub fn movements(history: History, catalogue: &mut Catalogue, since: i64, now: i
     }
     tick(&mut in_force, &mut book, now);
     book.movements
+}
+
+/// Explains the MRR of each subscription that was in force at the second `at`, by `versions` in any order: for each object at
+/// least the version in force then. `catalogue` as in [`movements`].
+#[must_use]
+pub fn explain(versions: Vec<Version>, catalogue: &mut Catalogue, at: i64) -> Vec<Explanation> {
+    let points = version::points(versions);
+    let mut in_force = InForce::new(catalogue, points.values().flatten());
+    for version in points.into_iter().take_while(|(from, _)| *from <= at).flat_map(|(_, versions)| versions) {
+        in_force.take(version);
+    }
+    in_force.explain(at)
 }
 
 /// Records the changes by the clock up to and including `until`.

@@ -6,11 +6,13 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
+use crate::project::movements;
 use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
 use crate::project::stripe::overdue::Announced;
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 use crate::store::from_unix_seconds;
 use crate::store::resolve::catalogue;
+use crate::store::resolve::versions::{self, RecomputeFrom};
 
 /// A subscription and its value.
 #[derive(Clone, Debug)]
@@ -72,6 +74,20 @@ pub async fn explain(
         mrr::explain(subscription, discounts, &catalogue, present(&reported_until, subscription, now))
     });
     Ok(explained.collect())
+}
+
+/// Explains the value that each of the customers' subscriptions had at `at`, by the versions of then, as they are known now.
+/// Prices and coupons have the terms of today, as in the ledger.
+pub async fn explain_at(
+    tx: &mut PgConnection,
+    customers: &BTreeSet<String>,
+    at: OffsetDateTime,
+) -> Result<Vec<Explanation>, sqlx::Error> {
+    let at = at.unix_timestamp();
+    let later: RecomputeFrom = customers.iter().map(|customer| (customer.clone(), at + 1)).collect();
+    let (histories, mut catalogue) = versions::load(tx, &later, Catalogue::default()).await?;
+    let histories = histories.into_values();
+    Ok(histories.flat_map(|history| movements::explain(history, &mut catalogue, at)).collect())
 }
 
 /// The input of the valuation of some customers.

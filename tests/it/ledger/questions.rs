@@ -1,5 +1,6 @@
 //! Queries of the ledger, by the functions shared by API and CLI, and over HTTP.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -127,6 +128,25 @@ async fn the_movements_of_a_sum_come_page_by_page() {
     let of_ann = ledger::movements(pool, &march, None, 50).await.unwrap().movements;
     assert_eq!((of_ann[0].user_id, of_ann[0].email.as_deref()), (Some(ANN), Some("ann@example.com")));
     assert!(ledger::movements(pool, &march, Some("x"), 50).await.is_err());
+}
+
+#[tokio::test]
+async fn explanations_of_a_date_add_up_to_its_mrr() {
+    let app = app().await;
+    let pool = &app.database.pool;
+    app.apply([on(130, of("sub_3", "cus_1", "active", 700)), on(140, of("sub_3", "cus_1", "canceled", 700))])
+        .await;
+    for (days, subscriptions) in [(-1, 0), (0, 1), (64, 1), (65, 1), (130, 2), (139, 2), (140, 2)] {
+        let at = Some(day(days));
+        let explained = ledger::explain_at(pool, &About::User(ANN), at, NOW).await.unwrap().unwrap();
+        let question = Question { at, known_at: None, user_id: Some(ANN) };
+        let totals = total(&app, question).await;
+        let mrr: BTreeMap<String, i64> =
+            totals.into_iter().map(|(currency, mrr, _)| (currency, mrr)).collect();
+        assert_eq!(explained.mrr, mrr, "day {days}");
+        assert_eq!(explained.subscriptions.len(), subscriptions, "day {days}");
+        assert!(explained.movements.iter().all(|it| it.effective_at <= day(days)), "day {days}");
+    }
 }
 
 #[tokio::test]
