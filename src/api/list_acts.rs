@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::extract::Query;
 use super::{ApiState, query};
@@ -18,6 +19,8 @@ pub struct Params {
     actor: Option<String>,
     /// Which: `members change`, `dead-letters redrive`, …
     act: Option<String>,
+    /// About this member or one of their tickets: the user id.
+    member: Option<Uuid>,
     /// Done since this date or moment.
     since: Option<String>,
     /// Done before this date or moment.
@@ -46,6 +49,7 @@ pub async fn list(
     let wanted = Wanted {
         actor: query::text("actor", params.actor)?,
         act: query::text("act", params.act)?,
+        member: params.member,
         since: query::moment("since", params.since.as_deref())?,
         until: query::moment("until", params.until.as_deref())?,
     };

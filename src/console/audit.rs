@@ -29,6 +29,8 @@ const LIMIT: u32 = 50;
 pub(super) struct Params {
     actor: String,
     act: String,
+    /// A user id.
+    member: String,
     since: String,
     until: String,
     /// Those shown, joined by commas.
@@ -37,8 +39,14 @@ pub(super) struct Params {
 }
 
 impl Params {
-    pub(super) fn filters(&self) -> [(&'static str, &str); 4] {
-        [("actor", &self.actor), ("act", &self.act), ("since", &self.since), ("until", &self.until)]
+    pub(super) fn filters(&self) -> [(&'static str, &str); 5] {
+        [
+            ("actor", &self.actor),
+            ("act", &self.act),
+            ("member", &self.member),
+            ("since", &self.since),
+            ("until", &self.until),
+        ]
     }
 
     fn is_filtered(&self) -> bool {
@@ -54,6 +62,7 @@ impl Params {
         Ok(Wanted {
             actor: query::text("actor", &self.actor)?,
             act: query::text("act", &self.act)?,
+            member: query::user("member", &self.member)?,
             since: query::moment("since", &self.since)?,
             until: query::moment("until", &self.until)?,
         })

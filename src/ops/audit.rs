@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::page::{self, Count, Neighbours, PageError};
 
@@ -36,6 +37,8 @@ pub struct Wanted {
     pub actor: Option<String>,
     /// Of this name.
     pub act: Option<String>,
+    /// About this member or one of their tickets.
+    pub member: Option<Uuid>,
     /// Since then.
     pub since: Option<OffsetDateTime>,
     /// Before then.
@@ -68,7 +71,7 @@ pub async fn list(
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
-    let mut query = QueryBuilder::new(LINES);
+    let mut query = QueryBuilder::new("");
     wanted.push(&mut query);
     let from = cursor.map(page::decode).transpose()?;
     let seek = from.as_ref().map(|(seek, _)| *seek);
@@ -86,18 +89,33 @@ pub async fn list(
     Ok(Page { acts, next_cursor: next, prev_cursor: prev, count: None })
 }
 
-const LINES: &str = "select id, at, actor, act, arguments, outcome from ingest.audit_log where true";
+const LINES: &str = "select id, at, actor, act, arguments, outcome from ";
+
+/// The acts with a user among their arguments, and those with a ticket of the user; each id follows.
+const OF_USER: &str = "((select a.* from ingest.audit_log a where a.arguments ->> 'user_id' = ";
+const OF_TICKETS: &str = "::text)
+union all
+(select a.* from public.support_tickets t
+ cross join lateral (select * from ingest.audit_log a where a.arguments ->> 'ticket_id' = t.id::text offset 0) a
+ where t.user_id = ";
 
 /// How many acts are `wanted`; `None` if counting takes too long.
 pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
-    query.push(LINES);
     wanted.push(&mut query);
     page::count(pool, query).await
 }
 
 impl Wanted {
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push(LINES);
+        match self.member {
+            None => query.push("ingest.audit_log where true"),
+            Some(member) => {
+                query.push(OF_USER).push_bind(member).push(OF_TICKETS).push_bind(member);
+                query.push(")) acts where true")
+            }
+        };
         for (column, value) in [(" and actor = ", &self.actor), (" and act = ", &self.act)] {
             if let Some(value) = value {
                 query.push(column).push_bind(value.clone());
