@@ -90,7 +90,8 @@ pub fn description() -> OpenApi {
 fn endpoints() -> OpenApiRouter<ApiState> {
     let members = OpenApiRouter::new()
         .routes(routes!(members::list_members::list))
-        .routes(routes!(members::show_member::show));
+        .routes(routes!(members::show_member::show))
+        .routes(routes!(members::list_timeline::list));
     let revenue = OpenApiRouter::new()
         .routes(routes!(members::explain_mrr::explain))
         .routes(routes!(members::show_mrr::show))
@@ -110,6 +111,7 @@ fn endpoints() -> OpenApiRouter<ApiState> {
     let events = OpenApiRouter::new()
         .routes(routes!(list_events::list))
         .routes(routes!(show_event::show))
+        .routes(routes!(members::list_member_events::list))
         .routes(routes!(list_dead_letters::list))
         .routes(routes!(list_dead_letters::causes))
         .routes(routes!(list_parked::list))

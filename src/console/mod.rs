@@ -88,6 +88,7 @@ fn for_people_signed_in() -> Router<Console> {
         .route("/console/live", get(live::stream))
         .route("/console/members", get(members::show))
         .route("/console/members/{user_id}", get(member::show).post(change_member::change))
+        .route("/console/members/{user_id}/events", get(member::events::show))
         .route("/console/tickets", get(tickets::show))
         .route("/console/tickets/{ticket}", get(ticket::show))
         .route("/console/tickets/{ticket}/reply", post(ticket::reply))

@@ -99,7 +99,9 @@ async fn read_everything(pool: &PgPool) {
     read_members(pool).await;
     let user = Uuid::from_u128(1);
     for about in [About::User(user), About::Customer("cus_1".to_owned())] {
-        assert!(ledger::explain(pool, &about, NOW).await.unwrap().is_some());
+        for at in [None, Some(NOW)] {
+            assert!(ledger::explain_at(pool, &about, at, NOW).await.unwrap().is_some());
+        }
     }
     assert_eq!(events::trace(pool, "evt_in_1_before").await.unwrap().len(), 1);
     read_revenue(pool, user).await;
@@ -209,6 +211,7 @@ async fn read_acts(pool: &PgPool) {
         audit::Wanted::default(),
         audit::Wanted { actor: text("ada"), ..audit::Wanted::default() },
         audit::Wanted { act: text("rebuild"), since: Some(NOW), ..audit::Wanted::default() },
+        audit::Wanted { member: Some(Uuid::from_u128(1)), act: text("rebuild"), ..audit::Wanted::default() },
         audit::Wanted {
             actor: text("ada"),
             act: text("rebuild"),
@@ -280,6 +283,16 @@ async fn read_members(pool: &PgPool) {
     }
     let user = members::find_by_email(pool, "1@example.com").await.unwrap()[0];
     assert!(members::show(pool, user, "1", NOW).await.unwrap().is_some());
+    for kind in [None].into_iter().chain(members::TIMELINE_KINDS.map(Some)) {
+        let page = members::timeline(pool, user, kind, None, 1).await.unwrap().unwrap();
+        if let Some(cursor) = page.next_cursor {
+            let behind = members::timeline(pool, user, kind, Some(&cursor), 1).await.unwrap().unwrap();
+            members::timeline(pool, user, kind, behind.prev_cursor.as_deref(), 1).await.unwrap();
+        }
+    }
+    let page = members::events(pool, user, None, 1).await.unwrap().unwrap();
+    let behind = members::events(pool, user, page.next_cursor.as_deref(), 1).await.unwrap().unwrap();
+    members::events(pool, user, behind.prev_cursor.as_deref(), 1).await.unwrap();
 }
 
 async fn read_tickets(pool: &PgPool, user: Uuid) {

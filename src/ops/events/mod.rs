@@ -89,7 +89,7 @@ impl FromStr for State {
 }
 
 /// The columns of an [`Event`].
-const EVENT: &str = "
+pub(super) const EVENT: &str = "
 select source, event_id, event_type, subject, occurred_at, received_at, not_counted,
        case when state <> 'pending' then state when alone then 'failing' else 'waiting' end as state,
        case state when 'applied' then applied_at when 'dead' then dead_at

@@ -6,11 +6,13 @@ mod candidates;
 mod change;
 mod contact;
 mod cursor;
+mod events;
 mod filter;
 mod list;
 mod show;
 mod sort;
 mod sql;
+mod timeline;
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -19,6 +21,7 @@ use uuid::Uuid;
 pub use change::{Change, ChangeError, MAX_TAG_CHARS, MAX_TAGS, change, change_expected};
 pub use contact::{Contact, Support};
 pub use cursor::{Cursor, InvalidCursor};
+pub use events::events;
 pub(super) use filter::contains_pattern;
 pub use filter::{
     ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, InvalidFilter, MAX_TEXT_CHARS, SUBSCRIPTION_STATUSES,
@@ -26,6 +29,7 @@ pub use filter::{
 pub use list::{DEFAULT_LIMIT, ListError, MAX_LIMIT, Page, PageRequest, count, list};
 pub use show::{Detail, Payment, Subscription, find_by_email, show};
 pub use sort::{DIRECTION_NAMES, Direction, SORT_NAMES, Sort, SortBy};
+pub use timeline::{Entry, TIMELINE_KINDS, Timeline, timeline};
 
 /// One account and what is known of it. Money is in minor units of `currency`.
 #[derive(Clone, Debug, PartialEq, Serialize, sqlx::FromRow, utoipa::ToSchema)]

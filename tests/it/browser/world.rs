@@ -44,6 +44,8 @@ pub fn pages() -> Vec<(String, &'static str)> {
         ("/console".to_owned(), "10.00 USD"),
         ("/console/members?sort=mrr".to_owned(), "Ada Lovelace"),
         (format!("/console/members/{ADA}"), "MRR new: 0.00 USD → 10.00 USD"),
+        (format!("/console/members/{ADA}?kind=payment&date=2026-01-31"), "Show it as of now"),
+        (format!("/console/members/{ADA}/events"), "evt_2"),
         ("/console/tickets".to_owned(), "No engine"),
         (format!("/console/tickets/{TICKET}"), "It still does not."),
         ("/console/revenue?from=2026-01&to=2026-06".to_owned(), "2026-06"),

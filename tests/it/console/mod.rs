@@ -7,6 +7,7 @@ pub mod events;
 mod frame;
 mod lists;
 mod live;
+pub mod member;
 mod messages;
 mod overview;
 pub mod pages;
