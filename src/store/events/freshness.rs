@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::Read;
+use super::DecodedEvent;
 use crate::envelope::Source;
 use crate::telemetry::FRESHNESS_SECONDS;
 
@@ -12,7 +12,7 @@ pub(in crate::store) struct Received(Vec<(Source, OffsetDateTime)>);
 
 impl Received {
     /// Those of `events`.
-    pub fn of(events: &[Read<'_>]) -> Self {
+    pub fn of(events: &[DecodedEvent<'_>]) -> Self {
         let received = events.iter().map(|event| (event.envelope.source, event.envelope.received_at));
         Self(received.filter(|(source, _)| *source != Source::Internal).collect())
     }
