@@ -10,8 +10,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
-use axum::response::{IntoResponse, Sse};
 use axum::response::sse::{Event, KeepAlive};
+use axum::response::{IntoResponse, Sse};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -71,7 +71,8 @@ pub(super) async fn stream(
     let now = Instant::now();
     let subscription =
         Subscription { changes, counts, tables, sent, next_event_at: now, ends_at: now + STREAM_MAX };
-    let events = Sse::new(stream::unfold(subscription, next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    let events =
+        Sse::new(stream::unfold(subscription, next)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     // Instead of what a stream says by itself, which lets caches keep it.
     Ok(([(CACHE_CONTROL, "no-store")], events))
 }

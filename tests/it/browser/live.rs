@@ -1,5 +1,6 @@
 //! An open page offers changes to what it shows, and never reloads by itself.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use memberflow::ops::realtime;
@@ -39,9 +40,9 @@ async fn page_in_the_order_of_time_counts_what_is_new() {
     let chromium = &console.chromium;
     console.go("/console/audit").await;
     chromium.wait_for("main", "members change").await;
-    let mut acts = 0;
+    let acts = Cell::new(0);
     eventually("the page counts what is new", async || {
-        acts += 1;
+        acts.set(acts.get() + 1);
         console
             .app
             .execute(
@@ -53,6 +54,7 @@ async fn page_in_the_order_of_time_counts_what_is_new() {
         tokio::time::timeout(OFFERED_WITHIN, offered).await.ok()
     })
     .await;
+    let acts = acts.get();
     chromium
         .wait_until(&format!("document.querySelector('#changed button').textContent === '{acts} new: show'"))
         .await;

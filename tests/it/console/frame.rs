@@ -64,8 +64,7 @@ fn addresses() -> Vec<String> {
         about.iter().fold(route.to_owned(), |address, (name, value)| address.replace(name, value))
     });
     let downloads = ["members.csv", "events.json", "tickets.csv", "audit.json"];
-    let mut addresses: Vec<String> =
-        pages.chain(downloads.map(|file| format!("/console/{file}"))).collect();
+    let mut addresses: Vec<String> = pages.chain(downloads.map(|file| format!("/console/{file}"))).collect();
     addresses.sort_by_key(|address| address.contains("sign-out"));
     addresses
 }
@@ -86,8 +85,7 @@ async fn no_cache_may_store_an_answer_of_any_route() {
                 .header("content-type", "application/x-www-form-urlencoded")
                 .header("sec-fetch-site", "same-origin");
             // The headers alone: a stream does not end.
-            let answer =
-                browser.pages.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let answer = browser.pages.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
             assert_eq!(answer.headers()["cache-control"], "no-store", "{method} {address}");
             read += usize::from(method == Method::GET && answer.status() == StatusCode::OK);
         }

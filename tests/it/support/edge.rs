@@ -77,11 +77,7 @@ impl Edge {
         let queue = Queue::open(&config, database.pool.clone(), database.pool.clone(), &lifecycle).unwrap();
         let readiness = Readiness::start(database.options(), queue.clone(), &lifecycle);
         let health = Health::new(readiness, lifecycle.clone(), telemetry::metrics().unwrap());
-        let dependencies = Dependencies {
-            queue,
-            clock: Clock::fixed(NOW),
-            lifecycle: lifecycle.clone(),
-        };
+        let dependencies = Dependencies { queue, clock: Clock::fixed(NOW), lifecycle: lifecycle.clone() };
         let endpoints = Endpoints::new(&config, dependencies).unwrap();
         let store = Store::new(database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
         let admin_token = Some(SecretString::from(ADMIN_TOKEN));
