@@ -21,6 +21,7 @@ mod not_found;
 mod overview;
 mod parked;
 mod revenue;
+mod session;
 mod settings;
 mod state;
 mod ticket;

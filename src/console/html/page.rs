@@ -7,7 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::error::PageError;
 use crate::console::assets;
-use crate::console::signing_in::session::{Role, Session};
+use crate::console::session::{Role, Session};
 
 /// A place in the navigation.
 pub(in crate::console) struct Place {

@@ -1,58 +1,14 @@
-//! A session, and the cookie that names it.
+//! The cookie that names a session, and where signing in leads.
 
-use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
-use axum::http::request::Parts;
 
-use crate::console::html::error::PageError;
-
-pub use crate::config::console_roles::Role;
+pub use crate::console::session::{Role, Session};
 
 /// Where the console is.
 pub(in crate::console) const HOME: &str = "/console";
 /// The cookie's name.
 pub(in crate::console) const COOKIE_NAME: &str = "memberflow_console";
-
-/// A person who is signed in: what the audit log calls them, and what they may do. As an argument of a page it is there
-/// always: [`super::guard`] goes before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// For the audit log.
-    pub actor: String,
-    /// What this person may do.
-    pub role: Role,
-}
-
-impl Session {
-    /// Refuses what takes `least`.
-    ///
-    /// # Errors
-    /// [`PageError::Forbidden`].
-    pub(in crate::console) fn require(&self, least: Role) -> Result<(), PageError> {
-        if self.role >= least {
-            return Ok(());
-        }
-        Err(PageError::Forbidden(match least {
-            Role::Admin => "This is for admins. Ask one of them for what you need.",
-            _ => "Your role may read and not change anything. Ask an admin for the role operator.",
-        }))
-    }
-
-    /// Whether the page shows what changes something.
-    #[must_use]
-    pub fn may_change(&self) -> bool {
-        self.role >= Role::Operator
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Session {
-    type Rejection = PageError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
-        parts.extensions.get::<Self>().cloned().ok_or(PageError::Forbidden("Sign in first."))
-    }
-}
 
 /// The session's id in the request's cookies.
 pub(in crate::console) fn id_of(headers: &HeaderMap) -> Option<&str> {
@@ -122,19 +78,5 @@ mod tests {
         assert_eq!(id_of(&headers(&["a=b; memberflow_console=x"])), Some("x"));
         assert_eq!(id_of(&headers(&["a=b", "memberflow_console=y"])), Some("y"));
         assert_eq!(id_of(&headers(&["memberflow_console_2=x; xmemberflow_console=y"])), None);
-    }
-
-    #[test]
-    fn a_role_includes_those_below_it() {
-        let session = |role| Session { actor: "ada".to_owned(), role };
-        assert!(
-            session(Role::Viewer).require(Role::Operator).is_err() && !session(Role::Viewer).may_change()
-        );
-        assert!(session(Role::Operator).require(Role::Operator).is_ok());
-        assert!(session(Role::Admin).require(Role::Operator).is_ok());
-        for role in [Role::Viewer, Role::Operator, Role::Admin] {
-            assert_eq!(Role::stored(role.as_str()), role);
-        }
-        assert_eq!(Role::stored("owner"), Role::Viewer);
     }
 }
