@@ -130,6 +130,12 @@ async fn healed_by_the_api(
 /// Text messages that reports alone cannot complete, but Twilio's API can. A text may take a moment: the application
 /// writes it after Twilio has accepted the message.
 async fn unresolved_messages(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx::Error> {
+    let there: bool = sqlx::query_scalar("select to_regclass('public.sms_messages') is not null")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !there {
+        return Ok(None);
+    }
     let (contradicting, without_text): (i64, i64) = sqlx::query_as(
         "select (select count(*) from ingest.sms_facts where tied),
                 (select count(*) from public.sms_messages m

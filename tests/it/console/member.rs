@@ -16,7 +16,7 @@ const ROW: Uuid = Uuid::from_u128(0xf01);
 /// Ada with something of each kind.
 pub async fn busy_ada() -> TestApp {
     let app = ada().await;
-    let session = json!({"id": SESSION, "user_id": ADA, "created_at": "2026-11-19T09:00:00Z"});
+    let session = json!({"id": SESSION, "user_id": ADA, "created_at": "2026-11-19T13:00:00Z"});
     let row_of = |title: &str| {
         json!({"id": ROW, "user_id": ADA, "owner_id": ADA, "name": "a.png", "bucket_id": "b", "title": title,
                "metadata": {"size": 5}, "is_draft": false, "status": "complete",
@@ -128,7 +128,7 @@ async fn events_about_a_member_are_all_listed_and_no_others() {
     app.apply([
         stripe("evt_other", "customer.subscription.created", 1, subscription("sub_9", "cus_9", "active")),
         row("msg_other", "INSERT", "auth.sessions",
-            json!({"id": Uuid::from_u128(9), "user_id": Uuid::from_u128(8), "created_at": "2026-11-19T09:00:00Z"}),
+            json!({"id": Uuid::from_u128(9), "user_id": Uuid::from_u128(8), "created_at": "2026-11-19T13:00:00Z"}),
             json!(null)),
     ])
     .await;
