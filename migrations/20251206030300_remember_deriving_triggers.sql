@@ -9,6 +9,7 @@ create table if not exists ingest.deriving_triggers (
     primary key (relation, name)
 );
 alter table ingest.deriving_triggers enable row level security;
+revoke all on ingest.deriving_triggers from public, anon, authenticated;
 comment on table ingest.deriving_triggers is 'The triggers that migrations made on tables of the application and the ledger.';
 
 insert into ingest.deriving_triggers

@@ -111,14 +111,19 @@ async fn messages_of_the_persons_number_are_deleted() {
 async fn messages_of_the_accounts_number_are_deleted() {
     for key in ["id", "user_id"] {
         let app = lives().await;
-        app.execute(&format!(
-            "create table public.user_accounts ({key} uuid primary key, phone text);
-             insert into public.user_accounts values ('{ANN}', '+1 (555) 777-0001'), ('{BOB}', '+1 555 777 0002');
-             insert into public.user_profiles (user_id, phone) values ('{ANN}', '+1 555 777 0002');
-             insert into public.sms_messages (direction, from_number, to_number, body)
-             values ('inbound', '+15557770001', '+15550000000', 'mine'), ('inbound', '+15557770002', '+15550000000', 'of Bob')"
-        ))
-        .await;
+        for statement in [
+            format!("create table public.user_accounts ({key} uuid primary key, phone text)"),
+            format!(
+                "insert into public.user_accounts values ('{ANN}', '+1 (555) 777-0001'), ('{BOB}', '+1 555 777 0002')"
+            ),
+            format!("insert into public.user_profiles (user_id, phone) values ('{ANN}', '+1 555 777 0002')"),
+            "insert into public.sms_messages (direction, from_number, to_number, body)
+             values ('inbound', '+15557770001', '+15550000000', 'mine'),
+                    ('inbound', '+15557770002', '+15550000000', 'of Bob')"
+                .to_owned(),
+        ] {
+            app.execute(&statement).await;
+        }
         forget(&app, ADDRESS).await;
         assert_eq!(
             app.rows("select body from public.sms_messages").await,
