@@ -129,7 +129,7 @@ async fn scanned(connection: &mut PgConnection, statement: &str, growing: &[Grow
     if !["select", "with", "insert", "update", "delete"].contains(&verb) {
         return Vec::new();
     }
-    let parameters = (1..=30).rev().find(|number| statement.contains(&format!("${number}"))).unwrap_or(0);
+    let parameters = (1..=99).rev().find(|number| statement.contains(&format!("${number}"))).unwrap_or(0);
     // What is searched for is planned with the pattern each time: there is no plan for any.
     let by_text = ["select id from auth.users where email ilike", "like lower($1)"];
     let (mode, value) = if by_text.iter().any(|text| statement.contains(text)) {

@@ -33,7 +33,7 @@ async fn under_way(populated: &PopulatedApp) -> Child {
     let mut child = command(populated, "rebuild", &[]).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.next_line().await.unwrap().unwrap();
-    assert!(line.starts_with("rebuild: settling events, 0 of "), "{line}");
+    assert!(line.starts_with("rebuild: resolving events, 0 of "), "{line}");
     child
 }
 
