@@ -26,10 +26,19 @@ use server::Server;
 /// How long a server of this machine may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+/// The oldest PostgreSQL that the migrations run on.
+const OLDEST_POSTGRES: i32 = 15;
+
 /// What to do without any PostgreSQL.
 const NO_POSTGRES: &str = "PostgreSQL is neither running here nor installed. Either
-  install it:       sudo apt-get install postgresql     (macOS: brew install postgresql@17)
-                    and run this again: a private server is started with it, or
+  install it:         sudo apt-get install postgresql     (macOS: brew install postgresql@17)
+                      and run this again: a private server is started with it, or
+  name a running one: DATABASE_URL=postgres://postgres:PASSWORD@HOST:5432/DATABASE make run";
+
+/// What to do if the installed PostgreSQL is too old.
+const NEWER_POSTGRES: &str = "Either
+  install a newer:    https://www.postgresql.org/download/ has it for every system;
+                      run this again: a private server is started with it, or
   name a running one: DATABASE_URL=postgres://postgres:PASSWORD@HOST:5432/DATABASE make run";
 
 /// Whether the programs of both servers are installed, so that private ones can be started.
@@ -138,7 +147,10 @@ impl Wanted {
             }),
         }
         if programs::postgres_folder().is_none() {
-            bail!(NO_POSTGRES);
+            let Some(version) = programs::too_old_postgres() else { bail!(NO_POSTGRES) };
+            bail!(
+                "PostgreSQL {version} is installed here, and {OLDEST_POSTGRES} or newer is needed. {NEWER_POSTGRES}"
+            );
         }
         tracing::info!(folder = %home.display(), "starting a private postgresql");
         Ok(postgres::start(folder, self.postgres_port).await?.url)

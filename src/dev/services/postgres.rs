@@ -8,13 +8,11 @@ use anyhow::{Context as _, Result, bail};
 use sqlx::{Connection as _, PgConnection};
 use tokio::process::Child;
 
+use super::OLDEST_POSTGRES;
 use super::folder::Folder;
 use super::process::Process;
 use super::programs;
 use super::server::{Server, free_port, password, tail, wait_until_ready};
-
-/// The oldest version that the migrations run on.
-const OLDEST_VERSION: i32 = 15;
 
 /// `pg_hba.conf` entries for loopback: the superuser with a password, and roles created by tests without.
 const WHO_MAY: &str = "host all postgres 127.0.0.1/32 password\nhost all all 127.0.0.1/32 trust\n";
@@ -75,8 +73,8 @@ async fn check(url: &str) -> Result<()> {
                (select rolsuper from pg_roles where rolname = current_user)";
     let (version, superuser): (i32, bool) = sqlx::query_as(ask).fetch_one(&mut connection).await?;
     connection.close().await.ok();
-    if version < OLDEST_VERSION {
-        bail!("version {version}; {OLDEST_VERSION} or newer is needed");
+    if version < OLDEST_POSTGRES {
+        bail!("version {version}; {OLDEST_POSTGRES} or newer is needed");
     }
     if !superuser {
         bail!("the role is no superuser");
@@ -105,8 +103,8 @@ pub async fn start(folder: &Folder, port: u16) -> Result<Server> {
         let (server, mut child) = launch(folder, &programs, &home, &password, port)?;
         match wait_until_ready(&mut child, &home.join("log"), async || answers(&server.url).await).await {
             Ok(()) => return Ok(server),
-            // Someone else took the port meanwhile.
-            Err(_) if super::connect(port).is_ok() => port = free_port(0)?,
+            // Someone else took the port meanwhile. A server of ours that does not answer still has its data.
+            Err(_) if child.try_wait()?.is_some() && super::connect(port).is_ok() => port = free_port(0)?,
             Err(reason) if reason.to_string().contains("is still in use") && Instant::now() < given_up => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

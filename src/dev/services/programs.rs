@@ -1,7 +1,10 @@
 //! Where the servers' programs are installed: on PATH or where the package managers put them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
+
+use super::OLDEST_POSTGRES;
 
 /// Folders besides PATH in which PostgreSQL's programs are found. `*` matches one folder name.
 const POSTGRES_FOLDERS: &[&str] = &[
@@ -32,13 +35,38 @@ const ERLANG_FOLDERS: &[&str] = &[
     "/usr/local/lib/erlang/erts-*/bin",
 ];
 
-/// The folder that holds both `initdb` and `postgres`; of several versions the newest.
+/// The folder that holds both `initdb` and `postgres`; of several versions the newest, unless it is too old.
 #[must_use]
 pub fn postgres_folder() -> Option<PathBuf> {
+    postgres_folders()
+        .find(|folder| postgres_version(folder).is_none_or(|version| version >= OLDEST_POSTGRES))
+}
+
+/// The major version of an installed PostgreSQL that is too old.
+#[must_use]
+pub fn too_old_postgres() -> Option<i32> {
+    postgres_folders()
+        .filter_map(|folder| postgres_version(&folder))
+        .find(|version| *version < OLDEST_POSTGRES)
+}
+
+fn postgres_folders() -> impl Iterator<Item = PathBuf> {
     let known = POSTGRES_FOLDERS.iter().flat_map(|pattern| expand(pattern));
     known
         .chain(path_folders())
-        .find(|folder| is_program(&folder.join("initdb")) && is_program(&folder.join("postgres")))
+        .filter(|folder| is_program(&folder.join("initdb")) && is_program(&folder.join("postgres")))
+}
+
+/// The major version of the PostgreSQL in `folder`, unless it does not say.
+fn postgres_version(folder: &Path) -> Option<i32> {
+    let output = Command::new(folder.join("postgres")).arg("--version").output().ok()?;
+    major_version(&String::from_utf8(output.stdout).ok()?)
+}
+
+/// `postgres (PostgreSQL) 14.11 (Ubuntu 14.11-0ubuntu0.22.04.1)` is 14, `postgres (PostgreSQL) 18beta1` is 18.
+fn major_version(text: &str) -> Option<i32> {
+    let (_, version) = text.split_once(") ")?;
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// RabbitMQ's start script, if Erlang is installed.
@@ -88,12 +116,24 @@ fn version_number(version: &str) -> Vec<u32> {
 mod tests {
     use std::fs;
 
-    use super::{expand, version_number};
+    use super::{expand, major_version, version_number};
 
     #[test]
     fn versions_compare_as_numbers() {
         assert!(version_number("15") > version_number("9.6"));
         assert!(version_number("14.2.1") > version_number("14.2"));
+    }
+
+    #[test]
+    fn major_version_is_read_in_every_form() {
+        for (text, expected) in [
+            ("postgres (PostgreSQL) 14.11 (Ubuntu 14.11-0ubuntu0.22.04.1)\n", Some(14)),
+            ("postgres (PostgreSQL) 18beta1\n", Some(18)),
+            ("postgres (PostgreSQL) 9.6.24\n", Some(9)),
+            ("something else\n", None),
+        ] {
+            assert_eq!(major_version(text), expected, "{text}");
+        }
     }
 
     #[test]
