@@ -75,7 +75,7 @@ clean: ## Removes what was built and the private servers' data.
 	rm -rf target .memberflow /var/lib/memberflow-dev$(CURDIR)/.memberflow
 
 compiler:
-	@command -v cc >/dev/null || scripts/setup.sh compiler
+	@command -v cc >/dev/null || { scripts/setup.sh compiler; command -v cc >/dev/null; }
 
 browser:
 	@command -v chromedriver >/dev/null || scripts/setup.sh chromium

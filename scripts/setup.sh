@@ -30,8 +30,10 @@ forbid_starting() {
     $sudo sh -c "printf '#!/bin/sh\nexit 101\n' > $policy && chmod 755 $policy"
 }
 
+# Waits for another apt, such as the automatic updates of a machine that has just been started.
 apt_install() {
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null >&2
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q \
+        --no-install-recommends "$@" </dev/null >&2
 }
 
 install() {
@@ -39,8 +41,9 @@ install() {
     if [ "$from" = brew ]; then
         brew install --quiet "$@" >&2
     else
-        # An old or empty list of packages is the usual reason for a failure: renew it and try again.
-        apt_install "$@" || { $sudo apt-get update -q </dev/null >&2 && apt_install "$@"; }
+        # An old or empty list of packages is the usual reason for a failure: renew it and try again,
+        # even if another vendor's list cannot be had.
+        apt_install "$@" || { $sudo apt-get update -q </dev/null >&2 || true; apt_install "$@"; }
     fi
 }
 
@@ -59,7 +62,8 @@ elif $sudo true 2>/dev/null; then
     forbid_starting
 else
     say "missing here, and only root can install it: $*. Please run:"
-    for name in "$@"; do say "    sudo apt-get install --no-install-recommends $(packages apt "$name")"; done
+    # shellcheck disable=SC2046 # one name may stand for several packages
+    say "    sudo apt-get install --no-install-recommends" $(for name in "$@"; do packages apt "$name"; done)
     exit 0
 fi
 
