@@ -112,6 +112,12 @@ pub async fn eve() -> TestApp {
         ))
         .await;
     }
+    acts_and_prices(&app).await;
+    app
+}
+
+/// What operators and Stripe name, too.
+async fn acts_and_prices(app: &TestApp) {
     app.execute(&format!(
         "insert into ingest.audit_log (actor, act, arguments, outcome, at)
          values ({}, {}, jsonb_build_object('filter', {}), '{{}}', now())",
@@ -122,7 +128,6 @@ pub async fn eve() -> TestApp {
     .await;
     app.execute(&format!("update public.customer_subscriptions set stripe_price_id = {}", literal("price")))
         .await;
-    app
 }
 
 /// Checks that the page came, and that `fields` stand in it as text.
