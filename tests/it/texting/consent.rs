@@ -211,6 +211,9 @@ fn reports(message: u32, number: &str) -> Vec<Envelope> {
     ]
 }
 
+/// Those of them that are the webhook of an incoming message.
+const WEBHOOKS: std::ops::Range<usize> = 3..7;
+
 /// Consent of one number, wherever it is written.
 async fn consent_of(app: &TestApp, number: &str) -> String {
     let digits = number.trim_start_matches('+');
@@ -232,6 +235,10 @@ async fn consent_is_the_same_in_both_orders_of_any_two_reports() {
     // Alone, and after an earlier opt-in or opt-out.
     for earlier in ["", "START", "STOP"] {
         for (first, second) in (0..kinds).flat_map(|a| (a + 1..kinds).map(move |b| (a, b))) {
+            // Of one message Twilio posts one webhook: another is a repeat of it.
+            if WEBHOOKS.contains(&first) && WEBHOOKS.contains(&second) {
+                continue;
+            }
             let mut ends = Vec::new();
             for order in [[first, second], [second, first]] {
                 message += 2;
@@ -287,7 +294,13 @@ async fn withdrawn_opt_out_gives_columns_back_unless_the_application_changed_the
 async fn rebuild_repairs_consent_and_the_columns_that_follow() {
     let app = with_columns().await;
     app.apply([incoming(1, 1, "STOP")]).await;
-    app.execute("delete from public.sms_consents; delete from ingest.sms_consent_ledger; update public.leads set sms_opt_in = true").await;
+    for statement in [
+        "delete from public.sms_consents",
+        "delete from ingest.sms_consent_ledger",
+        "update public.leads set sms_opt_in = true",
+    ] {
+        app.execute(statement).await;
+    }
     rebuild::run(&app.store, false, &mut Progress::Silent, |_| true).await.unwrap();
     assert_eq!(
         (columns(&app).await, answer(&app).await),
