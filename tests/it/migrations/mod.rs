@@ -1,5 +1,6 @@
 //! What the migrations make of a new database, of a deployment's, and of one that is not Supabase's.
 
+mod application_queries;
 mod application_rows;
 mod applying;
 pub mod combined;
@@ -13,7 +14,8 @@ mod stub;
 mod tickets;
 
 use memberflow::store::migrate::{self, MigrateOptions, Report};
-use sqlx::{AssertSqlSafe, PgPool};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 
 use crate::support::database::TestDatabase;
 
@@ -41,4 +43,25 @@ async fn texts(pool: &PgPool, sql: &str) -> Vec<String> {
 /// Everything in `public` and `ingest` that a migration can make, one line each.
 async fn inventory(pool: &PgPool) -> Vec<String> {
     texts(pool, include_str!("inventory.sql")).await
+}
+
+/// The rows that a role gets with these claims from one statement, or the SQLSTATE; asked as PostgREST asks. What the
+/// statement changes lasts if the transaction is committed.
+async fn ask(
+    pool: &PgPool,
+    role: &str,
+    claims: &Value,
+    sql: &str,
+) -> (Transaction<'static, Postgres>, Result<Vec<Value>, String>) {
+    let mut tx = memberflow::database::begin(pool).await.unwrap();
+    sqlx::query("select set_config('request.jwt.claims', $1, true)")
+        .bind(claims.to_string())
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    sqlx::query(AssertSqlSafe(format!("set local role {role}"))).execute(&mut *tx).await.unwrap();
+    let sql = format!("with asked as ({sql}) select to_jsonb(a) from asked a");
+    let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut *tx).await;
+    let rows = rows.map_err(|error| error.as_database_error().unwrap().code().unwrap().into_owned());
+    (tx, rows)
 }

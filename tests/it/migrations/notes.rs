@@ -1,7 +1,7 @@
 //! What staff write about a member is for admins: on a new database and on a deployment's.
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::PgPool;
 
 use super::{apply, execute};
 use crate::support::database::TestDatabase;
@@ -24,18 +24,11 @@ fn admin() -> Value {
 
 /// The rows that a role sees with these claims, or the SQLSTATE. What it changes stays.
 async fn ask(pool: &PgPool, role: &str, claims: &Value, sql: &str) -> Result<Vec<Value>, String> {
-    let mut tx = memberflow::database::begin(pool).await.unwrap();
-    sqlx::query("select set_config('request.jwt.claims', $1, true)")
-        .bind(claims.to_string())
-        .execute(&mut *tx)
-        .await
-        .unwrap();
-    sqlx::query(AssertSqlSafe(format!("set local role {role}"))).execute(&mut *tx).await.unwrap();
-    let sql = format!("with asked as ({sql}) select to_jsonb(a) from asked a");
-    let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut *tx).await;
-    let rows = rows.map_err(|error| error.as_database_error().unwrap().code().unwrap().into_owned())?;
-    tx.commit().await.unwrap();
-    Ok(rows)
+    let (tx, answer) = super::ask(pool, role, claims, sql).await;
+    if answer.is_ok() {
+        tx.commit().await.unwrap();
+    }
+    answer
 }
 
 async fn fresh() -> TestDatabase {
