@@ -26,6 +26,8 @@ pub struct Text {
     /// What was texted; of an outgoing one only the application knows it.
     pub body: String,
     pub files: usize,
+    /// What its Messaging Service took it for, which counts before the text.
+    pub opt_out: Option<&'static str>,
     /// What was reported, each with its error.
     pub reports: Vec<(&'static str, Option<i32>)>,
     /// The application has a row of it.
@@ -57,7 +59,7 @@ impl Simulation {
         for number in 0..self.rng.u32(2..7) {
             let (theirs, lead) = self.pick(&holders);
             if self.chance(40) {
-                self.text_from(number, &theirs, lead, "Hello");
+                self.text_from(number, &theirs, lead, "Hello", None);
             } else {
                 self.text_to(number, &theirs, lead, None);
             }
@@ -65,10 +67,14 @@ impl Simulation {
         // One word of consent from each number, for what the last one was the order of arrival decides in part.
         for (place, (theirs, lead)) in holders.into_iter().enumerate() {
             let number = 100 + u32::try_from(place).unwrap();
-            match self.rng.u32(0..4) {
-                0 => self.text_from(number, &theirs, lead, "Stop."),
-                1 => self.text_from(number, &theirs, lead, "start"),
-                2 => self.text_to(number, &theirs, lead, Some(21610)),
+            match self.rng.u32(0..6) {
+                0 => self.text_from(number, &theirs, lead, "Stop.", None),
+                1 => self.text_from(number, &theirs, lead, "start", None),
+                2 => {
+                    let taken_for = self.pick(&["STOP", "START", "HELP"]);
+                    self.text_from(number, &theirs, lead, "arrêt", Some(taken_for));
+                }
+                3 => self.text_to(number, &theirs, lead, Some(21610)),
                 _ => {}
             }
         }
@@ -94,12 +100,22 @@ impl Simulation {
         numbers.into_iter().zip(one).collect()
     }
 
-    fn text_from(&mut self, number: u32, theirs: &str, lead: Option<Uuid>, body: &str) {
+    fn text_from(
+        &mut self,
+        number: u32,
+        theirs: &str,
+        lead: Option<Uuid>,
+        body: &str,
+        opt_out: Option<&'static str>,
+    ) {
         let sid = self.sid(number);
         let files = if body == "Hello" { self.pick(&[0, 0, 1, 3]) } else { 0 };
         let mut form = json!({"From": theirs, "To": OURS, "Body": body, "NumMedia": files.to_string()});
         for n in 0..files {
             form[format!("MediaUrl{n}")] = json!(format!("https://media.example.com/{sid}/{n}"));
+        }
+        if let Some(opt_out) = opt_out {
+            form["OptOutType"] = json!(opt_out);
         }
         self.report(&sid, form);
         let is_logged = self.chance(30);
@@ -108,8 +124,8 @@ impl Simulation {
         }
         let reports = vec![("received", None)];
         let body = body.to_owned();
-        let text =
-            Text { sid, is_incoming: true, theirs: theirs.to_owned(), body, files, reports, is_logged, lead };
+        let theirs = theirs.to_owned();
+        let text = Text { sid, is_incoming: true, theirs, body, files, opt_out, reports, is_logged, lead };
         self.desk.messages.push(text);
     }
 
@@ -147,6 +163,7 @@ impl Simulation {
             theirs: theirs.to_owned(),
             body,
             files: 0,
+            opt_out: None,
             reports,
             is_logged,
             lead,
@@ -177,7 +194,8 @@ impl Simulation {
         self.acts.push((phase, Act::Run(statement)));
     }
 
-    /// A ticket, and its replies in whatever order they are written. Of the statuses that people give there is one.
+    /// A ticket, and its replies in whatever order they are written. No status is given twice: a write that changes nothing
+    /// leaves no trace.
     fn ask(&mut self) {
         let id = self.uuid();
         let made_at = self.now - 10 * 86_400;
@@ -192,9 +210,11 @@ impl Simulation {
             let said = self.pick(&[Step::Member, Step::Member, Step::Staff, Step::Staff, Step::Note]);
             steps.push((made_at + 3_600 * (2 * number + 1), said));
         }
-        if self.chance(60) {
-            let status = self.pick(&["in_progress", "resolved", "closed"]);
-            steps.push((made_at + 7_200 * self.rng.i64(1..5), Step::Status(status)));
+        let (mut statuses, mut places) = (["in_progress", "resolved", "closed"], [1, 2, 3, 4]);
+        self.rng.shuffle(&mut statuses);
+        self.rng.shuffle(&mut places);
+        for (status, place) in statuses.into_iter().zip(places).take(self.rng.usize(0..=3)) {
+            steps.push((made_at + 7_200 * place, Step::Status(status)));
         }
         let mut written = steps.clone();
         self.rng.shuffle(&mut written);

@@ -16,6 +16,8 @@ const WORDS: [(&str, &str); 8] = [
     ("received", "received"),
 ];
 const OURS: &str = "+15550100";
+/// What a ticket has when nobody waits any more.
+const ENDED: [&str; 2] = ["resolved", "closed"];
 
 pub fn messages(simulation: &Simulation) -> Vec<Row> {
     simulation.desk.messages.iter().map(|text| vec![message(simulation, text)]).collect()
@@ -50,9 +52,11 @@ pub fn consents(simulation: &Simulation) -> Vec<Row> {
     let mut rows = Vec::new();
     for text in &simulation.desk.messages {
         let refused = text.reports.iter().any(|(_, error)| *error == Some(21610));
-        let (opted_in, source, keyword) = match text.body.as_str() {
-            "Stop." => (false, "keyword", "STOP"),
-            "start" => (true, "keyword", "START"),
+        let (opted_in, source, keyword) = match (text.opt_out, text.body.as_str()) {
+            (Some("HELP"), _) => continue,
+            (Some(kind), body) => (kind == "START", "opt_out_type", body),
+            (None, "Stop.") => (false, "keyword", "STOP"),
+            (None, "start") => (true, "keyword", "START"),
             _ if refused => (false, "error_21610", ""),
             _ => continue,
         };
@@ -94,13 +98,17 @@ fn described(simulation: &Simulation, ticket: &Ticket) -> String {
                 waiting_since = waiting_since.or(Some(*at));
                 if status == "resolved" {
                     reopened += 1;
-                    resolved = None;
+                    (resolved, closed) = (None, None);
                 }
                 if ["resolved", "waiting_reply"].contains(&status) {
                     status = "open";
                 }
             }
             Step::Status(given) => {
+                if ENDED.contains(&status) && !ENDED.contains(given) {
+                    reopened += 1;
+                    (resolved, closed) = (None, None);
+                }
                 status = given;
                 match *given {
                     "resolved" => resolved = Some(*at),
@@ -110,7 +118,7 @@ fn described(simulation: &Simulation, ticket: &Ticket) -> String {
             }
         }
     }
-    let has_ended = ["resolved", "closed"].contains(&status);
+    let has_ended = ENDED.contains(&status);
     let waiting_since = waiting_since.filter(|_| !has_ended);
     let waiting_for = match waiting_since {
         _ if has_ended => "",
