@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::drift::Findings;
 use crate::cli::terminal::printable;
@@ -11,9 +12,8 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::ledger::parse_since;
 use crate::ops::progress::Progress;
-use crate::ops::reconcile::Options;
-use crate::ops::reconcile::twilio::{self, Drift, Drifted, Field, ReconcileError, Report};
-use crate::ops::twilio_api::{TwilioApi, TwilioApiError};
+use crate::ops::reconcile::twilio::{self, Drift, Drifted, Field, Options, ReconcileError, Report};
+use crate::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
 use crate::store::{Rules, Store, StoreError};
 
 /// Compare every text message of Twilio's API with its reports.
@@ -27,6 +27,9 @@ pub(super) struct TwilioArgs {
     /// Leave out messages sent before this date or moment.
     #[arg(long, value_name = "DATE", value_parser = parse_since)]
     since: Option<OffsetDateTime>,
+    /// Leave out messages sent after this date or moment: where a run that was ended says that it can be resumed.
+    #[arg(long, value_name = "DATE", value_parser = parse_since)]
+    until: Option<OffsetDateTime>,
     /// Show at most N of the messages that differ, as text; JSON shows them all.
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: u64,
@@ -37,7 +40,7 @@ pub(super) struct TwilioArgs {
 
 /// Exits with 6 if differences remain, with 3 if some messages could not be read.
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let options = Options { fix: args.fix, since: args.since };
+    let options = Options { fix: args.fix, sent: Sent { since: args.since, until: args.until } };
     let mut findings = Findings::new(args.json, args.limit);
     let show = |drifted: &Drifted| {
         findings.show(drifted, lines);
@@ -67,18 +70,20 @@ pub async fn run_twilio(
     let api = api.ok_or_else(|| Failure::new(Exit::Usage, missing))?;
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
-    let mut progress = Progress::on_stderr(command);
-    tokio::select! {
-        done = twilio::run(&store, &api, clock, options, &mut progress, show) => done.map_err(failure),
-        _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Failed, "interrupted: what was fixed stays; the next run finds the rest").into())
-        }
+    let (mut progress, mut reached) = (Progress::on_stderr(command), None);
+    let done = tokio::select! {
+        done = twilio::run(&store, &api, clock, options, &mut progress, &mut reached, show) => Some(done),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    match done {
+        Some(done) => done.map_err(|error| failure(&error, &resume(reached))),
+        None => Err(Failure::new(Exit::Failed, format!("interrupted. {}", resume(reached))).into()),
     }
 }
 
 /// 7 if Twilio or the database is down, 4 if Twilio rejects the token, 1 otherwise.
-fn failure(error: ReconcileError) -> anyhow::Error {
-    let (exit, hint) = match &error {
+fn failure(error: &ReconcileError, resume: &str) -> anyhow::Error {
+    let (exit, hint) = match error {
         ReconcileError::Store(StoreError::Unavailable(_)) => (Exit::DependencyDown, "try again later"),
         ReconcileError::Store(_) => (Exit::Failed, "`memberflow doctor` may know more"),
         ReconcileError::Api(TwilioApiError::Refused { status: 401 | 403, .. }) => (
@@ -96,11 +101,17 @@ fn failure(error: ReconcileError) -> anyhow::Error {
         }
         ReconcileError::Api(TwilioApiError::Settings(_)) => (Exit::Usage, "correct TWILIO_API_BASE"),
     };
-    Failure::new(
-        exit,
-        format!("{error}; {hint}. What was fixed by then stays, and the next run finds the rest"),
-    )
-    .into()
+    Failure::new(exit, format!("{error}; {hint}. {resume}")).into()
+}
+
+/// What a run that was ended has done, and how to go on: the newest messages are read first.
+fn resume(reached: Option<OffsetDateTime>) -> String {
+    match reached.and_then(|at| at.format(&Rfc3339).ok()) {
+        Some(at) => {
+            format!("What was fixed stays. `--until {at}` goes on from there; without it all are read again")
+        }
+        None => "Nothing was read yet: run it again".to_owned(),
+    }
 }
 
 fn lines(drifted: &Drifted) -> String {
@@ -144,7 +155,7 @@ mod tests {
     use super::*;
 
     fn exit(error: TwilioApiError) -> Exit {
-        Exit::of(&failure(error.into()))
+        Exit::of(&failure(&error.into(), ""))
     }
 
     #[test]

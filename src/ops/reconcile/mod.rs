@@ -11,13 +11,13 @@ use time::OffsetDateTime;
 use super::actor::note;
 use crate::store::{Store, StoreError};
 
-/// How to compare with a provider's API.
+/// How to compare with Stripe's API.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Fix what differs.
     pub fix: bool,
-    /// Leave out invoices, payments, refunds, disputes and messages made before. Stripe's customers, subscriptions and
-    /// catalogue are always compared whole, since any of them can change at any time.
+    /// Leave out invoices, payments, refunds and disputes made before. Customers, subscriptions and the catalogue are always
+    /// compared whole, since any of them can change at any time.
     pub since: Option<OffsetDateTime>,
 }
 
@@ -25,9 +25,9 @@ pub struct Options {
 async fn audit(
     store: &Store,
     act: &str,
-    options: Options,
+    since: Option<OffsetDateTime>,
     report: &(impl Serialize + Sync),
 ) -> Result<(), StoreError> {
-    let arguments = json!({"since": options.since.map(OffsetDateTime::unix_timestamp)});
+    let arguments = json!({"since": since.map(OffsetDateTime::unix_timestamp)});
     Ok(note(store.pool(), act, arguments, json!(report), store.now()).await?)
 }

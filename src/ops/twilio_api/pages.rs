@@ -31,6 +31,15 @@ impl Page {
     }
 }
 
+/// A range of time in which messages were sent, both ends included.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent {
+    /// Not before.
+    pub since: Option<OffsetDateTime>,
+    /// Not after.
+    pub until: Option<OffsetDateTime>,
+}
+
 #[derive(Deserialize)]
 struct Account {
     #[serde(default)]
@@ -124,16 +133,12 @@ impl TwilioApi {
         Ok(account.status)
     }
 
-    /// The page of messages at `next`; without it the first one, of messages sent `since`.
+    /// The page of messages at `next`; without it the first one, of messages `sent` then.
     ///
     /// # Errors
     /// As [`TwilioApi::account_status`]; also if the list does not advance.
-    pub async fn messages(
-        &self,
-        since: Option<OffsetDateTime>,
-        next: Option<&str>,
-    ) -> Result<Page, TwilioApiError> {
-        let address = if let Some(next) = next { self.followed(next)? } else { self.first_page(since) };
+    pub async fn messages(&self, sent: Sent, next: Option<&str>) -> Result<Page, TwilioApiError> {
+        let address = if let Some(next) = next { self.followed(next)? } else { self.first_page(sent) };
         let page: Page = self.get(&address).await?;
         if page.next().is_some() && (page.next() == next || page.messages.is_empty()) {
             return Err(TwilioApiError::Unreadable("the list of messages goes in a circle".to_owned()));
@@ -141,12 +146,14 @@ impl TwilioApi {
         Ok(page)
     }
 
-    fn first_page(&self, since: Option<OffsetDateTime>) -> String {
+    fn first_page(&self, sent: Sent) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("PageSize", &PAGE_SIZE.to_string());
-        if let Some(since) = since.and_then(|since| since.format(&Rfc3339).ok()) {
-            // `DateSent>=…`: not before.
-            query.append_pair("DateSent>", &since);
+        // `DateSent>=…` and `DateSent<=…`: the moments themselves included.
+        for (name, at) in [("DateSent>", sent.since), ("DateSent<", sent.until)] {
+            if let Some(at) = at.and_then(|at| at.format(&Rfc3339).ok()) {
+                query.append_pair(name, &at);
+            }
         }
         format!("{}/2010-04-01/Accounts/{}/Messages.json?{}", self.base, self.account, query.finish())
     }

@@ -2,10 +2,9 @@
 
 use memberflow::clock::Clock;
 use memberflow::ops::progress::Progress;
-use memberflow::ops::reconcile::Options;
 use memberflow::ops::reconcile::supabase;
-use memberflow::ops::reconcile::twilio::{self, Drift, Drifted, ReconcileError, Report};
-use memberflow::ops::twilio_api::{TwilioApi, TwilioApiError};
+use memberflow::ops::reconcile::twilio::{self, Drift, Drifted, Options, ReconcileError, Report};
+use memberflow::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
 use serde_json::{Value, json};
 
 use crate::support::app::{NOW, TestApp};
@@ -13,8 +12,8 @@ use crate::support::process::{Settings, memberflow};
 use crate::support::twilio_api::{TwilioAccount, message};
 use crate::texting::{OURS, THEIRS, callback, incoming, sid, text};
 
-const COMPARE: Options = Options { fix: false, since: None };
-const FIX: Options = Options { fix: true, since: None };
+const COMPARE: Options = Options { fix: false, sent: Sent { since: None, until: None } };
+const FIX: Options = Options { fix: true, sent: Sent { since: None, until: None } };
 
 async fn compared(
     account: &TwilioAccount,
@@ -25,7 +24,8 @@ async fn compared(
     let mut drifted = Vec::new();
     let show = |one: &Drifted| drifted.push(one.clone());
     let clock = Clock::fixed(NOW);
-    let report = twilio::run(&app.store, &api, &clock, options, &mut Progress::Silent, show).await?;
+    let report =
+        twilio::run(&app.store, &api, &clock, options, &mut Progress::Silent, &mut None, show).await?;
     Ok((report, drifted))
 }
 
@@ -131,7 +131,7 @@ async fn lost_callbacks_and_texts_are_fixed() {
 }
 
 #[tokio::test]
-async fn rate_limits_are_retried_and_runs_resume() {
+async fn rate_limits_are_retried_and_the_next_run_finds_the_rest() {
     let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
     for number in 1..=5 {
         account.has(inbound(number, "Hello"));
@@ -147,6 +147,28 @@ async fn rate_limits_are_retried_and_runs_resume() {
     assert_eq!(text(&app, "select count(*) as t from public.sms_messages").await, "4");
     assert_eq!(account.asked().len(), 5, "{:?}", account.asked());
     assert_eq!(lines(&account, &app, FIX).await, ["1 missing"]);
+}
+
+#[tokio::test]
+async fn ended_run_says_where_to_resume() {
+    let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
+    for number in 1..=6 {
+        let sent = format!("Thu, 19 Nov 2026 12:00:0{number} +0000");
+        account.has(with(inbound(number, "Hello"), "date_sent", json!(sent)));
+    }
+    let settings = settings(&account, &app);
+    // Past the first token, which does not open: the first page comes, and the second does not.
+    account.refuses(2, 403);
+    let (code, _, stderr) = run(&settings, "backfill twilio").await;
+    let hint = "`--until 2026-11-19T12:00:05Z` goes on from there";
+    assert!(code == 4 && stderr.contains(hint), "{stderr}");
+    let begun = account.asked().len();
+    let (code, stdout, stderr) = run(&settings, "backfill twilio --until 2026-11-19T12:00:05Z").await;
+    assert!(code == 0 && stdout.contains("       5  messages, 4 not known, 0 differ\n"), "{stdout}{stderr}");
+    assert!(account.asked()[begun].contains("DateSent%3C=2026-11-19T12%3A00%3A05Z"), "{:?}", account.asked());
+    account.refuses(0, 403);
+    let (_, _, stderr) = run(&settings, "reconcile twilio").await;
+    assert!(stderr.contains("Nothing was read yet: run it again"), "{stderr}");
 }
 
 #[tokio::test]
@@ -201,6 +223,15 @@ async fn differing_rows_are_named_until_a_rebuild() {
     assert_eq!(found().await, []);
 }
 
+fn settings(account: &TwilioAccount, app: &TestApp) -> Settings {
+    vec![
+        ("DATABASE_URL", app.database.url()),
+        ("TWILIO_ACCOUNT_SID", crate::support::edge::TWILIO_ACCOUNT.to_owned()),
+        ("TWILIO_AUTH_TOKENS", crate::support::edge::TWILIO_TOKENS.to_owned()),
+        ("TWILIO_API_BASE", account.base.clone()),
+    ]
+}
+
 async fn run(settings: &Settings, args: &str) -> (i32, String, String) {
     let (settings, args) = (settings.clone(), args.to_owned());
     let output =
@@ -216,12 +247,7 @@ async fn twilio_commands_print_drift_and_exit_codes() {
     account.has(inbound(1, "Hello"));
     app.apply([callback(2, 1, "sent", "")]).await;
     account.has(outbound(2, "delivered"));
-    let mut settings: Settings = vec![
-        ("DATABASE_URL", app.database.url()),
-        ("TWILIO_ACCOUNT_SID", crate::support::edge::TWILIO_ACCOUNT.to_owned()),
-        ("TWILIO_AUTH_TOKENS", crate::support::edge::TWILIO_TOKENS.to_owned()),
-        ("TWILIO_API_BASE", account.base.clone()),
-    ];
+    let mut settings = settings(&account, &app);
     let (code, stdout, stderr) = run(&settings, "reconcile twilio").await;
     assert_eq!(code, 6, "{stdout}{stderr}");
     assert!(stdout.contains(&format!("inbound {}: not known here\n", sid(1))), "{stdout}");

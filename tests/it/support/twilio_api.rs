@@ -12,6 +12,8 @@ use base64::Engine as _;
 use memberflow::config::Config;
 use memberflow::verify::secrets::split_twilio;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -164,9 +166,16 @@ fn page(inner: &Inner, uri: &Uri, account: &str) -> Value {
         .query()
         .and_then(|query| query.split_once("PageToken=PA"))
         .map_or(0, |(_, at)| at.parse().unwrap());
-    let messages: Vec<&Value> = inner.messages.iter().skip(from).take(PAGE).collect();
+    let until = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        .find(|(name, _)| name == "DateSent<")
+        .map(|(_, at)| OffsetDateTime::parse(&at, &Rfc3339).unwrap());
+    let sent_at = |it: &Value| OffsetDateTime::parse(it["date_sent"].as_str().unwrap(), &Rfc2822).unwrap();
+    let listed: Vec<&Value> =
+        inner.messages.iter().filter(|it| until.is_none_or(|until| sent_at(it) <= until)).collect();
+    let messages: Vec<&Value> = listed.iter().copied().skip(from).take(PAGE).collect();
     let next = from + messages.len();
-    let next = if inner.circles { Some(0) } else { Some(next).filter(|next| *next < inner.messages.len()) };
-    let next = next.map(|next| format!("{account}/Messages.json?PageSize=2&Page=1&PageToken=PA{next}"));
+    let next = if inner.circles { Some(0) } else { Some(next).filter(|next| *next < listed.len()) };
+    let query = uri.query().and_then(|query| query.split("&PageToken").next()).unwrap_or_default();
+    let next = next.map(|next| format!("{account}/Messages.json?{query}&PageToken=PA{next}"));
     json!({"messages": messages, "next_page_uri": next, "page_size": PAGE})
 }

@@ -107,7 +107,7 @@ pub async fn run(
     let mut report = walk.report;
     report.took = begun.elapsed();
     if report.fixed > 0 {
-        audit(store, "reconcile stripe", options, &report).await?;
+        audit(store, "reconcile stripe", options.since, &report).await?;
     }
     result?;
     let comparison = Comparison {

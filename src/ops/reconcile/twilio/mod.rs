@@ -12,13 +12,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
-use super::{Options, audit};
+use super::audit;
 use crate::clock::Clock;
 use crate::envelope::twilio as envelope;
 use crate::ops::drift::{Comparison, Sample};
 use crate::ops::progress::Progress;
-use crate::ops::twilio_api::{TwilioApi, TwilioApiError};
+use crate::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
 use crate::project::Meaning;
 use crate::project::twilio::{self, Media};
 use crate::store::{Store, StoreError};
@@ -26,6 +28,15 @@ use crate::store::{Store, StoreError};
 pub use compare::{Drift, Drifted, Field};
 
 use compare::{ListedMessage, compare};
+
+/// Which messages to compare, and whether to fix what differs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Fix what differs.
+    pub fix: bool,
+    /// When they were sent.
+    pub sent: Sent,
+}
 
 /// The result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -74,13 +85,15 @@ pub enum ReconcileError {
 }
 
 /// Compares all messages that the API shows with the facts, page by page, the newest first. `show` gets each that
-/// differs.
+/// differs. `reached` is set after each page: all that is listed and was sent later is compared. A run that begins there
+/// resumes this one.
 pub async fn run(
     store: &Store,
     api: &TwilioApi,
     clock: &Clock,
     options: Options,
     progress: &mut Progress,
+    reached: &mut Option<OffsetDateTime>,
     mut show: impl FnMut(&Drifted),
 ) -> Result<Report, ReconcileError> {
     let begun = Instant::now();
@@ -90,13 +103,13 @@ pub async fn run(
         note_differences(&mut sample, drifted);
         show(drifted);
     };
-    let mut walk = Walk { store, api, clock, options, show, report, seen: HashSet::new() };
+    let mut walk = Walk { store, api, clock, options, show, report, reached, seen: HashSet::new() };
     let result = walk.all(progress).await;
     progress.finish();
     let mut report = walk.report;
     report.took = begun.elapsed();
     if report.fixed > 0 {
-        audit(store, "reconcile twilio", options, &report).await?;
+        audit(store, "reconcile twilio", options.sent.since, &report).await?;
     }
     result?;
     let comparison = Comparison {
@@ -127,6 +140,7 @@ struct Walk<'a, S> {
     options: Options,
     show: S,
     report: Report,
+    reached: &'a mut Option<OffsetDateTime>,
     /// The messages of the previous page: a new message moves older ones on to the next page.
     seen: HashSet<String>,
 }
@@ -136,10 +150,12 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
         progress.begin("messages", 0);
         let mut next: Option<String> = None;
         loop {
-            let page = self.api.messages(self.options.since, next.as_deref()).await?;
+            let page = self.api.messages(self.options.sent, next.as_deref()).await?;
             next = page.next().map(str::to_owned);
             let listed = page.messages.len();
+            let sent = page.messages.iter().filter_map(sent_at).min();
             self.page(page.messages).await?;
+            *self.reached = sent.or(*self.reached);
             progress.advance(listed as u64);
             if next.is_none() {
                 return Ok(());
@@ -199,4 +215,9 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
         let Meaning::Sms(report) = twilio::read(&event).ok()? else { return None };
         Some(ListedMessage { sid: report.sid, message: report.message, event })
     }
+}
+
+/// When a message of the list was sent; none if it is waiting to be.
+fn sent_at(message: &Value) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(message["date_sent"].as_str()?, &Rfc2822).ok()
 }
