@@ -50,28 +50,33 @@ const TICKETS: &str = "
            or exists (select from public.support_ticket_replies r
                       where r.ticket_id = t.id and (r.message, r.attachments) <> ('', '{}')))";
 
-/// By user, lead or ticket; and rows with none by the number, if no other lead, profile or account has it.
+/// By user, lead or ticket; and rows with none by the number, if no other lead, profile or account has it, however each
+/// writes it.
 const MESSAGES: &str = "
-    with numbers (own, digits) as (
-        select id = any ($3::text[]::uuid[]), regexp_replace(phone, '\\D', '', 'g') from public.leads where phone is not null
+    with phones (own, phone) as (
+        select id = any ($3::text[]::uuid[]), phone from public.leads where phone is not null
         union all
-        select user_id is not distinct from $1, regexp_replace(phone, '\\D', '', 'g') from public.user_profiles
-        where phone is not null
+        select user_id is not distinct from $1, phone from public.user_profiles where phone is not null
         {accounts}
-    ), own as (
-        select digits from numbers where length(digits) > 4 group by digits having bool_and(own)
+    ), numbers (number) as (
+        select distinct regexp_replace(case direction when 'inbound' then from_number else to_number end, '\\D', '', 'g')
+        from public.sms_messages where user_id is null and lead_id is null
+    ), theirs as (
+        select n.number from numbers n
+        join phones p on right(regexp_replace(p.phone, '\\D', '', 'g'), 7) = right(n.number, 7)
+            and ingest.is_number(p.phone, n.number, $5)
+        group by n.number having bool_and(p.own)
     )
     select id::text from public.sms_messages m
     where user_id = $1 or user_id is null and (
         lead_id = any ($3::text[]::uuid[]) or lead_id is null and (
             ticket_id = any ($4::text[]::uuid[])
             or regexp_replace(case direction when 'inbound' then from_number else to_number end, '\\D', '', 'g')
-               in (select digits from own)))";
+               in (select number from theirs)))";
 
 /// The numbers of `user_accounts`, where the application has such a table; `{key}` names the user's column.
 const ACCOUNTS: &str = "union all
-        select {key}::text is not distinct from $1::text, regexp_replace(phone, '\\D', '', 'g') from public.user_accounts
-        where phone is not null";
+        select {key}::text is not distinct from $1::text, phone from public.user_accounts where phone is not null";
 
 /// The column of `user_accounts` that names the user, if the table has phone numbers.
 const ACCOUNTS_KEY: &str = "
@@ -82,14 +87,20 @@ const ACCOUNTS_KEY: &str = "
     order by c.column_name desc limit 1";
 
 impl CrmRows {
-    pub(super) async fn of(tx: &mut PgConnection, person: &Person) -> Result<Self, sqlx::Error> {
+    /// `country_code`: that of numbers written without one.
+    pub(super) async fn of(
+        tx: &mut PgConnection,
+        person: &Person,
+        country_code: &str,
+    ) -> Result<Self, sqlx::Error> {
         let mut rows = Self::default();
-        rows.leads = rows.select(tx, person, LEADS).await?;
-        rows.visits = rows.select(tx, person, VISITS).await?;
-        rows.tickets = rows.select(tx, person, TICKETS).await?;
+        rows.leads = rows.select(tx, person, country_code, LEADS).await?;
+        rows.visits = rows.select(tx, person, country_code, VISITS).await?;
+        rows.tickets = rows.select(tx, person, country_code, TICKETS).await?;
         let key: Option<String> = sqlx::query_scalar(ACCOUNTS_KEY).fetch_optional(&mut *tx).await?;
         let accounts = key.map_or_else(String::new, |key| ACCOUNTS.replace("{key}", &key));
-        rows.messages = rows.select(tx, person, &MESSAGES.replace("{accounts}", &accounts)).await?;
+        let messages = MESSAGES.replace("{accounts}", &accounts);
+        rows.messages = rows.select(tx, person, country_code, &messages).await?;
         Ok(rows)
     }
 
@@ -97,17 +108,19 @@ impl CrmRows {
         &self,
         tx: &mut PgConnection,
         person: &Person,
+        country_code: &str,
         statement: &str,
     ) -> Result<Ids, sqlx::Error> {
         // Postgres must know the type of each parameter, even if a statement does not use it.
         let statement = format!(
-            "with given as (select $1::uuid, $2::text[], $3::text[], $4::text[]) select id from ({statement}) as rows (id)"
+            "with given as (select $1::uuid, $2::text[], $3::text[], $4::text[], $5::text) select id from ({statement}) as rows (id)"
         );
         let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(statement))
             .bind(person.user_id)
             .bind(person.followed())
             .bind(self.leads.all())
             .bind(self.tickets.all())
+            .bind(country_code)
             .fetch_all(tx)
             .await?;
         Ok(Ids(ids.into_iter().collect()))

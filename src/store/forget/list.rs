@@ -65,7 +65,11 @@ pub struct List {
 }
 
 impl List {
-    pub(super) async fn make(tx: &mut PgConnection, evidence: Evidence) -> Result<Self, sqlx::Error> {
+    pub(super) async fn make(
+        tx: &mut PgConnection,
+        evidence: Evidence,
+        country_code: &str,
+    ) -> Result<Self, sqlx::Error> {
         let person = Person::of(tx, &evidence).await?;
         Ok(Self {
             user_id: evidence.user_id,
@@ -74,7 +78,7 @@ impl List {
             customers: Ids(person.customers.clone()),
             events: events::of(tx, &person).await?,
             dead_letters: events::letters(tx, &person).await?,
-            crm: CrmRows::of(tx, &person).await?,
+            crm: CrmRows::of(tx, &person, country_code).await?,
             waiting: events::waiting(tx, &person).await?,
             evidence,
             person,
@@ -83,10 +87,14 @@ impl List {
 
     /// Whether the person, the customers and the rows are unchanged, and there is no new event about their
     /// objects.
-    pub(super) async fn still_holds(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    pub(super) async fn still_holds(
+        &self,
+        tx: &mut PgConnection,
+        country_code: &str,
+    ) -> Result<bool, sqlx::Error> {
         let person = Person::of(tx, &self.evidence).await?;
         let events = events::about_objects(tx, &person).await?;
-        let crm = CrmRows::of(tx, &person).await?;
+        let crm = CrmRows::of(tx, &person, country_code).await?;
         Ok(person == self.person && crm == self.crm && events.0.is_subset(&self.events.0))
     }
 

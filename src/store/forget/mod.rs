@@ -72,7 +72,7 @@ impl Store {
         let Some(evidence) = Evidence::find(&mut tx, who, self.rules.matching.sso_email).await? else {
             return Ok(None);
         };
-        let list = List::make(&mut tx, evidence).await?;
+        let list = List::make(&mut tx, evidence, &self.rules.texting.country_code).await?;
         Ok(list.knows_anything().then_some(list))
     }
 
@@ -87,7 +87,7 @@ impl Store {
             return Err(ForgetError::RebuildIsRunning);
         }
         locks::lock(&mut tx).await?;
-        if !list.still_holds(&mut tx).await? {
+        if !list.still_holds(&mut tx, &self.rules.texting.country_code).await? {
             return Err(ForgetError::Changed);
         }
         let person = &list.person;
