@@ -1,13 +1,13 @@
 //! Demo data: the tiers, members, campaigns and tickets of `fixtures/`, in the local Supabase stub.
 
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::database::EventName;
 use crate::database;
-use crate::ops::fixture::{Member, Tier};
+use crate::ops::fixture::{Member, TableRows, Tier};
 
 const INSERT_TIERS: &str = "
     insert into public.membership_tiers (
@@ -105,6 +105,21 @@ pub async fn open_tickets(
         sqlx::query(statement).bind(Json(tickets)).bind(now).bind(&opened).execute(&mut *tx).await?;
     }
     tx.commit().await
+}
+
+/// Writes `rows` into the tables of `public`, as the application would. Twice is a no-op.
+pub async fn write_rows(pool: &PgPool, rows: &TableRows) -> Result<(), sqlx::Error> {
+    for (table, rows) in rows {
+        for row in rows {
+            let columns = row.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let insert = format!(
+                "insert into public.{table} ({columns})
+                 select {columns} from jsonb_populate_record(null::public.{table}, $1) on conflict do nothing"
+            );
+            sqlx::query(AssertSqlSafe(insert)).bind(Json(row)).execute(pool).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes `tiers` into `membership_tiers`. Twice is a no-op.

@@ -119,6 +119,9 @@ async fn show(
     replay_stories(&config, local, demo.now, &local.fixtures).await?;
     events.extend(demo.events());
     database::wait_until_applied(&pool, &events).await?;
+    for story in &demo.stories {
+        demo::write_rows(&pool, &story.written).await.context("cannot write the application's rows")?;
+    }
     let late = demo.sign_up(&pool, SignsUp::AfterEvents).await?;
     database::wait_until_applied(&pool, &late).await?;
     demo::open_tickets(&pool, &demo.tickets, demo.now).await.context("cannot write the tickets")?;
