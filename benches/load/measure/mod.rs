@@ -38,6 +38,8 @@ pub enum Part {
     Accept,
     /// Events a second from the POST to committed metrics
     Whole,
+    /// The same with 300,000 members, which take minutes to make
+    Largest,
     /// How long it takes from a POST to its metric
     Freshness,
     /// The same with 2 ms between the service and its database
@@ -183,6 +185,9 @@ pub async fn run(options: &Options) -> String {
         if options.wants(Part::Whole) {
             whole::measure(options, &mut report, &mut filled, &mut peaks).await;
         }
+        if options.wants(Part::Largest) {
+            whole::measure_largest(options, &mut report, &mut filled, &mut peaks).await;
+        }
         if options.wants(Part::Freshness) {
             freshness::measure(options, &mut report, &mut peaks).await;
         }
@@ -192,7 +197,7 @@ pub async fn run(options: &Options) -> String {
         if options.wants(Part::Readers) {
             readers::measure(options, &mut report).await;
         }
-        if options.wants(Part::Whole) || options.wants(Part::Freshness) {
+        if [Part::Whole, Part::Largest, Part::Freshness].into_iter().any(|part| options.wants(part)) {
             peaks.report(&mut report);
         }
         if let Some(listed) = &listed {

@@ -10,7 +10,7 @@ use super::population::populated;
 use super::report::{Report, Target};
 use super::service::{Queue, Service};
 use super::traffic::{TURN, Traffic};
-use super::{Options, Peaks, yardstick};
+use super::{Options, Part, Peaks, yardstick};
 use crate::support::database::TestDatabase;
 
 /// Connections that post.
@@ -53,18 +53,38 @@ pub async fn measure(options: &Options, report: &mut Report, filled: &mut Filled
             }
             peaks.note(queue, &service);
         }
-        let many = name(queue, scale.many, TURN);
-        for (members, target) in
-            [(scale.many, Target::OfYardstick(0.05)), (scale.most, Target::OfRow(many, 0.9))]
-        {
-            let (database, traffic) = filled.with(members).await;
-            let yardstick = yardstick::measure(scale.yardstick).await;
-            let service = Service::start(database, queue).await;
-            let rate = rate(&service, traffic, scale.applied).await;
-            report.rate(&name(queue, members, TURN), rate, yardstick, target);
-            peaks.note(queue, &service);
-        }
+        of_members(queue, scale.many, Target::OfYardstick(0.05), options, report, filled, peaks).await;
     }
+}
+
+/// One round with very many members. Without [`measure`] the rate that it is compared with is measured, too.
+pub async fn measure_largest(options: &Options, report: &mut Report, filled: &mut Filled, peaks: &mut Peaks) {
+    let scale = options.scale();
+    for queue in Queue::ALL {
+        if !options.wants(Part::Whole) {
+            of_members(queue, scale.many, Target::OfYardstick(0.05), options, report, filled, peaks).await;
+        }
+        let target = Target::OfRow(name(queue, scale.many, TURN), 0.9);
+        of_members(queue, scale.most, target, options, report, filled, peaks).await;
+    }
+}
+
+async fn of_members(
+    queue: Queue,
+    members: u64,
+    target: Target,
+    options: &Options,
+    report: &mut Report,
+    filled: &mut Filled,
+    peaks: &mut Peaks,
+) {
+    let scale = options.scale();
+    let (database, traffic) = filled.with(members).await;
+    let yardstick = yardstick::measure(scale.yardstick).await;
+    let service = Service::start(database, queue).await;
+    let rate = rate(&service, traffic, scale.applied).await;
+    report.rate(&name(queue, members, TURN), rate, yardstick, target);
+    peaks.note(queue, &service);
 }
 
 fn name(queue: Queue, members: u64, history: u64) -> String {
