@@ -1,6 +1,7 @@
 //! The receiver, good traffic to it, and the attacker's process beside it.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::pace;
 use crate::sender::Sender;
 use crate::support::broker::url_at;
 use crate::support::database::TestDatabase;
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
+use crate::support::edge::{PUBLIC_URL, STRIPE_SECRETS, SUPABASE_SECRETS, TWILIO_TOKENS};
 use crate::support::population::Population;
 use crate::support::process::{Serving, Settings};
 use crate::support::proxy::Proxy;
@@ -62,6 +63,8 @@ impl Receiver {
             ("DATABASE_URL", url),
             ("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRETS.to_owned()),
             ("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRETS.to_owned()),
+            ("TWILIO_AUTH_TOKENS", TWILIO_TOKENS.to_owned()),
+            ("MEMBERFLOW_PUBLIC_URL", PUBLIC_URL.to_owned()),
         ];
         let receiver = Serving::roles("receive", &settings);
         let wanted = (f64::from(rate) * lasting.as_secs_f64()) as usize;
@@ -117,11 +120,12 @@ impl Receiver {
         self.receiver.peak_memory_bytes()
     }
 
-    /// Events in the queue that were not good traffic.
+    /// Events in the queue that were not good traffic, which is the same each time and so is stored once.
     pub async fn left_by_attacks(&self) -> i64 {
         let count = "select count(*) from ingest.events";
         let count: i64 = sqlx::query_scalar(count).fetch_one(&self.database.pool).await.unwrap();
-        count - i64::try_from(self.taken.get()).unwrap()
+        let good: HashSet<_> = self.good.iter().map(|event| (event.source, &event.event_id)).collect();
+        count - i64::try_from(good.len()).unwrap()
     }
 }
 
