@@ -27,13 +27,14 @@ run: compiler ## Everything locally: members on the screen, then serving until C
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	@$(MEMBERFLOW) dev $(if $(ONCE),--once)
 
+# Tests make and drop a database each, which takes ten times as long where PostgreSQL waits for the disk.
 test: compiler browser ## All tests, on a real PostgreSQL, a real RabbitMQ and in a real Chromium.
 	cargo $(TESTS) --locked --no-run
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	@left=; command -v chromedriver >/dev/null || left='browser::'; \
 		[ -z "$$($(NOT_INSTALLED))" ] || left="$$left private_servers:: faults::random_faults"; \
 		set --; [ -z "$$left" ] || set -- $(WITHOUT_LEFT); \
-		$(MEMBERFLOW) dev services -- cargo $(TESTS) --locked $(ARGS) "$$@"; status=$$?; \
+		$(MEMBERFLOW) dev services --private-postgres -- cargo $(TESTS) --locked $(ARGS) "$$@"; status=$$?; \
 		case $$left in *browser*) echo "chromedriver is missing here: the tests in a browser (browser::) were not run" >&2;; esac; \
 		case $$left in *private*) echo "PostgreSQL or RabbitMQ is not installed here: the tests that start their own (private_servers::, faults::random_faults) were not run" >&2;; esac; \
 		exit $$status

@@ -48,6 +48,9 @@ enum DevCommand {
         /// Only print which servers are neither usable here nor installed.
         #[arg(long)]
         missing: bool,
+        /// Use a private PostgreSQL, which does not wait for the disk, also where another is running.
+        #[arg(long)]
+        private_postgres: bool,
         /// The program and its arguments.
         #[arg(last = true, required_unless_present = "missing")]
         command: Vec<OsString>,
@@ -70,7 +73,8 @@ pub async fn run(global: &Global, args: DevArgs) -> Result<ExitCode> {
             wanted.missing().await.iter().for_each(|name| anstream::println!("{name}"));
             Ok(ExitCode::SUCCESS)
         }
-        Some(DevCommand::Services { command, .. }) => {
+        Some(DevCommand::Services { private_postgres, command, .. }) => {
+            let wanted = Wanted { prefers_private_postgres: private_postgres, ..wanted };
             Ok(ExitCode::from(run_with_services(&wanted, &command).await?))
         }
         None => {
@@ -94,6 +98,7 @@ fn wanted(config: &Config, no_rabbitmq: bool) -> Result<Wanted> {
     Ok(Wanted {
         folder: env::current_dir()?.join(FOLDER),
         database_url: database_url.map(str::to_owned),
+        prefers_private_postgres: false,
         broker: match &config.amqp_url {
             _ if no_rabbitmq => Broker::Postgres,
             Some(url) => Broker::At(url.expose_secret().to_owned()),

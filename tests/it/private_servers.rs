@@ -23,6 +23,7 @@ impl Checkout {
         Wanted {
             folder: self.0.clone(),
             database_url: None,
+            prefers_private_postgres: false,
             broker: Broker::Postgres,
             postgres_port: closed_port(),
             rabbitmq_port: closed_port(),
@@ -74,6 +75,17 @@ async fn servers_of_the_environment_are_used() {
     assert_eq!(services.amqp_url.as_deref(), Some("amqp://127.0.0.1:1"));
     services.stop().await.unwrap();
     assert!(!checkout.0.exists(), "nothing private is needed, so nothing is made");
+}
+
+#[tokio::test]
+async fn private_postgres_is_preferred_to_a_running_one_on_request() {
+    assert_can_start();
+    let (url, other) = (crate::support::database::server_url(), Checkout::new());
+    let private = Wanted { prefers_private_postgres: true, postgres_port: port_of(&url), ..other.wanted() };
+    let services = start(&private).await;
+    assert_ne!(port_of(&services.database_url), port_of(&url), "where the running one listens");
+    assert_eq!(notes(&services.database_url, "show fsync").await, ["off"]);
+    services.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -54,6 +54,9 @@ pub struct Wanted {
     pub folder: PathBuf,
     /// A PostgreSQL to use instead of looking for one.
     pub database_url: Option<String>,
+    /// Use a private PostgreSQL, which does not wait for the disk, also where another is running. Only if its programs are
+    /// installed.
+    pub prefers_private_postgres: bool,
     /// Which broker to use.
     pub broker: Broker,
     /// The port to look for a running PostgreSQL.
@@ -137,14 +140,16 @@ impl Wanted {
         if let Some(url) = left_running(&home, postgres::answers).await {
             return Ok(url);
         }
-        match postgres::find_running(self.postgres_port).await {
-            Ok(url) => {
-                tracing::info!(url, "using the postgresql that is running");
-                return Ok(url);
+        if !self.prefers_private_postgres || programs::postgres_folder().is_none() {
+            match postgres::find_running(self.postgres_port).await {
+                Ok(url) => {
+                    tracing::info!(url, "using the postgresql that is running");
+                    return Ok(url);
+                }
+                Err(reasons) => reasons.iter().for_each(|reason| {
+                    tracing::warn!("a postgresql is running but cannot be used: {reason}");
+                }),
             }
-            Err(reasons) => reasons.iter().for_each(|reason| {
-                tracing::warn!("a postgresql is running but cannot be used: {reason}");
-            }),
         }
         if programs::postgres_folder().is_none() {
             let Some(version) = programs::too_old_postgres() else { bail!(NO_POSTGRES) };

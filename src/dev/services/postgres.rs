@@ -146,8 +146,13 @@ fn launch(
     let mut postgres = folder.command(&programs.join("postgres"), home, &home.join("log"))?;
     postgres.arg("-D").arg(&data).args(["-p", &port.to_string()]);
     // Demo data and tests only: no waiting for the disk. No socket, so no path can be too long for one.
-    let settings =
-        ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=300"];
+    let settings = [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "fsync=off",
+        "full_page_writes=off",
+        "max_connections=300",
+    ];
     postgres.args(settings.iter().flat_map(|setting| ["-c", setting]));
     let child = postgres.spawn().context("cannot run postgres")?;
     let pid = child.id().context("postgres ended at once")?;
