@@ -11,8 +11,8 @@ use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
-use super::signing_in::session::Session;
 use super::state::Console;
+use crate::console::session::Session;
 use crate::ops::members::{
     self, DEFAULT_LIMIT, ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, Member, PageRequest,
     SUBSCRIPTION_STATUSES, Sort, SortBy,

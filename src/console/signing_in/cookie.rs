@@ -3,8 +3,6 @@
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 
-pub use crate::console::session::{Role, Session};
-
 /// Where the console is.
 pub(in crate::console) const HOME: &str = "/console";
 /// The cookie's name.
