@@ -141,5 +141,5 @@ const COLUMNS: [Known; 8] = [
 ];
 
 const fn known(key: &'static str, title: &'static str, is_usual: bool) -> Known {
-    Known { key, title, is_usual }
+    Known { key, title, class: "", is_usual }
 }
