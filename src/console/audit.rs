@@ -11,8 +11,9 @@ use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
-use super::signing_in::session::{Role, Session};
 use super::state::Console;
+use crate::config::console_roles::Role;
+use crate::console::session::Session;
 use crate::ops::audit::{self, Line, Wanted};
 use crate::ops::views::{self, View};
 

@@ -6,13 +6,13 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::html::columns::{self, Choice, Known, usual};
+use super::html::columns::{self, Choice, Known, usual, usual_number};
 use super::html::error::PageError;
 use super::html::page::{Frame, page, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
-use super::signing_in::session::Session;
 use super::state::Console;
+use crate::console::session::Session;
 use crate::ops::campaigns::{self, Campaign, Detail, STATUSES};
 use crate::ops::views::{self, View};
 
@@ -75,12 +75,12 @@ impl Campaigns {
 /// The columns besides the name.
 const COLUMNS: [Known; 7] = [
     usual("status", "Status"),
-    usual("leads", "Leads"),
-    usual("members", "Members"),
-    usual("revenue", "Revenue"),
-    usual("cost", "Cost"),
-    usual("per_lead", "Per lead"),
-    usual("return", "Return"),
+    usual_number("leads", "Leads"),
+    usual_number("members", "Members"),
+    usual_number("revenue", "Revenue"),
+    usual_number("cost", "Cost"),
+    usual_number("per_lead", "Per lead"),
+    usual_number("return", "Return"),
 ];
 
 async fn read(console: &Console, params: &Params) -> Result<Rows<Campaign>, PageError> {

@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::html::error::PageError;
 use super::member;
-use super::signing_in::session::{Role, Session};
 use super::state::Console;
+use crate::config::console_roles::Role;
+use crate::console::session::Session;
 use crate::ops::members::{self, Change, ChangeError};
 use crate::store::StoreError;
 

@@ -6,13 +6,13 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::html::columns::{self, Choice, Known};
+use super::html::columns::{self, Choice, Known, usual, usual_number};
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
-use super::signing_in::session::Session;
 use super::state::Console;
+use crate::console::session::Session;
 use crate::ops::members::{
     self, DEFAULT_LIMIT, ENGAGEMENT_STATUSES, Filter, HEALTH_STATUSES, Member, PageRequest,
     SUBSCRIPTION_STATUSES, Sort, SortBy,
@@ -149,14 +149,13 @@ pub(super) async fn show(
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.page(cursor))?;
     let order = [("sort", params.sort.as_str()), ("order", &params.order)];
     let downloads = query::downloads(HERE, params.filters().into_iter().chain(order));
-    let choices = columns::chosen(&COLUMNS.map(|(known, ..)| known), &params.columns);
+    let choices = columns::chosen(&COLUMNS.map(|(known, _)| known), &params.columns);
     let is_shown = |key: &str| choices.iter().any(|choice| choice.key == key && choice.is_shown);
-    let columns = COLUMNS.iter().filter(|(known, ..)| is_shown(known.key));
-    let columns =
-        columns.map(|(known, class, sort)| column(&params, known.key, known.title, class, sort)).collect();
+    let columns = COLUMNS.iter().filter(|(known, _)| is_shown(known.key));
+    let columns = columns.map(|(known, by)| column(&params, *known, by)).collect();
     let page = Members {
         frame: Frame::of(&session, "Members", "Members"),
-        name: column(&params, "name", "Name", "", "name"),
+        name: column(&params, NAME, "name"),
         views: views::of(console.pool(), &session.actor, LIST).await?,
         query: query::of(&params.page("")),
         list: LIST,
@@ -171,34 +170,28 @@ pub(super) async fn show(
     Ok(page_with(status, &page))
 }
 
-/// The columns besides the name, each with its CSS class and sort key.
-static COLUMNS: [(Known, &str, &str); 12] = [
-    (known("email", "E-mail", true), "", "email"),
-    (known("phone", "Phone", false), "", ""),
-    (known("tier", "Tier", true), "", ""),
-    (known("subscription", "Subscription", true), "", ""),
-    (known("mrr", "MRR", true), "number", "mrr"),
-    (known("ltv", "LTV", true), "number", "ltv"),
-    (known("total_spent", "Total spent", false), "number", "total_spent"),
-    (known("engagement", "Engagement", true), "", ""),
-    (known("health", "Health", true), "", ""),
-    (known("last_login", "Last login", true), "", "last_login_at"),
-    (known("visions", "Visions", true), "number", ""),
-    (known("created", "Created", true), "", "created_at"),
+/// The columns besides the name, each with its sort key.
+static COLUMNS: [(Known, &str); 12] = [
+    (usual("email", "E-mail"), "email"),
+    (usual("phone", "Phone").on_demand(), ""),
+    (usual("tier", "Tier"), ""),
+    (usual("subscription", "Subscription"), ""),
+    (usual_number("mrr", "MRR"), "mrr"),
+    (usual_number("ltv", "LTV"), "ltv"),
+    (usual_number("total_spent", "Total spent").on_demand(), "total_spent"),
+    (usual("engagement", "Engagement"), ""),
+    (usual("health", "Health"), ""),
+    (usual("last_login", "Last login"), "last_login_at"),
+    (usual_number("visions", "Visions"), ""),
+    (usual("created", "Created"), "created_at"),
 ];
 
-const fn known(key: &'static str, title: &'static str, is_usual: bool) -> Known {
-    Known { key, title, is_usual }
-}
+/// The column that is always there.
+const NAME: Known = usual("name", "Name");
 
 /// A column with the address that sorts by it.
-fn column(
-    params: &Params,
-    key: &'static str,
-    title: &'static str,
-    class: &'static str,
-    by: &'static str,
-) -> Column {
+fn column(params: &Params, known: Known, by: &'static str) -> Column {
+    let Known { key, title, class, .. } = known;
     let present = if params.sort.is_empty() { "created_at" } else { &params.sort };
     let natural = if matches!(by, "name" | "email") { "asc" } else { "desc" };
     let order = if params.order.is_empty() { natural } else { &params.order };
@@ -226,7 +219,7 @@ mod tests {
     #[test]
     fn a_column_sorts_the_other_way_once_it_sorts() {
         let params = Params { sort: "mrr".to_owned(), columns: "mrr".to_owned(), ..Params::default() };
-        let column = |by: &'static str| column(&params, by, "", "", by);
+        let column = |by: &'static str| column(&params, usual(by, ""), by);
         let mrr = column("mrr");
         assert_eq!(
             (mrr.sorted, mrr.href.as_str()),

@@ -12,8 +12,8 @@ use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
-use super::signing_in::session::Session;
 use super::state::Console;
+use crate::console::session::Session;
 use crate::ops::messages::{self, DIRECTIONS, Filter, Message, STATUSES};
 use crate::ops::views::{self, View};
 

@@ -5,6 +5,7 @@
 
 mod assets;
 mod html;
+pub mod session;
 pub mod signing_in;
 
 mod attention;
@@ -21,7 +22,6 @@ mod not_found;
 mod overview;
 mod parked;
 mod revenue;
-mod session;
 mod settings;
 mod state;
 mod ticket;
@@ -39,7 +39,7 @@ use crate::lifecycle::Lifecycle;
 use crate::store::Store;
 
 use self::lists::{counted, export};
-use self::signing_in::session::HOME;
+use self::signing_in::cookie::HOME;
 use self::signing_in::supabase::{by_email, by_password};
 use self::signing_in::{sign_in, sign_in_link, sign_out};
 use self::state::Console;

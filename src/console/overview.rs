@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use super::html::error::PageError;
 use super::html::format;
 use super::html::page::{Frame, page};
-use super::signing_in::session::Session;
 use super::state::Console;
+use crate::console::session::Session;
 use crate::ops::ledger::{self, Month, Row};
 use crate::ops::overview::{COUNTED_MAX, Overview, overview};
 

@@ -15,8 +15,9 @@ use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::selection::Selection;
 use super::html::{format, query};
-use super::signing_in::session::{Role, Session};
 use super::state::Console;
+use crate::config::console_roles::Role;
+use crate::console::session::Session;
 use crate::ops::parked::{self, Parked, Waiting, Wanted};
 use crate::ops::views::{self, View};
 

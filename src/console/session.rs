@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::html::error::PageError;
-pub use crate::config::console_roles::Role;
+use crate::config::console_roles::Role;
 
 /// A person who is signed in: what the audit log calls them, and what they may do. As an argument of a page it is there
 /// always: [`super::signing_in::guard`] goes before.

@@ -7,8 +7,9 @@ use axum::response::Response;
 use super::html::error::PageError;
 use super::html::format;
 use super::html::page::{Frame, page};
-use super::signing_in::session::{Role, Session};
 use super::state::Console;
+use crate::config::console_roles::Role;
+use crate::console::session::Session;
 use crate::ops::doctor::{Examined, Level};
 
 #[derive(Template)]

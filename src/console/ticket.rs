@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::html::error::PageError;
 use super::html::format;
 use super::html::page::{Frame, page};
-use super::signing_in::session::{Role, Session};
 use super::state::Console;
+use crate::config::console_roles::Role;
+use crate::console::session::Session;
 use crate::ops::tickets::{self, Change, ChangeError, Detail, Entry, STATUSES};
 
 #[derive(Template)]

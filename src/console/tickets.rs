@@ -7,13 +7,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::html::columns::{self, Choice, Known, usual};
+use super::html::columns::{self, Choice, Known, usual, usual_number};
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
-use super::signing_in::session::Session;
 use super::state::Console;
+use crate::console::session::Session;
 use crate::ops::tickets::{self, Assignee, Filter, PRIORITIES, STATUSES, Ticket, WAITING_FOR};
 use crate::ops::views::{self, View};
 
@@ -127,7 +127,7 @@ const COLUMNS: [Known; 9] = [
     usual("since", "Since"),
     usual("priority", "Priority"),
     usual("category", "Category"),
-    usual("replies", "Replies"),
+    usual_number("replies", "Replies"),
     usual("made", "Made"),
 ];
 

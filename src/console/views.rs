@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use super::html::error::PageError;
 use super::html::query;
-use super::signing_in::session::Session;
 use super::state::Console;
 use super::{audit, campaigns, events, members, messages, parked, revenue, tickets};
+use crate::console::session::Session;
 use crate::ops::views::{self, VIEWS_MAX, View};
 
 /// The longest name, in characters.

@@ -9,8 +9,9 @@ use sqlx::PgPool;
 use super::Local;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::console_roles::Role;
+use crate::console::session::Session;
 use crate::console::signing_in::links;
-use crate::console::signing_in::session::{Role, Session};
 use crate::ops::members::{self, MAX_LIMIT, PageRequest};
 use crate::ops::replay::url_of;
 

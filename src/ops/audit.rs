@@ -73,16 +73,7 @@ pub async fn list(
     let limit = page::checked(limit)?;
     let mut query = QueryBuilder::new("");
     wanted.push(&mut query);
-    let from = cursor.map(page::decode).transpose()?;
-    let seek = from.as_ref().map(|(seek, _)| *seek);
-    let (beyond, order) = seek.unwrap_or_default().descending();
-    if let Some((_, [at, id])) = from {
-        let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
-        query.push(" and (at, id)").push(beyond).push("(").push_bind(page::to_moment(&at)?);
-        query.push(", ").push_bind(id).push(")");
-    }
-    query.push(" order by at").push(order).push(", id").push(order).push(" limit ");
-    query.push_bind(page::one_more(limit));
+    let seek = page::push_seek_by_moment(&mut query, "at", cursor, limit)?;
     let mut acts: Vec<Line> = query.build_query_as().fetch_all(pool).await?;
     let Neighbours { next, prev } =
         page::paginate(&mut acts, limit, seek, |act| [page::from_moment(act.at), act.id.to_string()]);

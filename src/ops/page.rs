@@ -37,6 +37,26 @@ pub(super) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
+/// Ends the query of a page that lists by a `moment` and the id, both descending: continues at `cursor` and reads one more
+/// row than `limit`. Returns the direction; `None`: from the beginning.
+pub(super) fn push_seek_by_moment(
+    query: &mut QueryBuilder<Postgres>,
+    moment: &'static str,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Option<Seek>, PageError> {
+    let from = cursor.map(decode).transpose()?;
+    let seek = from.as_ref().map(|(seek, _)| *seek);
+    let (beyond, order) = seek.unwrap_or_default().descending();
+    if let Some((_, [at, id])) = from {
+        let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
+        query.push(format_args!(" and ({moment}, id){beyond}(")).push_bind(to_moment(&at)?);
+        query.push(", ").push_bind(id).push(")");
+    }
+    query.push(format_args!(" order by {moment}{order}, id{order} limit ")).push_bind(one_more(limit));
+    Ok(seek)
+}
+
 /// The direction of a page from its cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Seek {

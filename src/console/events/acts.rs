@@ -8,11 +8,12 @@ use axum::response::Response;
 
 use super::chosen::Chosen;
 use super::replay;
+use crate::config::console_roles::Role;
 use crate::console::html::confirm;
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page};
 use crate::console::html::selection::Selection;
-use crate::console::signing_in::session::{Role, Session};
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::ops::dead_letters::{self, Acted, Cause, Limits};
 

@@ -11,7 +11,7 @@ use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
 use crate::console::html::query::{Downloads, Listed, Pages, Rows};
 use crate::console::html::{format, query};
-use crate::console::signing_in::session::Session;
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::envelope::Source;
 use crate::ops::events::{self, Event, State as EventState, Wanted};
@@ -141,5 +141,5 @@ const COLUMNS: [Known; 8] = [
 ];
 
 const fn known(key: &'static str, title: &'static str, is_usual: bool) -> Known {
-    Known { key, title, is_usual }
+    Known { key, title, class: "", is_usual }
 }

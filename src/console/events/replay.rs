@@ -9,7 +9,7 @@ use super::show;
 use crate::console::html::confirm;
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page};
-use crate::console::signing_in::session::Session;
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::ops::rebuild::{BoundedError, Replayed, Report, replay_within};
 use crate::store::rebuild::Difference;

@@ -11,7 +11,7 @@ use sqlx::types::Json;
 use crate::console::html::error::PageError;
 use crate::console::html::format;
 use crate::console::html::page::{Frame, page};
-use crate::console::signing_in::session::Session;
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::ops::events::{self, Trace};
 

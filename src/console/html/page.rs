@@ -6,8 +6,9 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::PageError;
+use crate::config::console_roles::Role;
 use crate::console::assets;
-use crate::console::session::{Role, Session};
+use crate::console::session::Session;
 
 /// A place in the navigation.
 pub(in crate::console) struct Place {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use super::List;
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page};
-use crate::console::signing_in::session::Session;
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::ops::page::Count;
 

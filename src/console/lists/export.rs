@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{List, Rows};
 use crate::console::html::error::PageError;
-use crate::console::signing_in::session::Session;
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::store::audit as log;
 

@@ -11,12 +11,12 @@ use sqlx::PgPool;
 
 use super::html::error::PageError;
 use super::html::query;
-use super::signing_in::session::Role;
 use super::state::Console;
 use super::{
     audit as audit_page, campaigns as campaigns_page, events as events_page, members as members_page,
     messages as messages_page, parked as parked_page, revenue, tickets as tickets_page,
 };
+use crate::config::console_roles::Role;
 use crate::ops::ledger::{self, Cell, CohortMonth};
 use crate::ops::page::{Count, MAX_LIMIT};
 use crate::ops::{audit, campaigns, dead_letters, events, members, messages, parked, tickets};

@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::html::error::PageError;
-use super::signing_in::session::Session;
 use super::state::Console;
+use crate::console::session::Session;
 
 use changes::Counts;
 

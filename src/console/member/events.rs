@@ -13,7 +13,7 @@ use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
 use crate::console::html::query::{Listed, Pages, Rows};
 use crate::console::html::{format, query};
-use crate::console::signing_in::session::Session;
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::ops::events::Event;
 use crate::ops::members;

@@ -16,8 +16,9 @@ use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::query::{Listed, Pages, Rows};
 use super::html::{format, query};
-use super::signing_in::session::{Role, Session};
 use super::state::Console;
+use crate::config::console_roles::Role;
+use crate::console::session::Session;
 use crate::ops::ledger::{self, About, Explained, Question, Total};
 use crate::ops::members::{self, Detail, ENGAGEMENT_STATUSES, HEALTH_STATUSES, TIMELINE_KINDS};
 

@@ -16,8 +16,8 @@ use super::html::chart::{Chart, Span};
 use super::html::error::PageError;
 use super::html::page::{Frame, page_with};
 use super::html::{format, query};
-use super::signing_in::session::Session;
 use super::state::Console;
+use crate::console::session::Session;
 use crate::ops::ledger::{self, Cohort, Month, Question, Row, Total};
 
 use cohorts::Grid;

@@ -6,12 +6,12 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::console::html::columns::{self, Choice, Known, usual};
+use crate::console::html::columns::{self, Choice, Known, usual, usual_number};
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
 use crate::console::html::query::{Downloads, Listed, Pages, Rows};
 use crate::console::html::{format, query};
-use crate::console::signing_in::session::Session;
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::ops::ledger::{self, Cell, KINDS, Listed as Movement};
 use crate::ops::views::{self, View};
@@ -94,9 +94,9 @@ impl Movements {
 const COLUMNS: [Known; 6] = [
     usual("customer", "Customer"),
     usual("effective", "Effective"),
-    usual("change", "Change"),
-    usual("before", "Before"),
-    usual("after", "After"),
+    usual_number("change", "Change"),
+    usual_number("before", "Before"),
+    usual_number("after", "After"),
     usual("made_by", "Made by"),
 ];
 

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 
-use super::session::{HOME, id_of};
+use super::cookie::{HOME, id_of};
 use super::sessions;
 use crate::console::html::error::PageError;
 use crate::console::state::Console;

@@ -4,8 +4,9 @@ use secrecy::SecretString;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use super::session::{Role, Session};
 use super::sessions::{fingerprint, random};
+use crate::config::console_roles::Role;
+use crate::console::session::Session;
 
 /// How long a link can be used.
 pub const LASTS: Duration = Duration::minutes(15);

@@ -1,9 +1,9 @@
 //! Who is at the console: signing in and out, sessions, and what keeps other sites out.
 
+pub(super) mod cookie;
 pub(super) mod guard;
 pub mod links;
 pub(super) mod same_origin;
-pub mod session;
 pub(super) mod sessions;
 pub(super) mod sign_in;
 pub(super) mod sign_in_link;

@@ -7,9 +7,10 @@ use sqlx::{FromRow, PgPool};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::session::{Role, Session};
 use super::supabase::Supabase;
 use super::supabase::roles::{self, Account};
+use crate::config::console_roles::Role;
+use crate::console::session::Session;
 use crate::console::state::Console;
 
 /// A session ends so long after it began,

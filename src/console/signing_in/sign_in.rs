@@ -10,12 +10,14 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use super::session::{Role, Session, cookie, id_of, own_page};
+use super::cookie::{cookie, id_of, own_page};
 use super::sessions;
 use super::supabase::SignInError;
 use super::supabase::roles::Account;
+use crate::config::console_roles::Role;
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::http::secret::same;
 

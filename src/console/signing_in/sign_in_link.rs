@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::session::HOME;
+use super::cookie::HOME;
 use super::{links, sign_in};
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page, page_with};

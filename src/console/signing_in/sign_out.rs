@@ -6,9 +6,10 @@ use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse as _, Redirect, Response};
 
-use super::session::{Session, cookie, id_of};
+use super::cookie::{cookie, id_of};
 use super::sessions;
 use crate::console::html::error::PageError;
+use crate::console::session::Session;
 use crate::console::state::Console;
 
 /// Ends the session.

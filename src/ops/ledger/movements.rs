@@ -88,16 +88,8 @@ pub async fn movements(
          from (",
     );
     cell.push(&mut query);
-    let from = cursor.map(page::decode).transpose()?;
-    let seek = from.as_ref().map(|(seek, _)| *seek);
-    let (beyond, order) = seek.unwrap_or_default().descending();
-    if let Some((_, [at, id])) = from {
-        let id: i64 = id.parse().map_err(|_| PageError::Cursor)?;
-        query.push(" and (effective_at, id)").push(beyond).push("(").push_bind(page::to_moment(&at)?);
-        query.push(", ").push_bind(id).push(")");
-    }
-    query.push(" order by effective_at").push(order).push(", id").push(order).push(" limit ");
-    query.push_bind(page::one_more(limit));
+    let seek = page::push_seek_by_moment(&mut query, "effective_at", cursor, limit)?;
+    let (_, order) = seek.unwrap_or_default().descending();
     query.push(") m order by m.effective_at").push(order).push(", m.id").push(order);
     let mut movements: Vec<Listed> = query.build_query_as().fetch_all(pool).await?;
     let place = |it: &Listed| [page::from_moment(it.movement.effective_at), it.id.to_string()];

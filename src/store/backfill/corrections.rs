@@ -7,8 +7,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use super::parts::Counted;
@@ -26,6 +25,22 @@ use crate::store::{Rules, apply};
 /// Corrections held in memory at once.
 const CORRECTIONS: usize = 100;
 
+/// A row that differs from its fact, and what was reported for the same moment.
+#[derive(FromRow)]
+struct DifferingRow {
+    /// Its position in the page.
+    n: i64,
+    row_id: String,
+    /// The moment, in microseconds.
+    at: i64,
+    /// The row as the table has it.
+    record: String,
+    /// The event of the fact.
+    body: Vec<u8>,
+    /// The other events of the moment.
+    others: Option<Vec<Vec<u8>>>,
+}
+
 /// Corrects the rows of a page; returns their number.
 pub(in crate::store) async fn correct(
     tx: &mut PgConnection,
@@ -40,9 +55,10 @@ pub(in crate::store) async fn correct(
     let statement = statement(table, counted);
     let (mut total, mut after) = (0, 0_i64);
     loop {
-        let rows = rows::bound(statement.clone(), page).bind(after).fetch_all(&mut *tx).await?;
+        let rows: Vec<DifferingRow> =
+            rows::bound(statement.clone(), page).bind(after).fetch_all(&mut *tx).await?;
         let Some(end) = rows.last() else { return Ok(total) };
-        after = end.try_get("n")?;
+        after = end.n;
         total += i64::try_from(rows.len()).unwrap_or(i64::MAX);
         let events: Result<Vec<_>, _> = rows.iter().map(|row| event(turn, counted, row, tables)).collect();
         apply::apply_internal(tx, &events?, rules, now).await?;
@@ -76,21 +92,20 @@ fn statement(table: &Table, counted: &Counted) -> String {
 fn event(
     turn: &Turn,
     counted: &Counted,
-    row: &PgRow,
+    row: &DifferingRow,
     tables: &ActivityTables,
 ) -> Result<Envelope, sqlx::Error> {
-    let (record, body): (String, Vec<u8>) = (row.try_get("record")?, row.try_get("body")?);
     let encode = |error| sqlx::Error::Encode(Box::new(error));
-    let reported = reported(&body).unwrap_or_default();
-    let left_before = left_before(reported.record.as_ref(), row)?;
-    let change = change::correction(counted.relation(), &record, reported.record, reported.columns, tables)
-        .map_err(encode)?;
-    let corrected = Internal::Corrected(Corrected { at_us: row.try_get("at")?, left_before, change });
+    let reported = reported(&row.body).unwrap_or_default();
+    let left_before = left_before(reported.record.as_ref(), row);
+    let change =
+        change::correction(counted.relation(), &row.record, reported.record, reported.columns, tables)
+            .map_err(encode)?;
+    let corrected = Internal::Corrected(Corrected { at_us: row.at, left_before, change });
     let body = serde_json::to_vec(&corrected).map_err(encode)?;
-    let row_id: &str = row.try_get("row_id")?;
     Ok(Envelope {
         source: Source::Internal,
-        event_id: format!("corrected/{:010}/{}/{row_id}", turn.id, counted.relation()),
+        event_id: format!("corrected/{:010}/{}/{}", turn.id, counted.relation(), row.row_id),
         event_type: "corrected".to_owned(),
         occurred_at: turn.at,
         received_at: turn.at,
@@ -110,11 +125,9 @@ fn reported(body: &[u8]) -> Option<Fingerprints> {
 }
 
 /// How many events reported a change away from the last reported state.
-fn left_before(reported: Option<&String>, row: &PgRow) -> Result<u32, sqlx::Error> {
-    let others: Option<Vec<Vec<u8>>> = row.try_get("others")?;
-    let others = others.unwrap_or_default();
-    let others = others.iter().filter_map(|body| change::wholes(body));
+fn left_before(reported: Option<&String>, row: &DifferingRow) -> u32 {
+    let others = row.others.iter().flatten().filter_map(|body| change::wholes(body));
     let leaving =
         others.filter(|other| other.old_record.as_ref() == reported && other.record.as_ref() != reported);
-    Ok(u32::try_from(leaving.count()).unwrap_or(u32::MAX))
+    u32::try_from(leaving.count()).unwrap_or(u32::MAX)
 }

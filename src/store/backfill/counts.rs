@@ -1,7 +1,7 @@
 //! Each user's counts by the facts, and the columns that show them. In the initial import they are counted at once,
 //! because counting page by page would write each user's row many times; a comparison counts them too.
 
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::pages::Page;
 use super::parts::Counted;
@@ -15,10 +15,10 @@ pub(in crate::store) async fn set(
     tx: &mut PgConnection,
     tables: &ActivityTables,
 ) -> Result<Page, sqlx::Error> {
-    let row = sqlx::query(AssertSqlSafe(statement(tables))).persistent(false).fetch_one(&mut *tx).await?;
+    let page = sqlx::query_as(AssertSqlSafe(statement(tables))).persistent(false).fetch_one(&mut *tx).await?;
     // The members' rows are derived next, each from its row here.
     sqlx::query("analyze ingest.activity, ingest.logins, ingest.row_facts").execute(tx).await?;
-    Ok(Page { rows: row.try_get("counted")?, found: row.try_get("written")?, ..Page::default() })
+    Ok(page)
 }
 
 fn statement(tables: &ActivityTables) -> String {
@@ -35,7 +35,7 @@ fn statement(tables: &ActivityTables) -> String {
              where (a.logins, {before}) is distinct from (excluded.logins, {after})
              returning user_id
          )
-         select (select count(*) from counted) as counted, (select count(*) from written) as written",
+         select (select count(*) from counted) as rows, (select count(*) from written) as found",
         counted = of_facts(tables),
         names = names.join(", "),
         set = each(&|column| format!("{column} = excluded.{column}")),

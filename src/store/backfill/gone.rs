@@ -1,7 +1,8 @@
 //! Known rows that are no longer in their table: unreported deletions.
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::pages::{self, Page};
 use super::parts::Counted;
@@ -9,6 +10,14 @@ use super::rows;
 use super::run::Turn;
 use super::tables::Table;
 use crate::store::resolve::activity;
+
+/// A page, and the users whose counts it lowered.
+#[derive(FromRow)]
+struct ComparedFacts {
+    #[sqlx(flatten)]
+    page: Page,
+    less: Option<Vec<Uuid>>,
+}
 
 /// Compares a page of the facts with the table. Both are read in one snapshot, and no fact is newer than its
 /// row: a missing row was deleted.
@@ -20,9 +29,9 @@ pub(in crate::store) async fn rows(
 ) -> Result<Page, sqlx::Error> {
     let table = Table::find(tx, counted.relation()).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
-    let row = pages::run(tx, turn, statement(&table, counted, turn), now).await?;
-    activity::delete_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
-    pages::page(&row)
+    let compared: ComparedFacts = pages::run(tx, turn, statement(&table, counted, turn), now).await?;
+    activity::delete_zeros(tx, &compared.less.unwrap_or_default()).await?;
+    Ok(compared.page)
 }
 
 fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {

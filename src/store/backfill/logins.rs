@@ -4,7 +4,7 @@
 //! of stronger evidence it is the same login (`resolve::activity` decides that again when evidence changes)
 //! and is not reported.
 
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,12 +29,12 @@ pub(in crate::store) async fn sessions(
         turn.page_rows,
     );
     let is_new = "not exists (select from ingest.logins l where l.session_id = p.session_id and l.logged_in_at <= p.at)";
-    let page = read(tx, turn, &source, is_new, Evidence::Session, now).await?;
+    let logins = read(tx, turn, &source, is_new, Evidence::Session, now).await?;
     // A page is only split where no weaker evidence is known.
-    if !turn.is_half {
-        activity::recheck_weak(tx, &page.users, &page.moments).await?;
+    if let (false, Some(users), Some(moments)) = (turn.is_half, logins.users, logins.moments) {
+        activity::recheck_weak(tx, &users, &moments).await?;
     }
-    Ok(page.page)
+    Ok(logins.page)
 }
 
 /// A page of `auth.audit_log_entries`: the logins of users who exist.
@@ -93,11 +93,13 @@ fn unreported(evidence: Evidence) -> String {
     )
 }
 
-/// A page with the users and times of its new logins.
+/// A page with the users and times of its new logins, if weaker evidence has to be checked again.
+#[derive(FromRow)]
 struct Logins {
+    #[sqlx(flatten)]
     page: Page,
-    users: Vec<Uuid>,
-    moments: Vec<OffsetDateTime>,
+    users: Option<Vec<Uuid>>,
+    moments: Option<Vec<OffsetDateTime>>,
 }
 
 async fn read(
@@ -108,12 +110,7 @@ async fn read(
     evidence: Evidence,
     now: OffsetDateTime,
 ) -> Result<Logins, sqlx::Error> {
-    let row = pages::run(tx, turn, statement(turn, source, is_new, evidence), now).await?;
-    Ok(Logins {
-        page: pages::page(&row)?,
-        users: row.try_get::<Option<_>, _>("users")?.unwrap_or_default(),
-        moments: row.try_get::<Option<_>, _>("moments")?.unwrap_or_default(),
-    })
+    pages::run(tx, turn, statement(turn, source, is_new, evidence), now).await
 }
 
 fn statement(turn: &Turn, source: &str, is_new: &str, evidence: Evidence) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use time::OffsetDateTime;
 
 use super::parts::Part;
@@ -14,17 +14,20 @@ use crate::database::sql;
 const ROWS_OF_AN_EVENT: usize = 1000;
 
 /// The outcome of a page.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, FromRow)]
 pub(in crate::store) struct Page {
     /// Rows checked.
     pub rows: i64,
     /// Rows that were new or different.
     pub found: i64,
     /// Rows that exist although an event reported their deletion.
+    #[sqlx(default)]
     pub reported_gone: i64,
     /// Where the next page begins; `None` if this is the last.
+    #[sqlx(default)]
     pub next: Option<String>,
     /// Something has to be corrected: the page must not be split.
+    #[sqlx(default)]
     pub is_for_one: bool,
 }
 
@@ -106,13 +109,16 @@ pub(in crate::store) fn micros(moment: &str) -> String {
 
 /// Runs the statement of a page, whose parameters are the position, the event id prefix, the import's moment
 /// and now. Not prepared: the tables grow from nothing, so each page is planned again.
-pub(in crate::store) async fn run(
+pub(in crate::store) async fn run<T>(
     tx: &mut PgConnection,
     turn: &Turn,
     statement: String,
     now: OffsetDateTime,
-) -> Result<PgRow, sqlx::Error> {
-    sqlx::query(AssertSqlSafe(statement))
+) -> Result<T, sqlx::Error>
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+    sqlx::query_as(AssertSqlSafe(statement))
         .bind(&turn.position)
         .bind(turn.prefix())
         .bind(turn.at)
@@ -122,21 +128,12 @@ pub(in crate::store) async fn run(
         .await
 }
 
-/// The end of every page's statement: rows checked, rows found, and the last key if the page was full.
+/// The end of every page's statement, the columns of a [`Page`]: rows checked, rows found, and the last key if the page
+/// was full.
 pub(in crate::store) fn outcome(turn: &Turn) -> String {
     format!(
-        "(select count(*) from page) as looked_at, (select count(*) from new_rows) as found,
+        "(select count(*) from page) as rows, (select count(*) from new_rows) as found,
          (select key::text from page where n = {}) as next",
         turn.page_rows
     )
-}
-
-/// The page from the row of a statement with [`outcome`].
-pub(in crate::store) fn page(row: &PgRow) -> Result<Page, sqlx::Error> {
-    Ok(Page {
-        rows: row.try_get("looked_at")?,
-        found: row.try_get("found")?,
-        next: row.try_get("next")?,
-        ..Page::default()
-    })
 }

@@ -1,8 +1,7 @@
 //! Rows of `payment_history` that no event has reported: payments from before memberflow.
 
-use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row as _};
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,6 +17,27 @@ use crate::store::{Rules, apply};
 /// Rows reported by one event: their users' rows are derived with them.
 const ROWS: i64 = 500;
 
+/// A row of `payment_history`, and what is known of it.
+#[derive(FromRow)]
+struct PaymentRow {
+    id: Uuid,
+    /// `None`: the user was deleted, and the application keeps the row.
+    user_id: Option<Uuid>,
+    invoice: Option<String>,
+    payment_intent: Option<String>,
+    status: String,
+    amount: i64,
+    currency: String,
+    paid_at: Option<OffsetDateTime>,
+    created_at: Option<OffsetDateTime>,
+    is_reported: bool,
+    /// The fact of its import, if it was imported before.
+    state: Option<Json<StripeObject>>,
+    /// Whether its deletion was reported; `None`: it was not imported.
+    #[sqlx(rename = "final")]
+    is_final: Option<bool>,
+}
+
 /// A page of rows whose payment Stripe has not reported, if they are new or changed.
 pub(in crate::store) async fn present(
     tx: &mut PgConnection,
@@ -28,9 +48,9 @@ pub(in crate::store) async fn present(
     if Table::find(tx, "public.payment_history").await?.is_none() {
         return Ok(Page::unreadable());
     }
-    let rows = sqlx::query(
+    let rows: Vec<PaymentRow> = sqlx::query_as(
         "select h.id, h.user_id, nullif(btrim(h.stripe_invoice_id), '') as invoice,
-                nullif(btrim(h.stripe_payment_intent_id), '') as intent, h.status, h.amount::bigint as amount,
+                nullif(btrim(h.stripe_payment_intent_id), '') as payment_intent, h.status, h.amount::bigint as amount,
                 lower(coalesce(nullif(btrim(h.currency), ''), 'usd')) as currency, h.paid_at, h.created_at,
                 exists (select from ingest.payments p where p.history_id = h.id) as is_reported, f.state, f.final
          from (select * from public.payment_history h
@@ -44,40 +64,37 @@ pub(in crate::store) async fn present(
     .await?;
     let mut page = Page { rows: i64::try_from(rows.len()).unwrap_or(i64::MAX), ..Page::default() };
     let mut found = Vec::new();
-    for row in &rows {
-        let id: Uuid = row.try_get("id")?;
-        page.next = (page.rows == ROWS).then(|| id.to_string());
-        page.reported_gone += i64::from(row.try_get::<Option<bool>, _>("final")?.unwrap_or(false));
-        found.extend(new_payment(id, row)?);
+    for row in rows {
+        page.next = (page.rows == ROWS).then(|| row.id.to_string());
+        page.reported_gone += i64::from(row.is_final == Some(true));
+        found.extend(row.new_payment());
     }
     page.found = i64::try_from(found.len()).unwrap_or(i64::MAX);
     report(tx, turn, ImportedPayments { rows: found, gone: Vec::new() }, rules, now).await?;
     Ok(page)
 }
 
-/// The payment of the row, unless it is known already.
-fn new_payment(id: Uuid, row: &PgRow) -> Result<Option<ImportedPayment>, sqlx::Error> {
-    let known: Option<Json<StripeObject>> = row.try_get("state")?;
-    if row.try_get("is_reported")? || row.try_get::<Option<bool>, _>("final")? == Some(true) {
-        return Ok(None);
+impl PaymentRow {
+    /// The payment, unless it is known already or nobody's.
+    fn new_payment(self) -> Option<ImportedPayment> {
+        if self.is_reported || self.is_final == Some(true) {
+            return None;
+        }
+        let payment = ImportedPayment {
+            id: format!("found/{}", self.id),
+            customer: format!("{PREEXISTING_USER}{}", self.user_id?),
+            invoice: self.invoice,
+            payment_intent: self.payment_intent,
+            status: self.status,
+            currency: self.currency,
+            amount: self.amount,
+            paid_at: self.paid_at.map(OffsetDateTime::unix_timestamp),
+            created: self.created_at.map_or(0, OffsetDateTime::unix_timestamp),
+        };
+        let is_known =
+            self.state.is_some_and(|Json(known)| known == StripeObject::ImportedPayment(payment.clone()));
+        (!is_known).then_some(payment)
     }
-    let user: Uuid = row.try_get("user_id")?;
-    let seconds = |column| {
-        row.try_get::<Option<OffsetDateTime>, _>(column).map(|at| at.map(OffsetDateTime::unix_timestamp))
-    };
-    let payment = ImportedPayment {
-        id: format!("found/{id}"),
-        customer: format!("{PREEXISTING_USER}{user}"),
-        invoice: row.try_get("invoice")?,
-        payment_intent: row.try_get("intent")?,
-        status: row.try_get("status")?,
-        currency: row.try_get("currency")?,
-        amount: row.try_get("amount")?,
-        paid_at: seconds("paid_at")?,
-        created: seconds("created_at")?.unwrap_or(0),
-    };
-    let is_known = known.is_some_and(|Json(known)| known == StripeObject::ImportedPayment(payment.clone()));
-    Ok((!is_known).then_some(payment))
 }
 
 /// Imported payments whose rows have been deleted since.

@@ -1,9 +1,10 @@
 //! Rows of a table: those that no event has reported, and those that differ from what was reported.
 
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::QueryAs;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::corrections;
 use super::pages::{self, Page};
@@ -13,6 +14,17 @@ use super::run::Turn;
 use super::tables::Table;
 use crate::store::Rules;
 use crate::store::resolve::activity;
+
+/// How the rows of a page compare with their facts.
+#[derive(FromRow)]
+struct ComparedRows {
+    found: i64,
+    /// Rows that differ and have no later moment than their fact.
+    differing: i64,
+    reported_gone: i64,
+    /// The users whose counts were lowered.
+    less: Option<Vec<Uuid>>,
+}
 
 /// Compares a page of the table with the facts. New rows and rows of a later moment than their fact are
 /// reported by an event of many rows; a row that differs from its fact at the same moment is corrected.
@@ -27,22 +39,21 @@ pub(in crate::store) async fn present(
     let table = Table::find(tx, relation).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
     let rows = reading::page(tx, turn, &table, relation, tables).await?;
-    let row = bound(statement(counted, turn), &rows)
+    let compared: ComparedRows = bound(statement(counted, turn), &rows)
         .bind(turn.prefix())
         .bind(turn.at)
         .bind(now)
         .fetch_one(&mut *tx)
         .await?;
-    let differing: i64 = row.try_get("differing")?;
-    activity::delete_zeros(tx, &row.try_get::<Option<Vec<_>>, _>("less")?.unwrap_or_default()).await?;
+    activity::delete_zeros(tx, &compared.less.unwrap_or_default()).await?;
     let mut page = Page {
         rows: i64::try_from(rows.checked).unwrap_or(i64::MAX),
-        found: row.try_get("found")?,
-        reported_gone: row.try_get("reported_gone")?,
+        found: compared.found,
+        reported_gone: compared.reported_gone,
         next: rows.last.clone().filter(|_| rows.checked == turn.page_rows),
-        is_for_one: differing > 0,
+        is_for_one: compared.differing > 0,
     };
-    if differing > 0 && !turn.is_half {
+    if page.is_for_one && !turn.is_half {
         page.found += corrections::correct(tx, turn, &table, counted, &rows, rules, now).await?;
     }
     Ok(page)
@@ -50,8 +61,11 @@ pub(in crate::store) async fn present(
 
 /// A statement over the CTE `page`, which uses the first six parameters. Not prepared: the tables grow from
 /// nothing, so each page is planned again.
-pub(in crate::store) fn bound(statement: String, rows: &Rows) -> Query<'_, Postgres, PgArguments> {
-    sqlx::query(AssertSqlSafe(statement))
+pub(in crate::store) fn bound<T>(statement: String, rows: &Rows) -> QueryAs<'_, Postgres, T, PgArguments>
+where
+    T: for<'r> FromRow<'r, PgRow>,
+{
+    sqlx::query_as(AssertSqlSafe(statement))
         .persistent(false)
         .bind(&rows.keys)
         .bind(&rows.row_ids)

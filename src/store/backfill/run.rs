@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool, Row as _};
+use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::Counts;
@@ -115,6 +115,16 @@ fn parts(reading: &str, is_first: bool, tables: &ActivityTables) -> impl Iterato
     })
 }
 
+/// How far an import has come.
+#[derive(FromRow)]
+struct Progress {
+    scope: String,
+    at: OffsetDateTime,
+    is_first: bool,
+    part: String,
+    position: Option<String>,
+}
+
 /// Locks the next page; `None` if the import is complete. `page_rows`: if not the default.
 pub(in crate::store) async fn take(
     tx: &mut PgConnection,
@@ -122,25 +132,23 @@ pub(in crate::store) async fn take(
     page_rows: Option<usize>,
     tables: &ActivityTables,
 ) -> Result<Option<Turn>, sqlx::Error> {
-    let row = sqlx::query(
+    let progress: Option<Progress> = sqlx::query_as(
         "select scope, at, is_first, part, position from ingest.backfills
          where id = $1 and completed_at is null for update",
     )
     .bind(id)
     .fetch_optional(tx)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let (reading, name): (&str, &str) = (row.try_get(0)?, row.try_get(3)?);
+    let Some(Progress { scope, at, is_first, part: name, position }) = progress else { return Ok(None) };
     let unknown = || {
         sqlx::Error::Decode(
             format!(
-                "a reading of {reading} has come to {name}, which MEMBERFLOW_ACTIVITY_TABLES no longer names"
+                "a reading of {scope} has come to {name}, which MEMBERFLOW_ACTIVITY_TABLES no longer names"
             )
             .into(),
         )
     };
-    let is_first = row.try_get(2)?;
-    let mut parts = parts(reading, is_first, tables).skip_while(|part| part.name() != name);
+    let mut parts = parts(&scope, is_first, tables).skip_while(|part| part.name() != name);
     let part = parts.next().ok_or_else(unknown)?;
     let usual = match (&part, is_first) {
         (Part::Members, false) => MEMBERS,
@@ -150,13 +158,13 @@ pub(in crate::store) async fn take(
     };
     Ok(Some(Turn {
         id,
-        at: row.try_get(1)?,
+        at,
         part,
         next_part: parts.next(),
-        position: row.try_get(4)?,
+        position,
         until: None,
         is_first,
-        counts_later: reading == FIRST_ACTIVITY,
+        counts_later: scope == FIRST_ACTIVITY,
         is_half: false,
         page_rows: page_rows.unwrap_or(usual),
     }))

@@ -1,9 +1,7 @@
 //! Rows of `customer_subscriptions` that no event has reported: they say whose the customer is, and represent
 //! the subscription until Stripe reports it.
 
-use sqlx::PgConnection;
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -17,6 +15,21 @@ use crate::store::{Rules, apply};
 /// Rows reported at once, each by its own event: the first row of a subscription counts.
 const ROWS: i64 = 500;
 
+/// A row of `customer_subscriptions`, and whether neither it nor its subscription is known.
+#[derive(FromRow)]
+struct SubscriptionRow {
+    id: Uuid,
+    user_id: Uuid,
+    stripe_customer_id: String,
+    stripe_subscription_id: Option<String>,
+    stripe_price_id: Option<String>,
+    status: String,
+    created_at: Option<OffsetDateTime>,
+    canceled_at: Option<OffsetDateTime>,
+    membership_tier_id: Option<Uuid>,
+    is_new: bool,
+}
+
 /// Imports a page of rows.
 pub(in crate::store) async fn present(
     tx: &mut PgConnection,
@@ -27,7 +40,7 @@ pub(in crate::store) async fn present(
     if Table::find(tx, "public.customer_subscriptions").await?.is_none() {
         return Ok(Page::unreadable());
     }
-    let rows = sqlx::query(
+    let rows: Vec<SubscriptionRow> = sqlx::query_as(
         "select id, user_id, stripe_customer_id, stripe_subscription_id, stripe_price_id, status::text,
                 created_at, canceled_at, membership_tier_id,
                 not exists (select from ingest.events i where i.source = 'internal' and i.event_id = 'found/' || s.id)
@@ -42,36 +55,30 @@ pub(in crate::store) async fn present(
     .await?;
     let mut page = Page { rows: i64::try_from(rows.len()).unwrap_or(i64::MAX), ..Page::default() };
     let mut events = Vec::new();
-    for row in &rows {
-        let found = found(row)?;
-        page.next = (page.rows == ROWS).then(|| found.id.to_string());
-        if row.try_get("is_new")? {
+    for row in rows {
+        page.next = (page.rows == ROWS).then(|| row.id.to_string());
+        if row.is_new {
             page.found += 1;
-            events.push(event(
-                turn,
-                format!("found/{}", found.id),
-                "found",
-                &Internal::ImportedSubscription(found),
-            )?);
+            let event_id = format!("found/{}", row.id);
+            events.push(event(turn, event_id, "found", &Internal::ImportedSubscription(row.into()))?);
         }
     }
     apply::apply_internal(tx, &events, rules, now).await?;
     Ok(page)
 }
 
-fn found(row: &PgRow) -> Result<ImportedSubscription, sqlx::Error> {
-    let created: Option<OffsetDateTime> = row.try_get(6)?;
-    let canceled: Option<OffsetDateTime> = row.try_get(7)?;
-    let id: Uuid = row.try_get(0)?;
-    Ok(ImportedSubscription {
-        id,
-        user_id: row.try_get(1)?,
-        customer: row.try_get(2)?,
-        subscription: row.try_get(3)?,
-        price: row.try_get(4)?,
-        tier: row.try_get(8)?,
-        status: row.try_get(5)?,
-        created: created.unwrap_or(OffsetDateTime::UNIX_EPOCH).unix_timestamp(),
-        canceled_at: canceled.map(OffsetDateTime::unix_timestamp),
-    })
+impl From<SubscriptionRow> for ImportedSubscription {
+    fn from(row: SubscriptionRow) -> Self {
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            customer: row.stripe_customer_id,
+            subscription: row.stripe_subscription_id,
+            price: row.stripe_price_id,
+            tier: row.membership_tier_id,
+            status: row.status,
+            created: row.created_at.map_or(0, OffsetDateTime::unix_timestamp),
+            canceled_at: row.canceled_at.map(OffsetDateTime::unix_timestamp),
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub(in crate::store) async fn there(
          select {outcome}",
         turn.page_rows
     );
-    pages::page(&pages::run(tx, turn, statement, now).await?)
+    pages::run(tx, turn, statement, now).await
 }
 
 /// Users who were seen and no longer exist.

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -15,21 +14,25 @@ use crate::store::tables::{Derived, TABLES, Tables};
 use crate::store::{Rules, sms};
 
 /// A row that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = RowDifference)]
 pub struct Difference {
     /// The place among the differences found.
     #[serde(skip)]
     pub id: i64,
     /// The live table.
+    #[sqlx(rename = "relation")]
     pub table: String,
     /// What the row is found by.
     #[schema(value_type = HashMap<String, Value>)]
+    #[sqlx(json)]
     pub key: Map<String, Value>,
     /// The live row's columns that differ; nothing: there is no such row.
+    #[sqlx(json(nullable))]
     #[schema(value_type = Option<HashMap<String, Value>>)]
     pub before: Option<Map<String, Value>>,
     /// The same columns as derived from the inbox; nothing: there should be no such row.
+    #[sqlx(json(nullable))]
     #[schema(value_type = Option<HashMap<String, Value>>)]
     pub after: Option<Map<String, Value>>,
 }
@@ -58,7 +61,7 @@ impl Rebuild {
     /// # Errors
     /// [`RebuildError`]
     pub async fn differences(&mut self, after: i64, limit: i64) -> Result<Vec<Difference>, RebuildError> {
-        let rows = sqlx::query(
+        let differences: Vec<Difference> = sqlx::query_as(
             "select id, relation, key, before, after from ingest_rebuild.differences
              where id > $1 order by id limit $2",
         )
@@ -66,22 +69,8 @@ impl Rebuild {
         .bind(limit)
         .fetch_all(&mut self.connection)
         .await?;
-        let differences: Result<_, sqlx::Error> = rows.iter().map(difference).collect();
-        Ok(differences?)
+        Ok(differences.into_iter().map(Difference::without_what_is_equal).collect())
     }
-}
-
-fn difference(row: &sqlx::postgres::PgRow) -> Result<Difference, sqlx::Error> {
-    let columns = |index| row.try_get::<Option<Json<_>>, _>(index).map(|columns| columns.map(|it| it.0));
-    let Json(key) = row.try_get(2)?;
-    let difference = Difference {
-        id: row.try_get(0)?,
-        table: row.try_get(1)?,
-        key,
-        before: columns(3)?,
-        after: columns(4)?,
-    };
-    Ok(difference.without_what_is_equal())
 }
 
 impl Difference {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Executor as _, FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::{begin_shadow, shadow};
@@ -142,10 +142,26 @@ async fn plant_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     }
 }
 
+/// A fact about a row, with what it counts for.
+#[derive(FromRow)]
+struct RowFact {
+    relation: String,
+    row_id: String,
+    user_id: Option<Uuid>,
+    counted: bool,
+    amount: i64,
+}
+
+impl From<RowFact> for Row {
+    fn from(RowFact { relation, row_id, user_id, counted, amount }: RowFact) -> Self {
+        Self { relation, row_id, user_id, counted, amount }
+    }
+}
+
 async fn plant_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     let mut last = (String::new(), String::new());
     loop {
-        let page: Vec<(String, String, Option<Uuid>, bool, i64)> = sqlx::query_as(
+        let page: Vec<RowFact> = sqlx::query_as(
             "select relation, row_id, user_id, counted, amount from row_facts
              where (relation, row_id) > ($1, $2) order by relation, row_id limit $3",
         )
@@ -154,12 +170,12 @@ async fn plant_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx
         .bind(PAGE)
         .fetch_all(&mut *tx)
         .await?;
-        let Some((relation, row_id, ..)) = page.last() else { return Ok(()) };
-        last = (relation.clone(), row_id.clone());
+        let Some(end) = page.last() else { return Ok(()) };
+        last = (end.relation.clone(), end.row_id.clone());
         let planted: BTreeMap<String, Changed<Row>> = page
             .into_iter()
-            .map(|(relation, row_id, user_id, counted, amount)| {
-                let after = Row { relation, row_id, user_id, counted, amount };
+            .map(|fact| {
+                let after = Row::from(fact);
                 (format!("{}/{}", after.relation, after.row_id), Changed { before: None, after })
             })
             .collect();

@@ -29,6 +29,17 @@ impl AddressReport {
     }
 }
 
+/// An address that was stored.
+#[derive(FromRow)]
+struct WrittenAddress {
+    customer_id: String,
+    /// Whose it was by the same object until now.
+    customer_before: Option<String>,
+    is_new: bool,
+    /// The customer has it from another checkout already.
+    is_repeated: bool,
+}
+
 /// Stores addresses, each as the earliest event reported it, and only a customer's earliest ones. The result
 /// depends on the set of events only: an address dropped as too late is reported again by any event that
 /// makes it earlier.
@@ -44,7 +55,7 @@ pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<C
         return Ok(ChangedEvidence::default());
     }
     let all = || earliest.values().map(|given| &given.address);
-    let written: Vec<(String, Option<String>, bool, bool)> = sqlx::query_as(
+    let written: Vec<WrittenAddress> = sqlx::query_as(
         "with reported as (
              select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::uuid[], $6::timestamptz[],
                                   $7::smallint[], $8::text[])
@@ -61,11 +72,11 @@ pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<C
              where (excluded.reported_at, excluded.place, excluded.event_id) < (e.reported_at, e.place, e.event_id)
              returning e.object_id, e.email
          )
-         select t.customer_id, b.customer_id, b.email is null,
+         select t.customer_id, b.customer_id as customer_before, b.email is null as is_new,
                 -- Typed at one checkout more: it contradicts what it contradicted before.
                 b.email is null and t.role = $9 and exists (
                     select from customer_emails o
-                    where o.customer_id = t.customer_id and o.role = t.role and o.email = t.email)
+                    where o.customer_id = t.customer_id and o.role = t.role and o.email = t.email) as is_repeated
          from reported t left join before b using (object_id, email) join written w using (object_id, email)",
     )
     .bind(all().map(|it| it.object_id.as_str()).collect::<Vec<_>>())
@@ -80,12 +91,13 @@ pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<C
     .fetch_all(&mut *tx)
     .await?;
     let (mut evidence, mut grown) = (ChangedEvidence::default(), BTreeSet::new());
-    for (customer, before, is_new, is_repeated) in written {
-        evidence.new.extend(before);
-        if is_new {
-            grown.insert(customer.clone());
+    for address in written {
+        evidence.new.extend(address.customer_before);
+        if address.is_new {
+            grown.insert(address.customer_id.clone());
         }
-        if is_repeated { &mut evidence.repeated } else { &mut evidence.new }.insert(customer);
+        if address.is_repeated { &mut evidence.repeated } else { &mut evidence.new }
+            .insert(address.customer_id);
     }
     keep_earliest(tx, &grown).await?;
     Ok(evidence)

@@ -23,9 +23,10 @@ use std::net::SocketAddr;
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
+use memberflow::config::console_roles::Role;
 use memberflow::console;
+use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
-use memberflow::console::signing_in::session::{Role, Session};
 use memberflow::http::connection_limit::{ConnectionLimit, connections_max};
 use memberflow::http::listener;
 use memberflow::lifecycle::Lifecycle;

@@ -1,6 +1,6 @@
 //! Every page reads: with light and dark colours, on a telephone, by a screen reader.
 
-use memberflow::console::signing_in::session::Role;
+use memberflow::config::console_roles::Role;
 use serde_json::{Value, json};
 
 use super::chromium::TELEPHONE_WIDTH;

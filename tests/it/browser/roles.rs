@@ -1,6 +1,6 @@
 //! Each role: who may read reads everything, and is neither shown nor let do more.
 
-use memberflow::console::signing_in::session::Role;
+use memberflow::config::console_roles::Role;
 use serde_json::{Value, json};
 
 use super::Console;

@@ -1,8 +1,9 @@
 //! What is done with events that were selected, or with all that match: first it is shown, then done.
 
 use axum::http::StatusCode;
+use memberflow::config::console_roles::Role;
+use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
-use memberflow::console::signing_in::session::{Role, Session};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -1,7 +1,7 @@
 //! Events, what each did, and what needs somebody.
 
 use axum::http::StatusCode;
-use memberflow::console::signing_in::session::Role;
+use memberflow::config::console_roles::Role;
 use serde_json::{Value, json};
 
 use super::Browser;

@@ -1,8 +1,9 @@
 //! Lists: had whole as files, with the columns that are wanted, and under names of one's own.
 
 use axum::http::StatusCode;
+use memberflow::config::console_roles::Role;
+use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
-use memberflow::console::signing_in::session::{Role, Session};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

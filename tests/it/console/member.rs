@@ -1,7 +1,7 @@
 //! A member's timeline, events and MRR as of a date.
 
 use axum::http::StatusCode;
-use memberflow::console::signing_in::session::Role;
+use memberflow::config::console_roles::Role;
 use memberflow::store::audit::{self, Act};
 use serde_json::json;
 use uuid::Uuid;

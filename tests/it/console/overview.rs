@@ -1,8 +1,9 @@
 //! What is silent, what drifted and what the doctor finds, on the pages.
 
 use axum::http::StatusCode;
+use memberflow::config::console_roles::Role;
+use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
-use memberflow::console::signing_in::session::{Role, Session};
 use memberflow::envelope::Envelope;
 use memberflow::ops::overview::overview;
 use memberflow::ops::progress::Progress;

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use memberflow::console::signing_in::session::Role;
+use memberflow::config::console_roles::Role;
 use memberflow::ops::tickets;
 use serde_json::{Value, json};
 use uuid::Uuid;

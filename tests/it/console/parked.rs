@@ -1,7 +1,7 @@
 //! What waits for a missing piece, one by one, and what is applied again of it.
 
 use axum::http::StatusCode;
-use memberflow::console::signing_in::session::Role;
+use memberflow::config::console_roles::Role;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -1,7 +1,7 @@
 //! What each role is shown and may do.
 
 use axum::http::StatusCode;
-use memberflow::console::signing_in::session::Role;
+use memberflow::config::console_roles::Role;
 use uuid::Uuid;
 
 use super::Browser;

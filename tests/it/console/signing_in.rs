@@ -2,8 +2,9 @@
 
 use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
+use memberflow::config::console_roles::Role;
+use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
-use memberflow::console::signing_in::session::{Role, Session};
 use memberflow::telemetry;
 use secrecy::SecretString;
 use time::Duration;

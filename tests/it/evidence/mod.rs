@@ -1,6 +1,7 @@
 //! Evidence of whose a customer is, in any order, and flagged contradictions.
 
 mod addresses;
+mod identity;
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;

@@ -5,6 +5,7 @@ mod application_rows;
 mod applying;
 pub mod combined;
 mod deployment;
+mod earlier_version;
 mod lint;
 mod manual_flags;
 mod notes;

@@ -2,6 +2,7 @@
 
 mod both_ways;
 mod catalogue;
+mod changes;
 mod further_tables;
 mod installing;
 mod load;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::{Password, SignInError};
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page, page_with};
-use crate::console::signing_in::session::{HOME, cookie_named};
+use crate::console::signing_in::cookie::{HOME, cookie_named};
 use crate::console::signing_in::{sessions, sign_in};
 use crate::console::state::Console;
 

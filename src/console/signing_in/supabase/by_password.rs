@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::Password;
 use crate::console::html::error::PageError;
-use crate::console::signing_in::session::own_page;
+use crate::console::signing_in::cookie::own_page;
 use crate::console::signing_in::sign_in;
 use crate::console::state::Console;
 
