@@ -134,6 +134,7 @@ async fn demo_at(now: OffsetDateTime) -> TestDatabase {
     let wanted = Wanted {
         folder: folder.0.clone(),
         database_url: Some(database.url()),
+        prefers_private_postgres: false,
         broker: Broker::Postgres,
         postgres_port: 1,
         rabbitmq_port: 1,

@@ -39,6 +39,7 @@ impl Servers {
         let wanted = Wanted {
             folder,
             database_url: None,
+            prefers_private_postgres: false,
             broker: Broker::Local,
             postgres_port: quiet_port(),
             rabbitmq_port: quiet_port(),
