@@ -1,4 +1,4 @@
-//! The receiver, good traffic to it, and the attacker's process beside it.
+//! The receiver, good traffic to it, and the attacker's process.
 
 use std::cell::Cell;
 use std::process::{Child, Command, Stdio};
@@ -15,10 +15,10 @@ use crate::pace;
 use crate::sender::Sender;
 use crate::support::broker::url_at;
 use crate::support::database::TestDatabase;
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
 use crate::support::population::Population;
 use crate::support::process::{Serving, Settings};
 use crate::support::proxy::Proxy;
+use crate::support::receiver::{STRIPE_SECRETS, SUPABASE_SECRETS};
 
 /// From the attacker's start until all that it opens is open.
 const UNTIL_IN_FULL: Duration = Duration::from_secs(3);
@@ -39,7 +39,7 @@ pub struct Measured {
     pub quiet_p99_ms: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
-    /// Good deliveries that were not taken beside the attack.
+    /// Good deliveries that were not taken during the attack.
     pub refused: usize,
     /// The answers that the attacker got.
     pub answers: String,
@@ -76,7 +76,7 @@ impl Receiver {
         receiver
     }
 
-    /// Good traffic alone, and then beside `attack`.
+    /// Good traffic alone, and then during `attack`.
     pub async fn measure(&self, attack: Attack) -> Measured {
         let quiet = self.good_traffic().await;
         let attacker = self.attacker(attack);

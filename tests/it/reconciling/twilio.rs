@@ -69,12 +69,12 @@ async fn missed_messages_are_imported_once_with_consent() {
     account.has(inbound(6, "Your code is 123456"));
     let all = ["1 missing", "2 missing", "3 missing", "4 missing", "5 missing", "6 missing"];
     assert_eq!(lines(&account, &app, COMPARE).await, all);
-    assert!(app.rows("select * from ingest.events").await.is_empty(), "only looked at");
+    assert!(app.rows("select * from ingest.events").await.is_empty(), "only compared");
     assert_eq!(lines(&account, &app, FIX).await, all);
     assert_eq!(lines(&account, &app, FIX).await, [""; 0]);
     let media = format!(
         "https://api.twilio.com/2010-04-01/Accounts/{}/Messages/{}/Media/ME1",
-        crate::support::edge::TWILIO_ACCOUNT,
+        crate::support::receiver::TWILIO_ACCOUNT,
         sid(5)
     );
     let expected = [
@@ -218,8 +218,8 @@ async fn twilio_commands_print_drift_and_exit_codes() {
     account.has(outbound(2, "delivered"));
     let mut settings: Settings = vec![
         ("DATABASE_URL", app.database.url()),
-        ("TWILIO_ACCOUNT_SID", crate::support::edge::TWILIO_ACCOUNT.to_owned()),
-        ("TWILIO_AUTH_TOKENS", crate::support::edge::TWILIO_TOKENS.to_owned()),
+        ("TWILIO_ACCOUNT_SID", crate::support::receiver::TWILIO_ACCOUNT.to_owned()),
+        ("TWILIO_AUTH_TOKENS", crate::support::receiver::TWILIO_TOKENS.to_owned()),
         ("TWILIO_API_BASE", account.base.clone()),
     ];
     let (code, stdout, stderr) = run(&settings, "reconcile twilio").await;
