@@ -39,18 +39,18 @@ test: compiler browser ## All tests, on a real PostgreSQL, a real RabbitMQ and i
 		case $$left in *private*) echo "PostgreSQL or RabbitMQ is not installed here: the tests that start their own (private_servers::, faults::random_faults) were not run" >&2;; esac; \
 		exit $$status
 
-bench: compiler ## The service under load, each figure beside its target; a part: ARGS="--only accept --rounds 1".
+bench: compiler ## The service under load, each figure next to its target; a part: ARGS="--only accept --rounds 1".
 	cargo bench --locked --profile soak --bench load --no-run
 	@scripts/setup.sh $$($(SOAKED) dev services --missing)
 	$(SOAKED) dev services -- cargo bench --locked --profile soak --bench load -- $(or $(ARGS),--write docs/performance.md)
 
-soak: compiler ## Whole lives in 10,000 orders, and a rebuild of 100,000 events; MEMBERFLOW_TEST_SEED=n repeats a run.
+soak: compiler ## Simulated members in 10,000 orders, and a rebuild of 100,000 events; MEMBERFLOW_TEST_SEED=n repeats a run.
 	cargo build --locked
 	cargo test --profile soak --locked --no-run --test it
 	@scripts/setup.sh $$($(MEMBERFLOW) dev services --missing)
 	$(MEMBERFLOW) dev services -- cargo test --profile soak --locked --test it -- --ignored --nocapture --test-threads=1 simulation:: fuzzing::
 
-faults: compiler ## Everything fails at random under load for half an hour; MEMBERFLOW_TEST_MINUTES=n, OTHER=revision beside it.
+faults: compiler ## Everything fails at random under load for half an hour; MEMBERFLOW_TEST_MINUTES=n, OTHER=revision next to it.
 	cargo build --locked --profile soak --bin memberflow
 	$(if $(OTHER),scripts/other-version.sh $(OTHER) target/other)
 	cargo test --locked --no-run --test it

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is named: compiler, postgresql, rabbitmq, chromium. Starts no server: memberflow does that,
 # privately. Where something cannot be installed it says what to do and ends well, so that its caller
-# goes on with what there is.
+# continues with what there is.
 set -eu
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -69,5 +69,5 @@ fi
 
 for name in "$@"; do
     # shellcheck disable=SC2046 # one name may stand for several packages
-    install $(packages "$from" "$name") || say "could not install $name: going on without it"
+    install $(packages "$from" "$name") || say "could not install $name: continuing without it"
 done

@@ -7,7 +7,7 @@ use memberflow::clock::Clock;
 use memberflow::verify::secrets::split_stripe;
 use memberflow::verify::{StripeSecrets, stripe};
 
-use crate::support::edge::STRIPE_SECRETS;
+use crate::support::receiver::STRIPE_SECRETS;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Attack {

@@ -1,5 +1,5 @@
 //! Good traffic under attack: how long a receiver takes to answer signed deliveries that come at a steady rate, alone
-//! and beside each attack, with its memory and with what the attack has left in the queue: nothing. The attackers are
+//! and during each attack, with its memory and with what the attack has left in the queue: nothing. The attackers are
 //! a process of their own, this program once more. All share one machine, so a flood takes processor time from the
 //! receiver merely by being sent: read each ratio together with the attack's rate.
 //!

@@ -15,7 +15,7 @@ use crate::pace;
 use crate::sender::Sender;
 use crate::support::broker::url_at;
 use crate::support::database::TestDatabase;
-use crate::support::edge::{PUBLIC_URL, STRIPE_SECRETS, SUPABASE_SECRETS, TWILIO_TOKENS};
+use crate::support::receiver::{PUBLIC_URL, STRIPE_SECRETS, SUPABASE_SECRETS, TWILIO_TOKENS};
 use crate::support::population::Population;
 use crate::support::process::{Serving, Settings};
 use crate::support::proxy::Proxy;

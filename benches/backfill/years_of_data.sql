@@ -1,5 +1,5 @@
 -- A project with years of data: :users members and five rows for each of them (psql -v users=1000000).
--- Every tenth session stands in the audit log, too; the log's other entries are logins whose sessions are gone.
+-- Every tenth session stands in the audit log, too; the log's other entries are logins whose sessions were deleted.
 \set ON_ERROR_STOP on
 set synchronous_commit = off;
 set session_replication_role = replica; -- What is made up here breaks no reference.

@@ -8,7 +8,7 @@ insert into auth.users (instance_id, id, email, email_confirmed_at, created_at, 
 select '00000000-0000-0000-0000-000000000000', md5('user' || n)::uuid, 'member' || n || '@example.com', now(), now(), now()
 from generate_series(1, :members) n;
 
-create temp table told as
+create temp table reported as
 select k.kind, m.n, t.turn, row_number() over (partition by m.n order by t.turn, k.place) as number,
        case k.kind
            when 'customer.updated' then jsonb_build_object(
@@ -66,11 +66,11 @@ select source, 'evt_' || n || '_' || number, kind, at, now(), convert_to((case s
                                    'record', object, 'old_record', null)
        end)::text, 'UTF8'), 'pending', now()
 from (select *, case when kind like '%.insert' then 'supabase.database' else 'stripe' end as source,
-             to_timestamp(1767225700 + number * 60) as at from told) e
+             to_timestamp(1767225700 + number * 60) as at from reported) e
 order by number, n;
 
--- Rows that those events tell of.
+-- Rows that those events report.
 insert into public.vision_versions (id, user_id, is_draft, created_at, updated_at)
 select (object ->> 'id')::uuid, (object ->> 'user_id')::uuid, false, '2026-11-20T10:00:00Z', '2026-11-20T10:00:00Z'
-from told where kind = 'public.vision_versions.insert';
+from reported where kind = 'public.vision_versions.insert';
 analyze;

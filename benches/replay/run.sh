@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Times `memberflow replay --from-inbox` of one member's events, of a hundred members' and of all, dry and with nothing to fix,
-# beside `memberflow rebuild --check`: benches/replay/run.sh [MEMBERS], 40 events each.
+# next to `memberflow rebuild --check`: benches/replay/run.sh [MEMBERS], 40 events each.
 # Makes a database of its own on the server that PGHOST and PGUSER name, and takes it away in the end (BENCH_NAME sets it
 # apart from another that runs; PROGRAM is another build than the one made here).
 set -euo pipefail

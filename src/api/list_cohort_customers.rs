@@ -18,7 +18,7 @@ pub struct Params {
     currency: String,
     /// The month in which they began: `2026-01`.
     began: String,
-    /// The month at whose end they are looked at: `2026-03`.
+    /// The month at whose end they are counted: `2026-03`.
     month: String,
     /// Whether to count them, up to 10,000.
     count: Option<bool>,

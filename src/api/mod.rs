@@ -55,7 +55,7 @@ pub struct ApiState {
     pub clock: Clock,
     /// Who knows it may read and set everything; without it the API is off.
     pub admin_token: Option<SecretString>,
-    /// Looks at what the service needs.
+    /// Checks what the service needs.
     pub doctor: Arc<Doctor>,
 }
 

@@ -20,7 +20,7 @@ pub async fn show(State(state): State<ApiState>) -> Result<Json<Overview>, Probl
     Ok(Json(overview(state.store.pool(), state.clock.now()).await?))
 }
 
-/// Looks at what memberflow needs and says what fixes what is wrong; at most half a minute old.
+/// Checks what memberflow needs and says what fixes what is wrong; at most half a minute old.
 #[utoipa::path(
     get,
     path = "/api/doctor",

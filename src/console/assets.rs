@@ -1,7 +1,7 @@
 //! Scripts and styles, part of the binary and served under names with their hashes: a browser keeps each for ever, and asks
 //! for another name after a change.
 //!
-//! htmx is the file of the npm package `htmx.org` 4.0.1 as it stands there; its licence is beside it.
+//! htmx is the file of the npm package `htmx.org` 4.0.1 as it stands there; its licence is next to it.
 
 use std::sync::LazyLock;
 

@@ -35,7 +35,7 @@ pub(super) struct Gauges {
 }
 
 impl Gauges {
-    /// Tells the recorder what each means.
+    /// Describes each to the recorder.
     pub(super) fn described() -> Self {
         describe_gauge!(OLDEST_PENDING, Unit::Seconds, "Age of the event that waits longest, by stage.");
         describe_gauge!(DEAD, Unit::Count, "Dead letters; counting stops at 10,001.");

@@ -1,5 +1,5 @@
 //! The broker's events that this process has taken and not applied yet. A queue is read in order, so the oldest of them is
-//! about as old as the oldest in the queue, which AMQP does not tell.
+//! about as old as the oldest in the queue, which AMQP does not report.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -3,7 +3,7 @@
 /// The most words between a code and the word that announces it.
 const NEAR: usize = 12;
 /// The same where the number may well be something else.
-const BESIDE: usize = 4;
+const NEXT: usize = 4;
 
 /// Words that announce a code, besides those that end in "code". Lower case.
 const WORDS: [&str; 41] = [
@@ -192,7 +192,7 @@ fn reach(words: &[String], at: usize, is_advertising: bool) -> Option<usize> {
             && words.get(at + 1).is_some_and(|next| next.len() == 3 && is_number(next))
             && words.get(at + 2).is_none_or(|next| !is_number(next));
         return match digits.len() {
-            4..=8 => Some(if is_year { BESIDE } else { NEAR }),
+            4..=8 => Some(if is_year { NEXT } else { NEAR }),
             3 if is_half => Some(NEAR),
             _ => None,
         };
@@ -200,12 +200,12 @@ fn reach(words: &[String], at: usize, is_advertising: bool) -> Option<usize> {
     let is_mixed = word.bytes().any(|byte| byte.is_ascii_digit())
         && word.bytes().any(|byte| byte.is_ascii_uppercase())
         && word.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-    (is_mixed && !is_advertising && (4..=8).contains(&word.len())).then_some(BESIDE)
+    (is_mixed && !is_advertising && (4..=8).contains(&word.len())).then_some(NEXT)
 }
 
 fn is_to_be_used(lower: &[&str], at: usize) -> bool {
-    let is_told = at.checked_sub(1).is_some_and(|before| USE.contains(&lower[before]));
-    is_told && lower.iter().skip(at + 1).take(NEAR).any(|word| PURPOSES.contains(word))
+    let is_instructed = at.checked_sub(1).is_some_and(|before| USE.contains(&lower[before]));
+    is_instructed && lower.iter().skip(at + 1).take(NEAR).any(|word| PURPOSES.contains(word))
 }
 
 #[cfg(test)]

@@ -98,7 +98,8 @@ pub struct ImportedRows {
     pub rows: Vec<ImportedRow>,
     /// Known rows that no longer exist, each as it was known.
     #[serde(default)]
-    pub gone: Vec<ImportedRow>,
+    #[serde(rename = "gone")]
+    pub deleted: Vec<ImportedRow>,
 }
 
 /// A row's id, its owner, whether it counts, its amount, and its moment in microseconds since the Unix epoch.
@@ -150,7 +151,8 @@ pub struct ImportedUsers {
     pub there: Vec<Uuid>,
     /// Those who had existed and were deleted.
     #[serde(default)]
-    pub gone: Vec<Uuid>,
+    #[serde(rename = "gone")]
+    pub deleted: Vec<Uuid>,
 }
 
 /// Payments that the application recorded before memberflow.
@@ -161,7 +163,8 @@ pub struct ImportedPayments {
     pub rows: Vec<ImportedPayment>,
     /// Imported rows that no longer exist.
     #[serde(default)]
-    pub gone: Vec<ImportedPayment>,
+    #[serde(rename = "gone")]
+    pub deleted: Vec<ImportedPayment>,
 }
 
 /// A correction for a missing event of a row: the table's state follows what was reported last.

@@ -122,7 +122,7 @@ pub struct UserSeen {
     /// The present and previous e-mail addresses in the event, in lower case.
     pub emails: Vec<String>,
     /// The row was deleted.
-    pub is_gone: bool,
+    pub is_deleted: bool,
 }
 
 /// The event's body can never be decoded: a dead letter.

@@ -194,8 +194,9 @@ pub(super) async fn resolve(
 
     let sms = sms::resolve(tx, batch.sms).await?;
 
-    let gone: Vec<Uuid> = batch.users.iter().filter(|user| user.is_gone).map(|user| user.user_id).collect();
-    claims::remember_gone(tx, &gone, now).await?;
+    let deleted: Vec<Uuid> =
+        batch.users.iter().filter(|user| user.is_deleted).map(|user| user.user_id).collect();
+    claims::record_deleted_users(tx, &deleted, now).await?;
     let seen: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
     let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
     revenue.to_decide.extend(claims::naming(tx, &seen, &emails).await?);

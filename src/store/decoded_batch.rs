@@ -219,13 +219,13 @@ impl DecodedBatch {
 
     /// Rows imported from a table, or deleted from it.
     fn import_rows(&mut self, imported: ImportedRows, event_id: &str) {
-        let ImportedRows { relation, rows, gone } = imported;
-        let all = rows.into_iter().map(|row| (row, false)).chain(gone.into_iter().map(|row| (row, true)));
-        self.rows.extend(all.map(|(ImportedRow(row_id, user_id, counted, amount, at), is_gone)| {
+        let ImportedRows { relation, rows, deleted } = imported;
+        let all = rows.into_iter().map(|row| (row, false)).chain(deleted.into_iter().map(|row| (row, true)));
+        self.rows.extend(all.map(|(ImportedRow(row_id, user_id, counted, amount, at), is_deleted)| {
             let subject = format!("{relation}/{row_id}");
-            let counted = counted && !is_gone;
+            let counted = counted && !is_deleted;
             let row = Row { relation: relation.clone(), row_id, user_id, counted, amount };
-            let report = facts::imported(subject, row, internal::from_unix_micros(at), is_gone);
+            let report = facts::imported(subject, row, internal::from_unix_micros(at), is_deleted);
             Reported { event_id: event_id.to_owned(), report }
         }));
     }
@@ -239,18 +239,22 @@ impl DecodedBatch {
         }));
     }
 
-    fn import_users(&mut self, ImportedUsers { there, gone }: ImportedUsers) {
-        let all = there.into_iter().map(|id| (id, false)).chain(gone.into_iter().map(|id| (id, true)));
-        self.users.extend(all.map(|(user_id, is_gone)| UserSeen { user_id, emails: Vec::new(), is_gone }));
+    fn import_users(&mut self, ImportedUsers { there, deleted }: ImportedUsers) {
+        let all = there.into_iter().map(|id| (id, false)).chain(deleted.into_iter().map(|id| (id, true)));
+        self.users.extend(all.map(|(user_id, is_deleted)| UserSeen {
+            user_id,
+            emails: Vec::new(),
+            is_deleted,
+        }));
     }
 
     /// Imported payments: each represents the payment until Stripe reports it, and says whose it is. A later
     /// import supersedes an earlier one.
     fn import_payments(&mut self, imported: ImportedPayments, event_id: &str, at: OffsetDateTime) {
-        let ImportedPayments { rows, gone } = imported;
-        let all = rows.into_iter().map(|row| (row, false)).chain(gone.into_iter().map(|row| (row, true)));
-        for (mut payment, is_gone) in all {
-            if is_gone {
+        let ImportedPayments { rows, deleted } = imported;
+        let all = rows.into_iter().map(|row| (row, false)).chain(deleted.into_iter().map(|row| (row, true)));
+        for (mut payment, is_deleted) in all {
+            if is_deleted {
                 // Any status that does not count.
                 "gone".clone_into(&mut payment.status);
             }
@@ -261,7 +265,7 @@ impl DecodedBatch {
                 is_last: false,
             }));
             let state = StripeObject::ImportedPayment(payment);
-            let report = facts::imported(state.id().to_owned(), state, at, is_gone);
+            let report = facts::imported(state.id().to_owned(), state, at, is_deleted);
             self.stripe.push(Reported { event_id: event_id.to_owned(), report });
         }
     }

@@ -15,8 +15,8 @@ impl Store {
         for scope in Scope::ALL {
             let reading = self.read_tables(scope, true).await?;
             while reading.step().await?.is_some() {}
-            let (looked_at, found) = reading.counts().await?;
-            tracing::info!(?looked_at, ?found, "read {}", scope.as_str());
+            let (checked, found) = reading.counts().await?;
+            tracing::info!(?checked, ?found, "read {}", scope.as_str());
         }
         self.end_first_start().await
     }

@@ -11,7 +11,7 @@ pub enum Reason {
     /// A customer of an unknown user.
     UnknownUser,
     /// A customer whose user was deleted.
-    UserGone,
+    UserDeleted,
     /// A customer whose address several confirmed users have.
     AmbiguousEmail,
     /// A subscription whose prices and products no tier names.
@@ -41,7 +41,7 @@ impl Reason {
     /// All of them.
     pub const ALL: [Self; 13] = [
         Self::UnknownUser,
-        Self::UserGone,
+        Self::UserDeleted,
         Self::AmbiguousEmail,
         Self::NoTier,
         Self::UnknownStatus,
@@ -60,7 +60,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnknownUser => "unknown_user",
-            Self::UserGone => "user_gone",
+            Self::UserDeleted => "user_gone",
             Self::AmbiguousEmail => "ambiguous_email",
             Self::NoTier => "no_tier",
             Self::UnknownStatus => "unknown_status",
@@ -96,7 +96,7 @@ impl Checked {
         let groups = [
             (
                 &self.customers,
-                &[Reason::UnknownUser, Reason::UserGone, Reason::AmbiguousEmail, Reason::DisputedUser][..],
+                &[Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::DisputedUser][..],
             ),
             (
                 &self.subscriptions,

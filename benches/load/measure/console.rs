@@ -10,7 +10,7 @@ use super::Options;
 use super::client::Connection;
 use super::members::Listed;
 use super::report::{Report, Target};
-use crate::support::edge::ADMIN_TOKEN;
+use crate::support::receiver::ADMIN_TOKEN;
 
 /// How often each page is read in a round.
 const READINGS: usize = 7;

@@ -1,5 +1,5 @@
--- What the console shows of MEMBERS members beside their rows: ten events each, the ledger, payments, tickets, texts, leads,
--- dead letters, what is parked, acts. Indexes are made anew afterwards, which takes a fraction of the time.
+-- What the console shows of MEMBERS members besides their rows: ten events each, the ledger, payments, tickets, texts, leads,
+-- dead letters, what is parked, acts. Indexes are rebuilt afterwards, which takes a fraction of the time.
 create temp table dropped_indexes as
 select i.indexrelid::regclass::text as name, pg_get_indexdef(i.indexrelid) as definition from pg_index i
 where i.indrelid in ('ingest.inbox'::regclass, 'public.mrr_movements'::regclass, 'public.payment_history'::regclass,

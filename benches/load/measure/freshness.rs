@@ -19,7 +19,7 @@ const ROUND_TRIP: Duration = Duration::from_millis(2);
 /// A steady rate is sustained if all is applied so soon after the last event.
 const BEHIND: Duration = Duration::from_secs(1);
 
-/// One round beside the database.
+/// One round on the database's machine.
 pub async fn measure(options: &Options, report: &mut Report, peaks: &mut Peaks) {
     let scale = options.scale();
     for queue in Queue::ALL {

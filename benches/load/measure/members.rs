@@ -15,10 +15,10 @@ use super::report::{Report, Target};
 use super::visible::ms_at;
 use super::{Options, Part};
 use crate::support::database::TestDatabase;
-use crate::support::edge::ADMIN_TOKEN;
 use crate::support::process::Serving;
+use crate::support::receiver::ADMIN_TOKEN;
 
-/// How often each page is read in a round: the quickest is what the page takes, the others what else was going on.
+/// How often each page is read in a round: the quickest is what the page takes, the others what else was running.
 const READINGS: usize = 5;
 
 /// The service's API over a database full of members.

@@ -1,5 +1,5 @@
 -- MEMBERS members of every kind: names that many share and names that few do, all statuses, with and without money.
--- Indexes are made anew afterwards, which takes a fraction of the time.
+-- Indexes are rebuilt afterwards, which takes a fraction of the time.
 create temp table dropped as
 select i.indexrelid::regclass::text as name, pg_get_indexdef(i.indexrelid) as definition from pg_index i
 where i.indrelid in ('auth.users'::regclass, 'public.user_profiles'::regclass, 'public.user_revenue_metrics'::regclass,

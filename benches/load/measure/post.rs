@@ -5,7 +5,7 @@ use memberflow::clock::Clock;
 use memberflow::verify::secrets::{split_stripe, split_supabase};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
 
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
+use crate::support::receiver::{STRIPE_SECRETS, SUPABASE_SECRETS};
 
 /// One delivery.
 pub struct Post {

@@ -17,8 +17,8 @@ use super::report::{Report, Target};
 use super::service::{Queue, Service};
 use super::whole::{HISTORY, rate};
 use super::{Options, console, yardstick};
-use crate::support::edge::ADMIN_TOKEN;
 use crate::support::process::Serving;
+use crate::support::receiver::ADMIN_TOKEN;
 
 /// The pages that are open.
 const PATHS: [&str; 8] = [

@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep};
 use super::client::Connection;
 use crate::support::broker::{TestBroker, broker_url, url_at};
 use crate::support::database::TestDatabase;
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
 use crate::support::process::{Serving, Settings};
 use crate::support::proxy::Proxy;
+use crate::support::receiver::{STRIPE_SECRETS, SUPABASE_SECRETS};
 
 /// A batch that takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -22,7 +22,7 @@ use crate::ops::tokens::Scope;
 const DESCRIPTION: &str = "What the CRM and operators read and do. Lists are read by page, both ways: \
     `next_cursor` of one is the `cursor` of the next, `prev_cursor` that of the one before; what is added meanwhile moves none. \
     `count=true` counts up to 10,000 rows. Unknown parameters and fields are refused. Years are 0001 to 9998. Money is in minor \
-    units of the currency beside it, moments are RFC 3339.\n\n\
+    units of the currency next to it, moments are RFC 3339.\n\n\
     A token of `memberflow tokens` has 600 requests a minute, the admin token 6,000: `RateLimit-Limit`, `RateLimit-Remaining` and \
     `RateLimit-Reset` (seconds) stand in each answer, `Retry-After` in the 429 of those beyond. What goes wrong is `application/problem+json`; its \
     `help` is an address here that explains it, `/problems` explains all.";

@@ -12,8 +12,8 @@ use crate::store::backfill::Scope;
 use crate::store::{Rules, Store, StoreError};
 
 /// Imports the rows as events and updates the members. The first start of `serve` does this by itself. Later runs find
-/// rows that no event reported, rows that changed without an event, and rows that are gone. An interrupted run continues
-/// where it stopped.
+/// rows that no event reported, rows that changed without an event, and rows that were deleted. An interrupted run
+/// continues where it stopped.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct TablesArgs {
     /// One JSON document.

@@ -17,7 +17,7 @@ pub(in crate::console) const fn is_needed(count: i64) -> bool {
 pub(in crate::console) fn check(count: i64, things: &str, typed: &str) -> Result<(), PageError> {
     if is_needed(count) && typed.trim() != count.to_string() {
         return Err(PageError::Invalid(format!(
-            "These are {count} {things}. Go back, type {count} beside the button, and press it again."
+            "These are {count} {things}. Go back, type {count} next to the button, and press it again."
         )));
     }
     Ok(())

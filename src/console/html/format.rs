@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_told_in_one_unit() {
+    fn an_age_is_shown_in_one_unit() {
         let now = datetime!(2026-11-20 12:00 UTC);
         for (seconds, expected) in
             [(-5, "0 s"), (59, "59 s"), (3_599, "59 min"), (7_200, "2 h"), (200_000, "2 d")]

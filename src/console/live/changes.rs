@@ -40,7 +40,7 @@ union all select t.name, case when not exists (
                    pg_stat_get_tuples_deleted(r.id)) end
 from unnest($1::text[]) as t (name)
 cross join lateral (select to_regclass('public.' || t.name)::oid as id) r";
-/// The tables that are polled by Postgres' counters, which tell of a commit within ten seconds, unless they notify.
+/// The tables that are polled by Postgres' counters, which show a commit within ten seconds, unless they notify.
 const COUNTED: [&str; 10] = [
     "customer_subscriptions",
     "payment_history",

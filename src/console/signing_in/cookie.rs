@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_own_pages_are_gone_to_after_signing_in() {
+    fn signing_in_leads_to_own_pages_alone() {
         for own in ["/console", "/console/members?status=active&text=a%20b", "/console?x=1"] {
             assert_eq!(own_page(Some(own)), own);
         }

@@ -19,7 +19,7 @@ const BOUND: Duration = Duration::from_secs(8);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[schema(as = DoctorReport)]
 pub struct Examined {
-    /// When it was looked at.
+    /// When it was checked.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     /// The findings, in the order of the checks.

@@ -15,7 +15,7 @@ pub struct CohortMonth {
     pub currency: String,
     /// The month in which its customers began.
     pub began: Month,
-    /// The month at whose end it is looked at.
+    /// The month at whose end it is counted.
     pub month: Month,
 }
 

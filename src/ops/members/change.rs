@@ -198,7 +198,7 @@ fn fits(text: &str, most_chars: usize) -> bool {
     text.chars().count() <= most_chars && !text.contains('\0')
 }
 
-/// Tells a field that is null from one that is absent.
+/// Distinguishes a field that is null from one that is absent.
 fn given<'de, D, T>(field: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,

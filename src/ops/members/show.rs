@@ -16,7 +16,7 @@ use crate::ops::version;
 /// The most subscriptions, and the most payments, that one view holds: the newest.
 const MAX_ROWS: i64 = 100;
 
-/// One member with everything. Money is in minor units of the currency beside it.
+/// One member with everything. Money is in minor units of the currency next to it.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 #[schema(as = MemberDetail)]
 pub struct Detail {

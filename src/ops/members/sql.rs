@@ -140,7 +140,7 @@ pub(super) const BEARERS_OF_NUMBER: &str =
     "select id from auth.users where phone is not null and phone like ";
 
 /// The text in what is shown of a member. A `like` pattern goes after each. In a `case`, of which Postgres assumes that it
-/// is often true: this is asked along an order, where few are looked at, or of few candidates.
+/// is often true: this is asked along an order, where few are checked, or of few candidates.
 pub(super) const SHOWN_TEXT: [&str; 3] =
     [" and case when u.email ilike ", " or p.full_name ilike ", " or coalesce(p.phone, u.phone) ilike "];
 pub(super) const SHOWN_TEXT_END: &str = " then true else false end";

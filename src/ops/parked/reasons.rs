@@ -111,7 +111,7 @@ pub fn fix(reason: &str) -> &'static str {
         Some(Reason::UnknownUser) => {
             "set metadata.user_id of the customer in Stripe to the account's id, or let the member confirm the customer's address"
         }
-        Some(Reason::UserGone) => {
+        Some(Reason::UserDeleted) => {
             "the account was deleted and its payments stay in the books; set metadata.user_id in Stripe where another account pays"
         }
         Some(Reason::AmbiguousEmail) => {

@@ -25,7 +25,7 @@ const PAGE: i64 = 500;
 pub struct Report {
     /// It only compared.
     pub check: bool,
-    /// Events that were chosen to be projected again.
+    /// Events that were chosen to be applied again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected: Option<u64>,
     /// Events that were resolved: those in the inbox when it began, with their bodies, or those about the chosen events'

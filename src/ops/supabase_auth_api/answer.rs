@@ -34,7 +34,7 @@ struct Factor {
     status: String,
 }
 
-/// What a user has set up beside the password.
+/// What a user has set up besides the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SecondFactor {
     /// Nothing.

@@ -50,7 +50,7 @@ struct Installed {
     name: String,
     /// The version of its SQL.
     mark: Option<String>,
-    /// `None` if the trigger is gone.
+    /// `None` if the trigger was dropped.
     is_enabled: Option<bool>,
 }
 

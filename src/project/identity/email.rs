@@ -19,7 +19,7 @@ pub enum ByEmail {
     /// Several confirmed users have the earliest address that anybody has.
     Ambiguous { email: String },
     /// A user who was deleted.
-    Gone { user_id: Uuid },
+    Deleted { user_id: Uuid },
     /// No user.
     Nobody,
 }
@@ -61,7 +61,7 @@ pub(super) fn by_email(
             _ => return ByEmail::Ambiguous { email: (*email).to_owned() },
         }
     }
-    records.gone().map_or(ByEmail::Nobody, |user_id| ByEmail::Gone { user_id })
+    records.deleted().map_or(ByEmail::Nobody, |user_id| ByEmail::Deleted { user_id })
 }
 
 /// The confirmed users that contradict `owner`: those of the earliest address that any user has, if addresses
@@ -117,8 +117,10 @@ impl<'a> Records<'a> {
         self.with(Role::Matched).filter(|(_, known)| *known == UserState::Present).map(|(it, _)| *it)
     }
 
-    fn gone(&self) -> Option<Uuid> {
-        self.with(Role::Matched).find(|(_, known)| *known == UserState::Gone).and_then(|(it, _)| it.user_id)
+    fn deleted(&self) -> Option<Uuid> {
+        self.with(Role::Matched)
+            .find(|(_, known)| *known == UserState::Deleted)
+            .and_then(|(it, _)| it.user_id)
     }
 
     fn is_skipped(&self, email: &str) -> bool {

@@ -106,7 +106,7 @@ pub enum UserState {
     /// In `auth.users`.
     Present,
     /// Seen before, and deleted.
-    Gone,
+    Deleted,
     /// Never seen.
     Never,
 }
@@ -126,7 +126,7 @@ pub enum Owner {
         unrecorded: Option<Unrecorded>,
     },
     /// The evidence names a deleted user.
-    Gone {
+    Deleted {
         /// The user.
         user_id: Uuid,
     },

@@ -27,12 +27,12 @@ pub fn owner(
     let strongest =
         votes.iter().find_map(|votes| Some((votes.by, votes.cast.first()?.0, votes.cast.first()?.1)));
     let (by, user_id, unrecorded) = match strongest {
-        Some((_, user_id, UserState::Gone)) => return Owner::Gone { user_id },
+        Some((_, user_id, UserState::Deleted)) => return Owner::Deleted { user_id },
         Some((by, user_id, _)) => (by, user_id, None),
         None => match by_email(addresses, &known, &confirmed) {
             ByEmail::User { user_id, unrecorded } => (Strength::Email, user_id, unrecorded),
             ByEmail::Ambiguous { email } => return Owner::Ambiguous { email },
-            ByEmail::Gone { user_id } => return Owner::Gone { user_id },
+            ByEmail::Deleted { user_id } => return Owner::Deleted { user_id },
             ByEmail::Nobody => return Owner::Unknown { wanted: wanted(claims, addresses) },
         },
     };

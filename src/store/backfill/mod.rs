@@ -10,7 +10,7 @@
 mod corrections;
 pub mod counts;
 mod customers;
-mod gone;
+mod deleted_rows;
 mod halves;
 mod logins;
 mod members;
@@ -139,17 +139,17 @@ async fn read(tx: &mut PgConnection, turn: &Turn, store: &Store) -> Result<Page,
     let (rules, now) = (&store.rules, store.clock.now());
     match &turn.part {
         Part::Users => users::there(tx, turn, now).await,
-        Part::GoneUsers => users::gone(tx, turn, rules, now).await,
+        Part::DeletedUsers => users::deleted(tx, turn, rules, now).await,
         Part::Sessions => logins::sessions(tx, turn, now).await,
         Part::AuditLog => logins::audit_log(tx, turn, now).await,
         Part::SignIns => logins::sign_ins(tx, turn, now).await,
         Part::Rows(counted) => rows::present(tx, turn, counted, rules, now).await,
-        Part::Gone(counted) => gone::rows(tx, turn, counted, now).await,
+        Part::DeletedRows(counted) => deleted_rows::compare(tx, turn, counted, now).await,
         Part::Counts => counts::set(tx, &rules.decoding.tables).await,
         Part::Members => members::derive(tx, turn, rules, now).await,
         Part::Subscriptions => subscriptions::present(tx, turn, rules, now).await,
         Part::Payments => payments::present(tx, turn, rules, now).await,
-        Part::GonePayments => payments::gone(tx, turn, rules, now).await,
+        Part::DeletedPayments => payments::deleted(tx, turn, rules, now).await,
         Part::Customers => customers::derive(tx, turn, rules, now).await,
     }
 }

@@ -22,7 +22,7 @@ pub(in crate::store) struct Page {
     pub found: i64,
     /// Rows that exist although an event reported their deletion.
     #[sqlx(default)]
-    pub reported_gone: i64,
+    pub reported_deleted: i64,
     /// Where the next page begins; `None` if this is the last.
     #[sqlx(default)]
     pub next: Option<String>,
@@ -32,7 +32,7 @@ pub(in crate::store) struct Page {
 }
 
 /// In the counts: rows that exist although an event reported their deletion.
-pub(in crate::store) const REPORTED_GONE: &str = "reported gone";
+pub(in crate::store) const REPORTED_DELETED: &str = "reported gone";
 /// In the counts: the table does not exist or is not readable.
 pub(in crate::store) const NOT_READ: &str = "not read";
 
@@ -47,7 +47,7 @@ impl Page {
         Self {
             rows: first.rows + second.rows,
             found: first.found + second.found,
-            reported_gone: first.reported_gone + second.reported_gone,
+            reported_deleted: first.reported_deleted + second.reported_deleted,
             next: second.next,
             is_for_one: first.is_for_one || second.is_for_one,
         }
@@ -59,8 +59,8 @@ impl Page {
             return [(format!("{part} {NOT_READ}"), 1)].into();
         }
         let mut found: BTreeMap<_, _> = [(part.to_string(), self.found)].into();
-        if self.reported_gone > 0 {
-            found.insert(format!("{part} {REPORTED_GONE}"), self.reported_gone);
+        if self.reported_deleted > 0 {
+            found.insert(format!("{part} {REPORTED_DELETED}"), self.reported_deleted);
         }
         found
     }

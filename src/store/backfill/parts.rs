@@ -48,15 +48,15 @@ impl Scope {
     /// reported again by weaker evidence.
     pub(in crate::store) fn parts(self, tables: &ActivityTables) -> Vec<Part> {
         if self == Self::Revenue {
-            return vec![Part::Subscriptions, Part::Payments, Part::GonePayments, Part::Customers];
+            return vec![Part::Subscriptions, Part::Payments, Part::DeletedPayments, Part::Customers];
         }
         let mapped = tables.iter().cloned().map(Counted::Mapped);
         let counted: Vec<Counted> =
             [Counted::Profiles].into_iter().chain(mapped).chain([Counted::Files]).collect();
         let mut parts = vec![Part::Users, Part::Sessions, Part::AuditLog, Part::SignIns];
         parts.extend(counted.iter().cloned().map(Part::Rows));
-        parts.extend(counted.into_iter().map(Part::Gone));
-        parts.extend([Part::GoneUsers, Part::Counts, Part::Members]);
+        parts.extend(counted.into_iter().map(Part::DeletedRows));
+        parts.extend([Part::DeletedUsers, Part::Counts, Part::Members]);
         parts
     }
 }
@@ -116,9 +116,9 @@ pub enum Part {
     /// Rows of a table.
     Rows(Counted),
     /// Known rows that no longer exist.
-    Gone(Counted),
+    DeletedRows(Counted),
     /// Known users that no longer exist.
-    GoneUsers,
+    DeletedUsers,
     /// The counts of each user by the facts.
     Counts,
     /// The members' rows.
@@ -128,7 +128,7 @@ pub enum Part {
     /// Payments that no event has reported.
     Payments,
     /// Imported payments that no longer exist.
-    GonePayments,
+    DeletedPayments,
     /// The customers' sums and their members' rows.
     Customers,
 }
@@ -143,13 +143,13 @@ impl Part {
             Self::AuditLog => "audit log",
             Self::SignIns => "last sign-ins",
             Self::Rows(counted) => counted.name(),
-            Self::Gone(counted) => return Cow::Owned(format!("{} gone", counted.name())),
-            Self::GoneUsers => "users gone",
+            Self::DeletedRows(counted) => return Cow::Owned(format!("{} gone", counted.name())),
+            Self::DeletedUsers => "users gone",
             Self::Counts => "counts",
             Self::Members => "members",
             Self::Subscriptions => "subscriptions",
             Self::Payments => "payments",
-            Self::GonePayments => "payments gone",
+            Self::DeletedPayments => "payments gone",
             Self::Customers => "customers",
         })
     }
@@ -160,17 +160,17 @@ impl Part {
             Self::Users | Self::SignIns | Self::Members => "auth.users",
             Self::Sessions => "auth.sessions",
             Self::AuditLog => "auth.audit_log_entries",
-            Self::Rows(counted) | Self::Gone(counted) => counted.relation(),
-            Self::GoneUsers | Self::Counts => "ingest.users",
+            Self::Rows(counted) | Self::DeletedRows(counted) => counted.relation(),
+            Self::DeletedUsers | Self::Counts => "ingest.users",
             Self::Subscriptions => "public.customer_subscriptions",
-            Self::Payments | Self::GonePayments => "public.payment_history",
+            Self::Payments | Self::DeletedPayments => "public.payment_history",
             Self::Customers => "ingest.customers",
         }
     }
 
     /// Whether it is part of the initial import, when no fact can be out of date.
     pub(in crate::store) const fn is_for_a_first_reading(&self) -> bool {
-        !matches!(self, Self::Gone(_) | Self::GoneUsers | Self::GonePayments | Self::Customers)
+        !matches!(self, Self::DeletedRows(_) | Self::DeletedUsers | Self::DeletedPayments | Self::Customers)
     }
 
     /// Whether there is anything to do later, when each page moves the counts.

@@ -66,11 +66,11 @@ pub(in crate::store) async fn present(
     let mut found = Vec::new();
     for row in rows {
         page.next = (page.rows == ROWS).then(|| row.id.to_string());
-        page.reported_gone += i64::from(row.is_final == Some(true));
+        page.reported_deleted += i64::from(row.is_final == Some(true));
         found.extend(row.new_payment());
     }
     page.found = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    report(tx, turn, ImportedPayments { rows: found, gone: Vec::new() }, rules, now).await?;
+    report(tx, turn, ImportedPayments { rows: found, deleted: Vec::new() }, rules, now).await?;
     Ok(page)
 }
 
@@ -98,7 +98,7 @@ impl PaymentRow {
 }
 
 /// Imported payments whose rows have been deleted since.
-pub(in crate::store) async fn gone(
+pub(in crate::store) async fn deleted(
     tx: &mut PgConnection,
     turn: &Turn,
     rules: &Rules,
@@ -119,10 +119,10 @@ pub(in crate::store) async fn gone(
     .fetch_all(&mut *tx)
     .await?;
     let payment = |Json(state)| if let StripeObject::ImportedPayment(it) = state { Some(it) } else { None };
-    let gone: Vec<ImportedPayment> = states.into_iter().filter_map(payment).collect();
-    let found = i64::try_from(gone.len()).unwrap_or(i64::MAX);
-    let next = gone.last().filter(|_| found == ROWS).map(|payment| payment.id.clone());
-    report(tx, turn, ImportedPayments { rows: Vec::new(), gone }, rules, now).await?;
+    let deleted: Vec<ImportedPayment> = states.into_iter().filter_map(payment).collect();
+    let found = i64::try_from(deleted.len()).unwrap_or(i64::MAX);
+    let next = deleted.last().filter(|_| found == ROWS).map(|payment| payment.id.clone());
+    report(tx, turn, ImportedPayments { rows: Vec::new(), deleted }, rules, now).await?;
     Ok(Page { rows: found, found, next, ..Page::default() })
 }
 
@@ -133,7 +133,7 @@ async fn report(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let Some(first) = found.rows.iter().chain(&found.gone).next() else { return Ok(()) };
+    let Some(first) = found.rows.iter().chain(&found.deleted).next() else { return Ok(()) };
     let event_id = format!("{}{}", turn.prefix(), first.id);
     let event = event(turn, event_id, "found_payments", &Internal::ImportedPayments(found))?;
     apply::apply_internal(tx, &[event], rules, now).await

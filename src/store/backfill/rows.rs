@@ -21,7 +21,7 @@ struct ComparedRows {
     found: i64,
     /// Rows that differ and have no later moment than their fact.
     differing: i64,
-    reported_gone: i64,
+    reported_deleted: i64,
     /// The users whose counts were lowered.
     less: Option<Vec<Uuid>>,
 }
@@ -49,7 +49,7 @@ pub(in crate::store) async fn present(
     let mut page = Page {
         rows: i64::try_from(rows.checked).unwrap_or(i64::MAX),
         found: compared.found,
-        reported_gone: compared.reported_gone,
+        reported_deleted: compared.reported_deleted,
         next: rows.last.clone().filter(|_| rows.checked == turn.page_rows),
         is_for_one: compared.differing > 0,
     };
@@ -134,7 +134,7 @@ fn statement(counted: &Counted, turn: &Turn) -> String {
          select (select count(*) from new_rows) as found,
                 (select count(*) from known where is_reported and differs and not was_final)
                     - (select count(*) from new_rows where is_reported) as differing,
-                (select count(*) from known where was_final) as reported_gone,
+                (select count(*) from known where was_final) as reported_deleted,
                 (select array_agg(distinct was_user) from new_rows where was_counted and was_user is not null) as less"
     )
 }

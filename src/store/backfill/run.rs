@@ -203,12 +203,12 @@ pub(in crate::store) async fn advance(
 
 /// Rows checked and rows found, by part.
 pub(in crate::store) async fn counts(pool: &PgPool, id: i64) -> Result<(Counts, Counts), sqlx::Error> {
-    let (Json(looked_at), Json(found)) =
+    let (Json(checked), Json(found)) =
         sqlx::query_as("select looked_at, found from ingest.backfills where id = $1")
             .bind(id)
             .fetch_one(pool)
             .await?;
-    Ok((looked_at, found))
+    Ok((checked, found))
 }
 
 /// What was read, and what was found.

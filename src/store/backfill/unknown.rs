@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::Counts;
-use super::pages::{NOT_READ, REPORTED_GONE};
+use super::pages::{NOT_READ, REPORTED_DELETED};
 use super::parts::{Part, Scope};
 use crate::project::supabase::ActivityTables;
 
@@ -48,11 +48,11 @@ fn of_part(part: &Part, found: &Counts) -> impl Iterator<Item = Unknown> + use<>
             _ => format!("{relation} is not there or may not be read: its {name} are not counted"),
         },
     });
-    let reported_gone = found.get(&format!("{name} {REPORTED_GONE}")).map(|count| Unknown {
+    let reported_deleted = found.get(&format!("{name} {REPORTED_DELETED}")).map(|count| Unknown {
         count: Some(*count),
         what: format!("rows of {relation} exist although events reported their deletion: they do not count"),
     });
-    unread.into_iter().chain(reported_gone)
+    unread.into_iter().chain(reported_deleted)
 }
 
 async fn of_activity(tx: &mut PgConnection) -> Result<Vec<(i64, &'static str)>, sqlx::Error> {

@@ -12,7 +12,7 @@ use crate::project::internal::{ImportedUsers, Internal};
 use crate::store::{Rules, apply};
 
 /// Deleted users processed at once: their customers' rows are derived with them.
-const GONE: i64 = 500;
+const PAGE: i64 = 500;
 
 /// A page of `auth.users`: records those never seen before.
 pub(in crate::store) async fn there(
@@ -41,7 +41,7 @@ pub(in crate::store) async fn there(
 }
 
 /// Users who were seen and no longer exist.
-pub(in crate::store) async fn gone(
+pub(in crate::store) async fn deleted(
     tx: &mut PgConnection,
     turn: &Turn,
     rules: &Rules,
@@ -50,21 +50,21 @@ pub(in crate::store) async fn gone(
     if Table::find(tx, "auth.users").await?.is_none() {
         return Ok(Page::unreadable());
     }
-    let gone: Vec<Uuid> = sqlx::query_scalar(
+    let deleted: Vec<Uuid> = sqlx::query_scalar(
         "select id from ingest.users u
          where gone_at is null and ($1::text is null or id > $1::text::uuid)
            and not exists (select from auth.users t where t.id = u.id)
          order by id limit $2",
     )
     .bind(&turn.position)
-    .bind(GONE)
+    .bind(PAGE)
     .fetch_all(&mut *tx)
     .await?;
-    let Some(first) = gone.first() else { return Ok(Page::default()) };
-    let found = i64::try_from(gone.len()).unwrap_or(i64::MAX);
-    let next = gone.last().filter(|_| found == GONE).map(Uuid::to_string);
+    let Some(first) = deleted.first() else { return Ok(Page::default()) };
+    let found = i64::try_from(deleted.len()).unwrap_or(i64::MAX);
+    let next = deleted.last().filter(|_| found == PAGE).map(Uuid::to_string);
     let event_id = format!("{}{first}", turn.prefix());
-    let internal = Internal::ImportedUsers(ImportedUsers { there: Vec::new(), gone });
+    let internal = Internal::ImportedUsers(ImportedUsers { there: Vec::new(), deleted });
     apply::apply_internal(tx, &[event(turn, event_id, "found_users", &internal)?], rules, now).await?;
     Ok(Page { rows: found, found, next, ..Page::default() })
 }

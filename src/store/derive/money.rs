@@ -41,14 +41,14 @@ pub async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result
 /// Writes the difference between `before` and `after`, which holds no zeros: a currency that only a
 /// superseded event named must leave no trace.
 pub async fn write(tx: &mut PgConnection, before: &Revenue, after: &Revenue) -> Result<(), sqlx::Error> {
-    let gone: Vec<_> = before.keys().filter(|key| !after.contains_key(*key)).collect();
-    if !gone.is_empty() {
+    let ended: Vec<_> = before.keys().filter(|key| !after.contains_key(*key)).collect();
+    if !ended.is_empty() {
         sqlx::query(
             "delete from customer_revenue r using unnest($1::text[], $2::text[]) as g (customer_id, currency)
              where r.customer_id = g.customer_id and r.currency = g.currency",
         )
-        .bind(gone.iter().map(|key| key.0.as_str()).collect::<Vec<_>>())
-        .bind(gone.iter().map(|key| key.1.as_str()).collect::<Vec<_>>())
+        .bind(ended.iter().map(|key| key.0.as_str()).collect::<Vec<_>>())
+        .bind(ended.iter().map(|key| key.1.as_str()).collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
     }

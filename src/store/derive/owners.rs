@@ -115,7 +115,7 @@ impl Owners {
                 let others = identity::listed(contradicted_by);
                 (Reason::DisputedUser, format!("belongs to {user_id}; also named: {others}"))
             }
-            Owner::Gone { user_id } => (Reason::UserGone, format!("user {user_id} is gone")),
+            Owner::Deleted { user_id } => (Reason::UserDeleted, format!("user {user_id} is gone")),
             Owner::Ambiguous { email } => {
                 (Reason::AmbiguousEmail, format!("several confirmed users have the address {email}"))
             }

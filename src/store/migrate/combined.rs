@@ -38,7 +38,7 @@ impl Combined {
     }
 }
 
-/// Whether the row is of a file that is gone because it was combined with others.
+/// Whether the row is of a file that was removed because it was combined with others.
 pub(super) fn is_combined(row: &AppliedRow) -> bool {
     row.version <= LAST && FILES.iter().all(|(version, ..)| *version != row.version)
 }

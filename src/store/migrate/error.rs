@@ -37,9 +37,9 @@ pub enum MigrateError {
         "the database was migrated by another version of memberflow; use that one or a newer one (`memberflow migrate --status` shows the difference)"
     )]
     OtherVersion(#[source] sqlx::migrate::MigrateError),
-    /// Some of the files that were combined are applied, and not the last of them: what it lacks is in files that are gone.
+    /// Some of the files that were combined are applied, and not the last of them: what it lacks is in files that were removed.
     #[error(
-        "this database has migrations of an earlier version, but not the last of them ({LAST}), from where this version goes on; build revision {REVISION} of memberflow, run its `memberflow migrate` once, then this one's"
+        "this database has migrations of an earlier version, but not the last of them ({LAST}), from where this version continues; build revision {REVISION} of memberflow, run its `memberflow migrate` once, then this one's"
     )]
     Combined,
     /// A migration failed. Those before it stay applied.

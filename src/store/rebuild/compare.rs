@@ -50,7 +50,7 @@ impl Rebuild {
         // An event and what it changed are committed together, so any snapshot holds both or neither.
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
         follow::all(&mut tx, &self.store.rules, since, now).await?;
-        look(&mut tx, &self.store.rules, now).await?;
+        find_settled(&mut tx, &self.store.rules, now).await?;
         let counts = count(&mut tx).await?;
         tx.commit().await?;
         Ok(counts)
@@ -83,9 +83,9 @@ impl Difference {
     }
 }
 
-/// Finds the differences. Those that are new since the last look may come from what changed without an
+/// Finds the differences. Those that are new since the last comparison may come from what changed without an
 /// event after their rows were derived (a tier, a user, the clock): these rows are derived once more.
-pub(super) async fn look(
+pub(super) async fn find_settled(
     tx: &mut PgConnection,
     rules: &Rules,
     now: OffsetDateTime,
@@ -237,7 +237,7 @@ const ALIGN: &str = "
     where l.id = p.id and l.history_id <> p.history_id and p.id not like 'found/%'
       and not exists (select from payment_history h where h.id = p.history_id)";
 
-/// The customers and users whose rows differ in a way that they did not at the last look.
+/// The customers and users whose rows differ in a way that they did not at the last comparison.
 async fn suspects(tx: &mut PgConnection) -> Result<(Vec<String>, Vec<Uuid>), sqlx::Error> {
     tx.execute("analyze differences").await?;
     let customers = sqlx::query_scalar(SUSPECT_CUSTOMERS).fetch_all(&mut *tx).await?;

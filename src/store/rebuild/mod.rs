@@ -41,7 +41,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_RETRY: Duration = Duration::from_millis(200);
 
 /// Hosts' clocks may differ by this much and a batch may wait this long for a connection, and no event is
-/// missed. More only costs a look at more of the inbox's newest names.
+/// missed. More only costs reading more of the inbox's newest names.
 const CLOCK_MARGIN: time::Duration = time::Duration::minutes(10);
 
 /// Why a rebuild ended.
@@ -131,7 +131,7 @@ pub async fn clear(store: &Store) -> Result<(), RebuildError> {
 }
 
 /// Drops the shadow tables and ends the session. The lock is given back by name: a backend ends some time after its
-/// client has gone, and who looks at once would find a rebuild under way.
+/// client has gone, and who asks at once would find a rebuild under way.
 async fn leave(mut connection: PgConnection) -> Result<(), RebuildError> {
     shadow::remove(&mut connection).await?;
     sqlx::query("select pg_advisory_unlock($1)").bind(REBUILD_LOCK).execute(&mut connection).await?;

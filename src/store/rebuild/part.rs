@@ -27,7 +27,7 @@ use crate::store::{Rules, events, locks};
 /// Chosen events, or dependents, that make up a part with everything connected with them.
 const ROOTS: usize = 100;
 
-/// What is to be projected again.
+/// What is to be derived again.
 #[derive(Debug)]
 pub struct Parts {
     chosen: Vec<Chosen>,
@@ -122,7 +122,7 @@ impl Rebuild {
         let (now, rules) = (self.clock().now(), self.rules().clone());
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
         let (mut part, scope) = derive_part(&mut tx, roots, &rules, now).await?;
-        compare::look(&mut tx, &rules, now).await?;
+        compare::find_settled(&mut tx, &rules, now).await?;
         part.differing = compare::count(&mut tx).await?;
         tx.commit().await?;
         let roots = scope.names.into_iter().collect();
@@ -131,7 +131,7 @@ impl Rebuild {
             locks::lock(&mut tx).await?;
             super::Tables::Shadow.set_search_path(&mut tx).await?;
             part = derive_part(&mut tx, BTreeSet::clone(&roots), &rules, now).await?.0;
-            part.differing = repair::mend(&mut tx, &rules, now).await?;
+            part.differing = repair::fix(&mut tx, &rules, now).await?;
             let outcome = json!({"differing": part.differing});
             let act = Act { actor, act: "replay", arguments: arguments.clone(), outcome };
             audit::record(&mut tx, act, now).await?;

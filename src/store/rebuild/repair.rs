@@ -30,37 +30,37 @@ impl Rebuild {
                 break;
             }
         }
-        self.look_ahead().await?;
+        self.compare_ahead().await?;
         let (now, since) = (self.clock().now(), self.since);
         let rules = self.rules().clone();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
         locks::lock(&mut tx).await?;
         Tables::Shadow.set_search_path(&mut tx).await?;
         follow::all(&mut tx, &rules, since, now).await?;
-        let counts = mend(&mut tx, &rules, now).await?;
+        let counts = fix(&mut tx, &rules, now).await?;
         let outcome = json!({"differing": counts});
         audit::record(&mut tx, Act { actor, act, arguments, outcome }, now).await?;
         tx.commit().await?;
         Ok(counts)
     }
 
-    /// The work of a first look, before anybody has to wait for it.
-    async fn look_ahead(&mut self) -> Result<(), RebuildError> {
+    /// The work of a first comparison, before anybody has to wait for it.
+    async fn compare_ahead(&mut self) -> Result<(), RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
-        compare::look(&mut tx, &self.store.rules, now).await?;
+        compare::find_settled(&mut tx, &self.store.rules, now).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
 /// Compares, and makes the live tables equal; returns how many rows differed.
-pub(super) async fn mend(
+pub(super) async fn fix(
     tx: &mut PgConnection,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Counts, sqlx::Error> {
-    compare::look(tx, rules, now).await?;
+    compare::find_settled(tx, rules, now).await?;
     let counts = compare::count(tx).await?;
     write(tx, &rules.texting, now).await?;
     let again = to_derive(tx).await?;

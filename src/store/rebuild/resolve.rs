@@ -110,7 +110,7 @@ pub(super) async fn add_up_in(tx: &mut PgConnection, now: OffsetDateTime) -> Res
     parked::replace(tx, &checked, &thin, now).await
 }
 
-/// These events in pages of as many as are in memory at once: few of our own, each of which may tell of a thousand rows.
+/// These events in pages of as many as are in memory at once: few of our own, each of which may report a thousand rows.
 pub(super) fn in_pages(names: &[EventName]) -> Vec<Vec<EventName>> {
     let (own, others): (Vec<_>, Vec<_>) =
         names.iter().cloned().partition(|(source, _)| source == Source::Internal.as_str());

@@ -1,4 +1,4 @@
-//! The events that somebody chooses to be projected again.
+//! The events that somebody chooses to apply again.
 
 use std::collections::BTreeSet;
 

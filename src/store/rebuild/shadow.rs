@@ -61,7 +61,7 @@ pub(super) async fn remove(connection: &mut PgConnection) -> Result<(), sqlx::Er
     Ok(())
 }
 
-/// Tells the planner how large they have become.
+/// Lets the planner know how large they have become.
 pub(super) async fn analyze(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let own = ["resolved", "found_customers", "found_users"];
     let names = TABLES.iter().map(|table| table.name).chain(own);

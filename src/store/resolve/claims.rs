@@ -195,7 +195,7 @@ pub struct Users {
 }
 
 impl Users {
-    /// Looks up `ids` and `emails`, and records which users exist: one deleted later is known as gone, not
+    /// Looks up `ids` and `emails`, and records which users exist: one deleted later is known as deleted, not
     /// unknown.
     pub async fn load(
         tx: &mut PgConnection,
@@ -249,7 +249,7 @@ impl Users {
         if self.present.contains(&id) {
             UserState::Present
         } else if self.seen.contains(&id) {
-            UserState::Gone
+            UserState::Deleted
         } else {
             UserState::Never
         }
@@ -263,19 +263,19 @@ impl Users {
 }
 
 /// Records that these users existed once.
-pub async fn remember_gone(
+pub async fn record_deleted_users(
     tx: &mut PgConnection,
-    gone: &[Uuid],
+    users: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    if gone.is_empty() {
+    if users.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "insert into users (id, gone_at) select unnest($1::uuid[]), $2
          on conflict (id) do update set gone_at = excluded.gone_at where users.gone_at is null",
     )
-    .bind(gone)
+    .bind(users)
     .bind(now)
     .execute(tx)
     .await?;

@@ -170,7 +170,7 @@ async fn an_act_with_a_key_is_done_once_and_answered_alike() {
 }
 
 #[tokio::test]
-async fn an_act_that_is_under_way_or_failed_on_our_side_is_told_from_one_that_is_done() {
+async fn act_under_way_or_failed_differs_from_one_done() {
     let app = with_letters().await;
     let (path, key, all) =
         ("/api/dead-letters/redrive", Some(("idempotency-key", "k")), json!({"all": true}));

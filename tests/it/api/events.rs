@@ -9,7 +9,7 @@ use crate::support::api::assert_problem;
 use crate::support::app::{NOW, TestApp, paid_invoice, stripe, subscription};
 
 /// Applied at different moments, one dead, one waiting.
-async fn town() -> TestApp {
+async fn app_with_events() -> TestApp {
     let app = TestApp::begin().await;
     let second = time::Duration::seconds;
     for (at, event) in [
@@ -39,7 +39,7 @@ async fn names(app: &TestApp, query: &str) -> String {
 
 #[tokio::test]
 async fn events_are_listed_newest_first_in_whatever_state() {
-    let app = town().await;
+    let app = app_with_events().await;
     assert_eq!(names(&app, "").await, "evt_waits evt_dead evt_3 evt_2 evt_1");
     for limit in [1, 2, 4] {
         let pages = pages(&app, "/api/events", limit, "events", "event_id").await;
@@ -55,7 +55,7 @@ async fn events_are_listed_newest_first_in_whatever_state() {
 
 #[tokio::test]
 async fn filters_leave_others_out() {
-    let app = town().await;
+    let app = app_with_events().await;
     for (query, expected) in [
         ("state=applied", "evt_3 evt_2 evt_1"),
         ("state=waiting", "evt_waits"),
@@ -86,7 +86,7 @@ async fn filters_leave_others_out() {
 
 #[tokio::test]
 async fn an_event_behind_many_of_other_types_is_found() {
-    let app = town().await;
+    let app = app_with_events().await;
     app.execute(
         "insert into ingest.inbox (source, event_id, event_type, occurred_at, received_at, applied_at, body, state)
          select 'stripe', 'evt_other_' || n, 'charge.updated', now(), now(),
@@ -113,7 +113,7 @@ async fn events_applied_at_one_moment_are_listed_once_each() {
 }
 
 #[tokio::test]
-async fn wrong_filters_are_told_why() {
+async fn wrong_filters_are_rejected_with_the_reason() {
     let app = TestApp::begin().await;
     for (query, says) in [
         ("state=lost", "applied, waiting, failing, dead"),
@@ -133,8 +133,8 @@ async fn wrong_filters_are_told_why() {
 }
 
 #[tokio::test]
-async fn an_event_tells_its_way_and_its_body_only_when_asked() {
-    let app = town().await;
+async fn event_shows_its_body_only_when_asked() {
+    let app = app_with_events().await;
     let event = read(&app, "/api/events/stripe/evt_3").await;
     assert_eq!((&event["event"]["state"], &event["via"]), (&json!("applied"), &json!("webhook")));
     assert_eq!(event["won"][0]["table"], "ingest.stripe_facts");
@@ -164,7 +164,7 @@ async fn names_with_slashes_are_found_when_encoded() {
 
 #[tokio::test]
 async fn events_are_applied_again_after_a_dry_run_and_audited() {
-    let app = crate::applying::statements::town(1).await;
+    let app = crate::applying::statements::app_with_members(1).await;
     app.execute("update public.user_revenue_metrics set mrr = 4711").await;
     let replay = async |body: Value| ask(&app, Method::POST, "/api/events/replay", &body).await;
     let mrr = async || app.rows("select mrr from public.user_revenue_metrics").await[0]["mrr"].clone();

@@ -35,7 +35,7 @@ async fn read(app: &TestApp, path: &str) -> Value {
     reply.body
 }
 
-/// Every page of a list whose rows stand in `field`, `limit` rows a page: what `name` tells of each row. On the way back
+/// Every page of a list whose rows stand in `field`, `limit` rows a page: what `name` says of each row. On the way back
 /// the pages hold the same.
 async fn pages(app: &TestApp, path: &str, limit: u32, field: &str, name: &str) -> Vec<Vec<String>> {
     let read = async |cursor: &Value| {

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{ask, made};
-use crate::applying::statements::town;
+use crate::applying::statements::app_with_members;
 use crate::support::api::{TOKEN, api_at, send};
 use crate::support::app::{NOW, TestApp};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
-/// Set to write the snapshot anew.
+/// Set to write the snapshot again.
 const RENEW: &str = "MEMBERFLOW_RENEW_SNAPSHOT";
 
 #[test]
@@ -45,7 +45,7 @@ async fn the_description_is_there_for_everybody() {
 
 #[tokio::test]
 async fn every_operation_answers_as_it_is_described() {
-    let app = told_everything().await;
+    let app = app_with_everything().await;
     let description = Description::new();
     let mut missing = description.operations();
     for (method, template, path, body) in requests() {
@@ -79,8 +79,8 @@ async fn every_operation_refuses_as_it_is_described() {
 }
 
 /// Members with subscriptions and payments, a ticket, a campaign, dead letters, something parked, acts.
-async fn told_everything() -> TestApp {
-    let app = town(2).await;
+async fn app_with_everything() -> TestApp {
+    let app = app_with_members(2).await;
     for id in ["evt_dead_1", "evt_dead_2"] {
         app.store.dead_letter(&[(made(id), "too often".to_owned())]).await.unwrap();
     }

@@ -44,7 +44,7 @@ async fn what_waits_is_listed_longest_first_by_page() {
 }
 
 #[tokio::test]
-async fn reasons_are_counted_with_what_mends_them() {
+async fn reasons_are_counted_with_what_fixes_them() {
     let app = parked().await;
     let reasons = read(&app, "/api/parked/reasons").await;
     assert_eq!(

@@ -6,11 +6,11 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::statements::{everything, town};
+use super::statements::{app_with_members, everything};
 
 #[tokio::test]
 async fn deleting_users_during_a_batch_does_not_deadlock() {
-    let app = town(2).await;
+    let app = app_with_members(2).await;
     let pool = &app.database.pool;
     let users = [1, 2].map(Uuid::from_u128);
     // The deletion has taken both users, and waits for a row of the first.
@@ -27,10 +27,10 @@ async fn deleting_users_during_a_batch_does_not_deadlock() {
     };
     let batch = async {
         until_waiting(pool, 1).await;
-        let mut news = everything(2, "second");
-        news.retain(|event| event.event_id.contains("_2"));
-        assert_eq!(news.len(), 2, "a subscription whose row is there, and a payment that has none");
-        assert_eq!(app.apply(news).await.new, 2);
+        let mut changes = everything(2, "second");
+        changes.retain(|event| event.event_id.contains("_2"));
+        assert_eq!(changes.len(), 2, "a subscription whose row is there, and a payment that has none");
+        assert_eq!(app.apply(changes).await.new, 2);
     };
     let release = async {
         until_waiting(pool, 2).await;

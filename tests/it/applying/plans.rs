@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
-use super::statements::{everything, taken_by, taken_by_pending, town};
+use super::statements::{app_with_members, everything, taken_by, taken_by_pending};
 use crate::support::app::TestApp;
 
 /// Rows of others in each table: enough for a sequential scan to look cheap compared to several index
@@ -49,7 +49,7 @@ pub(crate) const GROWING: [Growing; 20] = [
 
 #[tokio::test]
 async fn batch_statements_never_scan_growing_tables() {
-    let app = town(3).await;
+    let app = app_with_members(3).await;
     for event in everything(3, "before") {
         app.apply([event]).await;
     }
@@ -76,7 +76,7 @@ pub(crate) async fn grow(app: &TestApp, tables: &[Growing], others: i32) {
         app.execute(&format!("alter table {table} set (autovacuum_enabled = false)")).await;
         fill(app, table, patch, others).await;
     }
-    // As any vacuum does, and every few thousand rows: until then an index of words is read beside a list of the newest.
+    // As any vacuum does, and every few thousand rows: until then an index of words is read together with a list of the newest.
     app.execute(
         "select gin_clean_pending_list(i.indexrelid) from pg_index i
          join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam where a.amname = 'gin'",
@@ -138,7 +138,7 @@ async fn scanned(connection: &mut PgConnection, statement: &str, growing: &[Grow
         ("force_generic_plan", "null")
     };
     run(connection, &format!("set plan_cache_mode = {mode}")).await;
-    // A limit beside the pattern is none.
+    // A limit next to the pattern is none.
     let values = (1..=parameters)
         .map(|number| if statement.contains(&format!("limit ${number}")) { "null" } else { value });
     let values = values.collect::<Vec<_>>().join(", ");

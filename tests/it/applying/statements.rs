@@ -133,7 +133,7 @@ pub(super) async fn taken_by_pending(app: &TestApp, events: Vec<Envelope>) -> Ve
     .await
 }
 
-pub(crate) async fn town(members: u128) -> TestApp {
+pub(crate) async fn app_with_members(members: u128) -> TestApp {
     let app = TestApp::begin().await;
     app.name_tier("Pro", "price_pro").await;
     for number in 1..=members {
@@ -168,7 +168,7 @@ pub(crate) fn everything(members: u128, name: &str) -> Vec<Envelope> {
 
 #[tokio::test]
 async fn a_row_of_activity_takes_at_most_ten_statements() {
-    let app = town(1).await;
+    let app = app_with_members(1).await;
     let taken = taken_by(&app, vec![vision(Uuid::from_u128(1), "second")]).await;
     assert_at_most(10, &taken);
     let touched = ["mrr_movements", "payment", "user_revenue_by_currency", "convert_leads", "parked"];
@@ -180,7 +180,7 @@ async fn a_row_of_activity_takes_at_most_ten_statements() {
 
 #[tokio::test]
 async fn an_invoice_takes_at_most_sixteen_statements() {
-    let app = town(1).await;
+    let app = app_with_members(1).await;
     let taken = taken_by(&app, vec![invoice(1, "second")]).await;
     assert_at_most(16, &taken);
     assert_eq!(
@@ -191,7 +191,7 @@ async fn an_invoice_takes_at_most_sixteen_statements() {
 
 #[tokio::test]
 async fn mixed_batch_takes_at_most_28_statements() {
-    let app = town(5).await;
+    let app = app_with_members(5).await;
     assert_at_most(28, &taken_by(&app, everything(5, "second")).await);
     let behind = app.rows("select distinct health_status from user_activity_metrics").await;
     assert_eq!(behind, [json!({"health_status": "needs_attention"})]);

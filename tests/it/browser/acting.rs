@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Console;
-use super::world::world;
+use super::app::full_app;
 use crate::console::pages::{ADA, TICKET};
 
 impl Console {
@@ -16,7 +16,7 @@ impl Console {
 
 #[tokio::test]
 async fn members_and_tickets_are_changed_on_their_pages() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go(&format!("/console/members/{ADA}")).await;
     chromium.choose("health_status", "needs_attention").await;
@@ -52,7 +52,7 @@ async fn members_and_tickets_are_changed_on_their_pages() {
 
 #[tokio::test]
 async fn dead_letters_are_dropped_once_their_number_is_typed() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/attention").await;
     chromium.click_on("tr:has([value=broken])", "Redrive").await;
@@ -61,7 +61,7 @@ async fn dead_letters_are_dropped_once_their_number_is_typed() {
     let many = "tr:has([value=unreadable])";
     chromium.fill(&format!("{many} [name=confirm]"), "100").await;
     chromium.click_on(many, "Drop").await;
-    chromium.wait_for("main", "type 101 beside the button").await;
+    chromium.wait_for("main", "type 101 next to the button").await;
     let log = chromium.log().await;
     assert!(log.len() == 1 && log[0].contains("a status of 400"), "{log:?}");
     chromium.back().await;

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use super::app::full_app;
 use super::chromium::Chromium;
-use super::world::world;
 use super::{Console, axe};
 use crate::support::auth_server::{AuthServer, PASSWORD};
 
@@ -17,7 +17,7 @@ const BY_EMAIL: &str = "form[action$='/email']";
 
 /// A console whose project both belong to.
 async fn project() -> (Console, AuthServer) {
-    let app = world().await;
+    let app = full_app().await;
     let auth = AuthServer::open(&app.database.pool).await;
     auth.sign_up(ADA, json!({"role": "operator"})).await;
     auth.sign_up(VERA, json!({"role": "viewer"})).await;

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use super::app::full_app;
 use super::chromium::{Chromium, ENTER, ESCAPE, TAB};
-use super::world::world;
 use super::{Console, axe};
 use crate::console::pages::ADA;
 
@@ -22,7 +22,7 @@ async fn wait_for_row(chromium: &Chromium, number: usize) {
 
 #[tokio::test]
 async fn rows_are_chosen_opened_and_left() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/members?sort=mrr").await;
     chromium.press(&["j"]).await;
@@ -42,7 +42,7 @@ async fn rows_are_chosen_opened_and_left() {
 
 #[tokio::test]
 async fn keys_search_and_lead_to_every_place() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/members").await;
     chromium.press(&["/"]).await;
@@ -82,7 +82,7 @@ async fn keys_search_and_lead_to_every_place() {
 
 #[tokio::test]
 async fn tab_reaches_the_page_itself_and_tables_that_scroll() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/revenue?from=2026-01&to=2026-06").await;
     chromium.press(&[TAB]).await;
@@ -97,7 +97,7 @@ async fn tab_reaches_the_page_itself_and_tables_that_scroll() {
 
 #[tokio::test]
 async fn rows_are_selected_and_their_act_is_shown_before_it_is_done() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/events?state=dead").await;
     chromium.press(&["j", "x", "j", "x"]).await;
@@ -114,7 +114,7 @@ async fn rows_are_selected_and_their_act_is_shown_before_it_is_done() {
 
 #[tokio::test]
 async fn colours_and_the_pause_are_kept_from_page_to_page() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     chromium.set_scheme("light").await;
     console.go("/console/members").await;

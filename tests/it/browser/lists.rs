@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::Console;
+use super::app::full_app;
 use super::chromium::{Chromium, ENTER};
-use super::world::world;
 use crate::console::pages::ADA;
 
 async fn wait_for_rows(chromium: &Chromium, count: usize) {
@@ -18,7 +18,7 @@ async fn query_says(chromium: &Chromium, pair: &str) {
 
 #[tokio::test]
 async fn members_are_found_while_one_types() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     chromium.set_timezone("Asia/Kolkata").await;
     console.go("/console/members").await;
@@ -69,7 +69,7 @@ async fn members_are_found_while_one_types() {
 
 #[tokio::test]
 async fn each_list_has_its_filters() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/tickets").await;
     chromium.fill("#text", "engine").await;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use memberflow::ops::realtime;
 
-use super::world::world;
+use super::app::full_app;
 use super::{Console, axe};
-use crate::support::edge::eventually;
+use crate::support::receiver::eventually;
 
 /// From a change to the offer, which waits for more changes.
 const OFFERED_WITHIN: Duration = Duration::from_secs(3);
@@ -36,7 +36,7 @@ impl Console {
 
 #[tokio::test]
 async fn page_in_the_order_of_time_counts_what_is_new() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/audit").await;
     chromium.wait_for("main", "members change").await;
@@ -63,7 +63,7 @@ async fn page_in_the_order_of_time_counts_what_is_new() {
     console.close().await;
 }
 
-/// Lets the test look at the page's streams.
+/// Lets the test read the page's streams.
 const KEEP_STREAMS: &str = "
     window.streams = [];
     window.EventSource = class extends EventSource {
@@ -72,7 +72,7 @@ const KEEP_STREAMS: &str = "
 
 #[tokio::test]
 async fn a_page_offers_what_is_new_and_pauses_while_nobody_sees_it() {
-    let app = world().await;
+    let app = full_app().await;
     realtime::install(&app.database.pool).await.unwrap();
     let console = Console::signed_in(app).await;
     let chromium = &console.chromium;

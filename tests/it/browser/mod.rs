@@ -4,6 +4,7 @@
 //! Opening Chromium costs more than any page: one test is one habit, in one window.
 
 mod acting;
+mod app;
 mod axe;
 mod by_supabase;
 mod chromium;
@@ -17,7 +18,6 @@ mod roles;
 mod signing_in;
 mod stored_scripts;
 mod without_scripts;
-mod world;
 
 use std::net::SocketAddr;
 
@@ -38,7 +38,7 @@ use crate::support::app::{NOW, TestApp};
 
 const TOKEN: &str = "a-long-random-token";
 
-/// A console on a port of its own, and a Chromium to look at it.
+/// A console on a port of its own, and a Chromium that reads it.
 struct Console {
     app: TestApp,
     chromium: Chromium,
@@ -95,7 +95,7 @@ impl Console {
         self.chromium.wait_for("h1", "Overview").await;
     }
 
-    /// Closes Chromium, which must have logged nothing that was not looked at, and the console.
+    /// Closes Chromium, which must have logged nothing that was not read, and the console.
     async fn close(&self) {
         self.chromium.assert_quiet("at the end").await;
         self.chromium.close().await;

@@ -3,20 +3,20 @@
 use memberflow::config::console_roles::Role;
 use serde_json::{Value, json};
 
+use super::app::{full_app, pages};
 use super::chromium::TELEPHONE_WIDTH;
-use super::world::{pages, world};
 use super::{Console, axe};
 use crate::support::app::TestApp;
 use crate::support::database::TestDatabase;
 
-/// What reaches over the right edge of the screen. Tables scroll in a box of their own.
+/// What reaches over the right receiver of the screen. Tables scroll in a box of their own.
 const TOO_WIDE: &str = "
     return [...document.querySelectorAll('body *')]
         .filter((it) => it.checkVisibility() && it.getBoundingClientRect().right > arguments[0] + 1)
         .filter((it) => !it.closest('.scroll') || it.matches('.scroll'))
         .map((it) => it.outerHTML.slice(0, 200))";
 
-/// The page that is open, in every way in which it can be looked at.
+/// The page that is open, in every way in which it can be read.
 async fn look_from_all_sides(console: &Console, at: &str) {
     let chromium = &console.chromium;
     let mut grounds = Vec::new();
@@ -35,7 +35,7 @@ async fn look_from_all_sides(console: &Console, at: &str) {
 
 #[tokio::test]
 async fn every_page_reads_in_both_schemes_and_on_a_telephone() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     for (path, text) in pages() {
         console.go(&path).await;
         console.chromium.wait_for("main", text).await;

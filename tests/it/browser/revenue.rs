@@ -1,12 +1,12 @@
 //! The line of the MRR: its points show their values to the keyboard, too, and open the page as of that month.
 
 use super::Console;
+use super::app::full_app;
 use super::chromium::{ENTER, TAB};
-use super::world::world;
 
 #[tokio::test]
 async fn months_of_the_line_show_their_values_and_open_the_page_as_of_their_end() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/revenue?from=2026-01&to=2026-06").await;
     chromium.wait_for("main", "from 1 customers").await;

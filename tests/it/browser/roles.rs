@@ -4,10 +4,10 @@ use memberflow::config::console_roles::Role;
 use serde_json::{Value, json};
 
 use super::Console;
-use super::world::{pages, world};
+use super::app::{full_app, pages};
 use crate::console::pages::{ADA, TICKET};
 
-/// What changes something, beside signing out, which everybody may.
+/// What changes something, besides signing out, which everybody may.
 const ACTS: &str = "form[method=post]:not(.person)";
 
 /// A form that no page has shown, sent as a page of the console would.
@@ -17,7 +17,7 @@ const SEND: &str = "
 
 #[tokio::test]
 async fn a_viewer_reads_every_page_but_the_audit_log_and_can_change_nothing() {
-    let console = Console::open(world().await).await;
+    let console = Console::open(full_app().await).await;
     let chromium = &console.chromium;
     console.sign_in_as("vera", Role::Viewer).await;
     chromium.wait_for("header", "vera (viewer)").await;
@@ -52,7 +52,7 @@ async fn a_viewer_reads_every_page_but_the_audit_log_and_can_change_nothing() {
 
 #[tokio::test]
 async fn operators_and_admins_are_shown_what_they_may_do() {
-    let console = Console::open(world().await).await;
+    let console = Console::open(full_app().await).await;
     let chromium = &console.chromium;
     for role in [Role::Operator, Role::Admin] {
         console.sign_in_as("olga", role).await;

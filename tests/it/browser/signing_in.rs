@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::world::{pages, world};
+use super::app::{full_app, pages};
 use super::{Console, TOKEN};
 
 #[tokio::test]
 async fn who_is_signed_out_signs_in_and_sees_the_page_asked_for() {
-    let console = Console::open(world().await).await;
+    let console = Console::open(full_app().await).await;
     let chromium = &console.chromium;
     for (path, text) in pages() {
         console.go(&path).await;
@@ -41,7 +41,7 @@ async fn who_is_signed_out_signs_in_and_sees_the_page_asked_for() {
 
 #[tokio::test]
 async fn a_list_whose_session_ended_leads_to_signing_in() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/members").await;
     chromium.delete_cookies().await;

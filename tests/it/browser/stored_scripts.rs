@@ -21,14 +21,14 @@ async fn nothing_runs(chromium: &Chromium, at: &str) {
 async fn stored_scripts_run_on_no_page() {
     let console = Console::signed_in(eve().await).await;
     let chromium = &console.chromium;
-    let looked_for = "%3Cscript%3Ealert(1)%3C/script%3E";
+    let searched = "%3Cscript%3Ealert(1)%3C/script%3E";
     for path in [
         "/console".to_owned(),
         "/console/members".to_owned(),
-        format!("/console/members?text={looked_for}"),
+        format!("/console/members?text={searched}"),
         format!("/console/members/{EVE}"),
         "/console/tickets".to_owned(),
-        format!("/console/tickets?category={looked_for}"),
+        format!("/console/tickets?category={searched}"),
         format!("/console/tickets/{TICKET}"),
         "/console/messages".to_owned(),
         "/console/messages/%2B15550100001".to_owned(),
@@ -37,7 +37,7 @@ async fn stored_scripts_run_on_no_page() {
         "/console/campaigns".to_owned(),
         format!("/console/campaigns/{CAMPAIGN}"),
         "/console/events".to_owned(),
-        format!("/console/events?type={looked_for}"),
+        format!("/console/events?type={searched}"),
         "/console/events/stripe/evt_1?body=true".to_owned(),
         "/console/events/stripe/evt_2".to_owned(),
         "/console/attention".to_owned(),

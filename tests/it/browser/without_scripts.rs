@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::world::{pages, world};
+use super::app::{full_app, pages};
 use super::{Console, TOKEN};
 use crate::console::pages::{ADA, TICKET};
 
 #[tokio::test]
 async fn pages_are_read_filtered_and_acted_on_without_scripts() {
-    let console = Console::open(world().await).await;
+    let console = Console::open(full_app().await).await;
     let chromium = &console.chromium;
     chromium.forbid_scripts().await;
     console.go("/console/members?sort=mrr").await;

@@ -20,7 +20,7 @@ async fn second_sign_up_changes_nothing() {
     let reported = demo::sign_up(&database.pool, &members).await.unwrap();
     let before = content(&database).await;
     demo::name_tiers(&database.pool, &tiers).await.unwrap();
-    let told_again = demo::sign_up(&database.pool, &members).await.unwrap();
+    let signed_up_again = demo::sign_up(&database.pool, &members).await.unwrap();
 
     assert_eq!(content(&database).await, before);
     assert_eq!(before.0, tiers.len());
@@ -28,7 +28,7 @@ async fn second_sign_up_changes_nothing() {
     let pending = "select source, event_id from ingest.events where state = 'pending' order by id";
     let pending: Vec<(String, String)> = sqlx::query_as(pending).fetch_all(&database.pool).await.unwrap();
     assert_eq!(reported, pending);
-    assert_eq!(told_again, [], "nobody signed up a second time");
+    assert_eq!(signed_up_again, [], "nobody signed up a second time");
 }
 
 #[tokio::test]

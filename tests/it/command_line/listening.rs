@@ -6,8 +6,8 @@ use std::net::TcpListener;
 use std::process::Output;
 
 use crate::support::database::TestDatabase;
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS, assert_problem};
 use crate::support::process::{Serving, Settings, memberflow};
+use crate::support::receiver::{STRIPE_SECRETS, SUPABASE_SECRETS, assert_problem};
 
 const TOKEN: &str = "a-token-for-operators-alone";
 

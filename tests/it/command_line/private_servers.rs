@@ -7,7 +7,7 @@ use memberflow::dev::services::{Broker, Services, Wanted};
 use rustix::process::Signal;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::edge::eventually;
+use crate::support::receiver::eventually;
 use crate::support::servers::{Server, Servers, assert_can_start};
 
 /// A folder of its own under the system's folder for temporary files, removed with this value.

@@ -93,7 +93,7 @@ async fn acts_on_more_than_a_hundred_take_their_number_typed() {
     let mut browser = Browser::signed_in(&app.database.pool).await;
     let preview = browser.post(ACTS, &[("act", "drop"), ("all", "yes"), ("state", "dead")]).await;
     preview.assert_shows(&["Type 101 to confirm"]);
-    confirm(&mut browser, &preview, "100").await.assert_is(StatusCode::BAD_REQUEST, "type 101 beside");
+    confirm(&mut browser, &preview, "100").await.assert_is(StatusCode::BAD_REQUEST, "type 101 next to");
     assert_eq!(states(&app).await, [json!({"state": "dead", "count": 101})]);
     confirm(&mut browser, &preview, "101").await.assert_shows(&["101 dead letters are dropped"]);
     assert_eq!(states(&app).await, [] as [Value; 0]);

@@ -17,7 +17,7 @@ const ACTS: &str = "/console/events/acts";
 /// Leaves elements, attributes and texts.
 const SCRIPT: &str = r#""></textarea></title></svg><script>alert(1)</script><img src=x onerror=alert(1)>"#;
 
-/// The same, as a literal in SQL, told apart by its field.
+/// The same, as a literal in SQL, distinguished by its field.
 fn literal(field: &str) -> String {
     format!("'{field}{SCRIPT}'")
 }

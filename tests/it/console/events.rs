@@ -64,7 +64,7 @@ async fn events_are_listed_by_type_object_and_state() {
 }
 
 #[tokio::test]
-async fn an_event_tells_what_it_decided_and_what_it_changed() {
+async fn event_shows_what_it_decided_and_changed() {
     let app = someone().await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
     let page = browser.get("/console/events/stripe/evt_3").await;
@@ -128,7 +128,7 @@ async fn more_than_a_hundred_letters_take_their_number_typed() {
     let mut browser = Browser::signed_in(&app.database.pool).await;
     browser.get("/console/attention").await.assert_shows(&["Type 101 to confirm"]);
     let refused = browser.post("/console/attention", &cause("broken", "drop", "100")).await;
-    refused.assert_is(StatusCode::BAD_REQUEST, "type 101 beside the button");
+    refused.assert_is(StatusCode::BAD_REQUEST, "type 101 next to the button");
     assert_eq!(states(&app, "broken").await, [json!({"state": "dead", "count": 101})]);
     browser.post("/console/attention", &cause("broken", "drop", "101")).await;
     assert_eq!(states(&app, "broken").await, [] as [Value; 0]);

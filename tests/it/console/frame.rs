@@ -150,7 +150,7 @@ async fn an_unknown_address_is_a_page_for_those_signed_in_and_a_way_to_sign_in_f
 }
 
 #[tokio::test]
-async fn a_script_whose_session_ended_is_told_to_go_and_sign_in() {
+async fn script_with_ended_session_is_sent_to_sign_in() {
     let database = TestDatabase::migrated().await;
     let mut browser = Browser::at(&database.pool, &config(), NOW);
     let request = Request::builder().uri("/console/members?tier=Pro").header("hx-request", "true");

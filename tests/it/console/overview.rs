@@ -159,7 +159,7 @@ async fn drift_is_shown_with_both_values_until_it_is_fixed() {
 }
 
 #[tokio::test]
-async fn settings_show_what_the_doctor_finds_to_those_who_can_mend_it_and_no_secret() {
+async fn settings_show_findings_to_admins_and_no_secret() {
     let app = TestApp::begin().await;
     let mut config = config();
     config.database_url = app.database.url().into();

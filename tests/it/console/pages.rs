@@ -52,7 +52,7 @@ async fn acts(app: &TestApp) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_overview_tells_how_everything_stands() {
+async fn overview_shows_the_state_of_everything() {
     let app = ada().await;
     app.execute("insert into ingest.parked values ('cus_9', 'unknown_user', 'nobody', now())").await;
     app.execute(
@@ -205,7 +205,7 @@ async fn the_csv_has_everybody_of_the_filter_and_is_audited() {
 }
 
 #[tokio::test]
-async fn a_member_s_page_tells_what_happened_and_why_the_mrr_is_what_it_is() {
+async fn member_page_shows_events_and_explains_the_mrr() {
     let app = ada().await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
     let page = browser.get(&format!("/console/members/{ADA}")).await;

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::applying::plans::{self, GROWING, Growing};
-use crate::applying::statements::{asked_by, everything, town};
+use crate::applying::statements::{app_with_members, asked_by, everything};
 use crate::support::app::{NOW, TestApp, customer, stripe};
 
 /// Rows of others in each table, where there is no more time.
@@ -53,7 +53,7 @@ async fn read_paths_never_scan_a_million_rows() {
 }
 
 async fn assert_found_by_index(others: i32) {
-    let app = town(3).await;
+    let app = app_with_members(3).await;
     for event in everything(3, "before") {
         app.apply([event]).await;
     }

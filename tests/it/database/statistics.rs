@@ -52,7 +52,7 @@ async fn stale_statistics_still_use_indexes() {
     pool.close().await;
     for table in ["mrr_movements", "parked"] {
         let (read_whole, looked_up) = rows_read(&app, table).await;
-        assert!(looked_up > 0, "{table} was looked at");
+        assert!(looked_up > 0, "{table} was read by index");
         assert_eq!(read_whole, 0, "{table} was read whole");
     }
 }

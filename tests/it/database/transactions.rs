@@ -101,7 +101,7 @@ async fn give_up(mut work: impl Future + Unpin, point: usize) {
     }
 }
 
-/// Whoever is next on the connection writes something and is told that it is committed.
+/// Whoever is next on the connection writes something and is answered that it is committed.
 async fn keep(pool: &PgPool, point: usize) {
     let point = i32::try_from(point).unwrap();
     sqlx::query("insert into kept values ($1)").bind(point).execute(pool).await.unwrap();

@@ -1,4 +1,4 @@
-//! The doctor's look at signing in by Supabase.
+//! The doctor's checks of signing in by Supabase.
 
 use memberflow::config::Config;
 use memberflow::ops::doctor::{Level, Report, examine};
@@ -13,7 +13,7 @@ async fn examined(database: &TestDatabase, auth: &AuthServer) -> Report {
 }
 
 #[tokio::test]
-async fn a_project_that_signs_in_is_in_order_and_one_that_cannot_is_told_why() {
+async fn project_that_cannot_sign_in_gets_the_reason() {
     let database = TestDatabase::migrated().await;
     let auth = AuthServer::open(&database.pool).await;
     assert_found(&examined(&database, &auth).await, Level::Fine, "sign-in", "signing keys: 1", "");

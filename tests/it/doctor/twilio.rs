@@ -5,7 +5,7 @@ use memberflow::ops::doctor::{Level, Report, examine};
 use serde_json::{Value, json};
 
 use super::{assert_found, saying};
-use crate::support::edge::PUBLIC_URL;
+use crate::support::receiver::PUBLIC_URL;
 use crate::support::twilio_api::TwilioAccount;
 
 const MESSAGES: &str = "https://hooks.example.com/webhooks/twilio/messages#rc=3&rp=all";

@@ -92,7 +92,7 @@ async fn dead_letters_are_listed_shown_redriven_dropped() {
 
 #[tokio::test]
 async fn dead_letter_commands_need_a_selection() {
-    let (_told, settings) = with_letters().await;
+    let (_app, settings) = with_letters().await;
     let (exit, said) = run(&settings, &["dead-letters", "drop"]);
     assert_eq!(exit, 2);
     assert!(said.contains("name letters by their numbers") && said.contains("--all"), "{said}");

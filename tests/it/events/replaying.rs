@@ -25,7 +25,7 @@ use time::macros::datetime;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
-use crate::support::edge::{PUBLIC_URL, TWILIO_TOKENS};
+use crate::support::receiver::{PUBLIC_URL, TWILIO_TOKENS};
 
 const STRIPE_SECRET: &str = "whsec_replaying";
 const SUPABASE_SECRET: &str = "v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -10,7 +10,7 @@ use time::Duration;
 use uuid::Uuid;
 
 use crate::support::app::{NOW, TestApp, row};
-use crate::support::edge::Edge;
+use crate::support::receiver::TestReceiver;
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 const PROFILE: Uuid = Uuid::from_u128(1);
@@ -38,15 +38,15 @@ fn edit(number: usize, record: Value, old_record: Value) -> Envelope {
 
 #[tokio::test]
 async fn rows_are_stored_as_the_columns_that_count() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     for (id, table) in [("msg_1", "user_profiles"), ("msg_2", "diaries")] {
         let body = json!({
             "type": "UPDATE", "schema": "public", "table": table, "record": profile(2, "Ada"), "old_record": profile(1, "Ada")
         });
-        let reply = edge.supabase("database", id, body.to_string()).send().await.unwrap();
+        let reply = receiver.supabase("database", id, body.to_string()).send().await.unwrap();
         assert_eq!(reply.status(), 200);
     }
-    let stored = edge.kept().await;
+    let stored = receiver.pending().await;
     let texts: Vec<String> = stored.iter().map(|it| String::from_utf8(it.body.clone()).unwrap()).collect();
     for text in &texts {
         for secret in ["nobody", "Lovelace", "ada@example.com", "to be free"] {

@@ -19,7 +19,7 @@ async fn forget_events(app: &TestApp) {
     .await;
 }
 
-/// A customer whose address changes, each time told with the one before, or without.
+/// A customer whose address changes, each time reported with the one before, or without.
 fn address_changes(emails: &[&str], with_previous: bool) -> Vec<Envelope> {
     let mut events = Vec::new();
     for (at, email) in emails.iter().enumerate() {

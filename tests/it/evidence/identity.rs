@@ -95,20 +95,23 @@ async fn upper_case_user_id_matches_later_user() {
 
 #[tokio::test]
 async fn customer_of_deleted_user_leaves_present_user() {
-    for gone_first in [false, true] {
+    for deleted_first in [false, true] {
         let app = with_two_users().await;
         let leave = [row("msg_1", "DELETE", "auth.users", json!(null), json!({"id": NOBODY}))];
         app.apply(leave).await;
         let explicit = named(customer("cus_1", "ada@example.com"), &NOBODY.to_string());
-        let news = [stripe("evt_4", "customer.updated", 3, explicit)];
-        let batches =
-            if gone_first { [news.to_vec(), of_ada().to_vec()] } else { [of_ada().to_vec(), news.to_vec()] };
+        let report = [stripe("evt_4", "customer.updated", 3, explicit)];
+        let batches = if deleted_first {
+            [report.to_vec(), of_ada().to_vec()]
+        } else {
+            [of_ada().to_vec(), report.to_vec()]
+        };
         for batch in batches {
             app.apply(batch).await;
         }
         let left = owners(&app).await;
-        assert_eq!(left, [json!({"user_id": null, "of": "movement"})], "gone first: {gone_first}");
-        assert_eq!(app.parked().await, ["cus_1 user_gone"], "gone first: {gone_first}");
+        assert_eq!(left, [json!({"user_id": null, "of": "movement"})], "deleted first: {deleted_first}");
+        assert_eq!(app.parked().await, ["cus_1 user_gone"], "deleted first: {deleted_first}");
     }
 }
 

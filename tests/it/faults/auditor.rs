@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::cluster::Cluster;
 use super::sender::Name;
-use crate::simulation::life::Life;
+use crate::simulation::history::History;
 use crate::simulation::state::{NOW, moment};
 use crate::simulation::{compare, tables};
 
@@ -67,7 +67,7 @@ pub struct Audit<'a> {
     pub config: Config,
     /// By which the tables were derived.
     pub clock: Clock,
-    pub lives: &'a [&'a Life],
+    pub histories: &'a [&'a History],
     /// The acknowledged events.
     pub taken: &'a BTreeSet<Name>,
 }
@@ -78,7 +78,7 @@ impl Audit<'_> {
         let mut findings = self.of_events().await;
         findings.extend(self.of_a_rebuild().await);
         findings.extend(self.of_the_ledger().await);
-        findings.extend(self.of_the_lives().await);
+        findings.extend(self.of_the_histories().await);
         findings
     }
 
@@ -124,16 +124,16 @@ impl Audit<'_> {
     }
 
     /// The tables match the model at its moment.
-    async fn of_the_lives(&self) -> Vec<String> {
+    async fn of_the_histories(&self) -> Vec<String> {
         let store = Store::new(self.pool.clone(), Clock::fixed(moment(NOW)), Rules::new(&self.config));
         recompute(&store, &self.pool).await;
         let mut said = tables::read(&self.pool).await;
         // The processes' clock is the real one: what it has ended since then is in the ledger, too.
         said.entry("mrr_movements".to_owned()).or_default().retain(|line| effective_at(line) <= NOW);
-        let differences = compare::differences(self.lives, &said);
+        let differences = compare::differences(self.histories, &said);
         differences
             .into_iter()
-            .map(|(number, said)| format!("life {number} is not emitted as it was:\n{said}"))
+            .map(|(number, said)| format!("history {number} is not emitted as it was:\n{said}"))
             .collect()
     }
 }

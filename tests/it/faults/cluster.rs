@@ -8,9 +8,9 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::sender::{Hand, Sender};
 use crate::support::broker::url_at;
-use crate::support::edge::{PUBLIC_URL, TWILIO_ACCOUNT, TWILIO_TOKENS};
 use crate::support::process::{Serving, Settings, Version, memberflow_of};
 use crate::support::proxy::Proxy;
+use crate::support::receiver::{PUBLIC_URL, TWILIO_ACCOUNT, TWILIO_TOKENS};
 use crate::support::servers::{Server, Servers, quiet_port};
 
 /// Consumers at work.

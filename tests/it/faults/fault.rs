@@ -78,7 +78,7 @@ faults! {
 }
 
 impl Fault {
-    /// Whether it goes on for as long as one wants.
+    /// Whether it lasts for as long as one wants.
     pub fn may_last(self) -> bool {
         use Fault::{StallBroker, StallConsumers, StallDatabase, StallReceiver, StallRelay};
         matches!(self, StallReceiver | StallRelay | StallConsumers | StallBroker | StallDatabase)

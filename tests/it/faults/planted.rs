@@ -11,7 +11,7 @@ use super::auditor::Audit;
 use super::sender::Name;
 use crate::simulation::deliver::Way;
 use crate::simulation::harness::Harness;
-use crate::simulation::life::Life;
+use crate::simulation::history::History;
 use crate::simulation::state::{NOW, moment};
 
 /// What is planted, and what the auditor must say of it.
@@ -28,7 +28,7 @@ const LIFE: &str = "is not emitted as it was";
 
 const PLANTS: [Plant; 7] = [
     Plant {
-        kind: "an event that is gone",
+        kind: "an event that was deleted",
         plant:
             "create table ingest.kept as select * from ingest.inbox where event_type = 'invoice.paid' limit 1;
                 delete from ingest.inbox i using ingest.kept k
@@ -90,18 +90,18 @@ const PLANTS: [Plant; 7] = [
 async fn auditor_detects_lost_doubled_or_wrong_events() {
     let harness = Harness::new().await;
     let mut rng = Rng::with_seed(5);
-    let lives: Vec<Life> = (0..3).map(|number| Life::new(number, rng.u64(..))).collect();
-    let (unreported, emitted) = lives.split_last().unwrap();
-    let emitted: Vec<&Life> = emitted.iter().collect();
+    let histories: Vec<History> = (0..3).map(|number| History::new(number, rng.u64(..))).collect();
+    let (unreported, emitted) = histories.split_last().unwrap();
+    let emitted: Vec<&History> = emitted.iter().collect();
     harness.deliver(&emitted, &mut rng, Way::Direct { batch: 400, consumers: 1 }).await;
-    let taken = emitted.iter().flat_map(|life| &life.emitted);
+    let taken = emitted.iter().flat_map(|history| &history.emitted);
     let taken: BTreeSet<Name> =
         taken.map(|emitted| (emitted.envelope.source, emitted.envelope.event_id.clone())).collect();
     let audit = Audit {
         pool: harness.database.pool.clone(),
         config: crate::support::config(harness.database.url()),
         clock: Clock::fixed(moment(NOW)),
-        lives: &emitted,
+        histories: &emitted,
         taken: &taken,
     };
     assert_eq!(audit.findings().await, Vec::<String>::new(), "all is well");
@@ -124,11 +124,11 @@ async fn auditor_detects_lost_doubled_or_wrong_events() {
     assert_eq!(audit.findings().await, Vec::<String>::new(), "all is well again");
     assert!(overlooked.is_empty(), "{}", overlooked.join("\n"));
 
-    // What never came and was answered with nothing is known to nobody but the life itself.
-    let all: Vec<&Life> = emitted.iter().copied().chain([unreported]).collect();
-    let findings = Audit { lives: &all, ..audit }.findings().await;
+    // What never came and was answered with nothing is known to nobody but the history itself.
+    let all: Vec<&History> = emitted.iter().copied().chain([unreported]).collect();
+    let findings = Audit { histories: &all, ..audit }.findings().await;
     assert!(
-        matches!(&findings[..], [one] if one.contains("life 2 is not emitted as it was")),
+        matches!(&findings[..], [one] if one.contains("history 2 is not emitted as it was")),
         "{findings:#?}"
     );
     harness.stop().await;

@@ -15,7 +15,7 @@ use super::cluster::{Cluster, Part};
 use super::sender::{Name, Sender};
 use super::waves::Waves;
 use crate::simulation::elsewhere::happened_here;
-use crate::simulation::life::Life;
+use crate::simulation::history::History;
 use crate::simulation::state::PHASES;
 use crate::simulation::{SEED, acts, deliver};
 use crate::support::process::Version;
@@ -27,7 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 
 /// How much happens.
 pub struct Size {
-    pub lives: u16,
+    pub histories: u16,
     pub events_per_second: u32,
     pub small_disk: bool,
     pub stall_s: u64,
@@ -38,7 +38,7 @@ pub struct Size {
 /// A run from its beginning to its end.
 pub struct Run {
     seed: u64,
-    lives: Vec<Life>,
+    histories: Vec<History>,
     /// The events of the phases that have not begun.
     phases: std::vec::IntoIter<Vec<Envelope>>,
     begun: usize,
@@ -49,24 +49,27 @@ pub struct Run {
 }
 
 impl Run {
-    /// The lives, all servers and processes, and a sender that has begun.
+    /// The histories, all servers and processes, and a sender that has begun.
     pub async fn begin(seed: u64, size: &Size) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let mut lives: Vec<Life> = (0..size.lives).map(|number| Life::new(number, rng.u64(..))).collect();
+        let mut histories: Vec<History> =
+            (0..size.histories).map(|number| History::new(number, rng.u64(..))).collect();
         if size.version == Version::Other {
             // An older version may count events of another mode or account.
-            lives.iter_mut().for_each(|life| life.emitted.retain(|emitted| happened_here(&emitted.envelope)));
+            histories
+                .iter_mut()
+                .for_each(|history| history.emitted.retain(|emitted| happened_here(&emitted.envelope)));
         }
-        let phases = deliver::spread(&lives.iter().collect::<Vec<_>>(), &mut rng).into_iter();
+        let phases = deliver::spread(&histories.iter().collect::<Vec<_>>(), &mut rng).into_iter();
         let mut cluster = Cluster::found(size.small_disk, size.version).await;
-        acts::act(&cluster.pool(), &lives.iter().collect::<Vec<_>>(), 0).await;
-        acts::stand(&cluster.pool(), &lives.iter().collect::<Vec<_>>()).await;
+        acts::act(&cluster.pool(), &histories.iter().collect::<Vec<_>>(), 0).await;
+        acts::insert_preexisting(&cluster.pool(), &histories.iter().collect::<Vec<_>>()).await;
         cluster.open();
         let sender =
             Arc::new(Sender::new(cluster.urls(), cluster.hand(), size.events_per_second, rng.u64(..)));
         let waves = Waves::new(rng.u64(..), Duration::from_secs(size.stall_s));
         let sending = TaskTracker::new().spawn(async {});
-        let mut run = Self { seed, lives, phases, begun: 0, cluster, sender, sending, waves };
+        let mut run = Self { seed, histories, phases, begun: 0, cluster, sender, sending, waves };
         run.phase(0).await;
         let sender = run.sender.clone();
         run.sending = TaskTracker::new().spawn(async move { sender.run().await });
@@ -78,8 +81,8 @@ impl Run {
         while self.begun <= phase {
             let Some(events) = self.phases.next() else { return };
             if self.begun > 0 {
-                let lives: Vec<&Life> = self.lives.iter().collect();
-                acts::act(&self.cluster.pool(), &lives, self.begun).await;
+                let histories: Vec<&History> = self.histories.iter().collect();
+                acts::act(&self.cluster.pool(), &histories, self.begun).await;
             }
             self.sender.give(events);
             self.begun += 1;
@@ -112,9 +115,9 @@ impl Run {
         let mut taken = self.sender.taken();
         taken.extend(self.sender.hooks().iter().map(|hook| (hook.source, hook.event_id.clone())));
         let all: BTreeSet<Name> = self
-            .lives
+            .histories
             .iter()
-            .flat_map(|life| &life.emitted)
+            .flat_map(|history| &history.emitted)
             .map(|emitted| (emitted.envelope.source, emitted.envelope.event_id.clone()))
             .collect();
         assert_eq!(taken, all, "everything was taken in the end");
@@ -122,12 +125,12 @@ impl Run {
         for at in 0..self.cluster.places.len() {
             self.cluster.stop(at).await;
         }
-        let lives: Vec<&Life> = self.lives.iter().collect();
+        let histories: Vec<&History> = self.histories.iter().collect();
         let audit = Audit {
             pool: self.cluster.pool(),
             config: crate::support::config(self.cluster.servers.database_url()),
             clock: Clock::System,
-            lives: &lives,
+            histories: &histories,
             taken: &taken,
         };
         let findings = audit.findings().await;
@@ -136,9 +139,9 @@ impl Run {
         println!("answers: {answers:?}");
         self.print_stops();
         println!(
-            "{} faults, {} lives: {} events taken; 0 lost, 0 dead, 0 applied twice, 0 manual steps ({SEED}={})",
+            "{} faults, {} histories: {} events taken; 0 lost, 0 dead, 0 applied twice, 0 manual steps ({SEED}={})",
             self.waves.count(),
-            lives.len(),
+            histories.len(),
             taken.len(),
             self.seed
         );

@@ -187,7 +187,7 @@ async fn customer_of_deleted_user_is_kept() {
     let gone = json!({"id": ALICE, "email": "alice@example.com"});
     app.apply([row("alice_gone", "DELETE", "auth.users", Value::Null, gone)]).await;
     assert!(app.parked().await.contains(&"cus_alice user_gone".to_owned()));
-    forget_bob(&app, "Alice is gone").await;
+    forget_bob(&app, "Alice was deleted").await;
 }
 
 #[tokio::test]

@@ -255,7 +255,7 @@ pub fn database_change(data: &[u8]) {
             is_key(&report.state.row_id);
             is_moment(report.occurred_at);
             assert!(report.state.amount >= 0, "{:?}", report.state);
-            assert!(!(report.is_final && report.state.counted), "counts though it is gone");
+            assert!(!(report.is_final && report.state.counted), "counts though it was deleted");
             wins_whatever_the_order(&report);
         }
         (Ok(Meaning::Login(login)), Ok(Meaning::Login(again))) => is_login(&login, &again),

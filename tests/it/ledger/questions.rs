@@ -53,7 +53,7 @@ async fn the_mrr_at_any_date_as_known_at_any_date() {
     let of_ann = Question { user_id: Some(ANN), ..at(92, None) };
     assert_eq!(total(&app, of_ann).await, usd(2500, 1));
 
-    // A late event tells that Ann paid less in between: the belief of before can still be asked for.
+    // A late event reports that Ann paid less in between: the belief of before can still be asked for.
     app.store_at(day(200)).apply(&[on(30, of("sub_1", "cus_1", "active", 400))]).await.unwrap();
     assert_eq!(total(&app, at(40, None)).await, usd(400, 1));
     assert_eq!(total(&app, at(40, Some(day(200)))).await, usd(400, 1));
@@ -67,7 +67,7 @@ async fn the_waterfall_adds_up_month_by_month() {
     let app = app().await;
     let months = ledger::months("2026-02".parse().ok(), "2026-05".parse().ok(), NOW).unwrap();
     let rows = ledger::waterfall(&app.database.pool, &months, None).await.unwrap().rows;
-    let told_of = |row: &Row| {
+    let summary_of = |row: &Row| {
         assert_eq!(
             row.opening + row.new + row.expansion + row.contraction + row.churn + row.reactivation,
             row.closing
@@ -86,7 +86,7 @@ async fn the_waterfall_adds_up_month_by_month() {
     };
     assert!(rows.windows(2).all(|pair| pair[0].closing == pair[1].opening));
     assert_eq!(
-        rows.iter().map(told_of).collect::<Vec<_>>(),
+        rows.iter().map(summary_of).collect::<Vec<_>>(),
         [
             "usd 2026-02: 1000 0 0 0 -> 1000 of 1",
             "usd 2026-03: 1000 0 1500 0 -> 2500 of 1",
@@ -96,7 +96,7 @@ async fn the_waterfall_adds_up_month_by_month() {
     );
     assert_eq!(rows[2].movements, Counts { new: 1, churn: 1, ..Counts::default() });
     let then = ledger::waterfall(&app.database.pool, &months, Some(day(100))).await.unwrap().rows;
-    assert_eq!(told_of(&then[2]), "usd 2026-04: 2500 0 0 0 -> 2500 of 1");
+    assert_eq!(summary_of(&then[2]), "usd 2026-04: 2500 0 0 0 -> 2500 of 1");
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn status_reads_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_changed_since_and_one_of_a_newer_version_are_told_apart() {
+async fn changed_file_differs_from_one_of_a_newer_version() {
     let database = TestDatabase::migrated().await;
     execute(
         &database.pool,

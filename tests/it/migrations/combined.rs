@@ -1,5 +1,5 @@
-//! A database that the first files made, before they were combined into fewer: with the last of them it goes on without a
-//! hand, otherwise it is told what to do. That the combined files make what the first ones made was compared when they were
+//! A database that the first files made, before they were combined into fewer: with the last of them it continues without a
+//! hand, otherwise the error says what to do. That the combined files make what the first ones made was compared when they were
 //! written; here a database made by the present files gets the bookkeeping of the first ones.
 
 use memberflow::config::Config;
@@ -21,18 +21,18 @@ const KEPT: [&str; 2] = ["20251125000000", "20251126000000"];
 /// The last of the files that stand in the place of the first ones.
 const REPLACED_UP_TO: i64 = 20_251_205_001_700;
 
-/// The versions that are gone, as they are given to the Supabase CLI.
-fn gone() -> Vec<&'static str> {
+/// The versions that were removed, as they are given to the Supabase CLI.
+fn removed() -> Vec<&'static str> {
     let command = README.split("supabase migration repair --status reverted").nth(1).expect("the command");
     let command = command.split("```").next().unwrap_or_default();
     command.split_whitespace().filter(|word| *word != "\\").collect()
 }
 
-/// Lets the database say that it was migrated by the first files, `gone` of them besides those that kept their numbers.
-async fn note(pool: &PgPool, gone: &[&str], last_checksum: &str) {
+/// Lets the database say that it was migrated by the first files, `removed` of them besides those that kept their numbers.
+async fn note(pool: &PgPool, removed: &[&str], last_checksum: &str) {
     let rows: Vec<String> = KEPT
         .iter()
-        .chain(gone)
+        .chain(removed)
         .map(|version| {
             let checksum = if *version == LAST { last_checksum } else { "00" };
             format!("({version}, 'of then', '2026-01-02', true, decode('{checksum}', 'hex'), 1)")
@@ -53,7 +53,7 @@ async fn note(pool: &PgPool, gone: &[&str], last_checksum: &str) {
 /// A database as the version before leaves it, with its bookkeeping.
 pub async fn of_the_version_before() -> TestDatabase {
     let database = TestDatabase::migrated().await;
-    note(&database.pool, &gone(), LAST_CHECKSUM).await;
+    note(&database.pool, &removed(), LAST_CHECKSUM).await;
     execute(
         &database.pool,
         &format!("delete from ingest.schema_migrations where version > {REPLACED_UP_TO}"),
@@ -69,7 +69,7 @@ async fn doctor_says(database: &TestDatabase, level: Level) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn database_with_the_last_former_file_goes_on_without_a_hand() {
+async fn database_with_the_last_former_file_continues_alone() {
     let fresh = TestDatabase::migrated().await;
     let database = of_the_version_before().await;
     let newer = migrate::status(&database.options()).await.unwrap();
@@ -88,7 +88,7 @@ async fn database_with_the_last_former_file_goes_on_without_a_hand() {
 #[tokio::test]
 async fn status_and_doctor_know_the_database_before_and_after() {
     let database = TestDatabase::migrated().await;
-    note(&database.pool, &gone(), LAST_CHECKSUM).await;
+    note(&database.pool, &removed(), LAST_CHECKSUM).await;
     for _ in 0..2 {
         let lines = migrate::status(&database.options()).await.unwrap();
         assert_eq!(lines.len(), files().len());
@@ -103,11 +103,13 @@ async fn status_and_doctor_know_the_database_before_and_after() {
 
 #[tokio::test]
 async fn database_without_the_last_former_file_is_refused_untouched() {
-    let (all, other) = (gone(), "11".repeat(48));
+    let (all, other) = (removed(), "11".repeat(48));
     let without_last: Vec<&str> = all.iter().copied().filter(|version| *version != LAST).collect();
-    for (gone, checksum) in [(&without_last[..], LAST_CHECKSUM), (&all[..1], LAST_CHECKSUM), (&all, &other)] {
+    for (removed, checksum) in
+        [(&without_last[..], LAST_CHECKSUM), (&all[..1], LAST_CHECKSUM), (&all, &other)]
+    {
         let database = TestDatabase::migrated().await;
-        note(&database.pool, gone, checksum).await;
+        note(&database.pool, removed, checksum).await;
         let noted = texts(&database.pool, BOOKKEEPING).await;
         let refused = migrate::run(&database.options(), MigrateOptions::default()).await.unwrap_err();
         assert!(matches!(refused, MigrateError::Combined), "{refused}");
@@ -115,7 +117,7 @@ async fn database_without_the_last_former_file_is_refused_untouched() {
         assert_eq!(texts(&database.pool, BOOKKEEPING).await, noted);
 
         let lines = migrate::status(&database.options()).await.unwrap();
-        assert_eq!(lines.iter().filter(|line| line.state == State::Combined).count(), gone.len());
+        assert_eq!(lines.iter().filter(|line| line.state == State::Combined).count(), removed.len());
         let says = doctor_says(&database, Level::Failed).await;
         assert!(says.iter().any(|message| message.contains("by an earlier version")), "{says:?}");
     }
@@ -133,11 +135,16 @@ async fn files_refuse_a_database_that_lacks_what_former_files_made() {
 }
 
 #[tokio::test]
-async fn command_for_the_supabase_cli_names_every_file_that_is_gone() {
-    let gone = gone();
-    assert_eq!(gone.len(), 45);
-    assert!(gone.is_sorted() && gone.contains(&LAST) && !gone.contains(&KEPT[0]) && !gone.contains(&KEPT[1]));
+async fn command_for_the_supabase_cli_names_every_removed_file() {
+    let removed = removed();
+    assert_eq!(removed.len(), 45);
+    assert!(
+        removed.is_sorted()
+            && removed.contains(&LAST)
+            && !removed.contains(&KEPT[0])
+            && !removed.contains(&KEPT[1])
+    );
     let database = TestDatabase::migrated().await;
     let present = texts(&database.pool, "select version::text from ingest.schema_migrations").await;
-    assert!(gone.iter().all(|version| !present.iter().any(|it| it == version)), "{present:?}");
+    assert!(removed.iter().all(|version| !present.iter().any(|it| it == version)), "{present:?}");
 }

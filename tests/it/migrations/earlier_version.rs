@@ -44,7 +44,7 @@ const FAIL: &str = "
         (source, event_id, event_type, occurred_at, received_at, body, attempts, last_error, next_at)
     values ($1, $2, $3, $4, $5, $6, $7, case when $7 > 0 then 'not today' end, now() + interval '1 hour')";
 
-const BURY: &str = "
+const DEAD_LETTER: &str = "
     insert into ingest.dead_letters (source, event_id, event_type, occurred_at, received_at, body, reason, dead_at)
     values ($1, $2, $3, $4, $5, $6, 'a reason', '2026-01-02')";
 
@@ -138,7 +138,7 @@ async fn failed_and_dead_events_move_with_their_state() {
         bound(FAIL, &event(id)).bind(attempts).execute(pool).await.unwrap();
     }
     for id in ["evt_dead", "evt_failed"] {
-        bound(BURY, &event(id)).execute(pool).await.unwrap();
+        bound(DEAD_LETTER, &event(id)).execute(pool).await.unwrap();
     }
     assert_eq!(app.store.move_earlier().await.unwrap(), 5);
     let moved = "select event_id, state, attempts, alone, reason, dead_at = '2026-01-02' as dated
@@ -171,7 +171,7 @@ async fn previous_version_migrates_without_loss() {
         bound(ACCEPT, &event(&name(number))).execute(pool).await.unwrap();
     }
     bound(FAIL, &event("evt_4")).bind(2).execute(pool).await.unwrap();
-    bound(BURY, &event("evt_5")).execute(pool).await.unwrap();
+    bound(DEAD_LETTER, &event("evt_5")).execute(pool).await.unwrap();
     execute(pool, "insert into ingest.consumers (id, started_at) values (gen_random_uuid(), now())").await;
     execute(pool, TRIGGER).await;
     let letter = number(pool, "select max(id) from ingest.dead_letters").await;

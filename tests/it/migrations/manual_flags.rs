@@ -57,7 +57,7 @@ async fn columns_that_the_deployment_lacked_are_not_flagged() {
     assert_eq!(texts(&database.pool, FLAGS).await, ["inactive f churned t"]);
 }
 
-/// The words on the flag are what tells that the values were flagged; the deployment's own words do not undo that.
+/// The words on the flag are what shows that the values were flagged; the deployment's own words do not undo that.
 #[tokio::test]
 async fn deployment_that_has_started_before_keeps_its_flags() {
     let database = deployed("'vip', 'churned'").await;

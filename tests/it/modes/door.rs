@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{OTHER_ACCOUNT, app, flags};
 use crate::support::app::TestApp;
-use crate::support::edge::{Edge, NOW, eventually};
 use crate::support::process::{Serving, Settings, memberflow};
+use crate::support::receiver::{NOW, TestReceiver, eventually};
 use memberflow::config::Config;
 use memberflow::ops::doctor::{Level, examine};
 use memberflow::project::stripe::StripeMode;
@@ -21,16 +21,16 @@ fn event(id: &str, changes: &Value) -> Vec<u8> {
     serde_json::to_vec(&event).unwrap()
 }
 
-async fn answered(edge: &Edge, id: &str, changes: Value) -> Value {
-    let response = edge.stripe(event(id, &changes)).send().await.unwrap();
+async fn answered(receiver: &TestReceiver, id: &str, changes: Value) -> Value {
+    let response = receiver.stripe(event(id, &changes)).send().await.unwrap();
     assert_eq!(response.status(), 200, "{id}");
     response.json().await.unwrap()
 }
 
 #[tokio::test]
 async fn not_counted_event_is_stored_and_explained() {
-    let edge = Edge::with(|config| config.stripe_mode = None).await;
-    assert_eq!(answered(&edge, "evt_1", json!({})).await, json!({"received": true, "id": "evt_1"}));
+    let receiver = TestReceiver::with(|config| config.stripe_mode = None).await;
+    assert_eq!(answered(&receiver, "evt_1", json!({})).await, json!({"received": true, "id": "evt_1"}));
     for (id, changes, setting) in [
         ("evt_2", json!({"livemode": false}), "MEMBERFLOW_STRIPE_MODE=test"),
         ("evt_3", json!({"account": OTHER_ACCOUNT}), "MEMBERFLOW_STRIPE_ACCOUNT=acct_1Connected"),
@@ -41,13 +41,13 @@ async fn not_counted_event_is_stored_and_explained() {
             "MEMBERFLOW_STRIPE_MODE=test",
         ),
     ] {
-        let answer = answered(&edge, id, changes).await;
+        let answer = answered(&receiver, id, changes).await;
         assert_eq!((&answer["received"], &answer["counted"]), (&json!(true), &json!(false)), "{answer}");
         assert!(answer["reason"].as_str().unwrap().contains(setting), "{answer}");
     }
-    assert_eq!(edge.wait_for_kept(5).await.len(), 5);
+    assert_eq!(receiver.wait_for_pending(5).await.len(), 5);
 
-    let connected = Edge::with(|config| {
+    let connected = TestReceiver::with(|config| {
         config.stripe_mode = None;
         config.stripe_account = Some(OTHER_ACCOUNT.to_owned());
     })

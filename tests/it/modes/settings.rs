@@ -12,7 +12,7 @@ const SETTINGS: [(Option<StripeMode>, Option<&str>); 5] = [
     (Some(StripeMode::Live), Some("acct_nobody")),
 ];
 
-fn everything_told() -> Vec<Envelope> {
+fn everything_reported() -> Vec<Envelope> {
     cases().into_iter().chain(live()).chain(disturbances()).collect()
 }
 
@@ -35,11 +35,11 @@ async fn rebuild_after_setting_change_equals_fresh_start() {
     let mut expected = Vec::new();
     for (mode, account) in SETTINGS {
         let fresh = app(mode, account).await;
-        apply(&fresh.store, everything_told(), 7).await;
+        apply(&fresh.store, everything_reported(), 7).await;
         expected.push(without_traces(everything(&fresh.database.pool).await));
     }
     let app = app(None, None).await;
-    apply(&app.store, everything_told(), 8).await;
+    apply(&app.store, everything_reported(), 8).await;
     for at in [1, 2, 3, 4, 0] {
         let (mode, account) = SETTINGS[at];
         let store = store(&app.database, mode, account);
@@ -54,7 +54,7 @@ async fn rebuild_after_setting_change_equals_fresh_start() {
 #[tokio::test]
 async fn partial_replay_counts_only_selected_events() {
     let app = app(None, None).await;
-    apply(&app.store, everything_told(), 9).await;
+    apply(&app.store, everything_reported(), 9).await;
     let any = store(&app.database, Some(StripeMode::Any), None);
     let selection = Selection { customer: Some("cus_mode_test".to_owned()), ..Selection::default() };
     let replayed = rebuild::replay(&any, &selection, false, &mut Progress::Silent, |_| true).await.unwrap();

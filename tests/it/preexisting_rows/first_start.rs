@@ -66,10 +66,10 @@ async fn preexisting_subscription_has_no_value_until_stripe() {
     let event =
         stripe("evt_1", "customer.subscription.updated", 5, subscription("sub_1", "cus_1", "past_due"));
     app.apply([event]).await;
-    let told_by_stripe = json!({
+    let reported_by_stripe = json!({
         "mrr": 1000, "subscription_status": "past_due", "subscription_tier": "Pro", "months_subscribed": 10
     });
-    assert_eq!(app.rows(metrics).await, [told_by_stripe]);
+    assert_eq!(app.rows(metrics).await, [reported_by_stripe]);
     assert_eq!(app.parked().await, [""; 0]);
     assert_eq!(app.rows("select 1 from public.customer_subscriptions").await.len(), 1);
 }
@@ -98,9 +98,9 @@ async fn preexisting_row_follows_customer_after_user_deleted() {
     let named = json!({"id": "cus_1", "object": "customer", "created": 1_767_225_600, "metadata": {"user_id": OTHER}});
     let evidence = stripe("evt_1", "customer.updated", 5, named);
     let mut found = Vec::new();
-    for gone_first in [false, true] {
+    for deleted_first in [false, true] {
         let app = with_members().await;
-        if gone_first {
+        if deleted_first {
             app.execute(&format!("delete from auth.users where id = '{MEMBER}'")).await;
         }
         app.apply([evidence.clone()]).await;
@@ -200,7 +200,7 @@ async fn later_events_adjust_imported_counts() {
     .await;
     assert_eq!(of(MEMBER).await, [json!(1), json!(0), json!(0), json!(0.00)]);
     assert_eq!(of(OTHER).await, [json!(0), json!(1), json!(0), json!(0.00)]);
-    assert_sound(&app, "told").await;
+    assert_sound(&app, "reported").await;
 }
 
 #[tokio::test]

@@ -51,8 +51,8 @@ async fn unreported_rows_and_deletions_are_imported() {
         (1, 1, 3)
     );
     assert_eq!(activity(&app, MEMBER).await["vision_count"], 1);
-    assert_counted(&app, "gone").await;
-    assert_sound(&app, "gone").await;
+    assert_counted(&app, "deleted").await;
+    assert_sound(&app, "deleted").await;
 }
 
 #[tokio::test]
@@ -88,8 +88,8 @@ async fn lost_change_is_corrected_before_later_ones() {
     app.apply([row("msg_2", "UPDATE", "public.journal_entries", entry(OTHER), entry(MEMBER))]).await;
     assert_eq!(entries(&app).await, [json!(0), json!(1)], "it was only late");
     app.apply([row("msg_3", "UPDATE", "public.journal_entries", entry(MEMBER), entry(OTHER))]).await;
-    assert_eq!(entries(&app).await, [json!(1), json!(0)], "told after that");
-    assert_sound(&app, "told after that").await;
+    assert_eq!(entries(&app).await, [json!(1), json!(0)], "reported after that");
+    assert_sound(&app, "reported after that").await;
 }
 
 /// The events were only late, and there were two: what was corrected meanwhile is not a third change.
@@ -108,7 +108,7 @@ async fn correction_is_dropped_when_its_events_arrive() {
     assert_eq!(entries(&app).await, [json!(0), json!(1)], "corrected");
     app.apply([step("msg_3", second.clone(), third.clone())]).await;
     app.apply([step("msg_2", first.clone(), second)]).await;
-    assert_eq!(entries(&app).await, [json!(0), json!(1)], "told late");
+    assert_eq!(entries(&app).await, [json!(0), json!(1)], "reported late");
     app.apply([step("msg_4", third, first)]).await;
     assert_eq!(entries(&app).await, [json!(1), json!(0)], "and back again");
     assert_sound(&app, "and back again").await;
@@ -138,7 +138,7 @@ async fn event_of_same_moment_supersedes_import() {
         unknown.what,
         "rows of public.journal_entries exist although events reported their deletion: they do not count"
     );
-    assert_sound(&app, "told").await;
+    assert_sound(&app, "reported").await;
 }
 
 #[tokio::test]
@@ -180,5 +180,5 @@ async fn unreported_user_deletions_keep_their_customers() {
     ])
     .await;
     assert_eq!(app.parked().await, ["cus_1 user_gone"]);
-    assert_sound(&app, "gone").await;
+    assert_sound(&app, "deleted").await;
 }

@@ -65,7 +65,7 @@ async fn later_session_replaces_weaker_evidence() {
     app.apply([session(3, MEMBER, "2026-11-12T08:59:59.9Z"), session(1, MEMBER, "2026-11-10T12:00:00.5Z")])
         .await;
     assert_eq!(activity(&app, MEMBER).await["total_logins"], 3);
-    assert_sound(&app, "told").await;
+    assert_sound(&app, "reported").await;
     // One more, and a session whose earlier moment turns out not to be within the second of Eve's sign-in.
     app.apply([session(4, OTHER, "2026-11-01T09:00:01Z"), session(5, MEMBER, "2026-11-13T00:00:00Z")]).await;
     assert_eq!(
@@ -78,7 +78,7 @@ async fn later_session_replaces_weaker_evidence() {
     let earlier = json!({"id": Uuid::from_u128(4), "user_id": OTHER, "created_at": "2026-11-01T08:00:00Z"});
     app.apply([row("msg_again", "UPDATE", "auth.sessions", earlier, json!(null))]).await;
     assert_eq!(activity(&app, OTHER).await["total_logins"], 2);
-    assert_sound(&app, "told again").await;
+    assert_sound(&app, "reported again").await;
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ async fn stripe_report_replaces_imported_payment() {
     assert_eq!(spent(&app).await[1], json!({"currency": "usd", "total_spent": 3600, "ltv": 3300}));
     app.apply([stripe("evt_3", "charge.succeeded", 3, charge)]).await;
     assert_eq!(spent(&app).await[1], json!({"currency": "usd", "total_spent": 3600, "ltv": 3300}));
-    assert_sound(&app, "told").await;
+    assert_sound(&app, "reported").await;
     let before = dump::everything(&app.database.pool).await;
     assert_eq!(backfill(&app).await.imported["payments"], 0);
     dump::assert_same(&before, &dump::everything(&app.database.pool).await, "read again");

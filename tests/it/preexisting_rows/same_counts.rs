@@ -101,7 +101,7 @@ fn made<T: std::fmt::Debug>(runner: &mut TestRunner, what: impl Strategy<Value =
 }
 
 /// Tables whose columns are of text where they may be, one of them with ids of text too and one without moments.
-async fn odd_town() -> TestApp {
+async fn odd_population() -> TestApp {
     let app = populated().await;
     app.execute("alter table storage.objects alter owner_id type text").await;
     app.execute("create table public.tracks (id text primary key, author text, state text, updated_at text)")
@@ -185,7 +185,7 @@ async fn drift(app: &TestApp) -> Vec<String> {
 
 #[tokio::test]
 async fn row_counts_equal_by_event_import_and_reconcile() {
-    let app = odd_town().await;
+    let app = odd_population().await;
     fill(&app).await;
     app.store.initial_import().await.unwrap();
     let found = facts(&app).await;
@@ -225,5 +225,5 @@ async fn row_counts_equal_by_event_import_and_reconcile() {
         app.apply(events.collect::<Vec<_>>()).await;
     }
     assert_eq!(facts(&app).await, found);
-    assert_eq!(drift(&app).await, [""; 0], "as they were told");
+    assert_eq!(drift(&app).await, [""; 0], "as they were reported");
 }

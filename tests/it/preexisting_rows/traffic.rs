@@ -204,7 +204,7 @@ async fn import_during_traffic_matches_tables() {
     }
     let reading = async {
         app.store.initial_import().await.unwrap();
-        // Once more: now it looks for what is gone and for what was told otherwise, too.
+        // Once more: now it looks for what was deleted and for what was reported otherwise, too.
         backfill(&app).await;
         backfill(&app).await
     };

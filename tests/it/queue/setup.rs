@@ -99,7 +99,7 @@ pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     }
 }
 
-/// An event whose body tells it from every other.
+/// An event whose body differs from every other.
 pub fn event(source: Source, number: usize) -> Envelope {
     let moment = OffsetDateTime::from_unix_timestamp(1_764_000_000 + number as i64).unwrap();
     Envelope {

@@ -103,7 +103,7 @@ async fn replaying_damaged_members_leaves_no_drift() {
     for round in 0..4 {
         let some = rng.choose_multiple(all.iter().copied(), 3);
         for &member in &some {
-            // What tells whose an object is, is not lost with the object itself.
+            // What says whose an object is, is not lost with the object itself.
             let possible = if rng.bool() { &DERIVED[..] } else { &FACTS[..] };
             for statement in possible.iter().filter(|_| rng.bool()) {
                 damage(&populated, member, statement).await;

@@ -68,8 +68,8 @@ async fn later_events_apply_equally_after_pruning() {
         apply(&populated.store, then.clone()).await;
         populated.end().await;
     }
-    dump::assert_same(&tables(&populated).await, &tables(&other).await, "told the rest");
-    other.assert_sound("told the rest").await;
+    dump::assert_same(&tables(&populated).await, &tables(&other).await, "with the rest reported");
+    other.assert_sound("with the rest reported").await;
 
     let applied = other.store.apply(&events).await.unwrap();
     assert_eq!((applied.new, applied.dead), (0, 0), "each is known by its name");

@@ -134,7 +134,7 @@ async fn ledger_repair_supersedes_movements() {
     let before = populated.text(rows).await;
     let (report, _) = populated.rebuild().await;
     assert_eq!(report.differing, BTreeMap::from([("public.mrr_movements".to_owned(), 1)]));
-    assert_ne!(populated.text(rows).await, before, "the wrong one stays beside the right one");
+    assert_ne!(populated.text(rows).await, before, "the wrong one stays next to the right one");
     populated.assert_sound("fixed").await;
 }
 
@@ -193,5 +193,5 @@ async fn passing_time_is_not_a_difference() {
     let (report, _) = run(&later, false).await.unwrap();
     assert_eq!(report.differing.len(), 1, "{:?}", report.differing);
     let (_, differences) = run(&later, true).await.unwrap();
-    assert_eq!(differences, [], "fixed later, looked at from then");
+    assert_eq!(differences, [], "fixed later, compared from then");
 }

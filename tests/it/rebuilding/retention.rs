@@ -2,8 +2,8 @@
 //! consumers one does.
 
 use super::PopulatedApp;
-use crate::support::edge::eventually;
 use crate::support::process::{Serving, Settings};
+use crate::support::receiver::eventually;
 
 /// Makes one event in two older than they are kept here.
 const AGE: &str = "update ingest.inbox set applied_at = now() - make_interval(days => 35 + 2 * (abs(hashtext(event_id)) % 2))";

@@ -11,11 +11,11 @@ use crate::support::dump;
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 
 /// A database with pre-existing rows, imported, with later events about some of them.
-async fn old_house() -> TestApp {
+async fn old_app() -> TestApp {
     let app = TestApp::begin().await;
     app.sign_up(MEMBER, "ada@example.com").await;
     app.name_tier("Pro", "price_pro").await;
-    for (id, subscription) in [(1, "sub_told"), (2, "sub_untold")] {
+    for (id, subscription) in [(1, "sub_reported"), (2, "sub_unreported")] {
         app.execute(&format!(
             "insert into public.customer_subscriptions
                  (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id,
@@ -26,7 +26,7 @@ async fn old_house() -> TestApp {
         ))
         .await;
     }
-    for (id, invoice) in [(3, "'in_told'"), (4, "'in_untold'"), (5, "null"), (6, "'in_told'")] {
+    for (id, invoice) in [(3, "'in_reported'"), (4, "'in_unreported'"), (5, "null"), (6, "'in_reported'")] {
         app.execute(&format!(
             "insert into public.payment_history (id, user_id, amount, status, stripe_invoice_id, created_at)
              values ('{}', '{MEMBER}', 1, 'succeeded', {invoice}, '2025-01-0{id}')",
@@ -36,10 +36,10 @@ async fn old_house() -> TestApp {
     }
     app.store.initial_import().await.unwrap();
     let mut invoice = paid_invoice("in_of_untold", "cus_1", 500);
-    invoice["subscription"] = json!("sub_untold");
+    invoice["subscription"] = json!("sub_unreported");
     app.apply([
-        stripe("evt_1", "customer.subscription.created", 1, subscription("sub_told", "cus_1", "active")),
-        stripe("evt_2", "invoice.paid", 2, paid_invoice("in_told", "cus_1", 1000)),
+        stripe("evt_1", "customer.subscription.created", 1, subscription("sub_reported", "cus_1", "active")),
+        stripe("evt_2", "invoice.paid", 2, paid_invoice("in_reported", "cus_1", 1000)),
         stripe("evt_3", "invoice.paid", 2, invoice),
     ])
     .await;
@@ -53,9 +53,9 @@ async fn assert_sound(store: &Store, when: &str) {
 
 #[tokio::test]
 async fn preexisting_rows_are_neither_reported_nor_changed() {
-    let app = old_house().await;
+    let app = old_app().await;
     let before = dump::everything(&app.database.pool).await;
-    let adopted = app.rows("select history_id from ingest.payments where id = 'in_told'").await;
+    let adopted = app.rows("select history_id from ingest.payments where id = 'in_reported'").await;
     assert_eq!(adopted, [json!({"history_id": Uuid::from_u128(3)})], "the older of two rows is taken");
     assert_sound(&app.store, "untouched").await;
     run(&app.store, false).await.unwrap();
@@ -65,7 +65,7 @@ async fn preexisting_rows_are_neither_reported_nor_changed() {
 
 #[tokio::test]
 async fn adopted_rows_keep_their_ids() {
-    let app = old_house().await;
+    let app = old_app().await;
     let before = dump::everything(&app.database.pool).await;
     for loss in [
         "delete from ingest.payments",
@@ -127,8 +127,8 @@ async fn match_made_by_rebuild_is_recorded() {
 #[tokio::test]
 async fn preexisting_rows_are_rebuilt() {
     let app = TestApp::begin().await;
-    let untold = Uuid::from_u128(0xbbbb);
-    for (user, name) in [(MEMBER, "ada"), (untold, "eve")] {
+    let unreported = Uuid::from_u128(0xbbbb);
+    for (user, name) in [(MEMBER, "ada"), (unreported, "eve")] {
         app.sign_up(user, &format!("{name}@example.com")).await;
         for statement in [
             format!(

@@ -95,7 +95,7 @@ async fn only_one_runs_at_a_time() {
     let first = Rebuild::begin(&populated.store).await.unwrap();
     assert!(matches!(run(&populated.store, true).await, Err(RebuildError::AnotherIsRunning)));
     drop(first);
-    populated.assert_sound("the first is gone").await;
+    populated.assert_sound("the first was deleted").await;
 }
 
 #[tokio::test]

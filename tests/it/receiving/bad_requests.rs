@@ -9,7 +9,7 @@ use memberflow::verify::secrets::{split_stripe, split_supabase};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, standard_webhooks, stripe};
 
 use super::bad_texts;
-use crate::support::edge::{ADMIN_TOKEN, Edge, NOW, STRIPE_SECRETS, SUPABASE_SECRETS};
+use crate::support::receiver::{ADMIN_TOKEN, NOW, STRIPE_SECRETS, SUPABASE_SECRETS, TestReceiver};
 
 const TABLE: &str = include_str!("../../../docs/bad-requests.md");
 /// The listener's limit: as much as this without an end is refused.
@@ -45,16 +45,16 @@ fn rows() -> Vec<Row> {
 
 #[tokio::test]
 async fn bad_requests_match_the_documented_table() {
-    let edge = Edge::with(|config| config.body_limit_bytes = LIMIT_BYTES).await;
+    let receiver = TestReceiver::with(|config| config.body_limit_bytes = LIMIT_BYTES).await;
     let rows = rows();
     assert!(rows.len() >= 40);
     let mut wrong = Vec::new();
-    let mut kept = 0;
+    let mut pending = 0;
     for Row { input, endpoint, status, kind, stored } in &rows {
-        let answer = send(&edge, &Request::named(input, endpoint).wire()).await;
-        let all = edge.kept().await;
-        let new: Vec<&str> = all[kept..].iter().map(|event| event.event_id.as_str()).collect();
-        kept = all.len();
+        let answer = send(&receiver, &Request::named(input, endpoint).wire()).await;
+        let all = receiver.pending().await;
+        let new: Vec<&str> = all[pending..].iter().map(|event| event.event_id.as_str()).collect();
+        pending = all.len();
         let expected = (*status, kind.as_str(), stored.as_str());
         let was = (answer.status, answer.kind.as_str(), new.first().copied().unwrap_or("nothing"));
         if was != expected || new.len() > 1 {
@@ -62,24 +62,24 @@ async fn bad_requests_match_the_documented_table() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(edge.get("/healthz").await.status(), 200);
+    assert_eq!(receiver.get("/healthz").await.status(), 200);
 }
 
 #[tokio::test]
 async fn hook_without_metadata_is_answered_by_its_fields() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     for (input, answer) in [
         ("metadata missing", "{}"),
         ("token hook without metadata", r#"{"claims":{"exp":1, "a":1.50}}"#),
         ("MFA hook without metadata", r#"{"decision":"continue"}"#),
     ] {
         let body = body(input, "auth").unwrap();
-        assert_eq!(super::text(edge.supabase("auth", "msg_1", body)).await, (200, answer.to_owned()));
+        assert_eq!(super::text(receiver.supabase("auth", "msg_1", body)).await, (200, answer.to_owned()));
     }
     let body = body("SMS hook without metadata", "auth").unwrap();
-    let (_, answer) = super::text(edge.supabase("auth", "msg_1", body)).await;
+    let (_, answer) = super::text(receiver.supabase("auth", "msg_1", body)).await;
     assert!(answer.contains("only observes"), "{answer}");
-    assert!(edge.kept().await.is_empty());
+    assert!(receiver.pending().await.is_empty());
 }
 
 /// What came back.
@@ -89,8 +89,8 @@ struct Answer {
     kind: String,
 }
 
-async fn send(edge: &Edge, wire: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+async fn send(receiver: &TestReceiver, wire: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(receiver.address).await.unwrap();
     // A server that has heard enough may close before everything is written.
     stream.write_all(wire).await.ok();
     let mut answer = Vec::new();

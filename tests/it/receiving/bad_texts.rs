@@ -5,7 +5,7 @@ use memberflow::verify::secrets::split_twilio;
 use memberflow::verify::{TwilioTokens, twilio};
 
 use super::bad_requests::{Headers, LIMIT_BYTES};
-use crate::support::edge::{PUBLIC_URL, TWILIO_ACCOUNT, TWILIO_TOKENS};
+use crate::support::receiver::{PUBLIC_URL, TWILIO_ACCOUNT, TWILIO_TOKENS};
 
 /// The address with the hash of the body, or of another one.
 pub(super) fn json_path(input: &str) -> String {

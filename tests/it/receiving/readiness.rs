@@ -12,10 +12,10 @@ use tokio::time::sleep;
 
 use crate::support::broker::url_at;
 use crate::support::database::TestDatabase;
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS, eventually};
 use crate::support::population::Population;
 use crate::support::process::{Serving, Settings};
 use crate::support::proxy::{Mode, Proxy};
+use crate::support::receiver::{STRIPE_SECRETS, SUPABASE_SECRETS, eventually};
 use crate::whole_way::sender::Sender;
 
 /// Far enough that ten connections could ask the database for a hundred of the questions a second: 400 would have to wait

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{COMPARE, FIX, lines};
 use crate::support::app::TestApp;
-use crate::support::edge::eventually;
+use crate::support::receiver::eventually;
 
 const MEMBER: Uuid = Uuid::from_u128(0xaaaa_aaaa_aaaa_4aaa_8aaa_aaaa_aaaa_aaaa);
 

@@ -167,7 +167,7 @@ async fn wrong_campaign_sums_are_recounted() {
     let behind = "do $$ begin set local session_replication_role = replica;";
     let campaign = "public.marketing_campaigns";
     let fix = FixedBy::Reconcile.command();
-    // Sums that went astray; one that its campaign's leads never told of stays as the application has it.
+    // Sums that went astray; one that its campaign's leads never reported stays as the application has it.
     app.execute(&format!(
         "{behind} update {campaign} set total_leads = 9, total_conversions = 0, revenue_generated = 1,
                          calculated_cpl = 5, calculated_roi = null where id = '{spring}';

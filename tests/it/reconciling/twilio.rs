@@ -74,7 +74,7 @@ async fn missed_messages_are_imported_once_with_consent() {
     assert_eq!(lines(&account, &app, FIX).await, [""; 0]);
     let media = format!(
         "https://api.twilio.com/2010-04-01/Accounts/{}/Messages/{}/Media/ME1",
-        crate::support::edge::TWILIO_ACCOUNT,
+        crate::support::receiver::TWILIO_ACCOUNT,
         sid(5)
     );
     let expected = [
@@ -226,8 +226,8 @@ async fn differing_rows_are_named_until_a_rebuild() {
 fn settings(account: &TwilioAccount, app: &TestApp) -> Settings {
     vec![
         ("DATABASE_URL", app.database.url()),
-        ("TWILIO_ACCOUNT_SID", crate::support::edge::TWILIO_ACCOUNT.to_owned()),
-        ("TWILIO_AUTH_TOKENS", crate::support::edge::TWILIO_TOKENS.to_owned()),
+        ("TWILIO_ACCOUNT_SID", crate::support::receiver::TWILIO_ACCOUNT.to_owned()),
+        ("TWILIO_AUTH_TOKENS", crate::support::receiver::TWILIO_TOKENS.to_owned()),
         ("TWILIO_API_BASE", account.base.clone()),
     ]
 }

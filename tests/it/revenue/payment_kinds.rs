@@ -182,7 +182,7 @@ async fn uncaptured_part_is_neither_money_nor_refund() {
     let right = Right { payments: &[("", "pi_ch_1", "succeeded", 7950, 0)], spent: 7950, ltv: 7950 };
     is_right_in_every_order(&app, &events, &right).await;
 
-    // Listed in the charge, with a real refund of the same size beside it.
+    // Listed in the charge, with a real refund of the same size next to it.
     let real = refund("re_1", "ch_1", 5000, 9 * DAY, "succeeded");
     let listed = with(captured(10_000), json!({"refunds": {"data": [real, rest]}}));
     let events = [&events[1..], &[stripe("evt_4", "charge.refunded", 9 * DAY, listed)]].concat();

@@ -295,13 +295,13 @@ async fn coupon_currency_option_is_not_an_estimate() {
     orders.rebuild_to_the_same().await;
 }
 
-fn gone() -> Story {
+fn deleted_customer() -> Story {
     Story::read("customer_deleted_alone", "gone")
 }
 
 #[tokio::test]
 async fn deleted_customers_subscription_needs_stripe() {
-    let orders = gone().app().await;
+    let orders = deleted_customer().app().await;
     orders.all_parked(&["needs_stripe"]).await;
     orders
         .all_say("select status::text from public.customer_subscriptions", json!({"status": "active"}))
@@ -316,7 +316,7 @@ async fn deleted_customers_subscription_needs_stripe() {
 async fn reported_end_clears_deleted_customer_flag() {
     let end = json!({"status": "canceled", "ended_at": 1_786_356_000, "canceled_at": 1_786_356_000,
         "cancellation_details": {"reason": "cancellation_requested"}});
-    let orders = gone().then("customer.subscription.deleted", CREATED, &end).app().await;
+    let orders = deleted_customer().then("customer.subscription.deleted", CREATED, &end).app().await;
     orders.all_parked(&[]).await;
     let ended = json!({"status": "canceled", "cancel_at": null, "at_period_end": false,
         "reason": "cancellation_requested", "feedback": null, "paused": false});

@@ -2,7 +2,7 @@
 
 use sqlx::PgPool;
 
-use super::life::Life;
+use super::history::History;
 use super::state::{Act, Tier};
 
 /// The SQLSTATE of whom Postgres chose to end a deadlock.
@@ -10,18 +10,18 @@ const DEADLOCK: &str = "40P01";
 
 /// What happens to the database itself at the beginning of `phase`. One transaction deletes several users, with their
 /// rows in whatever order, among consumers that write these rows: of a deadlock it is the one to try again.
-pub async fn act(pool: &PgPool, lives: &[&Life], phase: usize) {
+pub async fn act(pool: &PgPool, histories: &[&History], phase: usize) {
     loop {
-        match try_to_act(pool, lives, phase).await {
+        match try_to_act(pool, histories, phase).await {
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(DEADLOCK) => {}
             done => return done.unwrap(),
         }
     }
 }
 
-async fn try_to_act(pool: &PgPool, lives: &[&Life], phase: usize) -> Result<(), sqlx::Error> {
+async fn try_to_act(pool: &PgPool, histories: &[&History], phase: usize) -> Result<(), sqlx::Error> {
     let mut tx = memberflow::database::begin(pool).await?;
-    let acts = lives.iter().flat_map(|life| &life.acts).filter(|(at, _)| *at == phase);
+    let acts = histories.iter().flat_map(|history| &history.acts).filter(|(at, _)| *at == phase);
     for (_, act) in acts {
         let query = match act {
             Act::SignUp { id, email, confirmed } => sqlx::query(
@@ -57,8 +57,8 @@ async fn try_to_act(pool: &PgPool, lives: &[&Life], phase: usize) -> Result<(), 
 }
 
 /// Inserts the pre-existing rows.
-pub async fn stand(pool: &PgPool, lives: &[&Life]) {
-    for found in lives.iter().flat_map(|life| &life.found) {
+pub async fn insert_preexisting(pool: &PgPool, histories: &[&History]) {
+    for row in histories.iter().flat_map(|history| &history.preexisting) {
         sqlx::query(
             "insert into public.customer_subscriptions
                  (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id, stripe_price_id,
@@ -67,18 +67,18 @@ pub async fn stand(pool: &PgPool, lives: &[&Life]) {
                     case when $6 = 'canceled' then to_timestamp($7 + 86400) end
              from public.membership_tiers t where t.stripe_price_id = $5",
         )
-        .bind(found.id)
-        .bind(found.user)
-        .bind(&found.customer)
-        .bind(&found.subscription)
-        .bind(&found.price)
-        .bind(found.status)
-        .bind(found.created)
+        .bind(row.id)
+        .bind(row.user)
+        .bind(&row.customer)
+        .bind(&row.subscription)
+        .bind(&row.price)
+        .bind(row.status)
+        .bind(row.created)
         .execute(pool)
         .await
         .unwrap();
     }
-    for (user, status) in lives.iter().flat_map(|life| &life.by_hand) {
+    for (user, status) in histories.iter().flat_map(|history| &history.by_hand) {
         let insert = "insert into public.user_activity_metrics (user_id, engagement_status, engagement_status_is_manual)
                       values ($1, $2, true)";
         sqlx::query(insert).bind(user).bind(status).execute(pool).await.unwrap();

@@ -3,23 +3,23 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
-use super::life::Life;
+use super::history::History;
 use super::tables::Said;
 
-/// What differs, by the number of the life: the lines to show.
-pub fn differences(lives: &[&Life], said: &Said) -> BTreeMap<u16, String> {
+/// What differs, by the number of the history: the lines to show.
+pub fn differences(histories: &[&History], said: &Said) -> BTreeMap<u16, String> {
     let mut differences: BTreeMap<u16, String> = BTreeMap::new();
     for (table, rows) in said {
         let mut unexplained: HashMap<&str, usize> = HashMap::new();
         rows.iter().for_each(|row| *unexplained.entry(row).or_default() += 1);
-        for life in lives {
-            for row in &life.expected[table.as_str()] {
+        for history in histories {
+            for row in &history.expected[table.as_str()] {
                 let found =
                     row.iter().find(|line| unexplained.get(line.as_str()).is_some_and(|left| *left > 0));
                 match found {
                     Some(line) => *unexplained.get_mut(line.as_str()).unwrap() -= 1,
                     None => {
-                        let shown = differences.entry(life.number).or_default();
+                        let shown = differences.entry(history.number).or_default();
                         writeln!(shown, "- {table}: {}", row.join(" or ")).unwrap();
                     }
                 }
@@ -32,7 +32,7 @@ pub fn differences(lives: &[&Life], said: &Said) -> BTreeMap<u16, String> {
     differences
 }
 
-/// Whose a line is: users' ids begin with their life's number, ids of Stripe's end with it.
+/// Whose a line is: users' ids begin with their history's number, ids of Stripe's end with it.
 fn number(line: &str) -> u16 {
     let digits = match line.strip_prefix("user=") {
         Some(user) => &user[..4],

@@ -1,4 +1,4 @@
-//! Delivering lives: in any order, in any batches, more than once, to two consumers, through a queue or not.
+//! Delivering histories: in any order, in any batches, more than once, to two consumers, through a queue or not.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::acts;
 use super::harness::Harness;
-use super::life::Life;
+use super::history::History;
 use super::state::PHASES;
 use crate::support::consuming::Consuming;
 
@@ -21,7 +21,7 @@ use crate::support::consuming::Consuming;
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Events that are accepted at once, at most: what comes together travels in one message.
-const CROWD: usize = 60;
+const GROUP_MAX: usize = 60;
 
 /// The way that events take to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +35,15 @@ pub enum Way {
 }
 
 impl Harness {
-    /// Empties the tables and delivers `lives` in an order that `rng` decides. Returns how many deliveries
+    /// Empties the tables and delivers `histories` in an order that `rng` decides. Returns how many deliveries
     /// those were.
-    pub async fn deliver(&self, lives: &[&Life], rng: &mut Rng, way: Way) -> usize {
+    pub async fn deliver(&self, histories: &[&History], rng: &mut Rng, way: Way) -> usize {
         self.reset().await;
         let mut delivered = 0;
-        for (phase, events) in spread(lives, rng).into_iter().enumerate() {
-            acts::act(&self.database.pool, lives, phase).await;
+        for (phase, events) in spread(histories, rng).into_iter().enumerate() {
+            acts::act(&self.database.pool, histories, phase).await;
             if phase == 0 {
-                self.find(lives).await;
+                self.import_preexisting(histories).await;
             }
             delivered += events.len();
             match way {
@@ -102,7 +102,7 @@ impl Harness {
         }
         let mut crowds = Vec::new();
         while !events.is_empty() {
-            let size = rng.usize(1..=CROWD).min(events.len());
+            let size = rng.usize(1..=GROUP_MAX).min(events.len());
             crowds.push(events.split_off(events.len() - size));
         }
         let consumers = join_all((0..2).map(|_| self.consume(queue, &left, &done)));
@@ -128,9 +128,9 @@ impl Harness {
 }
 
 /// Each event once or a few times, in a phase in which it can be, in any order.
-pub fn spread(lives: &[&Life], rng: &mut Rng) -> Vec<Vec<Envelope>> {
+pub fn spread(histories: &[&History], rng: &mut Rng) -> Vec<Vec<Envelope>> {
     let mut phases: Vec<Vec<Envelope>> = vec![Vec::new(); PHASES];
-    for emitted in lives.iter().flat_map(|life| &life.emitted) {
+    for emitted in histories.iter().flat_map(|history| &history.emitted) {
         let copies = if rng.u32(0..100) < 12 { rng.usize(2..4) } else { 1 };
         for _ in 0..copies {
             phases[rng.usize(emitted.phase..PHASES)].push(emitted.envelope.clone());

@@ -16,7 +16,7 @@ impl Simulation {
     /// Now and then the same happens elsewhere: the event comes once more, under a name of its own, with other amounts
     /// and quantities, at times of objects with other ids.
     pub(super) fn happens_elsewhere(&mut self, body: &Value) {
-        // Dice of its own: the lives that seeds stand for stay what they are.
+        // Dice of its own: the histories that seeds stand for stay what they are.
         if self.elsewhere.u32(0..100) >= PERCENT {
             return;
         }
@@ -40,7 +40,7 @@ impl Simulation {
     }
 }
 
-/// Whether this happened in the worlds' own account and mode.
+/// Whether this happened in the simulation's own account and mode.
 pub fn happened_here(envelope: &Envelope) -> bool {
     let here = Admission { mode: StripeMode::Test, account: None };
     let origin = || peek::stripe_with_origin(envelope.body.clone(), envelope.received_at).unwrap().1;

@@ -1,4 +1,4 @@
-//! The database and the queues that lives are delivered to, emptied between two deliveries.
+//! The database and the queues that histories are delivered to, emptied between two deliveries.
 
 use memberflow::clock::Clock;
 use memberflow::lifecycle::Lifecycle;
@@ -7,11 +7,11 @@ use memberflow::store::{Rules, Store};
 use sqlx::AssertSqlSafe;
 
 use super::acts;
-use super::life::Life;
+use super::history::History;
 use super::state::{NOW, moment};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::database::TestDatabase;
-use crate::support::edge::eventually;
+use crate::support::receiver::eventually;
 
 /// Events that a queue gives at once: few, so that one order makes many batches.
 const BATCH_MAX_EVENTS: usize = 150;
@@ -76,8 +76,8 @@ impl Harness {
     }
 
     /// Pre-existing rows, which the first start imports.
-    pub async fn find(&self, lives: &[&Life]) {
-        acts::stand(&self.database.pool, lives).await;
+    pub async fn import_preexisting(&self, histories: &[&History]) {
+        acts::insert_preexisting(&self.database.pool, histories).await;
         self.store.initial_import().await.unwrap();
     }
 

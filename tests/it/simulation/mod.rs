@@ -2,7 +2,7 @@
 //!
 //! A simulated Stripe account and Supabase project ([`state`]) change as real ones do and emit events of
 //! mixed API versions, many in one second. The [`model`] computes the expected tables from the final state;
-//! it reads no event and shares no code with the projection. Each history ("life") is then delivered
+//! it reads no event and shares no code with the projection. Each history is then delivered
 //! repeatedly: shuffled, duplicated, in any batches, to two consumers at once, through both queues.
 
 pub mod acts;
@@ -10,7 +10,7 @@ pub mod compare;
 pub mod deliver;
 pub mod elsewhere;
 pub mod harness;
-pub mod life;
+pub mod history;
 mod model;
 mod permutations;
 mod rebuilding;
@@ -29,14 +29,14 @@ use std::time::{Duration, Instant};
 
 use deliver::Way;
 use fastrand::Rng;
-use life::Life;
+use history::History;
 use soak::Size;
 use stripe_sim::objects::{Off, Subscription};
 
 /// The seed of the histories; random if not set.
 pub const SEED: &str = "MEMBERFLOW_TEST_SEED";
 /// How many histories each of the two workers applies, and in how many orders each.
-const LIVES: &str = "MEMBERFLOW_TEST_LIVES";
+const HISTORIES: &str = "MEMBERFLOW_TEST_LIVES";
 const ORDERS: &str = "MEMBERFLOW_TEST_ORDERS";
 /// How long it may take.
 pub const MINUTES: &str = "MEMBERFLOW_TEST_MINUTES";
@@ -60,10 +60,10 @@ async fn any_order_tables_match_the_model() {
     let harness = harness::Harness::new().await;
     for (seed, way) in USUAL {
         let mut rng = Rng::with_seed(seed);
-        let lives: Vec<Life> = (0..2).map(|number| Life::new(number, rng.u64(..))).collect();
-        let lives: Vec<&Life> = lives.iter().collect();
-        harness.deliver(&lives, &mut rng, way).await;
-        let differences = compare::differences(&lives, &tables::read(&harness.database.pool).await);
+        let histories: Vec<History> = (0..2).map(|number| History::new(number, rng.u64(..))).collect();
+        let histories: Vec<&History> = histories.iter().collect();
+        harness.deliver(&histories, &mut rng, way).await;
+        let differences = compare::differences(&histories, &tables::read(&harness.database.pool).await);
         assert!(differences.is_empty(), "{way:?}, seed {seed}: {differences:#?}");
     }
     harness.stop().await;
@@ -74,9 +74,9 @@ type Holds = fn(&state::Simulation, &Subscription) -> bool;
 
 #[test]
 fn simulation_covers_cancellations_taxes_discounts() {
-    let worlds: Vec<state::Simulation> = (0..60).map(|seed| story::life(0, seed)).collect();
+    let simulations: Vec<state::Simulation> = (0..60).map(|seed| story::history(0, seed)).collect();
     let subscriptions = || {
-        worlds
+        simulations
             .iter()
             .flat_map(|simulation| simulation.stripe.subscriptions.values().map(move |it| (simulation, it)))
     };
@@ -101,7 +101,7 @@ fn simulation_covers_cancellations_taxes_discounts() {
     ];
     for (kind, holds) in kinds {
         let count = subscriptions().filter(|(simulation, it)| runs(it) && holds(simulation, it)).count();
-        assert!(count > 0, "no life holds {kind}");
+        assert!(count > 0, "no history holds {kind}");
     }
 }
 
@@ -110,7 +110,7 @@ type Counts = fn(&stripe_sim::Stripe) -> usize;
 
 #[test]
 fn simulation_covers_payments_in_every_version() {
-    let worlds: Vec<state::Simulation> = (0..60).map(|seed| story::life(0, seed)).collect();
+    let simulations: Vec<state::Simulation> = (0..60).map(|seed| story::history(0, seed)).collect();
     let kinds: [(&str, Counts); 9] = [
         ("a partial capture", |all| {
             all.charges.values().filter(|it| it.captured && it.remainder.is_some()).count()
@@ -135,12 +135,15 @@ fn simulation_covers_payments_in_every_version() {
         ("an invoice that Checkout made", |all| all.invoiced.len()),
     ];
     for (kind, count) in kinds {
-        assert!(worlds.iter().any(|simulation| count(&simulation.stripe) > 0), "no life holds {kind}");
+        assert!(
+            simulations.iter().any(|simulation| count(&simulation.stripe) > 0),
+            "no history holds {kind}"
+        );
     }
     for era in shapes::Era::ALL {
         assert!(
-            worlds.iter().any(|simulation| simulation.eras.iter().any(|(_, it)| *it == era)),
-            "no life in {era:?}"
+            simulations.iter().any(|simulation| simulation.eras.iter().any(|(_, it)| *it == era)),
+            "no history in {era:?}"
         );
     }
 }
@@ -152,7 +155,7 @@ fn soak_any_order_tables_match_the_model() {
     let seed = set(SEED).unwrap_or_else(|| fastrand::u64(..));
     let size = Size {
         workers: 2,
-        lives: set(LIVES).unwrap_or(25),
+        histories: set(HISTORIES).unwrap_or(25),
         orders: set(ORDERS).unwrap_or(200),
         only: set(ONLY),
         longest: Duration::from_secs(60 * set(MINUTES).unwrap_or(60)),
@@ -162,8 +165,8 @@ fn soak_any_order_tables_match_the_model() {
     let it = size.emit(seed);
     assert_eq!(it.differing, 0, "the tables are not what is true; again with {SEED}={seed}");
     println!(
-        "{} lives in {} orders, {} of them through a queue: {} events delivered in {} s, all tables as they should be ({SEED}={seed})",
-        it.lives,
+        "{} histories in {} orders, {} of them through a queue: {} events delivered in {} s, all tables as they should be ({SEED}={seed})",
+        it.histories,
         it.orders,
         it.queued,
         it.events,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::acts;
 use super::compare;
 use super::harness::Harness;
-use super::life::Life;
+use super::history::History;
 use super::shapes::Era;
 use super::state::Simulation;
 use super::tables;
@@ -213,9 +213,9 @@ fn write_thrice(simulation: &mut Simulation, id: &str) {
     simulation.change_subscription(id, &[UPDATED], |it, _| it.items[0].quantity = Some(32));
 }
 
-/// A life with the events that share their second taken out of what is emitted.
+/// A history with the events that share their second taken out of what is emitted.
 struct Emitted {
-    life: Life,
+    history: History,
     setting: Vec<Envelope>,
     shared: Vec<Envelope>,
 }
@@ -257,7 +257,7 @@ impl Sequence {
             return None;
         }
         let setting = before.iter().map(|emitted| emitted.envelope.clone()).chain(others).collect();
-        Some(Emitted { life: Life::of(simulation, seed), setting, shared })
+        Some(Emitted { history: History::of(simulation, seed), setting, shared })
     }
 }
 
@@ -306,13 +306,13 @@ fn emitted(sequences: &[Sequence]) -> Vec<(String, Emitted)> {
     all
 }
 
-/// Tells all of them: the setting first, then of each the first of the events that share a second, and so on.
+/// Reports all of them: the setting first, then of each the first of the events that share a second, and so on.
 async fn apply_in_every_order(sequences: &[Sequence]) {
     let emitted = emitted(sequences);
-    let lives: Vec<&Life> = emitted.iter().map(|(_, emitted)| &emitted.life).collect();
+    let histories: Vec<&History> = emitted.iter().map(|(_, emitted)| &emitted.history).collect();
     let harness = Harness::new().await;
-    acts::act(&harness.database.pool, &lives, 0).await;
-    harness.find(&lives).await;
+    acts::act(&harness.database.pool, &histories, 0).await;
+    harness.import_preexisting(&histories).await;
     let setting: Vec<Envelope> = emitted.iter().flat_map(|(_, emitted)| emitted.setting.clone()).collect();
     harness.apply_all(setting.chunks(BATCH).map(<[Envelope]>::to_vec).collect()).await;
     let longest = emitted.iter().map(|(_, emitted)| emitted.shared.len()).max().unwrap_or_default();
@@ -321,7 +321,7 @@ async fn apply_in_every_order(sequences: &[Sequence]) {
         harness.apply_all(vec![next]).await;
     }
     harness.catch_up().await;
-    let differences = compare::differences(&lives, &tables::read(&harness.database.pool).await);
+    let differences = compare::differences(&histories, &tables::read(&harness.database.pool).await);
     let named: Vec<String> = differences
         .iter()
         .map(|(number, said)| format!("{}:\n{said}", emitted[usize::from(*number)].0))

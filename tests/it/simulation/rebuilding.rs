@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::acts;
 use super::deliver::spread;
 use super::harness::Harness;
-use super::life::Life;
+use super::history::History;
 use super::{SEED, compare, set, tables};
 
 /// About 230 events each before the rebuilds begin.
-const LIVES: u16 = 470;
+const HISTORIES: u16 = 470;
 /// Events that have been applied before the rebuilds begin, at least.
 const EVENTS: usize = 100_000;
 /// Events that are applied at once: before the rebuilds, and while they run.
@@ -26,10 +26,10 @@ async fn soak_rebuild_during_traffic_changes_nothing() {
     let seed = set(SEED).unwrap_or_else(|| fastrand::u64(..));
     eprintln!("again with {SEED}={seed}");
     let mut rng = Rng::with_seed(seed);
-    let lives: Vec<Life> = (0..LIVES).map(|number| Life::new(number, rng.u64(..))).collect();
-    let lives: Vec<&Life> = lives.iter().collect();
+    let histories: Vec<History> = (0..HISTORIES).map(|number| History::new(number, rng.u64(..))).collect();
+    let histories: Vec<&History> = histories.iter().collect();
     let harness = Harness::new().await;
-    let late = emit_most(&harness, &lives, &mut rng).await;
+    let late = emit_most(&harness, &histories, &mut rng).await;
 
     let begun = Instant::now();
     let traffic = async {
@@ -47,20 +47,20 @@ async fn soak_rebuild_during_traffic_changes_nothing() {
         assert_eq!(report.differing_rows(), 0, "again with {SEED}={seed}");
     }
     assert!(reports[0].events as usize >= EVENTS, "{} events", reports[0].events);
-    let differences = compare::differences(&lives, &tables::read(&harness.database.pool).await);
+    let differences = compare::differences(&histories, &tables::read(&harness.database.pool).await);
     assert!(differences.is_empty(), "again with {SEED}={seed}: {differences:#?}");
     harness.stop().await;
 }
 
 /// Applies all but the last events; returns those.
-async fn emit_most(harness: &Harness, lives: &[&Life], rng: &mut Rng) -> Vec<Envelope> {
+async fn emit_most(harness: &Harness, histories: &[&History], rng: &mut Rng) -> Vec<Envelope> {
     let mut late = Vec::new();
-    let phases = spread(lives, rng);
+    let phases = spread(histories, rng);
     let last = phases.len() - 1;
     for (phase, mut events) in phases.into_iter().enumerate() {
-        acts::act(&harness.database.pool, lives, phase).await;
+        acts::act(&harness.database.pool, histories, phase).await;
         if phase == 0 {
-            harness.find(lives).await;
+            harness.import_preexisting(histories).await;
         }
         // The database's own changes have happened by then, and what emits of them must not be late: until it has
         // come, a rebuild knows better than the tables.

@@ -1,4 +1,4 @@
-//! Many lives in many orders each, by several workers at once, each with a database and queues of its own.
+//! Many histories in many orders each, by several workers at once, each with a database and queues of its own.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use tokio::runtime::Builder;
 
 use super::deliver::Way;
 use super::harness::Harness;
-use super::life::Life;
+use super::history::History;
 use super::{compare, tables};
 
 /// Differing orders that are shown in full, by each worker.
@@ -16,13 +16,13 @@ const SHOWN: usize = 8;
 /// How much is emitted.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// Each emits lives of its own.
+    /// Each emits histories of its own.
     pub workers: u16,
     /// Lives of each worker.
-    pub lives: u16,
-    /// In how many orders each life is emitted.
+    pub histories: u16,
+    /// In how many orders each history is emitted.
     pub orders: usize,
-    /// Only this life.
+    /// Only this history.
     pub only: Option<u16>,
     /// No order is begun after so long.
     pub longest: Duration,
@@ -31,7 +31,7 @@ pub struct Size {
 /// What was emitted, and how often the tables were not what is true.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
-    pub lives: usize,
+    pub histories: usize,
     pub orders: usize,
     pub queued: usize,
     pub events: usize,
@@ -48,7 +48,7 @@ impl Size {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
         });
         let add = |all: Outcome, one: Outcome| Outcome {
-            lives: all.lives + one.lives,
+            histories: all.histories + one.histories,
             orders: all.orders + one.orders,
             queued: all.queued + one.queued,
             events: all.events + one.events,
@@ -60,7 +60,7 @@ impl Size {
 
 struct Worker {
     harness: Harness,
-    lives: Vec<Life>,
+    histories: Vec<History>,
     outcome: Outcome,
 }
 
@@ -72,12 +72,12 @@ impl Worker {
 
     async fn emit(size: Size, seed: u64, worker: u16) -> Outcome {
         let mut seeds = Rng::with_seed(seed ^ (u64::from(worker) << 48));
-        let numbers = worker * size.lives..(worker + 1) * size.lives;
-        let lives = numbers.map(|number| Life::new(number, seeds.u64(..)));
-        let lives: Vec<Life> =
-            lives.filter(|life| size.only.is_none_or(|only| life.number == only)).collect();
-        let outcome = Outcome { lives: lives.len(), ..Outcome::default() };
-        let mut this = Self { harness: Harness::new().await, lives, outcome };
+        let numbers = worker * size.histories..(worker + 1) * size.histories;
+        let histories = numbers.map(|number| History::new(number, seeds.u64(..)));
+        let histories: Vec<History> =
+            histories.filter(|history| size.only.is_none_or(|only| history.number == only)).collect();
+        let outcome = Outcome { histories: histories.len(), ..Outcome::default() };
+        let mut this = Self { harness: Harness::new().await, histories, outcome };
         let begun = Instant::now();
         for round in 0..size.orders {
             if begun.elapsed() > size.longest {
@@ -94,19 +94,19 @@ impl Worker {
         this.outcome
     }
 
-    /// Every life once more: mostly all of them at once, now and then each alone in tiny batches.
+    /// Every history once more: mostly all of them at once, now and then each alone in tiny batches.
     async fn round(&mut self, rng: &mut Rng, round: usize) {
         let (way, together) = match round % 40 {
-            5 | 25 => (Way::Postgres, self.lives.len()),
-            15 | 35 => (Way::RabbitMq, self.lives.len()),
+            5 | 25 => (Way::Postgres, self.histories.len()),
+            15 | 35 => (Way::RabbitMq, self.histories.len()),
             30 => (Way::Direct { batch: 7, consumers: 2 }, 1),
             10 => (Way::Direct { batch: 40, consumers: 2 }, 2),
             other => {
                 let batch = rng.choice([100, 400, 1500]).unwrap();
-                (Way::Direct { batch, consumers: 1 + other % 2 }, self.lives.len())
+                (Way::Direct { batch, consumers: 1 + other % 2 }, self.histories.len())
             }
         };
-        let mut order: Vec<usize> = (0..self.lives.len()).collect();
+        let mut order: Vec<usize> = (0..self.histories.len()).collect();
         rng.shuffle(&mut order);
         for group in order.chunks(together.max(1)) {
             self.deliver(group, rng, round, way).await;
@@ -114,17 +114,18 @@ impl Worker {
     }
 
     async fn deliver(&mut self, group: &[usize], rng: &mut Rng, round: usize, way: Way) {
-        let lives: Vec<&Life> = group.iter().map(|at| &self.lives[*at]).collect();
-        self.outcome.events += self.harness.deliver(&lives, rng, way).await;
-        let differences = compare::differences(&lives, &tables::read(&self.harness.database.pool).await);
+        let histories: Vec<&History> = group.iter().map(|at| &self.histories[*at]).collect();
+        self.outcome.events += self.harness.deliver(&histories, rng, way).await;
+        let differences = compare::differences(&histories, &tables::read(&self.harness.database.pool).await);
         for (number, said) in &differences {
             if self.outcome.differing < SHOWN {
-                let seed = lives.iter().find(|life| life.number == *number).map(|life| life.seed);
-                eprintln!("life {number} ({seed:?}), order {round}, {way:?}:\n{said}");
+                let seed =
+                    histories.iter().find(|history| history.number == *number).map(|history| history.seed);
+                eprintln!("history {number} ({seed:?}), order {round}, {way:?}:\n{said}");
             }
             self.outcome.differing += 1;
         }
-        self.outcome.orders += lives.len();
-        self.outcome.queued += if matches!(way, Way::Direct { .. }) { 0 } else { lives.len() };
+        self.outcome.orders += histories.len();
+        self.outcome.queued += if matches!(way, Way::Direct { .. }) { 0 } else { histories.len() };
     }
 }

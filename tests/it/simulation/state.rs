@@ -69,7 +69,7 @@ pub struct Tier {
 
 /// A pre-existing row.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct PreexistingRow {
     pub id: Uuid,
     pub user: Uuid,
     pub customer: String,
@@ -93,7 +93,7 @@ pub struct Simulation {
     pub expands: bool,
     pub emitted: Vec<Emitted>,
     pub acts: Vec<(usize, Act)>,
-    pub found: Vec<Found>,
+    pub preexisting: Vec<PreexistingRow>,
     pub tiers: Vec<Tier>,
     /// Engagement statuses set by hand before memberflow was switched on.
     pub by_hand: BTreeMap<Uuid, &'static str>,
@@ -121,7 +121,7 @@ impl Simulation {
             expands: false,
             emitted: Vec::new(),
             acts: Vec::new(),
-            found: Vec::new(),
+            preexisting: Vec::new(),
             tiers: Vec::new(),
             by_hand: BTreeMap::new(),
             stripe: Stripe::default(),
@@ -152,7 +152,7 @@ impl Simulation {
         format!("{prefix}_{:012x}L{:04x}", self.rng.u64(..1 << 48), self.number)
     }
 
-    /// An id of Supabase's, which begins with the world's number.
+    /// An id of Supabase's, which begins with the simulation's number.
     pub fn uuid(&mut self) -> Uuid {
         Uuid::from_u128((u128::from(self.number) << 112) | (self.rng.u128(..) >> 16))
     }
@@ -183,7 +183,7 @@ impl Simulation {
         Pen { era: self.era(), expands: self.expands }
     }
 
-    /// Tells of one change of one object in as many events as Stripe has `types` for it. `before`: the
+    /// Reports one change of one object in as many events as Stripe has `types` for it. `before`: the
     /// object until then; none where it was just made.
     pub fn emit(&mut self, id: &str, before: Option<&Value>, after: &Value, types: &[&str]) {
         let previous = before.and_then(|before| difference(before, after));

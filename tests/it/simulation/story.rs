@@ -1,18 +1,18 @@
 //! Generates a history: random actions in a plausible order.
 
 use super::shapes::Era;
-use super::state::{Act, Found, NOW, Simulation};
+use super::state::{Act, NOW, PreexistingRow, Simulation};
 
 const RUNNING: [&str; 5] = ["active", "trialing", "past_due", "unpaid", "dormant"];
 
 /// A complete history: hundreds of events of one account's few members. Deterministic for a `seed`.
-pub fn life(number: u16, seed: u64) -> Simulation {
+pub fn history(number: u16, seed: u64) -> Simulation {
     let mut simulation = Simulation::new(number, seed);
     simulation.choose_eras();
     simulation.expands = simulation.chance(30);
     simulation.populate();
     simulation.stock();
-    simulation.found_before();
+    simulation.add_preexisting();
     let customers = simulation.rng.usize(1..4);
     for _ in 0..customers {
         let email = simulation.some_address();
@@ -57,7 +57,7 @@ impl Simulation {
     }
 
     /// Rows that stood there when memberflow was switched on, and statuses set by hand.
-    fn found_before(&mut self) {
+    fn add_preexisting(&mut self) {
         let acts = self.acts.clone();
         let early = acts.iter().filter_map(|(phase, act)| match act {
             super::state::Act::SignUp { id, .. } if *phase == 0 => Some(*id),
@@ -76,7 +76,15 @@ impl Simulation {
             let created = self.now - self.rng.i64(1..500) * 86_400;
             let (id, customer, subscription) = (self.uuid(), self.new_customer(None), self.id("sub"));
             let status = self.pick(&["active", "past_due", "canceled"]);
-            self.found.push(Found { id, user, customer, subscription, price, status, created });
+            self.preexisting.push(PreexistingRow {
+                id,
+                user,
+                customer,
+                subscription,
+                price,
+                status,
+                created,
+            });
         }
     }
 

@@ -49,7 +49,7 @@ pub const TABLES: [&str; 4] =
     ["storage.objects", "public.vision_versions", "public.journal_entries", "public.user_profiles"];
 
 impl Simulation {
-    /// The people of this world.
+    /// The people of this simulation.
     pub fn populate(&mut self) {
         let count = self.rng.usize(1..4);
         for number in 0..count {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::state::{Act, Emitted, PHASES, Simulation, moment};
-use crate::support::edge::TWILIO_ACCOUNT;
+use crate::support::receiver::TWILIO_ACCOUNT;
 
 /// Our number.
 const OURS: &str = "+15550100";
@@ -52,7 +52,7 @@ pub enum Step {
 }
 
 impl Simulation {
-    /// A few messages and tickets. Dice of their own: the lives that seeds stand for stay what they are.
+    /// A few messages and tickets. Dice of their own: the histories that seeds stand for stay what they are.
     pub fn text_and_ask(&mut self) {
         let dice = std::mem::replace(&mut self.rng, fastrand::Rng::with_seed(self.seed ^ 0x7e475));
         let holders = self.holders();
@@ -171,7 +171,7 @@ impl Simulation {
         self.desk.messages.push(text);
     }
 
-    /// Twilio's id, which ends with the life's number.
+    /// Twilio's id, which ends with the history's number.
     fn sid(&mut self, number: u32) -> String {
         format!("SM{:028x}{:04x}", number, self.number)
     }

@@ -1,4 +1,4 @@
-//! Every row of every table as text, to tell whether two databases say the same.
+//! Every row of every table as text, to see whether two databases say the same.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ use memberflow::verify::{StripeSecrets, SupabaseSecrets, TwilioTokens, standard_
 use reqwest::RequestBuilder;
 use time::OffsetDateTime;
 
-use super::edge::{PUBLIC_URL, TWILIO_TOKENS};
+use super::receiver::{PUBLIC_URL, TWILIO_TOKENS};
 
 /// The secrets to sign with, as the settings have them: each of several gives a signature.
 pub struct Keys<'a> {

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::edge::{TWILIO_ACCOUNT, TWILIO_TOKENS};
+use super::receiver::{TWILIO_ACCOUNT, TWILIO_TOKENS};
 
 /// Few, so that the list has several pages.
 const PAGE: usize = 2;

@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc2822;
 
 use super::{OURS, THEIRS, begin, callback, event, incoming, member_with_phone, sid, text};
 use crate::support::app::{NOW, TestApp};
-use crate::support::edge::TWILIO_ACCOUNT;
+use crate::support::receiver::TWILIO_ACCOUNT;
 
 async fn answer(app: &TestApp) -> String {
     let row = "select coalesce(string_agg(concat_ws(' ', opted_in::text, source, keyword, twilio_sid), ';'), 'nothing') as t

@@ -8,7 +8,7 @@ use memberflow::store::{Rules, Store};
 
 use super::{OURS, THEIRS, callback, event, event_of, incoming, member_with_phone, sid, text};
 use crate::support::app::{NOW, TestApp};
-use crate::support::edge::TWILIO_ACCOUNT;
+use crate::support::receiver::TWILIO_ACCOUNT;
 
 const LOG: &str = "insert into public.sms_messages
     (direction, from_number, to_number, body, status, twilio_sid, media_urls) values ('outbound', '+15550100', '+12025550112',

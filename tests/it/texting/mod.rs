@@ -11,7 +11,7 @@ use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
 use crate::support::app::{NOW, TestApp};
-use crate::support::edge::TWILIO_ACCOUNT;
+use crate::support::receiver::TWILIO_ACCOUNT;
 
 /// Our number in these tests.
 pub const OURS: &str = "+15550100";

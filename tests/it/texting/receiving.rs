@@ -7,7 +7,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use super::sid;
-use crate::support::edge::{Edge, PUBLIC_URL, TWILIO_ACCOUNT, TWILIO_TOKENS, assert_problem, stall};
+use crate::support::receiver::{
+    PUBLIC_URL, TWILIO_ACCOUNT, TWILIO_TOKENS, TestReceiver, assert_problem, stall,
+};
 
 const MESSAGES: &str = "/webhooks/twilio/messages";
 const STATUS: &str = "/webhooks/twilio/status";
@@ -25,11 +27,12 @@ fn form(pairs: &[(&str, &str)]) -> Parameters {
 }
 
 /// A form as Twilio posts it, signed by the first of `list` for `base`.
-fn posted(edge: &Edge, path: &str, form: &Parameters, list: &str, base: &str) -> RequestBuilder {
+fn posted(receiver: &TestReceiver, path: &str, form: &Parameters, list: &str, base: &str) -> RequestBuilder {
     let url = format!("{base}{path}");
     let signature = twilio::sign(&tokens(list), &url, twilio::Content::Form(form.pairs()));
-    edge.client
-        .post(format!("http://{}{path}", edge.address))
+    receiver
+        .client
+        .post(format!("http://{}{path}", receiver.address))
         .header("content-type", "application/x-www-form-urlencoded")
         .header(twilio::HEADER, signature)
         .body(form.to_form())
@@ -44,85 +47,86 @@ async fn assert_taken(request: RequestBuilder) {
 
 #[tokio::test]
 async fn message_and_callback_are_durable_under_their_names() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     let incoming =
         form(&[("From", "+12025550112"), ("To", "+15550100"), ("Body", "Zoë & co"), ("NumMedia", "0")]);
     let callback =
         form(&[("MessageStatus", "undelivered"), ("ErrorCode", "30003"), ("RawDlrDoneDate", "2611201200")]);
     for _ in 0..2 {
-        assert_taken(posted(&edge, MESSAGES, &incoming, TWILIO_TOKENS, PUBLIC_URL)).await;
+        assert_taken(posted(&receiver, MESSAGES, &incoming, TWILIO_TOKENS, PUBLIC_URL)).await;
     }
-    assert_taken(posted(&edge, STATUS, &callback, TWILIO_TOKENS, PUBLIC_URL)).await;
-    let kept = edge.kept().await;
+    assert_taken(posted(&receiver, STATUS, &callback, TWILIO_TOKENS, PUBLIC_URL)).await;
+    let pending = receiver.pending().await;
     let names: std::collections::BTreeSet<_> =
-        kept.iter().map(|it| (it.source.as_str(), it.event_id.clone(), it.event_type.as_str())).collect();
+        pending.iter().map(|it| (it.source.as_str(), it.event_id.clone(), it.event_type.as_str())).collect();
     let undelivered = format!("{}|undelivered|30003|2611201200", sid(1));
     let expected = [("twilio", sid(1), "message.received"), ("twilio", undelivered, "message.undelivered")];
     assert_eq!(Vec::from_iter(names), expected);
-    let body: Value = serde_json::from_slice(&kept[0].body).unwrap();
+    let body: Value = serde_json::from_slice(&pending[0].body).unwrap();
     assert_eq!(body["Body"], "Zoë & co");
 }
 
 #[tokio::test]
 async fn query_and_json_body_are_taken_as_well() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     let parameters = form(&[("Body", "two words"), ("NumMedia", "0")]);
     let path = format!("{MESSAGES}?{}", parameters.to_form());
     let signature =
         twilio::sign(&tokens(TWILIO_TOKENS), &format!("{PUBLIC_URL}{path}"), twilio::Content::None);
-    let get = edge.client.get(format!("http://{}{path}", edge.address)).header(twilio::HEADER, signature);
+    let get =
+        receiver.client.get(format!("http://{}{path}", receiver.address)).header(twilio::HEADER, signature);
     assert_taken(get).await;
 
     let body = parameters.to_json();
     let path = format!("{MESSAGES}?bodySHA256={}", twilio::body_hash(&body));
     let content = twilio::Content::Body(&body);
     let signature = twilio::sign(&tokens(TWILIO_TOKENS), &format!("{PUBLIC_URL}{path}"), content);
-    let post = |body: bytes::Bytes| edge.post(&path, body).header(twilio::HEADER, signature.clone());
+    let post = |body: bytes::Bytes| receiver.post(&path, body).header(twilio::HEADER, signature.clone());
     assert_taken(post(body)).await;
     let other = post(bytes::Bytes::from_static(b"{}")).send().await.unwrap();
     assert_problem(other, 400, "signature-of-another-body").await;
-    let kept = edge.kept().await;
-    assert!(kept.iter().all(|event| event.event_id == sid(1) && event.body == kept[0].body));
+    let pending = receiver.pending().await;
+    assert!(pending.iter().all(|event| event.event_id == sid(1) && event.body == pending[0].body));
 }
 
 #[tokio::test]
 async fn every_token_and_the_address_with_its_port_verify() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     let parameters = form(&[("MessageStatus", "sent")]);
     let second = TWILIO_TOKENS.split_once(',').unwrap().1;
     for (list, base) in
         [(TWILIO_TOKENS, PUBLIC_URL), (second, PUBLIC_URL), (TWILIO_TOKENS, "https://hooks.example.com:443")]
     {
-        assert_taken(posted(&edge, STATUS, &parameters, list, base)).await;
+        assert_taken(posted(&receiver, STATUS, &parameters, list, base)).await;
     }
     let unknown = "00000000000000000000000000000000";
     for (list, base) in [(unknown, PUBLIC_URL), (TWILIO_TOKENS, "http://hooks.example.com")] {
-        let refused = posted(&edge, STATUS, &parameters, list, base).send().await.unwrap();
+        let refused = posted(&receiver, STATUS, &parameters, list, base).send().await.unwrap();
         assert_problem(refused, 400, "signature-mismatch").await;
     }
 }
 
 #[tokio::test]
 async fn host_of_the_request_is_not_what_was_signed() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     let parameters = form(&[("MessageStatus", "sent")]);
-    let base = format!("http://{}", edge.address);
-    let refused = posted(&edge, STATUS, &parameters, TWILIO_TOKENS, &base).send().await.unwrap();
+    let base = format!("http://{}", receiver.address);
+    let refused = posted(&receiver, STATUS, &parameters, TWILIO_TOKENS, &base).send().await.unwrap();
     assert_problem(refused, 400, "signature-mismatch").await;
     let prefixed =
-        Edge::with(|config| config.public_url = Some("https://example.com/hooks".to_owned())).await;
+        TestReceiver::with(|config| config.public_url = Some("https://example.com/hooks".to_owned())).await;
     assert_taken(posted(&prefixed, STATUS, &parameters, TWILIO_TOKENS, "https://example.com/hooks")).await;
 }
 
 #[tokio::test]
 async fn other_methods_and_a_missing_setting_are_refused() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     for method in [Method::PUT, Method::DELETE] {
-        let url = format!("http://{}{MESSAGES}", edge.address);
-        let refused = edge.client.request(method, url).send().await.unwrap();
+        let url = format!("http://{}{MESSAGES}", receiver.address);
+        let refused = receiver.client.request(method, url).send().await.unwrap();
         assert_problem(refused, 405, "method-not-allowed").await;
     }
-    let bare = Edge::with(|config| config.public_url = None).await;
+    let bare = TestReceiver::with(|config| config.public_url = None).await;
     let parameters = form(&[("MessageStatus", "sent")]);
     let refused = posted(&bare, STATUS, &parameters, TWILIO_TOKENS, PUBLIC_URL).send().await.unwrap();
     let problem = assert_problem(refused, 503, "source-not-configured").await;
@@ -131,11 +135,11 @@ async fn other_methods_and_a_missing_setting_are_refused() {
 
 #[tokio::test]
 async fn not_durable_message_is_not_acknowledged() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     let parameters = form(&[("MessageStatus", "sent")]);
-    let lock = stall(&edge.database.pool).await;
-    let refused = posted(&edge, STATUS, &parameters, TWILIO_TOKENS, PUBLIC_URL).send().await.unwrap();
+    let lock = stall(&receiver.database.pool).await;
+    let refused = posted(&receiver, STATUS, &parameters, TWILIO_TOKENS, PUBLIC_URL).send().await.unwrap();
     assert_problem(refused, 503, "not-durable").await;
     lock.rollback().await.unwrap();
-    assert_taken(posted(&edge, STATUS, &parameters, TWILIO_TOKENS, PUBLIC_URL)).await;
+    assert_taken(posted(&receiver, STATUS, &parameters, TWILIO_TOKENS, PUBLIC_URL)).await;
 }

@@ -1,4 +1,4 @@
-//! Everything that a database is made of, one line each: to tell whether it is as it was.
+//! Everything that a database is made of, one line each: to see whether it is as it was.
 
 use sqlx::PgPool;
 

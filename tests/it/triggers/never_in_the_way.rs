@@ -9,7 +9,7 @@ use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::{ANN, activity, drained, taken, waiting, watched};
-use crate::support::edge::stall;
+use crate::support::receiver::stall;
 
 /// Everything that is logged while it lives; the database's warnings among it.
 #[derive(Clone, Default)]
@@ -136,7 +136,7 @@ async fn locked_events_are_waited_for_briefly() {
     held.rollback().await.unwrap();
     taken(&app.database.pool).await;
     app.execute("update storage.objects set metadata = '{\"size\": 2}'").await;
-    assert_eq!(taken(&app.database.pool).await.len(), 20, "the next transaction tells again");
+    assert_eq!(taken(&app.database.pool).await.len(), 20, "the next transaction reports again");
 }
 
 #[tokio::test]

@@ -61,10 +61,10 @@ async fn user_changes_are_recorded() {
     assert_ne!(activity(&app, eve).await, json!(null), "soft-deleted, still there");
     app.execute(&format!("insert into public.journal_entries (user_id) values ('{eve}')")).await;
     app.execute(&format!("delete from auth.users where id = '{eve}'")).await;
-    let told_types: Vec<String> =
+    let recorded_types: Vec<String> =
         waiting(&app.database.pool).await.into_iter().map(|event| event.event_type).collect();
     assert_eq!(
-        told_types,
+        recorded_types,
         ["public.journal_entries.insert", "auth.users.delete", "public.journal_entries.delete"]
     );
     drained(&app).await;

@@ -117,7 +117,7 @@ async fn restricted_owner_installs_and_uninstalls() {
 }
 
 #[tokio::test]
-async fn wrong_role_is_told_the_owner() {
+async fn wrong_role_gets_the_owners_name() {
     let database = TestDatabase::migrated().await;
     let role = format!("{}_stranger", database.name);
     let create =

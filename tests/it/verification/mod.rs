@@ -9,8 +9,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::edge::{
-    Edge, NOW, STRIPE_SECRETS, SUPABASE_SECRETS, assert_problem, stripe_signature, supabase_signature,
+use crate::support::receiver::{
+    NOW, STRIPE_SECRETS, SUPABASE_SECRETS, TestReceiver, assert_problem, stripe_signature, supabase_signature,
 };
 
 const EVENT: &str = r#"{"id":"evt_1","object":"event","type":"invoice.paid","created":1764158399}"#;
@@ -19,12 +19,12 @@ const ROW: &str = r#"{"type":"INSERT","schema":"public","table":"t","record":nul
 
 #[tokio::test]
 async fn invalid_stripe_signatures_are_rejected_with_reason() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     let good = stripe_signature(EVENT.as_bytes());
     let now = NOW.unix_timestamp();
     let (_, macs) = good.split_once(',').unwrap();
     let decoy = "0".repeat(64);
-    let unsigned = edge.post("/webhooks/stripe", EVENT).send().await.unwrap();
+    let unsigned = receiver.post("/webhooks/stripe", EVENT).send().await.unwrap();
     assert_problem(unsigned, 400, "signature-header-missing").await;
     for (signature, body, kind) in [
         (String::new(), EVENT, "signature-header-missing"),
@@ -38,15 +38,15 @@ async fn invalid_stripe_signatures_are_rejected_with_reason() {
         (good.clone(), r#"{"id":"evt_2"}"#, "signature-mismatch"),
         (good.clone(), "", "signature-mismatch"),
     ] {
-        let request = edge.post("/webhooks/stripe", body).header("stripe-signature", signature);
+        let request = receiver.post("/webhooks/stripe", body).header("stripe-signature", signature);
         assert_problem(request.send().await.unwrap(), 400, kind).await;
     }
-    assert!(edge.kept().await.is_empty());
+    assert!(receiver.pending().await.is_empty());
 }
 
 #[tokio::test]
 async fn invalid_supabase_signatures_are_rejected() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     for (what, body) in [("auth", HOOK), ("database", ROW)] {
         let good = supabase_signature("msg_1", body.as_bytes());
         let (id, timestamp, signature) = (good.id.as_str(), good.timestamp.as_str(), good.signature.as_str());
@@ -61,7 +61,7 @@ async fn invalid_supabase_signatures_are_rejected() {
             (id, timestamp, "v1,AAAA", "signature-mismatch"),
             ("msg_2", timestamp, signature, "signature-mismatch"),
         ] {
-            let mut request = edge.post(&format!("/webhooks/supabase/{what}"), body);
+            let mut request = receiver.post(&format!("/webhooks/supabase/{what}"), body);
             for (name, value) in
                 [("webhook-id", id), ("webhook-timestamp", timestamp), ("webhook-signature", signature)]
             {
@@ -72,13 +72,13 @@ async fn invalid_supabase_signatures_are_rejected() {
             assert_problem(request.send().await.unwrap(), 400, kind).await;
         }
     }
-    assert!(edge.kept().await.is_empty());
+    assert!(receiver.pending().await.is_empty());
 }
 
 #[tokio::test]
 async fn old_and_early_signatures_are_rejected() {
-    let strict = Edge::start().await;
-    let lax = Edge::with(|config| config.webhook_tolerance = std::time::Duration::ZERO).await;
+    let strict = TestReceiver::start().await;
+    let lax = TestReceiver::with(|config| config.webhook_tolerance = std::time::Duration::ZERO).await;
     let now = NOW.unix_timestamp();
     for (timestamp_s, kind) in [
         (now - 301, Some("signature-too-old")),
@@ -88,10 +88,10 @@ async fn old_and_early_signatures_are_rejected() {
     ] {
         let stripe = memberflow_sign("stripe", timestamp_s, EVENT);
         let supabase = memberflow_sign("supabase", timestamp_s, ROW);
-        for edge in [&strict, &lax] {
-            let refused = kind.filter(|_| std::ptr::eq(edge, &raw const strict));
+        for receiver in [&strict, &lax] {
+            let refused = kind.filter(|_| std::ptr::eq(receiver, &raw const strict));
             for (path, headers, body) in [("stripe", &stripe, EVENT), ("supabase/database", &supabase, ROW)] {
-                let mut request = edge.post(&format!("/webhooks/{path}"), body);
+                let mut request = receiver.post(&format!("/webhooks/{path}"), body);
                 for (name, value) in headers {
                     request = request.header(name, value);
                 }
@@ -107,13 +107,14 @@ async fn old_and_early_signatures_are_rejected() {
 
 #[tokio::test]
 async fn several_secrets_and_signature_lists_are_accepted() {
-    let edge = Edge::start().await;
+    let receiver = TestReceiver::start().await;
     let stripe = stripe_signature(EVENT.as_bytes());
     let parts: Vec<&str> = stripe.split(',').collect();
     assert_eq!(parts.len(), 3, "a timestamp and one signature per secret");
     for mac in &parts[1..] {
-        let request =
-            edge.post("/webhooks/stripe", EVENT).header("stripe-signature", format!("{},{mac}", parts[0]));
+        let request = receiver
+            .post("/webhooks/stripe", EVENT)
+            .header("stripe-signature", format!("{},{mac}", parts[0]));
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
     let signed = supabase_signature("msg_1", HOOK.as_bytes());
@@ -126,7 +127,7 @@ async fn several_secrets_and_signature_lists_are_accepted() {
         format!("{decoy}, {other}"),
         format!("{decoy} {one}"),
     ] {
-        let request = edge
+        let request = receiver
             .post("/webhooks/supabase/auth", HOOK)
             .header("webhook-id", &signed.id)
             .header("webhook-timestamp", &signed.timestamp)

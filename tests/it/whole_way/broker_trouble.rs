@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::deployment::{Deployment, Kind, assert_as_if_applied_directly, ids};
 use super::sender::Sender;
 use crate::support::broker::{broker_address, broker_url_at};
-use crate::support::edge::eventually;
 use crate::support::process::Serving;
 use crate::support::proxy::{Mode, Proxy};
+use crate::support::receiver::eventually;
 
 /// How often the process has logged `message`.
 fn times(process: &Serving, message: &str) -> usize {

@@ -7,8 +7,8 @@ use tokio::process::Command;
 
 use super::deployment::{Deployment, Kind, ids, stories};
 use crate::support::database::TestDatabase;
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS};
 use crate::support::process::{Serving, Settings, memberflow};
+use crate::support::receiver::{STRIPE_SECRETS, SUPABASE_SECRETS};
 
 async fn run(settings: &Settings, arguments: &[&str]) -> Output {
     let mut command = memberflow(settings);

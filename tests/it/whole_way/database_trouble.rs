@@ -10,9 +10,9 @@ use super::deployment::{Deployment, Kind, ids};
 use super::sender::Sender;
 use crate::support::broker::broker_url;
 use crate::support::database::server_url;
-use crate::support::edge::eventually;
 use crate::support::process::{Serving, Settings, memberflow};
 use crate::support::proxy::Proxy;
+use crate::support::receiver::eventually;
 
 /// An address that nobody listens on.
 fn closed_port() -> SocketAddr {

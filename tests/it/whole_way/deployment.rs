@@ -15,13 +15,13 @@ use tokio::time::{Instant, sleep};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::database::TestDatabase;
 use crate::support::dump::{self, Dump};
-use crate::support::edge::{PUBLIC_URL, STRIPE_SECRETS, SUPABASE_SECRETS, TWILIO_TOKENS};
 use crate::support::events::envelope;
 use crate::support::process::Settings;
+use crate::support::receiver::{PUBLIC_URL, STRIPE_SECRETS, SUPABASE_SECRETS, TWILIO_TOKENS};
 
 /// Longer than anything here may take, also on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(90);
-/// The moment at which tables are compared: what depends on the clock is computed anew for it.
+/// The moment at which tables are compared: what depends on the clock is computed again for it.
 pub const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
 
 /// Which queue.

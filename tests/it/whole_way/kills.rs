@@ -8,8 +8,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::deployment::{DEADLINE, Deployment, Kind, assert_as_if_applied_directly, ids};
 use super::sender::Sender;
-use crate::support::edge::eventually;
 use crate::support::process::{Serving, memberflow};
+use crate::support::receiver::eventually;
 
 /// The longest that a stop may take.
 const STOP_LIMIT: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use memberflow::envelope::Source;
 use memberflow::ops::fixture::{self, FixtureEvent};
 use reqwest::{RequestBuilder, Response};
 
-use crate::support::edge::{STRIPE_SECRETS, SUPABASE_SECRETS, eventually};
+use crate::support::receiver::{STRIPE_SECRETS, SUPABASE_SECRETS, eventually};
 use crate::support::signing::Keys;
 
 /// Posts to one address.
@@ -42,7 +42,7 @@ impl Sender {
             fixture::endpoint(event.source, &event.event_id).unwrap()
         ));
         let keys = Keys { stripe: STRIPE_SECRETS, supabase: SUPABASE_SECRETS };
-        // What tells of a row has no id of its own but the delivery's.
+        // What reports a row has no id of its own but the delivery's.
         let id = fixture::name_by_hash(&event.body);
         keys.sign(request, event.source, &id, event.body.clone(), self.clock.now())
     }

@@ -1,6 +1,6 @@
 //! `/console/sign-in/email`: signing in by a link or a code that Supabase sends by e-mail.
 //!
-//! The link works only in the browser that requested it, and opening it only shows a button: what looks at links before
+//! The link works only in the browser that requested it, and opening it only shows a button: what opens links before
 //! people do signs nobody in, and a link that somebody else sends signs nobody in as themselves.
 
 use askama::Template;

@@ -1,6 +1,8 @@
 //! Which of a customer's addresses decides.
 
-use super::{GONE, PRESENT_A, PRESENT_B, by_addresses, decided, given, names, recorded, short, texts, typed};
+use super::{
+    DELETED, PRESENT_A, PRESENT_B, by_addresses, decided, given, names, recorded, short, texts, typed,
+};
 use crate::project::identity::{Address, Claim, Owner, Strength, Unrecorded};
 
 #[test]
@@ -24,8 +26,8 @@ fn recorded_match_stays_until_user_is_deleted() {
     assert_eq!(by_addresses(&theirs), Some(PRESENT_B), "the address is another's by now");
     let stronger = names(Strength::KnownCustomer, "cus_1", 1, &[&PRESENT_A.to_string()]);
     assert_eq!(short(decided(&[stronger], &lost(PRESENT_B))).0, Some(PRESENT_A));
-    assert_eq!(decided(&[], &lost(GONE)), Owner::Gone { user_id: GONE });
-    let moved_on = [lost(GONE), vec![given("a@x.org", 2)]].concat();
+    assert_eq!(decided(&[], &lost(DELETED)), Owner::Deleted { user_id: DELETED });
+    let moved_on = [lost(DELETED), vec![given("a@x.org", 2)]].concat();
     assert_eq!(by_addresses(&moved_on), Some(PRESENT_A), "addresses are compared again");
 }
 
@@ -35,8 +37,8 @@ fn recorded_match_yields_to_earlier_unskipped_address() {
     let late = |skipped: &[&str]| [recorded(PRESENT_B, "b@x.org", skipped, 9), both.to_vec()].concat();
     assert_eq!(by_addresses(&late(&[])), Some(PRESENT_A), "it came later only");
     assert_eq!(by_addresses(&late(&["a@x.org"])), Some(PRESENT_B), "it was nobody's then");
-    let gone = [recorded(GONE, "b@x.org", &["a@x.org"], 9), both.to_vec()].concat();
-    assert_eq!(by_addresses(&gone), Some(PRESENT_A), "a deleted user has no addresses");
+    let deleted = [recorded(DELETED, "b@x.org", &["a@x.org"], 9), both.to_vec()].concat();
+    assert_eq!(by_addresses(&deleted), Some(PRESENT_A), "a deleted user has no addresses");
 }
 
 #[test]
@@ -60,7 +62,7 @@ fn match_is_recorded_once_with_skipped_addresses() {
     let half = recorded(PRESENT_B, "b@x.org", &[], 9);
     assert_eq!(unrecorded(&[list.clone(), half].concat()).map(|it| it.skipped), Some(skipped));
     let full: Vec<Address> =
-        (0..20).flat_map(|n| recorded(GONE, &format!("{n}@x.org"), &[], n)).chain(list).collect();
+        (0..20).flat_map(|n| recorded(DELETED, &format!("{n}@x.org"), &[], n)).chain(list).collect();
     assert_eq!(unrecorded(&full), None, "there is an end to it");
 }
 

@@ -13,13 +13,13 @@ use super::{
 
 const PRESENT_A: Uuid = Uuid::from_u128(0xA);
 const PRESENT_B: Uuid = Uuid::from_u128(0xB);
-const GONE: Uuid = Uuid::from_u128(0xC);
+const DELETED: Uuid = Uuid::from_u128(0xC);
 const NEVER: Uuid = Uuid::from_u128(0xD);
 
 fn known(user: Uuid) -> UserState {
     match user {
         PRESENT_A | PRESENT_B => UserState::Present,
-        GONE => UserState::Gone,
+        DELETED => UserState::Deleted,
         _ => UserState::Never,
     }
 }
@@ -161,10 +161,10 @@ fn unusable_client_reference_is_not_flagged() {
 
 #[test]
 fn deleted_user_blocks_weaker_evidence() {
-    let gone = GONE.to_string();
+    let deleted = DELETED.to_string();
     for strength in [Strength::Metadata, Strength::ClientReferenceId, Strength::KnownCustomer] {
-        let owner = decided(&[names(strength, "sub_1", 1, &[&gone])], &[address("a@x.org")]);
-        assert_eq!(owner, Owner::Gone { user_id: GONE }, "{strength:?}");
+        let owner = decided(&[names(strength, "sub_1", 1, &[&deleted])], &[address("a@x.org")]);
+        assert_eq!(owner, Owner::Deleted { user_id: DELETED }, "{strength:?}");
     }
 }
 
@@ -210,7 +210,7 @@ fn any_claim() -> impl Strategy<Value = Claim> {
         Just(Strength::ClientReferenceId),
         Just(Strength::KnownCustomer)
     ];
-    let ids = [PRESENT_A, PRESENT_B, GONE, NEVER].map(|user| user.to_string());
+    let ids = [PRESENT_A, PRESENT_B, DELETED, NEVER].map(|user| user.to_string());
     let users = proptest::collection::vec(proptest::sample::select(ids.to_vec()), 0..3);
     (strength, 0..3_u8, 0..3_i64, users).prop_map(|(strength, object, created, users)| {
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
@@ -221,7 +221,7 @@ fn any_claim() -> impl Strategy<Value = Claim> {
 fn any_address() -> impl Strategy<Value = Vec<Address>> {
     let emails = proptest::sample::select(vec!["a@x.org", "b@x.org", "two@x.org", "none@x.org", "x@x.org"]);
     let skipped = proptest::sample::subsequence(vec!["a@x.org", "none@x.org"], 0..=2);
-    let users = proptest::sample::select(vec![PRESENT_A, PRESENT_B, GONE]);
+    let users = proptest::sample::select(vec![PRESENT_A, PRESENT_B, DELETED]);
     (0..6_u8, emails, 1..4_i64, skipped, users).prop_map(|(kind, email, second, skipped, user)| match kind {
         0 => recorded(user, email, &skipped, second),
         1 => vec![typed(email)],

@@ -51,7 +51,7 @@ fn read_user(name: &str, user: &Fields<'_>) -> Result<Meaning, Unreadable> {
     Ok(Meaning::User(UserSeen {
         user_id: field::uuid(&value(user, "id")).ok_or_else(|| missing(name, "user.id"))?,
         emails: field::email(&value(user, "email")).into_iter().collect(),
-        is_gone: false,
+        is_deleted: false,
     }))
 }
 

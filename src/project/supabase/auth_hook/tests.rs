@@ -119,7 +119,7 @@ fn incomplete_login_is_unreadable() {
 fn sign_up_hooks_report_a_user() {
     let ada = json!({"id": USER, "aud": "authenticated", "email": "Ada@X.org", "identities": null,
                      "created_at": "0001-01-01T00:00:00Z", "is_anonymous": false});
-    let expected = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_gone: false };
+    let expected = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_deleted: false };
     assert_eq!(user("before-user-created", &ada), expected);
     assert_eq!(user("after-user-created", &ada), expected);
     let by_phone = json!({"id": USER, "email": "", "phone": "12025550112"});

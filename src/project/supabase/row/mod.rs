@@ -76,7 +76,7 @@ impl Change {
         Ok(Meaning::User(UserSeen {
             user_id: field::uuid(&user["id"]).ok_or_else(|| self.missing("record.id"))?,
             emails: emails(&self.record, &self.old_record),
-            is_gone: self.stage == Stage::Deleted,
+            is_deleted: self.stage == Stage::Deleted,
         }))
     }
 

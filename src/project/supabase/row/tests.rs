@@ -136,8 +136,8 @@ fn a_file_counts_its_bytes_for_the_user_who_owns_it() {
 fn an_overwritten_file_counts_its_new_size() {
     let report = report("UPDATE", "storage.objects", &file(&json!(900)), &file(&json!(400)));
     assert_eq!((report.state.amount, report.state.counted), (900, true));
-    let gone = read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
-    assert!(matches!(gone, Ok(Meaning::Row(gone)) if !gone.state.counted && gone.is_final));
+    let deleted = read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
+    assert!(matches!(deleted, Ok(Meaning::Row(row)) if !row.state.counted && row.is_final));
 }
 
 #[test]
@@ -189,13 +189,13 @@ fn user(verb: &str, record: &Value, old_record: &Value) -> UserSeen {
 }
 
 #[test]
-fn user_is_gone_only_when_row_is_deleted() {
+fn user_is_deleted_only_with_its_row() {
     let ada = json!({"id": USER, "email": "Ada@X.org", "deleted_at": null});
-    let there = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_gone: false };
+    let there = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_deleted: false };
     assert_eq!(user("INSERT", &ada, &Value::Null), there);
     let hidden = with(&ada, "deleted_at", json!("2026-01-02T03:04:05+00:00"));
     assert_eq!(user("UPDATE", &hidden, &ada), there);
-    assert_eq!(user("DELETE", &Value::Null, &ada), UserSeen { is_gone: true, ..there });
+    assert_eq!(user("DELETE", &Value::Null, &ada), UserSeen { is_deleted: true, ..there });
 }
 
 #[test]

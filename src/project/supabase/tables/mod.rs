@@ -46,7 +46,7 @@ impl Metric {
 /// Which rows count: those whose `column` is (or is not) `value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// The column to look at.
+    /// The column to check.
     pub column: String,
     /// The value it must have.
     pub value: String,

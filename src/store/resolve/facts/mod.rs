@@ -170,19 +170,19 @@ fn changes<T: Clone>(
         .collect()
 }
 
-/// The report of a state that was imported from the database. `is_gone`: it was known and no longer exists.
+/// The report of a state that was imported from the database. `is_deleted`: it was known and no longer exists.
 pub(in crate::store) const fn imported<T>(
     subject: String,
     state: T,
     occurred_at: OffsetDateTime,
-    is_gone: bool,
+    is_deleted: bool,
 ) -> Report<T> {
     Report {
         subject,
         occurred_at,
         number: None,
-        stage: if is_gone { order::Stage::Deleted } else { order::Stage::Created },
-        is_final: is_gone,
+        stage: if is_deleted { order::Stage::Deleted } else { order::Stage::Created },
+        is_final: is_deleted,
         state,
         object: Value::Null,
         previous: None,

@@ -38,7 +38,7 @@ async fn a_link_signs_in_once_in_the_browser_that_asked_for_it() {
     for _ in 0..3 {
         browser.get(&path(&mail)).await.assert_shows(&["The link works once.", mail.auth_code()]);
     }
-    project.assert_nobody_is_in(&mut browser, "looking at a link").await;
+    project.assert_nobody_is_in(&mut browser, "opening a link").await;
     let page = press(&mut browser, &mail).await;
     assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/console"), "{}", page.body);
     browser.get("/console").await.assert_shows(&[ADA, "(operator)"]);
@@ -79,7 +79,7 @@ async fn the_code_of_an_e_mail_signs_in_once() {
 }
 
 #[tokio::test]
-async fn an_e_mail_goes_to_who_may_use_the_console_and_nobody_is_told_who_that_is() {
+async fn e_mail_goes_to_console_users_without_revealing_them() {
     let project = Project::open().await;
     let shown = |body: String, email: &str| body.replace(email, "…");
     let mut browser = project.browser();

@@ -1,4 +1,4 @@
-//! By password: who gets in, as what, and what the others are told.
+//! By password: who gets in, as what, and what the others are answered.
 
 use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
@@ -32,7 +32,7 @@ async fn a_password_opens_the_console_with_the_users_role_and_acts_bear_the_user
 }
 
 #[tokio::test]
-async fn wrong_passwords_strangers_and_members_without_a_role_are_told_the_same() {
+async fn wrong_passwords_strangers_and_members_get_one_answer() {
     let project = Project::open().await;
     let mut answers = Vec::new();
     for (email, password) in [
@@ -127,7 +127,7 @@ async fn a_password_can_be_tried_ten_times_and_each_try_is_counted() {
 }
 
 #[tokio::test]
-async fn an_auth_api_that_does_not_answer_is_told_apart_from_a_wrong_password() {
+async fn silent_auth_api_differs_from_a_wrong_password() {
     let project = Project::open().await;
     for (status, body, expected, says) in [
         (

@@ -1,4 +1,4 @@
-//! Signing in by Supabase: its Auth API beside the test's own database, asked over HTTP.
+//! Signing in by Supabase: its Auth API next to the test's own database, asked over HTTP.
 
 mod by_email;
 mod by_password;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::state::{Found, NOW, Simulation, Tier, moment};
+use super::state::{NOW, PreexistingRow, Simulation, Tier, moment};
 use super::stripe_sim::objects::Subscription;
 use super::supabase_sim::TABLES;
 use mrr::Worth;
@@ -91,15 +91,15 @@ impl<'a> Model<'a> {
             }
         }
         // The row that stood there before had one, which no price or product need name any more.
-        let found = self.simulation.found.iter().find(|found| found.subscription == it.id);
-        (items[0].price.id.clone(), found.map(|found| self.found_tier(found)))
+        let row = self.simulation.preexisting.iter().find(|row| row.subscription == it.id);
+        (items[0].price.id.clone(), row.map(|row| self.preexisting_tier(row)))
     }
 
-    fn unreported(&self) -> impl Iterator<Item = &'a Found> {
+    fn unreported(&self) -> impl Iterator<Item = &'a PreexistingRow> {
         self.simulation
-            .found
+            .preexisting
             .iter()
-            .filter(|found| !self.simulation.stripe.subscriptions.contains_key(&found.subscription))
+            .filter(|row| !self.simulation.stripe.subscriptions.contains_key(&row.subscription))
     }
 
     fn subscriptions(&self) -> Vec<Row> {
@@ -131,7 +131,7 @@ impl<'a> Model<'a> {
         }
         for it in self.unreported() {
             let Some(user) = self.user(&it.customer) else { continue };
-            let tier = self.found_tier(it);
+            let tier = self.preexisting_tier(it);
             let canceled = (it.status == "canceled").then_some(it.created + 86_400);
             rows.push(vec![format!(
                 "user={user} tier={} customer={} subscription={} price={} status={} period=.. cancels=false \
@@ -162,7 +162,7 @@ impl<'a> Model<'a> {
         self.simulation.stripe.customers[&it.customer].deleted && !is_over
     }
 
-    fn found_tier(&self, it: &Found) -> &'a Tier {
+    fn preexisting_tier(&self, it: &PreexistingRow) -> &'a Tier {
         self.simulation
             .tiers
             .iter()
@@ -276,9 +276,9 @@ impl<'a> Model<'a> {
             match owner {
                 Owner::User { flagged: false, .. } => {}
                 Owner::User { .. } => park(customer, &["disputed_user"]),
-                Owner::Gone => park(customer, &["user_gone"]),
+                Owner::Deleted => park(customer, &["user_gone"]),
                 Owner::Ambiguous => park(customer, &["ambiguous_email"]),
-                Owner::Unknown { perhaps_gone: true } => park(customer, &["unknown_user", "user_gone"]),
+                Owner::Unknown { perhaps_deleted: true } => park(customer, &["unknown_user", "user_gone"]),
                 Owner::Unknown { .. } => park(customer, &["unknown_user"]),
             }
         }
@@ -311,7 +311,7 @@ impl<'a> Model<'a> {
     }
 }
 
-/// Whether a trial or a cancellation lies more than an hour back, and the subscription goes on as it was.
+/// Whether a trial or a cancellation lies more than an hour back, and the subscription continues as it was.
 fn is_overdue(it: &Subscription) -> bool {
     let trial = it.trial.filter(|_| it.status == "trialing").map(|(_, end)| end);
     let cancellation = it.cancel_at_period_end.then_some(it.period.1).into_iter().chain(it.cancel_at);

@@ -13,12 +13,12 @@ pub enum Owner {
         id: Uuid,
         flagged: bool,
     },
-    Gone,
+    Deleted,
     Ambiguous,
-    /// `perhaps_gone`: the address was that of a user who is gone. Whether it was compared while the user
+    /// `perhaps_deleted`: the address was that of a user who was deleted. Whether it was compared while the user
     /// was there depends on when it came.
     Unknown {
-        perhaps_gone: bool,
+        perhaps_deleted: bool,
     },
 }
 
@@ -30,7 +30,7 @@ pub fn owner(simulation: &Simulation, customer: &str) -> Owner {
         explicit.or_else(|| by_reference.first().copied()).or_else(|| by_known(simulation, customer));
     let Some(id) = strongest else { return by_address(simulation, customer, flagged) };
     if !simulation.supabase.users[&id].present {
-        return Owner::Gone;
+        return Owner::Deleted;
     }
     let claimed = by_reference.into_iter().chain(by_known(simulation, customer));
     let flagged = flagged
@@ -100,16 +100,16 @@ fn by_reference(simulation: &Simulation, customer: &str) -> Vec<Uuid> {
 }
 
 fn by_known(simulation: &Simulation, customer: &str) -> Option<Uuid> {
-    simulation.found.iter().find(|found| found.customer == customer).map(|found| found.user)
+    simulation.preexisting.iter().find(|row| row.customer == customer).map(|row| row.user)
 }
 
 /// The user of the earliest address that a confirmed user has.
 fn by_address(simulation: &Simulation, customer: &str, flagged: bool) -> Owner {
     match earliest_held(simulation, customer).as_deref() {
         None => {
-            let perhaps_gone =
+            let perhaps_deleted =
                 addresses(simulation, customer).any(|address| !having(simulation, address).is_empty());
-            Owner::Unknown { perhaps_gone }
+            Owner::Unknown { perhaps_deleted }
         }
         Some(&[id]) => Owner::User { id, flagged: flagged || is_typed_by_another(simulation, customer, id) },
         Some(_) => Owner::Ambiguous,

@@ -11,7 +11,7 @@ use super::{Model, Row, said};
 const LEADING: [&str; 8] =
     ["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "canceled", "incomplete_expired"];
 
-/// One subscription of a member, emitted of or found.
+/// One subscription of a member, emitted of or pre-existing.
 pub(super) struct Held<'a> {
     id: &'a str,
     status: Option<String>,
@@ -47,7 +47,7 @@ impl<'a> Model<'a> {
                     ended: it.created + 86_400,
                     mrr: 0,
                     currency: None,
-                    tier: Some(self.found_tier(it)),
+                    tier: Some(self.preexisting_tier(it)),
                 });
             }
         }
@@ -135,14 +135,14 @@ pub(super) fn standing(held: &[Held<'_>]) -> Standing {
         .iter()
         .filter(|it| it.status.is_some() && !is(it, &["incomplete", "incomplete_expired"]))
         .collect();
-    let lives = begun.iter().any(|it| !is(it, &["canceled"]));
+    let is_alive = begun.iter().any(|it| !is(it, &["canceled"]));
     let start = begun.iter().map(|it| it.start).min();
-    let end = if lives { Some(NOW) } else { begun.iter().map(|it| it.ended).max() };
+    let end = if is_alive { Some(NOW) } else { begun.iter().map(|it| it.ended).max() };
     Standing {
         start,
         months: start.zip(end).map_or(0, |(start, end)| months(start, end.min(NOW))),
         live: held.iter().any(|it| is(it, &["active", "trialing"])),
-        churned: !begun.is_empty() && !lives,
+        churned: !begun.is_empty() && !is_alive,
         behind: held.iter().any(|it| is(it, &["past_due", "unpaid"])),
     }
 }

@@ -73,10 +73,10 @@ impl Simulation {
         let items: Vec<Item> = prices.into_iter().map(|price| self.new_item(price)).collect();
         let status = self.pick(&["active", "active", "incomplete", "trialing"]);
         let id = self.next_subscription(customer);
-        if let Some(status) = self.status_found(&id)
+        if let Some(status) = self.preexisting_status(&id)
             && self.rng.bool()
         {
-            return self.subscription_found(id, customer, items, status);
+            return self.preexisting_subscription(id, customer, items, status);
         }
         let is_plain = self.eras.iter().all(|(_, era)| *era != Era::Y2018);
         let start_date =
@@ -119,15 +119,15 @@ impl Simulation {
         id
     }
 
-    /// The status in which the tables held this subscription, where it goes on from there.
-    fn status_found(&self, id: &str) -> Option<&'static str> {
-        let found = self.found.iter().find(|it| it.subscription == id)?;
+    /// The status in which the tables held this subscription, where it continues from there.
+    fn preexisting_status(&self, id: &str) -> Option<&'static str> {
+        let found = self.preexisting.iter().find(|it| it.subscription == id)?;
         Some(found.status).filter(|status| *status != "canceled")
     }
 
     /// A subscription that was made before anybody emitted: the first that is emitted of it is a change, perhaps to a
     /// status that nobody knows.
-    fn subscription_found(
+    fn preexisting_subscription(
         &mut self,
         id: String,
         customer: &str,
@@ -173,7 +173,8 @@ impl Simulation {
 
     /// A new id, or that of a subscription which the tables held before anybody emitted of it.
     fn next_subscription(&mut self, customer: &str) -> String {
-        let found = self.found.iter().find(|it| it.customer == customer).map(|it| it.subscription.clone());
+        let found =
+            self.preexisting.iter().find(|it| it.customer == customer).map(|it| it.subscription.clone());
         let unreported = found.filter(|id| !self.stripe.subscriptions.contains_key(id));
         let new = self.id("sub");
         unreported.filter(|_| self.rng.bool()).unwrap_or(new)

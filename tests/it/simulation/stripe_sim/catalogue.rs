@@ -71,7 +71,7 @@ impl Simulation {
         price
     }
 
-    /// Somebody says whether a price includes its tax. Subscriptions go on showing it as it was when they changed
+    /// Somebody says whether a price includes its tax. Subscriptions keep showing it as it was when they changed
     /// last.
     pub fn specify_tax(&mut self) {
         let open = self.stripe.prices.values().filter(|it| it.tax_behavior.is_none());
@@ -172,7 +172,7 @@ impl Simulation {
         }
     }
 
-    /// Tells of a discount itself: `customer.discount.created`, `.updated` or `.deleted`.
+    /// Reports a discount itself: `customer.discount.created`, `.updated` or `.deleted`.
     pub fn emit_discount(&mut self, discount: &Discount, what: &str) {
         let value = self.pen().discount(discount);
         let id = if self.era() == Era::Y2018 {

@@ -21,7 +21,7 @@ struct ComparedFacts {
 
 /// Compares a page of the facts with the table. Both are read in one snapshot, and no fact is newer than its
 /// row: a missing row was deleted.
-pub(in crate::store) async fn rows(
+pub(in crate::store) async fn compare(
     tx: &mut PgConnection,
     turn: &Turn,
     counted: &Counted,

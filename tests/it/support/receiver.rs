@@ -41,7 +41,7 @@ pub const TWILIO_ACCOUNT: &str = "AC0c7a51d2e94b4f6f8a3d6b1e25c94470";
 pub const PUBLIC_URL: &str = "https://hooks.example.com";
 
 /// A running receiver.
-pub struct Edge {
+pub struct TestReceiver {
     pub address: SocketAddr,
     pub lifecycle: Lifecycle,
     pub client: reqwest::Client,
@@ -50,14 +50,14 @@ pub struct Edge {
 
 /// A pending event.
 #[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct Kept {
+pub struct PendingEvent {
     pub source: String,
     pub event_id: String,
     pub event_type: String,
     pub body: Vec<u8>,
 }
 
-impl Edge {
+impl TestReceiver {
     pub async fn start() -> Self {
         Self::with(|_| {}).await
     }
@@ -125,22 +125,22 @@ impl Edge {
     }
 
     /// Every pending event, in the order in which it came.
-    pub async fn kept(&self) -> Vec<Kept> {
+    pub async fn pending(&self) -> Vec<PendingEvent> {
         let rows = "select source, event_id, event_type, body from ingest.events where state = 'pending' order by id";
         sqlx::query_as(rows).fetch_all(&self.database.pool).await.unwrap()
     }
 
     /// Waits until `count` events are pending.
-    pub async fn wait_for_kept(&self, count: usize) -> Vec<Kept> {
+    pub async fn wait_for_pending(&self, count: usize) -> Vec<PendingEvent> {
         eventually("the pending events", async || {
-            let kept = self.kept().await;
-            (kept.len() == count).then_some(kept)
+            let pending = self.pending().await;
+            (pending.len() == count).then_some(pending)
         })
         .await
     }
 }
 
-impl Drop for Edge {
+impl Drop for TestReceiver {
     fn drop(&mut self) {
         self.lifecycle.stopping.cancel();
     }

@@ -9,7 +9,7 @@ use crate::support::app::TestApp;
 /// More than a page holds.
 const OTHERS: u128 = 60;
 
-pub async fn world() -> TestApp {
+pub async fn full_app() -> TestApp {
     let app = ada().await;
     for n in 1..=OTHERS {
         app.sign_up(Uuid::from_u128(n), &format!("member-{n:02}@example.com")).await;

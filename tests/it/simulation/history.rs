@@ -1,27 +1,27 @@
 //! A history ready to be applied, with the expected tables.
 
 use super::model::{self, Tables};
-use super::state::{Act, Emitted, Found, Simulation};
+use super::state::{Act, Emitted, PreexistingRow, Simulation};
 use super::story;
 
-pub struct Life {
+pub struct History {
     pub number: u16,
     pub seed: u64,
     pub emitted: Vec<Emitted>,
     pub acts: Vec<(usize, Act)>,
-    pub found: Vec<Found>,
+    pub preexisting: Vec<PreexistingRow>,
     pub by_hand: Vec<(uuid::Uuid, &'static str)>,
     pub expected: Tables,
 }
 
-impl Life {
+impl History {
     pub fn new(number: u16, seed: u64) -> Self {
-        Self::of(story::life(number, seed), seed)
+        Self::of(story::history(number, seed), seed)
     }
 
     pub fn of(simulation: Simulation, seed: u64) -> Self {
         let expected = model::tables(&simulation);
-        let Simulation { number, emitted, acts, found, by_hand, .. } = simulation;
-        Self { number, seed, emitted, acts, found, by_hand: by_hand.into_iter().collect(), expected }
+        let Simulation { number, emitted, acts, preexisting, by_hand, .. } = simulation;
+        Self { number, seed, emitted, acts, preexisting, by_hand: by_hand.into_iter().collect(), expected }
     }
 }
