@@ -21,6 +21,12 @@ pub struct Params {
     event_type: Option<String>,
     /// The object that events are about: `sub_…`, `in_…`, `public.vision_versions/…`. Known of applied events.
     object: Option<String>,
+    /// Whether events about objects that are linked with `object` count, too: what belongs to one payment, or depends on a
+    /// price. Up to 100.
+    related: Option<bool>,
+    /// A user id or an e-mail address: events about the account, its customers and their objects, its rows and text
+    /// messages. Known of applied events.
+    member: Option<String>,
     /// `applied`, `waiting`, `failing` or `dead`.
     state: Option<String>,
     /// In its state since this date or moment.
@@ -64,6 +70,8 @@ impl Params {
             source: query::text("source", self.source)?,
             event_type: query::text("type", self.event_type)?,
             subject: query::text("object", self.object)?,
+            related: self.related == Some(true),
+            member: query::text("member", self.member)?,
             state: self.state.map(|state| state.parse()).transpose().map_err(problem::bad_request)?,
             since: query::moment("since", self.since.as_deref())?,
             until: query::moment("until", self.until.as_deref())?,

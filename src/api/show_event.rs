@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::access::caller::Caller;
 use super::extract::Query;
@@ -29,9 +29,11 @@ pub struct Detail {
     /// Its trace.
     #[serde(flatten)]
     trace: Trace,
-    /// What the provider said, as JSON, else as text; null once it is pruned. Only where it was asked for.
+    /// What the provider said, as JSON with its numbers as they came, else as text; null once it is pruned. Only where it was
+    /// asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<Value>,
+    #[schema(value_type = Option<serde_json::Value>)]
+    body: Option<Box<RawValue>>,
 }
 
 /// Reads the event of this source and name.
@@ -57,6 +59,6 @@ pub async fn show(
         return Ok(Json(Detail { trace, body: None }));
     }
     events::note_opened(pool, &trace.event, &caller.actor, state.clock.now()).await?;
-    let body = if bytes.is_empty() { Value::Null } else { events::body(&bytes) };
+    let body = if bytes.is_empty() { Box::default() } else { events::body(&bytes) };
     Ok(Json(Detail { trace, body: Some(body) }))
 }

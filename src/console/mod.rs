@@ -105,6 +105,8 @@ fn for_people_signed_in() -> Router<Console> {
         .route("/console/events", get(events::list::show))
         .route("/console/events/acts", post(events::acts::act))
         .route("/console/events/{source}/{event_id}", get(events::show::show))
+        .route("/console/events/{source}/{event_id}/body", get(events::fixture::download))
+        .route("/console/events/{source}/{event_id}/fixture", get(events::fixture::show))
         .route("/console/attention", get(attention::show).post(attention::act))
         .route("/console/parked", get(parked::show).post(parked::act))
         .route("/console/audit", get(audit::show))

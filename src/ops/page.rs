@@ -22,6 +22,9 @@ pub enum PageError {
     /// Not a cursor that came with a page.
     #[error("the cursor is not one that a page of this list gave; start again without it")]
     Cursor,
+    /// A filter that cannot be used; says why.
+    #[error("{0}")]
+    Filter(String),
     /// The database did not answer.
     #[error(transparent)]
     Database(#[from] sqlx::Error),

@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -15,11 +16,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
 use crate::ops::actor::actor;
-use crate::ops::dead_letters::{self, Acted, Limits, Selection};
+use crate::ops::dead_letters::{self, Acted, DeadLetter, Limits, Selection};
 use crate::ops::events;
 use crate::ops::ledger::parse_since;
-
-pub(super) use text::pretty;
 
 /// List, show, re-enqueue or drop dead letters.
 #[derive(Debug, Args)]
@@ -155,6 +154,13 @@ async fn list(pool: &PgPool, args: ListArgs) -> anyhow::Result<Exit> {
     print(&letters.context("cannot read the dead letters")?, json, |letters| text::table(letters))
 }
 
+/// A dead letter with its body.
+#[derive(Serialize)]
+struct Shown<'a> {
+    body: Box<RawValue>,
+    letter: &'a DeadLetter,
+}
+
 async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
     let found = dead_letters::show(pool, args.id).await.context("cannot read the dead letter")?;
     let (letter, body) = found.ok_or_else(|| {
@@ -162,7 +168,7 @@ async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
             format!("there is no dead letter {}: `memberflow dead-letters list` shows them", args.id);
         Failure::new(Exit::NotFound, message)
     })?;
-    let whole = json!({"letter": letter, "body": events::body(&body)});
+    let whole = Shown { body: events::body(&body), letter: &letter };
     print(&whole, args.json, |_| text::detail(&letter, &body))
 }
 

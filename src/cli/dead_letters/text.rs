@@ -1,12 +1,10 @@
 //! Dead letters as text.
 
-use serde_json::Value;
-
 use crate::cli::moment::minutes;
 use crate::cli::table::{plain, spaced};
 use crate::cli::terminal::printable;
 use crate::ops::dead_letters::{Acted, DeadLetter, ReasonCount};
-use crate::ops::events::body;
+use crate::ops::events::lines;
 
 /// The characters of a reason in a table.
 const REASON_MAX_CHARS: usize = 60;
@@ -43,15 +41,7 @@ pub(super) fn detail(letter: &DeadLetter, body: &[u8]) -> String {
     ] {
         table.add_row([name.to_owned(), printable(&value)]);
     }
-    format!("{}\n\n{}", spaced(table).trim_fmt(), pretty(body))
-}
-
-/// The body, pretty-printed.
-pub(in crate::cli) fn pretty(bytes: &[u8]) -> String {
-    match body(bytes) {
-        Value::String(text) => text.lines().map(printable).collect::<Vec<_>>().join("\n"),
-        json => serde_json::to_string_pretty(&json).unwrap_or_default(),
-    }
+    format!("{}\n\n{}", spaced(table).trim_fmt(), lines(body))
 }
 
 pub(super) fn counts(counts: &[ReasonCount], done: &str) -> String {

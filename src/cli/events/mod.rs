@@ -6,7 +6,8 @@ mod trace;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -15,7 +16,7 @@ use super::{Exit, Failure, print};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
-use crate::ops::events::{self, State, Wanted};
+use crate::ops::events::{self, Event, State, Wanted};
 use crate::ops::ledger::parse_since;
 
 /// List, show, trace or follow events.
@@ -119,13 +120,20 @@ async fn list(pool: &PgPool, args: &ListArgs) -> anyhow::Result<Exit> {
     print(&events, args.wanted.json, |events| text::table(events))
 }
 
+/// An event with its body.
+#[derive(Serialize)]
+struct Shown<'a> {
+    body: Box<RawValue>,
+    event: &'a Event,
+}
+
 async fn show(pool: &PgPool, args: &ShowArgs) -> anyhow::Result<Exit> {
     let found = events::find(pool, &args.event_id).await.context("cannot read the event")?;
     if found.is_empty() {
         return Err(nowhere(&args.event_id).into());
     }
-    let whole: Vec<Value> =
-        found.iter().map(|(event, body)| json!({"event": event, "body": events::body(body)})).collect();
+    let whole: Vec<Shown> =
+        found.iter().map(|(event, body)| Shown { body: events::body(body), event }).collect();
     print(&whole, args.json, |_| text::details(&found))
 }
 

@@ -1,10 +1,9 @@
 //! Events as text.
 
-use crate::cli::dead_letters::pretty;
 use crate::cli::moment::minutes;
 use crate::cli::table::{plain, spaced};
 use crate::cli::terminal::printable;
-use crate::ops::events::Event;
+use crate::ops::events::{Event, lines};
 use crate::project::stripe::NotCounted;
 
 pub(super) fn table(events: &[Event]) -> String {
@@ -44,7 +43,7 @@ pub(super) fn details(found: &[(Event, Vec<u8>)]) -> String {
 }
 
 fn detail(event: &Event, body: &[u8]) -> String {
-    let body = if body.is_empty() { "its body was removed".to_owned() } else { pretty(body) };
+    let body = if body.is_empty() { "its body was removed".to_owned() } else { lines(body) };
     format!("{}\n\n{body}", facts(event))
 }
 

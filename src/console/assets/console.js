@@ -39,7 +39,8 @@
   document.addEventListener('htmx:after:swap', arrange);
   window.addEventListener('resize', stopAtWide);
 
-  // Keys: / searches, ? lists the keys, g and a letter goes, j and k choose a row, x selects it, Enter opens it, Esc leaves.
+  // Keys: / searches, ? lists the keys, g and a letter goes, j and k choose a row, x selects it, r redrives, Enter opens it,
+  // Esc leaves.
   const sheet = document.getElementById('keys');
   const rows = () => all('[data-row]');
   let goes = false;
@@ -58,6 +59,21 @@
     else if (document.activeElement) document.activeElement.blur();
     all('tr.at').forEach((row) => row.classList.remove('at'));
   };
+  // Redrives the row, if it stands for a cause; else the selected rows, or the row, or what the page is about. It does what the
+  // button does: a list shows first what that would be, and a large number has to be typed.
+  const redrive = () => {
+    const row = document.querySelector('tr.at');
+    const own = row?.querySelector('button[value="redrive"]');
+    if (own) {
+      const typed = own.form.elements.confirm;
+      return typed && !typed.value ? typed.focus() : own.click();
+    }
+    const button = document.querySelector('#acts button[value="redrive"]');
+    const boxes = all('input[type="checkbox"][form="acts"], #acts [name="all"]');
+    const isNone = () => boxes.length > 0 && !boxes.some((box) => box.checked);
+    if (button && isNone()) row?.querySelector('input[type="checkbox"]')?.click();
+    if (button && !isNone()) button.click();
+  };
   const keys = {
     '/': () => document.querySelector('[data-search]')?.focus(),
     '?': () => sheet?.showModal(),
@@ -65,6 +81,7 @@
     j: () => choose(1),
     k: () => choose(-1),
     x: () => document.querySelector('tr.at input[type="checkbox"]')?.click(),
+    r: redrive,
   };
   document.addEventListener('keydown', (event) => {
     if (event.key === 'Escape') {
@@ -84,6 +101,16 @@
       keys[event.key]();
     }
   });
+
+  // Copies the text of an element. Without permission nothing happens: the text can be selected.
+  for (const button of all('[data-copy]')) {
+    if (!navigator.clipboard) break;
+    button.hidden = false;
+    button.addEventListener('click', () => {
+      const text = document.getElementById(button.dataset.copy).textContent;
+      navigator.clipboard.writeText(text).then(() => { button.textContent = 'Copied'; }, () => {});
+    });
+  }
 
   // How many rows are selected.
   document.addEventListener('change', (event) => {

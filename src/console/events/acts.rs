@@ -98,7 +98,7 @@ async fn of_letters(console: &Console, session: &Session, choice: Chosen) -> Res
 /// The letters that are meant.
 async fn letters(console: &Console, choice: &Chosen) -> Result<dead_letters::Selection, PageError> {
     if choice.selection.is_all {
-        return choice.matching_letters();
+        return choice.matching_letters(console.now());
     }
     let (sources, ids) = choice.names();
     let ids = dead_letters::named(console.pool(), &sources, &ids).await?;

@@ -3,9 +3,11 @@
 use askama::Template;
 use axum::extract::State;
 use axum::http::Uri;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
+use time::OffsetDateTime;
 
+use super::search;
 use crate::console::html::columns::{self, Choice, Known};
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
@@ -14,7 +16,7 @@ use crate::console::html::{format, query};
 use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::envelope::Source;
-use crate::ops::events::{self, Event, State as EventState, Wanted};
+use crate::ops::events::{self, Event, Owner, State as EventState, Wanted};
 use crate::ops::views::{self, View};
 
 /// What the list is called in addresses.
@@ -33,20 +35,33 @@ pub(in crate::console) struct Params {
     #[serde(rename = "type")]
     event_type: String,
     object: String,
+    /// `true`: the objects that are linked with it, too.
+    related: String,
+    /// A user id or an e-mail address.
+    member: String,
     pub(super) state: String,
+    /// A moment, a date, or so long ago: `2h`.
     since: String,
     until: String,
     /// Those shown, joined by commas.
     columns: String,
     cursor: String,
+    /// The whole filter as a line of terms, which becomes the parameters above.
+    q: String,
 }
 
 impl Params {
-    pub(in crate::console) fn filters(&self) -> [(&'static str, &str); 6] {
+    /// The names of the filters, in their order.
+    pub(super) const FILTERS: [&str; 8] =
+        ["source", "type", "object", "related", "member", "state", "since", "until"];
+
+    pub(in crate::console) fn filters(&self) -> [(&'static str, &str); 8] {
         [
             ("source", &self.source),
             ("type", &self.event_type),
             ("object", &self.object),
+            ("related", &self.related),
+            ("member", &self.member),
             ("state", &self.state),
             ("since", &self.since),
             ("until", &self.until),
@@ -62,17 +77,42 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
-    pub(in crate::console) fn wanted(&self) -> Result<Wanted, PageError> {
+    pub(in crate::console) fn wanted(&self, now: OffsetDateTime) -> Result<Wanted, PageError> {
+        if !self.q.is_empty() {
+            search::parse(&self.q)?;
+            let detail = "q is a search on the page alone: use the parameters that its address gets.";
+            return Err(PageError::Invalid(detail.to_owned()));
+        }
         let state = query::text("state", &self.state)?.map(|state| state.parse()).transpose();
         Ok(Wanted {
             source: query::text("source", &self.source)?,
             event_type: query::text("type", &self.event_type)?,
             subject: query::text("object", &self.object)?,
+            related: query::one_of("related", &self.related, &["true"])?.is_some(),
+            member: query::text("member", &self.member)?,
             state: state.map_err(PageError::Invalid)?,
-            since: query::moment("since", &self.since)?,
-            until: query::moment("until", &self.until)?,
+            since: query::moment_or_age("since", &self.since, now)?,
+            until: query::moment_or_age("until", &self.until, now)?,
         })
     }
+
+    /// The line of terms that is shown.
+    fn line(&self) -> String {
+        if self.q.is_empty() { search::line(self) } else { self.q.clone() }
+    }
+
+    /// Where the list is that a line of terms asks for.
+    fn found(&self) -> Result<String, PageError> {
+        let columns = self.columns.clone();
+        Ok(Self { columns, ..search::parse(&self.q)? }.address(""))
+    }
+}
+
+/// An event of the list.
+struct Listing {
+    event: Event,
+    /// Whose it is, if that column is shown.
+    owner: Option<Owner>,
 }
 
 #[derive(Template)]
@@ -82,7 +122,7 @@ struct Events {
     may_change: bool,
     params: Params,
     choices: Vec<Choice>,
-    events: Vec<Event>,
+    events: Vec<Listing>,
     pages: Pages,
     downloads: Downloads,
     list: &'static str,
@@ -93,29 +133,46 @@ struct Events {
 }
 
 impl Events {
+    fn latency(&self, event: &Event) -> String {
+        format::latency(&event.latency_s())
+    }
+
     const SOURCES: [Source; 5] = Source::ALL;
     const STATES: [EventState; 4] = EventState::ALL;
 }
 
-async fn read(console: &Console, params: &Params) -> Result<Rows<Event>, PageError> {
+async fn read(console: &Console, params: &Params, choices: &[Choice]) -> Result<Rows<Listing>, PageError> {
     let cursor = query::cursor(&params.cursor);
-    let page = events::list(console.pool(), &params.wanted()?, cursor, LIMIT).await?;
-    Ok(Rows { rows: page.events, next: page.next_cursor, prev: page.prev_cursor })
+    let page = events::list(console.pool(), &params.wanted(console.now())?, cursor, LIMIT).await?;
+    let owners = if columns::is_shown(choices, MEMBER) {
+        events::owners(console.pool(), &page.events).await?
+    } else {
+        vec![None; page.events.len()]
+    };
+    let rows = page.events.into_iter().zip(owners).map(|(event, owner)| Listing { event, owner });
+    Ok(Rows { rows: rows.collect(), next: page.next_cursor, prev: page.prev_cursor })
 }
 
-/// Shows a page of the list.
+/// Shows a page of the list. A search leads to the address that says the same.
 pub(in crate::console) async fn show(
     State(console): State<Console>,
     session: Session,
     uri: Uri,
 ) -> Result<Response, PageError> {
     let params: Params = query::parse(&uri)?;
+    if !params.q.is_empty()
+        && let Ok(address) = params.found()
+    {
+        return Ok(Redirect::to(&address).into_response());
+    }
+    let choices = columns::chosen(&COLUMNS, &params.columns);
+    let read = read(&console, &params, &choices).await;
     let Listed { status, rows: events, pages, error } =
-        Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
+        Listed::of(read, &params.cursor, |cursor| params.address(cursor))?;
     let page = Events {
         frame: Frame::of(&session, "Events", "Events"),
         may_change: session.may_change(),
-        choices: columns::chosen(&COLUMNS, &params.columns),
+        choices,
         downloads: query::downloads(HERE, params.filters()),
         list: LIST,
         views: views::of(console.pool(), &session.actor, LIST).await?,
@@ -128,15 +185,21 @@ pub(in crate::console) async fn show(
     Ok(page_with(status, &page))
 }
 
+/// The column that costs a statement of its own.
+const MEMBER: &str = "member";
+
 /// The columns besides the event's name.
-const COLUMNS: [Known; 8] = [
+const COLUMNS: [Known; 11] = [
     known("type", "Type", true),
     known("source", "Source", true),
     known("object", "Object", true),
+    known(MEMBER, "Member", false),
     known("state", "State", true),
     known("happened", "Happened", true),
     known("received", "Received", true),
     known("at", "In this state since", true),
+    known("latency", "Latency", false),
+    known("attempts", "Attempts", false),
     known("reason", "Why", false),
 ];
 

@@ -2,6 +2,8 @@
 
 pub(super) mod acts;
 mod chosen;
+pub(super) mod fixture;
 pub(super) mod list;
 pub(super) mod replay;
+mod search;
 pub(super) mod show;

@@ -44,7 +44,7 @@ impl Replay {
 
 /// Shows what applying the chosen events again would change, or changes it.
 pub(super) async fn of(console: &Console, session: &Session, choice: Chosen) -> Result<Response, PageError> {
-    let selection = choice.replayed()?;
+    let selection = choice.replayed(console.pool(), console.now()).await?;
     let (store, actor) = (&console.0.store, session.actor.as_str());
     let mut replayed = replay_within(store, &selection, true, actor).await?;
     if choice.is_sure {

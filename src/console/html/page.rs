@@ -69,6 +69,11 @@ impl Frame {
         PLACES.iter().filter(move |place| role.is_some_and(|role| role >= place.least))
     }
 
+    /// Whether this person may change something.
+    pub(in crate::console) fn may_change(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::may_change)
+    }
+
     pub(in crate::console) fn styles(&self) -> String {
         assets::styles()
     }

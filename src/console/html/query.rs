@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::http::{StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::error::PageError;
@@ -95,7 +95,7 @@ pub(in crate::console) fn parse<T: DeserializeOwned>(uri: &Uri) -> Result<T, Pag
 ///
 /// # Errors
 /// A name is none of the list's.
-pub(super) fn of_pairs<'a, T: DeserializeOwned>(
+pub(in crate::console) fn of_pairs<'a, T: DeserializeOwned>(
     pairs: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
 ) -> Result<T, PageError> {
     let mut fields: Map<String, Value> = Map::new();
@@ -129,7 +129,8 @@ pub(in crate::console) fn downloads<'a>(
 /// What the audit log keeps of a filter: not what a person typed, which may be personal data.
 pub(in crate::console) fn audited(filters: &[(&'static str, &str)]) -> Value {
     let shown = |(name, value): &(&str, &str)| {
-        let value = if *name == "text" { "given" } else { value };
+        let is_typed = *name == "text" || *name == "member" && value.parse::<Uuid>().is_err();
+        let value = if is_typed { "given" } else { value };
         ((*name).to_owned(), Value::from(value))
     };
     filters.iter().filter(|(_, value)| !value.is_empty()).map(shown).collect()
@@ -176,6 +177,31 @@ pub(in crate::console) fn moment(name: &str, value: &str) -> Result<Option<Offse
     moment.map_err(|invalid| PageError::Invalid(format!("{name}: {invalid}")))
 }
 
+/// The moment that a field says: so long before `now` (`90s`, `15min`, `2h`, `7d`, `2w`), a date, or a date and a time.
+pub(in crate::console) fn moment_or_age(
+    name: &str,
+    value: &str,
+    now: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, PageError> {
+    let before = age(value.trim()).and_then(|age| now.checked_sub(age));
+    // What Postgres cannot hold is no age either.
+    match before.filter(|moment| moment.year() >= 1) {
+        Some(moment) => Ok(Some(moment)),
+        None => moment(name, value),
+    }
+}
+
+/// The units of an age, in seconds.
+const AGES_S: [(&str, u32); 6] =
+    [("s", 1), ("min", 60), ("m", 60), ("h", 3_600), ("d", 86_400), ("w", 604_800)];
+
+fn age(text: &str) -> Option<Duration> {
+    let digits = text.find(|character: char| !character.is_ascii_digit())?;
+    let (count, unit) = text.split_at(digits);
+    let (_, seconds) = AGES_S.into_iter().find(|(name, _)| *name == unit)?;
+    Some(Duration::seconds(i64::from(count.parse::<u32>().ok()?) * i64::from(seconds)))
+}
+
 /// The moment that a field says; of a date the end.
 pub(in crate::console) fn end_of(value: &str) -> Result<Option<OffsetDateTime>, InvalidMoment> {
     given(value).map(|value| parse_moment(&value)).transpose()
@@ -184,6 +210,7 @@ pub(in crate::console) fn end_of(value: &str) -> Result<Option<OffsetDateTime>, 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use time::macros::datetime;
 
     use super::*;
 
@@ -191,6 +218,30 @@ mod tests {
     fn what_was_typed_is_not_audited() {
         let filters = [("status", "active"), ("text", "ada"), ("tier", "")];
         assert_eq!(audited(&filters), json!({"status": "active", "text": "given"}));
+        let member = |value| audited(&[("member", value)])["member"].clone();
+        assert_eq!(member("ada@example.com"), "given");
+        let user_id = "ada00000-0000-4000-8000-000000000001";
+        assert_eq!(member(user_id), user_id);
+    }
+
+    #[test]
+    fn a_moment_is_also_said_as_an_age() {
+        let now = datetime!(2026-11-20 12:00 UTC);
+        for (text, expected) in [
+            ("90s", datetime!(2026-11-20 11:58:30 UTC)),
+            ("15min", datetime!(2026-11-20 11:45 UTC)),
+            ("15m", datetime!(2026-11-20 11:45 UTC)),
+            (" 2h ", datetime!(2026-11-20 10:00 UTC)),
+            ("7d", datetime!(2026-11-13 12:00 UTC)),
+            ("1w", datetime!(2026-11-13 12:00 UTC)),
+            ("2026-11-01", datetime!(2026-11-01 0:00 UTC)),
+        ] {
+            assert_eq!(moment_or_age("since", text, now).unwrap(), Some(expected), "{text}");
+        }
+        assert_eq!(moment_or_age("since", "", now).unwrap(), None);
+        for wrong in ["h", "2", "2y", "2 h", "-2h", "99999999999h", "4294967295w", "soon"] {
+            assert!(moment_or_age("since", wrong, now).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(super) const EVENTS: &[&str] = &[
     "at",
     "reason",
     "not_counted",
+    "attempts",
 ];
 
 pub(super) const DEAD_LETTERS: &[&str] =

@@ -39,7 +39,7 @@ pub(in crate::console) async fn show(
     session: Session,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    let (list, _) = List::at(&uri)?;
+    let (list, _) = List::at(&uri, console.now())?;
     session.require(list.least())?;
     let (count, customers) = list.count(console.pool()).await?;
     let path = uri.path().strip_suffix(ENDING).and_then(|path| path.strip_suffix('.'));

@@ -26,7 +26,7 @@ pub(in crate::console) async fn download(
     session: Session,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    let (list, arguments) = List::at(&uri)?;
+    let (list, arguments) = List::at(&uri, console.now())?;
     session.require(list.least())?;
     let file = uri.path().rsplit('/').next().unwrap_or_default();
     let (name, format) = file.split_once('.').ok_or(PageError::NotFound)?;

@@ -8,6 +8,7 @@ use axum::http::Uri;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use time::OffsetDateTime;
 
 use super::html::error::PageError;
 use super::html::query;
@@ -99,7 +100,7 @@ impl DeadLetterParams {
 
 impl List {
     /// The list whose file or count is at this address, with its filter, and as the audit log keeps that.
-    fn at(uri: &Uri) -> Result<(Self, Value), PageError> {
+    fn at(uri: &Uri, now: OffsetDateTime) -> Result<(Self, Value), PageError> {
         let path = uri.path().trim_start_matches("/console/");
         let (list, _) = path.split_once('.').ok_or(PageError::NotFound)?;
         Ok(match list {
@@ -109,7 +110,7 @@ impl List {
             }
             "events" => {
                 let params: events_page::list::Params = query::parse(uri)?;
-                (Self::Events(params.wanted()?), query::audited(&params.filters()))
+                (Self::Events(params.wanted(now)?), query::audited(&params.filters()))
             }
             "dead-letters" => {
                 let params: DeadLetterParams = query::parse(uri)?;

@@ -1,9 +1,11 @@
-//! Events by page, newest first: by when each reached its state, or for one object by when they occurred.
+//! Events by page, newest first: by when each reached its state, or by when they occurred if they are about one object or
+//! member.
 
 use serde::Serialize;
 use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
+use super::about::About;
 use super::{EVENT, Event, State, like};
 use crate::ops::page::{self, Count, PageError, Seek};
 
@@ -21,6 +23,10 @@ pub struct Wanted {
     pub event_type: Option<String>,
     /// About this object; only for applied events.
     pub subject: Option<String>,
+    /// About that object or one that is linked with it: what belongs to one payment, or depends on a price.
+    pub related: bool,
+    /// About this member, by user id or e-mail address; only for applied events.
+    pub member: Option<String>,
     /// In this state.
     pub state: Option<State>,
     /// In its state since then; for waiting events, due since then.
@@ -58,7 +64,7 @@ struct Placed {
 
 /// The position after a page.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place(OffsetDateTime, String, String);
+pub(super) struct Place(OffsetDateTime, String, String);
 
 /// A range of events that one index has in order.
 struct Stretch {
@@ -77,8 +83,6 @@ const STRETCHES: [Stretch; 4] = [
     },
     Stretch { states: &[State::Failing], condition: "state = 'pending' and alone", place: "next_attempt_at" },
 ];
-/// The events of one object.
-const OF_OBJECT: Stretch = Stretch { states: &State::ALL, condition: "subject = ", place: "occurred_at" };
 
 /// One page of the events that are `wanted`, after `cursor`, at most `limit`.
 ///
@@ -95,12 +99,13 @@ pub async fn list(
         Some(cursor) => Place::decode(cursor).map(|(seek, place)| (Some(seek), Some(place)))?,
         None => (None, None),
     };
+    let about = wanted.about(pool).await?;
     let (walk_by, start) = (seek.unwrap_or_default(), from.clone());
     let step = if wanted.may_skip_some() { WALK } else { page::one_more(limit) };
     let mut found: Vec<Placed> = Vec::with_capacity(limit + 1);
     let mut more = true;
     for _ in 0..WALKS {
-        let walked = walk(pool, wanted, (walk_by, from.as_ref()), step).await?;
+        let walked = walk(pool, (wanted, about.as_ref()), (walk_by, from.as_ref()), step).await?;
         more = walked.last().is_some_and(|last| last.number == step);
         from = walked.last().map(Placed::place).or(from);
         found.extend(walked.into_iter().filter(|placed| placed.is_wanted));
@@ -138,22 +143,30 @@ fn to_page(
 }
 
 /// How many events are `wanted`; `None` if counting takes too long.
-pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
+///
+/// # Errors
+/// If the filter cannot be used, or the database does not answer.
+pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, PageError> {
     let mut query = page::counting();
+    if let Some(about) = wanted.about(pool).await? {
+        query.push("select 1 from (");
+        about.push(&mut query, (Seek::default(), None), i64::MAX);
+        query.push(") e where ");
+        wanted.push_matching(&mut query);
+        return Ok(page::count(pool, query).await?);
+    }
     for (at, stretch) in wanted.stretches().enumerate() {
         query.push(if at > 0 { " union all " } else { "" }).push("select 1 from ingest.events where ");
         query.push(stretch.condition);
         push_bounds(&mut query, stretch, wanted);
-        for (column, value) in [(" and source = ", &wanted.source), (" and subject = ", &wanted.subject)] {
-            if let Some(value) = value {
-                query.push(column).push_bind(value.clone());
-            }
+        if let Some(source) = &wanted.source {
+            query.push(" and source = ").push_bind(source.clone());
         }
         if let Some(pattern) = &wanted.event_type {
             query.push(" and event_type like ").push_bind(like(pattern));
         }
     }
-    page::count(pool, query).await
+    Ok(page::count(pool, query).await?)
 }
 
 /// The newest events that are `wanted`, at most `limit`, however far back.
@@ -173,7 +186,7 @@ pub async fn newest(pool: &PgPool, wanted: &Wanted, limit: usize) -> Result<Vec<
 /// Reads the next `step` events by an index; returns those that are wanted, and always the last one.
 async fn walk(
     pool: &PgPool,
-    wanted: &Wanted,
+    (wanted, about): (&Wanted, Option<&About>),
     from: (Seek, Option<&Place>),
     step: i64,
 ) -> Result<Vec<Placed>, sqlx::Error> {
@@ -182,12 +195,12 @@ async fn walk(
     query.push(") as number, count(*) over () as steps, ");
     wanted.push_matching(&mut query);
     query.push(" as is_wanted from (select * from (");
-    match &wanted.subject {
-        Some(subject) => push(&mut query, &OF_OBJECT, Some(subject), wanted, from, step),
+    match about {
+        Some(about) => about.push(&mut query, from, step),
         None => {
             for (at, stretch) in wanted.stretches().enumerate() {
                 query.push(if at > 0 { " union all " } else { "" });
-                push(&mut query, stretch, None, wanted, from, step);
+                push(&mut query, stretch, wanted, from, step);
             }
         }
     }
@@ -201,27 +214,31 @@ async fn walk(
 fn push(
     query: &mut QueryBuilder<Postgres>,
     stretch: &Stretch,
-    subject: Option<&String>,
     wanted: &Wanted,
-    (seek, from): (Seek, Option<&Place>),
+    from: (Seek, Option<&Place>),
     step: i64,
 ) {
     let place = stretch.place;
     query.push("(").push(EVENT).push(", ").push(place).push(" as place from ingest.events where ");
     query.push(stretch.condition);
-    if let Some(subject) = subject {
-        query.push_bind(subject.clone());
-    } else {
-        push_bounds(query, stretch, wanted);
-    }
+    push_bounds(query, stretch, wanted);
+    push_from(query, place, from);
+    push_order(query, place, from.0);
+    query.push(" limit ").push_bind(step).push(")");
+}
+
+/// Adds the condition that events are after a position.
+pub(super) fn push_from(
+    query: &mut QueryBuilder<Postgres>,
+    place: &str,
+    (seek, from): (Seek, Option<&Place>),
+) {
     if let Some(Place(moment, source, event_id)) = from {
         let (beyond, _) = seek.descending();
         query.push(" and (").push(place).push(", source, event_id)").push(beyond).push("(");
         query.push_bind(*moment).push(", ").push_bind(source.clone());
         query.push(", ").push_bind(event_id.clone()).push(")");
     }
-    push_order(query, place, seek);
-    query.push(" limit ").push_bind(step).push(")");
 }
 
 fn push_bounds(query: &mut QueryBuilder<Postgres>, &Stretch { place, .. }: &Stretch, wanted: &Wanted) {
@@ -233,7 +250,7 @@ fn push_bounds(query: &mut QueryBuilder<Postgres>, &Stretch { place, .. }: &Stre
     }
 }
 
-fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, seek: Seek) {
+pub(super) fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, seek: Seek) {
     let (_, order) = seek.descending();
     for (at, column) in [place, "source", "event_id"].into_iter().enumerate() {
         query.push(if at == 0 { " order by " } else { ", " }).push(column).push(order);
@@ -249,7 +266,13 @@ impl Wanted {
 
     /// Whether some events that are read may not match.
     const fn may_skip_some(&self) -> bool {
-        self.source.is_some() || self.event_type.is_some() || self.subject.is_some()
+        let is_by_state = self.state.is_some() || self.since.is_some() || self.until.is_some();
+        self.source.is_some() || self.event_type.is_some() || self.is_about_something() && is_by_state
+    }
+
+    /// Whether events are found by what they are about, and not by their state and its time.
+    const fn is_about_something(&self) -> bool {
+        self.subject.is_some() || self.member.is_some()
     }
 
     /// Adds the condition that an event that was read matches.
@@ -264,8 +287,7 @@ impl Wanted {
         if let Some(state) = self.state {
             query.push(" and state = ").push_bind(state.as_str());
         }
-        // Where events are not selected by their time.
-        if self.subject.is_some() {
+        if self.is_about_something() {
             for (bound, moment) in [(" >= ", self.since), (" < ", self.until)] {
                 if let Some(moment) = moment {
                     query.push(" and coalesce(at, received_at)").push(bound).push_bind(moment);

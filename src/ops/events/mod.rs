@@ -1,19 +1,29 @@
 //! Events with their state and body.
 
+mod about;
+mod body;
 mod list;
+mod matching;
+mod minimal;
+mod owners;
 mod trace;
 
 use std::str::FromStr;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{FromRow, PgPool, QueryBuilder};
 use time::OffsetDateTime;
 
 use crate::envelope::Source;
 use crate::store::audit::{self, Act};
 
+pub(super) use about::{NAMES_USER, USER_NAMED};
+pub use body::{body, lines};
 pub use list::{Page, Wanted, count, list, newest};
+pub use matching::matching;
+pub use minimal::minimal;
+pub use owners::{Owner, owners};
 pub use trace::{Change, Fact, Trace, show, trace};
 
 /// An event and its state.
@@ -42,6 +52,17 @@ pub struct Event {
     pub reason: Option<String>,
     /// Why it was applied but does not count: `test_mode`, `live_mode`, `other_account:<id>` or `no_account`.
     pub not_counted: Option<String>,
+    /// How often it was tried; 0 while it waits for the first time.
+    pub attempts: i32,
+}
+
+impl Event {
+    /// From receipt to applied, in seconds; `None` unless it is applied.
+    #[must_use]
+    pub fn latency_s(&self) -> Option<f64> {
+        let applied_at = self.at.filter(|_| self.state == State::Applied.as_str())?;
+        Some((applied_at - self.received_at).as_seconds_f64().max(0.0))
+    }
 }
 
 /// The state of an event.
@@ -95,7 +116,8 @@ select source, event_id, event_type, subject, occurred_at, received_at, not_coun
        case state when 'applied' then applied_at when 'dead' then dead_at
             else case when alone then next_attempt_at end end as at,
        case when state = 'pending' and alone then 'attempts: ' || attempts || coalesce('; ' || reason, '')
-            else reason end as reason";
+            else reason end as reason,
+       case when state = 'pending' then attempts else greatest(attempts, 1) end as attempts";
 
 /// The `like` pattern of a pattern in which `*` matches anything.
 pub(super) fn like(pattern: &str) -> String {
@@ -109,6 +131,15 @@ pub async fn find(pool: &PgPool, event_id: &str) -> Result<Vec<(Event, Vec<u8>)>
     find_in(pool, &sources, event_id).await
 }
 
+/// The event with this id and source, with its body; `None` if there is none.
+pub async fn find_one(
+    pool: &PgPool,
+    source: &str,
+    event_id: &str,
+) -> Result<Option<(Event, Vec<u8>)>, sqlx::Error> {
+    Ok(find_in(pool, &[source], event_id).await?.pop())
+}
+
 /// The same, of these sources.
 async fn find_in(pool: &PgPool, sources: &[&str], event_id: &str) -> Result<Vec<(Event, Body)>, sqlx::Error> {
     let mut query = QueryBuilder::new(EVENT);
@@ -116,13 +147,6 @@ async fn find_in(pool: &PgPool, sources: &[&str], event_id: &str) -> Result<Vec<
     query.push(") and event_id = ").push_bind(event_id);
     let rows: Vec<EventRow> = query.build_query_as().fetch_all(pool).await?;
     Ok(rows.into_iter().map(|row| (row.event, row.body)).collect())
-}
-
-/// A body as JSON, else as text.
-#[must_use]
-pub fn body(bytes: &[u8]) -> Value {
-    serde_json::from_slice(bytes)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// Records in the audit log that `actor` opened an event's body, which may hold personal data.

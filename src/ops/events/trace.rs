@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{Event, find, find_in};
+use super::{Event, about, find, find_one};
 use crate::store::reading;
 
 /// The trace of one event.
@@ -23,6 +23,8 @@ pub struct Trace {
     pub lost: Vec<Fact>,
     /// What it changed, before and after.
     pub changes: Vec<Change>,
+    /// The objects that are linked with its object, at most 100: what belongs to one payment, or depends on a price.
+    pub related: Vec<String>,
     /// What is parked about its object.
     pub parked: Vec<Parked>,
     /// What operators did with it.
@@ -109,7 +111,7 @@ pub async fn show(
     source: &str,
     event_id: &str,
 ) -> Result<Option<(Trace, Vec<u8>)>, sqlx::Error> {
-    let Some((event, body)) = find_in(pool, &[source], event_id).await?.pop() else { return Ok(None) };
+    let Some((event, body)) = find_one(pool, source, event_id).await? else { return Ok(None) };
     Ok(Some((traced(pool, event, &body).await?, body)))
 }
 
@@ -120,8 +122,12 @@ async fn traced(pool: &PgPool, event: Event, body: &[u8]) -> Result<Trace, sqlx:
     let (won, lost) = facts(&mut tx, &event).await?;
     changes.extend(changed(&mut tx, &event).await?);
     let parked = parked(&mut tx, &event).await?;
+    let related = match &event.subject {
+        Some(subject) => about::related(&mut *tx, subject).await?,
+        None => Vec::new(),
+    };
     let acts = acts(&mut tx, &event).await?;
-    Ok(Trace { via: via(&event), event, won, lost, changes, parked, acts, not_kept: NOT_KEPT })
+    Ok(Trace { via: via(&event), event, won, lost, changes, related, parked, acts, not_kept: NOT_KEPT })
 }
 
 fn via(event: &Event) -> &'static str {

@@ -5,8 +5,9 @@ use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::events::{self, NAMES_USER, USER_NAMED};
+use super::events;
 use crate::database;
+use crate::ops::events::{NAMES_USER, USER_NAMED};
 use crate::ops::page::{self, Neighbours, PageError, Seek};
 
 /// What an entry can be about.

@@ -11,7 +11,7 @@ use crate::store::rebuild::{Difference, RebuildError, Selection};
 use crate::store::{Store, StoreError};
 
 /// The most events of an interactive replay.
-const EVENTS_MAX: i64 = 1_000;
+pub const EVENTS_MAX: usize = 1_000;
 /// The most rows shown.
 const SHOWN_MAX: usize = 50;
 /// How long it may take.
@@ -72,7 +72,8 @@ pub async fn replay_within(
     check: bool,
     actor: &str,
 ) -> Result<Replayed, BoundedError> {
-    if selection.is_everything() || selection.count(store.pool(), EVENTS_MAX + 1).await? > EVENTS_MAX {
+    let most = i64::try_from(EVENTS_MAX).unwrap_or(i64::MAX);
+    if selection.is_everything() || selection.count(store.pool(), most + 1).await? > most {
         return Err(BoundedError::TooMany);
     }
     let (mut progress, mut differences) = (Progress::Silent, Vec::new());

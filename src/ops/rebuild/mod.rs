@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::store::audit::{self, Act};
 use crate::store::rebuild::{self, Counts, Difference, Part, Rebuild, RebuildError, Selection};
 
-pub use bounded::{BoundedError, Replayed, replay_within};
+pub use bounded::{BoundedError, EVENTS_MAX, Replayed, replay_within};
 
 /// Differences that are in memory at once.
 const PAGE: i64 = 500;

@@ -247,7 +247,7 @@ impl From<PageError> for ListError {
     fn from(error: PageError) -> Self {
         match error {
             PageError::Database(error) => Self::Database(error),
-            PageError::Cursor | PageError::Limit => Self::Cursor,
+            PageError::Cursor | PageError::Limit | PageError::Filter(_) => Self::Cursor,
         }
     }
 }

@@ -51,6 +51,7 @@ async fn causes_are_counted_with_their_first_and_last() {
         (&often["reason"], &often["letters"], &often["event_type"]),
         (&json!("too often"), &json!(2), &json!("customer.created"))
     );
+    assert_eq!(often["newest_event_id"], "evt_3");
     assert_eq!(often["first_dead_at"], "2026-11-19T00:00:00Z");
     assert_eq!(often["last_dead_at"], "2026-11-20T12:00:00Z");
     let wrong = read(&app, "/api/dead-letters/causes?reason=wrong").await;

@@ -1,11 +1,13 @@
 //! Events over HTTP: lists by page and filter, one event's way, and its body.
 
+use axum::body::to_bytes;
 use axum::http::{Method, StatusCode};
 use memberflow::store::events::pending;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use super::{ask, get, made, pages, read, with_letters};
-use crate::support::api::assert_problem;
+use crate::support::api::{TOKEN, api_at, assert_problem, request};
 use crate::support::app::{NOW, TestApp, paid_invoice, stripe, subscription};
 
 /// Applied at different moments, one dead, one waiting.
@@ -152,6 +154,74 @@ async fn event_shows_its_body_only_when_asked() {
     app.execute("update ingest.events set body = '', pruned_at = now()").await;
     let pruned = read(&app, "/api/events/stripe/evt_3?body=true").await;
     assert_eq!(pruned.get("body"), Some(&Value::Null));
+}
+
+#[tokio::test]
+async fn a_body_comes_with_its_numbers_as_they_were_written() {
+    let app = town().await;
+    let body = r#"{"b": 12345678901234567890123, "a": 1.10}"#;
+    app.execute(&format!("update ingest.events set body = '{body}' where event_id = 'evt_3'")).await;
+    // Read as JSON it would be other numbers.
+    let request = request(Method::GET, "/api/events/stripe/evt_3?body=true", "");
+    let response = api_at(&app.database.pool, Some(TOKEN), NOW).oneshot(request).await.unwrap();
+    let text = String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().into()).unwrap();
+    assert!(text.contains(&format!("\"body\":{body}")), "{text}");
+}
+
+#[tokio::test]
+async fn events_about_linked_objects_are_listed_together() {
+    let app = town().await;
+    for statement in [
+        "insert into ingest.stripe_links values ('in_1', 'pi_1'), ('pi_1', 'in_1'), ('pi_1', 'in_2'), ('in_2', 'pi_1')",
+        "insert into ingest.stripe_links values ('price_9', 'sub_1'), ('price_9', 'in_2'), ('sub_1', 'price_9')",
+        "insert into ingest.stripe_facts values ('price_9', 'price', null, now(), false, 'evt_9', false, '{}')",
+    ] {
+        app.execute(statement).await;
+    }
+    for (query, expected) in [
+        ("object=in_1&related=true", "evt_2 evt_1"),
+        ("object=pi_1&related=true", "evt_2 evt_1"),
+        ("object=pi_1&related=false", ""),
+        ("object=in_1&related=true&state=dead", ""),
+        ("object=in_1&related=true&since=2026-11-20T12:00:02Z", "evt_2"),
+        ("object=price_9&related=true", "evt_3 evt_2 evt_1"),
+        // Not by the price to all that depend on it.
+        ("object=sub_1&related=true", "evt_3"),
+    ] {
+        assert_eq!(names(&app, query).await, expected, "{query}");
+    }
+    let event = read(&app, "/api/events/stripe/evt_1").await;
+    assert_eq!(event["related"], json!(["pi_1", "in_2"]));
+    app.execute("insert into ingest.stripe_links select 'price_9', 'sub_' || n from generate_series(1, 200) n on conflict do nothing")
+        .await;
+    let reply = get(&app, "/api/events?object=price_9&related=true").await;
+    assert_problem(&reply, StatusCode::BAD_REQUEST, "more than 100 objects are linked");
+}
+
+#[tokio::test]
+async fn events_are_listed_by_member() {
+    let app = crate::applying::statements::town(2).await;
+    let vision = "00000000-0000-0000-0000-000000000001-first";
+    let everything = format!("{vision} evt_in_1_first evt_sub_1 evt_cus_1");
+    let user = uuid::Uuid::from_u128(1);
+    for (query, expected) in [
+        (format!("member={user}"), everything.as_str()),
+        ("member=1@example.com".to_owned(), &everything),
+        ("member=1@EXAMPLE.com&source=supabase.database".to_owned(), vision),
+        ("member=1@example.com&type=customer.*".to_owned(), "evt_sub_1 evt_cus_1"),
+        (format!("member={user}&object=sub_1"), "evt_sub_1"),
+        (format!("member={user}&object=sub_2"), ""),
+        (format!("member={user}&state=dead"), ""),
+        ("member=nobody@example.com".to_owned(), ""),
+    ] {
+        assert_eq!(names(&app, &query).await, expected, "{query}");
+    }
+    for limit in [1, 3] {
+        let pages = pages(&app, &format!("/api/events?member={user}"), limit, "events", "event_id").await;
+        assert_eq!(pages.concat().join(" "), everything);
+    }
+    let reply = get(&app, "/api/events?member=ada").await;
+    assert_problem(&reply, StatusCode::BAD_REQUEST, "a user id or an e-mail address");
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ pub fn pages() -> Vec<(String, &'static str)> {
         (format!("/console/campaigns/{CAMPAIGN}"), "lead@example.com"),
         ("/console/events?source=stripe&state=applied".to_owned(), "customer.subscription.created"),
         ("/console/events/stripe/evt_2?body=true".to_owned(), "livemode"),
+        ("/console/events/stripe/evt_2/fixture".to_owned(), "memberflow replay evt_2.json"),
         ("/console/attention".to_owned(), "Type 101 to confirm"),
         ("/console/parked?reason=unknown_user".to_owned(), "nobody has this address"),
         ("/console/audit".to_owned(), "members change"),

@@ -113,6 +113,39 @@ async fn rows_are_selected_and_their_act_is_shown_before_it_is_done() {
 }
 
 #[tokio::test]
+async fn dead_letters_are_redriven_by_a_key() {
+    let console = Console::signed_in(world().await).await;
+    let chromium = &console.chromium;
+    console.go("/console/events?state=dead").await;
+    chromium.press(&["r"]).await;
+    // Nothing is chosen: the key before leads nowhere.
+    chromium.press(&["?"]).await;
+    chromium.wait_for("#keys", "redrive the selected dead letters").await;
+    chromium.press(&[ESCAPE, "j", "r"]).await;
+    chromium.wait_for("main", "1 dead letters would become pending").await;
+    chromium.back().await;
+    chromium.wait_for_path("/console/events?state=dead").await;
+    chromium.click("tbody tr:first-child a[data-row]").await;
+    chromium.wait_for("h2", "What it changed").await;
+    chromium.press(&["r"]).await;
+    chromium.wait_for("main", "1 dead letters would become pending").await;
+
+    console.go("/console/attention").await;
+    chromium.press(&["j", "r"]).await;
+    wait_for_focus(chromium, "tr:has([value=unreadable]) [name=confirm]").await;
+    chromium.press(&[ESCAPE, "j", "j", "r"]).await;
+    chromium.wait_until("!document.querySelector('tr:has([value=broken])')").await;
+    let states = console
+        .app
+        .rows("select state, count(*) from ingest.events where state <> 'applied' group by 1 order by 1");
+    assert_eq!(
+        states.await,
+        [json!({"state": "dead", "count": 101}), json!({"state": "pending", "count": 2})]
+    );
+    console.close().await;
+}
+
+#[tokio::test]
 async fn colours_and_the_pause_are_kept_from_page_to_page() {
     let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;

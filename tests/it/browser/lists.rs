@@ -109,5 +109,10 @@ async fn each_list_has_its_filters() {
     chromium.fill("[name=since]", "2026-01-01").await;
     chromium.press(&[ENTER]).await;
     wait_for_rows(chromium, 1).await;
+    chromium.fill("[name=q]", "type:invoice.* state:applied").await;
+    chromium.press(&[ENTER]).await;
+    chromium.wait_for_path("/console/events?type=invoice.*&state=applied").await;
+    wait_for_rows(chromium, 1).await;
+    chromium.wait_until("document.querySelector('[name=type]').value === 'invoice.*'").await;
     console.close().await;
 }

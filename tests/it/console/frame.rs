@@ -54,6 +54,8 @@ fn addresses() -> Vec<String> {
         ("{ticket}", &ticket),
         ("{campaign}", &campaign),
         ("{number}", "%2B15550100001"),
+        ("{source}/{event_id}/body", "stripe/evt_2/body"),
+        ("{source}/{event_id}/fixture", "stripe/evt_2/fixture"),
         ("{source}/{event_id}", "stripe/evt_2?body=true"),
         ("{*rest}", "nothing"),
         ("/console/live", "/console/live?tables=support_tickets"),

@@ -3,6 +3,8 @@
 mod acts;
 mod by_supabase;
 pub mod escaping;
+mod event;
+mod event_search;
 pub mod events;
 mod frame;
 mod lists;

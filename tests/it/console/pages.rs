@@ -129,6 +129,10 @@ async fn filters_that_make_no_sense_are_said_and_fill_no_list() {
         ("/console/events?state=happy", "state is one of applied"),
         ("/console/events?since=soon", "since: "),
         ("/console/events?object=%00", "object holds no NUL character"),
+        ("/console/events?member=ada", "member is a user id or an e-mail address"),
+        ("/console/events?related=yes&object=sub_1", "related is one of true"),
+        ("/console/events?q=colour:red", "is no term. A term is one of source:, type:"),
+        ("/console/events?q=state:happy+state:dead", "state is there twice"),
         ("/console/events?cursor=x", "the cursor is not one that a page"),
         ("/console/audit?until=soon", "until: "),
     ] {

@@ -168,6 +168,13 @@ async fn read_events(pool: &PgPool) {
         Wanted { source: text("twilio"), since: Some(NOW), until: Some(NOW), ..Wanted::default() },
         Wanted { subject: text("sub_1"), ..Wanted::default() },
         Wanted {
+            subject: text("in_1_before"),
+            related: true,
+            state: Some(State::Applied),
+            ..Wanted::default()
+        },
+        Wanted { member: text("1@example.com"), event_type: text("invoice.*"), ..Wanted::default() },
+        Wanted {
             state: Some(State::Applied),
             since: Some(time::OffsetDateTime::UNIX_EPOCH),
             ..Wanted::default()
@@ -183,6 +190,9 @@ async fn read_events(pool: &PgPool) {
         }
     }
     assert!(events::show(pool, "stripe", "evt_dead_1").await.unwrap().is_some());
+    let all = events::list(pool, &Wanted::default(), None, 200).await.unwrap().events;
+    let owners = events::owners(pool, &all).await.unwrap();
+    assert!(owners.iter().any(Option::is_some) && owners.iter().any(Option::is_none));
 }
 
 async fn read_messages(pool: &PgPool) {
