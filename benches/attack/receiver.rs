@@ -15,10 +15,10 @@ use crate::pace;
 use crate::sender::Sender;
 use crate::support::broker::url_at;
 use crate::support::database::TestDatabase;
-use crate::support::receiver::{PUBLIC_URL, STRIPE_SECRETS, SUPABASE_SECRETS, TWILIO_TOKENS};
 use crate::support::population::Population;
 use crate::support::process::{Serving, Settings};
 use crate::support::proxy::Proxy;
+use crate::support::receiver::{PUBLIC_URL, STRIPE_SECRETS, SUPABASE_SECRETS, TWILIO_TOKENS};
 
 /// From the attacker's start until all that it opens is open.
 const UNTIL_IN_FULL: Duration = Duration::from_secs(3);

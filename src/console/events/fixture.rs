@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::show::{PRUNED, unknown};
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page};
-use crate::console::signing_in::session::Session;
+use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::envelope::Source;
 use crate::ops::events::{self, Event};

@@ -158,7 +158,7 @@ async fn event_shows_its_body_only_when_asked() {
 
 #[tokio::test]
 async fn a_body_comes_with_its_numbers_as_they_were_written() {
-    let app = town().await;
+    let app = app_with_events().await;
     let body = r#"{"b": 12345678901234567890123, "a": 1.10}"#;
     app.execute(&format!("update ingest.events set body = '{body}' where event_id = 'evt_3'")).await;
     // Read as JSON it would be other numbers.
@@ -170,7 +170,7 @@ async fn a_body_comes_with_its_numbers_as_they_were_written() {
 
 #[tokio::test]
 async fn events_about_linked_objects_are_listed_together() {
-    let app = town().await;
+    let app = app_with_events().await;
     for statement in [
         "insert into ingest.stripe_links values ('in_1', 'pi_1'), ('pi_1', 'in_1'), ('pi_1', 'in_2'), ('in_2', 'pi_1')",
         "insert into ingest.stripe_links values ('price_9', 'sub_1'), ('price_9', 'in_2'), ('sub_1', 'price_9')",
@@ -200,7 +200,7 @@ async fn events_about_linked_objects_are_listed_together() {
 
 #[tokio::test]
 async fn events_are_listed_by_member() {
-    let app = crate::applying::statements::town(2).await;
+    let app = crate::applying::statements::app_with_members(2).await;
     let vision = "00000000-0000-0000-0000-000000000001-first";
     let everything = format!("{vision} evt_in_1_first evt_sub_1 evt_cus_1");
     let user = uuid::Uuid::from_u128(1);

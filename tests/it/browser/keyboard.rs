@@ -114,7 +114,7 @@ async fn rows_are_selected_and_their_act_is_shown_before_it_is_done() {
 
 #[tokio::test]
 async fn dead_letters_are_redriven_by_a_key() {
-    let console = Console::signed_in(world().await).await;
+    let console = Console::signed_in(full_app().await).await;
     let chromium = &console.chromium;
     console.go("/console/events?state=dead").await;
     chromium.press(&["r"]).await;

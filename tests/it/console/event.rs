@@ -1,7 +1,7 @@
 //! An event's page: its path, its body as it came, and what can be taken along of it.
 
 use axum::http::StatusCode;
-use memberflow::console::signing_in::session::Role;
+use memberflow::config::console_roles::Role;
 use memberflow::store::events::pending;
 use serde_json::json;
 use time::Duration;

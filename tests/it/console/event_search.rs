@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use super::Browser;
 use super::acts::confirm;
-use crate::applying::statements::town;
+use crate::applying::statements::app_with_members;
 use crate::support::app::{TestApp, customer, stripe};
 
 const ACTS: &str = "/console/events/acts";
 
 #[tokio::test]
 async fn a_search_by_terms_becomes_the_lists_address() {
-    let app = town(1).await;
+    let app = app_with_members(1).await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
     let found = browser.get("/console/events?q=type:invoice.*+state:applied+since:2h&columns=at").await;
     let address = "/console/events?type=invoice.*&state=applied&since=2h&columns=at";
@@ -31,7 +31,7 @@ async fn a_search_by_terms_becomes_the_lists_address() {
 
 #[tokio::test]
 async fn whose_an_event_is_and_how_long_it_took_are_columns() {
-    let app = town(2).await;
+    let app = app_with_members(2).await;
     app.apply([stripe("evt_nobody", "customer.created", 0, customer("cus_9", "nobody@example.com"))]).await;
     let login = json!({"metadata": {"name": "after-user-created"}, "user": {"id": Uuid::from_u128(2)}});
     app.execute(&format!(
@@ -68,7 +68,7 @@ async fn whose_an_event_is_and_how_long_it_took_are_columns() {
 
 #[tokio::test]
 async fn events_are_filtered_by_member() {
-    let app = town(2).await;
+    let app = app_with_members(2).await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
     for member in ["1@example.com".to_owned(), Uuid::from_u128(1).to_string()] {
         let page = browser.get(&format!("/console/events?member={member}&source=stripe")).await;
@@ -83,7 +83,7 @@ async fn events_are_filtered_by_member() {
 
 #[tokio::test]
 async fn all_that_match_any_filter_are_applied_again() {
-    let app = town(2).await;
+    let app = app_with_members(2).await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
     for (filter, events) in [
         (&[("type", "invoice.*")][..], 2),
