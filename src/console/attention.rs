@@ -33,7 +33,6 @@ const FAILING_SHOWN: u32 = 10;
 #[template(path = "attention.html")]
 struct Attention {
     frame: Frame,
-    may_change: bool,
     dead: Causes,
     /// Of the dead letters.
     downloads: Downloads,
@@ -68,8 +67,8 @@ pub(super) async fn show(State(console): State<Console>, session: Session) -> Re
     sources.retain(|source| source.is_silent);
     let checks = drift::last(pool).await?;
     let downloads = query::downloads(DEAD_LETTERS, []);
-    let (frame, may_change) = (Frame::of(&session, "Attention", "Needs attention"), session.may_change());
-    Ok(page(&Attention { frame, may_change, dead, downloads, failing, parked, sources, checks, now }))
+    let frame = Frame::of(&session, "Attention", "Needs attention");
+    Ok(page(&Attention { frame, dead, downloads, failing, parked, sources, checks, now }))
 }
 
 /// Which letters, and what is done with them.

@@ -69,7 +69,6 @@ impl Params {
 #[template(path = "parked.html")]
 struct List {
     frame: Frame,
-    may_change: bool,
     params: Params,
     reasons: Vec<Parked>,
     parked: Vec<Waiting>,
@@ -114,7 +113,6 @@ pub(super) async fn show(
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;
     let page = List {
         frame: Frame::of(&session, "Attention", "Parked"),
-        may_change: session.may_change(),
         reasons: parked::reasons(console.pool()).await?,
         choices: columns::chosen(&COLUMNS, &params.columns),
         downloads: query::downloads(HERE, params.filters()),

@@ -20,7 +20,6 @@ use crate::ops::tickets::{self, Change, ChangeError, Detail, Entry, STATUSES};
 #[template(path = "tickets/show.html")]
 struct TicketPage {
     frame: Frame,
-    may_change: bool,
     detail: Detail,
 }
 
@@ -48,7 +47,7 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let detail = tickets::show(console.pool(), &name).await?.ok_or_else(|| unknown(&name))?;
     let frame = Frame::of(&session, "Tickets", format!("Ticket {}", detail.ticket.ticket_number));
-    Ok(page(&TicketPage { frame, may_change: session.may_change(), detail }))
+    Ok(page(&TicketPage { frame, detail }))
 }
 
 /// What is said.

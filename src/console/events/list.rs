@@ -8,7 +8,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::search;
-use crate::console::html::columns::{self, Choice, Known};
+use crate::console::html::columns::{self, Choice, Known, usual};
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
 use crate::console::html::query::{Downloads, Listed, Pages, Rows};
@@ -119,7 +119,6 @@ struct Listing {
 #[template(path = "events.html")]
 struct Events {
     frame: Frame,
-    may_change: bool,
     params: Params,
     choices: Vec<Choice>,
     events: Vec<Listing>,
@@ -171,7 +170,6 @@ pub(in crate::console) async fn show(
         Listed::of(read, &params.cursor, |cursor| params.address(cursor))?;
     let page = Events {
         frame: Frame::of(&session, "Events", "Events"),
-        may_change: session.may_change(),
         choices,
         downloads: query::downloads(HERE, params.filters()),
         list: LIST,
@@ -190,19 +188,15 @@ const MEMBER: &str = "member";
 
 /// The columns besides the event's name.
 const COLUMNS: [Known; 11] = [
-    known("type", "Type", true),
-    known("source", "Source", true),
-    known("object", "Object", true),
-    known(MEMBER, "Member", false),
-    known("state", "State", true),
-    known("happened", "Happened", true),
-    known("received", "Received", true),
-    known("at", "In this state since", true),
-    known("latency", "Latency", false),
-    known("attempts", "Attempts", false),
-    known("reason", "Why", false),
+    usual("type", "Type"),
+    usual("source", "Source"),
+    usual("object", "Object"),
+    usual(MEMBER, "Member").on_demand(),
+    usual("state", "State"),
+    usual("happened", "Happened"),
+    usual("received", "Received"),
+    usual("at", "In this state since"),
+    usual("latency", "Latency").on_demand(),
+    usual("attempts", "Attempts").on_demand(),
+    usual("reason", "Why").on_demand(),
 ];
-
-const fn known(key: &'static str, title: &'static str, is_usual: bool) -> Known {
-    Known { key, title, class: "", is_usual }
-}

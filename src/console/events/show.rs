@@ -32,7 +32,6 @@ pub(in crate::console) struct Params {
 #[template(path = "event.html")]
 struct EventPage {
     frame: Frame,
-    may_change: bool,
     trace: Trace,
     /// Where it was requested.
     body: Option<String>,
@@ -114,7 +113,7 @@ pub(in crate::console) async fn show(
         None
     };
     let frame = Frame::of(&session, "Events", format!("Event {}", trace.event.event_id));
-    Ok(page(&EventPage { frame, may_change: session.may_change(), trace, body }))
+    Ok(page(&EventPage { frame, trace, body }))
 }
 
 /// There is no such event.

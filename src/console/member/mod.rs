@@ -51,7 +51,6 @@ struct MrrThen {
 #[template(path = "member/show.html")]
 struct MemberPage {
     frame: Frame,
-    may_change: bool,
     may_audit: bool,
     here: String,
     params: Params,
@@ -122,7 +121,6 @@ pub(super) async fn show(
     let name = detail.member.full_name.clone().or_else(|| detail.member.email.clone());
     let page = MemberPage {
         frame: Frame::of(&session, "Members", name.unwrap_or_else(|| user_id.to_string())),
-        may_change: session.may_change(),
         may_audit: session.role >= Role::Admin,
         tabs: timeline::tabs(|kind| params.address(&here, kind, ""), &params.kind),
         timeline: listed.rows,
