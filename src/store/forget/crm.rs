@@ -58,11 +58,11 @@ const MESSAGES: &str = "
         union all
         select user_id is not distinct from $1, phone from public.user_profiles where phone is not null
         {accounts}
-    ), numbers (number) as (
-        select distinct regexp_replace(case direction when 'inbound' then from_number else to_number end, '\\D', '', 'g')
+    ), unmatched (id, number) as (
+        select id, regexp_replace(case direction when 'inbound' then from_number else to_number end, '\\D', '', 'g')
         from public.sms_messages where user_id is null and lead_id is null
     ), theirs as (
-        select n.number from numbers n
+        select n.number from (select distinct number from unmatched) n
         join phones p on right(regexp_replace(p.phone, '\\D', '', 'g'), 7) = right(n.number, 7)
             and ingest.is_number(p.phone, n.number, $5)
         group by n.number having bool_and(p.own)
@@ -71,8 +71,7 @@ const MESSAGES: &str = "
     where user_id = $1 or user_id is null and (
         lead_id = any ($3::text[]::uuid[]) or lead_id is null and (
             ticket_id = any ($4::text[]::uuid[])
-            or regexp_replace(case direction when 'inbound' then from_number else to_number end, '\\D', '', 'g')
-               in (select number from theirs)))";
+            or id in (select u.id from unmatched u join theirs using (number))))";
 
 /// The numbers of `user_accounts`, where the application has such a table; `{key}` names the user's column.
 const ACCOUNTS: &str = "union all
