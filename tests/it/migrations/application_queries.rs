@@ -45,7 +45,7 @@ const ROWS: &str = "
         ('00000000-0000-0000-0000-0000000000b3', '{ANN}', true, 'We look into it.');
     insert into sms_messages (user_id, direction, status, body) values ('{BOB}', 'outbound', 'sent', 'Hello');";
 
-/// What the application's pages ask, beside all rows of each table.
+/// What the application's pages ask, besides all rows of each table.
 const READS: [&str; 5] = [
     "select user_id, first_name, last_name, phone from user_profiles where is_active",
     "select s.user_id, s.status, t.name from customer_subscriptions s join membership_tiers t on t.id = s.membership_tier_id

@@ -46,14 +46,8 @@ async fn inventory(pool: &PgPool) -> Vec<String> {
     texts(pool, include_str!("inventory.sql")).await
 }
 
-/// The rows that a role gets with these claims from one statement, or the SQLSTATE; asked as PostgREST asks. What the
-/// statement changes lasts if the transaction is committed.
-async fn ask(
-    pool: &PgPool,
-    role: &str,
-    claims: &Value,
-    sql: &str,
-) -> (Transaction<'static, Postgres>, Result<Vec<Value>, String>) {
+/// A transaction as PostgREST begins it for a role with these claims.
+pub async fn begin_as(pool: &PgPool, role: &str, claims: &Value) -> Transaction<'static, Postgres> {
     let mut tx = memberflow::database::begin(pool).await.unwrap();
     sqlx::query("select set_config('request.jwt.claims', $1, true)")
         .bind(claims.to_string())
@@ -61,8 +55,24 @@ async fn ask(
         .await
         .unwrap();
     sqlx::query(AssertSqlSafe(format!("set local role {role}"))).execute(&mut *tx).await.unwrap();
+    tx
+}
+
+/// The SQLSTATE with which a statement was refused.
+fn code(error: &sqlx::Error) -> String {
+    error.as_database_error().unwrap().code().unwrap().into_owned()
+}
+
+/// The rows that a role gets with these claims from one statement, or the SQLSTATE. What the statement changes lasts if
+/// the transaction is committed.
+async fn ask(
+    pool: &PgPool,
+    role: &str,
+    claims: &Value,
+    sql: &str,
+) -> (Transaction<'static, Postgres>, Result<Vec<Value>, String>) {
+    let mut tx = begin_as(pool, role, claims).await;
     let sql = format!("with asked as ({sql}) select to_jsonb(a) from asked a");
     let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut *tx).await;
-    let rows = rows.map_err(|error| error.as_database_error().unwrap().code().unwrap().into_owned());
-    (tx, rows)
+    (tx, rows.map_err(|error| code(&error)))
 }

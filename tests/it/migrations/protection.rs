@@ -1,9 +1,9 @@
 //! Who may do what through Supabase's API: each role, with the claims that PostgREST sets.
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgPool};
 
-use super::{execute, texts};
+use super::{begin_as, code, execute, texts};
 use crate::support::database::TestDatabase;
 
 const ANN: &str = "00000000-0000-0000-0000-00000000000a";
@@ -41,19 +41,10 @@ fn admin() -> Value {
 
 /// Runs one statement as PostgREST does, and takes it back. The rows it saw or touched, or the SQLSTATE.
 async fn as_role(pool: &PgPool, role: &str, claims: &Value, sql: &str) -> Result<u64, String> {
-    let mut transaction = memberflow::database::begin(pool).await.unwrap();
-    let connection: &mut PgConnection = &mut transaction;
-    sqlx::query("select set_config('request.jwt.claims', $1, true)")
-        .bind(claims.to_string())
-        .execute(&mut *connection)
-        .await
-        .unwrap();
-    sqlx::query(AssertSqlSafe(format!("set local role {role}"))).execute(&mut *connection).await.unwrap();
-    let outcome = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *connection).await;
+    let mut transaction = begin_as(pool, role, claims).await;
+    let outcome = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *transaction).await;
     transaction.rollback().await.unwrap();
-    outcome
-        .map(|done| done.rows_affected())
-        .map_err(|error| error.as_database_error().unwrap().code().unwrap().into_owned())
+    outcome.map(|done| done.rows_affected()).map_err(|error| code(&error))
 }
 
 async fn seen(pool: &PgPool, role: &str, claims: &Value, table: &str) -> Result<u64, String> {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use crate::migrations::begin_as;
 use crate::support::app::{BEGIN, NOW, TestApp};
 
 const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
@@ -182,14 +183,8 @@ async fn member_never_sees_or_writes_an_internal_note() {
     )
     .await;
     for (role, seen) in [("member", 1), ("admin", 2)] {
-        let mut tx = memberflow::database::begin(&app.database.pool).await.unwrap();
         let claims = json!({"role": "authenticated", "sub": ADA, "app_metadata": {"role": role}});
-        sqlx::query("select set_config('request.jwt.claims', $1, true)")
-            .bind(claims.to_string())
-            .execute(&mut *tx)
-            .await
-            .unwrap();
-        sqlx::query("set local role authenticated").execute(&mut *tx).await.unwrap();
+        let mut tx = begin_as(&app.database.pool, "authenticated", &claims).await;
         let rows: i64 = sqlx::query_scalar("select count(*) from public.support_ticket_replies")
             .fetch_one(&mut *tx)
             .await
