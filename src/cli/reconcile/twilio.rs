@@ -108,7 +108,7 @@ fn failure(error: &ReconcileError, resume: &str) -> anyhow::Error {
 fn resume(reached: Option<OffsetDateTime>) -> String {
     match reached.and_then(|at| at.format(&Rfc3339).ok()) {
         Some(at) => {
-            format!("What was fixed stays. `--until {at}` goes on from there; without it all are read again")
+            format!("What was fixed stays. `--until {at}` resumes there; without it all are read again")
         }
         None => "Nothing was read yet: run it again".to_owned(),
     }

@@ -160,7 +160,7 @@ async fn ended_run_says_where_to_resume() {
     // Past the first token, which does not open: the first page comes, and the second does not.
     account.refuses(2, 403);
     let (code, _, stderr) = run(&settings, "backfill twilio").await;
-    let hint = "`--until 2026-11-19T12:00:05Z` goes on from there";
+    let hint = "`--until 2026-11-19T12:00:05Z` resumes there";
     assert!(code == 4 && stderr.contains(hint), "{stderr}");
     let begun = account.asked().len();
     let (code, stdout, stderr) = run(&settings, "backfill twilio --until 2026-11-19T12:00:05Z").await;
