@@ -101,7 +101,8 @@ pub struct Config {
     pub max_requests: usize,
     /// Events that one batch holds at most.
     pub batch_max_events: usize,
-    /// How long a batch waits for more events after its first one, while an earlier batch is being applied.
+    /// How long at most a batch that is not full waits for more events after its first one, while an earlier batch is
+    /// being applied.
     pub batch_wait: Duration,
     /// Metadata keys that name a user explicitly, strongest first.
     pub user_id_metadata_keys: Vec<String>,
@@ -159,7 +160,7 @@ impl Config {
             read_timeout: Duration::from_secs(10),
             max_requests: 4096,
             batch_max_events: 500,
-            batch_wait: Duration::from_millis(3),
+            batch_wait: Duration::from_secs(1),
             user_id_metadata_keys: vec!["user_id".to_owned(), "supabase_user_id".to_owned()],
             matching: Matching::default(),
             activity_tables: ActivityTables::default(),

@@ -13,7 +13,7 @@ pub(super) struct BatchLimits {
     pub max_events: usize,
     /// The last event may reach past this: a batch holds at least one.
     pub max_bytes: usize,
-    /// How long to wait for more after the first event, while an earlier batch is being applied.
+    /// How long at most to wait for more after the first event, while an earlier batch is being applied.
     pub wait: Duration,
 }
 

@@ -102,16 +102,14 @@ impl Notifications {
         self.received.borrow_and_update();
     }
 
-    /// Waits for a notification since [`Notifications::before_poll`], or until it is time to poll. Returns whether
-    /// there was one.
-    pub async fn wait(&mut self) -> bool {
+    /// Waits for a notification since [`Notifications::before_poll`], or until it is time to poll.
+    pub async fn wait(&mut self) {
         let limit = if self.was_notified { POLL_AFTER_NOTIFY } else { self.poll_interval };
         let notified = timeout(limit, self.received.changed()).await;
         self.was_notified = matches!(notified, Ok(Ok(())));
         if let Ok(Err(_)) = notified {
             sleep(POLL_INTERVAL).await;
         }
-        self.was_notified
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Consumer {
     notifications: Notifications,
     limits: Limits,
     wait: Duration,
+    /// Whether the last claim was full, so that more is pending.
+    is_behind: bool,
     guarded_until: Option<Instant>,
     stopping: CancellationToken,
 }
@@ -63,6 +65,7 @@ impl Consumer {
             notifications: queue.notifications(),
             limits: Limits { max_events: limits.max_events, max_bytes: limits.max_bytes },
             wait: limits.wait,
+            is_behind: false,
             guarded_until: None,
             stopping,
         }
@@ -77,21 +80,23 @@ impl Consumer {
     async fn next_claim(&mut self) -> (Vec<Envelope>, Claim) {
         let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
+            // A claim that is not full would only wait for the batch under way, and what comes meanwhile for both.
+            if !self.is_behind {
+                timeout(self.wait, self.claims.in_flight.wait()).await.ok();
+            }
             self.notifications.before_poll();
             let permit = self.claims.permit().await;
             match with_time_limit(self.claims.claim(permit, self.limits)).await {
                 Ok(Some((envelopes, mut claim))) => {
+                    self.is_behind = self.limits.are_reached_by(&envelopes);
                     let now = Instant::now();
                     claim.is_guarded = now < *self.guarded_until.get_or_insert(now + CRASH_GUARD);
                     return (envelopes, claim);
                 }
                 Ok(None) => {
                     delays.reset();
-                    let was_notified = self.notifications.wait().await;
-                    // Only behind a batch that is being applied: this one would have to wait anyway.
-                    if was_notified {
-                        timeout(self.wait, self.claims.in_flight.wait()).await.ok();
-                    }
+                    self.is_behind = false;
+                    self.notifications.wait().await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot read pending events, trying again");

@@ -21,6 +21,15 @@ pub struct Limits {
     pub max_bytes: usize,
 }
 
+impl Limits {
+    /// Whether a claim of these events is full, so that more may be pending.
+    #[must_use]
+    pub fn are_reached_by(self, events: &[Envelope]) -> bool {
+        let bytes = || events.iter().map(|event| event.body.len()).sum::<usize>();
+        events.len() >= self.max_events || bytes() >= self.max_bytes
+    }
+}
+
 /// Stores `events` as pending, due at once. A dead one becomes pending again; others that exist are not
 /// changed.
 pub async fn insert(executor: impl PgExecutor<'_>, events: &[Envelope]) -> Result<(), sqlx::Error> {
