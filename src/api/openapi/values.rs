@@ -88,6 +88,10 @@ fn schema(operation: &str, parameter: &Parameter) -> Option<Schema> {
             let id = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
             AnyOfBuilder::new().item(id).item(text().enum_values(Some(["nobody"]))).into()
         }
+        (_, "member") if operation == "list_events" => {
+            let id = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+            AnyOfBuilder::new().item(id).item(text().pattern(Some("@"))).into()
+        }
         (_, "limit") => {
             let limit = ObjectBuilder::new().schema_type(Type::Integer);
             limit.minimum(Some(1)).maximum(Some(page::MAX_LIMIT)).into()
@@ -96,7 +100,7 @@ fn schema(operation: &str, parameter: &Parameter) -> Option<Schema> {
             let of = |format| text().format(Some(SchemaFormat::KnownFormat(format)));
             AnyOfBuilder::new().item(of(KnownFormat::Date)).item(of(KnownFormat::DateTime)).into()
         }
-        (_, "from" | "to" | "month") => text().pattern(Some(MONTH)).into(),
+        (_, "from" | "to" | "month" | "began") => text().pattern(Some(MONTH)).into(),
         _ => return None,
     })
 }
