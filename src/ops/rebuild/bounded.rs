@@ -30,6 +30,9 @@ pub struct Replayed {
 /// It failed, or was aborted.
 #[derive(Debug, thiserror::Error)]
 pub enum BoundedError {
+    /// Nothing was said to choose by.
+    #[error("choose events by ids, type, customer, member, since or until")]
+    NothingChosen,
     /// Too many events.
     #[error(
         "more than {EVENTS_MAX} events match: choose fewer, or run memberflow replay --from-inbox --dry-run"
@@ -73,7 +76,11 @@ pub async fn replay_within(
     actor: &str,
 ) -> Result<Replayed, BoundedError> {
     let most = i64::try_from(EVENTS_MAX).unwrap_or(i64::MAX);
-    if selection.is_everything() || selection.count(store.pool(), most + 1).await? > most {
+    if selection.is_everything() {
+        return Err(BoundedError::NothingChosen);
+    }
+    // The events about one customer or member are found by index: there the limit of time is enough.
+    if !selection.is_of_somebody() && selection.count(store.pool(), most + 1).await? > most {
         return Err(BoundedError::TooMany);
     }
     let (mut progress, mut differences) = (Progress::Silent, Vec::new());

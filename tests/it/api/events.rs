@@ -248,11 +248,27 @@ async fn events_are_applied_again_after_a_dry_run_and_audited() {
     let acts = app.rows("select actor, act from ingest.audit_log").await;
     assert_eq!(acts, [json!({"actor": "api", "act": "replay"})]);
     for (body, says) in [
-        (json!({}), "more than 1000"),
+        (json!({}), "choose events by ids, type, customer, member"),
         (json!({"ids": ["evt_9"]}), "no event in the inbox"),
         (json!({"type": "a\u{0}"}), "NUL"),
         (json!({"since": "soon"}), "since"),
     ] {
         assert_problem(&replay(body).await, StatusCode::BAD_REQUEST, says);
     }
+}
+
+#[tokio::test]
+async fn events_of_a_customer_are_applied_again_however_many_others_there_are() {
+    let app = crate::applying::statements::app_with_members(1).await;
+    app.execute(
+        "insert into ingest.events (source, event_id, event_type, occurred_at, received_at, applied_at, body, state)
+         select 'stripe', 'evt_other_' || n, 'charge.updated', now(), now(), now(), '{}', 'applied'
+         from generate_series(1, 1001) n",
+    )
+    .await;
+    app.execute("update public.user_revenue_metrics set mrr = 4711").await;
+    let done = ask(&app, Method::POST, "/api/events/replay", &json!({"customer": "cus_1"})).await.body;
+    assert_eq!(done["differing"]["public.user_revenue_metrics"], 1, "{done}");
+    let all = ask(&app, Method::POST, "/api/events/replay", &json!({"type": "charge.updated"})).await;
+    assert_problem(&all, StatusCode::BAD_REQUEST, "more than 1000 events match");
 }

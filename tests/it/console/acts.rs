@@ -144,7 +144,7 @@ async fn acts_that_make_no_sense_are_refused_with_what_to_do() {
         (&[("act", "hide"), ("event", "stripe/evt_1")], "act is redrive, drop or replay"),
         (&[("act", "drop"), ("event", "stripe/evt_1")], "is a dead letter"),
         (&[("act", "drop"), ("all", "yes")], "shows the state dead"),
-        (&[("act", "replay"), ("all", "yes")], "more than 1000 events match"),
+        (&[("act", "replay"), ("all", "yes")], "choose events by ids, type, customer"),
         (&[("act", "replay"), ("event", "stripe/evt_9")], "no event in the inbox"),
         (&[("act", "drop"), ("event", "stripe/broken_1"), ("colour", "red")], "unknown field `colour`"),
     ] {
