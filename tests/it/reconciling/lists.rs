@@ -31,6 +31,16 @@ async fn truncated_lists_are_fetched_completely() {
 }
 
 #[tokio::test]
+async fn an_object_deleted_while_its_list_is_read_is_left_out() {
+    let (account, app) = in_step().await;
+    let draft = paid_invoice("in_draft", "cus_1", 1000);
+    account.has("invoices", with(draft, json!({"lines": {"has_more": true, "data": []}})));
+    account.has("invoices", paid_invoice("in_lost", "cus_1", 500));
+    assert_eq!(found(&account, &app).await, ["invoice in_lost missing"]);
+    assert!(account.asked().iter().any(|it| it.starts_with("/v1/invoices/in_draft/lines")));
+}
+
+#[tokio::test]
 async fn circular_or_unexpandable_api_lists_end() {
     let (account, app) = in_step().await;
     // The first page of prices with expansions.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 
-/// Pages of one embedded list: no object has so many entries.
+/// Pages of one embedded list: an object with more entries is reported as unreadable.
 const MAX_PAGES: usize = 20;
 
 /// Fetches the rest of what `object` shows the beginning of: a subscription's items, an invoice's lines.

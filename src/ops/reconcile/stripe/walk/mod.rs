@@ -106,11 +106,20 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
     }
 
     /// Compares objects as the API showed them at `at`; shows and, if requested, fixes those that differ.
-    async fn page(&mut self, mut objects: Vec<Value>, at: OffsetDateTime) -> Result<(), ReconcileError> {
-        objects.retain(|object| self.seen.insert(hash(object["id"].as_str().unwrap_or_default())));
-        for object in &mut objects {
-            let path = object["id"].as_str().unwrap_or_default().to_owned();
-            complete(self.api, object).await.map_err(|source| ReconcileError::Api { path, source })?;
+    async fn page(&mut self, mut listed: Vec<Value>, at: OffsetDateTime) -> Result<(), ReconcileError> {
+        listed.retain(|object| self.seen.insert(hash(object["id"].as_str().unwrap_or_default())));
+        let mut objects = Vec::with_capacity(listed.len());
+        for mut object in listed {
+            match complete(self.api, &mut object).await {
+                Ok(()) => objects.push(object),
+                // Deleted since the list was read.
+                Err(StripeApiError::Refused { status: 404, .. }) => {}
+                Err(StripeApiError::Endless(_)) => self.report.unreadable += 1,
+                Err(source) => {
+                    let path = object["id"].as_str().unwrap_or_default().to_owned();
+                    return Err(ReconcileError::Api { path, source });
+                }
+            }
         }
         objects.extend(self.discounts(&objects).await?);
         let keys = &self.store.rules().decoding.user_id_keys;
