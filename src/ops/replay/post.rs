@@ -1,4 +1,4 @@
-//! One delivery: signed when it is posted, retried as its provider would.
+//! One delivery: signed when it is posted, and again while the service answers 429, fails (5xx) or cannot be reached.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{Options, Outcome, Refused, ReplayError, Secrets};
 use crate::clock::Clock;
+use crate::config::hosts::is_this_machine;
 use crate::envelope::Source;
 use crate::ops::fixture::{self, FixtureEvent};
 use crate::retry::Delays;
@@ -48,7 +49,7 @@ impl Poster {
             .pool_max_idle_per_host(options.concurrency.get())
             // Providers treat a redirect as a failure.
             .redirect(reqwest::redirect::Policy::none());
-        let local = base.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
+        let local = base.host_str().is_some_and(is_this_machine);
         let client = if local { client.no_proxy() } else { client };
         let client = client.build().map_err(ReplayError::Client)?;
         Ok(Self { client, base, secrets: options.secrets.clone(), clock })
@@ -209,9 +210,8 @@ async fn answer(response: reqwest::Response, event: &FixtureEvent) -> Result<Ans
     let detail = detail.unwrap_or_else(|| text.chars().take(DETAIL_MAX_CHARS).collect());
     let refused = Refused { status: status.as_u16(), kind, detail, origin };
     Ok(match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Answer::Busy { refused, retry_after }
-        }
+        StatusCode::TOO_MANY_REQUESTS => Answer::Busy { refused, retry_after },
+        status if status.is_server_error() => Answer::Busy { refused, retry_after },
         _ => Answer::Refused(refused),
     })
 }

@@ -237,13 +237,14 @@ async fn retry_after_is_respected() {
     let (url, receiver) = Receiver::start(|nth, body| match nth {
         1 => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")]).into_response(),
         2 => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "0")]).into_response(),
+        3 => (StatusCode::BAD_GATEWAY, [("retry-after", "0")]).into_response(),
         _ => accept(nth, body),
     })
     .await;
     let summary = replayed(&options(&url), story("11-guest-checkout")).await.unwrap();
     assert_eq!((summary.accepted, summary.refused), (3, 0));
     assert!(summary.accepted_after_waiting >= 1);
-    assert_eq!(receiver.taken().len(), 5);
+    assert_eq!(receiver.taken().len(), 6);
 }
 
 #[tokio::test]
