@@ -39,7 +39,8 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
     if is_first {
         store.begin_first_start().await?;
     }
-    for scope in if is_first { &Scope::ALL } else { scopes } {
+    let scopes = if is_first { &Scope::ALL[..] } else { scopes };
+    for scope in scopes {
         let import = store.read_tables(*scope, is_first).await?;
         follow(&import, progress).await?;
         let (checked, imported) = import.counts().await?;
