@@ -26,7 +26,7 @@ pub(super) enum Fault {
 /// batch has failed repeatedly although the database may be available; if it answers, an event is at fault.
 ///
 /// # Errors
-/// Only [`StoreError::Unavailable`]: apply the same batch again later.
+/// [`StoreError`] where no event of the batch is to blame: apply the same batch again later.
 pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Result<(), StoreError> {
     with_time_limit(store.store_suspects(&batch.suspects)).await?;
     with_time_limit(batch.begin()).await?;
