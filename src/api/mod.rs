@@ -6,22 +6,19 @@ mod extract;
 mod idempotency;
 mod list_acts;
 mod list_campaigns;
-mod list_cohort_customers;
-mod list_cohorts;
 mod list_dead_letters;
 mod list_events;
 mod list_messages;
-mod list_movements;
 mod list_parked;
 mod members;
 mod openapi;
 mod problem;
 mod query;
 mod replay_events;
+mod revenue;
 mod show_campaign;
 mod show_event;
 mod show_overview;
-mod show_waterfall;
 mod tickets;
 mod versions;
 
@@ -95,10 +92,10 @@ fn endpoints() -> OpenApiRouter<ApiState> {
     let revenue = OpenApiRouter::new()
         .routes(routes!(members::explain_mrr::explain))
         .routes(routes!(members::show_mrr::show))
-        .routes(routes!(show_waterfall::show))
-        .routes(routes!(list_movements::list))
-        .routes(routes!(list_cohorts::list))
-        .routes(routes!(list_cohort_customers::list))
+        .routes(routes!(revenue::show_waterfall::show))
+        .routes(routes!(revenue::list_movements::list))
+        .routes(routes!(revenue::list_cohorts::list))
+        .routes(routes!(revenue::list_cohort_customers::list))
         .routes(routes!(list_campaigns::list))
         .routes(routes!(show_campaign::show));
     let tickets = OpenApiRouter::new()

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
-use super::extract::Query;
-use super::{ApiState, query};
+use crate::api::extract::Query;
+use crate::api::{ApiState, query};
 use crate::http::problem::Problem;
 use crate::ops::ledger::{self, CohortMonth, CohortPage};
 

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
-use super::ApiState;
-use super::extract::Query;
+use crate::api::ApiState;
+use crate::api::extract::Query;
 use crate::http::problem::Problem;
 use crate::ops::ledger::{self, Cohorts, Month};
 
