@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
-use super::facts::{Changed, Moment, Reported, Winner};
+use super::facts::{Changed, HistoryPosition, Reported, Winner};
 use super::{catalogue, preexisting};
 use crate::project::movements::{BEGINNING, Version, versioned_state};
 use crate::project::mrr::{self, Catalogue};
@@ -21,11 +21,11 @@ fn add(since: &mut RecomputeFrom, customer: &str, at: i64) {
     since.entry(customer.to_owned()).and_modify(|earliest| *earliest = at.min(*earliest)).or_insert(at);
 }
 
-/// The reported moments that have a winner already.
+/// The reported positions that have a winner already.
 pub(in crate::store) async fn decided(
     tx: &mut PgConnection,
     reported: &[Reported<StripeObject>],
-) -> Result<HashSet<(String, Moment)>, sqlx::Error> {
+) -> Result<HashSet<(String, HistoryPosition)>, sqlx::Error> {
     let versioned: Vec<_> =
         reported.iter().filter(|one| versioned_state(&one.report.state).is_some()).collect();
     if versioned.is_empty() {
@@ -43,8 +43,8 @@ pub(in crate::store) async fn decided(
     .bind(versioned.iter().map(|one| one.report.occurred_at).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let moment = |is_final, occurred_at| Moment { is_final, number: None, occurred_at };
-    Ok(decided.into_iter().map(|(id, is_final, at)| (id, moment(is_final, at))).collect())
+    let position = |is_final, occurred_at| HistoryPosition { is_final, number: None, occurred_at };
+    Ok(decided.into_iter().map(|(id, is_final, at)| (id, position(is_final, at))).collect())
 }
 
 /// A version that is new or has changed.

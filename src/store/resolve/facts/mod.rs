@@ -1,9 +1,9 @@
 //! Facts: the present state of each object, in whatever order its events arrived.
 //!
-//! A fact stores the moment of the event that won. An event of an earlier moment changes nothing, one of a
-//! later moment wins, and if several share the moment, all of them are read from `ingest.events` and
+//! A fact stores the position of the event that won. An event of an earlier position changes nothing, one of a
+//! later position wins, and if several share the position, all of them are read from `ingest.events` and
 //! [`order`] decides. So the cost does not grow with an object's history, and the result depends on the set
-//! of events only. For objects whose history the MRR ledger needs, every moment is decided that way and its
+//! of events only. For objects whose history the MRR ledger needs, every position is decided that way and its
 //! winner stored as a version; the fact is the last of them.
 
 mod rows;
@@ -39,17 +39,17 @@ pub struct Reported<T> {
 }
 
 impl<T> Reported<T> {
-    /// When in the object's history it belongs.
-    pub(in crate::store) const fn moment(&self) -> Moment {
+    /// Where in the object's history it belongs.
+    pub(in crate::store) const fn position(&self) -> HistoryPosition {
         let Report { is_final, number, occurred_at, .. } = self.report;
-        Moment { is_final, number, occurred_at }
+        HistoryPosition { is_final, number, occurred_at }
     }
 }
 
-/// A moment in an object's history, compared field by field: final states are last, then the higher trigger
+/// Where a report belongs in its object's history: compared field by field. Final states are last, then the higher trigger
 /// number, if any, then the later second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::store) struct Moment {
+pub(in crate::store) struct HistoryPosition {
     pub is_final: bool,
     pub number: Option<i64>,
     pub occurred_at: OffsetDateTime,
@@ -66,7 +66,7 @@ pub struct Changed<T> {
 
 /// A fact as stored.
 struct Stored<T> {
-    moment: Moment,
+    position: HistoryPosition,
     /// The event that reported it.
     event_id: String,
     state: T,

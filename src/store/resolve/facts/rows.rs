@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Moment, Reported, Stored, Winner};
+use super::{HistoryPosition, Reported, Stored, Winner};
 use crate::project::supabase::Row;
 
 #[derive(FromRow)]
@@ -43,7 +43,7 @@ pub(in crate::store) async fn load(
         let LoadedFact { is_final, number, occurred_at, event_id, .. } = fact;
         let subject = format!("{relation}/{row_id}");
         let state = Row { relation, row_id, user_id, counted, amount };
-        (subject, Stored { moment: Moment { is_final, number, occurred_at }, event_id, state })
+        (subject, Stored { position: HistoryPosition { is_final, number, occurred_at }, event_id, state })
     });
     Ok(facts.collect())
 }

@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
-use super::{Changed, Moment, Reported, Stored, Winner};
+use super::{Changed, HistoryPosition, Reported, Stored, Winner};
 use crate::project::stripe::{KNOWN_STATUSES, StripeObject, Subscription};
 use crate::store::parked::Reason;
 use crate::store::resolve::preexisting;
@@ -54,8 +54,8 @@ pub(in crate::store) async fn load(
         if let (Some(Json(state)), Some(is_final), Some(occurred_at), Some(event_id)) =
             (state, is_final, occurred_at, event_id)
         {
-            let moment = Moment { is_final, number: None, occurred_at };
-            loaded.facts.insert(id, Stored { moment, event_id, state });
+            let position = HistoryPosition { is_final, number: None, occurred_at };
+            loaded.facts.insert(id, Stored { position, event_id, state });
         }
     }
     Ok(loaded)

@@ -1,4 +1,4 @@
-//! Selects the winner among the reports of one object and moment, and among an object's moments.
+//! Selects the winner among the reports of one object and position, and among an object's positions.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::slice;
@@ -6,7 +6,7 @@ use std::slice;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{Moment, Reported, Stored, Versioned};
+use super::{HistoryPosition, Reported, Stored, Versioned};
 use crate::project::internal::IMPORT_PREFIX;
 use crate::project::meaning::Report;
 use crate::project::order::{self, Candidate};
@@ -14,49 +14,49 @@ use crate::project::{DecodeSettings, Meaning, read};
 use crate::store::events;
 use crate::store::resolve::claims::ClaimReport;
 
-/// The report that wins its moment.
+/// The report that wins its position.
 pub(in crate::store) struct Winner<T> {
     pub reported: Reported<T>,
     pub(in crate::store) tied: bool,
-    /// The last claims of the moment's reports, even if not made by the winner.
+    /// The last claims of the position's reports, even if not made by the winner.
     claims: Vec<ClaimReport>,
 }
 
-/// Reports by object and moment.
-type ReportsByMoment<T> = BTreeMap<(String, Moment), Vec<Reported<T>>>;
+/// Reports by object and position.
+type ReportsByPosition<T> = BTreeMap<(String, HistoryPosition), Vec<Reported<T>>>;
 
-/// The winner of each relevant moment of the batch: an object's latest and, if its history is kept, every
-/// one. `decided`: moments that have a winner already.
+/// The winner of each relevant position of the batch: an object's latest and, if its history is kept, every
+/// one. `decided`: positions that have a winner already.
 pub(in crate::store) async fn winners_of<T: Versioned>(
     tx: &mut PgConnection,
     reported: Vec<Reported<T>>,
     stored: &HashMap<String, Stored<T>>,
-    decided: &HashSet<(String, Moment)>,
+    decided: &HashSet<(String, HistoryPosition)>,
     settings: &DecodeSettings,
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Vec<Winner<T>>, sqlx::Error> {
     let mut winners = Vec::new();
     let mut undecided = BTreeSet::new();
     let mut new = BTreeMap::new();
-    let reported = by_moment(reported);
-    let latest_moments: BTreeMap<String, Moment> = reported.keys().cloned().collect();
-    for ((subject, moment), mut reported) in reported {
+    let reported = by_position(reported);
+    let latest_positions: BTreeMap<String, HistoryPosition> = reported.keys().cloned().collect();
+    for ((subject, position), mut reported) in reported {
         let fact = stored.get(&subject);
-        let is_latest =
-            latest_moments.get(&subject) == Some(&moment) && fact.is_none_or(|it| it.moment <= moment);
+        let is_latest = latest_positions.get(&subject) == Some(&position)
+            && fact.is_none_or(|it| it.position <= position);
         // A final state is the last of its second, also for claims.
         let is_same_second =
-            |it: &&Stored<T>| it.state.has_history() && it.moment.occurred_at == moment.occurred_at;
-        let later = fact.filter(|it| it.moment > moment);
+            |it: &&Stored<T>| it.state.has_history() && it.position.occurred_at == position.occurred_at;
+        let later = fact.filter(|it| it.position > position);
         if let Some(fact) = later.filter(|it| it.state.needs_earlier() || is_same_second(it)) {
             // The fact stays, but may take over something of this earlier report.
-            undecided.insert((subject.clone(), fact.moment));
+            undecided.insert((subject.clone(), fact.position));
         }
         if !is_latest && !reported.iter().any(|one| one.report.state.has_history()) {
             continue;
         }
-        let key = (subject, moment);
-        if reported.len() > 1 || fact.is_some_and(|it| it.moment == moment) || decided.contains(&key) {
+        let key = (subject, position);
+        if reported.len() > 1 || fact.is_some_and(|it| it.position == position) || decided.contains(&key) {
             new.extend(reported.pop().map(|reported| (key.clone(), reported)));
             undecided.insert(key);
         } else {
@@ -71,10 +71,10 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
         let Reports { mut peers, pruned, cut } = load_reports(tx, &undecided, settings, pick).await?;
         // A winner among events that were pruned cannot be decided again.
         undecided.retain(|key| {
-            let (subject, moment) = key;
+            let (subject, position) = key;
             let has_winner =
-                decided.contains(key) || stored.get(subject).is_some_and(|it| it.moment == *moment);
-            !(has_winner && pruned.contains(&(subject.clone(), moment.occurred_at)))
+                decided.contains(key) || stored.get(subject).is_some_and(|it| it.position == *position);
+            !(has_winner && pruned.contains(&(subject.clone(), position.occurred_at)))
         });
         winners.extend(undecided.iter().filter_map(|key| {
             let is_cut = cut.contains(&(key.0.clone(), key.1.occurred_at));
@@ -89,7 +89,7 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
 
 /// The stored reports of some objects at some seconds.
 struct Reports<T> {
-    peers: ReportsByMoment<T>,
+    peers: ReportsByPosition<T>,
     /// The seconds with pruned reports.
     pruned: events::Seconds,
     /// The seconds with too many reports.
@@ -99,29 +99,29 @@ struct Reports<T> {
 /// Loads the reports of the `wanted` objects and seconds.
 async fn load_reports<T>(
     tx: &mut PgConnection,
-    wanted: &BTreeSet<(String, Moment)>,
+    wanted: &BTreeSet<(String, HistoryPosition)>,
     settings: &DecodeSettings,
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Reports<T>, sqlx::Error> {
     let seconds: BTreeSet<_> =
-        wanted.iter().map(|(subject, moment)| (subject.as_str(), moment.occurred_at)).collect();
+        wanted.iter().map(|(subject, position)| (subject.as_str(), position.occurred_at)).collect();
     let events::Peers { events, pruned, cut } = events::peers(tx, &seconds).await?;
     let reported = events.into_iter().filter_map(|envelope| {
         let report = pick(read(&envelope, settings).ok()?)?;
         Some(Reported { event_id: envelope.event_id, report })
     });
-    Ok(Reports { peers: by_moment(reported), pruned, cut })
+    Ok(Reports { peers: by_position(reported), pruned, cut })
 }
 
-fn by_moment<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByMoment<T> {
-    let mut moments = ReportsByMoment::new();
+fn by_position<T>(reported: impl IntoIterator<Item = Reported<T>>) -> ReportsByPosition<T> {
+    let mut positions = ReportsByPosition::new();
     for one in reported {
-        moments.entry((one.report.subject.clone(), one.moment())).or_default().push(one);
+        positions.entry((one.report.subject.clone(), one.position())).or_default().push(one);
     }
-    moments
+    positions
 }
 
-/// The winner among the reports of one moment.
+/// The winner among the reports of one position.
 fn winner_among<T: Versioned>(peers: Vec<Reported<T>>) -> Option<Winner<T>> {
     let mut peers = without_obsolete_corrections(peers);
     let candidates: Vec<Candidate<'_>> = peers.iter().map(candidate).collect();
@@ -162,7 +162,7 @@ fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candi
     }
 }
 
-/// The last claims of each strength among the reports of one moment. A claim that a later report omits stays.
+/// The last claims of each strength among the reports of one position. A claim that a later report omits stays.
 fn last_claims<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
     let mut made: Vec<ClaimReport> = Vec::new();
     let mut left: Vec<&Reported<T>> = peers.iter().collect();
@@ -186,7 +186,7 @@ fn last_claims<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
     made
 }
 
-/// Takes the claims of all moments, final states last in their second.
+/// Takes the claims of all positions, final states last in their second.
 pub(in crate::store) fn take_claims<T>(winners: &mut [Winner<T>]) -> Vec<ClaimReport> {
     let (last, others): (Vec<_>, Vec<_>) =
         winners.iter_mut().partition(|winner| winner.reported.report.is_final);
@@ -201,9 +201,10 @@ pub(in crate::store) fn latest<T>(
     let mut latest = BTreeMap::<String, Winner<T>>::new();
     for one in winners {
         let subject = &one.reported.report.subject;
-        let is_later_than_fact = stored.get(subject).is_none_or(|fact| fact.moment <= one.reported.moment());
+        let is_later_than_fact =
+            stored.get(subject).is_none_or(|fact| fact.position <= one.reported.position());
         let is_latest =
-            latest.get(subject).is_none_or(|other| other.reported.moment() < one.reported.moment());
+            latest.get(subject).is_none_or(|other| other.reported.position() < one.reported.position());
         if is_later_than_fact && is_latest {
             latest.insert(subject.clone(), one);
         }
@@ -211,9 +212,9 @@ pub(in crate::store) fn latest<T>(
     latest.into_values().collect()
 }
 
-/// An imported row is a state of the row like any other, except that any event of the same moment takes
+/// An imported row is a state of the row like any other, except that any event of the same position takes
 /// precedence: it may be about a later change that did not touch `updated_at`. Of two imports with the same
-/// moment the later one counts, by its event id.
+/// position the later one counts, by its event id.
 pub(in crate::store) fn add_imported<T>(
     winners: Vec<Winner<T>>,
     imported: Vec<Reported<T>>,
@@ -223,16 +224,16 @@ pub(in crate::store) fn add_imported<T>(
         winners.into_iter().map(|one| (one.reported.report.subject.clone(), one)).collect();
     for reported in imported {
         let subject = &reported.report.subject;
-        let best = winners.get(subject).map(|one| (one.reported.moment(), one.reported.event_id.as_str()));
-        let best = best.or(stored.get(subject).map(|fact| (fact.moment, fact.event_id.as_str())));
-        if best.is_none_or(|(moment, by)| is_superseded_by(moment, by, &reported)) {
+        let best = winners.get(subject).map(|one| (one.reported.position(), one.reported.event_id.as_str()));
+        let best = best.or(stored.get(subject).map(|fact| (fact.position, fact.event_id.as_str())));
+        if best.is_none_or(|(position, by)| is_superseded_by(position, by, &reported)) {
             winners.insert(subject.clone(), Winner { reported, tied: false, claims: Vec::new() });
         }
     }
     winners.into_values().collect()
 }
 
-fn is_superseded_by<T>(moment: Moment, by: &str, reported: &Reported<T>) -> bool {
+fn is_superseded_by<T>(position: HistoryPosition, by: &str, reported: &Reported<T>) -> bool {
     let is_later_import = by.starts_with(IMPORT_PREFIX) && by < reported.event_id.as_str();
-    moment < reported.moment() || (moment == reported.moment() && is_later_import)
+    position < reported.position() || (position == reported.position() && is_later_import)
 }
