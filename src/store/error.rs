@@ -6,7 +6,7 @@ pub enum StoreError {
     /// The database is down, overloaded or being migrated: retry the same batch later.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// The database refuses something in this batch: a retry does not help.
+    /// The database answered and rejected a statement. [`Self::is_permanent`] says whether a retry can help.
     #[error("the database refused: {0}")]
     Refused(#[source] sqlx::Error),
 }
@@ -47,7 +47,7 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if is_transient(&error) { Self::Unavailable(error) } else { Self::Refused(error) }
+        if is_unavailable(&error) { Self::Unavailable(error) } else { Self::Refused(error) }
     }
 }
 
@@ -56,7 +56,7 @@ impl From<sqlx::Error> for StoreError {
 /// (our statements are fixed, so the schema is at fault and not the event), 53 resources (disk full,
 /// connections), 55 lock not available, 57 operator intervention, 58 system error; 23503 is a user deleted
 /// concurrently, who is looked up again next time; 3D000 is a missing database.
-fn is_transient(error: &sqlx::Error) -> bool {
+fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => error.code().is_none_or(|code| {
             ["08", "25", "40", "42", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
