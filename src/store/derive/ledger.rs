@@ -180,15 +180,15 @@ async fn record(
 }
 
 /// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the
-/// unowned movements of `ownerless` customers to the customer's user: a deleted user may have come back.
+/// unowned movements of customers `with_unassigned_movements` to the customer's user: a deleted user may have come back.
 pub async fn assign(
     tx: &mut PgConnection,
     moved: &BTreeSet<String>,
     owners: &HashMap<String, Uuid>,
-    ownerless: &HashMap<String, Uuid>,
+    with_unassigned_movements: &HashMap<String, Uuid>,
 ) -> Result<(), sqlx::Error> {
     let moved = moved.iter().map(|customer| (customer, owners.get(customer).copied(), false));
-    let owned = ownerless.iter().map(|(customer, &user)| (customer, Some(user), true));
+    let owned = with_unassigned_movements.iter().map(|(customer, &user)| (customer, Some(user), true));
     let assigned: Vec<_> = moved.chain(owned).collect();
     if assigned.is_empty() {
         return Ok(());

@@ -72,7 +72,7 @@ struct Scope {
     /// Users of whom only payments were reported.
     payers: BTreeSet<Uuid>,
     /// Customers that have a user, and perhaps movements without one.
-    ownerless: HashMap<String, Uuid>,
+    with_unassigned_movements: HashMap<String, Uuid>,
     /// When the clock next changes the customers' values, if that was loaded with their owners.
     schedule: Option<HashMap<String, OffsetDateTime>>,
     has_leads: bool,
@@ -108,16 +108,20 @@ impl Scope {
         retain_existing(tx, tables, [&mut users, &mut payers, active]).await?;
         if is_loaded {
             by_customer.retain(|_, user| users.contains(user) || payers.contains(user));
-            let (ownerless, schedule) = (stored.with_ownerless_movements(), Some(stored.schedule()));
+            let (with_unassigned_movements, schedule) =
+                (stored.with_ownerless_movements(), Some(stored.schedule()));
             let has_leads = stored.has_leads();
             return Ok((
-                Self { decided, by_customer, users, payers, ownerless, schedule, has_leads },
+                Self { decided, by_customer, users, payers, with_unassigned_movements, schedule, has_leads },
                 owners,
             ));
         }
         let by_customer = owners::of_users(tx, &users.union(&payers).copied().collect()).await?;
-        let (ownerless, schedule, has_leads) = (by_customer.clone(), None, true);
-        Ok((Self { decided, by_customer, users, payers, ownerless, schedule, has_leads }, owners))
+        let (with_unassigned_movements, schedule, has_leads) = (by_customer.clone(), None, true);
+        Ok((
+            Self { decided, by_customer, users, payers, with_unassigned_movements, schedule, has_leads },
+            owners,
+        ))
     }
 
     /// All affected customers.
@@ -162,7 +166,7 @@ async fn derive_revenue(
     scope.value_users_without_sums(&before, &affected.payments);
     let to_value = scope.to_value(&affected);
     let AffectedRevenue { payments, objects, parked, mut force_rewrite, recompute_from, .. } = affected;
-    let Scope { decided, by_customer, users, payers, ownerless, schedule, has_leads } = scope;
+    let Scope { decided, by_customer, users, payers, with_unassigned_movements, schedule, has_leads } = scope;
 
     let schedule = match schedule {
         Some(schedule) => schedule,
@@ -174,7 +178,7 @@ async fn derive_revenue(
     let after = sums(&before, &payments, &tiered, &to_value);
     money::write(tx, &before, &after).await?;
     ledger::revise(tx, &recompute_from, catalogue, &by_customer, now).await?;
-    ledger::assign(tx, &owners.moved, &by_customer, &ownerless).await?;
+    ledger::assign(tx, &owners.moved, &by_customer, &with_unassigned_movements).await?;
 
     let new_rows = subscriptions::write(tx, &tiered, &by_customer, now).await?;
     force_rewrite.extend(owners.moved.into_iter().chain(new_rows));
