@@ -183,10 +183,10 @@ mod tests {
 
     use super::*;
     use crate::project::Meaning;
-    use crate::project::stripe::{read, shown};
+    use crate::project::stripe::{read, read_api_object};
 
     fn state(object: &Value) -> StripeObject {
-        shown(object, &["user_id".to_owned()]).expect("an object").state
+        read_api_object(object, &["user_id".to_owned()]).expect("an object").state
     }
 
     fn fields(here: &Value, there: &Value) -> Vec<String> {

@@ -32,4 +32,4 @@ pub use event::read;
 pub use field::AMOUNT_MAX;
 pub use kind::Kind;
 pub use objects::*;
-pub use snapshot::{read_snapshot, shown};
+pub use snapshot::{read_api_object, read_snapshot};

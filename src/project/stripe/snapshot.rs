@@ -13,7 +13,7 @@ use crate::project::{Meaning, Unreadable};
 
 /// An object from the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct ApiObject {
     /// The stored state.
     pub state: StripeObject,
     /// Deleted: the API shows only that it existed.
@@ -24,17 +24,17 @@ pub struct Shown {
 
 /// Reads an API object; `None` if its kind is not used, or it has no id.
 #[must_use]
-pub fn shown(object: &Value, user_id_keys: &[String]) -> Option<Shown> {
-    shown_at(object, 0, user_id_keys)
+pub fn read_api_object(object: &Value, user_id_keys: &[String]) -> Option<ApiObject> {
+    read_api_object_at(object, 0, user_id_keys)
 }
 
-fn shown_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<Shown> {
+fn read_api_object_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<ApiObject> {
     let kind = Kind::of_object(object["object"].as_str()?)?;
     let state = state(kind, object, "", at, user_id_keys)?;
     let is_deleted = flag(&object["deleted"]);
     let stage = stage(is_deleted);
     let state = if is_deleted { state.deleted() } else { state };
-    Some(Shown { is_final: state.is_final(stage), is_deleted, state })
+    Some(ApiObject { is_final: state.is_final(stage), is_deleted, state })
 }
 
 /// The report of a snapshot: the whole state, without previous values.
@@ -44,8 +44,9 @@ fn shown_at(object: &Value, at: i64, user_id_keys: &[String]) -> Option<Shown> {
 pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
     let unusable = |field| Unreadable::Field { event_type: "snapshot".to_owned(), field };
     let occurred_at = OffsetDateTime::from_unix_timestamp(snapshot.at).map_err(|_| unusable("at"))?;
-    let Shown { state, is_deleted, is_final } = shown_at(&snapshot.object, snapshot.at, user_id_keys)
-        .ok_or_else(|| unusable("object.object or object.id"))?;
+    let ApiObject { state, is_deleted, is_final } =
+        read_api_object_at(&snapshot.object, snapshot.at, user_id_keys)
+            .ok_or_else(|| unusable("object.object or object.id"))?;
     Ok(Meaning::Stripe(Box::new(Report {
         subject: state.id().to_owned(),
         occurred_at,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use memberflow::envelope::{Envelope, Origin, Source, peek, wire};
 use memberflow::project::meaning::{Login, Meaning, Report};
 use memberflow::project::order::{self, Candidate};
-use memberflow::project::stripe::{StripeObject, differences, shown};
+use memberflow::project::stripe::{StripeObject, differences, read_api_object};
 use memberflow::project::supabase::{ActivityTables, Row, auth_hook as hook, reduced, row};
 use memberflow::project::{Unreadable, mrr, payments, stripe};
 use memberflow::verify::secrets::{split_stripe, split_supabase};
@@ -165,7 +165,7 @@ fn holds_no_secrets(body: &[u8]) {
 pub fn stripe_event(data: &[u8]) {
     let fields = stripe::read_fields(data);
     let Ok(event) = serde_json::from_slice::<Value>(data) else { return assert!(fields.is_err()) };
-    let _ = shown(&event["data"]["object"], &keys());
+    let _ = read_api_object(&event["data"]["object"], &keys());
     let fields = fields.expect("it is JSON");
     assert_eq!(Origin::of_event(&event), Origin::of_event(&fields));
     let meaning = stripe::read(event, &keys());

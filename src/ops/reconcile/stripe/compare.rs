@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Internal, Snapshot};
-use crate::project::stripe::snapshot::Shown;
+use crate::project::stripe::snapshot::ApiObject;
 use crate::project::stripe::{Difference, StripeObject, differences};
 use crate::store::known::{Fact, Known};
 
@@ -62,7 +62,7 @@ pub(super) struct ReadFrom {
 /// Compares an object of the API with what is `known` of it. `None` if nothing differs.
 pub(super) fn compare(
     object: &Value,
-    shown: &Shown,
+    shown: &ApiObject,
     known: Option<&Known>,
     read_from: &ReadFrom,
 ) -> Option<Compared> {
@@ -90,7 +90,7 @@ pub(super) fn compare(
     Some(Compared { drifted, event })
 }
 
-fn fields(fact: &Fact, shown: &Shown, known: Option<&Known>) -> Vec<Difference> {
+fn fields(fact: &Fact, shown: &ApiObject, known: Option<&Known>) -> Vec<Difference> {
     let is_parked = |reason: &str| known.is_some_and(|known| known.parked.contains(reason));
     let strictly = is_parked("unresolved_discount") || is_parked("estimated_mrr");
     let mut fields = differences(&fact.state, &shown.state, strictly);
@@ -108,7 +108,7 @@ fn fields(fact: &Fact, shown: &Shown, known: Option<&Known>) -> Vec<Difference> 
 
 /// The snapshot as an event. Its id names the object, the moment and the content, so that writing it twice gives one
 /// event.
-fn event(object: &Value, shown: &Shown, fact: Option<&Fact>, read_from: &ReadFrom) -> Option<Envelope> {
+fn event(object: &Value, shown: &ApiObject, fact: Option<&Fact>, read_from: &ReadFrom) -> Option<Envelope> {
     let at = moment(shown, fact, read_from.at.unix_timestamp());
     let hash = hex::encode(&Sha256::digest(object.to_string())[..16]);
     let snapshot = Snapshot {
@@ -130,7 +130,7 @@ fn event(object: &Value, shown: &Shown, fact: Option<&Fact>, read_from: &ReadFro
 
 /// When the object was as it is shown: the second of the answer. For a subscription that has ended, its end, which is when
 /// it churned; an end wins over everything else, however early it was.
-fn moment(shown: &Shown, fact: Option<&Fact>, read_at: i64) -> i64 {
+fn moment(shown: &ApiObject, fact: Option<&Fact>, read_at: i64) -> i64 {
     let ended_at = match &shown.state {
         StripeObject::Subscription(it) if shown.is_final => it.ended_at,
         _ => None,

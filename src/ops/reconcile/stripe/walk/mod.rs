@@ -16,8 +16,8 @@ use super::{Options, ReconcileError, Report};
 use crate::clock::Clock;
 use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
-use crate::project::stripe::snapshot::Shown;
-use crate::project::stripe::{Kind, shown};
+use crate::project::stripe::snapshot::ApiObject;
+use crate::project::stripe::{Kind, read_api_object};
 use crate::store::Store;
 use crate::store::known::Flagged;
 
@@ -124,13 +124,19 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         objects.extend(self.discounts(&objects).await?);
         let keys = &self.store.rules().decoding.user_id_keys;
         let total = objects.len();
-        let read = objects.into_iter().filter_map(|object| shown(&object, keys).map(|shown| (object, shown)));
-        let read: Vec<(Value, Shown)> = read.collect();
+        let read = objects
+            .into_iter()
+            .filter_map(|object| read_api_object(&object, keys).map(|shown| (object, shown)));
+        let read: Vec<(Value, ApiObject)> = read.collect();
         self.report.unreadable += (total - read.len()) as u64;
         self.compare(&read, at).await
     }
 
-    async fn compare(&mut self, read: &[(Value, Shown)], at: OffsetDateTime) -> Result<(), ReconcileError> {
+    async fn compare(
+        &mut self,
+        read: &[(Value, ApiObject)],
+        at: OffsetDateTime,
+    ) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = read.iter().map(|(_, shown)| shown.state.id()).collect();
         let known = self.store.known_objects(&ids).await?;
         let account = self.store.rules().decoding.admission.account.clone();
