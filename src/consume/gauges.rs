@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use metrics::{Unit, describe_gauge, gauge};
 use time::OffsetDateTime;
 
-use super::held::Held;
+use super::in_flight::InFlight;
 use crate::ops::overview::{Overview, overview};
 use crate::ops::sources;
 use crate::store::Store;
@@ -49,9 +49,9 @@ impl Gauges {
     }
 
     /// Counts what has come of each source, and measures.
-    pub(super) async fn measure(&mut self, store: &Store, held: &Held) -> Result<(), sqlx::Error> {
+    pub(super) async fn measure(&mut self, store: &Store, in_flight: &InFlight) -> Result<(), sqlx::Error> {
         let now = store.now();
-        set_oldest("received", held.oldest(), now);
+        set_oldest("received", in_flight.oldest(), now);
         sources::count(store.pool(), now).await?;
         self.set(overview(store.pool(), now).await?, now);
         Ok(())

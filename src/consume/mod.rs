@@ -5,7 +5,7 @@
 mod dead;
 mod earlier;
 mod gauges;
-mod held;
+mod in_flight;
 mod isolate;
 mod retries;
 mod upkeep;
@@ -19,7 +19,7 @@ use futures_util::stream::{self, FuturesUnordered, Stream};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
-use held::Held;
+use in_flight::InFlight;
 
 use crate::lifecycle::Lifecycle;
 use crate::queue::{Batch, Consumer, Queue};
@@ -46,11 +46,12 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
         }
         wait(delays.next_delay(), lifecycle).await;
     }
-    let held = Held::default();
-    let consuming = queue.consumers().into_iter().map(|consumer| consume(consumer, store, &held, lifecycle));
+    let in_flight = InFlight::default();
+    let consuming =
+        queue.consumers().into_iter().map(|consumer| consume(consumer, store, &in_flight, lifecycle));
     tokio::join!(
         join_all(consuming),
-        upkeep::run(store, &held, lifecycle),
+        upkeep::run(store, &in_flight, lifecycle),
         dead::run(queue, store, lifecycle),
         retries::run(store, lifecycle),
         earlier::run(queue, store, lifecycle),
@@ -58,26 +59,26 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
 }
 
 /// Applies one batch while the next is fetched; only the derivation is serialised.
-async fn consume(mut consumer: Consumer, store: &Store, held: &Held, lifecycle: &Lifecycle) {
+async fn consume(mut consumer: Consumer, store: &Store, in_flight: &InFlight, lifecycle: &Lifecycle) {
     let mut batches = pin!(batches(&mut consumer));
-    let mut in_flight = FuturesUnordered::new();
+    let mut tasks = FuturesUnordered::new();
     loop {
         tokio::select! {
-            Some(ended) = in_flight.next() => log_panic(ended),
-            batch = batches.next(), if in_flight.len() < BATCHES_AT_ONCE => {
+            Some(ended) = tasks.next() => log_panic(ended),
+            batch = batches.next(), if tasks.len() < BATCHES_AT_ONCE => {
                 let Some(batch) = batch else { break };
                 let (store, here) = (store.clone(), lifecycle.clone());
-                let holding = held.hold(&batch);
+                let guard = in_flight.track(&batch);
                 let applying = async move {
                     apply_and_ack(batch, &store, &here).await;
-                    drop(holding);
+                    drop(guard);
                 };
-                in_flight.push(lifecycle.tasks.spawn(applying));
+                tasks.push(lifecycle.tasks.spawn(applying));
             }
         }
     }
     // Batches are settled over the consumer's connections, which end when it is dropped.
-    while let Some(ended) = in_flight.next().await {
+    while let Some(ended) = tasks.next().await {
         log_panic(ended);
     }
 }

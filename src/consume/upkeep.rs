@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::gauges::Gauges;
-use super::held::Held;
+use super::in_flight::InFlight;
 use crate::database::with_time_limit;
 use crate::lifecycle::Lifecycle;
 use crate::ops::{idempotency, prune};
@@ -20,7 +20,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 const PRUNING_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs until the process stops.
-pub async fn run(store: &Store, held: &Held, lifecycle: &Lifecycle) {
+pub async fn run(store: &Store, in_flight: &InFlight, lifecycle: &Lifecycle) {
     let mut pruned: Option<Instant> = None;
     let mut gauges = Gauges::described();
     let mut ticks = interval(PERIOD);
@@ -31,7 +31,7 @@ pub async fn run(store: &Store, held: &Held, lifecycle: &Lifecycle) {
             Some(Ok(count)) => tracing::info!(count, "recomputed customers and members"),
             Some(Err(error)) => tracing::warn!(%error, "recompute failed, will retry"),
         }
-        if let Some(Err(error)) = lifecycle.until_stopping(gauges.measure(store, held)).await {
+        if let Some(Err(error)) = lifecycle.until_stopping(gauges.measure(store, in_flight)).await {
             tracing::warn!(%error, "state not measured, will retry");
         }
         if pruned.is_none_or(|at| at.elapsed() >= PRUNING_PERIOD) {

@@ -20,11 +20,11 @@ pub struct Batch {
     pub envelopes: Vec<Envelope>,
     /// Events that were delivered repeatedly and never acked: they may crash the process that applies them.
     pub suspects: Vec<Envelope>,
-    held: Held,
+    handle: AckHandle,
 }
 
-/// What holds the events until they are settled.
-enum Held {
+/// What acks or requeues the events.
+enum AckHandle {
     RabbitMq(rabbitmq::UnackedMessages),
     Postgres(postgres::Claim),
 }
@@ -38,11 +38,11 @@ impl Consumer {
             Self::RabbitMq(consumer) => {
                 let (events, unacked) = consumer.next_batch().await?;
                 let rabbitmq::Events { envelopes, suspects } = events;
-                Some(Batch { envelopes, suspects, held: Held::RabbitMq(unacked) })
+                Some(Batch { envelopes, suspects, handle: AckHandle::RabbitMq(unacked) })
             }
             Self::Postgres(consumer) => {
                 let (envelopes, claim) = consumer.next_batch().await?;
-                Some(Batch { envelopes, suspects: Vec::new(), held: Held::Postgres(claim) })
+                Some(Batch { envelopes, suspects: Vec::new(), handle: AckHandle::Postgres(claim) })
             }
         }
     }
@@ -52,7 +52,7 @@ impl Batch {
     /// Whether the events are pending in Postgres.
     #[must_use]
     pub const fn is_pending(&self) -> bool {
-        matches!(self.held, Held::Postgres(_))
+        matches!(self.handle, AckHandle::Postgres(_))
     }
 
     /// Call before each attempt to apply the batch: events that may crash the process have their attempt
@@ -61,26 +61,26 @@ impl Batch {
     /// # Errors
     /// If the database fails; no event is held then.
     pub async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        match &mut self.held {
-            Held::RabbitMq(_) => Ok(()),
-            Held::Postgres(claim) => claim.begin(&mut self.envelopes).await,
+        match &mut self.handle {
+            AckHandle::RabbitMq(_) => Ok(()),
+            AckHandle::Postgres(claim) => claim.begin(&mut self.envelopes).await,
         }
     }
 
     /// Call if an attempt could not be made for a reason outside the batch.
     pub async fn not_attempted(&mut self) {
-        match &mut self.held {
-            Held::RabbitMq(_) => {}
-            Held::Postgres(claim) => claim.put_back(&self.envelopes).await,
+        match &mut self.handle {
+            AckHandle::RabbitMq(_) => {}
+            AckHandle::Postgres(claim) => claim.put_back(&self.envelopes).await,
         }
     }
 
     /// The transaction that holds the pending events, to apply them in; can be taken once. If it ends without
     /// a commit, the events are pending again.
     pub fn take_transaction(&mut self) -> Option<Transaction<'static, Postgres>> {
-        match &mut self.held {
-            Held::RabbitMq(_) => None,
-            Held::Postgres(claim) => claim.transaction.take(),
+        match &mut self.handle {
+            AckHandle::RabbitMq(_) => None,
+            AckHandle::Postgres(claim) => claim.transaction.take(),
         }
     }
 
@@ -88,18 +88,18 @@ impl Batch {
     /// meanwhile, they are redelivered all the same. (Pending events are done with the commit that applied
     /// them.)
     pub async fn ack(self) {
-        match self.held {
-            Held::RabbitMq(unacked) => unacked.ack().await,
-            Held::Postgres(_) => {}
+        match self.handle {
+            AckHandle::RabbitMq(unacked) => unacked.ack().await,
+            AckHandle::Postgres(_) => {}
         }
     }
 
     /// Requeues the events. On the broker each requeue counts towards the delivery limit, after which a
     /// message is dead-lettered: while the database is unavailable, hold the batch instead.
     pub async fn requeue(self) {
-        match self.held {
-            Held::RabbitMq(unacked) => unacked.requeue().await,
-            Held::Postgres(mut claim) => claim.put_back(&self.envelopes).await,
+        match self.handle {
+            AckHandle::RabbitMq(unacked) => unacked.requeue().await,
+            AckHandle::Postgres(mut claim) => claim.put_back(&self.envelopes).await,
         }
     }
 }

@@ -9,25 +9,25 @@ use crate::queue::Batch;
 
 /// When the oldest event of each batch was received. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held(Arc<Mutex<Vec<OffsetDateTime>>>);
+pub(super) struct InFlight(Arc<Mutex<Vec<OffsetDateTime>>>);
 
-/// A batch is held until this is dropped.
+/// A batch is in flight until this is dropped.
 #[derive(Debug)]
-pub(super) struct Holding {
-    held: Held,
+pub(super) struct InFlightGuard {
+    in_flight: InFlight,
     oldest: Option<OffsetDateTime>,
 }
 
-impl Held {
-    /// Holds `batch`. Pending events are not counted: Postgres knows of them.
-    pub(super) fn hold(&self, batch: &Batch) -> Holding {
+impl InFlight {
+    /// Tracks `batch`. Pending events are not counted: Postgres knows of them.
+    pub(super) fn track(&self, batch: &Batch) -> InFlightGuard {
         let received = batch.envelopes.iter().map(|event| event.received_at);
-        self.hold_from(if batch.is_pending() { None } else { received.min() })
+        self.track_from(if batch.is_pending() { None } else { received.min() })
     }
 
-    fn hold_from(&self, oldest: Option<OffsetDateTime>) -> Holding {
+    fn track_from(&self, oldest: Option<OffsetDateTime>) -> InFlightGuard {
         self.change(|batches| batches.extend(oldest));
-        Holding { held: self.clone(), oldest }
+        InFlightGuard { in_flight: self.clone(), oldest }
     }
 
     /// When the oldest of them was received.
@@ -40,10 +40,10 @@ impl Held {
     }
 }
 
-impl Drop for Holding {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let Some(oldest) = self.oldest else { return };
-        self.held.change(|batches| {
+        self.in_flight.change(|batches| {
             if let Some(at) = batches.iter().position(|one| *one == oldest) {
                 batches.swap_remove(at);
             }
@@ -60,17 +60,17 @@ mod tests {
     #[test]
     fn oldest_event_is_that_of_the_batches_under_way() {
         let (earlier, later) = (datetime!(2026-11-20 12:00 UTC), datetime!(2026-11-20 12:01 UTC));
-        let held = Held::default();
-        let first = held.hold_from(Some(earlier));
-        let again = held.hold_from(Some(earlier));
-        let second = held.hold_from(Some(later));
-        assert_eq!(held.oldest(), Some(earlier));
+        let in_flight = InFlight::default();
+        let first = in_flight.track_from(Some(earlier));
+        let again = in_flight.track_from(Some(earlier));
+        let second = in_flight.track_from(Some(later));
+        assert_eq!(in_flight.oldest(), Some(earlier));
         drop(first);
-        assert_eq!(held.oldest(), Some(earlier));
+        assert_eq!(in_flight.oldest(), Some(earlier));
         drop(again);
-        assert_eq!(held.oldest(), Some(later));
+        assert_eq!(in_flight.oldest(), Some(later));
         drop(second);
-        drop(held.hold_from(None));
-        assert_eq!(held.oldest(), None);
+        drop(in_flight.track_from(None));
+        assert_eq!(in_flight.oldest(), None);
     }
 }
