@@ -64,10 +64,10 @@ pub(super) fn batcher(limits: Limits, stopping: CancellationToken) -> (Submitter
 impl Submitter {
     /// Submits an event and waits for the outcome.
     pub async fn submit(&self, envelope: Envelope) -> Result<(), EnqueueError> {
-        let (outcome, decided) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let stopped = || EnqueueError::new("the process is stopping");
-        self.0.send(Submission { envelope, outcome }).await.map_err(|_| stopped())?;
-        decided.await.map_err(|_| stopped())?
+        self.0.send(Submission { envelope, outcome: sender }).await.map_err(|_| stopped())?;
+        outcome.await.map_err(|_| stopped())?
     }
 }
 

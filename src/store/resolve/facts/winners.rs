@@ -26,17 +26,17 @@ pub(in crate::store) struct Winner<T> {
 type ReportsByPosition<T> = BTreeMap<(String, HistoryPosition), Vec<Reported<T>>>;
 
 /// The winner of each relevant position of the batch: an object's latest and, if its history is kept, every
-/// one. `decided`: positions that have a winner already.
+/// one. `with_winner`: positions that have a winner already.
 pub(in crate::store) async fn winners_of<T: Versioned>(
     tx: &mut PgConnection,
     reported: Vec<Reported<T>>,
     stored: &HashMap<String, Stored<T>>,
-    decided: &HashSet<(String, HistoryPosition)>,
+    with_winner: &HashSet<(String, HistoryPosition)>,
     settings: &DecodeSettings,
     pick: fn(Meaning) -> Option<Report<T>>,
 ) -> Result<Vec<Winner<T>>, sqlx::Error> {
     let mut winners = Vec::new();
-    let mut undecided = BTreeSet::new();
+    let mut to_reload = BTreeSet::new();
     let mut new = BTreeMap::new();
     let reported = by_position(reported);
     let latest_positions: BTreeMap<String, HistoryPosition> = reported.keys().cloned().collect();
@@ -50,15 +50,16 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
         let later = fact.filter(|it| it.position > position);
         if let Some(fact) = later.filter(|it| it.state.needs_earlier() || is_same_second(it)) {
             // The fact stays, but may take over something of this earlier report.
-            undecided.insert((subject.clone(), fact.position));
+            to_reload.insert((subject.clone(), fact.position));
         }
         if !is_latest && !reported.iter().any(|one| one.report.state.has_history()) {
             continue;
         }
         let key = (subject, position);
-        if reported.len() > 1 || fact.is_some_and(|it| it.position == position) || decided.contains(&key) {
+        if reported.len() > 1 || fact.is_some_and(|it| it.position == position) || with_winner.contains(&key)
+        {
             new.extend(reported.pop().map(|reported| (key.clone(), reported)));
-            undecided.insert(key);
+            to_reload.insert(key);
         } else {
             winners.extend(reported.pop().map(|reported| Winner {
                 claims: last_claims(slice::from_ref(&reported)),
@@ -67,16 +68,16 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
             }));
         }
     }
-    if !undecided.is_empty() {
-        let Reports { mut peers, pruned, cut } = load_reports(tx, &undecided, settings, pick).await?;
+    if !to_reload.is_empty() {
+        let Reports { mut peers, pruned, cut } = load_reports(tx, &to_reload, settings, pick).await?;
         // A winner among events that were pruned cannot be decided again.
-        undecided.retain(|key| {
+        to_reload.retain(|key| {
             let (subject, position) = key;
             let has_winner =
-                decided.contains(key) || stored.get(subject).is_some_and(|it| it.position == *position);
+                with_winner.contains(key) || stored.get(subject).is_some_and(|it| it.position == *position);
             !(has_winner && pruned.contains(&(subject.clone(), position.occurred_at)))
         });
-        winners.extend(undecided.iter().filter_map(|key| {
+        winners.extend(to_reload.iter().filter_map(|key| {
             let is_cut = cut.contains(&(key.0.clone(), key.1.occurred_at));
             // If there were too many reports to read, the new one wins.
             let peers = peers.remove(key).or_else(|| new.remove(key).filter(|_| is_cut).map(|one| vec![one]));
