@@ -91,7 +91,7 @@ fn batches(consumer: &mut Consumer) -> impl Stream<Item = Batch> {
 /// A batch whose task panicked was requeued when it was dropped.
 fn log_panic(ended: Result<(), JoinError>) {
     if let Err(fault) = ended {
-        tracing::error!(%fault, "batch task failed, will be redelivered");
+        tracing::error!(error = %fault, "batch task failed, will be redelivered");
     }
 }
 

@@ -18,7 +18,7 @@ const OPS_CONNECTIONS_MAX: usize = 256;
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(fault) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::debug!(%fault, "open-file limit not raised");
+        tracing::debug!(error = %fault, "open-file limit not raised");
     }
 }
 

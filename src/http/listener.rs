@@ -40,11 +40,11 @@ pub async fn serve(
             Ok((stream, _)) => stream,
             // The client has gone already.
             Err(fault) if is_of_the_client(&fault) => {
-                tracing::debug!(%fault, "connection closed before it was accepted");
+                tracing::debug!(error = %fault, "connection closed before it was accepted");
                 continue;
             }
             Err(fault) => {
-                tracing::warn!(%fault, "accept failed");
+                tracing::warn!(error = %fault, "accept failed");
                 connection_limit.evict_oldest();
                 lifecycle.until_stopping(tokio::time::sleep(ACCEPT_PAUSE)).await;
                 continue;
@@ -104,6 +104,6 @@ async fn serve_connection(
         }
     };
     if let Err(fault) = ended {
-        tracing::debug!(%fault, "connection closed with an error");
+        tracing::debug!(error = %fault, "connection closed with an error");
     }
 }

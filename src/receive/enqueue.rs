@@ -72,8 +72,10 @@ impl Endpoints {
         });
         match timeout(ENQUEUE_TIMEOUT, accepted).await {
             Ok(Ok(Ok(()))) => return Ok(id),
-            Ok(Ok(Err(fault))) => tracing::warn!(%source, event_id = id, %fault, "event not persisted"),
-            Ok(Err(fault)) => tracing::error!(%source, event_id = id, %fault, "event not persisted"),
+            Ok(Ok(Err(fault))) => {
+                tracing::warn!(%source, event_id = id, error = %fault, "event not persisted");
+            }
+            Ok(Err(fault)) => tracing::error!(%source, event_id = id, error = %fault, "event not persisted"),
             Err(_) => tracing::warn!(%source, event_id = id, "event not persisted in time"),
         }
         Err(Problem::not_durable())

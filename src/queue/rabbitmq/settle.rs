@@ -137,7 +137,7 @@ async fn settle(by_channel: Vec<ChannelTags>, verdict: Verdict) {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no frame could be written for {SETTLE_TIMEOUT:?}"),
         };
-        tracing::debug!(failure, "settling a batch failed, it will be redelivered");
+        tracing::debug!(error = failure, "settling a batch failed, it will be redelivered");
         if let Some(connection) = messages.channel.connection.upgrade() {
             connection.mark_failed(format!("settling a batch failed: {failure}"));
         }
