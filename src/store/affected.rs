@@ -26,11 +26,11 @@ pub struct Affected {
 #[derive(Debug, Default)]
 pub struct AffectedRevenue {
     /// Customers whose owner must be decided again, and with it everything about them.
-    pub to_decide: BTreeSet<String>,
+    pub customers_to_match: BTreeSet<String>,
     /// Customers that events were about.
     pub reported: BTreeSet<String>,
     /// Those of them whose subscriptions may have changed in value.
-    pub to_value: BTreeSet<String>,
+    pub customers_to_value: BTreeSet<String>,
     /// Users whose revenue and activity may have changed.
     pub users: BTreeSet<Uuid>,
     /// Users named as members or customers; each gets rows.
@@ -54,28 +54,28 @@ impl From<AffectedRevenue> for Affected {
 impl AffectedRevenue {
     /// Adds the customers whose `evidence` changed.
     pub(super) fn add_evidence(&mut self, evidence: claims::ChangedEvidence) {
-        self.to_decide.extend(evidence.new);
+        self.customers_to_match.extend(evidence.new);
         self.reported.extend(evidence.repeated);
     }
 
     /// Adds the customers of the `changed` facts, of the ledgers to recompute and of the payments.
     pub(super) fn add_customers(&mut self, changed: &BTreeMap<String, Changed<StripeObject>>) {
-        self.to_value.extend(self.recompute_from.keys().cloned());
+        self.customers_to_value.extend(self.recompute_from.keys().cloned());
         for fact in changed.values() {
             let customers = fact.before.iter().chain([&fact.after]).filter_map(StripeObject::customer_id);
             let customers: Vec<String> = customers.map(ToOwned::to_owned).collect();
             if !payments::is_payment(&fact.after) {
-                self.to_value.extend(customers.iter().cloned());
+                self.customers_to_value.extend(customers.iter().cloned());
             }
             self.reported.extend(customers);
         }
-        self.reported.extend(self.to_value.iter().cloned());
+        self.reported.extend(self.customers_to_value.iter().cloned());
         self.reported.extend(self.payments.customers().map(ToOwned::to_owned));
     }
 
     /// Whether nothing besides activity can have changed.
     pub(super) fn is_empty(&self) -> bool {
-        self.to_decide.is_empty()
+        self.customers_to_match.is_empty()
             && self.reported.is_empty()
             && self.users.is_empty()
             && self.named.is_empty()

@@ -126,8 +126,8 @@ impl Store {
         customers: BTreeSet<String>,
         users: BTreeSet<Uuid>,
     ) -> Result<(), StoreError> {
-        let to_decide = customers;
-        self.rederive(AffectedRevenue { to_decide, users, ..AffectedRevenue::default() }.into()).await
+        let revenue = AffectedRevenue { customers_to_match: customers, users, ..AffectedRevenue::default() };
+        self.rederive(revenue.into()).await
     }
 
     pub(super) async fn rederive(&self, affected: Affected) -> Result<(), StoreError> {
@@ -199,7 +199,7 @@ pub(super) async fn resolve(
     claims::record_deleted_users(tx, &deleted, now).await?;
     let seen: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
     let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
-    revenue.to_decide.extend(claims::naming(tx, &seen, &emails).await?);
+    revenue.customers_to_match.extend(claims::naming(tx, &seen, &emails).await?);
     revenue.users.extend(seen);
     Ok(Affected { revenue, active, sms })
 }

@@ -89,9 +89,10 @@ impl Scope {
         rules: &Rules,
         now: OffsetDateTime,
     ) -> Result<(Self, Owners), sqlx::Error> {
-        let reported: BTreeSet<String> = affected.reported.difference(&affected.to_decide).cloned().collect();
+        let reported: BTreeSet<String> =
+            affected.reported.difference(&affected.customers_to_match).cloned().collect();
         let stored = StoredOwners::load(tx, &reported).await?;
-        let mut decided = affected.to_decide.clone();
+        let mut decided = affected.customers_to_match.clone();
         decided.extend(stored.undecided(&reported));
         let mut users = affected.users.clone();
         // A member with rows is derived with a customer that has no other user.
@@ -101,7 +102,7 @@ impl Scope {
 
         let owners = owners::decide_owners(tx, &decided, rules.matching, now).await?;
         users.extend(owners.before.iter().chain(&owners.named));
-        users.extend(stored.users_to_value(&affected.to_value, now));
+        users.extend(stored.users_to_value(&affected.customers_to_value, now));
         let mut by_customer = stored.by_customer();
         let mut payers: BTreeSet<Uuid> =
             by_customer.values().copied().filter(|user| !users.contains(user)).collect();
@@ -133,7 +134,7 @@ impl Scope {
     fn to_value(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
         let of_users = self.by_customer.iter().filter(|(_, user)| self.users.contains(user));
         let of_users = of_users.map(|(customer, _)| customer);
-        self.decided.iter().chain(&affected.to_value).chain(of_users).cloned().collect()
+        self.decided.iter().chain(&affected.customers_to_value).chain(of_users).cloned().collect()
     }
 
     /// Without any sum left, a member's currency comes from the subscriptions.

@@ -66,15 +66,17 @@ impl StoredOwners {
         decided.filter_map(|it| it.user_id).collect()
     }
 
-    /// The users whose subscriptions must be valued: those with one of the customers `to_value`, one whose
+    /// The users whose subscriptions must be valued: those with one of `customers_to_value`, one whose
     /// value the clock has changed, or no row yet.
     pub(in crate::store) fn users_to_value(
         &self,
-        to_value: &BTreeSet<String>,
+        customers_to_value: &BTreeSet<String>,
         now: OffsetDateTime,
     ) -> BTreeSet<Uuid> {
         let is_due = |it: &&Customer| {
-            to_value.contains(&it.id) || !it.has_revenue_row || it.recompute_at.is_some_and(|at| at <= now)
+            customers_to_value.contains(&it.id)
+                || !it.has_revenue_row
+                || it.recompute_at.is_some_and(|at| at <= now)
         };
         self.customers.iter().filter(is_due).filter_map(|it| it.user_id).collect()
     }

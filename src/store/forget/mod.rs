@@ -109,7 +109,7 @@ impl Store {
         );
         done.extend(crm::clean(&mut tx, person, &list.crm).await?);
         let affected = AffectedRevenue {
-            to_decide: person.customers.clone(),
+            customers_to_match: person.customers.clone(),
             users: person.user_id.into_iter().collect(),
             payments: payments::resolve(&mut tx, &changed).await?,
             force_rewrite: person.customers.clone(),

@@ -99,7 +99,7 @@ pub(super) async fn again(
 /// These customers, with their ledgers from the beginning.
 pub(super) fn whole(customers: &[String]) -> Affected {
     let revenue = AffectedRevenue {
-        to_decide: customers.iter().cloned().collect(),
+        customers_to_match: customers.iter().cloned().collect(),
         recompute_from: customers.iter().map(|customer| (customer.clone(), BEGINNING)).collect(),
         ..AffectedRevenue::default()
     };
