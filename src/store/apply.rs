@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::affected::{Affected, AffectedRevenue};
 use super::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use super::derive::derive;
-use super::events::freshness::Received;
-use super::events::uncounted::Uncounted;
+use super::events::freshness::Freshness;
+use super::events::uncounted::NotCountedTotals;
 use super::events::unknown_values::UnknownValues;
 use super::events::{self, EventRows};
 use super::events::{pending, retries};
@@ -94,9 +94,9 @@ impl Store {
         retries::dead_letter(&mut tx, &dead, now).await?;
         let mut new = events::mark_applied(&mut tx, events, rows, now).await?;
         let applied = Applied { new: new.len(), repeated: decoded - new.len(), dead: dead.len() };
-        let uncounted = Uncounted::take_from(&mut new);
+        let not_counted = NotCountedTotals::take_from(&mut new);
         let unknown_values = UnknownValues::of(&new);
-        let received = Received::of(&new);
+        let freshness = Freshness::of(&new);
         if !new.is_empty() {
             lock_for_batch(&mut tx).await?;
             // Read again: a batch that held the lock meanwhile may have derived what a later moment made due.
@@ -110,9 +110,9 @@ impl Store {
         for (event, reason) in &dead {
             retries::log_dead_letter(event, reason);
         }
-        uncounted.count();
-        unknown_values.count();
-        received.visible_at(self.clock.now());
+        not_counted.record_metrics();
+        unknown_values.record_metrics();
+        freshness.record(self.clock.now());
         Ok(applied)
     }
 

@@ -8,17 +8,17 @@ use crate::telemetry::FRESHNESS_SECONDS;
 
 /// When the events of a batch were received, by source; internal ones are not received.
 #[derive(Debug)]
-pub(in crate::store) struct Received(Vec<(Source, OffsetDateTime)>);
+pub(in crate::store) struct Freshness(Vec<(Source, OffsetDateTime)>);
 
-impl Received {
+impl Freshness {
     /// Those of `events`.
     pub fn of(events: &[DecodedEvent<'_>]) -> Self {
         let received = events.iter().map(|event| (event.envelope.source, event.envelope.received_at));
         Self(received.filter(|(source, _)| *source != Source::Internal).collect())
     }
 
-    /// Updates the metric, after the commit.
-    pub fn visible_at(self, now: OffsetDateTime) {
+    /// Records how long they took until `now`, after the commit that made them visible.
+    pub fn record(self, now: OffsetDateTime) {
         for (source, received_at) in self.0 {
             let freshness_s = (now - received_at).as_seconds_f64().max(0.0);
             metrics::histogram!(FRESHNESS_SECONDS, "source" => source.as_str()).record(freshness_s);

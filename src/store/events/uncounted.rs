@@ -14,24 +14,24 @@ pub(in crate::store) const FLAGGED: &str = "ingest.events";
 
 /// How many events of a batch do not count, by the kind of reason.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Uncounted(BTreeMap<&'static str, u64>);
+pub(in crate::store) struct NotCountedTotals(BTreeMap<&'static str, u64>);
 
-impl Uncounted {
+impl NotCountedTotals {
     /// Takes those that do not count out of `events`.
     pub fn take_from(events: &mut Vec<DecodedEvent<'_>>) -> Self {
-        let mut uncounted = Self::default();
+        let mut totals = Self::default();
         events.retain(|event| match event.meaning.not_counted() {
             Some(reason) => {
-                *uncounted.0.entry(reason.kind()).or_default() += 1;
+                *totals.0.entry(reason.kind()).or_default() += 1;
                 false
             }
             None => true,
         });
-        uncounted
+        totals
     }
 
     /// Updates the metrics, after the commit.
-    pub fn count(self) {
+    pub fn record_metrics(self) {
         for (reason, events) in self.0 {
             metrics::counter!(NOT_COUNTED, "reason" => reason).increment(events);
         }

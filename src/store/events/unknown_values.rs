@@ -70,7 +70,7 @@ impl UnknownValues {
     }
 
     /// Updates the metrics, after the commit.
-    pub fn count(self) {
+    pub fn record_metrics(self) {
         for (unknown_value, (events, _)) in self.unknown_values {
             metrics::counter!(UNRECOGNISED, "what" => unknown_value.what).increment(events.unsigned_abs());
         }
