@@ -58,7 +58,7 @@ pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Res
 /// Dead-letters the event, or schedules its retry.
 async fn record_failure(store: &Store, event: &Envelope, fault: Fault) -> Result<(), StoreError> {
     match fault {
-        Fault::Permanent(reason) => give_up(store, event, reason).await,
+        Fault::Permanent(reason) => dead_letter_event(store, event, reason).await,
         fault => {
             let reason = fault_text(&fault);
             tracing::warn!(source = %event.source, event_id = event.event_id, reason, "event failed, will retry");
@@ -68,7 +68,11 @@ async fn record_failure(store: &Store, event: &Envelope, fault: Fault) -> Result
 }
 
 /// Dead-letters an event.
-pub(super) async fn give_up(store: &Store, event: &Envelope, reason: String) -> Result<(), StoreError> {
+pub(super) async fn dead_letter_event(
+    store: &Store,
+    event: &Envelope,
+    reason: String,
+) -> Result<(), StoreError> {
     let dead = [(event, reason)];
     store.dead_letter(&dead).await?;
     retries::log_dead_letter(event, &dead[0].1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::isolate::{self, Fault, attempt, fault_text, give_up};
+use super::isolate::{self, Fault, attempt, dead_letter_event, fault_text};
 use crate::database::with_time_limit;
 use crate::lifecycle::Lifecycle;
 use crate::store::events::retries::{ATTEMPTS, DueRetry};
@@ -38,7 +38,7 @@ async fn retry(store: &Store, due: DueRetry) -> Result<(), StoreError> {
     if attempts > ATTEMPTS {
         let before = reason.unwrap_or_else(|| "no error was recorded".to_owned());
         let reason = format!("the process ended during {ATTEMPTS} attempts; last error: {before}");
-        return give_up(store, &envelope, reason).await;
+        return dead_letter_event(store, &envelope, reason).await;
     }
     match attempt(store, store.apply_alone(&envelope), true).await {
         Ok(applied) => {
@@ -51,7 +51,7 @@ async fn retry(store: &Store, due: DueRetry) -> Result<(), StoreError> {
         }
         Err(fault) if attempts == ATTEMPTS || matches!(fault, Fault::Permanent(_)) => {
             let reason = format!("failed {attempts} times: {}", fault_text(&fault));
-            give_up(store, &envelope, reason).await
+            dead_letter_event(store, &envelope, reason).await
         }
         Err(fault) => store.failed_again(&envelope, fault_text(&fault)).await,
     }
