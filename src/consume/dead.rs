@@ -36,7 +36,7 @@ async fn dead_letter(store: &Store, message: &DeadMessage) -> Result<(), StoreEr
         DeadContent::Unreadable(source, body) => vec![unreadable(store, *source, body)],
     };
     let count = envelopes.len();
-    tracing::error!(events = count, reason = message.reason, "dead letters from the broker");
+    tracing::error!(events = count, reason = message.reason, "broker dead letter received");
     let dead: Vec<_> = envelopes.iter().map(|envelope| (envelope, message.reason.clone())).collect();
     store.dead_letter(&dead).await?;
     metrics::counter!(APPLIED, "outcome" => "dead").increment(count as u64);

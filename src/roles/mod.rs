@@ -42,7 +42,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub enum Role {
     /// Take webhooks
     Receive,
-    /// Nothing: consumers read pending events themselves
+    /// Obsolete, does nothing
     Relay,
     /// Apply events
     Consume,
@@ -102,7 +102,7 @@ pub async fn start(
         false => None,
     };
     if roles.contains(&Role::Relay) && !roles.contains(&Role::Consume) {
-        tracing::info!("the role relay does nothing any more: consumers read pending events themselves");
+        tracing::info!("role relay is obsolete and does nothing");
     }
     if roles.contains(&Role::Consume) {
         let store = Store::new(pools.apply.clone(), clock.clone(), Rules::new(config));

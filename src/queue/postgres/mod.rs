@@ -61,9 +61,7 @@ impl PgQueue {
             return Err(EnqueueError::new("internal events do not travel through the queue"));
         }
         let waiting = timeout(INSERT_TIMEOUT, self.submitter.submit(envelope));
-        waiting
-            .await
-            .unwrap_or_else(|_| Err(EnqueueError::new("the database did not get round to it in time")))
+        waiting.await.unwrap_or_else(|_| Err(EnqueueError::new("timed out waiting for Postgres to commit")))
     }
 
     /// A consumer of all pending events.

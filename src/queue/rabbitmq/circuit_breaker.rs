@@ -30,7 +30,7 @@ impl CircuitBreaker {
     pub fn check(&self) -> Result<(), EnqueueError> {
         match self.inner().open_until {
             Some(until) if Instant::now() < until => {
-                Err(EnqueueError::new("the broker did not take the last ones"))
+                Err(EnqueueError::new("circuit breaker open: the broker failed recently"))
             }
             _ => Ok(()),
         }

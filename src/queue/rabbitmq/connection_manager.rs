@@ -84,7 +84,7 @@ pub(super) struct Target {
 impl ConnectionManager {
     /// The manager and its background task, which ends with `end`.
     pub fn new(target: Target, end: CancellationToken) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (sender, state) = watch::channel(State::Down("not connected yet".into()));
+        let (sender, state) = watch::channel(State::Down("still connecting".into()));
         (Self(state), manage(target, sender, end))
     }
 
@@ -92,8 +92,8 @@ impl ConnectionManager {
     pub fn connection(&self) -> Result<Arc<BrokerConnection>, Arc<str>> {
         match &*self.0.borrow() {
             State::Up(connection) => Ok(connection.clone()),
-            State::Blocked(reason) => Err(format!("the broker takes no messages: {reason}").into()),
-            State::Down(reason) => Err(format!("the broker is away: {reason}").into()),
+            State::Blocked(reason) => Err(format!("the broker blocks publishing: {reason}").into()),
+            State::Down(reason) => Err(format!("not connected to the broker: {reason}").into()),
         }
     }
 

@@ -60,7 +60,7 @@ impl Decoder for Arc<ConsumerChannel> {
                 Ok(Some(Message { channel: self.clone(), tag, envelopes, is_suspect }))
             }
             Err(error) => {
-                tracing::error!(%error, routing_key = %delivery.routing_key, "dead-lettering an unreadable message");
+                tracing::error!(%error, routing_key = %delivery.routing_key, "undecodable message dead-lettered");
                 metrics::counter!(metric_names::UNDECODABLE).increment(1);
                 self.channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await?;
                 Ok(None)
