@@ -29,12 +29,13 @@ pub const API_REJECTS: &str = "memberflow_api_rejected_total";
 pub const API_LIMITED: &str = "memberflow_api_limited_total";
 
 /// Events with unknown values, by `what`: a new status, a missing field. The values are in
-/// `ingest.unknown_values`.
+/// `ingest.unrecognised`.
 pub const UNRECOGNISED: &str = "memberflow_stripe_unrecognised_total";
 /// Stripe events that no table depends on, stored as they are, by `event_type`.
 pub const IGNORED_EVENTS: &str = "memberflow_stripe_ignored_events_total";
 
-/// Stripe events of a mode or account that does not count, by `reason`: applied without a change.
+/// Events of a Stripe mode, or of a Stripe or Twilio account, that does not count, by `reason`: applied without a
+/// change.
 pub const NOT_COUNTED: &str = "memberflow_stripe_not_counted_total";
 
 /// Bounds of every histogram's buckets, in seconds.
@@ -108,7 +109,7 @@ fn describe() {
     );
     metrics::describe_counter!(
         NOT_COUNTED,
-        "Events of a Stripe mode or account that does not count, by reason."
+        "Events of a Stripe mode, or of a Stripe or Twilio account, that does not count, by reason."
     );
     metrics::describe_counter!(IGNORED_EVENTS, "Events of Stripe's that no table depends on, by type.");
     metrics::describe_counter!(

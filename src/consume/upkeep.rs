@@ -1,6 +1,6 @@
-//! Work that no event triggers: once a minute it recomputes what has become due and measures the overview, and at start
-//! and once a day it recomputes what the calendar has changed for each member. Expired API idempotency answers are deleted
-//! then.
+//! Work that no event triggers. Once a minute it deletes expired API idempotency answers, recomputes what has become due
+//! and the rows of members that were derived more than a day ago or never, and sets the gauges. At start and once a day it
+//! prunes bodies older than the retention.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::project::stripe::NotCounted;
 use crate::telemetry::HOOKS_DROPPED;
 
-/// How long a sender waits for its event to be durable, shorter than its own timeout. The event may still
+/// How long a sender waits for its event to be durable, shorter than the provider's timeout. The event may still
 /// become durable later: a repeat is deduplicated.
 const ENQUEUE_TIMEOUT: Duration = Duration::from_millis(2500);
 

@@ -99,7 +99,7 @@ impl DecodedBatch {
                     batch.import_payments(imported, event_id, envelope.occurred_at);
                 }
                 Meaning::Thin { object_id } => drop(batch.thin.insert(object_id)),
-                // `meaning::read` turns snapshots and corrections into reports.
+                // `project::read` turns snapshots and corrections into reports.
                 Meaning::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
                 | Meaning::Nothing
                 | Meaning::NotCounted(_) => {}

@@ -1,4 +1,5 @@
-//! The queue in RabbitMQ: publishing here, consuming in `consume`.
+//! The queue in RabbitMQ: `publish` publishes, `queue_consumer` reads each queue, `consume` makes batches of all their
+//! messages.
 
 mod circuit_breaker;
 mod connection;

@@ -1,4 +1,4 @@
-//! Acks a batch with as few frames as is safe.
+//! Acks or requeues a batch with as few frames as is safe.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

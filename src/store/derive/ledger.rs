@@ -179,8 +179,8 @@ async fn record(
     Ok(())
 }
 
-/// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the
-/// unowned movements of customers `with_unassigned_movements` to the customer's user: a deleted user may have come back.
+/// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the unowned
+/// movements of customers `with_unassigned_movements` to the customer's user: a deleted user may have come back.
 pub async fn assign(
     tx: &mut PgConnection,
     moved: &BTreeSet<String>,

@@ -60,7 +60,7 @@ impl StoredOwners {
         self.customers.iter().filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
     }
 
-    /// The users who have rows.
+    /// The users who have a revenue row, by a customer whose owner need not be decided again.
     pub(in crate::store) fn members(&self) -> BTreeSet<Uuid> {
         let decided = self.customers.iter().filter(|it| it.has_revenue_row && !it.is_unsettled);
         decided.filter_map(|it| it.user_id).collect()

@@ -51,7 +51,7 @@ pub struct ChangedPayments {
     pub removed: Vec<Payment>,
     /// What to add to each customer's sums.
     pub differences: BTreeMap<(String, String), Sums>,
-    /// The rows of those written.
+    /// `payment_history` id by payment id, of those written.
     pub history_ids: HashMap<String, Uuid>,
     /// Payments that are or were larger than a four-byte integer.
     pub large: BTreeSet<String>,

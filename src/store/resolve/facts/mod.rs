@@ -46,8 +46,8 @@ impl<T> Reported<T> {
     }
 }
 
-/// Where a report belongs in its object's history: compared field by field. Final states are last, then the higher trigger
-/// number, if any, then the later second.
+/// Where a report belongs in its object's history: compared field by field. Final states are last, then the higher
+/// trigger number, if any, then the later second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::store) struct HistoryPosition {
     pub is_final: bool,
