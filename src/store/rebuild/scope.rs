@@ -146,6 +146,11 @@ const WIDEN: &str = "
                      and f.row_id = substr(s.name, strpos(s.name, '/') + 1) offset 0)
         union all (select o.sid from ingest.sms_facts f join ingest.sms_facts o on o.number = f.number
                    where f.sid = s.name offset 0)
+        -- A message of a forgotten person has no fact any more, and what its number said by it stays in the ledger.
+        union all (select l.sid from ingest.sms_facts f join ingest.sms_consent_ledger l on l.number = f.number
+                   where f.sid = s.name offset 0)
+        union all (select f.sid from ingest.sms_consent_ledger l join ingest.sms_facts f on f.number = l.number
+                   where l.sid = s.name offset 0)
     ) n (name)
     where s.step = $1 and n.name is not null
     on conflict do nothing";
@@ -173,6 +178,7 @@ pub(super) async fn missed(tx: &mut PgConnection) -> Result<BTreeSet<String>, sq
              union select relation || '/' || row_id from row_facts
              union select user_id::text from row_facts
              union select o.sid from sms_facts f join ingest.sms_facts o on o.number = f.number
+             union select l.sid from sms_facts f join ingest.sms_consent_ledger l on l.number = f.number
          ) n (name)
          where n.name is not null and not exists (select from scope s where s.name = n.name)",
     )

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::{begin_shadow, shadow};
 use crate::project::stripe::StripeObject;
 use crate::project::supabase::Row;
-use crate::store::Rules;
 use crate::store::resolve::facts::Changed;
 use crate::store::resolve::{activity, payments};
+use crate::store::{Rules, sms};
 
 /// Facts that are in memory at once.
 const PAGE: i64 = 1000;
@@ -30,6 +30,7 @@ pub(super) async fn plant(connection: &mut PgConnection, rules: &Rules) -> Resul
     let mut tx = begin_shadow(connection, "begin").await?;
     plant_payments(&mut tx).await?;
     plant_activity(&mut tx, rules).await?;
+    plant_consents(&mut tx).await?;
     tx.commit().await
 }
 
@@ -41,6 +42,7 @@ pub(super) async fn plant_part(tx: &mut PgConnection, rules: &Rules) -> Result<u
     tx.execute(AssertSqlSafe(copy(&PART))).await?;
     plant_payments(tx).await?;
     plant_activity(tx, rules).await?;
+    plant_consents(tx).await?;
     let pruned: i64 = sqlx::query_scalar(
         "select count(*) from scope s cross join lateral (
              select from ingest.events e where e.subject = s.name and e.pruned_at is not null offset 0) e",
@@ -111,8 +113,6 @@ fn copy(Copied { subjects, logins, users }: &Copied) -> String {
          insert into sms_facts select f.* from ingest.sms_facts f join pruned p on p.subject = f.sid;
          insert into sms_consent_ledger
          select l.* from ingest.sms_consent_ledger l join pruned p on p.subject = l.sid;
-         insert into sms_consents
-         select distinct c.* from public.sms_consents c join sms_consent_ledger l on l.number = c.number;
          insert into parked
          select k.* from ingest.parked k join pruned p using (subject) where k.reason = 'thin_event';
          insert into row_facts
@@ -139,6 +139,24 @@ async fn plant_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         last.clone_from(end);
         let planted = page.into_iter().map(|(id, Json(after))| (id, Changed { before: None, after }));
         payments::resolve(tx, &planted.collect()).await?;
+    }
+}
+
+/// The results of the numbers in the ledger that was copied. They are not copied with it, or no comparison would find a
+/// wrong one.
+async fn plant_consents(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut last = String::new();
+    loop {
+        let numbers: Vec<String> = sqlx::query_scalar(
+            "select distinct number from sms_consent_ledger where number > $1 order by number limit $2",
+        )
+        .bind(&last)
+        .bind(PAGE)
+        .fetch_all(&mut *tx)
+        .await?;
+        let Some(end) = numbers.last() else { return Ok(()) };
+        last.clone_from(end);
+        sms::answer(tx, &numbers).await?;
     }
 }
 

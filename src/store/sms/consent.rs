@@ -47,12 +47,20 @@ pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<Chang
     }
     record(tx, &said).await?;
     numbers.extend(withdrawn.iter().cloned());
-    if numbers.is_empty() {
-        return Ok(ChangedConsent::default());
-    }
-    let changed: Vec<String> =
-        sqlx::query_scalar(ANSWER).bind(numbers.into_iter().collect::<Vec<_>>()).fetch_all(tx).await?;
+    let numbers: Vec<String> = numbers.into_iter().collect();
+    let changed = answer(tx, &numbers).await?;
     Ok(ChangedConsent { numbers: changed.into_iter().collect(), withdrawn })
+}
+
+/// Writes the results of these numbers as the ledger has them; returns those whose result changed.
+pub(in crate::store) async fn answer(
+    tx: &mut PgConnection,
+    numbers: &[String],
+) -> Result<Vec<String>, sqlx::Error> {
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar(ANSWER).bind(numbers).fetch_all(tx).await
 }
 
 async fn record(tx: &mut PgConnection, said: &[(&Fact, String, Consent)]) -> Result<(), sqlx::Error> {

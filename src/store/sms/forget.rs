@@ -1,13 +1,19 @@
-//! Forgets a person's text messages: removes Twilio's reports from the events, the facts and the consent
-//! ledger.
+//! Forgets a person's text messages: removes Twilio's reports from the events, the facts and, where nobody else
+//! has the number, the consent ledger.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::consent;
 use crate::store::events::prune;
 
 /// Empties the events of these rows of `sms_messages` and removes what was derived from them; returns the
 /// number of messages. Numbers without anything else are removed too.
+///
+/// A number with messages of others keeps what it has said: an opt-out is the number's, and whoever has it now must not be
+/// texted because somebody else was forgotten. Opt-ins stay for the same reason, or an opt-out that one of them ended would
+/// be in force again. Of the ledger's row the text is removed. Its sid stays, which the emptied event has in any case: by
+/// it a rebuild knows the row as one whose event was emptied, and takes it over.
 pub(in crate::store) async fn forget(
     tx: &mut PgConnection,
     rows: &[&str],
@@ -23,7 +29,7 @@ pub(in crate::store) async fn forget(
     .await?;
     let names: Vec<(&str, &str)> = events.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
     prune::empty_these(tx, &names, now).await?;
-    let forgotten: i64 = sqlx::query_scalar(
+    let (forgotten, kept): (i64, Vec<String>) = sqlx::query_as(
         "with theirs as (
              select f.sid, f.number from public.sms_messages m join ingest.sms_facts f on f.sid = m.twilio_sid
              where m.id = any ($1::text[]::uuid[])
@@ -33,7 +39,11 @@ pub(in crate::store) async fn forget(
          ), facts as (
              delete from ingest.sms_facts f using theirs t where f.sid = t.sid
          ), ledger as (
-             delete from ingest.sms_consent_ledger l using theirs t where l.sid = t.sid
+             delete from ingest.sms_consent_ledger l using numbers n where l.number = n.number
+         ), kept as (
+             update ingest.sms_consent_ledger l set keyword = null from theirs t
+             where l.sid = t.sid and l.number not in (select number from numbers)
+             returning l.number
          ), answers as (
              delete from public.sms_consents c using numbers n where c.number = n.number
          ), followers as (
@@ -41,10 +51,11 @@ pub(in crate::store) async fn forget(
          ), unmatched as (
              delete from ingest.unmatched_numbers u using numbers n where u.number = n.number
          )
-         select count(*) from theirs",
+         select (select count(*) from theirs), array(select distinct number from kept)",
     )
     .bind(rows)
-    .fetch_one(tx)
+    .fetch_one(&mut *tx)
     .await?;
+    consent::answer(tx, &kept).await?;
     Ok(forgotten.unsigned_abs())
 }

@@ -16,6 +16,7 @@ use self::consent::ChangedConsent;
 use super::Texting;
 use crate::project::twilio::SmsReport;
 
+pub(super) use consent::answer;
 pub(super) use forget::forget;
 pub use known::KnownSms;
 pub(super) use rows::{compare, match_again, repair};

@@ -1,12 +1,16 @@
 //! Nobody else's rows change, whatever addresses people share, move or type.
 
 use memberflow::envelope::Envelope;
+use memberflow::ops::progress::Progress;
+use memberflow::ops::rebuild;
 use memberflow::store::forget::Use;
+use memberflow::store::rebuild::Selection;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{drift, forget, list, rows_with};
 use crate::support::app::{TestApp, customer, paid_invoice, row, stripe, subscription};
+use crate::texting::{THEIRS, incoming, sid, text};
 
 const ALICE: Uuid = Uuid::from_u128(0xa11ce);
 const BOB: Uuid = Uuid::from_u128(0xb0b);
@@ -209,4 +213,53 @@ async fn address_of_two_users_is_ambiguous() {
     app.execute("update auth.users set email = 'both@example.com', is_sso_user = id::text like '%b0b'").await;
     let refused = app.store.list_to_forget("both@example.com").await.unwrap_err().to_string();
     assert!(refused.contains(&ALICE.to_string()) && refused.contains(&BOB.to_string()), "{refused}");
+}
+
+/// What the number of Alice's lead has said by text, and whether she may be texted.
+async fn consent(app: &TestApp) -> Vec<Value> {
+    app.rows(
+        "select c.opted_in, c.source, c.keyword, l.sms_opt_in from public.sms_consents c, public.leads l
+         where c.number = '12025550112' and l.email = 'alice@example.com'",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn opt_out_by_the_forgotten_person_stays_with_a_shared_number() {
+    let app = TestApp::begin().await;
+    app.sign_up(BOB, "bob@example.com").await;
+    app.execute(&format!(
+        "insert into public.leads (type, email, phone, sms_opt_in) values ('demo', 'alice@example.com', '{THEIRS}', true)"
+    ))
+    .await;
+    app.apply([incoming(1, 1, "START")]).await;
+    app.execute(&format!(
+        "insert into public.user_profiles (user_id, phone, is_active, is_draft) values ('{BOB}', '{THEIRS}', true, false)"
+    ))
+    .await;
+    app.apply([incoming(2, 2, "Stop.")]).await;
+    let owners = "select user_id is not null as bobs, lead_id is not null as alices from public.sms_messages
+                  order by twilio_sid";
+    let owners = app.rows(owners).await;
+    assert_eq!(owners, [json!({"bobs": false, "alices": true}), json!({"bobs": true, "alices": false})]);
+
+    forget(&app, "bob@example.com").await;
+    let out = [json!({"opted_in": false, "source": "keyword", "keyword": null, "sms_opt_in": false})];
+    assert_eq!(consent(&app).await, out);
+    let mut differences = drift(&app).await;
+    differences.retain(|it| it.table.contains("sms"));
+    assert_eq!(differences, []);
+    rebuild::run(&app.store, false, &mut Progress::Silent, |_| true).await.unwrap();
+    assert_eq!(consent(&app).await, out, "rebuilt");
+    for message in [1, 2] {
+        let event = format!("select event_id from ingest.events where subject = '{}'", sid(message));
+        let selection = Selection { ids: vec![text(&app, &event).await], ..Selection::default() };
+        rebuild::replay(&app.store, &selection, false, &mut Progress::Silent, |_| true).await.unwrap();
+        assert_eq!(consent(&app).await, out, "replayed {message}");
+    }
+
+    // The lead is emptied with the last person who has the number.
+    forget(&app, "alice@example.com").await;
+    assert_eq!(app.rows("select 1 from public.sms_consents").await, [] as [Value; 0]);
+    assert_eq!(app.rows("select 1 from ingest.sms_consent_ledger").await, [] as [Value; 0]);
 }

@@ -1,5 +1,7 @@
 //! Pruned bodies: nothing else changes, and everything works as before.
 
+use std::collections::BTreeMap;
+
 use memberflow::envelope::Envelope;
 use memberflow::ops::prune;
 use memberflow::store::rebuild::Rebuild;
@@ -49,6 +51,25 @@ async fn damage_is_repaired_without_pruned_bodies() {
     .await;
     populated.rebuild().await;
     dump::assert_same(&sound, &tables(&populated).await, "rebuilt from the facts");
+}
+
+#[tokio::test]
+async fn damaged_consent_is_found_without_pruned_bodies() {
+    let populated = PopulatedApp::lived(1).await;
+    let sound = tables(&populated).await;
+    prune::run(&populated.store, NOW + Duration::days(1)).await.unwrap();
+    for damage in [
+        "update public.sms_consents set opted_in = not opted_in where",
+        "delete from public.sms_consents where",
+    ] {
+        populated.execute(&format!("{damage} number = (select min(number) from public.sms_consents)")).await;
+        let (report, differences) = populated.check().await;
+        let expected = BTreeMap::from([("public.sms_consents".to_owned(), 1)]);
+        assert_eq!(report.differing, expected, "{damage}: {differences:#?}");
+        populated.rebuild().await;
+        populated.assert_sound(damage).await;
+        dump::assert_same(&sound, &tables(&populated).await, damage);
+    }
 }
 
 #[tokio::test]
