@@ -51,7 +51,7 @@ async fn actions_are_audited_with_actor_and_arguments() {
         ]
     );
     assert_eq!(lines[1]["arguments"], json!({"ids": ["evt_1"]}));
-    assert_eq!(lines[2]["arguments"], json!({"scopes": ["activity"]}));
+    assert_eq!(lines[2]["arguments"], json!({"scopes": ["activity", "revenue"]}));
     assert!(
         lines[3]["outcome"]["installed"].as_array().is_some_and(|tables| !tables.is_empty()),
         "{lines:?}"

@@ -57,7 +57,8 @@ async fn failing_events_are_retried_then_dead_lettered() {
     assert_eq!(reasons.len(), 4, "{reasons:?}");
     assert!(reason(0).contains("failed 5 times: applying it loses the connection"), "{reasons:?}");
     assert!(reason(1).contains("failed 5 times: ") && reason(1).contains("not today"), "{reasons:?}");
-    assert!(!reason(2).contains("times") && reason(2).contains("never"), "{reasons:?}");
+    // At once; alone if the batches that the others failed are still counted for it.
+    assert!(!reason(2).contains("failed 5 times") && reason(2).contains("never"), "{reasons:?}");
     assert!(reason(3).contains("failed 5 times: ") && reason(3).contains("no such row"), "{reasons:?}");
 }
 
