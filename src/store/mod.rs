@@ -14,6 +14,7 @@ pub mod derive;
 pub mod error;
 pub mod events;
 pub mod forget;
+mod forgotten;
 pub mod initial_import;
 pub mod known;
 mod locks;

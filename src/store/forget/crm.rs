@@ -17,6 +17,8 @@ pub struct CrmRows {
     pub tickets: Ids,
     /// Text messages that are deleted.
     pub messages: Ids,
+    /// Text messages, by Twilio's id, whose reports are removed although the application has deleted their rows.
+    pub reports: Ids,
 }
 
 /// The address of a converted lead may belong to somebody else by now.
@@ -73,6 +75,28 @@ const MESSAGES: &str = "
             ticket_id = any ($4::text[]::uuid[])
             or id in (select u.id from unmatched u join theirs using (number))))";
 
+/// Reported messages without a row, by the number, if no other lead, profile, account or message has it.
+const REPORTS: &str = "
+    with phones (own, phone) as (
+        select id = any ($3::text[]::uuid[]), phone from public.leads where phone is not null
+        union all
+        select user_id is not distinct from $1, phone from public.user_profiles where phone is not null
+        union all
+        select m.id = any ($6::text[]::uuid[]), '+' || f.number
+        from ingest.sms_facts f join public.sms_messages m on m.twilio_sid = f.sid
+        where f.number is not null and (m.user_id is not null or m.lead_id is not null)
+        {accounts}
+    ), reported (sid, number) as (
+        select f.sid, f.number from ingest.sms_facts f
+        where f.number is not null and not exists (select from public.sms_messages m where m.twilio_sid = f.sid)
+    ), theirs as (
+        select n.number from (select distinct number from reported) n
+        join phones p on right(regexp_replace(p.phone, '\\D', '', 'g'), 7) = right(n.number, 7)
+            and ingest.is_number(p.phone, n.number, $5)
+        group by n.number having bool_and(p.own)
+    )
+    select r.sid from reported r join theirs using (number)";
+
 /// The numbers of `user_accounts`, where the application has such a table; `{key}` names the user's column.
 const ACCOUNTS: &str = "union all
         select {key}::text is not distinct from $1::text, phone from public.user_accounts where phone is not null";
@@ -100,6 +124,8 @@ impl CrmRows {
         let accounts = key.map_or_else(String::new, |key| ACCOUNTS.replace("{key}", &key));
         let messages = MESSAGES.replace("{accounts}", &accounts);
         rows.messages = rows.select(tx, person, country_code, &messages).await?;
+        let reports = REPORTS.replace("{accounts}", &accounts);
+        rows.reports = rows.select(tx, person, country_code, &reports).await?;
         Ok(rows)
     }
 
@@ -112,7 +138,7 @@ impl CrmRows {
     ) -> Result<Ids, sqlx::Error> {
         // Postgres must know the type of each parameter, even if a statement does not use it.
         let statement = format!(
-            "with given as (select $1::uuid, $2::text[], $3::text[], $4::text[], $5::text) select id from ({statement}) as rows (id)"
+            "with given as (select $1::uuid, $2::text[], $3::text[], $4::text[], $5::text, $6::text[]) select id from ({statement}) as rows (id)"
         );
         let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(statement))
             .bind(person.user_id)
@@ -120,6 +146,7 @@ impl CrmRows {
             .bind(self.leads.all())
             .bind(self.tickets.all())
             .bind(country_code)
+            .bind(self.messages.all())
             .fetch_all(tx)
             .await?;
         Ok(Ids(ids.into_iter().collect()))
@@ -132,6 +159,7 @@ impl CrmRows {
             ("visits", &self.visits),
             ("tickets", &self.tickets),
             ("messages", &self.messages),
+            ("reports of messages without a row", &self.reports),
         ]
         .into_iter()
     }

@@ -4,7 +4,8 @@
 //! [`address`] finds the person's own addresses, [`person`] what belongs to them, [`body`] and [`events`] the
 //! events about them and nobody else, [`crm`] the CRM's rows. Together they form the [`List`], which is
 //! shown, confirmed and executed: [`scrub`] and [`crm`] clean what it names. The events lose their bodies as
-//! in pruning, so that the tables stay consistent.
+//! in pruning, so that the tables stay consistent. The ids of the objects stay in `ingest.forgotten_objects`, so
+//! that nothing is imported from the providers' APIs again.
 
 mod address;
 mod body;
@@ -27,7 +28,7 @@ use super::events::prune;
 use super::locks;
 use super::resolve::payments;
 use super::tables::Tables;
-use super::{Store, StoreError, sms};
+use super::{Store, StoreError, forgotten, sms};
 use crate::database;
 
 pub use address::{ListedAddress, Use};
@@ -103,9 +104,10 @@ impl Store {
         done.insert("kept answers emptied", events::empty_answers(&mut tx).await?);
         done.insert("saved views deleted", events::delete_views(&mut tx, person).await?);
         done.insert("kept differences emptied", events::empty_differences(&mut tx).await?);
+        forgotten::remember(&mut tx, &person.object_ids(), now).await?;
         done.insert(
             "reports of messages removed",
-            sms::forget(&mut tx, &list.crm.messages.all(), now).await?,
+            sms::forget(&mut tx, &list.crm.messages.all(), &list.crm.reports.all(), now).await?,
         );
         done.extend(crm::clean(&mut tx, person, &list.crm).await?);
         let affected = AffectedRevenue {

@@ -45,6 +45,7 @@ pub(super) const FILES: &[(i64, &str, &str)] = &embedded![
     20251206030200 "note_each_end_of_a_ticket",
     20251206030300 "remember_deriving_triggers",
     20251207010000 "find_what_is_about_a_member",
+    20251207020000 "remember_what_was_forgotten",
 ];
 
 /// What applies them.

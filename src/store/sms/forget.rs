@@ -6,9 +6,10 @@ use time::OffsetDateTime;
 
 use super::consent;
 use crate::store::events::prune;
+use crate::store::forgotten;
 
-/// Empties the events of these rows of `sms_messages` and removes what was derived from them; returns the
-/// number of messages. Numbers without anything else are removed too.
+/// Empties the events of these rows of `sms_messages`, and of the messages `reports` that have no row; removes
+/// what was derived from them and returns the number of messages. Numbers without anything else are removed too.
 ///
 /// A number with messages of others keeps what it has said: an opt-out is the number's, and whoever has it now must not be
 /// texted because somebody else was forgotten. Opt-ins stay for the same reason, or an opt-out that one of them ended would
@@ -17,22 +18,30 @@ use crate::store::events::prune;
 pub(in crate::store) async fn forget(
     tx: &mut PgConnection,
     rows: &[&str],
+    reports: &[&str],
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
-    let events: Vec<(String, String)> = sqlx::query_as(
-        "select i.source, i.event_id from public.sms_messages m
-         join ingest.events i on i.subject = m.twilio_sid and i.source = 'twilio'
-         where m.id = any ($1::text[]::uuid[])",
+    let sids: Vec<String> = sqlx::query_scalar(
+        "select twilio_sid from public.sms_messages where id = any ($1::text[]::uuid[]) and twilio_sid <> ''
+         union select unnest($2::text[])",
     )
     .bind(rows)
+    .bind(reports)
+    .fetch_all(&mut *tx)
+    .await?;
+    let sids: Vec<&str> = sids.iter().map(String::as_str).collect();
+    forgotten::remember(tx, &sids, now).await?;
+    let events: Vec<(String, String)> = sqlx::query_as(
+        "select source, event_id from ingest.events where subject = any ($1) and source = 'twilio'",
+    )
+    .bind(sids.as_slice())
     .fetch_all(&mut *tx)
     .await?;
     let names: Vec<(&str, &str)> = events.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
     prune::empty_these(tx, &names, now).await?;
     let (forgotten, kept): (i64, Vec<String>) = sqlx::query_as(
         "with theirs as (
-             select f.sid, f.number from public.sms_messages m join ingest.sms_facts f on f.sid = m.twilio_sid
-             where m.id = any ($1::text[]::uuid[])
+             select sid, number from ingest.sms_facts where sid = any ($1)
          ), numbers as (
              select distinct number from theirs t where number is not null and not exists (
                  select from ingest.sms_facts o where o.number = t.number and o.sid not in (select sid from theirs))
@@ -53,7 +62,7 @@ pub(in crate::store) async fn forget(
          )
          select (select count(*) from theirs), array(select distinct number from kept)",
     )
-    .bind(rows)
+    .bind(sids.as_slice())
     .fetch_one(&mut *tx)
     .await?;
     consent::answer(tx, &kept).await?;

@@ -15,7 +15,8 @@ pub struct KnownSms {
     pub message: Option<Message>,
     /// The text in its row, which the application may have written.
     pub body: Option<String>,
-    /// Its reports were removed to forget a person (pruning by age keeps the facts).
+    /// It belonged to a forgotten person. Earlier versions did not note that: they only removed its reports
+    /// (pruning by age keeps the facts).
     pub is_forgotten: bool,
 }
 
@@ -23,16 +24,17 @@ impl Store {
     /// The stored state of the messages `sids`, without unknown ones.
     pub async fn known_messages(&self, sids: &[&str]) -> Result<HashMap<String, KnownSms>, StoreError> {
         let rows = sqlx::query(
-            "select w.sid, f.state, m.body, p.pruned and f.sid is null
+            "select w.sid, f.state, m.body, p.pruned and f.sid is null or g.id is not null
              from unnest($1::text[]) as w (sid)
              cross join lateral (
                  select exists (select from ingest.events i where i.subject = w.sid and i.pruned_at is not null)
              ) p (pruned)
              left join ingest.sms_facts f on f.sid = w.sid
+             left join ingest.forgotten_objects g on g.id = w.sid
              left join lateral (
                  select nullif(max(m.body), '') as body from public.sms_messages m where m.twilio_sid = w.sid
              ) m on true
-             where f.sid is not null or m.body is not null or p.pruned",
+             where f.sid is not null or m.body is not null or p.pruned or g.id is not null",
         )
         .bind(sids)
         .fetch_all(self.parts().0)

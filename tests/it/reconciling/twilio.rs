@@ -2,10 +2,12 @@
 
 use memberflow::clock::Clock;
 use memberflow::ops::progress::Progress;
+use memberflow::ops::rebuild;
 use memberflow::ops::reconcile::supabase;
 use memberflow::ops::reconcile::twilio::{self, Drift, Drifted, Options, ReconcileError, Report};
 use memberflow::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::app::{NOW, TestApp};
 use crate::support::process::{Settings, memberflow};
@@ -193,6 +195,57 @@ async fn messages_of_a_forgotten_person_stay_forgotten() {
     app.execute("delete from public.sms_messages").await;
     assert_eq!(lines(&account, &app, FIX).await, [""; 0]);
     assert!(app.rows("select * from public.sms_messages").await.is_empty());
+}
+
+#[tokio::test]
+async fn forgotten_messages_without_report_or_row_stay_forgotten() {
+    let (account, app) = (TwilioAccount::open().await, TestApp::begin().await);
+    let user = Uuid::from_u128(1);
+    app.sign_up(user, "ann@example.com").await;
+    app.execute(&format!(
+        "insert into public.user_profiles (user_id, phone, is_active, is_draft) values ('{user}', '{THEIRS}', true, false)"
+    ))
+    .await;
+    // A row that the application has deleted, and one of which no callback came.
+    app.apply([incoming(1, 1, "Hello")]).await;
+    app.execute("delete from public.sms_messages").await;
+    app.execute(&format!(
+        "insert into public.sms_messages (direction, from_number, to_number, body, status, twilio_sid, user_id)
+         values ('outbound', '{OURS}', '{THEIRS}', 'See you on Thursday', 'sent', '{}', '{user}')",
+        sid(2)
+    ))
+    .await;
+    account.has(inbound(1, "Hello"));
+    account.has(outbound(2, "delivered"));
+    let list = app.store.list_to_forget("ann@example.com").await.unwrap().unwrap();
+    assert_eq!(list.crm.reports.all(), [sid(1)]);
+    app.store.forget(&list, "test").await.unwrap();
+
+    rebuild::run(&app.store, false, &mut Progress::Silent, |_| true).await.unwrap();
+    assert_eq!(lines(&account, &app, FIX).await, [""; 0]);
+    for left in
+        ["public.sms_messages", "ingest.sms_facts", "ingest.events where source = 'twilio' and body <> ''"]
+    {
+        assert_eq!(app.rows(&format!("select * from {left}")).await, [] as [Value; 0], "{left}");
+    }
+}
+
+/// Bob has the number, too: the reports of the deleted row may be his.
+#[tokio::test]
+async fn reports_of_a_shared_number_are_left_alone() {
+    let app = TestApp::begin().await;
+    for (user, email) in [(1, "ann@example.com"), (2, "bob@example.com")] {
+        let user = Uuid::from_u128(user);
+        app.sign_up(user, email).await;
+        app.execute(&format!(
+            "insert into public.user_profiles (user_id, phone, is_active, is_draft) values ('{user}', '{THEIRS}', true, false)"
+        ))
+        .await;
+    }
+    app.apply([incoming(1, 1, "Hello")]).await;
+    app.execute("delete from public.sms_messages").await;
+    let list = app.store.list_to_forget("ann@example.com").await.unwrap().unwrap();
+    assert_eq!(list.crm.reports.all(), [""; 0]);
 }
 
 #[tokio::test]

@@ -26,10 +26,11 @@ const RECEIPT: [(&str, &str); 3] = [
 ];
 
 /// Tables that memberflow does not derive.
-const LEFT_OUT: [&str; 12] = [
+const LEFT_OUT: [&str; 13] = [
     "ingest.audit_log",
     "ingest.backfills",
     "ingest.consumers",
+    "ingest.forgotten_objects",
     "ingest.last_checks",
     "ingest.outbox",
     "ingest.saved_views",
