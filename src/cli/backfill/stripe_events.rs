@@ -43,10 +43,13 @@ pub(super) async fn run(args: StripeEventsArgs, config: &Config, clock: &Clock) 
 }
 
 fn summary(report: &Report) -> String {
-    let Report { listed, new, dead, unreadable } = report;
+    let Report { listed, new, dead, forgotten, unreadable } = report;
     let mut text = format!("events that Stripe has: {listed}; new and applied: {new}");
     if *dead > 0 {
         text += &format!("; dead letters, see `memberflow dead-letters list`: {dead}");
+    }
+    if *forgotten > 0 {
+        text += &format!("; about forgotten persons, left out: {forgotten}");
     }
     if *unreadable > 0 {
         text += &format!("; unparseable: {unreadable}");

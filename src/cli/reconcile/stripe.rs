@@ -105,6 +105,7 @@ pub fn summary(report: &Report) -> String {
         (report.unreadable, "unparseable objects"),
         (report.not_at_stripe, "objects that Stripe does not know"),
         (report.deleted_at_stripe, "prices, products and coupons deleted at Stripe, which is no drift"),
+        (report.forgotten, "objects of forgotten persons, which are not fixed"),
     ];
     lines.extend(
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what}: {count}")),

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::envelope::{Envelope, Origin, peek};
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
-use crate::ops::reconcile::stripe::ReconcileError;
+use crate::ops::reconcile::stripe::{ReconcileError, related_ids};
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::store::{Store, StoreError};
 
@@ -34,6 +34,8 @@ pub struct Report {
     pub new: u64,
     /// Those that could not be decoded: dead letters.
     pub dead: u64,
+    /// Those about objects of forgotten persons from before they were forgotten, which are left out.
+    pub forgotten: u64,
     /// Entries that are no events.
     pub unreadable: u64,
 }
@@ -71,10 +73,13 @@ pub async fn run(
         }
         last = page.last_id().map(ToOwned::to_owned);
         let listed = page.data.len();
-        let events = page.data.into_iter().filter_map(|event| envelope(event, account, clock));
-        let events: Vec<Envelope> = events.collect();
+        let wanted = without_forgotten(store, page.data).await?;
         report.listed += listed as u64;
-        report.unreadable += (listed - events.len()) as u64;
+        report.forgotten += (listed - wanted.len()) as u64;
+        let entries = wanted.len();
+        let events = wanted.into_iter().filter_map(|event| envelope(event, account, clock));
+        let events: Vec<Envelope> = events.collect();
+        report.unreadable += (entries - events.len()) as u64;
         let applied = store.apply(&events).await?;
         report.new += applied.new as u64;
         report.dead += applied.dead as u64;
@@ -88,6 +93,19 @@ pub async fn run(
             return Ok(report);
         }
     }
+}
+
+/// Leaves out what was made before a person was forgotten, about an object that was theirs: the events that were received
+/// are known, and the others would bring the person back.
+async fn without_forgotten(store: &Store, events: Vec<Value>) -> Result<Vec<Value>, StoreError> {
+    let related: Vec<&str> = events.iter().flat_map(|event| related_ids(&event["data"]["object"])).collect();
+    let forgotten = store.forgotten_objects(&related).await?;
+    let is_wanted = |event: &Value| {
+        let created = event["created"].as_i64().unwrap_or_default();
+        let related = related_ids(&event["data"]["object"]).into_iter();
+        !related.filter_map(|id| forgotten.get(id)).any(|at| created <= at.unix_timestamp())
+    };
+    Ok(events.into_iter().filter(is_wanted).collect())
 }
 
 /// `account`: the requested one. Events of a webhook name it, so these must too.

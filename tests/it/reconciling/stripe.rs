@@ -323,3 +323,35 @@ async fn ended_here_but_not_at_stripe_is_reported() {
     assert_eq!(lines(&drifted), ["subscription sub_1 status"]);
     assert_eq!((report.fixed, report.left(), drifted[0].is_fixed), (0, 1, false));
 }
+
+#[tokio::test]
+async fn objects_of_a_forgotten_person_stay_forgotten() {
+    let (account, app) = in_step().await;
+    let described = with(
+        charge("ch_9", "cus_1", 700),
+        json!({"description": "A session for Ada Archer", "billing_details": {"name": "Ada Archer"}}),
+    );
+    app.apply([stripe("evt_described", "charge.succeeded", 5, described.clone())]).await;
+    account.has("charges", described);
+    account.has("customers", with(customer("cus_1", "ada@example.com"), json!({"name": "Ada Archer"})));
+    assert_eq!(found(&account, &app).await, [""; 0]);
+    let list = app.store.list_to_forget("ada@example.com").await.unwrap().unwrap();
+    app.store.forget(&list, "test").await.unwrap();
+    assert_eq!(found(&account, &app).await, [""; 0]);
+
+    // Other differences are shown, and nothing is stored: an invoice that was never reported has the name, too.
+    account.has("invoices", with(paid_invoice("in_9", "cus_1", 700), json!({"customer_name": "Ada Archer"})));
+    account.has("subscriptions", subscription("sub_1", "cus_1", "past_due"));
+    let (report, drifted) = compared(&account, &app, NOW, FIX).await.unwrap();
+    assert_eq!(lines(&drifted), ["invoice in_9 missing", "subscription sub_1 status"]);
+    assert_eq!((report.fixed, report.left(), report.forgotten), (0, 2, 6));
+
+    // Of a deleted customer Stripe shows only the id.
+    account.forgets("customers", "cus_1");
+    account.shows("customers/cus_1", json!({"id": "cus_1", "object": "customer", "deleted": true}));
+    assert_eq!(compared(&account, &app, NOW, FIX).await.unwrap().0.fixed, 1);
+    let traces = "select event_id as it from ingest.events where encode(body, 'escape') ~ 'Archer|ada@'
+        union all select name from ingest.last_checks where differences::text ~ 'Archer|ada@'
+        union all select id from ingest.stripe_facts where state::text ~ 'Archer|ada@'";
+    assert_eq!(app.rows(traces).await, [] as [Value; 0]);
+}

@@ -14,6 +14,9 @@ use crate::store::known::{Fact, Known};
 /// The type of events that hold a snapshot.
 pub const SNAPSHOT: &str = "snapshot";
 
+/// The fields of facts that forgetting a person empties.
+const EMPTIED: [&str; 4] = ["email", "user_ids", "client_reference_id", "description"];
+
 /// How an object differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,15 +62,27 @@ pub(super) struct ReadFrom {
     pub account: Option<String>,
 }
 
-/// Compares an object of the API with what is `known` of it. `None` if nothing differs.
+/// The ids by which an object of the API is recognised as a forgotten person's: its own, its customer's, and that of the
+/// payment that it is part of.
+pub(in crate::ops) fn related_ids(object: &Value) -> Vec<&str> {
+    ["id", "customer", "charge", "payment_intent", "invoice"]
+        .into_iter()
+        .filter_map(|field| object[field].as_str().or_else(|| object[field]["id"].as_str()))
+        .collect()
+}
+
+/// Compares an object of the API with what is `known` of it. `None` if nothing differs. Of a forgotten person the emptied
+/// fields are not compared, and no snapshot is stored: it would hold the person's name and addresses.
 pub(super) fn compare(
     object: &Value,
     shown: &ApiObject,
     known: Option<&Known>,
+    is_forgotten: bool,
     read_from: &ReadFrom,
 ) -> Option<Compared> {
     let fact = known.and_then(|known| known.fact.as_ref());
-    let fields = fact.map_or_else(Vec::new, |fact| fields(fact, shown, known));
+    let mut fields = fact.map_or_else(Vec::new, |fact| fields(fact, shown, known));
+    fields.retain(|difference| !(is_forgotten && is_emptied(&difference.field)));
     if fact.is_some() && fields.is_empty() {
         return None;
     }
@@ -86,8 +101,14 @@ pub(super) fn compare(
     };
     // A final state stays, whatever the API shows.
     let can_win = fact.is_none_or(|fact| shown.is_final || !fact.is_final);
-    let event = if can_win { event(object, shown, fact, read_from) } else { None };
+    // Of a deleted object the API shows only the id.
+    let may_store = !is_forgotten || shown.is_deleted;
+    let event = if can_win && may_store { event(object, shown, fact, read_from) } else { None };
     Some(Compared { drifted, event })
+}
+
+fn is_emptied(field: &str) -> bool {
+    field.split(['.', '[']).next().is_some_and(|name| EMPTIED.contains(&name))
 }
 
 fn fields(fact: &Fact, shown: &ApiObject, known: Option<&Known>) -> Vec<Difference> {

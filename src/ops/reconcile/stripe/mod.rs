@@ -3,7 +3,7 @@
 //! Such an event carries the object as the API showed it, a snapshot, and is applied like any other. Its place in the
 //! object's history is the second in which it was requested: it wins over events of earlier seconds and loses to later
 //! ones, and a final state stays. It is written only if something differs, so a second run changes nothing; and it is
-//! stored among the events, so a rebuild applies it again.
+//! stored among the events, so a rebuild applies it again. None is written of an object of a forgotten person.
 
 mod compare;
 mod lists;
@@ -23,6 +23,7 @@ use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::store::{Store, StoreError};
 
+pub(in crate::ops) use self::compare::related_ids;
 pub use self::compare::{Drift, Drifted, SNAPSHOT};
 pub use crate::project::stripe::Difference;
 
@@ -42,6 +43,8 @@ pub struct Report {
     pub not_at_stripe: u64,
     /// Prices, products and coupons that have been deleted at Stripe: no drift.
     pub deleted_at_stripe: u64,
+    /// Objects of forgotten persons: compared without what was removed, and never stored again.
+    pub forgotten: u64,
     /// Objects that could not be decoded.
     pub unreadable: u64,
     /// Lists that could not be read, each with the reason.

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::compare::{Drifted, ReadFrom, compare};
+use super::compare::{Drifted, ReadFrom, compare, related_ids};
 use super::lists::{LISTS, List, of_kind};
 use super::whole::complete;
 use super::{Options, ReconcileError, Report};
@@ -139,6 +139,8 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
     ) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = read.iter().map(|(_, shown)| shown.state.id()).collect();
         let known = self.store.known_objects(&ids).await?;
+        let related: Vec<&str> = read.iter().flat_map(|(object, _)| related_ids(object)).collect();
+        let forgotten = self.store.forgotten_objects(&related).await?;
         let account = self.store.rules().decoding.admission.account.clone();
         let read_from = ReadFrom { at, livemode: self.api.livemode(), account };
         let mut events = Vec::new();
@@ -146,7 +148,9 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         for (object, shown) in read {
             *self.report.objects.entry(shown.state.kind().to_owned()).or_default() += 1;
             let known = known.get(shown.state.id());
-            let Some(compared) = compare(object, shown, known, &read_from) else { continue };
+            let is_forgotten = related_ids(object).into_iter().any(|id| forgotten.contains_key(id));
+            self.report.forgotten += u64::from(is_forgotten);
+            let Some(compared) = compare(object, shown, known, is_forgotten, &read_from) else { continue };
             let is_fixed = self.options.fix && compared.event.is_some();
             drifted.push(Drifted { is_fixed, ..compared.drifted });
             events.extend(compared.event.filter(|_| self.options.fix));
