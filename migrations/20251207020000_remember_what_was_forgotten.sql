@@ -10,3 +10,11 @@ comment on table ingest.forgotten_objects is
 comment on column ingest.forgotten_objects.forgotten_at is 'When the person was last forgotten.';
 alter table ingest.forgotten_objects enable row level security;
 revoke all on ingest.forgotten_objects from public, anon, authenticated;
+
+-- Forgetting a person removed their opt-outs from the ledger where others have the number, too, but left the answer. Without
+-- its row a rebuild would take the answer back, and the number would be texted again.
+insert into ingest.sms_consent_ledger (sid, number, opted_in, explicit, source, received_at)
+select c.twilio_sid, c.number, c.opted_in, true, c.source, c.changed_at
+from public.sms_consents c
+where not c.opted_in and not exists (select from ingest.sms_consent_ledger l where l.sid = c.twilio_sid)
+on conflict (sid) do nothing;
