@@ -113,5 +113,5 @@ fn wanted(config: &Config, no_rabbitmq: bool) -> Result<Wanted> {
 /// The port to look for a running server; only tests set the variable.
 fn port(variable: &str, standard: u16) -> Result<u16> {
     let Ok(text) = env::var(variable) else { return Ok(standard) };
-    text.parse().with_context(|| format!("{variable} is no port: {text:?}"))
+    text.parse().with_context(|| format!("invalid {variable} {text:?}: expected a port number"))
 }

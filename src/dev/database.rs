@@ -24,7 +24,7 @@ const APPLY_LIMIT: Duration = Duration::from_secs(120);
 /// # Errors
 /// If the server refuses.
 pub async fn own(server_url: &str) -> Result<String> {
-    let mut server = PgConnection::connect(server_url).await.context("PostgreSQL does not let us in")?;
+    let mut server = PgConnection::connect(server_url).await.context("cannot log in to PostgreSQL")?;
     let exists = "select exists (select from pg_catalog.pg_database where datname = $1)";
     if !sqlx::query_scalar(exists).bind(NAME).fetch_one(&mut server).await? {
         let create = sqlx::AssertSqlSafe(format!("create database {NAME}"));

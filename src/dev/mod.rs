@@ -61,7 +61,7 @@ struct Demo {
     tiers: Vec<Tier>,
     campaigns: Vec<serde_json::Value>,
     tickets: Vec<serde_json::Value>,
-    /// Events of nobody's story.
+    /// Events that belong to no story.
     attention: Option<PathBuf>,
     stories: Vec<Story>,
     now: OffsetDateTime,
@@ -141,7 +141,7 @@ async fn show(
 impl Demo {
     fn read(local: &Local) -> Result<Self> {
         let folder = &local.fixtures;
-        let hint = || format!("no stories in {}: run this in memberflow's own folder", folder.display());
+        let hint = || format!("no fixtures in {}: run this in the memberflow checkout", folder.display());
         let now = local.clock.now();
         let stories = fixture::stories(folder).with_context(hint)?;
         Ok(Self {
@@ -198,7 +198,7 @@ async fn migrate_stub(config: &Config) -> Result<()> {
 fn address(bind: SocketAddr, is_wanted: bool) -> Result<SocketAddr> {
     let listener = match TcpListener::bind(bind) {
         Err(fault) if !is_wanted && fault.kind() == std::io::ErrorKind::AddrInUse => {
-            tracing::info!(address = %bind, "taken: listening on another port");
+            tracing::info!(address = %bind, "address in use, listening on another port");
             TcpListener::bind((bind.ip(), 0))
         }
         outcome => outcome,

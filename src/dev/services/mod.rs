@@ -147,7 +147,7 @@ impl Wanted {
                     return Ok(url);
                 }
                 Err(reasons) => reasons.iter().for_each(|reason| {
-                    tracing::warn!("a postgresql is running but cannot be used: {reason}");
+                    tracing::warn!(%reason, "a postgresql is running but cannot be used");
                 }),
             }
         }
@@ -171,17 +171,17 @@ impl Wanted {
                 tracing::info!(url, "using the rabbitmq that is running");
                 return Some(url);
             }
-            Err(Some(reason)) => tracing::warn!("a rabbitmq is running but cannot be used: {reason}"),
+            Err(Some(reason)) => tracing::warn!(%reason, "a rabbitmq is running but cannot be used"),
             Err(None) => {}
         }
         if programs::rabbitmq_server().is_none() {
-            tracing::warn!("no rabbitmq is running or installed: the queue is in postgres");
+            tracing::warn!("no rabbitmq is running or installed, using the postgres queue");
             return None;
         }
         tracing::info!(folder = %home.display(), "starting a private rabbitmq");
         let started = rabbitmq::start(folder, self.rabbitmq_port).await;
         started
-            .map_err(|reason| tracing::warn!("the queue is in postgres: {reason:#}"))
+            .map_err(|reason| tracing::warn!(reason = %format_args!("{reason:#}"), "rabbitmq did not start, using the postgres queue"))
             .ok()
             .map(|node| node.url)
     }

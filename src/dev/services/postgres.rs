@@ -77,7 +77,7 @@ async fn check(url: &str) -> Result<()> {
         bail!("version {version}; {OLDEST_POSTGRES} or newer is needed");
     }
     if !superuser {
-        bail!("the role is no superuser");
+        bail!("the role is not a superuser");
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ impl Process {
         if self.is_gone_within(patience).await {
             return;
         }
-        tracing::warn!(pid = self.pid, "did not end when asked to; ending it by force");
+        tracing::warn!(pid = self.pid, "process did not stop after SIGTERM, sending SIGKILL");
         kill_process_group(pid, Signal::KILL).or_else(|_| kill_process(pid, Signal::KILL)).ok();
         self.is_gone_within(Duration::from_secs(5)).await;
     }
