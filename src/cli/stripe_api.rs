@@ -6,15 +6,13 @@ use super::{Exit, Failure};
 use crate::config::Config;
 use crate::database;
 use crate::ops::reconcile::stripe::ReconcileError;
-use crate::ops::stripe_api::{StripeApi, StripeApiError, other_key};
+use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::store::{Rules, Store, StoreError};
 
 /// A store and a client, as `config` names them.
 pub(super) fn open(config: &Config, clock: &crate::clock::Clock) -> anyhow::Result<(Store, StripeApi)> {
     let api = StripeApi::paced(config).map_err(|error| match &error {
-        StripeApiError::OtherMode(reason) => {
-            Failure::new(Exit::NotAllowed, format!("{error}; {}", other_key(reason)))
-        }
+        StripeApiError::OtherMode(_) => Failure::new(Exit::NotAllowed, error.to_string()),
         _ => Failure::new(Exit::Usage, error.to_string()),
     })?;
     let missing = "STRIPE_API_KEY is not set: set it to a secret key (sk_…) or, better, a restricted one (rk_…) with read rights";
@@ -32,11 +30,11 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
         };
         return Failure::new(exit, format!("{error}; {hint}")).into();
     };
-    let key;
+    let stays = "What was fixed by then stays, and the next run continues";
     let (exit, hint) = match &source {
-        StripeApiError::OtherMode(reason) => {
-            key = other_key(reason);
-            (Exit::NotAllowed, key.as_str())
+        // It says itself which key to set.
+        StripeApiError::OtherMode(_) => {
+            return Failure::new(Exit::NotAllowed, format!("{path}: {source}. {stays}")).into();
         }
         StripeApiError::Refused { status: 401, .. } => (
             Exit::NotAllowed,
@@ -59,11 +57,7 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
         }
         StripeApiError::Settings(_) => (Exit::Usage, "correct STRIPE_API_KEY and STRIPE_API_BASE"),
     };
-    Failure::new(
-        exit,
-        format!("{path}: {source}; {hint}. What was fixed by then stays, and the next run continues"),
-    )
-    .into()
+    Failure::new(exit, format!("{path}: {source}; {hint}. {stays}")).into()
 }
 
 #[cfg(test)]
