@@ -26,9 +26,10 @@ pub(super) fn text(name: &str, value: Option<String>) -> Result<Option<String>, 
 /// An unknown value is an error, not a filter that matches nothing.
 pub(super) fn one_of(name: &str, value: Option<&str>, words: &[&str]) -> Result<(), Problem> {
     match value {
-        Some(value) if !words.contains(&value) => {
-            Err(problem::bad_request(format!("{name} is one of {}; {value:?} is not", words.join(", "))))
-        }
+        Some(value) if !words.contains(&value) => Err(problem::bad_request(format!(
+            "invalid {name} {value:?}: expected one of {}",
+            words.join(", ")
+        ))),
         _ => Ok(()),
     }
 }

@@ -130,5 +130,6 @@ fn table(tokens: &[Token]) -> String {
 fn days(text: &str) -> Result<Duration, String> {
     let days: Option<i64> = text.strip_suffix('d').unwrap_or(text).parse().ok();
     let days = days.filter(|days| (1..=36_500).contains(days));
-    days.map(Duration::days).ok_or_else(|| format!("{text:?} is no number of days: write 90d"))
+    days.map(Duration::days)
+        .ok_or_else(|| format!("invalid number of days {text:?}: expected 1 to 36500, such as 90d"))
 }

@@ -80,7 +80,7 @@ impl FromStr for Scope {
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
         named.ok_or_else(|| {
-            format!("a scope is one of {}; {text:?} is not", Self::ALL.map(Self::as_str).join(", "))
+            format!("invalid scope {text:?}: expected one of {}", Self::ALL.map(Self::as_str).join(", "))
         })
     }
 }
@@ -112,7 +112,7 @@ pub struct Token {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// The name is invalid.
-    #[error("a name holds 1 to {NAME_MAX_CHARS} letters, digits, dots, dashes and underscores")]
+    #[error("invalid name: expected 1 to {NAME_MAX_CHARS} letters, digits, dots, dashes or underscores")]
     Name,
     /// Another token in use has it.
     #[error("there is a token {0}: revoke it first, or take another name")]

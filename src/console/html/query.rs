@@ -159,7 +159,9 @@ pub(in crate::console) fn one_of(
     match value {
         "" => Ok(None),
         value if known.contains(&value) => Ok(Some(value.to_owned())),
-        value => Err(PageError::Invalid(format!("{name} is one of {}; {value:?} is not", known.join(", ")))),
+        value => {
+            Err(PageError::Invalid(format!("invalid {name} {value:?}: expected one of {}", known.join(", "))))
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Params {
 
     pub(in crate::console) fn cell(&self) -> Result<Cell, PageError> {
         if !KINDS.contains(&self.kind.as_str()) {
-            let detail = format!("kind is one of {}; {:?} is not", KINDS.join(", "), self.kind);
+            let detail = format!("invalid kind {:?}: expected one of {}", self.kind, KINDS.join(", "));
             return Err(PageError::Invalid(detail));
         }
         Ok(Cell {

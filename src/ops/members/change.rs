@@ -46,10 +46,10 @@ pub enum ChangeError {
     #[error("{0}")]
     Invalid(String),
     /// There is no such account (any more).
-    #[error("there is no member {0}")]
+    #[error("no member {0}: see `memberflow members list`")]
     NotFound(Uuid),
     /// Somebody changed it meanwhile.
-    #[error("what people set of the member was changed meanwhile: read it again, and change that")]
+    #[error("changed in the meantime: reload, then repeat the change")]
     Stale,
     /// The database did not answer.
     #[error(transparent)]
@@ -187,9 +187,10 @@ impl Change {
 
 fn one_of(name: &str, value: Option<&Option<String>>, known: &[&str]) -> Result<(), String> {
     match value.and_then(Option::as_deref) {
-        Some(value) if !known.contains(&value) => {
-            Err(format!("{name} is one of {} or null (automatic); {value:?} is not", known.join(", ")))
-        }
+        Some(value) if !known.contains(&value) => Err(format!(
+            "invalid {name} {value:?}: expected one of {}, or null (automatic)",
+            known.join(", ")
+        )),
         _ => Ok(()),
     }
 }

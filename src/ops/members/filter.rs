@@ -38,7 +38,7 @@ pub struct Filter {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFilter {
     /// The column does not have this value.
-    #[error("{name} is one of {}; {given:?} is not", known.join(", "))]
+    #[error("invalid {name} {given:?}: expected one of {}", known.join(", "))]
     Unknown {
         /// The filter.
         name: &'static str,
@@ -190,7 +190,10 @@ mod tests {
     fn unknown_value_error_lists_known_values() {
         let filter = Filter { health_status: Some("sick".to_owned()), ..Filter::default() };
         let message = filter.check().unwrap_err().to_string();
-        assert_eq!(message, r#"health_status is one of churned, healthy, needs_attention; "sick" is not"#);
+        assert_eq!(
+            message,
+            r#"invalid health_status "sick": expected one of churned, healthy, needs_attention"#
+        );
         for text in ["nul\0".to_owned(), "x".repeat(201)] {
             assert!(Filter { text: Some(text), ..Filter::default() }.check().is_err());
         }

@@ -40,7 +40,7 @@ pub enum BoundedError {
     TooMany,
     /// What was fixed until then stays fixed.
     #[error(
-        "it takes longer than {} s; what was not fixed by then is as it was: run memberflow replay --from-inbox",
+        "replay took longer than {} s, what it repaired until then stays: run memberflow replay --from-inbox",
         BOUND.as_secs()
     )]
     TooLong,

@@ -42,7 +42,7 @@ pub enum ChangeError {
     #[error("there is no ticket {0}: `memberflow tickets list` shows them")]
     NotFound(String),
     /// It was changed meanwhile.
-    #[error("the ticket was changed or replied to meanwhile: read it again, and change that")]
+    #[error("changed in the meantime: reload, then repeat the change")]
     Stale,
     /// The database did not answer.
     #[error(transparent)]
@@ -118,7 +118,7 @@ impl Change {
                 Err(ChangeError::Invalid(detail))
             }
             Self::Status(status) if !STATUSES.contains(&status.as_str()) => {
-                let detail = format!("status is one of {}; {status:?} is not", STATUSES.join(", "));
+                let detail = format!("invalid status {status:?}: expected one of {}", STATUSES.join(", "));
                 Err(ChangeError::Invalid(detail))
             }
             _ => Ok(()),
@@ -156,7 +156,7 @@ impl Change {
                     .as_database_error()
                     .is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) =>
             {
-                let detail = "there is no such account: name somebody by the user id of one".to_owned();
+                let detail = "no such account: use the user id of an existing account".to_owned();
                 Err(ChangeError::Invalid(detail))
             }
             Err(error) => Err(error.into()),

@@ -65,7 +65,7 @@ async fn pages_without_rows_read_too() {
     for (path, says) in [
         ("/console/nothing", "There is nothing at this address."),
         ("/console/campaigns/none", "There is no campaign none"),
-        ("/console/members?status=happy", "status is one of active"),
+        ("/console/members?status=happy", "expected one of active"),
     ] {
         console.go(path).await;
         console.chromium.wait_for("main", says).await;

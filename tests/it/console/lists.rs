@@ -122,7 +122,7 @@ async fn a_file_has_what_matches_and_is_valid_where_nothing_does() {
         assert_eq!(rows.len(), count, "{path}");
     }
     assert_eq!(browser.get("/console/audit.csv?actor=bob").await.body.lines().count(), 451);
-    browser.get("/console/events.csv?state=lost").await.assert_is(StatusCode::BAD_REQUEST, "state is one of");
+    browser.get("/console/events.csv?state=lost").await.assert_is(StatusCode::BAD_REQUEST, "expected one of");
     browser.get("/console/events.csv?colour=red").await.assert_is(StatusCode::BAD_REQUEST, "colour");
 }
 

@@ -36,7 +36,7 @@ async fn messages_are_filtered_and_read_as_conversations() {
             .collect();
         assert_eq!(shown, texts, "{query}");
     }
-    browser.get("/console/messages?status=lost").await.assert_is(StatusCode::BAD_REQUEST, "status is one of");
+    browser.get("/console/messages?status=lost").await.assert_is(StatusCode::BAD_REQUEST, "expected one of");
     let conversation = browser.get("/console/messages/%2B15550100001").await;
     conversation.assert_shows(&["From +15550100001", "To +15550100001", "Is it on?", "It is."]);
     assert!(!conversation.body.contains("Who is it?"));

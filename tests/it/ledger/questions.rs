@@ -251,7 +251,7 @@ async fn api_explains_invalid_queries() {
         (
             "/api/mrr/movements?currency=usd&month=2026-03&kind=gift",
             StatusCode::BAD_REQUEST,
-            "kind is one of",
+            r#"invalid kind "gift": expected one of"#,
         ),
         ("/api/mrr/movements?currency=%00&month=2026-03&kind=new", StatusCode::BAD_REQUEST, "NUL"),
         ("/api/mrr/movements?currency=usd&month=march&kind=new", StatusCode::BAD_REQUEST, "invalid month"),
