@@ -13,14 +13,21 @@ pub const DEFAULT_LIMIT: u32 = 50;
 /// The most rows on one page.
 pub const MAX_LIMIT: u32 = 200;
 
+/// Not a cursor that came with a page of this list, or of one with other filters or in another order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "invalid cursor: use next_cursor or prev_cursor of a page of this list with the same filters and sort, or omit it"
+)]
+pub struct InvalidCursor;
+
 /// The page is invalid, or could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
     /// A page holds at least one row, and not too many.
-    #[error("limit is 1 to {MAX_LIMIT}")]
+    #[error("invalid limit: expected 1 to {MAX_LIMIT}")]
     Limit,
     /// Not a cursor that came with a page.
-    #[error("the cursor is not one that a page of this list gave; start again without it")]
+    #[error("{}", InvalidCursor)]
     Cursor,
     /// A filter that cannot be used; says why.
     #[error("{0}")]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Member;
 use super::sort::{Sort, SortBy, Stretch};
-use crate::ops::page::{Seek, moment};
+use crate::ops::page::{InvalidCursor, Seek, moment};
 
 /// The position of one member, after or before which a page begins. Stays valid if rows are added or removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +35,6 @@ enum Key {
     Moment(String),
     Text(String),
 }
-
-/// Not a cursor that came with a page of this sort.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the cursor is not one that a page in this order gave; start again without it")]
-pub struct InvalidCursor;
 
 impl Cursor {
     /// The position of `member` in the given stretch of `sort`, and the direction from there.

@@ -6,16 +6,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::candidates::candidates;
-use super::cursor::{Cursor, InvalidCursor};
+use super::cursor::Cursor;
 use super::filter::{Filter, InvalidFilter};
 use super::sort::{Direction, Sort, SortBy, Stretch};
 use super::{Member, sql};
-use crate::ops::page::{Count, Seek, count as counted, counting, has_neighbours};
-
-/// The default number of members on a page.
-pub const DEFAULT_LIMIT: u32 = 50;
-/// The most members on one page.
-pub const MAX_LIMIT: u32 = 200;
+use crate::ops::page::{Count, InvalidCursor, PageError, Seek, count as counted, counting, has_neighbours};
+pub use crate::ops::page::{DEFAULT_LIMIT, MAX_LIMIT};
 
 /// Which page of which list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +52,7 @@ pub struct Page {
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// A page holds at least one member, and not too many.
-    #[error("limit is 1 to {MAX_LIMIT}")]
+    #[error("{}", PageError::Limit)]
     Limit,
     /// The filter is invalid.
     #[error(transparent)]

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub use change::{Change, ChangeError, MAX_TAG_CHARS, MAX_TAGS, change, change_expected};
 pub use contact::{Contact, Support};
-pub use cursor::{Cursor, InvalidCursor};
+pub use cursor::Cursor;
 pub use events::events;
 pub(super) use filter::contains_pattern;
 pub use filter::{

@@ -7,10 +7,8 @@ use uuid::Uuid;
 
 use super::{COLUMNS, FROM_TICKETS, OWNERS, Ticket};
 use crate::ops::members::{MAX_TEXT_CHARS, contains_pattern};
-use crate::ops::page::{self, Count, Neighbours, PageError, Seek};
-
-/// The most tickets on one page.
-pub const MAX_LIMIT: u32 = 200;
+pub use crate::ops::page::MAX_LIMIT;
+use crate::ops::page::{self, Count, InvalidCursor, Neighbours, PageError, Seek};
 
 /// Conditions that all must hold; an absent one always does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +63,7 @@ pub struct Page {
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// Not a cursor that came with a page.
-    #[error("the cursor is not one that a page gave; start again without it")]
+    #[error("{}", InvalidCursor)]
     Cursor,
     /// A text that can't be searched for.
     #[error("text holds at most {MAX_TEXT_CHARS} characters and no NUL")]

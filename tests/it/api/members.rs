@@ -58,7 +58,7 @@ async fn unknown_members_and_kinds_are_refused() {
         let reply = get(&app, &format!("/api/members/{nobody}/{list}")).await;
         assert_problem(&reply, StatusCode::NOT_FOUND, "there is no account");
         let reply = get(&app, &format!("/api/members/{ADA}/{list}?cursor=x")).await;
-        assert_problem(&reply, StatusCode::BAD_REQUEST, "the cursor is not one that a page");
+        assert_problem(&reply, StatusCode::BAD_REQUEST, "invalid cursor: use next_cursor");
     }
     let reply = get(&app, &format!("/api/members/{ADA}/timeline?kind=shoe")).await;
     assert_problem(&reply, StatusCode::BAD_REQUEST, r#"invalid kind "shoe": expected one of payment"#);

@@ -113,7 +113,7 @@ async fn filters_that_make_no_sense_are_said_and_fill_no_list() {
     for (path, says) in [
         ("/console/members?status=happy", "expected one of active"),
         ("/console/members?sort=shoe_size", "sort: "),
-        ("/console/members?cursor=x", "the cursor is not one that a page"),
+        ("/console/members?cursor=x", "invalid cursor: use next_cursor"),
         ("/console/members?misspelt=x", "unknown field"),
         ("/console/members?text=%00", "no NUL"),
         ("/console/tickets?status=happy", "expected one of open"),
@@ -133,7 +133,7 @@ async fn filters_that_make_no_sense_are_said_and_fill_no_list() {
         ("/console/events?related=yes&object=sub_1", "expected one of true"),
         ("/console/events?q=colour:red", "is no term. A term is one of source:, type:"),
         ("/console/events?q=state:happy+state:dead", "state is there twice"),
-        ("/console/events?cursor=x", "the cursor is not one that a page"),
+        ("/console/events?cursor=x", "invalid cursor: use next_cursor"),
         ("/console/audit?until=soon", "until: "),
     ] {
         let page = browser.get(path).await;

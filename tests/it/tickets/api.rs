@@ -110,11 +110,11 @@ async fn invalid_ticket_requests_change_nothing() {
             "invalid priority \"huge\": expected one of low",
         ),
         (Method::GET, "/api/tickets?assignee=bob", Value::Null, 400, "a user id or \"nobody\""),
-        (Method::GET, "/api/tickets?limit=0", Value::Null, 400, "limit is 1 to 200"),
+        (Method::GET, "/api/tickets?limit=0", Value::Null, 400, "invalid limit: expected 1 to 200"),
         (Method::GET, "/api/tickets?category=%00", Value::Null, 400, "NUL"),
         (Method::GET, "/api/tickets/%00", Value::Null, 404, "there is no ticket"),
         (Method::GET, "/api/tickets?colour=red", Value::Null, 400, "unknown field `colour`"),
-        (Method::GET, "/api/tickets?cursor=x", Value::Null, 400, "the cursor is not one that a page gave"),
+        (Method::GET, "/api/tickets?cursor=x", Value::Null, 400, "invalid cursor: use next_cursor"),
         (Method::PATCH, path, json!([]), 400, "expected a map"),
         (Method::PATCH, path, json!({"priority": "low"}), 400, "unknown field `priority`"),
         (
