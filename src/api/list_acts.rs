@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::extract::Query;
 use super::{ApiState, query};
 use crate::http::problem::Problem;
-use crate::ops::audit::{self, Page, Wanted};
+use crate::ops::audit::{self, Filter, Page};
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -46,7 +46,7 @@ pub async fn list(
     State(state): State<ApiState>,
     Query(params): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let wanted = Wanted {
+    let filter = Filter {
         actor: query::text("actor", params.actor)?,
         act: query::text("act", params.act)?,
         member: params.member,
@@ -54,9 +54,9 @@ pub async fn list(
         until: query::moment("until", params.until.as_deref())?,
     };
     let (cursor, limit) = (params.cursor.as_deref(), query::limit(params.limit));
-    let mut page = audit::list(state.store.pool(), &wanted, cursor, limit).await?;
+    let mut page = audit::list(state.store.pool(), &filter, cursor, limit).await?;
     if params.count == Some(true) {
-        page.count = audit::count(state.store.pool(), &wanted).await?;
+        page.count = audit::count(state.store.pool(), &filter).await?;
     }
     Ok(Json(page))
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::extract::Query;
 use super::{ApiState, problem, query};
 use crate::http::problem::Problem;
-use crate::ops::events::{self, Page, Wanted};
+use crate::ops::events::{self, Filter, Page};
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -56,17 +56,17 @@ pub async fn list(
 ) -> Result<Json<Page>, Problem> {
     let (limit, cursor) = (query::limit(params.limit), params.cursor.clone());
     let is_counted = params.count == Some(true);
-    let wanted = params.into_wanted()?;
-    let mut page = events::list(state.store.pool(), &wanted, cursor.as_deref(), limit).await?;
+    let filter = params.into_filter()?;
+    let mut page = events::list(state.store.pool(), &filter, cursor.as_deref(), limit).await?;
     if is_counted {
-        page.count = events::count(state.store.pool(), &wanted).await?;
+        page.count = events::count(state.store.pool(), &filter).await?;
     }
     Ok(Json(page))
 }
 
 impl Params {
-    fn into_wanted(self) -> Result<Wanted, Problem> {
-        Ok(Wanted {
+    fn into_filter(self) -> Result<Filter, Problem> {
+        Ok(Filter {
             source: query::text("source", self.source)?,
             event_type: query::text("type", self.event_type)?,
             subject: query::text("object", self.object)?,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::extract::Query;
 use super::{ApiState, query};
 use crate::http::problem::Problem;
-use crate::ops::parked::{self, Page, Parked, Wanted};
+use crate::ops::parked::{self, Filter, Page, Parked};
 
 /// The query string. Unknown names are errors: a misspelt filter must not look like "everything".
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -51,16 +51,16 @@ pub async fn list(
     State(state): State<ApiState>,
     Query(params): Query<Params>,
 ) -> Result<Json<Page>, Problem> {
-    let wanted = Wanted {
+    let filter = Filter {
         reason: query::text("reason", params.reason)?,
         subject: query::text("subject", params.subject)?,
         since: query::moment("since", params.since.as_deref())?,
         until: query::moment("until", params.until.as_deref())?,
     };
     let (cursor, limit) = (params.cursor.as_deref(), query::limit(params.limit));
-    let mut page = parked::page(state.store.pool(), &wanted, cursor, limit).await?;
+    let mut page = parked::page(state.store.pool(), &filter, cursor, limit).await?;
     if params.count == Some(true) {
-        page.count = parked::count(state.store.pool(), &wanted).await?;
+        page.count = parked::count(state.store.pool(), &filter).await?;
     }
     Ok(Json(page))
 }

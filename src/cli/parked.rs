@@ -9,7 +9,7 @@ use super::terminal::printable;
 use super::{Exit, print};
 use crate::config::Config;
 use crate::database;
-use crate::ops::parked::{self, Waiting, Wanted};
+use crate::ops::parked::{self, Filter, Waiting};
 
 /// List items that wait for missing information: a user, a tier, an object at Stripe, the owner of a number.
 #[derive(Debug, Args)]
@@ -47,8 +47,8 @@ struct ListArgs {
 pub async fn run(args: ParkedArgs, config: &Config) -> anyhow::Result<Exit> {
     let ParkedCommand::List(args) = args.command;
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
-    let wanted = Wanted { reason: args.reason, subject: args.subject, ..Wanted::default() };
-    let waiting = parked::list(&pool, &wanted, i64::from(args.limit)).await;
+    let filter = Filter { reason: args.reason, subject: args.subject, ..Filter::default() };
+    let waiting = parked::list(&pool, &filter, i64::from(args.limit)).await;
     print(&waiting.context("cannot read what is parked")?, args.json, |waiting| table(waiting))
 }
 

@@ -18,7 +18,7 @@ use crate::config::console_roles::Role;
 use crate::console::session::Session;
 use crate::ops::dead_letters::{self, Causes, Limits, Selection};
 use crate::ops::drift::{self, Check};
-use crate::ops::events::{self, Event, State as EventState, Wanted};
+use crate::ops::events::{self, Event, Filter, State as EventState};
 use crate::ops::parked::{self, Parked};
 use crate::ops::sources::{self, Source};
 
@@ -60,7 +60,7 @@ impl Attention {
 pub(super) async fn show(State(console): State<Console>, session: Session) -> Result<Response, PageError> {
     let dead = dead_letters::causes(console.pool(), &Selection::default()).await?;
     let (pool, now) = (console.pool(), console.now());
-    let retried = Wanted { state: Some(EventState::Failing), ..Wanted::default() };
+    let retried = Filter { state: Some(EventState::Failing), ..Filter::default() };
     let failing = events::list(pool, &retried, None, FAILING_SHOWN).await?.events;
     let parked = parked::reasons(pool).await?;
     let mut sources = sources::list(&mut *pool.acquire().await?, now).await?;

@@ -14,7 +14,7 @@ use super::html::{format, query};
 use super::state::Console;
 use crate::config::console_roles::Role;
 use crate::console::session::Session;
-use crate::ops::audit::{self, Line, Wanted};
+use crate::ops::audit::{self, Filter, Line};
 use crate::ops::views::{self, View};
 
 /// What the list is called in addresses.
@@ -59,8 +59,8 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
-    pub(super) fn wanted(&self) -> Result<Wanted, PageError> {
-        Ok(Wanted {
+    pub(super) fn filter(&self) -> Result<Filter, PageError> {
+        Ok(Filter {
             actor: query::text("actor", &self.actor)?,
             act: query::text("act", &self.act)?,
             member: query::user("member", &self.member)?,
@@ -102,7 +102,7 @@ const COLUMNS: [Known; 4] = [
 
 async fn read(console: &Console, params: &Params) -> Result<Rows<Line>, PageError> {
     let cursor = query::cursor(&params.cursor);
-    let page = audit::list(console.pool(), &params.wanted()?, cursor, LIMIT).await?;
+    let page = audit::list(console.pool(), &params.filter()?, cursor, LIMIT).await?;
     Ok(Rows { rows: page.acts, next: page.next_cursor, prev: page.prev_cursor })
 }
 

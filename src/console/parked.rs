@@ -18,7 +18,7 @@ use super::html::{format, query};
 use super::state::Console;
 use crate::config::console_roles::Role;
 use crate::console::session::Session;
-use crate::ops::parked::{self, Parked, Waiting, Wanted};
+use crate::ops::parked::{self, Filter, Parked, Waiting};
 use crate::ops::views::{self, View};
 
 /// What the list is called in addresses.
@@ -55,8 +55,8 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
-    pub(super) fn wanted(&self) -> Result<Wanted, PageError> {
-        Ok(Wanted {
+    pub(super) fn filter(&self) -> Result<Filter, PageError> {
+        Ok(Filter {
             reason: query::text("reason", &self.reason)?,
             subject: query::text("object", &self.object)?,
             since: query::moment("since", &self.since)?,
@@ -98,7 +98,7 @@ const COLUMNS: [Known; 4] = [
 
 async fn read(console: &Console, params: &Params) -> Result<Rows<Waiting>, PageError> {
     let cursor = query::cursor(&params.cursor);
-    let page = parked::page(console.pool(), &params.wanted()?, cursor, LIMIT).await?;
+    let page = parked::page(console.pool(), &params.filter()?, cursor, LIMIT).await?;
     Ok(Rows { rows: page.parked, next: page.next_cursor, prev: page.prev_cursor })
 }
 
@@ -136,7 +136,7 @@ pub(super) async fn act(
     session.require(Role::Operator)?;
     let Selection { mut rows, is_all, params } = Selection::<Params>::parse(&body, "parked", |_, _| false)?;
     if is_all {
-        rows = parked::subjects(console.pool(), &params.wanted()?).await?;
+        rows = parked::subjects(console.pool(), &params.filter()?).await?;
     }
     let events = parked::events(console.pool(), &rows).await?;
     if events.is_empty() {

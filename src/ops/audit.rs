@@ -32,7 +32,7 @@ pub struct Line {
 
 /// A filter; all conditions must hold.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct Filter {
     /// By whom.
     pub actor: Option<String>,
     /// Of this name.
@@ -60,19 +60,19 @@ pub struct Page {
     pub count: Option<Count>,
 }
 
-/// One page of the acts that are `wanted`, after `cursor`, at most `limit`.
+/// One page of the acts that match `filter`, after `cursor`, at most `limit`.
 ///
 /// # Errors
 /// If the cursor or the limit is invalid, or the database does not answer.
 pub async fn list(
     pool: &PgPool,
-    wanted: &Wanted,
+    filter: &Filter,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
     let mut query = QueryBuilder::new("");
-    wanted.push(&mut query);
+    filter.push(&mut query);
     let seek = page::push_seek_by_moment(&mut query, "at", cursor, limit)?;
     let mut acts: Vec<Line> = query.build_query_as().fetch_all(pool).await?;
     let Neighbours { next, prev } =
@@ -90,14 +90,14 @@ union all
  cross join lateral (select * from ingest.audit_log a where a.arguments ->> 'ticket_id' = t.id::text offset 0) a
  where t.user_id = ";
 
-/// How many acts are `wanted`; `None` if counting takes too long.
-pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
+/// How many acts match `filter`; `None` if counting takes too long.
+pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
-    wanted.push(&mut query);
+    filter.push(&mut query);
     page::count(pool, query).await
 }
 
-impl Wanted {
+impl Filter {
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
         query.push(LINES);
         match self.member {

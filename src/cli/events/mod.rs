@@ -16,7 +16,7 @@ use super::{Exit, Failure, print};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
-use crate::ops::events::{self, Event, State, Wanted};
+use crate::ops::events::{self, Event, Filter, State};
 use crate::ops::ledger::parse_since;
 
 /// List, show, trace or follow events.
@@ -39,7 +39,7 @@ enum EventsCommand {
 }
 
 #[derive(Debug, Args)]
-struct WantedArgs {
+struct FilterArgs {
     /// Only of this source: stripe, supabase.auth, supabase.database or internal.
     #[arg(long)]
     source: Option<String>,
@@ -57,7 +57,7 @@ struct WantedArgs {
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
-    wanted: WantedArgs,
+    filter: FilterArgs,
     /// Only those in this state: applied, waiting, failing or dead.
     #[arg(long, default_value = "applied")]
     state: State,
@@ -84,16 +84,16 @@ struct ShowArgs {
 #[derive(Debug, Args)]
 struct TailArgs {
     #[command(flatten)]
-    wanted: WantedArgs,
+    filter: FilterArgs,
 }
 
-impl WantedArgs {
-    fn wanted(&self) -> Wanted {
-        Wanted {
+impl FilterArgs {
+    fn to_filter(&self) -> Filter {
+        Filter {
             source: self.source.clone(),
             event_type: self.event_type.clone(),
             subject: self.subject.clone(),
-            ..Wanted::default()
+            ..Filter::default()
         }
     }
 }
@@ -108,16 +108,16 @@ pub async fn run(args: EventsArgs, config: &Config, clock: &Clock) -> anyhow::Re
         EventsCommand::List(args) => list(&pool, &args).await,
         EventsCommand::Show(args) => show(&pool, &args).await,
         EventsCommand::Trace(args) => trace(&pool, &args).await,
-        EventsCommand::Tail(args) => tail::follow(&pool, &args.wanted, clock).await,
+        EventsCommand::Tail(args) => tail::follow(&pool, &args.filter, clock).await,
     }
 }
 
 async fn list(pool: &PgPool, args: &ListArgs) -> anyhow::Result<Exit> {
-    let wanted =
-        Wanted { since: args.since, until: args.until, state: Some(args.state), ..args.wanted.wanted() };
-    let events = events::newest(pool, &wanted, args.limit as usize).await.map_err(of_page);
+    let filter =
+        Filter { since: args.since, until: args.until, state: Some(args.state), ..args.filter.to_filter() };
+    let events = events::newest(pool, &filter, args.limit as usize).await.map_err(of_page);
     let events = events.context("cannot read the events")?;
-    print(&events, args.wanted.json, |events| text::table(events))
+    print(&events, args.filter.json, |events| text::table(events))
 }
 
 /// An event with its body.

@@ -8,11 +8,11 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::time::sleep;
 
-use super::{WantedArgs, text};
+use super::{FilterArgs, text};
 use crate::cli::exit::of_page;
 use crate::cli::{Exit, print_data};
 use crate::clock::Clock;
-use crate::ops::events::{self, Event, State, Wanted};
+use crate::ops::events::{self, Event, Filter, State};
 
 /// The polling interval.
 const EVERY: Duration = Duration::from_millis(500);
@@ -25,14 +25,14 @@ const PAGE: usize = 1000;
 /// The events shown within the overlap.
 type Shown = BTreeSet<(OffsetDateTime, String, String)>;
 
-pub(super) async fn follow(pool: &PgPool, args: &WantedArgs, clock: &Clock) -> anyhow::Result<Exit> {
+pub(super) async fn follow(pool: &PgPool, args: &FilterArgs, clock: &Clock) -> anyhow::Result<Exit> {
     let mut shown = Shown::new();
     let begin = clock.now();
     loop {
         let since = begin.max(clock.now() - OVERLAP);
-        let wanted = Wanted { since: Some(since), state: Some(State::Applied), ..args.wanted() };
+        let filter = Filter { since: Some(since), state: Some(State::Applied), ..args.to_filter() };
         let events =
-            events::newest(pool, &wanted, PAGE).await.map_err(of_page).context("cannot read the events")?;
+            events::newest(pool, &filter, PAGE).await.map_err(of_page).context("cannot read the events")?;
         if events.len() == PAGE {
             anstream::eprintln!("more events than can be shown: the latest {PAGE} of the last minute");
         }

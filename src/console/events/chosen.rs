@@ -7,7 +7,7 @@ use super::list::Params;
 use crate::console::html::error::PageError;
 use crate::console::html::selection::Selection;
 use crate::ops::dead_letters;
-use crate::ops::events::{self, State, Wanted};
+use crate::ops::events::{self, Filter, State};
 use crate::ops::rebuild::EVENTS_MAX;
 use crate::store::rebuild;
 
@@ -57,14 +57,14 @@ impl Chosen {
     /// # Errors
     /// The filter shows others, too, or is none that letters are found by.
     pub(super) fn matching_letters(&self, now: OffsetDateTime) -> Result<dead_letters::Selection, PageError> {
-        let wanted = self.selection.params.wanted(now)?;
-        if wanted.state != Some(State::Dead) || wanted.subject.is_some() || wanted.member.is_some() {
+        let filter = self.selection.params.filter(now)?;
+        if filter.state != Some(State::Dead) || filter.subject.is_some() || filter.member.is_some() {
             let detail = "All that match can be redriven or dropped where the list shows the state dead, and is \
                           filtered by source, type and time alone: an event has its object and its member once it \
                           is applied.";
             return Err(PageError::Invalid(detail.to_owned()));
         }
-        let Wanted { source, event_type, since, until, .. } = wanted;
+        let Filter { source, event_type, since, until, .. } = filter;
         Ok(dead_letters::Selection { source, event_type, since, until, ..dead_letters::Selection::default() })
     }
 
@@ -77,12 +77,12 @@ impl Chosen {
         pool: &PgPool,
         now: OffsetDateTime,
     ) -> Result<rebuild::Selection, PageError> {
-        let wanted = match self.to_replay(now)? {
+        let filter = match self.to_replay(now)? {
             ToReplay::Selected(selection) => return Ok(selection),
-            ToReplay::Matching(wanted) => wanted,
+            ToReplay::Matching(filter) => filter,
         };
         // One more than can be applied again at once: that is refused where they are counted.
-        let ids = events::matching(pool, &wanted, EVENTS_MAX + 1).await?;
+        let ids = events::matching(pool, &filter, EVENTS_MAX + 1).await?;
         let refused = |detail: &str| Err(PageError::Invalid(detail.to_owned()));
         match ids {
             None => refused(
@@ -98,16 +98,16 @@ impl Chosen {
             let ids = self.names().1.into_iter().map(str::to_owned).collect();
             return Ok(ToReplay::Selected(rebuild::Selection { ids, ..rebuild::Selection::default() }));
         }
-        let wanted = self.selection.params.wanted(now)?;
-        if wanted.state.is_some_and(|state| state != State::Applied) {
+        let filter = self.selection.params.filter(now)?;
+        if filter.state.is_some_and(|state| state != State::Applied) {
             let detail = "Only applied events can be applied again: show the state applied, or any.";
             return Err(PageError::Invalid(detail.to_owned()));
         }
-        let is_starred = wanted.event_type.as_ref().is_some_and(|name| name.contains('*'));
-        if wanted.source.is_some() || wanted.subject.is_some() || wanted.member.is_some() || is_starred {
-            return Ok(ToReplay::Matching(Wanted { state: Some(State::Applied), ..wanted }));
+        let is_starred = filter.event_type.as_ref().is_some_and(|name| name.contains('*'));
+        if filter.source.is_some() || filter.subject.is_some() || filter.member.is_some() || is_starred {
+            return Ok(ToReplay::Matching(Filter { state: Some(State::Applied), ..filter }));
         }
-        let Wanted { event_type, since, until, .. } = wanted;
+        let Filter { event_type, since, until, .. } = filter;
         let selection = rebuild::Selection { event_type, since, until, ..rebuild::Selection::default() };
         Ok(ToReplay::Selected(selection))
     }
@@ -119,7 +119,7 @@ enum ToReplay {
     /// A replay finds them by itself.
     Selected(rebuild::Selection),
     /// They are searched as the list does it.
-    Matching(Wanted),
+    Matching(Filter),
 }
 
 #[cfg(test)]
@@ -158,8 +158,8 @@ mod tests {
         for filter in
             ["source=stripe", "type=invoice.*", "object=sub_1&related=true", "member=ada@example.com"]
         {
-            let ToReplay::Matching(wanted) = to_replay(filter) else { panic!("{filter}") };
-            assert_eq!(wanted.state, Some(State::Applied), "{filter}");
+            let ToReplay::Matching(matching) = to_replay(filter) else { panic!("{filter}") };
+            assert_eq!(matching.state, Some(State::Applied), "{filter}");
         }
         let ToReplay::Selected(selection) = to_replay("type=invoice.paid&since=2026-01-01") else { panic!() };
         assert_eq!(selection.event_type.as_deref(), Some("invoice.paid"));

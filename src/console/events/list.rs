@@ -16,7 +16,7 @@ use crate::console::html::{format, query};
 use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::envelope::Source;
-use crate::ops::events::{self, Event, Owner, State as EventState, Wanted};
+use crate::ops::events::{self, Event, Filter, Owner, State as EventState};
 use crate::ops::views::{self, View};
 
 /// What the list is called in addresses.
@@ -77,14 +77,14 @@ impl Params {
         query::address(HERE, self.filters().into_iter().chain(rest))
     }
 
-    pub(in crate::console) fn wanted(&self, now: OffsetDateTime) -> Result<Wanted, PageError> {
+    pub(in crate::console) fn filter(&self, now: OffsetDateTime) -> Result<Filter, PageError> {
         if !self.q.is_empty() {
             search::parse(&self.q)?;
             let detail = "q is a search on the page alone: use the parameters that its address gets.";
             return Err(PageError::Invalid(detail.to_owned()));
         }
         let state = query::text("state", &self.state)?.map(|state| state.parse()).transpose();
-        Ok(Wanted {
+        Ok(Filter {
             source: query::text("source", &self.source)?,
             event_type: query::text("type", &self.event_type)?,
             subject: query::text("object", &self.object)?,
@@ -142,7 +142,7 @@ impl Events {
 
 async fn read(console: &Console, params: &Params, choices: &[Choice]) -> Result<Rows<Listing>, PageError> {
     let cursor = query::cursor(&params.cursor);
-    let page = events::list(console.pool(), &params.wanted(console.now())?, cursor, LIMIT).await?;
+    let page = events::list(console.pool(), &params.filter(console.now())?, cursor, LIMIT).await?;
     let owners = if columns::is_shown(choices, MEMBER) {
         events::owners(console.pool(), &page.events).await?
     } else {

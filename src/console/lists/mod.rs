@@ -39,16 +39,16 @@ pub(super) const LISTS: [&str; 10] = [
 /// A list and its filter.
 enum List {
     Members(members::PageRequest),
-    Events(events::Wanted),
+    Events(events::Filter),
     DeadLetters(dead_letters::Selection),
-    Parked(parked::Wanted),
+    Parked(parked::Filter),
     Tickets(tickets::Filter),
     Messages(messages::Filter),
     /// In this status.
     Campaigns(Option<String>),
     Movements(Cell),
     Cohort(CohortMonth),
-    Acts(audit::Wanted),
+    Acts(audit::Filter),
 }
 
 /// Rows as the API has them, and where the next ones begin.
@@ -110,7 +110,7 @@ impl List {
             }
             "events" => {
                 let params: events_page::list::Params = query::parse(uri)?;
-                (Self::Events(params.wanted(now)?), query::audited(&params.filters()))
+                (Self::Events(params.filter(now)?), query::audited(&params.filters()))
             }
             "dead-letters" => {
                 let params: DeadLetterParams = query::parse(uri)?;
@@ -118,7 +118,7 @@ impl List {
             }
             "parked" => {
                 let params: parked_page::Params = query::parse(uri)?;
-                (Self::Parked(params.wanted()?), query::audited(&params.filters()))
+                (Self::Parked(params.filter()?), query::audited(&params.filters()))
             }
             "tickets" => {
                 let params: tickets_page::Params = query::parse(uri)?;
@@ -142,7 +142,7 @@ impl List {
             }
             "audit" => {
                 let params: audit_page::Params = query::parse(uri)?;
-                (Self::Acts(params.wanted()?), query::audited(&params.filters()))
+                (Self::Acts(params.filter()?), query::audited(&params.filters()))
             }
             _ => return Err(PageError::NotFound),
         })
@@ -180,16 +180,16 @@ impl List {
                 let page = members::list(pool, &request, console.now()).await?;
                 Rows::of(&page.members, page.next_cursor)
             }
-            Self::Events(wanted) => {
-                let page = events::list(pool, wanted, after, MAX_LIMIT).await?;
+            Self::Events(filter) => {
+                let page = events::list(pool, filter, after, MAX_LIMIT).await?;
                 Rows::of(&page.events, page.next_cursor)
             }
             Self::DeadLetters(selection) => {
                 let page = dead_letters::page(pool, selection, after, MAX_LIMIT).await?;
                 Rows::of(&page.dead_letters, page.next_cursor)
             }
-            Self::Parked(wanted) => {
-                let page = parked::page(pool, wanted, after, MAX_LIMIT).await?;
+            Self::Parked(filter) => {
+                let page = parked::page(pool, filter, after, MAX_LIMIT).await?;
                 Rows::of(&page.parked, page.next_cursor)
             }
             Self::Tickets(filter) => {
@@ -212,8 +212,8 @@ impl List {
                 let page = ledger::cohort_customers(pool, cohort, after, MAX_LIMIT).await?;
                 Rows::of(&page.customers, page.next_cursor)
             }
-            Self::Acts(wanted) => {
-                let page = audit::list(pool, wanted, after, MAX_LIMIT).await?;
+            Self::Acts(filter) => {
+                let page = audit::list(pool, filter, after, MAX_LIMIT).await?;
                 Rows::of(&page.acts, page.next_cursor)
             }
         })
@@ -223,9 +223,9 @@ impl List {
     async fn count(&self, pool: &PgPool) -> Result<(Option<Count>, Option<Count>), PageError> {
         let count = match self {
             Self::Members(request) => members::count(pool, &request.filter).await?,
-            Self::Events(wanted) => events::count(pool, wanted).await?,
+            Self::Events(filter) => events::count(pool, filter).await?,
             Self::DeadLetters(selection) => dead_letters::capped_count(pool, selection).await?,
-            Self::Parked(wanted) => parked::count(pool, wanted).await?,
+            Self::Parked(filter) => parked::count(pool, filter).await?,
             Self::Tickets(filter) => tickets::count(pool, filter).await?,
             Self::Messages(filter) => messages::count(pool, filter).await?,
             Self::Campaigns(status) => campaigns::count(pool, status.as_deref()).await?,
@@ -239,7 +239,7 @@ impl List {
                 return Ok((movements, customers));
             }
             Self::Cohort(cohort) => ledger::count_cohort(pool, cohort).await?,
-            Self::Acts(wanted) => audit::count(pool, wanted).await?,
+            Self::Acts(filter) => audit::count(pool, filter).await?,
         };
         Ok((count, None))
     }

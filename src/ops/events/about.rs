@@ -6,7 +6,7 @@ use sqlx::{PgExecutor, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::EVENT;
-use super::list::{Place, Wanted, push_from, push_order};
+use super::list::{Filter, Place, push_from, push_order};
 use crate::database;
 use crate::ops::members::find_by_email;
 use crate::ops::page::{PageError, Seek};
@@ -34,7 +34,7 @@ pub(super) struct About {
     named: Vec<String>,
 }
 
-impl Wanted {
+impl Filter {
     /// What the events are about; `None` if the filter does not say.
     pub(super) async fn about(&self, pool: &PgPool) -> Result<Option<About>, PageError> {
         let linked = match &self.subject {

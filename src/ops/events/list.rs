@@ -16,7 +16,7 @@ const WALKS: usize = 10;
 
 /// A filter; all conditions must hold.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct Filter {
     /// Of this source.
     pub source: Option<String>,
     /// Of this type; `*` matches anything.
@@ -59,7 +59,7 @@ struct Placed {
     place: OffsetDateTime,
     /// Its index among the events that the statement read.
     number: i64,
-    is_wanted: bool,
+    is_match: bool,
 }
 
 /// The position after a page.
@@ -84,13 +84,13 @@ const STRETCHES: [Stretch; 4] = [
     Stretch { states: &[State::Failing], condition: "state = 'pending' and alone", place: "next_attempt_at" },
 ];
 
-/// One page of the events that are `wanted`, after `cursor`, at most `limit`.
+/// One page of the events that match `filter`, after `cursor`, at most `limit`.
 ///
 /// # Errors
 /// If the cursor or the limit is invalid, or the database does not answer.
 pub async fn list(
     pool: &PgPool,
-    wanted: &Wanted,
+    filter: &Filter,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page, PageError> {
@@ -99,16 +99,16 @@ pub async fn list(
         Some(cursor) => Place::decode(cursor).map(|(seek, place)| (Some(seek), Some(place)))?,
         None => (None, None),
     };
-    let about = wanted.about(pool).await?;
+    let about = filter.about(pool).await?;
     let (walk_by, start) = (seek.unwrap_or_default(), from.clone());
-    let step = if wanted.may_skip_some() { WALK } else { page::one_more(limit) };
+    let step = if filter.may_skip_some() { WALK } else { page::one_more(limit) };
     let mut found: Vec<Placed> = Vec::with_capacity(limit + 1);
     let mut more = true;
     for _ in 0..WALKS {
-        let walked = walk(pool, (wanted, about.as_ref()), (walk_by, from.as_ref()), step).await?;
+        let walked = walk(pool, (filter, about.as_ref()), (walk_by, from.as_ref()), step).await?;
         more = walked.last().is_some_and(|last| last.number == step);
         from = walked.last().map(Placed::place).or(from);
-        found.extend(walked.into_iter().filter(|placed| placed.is_wanted));
+        found.extend(walked.into_iter().filter(|placed| placed.is_match));
         if !more || found.len() > limit {
             break;
         }
@@ -142,38 +142,38 @@ fn to_page(
     }
 }
 
-/// How many events are `wanted`; `None` if counting takes too long.
+/// How many events match `filter`; `None` if counting takes too long.
 ///
 /// # Errors
 /// If the filter cannot be used, or the database does not answer.
-pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, PageError> {
+pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, PageError> {
     let mut query = page::counting();
-    if let Some(about) = wanted.about(pool).await? {
+    if let Some(about) = filter.about(pool).await? {
         query.push("select 1 from (");
         about.push(&mut query, (Seek::default(), None), i64::MAX);
         query.push(") e where ");
-        wanted.push_matching(&mut query);
+        filter.push_matching(&mut query);
         return Ok(page::count(pool, query).await?);
     }
-    for (at, stretch) in wanted.stretches().enumerate() {
+    for (at, stretch) in filter.stretches().enumerate() {
         query.push(if at > 0 { " union all " } else { "" }).push("select 1 from ingest.events where ");
         query.push(stretch.condition);
-        push_bounds(&mut query, stretch, wanted);
-        if let Some(source) = &wanted.source {
+        push_bounds(&mut query, stretch, filter);
+        if let Some(source) = &filter.source {
             query.push(" and source = ").push_bind(source.clone());
         }
-        if let Some(pattern) = &wanted.event_type {
+        if let Some(pattern) = &filter.event_type {
             query.push(" and event_type like ").push_bind(like(pattern));
         }
     }
     Ok(page::count(pool, query).await?)
 }
 
-/// The newest events that are `wanted`, at most `limit`, however far back.
-pub async fn newest(pool: &PgPool, wanted: &Wanted, limit: usize) -> Result<Vec<Event>, PageError> {
+/// The newest events that match `filter`, at most `limit`, however far back.
+pub async fn newest(pool: &PgPool, filter: &Filter, limit: usize) -> Result<Vec<Event>, PageError> {
     let (mut events, mut cursor) = (Vec::new(), None);
     loop {
-        let page = list(pool, wanted, cursor.as_deref(), page::MAX_LIMIT).await?;
+        let page = list(pool, filter, cursor.as_deref(), page::MAX_LIMIT).await?;
         events.extend(page.events);
         cursor = page.next_cursor;
         if cursor.is_none() || events.len() >= limit {
@@ -183,45 +183,45 @@ pub async fn newest(pool: &PgPool, wanted: &Wanted, limit: usize) -> Result<Vec<
     }
 }
 
-/// Reads the next `step` events by an index; returns those that are wanted, and always the last one.
+/// Reads the next `step` events by an index; returns those that match, and always the last one.
 async fn walk(
     pool: &PgPool,
-    (wanted, about): (&Wanted, Option<&About>),
+    (filter, about): (&Filter, Option<&About>),
     from: (Seek, Option<&Place>),
     step: i64,
 ) -> Result<Vec<Placed>, sqlx::Error> {
     let mut query = QueryBuilder::new("select * from (select e.*, row_number() over (");
     push_order(&mut query, "place", from.0);
     query.push(") as number, count(*) over () as steps, ");
-    wanted.push_matching(&mut query);
-    query.push(" as is_wanted from (select * from (");
+    filter.push_matching(&mut query);
+    query.push(" as is_match from (select * from (");
     match about {
         Some(about) => about.push(&mut query, from, step),
         None => {
-            for (at, stretch) in wanted.stretches().enumerate() {
+            for (at, stretch) in filter.stretches().enumerate() {
                 query.push(if at > 0 { " union all " } else { "" });
-                push(&mut query, stretch, wanted, from, step);
+                push(&mut query, stretch, filter, from, step);
             }
         }
     }
     query.push(") e");
     push_order(&mut query, "place", from.0);
     query.push(" limit ").push_bind(step);
-    query.push(") e) e where is_wanted or number = steps order by number");
+    query.push(") e) e where is_match or number = steps order by number");
     query.build_query_as().fetch_all(pool).await
 }
 
 fn push(
     query: &mut QueryBuilder<Postgres>,
     stretch: &Stretch,
-    wanted: &Wanted,
+    filter: &Filter,
     from: (Seek, Option<&Place>),
     step: i64,
 ) {
     let place = stretch.place;
     query.push("(").push(EVENT).push(", ").push(place).push(" as place from ingest.events where ");
     query.push(stretch.condition);
-    push_bounds(query, stretch, wanted);
+    push_bounds(query, stretch, filter);
     push_from(query, place, from);
     push_order(query, place, from.0);
     query.push(" limit ").push_bind(step).push(")");
@@ -241,9 +241,9 @@ pub(super) fn push_from(
     }
 }
 
-fn push_bounds(query: &mut QueryBuilder<Postgres>, &Stretch { place, .. }: &Stretch, wanted: &Wanted) {
+fn push_bounds(query: &mut QueryBuilder<Postgres>, &Stretch { place, .. }: &Stretch, filter: &Filter) {
     query.push(" and ").push(place).push(" is not null");
-    for (bound, moment) in [(" >= ", wanted.since), (" < ", wanted.until)] {
+    for (bound, moment) in [(" >= ", filter.since), (" < ", filter.until)] {
         if let Some(moment) = moment {
             query.push(" and ").push(place).push(bound).push_bind(moment);
         }
@@ -257,7 +257,7 @@ pub(super) fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, seek: 
     }
 }
 
-impl Wanted {
+impl Filter {
     /// The ranges with events in the state, or in any.
     fn stretches(&self) -> impl Iterator<Item = &'static Stretch> {
         let state = self.state;

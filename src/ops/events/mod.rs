@@ -20,7 +20,7 @@ use crate::store::audit::{self, Act};
 
 pub(super) use about::{NAMES_USER, USER_NAMED};
 pub use body::{body, lines};
-pub use list::{Page, Wanted, count, list, newest};
+pub use list::{Filter, Page, count, list, newest};
 pub use matching::matching;
 pub use minimal::minimal;
 pub use owners::{Owner, owners};

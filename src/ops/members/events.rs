@@ -5,7 +5,7 @@
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::ops::events::{self, Page, Wanted};
+use crate::ops::events::{self, Filter, Page};
 use crate::ops::page::PageError;
 
 /// One page of the events about the member, after `cursor`, at most `limit`; `None` if there is no such account.
@@ -18,9 +18,9 @@ pub async fn events(
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Option<Page>, PageError> {
-    let wanted = Wanted { member: Some(user_id.to_string()), ..Wanted::default() };
+    let filter = Filter { member: Some(user_id.to_string()), ..Filter::default() };
     let is_there = is_there(&mut *pool.acquire().await?, user_id).await?;
-    Ok(if is_there { Some(events::list(pool, &wanted, cursor, limit).await?) } else { None })
+    Ok(if is_there { Some(events::list(pool, &filter, cursor, limit).await?) } else { None })
 }
 
 /// Whether there is such an account.

@@ -44,7 +44,7 @@ pub struct Page {
 
 /// A filter; all conditions must hold.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct Filter {
     /// For this reason.
     pub reason: Option<String>,
     /// This object or number.
@@ -58,9 +58,9 @@ pub struct Wanted {
 /// The most items, and events about them, that are acted on at once: one more than a replay takes.
 const MAX_CHOSEN: i64 = 1_001;
 
-/// The objects of the parked items that are `wanted`, each once.
-pub async fn subjects(pool: &PgPool, wanted: &Wanted) -> Result<Vec<String>, sqlx::Error> {
-    let parked = list(pool, wanted, MAX_CHOSEN).await?;
+/// The objects of the parked items that match `filter`, each once.
+pub async fn subjects(pool: &PgPool, filter: &Filter) -> Result<Vec<String>, sqlx::Error> {
+    let parked = list(pool, filter, MAX_CHOSEN).await?;
     let subjects: BTreeSet<String> = parked.into_iter().map(|it| it.subject).collect();
     Ok(subjects.into_iter().collect())
 }
@@ -82,9 +82,9 @@ struct Place {
     reason: String,
 }
 
-/// The parked items that are `wanted`, oldest first, at most `limit`.
-pub async fn list(pool: &PgPool, wanted: &Wanted, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
-    list_after(pool, wanted, None, limit).await
+/// The parked items that match `filter`, oldest first, at most `limit`.
+pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
+    list_after(pool, filter, None, limit).await
 }
 
 /// One page of [`list`], after `cursor`.
@@ -93,13 +93,13 @@ pub async fn list(pool: &PgPool, wanted: &Wanted, limit: i64) -> Result<Vec<Wait
 /// If the cursor or the limit is invalid, or the database does not answer.
 pub async fn page(
     pool: &PgPool,
-    wanted: &Wanted,
+    filter: &Filter,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
     let after = cursor.map(Place::decode).transpose()?;
-    let mut parked = list_after(pool, wanted, after.as_ref(), page::one_more(limit)).await?;
+    let mut parked = list_after(pool, filter, after.as_ref(), page::one_more(limit)).await?;
     let seek = after.map(|place| place.seek);
     let Neighbours { next, prev } = page::paginate(&mut parked, limit, seek, |it| {
         [page::from_moment(it.parked_at), it.subject.clone(), it.reason.clone()]
@@ -107,12 +107,12 @@ pub async fn page(
     Ok(Page { parked, next_cursor: next, prev_cursor: prev, count: None })
 }
 
-/// How many parked items are `wanted`; `None` if counting takes too long.
-pub async fn count(pool: &PgPool, wanted: &Wanted) -> Result<Option<Count>, sqlx::Error> {
+/// How many parked items match `filter`; `None` if counting takes too long.
+pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, sqlx::Error> {
     let mut query = page::counting();
     for (at, part) in PARTS.into_iter().enumerate() {
         query.push(if at > 0 { " union all " } else { "" }).push(part);
-        wanted.push(&mut query);
+        filter.push(&mut query);
     }
     page::count(pool, query).await
 }
@@ -126,14 +126,14 @@ impl Place {
 
 async fn list_after(
     pool: &PgPool,
-    wanted: &Wanted,
+    filter: &Filter,
     after: Option<&Place>,
     limit: i64,
 ) -> Result<Vec<Waiting>, sqlx::Error> {
     let mut query = QueryBuilder::new("");
     for (at, part) in PARTS.into_iter().enumerate() {
         query.push(if at > 0 { " union all (" } else { "(" }).push(part);
-        wanted.push(&mut query);
+        filter.push(&mut query);
         push_place(&mut query, after, limit);
         query.push(")");
     }
@@ -173,7 +173,7 @@ select * from (
     from ingest.sms_facts f where f.tied
 ) messages where true";
 
-impl Wanted {
+impl Filter {
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
         for (column, value) in [(" and reason = ", &self.reason), (" and subject = ", &self.subject)] {
             if let Some(value) = value {

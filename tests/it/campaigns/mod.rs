@@ -112,9 +112,9 @@ async fn lead_of_two_campaigns_is_parked() {
     lead(&app, "a@example.com", ["spring", "google", ""]).await;
     campaign(&app, "two", "utm_campaign, utm_source", "'Spring', 'google'").await;
     assert_eq!(sums(&app).await, ["one: 0 0 0", "two: 0 0 0"]);
-    let wanted =
-        parked::Wanted { reason: Some("ambiguous_campaign".to_owned()), ..parked::Wanted::default() };
-    let parked = || parked::list(&app.database.pool, &wanted, 10);
+    let filter =
+        parked::Filter { reason: Some("ambiguous_campaign".to_owned()), ..parked::Filter::default() };
+    let parked = || parked::list(&app.database.pool, &filter, 10);
     assert_eq!(parked().await.unwrap()[0].detail, "campaigns that its UTM fields name: one, two");
     assert_eq!(differences(&app.store, false).await, [""; 0]);
 

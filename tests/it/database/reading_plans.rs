@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use memberflow::clock::Clock;
 use memberflow::ops::dead_letters::{self, Limits, Selection};
-use memberflow::ops::events::{self, State, Wanted};
+use memberflow::ops::events::{self, State};
 use memberflow::ops::ledger::{About, Cell, CohortMonth, Month, Question};
 use memberflow::ops::members::{Direction, Filter, PageRequest, Sort, SortBy};
 use memberflow::ops::{audit, campaigns, ledger, members, messages, overview, parked, sources, tickets};
@@ -111,13 +111,13 @@ async fn read_everything(pool: &PgPool) {
         [(None, None), (Some("unknown_user"), None), (None, Some("cus")), (Some("no_tier"), Some("cus"))]
     {
         let (reason, subject) = (reason.map(str::to_owned), subject.map(str::to_owned));
-        let wanted = parked::Wanted { reason, subject, ..parked::Wanted::default() };
-        let page = parked::page(pool, &wanted, None, 1).await.unwrap();
+        let filter = parked::Filter { reason, subject, ..parked::Filter::default() };
+        let page = parked::page(pool, &filter, None, 1).await.unwrap();
         if let Some(cursor) = page.next_cursor {
-            let behind = parked::page(pool, &wanted, Some(&cursor), 1).await.unwrap();
-            parked::page(pool, &wanted, behind.prev_cursor.as_deref(), 1).await.unwrap();
+            let behind = parked::page(pool, &filter, Some(&cursor), 1).await.unwrap();
+            parked::page(pool, &filter, behind.prev_cursor.as_deref(), 1).await.unwrap();
         }
-        let subjects = parked::subjects(pool, &wanted).await.unwrap();
+        let subjects = parked::subjects(pool, &filter).await.unwrap();
         parked::events(pool, &subjects).await.unwrap();
     }
     overview::overview(pool, NOW).await.unwrap();
@@ -162,35 +162,44 @@ async fn read_cohort(pool: &PgPool, currency: &str, began: Month) {
 
 async fn read_events(pool: &PgPool) {
     let text = |text: &str| Some(text.to_owned());
-    for wanted in [
-        Wanted::default(),
-        Wanted { event_type: text("invoice.*"), ..Wanted::default() },
-        Wanted { source: text("twilio"), since: Some(NOW), until: Some(NOW), ..Wanted::default() },
-        Wanted { subject: text("sub_1"), ..Wanted::default() },
-        Wanted {
+    for filter in [
+        events::Filter::default(),
+        events::Filter { event_type: text("invoice.*"), ..events::Filter::default() },
+        events::Filter {
+            source: text("twilio"),
+            since: Some(NOW),
+            until: Some(NOW),
+            ..events::Filter::default()
+        },
+        events::Filter { subject: text("sub_1"), ..events::Filter::default() },
+        events::Filter {
             subject: text("in_1_before"),
             related: true,
             state: Some(State::Applied),
-            ..Wanted::default()
+            ..events::Filter::default()
         },
-        Wanted { member: text("1@example.com"), event_type: text("invoice.*"), ..Wanted::default() },
-        Wanted {
+        events::Filter {
+            member: text("1@example.com"),
+            event_type: text("invoice.*"),
+            ..events::Filter::default()
+        },
+        events::Filter {
             state: Some(State::Applied),
             since: Some(time::OffsetDateTime::UNIX_EPOCH),
-            ..Wanted::default()
+            ..events::Filter::default()
         },
-        Wanted { state: Some(State::Waiting), ..Wanted::default() },
-        Wanted { state: Some(State::Failing), ..Wanted::default() },
-        Wanted { state: Some(State::Dead), ..Wanted::default() },
+        events::Filter { state: Some(State::Waiting), ..events::Filter::default() },
+        events::Filter { state: Some(State::Failing), ..events::Filter::default() },
+        events::Filter { state: Some(State::Dead), ..events::Filter::default() },
     ] {
-        let page = events::list(pool, &wanted, None, 1).await.unwrap();
+        let page = events::list(pool, &filter, None, 1).await.unwrap();
         if let Some(cursor) = page.next_cursor {
-            let behind = events::list(pool, &wanted, Some(&cursor), 1).await.unwrap();
-            events::list(pool, &wanted, behind.prev_cursor.as_deref(), 1).await.unwrap();
+            let behind = events::list(pool, &filter, Some(&cursor), 1).await.unwrap();
+            events::list(pool, &filter, behind.prev_cursor.as_deref(), 1).await.unwrap();
         }
     }
     assert!(events::show(pool, "stripe", "evt_dead_1").await.unwrap().is_some());
-    let all = events::list(pool, &Wanted::default(), None, 200).await.unwrap().events;
+    let all = events::list(pool, &events::Filter::default(), None, 200).await.unwrap().events;
     let owners = events::owners(pool, &all).await.unwrap();
     assert!(owners.iter().any(Option::is_some) && owners.iter().any(Option::is_none));
 }
@@ -217,22 +226,22 @@ async fn read_messages(pool: &PgPool) {
 
 async fn read_acts(pool: &PgPool) {
     let text = |text: &str| Some(text.to_owned());
-    for wanted in [
-        audit::Wanted::default(),
-        audit::Wanted { actor: text("ada"), ..audit::Wanted::default() },
-        audit::Wanted { act: text("rebuild"), since: Some(NOW), ..audit::Wanted::default() },
-        audit::Wanted { member: Some(Uuid::from_u128(1)), act: text("rebuild"), ..audit::Wanted::default() },
-        audit::Wanted {
+    for filter in [
+        audit::Filter::default(),
+        audit::Filter { actor: text("ada"), ..audit::Filter::default() },
+        audit::Filter { act: text("rebuild"), since: Some(NOW), ..audit::Filter::default() },
+        audit::Filter { member: Some(Uuid::from_u128(1)), act: text("rebuild"), ..audit::Filter::default() },
+        audit::Filter {
             actor: text("ada"),
             act: text("rebuild"),
             until: Some(NOW),
-            ..audit::Wanted::default()
+            ..audit::Filter::default()
         },
     ] {
-        let page = audit::list(pool, &wanted, None, 1).await.unwrap();
+        let page = audit::list(pool, &filter, None, 1).await.unwrap();
         if let Some(cursor) = page.next_cursor {
-            let behind = audit::list(pool, &wanted, Some(&cursor), 1).await.unwrap();
-            audit::list(pool, &wanted, behind.prev_cursor.as_deref(), 1).await.unwrap();
+            let behind = audit::list(pool, &filter, Some(&cursor), 1).await.unwrap();
+            audit::list(pool, &filter, behind.prev_cursor.as_deref(), 1).await.unwrap();
         }
     }
 }

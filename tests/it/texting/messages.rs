@@ -106,8 +106,8 @@ async fn number_of_several_members_is_flagged() {
         "select array_to_string(users, ' ') as t from ingest.unmatched_numbers where number = '12025550112'";
     assert_eq!(text(&app, flagged).await, format!("{first} {second}"));
     app.apply([event(2, 2, &[("From", "+15550199"), ("To", OURS), ("Body", "Hi")])]).await;
-    let wanted = parked::Wanted { reason: Some("unmatched_number".to_owned()), ..parked::Wanted::default() };
-    let listed = parked::list(&app.database.pool, &wanted, 9).await.unwrap();
+    let filter = parked::Filter { reason: Some("unmatched_number".to_owned()), ..parked::Filter::default() };
+    let listed = parked::list(&app.database.pool, &filter, 9).await.unwrap();
     let listed: Vec<(&str, &str)> =
         listed.iter().map(|it| (it.subject.as_str(), it.detail.as_str())).collect();
     let several = format!("several have this number: {first}, {second}");
@@ -125,9 +125,9 @@ async fn contradicting_final_statuses_are_parked_until_one_is_later() {
         event(1, 2, &[&parameters[..], &[("RawDlrDoneDate", done_at)]].concat())
     };
     app.apply([final_one("delivered", "", ""), final_one("undelivered", "30003", "")]).await;
-    let wanted =
-        parked::Wanted { reason: Some("contradicting_status".to_owned()), ..parked::Wanted::default() };
-    let listed = parked::list(&app.database.pool, &wanted, 9).await.unwrap();
+    let filter =
+        parked::Filter { reason: Some("contradicting_status".to_owned()), ..parked::Filter::default() };
+    let listed = parked::list(&app.database.pool, &filter, 9).await.unwrap();
     let listed: Vec<(&str, &str)> =
         listed.iter().map(|it| (it.subject.as_str(), it.detail.as_str())).collect();
     assert_eq!(
@@ -141,7 +141,7 @@ async fn contradicting_final_statuses_are_parked_until_one_is_later() {
 
     app.apply([final_one("delivered", "", "2611201159"), final_one("undelivered", "30003", "2611201200")])
         .await;
-    assert_eq!(parked::list(&app.database.pool, &wanted, 9).await.unwrap(), []);
+    assert_eq!(parked::list(&app.database.pool, &filter, 9).await.unwrap(), []);
     assert_eq!(text(&app, "select status from public.sms_messages").await, "failed");
 }
 
