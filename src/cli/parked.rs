@@ -9,7 +9,7 @@ use super::terminal::printable;
 use super::{Exit, print};
 use crate::config::Config;
 use crate::database;
-use crate::ops::parked::{self, Filter, Waiting};
+use crate::ops::parked::{self, Filter, ParkedItem};
 
 /// List items that wait for missing information: a user, a tier, an object at Stripe, the owner of a number.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub async fn run(args: ParkedArgs, config: &Config) -> anyhow::Result<Exit> {
     print(&waiting.context("cannot read what is parked")?, args.json, |waiting| table(waiting))
 }
 
-fn table(waiting: &[Waiting]) -> String {
+fn table(waiting: &[ParkedItem]) -> String {
     if waiting.is_empty() {
         return "nothing is parked".to_owned();
     }

@@ -14,7 +14,7 @@ use super::html::{format, query};
 use super::state::Console;
 use crate::config::console_roles::Role;
 use crate::console::session::Session;
-use crate::ops::audit::{self, Filter, Line};
+use crate::ops::audit::{self, AuditEntry, Filter};
 use crate::ops::views::{self, View};
 
 /// What the list is called in addresses.
@@ -75,7 +75,7 @@ impl Params {
 struct Audit {
     frame: Frame,
     params: Params,
-    acts: Vec<Line>,
+    acts: Vec<AuditEntry>,
     pages: Pages,
     downloads: Downloads,
     choices: Vec<Choice>,
@@ -100,7 +100,7 @@ const COLUMNS: [Known; 4] = [
     usual("outcome", "Outcome"),
 ];
 
-async fn read(console: &Console, params: &Params) -> Result<Rows<Line>, PageError> {
+async fn read(console: &Console, params: &Params) -> Result<Rows<AuditEntry>, PageError> {
     let cursor = query::cursor(&params.cursor);
     let page = audit::list(console.pool(), &params.filter()?, cursor, LIMIT).await?;
     Ok(Rows { rows: page.acts, next: page.next_cursor, prev: page.prev_cursor })

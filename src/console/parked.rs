@@ -18,7 +18,7 @@ use super::html::{format, query};
 use super::state::Console;
 use crate::config::console_roles::Role;
 use crate::console::session::Session;
-use crate::ops::parked::{self, Filter, Parked, Waiting};
+use crate::ops::parked::{self, Filter, Parked, ParkedItem};
 use crate::ops::views::{self, View};
 
 /// What the list is called in addresses.
@@ -71,7 +71,7 @@ struct List {
     frame: Frame,
     params: Params,
     reasons: Vec<Parked>,
-    parked: Vec<Waiting>,
+    parked: Vec<ParkedItem>,
     pages: Pages,
     downloads: Downloads,
     choices: Vec<Choice>,
@@ -96,7 +96,7 @@ const COLUMNS: [Known; 4] = [
     usual("since", "Since"),
 ];
 
-async fn read(console: &Console, params: &Params) -> Result<Rows<Waiting>, PageError> {
+async fn read(console: &Console, params: &Params) -> Result<Rows<ParkedItem>, PageError> {
     let cursor = query::cursor(&params.cursor);
     let page = parked::page(console.pool(), &params.filter()?, cursor, LIMIT).await?;
     Ok(Rows { rows: page.parked, next: page.next_cursor, prev: page.prev_cursor })

@@ -12,7 +12,7 @@ use super::page::{self, Count, Neighbours, PageError};
 /// One act.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = AuditLine)]
-pub struct Line {
+pub struct AuditEntry {
     /// The row's number.
     pub id: i64,
     /// When.
@@ -50,7 +50,7 @@ pub struct Filter {
 #[schema(as = AuditPage)]
 pub struct Page {
     /// The newest first.
-    pub acts: Vec<Line>,
+    pub acts: Vec<AuditEntry>,
     /// The cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
@@ -74,13 +74,13 @@ pub async fn list(
     let mut query = QueryBuilder::new("");
     filter.push(&mut query);
     let seek = page::push_seek_by_moment(&mut query, "at", cursor, limit)?;
-    let mut acts: Vec<Line> = query.build_query_as().fetch_all(pool).await?;
+    let mut acts: Vec<AuditEntry> = query.build_query_as().fetch_all(pool).await?;
     let Neighbours { next, prev } =
         page::paginate(&mut acts, limit, seek, |act| [page::from_moment(act.at), act.id.to_string()]);
     Ok(Page { acts, next_cursor: next, prev_cursor: prev, count: None })
 }
 
-const LINES: &str = "select id, at, actor, act, arguments, outcome from ";
+const ENTRIES: &str = "select id, at, actor, act, arguments, outcome from ";
 
 /// The acts with a user among their arguments, and those with a ticket of the user; each id follows.
 const OF_USER: &str = "((select a.* from ingest.audit_log a where a.arguments ->> 'user_id' = ";
@@ -99,7 +99,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, sqlx
 
 impl Filter {
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
-        query.push(LINES);
+        query.push(ENTRIES);
         match self.member {
             None => query.push("ingest.audit_log where true"),
             Some(member) => {

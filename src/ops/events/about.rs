@@ -6,7 +6,7 @@ use sqlx::{PgExecutor, PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::EVENT;
-use super::list::{Filter, Place, push_from, push_order};
+use super::list::{CursorPosition, Filter, push_from, push_order};
 use crate::database;
 use crate::ops::members::find_by_email;
 use crate::ops::page::{PageError, Seek};
@@ -124,7 +124,7 @@ impl About {
     pub(super) fn push(
         &self,
         query: &mut QueryBuilder<Postgres>,
-        (seek, from): (Seek, Option<&Place>),
+        (seek, from): (Seek, Option<&CursorPosition>),
         limit: i64,
     ) {
         let push_rest = |query: &mut QueryBuilder<Postgres>| {

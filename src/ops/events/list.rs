@@ -53,7 +53,7 @@ pub struct Page {
 
 /// An event with its position in the list.
 #[derive(Debug, FromRow)]
-struct Placed {
+struct ListedEvent {
     #[sqlx(flatten)]
     event: Event,
     place: OffsetDateTime,
@@ -64,24 +64,28 @@ struct Placed {
 
 /// The position after a page.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place(OffsetDateTime, String, String);
+pub(super) struct CursorPosition(OffsetDateTime, String, String);
 
 /// A range of events that one index has in order.
-struct Stretch {
+struct IndexRange {
     states: &'static [State],
     condition: &'static str,
     place: &'static str,
 }
 
-const STRETCHES: [Stretch; 4] = [
-    Stretch { states: &[State::Applied], condition: "state = 'applied'", place: "applied_at" },
-    Stretch { states: &[State::Dead], condition: "state = 'dead'", place: "dead_at" },
-    Stretch {
+const INDEX_RANGES: [IndexRange; 4] = [
+    IndexRange { states: &[State::Applied], condition: "state = 'applied'", place: "applied_at" },
+    IndexRange { states: &[State::Dead], condition: "state = 'dead'", place: "dead_at" },
+    IndexRange {
         states: &[State::Waiting],
         condition: "state = 'pending' and not alone",
         place: "next_attempt_at",
     },
-    Stretch { states: &[State::Failing], condition: "state = 'pending' and alone", place: "next_attempt_at" },
+    IndexRange {
+        states: &[State::Failing],
+        condition: "state = 'pending' and alone",
+        place: "next_attempt_at",
+    },
 ];
 
 /// One page of the events that match `filter`, after `cursor`, at most `limit`.
@@ -96,19 +100,19 @@ pub async fn list(
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
     let (seek, mut from) = match cursor {
-        Some(cursor) => Place::decode(cursor).map(|(seek, place)| (Some(seek), Some(place)))?,
+        Some(cursor) => CursorPosition::decode(cursor).map(|(seek, place)| (Some(seek), Some(place)))?,
         None => (None, None),
     };
     let about = filter.about(pool).await?;
     let (walk_by, start) = (seek.unwrap_or_default(), from.clone());
     let step = if filter.may_skip_some() { WALK } else { page::one_more(limit) };
-    let mut found: Vec<Placed> = Vec::with_capacity(limit + 1);
+    let mut found: Vec<ListedEvent> = Vec::with_capacity(limit + 1);
     let mut more = true;
     for _ in 0..WALKS {
         let walked = walk(pool, (filter, about.as_ref()), (walk_by, from.as_ref()), step).await?;
         more = walked.last().is_some_and(|last| last.number == step);
-        from = walked.last().map(Placed::place).or(from);
-        found.extend(walked.into_iter().filter(|placed| placed.is_match));
+        from = walked.last().map(ListedEvent::place).or(from);
+        found.extend(walked.into_iter().filter(|listed| listed.is_match));
         if !more || found.len() > limit {
             break;
         }
@@ -116,17 +120,17 @@ pub async fn list(
     if found.len() > limit {
         more = true;
         found.truncate(limit);
-        from = found.last().map(Placed::place);
+        from = found.last().map(ListedEvent::place);
     }
-    let begin = found.first().map(Placed::place).or(start);
+    let begin = found.first().map(ListedEvent::place).or(start);
     Ok(to_page(found, seek, (begin, from), more))
 }
 
 /// The page of the events that were read by `seek` from one position to another, and whether there are `more` after it.
 fn to_page(
-    mut found: Vec<Placed>,
+    mut found: Vec<ListedEvent>,
     seek: Option<Seek>,
-    (begin, end): (Option<Place>, Option<Place>),
+    (begin, end): (Option<CursorPosition>, Option<CursorPosition>),
     more: bool,
 ) -> Page {
     if seek == Some(Seek::Backward) {
@@ -137,7 +141,7 @@ fn to_page(
     Page {
         next_cursor: last.filter(|_| has_next).map(|place| place.encode(Seek::Forward)),
         prev_cursor: first.filter(|_| has_prev).map(|place| place.encode(Seek::Backward)),
-        events: found.into_iter().map(|placed| placed.event).collect(),
+        events: found.into_iter().map(|listed| listed.event).collect(),
         count: None,
     }
 }
@@ -155,10 +159,10 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, Page
         filter.push_matching(&mut query);
         return Ok(page::count(pool, query).await?);
     }
-    for (at, stretch) in filter.stretches().enumerate() {
+    for (at, range) in filter.index_ranges().enumerate() {
         query.push(if at > 0 { " union all " } else { "" }).push("select 1 from ingest.events where ");
-        query.push(stretch.condition);
-        push_bounds(&mut query, stretch, filter);
+        query.push(range.condition);
+        push_bounds(&mut query, range, filter);
         if let Some(source) = &filter.source {
             query.push(" and source = ").push_bind(source.clone());
         }
@@ -187,9 +191,9 @@ pub async fn newest(pool: &PgPool, filter: &Filter, limit: usize) -> Result<Vec<
 async fn walk(
     pool: &PgPool,
     (filter, about): (&Filter, Option<&About>),
-    from: (Seek, Option<&Place>),
+    from: (Seek, Option<&CursorPosition>),
     step: i64,
-) -> Result<Vec<Placed>, sqlx::Error> {
+) -> Result<Vec<ListedEvent>, sqlx::Error> {
     let mut query = QueryBuilder::new("select * from (select e.*, row_number() over (");
     push_order(&mut query, "place", from.0);
     query.push(") as number, count(*) over () as steps, ");
@@ -198,9 +202,9 @@ async fn walk(
     match about {
         Some(about) => about.push(&mut query, from, step),
         None => {
-            for (at, stretch) in filter.stretches().enumerate() {
+            for (at, range) in filter.index_ranges().enumerate() {
                 query.push(if at > 0 { " union all " } else { "" });
-                push(&mut query, stretch, filter, from, step);
+                push(&mut query, range, filter, from, step);
             }
         }
     }
@@ -213,15 +217,15 @@ async fn walk(
 
 fn push(
     query: &mut QueryBuilder<Postgres>,
-    stretch: &Stretch,
+    range: &IndexRange,
     filter: &Filter,
-    from: (Seek, Option<&Place>),
+    from: (Seek, Option<&CursorPosition>),
     step: i64,
 ) {
-    let place = stretch.place;
+    let place = range.place;
     query.push("(").push(EVENT).push(", ").push(place).push(" as place from ingest.events where ");
-    query.push(stretch.condition);
-    push_bounds(query, stretch, filter);
+    query.push(range.condition);
+    push_bounds(query, range, filter);
     push_from(query, place, from);
     push_order(query, place, from.0);
     query.push(" limit ").push_bind(step).push(")");
@@ -231,9 +235,9 @@ fn push(
 pub(super) fn push_from(
     query: &mut QueryBuilder<Postgres>,
     place: &str,
-    (seek, from): (Seek, Option<&Place>),
+    (seek, from): (Seek, Option<&CursorPosition>),
 ) {
-    if let Some(Place(moment, source, event_id)) = from {
+    if let Some(CursorPosition(moment, source, event_id)) = from {
         let (beyond, _) = seek.descending();
         query.push(" and (").push(place).push(", source, event_id)").push(beyond).push("(");
         query.push_bind(*moment).push(", ").push_bind(source.clone());
@@ -241,7 +245,7 @@ pub(super) fn push_from(
     }
 }
 
-fn push_bounds(query: &mut QueryBuilder<Postgres>, &Stretch { place, .. }: &Stretch, filter: &Filter) {
+fn push_bounds(query: &mut QueryBuilder<Postgres>, &IndexRange { place, .. }: &IndexRange, filter: &Filter) {
     query.push(" and ").push(place).push(" is not null");
     for (bound, moment) in [(" >= ", filter.since), (" < ", filter.until)] {
         if let Some(moment) = moment {
@@ -259,9 +263,9 @@ pub(super) fn push_order(query: &mut QueryBuilder<Postgres>, place: &str, seek: 
 
 impl Filter {
     /// The ranges with events in the state, or in any.
-    fn stretches(&self) -> impl Iterator<Item = &'static Stretch> {
+    fn index_ranges(&self) -> impl Iterator<Item = &'static IndexRange> {
         let state = self.state;
-        STRETCHES.iter().filter(move |stretch| state.is_none_or(|state| stretch.states.contains(&state)))
+        INDEX_RANGES.iter().filter(move |range| state.is_none_or(|state| range.states.contains(&state)))
     }
 
     /// Whether some events that are read may not match.
@@ -298,13 +302,13 @@ impl Filter {
     }
 }
 
-impl Placed {
-    fn place(&self) -> Place {
-        Place(self.place, self.event.source.clone(), self.event.event_id.clone())
+impl ListedEvent {
+    fn place(&self) -> CursorPosition {
+        CursorPosition(self.place, self.event.source.clone(), self.event.event_id.clone())
     }
 }
 
-impl Place {
+impl CursorPosition {
     fn encode(self, seek: Seek) -> String {
         page::encode(seek, [page::from_moment(self.0), self.1, self.2])
     }

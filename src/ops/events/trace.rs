@@ -28,7 +28,7 @@ pub struct Trace {
     /// What is parked about its object.
     pub parked: Vec<Parked>,
     /// What operators did with it.
-    pub acts: Vec<Line>,
+    pub acts: Vec<AuditEntry>,
     /// What is not stored.
     #[schema(value_type = Vec<String>)]
     pub not_kept: &'static [&'static str],
@@ -80,7 +80,7 @@ pub struct Parked {
 /// A line of the audit log.
 #[derive(Clone, Debug, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = EventAct)]
-pub struct Line {
+pub struct AuditEntry {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
@@ -147,9 +147,9 @@ fn reported_change(event: &Event, body: &Value) -> Option<Change> {
     Some(Change { table: "event".to_owned(), id, after: Json(after.collect()), before: Some(Json(before)) })
 }
 
-type Reading = Transaction<'static, Postgres>;
+type ReadTransaction = Transaction<'static, Postgres>;
 
-async fn facts(tx: &mut Reading, event: &Event) -> Result<(Vec<Fact>, Vec<Fact>), sqlx::Error> {
+async fn facts(tx: &mut ReadTransaction, event: &Event) -> Result<(Vec<Fact>, Vec<Fact>), sqlx::Error> {
     let facts: Vec<Fact> = sqlx::query_as(
         "select 'ingest.stripe_facts' as table, id, event_id as by, occurred_at from stripe_facts
          where id = $1
@@ -173,7 +173,7 @@ async fn facts(tx: &mut Reading, event: &Event) -> Result<(Vec<Fact>, Vec<Fact>)
 
 /// The versions that it created, compared with those before, and the movements that it caused, including
 /// superseded ones.
-async fn changed(tx: &mut Reading, event: &Event) -> Result<Vec<Change>, sqlx::Error> {
+async fn changed(tx: &mut ReadTransaction, event: &Event) -> Result<Vec<Change>, sqlx::Error> {
     sqlx::query_as(
         "select 'ingest.stripe_versions' as table, v.id,
                 (select jsonb_object_agg(key, value) from jsonb_each(b.state)
@@ -202,7 +202,7 @@ async fn changed(tx: &mut Reading, event: &Event) -> Result<Vec<Change>, sqlx::E
     .await
 }
 
-async fn parked(tx: &mut Reading, event: &Event) -> Result<Vec<Parked>, sqlx::Error> {
+async fn parked(tx: &mut ReadTransaction, event: &Event) -> Result<Vec<Parked>, sqlx::Error> {
     sqlx::query_as(
         "select subject, reason, detail from parked
          where subject = any(array(select $1 union all select customer_id from stripe_facts where id = $1))
@@ -213,7 +213,7 @@ async fn parked(tx: &mut Reading, event: &Event) -> Result<Vec<Parked>, sqlx::Er
     .await
 }
 
-async fn acts(tx: &mut Reading, event: &Event) -> Result<Vec<Line>, sqlx::Error> {
+async fn acts(tx: &mut ReadTransaction, event: &Event) -> Result<Vec<AuditEntry>, sqlx::Error> {
     sqlx::query_as(
         "select at, actor, act from audit_log
          where outcome -> 'events' ? ($1 || '/' || $2) or arguments -> 'ids' ? $2 order by id",

@@ -9,22 +9,22 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::filter::Filter;
-use super::sort::Stretch;
+use super::sort::IndexRange;
 use super::sql;
 
 /// With more matches, reading in order is faster than sorting them: of a million members a page of 50 is full after
 /// 10,000.
 const FEW: usize = 5_000;
 
-/// The accounts that can match a filter in this stretch, perhaps with some of other stretches; `None` if they may be many.
+/// The accounts that can match a filter in this range, perhaps with some of other ranges; `None` if they may be many.
 pub(super) async fn candidates(
     pool: &PgPool,
     filter: &Filter,
-    stretch: Stretch,
+    range: IndexRange,
 ) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
     // Members without a value are selected by a condition on the account alone, which matters: possibly no subscriber
     // is without revenue, however many subscribers there are.
-    let within = stretch.of_account.then_some(Reach::Within(stretch));
+    let within = range.of_account.then_some(Reach::Within(range));
     for lookup in [subscribers, with_text, created_between] {
         for reach in [Some(Reach::First), within].into_iter().flatten() {
             let Some(query) = lookup(filter, reach) else { continue };
@@ -91,8 +91,8 @@ fn created_between(filter: &Filter, reach: Reach) -> Option<QueryBuilder<Postgre
 enum Reach {
     /// Any, until there are more than a few.
     First,
-    /// Those of this stretch, however many others there are. Its condition must be on the account alone.
-    Within(Stretch),
+    /// Those of this range, however many others there are. Its condition must be on the account alone.
+    Within(IndexRange),
 }
 
 impl Reach {
@@ -105,8 +105,8 @@ impl Reach {
     }
 
     fn end(self, mut query: QueryBuilder<Postgres>) -> QueryBuilder<Postgres> {
-        if let Self::Within(stretch) = self {
-            query.push(sql::FROM_GIVEN_ACCOUNTS[1]).push(" where ").push(stretch.condition);
+        if let Self::Within(range) = self {
+            query.push(sql::FROM_GIVEN_ACCOUNTS[1]).push(" where ").push(range.condition);
         }
         query.push(" limit ").push(FEW + 1);
         query

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Member;
-use super::sort::{Sort, SortBy, Stretch};
+use super::sort::{IndexRange, Sort, SortBy};
 use crate::ops::page::{InvalidCursor, Seek, moment};
 
 /// The position of one member, after or before which a page begins. Stays valid if rows are added or removed.
@@ -19,14 +19,16 @@ pub struct Cursor {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_back: bool,
     sort: Sort,
-    /// The index of the member's stretch in the sort.
-    pub(super) stretch: usize,
+    /// The index of the member's range in the sort.
+    // The name that cursors handed out so far have.
+    #[serde(rename = "stretch")]
+    pub(super) range: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<Key>,
     user_id: Uuid,
 }
 
-/// The sort key of the member in its stretch.
+/// The sort key of the member in its range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Key {
@@ -37,11 +39,11 @@ enum Key {
 }
 
 impl Cursor {
-    /// The position of `member` in the given stretch of `sort`, and the direction from there.
-    pub(super) fn at(member: &Member, sort: Sort, stretch: usize, seek: Seek) -> Self {
-        let keyed = sort.stretches().get(stretch).is_some_and(|stretch| stretch.key.is_some());
+    /// The position of `member` in the given range of `sort`, and the direction from there.
+    pub(super) fn at(member: &Member, sort: Sort, range: usize, seek: Seek) -> Self {
+        let keyed = sort.index_ranges().get(range).is_some_and(|range| range.key.is_some());
         let key = if keyed { key_of(member, sort.by) } else { None };
-        Self { is_back: seek == Seek::Backward, sort, stretch, key, user_id: member.user_id }
+        Self { is_back: seek == Seek::Backward, sort, range, key, user_id: member.user_id }
     }
 
     /// The direction of the page.
@@ -63,15 +65,15 @@ impl Cursor {
     pub fn decode(text: &str, sort: Sort) -> Result<Self, InvalidCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| InvalidCursor)?;
-        let stretches = sort.stretches();
-        let stretch = stretches.get(cursor.stretch).ok_or(InvalidCursor)?;
-        if cursor.sort == sort && cursor.key_fits(*stretch) { Ok(cursor) } else { Err(InvalidCursor) }
+        let ranges = sort.index_ranges();
+        let range = ranges.get(cursor.range).ok_or(InvalidCursor)?;
+        if cursor.sort == sort && cursor.key_fits(*range) { Ok(cursor) } else { Err(InvalidCursor) }
     }
 
-    fn key_fits(&self, stretch: Stretch) -> bool {
+    fn key_fits(&self, range: IndexRange) -> bool {
         match (&self.key, self.sort.by) {
-            (None, _) => stretch.key.is_none(),
-            (Some(_), _) if stretch.key.is_none() => false,
+            (None, _) => range.key.is_none(),
+            (Some(_), _) if range.key.is_none() => false,
             (Some(Key::Amount(_)), by) => matches!(by, SortBy::Mrr | SortBy::Ltv | SortBy::TotalSpent),
             (Some(Key::Moment(text)), by) => {
                 matches!(by, SortBy::CreatedAt | SortBy::LastLoginAt) && moment(text).is_some()
@@ -122,8 +124,8 @@ mod tests {
         Sort { by, direction: Direction::Desc }
     }
 
-    fn cursor(sort: Sort, stretch: usize, key: Option<Key>) -> Cursor {
-        Cursor { is_back: false, sort, stretch, key, user_id: Uuid::nil() }
+    fn cursor(sort: Sort, range: usize, key: Option<Key>) -> Cursor {
+        Cursor { is_back: false, sort, range, key, user_id: Uuid::nil() }
     }
 
     #[test]

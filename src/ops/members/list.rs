@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::candidates::candidates;
 use super::cursor::Cursor;
 use super::filter::{Filter, InvalidFilter};
-use super::sort::{Direction, Sort, SortBy, Stretch};
+use super::sort::{Direction, IndexRange, Sort, SortBy};
 use super::{Member, sql};
 use crate::ops::page::{Count, InvalidCursor, PageError, Seek, count as counted, counting, has_neighbours};
 pub use crate::ops::page::{DEFAULT_LIMIT, MAX_LIMIT};
@@ -76,27 +76,25 @@ pub async fn list(pool: &PgPool, request: &PageRequest, now: OffsetDateTime) -> 
     request.filter.check()?;
     let cursor = request.cursor.as_deref().map(|text| Cursor::decode(text, request.sort)).transpose()?;
     let seek = cursor.as_ref().map(Cursor::seek);
-    let wanted = request.limit as usize;
-    let mut stretches: Vec<(usize, Stretch)> = request.sort.stretches().into_iter().enumerate().collect();
+    let limit = request.limit as usize;
+    let mut ranges: Vec<(usize, IndexRange)> = request.sort.index_ranges().into_iter().enumerate().collect();
     if seek == Some(Seek::Backward) {
-        stretches.reverse();
+        ranges.reverse();
     }
-    let is_passed = |(at, _): &(usize, Stretch)| cursor.as_ref().is_some_and(|cursor| cursor.stretch != *at);
-    let mut found: Vec<Placed> = Vec::with_capacity(wanted + 1);
-    for (at, stretch) in stretches.into_iter().skip_while(is_passed) {
-        let from = Position {
-            seek: seek.unwrap_or_default(),
-            cursor: cursor.as_ref().filter(|it| it.stretch == at),
-        };
+    let is_passed = |(at, _): &(usize, IndexRange)| cursor.as_ref().is_some_and(|cursor| cursor.range != *at);
+    let mut found: Vec<IndexedMember> = Vec::with_capacity(limit + 1);
+    for (at, range) in ranges.into_iter().skip_while(is_passed) {
+        let from =
+            Position { seek: seek.unwrap_or_default(), cursor: cursor.as_ref().filter(|it| it.range == at) };
         // One more than fits shows whether there is another page.
-        let missing = wanted + 1 - found.len();
-        let members = read(pool, request, stretch, from, missing).await?;
+        let missing = limit + 1 - found.len();
+        let members = read(pool, request, range, from, missing).await?;
         found.extend(members.into_iter().map(|member| (at, member.at(now))));
-        if found.len() > wanted {
+        if found.len() > limit {
             break;
         }
     }
-    Ok(page(found, request.sort, wanted, seek))
+    Ok(page(found, request.sort, limit, seek))
 }
 
 /// How many members match `filter`; `None` if counting takes too long.
@@ -110,9 +108,9 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, List
     for piece in [sql::FROM_ACCOUNTS, sql::PROFILE, sql::METRICS, sql::LEADING, sql::PRESENT] {
         query.push(piece);
     }
-    // Of any stretch: few candidates of a filter are few in all.
-    let stretch = Sort::default().stretches()[0];
-    let candidates = candidates(pool, filter, stretch).await?;
+    // Of any range: few candidates of a filter are few in all.
+    let range = Sort::default().index_ranges()[0];
+    let candidates = candidates(pool, filter, range).await?;
     if let Some(candidates) = candidates {
         query.push(" and u.id = any(").push_bind(candidates).push(")");
     }
@@ -120,25 +118,25 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, List
     Ok(counted(pool, query).await?)
 }
 
-/// A member and the index of its stretch.
-type Placed = (usize, Member);
+/// A member and the index of its range.
+type IndexedMember = (usize, Member);
 
-/// Where reading begins in a stretch (without a cursor at its beginning), and in which direction.
+/// Where reading begins in a range (without a cursor at its beginning), and in which direction.
 #[derive(Clone, Copy)]
 struct Position<'a> {
     seek: Seek,
     cursor: Option<&'a Cursor>,
 }
 
-fn page(mut found: Vec<Placed>, sort: Sort, wanted: usize, seek: Option<Seek>) -> Page {
-    let more = found.len() > wanted;
-    found.truncate(wanted);
+fn page(mut found: Vec<IndexedMember>, sort: Sort, limit: usize, seek: Option<Seek>) -> Page {
+    let more = found.len() > limit;
+    found.truncate(limit);
     if seek == Some(Seek::Backward) {
         found.reverse();
     }
     let (has_next, has_prev) = has_neighbours(seek, more);
-    let cursor = |placed: Option<&Placed>, seek| {
-        placed.map(|(stretch, member)| Cursor::at(member, sort, *stretch, seek).encode())
+    let cursor = |indexed: Option<&IndexedMember>, seek| {
+        indexed.map(|(range, member)| Cursor::at(member, sort, *range, seek).encode())
     };
     let next_cursor = cursor(found.last().filter(|_| has_next), Seek::Forward);
     let prev_cursor = cursor(found.first().filter(|_| has_prev), Seek::Backward);
@@ -149,16 +147,16 @@ fn page(mut found: Vec<Placed>, sort: Sort, wanted: usize, seek: Option<Seek>) -
 async fn read(
     pool: &PgPool,
     request: &PageRequest,
-    stretch: Stretch,
+    range: IndexRange,
     from: Position<'_>,
     limit: usize,
 ) -> Result<Vec<Member>, sqlx::Error> {
-    let candidates = candidates(pool, &request.filter, stretch).await?;
+    let candidates = candidates(pool, &request.filter, range).await?;
     if candidates.as_ref().is_some_and(Vec::is_empty) {
         return Ok(Vec::new());
     }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut query = compose(request, stretch, candidates, from, limit);
+    let mut query = compose(request, range, candidates, from, limit);
     // Not a prepared statement: the best plan depends on how rare the filters' values are, and a generic plan
     // would be wrong for most.
     query.build_query_as().persistent(false).fetch_all(pool).await
@@ -168,7 +166,7 @@ async fn read(
 /// rest for these few.
 fn compose(
     request: &PageRequest,
-    stretch: Stretch,
+    range: IndexRange,
     candidates: Option<Vec<Uuid>>,
     from: Position<'_>,
     limit: i64,
@@ -178,8 +176,8 @@ fn compose(
         query.push(piece);
     }
     query.push(" and u.id = any(array(");
-    push_page(&mut query, request, stretch, candidates, from, limit);
-    let (_, order) = order_of(stretch, request.sort.direction, from.seek);
+    push_page(&mut query, request, range, candidates, from, limit);
+    let (_, order) = order_of(range, request.sort.direction, from.seek);
     query.push("))").push(order);
     query
 }
@@ -188,14 +186,14 @@ fn compose(
 fn push_page(
     query: &mut QueryBuilder<Postgres>,
     request: &PageRequest,
-    stretch: Stretch,
+    range: IndexRange,
     candidates: Option<Vec<Uuid>>,
     from: Position<'_>,
     limit: i64,
 ) {
     let PageRequest { filter, sort, .. } = request;
     let is_by_name = sort.by == SortBy::Name;
-    let along_names = is_by_name && stretch.key.is_some() && candidates.is_none();
+    let along_names = is_by_name && range.key.is_some() && candidates.is_none();
     query.push("select u.id");
     if let Some(candidates) = candidates {
         // Else Postgres may walk along the order, although it has the few candidates' ids.
@@ -211,11 +209,11 @@ fn push_page(
     if filter.needs_subscription() {
         query.push(sql::LEADING);
     }
-    query.push(sql::PRESENT).push(" and ").push(stretch.condition);
+    query.push(sql::PRESENT).push(" and ").push(range.condition);
     filter.push(query);
-    let (beyond, order) = order_of(stretch, sort.direction, from.seek);
+    let (beyond, order) = order_of(range, sort.direction, from.seek);
     if let Some(cursor) = from.cursor {
-        let columns = stretch.key.map_or_else(|| "u.id".to_owned(), |(key, id)| format!("{key}, {id}"));
+        let columns = range.key.map_or_else(|| "u.id".to_owned(), |(key, id)| format!("{key}, {id}"));
         query.push(" and (").push(columns).push(")").push(beyond).push("(");
         cursor.push_values(query);
         query.push(")");
@@ -225,10 +223,10 @@ fn push_page(
 
 /// What lies beyond a place, and the order that leads there. Members of equal value stand in the order of their ids; so do
 /// those who have none, whatever the direction.
-fn order_of(stretch: Stretch, direction: Direction, seek: Seek) -> (&'static str, String) {
-    let is_descending = stretch.key.is_some() && direction == Direction::Desc;
+fn order_of(range: IndexRange, direction: Direction, seek: Seek) -> (&'static str, String) {
+    let is_descending = range.key.is_some() && direction == Direction::Desc;
     let (beyond, order) = if is_descending { seek.descending() } else { seek.ascending() };
     let key =
-        stretch.key.map_or_else(|| format!("u.id{order}"), |(key, id)| format!("{key}{order}, {id}{order}"));
+        range.key.map_or_else(|| format!("u.id{order}"), |(key, id)| format!("{key}{order}, {id}{order}"));
     (beyond, format!(" order by {key}"))
 }

@@ -1,7 +1,7 @@
-//! The orders a list of members can have, as stretches that an index can deliver.
+//! The orders a list of members can have, as ranges that an index can deliver.
 //!
 //! A member without a value (no name, never logged in) has no place in an index on that value. So an
-//! order is a sequence of stretches, read one after the other: first the members with a value, by the
+//! order is a sequence of ranges, read one after the other: first the members with a value, by the
 //! index; then those without, by id. Amounts differ: who has no revenue row has 0, which stands
 //! between the amounts from 0 up and those below 0.
 
@@ -112,9 +112,9 @@ impl Default for Sort {
 }
 
 impl Sort {
-    /// The stretches whose sequence is this order.
-    pub(super) fn stretches(self) -> Vec<Stretch> {
-        let mut stretches = match self.by {
+    /// The ranges whose sequence is this order.
+    pub(super) fn index_ranges(self) -> Vec<IndexRange> {
+        let mut ranges = match self.by {
             SortBy::CreatedAt => valued(&CREATED_AT),
             SortBy::Email => valued(&EMAIL),
             SortBy::Name => valued(&NAME),
@@ -125,15 +125,15 @@ impl Sort {
         };
         let amounts = matches!(self.by, SortBy::Mrr | SortBy::Ltv | SortBy::TotalSpent);
         if amounts && self.direction == Direction::Asc {
-            stretches.reverse();
+            ranges.reverse();
         }
-        stretches
+        ranges
     }
 }
 
 /// A part of an order that one index delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct IndexRange {
     /// What makes a member belong here, in SQL.
     pub condition: &'static str,
     /// The value and the id to sort by, in SQL; `None` where all have the same value.
@@ -142,26 +142,26 @@ pub(super) struct Stretch {
     pub of_account: bool,
 }
 
-const fn by(condition: &'static str, key: &'static str, id: &'static str) -> Stretch {
-    Stretch { condition, key: Some((key, id)), of_account: false }
+const fn by(condition: &'static str, key: &'static str, id: &'static str) -> IndexRange {
+    IndexRange { condition, key: Some((key, id)), of_account: false }
 }
 
-const fn by_id(condition: &'static str) -> Stretch {
-    Stretch { condition, key: None, of_account: true }
+const fn by_id(condition: &'static str) -> IndexRange {
+    IndexRange { condition, key: None, of_account: true }
 }
 
-fn valued(stretches: &[Stretch; 2]) -> Vec<Stretch> {
-    stretches.to_vec()
+fn valued(ranges: &[IndexRange; 2]) -> Vec<IndexRange> {
+    ranges.to_vec()
 }
 
-const CREATED_AT: [Stretch; 2] =
+const CREATED_AT: [IndexRange; 2] =
     [by("u.created_at is not null", "u.created_at", "u.id"), by_id("u.created_at is null")];
-const EMAIL: [Stretch; 2] = [by("u.email is not null", "u.email", "u.id"), by_id("u.email is null")];
-const NAME: [Stretch; 2] = [
+const EMAIL: [IndexRange; 2] = [by("u.email is not null", "u.email", "u.id"), by_id("u.email is null")];
+const NAME: [IndexRange; 2] = [
     by("p.name_key is not null", "p.name_key", "p.user_id"),
-    Stretch { condition: "p.name_key is null", key: None, of_account: false },
+    IndexRange { condition: "p.name_key is null", key: None, of_account: false },
 ];
-const LAST_LOGIN_AT: [Stretch; 2] = [
+const LAST_LOGIN_AT: [IndexRange; 2] = [
     by("a.last_login_at is not null", "a.last_login_at", "a.user_id"),
     by_id(
         "not exists (select from public.user_activity_metrics x
@@ -169,7 +169,7 @@ const LAST_LOGIN_AT: [Stretch; 2] = [
     ),
 ];
 
-/// An amount's stretches, from the largest. The middle one is a `not exists` and not the `is null` that
+/// An amount's ranges, from the largest. The middle one is a `not exists` and not the `is null` that
 /// means the same: Postgres walks the former by two indexes and puts the latter together whole.
 macro_rules! amount {
     ($column:literal) => {
@@ -185,6 +185,6 @@ macro_rules! amount {
     };
 }
 
-const MRR: [Stretch; 3] = amount!("mrr");
-const LTV: [Stretch; 3] = amount!("ltv");
-const TOTAL_SPENT: [Stretch; 3] = amount!("total_spent");
+const MRR: [IndexRange; 3] = amount!("mrr");
+const LTV: [IndexRange; 3] = amount!("ltv");
+const TOTAL_SPENT: [IndexRange; 3] = amount!("total_spent");

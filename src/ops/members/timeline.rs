@@ -68,7 +68,7 @@ pub struct Timeline {
 }
 
 /// A position in the timeline.
-struct Place {
+struct CursorPosition {
     at: OffsetDateTime,
     kind: String,
     id: String,
@@ -87,7 +87,7 @@ pub async fn timeline(
     limit: u32,
 ) -> Result<Option<Timeline>, PageError> {
     let limit = page::checked(limit)?;
-    let from = cursor.map(Place::decode).transpose()?;
+    let from = cursor.map(CursorPosition::decode).transpose()?;
     let seek = from.as_ref().map(|(seek, _)| *seek);
     let mut query = query(user_id, kind, from, page::one_more(limit));
     let mut reading = database::begin_reading(pool).await?;
@@ -105,7 +105,7 @@ pub async fn timeline(
 fn query(
     user_id: Uuid,
     kind: Option<&str>,
-    from: Option<(Seek, Place)>,
+    from: Option<(Seek, CursorPosition)>,
     limit: i64,
 ) -> QueryBuilder<Postgres> {
     let (seek, from) = from.map_or((Seek::default(), None), |(seek, place)| (seek, Some(place)));
@@ -117,7 +117,7 @@ fn query(
         query.push("select * from (").push(rows).push(user).push(" = ").push_bind(user_id);
         // The audit log names users in JSON.
         query.push(if *user == NAMED_IN_ACT { "::text" } else { "" }).push(") b where at is not null");
-        if let Some(Place { at, kind, id }) = &from {
+        if let Some(CursorPosition { at, kind, id }) = &from {
             let (beyond, _) = seek.descending();
             query.push(" and at").push(beyond.trim_end()).push("= ").push_bind(*at);
             query.push(" and (at, kind, id)").push(beyond).push("(").push_bind(*at);
@@ -142,7 +142,7 @@ fn push_order(query: &mut QueryBuilder<Postgres>, table: &str, seek: Seek) {
     }
 }
 
-impl Place {
+impl CursorPosition {
     fn decode(cursor: &str) -> Result<(Seek, Self), PageError> {
         let (seek, [moment, kind, id]) = page::decode(cursor)?;
         Ok((seek, Self { at: page::to_moment(&moment)?, kind, id }))

@@ -15,7 +15,7 @@ pub use reasons::{Parked, fix, reasons};
 /// A parked item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = ParkedObject)]
-pub struct Waiting {
+pub struct ParkedItem {
     /// The object's id (a customer, a subscription, a payment, a lead, a text message), or a phone number.
     pub subject: String,
     /// Why it is parked.
@@ -32,7 +32,7 @@ pub struct Waiting {
 #[schema(as = ParkedPage)]
 pub struct Page {
     /// Oldest first.
-    pub parked: Vec<Waiting>,
+    pub parked: Vec<ParkedItem>,
     /// The cursor of the next page; `None` on the last one.
     pub next_cursor: Option<String>,
     /// Where the page before continues; none on the first one.
@@ -75,7 +75,7 @@ pub async fn events(pool: &PgPool, subjects: &[String]) -> Result<Vec<String>, s
 }
 
 /// A position in the list, and the direction of the page from it.
-struct Place {
+struct CursorPosition {
     seek: Seek,
     parked_at: OffsetDateTime,
     subject: String,
@@ -83,7 +83,7 @@ struct Place {
 }
 
 /// The parked items that match `filter`, oldest first, at most `limit`.
-pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
+pub async fn list(pool: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<ParkedItem>, sqlx::Error> {
     list_after(pool, filter, None, limit).await
 }
 
@@ -98,7 +98,7 @@ pub async fn page(
     limit: u32,
 ) -> Result<Page, PageError> {
     let limit = page::checked(limit)?;
-    let after = cursor.map(Place::decode).transpose()?;
+    let after = cursor.map(CursorPosition::decode).transpose()?;
     let mut parked = list_after(pool, filter, after.as_ref(), page::one_more(limit)).await?;
     let seek = after.map(|place| place.seek);
     let Neighbours { next, prev } = page::paginate(&mut parked, limit, seek, |it| {
@@ -117,7 +117,7 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> Result<Option<Count>, sqlx
     page::count(pool, query).await
 }
 
-impl Place {
+impl CursorPosition {
     fn decode(cursor: &str) -> Result<Self, PageError> {
         let (seek, [moment, subject, reason]) = page::decode(cursor)?;
         Ok(Self { seek, parked_at: page::to_moment(&moment)?, subject, reason })
@@ -127,9 +127,9 @@ impl Place {
 async fn list_after(
     pool: &PgPool,
     filter: &Filter,
-    after: Option<&Place>,
+    after: Option<&CursorPosition>,
     limit: i64,
-) -> Result<Vec<Waiting>, sqlx::Error> {
+) -> Result<Vec<ParkedItem>, sqlx::Error> {
     let mut query = QueryBuilder::new("");
     for (at, part) in PARTS.into_iter().enumerate() {
         query.push(if at > 0 { " union all (" } else { "(" }).push(part);
@@ -188,8 +188,8 @@ impl Filter {
     }
 }
 
-fn push_place(query: &mut QueryBuilder<Postgres>, after: Option<&Place>, limit: i64) {
-    if let Some(Place { seek, parked_at, subject, reason }) = after {
+fn push_place(query: &mut QueryBuilder<Postgres>, after: Option<&CursorPosition>, limit: i64) {
+    if let Some(CursorPosition { seek, parked_at, subject, reason }) = after {
         let (beyond, _) = seek.ascending();
         query.push(" and (parked_at, subject, reason)").push(beyond).push("(").push_bind(*parked_at);
         query.push(", ").push_bind(subject.clone()).push(", ").push_bind(reason.clone()).push(")");
@@ -197,7 +197,7 @@ fn push_place(query: &mut QueryBuilder<Postgres>, after: Option<&Place>, limit: 
     push_order(query, after, limit);
 }
 
-fn push_order(query: &mut QueryBuilder<Postgres>, after: Option<&Place>, limit: i64) {
+fn push_order(query: &mut QueryBuilder<Postgres>, after: Option<&CursorPosition>, limit: i64) {
     let (_, order) = after.map_or(Seek::default(), |place| place.seek).ascending();
     for (at, column) in ["parked_at", "subject", "reason"].into_iter().enumerate() {
         query.push(if at == 0 { " order by " } else { ", " }).push(column).push(order);

@@ -86,10 +86,10 @@ pub async fn list(
     let limit = limit.clamp(1, MAX_LIMIT) as usize;
     let mut query = QueryBuilder::new("");
     push_matching(pool, &mut query, filter).await?;
-    let from = cursor.map(Place::decode).transpose()?;
+    let from = cursor.map(CursorPosition::decode).transpose()?;
     let seek = from.as_ref().map(|place| place.seek);
     let (beyond, order) = seek.unwrap_or_default().ascending();
-    if let Some(Place { waiting, created, id, .. }) = from {
+    if let Some(CursorPosition { waiting, created, id, .. }) = from {
         query.push(" and (").push(PLACE.join(", ")).push(")").push(beyond).push("(coalesce(");
         query.push_bind(waiting).push(", 'infinity'::timestamptz), coalesce(").push_bind(created);
         query.push(", '-infinity'::timestamptz), ").push_bind(id).push(")");
@@ -97,7 +97,7 @@ pub async fn list(
     query.push(" order by ").push(PLACE.map(|column| format!("{column}{order}")).join(", "));
     query.push(" limit ").push_bind(page::one_more(limit));
     let mut tickets: Vec<Ticket> = query.build_query_as().fetch_all(pool).await?;
-    let Neighbours { next, prev } = page::paginate(&mut tickets, limit, seek, Place::of);
+    let Neighbours { next, prev } = page::paginate(&mut tickets, limit, seek, CursorPosition::of);
     Ok(Page { tickets, next_cursor: next, prev_cursor: prev, count: None })
 }
 
@@ -216,14 +216,14 @@ impl Filter {
 
 /// A position in the list, and the direction of the page from it.
 #[derive(Debug, PartialEq, Eq)]
-struct Place {
+struct CursorPosition {
     seek: Seek,
     waiting: Option<OffsetDateTime>,
     created: Option<OffsetDateTime>,
     id: Uuid,
 }
 
-impl Place {
+impl CursorPosition {
     /// The parts of a ticket's place; an empty one stands for none.
     fn of(ticket: &Ticket) -> [String; 3] {
         let moment = |moment: Option<OffsetDateTime>| moment.map(page::from_moment).unwrap_or_default();
@@ -258,9 +258,9 @@ mod tests {
     fn invalid_cursor_is_rejected() {
         let of = |parts: [&str; 3]| page::encode(Seek::Backward, parts.map(str::to_owned));
         for wrong in ["", "x", "é", &of(["1", "2", "x"]), &of(["-99999999999999999999999", "", "x"])] {
-            assert!(Place::decode(wrong).is_err(), "{wrong}");
+            assert!(CursorPosition::decode(wrong).is_err(), "{wrong}");
         }
-        let place = Place { seek: Seek::Backward, waiting: None, created: None, id: Uuid::nil() };
-        assert_eq!(Place::decode(&of(["", "", &Uuid::nil().to_string()])).unwrap(), place);
+        let place = CursorPosition { seek: Seek::Backward, waiting: None, created: None, id: Uuid::nil() };
+        assert_eq!(CursorPosition::decode(&of(["", "", &Uuid::nil().to_string()])).unwrap(), place);
     }
 }
