@@ -14,7 +14,7 @@ const NAMED_MAX: usize = 5;
 
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let api = match TwilioApi::new(config) {
-        Ok(Some(api)) => api.hasty(),
+        Ok(Some(api)) => api.interactive(),
         // The finding about secrets covers that.
         Ok(None) => return Vec::new(),
         Err(error) => return vec![failed("the API", &error)],

@@ -69,9 +69,9 @@ pub enum TwilioApiError {
 }
 
 /// The failure of one attempt.
-struct Fault {
+struct AttemptError {
     error: TwilioApiError,
-    is_passing: bool,
+    is_transient: bool,
     wait: Option<Duration>,
 }
 
@@ -109,7 +109,7 @@ impl TwilioApi {
 
     /// The same for interactive use: two attempts.
     #[must_use]
-    pub fn hasty(mut self) -> Self {
+    pub fn interactive(mut self) -> Self {
         self.attempts = 2;
         self
     }
@@ -124,21 +124,21 @@ impl TwilioApi {
         let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
         let mut attempt = 1;
         loop {
-            let fault = match self.attempt(address).await {
+            let failed = match self.attempt(address).await {
                 Ok(answer) => return Ok(answer),
-                Err(fault) => fault,
+                Err(failed) => failed,
             };
-            if !fault.is_passing || attempt == self.attempts {
-                return Err(fault.error);
+            if !failed.is_transient || attempt == self.attempts {
+                return Err(failed.error);
             }
-            tracing::debug!(error = %fault.error, "asking Twilio again");
-            tokio::time::sleep(fault.wait.unwrap_or_else(|| delays.next_delay()).min(LONGEST_DELAY)).await;
+            tracing::debug!(error = %failed.error, "twilio request failed, will retry");
+            tokio::time::sleep(failed.wait.unwrap_or_else(|| delays.next_delay()).min(LONGEST_DELAY)).await;
             attempt += 1;
         }
     }
 
     /// One attempt, with each token until one works.
-    async fn attempt(&self, address: &str) -> Result<Value, Fault> {
+    async fn attempt(&self, address: &str) -> Result<Value, AttemptError> {
         let count = self.tokens.len();
         let begin = self.opening.load(Ordering::Relaxed);
         let mut answer = None;
@@ -146,9 +146,9 @@ impl TwilioApi {
             let token = self.tokens[place].expose_secret();
             let request = self.client.get(address).basic_auth(&self.account, Some(token));
             let response = request.send().await.map_err(unreachable)?;
-            let is_closed = response.status() == StatusCode::UNAUTHORIZED;
+            let is_unauthorized = response.status() == StatusCode::UNAUTHORIZED;
             answer = Some(response);
-            if !is_closed {
+            if !is_unauthorized {
                 self.opening.store(place, Ordering::Relaxed);
                 break;
             }
@@ -160,7 +160,7 @@ impl TwilioApi {
     }
 }
 
-async fn read(response: Response) -> Result<Value, Fault> {
+async fn read(response: Response) -> Result<Value, AttemptError> {
     let status = response.status();
     let wait = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
     let body = response.bytes().await.map_err(unreachable)?;
@@ -170,18 +170,18 @@ async fn read(response: Response) -> Result<Value, Fault> {
     }
     let reported = answer.ok().and_then(|answer| answer["message"].as_str().map(str::to_owned));
     let message = reported.unwrap_or_else(|| "without a message".to_owned());
-    Err(Fault {
+    Err(AttemptError {
         error: TwilioApiError::Refused { status: status.as_u16(), message },
-        is_passing: status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
+        is_transient: status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
         wait: wait.map(Duration::from_secs),
     })
 }
 
-const fn lasting(error: TwilioApiError) -> Fault {
-    Fault { error, is_passing: false, wait: None }
+const fn lasting(error: TwilioApiError) -> AttemptError {
+    AttemptError { error, is_transient: false, wait: None }
 }
 
-fn unreachable(fault: reqwest::Error) -> Fault {
+fn unreachable(fault: reqwest::Error) -> AttemptError {
     // Without the URL, and with the cause instead of `error sending request`.
     let fault = fault.without_url();
     let mut reason = String::new();
@@ -190,5 +190,5 @@ fn unreachable(fault: reqwest::Error) -> Fault {
         reason = one.to_string();
         cause = one.source();
     }
-    Fault { error: TwilioApiError::Unreachable(reason), is_passing: true, wait: None }
+    AttemptError { error: TwilioApiError::Unreachable(reason), is_transient: true, wait: None }
 }
