@@ -11,7 +11,7 @@ use crate::store::{Rules, Store, StoreError};
 
 /// A store and a client, as `config` names them.
 pub(super) fn open(config: &Config, clock: &crate::clock::Clock) -> anyhow::Result<(Store, StripeApi)> {
-    let api = StripeApi::paced(config).map_err(|error| match &error {
+    let api = StripeApi::rate_limited(config).map_err(|error| match &error {
         StripeApiError::OtherMode(_) => Failure::new(Exit::NotAllowed, error.to_string()),
         _ => Failure::new(Exit::Usage, error.to_string()),
     })?;
@@ -49,7 +49,7 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
         StripeApiError::Refused { status: 500.., .. } | StripeApiError::Unreachable(_) => {
             (Exit::DependencyDown, "try again later; see https://status.stripe.com")
         }
-        StripeApiError::Unreadable(_) | StripeApiError::Endless(_) => {
+        StripeApiError::Unreadable(_) | StripeApiError::TooManyPages(_) => {
             (Exit::DependencyDown, "see that STRIPE_API_BASE, if set, is the address of Stripe's API")
         }
         StripeApiError::Refused { .. } => {

@@ -40,14 +40,14 @@ const PAGE_SIZE: usize = 100;
 #[derive(Clone, Debug)]
 pub struct StripeApi {
     client: Client,
-    pace: Option<Arc<Pace>>,
+    limiter: Option<Arc<RateLimiter>>,
     mode: Arc<KeyMode>,
 }
 
 /// Limits the rate: one request at a time, with a pause after each. Retries wait a second or more, so the
 /// rate is never exceeded.
 #[derive(Debug)]
-struct Pace {
+struct RateLimiter {
     interval: Duration,
     next: Mutex<Instant>,
 }
@@ -77,7 +77,7 @@ pub enum StripeApiError {
     OtherMode(NotCounted),
     /// There are more objects than the limit.
     #[error("the list continues after {0} pages")]
-    Endless(usize),
+    TooManyPages(usize),
 }
 
 impl StripeApi {
@@ -88,7 +88,7 @@ impl StripeApi {
     pub fn new(key: &SecretString, base: Option<&str>) -> Result<Self, StripeApiError> {
         let client = client(builder(key, base, ATTEMPTS, ATTEMPT_TIMEOUT))?;
         let mode = KeyMode::of(key.expose_secret(), StripeMode::Any)?;
-        Ok(Self { client, pace: None, mode: Arc::new(mode) })
+        Ok(Self { client, limiter: None, mode: Arc::new(mode) })
     }
 
     /// A client for long runs on the account whose events count: with more retries, and the configured rate
@@ -96,7 +96,7 @@ impl StripeApi {
     ///
     /// # Errors
     /// As [`StripeApi::new`]; also if the key is of a mode that does not count.
-    pub fn paced(config: &Config) -> Result<Option<Self>, StripeApiError> {
+    pub fn rate_limited(config: &Config) -> Result<Option<Self>, StripeApiError> {
         let Some(key) = &config.stripe_api_key else { return Ok(None) };
         let base = config.stripe_api_base.as_deref();
         let Admission { mode, account } = config.admission();
@@ -107,8 +107,8 @@ impl StripeApi {
         }
         let client = client(builder)?;
         let interval = Duration::from_secs(1) / config.stripe_requests_per_second.max(1);
-        let pace = Pace { interval, next: Mutex::new(Instant::now()) };
-        Ok(Some(Self { client, pace: Some(Arc::new(pace)), mode: Arc::new(mode) }))
+        let limiter = RateLimiter { interval, next: Mutex::new(Instant::now()) };
+        Ok(Some(Self { client, limiter: Some(Arc::new(limiter)), mode: Arc::new(mode) }))
     }
 
     /// Determines the key's mode, if its prefix does not show it. A restricted key may not be allowed to;
@@ -182,11 +182,11 @@ impl StripeApi {
     }
 
     async fn send(&self, request: &Get<'_>) -> Result<Value, StripeApiError> {
-        let turn = match &self.pace {
-            Some(pace) => {
-                let next = pace.next.lock().await;
+        let turn = match &self.limiter {
+            Some(limiter) => {
+                let next = limiter.next.lock().await;
                 sleep_until(*next).await;
-                Some((next, pace.interval))
+                Some((next, limiter.interval))
             }
             None => None,
         };
@@ -223,7 +223,7 @@ impl StripeApi {
                 return Ok(objects);
             }
         }
-        Err(StripeApiError::Endless(max_pages))
+        Err(StripeApiError::TooManyPages(max_pages))
     }
 }
 

@@ -227,7 +227,7 @@ async fn long_list_is_read_in_bounded_pages() {
 
     let stripe = Stripe::answering([page(["we_1", "we_2"], true)]).await;
     let endless = stripe.api().list::<Value>("/webhook_endpoints", 3).await;
-    assert!(matches!(endless, Err(StripeApiError::Endless(3))));
+    assert!(matches!(endless, Err(StripeApiError::TooManyPages(3))));
     assert_eq!(stripe.seen().len(), 3);
 }
 

@@ -31,7 +31,7 @@ fn api(
         stripe_account: of.map(ToOwned::to_owned),
         ..Config::new("postgres://nobody@127.0.0.1:1/none")
     };
-    StripeApi::paced(&config).map(Option::unwrap)
+    StripeApi::rate_limited(&config).map(Option::unwrap)
 }
 
 async fn account_in(livemode: bool) -> Account {

@@ -90,7 +90,7 @@ async fn request_rate_holds_with_retries() {
         account.refuses(number, 429);
     }
     let config = memberflow::config::Config { stripe_requests_per_second: 4, ..config(&account, &app) };
-    let api = memberflow::ops::stripe_api::StripeApi::paced(&config).unwrap().unwrap();
+    let api = memberflow::ops::stripe_api::StripeApi::rate_limited(&config).unwrap().unwrap();
     let clock = Clock::fixed(NOW);
     reconcile::run(&app.store, &api, &clock, COMPARE, &mut Progress::Silent, |_| {}).await.unwrap();
     assert!(account.asked().len() > 12, "{:?}", account.asked());

@@ -33,7 +33,7 @@ fn config(account: &Account, app: &TestApp) -> Config {
 }
 
 fn api(account: &Account, app: &TestApp) -> StripeApi {
-    StripeApi::paced(&config(account, app)).unwrap().unwrap()
+    StripeApi::rate_limited(&config(account, app)).unwrap().unwrap()
 }
 
 /// What differs, as the comparison at `now` shows it.

@@ -79,7 +79,7 @@ async fn run(peer: &Peer, app: &TestApp, options: Options) -> (Report, Vec<Strin
         stripe_requests_per_second: 100,
         ..crate::support::config(app.database.url())
     };
-    let api = StripeApi::paced(&config).unwrap().unwrap();
+    let api = StripeApi::rate_limited(&config).unwrap().unwrap();
     let now = Clock::System.now();
     let store = app.store_at(now);
     let mut drifted: Vec<Drifted> = Vec::new();

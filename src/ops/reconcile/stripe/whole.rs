@@ -43,5 +43,5 @@ async fn entries(
             return Ok(json!({"object": "list", "data": entries, "has_more": false}));
         }
     }
-    Err(StripeApiError::Endless(MAX_PAGES))
+    Err(StripeApiError::TooManyPages(MAX_PAGES))
 }

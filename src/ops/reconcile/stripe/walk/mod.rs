@@ -114,7 +114,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
                 Ok(()) => objects.push(object),
                 // Deleted since the list was read.
                 Err(StripeApiError::Refused { status: 404, .. }) => {}
-                Err(StripeApiError::Endless(_)) => self.report.unreadable += 1,
+                Err(StripeApiError::TooManyPages(_)) => self.report.unreadable += 1,
                 Err(source) => {
                     let path = object["id"].as_str().unwrap_or_default().to_owned();
                     return Err(ReconcileError::Api { path, source });
