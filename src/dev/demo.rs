@@ -80,8 +80,8 @@ const INSERT_LEADS: &str = "
         id uuid, email text, first_name text, last_name text, status text, days_ago int, by text)
     on conflict do nothing";
 
-/// Begins `campaigns`, and makes their leads so long before `now`, as the application would. Twice is a no-op.
-pub async fn begin_campaigns(
+/// Inserts `campaigns` and their leads, each so long before `now`, as the application would. Twice is a no-op.
+pub async fn insert_campaigns(
     pool: &PgPool,
     campaigns: &[serde_json::Value],
     now: OffsetDateTime,
@@ -123,7 +123,7 @@ pub async fn write_rows(pool: &PgPool, rows: &TableRows) -> Result<(), sqlx::Err
 }
 
 /// Writes `tiers` into `membership_tiers`. Twice is a no-op.
-pub async fn name_tiers(pool: &PgPool, tiers: &[Tier]) -> Result<(), sqlx::Error> {
+pub async fn insert_tiers(pool: &PgPool, tiers: &[Tier]) -> Result<(), sqlx::Error> {
     sqlx::query(INSERT_TIERS).bind(Json(tiers)).execute(pool).await?;
     Ok(())
 }

@@ -107,9 +107,9 @@ async fn show(
     config.amqp_url = services.amqp_url.clone().map(Into::into);
     migrate_stub(&config).await?;
     let pool = crate::database::connect(&config)?;
-    demo::name_tiers(&pool, &demo.tiers).await.context("cannot write the tiers")?;
+    demo::insert_tiers(&pool, &demo.tiers).await.context("cannot write the tiers")?;
     // Before their members pay: else the leads would not be converted.
-    demo::begin_campaigns(&pool, &demo.campaigns, demo.now).await.context("cannot write the campaigns")?;
+    demo::insert_campaigns(&pool, &demo.campaigns, demo.now).await.context("cannot write the campaigns")?;
     let mut events = demo.sign_up(&pool, SignsUp::Before).await?;
 
     config.bind = address(config.bind, local.bind_is_wanted)?;
@@ -128,10 +128,10 @@ async fn show(
     // Parked items would be retried within a minute; that is too long to watch.
     let store = Store::new(pool.clone(), local.clock.clone(), Rules::new(&config));
     while store.recompute_due().await? > 0 {}
-    demo.need_attention(&pool, &config, local, &store).await?;
+    demo.seed_operator_data(&pool, &config, local, &store).await?;
 
     if let Some(since) = database::older_demo_day(&pool, &demo.stories).await? {
-        tracing::warn!(%since, "{}", screen::AGED);
+        tracing::warn!(%since, "{}", screen::OUTDATED_DEMO);
     }
     screen::print(&pool, &config, local).await?;
     pool.close().await;
@@ -161,7 +161,7 @@ impl Demo {
     }
 
     /// What the pages of operators show.
-    async fn need_attention(
+    async fn seed_operator_data(
         &self,
         pool: &PgPool,
         config: &Config,

@@ -16,7 +16,7 @@ use crate::ops::members::{self, MAX_LIMIT, PageRequest};
 use crate::ops::replay::url_of;
 
 /// Printed if the database has an older demo.
-pub const AGED: &str =
+pub const OUTDATED_DEMO: &str =
     "the demo members are those of an earlier day: drop this database and run again to have them as of today";
 
 /// The actor in the audit log for a sign-in by the link of a local run.

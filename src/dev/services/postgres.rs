@@ -15,7 +15,7 @@ use super::programs;
 use super::server::{Server, free_port, password, tail, wait_until_ready};
 
 /// `pg_hba.conf` entries for loopback: the superuser with a password, and roles created by tests without.
-const WHO_MAY: &str = "host all postgres 127.0.0.1/32 password\nhost all all 127.0.0.1/32 trust\n";
+const PG_HBA: &str = "host all postgres 127.0.0.1/32 password\nhost all all 127.0.0.1/32 trust\n";
 
 /// How long a login may take.
 const LOGIN_LIMIT: Duration = Duration::from_secs(5);
@@ -131,7 +131,7 @@ async fn make_cluster(folder: &Folder, programs: &Path, home: &Path) -> Result<(
     if !status.success() {
         bail!("initdb ended with {status}; its log {} says:\n{}", log.display(), tail(&log));
     }
-    folder.write(&unfinished.join("pg_hba.conf"), WHO_MAY)?;
+    folder.write(&unfinished.join("pg_hba.conf"), PG_HBA)?;
     Ok(fs::rename(unfinished, home.join("data"))?)
 }
 

@@ -43,7 +43,7 @@ impl FixtureRun {
     async fn of(stories: Vec<Story>, now: OffsetDateTime) -> Self {
         let database = TestDatabase::migrated().await;
         let folder = Path::new("fixtures");
-        demo::name_tiers(&database.pool, &fixture::tiers(folder).unwrap()).await.unwrap();
+        demo::insert_tiers(&database.pool, &fixture::tiers(folder).unwrap()).await.unwrap();
         let rules = Rules::new(&crate::support::config(database.url()));
         let store = Store::new(database.pool.clone(), Clock::fixed(now), rules);
         let app = Self { database, store, stories };

@@ -16,10 +16,10 @@ async fn second_sign_up_changes_nothing() {
     let stories = fixture::stories(&folder).unwrap();
     let members: Vec<&Member> = stories.iter().flat_map(|story| &story.members).collect();
 
-    demo::name_tiers(&database.pool, &tiers).await.unwrap();
+    demo::insert_tiers(&database.pool, &tiers).await.unwrap();
     let reported = demo::sign_up(&database.pool, &members).await.unwrap();
     let before = content(&database).await;
-    demo::name_tiers(&database.pool, &tiers).await.unwrap();
+    demo::insert_tiers(&database.pool, &tiers).await.unwrap();
     let signed_up_again = demo::sign_up(&database.pool, &members).await.unwrap();
 
     assert_eq!(content(&database).await, before);

@@ -40,7 +40,7 @@ impl PopulatedApp {
     async fn found(rounds: usize) -> Self {
         let (database, population) = (TestDatabase::migrated().await, Population::read());
         let store = store(&database, NOW);
-        population.name_tiers(&database.pool).await;
+        population.insert_tiers(&database.pool).await;
         for round in 0..rounds {
             population.sign_up(&database.pool, round, SignsUp::Before).await;
         }

@@ -54,8 +54,8 @@ impl Population {
     }
 
     /// Puts the tiers into the database, which every round shares.
-    pub async fn name_tiers(&self, pool: &PgPool) {
-        demo::name_tiers(pool, &fixture::tiers(&folder()).unwrap()).await.unwrap();
+    pub async fn insert_tiers(&self, pool: &PgPool) {
+        demo::insert_tiers(pool, &fixture::tiers(&folder()).unwrap()).await.unwrap();
     }
 
     /// Signs up those members of `round` who do so then.

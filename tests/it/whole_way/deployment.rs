@@ -45,7 +45,7 @@ impl Deployment {
         let database = TestDatabase::migrated().await;
         let stories = fixture::stories(&stories()).unwrap();
         let tiers = fixture::tiers(&self::stories()).unwrap();
-        demo::name_tiers(&database.pool, &tiers).await.unwrap();
+        demo::insert_tiers(&database.pool, &tiers).await.unwrap();
         let broker = (kind == Kind::RabbitMq).then(TestBroker::new);
         let deployment = Self { database, broker, stories };
         deployment.sign_up(SignsUp::Before).await;
