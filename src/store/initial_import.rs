@@ -11,14 +11,14 @@ impl Store {
             return Ok(());
         }
         tracing::info!("first start: importing pre-existing rows");
-        self.begin_first_start().await?;
+        self.begin_initial_import().await?;
         for scope in Scope::ALL {
             let reading = self.read_tables(scope, true).await?;
             while reading.step().await?.is_some() {}
             let (checked, found) = reading.counts().await?;
             tracing::info!(?checked, ?found, "read {}", scope.as_str());
         }
-        self.end_first_start().await
+        self.end_initial_import().await
     }
 
     /// Whether the initial import is complete.
@@ -34,7 +34,7 @@ impl Store {
     }
 
     /// Records the start of the initial import, once.
-    pub async fn begin_first_start(&self) -> Result<(), StoreError> {
+    pub async fn begin_initial_import(&self) -> Result<(), StoreError> {
         sqlx::query("insert into ingest.switched_on (at) values ($1) on conflict do nothing")
             .bind(self.now())
             .execute(self.pool())
@@ -43,7 +43,7 @@ impl Store {
     }
 
     /// Records the end of the initial import.
-    pub async fn end_first_start(&self) -> Result<(), StoreError> {
+    pub async fn end_initial_import(&self) -> Result<(), StoreError> {
         sqlx::query("update ingest.switched_on set completed = true").execute(self.pool()).await?;
         Ok(())
     }

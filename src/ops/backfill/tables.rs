@@ -37,7 +37,7 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
         Report { checked: Counts::new(), imported: Counts::new(), unknown: Vec::new(), took: Duration::ZERO };
     let is_first = !store.has_imported().await?;
     if is_first {
-        store.begin_first_start().await?;
+        store.begin_initial_import().await?;
     }
     let scopes = if is_first { &Scope::ALL[..] } else { scopes };
     for scope in scopes {
@@ -49,7 +49,7 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
         report.unknown.extend(import.unknown().await?);
     }
     if is_first {
-        store.end_first_start().await?;
+        store.end_initial_import().await?;
     }
     progress.finish();
     report.took = begun.elapsed();

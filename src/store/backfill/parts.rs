@@ -168,13 +168,13 @@ impl Part {
         }
     }
 
-    /// Whether it is part of the initial import, when no fact can be out of date.
-    pub(in crate::store) const fn is_for_a_first_reading(&self) -> bool {
+    /// Whether the initial import reads it, when no fact can be out of date.
+    pub(in crate::store) const fn runs_in_initial_import(&self) -> bool {
         !matches!(self, Self::DeletedRows(_) | Self::DeletedUsers | Self::DeletedPayments | Self::Customers)
     }
 
-    /// Whether there is anything to do later, when each page moves the counts.
-    pub(in crate::store) const fn is_for_later_readings(&self) -> bool {
+    /// Whether later imports do, when each page moves the counts.
+    pub(in crate::store) const fn runs_in_later_imports(&self) -> bool {
         !matches!(self, Self::Counts)
     }
 }

@@ -111,7 +111,7 @@ fn parts(reading: &str, is_first: bool, tables: &ActivityTables) -> impl Iterato
     let counts_later = reading == FIRST_ACTIVITY;
     let all = Scope::of_reading(reading).map(|scope| scope.parts(tables)).unwrap_or_default();
     all.into_iter().filter(move |part| {
-        (!is_first || part.is_for_a_first_reading()) && (counts_later || part.is_for_later_readings())
+        (!is_first || part.runs_in_initial_import()) && (counts_later || part.runs_in_later_imports())
     })
 }
 

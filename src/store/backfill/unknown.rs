@@ -38,7 +38,7 @@ pub(in crate::store) async fn of(
 
 fn of_part(part: &Part, found: &Counts) -> impl Iterator<Item = Unknown> + use<> {
     let (name, relation) = (part.name(), part.relation());
-    let is_unread = found.contains_key(&format!("{name} {NOT_READ}")) && part.is_for_a_first_reading();
+    let is_unread = found.contains_key(&format!("{name} {NOT_READ}")) && part.runs_in_initial_import();
     let unread = is_unread.then(|| Unknown {
         count: None,
         what: match part {

@@ -51,7 +51,7 @@ async fn interrupted_shared_import_gives_same_result() {
         }
     }
     whole.store.initial_import().await.unwrap();
-    pieces.store.begin_first_start().await.unwrap();
+    pieces.store.begin_initial_import().await.unwrap();
     // One page at a time, each by somebody else, and some given up in the middle.
     for scope in Scope::ALL {
         let mut rng = Rng::with_seed(7);
@@ -78,7 +78,7 @@ async fn interrupted_shared_import_gives_same_result() {
         };
         tokio::join!(all(one), all(other));
     }
-    pieces.store.end_first_start().await.unwrap();
+    pieces.store.end_initial_import().await.unwrap();
     assert_counted(&pieces, "in pieces").await;
     assert_sound(&pieces, "in pieces").await;
     let [expected, actual] = [&whole, &pieces].map(|app| dump::everything(&app.database.pool));
@@ -126,7 +126,7 @@ async fn pages_read_in_halves_make_the_same_tables() {
         }
     }
     whole.store.initial_import().await.unwrap();
-    halves.store.begin_first_start().await.unwrap();
+    halves.store.begin_initial_import().await.unwrap();
     for scope in Scope::ALL {
         let reading = halves.store.read_tables(scope, true).await.unwrap().in_pages_of(30);
         let mut rng = Rng::with_seed(7);
@@ -138,7 +138,7 @@ async fn pages_read_in_halves_make_the_same_tables() {
             }
         }
     }
-    halves.store.end_first_start().await.unwrap();
+    halves.store.end_initial_import().await.unwrap();
     let events = halves.rows("select from ingest.events where event_type = 'found_users'").await;
     assert_eq!(events.len(), USERS / 15, "each page of 30 users is reported by two");
     assert_counted(&halves, "in halves").await;
