@@ -134,7 +134,7 @@ async fn list_after(
     for (at, part) in PARTS.into_iter().enumerate() {
         query.push(if at > 0 { " union all (" } else { "(" }).push(part);
         filter.push(&mut query);
-        push_place(&mut query, after, limit);
+        push_position(&mut query, after, limit);
         query.push(")");
     }
     push_order(&mut query, after, limit);
@@ -188,7 +188,7 @@ impl Filter {
     }
 }
 
-fn push_place(query: &mut QueryBuilder<Postgres>, after: Option<&CursorPosition>, limit: i64) {
+fn push_position(query: &mut QueryBuilder<Postgres>, after: Option<&CursorPosition>, limit: i64) {
     if let Some(CursorPosition { seek, parked_at, subject, reason }) = after {
         let (beyond, _) = seek.ascending();
         query.push(" and (parked_at, subject, reason)").push(beyond).push("(").push_bind(*parked_at);

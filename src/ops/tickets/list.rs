@@ -90,11 +90,11 @@ pub async fn list(
     let seek = from.as_ref().map(|place| place.seek);
     let (beyond, order) = seek.unwrap_or_default().ascending();
     if let Some(CursorPosition { waiting, created, id, .. }) = from {
-        query.push(" and (").push(PLACE.join(", ")).push(")").push(beyond).push("(coalesce(");
+        query.push(" and (").push(POSITION_COLUMNS.join(", ")).push(")").push(beyond).push("(coalesce(");
         query.push_bind(waiting).push(", 'infinity'::timestamptz), coalesce(").push_bind(created);
         query.push(", '-infinity'::timestamptz), ").push_bind(id).push(")");
     }
-    query.push(" order by ").push(PLACE.map(|column| format!("{column}{order}")).join(", "));
+    query.push(" order by ").push(POSITION_COLUMNS.map(|column| format!("{column}{order}")).join(", "));
     query.push(" limit ").push_bind(page::one_more(limit));
     let mut tickets: Vec<Ticket> = query.build_query_as().fetch_all(pool).await?;
     let Neighbours { next, prev } = page::paginate(&mut tickets, limit, seek, CursorPosition::of);
@@ -151,7 +151,7 @@ where lower(coalesce(t.ticket_number::text, '') || coalesce(' ' || t.subject::te
             || coalesce(' ' || t.description::text, '') || coalesce(' ' || t.guest_email::text, '')) like lower(";
 
 /// What the list is sorted by, as an index has it.
-const PLACE: [&str; 3] = [
+const POSITION_COLUMNS: [&str; 3] = [
     "coalesce(t.waiting_since, 'infinity'::timestamptz)",
     "coalesce(t.created_at, '-infinity'::timestamptz)",
     "t.id",
