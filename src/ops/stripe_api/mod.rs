@@ -73,7 +73,7 @@ pub enum StripeApiError {
     #[error("the answer is not one that Stripe's API gives: {0}")]
     Unreadable(String),
     /// The key is of a mode that does not count.
-    #[error("STRIPE_API_KEY reads objects of {0}, which do not count: {}", other_key(.0))]
+    #[error("STRIPE_API_KEY reads objects of {0}, which do not count: {help}", help = other_key(.0))]
     OtherMode(NotCounted),
     /// There are more objects than the limit.
     #[error("the list continues after {0} pages")]
