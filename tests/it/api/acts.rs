@@ -42,5 +42,5 @@ async fn acts_are_listed_newest_first_by_page_and_filter() {
     assert_eq!(counted["count"], json!({"rows": 10_000, "is_capped": true}));
     assert_eq!(acts["acts"][0]["arguments"], json!({"n": 1}));
     assert_problem(&get(&app, "/api/audit?who=x").await, StatusCode::BAD_REQUEST, "who");
-    assert_problem(&get(&app, "/api/audit?cursor=x").await, StatusCode::BAD_REQUEST, "again");
+    assert_problem(&get(&app, "/api/audit?cursor=x").await, StatusCode::BAD_REQUEST, "invalid cursor");
 }

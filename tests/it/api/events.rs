@@ -121,7 +121,7 @@ async fn wrong_filters_are_rejected_with_the_reason() {
         ("state=lost", "applied, waiting, failing, dead"),
         ("since=yesterday", "since"),
         ("limit=0", "1 to 200"),
-        ("cursor=x", "start again"),
+        ("cursor=x", "invalid cursor"),
         ("subject=in_1", "subject"),
         ("object=%00", "NUL"),
         ("source=%00", "NUL"),

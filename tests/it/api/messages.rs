@@ -37,5 +37,5 @@ async fn messages_are_listed_newest_first_by_page_and_filter() {
         "+15550100009"
     );
     assert_problem(&get(&app, "/api/messages?status=lost").await, StatusCode::BAD_REQUEST, "delivered");
-    assert_problem(&get(&app, "/api/messages?cursor=x").await, StatusCode::BAD_REQUEST, "again");
+    assert_problem(&get(&app, "/api/messages?cursor=x").await, StatusCode::BAD_REQUEST, "invalid cursor");
 }

@@ -40,7 +40,7 @@ async fn what_waits_is_listed_longest_first_by_page() {
         assert_eq!(page["count"], json!({"rows": expected, "is_capped": false}), "{query}");
     }
     assert_problem(&get(&app, "/api/parked?why=x").await, StatusCode::BAD_REQUEST, "why");
-    assert_problem(&get(&app, "/api/parked?cursor=WyIxIl0").await, StatusCode::BAD_REQUEST, "again");
+    assert_problem(&get(&app, "/api/parked?cursor=WyIxIl0").await, StatusCode::BAD_REQUEST, "invalid cursor");
 }
 
 #[tokio::test]

@@ -164,7 +164,7 @@ async fn invalid_request_is_explained() {
         ("limit=many", "limit"),
         ("sort=age", "created_at, email, name"),
         ("order=up", "asc, desc"),
-        ("cursor=nonsense", "start again"),
+        ("cursor=nonsense", "invalid cursor"),
         ("engagement_status=happy", "at_risk"),
         ("health_status=happy", "needs_attention"),
         ("status=happy", "past_due"),
