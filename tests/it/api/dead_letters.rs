@@ -37,7 +37,11 @@ async fn dead_letters_are_listed_by_page_and_filter() {
         assert_eq!(page["count"], json!({"rows": count, "is_capped": false}), "{query}");
     }
     assert_problem(&get(&app, "/api/dead-letters?kind=x").await, StatusCode::BAD_REQUEST, "kind");
-    assert_problem(&get(&app, "/api/dead-letters?cursor=WyJ4Il0").await, StatusCode::BAD_REQUEST, "invalid cursor");
+    assert_problem(
+        &get(&app, "/api/dead-letters?cursor=WyJ4Il0").await,
+        StatusCode::BAD_REQUEST,
+        "invalid cursor",
+    );
 }
 
 #[tokio::test]
