@@ -26,10 +26,9 @@ pub(super) fn text(name: &str, value: Option<String>) -> Result<Option<String>, 
 /// An unknown value is an error, not a filter that matches nothing.
 pub(super) fn one_of(name: &str, value: Option<&str>, words: &[&str]) -> Result<(), Problem> {
     match value {
-        Some(value) if !words.contains(&value) => Err(problem::bad_request(format!(
-            "invalid {name} {value:?}: expected one of {}",
-            words.join(", ")
-        ))),
+        Some(value) if !words.contains(&value) => {
+            Err(problem::bad_request(crate::ops::unknown_value(name, value, words)))
+        }
         _ => Ok(()),
     }
 }

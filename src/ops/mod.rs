@@ -32,6 +32,11 @@ pub mod twilio_api;
 pub mod version;
 pub mod views;
 
+/// The error of a value that is none of the `known` ones.
+pub(crate) fn unknown_value(name: &str, given: &str, known: &[&str]) -> String {
+    format!("invalid {name} {given:?}: expected one of {}", known.join(", "))
+}
+
 /// Serialises a duration in seconds, rounded to tenths.
 pub(crate) fn seconds<S: serde::Serializer>(
     took: &std::time::Duration,

@@ -79,9 +79,7 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
-        named.ok_or_else(|| {
-            format!("invalid scope {text:?}: expected one of {}", Self::ALL.map(Self::as_str).join(", "))
-        })
+        named.ok_or_else(|| crate::ops::unknown_value("scope", text, &Self::ALL.map(Self::as_str)))
     }
 }
 

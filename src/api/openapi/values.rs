@@ -84,14 +84,8 @@ fn schema(operation: &str, parameter: &Parameter) -> Option<Schema> {
         }
         (ParameterIn::Header, _) => text().into(),
         (_, "text" | "tier") => text().max_length(Some(MAX_TEXT_CHARS)).into(),
-        (_, "assignee") => {
-            let id = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
-            AnyOfBuilder::new().item(id).item(text().enum_values(Some(["nobody"]))).into()
-        }
-        (_, "member") if operation == "list_events" => {
-            let id = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
-            AnyOfBuilder::new().item(id).item(text().pattern(Some("@"))).into()
-        }
+        (_, "assignee") => user_id_or(text().enum_values(Some(["nobody"]))),
+        (_, "member") if operation == "list_events" => user_id_or(text().pattern(Some("@"))),
         (_, "limit") => {
             let limit = ObjectBuilder::new().schema_type(Type::Integer);
             limit.minimum(Some(1)).maximum(Some(page::MAX_LIMIT)).into()
@@ -103,6 +97,11 @@ fn schema(operation: &str, parameter: &Parameter) -> Option<Schema> {
         (_, "from" | "to" | "month" | "began") => text().pattern(Some(MONTH)).into(),
         _ => return None,
     })
+}
+
+fn user_id_or(other: ObjectBuilder) -> Schema {
+    let id = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+    AnyOfBuilder::new().item(id).item(other).into()
 }
 
 fn text() -> ObjectBuilder {

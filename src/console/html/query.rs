@@ -159,9 +159,7 @@ pub(in crate::console) fn one_of(
     match value {
         "" => Ok(None),
         value if known.contains(&value) => Ok(Some(value.to_owned())),
-        value => {
-            Err(PageError::Invalid(format!("invalid {name} {value:?}: expected one of {}", known.join(", "))))
-        }
+        value => Err(PageError::Invalid(crate::ops::unknown_value(name, value, known))),
     }
 }
 

@@ -54,8 +54,7 @@ impl Params {
 
     pub(in crate::console) fn cell(&self) -> Result<Cell, PageError> {
         if !KINDS.contains(&self.kind.as_str()) {
-            let detail = format!("invalid kind {:?}: expected one of {}", self.kind, KINDS.join(", "));
-            return Err(PageError::Invalid(detail));
+            return Err(PageError::Invalid(crate::ops::unknown_value("kind", &self.kind, &KINDS)));
         }
         Ok(Cell {
             currency: query::text("currency", &self.currency)?.unwrap_or_default().to_lowercase(),

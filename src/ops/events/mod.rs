@@ -103,9 +103,7 @@ impl FromStr for State {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        named.ok_or_else(|| {
-            format!("invalid state {text:?}: expected one of {}", Self::ALL.map(Self::as_str).join(", "))
-        })
+        named.ok_or_else(|| crate::ops::unknown_value("state", text, &Self::ALL.map(Self::as_str)))
     }
 }
 

@@ -187,10 +187,9 @@ impl Change {
 
 fn one_of(name: &str, value: Option<&Option<String>>, known: &[&str]) -> Result<(), String> {
     match value.and_then(Option::as_deref) {
-        Some(value) if !known.contains(&value) => Err(format!(
-            "invalid {name} {value:?}: expected one of {}, or null (automatic)",
-            known.join(", ")
-        )),
+        Some(value) if !known.contains(&value) => {
+            Err(crate::ops::unknown_value(name, value, known) + ", or null (automatic)")
+        }
         _ => Ok(()),
     }
 }

@@ -38,7 +38,7 @@ pub struct Filter {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFilter {
     /// The column does not have this value.
-    #[error("invalid {name} {given:?}: expected one of {}", known.join(", "))]
+    #[error("{}", crate::ops::unknown_value(.name, .given, .known))]
     Unknown {
         /// The filter.
         name: &'static str,

@@ -118,8 +118,7 @@ impl Change {
                 Err(ChangeError::Invalid(detail))
             }
             Self::Status(status) if !STATUSES.contains(&status.as_str()) => {
-                let detail = format!("invalid status {status:?}: expected one of {}", STATUSES.join(", "));
-                Err(ChangeError::Invalid(detail))
+                Err(ChangeError::Invalid(crate::ops::unknown_value("status", status, &STATUSES)))
             }
             _ => Ok(()),
         }
