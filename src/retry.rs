@@ -7,12 +7,12 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-/// Delays that double from `first` up to `longest`, each with jitter of one half, so that several processes
-/// do not retry in step. Never ends by itself; [`Delays::reset`] starts it again after a success.
+/// Exponential backoff: delays that double from `first` up to `longest`, each with jitter of one half, so that
+/// several processes do not retry in step. Never ends by itself; [`Backoff::reset`] starts it again after a success.
 #[derive(Debug)]
-pub struct Delays(ExponentialBackoff);
+pub struct Backoff(ExponentialBackoff);
 
-impl Delays {
+impl Backoff {
     /// Delays from `first` to `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {

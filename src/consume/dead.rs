@@ -7,7 +7,7 @@ use super::{FIRST_DELAY, LONGEST_DELAY, wait};
 use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
 use crate::queue::{DeadContent, DeadMessage, Queue};
-use crate::retry::Delays;
+use crate::retry::Backoff;
 use crate::store::{Store, StoreError};
 
 /// The event type of an undecodable message.
@@ -16,16 +16,16 @@ const UNREADABLE: &str = "unreadable";
 /// Stores dead messages until the process stops.
 pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
     let Some(mut messages) = queue.dead_messages() else { return };
-    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
     while let Some(Some(message)) = lifecycle.until_stopping(messages.recv()).await {
         while let Err(error) = dead_letter(store, &message).await {
             tracing::warn!(%error, "storing a dead letter failed, will retry");
-            wait(delays.next_delay(), lifecycle).await;
+            wait(backoff.next_delay(), lifecycle).await;
             if lifecycle.stopping.is_cancelled() {
                 return;
             }
         }
-        delays.reset();
+        backoff.reset();
         message.ack().await;
     }
 }

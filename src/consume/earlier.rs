@@ -7,7 +7,7 @@ use crate::database::with_time_limit;
 use crate::lifecycle::Lifecycle;
 use crate::queue::Queue;
 use crate::queue::metric_names::RELAYED;
-use crate::retry::Delays;
+use crate::retry::Backoff;
 use crate::store::Store;
 
 /// Runs until the process stops: at start, on each notification, and once a minute.
@@ -17,18 +17,18 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
 
 async fn keep_moving(queue: &Queue, store: &Store) {
     let mut notifications = queue.outbox_notifications();
-    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
         notifications.before_poll();
         match with_time_limit(store.move_earlier()).await {
             Ok(events) => {
                 metrics::counter!(RELAYED).increment(events);
-                delays.reset();
+                backoff.reset();
                 notifications.wait().await;
             }
             Err(error) => {
                 tracing::warn!(%error, "moving events of an earlier version failed, will retry");
-                sleep(delays.next_delay()).await;
+                sleep(backoff.next_delay()).await;
             }
         }
     }

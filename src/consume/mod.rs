@@ -23,7 +23,7 @@ use in_flight::InFlight;
 
 use crate::lifecycle::Lifecycle;
 use crate::queue::{Batch, Consumer, Queue};
-use crate::retry::Delays;
+use crate::retry::Backoff;
 use crate::store::Store;
 
 /// Delays after failures of a dependency.
@@ -37,14 +37,14 @@ const BATCHES_AT_ONCE: usize = 2;
 /// Consumes until the process stops, and recomputes what changes without events. A queue or database that is
 /// down only delays it.
 pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
-    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
         match lifecycle.until_stopping(store.initial_import()).await {
             Some(Ok(())) => break,
             Some(Err(error)) => tracing::warn!(%error, "initial import failed, will retry"),
             None => return,
         }
-        wait(delays.next_delay(), lifecycle).await;
+        wait(backoff.next_delay(), lifecycle).await;
     }
     let in_flight = InFlight::default();
     let consuming =
@@ -98,7 +98,7 @@ fn log_panic(ended: Result<(), JoinError>) {
 /// Applies `batch` and acks it after the commit. If the process stops while the database is down, requeues
 /// it.
 async fn apply_and_ack(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
-    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
     let mut suspicious = 0;
     loop {
         match isolate::apply(store, &mut batch, suspicious >= FAILURES_BEFORE_BISECT).await {
@@ -106,7 +106,7 @@ async fn apply_and_ack(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
             Err(error) => {
                 suspicious += u32::from(error.may_be_caused_by_an_event());
                 batch.not_attempted().await;
-                let delay = delays.next_delay();
+                let delay = backoff.next_delay();
                 tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "batch failed, will retry");
                 wait(delay, lifecycle).await;
             }

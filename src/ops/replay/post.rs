@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::hosts::is_this_machine;
 use crate::envelope::Source;
 use crate::ops::fixture::{self, FixtureEvent};
-use crate::retry::Delays;
+use crate::retry::Backoff;
 use crate::verify::{standard_webhooks, stripe, twilio};
 
 /// Attempts per event, including the first.
@@ -57,7 +57,7 @@ impl Poster {
 
     /// Posts `event` until it is accepted or rejected, a bounded number of times.
     pub(super) async fn deliver(&self, event: &FixtureEvent) -> Result<Outcome, ReplayError> {
-        let mut delays = Delays::new(Duration::from_millis(100), Duration::from_secs(2));
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         let mut attempts = 1;
         loop {
             let answer = self.attempt(event).await?;
@@ -71,7 +71,7 @@ impl Poster {
                 Ok(Answer::Busy { retry_after, .. }) => retry_after,
                 Err(_) => None,
             };
-            tokio::time::sleep(wait.unwrap_or_else(|| delays.next_delay()).min(WAIT_MAX)).await;
+            tokio::time::sleep(wait.unwrap_or_else(|| backoff.next_delay()).min(WAIT_MAX)).await;
             attempts += 1;
         }
     }

@@ -19,7 +19,7 @@ pub use pages::{Page, Sent, Settings};
 
 use crate::config::Config;
 use crate::config::hosts::{host_of, is_this_machine};
-use crate::retry::Delays;
+use crate::retry::Backoff;
 
 /// Twilio's base URL.
 const BASE: &str = "https://api.twilio.com";
@@ -121,7 +121,7 @@ impl TwilioApi {
     }
 
     async fn get_value(&self, address: &str) -> Result<Value, TwilioApiError> {
-        let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+        let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         let mut attempt = 1;
         loop {
             let failed = match self.attempt(address).await {
@@ -132,7 +132,7 @@ impl TwilioApi {
                 return Err(failed.error);
             }
             tracing::debug!(error = %failed.error, "twilio request failed, will retry");
-            tokio::time::sleep(failed.wait.unwrap_or_else(|| delays.next_delay()).min(LONGEST_DELAY)).await;
+            tokio::time::sleep(failed.wait.unwrap_or_else(|| backoff.next_delay()).min(LONGEST_DELAY)).await;
             attempt += 1;
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::lifecycle::Lifecycle;
 use crate::queue::metric_names;
-use crate::retry::Delays;
+use crate::retry::Backoff;
 
 /// The channel that writers of pending events notify.
 const EVENTS_CHANNEL: &str = "memberflow_events";
@@ -114,19 +114,19 @@ impl Notifications {
 }
 
 async fn keep_listening(pool: &PgPool, channels: &Channels) {
-    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
     loop {
-        if let Err(error) = listen(pool, channels, &mut delays).await {
+        if let Err(error) = listen(pool, channels, &mut backoff).await {
             tracing::debug!(%error, "not listening for pending events; polling instead");
         }
-        sleep(delays.next_delay()).await;
+        sleep(backoff.next_delay()).await;
     }
 }
 
-async fn listen(pool: &PgPool, channels: &Channels, delays: &mut Delays) -> Result<(), sqlx::Error> {
+async fn listen(pool: &PgPool, channels: &Channels, backoff: &mut Backoff) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen_all([EVENTS_CHANNEL, OUTBOX_CHANNEL]).await?;
-    delays.reset();
+    backoff.reset();
     // Events may have been written before.
     channels.notify_all();
     loop {

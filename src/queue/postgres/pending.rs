@@ -14,7 +14,7 @@ use super::{Notifications, PgQueue};
 use crate::database::{self, with_time_limit};
 use crate::envelope::Envelope;
 use crate::queue::limits::BatchLimits;
-use crate::retry::Delays;
+use crate::retry::Backoff;
 use crate::store::events::pending::{self, Limits};
 
 /// Delays between attempts while the database is unavailable.
@@ -78,7 +78,7 @@ impl Consumer {
     }
 
     async fn next_claim(&mut self) -> (Vec<Envelope>, Claim) {
-        let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+        let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
             // A claim that is not full would only wait for the batch under way, and what comes meanwhile for both.
             if !self.is_behind {
@@ -94,13 +94,13 @@ impl Consumer {
                     return (envelopes, claim);
                 }
                 Ok(None) => {
-                    delays.reset();
+                    backoff.reset();
                     self.is_behind = false;
                     self.notifications.wait().await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot read pending events, trying again");
-                    sleep(delays.next_delay()).await;
+                    sleep(backoff.next_delay()).await;
                 }
             }
         }

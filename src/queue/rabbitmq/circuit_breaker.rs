@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::queue::error::EnqueueError;
-use crate::retry::Delays;
+use crate::retry::Backoff;
 
 /// How long it stays open.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -17,13 +17,13 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 pub(super) struct CircuitBreaker(Mutex<Inner>);
 
 struct Inner {
-    delays: Delays,
+    backoff: Backoff,
     open_until: Option<Instant>,
 }
 
 impl CircuitBreaker {
     pub fn new() -> Self {
-        Self(Mutex::new(Inner { delays: Delays::new(FIRST_DELAY, LONGEST_DELAY), open_until: None }))
+        Self(Mutex::new(Inner { backoff: Backoff::new(FIRST_DELAY, LONGEST_DELAY), open_until: None }))
     }
 
     /// An error while it is open.
@@ -39,14 +39,14 @@ impl CircuitBreaker {
     /// The broker failed: opens the circuit, each further time for longer.
     pub fn trip(&self) {
         let mut inner = self.inner();
-        inner.open_until = Some(Instant::now() + inner.delays.next_delay());
+        inner.open_until = Some(Instant::now() + inner.backoff.next_delay());
     }
 
     /// The broker took something: closes the circuit.
     pub fn reset(&self) {
         let mut inner = self.inner();
         if inner.open_until.take().is_some() {
-            inner.delays.reset();
+            inner.backoff.reset();
         }
     }
 

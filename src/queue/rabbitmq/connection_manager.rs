@@ -17,7 +17,7 @@ use super::connection::{self, BrokerConnection};
 use super::topology::Topology;
 use crate::envelope::Source;
 use crate::queue::{QueueError, metric_names};
-use crate::retry::Delays;
+use crate::retry::Backoff;
 
 /// For declaring everything on a fresh connection.
 const DECLARE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Delays between attempts.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
-/// A connection that lasted this long resets the delays.
+/// A connection that lasted this long resets the backoff.
 const STEADY: Duration = Duration::from_secs(5);
 /// How often the connection is checked, in case no event has reported a change.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -112,7 +112,7 @@ impl ConnectionManager {
 }
 
 async fn manage(target: Target, state: watch::Sender<State>, end: CancellationToken) {
-    let mut delays = Delays::new(FIRST_DELAY, LONGEST_DELAY);
+    let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
     let mut last_reason: Arc<str> = "".into();
     loop {
         let reason: Arc<str> = match end.run_until_cancelled(open(&target)).await {
@@ -130,7 +130,7 @@ async fn manage(target: Target, state: watch::Sender<State>, end: CancellationTo
                 };
                 connection.shutdown_socket();
                 if since.elapsed() > STEADY {
-                    delays.reset();
+                    backoff.reset();
                 }
                 reason
             }
@@ -140,7 +140,7 @@ async fn manage(target: Target, state: watch::Sender<State>, end: CancellationTo
             last_reason = reason.clone();
         }
         state.send_replace(State::Down(reason));
-        if end.run_until_cancelled(sleep(delays.next_delay())).await.is_none() {
+        if end.run_until_cancelled(sleep(backoff.next_delay())).await.is_none() {
             return;
         }
     }
