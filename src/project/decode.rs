@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::internal::{Corrected, Internal, from_unix_micros};
-use super::meaning::{Meaning, Uncounted, Unreadable};
+use super::payload::{DecodeError, Payload, Uncounted};
 use super::stripe::{Admission, NotCounted};
 use super::supabase::ActivityTables;
 use super::supabase::row::Numbered;
@@ -26,8 +26,8 @@ pub struct DecodeSettings {
 /// Decodes `envelope`.
 ///
 /// # Errors
-/// [`Unreadable`], if the body can never be decoded.
-pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Meaning, Unreadable> {
+/// [`DecodeError`], if the body can never be decoded.
+pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
     let body = &envelope.body[..];
     match envelope.source {
         Source::Stripe => read_stripe(serde_json::from_slice(body)?, settings),
@@ -36,13 +36,13 @@ pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Meaning, U
         Source::Twilio => {
             let account = twilio::account(body)?;
             let is_another = |of: &String| settings.twilio_account.as_ref().is_some_and(|ours| ours != of);
-            let meaning = twilio::read(envelope)?;
+            let payload = twilio::read(envelope)?;
             Ok(match account.filter(is_another) {
                 Some(account) => {
                     let reason = NotCounted::OtherTwilioAccount(account);
-                    Meaning::NotCounted(Box::new(Uncounted { reason, meaning }))
+                    Payload::NotCounted(Box::new(Uncounted { reason, payload }))
                 }
-                None => meaning,
+                None => payload,
             })
         }
         Source::Internal => match serde_json::from_slice(body)? {
@@ -51,7 +51,7 @@ pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Meaning, U
                 counted(settings, &origin, || stripe::read_snapshot(snapshot, &settings.user_id_keys))
             }
             Internal::Corrected(corrected) => read_corrected(&corrected, &settings.tables),
-            internal => Ok(Meaning::Internal(internal)),
+            internal => Ok(Payload::Internal(internal)),
         },
     }
 }
@@ -60,15 +60,15 @@ pub fn read(envelope: &Envelope, settings: &DecodeSettings) -> Result<Meaning, U
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_states(envelope: &Envelope, settings: &DecodeSettings) -> Result<Meaning, Unreadable> {
-    let meaning = match envelope.source {
+pub fn read_states(envelope: &Envelope, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
+    let payload = match envelope.source {
         Source::Stripe => read_stripe(stripe::read_fields(&envelope.body)?, settings),
         _ => read(envelope, settings),
     };
-    meaning.map(Meaning::without_objects)
+    payload.map(Payload::without_objects)
 }
 
-fn read_stripe(event: Value, settings: &DecodeSettings) -> Result<Meaning, Unreadable> {
+fn read_stripe(event: Value, settings: &DecodeSettings) -> Result<Payload, DecodeError> {
     let origin = Origin::of_event(&event);
     counted(settings, &origin, || stripe::read(event, &settings.user_id_keys))
 }
@@ -78,23 +78,23 @@ fn read_stripe(event: Value, settings: &DecodeSettings) -> Result<Meaning, Unrea
 fn counted(
     settings: &DecodeSettings,
     origin: &Origin,
-    read: impl FnOnce() -> Result<Meaning, Unreadable>,
-) -> Result<Meaning, Unreadable> {
+    read: impl FnOnce() -> Result<Payload, DecodeError>,
+) -> Result<Payload, DecodeError> {
     match settings.admission.check(origin) {
         Ok(()) => read(),
         Err(reason) => {
-            let meaning = read().unwrap_or(Meaning::Nothing);
-            Ok(Meaning::NotCounted(Box::new(Uncounted { reason, meaning })))
+            let payload = read().unwrap_or(Payload::Ignored);
+            Ok(Payload::NotCounted(Box::new(Uncounted { reason, payload })))
         }
     }
 }
 
 /// The report of the missing change, placed after the last reported one.
-fn read_corrected(corrected: &Corrected, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
-    let mut meaning = supabase::row::read(corrected.change.to_string().as_bytes(), None, tables)?;
-    if let Meaning::Row(report) = &mut meaning {
+fn read_corrected(corrected: &Corrected, tables: &ActivityTables) -> Result<Payload, DecodeError> {
+    let mut payload = supabase::row::read(corrected.change.to_string().as_bytes(), None, tables)?;
+    if let Payload::Row(report) = &mut payload {
         report.occurred_at = from_unix_micros(corrected.at_us);
         report.corrects_after = Some(corrected.left_before);
     }
-    Ok(meaning)
+    Ok(payload)
 }

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::meaning::Report;
 use super::order::{self, Candidate};
+use super::payload::Report;
 use super::payments::{Payment, resolve};
 use super::stripe::StripeObject;
-use super::{Meaning, stripe};
+use super::{Payload, stripe};
 
 fn stories() -> Vec<PathBuf> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
@@ -45,7 +45,7 @@ fn reports(events: Vec<Value>) -> Reports {
     let mut reports = Reports::new();
     for event in events {
         let id = event["id"].as_str().expect("an id").to_owned();
-        if let Meaning::Stripe(report) = stripe::read(event, &["user_id".to_owned()]).expect("readable") {
+        if let Payload::Stripe(report) = stripe::read(event, &["user_id".to_owned()]).expect("readable") {
             reports.entry(report.subject.clone()).or_default().push((id, *report));
         }
     }

@@ -1,17 +1,17 @@
-//! What an event means: pure functions without I/O or clock.
+//! What events report and what follows from it: pure functions without I/O or clock.
 //!
-//! [`read`] decodes an envelope into its [`meaning`]; [`order`] decides which of an object's reports is its present state;
+//! [`read`] decodes an envelope into its [`payload`]; [`order`] decides which of an object's reports is its present state;
 //! [`payments`], [`mrr`], [`identity`] and [`member`] derive the tables' rows from the present states, and
 //! [`movements`] the MRR ledger from the states before them too.
 
 mod decode;
 pub mod identity;
 pub mod internal;
-pub mod meaning;
 pub mod member;
 pub mod movements;
 pub mod mrr;
 pub mod order;
+pub mod payload;
 pub mod payments;
 pub mod stripe;
 pub mod supabase;
@@ -21,4 +21,4 @@ pub mod twilio;
 mod fixtures;
 
 pub use decode::{DecodeSettings, read, read_states};
-pub use meaning::{Meaning, Unreadable};
+pub use payload::{DecodeError, Payload};

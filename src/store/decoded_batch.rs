@@ -1,4 +1,4 @@
-//! A decoded batch: its events, sorted by what they mean.
+//! A decoded batch: its events, sorted by what they report.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -17,7 +17,7 @@ use crate::project::internal::{
     self, ImportedLogin, ImportedLogins, ImportedPayments, ImportedRow, ImportedRows, ImportedSubscription,
     ImportedUsers, Internal,
 };
-use crate::project::meaning::{Login, Meaning, UserSeen};
+use crate::project::payload::{Login, Payload, UserReport};
 use crate::project::read_states;
 use crate::project::stripe::{ImportedPayment, Item, Price, StripeObject, Subscription};
 use crate::project::supabase::Row;
@@ -39,20 +39,20 @@ pub(super) fn decode_all<'a>(batch: impl IntoIterator<Item = &'a Envelope>, rule
     for envelope in batch {
         // Without whole objects: events that need chaining are read again from the table with their peers.
         match read_states(envelope, &rules.decoding) {
-            Ok(meaning) => decoded.events.push(DecodedEvent { envelope, meaning }),
-            Err(unreadable) => decoded.dead.push((envelope, unreadable.to_string())),
+            Ok(payload) => decoded.events.push(DecodedEvent { envelope, payload }),
+            Err(error) => decoded.dead.push((envelope, error.to_string())),
         }
     }
     decoded
 }
 
-/// The new events of a batch, by what they mean.
+/// The new events of a batch, by what they report.
 #[derive(Debug, Default)]
 pub(super) struct DecodedBatch {
     pub(super) stripe: Vec<Reported<StripeObject>>,
     pub(super) rows: Vec<Reported<Row>>,
     pub(super) logins: Vec<Login>,
-    pub(super) users: Vec<UserSeen>,
+    pub(super) users: Vec<UserReport>,
     pub(super) claims: Vec<ClaimReport>,
     pub(super) emails: Vec<AddressReport>,
     pub(super) sms: Vec<SmsReport>,
@@ -64,10 +64,10 @@ impl DecodedBatch {
     /// Sorts `events`.
     pub(super) fn sort(events: Vec<DecodedEvent<'_>>) -> Self {
         let mut batch = Self::default();
-        for DecodedEvent { envelope, meaning } in events {
+        for DecodedEvent { envelope, payload } in events {
             let event_id = &envelope.event_id;
-            match meaning {
-                Meaning::Stripe(report) => {
+            match payload {
+                Payload::Stripe(report) => {
                     let addresses = identity::addresses(&report.state, report.occurred_at, report.stage);
                     batch.add_addresses(addresses, event_id);
                     if !report.state.has_history() {
@@ -82,27 +82,27 @@ impl DecodedBatch {
                     }
                     batch.stripe.push(Reported { event_id: event_id.clone(), report: *report });
                 }
-                Meaning::Row(report) => batch.rows.push(Reported { event_id: event_id.clone(), report }),
-                Meaning::Login(login) => batch.logins.push(login),
-                Meaning::User(user) => batch.users.push(user),
-                Meaning::Sms(report) => batch.sms.push(*report),
-                Meaning::Internal(Internal::Matched(matched)) => {
+                Payload::Row(report) => batch.rows.push(Reported { event_id: event_id.clone(), report }),
+                Payload::Login(login) => batch.logins.push(login),
+                Payload::User(user) => batch.users.push(user),
+                Payload::Sms(report) => batch.sms.push(*report),
+                Payload::Internal(Internal::Matched(matched)) => {
                     batch.add_addresses(identity::of_match(&matched, envelope.occurred_at), event_id);
                 }
-                Meaning::Internal(Internal::ImportedSubscription(imported)) => {
+                Payload::Internal(Internal::ImportedSubscription(imported)) => {
                     batch.import_subscription(imported, event_id.clone());
                 }
-                Meaning::Internal(Internal::ImportedRows(imported)) => batch.import_rows(imported, event_id),
-                Meaning::Internal(Internal::ImportedLogins(imported)) => batch.import_logins(imported),
-                Meaning::Internal(Internal::ImportedUsers(imported)) => batch.import_users(imported),
-                Meaning::Internal(Internal::ImportedPayments(imported)) => {
+                Payload::Internal(Internal::ImportedRows(imported)) => batch.import_rows(imported, event_id),
+                Payload::Internal(Internal::ImportedLogins(imported)) => batch.import_logins(imported),
+                Payload::Internal(Internal::ImportedUsers(imported)) => batch.import_users(imported),
+                Payload::Internal(Internal::ImportedPayments(imported)) => {
                     batch.import_payments(imported, event_id, envelope.occurred_at);
                 }
-                Meaning::Thin { object_id } => drop(batch.thin.insert(object_id)),
+                Payload::Thin { object_id } => drop(batch.thin.insert(object_id)),
                 // `project::read` turns snapshots and corrections into reports.
-                Meaning::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
-                | Meaning::Nothing
-                | Meaning::NotCounted(_) => {}
+                Payload::Internal(Internal::Snapshot(_) | Internal::Corrected(_))
+                | Payload::Ignored
+                | Payload::NotCounted(_) => {}
             }
         }
         batch
@@ -241,7 +241,7 @@ impl DecodedBatch {
 
     fn import_users(&mut self, ImportedUsers { there, deleted }: ImportedUsers) {
         let all = there.into_iter().map(|id| (id, false)).chain(deleted.into_iter().map(|id| (id, true)));
-        self.users.extend(all.map(|(user_id, is_deleted)| UserSeen {
+        self.users.extend(all.map(|(user_id, is_deleted)| UserReport {
             user_id,
             emails: Vec::new(),
             is_deleted,

@@ -182,7 +182,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::project::Meaning;
+    use crate::project::Payload;
     use crate::project::stripe::{read, read_api_object};
 
     fn state(object: &Value) -> StripeObject {
@@ -300,7 +300,7 @@ mod tests {
     fn report_time_is_not_a_difference() {
         let event = |kind: &str, object: &Value| {
             let event = json!({"type": kind, "created": 50, "data": {"object": object}});
-            let Ok(Meaning::Stripe(report)) = read(event, &[]) else { panic!("{object}") };
+            let Ok(Payload::Stripe(report)) = read(event, &[]) else { panic!("{object}") };
             report.state
         };
         let cases = [

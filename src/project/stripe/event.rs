@@ -11,29 +11,29 @@ use super::objects::invoice::{invoice, invoice_payment};
 use super::objects::price::{price, product};
 use super::objects::subscription::subscription;
 use super::{Kind, StripeObject};
-use crate::project::meaning::Report;
 use crate::project::order::Stage;
-use crate::project::{Meaning, Unreadable};
+use crate::project::payload::Report;
+use crate::project::{DecodeError, Payload};
 
 /// Decodes a Stripe event of any API version. The version is not used: a field is read in its new place, else
 /// in its old one. `user_id_keys`: the metadata keys that name a user, strongest first.
 ///
 /// # Errors
-/// [`Unreadable`], if an event of a known kind has no usable type, time, object or object id.
-pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
+/// [`DecodeError`], if an event of a known kind has no usable type, time, object or object id.
+pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
     let Some(event_type) = event["type"].as_str().map(str::to_owned) else {
-        return Err(Unreadable::Field { event_type: "the event".to_owned(), field: "type" });
+        return Err(DecodeError::Field { event_type: "the event".to_owned(), field: "type" });
     };
     if event["object"] == "v2.core.event" {
         return Ok(thin(&event, &event_type));
     }
-    let Some(kind) = Kind::of_event(&event_type) else { return Ok(Meaning::Nothing) };
-    let unusable = |field| Unreadable::Field { event_type: event_type.clone(), field };
+    let Some(kind) = Kind::of_event(&event_type) else { return Ok(Payload::Ignored) };
+    let unusable = |field| DecodeError::Field { event_type: event_type.clone(), field };
     let created = time(&event["created"]).ok_or_else(|| unusable("created"))?;
     let occurred_at = OffsetDateTime::from_unix_timestamp(created).map_err(|_| unusable("created"))?;
     let object = take(&mut event, "/data/object").unwrap_or_default();
     if kind == Kind::Discount && is_for_one_payment(&object) {
-        return Ok(Meaning::Nothing);
+        return Ok(Payload::Ignored);
     }
     let stage = stage(&event_type);
     let previous = previous(&mut event);
@@ -43,7 +43,7 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unread
     if let (StripeObject::Customer(customer), Some(previous)) = (&mut state, &previous) {
         customer.previous_email = text(&previous["email"]);
     }
-    Ok(Meaning::Stripe(Box::new(Report {
+    Ok(Payload::Stripe(Box::new(Report {
         number: None,
         subject: state.id().to_owned(),
         occurred_at,
@@ -58,11 +58,11 @@ pub fn read(mut event: Value, user_id_keys: &[String]) -> Result<Meaning, Unread
 
 /// A thin event has the object's id without its state. Its type is the usual one with a prefix:
 /// `v1.invoice.paid`.
-fn thin(event: &Value, event_type: &str) -> Meaning {
+fn thin(event: &Value, event_type: &str) -> Payload {
     let is_read = event_type.strip_prefix("v1.").and_then(Kind::of_event).is_some();
     match id(&event["related_object"]).filter(|_| is_read) {
-        Some(object_id) => Meaning::Thin { object_id },
-        None => Meaning::Nothing,
+        Some(object_id) => Payload::Thin { object_id },
+        None => Payload::Ignored,
     }
 }
 

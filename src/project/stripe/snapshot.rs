@@ -7,9 +7,9 @@ use super::event::state;
 use super::field::flag;
 use super::{Kind, StripeObject};
 use crate::project::internal::Snapshot;
-use crate::project::meaning::Report;
 use crate::project::order::Stage;
-use crate::project::{Meaning, Unreadable};
+use crate::project::payload::Report;
+use crate::project::{DecodeError, Payload};
 
 /// An object from the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +40,14 @@ fn read_api_object_at(object: &Value, at: i64, user_id_keys: &[String]) -> Optio
 /// The report of a snapshot: the whole state, without previous values.
 ///
 /// # Errors
-/// [`Unreadable`], if the object's kind is not used, or it has no usable id or time.
-pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Meaning, Unreadable> {
-    let unusable = |field| Unreadable::Field { event_type: "snapshot".to_owned(), field };
+/// [`DecodeError`], if the object's kind is not used, or it has no usable id or time.
+pub fn read_snapshot(snapshot: Snapshot, user_id_keys: &[String]) -> Result<Payload, DecodeError> {
+    let unusable = |field| DecodeError::Field { event_type: "snapshot".to_owned(), field };
     let occurred_at = OffsetDateTime::from_unix_timestamp(snapshot.at).map_err(|_| unusable("at"))?;
     let ApiObject { state, is_deleted, is_final } =
         read_api_object_at(&snapshot.object, snapshot.at, user_id_keys)
             .ok_or_else(|| unusable("object.object or object.id"))?;
-    Ok(Meaning::Stripe(Box::new(Report {
+    Ok(Payload::Stripe(Box::new(Report {
         subject: state.id().to_owned(),
         occurred_at,
         stage: stage(is_deleted),

@@ -5,7 +5,7 @@ use time::format_description::well_known::Rfc2822;
 
 use super::message::{CALLBACK, Given, INCOMING, LISTED, Media, Message, Seen, SmsReport};
 use crate::envelope::{Envelope, Parameters, twilio};
-use crate::project::{Meaning, Unreadable};
+use crate::project::{DecodeError, Payload};
 
 /// Files of one message at most; Twilio takes ten.
 const MEDIA_MAX: usize = 100;
@@ -17,16 +17,16 @@ const RECEIVED: &str = "message.received";
 /// The account of the event with this body.
 ///
 /// # Errors
-/// [`Unreadable`], if the body was not written by us.
-pub fn account(body: &[u8]) -> Result<Option<String>, Unreadable> {
+/// [`DecodeError`], if the body was not written by us.
+pub fn account(body: &[u8]) -> Result<Option<String>, DecodeError> {
     Ok(parameters(body)?.get("AccountSid").map(str::to_owned))
 }
 
 /// Decodes a Twilio webhook.
 ///
 /// # Errors
-/// [`Unreadable`], if the body was not written by us.
-pub fn read(envelope: &Envelope) -> Result<Meaning, Unreadable> {
+/// [`DecodeError`], if the body was not written by us.
+pub fn read(envelope: &Envelope) -> Result<Payload, DecodeError> {
     let parameters = parameters(&envelope.body)?;
     // The event id begins with the message's sid, whatever the parameter was called.
     let sid = envelope.event_id.split('|').next().unwrap_or_default().to_owned();
@@ -65,12 +65,12 @@ pub fn read(envelope: &Envelope) -> Result<Meaning, Unreadable> {
         let at = at.map_or(0, OffsetDateTime::unix_timestamp);
         message.listed = word.map(|word| (at, word.to_owned()));
     }
-    Ok(Meaning::Sms(Box::new(SmsReport { sid, at: envelope.occurred_at, message })))
+    Ok(Payload::Sms(Box::new(SmsReport { sid, at: envelope.occurred_at, message })))
 }
 
-fn parameters(body: &[u8]) -> Result<Parameters, Unreadable> {
+fn parameters(body: &[u8]) -> Result<Parameters, DecodeError> {
     Parameters::of_json(body)
-        .map_err(|_| Unreadable::Field { event_type: "message".to_owned(), field: "body" })
+        .map_err(|_| DecodeError::Field { event_type: "message".to_owned(), field: "body" })
 }
 
 fn seen(parameters: &Parameters) -> Seen {

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::envelope::{Parameters, twilio};
-use crate::project::Meaning;
+use crate::project::Payload;
 
 const SID: &str = "SM00000000000000000000000000000001";
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
@@ -16,7 +16,7 @@ fn message(pairs: &[(&str, &str)]) -> Message {
     let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let parameters = Parameters::of_form(&Bytes::from(form)).unwrap();
     let event = twilio::event(parameters, OffsetDateTime::UNIX_EPOCH).unwrap();
-    let Meaning::Sms(report) = read(&event.envelope).unwrap() else { panic!("no message") };
+    let Payload::Sms(report) = read(&event.envelope).unwrap() else { panic!("no message") };
     assert_eq!(report.sid, SID);
     report.message
 }
@@ -190,7 +190,7 @@ proptest! {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let parameters = Parameters::of_form(form.as_bytes()).unwrap();
         if let Ok(event) = twilio::event(parameters, OffsetDateTime::UNIX_EPOCH) {
-            let Ok(Meaning::Sms(report)) = read(&event.envelope) else { panic!("unreadable") };
+            let Ok(Payload::Sms(report)) = read(&event.envelope) else { panic!("unreadable") };
             let row = report.message.row();
             prop_assert!([row.body, row.from_number, row.to_number].iter().flatten().all(|text| !text.contains('\0')));
             drop(report.message.consent());

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::envelope::{Envelope, Source};
-use crate::project::Meaning;
+use crate::project::Payload;
 use crate::project::identity::{self, Address, Claim, Match, Matching, Owner, Role};
 use crate::project::internal::Internal;
 use crate::store::events::{self, DecodedEvent, EventRows};
@@ -152,7 +152,7 @@ pub async fn record(
         return Ok(());
     }
     let mut given = Vec::new();
-    let (mut envelopes, mut meanings) = (Vec::new(), Vec::new());
+    let (mut envelopes, mut payloads) = (Vec::new(), Vec::new());
     for matched in matches {
         // A customer may be matched to a user more than once: by another address, or past another.
         let event_id = format!("match/{}/{}/{}", matched.customer, matched.user_id, Uuid::new_v4().simple());
@@ -168,10 +168,10 @@ pub async fn record(
             received_at: now,
             body: body.into(),
         });
-        meanings.push(Meaning::Internal(internal));
+        payloads.push(Payload::Internal(internal));
     }
     let matches =
-        envelopes.iter().zip(meanings).map(|(envelope, meaning)| DecodedEvent { envelope, meaning });
+        envelopes.iter().zip(payloads).map(|(envelope, payload)| DecodedEvent { envelope, payload });
     events::mark_applied(tx, matches.collect(), EventRows::Missing, now).await?;
     emails::write(tx, given).await?;
     Ok(())

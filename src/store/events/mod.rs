@@ -16,33 +16,33 @@ use sqlx::{FromRow, PgConnection, QueryBuilder, Row as _};
 use time::OffsetDateTime;
 
 use crate::envelope::Envelope;
-use crate::project::Meaning;
+use crate::project::Payload;
 use crate::project::internal::Internal;
 use crate::project::stripe::{Admission, NotCounted};
 
-/// An event with what it means.
+/// A decoded event.
 #[derive(Debug)]
 pub struct DecodedEvent<'a> {
-    /// The event.
+    /// The event as received.
     pub envelope: &'a Envelope,
-    /// What it means.
-    pub meaning: Meaning,
+    /// What it reports.
+    pub payload: Payload,
 }
 
 impl DecodedEvent<'_> {
     /// The object that the event is about, and its time there.
     fn subject(&self) -> (Option<&str>, OffsetDateTime) {
-        self.subject_in(&self.meaning)
+        self.subject_in(&self.payload)
     }
 
-    fn subject_in<'a>(&self, meaning: &'a Meaning) -> (Option<&'a str>, OffsetDateTime) {
-        match meaning {
-            Meaning::NotCounted(uncounted) => self.subject_in(&uncounted.meaning),
-            Meaning::Stripe(report) => (Some(&report.subject), report.occurred_at),
-            Meaning::Row(report) => (Some(&report.subject), report.occurred_at),
-            Meaning::Sms(report) => (Some(&report.sid), report.at),
-            Meaning::Thin { object_id } => (Some(object_id), self.envelope.occurred_at),
-            Meaning::Internal(Internal::ImportedSubscription(found)) => {
+    fn subject_in<'a>(&self, payload: &'a Payload) -> (Option<&'a str>, OffsetDateTime) {
+        match payload {
+            Payload::NotCounted(uncounted) => self.subject_in(&uncounted.payload),
+            Payload::Stripe(report) => (Some(&report.subject), report.occurred_at),
+            Payload::Row(report) => (Some(&report.subject), report.occurred_at),
+            Payload::Sms(report) => (Some(&report.sid), report.at),
+            Payload::Thin { object_id } => (Some(object_id), self.envelope.occurred_at),
+            Payload::Internal(Internal::ImportedSubscription(found)) => {
                 (found.subscription.as_deref(), self.envelope.occurred_at)
             }
             _ => (None, self.envelope.occurred_at),
@@ -96,7 +96,7 @@ pub async fn mark_applied<'a>(
     .bind(events.iter().map(|e| e.envelope.received_at).collect::<Vec<_>>())
     .bind(events.iter().map(body).collect::<Vec<_>>())
     .bind(now)
-    .bind(events.iter().map(|e| e.meaning.not_counted().map(NotCounted::code)).collect::<Vec<_>>())
+    .bind(events.iter().map(|e| e.payload.not_counted().map(NotCounted::code)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
     let new: HashSet<(&str, &str)> =

@@ -20,7 +20,7 @@ impl NotCountedTotals {
     /// Takes those that do not count out of `events`.
     pub fn take_from(events: &mut Vec<DecodedEvent<'_>>) -> Self {
         let mut totals = Self::default();
-        events.retain(|event| match event.meaning.not_counted() {
+        events.retain(|event| match event.payload.not_counted() {
             Some(reason) => {
                 *totals.0.entry(reason.kind()).or_default() += 1;
                 false
@@ -44,7 +44,7 @@ pub(in crate::store) async fn record_flags(
     events: &[DecodedEvent<'_>],
     unreadable: &[(&Envelope, String)],
 ) -> Result<(), sqlx::Error> {
-    let read = events.iter().map(|event| (event.envelope, event.meaning.not_counted().map(NotCounted::code)));
+    let read = events.iter().map(|event| (event.envelope, event.payload.not_counted().map(NotCounted::code)));
     let flags: Vec<_> = read
         .chain(unreadable.iter().map(|(envelope, _)| (*envelope, None)))
         .filter(|(envelope, _)| matches!(envelope.source, Source::Stripe | Source::Twilio | Source::Internal))

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::DecodedEvent;
 use crate::envelope::Source;
-use crate::project::Meaning;
+use crate::project::Payload;
 use crate::project::order::Stage;
 use crate::project::stripe::UnknownValue;
 use crate::telemetry::{IGNORED_EVENTS, UNRECOGNISED};
@@ -23,15 +23,15 @@ pub(in crate::store) struct UnknownValues {
 impl UnknownValues {
     pub fn of(events: &[DecodedEvent<'_>]) -> Self {
         let mut unknown_values = Self::default();
-        for DecodedEvent { envelope, meaning } in events {
-            match meaning {
+        for DecodedEvent { envelope, payload } in events {
+            match payload {
                 // Deleted objects are often shown without their fields.
-                Meaning::Stripe(report) if report.stage != Stage::Deleted => {
+                Payload::Stripe(report) if report.stage != Stage::Deleted => {
                     for unknown_value in report.state.unknown_values() {
                         unknown_values.note(unknown_value, &envelope.event_id);
                     }
                 }
-                Meaning::Nothing if envelope.source == Source::Stripe => {
+                Payload::Ignored if envelope.source == Source::Stripe => {
                     *unknown_values.ignored_by_type.entry(envelope.event_type.clone()).or_default() += 1;
                 }
                 _ => {}

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::facts::Changed;
-use crate::project::meaning::Login;
+use crate::project::payload::Login;
 use crate::project::supabase::tables::Metric;
 use crate::project::supabase::{ActivityTables, Row};
 

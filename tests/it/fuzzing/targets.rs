@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 use memberflow::envelope::{Envelope, Origin, Source, peek, wire};
-use memberflow::project::meaning::{Login, Meaning, Report};
 use memberflow::project::order::{self, Candidate};
+use memberflow::project::payload::{Login, Payload, Report};
 use memberflow::project::stripe::{StripeObject, differences, read_api_object};
 use memberflow::project::supabase::{ActivityTables, Row, auth_hook as hook, reduced, row};
-use memberflow::project::{Unreadable, mrr, payments, stripe};
+use memberflow::project::{DecodeError, mrr, payments, stripe};
 use memberflow::verify::secrets::{split_stripe, split_supabase};
 use memberflow::verify::{StripeSecrets, SupabaseSecrets, Window, standard_webhooks as standard};
 use serde_json::Value;
@@ -168,16 +168,16 @@ pub fn stripe_event(data: &[u8]) {
     let _ = read_api_object(&event["data"]["object"], &keys());
     let fields = fields.expect("it is JSON");
     assert_eq!(Origin::of_event(&event), Origin::of_event(&fields));
-    let meaning = stripe::read(event, &keys());
+    let payload = stripe::read(event, &keys());
     let again = stripe::read(fields, &keys());
-    match (meaning, again) {
-        (Ok(Meaning::Stripe(report)), Ok(Meaning::Stripe(again))) => {
+    match (payload, again) {
+        (Ok(Payload::Stripe(report)), Ok(Payload::Stripe(again))) => {
             assert_eq!(report.state, again.state, "two readings");
             stripe_report(&report);
         }
-        (Ok(Meaning::Thin { object_id }), Ok(Meaning::Thin { .. })) => is_key(&object_id),
-        (Ok(Meaning::Nothing), Ok(Meaning::Nothing)) | (Err(_), Err(_)) => {}
-        other => panic!("no meaning of Stripe's: {other:?}"),
+        (Ok(Payload::Thin { object_id }), Ok(Payload::Thin { .. })) => is_key(&object_id),
+        (Ok(Payload::Ignored), Ok(Payload::Ignored)) | (Err(_), Err(_)) => {}
+        other => panic!("no payload of Stripe's: {other:?}"),
     }
 }
 
@@ -245,11 +245,11 @@ impl Ranked for Row {
 /// The change of a row from a Database Webhook.
 pub fn database_change(data: &[u8]) {
     let tables = ActivityTables::default();
-    let Ok(meaning) = row::read(data, None, &tables) else { return };
+    let Ok(payload) = row::read(data, None, &tables) else { return };
     // As it is stored where the door lets it in, else as it is.
     let stored = reduced(data, &tables).unwrap_or_else(|| data.to_vec());
-    match (Ok::<_, Unreadable>(meaning), row::read(&stored, None, &tables)) {
-        (Ok(Meaning::Row(report)), Ok(Meaning::Row(again))) => {
+    match (Ok::<_, DecodeError>(payload), row::read(&stored, None, &tables)) {
+        (Ok(Payload::Row(report)), Ok(Payload::Row(again))) => {
             assert_eq!(report.state, again.state, "two readings");
             is_key(&report.subject);
             is_key(&report.state.row_id);
@@ -258,26 +258,26 @@ pub fn database_change(data: &[u8]) {
             assert!(!(report.is_final && report.state.counted), "counts though it was deleted");
             wins_whatever_the_order(&report);
         }
-        (Ok(Meaning::Login(login)), Ok(Meaning::Login(again))) => is_login(&login, &again),
-        (Ok(Meaning::User(user)), Ok(Meaning::User(again))) => {
+        (Ok(Payload::Login(login)), Ok(Payload::Login(again))) => is_login(&login, &again),
+        (Ok(Payload::User(user)), Ok(Payload::User(again))) => {
             assert_eq!(user, again, "two readings");
             user.emails.iter().for_each(|email| is_key(email));
         }
-        (Ok(Meaning::Nothing), Ok(Meaning::Nothing)) | (Err(_), Err(_)) => {}
-        other => panic!("no meaning of a row's: {other:?}"),
+        (Ok(Payload::Ignored), Ok(Payload::Ignored)) | (Err(_), Err(_)) => {}
+        other => panic!("no payload of a row's: {other:?}"),
     }
 }
 
 /// An Auth Hook's call.
 pub fn auth_hook(data: &[u8]) {
     match (hook::read(data), hook::read(data)) {
-        (Ok(Meaning::Login(login)), Ok(Meaning::Login(again))) => is_login(&login, &again),
-        (Ok(Meaning::User(user)), Ok(Meaning::User(again))) => {
+        (Ok(Payload::Login(login)), Ok(Payload::Login(again))) => is_login(&login, &again),
+        (Ok(Payload::User(user)), Ok(Payload::User(again))) => {
             assert_eq!(user, again, "two readings");
             user.emails.iter().for_each(|email| is_key(email));
         }
-        (Ok(Meaning::Nothing), Ok(Meaning::Nothing)) | (Err(_), Err(_)) => {}
-        other => panic!("no meaning of a hook's: {other:?}"),
+        (Ok(Payload::Ignored), Ok(Payload::Ignored)) | (Err(_), Err(_)) => {}
+        other => panic!("no payload of a hook's: {other:?}"),
     }
 }
 

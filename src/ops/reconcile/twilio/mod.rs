@@ -21,7 +21,7 @@ use crate::envelope::twilio as envelope;
 use crate::ops::drift::{Comparison, Sample};
 use crate::ops::progress::Progress;
 use crate::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
-use crate::project::Meaning;
+use crate::project::Payload;
 use crate::project::twilio::{self, Media};
 use crate::store::{Store, StoreError};
 
@@ -212,7 +212,7 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
         let media: Vec<(String, String)> =
             media.iter().map(|file| (file.url.clone(), file.kind.clone())).collect();
         let event = envelope::listed(message, &media, self.clock.now()).ok()?.envelope;
-        let Meaning::Sms(report) = twilio::read(&event).ok()? else { return None };
+        let Payload::Sms(report) = twilio::read(&event).ok()? else { return None };
         Some(ListedMessage { sid: report.sid, message: report.message, event })
     }
 }

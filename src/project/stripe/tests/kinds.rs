@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{START, event, meaning, report};
-use crate::project::Meaning;
+use super::{START, event, payload, report};
+use crate::project::Payload;
 use crate::project::order::Stage;
 use crate::project::stripe::Kind;
 
@@ -56,7 +56,7 @@ fn other_event_types_are_ignored() {
     ];
     for event_type in types {
         let event = json!({"type": event_type, "created": START, "data": {"object": {"id": "x"}}});
-        assert!(matches!(meaning(event), Ok(Meaning::Nothing)), "{event_type}");
+        assert!(matches!(payload(event), Ok(Payload::Ignored)), "{event_type}");
     }
 }
 
@@ -114,8 +114,8 @@ fn objects_have_id_and_customer() {
 
 #[test]
 fn a_thin_event_names_its_object() {
-    let thin = meaning(event("thin_2025"));
-    assert!(matches!(thin, Ok(Meaning::Thin { object_id }) if object_id == "in_1SkZ0q2eZvKYlo2C"));
+    let thin = payload(event("thin_2025"));
+    assert!(matches!(thin, Ok(Payload::Thin { object_id }) if object_id == "in_1SkZ0q2eZvKYlo2C"));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn unknown_thin_event_is_ignored() {
     let mut of_a_meter = event("thin_2025");
     of_a_meter["type"] = json!("v1.billing.meter.error_report_triggered");
     for event in [without_object, of_a_meter] {
-        assert!(matches!(meaning(event), Ok(Meaning::Nothing)));
+        assert!(matches!(payload(event), Ok(Payload::Ignored)));
     }
 }
 
@@ -134,6 +134,6 @@ fn one_off_discount_is_ignored() {
     for key in ["invoice", "invoice_item", "checkout_session"] {
         let mut event = event("discount_2025");
         event["data"]["object"][key] = json!("in_1");
-        assert!(matches!(meaning(event), Ok(Meaning::Nothing)), "{key}");
+        assert!(matches!(payload(event), Ok(Payload::Ignored)), "{key}");
     }
 }

@@ -8,8 +8,8 @@ mod versions;
 use serde_json::Value;
 
 use super::{StripeObject, read};
-use crate::project::meaning::Report;
-use crate::project::{Meaning, Unreadable};
+use crate::project::payload::Report;
+use crate::project::{DecodeError, Payload};
 
 /// 2026-01-01 00:00 UTC, when the fixtures begin.
 const START: i64 = 1_767_225_600;
@@ -22,13 +22,13 @@ fn event(name: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn meaning(event: Value) -> Result<Meaning, Unreadable> {
+fn payload(event: Value) -> Result<Payload, DecodeError> {
     read(event, &["user_id".to_owned(), "supabase_user_id".to_owned()])
 }
 
 fn report(event: Value) -> Report<StripeObject> {
-    match meaning(event) {
-        Ok(Meaning::Stripe(report)) => *report,
+    match payload(event) {
+        Ok(Payload::Stripe(report)) => *report,
         other => panic!("no report: {other:?}"),
     }
 }

@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{START, event, meaning, only, report};
-use crate::project::{Meaning, Unreadable};
+use super::{START, event, only, payload, report};
+use crate::project::{DecodeError, Payload};
 
 fn unreadable_field(event: Value) -> &'static str {
-    match meaning(event) {
-        Err(Unreadable::Field { field, .. }) => field,
+    match payload(event) {
+        Err(DecodeError::Field { field, .. }) => field,
         other => panic!("readable: {other:?}"),
     }
 }
@@ -189,7 +189,7 @@ proptest! {
                 *place = value;
             }
         }
-        if let Ok(Meaning::Stripe(report)) = meaning(event) {
+        if let Ok(Payload::Stripe(report)) = payload(event) {
             let kept = serde_json::to_string(&report.state).expect("a state can be kept");
             prop_assert!(!kept.contains("\\u0000"));
             prop_assert_eq!(report.subject, report.state.id());

@@ -252,7 +252,7 @@ fn checkout_is_settled_once_complete_and_paid() {
         let event = serde_json::json!({
             "id": "evt_1", "type": format!("checkout.session.{event}"), "created": 1, "data": {"object": session}
         });
-        let crate::project::Meaning::Stripe(report) =
+        let crate::project::Payload::Stripe(report) =
             crate::project::stripe::read(event.clone(), &[]).unwrap()
         else {
             panic!("{event}")

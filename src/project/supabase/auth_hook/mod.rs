@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use super::field;
 use crate::envelope::hook::{Fields, TOKEN_HOOK, USER_HOOKS, fields, is_no_login};
 use crate::project::internal::Evidence;
-use crate::project::meaning::{Login, UserSeen};
-use crate::project::{Meaning, Unreadable};
+use crate::project::payload::{Login, UserReport};
+use crate::project::{DecodeError, Payload};
 
 #[cfg(test)]
 mod tests;
@@ -22,23 +22,23 @@ mod tests;
 /// Decodes an Auth Hook's body.
 ///
 /// # Errors
-/// [`Unreadable`], if a required field cannot be used.
-pub fn read(body: &[u8]) -> Result<Meaning, Unreadable> {
+/// [`DecodeError`], if a required field cannot be used.
+pub fn read(body: &[u8]) -> Result<Payload, DecodeError> {
     let call = fields(serde_json::from_slice(body)?);
     let metadata = object(&call, "metadata");
     match value(&metadata, "name").as_str() {
         Some(TOKEN_HOOK) => read_token(&call, &metadata),
         Some(name) if USER_HOOKS.contains(&name) => read_user(name, &object(&call, "user")),
-        _ => Ok(Meaning::Nothing),
+        _ => Ok(Payload::Ignored),
     }
 }
 
-fn read_token(call: &Fields<'_>, metadata: &Fields<'_>) -> Result<Meaning, Unreadable> {
+fn read_token(call: &Fields<'_>, metadata: &Fields<'_>) -> Result<Payload, DecodeError> {
     if is_no_login(call.get("authentication_method").copied()) {
-        return Ok(Meaning::Nothing);
+        return Ok(Payload::Ignored);
     }
     let missing = |field| missing(TOKEN_HOOK, field);
-    Ok(Meaning::Login(Login {
+    Ok(Payload::Login(Login {
         evidence: Evidence::Session,
         session_id: field::id_like_uuid(&value(&object(call, "claims"), "session_id"))
             .ok_or_else(|| missing("claims.session_id"))?,
@@ -47,8 +47,8 @@ fn read_token(call: &Fields<'_>, metadata: &Fields<'_>) -> Result<Meaning, Unrea
     }))
 }
 
-fn read_user(name: &str, user: &Fields<'_>) -> Result<Meaning, Unreadable> {
-    Ok(Meaning::User(UserSeen {
+fn read_user(name: &str, user: &Fields<'_>) -> Result<Payload, DecodeError> {
+    Ok(Payload::User(UserReport {
         user_id: field::uuid(&value(user, "id")).ok_or_else(|| missing(name, "user.id"))?,
         emails: field::email(&value(user, "email")).into_iter().collect(),
         is_deleted: false,
@@ -64,6 +64,6 @@ fn value(fields: &Fields<'_>, name: &str) -> Value {
     fields.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }
 
-fn missing(name: &str, field: &'static str) -> Unreadable {
-    Unreadable::Field { event_type: name.to_owned(), field }
+fn missing(name: &str, field: &'static str) -> DecodeError {
+    DecodeError::Field { event_type: name.to_owned(), field }
 }

@@ -5,8 +5,8 @@ use time::macros::datetime;
 use uuid::{Uuid, uuid};
 
 use crate::project::internal::Evidence;
-use crate::project::meaning::{Login, UserSeen};
-use crate::project::{Meaning, Unreadable};
+use crate::project::payload::{Login, UserReport};
+use crate::project::{DecodeError, Payload};
 
 const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");
 const SESSION: &str = "00000000-0000-4000-8000-0000000000aa";
@@ -28,22 +28,22 @@ fn token(method: &str, aud: &Value) -> Value {
     })
 }
 
-fn read(body: &Value) -> Result<Meaning, Unreadable> {
+fn read(body: &Value) -> Result<Payload, DecodeError> {
     super::read(body.to_string().as_bytes())
 }
 
 fn login(body: &Value) -> Option<Login> {
     match read(body).expect("a readable hook") {
-        Meaning::Login(login) => Some(login),
-        Meaning::Nothing => None,
+        Payload::Login(login) => Some(login),
+        Payload::Ignored => None,
         other => panic!("{other:?}"),
     }
 }
 
-fn user(name: &str, user: &Value) -> UserSeen {
+fn user(name: &str, user: &Value) -> UserReport {
     let body = json!({"metadata": {"name": name, "uuid": "u", "time": "2026-03-04T05:06:07Z"}, "user": user});
     match read(&body).expect("a readable hook") {
-        Meaning::User(user) => user,
+        Payload::User(user) => user,
         other => panic!("{other:?}"),
     }
 }
@@ -109,7 +109,7 @@ fn incomplete_login_is_unreadable() {
         for broken in [Value::Null, json!(""), json!({})] {
             let mut body = token("password", &json!("authenticated"));
             *path.iter().fold(&mut body, |at, key| &mut at[*key]) = broken;
-            let Err(Unreadable::Field { field, event_type }) = read(&body) else { panic!("{body}") };
+            let Err(DecodeError::Field { field, event_type }) = read(&body) else { panic!("{body}") };
             assert_eq!((field, event_type.as_str()), (expected, "customize-access-token"));
         }
     }
@@ -119,23 +119,23 @@ fn incomplete_login_is_unreadable() {
 fn sign_up_hooks_report_a_user() {
     let ada = json!({"id": USER, "aud": "authenticated", "email": "Ada@X.org", "identities": null,
                      "created_at": "0001-01-01T00:00:00Z", "is_anonymous": false});
-    let expected = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_deleted: false };
+    let expected = UserReport { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_deleted: false };
     assert_eq!(user("before-user-created", &ada), expected);
     assert_eq!(user("after-user-created", &ada), expected);
     let by_phone = json!({"id": USER, "email": "", "phone": "12025550112"});
     assert_eq!(user("after-user-created", &by_phone).emails, [""; 0]);
     let nobody = json!({"metadata": {"name": "after-user-created"}, "user": {"email": "a@x.org"}});
-    assert!(matches!(read(&nobody), Err(Unreadable::Field { field: "user.id", .. })));
+    assert!(matches!(read(&nobody), Err(DecodeError::Field { field: "user.id", .. })));
 }
 
 #[test]
 fn other_hooks_are_ignored() {
     for name in ["mfa-verification", "password-verification", "send-sms", "send-email", "of-tomorrow"] {
         let body = json!({"metadata": {"name": name}, "user_id": USER, "valid": true});
-        assert!(matches!(read(&body), Ok(Meaning::Nothing)), "{name}");
+        assert!(matches!(read(&body), Ok(Payload::Ignored)), "{name}");
     }
     for body in [json!({}), json!([]), json!(null), json!({"metadata": {"name": 7}})] {
-        assert!(matches!(read(&body), Ok(Meaning::Nothing)), "{body}");
+        assert!(matches!(read(&body), Ok(Payload::Ignored)), "{body}");
     }
 }
 
@@ -146,9 +146,9 @@ fn deep_metadata_does_not_affect_login() {
     let deep = format!("{}1{}", "{\"a\":[".repeat(150), "]}".repeat(150));
     let text = body.to_string().replace("\"DEEP\"", &deep);
     assert!(serde_json::from_str::<Value>(&text).is_err(), "too deep to be parsed whole");
-    assert!(matches!(super::read(text.as_bytes()), Ok(Meaning::Login(_))), "{text}");
+    assert!(matches!(super::read(text.as_bytes()), Ok(Payload::Login(_))), "{text}");
     let user = format!(
         r#"{{"metadata":{{"name":"after-user-created"}},"user":{{"id":"{USER}","user_metadata":{deep}}}}}"#
     );
-    assert!(matches!(super::read(user.as_bytes()), Ok(Meaning::User(_))), "{user}");
+    assert!(matches!(super::read(user.as_bytes()), Ok(Payload::User(_))), "{user}");
 }

@@ -15,9 +15,9 @@ use super::field;
 use super::tables::ActivityTables;
 use crate::envelope::Envelope;
 use crate::project::internal::Evidence;
-use crate::project::meaning::{Login, Report, UserSeen};
 use crate::project::order::Stage;
-use crate::project::{Meaning, Unreadable};
+use crate::project::payload::{Login, Report, UserReport};
+use crate::project::{DecodeError, Payload};
 
 #[cfg(test)]
 mod tests;
@@ -46,9 +46,13 @@ impl Numbered {
 /// trigger event. `tables`: those whose rows count.
 ///
 /// # Errors
-/// [`Unreadable`], if the row of a counted table has no usable id.
-pub fn read(body: &[u8], numbered: Option<Numbered>, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
-    let Some(change) = Change::of(body, numbered.is_some(), tables)? else { return Ok(Meaning::Nothing) };
+/// [`DecodeError`], if the row of a counted table has no usable id.
+pub fn read(
+    body: &[u8],
+    numbered: Option<Numbered>,
+    tables: &ActivityTables,
+) -> Result<Payload, DecodeError> {
+    let Some(change) = Change::of(body, numbered.is_some(), tables)? else { return Ok(Payload::Ignored) };
     match change.relation.as_str() {
         "auth.users" => change.user(),
         "auth.sessions" => change.session(),
@@ -71,9 +75,9 @@ impl Change {
     }
 
     /// A soft deletion (`deleted_at`) leaves the row, and the user, in place.
-    fn user(&self) -> Result<Meaning, Unreadable> {
+    fn user(&self) -> Result<Payload, DecodeError> {
         let user = self.known();
-        Ok(Meaning::User(UserSeen {
+        Ok(Payload::User(UserReport {
             user_id: field::uuid(&user["id"]).ok_or_else(|| self.missing("record.id"))?,
             emails: emails(&self.record, &self.old_record),
             is_deleted: self.stage == Stage::Deleted,
@@ -82,12 +86,12 @@ impl Change {
 
     /// Sessions are deleted at logout, which does not undo the login. Sessions of OAuth clients are not
     /// logins.
-    fn session(&self) -> Result<Meaning, Unreadable> {
+    fn session(&self) -> Result<Payload, DecodeError> {
         if self.stage == Stage::Deleted || !self.record["oauth_client_id"].is_null() {
-            return Ok(Meaning::Nothing);
+            return Ok(Payload::Ignored);
         }
         let session = &self.record;
-        Ok(Meaning::Login(Login {
+        Ok(Payload::Login(Login {
             evidence: Evidence::Session,
             session_id: field::id_like_uuid(&session["id"]).ok_or_else(|| self.missing("record.id"))?,
             user_id: field::uuid(&session["user_id"]).ok_or_else(|| self.missing("record.user_id"))?,
@@ -96,16 +100,16 @@ impl Change {
         }))
     }
 
-    fn row(self, numbered: Option<Numbered>, tables: &ActivityTables) -> Result<Meaning, Unreadable> {
+    fn row(self, numbered: Option<Numbered>, tables: &ActivityTables) -> Result<Payload, DecodeError> {
         let Some(count) = count::count(tables, &self.relation, self.known()) else {
-            return Ok(Meaning::Nothing);
+            return Ok(Payload::Ignored);
         };
         let row_id = count.row_id.ok_or_else(|| self.missing("record.id"))?;
         let is_final = self.stage == Stage::Deleted;
         let without = numbered.map_or(OffsetDateTime::UNIX_EPOCH, |change| change.at);
         let occurred_at = count.at.unwrap_or(without);
         let state = |state: Option<String>| state.map_or(Value::Null, Value::String);
-        Ok(Meaning::Row(Report {
+        Ok(Payload::Row(Report {
             subject: format!("{}/{row_id}", self.relation),
             occurred_at,
             number: numbered.map(|change| change.number),
@@ -124,12 +128,12 @@ impl Change {
         }))
     }
 
-    fn missing(&self, field: &'static str) -> Unreadable {
+    fn missing(&self, field: &'static str) -> DecodeError {
         let verb = match self.stage {
             Stage::Created => "insert",
             Stage::Updated => "update",
             Stage::Deleted => "delete",
         };
-        Unreadable::Field { event_type: format!("{}.{verb}", self.relation), field }
+        DecodeError::Field { event_type: format!("{}.{verb}", self.relation), field }
     }
 }

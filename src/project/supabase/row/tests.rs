@@ -8,16 +8,16 @@ use uuid::{Uuid, uuid};
 use super::{Numbered, Row};
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::Evidence;
-use crate::project::meaning::{Login, Report, UserSeen};
 use crate::project::order::Stage;
+use crate::project::payload::{Login, Report, UserReport};
 use crate::project::supabase::{ActivityTables, columns, field, reduced};
-use crate::project::{Meaning, Unreadable};
+use crate::project::{DecodeError, Payload};
 
 const USER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be6");
 const OTHER: Uuid = uuid!("8ccaa7af-909f-44e7-84cb-67cdccb56be7");
 const ID: &str = "00000000-0000-4000-8000-0000000000aa";
 
-fn read(body: Value) -> Result<Meaning, Unreadable> {
+fn read(body: Value) -> Result<Payload, DecodeError> {
     super::read(body.to_string().as_bytes(), None, &ActivityTables::default())
 }
 
@@ -33,7 +33,7 @@ fn change(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Val
 
 fn report(verb: &str, relation: &str, record: &Value, old_record: &Value) -> Report<Row> {
     match read(change(verb, relation, record, old_record)).expect("a readable row") {
-        Meaning::Row(report) => report,
+        Payload::Row(report) => report,
         other => panic!("{other:?}"),
     }
 }
@@ -137,7 +137,7 @@ fn an_overwritten_file_counts_its_new_size() {
     let report = report("UPDATE", "storage.objects", &file(&json!(900)), &file(&json!(400)));
     assert_eq!((report.state.amount, report.state.counted), (900, true));
     let deleted = read(change("DELETE", "storage.objects", &Value::Null, &file(&json!(900))));
-    assert!(matches!(deleted, Ok(Meaning::Row(row)) if !row.state.counted && row.is_final));
+    assert!(matches!(deleted, Ok(Payload::Row(row)) if !row.state.counted && row.is_final));
 }
 
 #[test]
@@ -176,14 +176,14 @@ fn a_row_without_an_id_is_unreadable() {
     for id in [Value::Null, json!(""), json!([])] {
         let body =
             change("INSERT", "public.journal_entries", &json!({"id": id, "user_id": USER}), &Value::Null);
-        let Err(Unreadable::Field { event_type, field }) = read(body) else { panic!("no error") };
+        let Err(DecodeError::Field { event_type, field }) = read(body) else { panic!("no error") };
         assert_eq!((event_type.as_str(), field), ("public.journal_entries.insert", "record.id"));
     }
 }
 
-fn user(verb: &str, record: &Value, old_record: &Value) -> UserSeen {
+fn user(verb: &str, record: &Value, old_record: &Value) -> UserReport {
     match read(change(verb, "auth.users", record, old_record)).expect("a readable user") {
-        Meaning::User(user) => user,
+        Payload::User(user) => user,
         other => panic!("{other:?}"),
     }
 }
@@ -191,11 +191,11 @@ fn user(verb: &str, record: &Value, old_record: &Value) -> UserSeen {
 #[test]
 fn user_is_deleted_only_with_its_row() {
     let ada = json!({"id": USER, "email": "Ada@X.org", "deleted_at": null});
-    let there = UserSeen { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_deleted: false };
+    let there = UserReport { user_id: USER, emails: vec!["ada@x.org".to_owned()], is_deleted: false };
     assert_eq!(user("INSERT", &ada, &Value::Null), there);
     let hidden = with(&ada, "deleted_at", json!("2026-01-02T03:04:05+00:00"));
     assert_eq!(user("UPDATE", &hidden, &ada), there);
-    assert_eq!(user("DELETE", &Value::Null, &ada), UserSeen { is_deleted: true, ..there });
+    assert_eq!(user("DELETE", &Value::Null, &ada), UserReport { is_deleted: true, ..there });
 }
 
 #[test]
@@ -209,18 +209,18 @@ fn a_session_is_a_login_at_its_creation() {
         logged_in_at: datetime!(2026-01-02 03:04:05.5 UTC),
     };
     for verb in ["INSERT", "UPDATE"] {
-        let Ok(Meaning::Login(login)) = read(change(verb, "auth.sessions", &session, &Value::Null)) else {
+        let Ok(Payload::Login(login)) = read(change(verb, "auth.sessions", &session, &Value::Null)) else {
             panic!("{verb}");
         };
         assert_eq!(login, expected);
     }
     let logout = read(change("DELETE", "auth.sessions", &Value::Null, &session));
-    assert!(matches!(logout, Ok(Meaning::Nothing)));
+    assert!(matches!(logout, Ok(Payload::Ignored)));
     let client = with(&session, "oauth_client_id", json!(OTHER));
-    assert!(matches!(read(change("INSERT", "auth.sessions", &client, &Value::Null)), Ok(Meaning::Nothing)));
+    assert!(matches!(read(change("INSERT", "auth.sessions", &client, &Value::Null)), Ok(Payload::Ignored)));
     let timeless = with(&session, "created_at", Value::Null);
     let timeless = read(change("INSERT", "auth.sessions", &timeless, &Value::Null));
-    assert!(matches!(timeless, Err(Unreadable::Field { field: "record.created_at", .. })));
+    assert!(matches!(timeless, Err(DecodeError::Field { field: "record.created_at", .. })));
 }
 
 #[test]
@@ -232,14 +232,14 @@ fn uncounted_tables_and_operations_are_ignored() {
         ("TRUNCATE", "public.vision_versions"),
     ] {
         assert!(
-            matches!(read(change(verb, relation, &row, &Value::Null)), Ok(Meaning::Nothing)),
+            matches!(read(change(verb, relation, &row, &Value::Null)), Ok(Payload::Ignored)),
             "{relation}"
         );
     }
     for body in
         [json!({}), json!(null), json!([]), json!({"type": "INSERT"}), json!({"type": 1, "table": {}})]
     {
-        assert!(matches!(read(body.clone()), Ok(Meaning::Nothing)), "{body}");
+        assert!(matches!(read(body.clone()), Ok(Payload::Ignored)), "{body}");
     }
 }
 
@@ -280,7 +280,7 @@ fn numbered(event_id: &str, relation: &str, record: &Value) -> Report<Row> {
     match super::read(&envelope.body, Numbered::of(&envelope), &ActivityTables::default())
         .expect("a readable row")
     {
-        Meaning::Row(report) => report,
+        Payload::Row(report) => report,
         other => panic!("{other:?}"),
     }
 }
@@ -308,7 +308,7 @@ fn configured_table_counts_for_its_owner() {
         let track = json!({"id": ID, "author_id": USER, "user_id": OTHER, "status": status});
         let body = change("INSERT", "crm.tracks", &track, &Value::Null).to_string();
         match super::read(body.as_bytes(), None, &tables) {
-            Ok(Meaning::Row(report)) => (report.state.user_id, report.state.counted),
+            Ok(Payload::Row(report)) => (report.state.user_id, report.state.counted),
             other => panic!("{other:?}"),
         }
     };
@@ -321,7 +321,7 @@ fn configured_table_counts_for_its_owner() {
 fn reduced_body_keeps_its_meaning() {
     let tables = ActivityTables::default();
     let of = |body: &[u8]| match super::read(body, None, &tables).expect("a readable row") {
-        Meaning::Row(it) => (it.subject, it.occurred_at, it.stage, it.state, it.object, it.previous),
+        Payload::Row(it) => (it.subject, it.occurred_at, it.stage, it.state, it.object, it.previous),
         other => panic!("{other:?}"),
     };
     let secret = "what I would tell nobody";
@@ -356,8 +356,8 @@ fn uncounted_row_is_stored_as_its_id() {
     // Counted later: what was not stored is imported from the table, not guessed from here.
     let later = ActivityTables::default()
         .with("public.letters:user_id:journal_entry_count".parse().expect("an entry"));
-    assert!(matches!(super::read(&reduced, None, &later), Ok(Meaning::Nothing)));
-    assert!(matches!(super::read(body.as_bytes(), None, &later), Ok(Meaning::Row(_))));
+    assert!(matches!(super::read(&reduced, None, &later), Ok(Payload::Ignored)));
+    assert!(matches!(super::read(body.as_bytes(), None, &later), Ok(Payload::Row(_))));
 }
 
 /// Depth, huge numbers and lone surrogates in unused columns do not prevent a row from being counted.
@@ -373,7 +373,7 @@ fn unused_columns_do_not_matter() {
         for body in [body.as_bytes(), &reduced] {
             let read = super::read(body, None, &ActivityTables::default());
             assert!(
-                matches!(read, Ok(Meaning::Row(row)) if row.state.user_id == Some(USER)),
+                matches!(read, Ok(Payload::Row(row)) if row.state.user_id == Some(USER)),
                 "{content:.20}"
             );
         }

@@ -23,11 +23,11 @@ use self::winners::{add_imported, latest, take_claims, winners_of};
 use super::claims::ClaimReport;
 use super::versions::{self, RecomputeFrom};
 use crate::project::internal::IMPORT_PREFIX;
-use crate::project::meaning::Report;
 use crate::project::order;
+use crate::project::payload::Report;
 use crate::project::stripe::StripeObject;
 use crate::project::supabase::Row;
-use crate::project::{DecodeSettings, Meaning};
+use crate::project::{DecodeSettings, Payload};
 
 /// A report and the event that made it.
 #[derive(Clone, Debug)]
@@ -144,12 +144,12 @@ fn is_imported<T>(reported: &Reported<T>) -> bool {
     reported.event_id.starts_with(IMPORT_PREFIX)
 }
 
-fn of_stripe(meaning: Meaning) -> Option<Report<StripeObject>> {
-    if let Meaning::Stripe(report) = meaning { Some(*report) } else { None }
+fn of_stripe(payload: Payload) -> Option<Report<StripeObject>> {
+    if let Payload::Stripe(report) = payload { Some(*report) } else { None }
 }
 
-fn of_row(meaning: Meaning) -> Option<Report<Row>> {
-    if let Meaning::Row(report) = meaning { Some(report) } else { None }
+fn of_row(payload: Payload) -> Option<Report<Row>> {
+    if let Payload::Row(report) = payload { Some(report) } else { None }
 }
 
 fn subjects<T>(reported: &[Reported<T>]) -> Vec<String> {

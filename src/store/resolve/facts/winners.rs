@@ -8,9 +8,9 @@ use sqlx::PgConnection;
 
 use super::{HistoryPosition, Reported, Stored, Versioned};
 use crate::project::internal::IMPORT_PREFIX;
-use crate::project::meaning::Report;
 use crate::project::order::{self, Candidate};
-use crate::project::{DecodeSettings, Meaning, read};
+use crate::project::payload::Report;
+use crate::project::{DecodeSettings, Payload, read};
 use crate::store::events;
 use crate::store::resolve::claims::ClaimReport;
 
@@ -33,7 +33,7 @@ pub(in crate::store) async fn winners_of<T: Versioned>(
     stored: &HashMap<String, Stored<T>>,
     with_winner: &HashSet<(String, HistoryPosition)>,
     settings: &DecodeSettings,
-    pick: fn(Meaning) -> Option<Report<T>>,
+    pick: fn(Payload) -> Option<Report<T>>,
 ) -> Result<Vec<Winner<T>>, sqlx::Error> {
     let mut winners = Vec::new();
     let mut to_reload = BTreeSet::new();
@@ -102,7 +102,7 @@ async fn load_reports<T>(
     tx: &mut PgConnection,
     wanted: &BTreeSet<(String, HistoryPosition)>,
     settings: &DecodeSettings,
-    pick: fn(Meaning) -> Option<Report<T>>,
+    pick: fn(Payload) -> Option<Report<T>>,
 ) -> Result<Reports<T>, sqlx::Error> {
     let seconds: BTreeSet<_> =
         wanted.iter().map(|(subject, position)| (subject.as_str(), position.occurred_at)).collect();

@@ -1,4 +1,4 @@
-//! What one event reports.
+//! The decoded payload of an event: what it reports.
 
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -12,7 +12,7 @@ use super::twilio::SmsReport;
 
 /// What one event reports.
 #[derive(Clone, Debug)]
-pub enum Meaning {
+pub enum Payload {
     /// The state of a Stripe object.
     Stripe(Box<Report<StripeObject>>),
     /// The state of an application row or a file.
@@ -20,7 +20,7 @@ pub enum Meaning {
     /// Somebody logged in.
     Login(Login),
     /// A user was created, changed or deleted.
-    User(UserSeen),
+    User(UserReport),
     /// The state of a text message.
     Sms(Box<SmsReport>),
     /// What memberflow decided from the state of the database.
@@ -30,8 +30,8 @@ pub enum Meaning {
         /// The object's id.
         object_id: String,
     },
-    /// Nothing that a table depends on.
-    Nothing,
+    /// Nothing that a table depends on: stored, but changes nothing else.
+    Ignored,
     /// An event of a mode or an account that does not count.
     NotCounted(Box<Uncounted>),
 }
@@ -42,7 +42,7 @@ pub struct Uncounted {
     /// The reason.
     pub reason: NotCounted,
     /// What it would report if it counted: by this it is found when the settings change.
-    pub meaning: Meaning,
+    pub payload: Payload,
 }
 
 /// The state of one object as one event reports it.
@@ -71,7 +71,7 @@ pub struct Report<T> {
     pub corrects_after: Option<u32>,
 }
 
-impl Meaning {
+impl Payload {
     /// Drops the whole objects.
     #[must_use]
     pub(super) fn without_objects(mut self) -> Self {
@@ -79,8 +79,8 @@ impl Meaning {
             Self::Stripe(report) => report.forget_object(),
             Self::Row(report) => report.forget_object(),
             Self::NotCounted(uncounted) => {
-                let meaning = std::mem::replace(&mut uncounted.meaning, Self::Nothing);
-                uncounted.meaning = meaning.without_objects();
+                let payload = std::mem::replace(&mut uncounted.payload, Self::Ignored);
+                uncounted.payload = payload.without_objects();
             }
             _ => {}
         }
@@ -116,7 +116,7 @@ pub struct Login {
 
 /// A report about a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserSeen {
+pub struct UserReport {
     /// Who.
     pub user_id: Uuid,
     /// The present and previous e-mail addresses in the event, in lower case.
@@ -127,7 +127,7 @@ pub struct UserSeen {
 
 /// The event's body can never be decoded: a dead letter.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum DecodeError {
     /// Not JSON (the endpoint parses only the envelope's fields).
     #[error("the body is not valid JSON: {0}")]
     NotJson(#[from] serde_json::Error),
