@@ -49,7 +49,7 @@ pub(super) fn failure(error: ReconcileError) -> anyhow::Error {
         StripeApiError::Refused { status: 500.., .. } | StripeApiError::Unreachable(_) => {
             (Exit::DependencyDown, "try again later; see https://status.stripe.com")
         }
-        StripeApiError::Unreadable(_) | StripeApiError::TooManyPages(_) => {
+        StripeApiError::InvalidResponse(_) | StripeApiError::TooManyPages(_) => {
             (Exit::DependencyDown, "see that STRIPE_API_BASE, if set, is the address of Stripe's API")
         }
         StripeApiError::Refused { .. } => {
@@ -79,7 +79,7 @@ mod tests {
             (refused(503), Exit::DependencyDown),
             (refused(400), Exit::Failed),
             (StripeApiError::Unreachable("away".to_owned()), Exit::DependencyDown),
-            (StripeApiError::Unreadable("<html>".to_owned()), Exit::DependencyDown),
+            (StripeApiError::InvalidResponse("<html>".to_owned()), Exit::DependencyDown),
             (StripeApiError::Settings("a key".to_owned()), Exit::Usage),
             (StripeApiError::OtherMode(NotCounted::TestMode), Exit::NotAllowed),
         ] {

@@ -33,7 +33,7 @@ pub async fn run(queue: &Queue, store: &Store, lifecycle: &Lifecycle) {
 async fn dead_letter(store: &Store, message: &DeadMessage) -> Result<(), StoreError> {
     let envelopes = match &message.content {
         DeadContent::Events(envelopes) => envelopes.clone(),
-        DeadContent::Unreadable(source, body) => vec![unreadable(store, *source, body)],
+        DeadContent::Undecodable(source, body) => vec![undecodable(store, *source, body)],
     };
     let count = envelopes.len();
     tracing::error!(events = count, reason = message.reason, "broker dead letter received");
@@ -44,7 +44,7 @@ async fn dead_letter(store: &Store, message: &DeadMessage) -> Result<(), StoreEr
 }
 
 /// An undecodable message as an event, whose id is a hash of its bytes: the same bytes are stored once.
-fn unreadable(store: &Store, source: Option<Source>, body: &bytes::Bytes) -> Envelope {
+fn undecodable(store: &Store, source: Option<Source>, body: &bytes::Bytes) -> Envelope {
     let now = store.now();
     Envelope {
         source: source.unwrap_or(Source::Internal),

@@ -93,7 +93,7 @@ fn failure(error: &ReconcileError, resume: &str) -> anyhow::Error {
         ReconcileError::Api(
             TwilioApiError::Refused { status: 429 | 500.., .. } | TwilioApiError::Unreachable(_),
         ) => (Exit::DependencyDown, "try again later; see https://status.twilio.com"),
-        ReconcileError::Api(TwilioApiError::Unreadable(_)) => {
+        ReconcileError::Api(TwilioApiError::InvalidResponse(_)) => {
             (Exit::DependencyDown, "see that TWILIO_API_BASE, if set, is the address of Twilio's API")
         }
         ReconcileError::Api(TwilioApiError::Refused { .. }) => {
@@ -168,7 +168,7 @@ mod tests {
             (refused(503), Exit::DependencyDown),
             (refused(400), Exit::Failed),
             (TwilioApiError::Unreachable("away".to_owned()), Exit::DependencyDown),
-            (TwilioApiError::Unreadable("<html>".to_owned()), Exit::DependencyDown),
+            (TwilioApiError::InvalidResponse("<html>".to_owned()), Exit::DependencyDown),
             (TwilioApiError::Settings("an address".to_owned()), Exit::Usage),
         ] {
             let said = error.to_string();

@@ -68,7 +68,7 @@ pub async fn run(
     loop {
         let page = api.page(PATH, &params, &[], last.as_deref()).await.map_err(at_fault(PATH))?;
         if page.has_more && page.last_id() == last.as_deref() {
-            let stuck = StripeApiError::Unreadable("the list does not advance".to_owned());
+            let stuck = StripeApiError::InvalidResponse("the list does not advance".to_owned());
             return Err(at_fault(PATH)(stuck));
         }
         last = page.last_id().map(ToOwned::to_owned);

@@ -245,7 +245,7 @@ fn failed(what: &str, error: &StripeApiError) -> Finding {
         StripeApiError::Refused { status: 429 | 500.., .. } | StripeApiError::Unreachable(_) => {
             (Level::Down, "try again later; see https://status.stripe.com")
         }
-        StripeApiError::Unreadable(_) | StripeApiError::TooManyPages(_) => (
+        StripeApiError::InvalidResponse(_) | StripeApiError::TooManyPages(_) => (
             Level::Down,
             "see that STRIPE_API_BASE, if set, is the address of Stripe's API, and that no proxy answers instead",
         ),

@@ -106,7 +106,7 @@ fn failed(what: &str, error: &TwilioApiError) -> Finding {
         TwilioApiError::Refused { status: 429 | 500.., .. } | TwilioApiError::Unreachable(_) => {
             (Level::Down, "try again later; see https://status.twilio.com")
         }
-        TwilioApiError::Unreadable(_) => (
+        TwilioApiError::InvalidResponse(_) => (
             Level::Down,
             "see that TWILIO_API_BASE, if set, is the address of Twilio's API, and that no proxy answers instead",
         ),

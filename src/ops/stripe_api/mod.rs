@@ -71,7 +71,7 @@ pub enum StripeApiError {
     Unreachable(String),
     /// An answer that is not Stripe's.
     #[error("the answer is not one that Stripe's API gives: {0}")]
-    Unreadable(String),
+    InvalidResponse(String),
     /// The key is of a mode that does not count.
     #[error("STRIPE_API_KEY reads objects of {0}, which do not count: {help}", help = other_key(.0))]
     OtherMode(NotCounted),
@@ -143,7 +143,7 @@ impl StripeApi {
     ) -> Result<T, StripeApiError> {
         let params = params.iter().map(|(name, value)| (*name, Param::One(value))).collect();
         let answer = self.send(&Get { path, params }).await?;
-        serde_json::from_value(answer).map_err(|error| StripeApiError::Unreadable(error.to_string()))
+        serde_json::from_value(answer).map_err(|error| StripeApiError::InvalidResponse(error.to_string()))
     }
 
     /// Reads one object as JSON, with the `expand` fields expanded.
@@ -172,10 +172,10 @@ impl StripeApi {
         let params = params.iter().copied().chain([("limit", size.as_str())]).chain(cursor);
         let params = params.map(|(name, value)| (name, Param::One(value))).collect();
         let answer = self.send(&Get { path, params: with_expansions(params, expand) }).await?;
-        let page: Page =
-            serde_json::from_value(answer).map_err(|error| StripeApiError::Unreadable(error.to_string()))?;
+        let page: Page = serde_json::from_value(answer)
+            .map_err(|error| StripeApiError::InvalidResponse(error.to_string()))?;
         if page.has_more && page.last_id().is_none() {
-            return Err(StripeApiError::Unreadable(format!("the list {path} does not get on")));
+            return Err(StripeApiError::InvalidResponse(format!("the list {path} does not get on")));
         }
         page.data.iter().try_for_each(|object| self.mode.check(object))?;
         Ok(page)
@@ -198,7 +198,7 @@ impl StripeApi {
         // parsed in less time than Stripe takes to answer.
         let answer: miniserde::json::Value = answer?;
         let text = miniserde::json::to_string(&answer);
-        serde_json::from_str(&text).map_err(|error| StripeApiError::Unreadable(error.to_string()))
+        serde_json::from_str(&text).map_err(|error| StripeApiError::InvalidResponse(error.to_string()))
     }
 
     /// Reads a whole list, page by page, at most `max_pages` of 100 objects.
@@ -217,7 +217,7 @@ impl StripeApi {
             last = page.last_id().map(str::to_owned);
             for object in page.data {
                 let object = serde_json::from_value(object);
-                objects.push(object.map_err(|error| StripeApiError::Unreadable(error.to_string()))?);
+                objects.push(object.map_err(|error| StripeApiError::InvalidResponse(error.to_string()))?);
             }
             if !page.has_more {
                 return Ok(objects);
@@ -268,7 +268,7 @@ impl From<StripeError> for StripeApiError {
                 let message = error.message.unwrap_or_else(|| "without a message".to_owned());
                 Self::Refused { status, message }
             }
-            StripeError::JSONDeserialize(reason) => Self::Unreadable(reason),
+            StripeError::JSONDeserialize(reason) => Self::InvalidResponse(reason),
             StripeError::ClientError(reason) => Self::Unreachable(reason),
             StripeError::ConfigError(reason) => Self::Settings(reason),
             StripeError::Timeout => Self::Unreachable("no answer in time".to_owned()),

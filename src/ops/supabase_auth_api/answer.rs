@@ -59,7 +59,7 @@ impl Granted {
 
 /// The session in an answer.
 pub(super) fn granted(answer: Value) -> Result<Granted, AuthError> {
-    serde_json::from_value(answer).map_err(|fault| AuthError::Unreadable(fault.to_string()))
+    serde_json::from_value(answer).map_err(|fault| AuthError::InvalidResponse(fault.to_string()))
 }
 
 /// What a response says.
@@ -69,12 +69,12 @@ pub(super) async fn read(mut response: Response) -> Result<Value, AuthError> {
     while let Some(chunk) = response.chunk().await.map_err(|fault| unreachable(&fault))? {
         body.extend_from_slice(&chunk);
         if body.len() > ANSWER_MAX_BYTES {
-            return Err(AuthError::Unreadable(format!("more than {ANSWER_MAX_BYTES} bytes")));
+            return Err(AuthError::InvalidResponse(format!("more than {ANSWER_MAX_BYTES} bytes")));
         }
     }
     let answer: Result<Value, _> = serde_json::from_slice(&body);
     if status.is_success() {
-        return answer.map_err(|fault| AuthError::Unreadable(fault.to_string()));
+        return answer.map_err(|fault| AuthError::InvalidResponse(fault.to_string()));
     }
     Err(refusal(status, &answer.unwrap_or_default()))
 }

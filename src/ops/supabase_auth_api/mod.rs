@@ -60,7 +60,7 @@ pub enum AuthError {
     Unreachable(String),
     /// An answer, but not one of the Auth API's.
     #[error("the answer is not one that Supabase's Auth API gives: {0}")]
-    Unreadable(String),
+    InvalidResponse(String),
 }
 
 impl AuthApi {

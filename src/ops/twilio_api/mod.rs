@@ -65,7 +65,7 @@ pub enum TwilioApiError {
     Unreachable(String),
     /// An answer that is not Twilio's.
     #[error("the answer is not one that Twilio's API gives: {0}")]
-    Unreadable(String),
+    InvalidResponse(String),
 }
 
 /// The failure of one attempt.
@@ -117,7 +117,7 @@ impl TwilioApi {
     /// Reads `address`, with bounded retries.
     async fn get<T: DeserializeOwned>(&self, address: &str) -> Result<T, TwilioApiError> {
         let answer = self.get_value(address).await?;
-        serde_json::from_value(answer).map_err(|fault| TwilioApiError::Unreadable(fault.to_string()))
+        serde_json::from_value(answer).map_err(|fault| TwilioApiError::InvalidResponse(fault.to_string()))
     }
 
     async fn get_value(&self, address: &str) -> Result<Value, TwilioApiError> {
@@ -166,7 +166,7 @@ async fn read(response: Response) -> Result<Value, AttemptError> {
     let body = response.bytes().await.map_err(unreachable)?;
     let answer: Result<Value, _> = serde_json::from_slice(&body);
     if status.is_success() {
-        return answer.map_err(|fault| lasting(TwilioApiError::Unreadable(fault.to_string())));
+        return answer.map_err(|fault| lasting(TwilioApiError::InvalidResponse(fault.to_string())));
     }
     let reported = answer.ok().and_then(|answer| answer["message"].as_str().map(str::to_owned));
     let message = reported.unwrap_or_else(|| "without a message".to_owned());

@@ -141,7 +141,7 @@ impl TwilioApi {
         let address = if let Some(next) = next { self.followed(next)? } else { self.first_page(sent) };
         let page: Page = self.get(&address).await?;
         if page.next().is_some() && (page.next() == next || page.messages.is_empty()) {
-            return Err(TwilioApiError::Unreadable("the list of messages goes in a circle".to_owned()));
+            return Err(TwilioApiError::InvalidResponse("the list of messages goes in a circle".to_owned()));
         }
         Ok(page)
     }
@@ -162,7 +162,9 @@ impl TwilioApi {
     fn followed(&self, next: &str) -> Result<String, TwilioApiError> {
         let ours = format!("/2010-04-01/Accounts/{}/", self.account);
         if !next.starts_with(&ours) {
-            return Err(TwilioApiError::Unreadable(format!("the next page is not the account's: {next}")));
+            return Err(TwilioApiError::InvalidResponse(format!(
+                "the next page is not the account's: {next}"
+            )));
         }
         Ok(format!("{}{next}", self.base))
     }

@@ -28,7 +28,7 @@ pub enum DeadContent {
     /// Events, each as it was accepted.
     Events(Vec<Envelope>),
     /// Bytes that could not be decoded, and the source of the queue they were in.
-    Unreadable(Option<Source>, Bytes),
+    Undecodable(Option<Source>, Bytes),
 }
 
 impl DeadMessage {
@@ -63,7 +63,7 @@ fn decode(delivery: Delivery) -> DeadMessage {
     let (content, reason) = match wire::decode(body.clone()) {
         Ok(envelopes) => (DeadContent::Events(envelopes), reason),
         Err(error) => (
-            DeadContent::Unreadable(delivery.routing_key.as_str().parse().ok(), body),
+            DeadContent::Undecodable(delivery.routing_key.as_str().parse().ok(), body),
             format!("undecodable message: {error}"),
         ),
     };

@@ -208,7 +208,7 @@ async fn foreign_answer_is_rejected() {
     for body in ["<html>a proxy</html>", "", "[]", "{\"data\": 3}", "\u{0}"] {
         let stripe = Stripe::answering([(StatusCode::OK, body.to_owned())]).await;
         let refused = stripe.api().list::<Value>("/webhook_endpoints", 1).await;
-        assert!(matches!(refused, Err(StripeApiError::Unreadable(_))), "{body:?}: {refused:?}");
+        assert!(matches!(refused, Err(StripeApiError::InvalidResponse(_))), "{body:?}: {refused:?}");
     }
     let stripe = Stripe::answering([(StatusCode::FORBIDDEN, "<html>a proxy</html>".to_owned())]).await;
     assert_found(&stripe.examined().await, Level::Down, "stripe", "not one that Stripe", "STRIPE_API_BASE");

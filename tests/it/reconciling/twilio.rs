@@ -181,7 +181,7 @@ async fn circular_list_ends_bad_messages_are_counted() {
     assert_eq!((report.messages, report.unreadable), (0, 1));
     account.repeats();
     let circle = compared(&account, &app, FIX).await;
-    assert!(matches!(circle, Err(ReconcileError::Api(TwilioApiError::Unreadable(_)))), "{circle:?}");
+    assert!(matches!(circle, Err(ReconcileError::Api(TwilioApiError::InvalidResponse(_)))), "{circle:?}");
 }
 
 #[tokio::test]

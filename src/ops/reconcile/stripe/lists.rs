@@ -79,7 +79,7 @@ impl List {
         };
         if page.has_more && page.last_id() == after {
             let reason = format!("the list {} goes in a circle", self.path);
-            return Err(StripeApiError::Unreadable(reason));
+            return Err(StripeApiError::InvalidResponse(reason));
         }
         Ok(page)
     }

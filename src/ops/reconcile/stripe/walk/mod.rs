@@ -69,7 +69,7 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         match list.one(self.api, &flagged.id).await {
             Ok(Some(object)) => self.page(vec![object], at).await,
             // Its list shows more.
-            Ok(None) | Err(StripeApiError::Unreadable(_)) => Ok(()),
+            Ok(None) | Err(StripeApiError::InvalidResponse(_)) => Ok(()),
             Err(source) => Err(ReconcileError::Api { path: list.path.to_owned(), source }),
         }
     }
@@ -95,8 +95,10 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
     /// A list that this API does not have is skipped and named; any other error ends the run.
     fn skip(&mut self, list: &List, source: StripeApiError) -> Result<(), ReconcileError> {
         let path = list.path.to_owned();
-        let is_its_own =
-            matches!(source, StripeApiError::Refused { status: 404, .. } | StripeApiError::Unreadable(_));
+        let is_its_own = matches!(
+            source,
+            StripeApiError::Refused { status: 404, .. } | StripeApiError::InvalidResponse(_)
+        );
         // If nothing was read at all, the address is wrong.
         if !is_its_own || self.report.objects.is_empty() && self.report.skipped.len() + 1 >= LISTS.len() {
             return Err(ReconcileError::Api { path, source });
