@@ -8,7 +8,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use time::{Date, OffsetDateTime};
 
 use crate::envelope::{Source, peek};
-use crate::ops::fixture::{FixtureEvent, Story};
+use crate::ops::fixture::{FixtureEvent, Scenario};
 
 /// An event's name: its source and its id.
 pub type EventName = (String, String);
@@ -89,10 +89,12 @@ pub async fn wait_until_ended(pool: &PgPool, events: &[EventName]) -> Result<()>
     }
 }
 
-/// The day of an older demo in the database, if it is not that of `stories`.
-pub async fn older_demo_day(pool: &PgPool, stories: &[Story]) -> Result<Option<Date>, sqlx::Error> {
+/// The day of an older demo in the database, if it is not that of `scenarios`.
+pub async fn older_demo_day(pool: &PgPool, scenarios: &[Scenario]) -> Result<Option<Date>, sqlx::Error> {
     let of_stripe = |event: &&FixtureEvent| event.source == Source::Stripe;
-    let Some(event) = stories.iter().flat_map(|story| &story.events).find(of_stripe) else { return Ok(None) };
+    let Some(event) = scenarios.iter().flat_map(|scenario| &scenario.events).find(of_stripe) else {
+        return Ok(None);
+    };
     let body = "select body from ingest.events where source = $1 and event_id = $2 and state = 'applied'";
     let body = sqlx::query_scalar(body).bind(event.source.as_str()).bind(&event.event_id);
     let applied: Option<Vec<u8>> = body.fetch_optional(pool).await?;

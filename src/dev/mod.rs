@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
-use crate::ops::fixture::{self, Member, SignsUp, Story, Tier};
+use crate::ops::fixture::{self, Member, Scenario, SignsUp, Tier};
 use crate::ops::members;
 use crate::ops::progress::Progress;
 use crate::ops::replay::{self, Options, Secrets, url_of};
@@ -61,9 +61,9 @@ struct Demo {
     tiers: Vec<Tier>,
     campaigns: Vec<serde_json::Value>,
     tickets: Vec<serde_json::Value>,
-    /// Events that belong to no story.
+    /// Events that belong to no scenario.
     attention: Option<PathBuf>,
-    stories: Vec<Story>,
+    scenarios: Vec<Scenario>,
     now: OffsetDateTime,
 }
 
@@ -116,11 +116,11 @@ async fn show(
     settings::complete(&mut config, &local.settings)?;
     roles::start(&config, &Role::ALL, local.clock.clone(), lifecycle).await?;
 
-    replay_stories(&config, local, demo.now, &local.fixtures).await?;
+    replay_fixtures(&config, local, demo.now, &local.fixtures).await?;
     events.extend(demo.events());
     database::wait_until_applied(&pool, &events).await?;
-    for story in &demo.stories {
-        demo::write_rows(&pool, &story.written).await.context("cannot write the application's rows")?;
+    for scenario in &demo.scenarios {
+        demo::write_rows(&pool, &scenario.written).await.context("cannot write the application's rows")?;
     }
     let late = demo.sign_up(&pool, SignsUp::AfterEvents).await?;
     database::wait_until_applied(&pool, &late).await?;
@@ -130,7 +130,7 @@ async fn show(
     while store.recompute_due().await? > 0 {}
     demo.seed_operator_data(&pool, &config, local, &store).await?;
 
-    if let Some(since) = database::older_demo_day(&pool, &demo.stories).await? {
+    if let Some(since) = database::older_demo_day(&pool, &demo.scenarios).await? {
         tracing::warn!(%since, "{}", screen::OUTDATED_DEMO);
     }
     screen::print(&pool, &config, local).await?;
@@ -143,19 +143,19 @@ impl Demo {
         let folder = &local.fixtures;
         let hint = || format!("no fixtures in {}: run this in the memberflow checkout", folder.display());
         let now = local.clock.now();
-        let stories = fixture::stories(folder).with_context(hint)?;
+        let scenarios = fixture::scenarios(folder).with_context(hint)?;
         Ok(Self {
             tiers: fixture::tiers(folder).with_context(hint)?,
             campaigns: fixture::campaigns(folder).with_context(hint)?,
             tickets: fixture::tickets(folder).with_context(hint)?,
             attention: fixture::attention(folder),
-            stories: stories.into_iter().map(|story| story.moved_to(now)).collect(),
+            scenarios: scenarios.into_iter().map(|scenario| scenario.moved_to(now)).collect(),
             now,
         })
     }
 
     async fn sign_up(&self, pool: &PgPool, when: SignsUp) -> Result<Vec<EventName>> {
-        let members = self.stories.iter().flat_map(|story| &story.members);
+        let members = self.scenarios.iter().flat_map(|scenario| &scenario.members);
         let members: Vec<&Member> = members.filter(|member| member.signs_up == when).collect();
         demo::sign_up(pool, &members).await.context("cannot write the demo members")
     }
@@ -169,16 +169,18 @@ impl Demo {
         store: &Store,
     ) -> Result<()> {
         if let Some(path) = &self.attention {
-            replay_stories(config, local, self.now, path).await?;
+            replay_fixtures(config, local, self.now, path).await?;
             attention::wait(pool, path).await?;
         }
-        let Some(member) = self.stories.iter().flat_map(|story| &story.members).next() else { return Ok(()) };
+        let Some(member) = self.scenarios.iter().flat_map(|scenario| &scenario.members).next() else {
+            return Ok(());
+        };
         attention::act(pool, member.id, &local.clock).await?;
         attention::damage_and_rebuild(pool, member.id, store).await
     }
 
     fn events(&self) -> impl Iterator<Item = EventName> {
-        let events = self.stories.iter().flat_map(|story| &story.events);
+        let events = self.scenarios.iter().flat_map(|scenario| &scenario.events);
         events.map(|event| (event.source.to_string(), event.event_id.clone()))
     }
 }
@@ -207,7 +209,7 @@ fn address(bind: SocketAddr, is_wanted: bool) -> Result<SocketAddr> {
 }
 
 /// Posts every event as its provider would. All of them must be accepted.
-async fn replay_stories(config: &Config, local: &Local, now: OffsetDateTime, path: &Path) -> Result<()> {
+async fn replay_fixtures(config: &Config, local: &Local, now: OffsetDateTime, path: &Path) -> Result<()> {
     let options = Options {
         url: url_of(config.bind),
         shuffle: None,
@@ -220,9 +222,9 @@ async fn replay_stories(config: &Config, local: &Local, now: OffsetDateTime, pat
     let paths = [path.to_owned()];
     let mut progress = Progress::on_stderr("replay");
     let summary = replay::replay(&options, &paths, &local.clock, &mut progress).await?;
-    tracing::info!("stories replayed: {summary}");
+    tracing::info!("scenarios replayed: {summary}");
     if !summary.is_complete() {
-        bail!("the service did not take every event of the stories");
+        bail!("the service did not take every event of the scenarios");
     }
     Ok(())
 }

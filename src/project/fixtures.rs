@@ -13,19 +13,21 @@ use super::payments::{Payment, resolve};
 use super::stripe::StripeObject;
 use super::{Payload, stripe};
 
-fn stories() -> Vec<PathBuf> {
+fn scenarios() -> Vec<PathBuf> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let entries = std::fs::read_dir(fixtures).expect("the fixtures");
-    let mut stories: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    stories.retain(|story| story.join("expected.json").exists());
-    stories.sort();
-    stories
+    let mut scenarios: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    scenarios.retain(|scenario| scenario.join("expected.json").exists());
+    scenarios.sort();
+    scenarios
 }
 
 /// The Stripe events of a fixture: one per file, one per line, or the `params` of a Stripe CLI fixture.
-fn events(story: &Path) -> Vec<Value> {
-    let mut files: Vec<_> =
-        std::fs::read_dir(story).expect("a story").map(|entry| entry.expect("an entry").path()).collect();
+fn events(scenario: &Path) -> Vec<Value> {
+    let mut files: Vec<_> = std::fs::read_dir(scenario)
+        .expect("a scenario")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.sort();
     let texts = files.iter().map(|file| std::fs::read_to_string(file).expect("a text"));
     let events = texts.flat_map(|text| {
@@ -73,8 +75,8 @@ fn last(mut reports: Vec<(String, Report<StripeObject>)>) -> StripeObject {
     reports.swap_remove(winner.index).1.state
 }
 
-fn rows(story: &Path) -> Vec<Value> {
-    let facts: Vec<_> = reports(events(story)).into_values().map(last).collect();
+fn rows(scenario: &Path) -> Vec<Value> {
+    let facts: Vec<_> = reports(events(scenario)).into_values().map(last).collect();
     let reported = |payment: Payment| {
         let paid_at = payment.paid_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
         json!({
@@ -100,15 +102,15 @@ fn sorted(mut rows: Vec<Value>) -> Vec<Value> {
 
 #[test]
 fn fixture_payments_match_expectations() {
-    let stories = stories();
-    assert!(!stories.is_empty());
-    for story in stories {
-        let text = std::fs::read_to_string(story.join("expected.json")).expect("what is expected");
+    let scenarios = scenarios();
+    assert!(!scenarios.is_empty());
+    for scenario in scenarios {
+        let text = std::fs::read_to_string(scenario.join("expected.json")).expect("what is expected");
         let mut expected: Value = serde_json::from_str(&text).expect("JSON");
         let mut promised = expected["payment_history"].as_array_mut().map(std::mem::take).unwrap_or_default();
         for row in &mut promised {
             row.as_object_mut().expect("a row").remove("user_id");
         }
-        assert_eq!(rows(&story), sorted(promised), "{}", story.display());
+        assert_eq!(rows(&scenario), sorted(promised), "{}", scenario.display());
     }
 }

@@ -124,7 +124,7 @@ pub fn error_code(error: &ReplayError) -> u8 {
         ReplayError::NoSecret { .. }
         | ReplayError::BadUrl { .. }
         | ReplayError::TooLargeToShuffle(_)
-        | ReplayError::Story(_) => 2,
+        | ReplayError::Scenario(_) => 2,
         ReplayError::Client(_) => 1,
     }
 }

@@ -67,8 +67,8 @@ mod tests {
             shift_to: None,
             secrets: super::super::Secrets::default(),
         };
-        let stories = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/12-free-member");
-        of(&[stories], &options).unwrap().map(|event| event.unwrap().event_id).collect()
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/12-free-member");
+        of(&[folder], &options).unwrap().map(|event| event.unwrap().event_id).collect()
     }
 
     #[test]
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn shuffle_memory_is_bounded() {
-        let stories = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/12-free-member");
-        let events = || fixture::events(std::slice::from_ref(&stories));
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/12-free-member");
+        let events = || fixture::events(std::slice::from_ref(&folder));
         assert!(matches!(within(events(), 4096), Err(ReplayError::TooLargeToShuffle(4096))));
         assert_eq!(within(events(), SHUFFLE_MAX_BYTES).unwrap().len(), events().count());
     }

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::envelope::Source;
-use crate::ops::fixture::{self, BadFixture, BadStory, FixtureEvent, Origin};
+use crate::ops::fixture::{self, FixtureError, FixtureEvent, Origin, ScenarioError};
 use crate::ops::progress::Progress;
 use crate::verify::{InvalidSecret, StripeSecrets, SupabaseSecrets, TwilioTokens};
 
@@ -117,7 +117,7 @@ pub enum ReplayError {
     TooLargeToShuffle(u64),
     /// It is unknown how far to move its events.
     #[error(transparent)]
-    Story(#[from] BadStory),
+    Scenario(#[from] ScenarioError),
     /// The HTTP client cannot be created.
     #[error("the HTTP client cannot be made: {0}")]
     Client(#[source] reqwest::Error),
@@ -131,7 +131,7 @@ enum Outcome {
         not_counted: Option<String>,
     },
     Refused(Refused),
-    Unreadable(BadFixture),
+    InvalidFixture(FixtureError),
 }
 
 /// The service's answer, if it was a rejection.
@@ -173,12 +173,12 @@ pub async fn replay(
     Ok(summary)
 }
 
-type Delivery = Result<FixtureEvent, BadFixture>;
+type Delivery = Result<FixtureEvent, FixtureError>;
 
 async fn outcome(poster: &Poster, delivery: Delivery) -> Result<Outcome, ReplayError> {
     match delivery {
         Ok(event) => poster.deliver(&event).await,
-        Err(bad) => Ok(Outcome::Unreadable(bad)),
+        Err(bad) => Ok(Outcome::InvalidFixture(bad)),
     }
 }
 

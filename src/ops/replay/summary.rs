@@ -87,7 +87,7 @@ impl Summary {
                 self.not_counted_reason = self.not_counted_reason.take().or(not_counted);
             }
             Outcome::Refused(refused) => self.refuse(refused),
-            Outcome::Unreadable(bad) => {
+            Outcome::InvalidFixture(bad) => {
                 self.unreadable += 1;
                 if self.unreadable_examples.len() < UNREADABLE_MAX {
                     self.unreadable_examples.push(bad.to_string());

@@ -14,7 +14,7 @@ use fastrand::Rng;
 use memberflow::clock::Clock;
 use memberflow::dev::demo;
 use memberflow::envelope::Envelope;
-use memberflow::ops::fixture::{self, SignsUp, Story};
+use memberflow::ops::fixture::{self, Scenario, SignsUp};
 use memberflow::store::{Rules, Store};
 use serde_json::{Map, Value};
 use sqlx::{Postgres, QueryBuilder};
@@ -31,44 +31,48 @@ const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
 struct FixtureRun {
     database: TestDatabase,
     store: Store,
-    stories: Vec<Story>,
+    scenarios: Vec<Scenario>,
 }
 
 impl FixtureRun {
     async fn begin() -> Self {
-        let stories = fixture::stories(Path::new("fixtures")).unwrap();
-        Self::of(stories, NOW).await
+        let scenarios = fixture::scenarios(Path::new("fixtures")).unwrap();
+        Self::of(scenarios, NOW).await
     }
 
-    async fn of(stories: Vec<Story>, now: OffsetDateTime) -> Self {
+    async fn of(scenarios: Vec<Scenario>, now: OffsetDateTime) -> Self {
         let database = TestDatabase::migrated().await;
         let folder = Path::new("fixtures");
         demo::insert_tiers(&database.pool, &fixture::tiers(folder).unwrap()).await.unwrap();
         let rules = Rules::new(&crate::support::config(database.url()));
         let store = Store::new(database.pool.clone(), Clock::fixed(now), rules);
-        let app = Self { database, store, stories };
+        let app = Self { database, store, scenarios };
         app.sign_up(SignsUp::Before).await;
         app
     }
 
     async fn sign_up(&self, when: SignsUp) {
         let members: Vec<_> = self
-            .stories
+            .scenarios
             .iter()
-            .flat_map(|story| &story.members)
+            .flat_map(|scenario| &scenario.members)
             .filter(|member| member.signs_up == when)
             .collect();
         demo::sign_up(&self.database.pool, &members).await.unwrap();
     }
 
     fn events(&self) -> Vec<Envelope> {
-        self.stories.iter().flat_map(|story| &story.events).map(|event| envelope(event, NOW)).collect()
+        self.scenarios
+            .iter()
+            .flat_map(|scenario| &scenario.events)
+            .map(|event| envelope(event, NOW))
+            .collect()
     }
 
     /// Writes what the application writes last, signs up the members that come last, and retries what was parked.
     async fn end(&self) {
-        for story in &self.stories {
-            demo::write_rows(&self.database.pool, &story.written).await.unwrap();
+        for scenario in &self.scenarios {
+            demo::write_rows(&self.database.pool, &scenario.written).await.unwrap();
         }
         self.sign_up(SignsUp::AfterEvents).await;
         while self.store.recompute_due().await.unwrap() > 0 {}
@@ -83,8 +87,8 @@ async fn every_fixture_matches_expectations() {
 #[tokio::test]
 async fn every_shifted_fixture_matches_expectations() {
     for now in [datetime!(2024-02-29 23:59:59 UTC), datetime!(2033-07-01 00:00 UTC)] {
-        let stories = fixture::stories(Path::new("fixtures")).unwrap();
-        let moved = stories.into_iter().map(|story| story.moved_to(now)).collect();
+        let scenarios = fixture::scenarios(Path::new("fixtures")).unwrap();
+        let moved = scenarios.into_iter().map(|scenario| scenario.moved_to(now)).collect();
         ends_as_promised(FixtureRun::of(moved, now).await).await;
     }
 }
@@ -96,9 +100,9 @@ async fn ends_as_promised(app: FixtureRun) {
     }
     app.end().await;
     let mut wrong = Vec::new();
-    for story in &app.stories {
-        for (table, expected) in &story.expected {
-            compare(&app, story, table, expected, &mut wrong).await;
+    for scenario in &app.scenarios {
+        for (table, expected) in &scenario.expected {
+            compare(&app, scenario, table, expected, &mut wrong).await;
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -142,12 +146,12 @@ async fn applying_everything_again_changes_nothing() {
 /// Compares the rows of the fixture's members in one table with the expected ones.
 async fn compare(
     app: &FixtureRun,
-    story: &Story,
+    scenario: &Scenario,
     table: &str,
     expected: &[Map<String, Value>],
     wrong: &mut Vec<String>,
 ) {
-    let users: Vec<_> = story.members.iter().map(|member| member.id).collect();
+    let users: Vec<_> = scenario.members.iter().map(|member| member.id).collect();
     let mut query = QueryBuilder::<Postgres>::new(format!("select to_jsonb(t) from public.{table} t"));
     // A number has no user.
     if table != "sms_consents" {
@@ -157,7 +161,7 @@ async fn compare(
     let mut actual: BTreeMap<String, Value> = actual.into_iter().map(|row| (key(table, &row), row)).collect();
     for row in expected {
         let row = Value::Object(row.clone());
-        let name = format!("{} {table} {}", story.name, key(table, &row));
+        let name = format!("{} {table} {}", scenario.name, key(table, &row));
         let Some(found) = actual.remove(&key(table, &row)) else {
             wrong.push(format!("{name}: no such row"));
             continue;
@@ -170,7 +174,7 @@ async fn compare(
     }
     let whole = ["customer_subscriptions", "payment_history", "user_revenue_by_currency", "sms_messages"];
     if whole.contains(&table) {
-        wrong.extend(actual.keys().map(|key| format!("{} {table} {key}: a row not promised", story.name)));
+        wrong.extend(actual.keys().map(|key| format!("{} {table} {key}: a row not promised", scenario.name)));
     }
 }
 

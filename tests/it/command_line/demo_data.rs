@@ -13,8 +13,8 @@ async fn second_sign_up_changes_nothing() {
     let database = TestDatabase::migrated().await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let tiers = fixture::tiers(&folder).unwrap();
-    let stories = fixture::stories(&folder).unwrap();
-    let members: Vec<&Member> = stories.iter().flat_map(|story| &story.members).collect();
+    let scenarios = fixture::scenarios(&folder).unwrap();
+    let members: Vec<&Member> = scenarios.iter().flat_map(|scenario| &scenario.members).collect();
 
     demo::insert_tiers(&database.pool, &tiers).await.unwrap();
     let reported = demo::sign_up(&database.pool, &members).await.unwrap();
@@ -35,8 +35,8 @@ async fn second_sign_up_changes_nothing() {
 async fn demo_tickets_wait_are_answered_reopened_and_closed() {
     let database = TestDatabase::migrated().await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let stories = fixture::stories(&folder).unwrap();
-    let members: Vec<&Member> = stories.iter().flat_map(|story| &story.members).collect();
+    let scenarios = fixture::scenarios(&folder).unwrap();
+    let members: Vec<&Member> = scenarios.iter().flat_map(|scenario| &scenario.members).collect();
     demo::sign_up(&database.pool, &members).await.unwrap();
     let tickets = fixture::tickets(&folder).unwrap();
     for _ in 0..2 {

@@ -23,7 +23,7 @@ impl Folder {
     fn new() -> Self {
         let path = std::env::temp_dir().join(format!("mf-run-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&path).unwrap();
-        std::os::unix::fs::symlink(stories(), path.join("fixtures")).unwrap();
+        std::os::unix::fs::symlink(fixtures_folder(), path.join("fixtures")).unwrap();
         Self(path)
     }
 
@@ -42,7 +42,7 @@ impl Drop for Folder {
     }
 }
 
-fn stories() -> PathBuf {
+fn fixtures_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
@@ -64,7 +64,9 @@ async fn local_run_shows_every_demo_member_repeatedly() {
         text(&first.stderr),
         text(&again.stderr)
     );
-    for member in fixture::stories(&stories()).unwrap().iter().flat_map(|story| &story.members) {
+    for member in
+        fixture::scenarios(&fixtures_folder()).unwrap().iter().flat_map(|scenario| &scenario.members)
+    {
         let name = format!("{} {}", member.profile.first_name, member.profile.last_name);
         assert!(shown.contains(&name), "{name} is missing:\n{shown}");
     }
@@ -142,7 +144,7 @@ async fn demo_at(now: OffsetDateTime) -> TestDatabase {
     let local = Local {
         once: true,
         bind_is_wanted: false,
-        fixtures: stories(),
+        fixtures: fixtures_folder(),
         settings: folder.0.join("dev.toml"),
         clock: Clock::fixed(now),
         table: |_| String::new(),

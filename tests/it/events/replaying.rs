@@ -132,7 +132,7 @@ fn options(url: &str) -> Options {
     }
 }
 
-fn story(name: &str) -> PathBuf {
+fn fixture_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
 }
 
@@ -157,9 +157,9 @@ fn counted(bodies: Vec<Bytes>) -> HashMap<Bytes, usize> {
 #[tokio::test]
 async fn fixtures_are_signed_and_posted_unchanged() {
     let (url, receiver) = Receiver::start(accept).await;
-    let events: Vec<_> = fixture::events(&[story("")]).map(Result::unwrap).collect();
+    let events: Vec<_> = fixture::events(&[fixture_path("")]).map(Result::unwrap).collect();
     // As a task of its own, as `dev` may run it.
-    let task = TaskTracker::new().spawn(async move { replayed(&options(&url), story("")).await });
+    let task = TaskTracker::new().spawn(async move { replayed(&options(&url), fixture_path("")).await });
     let summary = task.await.unwrap().unwrap();
     assert_eq!((summary.accepted, summary.refused, summary.unreadable), (events.len() as u64, 0, 0));
     assert_eq!(exit_code(&summary), 0);
@@ -177,9 +177,9 @@ async fn fixtures_are_signed_and_posted_unchanged() {
 async fn concurrency_one_keeps_the_order() {
     let (url, receiver) = Receiver::start(accept).await;
     let one = Options { concurrency: 1.try_into().unwrap(), ..options(&url) };
-    replayed(&one, story("12-free-member")).await.unwrap();
+    replayed(&one, fixture_path("12-free-member")).await.unwrap();
     let expected: Vec<_> =
-        fixture::events(&[story("12-free-member")]).map(|event| event.unwrap().body).collect();
+        fixture::events(&[fixture_path("12-free-member")]).map(|event| event.unwrap().body).collect();
     assert_eq!(receiver.bodies(), expected);
 }
 
@@ -188,12 +188,12 @@ async fn shuffle_and_duplicates_follow_the_options() {
     let (url, receiver) = Receiver::start(accept).await;
     let one = Options { concurrency: 1.try_into().unwrap(), ..options(&url) };
     let mixed = Options { shuffle: Some(11), duplicate: 3.try_into().unwrap(), ..one };
-    let summary = replayed(&mixed, story("07-cancellation-with-refund")).await.unwrap();
+    let summary = replayed(&mixed, fixture_path("07-cancellation-with-refund")).await.unwrap();
     let first = receiver.bodies();
-    replayed(&mixed, story("07-cancellation-with-refund")).await.unwrap();
+    replayed(&mixed, fixture_path("07-cancellation-with-refund")).await.unwrap();
     assert_eq!(summary.accepted, first.len() as u64);
     assert_eq!(receiver.bodies()[first.len()..], first, "the same seed, the same order");
-    let events = fixture::events(&[story("07-cancellation-with-refund")]).count();
+    let events = fixture::events(&[fixture_path("07-cancellation-with-refund")]).count();
     let counts = counted(first);
     assert_eq!(counts.len(), events);
     assert!(counts.values().all(|count| *count == 3));
@@ -209,7 +209,7 @@ async fn rejected_events_are_reported_and_skipped() {
         }
     })
     .await;
-    let summary = replayed(&options(&url), story("07-cancellation-with-refund")).await.unwrap();
+    let summary = replayed(&options(&url), fixture_path("07-cancellation-with-refund")).await.unwrap();
     assert_eq!((summary.accepted, summary.refused), (22, 2));
     let refusal = summary.refusals.values().next().unwrap();
     assert_eq!((refusal.status, refusal.count), (400, 2));
@@ -228,7 +228,7 @@ async fn auth_hook_error_with_200_is_a_rejection() {
         (StatusCode::OK, body).into_response()
     })
     .await;
-    let summary = replayed(&options(&url), story("10-checkout-before-sign-up")).await.unwrap();
+    let summary = replayed(&options(&url), fixture_path("10-checkout-before-sign-up")).await.unwrap();
     assert!(summary.refusals.contains_key(&(422, "hook-error".to_owned())), "{summary}");
 }
 
@@ -241,7 +241,7 @@ async fn retry_after_is_respected() {
         _ => accept(nth, body),
     })
     .await;
-    let summary = replayed(&options(&url), story("11-guest-checkout")).await.unwrap();
+    let summary = replayed(&options(&url), fixture_path("11-guest-checkout")).await.unwrap();
     assert_eq!((summary.accepted, summary.refused), (3, 0));
     assert!(summary.accepted_after_waiting >= 1);
     assert_eq!(receiver.taken().len(), 6);
@@ -252,7 +252,7 @@ async fn gives_up_after_a_bounded_number_of_attempts() {
     let (url, receiver) =
         Receiver::start(|_, _| (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "0")]).into_response())
             .await;
-    let summary = replayed(&options(&url), story("11-guest-checkout")).await.unwrap();
+    let summary = replayed(&options(&url), fixture_path("11-guest-checkout")).await.unwrap();
     assert_eq!((summary.accepted, summary.refused), (0, 3));
     assert_eq!(receiver.taken().len(), 15);
     assert!(summary.refusals.contains_key(&(503, "service unavailable".to_owned())), "{summary}");
@@ -263,7 +263,7 @@ async fn wrong_secrets_are_rejected_as_mismatch() {
     let (url, receiver) = Receiver::start(accept).await;
     let stripe = StripeSecrets::new(&[SecretString::from("whsec_another_one")]).unwrap();
     let other = Options { secrets: Secrets { stripe, ..Secrets::default() }, ..options(&url) };
-    let summary = replayed(&other, story("11-guest-checkout")).await.unwrap();
+    let summary = replayed(&other, fixture_path("11-guest-checkout")).await.unwrap();
     assert_eq!(summary.refusals[&(400, "signature-mismatch".to_owned())].count, 3);
     assert!(receiver.taken().is_empty());
 }
@@ -271,7 +271,7 @@ async fn wrong_secrets_are_rejected_as_mismatch() {
 #[tokio::test]
 async fn unreadable_fixtures_are_counted_rest_is_posted() {
     let (url, receiver) = Receiver::start(accept).await;
-    let paths = [story("absent.json"), story("11-guest-checkout"), story("tiers.json")];
+    let paths = [fixture_path("absent.json"), fixture_path("11-guest-checkout"), fixture_path("tiers.json")];
     let summary =
         replay::replay(&options(&url), &paths, &Clock::fixed(NOW), &mut Progress::Silent).await.unwrap();
     assert_eq!((summary.accepted, summary.unreadable), (3, 2));
@@ -286,7 +286,7 @@ async fn unreachable_service_aborts_the_replay() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = replayed(&options(&url), story("11-guest-checkout")).await.unwrap_err();
+    let error = replayed(&options(&url), fixture_path("11-guest-checkout")).await.unwrap_err();
     assert_eq!(error_code(&error), 7);
     assert!(error.to_string().contains("refused"), "{error}");
 }
@@ -295,11 +295,11 @@ async fn unreachable_service_aborts_the_replay() {
 async fn missing_secret_or_address_is_named() {
     let (url, _receiver) = Receiver::start(accept).await;
     let none = Options { secrets: Secrets::default(), ..options(&url) };
-    let error = replayed(&none, story("12-free-member")).await.unwrap_err();
+    let error = replayed(&none, fixture_path("12-free-member")).await.unwrap_err();
     assert!(error.to_string().contains("set SUPABASE_WEBHOOK_SECRETS"), "{error}");
     assert_eq!(error_code(&error), 2);
     for url in ["ftp://127.0.0.1", "not a url", ""] {
-        let error = replayed(&options(url), story("12-free-member")).await.unwrap_err();
+        let error = replayed(&options(url), fixture_path("12-free-member")).await.unwrap_err();
         assert_eq!(error_code(&error), 2, "{error}");
     }
 }
@@ -307,9 +307,10 @@ async fn missing_secret_or_address_is_named() {
 #[tokio::test]
 async fn a_base_path_is_kept() {
     let (url, receiver) = Receiver::start(accept).await;
-    let summary = replayed(&options(&format!("{url}/")), story("11-guest-checkout")).await.unwrap();
+    let summary = replayed(&options(&format!("{url}/")), fixture_path("11-guest-checkout")).await.unwrap();
     assert_eq!(summary.accepted, 3);
-    let summary = replayed(&options(&format!("{url}/elsewhere/")), story("11-guest-checkout")).await.unwrap();
+    let summary =
+        replayed(&options(&format!("{url}/elsewhere/")), fixture_path("11-guest-checkout")).await.unwrap();
     assert_eq!(summary.refusals[&(404, "not found".to_owned())].count, 3);
     assert_eq!(receiver.taken().len(), 3);
 }
@@ -318,7 +319,7 @@ async fn a_base_path_is_kept() {
 async fn delivery_rate_is_limited() {
     let (url, _receiver) = Receiver::start(accept).await;
     let slow = Options { rate_per_s: Some(20.0), ..options(&url) };
-    let summary = replayed(&slow, story("11-guest-checkout")).await.unwrap();
+    let summary = replayed(&slow, fixture_path("11-guest-checkout")).await.unwrap();
     // Three deliveries begin at 0, 50 and 100 ms.
     assert!(summary.elapsed_s >= 0.1, "{summary}");
 }
@@ -327,12 +328,13 @@ async fn delivery_rate_is_limited() {
 async fn shifted_fixtures_end_now_with_valid_signatures() {
     let (url, receiver) = Receiver::start(accept).await;
     let shifted = Options { shift_to: Some(NOW), ..options(&url) };
-    let summary = replayed(&shifted, story("")).await.unwrap();
-    let stories = fixture::stories(&story("")).unwrap();
-    let originals: Vec<_> = stories.iter().flat_map(|story| &story.events).collect();
+    let summary = replayed(&shifted, fixture_path("")).await.unwrap();
+    let scenarios = fixture::scenarios(&fixture_path("")).unwrap();
+    let originals: Vec<_> = scenarios.iter().flat_map(|scenario| &scenario.events).collect();
     assert_eq!((summary.accepted, summary.refused), (originals.len() as u64, 0));
 
-    let moved: Vec<_> = stories.iter().cloned().flat_map(|story| story.moved_to(NOW).events).collect();
+    let moved: Vec<_> =
+        scenarios.iter().cloned().flat_map(|scenario| scenario.moved_to(NOW).events).collect();
     assert_eq!(counted(receiver.bodies()), counted(moved.iter().map(sent).collect()));
     let ids: Vec<_> = receiver.taken().into_iter().filter(|(path, ..)| path.ends_with("/database")).collect();
     for (_, id, body) in &ids {
@@ -375,11 +377,11 @@ async fn shifted_loose_files_end_now_together() {
 async fn progress_off_a_terminal_counts_events_not_bytes() {
     let (url, _receiver) = Receiver::start(accept).await;
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_memberflow"));
-    command.arg("replay").arg(story("")).args(["--url", &url, "--duplicate", "2"]).kill_on_drop(true);
+    command.arg("replay").arg(fixture_path("")).args(["--url", &url, "--duplicate", "2"]).kill_on_drop(true);
     command.env("STRIPE_WEBHOOK_SECRETS", STRIPE_SECRET).env("SUPABASE_WEBHOOK_SECRETS", SUPABASE_SECRET);
     command.env("TWILIO_AUTH_TOKENS", TWILIO_TOKENS).env("MEMBERFLOW_PUBLIC_URL", PUBLIC_URL);
     let output = command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none").output().await.unwrap();
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    let events = 2 * fixture::events(&[story("")]).count();
+    let events = 2 * fixture::events(&[fixture_path("")]).count();
     assert!(log.contains(&format!("replay: posting events, 0 of {events}\n")), "{log}");
 }

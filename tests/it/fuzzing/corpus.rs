@@ -34,8 +34,8 @@ impl Corpus {
             .collect();
         stripe.sort();
         let (mut changes, mut hooks) = (changes(), Vec::new());
-        let stories = fixture::stories(&root.join("fixtures")).unwrap();
-        for event in stories.into_iter().flat_map(|story| story.events) {
+        let scenarios = fixture::scenarios(&root.join("fixtures")).unwrap();
+        for event in scenarios.into_iter().flat_map(|scenario| scenario.events) {
             match event.source {
                 Source::Stripe => stripe.push(event.body.to_vec()),
                 Source::SupabaseAuth => hooks.push(event.body.to_vec()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use memberflow::envelope::Source;
-use memberflow::ops::fixture::{self, SignsUp, Story};
+use memberflow::ops::fixture::{self, Scenario, SignsUp};
 use serde_json::{Map, Value};
 
 /// The tables and columns that fixtures may expect.
@@ -43,12 +43,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 
-fn stories() -> Vec<Story> {
-    fixture::stories(&folder()).unwrap()
+fn scenarios() -> Vec<Scenario> {
+    fixture::scenarios(&folder()).unwrap()
 }
 
-fn rows<'a>(story: &'a Story, table: &str) -> &'a [Map<String, Value>] {
-    story.expected.get(table).map_or(&[], Vec::as_slice)
+fn rows<'a>(scenario: &'a Scenario, table: &str) -> &'a [Map<String, Value>] {
+    scenario.expected.get(table).map_or(&[], Vec::as_slice)
 }
 
 fn number(row: &Map<String, Value>, column: &str) -> i64 {
@@ -57,21 +57,21 @@ fn number(row: &Map<String, Value>, column: &str) -> i64 {
 
 #[test]
 fn each_fixture_is_complete() {
-    let stories = stories();
-    assert!(stories.len() >= 10);
-    for story in &stories {
-        assert!(!story.events.is_empty() && !story.members.is_empty(), "{}", story.name);
-        let reported = std::fs::read_to_string(folder().join(&story.name).join("story.md")).unwrap();
-        assert!(reported.contains("What the tables must say"), "{}", story.name);
+    let scenarios = scenarios();
+    assert!(scenarios.len() >= 10);
+    for scenario in &scenarios {
+        assert!(!scenario.events.is_empty() && !scenario.members.is_empty(), "{}", scenario.name);
+        let reported = std::fs::read_to_string(folder().join(&scenario.name).join("story.md")).unwrap();
+        assert!(reported.contains("What the tables must say"), "{}", scenario.name);
     }
-    assert!(stories.iter().any(|s| s.members.iter().any(|m| m.signs_up == SignsUp::AfterEvents)));
+    assert!(scenarios.iter().any(|s| s.members.iter().any(|m| m.signs_up == SignsUp::AfterEvents)));
 }
 
 #[test]
 fn fixture_as_of_is_after_its_events() {
-    for story in stories() {
-        let as_of = story.as_of.unwrap();
-        for event in &story.events {
+    for scenario in scenarios() {
+        let as_of = scenario.as_of.unwrap();
+        for event in &scenario.events {
             let received_at = time::OffsetDateTime::UNIX_EPOCH;
             if event.source != Source::SupabaseDatabase {
                 let at = crate::support::events::envelope(event, received_at).occurred_at;
@@ -84,11 +84,11 @@ fn fixture_as_of_is_after_its_events() {
 #[test]
 fn events_and_members_have_unique_names() {
     let (mut events, mut members, mut addresses) = (HashSet::new(), HashSet::new(), HashSet::new());
-    for story in stories() {
-        for event in &story.events {
+    for scenario in scenarios() {
+        for event in &scenario.events {
             assert!(events.insert((event.source, event.event_id.clone())), "twice: {}", event.origin);
         }
-        for member in story.members {
+        for member in scenario.members {
             assert!(members.insert(member.id), "{}", member.email);
             assert!(addresses.insert(member.email.to_lowercase()), "{}", member.email);
         }
@@ -97,19 +97,27 @@ fn events_and_members_have_unique_names() {
 
 #[test]
 fn expectations_name_known_columns_and_own_members() {
-    for story in stories() {
-        for (table, rows) in &story.expected {
+    for scenario in scenarios() {
+        for (table, rows) in &scenario.expected {
             let (_, columns) = COLUMNS.iter().find(|(known, _)| known == table).expect("a known table");
             let columns: BTreeSet<_> = columns.split_whitespace().collect();
             for row in rows {
                 let unknown: Vec<_> = row.keys().filter(|key| !columns.contains(key.as_str())).collect();
-                assert!(unknown.is_empty(), "{} {table}: {unknown:?}", story.name);
+                assert!(unknown.is_empty(), "{} {table}: {unknown:?}", scenario.name);
                 // Whose a number is, the profiles say, in whatever way they write it.
                 let Some(user) = row.get("user_id").and_then(Value::as_str) else {
-                    assert!(table == "sms_consents" && row.contains_key("number"), "{} {table}", story.name);
+                    assert!(
+                        table == "sms_consents" && row.contains_key("number"),
+                        "{} {table}",
+                        scenario.name
+                    );
                     continue;
                 };
-                assert!(story.members.iter().any(|m| m.id.to_string() == user), "{} {table}", story.name);
+                assert!(
+                    scenario.members.iter().any(|m| m.id.to_string() == user),
+                    "{} {table}",
+                    scenario.name
+                );
             }
         }
     }
@@ -117,24 +125,24 @@ fn expectations_name_known_columns_and_own_members() {
 
 #[test]
 fn expectations_add_up() {
-    for story in stories() {
+    for scenario in scenarios() {
         let mut paid: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-        for row in rows(&story, "payment_history") {
+        for row in rows(&scenario, "payment_history") {
             let (spent, kept) = paid.entry(row["currency"].as_str().unwrap()).or_default();
             let gone = number(row, "amount_refunded") + number(row, "amount_disputed");
             *spent += number(row, "amount");
             *kept += number(row, "amount") - gone;
         }
-        let by_currency = rows(&story, "user_revenue_by_currency");
+        let by_currency = rows(&scenario, "user_revenue_by_currency");
         let reported: BTreeMap<_, _> = by_currency
             .iter()
             .map(|row| (row["currency"].as_str().unwrap(), (number(row, "total_spent"), number(row, "ltv"))))
             .collect();
-        assert_eq!(reported, paid, "{}", story.name);
-        for row in rows(&story, "user_revenue_metrics") {
+        assert_eq!(reported, paid, "{}", scenario.name);
+        for row in rows(&scenario, "user_revenue_metrics") {
             let main = by_currency.iter().find(|other| other["currency"] == row["currency"]).unwrap();
             for column in ["mrr", "total_spent", "ltv"] {
-                assert_eq!(row[column], main[column], "{} {column}", story.name);
+                assert_eq!(row[column], main[column], "{} {column}", scenario.name);
             }
         }
     }
@@ -144,14 +152,15 @@ fn expectations_add_up() {
 fn expected_stripe_objects_have_events() {
     let tiers: HashSet<_> =
         fixture::tiers(&folder()).unwrap().into_iter().map(|tier| tier.id.to_string()).collect();
-    for story in stories() {
-        let reported: String = story.events.iter().map(|e| std::str::from_utf8(&e.body).unwrap()).collect();
-        for row in story.expected.values().flatten() {
+    for scenario in scenarios() {
+        let reported: String =
+            scenario.events.iter().map(|e| std::str::from_utf8(&e.body).unwrap()).collect();
+        for row in scenario.expected.values().flatten() {
             for (column, value) in row {
                 match (column.as_str(), value.as_str()) {
-                    ("membership_tier_id", Some(id)) => assert!(tiers.contains(id), "{} {id}", story.name),
+                    ("membership_tier_id", Some(id)) => assert!(tiers.contains(id), "{} {id}", scenario.name),
                     (column, Some(id)) if column.starts_with("stripe_") => {
-                        assert!(reported.contains(&format!("\"{id}\"")), "{} {column} {id}", story.name);
+                        assert!(reported.contains(&format!("\"{id}\"")), "{} {column} {id}", scenario.name);
                     }
                     _ => {}
                 }
@@ -175,8 +184,8 @@ fn tiers_are_unique_where_the_table_wants_it() {
 #[test]
 fn fixtures_cover_versions_and_shared_seconds() {
     let (mut old, mut new, mut crowded) = (0, 0, 0);
-    for story in stories() {
-        let bodies: Vec<Value> = story
+    for scenario in scenarios() {
+        let bodies: Vec<Value> = scenario
             .events
             .iter()
             .filter(|event| event.source == Source::Stripe)

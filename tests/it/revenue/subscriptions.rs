@@ -17,13 +17,13 @@ use crate::support::app::TestApp;
 const NOW: OffsetDateTime = datetime!(2026-12-01 12:00 UTC);
 
 /// Events of one customer.
-struct Story {
+struct Scenario {
     events: Vec<Value>,
     /// In all of the customer's ids, and in no others.
     word: &'static str,
 }
 
-impl Story {
+impl Scenario {
     fn read(name: &str, word: &'static str) -> Self {
         let path = format!("{}/tests/subscriptions/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let events = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -155,8 +155,8 @@ const CANCELLATION: &str = "select status::text, cancel_at, cancel_at_period_end
     cancellation_reason as reason, cancellation_feedback as feedback, collection_paused as paused
     from public.customer_subscriptions";
 
-fn flexible() -> Story {
-    Story::read("cancel_at_in_flexible_billing", "flexible")
+fn flexible() -> Scenario {
+    Scenario::read("cancel_at_in_flexible_billing", "flexible")
 }
 
 #[tokio::test]
@@ -198,8 +198,8 @@ async fn revoked_cancellation_is_cleared_pause_is_shown() {
     orders.rebuild_to_the_same().await;
 }
 
-fn taxed() -> Story {
-    Story::read("price_with_tax_included", "taxed")
+fn taxed() -> Scenario {
+    Scenario::read("price_with_tax_included", "taxed")
 }
 
 const CREATED: &str = "customer.subscription.created";
@@ -221,11 +221,11 @@ async fn a_price_that_includes_its_tax_counts_without_it() {
 
 #[tokio::test]
 async fn an_included_tax_of_unknown_rate_leaves_an_estimate() {
-    let mut story = taxed();
-    let subscription = story.object(CREATED);
+    let mut scenario = taxed();
+    let subscription = scenario.object(CREATED);
     subscription["default_tax_rates"] = json!([]);
     subscription["automatic_tax"] = json!({"enabled": true});
-    let orders = story.app().await;
+    let orders = scenario.app().await;
     orders.all_bring(2400).await;
     orders.all_parked(&["estimated_mrr", "no_tier"]).await;
     orders.rebuild_to_the_same().await;
@@ -233,8 +233,8 @@ async fn an_included_tax_of_unknown_rate_leaves_an_estimate() {
 
 #[tokio::test]
 async fn catalogue_tax_behavior_resolves_the_estimate() {
-    let mut story = taxed();
-    let subscription = story.object(CREATED);
+    let mut scenario = taxed();
+    let subscription = scenario.object(CREATED);
     subscription["default_tax_rates"] = json!([]);
     subscription["automatic_tax"] = json!({"enabled": true});
     let price = &mut subscription["items"]["data"][0]["price"];
@@ -242,16 +242,16 @@ async fn catalogue_tax_behavior_resolves_the_estimate() {
     price["id"] = json!("price_taxed");
     let mut price = price.clone();
     price["tax_behavior"] = json!("exclusive");
-    let mut story = story.then("price.updated", CREATED, &json!({}));
-    story.events.last_mut().unwrap()["data"]["object"] = price;
-    let orders = story.app().await;
+    let mut scenario = scenario.then("price.updated", CREATED, &json!({}));
+    scenario.events.last_mut().unwrap()["data"]["object"] = price;
+    let orders = scenario.app().await;
     orders.all_bring(2400).await;
     orders.all_parked(&["no_tier"]).await;
     orders.rebuild_to_the_same().await;
 }
 
-fn abroad() -> Story {
-    Story::read("amount_off_in_another_currency", "abroad")
+fn abroad() -> Scenario {
+    Scenario::read("amount_off_in_another_currency", "abroad")
 }
 
 #[tokio::test]
@@ -264,13 +264,13 @@ async fn foreign_amount_off_is_taken_from_invoice() {
 
 #[tokio::test]
 async fn complete_foreign_discount_is_taken_from_invoice() {
-    let mut story = abroad().without("customer.discount.created").without("coupon.created");
-    let subscription = story.object(CREATED);
+    let mut scenario = abroad().without("customer.discount.created").without("coupon.created");
+    let subscription = scenario.object(CREATED);
     let coupon = json!({"id": "FIVEOFF", "object": "coupon", "amount_off": 500, "currency": "usd", "duration": "forever"});
     subscription["discounts"] = json!(["di_abroad"]);
     subscription["discount"] = json!({"id": "di_abroad", "object": "discount", "coupon": coupon,
         "customer": "cus_abroad", "subscription": "sub_abroad", "start": 1_785_578_400, "end": null});
-    let orders = story.app().await;
+    let orders = scenario.app().await;
     orders.all_bring(2450).await;
     orders.all_parked(&["estimated_mrr", "no_tier"]).await;
     orders.rebuild_to_the_same().await;
@@ -286,17 +286,17 @@ async fn unknown_foreign_amount_off_takes_nothing() {
 
 #[tokio::test]
 async fn coupon_currency_option_is_not_an_estimate() {
-    let mut story = abroad().without("invoice.paid");
-    story.object("coupon.created")["currency_options"] =
+    let mut scenario = abroad().without("invoice.paid");
+    scenario.object("coupon.created")["currency_options"] =
         json!({"usd": {"amount_off": 500}, "eur": {"amount_off": 470}});
-    let orders = story.app().await;
+    let orders = scenario.app().await;
     orders.all_bring(2430).await;
     orders.all_parked(&["no_tier"]).await;
     orders.rebuild_to_the_same().await;
 }
 
-fn deleted_customer() -> Story {
-    Story::read("customer_deleted_alone", "gone")
+fn deleted_customer() -> Scenario {
+    Scenario::read("customer_deleted_alone", "gone")
 }
 
 #[tokio::test]

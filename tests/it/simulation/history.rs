@@ -1,8 +1,8 @@
 //! A history ready to be applied, with the expected tables.
 
+use super::generate;
 use super::model::{self, Tables};
 use super::state::{Act, Emitted, PreexistingRow, Simulation};
-use super::story;
 
 pub struct History {
     pub number: u16,
@@ -16,7 +16,7 @@ pub struct History {
 
 impl History {
     pub fn new(number: u16, seed: u64) -> Self {
-        Self::of(story::history(number, seed), seed)
+        Self::of(generate::history(number, seed), seed)
     }
 
     pub fn of(simulation: Simulation, seed: u64) -> Self {

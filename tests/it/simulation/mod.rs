@@ -9,6 +9,7 @@ pub mod acts;
 pub mod compare;
 pub mod deliver;
 pub mod elsewhere;
+mod generate;
 pub mod harness;
 pub mod history;
 mod model;
@@ -17,7 +18,6 @@ mod rebuilding;
 mod shapes;
 mod soak;
 pub mod state;
-mod story;
 mod stripe_sim;
 mod supabase_sim;
 pub mod tables;
@@ -74,7 +74,7 @@ type Holds = fn(&state::Simulation, &Subscription) -> bool;
 
 #[test]
 fn simulation_covers_cancellations_taxes_discounts() {
-    let simulations: Vec<state::Simulation> = (0..60).map(|seed| story::history(0, seed)).collect();
+    let simulations: Vec<state::Simulation> = (0..60).map(|seed| generate::history(0, seed)).collect();
     let subscriptions = || {
         simulations
             .iter()
@@ -110,7 +110,7 @@ type Counts = fn(&stripe_sim::Stripe) -> usize;
 
 #[test]
 fn simulation_covers_payments_in_every_version() {
-    let simulations: Vec<state::Simulation> = (0..60).map(|seed| story::history(0, seed)).collect();
+    let simulations: Vec<state::Simulation> = (0..60).map(|seed| generate::history(0, seed)).collect();
     let kinds: [(&str, Counts); 9] = [
         ("a partial capture", |all| {
             all.charges.values().filter(|it| it.captured && it.remainder.is_some()).count()

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use memberflow::dev::demo;
 use memberflow::envelope::{Envelope, Source};
-use memberflow::ops::fixture::{self, FixtureEvent, Member, SignsUp, Story};
+use memberflow::ops::fixture::{self, FixtureEvent, Member, Scenario, SignsUp};
 use serde_json::Value;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -23,23 +23,27 @@ const STRIPE_ID_MIN_CHARS: usize = 8;
 
 /// The fixtures, repeatable for any number of members.
 pub struct Population {
-    stories: Vec<Story>,
+    scenarios: Vec<Scenario>,
 }
 
 impl Population {
     /// Reads the fixtures.
     pub fn read() -> Self {
-        Self { stories: fixture::stories(&folder()).unwrap() }
+        Self { scenarios: fixture::scenarios(&folder()).unwrap() }
     }
 
     /// The number of events in one round of the fixtures.
     pub fn events_per_round(&self) -> usize {
-        self.stories.iter().map(|story| story.events.len()).sum()
+        self.scenarios.iter().map(|scenario| scenario.events.len()).sum()
     }
 
     /// The events of all fixtures for the members of `round`. Round 0 has the fixtures' own members.
     pub fn fixture_events(&self, round: usize) -> Vec<FixtureEvent> {
-        self.stories.iter().flat_map(|story| &story.events).map(|event| event_of(event, round)).collect()
+        self.scenarios
+            .iter()
+            .flat_map(|scenario| &scenario.events)
+            .map(|event| event_of(event, round))
+            .collect()
     }
 
     /// The same, as they are applied.
@@ -49,7 +53,7 @@ impl Population {
 
     /// The members of `round`.
     pub fn members(&self, round: usize, signs_up: SignsUp) -> Vec<Member> {
-        let members = self.stories.iter().flat_map(|story| &story.members);
+        let members = self.scenarios.iter().flat_map(|scenario| &scenario.members);
         members.filter(|member| member.signs_up == signs_up).map(|member| other(member, round)).collect()
     }
 

@@ -5,7 +5,7 @@ use std::process::Output;
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::deployment::{Deployment, Kind, ids, stories};
+use super::deployment::{Deployment, Kind, fixtures_folder, ids};
 use crate::support::database::TestDatabase;
 use crate::support::process::{Serving, Settings, memberflow};
 use crate::support::receiver::{STRIPE_SECRETS, SUPABASE_SECRETS};
@@ -33,7 +33,7 @@ async fn empty_database_to_listed_member() {
 
     let deployment = Deployment::new(Kind::Postgres).await;
     let serving = Serving::all(&deployment.settings());
-    let folder = stories();
+    let folder = fixtures_folder();
     let url = serving.url();
     let replay = ["replay", folder.to_str().unwrap(), "--url", url.as_str(), "--json"];
     let replayed = json(&run(&deployment.settings(), &replay).await);
@@ -42,7 +42,7 @@ async fn empty_database_to_listed_member() {
 
     let listed = run(&deployment.settings(), &["members", "list", "--json"]).await;
     assert!(listed.status.success(), "{listed:?}");
-    let member = &deployment.stories[0].members[0];
+    let member = &deployment.scenarios[0].members[0];
     let shown = run(&deployment.settings(), &["members", "show", &member.id.to_string(), "--json"]).await;
     assert_eq!(json(&shown)["user_id"], member.id.to_string());
     let nobody = run(&deployment.settings(), &["members", "show", &uuid::Uuid::new_v4().to_string()]).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use memberflow::clock::Clock;
 use memberflow::dev::demo;
-use memberflow::ops::fixture::{self, FixtureEvent, SignsUp, Story};
+use memberflow::ops::fixture::{self, FixtureEvent, Scenario, SignsUp};
 use memberflow::store::{Rules, Store};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -35,7 +35,7 @@ pub enum Kind {
 pub struct Deployment {
     pub database: TestDatabase,
     pub broker: Option<TestBroker>,
-    pub stories: Vec<Story>,
+    pub scenarios: Vec<Scenario>,
 }
 
 impl Deployment {
@@ -43,17 +43,17 @@ impl Deployment {
     pub async fn new(kind: Kind) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let database = TestDatabase::migrated().await;
-        let stories = fixture::stories(&stories()).unwrap();
-        let tiers = fixture::tiers(&self::stories()).unwrap();
+        let scenarios = fixture::scenarios(&fixtures_folder()).unwrap();
+        let tiers = fixture::tiers(&fixtures_folder()).unwrap();
         demo::insert_tiers(&database.pool, &tiers).await.unwrap();
         let broker = (kind == Kind::RabbitMq).then(TestBroker::new);
-        let deployment = Self { database, broker, stories };
+        let deployment = Self { database, broker, scenarios };
         deployment.sign_up(SignsUp::Before).await;
         deployment
     }
 
     async fn sign_up(&self, when: SignsUp) {
-        let members = self.stories.iter().flat_map(|story| &story.members);
+        let members = self.scenarios.iter().flat_map(|scenario| &scenario.members);
         let members: Vec<_> = members.filter(|member| member.signs_up == when).collect();
         demo::sign_up(&self.database.pool, &members).await.unwrap();
         // Fixed ids, so that databases can be compared.
@@ -90,7 +90,7 @@ impl Deployment {
 
     /// Every event of the fixtures.
     pub fn events(&self) -> Vec<FixtureEvent> {
-        self.stories.iter().flat_map(|story| story.events.iter().cloned()).collect()
+        self.scenarios.iter().flat_map(|scenario| scenario.events.iter().cloned()).collect()
     }
 
     /// The number that a query gives.
@@ -154,7 +154,7 @@ impl Deployment {
 }
 
 /// The folder of the fixtures.
-pub fn stories() -> PathBuf {
+pub fn fixtures_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::deployment::{DEADLINE, Deployment, Kind, assert_as_if_applied_directly, ids, stories};
+use super::deployment::{DEADLINE, Deployment, Kind, assert_as_if_applied_directly, fixtures_folder, ids};
 use super::sender::Sender;
 use crate::support::dump;
 use crate::support::process::{Serving, memberflow};
@@ -83,7 +83,7 @@ async fn two_consumers_share_one_queue(kind: Kind) {
 /// Posts all fixtures with `memberflow replay`.
 async fn replay(deployment: &Deployment, serving: &Serving, flags: &[&str]) {
     let mut command = memberflow(&deployment.settings());
-    command.arg("replay").arg(stories()).args(["--url", &serving.url()]).args(flags);
+    command.arg("replay").arg(fixtures_folder()).args(["--url", &serving.url()]).args(flags);
     let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.unwrap();
     assert!(output.status.success(), "{output:?}");
 }

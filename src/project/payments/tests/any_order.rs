@@ -8,7 +8,7 @@ use crate::project::payments::resolve;
 use crate::project::stripe::StripeObject;
 
 /// A renewal in one of the ways it is reported, refunded in part and disputed, and a one-off payment.
-fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
+fn history() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
     let amounts = proptest::collection::vec((1..2000_i64, 0..4_usize, any::<bool>()), 0..5);
     (0..5_usize, amounts).prop_map(|(way, amounts)| {
         let (_, mut objects) = linked_in_every_way().swap_remove(way);
@@ -32,7 +32,7 @@ fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
 proptest! {
     #[test]
     fn rows_do_not_depend_on_order(
-        (shuffled, expected) in story().prop_flat_map(|(objects, expected)| {
+        (shuffled, expected) in history().prop_flat_map(|(objects, expected)| {
             let doubled = [objects.clone(), objects].concat();
             (Just(doubled).prop_shuffle(), Just(expected))
         })
@@ -45,7 +45,7 @@ proptest! {
     /// Whatever is missing, money is never counted twice and a payment intent never shown twice.
     #[test]
     fn missing_objects_cause_no_double_counting(
-        (known, expected) in story().prop_flat_map(|(objects, expected)| {
+        (known, expected) in history().prop_flat_map(|(objects, expected)| {
             let count = objects.len();
             (subsequence(objects, 0..=count), Just(expected))
         })

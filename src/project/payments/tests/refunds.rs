@@ -180,7 +180,7 @@ enum ReportedAs {
 }
 
 /// Refunds of a charge one after the other, some of which fail later; with the rest that was never captured.
-fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
+fn history() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
     let reported = prop_oneof![Just(ReportedAs::Amount), Just(ReportedAs::List), Just(ReportedAs::Object)];
     let steps = proptest::collection::vec((1..2000_i64, proptest::option::of(0..90_i64)), 0..6);
     (reported, 0..5000_i64, steps, any::<bool>()).prop_map(|(reported, uncaptured, steps, is_seen_last)| {
@@ -216,7 +216,7 @@ fn story() -> impl Strategy<Value = (Vec<StripeObject>, i64)> {
 proptest! {
     #[test]
     fn refunded_amount_is_right_in_every_version(
-        (objects, expected) in story().prop_flat_map(|(objects, expected)| {
+        (objects, expected) in history().prop_flat_map(|(objects, expected)| {
             (Just(objects).prop_shuffle(), Just(expected))
         })
     ) {

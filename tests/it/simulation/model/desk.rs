@@ -74,7 +74,7 @@ pub fn tickets(simulation: &Simulation) -> Vec<Row> {
     simulation.desk.tickets.iter().map(|ticket| vec![described(simulation, ticket)]).collect()
 }
 
-/// The ticket's story from its beginning to its end.
+/// The ticket's history from its beginning to its end.
 fn described(simulation: &Simulation, ticket: &Ticket) -> String {
     let mut status = "open";
     let mut waiting_since = Some(ticket.made_at);

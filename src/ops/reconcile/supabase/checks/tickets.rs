@@ -3,7 +3,7 @@
 use super::{About, Check};
 use crate::ops::reconcile::supabase::FixedBy;
 
-/// The derived columns, of the ticket or of its story.
+/// The derived columns, of the ticket or of its history.
 macro_rules! derived {
     ($of:literal) => {
         concat!(

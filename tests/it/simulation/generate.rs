@@ -23,7 +23,7 @@ pub fn history(number: u16, seed: u64) -> Simulation {
     let steps = simulation.rng.usize(60..140);
     for step in 0..steps {
         simulation.pause();
-        // What is left of the year is spread over what is left of the story.
+        // What is left of the year is spread over the remaining steps.
         if simulation.chance(25) {
             let share = (NOW - simulation.now) / i64::try_from(steps - step).unwrap();
             simulation.wait(share * 3);
