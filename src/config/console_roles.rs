@@ -6,7 +6,7 @@ use crate::project::supabase::tables::is_identifier;
 
 /// What a person may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub enum ConsoleRole {
     /// Read.
     Viewer,
     /// Change what people may set.
@@ -15,7 +15,7 @@ pub enum Role {
     Admin,
 }
 
-impl Role {
+impl ConsoleRole {
     /// As it is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -46,7 +46,7 @@ pub struct RoleSource {
     /// The table to read; none: `app_metadata`.
     pub table: Option<RoleTable>,
     /// Further words, each with what it allows. They come before the roles' own names.
-    words: Vec<(String, Role)>,
+    words: Vec<(String, ConsoleRole)>,
 }
 
 /// A table with the application's own roles.
@@ -95,18 +95,18 @@ impl FromStr for RoleSource {
     }
 }
 
-fn word(text: &str) -> Option<(String, Role)> {
+fn word(text: &str) -> Option<(String, ConsoleRole)> {
     let (word, role) = text.split_once('=')?;
-    Some((word.to_owned(), Role::named(role)?)).filter(|(word, _)| !word.is_empty())
+    Some((word.to_owned(), ConsoleRole::named(role)?)).filter(|(word, _)| !word.is_empty())
 }
 
 impl RoleSource {
     /// What the strongest of `words` allows; nothing where none of them is known.
     #[must_use]
-    pub fn strongest<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Option<Role> {
+    pub fn strongest<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Option<ConsoleRole> {
         let role = |word: &str| match self.words.iter().find(|(known, _)| known == word) {
             Some((_, role)) => Some(*role),
-            None => Role::named(word),
+            None => ConsoleRole::named(word),
         };
         words.into_iter().filter_map(role).max()
     }

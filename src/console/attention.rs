@@ -14,7 +14,7 @@ use super::html::page::{Frame, page};
 use super::html::query::Downloads;
 use super::html::{confirm, format, query};
 use super::state::Console;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::ops::dead_letters::{self, Causes, Limits, Selection};
 use crate::ops::drift::{self, Check};
@@ -89,7 +89,7 @@ pub(super) async fn act(
     session: Session,
     fields: Result<Form<Act>, FormRejection>,
 ) -> Result<Redirect, PageError> {
-    session.require(Role::Operator)?;
+    session.require(ConsoleRole::Operator)?;
     let Form(Act { source, event_type, reason, act, confirm: typed }) = fields?;
     let chosen = Selection {
         source: Some(source),

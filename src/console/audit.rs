@@ -12,7 +12,7 @@ use super::html::page::{Frame, page_with};
 use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::{format, query};
 use super::state::Console;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::ops::audit::{self, AuditEntry, Filter};
 use crate::ops::views::{self, View};
@@ -112,7 +112,7 @@ pub(super) async fn show(
     session: Session,
     uri: Uri,
 ) -> Result<Response, PageError> {
-    session.require(Role::Admin)?;
+    session.require(ConsoleRole::Admin)?;
     let params: Params = query::parse(&uri)?;
     let Listed { status, rows: acts, pages, error } =
         Listed::of(read(&console, &params).await, &params.cursor, |cursor| params.address(cursor))?;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::html::error::PageError;
 use super::member;
 use super::state::Console;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::ops::members::{self, Change, ChangeError};
 use crate::store::StoreError;
@@ -38,7 +38,7 @@ pub(super) async fn change(
     user_id: Result<Path<Uuid>, PathRejection>,
     fields: Result<Form<Fields>, FormRejection>,
 ) -> Result<Redirect, PageError> {
-    session.require(Role::Operator)?;
+    session.require(ConsoleRole::Operator)?;
     let (Path(user_id), Form(fields)) = (user_id?, fields?);
     let change = fields.into_change();
     if change != Change::default() {

@@ -144,7 +144,7 @@ pub(super) async fn list(
 /// The query string of a conversation.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Place {
+pub(super) struct ConversationQuery {
     cursor: String,
 }
 
@@ -162,9 +162,9 @@ pub(super) async fn conversation(
     State(console): State<Console>,
     session: Session,
     Path(number): Path<String>,
-    place: Result<Query<Place>, QueryRejection>,
+    query: Result<Query<ConversationQuery>, QueryRejection>,
 ) -> Result<Response, PageError> {
-    let Query(Place { cursor }) = place?;
+    let Query(ConversationQuery { cursor }) = query?;
     let filter = Filter { number: Some(number.clone()), ..Filter::default() };
     let read = read(&console, Ok(filter), &cursor).await;
     if cursor.is_empty() && read.as_ref().is_ok_and(|read| read.rows.is_empty()) {

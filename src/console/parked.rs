@@ -16,7 +16,7 @@ use super::html::query::{Downloads, Listed, Pages, Rows};
 use super::html::selection::Selection;
 use super::html::{format, query};
 use super::state::Console;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::ops::parked::{self, Filter, Parked, ParkedItem};
 use crate::ops::views::{self, View};
@@ -133,7 +133,7 @@ pub(super) async fn act(
     session: Session,
     body: Bytes,
 ) -> Result<Response, PageError> {
-    session.require(Role::Operator)?;
+    session.require(ConsoleRole::Operator)?;
     let Selection { mut rows, is_all, params } = Selection::<Params>::parse(&body, "parked", |_, _| false)?;
     if is_all {
         rows = parked::subjects(console.pool(), &params.filter()?).await?;

@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::html::error::PageError;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 
 /// A person who is signed in: what the audit log calls them, and what they may do. As an argument of a page it is there
 /// always: [`super::signing_in::guard`] goes before.
@@ -13,7 +13,7 @@ pub struct Session {
     /// For the audit log.
     pub actor: String,
     /// What this person may do.
-    pub role: Role,
+    pub role: ConsoleRole,
 }
 
 impl Session {
@@ -21,12 +21,12 @@ impl Session {
     ///
     /// # Errors
     /// [`PageError::Forbidden`].
-    pub(in crate::console) fn require(&self, least: Role) -> Result<(), PageError> {
+    pub(in crate::console) fn require(&self, least: ConsoleRole) -> Result<(), PageError> {
         if self.role >= least {
             return Ok(());
         }
         Err(PageError::Forbidden(match least {
-            Role::Admin => "This is for admins. Ask one of them for what you need.",
+            ConsoleRole::Admin => "This is for admins. Ask one of them for what you need.",
             _ => "Your role may read and not change anything. Ask an admin for the role operator.",
         }))
     }
@@ -34,7 +34,7 @@ impl Session {
     /// Whether the page shows what changes something.
     #[must_use]
     pub fn may_change(&self) -> bool {
-        self.role >= Role::Operator
+        self.role >= ConsoleRole::Operator
     }
 }
 
@@ -54,13 +54,14 @@ mod tests {
     fn a_role_includes_those_below_it() {
         let session = |role| Session { actor: "ada".to_owned(), role };
         assert!(
-            session(Role::Viewer).require(Role::Operator).is_err() && !session(Role::Viewer).may_change()
+            session(ConsoleRole::Viewer).require(ConsoleRole::Operator).is_err()
+                && !session(ConsoleRole::Viewer).may_change()
         );
-        assert!(session(Role::Operator).require(Role::Operator).is_ok());
-        assert!(session(Role::Admin).require(Role::Operator).is_ok());
-        for role in [Role::Viewer, Role::Operator, Role::Admin] {
-            assert_eq!(Role::stored(role.as_str()), role);
+        assert!(session(ConsoleRole::Operator).require(ConsoleRole::Operator).is_ok());
+        assert!(session(ConsoleRole::Admin).require(ConsoleRole::Operator).is_ok());
+        for role in [ConsoleRole::Viewer, ConsoleRole::Operator, ConsoleRole::Admin] {
+            assert_eq!(ConsoleRole::stored(role.as_str()), role);
         }
-        assert_eq!(Role::stored("owner"), Role::Viewer);
+        assert_eq!(ConsoleRole::stored("owner"), ConsoleRole::Viewer);
     }
 }

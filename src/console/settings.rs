@@ -8,7 +8,7 @@ use super::html::error::PageError;
 use super::html::format;
 use super::html::page::{Frame, page};
 use super::state::Console;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::ops::doctor::{Examined, Level};
 
@@ -34,7 +34,7 @@ fn shown(level: &Level) -> (&'static str, &'static str) {
 
 /// Shows it.
 pub(super) async fn show(State(console): State<Console>, session: Session) -> Result<Response, PageError> {
-    session.require(Role::Operator)?;
+    session.require(ConsoleRole::Operator)?;
     let examined = console.0.doctor.examined(console.now()).await;
     let count = |levels: &[Level]| examined.findings.iter().filter(|it| levels.contains(&it.level)).count();
     let (failed, warnings) = (count(&[Level::Failed, Level::Down]), count(&[Level::Warning]));

@@ -12,7 +12,7 @@ use super::html::error::PageError;
 use super::html::format;
 use super::html::page::{Frame, page};
 use super::state::Console;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::ops::tickets::{self, Change, ChangeError, Detail, Entry, STATUSES};
 
@@ -119,7 +119,7 @@ async fn change(
     name: &str,
     change: Change,
 ) -> Result<Redirect, PageError> {
-    session.require(Role::Operator)?;
+    session.require(ConsoleRole::Operator)?;
     let changed = tickets::change(console.pool(), name, &[change], &session.actor, console.now()).await;
     match changed {
         Ok(id) => Ok(Redirect::to(&format!("/console/tickets/{id}"))),

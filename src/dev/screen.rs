@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use super::Local;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::console::signing_in::links;
 use crate::ops::members::{self, MAX_LIMIT, PageRequest};
@@ -41,7 +41,7 @@ pub async fn print(pool: &PgPool, config: &Config, local: &Local) -> Result<()> 
 /// The console's address, with a code that signs in once.
 async fn sign_in_link(pool: &PgPool, config: &Config, clock: &Clock) -> Result<String> {
     let Some(token) = &config.admin_token else { return Ok("off".to_owned()) };
-    let session = Session { actor: BY_LINK.to_owned(), role: Role::Admin };
+    let session = Session { actor: BY_LINK.to_owned(), role: ConsoleRole::Admin };
     let code = links::make(pool, token, &session, clock.now()).await?;
     Ok(format!("{}{} (once, within 15 minutes)", ops_url(config), links::path(&code)))
 }

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::chosen::Chosen;
 use super::replay;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::html::confirm;
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page};
@@ -52,7 +52,7 @@ pub(in crate::console) async fn act(
     session: Session,
     body: Bytes,
 ) -> Result<Response, PageError> {
-    session.require(Role::Operator)?;
+    session.require(ConsoleRole::Operator)?;
     let choice = Chosen::parse(&body)?;
     match choice.act.as_str() {
         "replay" => replay::of(&console, &session, choice).await,

@@ -6,12 +6,12 @@ use axum::http::header::RETRY_AFTER;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::PageError;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::assets;
 use crate::console::session::Session;
 
-/// A place in the navigation.
-pub(in crate::console) struct Place {
+/// An item of the navigation.
+pub(in crate::console) struct NavItem {
     /// What pages call it.
     pub name: &'static str,
     /// Its address.
@@ -19,54 +19,54 @@ pub(in crate::console) struct Place {
     /// With `g` before it, it leads there.
     pub key: &'static str,
     /// Who may go there.
-    least: Role,
+    least: ConsoleRole,
 }
 
-impl Place {
-    const fn of(name: &'static str, href: &'static str, key: &'static str, least: Role) -> Self {
+impl NavItem {
+    const fn of(name: &'static str, href: &'static str, key: &'static str, least: ConsoleRole) -> Self {
         Self { name, href, key, least }
     }
 }
 
 /// The navigation, in its order.
-const PLACES: [Place; 10] = [
-    Place::of("Overview", "/console", "o", Role::Viewer),
-    Place::of("Members", "/console/members", "m", Role::Viewer),
-    Place::of("Tickets", "/console/tickets", "t", Role::Viewer),
-    Place::of("Messages", "/console/messages", "x", Role::Viewer),
-    Place::of("Revenue", "/console/revenue", "r", Role::Viewer),
-    Place::of("Campaigns", "/console/campaigns", "c", Role::Viewer),
-    Place::of("Events", "/console/events", "e", Role::Viewer),
-    Place::of("Attention", "/console/attention", "a", Role::Viewer),
-    Place::of("Audit", "/console/audit", "u", Role::Admin),
-    Place::of("Settings", "/console/settings", "s", Role::Operator),
+const NAVIGATION: [NavItem; 10] = [
+    NavItem::of("Overview", "/console", "o", ConsoleRole::Viewer),
+    NavItem::of("Members", "/console/members", "m", ConsoleRole::Viewer),
+    NavItem::of("Tickets", "/console/tickets", "t", ConsoleRole::Viewer),
+    NavItem::of("Messages", "/console/messages", "x", ConsoleRole::Viewer),
+    NavItem::of("Revenue", "/console/revenue", "r", ConsoleRole::Viewer),
+    NavItem::of("Campaigns", "/console/campaigns", "c", ConsoleRole::Viewer),
+    NavItem::of("Events", "/console/events", "e", ConsoleRole::Viewer),
+    NavItem::of("Attention", "/console/attention", "a", ConsoleRole::Viewer),
+    NavItem::of("Audit", "/console/audit", "u", ConsoleRole::Admin),
+    NavItem::of("Settings", "/console/settings", "s", ConsoleRole::Operator),
 ];
 
 /// What is around a page.
 pub(in crate::console) struct Frame {
     /// The page's own name.
     pub title: String,
-    /// The [`Place`] in the navigation that it belongs to.
-    pub place: &'static str,
+    /// The name of the [`NavItem`] that it belongs to.
+    pub section: &'static str,
     /// Who is signed in.
     pub session: Option<Session>,
 }
 
 impl Frame {
-    /// Around a page of `place` for somebody who is signed in.
-    pub(in crate::console) fn of(session: &Session, place: &'static str, title: impl Into<String>) -> Self {
-        Self { title: title.into(), place, session: Some(session.clone()) }
+    /// Around a page of `section` for somebody who is signed in.
+    pub(in crate::console) fn of(session: &Session, section: &'static str, title: impl Into<String>) -> Self {
+        Self { title: title.into(), section, session: Some(session.clone()) }
     }
 
     /// Around a page for anybody.
     pub(in crate::console) fn bare(title: impl Into<String>) -> Self {
-        Self { title: title.into(), place: "", session: None }
+        Self { title: title.into(), section: "", session: None }
     }
 
     /// Where this person may go.
-    pub(in crate::console) fn places(&self) -> impl Iterator<Item = &'static Place> {
+    pub(in crate::console) fn navigation(&self) -> impl Iterator<Item = &'static NavItem> {
         let role = self.session.as_ref().map(|session| session.role);
-        PLACES.iter().filter(move |place| role.is_some_and(|role| role >= place.least))
+        NAVIGATION.iter().filter(move |item| role.is_some_and(|role| role >= item.least))
     }
 
     /// Whether this person may change something.

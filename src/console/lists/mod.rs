@@ -17,7 +17,7 @@ use super::{
     audit as audit_page, campaigns as campaigns_page, events as events_page, members as members_page,
     messages as messages_page, parked as parked_page, revenue, tickets as tickets_page,
 };
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::ops::ledger::{self, Cell, CohortMonth};
 use crate::ops::page::{Count, MAX_LIMIT};
 use crate::ops::{audit, campaigns, dead_letters, events, members, messages, parked, tickets};
@@ -149,10 +149,10 @@ impl List {
     }
 
     /// Who may have it: who sees its page.
-    const fn least(&self) -> Role {
+    const fn least(&self) -> ConsoleRole {
         match self {
-            Self::Acts(_) => Role::Admin,
-            _ => Role::Viewer,
+            Self::Acts(_) => ConsoleRole::Admin,
+            _ => ConsoleRole::Viewer,
         }
     }
 

@@ -17,7 +17,7 @@ use super::html::page::{Frame, page_with};
 use super::html::query::{Listed, Pages, Rows};
 use super::html::{format, query};
 use super::state::Console;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::ops::ledger::{self, About, Explained, Question, Total};
 use crate::ops::members::{self, Detail, ENGAGEMENT_STATUSES, HEALTH_STATUSES, TIMELINE_KINDS};
@@ -121,7 +121,7 @@ pub(super) async fn show(
     let name = detail.member.full_name.clone().or_else(|| detail.member.email.clone());
     let page = MemberPage {
         frame: Frame::of(&session, "Members", name.unwrap_or_else(|| user_id.to_string())),
-        may_audit: session.role >= Role::Admin,
+        may_audit: session.role >= ConsoleRole::Admin,
         tabs: timeline::tabs(|kind| params.address(&here, kind, ""), &params.kind),
         timeline: listed.rows,
         pages: listed.pages,

@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
 use super::sessions::{fingerprint, random};
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 
 /// How long a link can be used.
@@ -52,5 +52,5 @@ pub(in crate::console) async fn redeem(
     .bind(now)
     .fetch_optional(pool)
     .await?;
-    Ok(used.map(|(actor, role)| Session { actor, role: Role::stored(&role) }))
+    Ok(used.map(|(actor, role)| Session { actor, role: ConsoleRole::stored(&role) }))
 }

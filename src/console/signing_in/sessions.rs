@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::supabase::Supabase;
 use super::supabase::roles::{self, Account};
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::console::state::Console;
 
@@ -42,7 +42,7 @@ pub(in crate::console) async fn begin(
 ) -> Result<String, sqlx::Error> {
     let id = random();
     // What somebody who signed in by Supabase may do is looked up. A version that does not know that lets them read.
-    let role = if account.is_some() { Role::Viewer } else { session.role };
+    let role = if account.is_some() { ConsoleRole::Viewer } else { session.role };
     sqlx::query("delete from ingest.console_sessions where expires_at <= $1").bind(now).execute(pool).await?;
     sqlx::query(
         "insert into ingest.console_sessions
@@ -106,8 +106,8 @@ async fn role_of(
     supabase: Option<&Supabase>,
     stored: &Stored,
     now: OffsetDateTime,
-) -> Result<Option<Role>, sqlx::Error> {
-    let Some(user_id) = stored.user_id else { return Ok(Some(Role::stored(&stored.role))) };
+) -> Result<Option<ConsoleRole>, sqlx::Error> {
+    let Some(user_id) = stored.user_id else { return Ok(Some(ConsoleRole::stored(&stored.role))) };
     let (Some(supabase), Some(auth_session_id)) = (supabase, stored.auth_session_id) else { return Ok(None) };
     let account = Account { user_id, auth_session_id };
     Ok(roles::present(pool, supabase.roles(), account, now).await?.map(|person| person.role))

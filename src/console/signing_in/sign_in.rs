@@ -14,7 +14,7 @@ use super::cookie::{cookie, id_of, own_page};
 use super::sessions;
 use super::supabase::SignInError;
 use super::supabase::roles::Account;
-use crate::config::console_roles::Role;
+use crate::config::console_roles::ConsoleRole;
 use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
 use crate::console::session::Session;
@@ -86,7 +86,7 @@ pub(in crate::console) async fn sign_in(
         let error = "This is not the admin token that the service was started with.";
         return Ok(ask(&console, StatusCode::UNAUTHORIZED, error, next));
     }
-    let session = Session { actor: BY_TOKEN.to_owned(), role: Role::Admin };
+    let session = Session { actor: BY_TOKEN.to_owned(), role: ConsoleRole::Admin };
     begin(&console, &headers, &session, None, next).await
 }
 

@@ -38,32 +38,32 @@ const UUID_CHARS: usize = 36;
 #[must_use]
 pub fn minimal(bytes: &[u8]) -> Option<String> {
     let mut tokens = tokens(bytes)?.peekable();
-    let mut place = Place::default();
+    let mut position = Position::default();
     let shortened = std::iter::from_fn(|| {
         let token = tokens.next()?;
-        Some(place.shorten(token, tokens.peek() == Some(&Token::Colon)))
+        Some(position.shorten(token, tokens.peek() == Some(&Token::Colon)))
     });
     indent(shortened)
 }
 
-/// Where in a body.
+/// A position in a body.
 #[derive(Default)]
-struct Place<'a> {
-    /// The key of each value around, and whether people name what is in it.
-    around: Vec<(&'a str, bool)>,
+struct Position<'a> {
+    /// The keys of the enclosing values, each with whether people name what is in it.
+    parents: Vec<(&'a str, bool)>,
     /// The last key.
     key: &'a str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Position<'a> {
     fn shorten(&mut self, token: Token<'a>, is_key: bool) -> Token<'a> {
         match token {
             Token::Open(_) => {
                 // Of an Auth Hook it is Supabase's.
-                let is_metadata = self.key.ends_with("metadata") && self.around.len() > 1;
-                self.around.push((self.key, is_metadata || self.is_peoples()));
+                let is_metadata = self.key.ends_with("metadata") && self.parents.len() > 1;
+                self.parents.push((self.key, is_metadata || self.is_peoples()));
             }
-            Token::Close(_) => self.key = self.around.pop().map_or("", |(key, _)| key),
+            Token::Close(_) => self.key = self.parents.pop().map_or("", |(key, _)| key),
             Token::Scalar(text) if is_key => self.key = inside(text),
             Token::Scalar(text) if text.starts_with('"') && !self.keeps(inside(text)) => {
                 return Token::Scalar(LEFT_OUT);
@@ -74,7 +74,7 @@ impl<'a> Place<'a> {
     }
 
     fn is_peoples(&self) -> bool {
-        self.around.last().is_some_and(|(_, is_peoples)| *is_peoples)
+        self.parents.last().is_some_and(|(_, is_peoples)| *is_peoples)
     }
 
     fn keeps(&self, text: &str) -> bool {
@@ -82,7 +82,7 @@ impl<'a> Place<'a> {
         if SECRETS.iter().any(|secret| key.contains(secret)) || text.len() > MAX_CHARS {
             return false;
         }
-        let names_hook = self.key == "name" && self.around.len() == 2 && self.around[1].0 == "metadata";
+        let names_hook = self.key == "name" && self.parents.len() == 2 && self.parents[1].0 == "metadata";
         let is_kind = names_hook || KINDS.contains(&self.key) && !self.is_peoples();
         is_id(text) || OffsetDateTime::parse(text, &Rfc3339).is_ok() || is_kind && is_word(text)
     }

@@ -12,7 +12,7 @@ const LONGEST_BYTES: usize = 512;
 
 /// What an address is to a customer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub enum AddressRole {
     /// The customer has or had it, or a guest gave it at checkout: evidence.
     Given,
     /// Typed at a checkout of a known customer: not evidence, but it may contradict other evidence.
@@ -23,7 +23,7 @@ pub enum Role {
     Skipped,
 }
 
-impl Role {
+impl AddressRole {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Given, Self::Checkout, Self::Matched, Self::Skipped];
 
@@ -43,7 +43,7 @@ impl Role {
 /// address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i16)]
-pub enum Place {
+pub enum AddressOrder {
     /// The customer was created with it.
     Created = 0,
     /// An event shows it as the previous address.
@@ -62,12 +62,12 @@ pub struct Address {
     /// Normalised for comparison. Empty for a match whose person was forgotten.
     pub email: String,
     /// What it is.
-    pub role: Role,
+    pub role: AddressRole,
     /// Of a recorded match: the user.
     pub user_id: Option<Uuid>,
     /// The earliest event that gave it.
     pub given_at: OffsetDateTime,
-    /// Its order within that second; a [`Place`].
+    /// Its order within that second; a [`AddressOrder`].
     pub place: i16,
 }
 
@@ -91,11 +91,11 @@ pub fn addresses(object: &StripeObject, at: OffsetDateTime, stage: Stage) -> Vec
 
 /// The previous address of a change counts too: the event that gave it may be missing.
 fn of_customer(it: &Customer, at: OffsetDateTime, stage: Stage) -> Vec<Address> {
-    let now = if stage == Stage::Created { Place::Created } else { Place::Present };
-    let given = [(&it.previous_email, Place::Previous), (&it.email, now)];
-    let address = |(email, place): (&Option<String>, Place)| {
+    let now = if stage == Stage::Created { AddressOrder::Created } else { AddressOrder::Present };
+    let given = [(&it.previous_email, AddressOrder::Previous), (&it.email, now)];
+    let address = |(email, place): (&Option<String>, AddressOrder)| {
         let email = folded_email(email.as_deref()?)?;
-        Some(given_by(&it.id, &it.id, email, Role::Given, at, place))
+        Some(given_by(&it.id, &it.id, email, AddressRole::Given, at, place))
     };
     given.into_iter().filter_map(address).collect()
 }
@@ -103,18 +103,18 @@ fn of_customer(it: &Customer, at: OffsetDateTime, stage: Stage) -> Vec<Address> 
 /// A guest has no customer: the payment represents it, and the address given at checkout counts.
 fn of_checkout(it: &Checkout, at: OffsetDateTime) -> Option<Address> {
     let customer = it.customer.as_deref().or(it.payment_intent.as_deref()).filter(|_| it.is_settled)?;
-    let role = if it.customer.is_some() { Role::Checkout } else { Role::Given };
+    let role = if it.customer.is_some() { AddressRole::Checkout } else { AddressRole::Given };
     let email = folded_email(it.email.as_deref()?)?;
-    Some(given_by(&it.id, customer, email, role, at, Place::Present))
+    Some(given_by(&it.id, customer, email, role, at, AddressOrder::Present))
 }
 
 fn given_by(
     object: &str,
     customer: &str,
     email: String,
-    role: Role,
+    role: AddressRole,
     given_at: OffsetDateTime,
-    place: Place,
+    place: AddressOrder,
 ) -> Address {
     let (object_id, customer) = (object.to_owned(), customer.to_owned());
     Address { object_id, customer, email, role, user_id: None, given_at, place: place as i16 }
@@ -132,9 +132,9 @@ pub fn of_match(matched: &Match, at: OffsetDateTime) -> Vec<Address> {
             folded_email(email).unwrap_or_default(),
             role,
             at,
-            Place::Present,
+            AddressOrder::Present,
         )
     };
-    let skipped = matched.skipped.iter().map(|email| recorded(email, Role::Skipped));
-    std::iter::once(recorded(&matched.email, Role::Matched)).chain(skipped).collect()
+    let skipped = matched.skipped.iter().map(|email| recorded(email, AddressRole::Skipped));
+    std::iter::once(recorded(&matched.email, AddressRole::Matched)).chain(skipped).collect()
 }

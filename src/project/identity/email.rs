@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::address::{Address, Role};
+use super::address::{Address, AddressRole};
 use super::{MAX_ADDRESSES, UserState};
 
 /// The result of matching by address.
@@ -73,14 +73,14 @@ pub(super) fn contradicting(
     confirmed: impl Fn(&str) -> Vec<Uuid>,
 ) -> BTreeSet<Uuid> {
     let earliest = given(addresses).into_iter().map(&confirmed).find(|users| !users.is_empty());
-    let typed = addresses.iter().filter(|it| it.role == Role::Checkout).map(|it| confirmed(&it.email));
+    let typed = addresses.iter().filter(|it| it.role == AddressRole::Checkout).map(|it| confirmed(&it.email));
     let named = earliest.filter(|_| !is_by_email).into_iter().chain(typed);
     named.filter(|users| !users.contains(&owner)).flatten().collect()
 }
 
 /// The addresses that are evidence, the earliest first.
 fn given(addresses: &[Address]) -> Vec<&str> {
-    let mut given: Vec<&Address> = addresses.iter().filter(|it| it.role == Role::Given).collect();
+    let mut given: Vec<&Address> = addresses.iter().filter(|it| it.role == AddressRole::Given).collect();
     given.sort_by_key(|it| (it.given_at, it.place, &it.email));
     let mut seen = BTreeSet::new();
     given.into_iter().map(|it| it.email.as_str()).filter(|email| seen.insert(*email)).collect()
@@ -109,22 +109,22 @@ impl<'a> Records<'a> {
         Self { all }
     }
 
-    fn with(&self, role: Role) -> impl Iterator<Item = &(&'a Address, UserState)> {
+    fn with(&self, role: AddressRole) -> impl Iterator<Item = &(&'a Address, UserState)> {
         self.all.iter().filter(move |(it, _)| it.role == role)
     }
 
     fn present(&self) -> impl Iterator<Item = &'a Address> {
-        self.with(Role::Matched).filter(|(_, known)| *known == UserState::Present).map(|(it, _)| *it)
+        self.with(AddressRole::Matched).filter(|(_, known)| *known == UserState::Present).map(|(it, _)| *it)
     }
 
     fn deleted(&self) -> Option<Uuid> {
-        self.with(Role::Matched)
+        self.with(AddressRole::Matched)
             .find(|(_, known)| *known == UserState::Deleted)
             .and_then(|(it, _)| it.user_id)
     }
 
     fn is_skipped(&self, email: &str) -> bool {
-        self.with(Role::Skipped).any(|(it, known)| it.email == email && *known == UserState::Present)
+        self.with(AddressRole::Skipped).any(|(it, known)| it.email == email && *known == UserState::Present)
     }
 
     /// The match, with the part that is not recorded yet. Recording is bounded, like the number of addresses.
@@ -134,12 +134,12 @@ impl<'a> Records<'a> {
         };
         let skipped: Vec<String> = earlier
             .iter()
-            .filter(|email| !is_recorded(Role::Skipped, email))
+            .filter(|email| !is_recorded(AddressRole::Skipped, email))
             .map(|it| (*it).to_owned())
             .collect();
-        let is_new = !is_recorded(Role::Matched, email) || !skipped.is_empty();
-        let is_bounded = self.with(Role::Matched).count() < MAX_ADDRESSES
-            && self.with(Role::Skipped).count() + skipped.len() <= MAX_ADDRESSES;
+        let is_new = !is_recorded(AddressRole::Matched, email) || !skipped.is_empty();
+        let is_bounded = self.with(AddressRole::Matched).count() < MAX_ADDRESSES
+            && self.with(AddressRole::Skipped).count() + skipped.len() <= MAX_ADDRESSES;
         let unrecorded =
             (is_new && is_bounded).then(|| Unrecorded { user_id, email: email.to_owned(), skipped });
         ByEmail::User { user_id, unrecorded }

@@ -25,7 +25,7 @@ mod owner;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Address, Place, Role, addresses, folded_email, of_match};
+pub use address::{Address, AddressOrder, AddressRole, addresses, folded_email, of_match};
 pub use claims::claims;
 pub use email::Unrecorded;
 pub use matching::{FORM as MATCHING_FORM, Matching};

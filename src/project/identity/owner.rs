@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use uuid::Uuid;
 
-use super::address::{Address, Role};
+use super::address::{Address, AddressRole};
 use super::email::{ByEmail, by_email, contradicting};
 use super::{Claim, Owner, Strength, UserState, user_id};
 
@@ -83,7 +83,7 @@ fn newest_first(claims: &[Claim], strength: Strength) -> Vec<&Claim> {
 fn wanted(claims: &[Claim], addresses: &[Address]) -> String {
     let ids =
         claims.iter().flat_map(|claim| claim.claimed_users.iter().map(|id| (claim.strength, id.clone())));
-    let given = addresses.iter().filter(|it| it.role == Role::Given);
+    let given = addresses.iter().filter(|it| it.role == AddressRole::Given);
     let emails = given.map(|it| (Strength::Email, it.email.clone()));
     let named = listed(&some_of(ids.chain(emails).collect()));
     if named.is_empty() { "no user id and no e-mail address".to_owned() } else { named }

@@ -48,13 +48,13 @@ pub(super) struct ConnectionManager(watch::Receiver<State>);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Role {
+pub(super) enum ConnectionPurpose {
     Publish,
     Consume(Source),
     DeadLetter,
 }
 
-impl Role {
+impl ConnectionPurpose {
     fn name(self) -> String {
         match self {
             Self::Publish => "memberflow publish".to_owned(),
@@ -78,7 +78,7 @@ pub(super) struct Target {
     pub topology: Topology,
     /// Publishing and consuming never share a connection: a broker under memory pressure blocks publishers,
     /// and acks with them.
-    pub role: Role,
+    pub purpose: ConnectionPurpose,
 }
 
 impl ConnectionManager {
@@ -122,7 +122,7 @@ async fn manage(target: Target, state: watch::Sender<State>, end: CancellationTo
                 let since = Instant::now();
                 let connection = Arc::new(connection);
                 state.send_replace(State::Up(connection.clone()));
-                tracing::info!(role = ?target.role, "connected to the broker");
+                tracing::info!(purpose = ?target.purpose, "connected to the broker");
                 last_reason = "".into();
                 let Some(reason) = end.run_until_cancelled(watch_over(&connection, &state)).await else {
                     state.send_replace(State::Down("stopped".into()));
@@ -136,7 +136,7 @@ async fn manage(target: Target, state: watch::Sender<State>, end: CancellationTo
             }
         };
         if reason != last_reason {
-            tracing::warn!(role = ?target.role, %reason, "broker down, reconnecting");
+            tracing::warn!(purpose = ?target.purpose, %reason, "broker down, reconnecting");
             last_reason = reason.clone();
         }
         state.send_replace(State::Down(reason));
@@ -147,10 +147,10 @@ async fn manage(target: Target, state: watch::Sender<State>, end: CancellationTo
 }
 
 async fn open(target: &Target) -> Result<BrokerConnection, QueueError> {
-    let connection = connection::open(&target.uri, &target.role.name()).await?;
+    let connection = connection::open(&target.uri, &target.purpose.name()).await?;
     let declaring = timeout(DECLARE_TIMEOUT, target.topology.declare(&connection.amqp));
     declaring.await.map_err(|_| QueueError::Silent(DECLARE_TIMEOUT))??;
-    metrics::counter!(metric_names::CONNECTS, "use" => target.role.label()).increment(1);
+    metrics::counter!(metric_names::CONNECTS, "use" => target.purpose.label()).increment(1);
     Ok(connection)
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::circuit_breaker::CircuitBreaker;
-use self::connection_manager::{ConnectionManager, Role, Target};
+use self::connection_manager::{ConnectionManager, ConnectionPurpose, Target};
 use self::dead::DeadDecoder;
 use self::publish::PublishWorker;
 use self::queue_consumer::QueueConsumer;
@@ -76,7 +76,8 @@ impl RabbitMq {
         let uri = connection::parse(url.expose_secret())?;
         let topology = Topology::new(&config.queue_prefix);
         let finished = CancellationToken::new();
-        let target = Target { uri: uri.clone(), topology: topology.clone(), role: Role::Publish };
+        let target =
+            Target { uri: uri.clone(), topology: topology.clone(), purpose: ConnectionPurpose::Publish };
         let (connections, managing) = ConnectionManager::new(target, finished.clone());
         lifecycle.tasks.spawn(managing);
 
@@ -134,7 +135,7 @@ impl RabbitMq {
         // Capacity 1: the prefetch is the buffer.
         let (sender, messages) = mpsc::channel(1);
         for source in Source::QUEUED {
-            let connections = self.connect(Role::Consume(source), &end);
+            let connections = self.connect(ConnectionPurpose::Consume(source), &end);
             let consumer = QueueConsumer::<Arc<ConsumerChannel>> {
                 connections,
                 queue: self.topology.queue(source),
@@ -151,7 +152,7 @@ impl RabbitMq {
     pub fn dead_messages(&self) -> mpsc::Receiver<DeadMessage> {
         let (sender, messages) = mpsc::channel(1);
         let end = CancellationToken::new();
-        let connections = self.connect(Role::DeadLetter, &end);
+        let connections = self.connect(ConnectionPurpose::DeadLetter, &end);
         let consumer = QueueConsumer::<DeadDecoder> {
             connections,
             queue: self.topology.dead(),
@@ -167,8 +168,8 @@ impl RabbitMq {
     }
 
     /// A connection that is managed until `end`.
-    fn connect(&self, role: Role, end: &CancellationToken) -> ConnectionManager {
-        let target = Target { uri: (*self.uri).clone(), topology: self.topology.clone(), role };
+    fn connect(&self, purpose: ConnectionPurpose, end: &CancellationToken) -> ConnectionManager {
+        let target = Target { uri: (*self.uri).clone(), topology: self.topology.clone(), purpose };
         let (connections, managing) = ConnectionManager::new(target, end.clone());
         self.lifecycle.tasks.spawn(managing);
         connections

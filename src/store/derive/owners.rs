@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::envelope::{Envelope, Source};
 use crate::project::Payload;
-use crate::project::identity::{self, Address, Claim, Match, Matching, Owner, Role};
+use crate::project::identity::{self, Address, AddressRole, Claim, Match, Matching, Owner};
 use crate::project::internal::Internal;
 use crate::store::events::{self, DecodedEvent, EventRows};
 use crate::store::parked::{Parked, Reason};
@@ -97,7 +97,7 @@ impl Evidence {
 
     fn emails(&self) -> BTreeSet<String> {
         let all = self.addresses.values().flatten();
-        let candidates = all.filter(|it| matches!(it.role, Role::Given | Role::Checkout));
+        let candidates = all.filter(|it| matches!(it.role, AddressRole::Given | AddressRole::Checkout));
         candidates.map(|it| it.email.clone()).collect()
     }
 }

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::claims::ChangedEvidence;
-use crate::project::identity::{Address, MAX_ADDRESSES, Role};
+use crate::project::identity::{Address, AddressRole, MAX_ADDRESSES};
 
 /// An address, and the event that gave it.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ pub async fn write(tx: &mut PgConnection, given: Vec<AddressReport>) -> Result<C
     .bind(all().map(|it| it.given_at).collect::<Vec<_>>())
     .bind(all().map(|it| it.place).collect::<Vec<_>>())
     .bind(earliest.values().map(|given| given.event_id.as_str()).collect::<Vec<_>>())
-    .bind(Role::Checkout.as_str())
+    .bind(AddressRole::Checkout.as_str())
     .fetch_all(&mut *tx)
     .await?;
     let (mut evidence, mut grown) = (ChangedEvidence::default(), BTreeSet::new());
@@ -148,7 +148,9 @@ pub async fn load(
     .await?;
     let mut addresses = HashMap::<String, Vec<Address>>::new();
     for address in loaded {
-        let Some(role) = Role::ALL.into_iter().find(|role| role.as_str() == address.role) else { continue };
+        let Some(role) = AddressRole::ALL.into_iter().find(|role| role.as_str() == address.role) else {
+            continue;
+        };
         addresses.entry(address.customer_id.clone()).or_default().push(Address {
             customer: address.customer_id,
             object_id: address.object_id,

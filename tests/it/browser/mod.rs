@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 
 use memberflow::clock::Clock;
 use memberflow::config::Config;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use memberflow::console;
 use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
@@ -72,7 +72,7 @@ impl Console {
     /// The same, signed in as an admin.
     async fn signed_in(app: TestApp) -> Self {
         let console = Self::open(app).await;
-        console.sign_in_as("ada", Role::Admin).await;
+        console.sign_in_as("ada", ConsoleRole::Admin).await;
         console
     }
 
@@ -87,7 +87,7 @@ impl Console {
     }
 
     /// Signs `actor` in by a link, as whoever may do what `role` may.
-    async fn sign_in_as(&self, actor: &str, role: Role) {
+    async fn sign_in_as(&self, actor: &str, role: ConsoleRole) {
         let session = Session { actor: actor.to_owned(), role };
         let code = links::make(&self.app.database.pool, &TOKEN.into(), &session, NOW).await.unwrap();
         self.go(&links::path(&code)).await;

@@ -1,6 +1,6 @@
 //! Every page reads: with light and dark colours, on a telephone, by a screen reader.
 
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use serde_json::{Value, json};
 
 use super::app::{full_app, pages};
@@ -54,7 +54,7 @@ async fn pages_without_rows_read_too() {
         look_from_all_sides(&console, path).await;
         console.chromium.assert_quiet(path).await;
     }
-    console.sign_in_as("ada", Role::Admin).await;
+    console.sign_in_as("ada", ConsoleRole::Admin).await;
     for path in
         ["", "/members", "/tickets", "/messages", "/revenue", "/campaigns", "/events", "/attention", "/audit"]
     {

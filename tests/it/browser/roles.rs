@@ -1,6 +1,6 @@
 //! Each role: who may read reads everything, and is neither shown nor let do more.
 
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use serde_json::{Value, json};
 
 use super::Console;
@@ -19,7 +19,7 @@ const SEND: &str = "
 async fn a_viewer_reads_every_page_but_the_audit_log_and_can_change_nothing() {
     let console = Console::open(full_app().await).await;
     let chromium = &console.chromium;
-    console.sign_in_as("vera", Role::Viewer).await;
+    console.sign_in_as("vera", ConsoleRole::Viewer).await;
     chromium.wait_for("header", "vera (viewer)").await;
     let for_others = ["/console/audit", "/console/settings"];
     let for_viewers = pages().into_iter().filter(|(path, _)| !for_others.contains(&path.as_str()));
@@ -54,7 +54,7 @@ async fn a_viewer_reads_every_page_but_the_audit_log_and_can_change_nothing() {
 async fn operators_and_admins_are_shown_what_they_may_do() {
     let console = Console::open(full_app().await).await;
     let chromium = &console.chromium;
-    for role in [Role::Operator, Role::Admin] {
+    for role in [ConsoleRole::Operator, ConsoleRole::Admin] {
         console.sign_in_as("olga", role).await;
         chromium.wait_for("header", &format!("olga ({})", role.as_str())).await;
         for (path, acts) in [

@@ -1,7 +1,7 @@
 //! What is done with events that were selected, or with all that match: first it is shown, then done.
 
 use axum::http::StatusCode;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
 use serde_json::{Value, json};
@@ -151,7 +151,7 @@ async fn acts_that_make_no_sense_are_refused_with_what_to_do() {
         browser.post(ACTS, fields).await.assert_is(StatusCode::BAD_REQUEST, says);
     }
     assert_eq!(states(&app).await.len(), 2);
-    let viewer = Session { actor: "vera".to_owned(), role: Role::Viewer };
+    let viewer = Session { actor: "vera".to_owned(), role: ConsoleRole::Viewer };
     let code = links::make(&app.database.pool, &TOKEN.into(), &viewer, NOW).await.unwrap();
     let mut browser = Browser::at(&app.database.pool, &config(), NOW);
     browser.post("/console/sign-in/link", &[("code", &code)]).await;

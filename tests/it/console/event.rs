@@ -1,7 +1,7 @@
 //! An event's page: its path, its body as it came, and what can be taken along of it.
 
 use axum::http::StatusCode;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use memberflow::store::events::pending;
 use serde_json::json;
 use time::Duration;
@@ -63,7 +63,7 @@ async fn the_numbers_of_a_body_are_shown_as_they_came() {
 async fn the_exact_bytes_are_downloaded_and_whoever_took_them_is_noted() {
     let app = TestApp::begin().await;
     with_body(&app, "stripe", "trigger/a|\" b").await;
-    let mut viewer = Browser::with_role(&app.database.pool, "vera", Role::Viewer).await;
+    let mut viewer = Browser::with_role(&app.database.pool, "vera", ConsoleRole::Viewer).await;
     let path = "/console/events/stripe/trigger%2Fa%7C%22%20b";
     let page = viewer.get(path).await;
     page.assert_shows(&["Download the exact bytes"]);

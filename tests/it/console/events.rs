@@ -1,7 +1,7 @@
 //! Events, what each did, and what needs somebody.
 
 use axum::http::StatusCode;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use serde_json::{Value, json};
 
 use super::Browser;
@@ -138,7 +138,7 @@ async fn more_than_a_hundred_letters_take_their_number_typed() {
 async fn a_viewer_sees_dead_letters_and_cannot_touch_them() {
     let app = TestApp::begin().await;
     dead(&app, 1, "broken").await;
-    let mut browser = Browser::with_role(&app.database.pool, "vera", Role::Viewer).await;
+    let mut browser = Browser::with_role(&app.database.pool, "vera", ConsoleRole::Viewer).await;
     let page = browser.get("/console/attention").await;
     page.assert_shows(&["broken"]);
     assert!(!page.body.contains(">Redrive<"), "{}", page.body);

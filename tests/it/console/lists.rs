@@ -1,7 +1,7 @@
 //! Lists: had whole as files, with the columns that are wanted, and under names of one's own.
 
 use axum::http::StatusCode;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ async fn every_list_is_had_whole_and_counted() {
         let page = browser.get(&format!("/console/{page}")).await;
         page.assert_shows(&["How many?", &format!("/console/{list}.csv"), &format!("/console/{list}.count")]);
     }
-    let mut viewer = Browser::with_role(&app.database.pool, "vera", Role::Viewer).await;
+    let mut viewer = Browser::with_role(&app.database.pool, "vera", ConsoleRole::Viewer).await;
     for ending in ["count", "csv"] {
         assert_eq!(viewer.get(&format!("/console/audit.{ending}")).await.status, StatusCode::FORBIDDEN);
     }
@@ -183,7 +183,7 @@ async fn every_list_has_columns_and_views() {
 async fn a_view_is_saved_for_oneself_shown_and_deleted() {
     let app = somebody().await;
     let as_person = async |name: &str| {
-        let session = Session { actor: name.to_owned(), role: Role::Viewer };
+        let session = Session { actor: name.to_owned(), role: ConsoleRole::Viewer };
         let code = links::make(&app.database.pool, &TOKEN.into(), &session, NOW).await.unwrap();
         let mut browser = Browser::at(&app.database.pool, &config(), NOW);
         browser.post("/console/sign-in/link", &[("code", &code)]).await;

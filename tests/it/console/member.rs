@@ -1,7 +1,7 @@
 //! A member's timeline, events and MRR as of a date.
 
 use axum::http::StatusCode;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use memberflow::store::audit::{self, Act};
 use serde_json::json;
 use uuid::Uuid;
@@ -174,7 +174,7 @@ async fn acts_about_a_member_are_filtered_for_admins() {
     let acts = admin.get(&page.link("Audit log of the member")).await;
     acts.assert_shows(&["members change", "tickets status"]);
     assert_eq!(acts.rows().len(), 2, "not another's act");
-    let mut viewer = Browser::with_role(&app.database.pool, "bob", Role::Viewer).await;
+    let mut viewer = Browser::with_role(&app.database.pool, "bob", ConsoleRole::Viewer).await;
     assert!(!viewer.get(&member).await.body.contains("/console/audit"));
 }
 

@@ -26,7 +26,7 @@ use axum::http::request::Builder;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use memberflow::clock::Clock;
 use memberflow::config::Config;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use memberflow::console;
 use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
@@ -123,7 +123,7 @@ impl Browser {
     }
 
     /// Signed in with this role, by a link.
-    async fn with_role(pool: &PgPool, actor: &str, role: Role) -> Self {
+    async fn with_role(pool: &PgPool, actor: &str, role: ConsoleRole) -> Self {
         let session = Session { actor: actor.to_owned(), role };
         let code = links::make(pool, &TOKEN.into(), &session, NOW).await.unwrap();
         let mut browser = Self::at(pool, &config(), NOW);

@@ -1,7 +1,7 @@
 //! What is silent, what drifted and what the doctor finds, on the pages.
 
 use axum::http::StatusCode;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
 use memberflow::envelope::Envelope;
@@ -164,20 +164,20 @@ async fn settings_show_findings_to_admins_and_no_secret() {
     let mut config = config();
     config.database_url = app.database.url().into();
     config.stripe_webhook_secrets = memberflow::verify::secrets::split_stripe("whsec_a_secret_of_stripes");
-    let sign_in = async |role: Role| {
+    let sign_in = async |role: ConsoleRole| {
         let session = Session { actor: "bob".to_owned(), role };
         let code = links::make(&app.database.pool, &TOKEN.into(), &session, NOW).await.unwrap();
         let mut browser = Browser::at(&app.database.pool, &config, NOW);
         browser.post("/console/sign-in/link", &[("code", &code)]).await;
         browser
     };
-    let mut operator = sign_in(Role::Operator).await;
+    let mut operator = sign_in(ConsoleRole::Operator).await;
     let page = operator.get("/console/settings").await;
     page.assert_shows(&["<h1>Settings</h1>", "the queue is in Postgres", "migrations"]);
     for secret in ["whsec_a_secret_of_stripes", TOKEN] {
         assert!(!page.body.contains(secret), "{secret}");
     }
-    let mut viewer = sign_in(Role::Viewer).await;
+    let mut viewer = sign_in(ConsoleRole::Viewer).await;
     viewer.get("/console/settings").await.assert_is(StatusCode::FORBIDDEN, "Ask an admin");
     assert!(!viewer.get("/console").await.body.contains("/console/settings"));
 }

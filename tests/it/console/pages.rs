@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use memberflow::ops::tickets;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -308,7 +308,7 @@ async fn a_ticket_is_answered_assigned_and_resolved_from_its_page() {
 #[tokio::test]
 async fn a_viewer_reads_everything_and_changes_nothing() {
     let app = ada().await;
-    let mut browser = Browser::with_role(&app.database.pool, "bob", Role::Viewer).await;
+    let mut browser = Browser::with_role(&app.database.pool, "bob", ConsoleRole::Viewer).await;
     for path in [format!("/console/members/{ADA}"), format!("/console/tickets/{TICKET}")] {
         let page = browser.get(&path).await;
         assert_eq!(page.status, StatusCode::OK);

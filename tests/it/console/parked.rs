@@ -1,7 +1,7 @@
 //! What waits for a missing piece, one by one, and what is applied again of it.
 
 use axum::http::StatusCode;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -74,7 +74,7 @@ async fn parked_items_without_events_and_without_the_role_are_refused() {
     ] {
         browser.post(HERE, fields).await.assert_is(StatusCode::BAD_REQUEST, says);
     }
-    let mut viewer = Browser::with_role(&app.database.pool, "vera", Role::Viewer).await;
+    let mut viewer = Browser::with_role(&app.database.pool, "vera", ConsoleRole::Viewer).await;
     let page = viewer.get(HERE).await;
     page.assert_shows(&["sub_1"]);
     assert!(!page.body.contains("<form id=\"acts\""), "{}", page.body);

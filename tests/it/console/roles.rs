@@ -1,7 +1,7 @@
 //! What each role is shown and may do.
 
 use axum::http::StatusCode;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use uuid::Uuid;
 
 use super::Browser;
@@ -29,7 +29,7 @@ async fn app() -> TestApp {
 #[tokio::test]
 async fn each_role_is_shown_what_it_may_do_and_nothing_else() {
     let app = app().await;
-    for role in [Role::Viewer, Role::Operator, Role::Admin] {
+    for role in [ConsoleRole::Viewer, ConsoleRole::Operator, ConsoleRole::Admin] {
         let mut browser = Browser::with_role(&app.database.pool, "somebody", role).await;
         let (member, ticket) = (format!("/console/members/{MEMBER}"), format!("/console/tickets/{TICKET}"));
         for path in [member.as_str(), &ticket, "/console/attention"] {
@@ -37,7 +37,7 @@ async fn each_role_is_shown_what_it_may_do_and_nothing_else() {
             assert_eq!(page.status, StatusCode::OK);
             // One signs out; the others change something.
             let changing = page.body.matches("method=\"post\"").count() - 1;
-            assert_eq!(changing > 0, role >= Role::Operator, "{role:?} {path}: {}", page.body);
+            assert_eq!(changing > 0, role >= ConsoleRole::Operator, "{role:?} {path}: {}", page.body);
         }
     }
 }
@@ -46,20 +46,20 @@ async fn each_role_is_shown_what_it_may_do_and_nothing_else() {
 async fn the_audit_log_is_for_admins() {
     let app = app().await;
     for (role, expected) in [
-        (Role::Viewer, StatusCode::FORBIDDEN),
-        (Role::Operator, StatusCode::FORBIDDEN),
-        (Role::Admin, StatusCode::OK),
+        (ConsoleRole::Viewer, StatusCode::FORBIDDEN),
+        (ConsoleRole::Operator, StatusCode::FORBIDDEN),
+        (ConsoleRole::Admin, StatusCode::OK),
     ] {
         let mut browser = Browser::with_role(&app.database.pool, "somebody", role).await;
         for path in ["/console/audit", "/console/audit?actor=x", "/console/audit?cursor=nonsense&misspelt=x"]
         {
             let page = browser.get(path).await;
-            let is_expected =
-                page.status == expected || (role == Role::Admin && page.status == StatusCode::BAD_REQUEST);
+            let is_expected = page.status == expected
+                || (role == ConsoleRole::Admin && page.status == StatusCode::BAD_REQUEST);
             assert!(is_expected, "{role:?} {path}: {}", page.status);
         }
         let linked = browser.get("/console").await.body.contains("href=\"/console/audit\"");
-        assert_eq!(linked, role == Role::Admin);
+        assert_eq!(linked, role == ConsoleRole::Admin);
     }
 }
 
@@ -69,7 +69,9 @@ async fn a_viewers_forms_change_nothing_and_an_operators_do() {
     let cause =
         [("source", "stripe"), ("event_type", "invoice.paid"), ("reason", "broken"), ("act", "redrive")];
     let ticket = format!("/console/tickets/{TICKET}");
-    for (role, expected) in [(Role::Viewer, StatusCode::FORBIDDEN), (Role::Operator, StatusCode::SEE_OTHER)] {
+    for (role, expected) in
+        [(ConsoleRole::Viewer, StatusCode::FORBIDDEN), (ConsoleRole::Operator, StatusCode::SEE_OTHER)]
+    {
         let mut browser = Browser::with_role(&app.database.pool, "somebody", role).await;
         for (path, fields) in [
             (format!("{ticket}/reply"), &[("message", "hello")][..]),
@@ -80,6 +82,6 @@ async fn a_viewers_forms_change_nothing_and_an_operators_do() {
             assert_eq!(browser.post(&path, fields).await.status, expected, "{role:?} {path}");
         }
         let acts = app.rows("select distinct actor from ingest.audit_log").await;
-        assert_eq!(acts.is_empty(), role == Role::Viewer, "{acts:?}");
+        assert_eq!(acts.is_empty(), role == ConsoleRole::Viewer, "{acts:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
-use memberflow::config::console_roles::Role;
+use memberflow::config::console_roles::ConsoleRole;
 use memberflow::console::session::Session;
 use memberflow::console::signing_in::links;
 use memberflow::telemetry;
@@ -40,7 +40,7 @@ async fn signing_out_everywhere_ends_the_sessions_of_the_same_person_alone() {
     let database = TestDatabase::migrated().await;
     let mut here = Browser::signed_in(&database.pool).await;
     let mut there = Browser::signed_in(&database.pool).await;
-    let mut other = Browser::with_role(&database.pool, "ada", Role::Operator).await;
+    let mut other = Browser::with_role(&database.pool, "ada", ConsoleRole::Operator).await;
     here.get("/console").await.assert_shows(&["formaction=\"/console/sign-out/everywhere\""]);
     let foreign = here.post_from("cross-site", "/console/sign-out/everywhere", &[]).await;
     assert_eq!(foreign.status, StatusCode::FORBIDDEN);
@@ -177,7 +177,7 @@ async fn signing_in_leads_to_no_other_site() {
 async fn a_link_signs_in_once_and_looking_at_it_uses_nothing_up() {
     let database = TestDatabase::migrated().await;
     let key = SecretString::from(TOKEN);
-    let person = Session { actor: "ada".to_owned(), role: Role::Operator };
+    let person = Session { actor: "ada".to_owned(), role: ConsoleRole::Operator };
     let code = links::make(&database.pool, &key, &person, NOW).await.unwrap();
     let mut browser = Browser::at(&database.pool, &config(), NOW);
     for _ in 0..3 {

@@ -70,8 +70,8 @@ impl Cluster {
     /// Deleting a queue deletes its messages. So the publishers are paused until it is empty; what is tested
     /// is publishing and consuming without the queue.
     async fn delete_queue(&mut self, source: Source) -> Undo {
-        let mut publishers = self.places_of(Part::Receiver);
-        publishers.extend(self.places_of(Part::Relay));
+        let mut publishers = self.slots_of(Part::Receiver);
+        publishers.extend(self.slots_of(Part::Relay));
         publishers.iter().for_each(|at| self.signal(*at, Signal::STOP));
         let mut empty_looks = 0;
         for _ in 0..LOOKS {

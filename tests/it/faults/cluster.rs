@@ -27,7 +27,7 @@ pub enum Part {
 }
 
 /// A slot for a process, which is started and stopped.
-pub struct Place {
+pub struct Slot {
     pub part: Part,
     bind: String,
     pub version: Version,
@@ -48,7 +48,7 @@ pub struct Cluster {
     pub servers: Servers,
     pub to_database: Proxy,
     pub to_broker: Proxy,
-    pub places: Vec<Place>,
+    pub slots: Vec<Slot>,
     pub stops: Vec<Stop>,
     /// The number of the signing secrets in use.
     pub rotation: u32,
@@ -68,11 +68,11 @@ impl Cluster {
         ];
         let receiver = |_| (Part::Receiver, format!("127.0.0.1:{}", quiet_port()));
         let free = |part| (part, "127.0.0.1:0".to_owned());
-        let places = (0..2).map(receiver).chain([free(Part::Relay)]);
-        let places = places.chain((0..CONSUMERS).map(|_| free(Part::Consumer)));
-        let places = places.map(|(part, bind)| Place { part, bind, version, serving: None }).collect();
+        let slots = (0..2).map(receiver).chain([free(Part::Relay)]);
+        let slots = slots.chain((0..CONSUMERS).map(|_| free(Part::Consumer)));
+        let slots = slots.map(|(part, bind)| Slot { part, bind, version, serving: None }).collect();
         let mut cluster =
-            Self { servers, to_database, to_broker, places, stops: Vec::new(), rotation: 0, settings };
+            Self { servers, to_database, to_broker, slots, stops: Vec::new(), rotation: 0, settings };
         cluster.tune_database().await;
         assert_eq!(cluster.run(version, &["migrate", "--supabase-stub"]).await, Some(0));
         cluster
@@ -81,15 +81,15 @@ impl Cluster {
     /// Brings the database and then each process to the version that is tested, as an operator does.
     pub async fn upgrade(&mut self) {
         assert_eq!(self.run(Version::Tested, &["migrate"]).await, Some(0), "migrating under the old version");
-        for at in 0..self.places.len() {
+        for at in 0..self.slots.len() {
             self.exchange(at, Version::Tested).await;
         }
     }
 
-    /// Lets another version take a place.
+    /// Lets another version take a slot.
     pub async fn exchange(&mut self, at: usize, version: Version) {
         self.stop(at).await;
-        self.places[at].version = version;
+        self.slots[at].version = version;
         self.start(at);
     }
 
@@ -105,59 +105,58 @@ impl Cluster {
 
     /// Starts every process.
     pub fn open(&mut self) {
-        (0..self.places.len()).for_each(|at| self.start(at));
+        (0..self.slots.len()).for_each(|at| self.start(at));
     }
 
-    /// The numbers of the places of `part`.
-    pub fn places_of(&self, part: Part) -> Vec<usize> {
-        (0..self.places.len()).filter(|at| self.places[*at].part == part).collect()
+    /// The numbers of the slots of `part`.
+    pub fn slots_of(&self, part: Part) -> Vec<usize> {
+        (0..self.slots.len()).filter(|at| self.slots[*at].part == part).collect()
     }
 
-    /// Starts the process of a place.
+    /// Starts the process of a slot.
     pub fn start(&mut self, at: usize) {
         let settings = self.settings_of(&self.secrets(self.rotation));
         self.start_with(at, &settings);
     }
 
     fn start_with(&mut self, at: usize, settings: &Settings) {
-        let place = &self.places[at];
-        let roles = match place.part {
+        let slot = &self.slots[at];
+        let roles = match slot.part {
             Part::Receiver => "receive,api",
             Part::Relay => "relay",
             Part::Consumer => "consume",
         };
-        let serving =
-            tokio::task::block_in_place(|| Serving::of(place.version, &place.bind, roles, settings));
-        self.places[at].serving = Some(serving);
+        let serving = tokio::task::block_in_place(|| Serving::of(slot.version, &slot.bind, roles, settings));
+        self.slots[at].serving = Some(serving);
     }
 
-    /// Ends the process of a place without a warning.
+    /// Ends the process of a slot without a warning.
     pub fn kill(&mut self, at: usize) {
-        if let Some(serving) = self.places[at].serving.take() {
+        if let Some(serving) = self.slots[at].serving.take() {
             serving.kill();
         }
     }
 
     pub fn signal(&self, at: usize, signal: Signal) {
-        if let Some(serving) = &self.places[at].serving {
+        if let Some(serving) = &self.slots[at].serving {
             serving.signal(signal);
         }
     }
 
-    /// Asks the process of a place to stop, and notes how it does.
+    /// Asks the process of a slot to stop, and notes how it does.
     pub async fn stop(&mut self, at: usize) {
-        let Some(mut serving) = self.places[at].serving.take() else { return };
+        let Some(mut serving) = self.slots[at].serving.take() else { return };
         let peak_bytes = serving.peak_memory_bytes();
         serving.ask_to_stop();
         let (status, took) = serving.ended().await;
         if status.code() != Some(0) {
             eprintln!(
                 "asked to stop, {:?} ended with {status}:\n{}",
-                self.places[at].part,
+                self.slots[at].part,
                 tail(&serving.log())
             );
         }
-        self.stops.push(Stop { part: self.places[at].part, code: status.code(), took, peak_bytes });
+        self.stops.push(Stop { part: self.slots[at].part, code: status.code(), took, peak_bytes });
     }
 
     /// Replaces the signing secrets: first both are good, then the sender changes, then only the new ones are.
@@ -165,13 +164,13 @@ impl Cluster {
         let (old, new) = (self.secrets(self.rotation), self.secrets(self.rotation + 1));
         let both = (format!("{},{}", old.0, new.0), format!("{}|{}", old.1, new.1));
         let settings = self.settings_of(&both);
-        for at in self.places_of(Part::Receiver) {
+        for at in self.slots_of(Part::Receiver) {
             self.stop(at).await;
             self.start_with(at, &settings);
         }
         sender.change_hand(|hand| (hand.stripe, hand.supabase) = new.clone());
         self.rotation += 1;
-        for at in self.places_of(Part::Receiver) {
+        for at in self.slots_of(Part::Receiver) {
             self.stop(at).await;
             self.start(at);
         }
@@ -185,9 +184,9 @@ impl Cluster {
 
     /// Where the receivers listen.
     pub fn urls(&self) -> Vec<String> {
-        self.places_of(Part::Receiver)
+        self.slots_of(Part::Receiver)
             .into_iter()
-            .map(|at| format!("http://{}", self.places[at].bind))
+            .map(|at| format!("http://{}", self.slots[at].bind))
             .collect()
     }
 
@@ -249,10 +248,9 @@ impl Cluster {
 
     /// Fails the test with the recent logs of all processes, and the state of the broker's queues.
     pub async fn give_up(&self, what: &str) -> ! {
-        let running = self.places.iter().filter_map(|place| Some((place, place.serving.as_ref()?)));
-        let said: String = running
-            .map(|(place, serving)| format!("{:?}:\n{}\n", place.part, tail(&serving.log())))
-            .collect();
+        let running = self.slots.iter().filter_map(|slot| Some((slot, slot.serving.as_ref()?)));
+        let said: String =
+            running.map(|(slot, serving)| format!("{:?}:\n{}\n", slot.part, tail(&serving.log()))).collect();
         let queues =
             ["list_queues", "name", "state", "messages_ready", "messages_unacknowledged", "consumers"];
         let queues = self.servers.rabbitmqctl(&queues).await;

@@ -122,7 +122,7 @@ impl Run {
             .collect();
         assert_eq!(taken, all, "everything was taken in the end");
         auditor::all_applied(&self.cluster, &taken).await;
-        for at in 0..self.cluster.places.len() {
+        for at in 0..self.cluster.slots.len() {
             self.cluster.stop(at).await;
         }
         let histories: Vec<&History> = self.histories.iter().collect();

@@ -22,7 +22,7 @@ pub enum Undo {
     Skipped(&'static str),
     Start(Vec<usize>),
     Continue(Vec<usize>),
-    /// The places go back to the version that is tested.
+    /// The slots go back to the version that is tested.
     Exchange(Vec<usize>),
     ContinueServer(Server),
     /// Servers were ended.
@@ -65,19 +65,19 @@ impl Cluster {
             Target::Relay => Part::Relay,
             _ => Part::Consumer,
         };
-        let mut places = self.places_of(part);
-        rng.shuffle(&mut places);
-        let some = rng.usize(1..=places.len());
+        let mut slots = self.slots_of(part);
+        rng.shuffle(&mut slots);
+        let some = rng.usize(1..=slots.len());
         match fault {
             Fault::KillReceiver | Fault::KillRelay | Fault::KillConsumers => {
-                places.truncate(some);
-                places.iter().for_each(|at| self.kill(*at));
-                Undo::Start(places)
+                slots.truncate(some);
+                slots.iter().for_each(|at| self.kill(*at));
+                Undo::Start(slots)
             }
             Fault::StallReceiver | Fault::StallRelay | Fault::StallConsumers => {
-                places.truncate(some);
-                places.iter().for_each(|at| self.signal(*at, Signal::STOP));
-                Undo::Continue(places)
+                slots.truncate(some);
+                slots.iter().for_each(|at| self.signal(*at, Signal::STOP));
+                Undo::Continue(slots)
             }
             Fault::RotateSecrets => {
                 // Its clock may be wrong meanwhile, and stay so.
@@ -89,14 +89,14 @@ impl Cluster {
             }
             // One after the other, so that there is always another one.
             _ if fault.needs_other_version() => {
-                places.truncate(some);
-                for at in &places {
+                slots.truncate(some);
+                for at in &slots {
                     self.exchange(*at, Version::Other).await;
                 }
-                Undo::Exchange(places)
+                Undo::Exchange(slots)
             }
             _ => {
-                for at in places {
+                for at in slots {
                     self.stop(at).await;
                     self.start(at);
                 }
@@ -133,10 +133,10 @@ impl Cluster {
     pub async fn undo(&mut self, undo: Undo, sender: &Sender) {
         match undo {
             Undo::Nothing | Undo::Skipped(_) | Undo::StartServers => {}
-            Undo::Start(places) => places.into_iter().for_each(|at| self.start(at)),
-            Undo::Continue(places) => places.into_iter().for_each(|at| self.signal(at, Signal::CONT)),
-            Undo::Exchange(places) => {
-                for at in places {
+            Undo::Start(slots) => slots.into_iter().for_each(|at| self.start(at)),
+            Undo::Continue(slots) => slots.into_iter().for_each(|at| self.signal(at, Signal::CONT)),
+            Undo::Exchange(slots) => {
+                for at in slots {
                     self.exchange(at, Version::Tested).await;
                 }
             }

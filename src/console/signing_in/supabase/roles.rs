@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, FromRow, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::config::console_roles::{Role, RoleSource};
+use crate::config::console_roles::{ConsoleRole, RoleSource};
 
 /// The user and the session at Supabase that a session of the console belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(in crate::console) struct Person {
     /// The address they sign in with.
     pub email: Option<String>,
     /// What they may do.
-    pub role: Role,
+    pub role: ConsoleRole,
 }
 
 #[derive(FromRow)]
@@ -124,9 +124,9 @@ mod tests {
     fn the_strongest_word_that_is_known_counts() {
         let plain = RoleSource::default();
         for (metadata, expected) in [
-            (json!({"role": "admin"}), Some(Role::Admin)),
-            (json!({"role": "viewer", "roles": ["operator", "x", 7, null]}), Some(Role::Operator)),
-            (json!({"roles": ["viewer"]}), Some(Role::Viewer)),
+            (json!({"role": "admin"}), Some(ConsoleRole::Admin)),
+            (json!({"role": "viewer", "roles": ["operator", "x", 7, null]}), Some(ConsoleRole::Operator)),
+            (json!({"roles": ["viewer"]}), Some(ConsoleRole::Viewer)),
             (json!({"role": "Admin"}), None),
             (json!({"role": "super_admin"}), None),
             (json!({"role": ["admin"]}), None),
@@ -139,9 +139,13 @@ mod tests {
         }
         let mapped = source("app_metadata:super_admin=admin:admin=operator");
         assert_eq!(mapped.table, None);
-        assert_eq!(mapped.strongest(["super_admin"]), Some(Role::Admin));
-        assert_eq!(mapped.strongest(["admin"]), Some(Role::Operator), "the settings' own words come first");
-        assert_eq!(mapped.strongest(["viewer"]), Some(Role::Viewer));
+        assert_eq!(mapped.strongest(["super_admin"]), Some(ConsoleRole::Admin));
+        assert_eq!(
+            mapped.strongest(["admin"]),
+            Some(ConsoleRole::Operator),
+            "the settings' own words come first"
+        );
+        assert_eq!(mapped.strongest(["viewer"]), Some(ConsoleRole::Viewer));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    Address, Claim, Match, Matching, Owner, Role, Strength, UserState, folded_email, of_match, owner,
+    Address, AddressRole, Claim, Match, Matching, Owner, Strength, UserState, folded_email, of_match, owner,
 };
 
 const PRESENT_A: Uuid = Uuid::from_u128(0xA);
@@ -50,7 +50,7 @@ fn given(email: &str, second: i64) -> Address {
         object_id: "cus_1".to_owned(),
         customer: "cus_1".to_owned(),
         email: email.to_owned(),
-        role: Role::Given,
+        role: AddressRole::Given,
         user_id: None,
         given_at: OffsetDateTime::from_unix_timestamp(second).unwrap(),
         place: 2,
@@ -63,7 +63,7 @@ fn address(email: &str) -> Address {
 
 /// An address typed at a checkout of the customer.
 fn typed(email: &str) -> Address {
-    Address { role: Role::Checkout, object_id: "cs_1".to_owned(), ..address(email) }
+    Address { role: AddressRole::Checkout, object_id: "cs_1".to_owned(), ..address(email) }
 }
 
 /// A recorded match by an address, past others.
