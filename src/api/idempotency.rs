@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::access::caller;
 use super::{ApiState, BODY_LIMIT_BYTES, problem};
 use crate::http::problem::Problem;
-use crate::ops::idempotency::{self, Answer, Claim, Key};
+use crate::ops::idempotency::{self, Answer, Key, KeyState};
 
 /// The request header.
 const NAME: &str = "idempotency-key";
@@ -50,11 +50,11 @@ async fn act_once(state: &ApiState, request: Request, next: Next) -> Result<Resp
     let request_hash = hash(&parts.method, parts.uri.path(), &body);
     let key = Key { actor, name, request_hash };
     let pool = state.store.pool();
-    match idempotency::claim(pool, &key, state.clock.now()).await? {
-        Claim::Claimed => {}
-        Claim::InProgress => return Err(in_use()),
-        Claim::Reused => return Err(reused()),
-        Claim::Answered(answer) => return Ok(again(answer)),
+    match idempotency::reserve(pool, &key, state.clock.now()).await? {
+        KeyState::Reserved => {}
+        KeyState::InProgress => return Err(in_use()),
+        KeyState::Reused => return Err(reused()),
+        KeyState::Answered(answer) => return Ok(again(answer)),
     }
     let request = Request::from_parts(parts, Body::from(body));
     let pool = pool.clone();

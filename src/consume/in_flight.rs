@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oldest_event_is_that_of_the_batches_under_way() {
+    fn oldest_event_is_that_of_the_batches_in_flight() {
         let (earlier, later) = (datetime!(2026-11-20 12:00 UTC), datetime!(2026-11-20 12:01 UTC));
         let in_flight = InFlight::default();
         let first = in_flight.track_from(Some(earlier));

@@ -10,24 +10,33 @@ use crate::queue::Batch;
 use crate::store::events::retries;
 use crate::store::{Applied, Store, StoreError};
 
-/// Why a part of a batch was not applied.
+/// Why events were not applied.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum ApplyError {
     /// The database is down or too busy: nothing is wrong with the events.
     Unavailable(StoreError),
-    /// An event fails, but may succeed later.
+    /// The event fails, but may succeed later.
     Transient(String),
-    /// An event can never be applied.
+    /// The event can never be applied.
     Permanent(String),
 }
 
+impl ApplyError {
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Unavailable(_) => "the database is unavailable",
+            Self::Transient(reason) | Self::Permanent(reason) => reason,
+        }
+    }
+}
+
 /// Applies `batch`; if that fails because of an event, applies its halves, down to the single event at fault.
-/// That one is retried alone later, or dead-lettered at once if no retry can help. `is_suspicious`: this
-/// batch has failed repeatedly although the database may be available; if it answers, an event is at fault.
+/// That one is retried alone later, or dead-lettered at once if no retry can help. `may_be_poison`: this batch has
+/// failed repeatedly with errors that an event may cause; if the database answers otherwise, an event is at fault.
 ///
 /// # Errors
 /// [`StoreError`] where no event of the batch is to blame: apply the same batch again later.
-pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Result<(), StoreError> {
+pub async fn apply(store: &Store, batch: &mut Batch, may_be_poison: bool) -> Result<(), StoreError> {
     with_time_limit(store.store_suspects(&batch.suspects)).await?;
     with_time_limit(batch.begin()).await?;
     let (mut held, is_pending) = (batch.take_transaction(), batch.is_pending());
@@ -40,11 +49,11 @@ pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Res
                 part => store.apply(part).await,
             }
         };
-        match attempt(store, applying, is_suspicious).await {
+        match attempt(store, applying, may_be_poison).await {
             Ok(applied) => count(applied),
-            Err(Fault::Unavailable(error)) => return Err(error),
-            Err(fault) => match part {
-                [event] => with_time_limit(record_failure(store, event, fault)).await?,
+            Err(ApplyError::Unavailable(error)) => return Err(error),
+            Err(error) => match part {
+                [event] => with_time_limit(record_failure(store, event, error)).await?,
                 _ => {
                     let (first, rest) = part.split_at(part.len() / 2);
                     parts.extend([rest, first]);
@@ -56,11 +65,11 @@ pub async fn apply(store: &Store, batch: &mut Batch, is_suspicious: bool) -> Res
 }
 
 /// Dead-letters the event, or schedules its retry.
-async fn record_failure(store: &Store, event: &Envelope, fault: Fault) -> Result<(), StoreError> {
-    match fault {
-        Fault::Permanent(reason) => dead_letter_event(store, event, reason).await,
-        fault => {
-            let reason = fault_text(&fault);
+async fn record_failure(store: &Store, event: &Envelope, error: ApplyError) -> Result<(), StoreError> {
+    match error {
+        ApplyError::Permanent(reason) => dead_letter_event(store, event, reason).await,
+        error => {
+            let reason = error.reason();
             tracing::warn!(source = %event.source, event_id = event.event_id, reason, "event failed, will retry");
             store.schedule_retry(event, reason).await
         }
@@ -80,31 +89,26 @@ pub(super) async fn dead_letter_event(
     Ok(())
 }
 
-/// One attempt; a panic is caught.
+/// One attempt to apply events; a panic is caught.
 pub(super) async fn attempt(
     store: &Store,
     applying: impl Future<Output = Result<Applied, StoreError>>,
-    is_suspicious: bool,
-) -> Result<Applied, Fault> {
+    may_be_poison: bool,
+) -> Result<Applied, ApplyError> {
     match AssertUnwindSafe(with_time_limit(applying)).catch_unwind().await {
         Ok(Ok(applied)) => Ok(applied),
-        Ok(Err(error)) if is_suspicious && error.may_be_caused_by_an_event() && store.answers().await => {
+        Ok(Err(error)) if may_be_poison && error.may_be_caused_by_an_event() && store.answers().await => {
             let reason = if error.is_lost_connection() { "applying it loses the connection: " } else { "" };
-            Err(Fault::Transient(format!("{reason}{error}")))
+            Err(ApplyError::Transient(format!("{reason}{error}")))
         }
-        Ok(Err(error @ StoreError::Unavailable(_))) => Err(Fault::Unavailable(error)),
+        Ok(Err(error @ StoreError::Unavailable(_))) => Err(ApplyError::Unavailable(error)),
         Ok(Err(StoreError::Refused(error))) if StoreError::is_permanent(&error) => {
-            Err(Fault::Permanent(error.to_string()))
+            Err(ApplyError::Permanent(error.to_string()))
         }
-        Ok(Err(StoreError::Refused(error))) => Err(Fault::Transient(error.to_string())),
-        Err(panic) => Err(Fault::Transient(format!("applying it panics: {}", panic_message(panic.as_ref())))),
-    }
-}
-
-pub(super) fn fault_text(fault: &Fault) -> &str {
-    match fault {
-        Fault::Unavailable(_) => "the database is unavailable",
-        Fault::Transient(reason) | Fault::Permanent(reason) => reason,
+        Ok(Err(StoreError::Refused(error))) => Err(ApplyError::Transient(error.to_string())),
+        Err(panic) => {
+            Err(ApplyError::Transient(format!("applying it panics: {}", panic_message(panic.as_ref()))))
+        }
     }
 }
 
@@ -120,5 +124,5 @@ pub(super) fn count(applied: Applied) {
     metrics::counter!(APPLIED, "outcome" => "dead").increment(applied.dead as u64);
 }
 
-/// Events by what became of them.
+/// Applied events, by outcome.
 pub const APPLIED: &str = "memberflow_events_applied_total";

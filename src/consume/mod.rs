@@ -99,12 +99,13 @@ fn log_panic(ended: Result<(), JoinError>) {
 /// it.
 async fn apply_and_ack(mut batch: Batch, store: &Store, lifecycle: &Lifecycle) {
     let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
-    let mut suspicious = 0;
+    // Those that one of its events may have caused.
+    let mut failures = 0;
     loop {
-        match isolate::apply(store, &mut batch, suspicious >= FAILURES_BEFORE_BISECT).await {
+        match isolate::apply(store, &mut batch, failures >= FAILURES_BEFORE_BISECT).await {
             Ok(()) => return batch.ack().await,
             Err(error) => {
-                suspicious += u32::from(error.may_be_caused_by_an_event());
+                failures += u32::from(error.may_be_caused_by_an_event());
                 batch.not_attempted().await;
                 let delay = backoff.next_delay();
                 tracing::warn!(%error, ?delay, events = batch.envelopes.len(), "batch failed, will retry");

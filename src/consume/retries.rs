@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::isolate::{self, Fault, attempt, dead_letter_event, fault_text};
+use super::isolate::{self, ApplyError, attempt, dead_letter_event};
 use crate::database::with_time_limit;
 use crate::lifecycle::Lifecycle;
 use crate::store::events::retries::{ATTEMPTS, DueRetry};
@@ -18,13 +18,13 @@ pub async fn run(store: &Store, lifecycle: &Lifecycle) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while lifecycle.until_stopping(ticks.tick()).await.is_some() {
-        if let Err(error) = round(store, lifecycle).await {
+        if let Err(error) = retry_due(store, lifecycle).await {
             tracing::debug!(%error, "retrying failed events was interrupted, will run again");
         }
     }
 }
 
-async fn round(store: &Store, lifecycle: &Lifecycle) -> Result<(), StoreError> {
+async fn retry_due(store: &Store, lifecycle: &Lifecycle) -> Result<(), StoreError> {
     while !lifecycle.stopping.is_cancelled() {
         let Some(due) = with_time_limit(store.next_retry()).await? else { return Ok(()) };
         with_time_limit(retry(store, due)).await?;
@@ -45,14 +45,14 @@ async fn retry(store: &Store, due: DueRetry) -> Result<(), StoreError> {
             isolate::count(applied);
             Ok(())
         }
-        Err(Fault::Unavailable(error)) => {
+        Err(ApplyError::Unavailable(error)) => {
             store.not_attempted(&envelope).await?;
             Err(error)
         }
-        Err(fault) if attempts == ATTEMPTS || matches!(fault, Fault::Permanent(_)) => {
-            let reason = format!("failed {attempts} times: {}", fault_text(&fault));
+        Err(error) if attempts == ATTEMPTS || matches!(error, ApplyError::Permanent(_)) => {
+            let reason = format!("failed {attempts} times: {}", error.reason());
             dead_letter_event(store, &envelope, reason).await
         }
-        Err(fault) => store.failed_again(&envelope, fault_text(&fault)).await,
+        Err(error) => store.failed_again(&envelope, error.reason()).await,
     }
 }

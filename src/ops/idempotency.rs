@@ -30,11 +30,11 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// The outcome of claiming a key.
+/// The state in which a request finds its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// The caller executes the action.
-    Claimed,
+pub enum KeyState {
+    /// It was free and is reserved: the caller executes the action.
+    Reserved,
     /// Another request is executing it.
     InProgress,
     /// The key was used for another request.
@@ -51,9 +51,9 @@ struct Row {
     body: Option<Vec<u8>>,
 }
 
-/// Claims the key, or returns its state.
-pub async fn claim(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<Claim, sqlx::Error> {
-    let claimed = sqlx::query(
+/// Reserves the key if it is free.
+pub async fn reserve(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<KeyState, sqlx::Error> {
+    let reserved = sqlx::query(
         "insert into ingest.idempotency_keys as k (actor, key, request_hash, began_at) values ($1, $2, $3, $4)
          on conflict (actor, key) do update set request_hash = excluded.request_hash, began_at = excluded.began_at,
                                                 status = null, content_type = null, body = null
@@ -67,8 +67,8 @@ pub async fn claim(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<Clai
     .bind(now - ABANDONED_AFTER)
     .execute(pool)
     .await?;
-    if claimed.rows_affected() > 0 {
-        return Ok(Claim::Claimed);
+    if reserved.rows_affected() > 0 {
+        return Ok(KeyState::Reserved);
     }
     let row: Option<Row> = sqlx::query_as(
         "select request_hash, status, content_type, body from ingest.idempotency_keys where actor = $1 and key = $2",
@@ -78,14 +78,14 @@ pub async fn claim(pool: &PgPool, key: &Key, now: OffsetDateTime) -> Result<Clai
     .fetch_optional(pool)
     .await?;
     Ok(match row {
-        Some(row) if row.request_hash != key.request_hash => Claim::Reused,
-        Some(Row { status: Some(status), content_type, body, .. }) => Claim::Answered(Answer {
+        Some(row) if row.request_hash != key.request_hash => KeyState::Reused,
+        Some(Row { status: Some(status), content_type, body, .. }) => KeyState::Answered(Answer {
             status,
             content_type: content_type.unwrap_or_default(),
             body: body.unwrap_or_default(),
         }),
         // Also if it was just released: the next attempt finds the key free.
-        _ => Claim::InProgress,
+        _ => KeyState::InProgress,
     })
 }
 

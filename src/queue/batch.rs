@@ -26,7 +26,7 @@ pub struct Batch {
 /// What acks or requeues the events.
 enum AckHandle {
     RabbitMq(rabbitmq::UnackedMessages),
-    Postgres(postgres::Claim),
+    Postgres(postgres::LockedBatch),
 }
 
 impl Consumer {
@@ -41,8 +41,8 @@ impl Consumer {
                 Some(Batch { envelopes, suspects, handle: AckHandle::RabbitMq(unacked) })
             }
             Self::Postgres(consumer) => {
-                let (envelopes, claim) = consumer.next_batch().await?;
-                Some(Batch { envelopes, suspects: Vec::new(), handle: AckHandle::Postgres(claim) })
+                let (envelopes, locked) = consumer.next_batch().await?;
+                Some(Batch { envelopes, suspects: Vec::new(), handle: AckHandle::Postgres(locked) })
             }
         }
     }
@@ -63,7 +63,7 @@ impl Batch {
     pub async fn begin(&mut self) -> Result<(), sqlx::Error> {
         match &mut self.handle {
             AckHandle::RabbitMq(_) => Ok(()),
-            AckHandle::Postgres(claim) => claim.begin(&mut self.envelopes).await,
+            AckHandle::Postgres(locked) => locked.begin(&mut self.envelopes).await,
         }
     }
 
@@ -71,7 +71,7 @@ impl Batch {
     pub async fn not_attempted(&mut self) {
         match &mut self.handle {
             AckHandle::RabbitMq(_) => {}
-            AckHandle::Postgres(claim) => claim.put_back(&self.envelopes).await,
+            AckHandle::Postgres(locked) => locked.release(&self.envelopes).await,
         }
     }
 
@@ -80,7 +80,7 @@ impl Batch {
     pub fn take_transaction(&mut self) -> Option<Transaction<'static, Postgres>> {
         match &mut self.handle {
             AckHandle::RabbitMq(_) => None,
-            AckHandle::Postgres(claim) => claim.transaction.take(),
+            AckHandle::Postgres(locked) => locked.transaction.take(),
         }
     }
 
@@ -99,7 +99,7 @@ impl Batch {
     pub async fn requeue(self) {
         match self.handle {
             AckHandle::RabbitMq(unacked) => unacked.requeue().await,
-            AckHandle::Postgres(mut claim) => claim.put_back(&self.envelopes).await,
+            AckHandle::Postgres(mut locked) => locked.release(&self.envelopes).await,
         }
     }
 }

@@ -52,19 +52,19 @@ pub enum Queue {
 
 impl Queue {
     /// Starts connecting in the background and retries: a broker or database that is down now is not an
-    /// error. Call it within the Tokio runtime. Pending events are written over `intake` and claimed over
-    /// `claiming`, so that neither waits for the other.
+    /// error. Call it within the Tokio runtime. Pending events are written over `intake` and taken over
+    /// `pending`, so that neither waits for the other.
     ///
     /// # Errors
     /// [`QueueError::Url`], if `AMQP_URL` is not valid.
     pub fn open(
         config: &Config,
         intake: PgPool,
-        claiming: PgPool,
+        pending: PgPool,
         lifecycle: &Lifecycle,
     ) -> Result<Self, QueueError> {
         metric_names::describe();
-        let postgres = PgQueue::open(intake, claiming, config, lifecycle);
+        let postgres = PgQueue::open(intake, pending, config, lifecycle);
         Ok(match &config.amqp_url {
             Some(url) => Self::RabbitMq(RabbitMq::open(url, config, lifecycle)?, postgres),
             None => Self::Postgres(postgres),

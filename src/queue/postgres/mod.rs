@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tokio::time::timeout;
 
 use self::notifications::Listener;
-use self::pending::ClaimLimit;
+use self::pending::BatchLocker;
 use super::error::EnqueueError;
 use super::group_commit::{Limits, Submitter, batcher};
 use super::limits::BatchLimits;
@@ -19,7 +19,7 @@ use crate::envelope::{Envelope, Source};
 use crate::lifecycle::Lifecycle;
 
 pub use self::notifications::Notifications;
-pub(super) use self::pending::{Claim, Consumer};
+pub(super) use self::pending::{Consumer, LockedBatch};
 
 /// Concurrent inserts: one is being flushed to disk while the next is written.
 const INSERT_WORKERS: usize = 2;
@@ -32,7 +32,7 @@ const INSERT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pending events as this process uses them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PgQueue {
-    claims: ClaimLimit,
+    locker: BatchLocker,
     submitter: Submitter,
     listener: Listener,
     batch_limits: BatchLimits,
@@ -41,14 +41,14 @@ pub struct PgQueue {
 
 impl PgQueue {
     /// Starts the workers that insert.
-    pub fn open(intake: PgPool, claiming: PgPool, config: &Config, lifecycle: &Lifecycle) -> Self {
+    pub fn open(intake: PgPool, pending: PgPool, config: &Config, lifecycle: &Lifecycle) -> Self {
         let (submitter, batcher) = batcher(LIMITS, lifecycle.stopping.clone());
         for _ in 0..INSERT_WORKERS {
             lifecycle.tasks.spawn(accept::run(intake.clone(), batcher.clone()));
         }
         Self {
-            listener: Listener::new(claiming.clone(), lifecycle.clone()),
-            claims: ClaimLimit::new(claiming),
+            listener: Listener::new(pending.clone(), lifecycle.clone()),
+            locker: BatchLocker::new(pending),
             submitter,
             batch_limits: BatchLimits::of(config),
             lifecycle: lifecycle.clone(),

@@ -137,7 +137,7 @@ async fn listen(pool: &PgPool, channels: &Channels, backoff: &mut Backoff) -> Re
                 // The connection was lost and is restored.
                 None => channels.notify_all(),
             },
-            // On the listener's connection: claims may hold all others.
+            // On the listener's connection: batches may hold all others.
             Err(_) => report_backlog(&mut listener).await?,
         }
     }

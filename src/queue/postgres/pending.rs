@@ -1,4 +1,4 @@
-//! Claims pending events from Postgres, with or without a broker.
+//! Takes pending events from Postgres, with or without a broker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,20 +24,20 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// each attempt, because the event that crashed the last process comes first.
 const CRASH_GUARD: Duration = Duration::from_secs(60);
 
-/// Claims batches; reconnects by itself.
+/// Takes batches of pending events; reconnects by itself.
 pub struct Consumer {
-    claims: ClaimLimit,
+    locker: BatchLocker,
     notifications: Notifications,
     limits: Limits,
     wait: Duration,
-    /// Whether the last claim was full, so that more is pending.
+    /// Whether the last batch was full, so that more is pending.
     is_behind: bool,
     guarded_until: Option<Instant>,
     stopping: CancellationToken,
 }
 
-/// Pending events locked for this process. Dropping it releases them.
-pub struct Claim {
+/// The row locks of a batch of pending events. Dropping it releases them.
+pub struct LockedBatch {
     /// Holds the row locks, until it is taken.
     pub transaction: Option<Transaction<'static, Postgres>>,
     pool: PgPool,
@@ -48,20 +48,20 @@ pub struct Claim {
     _in_flight: TaskTrackerToken,
 }
 
-/// Limits claims to the number of connections. A further claim waits here and not at the pool, whose timeout
-/// would look like an unavailable database.
+/// Locks batches, at most as many at once as there are connections. A further one waits here and not at the pool,
+/// whose timeout would look like an unavailable database.
 #[derive(Clone, Debug)]
-pub(super) struct ClaimLimit {
+pub(super) struct BatchLocker {
     pool: PgPool,
     permits: Arc<Semaphore>,
-    /// The claims that have not ended yet.
+    /// The batches that have not ended yet.
     in_flight: TaskTracker,
 }
 
 impl Consumer {
     pub(in crate::queue) fn new(queue: &PgQueue, limits: BatchLimits, stopping: CancellationToken) -> Self {
         Self {
-            claims: queue.claims.clone(),
+            locker: queue.locker.clone(),
             notifications: queue.notifications(),
             limits: Limits { max_events: limits.max_events, max_bytes: limits.max_bytes },
             wait: limits.wait,
@@ -72,26 +72,26 @@ impl Consumer {
     }
 
     /// Waits for the next batch; `None` once the process is stopping.
-    pub async fn next_batch(&mut self) -> Option<(Vec<Envelope>, Claim)> {
+    pub async fn next_batch(&mut self) -> Option<(Vec<Envelope>, LockedBatch)> {
         let stopping = self.stopping.clone();
-        stopping.run_until_cancelled(self.next_claim()).await
+        stopping.run_until_cancelled(self.lock_next()).await
     }
 
-    async fn next_claim(&mut self) -> (Vec<Envelope>, Claim) {
+    async fn lock_next(&mut self) -> (Vec<Envelope>, LockedBatch) {
         let mut backoff = Backoff::new(FIRST_DELAY, LONGEST_DELAY);
         loop {
-            // A claim that is not full would only wait for the batch under way, and what comes meanwhile for both.
+            // A batch that is not full would only wait for the one under way, and what comes meanwhile for both.
             if !self.is_behind {
-                timeout(self.wait, self.claims.in_flight.wait()).await.ok();
+                timeout(self.wait, self.locker.in_flight.wait()).await.ok();
             }
             self.notifications.before_poll();
-            let permit = self.claims.permit().await;
-            match with_time_limit(self.claims.claim(permit, self.limits)).await {
-                Ok(Some((envelopes, mut claim))) => {
+            let permit = self.locker.permit().await;
+            match with_time_limit(self.locker.lock(permit, self.limits)).await {
+                Ok(Some((envelopes, mut locked))) => {
                     self.is_behind = self.limits.are_reached_by(&envelopes);
                     let now = Instant::now();
-                    claim.is_guarded = now < *self.guarded_until.get_or_insert(now + CRASH_GUARD);
-                    return (envelopes, claim);
+                    locked.is_guarded = now < *self.guarded_until.get_or_insert(now + CRASH_GUARD);
+                    return (envelopes, locked);
                 }
                 Ok(None) => {
                     backoff.reset();
@@ -107,8 +107,8 @@ impl Consumer {
     }
 }
 
-impl ClaimLimit {
-    /// A limit over `pool`, which has one connection more than there may be claims, for the listener.
+impl BatchLocker {
+    /// Locks batches over `pool`, which has one connection more than there may be batches, for the listener.
     pub fn new(pool: PgPool) -> Self {
         let most = pool.options().get_max_connections().saturating_sub(1).max(1) as usize;
         let in_flight = TaskTracker::new();
@@ -125,19 +125,19 @@ impl ClaimLimit {
         }
     }
 
-    /// Claims the oldest events; `None` if there are none.
-    async fn claim(
+    /// Locks the oldest events; `None` if there are none.
+    async fn lock(
         &self,
         permit: OwnedSemaphorePermit,
         limits: Limits,
-    ) -> Result<Option<(Vec<Envelope>, Claim)>, sqlx::Error> {
+    ) -> Result<Option<(Vec<Envelope>, LockedBatch)>, sqlx::Error> {
         let mut transaction = database::begin(&self.pool).await?;
         let envelopes = pending::claim(&mut transaction, limits).await?;
         if envelopes.is_empty() {
             transaction.rollback().await?;
             return Ok(None);
         }
-        let claim = Claim {
+        let locked = LockedBatch {
             transaction: Some(transaction),
             pool: self.pool.clone(),
             is_guarded: false,
@@ -145,11 +145,11 @@ impl ClaimLimit {
             _permit: permit,
             _in_flight: self.in_flight.token(),
         };
-        Ok(Some((envelopes, claim)))
+        Ok(Some((envelopes, locked)))
     }
 }
 
-impl Claim {
+impl LockedBatch {
     /// Call before each attempt. Within the crash-loop guard the attempt is counted and committed, so that it
     /// is known if this process crashes on it. Leaves in `envelopes` what is still locked.
     pub async fn begin(&mut self, envelopes: &mut Vec<Envelope>) -> Result<(), sqlx::Error> {
@@ -176,7 +176,7 @@ impl Claim {
     }
 
     /// Call if the attempt could not be made: it does not count, and the events are released.
-    pub async fn put_back(&mut self, envelopes: &[Envelope]) {
+    pub async fn release(&mut self, envelopes: &[Envelope]) {
         drop(self.transaction.take());
         if self.is_counted {
             match with_time_limit(pending::count_attempt(&self.pool, envelopes, -1)).await {
