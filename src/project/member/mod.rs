@@ -34,7 +34,7 @@ pub struct Valued {
 
 /// The summary of a member's subscriptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct SubscriptionSummary {
     /// The leading subscription's status.
     pub subscription_status: Option<String>,
     /// The leading subscription's tier.
@@ -62,7 +62,7 @@ impl Valued {
     }
 
     /// Whether it has begun and continues, paid or not.
-    fn lives(&self) -> bool {
+    fn continues(&self) -> bool {
         self.has_begun() && !self.has_status(&["canceled"])
     }
 
@@ -79,19 +79,19 @@ impl Valued {
 
 /// Summarises the `subscriptions` of one member at `now`.
 #[must_use]
-pub fn standing(subscriptions: &[Valued], now: OffsetDateTime) -> Standing {
+pub fn summarise(subscriptions: &[Valued], now: OffsetDateTime) -> SubscriptionSummary {
     let leading = leading(subscriptions);
     let begun = || subscriptions.iter().filter(|it| it.has_begun());
-    let lives = subscriptions.iter().any(Valued::lives);
+    let continues = subscriptions.iter().any(Valued::continues);
     let start = begun().map(Valued::started_at).min().and_then(moment);
-    let end = if lives { Some(now) } else { begun().map(Valued::ended_at).max().and_then(moment) };
-    Standing {
+    let end = if continues { Some(now) } else { begun().map(Valued::ended_at).max().and_then(moment) };
+    SubscriptionSummary {
         subscription_status: leading.and_then(|it| it.status.clone()),
         subscription_tier: leading.and_then(|it| it.tier.clone()),
         subscription_start_date: start,
         months_subscribed: start.zip(end).map(|(start, end)| whole_months(start, end.min(now))),
         is_live: subscriptions.iter().any(|it| it.has_status(&["active", "trialing"])),
-        has_churned: begun().next().is_some() && !lives,
+        has_churned: begun().next().is_some() && !continues,
         is_behind: subscriptions.iter().any(|it| it.has_status(&["past_due", "unpaid"])),
     }
 }
@@ -99,11 +99,10 @@ pub fn standing(subscriptions: &[Valued], now: OffsetDateTime) -> Standing {
 /// The leading subscription: by status, then larger MRR (whatever the currency), then older start, then id.
 /// Those without a representable status come last.
 fn leading(subscriptions: &[Valued]) -> Option<&Valued> {
-    let place = |it: &Valued| STATUSES.iter().position(|status| it.has_status(&[status]));
-    let ranked = subscriptions.iter().filter_map(|it| Some((place(it)?, it)));
-    let key = |(place, it): &(usize, &Valued)| {
-        (*place, Reverse(it.mrr), it.started_at(), it.subscription.id.clone())
-    };
+    let rank = |it: &Valued| STATUSES.iter().position(|status| it.has_status(&[status]));
+    let ranked = subscriptions.iter().filter_map(|it| Some((rank(it)?, it)));
+    let key =
+        |(rank, it): &(usize, &Valued)| (*rank, Reverse(it.mrr), it.started_at(), it.subscription.id.clone());
     ranked.min_by_key(key).map(|(_, it)| it)
 }
 
@@ -145,12 +144,12 @@ pub struct Thresholds {
 #[must_use]
 pub fn engagement(
     last_login_at: Option<OffsetDateTime>,
-    standing: &Standing,
+    summary: &SubscriptionSummary,
     thresholds: Thresholds,
     now: OffsetDateTime,
 ) -> &'static str {
     let Some(last_login_at) = last_login_at else { return "inactive" };
-    let is_loyal = standing.is_live && standing.months_subscribed >= Some(thresholds.champion_months);
+    let is_loyal = summary.is_live && summary.months_subscribed >= Some(thresholds.champion_months);
     match full_days(last_login_at, now) {
         days if days <= thresholds.active_days && is_loyal => "champion",
         days if days <= thresholds.active_days => "active",
@@ -162,10 +161,10 @@ pub fn engagement(
 /// `churned`, `needs_attention` or `healthy`; `engagement` as the table shows it, manual or not.
 /// `waits_urgently`: an urgent ticket of theirs is overdue.
 #[must_use]
-pub fn health(standing: &Standing, engagement: &str, waits_urgently: bool) -> &'static str {
-    if standing.has_churned {
+pub fn health(summary: &SubscriptionSummary, engagement: &str, waits_urgently: bool) -> &'static str {
+    if summary.has_churned {
         "churned"
-    } else if standing.is_behind || waits_urgently || engagement == "at_risk" {
+    } else if summary.is_behind || waits_urgently || engagement == "at_risk" {
         "needs_attention"
     } else {
         "healthy"

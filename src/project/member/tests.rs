@@ -5,7 +5,8 @@ use time::macros::datetime;
 use time::{Date, Duration, Month, OffsetDateTime};
 
 use super::{
-    Revenue, Standing, Thresholds, Valued, engagement, health, main_currency, standing, whole_months,
+    Revenue, SubscriptionSummary, Thresholds, Valued, engagement, health, main_currency, summarise,
+    whole_months,
 };
 use crate::project::stripe::Subscription;
 
@@ -38,7 +39,7 @@ const APRIL: OffsetDateTime = datetime!(2026-04-01 12:00 UTC);
 
 #[test]
 fn member_without_subscriptions_has_empty_summary() {
-    assert_eq!(standing(&[], NOW), Standing::default());
+    assert_eq!(summarise(&[], NOW), SubscriptionSummary::default());
 }
 
 #[test]
@@ -47,12 +48,12 @@ fn leading_subscription_by_status_value_age_id() {
     for pair in falling {
         let stronger = valued("sub_b", pair[0], 0, APRIL);
         let weaker = valued("sub_a", pair[1], 900, MARCH);
-        let standing = standing(&[weaker, stronger], NOW);
-        assert_eq!(standing.subscription_status.as_deref(), Some(pair[0]));
+        let summary = summarise(&[weaker, stronger], NOW);
+        assert_eq!(summary.subscription_status.as_deref(), Some(pair[0]));
     }
     let lead = |one: Valued, other: Valued| {
-        let there = standing(&[one.clone(), other.clone()], NOW).subscription_tier;
-        assert_eq!(standing(&[other, one], NOW).subscription_tier, there);
+        let there = summarise(&[one.clone(), other.clone()], NOW).subscription_tier;
+        assert_eq!(summarise(&[other, one], NOW).subscription_tier, there);
         there
     };
     let active = |id, mrr, start| valued(id, "active", mrr, start);
@@ -65,8 +66,8 @@ fn leading_subscription_by_status_value_age_id() {
 fn unknown_status_is_never_leading() {
     let mut unknown = valued("sub_1", "active", 900, MARCH);
     unknown.status = None;
-    assert_eq!(standing(std::slice::from_ref(&unknown), NOW), Standing::default());
-    let both = standing(&[unknown, valued("sub_2", "canceled", 0, APRIL)], NOW);
+    assert_eq!(summarise(std::slice::from_ref(&unknown), NOW), SubscriptionSummary::default());
+    let both = summarise(&[unknown, valued("sub_2", "canceled", 0, APRIL)], NOW);
     assert_eq!(both.subscription_tier.as_deref(), Some("tier of sub_2"));
 }
 
@@ -74,21 +75,21 @@ fn unknown_status_is_never_leading() {
 fn months_count_until_the_last_subscription_ends() {
     let old = ended(valued("sub_1", "canceled", 0, MARCH), datetime!(2026-04-15 12:00 UTC));
     let new = valued("sub_2", "past_due", 100, datetime!(2026-06-01 12:00 UTC));
-    let both = standing(&[old.clone(), new], NOW);
+    let both = summarise(&[old.clone(), new], NOW);
     assert_eq!((both.subscription_start_date, both.months_subscribed), (Some(MARCH), Some(4)));
-    let alone = standing(std::slice::from_ref(&old), NOW);
+    let alone = summarise(std::slice::from_ref(&old), NOW);
     assert_eq!((alone.subscription_start_date, alone.months_subscribed), (Some(MARCH), Some(1)));
     let later = ended(valued("sub_3", "canceled", 0, APRIL), datetime!(2026-06-30 12:00 UTC));
-    assert_eq!(standing(&[old, later], NOW).months_subscribed, Some(3));
+    assert_eq!(summarise(&[old, later], NOW).months_subscribed, Some(3));
 }
 
 #[test]
 fn incomplete_subscriptions_are_not_a_start() {
     for status in ["incomplete", "incomplete_expired"] {
-        let standing = standing(&[valued("sub_1", status, 0, MARCH)], NOW);
-        assert_eq!(standing.subscription_status.as_deref(), Some(status));
-        assert_eq!((standing.subscription_start_date, standing.months_subscribed), (None, None));
-        assert!(!standing.has_churned && !standing.is_live);
+        let summary = summarise(&[valued("sub_1", status, 0, MARCH)], NOW);
+        assert_eq!(summary.subscription_status.as_deref(), Some(status));
+        assert_eq!((summary.subscription_start_date, summary.months_subscribed), (None, None));
+        assert!(!summary.has_churned && !summary.is_live);
     }
 }
 
@@ -97,9 +98,9 @@ fn missing_start_or_end_falls_back() {
     let mut old = valued("sub_1", "canceled", 0, MARCH);
     old.subscription.start_date = None;
     old.subscription.canceled_at = Some(datetime!(2026-05-02 12:00 UTC).unix_timestamp());
-    assert_eq!(standing(std::slice::from_ref(&old), NOW).months_subscribed, Some(2));
+    assert_eq!(summarise(std::slice::from_ref(&old), NOW).months_subscribed, Some(2));
     old.subscription.canceled_at = None;
-    assert_eq!(standing(&[old], NOW).months_subscribed, Some(0));
+    assert_eq!(summarise(&[old], NOW).months_subscribed, Some(0));
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn live_behind_and_churned_are_distinguished() {
         ("incomplete_expired", false, false, false),
     ];
     for (status, is_live, has_churned, is_behind) in cases {
-        let one = standing(&[valued("sub_1", status, 0, MARCH)], NOW);
+        let one = summarise(&[valued("sub_1", status, 0, MARCH)], NOW);
         assert_eq!(
             (one.is_live, one.has_churned, one.is_behind),
             (is_live, has_churned, is_behind),
@@ -123,9 +124,9 @@ fn live_behind_and_churned_are_distinguished() {
         );
     }
     let retried = [valued("sub_1", "canceled", 0, MARCH), valued("sub_2", "incomplete", 0, APRIL)];
-    assert!(standing(&retried, NOW).has_churned);
+    assert!(summarise(&retried, NOW).has_churned);
     let back = [valued("sub_1", "canceled", 0, MARCH), valued("sub_2", "paused", 0, APRIL)];
-    assert!(!standing(&back, NOW).has_churned);
+    assert!(!summarise(&back, NOW).has_churned);
 }
 
 #[test]
@@ -170,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn standing_does_not_depend_on_order(
+    fn summary_does_not_depend_on_order(
         (kept, shuffled) in proptest::collection::vec((0..8_usize, 0..3_i64, 0..90_i64), 0..6)
             .prop_map(|parts| parts.into_iter().enumerate().map(|(number, (status, mrr, days))| {
                 let start = MARCH + Duration::days(days);
@@ -179,7 +180,7 @@ proptest! {
             }).collect::<Vec<_>>())
             .prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle()))
     ) {
-        prop_assert_eq!(standing(&kept, NOW), standing(&shuffled, NOW));
+        prop_assert_eq!(summarise(&kept, NOW), summarise(&shuffled, NOW));
     }
 }
 
@@ -204,9 +205,10 @@ fn main_currency_by_mrr_then_spend_then_name() {
 
 #[test]
 fn engagement_by_full_days_since_last_login() {
-    let loyal = Standing { is_live: true, months_subscribed: Some(6), ..Standing::default() };
-    let recent = Standing { months_subscribed: Some(5), ..loyal.clone() };
-    let past = Standing { is_live: false, ..loyal.clone() };
+    let loyal =
+        SubscriptionSummary { is_live: true, months_subscribed: Some(6), ..SubscriptionSummary::default() };
+    let recent = SubscriptionSummary { months_subscribed: Some(5), ..loyal.clone() };
+    let past = SubscriptionSummary { is_live: false, ..loyal.clone() };
     let nearly = Duration::hours(24) - Duration::SECOND;
     let cases = [
         (Some(Duration::ZERO), "champion", "active"),
@@ -220,7 +222,7 @@ fn engagement_by_full_days_since_last_login() {
     for (ago, of_loyal, of_others) in cases {
         let last_login = ago.map(|ago| NOW - ago);
         assert_eq!(engagement(last_login, &loyal, THRESHOLDS, NOW), of_loyal, "{ago:?}");
-        for others in [&recent, &past, &Standing::default()] {
+        for others in [&recent, &past, &SubscriptionSummary::default()] {
             assert_eq!(engagement(last_login, others, THRESHOLDS, NOW), of_others, "{ago:?}");
         }
     }
@@ -228,12 +230,13 @@ fn engagement_by_full_days_since_last_login() {
 
 #[test]
 fn health_is_churned_before_it_needs_attention() {
-    let churned = Standing { has_churned: true, is_behind: true, ..Standing::default() };
-    let behind = Standing { is_behind: true, ..Standing::default() };
+    let churned =
+        SubscriptionSummary { has_churned: true, is_behind: true, ..SubscriptionSummary::default() };
+    let behind = SubscriptionSummary { is_behind: true, ..SubscriptionSummary::default() };
     assert_eq!(health(&churned, "at_risk", false), "churned");
     assert_eq!(health(&behind, "champion", false), "needs_attention");
-    assert_eq!(health(&Standing::default(), "at_risk", false), "needs_attention");
-    assert_eq!(health(&Standing::default(), "inactive", false), "healthy");
-    assert_eq!(health(&Standing::default(), "inactive", true), "needs_attention");
+    assert_eq!(health(&SubscriptionSummary::default(), "at_risk", false), "needs_attention");
+    assert_eq!(health(&SubscriptionSummary::default(), "inactive", false), "healthy");
+    assert_eq!(health(&SubscriptionSummary::default(), "inactive", true), "needs_attention");
     assert_eq!(health(&churned, "inactive", true), "churned");
 }

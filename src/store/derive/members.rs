@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::money;
 use super::subscriptions::TieredSubscription;
-use crate::project::member::{self, Revenue, Standing, Valued};
+use crate::project::member::{self, Revenue, SubscriptionSummary, Valued};
 use crate::project::stripe::StripeObject;
 use crate::project::supabase::tables::Metric;
 use crate::store::Rules;
@@ -48,25 +48,25 @@ pub async fn write(tx: &mut PgConnection, sources: &Sources<'_>) -> Result<(), s
     if sources.users.is_empty() && sources.payers.is_empty() {
         return Ok(());
     }
-    let standings = standings(sources);
-    write_revenue(tx, sources, &standings, &revenue(sources)).await?;
+    let summaries = summaries(sources);
+    write_revenue(tx, sources, &summaries, &revenue(sources)).await?;
     if sources.users.is_empty() {
         return Ok(());
     }
     let users: Vec<Uuid> = sources.users.iter().copied().collect();
-    let none = (Standing::default(), None);
+    let none = (SubscriptionSummary::default(), None);
     let members: Vec<Member> = load_activity(tx, &users)
         .await?
         .into_iter()
         .map(|activity| Member {
-            standing: standings.get(&activity.user_id).unwrap_or(&none).0.clone(),
+            summary: summaries.get(&activity.user_id).unwrap_or(&none).0.clone(),
             activity,
         })
         .collect();
     write_activity(tx, &members, &sources.context).await
 }
 
-fn standings(sources: &Sources<'_>) -> BTreeMap<Uuid, (Standing, Option<String>)> {
+fn summaries(sources: &Sources<'_>) -> BTreeMap<Uuid, (SubscriptionSummary, Option<String>)> {
     let mut valued = BTreeMap::<Uuid, Vec<Valued>>::new();
     for tiered in sources.subscriptions {
         if let Some(user) = sources.customers.get(&tiered.valuation.subscription.customer) {
@@ -78,7 +78,7 @@ fn standings(sources: &Sources<'_>) -> BTreeMap<Uuid, (Standing, Option<String>)
         .map(|(user, valued)| {
             // Shown even if nothing was paid yet: a trial has a currency too.
             let currency = valued.iter().map(|v| v.currency.clone()).filter(|c| !c.is_empty()).min();
-            (user, (member::standing(&valued, sources.context.as_of(user)), currency))
+            (user, (member::summarise(&valued, sources.context.as_of(user)), currency))
         })
         .collect()
 }
@@ -100,28 +100,28 @@ fn revenue(sources: &Sources<'_>) -> BTreeMap<Uuid, Vec<Revenue>> {
 async fn write_revenue(
     tx: &mut PgConnection,
     sources: &Sources<'_>,
-    standings: &BTreeMap<Uuid, (Standing, Option<String>)>,
+    summaries: &BTreeMap<Uuid, (SubscriptionSummary, Option<String>)>,
     revenue: &BTreeMap<Uuid, Vec<Revenue>>,
 ) -> Result<(), sqlx::Error> {
     let of_stripe: BTreeSet<Uuid> = sources.customers.values().copied().collect();
     let without: Vec<Uuid> = sources.users.difference(&of_stripe).copied().collect();
     let all: Vec<Uuid> = sources.users.union(sources.payers).copied().collect();
     let users: Vec<Uuid> = all.iter().copied().filter(|user| of_stripe.contains(user)).collect();
-    let none = (Standing::default(), None);
-    let standing = || users.iter().map(|user| &standings.get(user).unwrap_or(&none).0);
+    let none = (SubscriptionSummary::default(), None);
+    let summary = || users.iter().map(|user| &summaries.get(user).unwrap_or(&none).0);
     let main =
         || users.iter().map(|user| member::main_currency(revenue.get(user).map_or(&[][..], Vec::as_slice)));
     let currency = users.iter().zip(main()).map(|(user, main)| {
-        main.map(|main| main.currency.clone()).or_else(|| standings.get(user).and_then(|s| s.1.clone()))
+        main.map(|main| main.currency.clone()).or_else(|| summaries.get(user).and_then(|s| s.1.clone()))
     });
     let by_currency: Vec<(Uuid, &Revenue)> =
         revenue.iter().flat_map(|(user, all)| all.iter().map(|one| (*user, one))).collect();
     sqlx::query(WRITE_REVENUE)
         .bind(&users)
-        .bind(standing().map(|s| s.subscription_tier.as_deref()).collect::<Vec<_>>())
-        .bind(standing().map(|s| s.subscription_status.as_deref()).collect::<Vec<_>>())
-        .bind(standing().map(|s| s.subscription_start_date).collect::<Vec<_>>())
-        .bind(standing().map(|s| s.months_subscribed.unwrap_or(0)).collect::<Vec<_>>())
+        .bind(summary().map(|s| s.subscription_tier.as_deref()).collect::<Vec<_>>())
+        .bind(summary().map(|s| s.subscription_status.as_deref()).collect::<Vec<_>>())
+        .bind(summary().map(|s| s.subscription_start_date).collect::<Vec<_>>())
+        .bind(summary().map(|s| s.months_subscribed.unwrap_or(0)).collect::<Vec<_>>())
         .bind(main().map(|r| r.map_or(0, |r| r.mrr)).collect::<Vec<_>>())
         .bind(main().map(|r| r.map_or(0, |r| r.ltv)).collect::<Vec<_>>())
         .bind(main().map(|r| r.map_or(0, |r| r.total_spent)).collect::<Vec<_>>())
@@ -183,7 +183,7 @@ const WRITE_REVENUE: &str = "
 
 /// A member's activity without the counts, which SQL adds.
 pub struct Member {
-    standing: Standing,
+    summary: SubscriptionSummary,
     activity: Activity,
 }
 
@@ -256,13 +256,13 @@ pub async fn active(
     .await?;
     let mut active = Active::default();
     for ActiveMember { activity, months_subscribed, last_calculated_at, states } in loaded {
-        let standing = member::standing(&valued(states.unwrap_or_default()), context.as_of(activity.user_id));
+        let summary = member::summarise(&valued(states.unwrap_or_default()), context.as_of(activity.user_id));
         let is_current = months_subscribed.is_none_or(|months| {
-            months == standing.months_subscribed.unwrap_or(0)
+            months == summary.months_subscribed.unwrap_or(0)
                 && last_calculated_at.map(OffsetDateTime::date) == Some(context.now.date())
         });
         if last_calculated_at.is_some() && is_current {
-            active.members.push(Member { standing, activity });
+            active.members.push(Member { summary, activity });
         } else {
             active.due.insert(activity.user_id);
         }
@@ -337,11 +337,11 @@ pub async fn write_activity(
 
 /// The computed engagement, and the health that follows from the engagement shown, manual or not.
 fn engagement_and_health(member: &Member, context: &Context<'_>) -> (&'static str, &'static str) {
-    let Member { standing, activity } = member;
+    let Member { summary, activity } = member;
     let at = context.as_of(activity.user_id);
-    let computed = member::engagement(activity.last_login_at, standing, context.rules.thresholds, at);
+    let computed = member::engagement(activity.last_login_at, summary, context.rules.thresholds, at);
     let shown = activity.manual_engagement.as_deref().unwrap_or(computed);
-    (computed, member::health(standing, shown, activity.waits_urgently))
+    (computed, member::health(summary, shown, activity.waits_urgently))
 }
 
 /// A megabyte is 1,048,576 bytes; numeric's round rounds halves up. A size that the column cannot hold must not

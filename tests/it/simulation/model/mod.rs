@@ -19,7 +19,7 @@ use super::supabase_sim::TABLES;
 use mrr::Worth;
 use owner::Owner;
 use payments::Payment;
-use revenue::standing;
+use revenue::summarise;
 
 /// By table: its rows. A row may be one of several, where what came first decides.
 pub type Tables = BTreeMap<&'static str, Vec<Row>>;
@@ -207,17 +207,17 @@ impl<'a> Model<'a> {
             supabase.logins.values().filter(|(whose, _)| *whose == user).map(|(_, at)| *at).collect();
         let last = logins.iter().max().copied();
         let days = last.map(|at| (moment(NOW) - at).whole_days());
-        let standing = standing(&self.held(user));
+        let summary = summarise(&self.held(user));
         let computed = match days {
-            Some(0..=7) if standing.live && standing.months >= 6 => "champion",
+            Some(0..=7) if summary.live && summary.months >= 6 => "champion",
             Some(0..=7) => "active",
             Some(8..=30) => "at_risk",
             _ => "inactive",
         };
         let engagement = self.simulation.by_hand.get(&user).copied().unwrap_or(computed);
         let health = match () {
-            () if standing.churned => "churned",
-            () if standing.behind || engagement == "at_risk" => "needs_attention",
+            () if summary.churned => "churned",
+            () if summary.behind || engagement == "at_risk" => "needs_attention",
             () => "healthy",
         };
         let rows = |table: &str| {

@@ -98,13 +98,13 @@ impl<'a> Model<'a> {
         let of_subscription = held.iter().filter_map(|it| it.currency.clone()).min();
         let currency = main.map(|(currency, _)| (*currency).clone()).or(of_subscription);
         let leading = leading(&held);
-        let standing = standing(&held);
+        let summary = summarise(&held);
         format!(
             "user={user} tier={} status={} start={} months={} mrr={mrr} ltv={ltv} spent={spent} currency={}",
             said(leading.and_then(|it| it.tier).map(|tier| &tier.name)),
             said(leading.and_then(|it| it.status.as_ref())),
-            said(standing.start),
-            standing.months,
+            said(summary.start),
+            summary.months,
             said(currency),
         )
     }
@@ -121,7 +121,7 @@ impl<'a> Model<'a> {
 }
 
 /// What a member's subscriptions say together.
-pub(super) struct Standing {
+pub(super) struct SubscriptionSummary {
     start: Option<i64>,
     pub(super) months: i64,
     pub(super) live: bool,
@@ -129,7 +129,7 @@ pub(super) struct Standing {
     pub(super) behind: bool,
 }
 
-pub(super) fn standing(held: &[Held<'_>]) -> Standing {
+pub(super) fn summarise(held: &[Held<'_>]) -> SubscriptionSummary {
     let is = |it: &Held<'_>, statuses: &[&str]| it.status.as_deref().is_some_and(|it| statuses.contains(&it));
     let begun: Vec<&Held<'_>> = held
         .iter()
@@ -138,7 +138,7 @@ pub(super) fn standing(held: &[Held<'_>]) -> Standing {
     let is_alive = begun.iter().any(|it| !is(it, &["canceled"]));
     let start = begun.iter().map(|it| it.start).min();
     let end = if is_alive { Some(NOW) } else { begun.iter().map(|it| it.ended).max() };
-    Standing {
+    SubscriptionSummary {
         start,
         months: start.zip(end).map_or(0, |(start, end)| months(start, end.min(NOW))),
         live: held.iter().any(|it| is(it, &["active", "trialing"])),
