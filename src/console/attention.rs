@@ -17,7 +17,7 @@ use super::state::Console;
 use crate::config::console_roles::ConsoleRole;
 use crate::console::session::Session;
 use crate::ops::dead_letters::{self, Causes, Limits, Selection};
-use crate::ops::drift::{self, Check};
+use crate::ops::drift::{self, LastCheck};
 use crate::ops::events::{self, Event, Filter, State as EventState};
 use crate::ops::parked::{self, Parked};
 use crate::ops::sources::{self, Source};
@@ -42,7 +42,7 @@ struct Attention {
     /// Those that are silent.
     sources: Vec<Source>,
     /// The last comparisons.
-    checks: Vec<Check>,
+    checks: Vec<LastCheck>,
     now: OffsetDateTime,
 }
 

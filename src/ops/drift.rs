@@ -18,7 +18,7 @@ const VALUE_MAX_CHARS: usize = 200;
 /// A comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, FromRow, utoipa::ToSchema)]
 #[schema(as = DriftCheck)]
-pub struct Check {
+pub struct LastCheck {
     /// The command: `reconcile stripe`, `reconcile supabase`, `reconcile twilio` or `rebuild`.
     pub name: String,
     /// When it ended.
@@ -33,11 +33,11 @@ pub struct Check {
     /// How many of them differ still.
     pub remaining: i64,
     /// The first of those that differed, at most 50.
-    #[schema(value_type = Vec<Difference>)]
-    pub differences: Json<Vec<Difference>>,
+    #[schema(value_type = Vec<StoredDifference>)]
+    pub differences: Json<Vec<StoredDifference>>,
 }
 
-impl Check {
+impl LastCheck {
     /// The command that fixes what differs still.
     #[must_use]
     pub fn fix(&self) -> String {
@@ -49,7 +49,7 @@ impl Check {
 /// Something that differed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = DriftDifference)]
-pub struct Difference {
+pub struct StoredDifference {
     /// The object or row.
     pub object: String,
     /// Its field; `missing`, say, where the object as a whole differs.
@@ -64,14 +64,14 @@ pub struct Difference {
 
 /// The first differences of a comparison.
 #[derive(Debug, Default)]
-pub(super) struct Sample(Vec<Difference>);
+pub(super) struct Sample(Vec<StoredDifference>);
 
 impl Sample {
     /// Adds one, up to the limit.
     pub(super) fn add(&mut self, object: impl FnOnce() -> String, field: &str, here: &Value, there: &Value) {
         if self.0.len() < STORED_MAX {
             let (here, there) = (cut(here), cut(there));
-            self.0.push(Difference { object: object(), field: field.to_owned(), here, there });
+            self.0.push(StoredDifference { object: object(), field: field.to_owned(), here, there });
         }
     }
 
@@ -135,7 +135,7 @@ fn cut(value: &Value) -> Value {
 }
 
 /// The last comparison of each kind.
-pub async fn last(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
+pub async fn last(pool: &PgPool) -> Result<Vec<LastCheck>, sqlx::Error> {
     let select =
         "select name, at, actor, is_fix, found, remaining, differences from ingest.last_checks order by name";
     sqlx::query_as(select).fetch_all(pool).await

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
-use super::drift::{self, Check};
+use super::drift::{self, LastCheck};
 use super::sources::{self, Source};
 use crate::database;
 
@@ -31,7 +31,7 @@ pub struct Overview {
     /// When each source was last heard of, how often that is usual, and whether it is silent.
     pub sources: Vec<Source>,
     /// The last comparison of each kind, and what differed.
-    pub checks: Vec<Check>,
+    pub checks: Vec<LastCheck>,
 }
 
 /// The accounts.

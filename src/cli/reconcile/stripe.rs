@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::ops::ledger::parse_since;
 use crate::ops::progress::Progress;
 use crate::ops::reconcile::Options;
-use crate::ops::reconcile::stripe::{self, Drift, Drifted, Report};
+use crate::ops::reconcile::stripe::{self, DriftedObject, ObjectDrift, Report};
 
 /// Compare every object of Stripe's API with what the events have reported.
 ///
@@ -34,7 +34,7 @@ pub(super) struct StripeArgs {
 pub(super) async fn run(args: StripeArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let options = Options { fix: args.fix, since: args.since };
     let mut findings = Findings::new(args.json, args.limit);
-    let show = |drifted: &Drifted| {
+    let show = |drifted: &DriftedObject| {
         findings.show(drifted, lines);
     };
     let report = run_stripe("reconcile", options, config, clock, show).await?;
@@ -59,7 +59,7 @@ pub async fn run_stripe(
     options: Options,
     config: &Config,
     clock: &Clock,
-    show: impl FnMut(&Drifted),
+    show: impl FnMut(&DriftedObject),
 ) -> anyhow::Result<Report> {
     let (store, api) = stripe_api::open(config, clock)?;
     let mut progress = Progress::on_stderr(command);
@@ -71,17 +71,17 @@ pub async fn run_stripe(
     }
 }
 
-fn lines(drifted: &Drifted) -> String {
-    let Drifted { kind, id, customer, drift, fields, is_fixed } = drifted;
+fn lines(drifted: &DriftedObject) -> String {
+    let DriftedObject { kind, id, customer, drift, fields, is_fixed } = drifted;
     let of = customer.as_deref().filter(|customer| customer != id).map(|it| format!(" of {it}"));
     let name = format!("{kind} {id}{}", of.unwrap_or_default());
     let fixed = if *is_fixed { ", fixed" } else { "" };
     match drift {
-        Drift::Missing => format!("{name}: not known here{fixed}"),
-        Drift::NotAtStripe => format!("{name}: not known to Stripe"),
-        Drift::DeletedAtStripe => format!("{name}: deleted at Stripe, its terms still apply"),
-        Drift::Differs => {
-            let field = |it: &stripe::Difference| {
+        ObjectDrift::Missing => format!("{name}: not known here{fixed}"),
+        ObjectDrift::NotAtStripe => format!("{name}: not known to Stripe"),
+        ObjectDrift::DeletedAtStripe => format!("{name}: deleted at Stripe, its terms still apply"),
+        ObjectDrift::Differs => {
+            let field = |it: &stripe::FieldDifference| {
                 format!("\n    {}: {} -> {}", it.field, short(&it.here), short(&it.stripe))
             };
             format!("{name}: here -> at Stripe{fixed}{}", fields.iter().map(field).collect::<String>())

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database;
 use crate::ops::progress::Progress;
-use crate::ops::reconcile::supabase::{self, Drift, FixedBy, Report, Whose};
+use crate::ops::reconcile::supabase::{self, DriftedValue, FixedBy, Report, Whose};
 use crate::store::{Rules, Store, StoreError};
 
 /// Compare activity and revenue with a recount of the facts, the facts with the application's tables, campaigns with their
@@ -32,7 +32,7 @@ pub(super) async fn run(args: SupabaseArgs, config: &Config, clock: &Clock) -> a
     let store = Store::new(pool, clock.clone(), Rules::new(config));
     let mut progress = Progress::on_stderr("reconcile");
     let (mut findings, mut total) = (Findings::new(args.json, args.limit), 0);
-    let show = |drift: &Drift| {
+    let show = |drift: &DriftedValue| {
         total += 1;
         findings.show(drift, line);
     };
@@ -64,8 +64,8 @@ fn exit(report: &Report) -> Exit {
     }
 }
 
-fn line(drift: &Drift) -> String {
-    let Drift {
+fn line(drift: &DriftedValue) -> String {
+    let DriftedValue {
         whose: Whose::Member(id) | Whose::Campaign(id) | Whose::Ticket(id) | Whose::Message(id),
         field,
         here,
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn drift_line_names_owner_field_and_count() {
-        let drift = Drift {
+        let drift = DriftedValue {
             whose: Whose::Member(Uuid::nil()),
             field: "storage.objects (files)".to_owned(),
             here: None,

@@ -12,7 +12,9 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::ledger::parse_since;
 use crate::ops::progress::Progress;
-use crate::ops::reconcile::twilio::{self, Drift, Drifted, Field, Options, ReconcileError, Report};
+use crate::ops::reconcile::twilio::{
+    self, DriftedField, DriftedMessage, MessageDrift, Options, ReconcileError, Report,
+};
 use crate::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
 use crate::store::{Rules, Store, StoreError};
 
@@ -42,7 +44,7 @@ pub(super) struct TwilioArgs {
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     let options = Options { fix: args.fix, sent: Sent { since: args.since, until: args.until } };
     let mut findings = Findings::new(args.json, args.limit);
-    let show = |drifted: &Drifted| {
+    let show = |drifted: &DriftedMessage| {
         findings.show(drifted, lines);
     };
     let report = run_twilio("reconcile", options, config, clock, show).await?;
@@ -63,7 +65,7 @@ pub async fn run_twilio(
     options: Options,
     config: &Config,
     clock: &Clock,
-    show: impl FnMut(&Drifted),
+    show: impl FnMut(&DriftedMessage),
 ) -> anyhow::Result<Report> {
     let api = TwilioApi::new(config).map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
     let missing = "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKENS are not both set: Twilio's console shows them under Account Info";
@@ -114,13 +116,13 @@ fn resume(reached: Option<OffsetDateTime>) -> String {
     }
 }
 
-fn lines(drifted: &Drifted) -> String {
-    let Drifted { sid, direction, drift, fields, is_fixed } = drifted;
+fn lines(drifted: &DriftedMessage) -> String {
+    let DriftedMessage { sid, direction, drift, fields, is_fixed } = drifted;
     let fixed = if *is_fixed { ", fixed" } else { "" };
-    if *drift == Drift::Missing {
+    if *drift == MessageDrift::Missing {
         return format!("{direction} {sid}: not known here{fixed}");
     }
-    let field = |it: &Field| {
+    let field = |it: &DriftedField| {
         format!(
             "\n    {}: {} -> {}",
             it.field,

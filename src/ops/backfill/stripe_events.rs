@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::envelope::{Envelope, Origin, peek};
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
-use crate::ops::reconcile::stripe::{ReconcileError, related_ids};
+use crate::ops::reconcile::stripe::{Forgotten, ReconcileError};
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::store::{Store, StoreError};
 
@@ -98,12 +98,11 @@ pub async fn run(
 /// Leaves out what was made before a person was forgotten, about an object that was theirs: the events that were received
 /// are known, and the others would bring the person back.
 async fn without_forgotten(store: &Store, events: Vec<Value>) -> Result<Vec<Value>, StoreError> {
-    let related: Vec<&str> = events.iter().flat_map(|event| related_ids(&event["data"]["object"])).collect();
-    let forgotten = store.forgotten_objects(&related).await?;
+    let objects: Vec<&Value> = events.iter().map(|event| &event["data"]["object"]).collect();
+    let forgotten = Forgotten::among(store, &objects).await?;
     let is_wanted = |event: &Value| {
         let created = event["created"].as_i64().unwrap_or_default();
-        let related = related_ids(&event["data"]["object"]).into_iter();
-        !related.filter_map(|id| forgotten.get(id)).any(|at| created <= at.unix_timestamp())
+        forgotten.at(&event["data"]["object"]).is_none_or(|at| created > at.unix_timestamp())
     };
     Ok(events.into_iter().filter(is_wanted).collect())
 }

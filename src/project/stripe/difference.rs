@@ -9,7 +9,7 @@ use super::{Discount, Invoice, Price, StripeObject, Subscription};
 
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Difference {
+pub struct FieldDifference {
     /// The path of a stored field: `status`, `items[0].price.unit_amount`.
     pub field: String,
     /// What the events have reported.
@@ -21,7 +21,7 @@ pub struct Difference {
 /// The fields in which `shown` by the API differs from the `fact`. `strictly`: representations count too, for
 /// an object of which too little is stored.
 #[must_use]
-pub fn differences(fact: &StripeObject, shown: &StripeObject, strictly: bool) -> Vec<Difference> {
+pub fn differences(fact: &StripeObject, shown: &StripeObject, strictly: bool) -> Vec<FieldDifference> {
     let (mut here, mut there) = (fact.clone(), shown.clone());
     there.merge_sticky(fact);
     if let (StripeObject::Subscription(here), StripeObject::Subscription(there)) = (&mut here, &mut there) {
@@ -133,7 +133,7 @@ fn normalise_discounts(here: &mut Discount, there: &mut Discount) {
     }
 }
 
-fn compare(field: &str, here: &Value, there: &Value, found: &mut Vec<Difference>) {
+fn compare(field: &str, here: &Value, there: &Value, found: &mut Vec<FieldDifference>) {
     match (here, there) {
         (Value::Object(here), Value::Object(there)) => compare_members(field, here, there, found),
         (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
@@ -144,7 +144,7 @@ fn compare(field: &str, here: &Value, there: &Value, found: &mut Vec<Difference>
         _ if here == there || is_same_decimal(field, here, there) => {}
         _ => {
             let (here, stripe) = (here.clone(), there.clone());
-            found.push(Difference { field: field.to_owned(), here, stripe });
+            found.push(FieldDifference { field: field.to_owned(), here, stripe });
         }
     }
 }
@@ -153,7 +153,7 @@ fn compare_members(
     field: &str,
     here: &Map<String, Value>,
     there: &Map<String, Value>,
-    found: &mut Vec<Difference>,
+    found: &mut Vec<FieldDifference>,
 ) {
     let only_there = there.keys().filter(|key| !here.contains_key(*key));
     for key in here.keys().chain(only_there) {

@@ -27,7 +27,7 @@ pub use self::lifecycle::KNOWN_STATUSES;
 pub use self::unknown_value::UnknownValue;
 pub use admission::{Admission, NotCounted, StripeMode};
 pub use body::read_fields;
-pub use difference::{Difference, differences};
+pub use difference::{FieldDifference, differences};
 pub use event::read;
 pub use field::AMOUNT_MAX;
 pub use kind::Kind;

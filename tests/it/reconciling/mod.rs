@@ -14,7 +14,9 @@ use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::Options;
-use memberflow::ops::reconcile::stripe::{self as reconcile, Drift, Drifted, ReconcileError, Report};
+use memberflow::ops::reconcile::stripe::{
+    self as reconcile, DriftedObject, ObjectDrift, ReconcileError, Report,
+};
 use memberflow::ops::stripe_api::StripeApi;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -42,10 +44,10 @@ async fn compared(
     app: &TestApp,
     now: OffsetDateTime,
     options: Options,
-) -> Result<(Report, Vec<Drifted>), ReconcileError> {
+) -> Result<(Report, Vec<DriftedObject>), ReconcileError> {
     let mut drifted = Vec::new();
     let (store, clock) = (app.store_at(now), Clock::fixed(now));
-    let show = |one: &Drifted| drifted.push(one.clone());
+    let show = |one: &DriftedObject| drifted.push(one.clone());
     let report =
         reconcile::run(&store, &api(account, app), &clock, options, &mut Progress::Silent, show).await?;
     Ok((report, drifted))
@@ -55,14 +57,14 @@ const COMPARE: Options = Options { fix: false, since: None };
 const FIX: Options = Options { fix: true, since: None };
 
 /// Each object that differs in one line: `subscription sub_1 status,ended_at`.
-fn lines(drifted: &[Drifted]) -> Vec<String> {
-    let line = |one: &Drifted| {
+fn lines(drifted: &[DriftedObject]) -> Vec<String> {
+    let line = |one: &DriftedObject| {
         let fields: Vec<&str> = one.fields.iter().map(|field| field.field.as_str()).collect();
         let how = match one.drift {
-            Drift::Differs => fields.join(","),
-            Drift::Missing => "missing".to_owned(),
-            Drift::NotAtStripe => "not at Stripe".to_owned(),
-            Drift::DeletedAtStripe => "deleted at Stripe".to_owned(),
+            ObjectDrift::Differs => fields.join(","),
+            ObjectDrift::Missing => "missing".to_owned(),
+            ObjectDrift::NotAtStripe => "not at Stripe".to_owned(),
+            ObjectDrift::DeletedAtStripe => "deleted at Stripe".to_owned(),
         };
         format!("{} {} {how}", one.kind, one.id)
     };

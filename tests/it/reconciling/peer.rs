@@ -8,7 +8,7 @@ use memberflow::clock::Clock;
 use memberflow::config::Config;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::Options;
-use memberflow::ops::reconcile::stripe::{self as reconcile, Drifted, Report};
+use memberflow::ops::reconcile::stripe::{self as reconcile, DriftedObject, Report};
 use memberflow::ops::stripe_api::StripeApi;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -82,8 +82,8 @@ async fn run(peer: &Peer, app: &TestApp, options: Options) -> (Report, Vec<Strin
     let api = StripeApi::rate_limited(&config).unwrap().unwrap();
     let now = Clock::System.now();
     let store = app.store_at(now);
-    let mut drifted: Vec<Drifted> = Vec::new();
-    let show = |one: &Drifted| drifted.push(one.clone());
+    let mut drifted: Vec<DriftedObject> = Vec::new();
+    let show = |one: &DriftedObject| drifted.push(one.clone());
     let clock = Clock::fixed(now);
     let report = reconcile::run(&store, &api, &clock, options, &mut Progress::Silent, show).await.unwrap();
     (report, lines(&drifted))

@@ -5,7 +5,7 @@ use memberflow::config::Config;
 use memberflow::envelope::Envelope;
 use memberflow::ops::backfill::tables;
 use memberflow::ops::progress::Progress;
-use memberflow::ops::reconcile::supabase::{self, Drift, FixedBy, Report};
+use memberflow::ops::reconcile::supabase::{self, DriftedValue, FixedBy, Report};
 use memberflow::project::supabase::ActivityTables;
 use memberflow::store::backfill::Scope;
 use memberflow::store::{Rules, Store};
@@ -69,7 +69,7 @@ async fn in_step() -> TestApp {
 
 async fn compared(app: &TestApp, fix: bool) -> (Report, Vec<String>) {
     let mut lines = Vec::new();
-    let show = |it: &Drift| {
+    let show = |it: &DriftedValue| {
         let value = |value: &Option<String>| value.clone().unwrap_or_default();
         lines.push(format!(
             "{} {} -> {} by {}",

@@ -4,7 +4,9 @@ use memberflow::clock::Clock;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 use memberflow::ops::reconcile::supabase;
-use memberflow::ops::reconcile::twilio::{self, Drift, Drifted, Options, ReconcileError, Report};
+use memberflow::ops::reconcile::twilio::{
+    self, DriftedMessage, MessageDrift, Options, ReconcileError, Report,
+};
 use memberflow::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -21,10 +23,10 @@ async fn compared(
     account: &TwilioAccount,
     app: &TestApp,
     options: Options,
-) -> Result<(Report, Vec<Drifted>), ReconcileError> {
+) -> Result<(Report, Vec<DriftedMessage>), ReconcileError> {
     let api = TwilioApi::new(&account.config(app.database.url())).unwrap().unwrap();
     let mut drifted = Vec::new();
-    let show = |one: &Drifted| drifted.push(one.clone());
+    let show = |one: &DriftedMessage| drifted.push(one.clone());
     let clock = Clock::fixed(NOW);
     let report =
         twilio::run(&app.store, &api, &clock, options, &mut Progress::Silent, &mut None, show).await?;
@@ -33,9 +35,9 @@ async fn compared(
 
 /// Each message that differs in one line: `SM…1 status,error_code`.
 async fn lines(account: &TwilioAccount, app: &TestApp, options: Options) -> Vec<String> {
-    let line = |one: &Drifted| {
+    let line = |one: &DriftedMessage| {
         let fields: Vec<&str> = one.fields.iter().map(|field| field.field).collect();
-        let how = if one.drift == Drift::Missing { "missing".to_owned() } else { fields.join(",") };
+        let how = if one.drift == MessageDrift::Missing { "missing".to_owned() } else { fields.join(",") };
         format!("{} {how}", one.sid.trim_start_matches("SM").trim_start_matches('0'))
     };
     let mut lines: Vec<String> = compared(account, app, options).await.unwrap().1.iter().map(line).collect();
@@ -254,8 +256,9 @@ async fn differing_rows_are_named_until_a_rebuild() {
     app.apply([incoming(1, 1, "Hello"), incoming(2, 2, "Hi"), callback(3, 1, "sent", "")]).await;
     let found = async || {
         let mut found = Vec::new();
-        let show =
-            |it: &supabase::Drift| found.push((it.here.clone(), it.recount.clone(), it.fixed_by.command()));
+        let show = |it: &supabase::DriftedValue| {
+            found.push((it.here.clone(), it.recount.clone(), it.fixed_by.command()));
+        };
         supabase::run(&app.store, false, &mut Progress::Silent, show).await.unwrap();
         found.sort();
         found

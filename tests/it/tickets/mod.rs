@@ -87,7 +87,7 @@ async fn derived(app: &TestApp, ticket: Uuid) -> Value {
 
 async fn differences(app: &TestApp, fix: bool) -> Vec<String> {
     let mut fields = Vec::new();
-    let note = |drift: &supabase::Drift| fields.push(drift.field.clone());
+    let note = |drift: &supabase::DriftedValue| fields.push(drift.field.clone());
     supabase::run(&app.store, fix, &mut Progress::Silent, note).await.unwrap();
     fields
 }

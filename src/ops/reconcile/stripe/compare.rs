@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Internal, Snapshot};
 use crate::project::stripe::snapshot::ApiObject;
-use crate::project::stripe::{Difference, StripeObject, differences};
+use crate::project::stripe::{FieldDifference, StripeObject, differences};
 use crate::store::known::{Fact, Known};
 
 /// The type of events that hold a snapshot.
@@ -20,7 +20,7 @@ const EMPTIED: [&str; 4] = ["email", "user_ids", "client_reference_id", "descrip
 /// How an object differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Drift {
+pub enum ObjectDrift {
     /// The API has it, and no event has reported it.
     Missing,
     /// The API shows other values than the events have reported.
@@ -33,7 +33,7 @@ pub enum Drift {
 
 /// An object that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Drifted {
+pub struct DriftedObject {
     /// Stripe's name of its kind.
     pub kind: String,
     /// Stripe's id.
@@ -41,9 +41,9 @@ pub struct Drifted {
     /// The customer that it names.
     pub customer: Option<String>,
     /// How.
-    pub drift: Drift,
+    pub drift: ObjectDrift,
     /// The fields that differ.
-    pub fields: Vec<Difference>,
+    pub fields: Vec<FieldDifference>,
     /// An event with the object as the API shows it was applied.
     #[serde(rename = "mended")]
     pub is_fixed: bool,
@@ -51,7 +51,7 @@ pub struct Drifted {
 
 /// An object that differs, and the event that fixes it, if one can.
 pub(super) struct Compared {
-    pub drifted: Drifted,
+    pub drifted: DriftedObject,
     pub event: Option<Envelope>,
 }
 
@@ -60,15 +60,6 @@ pub(super) struct ReadFrom {
     pub at: OffsetDateTime,
     pub livemode: Option<bool>,
     pub account: Option<String>,
-}
-
-/// The ids by which an object of the API is recognised as a forgotten person's: its own, its customer's, and that of the
-/// payment that it is part of.
-pub(in crate::ops) fn related_ids(object: &Value) -> Vec<&str> {
-    ["id", "customer", "charge", "payment_intent", "invoice"]
-        .into_iter()
-        .filter_map(|field| object[field].as_str().or_else(|| object[field]["id"].as_str()))
-        .collect()
 }
 
 /// Compares an object of the API with what is `known` of it. `None` if nothing differs. Of a forgotten person the emptied
@@ -91,11 +82,11 @@ pub(super) fn compare(
         return None;
     }
     let state = &shown.state;
-    let drifted = Drifted {
+    let drifted = DriftedObject {
         kind: state.kind().to_owned(),
         id: state.id().to_owned(),
         customer: state.customer_id().map(ToOwned::to_owned),
-        drift: if fact.is_some() { Drift::Differs } else { Drift::Missing },
+        drift: if fact.is_some() { ObjectDrift::Differs } else { ObjectDrift::Missing },
         fields,
         is_fixed: false,
     };
@@ -111,12 +102,12 @@ fn is_emptied(field: &str) -> bool {
     field.split(['.', '[']).next().is_some_and(|name| EMPTIED.contains(&name))
 }
 
-fn fields(fact: &Fact, shown: &ApiObject, known: Option<&Known>) -> Vec<Difference> {
+fn fields(fact: &Fact, shown: &ApiObject, known: Option<&Known>) -> Vec<FieldDifference> {
     let is_parked = |reason: &str| known.is_some_and(|known| known.parked.contains(reason));
     let strictly = is_parked("unresolved_discount") || is_parked("estimated_mrr");
     let mut fields = differences(&fact.state, &shown.state, strictly);
     let mut flag = |field: &str, here: Value| {
-        fields.push(Difference { field: field.to_owned(), here, stripe: Value::Null });
+        fields.push(FieldDifference { field: field.to_owned(), here, stripe: Value::Null });
     };
     if fact.is_tied {
         flag("tied", json!(true));

@@ -6,8 +6,9 @@
 //! stored among the events, so a rebuild applies it again. None is written of an object of a forgotten person.
 
 mod compare;
+mod forgotten;
 mod lists;
-mod walk;
+mod scan;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -23,9 +24,9 @@ use crate::ops::progress::Progress;
 use crate::ops::stripe_api::{StripeApi, StripeApiError};
 use crate::store::{Store, StoreError};
 
-pub(in crate::ops) use self::compare::related_ids;
-pub use self::compare::{Drift, Drifted, SNAPSHOT};
-pub use crate::project::stripe::Difference;
+pub use self::compare::{DriftedObject, ObjectDrift, SNAPSHOT};
+pub(in crate::ops) use self::forgotten::Forgotten;
+pub use crate::project::stripe::FieldDifference;
 
 /// The result.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -92,7 +93,7 @@ pub async fn run(
     clock: &Clock,
     options: Options,
     progress: &mut Progress,
-    mut show: impl FnMut(&Drifted),
+    mut show: impl FnMut(&DriftedObject),
 ) -> Result<Report, ReconcileError> {
     let begun = Instant::now();
     if options.fix {
@@ -100,14 +101,14 @@ pub async fn run(
         store.initial_import().await?;
     }
     let mut sample = Sample::default();
-    let note_and_show = |drifted: &Drifted| {
+    let note_and_show = |drifted: &DriftedObject| {
         note_differences(&mut sample, drifted);
         show(drifted);
     };
-    let mut walk = walk::Walk::new(store, api, clock, options, note_and_show);
-    let result = walk.all(progress).await;
+    let mut scan = scan::Scan::new(store, api, clock, options, note_and_show);
+    let result = scan.all(progress).await;
     progress.finish();
-    let mut report = walk.report;
+    let mut report = scan.report;
     report.took = begun.elapsed();
     if report.fixed > 0 {
         audit(store, "reconcile stripe", options.since, &report).await?;
@@ -124,14 +125,14 @@ pub async fn run(
     Ok(report)
 }
 
-fn note_differences(sample: &mut Sample, drifted: &Drifted) {
+fn note_differences(sample: &mut Sample, drifted: &DriftedObject) {
     let object = || format!("{} {}", drifted.kind, drifted.id);
     let whole = match drifted.drift {
         // No drift.
-        Drift::DeletedAtStripe => return,
-        Drift::Missing => "missing",
-        Drift::NotAtStripe => "not at Stripe",
-        Drift::Differs => "",
+        ObjectDrift::DeletedAtStripe => return,
+        ObjectDrift::Missing => "missing",
+        ObjectDrift::NotAtStripe => "not at Stripe",
+        ObjectDrift::Differs => "",
     };
     if !whole.is_empty() {
         sample.add(object, whole, &Value::Null, &Value::Null);

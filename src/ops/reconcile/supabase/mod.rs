@@ -17,7 +17,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use uuid::Uuid;
 
-pub use report::{Drift, FixedBy, Report, Whose};
+pub use report::{DriftedValue, FixedBy, Report, Whose};
 
 use checks::{About, Check, campaigns, leads, mapped, members, messages, tickets};
 
@@ -36,7 +36,7 @@ pub async fn run(
     store: &Store,
     fix: bool,
     progress: &mut Progress,
-    mut show: impl FnMut(&Drift),
+    mut show: impl FnMut(&DriftedValue),
 ) -> Result<Report, StoreError> {
     let mut sample = drift::Sample::default();
     let mut compared = compare(store, progress, |difference| {
@@ -80,8 +80,8 @@ async fn fix_and_compare(
     Ok(compared)
 }
 
-fn note_difference(sample: &mut drift::Sample, difference: &Drift) {
-    let Drift { whose, field, here, recount, .. } = difference;
+fn note_difference(sample: &mut drift::Sample, difference: &DriftedValue) {
+    let DriftedValue { whose, field, here, recount, .. } = difference;
     let object = || match whose {
         Whose::Member(id) => format!("member {id}"),
         Whose::Campaign(id) => format!("campaign {id}"),
@@ -115,7 +115,7 @@ struct Compared {
 async fn compare(
     store: &Store,
     progress: &mut Progress,
-    mut show: impl FnMut(&Drift),
+    mut show: impl FnMut(&DriftedValue),
 ) -> Result<Compared, StoreError> {
     let mut compared = Compared::default();
     // One snapshot for all: what is applied meanwhile is no difference.
@@ -142,7 +142,7 @@ async fn compare(
         while let Some(Differing { id, place, here, recount }) = rows.try_next().await? {
             let field = check.fields[place.unsigned_abs() as usize].name.clone().into_owned();
             let (whose, fixed_by) = (compared.note(check, id), check.fixed_by);
-            let drift = Drift { whose, field, here, recount, fixed_by };
+            let drift = DriftedValue { whose, field, here, recount, fixed_by };
             show(&drift);
         }
     }

@@ -50,7 +50,7 @@ pub enum Whose {
 
 /// A field of a member, a campaign, a ticket or a text message that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Drift {
+pub struct DriftedValue {
     /// Whose it is.
     #[serde(flatten)]
     pub whose: Whose,

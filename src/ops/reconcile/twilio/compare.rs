@@ -10,7 +10,7 @@ use crate::store::sms::KnownSms;
 /// How a message differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Drift {
+pub enum MessageDrift {
     /// The API has it, and there is no report of it.
     Missing,
     /// The API shows more or other values than the reports.
@@ -19,7 +19,7 @@ pub enum Drift {
 
 /// A field that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Field {
+pub struct DriftedField {
     /// Its name.
     pub field: &'static str,
     /// What follows from the reports.
@@ -30,15 +30,15 @@ pub struct Field {
 
 /// A message that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Drifted {
+pub struct DriftedMessage {
     /// Twilio's id.
     pub sid: String,
     /// `inbound` or `outbound`.
     pub direction: &'static str,
     /// How.
-    pub drift: Drift,
+    pub drift: MessageDrift,
     /// The fields that differ.
-    pub fields: Vec<Field>,
+    pub fields: Vec<DriftedField>,
     /// An event with the message as the API shows it was applied.
     #[serde(rename = "mended")]
     pub is_fixed: bool,
@@ -52,7 +52,7 @@ pub(super) struct ListedMessage {
 }
 
 /// Compares a message of the API with what is `known` of it. `None` if nothing differs.
-pub(super) fn compare(listed: &ListedMessage, known: Option<&KnownSms>) -> Option<Drifted> {
+pub(super) fn compare(listed: &ListedMessage, known: Option<&KnownSms>) -> Option<DriftedMessage> {
     if known.is_some_and(|known| known.is_forgotten) {
         return None;
     }
@@ -67,10 +67,10 @@ pub(super) fn compare(listed: &ListedMessage, known: Option<&KnownSms>) -> Optio
     if reported.is_some() && fields.is_empty() {
         return None;
     }
-    Some(Drifted {
+    Some(DriftedMessage {
         sid: listed.sid.clone(),
         direction: after.direction,
-        drift: if reported.is_some() { Drift::Differs } else { Drift::Missing },
+        drift: if reported.is_some() { MessageDrift::Differs } else { MessageDrift::Missing },
         fields,
         is_fixed: false,
     })
@@ -83,7 +83,7 @@ fn fields(
     after: &Row,
     written: Option<&str>,
     consent: (Option<Consent>, Option<Consent>),
-) -> Vec<Field> {
+) -> Vec<DriftedField> {
     let text = |row: &Row| row.body.clone().filter(|it| !it.is_empty());
     let here = text(before).or_else(|| written.map(str::to_owned));
     let body = here.clone().or_else(|| text(after));
@@ -102,6 +102,6 @@ fn fields(
     ]
     .into_iter()
     .filter(|(_, here, twilio)| here != twilio)
-    .map(|(field, here, twilio)| Field { field, here, twilio })
+    .map(|(field, here, twilio)| DriftedField { field, here, twilio })
     .collect()
 }

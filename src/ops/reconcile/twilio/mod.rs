@@ -25,7 +25,7 @@ use crate::project::Payload;
 use crate::project::twilio::{self, Media};
 use crate::store::{Store, StoreError};
 
-pub use compare::{Drift, Drifted, Field};
+pub use compare::{DriftedField, DriftedMessage, MessageDrift};
 
 use compare::{ListedMessage, compare};
 
@@ -94,19 +94,19 @@ pub async fn run(
     options: Options,
     progress: &mut Progress,
     reached: &mut Option<OffsetDateTime>,
-    mut show: impl FnMut(&Drifted),
+    mut show: impl FnMut(&DriftedMessage),
 ) -> Result<Report, ReconcileError> {
     let begun = Instant::now();
     let report = Report { fix: options.fix, ..Report::default() };
     let mut sample = Sample::default();
-    let show = |drifted: &Drifted| {
+    let show = |drifted: &DriftedMessage| {
         note_differences(&mut sample, drifted);
         show(drifted);
     };
-    let mut walk = Walk { store, api, clock, options, show, report, reached, seen: HashSet::new() };
-    let result = walk.all(progress).await;
+    let mut scan = Scan { store, api, clock, options, show, report, reached, seen: HashSet::new() };
+    let result = scan.all(progress).await;
     progress.finish();
-    let mut report = walk.report;
+    let mut report = scan.report;
     report.took = begun.elapsed();
     if report.fixed > 0 {
         audit(store, "reconcile twilio", options.sent.since, &report).await?;
@@ -123,9 +123,9 @@ pub async fn run(
     Ok(report)
 }
 
-fn note_differences(sample: &mut Sample, drifted: &Drifted) {
+fn note_differences(sample: &mut Sample, drifted: &DriftedMessage) {
     let object = || format!("{} message {}", drifted.direction, drifted.sid);
-    if drifted.drift == Drift::Missing {
+    if drifted.drift == MessageDrift::Missing {
         sample.add(object, "missing", &Value::Null, &Value::Null);
     }
     for field in &drifted.fields {
@@ -133,7 +133,8 @@ fn note_differences(sample: &mut Sample, drifted: &Drifted) {
     }
 }
 
-struct Walk<'a, S> {
+/// One run over the list, which compares each message, shows what differs and fixes it if requested.
+struct Scan<'a, S> {
     store: &'a Store,
     api: &'a TwilioApi,
     clock: &'a Clock,
@@ -145,7 +146,7 @@ struct Walk<'a, S> {
     seen: HashSet<String>,
 }
 
-impl<S: FnMut(&Drifted)> Walk<'_, S> {
+impl<S: FnMut(&DriftedMessage)> Scan<'_, S> {
     async fn all(&mut self, progress: &mut Progress) -> Result<(), ReconcileError> {
         progress.begin("messages", 0);
         let mut next: Option<String> = None;
@@ -182,7 +183,7 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
             };
             self.report.messages += 1;
             if let Some(one) = compare(&listed, known) {
-                drifted.push(Drifted { is_fixed: self.options.fix, ..one });
+                drifted.push(DriftedMessage { is_fixed: self.options.fix, ..one });
                 events.push(listed.event);
             }
         }
@@ -191,8 +192,8 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
         }
         for one in drifted {
             match one.drift {
-                Drift::Missing => self.report.missing += 1,
-                Drift::Differs => self.report.differing += 1,
+                MessageDrift::Missing => self.report.missing += 1,
+                MessageDrift::Differs => self.report.differing += 1,
             }
             self.report.fixed += u64::from(one.is_fixed);
             (self.show)(&one);

@@ -1,4 +1,4 @@
-//! Reads the lists of the API, page by page.
+//! Reads the lists of the API page by page, and compares their objects.
 
 mod discounts;
 mod unlisted;
@@ -9,7 +9,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::compare::{Drifted, ReadFrom, compare, related_ids};
+use super::compare::{DriftedObject, ReadFrom, compare};
+use super::forgotten::Forgotten;
 use super::lists::{LISTS, List, of_kind};
 use super::whole::complete;
 use super::{Options, ReconcileError, Report};
@@ -24,7 +25,8 @@ use crate::store::known::Flagged;
 /// The most flagged objects that are requested one by one before the lists; the lists have the others.
 const FLAGGED_FIRST: i64 = 200;
 
-pub(super) struct Walk<'a, S> {
+/// One run over the lists, which compares each object, shows what differs and fixes it if requested.
+pub(super) struct Scan<'a, S> {
     store: &'a Store,
     api: &'a StripeApi,
     clock: &'a Clock,
@@ -36,7 +38,7 @@ pub(super) struct Walk<'a, S> {
     pub report: Report,
 }
 
-impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
+impl<'a, S: FnMut(&DriftedObject)> Scan<'a, S> {
     pub fn new(store: &'a Store, api: &'a StripeApi, clock: &'a Clock, options: Options, show: S) -> Self {
         let since = options.since.map(|since| since.unix_timestamp().to_string());
         let report = Report { fix: options.fix, ..Report::default() };
@@ -141,8 +143,8 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
     ) -> Result<(), ReconcileError> {
         let ids: Vec<&str> = read.iter().map(|(_, shown)| shown.state.id()).collect();
         let known = self.store.known_objects(&ids).await?;
-        let related: Vec<&str> = read.iter().flat_map(|(object, _)| related_ids(object)).collect();
-        let forgotten = self.store.forgotten_objects(&related).await?;
+        let objects: Vec<&Value> = read.iter().map(|(object, _)| object).collect();
+        let forgotten = Forgotten::among(self.store, &objects).await?;
         let account = self.store.rules().decoding.admission.account.clone();
         let read_from = ReadFrom { at, livemode: self.api.livemode(), account };
         let mut events = Vec::new();
@@ -150,11 +152,11 @@ impl<'a, S: FnMut(&Drifted)> Walk<'a, S> {
         for (object, shown) in read {
             *self.report.objects.entry(shown.state.kind().to_owned()).or_default() += 1;
             let known = known.get(shown.state.id());
-            let is_forgotten = related_ids(object).into_iter().any(|id| forgotten.contains_key(id));
+            let is_forgotten = forgotten.at(object).is_some();
             self.report.forgotten += u64::from(is_forgotten);
             let Some(compared) = compare(object, shown, known, is_forgotten, &read_from) else { continue };
             let is_fixed = self.options.fix && compared.event.is_some();
-            drifted.push(Drifted { is_fixed, ..compared.drifted });
+            drifted.push(DriftedObject { is_fixed, ..compared.drifted });
             events.extend(compared.event.filter(|_| self.options.fix));
         }
         if !events.is_empty() {

@@ -3,14 +3,14 @@
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{Drifted, List, Progress, ReconcileError, Walk, hash, of_kind};
-use crate::ops::reconcile::stripe::compare::Drift;
+use super::{DriftedObject, List, Progress, ReconcileError, Scan, hash, of_kind};
+use crate::ops::reconcile::stripe::compare::ObjectDrift;
 use crate::store::known::Listed;
 
 /// Facts read at once.
 const PAGE: i64 = 1000;
 
-impl<S: FnMut(&Drifted)> Walk<'_, S> {
+impl<S: FnMut(&DriftedObject)> Scan<'_, S> {
     /// Requests the facts that were in no list one by one.
     pub(super) async fn unlisted(
         &mut self,
@@ -48,15 +48,15 @@ impl<S: FnMut(&Drifted)> Walk<'_, S> {
         let is_deleted = object.as_ref().is_some_and(|object| object["deleted"] == json!(true));
         let drift = match object {
             Some(object) if !(list.is_catalogue && is_deleted) => return self.page(vec![object], at).await,
-            _ if list.is_catalogue => Drift::DeletedAtStripe,
-            _ => Drift::NotAtStripe,
+            _ if list.is_catalogue => ObjectDrift::DeletedAtStripe,
+            _ => ObjectDrift::NotAtStripe,
         };
         match drift {
-            Drift::DeletedAtStripe => self.report.deleted_at_stripe += 1,
+            ObjectDrift::DeletedAtStripe => self.report.deleted_at_stripe += 1,
             _ => self.report.not_at_stripe += 1,
         }
         let Listed { id, kind, .. } = fact;
-        (self.show)(&Drifted { kind, id, customer: None, drift, fields: Vec::new(), is_fixed: false });
+        (self.show)(&DriftedObject { kind, id, customer: None, drift, fields: Vec::new(), is_fixed: false });
         Ok(())
     }
 }

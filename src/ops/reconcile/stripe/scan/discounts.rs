@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{ReconcileError, Walk};
+use super::{ReconcileError, Scan};
 use crate::project::stripe::StripeObject;
 
-impl<S> Walk<'_, S> {
+impl<S> Scan<'_, S> {
     /// The reported discounts of the customers among `objects`, as the API shows them: one that is gone has ended.
     pub(super) async fn discounts(&self, objects: &[Value]) -> Result<Vec<Value>, ReconcileError> {
         let customers: Vec<&Value> = objects.iter().filter(|object| object["object"] == "customer").collect();
