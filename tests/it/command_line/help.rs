@@ -1,20 +1,25 @@
-//! The help of every command, as people read it: `tests/it/command_line/snapshots/help/` holds one file for each.
+//! The help of every command, as people read it: `snapshots/help/` holds one file for each, and `snapshots/help/groups/`
+//! those of the commands that have subcommands.
 
 use crate::support::process::memberflow;
 
 #[test]
 fn help_of_every_command_matches_its_snapshot() {
+    let program = help(&[]);
+    assert_snapshot("snapshots/help", "memberflow", &program);
+    for command in subcommands(&program) {
+        let is_group = subcommands(&help(&[command])).next().is_some();
+        let folder = if is_group { "snapshots/help/groups" } else { "snapshots/help" };
+        assert_snapshot(folder, command, &with_subcommands(&[command]));
+    }
+}
+
+fn assert_snapshot(folder: &str, name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("snapshots/help");
+    settings.set_snapshot_path(folder);
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.bind(|| {
-        let program = help(&[]);
-        insta::assert_snapshot!("memberflow", program);
-        for command in subcommands(&program) {
-            insta::assert_snapshot!(command, with_subcommands(&[command]));
-        }
-    });
+    settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
 /// The help of a command and of everything below it.
