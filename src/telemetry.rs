@@ -19,7 +19,7 @@ pub const FRESHNESS_SECONDS: &str = "memberflow_freshness_seconds";
 /// Auth Hooks answered neutrally although their event could not be stored; reconciliation finds such logins.
 pub const HOOKS_DROPPED: &str = "memberflow_hooks_dropped_total";
 /// Connections evicted for newer ones.
-pub const CONNECTIONS_GIVEN_UP: &str = "memberflow_connections_given_up_total";
+pub const CONNECTIONS_EVICTED: &str = "memberflow_connections_given_up_total";
 /// Rejected requests to the API, by `reason`: `token-missing`, `token-malformed` or `token-wrong`;
 /// and sign-ins to the console, `console-…`: `token-wrong`, `link-wrong`, and by Supabase `password-wrong`,
 /// `email-malformed`, `email-refused`, `email-link-wrong`, `email-code-wrong`, `factor-wrong`, `factor-unknown`,
@@ -116,5 +116,5 @@ fn describe() {
         HOOKS_DROPPED,
         "Auth Hooks answered neutrally though their event could not be kept."
     );
-    metrics::describe_counter!(CONNECTIONS_GIVEN_UP, "Connections evicted for newer ones.");
+    metrics::describe_counter!(CONNECTIONS_EVICTED, "Connections evicted for newer ones.");
 }

@@ -40,7 +40,7 @@ pub fn is_no_login(method: Option<&RawValue>) -> bool {
 }
 
 #[derive(Default, Serialize)]
-struct Kept<'a> {
+struct StoredPart<'a> {
     metadata: Fields<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<&'a RawValue>,
@@ -56,12 +56,12 @@ struct Kept<'a> {
 pub(super) fn stored_part(name: &str, call: &RawValue) -> Result<Bytes, Malformed> {
     let call = fields(call);
     let raw = |field: &str| call.get(field).copied();
-    let part = |field: &str, names: &[&str]| raw(field).map(|part| only(part, names));
+    let part = |field: &str, names: &[&str]| raw(field).map(|part| pick(part, names));
     let method = raw("authentication_method");
     let metadata = |names: &[&str]| part("metadata", names).unwrap_or_default();
     let whole = ["uuid", "time", "name"];
     let stored_part = if name == TOKEN_HOOK && !is_no_login(method) {
-        Kept {
+        StoredPart {
             metadata: metadata(&whole),
             user_id: raw("user_id"),
             claims: part("claims", &["session_id"]),
@@ -69,14 +69,18 @@ pub(super) fn stored_part(name: &str, call: &RawValue) -> Result<Bytes, Malforme
             authentication_method: method,
         }
     } else if USER_HOOKS.contains(&name) {
-        Kept { metadata: metadata(&whole), user: part("user", &["id", "email"]), ..Kept::default() }
+        StoredPart {
+            metadata: metadata(&whole),
+            user: part("user", &["id", "email"]),
+            ..StoredPart::default()
+        }
     } else {
-        Kept { metadata: metadata(&["uuid"]), ..Kept::default() }
+        StoredPart { metadata: metadata(&["uuid"]), ..StoredPart::default() }
     };
     serde_json::to_vec(&stored_part).map(Bytes::from).map_err(|fault| Malformed::NotJson(fault.to_string()))
 }
 
-fn only<'a>(object: &'a RawValue, names: &[&str]) -> Fields<'a> {
+fn pick<'a>(object: &'a RawValue, names: &[&str]) -> Fields<'a> {
     let mut fields = fields(object);
     fields.retain(|name, _| names.contains(&name.as_ref()));
     fields

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::eviction::{EvictionHandle, EvictionQueue};
-use crate::telemetry::CONNECTIONS_GIVEN_UP;
+use crate::telemetry::CONNECTIONS_EVICTED;
 
 /// Connections open at once, whatever the open-file limit.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -68,7 +68,7 @@ impl ConnectionLimit {
     /// Evicts the connection that has been idle longest.
     pub(crate) fn evict_oldest(&self) {
         if self.holders.evict_oldest().is_some() {
-            metrics::counter!(CONNECTIONS_GIVEN_UP).increment(1);
+            metrics::counter!(CONNECTIONS_EVICTED).increment(1);
         }
     }
 }

@@ -19,7 +19,7 @@ struct Entries {
 
 struct Entry {
     evicted: CancellationToken,
-    left: oneshot::Receiver<()>,
+    released: oneshot::Receiver<()>,
 }
 
 impl Entries {
@@ -35,17 +35,17 @@ impl EvictionQueue {
     /// Adds an entry at the back, until the handle is dropped.
     pub(crate) fn push(&self) -> EvictionHandle {
         let evicted = CancellationToken::new();
-        let (leaving, left) = oneshot::channel();
-        let entry = Entry { evicted: evicted.clone(), left };
+        let (holder, released) = oneshot::channel();
+        let entry = Entry { evicted: evicted.clone(), released };
         let position = Mutex::new(self.entries().push(entry));
-        EvictionHandle { queue: self.clone(), position, evicted, _leaving: leaving }
+        EvictionHandle { queue: self.clone(), position, evicted, _holder: holder }
     }
 
     /// Evicts the entry that has waited longest; `None` if there is none.
     pub(crate) fn evict_oldest(&self) -> Option<Evicted> {
-        let (_, Entry { evicted, left }) = self.entries().by_position.pop_first()?;
+        let (_, Entry { evicted, released }) = self.entries().by_position.pop_first()?;
         evicted.cancel();
-        Some(Evicted(left))
+        Some(Evicted(released))
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -58,7 +58,7 @@ pub(crate) struct EvictionHandle {
     queue: EvictionQueue,
     position: Mutex<u64>,
     evicted: CancellationToken,
-    _leaving: oneshot::Sender<()>,
+    _holder: oneshot::Sender<()>,
 }
 
 /// An evicted entry.
@@ -66,7 +66,7 @@ pub(crate) struct Evicted(oneshot::Receiver<()>);
 
 impl Evicted {
     /// Resolves once its handle is dropped.
-    pub(crate) async fn left(self) {
+    pub(crate) async fn released(self) {
         self.0.await.ok();
     }
 }
@@ -121,12 +121,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn evicted_entry_has_left_once_its_handle_is_dropped() {
+    async fn evicted_entry_is_released_once_its_handle_is_dropped() {
         let queue = EvictionQueue::default();
         let handle = queue.push();
-        let mut left = pin!(queue.evict_oldest().unwrap().left());
-        assert!(left.as_mut().now_or_never().is_none());
+        let mut released = pin!(queue.evict_oldest().unwrap().released());
+        assert!(released.as_mut().now_or_never().is_none());
         drop(handle);
-        assert!(left.now_or_never().is_some());
+        assert!(released.now_or_never().is_some());
     }
 }

@@ -39,7 +39,7 @@ impl Health {
     }
 
     /// Throttles an answer.
-    async fn turn(&self, cost: usize) {
+    async fn throttle(&self, cost: usize) {
         self.lifecycle.until_stopping(self.throttle.until_ready(cost)).await;
     }
 }
@@ -61,7 +61,7 @@ async fn show_alive() -> Json<Value> {
 
 /// The state of Postgres and, if configured, of the broker.
 async fn show_ready(State(health): State<Health>) -> Result<Json<Value>, Problem> {
-    health.turn(1).await;
+    health.throttle(1).await;
     if health.lifecycle.stopping.is_cancelled() {
         return Err(unready("stopping", "Stopping", "the process is stopping: send requests to another one"));
     }
@@ -103,7 +103,7 @@ fn unready(kind: &'static str, title: &'static str, detail: impl Into<String>) -
 
 /// All metrics in the Prometheus text format.
 async fn show_metrics(State(health): State<Health>) -> impl IntoResponse {
-    health.turn(METRICS_COST).await;
+    health.throttle(METRICS_COST).await;
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], health.metrics.render())
 }
 

@@ -3,9 +3,8 @@
 //! [`listener`] accepts within [`connection_limit`], which evicts the longest idle one ([`eviction`]);
 //! [`throttle`] and [`rejection_log`] bound what rejected requests may cost; [`problem`] is the error
 //! response, [`problem_docs`] explains each; [`readiness`] checks the dependencies in the background, and [`health`]
-//! shows them. [`secret`], [`rejects`] and [`allowance`] are for whoever checks tokens and passwords.
+//! shows them. [`secret`], [`rejects`] and [`rate_limit`] are for whoever checks tokens and passwords.
 
-pub(crate) mod allowance;
 pub mod connection_limit;
 pub(crate) mod eviction;
 pub mod fallbacks;
@@ -13,6 +12,7 @@ pub mod health;
 pub mod listener;
 pub mod problem;
 pub(crate) mod problem_docs;
+pub(crate) mod rate_limit;
 pub mod readiness;
 pub(crate) mod rejection_log;
 pub(crate) mod rejects;

@@ -51,7 +51,7 @@ pub enum QueueError {
     },
     /// The broker did not answer in time.
     #[error("the broker did not answer within {0:?}: see that it runs, and what AMQP_URL says")]
-    Silent(std::time::Duration),
+    Timeout(std::time::Duration),
     /// A queue was deleted, or its node went away.
     #[error("the broker ended the subscription")]
     Unsubscribed,

@@ -101,7 +101,7 @@ impl BodyReader {
             if let Ok(permit) = self.free_bytes.try_acquire_many(bytes) {
                 return Ok(permit);
             }
-            self.in_progress.evict_oldest().ok_or_else(Problem::overloaded)?.left().await;
+            self.in_progress.evict_oldest().ok_or_else(Problem::overloaded)?.released().await;
         }
     }
 }

@@ -13,19 +13,19 @@ use sqlx::PgPool;
 use super::caller::Caller;
 use crate::api::problem;
 use crate::clock::Clock;
-use crate::http::allowance::{Allowances, Left};
 use crate::http::problem::Problem;
+use crate::http::rate_limit::{Quota, RateLimiter};
 use crate::http::rejects::Rejects;
-use crate::http::secret::same;
+use crate::http::secret::constant_time_eq;
 use crate::ops::tokens;
 use crate::telemetry::API_LIMITED;
 
-/// Requests that a program's token has for each [`SPAN`].
+/// Requests that a program's token has for each [`PERIOD`].
 const REQUESTS: u32 = 600;
 /// The same for the admin token, which several programs may share.
 const ADMIN_REQUESTS: u32 = 6_000;
-/// How long a token's span is.
-const SPAN: Duration = Duration::from_secs(60);
+/// The period of these limits.
+const PERIOD: Duration = Duration::from_secs(60);
 
 /// What decides about requests. Cheap to clone.
 #[derive(Clone)]
@@ -34,8 +34,8 @@ pub struct Guard {
     pool: PgPool,
     clock: Clock,
     rejects: Arc<Rejects>,
-    by_program: Arc<Allowances<i64>>,
-    by_admin: Arc<Allowances<()>>,
+    by_program: Arc<RateLimiter<i64>>,
+    by_admin: Arc<RateLimiter<()>>,
 }
 
 impl Guard {
@@ -46,25 +46,25 @@ impl Guard {
             pool,
             clock,
             rejects: Arc::default(),
-            by_program: Arc::new(Allowances::new(REQUESTS, SPAN)),
-            by_admin: Arc::new(Allowances::new(ADMIN_REQUESTS, SPAN)),
+            by_program: Arc::new(RateLimiter::new(REQUESTS, PERIOD)),
+            by_admin: Arc::new(RateLimiter::new(ADMIN_REQUESTS, PERIOD)),
         }
     }
 
-    /// Who bears the token of this header, and what it has left.
-    async fn admit(&self, authorization: Option<&HeaderValue>) -> Result<(Caller, Left), Response> {
+    /// Who bears the token of this header, and what quota it has left.
+    async fn admit(&self, authorization: Option<&HeaderValue>) -> Result<(Caller, Quota), Response> {
         if let Some(token) = program_token(authorization) {
             let found = tokens::present(&self.pool, token, self.clock.now()).await;
             let found = found.map_err(|error| problem::database(&error).into_response())?;
             let Some(token) = found else { return Err(self.turn_away(Refusal::Wrong).await) };
-            let left = self.by_program.take(token.id, Instant::now());
-            return Ok((Caller::of(token), left));
+            let quota = self.by_program.check(token.id, Instant::now());
+            return Ok((Caller::of(token), quota));
         }
         let Some(token) = self.admin_token.as_ref().filter(|token| !token.expose_secret().is_empty()) else {
             return Err(off().into_response());
         };
         match check(authorization, token) {
-            Ok(()) => Ok((Caller::admin(), self.by_admin.take((), Instant::now()))),
+            Ok(()) => Ok((Caller::admin(), self.by_admin.check((), Instant::now()))),
             Err(refusal) => Err(self.turn_away(refusal).await),
         }
     }
@@ -77,27 +77,27 @@ impl Guard {
 
 /// Lets a request through that bears a token. The others wait for their answers, the longer the more of them come.
 pub async fn require(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let (caller, left) = match guard.admit(request.headers().get(header::AUTHORIZATION)).await {
+    let (caller, quota) = match guard.admit(request.headers().get(header::AUTHORIZATION)).await {
         Ok(admitted) => admitted,
         Err(response) => return response,
     };
-    let mut response = if left.is_over {
-        metrics::counter!(API_LIMITED, "outcome" => if left.is_full { "full" } else { "over" }).increment(1);
-        too_many(left).into_response()
+    let mut response = if quota.is_exceeded {
+        metrics::counter!(API_LIMITED, "outcome" => if quota.is_full { "full" } else { "over" }).increment(1);
+        too_many(quota).into_response()
     } else {
         request.extensions_mut().insert(caller);
         next.run(request).await
     };
-    left.write(response.headers_mut());
+    quota.write_headers(response.headers_mut());
     // Personal data: no cache may store it.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 /// What somebody is answered who must wait.
-fn too_many(left: Left) -> Problem {
-    let (most, wait_s) = (left.most(), left.reset_s());
-    let detail = format!("this token has {most} requests a minute: wait {wait_s} s, as Retry-After says");
+fn too_many(quota: Quota) -> Problem {
+    let (limit, wait_s) = (quota.limit(), quota.reset_s());
+    let detail = format!("this token has {limit} requests a minute: wait {wait_s} s, as Retry-After says");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail)
 }
 
@@ -110,7 +110,7 @@ fn program_token(authorization: Option<&HeaderValue>) -> Option<&str> {
 fn check(authorization: Option<&HeaderValue>, token: &SecretString) -> Result<(), Refusal> {
     let given = authorization.ok_or(Refusal::Missing)?;
     let presented = bearer(given.as_bytes()).ok_or(Refusal::Malformed)?;
-    if same(presented, token.expose_secret().as_bytes()) { Ok(()) } else { Err(Refusal::Wrong) }
+    if constant_time_eq(presented, token.expose_secret().as_bytes()) { Ok(()) } else { Err(Refusal::Wrong) }
 }
 
 /// What follows the scheme's name, which may stand in any case.

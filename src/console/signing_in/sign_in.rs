@@ -19,7 +19,7 @@ use crate::console::html::error::PageError;
 use crate::console::html::page::{Frame, page_with};
 use crate::console::session::Session;
 use crate::console::state::Console;
-use crate::http::secret::same;
+use crate::http::secret::constant_time_eq;
 
 /// What the audit log calls whoever signed in by the admin token.
 pub const BY_TOKEN: &str = "console";
@@ -80,7 +80,7 @@ pub(in crate::console) async fn sign_in(
     let Form(fields) = fields?;
     let next = own_page(fields.next.as_deref());
     let token = fields.token.trim().as_bytes();
-    let is_right = |admin: &secrecy::SecretString| same(token, admin.expose_secret().as_bytes());
+    let is_right = |admin: &secrecy::SecretString| constant_time_eq(token, admin.expose_secret().as_bytes());
     if !console.0.admin_token.as_ref().is_some_and(is_right) {
         console.0.rejects.add("console-token-wrong").await;
         let error = "This is not the admin token that the service was started with.";

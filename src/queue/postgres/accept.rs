@@ -40,7 +40,7 @@ enum Failure {
     #[error("the database is out of reach: {0}")]
     Unreachable(sqlx::Error),
     #[error("the database did not answer within {TIMEOUT:?}")]
-    Silent,
+    Timeout,
 }
 
 impl From<Failure> for EnqueueError {
@@ -54,6 +54,6 @@ async fn insert(pool: &PgPool, envelopes: &[Envelope]) -> Result<(), Failure> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error @ sqlx::Error::Database(_))) => Err(Failure::Database(error)),
         Ok(Err(error)) => Err(Failure::Unreachable(error)),
-        Err(_) => Err(Failure::Silent),
+        Err(_) => Err(Failure::Timeout),
     }
 }

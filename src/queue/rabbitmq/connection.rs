@@ -25,7 +25,7 @@ const HEARTBEAT_SECONDS: u16 = 10;
 pub(super) struct BrokerConnection {
     pub amqp: Connection,
     socket: Socket,
-    suspected: Notify,
+    probe_requested: Notify,
     failed: CancellationToken,
     reason: OnceLock<Arc<str>>,
 }
@@ -76,26 +76,26 @@ pub(super) async fn open(uri: &AMQPUri, name: &str) -> Result<BrokerConnection, 
     );
     match timeout(OPEN_TIMEOUT, connecting).await {
         Ok(Ok(amqp)) => {
-            let (suspected, failed, reason) = Default::default();
-            Ok(BrokerConnection { amqp, socket, suspected, failed, reason })
+            let (probe_requested, failed, reason) = Default::default();
+            Ok(BrokerConnection { amqp, socket, probe_requested, failed, reason })
         }
         Ok(Err(error)) => Err(error.into()),
         Err(_) => {
             socket.shutdown();
-            Err(QueueError::Silent(OPEN_TIMEOUT))
+            Err(QueueError::Timeout(OPEN_TIMEOUT))
         }
     }
 }
 
 impl BrokerConnection {
     /// Call when an answer did not come: the connection is then probed.
-    pub fn suspect(&self) {
-        self.suspected.notify_one();
+    pub fn request_probe(&self) {
+        self.probe_requested.notify_one();
     }
 
-    /// Waits for [`BrokerConnection::suspect`].
-    pub async fn suspected(&self) {
-        self.suspected.notified().await;
+    /// Waits for [`BrokerConnection::request_probe`].
+    pub async fn probe_requested(&self) {
+        self.probe_requested.notified().await;
     }
 
     /// Call when the connection no longer works: it is then replaced.

@@ -27,7 +27,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 /// A connection that lasted this long resets the backoff.
-const STEADY: Duration = Duration::from_secs(5);
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 /// How often the connection is checked, in case no event has reported a change.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -124,12 +124,12 @@ async fn manage(target: Target, state: watch::Sender<State>, end: CancellationTo
                 state.send_replace(State::Up(connection.clone()));
                 tracing::info!(purpose = ?target.purpose, "connected to the broker");
                 last_reason = "".into();
-                let Some(reason) = end.run_until_cancelled(watch_over(&connection, &state)).await else {
+                let Some(reason) = end.run_until_cancelled(monitor(&connection, &state)).await else {
                     state.send_replace(State::Down("stopped".into()));
                     return connection.close().await;
                 };
                 connection.shutdown_socket();
-                if since.elapsed() > STEADY {
+                if since.elapsed() > STABLE_AFTER {
                     backoff.reset();
                 }
                 reason
@@ -149,20 +149,20 @@ async fn manage(target: Target, state: watch::Sender<State>, end: CancellationTo
 async fn open(target: &Target) -> Result<BrokerConnection, QueueError> {
     let connection = connection::open(&target.uri, &target.purpose.name()).await?;
     let declaring = timeout(DECLARE_TIMEOUT, target.topology.declare(&connection.amqp));
-    declaring.await.map_err(|_| QueueError::Silent(DECLARE_TIMEOUT))??;
+    declaring.await.map_err(|_| QueueError::Timeout(DECLARE_TIMEOUT))??;
     metrics::counter!(metric_names::CONNECTS, "use" => target.purpose.label()).increment(1);
     Ok(connection)
 }
 
 /// Reports blocking and unblocking until the connection has failed, and returns why.
-async fn watch_over(connection: &Arc<BrokerConnection>, state: &watch::Sender<State>) -> Arc<str> {
+async fn monitor(connection: &Arc<BrokerConnection>, state: &watch::Sender<State>) -> Arc<str> {
     let mut events = std::pin::pin!(connection.amqp.events_listener());
     let mut blocked = false;
     let mut alarm: Arc<str> = "no reason given".into();
     loop {
         tokio::select! {
             reason = connection.failed() => return reason,
-            () = connection.suspected() => {
+            () = connection.probe_requested() => {
                 // Opening a channel involves no queue: an answer means that the connection works.
                 if timeout(PROBE_TIMEOUT, connection.amqp.create_channel()).await.is_err() {
                     return format!("no answer within {PROBE_TIMEOUT:?}").into();

@@ -100,7 +100,7 @@ impl PublishWorker {
             Err(_) => {
                 // Either this source's queue is in trouble or everything is.
                 self.circuit_breaker.trip();
-                connection.suspect();
+                connection.request_probe();
                 tracing::warn!(source = %self.source, "no confirm in time, falling back to Postgres");
                 Err(lost(format!("no confirm within {CONFIRM_TIMEOUT:?}").into()))
             }

@@ -73,7 +73,7 @@ impl<D: Decoder> QueueConsumer<D> {
     async fn consume(&self, connection: &Arc<BrokerConnection>) -> Result<(), QueueError> {
         let subscribing = timeout(SUBSCRIBE_TIMEOUT, self.subscribe(connection));
         let (decoder, mut deliveries) =
-            subscribing.await.map_err(|_| QueueError::Silent(SUBSCRIBE_TIMEOUT))??;
+            subscribing.await.map_err(|_| QueueError::Timeout(SUBSCRIBE_TIMEOUT))??;
         while let Some(delivery) = deliveries.next().await {
             let Some(message) = decoder.decode(delivery?, self.source).await? else { continue };
             if self.messages.send(message).await.is_err() {

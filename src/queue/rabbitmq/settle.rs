@@ -33,7 +33,7 @@ pub(super) struct ChannelTags {
 
 /// Ack or requeue.
 #[derive(Clone, Copy)]
-pub(super) enum Verdict {
+pub(super) enum Disposition {
     Ack,
     Requeue,
 }
@@ -72,10 +72,10 @@ impl ConsumerChannel {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send(&self, verdict: Verdict, tag: u64, multiple: bool) -> Result<(), lapin::Error> {
-        match verdict {
-            Verdict::Ack => self.channel.basic_ack(tag, BasicAckOptions { multiple }).await,
-            Verdict::Requeue => {
+    async fn send(&self, disposition: Disposition, tag: u64, multiple: bool) -> Result<(), lapin::Error> {
+        match disposition {
+            Disposition::Ack => self.channel.basic_ack(tag, BasicAckOptions { multiple }).await,
+            Disposition::Requeue => {
                 self.channel.basic_nack(tag, BasicNackOptions { multiple, requeue: true }).await
             }
         }
@@ -83,15 +83,15 @@ impl ConsumerChannel {
 }
 
 impl ChannelTags {
-    async fn settle(&self, verdict: Verdict) -> Result<(), lapin::Error> {
+    async fn settle(&self, disposition: Disposition) -> Result<(), lapin::Error> {
         let Some(last) = self.tags.last() else { return Ok(()) };
         // Tags leave the set only after their frame is written: a later batch still sees them meanwhile and
         // does not settle them with its own.
         if self.channel.are_oldest(&self.tags) {
-            self.channel.send(verdict, *last, true).await?;
+            self.channel.send(disposition, *last, true).await?;
         } else {
             for tag in &self.tags {
-                self.channel.send(verdict, *tag, false).await?;
+                self.channel.send(disposition, *tag, false).await?;
             }
         }
         self.channel.settled(&self.tags);
@@ -109,11 +109,11 @@ impl UnackedMessages {
     }
 
     pub async fn ack(mut self) {
-        settle(std::mem::take(&mut self.by_channel), Verdict::Ack).await;
+        settle(std::mem::take(&mut self.by_channel), Disposition::Ack).await;
     }
 
     pub async fn requeue(mut self) {
-        settle(std::mem::take(&mut self.by_channel), Verdict::Requeue).await;
+        settle(std::mem::take(&mut self.by_channel), Disposition::Requeue).await;
     }
 }
 
@@ -122,7 +122,7 @@ impl Drop for UnackedMessages {
         let by_channel = std::mem::take(&mut self.by_channel);
         // Without a runtime the process is ending, and the closed connection requeues.
         if !by_channel.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
-            self.tasks.spawn(settle(by_channel, Verdict::Requeue));
+            self.tasks.spawn(settle(by_channel, Disposition::Requeue));
         }
     }
 }
@@ -130,9 +130,9 @@ impl Drop for UnackedMessages {
 /// Tags end with their connection; the broker then redelivers the messages, and the database knows which were
 /// applied. So after a failure the connection is replaced: on one that recovered, the tags would stay unsettled
 /// and take up the prefetch.
-async fn settle(by_channel: Vec<ChannelTags>, verdict: Verdict) {
+async fn settle(by_channel: Vec<ChannelTags>, disposition: Disposition) {
     for messages in by_channel {
-        let failure = match timeout(SETTLE_TIMEOUT, messages.settle(verdict)).await {
+        let failure = match timeout(SETTLE_TIMEOUT, messages.settle(disposition)).await {
             Ok(Ok(())) => continue,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no frame could be written for {SETTLE_TIMEOUT:?}"),

@@ -177,7 +177,7 @@ async fn a_program_hears_how_many_requests_it_has_left() {
 }
 
 #[tokio::test]
-async fn the_admin_token_has_its_own_allowance() {
+async fn the_admin_token_has_its_own_rate_limit() {
     use tower::ServiceExt as _;
     let app = TestApp::begin().await;
     let api = api_at(&app.database.pool, Some(TOKEN), NOW);

@@ -22,13 +22,13 @@ use self::roles::Account;
 use crate::config::Config;
 use crate::config::console_roles::RoleSource;
 use crate::console::session::Session;
-use crate::http::allowance::Allowances;
+use crate::http::rate_limit::RateLimiter;
 use crate::http::rejection_log::LogLimit;
 use crate::ops::supabase_auth_api::{AuthApi, AuthError, Granted, SecondFactor};
 
-/// Attempts at one address in each [`ATTEMPTS_SPAN`], right ones included.
+/// Attempts at one address in each [`ATTEMPTS_PERIOD`], right ones included.
 const ATTEMPTS: u32 = 10;
-const ATTEMPTS_SPAN: Duration = Duration::from_secs(15 * 60);
+const ATTEMPTS_PERIOD: Duration = Duration::from_secs(15 * 60);
 /// The longest e-mail address, in bytes (RFC 5321).
 const EMAIL_MAX_BYTES: usize = 254;
 
@@ -37,7 +37,7 @@ pub(in crate::console) struct Supabase {
     api: AuthApi,
     keys: Keys,
     roles: RoleSource,
-    attempts: Allowances<String>,
+    attempts: RateLimiter<String>,
     /// Where links in e-mails lead, where that is known.
     link_address: Option<String>,
     log: LogLimit,
@@ -92,7 +92,7 @@ impl Supabase {
             api,
             keys: Keys::default(),
             roles: config.console_roles.clone(),
-            attempts: Allowances::new(ATTEMPTS, ATTEMPTS_SPAN),
+            attempts: RateLimiter::new(ATTEMPTS, ATTEMPTS_PERIOD),
             link_address: config.console_address().map(|address| format!("{address}/console/sign-in/email")),
             log: LogLimit::default(),
         })
@@ -121,7 +121,7 @@ impl Supabase {
         if !roles::knows(pool, &self.roles, &email, now).await? {
             return Err(SignInError::Refused("console-role-missing"));
         }
-        if self.attempts.take(email.clone(), Instant::now()).is_over {
+        if self.attempts.check(email.clone(), Instant::now()).is_exceeded {
             // Of an address without a role nobody counts: an answer would reveal who has one.
             return Err(SignInError::Refused("console-attempts"));
         }
