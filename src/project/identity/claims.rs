@@ -8,12 +8,12 @@ use crate::project::stripe::{Checkout, StripeObject};
 pub fn claims(object: &StripeObject) -> Vec<Claim> {
     match object {
         StripeObject::Subscription(it) => {
-            let says = Claimant { id: &it.id, created: it.created, customer: &it.customer };
-            says.users(Strength::Metadata, &it.user_ids).into_iter().collect()
+            let claimant = Claimant { id: &it.id, created: it.created, customer: &it.customer };
+            claimant.users(Strength::Metadata, &it.user_ids).into_iter().collect()
         }
         StripeObject::Customer(it) => {
-            let says = Claimant { id: &it.id, created: it.created, customer: &it.id };
-            says.users(Strength::Metadata, &it.user_ids).into_iter().collect()
+            let claimant = Claimant { id: &it.id, created: it.created, customer: &it.id };
+            claimant.users(Strength::Metadata, &it.user_ids).into_iter().collect()
         }
         StripeObject::Checkout(it) => of_checkout(it),
         _ => Vec::new(),
@@ -24,10 +24,10 @@ pub fn claims(object: &StripeObject) -> Vec<Claim> {
 fn of_checkout(it: &Checkout) -> Vec<Claim> {
     let customer = it.customer.as_deref().or(it.payment_intent.as_deref()).filter(|_| it.is_settled);
     let Some(customer) = customer else { return Vec::new() };
-    let says = Claimant { id: &it.id, created: it.created, customer };
+    let claimant = Claimant { id: &it.id, created: it.created, customer };
     let reference: Vec<String> = it.client_reference_id.iter().cloned().collect();
-    let metadata = says.users(Strength::Metadata, &it.user_ids);
-    let reference = says.users(Strength::ClientReferenceId, &reference);
+    let metadata = claimant.users(Strength::Metadata, &it.user_ids);
+    let reference = claimant.users(Strength::ClientReferenceId, &reference);
     [metadata, reference].into_iter().flatten().collect()
 }
 

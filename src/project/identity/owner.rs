@@ -23,9 +23,10 @@ pub fn owner(
     known: impl Fn(Uuid) -> UserState,
     confirmed: impl Fn(&str) -> Vec<Uuid>,
 ) -> Owner {
-    let votes = CLAIMED.map(|strength| Votes::of(claims, strength, &known));
-    let strongest =
-        votes.iter().find_map(|votes| Some((votes.by, votes.cast.first()?.0, votes.cast.first()?.1)));
+    let claimed = CLAIMED.map(|strength| ClaimedUsers::of(claims, strength, &known));
+    let strongest = claimed
+        .iter()
+        .find_map(|claimed| Some((claimed.by, claimed.users.first()?.0, claimed.users.first()?.1)));
     let (by, user_id, unrecorded) = match strongest {
         Some((_, user_id, UserState::Deleted)) => return Owner::Deleted { user_id },
         Some((by, user_id, _)) => (by, user_id, None),
@@ -38,37 +39,37 @@ pub fn owner(
     };
     let by_address = contradicting(addresses, user_id, by == Strength::Email, &confirmed);
     let by_address = by_address.into_iter().map(|other| (Strength::Email, other.to_string()));
-    let claimed = votes.into_iter().flat_map(|votes| votes.others(user_id));
-    let contradicted_by = some_of(claimed.chain(by_address).collect());
+    let others = claimed.into_iter().flat_map(|claimed| claimed.others(user_id));
+    let contradicted_by = some_of(others.chain(by_address).collect());
     Owner::User { user_id, by, contradicted_by, unrecorded }
 }
 
 /// What the claims of one strength say.
-struct Votes {
+struct ClaimedUsers {
     by: Strength,
     /// The named users that were ever seen, the winning one first.
-    cast: Vec<(Uuid, UserState)>,
+    users: Vec<(Uuid, UserState)>,
     /// Other ids: not UUIDs, or unknown.
     unusable: Vec<String>,
 }
 
-impl Votes {
+impl ClaimedUsers {
     fn of(claims: &[Claim], by: Strength, known: impl Fn(Uuid) -> UserState) -> Self {
-        let mut votes = Self { by, cast: Vec::new(), unusable: Vec::new() };
+        let mut claimed = Self { by, users: Vec::new(), unusable: Vec::new() };
         for id in newest_first(claims, by).into_iter().flat_map(|claim| &claim.claimed_users) {
             match user_id(id).map(|user| (user, known(user))).filter(|(_, it)| *it != UserState::Never) {
-                Some(vote) => votes.cast.push(vote),
-                None => votes.unusable.push(id.clone()),
+                Some(user) => claimed.users.push(user),
+                None => claimed.unusable.push(id.clone()),
             }
         }
-        votes
+        claimed
     }
 
     /// What contradicts this user: all other users, and unusable ids in metadata. An unusable
     /// `client_reference_id` is not a contradiction: applications use it for other things.
     fn others(self, user_id: Uuid) -> Vec<(Strength, String)> {
         let unusable = self.unusable.into_iter().filter(|_| self.by == Strength::Metadata);
-        let others = self.cast.into_iter().filter(|(other, _)| *other != user_id);
+        let others = self.users.into_iter().filter(|(other, _)| *other != user_id);
         others.map(|(other, _)| other.to_string()).chain(unusable).map(|name| (self.by, name)).collect()
     }
 }

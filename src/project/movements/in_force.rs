@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::book::Sums;
+use super::ledger::Sums;
 use super::version::Version;
 use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
@@ -52,7 +52,7 @@ impl<'a> InForce<'a> {
 
     /// Puts `version` in force, without valuing anything. Returns whether it can change the value of other
     /// objects.
-    pub fn take(&mut self, version: Version) -> bool {
+    pub fn put(&mut self, version: Version) -> bool {
         match version.state {
             StripeObject::Subscription(mut subscription) => {
                 let former = self.subscriptions.remove(&subscription.id);
@@ -93,7 +93,7 @@ impl<'a> InForce<'a> {
         for version in versions {
             let (id, event_id) = (version.state.id().to_owned(), version.event_id.clone());
             let is_subscription = matches!(version.state, StripeObject::Subscription(_));
-            if self.take(version) {
+            if self.put(version) {
                 causes.other.get_or_insert(event_id);
             } else if is_subscription {
                 changed.insert(id, event_id);
@@ -128,7 +128,7 @@ impl<'a> InForce<'a> {
     }
 
     /// Values what the clock changes at `moment`.
-    pub fn pass(&mut self, moment: i64) {
+    pub fn advance_to(&mut self, moment: i64) {
         self.value_where(moment, |_, mrr| mrr.changes_at.is_some_and(|change| change <= moment));
     }
 

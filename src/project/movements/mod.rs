@@ -7,8 +7,8 @@
 //!
 //! Prices and coupons have no history here: their terms as known today apply to all of it.
 
-mod book;
 mod in_force;
+mod ledger;
 mod version;
 
 #[cfg(test)]
@@ -17,8 +17,8 @@ mod tests;
 use std::collections::BTreeSet;
 
 use super::mrr::{Catalogue, Explanation};
-use book::Book;
 use in_force::InForce;
+use ledger::Ledger;
 
 pub use version::{Version, versioned_state};
 
@@ -94,39 +94,40 @@ pub struct History {
 #[must_use]
 pub fn movements(history: History, catalogue: &mut Catalogue, since: i64, now: i64) -> Vec<Movement> {
     let History { versions, seen } = history;
-    let mut earlier = version::points(versions);
+    let mut earlier = version::by_second(versions);
     let later = earlier.split_off(&since);
     let mut in_force = InForce::new(catalogue, earlier.values().chain(later.values()).flatten());
     for version in earlier.into_values().flatten() {
-        in_force.take(version);
+        in_force.put(version);
     }
     in_force.value(since.saturating_sub(1));
-    let mut book = Book::new(in_force.sums(), seen);
+    let mut ledger = Ledger::new(in_force.sums(), seen);
     for (at, versions) in later {
-        tick(&mut in_force, &mut book, at - 1);
+        tick(&mut in_force, &mut ledger, at - 1);
         let causes = in_force.enter(versions, at);
-        book.note(at, in_force.sums(), |currency| causes.of(currency));
+        ledger.record(at, in_force.sums(), |currency| causes.of(currency));
     }
-    tick(&mut in_force, &mut book, now);
-    book.movements
+    tick(&mut in_force, &mut ledger, now);
+    ledger.movements
 }
 
 /// Explains the MRR of each subscription that was in force at the second `at`, by `versions` in any order: for each object at
 /// least the version in force then. `catalogue` as in [`movements`].
 #[must_use]
 pub fn explain(versions: Vec<Version>, catalogue: &mut Catalogue, at: i64) -> Vec<Explanation> {
-    let points = version::points(versions);
-    let mut in_force = InForce::new(catalogue, points.values().flatten());
-    for version in points.into_iter().take_while(|(from, _)| *from <= at).flat_map(|(_, versions)| versions) {
-        in_force.take(version);
+    let seconds = version::by_second(versions);
+    let mut in_force = InForce::new(catalogue, seconds.values().flatten());
+    for version in seconds.into_iter().take_while(|(from, _)| *from <= at).flat_map(|(_, versions)| versions)
+    {
+        in_force.put(version);
     }
     in_force.explain(at)
 }
 
 /// Records the changes by the clock up to and including `until`.
-fn tick(in_force: &mut InForce<'_>, book: &mut Book, until: i64) {
+fn tick(in_force: &mut InForce<'_>, ledger: &mut Ledger, until: i64) {
     while let Some(moment) = in_force.next_change().filter(|moment| *moment <= until) {
-        in_force.pass(moment);
-        book.note(moment, in_force.sums(), |_| None);
+        in_force.advance_to(moment);
+        ledger.record(moment, in_force.sums(), |_| None);
     }
 }

@@ -19,7 +19,7 @@ pub struct Version {
 
 impl Version {
     /// Discounts and invoices first, so that a subscription of the same second sees them; then by id.
-    fn place(&self) -> (u8, String) {
+    fn sort_key(&self) -> (u8, String) {
         let kind = match self.state {
             StripeObject::Subscription(_) => 1,
             _ => 0,
@@ -47,29 +47,29 @@ pub fn versioned_state(state: &StripeObject) -> Option<StripeObject> {
 
 /// The versions by the second from which each is in force. A final version hides other versions of the same
 /// second and later.
-pub fn points(versions: Vec<Version>) -> BTreeMap<i64, Vec<Version>> {
+pub fn by_second(versions: Vec<Version>) -> BTreeMap<i64, Vec<Version>> {
     let mut objects = BTreeMap::<String, Vec<Version>>::new();
     for version in versions {
         objects.entry(version.state.id().to_owned()).or_default().push(version);
     }
-    let mut points = BTreeMap::<i64, Vec<Version>>::new();
+    let mut seconds = BTreeMap::<i64, Vec<Version>>::new();
     for mut versions in objects.into_values() {
         versions.sort_by_key(|version| (version.at, version.is_final));
         let end = versions.iter().find(|version| version.is_final).map(|version| version.at);
         versions.retain(|version| version.is_final || end.is_none_or(|end| version.at < end));
-        let backdated = versions.first().and_then(began_earlier);
-        for version in backdated.into_iter().chain(versions) {
-            points.entry(version.at).or_default().push(version);
+        let backdated_first = versions.first().and_then(backdated);
+        for version in backdated_first.into_iter().chain(versions) {
+            seconds.entry(version.at).or_default().push(version);
         }
     }
-    for versions in points.values_mut() {
-        versions.sort_by_key(Version::place);
+    for versions in seconds.values_mut() {
+        versions.sort_by_key(Version::sort_key);
     }
-    points
+    seconds
 }
 
 /// A discount first reported after its start has applied since its start.
-fn began_earlier(first: &Version) -> Option<Version> {
+fn backdated(first: &Version) -> Option<Version> {
     let StripeObject::Discount(discount) = &first.state else { return None };
     let start = discount.start.filter(|start| *start < first.at)?;
     let state = StripeObject::Discount(Discount { deleted: false, ..discount.clone() });

@@ -9,7 +9,7 @@ use crate::project::stripe::{Coupon, Discount};
 
 /// The discounted subscription and the moment.
 #[derive(Clone, Copy)]
-pub struct Billed<'a, 'c> {
+pub struct BillingContext<'a, 'c> {
     /// The subscription's id.
     pub subscription: &'c str,
     /// The currency that it is billed in.
@@ -20,7 +20,7 @@ pub struct Billed<'a, 'c> {
 
 /// The discounts that apply on one level at one moment.
 #[derive(Default)]
-pub struct Running<'a> {
+pub struct ActiveDiscounts<'a> {
     /// In list order.
     pub reductions: Vec<Reduction<'a>>,
     /// There is a discount with unknown terms.
@@ -29,7 +29,7 @@ pub struct Running<'a> {
     pub estimated: bool,
 }
 
-impl Running<'_> {
+impl ActiveDiscounts<'_> {
     /// Whether there is no discount, known or unknown.
     pub const fn is_empty(&self) -> bool {
         self.reductions.is_empty() && !self.unresolved
@@ -72,9 +72,9 @@ impl Off {
 /// The terms of one discount.
 enum Terms<'a> {
     Unknown,
-    Over,
+    Ended,
     /// Applies until `end`, or forever; `guessed` if it should have an end but shows none.
-    Runs {
+    Active {
         coupon: &'a Coupon,
         end: Option<i64>,
         guessed: bool,
@@ -82,24 +82,27 @@ enum Terms<'a> {
 }
 
 /// Those of `discounts` that apply. One with only an id is looked up in the catalogue.
-pub fn running<'a>(discounts: impl IntoIterator<Item = &'a Discount>, billed: Billed<'a, '_>) -> Running<'a> {
-    let mut running = Running::default();
+pub fn active<'a>(
+    discounts: impl IntoIterator<Item = &'a Discount>,
+    billed: BillingContext<'a, '_>,
+) -> ActiveDiscounts<'a> {
+    let mut active = ActiveDiscounts::default();
     for discount in discounts {
         match terms(discount, billed.catalogue) {
-            Terms::Unknown => running.unresolved = true,
-            Terms::Runs { coupon, end, guessed } if end.is_none_or(|end| end > billed.now) => {
+            Terms::Unknown => active.unresolved = true,
+            Terms::Active { coupon, end, guessed } if end.is_none_or(|end| end > billed.now) => {
                 let off = off(coupon, &discount.id, billed);
-                running.estimated |= guessed || off.is_assumed();
-                running.reductions.push(Reduction { coupon, off });
+                active.estimated |= guessed || off.is_assumed();
+                active.reductions.push(Reduction { coupon, off });
             }
-            Terms::Runs { .. } | Terms::Over => {}
+            Terms::Active { .. } | Terms::Ended => {}
         }
     }
-    running
+    active
 }
 
 /// How much `coupon` takes off, as the discount of this id.
-fn off(coupon: &Coupon, discount: &str, billed: Billed<'_, '_>) -> Off {
+fn off(coupon: &Coupon, discount: &str, billed: BillingContext<'_, '_>) -> Off {
     if let Some(percent) = coupon.percent_off.as_deref().and_then(decimal) {
         return Off::Share(never_negative(percent) / whole(100));
     }
@@ -121,7 +124,7 @@ fn amount_in(coupon: &Coupon, currency: &str) -> Option<i64> {
 
 /// Whether only an invoice shows what `discount` takes off in `currency`.
 pub fn needs_invoice(discount: &Discount, currency: &str, catalogue: &Catalogue) -> bool {
-    let Terms::Runs { coupon, .. } = terms(discount, catalogue) else { return false };
+    let Terms::Active { coupon, .. } = terms(discount, catalogue) else { return false };
     coupon.percent_off.as_deref().and_then(decimal).is_none() && amount_in(coupon, currency).is_none()
 }
 
@@ -138,8 +141,8 @@ pub fn of_customer<'a>(shown: Option<&'a Discount>, reported: &'a [Discount]) ->
 /// When a discount ends by the clock.
 pub fn end(discount: &Discount, catalogue: &Catalogue) -> Option<i64> {
     match terms(discount, catalogue) {
-        Terms::Runs { end, .. } => end,
-        Terms::Unknown | Terms::Over => None,
+        Terms::Active { end, .. } => end,
+        Terms::Unknown | Terms::Ended => None,
     }
 }
 
@@ -147,19 +150,19 @@ fn terms<'a>(discount: &'a Discount, catalogue: &'a Catalogue) -> Terms<'a> {
     let shown = discount.coupon.is_some() || discount.coupon_id.is_some();
     let discount = if shown { discount } else { catalogue.discounts.get(&discount.id).unwrap_or(discount) };
     if discount.deleted {
-        return Terms::Over;
+        return Terms::Ended;
     }
     let by_id = || discount.coupon_id.as_ref().and_then(|id| catalogue.coupons.get(id));
     let Some(coupon) = discount.coupon.as_ref().or_else(by_id).filter(|it| has_amount(it)) else {
         return Terms::Unknown;
     };
     match coupon.duration.as_str() {
-        "forever" => Terms::Runs { coupon, end: discount.end, guessed: false },
+        "forever" => Terms::Active { coupon, end: discount.end, guessed: false },
         "repeating" => {
             let end = discount.end.or_else(|| months_after(discount.start?, coupon.duration_in_months?));
-            Terms::Runs { coupon, end, guessed: end.is_none() }
+            Terms::Active { coupon, end, guessed: end.is_none() }
         }
-        "once" => Terms::Over,
+        "once" => Terms::Ended,
         _ => Terms::Unknown,
     }
 }

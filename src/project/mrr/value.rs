@@ -3,7 +3,7 @@
 use num_traits::Zero;
 
 use super::amount::{known_price, per_interval};
-use super::discount::{Billed, Reduction, Running, running, take_off};
+use super::discount::{ActiveDiscounts, BillingContext, Reduction, active, take_off};
 use super::factor::monthly;
 use super::ratio::{Ratio, never_negative, round_half_even};
 use super::tax::{self, Included};
@@ -57,19 +57,19 @@ pub fn breakdown<'a>(
     now: i64,
 ) -> Breakdown<'a> {
     let currency = currency(subscription);
-    let billed = Billed { subscription: &subscription.id, currency: &currency, catalogue, now };
+    let billed = BillingContext { subscription: &subscription.id, currency: &currency, catalogue, now };
     let mut calculation = Calculation { subscription, billed, mrr: Mrr::default() };
     let items: Vec<_> = subscription.items.iter().map(|item| calculation.item(item)).collect();
     let sum = items.iter().map(|item| &item.monthly).sum();
-    let (running, of_customer) = calculation.discounts(customer_discounts);
-    let (factor, left) = calculation.after_discounts(sum, &running.reductions);
+    let (active, of_customer) = calculation.discounts(customer_discounts);
+    let (factor, left) = calculation.after_discounts(sum, &active.reductions);
     let exact = calculation.before_tax(left.clone(), &items);
     let tax = left - &exact;
     let (minor, was_cut) = round_half_even(&exact);
     let estimated = calculation.mrr.estimated || was_cut || subscription.items_truncated;
     let unresolved_discount = calculation.mrr.unresolved_discount;
     let mrr = Mrr { minor, estimated, unresolved_discount, currency, changes_at: None };
-    Breakdown { items, reductions: running.reductions, factor, of_customer, tax, exact, mrr }
+    Breakdown { items, reductions: active.reductions, factor, of_customer, tax, exact, mrr }
 }
 
 /// The billed currency: its own, else that of the first item's price that has one.
@@ -81,7 +81,7 @@ pub fn currency(subscription: &Subscription) -> String {
 /// A valuation in progress, and the flags raised so far.
 struct Calculation<'a, 'c> {
     subscription: &'a Subscription,
-    billed: Billed<'a, 'c>,
+    billed: BillingContext<'a, 'c>,
     /// Only its flags.
     mrr: Mrr,
 }
@@ -89,7 +89,7 @@ struct Calculation<'a, 'c> {
 impl<'a> Calculation<'a, '_> {
     /// An item's monthly amount after its own discounts. Metered items and items in a trial count as zero.
     fn item(&mut self, item: &'a Item) -> ItemBreakdown<'a> {
-        let Billed { catalogue, now, currency, .. } = self.billed;
+        let BillingContext { catalogue, now, currency, .. } = self.billed;
         let price = known_price(&item.price, catalogue);
         let nothing = |factor| ItemBreakdown {
             item,
@@ -109,14 +109,14 @@ impl<'a> Calculation<'a, '_> {
         };
         let amount = per_interval(self.subscription, item, price, currency, catalogue);
         self.mrr.estimated |= amount.estimated;
-        let running = running(&item.discounts, self.billed);
-        self.note(&running);
+        let active = active(&item.discounts, self.billed);
+        self.note(&active);
         let gross = never_negative(&amount.exact * &factor);
-        let left = running.reductions.iter().fold(gross, |left, it| take_off(left, &it.off, Some(&factor)));
+        let left = active.reductions.iter().fold(gross, |left, it| take_off(left, &it.off, Some(&factor)));
         ItemBreakdown {
             amount: Some(amount.exact),
             factor: Some(factor),
-            reductions: running.reductions,
+            reductions: active.reductions,
             monthly: left,
             tax: tax::included(self.subscription, item, catalogue),
             ..nothing(None)
@@ -125,13 +125,13 @@ impl<'a> Calculation<'a, '_> {
 
     /// The subscription's own active discounts, or else those of the customer, and whether they are the
     /// customer's.
-    fn discounts(&mut self, customer_discounts: &'a [Discount]) -> (Running<'a>, bool) {
-        let own = running(&self.subscription.discounts, self.billed);
+    fn discounts(&mut self, customer_discounts: &'a [Discount]) -> (ActiveDiscounts<'a>, bool) {
+        let own = active(&self.subscription.discounts, self.billed);
         let is_customers = own.is_empty();
         let of_customer = customer_discounts.iter().filter(|discount| discount.is_on_customer());
-        let running = if is_customers { running(of_customer, self.billed) } else { own };
-        self.note(&running);
-        (running, is_customers)
+        let active = if is_customers { active(of_customer, self.billed) } else { own };
+        self.note(&active);
+        (active, is_customers)
     }
 
     /// The sum of the `items` after `reductions`.
@@ -164,8 +164,8 @@ impl<'a> Calculation<'a, '_> {
         (first, is_common)
     }
 
-    const fn note(&mut self, running: &Running<'_>) {
-        self.mrr.unresolved_discount |= running.unresolved;
-        self.mrr.estimated |= running.estimated;
+    const fn note(&mut self, active: &ActiveDiscounts<'_>) {
+        self.mrr.unresolved_discount |= active.unresolved;
+        self.mrr.estimated |= active.estimated;
     }
 }

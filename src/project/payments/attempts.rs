@@ -1,15 +1,15 @@
 //! Whether the last attempt to collect an open invoice has failed.
 
-use super::claims::Claims;
-use super::set::Set;
+use super::assignments::Assignments;
+use super::set::ObjectSet;
 use crate::project::stripe::{Charge, Invoice};
 
 /// An attempt alone is not a failure: a bank debit takes days. A failure is reported by
 /// `invoice.payment_failed` or by a failed charge, and holds until a newer attempt is in progress or has paid
 /// a part. Newer API versions link a charge to its invoice only once it has paid, so the invoice's
 /// `attempt_count` and `amount_paid` show newer attempts too.
-pub fn has_failed(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> bool {
-    let last = claims.charges_of(invoice, set).max_by_key(|charge| begun(charge));
+pub fn has_failed(invoice: &Invoice, set: &ObjectSet<'_>, assignments: &Assignments<'_>) -> bool {
+    let last = assignments.charges_of(invoice, set).max_by_key(|charge| begun(charge));
     let is_failed = |charge: &Charge| charge.status == "failed";
     match (&invoice.last_failure, last) {
         // The failure event is never older than the failed charge.

@@ -8,7 +8,7 @@ use crate::project::stripe::{
 
 /// Everything about one payment, each object once, in the order of ids.
 #[derive(Default)]
-pub struct Set<'a> {
+pub struct ObjectSet<'a> {
     pub invoices: BTreeMap<&'a str, &'a Invoice>,
     pub invoice_payments: BTreeMap<&'a str, &'a InvoicePayment>,
     pub charges: BTreeMap<&'a str, &'a Charge>,
@@ -18,7 +18,7 @@ pub struct Set<'a> {
     pub imported: BTreeMap<&'a str, &'a ImportedPayment>,
 }
 
-impl<'a> Set<'a> {
+impl<'a> ObjectSet<'a> {
     pub fn of(objects: &'a [StripeObject]) -> Self {
         let mut set = Self::default();
         let mut refunds: BTreeMap<&str, &Refund> = BTreeMap::new();

@@ -6,35 +6,35 @@ use super::lifecycle::is_over;
 
 /// How long after the due time an event is waited for, in seconds: Stripe's clock, queues and delivery
 /// attempts take time.
-const PATIENCE: i64 = 3600;
+const GRACE_S: i64 = 3600;
 
-/// A change that Stripe announced.
+/// A change that the subscription itself announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Announced {
+pub struct ScheduledChange {
     /// When it is due, Unix seconds.
     pub at: i64,
     /// The change, for operators.
     pub what: &'static str,
 }
 
-impl Announced {
+impl ScheduledChange {
     /// When it becomes overdue, Unix seconds.
     #[must_use]
     pub const fn overdue_from(self) -> i64 {
-        self.at.saturating_add(PATIENCE)
+        self.at.saturating_add(GRACE_S)
     }
 }
 
 impl Subscription {
-    /// The next announced change of its status: the end of a trial, or of itself.
+    /// The next scheduled change of its status: the end of a trial, or of itself.
     #[must_use]
-    pub fn announced(&self) -> Option<Announced> {
+    pub fn scheduled_change(&self) -> Option<ScheduledChange> {
         if is_over(&self.status) {
             return None;
         }
         let trial = self.trial_end.filter(|_| self.status == "trialing");
         let period_end = self.current_period_end.filter(|_| self.cancel_at_period_end);
-        let end = |at: Option<i64>, what| at.map(|at| Announced { at, what });
+        let end = |at: Option<i64>, what| at.map(|at| ScheduledChange { at, what });
         [end(trial, "its trial"), end(period_end, "it"), end(self.cancel_at, "it")]
             .into_iter()
             .flatten()
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_announced_end_counts_while_live() {
+    fn first_scheduled_end_counts_while_live() {
         let it = |status: &str, trial_end, cancel_at_period_end, cancel_at| Subscription {
             status: status.to_owned(),
             trial_end,
@@ -67,8 +67,8 @@ mod tests {
             (it("incomplete_expired", Some(40), true, None), None),
         ];
         for (subscription, expected) in cases {
-            let announced = subscription.announced().map(|it| (it.at, it.what));
-            assert_eq!(announced, expected, "{subscription:?}");
+            let scheduled = subscription.scheduled_change().map(|it| (it.at, it.what));
+            assert_eq!(scheduled, expected, "{subscription:?}");
         }
     }
 }

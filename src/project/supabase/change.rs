@@ -13,7 +13,7 @@ use crate::project::order::Stage;
 
 /// A body as sent, or as stored.
 #[derive(Deserialize)]
-struct Sent<'a> {
+struct ReceivedChange<'a> {
     #[serde(borrow, default, rename = "type")]
     operation: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -64,7 +64,7 @@ fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     serde_json::from_str::<String>(raw?.get()).ok().map(Cow::Owned)
 }
 
-impl<'a> Sent<'a> {
+impl<'a> ReceivedChange<'a> {
     fn of(body: &'a [u8]) -> Result<Option<Self>, serde_json::Error> {
         let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         if is_object { serde_json::from_slice(body).map(Some) } else { Ok(None) }
@@ -79,7 +79,7 @@ impl<'a> Sent<'a> {
     }
 
     /// The fingerprints of the whole rows: as stored, or from the rows themselves.
-    fn wholes(&self) -> Fingerprints {
+    fn fingerprints(&self) -> Fingerprints {
         let print = |row: Option<&RawValue>| columns::fingerprint(row?.get(), None);
         self.kept().unwrap_or_else(|| Fingerprints {
             names_only: false,
@@ -113,14 +113,14 @@ impl Change {
         is_numbered: bool,
         tables: &ActivityTables,
     ) -> Result<Option<Self>, serde_json::Error> {
-        let Some(sent) = Sent::of(body)? else { return Ok(None) };
-        let stage = match text(sent.operation).as_deref() {
+        let Some(received) = ReceivedChange::of(body)? else { return Ok(None) };
+        let stage = match text(received.operation).as_deref() {
             Some("INSERT") => Stage::Created,
             Some("UPDATE") => Stage::Updated,
             Some("DELETE") => Stage::Deleted,
             _ => return Ok(None),
         };
-        let Some(relation) = sent.relation() else { return Ok(None) };
+        let Some(relation) = received.relation() else { return Ok(None) };
         let known = columns::of(tables, &relation);
         if known.is_none() && !relation.starts_with("auth.") {
             return Ok(None);
@@ -129,12 +129,13 @@ impl Change {
             let row = row.map_or("null", RawValue::get);
             known.as_ref().map_or_else(|| columns::read_all(row), |columns| columns::read(row, columns))
         };
-        let (record, old_record) = (row(sent.record), row(sent.old_record));
-        let wholes = if is_numbered || known.is_none() { Fingerprints::default() } else { sent.wholes() };
-        if wholes.names_only {
+        let (record, old_record) = (row(received.record), row(received.old_record));
+        let fingerprints =
+            if is_numbered || known.is_none() { Fingerprints::default() } else { received.fingerprints() };
+        if fingerprints.names_only {
             return Ok(None);
         }
-        let Fingerprints { record: state, old_record: old_state, .. } = wholes;
+        let Fingerprints { record: state, old_record: old_state, .. } = fingerprints;
         Ok(Some(Self { relation, stage, record, old_record, state, old_state }))
     }
 }
@@ -144,33 +145,33 @@ impl Change {
 /// rows' ids. `None`: left as it is (`auth`, which has its own list).
 #[must_use]
 pub fn reduced(body: &[u8], tables: &ActivityTables) -> Option<Vec<u8>> {
-    let mut sent = Sent::of(body).ok()??;
+    let mut received = ReceivedChange::of(body).ok()??;
     // Ignores a field of that name from the sender.
-    sent.kept = None;
-    let (schema, table) = (text(sent.schema)?, text(sent.table)?);
+    received.kept = None;
+    let (schema, table) = (text(received.schema)?, text(received.table)?);
     if schema == "auth" {
         return None;
     }
-    let mut whole = sent.wholes();
+    let mut fingerprints = received.fingerprints();
     let known = columns::of(tables, &format!("{schema}.{table}")).unwrap_or_else(|| {
-        whole = Fingerprints { names_only: true, ..Fingerprints::default() };
+        fingerprints = Fingerprints { names_only: true, ..Fingerprints::default() };
         NAMES.iter().map(|name| columns::whole(name)).collect()
     });
     let row = |row: Option<&RawValue>| row.map_or(Value::Null, |row| columns::read(row.get(), &known));
     let stored = Stored {
-        operation: &text(sent.operation)?,
+        operation: &text(received.operation)?,
         schema: &schema,
         table: &table,
-        record: row(sent.record),
-        old_record: row(sent.old_record),
-        kept: whole,
+        record: row(received.record),
+        old_record: row(received.old_record),
+        kept: fingerprints,
     };
     serde_json::to_vec(&stored).ok()
 }
 
 /// The fingerprints of the whole rows in an event's body.
-pub(crate) fn wholes(body: &[u8]) -> Option<Fingerprints> {
-    Some(Sent::of(body).ok()??.wholes())
+pub(crate) fn fingerprints(body: &[u8]) -> Option<Fingerprints> {
+    Some(ReceivedChange::of(body).ok()??.fingerprints())
 }
 
 /// The change from the whole row with the fingerprint `from` to `row`, the one in the table, in the stored

@@ -1,4 +1,4 @@
-//! The union of all reports of one message. Joining is commutative and idempotent.
+//! The union of all reports of one message. Merging is commutative and idempotent.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ pub const LISTED: u8 = 1;
 /// The same for the incoming message itself.
 pub const INCOMING: u8 = 2;
 
-/// A value and its reliability; the higher of two wins.
-pub type Given = Option<(u8, String)>;
+/// A value with the reliability of its report; the higher of two wins.
+pub type Ranked = Option<(u8, String)>;
 
 /// A media file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Media {
 
 /// What was reported with a status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Seen {
+pub struct StatusReport {
     /// The carrier's timestamp, as `YYMMDDhhmm`.
     pub done_at: Option<String>,
     /// Twilio's error code.
@@ -51,23 +51,23 @@ pub struct Message {
     /// Whether it is incoming.
     pub is_incoming: bool,
     /// The sender.
-    pub from: Given,
+    pub from: Ranked,
     /// The recipient.
-    pub to: Given,
+    pub to: Ranked,
     /// The text.
-    pub body: Given,
+    pub body: Ranked,
     /// The parts that the text was sent in.
-    pub segments: Given,
+    pub segments: Ranked,
     /// The messaging service.
-    pub service: Given,
+    pub service: Ranked,
     /// The keyword, as Twilio understood it.
-    pub opt_out_type: Given,
+    pub opt_out_type: Ranked,
     /// Why it failed, in words.
-    pub error_message: Given,
+    pub error_message: Ranked,
     /// How many attachments it has, and those that a report shows.
     pub media: Option<(u8, Vec<Media>)>,
     /// By Twilio's status.
-    pub statuses: BTreeMap<String, Seen>,
+    pub statuses: BTreeMap<String, StatusReport>,
     /// The status that Twilio's API showed last, and when that was set, in Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listed: Option<(i64, String)>,
@@ -75,7 +75,7 @@ pub struct Message {
 
 impl Message {
     /// Merges `other`.
-    pub fn join(&mut self, other: Self) {
+    pub fn merge(&mut self, other: Self) {
         self.is_incoming |= other.is_incoming;
         for (mine, others) in [
             (&mut self.from, other.from),

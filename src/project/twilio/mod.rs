@@ -13,6 +13,6 @@ pub mod words;
 mod tests;
 
 pub use consent::{Consent, ConsentSource};
-pub use message::{Given, Media, Message, Seen, SmsReport};
+pub use message::{Media, Message, Ranked, SmsReport, StatusReport};
 pub use report::{account, read};
 pub use row::{Row, digits};

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::message::{CALLBACK, Given, INCOMING, LISTED, Media, Message, Seen, SmsReport};
+use super::message::{CALLBACK, INCOMING, LISTED, Media, Message, Ranked, SmsReport, StatusReport};
 use crate::envelope::{Envelope, Parameters, twilio};
 use crate::project::{DecodeError, Payload};
 
@@ -38,7 +38,7 @@ pub fn read(envelope: &Envelope) -> Result<Payload, DecodeError> {
         (false, true) => INCOMING,
         (false, false) => CALLBACK,
     };
-    let given = |name: &str| -> Given { parameters.get(name).map(|value| (strength, storable(value))) };
+    let given = |name: &str| -> Ranked { parameters.get(name).map(|value| (strength, storable(value))) };
     let mut message = Message {
         is_incoming,
         from: given("From"),
@@ -58,7 +58,7 @@ pub fn read(envelope: &Envelope) -> Result<Payload, DecodeError> {
     let word =
         if is_listed { parameters.get("MessageStatus") } else { envelope.event_type.strip_prefix(TYPE) };
     if let Some(word) = word {
-        message.statuses.insert(word.to_owned(), seen(&parameters));
+        message.statuses.insert(word.to_owned(), status_report(&parameters));
     }
     if is_listed {
         let at = parameters.get("DateUpdated").and_then(|at| OffsetDateTime::parse(at, &Rfc2822).ok());
@@ -73,9 +73,9 @@ fn parameters(body: &[u8]) -> Result<Parameters, DecodeError> {
         .map_err(|_| DecodeError::Field { event_type: "message".to_owned(), field: "body" })
 }
 
-fn seen(parameters: &Parameters) -> Seen {
+fn status_report(parameters: &Parameters) -> StatusReport {
     let is_moment = |text: &&str| text.len() >= 10 && text.bytes().all(|byte| byte.is_ascii_digit());
-    Seen {
+    StatusReport {
         done_at: parameters.get("RawDlrDoneDate").filter(is_moment).map(str::to_owned),
         error: parameters.get("ErrorCode").and_then(|code| code.parse().ok()).filter(|code| *code != 0),
     }

@@ -1,6 +1,6 @@
 //! The columns of a message's row.
 
-use super::message::{Given, Media, Message, Seen};
+use super::message::{Media, Message, Ranked, StatusReport};
 use super::words;
 
 /// A message as it is shown.
@@ -70,17 +70,17 @@ impl Message {
     /// The status with the highest rank; of several final ones that of Twilio's API, else that with the
     /// carrier's latest timestamp.
     fn last_status(&self) -> Last<'_> {
-        let place = |word: &str| words::status(word).map_or(0, |(_, place)| place);
-        let statuses = || self.statuses.iter().map(|(word, seen)| (place(word), seen, word.as_str()));
+        let rank = |word: &str| words::status(word).map_or(0, |(_, rank)| rank);
+        let statuses = || self.statuses.iter().map(|(word, seen)| (rank(word), seen, word.as_str()));
         let listed = self.listed.as_ref().map(|(_, word)| word.as_str());
-        let key = |&(place, seen, word): &(i16, &'_ Seen, &'_ str)| {
-            (place, listed == Some(word), seen.done_at.clone(), word == "delivered", word.to_owned())
+        let key = |&(rank, seen, word): &(i16, &'_ StatusReport, &'_ str)| {
+            (rank, listed == Some(word), seen.done_at.clone(), word == "delivered", word.to_owned())
         };
         let Some((top, seen, word)) = statuses().max_by_key(key) else { return Last::default() };
         // Without timestamps, or in the same minute, it is undecided.
-        let contradicts = |(place, other, of): (i16, &Seen, &str)| {
-            place == top
-                && place == words::FINAL
+        let contradicts = |(rank, other, of): (i16, &StatusReport, &str)| {
+            rank == top
+                && rank == words::FINAL
                 && of != word
                 && listed != Some(word)
                 && (other.done_at.is_none() || other.done_at == seen.done_at)
@@ -92,11 +92,11 @@ impl Message {
 #[derive(Default)]
 struct Last<'a> {
     word: Option<&'a str>,
-    seen: Option<&'a Seen>,
+    seen: Option<&'a StatusReport>,
     is_tied: bool,
 }
 
-fn text(given: &Given) -> Option<String> {
+fn text(given: &Ranked) -> Option<String> {
     given.as_ref().map(|(_, text)| text.clone())
 }
 

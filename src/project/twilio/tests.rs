@@ -31,9 +31,9 @@ fn callback(status: &str, error: &str, done_at: &str) -> Message {
     ])
 }
 
-fn joined(messages: impl IntoIterator<Item = Message>) -> Message {
+fn merged(messages: impl IntoIterator<Item = Message>) -> Message {
     messages.into_iter().fold(Message::default(), |mut all, one| {
-        all.join(one);
+        all.merge(one);
         all
     })
 }
@@ -73,7 +73,7 @@ fn highest_status_wins_with_its_error() {
             let mut next = || parts.next().unwrap_or_default();
             callback(&next(), &next(), &next())
         };
-        let row = joined(callbacks.iter().map(|text| parts(text))).row();
+        let row = merged(callbacks.iter().map(|text| parts(text))).row();
         let was = (row.status, row.twilio_status.as_deref(), row.error_message.as_deref(), row.is_tied);
         assert_eq!(was, (status, Some(word), error, tied), "{callbacks:?}");
     }
@@ -170,13 +170,13 @@ proptest! {
         reports in prop::collection::vec(any_report(), 1..8), picks in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
         seed in any::<u64>(),
     ) {
-        let expected = joined(reports.clone());
+        let expected = merged(reports.clone());
         let again = picks.iter().map(|pick| pick.get(&reports).clone());
         let mut others: Vec<Message> = reports.iter().cloned().chain(again).collect();
         fastrand::Rng::with_seed(seed).shuffle(&mut others);
         let (head, tail) = others.split_at(others.len() / 2);
         // As it is joined with the stored message.
-        let halves = joined([joined(head.to_vec()), joined(tail.to_vec())]);
+        let halves = merged([merged(head.to_vec()), merged(tail.to_vec())]);
         prop_assert_eq!(&halves, &expected);
         prop_assert_eq!(halves.row(), expected.row());
         let stored = serde_json::to_value(&expected).unwrap();

@@ -121,12 +121,12 @@ fn reported(body: &[u8]) -> Option<Fingerprints> {
         change: Option<&'a RawValue>,
     }
     let outer: Body<'_> = serde_json::from_slice(body).ok()?;
-    change::wholes(outer.change.map_or(body, |change| change.get().as_bytes()))
+    change::fingerprints(outer.change.map_or(body, |change| change.get().as_bytes()))
 }
 
 /// How many events reported a change away from the last reported state.
 fn left_before(reported: Option<&String>, row: &DifferingRow) -> u32 {
-    let others = row.others.iter().flatten().filter_map(|body| change::wholes(body));
+    let others = row.others.iter().flatten().filter_map(|body| change::fingerprints(body));
     let leaving =
         others.filter(|other| other.old_record.as_ref() == reported && other.record.as_ref() != reported);
     u32::try_from(leaving.count()).unwrap_or(u32::MAX)

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::project::movements;
 use crate::project::mrr::{self, Catalogue, Explanation, Mrr};
-use crate::project::stripe::overdue::Announced;
+use crate::project::stripe::overdue::ScheduledChange;
 use crate::project::stripe::{Customer, Discount, StripeObject, Subscription};
 use crate::store::from_unix_seconds;
 use crate::store::resolve::catalogue;
@@ -22,7 +22,7 @@ pub struct Valuation {
     /// Its value.
     pub mrr: Mrr,
     /// A change that Stripe announced and has not reported.
-    pub overdue: Option<Announced>,
+    pub overdue: Option<ScheduledChange>,
     /// Its customer was deleted, which ends it at Stripe, but no event has reported that.
     pub lost_customer: bool,
     /// Whether something is parked about it.
@@ -54,7 +54,7 @@ pub async fn value(
             }
             let now = present(&reported_until, &subscription, now);
             let mrr = mrr::of_subscription(&with_status_in_force(&subscription), discounts, &catalogue, now);
-            let overdue = subscription.announced().filter(|announced| announced.overdue_from() <= now);
+            let overdue = subscription.scheduled_change().filter(|change| change.overdue_from() <= now);
             Valuation { subscription, mrr, overdue, lost_customer, is_parked }
         })
         .collect();
@@ -214,7 +214,7 @@ async fn schedule(
     for one in valuation {
         let overdue_from = match one.overdue {
             None if !one.subscription.needs_stripe => {
-                one.subscription.announced().map(Announced::overdue_from)
+                one.subscription.scheduled_change().map(ScheduledChange::overdue_from)
             }
             _ => None,
         };

@@ -49,7 +49,7 @@ pub(super) async fn join(tx: &mut PgConnection, reports: Vec<SmsReport>) -> Resu
             .entry(sid)
             .or_insert_with_key(|sid| stored.get(sid).cloned().unwrap_or((at, Message::default())));
         of.0 = of.0.min(at);
-        of.1.join(message);
+        of.1.merge(message);
     }
     let changed = joined.into_iter().filter(|(sid, fact)| stored.get(sid) != Some(fact));
     let changed: Vec<Fact> = changed

@@ -57,12 +57,12 @@ pub(super) fn compare(listed: &ListedMessage, known: Option<&KnownSms>) -> Optio
         return None;
     }
     let reported = known.and_then(|known| known.message.as_ref());
-    let mut joined = reported.cloned().unwrap_or_default();
-    joined.join(listed.message.clone());
-    let after = joined.row();
+    let mut merged = reported.cloned().unwrap_or_default();
+    merged.merge(listed.message.clone());
+    let after = merged.row();
     let fields = reported.map_or_else(Vec::new, |reported| {
         let text = known.and_then(|known| known.body.as_deref());
-        fields(&reported.row(), &after, text, (reported.consent(), joined.consent()))
+        fields(&reported.row(), &after, text, (reported.consent(), merged.consent()))
     });
     if reported.is_some() && fields.is_empty() {
         return None;

@@ -137,7 +137,7 @@ fn movements_of_one_second_are_netted() {
         &["0 new +2900 2900 a_0"],
     );
     check(
-        "currencies are books of their own",
+        "currencies are ledgers of their own",
         vec![
             on(0, sub("active", 2900)),
             on(0, in_euros(other("active", 1000))),

@@ -8,22 +8,22 @@ use super::{Kind, Movement};
 pub type Sums = BTreeMap<String, i64>;
 
 /// The movements so far, and the resulting sums.
-pub struct Book {
+pub struct Ledger {
     sums: Sums,
     /// Currencies that had revenue before.
     seen: BTreeSet<String>,
     pub movements: Vec<Movement>,
 }
 
-impl Book {
-    /// A book that opens with `sums`.
+impl Ledger {
+    /// A ledger that opens with `sums`.
     pub fn new(sums: Sums, mut seen: BTreeSet<String>) -> Self {
         seen.extend(sums.keys().cloned());
         Self { sums, seen, movements: Vec::new() }
     }
 
     /// Records that from `effective_at` on the sums are `after`.
-    pub fn note(&mut self, effective_at: i64, after: Sums, cause: impl Fn(&str) -> Option<String>) {
+    pub fn record(&mut self, effective_at: i64, after: Sums, cause: impl Fn(&str) -> Option<String>) {
         let currencies: BTreeSet<&String> = self.sums.keys().chain(after.keys()).collect();
         for currency in currencies {
             let amount = |sums: &Sums| sums.get(currency).copied().unwrap_or_default();

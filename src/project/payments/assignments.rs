@@ -1,35 +1,35 @@
-//! Which charges are one payment, and which invoice a payment belongs to.
+//! Assigns charges to payments, and payments to invoices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::set::Set;
+use super::set::ObjectSet;
 use crate::project::stripe::{Charge, Invoice, Paid};
 
 /// A payment is identified by its payment intent or, without one, by its charge. So what is reported about a
 /// charge (a refund, its invoice) holds for every attempt of its payment intent.
-pub struct Claims<'a> {
+pub struct Assignments<'a> {
     /// Charge to payment intent, as reported by any object.
     intents: BTreeMap<&'a str, &'a str>,
     /// Payment to its invoice.
     invoices: BTreeMap<&'a str, &'a str>,
 }
 
-impl<'a> Claims<'a> {
-    pub fn of(set: &'a Set<'a>) -> Self {
-        let mut claims = Self { intents: intents(set), invoices: BTreeMap::new() };
-        let mut claimants: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (invoice, intent, charge) in said(set) {
-            if let Some(payment) = claims.payment(intent, charge) {
-                claimants.entry(payment).or_default().insert(invoice);
+impl<'a> Assignments<'a> {
+    pub fn of(set: &'a ObjectSet<'a>) -> Self {
+        let mut assignments = Self { intents: intents(set), invoices: BTreeMap::new() };
+        let mut candidates: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (invoice, intent, charge) in references(set) {
+            if let Some(payment) = assignments.payment(intent, charge) {
+                candidates.entry(payment).or_default().insert(invoice);
             }
         }
-        claims.invoices = claimants
+        assignments.invoices = candidates
             .into_iter()
             .filter_map(|(payment, invoices)| {
                 Some((payment, invoices.into_iter().min_by_key(|invoice| precedence(set, invoice))?))
             })
             .collect();
-        claims
+        assignments
     }
 
     /// The payment intent, if any.
@@ -53,7 +53,11 @@ impl<'a> Claims<'a> {
     }
 
     /// The charges of `invoice`, whatever their status.
-    pub fn charges_of(&'a self, invoice: &'a Invoice, set: &'a Set<'a>) -> impl Iterator<Item = &'a Charge> {
+    pub fn charges_of(
+        &'a self,
+        invoice: &'a Invoice,
+        set: &'a ObjectSet<'a>,
+    ) -> impl Iterator<Item = &'a Charge> {
         set.charges.values().copied().filter(move |charge| {
             let payment = self.payment(charge.payment_intent.as_deref(), Some(&charge.id));
             payment.and_then(|it| self.invoice(it)) == Some(&invoice.id)
@@ -61,9 +65,9 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Precedence of the invoices that claim one payment; only the first gets it (a payment intent is unique in
+/// Precedence of the invoices that name one payment; only the first gets it (a payment intent is unique in
 /// `payment_history`): one that is known and collected money, then the oldest.
-fn precedence<'a>(set: &Set<'_>, invoice: &'a str) -> (bool, bool, i64, &'a str) {
+fn precedence<'a>(set: &ObjectSet<'_>, invoice: &'a str) -> (bool, bool, i64, &'a str) {
     let known = set.invoices.get(invoice);
     let is_paid = known.is_some_and(|it| it.amount_paid > 0 && !it.paid_out_of_band);
     (known.is_none(), !is_paid, known.map_or(0, |it| it.created), invoice)
@@ -71,7 +75,7 @@ fn precedence<'a>(set: &Set<'_>, invoice: &'a str) -> (bool, bool, i64, &'a str)
 
 /// Every (charge, payment intent) that some object names together. If they conflict, the smallest wins, so
 /// that the result does not depend on the order.
-fn intents<'a>(set: &'a Set<'a>) -> BTreeMap<&'a str, &'a str> {
+fn intents<'a>(set: &'a ObjectSet<'a>) -> BTreeMap<&'a str, &'a str> {
     let charges = set.charges.values().map(|it| (Some(it.id.as_str()), it.payment_intent.as_deref()));
     let payments =
         set.invoice_payments.values().map(|it| (it.charge.as_deref(), it.payment_intent.as_deref()));
@@ -89,10 +93,10 @@ fn intents<'a>(set: &'a Set<'a>) -> BTreeMap<&'a str, &'a str> {
     intents
 }
 
-type Said<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
+type Reference<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
 /// Every (invoice, payment intent, charge) that some object names together.
-fn said<'a>(set: &'a Set<'a>) -> impl Iterator<Item = Said<'a>> {
+fn references<'a>(set: &'a ObjectSet<'a>) -> impl Iterator<Item = Reference<'a>> {
     let payments = set.invoice_payments.values();
     let payments =
         payments.map(|it| (it.invoice.as_str(), it.payment_intent.as_deref(), it.charge.as_deref()));
