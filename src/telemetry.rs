@@ -82,7 +82,7 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
             Ok(HANDLE.get_or_init(|| handle).clone())
         }
         // Two concurrent first uses: the other one installed it.
-        Err(fault) => HANDLE.get().cloned().ok_or(fault),
+        Err(error) => HANDLE.get().cloned().ok_or(error),
     }
 }
 

@@ -74,7 +74,7 @@ pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Re
     let messages_in_queues =
         queue::broker_queue_depths(config).await.context("cannot count the messages in RabbitMQ");
     let messages_in_queues =
-        messages_in_queues.map_err(|fault| Failure::new(Exit::DependencyDown, format!("{fault:#}")))?;
+        messages_in_queues.map_err(|error| Failure::new(Exit::DependencyDown, format!("{error:#}")))?;
     let mut said = Said { list: &list, messages_in_queues, done: None };
     if needs_confirmation {
         complain(&text(&said));

@@ -132,9 +132,9 @@ impl Global {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    run(cli).unwrap_or_else(|fault| {
-        complain(&exit::describe(&fault));
-        Exit::of(&fault).into()
+    run(cli).unwrap_or_else(|error| {
+        complain(&exit::describe(&error));
+        Exit::of(&error).into()
     })
 }
 

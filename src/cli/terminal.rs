@@ -50,8 +50,8 @@ pub(in crate::cli) fn write_line(text: &str) -> io::Result<()> {
 /// Writes data to stdout. A closed pipe is not a failure.
 pub(in crate::cli) fn print_data(text: &str) -> anyhow::Result<Exit> {
     match io::stdout().write_all(safe(text).as_bytes()) {
-        Err(fault) if fault.kind() != io::ErrorKind::BrokenPipe => {
-            Err(fault).context("cannot write to stdout")
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to stdout")
         }
         _ => Ok(Exit::Fine),
     }

@@ -149,10 +149,10 @@ fn read_file(named: Option<PathBuf>) -> Result<Option<(PathBuf, String)>, Config
 
 fn apply_file(config: &mut Config, path: &Path, text: &str) -> Result<(), ConfigError> {
     // The parser's own message quotes the line, which may hold a secret.
-    let invalid = |fault: toml::de::Error| ConfigError::FileInvalid {
+    let invalid = |error: toml::de::Error| ConfigError::FileInvalid {
         path: path.to_owned(),
-        line: 1 + fault.span().map_or(0, |span| text.get(..span.start).unwrap_or(text).matches('\n').count()),
-        reason: fault.message().to_owned(),
+        line: 1 + error.span().map_or(0, |span| text.get(..span.start).unwrap_or(text).matches('\n').count()),
+        reason: error.message().to_owned(),
     };
     let table: toml::Table = text.parse().map_err(invalid)?;
     for (key, value) in table {

@@ -90,8 +90,8 @@ fn batches(consumer: &mut Consumer) -> impl Stream<Item = Batch> {
 
 /// A batch whose task panicked was requeued when it was dropped.
 fn log_panic(ended: Result<(), JoinError>) {
-    if let Err(fault) = ended {
-        tracing::error!(error = %fault, "batch task failed, will be redelivered");
+    if let Err(error) = ended {
+        tracing::error!(%error, "batch task failed, will be redelivered");
     }
 }
 

@@ -152,7 +152,7 @@ async fn begin_with(
     let pool = pool.clone();
     #[expect(clippy::disallowed_methods, reason = "ends by itself, and shutdown waits for whoever began it")]
     let begun = tokio::spawn(async move { pool.begin_with(statement).await });
-    begun.await.map_err(|fault| sqlx::Error::Io(std::io::Error::other(fault)))?
+    begun.await.map_err(|error| sqlx::Error::Io(std::io::Error::other(error)))?
 }
 
 #[cfg(test)]

@@ -199,7 +199,7 @@ async fn migrate_stub(config: &Config) -> Result<()> {
 /// The configured address or, if it is taken and not required, another port.
 fn address(bind: SocketAddr, is_wanted: bool) -> Result<SocketAddr> {
     let listener = match TcpListener::bind(bind) {
-        Err(fault) if !is_wanted && fault.kind() == std::io::ErrorKind::AddrInUse => {
+        Err(error) if !is_wanted && error.kind() == std::io::ErrorKind::AddrInUse => {
             tracing::info!(address = %bind, "address in use, listening on another port");
             TcpListener::bind((bind.ip(), 0))
         }

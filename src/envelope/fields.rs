@@ -56,10 +56,10 @@ pub enum Malformed {
 }
 
 impl Malformed {
-    /// The machine-readable name of the fault: the last part of a problem's `type`.
+    /// The machine-readable name of the error: the last part of a problem's `type`.
     #[must_use]
     pub fn kind(&self) -> String {
-        let named = |field: &str, fault| format!("{}-{fault}", kebab(field));
+        let named = |field: &str, suffix| format!("{}-{suffix}", kebab(field));
         match self {
             Self::NotUtf8 => "body-not-utf8".to_owned(),
             Self::NotJson(_) => "body-not-json".to_owned(),
@@ -154,8 +154,8 @@ pub(super) fn document<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Malf
     let object = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
     if !object {
         // Distinguishes text that is not JSON from JSON that is not an object.
-        let fault = serde_json::from_str::<serde::de::IgnoredAny>(text).err();
-        return Err(fault.map_or(Malformed::NotAnObject, |fault| Malformed::NotJson(fault.to_string())));
+        let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err();
+        return Err(error.map_or(Malformed::NotAnObject, |error| Malformed::NotJson(error.to_string())));
     }
-    serde_json::from_str(text).map_err(|fault| Malformed::NotJson(fault.to_string()))
+    serde_json::from_str(text).map_err(|error| Malformed::NotJson(error.to_string()))
 }

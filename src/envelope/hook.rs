@@ -77,7 +77,7 @@ pub(super) fn stored_part(name: &str, call: &RawValue) -> Result<Bytes, Malforme
     } else {
         StoredPart { metadata: metadata(&["uuid"]), ..StoredPart::default() }
     };
-    serde_json::to_vec(&stored_part).map(Bytes::from).map_err(|fault| Malformed::NotJson(fault.to_string()))
+    serde_json::to_vec(&stored_part).map(Bytes::from).map_err(|error| Malformed::NotJson(error.to_string()))
 }
 
 fn pick<'a>(object: &'a RawValue, names: &[&str]) -> Fields<'a> {

@@ -74,7 +74,7 @@ pub(super) fn row_change(
     let record = harmless(record, columns)?;
     let old_record = harmless(old_record, columns)?;
     let scrubbed = Scrubbed { operation, table, schema: SCHEMA, record, old_record };
-    serde_json::to_vec(&scrubbed).map(Bytes::from).map_err(|fault| Malformed::NotJson(fault.to_string()))
+    serde_json::to_vec(&scrubbed).map(Bytes::from).map_err(|error| Malformed::NotJson(error.to_string()))
 }
 
 fn harmless<'a>(row: Field<'a>, columns: &[&str]) -> Result<Option<Row<'a>>, Malformed> {

@@ -174,7 +174,7 @@ mod tests {
     fn named(pairs: &[(&str, &str)]) -> Result<(String, String), String> {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let event = event(Parameters::of_form(form.as_bytes()).unwrap(), NOW);
-        event.map(|it| (it.envelope.event_id, it.envelope.event_type)).map_err(|fault| fault.kind())
+        event.map(|it| (it.envelope.event_id, it.envelope.event_type)).map_err(|error| error.kind())
     }
 
     fn good(pairs: &[(&str, &str)]) -> Result<(String, String), String> {

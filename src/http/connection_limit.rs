@@ -17,8 +17,8 @@ const OPS_CONNECTIONS_MAX: usize = 256;
 /// Raises the soft open-file limit to the hard one: each connection is a file.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
-    if let Err(fault) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::debug!(error = %fault, "open-file limit not raised");
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "open-file limit not raised");
     }
 }
 

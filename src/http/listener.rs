@@ -39,12 +39,12 @@ pub async fn serve(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             // The client has gone already.
-            Err(fault) if is_of_the_client(&fault) => {
-                tracing::debug!(error = %fault, "connection closed before it was accepted");
+            Err(error) if is_of_the_client(&error) => {
+                tracing::debug!(%error, "connection closed before it was accepted");
                 continue;
             }
-            Err(fault) => {
-                tracing::warn!(error = %fault, "accept failed");
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
                 connection_limit.evict_oldest();
                 lifecycle.until_stopping(tokio::time::sleep(ACCEPT_PAUSE)).await;
                 continue;
@@ -59,9 +59,9 @@ pub async fn serve(
 }
 
 /// Whether only the connection that was to be accepted failed.
-fn is_of_the_client(fault: &io::Error) -> bool {
+fn is_of_the_client(error: &io::Error) -> bool {
     matches!(
-        fault.kind(),
+        error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
     )
 }
@@ -103,7 +103,7 @@ async fn serve_connection(
             connection.await
         }
     };
-    if let Err(fault) = ended {
-        tracing::debug!(error = %fault, "connection closed with an error");
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection closed with an error");
     }
 }

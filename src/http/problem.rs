@@ -192,9 +192,9 @@ impl From<SignatureError> for Problem {
 }
 
 impl From<Malformed> for Problem {
-    fn from(fault: Malformed) -> Self {
-        let detail = format!("{fault}: send the event as the provider makes it");
-        Self::new(StatusCode::BAD_REQUEST, fault.kind(), "Not an event", detail)
+    fn from(error: Malformed) -> Self {
+        let detail = format!("{error}: send the event as the provider makes it");
+        Self::new(StatusCode::BAD_REQUEST, error.kind(), "Not an event", detail)
     }
 }
 

@@ -39,7 +39,7 @@ async fn handle(endpoints: &Endpoints, request: Request, deadline: Instant) -> R
     if let Answer::Neutral(_) = answer {
         match peek::auth_hook(delivery.body, window.now) {
             Ok(hook) => endpoints.enqueue_hook(hook.envelope, deadline).await,
-            Err(fault) => dropped("", &fault.to_string()),
+            Err(error) => dropped("", &error.to_string()),
         }
     }
     Ok(answer.into_response())

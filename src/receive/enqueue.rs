@@ -72,10 +72,10 @@ impl Endpoints {
         });
         match timeout(ENQUEUE_TIMEOUT, accepted).await {
             Ok(Ok(Ok(()))) => return Ok(id),
-            Ok(Ok(Err(fault))) => {
-                tracing::warn!(%source, event_id = id, error = %fault, "event not persisted");
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(%source, event_id = id, %error, "event not persisted");
             }
-            Ok(Err(fault)) => tracing::error!(%source, event_id = id, error = %fault, "event not persisted"),
+            Ok(Err(error)) => tracing::error!(%source, event_id = id, %error, "event not persisted"),
             Err(_) => tracing::warn!(%source, event_id = id, "event not persisted in time"),
         }
         Err(Problem::not_durable())
@@ -91,8 +91,8 @@ impl Endpoints {
         let accepted = self.0.dependencies.lifecycle.requests.spawn(async move {
             let _permit = permit;
             let id = envelope.event_id.clone();
-            if let Err(fault) = queue.accept(envelope).await {
-                dropped(&id, &fault.reason);
+            if let Err(error) = queue.accept(envelope).await {
+                dropped(&id, &error.reason);
             }
         });
         if timeout_at(deadline, accepted).await.is_err() {

@@ -33,11 +33,11 @@ impl Listeners {
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(address).await;
-    bound.map_err(|fault| anyhow!("cannot listen on {address}: {fault}: {}", remedy(&fault, setting)))
+    bound.map_err(|error| anyhow!("cannot listen on {address}: {error}: {}", remedy(&error, setting)))
 }
 
-fn remedy(fault: &io::Error, setting: &str) -> String {
-    match fault.kind() {
+fn remedy(error: &io::Error, setting: &str) -> String {
+    match error.kind() {
         ErrorKind::AddrInUse => {
             format!("stop the process that listens there, or set {setting} to another port")
         }

@@ -67,7 +67,7 @@ impl Poster {
                 Ok(Answer::Busy { refused, .. }) if attempts == ATTEMPTS_MAX => {
                     return Ok(Outcome::Refused(refused));
                 }
-                Err(fault) if attempts == ATTEMPTS_MAX => return Err(self.unreachable(&fault)),
+                Err(error) if attempts == ATTEMPTS_MAX => return Err(self.unreachable(&error)),
                 Ok(Answer::Busy { retry_after, .. }) => retry_after,
                 Err(_) => None,
             };
@@ -87,7 +87,7 @@ impl Poster {
         };
         Ok(match request.send().await {
             Ok(response) => answer(response, event).await,
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         })
     }
 
@@ -132,16 +132,16 @@ impl Poster {
         Ok(headers)
     }
 
-    fn unreachable(&self, fault: &reqwest::Error) -> ReplayError {
-        let causes = std::iter::successors(std::error::Error::source(fault), |cause| cause.source());
-        let cause = causes.last().map_or_else(|| fault.to_string(), ToString::to_string);
+    fn unreachable(&self, error: &reqwest::Error) -> ReplayError {
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let cause = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
         ReplayError::Unreachable { url: self.base.to_string(), cause }
     }
 }
 
 fn base(url: &str) -> Result<Url, ReplayError> {
     let bad = |cause: String| ReplayError::BadUrl { url: url.to_owned(), cause };
-    let base = Url::parse(url).map_err(|fault| bad(fault.to_string()))?;
+    let base = Url::parse(url).map_err(|error| bad(error.to_string()))?;
     if !matches!(base.scheme(), "http" | "https") {
         return Err(bad(format!("its scheme is {}", base.scheme())));
     }

@@ -59,14 +59,14 @@ impl Granted {
 
 /// The session in an answer.
 pub(super) fn granted(answer: Value) -> Result<Granted, AuthError> {
-    serde_json::from_value(answer).map_err(|fault| AuthError::InvalidResponse(fault.to_string()))
+    serde_json::from_value(answer).map_err(|error| AuthError::InvalidResponse(error.to_string()))
 }
 
 /// What a response says.
 pub(super) async fn read(mut response: Response) -> Result<Value, AuthError> {
     let status = response.status();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|fault| unreachable(&fault))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error))? {
         body.extend_from_slice(&chunk);
         if body.len() > ANSWER_MAX_BYTES {
             return Err(AuthError::InvalidResponse(format!("more than {ANSWER_MAX_BYTES} bytes")));
@@ -74,7 +74,7 @@ pub(super) async fn read(mut response: Response) -> Result<Value, AuthError> {
     }
     let answer: Result<Value, _> = serde_json::from_slice(&body);
     if status.is_success() {
-        return answer.map_err(|fault| AuthError::InvalidResponse(fault.to_string()));
+        return answer.map_err(|error| AuthError::InvalidResponse(error.to_string()));
     }
     Err(refusal(status, &answer.unwrap_or_default()))
 }
@@ -105,11 +105,11 @@ fn refused(status: StatusCode, answer: &Value) -> AuthError {
     }
 }
 
-pub(super) fn unreachable(fault: &reqwest::Error) -> AuthError {
+pub(super) fn unreachable(error: &reqwest::Error) -> AuthError {
     // The last cause says more than `error sending request`, and holds no address.
-    let mut cause = fault.source();
+    let mut cause = error.source();
     let mut reason =
-        if fault.is_timeout() { "no answer in time".to_owned() } else { "no connection".to_owned() };
+        if error.is_timeout() { "no answer in time".to_owned() } else { "no connection".to_owned() };
     while let Some(one) = cause {
         reason = one.to_string();
         cause = one.source();

@@ -80,7 +80,7 @@ impl AuthApi {
             // Passwords are for this address alone.
             .redirect(reqwest::redirect::Policy::none());
         let client = if is_this_machine(host_of(url)) { client.no_proxy() } else { client };
-        let client = client.build().map_err(|fault| AuthError::Settings(fault.to_string()))?;
+        let client = client.build().map_err(|error| AuthError::Settings(error.to_string()))?;
         let base = format!("{}/auth/v1", url.trim_end_matches('/'));
         Ok(Some(Self { client, base, key: key.clone(), turns: Semaphore::new(REQUESTS_MAX) }))
     }
@@ -168,6 +168,6 @@ impl AuthApi {
         let request = request.header("apikey", self.key.expose_secret());
         let request = bearer.into_iter().fold(request, |it, token| it.bearer_auth(token.expose_secret()));
         let request = fields.iter().fold(request, |it, fields| it.json(fields));
-        answer::read(request.send().await.map_err(|fault| answer::unreachable(&fault))?).await
+        answer::read(request.send().await.map_err(|error| answer::unreachable(&error))?).await
     }
 }

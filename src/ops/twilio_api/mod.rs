@@ -95,7 +95,7 @@ impl TwilioApi {
             // The token must not be sent elsewhere.
             .redirect(reqwest::redirect::Policy::none());
         let client = if is_this_machine(host_of(&base)) { client.no_proxy() } else { client };
-        let client = client.build().map_err(|fault| TwilioApiError::Settings(fault.to_string()))?;
+        let client = client.build().map_err(|error| TwilioApiError::Settings(error.to_string()))?;
         Ok(Some(Self {
             client,
             messaging_base: given.unwrap_or_else(|| MESSAGING_BASE.to_owned()),
@@ -117,7 +117,7 @@ impl TwilioApi {
     /// Reads `address`, with bounded retries.
     async fn get<T: DeserializeOwned>(&self, address: &str) -> Result<T, TwilioApiError> {
         let answer = self.get_value(address).await?;
-        serde_json::from_value(answer).map_err(|fault| TwilioApiError::InvalidResponse(fault.to_string()))
+        serde_json::from_value(answer).map_err(|error| TwilioApiError::InvalidResponse(error.to_string()))
     }
 
     async fn get_value(&self, address: &str) -> Result<Value, TwilioApiError> {
@@ -166,7 +166,7 @@ async fn read(response: Response) -> Result<Value, AttemptError> {
     let body = response.bytes().await.map_err(unreachable)?;
     let answer: Result<Value, _> = serde_json::from_slice(&body);
     if status.is_success() {
-        return answer.map_err(|fault| lasting(TwilioApiError::InvalidResponse(fault.to_string())));
+        return answer.map_err(|error| lasting(TwilioApiError::InvalidResponse(error.to_string())));
     }
     let reported = answer.ok().and_then(|answer| answer["message"].as_str().map(str::to_owned));
     let message = reported.unwrap_or_else(|| "without a message".to_owned());
@@ -181,11 +181,11 @@ const fn lasting(error: TwilioApiError) -> AttemptError {
     AttemptError { error, is_transient: false, wait: None }
 }
 
-fn unreachable(fault: reqwest::Error) -> AttemptError {
+fn unreachable(error: reqwest::Error) -> AttemptError {
     // Without the URL, and with the cause instead of `error sending request`.
-    let fault = fault.without_url();
+    let error = error.without_url();
     let mut reason = String::new();
-    let mut cause: Option<&dyn std::error::Error> = Some(&fault);
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(one) = cause {
         reason = one.to_string();
         cause = one.source();
