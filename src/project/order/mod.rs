@@ -71,11 +71,11 @@ pub fn winner(candidates: &[Candidate<'_>]) -> Option<Winner> {
         return Some(Winner { index, tied: false });
     }
     let steps: Vec<Step<'_>> = distinct.into_iter().map(|(index, event)| Step::new(index, event)).collect();
-    let contenders = contenders(&steps);
-    let last = contenders.iter().max_by_key(|step| (step.event.rank, step.event.event_id))?;
+    let last_candidates = last_candidates(&steps);
+    let last = last_candidates.iter().max_by_key(|step| (step.event.rank, step.event.event_id))?;
     Some(Winner {
         index: last.index,
-        tied: contenders.iter().any(|other| other.may_be_last_instead_of(last)),
+        tied: last_candidates.iter().any(|other| other.may_be_last_instead_of(last)),
     })
 }
 
@@ -123,7 +123,7 @@ impl<'a> Step<'a> {
 }
 
 /// The steps that may be the last, by stage, walk and chain. Never empty unless `steps` is.
-fn contenders<'s, 'a>(steps: &'s [Step<'a>]) -> Vec<&'s Step<'a>> {
+fn last_candidates<'s, 'a>(steps: &'s [Step<'a>]) -> Vec<&'s Step<'a>> {
     let last_stage = steps.iter().map(|step| step.event.stage).max();
     let late: Vec<_> = steps.iter().filter(|step| Some(step.event.stage) == last_stage).collect();
 
