@@ -43,7 +43,7 @@ pub struct ForgetArgs {
 
 /// The output.
 #[derive(Serialize)]
-struct Said<'a> {
+struct Output<'a> {
     list: &'a List,
     /// Messages in RabbitMQ by queue: they may be about the person.
     messages_in_queues: BTreeMap<String, u32>,
@@ -75,15 +75,15 @@ pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Re
         queue::broker_queue_depths(config).await.context("cannot count the messages in RabbitMQ");
     let messages_in_queues =
         messages_in_queues.map_err(|error| Failure::new(Exit::DependencyDown, format!("{error:#}")))?;
-    let mut said = Said { list: &list, messages_in_queues, done: None };
+    let mut output = Output { list: &list, messages_in_queues, done: None };
     if needs_confirmation {
-        complain(&text(&said));
+        complain(&text(&output));
         confirm(&args.member)?;
     }
     if !args.dry_run {
-        said.done = Some(store.forget(&list, &actor()).await.map_err(explained)?);
+        output.done = Some(store.forget(&list, &actor()).await.map_err(explained)?);
     }
-    print(&said, args.json, text)
+    print(&output, args.json, text)
 }
 
 /// An ambiguous address is a usage error.
@@ -105,8 +105,8 @@ fn confirm(member: &str) -> anyhow::Result<()> {
     Err(Failure::new(Exit::Usage, "not confirmed: nothing was removed").into())
 }
 
-fn text(said: &Said<'_>) -> String {
-    let list = said.list;
+fn text(output: &Output<'_>) -> String {
+    let list = output.list;
     let mut lines = vec![format!("addresses: {}", list.addresses.len())];
     lines.extend(list.addresses.iter().map(|it| {
         let used = match it.used {
@@ -119,7 +119,7 @@ fn text(said: &Said<'_>) -> String {
     let kinds =
         [("customers", &list.customers), ("events", &list.events), ("dead letters", &list.dead_letters)];
     lines.extend(kinds.into_iter().chain(list.crm.kinds()).map(|(kind, ids)| ids_line(kind, ids)));
-    lines.extend(done_lines(said));
+    lines.extend(done_lines(output));
     if list.account_is_there {
         lines.push(
             "the account and the application's rows about it are still there: delete it at Supabase, then run this again"
@@ -130,15 +130,15 @@ fn text(said: &Said<'_>) -> String {
         lines.push(ids_line("events about the person that are not applied yet", &list.waiting));
         lines.push("they bring the person back: run this again after them".to_owned());
     }
-    lines.extend(said.messages_in_queues.iter().map(|(queue, count)| {
+    lines.extend(output.messages_in_queues.iter().map(|(queue, count)| {
         format!("messages in {queue}: {count}; they may be about the person: run this again after them")
     }));
     lines.join("\n")
 }
 
-fn done_lines(said: &Said<'_>) -> Vec<String> {
-    let customers = said.list.customers.0.len();
-    let Some(done) = &said.done else {
+fn done_lines(output: &Output<'_>) -> Vec<String> {
+    let customers = output.list.customers.0.len();
+    let Some(done) = &output.done else {
         return vec![format!("the person would be forgotten; the books of {customers} customers stay")];
     };
     let mut lines: Vec<String> = done.iter().map(|(what, count)| format!("{count:>8}  {what}")).collect();

@@ -37,7 +37,7 @@ pub struct Flags {
 
 /// Everything that settings are read from, weakest first.
 #[derive(Default)]
-pub struct Given {
+pub struct ConfigSources {
     /// The file's path and text.
     pub file: Option<(PathBuf, String)>,
     /// The environment.
@@ -120,20 +120,20 @@ pub fn load_without_database(flags: Flags) -> Result<Config, ConfigError> {
     let named = variables.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
     let named = flags.config.clone().or_else(|| named.map(|(_, value)| PathBuf::from(value)));
     let file = read_file(named)?;
-    read(&Given { file, variables, flags })
+    read(&ConfigSources { file, variables, flags })
 }
 
-/// Reads the settings from `given`. The database may be missing.
+/// Reads the settings from `sources`. The database may be missing.
 ///
 /// # Errors
 /// The first setting that cannot be used.
-pub fn read(given: &Given) -> Result<Config, ConfigError> {
+pub fn read(sources: &ConfigSources) -> Result<Config, ConfigError> {
     let mut config = Config::new(String::new());
-    if let Some((path, text)) = &given.file {
+    if let Some((path, text)) = &sources.file {
         apply_file(&mut config, path, text)?;
     }
-    apply_variables(&mut config, &given.variables)?;
-    apply_flags(&mut config, &given.flags)?;
+    apply_variables(&mut config, &sources.variables)?;
+    apply_flags(&mut config, &sources.flags)?;
     Ok(config)
 }
 

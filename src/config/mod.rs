@@ -18,7 +18,7 @@ use crate::project::supabase::ActivityTables;
 
 use console_roles::RoleSource;
 
-pub use load::{ConfigError, Flags, Given, load, load_without_database, read};
+pub use load::{ConfigError, ConfigSources, Flags, load, load_without_database, read};
 
 /// The default tables with phone numbers and consent.
 pub const SMS_CONSENT_TABLES: [&str; 3] = ["user_accounts", "user_profiles", "leads"];

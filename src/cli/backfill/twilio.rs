@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ops::ledger::parse_since;
 use crate::ops::reconcile::twilio::Options;
-use crate::ops::twilio_api::Sent;
+use crate::ops::twilio_api::SentRange;
 
 /// Read all text messages from Twilio's API, those that no webhook reported among them.
 ///
@@ -28,7 +28,7 @@ pub(super) struct TwilioArgs {
 
 /// Exits with 0, or with 3 if some messages could not be read.
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let options = Options { fix: true, sent: Sent { since: args.since, until: args.until } };
+    let options = Options { fix: true, sent: SentRange { since: args.since, until: args.until } };
     let report = reconcile::run_twilio("backfill", options, config, clock, |_| {}).await?;
     let text = if args.json { serde_json::to_string(&report)? } else { reconcile::twilio_summary(&report) };
     print_data(&(text + "\n"))?;

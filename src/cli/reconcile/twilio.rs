@@ -15,7 +15,7 @@ use crate::ops::progress::Progress;
 use crate::ops::reconcile::twilio::{
     self, DriftedField, DriftedMessage, MessageDrift, Options, ReconcileError, Report,
 };
-use crate::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
+use crate::ops::twilio_api::{SentRange, TwilioApi, TwilioApiError};
 use crate::store::{Rules, Store, StoreError};
 
 /// Compare every text message of Twilio's API with its reports.
@@ -42,7 +42,7 @@ pub(super) struct TwilioArgs {
 
 /// Exits with 6 if differences remain, with 3 if some messages could not be read.
 pub(super) async fn run(args: TwilioArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
-    let options = Options { fix: args.fix, sent: Sent { since: args.since, until: args.until } };
+    let options = Options { fix: args.fix, sent: SentRange { since: args.since, until: args.until } };
     let mut findings = Findings::new(args.json, args.limit);
     let show = |drifted: &DriftedMessage| {
         findings.show(drifted, lines);

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use pages::{Page, Sent, Settings};
+pub use pages::{Page, SentRange, Settings};
 
 use crate::config::Config;
 use crate::config::hosts::{host_of, is_this_machine};

@@ -33,7 +33,7 @@ impl Page {
 
 /// A range of time in which messages were sent, both ends included.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sent {
+pub struct SentRange {
     /// Not before.
     pub since: Option<OffsetDateTime>,
     /// Not after.
@@ -137,7 +137,7 @@ impl TwilioApi {
     ///
     /// # Errors
     /// As [`TwilioApi::account_status`]; also if the list does not advance.
-    pub async fn messages(&self, sent: Sent, next: Option<&str>) -> Result<Page, TwilioApiError> {
+    pub async fn messages(&self, sent: SentRange, next: Option<&str>) -> Result<Page, TwilioApiError> {
         let address = if let Some(next) = next { self.followed(next)? } else { self.first_page(sent) };
         let page: Page = self.get(&address).await?;
         if page.next().is_some() && (page.next() == next || page.messages.is_empty()) {
@@ -146,7 +146,7 @@ impl TwilioApi {
         Ok(page)
     }
 
-    fn first_page(&self, sent: Sent) -> String {
+    fn first_page(&self, sent: SentRange) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("PageSize", &PAGE_SIZE.to_string());
         // `DateSent>=…` and `DateSent<=…`: the moments themselves included.

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use memberflow::config::{Config, Flags, Given, LogFormat, read};
+use memberflow::config::{Config, ConfigSources, Flags, LogFormat, read};
 use memberflow::project::stripe::StripeMode;
 use secrecy::ExposeSecret as _;
 
 const URL: &str = "postgres://someone:hunter2@localhost/db";
 
-fn given(file: &str, variables: &[(&str, &str)]) -> Given {
-    Given {
+fn given(file: &str, variables: &[(&str, &str)]) -> ConfigSources {
+    ConfigSources {
         file: Some(("memberflow.toml".into(), file.to_owned())),
         variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
         flags: Flags::default(),

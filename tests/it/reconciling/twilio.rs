@@ -7,7 +7,7 @@ use memberflow::ops::reconcile::supabase;
 use memberflow::ops::reconcile::twilio::{
     self, DriftedMessage, MessageDrift, Options, ReconcileError, Report,
 };
-use memberflow::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
+use memberflow::ops::twilio_api::{SentRange, TwilioApi, TwilioApiError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -16,8 +16,8 @@ use crate::support::process::{Settings, memberflow};
 use crate::support::twilio_api::{TwilioAccount, message};
 use crate::texting::{OURS, THEIRS, callback, incoming, sid, text};
 
-const COMPARE: Options = Options { fix: false, sent: Sent { since: None, until: None } };
-const FIX: Options = Options { fix: true, sent: Sent { since: None, until: None } };
+const COMPARE: Options = Options { fix: false, sent: SentRange { since: None, until: None } };
+const FIX: Options = Options { fix: true, sent: SentRange { since: None, until: None } };
 
 async fn compared(
     account: &TwilioAccount,

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::envelope::twilio as envelope;
 use crate::ops::drift::{Comparison, Sample};
 use crate::ops::progress::Progress;
-use crate::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
+use crate::ops::twilio_api::{SentRange, TwilioApi, TwilioApiError};
 use crate::project::Payload;
 use crate::project::twilio::{self, Media};
 use crate::store::{Store, StoreError};
@@ -35,7 +35,7 @@ pub struct Options {
     /// Fix what differs.
     pub fix: bool,
     /// When they were sent.
-    pub sent: Sent,
+    pub sent: SentRange,
 }
 
 /// The result.
