@@ -12,7 +12,7 @@ use crate::ops::drift::{Comparison, Sample};
 use crate::ops::progress::Progress;
 use crate::store::Store;
 use crate::store::audit::{self, Act};
-use crate::store::rebuild::{self, Counts, Difference, Part, Rebuild, RebuildError, Selection};
+use crate::store::rebuild::{self, Counts, Part, Rebuild, RebuildError, RowDifference, Selection};
 
 pub use bounded::{BoundedError, EVENTS_MAX, Replayed, replay_within};
 
@@ -79,7 +79,7 @@ pub async fn run(
     store: &Store,
     check: bool,
     progress: &mut Progress,
-    show: impl FnMut(Difference) -> bool,
+    show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
     everything(store, ("rebuild", json!({})), check, progress, show).await
 }
@@ -93,7 +93,7 @@ pub async fn replay(
     selection: &Selection,
     check: bool,
     progress: &mut Progress,
-    show: impl FnMut(Difference) -> bool,
+    show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
     replay_by(store, selection, check, &actor(), progress, show).await
 }
@@ -105,7 +105,7 @@ pub async fn replay_by(
     check: bool,
     actor: &str,
     progress: &mut Progress,
-    mut show: impl FnMut(Difference) -> bool,
+    mut show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
     let begun = Instant::now();
     let arguments = serde_json::to_value(selection).unwrap_or_default();
@@ -140,7 +140,7 @@ async fn everything(
     (act, arguments): (&str, Value),
     check: bool,
     progress: &mut Progress,
-    mut show: impl FnMut(Difference) -> bool,
+    mut show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
     let begun = Instant::now();
     let mut rebuild = Rebuild::begin(store).await?;
@@ -151,7 +151,7 @@ async fn everything(
     report.differing =
         if check { rebuild.compare().await? } else { rebuild.repair(&actor(), act, arguments).await? };
     progress.finish();
-    show_differences(&mut rebuild, &mut |difference: Difference| {
+    show_differences(&mut rebuild, &mut |difference: RowDifference| {
         sample.add_row(&difference);
         show(difference)
     })
@@ -168,7 +168,7 @@ async fn everything(
 /// Shows the differences of the last comparison; returns whether more are wanted.
 async fn show_differences(
     rebuild: &mut Rebuild,
-    show: &mut impl FnMut(Difference) -> bool,
+    show: &mut impl FnMut(RowDifference) -> bool,
 ) -> Result<bool, RebuildError> {
     let mut last = 0;
     loop {

@@ -15,8 +15,7 @@ use crate::store::{Rules, sms};
 
 /// A row that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
-#[schema(as = RowDifference)]
-pub struct Difference {
+pub struct RowDifference {
     /// The place among the differences found.
     #[serde(skip)]
     pub id: i64,
@@ -60,8 +59,8 @@ impl Rebuild {
     ///
     /// # Errors
     /// [`RebuildError`]
-    pub async fn differences(&mut self, after: i64, limit: i64) -> Result<Vec<Difference>, RebuildError> {
-        let differences: Vec<Difference> = sqlx::query_as(
+    pub async fn differences(&mut self, after: i64, limit: i64) -> Result<Vec<RowDifference>, RebuildError> {
+        let differences: Vec<RowDifference> = sqlx::query_as(
             "select id, relation, key, before, after from ingest_rebuild.differences
              where id > $1 order by id limit $2",
         )
@@ -69,12 +68,12 @@ impl Rebuild {
         .bind(limit)
         .fetch_all(&mut self.connection)
         .await?;
-        Ok(differences.into_iter().map(Difference::without_what_is_equal).collect())
+        Ok(differences.into_iter().map(RowDifference::without_equal_columns).collect())
     }
 }
 
-impl Difference {
-    fn without_what_is_equal(mut self) -> Self {
+impl RowDifference {
+    fn without_equal_columns(mut self) -> Self {
         if let (Some(before), Some(after)) = (&mut self.before, &mut self.after) {
             before.retain(|column, value| after.get(column) != Some(value));
             after.retain(|column, _| before.contains_key(column));

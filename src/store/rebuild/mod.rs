@@ -32,7 +32,7 @@ use super::tables::Tables;
 use super::{Rules, Store, StoreError};
 use crate::clock::Clock;
 
-pub use compare::Difference;
+pub use compare::RowDifference;
 pub use part::{Part, Parts};
 pub use selection::Selection;
 

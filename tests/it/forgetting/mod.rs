@@ -8,7 +8,7 @@ use memberflow::envelope::Envelope;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 use memberflow::store::forget::{Done, ForgetError, ForgetPlan};
-use memberflow::store::rebuild::{Difference, Rebuild};
+use memberflow::store::rebuild::{Rebuild, RowDifference};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -261,7 +261,7 @@ async fn rows_with(app: &TestApp, pattern: &str) -> Vec<String> {
     found
 }
 
-async fn drift(app: &TestApp) -> Vec<Difference> {
+async fn drift(app: &TestApp) -> Vec<RowDifference> {
     let mut differences = Vec::new();
     let show = |difference| {
         differences.push(difference);

@@ -1,7 +1,7 @@
 //! A partial replay repairs exactly what a full rebuild would repair in its part.
 
 use fastrand::Rng;
-use memberflow::store::rebuild::{Difference, Selection};
+use memberflow::store::rebuild::{RowDifference, Selection};
 use uuid::Uuid;
 
 use super::narrowed::replay;
@@ -68,7 +68,7 @@ fn of(member: Uuid) -> Selection {
     Selection { member: Some(member), ..Selection::default() }
 }
 
-fn sorted(mut differences: Vec<Difference>) -> Vec<Difference> {
+fn sorted(mut differences: Vec<RowDifference>) -> Vec<RowDifference> {
     for difference in &mut differences {
         difference.id = 0;
     }
