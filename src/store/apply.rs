@@ -168,8 +168,8 @@ pub(super) async fn resolve(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Affected, sqlx::Error> {
-    let mut revenue = AffectedRevenue { named: batch.claimed(), ..AffectedRevenue::default() };
-    let mut active: BTreeSet<Uuid> = batch.owners().collect();
+    let mut revenue = AffectedRevenue { named: batch.members(), ..AffectedRevenue::default() };
+    let mut active: BTreeSet<Uuid> = batch.row_owners().collect();
     let links = links(&batch.stripe);
     let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.decoding).await?;
     let Resolved { changed, recompute_from, claims, thin } = resolved;

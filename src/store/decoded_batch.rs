@@ -108,10 +108,10 @@ impl DecodedBatch {
         batch
     }
 
-    /// Keeps only what is about the objects, customers, users and rows of these `names`.
-    pub(super) fn retain(&mut self, names: &HashSet<String>) {
-        let is = |name: &str| names.contains(name);
-        let is_user = |id: Uuid| names.contains(&id.to_string());
+    /// Keeps only what is about the objects, customers, users and rows with these `ids`.
+    pub(super) fn retain(&mut self, ids: &HashSet<String>) {
+        let is = |id: &str| ids.contains(id);
+        let is_user = |id: Uuid| ids.contains(&id.to_string());
         self.stripe.retain(|reported| {
             is(&reported.report.subject) || reported.report.state.customer_id().is_some_and(is)
         });
@@ -126,8 +126,8 @@ impl DecodedBatch {
         self.thin.retain(|id| is(id));
     }
 
-    /// The objects, customers, users and rows that the batch is about.
-    pub(super) fn names(&self) -> BTreeSet<String> {
+    /// The ids of the objects, customers, users and rows that the batch is about.
+    pub(super) fn ids(&self) -> BTreeSet<String> {
         let stripe = self.stripe.iter().flat_map(|reported| {
             let customer = reported.report.state.customer_id().map(ToOwned::to_owned);
             [Some(reported.report.subject.clone()), customer].into_iter().flatten()
@@ -138,7 +138,7 @@ impl DecodedBatch {
         let emails = emails.flat_map(|it| [it.object_id.clone(), it.customer.clone()]);
         let rows = self.rows.iter().map(|reported| reported.report.subject.clone());
         let logins = self.logins.iter().map(|login| login.user_id);
-        let users = self.named().into_iter().chain(logins).map(|id| id.to_string());
+        let users = self.named_users().into_iter().chain(logins).map(|id| id.to_string());
         let sms = self.sms.iter().map(|report| report.sid.clone());
         let thin = self.thin.iter().cloned();
         stripe.chain(claims).chain(emails).chain(rows).chain(users).chain(sms).chain(thin).collect()
@@ -164,12 +164,12 @@ impl DecodedBatch {
 
     /// Every user named, even by a report that is superseded at once: each gets a row, so that the result
     /// does not depend on the order and batches of events.
-    pub(super) fn named(&self) -> BTreeSet<Uuid> {
-        self.claimed().into_iter().chain(self.owners()).collect()
+    pub(super) fn named_users(&self) -> BTreeSet<Uuid> {
+        self.members().into_iter().chain(self.row_owners()).collect()
     }
 
-    /// Those named as members or customers.
-    pub(super) fn claimed(&self) -> BTreeSet<Uuid> {
+    /// The users named as members, or as owners of customers.
+    pub(super) fn members(&self) -> BTreeSet<Uuid> {
         let reported = self.stripe.iter().flat_map(|reported| identity::claims(&reported.report.state));
         let claims = self.claims.iter().map(|made| made.claim.clone()).chain(reported);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
@@ -178,8 +178,8 @@ impl DecodedBatch {
         claimed.chain(seen).chain(matched).collect()
     }
 
-    /// Those named as owners of rows.
-    pub(super) fn owners(&self) -> impl Iterator<Item = Uuid> {
+    /// The users named as owners of rows.
+    pub(super) fn row_owners(&self) -> impl Iterator<Item = Uuid> {
         self.rows.iter().filter_map(|reported| reported.report.state.user_id)
     }
 

@@ -80,7 +80,7 @@ pub async fn replay_within(
         return Err(BoundedError::NothingChosen);
     }
     // The events about one customer or member are found by index: there the limit of time is enough.
-    if !selection.is_of_somebody() && selection.count(store.pool(), most + 1).await? > most {
+    if !selection.is_of_one_owner() && selection.count(store.pool(), most + 1).await? > most {
         return Err(BoundedError::TooMany);
     }
     let (mut progress, mut differences) = (Progress::Silent, Vec::new());

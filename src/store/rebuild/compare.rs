@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor as _, FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, rows, scope, totals};
+use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, rows, subset, totals};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
 use crate::store::events::uncounted;
@@ -48,7 +48,7 @@ impl Rebuild {
         let (now, since) = (self.clock().now(), self.since);
         // An event and what it changed are committed together, so any snapshot holds both or neither.
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
-        follow::all(&mut tx, &self.store.rules, since, now).await?;
+        catch_up::all(&mut tx, &self.store.rules, since, now).await?;
         find_settled(&mut tx, &self.store.rules, now).await?;
         let counts = count(&mut tx).await?;
         tx.commit().await?;
@@ -92,7 +92,7 @@ pub(super) async fn find_settled(
     find(tx, rules).await?;
     let (customers, users) = suspects(tx).await?;
     if !customers.is_empty() || !users.is_empty() {
-        follow::again(tx, Tables::Shadow, rules, now, customers, users).await?;
+        catch_up::rederive(tx, Tables::Shadow, rules, now, customers, users).await?;
         find(tx, rules).await?;
     }
     tx.execute(
@@ -107,17 +107,17 @@ async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     align(tx).await?;
     leave_to_the_application(tx, &rules.decoding.tables).await?;
     tx.execute("truncate differences").await?;
-    let is_part: bool = sqlx::query_scalar("select exists (select from scope)").fetch_one(&mut *tx).await?;
+    let is_subset: bool = sqlx::query_scalar("select exists (select from scope)").fetch_one(&mut *tx).await?;
     for table in &TABLES {
-        let live = if is_part { rows::of_part(table) } else { rows::all(table) };
+        let live = if is_subset { rows::of_subset(table) } else { rows::all(table) };
         tx.execute(AssertSqlSafe(statement(table, &live))).await?;
     }
     uncounted::compare_flags(tx).await?;
     sms::compare(tx).await?;
-    if !is_part {
+    if !is_subset {
         totals::compare(tx).await?;
     }
-    scope::keep(tx).await
+    subset::retain_differences(tx).await
 }
 
 /// How many rows differ.

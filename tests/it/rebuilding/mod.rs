@@ -4,7 +4,7 @@
 mod command;
 mod damage;
 mod narrowed;
-mod parts;
+mod partial_replays;
 mod pruned;
 mod repairing;
 mod retention;

@@ -1,4 +1,4 @@
-//! A partial replay repairs exactly what a full rebuild would repair in its part.
+//! A partial replay repairs exactly what a full rebuild would repair of the same rows.
 
 use fastrand::Rng;
 use memberflow::store::rebuild::{RowDifference, Selection};
@@ -53,7 +53,7 @@ async fn damage(populated: &PopulatedApp, member: Uuid, statement: &str) {
     populated.execute(&statement).await;
 }
 
-/// Those whose events a member's part can be found by.
+/// Members with customers.
 async fn members(populated: &PopulatedApp) -> Vec<Uuid> {
     sqlx::query_scalar(
         "select distinct a.user_id from public.user_activity_metrics a
