@@ -56,7 +56,7 @@ pub(super) async fn derive(
         derive_revenue(tx, tables, due, &mut BTreeSet::new(), rules, now).await?;
     }
     if tables == Tables::Live {
-        sms::write(tx, &sms, &rules.texting, now).await?;
+        sms::write(tx, &sms, &rules.sms, now).await?;
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ impl Store {
         let Some(identity) = PersonIdentity::find(&mut tx, who, self.rules.matching.sso_email).await? else {
             return Ok(None);
         };
-        let plan = ForgetPlan::build(&mut tx, identity, &self.rules.texting.country_code).await?;
+        let plan = ForgetPlan::build(&mut tx, identity, &self.rules.sms.country_code).await?;
         Ok((!plan.is_empty()).then_some(plan))
     }
 
@@ -88,7 +88,7 @@ impl Store {
             return Err(ForgetError::RebuildIsRunning);
         }
         locks::lock(&mut tx).await?;
-        if !plan.is_current(&mut tx, &self.rules.texting.country_code).await? {
+        if !plan.is_current(&mut tx, &self.rules.sms.country_code).await? {
             return Err(ForgetError::Changed);
         }
         let person = &plan.person;

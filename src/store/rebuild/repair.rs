@@ -10,7 +10,7 @@ use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, compare, tota
 use crate::store::audit::{self, Act};
 use crate::store::events::uncounted;
 use crate::store::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
-use crate::store::{Rules, Texting, locks, sms};
+use crate::store::{Rules, SmsSettings, locks, sms};
 
 /// Fewer new events than this are left to resolve under the lock.
 const LEFT_FOR_LOCK: usize = 500;
@@ -62,7 +62,7 @@ pub(super) async fn fix(
 ) -> Result<Counts, sqlx::Error> {
     compare::find_settled(tx, rules, now).await?;
     let counts = compare::count(tx).await?;
-    write(tx, &rules.texting, now).await?;
+    write(tx, &rules.sms, now).await?;
     let customers = to_rederive(tx).await?;
     let users = with_other_revenue(tx).await?;
     Tables::Live.set_search_path(tx).await?;
@@ -71,7 +71,11 @@ pub(super) async fn fix(
     Ok(counts)
 }
 
-async fn write(tx: &mut PgConnection, texting: &Texting, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+async fn write(
+    tx: &mut PgConnection,
+    settings: &SmsSettings,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
     tx.execute("analyze differences").await?;
     let written = || TABLES.iter().filter(|table| table.name != LEDGER);
     for table in written().rev() {
@@ -85,7 +89,7 @@ async fn write(tx: &mut PgConnection, texting: &Texting, now: OffsetDateTime) ->
     }
     uncounted::repair_flags(tx).await?;
     totals::repair(tx).await?;
-    sms::repair(tx, texting, now).await
+    sms::repair(tx, settings, now).await
 }
 
 /// "The row `alias` differs, and `this`."

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{drift, forget, plan, rows_with};
+use crate::sms::{THEIRS, incoming, sid, text};
 use crate::support::app::{TestApp, customer, paid_invoice, row, stripe, subscription};
-use crate::texting::{THEIRS, incoming, sid, text};
 
 const ALICE: Uuid = Uuid::from_u128(0xa11ce);
 const BOB: Uuid = Uuid::from_u128(0xb0b);

@@ -7,10 +7,10 @@ use memberflow::envelope::{Envelope, Source, peek};
 use serde_json::{Value, json};
 
 use super::{ADDRESS, ANN, BOB, OTHERS_ADDRESS, drift, forget, lives, plan, rows_with};
+use crate::sms::{THEIRS, incoming};
 use crate::support::app::{NOW, TestApp, customer, row, stripe};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::process::{Settings, memberflow};
-use crate::texting::{THEIRS, incoming};
 
 /// A dead letter, an unread event and a fact of nobody's, with the address as other JSON writers write it.
 #[tokio::test]

@@ -9,10 +9,10 @@ use memberflow::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::sms::{OURS, THEIRS, callback, incoming, sid, text};
 use crate::support::app::{NOW, TestApp};
 use crate::support::process::{Settings, memberflow};
 use crate::support::twilio_api::{TwilioAccount, message};
-use crate::texting::{OURS, THEIRS, callback, incoming, sid, text};
 
 const COMPARE: Options = Options { fix: false, sent: Sent { since: None, until: None } };
 const FIX: Options = Options { fix: true, sent: Sent { since: None, until: None } };
