@@ -139,7 +139,7 @@ impl Store {
     }
 
     /// The pool and the present moment, for derivations without events.
-    pub(super) fn parts(&self) -> (&PgPool, OffsetDateTime) {
+    pub(super) fn pool_and_now(&self) -> (&PgPool, OffsetDateTime) {
         (&self.pool, self.clock.now())
     }
 }

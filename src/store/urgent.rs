@@ -35,7 +35,7 @@ impl Store {
     }
 
     async fn refresh_page(&self) -> Result<usize, StoreError> {
-        let (pool, now) = self.parts();
+        let (pool, now) = self.pool_and_now();
         let mut tx = database::begin(pool).await?;
         recompute::lock_upkeep(&mut tx).await?;
         let changed = changed(&mut tx, now).await?;

@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
-use super::parts::Counted;
-use super::reading::Rows;
+use super::phases::CountedTable;
+use super::progress::PageTask;
 use super::rows;
-use super::run::Turn;
+use super::table_rows::PageRows;
 use super::tables::Table;
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Corrected, Internal};
@@ -44,10 +44,10 @@ struct DifferingRow {
 /// Corrects the rows of a page; returns their number.
 pub(in crate::store) async fn correct(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     table: &Table,
-    counted: &Counted,
-    page: &Rows,
+    counted: &CountedTable,
+    page: &PageRows,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<i64, sqlx::Error> {
@@ -60,12 +60,12 @@ pub(in crate::store) async fn correct(
         let Some(end) = rows.last() else { return Ok(total) };
         after = end.n;
         total += i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let events: Result<Vec<_>, _> = rows.iter().map(|row| event(turn, counted, row, tables)).collect();
+        let events: Result<Vec<_>, _> = rows.iter().map(|row| event(task, counted, row, tables)).collect();
         apply::apply_internal(tx, &events?, rules, now).await?;
     }
 }
 
-fn statement(table: &Table, counted: &Counted) -> String {
+fn statement(table: &Table, counted: &CountedTable) -> String {
     let key_type = table.key_type().unwrap_or("text");
     let known = rows::known(counted);
     let relation = counted.relation();
@@ -90,8 +90,8 @@ fn statement(table: &Table, counted: &Counted) -> String {
 }
 
 fn event(
-    turn: &Turn,
-    counted: &Counted,
+    task: &PageTask,
+    counted: &CountedTable,
     row: &DifferingRow,
     tables: &ActivityTables,
 ) -> Result<Envelope, sqlx::Error> {
@@ -105,10 +105,10 @@ fn event(
     let body = serde_json::to_vec(&corrected).map_err(encode)?;
     Ok(Envelope {
         source: Source::Internal,
-        event_id: format!("corrected/{:010}/{}/{}", turn.id, counted.relation(), row.row_id),
+        event_id: format!("corrected/{:010}/{}/{}", task.id, counted.relation(), row.row_id),
         event_type: "corrected".to_owned(),
-        occurred_at: turn.at,
-        received_at: turn.at,
+        occurred_at: task.at,
+        received_at: task.at,
         body: body.into(),
     })
 }

@@ -106,7 +106,7 @@ async fn assign_numbers(
 /// Matches unmatched numbers again, those checked longest ago first; returns how many were matched. Earlier
 /// consent by text then applies.
 pub(in crate::store) async fn match_again(store: &Store) -> Result<usize, StoreError> {
-    let (pool, now) = store.parts();
+    let (pool, now) = store.pool_and_now();
     let settings = &store.rules().sms;
     let mut tx = database::begin(pool).await?;
     let numbers: Vec<String> = sqlx::query_scalar(

@@ -37,7 +37,7 @@ impl Store {
              where f.sid is not null or m.body is not null or p.pruned or g.id is not null",
         )
         .bind(sids)
-        .fetch_all(self.parts().0)
+        .fetch_all(self.pool())
         .await?;
         rows.iter()
             .map(|row| {
