@@ -1,6 +1,6 @@
 //! Whether the last attempt to collect an open invoice has failed.
 
-use super::claims::Claims;
+use super::attribution::Attribution;
 use super::set::Set;
 use crate::project::stripe::{Charge, Invoice};
 
@@ -8,8 +8,8 @@ use crate::project::stripe::{Charge, Invoice};
 /// `invoice.payment_failed` or by a failed charge, and holds until a newer attempt is in progress or has paid
 /// a part. Newer API versions link a charge to its invoice only once it has paid, so the invoice's
 /// `attempt_count` and `amount_paid` show newer attempts too.
-pub fn has_failed(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> bool {
-    let last = claims.charges_of(invoice, set).max_by_key(|charge| begun(charge));
+pub fn has_failed(invoice: &Invoice, set: &Set<'_>, attribution: &Attribution<'_>) -> bool {
+    let last = attribution.charges_of(invoice, set).max_by_key(|charge| begun(charge));
     let is_failed = |charge: &Charge| charge.status == "failed";
     match (&invoice.last_failure, last) {
         // The failure event is never older than the failed charge.

@@ -1,6 +1,6 @@
 //! From the objects of one payment to the rows of `payment_history`.
 //!
-//! An invoice is a row of its own; a payment that no invoice claims is another. Which payment belongs to an
+//! An invoice is a row of its own; a payment that belongs to no invoice is another. Which payment belongs to an
 //! invoice is reported in different places by different API versions: by the invoice (`payment_intent`,
 //! `charge`), the charge (`invoice`), a checkout session, or only an `invoice_payment`. Any of them may come
 //! last, so a charge can be shown as a one-off payment until its invoice is known.
@@ -12,10 +12,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use self::attribution::Attribution;
 use super::stripe::StripeObject;
 
 mod attempts;
-mod claims;
+mod attribution;
 mod refunds;
 mod refunds_and_disputes;
 mod rows;
@@ -24,7 +25,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 
-/// One invoice, or one payment that no invoice claims.
+/// One invoice, or one payment that belongs to no invoice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
     /// The invoice's id; else the payment intent's; else the charge's.
@@ -68,12 +69,12 @@ impl Payment {
 #[must_use]
 pub fn resolve(objects: &[StripeObject]) -> Vec<Payment> {
     let set = set::Set::of(objects);
-    let claims = claims::Claims::of(&set);
-    let mut rows = rows::of(&set, &claims);
+    let attribution = Attribution::of(&set);
+    let mut rows = rows::of(&set, &attribution);
     if rows.is_empty() {
         rows.extend(rows::of_imported(&set));
     }
-    refunds_and_disputes::add_to(&mut rows, &set, &claims);
+    refunds_and_disputes::add_to(&mut rows, &set, &attribution);
     rows.into_values().collect()
 }
 
@@ -93,7 +94,7 @@ pub fn links(object: &StripeObject) -> Vec<String> {
             let refunds = it.refunds.iter().map(|refund| Some(&refund.id));
             refunds.chain([it.payment_intent.as_ref(), it.invoice.as_ref()]).collect()
         }
-        // A session without an invoice claims nothing.
+        // A session without an invoice links nothing.
         StripeObject::Checkout(it) if it.invoice.is_some() && it.payment_intent.is_some() => {
             vec![it.invoice.as_ref(), it.payment_intent.as_ref()]
         }

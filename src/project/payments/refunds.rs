@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use super::claims::Claims;
+use super::attribution::Attribution;
 use super::rows::has_collected;
 use super::set::Set;
 use crate::project::stripe::{Charge, Refund};
@@ -33,13 +33,13 @@ struct KnownRefunds<'a> {
 }
 
 /// The refunds, charge by charge.
-pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> Vec<ChargeRefunds<'a>> {
+pub fn of<'a>(set: &'a Set<'a>, attribution: &Attribution<'a>) -> Vec<ChargeRefunds<'a>> {
     let mut known: BTreeMap<(&str, &str), KnownRefunds<'a>> = BTreeMap::new();
     for charge in set.charges.values().filter(|charge| has_collected(charge)) {
         known.entry((&charge.id, &charge.currency)).or_default().charge = Some(charge);
     }
     for refund in set.refunds.values() {
-        let charge = charge_of(refund, set, claims);
+        let charge = charge_of(refund, set, attribution);
         // An authorisation that expired without any capture.
         if charge
             .and_then(|id| set.charges.get(id))
@@ -50,7 +50,7 @@ pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> Vec<ChargeRefunds<'a>> {
         known.entry((charge.unwrap_or(&refund.id), &refund.currency)).or_default().refunds.push(refund);
     }
     let given_back = |((_, currency), known): ((&'a str, &'a str), KnownRefunds<'a>)| ChargeRefunds {
-        payment: known.payment(claims),
+        payment: known.payment(attribution),
         currency,
         amount: known.amount(),
     };
@@ -58,22 +58,23 @@ pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> Vec<ChargeRefunds<'a>> {
 }
 
 /// The charge that `refund` names, else the only one of its payment that collected money.
-fn charge_of<'a>(refund: &'a Refund, set: &'a Set<'a>, claims: &Claims<'a>) -> Option<&'a str> {
+fn charge_of<'a>(refund: &'a Refund, set: &'a Set<'a>, attribution: &Attribution<'a>) -> Option<&'a str> {
     if refund.charge.is_some() {
         return refund.charge.as_deref();
     }
     let intent = refund.payment_intent.as_deref()?;
     let is_of_payment =
-        |it: &&&Charge| claims.intent(it.payment_intent.as_deref(), Some(&it.id)) == Some(intent);
+        |it: &&&Charge| attribution.intent(it.payment_intent.as_deref(), Some(&it.id)) == Some(intent);
     let mut charges = set.charges.values().filter(|it| has_collected(it)).filter(is_of_payment);
     let only = charges.next()?;
     charges.next().is_none().then_some(&only.id)
 }
 
 impl<'a> KnownRefunds<'a> {
-    fn payment(&self, claims: &Claims<'a>) -> Option<&'a str> {
-        let of_charge = |it: &'a Charge| claims.payment(it.payment_intent.as_deref(), Some(&it.id));
-        let of_refund = |it: &&'a Refund| claims.payment(it.payment_intent.as_deref(), it.charge.as_deref());
+    fn payment(&self, attribution: &Attribution<'a>) -> Option<&'a str> {
+        let of_charge = |it: &'a Charge| attribution.payment(it.payment_intent.as_deref(), Some(&it.id));
+        let of_refund =
+            |it: &&'a Refund| attribution.payment(it.payment_intent.as_deref(), it.charge.as_deref());
         self.charge.and_then(of_charge).or_else(|| self.refunds.iter().find_map(of_refund))
     }
 

@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 
 use super::Payment;
-use super::claims::Claims;
+use super::attribution::Attribution;
 use super::refunds;
 use super::set::Set;
 use crate::project::stripe::Dispute;
 
 /// Adds refunds and disputes to the rows of their payments. Those of a payment without a row are kept until
 /// it has one.
-pub fn add_to<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, claims: &Claims<'a>) {
-    for given_back in refunds::of(set, claims) {
-        let row = given_back.payment.and_then(|payment| rows.get_mut(claims.row(payment)));
+pub fn add_to<'a>(rows: &mut BTreeMap<&'a str, Payment>, set: &'a Set<'a>, attribution: &Attribution<'a>) {
+    for given_back in refunds::of(set, attribution) {
+        let row = given_back.payment.and_then(|payment| rows.get_mut(attribution.row(payment)));
         if let Some(row) = row.filter(|row| row.currency == given_back.currency) {
             row.refunded = row.refunded.saturating_add(given_back.amount);
         }
     }
     for dispute in set.disputes.values() {
-        let payment = claims.payment(dispute.payment_intent.as_deref(), dispute.charge.as_deref());
-        if let Some(row) = payment.and_then(|payment| rows.get_mut(claims.row(payment))) {
+        let payment = attribution.payment(dispute.payment_intent.as_deref(), dispute.charge.as_deref());
+        if let Some(row) = payment.and_then(|payment| rows.get_mut(attribution.row(payment))) {
             row.disputed = row.disputed.saturating_add(withdrawn(dispute, &row.currency));
         }
     }

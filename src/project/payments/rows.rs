@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Payment;
 use super::attempts::has_failed;
-use super::claims::{Claims, shown_paid};
+use super::attribution::{Attribution, shown_paid};
 use super::set::Set;
 use crate::project::stripe::{Charge, Invoice};
 
@@ -12,14 +12,14 @@ use crate::project::stripe::{Charge, Invoice};
 const DESCRIPTION_CHARS: usize = 200;
 
 /// The rows by id, before refunds and disputes.
-pub fn of<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&'a str, Payment> {
+pub fn of<'a>(set: &'a Set<'a>, attribution: &Attribution<'a>) -> BTreeMap<&'a str, Payment> {
     let invoices = set.invoices.values().filter_map(|invoice| {
-        let payment = of_invoice(invoice, set, claims)?;
+        let payment = of_invoice(invoice, set, attribution)?;
         Some((invoice.id.as_str(), payment))
     });
-    let one_offs = collected_by_payment(set, claims).into_iter().filter_map(|(payment, charges)| {
+    let one_offs = collected_by_payment(set, attribution).into_iter().filter_map(|(payment, charges)| {
         let row = of_one_off(payment, &charges)?;
-        claims.invoice(payment).is_none().then_some((payment, row))
+        attribution.invoice(payment).is_none().then_some((payment, row))
     });
     invoices.chain(one_offs).collect()
 }
@@ -48,10 +48,13 @@ pub fn of_imported<'a>(set: &Set<'a>) -> Option<(&'a str, Payment)> {
 }
 
 /// The charges that collected money, oldest first, by payment.
-fn collected_by_payment<'a>(set: &'a Set<'a>, claims: &Claims<'a>) -> BTreeMap<&'a str, Vec<&'a Charge>> {
+fn collected_by_payment<'a>(
+    set: &'a Set<'a>,
+    attribution: &Attribution<'a>,
+) -> BTreeMap<&'a str, Vec<&'a Charge>> {
     let mut payments: BTreeMap<&str, Vec<&Charge>> = BTreeMap::new();
     for charge in set.charges.values().filter(|charge| has_collected(charge)) {
-        let payment = claims.payment(charge.payment_intent.as_deref(), Some(&charge.id));
+        let payment = attribution.payment(charge.payment_intent.as_deref(), Some(&charge.id));
         payments.entry(payment.unwrap_or(&charge.id)).or_default().push(charge);
     }
     for charges in payments.values_mut() {
@@ -65,17 +68,17 @@ pub fn has_collected(charge: &Charge) -> bool {
     charge.status == "succeeded" && charge.captured
 }
 
-fn of_invoice(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<Payment> {
-    let status = status(invoice, set, claims)?;
+fn of_invoice(invoice: &Invoice, set: &Set<'_>, attribution: &Attribution<'_>) -> Option<Payment> {
+    let status = status(invoice, set, attribution)?;
     let collected = collected(invoice);
     let by_intent = collected > 0 && !invoice.paid_out_of_band;
-    let customer = invoice.customer.clone().or_else(|| payer(invoice, set, claims));
+    let customer = invoice.customer.clone().or_else(|| payer(invoice, set, attribution));
     let customer = customer.or_else(|| buyer(invoice, set));
     Some(Payment {
         id: invoice.id.clone(),
         customer: customer.unwrap_or_else(|| invoice.id.clone()),
         invoice: Some(invoice.id.clone()),
-        payment_intent: by_intent.then(|| last_intent(invoice, set, claims)).flatten(),
+        payment_intent: by_intent.then(|| last_intent(invoice, set, attribution)).flatten(),
         subscription: invoice.subscription.clone(),
         currency: invoice.currency.clone(),
         status: status.to_owned(),
@@ -97,10 +100,10 @@ fn collected(invoice: &Invoice) -> i64 {
 
 /// `None`: no row. For an unknown status only the money is known: with money collected it is treated as paid
 /// or open, otherwise it has no row.
-fn status(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<&'static str> {
+fn status(invoice: &Invoice, set: &Set<'_>, attribution: &Attribution<'_>) -> Option<&'static str> {
     match invoice.status.as_str() {
         "paid" => Some("succeeded"),
-        "open" if has_failed(invoice, set, claims) => Some("failed"),
+        "open" if has_failed(invoice, set, attribution) => Some("failed"),
         "open" => Some("open"),
         "void" => Some("void"),
         "uncollectible" => Some("uncollectible"),
@@ -111,8 +114,8 @@ fn status(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<&'sta
     }
 }
 
-fn payer(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<String> {
-    let charges = claims.charges_of(invoice, set).filter(|charge| has_collected(charge));
+fn payer(invoice: &Invoice, set: &Set<'_>, attribution: &Attribution<'_>) -> Option<String> {
+    let charges = attribution.charges_of(invoice, set).filter(|charge| has_collected(charge));
     let charges = charges.filter(|charge| charge.customer.is_some());
     charges.min_by_key(|charge| (charge.created, charge.id.as_str()))?.customer.clone()
 }
@@ -125,20 +128,21 @@ fn buyer(invoice: &Invoice, set: &Set<'_>) -> Option<String> {
 }
 
 /// The payment intent of the last successful payment, among those that `invoice` shows.
-fn last_intent(invoice: &Invoice, set: &Set<'_>, claims: &Claims<'_>) -> Option<String> {
+fn last_intent(invoice: &Invoice, set: &Set<'_>, attribution: &Attribution<'_>) -> Option<String> {
     let reported = set.invoice_payments.values().filter(|it| it.status == "paid" && it.invoice == invoice.id);
     let reported = reported.filter_map(|it| {
-        let intent = claims.intent(it.payment_intent.as_deref(), it.charge.as_deref())?;
+        let intent = attribution.intent(it.payment_intent.as_deref(), it.charge.as_deref())?;
         Some((it.paid_at.unwrap_or(i64::MIN), intent))
     });
-    let charged = claims.charges_of(invoice, set).filter(|it| has_collected(it)).filter_map(|it| {
-        let intent = claims.intent(it.payment_intent.as_deref(), Some(&it.id))?;
+    let charged = attribution.charges_of(invoice, set).filter(|it| has_collected(it)).filter_map(|it| {
+        let intent = attribution.intent(it.payment_intent.as_deref(), Some(&it.id))?;
         Some((it.created, intent))
     });
     // What the invoice names has no time: it decides only if nothing else is known.
-    let own = shown_paid(invoice).filter_map(|(intent, charge)| claims.intent(intent, charge));
+    let own = shown_paid(invoice).filter_map(|(intent, charge)| attribution.intent(intent, charge));
     let own = own.map(|intent| (i64::MIN, intent));
-    let shown = reported.chain(charged).chain(own).filter(|(_, it)| claims.invoice(it) == Some(&invoice.id));
+    let shown =
+        reported.chain(charged).chain(own).filter(|(_, it)| attribution.invoice(it) == Some(&invoice.id));
     shown.max().map(|(_, intent)| intent.to_owned())
 }
 

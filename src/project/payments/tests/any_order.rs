@@ -53,13 +53,13 @@ proptest! {
         let rows = resolve(&known);
         let has_invoice = known.iter().any(|object| matches!(object, O::Invoice(_)));
         let has_charge = known.iter().any(|object| matches!(object, O::Charge(_)));
-        let is_claimed = known.iter().any(|object| match object {
+        let is_attributed = known.iter().any(|object| match object {
             O::InvoicePayment(_) => true,
             O::Invoice(it) => it.payment_intent.is_some() || it.charge.is_some(),
             O::Charge(it) => it.invoice.is_some(),
             _ => false,
         });
-        prop_assert_eq!(rows.len(), usize::from(has_invoice) + usize::from(has_charge && !is_claimed));
+        prop_assert_eq!(rows.len(), usize::from(has_invoice) + usize::from(has_charge && !is_attributed));
         prop_assert!(rows.iter().map(|row| row.refunded).sum::<i64>() <= expected);
         let intents = rows.iter().filter(|row| row.payment_intent.is_some()).count();
         prop_assert!(intents <= 1);

@@ -67,9 +67,9 @@ fn open_invoice_fails_with_its_last_attempt() {
 
 #[test]
 fn attempt_is_linked_by_any_reference() {
-    let claim = O::InvoicePayment(invoice_payment("inpay_1", "in_1", "pi_1", ""));
+    let names_invoice = O::InvoicePayment(invoice_payment("inpay_1", "in_1", "pi_1", ""));
     let failing = O::Charge(Charge { status: "failed".to_owned(), ..charge("ch_1", "pi_1") });
-    assert_eq!(only(&[open(1, 0, None), claim, failing.clone()]).status, "failed");
+    assert_eq!(only(&[open(1, 0, None), names_invoice, failing.clone()]).status, "failed");
     let O::Invoice(invoice) = open(1, 0, None) else { unreachable!() };
     let by_intent = O::Invoice(Invoice { payment_intent: text("pi_1"), ..invoice });
     assert_eq!(only(&[by_intent, failing.clone()]).status, "failed");

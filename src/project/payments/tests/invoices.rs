@@ -30,7 +30,7 @@ fn failed_attempt_has_no_row() {
 }
 
 #[test]
-fn claim_of_unknown_invoice_holds() {
+fn charge_naming_an_unknown_invoice_is_no_one_off() {
     let objects = [
         O::InvoicePayment(invoice_payment("inpay_1", "in_1", "pi_1", "")),
         O::Charge(charge("ch_1", "pi_1")),

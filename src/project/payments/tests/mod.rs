@@ -208,8 +208,8 @@ fn refund_of_unknown_charge_makes_no_row() {
 #[test]
 fn other_currencies_are_never_added() {
     let other = Refund { currency: "eur".to_owned(), ..refund("re_1", "ch_1", 500, "") };
-    let claim = Dispute { currency: "eur".to_owned(), ..dispute("lost", &[(-10, "eur")]) };
-    let row = only(&[O::Charge(charge("ch_1", "")), O::Refund(other), O::Dispute(claim)]);
+    let dispute = Dispute { currency: "eur".to_owned(), ..dispute("lost", &[(-10, "eur")]) };
+    let row = only(&[O::Charge(charge("ch_1", "")), O::Refund(other), O::Dispute(dispute)]);
     assert_eq!((row.refunded, row.disputed), (0, 0));
 }
 

@@ -7,29 +7,29 @@ use crate::project::stripe::{Charge, Invoice, Paid};
 
 /// A payment is identified by its payment intent or, without one, by its charge. So what is reported about a
 /// charge (a refund, its invoice) holds for every attempt of its payment intent.
-pub struct Claims<'a> {
+pub struct Attribution<'a> {
     /// Charge to payment intent, as reported by any object.
     intents: BTreeMap<&'a str, &'a str>,
     /// Payment to its invoice.
     invoices: BTreeMap<&'a str, &'a str>,
 }
 
-impl<'a> Claims<'a> {
+impl<'a> Attribution<'a> {
     pub fn of(set: &'a Set<'a>) -> Self {
-        let mut claims = Self { intents: intents(set), invoices: BTreeMap::new() };
-        let mut claimants: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (invoice, intent, charge) in said(set) {
-            if let Some(payment) = claims.payment(intent, charge) {
-                claimants.entry(payment).or_default().insert(invoice);
+        let mut attribution = Self { intents: intents(set), invoices: BTreeMap::new() };
+        let mut candidates: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (invoice, intent, charge) in named_together(set) {
+            if let Some(payment) = attribution.payment(intent, charge) {
+                candidates.entry(payment).or_default().insert(invoice);
             }
         }
-        claims.invoices = claimants
+        attribution.invoices = candidates
             .into_iter()
             .filter_map(|(payment, invoices)| {
                 Some((payment, invoices.into_iter().min_by_key(|invoice| precedence(set, invoice))?))
             })
             .collect();
-        claims
+        attribution
     }
 
     /// The payment intent, if any.
@@ -61,7 +61,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Precedence of the invoices that claim one payment; only the first gets it (a payment intent is unique in
+/// Precedence of the invoices that name one payment; only the first gets it (a payment intent is unique in
 /// `payment_history`): one that is known and collected money, then the oldest.
 fn precedence<'a>(set: &Set<'_>, invoice: &'a str) -> (bool, bool, i64, &'a str) {
     let known = set.invoices.get(invoice);
@@ -89,10 +89,10 @@ fn intents<'a>(set: &'a Set<'a>) -> BTreeMap<&'a str, &'a str> {
     intents
 }
 
-type Said<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
+type NamedTogether<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 
 /// Every (invoice, payment intent, charge) that some object names together.
-fn said<'a>(set: &'a Set<'a>) -> impl Iterator<Item = Said<'a>> {
+fn named_together<'a>(set: &'a Set<'a>) -> impl Iterator<Item = NamedTogether<'a>> {
     let payments = set.invoice_payments.values();
     let payments =
         payments.map(|it| (it.invoice.as_str(), it.payment_intent.as_deref(), it.charge.as_deref()));
