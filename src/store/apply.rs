@@ -21,7 +21,7 @@ use super::events::{self, EventRows};
 use super::events::{pending, retries};
 use super::locks::lock_for_batch;
 use super::resolve::facts::{Reported, Resolved};
-use super::resolve::{activity, catalogue, claims, emails, facts, payments, versions};
+use super::resolve::{activity, catalogue, emails, facts, identity_claims, payments, users, versions};
 use super::tables::Tables;
 use super::{Rules, Store, StoreError, parked, sms};
 use crate::database;
@@ -172,8 +172,9 @@ pub(super) async fn resolve(
     let mut active: BTreeSet<Uuid> = batch.row_owners().collect();
     let links = links(&batch.stripe);
     let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.decoding).await?;
-    let Resolved { changed, recompute_from, claims, thin } = resolved;
-    revenue.add_evidence(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
+    let Resolved { changed, recompute_from, identity_claims, thin } = resolved;
+    let claims = batch.identity_claims.into_iter().chain(identity_claims).collect();
+    revenue.add_evidence(identity_claims::write(tx, claims).await?);
     revenue.add_evidence(emails::write(tx, batch.emails).await?);
     revenue.parked = parked::thin_objects(tx, &batch.thin, &thin).await?;
     revenue.objects = batch.thin;
@@ -196,10 +197,10 @@ pub(super) async fn resolve(
 
     let deleted: Vec<Uuid> =
         batch.users.iter().filter(|user| user.is_deleted).map(|user| user.user_id).collect();
-    claims::record_deleted_users(tx, &deleted, now).await?;
+    users::record_deleted(tx, &deleted, now).await?;
     let seen: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
     let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
-    revenue.customers_to_match.extend(claims::naming(tx, &seen, &emails).await?);
+    revenue.customers_to_match.extend(identity_claims::customers_naming(tx, &seen, &emails).await?);
     revenue.users.extend(seen);
     Ok(Affected { revenue, active, sms })
 }
