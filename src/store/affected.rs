@@ -17,7 +17,7 @@ use crate::project::stripe::StripeObject;
 pub struct Affected {
     pub revenue: AffectedRevenue,
     /// Users of whom only the activity may have changed.
-    pub active: BTreeSet<Uuid>,
+    pub activity_only: BTreeSet<Uuid>,
     /// Text messages that events were about.
     pub(super) sms: AffectedSms,
 }

@@ -169,7 +169,7 @@ pub(super) async fn resolve(
     now: OffsetDateTime,
 ) -> Result<Affected, sqlx::Error> {
     let mut revenue = AffectedRevenue { named: batch.members(), ..AffectedRevenue::default() };
-    let mut active: BTreeSet<Uuid> = batch.row_owners().collect();
+    let mut activity_only: BTreeSet<Uuid> = batch.row_owners().collect();
     let links = links(&batch.stripe);
     let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.decoding).await?;
     let Resolved { changed, recompute_from, identity_claims, thin } = resolved;
@@ -189,9 +189,9 @@ pub(super) async fn resolve(
     activity::count_rows(&rows, &rules.decoding.tables, &mut differences);
     activity::resolve_logins(tx, &batch.logins, &mut differences).await?;
     activity::write(tx, &differences).await?;
-    active.extend(differences.keys());
+    activity_only.extend(differences.keys());
     let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
-    active.extend(owners.filter_map(|row| row.user_id));
+    activity_only.extend(owners.filter_map(|row| row.user_id));
 
     let sms = sms::resolve(tx, batch.sms).await?;
 
@@ -202,7 +202,7 @@ pub(super) async fn resolve(
     let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
     revenue.customers_to_match.extend(identity_claims::customers_naming(tx, &seen, &emails).await?);
     revenue.users.extend(seen);
-    Ok(Affected { revenue, active, sms })
+    Ok(Affected { revenue, activity_only, sms })
 }
 
 /// The links of the `reported` objects to others. Taken from every report, whether or not it becomes the

@@ -44,7 +44,7 @@ impl Store {
         }
         let count = changed.len();
         locks::lock_for_batch(&mut tx).await?;
-        let affected = Affected { active: changed, ..Affected::default() };
+        let affected = Affected { activity_only: changed, ..Affected::default() };
         derive(&mut tx, Tables::Live, affected, &self.rules, now).await?;
         tx.commit().await?;
         Ok(count)

@@ -49,7 +49,7 @@ impl Rebuild {
         // An event and what it changed are committed together, so any snapshot holds both or neither.
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
         catch_up::all(&mut tx, &self.store.rules, since, now).await?;
-        find_settled(&mut tx, &self.store.rules, now).await?;
+        find_lasting(&mut tx, &self.store.rules, now).await?;
         let counts = count(&mut tx).await?;
         tx.commit().await?;
         Ok(counts)
@@ -84,7 +84,7 @@ impl RowDifference {
 
 /// Finds the differences. Those that are new since the last comparison may come from what changed without an
 /// event after their rows were derived (a tier, a user, the clock): these rows are derived once more.
-pub(super) async fn find_settled(
+pub(super) async fn find_lasting(
     tx: &mut PgConnection,
     rules: &Rules,
     now: OffsetDateTime,

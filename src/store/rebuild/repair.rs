@@ -48,7 +48,7 @@ impl Rebuild {
     async fn compare_ahead(&mut self) -> Result<(), RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
-        compare::find_settled(&mut tx, &self.store.rules, now).await?;
+        compare::find_lasting(&mut tx, &self.store.rules, now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -60,7 +60,7 @@ pub(super) async fn fix(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Counts, sqlx::Error> {
-    compare::find_settled(tx, rules, now).await?;
+    compare::find_lasting(tx, rules, now).await?;
     let counts = compare::count(tx).await?;
     write(tx, &rules.sms, now).await?;
     let customers = to_rederive(tx).await?;

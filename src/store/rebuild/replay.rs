@@ -124,7 +124,7 @@ impl Rebuild {
         let (now, rules) = (self.clock().now(), self.rules().clone());
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
         let (mut report, subset) = derive_subset(&mut tx, roots, &rules, now).await?;
-        compare::find_settled(&mut tx, &rules, now).await?;
+        compare::find_lasting(&mut tx, &rules, now).await?;
         report.differing = compare::count(&mut tx).await?;
         tx.commit().await?;
         let ids: BTreeSet<String> = subset.ids.into_iter().collect();
