@@ -7,7 +7,6 @@
 //! `ingest.backfills`, so that any process can take the next page. `docs/decisions/preexisting-rows.md` explains how
 //! such events rank among others.
 
-mod corrections;
 pub mod counts;
 mod customers;
 mod deleted_rows;
@@ -24,6 +23,7 @@ mod split_page;
 mod subscriptions;
 mod table_rows;
 mod tables;
+mod unreported_changes;
 mod users;
 
 use std::collections::BTreeMap;

@@ -6,12 +6,12 @@ use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::corrections;
 use super::pages::{self, Page};
 use super::phases::CountedTable;
 use super::progress::PageTask;
 use super::table_rows::{self, PageRows};
 use super::tables::Table;
+use super::unreported_changes;
 use crate::store::Rules;
 use crate::store::resolve::activity;
 
@@ -54,7 +54,7 @@ pub(in crate::store) async fn import(
         must_not_split: compared.differing > 0,
     };
     if page.must_not_split && !task.is_half {
-        page.found += corrections::correct(tx, task, &table, counted, &rows, rules, now).await?;
+        page.found += unreported_changes::record(tx, task, &table, counted, &rows, rules, now).await?;
     }
     Ok(page)
 }

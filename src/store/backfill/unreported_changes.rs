@@ -22,8 +22,8 @@ use crate::project::supabase::change::{self, Fingerprints};
 use crate::store::events::PEERS;
 use crate::store::{Rules, apply};
 
-/// Corrections held in memory at once.
-const CORRECTIONS: usize = 100;
+/// Changes in memory at once.
+const CHANGES: usize = 100;
 
 /// A row that differs from its fact, and what was reported for the same moment.
 #[derive(FromRow)]
@@ -41,8 +41,8 @@ struct DifferingRow {
     others: Option<Vec<Vec<u8>>>,
 }
 
-/// Corrects the rows of a page; returns their number.
-pub(in crate::store) async fn correct(
+/// Records the unreported changes of a page's rows; returns their number.
+pub(in crate::store) async fn record(
     tx: &mut PgConnection,
     task: &PageTask,
     table: &Table,
@@ -82,7 +82,7 @@ fn statement(table: &Table, counted: &CountedTable) -> String {
          join ingest.events i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at
               and i.event_id = k.was_event
          where k.n > $7 and k.is_reported and k.differs and not k.was_final and i.pruned_at is null
-         order by k.n limit {CORRECTIONS}",
+         order by k.n limit {CHANGES}",
         page = rows::PAGE,
         at = super::pages::micros("k.was_at"),
         name = table.name(),
@@ -96,8 +96,8 @@ fn event(
     tables: &ActivityTables,
 ) -> Result<Envelope, sqlx::Error> {
     let encode = |error| sqlx::Error::Encode(Box::new(error));
-    let reported = reported(&row.body).unwrap_or_default();
-    let left_before = left_before(reported.record.as_ref(), row);
+    let reported = last_reported(&row.body).unwrap_or_default();
+    let left_before = count_changes_away(reported.record.as_ref(), row);
     let change =
         change::correction(counted.relation(), &row.record, reported.record, reported.columns, tables)
             .map_err(encode)?;
@@ -114,7 +114,7 @@ fn event(
 }
 
 /// The last reported state of the whole row, by an event or a correction.
-fn reported(body: &[u8]) -> Option<Fingerprints> {
+fn last_reported(body: &[u8]) -> Option<Fingerprints> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow, default)]
@@ -125,7 +125,7 @@ fn reported(body: &[u8]) -> Option<Fingerprints> {
 }
 
 /// How many events reported a change away from the last reported state.
-fn left_before(reported: Option<&String>, row: &DifferingRow) -> u32 {
+fn count_changes_away(reported: Option<&String>, row: &DifferingRow) -> u32 {
     let others = row.others.iter().flatten().filter_map(|body| change::wholes(body));
     let leaving =
         others.filter(|other| other.old_record.as_ref() == reported && other.record.as_ref() != reported);
