@@ -42,7 +42,7 @@ pub async fn run(args: RebuildArgs, config: &Config, clock: &Clock) -> anyhow::R
     drive(&store, None, args).await
 }
 
-/// Rebuilds all tables, or those that a `selection` of events affects, and prints the result.
+/// Rebuilds all tables, or the rows that a `selection` of events affects, and prints the result.
 pub(super) async fn drive(
     store: &Store,
     selection: Option<&Selection>,

@@ -3,7 +3,7 @@
 
 mod command;
 mod damage;
-mod narrowed;
+mod from_inbox;
 mod partial_replays;
 mod pruned;
 mod repairing;

@@ -4,7 +4,7 @@ use fastrand::Rng;
 use memberflow::store::rebuild::{RowDifference, Selection};
 use uuid::Uuid;
 
-use super::narrowed::replay;
+use super::from_inbox::replay;
 use super::{PopulatedApp, apply};
 use crate::support::dump;
 
