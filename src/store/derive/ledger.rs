@@ -197,7 +197,7 @@ async fn record(
     Ok(())
 }
 
-/// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the unowned
+/// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the unassigned
 /// movements of customers `with_unassigned_movements` to the customer's user: a deleted user may have come back.
 pub async fn assign(
     tx: &mut PgConnection,
@@ -214,7 +214,7 @@ pub async fn assign(
     // Found by index and updated by ctid, as in `parked::replace`.
     sqlx::query(
         "with assigned as materialized (
-             select * from unnest($1::text[], $2::uuid[], $3::bool[]) as a (customer_id, user_id, ownerless_only)
+             select * from unnest($1::text[], $2::uuid[], $3::bool[]) as a (customer_id, user_id, unassigned_only)
          )
          update mrr_movements m
          set user_id = (select a.user_id from assigned a where a.customer_id = m.customer_id limit 1)
@@ -223,18 +223,18 @@ pub async fn assign(
               cross join lateral (
                   select m.ctid, m.user_id from mrr_movements m where m.customer_id = a.customer_id offset 0
               ) m
-              where not a.ownerless_only and m.user_id is distinct from a.user_id)
+              where not a.unassigned_only and m.user_id is distinct from a.user_id)
              union all
              (select m.ctid from assigned a
               cross join lateral (
                   select m.ctid from mrr_movements m where m.customer_id = a.customer_id and m.user_id is null offset 0
               ) m
-              where a.ownerless_only)
+              where a.unassigned_only)
          ))",
     )
     .bind(assigned.iter().map(|(customer, ..)| customer.as_str()).collect::<Vec<_>>())
     .bind(assigned.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
-    .bind(assigned.iter().map(|(.., ownerless_only)| *ownerless_only).collect::<Vec<_>>())
+    .bind(assigned.iter().map(|(.., unassigned_only)| *unassigned_only).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

@@ -116,7 +116,7 @@ impl OwnedCustomers {
         owners.retain(|_, user| users.contains(user));
         Self {
             owners,
-            with_unassigned_movements: stored.with_ownerless_movements(),
+            with_unassigned_movements: stored.with_unassigned_movements(),
             schedule: Some(stored.schedule()),
             has_leads: stored.has_leads(),
         }

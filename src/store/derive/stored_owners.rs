@@ -27,7 +27,7 @@ struct Customer {
     must_be_decided: bool,
     recompute_at: Option<OffsetDateTime>,
     has_revenue_row: bool,
-    has_ownerless_movements: bool,
+    has_unassigned_movements: bool,
     has_leads: bool,
 }
 
@@ -87,9 +87,9 @@ impl StoredOwners {
     }
 
     /// The customers that have a user, and movements without one.
-    pub(in crate::store) fn with_ownerless_movements(&self) -> HashMap<String, Uuid> {
-        let ownerless = self.customers.iter().filter(|it| it.has_ownerless_movements);
-        ownerless.filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
+    pub(in crate::store) fn with_unassigned_movements(&self) -> HashMap<String, Uuid> {
+        let unassigned = self.customers.iter().filter(|it| it.has_unassigned_movements);
+        unassigned.filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
     }
 
     /// Whether there may be leads that a payment could affect.
@@ -115,7 +115,7 @@ const STORED: &str = "
            c.recompute_at,
            (select true from user_revenue_metrics m where m.user_id = c.user_id limit 1) is not null as has_revenue_row,
            (select true from mrr_movements m where m.customer_id = c.id and m.user_id is null limit 1) is not null
-               as has_ownerless_movements,
+               as has_unassigned_movements,
            exists (select from public.leads) as has_leads
     from connected n
     cross join lateral (select * from customers c where c.id = n.id offset 0) c
