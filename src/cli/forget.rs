@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::actor::actor;
 use crate::queue;
-use crate::store::forget::{Done, ForgetError, Ids, List, Use};
+use crate::store::forget::{AddressHandling, Done, ForgetError, ForgetPlan, Ids};
 use crate::store::{Rules, Store};
 
 /// Ids of one kind in a line of text; JSON has all of them.
@@ -43,8 +43,9 @@ pub struct ForgetArgs {
 
 /// The output.
 #[derive(Serialize)]
-struct Output<'a> {
-    list: &'a List,
+struct ForgetReport<'a> {
+    #[serde(rename = "list")]
+    plan: &'a ForgetPlan,
     /// Messages in RabbitMQ by queue: they may be about the person.
     messages_in_queues: BTreeMap<String, u32>,
     /// What was done; absent for a dry run.
@@ -64,7 +65,7 @@ pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Re
     }
     let pool = database::connect(config).context("DATABASE_URL cannot be used")?;
     let store = Store::new(pool, clock.clone(), Rules::new(config));
-    let list = store.list_to_forget(&args.member).await.map_err(explained)?.ok_or_else(|| {
+    let plan = store.plan_forget(&args.member).await.map_err(explained)?.ok_or_else(|| {
         let message = format!(
             "nothing is known of {}, or only as an address of somebody else's customer: name a member by the user id or the address",
             args.member
@@ -75,15 +76,15 @@ pub async fn run(args: ForgetArgs, config: &Config, clock: &Clock) -> anyhow::Re
         queue::broker_queue_depths(config).await.context("cannot count the messages in RabbitMQ");
     let messages_in_queues =
         messages_in_queues.map_err(|error| Failure::new(Exit::DependencyDown, format!("{error:#}")))?;
-    let mut output = Output { list: &list, messages_in_queues, done: None };
+    let mut report = ForgetReport { plan: &plan, messages_in_queues, done: None };
     if needs_confirmation {
-        complain(&text(&output));
+        complain(&text(&report));
         confirm(&args.member)?;
     }
     if !args.dry_run {
-        output.done = Some(store.forget(&list, &actor()).await.map_err(explained)?);
+        report.done = Some(store.forget(&plan, &actor()).await.map_err(explained)?);
     }
-    print(&output, args.json, text)
+    print(&report, args.json, text)
 }
 
 /// An ambiguous address is a usage error.
@@ -105,45 +106,58 @@ fn confirm(member: &str) -> anyhow::Result<()> {
     Err(Failure::new(Exit::Usage, "not confirmed: nothing was removed").into())
 }
 
-fn text(output: &Output<'_>) -> String {
-    let list = output.list;
-    let mut lines = vec![format!("addresses: {}", list.addresses.len())];
-    lines.extend(list.addresses.iter().map(|it| {
-        let used = match it.used {
-            Use::Followed => "removed wherever it is nobody else's",
-            Use::OwnRows => "removed from the person's own rows",
-            Use::LeftAlone => "removed from the person's own rows, left alone elsewhere",
+fn text(report: &ForgetReport<'_>) -> String {
+    let plan = report.plan;
+    let mut lines = vec![format!("addresses: {}", plan.addresses.len())];
+    lines.extend(plan.addresses.iter().map(|it| {
+        let handling = match it.handling {
+            AddressHandling::Followed => "removed from every row that belongs to nobody else",
+            AddressHandling::OwnRows => "removed from the person's own rows",
+            AddressHandling::LeftAlone => "removed from the person's own rows, kept elsewhere",
         };
-        format!("  {}: {used} ({})", it.address, it.because)
+        format!("  {}: {handling} ({})", it.address, it.because)
     }));
     let kinds =
-        [("customers", &list.customers), ("events", &list.events), ("dead letters", &list.dead_letters)];
-    lines.extend(kinds.into_iter().chain(list.crm.kinds()).map(|(kind, ids)| ids_line(kind, ids)));
-    lines.extend(done_lines(output));
-    if list.account_is_there {
+        [("customers", &plan.customers), ("events", &plan.events), ("dead letters", &plan.dead_letters)];
+    lines.extend(kinds.into_iter().chain(plan.crm.kinds()).map(|(kind, ids)| ids_line(kind, ids)));
+    lines.extend(done_lines(report));
+    if plan.account_is_there {
         lines.push(
             "the account and the application's rows about it are still there: delete it at Supabase, then run this again"
                 .to_owned(),
         );
     }
-    if !list.waiting.0.is_empty() {
-        lines.push(ids_line("events about the person that are not applied yet", &list.waiting));
+    if !plan.not_applied.0.is_empty() {
+        lines.push(ids_line("events about the person that are not applied yet", &plan.not_applied));
         lines.push("they bring the person back: run this again after them".to_owned());
     }
-    lines.extend(output.messages_in_queues.iter().map(|(queue, count)| {
+    lines.extend(report.messages_in_queues.iter().map(|(queue, count)| {
         format!("messages in {queue}: {count}; they may be about the person: run this again after them")
     }));
     lines.join("\n")
 }
 
-fn done_lines(output: &Output<'_>) -> Vec<String> {
-    let customers = output.list.customers.0.len();
-    let Some(done) = &output.done else {
+fn done_lines(report: &ForgetReport<'_>) -> Vec<String> {
+    let customers = report.plan.customers.0.len();
+    let Some(done) = &report.done else {
         return vec![format!("the person would be forgotten; the books of {customers} customers stay")];
     };
-    let mut lines: Vec<String> = done.iter().map(|(what, count)| format!("{count:>8}  {what}")).collect();
+    let mut lines: Vec<String> =
+        done.iter().map(|(action, count)| format!("{count:>8}  {}", label(action))).collect();
     lines.push(format!("the person is forgotten; the books of {customers} customers stay"));
     lines
+}
+
+/// The text of an action, where it says more than the key in JSON.
+fn label(action: &str) -> &str {
+    match action {
+        "acts emptied" => "audit log arguments emptied",
+        "claims cleaned" => "identity claims emptied of other references",
+        "decisions emptied" => "recorded matches emptied of the address",
+        "kept answers emptied" => "stored API responses emptied",
+        "kept differences emptied" => "stored comparison differences emptied",
+        _ => action,
+    }
 }
 
 fn ids_line(kind: &str, ids: &Ids) -> String {

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::progress::Progress;
 use crate::ops::rebuild::{self, Report};
-use crate::store::rebuild::{Difference, RebuildError, Selection};
+use crate::store::rebuild::{RebuildError, RowDifference, Selection};
 use crate::store::{Rules, Store};
 
 /// Rebuild the derived tables from the event log and repair differences.
@@ -42,7 +42,7 @@ pub async fn run(args: RebuildArgs, config: &Config, clock: &Clock) -> anyhow::R
     drive(&store, None, args).await
 }
 
-/// Rebuilds all tables, or the part that a `selection` of events affects, and prints the result.
+/// Rebuilds all tables, or the rows that a `selection` of events affects, and prints the result.
 pub(super) async fn drive(
     store: &Store,
     selection: Option<&Selection>,
@@ -50,7 +50,7 @@ pub(super) async fn drive(
 ) -> anyhow::Result<Exit> {
     let mut progress = Progress::on_stderr(if selection.is_some() { "replay" } else { "rebuild" });
     let mut findings = Findings::new(args.json, args.limit);
-    let show = |difference: Difference| findings.show(&difference, row);
+    let show = |difference: RowDifference| findings.show(&difference, row);
     let work = async {
         match selection {
             Some(selection) => rebuild::replay(store, selection, args.check, &mut progress, show).await,
@@ -91,7 +91,7 @@ async fn interrupted(store: &Store, progress: &Progress, is_replay: bool) -> any
     Err(Failure::new(Exit::Failed, message).into())
 }
 
-fn row(difference: &Difference) -> String {
+fn row(difference: &RowDifference) -> String {
     let key: Vec<_> =
         difference.key.iter().map(|(column, value)| format!("{column}={}", bare(value))).collect();
     let name = format!("{} {}", difference.table, key.join(" "));
@@ -158,8 +158,8 @@ mod tests {
         value.as_object().cloned()
     }
 
-    fn difference(before: Option<Value>, after: Option<Value>) -> Difference {
-        Difference {
+    fn difference(before: Option<Value>, after: Option<Value>) -> RowDifference {
+        RowDifference {
             id: 1,
             table: "public.user_revenue_metrics".to_owned(),
             key: object(json!({"user_id": "u"})).unwrap_or_default(),

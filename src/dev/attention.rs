@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::database::{self, EventName};
+use super::database;
 use super::screen::BY_LINK;
 use crate::clock::Clock;
 use crate::ops::fixture;
@@ -16,12 +16,16 @@ use crate::ops::progress::Progress;
 use crate::ops::rebuild;
 use crate::ops::views::{self, View};
 use crate::store::Store;
+use crate::store::events::EventKey;
 
-/// The names of the events at `path`, which need not all be applied.
-fn names(path: &Path) -> Result<Vec<EventName>> {
+/// The keys of the events at `path`, which need not all be applied.
+fn keys(path: &Path) -> Result<Vec<EventKey>> {
     let events = fixture::events(&[path.to_owned()]);
-    let name = |event: fixture::FixtureEvent| (event.source.to_string(), event.event_id);
-    Ok(events.map(|event| event.map(name)).collect::<Result<_, _>>()?)
+    let key = |event: fixture::FixtureEvent| EventKey {
+        source: event.source.to_string(),
+        event_id: event.event_id,
+    };
+    Ok(events.map(|event| event.map(key)).collect::<Result<_, _>>()?)
 }
 
 /// Waits until each of the events at `path` is applied or a dead letter.
@@ -29,7 +33,7 @@ fn names(path: &Path) -> Result<Vec<EventName>> {
 /// # Errors
 /// If the file cannot be read, or some are still missing after two minutes.
 pub async fn wait(pool: &PgPool, path: &Path) -> Result<()> {
-    database::wait_until_ended(pool, &names(path)?).await
+    database::wait_until_ended(pool, &keys(path)?).await
 }
 
 /// Tags `member`, and saves a view of the members who need attention.

@@ -9,9 +9,7 @@ use time::{Date, OffsetDateTime};
 
 use crate::envelope::{Source, peek};
 use crate::ops::fixture::{FixtureEvent, Scenario};
-
-/// An event's name: its source and its id.
-pub type EventName = (String, String);
+use crate::store::events::EventKey;
 
 /// The database created if the environment names none.
 const NAME: &str = "memberflow_dev";
@@ -46,7 +44,7 @@ fn with_database(url: &str, name: &str) -> String {
 ///
 /// # Errors
 /// If one of them has become a dead letter, or some are still missing after two minutes.
-pub async fn wait_until_applied(pool: &PgPool, events: &[EventName]) -> Result<()> {
+pub async fn wait_until_applied(pool: &PgPool, events: &[EventKey]) -> Result<()> {
     let deadline = Instant::now() + APPLY_LIMIT;
     loop {
         let missing = missing(pool, events).await?;
@@ -71,9 +69,8 @@ pub async fn wait_until_applied(pool: &PgPool, events: &[EventName]) -> Result<(
 ///
 /// # Errors
 /// If some are still missing after two minutes.
-pub async fn wait_until_ended(pool: &PgPool, events: &[EventName]) -> Result<()> {
-    let (sources, ids): (Vec<&str>, Vec<&str>) =
-        events.iter().map(|(source, id)| (source.as_str(), id.as_str())).unzip();
+pub async fn wait_until_ended(pool: &PgPool, events: &[EventKey]) -> Result<()> {
+    let (sources, ids) = columns(events);
     let ended = "select count(*) from ingest.events where state <> 'pending'
                  and (source, event_id) in (select * from unnest($1::text[], $2::text[]))";
     let deadline = Instant::now() + APPLY_LIMIT;
@@ -106,9 +103,13 @@ pub async fn older_demo_day(pool: &PgPool, scenarios: &[Scenario]) -> Result<Opt
     Ok(((is - was).abs() >= time::Duration::DAY).then(|| was.date()))
 }
 
-async fn missing(pool: &PgPool, events: &[EventName]) -> Result<i64, sqlx::Error> {
-    let (sources, ids): (Vec<&str>, Vec<&str>) =
-        events.iter().map(|(s, id)| (s.as_str(), id.as_str())).unzip();
+/// The sources and the ids of `events`.
+fn columns(events: &[EventKey]) -> (Vec<&str>, Vec<&str>) {
+    events.iter().map(|key| (key.source.as_str(), key.event_id.as_str())).unzip()
+}
+
+async fn missing(pool: &PgPool, events: &[EventKey]) -> Result<i64, sqlx::Error> {
+    let (sources, ids) = columns(events);
     let count = "
         select count(*) from unnest($1::text[], $2::text[]) as wanted (source, event_id)
         where not exists (
@@ -119,9 +120,8 @@ async fn missing(pool: &PgPool, events: &[EventName]) -> Result<i64, sqlx::Error
 }
 
 /// One of `events` that is a dead letter, with the reason.
-async fn dead(pool: &PgPool, events: &[EventName]) -> Result<Option<String>, sqlx::Error> {
-    let (sources, ids): (Vec<&str>, Vec<&str>) =
-        events.iter().map(|(s, id)| (s.as_str(), id.as_str())).unzip();
+async fn dead(pool: &PgPool, events: &[EventKey]) -> Result<Option<String>, sqlx::Error> {
+    let (sources, ids) = columns(events);
     let first = "
         select format('%s %s (%s): %s', source, event_id, event_type, reason) from ingest.events
         where state = 'dead' and (source, event_id) in (select * from unnest($1::text[], $2::text[])) limit 1";

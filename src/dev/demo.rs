@@ -5,9 +5,9 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::database::EventName;
 use crate::database;
 use crate::ops::fixture::{Member, TableRows, Tier};
+use crate::store::events::EventKey;
 
 const INSERT_TIERS: &str = "
     insert into public.membership_tiers (
@@ -128,9 +128,9 @@ pub async fn insert_tiers(pool: &PgPool, tiers: &[Tier]) -> Result<(), sqlx::Err
     Ok(())
 }
 
-/// Signs `members` up: a row in `auth.users` and an active profile each. Twice is a no-op. Returns the ids of
+/// Signs `members` up: a row in `auth.users` and an active profile each. Twice is a no-op. Returns the keys of
 /// the trigger events that this caused.
-pub async fn sign_up(pool: &PgPool, members: &[&Member]) -> Result<Vec<EventName>, sqlx::Error> {
+pub async fn sign_up(pool: &PgPool, members: &[&Member]) -> Result<Vec<EventKey>, sqlx::Error> {
     let mut tx = database::begin(pool).await?;
     let last = "select last_value from ingest.event_ids";
     let last: i64 = sqlx::query_scalar(last).fetch_one(&mut *tx).await?;

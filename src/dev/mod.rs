@@ -27,10 +27,10 @@ use crate::ops::members;
 use crate::ops::progress::Progress;
 use crate::ops::replay::{self, Options, Secrets, url_of};
 use crate::roles::{self, Role};
+use crate::store::events::EventKey;
 use crate::store::migrate::{self, MigrateOptions};
 use crate::store::{Rules, Store};
 
-use database::EventName;
 use services::{Services, Wanted};
 
 /// The shutdown deadline.
@@ -154,7 +154,7 @@ impl Demo {
         })
     }
 
-    async fn sign_up(&self, pool: &PgPool, when: SignsUp) -> Result<Vec<EventName>> {
+    async fn sign_up(&self, pool: &PgPool, when: SignsUp) -> Result<Vec<EventKey>> {
         let members = self.scenarios.iter().flat_map(|scenario| &scenario.members);
         let members: Vec<&Member> = members.filter(|member| member.signs_up == when).collect();
         demo::sign_up(pool, &members).await.context("cannot write the demo members")
@@ -179,9 +179,9 @@ impl Demo {
         attention::damage_and_rebuild(pool, member.id, store).await
     }
 
-    fn events(&self) -> impl Iterator<Item = EventName> {
+    fn events(&self) -> impl Iterator<Item = EventKey> {
         let events = self.scenarios.iter().flat_map(|scenario| &scenario.events);
-        events.map(|event| (event.source.to_string(), event.event_id.clone()))
+        events.map(|event| EventKey { source: event.source.to_string(), event_id: event.event_id.clone() })
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::{FromRow, PgPool};
 use time::OffsetDateTime;
 
 use super::actor::actor;
-use crate::store::rebuild::Difference as Row;
+use crate::store::rebuild::RowDifference;
 
 /// The most differences stored of one comparison.
 const STORED_MAX: usize = 50;
@@ -76,7 +76,7 @@ impl Sample {
     }
 
     /// Adds the columns of a row that differ.
-    pub(super) fn add_row(&mut self, row: &Row) {
+    pub(super) fn add_row(&mut self, row: &RowDifference) {
         let key: Vec<String> = row.key.iter().map(|(column, value)| format!("{column}={value}")).collect();
         let object = || format!("{} {}", row.table, key.join(" "));
         let (before, after) = match (&row.before, &row.after) {
@@ -151,7 +151,7 @@ mod tests {
     fn differing_columns_are_stored_with_both_values_up_to_a_limit() {
         let mut sample = Sample::default();
         let object = |value: Value| value.as_object().cloned();
-        let row = |before, after| Row {
+        let row = |before, after| RowDifference {
             id: 1,
             table: "public.t".to_owned(),
             key: object(json!({"id": 7})).unwrap_or_default(),

@@ -8,7 +8,7 @@ use super::parked::Parked;
 use super::resolve::facts::Changed;
 use super::resolve::payments::ChangedPayments;
 use super::resolve::versions::RecomputeFrom;
-use super::resolve::{claims, payments};
+use super::resolve::{identity_claims, payments};
 use super::sms::AffectedSms;
 use crate::project::stripe::StripeObject;
 
@@ -17,7 +17,7 @@ use crate::project::stripe::StripeObject;
 pub struct Affected {
     pub revenue: AffectedRevenue,
     /// Users of whom only the activity may have changed.
-    pub active: BTreeSet<Uuid>,
+    pub activity_only: BTreeSet<Uuid>,
     /// Text messages that events were about.
     pub(super) sms: AffectedSms,
 }
@@ -53,7 +53,7 @@ impl From<AffectedRevenue> for Affected {
 
 impl AffectedRevenue {
     /// Adds the customers whose `evidence` changed.
-    pub(super) fn add_evidence(&mut self, evidence: claims::ChangedEvidence) {
+    pub(super) fn add_evidence(&mut self, evidence: identity_claims::ChangedEvidence) {
         self.customers_to_match.extend(evidence.new);
         self.reported.extend(evidence.repeated);
     }

@@ -21,7 +21,7 @@ use super::events::{self, EventRows};
 use super::events::{pending, retries};
 use super::locks::lock_for_batch;
 use super::resolve::facts::{Reported, Resolved};
-use super::resolve::{activity, catalogue, claims, emails, facts, payments, versions};
+use super::resolve::{activity, catalogue, emails, facts, identity_claims, payments, users, versions};
 use super::tables::Tables;
 use super::{Rules, Store, StoreError, parked, sms};
 use crate::database;
@@ -139,7 +139,7 @@ impl Store {
     }
 
     /// The pool and the present moment, for derivations without events.
-    pub(super) fn parts(&self) -> (&PgPool, OffsetDateTime) {
+    pub(super) fn pool_and_now(&self) -> (&PgPool, OffsetDateTime) {
         (&self.pool, self.clock.now())
     }
 }
@@ -168,12 +168,13 @@ pub(super) async fn resolve(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Affected, sqlx::Error> {
-    let mut revenue = AffectedRevenue { named: batch.claimed(), ..AffectedRevenue::default() };
-    let mut active: BTreeSet<Uuid> = batch.owners().collect();
+    let mut revenue = AffectedRevenue { named: batch.members(), ..AffectedRevenue::default() };
+    let mut activity_only: BTreeSet<Uuid> = batch.row_owners().collect();
     let links = links(&batch.stripe);
     let resolved = facts::resolve_stripe(tx, batch.stripe, &links, &rules.decoding).await?;
-    let Resolved { changed, recompute_from, claims, thin } = resolved;
-    revenue.add_evidence(claims::write(tx, batch.claims.into_iter().chain(claims).collect()).await?);
+    let Resolved { changed, recompute_from, identity_claims, thin } = resolved;
+    let claims = batch.identity_claims.into_iter().chain(identity_claims).collect();
+    revenue.add_evidence(identity_claims::write(tx, claims).await?);
     revenue.add_evidence(emails::write(tx, batch.emails).await?);
     revenue.parked = parked::thin_objects(tx, &batch.thin, &thin).await?;
     revenue.objects = batch.thin;
@@ -188,20 +189,20 @@ pub(super) async fn resolve(
     activity::count_rows(&rows, &rules.decoding.tables, &mut differences);
     activity::resolve_logins(tx, &batch.logins, &mut differences).await?;
     activity::write(tx, &differences).await?;
-    active.extend(differences.keys());
+    activity_only.extend(differences.keys());
     let owners = rows.values().flat_map(|fact| fact.before.iter().chain([&fact.after]));
-    active.extend(owners.filter_map(|row| row.user_id));
+    activity_only.extend(owners.filter_map(|row| row.user_id));
 
     let sms = sms::resolve(tx, batch.sms).await?;
 
     let deleted: Vec<Uuid> =
         batch.users.iter().filter(|user| user.is_deleted).map(|user| user.user_id).collect();
-    claims::record_deleted_users(tx, &deleted, now).await?;
+    users::record_deleted(tx, &deleted, now).await?;
     let seen: BTreeSet<Uuid> = batch.users.iter().map(|user| user.user_id).collect();
     let emails = batch.users.into_iter().flat_map(|user| user.emails).collect();
-    revenue.customers_to_match.extend(claims::naming(tx, &seen, &emails).await?);
+    revenue.customers_to_match.extend(identity_claims::customers_naming(tx, &seen, &emails).await?);
     revenue.users.extend(seen);
-    Ok(Affected { revenue, active, sms })
+    Ok(Affected { revenue, activity_only, sms })
 }
 
 /// The links of the `reported` objects to others. Taken from every report, whether or not it becomes the

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::Rules;
 use super::events::DecodedEvent;
-use super::resolve::claims::ClaimReport;
 use super::resolve::emails::AddressReport;
 use super::resolve::facts;
 use super::resolve::facts::{Reported, Versioned as _};
+use super::resolve::identity_claims::ClaimReport;
 use crate::envelope::Envelope;
 use crate::project::identity::{self, Address};
 use crate::project::internal::{
@@ -53,7 +53,7 @@ pub(super) struct DecodedBatch {
     pub(super) rows: Vec<Reported<Row>>,
     pub(super) logins: Vec<Login>,
     pub(super) users: Vec<UserReport>,
-    pub(super) claims: Vec<ClaimReport>,
+    pub(super) identity_claims: Vec<ClaimReport>,
     pub(super) emails: Vec<AddressReport>,
     pub(super) sms: Vec<SmsReport>,
     /// Objects that changed, by events without their state.
@@ -71,14 +71,14 @@ impl DecodedBatch {
                     let addresses = identity::addresses(&report.state, report.occurred_at, report.stage);
                     batch.add_addresses(addresses, event_id);
                     if !report.state.has_history() {
-                        batch.claims.extend(identity::claims(&report.state).into_iter().map(|claim| {
-                            ClaimReport {
+                        batch.identity_claims.extend(identity::claims(&report.state).into_iter().map(
+                            |claim| ClaimReport {
                                 claim,
                                 reported_at: report.occurred_at,
                                 event_id: event_id.clone(),
                                 is_last: false,
-                            }
-                        }));
+                            },
+                        ));
                     }
                     batch.stripe.push(Reported { event_id: event_id.clone(), report: *report });
                 }
@@ -108,10 +108,10 @@ impl DecodedBatch {
         batch
     }
 
-    /// Keeps only what is about the objects, customers, users and rows of these `names`.
-    pub(super) fn retain(&mut self, names: &HashSet<String>) {
-        let is = |name: &str| names.contains(name);
-        let is_user = |id: Uuid| names.contains(&id.to_string());
+    /// Keeps only what is about the objects, customers, users and rows with these `ids`.
+    pub(super) fn retain(&mut self, ids: &HashSet<String>) {
+        let is = |id: &str| ids.contains(id);
+        let is_user = |id: Uuid| ids.contains(&id.to_string());
         self.stripe.retain(|reported| {
             is(&reported.report.subject) || reported.report.state.customer_id().is_some_and(is)
         });
@@ -120,25 +120,25 @@ impl DecodedBatch {
         });
         self.logins.retain(|login| is(&login.session_id) || is_user(login.user_id));
         self.users.retain(|user| is_user(user.user_id));
-        self.claims.retain(|made| is(&made.claim.object_id) || is(&made.claim.customer));
+        self.identity_claims.retain(|made| is(&made.claim.object_id) || is(&made.claim.customer));
         self.emails.retain(|given| is(&given.address.object_id) || is(&given.address.customer));
         self.sms.retain(|report| is(&report.sid));
         self.thin.retain(|id| is(id));
     }
 
-    /// The objects, customers, users and rows that the batch is about.
-    pub(super) fn names(&self) -> BTreeSet<String> {
+    /// The ids of the objects, customers, users and rows that the batch is about.
+    pub(super) fn ids(&self) -> BTreeSet<String> {
         let stripe = self.stripe.iter().flat_map(|reported| {
             let customer = reported.report.state.customer_id().map(ToOwned::to_owned);
             [Some(reported.report.subject.clone()), customer].into_iter().flatten()
         });
-        let claims = self.claims.iter().map(|it| &it.claim);
+        let claims = self.identity_claims.iter().map(|it| &it.claim);
         let claims = claims.flat_map(|it| [it.object_id.clone(), it.customer.clone()]);
         let emails = self.emails.iter().map(|it| &it.address);
         let emails = emails.flat_map(|it| [it.object_id.clone(), it.customer.clone()]);
         let rows = self.rows.iter().map(|reported| reported.report.subject.clone());
         let logins = self.logins.iter().map(|login| login.user_id);
-        let users = self.named().into_iter().chain(logins).map(|id| id.to_string());
+        let users = self.named_users().into_iter().chain(logins).map(|id| id.to_string());
         let sms = self.sms.iter().map(|report| report.sid.clone());
         let thin = self.thin.iter().cloned();
         stripe.chain(claims).chain(emails).chain(rows).chain(users).chain(sms).chain(thin).collect()
@@ -150,7 +150,7 @@ impl DecodedBatch {
             && self.rows.is_empty()
             && self.logins.is_empty()
             && self.users.is_empty()
-            && self.claims.is_empty()
+            && self.identity_claims.is_empty()
             && self.emails.is_empty()
             && self.sms.is_empty()
             && self.thin.is_empty()
@@ -164,22 +164,22 @@ impl DecodedBatch {
 
     /// Every user named, even by a report that is superseded at once: each gets a row, so that the result
     /// does not depend on the order and batches of events.
-    pub(super) fn named(&self) -> BTreeSet<Uuid> {
-        self.claimed().into_iter().chain(self.owners()).collect()
+    pub(super) fn named_users(&self) -> BTreeSet<Uuid> {
+        self.members().into_iter().chain(self.row_owners()).collect()
     }
 
-    /// Those named as members or customers.
-    pub(super) fn claimed(&self) -> BTreeSet<Uuid> {
+    /// The users named as members, or as owners of customers.
+    pub(super) fn members(&self) -> BTreeSet<Uuid> {
         let reported = self.stripe.iter().flat_map(|reported| identity::claims(&reported.report.state));
-        let claims = self.claims.iter().map(|made| made.claim.clone()).chain(reported);
+        let claims = self.identity_claims.iter().map(|made| made.claim.clone()).chain(reported);
         let claimed = claims.flat_map(|claim| claim.claimed_users).filter_map(|id| id.parse().ok());
         let seen = self.users.iter().map(|user| user.user_id);
         let matched = self.emails.iter().filter_map(|given| given.address.user_id);
         claimed.chain(seen).chain(matched).collect()
     }
 
-    /// Those named as owners of rows.
-    pub(super) fn owners(&self) -> impl Iterator<Item = Uuid> {
+    /// The users named as owners of rows.
+    pub(super) fn row_owners(&self) -> impl Iterator<Item = Uuid> {
         self.rows.iter().filter_map(|reported| reported.report.state.user_id)
     }
 
@@ -187,7 +187,7 @@ impl DecodedBatch {
     /// subscription until the first event about it, which is always later.
     fn import_subscription(&mut self, imported: ImportedSubscription, event_id: String) {
         let epoch = OffsetDateTime::UNIX_EPOCH;
-        self.claims.push(ClaimReport {
+        self.identity_claims.push(ClaimReport {
             claim: identity::Claim {
                 object_id: format!("found/{}", imported.id),
                 customer: imported.customer.clone(),
@@ -258,7 +258,7 @@ impl DecodedBatch {
                 // Any status that does not count.
                 "gone".clone_into(&mut payment.status);
             }
-            self.claims.extend(claim_of(&payment).map(|claim| ClaimReport {
+            self.identity_claims.extend(claim_of(&payment).map(|claim| ClaimReport {
                 claim,
                 reported_at: OffsetDateTime::UNIX_EPOCH,
                 event_id: event_id.to_owned(),

@@ -1,6 +1,6 @@
 //! The initial import: rows that existed before memberflow become events.
 
-use super::backfill::Scope;
+use super::backfill::ImportScope;
 use super::{Store, StoreError};
 
 impl Store {
@@ -12,10 +12,10 @@ impl Store {
         }
         tracing::info!("first start: importing pre-existing rows");
         self.begin_initial_import().await?;
-        for scope in Scope::ALL {
-            let reading = self.read_tables(scope, true).await?;
-            while reading.step().await?.is_some() {}
-            let (checked, found) = reading.counts().await?;
+        for scope in ImportScope::ALL {
+            let import = self.import_tables(scope, true).await?;
+            while import.step().await?.is_some() {}
+            let (checked, found) = import.counts().await?;
             tracing::info!(?checked, ?found, "read {}", scope.as_str());
         }
         self.end_initial_import().await

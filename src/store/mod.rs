@@ -57,7 +57,7 @@ pub struct Rules {
     /// What counts as evidence of whose a customer is.
     pub matching: Matching,
     /// How phone numbers and consent are read.
-    pub texting: Texting,
+    pub sms: SmsSettings,
     /// When a member is active, at risk, a champion.
     pub thresholds: Thresholds,
     /// How long the bodies of events are kept; `None` keeps them forever.
@@ -66,7 +66,7 @@ pub struct Rules {
 
 /// How phone numbers are read, and which tables hold consent.
 #[derive(Clone, Debug)]
-pub struct Texting {
+pub struct SmsSettings {
     /// Tables whose consent columns are kept current.
     pub consent_tables: Vec<String>,
     /// The country code of numbers written without one.
@@ -84,7 +84,7 @@ impl Rules {
                 admission: config.admission(),
                 twilio_account: config.twilio_account_sid.clone(),
             },
-            texting: Texting {
+            sms: SmsSettings {
                 consent_tables: config.sms_consent_tables.clone(),
                 country_code: config.phone_country_code.clone(),
             },

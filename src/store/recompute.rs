@@ -36,7 +36,7 @@ impl Store {
 
     /// Derives the next due customers; returns the last of them and their number.
     async fn recompute_page(&self, after: &str) -> Result<Option<(String, usize)>, StoreError> {
-        let (pool, now) = self.parts();
+        let (pool, now) = self.pool_and_now();
         let mut tx = database::begin(pool).await?;
         lock_upkeep(&mut tx).await?;
         let matching = self.rules.matching;
@@ -69,7 +69,7 @@ impl Store {
     /// last login, engagement and months subscribed change with the calendar. Rows that the application
     /// inserted and that were never derived come first. Returns their number; there may be more.
     pub async fn refresh_members(&self) -> Result<usize, StoreError> {
-        let (pool, now) = self.parts();
+        let (pool, now) = self.pool_and_now();
         let mut tx = database::begin(pool).await?;
         lock_upkeep(&mut tx).await?;
         let stale: BTreeSet<Uuid> = sqlx::query_scalar(

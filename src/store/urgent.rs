@@ -35,7 +35,7 @@ impl Store {
     }
 
     async fn refresh_page(&self) -> Result<usize, StoreError> {
-        let (pool, now) = self.parts();
+        let (pool, now) = self.pool_and_now();
         let mut tx = database::begin(pool).await?;
         recompute::lock_upkeep(&mut tx).await?;
         let changed = changed(&mut tx, now).await?;
@@ -44,7 +44,7 @@ impl Store {
         }
         let count = changed.len();
         locks::lock_for_batch(&mut tx).await?;
-        let affected = Affected { active: changed, ..Affected::default() };
+        let affected = Affected { activity_only: changed, ..Affected::default() };
         derive(&mut tx, Tables::Live, affected, &self.rules, now).await?;
         tx.commit().await?;
         Ok(count)

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use super::Exit;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::backfill::Scope;
+use crate::store::backfill::ImportScope;
 
 /// Import existing data, or events that were never received.
 ///
@@ -37,9 +37,9 @@ enum BackfillCommand {
 /// Runs the subcommand: summary on stdout, progress on stderr.
 pub async fn run(args: BackfillArgs, config: &Config, clock: &Clock) -> anyhow::Result<Exit> {
     match args.command {
-        BackfillCommand::Activity(args) => tables::run(args, &[Scope::Activity], config, clock).await,
-        BackfillCommand::Revenue(args) => tables::run(args, &[Scope::Revenue], config, clock).await,
-        BackfillCommand::All(args) => tables::run(args, &Scope::ALL, config, clock).await,
+        BackfillCommand::Activity(args) => tables::run(args, &[ImportScope::Activity], config, clock).await,
+        BackfillCommand::Revenue(args) => tables::run(args, &[ImportScope::Revenue], config, clock).await,
+        BackfillCommand::All(args) => tables::run(args, &ImportScope::ALL, config, clock).await,
         BackfillCommand::Stripe(args) => stripe::run(args, config, clock).await,
         BackfillCommand::StripeEvents(args) => stripe_events::run(args, config, clock).await,
         BackfillCommand::Twilio(args) => twilio::run(args, config, clock).await,

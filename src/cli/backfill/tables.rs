@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::database;
 use crate::ops::backfill::tables::{self, Report};
 use crate::ops::progress::Progress;
-use crate::store::backfill::Scope;
+use crate::store::backfill::ImportScope;
 use crate::store::{Rules, Store, StoreError};
 
 /// Imports the rows as events and updates the members. The first start of `serve` does this by itself. Later runs find
@@ -21,13 +21,13 @@ pub(super) struct TablesArgs {
     json: bool,
 }
 
-/// Runs the subcommand: findings and unknowns on stdout, progress on stderr.
+/// Runs the subcommand: findings and limitations on stdout, progress on stderr.
 ///
 /// # Errors
 /// If the database is down or refuses, or this was interrupted.
 pub(super) async fn run(
     args: TablesArgs,
-    scopes: &[Scope],
+    scopes: &[ImportScope],
     config: &Config,
     clock: &Clock,
 ) -> anyhow::Result<Exit> {
@@ -60,15 +60,15 @@ fn explained(error: StoreError) -> anyhow::Error {
 }
 
 fn summary(report: &Report) -> String {
-    let Report { checked, imported, unknown, took } = report;
+    let Report { checked, imported, limitations, took } = report;
     let mut lines = Vec::new();
-    for (part, rows) in checked {
-        let imported = imported.get(part).copied().unwrap_or(0);
-        lines.push(format!("{rows:>10}  {part}: {imported} new or changed"));
+    for (phase, rows) in checked {
+        let imported = imported.get(phase).copied().unwrap_or(0);
+        lines.push(format!("{rows:>10}  {phase}: {imported} new or changed"));
     }
-    for unknown in unknown {
-        let count = unknown.count.map(|count| format!("{count} ")).unwrap_or_default();
-        lines.push(format!("not known: {count}{}", unknown.what));
+    for limitation in limitations {
+        let count = limitation.count.map(|count| format!("{count} ")).unwrap_or_default();
+        lines.push(format!("not known: {count}{}", limitation.what));
     }
     lines.push(format!("read in {:.1} s", took.as_secs_f64()));
     lines.join("\n")
@@ -79,16 +79,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::store::backfill::Unknown;
+    use crate::store::backfill::Limitation;
 
     #[test]
-    fn summary_shows_findings_and_unknowns() {
+    fn summary_shows_findings_and_limitations() {
         let counts = |rows| [("visions".to_owned(), rows)].into();
-        let unknown = |count, what: &str| Unknown { count, what: what.to_owned() };
+        let limitation = |count, what: &str| Limitation { count, what: what.to_owned() };
         let report = Report {
             checked: counts(12),
             imported: counts(3),
-            unknown: vec![unknown(Some(2), "files are nobody's"), unknown(None, "no audit log")],
+            limitations: vec![limitation(Some(2), "files are nobody's"), limitation(None, "no audit log")],
             took: Duration::from_millis(1234),
         };
         assert_eq!(

@@ -79,7 +79,7 @@ async fn refuse_many(selection: &Selection, pool: &sqlx::PgPool) -> anyhow::Resu
                        --dry-run, or take them all with --force";
         return Err(Failure::new(Exit::Usage, message).into());
     }
-    if selection.is_of_somebody() {
+    if selection.is_of_one_owner() {
         return Ok(());
     }
     let count = selection.count(pool, MANY + 1).await.context("cannot count the events")?;

@@ -12,7 +12,7 @@ use crate::console::html::page::{Frame, page};
 use crate::console::session::Session;
 use crate::console::state::Console;
 use crate::ops::rebuild::{BoundedError, Replayed, Report, replay_within};
-use crate::store::rebuild::Difference;
+use crate::store::rebuild::RowDifference;
 
 #[derive(Template)]
 #[template(path = "replay.html")]
@@ -21,7 +21,7 @@ struct Replay {
     choice: Chosen,
     report: Report,
     rows: i64,
-    differences: Vec<Difference>,
+    differences: Vec<RowDifference>,
     back: String,
 }
 
@@ -31,12 +31,12 @@ impl Replay {
     }
 
     /// The columns of a row that differ, each with its value before and after.
-    fn fields(&self, difference: &Difference) -> Vec<(String, String, String)> {
+    fn fields(&self, difference: &RowDifference) -> Vec<(String, String, String)> {
         show::fields(difference.before.as_ref(), difference.after.as_ref())
     }
 
     /// What the row is found by.
-    fn key(&self, difference: &Difference) -> String {
+    fn key(&self, difference: &RowDifference) -> String {
         let part = |(column, value): (&String, &Value)| format!("{column}={}", show::shown(value));
         difference.key.iter().map(part).collect::<Vec<_>>().join(" ")
     }

@@ -7,20 +7,21 @@ use serde_json::json;
 
 use crate::ops::actor::note;
 use crate::ops::progress::Progress;
-use crate::store::backfill::{Counts, Import, Part, Scope, Unknown};
+use crate::store::backfill::{Counts, Import, ImportScope, Limitation, Phase};
 use crate::store::{Store, StoreError};
 
 /// The result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Rows read, by part.
+    /// Rows read, by phase.
     #[serde(rename = "looked_at")]
     pub checked: Counts,
-    /// Rows that no event had reported, or reported with other values, by part; for members, rows derived again.
+    /// Rows that no event had reported, or reported with other values, by phase; for members, rows derived again.
     #[serde(rename = "found")]
     pub imported: Counts,
     /// What the tables do not show.
-    pub unknown: Vec<Unknown>,
+    #[serde(rename = "unknown")]
+    pub limitations: Vec<Limitation>,
     /// How long it took.
     #[serde(rename = "took_s", serialize_with = "crate::ops::seconds")]
     pub took: Duration,
@@ -31,22 +32,30 @@ pub struct Report {
 ///
 /// # Errors
 /// [`StoreError`], which says whether waiting helps.
-pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Result<Report, StoreError> {
+pub async fn run(
+    store: &Store,
+    scopes: &[ImportScope],
+    progress: &mut Progress,
+) -> Result<Report, StoreError> {
     let begun = Instant::now();
-    let mut report =
-        Report { checked: Counts::new(), imported: Counts::new(), unknown: Vec::new(), took: Duration::ZERO };
+    let mut report = Report {
+        checked: Counts::new(),
+        imported: Counts::new(),
+        limitations: Vec::new(),
+        took: Duration::ZERO,
+    };
     let is_first = !store.has_imported().await?;
     if is_first {
         store.begin_initial_import().await?;
     }
-    let scopes = if is_first { &Scope::ALL[..] } else { scopes };
+    let scopes = if is_first { &ImportScope::ALL[..] } else { scopes };
     for scope in scopes {
-        let import = store.read_tables(*scope, is_first).await?;
-        follow(&import, progress).await?;
+        let import = store.import_tables(*scope, is_first).await?;
+        import_all(&import, progress).await?;
         let (checked, imported) = import.counts().await?;
         report.checked.extend(checked);
         report.imported.extend(imported);
-        report.unknown.extend(import.unknown().await?);
+        report.limitations.extend(import.limitations().await?);
     }
     if is_first {
         store.end_initial_import().await?;
@@ -59,13 +68,13 @@ pub async fn run(store: &Store, scopes: &[Scope], progress: &mut Progress) -> Re
     Ok(report)
 }
 
-async fn follow(import: &Import, progress: &mut Progress) -> Result<(), StoreError> {
-    let mut current: Option<Part> = None;
+async fn import_all(import: &Import, progress: &mut Progress) -> Result<(), StoreError> {
+    let mut current: Option<Phase> = None;
     while let Some(step) = import.step().await? {
-        if current.as_ref() != Some(&step.part) {
-            let estimate = import.estimate(&step.part).await?;
-            progress.begin(&format!("reading {}", step.part.name()), estimate);
-            current = Some(step.part);
+        if current.as_ref() != Some(&step.phase) {
+            let estimate = import.estimate(&step.phase).await?;
+            progress.begin(&format!("reading {}", step.phase.name()), estimate);
+            current = Some(step.phase);
         }
         progress.advance(step.rows.unsigned_abs());
     }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{Report, clear, replay_by};
 use crate::ops::progress::Progress;
-use crate::store::rebuild::{Difference, RebuildError, Selection};
+use crate::store::rebuild::{RebuildError, RowDifference, Selection};
 use crate::store::{Store, StoreError};
 
 /// The most events of an interactive replay.
@@ -24,7 +24,7 @@ pub struct Replayed {
     #[serde(flatten)]
     pub report: Report,
     /// The first of the rows that differed, at most 50.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<RowDifference>,
 }
 
 /// It failed, or was aborted.
@@ -80,11 +80,11 @@ pub async fn replay_within(
         return Err(BoundedError::NothingChosen);
     }
     // The events about one customer or member are found by index: there the limit of time is enough.
-    if !selection.is_of_somebody() && selection.count(store.pool(), most + 1).await? > most {
+    if !selection.is_of_one_owner() && selection.count(store.pool(), most + 1).await? > most {
         return Err(BoundedError::TooMany);
     }
     let (mut progress, mut differences) = (Progress::Silent, Vec::new());
-    let show = |difference: Difference| {
+    let show = |difference: RowDifference| {
         differences.push(difference);
         differences.len() < SHOWN_MAX
     };

@@ -12,7 +12,7 @@ use crate::ops::drift::{Comparison, Sample};
 use crate::ops::progress::Progress;
 use crate::store::Store;
 use crate::store::audit::{self, Act};
-use crate::store::rebuild::{self, Counts, Difference, Part, Rebuild, RebuildError, Selection};
+use crate::store::rebuild::{self, Counts, Rebuild, RebuildError, RowDifference, Selection, SubsetReport};
 
 pub use bounded::{BoundedError, EVENTS_MAX, Replayed, replay_within};
 
@@ -25,11 +25,11 @@ const PAGE: i64 = 500;
 pub struct Report {
     /// It only compared.
     pub check: bool,
-    /// Events that were chosen to be applied again.
+    /// Events that were selected to be applied again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected: Option<u64>,
-    /// Events that were resolved: those in the inbox when it began, with their bodies, or those about the chosen events'
-    /// part of the tables.
+    /// Events that were resolved: those in the inbox when it began, with their bodies, or those about the rows that the
+    /// selected events affect.
     pub events: u64,
     /// Events whose bodies were pruned: what they reported is taken as it stands.
     pub pruned: u64,
@@ -55,13 +55,13 @@ impl Report {
         self.differing.values().sum()
     }
 
-    fn add(&mut self, part: Part) {
-        self.events += part.events;
-        self.pruned += part.pruned;
-        self.unreadable += part.unreadable;
-        self.customers += part.customers;
-        self.users += part.users;
-        for (table, rows) in part.differing {
+    fn add(&mut self, subset: SubsetReport) {
+        self.events += subset.events;
+        self.pruned += subset.pruned;
+        self.unreadable += subset.unreadable;
+        self.customers += subset.customers;
+        self.users += subset.users;
+        for (table, rows) in subset.differing {
             *self.differing.entry(table).or_default() += rows;
         }
     }
@@ -79,21 +79,21 @@ pub async fn run(
     store: &Store,
     check: bool,
     progress: &mut Progress,
-    show: impl FnMut(Difference) -> bool,
+    show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
     everything(store, ("rebuild", json!({})), check, progress, show).await
 }
 
 /// Re-applies the selected events: the same as [`run`] for the rows that these events affect and everything connected
-/// with them, part by part. A selection of all events is a rebuild.
+/// with them, subset by subset. A selection of all events is a rebuild.
 ///
-/// Can be stopped at any moment: each part is fixed in one transaction, and those fixed before stay so.
+/// Can be stopped at any moment: each subset is fixed in one transaction, and those fixed before stay so.
 pub async fn replay(
     store: &Store,
     selection: &Selection,
     check: bool,
     progress: &mut Progress,
-    show: impl FnMut(Difference) -> bool,
+    show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
     replay_by(store, selection, check, &actor(), progress, show).await
 }
@@ -105,7 +105,7 @@ pub async fn replay_by(
     check: bool,
     actor: &str,
     progress: &mut Progress,
-    mut show: impl FnMut(Difference) -> bool,
+    mut show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
     let begun = Instant::now();
     let arguments = serde_json::to_value(selection).unwrap_or_default();
@@ -113,16 +113,16 @@ pub async fn replay_by(
         let report = everything(store, ("replay", arguments), check, progress, show).await?;
         return Ok(Report { selected: Some(report.events), ..report });
     }
-    let mut rebuild = Rebuild::begin_parts(store).await?;
-    let mut parts = rebuild.choose(selection).await?;
-    let mut report = Report { check, selected: Some(parts.total() as u64), ..Report::default() };
-    progress.begin("re-applying events", parts.total() as u64);
-    let (mut left, mut more) = (parts.left(), true);
-    while let Some(part) = rebuild.next_part(&mut parts, check, actor, &arguments).await? {
-        progress.advance((left - parts.left()) as u64);
-        left = parts.left();
-        let is_equal = part.differing.is_empty();
-        report.add(part);
+    let mut rebuild = Rebuild::begin_replay(store).await?;
+    let mut queue = rebuild.select(selection).await?;
+    let mut report = Report { check, selected: Some(queue.total() as u64), ..Report::default() };
+    progress.begin("re-applying events", queue.total() as u64);
+    let (mut left, mut more) = (queue.left(), true);
+    while let Some(subset) = rebuild.replay_next(&mut queue, check, actor, &arguments).await? {
+        progress.advance((left - queue.left()) as u64);
+        left = queue.left();
+        let is_equal = subset.differing.is_empty();
+        report.add(subset);
         more = more && (is_equal || show_differences(&mut rebuild, &mut show).await?);
     }
     progress.finish();
@@ -140,7 +140,7 @@ async fn everything(
     (act, arguments): (&str, Value),
     check: bool,
     progress: &mut Progress,
-    mut show: impl FnMut(Difference) -> bool,
+    mut show: impl FnMut(RowDifference) -> bool,
 ) -> Result<Report, RebuildError> {
     let begun = Instant::now();
     let mut rebuild = Rebuild::begin(store).await?;
@@ -151,7 +151,7 @@ async fn everything(
     report.differing =
         if check { rebuild.compare().await? } else { rebuild.repair(&actor(), act, arguments).await? };
     progress.finish();
-    show_differences(&mut rebuild, &mut |difference: Difference| {
+    show_differences(&mut rebuild, &mut |difference: RowDifference| {
         sample.add_row(&difference);
         show(difference)
     })
@@ -168,7 +168,7 @@ async fn everything(
 /// Shows the differences of the last comparison; returns whether more are wanted.
 async fn show_differences(
     rebuild: &mut Rebuild,
-    show: &mut impl FnMut(Difference) -> bool,
+    show: &mut impl FnMut(RowDifference) -> bool,
 ) -> Result<bool, RebuildError> {
     let mut last = 0;
     loop {
@@ -200,7 +200,7 @@ async fn derive(rebuild: &mut Rebuild, progress: &mut Progress) -> Result<Report
         unreadable += page.unreadable as u64;
         progress.advance(page.events as u64);
     }
-    rebuild.add_up().await?;
+    rebuild.finish_resolving().await?;
 
     let customers = rebuild.find_customers().await?;
     progress.begin("deriving customers", customers);

@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::pages::Page;
-use super::parts::Counted;
+use super::phases::CountedTable;
 use crate::database::sql;
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
@@ -66,7 +66,7 @@ pub fn of_facts(tables: &ActivityTables) -> String {
 
 /// The columns besides the logins, each with what it counts of a user's `ingest.row_facts`.
 fn columns(tables: &ActivityTables) -> Vec<(&'static str, String)> {
-    let files = sql::literal(Counted::Files.relation());
+    let files = sql::literal(CountedTable::Files.relation());
     let mut columns = vec![
         ("files", format!("count(*) filter (where relation = {files})")),
         ("file_bytes", format!("coalesce(sum(amount) filter (where relation = {files}), 0)")),

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::pages::Page;
-use super::run::Turn;
+use super::progress::PageTask;
 use crate::store::Rules;
 use crate::store::affected::AffectedRevenue;
 use crate::store::derive;
@@ -16,14 +16,14 @@ const CUSTOMERS: i64 = 500;
 /// The next customers. Rows that are right already are not written.
 pub(in crate::store) async fn derive(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     let customers: Vec<String> = sqlx::query_scalar(
         "select id from ingest.customers where ($1::text is null or id > $1) order by id limit $2",
     )
-    .bind(&turn.position)
+    .bind(&task.position)
     .bind(CUSTOMERS)
     .fetch_all(&mut *tx)
     .await?;

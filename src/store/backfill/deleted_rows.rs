@@ -5,9 +5,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::pages::{self, Page};
-use super::parts::Counted;
+use super::phases::CountedTable;
+use super::progress::PageTask;
 use super::rows;
-use super::run::Turn;
 use super::tables::Table;
 use crate::store::resolve::activity;
 
@@ -23,20 +23,20 @@ struct ComparedFacts {
 /// row: a missing row was deleted.
 pub(in crate::store) async fn compare(
     tx: &mut PgConnection,
-    turn: &Turn,
-    counted: &Counted,
+    task: &PageTask,
+    counted: &CountedTable,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     let table = Table::find(tx, counted.relation()).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
-    let compared: ComparedFacts = pages::run(tx, turn, statement(&table, counted, turn), now).await?;
+    let compared: ComparedFacts = pages::run(tx, task, statement(&table, counted, task), now).await?;
     activity::delete_zeros(tx, &compared.less.unwrap_or_default()).await?;
     Ok(compared.page)
 }
 
-fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
+fn statement(table: &Table, counted: &CountedTable, task: &PageTask) -> String {
     let relation = counted.relation();
-    let after = pages::after(turn, "f.row_id", "text");
+    let after = pages::after(task, "f.row_id", "text");
     let new_rows = pages::new_rows(&format!(
         "select p.*, p.row_id as name, p.user_id as was_user, p.counted as was_counted, p.amount as was_amount
          from page p
@@ -53,7 +53,7 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
     );
     let moved =
         rows::moved(counted).replace("from new_rows where counted and", "from new_rows where false and");
-    let outcome = pages::outcome(turn);
+    let outcome = pages::outcome(task);
     format!(
         "with page as materialized (
              select p.*, p.row_id as key, row_number() over (order by row_id) as n
@@ -64,6 +64,6 @@ fn statement(table: &Table, counted: &Counted, turn: &Turn) -> String {
              from new_rows n where f.relation = '{relation}' and f.row_id = n.row_id
          ){moved}
          select {outcome}, (select array_agg(distinct was_user) from new_rows where was_counted and was_user is not null) as less",
-        turn.page_rows
+        task.page_rows
     )
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::pages::{self, Page};
-use super::run::Turn;
+use super::progress::PageTask;
 use super::tables::{Table, uuid};
 use crate::project::internal::Evidence;
 use crate::store::resolve::activity;
@@ -17,7 +17,7 @@ use crate::store::resolve::activity;
 /// A page of `auth.sessions`, without those of OAuth clients.
 pub(in crate::store) async fn sessions(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     let Some(table) = Table::find(tx, "auth.sessions").await? else { return Ok(Page::unreadable()) };
@@ -25,13 +25,13 @@ pub(in crate::store) async fn sessions(
     let source = format!(
         "select t.id as key, t.id::text as session_id, t.user_id, t.created_at as at, {is_login} as is_login
          from auth.sessions t where {} order by t.id limit {}",
-        pages::after(turn, "t.id", "uuid"),
-        turn.page_rows,
+        pages::after(task, "t.id", "uuid"),
+        task.page_rows,
     );
     let is_new = "not exists (select from ingest.logins l where l.session_id = p.session_id and l.logged_in_at <= p.at)";
-    let logins = read(tx, turn, &source, is_new, Evidence::Session, now).await?;
+    let logins = read(tx, task, &source, is_new, Evidence::Session, now).await?;
     // A page is only split where no weaker evidence is known.
-    if let (false, Some(users), Some(moments)) = (turn.is_half, logins.users, logins.moments) {
+    if let (false, Some(users), Some(moments)) = (task.is_half, logins.users, logins.moments) {
         activity::recheck_weak(tx, &users, &moments).await?;
     }
     Ok(logins.page)
@@ -40,7 +40,7 @@ pub(in crate::store) async fn sessions(
 /// A page of `auth.audit_log_entries`: the logins of users who exist.
 pub(in crate::store) async fn audit_log(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     if Table::find(tx, "auth.audit_log_entries").await?.is_none() {
@@ -51,20 +51,20 @@ pub(in crate::store) async fn audit_log(
                 coalesce(t.payload ->> 'action' = 'login', false) as is_login
          from auth.audit_log_entries t where {} order by t.id limit {}",
         uuid("(t.payload ->> 'actor_id')"),
-        pages::after(turn, "t.id", "uuid"),
-        turn.page_rows,
+        pages::after(task, "t.id", "uuid"),
+        task.page_rows,
     );
     let is_new = format!(
         "{} and exists (select from auth.users u where u.id = p.user_id)",
         unreported(Evidence::AuditLog)
     );
-    Ok(read(tx, turn, &source, &is_new, Evidence::AuditLog, now).await?.page)
+    Ok(read(tx, task, &source, &is_new, Evidence::AuditLog, now).await?.page)
 }
 
 /// A page of `auth.users`: the last sign-in of each, reported whenever it changed.
 pub(in crate::store) async fn sign_ins(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     let table = Table::find(tx, "auth.users").await?;
@@ -76,10 +76,10 @@ pub(in crate::store) async fn sign_ins(
                 t.last_sign_in_at as at, true as is_login
          from auth.users t where {} order by t.id limit {}",
         pages::micros("t.last_sign_in_at"),
-        pages::after(turn, "t.id", "uuid"),
-        turn.page_rows,
+        pages::after(task, "t.id", "uuid"),
+        task.page_rows,
     );
-    Ok(read(tx, turn, &source, &unreported(Evidence::SignIn), Evidence::SignIn, now).await?.page)
+    Ok(read(tx, task, &source, &unreported(Evidence::SignIn), Evidence::SignIn, now).await?.page)
 }
 
 /// Neither known itself nor by stronger evidence.
@@ -104,16 +104,16 @@ struct Logins {
 
 async fn read(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     source: &str,
     is_new: &str,
     evidence: Evidence,
     now: OffsetDateTime,
 ) -> Result<Logins, sqlx::Error> {
-    pages::run(tx, turn, statement(turn, source, is_new, evidence), now).await
+    pages::run(tx, task, statement(task, source, is_new, evidence), now).await
 }
 
-fn statement(turn: &Turn, source: &str, is_new: &str, evidence: Evidence) -> String {
+fn statement(task: &PageTask, source: &str, is_new: &str, evidence: Evidence) -> String {
     let (name, strength) = (evidence.as_str(), evidence as i16);
     let new_rows = pages::new_rows(&format!(
         "select p.*, p.session_id as name from page p
@@ -126,9 +126,9 @@ fn statement(turn: &Turn, source: &str, is_new: &str, evidence: Evidence) -> Str
             pages::micros("at")
         ),
     );
-    let (outcome, moved) = (pages::outcome(turn), if turn.counts_later { "" } else { MOVED });
+    let (outcome, moved) = (pages::outcome(task), if task.counts_later { "" } else { MOVED });
     let rechecked =
-        if evidence == Evidence::Session && !turn.is_half { "new_rows" } else { "new_rows where false" };
+        if evidence == Evidence::Session && !task.is_half { "new_rows" } else { "new_rows where false" };
     format!(
         "with page as materialized (select s.*, row_number() over (order by key) as n from ({source}) s),
          {new_rows}, {recorded}, inserted as (

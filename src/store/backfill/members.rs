@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::counts;
 use super::pages::{self, Page};
-use super::run::Turn;
+use super::progress::PageTask;
 use crate::project::supabase::ActivityTables;
 use crate::store::Rules;
 use crate::store::affected::AffectedRevenue;
@@ -18,17 +18,17 @@ use crate::store::tables::Tables;
 /// A page of members whose rows are to be derived. What only the clock changes is left to the daily refresh.
 pub(in crate::store) async fn derive(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(next_users(turn, &rules.decoding.tables)))
-        .bind(&turn.position)
+    let users: Vec<(Uuid, bool)> = sqlx::query_as(AssertSqlSafe(next_users(task, &rules.decoding.tables)))
+        .bind(&task.position)
         .persistent(false)
         .fetch_all(&mut *tx)
         .await?;
     let rows = i64::try_from(users.len()).unwrap_or(i64::MAX);
-    let next = users.last().filter(|_| users.len() == turn.page_rows).map(|(last, _)| last.to_string());
+    let next = users.last().filter(|_| users.len() == task.page_rows).map(|(last, _)| last.to_string());
     let users: BTreeSet<Uuid> =
         users.into_iter().filter(|(_, differs)| *differs).map(|(user, _)| user).collect();
     let found = i64::try_from(users.len()).unwrap_or(i64::MAX);
@@ -39,13 +39,13 @@ pub(in crate::store) async fn derive(
 
 /// The next users, each with whether its row is missing or different; in the initial import all, because their rows are
 /// not ours yet. Everything of a user is looked up by key: the page is small compared to the tables.
-fn next_users(turn: &Turn, tables: &ActivityTables) -> String {
+fn next_users(task: &PageTask, tables: &ActivityTables) -> String {
     let users = format!(
         "select t.id from auth.users t where {} order by t.id limit {}",
-        pages::after(turn, "t.id", "uuid"),
-        turn.page_rows
+        pages::after(task, "t.id", "uuid"),
+        task.page_rows
     );
-    if turn.is_first {
+    if task.is_first {
         return format!("select id, true from ({users}) u order by id");
     }
     let differs: Vec<String> = counts::shown(tables)

@@ -6,8 +6,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use time::OffsetDateTime;
 
-use super::parts::Part;
-use super::run::Turn;
+use super::phases::Phase;
+use super::progress::PageTask;
 use crate::database::sql;
 
 /// Rows reported by one event.
@@ -26,9 +26,9 @@ pub(in crate::store) struct Page {
     /// Where the next page begins; `None` if this is the last.
     #[sqlx(default)]
     pub next: Option<String>,
-    /// Something has to be corrected: the page must not be split.
+    /// Something has to be corrected, which a half of a page cannot do.
     #[sqlx(default)]
-    pub is_for_one: bool,
+    pub must_not_split: bool,
 }
 
 /// In the counts: rows that exist although an event reported their deletion.
@@ -49,18 +49,18 @@ impl Page {
             found: first.found + second.found,
             reported_deleted: first.reported_deleted + second.reported_deleted,
             next: second.next,
-            is_for_one: first.is_for_one || second.is_for_one,
+            must_not_split: first.must_not_split || second.must_not_split,
         }
     }
 
-    pub(in crate::store) fn found(&self, part: &Part) -> BTreeMap<String, i64> {
-        let part = part.name();
+    pub(in crate::store) fn found(&self, phase: &Phase) -> BTreeMap<String, i64> {
+        let phase = phase.name();
         if self.found < 0 {
-            return [(format!("{part} {NOT_READ}"), 1)].into();
+            return [(format!("{phase} {NOT_READ}"), 1)].into();
         }
-        let mut found: BTreeMap<_, _> = [(part.to_string(), self.found)].into();
+        let mut found: BTreeMap<_, _> = [(phase.to_string(), self.found)].into();
         if self.reported_deleted > 0 {
-            found.insert(format!("{part} {REPORTED_DELETED}"), self.reported_deleted);
+            found.insert(format!("{phase} {REPORTED_DELETED}"), self.reported_deleted);
         }
         found
     }
@@ -68,12 +68,12 @@ impl Page {
 
 /// SQL: the rows after the position `$1`, compared in the key's type. At the beginning, too, it mentions
 /// `$1`, so that the parameters are the same.
-pub(in crate::store) fn after(turn: &Turn, key: &str, key_type: &str) -> String {
-    let after = match turn.position {
+pub(in crate::store) fn after(task: &PageTask, key: &str, key_type: &str) -> String {
+    let after = match task.position {
         Some(_) => format!("{key} > $1::text::{key_type}"),
         None => "$1::text is null".to_owned(),
     };
-    match &turn.until {
+    match &task.until {
         Some(until) => format!("{after} and {key} <= {}::{key_type}", sql::literal(until)),
         None => after,
     }
@@ -111,7 +111,7 @@ pub(in crate::store) fn micros(moment: &str) -> String {
 /// and now. Not prepared: the tables grow from nothing, so each page is planned again.
 pub(in crate::store) async fn run<T>(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     statement: String,
     now: OffsetDateTime,
 ) -> Result<T, sqlx::Error>
@@ -119,9 +119,9 @@ where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
     sqlx::query_as(AssertSqlSafe(statement))
-        .bind(&turn.position)
-        .bind(turn.prefix())
-        .bind(turn.at)
+        .bind(&task.position)
+        .bind(task.prefix())
+        .bind(task.at)
         .bind(now)
         .persistent(false)
         .fetch_one(tx)
@@ -130,10 +130,10 @@ where
 
 /// The end of every page's statement, the columns of a [`Page`]: rows checked, rows found, and the last key if the page
 /// was full.
-pub(in crate::store) fn outcome(turn: &Turn) -> String {
+pub(in crate::store) fn outcome(task: &PageTask) -> String {
     format!(
         "(select count(*) from page) as rows, (select count(*) from new_rows) as found,
          (select key::text from page where n = {}) as next",
-        turn.page_rows
+        task.page_rows
     )
 }

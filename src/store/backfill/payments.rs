@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::pages::Page;
-use super::run::Turn;
+use super::progress::PageTask;
 use super::tables::Table;
 use super::users::event;
 use crate::project::internal::{ImportedPayments, Internal};
@@ -39,9 +39,9 @@ struct PaymentRow {
 }
 
 /// A page of rows whose payment Stripe has not reported, if they are new or changed.
-pub(in crate::store) async fn present(
+pub(in crate::store) async fn import(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
@@ -58,7 +58,7 @@ pub(in crate::store) async fn present(
          left join ingest.stripe_facts f on f.id = 'found/' || h.id
          order by h.id",
     )
-    .bind(&turn.position)
+    .bind(&task.position)
     .bind(ROWS)
     .fetch_all(&mut *tx)
     .await?;
@@ -70,7 +70,7 @@ pub(in crate::store) async fn present(
         found.extend(row.new_payment());
     }
     page.found = i64::try_from(found.len()).unwrap_or(i64::MAX);
-    report(tx, turn, ImportedPayments { rows: found, deleted: Vec::new() }, rules, now).await?;
+    report(tx, task, ImportedPayments { rows: found, deleted: Vec::new() }, rules, now).await?;
     Ok(page)
 }
 
@@ -100,7 +100,7 @@ impl PaymentRow {
 /// Imported payments whose rows have been deleted since.
 pub(in crate::store) async fn deleted(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
@@ -114,7 +114,7 @@ pub(in crate::store) async fn deleted(
                select from public.payment_history h where h.id = substr(f.id, length('found/') + 1)::uuid)
          order by id limit $2",
     )
-    .bind(&turn.position)
+    .bind(&task.position)
     .bind(ROWS)
     .fetch_all(&mut *tx)
     .await?;
@@ -122,19 +122,19 @@ pub(in crate::store) async fn deleted(
     let deleted: Vec<ImportedPayment> = states.into_iter().filter_map(payment).collect();
     let found = i64::try_from(deleted.len()).unwrap_or(i64::MAX);
     let next = deleted.last().filter(|_| found == ROWS).map(|payment| payment.id.clone());
-    report(tx, turn, ImportedPayments { rows: Vec::new(), deleted }, rules, now).await?;
+    report(tx, task, ImportedPayments { rows: Vec::new(), deleted }, rules, now).await?;
     Ok(Page { rows: found, found, next, ..Page::default() })
 }
 
 async fn report(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     found: ImportedPayments,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let Some(first) = found.rows.iter().chain(&found.deleted).next() else { return Ok(()) };
-    let event_id = format!("{}{}", turn.prefix(), first.id);
-    let event = event(turn, event_id, "found_payments", &Internal::ImportedPayments(found))?;
+    let event_id = format!("{}{}", task.prefix(), first.id);
+    let event = event(task, event_id, "found_payments", &Internal::ImportedPayments(found))?;
     apply::apply_internal(tx, &[event], rules, now).await
 }

@@ -6,12 +6,12 @@ use sqlx::{AssertSqlSafe, FromRow, PgConnection, Postgres};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::corrections;
 use super::pages::{self, Page};
-use super::parts::Counted;
-use super::reading::{self, Rows};
-use super::run::Turn;
+use super::phases::CountedTable;
+use super::progress::PageTask;
+use super::table_rows::{self, PageRows};
 use super::tables::Table;
+use super::unreported_changes;
 use crate::store::Rules;
 use crate::store::resolve::activity;
 
@@ -28,20 +28,20 @@ struct ComparedRows {
 
 /// Compares a page of the table with the facts. New rows and rows of a later moment than their fact are
 /// reported by an event of many rows; a row that differs from its fact at the same moment is corrected.
-pub(in crate::store) async fn present(
+pub(in crate::store) async fn import(
     tx: &mut PgConnection,
-    turn: &Turn,
-    counted: &Counted,
+    task: &PageTask,
+    counted: &CountedTable,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     let (relation, tables) = (counted.relation(), &rules.decoding.tables);
     let table = Table::find(tx, relation).await?;
     let Some(table) = table.filter(|table| table.key_type().is_some()) else { return Ok(Page::unreadable()) };
-    let rows = reading::page(tx, turn, &table, relation, tables).await?;
-    let compared: ComparedRows = bound(statement(counted, turn), &rows)
-        .bind(turn.prefix())
-        .bind(turn.at)
+    let rows = table_rows::read_page(tx, task, &table, relation, tables).await?;
+    let compared: ComparedRows = bound(statement(counted, task), &rows)
+        .bind(task.prefix())
+        .bind(task.at)
         .bind(now)
         .fetch_one(&mut *tx)
         .await?;
@@ -50,18 +50,18 @@ pub(in crate::store) async fn present(
         rows: i64::try_from(rows.checked).unwrap_or(i64::MAX),
         found: compared.found,
         reported_deleted: compared.reported_deleted,
-        next: rows.last.clone().filter(|_| rows.checked == turn.page_rows),
-        is_for_one: compared.differing > 0,
+        next: rows.last.clone().filter(|_| rows.checked == task.page_rows),
+        must_not_split: compared.differing > 0,
     };
-    if page.is_for_one && !turn.is_half {
-        page.found += corrections::correct(tx, turn, &table, counted, &rows, rules, now).await?;
+    if page.must_not_split && !task.is_half {
+        page.found += unreported_changes::record(tx, task, &table, counted, &rows, rules, now).await?;
     }
     Ok(page)
 }
 
 /// A statement over the CTE `page`, which uses the first six parameters. Not prepared: the tables grow from
 /// nothing, so each page is planned again.
-pub(in crate::store) fn bound<T>(statement: String, rows: &Rows) -> QueryAs<'_, Postgres, T, PgArguments>
+pub(in crate::store) fn bound<T>(statement: String, rows: &PageRows) -> QueryAs<'_, Postgres, T, PgArguments>
 where
     T: for<'r> FromRow<'r, PgRow>,
 {
@@ -84,7 +84,7 @@ pub(in crate::store) const PAGE: &str = "page as materialized (
 
 /// The fact of each row of the page, looked up one by one by its key: the page is small compared to the
 /// facts.
-pub(in crate::store) fn known(counted: &Counted) -> String {
+pub(in crate::store) fn known(counted: &CountedTable) -> String {
     format!(
         "known as materialized (
              select p.*, p.row_id as name, f.row_id is not null as is_reported, f.user_id as was_user,
@@ -102,7 +102,7 @@ pub(in crate::store) fn known(counted: &Counted) -> String {
     )
 }
 
-fn statement(counted: &Counted, turn: &Turn) -> String {
+fn statement(counted: &CountedTable, task: &PageTask) -> String {
     let known = known(counted);
     let new_rows = pages::new_rows(
         "select * from known
@@ -121,7 +121,7 @@ fn statement(counted: &Counted, turn: &Turn) -> String {
     // Numbered after those of the page.
     let (new_rows, recorded) =
         (new_rows.replace("$2", "$7"), recorded.replace("$4", "$9").replace("$3", "$8"));
-    let moved = if turn.counts_later { String::new() } else { moved(counted) };
+    let moved = if task.counts_later { String::new() } else { moved(counted) };
     format!(
         "with {PAGE}, {known}, {new_rows}, {recorded}, facts as (
              insert into ingest.row_facts
@@ -140,7 +140,7 @@ fn statement(counted: &Counted, turn: &Turn) -> String {
 }
 
 /// Adds the differences to the owners' counts.
-pub(in crate::store) fn moved(counted: &Counted) -> String {
+pub(in crate::store) fn moved(counted: &CountedTable) -> String {
     let sums = counted.sums();
     if sums.is_empty() {
         return String::new();

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::pages::Page;
-use super::run::Turn;
+use super::progress::PageTask;
 use super::tables::Table;
 use super::users::event;
 use crate::project::internal::{ImportedSubscription, Internal};
@@ -31,9 +31,9 @@ struct SubscriptionRow {
 }
 
 /// Imports a page of rows.
-pub(in crate::store) async fn present(
+pub(in crate::store) async fn import(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
@@ -49,7 +49,7 @@ pub(in crate::store) async fn present(
          where ($1::text is null or id > $1::text::uuid) and stripe_customer_id <> ''
          order by id limit $2",
     )
-    .bind(&turn.position)
+    .bind(&task.position)
     .bind(ROWS)
     .fetch_all(&mut *tx)
     .await?;
@@ -60,7 +60,7 @@ pub(in crate::store) async fn present(
         if row.is_new {
             page.found += 1;
             let event_id = format!("found/{}", row.id);
-            events.push(event(turn, event_id, "found", &Internal::ImportedSubscription(row.into()))?);
+            events.push(event(task, event_id, "found", &Internal::ImportedSubscription(row.into()))?);
         }
     }
     apply::apply_internal(tx, &events, rules, now).await?;

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::pages::{self, Page};
-use super::run::Turn;
+use super::progress::PageTask;
 use super::tables::Table;
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::{ImportedUsers, Internal};
@@ -15,18 +15,18 @@ use crate::store::{Rules, apply};
 const PAGE: i64 = 500;
 
 /// A page of `auth.users`: records those never seen before.
-pub(in crate::store) async fn there(
+pub(in crate::store) async fn existing(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
-    let after = pages::after(turn, "t.id", "uuid");
+    let after = pages::after(task, "t.id", "uuid");
     let new_rows = pages::new_rows(
         "select p.*, p.key::text as name from page p
          where not exists (select from ingest.users u where u.id = p.key)",
     );
     let recorded = pages::recorded("found_users", "'there', json_agg(key order by n)");
-    let outcome = pages::outcome(turn);
+    let outcome = pages::outcome(task);
     let statement = format!(
         "with page as materialized (
              select s.key, row_number() over (order by key) as n
@@ -35,15 +35,15 @@ pub(in crate::store) async fn there(
              insert into ingest.users (id) select key from new_rows on conflict do nothing
          )
          select {outcome}",
-        turn.page_rows
+        task.page_rows
     );
-    pages::run(tx, turn, statement, now).await
+    pages::run(tx, task, statement, now).await
 }
 
 /// Users who were seen and no longer exist.
 pub(in crate::store) async fn deleted(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
@@ -56,22 +56,22 @@ pub(in crate::store) async fn deleted(
            and not exists (select from auth.users t where t.id = u.id)
          order by id limit $2",
     )
-    .bind(&turn.position)
+    .bind(&task.position)
     .bind(PAGE)
     .fetch_all(&mut *tx)
     .await?;
     let Some(first) = deleted.first() else { return Ok(Page::default()) };
     let found = i64::try_from(deleted.len()).unwrap_or(i64::MAX);
     let next = deleted.last().filter(|_| found == PAGE).map(Uuid::to_string);
-    let event_id = format!("{}{first}", turn.prefix());
+    let event_id = format!("{}{first}", task.prefix());
     let internal = Internal::ImportedUsers(ImportedUsers { there: Vec::new(), deleted });
-    apply::apply_internal(tx, &[event(turn, event_id, "found_users", &internal)?], rules, now).await?;
+    apply::apply_internal(tx, &[event(task, event_id, "found_users", &internal)?], rules, now).await?;
     Ok(Page { rows: found, found, next, ..Page::default() })
 }
 
 /// An internal event of this import.
 pub(in crate::store) fn event(
-    turn: &Turn,
+    task: &PageTask,
     event_id: String,
     event_type: &str,
     internal: &Internal,
@@ -81,8 +81,8 @@ pub(in crate::store) fn event(
         source: Source::Internal,
         event_id,
         event_type: event_type.to_owned(),
-        occurred_at: turn.at,
-        received_at: turn.at,
+        occurred_at: task.at,
+        received_at: task.at,
         body: body.into(),
     })
 }

@@ -14,8 +14,13 @@ use crate::project::mrr::Catalogue;
 use crate::store::from_unix_seconds;
 use crate::store::resolve::versions::{self, RecomputeFrom};
 
-/// Identifies a movement: one per customer, currency and second.
-type Key = (String, String, OffsetDateTime);
+/// Identifies a movement: there is one per customer, currency and second.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct MovementKey {
+    customer: String,
+    currency: String,
+    effective_at: OffsetDateTime,
+}
 
 /// A movement as stored.
 #[derive(Debug, PartialEq, Eq, FromRow)]
@@ -53,20 +58,24 @@ pub async fn revise(
     }
     let (mut versions, mut catalogue) = versions::load(tx, since, catalogue).await?;
     let Recorded { mut seen, believed } = recorded(tx, since).await?;
-    let mut entries = BTreeMap::<Key, Entry>::new();
+    let mut entries = BTreeMap::<MovementKey, Entry>::new();
     for (customer, &at) in since {
         let history = History {
             versions: versions.remove(customer).unwrap_or_default(),
             seen: seen.remove(customer).unwrap_or_default(),
         };
         for movement in movements::movements(history, &mut catalogue, at, now.unix_timestamp()) {
-            let key = (customer.clone(), movement.currency.clone(), from_unix_seconds(movement.effective_at));
+            let key = MovementKey {
+                customer: customer.clone(),
+                currency: movement.currency.clone(),
+                effective_at: from_unix_seconds(movement.effective_at),
+            };
             entries.insert(key, movement.into());
         }
     }
     let mut outdated = Vec::new();
-    for (key, (id, believed)) in believed {
-        if entries.get(&key) == Some(&believed) {
+    for BelievedMovement { id, key, entry } in believed {
+        if entries.get(&key) == Some(&entry) {
             entries.remove(&key);
         } else {
             outdated.push(id);
@@ -81,8 +90,16 @@ pub async fn revise(
 struct Recorded {
     /// The currencies in which each customer had revenue before its second.
     seen: HashMap<String, BTreeSet<String>>,
-    /// The believed movements from its second on, with the rows' ids.
-    believed: Vec<(Key, (i64, Entry))>,
+    /// The believed movements from its second on.
+    believed: Vec<BelievedMovement>,
+}
+
+/// A movement that was not superseded.
+struct BelievedMovement {
+    /// The id of its row.
+    id: i64,
+    key: MovementKey,
+    entry: Entry,
 }
 
 #[derive(FromRow)]
@@ -122,7 +139,8 @@ async fn recorded(tx: &mut PgConnection, since: &RecomputeFrom) -> Result<Record
         if is_before {
             recorded.seen.entry(customer_id).or_default().insert(currency);
         } else {
-            recorded.believed.push(((customer_id, currency, effective_at), (id, entry)));
+            let key = MovementKey { customer: customer_id, currency, effective_at };
+            recorded.believed.push(BelievedMovement { id, key, entry });
         }
     }
     Ok(recorded)
@@ -148,7 +166,7 @@ async fn supersede(tx: &mut PgConnection, ids: &[i64], now: OffsetDateTime) -> R
 
 async fn record(
     tx: &mut PgConnection,
-    entries: &BTreeMap<Key, Entry>,
+    entries: &BTreeMap<MovementKey, Entry>,
     owners: &HashMap<String, Uuid>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -163,10 +181,10 @@ async fn record(
          from unnest($1::text[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::bigint[], $7::bigint[],
                      $8::bigint[], $9::text[]) as e",
     )
-    .bind(entries.keys().map(|key| key.0.as_str()).collect::<Vec<_>>())
-    .bind(entries.keys().map(|key| owners.get(&key.0).copied()).collect::<Vec<_>>())
-    .bind(entries.keys().map(|key| key.1.as_str()).collect::<Vec<_>>())
-    .bind(entries.keys().map(|key| key.2).collect::<Vec<_>>())
+    .bind(entries.keys().map(|key| key.customer.as_str()).collect::<Vec<_>>())
+    .bind(entries.keys().map(|key| owners.get(&key.customer).copied()).collect::<Vec<_>>())
+    .bind(entries.keys().map(|key| key.currency.as_str()).collect::<Vec<_>>())
+    .bind(entries.keys().map(|key| key.effective_at).collect::<Vec<_>>())
     .bind(entries.values().map(|entry| entry.kind.as_str()).collect::<Vec<_>>())
     .bind(entries.values().map(|entry| entry.delta).collect::<Vec<_>>())
     .bind(entries.values().map(|entry| entry.mrr_before).collect::<Vec<_>>())
@@ -179,7 +197,7 @@ async fn record(
     Ok(())
 }
 
-/// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the unowned
+/// Assigns the movements of `moved` customers, past ones too, to their present users (`owners`); and the unassigned
 /// movements of customers `with_unassigned_movements` to the customer's user: a deleted user may have come back.
 pub async fn assign(
     tx: &mut PgConnection,
@@ -196,7 +214,7 @@ pub async fn assign(
     // Found by index and updated by ctid, as in `parked::replace`.
     sqlx::query(
         "with assigned as materialized (
-             select * from unnest($1::text[], $2::uuid[], $3::bool[]) as a (customer_id, user_id, ownerless_only)
+             select * from unnest($1::text[], $2::uuid[], $3::bool[]) as a (customer_id, user_id, unassigned_only)
          )
          update mrr_movements m
          set user_id = (select a.user_id from assigned a where a.customer_id = m.customer_id limit 1)
@@ -205,18 +223,18 @@ pub async fn assign(
               cross join lateral (
                   select m.ctid, m.user_id from mrr_movements m where m.customer_id = a.customer_id offset 0
               ) m
-              where not a.ownerless_only and m.user_id is distinct from a.user_id)
+              where not a.unassigned_only and m.user_id is distinct from a.user_id)
              union all
              (select m.ctid from assigned a
               cross join lateral (
                   select m.ctid from mrr_movements m where m.customer_id = a.customer_id and m.user_id is null offset 0
               ) m
-              where a.ownerless_only)
+              where a.unassigned_only)
          ))",
     )
     .bind(assigned.iter().map(|(customer, ..)| customer.as_str()).collect::<Vec<_>>())
     .bind(assigned.iter().map(|(_, user, _)| *user).collect::<Vec<_>>())
-    .bind(assigned.iter().map(|(.., ownerless_only)| *ownerless_only).collect::<Vec<_>>())
+    .bind(assigned.iter().map(|(.., unassigned_only)| *unassigned_only).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

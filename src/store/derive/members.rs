@@ -15,13 +15,13 @@ use crate::project::supabase::tables::Metric;
 use crate::store::Rules;
 
 /// The input of the members' rows.
-pub struct Sources<'a> {
-    /// The members: users who exist.
-    pub users: &'a BTreeSet<Uuid>,
-    /// Further members, of whom only payments were reported.
+pub struct MemberInputs<'a> {
+    /// Users who exist and whose rows are written completely.
+    pub members: &'a BTreeSet<Uuid>,
+    /// Users who exist and of whom only payments were reported: only the amounts of their rows are written.
     pub payers: &'a BTreeSet<Uuid>,
-    /// Each of their customers, with its user.
-    pub customers: &'a HashMap<String, Uuid>,
+    /// Each customer of both, with its user.
+    pub owners: &'a HashMap<String, Uuid>,
     /// The customers' sums.
     pub sums: &'a money::Revenue,
     /// The customers' subscriptions.
@@ -43,50 +43,59 @@ impl Context<'_> {
     }
 }
 
-/// Writes the rows of the members that `sources` names.
-pub async fn write(tx: &mut PgConnection, sources: &Sources<'_>) -> Result<(), sqlx::Error> {
-    if sources.users.is_empty() && sources.payers.is_empty() {
+/// Writes the members' rows: revenue of members and payers, activity of members.
+pub async fn write(tx: &mut PgConnection, inputs: &MemberInputs<'_>) -> Result<(), sqlx::Error> {
+    if inputs.members.is_empty() && inputs.payers.is_empty() {
         return Ok(());
     }
-    let summaries = summaries(sources);
-    write_revenue(tx, sources, &summaries, &revenue(sources)).await?;
-    if sources.users.is_empty() {
+    let summaries = summaries(inputs);
+    write_revenue(tx, inputs, &summaries, &revenue(inputs)).await?;
+    if inputs.members.is_empty() {
         return Ok(());
     }
-    let users: Vec<Uuid> = sources.users.iter().copied().collect();
-    let none = (SubscriptionSummary::default(), None);
-    let members: Vec<Member> = load_activity(tx, &users)
+    let users: Vec<Uuid> = inputs.members.iter().copied().collect();
+    let members: Vec<MemberActivity> = load_activity(tx, &users)
         .await?
         .into_iter()
-        .map(|activity| Member {
-            summary: summaries.get(&activity.user_id).unwrap_or(&none).0.clone(),
+        .map(|activity| MemberActivity {
+            summary: summaries.get(&activity.user_id).map(|it| it.summary.clone()).unwrap_or_default(),
             activity,
         })
         .collect();
-    write_activity(tx, &members, &sources.context).await
+    write_activity(tx, &members, &inputs.context).await
 }
 
-fn summaries(sources: &Sources<'_>) -> BTreeMap<Uuid, (SubscriptionSummary, Option<String>)> {
+/// What a member's subscriptions say.
+#[derive(Default)]
+struct MemberSubscriptions {
+    summary: SubscriptionSummary,
+    /// The currency to show if nothing was paid: a trial has one too.
+    currency: Option<String>,
+}
+
+/// The summary of each user with a subscription.
+fn summaries(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, MemberSubscriptions> {
     let mut valued = BTreeMap::<Uuid, Vec<Valued>>::new();
-    for tiered in sources.subscriptions {
-        if let Some(user) = sources.customers.get(&tiered.valuation.subscription.customer) {
+    for tiered in inputs.subscriptions {
+        if let Some(user) = inputs.owners.get(&tiered.valuation.subscription.customer) {
             valued.entry(*user).or_default().push(tiered.valued());
         }
     }
     valued
         .into_iter()
         .map(|(user, valued)| {
-            // Shown even if nothing was paid yet: a trial has a currency too.
             let currency = valued.iter().map(|v| v.currency.clone()).filter(|c| !c.is_empty()).min();
-            (user, (member::summarise(&valued, sources.context.as_of(user)), currency))
+            let summary = member::summarise(&valued, inputs.context.as_of(user));
+            (user, MemberSubscriptions { summary, currency })
         })
         .collect()
 }
 
-fn revenue(sources: &Sources<'_>) -> BTreeMap<Uuid, Vec<Revenue>> {
+/// The revenue of each user with sums, by currency.
+fn revenue(inputs: &MemberInputs<'_>) -> BTreeMap<Uuid, Vec<Revenue>> {
     let mut by_user = BTreeMap::<Uuid, BTreeMap<&str, Revenue>>::new();
-    for ((customer, currency), sums) in sources.sums {
-        let Some(user) = sources.customers.get(customer) else { continue };
+    for ((customer, currency), sums) in inputs.sums {
+        let Some(user) = inputs.owners.get(customer) else { continue };
         let revenue = by_user.entry(*user).or_default().entry(currency).or_default();
         revenue.currency.clone_from(currency);
         revenue.mrr = revenue.mrr.saturating_add(sums.mrr);
@@ -97,22 +106,24 @@ fn revenue(sources: &Sources<'_>) -> BTreeMap<Uuid, Vec<Revenue>> {
     by_user.into_iter().map(|(user, by_currency)| (user, by_currency.into_values().collect())).collect()
 }
 
+/// Writes the revenue of members and payers who have a customer, and deletes that of members who have none.
 async fn write_revenue(
     tx: &mut PgConnection,
-    sources: &Sources<'_>,
-    summaries: &BTreeMap<Uuid, (SubscriptionSummary, Option<String>)>,
+    inputs: &MemberInputs<'_>,
+    summaries: &BTreeMap<Uuid, MemberSubscriptions>,
     revenue: &BTreeMap<Uuid, Vec<Revenue>>,
 ) -> Result<(), sqlx::Error> {
-    let of_stripe: BTreeSet<Uuid> = sources.customers.values().copied().collect();
-    let without: Vec<Uuid> = sources.users.difference(&of_stripe).copied().collect();
-    let all: Vec<Uuid> = sources.users.union(sources.payers).copied().collect();
-    let users: Vec<Uuid> = all.iter().copied().filter(|user| of_stripe.contains(user)).collect();
-    let none = (SubscriptionSummary::default(), None);
-    let summary = || users.iter().map(|user| &summaries.get(user).unwrap_or(&none).0);
+    let with_customer: BTreeSet<Uuid> = inputs.owners.values().copied().collect();
+    let without: Vec<Uuid> = inputs.members.difference(&with_customer).copied().collect();
+    let all: Vec<Uuid> = inputs.members.union(inputs.payers).copied().collect();
+    let users: Vec<Uuid> = all.iter().copied().filter(|user| with_customer.contains(user)).collect();
+    let none = MemberSubscriptions::default();
+    let summary = || users.iter().map(|user| &summaries.get(user).unwrap_or(&none).summary);
     let main =
         || users.iter().map(|user| member::main_currency(revenue.get(user).map_or(&[][..], Vec::as_slice)));
     let currency = users.iter().zip(main()).map(|(user, main)| {
-        main.map(|main| main.currency.clone()).or_else(|| summaries.get(user).and_then(|s| s.1.clone()))
+        main.map(|main| main.currency.clone())
+            .or_else(|| summaries.get(user).and_then(|it| it.currency.clone()))
     });
     let by_currency: Vec<(Uuid, &Revenue)> =
         revenue.iter().flat_map(|(user, all)| all.iter().map(|one| (*user, one))).collect();
@@ -126,8 +137,8 @@ async fn write_revenue(
         .bind(main().map(|r| r.map_or(0, |r| r.ltv)).collect::<Vec<_>>())
         .bind(main().map(|r| r.map_or(0, |r| r.total_spent)).collect::<Vec<_>>())
         .bind(currency.collect::<Vec<_>>())
-        .bind(users.iter().map(|user| sources.payers.contains(user)).collect::<Vec<_>>())
-        .bind(sources.context.now)
+        .bind(users.iter().map(|user| inputs.payers.contains(user)).collect::<Vec<_>>())
+        .bind(inputs.context.now)
         .bind(&without)
         .bind(&all)
         .bind(by_currency.iter().map(|row| row.0).collect::<Vec<_>>())
@@ -182,7 +193,7 @@ const WRITE_REVENUE: &str = "
            excluded.months_subscribed, excluded.mrr, excluded.ltv, excluded.total_spent, excluded.currency)";
 
 /// A member's activity without the counts, which SQL adds.
-pub struct Member {
+pub struct MemberActivity {
     summary: SubscriptionSummary,
     activity: Activity,
 }
@@ -198,7 +209,7 @@ struct Activity {
 }
 
 #[derive(FromRow)]
-struct ActiveMember {
+struct LoadedMember {
     #[sqlx(flatten)]
     activity: Activity,
     /// As shown in the row of revenue, if any.
@@ -208,25 +219,25 @@ struct ActiveMember {
     states: Option<Vec<Json<StripeObject>>>,
 }
 
-/// Members of whom only activity was reported.
+/// Members of whom only activity can have changed.
 #[derive(Default)]
-pub struct Active {
-    /// The members, one row each.
-    pub members: Vec<Member>,
-    /// Those to derive completely: without a row, or whose revenue was not derived today.
-    pub due: BTreeSet<Uuid>,
+pub struct ActivityOnly {
+    /// Those whose rows of activity suffice.
+    pub members: Vec<MemberActivity>,
+    /// Those without a row, or whose revenue was not derived today.
+    pub to_derive_completely: BTreeSet<Uuid>,
 }
 
-/// Loads those of `users` that exist.
-pub async fn active(
+/// Loads the activity of those of `users` that exist, and tells those apart that must be derived completely.
+pub async fn load_activity_only(
     tx: &mut PgConnection,
     users: &BTreeSet<Uuid>,
     context: &Context<'_>,
-) -> Result<Active, sqlx::Error> {
+) -> Result<ActivityOnly, sqlx::Error> {
     if users.is_empty() {
-        return Ok(Active::default());
+        return Ok(ActivityOnly::default());
     }
-    let loaded: Vec<ActiveMember> = sqlx::query_as(
+    let loaded: Vec<LoadedMember> = sqlx::query_as(
         "select u.id as user_id, l.last_login_at,
                 case when m.engagement_status_is_manual then m.engagement_status end as manual_engagement,
                 r.months_subscribed, m.last_calculated_at, s.states,
@@ -254,20 +265,20 @@ pub async fn active(
     .bind(users.iter().copied().collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
-    let mut active = Active::default();
-    for ActiveMember { activity, months_subscribed, last_calculated_at, states } in loaded {
+    let mut sorted = ActivityOnly::default();
+    for LoadedMember { activity, months_subscribed, last_calculated_at, states } in loaded {
         let summary = member::summarise(&valued(states.unwrap_or_default()), context.as_of(activity.user_id));
         let is_current = months_subscribed.is_none_or(|months| {
             months == summary.months_subscribed.unwrap_or(0)
                 && last_calculated_at.map(OffsetDateTime::date) == Some(context.now.date())
         });
         if last_calculated_at.is_some() && is_current {
-            active.members.push(Member { summary, activity });
+            sorted.members.push(MemberActivity { summary, activity });
         } else {
-            active.due.insert(activity.user_id);
+            sorted.to_derive_completely.insert(activity.user_id);
         }
     }
-    Ok(active)
+    Ok(sorted)
 }
 
 /// Subscriptions without their value, which activity does not need.
@@ -307,7 +318,7 @@ async fn load_activity(tx: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Acti
 /// Writes the rows of activity of `members`.
 pub async fn write_activity(
     tx: &mut PgConnection,
-    members: &[Member],
+    members: &[MemberActivity],
     context: &Context<'_>,
 ) -> Result<(), sqlx::Error> {
     if members.is_empty() {
@@ -336,8 +347,8 @@ pub async fn write_activity(
 }
 
 /// The computed engagement, and the health that follows from the engagement shown, manual or not.
-fn engagement_and_health(member: &Member, context: &Context<'_>) -> (&'static str, &'static str) {
-    let Member { summary, activity } = member;
+fn engagement_and_health(member: &MemberActivity, context: &Context<'_>) -> (&'static str, &'static str) {
+    let MemberActivity { summary, activity } = member;
     let at = context.as_of(activity.user_id);
     let computed = member::engagement(activity.last_login_at, summary, context.rules.thresholds, at);
     let shown = activity.manual_engagement.as_deref().unwrap_or(computed);

@@ -21,10 +21,11 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use self::members::{Active, Context, Sources};
+use self::members::{ActivityOnly, Context, MemberInputs};
 use self::owners::Owners;
 use self::stored_owners::StoredOwners;
 use self::subscriptions::TieredSubscription;
+use self::valuation::Valuations;
 use super::affected::{Affected, AffectedRevenue};
 use super::parked::{self, Checked, Parked};
 use super::resolve::payments::{ChangedPayments, Sums};
@@ -32,7 +33,15 @@ use super::resolve::versions;
 use super::tables::Tables;
 use super::{Rules, sms};
 
-/// Derives everything that is `affected`.
+/// What a derivation works with.
+#[derive(Clone, Copy)]
+struct Derivation<'a> {
+    tables: Tables,
+    rules: &'a Rules,
+    now: OffsetDateTime,
+}
+
+/// Derives everything that is `affected` from the facts, and writes it to `tables`.
 pub(super) async fn derive(
     tx: &mut PgConnection,
     tables: Tables,
@@ -40,170 +49,202 @@ pub(super) async fn derive(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let Affected { revenue, mut active, sms } = affected;
+    let derivation = Derivation { tables, rules, now };
+    let Affected { revenue, mut activity_only, sms } = affected;
     if revenue.is_empty() {
-        retain_existing(tx, tables, [&mut active]).await?;
+        retain_existing(tx, tables, [&mut activity_only]).await?;
     } else {
-        let derived = derive_revenue(tx, tables, revenue, &mut active, rules, now).await?;
-        active.retain(|user| !derived.contains(user));
+        let derived = derive_revenue(tx, derivation, revenue, &mut activity_only).await?;
+        activity_only.retain(|user| !derived.contains(user));
     }
-    let as_of = tables.as_of(tx, &active).await?;
-    let context = Context { rules, now, as_of: &as_of };
-    let Active { members, due } = members::active(tx, &active, &context).await?;
-    members::write_activity(tx, &members, &context).await?;
-    if !due.is_empty() {
-        let due = AffectedRevenue { users: due, ..AffectedRevenue::default() };
-        derive_revenue(tx, tables, due, &mut BTreeSet::new(), rules, now).await?;
-    }
+    derive_activity(tx, derivation, &activity_only).await?;
     if tables == Tables::Live {
-        sms::write(tx, &sms, &rules.texting, now).await?;
+        sms::write(tx, &sms, &rules.sms, now).await?;
     }
     Ok(())
 }
 
+/// Derives the rows of activity of `users`, of whom nothing else can have changed. Those without a row, or whose
+/// revenue was not derived today, are derived completely.
+async fn derive_activity(
+    tx: &mut PgConnection,
+    derivation: Derivation<'_>,
+    users: &BTreeSet<Uuid>,
+) -> Result<(), sqlx::Error> {
+    let Derivation { tables, rules, now } = derivation;
+    let as_of = tables.as_of(tx, users).await?;
+    let context = Context { rules, now, as_of: &as_of };
+    let ActivityOnly { members, to_derive_completely } =
+        members::load_activity_only(tx, users, &context).await?;
+    members::write_activity(tx, &members, &context).await?;
+    if to_derive_completely.is_empty() {
+        return Ok(());
+    }
+    let affected = AffectedRevenue { users: to_derive_completely, ..AffectedRevenue::default() };
+    derive_revenue(tx, derivation, affected, &mut BTreeSet::new()).await?;
+    Ok(())
+}
+
 /// The customers and users whose revenue is derived.
-struct Scope {
-    /// Customers whose owner was decided.
+struct RevenueScope {
+    /// Customers whose owner was decided again.
     decided: BTreeSet<String>,
-    /// Each customer of the users, with its user, who exists.
-    by_customer: HashMap<String, Uuid>,
-    /// The users whose rows are derived completely.
-    users: BTreeSet<Uuid>,
+    /// Users whose rows are derived completely.
+    members: BTreeSet<Uuid>,
     /// Users of whom only payments were reported.
     payers: BTreeSet<Uuid>,
-    /// Customers that have a user, and perhaps movements without one.
+    /// The customers of both.
+    customers: OwnedCustomers,
+}
+
+/// The customers of the users in a scope.
+struct OwnedCustomers {
+    /// Each with its user, who exists.
+    owners: HashMap<String, Uuid>,
+    /// Those that may have movements without a user, with their user.
     with_unassigned_movements: HashMap<String, Uuid>,
-    /// When the clock next changes the customers' values, if that was loaded with their owners.
+    /// When the clock next changes their values; `None` if that was not loaded.
     schedule: Option<HashMap<String, OffsetDateTime>>,
+    /// Whether there may be leads that they convert.
     has_leads: bool,
 }
 
-impl Scope {
-    /// Decides the owners of the affected customers, if they may have changed; locks their users and the
-    /// `active` ones, and drops those that do not exist.
-    async fn of(
+impl OwnedCustomers {
+    /// Those of `users` among the stored ones: complete if no owner was decided again.
+    fn from_stored(stored: &StoredOwners, users: &BTreeSet<Uuid>) -> Self {
+        let mut owners = stored.by_customer();
+        owners.retain(|_, user| users.contains(user));
+        Self {
+            owners,
+            with_unassigned_movements: stored.with_unassigned_movements(),
+            schedule: Some(stored.schedule()),
+            has_leads: stored.has_leads(),
+        }
+    }
+
+    /// Loads those of `users`.
+    async fn load(tx: &mut PgConnection, users: &BTreeSet<Uuid>) -> Result<Self, sqlx::Error> {
+        let owners = owners::of_users(tx, users).await?;
+        Ok(Self { with_unassigned_movements: owners.clone(), owners, schedule: None, has_leads: true })
+    }
+}
+
+impl RevenueScope {
+    /// Finds the customers and users that `affected` is about, and decides the owners that may have changed. Locks the
+    /// users and those of `activity_only`, and drops those that do not exist from both. Returns the owners decided, too.
+    async fn find(
         tx: &mut PgConnection,
-        tables: Tables,
+        Derivation { tables, rules, now }: Derivation<'_>,
         affected: &AffectedRevenue,
-        active: &mut BTreeSet<Uuid>,
-        rules: &Rules,
-        now: OffsetDateTime,
+        activity_only: &mut BTreeSet<Uuid>,
     ) -> Result<(Self, Owners), sqlx::Error> {
         let reported: BTreeSet<String> =
             affected.reported.difference(&affected.customers_to_match).cloned().collect();
         let stored = StoredOwners::load(tx, &reported).await?;
         let mut decided = affected.customers_to_match.clone();
         decided.extend(stored.undecided(&reported));
-        let mut users = affected.users.clone();
+        let mut members = affected.users.clone();
         // A member with rows is derived with a customer that has no other user.
-        users.extend(affected.named.difference(&stored.members()));
-        // If no owner can change, everything was loaded with them.
-        let is_loaded = decided.is_empty() && users.is_empty();
+        members.extend(affected.named.difference(&stored.members()));
+        // If no owner can change, everything was loaded with the stored ones.
+        let is_loaded = decided.is_empty() && members.is_empty();
 
         let owners = owners::decide_owners(tx, &decided, rules.matching, now).await?;
-        users.extend(owners.before.iter().chain(&owners.named));
-        users.extend(stored.users_to_value(&affected.customers_to_value, now));
-        let mut by_customer = stored.by_customer();
+        members.extend(owners.before.iter().chain(&owners.named));
+        members.extend(stored.users_to_value(&affected.customers_to_value, now));
         let mut payers: BTreeSet<Uuid> =
-            by_customer.values().copied().filter(|user| !users.contains(user)).collect();
-        retain_existing(tx, tables, [&mut users, &mut payers, active]).await?;
-        if is_loaded {
-            by_customer.retain(|_, user| users.contains(user) || payers.contains(user));
-            let (with_unassigned_movements, schedule) =
-                (stored.with_ownerless_movements(), Some(stored.schedule()));
-            let has_leads = stored.has_leads();
-            return Ok((
-                Self { decided, by_customer, users, payers, with_unassigned_movements, schedule, has_leads },
-                owners,
-            ));
-        }
-        let by_customer = owners::of_users(tx, &users.union(&payers).copied().collect()).await?;
-        let (with_unassigned_movements, schedule, has_leads) = (by_customer.clone(), None, true);
-        Ok((
-            Self { decided, by_customer, users, payers, with_unassigned_movements, schedule, has_leads },
-            owners,
-        ))
+            stored.by_customer().into_values().filter(|user| !members.contains(user)).collect();
+        retain_existing(tx, tables, [&mut members, &mut payers, activity_only]).await?;
+
+        let users: BTreeSet<Uuid> = members.union(&payers).copied().collect();
+        let customers = if is_loaded {
+            OwnedCustomers::from_stored(&stored, &users)
+        } else {
+            OwnedCustomers::load(tx, &users).await?
+        };
+        Ok((Self { decided, members, payers, customers }, owners))
     }
 
     /// All affected customers.
-    fn customers(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
-        self.decided.iter().chain(&affected.reported).chain(self.by_customer.keys()).cloned().collect()
+    fn all_customers(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
+        let owned = self.customers.owners.keys();
+        self.decided.iter().chain(&affected.reported).chain(owned).cloned().collect()
     }
 
     /// The customers whose subscriptions must be valued.
-    fn to_value(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
-        let of_users = self.by_customer.iter().filter(|(_, user)| self.users.contains(user));
-        let of_users = of_users.map(|(customer, _)| customer);
-        self.decided.iter().chain(&affected.customers_to_value).chain(of_users).cloned().collect()
+    fn customers_to_value(&self, affected: &AffectedRevenue) -> BTreeSet<String> {
+        let of_members = self.customers.owners.iter().filter(|(_, user)| self.members.contains(user));
+        let of_members = of_members.map(|(customer, _)| customer);
+        self.decided.iter().chain(&affected.customers_to_value).chain(of_members).cloned().collect()
     }
 
-    /// Without any sum left, a member's currency comes from the subscriptions.
-    fn value_users_without_sums(&mut self, before: &money::Revenue, payments: &ChangedPayments) {
+    /// Derives payers without any sum left completely: their currency comes from the subscriptions.
+    fn promote_payers_without_sums(&mut self, before: &money::Revenue, payments: &ChangedPayments) {
         if self.payers.is_empty() {
             return;
         }
         let after = sums(before, payments, &[], &BTreeSet::new());
+        let owners = &self.customers.owners;
         let with_sums: BTreeSet<Uuid> =
-            after.keys().filter_map(|(customer, _)| self.by_customer.get(customer).copied()).collect();
+            after.keys().filter_map(|(customer, _)| owners.get(customer).copied()).collect();
         let without = self.payers.extract_if(.., |user| !with_sums.contains(user));
-        self.users.extend(without);
+        self.members.extend(without);
     }
 }
 
-/// Returns the users whose rows were derived, including those of activity.
+/// Derives the revenue of what is `affected` and writes it: owners, values, sums, ledger, rows, and what is parked. Drops
+/// users that do not exist from `activity_only`. Returns the users whose rows, including those of activity, were derived.
 async fn derive_revenue(
     tx: &mut PgConnection,
-    tables: Tables,
+    derivation: Derivation<'_>,
     affected: AffectedRevenue,
-    active: &mut BTreeSet<Uuid>,
-    rules: &Rules,
-    now: OffsetDateTime,
+    activity_only: &mut BTreeSet<Uuid>,
 ) -> Result<BTreeSet<Uuid>, sqlx::Error> {
-    let (mut scope, owners) = Scope::of(tx, tables, &affected, active, rules, now).await?;
+    let Derivation { tables, rules, now } = derivation;
+    let (mut scope, owners) = RevenueScope::find(tx, derivation, &affected, activity_only).await?;
     if tables == Tables::Live {
         owners::record(tx, owners.matches, now).await?;
     }
-    let before = money::load(tx, &scope.customers(&affected)).await?;
-    scope.value_users_without_sums(&before, &affected.payments);
-    let to_value = scope.to_value(&affected);
+    let before = money::load(tx, &scope.all_customers(&affected)).await?;
+    scope.promote_payers_without_sums(&before, &affected.payments);
+    let to_value = scope.customers_to_value(&affected);
     let AffectedRevenue { payments, objects, parked, mut force_rewrite, recompute_from, .. } = affected;
-    let Scope { decided, by_customer, users, payers, with_unassigned_movements, schedule, has_leads } = scope;
+    let RevenueScope { decided, members, payers, customers } = scope;
+    let OwnedCustomers { owners: users_of, with_unassigned_movements, schedule, has_leads } = customers;
 
     let schedule = match schedule {
         Some(schedule) => schedule,
         None => valuation::scheduled(tx, &to_value).await?,
     };
     let recompute_from = versions::due(recompute_from, &schedule, &to_value, now);
-    let (valuation, catalogue) = valuation::value(tx, &to_value, &schedule, now).await?;
-    let tiered = subscriptions::assign_tiers(tx, valuation).await?;
+    let Valuations { subscriptions, catalogue } = valuation::value(tx, &to_value, &schedule, now).await?;
+    let tiered = subscriptions::assign_tiers(tx, subscriptions).await?;
     let after = sums(&before, &payments, &tiered, &to_value);
     money::write(tx, &before, &after).await?;
-    ledger::revise(tx, &recompute_from, catalogue, &by_customer, now).await?;
-    ledger::assign(tx, &owners.moved, &by_customer, &with_unassigned_movements).await?;
+    ledger::revise(tx, &recompute_from, catalogue, &users_of, now).await?;
+    ledger::assign(tx, &owners.moved, &users_of, &with_unassigned_movements).await?;
 
-    let new_rows = subscriptions::write(tx, &tiered, &by_customer, now).await?;
-    force_rewrite.extend(owners.moved.into_iter().chain(new_rows));
-    let history = payment_history::write(tx, &payments, &force_rewrite, &by_customer).await?;
-    let as_of = tables.as_of(tx, &users).await?;
-    let sources = Sources {
-        users: &users,
+    let with_new_row = subscriptions::write(tx, &tiered, &users_of, now).await?;
+    force_rewrite.extend(owners.moved.into_iter().chain(with_new_row));
+    let history = payment_history::write(tx, &payments, &force_rewrite, &users_of).await?;
+    let as_of = tables.as_of(tx, &members).await?;
+    let inputs = MemberInputs {
+        members: &members,
         payers: &payers,
-        customers: &by_customer,
+        owners: &users_of,
         sums: &after,
         subscriptions: &tiered,
         context: Context { rules, now, as_of: &as_of },
     };
-    members::write(tx, &sources).await?;
+    members::write(tx, &inputs).await?;
     if tables == Tables::Live && has_leads {
-        leads::convert(tx, &users.union(&payers).copied().collect()).await?;
+        leads::convert(tx, &members.union(&payers).copied().collect()).await?;
     }
 
-    let may_be_parked =
-        |tiered: &&TieredSubscription| tiered.valuation.is_parked || tiered.parked().next().is_some();
-    let subscriptions = tiered.iter().filter(may_be_parked);
+    let may_be_parked = tiered.iter().filter(|it| it.valuation.is_parked || it.parked().next().is_some());
     let checked = Checked {
         customers: decided,
-        subscriptions: subscriptions.map(|it| it.valuation.subscription.id.clone()).collect(),
+        subscriptions: may_be_parked.map(|it| it.valuation.subscription.id.clone()).collect(),
         payments: payments.large.into_iter().chain(history.large).collect(),
         objects,
     };
@@ -214,7 +255,7 @@ async fn derive_revenue(
         .chain(history.too_large)
         .collect();
     parked::replace(tx, &checked, &parked, now).await?;
-    Ok(users)
+    Ok(members)
 }
 
 /// Drops users who are not in `auth.users`. For live rows the others are locked: a concurrent deletion waits for
@@ -241,7 +282,8 @@ async fn retain_existing<const N: usize>(
     Ok(())
 }
 
-/// The customers' sums with what the batch changed: money by its differences, MRR as it is now.
+/// The customers' sums after the batch: those `before`, money changed by the differences of `payments`, and the MRR of
+/// the customers in `to_value` replaced by that of the `tiered` subscriptions.
 fn sums(
     before: &money::Revenue,
     payments: &ChangedPayments,

@@ -74,8 +74,8 @@ pub async fn write(tx: &mut PgConnection, before: &Revenue, after: &Revenue) -> 
     Ok(())
 }
 
-/// Adds up all payments into an empty table.
-pub async fn add_up(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Sums all payments by customer and currency, into an empty table.
+pub async fn sum_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into customer_revenue (customer_id, currency, collected, refunded, disputed)
          select customer_id, currency, sum(collected), sum(refunded), sum(disputed) from payments

@@ -12,8 +12,9 @@ use crate::project::identity::{self, Address, AddressRole, Claim, Match, Matchin
 use crate::project::internal::Internal;
 use crate::store::events::{self, DecodedEvent, EventRows};
 use crate::store::parked::{Parked, Reason};
-use crate::store::resolve::claims::{self, Users};
 use crate::store::resolve::emails::{self, AddressReport};
+use crate::store::resolve::identity_claims;
+use crate::store::resolve::users::UserStates;
 
 /// The owners of the customers in a batch, before and after.
 #[derive(Debug, Default)]
@@ -42,16 +43,16 @@ pub async fn decide_owners(
     if customers.is_empty() {
         return Ok(owners);
     }
-    let all = Evidence::load(tx, customers).await?;
+    let all = IdentityEvidence::load(tx, customers).await?;
     let idle = delete_unreferenced_customers(tx, customers.iter().filter(|id| !all.is_about(id))).await?;
     let evidence = all.that_counts(matching);
-    let users = Users::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
+    let users = UserStates::load(tx, &evidence.users(), &evidence.emails(), matching.sso_email).await?;
     owners.named = users.present().collect();
     let before = stored_owners(tx, customers).await?;
     let mut decided = Vec::new();
     for customer in customers.difference(&idle) {
         let (claims, addresses) = evidence.about(customer);
-        let owner = identity::owner(claims, addresses, |id| users.known(id), |email| users.confirmed(email));
+        let owner = identity::owner(claims, addresses, |id| users.state(id), |email| users.confirmed(email));
         owners.matches.extend(new_match(customer, &owner, now));
         owners.note(customer, before.get(customer).copied().flatten(), &owner);
         decided.push((customer.as_str(), owner));
@@ -61,14 +62,14 @@ pub async fn decide_owners(
 }
 
 /// The evidence about some customers.
-struct Evidence {
+struct IdentityEvidence {
     claims: HashMap<String, Vec<Claim>>,
     addresses: HashMap<String, Vec<Address>>,
 }
 
-impl Evidence {
+impl IdentityEvidence {
     async fn load(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Self, sqlx::Error> {
-        let claims = claims::load(tx, customers).await?;
+        let claims = identity_claims::load(tx, customers).await?;
         Ok(Self { claims, addresses: emails::load(tx, customers).await? })
     }
 

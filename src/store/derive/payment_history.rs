@@ -14,7 +14,7 @@ use crate::store::parked::{Parked, Reason};
 use crate::store::resolve::payments::{ChangedPayments, row_id};
 
 /// A payment with its row's id and its user.
-pub(in crate::store) struct Owned {
+pub(in crate::store) struct OwnedPayment {
     pub payment: Payment,
     pub history_id: Uuid,
     pub user_id: Uuid,
@@ -90,15 +90,15 @@ async fn load(
     changes: &ChangedPayments,
     force_rewrite: &BTreeSet<String>,
     owners: &HashMap<String, Uuid>,
-) -> Result<Vec<Owned>, sqlx::Error> {
+) -> Result<Vec<OwnedPayment>, sqlx::Error> {
     let written = changes.written.iter().filter(|payment| !force_rewrite.contains(&payment.customer));
     let row = |payment: Payment, history_id| {
         // A pre-existing row stays as it is until an event reports the payment.
         let is_reported = !payment.id.starts_with(IMPORT_PREFIX);
         let user_id = owners.get(&payment.customer).copied().filter(|_| is_reported)?;
-        Some(Owned { payment, history_id, user_id })
+        Some(OwnedPayment { payment, history_id, user_id })
     };
-    let mut owned: Vec<Owned> =
+    let mut owned: Vec<OwnedPayment> =
         written.filter_map(|payment| row(payment.clone(), *changes.history_ids.get(&payment.id)?)).collect();
     let customers: Vec<&str> =
         force_rewrite.iter().filter(|it| owners.contains_key(*it)).map(String::as_str).collect();
@@ -114,7 +114,10 @@ async fn load(
     Ok(owned)
 }
 
-async fn park_too_large(tx: &mut PgConnection, rows: &mut Vec<Owned>) -> Result<Vec<Parked>, sqlx::Error> {
+async fn park_too_large(
+    tx: &mut PgConnection,
+    rows: &mut Vec<OwnedPayment>,
+) -> Result<Vec<Parked>, sqlx::Error> {
     if !rows.iter().any(|row| row.payment.is_large()) {
         return Ok(Vec::new());
     }
@@ -138,7 +141,7 @@ async fn park_too_large(tx: &mut PgConnection, rows: &mut Vec<Owned>) -> Result<
         .collect())
 }
 
-async fn upsert(tx: &mut PgConnection, rows: &[Owned]) -> Result<(), sqlx::Error> {
+async fn upsert(tx: &mut PgConnection, rows: &[OwnedPayment]) -> Result<(), sqlx::Error> {
     let payments = || rows.iter().map(|row| &row.payment);
     sqlx::query(
         "insert into payment_history as h

@@ -7,14 +7,14 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::delete_unreferenced;
-use super::payment_history::Owned;
+use super::payment_history::OwnedPayment;
 use crate::store::resolve::payments::row_id;
 
 /// Whether any other row has the invoice or the payment intent of one of `rows`: if none does, there is
 /// nothing to adopt or release. Each is looked up by index, whatever the table statistics say.
 pub(in crate::store) async fn has_conflicts(
     tx: &mut PgConnection,
-    rows: &[Owned],
+    rows: &[OwnedPayment],
 ) -> Result<bool, sqlx::Error> {
     if rows.is_empty() {
         return Ok(false);
@@ -38,7 +38,10 @@ pub(in crate::store) async fn has_conflicts(
 
 /// Adopts for each payment the pre-existing row that has its invoice, else its payment intent. The order of
 /// reports does not matter: a row of ours is replaced.
-pub(in crate::store) async fn adopt(tx: &mut PgConnection, rows: &mut [Owned]) -> Result<(), sqlx::Error> {
+pub(in crate::store) async fn adopt(
+    tx: &mut PgConnection,
+    rows: &mut [OwnedPayment],
+) -> Result<(), sqlx::Error> {
     let ours = || rows.iter().filter(|row| row.history_id == row_id(&row.payment.id));
     if ours().next().is_none() {
         return Ok(());
@@ -80,7 +83,7 @@ pub(in crate::store) async fn adopt(tx: &mut PgConnection, rows: &mut [Owned]) -
 /// payment are deleted, and rows whose payment intent changes are cleared first.
 pub(in crate::store) async fn release_payment_intents(
     tx: &mut PgConnection,
-    rows: &[Owned],
+    rows: &[OwnedPayment],
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.history_id).collect();
     let intents: Vec<Option<&str>> = rows.iter().map(|row| row.payment.payment_intent.as_deref()).collect();

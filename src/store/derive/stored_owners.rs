@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::store::parked::Reason;
 
 /// The parking reasons for which a customer's owner is decided again with every event.
-const UNSETTLED: [Reason; 4] =
+const UNDECIDED: [Reason; 4] =
     [Reason::UnknownUser, Reason::UserDeleted, Reason::AmbiguousEmail, Reason::DisputedUser];
 
 /// Some customers and the other customers of their users.
@@ -23,11 +23,11 @@ struct Customer {
     id: String,
     /// Its user, who exists.
     user_id: Option<Uuid>,
-    /// Its owner must be decided again.
-    is_unsettled: bool,
+    /// Its owner must be decided with every event.
+    must_be_decided: bool,
     recompute_at: Option<OffsetDateTime>,
     has_revenue_row: bool,
-    has_ownerless_movements: bool,
+    has_unassigned_movements: bool,
     has_leads: bool,
 }
 
@@ -42,7 +42,7 @@ impl StoredOwners {
         }
         let customers = sqlx::query_as(STORED)
             .bind(customers.iter().map(String::as_str).collect::<Vec<_>>())
-            .bind(UNSETTLED.map(Reason::as_str).as_slice())
+            .bind(UNDECIDED.map(Reason::as_str).as_slice())
             .fetch_all(tx)
             .await?;
         Ok(Self { customers })
@@ -50,19 +50,19 @@ impl StoredOwners {
 
     /// Those of `customers` whose owner must be decided.
     pub(in crate::store) fn undecided(&self, customers: &BTreeSet<String>) -> BTreeSet<String> {
-        let decided = self.customers.iter().filter(|it| it.user_id.is_some() && !it.is_unsettled);
+        let decided = self.customers.iter().filter(|it| it.user_id.is_some() && !it.must_be_decided);
         let decided: BTreeSet<&String> = decided.map(|it| &it.id).collect();
         customers.iter().filter(|id| !decided.contains(id)).cloned().collect()
     }
 
-    /// Each customer that has a user, with that user.
+    /// Each customer that has a user, with it.
     pub(in crate::store) fn by_customer(&self) -> HashMap<String, Uuid> {
         self.customers.iter().filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
     }
 
     /// The users who have a revenue row, by a customer whose owner need not be decided again.
     pub(in crate::store) fn members(&self) -> BTreeSet<Uuid> {
-        let decided = self.customers.iter().filter(|it| it.has_revenue_row && !it.is_unsettled);
+        let decided = self.customers.iter().filter(|it| it.has_revenue_row && !it.must_be_decided);
         decided.filter_map(|it| it.user_id).collect()
     }
 
@@ -87,9 +87,9 @@ impl StoredOwners {
     }
 
     /// The customers that have a user, and movements without one.
-    pub(in crate::store) fn with_ownerless_movements(&self) -> HashMap<String, Uuid> {
-        let ownerless = self.customers.iter().filter(|it| it.has_ownerless_movements);
-        ownerless.filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
+    pub(in crate::store) fn with_unassigned_movements(&self) -> HashMap<String, Uuid> {
+        let unassigned = self.customers.iter().filter(|it| it.has_unassigned_movements);
+        unassigned.filter_map(|it| Some((it.id.clone(), it.user_id?))).collect()
     }
 
     /// Whether there may be leads that a payment could affect.
@@ -111,11 +111,11 @@ const STORED: &str = "
         cross join lateral (select s.id from customers s where s.user_id = u.user_id offset 0) s
     )
     select c.id, u.id as user_id,
-           (select true from parked p where p.subject = c.id and p.reason = any($2) limit 1) is not null as is_unsettled,
+           (select true from parked p where p.subject = c.id and p.reason = any($2) limit 1) is not null as must_be_decided,
            c.recompute_at,
            (select true from user_revenue_metrics m where m.user_id = c.user_id limit 1) is not null as has_revenue_row,
            (select true from mrr_movements m where m.customer_id = c.id and m.user_id is null limit 1) is not null
-               as has_ownerless_movements,
+               as has_unassigned_movements,
            exists (select from public.leads) as has_leads
     from connected n
     cross join lateral (select * from customers c where c.id = n.id offset 0) c

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::delete_unreferenced;
 use super::preexisting_subscriptions;
-use super::tiers::{self, Tier};
+use super::tiers::{self, Choice, Tier};
 use super::valuation::Valuation;
 use crate::project::member::Valued;
 use crate::project::stripe::Subscription;
@@ -94,22 +94,22 @@ impl TieredSubscription {
     }
 }
 
-/// Finds each subscription's tier.
+/// Finds each subscription's tier: the one that names its price or product, else that of its pre-existing row.
 pub async fn assign_tiers(
     tx: &mut PgConnection,
-    valuation: Vec<Valuation>,
+    subscriptions: Vec<Valuation>,
 ) -> Result<Vec<TieredSubscription>, sqlx::Error> {
-    if valuation.is_empty() {
+    if subscriptions.is_empty() {
         return Ok(Vec::new());
     }
-    let named = tiers::named(tx, &valuation).await?;
+    let named = tiers::named(tx, &subscriptions).await?;
     let assign = |valuation: Valuation| {
         let subscription = &valuation.subscription;
         let status = subscription.status_in_force().map(ToOwned::to_owned);
-        let (price, tier) = tiers::choose(subscription, &named);
+        let Choice { price, tier } = tiers::choose(subscription, &named);
         TieredSubscription { valuation, status, price, tier }
     };
-    let mut tiered: Vec<TieredSubscription> = valuation.into_iter().map(assign).collect();
+    let mut tiered: Vec<TieredSubscription> = subscriptions.into_iter().map(assign).collect();
     let without = tiered.iter().filter(|tiered| tiered.tier.is_none());
     let preexisting =
         tiers::of_preexisting(tx, without.map(|tiered| tiered.valuation.subscription.id.as_str())).await?;

@@ -24,11 +24,14 @@ struct PreexistingTier {
     tier: Tier,
 }
 
-/// The first item whose price a tier names, else whose product a tier names, else the first item.
-pub(in crate::store) fn choose(
-    subscription: &Subscription,
-    tiers: &[Tier],
-) -> (Option<String>, Option<Tier>) {
+/// The price of a subscription that decides its tier, and the tier.
+pub(in crate::store) struct Choice {
+    pub price: Option<String>,
+    pub tier: Option<Tier>,
+}
+
+/// Chooses the first item whose price a tier names, else whose product a tier names, else the first item.
+pub(in crate::store) fn choose(subscription: &Subscription, tiers: &[Tier]) -> Choice {
     let prices = || subscription.items.iter().map(|item| &item.price);
     let by_price = prices().find_map(|price| {
         Some((price, tiers.iter().find(|tier| tier.stripe_price_id.as_ref() == Some(&price.id))?))
@@ -40,8 +43,8 @@ pub(in crate::store) fn choose(
         })
     };
     match by_price.or_else(by_product) {
-        Some((price, tier)) => (Some(price.id.clone()), Some(tier.clone())),
-        None => (prices().next().map(|price| price.id.clone()), None),
+        Some((price, tier)) => Choice { price: Some(price.id.clone()), tier: Some(tier.clone()) },
+        None => Choice { price: prices().next().map(|price| price.id.clone()), tier: None },
     }
 }
 

@@ -29,19 +29,29 @@ pub struct Valuation {
     pub is_parked: bool,
 }
 
-/// Values the subscriptions of `customers`; records when the clock changes the values next.
+/// The values of some customers' subscriptions, and the catalogue that they were valued with.
+#[derive(Default)]
+pub struct Valuations {
+    /// Each subscription with its value.
+    pub subscriptions: Vec<Valuation>,
+    /// Prices, coupons and discounts.
+    pub catalogue: Catalogue,
+}
+
+/// Values the subscriptions of `customers`, and stores when the clock changes the values next. `scheduled`: when it does
+/// according to the database.
 pub async fn value(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,
     scheduled: &HashMap<String, OffsetDateTime>,
     now: OffsetDateTime,
-) -> Result<(Vec<Valuation>, Catalogue), sqlx::Error> {
+) -> Result<Valuations, sqlx::Error> {
     if customers.is_empty() {
-        return Ok((Vec::new(), Catalogue::default()));
+        return Ok(Valuations::default());
     }
     let Inputs { subscriptions, discounts, reported_until, deleted, parked, catalogue } =
         load(tx, customers).await?;
-    let valuation: Vec<Valuation> = subscriptions
+    let subscriptions: Vec<Valuation> = subscriptions
         .into_iter()
         .map(|subscription| {
             let discounts = discounts.get(&subscription.customer).map_or(&[][..], Vec::as_slice);
@@ -58,8 +68,8 @@ pub async fn value(
             Valuation { subscription, mrr, overdue, lost_customer, is_parked }
         })
         .collect();
-    schedule(tx, customers, scheduled, &valuation).await?;
-    Ok((valuation, catalogue))
+    schedule(tx, customers, scheduled, &subscriptions).await?;
+    Ok(Valuations { subscriptions, catalogue })
 }
 
 /// Explains the present value of each of the customers' subscriptions.
@@ -136,6 +146,13 @@ struct LoadedFact {
     is_parked: bool,
 }
 
+/// What was reported of a customer's discounts: by the customer, and as discounts.
+#[derive(Default)]
+struct ReportedDiscounts {
+    customer: Option<Customer>,
+    discounts: Vec<Discount>,
+}
+
 /// Loads all inputs but the catalogue.
 async fn load_facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Result<Inputs, sqlx::Error> {
     let facts: Vec<LoadedFact> = sqlx::query_as(
@@ -153,7 +170,7 @@ async fn load_facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Resu
     .fetch_all(tx)
     .await?;
     let mut inputs = Inputs::default();
-    let mut reported = HashMap::<String, (Option<Customer>, Vec<Discount>)>::new();
+    let mut reported = HashMap::<String, ReportedDiscounts>::new();
     for LoadedFact { state: Json(state), customer_id, occurred_at, is_parked } in facts {
         let until = inputs.reported_until.entry(customer_id).or_default();
         *until = occurred_at.unix_timestamp().max(*until);
@@ -166,7 +183,7 @@ async fn load_facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Resu
             }
             StripeObject::Discount(discount) => {
                 if let Some(customer) = discount.customer.clone() {
-                    reported.entry(customer).or_default().1.push(discount);
+                    reported.entry(customer).or_default().discounts.push(discount);
                 }
             }
             StripeObject::Customer(customer) => {
@@ -174,13 +191,13 @@ async fn load_facts(tx: &mut PgConnection, customers: &BTreeSet<String>) -> Resu
                 if customer.deleted {
                     inputs.deleted.insert(id.clone());
                 }
-                reported.entry(id).or_default().0 = Some(customer);
+                reported.entry(id).or_default().customer = Some(customer);
             }
             _ => {}
         }
     }
-    let discounts = reported.into_iter().map(|(id, (customer, reported))| {
-        let discounts = mrr::customer_discounts(customer.as_ref(), &reported);
+    let discounts = reported.into_iter().map(|(id, it)| {
+        let discounts = mrr::customer_discounts(it.customer.as_ref(), &it.discounts);
         (id, discounts)
     });
     inputs.discounts = discounts.collect();
@@ -204,6 +221,7 @@ pub(in crate::store) async fn scheduled(
     Ok(rows.into_iter().collect())
 }
 
+/// Stores when the clock next changes the values of `customers`, where that differs from what is `scheduled`.
 async fn schedule(
     tx: &mut PgConnection,
     customers: &BTreeSet<String>,

@@ -20,6 +20,21 @@ use crate::project::Payload;
 use crate::project::internal::Internal;
 use crate::project::stripe::{Admission, NotCounted};
 
+/// What identifies an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, FromRow)]
+pub struct EventKey {
+    /// The name of its source.
+    pub source: String,
+    /// Its id at the source.
+    pub event_id: String,
+}
+
+impl From<&Envelope> for EventKey {
+    fn from(envelope: &Envelope) -> Self {
+        Self { source: envelope.source.as_str().to_owned(), event_id: envelope.event_id.clone() }
+    }
+}
+
 /// A decoded event.
 #[derive(Debug)]
 pub struct DecodedEvent<'a> {
@@ -59,7 +74,7 @@ pub enum EventRows {
     Locked,
 }
 
-/// Marks `events` as applied and returns those that were not applied before, ordered by name. Each event is
+/// Marks `events` as applied and returns those that were not applied before, ordered by key. Each event is
 /// returned only once, even if it is repeated within a call.
 pub async fn mark_applied<'a>(
     tx: &mut PgConnection,
@@ -204,11 +219,11 @@ pub struct AppliedEvent {
     pub applied_at: OffsetDateTime,
 }
 
-/// A page of applied events that have a body, after `position`, in the order of their names: at most
+/// A page of applied events that have a body, after the key `after`, in the order of their keys: at most
 /// `limit` events and [`PAGE_BYTES`].
 pub async fn page(
     tx: &mut PgConnection,
-    position: &(String, String),
+    after: &EventKey,
     limit: i64,
 ) -> Result<Vec<AppliedEvent>, sqlx::Error> {
     sqlx::query_as(
@@ -220,38 +235,46 @@ pub async fn page(
                    order by source, event_id limit $3) p
          ) p where bytes < $4 order by source, event_id",
     )
-    .bind(&position.0)
-    .bind(&position.1)
+    .bind(&after.source)
+    .bind(&after.event_id)
     .bind(limit)
     .bind(PAGE_BYTES)
     .fetch_all(tx)
     .await
 }
 
-/// Applied events that cannot be found by an object; each kind has an index.
+/// Applied events that no object's id leads to; each kind has an index.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Unnamed<'a> {
+pub(super) enum Unreferenced<'a> {
     /// About several objects, or about none.
     WithoutSubject,
     /// Events with these flags, which did not count when applied: no fact refers to them.
     Flagged(&'a [String]),
 }
 
-/// The source, id and type of such events after `position`.
-pub(super) async fn unnamed(
+/// The key and type of such an event.
+#[derive(Debug, FromRow)]
+pub(super) struct UnreferencedEvent {
+    #[sqlx(flatten)]
+    pub key: EventKey,
+    pub event_type: String,
+}
+
+/// Such events after the key `after`, in the order of their keys.
+pub(super) async fn unreferenced(
     tx: &mut PgConnection,
-    which: Unnamed<'_>,
-    position: &(String, String),
+    which: Unreferenced<'_>,
+    after: &EventKey,
     limit: i64,
-) -> Result<Vec<(String, String, String)>, sqlx::Error> {
+) -> Result<Vec<UnreferencedEvent>, sqlx::Error> {
     let mut query = QueryBuilder::new(
         "select source, event_id, event_type from ingest.events where state = 'applied' and pruned_at is null and ",
     );
     match which {
-        Unnamed::WithoutSubject => query.push("subject is null"),
-        Unnamed::Flagged(flags) => query.push("not_counted = any (").push_bind(flags).push(")"),
+        Unreferenced::WithoutSubject => query.push("subject is null"),
+        Unreferenced::Flagged(flags) => query.push("not_counted = any (").push_bind(flags).push(")"),
     };
-    query.push(" and (source, event_id) > (").push_bind(&position.0).push(", ").push_bind(&position.1);
+    query.push(" and (source, event_id) > (").push_bind(&after.source).push(", ").push_bind(&after.event_id);
     query.push(") order by source, event_id limit ").push_bind(limit);
     query.build_query_as().fetch_all(tx).await
 }
@@ -269,15 +292,15 @@ pub(super) async fn lifted_flags(
     Ok(flags.into_iter().filter(is_lifted).collect())
 }
 
-/// The applied events of these names that have a body.
-pub async fn named(tx: &mut PgConnection, names: &[(String, String)]) -> Result<Vec<Envelope>, sqlx::Error> {
+/// The applied events with these keys that have a body.
+pub async fn by_keys(tx: &mut PgConnection, keys: &[EventKey]) -> Result<Vec<Envelope>, sqlx::Error> {
     sqlx::query_as(
         "select i.source, i.event_id, i.event_type, i.occurred_at, i.received_at, i.body
          from unnest($1::text[], $2::text[]) as n (source, event_id)
          join ingest.events i using (source, event_id) where i.state = 'applied' and i.pruned_at is null",
     )
-    .bind(names.iter().map(|(source, _)| source.as_str()).collect::<Vec<_>>())
-    .bind(names.iter().map(|(_, event_id)| event_id.as_str()).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.source.as_str()).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| key.event_id.as_str()).collect::<Vec<_>>())
     .fetch_all(tx)
     .await
 }

@@ -46,11 +46,11 @@ impl Store {
         if !locks::prevent_rebuild(&mut tx).await? {
             return Ok(None);
         }
-        let names = format!(
+        let keys = format!(
             "select source, event_id from ingest.events where applied_at < $2 and {PRUNABLE}
              order by applied_at limit {PAGE} for update skip locked"
         );
-        let pruned = sqlx::query_as(AssertSqlSafe(emptying(&names)))
+        let pruned = sqlx::query_as(AssertSqlSafe(emptying(&keys)))
             .bind(self.clock.now())
             .bind(before)
             .fetch_one(&mut *tx)
@@ -66,11 +66,11 @@ pub(in crate::store) async fn empty_these(
     events: &[(&str, &str)],
     now: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
-    let names = format!(
+    let keys = format!(
         "select source, event_id from unnest($2::text[], $3::text[]) as n (source, event_id)
          join ingest.events using (source, event_id) where {PRUNABLE}"
     );
-    let emptied: Pruned = sqlx::query_as(AssertSqlSafe(emptying(&names)))
+    let emptied: Pruned = sqlx::query_as(AssertSqlSafe(emptying(&keys)))
         .bind(now)
         .bind(events.iter().map(|(source, _)| *source).collect::<Vec<_>>())
         .bind(events.iter().map(|(_, event_id)| *event_id).collect::<Vec<_>>())
@@ -79,10 +79,10 @@ pub(in crate::store) async fn empty_these(
     Ok(emptied.events.unsigned_abs())
 }
 
-/// The statement that removes the bodies of the events that `names` selects, at the time $1.
-fn emptying(names: &str) -> String {
+/// The statement that removes the bodies of the events whose keys `keys` selects, at the time $1.
+fn emptying(keys: &str) -> String {
     format!(
-        "with old as ({names}), emptied as (
+        "with old as ({keys}), emptied as (
              update ingest.events i set body = '', pruned_at = $1
              from old o, lateral (select pg_column_size(b.body) as size from ingest.events b
                                   where b.source = o.source and b.event_id = o.event_id) s

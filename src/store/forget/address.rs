@@ -14,7 +14,7 @@ use crate::project::identity::folded_email;
 /// What happens to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Use {
+pub enum AddressHandling {
     /// It is the person's: what has it and belongs to nobody else is removed.
     Followed,
     /// It is on the person's own rows, and is removed only from those.
@@ -30,14 +30,14 @@ pub struct ListedAddress {
     pub address: String,
     /// What happens to it.
     #[serde(rename = "use")]
-    pub used: Use,
+    pub handling: AddressHandling,
     /// Why.
     pub because: String,
 }
 
-/// The evidence of who is meant.
+/// Who is meant: the account, and the addresses known of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Evidence {
+pub(super) struct PersonIdentity {
     pub user_id: Option<Uuid>,
     /// Whether the account still exists.
     pub account_is_there: bool,
@@ -48,30 +48,30 @@ pub(super) struct Evidence {
 }
 
 /// An address that an event gives a user.
-struct Reported {
+struct ReportedAddress {
     user_id: Uuid,
     email: String,
     is_confirmed: bool,
 }
 
-impl Evidence {
-    /// Who is meant by a user id or an address; `None` if it is neither.
+impl PersonIdentity {
+    /// The person with this user id or address; `None` if it is neither.
     pub async fn find(tx: &mut PgConnection, who: &str, with_sso: bool) -> Result<Option<Self>, ForgetError> {
-        let mut evidence = Self { user_id: Uuid::parse_str(who.trim()).ok(), ..Self::default() };
-        if evidence.user_id.is_none() {
+        let mut identity = Self { user_id: Uuid::parse_str(who.trim()).ok(), ..Self::default() };
+        if identity.user_id.is_none() {
             let Some(named) = folded_email(who) else { return Ok(None) };
-            evidence.user_id = evidence.user_of(tx, &named, with_sso).await?;
-            evidence.own.insert(named);
+            identity.user_id = identity.user_of(tx, &named, with_sso).await?;
+            identity.own.insert(named);
         }
-        if let Some(user) = evidence.user_id {
-            evidence.add_present(tx, user, with_sso).await?;
-            evidence.add_reported(tx, user, with_sso).await?;
+        if let Some(user) = identity.user_id {
+            identity.add_present(tx, user, with_sso).await?;
+            identity.add_reported(tx, user, with_sso).await?;
         }
-        evidence.unconfirmed = &evidence.unconfirmed - &evidence.own;
-        Ok(Some(evidence))
+        identity.unconfirmed = &identity.unconfirmed - &identity.own;
+        Ok(Some(identity))
     }
 
-    /// Whose the address is, or was if nobody has it now.
+    /// The user whose address it is, or was if nobody has it now.
     async fn user_of(
         &self,
         tx: &mut PgConnection,
@@ -164,7 +164,11 @@ async fn matched(
 }
 
 /// The users' addresses in applied events that name this id or address.
-async fn reported(tx: &mut PgConnection, name: &str, with_sso: bool) -> Result<Vec<Reported>, sqlx::Error> {
+async fn reported(
+    tx: &mut PgConnection,
+    name: &str,
+    with_sso: bool,
+) -> Result<Vec<ReportedAddress>, sqlx::Error> {
     let statement = format!(
         "select source, body from ingest.events
          where state = 'applied' and pruned_at is null
@@ -174,10 +178,10 @@ async fn reported(tx: &mut PgConnection, name: &str, with_sso: bool) -> Result<V
     );
     let rows: Vec<(String, Vec<u8>)> =
         sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(body::pattern([name])).fetch_all(tx).await?;
-    Ok(rows.iter().flat_map(|(source, body)| reports(source, body, with_sso)).collect())
+    Ok(rows.iter().flat_map(|(source, body)| reported_addresses_in(source, body, with_sso)).collect())
 }
 
-fn reports(source: &str, body: &[u8], with_sso: bool) -> Vec<Reported> {
+fn reported_addresses_in(source: &str, body: &[u8], with_sso: bool) -> Vec<ReportedAddress> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     // The hooks run before anybody has confirmed the address.
     let is_row = source == "supabase.database";
@@ -185,7 +189,7 @@ fn reports(source: &str, body: &[u8], with_sso: bool) -> Vec<Reported> {
     let report = |row: &Value| {
         let is_confirmed = row.get("email_confirmed_at").is_none_or(|at| !at.is_null());
         let may_count = with_sso || row["is_sso_user"] != Value::Bool(true);
-        Some(Reported {
+        Some(ReportedAddress {
             user_id: Uuid::parse_str(row["id"].as_str()?).ok()?,
             email: folded_email(row["email"].as_str()?)?,
             is_confirmed: is_row && is_confirmed && may_count,

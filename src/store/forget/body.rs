@@ -30,41 +30,41 @@ fn escaped(name: &str) -> String {
     name.bytes().map(byte).collect()
 }
 
-/// Whose an event is, by its owner field.
+/// Whom an event belongs to, by its owner field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    Theirs,
-    Anothers,
+pub(super) enum Ownership {
+    ThisPerson,
+    AnotherPerson,
     /// It has no owner field.
-    Unsaid,
+    NotStated,
 }
 
-/// How a body relates to a person.
+/// What the body of an event says about a person.
 #[derive(Debug)]
-pub(super) struct Sight {
+pub(super) struct BodyScan {
     /// It names the person.
-    pub names_them: bool,
+    pub names_person: bool,
     /// It names a customer of somebody else's.
     pub names_another_customer: bool,
     /// Other ids that may be those of users.
-    pub others: BTreeSet<Uuid>,
-    pub whose: Whose,
+    pub other_user_ids: BTreeSet<Uuid>,
+    pub ownership: Ownership,
 }
 
-/// Looks for the person in the body of an event of this source.
-pub(super) fn look(person: &Person, source: &str, body: &[u8]) -> Sight {
-    let mut sight = Sight {
-        names_them: false,
+/// Searches the body of an event of this source for the person.
+pub(super) fn scan(person: &Person, source: &str, body: &[u8]) -> BodyScan {
+    let mut scan = BodyScan {
+        names_person: false,
         names_another_customer: false,
-        others: BTreeSet::new(),
-        whose: whose(person, source, body),
+        other_user_ids: BTreeSet::new(),
+        ownership: ownership(person, source, body),
     };
     for text in texts(body) {
-        sight.names_them |= is_named_in(person, &text);
-        sight.names_another_customer |= customers(&text).any(|id| !person.customers.contains(id));
-        sight.others.extend(uuids(&text).filter(|id| person.user_id != Some(*id)));
+        scan.names_person |= is_named_in(person, &text);
+        scan.names_another_customer |= customers(&text).any(|id| !person.customers.contains(id));
+        scan.other_user_ids.extend(uuids(&text).filter(|id| person.user_id != Some(*id)));
     }
-    sight
+    scan
 }
 
 /// Whether a text names the person: by the user id, a customer or a followed address, as a whole word.
@@ -77,7 +77,7 @@ pub(super) fn is_named_in(person: &Person, text: &str) -> bool {
 
 /// Not as the end of another address, nor as the beginning of another id or domain.
 fn has_word(text: &str, name: &str) -> bool {
-    let goes_on = |rest: &str| {
+    let continues = |rest: &str| {
         let mut next = rest.chars();
         match next.next() {
             Some('.') => next.next().is_some_and(char::is_alphanumeric),
@@ -87,7 +87,7 @@ fn has_word(text: &str, name: &str) -> bool {
     };
     let begins_earlier = |head: &str| head.ends_with(|it: char| it.is_alphanumeric() || "._%+-".contains(it));
     let mut found = text.match_indices(name);
-    found.any(|(at, _)| !begins_earlier(&text[..at]) && !goes_on(&text[at + name.len()..]))
+    found.any(|(at, _)| !begins_earlier(&text[..at]) && !continues(&text[at + name.len()..]))
 }
 
 fn customers(text: &str) -> impl Iterator<Item = &str> {
@@ -105,40 +105,40 @@ fn uuids(text: &str) -> impl Iterator<Item = Uuid> {
     dashes.filter_map(|at| Uuid::parse_str(text.get(at..at + LENGTH)?).ok())
 }
 
-fn whose(person: &Person, source: &str, body: &[u8]) -> Whose {
+fn ownership(person: &Person, source: &str, body: &[u8]) -> Ownership {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     match source {
-        "stripe" => of_object(person, &body["data"]["object"]),
-        "supabase.database" => of_row(person, &body),
+        "stripe" => ownership_by_customer(person, &body["data"]["object"]),
+        "supabase.database" => ownership_by_row(person, &body),
         "supabase.auth" => {
             let user = body["user_id"].as_str().or(body["user"]["id"].as_str());
-            user.map_or(Whose::Unsaid, |id| of_user(person, id))
+            user.map_or(Ownership::NotStated, |id| ownership_by_user(person, id))
         }
-        _ if body["object"].is_object() => of_object(person, &body["object"]),
-        _ => of_row(person, &body["change"]),
+        _ if body["object"].is_object() => ownership_by_customer(person, &body["object"]),
+        _ => ownership_by_row(person, &body["change"]),
     }
 }
 
-fn of_object(person: &Person, object: &Value) -> Whose {
+fn ownership_by_customer(person: &Person, object: &Value) -> Ownership {
     let customer = if object["object"] == "customer" { &object["id"] } else { &object["customer"] };
     match customer.as_str().or(customer["id"].as_str()) {
-        Some(id) if person.customers.contains(id) => Whose::Theirs,
-        Some(_) => Whose::Anothers,
-        None => Whose::Unsaid,
+        Some(id) if person.customers.contains(id) => Ownership::ThisPerson,
+        Some(_) => Ownership::AnotherPerson,
+        None => Ownership::NotStated,
     }
 }
 
-fn of_row(person: &Person, change: &Value) -> Whose {
+fn ownership_by_row(person: &Person, change: &Value) -> Ownership {
     let is_account = change["schema"] == "auth" && change["table"] == "users";
     let columns: &[&str] = if is_account { &["id"] } else { &["user_id", "owner_id", "owner"] };
     let rows = [&change["record"], &change["old_record"]];
     let mut owners = rows.into_iter().flat_map(|row| columns.iter().filter_map(|name| row[*name].as_str()));
-    owners.next().map_or(Whose::Unsaid, |id| of_user(person, id))
+    owners.next().map_or(Ownership::NotStated, |id| ownership_by_user(person, id))
 }
 
-fn of_user(person: &Person, id: &str) -> Whose {
+fn ownership_by_user(person: &Person, id: &str) -> Ownership {
     let is_theirs = person.user_id.is_some() && Uuid::parse_str(id).ok() == person.user_id;
-    if is_theirs { Whose::Theirs } else { Whose::Anothers }
+    if is_theirs { Ownership::ThisPerson } else { Ownership::AnotherPerson }
 }
 
 /// Every text in JSON, keys and values, unescaped.
@@ -226,14 +226,22 @@ mod tests {
     #[test]
     fn event_belongs_to_customer_or_row_owner() {
         let person = person(&["cus_1"]);
-        let of = |source, body: &str| look(&person, source, body.as_bytes());
+        let of = |source, body: &str| scan(&person, source, body.as_bytes());
         let theirs = of("stripe", r#"{"data":{"object":{"customer":"cus_1","note":"cus_2"}}}"#);
-        assert!(theirs.whose == Whose::Theirs && theirs.names_them && theirs.names_another_customer);
-        assert_eq!(of("stripe", r#"{"data":{"object":{"customer":{"id":"cus_2"}}}}"#).whose, Whose::Anothers);
+        assert!(
+            theirs.ownership == Ownership::ThisPerson && theirs.names_person && theirs.names_another_customer
+        );
+        assert_eq!(
+            of("stripe", r#"{"data":{"object":{"customer":{"id":"cus_2"}}}}"#).ownership,
+            Ownership::AnotherPerson
+        );
         let row =
             r#"{"schema":"auth","table":"users","record":{"id":"00000000-0000-0000-0000-00000000000B"}}"#;
         let row = of("supabase.database", row);
-        assert_eq!((row.whose, row.others), (Whose::Anothers, BTreeSet::from([Uuid::from_u128(0xb)])));
-        assert_eq!(of("stripe", "no json: \"cus_1\"").whose, Whose::Unsaid);
+        assert_eq!(
+            (row.ownership, row.other_user_ids),
+            (Ownership::AnotherPerson, BTreeSet::from([Uuid::from_u128(0xb)]))
+        );
+        assert_eq!(of("stripe", "no json: \"cus_1\"").ownership, Ownership::NotStated);
     }
 }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::list::Ids;
 use super::person::Person;
+use super::plan::Ids;
 
 /// The rows that are the person's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

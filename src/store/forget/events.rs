@@ -6,9 +6,9 @@ use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::body::{self, CANDIDATES, Sight, Whose};
-use super::list::Ids;
+use super::body::{self, BodyScan, CANDIDATES, Ownership};
 use super::person::Person;
+use super::plan::Ids;
 use crate::store::events::prune::PRUNABLE;
 
 #[derive(FromRow)]
@@ -21,10 +21,11 @@ struct Row {
 }
 
 /// An event that names the person.
-struct Naming {
-    name: String,
+struct MatchedEvent {
+    /// Its source and id, `stripe/evt_1`.
+    key: String,
     subject: Option<String>,
-    sight: Sight,
+    scan: BodyScan,
 }
 
 /// The applied events to remove: those of the person's objects, and those that name the person and nobody
@@ -34,8 +35,8 @@ pub(super) async fn of(tx: &mut PgConnection, person: &Person) -> Result<Ids, sq
         "select source, event_id, subject, '' as note, body from ingest.events where {PRUNABLE} and {CANDIDATES}"
     );
     let mut events = about_objects(tx, person).await?;
-    let naming = naming(tx, person, statement).await?;
-    events.0.extend(only_theirs(tx, person, naming).await?);
+    let matched = matching(tx, person, statement).await?;
+    events.0.extend(only_about_person(tx, person, matched).await?);
     Ok(events)
 }
 
@@ -44,73 +45,74 @@ pub(super) async fn about_objects(tx: &mut PgConnection, person: &Person) -> Res
     let statement = format!(
         "select source || '/' || event_id from ingest.events where subject = any ($1) and {PRUNABLE}"
     );
-    let names: Vec<String> =
+    let keys: Vec<String> =
         sqlx::query_scalar(AssertSqlSafe(statement)).bind(person.object_ids()).fetch_all(tx).await?;
-    Ok(Ids(names.into_iter().collect()))
+    Ok(Ids(keys.into_iter().collect()))
 }
 
 /// The dead letters to remove, by their bodies or reasons.
-pub(super) async fn letters(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
+pub(super) async fn dead_letters(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
     let statement = format!(
         "select source, event_id, null as subject, reason as note, body from ingest.events
          where state = 'dead' and ({CANDIDATES} or lower(encode(convert_to(reason, 'UTF8'), 'escape')) ~ $1)"
     );
-    let naming = naming(tx, person, statement).await?;
-    Ok(Ids(only_theirs(tx, person, naming).await?))
+    let matched = matching(tx, person, statement).await?;
+    Ok(Ids(only_about_person(tx, person, matched).await?))
 }
 
 /// The events that name the person and are not applied yet: applying them will store the person again.
-pub(super) async fn waiting(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
+pub(super) async fn not_applied(tx: &mut PgConnection, person: &Person) -> Result<Ids, sqlx::Error> {
     let statement = format!(
         "select source, event_id, null as subject, '' as note, body from ingest.events
          where state = 'pending' and {CANDIDATES}"
     );
-    let naming = naming(tx, person, statement).await?;
-    Ok(Ids(naming.into_iter().map(|event| event.name).collect()))
+    let matched = matching(tx, person, statement).await?;
+    Ok(Ids(matched.into_iter().map(|event| event.key).collect()))
 }
 
-async fn naming(
+/// The events that `statement` selects and that name the person.
+async fn matching(
     tx: &mut PgConnection,
     person: &Person,
     statement: String,
-) -> Result<Vec<Naming>, sqlx::Error> {
+) -> Result<Vec<MatchedEvent>, sqlx::Error> {
     let user = person.user_id.map(|id| id.to_string());
     let names = user.as_deref().into_iter().chain(person.customer_ids()).chain(person.followed());
     let mut rows = sqlx::query_as::<_, Row>(AssertSqlSafe(statement)).bind(body::pattern(names)).fetch(tx);
-    let mut naming = Vec::new();
+    let mut matched = Vec::new();
     while let Some(row) = rows.try_next().await? {
-        let mut sight = body::look(person, &row.source, &row.body);
-        sight.names_them |= body::is_named_in(person, &row.note);
-        if sight.names_them {
-            let name = format!("{}/{}", row.source, row.event_id);
-            naming.push(Naming { name, subject: row.subject, sight });
+        let mut scan = body::scan(person, &row.source, &row.body);
+        scan.names_person |= body::is_named_in(person, &row.note);
+        if scan.names_person {
+            let key = format!("{}/{}", row.source, row.event_id);
+            matched.push(MatchedEvent { key, subject: row.subject, scan });
         }
     }
-    Ok(naming)
+    Ok(matched)
 }
 
 /// Those owned by the person, and those without an owner field that name nobody else.
-async fn only_theirs(
+async fn only_about_person(
     tx: &mut PgConnection,
     person: &Person,
-    naming: Vec<Naming>,
+    matched: Vec<MatchedEvent>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
-    let unsaid = || naming.iter().filter(|it| it.sight.whose == Whose::Unsaid);
-    let ids: BTreeSet<Uuid> = unsaid().flat_map(|it| it.sight.others.iter().copied()).collect();
+    let unowned = || matched.iter().filter(|it| it.scan.ownership == Ownership::NotStated);
+    let ids: BTreeSet<Uuid> = unowned().flat_map(|it| it.scan.other_user_ids.iter().copied()).collect();
     let users = users(tx, &ids).await?;
-    let subjects: BTreeSet<&str> = unsaid().filter_map(|it| it.subject.as_deref()).collect();
-    let anothers = of_others(tx, person, &subjects).await?;
-    let names_nobody_else = |it: &Naming| {
-        !it.sight.names_another_customer
-            && it.sight.others.is_disjoint(&users)
-            && it.subject.as_ref().is_none_or(|subject| !anothers.contains(subject))
+    let subjects: BTreeSet<&str> = unowned().filter_map(|it| it.subject.as_deref()).collect();
+    let of_others = objects_of_others(tx, person, &subjects).await?;
+    let names_nobody_else = |it: &MatchedEvent| {
+        !it.scan.names_another_customer
+            && it.scan.other_user_ids.is_disjoint(&users)
+            && it.subject.as_ref().is_none_or(|subject| !of_others.contains(subject))
     };
-    let is_theirs = |it: &Naming| match it.sight.whose {
-        Whose::Theirs => true,
-        Whose::Anothers => false,
-        Whose::Unsaid => names_nobody_else(it),
+    let is_theirs = |it: &MatchedEvent| match it.scan.ownership {
+        Ownership::ThisPerson => true,
+        Ownership::AnotherPerson => false,
+        Ownership::NotStated => names_nobody_else(it),
     };
-    Ok(naming.iter().filter(|it| is_theirs(it)).map(|it| it.name.clone()).collect())
+    Ok(matched.iter().filter(|it| is_theirs(it)).map(|it| it.key.clone()).collect())
 }
 
 /// Which of these are users, existing or deleted.
@@ -125,8 +127,8 @@ async fn users(tx: &mut PgConnection, ids: &BTreeSet<Uuid>) -> Result<BTreeSet<U
 }
 
 /// Those of the objects that, or whose payment, belong to a customer that is not the person's: one with a
-/// user, or with any evidence of an owner.
-async fn of_others(
+/// user, or with any claim or address that could name its owner.
+async fn objects_of_others(
     tx: &mut PgConnection,
     person: &Person,
     subjects: &BTreeSet<&str>,
@@ -157,8 +159,8 @@ async fn of_others(
 }
 
 /// Drops these dead letters; returns how many.
-pub(super) async fn drop_letters(tx: &mut PgConnection, letters: &Ids) -> Result<u64, sqlx::Error> {
-    let pairs = letters.pairs();
+pub(super) async fn drop_dead_letters(tx: &mut PgConnection, dead_letters: &Ids) -> Result<u64, sqlx::Error> {
+    let pairs = dead_letters.pairs();
     let dropped = sqlx::query(
         "delete from ingest.events d using unnest($1::text[], $2::text[]) as n (source, event_id)
          where d.source = n.source and d.event_id = n.event_id and d.state = 'dead'",
@@ -170,20 +172,20 @@ pub(super) async fn drop_letters(tx: &mut PgConnection, letters: &Ids) -> Result
     Ok(dropped.rows_affected())
 }
 
-/// Empties all stored answers of the API: a repeated request only learns that it was executed.
-pub(super) async fn empty_answers(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
+/// Empties all stored responses of the API: a repeated request only learns that it was executed.
+pub(super) async fn empty_api_responses(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query("update ingest.idempotency_keys set body = '{}' where body <> '{}'");
     Ok(emptied.execute(tx).await?.rows_affected())
 }
 
 /// Empties the stored differences of the last comparisons, of all members: the next comparison finds them again.
-pub(super) async fn empty_differences(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
+pub(super) async fn empty_comparisons(tx: &mut PgConnection) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query("update ingest.last_checks set differences = '[]' where differences <> '[]'");
     Ok(emptied.execute(tx).await?.rows_affected())
 }
 
 /// Deletes the saved views of the console that search for a followed address; returns how many.
-pub(super) async fn delete_views(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
+pub(super) async fn delete_saved_views(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let views: Vec<(String, String, String, String)> =
         sqlx::query_as("select actor, list, name, query from ingest.saved_views").fetch_all(&mut *tx).await?;
     let mut deleted = 0;
@@ -200,14 +202,17 @@ pub(super) async fn delete_views(tx: &mut PgConnection, person: &Person) -> Resu
 }
 
 /// Empties the arguments of audit log rows that name a followed address; returns how many.
-pub(super) async fn empty_acts(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
+pub(super) async fn empty_audit_arguments(
+    tx: &mut PgConnection,
+    person: &Person,
+) -> Result<u64, sqlx::Error> {
     let addresses = Person { addresses: person.addresses.clone(), ..Person::default() };
     let acts: Vec<(i64, String)> =
         sqlx::query_as("select id, arguments::text from ingest.audit_log where arguments <> '{}'")
             .fetch_all(&mut *tx)
             .await?;
-    let names_them = |arguments: &str| body::look(&addresses, "", arguments.as_bytes()).names_them;
-    let ids: Vec<i64> = acts.iter().filter(|(_, it)| names_them(it)).map(|(id, _)| *id).collect();
+    let names_person = |arguments: &str| body::scan(&addresses, "", arguments.as_bytes()).names_person;
+    let ids: Vec<i64> = acts.iter().filter(|(_, it)| names_person(it)).map(|(id, _)| *id).collect();
     let emptied = sqlx::query("update ingest.audit_log set arguments = '{}' where id = any ($1)")
         .bind(ids)
         .execute(tx)

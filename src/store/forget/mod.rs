@@ -2,7 +2,7 @@
 //! records stay under the ids of customer and user, which identify nobody any more.
 //!
 //! [`address`] finds the person's own addresses, [`person`] what belongs to them, [`body`] and [`events`] the
-//! events about them and nobody else, [`crm`] the CRM's rows. Together they form the [`List`], which is
+//! events about them and nobody else, [`crm`] the CRM's rows. Together they form the [`ForgetPlan`], which is
 //! shown, confirmed and executed: [`scrub`] and [`crm`] clean what it names. The events lose their bodies as
 //! in pruning, so that the tables stay consistent. The ids of the objects stay in `ingest.forgotten_objects`, so
 //! that nothing is imported from the providers' APIs again.
@@ -11,8 +11,8 @@ mod address;
 mod body;
 mod crm;
 mod events;
-mod list;
 mod person;
+mod plan;
 mod scrub;
 
 use std::collections::BTreeMap;
@@ -31,10 +31,10 @@ use super::tables::Tables;
 use super::{Store, StoreError, forgotten, sms};
 use crate::database;
 
-pub use address::{ListedAddress, Use};
-pub use list::{Ids, List};
+pub use address::{AddressHandling, ListedAddress};
+pub use plan::{ForgetPlan, Ids};
 
-use address::Evidence;
+use address::PersonIdentity;
 use person::Person;
 
 /// The number of rows by action, without zeros.
@@ -49,7 +49,7 @@ pub enum ForgetError {
     /// The address alone does not identify one person.
     #[error("several users have or had this address, name one by the user id: {0}")]
     Ambiguous(String),
-    /// The list is out of date.
+    /// The plan is out of date.
     #[error(
         "what is known of the person has changed since it was listed, nothing was removed: run this again"
     )]
@@ -66,50 +66,50 @@ impl From<sqlx::Error> for ForgetError {
 }
 
 impl Store {
-    /// Lists what is removed when the person of this user id or e-mail address is forgotten; `None` if
+    /// Plans what is removed when the person of this user id or e-mail address is forgotten; `None` if
     /// unknown. Reads every stored body, without holding locks.
-    pub async fn list_to_forget(&self, who: &str) -> Result<Option<List>, ForgetError> {
+    pub async fn plan_forget(&self, who: &str) -> Result<Option<ForgetPlan>, ForgetError> {
         let mut tx = super::reading(&self.pool).await?;
-        let Some(evidence) = Evidence::find(&mut tx, who, self.rules.matching.sso_email).await? else {
+        let Some(identity) = PersonIdentity::find(&mut tx, who, self.rules.matching.sso_email).await? else {
             return Ok(None);
         };
-        let list = List::make(&mut tx, evidence, &self.rules.texting.country_code).await?;
-        Ok(list.knows_anything().then_some(list))
+        let plan = ForgetPlan::build(&mut tx, identity, &self.rules.sms.country_code).await?;
+        Ok((!plan.is_empty()).then_some(plan))
     }
 
-    /// Forgets exactly what is on the list, in one transaction with its row in the audit log.
+    /// Removes exactly what is in the plan, in one transaction with its row in the audit log.
     ///
     /// # Errors
     /// [`ForgetError`]; nothing was changed then.
-    pub async fn forget(&self, list: &List, actor: &str) -> Result<Done, ForgetError> {
+    pub async fn forget(&self, plan: &ForgetPlan, actor: &str) -> Result<Done, ForgetError> {
         let now = self.clock.now();
         let mut tx = database::begin(&self.pool).await?;
         if !locks::prevent_rebuild(&mut tx).await? {
             return Err(ForgetError::RebuildIsRunning);
         }
         locks::lock(&mut tx).await?;
-        if !list.still_holds(&mut tx, &self.rules.texting.country_code).await? {
+        if !plan.is_current(&mut tx, &self.rules.sms.country_code).await? {
             return Err(ForgetError::Changed);
         }
-        let person = &list.person;
+        let person = &plan.person;
         let mut done = Done::new();
-        done.insert("events emptied", prune::empty_these(&mut tx, &list.events.pairs(), now).await?);
+        done.insert("events emptied", prune::empty_these(&mut tx, &plan.events.pairs(), now).await?);
         done.insert("decisions emptied", scrub::matches(&mut tx, person).await?);
         let changed = scrub::facts(&mut tx, person).await?;
         done.insert("facts cleaned", changed.len() as u64);
-        done.insert("claims cleaned", scrub::claims(&mut tx, person).await?);
+        done.insert("claims cleaned", scrub::identity_claims(&mut tx, person).await?);
         done.insert("addresses of customers removed", scrub::emails(&mut tx, person).await?);
-        done.insert("dead letters dropped", events::drop_letters(&mut tx, &list.dead_letters).await?);
-        done.insert("acts emptied", events::empty_acts(&mut tx, person).await?);
-        done.insert("kept answers emptied", events::empty_answers(&mut tx).await?);
-        done.insert("saved views deleted", events::delete_views(&mut tx, person).await?);
-        done.insert("kept differences emptied", events::empty_differences(&mut tx).await?);
+        done.insert("dead letters dropped", events::drop_dead_letters(&mut tx, &plan.dead_letters).await?);
+        done.insert("acts emptied", events::empty_audit_arguments(&mut tx, person).await?);
+        done.insert("kept answers emptied", events::empty_api_responses(&mut tx).await?);
+        done.insert("saved views deleted", events::delete_saved_views(&mut tx, person).await?);
+        done.insert("kept differences emptied", events::empty_comparisons(&mut tx).await?);
         forgotten::remember(&mut tx, &person.object_ids(), now).await?;
         done.insert(
             "reports of messages removed",
-            sms::forget(&mut tx, &list.crm.messages.all(), &list.crm.reports.all(), now).await?,
+            sms::forget(&mut tx, &plan.crm.messages.all(), &plan.crm.reports.all(), now).await?,
         );
-        done.extend(crm::clean(&mut tx, person, &list.crm).await?);
+        done.extend(crm::clean(&mut tx, person, &plan.crm).await?);
         let affected = AffectedRevenue {
             customers_to_match: person.customers.clone(),
             users: person.user_id.into_iter().collect(),

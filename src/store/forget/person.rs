@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
-use super::address::{Evidence, ListedAddress, Use};
+use super::address::{AddressHandling, ListedAddress, PersonIdentity};
 
 /// A person, as known to the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,37 +25,37 @@ const OWNERS: &str =
      from ingest.customers c left join ingest.parked g on g.subject = c.id and g.reason = 'user_gone'";
 
 impl Person {
-    pub async fn of(tx: &mut PgConnection, evidence: &Evidence) -> Result<Self, sqlx::Error> {
-        let mut person = Self { user_id: evidence.user_id, ..Self::default() };
-        let shared = person.shared(tx, &evidence.own).await?;
-        for address in &evidence.own {
-            let (used, because) = match shared.get(address) {
-                Some(others) => (Use::LeftAlone, format!("{others} has it, too")),
-                None => (Use::Followed, "confirmed or named".to_owned()),
+    pub async fn of(tx: &mut PgConnection, identity: &PersonIdentity) -> Result<Self, sqlx::Error> {
+        let mut person = Self { user_id: identity.user_id, ..Self::default() };
+        let shared = person.shared(tx, &identity.own).await?;
+        for address in &identity.own {
+            let (handling, because) = match shared.get(address) {
+                Some(others) => (AddressHandling::LeftAlone, format!("{others} has it, too")),
+                None => (AddressHandling::Followed, "confirmed or named".to_owned()),
             };
-            person.list(address, used, because);
+            person.add_address(address, handling, because);
         }
         person.customers = person.find_customers(tx).await?;
         person.objects = person.find_objects(tx).await?;
-        for address in &evidence.unconfirmed {
-            person.list(address, Use::OwnRows, "never confirmed".to_owned());
+        for address in &identity.unconfirmed {
+            person.add_address(address, AddressHandling::OwnRows, "never confirmed".to_owned());
         }
         for address in person.typed(tx).await? {
-            person.list(&address, Use::OwnRows, "given at Stripe".to_owned());
+            person.add_address(&address, AddressHandling::OwnRows, "given at Stripe".to_owned());
         }
         person.addresses.sort();
         Ok(person)
     }
 
-    fn list(&mut self, address: &str, used: Use, because: String) {
+    fn add_address(&mut self, address: &str, handling: AddressHandling, because: String) {
         if !self.addresses.iter().any(|listed| listed.address == address) {
-            self.addresses.push(ListedAddress { address: address.to_owned(), used, because });
+            self.addresses.push(ListedAddress { address: address.to_owned(), handling, because });
         }
     }
 
     /// The addresses that are followed.
     pub fn followed(&self) -> Vec<&str> {
-        let followed = self.addresses.iter().filter(|listed| listed.used == Use::Followed);
+        let followed = self.addresses.iter().filter(|listed| listed.handling == AddressHandling::Followed);
         followed.map(|listed| listed.address.as_str()).collect()
     }
 

@@ -57,8 +57,8 @@ pub(super) async fn facts(
     rows.iter().map(changed).collect()
 }
 
-/// References and metadata that are no user id; returns how many claims had any.
-pub(super) async fn claims(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
+/// Removes references and metadata that are no user id; returns how many identity claims had any.
+pub(super) async fn identity_claims(tx: &mut PgConnection, person: &Person) -> Result<u64, sqlx::Error> {
     let statement = format!(
         "with cleaned as (
              select object_id, strength, array(select it from unnest(claimed_users) with ordinality as u (it, n)

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor as _, FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Counts, Rebuild, RebuildError, begin_shadow, follow, rows, scope, totals};
+use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, rows, subset, totals};
 use crate::project::supabase::ActivityTables;
 use crate::project::supabase::tables::Metric;
 use crate::store::events::uncounted;
@@ -15,8 +15,7 @@ use crate::store::{Rules, sms};
 
 /// A row that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromRow, utoipa::ToSchema)]
-#[schema(as = RowDifference)]
-pub struct Difference {
+pub struct RowDifference {
     /// The place among the differences found.
     #[serde(skip)]
     pub id: i64,
@@ -49,8 +48,8 @@ impl Rebuild {
         let (now, since) = (self.clock().now(), self.since);
         // An event and what it changed are committed together, so any snapshot holds both or neither.
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
-        follow::all(&mut tx, &self.store.rules, since, now).await?;
-        find_settled(&mut tx, &self.store.rules, now).await?;
+        catch_up::all(&mut tx, &self.store.rules, since, now).await?;
+        find_lasting(&mut tx, &self.store.rules, now).await?;
         let counts = count(&mut tx).await?;
         tx.commit().await?;
         Ok(counts)
@@ -60,8 +59,8 @@ impl Rebuild {
     ///
     /// # Errors
     /// [`RebuildError`]
-    pub async fn differences(&mut self, after: i64, limit: i64) -> Result<Vec<Difference>, RebuildError> {
-        let differences: Vec<Difference> = sqlx::query_as(
+    pub async fn differences(&mut self, after: i64, limit: i64) -> Result<Vec<RowDifference>, RebuildError> {
+        let differences: Vec<RowDifference> = sqlx::query_as(
             "select id, relation, key, before, after from ingest_rebuild.differences
              where id > $1 order by id limit $2",
         )
@@ -69,12 +68,12 @@ impl Rebuild {
         .bind(limit)
         .fetch_all(&mut self.connection)
         .await?;
-        Ok(differences.into_iter().map(Difference::without_what_is_equal).collect())
+        Ok(differences.into_iter().map(RowDifference::without_equal_columns).collect())
     }
 }
 
-impl Difference {
-    fn without_what_is_equal(mut self) -> Self {
+impl RowDifference {
+    fn without_equal_columns(mut self) -> Self {
         if let (Some(before), Some(after)) = (&mut self.before, &mut self.after) {
             before.retain(|column, value| after.get(column) != Some(value));
             after.retain(|column, _| before.contains_key(column));
@@ -85,7 +84,7 @@ impl Difference {
 
 /// Finds the differences. Those that are new since the last comparison may come from what changed without an
 /// event after their rows were derived (a tier, a user, the clock): these rows are derived once more.
-pub(super) async fn find_settled(
+pub(super) async fn find_lasting(
     tx: &mut PgConnection,
     rules: &Rules,
     now: OffsetDateTime,
@@ -93,7 +92,7 @@ pub(super) async fn find_settled(
     find(tx, rules).await?;
     let (customers, users) = suspects(tx).await?;
     if !customers.is_empty() || !users.is_empty() {
-        follow::again(tx, Tables::Shadow, rules, now, customers, users).await?;
+        catch_up::rederive(tx, Tables::Shadow, rules, now, customers, users).await?;
         find(tx, rules).await?;
     }
     tx.execute(
@@ -108,17 +107,17 @@ async fn find(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     align(tx).await?;
     leave_to_the_application(tx, &rules.decoding.tables).await?;
     tx.execute("truncate differences").await?;
-    let is_part: bool = sqlx::query_scalar("select exists (select from scope)").fetch_one(&mut *tx).await?;
+    let is_subset: bool = sqlx::query_scalar("select exists (select from scope)").fetch_one(&mut *tx).await?;
     for table in &TABLES {
-        let live = if is_part { rows::of_part(table) } else { rows::all(table) };
+        let live = if is_subset { rows::of_subset(table) } else { rows::all(table) };
         tx.execute(AssertSqlSafe(statement(table, &live))).await?;
     }
     uncounted::compare_flags(tx).await?;
     sms::compare(tx).await?;
-    if !is_part {
+    if !is_subset {
         totals::compare(tx).await?;
     }
-    scope::keep(tx).await
+    subset::retain_differences(tx).await
 }
 
 /// How many rows differ.

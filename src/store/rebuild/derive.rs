@@ -1,11 +1,11 @@
-//! The second part: everything that is derived from the facts, for every customer, then for every user who
+//! The second step: everything that is derived from the facts, for every customer, then for every user who
 //! has none.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::follow::whole;
+use super::catch_up::whole_customers;
 use super::{Rebuild, RebuildError, begin_shadow, shadow};
 use crate::store::Rules;
 use crate::store::affected::AffectedRevenue;
@@ -34,12 +34,12 @@ impl Rebuild {
     pub async fn derive_customers(&mut self) -> Result<usize, RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let count = page_of_customers(&mut tx, &mut self.last.0, &self.store.rules, now).await?;
+        let count = derive_customers_after(&mut tx, &mut self.last_customer, &self.store.rules, now).await?;
         tx.commit().await?;
         Ok(count)
     }
 
-    /// Finds the users that are known by something else than a customer; returns how many there are.
+    /// Finds the users without a customer; returns how many there are.
     ///
     /// # Errors
     /// [`RebuildError`]
@@ -58,7 +58,7 @@ impl Rebuild {
     pub async fn derive_users(&mut self) -> Result<usize, RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let count = page_of_users(&mut tx, &mut self.last.1, &self.store.rules, now).await?;
+        let count = derive_users_after(&mut tx, &mut self.last_user, &self.store.rules, now).await?;
         tx.commit().await?;
         Ok(count)
     }
@@ -77,12 +77,12 @@ pub(super) async fn find_customers_in(tx: &mut PgConnection) -> Result<u64, sqlx
     )
     .execute(&mut *tx)
     .await?;
-    adopt_unknown_subscriptions(tx).await?;
+    copy_unreported_subscriptions(tx).await?;
     Ok(found.rows_affected())
 }
 
-/// The next page of the customers found, after the `last` one; how many.
-pub(super) async fn page_of_customers(
+/// Derives the next page of the customers found, after the `last` one; returns how many.
+pub(super) async fn derive_customers_after(
     tx: &mut PgConnection,
     last: &mut String,
     rules: &Rules,
@@ -96,7 +96,7 @@ pub(super) async fn page_of_customers(
             .await?;
     let Some(end) = page.last() else { return Ok(0) };
     last.clone_from(end);
-    derive::derive(tx, Tables::Shadow, whole(&page), rules, now).await?;
+    derive::derive(tx, Tables::Shadow, whole_customers(&page), rules, now).await?;
     Ok(page.len())
 }
 
@@ -122,8 +122,8 @@ pub(super) async fn find_users_in(tx: &mut PgConnection) -> Result<u64, sqlx::Er
     Ok(found.rows_affected())
 }
 
-/// The next page of the users found, after the `last` one; how many.
-pub(super) async fn page_of_users(
+/// Derives the next page of the users found, after the `last` one; returns how many.
+pub(super) async fn derive_users_after(
     tx: &mut PgConnection,
     last: &mut Uuid,
     rules: &Rules,
@@ -142,9 +142,9 @@ pub(super) async fn page_of_users(
     Ok(count)
 }
 
-/// Subscriptions known only from a row that existed before memberflow: payments point to it, so
-/// the shadow needs it, too.
-async fn adopt_unknown_subscriptions(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Copies subscriptions that are known only from a pre-existing row: payments reference it, so the shadow tables
+/// need it too.
+async fn copy_unreported_subscriptions(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into customer_subscriptions
              (id, user_id, membership_tier_id, stripe_customer_id, stripe_subscription_id)

@@ -1,24 +1,24 @@
 //! A rebuild: everything derived again from the inbox, in shadow tables, by the code that
 //! derives the live ones; then the two are compared, and the live ones made equal where they are not.
 //!
-//! A replay does the same for a [`part`] of the tables at a time, with the events about that part alone.
+//! A [`replay`] does the same for one [`subset`] of the rows at a time, with the events about that subset alone.
 //!
 //! A rebuild works on a connection of its own and in pages, without the projection's lock, while events keep
-//! coming. [`resolve`] makes the facts of all events and [`mod@derive`] everything else; [`follow`] takes what
-//! has come meanwhile; [`compare`] finds each differing row and [`repair`] fixes it. Until the one
+//! coming. [`resolve`] makes the facts of all events and [`mod@derive`] everything else; [`catch_up`] applies
+//! what came meanwhile; [`compare`] finds each differing row and [`repair`] fixes it. Until the one
 //! transaction that fixes, a rebuild writes nothing but its own schema: it can end at any moment.
 
+mod catch_up;
 mod compare;
 mod derive;
-mod follow;
-mod part;
 mod repair;
+mod replay;
 mod resolve;
 mod rows;
-mod scope;
 mod seed;
 mod selection;
 mod shadow;
+mod subset;
 mod totals;
 
 use std::collections::BTreeMap;
@@ -27,13 +27,14 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use time::OffsetDateTime;
 
+use super::events::EventKey;
 use super::locks::REBUILD_LOCK;
 use super::tables::Tables;
 use super::{Rules, Store, StoreError};
 use crate::clock::Clock;
 
-pub use compare::Difference;
-pub use part::{Part, Parts};
+pub use compare::RowDifference;
+pub use replay::{ReplayQueue, SubsetReport};
 pub use selection::Selection;
 
 /// How long to wait for a rebuild that has just been killed: its backend notices within a second or two.
@@ -41,7 +42,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_RETRY: Duration = Duration::from_millis(200);
 
 /// Hosts' clocks may differ by this much and a batch may wait this long for a connection, and no event is
-/// missed. More only costs reading more of the inbox's newest names.
+/// missed. More only costs reading the keys of more events.
 const CLOCK_MARGIN: time::Duration = time::Duration::minutes(10);
 
 /// Why a rebuild ended.
@@ -50,7 +51,7 @@ pub enum RebuildError {
     /// There can be one at a time.
     #[error("another rebuild is under way: wait until it has ended")]
     AnotherIsRunning,
-    /// No stored event belongs to the requested part.
+    /// No stored event is selected.
     #[error("no event in the inbox is among the selected ones: `memberflow events list` shows what there is")]
     NothingSelected,
     /// The database is away or refuses. Nothing in the live tables was changed.
@@ -71,12 +72,14 @@ pub struct Rebuild {
     store: Store,
     /// Every event that was not to be seen when this began is applied at this moment or later.
     since: OffsetDateTime,
-    /// The name of the last event resolved.
-    position: (String, String),
+    /// The last event resolved.
+    last_event: EventKey,
     /// The pages of events resolved.
     pages: u32,
-    /// The last customer and the last user derived.
-    last: (String, uuid::Uuid),
+    /// The last customer derived.
+    last_customer: String,
+    /// The last user derived.
+    last_user: uuid::Uuid,
 }
 
 impl Rebuild {
@@ -88,7 +91,7 @@ impl Rebuild {
         let mut rebuild = Self::on_empty_tables(store).await?;
         rebuild.since -= oldest_transaction(&mut rebuild.connection).await?;
         shadow::copy_users(&mut rebuild.connection).await?;
-        seed::plant(&mut rebuild.connection, &store.rules).await?;
+        seed::seed(&mut rebuild.connection, &store.rules).await?;
         Ok(rebuild)
     }
 
@@ -99,9 +102,10 @@ impl Rebuild {
             connection,
             store: store.clone(),
             since: store.clock.now() - CLOCK_MARGIN,
-            position: Default::default(),
+            last_event: EventKey::default(),
             pages: 0,
-            last: Default::default(),
+            last_customer: String::new(),
+            last_user: uuid::Uuid::nil(),
         })
     }
 

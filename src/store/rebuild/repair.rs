@@ -6,15 +6,15 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Counts, Rebuild, RebuildError, begin_shadow, compare, follow, totals};
+use super::{Counts, Rebuild, RebuildError, begin_shadow, catch_up, compare, totals};
 use crate::store::audit::{self, Act};
 use crate::store::events::uncounted;
 use crate::store::tables::{Derived, LEDGER, SHADOW, TABLES, Tables};
-use crate::store::{Rules, Texting, locks, sms};
+use crate::store::{Rules, SmsSettings, locks, sms};
 
-/// Events that may be left to resolve under the lock.
-const FEW: usize = 500;
-/// How often what has come meanwhile is taken before the lock; what still comes then is left for it.
+/// Fewer new events than this are left to resolve under the lock.
+const LEFT_FOR_LOCK: usize = 500;
+/// How often to catch up before the lock; what comes later is resolved under it.
 const ROUNDS: usize = 20;
 
 impl Rebuild {
@@ -26,7 +26,7 @@ impl Rebuild {
     pub async fn repair(&mut self, actor: &str, act: &str, arguments: Value) -> Result<Counts, RebuildError> {
         self.store.recompute_due().await?;
         for _ in 0..ROUNDS {
-            if self.follow().await? < FEW {
+            if self.catch_up().await? < LEFT_FOR_LOCK {
                 break;
             }
         }
@@ -36,7 +36,7 @@ impl Rebuild {
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
         locks::lock(&mut tx).await?;
         Tables::Shadow.set_search_path(&mut tx).await?;
-        follow::all(&mut tx, &rules, since, now).await?;
+        catch_up::all(&mut tx, &rules, since, now).await?;
         let counts = fix(&mut tx, &rules, now).await?;
         let outcome = json!({"differing": counts});
         audit::record(&mut tx, Act { actor, act, arguments, outcome }, now).await?;
@@ -48,7 +48,7 @@ impl Rebuild {
     async fn compare_ahead(&mut self) -> Result<(), RebuildError> {
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin isolation level repeatable read").await?;
-        compare::find_settled(&mut tx, &self.store.rules, now).await?;
+        compare::find_lasting(&mut tx, &self.store.rules, now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -60,18 +60,22 @@ pub(super) async fn fix(
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Counts, sqlx::Error> {
-    compare::find_settled(tx, rules, now).await?;
+    compare::find_lasting(tx, rules, now).await?;
     let counts = compare::count(tx).await?;
-    write(tx, &rules.texting, now).await?;
-    let again = to_derive(tx).await?;
+    write(tx, &rules.sms, now).await?;
+    let customers = to_rederive(tx).await?;
     let users = with_other_revenue(tx).await?;
     Tables::Live.set_search_path(tx).await?;
     assign_ledger(tx).await?;
-    follow::again(tx, Tables::Live, rules, now, again, users).await?;
+    catch_up::rederive(tx, Tables::Live, rules, now, customers, users).await?;
     Ok(counts)
 }
 
-async fn write(tx: &mut PgConnection, texting: &Texting, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+async fn write(
+    tx: &mut PgConnection,
+    settings: &SmsSettings,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
     tx.execute("analyze differences").await?;
     let written = || TABLES.iter().filter(|table| table.name != LEDGER);
     for table in written().rev() {
@@ -85,7 +89,7 @@ async fn write(tx: &mut PgConnection, texting: &Texting, now: OffsetDateTime) ->
     }
     uncounted::repair_flags(tx).await?;
     totals::repair(tx).await?;
-    sms::repair(tx, texting, now).await
+    sms::repair(tx, settings, now).await
 }
 
 /// "The row `alias` differs, and `this`."
@@ -147,7 +151,7 @@ fn upsert(table: &Derived) -> String {
 /// Customers that are derived once more in the live tables: those whose ledger differs, so that what was
 /// believed is superseded and not overwritten; and those that the shadow gave to a user for their address and
 /// the live tables did not, so that the match is kept as an event like any other.
-async fn to_derive(tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+async fn to_rederive(tx: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select key ->> 'customer_id' from differences where relation = 'public.mrr_movements'
          union

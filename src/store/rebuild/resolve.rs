@@ -1,4 +1,4 @@
-//! The first part: the facts of all events that were applied, page by page, in the order of the events' names.
+//! The first step: the facts of all events that were applied, page by page, in the order of the events' keys.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -12,28 +12,25 @@ use crate::store::affected::Affected;
 use crate::store::apply;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
 use crate::store::derive::money;
-use crate::store::events::{self, AppliedEvent, uncounted};
+use crate::store::events::{self, AppliedEvent, EventKey, uncounted};
 use crate::store::parked::{self, Checked};
 
 /// Events in a page. Their bodies are in memory at once.
 const PAGE: i64 = 1000;
-/// The same of events of our own.
-const PAGE_OF_OUR_OWN: usize = 20;
+/// Internal events in a page: each may report a thousand rows.
+const INTERNAL_PAGE: usize = 20;
 
-/// The source and the id of an event.
-pub(super) type EventName = (String, String);
-
-/// What became of a page.
+/// The outcome of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
     /// Events in it.
     pub events: usize,
-    /// Events that can't be read (any more): passed over, as at a delivery.
+    /// Events that can't be decoded (any more): skipped.
     pub unreadable: usize,
 }
 
 impl Rebuild {
-    /// How many events there are to resolve, and how many whose bodies were pruned: their facts stand.
+    /// How many events there are to resolve, and how many whose bodies were pruned: their facts are used as they are.
     ///
     /// # Errors
     /// [`RebuildError`]
@@ -54,12 +51,12 @@ impl Rebuild {
     pub async fn resolve_page(&mut self) -> Result<Resolved, RebuildError> {
         let (now, since) = (self.clock().now(), self.since);
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let page = events::page(&mut tx, &self.position, PAGE).await?;
+        let page = events::page(&mut tx, &self.last_event, PAGE).await?;
         let Some(last) = page.last() else { return Ok(Resolved::default()) };
-        self.position = (last.envelope.source.as_str().to_owned(), last.envelope.event_id.clone());
-        note(&mut tx, &page, since).await?;
+        self.last_event = EventKey::from(&last.envelope);
+        record_recent(&mut tx, &page, since).await?;
         let page: Vec<Envelope> = page.into_iter().map(|event| event.envelope).collect();
-        let resolved = page_of(&mut tx, &page, None, &self.store.rules, now).await?;
+        let resolved = resolve_and_park(&mut tx, &page, None, &self.store.rules, now).await?;
         tx.commit().await?;
         self.pages += 1;
         // As the tables grow, not as often as they do.
@@ -69,29 +66,29 @@ impl Rebuild {
         Ok(resolved)
     }
 
-    /// After the last page: what depends on all of them.
+    /// Computes what depends on all events, after the last page.
     ///
     /// # Errors
     /// [`RebuildError`]
-    pub async fn add_up(&mut self) -> Result<(), RebuildError> {
+    pub async fn finish_resolving(&mut self) -> Result<(), RebuildError> {
         shadow::analyze(&mut self.connection).await?;
         let now = self.clock().now();
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        add_up_in(&mut tx, now).await?;
+        finish_resolving_in(&mut tx, now).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// Resolves `events` as a page, and of their reports only those about these `names`, if there are any.
-pub(super) async fn page_of(
+/// Resolves `events` and parks the objects that they leave without a state. `ids`: only what is about these.
+pub(super) async fn resolve_and_park(
     tx: &mut PgConnection,
     events: &[Envelope],
-    names: Option<&HashSet<String>>,
+    ids: Option<&HashSet<String>>,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<Resolved, sqlx::Error> {
-    let (affected, unreadable) = events_of(tx, events, names, rules, now).await?;
+    let (affected, unreadable) = resolve_events(tx, events, ids, rules, now).await?;
     let thin: BTreeSet<String> =
         affected.revenue.parked.iter().map(|parked| parked.subject.clone()).collect();
     let checked = Checked { objects: thin, ..Checked::default() };
@@ -99,9 +96,12 @@ pub(super) async fn page_of(
     Ok(Resolved { events: events.len(), unreadable })
 }
 
-/// What depends on all events that were resolved.
-pub(super) async fn add_up_in(tx: &mut PgConnection, now: OffsetDateTime) -> Result<(), sqlx::Error> {
-    money::add_up(tx).await?;
+/// Computes what depends on all resolved events: the customers' sums, and which objects are parked without a state.
+pub(super) async fn finish_resolving_in(
+    tx: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    money::sum_payments(tx).await?;
     // An object that came without its state was checked before all events about it were resolved.
     let objects: BTreeSet<String> =
         sqlx::query_scalar("select subject from parked").fetch_all(&mut *tx).await?.into_iter().collect();
@@ -110,20 +110,21 @@ pub(super) async fn add_up_in(tx: &mut PgConnection, now: OffsetDateTime) -> Res
     parked::replace(tx, &checked, &thin, now).await
 }
 
-/// These events in pages of as many as are in memory at once: few of our own, each of which may report a thousand rows.
-pub(super) fn in_pages(names: &[EventName]) -> Vec<Vec<EventName>> {
-    let (own, others): (Vec<_>, Vec<_>) =
-        names.iter().cloned().partition(|(source, _)| source == Source::Internal.as_str());
+/// Splits events into pages that are in memory at once: smaller ones of internal events.
+pub(super) fn in_pages(events: &[EventKey]) -> Vec<Vec<EventKey>> {
+    let (internal, others): (Vec<_>, Vec<_>) =
+        events.iter().cloned().partition(|key| key.source == Source::Internal.as_str());
     #[expect(clippy::cast_possible_truncation, reason = "a constant")]
     let others = others.chunks(PAGE as usize).map(<[_]>::to_vec);
-    own.chunks(PAGE_OF_OUR_OWN).map(<[_]>::to_vec).chain(others).collect()
+    internal.chunks(INTERNAL_PAGE).map(<[_]>::to_vec).chain(others).collect()
 }
 
-/// Resolves `events` in the shadow tables. Those that were resolved before change nothing.
-pub(super) async fn events_of(
+/// Resolves `events` in the shadow tables. Those that were resolved before change nothing. Returns what they affect, and
+/// how many could not be decoded. `ids`: only what is about these.
+pub(super) async fn resolve_events(
     tx: &mut PgConnection,
     events: &[Envelope],
-    names: Option<&HashSet<String>>,
+    ids: Option<&HashSet<String>>,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<(Affected, usize), sqlx::Error> {
@@ -131,29 +132,29 @@ pub(super) async fn events_of(
     uncounted::record_flags(tx, &events, &dead).await?;
     let unreadable = dead.len();
     let mut batch = DecodedBatch::sort(events);
-    if let Some(names) = names {
-        batch.retain(names);
+    if let Some(ids) = ids {
+        batch.retain(ids);
     }
     sqlx::query("insert into seen_users (id) select unnest($1::uuid[]) on conflict do nothing")
-        .bind(batch.named().into_iter().collect::<Vec<_>>())
+        .bind(batch.named_users().into_iter().collect::<Vec<_>>())
         .execute(&mut *tx)
         .await?;
     Ok((apply::resolve(tx, batch, rules, now).await?, unreadable))
 }
 
-/// Notes the newest events of the page: among those applied as late there are others still to come.
-async fn note(
+/// Records the events of the page that were applied since the rebuild began: catching up skips them.
+async fn record_recent(
     tx: &mut PgConnection,
     page: &[AppliedEvent],
     since: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let new = || page.iter().filter(|event| event.applied_at >= since).map(|event| &event.envelope);
+    let recent = || page.iter().filter(|event| event.applied_at >= since).map(|event| &event.envelope);
     sqlx::query(
         "insert into resolved (source, event_id) select * from unnest($1::text[], $2::text[])
          on conflict do nothing",
     )
-    .bind(new().map(|envelope| envelope.source.as_str()).collect::<Vec<_>>())
-    .bind(new().map(|envelope| envelope.event_id.as_str()).collect::<Vec<_>>())
+    .bind(recent().map(|envelope| envelope.source.as_str()).collect::<Vec<_>>())
+    .bind(recent().map(|envelope| envelope.event_id.as_str()).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

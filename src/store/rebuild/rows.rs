@@ -1,4 +1,4 @@
-//! Which live rows are compared with those that were derived: all of a table, or those of a part, found by index.
+//! Which live rows are compared with those that were derived: all of a table, or those of a subset, found by index.
 
 use crate::store::tables::Derived;
 
@@ -7,8 +7,8 @@ pub(super) fn all(table: &Derived) -> String {
     format!("select * from {} where {}", table.live(), table.only)
 }
 
-/// Those of a part: the counterparts of the rows that were derived, and what else belongs to the part's names.
-pub(super) fn of_part(table: &Derived) -> String {
+/// Those of the subset: the counterparts of the rows that were derived, and what else belongs to the subset's ids.
+pub(super) fn of_subset(table: &Derived) -> String {
     let Derived { name, key, only, .. } = table;
     let live = table.live();
     let same_row: Vec<_> = key.iter().map(|column| format!("l.{column} = d.{column}")).collect();
@@ -23,16 +23,16 @@ pub(super) fn of_part(table: &Derived) -> String {
                  select l.ctid from {live} l where {belongs} offset 0) l"
         )
     });
-    let places: Vec<_> = std::iter::once(counterparts).chain(belonging).collect();
-    format!("select * from {live} where ctid = any(array({})) and {only}", places.join(" union "))
+    let found: Vec<_> = std::iter::once(counterparts).chain(belonging).collect();
+    format!("select * from {live} where ctid = any(array({})) and {only}", found.join(" union "))
 }
 
-/// How a row `l` belongs to a name `s`, as far as there is an index of it.
+/// How a row `l` belongs to an id `s` of the subset, as far as there is an index.
 fn belonging(table: &Derived) -> &'static [&'static str] {
     match table.name {
         "stripe_facts" | "payments" => &["l.id = s.name", "l.customer_id = s.name"],
         "stripe_versions" => &["l.id = s.name"],
-        // What depends on a price or a coupon may belong to other parts.
+        // What depends on a price or a coupon may belong to other subsets.
         "stripe_links" => &["l.id = s.name and exists (select from scope o where o.name = l.other)"],
         "claims" | "customer_emails" => &["l.object_id = s.name", "l.customer_id = s.name"],
         "customers" => &["l.id = s.name", "l.user_id = s.id"],

@@ -1,6 +1,6 @@
-//! What a rebuild can't derive again: facts of objects that some event reported whose body was pruned. They are
-//! copied as they are, with what depends on them, before the events that still have their bodies are resolved;
-//! those then change nothing that they had not changed before.
+//! Seeds the shadow tables with what a rebuild cannot derive again: facts of objects that an event with a pruned body
+//! reported. They are copied as they are, with what depends on them, before the events that still have their bodies
+//! are resolved; those then change nothing that they had not changed before.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ use crate::store::{Rules, sms};
 /// Facts that are in memory at once.
 const PAGE: i64 = 1000;
 
-/// Plants the facts. Where nothing was pruned there are none.
-pub(super) async fn plant(connection: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
+/// Seeds the facts of all pruned events. Does nothing if nothing was pruned.
+pub(super) async fn seed(connection: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     if !is_any_pruned(connection).await? {
         return Ok(());
     }
@@ -28,21 +28,21 @@ pub(super) async fn plant(connection: &mut PgConnection, rules: &Rules) -> Resul
     tx.commit().await?;
     shadow::analyze(connection).await?;
     let mut tx = begin_shadow(connection, "begin").await?;
-    plant_payments(&mut tx).await?;
-    plant_activity(&mut tx, rules).await?;
-    plant_consents(&mut tx).await?;
+    seed_payments(&mut tx).await?;
+    seed_activity(&mut tx, rules).await?;
+    seed_consents(&mut tx).await?;
     tx.commit().await
 }
 
-/// Plants those of a part; returns how many of the events about it were pruned.
-pub(super) async fn plant_part(tx: &mut PgConnection, rules: &Rules) -> Result<u64, sqlx::Error> {
+/// Seeds the facts of the subset in `scope`; returns how many of the events about it were pruned.
+pub(super) async fn seed_subset(tx: &mut PgConnection, rules: &Rules) -> Result<u64, sqlx::Error> {
     if !is_any_pruned(tx).await? {
         return Ok(0);
     }
-    tx.execute(AssertSqlSafe(copy(&PART))).await?;
-    plant_payments(tx).await?;
-    plant_activity(tx, rules).await?;
-    plant_consents(tx).await?;
+    tx.execute(AssertSqlSafe(copy(&SUBSET))).await?;
+    seed_payments(tx).await?;
+    seed_activity(tx, rules).await?;
+    seed_consents(tx).await?;
     let pruned: i64 = sqlx::query_scalar(
         "select count(*) from scope s cross join lateral (
              select from ingest.events e where e.subject = s.name and e.pruned_at is not null offset 0) e",
@@ -52,16 +52,16 @@ pub(super) async fn plant_part(tx: &mut PgConnection, rules: &Rules) -> Result<u
     Ok(pruned.unsigned_abs())
 }
 
-/// Plants prices, coupons or discounts that others depend on.
-pub(super) async fn plant_objects(tx: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
+/// Seeds prices, coupons or discounts that others depend on.
+pub(super) async fn seed_objects(tx: &mut PgConnection, ids: &[String]) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "with planted as (
+        "with seeded as (
              select u.id from unnest($1::text[]) as u (id) where exists (
                  select from ingest.events e where e.subject = u.id and e.pruned_at is not null)
          ), facts as (
-             insert into stripe_facts select f.* from planted join ingest.stripe_facts f using (id)
+             insert into stripe_facts select f.* from seeded join ingest.stripe_facts f using (id)
          )
-         insert into stripe_versions select v.* from planted join ingest.stripe_versions v using (id)",
+         insert into stripe_versions select v.* from seeded join ingest.stripe_versions v using (id)",
     )
     .bind(ids)
     .execute(tx)
@@ -89,7 +89,7 @@ const ALL: Copied = Copied {
     users: "true",
 };
 
-const PART: Copied = Copied {
+const SUBSET: Copied = Copied {
     subjects:
         "select distinct e.subject from scope s cross join lateral (
                    select e.subject from ingest.events e
@@ -126,7 +126,8 @@ fn copy(Copied { subjects, logins, users }: &Copied) -> String {
     )
 }
 
-async fn plant_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Computes the payments of the copied facts.
+async fn seed_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     let mut last = String::new();
     loop {
         let page: Vec<(String, Json<StripeObject>)> =
@@ -137,14 +138,14 @@ async fn plant_payments(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
                 .await?;
         let Some((end, _)) = page.last() else { return Ok(()) };
         last.clone_from(end);
-        let planted = page.into_iter().map(|(id, Json(after))| (id, Changed { before: None, after }));
-        payments::resolve(tx, &planted.collect()).await?;
+        let seeded = page.into_iter().map(|(id, Json(after))| (id, Changed { before: None, after }));
+        payments::resolve(tx, &seeded.collect()).await?;
     }
 }
 
-/// The results of the numbers in the ledger that was copied. They are not copied with it, or no comparison would find a
-/// wrong one.
-async fn plant_consents(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Computes the consents of the numbers in the copied ledger. They are not copied, or no comparison would find a wrong
+/// one.
+async fn seed_consents(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     let mut last = String::new();
     loop {
         let numbers: Vec<String> = sqlx::query_scalar(
@@ -156,7 +157,7 @@ async fn plant_consents(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         .await?;
         let Some(end) = numbers.last() else { return Ok(()) };
         last.clone_from(end);
-        sms::answer(tx, &numbers).await?;
+        sms::update_consents(tx, &numbers).await?;
     }
 }
 
@@ -176,7 +177,8 @@ impl From<RowFact> for Row {
     }
 }
 
-async fn plant_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
+/// Counts the copied facts about rows.
+async fn seed_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx::Error> {
     let mut last = (String::new(), String::new());
     loop {
         let page: Vec<RowFact> = sqlx::query_as(
@@ -190,7 +192,7 @@ async fn plant_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx
         .await?;
         let Some(end) = page.last() else { return Ok(()) };
         last = (end.relation.clone(), end.row_id.clone());
-        let planted: BTreeMap<String, Changed<Row>> = page
+        let seeded: BTreeMap<String, Changed<Row>> = page
             .into_iter()
             .map(|fact| {
                 let after = Row::from(fact);
@@ -198,7 +200,7 @@ async fn plant_activity(tx: &mut PgConnection, rules: &Rules) -> Result<(), sqlx
             })
             .collect();
         let mut differences = activity::Differences::new();
-        activity::count_rows(&planted, &rules.decoding.tables, &mut differences);
+        activity::count_rows(&seeded, &rules.decoding.tables, &mut differences);
         activity::write(tx, &differences).await?;
     }
 }

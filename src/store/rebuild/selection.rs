@@ -1,22 +1,22 @@
-//! The events that somebody chooses to apply again.
+//! The events that an operator selects to apply again.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::envelope::Source;
 use crate::store::Rules;
 use crate::store::decoded_batch::{Decoded, DecodedBatch, decode_all};
-use crate::store::events;
+use crate::store::events::{self, EventKey};
 use crate::store::tables::Tables;
 
-/// Which events of the inbox; all of what is said must hold.
+/// Which events of the inbox: those that meet all conditions.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Selection {
-    /// These, by the provider's names.
+    /// These ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
     /// Of this type.
@@ -36,10 +36,16 @@ pub struct Selection {
     pub until: Option<OffsetDateTime>,
 }
 
-/// The source and name of an event, and the object that it is about.
-pub(super) type Chosen = (String, String, Option<String>);
+/// An event that was selected.
+#[derive(Debug, FromRow)]
+pub(super) struct SelectedEvent {
+    #[sqlx(flatten)]
+    pub key: EventKey,
+    /// The object that it is about.
+    pub subject: Option<String>,
+}
 
-/// The conditions of a selection that need only the stored events, in SQL over them; binds $1 to $4, and the names of all sources.
+/// The conditions of a selection that need only the stored events, in SQL; binds $1 to $4, and all sources as $5.
 macro_rules! selected {
     () => {
         "i.state = 'applied'
@@ -50,19 +56,19 @@ macro_rules! selected {
 }
 
 impl Selection {
-    /// Whether it leaves none out.
+    /// Whether it has no condition.
     #[must_use]
     pub const fn is_everything(&self) -> bool {
         self.ids.is_empty()
             && self.event_type.is_none()
             && self.since.is_none()
             && self.until.is_none()
-            && !self.is_of_somebody()
+            && !self.is_of_one_owner()
     }
 
-    /// Whether it is about one customer or member: few events, however many there are.
+    /// Whether it is about one customer or member: these have few events, however many there are.
     #[must_use]
-    pub const fn is_of_somebody(&self) -> bool {
+    pub const fn is_of_one_owner(&self) -> bool {
         self.customer.is_some() || self.member.is_some()
     }
 
@@ -87,15 +93,15 @@ impl Selection {
             .await
     }
 
-    /// The customer and the member that it is about.
-    pub(super) fn somebody(&self) -> impl Iterator<Item = String> {
+    /// The ids of the customer and of the member that it is about.
+    pub(super) fn owner_ids(&self) -> impl Iterator<Item = String> {
         self.customer.iter().cloned().chain(self.member.map(|id| id.to_string()))
     }
 
-    /// The names of the events. Whose each object is, the live tables know.
-    pub(super) async fn choose(&self, tx: &mut PgConnection) -> Result<Vec<Chosen>, sqlx::Error> {
+    /// Finds the events; the live tables say who owns each object.
+    pub(super) async fn find(&self, tx: &mut PgConnection) -> Result<Vec<SelectedEvent>, sqlx::Error> {
         Tables::Live.set_search_path(&mut *tx).await?;
-        let statement = if self.is_of_somebody() { OF_SOMEBODY } else { CHOSEN };
+        let statement = if self.is_of_one_owner() { OF_ONE_OWNER } else { SELECTED };
         let sources = Source::ALL.map(Source::as_str);
         let mut query = sqlx::query_as(statement)
             .bind(&self.ids)
@@ -103,18 +109,18 @@ impl Selection {
             .bind(self.since)
             .bind(self.until)
             .bind(sources.as_slice());
-        if self.is_of_somebody() {
+        if self.is_of_one_owner() {
             query = query.bind(&self.customer).bind(self.member);
         }
         query.fetch_all(tx).await
     }
 }
 
-const CHOSEN: &str =
+const SELECTED: &str =
     concat!("select i.source, i.event_id, i.subject from ingest.events i where ", selected!());
 
-/// Objects are somebody's by any table that says so, for one of them may have lost it.
-const OF_SOMEBODY: &str = concat!(
+/// An object has the owner that any table names: one of them may have lost it.
+const OF_ONE_OWNER: &str = concat!(
     "with owned (id) as (
          select $6 where $6 is not null
          union select id from customers where user_id = $7
@@ -141,16 +147,16 @@ const OF_SOMEBODY: &str = concat!(
     selected!()
 );
 
-/// The objects, customers, users and rows that `chosen` events are about.
-pub(super) async fn names(
+/// The ids of the objects, customers, users and rows that these events are about.
+pub(super) async fn ids_in(
     tx: &mut PgConnection,
-    chosen: &[Chosen],
+    selected: &[SelectedEvent],
     rules: &Rules,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
-    let mut names: BTreeSet<String> = chosen.iter().filter_map(|(.., subject)| subject.clone()).collect();
-    let named: Vec<_> = chosen.iter().map(|(source, id, _)| (source.clone(), id.clone())).collect();
-    let events = events::named(tx, &named).await?;
+    let mut ids: BTreeSet<String> = selected.iter().filter_map(|event| event.subject.clone()).collect();
+    let keys: Vec<EventKey> = selected.iter().map(|event| event.key.clone()).collect();
+    let events = events::by_keys(tx, &keys).await?;
     let Decoded { events, .. } = decode_all(&events, rules);
-    names.extend(DecodedBatch::sort(events).names());
-    Ok(names)
+    ids.extend(DecodedBatch::sort(events).ids());
+    Ok(ids)
 }

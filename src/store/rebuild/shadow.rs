@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
 use crate::store::tables::{SHADOW, TABLES};
 
 /// What a rebuild keeps for itself. `users` is a copy that continues by itself: who was ever seen is known
-/// from more than events. `scope` holds the names of a part, and in which step they were found.
+/// from more than events. `scope` holds the ids of a subset, and in which step they were found.
 const OWN_TABLES: &str = "
     create unlogged table users (like ingest.users including all);
     create unlogged table seen_users (id uuid primary key);

@@ -6,7 +6,7 @@ use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::claims::ChangedEvidence;
+use super::identity_claims::ChangedEvidence;
 use crate::project::identity::{Address, AddressRole, MAX_ADDRESSES};
 
 /// An address, and the event that gave it.

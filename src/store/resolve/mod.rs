@@ -2,9 +2,10 @@
 
 pub mod activity;
 pub mod catalogue;
-pub mod claims;
 pub mod emails;
 pub mod facts;
+pub mod identity_claims;
 pub mod payments;
 mod preexisting;
+pub mod users;
 pub mod versions;

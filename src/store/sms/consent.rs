@@ -7,20 +7,20 @@ use sqlx::PgConnection;
 
 use super::facts::Fact;
 use crate::project::twilio::{Consent, digits};
-use crate::store::Texting;
+use crate::store::SmsSettings;
 
 /// The numbers whose consent changed.
 #[derive(Debug, Default)]
 pub(super) struct ChangedConsent {
-    /// Those whose result changed.
+    /// Those whose consent changed.
     pub numbers: BTreeSet<String>,
-    /// Those of which a message turned out to be no consent, or the opposite.
+    /// Those with a message that turned out to be no opt-in or opt-out, or the opposite one.
     pub withdrawn: BTreeSet<String>,
 }
 
-/// Records consent from the messages, and removes that of messages that no longer say anything.
+/// Records the opt-ins and opt-outs of the messages, and removes those of messages that are none any more.
 pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<ChangedConsent, sqlx::Error> {
-    let mut said: Vec<(&Fact, String, Consent)> = Vec::new();
+    let mut consents: Vec<(&Fact, String, Consent)> = Vec::new();
     let (mut sids, mut withdrawn) = (Vec::new(), BTreeSet::new());
     let mut numbers = BTreeSet::new();
     for fact in facts {
@@ -33,7 +33,7 @@ pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<Chang
         match consent {
             Some((number, consent)) => {
                 numbers.insert(number.clone());
-                said.push((fact, number, consent));
+                consents.push((fact, number, consent));
             }
             None if fact.consented_before.is_some() => sids.push(fact.sid.as_str()),
             None => {}
@@ -45,26 +45,26 @@ pub(super) async fn write(tx: &mut PgConnection, facts: &[Fact]) -> Result<Chang
             .execute(&mut *tx)
             .await?;
     }
-    record(tx, &said).await?;
+    record(tx, &consents).await?;
     numbers.extend(withdrawn.iter().cloned());
     let numbers: Vec<String> = numbers.into_iter().collect();
-    let changed = answer(tx, &numbers).await?;
+    let changed = update_consents(tx, &numbers).await?;
     Ok(ChangedConsent { numbers: changed.into_iter().collect(), withdrawn })
 }
 
-/// Writes the results of these numbers as the ledger has them; returns those whose result changed.
-pub(in crate::store) async fn answer(
+/// Computes the consents of these numbers from the ledger and stores them; returns the numbers whose consent changed.
+pub(in crate::store) async fn update_consents(
     tx: &mut PgConnection,
     numbers: &[String],
 ) -> Result<Vec<String>, sqlx::Error> {
     if numbers.is_empty() {
         return Ok(Vec::new());
     }
-    sqlx::query_scalar(ANSWER).bind(numbers).fetch_all(tx).await
+    sqlx::query_scalar(UPDATE_CONSENTS).bind(numbers).fetch_all(tx).await
 }
 
-async fn record(tx: &mut PgConnection, said: &[(&Fact, String, Consent)]) -> Result<(), sqlx::Error> {
-    if said.is_empty() {
+async fn record(tx: &mut PgConnection, consents: &[(&Fact, String, Consent)]) -> Result<(), sqlx::Error> {
+    if consents.is_empty() {
         return Ok(());
     }
     let ours = |fact: &Fact| {
@@ -82,15 +82,15 @@ async fn record(tx: &mut PgConnection, said: &[(&Fact, String, Consent)]) -> Res
              explicit = excluded.explicit, source = excluded.source, keyword = excluded.keyword,
              received_at = excluded.received_at",
     )
-    .bind(said.iter().map(|(fact, ..)| fact.sid.as_str()).collect::<Vec<_>>())
-    .bind(said.iter().map(|(_, number, _)| number.as_str()).collect::<Vec<_>>())
-    .bind(said.iter().map(|(fact, ..)| ours(fact)).collect::<Vec<_>>())
-    .bind(said.iter().map(|(fact, ..)| fact.message.row().messaging_service_sid).collect::<Vec<_>>())
-    .bind(said.iter().map(|(.., consent)| consent.opted_in).collect::<Vec<_>>())
-    .bind(said.iter().map(|(.., consent)| consent.is_explicit).collect::<Vec<_>>())
-    .bind(said.iter().map(|(.., consent)| consent.source.as_str()).collect::<Vec<_>>())
-    .bind(said.iter().map(|(.., consent)| consent.keyword.as_deref()).collect::<Vec<_>>())
-    .bind(said.iter().map(|(fact, ..)| fact.received_at).collect::<Vec<_>>())
+    .bind(consents.iter().map(|(fact, ..)| fact.sid.as_str()).collect::<Vec<_>>())
+    .bind(consents.iter().map(|(_, number, _)| number.as_str()).collect::<Vec<_>>())
+    .bind(consents.iter().map(|(fact, ..)| ours(fact)).collect::<Vec<_>>())
+    .bind(consents.iter().map(|(fact, ..)| fact.message.row().messaging_service_sid).collect::<Vec<_>>())
+    .bind(consents.iter().map(|(.., consent)| consent.opted_in).collect::<Vec<_>>())
+    .bind(consents.iter().map(|(.., consent)| consent.is_explicit).collect::<Vec<_>>())
+    .bind(consents.iter().map(|(.., consent)| consent.source.as_str()).collect::<Vec<_>>())
+    .bind(consents.iter().map(|(.., consent)| consent.keyword.as_deref()).collect::<Vec<_>>())
+    .bind(consents.iter().map(|(fact, ..)| fact.received_at).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())
@@ -98,14 +98,14 @@ async fn record(tx: &mut PgConnection, said: &[(&Fact, String, Consent)]) -> Res
 
 /// An opt-out holds until a later opt-in to the same number of ours, or its Messaging Service. A number with
 /// any opt-out in force is out. A keyword that is not a consent by itself counts only after an opt-out. Numbers
-/// of which nothing is left in the ledger have no result.
-const ANSWER: &str = "
-    with said as (
+/// of which nothing is left in the ledger have no consent.
+const UPDATE_CONSENTS: &str = "
+    with recorded as (
         select * from sms_consent_ledger where number = any($1)
     ), counted as (
-        select s.* from said s
+        select s.* from recorded s
         where s.explicit or exists (
-            select from said o where o.number = s.number and not o.opted_in and (o.received_at, o.sid) < (s.received_at, s.sid))
+            select from recorded o where o.number = s.number and not o.opted_in and (o.received_at, o.sid) < (s.received_at, s.sid))
     ), in_force as (
         select c.* from counted c
         where c.opted_in or not exists (
@@ -113,16 +113,16 @@ const ANSWER: &str = "
             where i.number = c.number and i.opted_in and (i.received_at, i.sid) > (c.received_at, c.sid)
               and (i.sender = c.sender or i.messaging_service_sid = c.messaging_service_sid
                    or c.sender is null and c.messaging_service_sid is null))
-    ), answer as (
+    ), result as (
         select distinct on (number) number, opted_in, source, keyword, sid, received_at
         from in_force order by number, opted_in, received_at desc, sid desc
     ), withdrawn as (
         delete from sms_consents a
-        where a.number = any($1) and not exists (select from answer w where w.number = a.number)
+        where a.number = any($1) and not exists (select from result w where w.number = a.number)
         returning a.number
     ), written as (
         insert into sms_consents as a (number, opted_in, source, keyword, twilio_sid, changed_at)
-        select number, opted_in, source, keyword, sid, received_at from answer
+        select number, opted_in, source, keyword, sid, received_at from result
         on conflict (number) do update set
             opted_in = excluded.opted_in, source = excluded.source, keyword = excluded.keyword,
             twilio_sid = excluded.twilio_sid, changed_at = excluded.changed_at
@@ -134,18 +134,18 @@ const ANSWER: &str = "
 
 /// Updates the consent columns of the application's tables. Those of numbers with a withdrawn consent are first set
 /// to what they were without it.
-pub(super) async fn follow(
+pub(super) async fn update_columns(
     tx: &mut PgConnection,
     ChangedConsent { numbers, withdrawn }: &ChangedConsent,
-    texting: &Texting,
+    settings: &SmsSettings,
 ) -> Result<(), sqlx::Error> {
-    if texting.consent_tables.is_empty() {
+    if settings.consent_tables.is_empty() {
         return Ok(());
     }
     if !withdrawn.is_empty() {
         sqlx::query("select ingest.give_back_sms_consent($1, $2)")
             .bind(withdrawn.iter().map(String::as_str).collect::<Vec<_>>())
-            .bind(&texting.consent_tables)
+            .bind(&settings.consent_tables)
             .execute(&mut *tx)
             .await?;
     }
@@ -153,8 +153,8 @@ pub(super) async fn follow(
     if !numbers.is_empty() {
         sqlx::query("select ingest.follow_sms_consent($1, $2, $3)")
             .bind(numbers)
-            .bind(&texting.consent_tables)
-            .bind(&texting.country_code)
+            .bind(&settings.consent_tables)
+            .bind(&settings.country_code)
             .execute(tx)
             .await?;
     }

@@ -11,7 +11,7 @@ use crate::store::forgotten;
 /// Empties the events of these rows of `sms_messages`, and of the messages `reports` that have no row; removes
 /// what was derived from them and returns the number of messages. Numbers without anything else are removed too.
 ///
-/// A number with messages of others keeps what it has said: an opt-out is the number's, and whoever has it now must not be
+/// A number with messages of others keeps its consent: an opt-out is the number's, and whoever has it now must not be
 /// texted because somebody else was forgotten. Opt-ins stay for the same reason, or an opt-out that one of them ended would
 /// be in force again. Of the ledger's row the text is removed. Its sid stays, which the emptied event has in any case: by
 /// it a rebuild knows the row as one whose event was emptied, and takes it over.
@@ -37,8 +37,8 @@ pub(in crate::store) async fn forget(
     .bind(sids.as_slice())
     .fetch_all(&mut *tx)
     .await?;
-    let names: Vec<(&str, &str)> = events.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
-    prune::empty_these(tx, &names, now).await?;
+    let keys: Vec<(&str, &str)> = events.iter().map(|(source, id)| (source.as_str(), id.as_str())).collect();
+    prune::empty_these(tx, &keys, now).await?;
     let (forgotten, kept): (i64, Vec<String>) = sqlx::query_as(
         "with theirs as (
              select sid, number from ingest.sms_facts where sid = any ($1)
@@ -53,7 +53,7 @@ pub(in crate::store) async fn forget(
              update ingest.sms_consent_ledger l set keyword = null from theirs t
              where l.sid = t.sid and l.number not in (select number from numbers)
              returning l.number
-         ), answers as (
+         ), consents as (
              delete from public.sms_consents c using numbers n where c.number = n.number
          ), followers as (
              delete from ingest.sms_consent_followers f using numbers n where f.number = n.number
@@ -65,6 +65,6 @@ pub(in crate::store) async fn forget(
     .bind(sids.as_slice())
     .fetch_one(&mut *tx)
     .await?;
-    consent::answer(tx, &kept).await?;
+    consent::update_consents(tx, &kept).await?;
     Ok(forgotten.unsigned_abs())
 }

@@ -4,8 +4,8 @@
 mod consent;
 mod facts;
 mod forget;
-mod known;
 mod rows;
+mod stored;
 
 use std::collections::BTreeSet;
 
@@ -13,13 +13,13 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use self::consent::ChangedConsent;
-use super::Texting;
+use super::SmsSettings;
 use crate::project::twilio::SmsReport;
 
-pub(super) use consent::answer;
+pub(super) use consent::update_consents;
 pub(super) use forget::forget;
-pub use known::KnownSms;
 pub(super) use rows::{compare, match_again, repair};
+pub use stored::StoredMessage;
 
 /// The table that the application and memberflow write together, as a rebuild's differences name it.
 pub(super) const MESSAGES: &str = "public.sms_messages";
@@ -50,13 +50,13 @@ pub(super) async fn resolve(
 pub(super) async fn write(
     tx: &mut PgConnection,
     affected: &AffectedSms,
-    texting: &Texting,
+    settings: &SmsSettings,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     if affected.sids.is_empty() {
         return Ok(());
     }
     rows::write(tx, &affected.sids).await?;
-    rows::give_to_holders(tx, &affected.sids, texting, now).await?;
-    consent::follow(tx, &affected.consent, texting).await
+    rows::assign_to_owners(tx, &affected.sids, settings, now).await?;
+    consent::update_columns(tx, &affected.consent, settings).await
 }

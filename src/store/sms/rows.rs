@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::consent::{self, ChangedConsent};
 use super::{CONSENTS, MESSAGES};
-use crate::store::{Store, StoreError, Texting, locks};
+use crate::store::{SmsSettings, Store, StoreError, locks};
 use crate::{database, store};
 
 /// Numbers matched again at once.
@@ -17,13 +17,13 @@ const PAGE: i64 = 500;
 const PAUSE: time::Duration = time::Duration::minutes(1);
 
 /// Tells the trigger that memberflow writes, until the transaction ends.
-const WRITES: &str = "select set_config('memberflow.writes_sms', 'yes', true)";
-const WRITES_NO_MORE: &str = "select set_config('memberflow.writes_sms', 'no', true)";
+const BEGIN_WRITING: &str = "select set_config('memberflow.writes_sms', 'yes', true)";
+const END_WRITING: &str = "select set_config('memberflow.writes_sms', 'no', true)";
 
 /// Inserts the missing rows of these messages, and completes the others.
 pub(super) async fn write(tx: &mut PgConnection, sids: &BTreeSet<String>) -> Result<(), sqlx::Error> {
     let sids: Vec<&str> = sids.iter().map(String::as_str).collect();
-    tx.execute(WRITES).await?;
+    tx.execute(BEGIN_WRITING).await?;
     sqlx::query(
         "with facts as (
              select * from ingest.sms_facts where sid = any($1)
@@ -42,16 +42,16 @@ pub(super) async fn write(tx: &mut PgConnection, sids: &BTreeSet<String>) -> Res
     .bind(sids)
     .execute(&mut *tx)
     .await?;
-    tx.execute(WRITES_NO_MORE).await?;
+    tx.execute(END_WRITING).await?;
     Ok(())
 }
 
 /// Assigns unowned messages to the one member or lead with their number; records the numbers of nobody, or of
 /// several.
-pub(super) async fn give_to_holders(
+pub(super) async fn assign_to_owners(
     tx: &mut PgConnection,
     sids: &BTreeSet<String>,
-    texting: &Texting,
+    settings: &SmsSettings,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let numbers: Vec<String> = sqlx::query_scalar(
@@ -61,15 +61,15 @@ pub(super) async fn give_to_holders(
     .bind(sids.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
-    give(tx, &numbers, texting, now).await?;
+    assign_numbers(tx, &numbers, settings, now).await?;
     Ok(())
 }
 
 /// Returns the numbers that were matched.
-async fn give(
+async fn assign_numbers(
     tx: &mut PgConnection,
     numbers: &[String],
-    texting: &Texting,
+    settings: &SmsSettings,
     now: OffsetDateTime,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
     if numbers.is_empty() {
@@ -81,7 +81,7 @@ async fn give(
              from unnest($1::text[]) as n (number) cross join lateral ingest.holders_of_number(n.number, $2) h
          ), found as (
              select * from holders where cardinality(users) + cardinality(leads) = 1
-         ), given as (
+         ), assigned as (
              update public.sms_messages m set user_id = h.users[1], lead_id = h.leads[1]
              from found h join ingest.sms_facts f on f.number = h.number
              where m.twilio_sid = f.sid and m.user_id is null and m.lead_id is null
@@ -96,7 +96,7 @@ async fn give(
          select number from found",
     )
     .bind(numbers)
-    .bind(&texting.country_code)
+    .bind(&settings.country_code)
     .bind(now)
     .fetch_all(tx)
     .await?;
@@ -106,8 +106,8 @@ async fn give(
 /// Matches unmatched numbers again, those checked longest ago first; returns how many were matched. Earlier
 /// consent by text then applies.
 pub(in crate::store) async fn match_again(store: &Store) -> Result<usize, StoreError> {
-    let (pool, now) = store.parts();
-    let texting = &store.rules().texting;
+    let (pool, now) = store.pool_and_now();
+    let settings = &store.rules().sms;
     let mut tx = database::begin(pool).await?;
     let numbers: Vec<String> = sqlx::query_scalar(
         "select number from ingest.unmatched_numbers where checked_at <= $1 order by checked_at limit $2",
@@ -120,9 +120,10 @@ pub(in crate::store) async fn match_again(store: &Store) -> Result<usize, StoreE
         return Ok(0);
     }
     locks::lock(&mut tx).await?;
-    let numbers = give(&mut tx, &numbers, texting, now).await?;
+    let numbers = assign_numbers(&mut tx, &numbers, settings, now).await?;
     let matched = numbers.len();
-    consent::follow(&mut tx, &ChangedConsent { numbers, ..ChangedConsent::default() }, texting).await?;
+    consent::update_columns(&mut tx, &ChangedConsent { numbers, ..ChangedConsent::default() }, settings)
+        .await?;
     tx.commit().await?;
     Ok(matched)
 }
@@ -146,26 +147,26 @@ pub(in crate::store) async fn compare(tx: &mut PgConnection) -> Result<(), sqlx:
 /// follow repaired consent.
 pub(in crate::store) async fn repair(
     tx: &mut PgConnection,
-    texting: &Texting,
+    settings: &SmsSettings,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let sids = different(tx, MESSAGES, "twilio_sid").await?;
-    let withdrawn = different(tx, CONSENTS, "number").await?;
+    let sids = differing_keys(tx, MESSAGES, "twilio_sid").await?;
+    let withdrawn = differing_keys(tx, CONSENTS, "number").await?;
     if sids.is_empty() && withdrawn.is_empty() {
         return Ok(());
     }
     store::tables::Tables::Live.set_search_path(&mut *tx).await?;
     if !sids.is_empty() {
         write(tx, &sids).await?;
-        give_to_holders(tx, &sids, texting, now).await?;
+        assign_to_owners(tx, &sids, settings, now).await?;
     }
     let changed = ChangedConsent { withdrawn, ..ChangedConsent::default() };
-    consent::follow(tx, &changed, texting).await?;
+    consent::update_columns(tx, &changed, settings).await?;
     store::tables::Tables::Shadow.set_search_path(tx).await
 }
 
 /// The keys of a rebuild's differences of this table.
-async fn different(
+async fn differing_keys(
     tx: &mut PgConnection,
     relation: &str,
     column: &str,

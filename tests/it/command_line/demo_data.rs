@@ -5,6 +5,7 @@ use std::path::Path;
 use memberflow::clock::Clock;
 use memberflow::dev::demo;
 use memberflow::ops::fixture::{self, Member};
+use memberflow::store::events::EventKey;
 
 use crate::support::database::TestDatabase;
 
@@ -26,7 +27,7 @@ async fn second_sign_up_changes_nothing() {
     assert_eq!(before.0, tiers.len());
     assert_eq!((before.1, before.2), (members.len(), members.len()));
     let pending = "select source, event_id from ingest.events where state = 'pending' order by id";
-    let pending: Vec<(String, String)> = sqlx::query_as(pending).fetch_all(&database.pool).await.unwrap();
+    let pending: Vec<EventKey> = sqlx::query_as(pending).fetch_all(&database.pool).await.unwrap();
     assert_eq!(reported, pending);
     assert_eq!(signed_up_again, [], "nobody signed up a second time");
 }

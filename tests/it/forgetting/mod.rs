@@ -7,8 +7,8 @@ mod traces;
 use memberflow::envelope::Envelope;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
-use memberflow::store::forget::{Done, ForgetError, List};
-use memberflow::store::rebuild::{Difference, Rebuild};
+use memberflow::store::forget::{Done, ForgetError, ForgetPlan};
+use memberflow::store::rebuild::{Rebuild, RowDifference};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -27,9 +27,9 @@ const TRACES: [&str; 5] = ["Ann", "Archer", "ann@example.com", "ann.old@example.
 async fn person_is_removed_accounting_stays() {
     let app = lives().await;
     let books = books(&app).await;
-    let (list, done) = forget(&app, ADDRESS).await;
-    assert_eq!((list.user_id, list.account_is_there), (Some(ANN), true));
-    assert!(list.customers.0.len() == 1 && done["events emptied"] >= 6, "{list:?} {done:?}");
+    let (plan, done) = forget(&app, ADDRESS).await;
+    assert_eq!((plan.user_id, plan.account_is_there), (Some(ANN), true));
+    assert!(plan.customers.0.len() == 1 && done["events emptied"] >= 6, "{plan:?} {done:?}");
     assert_eq!(traces(&app).await, [] as [String; 0]);
     assert_eq!(books, self::books(&app).await);
     assert_eq!(drift(&app).await, []);
@@ -48,8 +48,8 @@ async fn deleted_account_is_forgotten_by_id() {
     app.execute(&format!("delete from auth.users where id = '{ANN}'")).await;
     let gone = json!({"id": ANN, "email": ADDRESS, "raw_user_meta_data": {"name": "Ann Archer"}});
     app.apply([row("ann_gone", "DELETE", "auth.users", Value::Null, gone)]).await;
-    let (list, _) = forget(&app, &ANN.to_string()).await;
-    assert_eq!((list.user_id, list.account_is_there), (Some(ANN), false));
+    let (plan, _) = forget(&app, &ANN.to_string()).await;
+    assert_eq!((plan.user_id, plan.account_is_there), (Some(ANN), false));
     assert_eq!(traces(&app).await, [] as [String; 0]);
     assert_eq!(drift(&app).await, []);
     // What comes later is applied to the books.
@@ -64,7 +64,7 @@ async fn deleted_account_is_forgotten_by_id() {
 async fn dry_run_lists_and_changes_nothing() {
     let app = lives().await;
     let before = traces(&app).await;
-    let listed = list(&app, ADDRESS).await;
+    let listed = plan(&app, ADDRESS).await;
     assert_eq!(traces(&app).await, before);
     assert_eq!(app.rows("select 1 from ingest.audit_log").await, [] as [Value; 0]);
     let shown = serde_json::to_value(&listed).unwrap();
@@ -91,9 +91,9 @@ async fn dry_run_lists_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn outdated_list_is_rejected() {
+async fn outdated_plan_is_rejected() {
     let app = lives().await;
-    let listed = list(&app, ADDRESS).await;
+    let listed = plan(&app, ADDRESS).await;
     app.apply([stripe("ann_late", "customer.updated", 70, customer("cus_1", ADDRESS))]).await;
     let refused = app.store.forget(&listed, "test").await;
     assert!(matches!(refused, Err(ForgetError::Changed)), "{refused:?}");
@@ -126,7 +126,7 @@ async fn command_lists_and_asks_for_confirmation() {
 async fn forget_is_rejected_during_a_rebuild() {
     let app = lives().await;
     let under_way = Rebuild::begin(&app.store).await.unwrap();
-    let refused = app.store.forget(&list(&app, ADDRESS).await, "test").await;
+    let refused = app.store.forget(&plan(&app, ADDRESS).await, "test").await;
     assert!(matches!(refused, Err(ForgetError::RebuildIsRunning)), "{refused:?}");
     under_way.end().await.unwrap();
 }
@@ -200,14 +200,14 @@ fn life(who: &str, user: Uuid, id: &str, email: &str, name: &str) -> Vec<Envelop
     ]
 }
 
-async fn list(app: &TestApp, who: &str) -> List {
-    app.store.list_to_forget(who).await.unwrap().unwrap()
+async fn plan(app: &TestApp, who: &str) -> ForgetPlan {
+    app.store.plan_forget(who).await.unwrap().unwrap()
 }
 
-async fn forget(app: &TestApp, who: &str) -> (List, Done) {
-    let list = list(app, who).await;
-    let done = app.store.forget(&list, "test").await.unwrap();
-    (list, done)
+async fn forget(app: &TestApp, who: &str) -> (ForgetPlan, Done) {
+    let plan = plan(app, who).await;
+    let done = app.store.forget(&plan, "test").await.unwrap();
+    (plan, done)
 }
 
 /// Money, ledger, subscriptions and counts: of everybody.
@@ -261,7 +261,7 @@ async fn rows_with(app: &TestApp, pattern: &str) -> Vec<String> {
     found
 }
 
-async fn drift(app: &TestApp) -> Vec<Difference> {
+async fn drift(app: &TestApp) -> Vec<RowDifference> {
     let mut differences = Vec::new();
     let show = |difference| {
         differences.push(difference);

@@ -3,14 +3,14 @@
 use memberflow::envelope::Envelope;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
-use memberflow::store::forget::Use;
+use memberflow::store::forget::AddressHandling;
 use memberflow::store::rebuild::Selection;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{drift, forget, list, rows_with};
+use super::{drift, forget, plan, rows_with};
+use crate::sms::{THEIRS, incoming, sid, text};
 use crate::support::app::{TestApp, customer, paid_invoice, row, stripe, subscription};
-use crate::texting::{THEIRS, incoming, sid, text};
 
 const ALICE: Uuid = Uuid::from_u128(0xa11ce);
 const BOB: Uuid = Uuid::from_u128(0xb0b);
@@ -109,8 +109,8 @@ async fn guest_keeps_data_if_address_was_typed_by_another() {
     app.apply(purchases("bob", Some(BOB), "alice@example.com")).await;
     crm(&app, "alice", "alice@example.com").await;
     let before = alices(&app).await;
-    let (list, _) = forget(&app, &BOB.to_string()).await;
-    assert_eq!(list.customers.all(), ["cus_bob"]);
+    let (plan, _) = forget(&app, &BOB.to_string()).await;
+    assert_eq!(plan.customers.all(), ["cus_bob"]);
     assert_eq!(alices(&app).await, before);
     // She is known once she signs up.
     app.sign_up(ALICE, "alice@example.com").await;
@@ -143,9 +143,12 @@ async fn address_that_moved_to_another_user_is_left_alone() {
     ])
     .await;
     crm(&app, "alice", "moved@example.com").await;
-    let moved = list(&app, &BOB.to_string()).await.addresses;
+    let moved = plan(&app, &BOB.to_string()).await.addresses;
     let moved = moved.iter().find(|it| it.address == "moved@example.com").unwrap();
-    assert!(moved.used == Use::LeftAlone && moved.because.contains(&ALICE.to_string()), "{moved:?}");
+    assert!(
+        moved.handling == AddressHandling::LeftAlone && moved.because.contains(&ALICE.to_string()),
+        "{moved:?}"
+    );
     forget_bob(&app, "moved").await;
 }
 
@@ -180,7 +183,7 @@ async fn guest_payment_belongs_to_its_session() {
         stripe("evt_alice_51", "charge.succeeded", 51, charge),
     ])
     .await;
-    assert_eq!(list(&app, &BOB.to_string()).await.addresses[0].used, Use::Followed);
+    assert_eq!(plan(&app, &BOB.to_string()).await.addresses[0].handling, AddressHandling::Followed);
     forget_bob(&app, "a guest's payment").await;
 }
 
@@ -211,7 +214,7 @@ async fn address_of_two_users_is_ambiguous() {
     let app = couple("alice@example.com", "bob@example.com").await;
     // Supabase lets a user of single sign-on have the address of another.
     app.execute("update auth.users set email = 'both@example.com', is_sso_user = id::text like '%b0b'").await;
-    let refused = app.store.list_to_forget("both@example.com").await.unwrap_err().to_string();
+    let refused = app.store.plan_forget("both@example.com").await.unwrap_err().to_string();
     assert!(refused.contains(&ALICE.to_string()) && refused.contains(&BOB.to_string()), "{refused}");
 }
 

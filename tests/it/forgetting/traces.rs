@@ -6,11 +6,11 @@ use lapin::types::FieldTable;
 use memberflow::envelope::{Envelope, Source, peek};
 use serde_json::{Value, json};
 
-use super::{ADDRESS, ANN, BOB, OTHERS_ADDRESS, drift, forget, list, lives, rows_with};
+use super::{ADDRESS, ANN, BOB, OTHERS_ADDRESS, drift, forget, lives, plan, rows_with};
+use crate::sms::{THEIRS, incoming};
 use crate::support::app::{NOW, TestApp, customer, row, stripe};
 use crate::support::broker::{TestBroker, broker_url};
 use crate::support::process::{Settings, memberflow};
-use crate::texting::{THEIRS, incoming};
 
 /// A dead letter, an unread event and a fact of nobody's, with the address as other JSON writers write it.
 #[tokio::test]
@@ -145,12 +145,12 @@ async fn list_counts_what_it_does_not_show_and_json_has_all() {
          select 'inbound', '+1555777' || n, '+15550000000', 'x', '{ANN}' from generate_series(1000, 1149) n"
     ))
     .await;
-    let count = list(&app, ADDRESS).await.crm.messages.0.len();
+    let count = plan(&app, ADDRESS).await.crm.messages.0.len();
     assert!(count >= 150, "{count}");
     let (_, said) = command(&app, &[]);
     let line = said.lines().find(|line| line.starts_with("messages: ")).expect(&said);
     assert!(line.ends_with(&format!(" and {} more (--json lists all)", count - 10)), "{line}");
-    let shown = serde_json::to_value(list(&app, ADDRESS).await).unwrap();
+    let shown = serde_json::to_value(plan(&app, ADDRESS).await).unwrap();
     assert_eq!(shown["messages"]["count"], count);
     assert_eq!(shown["messages"]["ids"].as_array().unwrap().len(), count);
 }
@@ -202,8 +202,8 @@ async fn unowned_customers_with_own_address_are_removed() {
         .await;
     app.apply([stripe("guest_1", "customer.created", 70, customer("cus_guest", ADDRESS))]).await;
     app.apply([stripe("guest_2", "customer.created", 70, customer("cus_joann", "jo.ann@example.com"))]).await;
-    let (list, _) = forget(&app, &ANN.to_string()).await;
-    assert_eq!(list.customers.all(), ["cus_1", "cus_guest"]);
+    let (plan, _) = forget(&app, &ANN.to_string()).await;
+    assert_eq!(plan.customers.all(), ["cus_1", "cus_guest"]);
     let left =
         app.rows("select event_id from ingest.inbox where event_id like 'guest%' and body <> ''").await;
     assert_eq!(left, [json!({"event_id": "guest_2"})]);
@@ -227,7 +227,7 @@ async fn rebuild_and_repeat_do_not_restore_the_person() {
     .unwrap();
     app.store.recompute_due().await.unwrap();
     assert_eq!(super::traces(&app).await, [] as [String; 0]);
-    assert_eq!(app.store.list_to_forget(OTHERS_ADDRESS).await.unwrap().unwrap().events.all().len(), 7);
+    assert_eq!(app.store.plan_forget(OTHERS_ADDRESS).await.unwrap().unwrap().events.all().len(), 7);
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn pending_events_are_listed() {
         String::from_utf8(later.body.to_vec()).unwrap()
     ))
     .await;
-    assert_eq!(list(&app, ADDRESS).await.waiting.all(), ["stripe/ann_waits"]);
+    assert_eq!(plan(&app, ADDRESS).await.not_applied.all(), ["stripe/ann_waits"]);
     let (exit, said) = command(&app, &[]);
     assert!(exit == 0 && said.contains("stripe/ann_waits") && said.contains("run this again"), "{said}");
 }

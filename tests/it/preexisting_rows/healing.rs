@@ -132,10 +132,10 @@ async fn event_of_same_moment_supersedes_import() {
     assert_eq!(entries(&app).await, [json!(0), json!(0)]);
     let report = backfill(&app).await;
     assert_eq!(entries(&app).await, [json!(0), json!(0)]);
-    let unknown = &report.unknown[0];
-    assert_eq!(unknown.count, Some(1));
+    let limitation = &report.limitations[0];
+    assert_eq!(limitation.count, Some(1));
     assert_eq!(
-        unknown.what,
+        limitation.what,
         "rows of public.journal_entries exist although events reported their deletion: they do not count"
     );
     assert_sound(&app, "reported").await;
@@ -150,9 +150,10 @@ async fn missing_table_is_not_treated_as_empty() {
     app.execute("alter table public.journal_entries rename to elsewhere").await;
     let report = backfill(&app).await;
     assert_eq!(activity(&app, MEMBER).await["journal_entry_count"], 1);
-    let unknown: Vec<&str> = report.unknown.iter().map(|unknown| unknown.what.as_str()).collect();
+    let limitations: Vec<&str> =
+        report.limitations.iter().map(|limitation| limitation.what.as_str()).collect();
     assert_eq!(
-        unknown,
+        limitations,
         [
             "auth.audit_log_entries is not there or may not be read: total_logins is a lower bound, since sessions are deleted at logout",
             "public.journal_entries is not there or may not be read: its journal entries are not counted",

@@ -54,7 +54,7 @@ async fn login_counts_once_across_evidence() {
         (report.imported["sessions"], report.imported["audit log"], report.imported["last sign-ins"]),
         (0, 0, 0)
     );
-    assert_eq!(report.unknown[0].count, Some(1), "of Eve's logins only the last is known");
+    assert_eq!(report.limitations[0].count, Some(1), "of Eve's logins only the last is known");
 }
 
 #[tokio::test]

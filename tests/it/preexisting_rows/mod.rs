@@ -12,7 +12,7 @@ mod traffic;
 use memberflow::ops::backfill::tables::{self, Report};
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
-use memberflow::store::backfill::Scope;
+use memberflow::store::backfill::ImportScope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ async fn populated() -> TestApp {
 }
 
 async fn backfill(app: &TestApp) -> Report {
-    tables::run(&app.store, &Scope::ALL, &mut Progress::Silent).await.unwrap()
+    tables::run(&app.store, &ImportScope::ALL, &mut Progress::Silent).await.unwrap()
 }
 
 /// A member's activity row.

@@ -46,12 +46,12 @@ async fn preexisting_payments_count_once_rows_unchanged() {
     ];
     assert_eq!(spent(&app).await, expected);
     assert_eq!(app.rows("select * from public.payment_history order by id").await, rows);
-    let unknown: Vec<_> = report.unknown.iter().filter_map(|it| it.count).collect();
+    let limitations: Vec<_> = report.limitations.iter().filter_map(|it| it.count).collect();
     assert_eq!(
-        unknown,
+        limitations,
         [1, 4],
         "one names nothing of Stripe's, four are not confirmed: {:?}",
-        report.unknown
+        report.limitations
     );
     assert_sound(&app, "found").await;
 }

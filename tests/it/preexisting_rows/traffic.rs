@@ -1,7 +1,7 @@
 //! Imports that are interrupted, shared, or run during traffic.
 
 use fastrand::Rng;
-use memberflow::store::backfill::Scope;
+use memberflow::store::backfill::ImportScope;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -53,12 +53,12 @@ async fn interrupted_shared_import_gives_same_result() {
     whole.store.initial_import().await.unwrap();
     pieces.store.begin_initial_import().await.unwrap();
     // One page at a time, each by somebody else, and some given up in the middle.
-    for scope in Scope::ALL {
+    for scope in ImportScope::ALL {
         let mut rng = Rng::with_seed(7);
         for _ in 0..200 {
-            let reading = pieces.store.read_tables(scope, true).await.unwrap();
+            let import = pieces.store.import_tables(scope, true).await.unwrap();
             let patience = std::time::Duration::from_micros(rng.u64(0..20_000));
-            tokio::time::timeout(patience, reading.step()).await.ok();
+            tokio::time::timeout(patience, import.step()).await.ok();
             if pieces
                 .rows(&format!(
                     "select from ingest.backfills where scope ~ '{}' and completed_at is not null",
@@ -71,7 +71,7 @@ async fn interrupted_shared_import_gives_same_result() {
                 break;
             }
         }
-        let import = pieces.store.read_tables(scope, true).await.unwrap();
+        let import = pieces.store.import_tables(scope, true).await.unwrap();
         let (one, other) = (import.clone(), import);
         let all = async |import: memberflow::store::backfill::Import| {
             while import.step().await.unwrap().is_some() {}
@@ -116,7 +116,7 @@ async fn logins(app: &TestApp) {
 
 /// With steps that are cancelled at random.
 #[tokio::test]
-async fn pages_read_in_halves_make_the_same_tables() {
+async fn pages_split_in_halves_make_the_same_tables() {
     let (whole, halves) = (TestApp::begin().await, TestApp::begin().await);
     for app in [&whole, &halves] {
         population(app, 200).await;
@@ -127,13 +127,13 @@ async fn pages_read_in_halves_make_the_same_tables() {
     }
     whole.store.initial_import().await.unwrap();
     halves.store.begin_initial_import().await.unwrap();
-    for scope in Scope::ALL {
-        let reading = halves.store.read_tables(scope, true).await.unwrap().in_pages_of(30);
+    for scope in ImportScope::ALL {
+        let import = halves.store.import_tables(scope, true).await.unwrap().in_pages_of(30);
         let mut rng = Rng::with_seed(7);
         loop {
             let patience = std::time::Duration::from_micros(rng.u64(0..40_000));
-            tokio::time::timeout(patience, reading.step()).await.ok();
-            if reading.step().await.unwrap().is_none() {
+            tokio::time::timeout(patience, import.step()).await.ok();
+            if import.step().await.unwrap().is_none() {
                 break;
             }
         }

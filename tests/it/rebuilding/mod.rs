@@ -3,8 +3,8 @@
 
 mod command;
 mod damage;
-mod narrowed;
-mod parts;
+mod from_inbox;
+mod partial_replays;
 mod pruned;
 mod repairing;
 mod retention;
@@ -17,7 +17,7 @@ use memberflow::envelope::Envelope;
 use memberflow::ops::fixture::SignsUp;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild::{self, Report};
-use memberflow::store::rebuild::{Difference, RebuildError};
+use memberflow::store::rebuild::{RebuildError, RowDifference};
 use memberflow::store::{Rules, Store};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -80,11 +80,11 @@ impl PopulatedApp {
         sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&self.database.pool).await.unwrap()
     }
 
-    async fn check(&self) -> (Report, Vec<Difference>) {
+    async fn check(&self) -> (Report, Vec<RowDifference>) {
         run(&self.store, true).await.unwrap()
     }
 
-    async fn rebuild(&self) -> (Report, Vec<Difference>) {
+    async fn rebuild(&self) -> (Report, Vec<RowDifference>) {
         run(&self.store, false).await.unwrap()
     }
 
@@ -105,7 +105,7 @@ async fn apply(store: &Store, events: Vec<Envelope>) {
     }
 }
 
-async fn run(store: &Store, check: bool) -> Result<(Report, Vec<Difference>), RebuildError> {
+async fn run(store: &Store, check: bool) -> Result<(Report, Vec<RowDifference>), RebuildError> {
     let mut differences = Vec::new();
     let show = |difference| {
         differences.push(difference);

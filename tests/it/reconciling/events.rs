@@ -75,8 +75,8 @@ async fn missed_events_of_a_forgotten_person_are_left_out() {
     let (account, app) = (Account::open().await, TestApp::begin().await);
     app.sign_up(Uuid::from_u128(1), "ada@example.com").await;
     app.apply([stripe("evt_0", "customer.created", 0, customer("cus_1", "ada@example.com"))]).await;
-    let list = app.store.list_to_forget("ada@example.com").await.unwrap().unwrap();
-    app.store.forget(&list, "test").await.unwrap();
+    let plan = app.store.plan_forget("ada@example.com").await.unwrap().unwrap();
+    app.store.forget(&plan, "test").await.unwrap();
     events().into_iter().take(2).for_each(|event| account.has("events", event));
     let report = fetched(&account, &app, Options::default()).await;
     assert_eq!(report, Report { listed: 2, forgotten: 2, ..Report::default() });

@@ -335,8 +335,8 @@ async fn objects_of_a_forgotten_person_stay_forgotten() {
     account.has("charges", described);
     account.has("customers", with(customer("cus_1", "ada@example.com"), json!({"name": "Ada Archer"})));
     assert_eq!(found(&account, &app).await, [""; 0]);
-    let list = app.store.list_to_forget("ada@example.com").await.unwrap().unwrap();
-    app.store.forget(&list, "test").await.unwrap();
+    let plan = app.store.plan_forget("ada@example.com").await.unwrap().unwrap();
+    app.store.forget(&plan, "test").await.unwrap();
     assert_eq!(found(&account, &app).await, [""; 0]);
 
     // Other differences are shown, and nothing is stored: an invoice that was never reported has the name, too.

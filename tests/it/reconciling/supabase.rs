@@ -7,7 +7,7 @@ use memberflow::ops::backfill::tables;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::reconcile::supabase::{self, DriftedValue, FixedBy, Report};
 use memberflow::project::supabase::ActivityTables;
-use memberflow::store::backfill::Scope;
+use memberflow::store::backfill::ImportScope;
 use memberflow::store::{Rules, Store};
 use serde_json::json;
 use uuid::Uuid;
@@ -217,7 +217,8 @@ async fn configured_tables_are_compared() {
     app.store = Store::new(app.database.pool.clone(), Clock::fixed(NOW), Rules::new(&config));
     app.execute("create table public.audio_tracks (id bigint primary key, owner uuid, kind text)").await;
     app.execute("create table public.letters (id bigint primary key, owner uuid)").await;
-    let backfill = async || tables::run(&app.store, &[Scope::Activity], &mut Progress::Silent).await.unwrap();
+    let backfill =
+        async || tables::run(&app.store, &[ImportScope::Activity], &mut Progress::Silent).await.unwrap();
     app.execute(&format!(
         "insert into public.audio_tracks values (1, '{MEMBER}', 'song'), (2, '{MEMBER}', 'noise'), (3, null, 'song')"
     ))
@@ -256,7 +257,7 @@ async fn login_with_two_kinds_of_evidence_is_no_drift() {
          from unnest(array[interval '0.5 s', interval '-1 day']) n"
     ))
     .await;
-    tables::run(&app.store, &[Scope::Activity], &mut Progress::Silent).await.unwrap();
+    tables::run(&app.store, &[ImportScope::Activity], &mut Progress::Silent).await.unwrap();
     let session = row(
         "wh_5",
         "INSERT",

@@ -11,10 +11,10 @@ use memberflow::ops::twilio_api::{SentRange, TwilioApi, TwilioApiError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::sms::{OURS, THEIRS, callback, incoming, sid, text};
 use crate::support::app::{NOW, TestApp};
 use crate::support::process::{Settings, memberflow};
 use crate::support::twilio_api::{TwilioAccount, message};
-use crate::texting::{OURS, THEIRS, callback, incoming, sid, text};
 
 const COMPARE: Options = Options { fix: false, sent: SentRange { since: None, until: None } };
 const FIX: Options = Options { fix: true, sent: SentRange { since: None, until: None } };
@@ -219,9 +219,9 @@ async fn forgotten_messages_without_report_or_row_stay_forgotten() {
     .await;
     account.has(inbound(1, "Hello"));
     account.has(outbound(2, "delivered"));
-    let list = app.store.list_to_forget("ann@example.com").await.unwrap().unwrap();
-    assert_eq!(list.crm.reports.all(), [sid(1)]);
-    app.store.forget(&list, "test").await.unwrap();
+    let plan = app.store.plan_forget("ann@example.com").await.unwrap().unwrap();
+    assert_eq!(plan.crm.reports.all(), [sid(1)]);
+    app.store.forget(&plan, "test").await.unwrap();
 
     rebuild::run(&app.store, false, &mut Progress::Silent, |_| true).await.unwrap();
     assert_eq!(lines(&account, &app, FIX).await, [""; 0]);
@@ -246,8 +246,8 @@ async fn reports_of_a_shared_number_are_left_alone() {
     }
     app.apply([incoming(1, 1, "Hello")]).await;
     app.execute("delete from public.sms_messages").await;
-    let list = app.store.list_to_forget("ann@example.com").await.unwrap().unwrap();
-    assert_eq!(list.crm.reports.all(), [""; 0]);
+    let plan = app.store.plan_forget("ann@example.com").await.unwrap().unwrap();
+    assert_eq!(plan.crm.reports.all(), [""; 0]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use memberflow::ops::backfill::tables;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 use memberflow::project::supabase::ActivityTables;
-use memberflow::store::backfill::Scope;
+use memberflow::store::backfill::ImportScope;
 use memberflow::store::{Rules, Store};
 use serde_json::{Value, json};
 
@@ -106,7 +106,7 @@ async fn configured_table_rows_are_imported() {
     .await;
     app.execute(&format!("insert into public.vision_versions (user_id) values ('{BOB}')")).await;
     let read = async |when: &str, expected: [i64; 2]| {
-        let report = tables::run(&app.store, &Scope::ALL, &mut Progress::Silent).await.unwrap();
+        let report = tables::run(&app.store, &ImportScope::ALL, &mut Progress::Silent).await.unwrap();
         assert_eq!(tracks(&app).await, of(expected[0], expected[1]), "{when}");
         let rebuilt = rebuild::run(&app.store, true, &mut Progress::Silent, |_| true).await.unwrap();
         assert_eq!(rebuilt.differing_rows(), 0, "{when}: {:?}", rebuilt.differing);

@@ -25,7 +25,7 @@ use crate::ops::actor::note;
 use crate::ops::drift;
 use crate::ops::progress::Progress;
 use crate::project::supabase::ActivityTables;
-use crate::store::backfill::recount;
+use crate::store::backfill::owner_counts::{self, OwnerCount};
 use crate::store::{Store, StoreError, reading};
 
 /// Compares and, if `fix`, derives differing rows again. `show` gets each field that differs.
@@ -162,18 +162,18 @@ async fn recounted(
     let mut checks = Vec::new();
     let relations = tables.iter().map(|table| table.relation.as_str());
     for relation in relations.chain([mapped::FILES]) {
-        let Some(recount) = recount::of(tx, relation, tables).await? else {
+        let Some(counts) = owner_counts::count(tx, relation, tables).await? else {
             report.skipped.insert(relation.to_owned());
             continue;
         };
-        let by_user = |pick: fn(&(i64, i64)) -> i64| {
-            Some((recount.keys().copied().collect(), recount.values().map(pick).collect()))
+        let by_user = |pick: fn(&OwnerCount) -> i64| {
+            Some((counts.keys().copied().collect(), counts.values().map(pick).collect()))
         };
         if let Some(table) = tables.of(relation) {
-            checks.push((mapped::rows(table), by_user(|(rows, _)| *rows)));
+            checks.push((mapped::rows(table), by_user(|count| count.rows)));
         } else {
-            checks.push((mapped::files("files"), by_user(|(rows, _)| *rows)));
-            checks.push((mapped::files("file_bytes"), by_user(|(_, bytes)| *bytes)));
+            checks.push((mapped::files("files"), by_user(|count| count.rows)));
+            checks.push((mapped::files("file_bytes"), by_user(|count| count.amount)));
         }
     }
     Ok(checks)

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::envelope::Envelope;
 use crate::project::twilio::{Consent, Message, Row};
-use crate::store::sms::KnownSms;
+use crate::store::sms::StoredMessage;
 
 /// How a message differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -51,17 +51,17 @@ pub(super) struct ListedMessage {
     pub event: Envelope,
 }
 
-/// Compares a message of the API with what is `known` of it. `None` if nothing differs.
-pub(super) fn compare(listed: &ListedMessage, known: Option<&KnownSms>) -> Option<DriftedMessage> {
-    if known.is_some_and(|known| known.is_forgotten) {
+/// Compares a message of the API with the `stored` one. `None` if nothing differs.
+pub(super) fn compare(listed: &ListedMessage, stored: Option<&StoredMessage>) -> Option<DriftedMessage> {
+    if stored.is_some_and(|stored| stored.is_forgotten) {
         return None;
     }
-    let reported = known.and_then(|known| known.message.as_ref());
+    let reported = stored.and_then(|stored| stored.message.as_ref());
     let mut merged = reported.cloned().unwrap_or_default();
     merged.merge(listed.message.clone());
     let after = merged.row();
     let fields = reported.map_or_else(Vec::new, |reported| {
-        let text = known.and_then(|known| known.body.as_deref());
+        let text = stored.and_then(|stored| stored.body.as_deref());
         fields(&reported.row(), &after, text, (reported.consent(), merged.consent()))
     });
     if reported.is_some() && fields.is_empty() {

@@ -171,18 +171,18 @@ impl<S: FnMut(&DriftedMessage)> Scan<'_, S> {
         let messages: Vec<Value> = messages.into_iter().filter(|it| !before.contains(&sid(it))).collect();
         let sids: Vec<String> = messages.iter().map(sid).collect();
         let sids: Vec<&str> = sids.iter().map(String::as_str).collect();
-        let known = self.store.known_messages(&sids).await?;
+        let stored = self.store.stored_messages(&sids).await?;
         let (mut events, mut drifted) = (Vec::new(), Vec::new());
         for message in &messages {
-            let known = known.get(&sid(message));
-            let has_files = known.and_then(|it| it.message.as_ref()).is_some_and(|it| it.media.is_some());
+            let stored = stored.get(&sid(message));
+            let has_files = stored.and_then(|it| it.message.as_ref()).is_some_and(|it| it.media.is_some());
             let media = if has_files { Vec::new() } else { self.media(message).await? };
             let Some(listed) = self.decode(message, &media) else {
                 self.report.unreadable += 1;
                 continue;
             };
             self.report.messages += 1;
-            if let Some(one) = compare(&listed, known) {
+            if let Some(one) = compare(&listed, stored) {
                 drifted.push(DriftedMessage { is_fixed: self.options.fix, ..one });
                 events.push(listed.event);
             }

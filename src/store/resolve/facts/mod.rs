@@ -19,8 +19,8 @@ use time::OffsetDateTime;
 
 pub(in crate::store) use self::versioned::Versioned;
 pub(in crate::store) use self::winners::Winner;
-use self::winners::{add_imported, latest, take_claims, winners_of};
-use super::claims::ClaimReport;
+use self::winners::{add_imported, decide_winners, latest, take_identity_claims};
+use super::identity_claims::ClaimReport;
 use super::versions::{self, RecomputeFrom};
 use crate::project::internal::IMPORT_PREFIX;
 use crate::project::order;
@@ -79,8 +79,8 @@ pub struct Resolved {
     pub changed: BTreeMap<String, Changed<StripeObject>>,
     /// The second from which each customer's ledger is recomputed.
     pub recompute_from: RecomputeFrom,
-    /// The claims of objects with a history, the last of each second.
-    pub claims: Vec<ClaimReport>,
+    /// The identity claims of objects with a history, the last of each second.
+    pub identity_claims: Vec<ClaimReport>,
     /// The changed objects that were parked because their state was missing.
     pub thin: BTreeSet<String>,
 }
@@ -101,8 +101,8 @@ pub async fn resolve_stripe(
     // Imported ones are not reported by Stripe.
     let (imported, reported): (Vec<_>, _) =
         reported.into_iter().partition(|one| matches!(one.report.state, StripeObject::ImportedPayment(_)));
-    let mut winners = winners_of(tx, reported, &stored, &with_winner, settings, of_stripe).await?;
-    let claims = take_claims(&mut winners);
+    let mut winners = decide_winners(tx, reported, &stored, &with_winner, settings, of_stripe).await?;
+    let identity_claims = take_identity_claims(&mut winners);
     let revised = versions::write(tx, &winners).await?;
     let mut winners = add_imported(latest(winners, &stored), imported, &stored);
     stripe::inherit_statuses(tx, &mut winners).await?;
@@ -119,7 +119,7 @@ pub async fn resolve_stripe(
     changed.extend(extended);
     versions::add_moved(&mut recompute_from, &changed);
     thin.retain(|id| changed.contains_key(id));
-    Ok(Resolved { changed, recompute_from, claims, thin })
+    Ok(Resolved { changed, recompute_from, identity_claims, thin })
 }
 
 /// Resolves the batch's reports of application rows and files; returns the facts that changed.
@@ -133,7 +133,7 @@ pub async fn resolve_rows(
     }
     let stored = rows::load(tx, &reported).await?;
     let (imported, reported) = reported.into_iter().partition(is_imported);
-    let winners = winners_of(tx, reported, &stored, &HashSet::new(), settings, of_row).await?;
+    let winners = decide_winners(tx, reported, &stored, &HashSet::new(), settings, of_row).await?;
     let winners = add_imported(latest(winners, &stored), imported, &stored);
     rows::write(tx, &winners).await?;
     Ok(changes(winners, stored))

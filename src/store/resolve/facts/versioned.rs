@@ -16,8 +16,8 @@ pub(in crate::store) trait Versioned {
     fn needs_earlier(&self) -> bool {
         false
     }
-    /// Its claims about whose customer it is, if its history is kept.
-    fn claims(&self) -> Vec<Claim> {
+    /// Its identity claims, if its history is kept.
+    fn identity_claims(&self) -> Vec<Claim> {
         Vec::new()
     }
     /// Takes over what matters from an earlier state.
@@ -45,7 +45,7 @@ impl Versioned for StripeObject {
         matches!(self, Self::Subscription(it) if !it.has_known_status())
     }
 
-    fn claims(&self) -> Vec<Claim> {
+    fn identity_claims(&self) -> Vec<Claim> {
         if self.has_history() { identity::claims(self) } else { Vec::new() }
     }
 

@@ -12,80 +12,108 @@ use crate::project::order::{self, Candidate};
 use crate::project::payload::Report;
 use crate::project::{DecodeSettings, Payload, read};
 use crate::store::events;
-use crate::store::resolve::claims::ClaimReport;
+use crate::store::resolve::identity_claims::ClaimReport;
 
 /// The report that wins its position.
 pub(in crate::store) struct Winner<T> {
     pub reported: Reported<T>,
     pub(in crate::store) tied: bool,
-    /// The last claims of the position's reports, even if not made by the winner.
-    claims: Vec<ClaimReport>,
+    /// The last identity claims of the position's reports, even if not made by the winner.
+    identity_claims: Vec<ClaimReport>,
 }
 
-/// Reports by object and position.
-type ReportsByPosition<T> = BTreeMap<(String, HistoryPosition), Vec<Reported<T>>>;
+/// An object and a position in its history.
+type ObjectPosition = (String, HistoryPosition);
 
-/// The winner of each relevant position of the batch: an object's latest and, if its history is kept, every
-/// one. `with_winner`: positions that have a winner already.
-pub(in crate::store) async fn winners_of<T: Versioned>(
+/// Reports by object and position.
+type ReportsByPosition<T> = BTreeMap<ObjectPosition, Vec<Reported<T>>>;
+
+/// Decides the winner of each position that the batch `reported`: of an object's latest position and, if its history is
+/// kept, of every one. `stored`: the objects' facts. `with_winner`: positions that have a winner already. A position is
+/// left out if its winner cannot change.
+pub(in crate::store) async fn decide_winners<T: Versioned>(
     tx: &mut PgConnection,
     reported: Vec<Reported<T>>,
     stored: &HashMap<String, Stored<T>>,
-    with_winner: &HashSet<(String, HistoryPosition)>,
+    with_winner: &HashSet<ObjectPosition>,
     settings: &DecodeSettings,
     pick: fn(Payload) -> Option<Report<T>>,
 ) -> Result<Vec<Winner<T>>, sqlx::Error> {
-    let mut winners = Vec::new();
-    let mut to_reload = BTreeSet::new();
-    let mut new = BTreeMap::new();
-    let reported = by_position(reported);
-    let latest_positions: BTreeMap<String, HistoryPosition> = reported.keys().cloned().collect();
-    for ((subject, position), mut reported) in reported {
-        let fact = stored.get(&subject);
-        let is_latest = latest_positions.get(&subject) == Some(&position)
-            && fact.is_none_or(|it| it.position <= position);
-        // A final state is the last of its second, also for claims.
-        let is_same_second =
-            |it: &&Stored<T>| it.state.has_history() && it.position.occurred_at == position.occurred_at;
-        let later = fact.filter(|it| it.position > position);
-        if let Some(fact) = later.filter(|it| it.state.needs_earlier() || is_same_second(it)) {
-            // The fact stays, but may take over something of this earlier report.
-            to_reload.insert((subject.clone(), fact.position));
-        }
-        if !is_latest && !reported.iter().any(|one| one.report.state.has_history()) {
+    let BatchPositions { mut winners, contested, mut last } =
+        BatchPositions::sort(reported, stored, with_winner);
+    if contested.is_empty() {
+        return Ok(winners);
+    }
+    let Reports { mut peers, pruned, cut } = load_reports(tx, &contested, settings, pick).await?;
+    for key in contested {
+        let (subject, position) = &key;
+        let second = (subject.clone(), position.occurred_at);
+        let is_fact = stored.get(subject).is_some_and(|fact| fact.position == *position);
+        // A winner among events that were pruned cannot be decided again.
+        if pruned.contains(&second) && (is_fact || with_winner.contains(&key)) {
             continue;
         }
-        let key = (subject, position);
-        if reported.len() > 1 || fact.is_some_and(|it| it.position == position) || with_winner.contains(&key)
-        {
-            new.extend(reported.pop().map(|reported| (key.clone(), reported)));
-            to_reload.insert(key);
-        } else {
-            winners.extend(reported.pop().map(|reported| Winner {
-                claims: last_claims(slice::from_ref(&reported)),
-                reported,
-                tied: false,
-            }));
+        // If there were too many reports to read, the new one wins.
+        let is_cut = cut.contains(&second);
+        let unread = last.remove(&key).filter(|_| is_cut).map(|one| vec![one]);
+        if let Some(winner) = peers.remove(&key).or(unread).and_then(winner_among) {
+            winners.push(Winner { tied: winner.tied || is_cut, ..winner });
         }
     }
-    if !to_reload.is_empty() {
-        let Reports { mut peers, pruned, cut } = load_reports(tx, &to_reload, settings, pick).await?;
-        // A winner among events that were pruned cannot be decided again.
-        to_reload.retain(|key| {
-            let (subject, position) = key;
-            let has_winner =
-                with_winner.contains(key) || stored.get(subject).is_some_and(|it| it.position == *position);
-            !(has_winner && pruned.contains(&(subject.clone(), position.occurred_at)))
-        });
-        winners.extend(to_reload.iter().filter_map(|key| {
-            let is_cut = cut.contains(&(key.0.clone(), key.1.occurred_at));
-            // If there were too many reports to read, the new one wins.
-            let peers = peers.remove(key).or_else(|| new.remove(key).filter(|_| is_cut).map(|one| vec![one]));
-            let winner = winner_among(peers?)?;
-            Some(Winner { tied: winner.tied || is_cut, ..winner })
-        }));
-    }
     Ok(winners)
+}
+
+/// The positions that a batch reports, by what decides them.
+struct BatchPositions<T> {
+    /// The winners of positions with a single report.
+    winners: Vec<Winner<T>>,
+    /// Positions that have other reports or change a later fact: all stored reports must be read.
+    contested: BTreeSet<ObjectPosition>,
+    /// The batch's last report of each contested position.
+    last: BTreeMap<ObjectPosition, Reported<T>>,
+}
+
+impl<T: Versioned> BatchPositions<T> {
+    fn sort(
+        reported: Vec<Reported<T>>,
+        stored: &HashMap<String, Stored<T>>,
+        with_winner: &HashSet<ObjectPosition>,
+    ) -> Self {
+        let mut sorted = Self { winners: Vec::new(), contested: BTreeSet::new(), last: BTreeMap::new() };
+        let reported = by_position(reported);
+        let latest: BTreeMap<String, HistoryPosition> = reported.keys().cloned().collect();
+        for (key, mut reports) in reported {
+            let (subject, position) = &key;
+            let fact = stored.get(subject);
+            if let Some(fact) = fact.filter(|fact| inherits_from(fact, *position)) {
+                sorted.contested.insert((subject.clone(), fact.position));
+            }
+            let may_become_fact =
+                latest.get(subject) == Some(position) && fact.is_none_or(|fact| fact.position <= *position);
+            if !may_become_fact && !reports.iter().any(|one| one.report.state.has_history()) {
+                continue;
+            }
+            let has_other_reports = reports.len() > 1
+                || fact.is_some_and(|fact| fact.position == *position)
+                || with_winner.contains(&key);
+            let Some(last) = reports.pop() else { continue };
+            if has_other_reports {
+                sorted.contested.insert(key.clone());
+                sorted.last.insert(key, last);
+            } else {
+                let identity_claims = last_identity_claims(slice::from_ref(&last));
+                sorted.winners.push(Winner { reported: last, tied: false, identity_claims });
+            }
+        }
+        sorted
+    }
+}
+
+/// Whether a later fact stays, but may take over something of a report at `position`.
+fn inherits_from<T: Versioned>(fact: &Stored<T>, position: HistoryPosition) -> bool {
+    // A final state is the last of its second, also for claims.
+    let is_same_second = fact.state.has_history() && fact.position.occurred_at == position.occurred_at;
+    fact.position > position && (fact.state.needs_earlier() || is_same_second)
 }
 
 /// The stored reports of some objects at some seconds.
@@ -100,7 +128,7 @@ struct Reports<T> {
 /// Loads the reports of the `wanted` objects and seconds.
 async fn load_reports<T>(
     tx: &mut PgConnection,
-    wanted: &BTreeSet<(String, HistoryPosition)>,
+    wanted: &BTreeSet<ObjectPosition>,
     settings: &DecodeSettings,
     pick: fn(Payload) -> Option<Report<T>>,
 ) -> Result<Reports<T>, sqlx::Error> {
@@ -127,13 +155,13 @@ fn winner_among<T: Versioned>(peers: Vec<Reported<T>>) -> Option<Winner<T>> {
     let mut peers = without_obsolete_corrections(peers);
     let candidates: Vec<Candidate<'_>> = peers.iter().map(candidate).collect();
     let winner = order::winner(&candidates)?;
-    let claims = last_claims(&peers);
+    let identity_claims = last_identity_claims(&peers);
     let mut reported = peers.swap_remove(winner.index);
     if reported.report.state.needs_earlier() {
         peers.retain(|peer| !peer.report.state.needs_earlier());
         reported.report.state.inherit(winner_among(peers).map(|known| known.reported.report.state));
     }
-    Some(Winner { reported, tied: winner.tied, claims })
+    Some(Winner { reported, tied: winner.tied, identity_claims })
 }
 
 /// Drops obsolete corrections. A correction replaces a missing event; once an event has reported the change
@@ -163,17 +191,18 @@ fn candidate<T: Versioned>(Reported { event_id, report }: &Reported<T>) -> Candi
     }
 }
 
-/// The last claims of each strength among the reports of one position. A claim that a later report omits stays.
-fn last_claims<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
-    let mut made: Vec<ClaimReport> = Vec::new();
+/// The last identity claim of each strength among the reports of one position. A claim that a later report omits stays.
+fn last_identity_claims<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
+    let mut last_claims: Vec<ClaimReport> = Vec::new();
     let mut left: Vec<&Reported<T>> = peers.iter().collect();
-    if left.iter().all(|one| one.report.state.claims().is_empty()) {
-        return made;
+    if left.iter().all(|one| one.report.state.identity_claims().is_empty()) {
+        return last_claims;
     }
     while let Some(last) = order::winner(&left.iter().map(|one| candidate(one)).collect::<Vec<_>>()) {
         let Reported { event_id, report } = left.swap_remove(last.index);
-        let claims = report.state.claims().into_iter();
-        let new = claims.filter(|claim| made.iter().all(|known| known.claim.strength != claim.strength));
+        let claims = report.state.identity_claims().into_iter();
+        let new =
+            claims.filter(|claim| last_claims.iter().all(|known| known.claim.strength != claim.strength));
         let new: Vec<ClaimReport> = new
             .map(|claim| ClaimReport {
                 claim,
@@ -182,16 +211,16 @@ fn last_claims<T: Versioned>(peers: &[Reported<T>]) -> Vec<ClaimReport> {
                 is_last: true,
             })
             .collect();
-        made.extend(new);
+        last_claims.extend(new);
     }
-    made
+    last_claims
 }
 
-/// Takes the claims of all positions, final states last in their second.
-pub(in crate::store) fn take_claims<T>(winners: &mut [Winner<T>]) -> Vec<ClaimReport> {
+/// Takes the identity claims of all positions, final states last in their second.
+pub(in crate::store) fn take_identity_claims<T>(winners: &mut [Winner<T>]) -> Vec<ClaimReport> {
     let (last, others): (Vec<_>, Vec<_>) =
         winners.iter_mut().partition(|winner| winner.reported.report.is_final);
-    others.into_iter().chain(last).flat_map(|winners| std::mem::take(&mut winners.claims)).collect()
+    others.into_iter().chain(last).flat_map(|winner| std::mem::take(&mut winner.identity_claims)).collect()
 }
 
 /// The winners that become facts.
@@ -228,7 +257,7 @@ pub(in crate::store) fn add_imported<T>(
         let best = winners.get(subject).map(|one| (one.reported.position(), one.reported.event_id.as_str()));
         let best = best.or(stored.get(subject).map(|fact| (fact.position, fact.event_id.as_str())));
         if best.is_none_or(|(position, by)| is_superseded_by(position, by, &reported)) {
-            winners.insert(subject.clone(), Winner { reported, tied: false, claims: Vec::new() });
+            winners.insert(subject.clone(), Winner { reported, tied: false, identity_claims: Vec::new() });
         }
     }
     winners.into_values().collect()

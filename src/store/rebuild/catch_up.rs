@@ -1,4 +1,4 @@
-//! What has come since the rebuild began: resolved and derived at once, as live events are.
+//! Catches up with the events that were applied since the rebuild began: resolves and derives them at once, like live ones.
 
 use std::collections::BTreeSet;
 
@@ -6,34 +6,35 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::resolve::{EventName, events_of, in_pages};
+use super::resolve::{in_pages, resolve_events};
 use super::{Rebuild, RebuildError, begin_shadow};
 use crate::project::movements::BEGINNING;
+use crate::store::Rules;
 use crate::store::affected::{Affected, AffectedRevenue};
 use crate::store::derive::derive;
+use crate::store::events::{self, EventKey};
 use crate::store::tables::Tables;
-use crate::store::{Rules, events};
 
-/// Names of events that are taken at once.
-const NAMES: i64 = 20_000;
-/// Customers or users that are derived at once.
+/// Events of one step.
+const EVENTS: i64 = 20_000;
+/// Customers or users derived at once.
 const PAGE: usize = 1000;
 
 impl Rebuild {
-    /// Takes the next events that have come meanwhile; returns how many.
+    /// Applies the next events that were applied meanwhile to the shadow tables; returns how many.
     ///
     /// # Errors
     /// [`RebuildError`]
-    pub async fn follow(&mut self) -> Result<usize, RebuildError> {
+    pub async fn catch_up(&mut self) -> Result<usize, RebuildError> {
         let (now, since) = (self.clock().now(), self.since);
         let mut tx = begin_shadow(&mut self.connection, "begin").await?;
-        let events = some(&mut tx, &self.store.rules, since, now).await?;
+        let events = next(&mut tx, &self.store.rules, since, now).await?;
         tx.commit().await?;
         Ok(events)
     }
 }
 
-/// Takes all events that the transaction sees and the shadow does not know yet.
+/// Applies all events that the transaction sees and that were not resolved yet to the shadow tables.
 pub(super) async fn all(
     tx: &mut PgConnection,
     rules: &Rules,
@@ -42,7 +43,7 @@ pub(super) async fn all(
 ) -> Result<usize, sqlx::Error> {
     let mut total = 0;
     loop {
-        let events = some(tx, rules, since, now).await?;
+        let events = next(tx, rules, since, now).await?;
         if events == 0 {
             return Ok(total);
         }
@@ -50,13 +51,13 @@ pub(super) async fn all(
     }
 }
 
-async fn some(
+async fn next(
     tx: &mut PgConnection,
     rules: &Rules,
     since: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<usize, sqlx::Error> {
-    let names: Vec<EventName> = sqlx::query_as(
+    let keys: Vec<EventKey> = sqlx::query_as(
         "insert into resolved (source, event_id)
          select i.source, i.event_id from ingest.events i
          where i.applied_at >= $1 and not exists (
@@ -65,19 +66,19 @@ async fn some(
          returning source, event_id",
     )
     .bind(since)
-    .bind(NAMES)
+    .bind(EVENTS)
     .fetch_all(&mut *tx)
     .await?;
-    for page in in_pages(&names) {
-        let events = events::named(tx, &page).await?;
-        let (affected, _) = events_of(tx, &events, None, rules, now).await?;
+    for page in in_pages(&keys) {
+        let events = events::by_keys(tx, &page).await?;
+        let (affected, _) = resolve_events(tx, &events, None, rules, now).await?;
         derive(tx, Tables::Shadow, affected, rules, now).await?;
     }
-    Ok(names.len())
+    Ok(keys.len())
 }
 
-/// Derives these again in `tables`, the customers' ledgers from their beginnings.
-pub(super) async fn again(
+/// Derives these customers and users again in `tables`, the customers' ledgers from their beginnings.
+pub(super) async fn rederive(
     tx: &mut PgConnection,
     tables: Tables,
     rules: &Rules,
@@ -86,7 +87,7 @@ pub(super) async fn again(
     users: Vec<Uuid>,
 ) -> Result<(), sqlx::Error> {
     for page in customers.chunks(PAGE) {
-        derive(tx, tables, whole(page), rules, now).await?;
+        derive(tx, tables, whole_customers(page), rules, now).await?;
     }
     for page in users.chunks(PAGE) {
         let users: BTreeSet<Uuid> = page.iter().copied().collect();
@@ -96,8 +97,8 @@ pub(super) async fn again(
     Ok(())
 }
 
-/// These customers, with their ledgers from the beginning.
-pub(super) fn whole(customers: &[String]) -> Affected {
+/// Everything about these customers, with their ledgers from the beginning.
+pub(super) fn whole_customers(customers: &[String]) -> Affected {
     let revenue = AffectedRevenue {
         customers_to_match: customers.iter().cloned().collect(),
         recompute_from: customers.iter().map(|customer| (customer.clone(), BEGINNING)).collect(),

@@ -1,4 +1,4 @@
-//! The parts of an import, in their order.
+//! The phases of an import, in their order.
 
 use std::borrow::Cow;
 
@@ -11,14 +11,14 @@ pub(in crate::store) const FIRST_ACTIVITY: &str = "first activity";
 
 /// What is imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum ImportScope {
     /// Users, logins, and the rows that count for a member.
     Activity,
     /// Subscriptions and payments.
     Revenue,
 }
 
-impl Scope {
+impl ImportScope {
     /// Both, in the order of the initial import.
     pub const ALL: [Self; 2] = [Self::Activity, Self::Revenue];
 
@@ -31,46 +31,47 @@ impl Scope {
         }
     }
 
-    /// The name of its reading in the database. Processes of the version before do not know that the first one of
+    /// The scope as stored in `ingest.backfills`. Processes of the version before do not know that the initial import of
     /// activity leaves the counts to its end.
-    pub(in crate::store) fn reading(self, is_first: bool) -> &'static str {
+    pub(in crate::store) fn stored_name(self, is_first: bool) -> &'static str {
         if is_first && self == Self::Activity { FIRST_ACTIVITY } else { self.as_str() }
     }
 
-    pub(in crate::store) fn of_reading(name: &str) -> Option<Self> {
+    /// The scope with this stored name.
+    pub(in crate::store) fn from_stored_name(name: &str) -> Option<Self> {
         if name == FIRST_ACTIVITY {
             return Some(Self::Activity);
         }
         Self::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
 
-    /// The parts of an import of this scope. Logins by strong evidence come first, so that they are not
+    /// The phases of an import of this scope. Logins by strong evidence come first, so that they are not
     /// reported again by weaker evidence.
-    pub(in crate::store) fn parts(self, tables: &ActivityTables) -> Vec<Part> {
+    pub(in crate::store) fn phases(self, tables: &ActivityTables) -> Vec<Phase> {
         if self == Self::Revenue {
-            return vec![Part::Subscriptions, Part::Payments, Part::DeletedPayments, Part::Customers];
+            return vec![Phase::Subscriptions, Phase::Payments, Phase::DeletedPayments, Phase::Customers];
         }
-        let mapped = tables.iter().cloned().map(Counted::Mapped);
-        let counted: Vec<Counted> =
-            [Counted::Profiles].into_iter().chain(mapped).chain([Counted::Files]).collect();
-        let mut parts = vec![Part::Users, Part::Sessions, Part::AuditLog, Part::SignIns];
-        parts.extend(counted.iter().cloned().map(Part::Rows));
-        parts.extend(counted.into_iter().map(Part::DeletedRows));
-        parts.extend([Part::DeletedUsers, Part::Counts, Part::Members]);
-        parts
+        let mapped = tables.iter().cloned().map(CountedTable::Mapped);
+        let counted: Vec<CountedTable> =
+            [CountedTable::Profiles].into_iter().chain(mapped).chain([CountedTable::Files]).collect();
+        let mut phases = vec![Phase::Users, Phase::Sessions, Phase::AuditLog, Phase::SignIns];
+        phases.extend(counted.iter().cloned().map(Phase::Rows));
+        phases.extend(counted.into_iter().map(Phase::DeletedRows));
+        phases.extend([Phase::DeletedUsers, Phase::Counts, Phase::Members]);
+        phases
     }
 }
 
 /// A table whose rows count for the users who own them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Counted {
+pub enum CountedTable {
     Profiles,
     Files,
     /// A table of the map.
     Mapped(ActivityTable),
 }
 
-impl Counted {
+impl CountedTable {
     /// `schema.table`
     #[must_use]
     pub fn relation(&self) -> &str {
@@ -102,9 +103,9 @@ impl Counted {
     }
 }
 
-/// A part of an import.
+/// A phase of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Phase {
     /// Users that exist.
     Users,
     /// Logins by their sessions.
@@ -114,9 +115,9 @@ pub enum Part {
     /// Logins by the users' last sign-in.
     SignIns,
     /// Rows of a table.
-    Rows(Counted),
+    Rows(CountedTable),
     /// Known rows that no longer exist.
-    DeletedRows(Counted),
+    DeletedRows(CountedTable),
     /// Known users that no longer exist.
     DeletedUsers,
     /// The counts of each user by the facts.
@@ -133,7 +134,7 @@ pub enum Part {
     Customers,
 }
 
-impl Part {
+impl Phase {
     /// The name in the database and for operators.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {

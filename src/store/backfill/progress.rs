@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::Counts;
 use super::pages::Page;
-use super::parts::{FIRST_ACTIVITY, Part, Scope};
+use super::phases::{FIRST_ACTIVITY, ImportScope, Phase};
 use crate::project::supabase::ActivityTables;
 
 /// Rows compared at once. Events wait while a page is imported.
@@ -20,22 +20,22 @@ const FIRST_PAGE: usize = 200_000;
 const MEMBERS: usize = 5_000;
 const FIRST_MEMBERS: usize = 20_000;
 
-/// The next page.
+/// The page to import next: of which phase, after which key, and how.
 #[derive(Debug)]
-pub(in crate::store) struct Turn {
+pub(in crate::store) struct PageTask {
     pub id: i64,
     /// The moment of the import's events.
     pub at: OffsetDateTime,
-    pub part: Part,
-    /// The part after it, if any.
-    next_part: Option<Part>,
-    /// The last key of the part that was read.
+    pub phase: Phase,
+    /// The phase after it, if any.
+    next_phase: Option<Phase>,
+    /// The last key of the phase that was read.
     pub position: Option<String>,
     /// The last key to read, if another half reads those after it.
     pub until: Option<String>,
     /// Whether nothing was imported before.
     pub is_first: bool,
-    /// Whether the counts are left to [`Part::Counts`].
+    /// Whether the counts are left to [`Phase::Counts`].
     pub counts_later: bool,
     /// Whether this is one half of a page.
     pub is_half: bool,
@@ -43,20 +43,20 @@ pub(in crate::store) struct Turn {
     pub page_rows: usize,
 }
 
-impl Turn {
-    /// The prefix of the part's event ids. Later imports sort after earlier ones.
+impl PageTask {
+    /// The prefix of the phase's event ids. Later imports sort after earlier ones.
     pub(in crate::store) fn prefix(&self) -> String {
-        format!("found/{:010}/{}/", self.id, self.part.name())
+        format!("found/{:010}/{}/", self.id, self.phase.name())
     }
 
     /// The page up to the key in its `middle`, and the `rest` of its rows. Rows that are inserted up to the middle
     /// meanwhile belong to the first half.
-    pub(in crate::store) fn halves(&self, middle: String, rest: usize) -> (Self, Self) {
+    pub(in crate::store) fn split_at(&self, middle: String, rest: usize) -> (Self, Self) {
         let half = |position, until, page_rows| Self {
             id: self.id,
             at: self.at,
-            part: self.part.clone(),
-            next_part: None,
+            phase: self.phase.clone(),
+            next_phase: None,
             position,
             until,
             is_first: self.is_first,
@@ -73,14 +73,14 @@ impl Turn {
 /// not.
 pub(in crate::store) async fn begin(
     pool: &PgPool,
-    scope: Scope,
+    scope: ImportScope,
     is_first: bool,
     tables: &ActivityTables,
     now: OffsetDateTime,
 ) -> Result<i64, sqlx::Error> {
-    let reading = scope.reading(is_first);
-    let first = parts(reading, is_first, tables).next();
-    let first = first.as_ref().map_or(Cow::Borrowed(""), Part::name);
+    let name = scope.stored_name(is_first);
+    let first = phases(name, is_first, tables).next();
+    let first = first.as_ref().map_or(Cow::Borrowed(""), Phase::name);
     loop {
         let id = sqlx::query_scalar(
             "with begun as (
@@ -94,7 +94,7 @@ pub(in crate::store) async fn begin(
              select id from ingest.backfills where scope = $1 and (completed_at is null or $3 and is_first)
              limit 1",
         )
-        .bind(reading)
+        .bind(name)
         .bind(now)
         .bind(is_first)
         .bind(&first)
@@ -107,11 +107,12 @@ pub(in crate::store) async fn begin(
     }
 }
 
-fn parts(reading: &str, is_first: bool, tables: &ActivityTables) -> impl Iterator<Item = Part> + use<> {
-    let counts_later = reading == FIRST_ACTIVITY;
-    let all = Scope::of_reading(reading).map(|scope| scope.parts(tables)).unwrap_or_default();
-    all.into_iter().filter(move |part| {
-        (!is_first || part.runs_in_initial_import()) && (counts_later || part.runs_in_later_imports())
+/// The phases of the import with this stored scope.
+fn phases(name: &str, is_first: bool, tables: &ActivityTables) -> impl Iterator<Item = Phase> + use<> {
+    let counts_later = name == FIRST_ACTIVITY;
+    let all = ImportScope::from_stored_name(name).map(|scope| scope.phases(tables)).unwrap_or_default();
+    all.into_iter().filter(move |phase| {
+        (!is_first || phase.runs_in_initial_import()) && (counts_later || phase.runs_in_later_imports())
     })
 }
 
@@ -121,17 +122,18 @@ struct Progress {
     scope: String,
     at: OffsetDateTime,
     is_first: bool,
-    part: String,
+    #[sqlx(rename = "part")]
+    phase: String,
     position: Option<String>,
 }
 
 /// Locks the next page; `None` if the import is complete. `page_rows`: if not the default.
-pub(in crate::store) async fn take(
+pub(in crate::store) async fn lock_next_page(
     tx: &mut PgConnection,
     id: i64,
     page_rows: Option<usize>,
     tables: &ActivityTables,
-) -> Result<Option<Turn>, sqlx::Error> {
+) -> Result<Option<PageTask>, sqlx::Error> {
     let progress: Option<Progress> = sqlx::query_as(
         "select scope, at, is_first, part, position from ingest.backfills
          where id = $1 and completed_at is null for update",
@@ -139,28 +141,28 @@ pub(in crate::store) async fn take(
     .bind(id)
     .fetch_optional(tx)
     .await?;
-    let Some(Progress { scope, at, is_first, part: name, position }) = progress else { return Ok(None) };
+    let Some(Progress { scope, at, is_first, phase: name, position }) = progress else { return Ok(None) };
     let unknown = || {
         sqlx::Error::Decode(
             format!(
-                "a reading of {scope} has come to {name}, which MEMBERFLOW_ACTIVITY_TABLES no longer names"
+                "the import of {scope} has reached {name}, which MEMBERFLOW_ACTIVITY_TABLES no longer names"
             )
             .into(),
         )
     };
-    let mut parts = parts(&scope, is_first, tables).skip_while(|part| part.name() != name);
-    let part = parts.next().ok_or_else(unknown)?;
-    let usual = match (&part, is_first) {
-        (Part::Members, false) => MEMBERS,
-        (Part::Members, true) => FIRST_MEMBERS,
+    let mut phases = phases(&scope, is_first, tables).skip_while(|phase| phase.name() != name);
+    let phase = phases.next().ok_or_else(unknown)?;
+    let usual = match (&phase, is_first) {
+        (Phase::Members, false) => MEMBERS,
+        (Phase::Members, true) => FIRST_MEMBERS,
         (_, false) => PAGE,
         (_, true) => FIRST_PAGE,
     };
-    Ok(Some(Turn {
+    Ok(Some(PageTask {
         id,
         at,
-        part,
-        next_part: parts.next(),
+        phase,
+        next_phase: phases.next(),
         position,
         until: None,
         is_first,
@@ -170,15 +172,15 @@ pub(in crate::store) async fn take(
     }))
 }
 
-/// Records what was read, and where the next page begins: in the same part or, if that is complete, in the
+/// Records what was read, and where the next page begins: in the same phase or, if that is complete, in the
 /// next.
 pub(in crate::store) async fn advance(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     page: &Page,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let next = if page.next.is_some() { Some(&turn.part) } else { turn.next_part.as_ref() };
+    let next = if page.next.is_some() { Some(&task.phase) } else { task.next_phase.as_ref() };
     sqlx::query(
         "update ingest.backfills set
              part = coalesce($2, part), position = $3, completed_at = case when $2 is null then $4 end,
@@ -189,19 +191,19 @@ pub(in crate::store) async fn advance(
              )
          where id = $1",
     )
-    .bind(turn.id)
-    .bind(next.map(Part::name))
+    .bind(task.id)
+    .bind(next.map(Phase::name))
     .bind(&page.next)
     .bind(now)
-    .bind(turn.part.name())
+    .bind(task.phase.name())
     .bind(page.rows)
-    .bind(Json(page.found(&turn.part)))
+    .bind(Json(page.found(&task.phase)))
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Rows checked and rows found, by part.
+/// Rows checked and rows found, by phase.
 pub(in crate::store) async fn counts(pool: &PgPool, id: i64) -> Result<(Counts, Counts), sqlx::Error> {
     let (Json(checked), Json(found)) =
         sqlx::query_as("select looked_at, found from ingest.backfills where id = $1")
@@ -215,11 +217,11 @@ pub(in crate::store) async fn counts(pool: &PgPool, id: i64) -> Result<(Counts, 
 pub(in crate::store) async fn outcome(
     tx: &mut PgConnection,
     id: i64,
-) -> Result<(Scope, Counts), sqlx::Error> {
+) -> Result<(ImportScope, Counts), sqlx::Error> {
     let (scope, Json(found)): (String, Json<Counts>) =
         sqlx::query_as("select scope, found from ingest.backfills where id = $1")
             .bind(id)
             .fetch_one(tx)
             .await?;
-    Ok((Scope::of_reading(&scope).unwrap_or(Scope::Activity), found))
+    Ok((ImportScope::from_stored_name(&scope).unwrap_or(ImportScope::Activity), found))
 }

@@ -1,10 +1,10 @@
-//! A partial replay repairs exactly what a full rebuild would repair in its part.
+//! A partial replay repairs exactly what a full rebuild would repair of the same rows.
 
 use fastrand::Rng;
-use memberflow::store::rebuild::{Difference, Selection};
+use memberflow::store::rebuild::{RowDifference, Selection};
 use uuid::Uuid;
 
-use super::narrowed::replay;
+use super::from_inbox::replay;
 use super::{PopulatedApp, apply};
 use crate::support::dump;
 
@@ -53,7 +53,7 @@ async fn damage(populated: &PopulatedApp, member: Uuid, statement: &str) {
     populated.execute(&statement).await;
 }
 
-/// Those whose events a member's part can be found by.
+/// Members with customers.
 async fn members(populated: &PopulatedApp) -> Vec<Uuid> {
     sqlx::query_scalar(
         "select distinct a.user_id from public.user_activity_metrics a
@@ -68,7 +68,7 @@ fn of(member: Uuid) -> Selection {
     Selection { member: Some(member), ..Selection::default() }
 }
 
-fn sorted(mut differences: Vec<Difference>) -> Vec<Difference> {
+fn sorted(mut differences: Vec<RowDifference>) -> Vec<RowDifference> {
     for difference in &mut differences {
         difference.id = 0;
     }

@@ -2,7 +2,7 @@
 
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild::{self, Report};
-use memberflow::store::rebuild::{Difference, RebuildError, Selection};
+use memberflow::store::rebuild::{RebuildError, RowDifference, Selection};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -143,7 +143,7 @@ pub(super) async fn replay(
     populated: &PopulatedApp,
     selection: &Selection,
     check: bool,
-) -> Result<(Report, Vec<Difference>), RebuildError> {
+) -> Result<(Report, Vec<RowDifference>), RebuildError> {
     let mut differences = Vec::new();
     let show = |difference| {
         differences.push(difference);

@@ -1,122 +1,129 @@
-//! A part of the tables: what is connected with some names, as far as the live tables and the events know. All events
-//! about it make its rows what they are, so that it can be derived without the rest.
+//! A subset of the rows: what is connected with some ids, according to the live tables and the events. Its rows depend on
+//! the events about it only, so that it can be derived without the rest.
 
 use std::collections::{BTreeSet, HashSet};
 
 use sqlx::{Executor as _, PgConnection};
 
-use super::resolve::{EventName, in_pages};
+use super::resolve::in_pages;
 use crate::envelope::Source;
 use crate::project::stripe::Kind;
+use crate::store::Rules;
 use crate::store::decoded_batch::{DecodedBatch, decode_all};
-use crate::store::events::Unnamed;
-use crate::store::{Rules, events};
+use crate::store::events::{self, EventKey, Unreferenced};
 
-/// Names of events that are in memory at once.
-const NAMES: i64 = 10_000;
+/// Keys of events that are in memory at once.
+const KEYS: i64 = 10_000;
 
-/// The names of a part, which the table `scope` holds, too, and the events about it.
+/// The ids of a subset, which are also in the table `scope`, and the events about them.
 #[derive(Debug, Default)]
-pub(super) struct Scope {
-    /// Objects, customers, users (by their ids), rows (`schema.table/id`) and text messages.
-    pub names: HashSet<String>,
-    /// By source and name.
-    pub events: Vec<EventName>,
+pub(super) struct Subset {
+    /// The ids of objects, customers, users, rows (`schema.table/id`) and text messages.
+    pub ids: HashSet<String>,
+    /// The events about them.
+    pub events: Vec<EventKey>,
 }
 
-/// Everything connected with `names`.
-pub(super) async fn gather(
+/// Finds everything connected with `roots`: follows references, then adds what the events that no reference leads to say
+/// to be connected, until neither finds more.
+pub(super) async fn find_connected(
     tx: &mut PgConnection,
-    mut names: BTreeSet<String>,
+    roots: BTreeSet<String>,
     rules: &Rules,
-) -> Result<Scope, sqlx::Error> {
-    let (mut unindexed, mut step) = (Vec::new(), 0);
-    while add(tx, &names, step).await? > 0 {
-        step = widen(tx, step).await?;
-        let scope: Vec<String> = sqlx::query_scalar("select name from scope").fetch_all(&mut *tx).await?;
-        (unindexed, names) = unnamed(tx, &scope.into_iter().collect(), rules).await?;
+) -> Result<Subset, sqlx::Error> {
+    let (mut to_add, mut unreferenced, mut step) = (roots, Vec::new(), 0);
+    while add(tx, &to_add, step).await? > 0 {
+        step = follow_references(tx, step).await?;
+        let ids = stored_ids(tx).await?;
+        (unreferenced, to_add) = unreferenced_events(tx, &ids, rules).await?;
     }
-    let names: Vec<String> = sqlx::query_scalar("select name from scope").fetch_all(&mut *tx).await?;
-    let mut events: Vec<EventName> = sqlx::query_as(
+    let ids = stored_ids(tx).await?;
+    let mut events: Vec<EventKey> = sqlx::query_as(
         "select i.source, i.event_id from scope s
          cross join lateral (select * from ingest.events i where i.subject = s.name offset 0) i
          where i.state = 'applied' and i.pruned_at is null",
     )
     .fetch_all(tx)
     .await?;
-    events.append(&mut unindexed);
+    events.append(&mut unreferenced);
     events.sort_unstable();
     events.dedup();
-    Ok(Scope { names: names.into_iter().collect(), events })
+    Ok(Subset { ids, events })
 }
 
-/// Adds names to the part; returns how many are new to it.
-async fn add(tx: &mut PgConnection, names: &BTreeSet<String>, step: i32) -> Result<u64, sqlx::Error> {
+/// The ids in `scope`.
+async fn stored_ids(tx: &mut PgConnection) -> Result<HashSet<String>, sqlx::Error> {
+    let ids: Vec<String> = sqlx::query_scalar("select name from scope").fetch_all(tx).await?;
+    Ok(ids.into_iter().collect())
+}
+
+/// Adds ids to the subset; returns how many are new to it.
+async fn add(tx: &mut PgConnection, ids: &BTreeSet<String>, step: i32) -> Result<u64, sqlx::Error> {
     let added =
         sqlx::query("insert into scope (name, step) select unnest($1::text[]), $2 on conflict do nothing")
-            .bind(names.iter().map(String::as_str).collect::<Vec<_>>())
+            .bind(ids.iter().map(String::as_str).collect::<Vec<_>>())
             .bind(step)
             .execute(tx)
             .await?;
     Ok(added.rows_affected())
 }
 
-/// Adds what the names of `step` lead to, step by step; returns the step that adds nothing any more.
-async fn widen(tx: &mut PgConnection, mut step: i32) -> Result<i32, sqlx::Error> {
-    let mut is_with_rows = false;
+/// Adds what the ids of `step` reference or are referenced by, step by step; returns the step that adds nothing any more.
+async fn follow_references(tx: &mut PgConnection, mut step: i32) -> Result<i32, sqlx::Error> {
+    let mut has_rows = false;
     loop {
         tx.execute("analyze scope").await?;
-        let added = sqlx::query(WIDEN).bind(step).execute(&mut *tx).await?.rows_affected();
+        let added = sqlx::query(ADD_REFERENCED).bind(step).execute(&mut *tx).await?.rows_affected();
         step += 1;
         if added > 0 {
-            is_with_rows = false;
-        } else if is_with_rows {
+            has_rows = false;
+        } else if has_rows {
             return Ok(step);
         } else {
-            is_with_rows = true;
-            sqlx::query(WIDEN_BY_ROWS).bind(step).execute(&mut *tx).await?;
+            has_rows = true;
+            sqlx::query(ADD_ROWS).bind(step).execute(&mut *tx).await?;
         }
     }
 }
 
-/// The events about a part that no name leads to, and the names in them: those without a subject (Stripe's are but those of
-/// types that an earlier version did not read), and those that did not count and do now, which have left no fact.
-async fn unnamed(
+/// The events about these ids that no reference leads to, and all ids in them: events without a subject (Stripe's are only
+/// those of types that an earlier version did not read), and events that did not count and do now, which have no fact.
+async fn unreferenced_events(
     tx: &mut PgConnection,
-    scope: &HashSet<String>,
+    ids: &HashSet<String>,
     rules: &Rules,
-) -> Result<(Vec<EventName>, BTreeSet<String>), sqlx::Error> {
-    let (mut found, mut names) = (Vec::new(), BTreeSet::new());
+) -> Result<(Vec<EventKey>, BTreeSet<String>), sqlx::Error> {
+    let (mut found, mut ids_in_them) = (Vec::new(), BTreeSet::new());
     let lifted = events::lifted_flags(tx, &rules.decoding.admission).await?;
-    for unnamed in [Unnamed::WithoutSubject, Unnamed::Flagged(&lifted)] {
-        let mut position = EventName::default();
+    for which in [Unreferenced::WithoutSubject, Unreferenced::Flagged(&lifted)] {
+        let mut last = EventKey::default();
         loop {
-            let mut page = events::unnamed(tx, unnamed, &position, NAMES).await?;
-            let Some((source, event_id, _)) = page.last() else { break };
-            position = (source.clone(), event_id.clone());
-            page.retain(|(source, _, event_type)| {
-                source != Source::Stripe.as_str() || Kind::of_event(event_type).is_some()
+            let mut page = events::unreferenced(tx, which, &last, KEYS).await?;
+            let Some(end) = page.last() else { break };
+            last = end.key.clone();
+            page.retain(|event| {
+                event.key.source != Source::Stripe.as_str() || Kind::of_event(&event.event_type).is_some()
             });
-            let page = page.into_iter().map(|(source, event_id, _)| (source, event_id));
-            for page in in_pages(&page.collect::<Vec<EventName>>()) {
-                for event in events::named(tx, &page).await? {
+            let keys: Vec<EventKey> = page.into_iter().map(|event| event.key).collect();
+            for page in in_pages(&keys) {
+                for event in events::by_keys(tx, &page).await? {
                     let mut batch = DecodedBatch::sort(decode_all([&event], rules).events);
-                    batch.retain(scope);
+                    batch.retain(ids);
                     if !batch.is_empty() {
-                        names.append(&mut batch.names());
-                        found.push((event.source.as_str().to_owned(), event.event_id));
+                        ids_in_them.append(&mut batch.ids());
+                        found.push(EventKey::from(&event));
                     }
                 }
             }
         }
     }
-    Ok((found, names))
+    Ok((found, ids_in_them))
 }
 
 /// One step further, by index. A payment's objects lead to each other; an object to its customer, the customer to its
 /// user, the user to all their customers and rows, and a customer to all its objects; a text message to those of its
-/// number. A price or a coupon leads nowhere: whoever depends on one is a separate part.
-const WIDEN: &str = "
+/// number. A price or a coupon leads nowhere: whoever depends on one is a separate subset.
+const ADD_REFERENCED: &str = "
     insert into scope (name, step)
     select n.name, $1 + 1 from scope s
     cross join lateral (
@@ -155,16 +162,16 @@ const WIDEN: &str = "
     where s.step = $1 and n.name is not null
     on conflict do nothing";
 
-/// The rows of the part's users. No index says whose a row is, for every row that is written would pay for it: so the facts
+/// The rows of the subset's users. No index says whose a row is, for every row that is written would pay for it: so the facts
 /// are read once for all of them.
-const WIDEN_BY_ROWS: &str = "
+const ADD_ROWS: &str = "
     insert into scope (name, step)
     select relation || '/' || row_id, $1 from ingest.row_facts where user_id in (select id from scope where id is not null)
     on conflict do nothing";
 
-/// What the rows that were derived say to be part of this, and the live ones did not.
-pub(super) async fn missed(tx: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
-    let names: Vec<String> = sqlx::query_scalar(
+/// The ids in the derived rows that are not in the subset: the live rows did not show that they are connected.
+pub(super) async fn missing_ids(tx: &mut PgConnection) -> Result<BTreeSet<String>, sqlx::Error> {
+    let ids: Vec<String> = sqlx::query_scalar(
         "select n.name from (
              select id from stripe_facts where kind not in ('price', 'coupon', 'product')
              union select customer_id from stripe_facts
@@ -184,13 +191,13 @@ pub(super) async fn missed(tx: &mut PgConnection) -> Result<BTreeSet<String>, sq
     )
     .fetch_all(tx)
     .await?;
-    Ok(names.into_iter().collect())
+    Ok(ids.into_iter().collect())
 }
 
-/// The customers that depend on the prices and coupons among these names.
-pub(super) async fn dependents(
+/// The customers that depend on the prices and coupons among these ids.
+pub(super) async fn dependent_customers(
     tx: &mut PgConnection,
-    names: &BTreeSet<String>,
+    ids: &BTreeSet<String>,
 ) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
         "select distinct coalesce(f.customer_id, f.id) from unnest($1::text[]) as n (id)
@@ -198,13 +205,13 @@ pub(super) async fn dependents(
          join ingest.stripe_links l on l.id = c.id
          join ingest.stripe_facts f on f.id = l.other order by 1",
     )
-    .bind(names.iter().map(String::as_str).collect::<Vec<_>>())
+    .bind(ids.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)
     .await
 }
 
-/// Of the differences found, leaves those of the part, if there is one.
-pub(super) async fn keep(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+/// Drops the differences that are not of the subset, if there is one.
+pub(super) async fn retain_differences(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     tx.execute(
         "delete from differences d
          where exists (select from scope) and not exists (

@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 
-use super::parts::Counted;
-use super::reading::Rows;
+use super::phases::CountedTable;
+use super::progress::PageTask;
 use super::rows;
-use super::run::Turn;
+use super::table_rows::PageRows;
 use super::tables::Table;
 use crate::envelope::{Envelope, Source};
 use crate::project::internal::{Corrected, Internal};
@@ -22,8 +22,8 @@ use crate::project::supabase::change::{self, Fingerprints};
 use crate::store::events::PEERS;
 use crate::store::{Rules, apply};
 
-/// Corrections held in memory at once.
-const CORRECTIONS: usize = 100;
+/// Changes in memory at once.
+const CHANGES: usize = 100;
 
 /// A row that differs from its fact, and what was reported for the same moment.
 #[derive(FromRow)]
@@ -41,13 +41,13 @@ struct DifferingRow {
     others: Option<Vec<Vec<u8>>>,
 }
 
-/// Corrects the rows of a page; returns their number.
-pub(in crate::store) async fn correct(
+/// Records the unreported changes of a page's rows; returns their number.
+pub(in crate::store) async fn record(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     table: &Table,
-    counted: &Counted,
-    page: &Rows,
+    counted: &CountedTable,
+    page: &PageRows,
     rules: &Rules,
     now: OffsetDateTime,
 ) -> Result<i64, sqlx::Error> {
@@ -60,12 +60,12 @@ pub(in crate::store) async fn correct(
         let Some(end) = rows.last() else { return Ok(total) };
         after = end.n;
         total += i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        let events: Result<Vec<_>, _> = rows.iter().map(|row| event(turn, counted, row, tables)).collect();
+        let events: Result<Vec<_>, _> = rows.iter().map(|row| event(task, counted, row, tables)).collect();
         apply::apply_internal(tx, &events?, rules, now).await?;
     }
 }
 
-fn statement(table: &Table, counted: &Counted) -> String {
+fn statement(table: &Table, counted: &CountedTable) -> String {
     let key_type = table.key_type().unwrap_or("text");
     let known = rows::known(counted);
     let relation = counted.relation();
@@ -82,7 +82,7 @@ fn statement(table: &Table, counted: &Counted) -> String {
          join ingest.events i on i.subject = '{relation}/' || k.row_id and i.occurred_at = k.was_at
               and i.event_id = k.was_event
          where k.n > $7 and k.is_reported and k.differs and not k.was_final and i.pruned_at is null
-         order by k.n limit {CORRECTIONS}",
+         order by k.n limit {CHANGES}",
         page = rows::PAGE,
         at = super::pages::micros("k.was_at"),
         name = table.name(),
@@ -90,14 +90,14 @@ fn statement(table: &Table, counted: &Counted) -> String {
 }
 
 fn event(
-    turn: &Turn,
-    counted: &Counted,
+    task: &PageTask,
+    counted: &CountedTable,
     row: &DifferingRow,
     tables: &ActivityTables,
 ) -> Result<Envelope, sqlx::Error> {
     let encode = |error| sqlx::Error::Encode(Box::new(error));
-    let reported = reported(&row.body).unwrap_or_default();
-    let left_before = left_before(reported.record.as_ref(), row);
+    let reported = last_reported(&row.body).unwrap_or_default();
+    let left_before = count_changes_away(reported.record.as_ref(), row);
     let change =
         change::correction(counted.relation(), &row.record, reported.record, reported.columns, tables)
             .map_err(encode)?;
@@ -105,16 +105,16 @@ fn event(
     let body = serde_json::to_vec(&corrected).map_err(encode)?;
     Ok(Envelope {
         source: Source::Internal,
-        event_id: format!("corrected/{:010}/{}/{}", turn.id, counted.relation(), row.row_id),
+        event_id: format!("corrected/{:010}/{}/{}", task.id, counted.relation(), row.row_id),
         event_type: "corrected".to_owned(),
-        occurred_at: turn.at,
-        received_at: turn.at,
+        occurred_at: task.at,
+        received_at: task.at,
         body: body.into(),
     })
 }
 
 /// The last reported state of the whole row, by an event or a correction.
-fn reported(body: &[u8]) -> Option<Fingerprints> {
+fn last_reported(body: &[u8]) -> Option<Fingerprints> {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow, default)]
@@ -125,7 +125,7 @@ fn reported(body: &[u8]) -> Option<Fingerprints> {
 }
 
 /// How many events reported a change away from the last reported state.
-fn left_before(reported: Option<&String>, row: &DifferingRow) -> u32 {
+fn count_changes_away(reported: Option<&String>, row: &DifferingRow) -> u32 {
     let others = row.others.iter().flatten().filter_map(|body| change::fingerprints(body));
     let leaving =
         others.filter(|other| other.old_record.as_ref() == reported && other.record.as_ref() != reported);

@@ -10,7 +10,7 @@ use crate::store::{Store, StoreError};
 
 /// The stored state of one message.
 #[derive(Clone, Debug, Default)]
-pub struct KnownSms {
+pub struct StoredMessage {
     /// The union of its reports, if any.
     pub message: Option<Message>,
     /// The text in its row, which the application may have written.
@@ -22,7 +22,7 @@ pub struct KnownSms {
 
 impl Store {
     /// The stored state of the messages `sids`, without unknown ones.
-    pub async fn known_messages(&self, sids: &[&str]) -> Result<HashMap<String, KnownSms>, StoreError> {
+    pub async fn stored_messages(&self, sids: &[&str]) -> Result<HashMap<String, StoredMessage>, StoreError> {
         let rows = sqlx::query(
             "select w.sid, f.state, m.body, p.pruned and f.sid is null or g.id is not null
              from unnest($1::text[]) as w (sid)
@@ -37,14 +37,14 @@ impl Store {
              where f.sid is not null or m.body is not null or p.pruned or g.id is not null",
         )
         .bind(sids)
-        .fetch_all(self.parts().0)
+        .fetch_all(self.pool())
         .await?;
         rows.iter()
             .map(|row| {
                 let message: Option<Json<Message>> = row.try_get(1)?;
                 let message = message.map(|Json(message)| message);
-                let known = KnownSms { message, body: row.try_get(2)?, is_forgotten: row.try_get(3)? };
-                Ok((row.try_get(0)?, known))
+                let stored = StoredMessage { message, body: row.try_get(2)?, is_forgotten: row.try_get(3)? };
+                Ok((row.try_get(0)?, stored))
             })
             .collect::<Result<_, sqlx::Error>>()
             .map_err(StoreError::from)

@@ -1,4 +1,4 @@
-//! The list of what is removed: shown, confirmed and executed.
+//! The plan of what is removed: shown, confirmed and executed.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,12 @@ use serde::{Serialize, Serializer};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::address::{Evidence, ListedAddress};
+use super::address::{ListedAddress, PersonIdentity};
 use super::crm::CrmRows;
 use super::events;
 use super::person::Person;
 
-/// The ids of rows, or the names of events (`stripe/evt_1`).
+/// The ids of rows, or the keys of events (`stripe/evt_1`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ids(pub BTreeSet<String>);
 
@@ -25,7 +25,7 @@ impl Ids {
 
     /// The sources and ids of events.
     pub(super) fn pairs(&self) -> Vec<(&str, &str)> {
-        self.0.iter().filter_map(|name| name.split_once('/')).collect()
+        self.0.iter().filter_map(|key| key.split_once('/')).collect()
     }
 }
 
@@ -40,7 +40,7 @@ impl Serialize for Ids {
 
 /// Everything to remove, and what is not applied yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct List {
+pub struct ForgetPlan {
     /// The user id, if it is or was a user.
     pub user_id: Option<Uuid>,
     /// Whether the account still exists, with the application's tables about it.
@@ -57,51 +57,52 @@ pub struct List {
     #[serde(flatten)]
     pub crm: CrmRows,
     /// Events that name the person and are not applied yet: they will bring the person back.
-    pub waiting: Ids,
+    #[serde(rename = "waiting")]
+    pub not_applied: Ids,
     #[serde(skip)]
-    evidence: Evidence,
+    identity: PersonIdentity,
     #[serde(skip)]
     pub(super) person: Person,
 }
 
-impl List {
-    pub(super) async fn make(
+impl ForgetPlan {
+    pub(super) async fn build(
         tx: &mut PgConnection,
-        evidence: Evidence,
+        identity: PersonIdentity,
         country_code: &str,
     ) -> Result<Self, sqlx::Error> {
-        let person = Person::of(tx, &evidence).await?;
+        let person = Person::of(tx, &identity).await?;
         Ok(Self {
-            user_id: evidence.user_id,
-            account_is_there: evidence.account_is_there,
+            user_id: identity.user_id,
+            account_is_there: identity.account_is_there,
             addresses: person.addresses.clone(),
             customers: Ids(person.customers.clone()),
             events: events::of(tx, &person).await?,
-            dead_letters: events::letters(tx, &person).await?,
+            dead_letters: events::dead_letters(tx, &person).await?,
             crm: CrmRows::of(tx, &person, country_code).await?,
-            waiting: events::waiting(tx, &person).await?,
-            evidence,
+            not_applied: events::not_applied(tx, &person).await?,
+            identity,
             person,
         })
     }
 
     /// Whether the person, the customers and the rows are unchanged, and there is no new event about their
     /// objects.
-    pub(super) async fn still_holds(
+    pub(super) async fn is_current(
         &self,
         tx: &mut PgConnection,
         country_code: &str,
     ) -> Result<bool, sqlx::Error> {
-        let person = Person::of(tx, &self.evidence).await?;
+        let person = Person::of(tx, &self.identity).await?;
         let events = events::about_objects(tx, &person).await?;
         let crm = CrmRows::of(tx, &person, country_code).await?;
         Ok(person == self.person && crm == self.crm && events.0.is_subset(&self.events.0))
     }
 
-    /// Whether the database knows anything of the person.
-    pub(super) fn knows_anything(&self) -> bool {
-        let ids = [&self.customers, &self.events, &self.dead_letters, &self.waiting];
+    /// Whether nothing is known of the person.
+    pub(super) fn is_empty(&self) -> bool {
+        let ids = [&self.customers, &self.events, &self.dead_letters, &self.not_applied];
         let ids = ids.into_iter().chain(self.crm.kinds().map(|(_, ids)| ids));
-        self.account_is_there || ids.into_iter().any(|ids| !ids.0.is_empty())
+        !self.account_is_there && ids.into_iter().all(|ids| ids.0.is_empty())
     }
 }

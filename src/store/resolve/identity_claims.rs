@@ -1,16 +1,15 @@
-//! Claims of objects about whose customer it is, and the state of the users they name.
+//! Identity claims: what objects say about whose customer it is.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::{FromRow, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::emails;
-use crate::project::identity::{Claim, Strength, UserState};
+use crate::project::identity::{Claim, Strength};
 use crate::store::from_unix_seconds;
 
-/// A claim, and the event that made it.
+/// An identity claim, and the event that reported it.
 #[derive(Clone, Debug)]
 pub struct ClaimReport {
     /// The claim.
@@ -24,9 +23,9 @@ pub struct ClaimReport {
 }
 
 impl ClaimReport {
-    fn is_newer_than(&self, kept: &Self) -> bool {
-        let by_id = self.is_last || self.event_id > kept.event_id;
-        self.reported_at > kept.reported_at || (self.reported_at == kept.reported_at && by_id)
+    fn is_newer_than(&self, other: &Self) -> bool {
+        let by_id = self.is_last || self.event_id > other.event_id;
+        self.reported_at > other.reported_at || (self.reported_at == other.reported_at && by_id)
     }
 }
 
@@ -39,19 +38,23 @@ pub struct ChangedEvidence {
     pub repeated: BTreeSet<String>,
 }
 
-/// Stores claims: of one object's claims of one strength the latest stays, even if later events make none.
-pub async fn write(tx: &mut PgConnection, made: Vec<ClaimReport>) -> Result<ChangedEvidence, sqlx::Error> {
+/// Stores claims and returns the customers whose evidence changed. Of one object's claims of one strength the latest
+/// stays, even if later events make none.
+pub async fn write(
+    tx: &mut PgConnection,
+    reported: Vec<ClaimReport>,
+) -> Result<ChangedEvidence, sqlx::Error> {
     let mut latest = BTreeMap::<(String, i16), ClaimReport>::new();
-    for one in made {
+    for one in reported {
         let key = (one.claim.object_id.clone(), one.claim.strength as i16);
-        if latest.get(&key).is_none_or(|kept| one.is_newer_than(kept)) {
+        if latest.get(&key).is_none_or(|other| one.is_newer_than(other)) {
             latest.insert(key, one);
         }
     }
     if latest.is_empty() {
         return Ok(ChangedEvidence::default());
     }
-    let claims = || latest.values().map(|made| &made.claim);
+    let claims = || latest.values().map(|one| &one.claim);
     let changed: Vec<(String, Option<String>, bool)> = sqlx::query_as(WRITE)
         .bind(claims().map(|c| c.object_id.as_str()).collect::<Vec<_>>())
         .bind(claims().map(|c| c.strength as i16).collect::<Vec<_>>())
@@ -64,15 +67,9 @@ pub async fn write(tx: &mut PgConnection, made: Vec<ClaimReport>) -> Result<Chan
                 .collect::<Vec<_>>(),
         )
         .bind(claims().map(|c| from_unix_seconds(c.object_created)).collect::<Vec<_>>())
-        .bind(latest.values().map(|made| made.reported_at).collect::<Vec<_>>())
-        .bind(latest.values().map(|made| made.event_id.as_str()).collect::<Vec<_>>())
-        .bind(
-            latest
-                .values()
-                .filter(|made| made.is_last)
-                .map(|made| made.event_id.as_str())
-                .collect::<Vec<_>>(),
-        )
+        .bind(latest.values().map(|one| one.reported_at).collect::<Vec<_>>())
+        .bind(latest.values().map(|one| one.event_id.as_str()).collect::<Vec<_>>())
+        .bind(latest.values().filter(|one| one.is_last).map(|one| one.event_id.as_str()).collect::<Vec<_>>())
         .bind(Strength::ALL.map(Strength::as_str).as_slice())
         .fetch_all(tx)
         .await?;
@@ -90,7 +87,7 @@ pub async fn write(tx: &mut PgConnection, made: Vec<ClaimReport>) -> Result<Chan
 /// Arrays of arrays must be rectangular in Postgres, so the users of a claim are passed as one text. A new claim of
 /// the same strength for the customer's present user cannot change the owner.
 const WRITE: &str = "
-    with made as (
+    with reported as (
         select * from unnest($1::text[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[],
                              $6::timestamptz[], $7::text[])
             as m (object_id, strength, customer_id, users, object_created, reported_at, event_id)
@@ -98,7 +95,7 @@ const WRITE: &str = "
         insert into claims
             (object_id, strength, customer_id, claimed_users, object_created, reported_at, event_id)
         select object_id, strength, customer_id, string_to_array(users, ','), object_created, reported_at, event_id
-        from made
+        from reported
         on conflict (object_id, strength) do update set
             customer_id = excluded.customer_id, claimed_users = excluded.claimed_users,
             object_created = excluded.object_created, reported_at = excluded.reported_at,
@@ -110,7 +107,7 @@ const WRITE: &str = "
     select m.customer_id, c.customer_id,
            c.object_id is null and coalesce(k.user_id::text = m.users, false)
                and coalesce(array_position($9::text[], k.matched_by) <= m.strength, false)
-    from made m
+    from reported m
     left join lateral (
         select * from claims c where c.object_id = m.object_id and c.strength = m.strength offset 0
     ) c on true
@@ -161,8 +158,8 @@ const fn strength(number: i16) -> Strength {
     }
 }
 
-/// The customers that claim one of `users`, or an address of theirs.
-pub async fn naming(
+/// The customers with a claim that names one of `users`, or with an address of theirs.
+pub async fn customers_naming(
     tx: &mut PgConnection,
     users: &BTreeSet<Uuid>,
     emails: &BTreeSet<String>,
@@ -184,100 +181,4 @@ pub async fn naming(
     .bind(emails.iter().map(String::as_str).collect::<Vec<_>>())
     .fetch_all(tx)
     .await
-}
-
-/// The state of the users that some claims name.
-#[derive(Debug, Default)]
-pub struct Users {
-    present: HashSet<Uuid>,
-    seen: HashSet<Uuid>,
-    confirmed: HashMap<String, Vec<Uuid>>,
-}
-
-impl Users {
-    /// Looks up `ids` and `emails`, and records which users exist: one deleted later is known as deleted, not
-    /// unknown.
-    pub async fn load(
-        tx: &mut PgConnection,
-        ids: &BTreeSet<Uuid>,
-        emails: &BTreeSet<String>,
-        with_sso: bool,
-    ) -> Result<Self, sqlx::Error> {
-        let mut users = Self { confirmed: emails::holders(tx, emails, with_sso).await?, ..Self::default() };
-        let matched = users.confirmed.values().flatten().copied();
-        let ids: Vec<Uuid> =
-            ids.iter().copied().chain(matched).collect::<BTreeSet<_>>().into_iter().collect();
-        if ids.is_empty() {
-            return Ok(users);
-        }
-        users.look_up(tx, &ids).await?;
-        Ok(users)
-    }
-
-    /// Looks up which of `ids` exist and which were seen before; records those that exist.
-    async fn look_up(&mut self, tx: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
-        let rows: Vec<(Uuid, bool)> = sqlx::query_as(
-            "with present as materialized (
-                 select id from auth.users where id = any($1)
-             ), remembered as (
-                 insert into users (id) select id from present on conflict do nothing
-             )
-             select id, true from present
-             union all
-             select id, false from users where id = any($1)",
-        )
-        .bind(ids)
-        .fetch_all(tx)
-        .await?;
-        for (id, is_present) in rows {
-            self.seen.insert(id);
-            if is_present {
-                self.present.insert(id);
-            }
-        }
-        Ok(())
-    }
-
-    /// The users that exist.
-    pub fn present(&self) -> impl Iterator<Item = Uuid> {
-        self.present.iter().copied()
-    }
-
-    /// The state of a user.
-    #[must_use]
-    pub fn known(&self, id: Uuid) -> UserState {
-        if self.present.contains(&id) {
-            UserState::Present
-        } else if self.seen.contains(&id) {
-            UserState::Deleted
-        } else {
-            UserState::Never
-        }
-    }
-
-    /// The users whose confirmed address this is.
-    #[must_use]
-    pub fn confirmed(&self, email: &str) -> Vec<Uuid> {
-        self.confirmed.get(email).cloned().unwrap_or_default()
-    }
-}
-
-/// Records that these users existed once.
-pub async fn record_deleted_users(
-    tx: &mut PgConnection,
-    users: &[Uuid],
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    if users.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "insert into users (id, gone_at) select unnest($1::uuid[]), $2
-         on conflict (id) do update set gone_at = excluded.gone_at where users.gone_at is null",
-    )
-    .bind(users)
-    .bind(now)
-    .execute(tx)
-    .await?;
-    Ok(())
 }

@@ -5,50 +5,51 @@ use sqlx::PgConnection;
 
 use super::Counts;
 use super::pages::{NOT_READ, REPORTED_DELETED};
-use super::parts::{Part, Scope};
+use super::phases::{ImportScope, Phase};
 use crate::project::supabase::ActivityTables;
 
-/// Something that could not be known.
+/// Something that the tables do not show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Unknown {
+pub struct Limitation {
     /// How many, if it can be counted.
     pub count: Option<i64>,
     /// What, and what follows from it.
     pub what: String,
 }
 
-pub(in crate::store) async fn of(
+/// What the tables of `scope` do not show, by the counts of its import and the facts.
+pub(in crate::store) async fn find(
     tx: &mut PgConnection,
-    scope: Scope,
+    scope: ImportScope,
     found: &Counts,
     tables: &ActivityTables,
-) -> Result<Vec<Unknown>, sqlx::Error> {
-    let mut unknown: Vec<Unknown> =
-        scope.parts(tables).iter().flat_map(|part| of_part(part, found)).collect();
+) -> Result<Vec<Limitation>, sqlx::Error> {
+    let mut limitations: Vec<Limitation> =
+        scope.phases(tables).iter().flat_map(|phase| of_phase(phase, found)).collect();
     for (count, what) in match scope {
-        Scope::Activity => of_activity(tx).await?,
-        Scope::Revenue => of_revenue(tx).await?,
+        ImportScope::Activity => of_activity(tx).await?,
+        ImportScope::Revenue => of_revenue(tx).await?,
     } {
         if count > 0 {
-            unknown.push(Unknown { count: Some(count), what: what.to_owned() });
+            limitations.push(Limitation { count: Some(count), what: what.to_owned() });
         }
     }
-    Ok(unknown)
+    Ok(limitations)
 }
 
-fn of_part(part: &Part, found: &Counts) -> impl Iterator<Item = Unknown> + use<> {
-    let (name, relation) = (part.name(), part.relation());
-    let is_unread = found.contains_key(&format!("{name} {NOT_READ}")) && part.runs_in_initial_import();
-    let unread = is_unread.then(|| Unknown {
+fn of_phase(phase: &Phase, found: &Counts) -> impl Iterator<Item = Limitation> + use<> {
+    let (name, relation) = (phase.name(), phase.relation());
+    let is_unread = found.contains_key(&format!("{name} {NOT_READ}")) && phase.runs_in_initial_import();
+    let unread = is_unread.then(|| Limitation {
         count: None,
-        what: match part {
-            Part::AuditLog => format!(
+        what: match phase {
+            Phase::AuditLog => format!(
                 "{relation} is not there or may not be read: total_logins is a lower bound, since sessions are deleted at logout"
             ),
             _ => format!("{relation} is not there or may not be read: its {name} are not counted"),
         },
     });
-    let reported_deleted = found.get(&format!("{name} {REPORTED_DELETED}")).map(|count| Unknown {
+    let reported_deleted = found.get(&format!("{name} {REPORTED_DELETED}")).map(|count| Limitation {
         count: Some(*count),
         what: format!("rows of {relation} exist although events reported their deletion: they do not count"),
     });
@@ -56,7 +57,7 @@ fn of_part(part: &Part, found: &Counts) -> impl Iterator<Item = Unknown> + use<>
 }
 
 async fn of_activity(tx: &mut PgConnection) -> Result<Vec<(i64, &'static str)>, sqlx::Error> {
-    let unheard: i64 = sqlx::query_scalar(
+    let without_trace: i64 = sqlx::query_scalar(
         "select count(*) from auth.users u
          where u.last_sign_in_at is not null and not exists (
              select from logins l where l.user_id = u.id and l.evidence < 2)",
@@ -70,7 +71,7 @@ async fn of_activity(tx: &mut PgConnection) -> Result<Vec<(i64, &'static str)>, 
     .await?;
     Ok(vec![
         (
-            unheard,
+            without_trace,
             "users with no session and no audit log entry left: of their logins only the last is known",
         ),
         (ownerless, "files have no user for an owner and count for nobody"),

@@ -6,13 +6,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::pages;
-use super::run::Turn;
+use super::progress::PageTask;
 use super::tables::Table;
 use crate::project::supabase::{ActivityTables, Count, columns, count};
 
 /// The rows of a page, column by column.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Rows {
+pub(in crate::store) struct PageRows {
     pub row_ids: Vec<String>,
     /// The keys as stored in the table, if they differ from the ids.
     pub keys: Vec<Option<String>>,
@@ -26,7 +26,7 @@ pub(in crate::store) struct Rows {
     pub last: Option<String>,
 }
 
-impl Rows {
+impl PageRows {
     fn add(&mut self, key: String, count: Option<Count>) {
         self.checked += 1;
         // Events do not report a row without a usable id either. Keys may differ only in what an id
@@ -45,25 +45,25 @@ impl Rows {
     }
 }
 
-/// The next page of a table.
-pub(in crate::store) async fn page(
+/// Reads the next page of a table.
+pub(in crate::store) async fn read_page(
     tx: &mut PgConnection,
-    turn: &Turn,
+    task: &PageTask,
     table: &Table,
     relation: &str,
     tables: &ActivityTables,
-) -> Result<Rows, sqlx::Error> {
+) -> Result<PageRows, sqlx::Error> {
     let columns = columns::of(tables, relation).unwrap_or_default();
     let statement = format!(
         "select t.id::text, {} from {} t where {} order by t.id limit {}",
         table.row(&columns),
         table.name(),
-        pages::after(turn, "t.id", table.key_type().unwrap_or("text")),
-        turn.page_rows,
+        pages::after(task, "t.id", table.key_type().unwrap_or("text")),
+        task.page_rows,
     );
-    let query = sqlx::query_as(AssertSqlSafe(statement)).bind(&turn.position).persistent(false);
+    let query = sqlx::query_as(AssertSqlSafe(statement)).bind(&task.position).persistent(false);
     let mut found = query.fetch(tx);
-    let mut rows = Rows::default();
+    let mut rows = PageRows::default();
     while let Some((key, row)) = found.try_next().await? {
         let row: String = row;
         rows.add(key, count(tables, relation, &columns::read(&row, &columns)));
@@ -71,8 +71,8 @@ pub(in crate::store) async fn page(
     Ok(rows)
 }
 
-/// What each row of a table counts for.
-pub(in crate::store) async fn all(
+/// Reads all rows of a table, and gives `each` what a row counts for.
+pub(in crate::store) async fn read_all(
     tx: &mut PgConnection,
     table: &Table,
     relation: &str,
