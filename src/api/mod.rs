@@ -19,6 +19,7 @@ mod revenue;
 mod show_campaign;
 mod show_event;
 mod show_overview;
+mod show_throughput;
 mod tickets;
 mod versions;
 
@@ -113,7 +114,8 @@ fn endpoints() -> OpenApiRouter<ApiState> {
         .routes(routes!(list_dead_letters::causes))
         .routes(routes!(list_parked::list))
         .routes(routes!(list_parked::reasons))
-        .routes(routes!(show_overview::show));
+        .routes(routes!(show_overview::show))
+        .routes(routes!(show_throughput::show));
     let event_acts = OpenApiRouter::new()
         .routes(routes!(act_on_dead_letters::redrive))
         .routes(routes!(act_on_dead_letters::drop_all))

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::in_flight::InFlight;
 use crate::ops::overview::{Overview, overview};
-use crate::ops::sources;
+use crate::ops::{sources, throughput};
 use crate::store::Store;
 
 /// The age of the event that waits longest, in seconds, by `stage`; 0 where none waits.
@@ -48,13 +48,16 @@ impl Gauges {
         Self::default()
     }
 
-    /// Counts what has come of each source, and measures.
+    /// Counts what has come of each source, measures, and notes the backlog.
     pub(super) async fn measure(&mut self, store: &Store, in_flight: &InFlight) -> Result<(), sqlx::Error> {
         let now = store.now();
-        set_oldest("received", in_flight.oldest(), now);
+        let received = in_flight.oldest();
+        set_oldest("received", received, now);
         sources::count(store.pool(), now).await?;
-        self.set(overview(store.pool(), now).await?, now);
-        Ok(())
+        let overview = overview(store.pool(), now).await?;
+        let (waiting, oldest) = (overview.pending.count, overview.pending.oldest);
+        self.set(overview, now);
+        throughput::note_backlog(store.pool(), waiting, oldest.into_iter().chain(received).min(), now).await
     }
 
     fn set(&mut self, overview: Overview, now: OffsetDateTime) {

@@ -25,6 +25,7 @@ pub mod replay;
 pub mod sources;
 pub mod stripe_api;
 pub mod supabase_auth_api;
+pub mod throughput;
 pub mod tickets;
 pub mod tokens;
 pub mod triggers;

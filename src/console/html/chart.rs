@@ -57,6 +57,13 @@ pub(in crate::console) struct Bar {
     pub is_named: bool,
 }
 
+impl Bar {
+    /// Whether there is anything to see of it.
+    pub(in crate::console) fn is_drawn(&self) -> bool {
+        self.height > 0.0
+    }
+}
+
 impl Chart {
     /// The drawing's size, as a `viewBox`.
     pub(in crate::console) fn view_box(&self) -> String {
@@ -80,14 +87,20 @@ impl Chart {
 
     /// Draws them.
     pub(in crate::console) fn of(spans: &[Span]) -> Self {
-        let ends = || spans.iter().flat_map(|span| [span.from as f64, span.to as f64]);
+        Self::layered(&[spans])
+    }
+
+    /// Draws them over each other, at one scale and in the same places, which the first names.
+    pub(in crate::console) fn layered(layers: &[&[Span]]) -> Self {
+        let ends = || layers.iter().copied().flatten().flat_map(|span| [span.from as f64, span.to as f64]);
+        let places = layers.iter().map(|spans| spans.len()).max().unwrap_or_default();
         let (highest, lowest) = (ends().fold(0.0, f64::max), ends().fold(0.0, f64::min));
         let scale = (HEIGHT - HEAD - FOOT) / (highest - lowest).max(1.0);
-        let (zero, place) = (HEAD + highest * scale, WIDTH / (spans.len().max(1) as f64));
+        let (zero, place) = (HEAD + highest * scale, WIDTH / (places.max(1) as f64));
         // A name is about 80 wide.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1, and few")]
         let named_each = (80.0 / place).ceil().max(1.0) as usize;
-        let bar = |(at, span): (usize, &Span)| {
+        let bar = |layer: usize, at: usize, span: &Span| {
             let (from, to) = (zero - span.from as f64 * scale, zero - span.to as f64 * scale);
             let left = at as f64 * place;
             Bar {
@@ -101,10 +114,14 @@ impl Chart {
                 end: round(to),
                 left: round(left),
                 middle: round(left + place / 2.0),
-                is_named: at % named_each == 0,
+                is_named: layer == 0 && at % named_each == 0,
             }
         };
-        Self { bars: spans.iter().enumerate().map(bar).collect(), zero: round(zero), place: round(place) }
+        let mut bars = Vec::new();
+        for (layer, spans) in layers.iter().enumerate() {
+            bars.extend(spans.iter().enumerate().map(|(at, span)| bar(layer, at, span)));
+        }
+        Self { bars, zero: round(zero), place: round(place) }
     }
 }
 
@@ -139,5 +156,16 @@ mod tests {
         let chart = Chart::of(&[("a", 0, 100), ("up", 100, 192), ("down", 192, 96)].map(span));
         assert_eq!(chart.zero, 198.0);
         assert_eq!(drawn(&chart), [(98.0, 100.0), (6.0, 92.0), (6.0, 96.0)]);
+    }
+
+    #[test]
+    fn layers_share_places_and_scale_and_are_named_once() {
+        let below = [("a", 0, 192), ("b", 0, 96)].map(span);
+        let above = [("a", 0, 48), ("b", 0, 0)].map(span);
+        let chart = Chart::layered(&[&below, &above]);
+        assert_eq!(drawn(&chart), [(6.0, 192.0), (102.0, 96.0), (150.0, 48.0), (198.0, 0.0)]);
+        assert_eq!([0, 1].map(|at| chart.bars[at].x), [2, 3].map(|at| chart.bars[at].x));
+        assert_eq!([0, 1, 2, 3].map(|at| chart.bars[at].is_named), [true, true, false, false]);
+        assert_eq!([0, 3].map(|at| chart.bars[at].is_drawn()), [true, false]);
     }
 }

@@ -10,6 +10,7 @@ mod messages;
 mod openapi;
 mod parked;
 mod peer;
+mod throughput;
 mod tokens;
 
 use axum::http::{Method, StatusCode};

@@ -162,6 +162,7 @@ fn requests() -> Vec<(Method, &'static str, String, Value)> {
         plain("/api/parked/reasons"),
         get("/api/audit", "/api/audit?count=true".to_owned()),
         plain("/api/overview"),
+        get("/api/throughput", "/api/throughput?period=7d&source=stripe".to_owned()),
         plain("/api/doctor"),
         get("/api/messages", "/api/messages?count=true".to_owned()),
     ]

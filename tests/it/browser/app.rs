@@ -25,6 +25,15 @@ pub async fn full_app() -> TestApp {
          values ('grace', 'members change', '{\"health_status\": \"healthy\"}', '{\"changed\": 1}', now())",
     )
     .await;
+    for counted in [
+        "insert into ingest.throughput (span_s, at, source, events, freshness_p50_s, freshness_p99_s)
+         select 60, '2026-11-20 12:00Z'::timestamptz - n * interval '1 minute', 'stripe', n, 0.2, n
+         from generate_series(1, 90) n",
+        "insert into ingest.backlog (span_s, at, waiting, oldest_s)
+         select 60, '2026-11-20 12:00Z'::timestamptz - n * interval '1 minute', n, n from generate_series(1, 90) n",
+    ] {
+        app.execute(counted).await;
+    }
     app.execute(&format!(
         "insert into public.support_ticket_replies (ticket_id, user_id, message, is_staff, created_at)
          values ('{TICKET}', '{ADA}', 'It still does not.', false, '2026-11-20 11:00Z')"
@@ -42,6 +51,7 @@ pub async fn full_app() -> TestApp {
 pub fn pages() -> Vec<(String, &'static str)> {
     [
         ("/console".to_owned(), "10.00 USD"),
+        ("/console?period=24h&source=stripe".to_owned(), "Last 24 hours"),
         ("/console/members?sort=mrr".to_owned(), "Ada Lovelace"),
         (format!("/console/members/{ADA}"), "MRR new: 0.00 USD → 10.00 USD"),
         (format!("/console/members/{ADA}?kind=payment&date=2026-01-31"), "Show it as of now"),

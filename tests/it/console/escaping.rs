@@ -199,6 +199,8 @@ async fn what_an_address_says_is_text_too() {
     let mut browser = Browser::signed_in(&app.database.pool).await;
     let script: String = form_urlencoded::byte_serialize(SCRIPT.as_bytes()).collect();
     for path in [
+        "/console?period=",
+        "/console?source=",
         "/console/members?text=",
         "/console/members?tier=",
         "/console/members?status=",

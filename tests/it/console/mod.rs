@@ -18,6 +18,7 @@ mod parked;
 mod revenue;
 mod roles;
 mod signing_in;
+mod throughput;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};

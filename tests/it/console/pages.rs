@@ -73,6 +73,7 @@ async fn pages_of_an_empty_database_say_what_to_do_next() {
     let mut browser = Browser::signed_in(&database.pool).await;
     for (path, says) in [
         ("/console", "No event has come yet"),
+        ("/console", "Nothing was applied in this time"),
         ("/console/members", "Nobody has signed up yet"),
         ("/console/tickets", "Nobody has asked for help yet"),
         ("/console/revenue", "No subscription has been worth anything yet"),

@@ -7,6 +7,7 @@ use memberflow::ops::dead_letters::{self, Limits, Selection};
 use memberflow::ops::events::{self, State};
 use memberflow::ops::ledger::{About, Cell, CohortMonth, Month, Question};
 use memberflow::ops::members::{Direction, Filter, PageRequest, Sort, SortBy};
+use memberflow::ops::throughput::{self, Period};
 use memberflow::ops::{audit, campaigns, ledger, members, messages, overview, parked, sources, tickets};
 use memberflow::store::events::pending;
 use sqlx::PgPool;
@@ -122,6 +123,9 @@ async fn read_everything(pool: &PgPool) {
     }
     overview::overview(pool, NOW).await.unwrap();
     sources::count(pool, NOW).await.unwrap();
+    for period in Period::ALL {
+        throughput::read(pool, period, None, NOW).await.unwrap();
+    }
     read_messages(pool).await;
     parked::reasons(pool).await.unwrap();
     read_tickets(pool, user).await;

@@ -26,9 +26,10 @@ const RECEIPT: [(&str, &str); 3] = [
 ];
 
 /// Tables that memberflow does not derive.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 15] = [
     "ingest.audit_log",
     "ingest.backfills",
+    "ingest.backlog",
     "ingest.consumers",
     "ingest.forgotten_objects",
     "ingest.last_checks",
@@ -38,6 +39,7 @@ const LEFT_OUT: [&str; 13] = [
     "ingest.sms_consent_followers",
     "ingest.source_days",
     "ingest.sources_counted",
+    "ingest.throughput",
     "public.membership_tiers",
     "public.user_profiles",
 ];
