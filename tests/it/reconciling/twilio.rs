@@ -1,6 +1,5 @@
 //! Twilio's API compared with the reports of messages: missed ones are found and joined.
 
-use memberflow::clock::Clock;
 use memberflow::ops::progress::Progress;
 use memberflow::ops::rebuild;
 use memberflow::ops::reconcile::supabase;
@@ -9,7 +8,7 @@ use memberflow::ops::twilio_api::{Sent, TwilioApi, TwilioApiError};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::app::{NOW, TestApp};
+use crate::support::app::TestApp;
 use crate::support::process::{Settings, memberflow};
 use crate::support::twilio_api::{TwilioAccount, message};
 use crate::texting::{OURS, THEIRS, callback, incoming, sid, text};
@@ -25,9 +24,7 @@ async fn compared(
     let api = TwilioApi::new(&account.config(app.database.url())).unwrap().unwrap();
     let mut drifted = Vec::new();
     let show = |one: &Drifted| drifted.push(one.clone());
-    let clock = Clock::fixed(NOW);
-    let report =
-        twilio::run(&app.store, &api, &clock, options, &mut Progress::Silent, &mut None, show).await?;
+    let report = twilio::run(&app.store, &api, options, &mut Progress::Silent, &mut None, show).await?;
     Ok((report, drifted))
 }
 
