@@ -26,11 +26,12 @@ const RECEIPT: [(&str, &str); 3] = [
 ];
 
 /// Tables that memberflow does not derive.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 14] = [
     "ingest.audit_log",
     "ingest.backfills",
     "ingest.consumers",
     "ingest.forgotten_objects",
+    "ingest.jobs",
     "ingest.last_checks",
     "ingest.outbox",
     "ingest.saved_views",
