@@ -1,5 +1,5 @@
 //! `/console/attention`: what needs somebody: dead letters by cause, events that fail and are retried, what is parked by
-//! reason, silent sources and drift.
+//! reason, silent sources, and drift with the jobs that compare and fix.
 
 use askama::Template;
 use axum::Form;
@@ -19,6 +19,7 @@ use crate::console::session::Session;
 use crate::ops::dead_letters::{self, Causes, Limits, Selection};
 use crate::ops::drift::{self, Check};
 use crate::ops::events::{self, Event, Filter, State as EventState};
+use crate::ops::jobs::{self, Job, Operation};
 use crate::ops::parked::{self, Parked};
 use crate::ops::sources::{self, Source};
 
@@ -41,12 +42,24 @@ struct Attention {
     parked: Vec<Parked>,
     /// Those that are silent.
     sources: Vec<Source>,
-    /// The last comparisons.
-    checks: Vec<Check>,
+    comparisons: Vec<Comparison>,
     now: OffsetDateTime,
 }
 
+/// An operation that compares.
+struct Comparison {
+    operation: Operation,
+    /// The last one.
+    check: Option<Check>,
+    /// The one that waits or runs.
+    job: Option<Job>,
+}
+
 impl Attention {
+    fn is_anything_compared(&self) -> bool {
+        self.comparisons.iter().any(|it| it.check.is_some())
+    }
+
     fn needs_confirmation(&self, letters: &i64) -> bool {
         confirm::is_needed(*letters)
     }
@@ -65,10 +78,25 @@ pub(super) async fn show(State(console): State<Console>, session: Session) -> Re
     let parked = parked::reasons(pool).await?;
     let mut sources = sources::list(&mut *pool.acquire().await?, now).await?;
     sources.retain(|source| source.is_silent);
-    let checks = drift::last(pool).await?;
+    let comparisons = comparisons(&console).await?;
     let downloads = query::downloads(DEAD_LETTERS, []);
     let frame = Frame::of(&session, "Attention", "Needs attention");
-    Ok(page(&Attention { frame, dead, downloads, failing, parked, sources, checks, now }))
+    Ok(page(&Attention { frame, dead, downloads, failing, parked, sources, comparisons, now }))
+}
+
+/// Each operation that compares.
+async fn comparisons(console: &Console) -> Result<Vec<Comparison>, PageError> {
+    let (mut checks, mut jobs) = (drift::last(console.pool()).await?, jobs::active(console.pool()).await?);
+    let of = |operation: Operation| {
+        let check = checks.iter().position(|check| check.name == operation.as_str());
+        let job = jobs.iter().position(|job| job.operation == operation.as_str());
+        Comparison {
+            operation,
+            check: check.map(|at| checks.swap_remove(at)),
+            job: job.map(|at| jobs.swap_remove(at)),
+        }
+    };
+    Ok(Operation::ALL.into_iter().map(of).collect())
 }
 
 /// Which letters, and what is done with them.

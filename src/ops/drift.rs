@@ -36,15 +36,6 @@ pub struct Check {
     pub differences: Json<Vec<Difference>>,
 }
 
-impl Check {
-    /// The command that fixes what differs still.
-    #[must_use]
-    pub fn fix(&self) -> String {
-        let flag = if self.name == "rebuild" { "" } else { " --fix" };
-        format!("memberflow {}{flag}", self.name)
-    }
-}
-
 /// Something that differed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = DriftDifference)]
