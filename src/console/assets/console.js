@@ -159,15 +159,16 @@
       button.textContent = count ? `${count} new: show` : 'Something changed: show';
       changed.hidden = false;
     };
-    // Replaces the part that may change by itself. The focus stays in it.
+    // Replaces the part that may change by itself. The focus stays where it is.
     const renew = async () => {
       timer = 0;
       const id = watched.dataset.renew;
       const [here, there] = [document.getElementById(id), (await read())?.getElementById(id)];
       if (!there) return offer();
-      const isFocused = here.contains(document.activeElement);
+      const places = (of) => [...of.querySelectorAll('a, button')];
+      const focused = places(here).indexOf(document.activeElement);
       here.replaceWith(there);
-      if (isFocused) (there.querySelector('button, a') ?? watched).focus();
+      if (focused >= 0) (places(there)[focused] ?? watched).focus();
       return arrange();
     };
     const show = () => (watched.dataset.renew ? renew().catch(offer) : offer());
