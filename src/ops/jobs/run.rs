@@ -84,7 +84,8 @@ impl Runner {
 
     /// Runs what waits, unless another process does.
     async fn round(&self, lifecycle: &Lifecycle) -> Result<(), sqlx::Error> {
-        if !with_time_limit(self.has_work()).await? {
+        let has_work = lifecycle.until_stopping(with_time_limit(self.has_work())).await;
+        if !has_work.unwrap_or(Ok(false))? {
             return Ok(());
         }
         let mut connection = connect_unpooled(&database::options(&self.config)?).await?;
