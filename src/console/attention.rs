@@ -8,6 +8,7 @@ use axum::extract::rejection::FormRejection;
 use axum::response::{Redirect, Response};
 use serde::Deserialize;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::html::error::PageError;
 use super::html::page::{Frame, page};
@@ -17,7 +18,7 @@ use super::state::Console;
 use crate::config::console_roles::Role;
 use crate::console::session::Session;
 use crate::ops::dead_letters::{self, Causes, Limits, Selection};
-use crate::ops::drift::{self, Check};
+use crate::ops::drift::{self, Check, Difference};
 use crate::ops::events::{self, Event, Filter, State as EventState};
 use crate::ops::jobs::{self, Job, Operation};
 use crate::ops::parked::{self, Parked};
@@ -67,6 +68,24 @@ impl Attention {
     fn age(&self, since: &OffsetDateTime) -> String {
         format::age(*since, self.now)
     }
+}
+
+impl Comparison {
+    /// What differed; the first difference of each row of a member has the member, whose events can be applied again.
+    fn differences(&self) -> Vec<(&Difference, Option<Uuid>)> {
+        let mut rows: Vec<(&Difference, Option<Uuid>)> = Vec::new();
+        for difference in self.check.iter().flat_map(|check| check.differences.0.iter()) {
+            let is_first = rows.last().is_none_or(|(last, _)| last.object != difference.object);
+            rows.push((difference, is_first.then(|| member_of(&difference.object)).flatten()));
+        }
+        rows
+    }
+}
+
+/// The member of an object or row that differed.
+fn member_of(object: &str) -> Option<Uuid> {
+    let in_key = || object.split(' ').find_map(|part| part.strip_prefix("user_id="));
+    object.strip_prefix("member ").or_else(in_key)?.trim_matches('"').parse().ok()
 }
 
 /// Shows it.
@@ -135,4 +154,23 @@ pub(super) async fn act(
         other => return Err(PageError::Invalid(format!("act is redrive or drop; {other:?} is neither"))),
     };
     Ok(Redirect::to(HERE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn member_is_found_in_what_differed() {
+        let id = "ada00000-0000-4000-8000-000000000001";
+        for object in [
+            format!("member {id}"),
+            format!("public.user_revenue_by_currency currency=\"usd\" user_id=\"{id}\""),
+        ] {
+            assert_eq!(member_of(&object), id.parse().ok(), "{object}");
+        }
+        for object in ["subscription sub_1", "member", "ingest.claims object_id=\"user_id=7\"", "user_id=x"] {
+            assert_eq!(member_of(object), None, "{object}");
+        }
+    }
 }

@@ -2,9 +2,13 @@
 
 use axum::http::StatusCode;
 use memberflow::config::console_roles::Role;
+use memberflow::ops::progress::Progress;
+use memberflow::ops::rebuild;
 use serde_json::{Value, json};
 
 use super::Browser;
+use super::acts::confirm;
+use crate::jobs::{ADA, damaged};
 use crate::support::app::TestApp;
 
 const COMPARE: [(&str, &str); 2] = [("operation", "reconcile stripe"), ("is_fix", "false")];
@@ -77,6 +81,21 @@ async fn progress_result_and_error_are_shown() {
 }
 
 #[tokio::test]
+async fn difference_of_a_member_is_fixed_alone_by_the_members_events() {
+    let app = damaged().await;
+    rebuild::run(&app.store, true, &mut Progress::Silent, |_| true).await.unwrap();
+    let mut browser = Browser::signed_in(&app.database.pool).await;
+    let (member, rows) = (ADA.to_string(), "select mrr from public.user_revenue_metrics");
+    let page = browser.get("/console/attention").await;
+    page.assert_shows(&[&format!("name=\"member\" value=\"{member}\""), "Apply its events again …"]);
+    let act = [("act", "replay"), ("all", "yes"), ("member", member.as_str())];
+    let preview = browser.post("/console/events/acts", &act).await;
+    preview.assert_shows(&["rows would change", "<td>4711</td><td>1000</td>"]);
+    confirm(&mut browser, &preview, "").await.assert_shows(&["rows are corrected"]);
+    assert_eq!(app.rows(rows).await, [json!({"mrr": 1000})]);
+}
+
+#[tokio::test]
 async fn viewer_sees_jobs_and_can_neither_request_nor_cancel_one() {
     let app = TestApp::begin().await;
     Browser::signed_in(&app.database.pool).await.post("/console/jobs", &COMPARE).await;
@@ -97,9 +116,10 @@ async fn viewer_sees_jobs_and_can_neither_request_nor_cancel_one() {
 async fn request_that_makes_no_sense_is_refused() {
     let app = TestApp::begin().await;
     let mut browser = Browser::signed_in(&app.database.pool).await;
-    for (operation, is_fix, says) in
-        [("backfill", "true", "expected one of reconcile stripe"), ("rebuild", "perhaps", "provided string was not")]
-    {
+    for (operation, is_fix, says) in [
+        ("backfill", "true", "expected one of reconcile stripe"),
+        ("rebuild", "perhaps", "provided string was not"),
+    ] {
         let refused = browser.post("/console/jobs", &[("operation", operation), ("is_fix", is_fix)]).await;
         refused.assert_is(StatusCode::BAD_REQUEST, says);
     }

@@ -20,7 +20,7 @@ use crate::support::app::{NOW, TestApp, customer, stripe, subscription};
 use crate::support::process::memberflow;
 use crate::support::receiver::eventually;
 
-const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
+pub const ADA: Uuid = Uuid::from_u128(0xada0_0000_0000_4000_8000_0000_0000_0001);
 
 /// A member whose MRR is not what the events make it.
 pub async fn damaged() -> TestApp {
